@@ -1,0 +1,191 @@
+//! Changes that a plugin asked for, put into a head.
+//!
+//! Owns the contract on what a plugin may write: valid names and values, no fields that frame the
+//! message or belong to one connection, no head without bounds. A breach fails the plugin, not
+//! the gateway. Must not call a plugin.
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+
+use crate::body::Body;
+use crate::heads::RequestHead;
+use crate::plugin::Failure;
+use crate::plugin::bindings::{self, Field, FieldEdit};
+
+/// Field lines that a head may have after a plugin changed it.
+const MAX_FIELDS: usize = 1_000;
+/// Bytes of one value.
+const MAX_VALUE: usize = 64 << 10;
+/// Bytes of a method, and of a path with its query.
+const MAX_METHOD: usize = 64;
+const MAX_TARGET: usize = 32 << 10;
+
+/// Applies edits to the fields of a head, first to last.
+pub(super) fn fields(headers: &mut HeaderMap, edits: Vec<FieldEdit>) -> Result<(), Failure> {
+    for edit in edits {
+        match edit {
+            FieldEdit::Set(field) => {
+                let (name, value) = parse(field)?;
+                headers.insert(name, value);
+            }
+            FieldEdit::Append(field) => {
+                let (name, value) = parse(field)?;
+                headers.append(name, value);
+            }
+            FieldEdit::Remove(name) => {
+                headers.remove(parse_name(&name)?);
+            }
+        }
+    }
+    if headers.len() > MAX_FIELDS {
+        return Err(Failure::breach(format!("it left more than {MAX_FIELDS} fields in a head")));
+    }
+    Ok(())
+}
+
+/// Applies a new method, path or query.
+pub(super) fn target(
+    head: &mut RequestHead,
+    method: Option<String>,
+    path: Option<String>,
+    query: Option<String>,
+) -> Result<(), Failure> {
+    if let Some(method) = method {
+        let parsed = Method::try_from(method.as_str()).ok();
+        let parsed = parsed.filter(|known| method.len() <= MAX_METHOD && known != Method::CONNECT);
+        head.method = parsed
+            .ok_or_else(|| Failure::breach(format!("the method {method:?} is not allowed")))?;
+    }
+    if path.is_none() && query.is_none() {
+        return Ok(());
+    }
+    let path = path.as_deref().unwrap_or_else(|| head.target.path());
+    let query = query.as_deref().or_else(|| head.target.query()).unwrap_or_default();
+    let text = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+    let is_path = path.starts_with('/') && !path.contains(['?', '#']) && !query.contains('#');
+    let parsed = PathAndQuery::try_from(text.as_str()).ok();
+    let parsed = parsed.filter(|_| is_path && text.len() <= MAX_TARGET);
+    head.target = parsed
+        .ok_or_else(|| Failure::breach(format!("the path or query {text:?} is not valid")))?;
+    Ok(())
+}
+
+/// A status code that a plugin chose.
+pub(super) fn status(code: u16) -> Result<StatusCode, Failure> {
+    let valid = StatusCode::from_u16(code).ok().filter(|_| (200..600).contains(&code));
+    valid.ok_or_else(|| {
+        Failure::breach(format!("the status code {code} is not one from 200 to 599"))
+    })
+}
+
+/// A whole answer that a plugin made.
+pub(super) fn response(answer: bindings::Response) -> Result<Response<Body>, Failure> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status(answer.status)?;
+    let edits = answer.fields.into_iter().map(FieldEdit::Append).collect();
+    fields(response.headers_mut(), edits)?;
+    set_length(response.headers_mut(), answer.body.len());
+    *response.body_mut() = Body::full(Bytes::from(answer.body));
+    Ok(response)
+}
+
+/// Says how long a body is that the gateway now knows whole.
+pub(super) fn set_length(headers: &mut HeaderMap, length: usize) {
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
+}
+
+fn parse(field: Field) -> Result<(HeaderName, HeaderValue), Failure> {
+    let name = parse_name(&field.name)?;
+    let size = field.value.len();
+    let value = HeaderValue::from_maybe_shared(Bytes::from(field.value)).ok();
+    let value = value.filter(|_| size <= MAX_VALUE);
+    let value = value.ok_or_else(|| {
+        Failure::breach(format!("the value for the field `{name}` is not a valid field value"))
+    })?;
+    Ok((name, value))
+}
+
+fn parse_name(text: &str) -> Result<HeaderName, Failure> {
+    let name = HeaderName::try_from(text).map_err(|_| {
+        let shown: String = text.chars().take(64).collect();
+        Failure::breach(format!("{shown:?} is not a valid field name"))
+    })?;
+    if is_framing(&name) {
+        return Err(Failure::breach(format!("the field `{name}` is the gateway's to write")));
+    }
+    Ok(name)
+}
+
+/// Fields that frame a message or belong to one connection (RFC 9110 section 7.6.1).
+fn is_framing(name: &HeaderName) -> bool {
+    [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(name: &str, value: &[u8]) -> Vec<FieldEdit> {
+        vec![FieldEdit::Set(Field { name: name.into(), value: value.into() })]
+    }
+
+    #[test]
+    fn applies_edits_in_their_order() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-a", HeaderValue::from_static("old"));
+        let field = |value: &str| Field { name: "X-A".into(), value: value.into() };
+        let edits = vec![
+            FieldEdit::Append(field("two")),
+            FieldEdit::Set(field("one")),
+            FieldEdit::Append(field("three")),
+            FieldEdit::Remove("x-b".into()),
+        ];
+        fields(&mut headers, edits).expect("allowed");
+        let lines: Vec<_> = headers.get_all("x-a").iter().collect();
+        assert_eq!(lines, ["one", "three"]);
+    }
+
+    #[test]
+    fn refuses_what_would_split_or_frame_a_message() {
+        for (name, value) in [
+            ("x", &b"a\r\nb: c"[..]),
+            ("x", b"\0"),
+            ("a b", b"c"),
+            ("", b"c"),
+            ("content-length", b"3"),
+            ("Transfer-Encoding", b"chunked"),
+            ("connection", b"x"),
+            ("keep-alive", b"x"),
+        ] {
+            let outcome = fields(&mut HeaderMap::new(), set(name, value));
+            assert!(matches!(outcome, Err(Failure::Breach(_))), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_new_path_keeps_the_query_and_a_new_query_the_path() {
+        let mut head = RequestHead {
+            method: Method::GET,
+            target: PathAndQuery::from_static("/a?x=1"),
+            headers: HeaderMap::new(),
+        };
+        target(&mut head, None, Some("/b".into()), None).expect("valid");
+        assert_eq!(head.target, "/b?x=1");
+        target(&mut head, None, None, Some("y=2".into())).expect("valid");
+        assert_eq!(head.target, "/b?y=2");
+        target(&mut head, None, None, Some(String::new())).expect("valid");
+        assert_eq!(head.target, "/b");
+        for wrong in ["b", "", "/a?b", "/a b", "/a\r\n"] {
+            assert!(target(&mut head, None, Some(wrong.into()), None).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_plugin_answers_with_a_final_status_only() {
+        assert!(status(99).is_err() && status(101).is_err() && status(600).is_err());
+        assert_eq!(status(599).map(|code| code.as_u16()).ok(), Some(599));
+    }
+}

@@ -1,0 +1,202 @@
+//! The way forward: each plugin sees the head of the request, then its body if it asked for it.
+
+use std::borrow::Cow;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderName, Response};
+use http_body::Body as _;
+use smallvec::SmallVec;
+
+use super::collect::{CollectError, collect};
+use super::filter::{self, Side};
+use super::{PluginFailed, Run, edit};
+use crate::body::Body;
+use crate::heads::Heads;
+use crate::plugin::bindings::{
+    BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
+};
+use crate::plugin::instance::{OnRequest, OnRequestBody};
+use crate::plugin::{Failure, Interest};
+
+/// Why a request does not go on to the upstream.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// A plugin answered.
+    Answered(Response<Body>),
+    /// A plugin failed.
+    Failed(PluginFailed),
+    /// The body that a plugin asked for is larger than it may be.
+    BodyTooLarge(u64),
+    /// The body that a plugin asked for did not come whole.
+    BodyBroken,
+}
+
+/// Runs the plugins over a request, first to last. What comes back is the body to forward; the
+/// head is in the run.
+pub(crate) async fn on_request(run: &Rc<Run>, mut body: Body) -> Result<Body, Stop> {
+    for index in 0..run.chain.pools.len() {
+        run.entered.set(index + 1);
+        see_head(run, index).await?;
+        body = see_body(run, index, body).await?;
+        run.respondents.set(index + 1);
+    }
+    Ok(body)
+}
+
+async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
+    let pool = run.pool(index);
+    let interest = &pool.plugin().interest;
+    if !interest.request {
+        return Ok(());
+    }
+    let heads = run.heads();
+    let called = {
+        let texts = attributes(&heads, interest);
+        let texts: SmallVec<[_; 8]> = texts.iter().map(Option::as_deref).collect();
+        let joined = Joined::of(&heads.request.headers, &interest.request_fields);
+        let fields = joined.values(&heads.request.headers, &interest.request_fields);
+        let head = RequestHead {
+            method: heads.request.method.as_str(),
+            path: heads.request.target.path(),
+            query: heads.request.target.query(),
+            fields: &fields,
+            attributes: &texts,
+        };
+        pool.call::<OnRequest>(heads.clone(), (head,)).await
+    };
+    // Before the heads are changed nobody else may hold them, or they would be copied.
+    drop(heads);
+    let outcome = called.and_then(|called| {
+        run.keep_attributes(called.attributes);
+        match called.results.0 {
+            RequestOutcome::Next => Ok(None),
+            RequestOutcome::Change(change) => apply(run, index, change).map(|()| None),
+            RequestOutcome::Respond(answer) => edit::response(answer).map(Some),
+        }
+    });
+    finish(run, index, "on-request", outcome)
+}
+
+async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop> {
+    match run.request_body(index) {
+        BodyMode::None => Ok(body),
+        // There is nothing to see in a message without a body.
+        _ if body.is_end_stream() => Ok(body),
+        BodyMode::Chunks => {
+            // The plugin may change the length, so that it cannot be told beforehand.
+            run.change(|heads| heads.request.headers.remove(CONTENT_LENGTH));
+            Ok(filter::wrap(run, index, Side::Request, body))
+        }
+        BodyMode::Buffered(limit) => {
+            let collected = collect(body, limit).await;
+            let (bytes, trailers) = collected.map_err(|error| match error {
+                CollectError::TooLarge(_) => Stop::BodyTooLarge(limit),
+                CollectError::Broken(_) => Stop::BodyBroken,
+            })?;
+            see_whole_body(run, index, bytes, trailers).await
+        }
+    }
+}
+
+async fn see_whole_body(
+    run: &Run,
+    index: usize,
+    bytes: Bytes,
+    trailers: Option<HeaderMap>,
+) -> Result<Body, Stop> {
+    let context = run.context(index);
+    let called = run.pool(index).call::<OnRequestBody>(run.heads(), (&bytes, &context)).await;
+    let mut next = bytes;
+    let outcome = called.and_then(|called| {
+        run.keep_attributes(called.attributes);
+        match called.results.0 {
+            RequestBodyOutcome::Next => Ok(None),
+            RequestBodyOutcome::Change(change) => {
+                apply(run, index, change.head)?;
+                if let Some(new) = change.body {
+                    next = Bytes::from(new);
+                }
+                Ok(None)
+            }
+            RequestBodyOutcome::Respond(answer) => edit::response(answer).map(Some),
+        }
+    });
+    finish(run, index, "on-request-body", outcome)?;
+    if trailers.is_none() {
+        run.change(|heads| edit::set_length(&mut heads.request.headers, next.len()));
+    }
+    Ok(Body::whole(next, trailers))
+}
+
+/// What a hook's outcome means for the way forward.
+fn finish(
+    run: &Run,
+    index: usize,
+    hook: &'static str,
+    outcome: Result<Option<Response<Body>>, Failure>,
+) -> Result<(), Stop> {
+    match outcome {
+        Ok(None) => Ok(()),
+        Ok(Some(answer)) => Err(Stop::Answered(answer)),
+        Err(failure) => run.judge(index, hook, failure).map_err(Stop::Failed),
+    }
+}
+
+fn apply(run: &Run, index: usize, change: RequestChange) -> Result<(), Failure> {
+    run.change(|heads| {
+        edit::target(&mut heads.request, change.method, change.path, change.query)?;
+        edit::fields(&mut heads.request.headers, change.fields)
+    })?;
+    if let Some(upstream) = change.upstream {
+        run.upstream.replace(Some(upstream));
+        run.chooser.set(index);
+    }
+    run.keep_context(index, change.context);
+    let link = &mut run.links.borrow_mut()[index];
+    link.request_body = change.request_body.unwrap_or(link.request_body);
+    link.response_body = change.response_body.unwrap_or(link.response_body);
+    Ok(())
+}
+
+fn attributes<'a>(heads: &'a Heads, interest: &Interest) -> SmallVec<[Option<Cow<'a, str>>; 8]> {
+    interest.attributes.iter().map(|name| heads.attribute(name)).collect()
+}
+
+/// Values of fields that stand in several lines, joined as RFC 9110 section 5.3 has it. Nearly
+/// always empty.
+pub(super) struct Joined(SmallVec<[Option<Vec<u8>>; 0]>);
+
+impl Joined {
+    pub(super) fn of(headers: &HeaderMap, names: &[HeaderName]) -> Self {
+        let mut joined = SmallVec::new();
+        for (index, name) in names.iter().enumerate() {
+            let mut lines = headers.get_all(name).iter();
+            let (Some(first), Some(second)) = (lines.next(), lines.next()) else { continue };
+            let mut value = first.as_bytes().to_vec();
+            for line in std::iter::once(second).chain(lines) {
+                value.extend_from_slice(b", ");
+                value.extend_from_slice(line.as_bytes());
+            }
+            joined.resize_with(names.len(), || None);
+            joined[index] = Some(value);
+        }
+        Self(joined)
+    }
+
+    /// The values of these fields, joined where there are several lines.
+    pub(super) fn values<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        names: &[HeaderName],
+    ) -> SmallVec<[Option<&'a [u8]>; 8]> {
+        let value = |(index, name): (usize, &HeaderName)| {
+            if let Some(Some(joined)) = self.0.get(index) {
+                return Some(joined.as_slice());
+            }
+            headers.get(name).map(http::HeaderValue::as_bytes)
+        };
+        names.iter().enumerate().map(value).collect()
+    }
+}

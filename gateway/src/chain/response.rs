@@ -1,0 +1,204 @@
+//! The way back: each plugin that saw the request sees the head of the response, last to first,
+//! then its body if it asked for it.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, Method, Response};
+use http_body::Body as _;
+
+use super::collect::{CollectError, collect};
+use super::filter::{self, Side};
+use super::request::Joined;
+use super::{PluginFailed, Run, edit};
+use crate::body::Body;
+use crate::heads;
+use crate::plugin::Failure;
+use crate::plugin::bindings::{
+    BodyMode, ResponseBodyOutcome, ResponseChange, ResponseHead, ResponseOutcome,
+};
+use crate::plugin::instance::{OnResponse, OnResponseBody};
+
+/// Why a response does not go on.
+enum Stop {
+    /// A plugin answered with another.
+    Replaced(Response<Body>),
+    /// A plugin failed, and its `on_error` is `closed`.
+    Failed(PluginFailed),
+    /// The upstream broke off while a plugin waited for the whole body.
+    Broken(crate::body::BodyError),
+}
+
+/// Runs the plugins over a response, last to first, from the last one that saw the request on.
+/// `fail` makes the answer when a plugin fails or the body breaks off; the plugins before still
+/// see it.
+pub(crate) async fn on_response(
+    run: &Rc<Run>,
+    mut response: Response<Body>,
+    fail: impl Fn(ResponseFailed) -> Response<Body>,
+) -> Response<Body> {
+    while let Some(index) = run.respondents.get().checked_sub(1) {
+        run.respondents.set(index);
+        response = match step(run, index, response).await {
+            Ok(response) => response,
+            Err(Stop::Replaced(response)) => response,
+            Err(Stop::Failed(failed)) => fail(ResponseFailed::Plugin(failed)),
+            Err(Stop::Broken(error)) => fail(ResponseFailed::Upstream(error)),
+        };
+    }
+    response
+}
+
+/// Why a response could not be passed on.
+pub(crate) enum ResponseFailed {
+    /// A plugin failed.
+    Plugin(PluginFailed),
+    /// The upstream did.
+    Upstream(crate::body::BodyError),
+}
+
+async fn step(
+    run: &Rc<Run>,
+    index: usize,
+    response: Response<Body>,
+) -> Result<Response<Body>, Stop> {
+    let interest = &run.pool(index).plugin().interest;
+    if !interest.response && run.response_body(index) == BodyMode::None {
+        return Ok(response);
+    }
+    let (parts, body) = response.into_parts();
+    let head = heads::ResponseHead { status: parts.status, headers: parts.headers };
+    run.change(|heads| heads.response = Some(head));
+    if interest.response {
+        see_head(run, index).await?;
+    }
+    let body = see_body(run, index, body).await?;
+    let mut response = Response::new(body);
+    // What hyper keeps with a response, such as an upgrade, goes on with it.
+    *response.extensions_mut() = parts.extensions;
+    run.change(|heads| {
+        if let Some(head) = heads.response.take() {
+            *response.status_mut() = head.status;
+            *response.headers_mut() = head.headers;
+        }
+    });
+    Ok(response)
+}
+
+async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
+    let pool = run.pool(index);
+    let context = run.context(index);
+    let heads = run.heads();
+    let Some(response) = &heads.response else { return Ok(()) };
+    let called = {
+        let names = &pool.plugin().interest.response_fields;
+        let joined = Joined::of(&response.headers, names);
+        let fields = joined.values(&response.headers, names);
+        let head = ResponseHead { status: response.status.as_u16(), fields: &fields };
+        pool.call::<OnResponse>(heads.clone(), (head, &context)).await
+    };
+    drop(heads);
+    let outcome = called.and_then(|called| {
+        run.keep_attributes(called.attributes);
+        match called.results.0 {
+            ResponseOutcome::Next => Ok(None),
+            ResponseOutcome::Change(change) => apply(run, index, change).map(|()| None),
+            ResponseOutcome::Respond(answer) => edit::response(answer).map(Some),
+        }
+    });
+    finish(run, index, "on-response", outcome)
+}
+
+async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop> {
+    match run.response_body(index) {
+        BodyMode::None => Ok(body),
+        _ if is_head(run) => {
+            // The length would be that of a body that no plugin has changed.
+            run.change_response(|head| head.headers.remove(CONTENT_LENGTH));
+            Ok(body)
+        }
+        _ if body.is_end_stream() => Ok(body),
+        BodyMode::Chunks => {
+            run.change_response(|head| head.headers.remove(CONTENT_LENGTH));
+            Ok(filter::wrap(run, index, Side::Response, body))
+        }
+        BodyMode::Buffered(limit) => match collect(body, limit).await {
+            Ok((bytes, trailers)) => see_whole_body(run, index, bytes, trailers).await,
+            Err(CollectError::Broken(error)) => Err(Stop::Broken(error)),
+            Err(CollectError::TooLarge(rest)) => {
+                let failure =
+                    Failure::breach(format!("the response body is larger than its {limit} bytes"));
+                let judged = run.judge(index, "on-response-body", failure);
+                judged.map(|()| rest).map_err(Stop::Failed)
+            }
+        },
+    }
+}
+
+async fn see_whole_body(
+    run: &Run,
+    index: usize,
+    bytes: Bytes,
+    trailers: Option<HeaderMap>,
+) -> Result<Body, Stop> {
+    let context = run.context(index);
+    let called = run.pool(index).call::<OnResponseBody>(run.heads(), (&bytes, &context)).await;
+    let mut next = bytes;
+    let outcome = called.and_then(|called| {
+        run.keep_attributes(called.attributes);
+        match called.results.0 {
+            ResponseBodyOutcome::Next => Ok(None),
+            ResponseBodyOutcome::Change(change) => {
+                apply(run, index, change.head)?;
+                if let Some(new) = change.body {
+                    next = Bytes::from(new);
+                }
+                Ok(None)
+            }
+            ResponseBodyOutcome::Respond(answer) => edit::response(answer).map(Some),
+        }
+    });
+    finish(run, index, "on-response-body", outcome)?;
+    if trailers.is_none() {
+        run.change_response(|head| edit::set_length(&mut head.headers, next.len()));
+    }
+    Ok(Body::whole(next, trailers))
+}
+
+fn finish(
+    run: &Run,
+    index: usize,
+    hook: &'static str,
+    outcome: Result<Option<Response<Body>>, Failure>,
+) -> Result<(), Stop> {
+    match outcome {
+        Ok(None) => Ok(()),
+        Ok(Some(answer)) => Err(Stop::Replaced(answer)),
+        Err(failure) => run.judge(index, hook, failure).map_err(Stop::Failed),
+    }
+}
+
+fn apply(run: &Run, index: usize, change: ResponseChange) -> Result<(), Failure> {
+    let status = change.status.map(edit::status).transpose()?;
+    run.change_response(|head| {
+        head.status = status.unwrap_or(head.status);
+        edit::fields(&mut head.headers, change.fields)
+    })
+    .unwrap_or(Ok(()))?;
+    run.keep_context(index, change.context);
+    let link = &mut run.links.borrow_mut()[index];
+    link.response_body = change.response_body.unwrap_or(link.response_body);
+    Ok(())
+}
+
+/// The answer to `HEAD` has no body, whatever its fields say (RFC 9110 section 9.3.2).
+fn is_head(run: &Run) -> bool {
+    run.heads.borrow().request.method == Method::HEAD
+}
+
+impl Run {
+    fn change_response<T>(&self, edit: impl FnOnce(&mut heads::ResponseHead) -> T) -> Option<T> {
+        self.change(|heads| heads.response.as_mut().map(edit))
+    }
+}

@@ -1,0 +1,98 @@
+//! The command line.
+//!
+//! Owns what the commands are and what they exit with: 0 fine, 1 refused, 2 usage. Each command
+//! is a file below. Must not hold anything that a user of the library would miss.
+
+mod check;
+mod explain;
+mod log;
+mod prepare;
+mod serve;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use gateway::config::Diagnostics;
+
+/// A programmable API gateway: every request runs through sandboxed WebAssembly plugins.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, about)]
+pub(crate) struct Arguments {
+    /// How the log and what is wrong with a configuration are written.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// For people or for machines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve; reload on SIGHUP and when a file changes.
+    Run {
+        /// The configuration.
+        #[arg(default_value = "gateway.toml")]
+        file: PathBuf,
+    },
+    /// Report everything that `run` would refuse, at once, and warnings too.
+    Check {
+        /// The configuration.
+        #[arg(default_value = "gateway.toml")]
+        file: PathBuf,
+    },
+    /// Say which route a request takes and why, why the others not, and through which plugins.
+    Explain(explain::Question),
+    /// Print the JSON Schema of the configuration, for editors.
+    Schema,
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let format = arguments.log_format;
+    log::start(format);
+    let done = match arguments.command {
+        Command::Run { file } => serve::serve(&file, format),
+        Command::Check { file } => check::check(&file, format),
+        Command::Explain(question) => explain::explain(&question, format),
+        Command::Schema => {
+            print(&format!("{:#}\n", gateway::config::schema()));
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Refused) => ExitCode::FAILURE,
+    }
+}
+
+/// The command was refused, and why has been said.
+struct Refused;
+
+/// Writes to standard output; a reader that has left is no failure of the command.
+fn print(text: &str) {
+    use std::io::Write as _;
+    let _reader_left = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes what is wrong to standard error, for people or for machines.
+fn report(diagnostics: &Diagnostics, format: LogFormat) {
+    use std::io::{IsTerminal as _, Write as _};
+    let mut stderr = std::io::stderr().lock();
+    let text = match format {
+        LogFormat::Text => diagnostics.render(stderr.is_terminal()),
+        LogFormat::Json => {
+            diagnostics.to_json().iter().map(|line| format!("{line}\n")).collect::<String>()
+        }
+    };
+    let _reader_left = stderr.write_all(text.as_bytes());
+}

@@ -1,0 +1,104 @@
+//! From a file to a configuration that could be served, with all that is wrong on the way.
+//!
+//! Owns the translation of what later stages refuse (routes that never match, plugins, addresses)
+//! into diagnostics that point into the file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use gateway::config::{self, Config, Diagnostic, Diagnostics, Known, Plugin, Source, Span};
+use gateway::route::{self, Scope, Shadow};
+use gateway::{BindError, Place, first_party};
+
+/// A configuration whose text is fine.
+pub(super) struct Prepared {
+    pub(super) config: Arc<Config>,
+    /// Warnings so far.
+    pub(super) findings: Diagnostics,
+    source: Arc<Source>,
+}
+
+/// Reads a file and checks its text.
+pub(super) fn prepare(file: &Path) -> Result<Prepared, Diagnostics> {
+    let names = first_party::names();
+    let environment = |name: &str| std::env::var(name).ok();
+    let loaded = config::load(file, &environment, &Known { built_in: &names })?;
+    let mut findings = loaded.warnings;
+    for shadow in route::shadowed(&loaded.config) {
+        findings.push(shadowed(&loaded.config, &shadow));
+    }
+    Ok(Prepared { config: Arc::new(loaded.config), findings, source: loaded.source })
+}
+
+impl Prepared {
+    /// Adds what a later stage refused.
+    pub(super) fn refused(mut self, errors: &[BindError]) -> Diagnostics {
+        for error in errors {
+            self.findings.push(diagnostic(&self.config, &self.source, error));
+        }
+        self.findings
+    }
+}
+
+fn shadowed(config: &Config, shadow: &Shadow) -> Diagnostic {
+    let route = &config.routes[shadow.route];
+    let (span, what) = match shadow.scope {
+        Scope::Route => (route.span.clone(), format!("route `{}` can never match", route.name)),
+        Scope::Path(path) => {
+            let span = route.path_spans.get(path).unwrap_or(&route.span).clone();
+            let text = &route.matcher.paths[path].text;
+            (span, format!("the path `{text}` of route `{}` can never match", route.name))
+        }
+    };
+    shadow.by.iter().fold(Diagnostic::warning(span, what), |diagnostic, by| {
+        let by = &config.routes[*by];
+        diagnostic.related(by.span.clone(), format!("route `{}` takes its requests", by.name))
+    })
+}
+
+fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic {
+    match error {
+        BindError::Listen { listener, source: cause, .. } => {
+            let listener = &config.listeners[listener.0];
+            let (address, name) = (listener.address, &listener.name);
+            let message = format!("listener `{name}` cannot have {address}: {cause}");
+            let diagnostic = Diagnostic::error(listener.address_span.clone(), message);
+            match cause.kind() {
+                std::io::ErrorKind::AddrInUse => diagnostic.help(format!(
+                    "another process has the port: `ss -ltnp 'sport = :{}'` tells which",
+                    address.port()
+                )),
+                std::io::ErrorKind::PermissionDenied => {
+                    diagnostic.help("ports below 1024 need the capability CAP_NET_BIND_SERVICE")
+                }
+                _ => diagnostic,
+            }
+        }
+        BindError::Plugin { plugin, place, message, help, .. } => {
+            let plugin = &config.plugins[plugin.0];
+            // A refusal is the plugin's own text and may repeat a secret that was filled in.
+            let message = format!("plugin `{}`: {}", plugin.name, source.redact(message));
+            let diagnostic = Diagnostic::error(span(plugin, place), message);
+            help.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help))
+        }
+        BindError::Engine(_) | BindError::Tls(_) => Diagnostic::file_error(error.to_string()),
+    }
+}
+
+/// Where a place in a plugin's table stands; for a value that is missing, where it would stand.
+fn span(plugin: &Plugin, place: &Place) -> Span {
+    let pointer = match place {
+        Place::Component => return plugin.component_span.clone(),
+        Place::Config(pointer) => pointer,
+    };
+    let mut pointer = pointer.as_str();
+    loop {
+        if let Some(span) = plugin.config_spans.get(pointer) {
+            return span.clone();
+        }
+        match pointer.rfind('/') {
+            Some(parent) => pointer = &pointer[..parent],
+            None => return plugin.span.clone(),
+        }
+    }
+}

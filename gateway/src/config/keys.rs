@@ -1,0 +1,207 @@
+//! Every table and key of the configuration file, declared once.
+//!
+//! Owns names, types, ranges, defaults and descriptions. The reader takes them from here, and so
+//! does the JSON Schema: a key that is not declared cannot be read, and one that is declared is in
+//! the schema. It must not read anything itself.
+
+mod file;
+mod listeners;
+mod plugins;
+mod routes;
+mod upstreams;
+
+pub(super) use file::ROOT;
+use listeners::LISTENER;
+pub(super) use listeners::LISTENER_TLS;
+pub(super) use plugins::PLUGIN;
+use routes::ROUTE;
+pub(super) use upstreams::TARGET;
+use upstreams::UPSTREAM;
+
+/// The longest duration that a timeout can have.
+const DAY: &str = "1d";
+
+/// A table: what it is called in messages and which keys it has.
+#[derive(Debug)]
+pub(super) struct Keys {
+    /// Unique, for `$defs` of the schema.
+    pub(super) id: &'static str,
+    /// As messages call it: `` `[gateway]` ``.
+    pub(super) title: &'static str,
+    /// What it is, for the schema.
+    pub(super) about: &'static str,
+    /// Its keys, in the order of the documentation.
+    pub(super) keys: &'static [Key],
+}
+
+/// A key of a table.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) required: bool,
+    /// As the file would say it, without quotes.
+    pub(super) default: Option<&'static str>,
+    pub(super) about: &'static str,
+    /// A value as the file would say it, for advice.
+    pub(super) example: Option<&'static str>,
+}
+
+/// What a key's value must be.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// A string.
+    Text,
+    /// One of these strings.
+    Choice(&'static [&'static str]),
+    /// A whole number in this range, ends included.
+    Integer { min: u64, max: u64 },
+    /// A duration in this range, ends included.
+    Duration { min: &'static str, max: &'static str },
+    /// A size in this range of bytes, ends included.
+    Size { min: u64, max: u64 },
+    /// An array.
+    List(&'static Kind),
+    /// A table with these keys.
+    Table(&'static Keys),
+    /// `[[name]]`: several tables.
+    Tables(&'static Keys),
+    /// `[name.NAME]`: tables by a name that the user chooses.
+    NamedTables(&'static Keys),
+    /// A table, or an array of them.
+    TableOrTables(&'static Keys),
+    /// A string, or a table.
+    TextOrTable(&'static Keys),
+    /// Keys that the user chooses, with strings.
+    TextMap,
+    /// A table that somebody else understands.
+    Free,
+}
+
+impl Keys {
+    /// The declaration of a key.
+    ///
+    /// # Panics
+    /// If the key is not declared, which is a fault of this program and not of a file.
+    pub(super) fn key(&self, name: &str) -> &'static Key {
+        let key = self.keys.iter().find(|key| key.name == name);
+        key.unwrap_or_else(|| panic!("{} declares no key `{name}`", self.title))
+    }
+
+    /// The names of all keys.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.keys.iter().map(|key| key.name)
+    }
+
+    /// The key whose table has a key of this name, for users who put it one level too high.
+    pub(super) fn table_with(&self, name: &str) -> Option<&'static str> {
+        let has = |key: &&Key| match key.kind {
+            Kind::Table(keys) => keys.names().any(|known| known == name),
+            _ => false,
+        };
+        self.keys.iter().find(has).map(|key| key.name)
+    }
+}
+
+impl Key {
+    const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, required: false, default: None, about, example: None }
+    }
+
+    const fn required(mut self) -> Self {
+        self.required = true;
+        self
+    }
+
+    const fn default(mut self, default: &'static str) -> Self {
+        self.default = Some(default);
+        self
+    }
+
+    const fn example(mut self, example: &'static str) -> Self {
+        self.example = Some(example);
+        self
+    }
+}
+
+/// A duration from a millisecond to a day.
+const fn timeout(name: &'static str, about: &'static str) -> Key {
+    Key::new(name, Kind::Duration { min: "1ms", max: DAY }, about)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::units;
+
+    /// Every table that can be reached from the root.
+    fn tables() -> Vec<&'static Keys> {
+        fn below(kind: &'static Kind) -> Option<&'static Keys> {
+            match kind {
+                Kind::Table(keys)
+                | Kind::Tables(keys)
+                | Kind::NamedTables(keys)
+                | Kind::TableOrTables(keys)
+                | Kind::TextOrTable(keys) => Some(keys),
+                Kind::List(kind) => below(kind),
+                Kind::Text
+                | Kind::Choice(_)
+                | Kind::Integer { .. }
+                | Kind::Duration { .. }
+                | Kind::Size { .. }
+                | Kind::TextMap
+                | Kind::Free => None,
+            }
+        }
+        let mut found = vec![&ROOT];
+        let mut next = 0;
+        while let Some(keys) = found.get(next).copied() {
+            found.extend(keys.keys.iter().filter_map(|key| below(&key.kind)));
+            next += 1;
+        }
+        found
+    }
+
+    #[test]
+    fn declares_defaults_that_are_in_their_own_range() {
+        for key in tables().iter().flat_map(|keys| keys.keys) {
+            let Some(default) = key.default else { continue };
+            match key.kind {
+                Kind::Integer { min, max } => {
+                    let value = default.parse::<u64>().expect(key.name);
+                    assert!((min..=max).contains(&value), "{}", key.name);
+                }
+                Kind::Duration { min, max } => {
+                    let read = |text| units::duration(text).expect(key.name);
+                    assert!((read(min)..=read(max)).contains(&read(default)), "{}", key.name);
+                }
+                Kind::Size { min, max } => {
+                    let value = units::size(default).expect(key.name);
+                    assert!((min..=max).contains(&value), "{}", key.name);
+                }
+                Kind::Choice(choices) => assert!(choices.contains(&default), "{}", key.name),
+                _ => {}
+            }
+        }
+    }
+
+    #[test]
+    fn documents_every_key_with_its_default() {
+        let docs = include_str!("../../../docs/configuration.md");
+        for keys in tables() {
+            for key in keys.keys {
+                let row = docs.lines().find(|line| {
+                    line.starts_with(&format!("| `{}` |", key.name))
+                        && key.default.is_none_or(|default| line.contains(&format!("`{default}`")))
+                });
+                assert!(row.is_some(), "{} `{}` {:?}", keys.title, key.name, key.default);
+            }
+        }
+    }
+
+    #[test]
+    fn tells_where_a_misplaced_key_belongs() {
+        assert_eq!(LISTENER.table_with("body_size"), Some("limits"));
+        assert_eq!(LISTENER.table_with("nothing"), None);
+    }
+}

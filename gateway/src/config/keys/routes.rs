@@ -1,0 +1,120 @@
+//! Keys of `[[routes]]`.
+//!
+//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+
+use super::{Key, Keys, Kind, PLUGIN, timeout};
+
+pub(in crate::config) static ROUTE: Keys = Keys {
+    id: "route",
+    title: "`[[routes]]`",
+    about: "Which requests, through which plugins, to what.",
+    keys: &[
+        Key::new("name", Kind::Text, "Unique name, for logs and metrics.")
+            .required()
+            .example("\"orders\""),
+        Key::new(
+            "listeners",
+            Kind::List(&Kind::Text),
+            "Names of the listeners that serve it. Default: all.",
+        )
+        .example("[\"public\"]"),
+        Key::new(
+            "hosts",
+            Kind::List(&Kind::Text),
+            "Hosts, exact or `*.suffix`, without port. Default: any.",
+        )
+        .example("[\"api.example.com\"]"),
+        Key::new(
+            "paths",
+            Kind::List(&Kind::Text),
+            "Path patterns; `{name}` takes a segment, `{*name}` at the end takes the rest.",
+        )
+        .required()
+        .example("[\"/{*rest}\"]"),
+        Key::new("methods", Kind::List(&Kind::Text), "Methods. Default: any.").example("[\"GET\"]"),
+        Key::new("headers", Kind::TextMap, "Headers and their values; `*` means any value.")
+            .example("{ \"x-version\" = \"2\" }"),
+        Key::new("query", Kind::TextMap, "Query parameters and their values; `*` means any value.")
+            .example("{ debug = \"*\" }"),
+        Key::new(
+            "plugins",
+            Kind::List(&Kind::TextOrTable(&PLUGIN)),
+            "Plugins in the order of the request: names, or tables as under `[plugins.NAME]`.",
+        )
+        .example("[\"NAME\"]"),
+        Key::new("upstream", Kind::Text, "Name of the upstream that answers.").example("\"NAME\""),
+        Key::new("respond", Kind::Table(&RESPOND), "A fixed answer.").example("{ status = 204 }"),
+        Key::new("redirect", Kind::Table(&REDIRECT), "A redirect.")
+            .example("{ to = \"https://{host}{path}{query}\" }"),
+        Key::new("rewrite", Kind::Table(&REWRITE), "How the upstream sees the request."),
+        Key::new("limits", Kind::Table(&ROUTE_LIMITS), "Limits instead of the listener's."),
+        Key::new("timeouts", Kind::Table(&ROUTE_TIMEOUTS), "Timeouts instead of the listener's."),
+    ],
+};
+
+pub(in crate::config) static RESPOND: Keys = Keys {
+    id: "respond",
+    title: "`respond`",
+    about: "A fixed answer.",
+    keys: &[
+        Key::new("status", Kind::Integer { min: 200, max: 599 }, "Status code.").default("200"),
+        Key::new(
+            "headers",
+            Kind::TextMap,
+            "Header fields. With a body, `content-type` is `text/plain; charset=utf-8` if absent.",
+        )
+        .example("{ content-type = \"application/json\" }"),
+        Key::new("body", Kind::Text, "Body. Default: empty."),
+    ],
+};
+
+pub(in crate::config) static REDIRECT: Keys = Keys {
+    id: "redirect",
+    title: "`redirect`",
+    about: "A redirect.",
+    keys: &[
+        Key::new(
+            "to",
+            Kind::Text,
+            "Where to: text with `{host}`, `{path}`, `{query}` and the captures of `paths`.",
+        )
+        .required()
+        .example("\"https://{host}{path}{query}\""),
+        Key::new("status", Kind::Integer { min: 301, max: 308 }, "301, 302, 303, 307 or 308.")
+            .default("308"),
+    ],
+};
+
+pub(in crate::config) static REWRITE: Keys = Keys {
+    id: "rewrite",
+    title: "`rewrite`",
+    about: "How the upstream sees the request.",
+    keys: &[
+        Key::new("strip_prefix", Kind::Text, "Whole segments to take from the front of the path.")
+            .example("\"/api\""),
+        Key::new("add_prefix", Kind::Text, "Segments then put in front of the path.")
+            .example("\"/v1\""),
+        Key::new("path", Kind::Text, "Instead of both, a new path from the captures of `paths`.")
+            .example("\"/items/{id}\""),
+        Key::new("host", Kind::Text, "Sent as `Host`, whatever the upstream's `host` says.")
+            .example("\"internal.example.com\""),
+    ],
+};
+
+pub(in crate::config) static ROUTE_LIMITS: Keys = Keys {
+    id: "route_limits",
+    title: "`limits` of a route",
+    about: "Limits instead of the listener's.",
+    keys: &[Key::new(
+        "body_size",
+        Kind::Size { min: 1, max: u64::MAX },
+        "Bytes of a request body, at most. Default: the listener's.",
+    )],
+};
+
+pub(in crate::config) static ROUTE_TIMEOUTS: Keys = Keys {
+    id: "route_timeouts",
+    title: "`timeouts` of a route",
+    about: "Timeouts instead of the listener's.",
+    keys: &[timeout("request", "For the whole exchange. Default: the listener's.")],
+};

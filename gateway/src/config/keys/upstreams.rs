@@ -1,0 +1,94 @@
+//! Keys of `[upstreams.NAME]`.
+//!
+//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+
+use super::{Key, Keys, Kind, timeout};
+
+pub(in crate::config) static UPSTREAM: Keys = Keys {
+    id: "upstream",
+    title: "`[upstreams.NAME]`",
+    about: "A service behind the gateway.",
+    keys: &[
+        Key::new(
+            "targets",
+            Kind::List(&Kind::TextOrTable(&TARGET)),
+            "Its servers: URLs without a path, or tables with a weight; at least one.",
+        )
+        .required()
+        .example("[\"http://127.0.0.1:9000\"]"),
+        Key::new(
+            "protocol",
+            Kind::Choice(&["auto", "http1", "http2"]),
+            "`auto`: ALPN over TLS, HTTP/1.1 in clear. `http2`: over TLS by ALPN, in clear by \
+             prior knowledge.",
+        )
+        .default("auto"),
+        Key::new(
+            "host",
+            Kind::Choice(&["preserve", "target"]),
+            "What requests carry as `Host`: what the client sent, or the target's host and port.",
+        )
+        .default("preserve"),
+        Key::new("tls", Kind::Table(&UPSTREAM_TLS), "How the targets' certificates are verified."),
+        Key::new("timeouts", Kind::Table(&UPSTREAM_TIMEOUTS), "Timeouts towards targets."),
+        Key::new("keep_alive", Kind::Table(&KEEP_ALIVE), "Idle connections that are kept."),
+    ],
+};
+
+pub(in crate::config) static TARGET: Keys = Keys {
+    id: "target",
+    title: "a target",
+    about: "One server of an upstream.",
+    keys: &[
+        Key::new("url", Kind::Text, "`http` or `https` URL without a path.")
+            .required()
+            .example("\"http://127.0.0.1:9000\""),
+        Key::new("weight", Kind::Integer { min: 1, max: 1000 }, "Share of the requests.")
+            .default("1"),
+    ],
+};
+
+pub(in crate::config) static UPSTREAM_TLS: Keys = Keys {
+    id: "upstream_tls",
+    title: "`tls` of an upstream",
+    about: "How the targets' certificates are verified.",
+    keys: &[
+        Key::new(
+            "ca",
+            Kind::Text,
+            "PEM file of certificates to trust instead of the system's roots.",
+        ),
+        Key::new(
+            "server_name",
+            Kind::Text,
+            "Name sent as SNI and verified. Default: the target's host.",
+        ),
+    ],
+};
+
+pub(in crate::config) static UPSTREAM_TIMEOUTS: Keys = Keys {
+    id: "upstream_timeouts",
+    title: "`timeouts` of an upstream",
+    about: "Timeouts towards targets.",
+    keys: &[
+        timeout("connect", "For the TCP connection and the TLS handshake.").default("5s"),
+        timeout("first_byte", "From the last byte of the request to the response head.")
+            .default("60s"),
+        timeout("idle", "Between two bytes of the response.").default("5m"),
+    ],
+};
+
+pub(in crate::config) static KEEP_ALIVE: Keys = Keys {
+    id: "keep_alive",
+    title: "`keep_alive` of an upstream",
+    about: "Idle connections that are kept.",
+    keys: &[
+        Key::new(
+            "connections",
+            Kind::Integer { min: 0, max: 10_000 },
+            "Idle connections for each target and worker, at most.",
+        )
+        .default("64"),
+        timeout("idle", "How long one of them is kept.").default("60s"),
+    ],
+};

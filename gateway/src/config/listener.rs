@@ -1,0 +1,133 @@
+//! `[[listeners]]`.
+//!
+//! Owns addresses, trusted peers, limits and timeouts of listeners.
+
+use std::net::{IpAddr, SocketAddr};
+
+use ipnet::IpNet;
+
+use super::diagnostic::Diagnostic;
+use super::fault::Fault;
+use super::keys::LISTENER_TLS;
+use super::reader::{Reading, Table, Text};
+use super::{Listener, ListenerLimits, ListenerTimeouts, ListenerTls, certificates};
+
+/// Reads a listener; the name stays known even if the rest is wrong.
+pub(super) fn read(table: &Table<'_, '_>) -> (Option<Text>, Option<Listener>) {
+    let name = table.word("name");
+    let address = table.text("address");
+    let address = address.and_then(|text| {
+        let parsed = table.reading.parsed(&text, "an address and a port", address_of);
+        Some((parsed?, text.span))
+    });
+    let tls = tls(table);
+    let trusted_proxies = trusted_proxies(table);
+    let limits = limits(&table.table("limits"));
+    let timeouts = timeouts(&table.table("timeouts"));
+    let listener = name.clone().zip(address).map(|(name, (address, address_span))| Listener {
+        name: name.value,
+        address,
+        address_span,
+        tls,
+        trusted_proxies,
+        limits,
+        timeouts,
+    });
+    (name, listener)
+}
+
+fn address_of(text: &str) -> Result<SocketAddr, Fault> {
+    text.parse().map_err(|_| {
+        let fault = Fault::new(0..text.len(), format!("`{text}` is not an IP address and a port"));
+        let port = text.strip_prefix(':').unwrap_or(text);
+        let port = port.strip_prefix("localhost:").unwrap_or(port);
+        if text.parse::<IpAddr>().is_ok_and(|ip| ip.is_ipv4()) {
+            fault.help(format!("add a port: `{text}:8080`"))
+        } else if text.parse::<IpAddr>().is_ok() {
+            fault.help(format!("put it in brackets and add a port: `[{text}]:8080`"))
+        } else if port.parse::<u16>().is_ok() && text.starts_with("localhost") {
+            fault.help(format!("write `127.0.0.1:{port}`"))
+        } else if port.parse::<u16>().is_ok() {
+            fault.help(format!("write `0.0.0.0:{port}` for all IPv4 addresses"))
+        } else {
+            fault.help("write it like `127.0.0.1:8080` or `[::1]:8080`")
+        }
+    })
+}
+
+fn tls(table: &Table<'_, '_>) -> Option<ListenerTls> {
+    let value = table.value("tls")?;
+    let items = value.get_ref().as_array().map_or(std::slice::from_ref(value), |items| items);
+    if items.is_empty() {
+        let error = Diagnostic::error(value.span(), "`tls` is empty");
+        table.reading.report(error.help("leave `tls` out to serve in clear"));
+    }
+    let certificates = items.iter().filter_map(|item| {
+        let table = Table::open(table.reading, item, &LISTENER_TLS)?;
+        let files = (table.word("certificate"), table.word("key"));
+        certificates::certified_key(table.reading, &files.0?, &files.1?)
+    });
+    Some(ListenerTls { certificates: certificates.collect() })
+}
+
+fn trusted_proxies(table: &Table<'_, '_>) -> Vec<IpNet> {
+    let reading = table.reading;
+    let texts = table.list("trusted_proxies").unwrap_or_default().iter();
+    let texts = texts.filter_map(|item| reading.text(item, "an element of `trusted_proxies`"));
+    texts.filter_map(|text| network(reading, &text)).collect()
+}
+
+fn network(reading: &Reading<'_>, text: &Text) -> Option<IpNet> {
+    let network = reading.parsed(text, "an address or a CIDR range", |text| {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        address.or_else(|_| text.parse()).map_err(|_| {
+            let fault = format!("`{text}` is not an address or a CIDR range");
+            Fault::new(0..text.len(), fault).help("write it like `10.0.0.0/8` or `fd00::/8`")
+        })
+    })?;
+    if network.trunc() != network {
+        let warning = format!("`{}` has bits set behind its prefix", text.shown);
+        let warning = Diagnostic::warning(text.span.clone(), warning);
+        reading.report(match text.is_secret() {
+            true => warning,
+            false => warning.help(format!("write `{}`", network.trunc())),
+        });
+    }
+    Some(network.trunc())
+}
+
+fn limits(table: &Table<'_, '_>) -> ListenerLimits {
+    ListenerLimits {
+        header_count: table.integer("header_count").unwrap_or_default() as usize,
+        header_size: table.size("header_size").unwrap_or_default() as usize,
+        body_size: table.size("body_size"),
+        concurrent_streams: table.integer("concurrent_streams").unwrap_or_default() as u32,
+    }
+}
+
+fn timeouts(table: &Table<'_, '_>) -> ListenerTimeouts {
+    ListenerTimeouts {
+        header: table.duration("header").unwrap_or_default(),
+        idle: table.duration("idle").unwrap_or_default(),
+        keep_alive: table.duration("keep_alive").unwrap_or_default(),
+        request: table.duration("request"),
+    }
+}
+
+/// Two listeners on the same address are an error, except on port 0, which is another each time.
+pub(super) fn refuse_shared_addresses(reading: &Reading<'_>, listeners: &[Option<Listener>]) {
+    let all: Vec<_> = listeners.iter().flatten().collect();
+    for (index, listener) in all.iter().enumerate() {
+        let same =
+            |other: &&&Listener| other.address == listener.address && listener.address.port() != 0;
+        if let Some(earlier) = all[..index].iter().find(same) {
+            let error = format!(
+                "the listeners `{}` and `{}` have the same address",
+                reading.shown(&earlier.name),
+                reading.shown(&listener.name)
+            );
+            let error = Diagnostic::error(listener.address_span.clone(), error);
+            reading.report(error.related(earlier.address_span.clone(), "already taken here"));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! `[plugins.NAME]` and the plugins written inline in routes.
+//!
+//! Owns everything about a plugin that can be known without loading it. Which components are
+//! first-party is told by the caller.
+
+mod settings;
+
+use std::path::Path;
+
+use super::diagnostic::Diagnostic;
+use super::reader::{Reading, Table, Text};
+use super::{Component, Grant, Isolation, Known, OnError, Plugin, suggest};
+
+/// Reads a plugin under a name of its own or of its place.
+pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Known<'_>) -> Option<Plugin> {
+    let component = table.word("component");
+    let component_span = component.as_ref().map(|text| text.span.clone());
+    let component = component.and_then(|text| component_of(table.reading, &text, known));
+    let (config, config_spans) = settings::read(table);
+    let on_error = match table.choice("on_error") {
+        "open" => OnError::Open,
+        _ => OnError::Closed,
+    };
+    let isolation = match table.choice("isolation") {
+        "fresh" => Isolation::Fresh,
+        _ => Isolation::Pooled,
+    };
+    let limits = table.table("limits");
+    let plugin = (
+        limits.duration("deadline").unwrap_or_default(),
+        limits.size("memory").unwrap_or_default() as usize,
+        limits.integer("instances").unwrap_or_default() as usize,
+    );
+    let grants = grants(table);
+    Some(Plugin {
+        name: name.to_owned(),
+        component: component?,
+        config,
+        config_spans,
+        component_span: component_span?,
+        span: table.span.clone(),
+        on_error,
+        isolation,
+        deadline: plugin.0,
+        memory: plugin.1,
+        instances: plugin.2,
+        grants,
+        grants_span: table.value("grants").map(|value| value.span()),
+    })
+}
+
+fn component_of(reading: &Reading<'_>, text: &Text, known: &Known<'_>) -> Option<Component> {
+    let is_file = text.value.contains('/') || text.value.ends_with(".wasm");
+    if is_file {
+        return component_file(reading, text);
+    }
+    if known.built_in.contains(&&*text.value) {
+        return Some(Component::BuiltIn(text.value.clone()));
+    }
+    let error = format!("there is no first-party component `{}`", text.shown);
+    let error = Diagnostic::error(text.span.clone(), error);
+    let suggestion = suggest::closest(&text.shown, known.built_in.iter().copied());
+    let names: Vec<_> = known.built_in.iter().map(|name| format!("`{name}`")).collect();
+    let error = match (suggestion, names.is_empty()) {
+        (None, false) => error.note(format!("they are {}", names.join(", "))),
+        _ => error.did_you_mean(suggestion),
+    };
+    let folder = reading.source.folder();
+    let beside = [text.value.clone(), format!("{}.wasm", text.value)];
+    let beside = beside.iter().find(|name| !text.is_secret() && folder.join(name).is_file());
+    reading.report(match (beside, suggestion) {
+        (Some(name), _) => error.help(format!("for the file beside this one write `./{name}`")),
+        (None, None) => error.help("a file is written with a slash: `./plugins/mine.wasm`"),
+        (None, Some(_)) => error,
+    });
+    None
+}
+
+fn component_file(reading: &Reading<'_>, text: &Text) -> Option<Component> {
+    let path = reading.source.folder().join(&text.value);
+    let why = match std::fs::metadata(&path) {
+        Ok(found) if found.is_file() => return Some(Component::File(path)),
+        Ok(_) => "is not a file".to_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => "does not exist".to_owned(),
+        Err(error) => format!("cannot be read: {error}"),
+    };
+    let error = format!("the component `{}` {why}", text.shown);
+    let error = Diagnostic::error(text.span.clone(), error);
+    let error = error.note("paths are relative to the configuration file");
+    let similar = (!text.is_secret()).then(|| similar_file(&path)).flatten();
+    reading.report(error.did_you_mean(similar.as_deref()));
+    None
+}
+
+/// A component in the same folder with a similar name.
+fn similar_file(path: &Path) -> Option<String> {
+    let wanted = path.file_name()?.to_str()?;
+    let entries = std::fs::read_dir(path.parent()?).ok()?.filter_map(Result::ok);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let names: Vec<_> = names.filter(|name| name.ends_with(".wasm")).collect();
+    suggest::closest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
+}
+
+fn grants(table: &Table<'_, '_>) -> Option<Vec<Grant>> {
+    let mut grants: Vec<_> = table
+        .choices("grants")?
+        .into_iter()
+        .map(|name| match name {
+            "key-value" => Grant::KeyValue,
+            "limiter" => Grant::Limiter,
+            "password" => Grant::Password,
+            _ => Grant::Signature,
+        })
+        .collect();
+    grants.sort_unstable();
+    grants.dedup();
+    Some(grants)
+}

@@ -1,0 +1,50 @@
+//! `[gateway]`.
+//!
+//! Owns the settings of the process.
+
+use super::diagnostic::Diagnostic;
+use super::fault::Fault;
+use super::reader::Table;
+use super::{AccessLog, Process};
+
+/// Reads `[gateway]`, or its defaults.
+pub(super) fn read(table: &Table<'_, '_>) -> Process {
+    let via = table.text("via");
+    let via = via.and_then(|via| table.reading.parsed(&via, "a pseudonym", pseudonym));
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    Process {
+        workers: table.integer("workers").map_or_else(cores, |workers| workers as usize),
+        via: via.unwrap_or_else(|| table.default("via").to_owned()),
+        shutdown_grace: table.duration("shutdown_grace").unwrap_or_default(),
+        access_log: match table.choice("access_log") {
+            "off" => AccessLog::Off,
+            "all" => AccessLog::All,
+            _ => AccessLog::Errors,
+        },
+        cache_dir: cache_dir(table),
+    }
+}
+
+fn cache_dir(table: &Table<'_, '_>) -> Option<std::path::PathBuf> {
+    let text = table.word("cache_dir")?;
+    let path = table.reading.source.folder().join(&text.value);
+    if path.exists() && !path.is_dir() {
+        let error = format!("`{}` is a file, not a folder", text.shown);
+        table.reading.report(Diagnostic::error(text.span, error));
+    }
+    Some(path)
+}
+
+/// A token (RFC 9110 section 5.6.2), as `Via` wants for a pseudonym.
+fn pseudonym(text: &str) -> Result<String, Fault> {
+    let in_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    match text.char_indices().find(|(_, c)| !in_token(*c)) {
+        _ if text.is_empty() => Err(Fault::new(0..0, "`via` is empty")),
+        Some((at, c)) => {
+            let fault = format!("`{}` cannot stand in a pseudonym", c.escape_default());
+            Err(Fault::new(at..at + c.len_utf8(), fault)
+                .help("letters, digits and `!#$%&'*+-.^_`|~` can"))
+        }
+        None => Ok(text.to_owned()),
+    }
+}

@@ -1,0 +1,125 @@
+//! Arrays and tables inside a table.
+//!
+//! Owns the forms that they are written in: `[name]`, `[[name]]`, `[name.NAME]`.
+
+use toml::Spanned;
+use toml::de::{DeString, DeValue};
+
+use super::Table;
+use crate::config::diagnostic::Diagnostic;
+use crate::config::keys::Kind;
+use crate::config::reader::{Text, Value};
+
+impl<'r, 'a> Table<'r, 'a> {
+    /// The elements of an array.
+    pub(in crate::config) fn list(&self, name: &str) -> Option<&'r [Value<'a>]> {
+        self.reading.array(self.value(name)?, &format!("`{name}`"))
+    }
+
+    /// The elements of an array that may be left out but not be empty.
+    pub(in crate::config) fn filled_list(&self, name: &str) -> Option<&'r [Value<'a>]> {
+        let items = self.list(name)?;
+        if items.is_empty() {
+            let span = self.value(name)?.span();
+            let error = Diagnostic::error(span, format!("`{name}` is empty"));
+            let key = self.keys.key(name);
+            self.reading.report(match (key.required, key.example) {
+                (true, Some(example)) => error.help(format!("write `{name} = {example}`")),
+                _ => error.help(format!("leave `{name}` out if it shall not restrict anything")),
+            });
+        }
+        Some(items)
+    }
+
+    /// The table of a key, or its defaults where the file has none.
+    pub(in crate::config) fn table(&self, name: &str) -> Self {
+        self.given_table(name).unwrap_or_else(|| {
+            let Kind::Table(keys) = self.keys.key(name).kind else {
+                unreachable!("`{name}` is no table")
+            };
+            Self { reading: self.reading, span: self.span.clone(), keys, entries: None }
+        })
+    }
+
+    /// The table of a key that the file has.
+    pub(in crate::config) fn given_table(&self, name: &str) -> Option<Self> {
+        let Kind::Table(keys) = self.keys.key(name).kind else {
+            unreachable!("`{name}` is no table")
+        };
+        Self::open(self.reading, self.value(name)?, keys)
+    }
+
+    /// `[[name]]`: the tables of an array.
+    pub(in crate::config) fn tables(&self, name: &str) -> Vec<Self> {
+        let Kind::Tables(keys) = self.keys.key(name).kind else {
+            unreachable!("`{name}` is no array of tables")
+        };
+        let Some(value) = self.value(name) else {
+            return Vec::new();
+        };
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                items.iter().filter_map(|item| Self::open(self.reading, item, keys)).collect()
+            }
+            _ => {
+                let error =
+                    self.reading.wrong_type(value, &format!("`{name}`"), "an array of tables");
+                self.reading.report(error.help(format!("write `[[{name}]]` above each of them")));
+                Vec::new()
+            }
+        }
+    }
+
+    /// `[name.NAME]`: the tables of a table, in the order of the file, each with its name.
+    pub(in crate::config) fn named_tables(&self, name: &str) -> Vec<(Text, Self)> {
+        let key = self.keys.key(name);
+        let Kind::NamedTables(keys) = key.kind else { unreachable!("`{name}` has no names") };
+        let Some(value) = self.value(name) else {
+            return Vec::new();
+        };
+        let DeValue::Table(entries) = value.get_ref() else {
+            let error = self.reading.wrong_type(value, &format!("`{name}`"), "a table of tables");
+            let header = key.example.unwrap_or(name);
+            self.reading.report(error.help(format!("write `{header}` above each of them")));
+            return Vec::new();
+        };
+        let mut entries: Vec<_> = entries.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let header = key.example.unwrap_or(name);
+        let open = |(key, value): (&Spanned<DeString<'_>>, &'r Value<'a>)| {
+            let name = Text::new(self.reading.source, key.get_ref(), key.span());
+            if !matches!(value.get_ref(), DeValue::Table(_)) {
+                let error = self.reading.wrong_type(value, keys.title, "a table");
+                let known = keys.names().any(|known| known == key.get_ref());
+                self.reading.report(match known {
+                    true => error.help(format!("give it a name: write `{header}` above it")),
+                    false => error,
+                });
+                return None;
+            }
+            Some((name, Self::open(self.reading, value, keys)?))
+        };
+        entries.into_iter().filter_map(open).collect()
+    }
+
+    /// A table of strings under names that the user chose, in the order of the file.
+    pub(in crate::config) fn text_map(&self, name: &str) -> Vec<(Text, Text)> {
+        let Some(value) = self.value(name) else {
+            return Vec::new();
+        };
+        let DeValue::Table(entries) = value.get_ref() else {
+            let error = self.reading.wrong_type(value, &format!("`{name}`"), "a table");
+            let example = self.keys.key(name).example.unwrap_or("{}");
+            self.reading.report(error.help(format!("write `{name} = {example}`")));
+            return Vec::new();
+        };
+        let mut entries: Vec<_> = entries.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let read = |(key, value): (&Spanned<DeString<'_>>, &Value<'_>)| {
+            let name = Text::new(self.reading.source, key.get_ref(), key.span());
+            let value = self.reading.text(value, &format!("`{}`", key.get_ref()))?;
+            Some((name, value))
+        };
+        entries.into_iter().filter_map(read).collect()
+    }
+}

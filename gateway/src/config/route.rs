@@ -1,0 +1,186 @@
+//! `[[routes]]`.
+//!
+//! Owns what a route matches, lists and does, and the refusal of two routes that say the same.
+//! Which of several matching routes wins is decided where requests are routed.
+
+mod action;
+mod host;
+mod matcher;
+mod path;
+mod template;
+
+use std::collections::HashMap;
+
+use toml::de::DeValue;
+
+use super::diagnostic::Diagnostic;
+use super::keys::PLUGIN;
+use super::names::Names;
+use super::reader::{Reading, Table, Text, Value};
+use super::{
+    HostPattern, Known, ListenerId, PathPattern, Plugin, PluginId, Route, Segment, Span,
+    ValuePattern, plugin,
+};
+
+/// What routes refer to by name.
+pub(super) struct Scope<'s> {
+    pub(super) known: &'s Known<'s>,
+    pub(super) listeners: &'s Names,
+    pub(super) listener_count: usize,
+    pub(super) upstreams: &'s Names,
+    pub(super) plugins: &'s Names,
+}
+
+/// Reads a route. Plugins written inline are put behind those that are there.
+pub(super) fn read(
+    table: &Table<'_, '_>,
+    scope: &Scope<'_>,
+    all_plugins: &mut Vec<Option<Plugin>>,
+) -> (Option<Text>, Option<Route>) {
+    let name = table.word("name");
+    let listeners = listeners(table, scope);
+    let paths = path::list(table);
+    let matcher = matcher::read(table, &paths);
+    let plugins = plugins(table, scope, name.as_ref(), all_plugins);
+    let action = action::read(table, scope, &paths);
+    let rewrite = action::rewrite(table, &paths);
+    let body_size = table.table("limits").size("body_size");
+    let request_timeout = table.table("timeouts").duration("request");
+    let path_spans = paths.spans();
+    let route = name.clone().zip(action).map(|(name, action)| Route {
+        name: name.value,
+        listeners,
+        matcher,
+        path_spans,
+        plugins,
+        action,
+        rewrite,
+        body_size,
+        request_timeout,
+        span: table.span.clone(),
+    });
+    (name, route)
+}
+
+fn listeners(table: &Table<'_, '_>, scope: &Scope<'_>) -> Vec<ListenerId> {
+    let Some(items) = table.filled_list("listeners") else {
+        return (0..scope.listener_count).map(ListenerId).collect();
+    };
+    let texts = items.iter().filter_map(|item| table.reading.text(item, "a listener's name"));
+    let find = |text: Text| {
+        let declared = "a `[[listeners]]` table with `name = \"NAME\"`";
+        scope.listeners.find(table.reading, &text, declared)
+    };
+    let mut listeners: Vec<_> = texts.filter_map(find).map(ListenerId).collect();
+    listeners.sort_unstable();
+    listeners.dedup();
+    listeners
+}
+
+fn plugins<'a>(
+    table: &Table<'_, 'a>,
+    scope: &Scope<'_>,
+    route: Option<&Text>,
+    all: &mut Vec<Option<Plugin>>,
+) -> Vec<PluginId> {
+    let items = table.list("plugins").unwrap_or_default().iter().enumerate();
+    let read = |(index, item): (usize, &Value<'a>)| match item.get_ref() {
+        DeValue::Table(_) => {
+            let route = route.map_or("?", |name| &name.value);
+            let inline = Table::open(table.reading, item, &PLUGIN)?;
+            all.push(plugin::read(&format!("{route}.plugins[{index}]"), &inline, scope.known));
+            Some(PluginId(all.len() - 1))
+        }
+        DeValue::String(_) => {
+            let name = table.reading.text(item, "a plugin's name")?;
+            named_plugin(table.reading, scope, &name).map(PluginId)
+        }
+        _ => {
+            let error =
+                table.reading.wrong_type(item, "an element of `plugins`", "a name or a table");
+            table.reading.report(error);
+            None
+        }
+    };
+    items.filter_map(read).collect()
+}
+
+fn named_plugin(reading: &Reading<'_>, scope: &Scope<'_>, name: &Text) -> Option<usize> {
+    let built_in = scope.known.built_in.contains(&&*name.value);
+    let declaration = if built_in {
+        "a `[plugins.NAME]` table with `component = \"NAME\"`"
+    } else {
+        "a `[plugins.NAME]` table"
+    };
+    scope.plugins.find(reading, name, declaration)
+}
+
+/// Two routes that match the same requests on a listener that both are served on are an error.
+pub(super) fn refuse_duplicates(reading: &Reading<'_>, routes: &[Option<Route>]) {
+    let mut seen: HashMap<String, Vec<&Route>> = HashMap::new();
+    for route in routes.iter().flatten() {
+        let earlier = seen.entry(fingerprint(route)).or_default();
+        let shares =
+            |other: &&&Route| other.listeners.iter().any(|id| route.listeners.contains(id));
+        if let Some(other) = earlier.iter().find(shares) {
+            let error = format!(
+                "the routes `{}` and `{}` match the same requests",
+                reading.shown(&other.name),
+                reading.shown(&route.name)
+            );
+            reading.report(
+                Diagnostic::error(place(route), error)
+                    .label("this route can never be reached")
+                    .related(place(other), "the same here")
+                    .help("make one of them more specific, or serve it on another listener"),
+            );
+        }
+        earlier.push(route);
+    }
+}
+
+fn place(route: &Route) -> Span {
+    route.path_spans.first().unwrap_or(&route.span).clone()
+}
+
+/// The same text for matchers that mean the same: order and names of captures do not matter.
+fn fingerprint(route: &Route) -> String {
+    let matcher = &route.matcher;
+    let value = |value: &ValuePattern| match value {
+        ValuePattern::Present => None,
+        ValuePattern::Exact(value) => Some(value.clone()),
+    };
+    let sorted = |mut list: Vec<(String, Option<String>)>| {
+        list.sort();
+        list.dedup();
+        list
+    };
+    let alone = |text: String| (text, None);
+    let hosts = matcher.hosts.iter().map(|host| match host {
+        HostPattern::Exact(host) => alone(host.clone()),
+        HostPattern::Suffix(host) => alone(format!("*.{host}")),
+    });
+    let paths = matcher.paths.iter().map(|path| alone(shape(path)));
+    let methods = matcher.methods.iter().map(|method| alone(method.to_string()));
+    let headers = matcher.headers.iter().map(|(name, pattern)| (name.to_string(), value(pattern)));
+    let query = matcher.query.iter().map(|(name, pattern)| (name.clone(), value(pattern)));
+    let parts = [
+        sorted(hosts.collect()),
+        sorted(paths.collect()),
+        sorted(methods.collect()),
+        sorted(headers.collect()),
+        sorted(query.collect()),
+    ];
+    format!("{parts:?}")
+}
+
+/// A pattern without the names of its captures. Literals have no braces, so shapes differ where
+/// patterns differ.
+fn shape(pattern: &PathPattern) -> String {
+    let segments = pattern.segments.iter().map(|segment| match segment {
+        Segment::Literal(text) => text,
+        Segment::Param(_) => "{}",
+        Segment::Rest(_) => "{*}",
+    });
+    segments.fold(String::new(), |shape, segment| shape + "/" + segment)
+}

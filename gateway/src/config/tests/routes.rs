@@ -1,0 +1,187 @@
+//! Errors and warnings of routes: the message, what the caret points at, the advice.
+
+use super::*;
+
+#[test]
+fn warns_of_settings_without_effect() {
+    warns(
+        &in_upstream(&format!("{TARGETS}\ntls = {{ server_name = \"a\" }}")),
+        "`tls` has no effect: no target is an `https` URL",
+        "tls",
+    );
+    warns(
+        &in_upstream("targets = [\"http://a\", \"http://A:80\"]"),
+        "this target stands twice",
+        "\"http://A:80\"",
+    );
+    warns(
+        &in_route("paths = [\"/{a}\", \"/{b}\"]\nupstream = \"u\""),
+        "this path stands twice",
+        "\"/{b}\"",
+    );
+    warns(
+        &in_route("paths = [\"/:id\"]\nupstream = \"u\""),
+        "`:id` matches only these characters themselves",
+        "\"/:id\"",
+    );
+    warns(
+        &in_route("paths = [\"/a\"]\nupstream = \"u\"\nrewrite.strip_prefix = \"/b\""),
+        "`/b` is never in front of `/a`",
+        "\"/b\"",
+    );
+    warns(
+        &in_route(&format!("{FORWARD}\nmethods = [\"GET\", \"GET\"]")),
+        "this stands twice in `methods`",
+        "\"GET\"",
+    );
+    warns(
+        &in_listener("trusted_proxies = [\"10.0.0.1/8\"]"),
+        "`10.0.0.1/8` has bits set behind its prefix",
+        "\"10.0.0.1/8\"",
+    );
+}
+
+#[test]
+fn refuses_patterns_at_the_place_where_they_go_wrong() {
+    refuses(
+        &in_route("paths = [\"/a/{id\"]\nupstream = \"u\""),
+        "the braces of `{id` are not balanced",
+        "{",
+        "a capture is written `{name}`; a literal brace `%7B` or `%7D`",
+    );
+    refuses(
+        &in_route(&format!("{FORWARD}\nhosts = [\"a.com:80\"]")),
+        "a host pattern has no port",
+        ":80",
+        "write `a.com`",
+    );
+    refuses(
+        &in_route(&format!("{FORWARD}\nmethods = [\"get\"]")),
+        "`get` is not a method",
+        "get",
+        "methods are case-sensitive: write `GET`",
+    );
+    refuses(
+        &in_route(&format!("{FORWARD}\nheaders = {{ \"x y\" = \"1\" }}")),
+        "`x y` is not a name of a header",
+        "\"x y\"",
+        "",
+    );
+    refuses(
+        &in_route(&format!("{FORWARD}\nheaders = {{ host = \"a\" }}")),
+        "`headers` does not match the host",
+        "host",
+        "write it into `hosts`",
+    );
+    refuses(
+        &in_upstream("targets = [\"http://a/b\"]"),
+        "a target's URL has no path",
+        "/b",
+        "write `rewrite = { add_prefix = \"/b\" }` in the route",
+    );
+}
+
+#[test]
+fn refuses_routes_with_no_action_or_with_several() {
+    refuses(
+        &in_route("paths = [\"/\"]"),
+        "`[[routes]]` has neither `upstream` nor `respond` nor `redirect`",
+        "[[routes]]",
+        "add `upstream = \"NAME\"`",
+    );
+    refuses(
+        &in_route(&format!("{FORWARD}\nrespond = {{}}")),
+        "`[[routes]]` has `upstream` and `respond`",
+        "[[routes]]",
+        "",
+    );
+    refuses(
+        &in_route("paths = [\"/\"]\nrespond = {}\nrewrite = {}"),
+        "`rewrite` goes only with `upstream`",
+        "rewrite",
+        "",
+    );
+}
+
+#[test]
+fn refuses_answers_that_http_does_not_have() {
+    let respond = |keys: &str| in_route(&format!("paths = [\"/\"]\nrespond = {{ {keys} }}"));
+    refuses(&respond("status = 100"), "`status` is out of range: 100", "100", "");
+    refuses(
+        &respond("status = 204, body = \"x\""),
+        "an answer with status 204 has no body",
+        "\"x\"",
+        "",
+    );
+    refuses(
+        &respond("headers = { content-length = \"1\" }"),
+        "the gateway sets `content-length` itself",
+        "content-length",
+        "",
+    );
+    refuses(
+        &respond("headers = { a = \"x\\ny\" }"),
+        "no header can have the value `x\\ny`",
+        "\"x\\ny\"",
+        "",
+    );
+}
+
+#[test]
+fn refuses_templates_that_have_no_value() {
+    let redirect =
+        |paths: &str, keys: &str| in_route(&format!("paths = [{paths}]\nredirect = {{ {keys} }}"));
+    refuses(
+        &redirect("\"/{id}\"", "to = \"/{idd}\""),
+        "`{idd}` has no value",
+        "{idd}",
+        "did you mean `id`?",
+    );
+    refuses(&redirect("\"/{id}\", \"/\"", "to = \"/{id}\""), "`{id}` has no value", "{id}", "");
+    refuses(
+        &redirect("\"/\"", "to = \"example.com\""),
+        "a redirect goes to a URL or a path",
+        "example.com",
+        "begin it with `https://` or `/`",
+    );
+    refuses(
+        &redirect("\"/\"", "to = \"/\", status = 304"),
+        "304 is not the status of a redirect",
+        "304",
+        "",
+    );
+    refuses(
+        &in_route(&format!("{FORWARD}\nrewrite.path = \"/{{path}}\"")),
+        "`{path}` has no value",
+        "{path}",
+        "",
+    );
+    refuses(
+        &in_route(&format!("{FORWARD}\nrewrite = {{ path = \"/x\", add_prefix = \"/y\" }}")),
+        "`path` goes neither with `strip_prefix` nor with `add_prefix`",
+        "path",
+        "",
+    );
+}
+
+#[test]
+fn refuses_two_routes_that_match_the_same() {
+    let first = "[[routes]]\nname = \"first\"\nrespond = {}\n\
+                 paths = [\"/b/{x}\", \"/%61\"]\nmethods = [\"PUT\", \"GET\"]\nhosts = [\"A.com\"]";
+    let second = "respond = {}\nlisteners = [\"l\"]\n\
+                  paths = [\"/a\", \"/b/{y}\"]\nmethods = [\"GET\", \"PUT\"]\nhosts = [\"a.com.\"]";
+    let text = file("", TARGETS, first, second).replace("[upstreams.u]\ntargets", "#");
+    refuses(
+        &text,
+        "the routes `first` and `r` match the same requests",
+        "\"/a\"",
+        "make one of them more specific, or serve it on another listener",
+    );
+    let found = check(&text).unwrap_err();
+    let related = &found.iter().next().unwrap().related;
+    assert_eq!(&found.source().text()[related[0].0.clone()], "\"/b/{x}\"");
+    assert_eq!(findings(&text.replace("A.com", "b.com")), []);
+    let apart = text.replace("name = \"first\"", "name = \"first\"\nlisteners = [\"m\"]");
+    let apart = format!("[[listeners]]\nname = \"m\"\naddress = \"127.0.0.1:0\"\n{apart}");
+    assert_eq!(findings(&apart), []);
+}

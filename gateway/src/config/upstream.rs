@@ -1,0 +1,111 @@
+//! `[upstreams.NAME]`.
+//!
+//! Owns targets, protocol, TLS, timeouts and kept connections of upstreams.
+
+pub(super) mod target;
+
+use std::collections::HashMap;
+
+use rustls::pki_types::ServerName;
+use toml::de::DeValue;
+
+use super::diagnostic::Diagnostic;
+use super::fault::Fault;
+use super::keys::TARGET;
+use super::reader::{Reading, Table, Text, Value};
+use super::{
+    HostPolicy, Span, Target, Upstream, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    certificates,
+};
+
+/// Reads an upstream.
+pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
+    let targets = targets(table);
+    let protocol = match table.choice("protocol") {
+        "http1" => UpstreamProtocol::Http1,
+        "http2" => UpstreamProtocol::Http2,
+        _ => UpstreamProtocol::Auto,
+    };
+    let host = match table.choice("host") {
+        "target" => HostPolicy::Target,
+        _ => HostPolicy::Preserve,
+    };
+    let tls = tls(table, &targets);
+    let timeouts = timeouts(&table.table("timeouts"));
+    let keep_alive = table.table("keep_alive");
+    let upstream = Upstream {
+        name: name.value.clone(),
+        targets,
+        protocol,
+        host,
+        tls,
+        timeouts,
+        idle_connections: keep_alive.integer("connections").unwrap_or_default() as usize,
+        idle_timeout: keep_alive.duration("idle").unwrap_or_default(),
+    };
+    (!upstream.targets.is_empty()).then_some(upstream)
+}
+
+fn targets(table: &Table<'_, '_>) -> Vec<Target> {
+    let items = table.filled_list("targets").unwrap_or_default();
+    let read = |item| target(table.reading, item);
+    let targets: Vec<_> = items.iter().filter_map(read).collect();
+    let mut first: HashMap<(bool, &str), &Span> = HashMap::new();
+    for (target, span) in &targets {
+        match first.get(&(target.tls, &*target.authority)) {
+            Some(earlier) => table.reading.report(
+                Diagnostic::warning(span.clone(), "this target stands twice")
+                    .related((*earlier).clone(), "first here")
+                    .help("give it a `weight` if it shall have a larger share"),
+            ),
+            None => drop(first.insert((target.tls, &target.authority), span)),
+        }
+    }
+    targets.into_iter().map(|(target, _)| target).collect()
+}
+
+fn target<'a>(reading: &Reading<'a>, item: &Value<'a>) -> Option<(Target, Span)> {
+    let (url, weight) = match item.get_ref() {
+        DeValue::Table(_) => {
+            let table = Table::open(reading, item, &TARGET)?;
+            let weight = table.integer("weight");
+            (table.text("url")?, weight)
+        }
+        DeValue::String(_) => (reading.text(item, "a target")?, None),
+        _ => {
+            reading.report(reading.wrong_type(item, "a target", "a URL or a table"));
+            return None;
+        }
+    };
+    let mut target = reading.parsed(&url, "a URL of a target", target::parse)?;
+    target.weight = weight.unwrap_or(1) as u32;
+    Some((target, url.span))
+}
+
+fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
+    let Some(given) = table.given_table("tls") else {
+        return UpstreamTls::default();
+    };
+    if !targets.is_empty() && targets.iter().all(|target| !target.tls) {
+        let warning = "`tls` has no effect: no target is an `https` URL";
+        let place = table.key_span("tls").unwrap_or_else(|| given.span.clone());
+        table.reading.report_absence(Diagnostic::warning(place, warning));
+    }
+    let ca = given.word("ca").and_then(|file| certificates::authorities(given.reading, &file));
+    let server_name = given.word("server_name").and_then(|name| {
+        given.reading.parsed(&name, "a server name", |name| {
+            let fault = || Fault::new(0..name.len(), format!("`{name}` is not a server name"));
+            let valid = ServerName::try_from(name).map(|_| name.to_owned());
+            valid.map_err(|_| fault().help("write a host name or an IP address, without a port"))
+        })
+    });
+    UpstreamTls { ca, server_name }
+}
+
+fn timeouts(table: &Table<'_, '_>) -> UpstreamTimeouts {
+    UpstreamTimeouts {
+        connect: table.duration("connect").unwrap_or_default(),
+        first_byte: table.duration("first_byte").unwrap_or_default(),
+        idle: table.duration("idle").unwrap_or_default(),
+    }
+}

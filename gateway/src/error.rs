@@ -1,0 +1,257 @@
+//! Everything that can go wrong with an exchange, and who is at fault.
+//!
+//! Owns the closed list of failures, with the status and the words that the client is given. What
+//! went wrong behind the gateway is for the log alone: a `source` never reaches the client. Must
+//! not know how an answer is written; that is [`crate::respond`].
+
+use std::error::Error as StdError;
+
+use http::{Method, StatusCode};
+use thiserror::Error;
+
+use crate::route::PathError;
+use crate::upstream::{ConnectError, UpstreamError};
+
+/// A cause from another library, for the log.
+pub type Cause = Box<dyn StdError + Send + Sync>;
+
+/// Whose doing a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// The client sent something wrong, or nothing in time.
+    Client,
+    /// The service behind the gateway.
+    Upstream,
+    /// A plugin trapped, ran out of time or broke its contract.
+    Plugin,
+    /// The gateway itself.
+    Gateway,
+}
+
+impl Fault {
+    /// As the log names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Client => "client",
+            Self::Upstream => "upstream",
+            Self::Plugin => "plugin",
+            Self::Gateway => "gateway",
+        }
+    }
+}
+
+/// Why an exchange failed. `Display` is for the log, [`Failure::detail`] for the client.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// 400
+    #[error("malformed request: {0}")]
+    Malformed(#[from] Malformed),
+    /// 404
+    #[error("no route matches")]
+    NotFound,
+    /// 405, with the methods that would do.
+    #[error("no route takes this method")]
+    MethodNotAllowed {
+        /// For `Allow`.
+        allow: Vec<Method>,
+    },
+    /// 408: the head of a request began and did not end in time.
+    #[error("the request head was not complete in time")]
+    HeadTimeout,
+    /// 408: no byte of the request body came for the idle time.
+    #[error("the request body stalled")]
+    UploadStalled,
+    /// 413
+    #[error("the request body is larger than {limit} bytes")]
+    BodyTooLarge {
+        /// Bytes.
+        limit: u64,
+    },
+    /// 414
+    #[error("the request target is too long")]
+    TargetTooLong,
+    /// 431
+    #[error("the request head is too large")]
+    HeadTooLarge,
+    /// 501: `CONNECT`.
+    #[error("CONNECT is not served")]
+    ConnectRefused,
+    /// 501: a transfer coding other than `chunked` (RFC 9112 section 6.1).
+    #[error("unknown transfer coding")]
+    TransferCoding,
+    /// The client went away while its request was being read.
+    #[error("the client left")]
+    ClientLeft(#[source] Option<Cause>),
+    /// 500: something in the gateway did not hold.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+    /// 500: a plugin failed and its `on_error` is `closed`.
+    #[error("plugin {plugin} failed")]
+    PluginFailed {
+        /// Its name in the configuration.
+        plugin: String,
+        /// What happened.
+        #[source]
+        source: Cause,
+    },
+    /// 502 or 504: the upstream gave no response head.
+    #[error("upstream: {0}")]
+    Upstream(#[from] UpstreamError),
+    /// 502: the response broke off, or is one that cannot be passed on.
+    #[error("the upstream's response is unusable")]
+    UpstreamBroken(#[source] Cause),
+    /// 504: the time for the whole exchange is over.
+    #[error("the request took longer than it may")]
+    RequestTimeout,
+}
+
+/// What is wrong with a request head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// Not HTTP, or a field that is not allowed to look like this.
+    #[error("the request head does not follow RFC 9112")]
+    Syntax,
+    /// RFC 9112 section 6.1.
+    #[error("both content-length and transfer-encoding are given")]
+    TwoLengths,
+    /// RFC 9112 section 3.2.
+    #[error("the host field is missing")]
+    HostMissing,
+    /// RFC 9112 section 3.2.
+    #[error("there is more than one host field")]
+    HostRepeated,
+    /// RFC 9110 section 7.2.
+    #[error("the host is not valid")]
+    HostInvalid,
+    /// RFC 9113 section 8.3.1.
+    #[error("the host field differs from the authority")]
+    HostDiffers,
+    /// RFC 9110 section 4.2.4.
+    #[error("the authority holds user information")]
+    UserInfo,
+    /// The target is of a form that this method does not have (RFC 9112 section 3.2).
+    #[error("the request target does not fit the method")]
+    TargetForm,
+    /// A path that two servers could read differently.
+    #[error("{0}")]
+    Path(#[from] PathError),
+    /// Such names collide with hyphens in CGI-like environments.
+    #[error("a field name holds an underscore")]
+    Underscore,
+}
+
+impl Failure {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::ClientLeft(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::HeadTimeout | Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::ConnectRefused | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::Internal(_) | Self::PluginFailed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Upstream(error) => error.status(),
+            Self::UpstreamBroken(_) => StatusCode::BAD_GATEWAY,
+            Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+
+    /// Who is at fault.
+    #[must_use]
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Malformed(_)
+            | Self::NotFound
+            | Self::MethodNotAllowed { .. }
+            | Self::HeadTimeout
+            | Self::UploadStalled
+            | Self::BodyTooLarge { .. }
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::ConnectRefused
+            | Self::TransferCoding
+            | Self::ClientLeft(_) => Fault::Client,
+            Self::Internal(_) => Fault::Gateway,
+            Self::PluginFailed { .. } => Fault::Plugin,
+            Self::Upstream(UpstreamError::RequestBody { .. }) => Fault::Client,
+            Self::Upstream(_) | Self::UpstreamBroken(_) | Self::RequestTimeout => Fault::Upstream,
+        }
+    }
+
+    /// What the client is told beyond the status. Never a cause from behind the gateway.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::Malformed(what) => sentence(&what.to_string()),
+            Self::Internal(_) => "Something failed in the gateway.".to_owned(),
+            Self::PluginFailed { .. } => "A plugin on this route failed.".to_owned(),
+            Self::Upstream(error) => upstream_detail(error).to_owned(),
+            other => sentence(&other.to_string()),
+        }
+    }
+
+    /// Whether the connection must not carry another request: what follows on it cannot be told
+    /// apart from the rest of this one.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        match self {
+            Self::Malformed(what) => matches!(what, Malformed::Syntax | Malformed::TwoLengths),
+            Self::TransferCoding
+            | Self::HeadTimeout
+            | Self::UploadStalled
+            | Self::BodyTooLarge { .. }
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::ConnectRefused
+            | Self::ClientLeft(_) => true,
+            Self::NotFound
+            | Self::MethodNotAllowed { .. }
+            | Self::Internal(_)
+            | Self::PluginFailed { .. }
+            | Self::Upstream(_)
+            | Self::UpstreamBroken(_)
+            | Self::RequestTimeout => false,
+        }
+    }
+
+    /// The failure and everything below it, in one line for the log.
+    #[must_use]
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+}
+
+/// No names, addresses or causes: those are the operator's.
+fn upstream_detail(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Connect { cause: ConnectError::Timeout(_), .. } => {
+            "No connection to the upstream came about in time."
+        }
+        UpstreamError::Connect { .. } => "No connection to the upstream came about.",
+        UpstreamError::FirstByteTimeout { .. } => "The upstream did not answer in time.",
+        UpstreamError::ClosedBeforeResponse { .. } | UpstreamError::Reset { .. } => {
+            "The upstream closed the connection before it answered."
+        }
+        UpstreamError::MalformedResponse { .. } => "The upstream's answer is not valid HTTP.",
+        UpstreamError::RequestBody { .. } => "The request body broke off.",
+        UpstreamError::Protocol { .. } => "The upstream broke the protocol.",
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(chars).chain(['.']).collect()
+}

@@ -1,0 +1,297 @@
+//! The gateway as a whole.
+//!
+//! Owns the worker threads: their start, what they are told, and their end. Nothing of a request
+//! passes through here.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{Config, ListenerId, PluginId};
+use crate::first_party::FIRST_PARTY;
+pub use crate::plugin::Place;
+use crate::plugin::{LoadError, Loader, Plugin};
+use crate::server::socket;
+use crate::server::worker::{self, Command, Seed};
+use crate::snapshot::Shared;
+use crate::state::State;
+
+/// Why a gateway cannot serve. A start reports all of them at once.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// A listener's address cannot be had.
+    #[error("listener `{name}` cannot have {address}: {source}")]
+    Listen {
+        /// Which.
+        listener: ListenerId,
+        /// Its name.
+        name: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A plugin cannot be loaded, or refuses its configuration.
+    #[error("plugin `{name}`: {message}")]
+    Plugin {
+        /// Which.
+        plugin: PluginId,
+        /// Its name.
+        name: String,
+        /// Where in its table the cause stands.
+        place: Place,
+        /// What is wrong.
+        message: String,
+        /// What would mend it.
+        help: Option<String>,
+    },
+    /// The plugin engine cannot start on this machine.
+    #[error("the plugin engine cannot start: {0}")]
+    Engine(String),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// Why a configuration was not taken. The one before it stays in force.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// Listeners come and go only with the process.
+    #[error("listeners cannot change while the gateway runs")]
+    Listeners,
+    /// What it needs cannot be had.
+    #[error("the configuration cannot be put in force")]
+    Refused(Vec<BindError>),
+    /// The gateway has ended.
+    #[error("the gateway has ended")]
+    Ended,
+}
+
+/// Why a gateway ended other than by its shutdown.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A thread could not be started, or a worker could not.
+    #[error("worker {index}: {source}")]
+    Worker {
+        /// Counted from 0.
+        index: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A worker panicked.
+    #[error("worker {index} panicked")]
+    Panicked {
+        /// Counted from 0.
+        index: usize,
+    },
+}
+
+/// A gateway whose addresses are bound and whose workers are not started.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    /// For each worker, one for each listener.
+    sockets: Vec<Vec<TcpListener>>,
+    addresses: BTreeMap<String, SocketAddr>,
+    handle: Handle,
+    commands: Vec<mpsc::UnboundedReceiver<Command>>,
+}
+
+/// Steers a running gateway from any thread.
+#[derive(Debug, Clone)]
+pub struct Handle(Arc<Control>);
+
+#[derive(Debug)]
+struct Control {
+    workers: Vec<mpsc::UnboundedSender<Command>>,
+    loader: Loader,
+    config: Mutex<Arc<Config>>,
+}
+
+impl Gateway {
+    /// Loads every plugin and binds every listener.
+    ///
+    /// # Errors
+    /// All that is wrong, each [`BindError`] with the part of the configuration it belongs to.
+    pub fn bind(config: impl Into<Arc<Config>>) -> Result<Self, Vec<BindError>> {
+        let config = config.into();
+        let loader = loader(&config).map_err(|error| vec![error])?;
+        let (plugins, mut errors) = load_plugins(&loader, &config);
+        let workers = config.process.workers.max(1);
+        let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let shared = Shared::new(Arc::clone(&config), plugins).map_err(|tls| vec![tls.into()])?;
+        let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let control = Control { workers: senders, loader, config: Mutex::new(config) };
+        let handle = Handle(Arc::new(control));
+        Ok(Self { shared: Arc::new(shared), sockets, addresses, handle, commands })
+    }
+
+    /// The address of each listener, by its name; with the port that the system chose for 0.
+    #[must_use]
+    pub fn local_addresses(&self) -> &BTreeMap<String, SocketAddr> {
+        &self.addresses
+    }
+
+    /// Steers the gateway while it runs.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        self.handle.clone()
+    }
+
+    /// Serves until `shutdown` ends, then lets open exchanges finish within `shutdown_grace`.
+    ///
+    /// # Errors
+    /// [`RunError`], as soon as one worker fails; the others are drained first.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let mut threads = Vec::new();
+        let mut ends = Vec::new();
+        for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
+        {
+            let seed = Seed { index, shared: Arc::clone(&self.shared), sockets, commands };
+            let (ended, end) = oneshot::channel::<()>();
+            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+                let _ended = ended;
+                worker::run(seed)
+            });
+            threads.push(thread.map_err(|source| RunError::Worker { index, source })?);
+            ends.push(end);
+        }
+        drop(self.shared);
+        wait(&mut ends, shutdown).await;
+        self.handle.shutdown();
+        for end in ends.into_iter().filter(|end| !end.is_terminated()) {
+            let _dropped_when_the_thread_ends = end.await;
+        }
+        join(threads)
+    }
+}
+
+fn loader(config: &Config) -> Result<Loader, BindError> {
+    let cache = config.process.cache_dir.as_deref();
+    Loader::new(cache, State::default(), FIRST_PARTY).map_err(BindError::Engine)
+}
+
+/// Loads all plugins, and gathers what is wrong with any of them.
+fn load_plugins(loader: &Loader, config: &Config) -> (Vec<Arc<Plugin>>, Vec<BindError>) {
+    let (mut plugins, mut errors) = (Vec::new(), Vec::new());
+    for (index, plugin) in config.plugins.iter().enumerate() {
+        match loader.load(plugin) {
+            Ok(loaded) => plugins.push(Arc::new(loaded)),
+            Err(refusals) => errors.extend(refusals.into_iter().map(|refusal| {
+                let LoadError { place, message, help } = refusal;
+                let (plugin, name) = (PluginId(index), plugin.name.clone());
+                BindError::Plugin { plugin, name, place, message, help }
+            })),
+        }
+    }
+    (plugins, errors)
+}
+
+type Bound = (Vec<Vec<TcpListener>>, BTreeMap<String, SocketAddr>);
+
+/// Binds each listener once for each worker.
+fn bind_listeners(config: &Config, workers: usize, errors: &mut Vec<BindError>) -> Bound {
+    let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+    let mut addresses = BTreeMap::new();
+    for (index, listener) in config.listeners.iter().enumerate() {
+        let bound = socket::bind(listener.address, workers);
+        match bound.and_then(|bound| Ok((bound[0].local_addr()?, bound))) {
+            Ok((address, bound)) => {
+                addresses.insert(listener.name.clone(), address);
+                for (worker, socket) in sockets.iter_mut().zip(bound) {
+                    worker.push(socket);
+                }
+            }
+            Err(source) => errors.push(BindError::Listen {
+                listener: ListenerId(index),
+                name: listener.name.clone(),
+                address: listener.address,
+                source,
+            }),
+        }
+    }
+    (sockets, addresses)
+}
+
+/// Ends with the shutdown, or when any worker has ended.
+async fn wait(ends: &mut [oneshot::Receiver<()>], shutdown: impl Future<Output = ()>) {
+    let mut shutdown = std::pin::pin!(shutdown);
+    std::future::poll_fn(|context| {
+        let mut is_over = shutdown.as_mut().poll(context).is_ready();
+        for end in ends.iter_mut().filter(|end| !end.is_terminated()) {
+            is_over |= std::pin::Pin::new(end).poll(context).is_ready();
+        }
+        if is_over { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}
+
+fn join(threads: Vec<thread::JoinHandle<io::Result<()>>>) -> Result<(), RunError> {
+    let mut result = Ok(());
+    for (index, thread) in threads.into_iter().enumerate() {
+        let ended = match thread.join() {
+            Ok(Ok(())) => continue,
+            Ok(Err(source)) => Err(RunError::Worker { index, source }),
+            Err(_) => Err(RunError::Panicked { index }),
+        };
+        result = result.and(ended);
+    }
+    result
+}
+
+impl Handle {
+    /// Puts a configuration in the place of the one in force. Requests that are being served go
+    /// on with the old one; no connection is dropped.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; the old configuration stays then.
+    pub fn reload(&self, config: impl Into<Arc<Config>>) -> Result<(), ReloadError> {
+        let config = config.into();
+        let mut current = self.0.config.lock().unwrap_or_else(PoisonError::into_inner);
+        if !same_listeners(&current, &config) {
+            return Err(ReloadError::Listeners);
+        }
+        let (plugins, errors) = load_plugins(&self.0.loader, &config);
+        if !errors.is_empty() {
+            return Err(ReloadError::Refused(errors));
+        }
+        let shared = Shared::new(Arc::clone(&config), plugins);
+        let shared = shared.map_err(|tls| ReloadError::Refused(vec![tls.into()]))?;
+        let shared = Arc::new(shared);
+        for worker in &self.0.workers {
+            let command = Command::Reload(Arc::clone(&shared));
+            worker.send(command).map_err(|_| ReloadError::Ended)?;
+        }
+        *current = config;
+        Ok(())
+    }
+
+    /// Takes no new connection, and lets open exchanges finish within `shutdown_grace`.
+    pub fn shutdown(&self) {
+        let grace = self.grace();
+        for worker in &self.0.workers {
+            let _ended_already = worker.send(Command::Drain(grace));
+        }
+    }
+
+    fn grace(&self) -> Duration {
+        self.0.config.lock().unwrap_or_else(PoisonError::into_inner).process.shutdown_grace
+    }
+}
+
+/// Whether names and addresses are the same; limits, timeouts and certificates may change.
+fn same_listeners(old: &Config, new: &Config) -> bool {
+    let id = |config: &Config| -> Vec<_> {
+        config.listeners.iter().map(|it| (it.name.clone(), it.address, it.tls.is_some())).collect()
+    };
+    id(old) == id(new)
+}

@@ -1,0 +1,137 @@
+//! The two heads of an exchange and what is known about it: all that plugins may read.
+//!
+//! Owns the request and response heads while plugins run, and the attributes. Must not know who
+//! reads or changes them, nor how they came from or go to the wire.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::route::Captures;
+
+/// Both heads and the attributes of one exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct Heads {
+    /// The request as the plugins so far left it.
+    pub(crate) request: RequestHead,
+    /// The response, once there is one.
+    pub(crate) response: Option<ResponseHead>,
+    /// What plugins set, in the order in which they did.
+    pub(crate) attributes: Vec<(String, String)>,
+    /// What the gateway knows.
+    pub(crate) facts: Facts,
+}
+
+/// The head of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestHead {
+    pub(crate) method: Method,
+    /// Normalised path, and the query as it was sent.
+    pub(crate) target: PathAndQuery,
+    pub(crate) headers: HeaderMap,
+}
+
+/// The head of a response.
+#[derive(Debug, Clone)]
+pub(crate) struct ResponseHead {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+}
+
+/// What the gateway knows about an exchange: the attributes that plugins cannot set.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    /// The client, after trusted proxies.
+    pub(crate) client: IpAddr,
+    /// The port of the peer that connected.
+    pub(crate) client_port: u16,
+    /// The request id.
+    pub(crate) request_id: HeaderValue,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+    /// The host without port, in lower case.
+    pub(crate) host: Box<str>,
+    /// The listener.
+    pub(crate) listener: Arc<str>,
+    /// The route.
+    pub(crate) route: Arc<RouteNames>,
+    /// The index of the pattern that matched.
+    pub(crate) pattern: usize,
+    /// Where its captures stand in `matched`.
+    pub(crate) captures: Captures,
+    /// The path that was matched, before any plugin changed it.
+    pub(crate) matched: PathAndQuery,
+    /// The upstream, once it is chosen.
+    pub(crate) upstream: Option<Arc<str>>,
+}
+
+/// The names of a route that exchanges refer to.
+#[derive(Debug)]
+pub(crate) struct RouteNames {
+    /// Its name.
+    pub(crate) name: Box<str>,
+    /// Its path patterns as the file has them, each with the names of its captures.
+    pub(crate) patterns: Box<[(Box<str>, Box<[Box<str>]>)]>,
+}
+
+/// The names that plugins cannot set begin with one of these.
+const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
+
+/// Whether an attribute of this name is the gateway's to set.
+pub(crate) fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|prefix| name.starts_with(prefix))
+}
+
+impl Heads {
+    /// The value of an attribute, the gateway's or a plugin's.
+    pub(crate) fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
+        if is_reserved(name) {
+            return self.facts.attribute(name);
+        }
+        let own = self.attributes.iter().find(|(known, _)| known == name);
+        own.map(|(_, value)| Cow::Borrowed(value.as_str()))
+    }
+
+    /// Sets an attribute that is not reserved, in place of its former value.
+    pub(crate) fn set_attribute(&mut self, name: String, value: String) {
+        match self.attributes.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, former)) => *former = value,
+            None => self.attributes.push((name, value)),
+        }
+    }
+}
+
+impl Facts {
+    /// The request id as text; it is made of visible ASCII.
+    pub(crate) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
+        let text: &str = match name {
+            "client.address" => return Some(Cow::Owned(self.client.to_string())),
+            "client.port" => return Some(Cow::Owned(self.client_port.to_string())),
+            "request.id" => self.request_id(),
+            "request.scheme" => self.scheme,
+            "request.host" => &self.host,
+            "listener.name" => &self.listener,
+            "route.name" => &self.route.name,
+            "route.pattern" => &self.route.patterns.get(self.pattern)?.0,
+            "upstream.name" => self.upstream.as_deref()?,
+            _ => return self.capture(name.strip_prefix("capture.")?),
+        };
+        Some(Cow::Borrowed(text))
+    }
+
+    /// What a parameter of the path stands for, percent-decoded: keys and fields want the text,
+    /// not its notation.
+    fn capture(&self, name: &str) -> Option<Cow<'_, str>> {
+        let (_, names) = self.route.patterns.get(self.pattern)?;
+        let index = names.iter().position(|known| **known == *name)?;
+        let value = self.captures.value(index, self.matched.path())?;
+        Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy())
+    }
+}

@@ -1,0 +1,55 @@
+//! Plugins: sandboxed components that see and change requests and responses.
+//!
+//! Owns everything that touches wasmtime: the engine, loading and checking a component, the pools
+//! of instances, and the host interfaces that a plugin may call. Nothing outside of this room
+//! names a wasmtime type. Must not know routes, upstreams or connections: the chain tells it which
+//! hook to call on which heads.
+//!
+//! A [`Plugin`] is loaded once and shared by all workers; each worker has a [`Pool`] of its
+//! instances, and takes one of them for one hook. An instance remembers nothing about a request,
+//! so that losing one loses nothing else.
+
+pub(crate) mod bindings;
+mod engine;
+mod host;
+pub(crate) mod instance;
+mod interest;
+mod load;
+mod pool;
+
+use std::sync::Arc;
+
+pub(crate) use interest::Interest;
+pub use load::Place;
+pub(crate) use load::{LoadError, Loader, Plugin};
+pub(crate) use pool::Pool;
+
+/// Why a hook gave no outcome. The request is answered as the plugin's `on_error` says.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The guest panicked or broke a rule of Wasm; the text is its own, with a backtrace.
+    #[error("it trapped: {0}")]
+    Trap(Arc<str>),
+    /// It computed for longer than `limits.deadline`.
+    #[error("it computed for longer than its deadline of {0:?}")]
+    Deadline(std::time::Duration),
+    /// It wanted more than `limits.memory`.
+    #[error("it wanted more than its {0} bytes of memory")]
+    Memory(usize),
+    /// What it returned is not allowed.
+    #[error("it broke the contract: {0}")]
+    Breach(Arc<str>),
+    /// No new instance could be made.
+    #[error("no instance could be made: {0}")]
+    Instantiate(Arc<str>),
+    /// All of `limits.instances` were waiting for something for too long.
+    #[error("all of its {0} instances are waiting")]
+    Exhausted(usize),
+}
+
+impl Failure {
+    /// A breach of contract.
+    pub(crate) fn breach(what: impl Into<Arc<str>>) -> Self {
+        Self::Breach(what.into())
+    }
+}

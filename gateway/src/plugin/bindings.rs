@@ -1,0 +1,413 @@
+//! The types of `wit/`, as the component model passes them.
+//!
+//! Owns the Rust shape of every record, variant and flag that crosses between gateway and plugin.
+//! The shapes are checked against each component when it is loaded, so that a slip here refuses
+//! to load rather than misreads. What goes in is borrowed, what comes out is owned. Must not hold
+//! logic.
+
+use wasmtime::component::{ComponentType, Lift, Lower, flags};
+
+/// The version of `gateway:plugin` that this gateway speaks.
+pub(crate) const VERSION: &str = "0.1.0";
+
+/// The instance that a plugin exports.
+pub(crate) const HOOKS: &str = "gateway:plugin/hooks@0.1.0";
+
+/// `hooks.description`
+#[derive(ComponentType, Lift, Debug, Clone)]
+#[component(record)]
+pub(crate) struct Description {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    pub(crate) sdk: String,
+    #[component(name = "config-schema")]
+    pub(crate) config_schema: String,
+}
+
+/// `hooks.config-error`
+#[derive(ComponentType, Lift, Debug, Clone)]
+#[component(record)]
+pub(crate) struct ConfigError {
+    pub(crate) pointer: String,
+    pub(crate) message: String,
+}
+
+// `hooks.hook-set`
+flags! {
+    HookSet {
+        #[component(name = "request")]
+        const REQUEST;
+        #[component(name = "response")]
+        const RESPONSE;
+        #[component(name = "complete")]
+        const COMPLETE;
+    }
+}
+
+/// `types.body-mode`
+#[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(variant)]
+pub(crate) enum BodyMode {
+    #[component(name = "none")]
+    None,
+    #[component(name = "buffered")]
+    Buffered(u64),
+    #[component(name = "chunks")]
+    Chunks,
+}
+
+/// `hooks.interest`
+#[derive(ComponentType, Lift, Debug, Clone)]
+#[component(record)]
+pub(crate) struct Interest {
+    pub(crate) hooks: HookSet,
+    #[component(name = "request-fields")]
+    pub(crate) request_fields: Vec<String>,
+    #[component(name = "response-fields")]
+    pub(crate) response_fields: Vec<String>,
+    pub(crate) attributes: Vec<String>,
+    #[component(name = "request-body")]
+    pub(crate) request_body: BodyMode,
+    #[component(name = "response-body")]
+    pub(crate) response_body: BodyMode,
+}
+
+/// `types.field`, from a plugin.
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct Field {
+    pub(crate) name: String,
+    pub(crate) value: Vec<u8>,
+}
+
+/// `types.field`, to a plugin.
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct FieldOut {
+    pub(crate) name: String,
+    pub(crate) value: Vec<u8>,
+}
+
+/// `types.field-edit`
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+pub(crate) enum FieldEdit {
+    #[component(name = "set")]
+    Set(Field),
+    #[component(name = "append")]
+    Append(Field),
+    #[component(name = "remove")]
+    Remove(String),
+}
+
+/// `types.response`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<Field>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// `hooks.request-head`
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct RequestHead<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) fields: &'a [Option<&'a [u8]>],
+    pub(crate) attributes: &'a [Option<&'a str>],
+}
+
+/// `hooks.request-change`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct RequestChange {
+    pub(crate) method: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) query: Option<String>,
+    pub(crate) fields: Vec<FieldEdit>,
+    pub(crate) upstream: Option<String>,
+    #[component(name = "request-body")]
+    pub(crate) request_body: Option<BodyMode>,
+    #[component(name = "response-body")]
+    pub(crate) response_body: Option<BodyMode>,
+    pub(crate) context: Option<Vec<u8>>,
+}
+
+/// `hooks.request-outcome`
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+pub(crate) enum RequestOutcome {
+    #[component(name = "next")]
+    Next,
+    #[component(name = "change")]
+    Change(RequestChange),
+    #[component(name = "respond")]
+    Respond(Response),
+}
+
+/// `hooks.request-body-change`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct RequestBodyChange {
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) head: RequestChange,
+}
+
+/// `hooks.request-body-outcome`
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+pub(crate) enum RequestBodyOutcome {
+    #[component(name = "next")]
+    Next,
+    #[component(name = "change")]
+    Change(RequestBodyChange),
+    #[component(name = "respond")]
+    Respond(Response),
+}
+
+/// `hooks.response-head`
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct ResponseHead<'a> {
+    pub(crate) status: u16,
+    pub(crate) fields: &'a [Option<&'a [u8]>],
+}
+
+/// `hooks.response-change`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct ResponseChange {
+    pub(crate) status: Option<u16>,
+    pub(crate) fields: Vec<FieldEdit>,
+    #[component(name = "response-body")]
+    pub(crate) response_body: Option<BodyMode>,
+    pub(crate) context: Option<Vec<u8>>,
+}
+
+/// `hooks.response-outcome`
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+pub(crate) enum ResponseOutcome {
+    #[component(name = "next")]
+    Next,
+    #[component(name = "change")]
+    Change(ResponseChange),
+    #[component(name = "respond")]
+    Respond(Response),
+}
+
+/// `hooks.response-body-change`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct ResponseBodyChange {
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) head: ResponseChange,
+}
+
+/// `hooks.response-body-outcome`
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+pub(crate) enum ResponseBodyOutcome {
+    #[component(name = "next")]
+    Next,
+    #[component(name = "change")]
+    Change(ResponseBodyChange),
+    #[component(name = "respond")]
+    Respond(Response),
+}
+
+/// `hooks.body-chunk`
+#[derive(ComponentType, Lower)]
+#[component(record)]
+pub(crate) struct BodyChunk<'a> {
+    pub(crate) data: &'a [u8],
+    pub(crate) last: bool,
+}
+
+/// `hooks.chunk-change`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct ChunkChange {
+    pub(crate) data: Option<Vec<u8>>,
+    pub(crate) context: Option<Vec<u8>>,
+}
+
+/// `hooks.chunk-outcome`
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+pub(crate) enum ChunkOutcome {
+    #[component(name = "next")]
+    Next,
+    #[component(name = "change")]
+    Change(ChunkChange),
+    #[component(name = "abort")]
+    Abort(String),
+}
+
+/// `hooks.ending`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Ending {
+    #[component(name = "complete")]
+    Complete,
+    #[component(name = "client-left")]
+    ClientLeft,
+    #[component(name = "upstream-failed")]
+    UpstreamFailed,
+    #[component(name = "plugin-failed")]
+    PluginFailed,
+    #[component(name = "gateway-failed")]
+    GatewayFailed,
+}
+
+/// `hooks.summary`
+#[derive(ComponentType, Lower, Clone, Copy)]
+#[component(record)]
+pub(crate) struct Summary<'a> {
+    pub(crate) ending: Ending,
+    pub(crate) status: u16,
+    pub(crate) upstream: Option<&'a str>,
+    pub(crate) duration: u64,
+    #[component(name = "time-to-head")]
+    pub(crate) time_to_head: u64,
+    #[component(name = "request-bytes")]
+    pub(crate) request_bytes: u64,
+    #[component(name = "response-bytes")]
+    pub(crate) response_bytes: u64,
+}
+
+/// `log.level`
+#[expect(dead_code, reason = "only guests make these values")]
+#[derive(ComponentType, Lift, Debug, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Level {
+    #[component(name = "trace")]
+    Trace,
+    #[component(name = "debug")]
+    Debug,
+    #[component(name = "info")]
+    Info,
+    #[component(name = "warn")]
+    Warn,
+    #[component(name = "error")]
+    Error,
+}
+
+/// `attributes.attribute-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum AttributeError {
+    #[component(name = "reserved")]
+    Reserved,
+    #[component(name = "too-large")]
+    TooLarge,
+}
+
+/// `limiter.charge`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct Charge {
+    pub(crate) key: String,
+    pub(crate) limit: u64,
+    pub(crate) period: u64,
+    pub(crate) burst: u64,
+    pub(crate) cost: u64,
+}
+
+/// `limiter.verdict`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(record)]
+pub(crate) struct Verdict {
+    pub(crate) allowed: bool,
+    pub(crate) remaining: u64,
+    pub(crate) reset: u64,
+    #[component(name = "retry-after")]
+    pub(crate) retry_after: Option<u64>,
+}
+
+/// `limiter.limiter-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum LimiterError {
+    #[component(name = "invalid")]
+    Invalid,
+    #[component(name = "unavailable")]
+    Unavailable,
+}
+
+/// `key-value.key-value-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum KeyValueError {
+    #[component(name = "too-large")]
+    TooLarge,
+    #[component(name = "full")]
+    Full,
+    #[component(name = "not-a-number")]
+    NotANumber,
+}
+
+/// `signature.algorithm`
+#[expect(dead_code, reason = "only guests make these values")]
+#[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Algorithm {
+    #[component(name = "hs256")]
+    Hs256,
+    #[component(name = "hs384")]
+    Hs384,
+    #[component(name = "hs512")]
+    Hs512,
+    #[component(name = "rs256")]
+    Rs256,
+    #[component(name = "rs384")]
+    Rs384,
+    #[component(name = "rs512")]
+    Rs512,
+    #[component(name = "ps256")]
+    Ps256,
+    #[component(name = "ps384")]
+    Ps384,
+    #[component(name = "ps512")]
+    Ps512,
+    #[component(name = "es256")]
+    Es256,
+    #[component(name = "es384")]
+    Es384,
+    #[component(name = "es512")]
+    Es512,
+    #[component(name = "eddsa")]
+    Eddsa,
+}
+
+/// `signature.key-material`
+#[derive(ComponentType, Lift)]
+#[component(variant)]
+pub(crate) enum KeyMaterial {
+    #[component(name = "secret")]
+    Secret(Vec<u8>),
+    #[component(name = "pem")]
+    Pem(String),
+    #[component(name = "jwk")]
+    Jwk(String),
+}
+
+/// `password.password-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum PasswordError {
+    #[component(name = "unsupported")]
+    Unsupported,
+    #[component(name = "busy")]
+    Busy,
+}

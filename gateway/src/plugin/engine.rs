@@ -1,0 +1,96 @@
+//! The Wasm engine: one for the process.
+//!
+//! Owns the settings of wasmtime, the compilation cache and the clock that interrupts a hook past
+//! its deadline. Must not know what a plugin is.
+
+use std::path::Path;
+use std::time::Duration;
+
+use wasmtime::{
+    Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy,
+    PoolingAllocationConfig, WasmBacktraceDetails,
+};
+
+/// How often the epoch goes on: a hook past its deadline is interrupted within this time.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
+/// Memory that a first-party or user plugin may ever be granted: the reservation of a slot.
+pub(crate) const MAX_MEMORY: usize = 1 << 30;
+
+/// Live instances in the process, at most. Each takes four memory mappings, and Linux grants a
+/// process 65,530 of them.
+const MAX_INSTANCES: u32 = 10_000;
+
+/// Makes the engine and starts its clock, which ends when the last engine handle is dropped.
+///
+/// # Errors
+///
+/// When the machine cannot reserve the address space, or the cache folder cannot be made.
+pub(crate) fn engine(cache: Option<&Path>) -> wasmtime::Result<Engine> {
+    let engine = Engine::new(&config(cache)?)?;
+    tick(&engine);
+    Ok(engine)
+}
+
+fn config(cache: Option<&Path>) -> wasmtime::Result<Config> {
+    let mut config = Config::new();
+    // Each of these was measured: concurrency support alone triples the cost of a call.
+    config.concurrency_support(false);
+    config.epoch_interruption(true);
+    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config.max_wasm_stack(512 << 10);
+    config.async_stack_size(1 << 20);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config.memory_init_cow(true);
+    config.cache(Some(match cache {
+        Some(folder) => {
+            let mut settings = CacheConfig::new();
+            settings.with_directory(folder);
+            Cache::new(settings)?
+        }
+        None => Cache::new(CacheConfig::new())?,
+    }));
+    Ok(config)
+}
+
+fn pool() -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::default();
+    pool.total_component_instances(MAX_INSTANCES);
+    pool.total_core_instances(MAX_INSTANCES * 4);
+    pool.total_memories(MAX_INSTANCES);
+    pool.total_tables(MAX_INSTANCES * 2);
+    pool.total_stacks(MAX_INSTANCES);
+    pool.max_memories_per_component(1);
+    pool.max_tables_per_component(8);
+    pool.max_core_instances_per_component(16);
+    pool.max_memory_size(MAX_MEMORY);
+    // A larger resident part is a memset at every reset, which costs more than the page faults.
+    pool.linear_memory_keep_resident(64 << 10);
+    pool.table_keep_resident(4 << 10);
+    if PoolingAllocationConfig::is_pagemap_scan_available() {
+        pool.pagemap_scan(Enabled::Yes);
+    }
+    pool
+}
+
+/// Moves the epoch on from a thread of its own, for as long as anybody holds the engine.
+fn tick(engine: &Engine) {
+    let weak = engine.weak();
+    let clock = move || {
+        while let Some(engine) = weak.upgrade() {
+            engine.increment_epoch();
+            drop(engine);
+            std::thread::sleep(TICK);
+        }
+    };
+    let started = std::thread::Builder::new().name("plugin-clock".into()).spawn(clock);
+    // Without this thread no deadline holds, which is worse than not starting.
+    started.expect("the system grants one more thread");
+}
+
+/// The number of ticks after which a hook that may compute for `limit` is interrupted.
+pub(crate) fn ticks(limit: Duration) -> u64 {
+    let ticks = limit.as_nanos().div_ceil(TICK.as_nanos());
+    // The current tick has begun already, so one more is needed for the whole time.
+    u64::try_from(ticks).unwrap_or(u64::MAX / 2).saturating_add(1)
+}

@@ -1,0 +1,159 @@
+//! What a plugin can reach: the host interfaces, and the data behind one instance.
+//!
+//! Owns [`HostState`], the data of a store, and the table of interfaces with the grant that each
+//! needs. One room an interface. Must not call a guest.
+
+mod attributes;
+mod clock;
+mod digest;
+mod exchange;
+mod key_value;
+mod limiter;
+mod log;
+mod password;
+mod random;
+mod signature;
+mod wasi;
+
+use std::sync::Arc;
+
+use wasmtime::component::{Linker, LinkerInstance, ResourceTable};
+use wasmtime::{ResourceLimiter, StoreContextMut};
+
+use super::bindings::VERSION;
+use crate::config::Grant;
+use crate::heads::Heads;
+use crate::state::State;
+use crate::state::key_value::Store as KeyValueStore;
+
+/// The data of a store: whose instance it is, and which exchange it serves at the moment.
+pub(crate) struct HostState {
+    /// The exchange of the hook that runs, if one does.
+    pub(crate) heads: Option<Arc<Heads>>,
+    /// Attributes that the hook has set so far.
+    pub(crate) attributes: Vec<(String, String)>,
+    /// Whose instance this is.
+    pub(crate) identity: Arc<Identity>,
+    /// Verifying keys that the guest holds, counted.
+    pub(crate) keys: usize,
+    /// Host resources that the guest holds.
+    pub(crate) table: ResourceTable,
+    /// The memory that it may have, and what it asked for.
+    pub(crate) memory: MemoryLimit,
+    /// What it wrote.
+    pub(crate) output: log::Output,
+}
+
+/// A configured plugin as its host interfaces know it.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    /// The name under which it is configured.
+    pub(crate) name: Arc<str>,
+    /// Ticks of the epoch that one hook may compute for.
+    pub(crate) ticks: u64,
+    /// Shared state.
+    pub(crate) state: State,
+    /// Its own keys and values.
+    pub(crate) key_values: Arc<KeyValueStore>,
+}
+
+impl HostState {
+    pub(crate) fn new(identity: Arc<Identity>, memory: usize) -> Self {
+        Self {
+            heads: None,
+            attributes: Vec::new(),
+            identity,
+            keys: 0,
+            table: ResourceTable::new(),
+            memory: MemoryLimit { bytes: memory, peak: 0, refused: false },
+            output: log::Output::default(),
+        }
+    }
+
+    /// The request id for a log line; empty outside of an exchange.
+    fn request_id(&self) -> &str {
+        self.heads.as_ref().map_or("", |heads| heads.facts.request_id())
+    }
+}
+
+/// Bounds the linear memory and the tables of one instance.
+pub(crate) struct MemoryLimit {
+    bytes: usize,
+    /// The largest size that the memory has had: it never shrinks.
+    pub(crate) peak: usize,
+    /// Whether the guest was refused more memory.
+    pub(crate) refused: bool,
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let granted = desired <= self.bytes;
+        if granted {
+            self.peak = self.peak.max(desired);
+        }
+        self.refused |= !granted;
+        Ok(granted)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= 20_000)
+    }
+}
+
+/// A host interface, as `wit/` names it.
+pub(super) struct Interface {
+    /// Its name in `gateway:plugin`.
+    pub(super) name: &'static str,
+    /// What must be granted before a component may import it.
+    pub(super) grant: Option<Grant>,
+    /// Whether a call may wait, which makes every call into the instance go through a fiber.
+    pub(super) waits: bool,
+    link: fn(&mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()>,
+}
+
+/// All host interfaces.
+pub(super) const INTERFACES: [Interface; 10] = [
+    Interface { name: "exchange", grant: None, waits: false, link: exchange::link },
+    Interface { name: "attributes", grant: None, waits: false, link: attributes::link },
+    Interface { name: "log", grant: None, waits: false, link: log::link },
+    Interface { name: "clock", grant: None, waits: false, link: clock::link },
+    Interface { name: "random", grant: None, waits: false, link: random::link },
+    Interface { name: "digest", grant: None, waits: false, link: digest::link },
+    Interface { name: "limiter", grant: Some(Grant::Limiter), waits: false, link: limiter::link },
+    Interface {
+        name: "key-value",
+        grant: Some(Grant::KeyValue),
+        waits: false,
+        link: key_value::link,
+    },
+    Interface {
+        name: "signature",
+        grant: Some(Grant::Signature),
+        waits: false,
+        link: signature::link,
+    },
+    Interface { name: "password", grant: Some(Grant::Password), waits: true, link: password::link },
+];
+
+impl Interface {
+    /// Puts the interface into a plugin's linker.
+    pub(super) fn link(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+        let name = format!("gateway:plugin/{}@{VERSION}", self.name);
+        (self.link)(&mut linker.instance(&name)?)
+    }
+}
+
+pub(super) use wasi::link as link_wasi;
+
+/// What every host function is given first.
+type Context<'a> = StoreContextMut<'a, HostState>;

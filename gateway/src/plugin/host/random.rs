@@ -1,0 +1,37 @@
+//! `gateway:plugin/random`: random numbers fit for cryptography.
+
+use wasmtime::component::LinkerInstance;
+
+use super::{Context, HostState};
+
+const MAX_BYTES: u32 = 64 << 10;
+
+pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+    linker.func_wrap("bytes", |_: Context<'_>, (count,): (u32,)| Ok((bytes(count.into())?,)))?;
+    linker.func_wrap("number", |_: Context<'_>, (): ()| Ok((number()?,)))
+}
+
+/// This many random bytes.
+pub(super) fn bytes(count: u64) -> wasmtime::Result<Vec<u8>> {
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    if count > MAX_BYTES {
+        return Err(wasmtime::Error::msg(format!(
+            "{count} random bytes at once, over {MAX_BYTES}"
+        )));
+    }
+    let mut bytes = vec![0; count as usize];
+    fill(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// 64 random bits.
+pub(super) fn number() -> wasmtime::Result<u64> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
+}
+
+fn fill(bytes: &mut [u8]) -> wasmtime::Result<()> {
+    aws_lc_rs::rand::fill(bytes)
+        .map_err(|_| wasmtime::Error::msg("the system's random source failed"))
+}

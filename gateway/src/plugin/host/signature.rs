@@ -1,0 +1,56 @@
+//! `gateway:plugin/signature`: keys that verify signatures, with native code.
+
+mod key;
+
+use wasmtime::StoreContextMut;
+use wasmtime::component::{LinkerInstance, Resource, ResourceType, WasmList};
+
+use self::key::VerifyingKey;
+use super::{Context, HostState};
+use crate::plugin::bindings::{Algorithm, KeyMaterial};
+
+/// Keys that one instance may hold.
+const MAX_KEYS: usize = 1_000;
+
+pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+    let drop_key = |mut store: StoreContextMut<'_, HostState>, index| {
+        let key = Resource::<VerifyingKey>::new_own(index);
+        store.data_mut().table.delete(key)?;
+        store.data_mut().keys = store.data().keys.saturating_sub(1);
+        Ok(())
+    };
+    linker.resource("verifying-key", ResourceType::host::<VerifyingKey>(), drop_key)?;
+    linker.func_wrap(
+        "[static]verifying-key.parse",
+        |mut store: Context<'_>, (algorithm, material): (Algorithm, KeyMaterial)| {
+            Ok((store.data_mut().parse_key(algorithm, &material)?,))
+        },
+    )?;
+    type Verify = (Resource<VerifyingKey>, WasmList<u8>, WasmList<u8>);
+    linker.func_wrap(
+        "[method]verifying-key.verify",
+        |store: Context<'_>, (key, message, signature): Verify| {
+            let (message, signature) = (message.as_le_slice(&store), signature.as_le_slice(&store));
+            Ok((store.data().table.get(&key)?.verify(message, signature),))
+        },
+    )
+}
+
+impl HostState {
+    fn parse_key(
+        &mut self,
+        algorithm: Algorithm,
+        material: &KeyMaterial,
+    ) -> wasmtime::Result<Result<Resource<VerifyingKey>, String>> {
+        if self.keys >= MAX_KEYS {
+            return Ok(Err(format!("the plugin holds {MAX_KEYS} keys already")));
+        }
+        match VerifyingKey::parse(algorithm, material) {
+            Ok(key) => {
+                self.keys += 1;
+                Ok(Ok(self.table.push(key)?))
+            }
+            Err(error) => Ok(Err(error)),
+        }
+    }
+}

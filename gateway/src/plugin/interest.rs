@@ -1,0 +1,78 @@
+//! What a configured plugin wants to see, parsed.
+//!
+//! Owns the step from the guest's own words to names that the chain can look up without parsing.
+
+use http::HeaderName;
+
+use super::bindings::{self, BodyMode, HookSet};
+
+/// Names that a plugin may declare, at most of each kind.
+const MAX_NAMES: usize = 64;
+
+/// A plugin's interest.
+#[derive(Debug, Clone)]
+pub(crate) struct Interest {
+    /// Whether `on-request` is wanted.
+    pub(crate) request: bool,
+    /// Whether `on-response` is wanted.
+    pub(crate) response: bool,
+    /// Whether `on-complete` is wanted.
+    pub(crate) complete: bool,
+    /// Fields that go with `on-request`.
+    pub(crate) request_fields: Box<[HeaderName]>,
+    /// Fields that go with `on-response`.
+    pub(crate) response_fields: Box<[HeaderName]>,
+    /// Attributes that go with `on-request`.
+    pub(crate) attributes: Box<[String]>,
+    /// How it wants request bodies unless a hook says otherwise.
+    pub(crate) request_body: BodyMode,
+    /// How it wants response bodies unless a hook says otherwise.
+    pub(crate) response_body: BodyMode,
+}
+
+impl Interest {
+    /// No interest at all: that of a plugin that is not configured yet.
+    pub(super) fn none() -> Self {
+        Self {
+            request: false,
+            response: false,
+            complete: false,
+            request_fields: Box::default(),
+            response_fields: Box::default(),
+            attributes: Box::default(),
+            request_body: BodyMode::None,
+            response_body: BodyMode::None,
+        }
+    }
+}
+
+impl TryFrom<bindings::Interest> for Interest {
+    type Error = String;
+
+    fn try_from(raw: bindings::Interest) -> Result<Self, String> {
+        let interest = Self {
+            request: raw.hooks.contains(HookSet::REQUEST),
+            response: raw.hooks.contains(HookSet::RESPONSE),
+            complete: raw.hooks.contains(HookSet::COMPLETE),
+            request_fields: names(&raw.request_fields)?,
+            response_fields: names(&raw.response_fields)?,
+            attributes: raw.attributes.into(),
+            request_body: raw.request_body,
+            response_body: raw.response_body,
+        };
+        if interest.attributes.len() > MAX_NAMES {
+            return Err(format!("it declares more than {MAX_NAMES} attributes"));
+        }
+        Ok(interest)
+    }
+}
+
+fn names(raw: &[String]) -> Result<Box<[HeaderName]>, String> {
+    if raw.len() > MAX_NAMES {
+        return Err(format!("it declares more than {MAX_NAMES} fields"));
+    }
+    let parse = |name: &String| {
+        HeaderName::try_from(name).map_err(|_| format!("it declares the field name `{name:?}`"))
+    };
+    raw.iter().map(parse).collect()
+}

@@ -1,0 +1,401 @@
+//! From a configured plugin to one that can serve.
+//!
+//! Owns the checks on a component before any request meets it: that it is a component of this
+//! interface's version, that it imports nothing it was not granted, that its hooks have the right
+//! types, and that it accepts its configuration. Each refusal says where in the configuration its
+//! cause stands. Must not know how a configuration is rendered.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use wasmtime::Engine;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+
+use super::bindings::{Description, HOOKS, VERSION};
+use super::host::{self, HostState, INTERFACES, Identity};
+use super::instance::{Describe, HOOK_NAMES, Instance};
+use super::{Failure, Interest, engine};
+use crate::config::{self, Grant, Isolation, OnError};
+use crate::state::State;
+
+/// A plugin that is loaded, checked and accepted its configuration; shared by all workers.
+pub(crate) struct Plugin {
+    /// The name under which it is configured.
+    pub(crate) name: Arc<str>,
+    /// What it wants to see.
+    pub(crate) interest: Interest,
+    /// What happens to a request when it fails.
+    pub(crate) on_error: OnError,
+    /// Whether it may ask for the request's head in a later hook.
+    pub(crate) reads_request: bool,
+    pub(super) isolation: Isolation,
+    pub(super) deadline: Duration,
+    pub(super) memory: usize,
+    pub(super) instances: usize,
+    pub(super) waits: bool,
+    pub(super) config: String,
+    pub(super) identity: Arc<Identity>,
+    pub(super) pre: InstancePre<HostState>,
+    pub(super) exports: Vec<ComponentExportIndex>,
+}
+
+impl Plugin {
+    /// Whether a hook may wait for something.
+    pub(crate) fn may_wait(&self) -> bool {
+        self.waits
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Why a plugin cannot be loaded, and where that stands in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LoadError {
+    /// Where.
+    pub(crate) place: Place,
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What would mend it.
+    pub(crate) help: Option<String>,
+}
+
+/// A place in a plugin's table in the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// `component`
+    Component,
+    /// A JSON Pointer into `config`.
+    Config(String),
+}
+
+/// Loads plugins. One for the process: it holds the engine, and what it compiled before.
+pub(crate) struct Loader {
+    engine: Engine,
+    state: State,
+    built_in: &'static [(&'static str, &'static [u8])],
+    first_party: Mutex<HashMap<String, Component>>,
+}
+
+impl std::fmt::Debug for Loader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Loader").finish_non_exhaustive()
+    }
+}
+
+impl Loader {
+    /// A loader that keeps compiled components in `cache`, or in the user's cache folder.
+    ///
+    /// # Errors
+    ///
+    /// When the machine cannot give the engine what it needs, or the folder cannot be used.
+    pub(crate) fn new(
+        cache: Option<&Path>,
+        state: State,
+        built_in: &'static [(&'static str, &'static [u8])],
+    ) -> Result<Self, String> {
+        let engine = engine::engine(cache).map_err(|error| format!("{error:#}"))?;
+        Ok(Self { engine, state, built_in, first_party: Mutex::default() })
+    }
+
+    /// Loads a plugin and lets it check its configuration. All that is wrong is reported at once.
+    pub(crate) fn load(&self, config: &config::Plugin) -> Result<Plugin, Vec<LoadError>> {
+        let component = self.compile(config).map_err(|error| vec![error])?;
+        self.check_imports(config, &component)?;
+        let (mut plugin, instance) = self.prepare(config, &component).map_err(|e| vec![e])?;
+        plugin.interest = self.configure(&plugin, instance)?;
+        self.announce(&plugin);
+        Ok(plugin)
+    }
+
+    fn compile(&self, config: &config::Plugin) -> Result<Component, LoadError> {
+        match &config.component {
+            config::Component::BuiltIn(name) => self.first_party(name),
+            config::Component::File(path) => self.from_file(path),
+        }
+    }
+
+    fn first_party(&self, name: &str) -> Result<Component, LoadError> {
+        let mut known = self.first_party.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(component) = known.get(name) {
+            return Ok(component.clone());
+        }
+        let bytes = self.built_in.iter().find(|(known, _)| *known == name);
+        let (_, bytes) = bytes
+            .ok_or_else(|| refused(format!("there is no first-party plugin `{name}`"), None))?;
+        let component = Component::new(&self.engine, bytes)
+            .map_err(|error| refused(format!("`{name}` does not compile: {error:#}"), None))?;
+        known.insert(name.to_owned(), component.clone());
+        Ok(component)
+    }
+
+    /// Always reads the file anew, since a reload may have brought another; what did not change
+    /// is found in the engine's cache.
+    fn from_file(&self, path: &Path) -> Result<Component, LoadError> {
+        let bytes = std::fs::read(path).map_err(|error| {
+            refused(format!("`{}` cannot be read: {error}", path.display()), None)
+        })?;
+        check_kind(path, &bytes)?;
+        Component::new(&self.engine, bytes)
+            .map_err(|error| refused(format!("`{}` is not valid: {error:#}", path.display()), None))
+    }
+
+    /// Refuses imports that are not known, not of this version, or not granted.
+    fn check_imports(
+        &self,
+        config: &config::Plugin,
+        component: &Component,
+    ) -> Result<(), Vec<LoadError>> {
+        let mut errors = Vec::new();
+        let mut missing = Vec::new();
+        for (name, _) in component.component_type().imports(&self.engine) {
+            match import(name) {
+                Import::Wasi => {}
+                Import::Host(index) => {
+                    let grant = INTERFACES[index].grant;
+                    if let Some(grant) = grant
+                        && !is_granted(config, grant)
+                    {
+                        missing.push(grant);
+                    }
+                }
+                Import::OtherVersion(version) => errors.push(refused(
+                    format!(
+                        "it imports `{name}`, and this gateway speaks gateway:plugin {VERSION}, \
+                         not {version}"
+                    ),
+                    Some("build it against this gateway's `wit/`".into()),
+                )),
+                Import::Unknown => {
+                    errors.push(refused(
+                        format!("it imports `{name}`, which this gateway does not offer"),
+                        None,
+                    ));
+                }
+            }
+        }
+        if !missing.is_empty() {
+            errors.push(ungranted(config, &missing));
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn prepare(
+        &self,
+        config: &config::Plugin,
+        component: &Component,
+    ) -> Result<(Plugin, Instance), LoadError> {
+        let linked = self.link(component).map_err(|error| refused(format!("{error:#}"), None))?;
+        let exports = exports(component)?;
+        let name: Arc<str> = config.name.as_str().into();
+        let identity = Identity {
+            name: name.clone(),
+            ticks: engine::ticks(config.deadline),
+            state: self.state.clone(),
+            key_values: self.state.key_values.of(&name),
+        };
+        let plugin = Plugin {
+            name,
+            interest: Interest::none(),
+            on_error: config.on_error,
+            reads_request: linked.reads_request,
+            isolation: config.isolation,
+            deadline: config.deadline,
+            memory: config.memory.min(engine::MAX_MEMORY),
+            instances: config.instances,
+            waits: linked.waits,
+            config: config.config.clone(),
+            identity: Arc::new(identity),
+            pre: linked.pre,
+            exports,
+        };
+        let instance = wait(Instance::new(&plugin)).map_err(|failure| failed(&failure))?;
+        instance.check_types().map_err(|error| {
+            let message = format!("a hook is not what gateway:plugin {VERSION} says: {error:#}");
+            refused(message, Some("build it against this gateway's `wit/`".into()))
+        })?;
+        Ok((plugin, instance))
+    }
+
+    fn link(&self, component: &Component) -> wasmtime::Result<Linked> {
+        let mut linker = Linker::new(&self.engine);
+        let (mut waits, mut reads_request) = (false, false);
+        for (name, wanted) in component.component_type().imports(&self.engine) {
+            match import(name) {
+                Import::Host(index) => {
+                    let interface = &INTERFACES[index];
+                    interface.link(&mut linker)?;
+                    waits |= interface.waits;
+                    reads_request |=
+                        interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
+                }
+                Import::Wasi => {
+                    if let ComponentItem::ComponentInstance(wanted) = &wanted.ty {
+                        host::link_wasi(&mut linker, name, wanted, &self.engine)?;
+                    }
+                }
+                Import::OtherVersion(_) | Import::Unknown => {}
+            }
+        }
+        Ok(Linked { pre: linker.instantiate_pre(component)?, waits, reads_request })
+    }
+
+    fn configure(
+        &self,
+        plugin: &Plugin,
+        mut instance: Instance,
+    ) -> Result<Interest, Vec<LoadError>> {
+        let answer = wait(instance.configure(plugin)).map_err(|failure| vec![failed(&failure)])?;
+        let interest = answer.map_err(|errors| {
+            let error = |error: super::bindings::ConfigError| LoadError {
+                place: Place::Config(error.pointer),
+                message: error.message,
+                help: None,
+            };
+            errors.into_iter().map(error).collect::<Vec<_>>()
+        })?;
+        Interest::try_from(interest).map_err(|message| vec![refused(message, None)])
+    }
+
+    /// Logs what the component says about itself.
+    fn announce(&self, plugin: &Plugin) {
+        let described = wait(async {
+            let mut instance = Instance::new(plugin).await?;
+            Ok::<_, Failure>(instance.call::<Describe>(plugin, None, ()).await?.results.0)
+        });
+        match described {
+            Ok(Description { name, version, sdk, config_schema }) => tracing::debug!(
+                plugin = %plugin.name, component = name, version, sdk,
+                has_schema = !config_schema.is_empty(), waits = plugin.waits, "plugin loaded"),
+            Err(failure) => tracing::warn!(plugin = %plugin.name,
+                "the plugin does not describe itself: {failure}"),
+        }
+    }
+}
+
+struct Linked {
+    pre: InstancePre<HostState>,
+    waits: bool,
+    reads_request: bool,
+}
+
+/// What a component imports under a name.
+enum Import {
+    /// One of [`INTERFACES`].
+    Host(usize),
+    Wasi,
+    OtherVersion(String),
+    Unknown,
+}
+
+fn import(name: &str) -> Import {
+    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
+    if interface.starts_with("wasi:") && version.starts_with("0.2.") {
+        return Import::Wasi;
+    }
+    let Some(ours) = interface.strip_prefix("gateway:plugin/") else { return Import::Unknown };
+    if version != VERSION {
+        return Import::OtherVersion(version.to_owned());
+    }
+    // `types` holds no functions: a component that uses it needs nothing from the host.
+    if ours == "types" {
+        return Import::Wasi;
+    }
+    INTERFACES.iter().position(|known| known.name == ours).map_or(Import::Unknown, Import::Host)
+}
+
+fn asks_for_request(wanted: &ComponentItem, engine: &Engine) -> bool {
+    let ComponentItem::ComponentInstance(wanted) = wanted else { return true };
+    wanted.exports(engine).any(|(name, _)| name.starts_with("request-"))
+}
+
+/// A first-party component comes with the binary: it is granted what it imports, unless the
+/// configuration lists its grants.
+fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
+    match (&config.grants, &config.component) {
+        (Some(grants), _) => grants.contains(&grant),
+        (None, config::Component::BuiltIn(_)) => true,
+        (None, config::Component::File(_)) => false,
+    }
+}
+
+fn ungranted(config: &config::Plugin, missing: &[Grant]) -> LoadError {
+    let names = |grants: &[Grant]| {
+        let quoted: Vec<_> =
+            grants.iter().map(|grant| format!("\"{}\"", grant_name(*grant))).collect();
+        quoted.join(", ")
+    };
+    let mut all = config.grants.clone().unwrap_or_default();
+    all.extend(missing);
+    refused(
+        format!("it imports what it was not granted: {}", names(missing)),
+        Some(format!("to grant it, write `grants = [{}]` beside `component`", names(&all))),
+    )
+}
+
+fn grant_name(grant: Grant) -> &'static str {
+    let known = INTERFACES.iter().find(|interface| interface.grant == Some(grant));
+    known.map_or("", |interface| interface.name)
+}
+
+/// A core module or a text is not a component, and wasmtime's own words for that are hard to read.
+fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
+    let path = path.display();
+    match bytes {
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(refused(
+            format!("`{path}` is a core WebAssembly module, not a component"),
+            Some("build it with `--target wasm32-wasip2`".into()),
+        )),
+        [0, b'a', b's', b'm', ..] => Ok(()),
+        _ => Err(refused(format!("`{path}` is not WebAssembly"), None)),
+    }
+}
+
+fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError> {
+    let hooks = component.get_export_index(None, HOOKS).ok_or_else(|| not_ours(component))?;
+    let find = |name: &&str| {
+        component
+            .get_export_index(Some(&hooks), name)
+            .ok_or_else(|| refused(format!("its `{HOOKS}` has no `{name}`"), None))
+    };
+    HOOK_NAMES.iter().map(find).collect()
+}
+
+/// The component exports no hooks of this version: says what it exports instead.
+fn not_ours(component: &Component) -> LoadError {
+    let ty = component.component_type();
+    let names: Vec<_> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
+    let other = names.iter().find_map(|name| name.strip_prefix("gateway:plugin/hooks@"));
+    if let Some(version) = other {
+        return refused(
+            format!("it is built for gateway:plugin {version}, and this gateway speaks {VERSION}"),
+            Some("build it against this gateway's `wit/`".into()),
+        );
+    }
+    let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    refused(
+        format!("it is no plugin: it exports {found}, not `{HOOKS}`"),
+        Some("register the plugin with `register_plugin!`".into()),
+    )
+}
+
+fn refused(message: String, help: Option<String>) -> LoadError {
+    LoadError { place: Place::Component, message, help }
+}
+
+fn failed(failure: &Failure) -> LoadError {
+    refused(format!("it failed before its first request: {failure}"), None)
+}
+
+/// Runs a future to its end on this thread: loading is control work and may take its time.
+fn wait<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("the system grants a runtime for loading");
+    runtime.block_on(future)
+}

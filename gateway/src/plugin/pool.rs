@@ -1,0 +1,129 @@
+//! A worker's instances of one plugin.
+//!
+//! Owns which instance serves a hook: the one used last, so that its memory is still in the
+//! caches; a new one if none is free. An instance that failed, or whose hook was given up halfway,
+//! is thrown away. Belongs to one worker; must not be shared.
+
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::bindings::BodyMode;
+use super::instance::{Called, Hook, Instance};
+use super::{Failure, Plugin};
+use crate::config::Isolation;
+use crate::heads::Heads;
+
+/// A pool of instances.
+pub(crate) struct Pool {
+    plugin: Arc<Plugin>,
+    idle: RefCell<Vec<Instance>>,
+    live: Cell<usize>,
+    freed: Notify,
+}
+
+impl Pool {
+    /// An empty pool; instances are made when they are needed.
+    pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
+        Self { plugin, idle: RefCell::default(), live: Cell::new(0), freed: Notify::new() }
+    }
+
+    /// The plugin.
+    pub(crate) fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// Calls a hook on some instance.
+    pub(crate) async fn call<H: Hook>(
+        &self,
+        heads: Arc<Heads>,
+        params: H::Params<'_>,
+    ) -> Result<Called<H::Results>, Failure> {
+        let mut lease = self.checkout().await?;
+        let called = lease.instance().call::<H>(&self.plugin, Some(heads), params).await?;
+        lease.give_back();
+        Ok(called)
+    }
+
+    async fn checkout(&self) -> Result<Lease<'_>, Failure> {
+        loop {
+            if let Some(instance) = self.idle.borrow_mut().pop() {
+                return Ok(Lease { pool: self, instance: Some(instance) });
+            }
+            if self.live.get() < self.plugin.instances {
+                return self.make().await;
+            }
+            // Only hooks that wait can hold all of them; the first to end wakes one waiter.
+            let freed = tokio::time::timeout(EXHAUSTED, self.freed.notified()).await;
+            freed.map_err(|_| Failure::Exhausted(self.plugin.instances))?;
+        }
+    }
+
+    async fn make(&self) -> Result<Lease<'_>, Failure> {
+        self.live.set(self.live.get() + 1);
+        let mut lease = Lease { pool: self, instance: None };
+        let mut instance = Instance::new(&self.plugin).await?;
+        if let Err(errors) = instance.configure(&self.plugin).await? {
+            let errors: Vec<_> = errors.into_iter().map(|error| error.message).collect();
+            return Err(Failure::breach(format!(
+                "it refused the configuration that it had accepted before: {}",
+                errors.join("; ")
+            )));
+        }
+        instance.allow_bodies(self.plugin.largest_body());
+        lease.instance = Some(instance);
+        Ok(lease)
+    }
+}
+
+/// How long a hook waits for an instance when all of them are waiting.
+const EXHAUSTED: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// An instance that serves a hook. Dropped without [`Lease::give_back`], it is thrown away: a
+/// trap or a call that was dropped halfway leaves nothing that could be used again.
+struct Lease<'a> {
+    pool: &'a Pool,
+    instance: Option<Instance>,
+}
+
+impl Lease<'_> {
+    fn instance(&mut self) -> &mut Instance {
+        self.instance.as_mut().expect("it is taken out only when the lease ends")
+    }
+
+    fn give_back(mut self) {
+        let plugin = &self.pool.plugin;
+        let reusable = plugin.isolation == Isolation::Pooled;
+        if let Some(instance) = self.instance.take()
+            && reusable
+            && !instance.is_worn(plugin.memory)
+        {
+            self.pool.idle.borrow_mut().push(instance);
+            self.pool.freed.notify_one();
+            // The instance lives on, so that the end of this lease must not count it out.
+            std::mem::forget(self);
+        }
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        self.pool.live.set(self.pool.live.get() - 1);
+        self.pool.freed.notify_one();
+    }
+}
+
+impl Plugin {
+    /// The largest body that it may hand back at once: what it may buffer, and half as much again
+    /// for what it adds; for chunks, 4 MiB.
+    fn largest_body(&self) -> usize {
+        let of = |mode| match mode {
+            BodyMode::None => 0,
+            BodyMode::Buffered(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+            BodyMode::Chunks => 4 << 20,
+        };
+        let largest = of(self.interest.request_body).max(of(self.interest.response_body));
+        largest.saturating_add(largest / 2)
+    }
+}

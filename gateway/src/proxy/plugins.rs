@@ -1,0 +1,149 @@
+//! A request through the plugins of its route, and its response back through them.
+//!
+//! Owns what the plugins are shown of the exchange, and what their outcome means for it. Must not
+//! call a plugin; the chain does.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::Response;
+use http::uri::PathAndQuery;
+
+use super::forward::Outgoing;
+use super::target::Target;
+use super::{FoundRoute, Matched, act, refuse, rewrite};
+use crate::body::{self, Body};
+use crate::chain::{self, Chain, ResponseFailed, Run, Stop};
+use crate::config::Action;
+use crate::error::{Failure, Malformed};
+use crate::exchange::Exchange;
+use crate::heads::{Facts, Heads, RequestHead};
+
+/// Forward over the request, the route's action, and back over the response. A failure of any of
+/// them becomes an answer here, so that the plugins before it still see that.
+pub(super) async fn run(
+    exchange: &Rc<Exchange>,
+    chain: &Rc<Chain>,
+    found: &FoundRoute<'_>,
+    target: &Target,
+    request: Outgoing<'_>,
+) -> Result<Response<Body>, Failure> {
+    let is_tunnel = request.hop.upgrade.is_some();
+    let mut request = request;
+    let heads = heads(exchange, found, target, &mut request)?;
+    let run = Rc::new(Run::new(chain, heads));
+    exchange.runs(Rc::clone(&run));
+    let acted = match forth(exchange, &run, found, target, request).await {
+        Ok(response) => response,
+        Err(failure) => refuse(exchange, failure),
+    };
+    if is_tunnel && acted.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+        // From here on the bytes are another protocol's, and the head is that protocol's too.
+        return Ok(acted);
+    }
+    let fail = |failed| refuse(exchange, response_failure(failed));
+    Ok(chain::on_response(&run, acted, fail).await)
+}
+
+async fn forth(
+    exchange: &Rc<Exchange>,
+    run: &Rc<Run>,
+    found: &FoundRoute<'_>,
+    target: &Target,
+    mut request: Outgoing<'_>,
+) -> Result<Response<Body>, Failure> {
+    let body = std::mem::replace(&mut request.body, Body::empty());
+    request.body = match chain::on_request(run, body).await {
+        Ok(body) => body,
+        Err(stop) => return answer(exchange, stop),
+    };
+    let changed = run.take_request();
+    request.head.method = changed.method;
+    request.head.headers = changed.headers;
+    if changed.target.query() != request.head.uri.query() {
+        request.head.uri = rewrite::with_query(&request.head.uri, changed.target.query())?;
+    }
+    let path = changed.target.path();
+    let chosen_path = (path != target.path(&request.head.uri)).then_some(path);
+    let matched = Matched { found, target, chosen_path };
+    let chosen = chosen_upstream(exchange, run)?;
+    let action = chosen.as_ref().unwrap_or(&found.route.action);
+    if let Action::Forward(upstream) = action {
+        run.forwarded_to(exchange.snapshot.upstream_name(*upstream));
+    }
+    act(exchange, &matched, action, request).await
+}
+
+/// What the chain gave instead of a request to forward.
+fn answer(exchange: &Exchange, stop: Stop) -> Result<Response<Body>, Failure> {
+    match stop {
+        Stop::Answered(response) => Ok(response),
+        Stop::Failed(failed) => Err(plugin_failure(failed)),
+        Stop::BodyTooLarge(limit) => Err(Failure::BodyTooLarge { limit }),
+        Stop::BodyBroken => {
+            Err(exchange.take_upload_failure().unwrap_or(Failure::ClientLeft(None)))
+        }
+    }
+}
+
+fn chosen_upstream(exchange: &Exchange, run: &Run) -> Result<Option<Action>, Failure> {
+    let chosen = run.chosen_upstream();
+    let Some(name) = &*chosen else { return Ok(None) };
+    match exchange.snapshot.upstream_named(name) {
+        Some(id) => Ok(Some(Action::Forward(id))),
+        None => Err(Failure::PluginFailed {
+            plugin: run.chooser(),
+            source: format!("it chose the upstream `{name}`, which is not configured").into(),
+        }),
+    }
+}
+
+fn response_failure(failed: ResponseFailed) -> Failure {
+    match failed {
+        ResponseFailed::Plugin(failed) => plugin_failure(failed),
+        ResponseFailed::Upstream(error) => body::broken(&error),
+    }
+}
+
+fn plugin_failure(failed: chain::PluginFailed) -> Failure {
+    Failure::PluginFailed { plugin: failed.plugin.to_string(), source: failed.failure.into() }
+}
+
+/// Moves the head into what plugins see.
+fn heads(
+    exchange: &Exchange,
+    found: &FoundRoute<'_>,
+    target: &Target,
+    request: &mut Outgoing<'_>,
+) -> Result<Heads, Failure> {
+    let head = &mut request.head;
+    let matched = match (target.path_differs(), head.uri.path_and_query()) {
+        (false, Some(same)) => same.clone(),
+        _ => with_path(target.path(&head.uri), head.uri.query())?,
+    };
+    let (connection, snapshot) = (&exchange.connection, &exchange.snapshot);
+    let facts = Facts {
+        client: exchange.client(),
+        client_port: connection.peer.port(),
+        request_id: exchange.id.clone(),
+        scheme: if connection.is_tls { "https" } else { "http" },
+        host: target.host().to_ascii_lowercase().into(),
+        listener: Arc::clone(&connection.listener.name),
+        route: Arc::clone(snapshot.route_names(found.index)),
+        pattern: found.pattern,
+        captures: found.captures.clone(),
+        matched: matched.clone(),
+        upstream: None,
+    };
+    let request = RequestHead {
+        method: head.method.clone(),
+        target: matched,
+        headers: std::mem::take(&mut head.headers),
+    };
+    Ok(Heads { request, response: None, attributes: Vec::new(), facts })
+}
+
+fn with_path(path: &str, query: Option<&str>) -> Result<PathAndQuery, Failure> {
+    let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    PathAndQuery::try_from(text).map_err(|_| Malformed::TargetForm.into())
+}

@@ -1,0 +1,97 @@
+//! HTTP/1.1 connections (RFC 9112).
+//!
+//! Owns how hyper is set up for them, and what follows when one ends: a 408 for a head that did
+//! not come, a tunnel after 101, a patient close.
+
+use std::pin::Pin;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper::service::{HttpService, service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::io::AsyncWriteExt as _;
+
+use super::Transport;
+use super::connection::Connection;
+use super::drive::{self, Drive, End};
+use super::guard::Guard;
+use super::linger::linger;
+use crate::body::Body;
+use crate::error::Failure;
+use crate::proxy;
+use crate::respond;
+use crate::telemetry::access_log;
+
+/// hyper's own number of fields; setting it makes hyper allocate for each request.
+const DEFAULT_FIELDS: usize = 100;
+
+/// Bytes buffered for reading and for writing, at least.
+const BUFFER: usize = 64 << 10;
+
+/// Serves the connection to its end.
+pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Connection>) {
+    let guard = Guard::new(transport, replay, Rc::clone(&connection));
+    let service = service_fn(|request| {
+        connection.request_begins();
+        proxy::handle(Rc::clone(&connection), None, request)
+    });
+    let mut driven = builder(&connection).serve_connection(TokioIo::new(guard), service);
+    let end = drive::drive(Pin::new(&mut driven), &connection).await;
+    let parts = driven.into_parts();
+    let mut transport = parts.io.into_inner().into_transport();
+    match end {
+        End::Done(result) => {
+            if let Some(tunnel) = connection.take_tunnel().filter(|_| result.is_ok()) {
+                tunnel.run(transport, parts.read_buf, &connection).await;
+            } else if connection.should_linger() {
+                linger(&mut transport, &connection.worker.timers).await;
+            }
+        }
+        End::HeadTimeout => refuse_late(&mut transport, &connection).await,
+        End::Stalled => {}
+    }
+}
+
+fn builder(connection: &Connection) -> http1::Builder {
+    let limits = &connection.listener.config.limits;
+    let mut builder = http1::Builder::new();
+    builder
+        .header_read_timeout(None)
+        .max_header_size(limits.header_size)
+        .max_buf_size(BUFFER.max(limits.header_size));
+    if limits.header_count != DEFAULT_FIELDS {
+        builder.max_headers(limits.header_count);
+    }
+    builder
+}
+
+/// Answers 408 (RFC 9110 section 15.5.9), unless a response is stuck half-way.
+async fn refuse_late(transport: &mut Transport, connection: &Connection) {
+    if connection.is_blocked() {
+        return;
+    }
+    let failure = Failure::HeadTimeout;
+    let id = connection.worker.ids.next();
+    let id = id.to_str().unwrap_or_default();
+    access_log::write_headless(id, connection.peer_address, &failure);
+    let raw = respond::raw_problem(&failure, id);
+    let timers = &connection.worker.timers;
+    let written = tokio::select! {
+        written = transport.write_all(&raw) => written.is_ok(),
+        () = timers.after(connection.timeouts().idle) => false,
+    };
+    if written {
+        linger(transport, timers).await;
+    }
+}
+
+impl<S> Drive for http1::Connection<TokioIo<Guard>, S>
+where
+    S: HttpService<hyper::body::Incoming, ResBody = Body>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn graceful_shutdown(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}

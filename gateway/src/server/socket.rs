@@ -1,0 +1,55 @@
+//! Listening sockets.
+//!
+//! Owns `SO_REUSEPORT`: each worker has an accept queue of its own, and the kernel spreads the
+//! connections over them.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that wait to be accepted, for each socket.
+const BACKLOG: i32 = 1_024;
+
+/// One socket for each worker, all on the same address; port 0 is chosen by the first.
+///
+/// # Errors
+/// Those of the system; in particular [`io::ErrorKind::AddrInUse`] if anybody listens there, even
+/// if they would share the port.
+pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
+    claim(address)?;
+    let first = listen(address)?;
+    let address = first.local_addr()?;
+    let mut sockets = vec![first];
+    for _ in 1..workers {
+        sockets.push(listen(address)?);
+    }
+    Ok(sockets)
+}
+
+/// Fails if the address is taken: with `SO_REUSEPORT` alone two gateways would share it in
+/// silence.
+fn claim(address: SocketAddr) -> io::Result<()> {
+    if address.port() == 0 {
+        return Ok(());
+    }
+    open(address)?.bind(&address.into())
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = open(address)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn open(address: SocketAddr) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    Ok(socket)
+}

@@ -1,0 +1,89 @@
+//! Bytes both ways after 101 Switching Protocols (RFC 9110 section 7.8).
+//!
+//! Owns the copying and its idle timeout. Knows nothing of the protocol that is spoken.
+
+use std::cell::Cell;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+
+use bytes::Bytes;
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+
+use super::Transport;
+use super::connection::Connection;
+use crate::exchange::Exchange;
+
+/// Bytes read at once.
+const CHUNK: usize = 16 << 10;
+
+/// The upstream's side of a connection that changed its protocol.
+#[derive(Debug)]
+pub(crate) struct Tunnel {
+    pub(crate) upstream: Upgraded,
+    /// Kept until the tunnel ends, so that the log line tells of all of it.
+    pub(crate) exchange: Rc<Exchange>,
+}
+
+impl Tunnel {
+    /// Copies until both sides are done, one breaks, or neither says a byte for the idle time.
+    ///
+    /// `early` is what the client sent behind its request; now it is the new protocol's.
+    pub(super) async fn run(self, client: Transport, early: Bytes, connection: &Connection) {
+        let (mut from_client, mut to_client) = tokio::io::split(client);
+        let (mut from_upstream, mut to_upstream) = tokio::io::split(TokioIo::new(self.upstream));
+        let moves = Cell::new(0_u64);
+        let exchange = &self.exchange;
+        let up = async {
+            to_upstream.write_all(&early).await?;
+            copy(&mut from_client, &mut to_upstream, &moves, |length| {
+                exchange.count_upload(length);
+            })
+            .await
+        };
+        let down = copy(&mut from_upstream, &mut to_client, &moves, |length| {
+            exchange.count_download(length);
+        });
+        let mut drained = pin!(connection.worker.drain.started());
+        tokio::select! {
+            _both_done_or_one_broke = async { tokio::try_join!(up, down) } => {}
+            () = idle(connection, &moves) => {}
+            () = drained.as_mut() => {}
+        }
+        exchange.response_complete();
+    }
+}
+
+async fn copy(
+    from: &mut (impl AsyncRead + Unpin),
+    to: &mut (impl AsyncWrite + Unpin),
+    moves: &Cell<u64>,
+    count: impl Fn(usize),
+) -> std::io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let length = from.read(&mut chunk).await?;
+        moves.set(moves.get() + 1);
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        count(length);
+        to.write_all(&chunk[..length]).await?;
+        to.flush().await?;
+    }
+}
+
+/// Ends when nothing moved for the idle time.
+async fn idle(connection: &Connection, moves: &Cell<u64>) {
+    let patience = connection.timeouts().idle;
+    let mut deadline = connection.worker.timers.after(patience);
+    loop {
+        let before = moves.get();
+        Pin::new(&mut deadline).await;
+        if moves.get() == before {
+            return;
+        }
+        deadline.reset(patience);
+    }
+}

@@ -1,0 +1,184 @@
+//! A configuration in force.
+//!
+//! Owns everything that is built from one [`Config`]: shared between workers what is only read,
+//! and for each worker what it alone uses. A reload puts a new snapshot in the place of the old
+//! one; requests that began with the old one keep it until they end.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderValue, Version};
+use ipnet::IpNet;
+use rustls::ServerConfig;
+
+use crate::body::Body;
+use crate::chain::Chain;
+use crate::config::{Config, Listener, ListenerId, Segment, UpstreamId};
+use crate::heads::RouteNames;
+use crate::plugin::{Plugin, Pool};
+use crate::route::Table;
+use crate::server::tls;
+use crate::timer::Timers;
+use crate::upstream::{SetupError, Upstream, Upstreams};
+
+/// What all workers read.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Arc<Config>,
+    /// One for each listener.
+    pub(crate) tables: Vec<Table>,
+    /// One for each configured plugin.
+    plugins: Vec<Arc<Plugin>>,
+    /// One for each route.
+    route_names: Vec<Arc<RouteNames>>,
+    /// One for each upstream.
+    upstream_names: Vec<Arc<str>>,
+    tls: Vec<Option<Arc<ServerConfig>>>,
+}
+
+impl Shared {
+    /// Compiles a configuration.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub(crate) fn new(
+        config: Arc<Config>,
+        plugins: Vec<Arc<Plugin>>,
+    ) -> Result<Self, rustls::Error> {
+        let tables =
+            (0..config.listeners.len()).map(|id| Table::build(&config, ListenerId(id))).collect();
+        let tls = config
+            .listeners
+            .iter()
+            .map(|listener| listener.tls.as_ref().map(tls::server_config).transpose())
+            .collect::<Result<_, _>>()?;
+        let route_names = config.routes.iter().map(route_names).map(Arc::new).collect();
+        let upstream_names = config.upstreams.iter().map(|it| it.name.as_str().into()).collect();
+        Ok(Self { config, tables, plugins, route_names, upstream_names, tls })
+    }
+}
+
+fn route_names(route: &crate::config::Route) -> RouteNames {
+    let patterns = route.matcher.paths.iter().map(|pattern| {
+        let names = pattern.segments.iter().filter_map(|segment| match segment {
+            Segment::Literal(_) => None,
+            Segment::Param(name) | Segment::Rest(name) => Some(name.as_str().into()),
+        });
+        (pattern.text.as_str().into(), names.collect())
+    });
+    RouteNames { name: route.name.as_str().into(), patterns: patterns.collect() }
+}
+
+/// What one worker uses.
+pub(crate) struct Snapshot {
+    pub(crate) config: Arc<Config>,
+    pub(crate) shared: Arc<Shared>,
+    listeners: Vec<Rc<ListenerState>>,
+    upstreams: Upstreams<Body>,
+    /// One for each route.
+    chains: Vec<Rc<Chain>>,
+    via: [HeaderValue; 3],
+}
+
+/// A listener as connections see it.
+#[derive(Debug)]
+pub(crate) struct ListenerState {
+    pub(crate) id: ListenerId,
+    pub(crate) name: Arc<str>,
+    pub(crate) config: Listener,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+}
+
+impl ListenerState {
+    /// Whether a peer may say whom it speaks for.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        contains(&self.config.trusted_proxies, address)
+    }
+}
+
+/// Whether an address is in one of the networks.
+pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
+}
+
+impl Snapshot {
+    /// Builds a worker's part.
+    ///
+    /// # Errors
+    /// When an upstream cannot be set up on this machine.
+    pub(crate) fn new(shared: &Arc<Shared>, timers: &Timers) -> Result<Self, SetupError> {
+        let config = &shared.config;
+        let listeners = config
+            .listeners
+            .iter()
+            .zip(&shared.tls)
+            .enumerate()
+            .map(|(index, (listener, tls))| {
+                let (id, config, tls) = (ListenerId(index), listener.clone(), tls.clone());
+                let name = config.name.as_str().into();
+                Rc::new(ListenerState { id, name, config, tls })
+            })
+            .collect();
+        let upstreams = Upstreams::new(&config.upstreams, timers)?;
+        let pools: Vec<_> =
+            shared.plugins.iter().map(|plugin| Rc::new(Pool::new(Arc::clone(plugin)))).collect();
+        let chains =
+            config.routes.iter().map(|route| Rc::new(Chain::new(&route.plugins, &pools))).collect();
+        let via = ["1.0", "1.1", "2.0"].map(|version| via(version, &config.process.via));
+        let (config, shared) = (Arc::clone(config), Arc::clone(shared));
+        Ok(Self { config, shared, listeners, upstreams, chains, via })
+    }
+
+    pub(crate) fn listener(&self, id: ListenerId) -> &Rc<ListenerState> {
+        &self.listeners[id.0]
+    }
+
+    pub(crate) fn table(&self, id: ListenerId) -> &Table {
+        &self.shared.tables[id.0]
+    }
+
+    pub(crate) fn upstream(&self, id: UpstreamId) -> &Rc<Upstream<Body>> {
+        self.upstreams.upstream(id)
+    }
+
+    /// The plugins of a route.
+    pub(crate) fn chain(&self, route: usize) -> &Rc<Chain> {
+        &self.chains[route]
+    }
+
+    pub(crate) fn route_names(&self, route: usize) -> &Arc<RouteNames> {
+        &self.shared.route_names[route]
+    }
+
+    pub(crate) fn upstream_name(&self, id: UpstreamId) -> &Arc<str> {
+        &self.shared.upstream_names[id.0]
+    }
+
+    /// The upstream of this name, which a plugin chose.
+    pub(crate) fn upstream_named(&self, name: &str) -> Option<UpstreamId> {
+        self.shared.upstream_names.iter().position(|known| &**known == name).map(UpstreamId)
+    }
+
+    /// This gateway's entry in `Via` for a message that came in this version
+    /// (RFC 9110 section 7.6.3).
+    pub(crate) fn via(&self, version: Version) -> &HeaderValue {
+        match version {
+            Version::HTTP_2 => &self.via[2],
+            Version::HTTP_11 => &self.via[1],
+            _ => &self.via[0],
+        }
+    }
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").finish_non_exhaustive()
+    }
+}
+
+fn via(version: &str, pseudonym: &str) -> HeaderValue {
+    HeaderValue::try_from(format!("{version} {pseudonym}"))
+        .unwrap_or_else(|_| HeaderValue::from_static("1.1 gateway"))
+}

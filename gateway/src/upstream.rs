@@ -1,0 +1,255 @@
+//! Upstreams: from a request that is ready to go to the head of its response.
+//!
+//! Owns the choice of a target, its connections, the bounds on connecting and on the first byte,
+//! and what is tried again: another target while nothing was sent, a fresh connection when a pooled
+//! one turns out to have been closed before it took any of the request. Nothing else is ever sent
+//! twice. Reading the response's body, and bounding that, is the caller's.
+//!
+//! Everything here belongs to one worker thread and its [`tokio::task::LocalSet`]: no locks, and
+//! no task for an exchange over HTTP/1.1.
+
+mod balance;
+mod connect;
+mod error;
+mod exchange;
+mod head;
+mod pool;
+mod progress;
+mod target;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, header};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use self::balance::{Balance, Tried};
+pub use self::error::{Cause, ConnectError, SetupError, UpstreamError};
+pub use self::exchange::Lease;
+use self::exchange::{Answer, Failed};
+use self::progress::Outgoing;
+use self::target::{Ready, Target};
+use self::tls::Tls;
+use crate::config::{self, HostPolicy, UpstreamId};
+use crate::timer::Timers;
+
+/// How often connections that were idle for too long are looked for, at most and at least; in
+/// between it is the upstream's idle timeout. One that is asked for is looked at anyway.
+const MOST_OFTEN: Duration = Duration::from_millis(100);
+const LEAST_OFTEN: Duration = Duration::from_secs(5);
+
+/// Connections that may close one after the other before they take a request, until it is given up.
+const MOST_RESENDS: usize = 3;
+
+/// Turns that a worker may skip at its start; enough to tell workers apart.
+const MOST_SKIPPED: u32 = 256;
+
+/// All upstreams of a configuration, for one worker. `B` is the body of the requests.
+pub struct Upstreams<B: Body> {
+    list: Vec<Rc<Upstream<B>>>,
+}
+
+impl<B: Body + 'static> Upstreams<B> {
+    /// Sets them up; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`SetupError`], for TLS.
+    ///
+    /// # Panics
+    /// Outside of a running [`tokio::task::LocalSet`].
+    pub fn new(upstreams: &[config::Upstream], timers: &Timers) -> Result<Self, SetupError> {
+        let list = upstreams.iter().map(|upstream| Upstream::new(upstream, timers).map(Rc::new));
+        let list = list.collect::<Result<Vec<_>, _>>()?;
+        for (upstream, config) in list.iter().zip(upstreams) {
+            let period = config.idle_timeout.clamp(MOST_OFTEN, LEAST_OFTEN);
+            tokio::task::spawn_local(sweep(Rc::downgrade(upstream), period, timers.clone()));
+        }
+        Ok(Self { list })
+    }
+
+    /// The upstream of this id, which must be of the same configuration.
+    #[must_use]
+    pub fn upstream(&self, UpstreamId(index): UpstreamId) -> &Rc<Upstream<B>> {
+        &self.list[index]
+    }
+}
+
+async fn sweep<B: Body>(upstream: Weak<Upstream<B>>, period: Duration, timers: Timers) {
+    loop {
+        timers.after(period).await;
+        let Some(upstream) = upstream.upgrade() else {
+            return;
+        };
+        let now = timers.now();
+        upstream.targets.iter().for_each(|target| target.sweep(now));
+    }
+}
+
+/// A service behind the gateway, as one worker sees it.
+pub struct Upstream<B: Body> {
+    targets: Vec<Rc<Target<B>>>,
+    balance: Balance,
+    host: HostPolicy,
+    first_byte: Duration,
+    timers: Timers,
+}
+
+/// A response whose head is there, and how it came.
+pub struct Exchange<B: Body> {
+    /// The response. Its framing over HTTP/1.1 is unambiguous; hop-by-hop fields are still in it.
+    pub response: Response<Incoming>,
+    /// To be dropped when the body has come to its end.
+    pub lease: Lease<B>,
+    /// For the log and the metrics.
+    pub info: ExchangeInfo,
+}
+
+/// How an exchange came about.
+#[derive(Debug, Clone)]
+pub struct ExchangeInfo {
+    /// Index of the target in the configuration's list.
+    pub target: usize,
+    /// The target, as `host:port`.
+    pub authority: Arc<str>,
+    /// Whether the connection had served before.
+    pub reused: bool,
+    /// How many targets could not be connected to before this one.
+    pub refused: usize,
+    /// How long this request waited for a new connection (name, TCP and TLS).
+    pub connect: Option<Duration>,
+}
+
+impl<B: Body> Upstream<B> {
+    /// Sets it up; connects to nothing yet.
+    ///
+    /// # Errors
+    /// [`SetupError`], for TLS.
+    pub fn new(upstream: &config::Upstream, timers: &Timers) -> Result<Self, SetupError> {
+        let uses_tls = upstream.targets.iter().any(|target| target.tls);
+        let tls = uses_tls.then(|| Tls::new(upstream)).transpose()?;
+        let targets = upstream
+            .targets
+            .iter()
+            .map(|target| Target::new(upstream, target, tls.as_ref(), timers).map(Rc::new));
+        let weights = upstream.targets.iter().map(|target| target.weight);
+        // Where there is no randomness, all workers start alike: uneven for a moment, not wrong.
+        let skip = getrandom::u32().unwrap_or(0) % MOST_SKIPPED;
+        Ok(Self {
+            targets: targets.collect::<Result<_, _>>()?,
+            balance: Balance::new(weights, skip),
+            host: upstream.host.clone(),
+            first_byte: upstream.timeouts.first_byte,
+            timers: timers.clone(),
+        })
+    }
+
+    /// What its requests carry as `Host`, unless the route says something else.
+    #[must_use]
+    pub fn host_policy(&self) -> &HostPolicy {
+        &self.host
+    }
+
+    /// Connections that are open and can take a request.
+    #[must_use]
+    pub fn pool_size(&self) -> usize {
+        self.targets.iter().map(|target| target.pool_size()).sum()
+    }
+}
+
+impl<B> Upstream<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Cause>,
+{
+    /// Sends the request to a target and waits for the head of the response.
+    ///
+    /// The request comes with its final fields, without hop-by-hop ones (except `Upgrade` and its
+    /// `Connection`, which make it go over HTTP/1.1). Its version and the form of its target are
+    /// put right here, and so is its `Host`, by `host`: [`HostPolicy::Target`] names the target
+    /// that it really goes to. A route that rewrites `Host` passes [`HostPolicy::Preserve`].
+    ///
+    /// Dropping the future gives the exchange up: over HTTP/1.1 its connection is closed, over
+    /// HTTP/2 its stream is reset.
+    ///
+    /// # Errors
+    /// [`UpstreamError`].
+    pub async fn send(
+        &self,
+        request: Request<B>,
+        host: &HostPolicy,
+    ) -> Result<Exchange<B>, UpstreamError> {
+        let http1 = request.headers().contains_key(header::UPGRADE);
+        let mut request = request.map(|body| Outgoing::new(body, &self.timers));
+        let mut tried = Tried::new();
+        let mut index = self.balance.choose(&tried).expect("an upstream has a target");
+        let mut resends = 0;
+        loop {
+            let ready = self.connection(&mut index, &mut tried, resends == 0, http1).await?;
+            let Ready { channel, reused, connect } = ready;
+            let target = &self.targets[index];
+            let authority = Arc::clone(&target.authority);
+            let refused = tried.len();
+            let info = ExchangeInfo { target: index, authority, reused, refused, connect };
+            match exchange::exchange(target, channel, request, host, self.bound()).await {
+                Ok((response, lease)) => {
+                    return Ok(Exchange { response, lease, info });
+                }
+                Err(Failed::Unsent(unsent)) if reused && resends < MOST_RESENDS => {
+                    resends += 1;
+                    request = unsent.request;
+                }
+                Err(failed) => return Err(failed.into_error(target)),
+            }
+        }
+    }
+
+    /// A connection to the target, or to the next one that can be connected to.
+    async fn connection(
+        &self,
+        index: &mut usize,
+        tried: &mut Tried,
+        mut pooled: bool,
+        http1: bool,
+    ) -> Result<Ready<B>, UpstreamError> {
+        loop {
+            let target = &self.targets[*index];
+            if pooled && let Some(ready) = target.pooled(http1) {
+                return Ok(ready);
+            }
+            // Boxed, since it is rare and its state is large.
+            match Box::pin(target.connected(http1)).await {
+                Ok(ready) => return Ok(ready),
+                Err(cause) => *index = self.after_refusal(*index, tried, cause)?,
+            }
+            pooled = true;
+        }
+    }
+
+    fn after_refusal(
+        &self,
+        index: usize,
+        tried: &mut Tried,
+        cause: ConnectError,
+    ) -> Result<usize, UpstreamError> {
+        tried.push(index);
+        let target = &self.targets[index].authority;
+        match self.balance.choose(tried) {
+            Some(next) => {
+                tracing::debug!(%target, %cause, "cannot connect; trying the next target");
+                Ok(next)
+            }
+            None => Err(UpstreamError::Connect { target: Arc::clone(target), cause }),
+        }
+    }
+
+    fn bound(&self) -> exchange::Bound<'_> {
+        exchange::Bound { timers: &self.timers, first_byte: self.first_byte }
+    }
+}

@@ -1,0 +1,237 @@
+//! What can go wrong between a request that is ready and the head of its response.
+//!
+//! Owns the errors and how a client is told of them. Each says which target it is about and keeps
+//! its cause, so that one log line is enough to act on.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::StatusCode;
+
+/// The cause of an error, whatever its type.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// Why an upstream gave no response.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection came about; nothing was sent.
+    #[error("cannot connect to {target}: {cause}")]
+    Connect {
+        /// The last target that was tried, as `host:port`.
+        target: Arc<str>,
+        /// What stood in the way.
+        #[source]
+        cause: ConnectError,
+    },
+    /// The request was sent and no response began in time.
+    #[error("{target} sent no response within {timeout:?} after the request (`first_byte`)")]
+    FirstByteTimeout {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+        /// The configured bound.
+        timeout: Duration,
+    },
+    /// The connection ended in an orderly way before the response head was complete.
+    #[error("{target} closed the connection before its response was complete")]
+    ClosedBeforeResponse {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+        /// What the connection reported.
+        #[source]
+        cause: hyper::Error,
+    },
+    /// The connection broke before the response head was complete.
+    #[error("the connection to {target} broke before its response: {cause}")]
+    Reset {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+        /// What the connection reported.
+        #[source]
+        cause: hyper::Error,
+    },
+    /// What came is no HTTP response, or one that would be ambiguous if it were passed on.
+    #[error("{target} sent a malformed response: {reason}")]
+    MalformedResponse {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+        /// What is wrong with it.
+        reason: Cow<'static, str>,
+        /// What the parser reported, if it was the parser that refused it.
+        #[source]
+        cause: Option<hyper::Error>,
+    },
+    /// The body of the request itself failed while it was sent: the client's fault, or a limit's,
+    /// never the upstream's. The cause is the body's own error, to be downcast.
+    #[error("the request's body failed on its way to {target}: {cause}")]
+    RequestBody {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+        /// The error of the body.
+        #[source]
+        cause: Cause,
+    },
+    /// The request cannot be said in the target's protocol, or the target broke the protocol
+    /// (HTTP/2: reset of the stream, GOAWAY, a connection error).
+    #[error("the exchange with {target} failed: {reason}")]
+    Protocol {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+        /// What is wrong.
+        reason: Cow<'static, str>,
+        /// What the connection reported, if it was the connection.
+        #[source]
+        cause: Option<hyper::Error>,
+    },
+}
+
+impl UpstreamError {
+    /// What a client is answered: 504 when time ran out, otherwise 502.
+    ///
+    /// For [`UpstreamError::RequestBody`] it is 400, which the caller replaces by what the body's
+    /// own error stands for (RFC 9110 sections 15.5.9 and 15.5.14).
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Connect { cause: ConnectError::Timeout(_), .. }
+            | Self::FirstByteTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::RequestBody { .. } => StatusCode::BAD_REQUEST,
+            Self::Connect { .. }
+            | Self::ClosedBeforeResponse { .. }
+            | Self::Reset { .. }
+            | Self::MalformedResponse { .. }
+            | Self::Protocol { .. } => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The target that it is about, as `host:port`.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        match self {
+            Self::Connect { target, .. }
+            | Self::FirstByteTimeout { target, .. }
+            | Self::ClosedBeforeResponse { target, .. }
+            | Self::Reset { target, .. }
+            | Self::MalformedResponse { target, .. }
+            | Self::RequestBody { target, .. }
+            | Self::Protocol { target, .. } => target,
+        }
+    }
+
+    /// Sorts what hyper reports for a request that was sent.
+    pub(super) fn from_exchange(target: Arc<str>, error: hyper::Error) -> Self {
+        if error.is_parse() {
+            let reason = Cow::Owned(described(&error));
+            Self::MalformedResponse { target, reason, cause: Some(error) }
+        } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+            Self::ClosedBeforeResponse { target, cause: error }
+        } else if has_io_cause(&error) {
+            Self::Reset { target, cause: error }
+        } else {
+            let reason = Cow::Owned(described(&error));
+            Self::Protocol { target, reason, cause: Some(error) }
+        }
+    }
+}
+
+/// Why no connection came about. Cheap to clone, for all requests that waited for the same one.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ConnectError {
+    /// The name has no address.
+    #[error("the name {host} cannot be resolved: {cause}")]
+    Dns {
+        /// The name.
+        host: Arc<str>,
+        /// What the resolver reported.
+        #[source]
+        cause: Arc<io::Error>,
+    },
+    /// The address answers, and nobody listens there.
+    #[error("the connection was refused")]
+    Refused(#[source] Arc<io::Error>),
+    /// The address cannot be reached.
+    #[error("the address cannot be reached: {0}")]
+    Unreachable(#[source] Arc<io::Error>),
+    /// The TLS handshake failed.
+    #[error("TLS: {0}")]
+    Tls(#[source] Arc<io::Error>),
+    /// The upstream's protocol is `"http2"` and the target does not offer it in its handshake.
+    #[error(
+        "the target did not agree to HTTP/2 (ALPN h2), which the upstream's `protocol` asks for"
+    )]
+    NoHttp2,
+    /// The HTTP/2 connection could not be begun.
+    #[error("HTTP/2: {0}")]
+    Handshake(#[source] Arc<hyper::Error>),
+    /// TCP and TLS took longer than they may.
+    #[error("no connection within {0:?} (`connect`)")]
+    Timeout(Duration),
+}
+
+impl ConnectError {
+    pub(super) fn from_tcp(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused(Arc::new(error)),
+            _ => Self::Unreachable(Arc::new(error)),
+        }
+    }
+}
+
+/// Why an upstream cannot be set up. A checked configuration meets these only where the machine
+/// differs from what was checked.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    /// The system has no trusted root certificates, and the upstream names no `ca`.
+    #[error("the system's root certificates cannot be read: {0}; set `tls.ca`")]
+    NoSystemRoots(String),
+    /// A certificate in `ca` is not usable as a trust anchor, or TLS cannot be configured.
+    #[error("upstream {upstream}: TLS: {cause}")]
+    Tls {
+        /// The upstream's name.
+        upstream: String,
+        /// What rustls reported.
+        #[source]
+        cause: rustls::Error,
+    },
+    /// Neither a DNS name nor an IP address.
+    #[error("upstream {upstream}: {name:?} is no host name that a certificate can be for")]
+    ServerName {
+        /// The upstream's name.
+        upstream: String,
+        /// `server_name`, or the target's host.
+        name: String,
+    },
+    /// The target's authority cannot stand in a request.
+    #[error("upstream {upstream}: {authority:?} is no authority")]
+    Authority {
+        /// The upstream's name.
+        upstream: String,
+        /// The target's authority.
+        authority: String,
+    },
+}
+
+/// The error and its causes in one line; hyper prints only itself.
+fn described(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+fn has_io_cause(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<io::Error>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}

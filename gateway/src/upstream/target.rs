@@ -1,0 +1,261 @@
+//! One server of an upstream.
+//!
+//! Owns its connections: takes one from the pool or opens one, and takes it back. Sends nothing.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::uri::{Authority, Scheme};
+use http_body::Body;
+use hyper::client::conn::http1;
+use tokio::sync::Notify;
+
+use super::connect::{Connected, Endpoint};
+use super::error::{Cause, ConnectError, SetupError};
+use super::head::Name;
+use super::pool::{Http1Pool, Http2Pool, Stream};
+use super::progress::Outgoing;
+use super::tls::{self, Tls};
+use crate::config::{self, UpstreamProtocol};
+use crate::timer::Timers;
+
+/// See the module.
+pub(super) struct Target<B: Body> {
+    pub(super) name: Name,
+    pub(super) authority: Arc<str>,
+    endpoint: Endpoint,
+    connect_timeout: Duration,
+    speaks: Cell<Speaks>,
+    http1: RefCell<Http1Pool<B>>,
+    http2: RefCell<Http2Pool<B>>,
+    /// The connect that everybody waits for whose connection can be shared.
+    attempt: RefCell<Option<Rc<Attempt<B>>>>,
+    timers: Timers,
+}
+
+/// What a new connection to the target will speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    /// Decided by ALPN, and there was no connection yet.
+    Unknown,
+    Http1,
+    Http2,
+}
+
+/// A connection that is ready for one request.
+pub(super) struct Ready<B: Body> {
+    pub(super) channel: Channel<B>,
+    /// Whether it has served before; if so, it may have been closed in the meantime.
+    pub(super) reused: bool,
+    /// How long it took to connect, if this request waited for that.
+    pub(super) connect: Option<Duration>,
+}
+
+/// What a request is sent through.
+pub(super) enum Channel<B: Body> {
+    Http1(http1::SendRequest<Outgoing<B>>),
+    Http2(Stream<B>),
+}
+
+impl<B: Body> Target<B> {
+    pub(super) fn new(
+        upstream: &config::Upstream,
+        target: &config::Target,
+        tls: Option<&Tls>,
+        timers: &Timers,
+    ) -> Result<Self, SetupError> {
+        let server = match (target.tls, tls) {
+            (true, Some(tls)) => Some((tls.clone(), tls::server_name(upstream, target)?)),
+            _ => None,
+        };
+        let speaks = match upstream.protocol {
+            UpstreamProtocol::Http2 => Speaks::Http2,
+            UpstreamProtocol::Auto if target.tls => Speaks::Unknown,
+            UpstreamProtocol::Auto | UpstreamProtocol::Http1 => Speaks::Http1,
+        };
+        let endpoint = Endpoint {
+            host: Arc::from(&*target.host),
+            port: target.port,
+            address: target.host.parse().ok(),
+            tls: server,
+            http2_only: upstream.protocol == UpstreamProtocol::Http2,
+            timers: timers.clone(),
+        };
+        let http1 = Http1Pool::new(upstream.idle_connections, upstream.idle_timeout);
+        Ok(Self {
+            name: name(upstream, target)?,
+            authority: Arc::from(&*target.authority),
+            endpoint,
+            connect_timeout: upstream.timeouts.connect,
+            speaks: Cell::new(speaks),
+            http1: RefCell::new(http1),
+            http2: RefCell::new(Http2Pool::new(upstream.idle_timeout)),
+            attempt: RefCell::new(None),
+            timers: timers.clone(),
+        })
+    }
+
+    /// A connection from the pool. `http1`: only one that speaks HTTP/1.1 will do.
+    pub(super) fn pooled(&self, http1: bool) -> Option<Ready<B>> {
+        let shared = !http1 && self.speaks.get() != Speaks::Http1;
+        if shared && let Some(stream) = self.http2.borrow_mut().take() {
+            let reused = stream.reused;
+            return Some(Ready { channel: Channel::Http2(stream), reused, connect: None });
+        }
+        let sender = self.http1.borrow_mut().take(self.timers.now())?;
+        Some(Ready { channel: Channel::Http1(sender), reused: true, connect: None })
+    }
+
+    /// Takes a connection back after an exchange.
+    pub(super) fn release(&self, channel: Channel<B>) {
+        let now = self.timers.now();
+        match channel {
+            Channel::Http1(sender) => self.http1.borrow_mut().put(sender, now),
+            Channel::Http2(stream) => stream.close(now),
+        }
+    }
+
+    /// Closes what has been idle for too long.
+    pub(super) fn sweep(&self, now: Instant) {
+        self.http1.borrow_mut().sweep(now);
+        self.http2.borrow_mut().sweep(now);
+    }
+
+    /// Open connections that wait for a request or are shared.
+    pub(super) fn pool_size(&self) -> usize {
+        self.http1.borrow().len() + self.http2.borrow().len()
+    }
+}
+
+impl<B> Target<B>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Cause>,
+{
+    /// A connection that has not served before, or a place on one that is shared.
+    pub(super) async fn connected(self: &Rc<Self>, http1: bool) -> Result<Ready<B>, ConnectError> {
+        let began = self.timers.refresh();
+        let timed = |channel, reused| {
+            let connect = Some(self.timers.refresh().saturating_duration_since(began));
+            Ready { channel, reused, connect }
+        };
+        loop {
+            if http1 || self.speaks.get() == Speaks::Http1 {
+                let sender = self.connect_http1(http1).await?;
+                return Ok(timed(Channel::Http1(sender), false));
+            }
+            let attempt = self.join_attempt();
+            attempt.wait().await?;
+            if let Some(sender) = attempt.sender.take() {
+                return Ok(timed(Channel::Http1(sender), false));
+            }
+            let stream = self.http2.borrow_mut().take();
+            if let Some(stream) = stream {
+                let reused = stream.reused;
+                return Ok(timed(Channel::Http2(stream), reused));
+            }
+        }
+    }
+
+    async fn connect_http1(
+        &self,
+        required: bool,
+    ) -> Result<http1::SendRequest<Outgoing<B>>, ConnectError> {
+        match self.connect_in_time(required || self.endpoint.tls.is_none()).await? {
+            Connected::Http1(sender) => Ok(sender),
+            // The target has learned HTTP/2 since: this connection is for the next ones.
+            Connected::Http2(connection) => {
+                self.speaks.set(Speaks::Http2);
+                self.http2.borrow_mut().put(connection);
+                match self.connect_in_time(true).await? {
+                    Connected::Http1(sender) => Ok(sender),
+                    Connected::Http2(_) => Err(ConnectError::NoHttp2),
+                }
+            }
+        }
+    }
+
+    async fn connect_in_time(&self, http1: bool) -> Result<Connected<B>, ConnectError> {
+        tokio::select! {
+            biased;
+            connected = self.endpoint.connect(http1) => connected,
+            () = self.timers.after(self.connect_timeout) => {
+                Err(ConnectError::Timeout(self.connect_timeout))
+            }
+        }
+    }
+
+    /// The connect that is under way, or a new one. It has a task of its own, so that it goes on
+    /// for the others when the request that began it is given up.
+    fn join_attempt(self: &Rc<Self>) -> Rc<Attempt<B>> {
+        if let Some(attempt) = &*self.attempt.borrow() {
+            return Rc::clone(attempt);
+        }
+        let attempt = Rc::new(Attempt::new());
+        self.attempt.replace(Some(Rc::clone(&attempt)));
+        let (target, mine) = (Rc::clone(self), Rc::clone(&attempt));
+        tokio::task::spawn_local(async move {
+            let connected = target.connect_in_time(false).await;
+            target.attempt.replace(None);
+            mine.finish(connected.map(|connection| target.adopt(connection, &mine)));
+        });
+        attempt
+    }
+
+    fn adopt(&self, connection: Connected<B>, attempt: &Attempt<B>) {
+        match connection {
+            Connected::Http1(sender) => {
+                self.speaks.set(Speaks::Http1);
+                attempt.sender.replace(Some(sender));
+            }
+            Connected::Http2(connection) => {
+                self.speaks.set(Speaks::Http2);
+                self.http2.borrow_mut().put(connection);
+            }
+        }
+    }
+}
+
+/// A connect that several requests wait for.
+struct Attempt<B: Body> {
+    result: OnceCell<Result<(), ConnectError>>,
+    /// The connection, if it turned out to be for one request at a time: the first to ask has it.
+    sender: RefCell<Option<http1::SendRequest<Outgoing<B>>>>,
+    finished: Notify,
+}
+
+impl<B: Body> Attempt<B> {
+    fn new() -> Self {
+        Self { result: OnceCell::new(), sender: RefCell::new(None), finished: Notify::new() }
+    }
+
+    fn finish(&self, result: Result<(), ConnectError>) {
+        let _first = self.result.set(result);
+        self.finished.notify_waiters();
+    }
+
+    async fn wait(&self) -> Result<(), ConnectError> {
+        loop {
+            if let Some(result) = self.result.get() {
+                return result.clone();
+            }
+            self.finished.notified().await;
+        }
+    }
+}
+
+fn name(upstream: &config::Upstream, target: &config::Target) -> Result<Name, SetupError> {
+    let failed = || SetupError::Authority {
+        upstream: upstream.name.clone(),
+        authority: target.authority.clone(),
+    };
+    Ok(Name {
+        scheme: if target.tls { Scheme::HTTPS } else { Scheme::HTTP },
+        authority: Authority::try_from(&*target.authority).map_err(|_| failed())?,
+        host: HeaderValue::from_str(&target.authority).map_err(|_| failed())?,
+    })
+}

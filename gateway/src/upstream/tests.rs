@@ -1,0 +1,7 @@
+//! Over real sockets: hyper's servers where a server behaves, raw ones where it does not.
+
+mod failures;
+mod http1;
+mod http2;
+mod support;
+mod tls;

@@ -1,0 +1,127 @@
+//! Host calls in native tests: served by the test host of this thread.
+
+use crate::attributes::AttributeError;
+use crate::key_value::KeyValueError;
+use crate::limiter::{Charge, LimiterError, Verdict};
+use crate::log::Level;
+use crate::password::PasswordError;
+use crate::signature::{Algorithm, KeyMaterial};
+use crate::testing::host::current;
+use crate::testing::{cryptography, host};
+use crate::wire::Field;
+
+pub(crate) fn request_method() -> String {
+    current().request().method.clone()
+}
+
+pub(crate) fn request_path() -> String {
+    current().request().path.clone()
+}
+
+pub(crate) fn request_query() -> Option<String> {
+    current().request().query.clone()
+}
+
+pub(crate) fn request_field(name: &str) -> Vec<Vec<u8>> {
+    host::lines(&current().request().fields, name)
+}
+
+pub(crate) fn request_fields() -> Vec<Field> {
+    current().request().fields.clone()
+}
+
+pub(crate) fn response_status() -> Option<u16> {
+    current().response().as_ref().map(|response| response.status)
+}
+
+pub(crate) fn response_field(name: &str) -> Vec<Vec<u8>> {
+    let host = current();
+    let response = host.response();
+    response.as_ref().map_or_else(Vec::new, |response| host::lines(&response.fields, name))
+}
+
+pub(crate) fn response_fields() -> Vec<Field> {
+    current().response().as_ref().map_or_else(Vec::new, |response| response.fields.clone())
+}
+
+pub(crate) fn attribute(name: &str) -> Option<String> {
+    current().attribute(name)
+}
+
+pub(crate) fn set_attribute(name: &str, value: &str) -> Result<(), AttributeError> {
+    current().set_attribute(name, value)
+}
+
+pub(crate) fn log_enabled(level: Level) -> bool {
+    current().log_enabled(level)
+}
+
+pub(crate) fn log_write(level: Level, message: &str) {
+    current().log_write(level, message);
+}
+
+pub(crate) fn now() -> u64 {
+    current().now()
+}
+
+pub(crate) fn monotonic() -> u64 {
+    current().monotonic()
+}
+
+pub(crate) fn random_bytes(count: u32) -> Vec<u8> {
+    assert!(count <= 64 * 1024, "the gateway gives at most 64 KiB of random bytes at once");
+    cryptography::random(count as usize)
+}
+
+pub(crate) fn random_number() -> u64 {
+    cryptography::random(8).into_iter().fold(0, |number, byte| number << 8 | u64::from(byte))
+}
+
+pub(crate) fn sha256(data: &[u8]) -> (u64, u64, u64, u64) {
+    cryptography::sha256(data)
+}
+
+pub(crate) fn take(charges: &[Charge<'_>]) -> Result<Vec<Verdict>, LimiterError> {
+    current().take(charges)
+}
+
+pub(crate) fn value(key: &str) -> Option<Vec<u8>> {
+    current().store().value(key)
+}
+
+pub(crate) fn set_value(key: &str, value: &[u8], ttl: Option<u64>) -> Result<(), KeyValueError> {
+    current().store().set(key, value, ttl)
+}
+
+pub(crate) fn set_value_if_absent(
+    key: &str,
+    value: &[u8],
+    ttl: Option<u64>,
+) -> Result<bool, KeyValueError> {
+    current().store().set_if_absent(key, value, ttl)
+}
+
+pub(crate) fn delete_value(key: &str) -> bool {
+    current().store().delete(key)
+}
+
+pub(crate) fn increment_value(key: &str, by: i64, ttl: Option<u64>) -> Result<i64, KeyValueError> {
+    current().store().increment(key, by, ttl)
+}
+
+pub(crate) fn verify_password(hash: &str, password: &str) -> Result<bool, PasswordError> {
+    cryptography::verify_password(hash, password)
+}
+
+/// A key, held by the test host.
+pub(crate) struct VerifyingKey(cryptography::Key);
+
+impl VerifyingKey {
+    pub(crate) fn parse(algorithm: Algorithm, material: KeyMaterial<'_>) -> Result<Self, String> {
+        cryptography::Key::parse(algorithm, material).map(Self)
+    }
+
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify(message, signature)
+    }
+}

@@ -1,0 +1,151 @@
+//! Host calls in a component: the imports. Each is a thin skin over a generated function, so that
+//! an import which no code calls is left out of the component.
+
+use std::time::Duration;
+
+use crate::attributes::AttributeError;
+use crate::bindings::gateway::plugin as imports;
+use crate::key_value::KeyValueError;
+use crate::limiter::{Charge, LimiterError, Verdict, nanoseconds};
+use crate::log::Level;
+use crate::password::PasswordError;
+use crate::signature::{Algorithm, KeyMaterial};
+
+pub(crate) use imports::clock::{monotonic, now};
+pub(crate) use imports::digest::sha256;
+pub(crate) use imports::exchange::{
+    request_field, request_fields, request_method, request_path, request_query, response_field,
+    response_fields, response_status,
+};
+pub(crate) use imports::key_value::{delete as delete_value, get as value};
+pub(crate) use imports::random::{bytes as random_bytes, number as random_number};
+
+pub(crate) use imports::attributes::get as attribute;
+
+pub(crate) fn set_attribute(name: &str, value: &str) -> Result<(), AttributeError> {
+    use imports::attributes::AttributeError as Error;
+    imports::attributes::set(name, value).map_err(|error| match error {
+        Error::Reserved => AttributeError::Reserved,
+        Error::TooLarge => AttributeError::TooLarge,
+    })
+}
+
+pub(crate) fn log_enabled(level: Level) -> bool {
+    imports::log::enabled(log_level(level))
+}
+
+pub(crate) fn log_write(level: Level, message: &str) {
+    imports::log::write(log_level(level), message);
+}
+
+fn log_level(level: Level) -> imports::log::Level {
+    match level {
+        Level::Trace => imports::log::Level::Trace,
+        Level::Debug => imports::log::Level::Debug,
+        Level::Info => imports::log::Level::Info,
+        Level::Warn => imports::log::Level::Warn,
+        Level::Error => imports::log::Level::Error,
+    }
+}
+
+/// The charges that the gateway takes at once.
+const CHARGES: usize = 16;
+
+pub(crate) fn take(charges: &[Charge<'_>]) -> Result<Vec<Verdict>, LimiterError> {
+    use imports::limiter::{Charge as Wire, LimiterError as Error};
+    if charges.len() > CHARGES {
+        return Err(LimiterError::Invalid);
+    }
+    let mut wire = [const { Wire { key: "", limit: 0, period: 0, burst: 0, cost: 0 } }; CHARGES];
+    for (wire, charge) in wire.iter_mut().zip(charges) {
+        *wire = Wire {
+            key: charge.key,
+            limit: charge.limit,
+            period: nanoseconds(charge.period),
+            burst: charge.burst,
+            cost: charge.cost,
+        };
+    }
+    let verdicts = imports::limiter::take(&wire[..charges.len()]).map_err(|error| match error {
+        Error::Invalid => LimiterError::Invalid,
+        Error::Unavailable => LimiterError::Unavailable,
+    })?;
+    let verdict = |verdict: imports::limiter::Verdict| Verdict {
+        allowed: verdict.allowed,
+        remaining: verdict.remaining,
+        reset: Duration::from_nanos(verdict.reset),
+        retry_after: verdict.retry_after.map(Duration::from_nanos),
+    };
+    Ok(verdicts.into_iter().map(verdict).collect())
+}
+
+pub(crate) fn set_value(key: &str, value: &[u8], ttl: Option<u64>) -> Result<(), KeyValueError> {
+    imports::key_value::set(key, value, ttl).map_err(key_value_error)
+}
+
+pub(crate) fn set_value_if_absent(
+    key: &str,
+    value: &[u8],
+    ttl: Option<u64>,
+) -> Result<bool, KeyValueError> {
+    imports::key_value::set_if_absent(key, value, ttl).map_err(key_value_error)
+}
+
+pub(crate) fn increment_value(key: &str, by: i64, ttl: Option<u64>) -> Result<i64, KeyValueError> {
+    imports::key_value::increment(key, by, ttl).map_err(key_value_error)
+}
+
+fn key_value_error(error: imports::key_value::KeyValueError) -> KeyValueError {
+    use imports::key_value::KeyValueError as Error;
+    match error {
+        Error::TooLarge => KeyValueError::TooLarge,
+        Error::Full => KeyValueError::Full,
+        Error::NotANumber => KeyValueError::NotANumber,
+    }
+}
+
+pub(crate) fn verify_password(hash: &str, password: &str) -> Result<bool, PasswordError> {
+    use imports::password::PasswordError as Error;
+    imports::password::verify(hash, password).map_err(|error| match error {
+        Error::Unsupported => PasswordError::Unsupported,
+        Error::Busy => PasswordError::Busy,
+    })
+}
+
+/// A key, held by the gateway.
+pub(crate) struct VerifyingKey(imports::signature::VerifyingKey);
+
+impl VerifyingKey {
+    pub(crate) fn parse(algorithm: Algorithm, material: KeyMaterial<'_>) -> Result<Self, String> {
+        use imports::signature::KeyMaterial as Wire;
+        let material = match material {
+            KeyMaterial::Secret(secret) => Wire::Secret(secret),
+            KeyMaterial::Pem(pem) => Wire::Pem(pem),
+            KeyMaterial::Jwk(jwk) => Wire::Jwk(jwk),
+        };
+        imports::signature::VerifyingKey::parse(signature_algorithm(algorithm), material).map(Self)
+    }
+
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        self.0.verify(message, signature)
+    }
+}
+
+fn signature_algorithm(algorithm: Algorithm) -> imports::signature::Algorithm {
+    use imports::signature::Algorithm as Wire;
+    match algorithm {
+        Algorithm::Hs256 => Wire::Hs256,
+        Algorithm::Hs384 => Wire::Hs384,
+        Algorithm::Hs512 => Wire::Hs512,
+        Algorithm::Rs256 => Wire::Rs256,
+        Algorithm::Rs384 => Wire::Rs384,
+        Algorithm::Rs512 => Wire::Rs512,
+        Algorithm::Ps256 => Wire::Ps256,
+        Algorithm::Ps384 => Wire::Ps384,
+        Algorithm::Ps512 => Wire::Ps512,
+        Algorithm::Es256 => Wire::Es256,
+        Algorithm::Es384 => Wire::Es384,
+        Algorithm::Es512 => Wire::Es512,
+        Algorithm::EdDsa => Wire::Eddsa,
+    }
+}

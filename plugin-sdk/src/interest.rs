@@ -1,0 +1,123 @@
+//! What a plugin wants to see of an exchange.
+
+use crate::BodyMode;
+
+/// What a plugin wants to see: which hooks, and what arrives with their calls.
+///
+/// Declaring a field or an attribute saves a call to the gateway when it is read. It is never
+/// needed for a right result: what was not declared is fetched when it is asked for.
+///
+/// ```
+/// use gateway_plugin_sdk::{BodyMode, Interest};
+///
+/// let interest = Interest::on_request()
+///     .header("authorization")
+///     .attribute("client.address")
+///     .and_on_response()
+///     .response_header("content-type")
+///     .request_body(BodyMode::Buffered(64 * 1024));
+/// assert!(interest.wants_request() && interest.wants_response() && !interest.wants_complete());
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    pub(crate) request: bool,
+    pub(crate) response: bool,
+    pub(crate) complete: bool,
+    pub(crate) request_fields: Vec<String>,
+    pub(crate) response_fields: Vec<String>,
+    pub(crate) attributes: Vec<String>,
+    pub(crate) request_body: BodyMode,
+    pub(crate) response_body: BodyMode,
+}
+
+impl Interest {
+    /// No interest at all.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Interest in `on_request`.
+    pub fn on_request() -> Self {
+        Self::new().and_on_request()
+    }
+
+    /// Interest in `on_response`.
+    pub fn on_response() -> Self {
+        Self::new().and_on_response()
+    }
+
+    /// Interest in `on_complete`.
+    pub fn on_complete() -> Self {
+        Self::new().and_on_complete()
+    }
+
+    /// `on_request` too.
+    pub fn and_on_request(mut self) -> Self {
+        self.request = true;
+        self
+    }
+
+    /// `on_response` too.
+    pub fn and_on_response(mut self) -> Self {
+        self.response = true;
+        self
+    }
+
+    /// `on_complete` too.
+    pub fn and_on_complete(mut self) -> Self {
+        self.complete = true;
+        self
+    }
+
+    /// A request field that arrives with `on_request`.
+    pub fn header(mut self, name: impl AsRef<str>) -> Self {
+        declare(&mut self.request_fields, name.as_ref().to_ascii_lowercase());
+        self
+    }
+
+    /// A response field that arrives with `on_response`.
+    pub fn response_header(mut self, name: impl AsRef<str>) -> Self {
+        declare(&mut self.response_fields, name.as_ref().to_ascii_lowercase());
+        self
+    }
+
+    /// An attribute that arrives with `on_request`.
+    pub fn attribute(mut self, name: impl Into<String>) -> Self {
+        declare(&mut self.attributes, name.into());
+        self
+    }
+
+    /// How request bodies are wanted, unless `on_request` says otherwise. Default: not at all.
+    pub fn request_body(mut self, mode: BodyMode) -> Self {
+        self.request_body = mode;
+        self
+    }
+
+    /// How response bodies are wanted, unless `on_request` or `on_response` says otherwise.
+    /// Default: not at all.
+    pub fn response_body(mut self, mode: BodyMode) -> Self {
+        self.response_body = mode;
+        self
+    }
+
+    /// Whether `on_request` is called.
+    pub fn wants_request(&self) -> bool {
+        self.request
+    }
+
+    /// Whether `on_response` is called.
+    pub fn wants_response(&self) -> bool {
+        self.response
+    }
+
+    /// Whether `on_complete` is called.
+    pub fn wants_complete(&self) -> bool {
+        self.complete
+    }
+}
+
+fn declare(names: &mut Vec<String>, name: String) {
+    if !names.contains(&name) {
+        names.push(name);
+    }
+}

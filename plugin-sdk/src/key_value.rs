@@ -1,0 +1,73 @@
+//! Small values under keys, shared by all workers of the gateway, in memory: gone when the
+//! gateway ends. Granted as `key-value`. Keys belong to the configured plugin: another does not
+//! see them.
+//!
+//! A plugin holds at most 100,000 keys and 64 MiB; a key has at most 1 KiB, a value 1 MiB. A
+//! `ttl` of `None` keeps a value until it is removed.
+//!
+//! ```
+//! use gateway_plugin_sdk::key_value;
+//!
+//! key_value::set("colour", b"blue", None).unwrap();
+//! assert!(!key_value::set_if_absent("colour", b"red", None).unwrap());
+//! assert_eq!(key_value::get("colour").as_deref(), Some(b"blue".as_slice()));
+//! assert_eq!(key_value::increment("visits", 2, None), Ok(2));
+//! ```
+
+use std::time::Duration;
+
+use crate::host;
+use crate::limiter::nanoseconds;
+
+/// Why a value could not be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyValueError {
+    /// The key or the value is too long.
+    #[error("the key or the value is too long")]
+    TooLarge,
+    /// The plugin's share is used up.
+    #[error("the plugin's share of the store is used up")]
+    Full,
+    /// [`increment`] met a value that is not an integer in decimal digits, or ran over 64 bits.
+    #[error("the value is not a number, or the sum does not fit")]
+    NotANumber,
+}
+
+/// The value under a key.
+pub fn get(key: &str) -> Option<Vec<u8>> {
+    host::value(key)
+}
+
+/// Writes a value, in place of what was there.
+///
+/// # Errors
+/// If something is too long, or the plugin's share is used up.
+pub fn set(key: &str, value: &[u8], ttl: Option<Duration>) -> Result<(), KeyValueError> {
+    host::set_value(key, value, ttl.map(nanoseconds))
+}
+
+/// Writes a value if there is none, and says whether it did.
+///
+/// # Errors
+/// If something is too long, or the plugin's share is used up.
+pub fn set_if_absent(
+    key: &str,
+    value: &[u8],
+    ttl: Option<Duration>,
+) -> Result<bool, KeyValueError> {
+    host::set_value_if_absent(key, value, ttl.map(nanoseconds))
+}
+
+/// Removes a value, and says whether there was one.
+pub fn delete(key: &str) -> bool {
+    host::delete_value(key)
+}
+
+/// Adds to an integer, atomically, and returns the sum. Where there is none it begins at zero,
+/// and lives for `ttl`; an existing one keeps its time.
+///
+/// # Errors
+/// If what is there is not an integer, the sum does not fit, or the plugin's share is used up.
+pub fn increment(key: &str, by: i64, ttl: Option<Duration>) -> Result<i64, KeyValueError> {
+    host::increment_value(key, by, ttl.map(nanoseconds))
+}

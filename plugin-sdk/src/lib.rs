@@ -1,0 +1,149 @@
+//! Plugins for the gateway, in Rust.
+//!
+//! A plugin is a type that implements [`Plugin`]: it reads its configuration once, says what it
+//! wants to see of an exchange ([`Interest`]), and is then called with a view of each request or
+//! response. [`register_plugin!`] makes the crate a WebAssembly component that the gateway loads.
+//!
+//! ```
+//! use gateway_plugin_sdk::prelude::*;
+//!
+//! /// Which field says who is there.
+//! #[derive(Deserialize, JsonSchema)]
+//! pub struct Config {
+//!     header: HeaderName,
+//! }
+//!
+//! /// Greets by name.
+//! pub struct Greet {
+//!     header: HeaderName,
+//! }
+//!
+//! impl Plugin for Greet {
+//!     type Config = Config;
+//!     type Context = ();
+//!
+//!     fn configure(config: Config) -> Result<Self, ConfigError> {
+//!         Ok(Self { header: config.header })
+//!     }
+//!
+//!     fn interest(&self) -> Interest {
+//!         Interest::on_request().header(&self.header)
+//!     }
+//!
+//!     fn on_request(&self, request: &mut Request, _: &mut ()) -> Outcome {
+//!         match request.header(&self.header) {
+//!             Some(name) => {
+//!                 let greeting = format!("hello {name}");
+//!                 request.set_header("x-greeting", greeting);
+//!                 Outcome::Next
+//!             }
+//!             None => Outcome::respond(Response::bad_request("who are you?")),
+//!         }
+//!     }
+//! }
+//!
+//! register_plugin!(Greet);
+//!
+//! // Its test runs natively, without a gateway.
+//! use gateway_plugin_sdk::testing::{self, Harness};
+//!
+//! let harness = Harness::<Greet>::new(serde_json::json!({ "header": "x-name" })).unwrap();
+//! let exchange = harness.request(testing::request().header("x-name", "Ada"));
+//! assert_eq!(exchange.request().header("x-greeting"), Some("hello Ada"));
+//!
+//! let exchange = harness.request(testing::request());
+//! assert_eq!(exchange.answer().unwrap().status(), 400);
+//! ```
+//!
+//! # The life of a plugin
+//!
+//! The gateway keeps a pool of instances and hands each hook to any of them, so a plugin
+//! remembers nothing about a request between two hooks: what must outlive a hook goes into
+//! [`Plugin::Context`]. What must outlive a request goes into [`key_value`] or [`limiter`].
+//!
+//! # What a plugin may do
+//!
+//! [`attributes`], [`clock`], [`digest`], [`exchange`], [`log`] and [`random`] are always there.
+//! [`key_value`], [`limiter`], [`password`] and [`signature`] must be granted in the gateway's
+//! configuration. A component imports only what its code calls.
+//!
+//! # The crate of a plugin
+//!
+//! The crate types are `cdylib` (the component) and `rlib` (native tests), and its manifest lists
+//! `serde` with the feature `derive` and `schemars`, which the derived configuration names:
+//!
+//! ```toml
+//! [lib]
+//! crate-type = ["cdylib", "rlib"]
+//!
+//! [dependencies]
+//! gateway-plugin-sdk = "0.1"
+//! schemars = "1"
+//! serde = { version = "1", features = ["derive"] }
+//! ```
+//!
+//! `cargo build --release --target wasm32-wasip2` builds the component.
+
+pub mod attributes;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod bindings;
+mod body;
+pub mod clock;
+mod config_error;
+mod configure;
+mod context;
+mod declared;
+pub mod digest;
+mod dispatch;
+pub mod exchange;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod export;
+mod fields;
+mod header_name;
+mod host;
+mod interest;
+pub mod key_value;
+pub mod limiter;
+pub mod log;
+mod memo;
+pub mod password;
+mod plugin;
+mod problem;
+mod query;
+pub mod random;
+mod register;
+mod request;
+mod response;
+mod response_head;
+pub mod signature;
+mod summary;
+#[cfg(not(target_family = "wasm"))]
+pub mod testing;
+#[doc(hidden)]
+pub mod wire;
+
+pub use body::{Body, Chunk};
+pub use config_error::{ConfigError, ConfigIssue};
+pub use configure::NoConfig;
+pub use header_name::{HeaderName, InvalidHeaderName};
+pub use interest::Interest;
+pub use plugin::{ChunkOutcome, Outcome, Plugin};
+pub use request::Request;
+pub use response::Response;
+pub use response_head::{RequestView, ResponseHead};
+pub use summary::{Ending, Summary};
+pub use wire::{BodyMode, Field};
+
+pub use {schemars, serde, serde_json};
+
+/// What nearly every plugin needs: `use gateway_plugin_sdk::prelude::*;`.
+pub mod prelude {
+    pub use crate::{
+        Body, BodyMode, Chunk, ChunkOutcome, ConfigError, HeaderName, Interest, NoConfig, Outcome,
+        Plugin, Request, Response, ResponseHead, Summary, register_plugin,
+    };
+    pub use schemars::JsonSchema;
+    pub use serde::{Deserialize, Serialize};
+}

@@ -1,0 +1,236 @@
+//! The request as a plugin sees and changes it.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use crate::attributes::{AttributeError, Attributes};
+use crate::declared::Declared;
+use crate::fields::{Fields, RequestSide};
+use crate::wire::{self, BodyMode, Field};
+use crate::{host, query};
+
+/// A request: reads see it as the plugins before left it, with the changes of this plugin.
+///
+/// Changes are recorded and go to the gateway when the hook returns
+/// [`Outcome::Next`](crate::Outcome::Next); a hook that answers with a response drops them.
+///
+/// Fields that frame the message or belong to one connection (`connection`, `content-length`,
+/// `keep-alive`, `proxy-connection`, `te`, `trailer`, `transfer-encoding`, `upgrade`) are the
+/// gateway's: a change to one is a breach of contract and fails the request. So is a name or a
+/// value that no head can carry.
+pub struct Request {
+    method: OnceCell<String>,
+    path: OnceCell<String>,
+    query: OnceCell<Option<String>>,
+    fields: Fields<RequestSide>,
+    attributes: Attributes,
+    method_changed: bool,
+    path_changed: bool,
+    query_changed: bool,
+    fields_changed: bool,
+    upstream: Option<String>,
+    request_body: Option<BodyMode>,
+    response_body: Option<BodyMode>,
+}
+
+impl Request {
+    /// The request as it arrives with `on-request`.
+    pub(crate) fn arrived(declared: Rc<Declared>, head: wire::RequestHead) -> Self {
+        Self {
+            method: OnceCell::from(head.method),
+            path: OnceCell::from(head.path),
+            query: OnceCell::from(head.query),
+            ..Self::behind(declared, head.fields, head.attributes)
+        }
+    }
+
+    /// The request in a hook that no head arrives with: all is fetched when it is asked for.
+    pub(crate) fn remote(declared: Rc<Declared>) -> Self {
+        Self::behind(declared, Vec::new(), Vec::new())
+    }
+
+    fn behind(
+        declared: Rc<Declared>,
+        fields: Vec<Option<Vec<u8>>>,
+        attributes: Vec<Option<String>>,
+    ) -> Self {
+        Self {
+            method: OnceCell::new(),
+            path: OnceCell::new(),
+            query: OnceCell::new(),
+            fields: Fields::new(Rc::clone(&declared), fields),
+            attributes: Attributes::new(declared, attributes),
+            method_changed: false,
+            path_changed: false,
+            query_changed: false,
+            fields_changed: false,
+            upstream: None,
+            request_body: None,
+            response_body: None,
+        }
+    }
+
+    /// The method, such as `GET`.
+    pub fn method(&self) -> &str {
+        self.method.get_or_init(host::request_method)
+    }
+
+    /// The path, normalised, beginning with `/`, percent-encoded.
+    pub fn path(&self) -> &str {
+        self.path.get_or_init(host::request_path)
+    }
+
+    /// The query without its `?`, as it was sent; `None` if the target has no `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.query.get_or_init(host::request_query).as_deref()
+    }
+
+    /// The parameters of the query, decoded, in order; `+` is a space, as in forms.
+    pub fn query_pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+        query::pairs(self.query().unwrap_or_default())
+    }
+
+    /// The first query parameter of this name, decoded.
+    pub fn query_parameter(&self, name: &str) -> Option<Cow<'_, str>> {
+        self.query_pairs().find_map(|(other, value)| (other == name).then_some(value))
+    }
+
+    /// The value of a field, if it is there and UTF-8; several lines are joined by `, `
+    /// (RFC 9110 section 5.3). The name may be in any case.
+    pub fn header(&self, name: impl AsRef<str>) -> Option<&str> {
+        self.fields.text(name.as_ref())
+    }
+
+    /// The value of a field, whatever its bytes; several lines are joined by `, `.
+    pub fn header_bytes(&self, name: impl AsRef<str>) -> Option<&[u8]> {
+        self.fields.value(name.as_ref())
+    }
+
+    /// The lines of a field that are UTF-8, in order.
+    pub fn header_values(&self, name: impl AsRef<str>) -> Vec<&str> {
+        self.fields.text_lines(name.as_ref())
+    }
+
+    /// The lines of a field, whatever their bytes, in order.
+    pub fn header_lines(&self, name: impl AsRef<str>) -> Vec<&[u8]> {
+        self.fields.lines(name.as_ref())
+    }
+
+    /// All fields, in order.
+    pub fn headers(&self) -> Vec<Field> {
+        self.fields.all()
+    }
+
+    /// The value of an attribute.
+    pub fn attribute(&self, name: impl AsRef<str>) -> Option<&str> {
+        self.attributes.value(name.as_ref())
+    }
+
+    /// Sets an attribute, at once and whatever the hook returns.
+    ///
+    /// # Errors
+    /// If the name is reserved, or something is too large.
+    pub fn set_attribute(
+        &mut self,
+        name: impl AsRef<str>,
+        value: impl AsRef<str>,
+    ) -> Result<(), AttributeError> {
+        self.attributes.set(name.as_ref(), value.as_ref())
+    }
+
+    /// Changes the method.
+    pub fn set_method(&mut self, method: impl Into<String>) {
+        self.method = OnceCell::from(method.into());
+        self.method_changed = true;
+    }
+
+    /// Changes the path: beginning with `/`, percent-encoded, without query.
+    pub fn set_path(&mut self, path: impl Into<String>) {
+        self.path = OnceCell::from(path.into());
+        self.path_changed = true;
+    }
+
+    /// Changes the query: without `?`, percent-encoded. The empty string removes it.
+    pub fn set_query(&mut self, query: impl Into<String>) {
+        let query = query.into();
+        self.query = OnceCell::from((!query.is_empty()).then_some(query));
+        self.query_changed = true;
+    }
+
+    /// One query parameter with this value, in place of all of this name. Name and value are
+    /// plain text; the other parameters stay as they are, to the byte.
+    pub fn set_query_parameter(&mut self, name: &str, value: &str) {
+        let query = query::set(self.query().unwrap_or_default(), name, value);
+        self.set_query(query);
+    }
+
+    /// One more query parameter. Name and value are plain text.
+    pub fn add_query_parameter(&mut self, name: &str, value: &str) {
+        let query = query::add(self.query().unwrap_or_default(), name, value);
+        self.set_query(query);
+    }
+
+    /// No query parameter of this name.
+    pub fn remove_query_parameter(&mut self, name: &str) {
+        if let Some(query) = query::remove(self.query().unwrap_or_default(), name) {
+            self.set_query(query);
+        }
+    }
+
+    /// One line with this value, in place of all lines of this name.
+    pub fn set_header(&mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) {
+        self.fields_changed = true;
+        self.fields.set(name.into(), value.into());
+    }
+
+    /// One more line.
+    pub fn add_header(&mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) {
+        self.fields_changed = true;
+        self.fields.append(name.into(), value.into());
+    }
+
+    /// No line of this name.
+    pub fn remove_header(&mut self, name: impl Into<String>) {
+        self.fields_changed = true;
+        self.fields.remove(name.into());
+    }
+
+    /// Forwards the request to this upstream of the configuration, instead of the route's.
+    pub fn set_upstream(&mut self, name: impl Into<String>) {
+        self.upstream = Some(name.into());
+    }
+
+    /// How the plugin wants this request's body, instead of what its interest says. Only
+    /// `on_request` can still decide that.
+    pub fn want_request_body(&mut self, mode: BodyMode) {
+        self.request_body = Some(mode);
+    }
+
+    /// How the plugin wants this exchange's response body, instead of what its interest says.
+    pub fn want_response_body(&mut self, mode: BodyMode) {
+        self.response_body = Some(mode);
+    }
+
+    /// What changed; `None` if nothing did.
+    pub(crate) fn into_change(mut self, context: Option<Vec<u8>>) -> Option<wire::RequestChange> {
+        let changed = self.method_changed
+            || self.path_changed
+            || self.query_changed
+            || self.fields_changed
+            || self.upstream.is_some()
+            || self.request_body.is_some()
+            || self.response_body.is_some()
+            || context.is_some();
+        changed.then(|| wire::RequestChange {
+            method: if self.method_changed { self.method.take() } else { None },
+            path: if self.path_changed { self.path.take() } else { None },
+            query: self.query_changed.then(|| self.query.take().flatten().unwrap_or_default()),
+            fields: self.fields.take_edits(),
+            upstream: self.upstream,
+            request_body: self.request_body,
+            response_body: self.response_body,
+            context,
+        })
+    }
+}

@@ -1,0 +1,108 @@
+//! The contract between gateway and plugin, as the gateway judges it.
+
+use crate::header_name::is_token;
+use crate::wire::{Field, FieldEdit, RequestChange, Response, ResponseChange};
+
+/// A breach of contract: the gateway would throw the instance away and answer as `on_error` says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Breach {
+    /// A change to a field that is the gateway's.
+    #[error("the field {0:?} is the gateway's")]
+    ForbiddenField(String),
+    /// A name that is not a token, or a value with a control character.
+    #[error("the field {0:?} has a name or a value that no head can carry")]
+    InvalidField(String),
+    /// A method that is not a token.
+    #[error("{0:?} is not a method")]
+    InvalidMethod(String),
+    /// A path that does not begin with `/`, or has a character that must be encoded.
+    #[error("{0:?} is not a path")]
+    InvalidPath(String),
+    /// A query with a character that must be encoded.
+    #[error("{0:?} is not a query")]
+    InvalidQuery(String),
+    /// A status code that is not 200 to 599.
+    #[error("{0} is not the status code of an answer")]
+    InvalidStatus(u16),
+    /// An upstream without a name.
+    #[error("the name of an upstream is not empty")]
+    InvalidUpstream,
+}
+
+const FORBIDDEN: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+pub(crate) fn judge_request(change: &RequestChange) -> Result<(), Breach> {
+    if let Some(method) = &change.method
+        && !is_token(method.as_bytes())
+    {
+        return Err(Breach::InvalidMethod(method.clone()));
+    }
+    if let Some(path) = &change.path
+        && !(path.starts_with('/') && path.bytes().all(|byte| byte != b'?' && is_target(byte)))
+    {
+        return Err(Breach::InvalidPath(path.clone()));
+    }
+    if let Some(query) = &change.query
+        && !query.bytes().all(is_target)
+    {
+        return Err(Breach::InvalidQuery(query.clone()));
+    }
+    if change.upstream.as_ref().is_some_and(String::is_empty) {
+        return Err(Breach::InvalidUpstream);
+    }
+    judge_edits(&change.fields)
+}
+
+pub(crate) fn judge_response_change(change: &ResponseChange) -> Result<(), Breach> {
+    if let Some(status) = change.status {
+        judge_status(status)?;
+    }
+    judge_edits(&change.fields)
+}
+
+pub(crate) fn judge_response(response: &Response) -> Result<(), Breach> {
+    judge_status(response.status)?;
+    response.fields.iter().try_for_each(judge_field)
+}
+
+fn judge_status(status: u16) -> Result<(), Breach> {
+    if (200..600).contains(&status) { Ok(()) } else { Err(Breach::InvalidStatus(status)) }
+}
+
+fn judge_edits(edits: &[FieldEdit]) -> Result<(), Breach> {
+    edits.iter().try_for_each(|edit| match edit {
+        FieldEdit::Set(field) | FieldEdit::Append(field) => judge_field(field),
+        FieldEdit::Remove(name) => judge_name(name),
+    })
+}
+
+fn judge_field(field: &Field) -> Result<(), Breach> {
+    judge_name(&field.name)?;
+    // RFC 9110 section 5.5: no control character but the tab.
+    let is_valid = field.value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
+    if is_valid { Ok(()) } else { Err(Breach::InvalidField(field.name.clone())) }
+}
+
+fn judge_name(name: &str) -> Result<(), Breach> {
+    if !is_token(name.as_bytes()) {
+        return Err(Breach::InvalidField(name.to_owned()));
+    }
+    if FORBIDDEN.iter().any(|forbidden| forbidden.eq_ignore_ascii_case(name)) {
+        return Err(Breach::ForbiddenField(name.to_owned()));
+    }
+    Ok(())
+}
+
+/// Whether a byte may stand in the path or the query of a target.
+fn is_target(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>')
+}

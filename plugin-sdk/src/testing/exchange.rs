@@ -1,0 +1,400 @@
+//! One exchange through a plugin, hook after hook in the gateway's order.
+//!
+//! Longer than most files, since the order of the hooks is one story: request and response, each
+//! by head, whole body and chunks, are read side by side.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::dispatch::Configured;
+use crate::fields::apply;
+use crate::testing::contract::{Breach, judge_request, judge_response, judge_response_change};
+use crate::testing::host::{self, ExchangeState, LogLine, ResponseState, TestHost};
+use crate::testing::message::{Answer, RequestBuilder, ResponseBuilder, SentRequest};
+use crate::wire::{self, BodyMode, ChunkDecision, Decision, RequestChange, ResponseChange};
+use crate::{Ending, Interest, Plugin, Summary};
+
+/// How the exchange stands after the hooks that ran.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It goes on: to later plugins and the upstream, or back to the client.
+    Next,
+    /// The plugin answered.
+    Respond,
+    /// A request body was longer than the plugin's limit: the gateway answers 413.
+    RequestTooLarge,
+    /// A response body was longer than the plugin's limit: the exchange fails.
+    ResponseTooLarge,
+    /// The plugin cut the body off, for this reason.
+    Abort(String),
+    /// The plugin broke the contract: the exchange fails.
+    Failed(Breach),
+}
+
+/// An exchange that was sent through a plugin.
+pub struct Exchange<'a, P: Plugin> {
+    configured: &'a Configured<P>,
+    interest: &'a Interest,
+    host: &'a Rc<TestHost>,
+    state: RefCell<ExchangeState>,
+    context: Vec<u8>,
+    outcome: Outcome,
+    request: SentRequest,
+    answer: Option<Answer>,
+    request_bytes: u64,
+    response_body: BodyMode,
+    first_log_line: usize,
+}
+
+impl<'a, P: Plugin> Exchange<'a, P> {
+    pub(crate) fn begin(
+        configured: &'a Configured<P>,
+        interest: &'a Interest,
+        host: &'a Rc<TestHost>,
+        request: RequestBuilder,
+    ) -> Self {
+        let RequestBuilder { head, attributes, chunks } = request;
+        let mut exchange = Self {
+            configured,
+            interest,
+            host,
+            state: RefCell::new(ExchangeState {
+                request: head,
+                response: None,
+                attributes: attributes.into_iter().collect(),
+            }),
+            context: Vec::new(),
+            outcome: Outcome::Next,
+            request: SentRequest::default(),
+            answer: None,
+            request_bytes: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
+            response_body: interest.response_body,
+            first_log_line: host.log_length(),
+        };
+        exchange.request_hooks(chunks);
+        exchange.request.head = exchange.state.borrow().request.clone();
+        exchange
+    }
+
+    /// How the exchange stands after the hooks that ran.
+    pub fn outcome(&self) -> &Outcome {
+        &self.outcome
+    }
+
+    /// The request as the plugin left it.
+    ///
+    /// # Panics
+    /// If the plugin broke the contract.
+    pub fn request(&self) -> &SentRequest {
+        self.assert_contract();
+        &self.request
+    }
+
+    /// The answer: the plugin's own, or the upstream's as the plugin left it; `None` before
+    /// there is one.
+    ///
+    /// # Panics
+    /// If the plugin broke the contract.
+    pub fn answer(&self) -> Option<&Answer> {
+        self.assert_contract();
+        self.answer.as_ref()
+    }
+
+    /// The value of an attribute.
+    pub fn attribute(&self, name: &str) -> Option<String> {
+        self.state.borrow().attributes.get(name).cloned()
+    }
+
+    /// All attributes.
+    pub fn attributes(&self) -> BTreeMap<String, String> {
+        self.state.borrow().attributes.clone()
+    }
+
+    /// What the plugin logged since this exchange began.
+    pub fn log(&self) -> Vec<LogLine> {
+        self.host.log().split_off(self.first_log_line)
+    }
+
+    /// Sends the upstream's response through the plugin: its head, and its body if the plugin
+    /// wants it. Returns the answer that comes out.
+    ///
+    /// # Panics
+    /// If the request did not get as far as the upstream, or the plugin fails the exchange; see
+    /// [`try_response`](Self::try_response).
+    pub fn response(&mut self, response: ResponseBuilder) -> &Answer {
+        let outcome = self.try_response(response);
+        let is_answered = matches!(outcome, Outcome::Next | Outcome::Respond);
+        assert!(is_answered, "the plugin failed the exchange: {outcome:?}");
+        self.answer.as_ref().expect("an exchange that did not fail has an answer")
+    }
+
+    /// Sends the upstream's response through the plugin, and says how the exchange stands then.
+    ///
+    /// # Panics
+    /// If the request did not get as far as the upstream, or the plugin panics.
+    pub fn try_response(&mut self, response: ResponseBuilder) -> &Outcome {
+        let is_open = self.outcome == Outcome::Next && self.answer.is_none();
+        assert!(is_open, "no upstream answers this request: {:?}", self.outcome);
+        self.response_hooks(response);
+        &self.outcome
+    }
+
+    /// Ends the exchange: `on_complete` sees a summary of what happened. Returns that summary.
+    ///
+    /// # Panics
+    /// If the plugin does.
+    pub fn complete(&mut self) -> Summary {
+        let ending = match self.outcome {
+            Outcome::Next | Outcome::Respond => Ending::Complete,
+            Outcome::RequestTooLarge => Ending::Complete,
+            Outcome::ResponseTooLarge | Outcome::Abort(_) | Outcome::Failed(_) => {
+                Ending::PluginFailed
+            }
+        };
+        self.complete_as(ending)
+    }
+
+    /// Ends the exchange in a given way.
+    ///
+    /// # Panics
+    /// If the plugin does.
+    pub fn complete_as(&mut self, ending: Ending) -> Summary {
+        let from_upstream = self.outcome == Outcome::Next && self.answer.is_some();
+        let named = self.request.upstream.clone().or_else(|| self.attribute("upstream.name"));
+        let status = match (&self.answer, &self.outcome) {
+            (_, Outcome::RequestTooLarge) => 413,
+            (Some(answer), _) => answer.status(),
+            (None, _) => 500,
+        };
+        let summary = Summary {
+            ending,
+            status,
+            upstream: named.filter(|_| from_upstream),
+            duration: Duration::from_millis(2),
+            time_to_head: Duration::from_millis(1),
+            request_bytes: self.request_bytes,
+            response_bytes: self.answer.as_ref().map_or(0, |answer| answer.body.len() as u64),
+        };
+        if self.interest.complete {
+            let context = self.context.clone();
+            self.call(|configured| configured.on_complete(&summary, &context));
+        }
+        summary
+    }
+
+    fn request_hooks(&mut self, chunks: Vec<Vec<u8>>) {
+        let mut mode = self.interest.request_body;
+        if self.interest.request {
+            let head = self.request_head();
+            match self.call(|configured| configured.on_request(head)) {
+                Decision::Next => {}
+                Decision::Change(change) => {
+                    mode = change.request_body.unwrap_or(mode);
+                    self.change_request(change);
+                }
+                Decision::Respond(response) => self.respond(response),
+            }
+        }
+        if self.outcome != Outcome::Next {
+            return;
+        }
+        match mode {
+            BodyMode::None => self.request.body = chunks.concat(),
+            BodyMode::Buffered(limit) => self.request_body(chunks.concat(), limit),
+            BodyMode::Chunks => {
+                self.request.body = self.stream(chunks, Configured::on_request_chunk)
+            }
+        }
+    }
+
+    fn request_body(&mut self, body: Vec<u8>, limit: u64) {
+        if body.len() as u64 > limit {
+            self.outcome = Outcome::RequestTooLarge;
+            return;
+        }
+        self.request.body.clone_from(&body);
+        let context = self.context.clone();
+        match self.call(|configured| configured.on_request_body(body, &context)) {
+            Decision::Next => {}
+            Decision::Change(change) => {
+                if let Some(body) = change.body {
+                    self.request.body = body;
+                }
+                self.change_request(change.head);
+            }
+            Decision::Respond(response) => self.respond(response),
+        }
+    }
+
+    fn response_hooks(&mut self, response: ResponseBuilder) {
+        let ResponseBuilder { head, chunks } = response;
+        self.state.borrow_mut().response = Some(head);
+        if self.interest.response {
+            let head = self.response_head();
+            let context = self.context.clone();
+            match self.call(|configured| configured.on_response(head, &context)) {
+                Decision::Next => {}
+                Decision::Change(change) => self.change_response(change),
+                Decision::Respond(response) => self.respond(response),
+            }
+        }
+        if self.outcome != Outcome::Next {
+            return;
+        }
+        let body = match self.response_body {
+            BodyMode::None => chunks.concat(),
+            BodyMode::Buffered(limit) => self.whole_response_body(chunks.concat(), limit),
+            BodyMode::Chunks => self.stream(chunks, Configured::on_response_chunk),
+        };
+        if matches!(self.outcome, Outcome::Next | Outcome::Abort(_)) {
+            let head = self.state.borrow().response.clone().unwrap_or_default();
+            self.answer = Some(Answer { head, body });
+        }
+    }
+
+    fn whole_response_body(&mut self, body: Vec<u8>, limit: u64) -> Vec<u8> {
+        if body.len() as u64 > limit {
+            self.outcome = Outcome::ResponseTooLarge;
+            return body;
+        }
+        let context = self.context.clone();
+        let former = body.clone();
+        match self.call(|configured| configured.on_response_body(body, &context)) {
+            Decision::Next => {}
+            Decision::Change(change) => {
+                self.change_response(change.head);
+                return change.body.unwrap_or(former);
+            }
+            Decision::Respond(response) => self.respond(response),
+        }
+        former
+    }
+
+    /// Sends a body chunk by chunk; what comes out, up to where it was cut off.
+    fn stream(
+        &mut self,
+        chunks: Vec<Vec<u8>>,
+        hook: fn(&Configured<P>, Vec<u8>, bool, &[u8]) -> ChunkDecision,
+    ) -> Vec<u8> {
+        let mut chunks: Vec<Vec<u8>> = chunks.into_iter().filter(|c| !c.is_empty()).collect();
+        if chunks.is_empty() {
+            chunks.push(Vec::new());
+        }
+        let count = chunks.len();
+        let mut sent = Vec::new();
+        for (index, chunk) in chunks.into_iter().enumerate() {
+            let context = self.context.clone();
+            let former = chunk.clone();
+            let last = index + 1 == count;
+            match self.call(|configured| hook(configured, chunk, last, &context)) {
+                ChunkDecision::Next => sent.extend(former),
+                ChunkDecision::Change { data, context } => {
+                    self.keep(context);
+                    sent.extend(data.unwrap_or(former));
+                }
+                ChunkDecision::Abort(reason) => {
+                    self.outcome = Outcome::Abort(reason);
+                    return sent;
+                }
+            }
+        }
+        sent
+    }
+
+    fn request_head(&self) -> wire::RequestHead {
+        let state = self.state.borrow();
+        let fields = &state.request.fields;
+        wire::RequestHead {
+            method: state.request.method.clone(),
+            path: state.request.path.clone(),
+            query: state.request.query.clone(),
+            fields: self.interest.request_fields.iter().map(|name| joined(fields, name)).collect(),
+            attributes: {
+                let names = self.interest.attributes.iter();
+                names.map(|name| state.attributes.get(name).cloned()).collect()
+            },
+        }
+    }
+
+    fn response_head(&self) -> wire::ResponseHead {
+        let state = self.state.borrow();
+        let response = state.response.clone().unwrap_or_default();
+        let names = self.interest.response_fields.iter();
+        wire::ResponseHead {
+            status: response.status,
+            fields: names.map(|name| joined(&response.fields, name)).collect(),
+        }
+    }
+
+    fn change_request(&mut self, change: RequestChange) {
+        if let Err(breach) = judge_request(&change) {
+            self.outcome = Outcome::Failed(breach);
+            return;
+        }
+        let request = &mut self.state.get_mut().request;
+        if let Some(method) = change.method {
+            request.method = method;
+        }
+        if let Some(path) = change.path {
+            request.path = path;
+        }
+        if let Some(query) = change.query {
+            request.query = (!query.is_empty()).then_some(query);
+        }
+        apply(&mut request.fields, &change.fields);
+        self.request.upstream = change.upstream.or(self.request.upstream.take());
+        self.response_body = change.response_body.unwrap_or(self.response_body);
+        self.keep(change.context);
+    }
+
+    fn change_response(&mut self, change: ResponseChange) {
+        if let Err(breach) = judge_response_change(&change) {
+            self.outcome = Outcome::Failed(breach);
+            return;
+        }
+        let response = self.state.get_mut().response.get_or_insert_default();
+        response.status = change.status.unwrap_or(response.status);
+        apply(&mut response.fields, &change.fields);
+        self.response_body = change.response_body.unwrap_or(self.response_body);
+        self.keep(change.context);
+    }
+
+    fn respond(&mut self, response: wire::Response) {
+        if let Err(breach) = judge_response(&response) {
+            self.outcome = Outcome::Failed(breach);
+            return;
+        }
+        let head = ResponseState { status: response.status, fields: response.fields };
+        self.state.get_mut().response = Some(head.clone());
+        self.answer = Some(Answer { head, body: response.body });
+        self.outcome = Outcome::Respond;
+    }
+
+    fn keep(&mut self, context: Option<Vec<u8>>) {
+        if let Some(context) = context {
+            self.context = context;
+        }
+    }
+
+    /// Calls a hook with this exchange in the host.
+    fn call<R>(&self, hook: impl FnOnce(&Configured<P>) -> R) -> R {
+        self.host.swap(self.state.borrow().clone());
+        let result = host::serve(self.host, || hook(self.configured));
+        self.state.replace(self.host.swap(ExchangeState::default()));
+        result
+    }
+
+    fn assert_contract(&self) {
+        if let Outcome::Failed(breach) = &self.outcome {
+            panic!("the plugin broke the contract: {breach}");
+        }
+    }
+}
+
+/// The lines of a field as one value (RFC 9110 section 5.3).
+fn joined(fields: &[wire::Field], name: &str) -> Option<Vec<u8>> {
+    let lines = host::lines(fields, name);
+    (!lines.is_empty()).then(|| lines.join(b", ".as_slice()))
+}

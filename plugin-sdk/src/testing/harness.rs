@@ -1,0 +1,105 @@
+//! A configured plugin with a host of its own.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::dispatch::Configured;
+use crate::limiter::nanoseconds;
+use crate::log::Level;
+use crate::testing::exchange::Exchange;
+use crate::testing::host::{self, LogLine, TestHost};
+use crate::testing::message::RequestBuilder;
+use crate::{ConfigError, Interest, Plugin, configure, key_value};
+
+/// A plugin, configured as the gateway would, and a host that serves its calls.
+///
+/// The host outlives the exchanges: what one wrote to the key-value store, the next one reads.
+pub struct Harness<P: Plugin> {
+    configured: Configured<P>,
+    interest: Interest,
+    host: Rc<TestHost>,
+}
+
+impl<P: Plugin> Harness<P> {
+    /// Configures the plugin from JSON, by the same path and with the same errors as in the
+    /// gateway.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    ///
+    /// # Panics
+    /// If the value cannot be written as JSON.
+    pub fn new(config: impl Serialize) -> Result<Self, ConfigError> {
+        let text = serde_json::to_string(&config).expect("the configuration is a value of JSON");
+        Self::from_json(&text)
+    }
+
+    /// Configures the plugin from the text of a JSON document.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    pub fn from_json(config: &str) -> Result<Self, ConfigError> {
+        let host = Rc::new(TestHost::new());
+        let (configured, interest) = host::serve(&host, || Configured::new(config))?;
+        Ok(Self { configured, interest, host })
+    }
+
+    /// What the plugin wants to see.
+    pub fn interest(&self) -> &Interest {
+        &self.interest
+    }
+
+    /// The JSON Schema of the configuration, as the component carries it; empty if there is none.
+    pub fn config_schema() -> String {
+        configure::schema::<P::Config>()
+    }
+
+    /// Sends a request through the plugin: its head, and its body if the plugin wants it.
+    ///
+    /// # Panics
+    /// If the plugin does.
+    pub fn request(&self, request: RequestBuilder) -> Exchange<'_, P> {
+        Exchange::begin(&self.configured, &self.interest, &self.host, request)
+    }
+
+    /// Moves the clock on, for time of day, limits and the life of values.
+    pub fn advance(&self, time: Duration) {
+        self.host.advance(nanoseconds(time));
+    }
+
+    /// Sets the time of day, since 1970; limits and the life of values do not see it. Without,
+    /// it begins at 2026-01-01T00:00:00Z.
+    pub fn set_time(&self, since_1970: Duration) {
+        self.host.set_now(nanoseconds(since_1970));
+    }
+
+    /// Keeps only log lines of this level and above. Default: all are kept.
+    pub fn set_log_level(&self, level: Level) {
+        self.host.set_log_level(level);
+    }
+
+    /// What the plugin logged since it was configured.
+    pub fn log(&self) -> Vec<LogLine> {
+        self.host.log()
+    }
+
+    /// The value under a key of the plugin's key-value store.
+    pub fn stored(&self, key: &str) -> Option<Vec<u8>> {
+        host::serve(&self.host, || key_value::get(key))
+    }
+
+    /// Writes a value to the plugin's key-value store, to live until it is removed.
+    ///
+    /// # Panics
+    /// If the key or the value is too long, or the store is full.
+    pub fn store(&self, key: &str, value: &[u8]) {
+        host::serve(&self.host, || key_value::set(key, value, None)).expect("the value fits");
+    }
+
+    /// Calls something with the host calls served by this harness: parts of the plugin, say.
+    pub fn serve<R>(&self, call: impl FnOnce() -> R) -> R {
+        host::serve(&self.host, call)
+    }
+}

@@ -1,0 +1,185 @@
+//! The host behind native tests: one exchange at a time, and what outlives exchanges.
+
+use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::attributes::AttributeError;
+use crate::limiter::{Charge, LimiterError, Verdict};
+use crate::log::Level;
+use crate::testing::limiter::Buckets;
+use crate::testing::store::Store;
+use crate::wire::Field;
+
+/// A line that the plugin logged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// How much it matters.
+    pub level: Level,
+    /// What it says.
+    pub message: String,
+}
+
+/// The head of the request of an exchange.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RequestState {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// The head of the response of an exchange.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ResponseState {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<Field>,
+}
+
+/// What belongs to one exchange.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ExchangeState {
+    pub(crate) request: RequestState,
+    pub(crate) response: Option<ResponseState>,
+    pub(crate) attributes: BTreeMap<String, String>,
+}
+
+/// 2026-01-01T00:00:00Z, where the clock of each host begins.
+const EPOCH: u64 = 1_767_225_600_000_000_000;
+
+pub(crate) struct TestHost {
+    exchange: RefCell<ExchangeState>,
+    /// Nanoseconds since the host was made; moves only by `advance`.
+    elapsed: Cell<u64>,
+    /// Nanoseconds since 1970 at which `elapsed` is zero.
+    epoch: Cell<u64>,
+    log_level: Cell<Level>,
+    log: RefCell<Vec<LogLine>>,
+    store: RefCell<Store>,
+    buckets: RefCell<Buckets>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Rc<TestHost>> = RefCell::new(Rc::new(TestHost::new()));
+}
+
+/// The host that serves the calls of this thread.
+pub(crate) fn current() -> Rc<TestHost> {
+    CURRENT.with_borrow(Rc::clone)
+}
+
+/// Lets a host serve the calls of this thread while `hook` runs.
+pub(crate) fn serve<R>(host: &Rc<TestHost>, hook: impl FnOnce() -> R) -> R {
+    struct Restore(Option<Rc<TestHost>>);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            if let Some(former) = self.0.take() {
+                CURRENT.set(former);
+            }
+        }
+    }
+    let _restore = Restore(Some(CURRENT.replace(Rc::clone(host))));
+    hook()
+}
+
+/// The lines of a field, in order.
+pub(crate) fn lines(fields: &[Field], name: &str) -> Vec<Vec<u8>> {
+    let lines = fields.iter().filter(|field| field.name.eq_ignore_ascii_case(name));
+    lines.map(|field| field.value.clone()).collect()
+}
+
+impl TestHost {
+    pub(crate) fn new() -> Self {
+        Self {
+            exchange: RefCell::default(),
+            elapsed: Cell::new(0),
+            epoch: Cell::new(EPOCH),
+            log_level: Cell::new(Level::Trace),
+            log: RefCell::default(),
+            store: RefCell::default(),
+            buckets: RefCell::default(),
+        }
+    }
+
+    /// Puts another exchange in place, and returns the former.
+    pub(crate) fn swap(&self, exchange: ExchangeState) -> ExchangeState {
+        self.exchange.replace(exchange)
+    }
+
+    pub(crate) fn request(&self) -> Ref<'_, RequestState> {
+        Ref::map(self.exchange.borrow(), |exchange| &exchange.request)
+    }
+
+    pub(crate) fn response(&self) -> Ref<'_, Option<ResponseState>> {
+        Ref::map(self.exchange.borrow(), |exchange| &exchange.response)
+    }
+
+    pub(crate) fn attribute(&self, name: &str) -> Option<String> {
+        self.exchange.borrow().attributes.get(name).cloned()
+    }
+
+    pub(crate) fn set_attribute(&self, name: &str, value: &str) -> Result<(), AttributeError> {
+        const RESERVED: [&str; 6] =
+            ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
+        if RESERVED.iter().any(|prefix| name.starts_with(prefix)) {
+            return Err(AttributeError::Reserved);
+        }
+        let attributes = &mut self.exchange.borrow_mut().attributes;
+        let is_full = attributes.len() >= 128 && !attributes.contains_key(name);
+        if name.is_empty() || name.len() > 128 || value.len() > 8 * 1024 || is_full {
+            return Err(AttributeError::TooLarge);
+        }
+        attributes.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    pub(crate) fn log_enabled(&self, level: Level) -> bool {
+        level >= self.log_level.get()
+    }
+
+    pub(crate) fn set_log_level(&self, level: Level) {
+        self.log_level.set(level);
+    }
+
+    pub(crate) fn log_write(&self, level: Level, message: &str) {
+        if self.log_enabled(level) {
+            let cut = message.floor_char_boundary(8 * 1024);
+            let message = message[..cut].to_owned();
+            self.log.borrow_mut().push(LogLine { level, message });
+        }
+    }
+
+    pub(crate) fn log(&self) -> Vec<LogLine> {
+        self.log.borrow().clone()
+    }
+
+    pub(crate) fn log_length(&self) -> usize {
+        self.log.borrow().len()
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        self.epoch.get() + self.elapsed.get()
+    }
+
+    pub(crate) fn set_now(&self, nanoseconds: u64) {
+        self.epoch.set(nanoseconds.saturating_sub(self.elapsed.get()));
+    }
+
+    pub(crate) fn monotonic(&self) -> u64 {
+        self.elapsed.get()
+    }
+
+    pub(crate) fn advance(&self, nanoseconds: u64) {
+        self.elapsed.set(self.elapsed.get().saturating_add(nanoseconds));
+    }
+
+    pub(crate) fn take(&self, charges: &[Charge<'_>]) -> Result<Vec<Verdict>, LimiterError> {
+        self.buckets.borrow_mut().take(charges, self.monotonic())
+    }
+
+    pub(crate) fn store(&self) -> RefMut<'_, Store> {
+        let mut store = self.store.borrow_mut();
+        store.expire(self.monotonic());
+        store
+    }
+}

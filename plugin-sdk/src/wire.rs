@@ -1,0 +1,159 @@
+//! The records of the plugin interface, as they cross the border.
+//!
+//! Owns the shapes only: the generated bindings use the first four as they are, the others are
+//! moved field by field. No rule about their content lives here.
+
+/// A header field line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The name, in lower case when it comes from the gateway.
+    pub name: String,
+    /// The value, without the white space around it; it need not be UTF-8 (RFC 9110 section 5.5).
+    pub value: Vec<u8>,
+}
+
+impl Field {
+    /// The value, if it is UTF-8.
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.value).ok()
+    }
+}
+
+/// How a plugin wants a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BodyMode {
+    /// Not at all: the body streams past the plugin. The default.
+    #[default]
+    None,
+    /// Whole, in one call, up to this many bytes. A longer request body is refused with 413; a
+    /// longer response body fails the exchange as the configuration's `on_error` says.
+    Buffered(u64),
+    /// Chunk by chunk, as it arrives.
+    Chunks,
+}
+
+/// A change to the fields of a head.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldEdit {
+    /// One line with this value, in place of all lines of this name.
+    Set(Field),
+    /// One more line.
+    Append(Field),
+    /// No line of this name.
+    Remove(String),
+}
+
+impl FieldEdit {
+    /// The name that the edit is about.
+    pub fn name(&self) -> &str {
+        match self {
+            FieldEdit::Set(field) | FieldEdit::Append(field) => &field.name,
+            FieldEdit::Remove(name) => name,
+        }
+    }
+}
+
+/// A whole answer, made by a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code, 200 to 599.
+    pub status: u16,
+    /// The fields.
+    pub fields: Vec<Field>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// What `on-request` is called with.
+#[derive(Debug, Default)]
+pub struct RequestHead {
+    /// The method.
+    pub method: String,
+    /// The path.
+    pub path: String,
+    /// The query without its `?`.
+    pub query: Option<String>,
+    /// The declared fields, by position.
+    pub fields: Vec<Option<Vec<u8>>>,
+    /// The declared attributes, by position.
+    pub attributes: Vec<Option<String>>,
+}
+
+/// What `on-response` is called with.
+#[derive(Debug, Default)]
+pub struct ResponseHead {
+    /// The status code.
+    pub status: u16,
+    /// The declared fields, by position.
+    pub fields: Vec<Option<Vec<u8>>>,
+}
+
+/// A changed request.
+#[derive(Debug, Default)]
+pub struct RequestChange {
+    /// A new method.
+    pub method: Option<String>,
+    /// A new path.
+    pub path: Option<String>,
+    /// A new query; the empty string removes it.
+    pub query: Option<String>,
+    /// Changes to the fields.
+    pub fields: Vec<FieldEdit>,
+    /// Another upstream.
+    pub upstream: Option<String>,
+    /// How the plugin wants this request's body.
+    pub request_body: Option<BodyMode>,
+    /// How the plugin wants this exchange's response body.
+    pub response_body: Option<BodyMode>,
+    /// The context for the next hook.
+    pub context: Option<Vec<u8>>,
+}
+
+/// A changed response.
+#[derive(Debug, Default)]
+pub struct ResponseChange {
+    /// A new status code.
+    pub status: Option<u16>,
+    /// Changes to the fields.
+    pub fields: Vec<FieldEdit>,
+    /// How the plugin wants this response's body.
+    pub response_body: Option<BodyMode>,
+    /// The context for the next hook.
+    pub context: Option<Vec<u8>>,
+}
+
+/// A change to a head and to the buffered body behind it.
+#[derive(Debug)]
+pub struct BodyChange<H> {
+    /// A new body.
+    pub body: Option<Vec<u8>>,
+    /// Changes to the head.
+    pub head: H,
+}
+
+/// What a hook that sees a head or a whole body decides.
+#[derive(Debug)]
+pub enum Decision<C> {
+    /// Go on with everything as it is.
+    Next,
+    /// Go on, changed.
+    Change(C),
+    /// Answer at once.
+    Respond(Response),
+}
+
+/// What a hook that sees a chunk decides.
+#[derive(Debug)]
+pub enum ChunkDecision {
+    /// Pass it on as it is.
+    Next,
+    /// Pass it on changed.
+    Change {
+        /// What goes on in its place.
+        data: Option<Vec<u8>>,
+        /// The context for the next hook.
+        context: Option<Vec<u8>>,
+    },
+    /// End the exchange.
+    Abort(String),
+}

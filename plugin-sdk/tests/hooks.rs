@@ -1,0 +1,378 @@
+//! What a plugin sees and what becomes of its changes, hook by hook.
+
+use std::time::Duration;
+
+use gateway_plugin_sdk::prelude::*;
+use gateway_plugin_sdk::testing::{self, Breach, Exchange, Harness};
+use gateway_plugin_sdk::{Ending, attributes, clock, exchange, key_value, log};
+use serde_json::json;
+
+/// A plugin whose hooks are given by the test.
+struct Scripted {
+    interest: Interest,
+    request: fn(&mut Request, &mut String) -> Outcome,
+    request_body: fn(&mut Request, &mut Body, &mut String) -> Outcome,
+    chunk: fn(&mut Chunk, &mut String) -> ChunkOutcome,
+    response: fn(&mut ResponseHead, &mut String) -> Outcome,
+    response_body: fn(&mut ResponseHead, &mut Body, &mut String) -> Outcome,
+    complete: fn(&Summary, &String),
+}
+
+thread_local! {
+    static SCRIPT: std::cell::Cell<Option<Scripted>> = const { std::cell::Cell::new(None) };
+}
+
+impl Scripted {
+    fn new(interest: Interest) -> Self {
+        Self {
+            interest,
+            request: |_, _| Outcome::Next,
+            request_body: |_, _, _| Outcome::Next,
+            chunk: |_, _| ChunkOutcome::Next,
+            response: |_, _| Outcome::Next,
+            response_body: |_, _, _| Outcome::Next,
+            complete: |_, _| {},
+        }
+    }
+
+    fn harness(self) -> Harness<Scripted> {
+        SCRIPT.set(Some(self));
+        Harness::new(json!({})).expect("a configuration")
+    }
+}
+
+impl Plugin for Scripted {
+    type Config = ();
+    type Context = String;
+
+    fn configure((): ()) -> Result<Self, ConfigError> {
+        SCRIPT.take().ok_or_else(|| "no script".into())
+    }
+
+    fn interest(&self) -> Interest {
+        self.interest.clone()
+    }
+
+    fn on_request(&self, request: &mut Request, context: &mut String) -> Outcome {
+        (self.request)(request, context)
+    }
+
+    fn on_request_body(
+        &self,
+        head: &mut Request,
+        body: &mut Body,
+        context: &mut String,
+    ) -> Outcome {
+        (self.request_body)(head, body, context)
+    }
+
+    fn on_request_chunk(&self, chunk: &mut Chunk, context: &mut String) -> ChunkOutcome {
+        (self.chunk)(chunk, context)
+    }
+
+    fn on_response(&self, response: &mut ResponseHead, context: &mut String) -> Outcome {
+        (self.response)(response, context)
+    }
+
+    fn on_response_body(
+        &self,
+        head: &mut ResponseHead,
+        body: &mut Body,
+        context: &mut String,
+    ) -> Outcome {
+        (self.response_body)(head, body, context)
+    }
+
+    fn on_response_chunk(&self, chunk: &mut Chunk, context: &mut String) -> ChunkOutcome {
+        (self.chunk)(chunk, context)
+    }
+
+    fn on_complete(&self, summary: &Summary, context: &String) {
+        (self.complete)(summary, context);
+    }
+}
+
+fn assert_failed(exchange: &Exchange<'_, Scripted>, breach: Breach) {
+    assert_eq!(exchange.outcome(), &testing::Outcome::Failed(breach));
+}
+
+#[test]
+fn reads_what_was_declared_and_what_was_not() {
+    let harness = Scripted {
+        request: |request, _| {
+            assert_eq!(request.header("X-One"), Some("1, 2"));
+            assert_eq!(request.header("x-two"), Some("a, b"));
+            assert_eq!(request.header_values("x-one"), ["1", "2"]);
+            assert_eq!(request.header("x-none"), None);
+            assert_eq!(request.header("x-binary"), None);
+            assert_eq!(request.header_bytes("x-binary"), Some([0xff].as_slice()));
+            assert_eq!(request.attribute("client.address"), Some("192.0.2.1"));
+            assert_eq!(request.attribute("route.name"), Some("test"));
+            assert_eq!(request.query_parameter("q").as_deref(), Some("a b"));
+            assert_eq!(request.headers().len(), 5);
+            Outcome::Next
+        },
+        ..Scripted::new(Interest::on_request().header("X-One").attribute("client.address"))
+    };
+    let request = testing::request().query("q=a+b").attribute("client.address", "192.0.2.1");
+    let request = request.header("x-one", "1").header("x-one", "2");
+    let request = request.header("x-two", "a").header("X-Two", "b").header("x-binary", [0xff]);
+    let harness = harness.harness();
+    assert_eq!(harness.request(request).outcome(), &testing::Outcome::Next);
+}
+
+#[test]
+fn reads_after_writes_see_the_change() {
+    let harness = Scripted {
+        request: |request, _| {
+            request.set_header("X-Name", "grace");
+            assert_eq!(request.header("x-name"), Some("grace"));
+            request.add_header("x-name", "joan");
+            assert_eq!(request.header("x-name"), Some("grace, joan"));
+            request.add_header("x-list", "3");
+            assert_eq!(request.header("x-list"), Some("1, 2, 3"));
+            assert_eq!(request.header_values("x-list"), ["1", "2", "3"]);
+            request.remove_header("x-name");
+            assert_eq!(request.header("x-name"), None);
+            request.add_header("x-name", "edith");
+            assert_eq!(request.header("x-name"), Some("edith"));
+            request.set_method("PUT");
+            request.set_path("/new");
+            request.set_query("a=1");
+            request.set_query_parameter("a", "2");
+            request.add_query_parameter("b", "ü");
+            assert_eq!((request.method(), request.path()), ("PUT", "/new"));
+            assert_eq!(request.query(), Some("a=2&b=%C3%BC"));
+            assert_eq!(request.attribute("consumer.id"), None);
+            request.set_attribute("consumer.id", "7").unwrap();
+            assert_eq!(request.attribute("consumer.id"), Some("7"));
+            request.set_upstream("other");
+            Outcome::Next
+        },
+        ..Scripted::new(Interest::on_request().header("x-name").attribute("consumer.id"))
+    }
+    .harness();
+    let request = testing::request().header("x-name", "ada");
+    let exchange = harness.request(request.header("x-list", "1").header("x-list", "2"));
+    let sent = exchange.request();
+    assert_eq!((sent.method(), sent.path(), sent.query()), ("PUT", "/new", Some("a=2&b=%C3%BC")));
+    assert_eq!(sent.header_values("x-name"), ["edith"]);
+    assert_eq!(sent.header_values("x-list"), ["1", "2", "3"]);
+    assert_eq!(sent.upstream(), Some("other"));
+    assert_eq!(exchange.attribute("consumer.id").as_deref(), Some("7"));
+}
+
+#[test]
+fn refuses_what_breaks_the_contract() {
+    fn breach(request: fn(&mut Request, &mut String) -> Outcome, expected: Breach) {
+        let harness = Scripted { request, ..Scripted::new(Interest::on_request()) }.harness();
+        assert_failed(&harness.request(testing::request()), expected);
+    }
+    breach(
+        |request, _| {
+            request.set_header("Content-Length", "1");
+            Outcome::Next
+        },
+        Breach::ForbiddenField("Content-Length".to_owned()),
+    );
+    breach(
+        |request, _| {
+            request.remove_header("connection");
+            Outcome::Next
+        },
+        Breach::ForbiddenField("connection".to_owned()),
+    );
+    breach(
+        |request, _| {
+            request.add_header("x-split", "a\r\nb: c");
+            Outcome::Next
+        },
+        Breach::InvalidField("x-split".to_owned()),
+    );
+    breach(
+        |request, _| {
+            request.set_path("relative");
+            Outcome::Next
+        },
+        Breach::InvalidPath("relative".to_owned()),
+    );
+    breach(|_, _| Outcome::respond(Response::new(101)), Breach::InvalidStatus(101));
+}
+
+#[test]
+fn carries_the_context_from_hook_to_hook() {
+    let harness = Scripted {
+        request: |_, context| {
+            context.push_str("request");
+            Outcome::Next
+        },
+        chunk: |chunk, context| {
+            context.push_str(if chunk.is_last() { " last" } else { " chunk" });
+            ChunkOutcome::Next
+        },
+        response: |response, context| {
+            response.set_header("x-context", context.as_str());
+            context.push_str(" response");
+            Outcome::Next
+        },
+        complete: |summary, context| {
+            assert_eq!((summary.status, summary.ending), (204, Ending::Complete));
+            assert_eq!(context, "request chunk last response last");
+            log::info!("{} took {:?}", summary.request().path(), summary.duration);
+        },
+        ..Scripted::new(Interest::on_request().and_on_response().and_on_complete())
+    };
+    let interest = harness.interest.clone().request_body(BodyMode::Chunks);
+    let interest = interest.response_body(BodyMode::Chunks);
+    let harness = Scripted { interest, ..harness }.harness();
+    let mut exchange = harness.request(testing::request().path("/a").chunks(["one", "two"]));
+    assert_eq!(exchange.request().body(), b"onetwo");
+    let answer = exchange.response(testing::response().status(204));
+    assert_eq!(answer.header("x-context"), Some("request chunk last"));
+    exchange.complete();
+    assert!(exchange.log()[0].message.starts_with("/a took "));
+}
+
+#[test]
+fn changes_a_whole_body_and_the_head_before_it() {
+    let harness = Scripted {
+        request_body: |request, body, _| {
+            assert_eq!(request.path(), "/items");
+            assert_eq!(request.header("content-type"), Some("application/json"));
+            let mut item: serde_json::Value = body.json().unwrap();
+            item["seen"] = json!(true);
+            body.set_json(&item).unwrap();
+            request.set_header("x-seen", "1");
+            Outcome::Next
+        },
+        response_body: |response, body, _| {
+            assert_eq!(response.status(), 200);
+            let upper = body.text().unwrap().to_uppercase();
+            body.set(upper);
+            response.set_status(203);
+            Outcome::Next
+        },
+        ..Scripted::new(
+            Interest::new()
+                .request_body(BodyMode::Buffered(64))
+                .response_body(BodyMode::Buffered(4)),
+        )
+    }
+    .harness();
+    let request = || testing::request().path("/items").header("content-type", "application/json");
+    let mut exchange = harness.request(request().body(r#"{"id":1}"#));
+    assert_eq!(exchange.request().text(), r#"{"id":1,"seen":true}"#);
+    assert_eq!(exchange.request().header("x-seen"), Some("1"));
+    let answer = exchange.response(testing::response().chunks(["a", "b"]));
+    assert_eq!((answer.status(), answer.text()), (203, "AB"));
+
+    let exchange = harness.request(request().body(vec![b' '; 65]));
+    assert_eq!(exchange.outcome(), &testing::Outcome::RequestTooLarge);
+    let mut exchange = harness.request(request().body("{}"));
+    let outcome = exchange.try_response(testing::response().body("12345"));
+    assert_eq!(outcome, &testing::Outcome::ResponseTooLarge);
+}
+
+#[test]
+fn asks_for_a_body_when_it_sees_the_head() {
+    let harness = Scripted {
+        request: |request, _| {
+            if request.method() == "POST" {
+                request.want_request_body(BodyMode::Buffered(8));
+            }
+            request.want_response_body(BodyMode::Chunks);
+            Outcome::Next
+        },
+        request_body: |_, _, _| Outcome::respond(Response::forbidden("no bodies here")),
+        chunk: |chunk, _| {
+            assert_eq!(exchange::response_status(), Some(200));
+            match chunk.data() {
+                b"cut" => ChunkOutcome::Abort("cut off".to_owned()),
+                b"drop" => {
+                    chunk.clear();
+                    ChunkOutcome::Next
+                }
+                _ => ChunkOutcome::Next,
+            }
+        },
+        ..Scripted::new(Interest::on_request())
+    }
+    .harness();
+    let exchange = harness.request(testing::request().method("POST").body("x"));
+    assert_eq!(exchange.answer().unwrap().status(), 403);
+    let mut exchange = harness.request(testing::request().body("x"));
+    let outcome = exchange.try_response(testing::response().chunks(["a", "drop", "b", "cut", "c"]));
+    assert_eq!(outcome, &testing::Outcome::Abort("cut off".to_owned()));
+    assert_eq!(exchange.answer().unwrap().text(), "ab");
+    assert_eq!(exchange.complete().ending, Ending::PluginFailed);
+}
+
+#[test]
+fn answers_in_place_of_the_upstream() {
+    let harness = Scripted {
+        response: |response, _| match response.status() {
+            500.. => Outcome::respond(
+                Response::problem(502, "Bad Gateway", "the \"service\" failed\n")
+                    .problem_type("https://example.org/failed")
+                    .extension("path", &response.request().path()),
+            ),
+            _ => Outcome::Next,
+        },
+        ..Scripted::new(Interest::on_response())
+    }
+    .harness();
+    let mut exchange = harness.request(testing::request().path("/x").attribute("request.id", "9"));
+    let answer = exchange.response(testing::response().status(503).body("stack trace"));
+    assert_eq!(
+        answer.json::<serde_json::Value>(),
+        json!({
+            "type": "https://example.org/failed",
+            "title": "Bad Gateway",
+            "status": 502,
+            "detail": "the \"service\" failed\n",
+            "instance": "9",
+            "path": "/x",
+        })
+    );
+}
+
+#[test]
+fn serves_time_and_values_that_the_test_moves() {
+    let harness = Scripted {
+        request: |_, _| {
+            let visits = key_value::increment("visits", 1, Some(Duration::from_secs(60))).unwrap();
+            log::debug!("{visits} visits at {}", clock::now().as_secs());
+            Outcome::Next
+        },
+        ..Scripted::new(Interest::on_request())
+    }
+    .harness();
+    harness.set_time(Duration::from_secs(1_000));
+    harness.request(testing::request());
+    harness.advance(Duration::from_secs(59));
+    harness.request(testing::request());
+    assert_eq!(harness.stored("visits"), Some(b"2".to_vec()));
+    harness.advance(Duration::from_secs(1));
+    let exchange = harness.request(testing::request());
+    assert_eq!(exchange.log()[0].message, "1 visits at 1060");
+    harness.set_log_level(log::Level::Info);
+    assert!(harness.request(testing::request()).log().is_empty());
+}
+
+#[test]
+fn refuses_to_set_attributes_that_are_the_gateways() {
+    let harness = Scripted {
+        request: |request, _| {
+            let reserved = Err(attributes::AttributeError::Reserved);
+            assert_eq!(request.set_attribute("client.address", "::1"), reserved);
+            let too_large = Err(attributes::AttributeError::TooLarge);
+            assert_eq!(request.set_attribute("", "x"), too_large);
+            assert_eq!(request.set_attribute("x", "v".repeat(8 * 1024 + 1)), too_large);
+            Outcome::Next
+        },
+        ..Scripted::new(Interest::on_request())
+    }
+    .harness();
+    let exchange = harness.request(testing::request());
+    assert_eq!(exchange.attribute("client.address").as_deref(), Some("127.0.0.1"));
+}

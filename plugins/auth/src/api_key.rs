@@ -1,0 +1,162 @@
+//! API keys: digests in the configuration, and finding the one of a presented key.
+//!
+//! The time that a look-up takes must tell nothing about the digests. So the keys are sorted by
+//! a secret hash of their digests, which no client can compute, and the digest that is found
+//! there is compared in constant time.
+
+use std::collections::BTreeSet;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gateway_plugin_sdk::{clock, digest, random};
+
+use crate::config::{ApiKeyConfig, ApiKeySpec};
+use crate::consumer::{Admission, Consumer, Policy, check_scopes, is_name};
+use crate::problems::{Pointer, Problems};
+use crate::time;
+
+/// The configured keys.
+#[derive(Debug)]
+pub(crate) struct ApiKeys {
+    tagger: Tagger,
+    /// Sorted by tag.
+    keys: Vec<ApiKey>,
+}
+
+#[derive(Debug)]
+struct ApiKey {
+    tag: u64,
+    digest: [u8; 32],
+    /// Since 1970.
+    expires: Option<Duration>,
+    admission: Rc<Admission>,
+}
+
+impl ApiKeys {
+    /// Checks the configured keys.
+    pub(crate) fn new(config: &ApiKeyConfig, policy: &Policy, problems: &mut Problems) -> Self {
+        let at = Pointer::default().key("api_key").key("keys");
+        if config.keys.is_empty() {
+            problems.add(&at, "no key is named, so none could be admitted");
+        }
+        let (mut ids, mut digests) = (BTreeSet::new(), BTreeSet::new());
+        let tagger = Tagger::new();
+        let mut keys = Vec::with_capacity(config.keys.len());
+        for (index, spec) in config.keys.iter().enumerate() {
+            let at = at.index(index);
+            if !ids.insert(spec.id.as_str()) {
+                problems.add(&at.key("id"), "is the id of another key");
+            }
+            let Some(key) = ApiKey::new(spec, &tagger, policy, &at, problems) else {
+                continue;
+            };
+            if !digests.insert(key.digest) {
+                problems.add(&at.key("digest"), "is the digest of another key");
+            }
+            keys.push(key);
+        }
+        keys.sort_unstable_by_key(|key| key.tag);
+        Self { tagger, keys }
+    }
+
+    /// What follows from a presented key.
+    pub(crate) fn verify(&self, presented: &[u8]) -> Result<&Rc<Admission>, &'static str> {
+        let digest = digest::sha256(presented);
+        let tag = self.tagger.tag(&digest);
+        let first = self.keys.partition_point(|key| key.tag < tag);
+        let candidates = self.keys[first..].iter().take_while(|key| key.tag == tag);
+        let mut candidates = candidates.filter(|key| equal(&key.digest, &digest));
+        let key = candidates.next().ok_or("the API key is not known")?;
+        match key.expires {
+            Some(expires) if clock::now() >= expires => Err("the API key has expired"),
+            _ => Ok(&key.admission),
+        }
+    }
+}
+
+impl ApiKey {
+    fn new(
+        spec: &ApiKeySpec,
+        tagger: &Tagger,
+        policy: &Policy,
+        at: &Pointer,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let consumer = spec.consumer.as_deref().unwrap_or(&spec.id);
+        for (key, name) in [("id", spec.id.as_str()), ("consumer", consumer)] {
+            if !is_name(name) {
+                problems.add(&at.key(key), "is no name of 1 to 1024 bytes on one line");
+            }
+        }
+        check_scopes(&spec.scopes, &at.key("scopes"), problems);
+        let expires = spec.expires.as_deref().map(|text| {
+            let seconds = time::date(text).and_then(|seconds| u64::try_from(seconds).ok());
+            seconds.map(Duration::from_secs).unwrap_or_else(|| {
+                let message = "is neither a date such as `2027-01-31` nor a date-time such as \
+                               `2027-01-31T12:00:00Z`";
+                problems.add(&at.key("expires"), message);
+                Duration::ZERO
+            })
+        });
+        let Some(digest) = parse_digest(&spec.digest) else {
+            let message = "is not `sha256:` with the 64 hexadecimal digits of the key's SHA-256 \
+                           digest";
+            problems.add(&at.key("digest"), message);
+            return None;
+        };
+        let scopes: Vec<&str> = spec.scopes.iter().map(String::as_str).collect();
+        let admission = Rc::new(policy.admit(&Consumer {
+            id: consumer,
+            method: "api-key",
+            key_id: &spec.id,
+            scopes: &scopes,
+            claims: &spec.claims,
+        }));
+        Some(Self { tag: tagger.tag(&digest), digest, expires, admission })
+    }
+}
+
+/// A secret hash: multiplications by random numbers (a universal family, after Dietzfelbinger).
+#[derive(Debug)]
+struct Tagger([u128; 4]);
+
+impl Tagger {
+    fn new() -> Self {
+        let wide = || u128::from(random::number()) << 64 | u128::from(random::number());
+        Self([wide(), wide(), wide(), wide()])
+    }
+
+    fn tag(&self, digest: &[u8; 32]) -> u64 {
+        let (words, _) = digest.as_chunks::<8>();
+        let products = words
+            .iter()
+            .zip(&self.0)
+            .map(|(word, factor)| u128::from(u64::from_le_bytes(*word)).wrapping_mul(*factor));
+        (products.fold(0, u128::wrapping_add) >> 64) as u64
+    }
+}
+
+/// Whether two digests are equal, in a time that does not depend on them.
+fn equal(left: &[u8; 32], right: &[u8; 32]) -> bool {
+    let difference = left.iter().zip(right).fold(0, |all, (left, right)| all | (left ^ right));
+    // Keeps the compiler from leaving the loop at the first difference.
+    std::hint::black_box(difference) == 0
+}
+
+fn parse_digest(text: &str) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix("sha256:")?.as_bytes();
+    let (pairs, rest) = digits.as_chunks::<2>();
+    if pairs.len() != 32 || !rest.is_empty() {
+        return None;
+    }
+    let mut digest = [0; 32];
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        *byte = hex(*high)? << 4 | hex(*low)?;
+    }
+    Some(digest)
+}
+
+/// The value of a hexadecimal digit.
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+}

@@ -1,0 +1,348 @@
+//! The configuration as it is written, with its JSON Schema.
+//!
+//! Owns names, defaults and documentation of the settings. What they mean together is checked by
+//! the modules that use them.
+
+use std::collections::BTreeMap;
+
+use gateway_plugin_sdk::prelude::*;
+use serde_json::Value;
+
+/// Who may pass, and what is told about them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The protection space that challenges name (RFC 9110 section 11.5). Default `api`.
+    #[serde(default = "default_realm")]
+    pub realm: String,
+
+    /// Admits requests without any credential, as this consumer. A wrong credential is refused
+    /// nevertheless. Default: such requests are refused.
+    #[serde(default)]
+    pub anonymous: Option<String>,
+
+    /// Removes the credential from the request before anyone behind sees it. Default `true`.
+    #[serde(default = "default_true")]
+    pub hide_credential: bool,
+
+    /// Request fields for the upstream, each with the attribute that fills it, such as
+    /// `"x-consumer-id" = "consumer.id"`. What a client sends under these names is removed.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+
+    /// Claims that become attributes `consumer.claim.NAME`: names, or JSON Pointers
+    /// (RFC 6901) such as `/realm_access/roles`. Default none.
+    #[serde(default)]
+    pub claims_to_attributes: Vec<String>,
+
+    /// What a consumer must have besides a valid credential; 403 if not. Without any method it
+    /// checks the consumer that a plugin before this one found.
+    #[serde(default)]
+    pub require: Option<Require>,
+
+    /// Admits API keys.
+    #[serde(default)]
+    pub api_key: Option<ApiKeyConfig>,
+
+    /// Admits JSON Web Tokens (RFC 7519).
+    #[serde(default)]
+    pub jwt: Option<JwtConfig>,
+
+    /// Admits names with passwords (RFC 7617).
+    #[serde(default)]
+    pub basic: Option<BasicConfig>,
+}
+
+/// What a consumer must have.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Require {
+    /// Scopes, all of them.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+
+    /// Claims, all of them: each with the values of which it must have one. A claim that is a
+    /// list must hold one. Names, or JSON Pointers.
+    #[serde(default)]
+    pub claims: BTreeMap<String, Vec<Scalar>>,
+}
+
+/// A value that a claim may have to have.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// `true` or `false`
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+/// API keys, and where they stand in a request. The default place is the field `x-api-key`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeyConfig {
+    /// The request field that holds the key.
+    #[serde(default)]
+    pub header: Option<HeaderName>,
+
+    /// The query parameter that holds the key.
+    #[serde(default)]
+    pub query: Option<String>,
+
+    /// Whether `Authorization: Bearer` may hold the key. Default `false`.
+    #[serde(default)]
+    pub bearer: bool,
+
+    /// The keys.
+    pub keys: Vec<ApiKeySpec>,
+}
+
+/// An API key: its digest, and whose it is.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ApiKeySpec {
+    /// A public name of the key, for logs and the attribute `consumer.key-id`.
+    pub id: String,
+
+    /// `sha256:` and the SHA-256 digest of the whole key in 64 hexadecimal digits.
+    #[schemars(regex(pattern = "^sha256:[0-9A-Fa-f]{64}$"))]
+    pub digest: String,
+
+    /// The consumer. Default: the `id`.
+    #[serde(default)]
+    pub consumer: Option<String>,
+
+    /// What the key allows. Default nothing.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+
+    /// Further facts about the consumer, as a token's claims would be.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Value>")]
+    pub claims: serde_json::Map<String, Value>,
+
+    /// When the key stops working: a date `2027-01-31` (its first second, UTC) or a date-time
+    /// `2027-01-31T12:00:00Z` (RFC 3339). Default never.
+    #[serde(default)]
+    pub expires: Option<String>,
+}
+
+/// Tokens, who may issue them, and where they stand in a request. The default place is
+/// `Authorization: Bearer`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JwtConfig {
+    /// The request field that holds the token: behind `Bearer` in `authorization`, bare or
+    /// behind `Bearer` in any other.
+    #[serde(default)]
+    pub header: Option<HeaderName>,
+
+    /// The cookie that holds the token.
+    #[serde(default)]
+    pub cookie: Option<String>,
+
+    /// The query parameter that holds the token. Addresses get logged: the other places are
+    /// better.
+    #[serde(default)]
+    pub query: Option<String>,
+
+    /// Who may issue tokens.
+    pub issuers: Vec<IssuerConfig>,
+
+    /// How far the clocks may be apart, for `exp`, `nbf` and `iat`. Default `60s`.
+    #[serde(default = "default_skew")]
+    pub skew: String,
+
+    /// The types (`typ`) that are accepted, without regard to case and without `application/`.
+    /// Default `JWT` and `at+jwt`.
+    #[serde(default = "default_types")]
+    pub types: Vec<String>,
+
+    /// Whether a token must name its type. Default `false`.
+    #[serde(default)]
+    pub require_type: bool,
+
+    /// Claims that a token must have, besides `iss`, `aud` and the consumer's. Default `exp`.
+    #[serde(default = "default_required_claims")]
+    pub required_claims: Vec<String>,
+
+    /// The claim that names the consumer. Default `sub`.
+    #[serde(default = "default_consumer_claim")]
+    pub consumer_claim: String,
+
+    /// The claims that hold scopes, as a list or as a text with spaces. Default `scope` and
+    /// `scp`.
+    #[serde(default = "default_scope_claims")]
+    pub scope_claims: Vec<String>,
+
+    /// How many verified tokens an instance remembers, so that their signatures need not be
+    /// verified again; times are checked nevertheless. 0 turns it off. Default 256.
+    #[serde(default = "default_cache")]
+    pub cache: usize,
+}
+
+/// Who issues tokens, for whom, and with which keys.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IssuerConfig {
+    /// The value of `iss`, letter for letter.
+    pub issuer: String,
+
+    /// The values of `aud` that mean this gateway; a token must name one.
+    pub audiences: Vec<String>,
+
+    /// The algorithms that this issuer's tokens may be signed with.
+    #[schemars(with = "Vec<AlgorithmName>")]
+    pub algorithms: Vec<String>,
+
+    /// Keys, one by one.
+    #[serde(default)]
+    pub keys: Vec<KeySpec>,
+
+    /// Keys as a JWK Set (RFC 7517 section 5): its text, as `"${file:jwks.json}"` fills it in,
+    /// or a table.
+    #[serde(default)]
+    #[schemars(with = "Option<TextOrTable>")]
+    pub jwks: Option<Value>,
+
+    /// Stands before the consumer's name, so that two issuers cannot name the same consumer.
+    /// Default nothing.
+    #[serde(default)]
+    pub consumer_prefix: String,
+}
+
+/// A key with which an issuer's signatures are verified: one of `pem`, `jwk` and `secret`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeySpec {
+    /// The name of the key (`kid`). A key without one serves tokens whose `kid` no other key
+    /// has.
+    #[serde(default)]
+    pub kid: Option<String>,
+
+    /// The one algorithm of the key.
+    #[schemars(with = "AlgorithmName")]
+    pub algorithm: String,
+
+    /// A public key as PEM (`PUBLIC KEY`).
+    #[serde(default)]
+    pub pem: Option<String>,
+
+    /// A JSON Web Key (RFC 7517): its text or a table.
+    #[serde(default)]
+    #[schemars(with = "Option<TextOrTable>")]
+    pub jwk: Option<Value>,
+
+    /// A shared secret, for `HS256`, `HS384` and `HS512`: the bytes of the text, at least as
+    /// many as the digest has. Bytes that are no text go into a `jwk` of the type `oct`.
+    #[serde(default)]
+    pub secret: Option<String>,
+}
+
+/// Names with passwords.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicConfig {
+    /// The protection space of this method's challenge. Default: the `realm` of the whole.
+    #[serde(default)]
+    pub realm: Option<String>,
+
+    /// Who may pass.
+    pub users: Vec<UserSpec>,
+
+    /// For how long an instance remembers that a password was right, so that it need not be
+    /// verified at full cost again. It remembers a salted digest. `0s` turns it off. Default
+    /// `60s`.
+    #[serde(default = "default_remember")]
+    pub remember: String,
+}
+
+/// A user: a name, a password's hash, and whose it is.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserSpec {
+    /// The name, without a colon.
+    pub name: String,
+
+    /// The hash of the password: argon2 as a PHC string (`$argon2id$...`) or bcrypt (`$2b$...`).
+    pub hash: String,
+
+    /// The consumer. Default: the `name`.
+    #[serde(default)]
+    pub consumer: Option<String>,
+
+    /// What the user may do. Default nothing.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+
+    /// Further facts about the consumer, as a token's claims would be.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Value>")]
+    pub claims: serde_json::Map<String, Value>,
+}
+
+/// For the JSON Schema alone: the names of the algorithms.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "its schema is used, its values are not")]
+enum AlgorithmName {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    EdDSA,
+}
+
+/// For the JSON Schema alone: a JSON document, as text or in place.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "its schema is used, its values are not")]
+enum TextOrTable {
+    Text(String),
+    Table(serde_json::Map<String, Value>),
+}
+
+fn default_realm() -> String {
+    "api".to_owned()
+}
+
+fn default_true() -> bool {
+    true
+}
+
+fn default_skew() -> String {
+    "60s".to_owned()
+}
+
+fn default_types() -> Vec<String> {
+    vec!["JWT".to_owned(), "at+jwt".to_owned()]
+}
+
+fn default_required_claims() -> Vec<String> {
+    vec!["exp".to_owned()]
+}
+
+fn default_consumer_claim() -> String {
+    "sub".to_owned()
+}
+
+fn default_scope_claims() -> Vec<String> {
+    vec!["scope".to_owned(), "scp".to_owned()]
+}
+
+fn default_cache() -> usize {
+    256
+}
+
+fn default_remember() -> String {
+    "60s".to_owned()
+}

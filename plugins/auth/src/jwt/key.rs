@@ -1,0 +1,204 @@
+//! Keys of an issuer: from PEM, JWK, secret or JWK Set to something that verifies.
+//!
+//! Owns the rule that a key has one algorithm (RFC 8725 section 3.1), and that the algorithm fits
+//! the key.
+
+use gateway_plugin_sdk::log;
+use gateway_plugin_sdk::signature::{Algorithm, VerifyingKey};
+use serde_json::{Map, Value};
+
+use crate::config::KeySpec;
+use crate::json;
+use crate::problems::{Pointer, Problems};
+
+/// A key with which signatures of one algorithm are verified.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) kid: Option<String>,
+    pub(super) verifying: VerifyingKey,
+}
+
+impl Key {
+    /// Checks a key that is configured by itself.
+    pub(super) fn new(
+        spec: &KeySpec,
+        allowed: &[Algorithm],
+        at: &Pointer,
+        problems: &mut Problems,
+    ) -> Option<Self> {
+        let Ok(algorithm) = spec.algorithm.parse::<Algorithm>() else {
+            problems.add(&at.key("algorithm"), unknown_algorithm());
+            return None;
+        };
+        if !allowed.contains(&algorithm) {
+            problems.add(&at.key("algorithm"), "is not among the algorithms of the issuer");
+        }
+        let symmetric = needed_type(algorithm).0 == "oct";
+        let (name, made) = match (&spec.pem, &spec.jwk, &spec.secret) {
+            (Some(_), None, None) if symmetric => {
+                ("pem", Err("holds a public key, which is no secret for this algorithm".into()))
+            }
+            (Some(pem), None, None) => ("pem", from_pem(algorithm, pem)),
+            (None, Some(jwk), None) => ("jwk", from_spec(algorithm, jwk, &spec.kid)),
+            (None, None, Some(secret)) => ("secret", from_secret(algorithm, secret, symmetric)),
+            _ => {
+                problems.add(at, "needs exactly one of `pem`, `jwk` and `secret`");
+                return None;
+            }
+        };
+        match made {
+            Ok((kid, verifying)) => Some(Self { kid: spec.kid.clone().or(kid), verifying }),
+            Err(message) => {
+                problems.add(&at.key(name), message);
+                None
+            }
+        }
+    }
+}
+
+/// The name that a key says of itself, and the key; or what is wrong.
+type Made = Result<(Option<String>, VerifyingKey), String>;
+
+fn from_pem(algorithm: Algorithm, pem: &str) -> Made {
+    match VerifyingKey::from_pem(algorithm, pem) {
+        Ok(key) => Ok((None, key)),
+        Err(error) => Err(format!("is no key for {algorithm}: {error}")),
+    }
+}
+
+fn from_secret(algorithm: Algorithm, secret: &str, symmetric: bool) -> Made {
+    if !symmetric {
+        return Err(format!("{algorithm} takes a public key, no secret"));
+    }
+    // A public key as the secret is how a token gets forged (RFC 8725 section 2.1).
+    if secret.trim_start().starts_with("-----BEGIN") {
+        return Err("is a PEM document, which is no secret".to_owned());
+    }
+    match VerifyingKey::from_secret(algorithm, secret.as_bytes()) {
+        Ok(key) => Ok((None, key)),
+        Err(error) => Err(format!("is no secret for {algorithm}: {error}")),
+    }
+}
+
+fn from_spec(algorithm: Algorithm, document: &Value, kid: &Option<String>) -> Made {
+    let jwk = document_object(document).ok_or("is not a JSON object")?;
+    let named = text(&jwk, "kid").map(str::to_owned);
+    if kid.is_some() && named.is_some() && *kid != named {
+        return Err("has another `kid` than the one beside it".to_owned());
+    }
+    let key = from_jwk(algorithm, &jwk)?;
+    Ok((named, key))
+}
+
+/// Makes a key from a JWK, if that is one for signatures of the algorithm.
+fn from_jwk(algorithm: Algorithm, jwk: &Map<String, Value>) -> Result<VerifyingKey, String> {
+    let (kind, curve) = needed_type(algorithm);
+    if text(jwk, "kty") != Some(kind) || (curve.is_some() && text(jwk, "crv") != curve) {
+        let curve = curve.map_or(String::new(), |curve| format!(" with the curve `{curve}`"));
+        return Err(format!("is not of the type `{kind}`{curve}, which {algorithm} needs"));
+    }
+    if text(jwk, "alg").is_some_and(|named| named != algorithm.name()) {
+        return Err(format!("is for another algorithm than {algorithm}"));
+    }
+    if !is_for_verification(jwk) {
+        return Err("is not for the verification of signatures".to_owned());
+    }
+    if kind != "oct" && jwk.contains_key("d") {
+        return Err("holds a private key; leave the public part only".to_owned());
+    }
+    let text = Value::Object(jwk.clone()).to_string();
+    VerifyingKey::from_jwk(algorithm, &text).map_err(|error| error.to_string())
+}
+
+/// The usable keys of a JWK Set. Others are left out, as RFC 7517 section 5 advises; that none
+/// is left is an error.
+pub(super) fn jwk_set(
+    document: &Value,
+    allowed: &[Algorithm],
+    at: &Pointer,
+    problems: &mut Problems,
+) -> Vec<Key> {
+    let set = document_object(document);
+    let Some(Value::Array(items)) = set.as_ref().and_then(|set| set.get("keys")) else {
+        problems.add(at, "is not a JWK Set: a JSON object with the list `keys`");
+        return Vec::new();
+    };
+    let mut keys = Vec::new();
+    let mut last = "it is empty".to_owned();
+    for (index, item) in items.iter().enumerate() {
+        match from_set(item, allowed) {
+            Ok(key) => keys.push(key),
+            Err(reason) => {
+                last = format!("key {index} {reason}");
+                log::warn!("a JWK Set holds a key that is not used: {last}");
+            }
+        }
+    }
+    if keys.is_empty() {
+        problems.add(at, format!("holds no usable key: {last}"));
+    }
+    keys
+}
+
+fn from_set(item: &Value, allowed: &[Algorithm]) -> Result<Key, String> {
+    let jwk = item.as_object().ok_or("is not a JSON object")?;
+    let fits = |algorithm: &&Algorithm| {
+        let (kind, curve) = needed_type(**algorithm);
+        text(jwk, "kty") == Some(kind) && (curve.is_none() || text(jwk, "crv") == curve)
+    };
+    let algorithm = match text(jwk, "alg") {
+        Some(name) => allowed.iter().copied().find(|algorithm| algorithm.name() == name),
+        None => {
+            let mut fitting = allowed.iter().filter(fits);
+            match (fitting.next(), fitting.next()) {
+                (Some(_), Some(_)) => {
+                    return Err("names no `alg`, and several of the issuer's fit it".to_owned());
+                }
+                (only, _) => only.copied(),
+            }
+        }
+    };
+    let algorithm = algorithm.ok_or("is for none of the algorithms of the issuer")?;
+    let verifying = from_jwk(algorithm, jwk)?;
+    Ok(Key { kid: text(jwk, "kid").map(str::to_owned), verifying })
+}
+
+/// `kty` and `crv` of the keys that an algorithm takes (RFC 7518 section 3.1, RFC 8037).
+fn needed_type(algorithm: Algorithm) -> (&'static str, Option<&'static str>) {
+    match algorithm {
+        Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => ("oct", None),
+        Algorithm::Rs256 | Algorithm::Rs384 | Algorithm::Rs512 => ("RSA", None),
+        Algorithm::Ps256 | Algorithm::Ps384 | Algorithm::Ps512 => ("RSA", None),
+        Algorithm::Es256 => ("EC", Some("P-256")),
+        Algorithm::Es384 => ("EC", Some("P-384")),
+        Algorithm::Es512 => ("EC", Some("P-521")),
+        Algorithm::EdDsa => ("OKP", Some("Ed25519")),
+    }
+}
+
+/// Whether `use` and `key_ops` allow it (RFC 7517 sections 4.2 and 4.3).
+fn is_for_verification(jwk: &Map<String, Value>) -> bool {
+    let operations = jwk.get("key_ops").map(Value::as_array);
+    let verifies = operations.is_none_or(|listed| {
+        listed.is_some_and(|listed| listed.iter().any(|operation| operation == "verify"))
+    });
+    verifies && jwk.get("use").is_none_or(|purpose| purpose == "sig")
+}
+
+/// An object that stands in place, or as text.
+fn document_object(document: &Value) -> Option<Map<String, Value>> {
+    match document {
+        Value::String(text) => json::object(text.as_bytes()),
+        other => other.as_object().cloned(),
+    }
+}
+
+fn text<'j>(jwk: &'j Map<String, Value>, name: &str) -> Option<&'j str> {
+    jwk.get(name).and_then(Value::as_str)
+}
+
+/// The message about a name that no algorithm has.
+pub(super) fn unknown_algorithm() -> String {
+    let names = Algorithm::ALL.map(Algorithm::name).join(", ");
+    format!("is not the name of an algorithm: {names}")
+}

@@ -1,0 +1,196 @@
+//! Authentication: admits requests with API keys, JSON Web Tokens and HTTP Basic, tells others
+//! who the consumer is, and refuses the rest.
+//!
+//! Owns the order: find the one credential, verify it, tell, check what is required. Each method
+//! stands in its own module and knows nothing of the others.
+
+mod api_key;
+mod basic;
+mod cache;
+mod config;
+mod consumer;
+mod credential;
+mod json;
+mod jwt;
+mod problems;
+mod refusal;
+mod time;
+
+use std::rc::Rc;
+
+use gateway_plugin_sdk::log;
+use gateway_plugin_sdk::prelude::*;
+
+use crate::api_key::ApiKeys;
+use crate::basic::Users;
+use crate::consumer::{Admission, Consumer, Policy, is_name};
+use crate::credential::{Credential, Places};
+use crate::jwt::Jwt;
+use crate::problems::{Pointer, Problems};
+use crate::refusal::{Challenges, Refusal, Schemes, is_realm};
+
+pub use crate::config::{
+    ApiKeyConfig, ApiKeySpec, BasicConfig, Config, IssuerConfig, JwtConfig, KeySpec, Require,
+    Scalar, UserSpec,
+};
+
+/// The configured plugin.
+pub struct Auth {
+    places: Places,
+    api_keys: Option<ApiKeys>,
+    jwt: Option<Jwt>,
+    users: Option<Users>,
+    anonymous: Option<Rc<Admission>>,
+    hide_credential: bool,
+    policy: Policy,
+    challenges: Challenges,
+}
+
+impl Plugin for Auth {
+    type Config = Config;
+    type Context = ();
+
+    fn configure(mut config: Config) -> Result<Self, ConfigError> {
+        let mut problems = Problems::default();
+        let places = Places::new(&config, &mut problems);
+        let policy = Policy::new(&mut config, &places.fields(), &mut problems);
+        check_whole(&config, &policy, &mut problems);
+        let auth = Self {
+            api_keys: config.api_key.as_ref().map(|it| ApiKeys::new(it, &policy, &mut problems)),
+            jwt: config.jwt.as_ref().map(|it| Jwt::new(it, &mut problems)),
+            users: config.basic.as_ref().map(|it| Users::new(it, &policy, &mut problems)),
+            anonymous: config.anonymous.as_deref().map(|name| Rc::new(anonymous(name, &policy))),
+            hide_credential: config.hide_credential,
+            challenges: Challenges::new(&config.realm, &schemes(&config, &places)),
+            places,
+            policy,
+        };
+        problems.finish()?;
+        Ok(auth)
+    }
+
+    fn interest(&self) -> Interest {
+        let fields = self.places.fields();
+        let interest = fields.iter().fold(Interest::on_request(), Interest::header);
+        if !self.places.is_empty() {
+            return interest;
+        }
+        self.policy.attributes_to_read().into_iter().fold(interest, Interest::attribute)
+    }
+
+    fn on_request(&self, request: &mut Request, (): &mut ()) -> Outcome {
+        let Err(refusal) = self.decide(request) else {
+            return Outcome::Next;
+        };
+        match refusal {
+            Refusal::Missing => log::debug!("refused: {refusal}"),
+            Refusal::Busy | Refusal::NoConsumer => log::warn!("refused: {refusal}"),
+            Refusal::Failed(_) => log::error!("refused: {refusal}"),
+            _ => log::info!("refused: {refusal}"),
+        }
+        Outcome::respond(self.challenges.answer(refusal))
+    }
+}
+
+impl Auth {
+    fn decide(&self, request: &mut Request) -> Result<(), Refusal> {
+        if self.places.is_empty() {
+            return match self.policy.suffices_as_told(request) {
+                Some(true) => Ok(()),
+                Some(false) => Err(Refusal::Insufficient),
+                None => Err(Refusal::NoConsumer),
+            };
+        }
+        let (admission, place) = match self.places.find(request)? {
+            Some(credential) => (self.verify(&credential)?, Some(credential.place)),
+            None => (Rc::clone(self.anonymous.as_ref().ok_or(Refusal::Missing)?), None),
+        };
+        if let Some(place) = place.filter(|_| self.hide_credential) {
+            place.hide(request);
+        }
+        // Told before it is known to suffice: the log shall say whom a 403 was for.
+        if !self.policy.apply(&admission, request) {
+            return Err(Refusal::Failed("the gateway does not take the consumer's attributes"));
+        }
+        if admission.sufficient { Ok(()) } else { Err(Refusal::Insufficient) }
+    }
+
+    fn verify(&self, credential: &Credential<'_, '_>) -> Result<Rc<Admission>, Refusal> {
+        let Credential { text, kinds, bearer, .. } = credential;
+        if let Some(users) = self.users.as_ref().filter(|_| kinds.basic) {
+            return users.verify(text);
+        }
+        let mut reason = "the credential is not known";
+        if let Some(keys) = self.api_keys.as_ref().filter(|_| kinds.api_key) {
+            match keys.verify(text) {
+                Ok(admission) => return Ok(Rc::clone(admission)),
+                Err(why) => reason = why,
+            }
+        }
+        if let Some(jwt) = self.jwt.as_ref().filter(|_| kinds.jwt) {
+            match jwt.verify(text, &self.policy) {
+                Ok(admission) => return Ok(admission),
+                Err(why) => reason = why,
+            }
+        }
+        Err(Refusal::Invalid { bearer: *bearer, reason })
+    }
+}
+
+fn anonymous(name: &str, policy: &Policy) -> Admission {
+    policy.admit(&Consumer {
+        id: name,
+        method: "anonymous",
+        key_id: "",
+        scopes: &[],
+        claims: &serde_json::Map::new(),
+    })
+}
+
+fn schemes(config: &Config, places: &Places) -> Schemes {
+    let basic = config.basic.as_ref();
+    Schemes {
+        api_key: places.api_key_names(),
+        bearer: config.jwt.is_some() || config.api_key.as_ref().is_some_and(|keys| keys.bearer),
+        basic: basic.map(|basic| basic.realm.as_ref().unwrap_or(&config.realm).clone()),
+    }
+}
+
+/// Checks what concerns no single method.
+fn check_whole(config: &Config, policy: &Policy, problems: &mut Problems) {
+    let root = Pointer::default();
+    let no_realm = "is no realm: visible ASCII and spaces";
+    if !is_realm(&config.realm) {
+        problems.add(&root.key("realm"), no_realm);
+    }
+    let realm = config.basic.as_ref().and_then(|basic| basic.realm.as_deref());
+    if realm.is_some_and(|realm| !is_realm(realm)) {
+        problems.add(&root.key("basic").key("realm"), no_realm);
+    }
+    if let Some(name) = &config.anonymous {
+        if !is_name(name) {
+            problems.add(&root.key("anonymous"), "is no name of 1 to 1024 bytes on one line");
+        }
+        if policy.requires() {
+            let message = "an anonymous consumer never has what `require` asks for";
+            problems.add(&root.key("anonymous"), message);
+        }
+    }
+    if config.api_key.is_some() || config.jwt.is_some() || config.basic.is_some() {
+        return;
+    }
+    if !policy.requires() {
+        problems.add(&root, "name a method: `api_key`, `jwt` or `basic`, or what to `require`");
+    }
+    for (key, present) in [
+        ("anonymous", config.anonymous.is_some()),
+        ("headers", !config.headers.is_empty()),
+        ("claims_to_attributes", !config.claims_to_attributes.is_empty()),
+    ] {
+        if present {
+            problems.add(&root.key(key), "needs a method: `api_key`, `jwt` or `basic`");
+        }
+    }
+}
+
+register_plugin!(Auth);

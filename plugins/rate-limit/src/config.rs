@@ -1,0 +1,209 @@
+//! The configuration as it is written.
+//!
+//! Owns the keys, their defaults and their documentation, which becomes the JSON Schema. Must not
+//! judge values: `policy` turns what is written here into what is checked, or says what is wrong.
+
+use gateway_plugin_sdk::prelude::{HeaderName, JsonSchema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+/// Limits how often clients may ask.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The limits, 1 to 16. A request is charged to all of them at once: it is admitted if each
+    /// has room for it, and otherwise charged to none.
+    #[schemars(length(min = 1, max = 16))]
+    pub policies: Vec<PolicySpec>,
+
+    /// Which response fields tell the client about its limits.
+    #[serde(default)]
+    pub headers: Headers,
+
+    /// What becomes of a request while the limiter's store is out of reach or full.
+    #[serde(default)]
+    pub on_unavailable: OnUnavailable,
+
+    /// How many leading bits of an IPv6 `client.address` stand for one client, 1 to 128. Default
+    /// 64, since a subscriber commonly has a whole /64.
+    #[serde(default = "default_ipv6_prefix")]
+    #[schemars(range(min = 1, max = 128))]
+    pub ipv6_prefix: u8,
+
+    /// Count and log what would be refused, and refuse nothing: to try a limit out on live
+    /// traffic. Clients see no fields. Default `false`.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// A limit.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PolicySpec {
+    /// What clients and logs know the policy by: up to 64 letters, digits, `-`, `_` and `.`,
+    /// different from those of the other policies.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
+    pub name: String,
+
+    /// How much flows in per `window`, evenly spread: with 10 in `"1m"`, one each six seconds.
+    #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
+    pub limit: u64,
+
+    /// The time in which `limit` flows in, such as `"1s"`, `"1m"`, `"1h30m"`; at most `"366d"`.
+    #[schemars(regex(pattern = crate::duration::PATTERN))]
+    pub window: String,
+
+    /// How much may be used at once after a rest. Default `limit`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
+    pub burst: Option<u64>,
+
+    /// What a request costs. Default 1.
+    #[serde(default)]
+    pub cost: CostSpec,
+
+    /// What requests are told apart by; each combination of values has the limit to itself.
+    ///
+    /// `header:NAME` is a request field, `claim:NAME` the attribute `consumer.claim.NAME`, and
+    /// anything else an attribute, such as `client.address`, `consumer.id`, `route.name` or
+    /// `capture.NAME`. At most 8. The empty list means one limit for all requests together.
+    /// Default `["client.address"]`.
+    #[serde(default = "default_key")]
+    #[schemars(length(max = 8))]
+    pub key: Vec<String>,
+
+    /// What becomes of a request that has no value for a part of the key.
+    #[serde(default)]
+    pub missing: Missing,
+}
+
+/// What a request costs.
+#[derive(Debug, Clone, JsonSchema)]
+#[schemars(untagged)]
+pub enum CostSpec {
+    /// Each request the same; at least 1 and at most the burst.
+    Fixed(u64),
+    /// What the request says.
+    Told(ToldCost),
+}
+
+/// A cost that stands in the request: either `header` or `attribute` names where.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ToldCost {
+    /// The request field with the cost, a whole number. Clients can write it as they like: use it
+    /// only where something in front sets or removes it.
+    #[serde(default)]
+    pub header: Option<HeaderName>,
+
+    /// The attribute with the cost, a whole number, as set by a plugin before this one.
+    #[serde(default)]
+    pub attribute: Option<String>,
+
+    /// The cost where none is told, or none that can be read. Default 1.
+    #[serde(default = "default_cost")]
+    #[schemars(range(min = 1))]
+    pub default: u64,
+
+    /// What a higher cost is lowered to, at most the burst. Default the burst. A cost of 0 counts
+    /// as 1.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub max: Option<u64>,
+}
+
+/// What becomes of a request that has no value for a part of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Missing {
+    /// All such requests share one limit. Nobody gains by leaving the value out.
+    #[default]
+    Shared,
+    /// The policy does not apply to it.
+    Skip,
+    /// It is refused: with 400 if a header is missing, with 403 if an attribute is.
+    Refuse,
+}
+
+/// Which response fields tell the client about its limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Headers {
+    /// `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers-11.
+    #[default]
+    Standard,
+    /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset` (in seconds from
+    /// now), of the policy that is closest to its end.
+    Legacy,
+    /// Both.
+    Both,
+    /// None. A refusal still has `Retry-After`.
+    Off,
+}
+
+/// What becomes of a request while the limiter's store is out of reach or full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnavailable {
+    /// It goes on, uncounted.
+    #[default]
+    Open,
+    /// It is refused with 503.
+    Closed,
+}
+
+impl Headers {
+    /// Whether `RateLimit-Policy` and `RateLimit` are wanted.
+    pub(crate) fn standard(self) -> bool {
+        matches!(self, Self::Standard | Self::Both)
+    }
+
+    /// Whether `X-RateLimit-*` are wanted.
+    pub(crate) fn legacy(self) -> bool {
+        matches!(self, Self::Legacy | Self::Both)
+    }
+}
+
+impl Default for CostSpec {
+    fn default() -> Self {
+        Self::Fixed(default_cost())
+    }
+}
+
+/// By hand, so that an error inside the table points at its key instead of at the whole.
+impl<'de> Deserialize<'de> for CostSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CostVisitor)
+    }
+}
+
+struct CostVisitor;
+
+impl<'de> Visitor<'de> for CostVisitor {
+    type Value = CostSpec;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a whole number, or a table with `header` or `attribute`")
+    }
+
+    fn visit_u64<E: Error>(self, cost: u64) -> Result<CostSpec, E> {
+        Ok(CostSpec::Fixed(cost))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<CostSpec, A::Error> {
+        ToldCost::deserialize(MapAccessDeserializer::new(map)).map(CostSpec::Told)
+    }
+}
+
+fn default_cost() -> u64 {
+    1
+}
+
+fn default_key() -> Vec<String> {
+    vec!["client.address".to_owned()]
+}
+
+fn default_ipv6_prefix() -> u8 {
+    64
+}

@@ -1,0 +1,145 @@
+//! The response fields that tell a client about its limits.
+//!
+//! Owns their syntax: `RateLimit-Policy` and `RateLimit` of
+//! draft-ietf-httpapi-ratelimit-headers-11, lists of strings with parameters (RFC 9651), and the
+//! older `X-RateLimit-*`. Policy names need no escaping, since `policy` admits only tame ones.
+
+use std::time::Duration;
+
+use gateway_plugin_sdk::limiter::Verdict;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Policy;
+
+/// What a response tells, carried from the request to the response.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The value of `RateLimit`; empty for none.
+    pub(crate) standard: String,
+    /// The values of `X-RateLimit-*`.
+    pub(crate) legacy: Option<Legacy>,
+}
+
+/// The values of `X-RateLimit-*`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Legacy {
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    /// In seconds.
+    pub(crate) reset: u64,
+}
+
+impl Legacy {
+    /// Names and values.
+    pub(crate) fn fields(self) -> [(&'static str, u64); 3] {
+        [
+            ("x-ratelimit-limit", self.limit),
+            ("x-ratelimit-remaining", self.remaining),
+            ("x-ratelimit-reset", self.reset),
+        ]
+    }
+}
+
+/// The value of `RateLimit-Policy`.
+///
+/// `w` counts whole seconds only (section 3.1.3), so a window that is none goes without it. A
+/// bucket that holds something else than its quota says so in a parameter of our own.
+pub(crate) fn policies(policies: &[Policy]) -> String {
+    let mut value = String::new();
+    for policy in policies {
+        open(&mut value, policy);
+        push(&mut value, ";q=", policy.limit);
+        if policy.period.subsec_nanos() == 0 {
+            push(&mut value, ";w=", policy.period.as_secs());
+        }
+        if policy.burst != policy.limit {
+            push(&mut value, ";gateway-burst=", policy.burst);
+        }
+    }
+    value
+}
+
+/// The value of `RateLimit` for an admitted request: what is left of each policy, and when it is
+/// whole again.
+pub(crate) fn admitted<'a>(charged: impl Iterator<Item = (&'a Policy, &'a Verdict)>) -> String {
+    let mut value = String::with_capacity(64);
+    for (policy, verdict) in charged {
+        open(&mut value, policy);
+        push(&mut value, ";r=", verdict.remaining);
+        push(&mut value, ";t=", seconds(verdict.reset));
+    }
+    value
+}
+
+/// The value of `RateLimit` for a refused request: the violated policies only, each with the time
+/// until it has room for the request. A policy that had room may well be whole again only
+/// tomorrow, and `Retry-After` must not be earlier than any `t` beside it (section 6).
+pub(crate) fn refused<'a>(violated: impl Iterator<Item = (&'a Policy, &'a Verdict)>) -> String {
+    let mut value = String::with_capacity(64);
+    for (policy, verdict) in violated {
+        open(&mut value, policy);
+        push(&mut value, ";r=", verdict.remaining);
+        if let Some(wait) = verdict.retry_after {
+            push(&mut value, ";t=", seconds(wait));
+        }
+    }
+    value
+}
+
+/// `X-RateLimit-*` know one policy: for an admitted request the one with the least left.
+pub(crate) fn tightest<'a>(
+    charged: impl Iterator<Item = (&'a Policy, &'a Verdict)>,
+) -> Option<Legacy> {
+    let tightest = charged.min_by_key(|(_, verdict)| verdict.remaining);
+    tightest.map(|(policy, verdict)| Legacy {
+        limit: policy.limit,
+        remaining: verdict.remaining,
+        reset: seconds(verdict.reset),
+    })
+}
+
+/// `X-RateLimit-*` know one policy: for a refused request the one with the longest wait.
+pub(crate) fn longest_wait<'a>(
+    violated: impl Iterator<Item = (&'a Policy, &'a Verdict)>,
+) -> Option<Legacy> {
+    let wait = |verdict: &Verdict| verdict.retry_after.unwrap_or(verdict.reset);
+    let longest = violated.max_by_key(|(_, verdict)| wait(verdict));
+    longest.map(|(policy, verdict)| Legacy {
+        limit: policy.limit,
+        remaining: verdict.remaining,
+        reset: seconds(wait(verdict)),
+    })
+}
+
+/// Whole seconds, rounded up: who comes back after them is not too early.
+pub(crate) fn seconds(span: Duration) -> u64 {
+    span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0))
+}
+
+fn open(value: &mut String, policy: &Policy) {
+    if !value.is_empty() {
+        value.push_str(", ");
+    }
+    value.push('"');
+    value.push_str(&policy.name);
+    value.push('"');
+}
+
+fn push(value: &mut String, parameter: &str, number: u64) {
+    value.push_str(parameter);
+    value.push_str(itoa::Buffer::new().format(number));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounds_seconds_up() {
+        assert_eq!(seconds(Duration::ZERO), 0);
+        assert_eq!(seconds(Duration::from_nanos(1)), 1);
+        assert_eq!(seconds(Duration::from_secs(1)), 1);
+        assert_eq!(seconds(Duration::from_nanos(1_000_000_001)), 2);
+        assert_eq!(seconds(Duration::MAX), u64::MAX);
+    }
+}

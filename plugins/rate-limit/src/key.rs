@@ -1,0 +1,193 @@
+//! What requests are told apart by.
+//!
+//! Owns the parts of a key: how they are written in the configuration, where their values stand in
+//! a request, and how values become a bucket's key that no client can make collide with another's.
+
+use gateway_plugin_sdk::digest;
+use gateway_plugin_sdk::prelude::{HeaderName, Interest, Request};
+
+use crate::address;
+
+/// Values longer than this stand in the key as their digest, so that no value makes it too long.
+const LONGEST_VALUE: usize = 64;
+
+/// A part of a key.
+#[derive(Debug)]
+pub(crate) enum Part {
+    /// The attribute `client.address`, IPv6 addresses grouped by network.
+    Client,
+    /// A request field.
+    Header(HeaderName),
+    /// Any other attribute.
+    Attribute(String),
+}
+
+impl Part {
+    /// Reads a part as the configuration writes it. The error says what is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text == "client.address" {
+            return Ok(Self::Client);
+        }
+        if let Some(name) = text.strip_prefix("header:") {
+            return HeaderName::parse(name)
+                .map(Self::Header)
+                .map_err(|_| format!("`{name}` is not a field name"));
+        }
+        if let Some(claim) = text.strip_prefix("claim:").filter(|claim| !claim.is_empty()) {
+            return attribute(format!("consumer.claim.{claim}"));
+        }
+        if let Some((kind, _)) = text.split_once(':') {
+            return Err(format!(
+                "`{kind}:` is no kind of key part; there are `header:NAME`, `claim:NAME` and \
+                 attributes such as `consumer.id`"
+            ));
+        }
+        attribute(text.to_owned())
+    }
+
+    /// Asks for the part's value to arrive with the request.
+    pub(crate) fn declare(&self, interest: Interest) -> Interest {
+        match self {
+            Self::Client => interest.attribute("client.address"),
+            Self::Header(name) => interest.header(name),
+            Self::Attribute(name) => interest.attribute(name),
+        }
+    }
+
+    /// Appends the request's value, or says that there is none. An empty value is none.
+    pub(crate) fn push(&self, out: &mut String, request: &Request, ipv6_prefix: u8) -> bool {
+        match self {
+            Self::Client => push_client(out, request.attribute("client.address"), ipv6_prefix),
+            Self::Header(name) => push_value(out, request.header_bytes(name)),
+            Self::Attribute(name) => push_value(out, request.attribute(name).map(str::as_bytes)),
+        }
+    }
+
+    /// What the part is called towards people.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Client => "client.address",
+            Self::Header(name) => name.as_str(),
+            Self::Attribute(name) => name,
+        }
+    }
+}
+
+/// Appends the mark of a missing value, which no value looks like.
+pub(crate) fn push_missing(out: &mut String) {
+    out.push('-');
+}
+
+/// Appends a text of any length in at most 68 bytes. What follows cannot be mistaken for a part of
+/// it: it begins with its length, or is a digest.
+pub(crate) fn push_text(out: &mut String, value: &[u8]) {
+    match str::from_utf8(value) {
+        Ok(text) if text.len() <= LONGEST_VALUE => {
+            out.push_str(itoa::Buffer::new().format(text.len()));
+            out.push(':');
+            out.push_str(text);
+        }
+        _ => push_digest(out, value),
+    }
+}
+
+fn push_value(out: &mut String, value: Option<&[u8]>) -> bool {
+    match value {
+        Some(value) if !value.is_empty() => {
+            push_text(out, value);
+            true
+        }
+        _ => false,
+    }
+}
+
+fn push_client(out: &mut String, address: Option<&str>, ipv6_prefix: u8) -> bool {
+    match address {
+        Some(address) if address.contains(':') => {
+            let mut client = String::with_capacity(40);
+            address::push_client(&mut client, address, ipv6_prefix);
+            push_value(out, Some(client.as_bytes()))
+        }
+        _ => push_value(out, address.map(str::as_bytes)),
+    }
+}
+
+fn push_digest(out: &mut String, value: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push('#');
+    for byte in digest::sha256(value) {
+        out.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        out.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+    }
+}
+
+fn attribute(name: String) -> Result<Part, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
+    match name.len() {
+        1..=128 if name.chars().all(fits) => Ok(Part::Attribute(name)),
+        _ => Err(format!(
+            "`{name}` is not the name of an attribute: 1 to 128 letters, digits, `.`, `-`, `_`, `/`"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(values: &[&[u8]]) -> String {
+        let mut out = String::new();
+        for value in values {
+            push_text(&mut out, value);
+        }
+        out
+    }
+
+    #[test]
+    fn keeps_values_apart_however_they_are_cut() {
+        assert_ne!(joined(&[b"ab", b"c"]), joined(&[b"a", b"bc"]));
+        assert_ne!(joined(&[b"1:a", b"b"]), joined(&[b"1", b"a1:b"]));
+        let (nines, fives) = ("b".repeat(9), "c".repeat(52));
+        assert_ne!(
+            joined(&[b"1", format!("{nines}52{fives}").as_bytes()]),
+            joined(&[format!("63{nines}").as_bytes(), fives.as_bytes()]),
+            "a length is no part of a value"
+        );
+        assert_ne!(joined(&[b"-"]), {
+            let mut out = String::new();
+            push_missing(&mut out);
+            out
+        });
+    }
+
+    #[test]
+    fn keeps_long_and_binary_values_short_and_apart() {
+        let long = |last: u8| [[b'a'; 5_000].as_slice(), &[last]].concat();
+        assert_eq!(joined(&[&long(1)]).len(), 65);
+        assert_ne!(joined(&[&long(1)]), joined(&[&long(2)]));
+        assert_eq!(joined(&[&[0xff, 0xfe]]).len(), 65);
+        assert_ne!(joined(&[&[0xff]]), joined(&[&[0xfe]]));
+    }
+
+    #[test]
+    fn does_not_take_a_value_that_looks_like_a_digest_for_one() {
+        let digest = joined(&[&[0xff]]);
+        assert_ne!(joined(&[digest.as_bytes()]), digest);
+    }
+
+    #[test]
+    fn reads_each_kind_of_part() {
+        assert_eq!(Part::parse("client.address").expect("a part").name(), "client.address");
+        assert_eq!(Part::parse("header:X-Tenant").expect("a part").name(), "x-tenant");
+        assert_eq!(Part::parse("claim:plan").expect("a part").name(), "consumer.claim.plan");
+        assert_eq!(Part::parse("route.name").expect("a part").name(), "route.name");
+    }
+
+    #[test]
+    fn refuses_what_is_no_part() {
+        for text in ["", "header:", "header:a b", "cookie:a", "a b", "claim:"] {
+            assert!(Part::parse(text).is_err(), "{text}");
+        }
+        assert!(Part::parse(&"a".repeat(129)).is_err());
+    }
+}

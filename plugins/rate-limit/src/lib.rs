@@ -1,0 +1,254 @@
+//! Limits how often clients may ask.
+//!
+//! A request is charged to all policies at once: each names a bucket (`key`), what it costs
+//! (`cost`) and how the bucket fills (`policy`), and `claims` gathers them. If one has no room,
+//! none is charged and the request is answered 429 (`refusal`). Responses tell what is left
+//! (`fields`). The buckets themselves are the gateway's: an instance of the plugin remembers
+//! nothing about requests.
+
+mod address;
+mod claims;
+mod config;
+mod cost;
+mod duration;
+mod fields;
+mod key;
+mod policy;
+mod refusal;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use gateway_plugin_sdk::limiter::{self, LimiterError, Verdict};
+use gateway_plugin_sdk::prelude::*;
+use gateway_plugin_sdk::{clock, log};
+
+use claims::Claims;
+pub use config::{Config, CostSpec, Headers, Missing, OnUnavailable, PolicySpec, ToldCost};
+pub use fields::Told;
+use policy::Policy;
+
+/// The most charges that the limiter takes at once.
+const MOST_POLICIES: usize = 16;
+
+/// How long an instance keeps silent about a limiter that is out of reach, in seconds.
+const SILENCE: u64 = 10;
+
+/// The attribute that names the violated policies, for the log and later hooks.
+const VIOLATED: &str = "rate-limit.violated";
+
+/// The plugin, configured.
+#[derive(Debug)]
+pub struct RateLimit {
+    policies: Vec<Policy>,
+    /// The value of `RateLimit-Policy`.
+    policy_field: String,
+    headers: Headers,
+    on_unavailable: OnUnavailable,
+    ipv6_prefix: u8,
+    dry_run: bool,
+    /// When the next warning about the limiter is due, in seconds of the monotonic clock.
+    next_warning: AtomicU64,
+}
+
+impl Plugin for RateLimit {
+    type Config = Config;
+    type Context = Told;
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        let mut errors = refuse_whole(&config);
+        let mut policies = Vec::with_capacity(config.policies.len());
+        for (index, spec) in config.policies.into_iter().enumerate() {
+            match Policy::new(spec, &format!("/policies/{index}")) {
+                Ok(policy) => policies.push(policy),
+                Err(found) => errors.extend(found),
+            }
+        }
+        ConfigError::collect(errors)?;
+        Ok(Self {
+            policy_field: fields::policies(&policies),
+            policies,
+            headers: config.headers,
+            on_unavailable: config.on_unavailable,
+            ipv6_prefix: config.ipv6_prefix,
+            dry_run: config.dry_run,
+            next_warning: AtomicU64::new(0),
+        })
+    }
+
+    fn interest(&self) -> Interest {
+        let interest = self
+            .policies
+            .iter()
+            .fold(Interest::on_request(), |interest, policy| policy.declare(interest));
+        if self.tells() { interest.and_on_response() } else { interest }
+    }
+
+    fn on_request(&self, request: &mut Request, told: &mut Told) -> Outcome {
+        let claims = Claims::of(request, &self.policies, self.ipv6_prefix);
+        match claims.lacking.first() {
+            Some(part) if self.dry_run => {
+                log::info!("dry run: would refuse a request without {}", part.name());
+            }
+            Some(part) => return Outcome::respond(refusal::lacks(part)),
+            None => {}
+        }
+        if claims.is_empty() {
+            return Outcome::Next;
+        }
+        match limiter::take(&claims.charges()) {
+            Ok(verdicts) if verdicts.iter().all(|verdict| verdict.allowed) => {
+                self.admit(&claims, &verdicts, told);
+                Outcome::Next
+            }
+            Ok(verdicts) => self.refuse(request, &claims, &verdicts),
+            Err(error) => self.go_without(error),
+        }
+    }
+
+    fn on_response(&self, response: &mut ResponseHead, told: &mut Told) -> Outcome {
+        if !told.standard.is_empty() {
+            // The fields are lists: what an upstream or another plugin tells stays beside them.
+            response.add_header("ratelimit-policy", self.policy_field.as_str());
+            response.add_header("ratelimit", told.standard.as_str());
+        }
+        if let Some(legacy) = told.legacy {
+            for (name, number) in legacy.fields() {
+                response.set_header(name, itoa::Buffer::new().format(number));
+            }
+        }
+        Outcome::Next
+    }
+}
+
+impl RateLimit {
+    fn admit(&self, claims: &Claims<'_>, verdicts: &[Verdict], told: &mut Told) {
+        if !self.tells() {
+            return;
+        }
+        if self.headers.standard() {
+            told.standard = fields::admitted(claims.with(verdicts));
+        }
+        if self.headers.legacy() {
+            told.legacy = fields::tightest(claims.with(verdicts));
+        }
+    }
+
+    fn refuse(&self, request: &mut Request, claims: &Claims<'_>, verdicts: &[Verdict]) -> Outcome {
+        let violated: Vec<(&Policy, &Verdict)> =
+            claims.with(verdicts).filter(|(_, verdict)| !verdict.allowed).collect();
+        let names: Vec<&str> = violated.iter().map(|(policy, _)| policy.name.as_str()).collect();
+        let names = names.join(",");
+        if self.dry_run {
+            log::info!("dry run: would refuse a request under {names}");
+        }
+        if request.set_attribute(VIOLATED, &names).is_err() {
+            log::warn!("no room for the attribute {VIOLATED}");
+        }
+        if self.dry_run {
+            return Outcome::Next;
+        }
+        let mut response = refusal::quota_exceeded(&violated);
+        if self.headers.standard() {
+            response = response
+                .header("ratelimit-policy", self.policy_field.as_str())
+                .header("ratelimit", fields::refused(violated.iter().copied()));
+        }
+        if self.headers.legacy()
+            && let Some(legacy) = fields::longest_wait(violated.iter().copied())
+        {
+            for (name, number) in legacy.fields() {
+                response = response.header(name, itoa::Buffer::new().format(number));
+            }
+        }
+        Outcome::respond(response)
+    }
+
+    fn go_without(&self, error: LimiterError) -> Outcome {
+        let now = clock::monotonic().as_secs();
+        if now >= self.next_warning.load(Ordering::Relaxed) {
+            self.next_warning.store(now.saturating_add(SILENCE), Ordering::Relaxed);
+            log::warn!("the limiter counts nothing: {error}");
+        }
+        match self.on_unavailable {
+            OnUnavailable::Closed if !self.dry_run => Outcome::respond(refusal::unavailable()),
+            OnUnavailable::Closed | OnUnavailable::Open => Outcome::Next,
+        }
+    }
+
+    /// Whether responses tell clients about their limits.
+    fn tells(&self) -> bool {
+        self.headers != Headers::Off && !self.dry_run
+    }
+}
+
+/// What is wrong beyond a single policy.
+fn refuse_whole(config: &Config) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    let policies = &config.policies;
+    if policies.is_empty() || policies.len() > MOST_POLICIES {
+        let message = format!("there are 1 to {MOST_POLICIES} policies");
+        errors.push(ConfigError::at("/policies", message));
+    }
+    for (index, policy) in policies.iter().enumerate() {
+        if policies[..index].iter().any(|earlier| earlier.name == policy.name) {
+            let message = format!("there is a policy `{}` already", policy.name);
+            errors.push(ConfigError::at(format!("/policies/{index}/name"), message));
+        }
+    }
+    if !(1..=128).contains(&config.ipv6_prefix) {
+        errors.push(ConfigError::at("/ipv6_prefix", "a prefix has 1 to 128 bits"));
+    }
+    errors
+}
+
+register_plugin!(RateLimit);
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use gateway_plugin_sdk::testing::Harness;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn config(on_unavailable: &str, dry_run: bool) -> Value {
+        json!({
+            "policies": [{ "name": "burst", "limit": 10, "window": "1m" }],
+            "on_unavailable": on_unavailable,
+            "dry_run": dry_run,
+        })
+    }
+
+    fn configured(config: Value) -> RateLimit {
+        let config = serde_json::from_value(config).expect("the configuration can be read");
+        RateLimit::configure(config).expect("the configuration is valid")
+    }
+
+    fn without_limiter(on_unavailable: &str, dry_run: bool) -> Option<u16> {
+        let plugin = configured(config(on_unavailable, dry_run));
+        match plugin.go_without(LimiterError::Unavailable) {
+            Outcome::Next => None,
+            Outcome::Respond(response) => Some(response.status()),
+        }
+    }
+
+    #[test]
+    fn goes_on_without_a_limiter_unless_it_is_told_not_to() {
+        assert_eq!(without_limiter("open", false), None);
+        assert_eq!(without_limiter("closed", false), Some(503));
+        assert_eq!(without_limiter("closed", true), None);
+    }
+
+    #[test]
+    fn speaks_of_a_limiter_that_is_out_of_reach_once_in_a_while() {
+        let harness = Harness::<RateLimit>::new(config("open", false)).expect("it is valid");
+        let plugin = configured(config("open", false));
+        let warnings_after = |time| {
+            harness.advance(Duration::from_secs(time));
+            harness.serve(|| plugin.go_without(LimiterError::Unavailable));
+            harness.log().len()
+        };
+        assert_eq!([0, 9, 1, 9, 1].map(warnings_after), [1, 1, 2, 2, 3]);
+    }
+}

@@ -1,0 +1,64 @@
+//! The answers to requests that are not let through.
+//!
+//! Owns their status, problem type and fields. Must not decide whether to give them.
+
+use std::time::Duration;
+
+use gateway_plugin_sdk::limiter::Verdict;
+use gateway_plugin_sdk::prelude::Response;
+
+use crate::fields;
+use crate::key::Part;
+use crate::policy::Policy;
+
+/// The problem type of draft-ietf-httpapi-ratelimit-headers-11, section 5.1.
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
+
+/// The title that goes with the type.
+const QUOTA_EXCEEDED_TITLE: &str =
+    "Request cannot be satisfied as assigned quota has been exceeded";
+
+/// 429 with what was violated, and when to come again.
+pub(crate) fn quota_exceeded(violated: &[(&Policy, &Verdict)]) -> Response {
+    let names: Vec<&str> = violated.iter().map(|(policy, _)| policy.name.as_str()).collect();
+    let wait = wait(violated);
+    let mut detail = String::from("No quota is left under ");
+    detail.push_str(&names.join(", "));
+    if let Some(wait) = wait {
+        detail.push_str("; there is again in ");
+        detail.push_str(itoa::Buffer::new().format(wait));
+        detail.push_str(" s");
+    }
+    detail.push('.');
+    let response = Response::problem(429, QUOTA_EXCEEDED_TITLE, detail)
+        .problem_type(QUOTA_EXCEEDED)
+        .extension("violated-policies", &names);
+    match wait {
+        Some(wait) => response.header("retry-after", itoa::Buffer::new().format(wait)),
+        None => response,
+    }
+}
+
+/// 503: the limiter is out of reach, and the configuration says not to go on without.
+pub(crate) fn unavailable() -> Response {
+    Response::service_unavailable("The limits cannot be checked at the moment.")
+}
+
+/// 400 or 403: the request lacks what its limit goes by.
+pub(crate) fn lacks(part: &Part) -> Response {
+    match part {
+        Part::Header(name) => {
+            Response::bad_request(format!("The field {} is required here.", name.as_str()))
+        }
+        Part::Client | Part::Attribute(_) => {
+            Response::forbidden("The request cannot be counted, since it is nobody's.")
+        }
+    }
+}
+
+/// Seconds until all violated policies have room; `None` if one never has.
+fn wait(violated: &[(&Policy, &Verdict)]) -> Option<u64> {
+    let waits: Option<Vec<Duration>> =
+        violated.iter().map(|(_, verdict)| verdict.retry_after).collect();
+    waits?.into_iter().max().map(|wait| fields::seconds(wait).max(1))
+}

@@ -1,0 +1,8 @@
+//! What clients see of the plugin, through the harness of the SDK.
+
+mod configuration;
+mod costs;
+mod fields;
+mod keys;
+mod limits;
+mod support;

@@ -1,0 +1,270 @@
+//! The configuration as it stands in the gateway's file.
+//!
+//! Owns the names and their documentation, which is the plugin's JSON Schema. What the texts mean
+//! is checked where the rules are made of them, in `rules`.
+
+use std::collections::BTreeMap;
+
+use gateway_plugin_sdk::prelude::*;
+
+use crate::json::value::ConfigValue;
+use crate::size::Size;
+
+/// What the plugin changes. Every text may hold `${...}`, see the plugin's manual.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Changes to requests, on their way to the upstream.
+    #[serde(default)]
+    pub(crate) request: RequestSpec,
+    /// Changes to responses, on their way to the client.
+    #[serde(default)]
+    pub(crate) response: ResponseSpec,
+}
+
+/// Changes to requests. Whatever their order, every `${...}` sees the request as it came to this
+/// plugin.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct RequestSpec {
+    /// A new method.
+    pub(crate) method: Option<String>,
+    /// A new `Host`. The route's `rewrite.host` and the upstream's `host` may override it.
+    pub(crate) host: Option<String>,
+    /// A new path, beginning with `/`, such as `/v2/orders/${capture.id}`. Values are
+    /// percent-encoded; a request whose values make a path with dot segments, empty segments or
+    /// encoded slashes is refused with 400.
+    pub(crate) path: Option<String>,
+    /// Changes to the query.
+    pub(crate) query: QuerySpec,
+    /// Changes to the header.
+    pub(crate) headers: HeadersSpec,
+    /// Changes to a JSON body, one after the other. The body is buffered.
+    pub(crate) json: Vec<JsonSpec>,
+    /// Texts to replace in the body, all at once, while it streams.
+    pub(crate) text: Vec<TextSpec>,
+    /// The media types of bodies that `json` changes: `type/subtype`, `type/*`, `+suffix` or
+    /// `*/*`. Default `["application/json", "+json"]`.
+    pub(crate) json_types: Option<Vec<String>>,
+    /// The media types of bodies that `text` changes. Default `["text/*", "application/json",
+    /// "+json", "application/xml", "+xml", "application/javascript"]`.
+    pub(crate) text_types: Option<Vec<String>>,
+    /// The largest body that `json` changes, in bytes or as `"512KiB"`; a larger one is refused
+    /// with 413. Default 1 MiB.
+    pub(crate) body_limit: Size,
+    /// What happens to a body that says it is JSON and is not. Default `"reject"`: 400.
+    pub(crate) on_invalid_json: Policy,
+    /// What happens to a body with a `content-encoding`, which cannot be changed. Default
+    /// `"pass"`; `"reject"` answers 415.
+    pub(crate) on_encoded_body: EncodedPolicy,
+}
+
+/// Changes to responses.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ResponseSpec {
+    /// A new status code; or a table of old codes (`404`) and classes of them (`5xx`) with the
+    /// new code of each.
+    pub(crate) status: Option<StatusSpec>,
+    /// Changes to the header.
+    pub(crate) headers: HeadersSpec,
+    /// Changes to a JSON body, one after the other. The body is buffered.
+    pub(crate) json: Vec<JsonSpec>,
+    /// Texts to replace in the body, all at once, while it streams.
+    pub(crate) text: Vec<TextSpec>,
+    /// The media types of bodies that `json` changes. Default as for requests.
+    pub(crate) json_types: Option<Vec<String>>,
+    /// The media types of bodies that `text` changes. Default as for requests.
+    pub(crate) text_types: Option<Vec<String>>,
+    /// The largest body that `json` changes, in bytes or as `"512KiB"`; a larger one fails the
+    /// exchange. Default 1 MiB.
+    pub(crate) body_limit: Size,
+    /// What happens to a body that says it is JSON and is not. Default `"reject"`: 502.
+    pub(crate) on_invalid_json: Policy,
+    /// What happens to a body with a `content-encoding`, which cannot be changed. Default
+    /// `"pass"`; `"reject"` answers 502.
+    pub(crate) on_encoded_body: EncodedPolicy,
+}
+
+/// Changes to a header, in the order of these settings. Names are in any case.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct HeadersSpec {
+    /// Names whose lines go.
+    pub(crate) remove: Vec<String>,
+    /// Old names and their new ones. All lines move, and replace those of the new name.
+    pub(crate) rename: BTreeMap<String, String>,
+    /// Names and the values that replace theirs.
+    pub(crate) set: BTreeMap<String, OneOrMany>,
+    /// Names and values for one more line each.
+    pub(crate) add: BTreeMap<String, OneOrMany>,
+    /// Names and the values that they have where they are missing.
+    pub(crate) default: BTreeMap<String, OneOrMany>,
+}
+
+/// Changes to a query, in the order of these settings. Names and values are plain text; they are
+/// percent-encoded.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct QuerySpec {
+    /// Names whose parameters go.
+    pub(crate) remove: Vec<String>,
+    /// Old names and their new ones. Parameters keep their places, and replace those of the new
+    /// name.
+    pub(crate) rename: BTreeMap<String, String>,
+    /// Names and the values that replace theirs.
+    pub(crate) set: BTreeMap<String, OneOrMany>,
+    /// Names and values for one more parameter each.
+    pub(crate) add: BTreeMap<String, OneOrMany>,
+    /// Names and the values that they have where they are missing.
+    pub(crate) default: BTreeMap<String, OneOrMany>,
+}
+
+/// A value, or several under the same name.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a string or a list of strings")]
+pub(crate) enum OneOrMany {
+    /// One value.
+    One(String),
+    /// Several values.
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    /// The values, each with the pointer from the setting to it.
+    pub(crate) fn values(&self) -> Vec<(String, &str)> {
+        match self {
+            Self::One(value) => vec![(String::new(), value.as_str())],
+            Self::Many(values) => values
+                .iter()
+                .enumerate()
+                .map(|(index, value)| (format!("/{index}"), value.as_str()))
+                .collect(),
+        }
+    }
+}
+
+/// A status code for all responses, or for some.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a status code or a table of status codes")]
+pub(crate) enum StatusSpec {
+    /// For all.
+    All(u16),
+    /// For those with these codes or classes of codes.
+    Some(BTreeMap<String, u16>),
+}
+
+/// A change to a JSON document. Places are JSON Pointers (RFC 6901).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
+pub(crate) enum JsonSpec {
+    /// Puts a value at a place. Missing objects on the way are made; `-` appends to an array.
+    Set {
+        /// The place.
+        pointer: String,
+        /// Any value. Strings inside may hold `${...}`.
+        #[schemars(with = "serde_json::Value")]
+        value: ConfigValue,
+        /// What a string becomes when it is filled in. Default `"string"`.
+        #[serde(default, rename = "as")]
+        value_type: ValueType,
+        /// Where the values are whose inside is edited, one by one. Default: the document.
+        each: Option<String>,
+    },
+    /// Puts a value at a place if there is none.
+    Default {
+        /// The place.
+        pointer: String,
+        /// Any value. Strings inside may hold `${...}`.
+        #[schemars(with = "serde_json::Value")]
+        value: ConfigValue,
+        /// What a string becomes when it is filled in. Default `"string"`.
+        #[serde(default, rename = "as")]
+        value_type: ValueType,
+        /// Where the values are whose inside is edited, one by one. Default: the document.
+        each: Option<String>,
+    },
+    /// Removes the value at a place, if there is one.
+    Remove {
+        /// The place.
+        pointer: String,
+        /// Where the values are whose inside is edited, one by one. Default: the document.
+        each: Option<String>,
+    },
+    /// Gives a member another name, or takes a value elsewhere.
+    Rename {
+        /// The place.
+        pointer: String,
+        /// A new name in the same object; or, beginning with `/` or empty, the new place.
+        to: String,
+        /// Where the values are whose inside is edited, one by one. Default: the document.
+        each: Option<String>,
+    },
+    /// Puts a value into an object, as its only member.
+    Wrap {
+        /// The place. Default: the whole document.
+        #[serde(default)]
+        pointer: String,
+        /// The name of the member.
+        key: String,
+        /// Where the values are whose inside is edited, one by one. Default: the document.
+        each: Option<String>,
+    },
+    /// Puts a member in the place of its object.
+    Unwrap {
+        /// The place of the object. Default: the whole document.
+        #[serde(default)]
+        pointer: String,
+        /// The name of the member.
+        key: String,
+        /// Where the values are whose inside is edited, one by one. Default: the document.
+        each: Option<String>,
+    },
+}
+
+/// What the filled-in text of a value becomes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ValueType {
+    /// A string.
+    #[default]
+    String,
+    /// A number; the edit is left out if the text is none.
+    Number,
+    /// `true` or `false`; the edit is left out if the text is neither.
+    Boolean,
+    /// Whatever JSON the text is; the edit is left out if it is none.
+    Json,
+}
+
+/// A text to replace.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TextSpec {
+    /// What to find, to the letter. Not empty, at most 1,024 bytes.
+    pub(crate) find: String,
+    /// What to put in its place. May hold `${...}`.
+    pub(crate) replace: String,
+}
+
+/// What happens to a message that cannot be changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Policy {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It goes on as it is.
+    Pass,
+}
+
+/// What happens to a message whose body is encoded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EncodedPolicy {
+    /// It goes on as it is.
+    #[default]
+    Pass,
+    /// It is refused.
+    Reject,
+}

@@ -1,0 +1,174 @@
+//! Changes requests and responses: method, host, path, query, fields, status, JSON and text.
+//!
+//! This file is the glue between the gateway's hooks and the rules. `config` is what stands in
+//! the file, `rules` checks it, `request` and `response` change heads, `body` changes bodies, and
+//! `template` with `values` fills `${...}` in. What is constant is made once, when the plugin is
+//! configured; a hook without rules is not asked for.
+
+mod body;
+mod config;
+mod encode;
+mod fields;
+mod json;
+mod media_type;
+mod query;
+mod request;
+mod response;
+mod rules;
+mod size;
+mod template;
+mod text;
+mod values;
+
+use gateway_plugin_sdk::prelude::*;
+
+use crate::body::{BodyRules, BodyState, InvalidJson};
+pub use crate::config::Config;
+use crate::rules::Rules;
+use crate::template::Reference;
+use crate::values::Values;
+
+/// The plugin, configured.
+#[derive(Debug)]
+pub struct Transform {
+    rules: Rules,
+}
+
+/// What the hooks of one exchange tell one another.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Context {
+    /// The values of the request that templates of the response name.
+    values: Vec<Option<String>>,
+    request: BodyState,
+    response: BodyState,
+}
+
+impl Plugin for Transform {
+    type Config = Config;
+    type Context = Context;
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        Rules::check(&config).map(|rules| Self { rules })
+    }
+
+    fn interest(&self) -> Interest {
+        let mut interest = Interest::new();
+        if !self.rules.request.is_empty() || !self.rules.plan.carried.is_empty() {
+            interest = self.declare_request(interest.and_on_request());
+        }
+        if !self.rules.response.is_empty() {
+            interest = self.declare_response(interest.and_on_response());
+        }
+        interest
+    }
+
+    fn on_request(&self, request: &mut Request, context: &mut Context) -> Outcome {
+        let Rules { references, plan, .. } = &self.rules;
+        let values = Values::of_request(references, &plan.request_reads, request);
+        context.values = values.carry(&plan.carried);
+        match self.rules.request.apply(request, &values, &mut context.request) {
+            Ok(()) => Outcome::Next,
+            Err(refusal) => Outcome::respond(refusal),
+        }
+    }
+
+    fn on_request_body(&self, _: &mut Request, body: &mut Body, context: &mut Context) -> Outcome {
+        let state = std::mem::take(&mut context.request);
+        change_whole(self.rules.request.body.as_ref(), &state, body, |reason| {
+            Response::bad_request(format!("the body is not JSON: {reason}"))
+        })
+    }
+
+    fn on_request_chunk(&self, chunk: &mut Chunk, context: &mut Context) -> ChunkOutcome {
+        if let Some(rules) = &self.rules.request.body {
+            rules.change_chunk(&mut context.request, chunk);
+        }
+        ChunkOutcome::Next
+    }
+
+    fn on_response(&self, response: &mut ResponseHead, context: &mut Context) -> Outcome {
+        let Rules { references, plan, .. } = &self.rules;
+        let mut values = Values::carried(&plan.carried, &context.values);
+        values.add_response(references, &plan.response_reads, response);
+        match self.rules.response.apply(response, &values, &mut context.response) {
+            Ok(()) => Outcome::Next,
+            Err(refusal) => Outcome::respond(refusal),
+        }
+    }
+
+    fn on_response_body(
+        &self,
+        _: &mut ResponseHead,
+        body: &mut Body,
+        context: &mut Context,
+    ) -> Outcome {
+        let state = std::mem::take(&mut context.response);
+        change_whole(self.rules.response.body.as_ref(), &state, body, |_| {
+            Response::problem(502, "Bad Gateway", "the upstream's answer is not JSON")
+        })
+    }
+
+    fn on_response_chunk(&self, chunk: &mut Chunk, context: &mut Context) -> ChunkOutcome {
+        if let Some(rules) = &self.rules.response.body {
+            rules.change_chunk(&mut context.response, chunk);
+        }
+        ChunkOutcome::Next
+    }
+}
+
+fn change_whole(
+    rules: Option<&BodyRules>,
+    state: &BodyState,
+    body: &mut Body,
+    refusal: impl FnOnce(String) -> Response,
+) -> Outcome {
+    match rules.map_or(Ok(()), |rules| rules.change_whole(state, body)) {
+        Ok(()) => Outcome::Next,
+        Err(InvalidJson(reason)) => Outcome::respond(refusal(reason)),
+    }
+}
+
+impl Transform {
+    fn declare_request(&self, mut interest: Interest) -> Interest {
+        let rules = &self.rules.request;
+        if rules.body.is_some() {
+            interest = interest.header("content-type").header("content-encoding");
+        }
+        for name in rules.fields.reads() {
+            interest = interest.header(name);
+        }
+        for &index in &self.rules.plan.request_reads {
+            match &self.rules.references[index] {
+                Reference::RequestHeader(name) => interest = interest.header(name),
+                Reference::Attribute(name) => interest = interest.attribute(name),
+                Reference::Method
+                | Reference::Path
+                | Reference::Query
+                | Reference::QueryParameter(_)
+                | Reference::Status
+                | Reference::ResponseHeader(_) => {}
+            }
+        }
+        interest
+    }
+
+    fn declare_response(&self, mut interest: Interest) -> Interest {
+        let rules = &self.rules.response;
+        if rules.body.is_some() {
+            for name in ["content-type", "content-encoding", "etag"] {
+                interest = interest.response_header(name);
+            }
+        }
+        for name in rules.fields.reads() {
+            interest = interest.response_header(name);
+        }
+        for &index in &self.rules.plan.response_reads {
+            if let Reference::ResponseHeader(name) = &self.rules.references[index] {
+                interest = interest.response_header(name);
+            }
+        }
+        interest
+    }
+}
+
+register_plugin!(Transform);

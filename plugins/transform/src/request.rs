@@ -1,0 +1,124 @@
+//! Changes to the head of a request.
+//!
+//! Owns their order and what happens when values make no valid head. Bodies are `body`'s.
+
+use gateway_plugin_sdk::log;
+use gateway_plugin_sdk::prelude::*;
+
+use crate::body::{BodyRules, BodyState, Start};
+use crate::encode;
+use crate::fields::FieldEdits;
+use crate::query::QueryEdits;
+use crate::template::Template;
+use crate::values::Values;
+
+/// The rules for requests.
+#[derive(Debug, Default)]
+pub(crate) struct RequestRules {
+    pub(crate) method: Option<Template>,
+    pub(crate) host: Option<Template>,
+    pub(crate) path: Option<Template>,
+    pub(crate) query: QueryEdits,
+    pub(crate) fields: FieldEdits,
+    pub(crate) body: Option<BodyRules>,
+    /// Whether the response's body will be changed: then it must come whole and without coding.
+    pub(crate) asks_for_plain_response: bool,
+}
+
+impl RequestRules {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.method.is_none()
+            && self.host.is_none()
+            && self.path.is_none()
+            && self.query.is_empty()
+            && self.fields.is_empty()
+            && self.body.is_none()
+            && !self.asks_for_plain_response
+    }
+
+    /// Applies the rules. The body's state goes into `state` if the body is to be read.
+    pub(crate) fn apply(
+        &self,
+        request: &mut Request,
+        values: &Values,
+        state: &mut BodyState,
+    ) -> Result<(), Response> {
+        let path = self.path.as_ref().and_then(|path| path.fill_path(values));
+        if path.as_deref().is_some_and(encode::is_unsafe_path) {
+            return Err(Response::bad_request("the request's values make no valid path"));
+        }
+        // Before the fields are changed: the body is still what the client called it.
+        self.start_body(request, values, state)?;
+        if let Some(path) = path {
+            request.set_path(path);
+        }
+        if let Some(query) = self.query.apply(request.query(), values) {
+            request.set_query(query);
+        }
+        self.apply_method(request, values);
+        if self.asks_for_plain_response {
+            ask_for_plain_response(request);
+        }
+        self.apply_host(request, values);
+        self.fields.apply(request, values);
+        Ok(())
+    }
+
+    fn start_body(
+        &self,
+        request: &mut Request,
+        values: &Values,
+        state: &mut BodyState,
+    ) -> Result<(), Response> {
+        let Some(rules) = &self.body else {
+            return Ok(());
+        };
+        let content_type = request.header("content-type");
+        match rules.start(content_type, request.header("content-encoding"), values) {
+            Start::Pass => {}
+            Start::Refuse => {
+                return Err(Response::problem(
+                    415,
+                    "Unsupported Media Type",
+                    "a body with a content-encoding is not taken here",
+                )
+                .header("accept-encoding", "identity"));
+            }
+            Start::Read(mode, started) => {
+                request.want_request_body(mode);
+                *state = started;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_method(&self, request: &mut Request, values: &Values) {
+        let Some(method) = self.method.as_ref().and_then(|method| method.fill(values)) else {
+            return;
+        };
+        if method.is_empty() || !method.bytes().all(encode::is_token) {
+            log::warn!("the method is left as it is: its new value is not a method");
+            return;
+        }
+        request.set_method(method);
+    }
+
+    fn apply_host(&self, request: &mut Request, values: &Values) {
+        let Some(host) = self.host.as_ref().and_then(|host| host.fill(values)) else {
+            return;
+        };
+        if !encode::is_authority(&host) {
+            log::warn!("the host is left as it is: its new value is not a host");
+            return;
+        }
+        request.set_header("host", host.as_bytes());
+    }
+}
+
+/// A body with a coding cannot be changed, and a part of a body must not be: it would be cut at
+/// the borders of the original.
+fn ask_for_plain_response(request: &mut Request) {
+    request.set_header("accept-encoding", "identity");
+    request.remove_header("range");
+    request.remove_header("if-range");
+}

@@ -1,0 +1,96 @@
+//! From the configuration to rules that are ready to run.
+//!
+//! Owns every check that the shape of the configuration cannot express, and reports all faults
+//! with their places. After it, nothing can be wrong but what an exchange brings along.
+
+mod body;
+mod head;
+
+use gateway_plugin_sdk::prelude::*;
+
+use crate::config::Config;
+use crate::request::RequestRules;
+use crate::response::ResponseRules;
+use crate::template::{Direction, Reference, References, Template};
+use crate::values::Plan;
+
+/// All that is made of a configuration.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(crate) request: RequestRules,
+    pub(crate) response: ResponseRules,
+    /// What the templates refer to, by index.
+    pub(crate) references: Vec<Reference>,
+    pub(crate) plan: Plan,
+}
+
+impl Rules {
+    /// Checks a configuration.
+    pub(crate) fn check(config: &Config) -> Result<Self, ConfigError> {
+        let mut check = Check::new();
+        let request = check.request(&config.request);
+        check.direction = Direction::Response;
+        let response = check.response(&config.response);
+        let asks_for_plain_response = response.body.is_some();
+        let request = RequestRules { asks_for_plain_response, ..request };
+        if check.problems.is_empty() && request.is_empty() && response.is_empty() {
+            check.problem("", "nothing is to be changed: `request` and `response` have no rules");
+        }
+        ConfigError::collect(check.problems)?;
+        let plan = Plan::new(&check.references, check.references.table());
+        let references = check.references.table().to_vec();
+        Ok(Self { request, response, references, plan })
+    }
+}
+
+/// A check under way.
+struct Check {
+    direction: Direction,
+    references: References,
+    problems: Vec<ConfigError>,
+}
+
+impl Check {
+    fn new() -> Self {
+        Self {
+            direction: Direction::Request,
+            references: References::default(),
+            problems: Vec::new(),
+        }
+    }
+
+    fn problem(&mut self, pointer: impl Into<String>, message: impl Into<String>) {
+        self.problems.push(ConfigError::at(pointer, message));
+    }
+
+    /// The value of a result, whose error is a problem at this place.
+    fn accept<T>(&mut self, pointer: &str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.problem(pointer, message)).ok()
+    }
+
+    fn template(&mut self, pointer: &str, text: &str) -> Option<Template> {
+        let template = Template::parse(text, self.direction, &mut self.references);
+        self.accept(pointer, template)
+    }
+
+    /// A template whose own text must pass a test.
+    fn template_of(
+        &mut self,
+        pointer: &str,
+        text: &str,
+        is_valid: impl Fn(&str) -> bool,
+        message: &str,
+    ) -> Option<Template> {
+        let template = self.template(pointer, text)?;
+        if template.literals().all(is_valid) {
+            return Some(template);
+        }
+        self.problem(pointer, message);
+        None
+    }
+}
+
+/// A reference token of a JSON Pointer (RFC 6901 section 3).
+fn token(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
+}

@@ -1,0 +1,138 @@
+//! Clients that speak proper HTTP.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use crate::upstream::{BoxBody, full};
+use crate::within;
+
+/// A response with all of its body.
+#[derive(Debug)]
+pub struct Answer {
+    /// The head.
+    pub head: http::response::Parts,
+    /// The body.
+    pub body: Bytes,
+    /// The trailers, if there were any.
+    pub trailers: Option<HeaderMap>,
+}
+
+impl Answer {
+    async fn read(response: Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = within(body.collect()).await.expect("a whole body");
+        let trailers = body.trailers().cloned();
+        Self { head, body: body.to_bytes(), trailers }
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.head.status.as_u16()
+    }
+
+    /// The value of a field.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// A connection over HTTP/1.1.
+#[derive(Debug)]
+pub struct Http1(pub http1::SendRequest<BoxBody>);
+
+/// A connection over HTTP/2.
+#[derive(Debug, Clone)]
+pub struct Http2(pub http2::SendRequest<BoxBody>);
+
+impl Http1 {
+    /// Connects in clear.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.expect("somebody listens")).await
+    }
+
+    /// Speaks over a stream.
+    ///
+    /// # Panics
+    /// If the handshake fails.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.expect("a handshake");
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    /// Sends a request and reads the whole response.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn send(&mut self, request: Request<BoxBody>) -> Answer {
+        within(self.0.ready()).await.expect("an open connection");
+        Answer::read(within(self.0.send_request(request)).await.expect("a response")).await
+    }
+
+    /// `GET` on a new connection.
+    pub async fn get(address: SocketAddr, path: &str) -> Answer {
+        Self::connect(address).await.send(get(path)).await
+    }
+}
+
+impl Http2 {
+    /// Connects in clear, by prior knowledge.
+    ///
+    /// # Panics
+    /// If nobody listens.
+    pub async fn connect(address: SocketAddr) -> Self {
+        Self::over(TcpStream::connect(address).await.expect("somebody listens")).await
+    }
+
+    /// Speaks over a stream.
+    ///
+    /// # Panics
+    /// If the handshake fails.
+    pub async fn over(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Self {
+        let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection) = handshake.await.expect("a handshake");
+        tokio::spawn(connection);
+        Self(sender)
+    }
+
+    /// Sends a request and reads the whole response.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn send(&mut self, request: Request<BoxBody>) -> Answer {
+        within(self.0.ready()).await.expect("an open connection");
+        Answer::read(within(self.0.send_request(request)).await.expect("a response")).await
+    }
+}
+
+/// A `GET` with a host.
+///
+/// # Panics
+/// If the path is none.
+#[must_use]
+pub fn get(path: &str) -> Request<BoxBody> {
+    Request::get(path).header("host", "a.example").body(full("")).expect("a request")
+}
+
+/// A `GET` for HTTP/2.
+///
+/// # Panics
+/// If the path is none.
+#[must_use]
+pub fn get2(path: &str) -> Request<BoxBody> {
+    Request::get(format!("http://a.example{path}")).body(full("")).expect("a request")
+}
