@@ -155,6 +155,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         request: None,
     };
     let listener = Listener {
+        address_span: 0..0,
         name: "bench".to_owned(),
         address: ([127, 0, 0, 1], 0).into(),
         tls: None,
@@ -179,6 +180,7 @@ fn route(matcher: RouteMatcher) -> Route {
     let response =
         FixedResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: "".into() };
     Route {
+        path_spans: Vec::new(),
         name: String::new(),
         listeners: vec![],
         matcher,

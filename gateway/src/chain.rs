@@ -129,9 +129,10 @@ impl Run {
         self.upstream.borrow()
     }
 
-    /// The plugin that chose the upstream.
-    pub(crate) fn chooser(&self) -> String {
-        self.pool(self.chooser.get()).plugin().name.to_string()
+    /// The upstream that a plugin chose does not exist: `Ok` if the route's own serves instead.
+    pub(crate) fn upstream_is_unknown(&self, name: &str) -> Result<(), PluginFailed> {
+        let why = format!("it chose the upstream `{name}`, which is not configured");
+        self.judge(self.chooser.get(), "on-request", Failure::breach(why))
     }
 
     /// Notes the upstream for `upstream.name`.

@@ -89,7 +89,8 @@ fn report(diagnostics: &Diagnostics, format: LogFormat) {
     use std::io::{IsTerminal as _, Write as _};
     let mut stderr = std::io::stderr().lock();
     let text = match format {
-        LogFormat::Text => diagnostics.render(stderr.is_terminal()),
+        LogFormat::Text if diagnostics.is_empty() => return,
+        LogFormat::Text => format!("{}\n", diagnostics.render(stderr.is_terminal()).trim_end()),
         LogFormat::Json => {
             diagnostics.to_json().iter().map(|line| format!("{line}\n")).collect::<String>()
         }

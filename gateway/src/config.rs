@@ -150,7 +150,7 @@ pub struct ListenerTimeouts {
 }
 
 /// `[upstreams.NAME]`: a service behind the gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// The table's name.
     pub name: String,
@@ -172,7 +172,7 @@ pub struct Upstream {
 }
 
 /// One server of an upstream: a URL, or `{ url, weight }`. The URL has no path.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Whether the URL's scheme is `https`.
     pub tls: bool,
@@ -207,7 +207,7 @@ pub enum HostPolicy {
 }
 
 /// `tls` of an upstream.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct UpstreamTls {
     /// `ca`: trust these instead of the system's roots (a PEM file, read).
     pub ca: Option<Vec<rustls::pki_types::CertificateDer<'static>>>,
@@ -216,7 +216,7 @@ pub struct UpstreamTls {
 }
 
 /// `timeouts` of an upstream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpstreamTimeouts {
     /// `connect`: TCP and TLS. Default 5 s.
     pub connect: Duration,
@@ -227,7 +227,7 @@ pub struct UpstreamTimeouts {
 }
 
 /// A plugin as configured: `[plugins.NAME]`, or a table in a route's `plugins`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Plugin {
     /// The table's name; for an inline one `ROUTE.plugins[INDEX]`.
     pub name: String,
@@ -256,6 +256,16 @@ pub struct Plugin {
     pub grants: Option<Vec<Grant>>,
     /// Where the value of `grants` stands in the file, if it has any.
     pub grants_span: Option<Span>,
+}
+
+impl std::fmt::Debug for Plugin {
+    /// Without `config`, which may hold secrets that were filled in.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin")
+            .field("name", &self.name)
+            .field("component", &self.component)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where something stands in the configuration text: byte offsets, end exclusive.

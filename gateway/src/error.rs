@@ -219,14 +219,18 @@ impl Failure {
         }
     }
 
-    /// The failure and everything below it, in one line for the log.
+    /// The failure and everything below it, in one line for the log. A cause that the text above
+    /// it tells already is not told twice.
     #[must_use]
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
+            let told = error.to_string();
+            if !text.ends_with(&told) {
+                text.push_str(": ");
+                text.push_str(&told);
+            }
             cause = error.source();
         }
         text

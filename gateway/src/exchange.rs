@@ -135,8 +135,8 @@ impl Exchange {
         self.target.replace(Some(target.to_owned()));
     }
 
-    /// The upstream that its request goes to.
-    pub(crate) fn goes_to(&self, upstream: &Arc<str>) {
+    /// The upstream that gave a response to it.
+    pub(crate) fn answered_by(&self, upstream: &Arc<str>) {
         let _set_once = self.upstream.set(Arc::clone(upstream));
     }
 
@@ -275,7 +275,7 @@ impl Exchange {
         let Some(run) = self.run.take().filter(|run| chain::wants_complete(run)) else { return };
         let end = End {
             ending: ending(self.answer_complete.get(), failure),
-            status: self.status.get().unwrap_or_default(),
+            status: self.status.get(),
             upstream: self.upstream.take(),
             duration: nanos(self.elapsed()),
             time_to_head: self.head_after.get().map_or(0, nanos),

@@ -21,6 +21,7 @@ use crate::server::socket;
 use crate::server::worker::{self, Command, Seed};
 use crate::snapshot::Shared;
 use crate::state::State;
+use crate::upstream::{self, SetupError};
 
 /// Why a gateway cannot serve. A start reports all of them at once.
 #[derive(Debug, Error)]
@@ -54,6 +55,9 @@ pub enum BindError {
     /// The plugin engine cannot start on this machine.
     #[error("the plugin engine cannot start: {0}")]
     Engine(String),
+    /// An upstream cannot be set up on this machine.
+    #[error("{0}")]
+    Upstream(#[from] SetupError),
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
@@ -122,7 +126,7 @@ impl Gateway {
     pub fn bind(config: impl Into<Arc<Config>>) -> Result<Self, Vec<BindError>> {
         let config = config.into();
         let loader = loader(&config).map_err(|error| vec![error])?;
-        let (plugins, mut errors) = load_plugins(&loader, &config);
+        let (plugins, mut errors) = prepare(&loader, &config);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
         if !errors.is_empty() {
@@ -178,6 +182,23 @@ impl Gateway {
 fn loader(config: &Config) -> Result<Loader, BindError> {
     let cache = config.process.cache_dir.as_deref();
     Loader::new(cache, State::default(), FIRST_PARTY).map_err(BindError::Engine)
+}
+
+/// Finds out all that would keep the configuration from being served, besides its addresses, so
+/// that workers can take it without a doubt.
+fn prepare(loader: &Loader, config: &Config) -> (Vec<Arc<Plugin>>, Vec<BindError>) {
+    let (plugins, mut errors) = load_apart(loader, config);
+    errors.extend(upstream::check(&config.upstreams).err().map(BindError::Upstream));
+    (plugins, errors)
+}
+
+/// Loads all plugins on a thread of its own: loading runs guests, and the caller's thread may be
+/// one of an asynchronous runtime, in which nothing else can be waited for.
+fn load_apart(loader: &Loader, config: &Config) -> (Vec<Arc<Plugin>>, Vec<BindError>) {
+    thread::scope(|scope| {
+        let loading = scope.spawn(|| load_plugins(loader, config));
+        loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Loads all plugins, and gathers what is wrong with any of them.
@@ -260,7 +281,7 @@ impl Handle {
         if !same_listeners(&current, &config) {
             return Err(ReloadError::Listeners);
         }
-        let (plugins, errors) = load_plugins(&self.0.loader, &config);
+        let (plugins, errors) = prepare(&self.0.loader, &config);
         if !errors.is_empty() {
             return Err(ReloadError::Refused(errors));
         }

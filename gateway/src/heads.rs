@@ -73,9 +73,12 @@ pub(crate) struct Facts {
 pub(crate) struct RouteNames {
     /// Its name.
     pub(crate) name: Box<str>,
-    /// Its path patterns as the file has them, each with the names of its captures.
-    pub(crate) patterns: Box<[(Box<str>, Box<[Box<str>]>)]>,
+    /// Its path patterns.
+    pub(crate) patterns: Box<[PatternNames]>,
 }
+
+/// A path pattern as the file has it, and the names of its captures.
+pub(crate) type PatternNames = (Box<str>, Box<[Box<str>]>);
 
 /// The names that plugins cannot set begin with one of these.
 const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];

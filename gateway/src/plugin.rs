@@ -10,6 +10,7 @@
 //! so that losing one loses nothing else.
 
 pub(crate) mod bindings;
+mod budget;
 mod engine;
 mod host;
 pub(crate) mod instance;
@@ -30,7 +31,7 @@ pub(crate) enum Failure {
     /// The guest panicked or broke a rule of Wasm; the text is its own, with a backtrace.
     #[error("it trapped: {0}")]
     Trap(Arc<str>),
-    /// It computed for longer than `limits.deadline`.
+    /// It computed for longer than `limits.deadline`; waiting for a processor does not count.
     #[error("it computed for longer than its deadline of {0:?}")]
     Deadline(std::time::Duration),
     /// It wanted more than `limits.memory`.

@@ -77,13 +77,15 @@ async fn run(
     let body = admit(exchange, found.route, &survey, body)?;
     let has_body = !http_body::Body::is_end_stream(&body);
     let hop = request_headers::strip(&mut head, &survey, has_body);
-    let request = Outgoing { head, body, survey: &survey, hop };
+    let request = Box::new(Outgoing { head, body, survey: &survey, hop });
     let chain = exchange.snapshot.chain(found.index);
     if chain.is_empty() {
         let matched = Matched { found: &found, target: &target, chosen_path: None };
         return within_time(exchange, act(exchange, &matched, &found.route.action, request)).await;
     }
-    within_time(exchange, plugins::run(exchange, chain, &found, &target, request)).await
+    // Boxed, so that requests without plugins do not carry its state around.
+    let through = Box::pin(plugins::run(exchange, chain, &found, &target, request));
+    within_time(exchange, through).await
 }
 
 /// Does what the route says with a request that came through its plugins.
@@ -91,7 +93,7 @@ async fn act(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     action: &Action,
-    request: Outgoing<'_>,
+    request: Box<Outgoing<'_>>,
 ) -> Result<Response<Body>, Failure> {
     match action {
         Action::Respond(fixed) => Ok(respond_fixed(exchange, fixed)),

@@ -104,11 +104,16 @@ pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
 }
 
 impl Snapshot {
-    /// Builds a worker's part.
+    /// Builds a worker's part. Upstreams that did not change since the previous one keep their
+    /// connections.
     ///
     /// # Errors
     /// When an upstream cannot be set up on this machine.
-    pub(crate) fn new(shared: &Arc<Shared>, timers: &Timers) -> Result<Self, SetupError> {
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        timers: &Timers,
+        previous: Option<&Self>,
+    ) -> Result<Self, SetupError> {
         let config = &shared.config;
         let listeners = config
             .listeners
@@ -121,7 +126,10 @@ impl Snapshot {
                 Rc::new(ListenerState { id, name, config, tls })
             })
             .collect();
-        let upstreams = Upstreams::new(&config.upstreams, timers)?;
+        let upstreams = match previous {
+            Some(previous) => previous.upstreams.succeeded_by(&config.upstreams, timers)?,
+            None => Upstreams::new(&config.upstreams, timers)?,
+        };
         let pools: Vec<_> =
             shared.plugins.iter().map(|plugin| Rc::new(Pool::new(Arc::clone(plugin)))).collect();
         let chains =

@@ -65,13 +65,27 @@ impl<B: Body + 'static> Upstreams<B> {
     /// # Panics
     /// Outside of a running [`tokio::task::LocalSet`].
     pub fn new(upstreams: &[config::Upstream], timers: &Timers) -> Result<Self, SetupError> {
-        let list = upstreams.iter().map(|upstream| Upstream::new(upstream, timers).map(Rc::new));
-        let list = list.collect::<Result<Vec<_>, _>>()?;
-        for (upstream, config) in list.iter().zip(upstreams) {
-            let period = config.idle_timeout.clamp(MOST_OFTEN, LEAST_OFTEN);
-            tokio::task::spawn_local(sweep(Rc::downgrade(upstream), period, timers.clone()));
-        }
-        Ok(Self { list })
+        Self { list: Vec::new() }.succeeded_by(upstreams, timers)
+    }
+
+    /// Those of a new configuration. An upstream that did not change goes on as it is, with its
+    /// connections.
+    ///
+    /// # Errors
+    /// [`SetupError`], for TLS.
+    ///
+    /// # Panics
+    /// Outside of a running [`tokio::task::LocalSet`].
+    pub fn succeeded_by(
+        &self,
+        upstreams: &[config::Upstream],
+        timers: &Timers,
+    ) -> Result<Self, SetupError> {
+        let list = upstreams.iter().map(|config| {
+            let same = self.list.iter().find(|known| known.config == *config);
+            same.map_or_else(|| Upstream::begin(config, timers), |known| Ok(Rc::clone(known)))
+        });
+        Ok(Self { list: list.collect::<Result<_, _>>()? })
     }
 
     /// The upstream of this id, which must be of the same configuration.
@@ -79,6 +93,22 @@ impl<B: Body + 'static> Upstreams<B> {
     pub fn upstream(&self, UpstreamId(index): UpstreamId) -> &Rc<Upstream<B>> {
         &self.list[index]
     }
+}
+
+/// Whether these upstreams can be set up on this machine, found out without doing so.
+///
+/// # Errors
+/// [`SetupError`], for TLS and for names.
+pub fn check(upstreams: &[config::Upstream]) -> Result<(), SetupError> {
+    for upstream in upstreams {
+        if upstream.targets.iter().any(|target| target.tls) {
+            Tls::new(upstream)?;
+        }
+        for target in &upstream.targets {
+            target::check(upstream, target)?;
+        }
+    }
+    Ok(())
 }
 
 async fn sweep<B: Body>(upstream: Weak<Upstream<B>>, period: Duration, timers: Timers) {
@@ -96,6 +126,8 @@ async fn sweep<B: Body>(upstream: Weak<Upstream<B>>, period: Duration, timers: T
 pub struct Upstream<B: Body> {
     targets: Vec<Rc<Target<B>>>,
     balance: Balance,
+    /// What it was made of, to know it again.
+    config: config::Upstream,
     host: HostPolicy,
     first_byte: Duration,
     timers: Timers,
@@ -126,6 +158,16 @@ pub struct ExchangeInfo {
     pub connect: Option<Duration>,
 }
 
+impl<B: Body + 'static> Upstream<B> {
+    /// Sets it up, and looks after its idle connections for as long as it lives.
+    fn begin(config: &config::Upstream, timers: &Timers) -> Result<Rc<Self>, SetupError> {
+        let upstream = Rc::new(Self::new(config, timers)?);
+        let period = config.idle_timeout.clamp(MOST_OFTEN, LEAST_OFTEN);
+        tokio::task::spawn_local(sweep(Rc::downgrade(&upstream), period, timers.clone()));
+        Ok(upstream)
+    }
+}
+
 impl<B: Body> Upstream<B> {
     /// Sets it up; connects to nothing yet.
     ///
@@ -144,6 +186,7 @@ impl<B: Body> Upstream<B> {
         Ok(Self {
             targets: targets.collect::<Result<_, _>>()?,
             balance: Balance::new(weights, skip),
+            config: upstream.clone(),
             host: upstream.host.clone(),
             first_byte: upstream.timeouts.first_byte,
             timers: timers.clone(),

@@ -24,7 +24,7 @@ pub enum Ending {
 pub struct Summary {
     /// How it ended.
     pub ending: Ending,
-    /// The status code that the client was sent.
+    /// The status code that the client was sent; 0 if it left before it was sent one.
     pub status: u16,
     /// The upstream that answered, if one did.
     pub upstream: Option<String>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::testing::{self, Breach, Exchange, Harness};
-use gateway_plugin_sdk::{Ending, attributes, clock, exchange, key_value, log};
+use gateway_plugin_sdk::{Ending, attributes, clock, exchange, key_value, limiter, log, password};
 use serde_json::json;
 
 /// A plugin whose hooks are given by the test.
@@ -217,7 +217,7 @@ fn carries_the_context_from_hook_to_hook() {
         },
         complete: |summary, context| {
             assert_eq!((summary.status, summary.ending), (204, Ending::Complete));
-            assert_eq!(context, "request chunk last response last");
+            assert_eq!(context, "request chunk last response");
             log::info!("{} took {:?}", summary.request().path(), summary.duration);
         },
         ..Scripted::new(Interest::on_request().and_on_response().and_on_complete())
@@ -271,6 +271,30 @@ fn changes_a_whole_body_and_the_head_before_it() {
     let mut exchange = harness.request(request().body("{}"));
     let outcome = exchange.try_response(testing::response().body("12345"));
     assert_eq!(outcome, &testing::Outcome::ResponseTooLarge);
+}
+
+#[test]
+fn calls_no_body_hook_for_a_message_without_a_body() {
+    for mode in [BodyMode::Buffered(8), BodyMode::Chunks] {
+        let interest = Interest::new().request_body(mode).response_body(mode);
+        let harness = Scripted {
+            request_body: |_, _, _| Outcome::respond(Response::forbidden("a whole request")),
+            response_body: |_, _, _| Outcome::respond(Response::forbidden("a whole response")),
+            chunk: |_, _| ChunkOutcome::Abort("a chunk".to_owned()),
+            ..Scripted::new(interest)
+        }
+        .harness();
+        for (request, response) in [
+            (testing::request(), testing::response()),
+            (testing::request().body(""), testing::response().body("")),
+            (testing::request().chunks([""; 2]), testing::response().chunks([""; 2])),
+        ] {
+            let mut exchange = harness.request(request);
+            assert_eq!(exchange.outcome(), &testing::Outcome::Next);
+            let answer = exchange.response(response);
+            assert_eq!((answer.status(), answer.text()), (200, ""));
+        }
+    }
 }
 
 #[test]
@@ -357,6 +381,28 @@ fn serves_time_and_values_that_the_test_moves() {
     assert_eq!(exchange.log()[0].message, "1 visits at 1060");
     harness.set_log_level(log::Level::Info);
     assert!(harness.request(testing::request()).log().is_empty());
+}
+
+#[test]
+fn shows_what_happens_while_the_gateway_cannot_answer() {
+    let harness = Scripted {
+        request: |_, _| {
+            let charge = limiter::Charge::new("a", 1, Duration::from_secs(1));
+            let charged = limiter::take(&[charge]).map(|verdicts| verdicts[0].allowed);
+            let verified = password::verify("no hash", "secret");
+            log::info!("{charged:?} {verified:?}");
+            Outcome::Next
+        },
+        ..Scripted::new(Interest::on_request())
+    }
+    .harness();
+    let said = || harness.request(testing::request()).log().remove(0).message;
+    harness.limiter_unavailable(true);
+    harness.passwords_busy(true);
+    assert_eq!(said(), "Err(Unavailable) Err(Busy)");
+    harness.limiter_unavailable(false);
+    harness.passwords_busy(false);
+    assert_eq!(said(), "Ok(true) Err(Unsupported)");
 }
 
 #[test]

@@ -21,9 +21,9 @@ use crate::plugin::instance::OnComplete;
 pub(crate) struct End {
     /// How.
     pub(crate) ending: Ending,
-    /// What the client was answered.
-    pub(crate) status: StatusCode,
-    /// Where the request was forwarded to.
+    /// What the client was answered, if it was.
+    pub(crate) status: Option<StatusCode>,
+    /// The upstream that answered, if one did.
     pub(crate) upstream: Option<Arc<str>>,
     /// From the head of the request to the end.
     pub(crate) duration: u64,
@@ -69,7 +69,8 @@ pub(crate) fn complete(run: Rc<Run>, end: End, later: &UnboundedSender<Ended>) {
 pub(crate) async fn on_complete(Ended { run, end }: &Ended) {
     let summary = Summary {
         ending: end.ending,
-        status: end.status.as_u16(),
+        // A client that left early was not answered at all, which must not look like a 200.
+        status: end.status.map_or(0, |status| status.as_u16()),
         upstream: end.upstream.as_deref(),
         duration: end.duration,
         time_to_head: end.time_to_head,

@@ -8,68 +8,121 @@ use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use smallvec::SmallVec;
 
 use crate::body::Body;
 use crate::heads::RequestHead;
 use crate::plugin::Failure;
 use crate::plugin::bindings::{self, Field, FieldEdit};
 
-/// Field lines that a head may have after a plugin changed it.
-const MAX_FIELDS: usize = 1_000;
+/// Field lines of a head and edits of them, together.
+const MAX_FIELDS: usize = 2_000;
 /// Bytes of one value.
 const MAX_VALUE: usize = 64 << 10;
 /// Bytes of a method, and of a path with its query.
 const MAX_METHOD: usize = 64;
 const MAX_TARGET: usize = 32 << 10;
 
-/// Applies edits to the fields of a head, first to last.
-pub(super) fn fields(headers: &mut HeaderMap, edits: Vec<FieldEdit>) -> Result<(), Failure> {
-    for edit in edits {
-        match edit {
-            FieldEdit::Set(field) => {
-                let (name, value) = parse(field)?;
-                headers.insert(name, value);
-            }
-            FieldEdit::Append(field) => {
-                let (name, value) = parse(field)?;
-                headers.append(name, value);
-            }
-            FieldEdit::Remove(name) => {
-                headers.remove(parse_name(&name)?);
+/// Edits whose names and values are valid.
+pub(super) struct Fields(SmallVec<[Edit; 4]>);
+
+enum Edit {
+    Set(HeaderName, HeaderValue),
+    Append(HeaderName, HeaderValue),
+    Remove(HeaderName),
+}
+
+impl Fields {
+    /// Checks all edits before any is applied: those of a plugin that fails must leave no trace.
+    pub(super) fn parse(headers: &HeaderMap, edits: Vec<FieldEdit>) -> Result<Self, Failure> {
+        // The map itself panics past its own bound, so the sum is checked and not the outcome.
+        if headers.len() + edits.len() > MAX_FIELDS {
+            let why = format!("a head with its edits would be over {MAX_FIELDS} fields");
+            return Err(Failure::breach(why));
+        }
+        let parse = |edit| {
+            Ok(match edit {
+                FieldEdit::Set(field) => {
+                    let (name, value) = parse(field)?;
+                    Edit::Set(name, value)
+                }
+                FieldEdit::Append(field) => {
+                    let (name, value) = parse(field)?;
+                    Edit::Append(name, value)
+                }
+                FieldEdit::Remove(name) => Edit::Remove(parse_name(&name)?),
+            })
+        };
+        edits.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Applies them, first to last.
+    pub(super) fn apply(self, headers: &mut HeaderMap) {
+        for edit in self.0 {
+            match edit {
+                Edit::Set(name, value) => drop(headers.insert(name, value)),
+                Edit::Append(name, value) => drop(headers.append(name, value)),
+                Edit::Remove(name) => drop(headers.remove(name)),
             }
         }
     }
-    if headers.len() > MAX_FIELDS {
-        return Err(Failure::breach(format!("it left more than {MAX_FIELDS} fields in a head")));
-    }
+}
+
+/// Applies edits to the fields of a head, first to last, or none of them.
+pub(super) fn fields(headers: &mut HeaderMap, edits: Vec<FieldEdit>) -> Result<(), Failure> {
+    Fields::parse(headers, edits)?.apply(headers);
+    Ok(())
+}
+
+/// Applies what a plugin changed in the head of a request: all of it, or nothing.
+pub(super) fn request(
+    head: &mut RequestHead,
+    method: Option<String>,
+    path: Option<String>,
+    query: Option<String>,
+    edits: Vec<FieldEdit>,
+) -> Result<(), Failure> {
+    let fields = Fields::parse(&head.headers, edits)?;
+    target(head, method, path, query)?;
+    fields.apply(&mut head.headers);
     Ok(())
 }
 
 /// Applies a new method, path or query.
-pub(super) fn target(
+fn target(
     head: &mut RequestHead,
     method: Option<String>,
     path: Option<String>,
     query: Option<String>,
 ) -> Result<(), Failure> {
+    let method = method.map(parse_method).transpose()?;
+    if path.is_some() || query.is_some() {
+        head.target = parse_target(head, path, query)?;
+    }
     if let Some(method) = method {
-        let parsed = Method::try_from(method.as_str()).ok();
-        let parsed = parsed.filter(|known| method.len() <= MAX_METHOD && known != Method::CONNECT);
-        head.method = parsed
-            .ok_or_else(|| Failure::breach(format!("the method {method:?} is not allowed")))?;
+        head.method = method;
     }
-    if path.is_none() && query.is_none() {
-        return Ok(());
-    }
+    Ok(())
+}
+
+fn parse_method(text: String) -> Result<Method, Failure> {
+    let parsed = Method::try_from(text.as_str()).ok();
+    let parsed = parsed.filter(|known| text.len() <= MAX_METHOD && known != Method::CONNECT);
+    parsed.ok_or_else(|| Failure::breach(format!("the method {text:?} is not allowed")))
+}
+
+fn parse_target(
+    head: &RequestHead,
+    path: Option<String>,
+    query: Option<String>,
+) -> Result<PathAndQuery, Failure> {
     let path = path.as_deref().unwrap_or_else(|| head.target.path());
     let query = query.as_deref().or_else(|| head.target.query()).unwrap_or_default();
     let text = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
     let is_path = path.starts_with('/') && !path.contains(['?', '#']) && !query.contains('#');
     let parsed = PathAndQuery::try_from(text.as_str()).ok();
     let parsed = parsed.filter(|_| is_path && text.len() <= MAX_TARGET);
-    head.target = parsed
-        .ok_or_else(|| Failure::breach(format!("the path or query {text:?} is not valid")))?;
-    Ok(())
+    parsed.ok_or_else(|| Failure::breach(format!("the path or query {text:?} is not valid")))
 }
 
 /// A status code that a plugin chose.
@@ -181,6 +234,33 @@ mod tests {
         for wrong in ["b", "", "/a?b", "/a b", "/a\r\n"] {
             assert!(target(&mut head, None, Some(wrong.into()), None).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn an_edit_that_is_not_allowed_takes_those_before_it_back() {
+        let mut head = RequestHead {
+            method: Method::GET,
+            target: PathAndQuery::from_static("/a"),
+            headers: HeaderMap::new(),
+        };
+        let mut edits = set("x-good", b"a");
+        edits.extend(set("not a name", b"b"));
+        let changed = request(&mut head, Some("PUT".into()), Some("/b".into()), None, edits);
+        assert!(matches!(changed, Err(Failure::Breach(_))));
+        let good = set("x-good", b"a");
+        let changed = request(&mut head, Some("PUT".into()), Some("b".into()), None, good);
+        assert!(matches!(changed, Err(Failure::Breach(_))));
+        assert_eq!((head.method, head.target.as_str()), (Method::GET, "/a"));
+        assert!(head.headers.is_empty());
+    }
+
+    #[test]
+    fn more_fields_than_a_map_can_hold_are_refused() {
+        let field = |index| Field { name: format!("x-{index}"), value: b"a".into() };
+        let edits = (0..40_000).map(|index| FieldEdit::Append(field(index))).collect();
+        let mut headers = HeaderMap::new();
+        assert!(matches!(fields(&mut headers, edits), Err(Failure::Breach(_))));
+        assert!(headers.is_empty());
     }
 
     #[test]

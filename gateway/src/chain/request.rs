@@ -24,7 +24,7 @@ use crate::plugin::{Failure, Interest};
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// A plugin answered.
-    Answered(Response<Body>),
+    Answered(Box<Response<Body>>),
     /// A plugin failed.
     Failed(PluginFailed),
     /// The body that a plugin asked for is larger than it may be.
@@ -69,12 +69,13 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     // Before the heads are changed nobody else may hold them, or they would be copied.
     drop(heads);
     let outcome = called.and_then(|called| {
-        run.keep_attributes(called.attributes);
-        match called.results.0 {
+        let next = match called.results.0 {
             RequestOutcome::Next => Ok(None),
             RequestOutcome::Change(change) => apply(run, index, change).map(|()| None),
             RequestOutcome::Respond(answer) => edit::response(answer).map(Some),
-        }
+        }?;
+        run.keep_attributes(called.attributes);
+        Ok(next)
     });
     finish(run, index, "on-request", outcome)
 }
@@ -110,8 +111,7 @@ async fn see_whole_body(
     let called = run.pool(index).call::<OnRequestBody>(run.heads(), (&bytes, &context)).await;
     let mut next = bytes;
     let outcome = called.and_then(|called| {
-        run.keep_attributes(called.attributes);
-        match called.results.0 {
+        let next = match called.results.0 {
             RequestBodyOutcome::Next => Ok(None),
             RequestBodyOutcome::Change(change) => {
                 apply(run, index, change.head)?;
@@ -121,7 +121,9 @@ async fn see_whole_body(
                 Ok(None)
             }
             RequestBodyOutcome::Respond(answer) => edit::response(answer).map(Some),
-        }
+        }?;
+        run.keep_attributes(called.attributes);
+        Ok(next)
     });
     finish(run, index, "on-request-body", outcome)?;
     if trailers.is_none() {
@@ -139,16 +141,14 @@ fn finish(
 ) -> Result<(), Stop> {
     match outcome {
         Ok(None) => Ok(()),
-        Ok(Some(answer)) => Err(Stop::Answered(answer)),
+        Ok(Some(answer)) => Err(Stop::Answered(answer.into())),
         Err(failure) => run.judge(index, hook, failure).map_err(Stop::Failed),
     }
 }
 
 fn apply(run: &Run, index: usize, change: RequestChange) -> Result<(), Failure> {
-    run.change(|heads| {
-        edit::target(&mut heads.request, change.method, change.path, change.query)?;
-        edit::fields(&mut heads.request.headers, change.fields)
-    })?;
+    let RequestChange { method, path, query, fields, .. } = change;
+    run.change(|heads| edit::request(&mut heads.request, method, path, query, fields))?;
     if let Some(upstream) = change.upstream {
         run.upstream.replace(Some(upstream));
         run.chooser.set(index);

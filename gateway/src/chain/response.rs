@@ -23,7 +23,7 @@ use crate::plugin::instance::{OnResponse, OnResponseBody};
 /// Why a response does not go on.
 enum Stop {
     /// A plugin answered with another.
-    Replaced(Response<Body>),
+    Replaced(Box<Response<Body>>),
     /// A plugin failed, and its `on_error` is `closed`.
     Failed(PluginFailed),
     /// The upstream broke off while a plugin waited for the whole body.
@@ -42,7 +42,7 @@ pub(crate) async fn on_response(
         run.respondents.set(index);
         response = match step(run, index, response).await {
             Ok(response) => response,
-            Err(Stop::Replaced(response)) => response,
+            Err(Stop::Replaced(response)) => *response,
             Err(Stop::Failed(failed)) => fail(ResponseFailed::Plugin(failed)),
             Err(Stop::Broken(error)) => fail(ResponseFailed::Upstream(error)),
         };
@@ -100,12 +100,13 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     };
     drop(heads);
     let outcome = called.and_then(|called| {
-        run.keep_attributes(called.attributes);
-        match called.results.0 {
+        let next = match called.results.0 {
             ResponseOutcome::Next => Ok(None),
             ResponseOutcome::Change(change) => apply(run, index, change).map(|()| None),
             ResponseOutcome::Respond(answer) => edit::response(answer).map(Some),
-        }
+        }?;
+        run.keep_attributes(called.attributes);
+        Ok(next)
     });
     finish(run, index, "on-response", outcome)
 }
@@ -146,8 +147,7 @@ async fn see_whole_body(
     let called = run.pool(index).call::<OnResponseBody>(run.heads(), (&bytes, &context)).await;
     let mut next = bytes;
     let outcome = called.and_then(|called| {
-        run.keep_attributes(called.attributes);
-        match called.results.0 {
+        let next = match called.results.0 {
             ResponseBodyOutcome::Next => Ok(None),
             ResponseBodyOutcome::Change(change) => {
                 apply(run, index, change.head)?;
@@ -157,7 +157,9 @@ async fn see_whole_body(
                 Ok(None)
             }
             ResponseBodyOutcome::Respond(answer) => edit::response(answer).map(Some),
-        }
+        }?;
+        run.keep_attributes(called.attributes);
+        Ok(next)
     });
     finish(run, index, "on-response-body", outcome)?;
     if trailers.is_none() {
@@ -174,7 +176,7 @@ fn finish(
 ) -> Result<(), Stop> {
     match outcome {
         Ok(None) => Ok(()),
-        Ok(Some(answer)) => Err(Stop::Replaced(answer)),
+        Ok(Some(answer)) => Err(Stop::Replaced(answer.into())),
         Err(failure) => run.judge(index, hook, failure).map_err(Stop::Failed),
     }
 }
@@ -182,8 +184,9 @@ fn finish(
 fn apply(run: &Run, index: usize, change: ResponseChange) -> Result<(), Failure> {
     let status = change.status.map(edit::status).transpose()?;
     run.change_response(|head| {
+        edit::fields(&mut head.headers, change.fields)?;
         head.status = status.unwrap_or(head.status);
-        edit::fields(&mut head.headers, change.fields)
+        Ok(())
     })
     .unwrap_or(Ok(()))?;
     run.keep_context(index, change.context);

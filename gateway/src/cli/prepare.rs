@@ -81,7 +81,9 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
             let diagnostic = Diagnostic::error(span(plugin, place), message);
             help.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help))
         }
-        BindError::Engine(_) | BindError::Tls(_) => Diagnostic::file_error(error.to_string()),
+        BindError::Engine(_) | BindError::Upstream(_) | BindError::Tls(_) => {
+            Diagnostic::file_error(error.to_string())
+        }
     }
 }
 

@@ -11,15 +11,15 @@ use wasmtime::{
     PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
-/// How often the epoch goes on: a hook past its deadline is interrupted within this time.
+/// How often the epoch goes on: the grain of all deadlines.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
-/// Memory that a first-party or user plugin may ever be granted: the reservation of a slot.
-pub(crate) const MAX_MEMORY: usize = 1 << 30;
+/// The most linear memory that a plugin can be granted: what a 32-bit guest can address.
+const MAX_MEMORY: usize = 4 << 30;
 
 /// Live instances in the process, at most. Each takes four memory mappings, and Linux grants a
-/// process 65,530 of them.
-const MAX_INSTANCES: u32 = 10_000;
+/// process 65,530 of them; and each reserves 4 GiB of addresses, of which a process has 128 TiB.
+const MAX_INSTANCES: u32 = 4_000;
 
 /// Makes the engine and starts its clock, which ends when the last engine handle is dropped.
 ///
@@ -42,15 +42,23 @@ fn config(cache: Option<&Path>) -> wasmtime::Result<Config> {
     config.async_stack_size(1 << 20);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
     config.memory_init_cow(true);
-    config.cache(Some(match cache {
-        Some(folder) => {
-            let mut settings = CacheConfig::new();
-            settings.with_directory(folder);
-            Cache::new(settings)?
-        }
-        None => Cache::new(CacheConfig::new())?,
-    }));
+    config.cache(compilations(cache)?);
     Ok(config)
+}
+
+/// Where compiled components are kept. A folder that the configuration names must do; without
+/// the user's cache folder, each start compiles anew.
+fn compilations(folder: Option<&Path>) -> wasmtime::Result<Option<Cache>> {
+    let mut settings = CacheConfig::new();
+    if let Some(folder) = folder {
+        settings.with_directory(folder);
+        return Cache::new(settings).map(Some);
+    }
+    Ok(Cache::new(settings)
+        .inspect_err(|error| {
+            tracing::warn!("compiled plugins are not kept, so that each start compiles: {error:#}");
+        })
+        .ok())
 }
 
 fn pool() -> PoolingAllocationConfig {

@@ -23,6 +23,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 use super::bindings::VERSION;
 use crate::config::Grant;
 use crate::heads::Heads;
+use crate::plugin::budget::Budget;
 use crate::state::State;
 use crate::state::key_value::Store as KeyValueStore;
 
@@ -42,6 +43,8 @@ pub(crate) struct HostState {
     pub(crate) memory: MemoryLimit,
     /// What it wrote.
     pub(crate) output: log::Output,
+    /// The time of the hook that runs.
+    pub(super) budget: Budget,
 }
 
 /// A configured plugin as its host interfaces know it.
@@ -67,6 +70,7 @@ impl HostState {
             table: ResourceTable::new(),
             memory: MemoryLimit { bytes: memory, peak: 0, refused: false },
             output: log::Output::default(),
+            budget: Budget::default(),
         }
     }
 

@@ -31,6 +31,11 @@ pub(crate) trait Hook {
     type Results: ComponentNamedList + Lift + 'static;
     /// Its place in [`HOOK_NAMES`].
     const INDEX: usize;
+
+    /// Bytes of body that a call hands to the guest.
+    fn body(_params: &Self::Params<'_>) -> usize {
+        0
+    }
 }
 
 /// The exported functions by name.
@@ -47,12 +52,16 @@ pub(crate) const HOOK_NAMES: [&str; 9] = [
 ];
 
 macro_rules! hooks {
-    ($($index:literal $name:ident($params:ty) -> $results:ty;)*) => {$(
+    ($($index:literal $name:ident($params:ty) -> $results:ty $(, $body:expr)?;)*) => {$(
         pub(crate) struct $name;
         impl Hook for $name {
             type Params<'a> = $params;
             type Results = $results;
             const INDEX: usize = $index;
+            $(fn body(params: &Self::Params<'_>) -> usize {
+                let bytes: fn(&Self::Params<'_>) -> usize = $body;
+                bytes(params)
+            })?
         }
     )*};
 }
@@ -61,11 +70,11 @@ hooks! {
     0 Describe(()) -> (Description,);
     1 Configure((&'a str,)) -> (Result<Interest, Vec<ConfigError>>,);
     2 OnRequest((RequestHead<'a>,)) -> (RequestOutcome,);
-    3 OnRequestBody((&'a [u8], &'a [u8])) -> (RequestBodyOutcome,);
-    4 OnRequestChunk((BodyChunk<'a>, &'a [u8])) -> (ChunkOutcome,);
+    3 OnRequestBody((&'a [u8], &'a [u8])) -> (RequestBodyOutcome,), |it| it.0.len();
+    4 OnRequestChunk((BodyChunk<'a>, &'a [u8])) -> (ChunkOutcome,), |it| it.0.data.len();
     5 OnResponse((ResponseHead<'a>, &'a [u8])) -> (ResponseOutcome,);
-    6 OnResponseBody((&'a [u8], &'a [u8])) -> (ResponseBodyOutcome,);
-    7 OnResponseChunk((BodyChunk<'a>, &'a [u8])) -> (ChunkOutcome,);
+    6 OnResponseBody((&'a [u8], &'a [u8])) -> (ResponseBodyOutcome,), |it| it.0.len();
+    7 OnResponseChunk((BodyChunk<'a>, &'a [u8])) -> (ChunkOutcome,), |it| it.0.data.len();
     8 OnComplete((Summary<'a>, &'a [u8])) -> ();
 }
 
@@ -76,6 +85,8 @@ pub(crate) struct Instance {
     waits: bool,
     ticks: u64,
     uses: u32,
+    /// Bytes of body that the plugin may hand back whatever it was given.
+    bodies: usize,
 }
 
 /// What a hook returned, and the attributes that it set.
@@ -91,8 +102,9 @@ impl Instance {
         let mut store = Store::new(plugin.pre.engine(), data);
         store.limiter(|data| &mut data.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
-        store.set_epoch_deadline(engine::ticks(plugin.deadline.max(CONFIGURE)));
-        store.epoch_deadline_trap();
+        let look = store.data_mut().budget.begin(engine::ticks(plugin.deadline.max(CONFIGURE)));
+        store.set_epoch_deadline(look);
+        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().budget.look()));
         let made = if plugin.waits {
             plugin.pre.instantiate_async(&mut store).await
         } else {
@@ -105,7 +117,14 @@ impl Instance {
             hooks.push(hook.ok_or_else(|| Failure::breach("a hook is not exported"))?);
         }
         let hooks = hooks.try_into().map_err(|_| Failure::breach("a hook is not exported"))?;
-        Ok(Self { store, hooks, waits: plugin.waits, ticks: plugin.identity.ticks, uses: 0 })
+        Ok(Self {
+            store,
+            hooks,
+            waits: plugin.waits,
+            ticks: plugin.identity.ticks,
+            uses: 0,
+            bodies: 0,
+        })
     }
 
     /// Checks that each hook has the type that `wit/` says. Done once for a component, before
@@ -140,7 +159,7 @@ impl Instance {
 
     /// Lets bodies of this size pass from the guest to the host.
     pub(super) fn allow_bodies(&mut self, bytes: usize) {
-        self.store.set_hostcall_fuel(HOSTCALL_FUEL.saturating_add(bytes));
+        self.bodies = bytes;
     }
 
     /// Calls a hook on behalf of an exchange.
@@ -153,6 +172,18 @@ impl Instance {
         self.call_within::<H>(plugin, self.ticks, heads, params).await
     }
 
+    /// Calls a hook of a plugin that never waits.
+    pub(super) fn call_now<H: Hook>(
+        &mut self,
+        plugin: &Plugin,
+        heads: Arc<Heads>,
+        params: H::Params<'_>,
+    ) -> Result<Called<H::Results>, Failure> {
+        self.begin(self.ticks, Some(heads), H::body(&params));
+        let result = typed::<H>(self.hooks[H::INDEX]).call(&mut self.store, params);
+        self.end(plugin, result)
+    }
+
     async fn call_within<H: Hook>(
         &mut self,
         plugin: &Plugin,
@@ -160,17 +191,33 @@ impl Instance {
         heads: Option<Arc<Heads>>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        self.uses += 1;
-        self.store.set_epoch_deadline(ticks);
-        let data = self.store.data_mut();
-        data.heads = heads;
-        data.begin_output();
+        self.begin(ticks, heads, H::body(&params));
         let hook = typed::<H>(self.hooks[H::INDEX]);
         let result = if self.waits {
             hook.call_async(&mut self.store, params).await
         } else {
             hook.call(&mut self.store, params)
         };
+        self.end(plugin, result)
+    }
+
+    /// `body` is how many bytes of body the guest is given: it may hand back twice as many.
+    fn begin(&mut self, ticks: u64, heads: Option<Arc<Heads>>, body: usize) {
+        self.uses += 1;
+        let bodies = self.bodies.max(body.saturating_mul(2));
+        self.store.set_hostcall_fuel(HOSTCALL_FUEL.saturating_add(bodies));
+        let data = self.store.data_mut();
+        let look = data.budget.begin(ticks);
+        data.heads = heads;
+        data.begin_output();
+        self.store.set_epoch_deadline(look);
+    }
+
+    fn end<R>(
+        &mut self,
+        plugin: &Plugin,
+        result: wasmtime::Result<R>,
+    ) -> Result<Called<R>, Failure> {
         let data = self.store.data_mut();
         data.end_output();
         data.heads = None;

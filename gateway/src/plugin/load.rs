@@ -117,7 +117,7 @@ impl Loader {
     fn compile(&self, config: &config::Plugin) -> Result<Component, LoadError> {
         match &config.component {
             config::Component::BuiltIn(name) => self.first_party(name),
-            config::Component::File(path) => self.from_file(path),
+            config::Component::File(path) => self.read_file(path),
         }
     }
 
@@ -137,7 +137,7 @@ impl Loader {
 
     /// Always reads the file anew, since a reload may have brought another; what did not change
     /// is found in the engine's cache.
-    fn from_file(&self, path: &Path) -> Result<Component, LoadError> {
+    fn read_file(&self, path: &Path) -> Result<Component, LoadError> {
         let bytes = std::fs::read(path).map_err(|error| {
             refused(format!("`{}` cannot be read: {error}", path.display()), None)
         })?;
@@ -207,7 +207,7 @@ impl Loader {
             reads_request: linked.reads_request,
             isolation: config.isolation,
             deadline: config.deadline,
-            memory: config.memory.min(engine::MAX_MEMORY),
+            memory: config.memory,
             instances: config.instances,
             waits: linked.waits,
             config: config.config.clone(),

@@ -18,7 +18,8 @@ use crate::heads::Heads;
 /// A pool of instances.
 pub(crate) struct Pool {
     plugin: Arc<Plugin>,
-    idle: RefCell<Vec<Instance>>,
+    #[expect(clippy::vec_box, reason = "an instance is large, and moves in and out for each hook")]
+    idle: RefCell<Vec<Box<Instance>>>,
     live: Cell<usize>,
     freed: Notify,
 }
@@ -40,16 +41,47 @@ impl Pool {
         heads: Arc<Heads>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
+        if !self.plugin.waits
+            && let Some(lease) = self.take_idle()
+        {
+            return self.call_now::<H>(lease, heads, params);
+        }
+        // Boxed, so that what may wait does not make every other exchange's state large.
+        Box::pin(self.call_later::<H>(heads, params)).await
+    }
+
+    /// Calls a hook that never waits on an instance that is there: nearly every call.
+    fn call_now<H: Hook>(
+        &self,
+        mut lease: Lease<'_>,
+        heads: Arc<Heads>,
+        params: H::Params<'_>,
+    ) -> Result<Called<H::Results>, Failure> {
+        let called = lease.instance().call_now::<H>(&self.plugin, heads, params)?;
+        lease.give_back();
+        Ok(called)
+    }
+
+    async fn call_later<H: Hook>(
+        &self,
+        heads: Arc<Heads>,
+        params: H::Params<'_>,
+    ) -> Result<Called<H::Results>, Failure> {
         let mut lease = self.checkout().await?;
         let called = lease.instance().call::<H>(&self.plugin, Some(heads), params).await?;
         lease.give_back();
         Ok(called)
     }
 
+    fn take_idle(&self) -> Option<Lease<'_>> {
+        let instance = self.idle.borrow_mut().pop()?;
+        Some(Lease { pool: self, instance: Some(instance) })
+    }
+
     async fn checkout(&self) -> Result<Lease<'_>, Failure> {
         loop {
-            if let Some(instance) = self.idle.borrow_mut().pop() {
-                return Ok(Lease { pool: self, instance: Some(instance) });
+            if let Some(lease) = self.take_idle() {
+                return Ok(lease);
             }
             if self.live.get() < self.plugin.instances {
                 return self.make().await;
@@ -63,7 +95,7 @@ impl Pool {
     async fn make(&self) -> Result<Lease<'_>, Failure> {
         self.live.set(self.live.get() + 1);
         let mut lease = Lease { pool: self, instance: None };
-        let mut instance = Instance::new(&self.plugin).await?;
+        let mut instance = Box::new(Instance::new(&self.plugin).await?);
         if let Err(errors) = instance.configure(&self.plugin).await? {
             let errors: Vec<_> = errors.into_iter().map(|error| error.message).collect();
             return Err(Failure::breach(format!(
@@ -84,7 +116,7 @@ const EXHAUSTED: std::time::Duration = std::time::Duration::from_secs(5);
 /// trap or a call that was dropped halfway leaves nothing that could be used again.
 struct Lease<'a> {
     pool: &'a Pool,
-    instance: Option<Instance>,
+    instance: Option<Box<Instance>>,
 }
 
 impl Lease<'_> {
@@ -100,7 +132,9 @@ impl Lease<'_> {
             && !instance.is_worn(plugin.memory)
         {
             self.pool.idle.borrow_mut().push(instance);
-            self.pool.freed.notify_one();
+            if plugin.waits {
+                self.pool.freed.notify_one();
+            }
             // The instance lives on, so that the end of this lease must not count it out.
             std::mem::forget(self);
         }

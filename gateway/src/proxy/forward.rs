@@ -25,15 +25,15 @@ pub(super) async fn forward(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     id: UpstreamId,
-    request: Outgoing<'_>,
+    request: Box<Outgoing<'_>>,
 ) -> Result<Response<Body>, Failure> {
-    let Outgoing { mut head, body, survey, hop } = request;
+    let Outgoing { mut head, body, survey, hop } = *request;
     let upstream = exchange.snapshot.upstream(id);
-    exchange.goes_to(exchange.snapshot.upstream_name(id));
     request_headers::announce(exchange, &mut head.headers, survey, matched.target, &hop);
     let host = rewrite::apply(exchange, matched, &mut head, upstream.host_policy())?;
     head.extensions.clear();
     let answer = send(exchange, upstream, Request::from_parts(head, body), host).await?;
+    exchange.answered_by(exchange.snapshot.upstream_name(id));
     note_target(exchange, &answer.info.authority);
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade::accept(exchange, hop.upgrade, answer.response).await;
@@ -47,7 +47,8 @@ pub(super) async fn forward(
     Ok(Response::from_parts(head, body))
 }
 
-/// A request that is ready to go but for what the gateway adds to it.
+/// A request that is ready to go but for what the gateway adds to it. It goes through several
+/// hands and is large, so that they pass it on in a box.
 pub(super) struct Outgoing<'a> {
     pub(super) head: Parts,
     pub(super) body: Body,

@@ -6,8 +6,10 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::Response;
+use http::header::CONTENT_LENGTH;
 use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Response, StatusCode};
+use http_body::Body as _;
 
 use super::forward::Outgoing;
 use super::target::Target;
@@ -26,7 +28,7 @@ pub(super) async fn run(
     chain: &Rc<Chain>,
     found: &FoundRoute<'_>,
     target: &Target,
-    request: Outgoing<'_>,
+    request: Box<Outgoing<'_>>,
 ) -> Result<Response<Body>, Failure> {
     let is_tunnel = request.hop.upgrade.is_some();
     let mut request = request;
@@ -37,12 +39,32 @@ pub(super) async fn run(
         Ok(response) => response,
         Err(failure) => refuse(exchange, failure),
     };
-    if is_tunnel && acted.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+    if is_tunnel && acted.status() == StatusCode::SWITCHING_PROTOCOLS {
         // From here on the bytes are another protocol's, and the head is that protocol's too.
         return Ok(acted);
     }
     let fail = |failed| refuse(exchange, response_failure(failed));
-    Ok(chain::on_response(&run, acted, fail).await)
+    let mut response = chain::on_response(&run, acted, fail).await;
+    settle_body(exchange, &mut response);
+    Ok(response)
+}
+
+/// Plugins may change the method and the status, and with them whether there can be a body and what
+/// `content-length` says (RFC 9110 sections 6.4.1 and 8.6). What the client takes for a body must be
+/// one, or its connection gets out of step.
+fn settle_body(exchange: &Exchange, response: &mut Response<Body>) {
+    let is_head = exchange.method == Method::HEAD;
+    let status = response.status();
+    let has_none = is_head || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+    let is_empty = response.body().is_end_stream();
+    if has_none && !is_empty {
+        *response.body_mut() = Body::empty();
+    }
+    if status == StatusCode::NO_CONTENT {
+        response.headers_mut().remove(CONTENT_LENGTH);
+    } else if is_empty && !has_none && response.headers().contains_key(CONTENT_LENGTH) {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
 }
 
 async fn forth(
@@ -50,7 +72,7 @@ async fn forth(
     run: &Rc<Run>,
     found: &FoundRoute<'_>,
     target: &Target,
-    mut request: Outgoing<'_>,
+    mut request: Box<Outgoing<'_>>,
 ) -> Result<Response<Body>, Failure> {
     let body = std::mem::replace(&mut request.body, Body::empty());
     request.body = match chain::on_request(run, body).await {
@@ -77,7 +99,7 @@ async fn forth(
 /// What the chain gave instead of a request to forward.
 fn answer(exchange: &Exchange, stop: Stop) -> Result<Response<Body>, Failure> {
     match stop {
-        Stop::Answered(response) => Ok(response),
+        Stop::Answered(response) => Ok(*response),
         Stop::Failed(failed) => Err(plugin_failure(failed)),
         Stop::BodyTooLarge(limit) => Err(Failure::BodyTooLarge { limit }),
         Stop::BodyBroken => {
@@ -91,10 +113,7 @@ fn chosen_upstream(exchange: &Exchange, run: &Run) -> Result<Option<Action>, Fai
     let Some(name) = &*chosen else { return Ok(None) };
     match exchange.snapshot.upstream_named(name) {
         Some(id) => Ok(Some(Action::Forward(id))),
-        None => Err(Failure::PluginFailed {
-            plugin: run.chooser(),
-            source: format!("it chose the upstream `{name}`, which is not configured").into(),
-        }),
+        None => run.upstream_is_unknown(name).map(|()| None).map_err(plugin_failure),
     }
 }
 

@@ -45,7 +45,7 @@ pub(super) fn apply<'a>(
     policy: &'a HostPolicy,
 ) -> Result<&'a HostPolicy, Failure> {
     let rewrite = &matched.found.route.rewrite;
-    let chosen = matched.chosen_path.map(|path| Cow::Borrowed(path));
+    let chosen = matched.chosen_path.map(Cow::Borrowed);
     let path = chosen.or_else(|| rewritten_path(exchange, matched, head).map(Cow::Owned));
     if let Some(path) = path {
         head.uri = with_path(&head.uri, &path)?;

@@ -15,6 +15,7 @@ pub(super) fn route(name: &str, path: &str) -> Route {
     let response =
         FixedResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: "".into() };
     Route {
+        path_spans: Vec::new(),
         name: name.to_owned(),
         listeners: vec![],
         matcher,
@@ -110,6 +111,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
 
 fn listener(name: &str) -> Listener {
     Listener {
+        address_span: 0..0,
         name: name.to_owned(),
         address: ([127, 0, 0, 1], 0).into(),
         tls: None,

@@ -78,7 +78,7 @@ pub(crate) fn run(seed: Seed) -> io::Result<()> {
 
 async fn serve(seed: Seed) -> io::Result<()> {
     let timers = Timers::new();
-    let snapshot = Snapshot::new(&seed.shared, &timers).map_err(io::Error::other)?;
+    let snapshot = Snapshot::new(&seed.shared, &timers, None).map_err(io::Error::other)?;
     let (endings, ended) = mpsc::unbounded_channel();
     tokio::task::spawn_local(tell_plugins(ended));
     let worker = Rc::new(Worker {
@@ -127,7 +127,7 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
 }
 
 fn reload(worker: &Worker, shared: &Arc<Shared>) -> Result<(), SetupError> {
-    let next = Snapshot::new(shared, &worker.timers)?;
+    let next = Snapshot::new(shared, &worker.timers, Some(&worker.snapshot()))?;
     worker.snapshot.replace(Rc::new(next));
     Ok(())
 }

@@ -248,6 +248,17 @@ impl<B: Body> Attempt<B> {
     }
 }
 
+/// Whether a target's names can be used.
+pub(super) fn check(
+    upstream: &config::Upstream,
+    target: &config::Target,
+) -> Result<(), SetupError> {
+    if target.tls {
+        tls::server_name(upstream, target)?;
+    }
+    name(upstream, target).map(drop)
+}
+
 fn name(upstream: &config::Upstream, target: &config::Target) -> Result<Name, SetupError> {
     let failed = || SetupError::Authority {
         upstream: upstream.name.clone(),

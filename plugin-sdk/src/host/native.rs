@@ -110,7 +110,7 @@ pub(crate) fn increment_value(key: &str, by: i64, ttl: Option<u64>) -> Result<i6
 }
 
 pub(crate) fn verify_password(hash: &str, password: &str) -> Result<bool, PasswordError> {
-    cryptography::verify_password(hash, password)
+    current().verify_password(hash, password)
 }
 
 /// A key, held by the test host.

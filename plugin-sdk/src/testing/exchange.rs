@@ -117,8 +117,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         self.host.log().split_off(self.first_log_line)
     }
 
-    /// Sends the upstream's response through the plugin: its head, and its body if the plugin
-    /// wants it. Returns the answer that comes out.
+    /// Sends the upstream's response through the plugin: its head, and its body if it has one and
+    /// the plugin wants it. Returns the answer that comes out.
     ///
     /// # Panics
     /// If the request did not get as far as the upstream, or the plugin fails the exchange; see
@@ -201,6 +201,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             return;
         }
         match mode {
+            // There is nothing to see in a message without a body.
+            _ if is_empty(&chunks) => {}
             BodyMode::None => self.request.body = chunks.concat(),
             BodyMode::Buffered(limit) => self.request_body(chunks.concat(), limit),
             BodyMode::Chunks => {
@@ -244,6 +246,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             return;
         }
         let body = match self.response_body {
+            _ if is_empty(&chunks) => Vec::new(),
             BodyMode::None => chunks.concat(),
             BodyMode::Buffered(limit) => self.whole_response_body(chunks.concat(), limit),
             BodyMode::Chunks => self.stream(chunks, Configured::on_response_chunk),
@@ -278,10 +281,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         chunks: Vec<Vec<u8>>,
         hook: fn(&Configured<P>, Vec<u8>, bool, &[u8]) -> ChunkDecision,
     ) -> Vec<u8> {
-        let mut chunks: Vec<Vec<u8>> = chunks.into_iter().filter(|c| !c.is_empty()).collect();
-        if chunks.is_empty() {
-            chunks.push(Vec::new());
-        }
+        let chunks: Vec<Vec<u8>> = chunks.into_iter().filter(|c| !c.is_empty()).collect();
         let count = chunks.len();
         let mut sent = Vec::new();
         for (index, chunk) in chunks.into_iter().enumerate() {
@@ -391,6 +391,10 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             panic!("the plugin broke the contract: {breach}");
         }
     }
+}
+
+fn is_empty(chunks: &[Vec<u8>]) -> bool {
+    chunks.iter().all(Vec::is_empty)
 }
 
 /// The lines of a field as one value (RFC 9110 section 5.3).

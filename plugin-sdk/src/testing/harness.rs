@@ -56,7 +56,8 @@ impl<P: Plugin> Harness<P> {
         configure::schema::<P::Config>()
     }
 
-    /// Sends a request through the plugin: its head, and its body if the plugin wants it.
+    /// Sends a request through the plugin: its head, and its body if it has one and the plugin
+    /// wants it.
     ///
     /// # Panics
     /// If the plugin does.
@@ -73,6 +74,18 @@ impl<P: Plugin> Harness<P> {
     /// it begins at 2026-01-01T00:00:00Z.
     pub fn set_time(&self, since_1970: Duration) {
         self.host.set_now(nanoseconds(since_1970));
+    }
+
+    /// Whether the limiter's store is out of reach: charges then fail with
+    /// [`LimiterError::Unavailable`](crate::limiter::LimiterError::Unavailable).
+    pub fn limiter_unavailable(&self, is_unavailable: bool) {
+        self.host.set_limiter_unavailable(is_unavailable);
+    }
+
+    /// Whether too many passwords are being verified: verifications then fail with
+    /// [`PasswordError::Busy`](crate::password::PasswordError::Busy).
+    pub fn passwords_busy(&self, are_busy: bool) {
+        self.host.set_passwords_busy(are_busy);
     }
 
     /// Keeps only log lines of this level and above. Default: all are kept.

@@ -7,6 +7,8 @@ use std::rc::Rc;
 use crate::attributes::AttributeError;
 use crate::limiter::{Charge, LimiterError, Verdict};
 use crate::log::Level;
+use crate::password::PasswordError;
+use crate::testing::cryptography;
 use crate::testing::limiter::Buckets;
 use crate::testing::store::Store;
 use crate::wire::Field;
@@ -57,6 +59,8 @@ pub(crate) struct TestHost {
     log: RefCell<Vec<LogLine>>,
     store: RefCell<Store>,
     buckets: RefCell<Buckets>,
+    limiter_unavailable: Cell<bool>,
+    passwords_busy: Cell<bool>,
 }
 
 thread_local! {
@@ -98,6 +102,8 @@ impl TestHost {
             log: RefCell::default(),
             store: RefCell::default(),
             buckets: RefCell::default(),
+            limiter_unavailable: Cell::new(false),
+            passwords_busy: Cell::new(false),
         }
     }
 
@@ -174,7 +180,29 @@ impl TestHost {
     }
 
     pub(crate) fn take(&self, charges: &[Charge<'_>]) -> Result<Vec<Verdict>, LimiterError> {
+        if self.limiter_unavailable.get() {
+            return Err(LimiterError::Unavailable);
+        }
         self.buckets.borrow_mut().take(charges, self.monotonic())
+    }
+
+    pub(crate) fn set_limiter_unavailable(&self, is_unavailable: bool) {
+        self.limiter_unavailable.set(is_unavailable);
+    }
+
+    pub(crate) fn verify_password(
+        &self,
+        hash: &str,
+        password: &str,
+    ) -> Result<bool, PasswordError> {
+        if self.passwords_busy.get() {
+            return Err(PasswordError::Busy);
+        }
+        cryptography::verify_password(hash, password)
+    }
+
+    pub(crate) fn set_passwords_busy(&self, are_busy: bool) {
+        self.passwords_busy.set(are_busy);
     }
 
     pub(crate) fn store(&self) -> RefMut<'_, Store> {

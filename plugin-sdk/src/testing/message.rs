@@ -71,7 +71,8 @@ impl RequestBuilder {
         self
     }
 
-    /// The body, in one chunk. Default none.
+    /// The body, in one chunk. Default none; an empty one counts as none, so that no body hook
+    /// sees it.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.chunks = vec![body.into()];
         self
@@ -109,7 +110,8 @@ impl ResponseBuilder {
         self
     }
 
-    /// The body, in one chunk. Default none.
+    /// The body, in one chunk. Default none; an empty one counts as none, so that no body hook
+    /// sees it.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.chunks = vec![body.into()];
         self

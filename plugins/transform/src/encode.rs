@@ -10,7 +10,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 /// All but `unreserved` (RFC 3986 section 2.3).
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// All but `pchar` (RFC 3986 section 3.3).
+/// All but `pchar` (RFC 3986 section 3.3), and `;`: what stands behind it is a parameter of the
+/// segment to many servers, and a value must not become one.
 const SEGMENT: &AsciiSet = &COMPONENT
     .remove(b'!')
     .remove(b'$')
@@ -21,12 +22,15 @@ const SEGMENT: &AsciiSet = &COMPONENT
     .remove(b'*')
     .remove(b'+')
     .remove(b',')
-    .remove(b';')
     .remove(b'=')
     .remove(b':')
     .remove(b'@');
 
 const SEGMENTS: &AsciiSet = &SEGMENT.remove(b'/');
+
+/// The escape of U+FFFD, which stands in an attribute for bytes that are no UTF-8: which ones is
+/// not known any more, so the path would be that of something else.
+const REPLACEMENT: &str = "%EF%BF%BD";
 
 /// A name or a value of a query parameter.
 pub(crate) fn query_component(text: &str) -> PercentEncode<'_> {
@@ -88,6 +92,7 @@ pub(crate) fn is_unsafe_path(path: &str) -> bool {
     }
     !path.bytes().all(|byte| byte.is_ascii_graphic() && !br"?#\".contains(&byte))
         || !escapes_are_safe(path.as_bytes())
+        || path.contains(REPLACEMENT)
 }
 
 /// `.` and `..`, escaped or with parameters too.
@@ -118,7 +123,7 @@ mod tests {
     #[test]
     fn encodes_components_and_segments() {
         assert_eq!(query_component("a b&c=d+é").to_string(), "a%20b%26c%3Dd%2B%C3%A9");
-        assert_eq!(path_segment("a/b:c@d;e").to_string(), "a%2Fb:c@d;e");
+        assert_eq!(path_segment("a/b:c@d;e").to_string(), "a%2Fb:c@d%3Be");
         assert_eq!(path_segments("a/b c%").to_string(), "a/b%20c%25");
     }
 
@@ -153,6 +158,7 @@ mod tests {
             "/a%",
             "/a%2",
             "/a%zz",
+            "/a%EF%BF%BD",
             "/a b",
             "/a?b",
             "/a#b",

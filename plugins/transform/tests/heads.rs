@@ -186,6 +186,37 @@ fn makes_paths_of_captures_percent_encoded() {
 }
 
 #[test]
+fn captures_are_text_where_text_is_written_and_encoded_anew_in_path_and_query() {
+    let harness = harness(json!({ "request": {
+        "path": "/v2/${capture.id}",
+        "query": { "set": { "id": "${capture.id}" } },
+        "headers": { "set": { "x-id": "${capture.id}" } },
+    } }));
+    // The client asked for these, and the gateway decoded each of them once.
+    for (asked, capture, path, query) in [
+        ("/a%20b", "a b", "/v2/a%20b", "id=a%20b"),
+        ("/a%2520b", "a%20b", "/v2/a%2520b", "id=a%2520b"),
+        ("/%252F..%252F", "%2F..%2F", "/v2/%252F..%252F", "id=%252F..%252F"),
+        ("/a%3Bb=c", "a;b=c", "/v2/a%3Bb=c", "id=a%3Bb%3Dc"),
+        ("/a@b", "a@b", "/v2/a@b", "id=a%40b"),
+    ] {
+        let request = testing::request().path(asked).attribute("capture.id", capture);
+        let exchange = harness.request(request);
+        let request = exchange.request();
+        assert_eq!((request.path(), request.query()), (path, Some(query)), "{asked}");
+        assert_eq!(request.header("x-id"), Some(capture), "{asked}");
+    }
+}
+
+#[test]
+fn refuses_a_path_of_a_capture_that_was_no_text() {
+    let harness = harness(json!({ "request": { "path": "/v2/${capture.id}" } }));
+    // What `%FF` becomes in an attribute.
+    let exchange = harness.request(testing::request().attribute("capture.id", "\u{FFFD}"));
+    assert_eq!(exchange.answer().unwrap().status(), 400);
+}
+
+#[test]
 fn refuses_values_that_would_make_an_ambiguous_path() {
     let harness = harness(json!({ "request": { "path": "/users/${request.header.x-user}/data" } }));
     for value in ["..", ".", "a/b", "a\\b", "..;x", ""] {

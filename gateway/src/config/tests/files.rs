@@ -194,7 +194,7 @@ fn takes_everything_that_is_set_for_plugins() {
     let json: serde_json::Value = serde_json::from_str(&keys.config).unwrap();
     let expected = serde_json::json!({
         "a/b~c": [1, { "secret": "<hunter2>" }],
-        "day": "1979-05-27", "half": 0.5, "literal": "${x}", "yes": true,
+        "day": "1979-05-27", "half": 0.5, "literal": "$${x}", "yes": true,
     });
     assert_eq!(json, expected);
     let written = |pointer: &str| &EVERYTHING[keys.config_spans[pointer].clone()];

@@ -1,6 +1,8 @@
 //! `gateway:plugin/log`, and standard output and error: what a plugin writes goes to the gateway's
 //! log, with the plugin's name and the request id.
 
+use std::borrow::Cow;
+
 use tracing::Level as TracingLevel;
 use wasmtime::component::LinkerInstance;
 
@@ -65,7 +67,7 @@ impl HostState {
     }
 
     fn write_line(&mut self, level: Level, text: &str) {
-        let text = cut(text);
+        let text = &*printable(cut(text));
         if matches!(level, Level::Error) {
             self.output.last_error = Some(text.to_owned());
         }
@@ -107,6 +109,20 @@ impl HostState {
 
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_LINE)]
+}
+
+/// The text with control characters escaped, so that nobody forges lines of the log or steers the
+/// terminal that shows them.
+fn printable(text: &str) -> Cow<'_, str> {
+    let is_control = |c: char| c.is_control() && c != '\t';
+    if !text.contains(is_control) {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_control(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    Cow::Owned(shown)
 }
 
 fn is_enabled(level: Level) -> bool {

@@ -34,7 +34,8 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
                 let verdict = verify(hash, password).await;
                 // The epoch went on while the hook waited, and waiting is not computing.
                 let ticks = store.data().identity.ticks;
-                store.set_epoch_deadline(ticks);
+                let look = store.data_mut().budget.begin(ticks);
+                store.set_epoch_deadline(look);
                 Ok((verdict,))
             })
         },

@@ -6,10 +6,11 @@ use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_plugin_sdk::log::Level;
 use gateway_plugin_sdk::testing::{RequestBuilder, request};
 use serde_json::{Value, json};
 
-use crate::{assert_admitted, assert_refused, plugin};
+use crate::{assert_admitted, assert_refused, plugin, refusal};
 
 const CHALLENGE: &str = "Basic realm=\"api\", charset=\"UTF-8\"";
 
@@ -121,6 +122,28 @@ fn remembers_a_right_password_but_never_a_wrong_one() {
             plugin.advance(Duration::from_secs(45));
         }
     }
+}
+
+#[test]
+fn tells_clients_to_come_again_while_too_many_passwords_are_verified() {
+    let mut config = config();
+    config["anonymous"] = "guest".into();
+    let plugin = plugin(config);
+    assert_admitted(&plugin.request(with("grace:hopper")), "grace");
+    plugin.passwords_busy(true);
+    for credential in ["ada:love:lace", "ada:wrong", "nobody:hopper"] {
+        let exchange = plugin.request(with(credential));
+        // Neither yes nor no: nobody is challenged for a password that may be right.
+        assert_refused(&exchange, 503, &[]);
+        assert_eq!(refusal(&exchange).header("retry-after"), Some("1"));
+        assert_eq!(exchange.attribute("consumer.id"), None);
+        assert_eq!(exchange.log()[0].level, Level::Warn);
+    }
+    // What was verified before needs no new verification, and who shows nothing no verification.
+    assert_admitted(&plugin.request(with("grace:hopper")), "grace");
+    assert_admitted(&plugin.request(request()), "guest");
+    plugin.passwords_busy(false);
+    assert_admitted(&plugin.request(with("ada:love:lace")), "countess");
 }
 
 #[test]

@@ -6,3 +6,4 @@ mod fields;
 mod keys;
 mod limits;
 mod support;
+mod unavailable;

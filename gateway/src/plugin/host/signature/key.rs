@@ -19,7 +19,7 @@ use crate::plugin::bindings::{Algorithm, KeyMaterial};
 
 /// A key that verifies signatures of one algorithm.
 pub(super) enum VerifyingKey {
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
     Public(ParsedPublicKey),
 }
 
@@ -73,7 +73,7 @@ impl Family {
     fn secret(&self, secret: &[u8]) -> Result<VerifyingKey, String> {
         match self {
             Self::Hmac(algorithm, least) if secret.len() >= *least => {
-                Ok(VerifyingKey::Secret(hmac::Key::new(*algorithm, secret)))
+                Ok(VerifyingKey::Secret(Box::new(hmac::Key::new(*algorithm, secret))))
             }
             Self::Hmac(_, least) => Err(format!(
                 "the secret has {} bytes, and this algorithm needs at least {least}",

@@ -1,0 +1,65 @@
+//! What becomes of requests while the limiter's store is out of reach.
+
+use std::time::Duration;
+
+use gateway_plugin_sdk::log::Level;
+use gateway_plugin_sdk::testing::Harness;
+use rate_limit::RateLimit;
+use serde_json::{Value, json};
+
+use crate::support::{ask_from, configured, statuses, ten_a_minute};
+
+/// A limiter of one a minute, out of reach.
+fn unavailable(config: Value) -> Harness<RateLimit> {
+    let mut whole = json!({ "policies": [ten_a_minute(json!({ "limit": 1 }))], "headers": "both" });
+    for (key, value) in config.as_object().expect("a table") {
+        whole[key] = value.clone();
+    }
+    let harness = configured(whole);
+    harness.limiter_unavailable(true);
+    harness
+}
+
+#[test]
+fn requests_go_on_uncounted_unless_told_otherwise() {
+    for config in [json!({}), json!({ "on_unavailable": "open" })] {
+        let harness = unavailable(config);
+        for _ in 0..3 {
+            let answer = ask_from(&harness, "192.0.2.1");
+            assert_eq!(answer.status(), 200);
+            // Nothing is known of what is left, so nothing is told.
+            assert!(answer.headers().is_empty(), "{:?}", answer.headers());
+        }
+        harness.limiter_unavailable(false);
+        assert_eq!(statuses(&harness, 2), [200, 429], "those before were not charged");
+    }
+}
+
+#[test]
+fn a_closed_limiter_refuses_with_503_until_it_is_back() {
+    let harness = unavailable(json!({ "on_unavailable": "closed" }));
+    let refused = ask_from(&harness, "192.0.2.1");
+    assert_eq!(refused.status(), 503);
+    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    let problem: Value = refused.json();
+    assert_eq!((&problem["status"], &problem["instance"]), (&json!(503), &json!("test-request")));
+    harness.limiter_unavailable(false);
+    assert_eq!(statuses(&harness, 2), [200, 429]);
+}
+
+#[test]
+fn a_dry_run_refuses_nobody_even_when_closed() {
+    let harness = unavailable(json!({ "on_unavailable": "closed", "dry_run": true }));
+    assert_eq!(statuses(&harness, 2), [200, 200]);
+}
+
+#[test]
+fn the_log_warns_once_in_a_while_and_not_of_each_request() {
+    let harness = unavailable(json!({}));
+    let warnings_after = |time| {
+        harness.advance(Duration::from_secs(time));
+        statuses(&harness, 5);
+        harness.log().iter().filter(|line| line.level == Level::Warn).count()
+    };
+    assert_eq!([0, 9, 1, 9, 1].map(warnings_after), [1, 1, 2, 2, 3]);
+}
