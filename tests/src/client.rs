@@ -44,6 +44,36 @@ impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.headers.get(name).and_then(|value| value.to_str().ok())
     }
+
+    /// The body as text.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    /// The id of the request.
+    ///
+    /// # Panics
+    /// If the answer does not name it.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        self.header("x-request-id").expect("every answer names its request")
+    }
+
+    /// The body as a problem document.
+    ///
+    /// # Panics
+    /// If it is none.
+    #[must_use]
+    pub fn problem(&self) -> serde_json::Value {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let problem: serde_json::Value = serde_json::from_slice(&self.body).expect("valid JSON");
+        assert_eq!(problem["status"], self.status());
+        problem
+    }
 }
 
 /// A connection over HTTP/1.1.
@@ -135,4 +165,37 @@ pub fn get(path: &str) -> Request<BoxBody> {
 #[must_use]
 pub fn get2(path: &str) -> Request<BoxBody> {
     Request::get(format!("http://a.example{path}")).body(full("")).expect("a request")
+}
+
+/// A request with these fields and this body, for HTTP/1.1.
+///
+/// # Panics
+/// If they make none.
+#[must_use]
+pub fn request(
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Request<BoxBody> {
+    let builder = Request::builder().method(method).uri(path).header("host", "a.example");
+    let builder =
+        fields.iter().fold(builder, |builder, (name, value)| builder.header(*name, *value));
+    builder.body(full(body)).expect("a request")
+}
+
+/// The same for HTTP/2.
+///
+/// # Panics
+/// If they make none.
+#[must_use]
+pub fn request2(
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Request<BoxBody> {
+    let mut request = request(method, &format!("http://a.example{path}"), fields, body);
+    request.headers_mut().remove("host");
+    request
 }

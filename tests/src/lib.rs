@@ -4,6 +4,8 @@
 //! Everything listens on port 0 of 127.0.0.1 and ends with the value that stands for it.
 
 pub mod client;
+pub mod guests;
+pub mod log;
 pub mod raw;
 pub mod setup;
 pub mod tls;

@@ -1,18 +1,35 @@
 //! Configurations, and gateways that run them.
 
+use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use gateway::config::{
-    AccessLog, Action, Config, FixedResponse, HostPattern, HostPolicy, Listener, ListenerLimits,
-    ListenerTimeouts, PathPattern, Process, Rewrite, Route, RouteMatcher, Segment, Target,
-    Template, TemplatePart, Upstream, UpstreamId, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    self, AccessLog, Action, Config, FixedResponse, HostPattern, HostPolicy, Listener,
+    ListenerLimits, ListenerTimeouts, PathPattern, Process, Rewrite, Route, RouteMatcher, Segment,
+    Target, Template, TemplatePart, Upstream, UpstreamId, UpstreamProtocol, UpstreamTimeouts,
+    UpstreamTls,
 };
-use gateway::{Gateway, Handle};
+use gateway::{BindError, Gateway, Handle, first_party};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::oneshot;
+
+use crate::{PATIENCE, guests, log};
+
+/// What stands in front of every configuration that a test writes as a file.
+const PREAMBLE: &str = r#"
+[gateway]
+workers = 1
+shutdown_grace = "50ms"
+cache_dir = "../cache"
+
+[[listeners]]
+name = "public"
+address = "127.0.0.1:0"
+"#;
 
 /// A configuration in the making. Its first listener is `public`.
 #[derive(Debug)]
@@ -36,6 +53,34 @@ impl Setup {
         let (upstreams, plugins, routes) = (vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
         Self { config: Config { process, listeners, upstreams, plugins, routes } }
+    }
+
+    /// A configuration as a user writes it: plugins, upstreams and routes in TOML. Each `${env:N}`
+    /// in it is the value of that name, and `./NAME.wasm` is a guest. One worker serves the
+    /// listener `public`.
+    ///
+    /// # Panics
+    /// If it is refused; the panic shows why.
+    #[must_use]
+    pub fn toml(text: &str, values: &[(&str, &dyn Display)]) -> Self {
+        log::listen();
+        let source = config::Source::new(guests::folder().join("test.toml"), &written(text));
+        let environment = |name: &str| {
+            let value = values.iter().find(|(known, _)| *known == name);
+            value.map(|(_, value)| value.to_string())
+        };
+        let names = first_party::names();
+        match config::read(source, &environment, &config::Known { built_in: &names }) {
+            Ok(loaded) => Self { config: loaded.config },
+            Err(diagnostics) => panic!("{}", diagnostics.render(false)),
+        }
+    }
+
+    /// As many workers.
+    #[must_use]
+    pub fn workers(mut self, count: usize) -> Self {
+        self.config.process.workers = count;
+        self
     }
 
     /// Everything goes to one upstream that speaks HTTP/1.1.
@@ -110,7 +155,7 @@ impl Setup {
     /// If it cannot bind.
     #[must_use]
     pub fn start(self) -> Running {
-        let gateway = Gateway::bind(self.config).expect("port 0 is free");
+        let gateway = bind(self.config);
         let address = gateway.local_addresses()["public"];
         let handle = gateway.handle();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -129,6 +174,29 @@ impl Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// The whole text of a file whose own part is this.
+#[must_use]
+pub fn written(text: &str) -> String {
+    format!("{PREAMBLE}\n{text}")
+}
+
+/// A plugin engine reserves some 40 TiB of addresses, and a process has 128: where many tests run
+/// side by side, some wait for others.
+fn bind(config: Config) -> Gateway {
+    let config = Arc::new(config);
+    let began = Instant::now();
+    loop {
+        match Gateway::bind(Arc::clone(&config)) {
+            Ok(gateway) => return gateway,
+            Err(errors) => {
+                let is_crowded = matches!(errors[..], [BindError::Engine(_)]);
+                assert!(is_crowded && began.elapsed() < PATIENCE, "{errors:?}");
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
     }
 }
 

@@ -19,9 +19,9 @@ async fn names_the_listener_whose_address_is_taken() {
     let mut second = listener("second");
     second.address = taken.local_addr().unwrap();
     setup.config.listeners.push(second);
-    let error = Gateway::bind(setup.config).unwrap_err();
-    assert!(matches!(&error, BindError::Listen { listener, .. } if listener == "second"));
-    assert!(error.to_string().contains("ddress already in use"), "{error}");
+    let errors = Gateway::bind(setup.config).unwrap_err();
+    assert!(matches!(&errors[..], [BindError::Listen { name, .. }] if name == "second"));
+    assert!(errors[0].to_string().contains("ddress already in use"), "{errors:?}");
 }
 
 #[tokio::test]

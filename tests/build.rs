@@ -1,0 +1,82 @@
+//! Compiles the guests of the tests to components, and the texts of those that are no plugins.
+//!
+//! The guests are a workspace of their own, built with a cargo of their own into a target folder
+//! of their own, so that flags and wrappers meant for the host do not reach them. What comes out
+//! stands in one folder, `NAME.wasm` for each guest, whose path the crate has as `GUESTS`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+const TARGET: &str = "wasm32-wasip2";
+
+fn main() {
+    let tests = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
+    for input in ["guests", "../plugin-sdk/src", "../plugin-sdk/Cargo.toml", "../wit"] {
+        println!("cargo::rerun-if-changed={input}");
+    }
+    let guests = tests.join("guests");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    // target/<profile>/build/<package>/out: the folder is shared by all profiles of the host.
+    let target = out.ancestors().nth(4).expect("OUT_DIR lies in a target folder");
+    let target = target.join("test-guests");
+    let components = target.join("components");
+    fs::create_dir_all(&components).expect("the target folder is writable");
+    build(&guests, &target);
+    gather(&guests, &target.join(TARGET).join("release"), &components);
+    assemble(&guests.join("wrong-world"), &components);
+    println!("cargo::rustc-env=GUESTS={}", components.display());
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
+}
+
+fn build(guests: &Path, target: &Path) {
+    let mut cargo = Command::new(variable("CARGO"));
+    cargo.current_dir(guests).args(["build", "--quiet", "--release", "--locked"]);
+    cargo.args(["--target", TARGET, "--target-dir"]).arg(target);
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy();
+        let is_meant_for_the_host = text.starts_with("CARGO_") && text != "CARGO_HOME"
+            || text.starts_with("RUSTFLAGS")
+            || text.starts_with("RUSTC")
+            || text.starts_with("RUSTDOC");
+        if is_meant_for_the_host {
+            cargo.env_remove(&name);
+        }
+    }
+    let status = cargo.status().expect("cargo can be started");
+    assert!(
+        status.success(),
+        "the guests do not build; the reason stands above (is the Rust target {TARGET} there? \
+         `rustup target add {TARGET}`)"
+    );
+}
+
+/// Copies each guest to where the tests look for it, under the name of its crate.
+fn gather(guests: &Path, built: &Path, components: &Path) {
+    for entry in fs::read_dir(guests).expect("the guests are there") {
+        let path = entry.expect("a readable folder").path();
+        if !path.join("Cargo.toml").is_file() {
+            continue;
+        }
+        let name = path.file_name().and_then(|name| name.to_str()).expect("a name in UTF-8");
+        let from = built.join(format!("{}.wasm", name.replace('-', "_")));
+        let to = components.join(format!("{name}.wasm"));
+        fs::copy(&from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    }
+}
+
+/// Turns each text into bytes.
+fn assemble(texts: &Path, components: &Path) {
+    for entry in fs::read_dir(texts).expect("the texts are there") {
+        let path = entry.expect("a readable folder").path();
+        if path.extension().is_none_or(|extension| extension != "wat") {
+            continue;
+        }
+        let bytes = wat::parse_file(&path).unwrap_or_else(|error| panic!("{error}"));
+        let name = path.file_stem().and_then(|name| name.to_str()).expect("a name in UTF-8");
+        fs::write(components.join(format!("{name}.wasm")), bytes).expect("a writable folder");
+    }
+}

@@ -1,0 +1,157 @@
+//! The gateway as a process of its own, whose memory and descriptors are its own too.
+
+use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::time::Duration;
+
+use gateway_tests::PATIENCE;
+use tempfile::TempDir;
+
+/// What stands in front of every configuration. What was compiled once is kept.
+const PREAMBLE: &str = concat!(
+    "[gateway]\nworkers = 1\ncache_dir = \"",
+    env!("CARGO_TARGET_TMPDIR"),
+    "/components\"\n[[listeners]]\nname = \"public\"\naddress = \"127.0.0.1:0\"\n",
+    "limits = { concurrent_streams = 2000 }\n"
+);
+
+/// A gateway that runs until it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    /// Of its only listener.
+    pub(crate) address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl Process {
+    /// Runs the gateway with these upstreams, plugins and routes.
+    pub(crate) fn start(config: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, format!("{PREAMBLE}{config}")).unwrap();
+        // Plugins are compiled here if they were not before, and not where memory is measured.
+        let check = Command::new(binary()).arg("check").arg(&file).output().unwrap();
+        assert!(check.status.success(), "{}", String::from_utf8_lossy(&check.stderr));
+        let mut child = Command::new(binary())
+            .args(["--log-format", "json", "run"])
+            .arg(&file)
+            .env_remove("GATEWAY_LOG")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let (tell, told) = mpsc::channel();
+        // Reads to the end, or the gateway would wait for its log to be read.
+        std::thread::spawn(move || {
+            for line in log.lines().map_while(Result::ok) {
+                if let Some(address) = listening(&line) {
+                    let _nobody_asks_any_more = tell.send(address);
+                } else {
+                    eprintln!("{line}");
+                }
+            }
+        });
+        let address = told.recv_timeout(PATIENCE).expect("the gateway listens");
+        let this = Self { child, address, _folder: folder };
+        this.await_workers();
+        this
+    }
+
+    /// The most memory that was resident since [`forget_peak`](Self::forget_peak), in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// The memory that is resident, in bytes.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// Lets the peak begin anew at what is resident (proc_pid_clear_refs(5)).
+    pub(crate) fn forget_peak(&self) {
+        std::fs::write(self.proc("clear_refs"), "5").unwrap();
+    }
+
+    /// How many files and sockets are open.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(self.proc("fd")).unwrap().count()
+    }
+
+    /// Lets all threads but the clock of the plugins run on this processor alone.
+    pub(crate) fn pin(&self, processor: &str) {
+        for task in std::fs::read_dir(self.proc("task")).unwrap() {
+            let task = task.unwrap().path();
+            if std::fs::read_to_string(task.join("comm")).unwrap().trim() == "plugin-clock" {
+                continue;
+            }
+            let id = task.file_name().unwrap();
+            let pinned = Command::new("taskset").args(["-p", "-c", processor]).arg(id).output();
+            assert!(pinned.unwrap().status.success());
+        }
+    }
+
+    fn status(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(self.proc("status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let kibibytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+        kibibytes << 10
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}", self.child.id())).join(name)
+    }
+
+    /// The socket is there before the workers are: one answer says that they are too.
+    fn await_workers(&self) {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::net::TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /%zz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _may_have_ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+/// The address, if a line of the log tells one.
+fn listening(line: &str) -> Option<SocketAddr> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let tells = line["message"] == "listening";
+    tells.then(|| line["address"].as_str().unwrap().parse().unwrap())
+}
+
+/// The command `gateway` of the profile that this test was built in, built if it was not.
+fn binary() -> &'static Path {
+    static BINARY: OnceLock<PathBuf> = OnceLock::new();
+    BINARY.get_or_init(|| {
+        let test = std::env::current_exe().unwrap();
+        // target/<profile>/deps/<test>
+        let profile = test.ancestors().nth(2).unwrap();
+        let name = match profile.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            name => name,
+        };
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let status = Command::new(cargo)
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
+            .args(["build", "--quiet", "--package", "gateway", "--bin", "gateway"])
+            .args(["--profile", name, "--target-dir"])
+            .arg(profile.parent().unwrap())
+            .status()
+            .unwrap();
+        assert!(status.success(), "the gateway does not build");
+        profile.join("gateway")
+    })
+}

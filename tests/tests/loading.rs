@@ -1,0 +1,251 @@
+//! What the gateway says about plugins that it does not load: before the first request, all at
+//! once, with the place in the file and what would mend it.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use gateway::config::Source;
+use gateway::{BindError, Gateway, Place};
+use gateway_tests::client::request;
+use gateway_tests::setup::written;
+use gateway_tests::{Http1, Setup, guests, log, until};
+use tokio::net::TcpListener;
+
+/// A refusal of a plugin.
+struct Refusal {
+    name: String,
+    place: Place,
+    message: String,
+    help: Option<String>,
+}
+
+const ROUTE: &str = r#"
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = ["refused"]
+respond = { body = "fine" }
+"#;
+
+/// What is said to a file whose plugin `refused` is this.
+fn refusals(plugin: &str) -> Vec<Refusal> {
+    refusals_of(&format!("[plugins.refused]\n{plugin}\n{ROUTE}"))
+}
+
+fn refusals_of(text: &str) -> Vec<Refusal> {
+    let errors = Gateway::bind(Setup::toml(text, &[]).config).map(drop).unwrap_err();
+    let refusal = |error| match error {
+        BindError::Plugin { name, place, message, help, .. } => {
+            Refusal { name, place, message, help }
+        }
+        other => panic!("{other}"),
+    };
+    errors.into_iter().map(refusal).collect()
+}
+
+/// The only refusal of this guest, which stands at `component`.
+fn refusal(guest: &str) -> Refusal {
+    let mut refusals = refusals(&format!("component = \"./{guest}.wasm\""));
+    assert_eq!(refusals.len(), 1, "{guest}");
+    let refusal = refusals.remove(0);
+    assert_eq!((refusal.name.as_str(), &refusal.place), ("refused", &Place::Component));
+    refusal
+}
+
+#[test]
+fn a_file_that_is_no_component_is_called_what_it_is() {
+    let folder = tempfile::tempdir_in(guests::folder()).unwrap();
+    let file = folder.path().join("text.wasm");
+    std::fs::write(&file, "no WebAssembly at all").unwrap();
+    let said = refusals(&format!("component = '{}'", file.display()));
+    assert!(said[0].message.ends_with("text.wasm` is not WebAssembly"), "{}", said[0].message);
+
+    let said = refusal("core-module");
+    assert!(said.message.contains("a core WebAssembly module, not a component"));
+    assert!(said.help.unwrap().contains("--target wasm32-wasip2"));
+
+    let mut bytes = std::fs::read(guests::path("tagger")).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    std::fs::write(&file, bytes).unwrap();
+    let said = refusals(&format!("component = '{}'", file.display()));
+    assert!(said[0].message.contains("is not valid: "), "{}", said[0].message);
+}
+
+#[test]
+fn a_component_that_is_no_plugin_is_told_what_it_lacks() {
+    let said = refusal("no-hooks");
+    assert_eq!(
+        said.message,
+        "it is no plugin: it exports nothing, not `gateway:plugin/hooks@0.1.0`"
+    );
+    assert!(said.help.unwrap().contains("register_plugin!"));
+    assert!(refusal("wrong-shape").message.contains("`describe`"));
+    assert!(refusal("wrong-type").message.contains("`configure`"));
+    assert!(refusal("sockets").message.contains("`describe`"));
+}
+
+#[test]
+fn hooks_of_another_type_are_refused_though_their_names_are_right() {
+    let names = [
+        "describe",
+        "configure",
+        "on-request",
+        "on-request-body",
+        "on-request-chunk",
+        "on-response",
+        "on-response-body",
+        "on-response-chunk",
+        "on-complete",
+    ];
+    let exports: String = names.map(|name| format!("(export \"{name}\" (func $hook))\n")).concat();
+    let text = format!(
+        r#"(component
+             (core module $code (func (export "hook") (result i32) i32.const 7))
+             (core instance $code (instantiate $code))
+             (func $hook (result u32) (canon lift (core func $code "hook")))
+             (instance $hooks {exports})
+             (export "gateway:plugin/hooks@0.1.0" (instance $hooks)))"#
+    );
+    let folder = tempfile::tempdir_in(guests::folder()).unwrap();
+    let file = folder.path().join("numbers.wasm");
+    std::fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+    let said = refusals(&format!("component = '{}'", file.display()));
+    let message = &said[0].message;
+    assert!(message.starts_with("a hook is not what gateway:plugin 0.1.0 says"), "{message}");
+}
+
+#[test]
+fn a_plugin_for_another_version_is_told_both_versions() {
+    let said = refusal("wrong-version");
+    let words = "it is built for gateway:plugin 9.9.9, and this gateway speaks 0.1.0";
+    assert_eq!(said.message, words);
+    assert!(said.help.unwrap().contains("wit/"));
+}
+
+#[test]
+fn an_import_that_nobody_offers_is_named() {
+    let said = refusal("unknown-import");
+    let words = "it imports `gateway:plugin/telepathy@0.1.0`, which this gateway does not offer";
+    assert_eq!(said.message, words);
+}
+
+#[test]
+fn an_import_that_was_not_granted_comes_with_the_line_that_grants_it() {
+    let said = refusal("counter");
+    assert_eq!(said.message, "it imports what it was not granted: \"key-value\"");
+    let help = said.help.unwrap();
+    assert_eq!(help, "to grant it, write `grants = [\"key-value\"]` beside `component`");
+    // What was granted stays granted in the line.
+    let said = refusals("component = \"./counter.wasm\"\ngrants = [\"limiter\"]").remove(0);
+    assert!(said.help.unwrap().contains("`grants = [\"limiter\", \"key-value\"]`"));
+    // The advice is right.
+    let text = format!(
+        "[plugins.refused]\ncomponent = \"./counter.wasm\"\ngrants = [\"key-value\"]\n{ROUTE}"
+    );
+    Gateway::bind(Setup::toml(&text, &[]).config).unwrap();
+}
+
+#[tokio::test]
+async fn a_plugin_that_opens_a_socket_fails_and_reaches_nobody() {
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = server.local_addr().unwrap().to_string();
+    let text = format!("[plugins.refused]\ncomponent = \"./connects.wasm\"\n{ROUTE}");
+    let gateway = Setup::toml(&text, &[]).start();
+    let mut client = Http1::connect(gateway.address).await;
+    let answer = client.send(request("GET", "/", &[("x-connect", &address)], "")).await;
+    assert_eq!(answer.status(), 500);
+    let named = |line: &log::Line| line.message.contains("wasi:sockets");
+    until(|| log::of_request(answer.id()).iter().any(named)).await;
+    let reached = tokio::time::timeout(std::time::Duration::from_millis(50), server.accept()).await;
+    assert!(reached.is_err(), "nobody came");
+}
+
+#[test]
+fn a_plugin_that_falls_in_configure_is_refused_with_its_own_words() {
+    let said = refusal("fails-configure");
+    assert!(
+        said.message.contains("the guest panicked in configure on purpose"),
+        "{}",
+        said.message
+    );
+}
+
+#[test]
+fn a_plugin_that_refuses_its_configuration_points_at_all_of_the_wrong_lines() {
+    let text = format!(
+        r#"[plugins.refused]
+component = "./refuses-config.wasm"
+
+[plugins.refused.config]
+limit = 11
+names = [
+    "ada",
+    "",
+    "grace",
+    "",
+]
+{ROUTE}"#
+    );
+    let config = Setup::toml(&text, &[]).config;
+    let spans = config.plugins[0].config_spans.clone();
+    let source = Source::new("test.toml", &written(&text));
+    let first = written("").matches('\n').count();
+    let found: Vec<_> = refusals_of(&text)
+        .into_iter()
+        .map(|refusal| {
+            let Place::Config(pointer) = refusal.place else { panic!("{}", refusal.message) };
+            let at = source.position(spans[&pointer].start);
+            (refusal.message, at.line - first, at.column)
+        })
+        .collect();
+    let expected = [
+        ("the limit is at most 10".to_owned(), 5, 9),
+        ("a name is empty".to_owned(), 8, 5),
+        ("a name is empty".to_owned(), 10, 5),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_refused_at_its_own_place() {
+    let text = |config: &str| format!("component = \"./refuses-config.wasm\"\nconfig = {config}");
+    let place = |config: &str| refusals(&text(config)).remove(0).place;
+    assert_eq!(place("{ limit = \"many\" }"), Place::Config("/limit".to_owned()));
+    assert_eq!(place("{ limit = 1, names = [\"a\", 2] }"), Place::Config("/names/1".to_owned()));
+    let unknown = refusals(&text("{ limit = 1, lmiit = 2 }")).remove(0);
+    assert!(unknown.message.contains("lmiit"), "{}", unknown.message);
+    assert!(matches!(unknown.place, Place::Config(_)));
+    let missing = refusals(&text("{ names = [] }")).remove(0);
+    assert!(missing.message.contains("limit"), "{}", missing.message);
+}
+
+#[test]
+fn everything_that_is_wrong_with_several_plugins_is_said_at_once() {
+    let text = r#"
+[plugins.module]
+component = "./core-module.wasm"
+[plugins.falling]
+component = "./fails-configure.wasm"
+[plugins.refusing]
+component = "./refuses-config.wasm"
+config = { limit = 12, names = [""] }
+[plugins.ungranted]
+component = "./counter.wasm"
+[plugins.fine]
+component = "./edits.wasm"
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = ["module", "falling", "refusing", "ungranted", "fine"]
+respond = { body = "fine" }
+"#;
+    let names: Vec<_> = refusals_of(text).into_iter().map(|refusal| refusal.name).collect();
+    assert_eq!(names, ["module", "falling", "refusing", "refusing", "ungranted"]);
+}
+
+#[test]
+fn a_first_party_component_may_be_granted_less_than_it_wants() {
+    let said = refusals_of(&format!(
+        "[plugins.refused]\ncomponent = \"rate-limit\"\ngrants = []\nconfig = {{ policies = [{{ name = \"a\", limit = 1, window = \"1s\" }}] }}\n{ROUTE}"
+    ));
+    assert_eq!(said[0].message, "it imports what it was not granted: \"limiter\"");
+}
