@@ -167,7 +167,7 @@ def load(url, seconds, connections):
     requests = int(re.search(r"(\d+) requests in", output).group(1))
     if "Non-2xx" in output:
         sys.exit(f"{url} answered other than 2xx:\n{output}")
-    p99 = re.search(r"99%\s+(\S+)", output).group(1)
+    p99 = re.search(r"\n\s+99%\s+(\S+)", output).group(1)
     return requests, p99
 
 

@@ -150,11 +150,6 @@ impl Exchange {
         self.upload_failure.take()
     }
 
-    /// Whether the whole exchange has a time limit.
-    pub(crate) fn has_time_limit(&self) -> bool {
-        self.time_limit.borrow().is_some()
-    }
-
     /// Ends the whole exchange after this time.
     pub(crate) fn limit_time(&self, limit: Duration) {
         self.time_limit.replace(Some(self.timers().after(limit)));

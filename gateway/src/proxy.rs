@@ -81,11 +81,12 @@ async fn run(
     let chain = exchange.snapshot.chain(found.index);
     if chain.is_empty() {
         let matched = Matched { found: &found, target: &target, chosen_path: None };
-        return within_time(exchange, act(exchange, &matched, &found.route.action, request)).await;
+        let acted = pin!(act(exchange, &matched, &found.route.action, request));
+        return within_time(exchange, acted).await;
     }
     // Boxed, so that requests without plugins do not carry its state around.
-    let through = Box::pin(plugins::run(exchange, chain, &found, &target, request));
-    within_time(exchange, through).await
+    let mut through = Box::pin(plugins::run(exchange, chain, &found, &target, request));
+    within_time(exchange, through.as_mut()).await
 }
 
 /// Does what the route says with a request that came through its plugins.
@@ -191,15 +192,12 @@ fn respond_fixed(exchange: &Exchange, fixed: &FixedResponse) -> Response<Body> {
     response
 }
 
-/// Gives an exchange up when the time for the whole of it is over.
+/// Gives an exchange up when the time for the whole of it is over. The work is borrowed: moved in,
+/// it would stand in the state of each request more than once.
 async fn within_time(
     exchange: &Exchange,
-    work: impl Future<Output = Result<Response<Body>, Failure>>,
+    mut work: Pin<&mut impl Future<Output = Result<Response<Body>, Failure>>>,
 ) -> Result<Response<Body>, Failure> {
-    if !exchange.has_time_limit() {
-        return work.await;
-    }
-    let mut work = pin!(work);
     poll_fn(|context| {
         if let Poll::Ready(result) = work.as_mut().poll(context) {
             return Poll::Ready(result);

@@ -39,7 +39,11 @@ pub(crate) async fn on_request(run: &Rc<Run>, mut body: Body) -> Result<Body, St
     for index in 0..run.chain.pools.len() {
         run.entered.set(index + 1);
         see_head(run, index).await?;
-        body = see_body(run, index, body).await?;
+        // There is nothing to see in a message without a body.
+        if run.request_body(index) != BodyMode::None && !body.is_end_stream() {
+            // Boxed, so that requests whose body nobody reads do not carry its state around.
+            body = Box::pin(see_body(run, index, body)).await?;
+        }
         run.respondents.set(index + 1);
     }
     Ok(body)
@@ -83,8 +87,6 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
 async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop> {
     match run.request_body(index) {
         BodyMode::None => Ok(body),
-        // There is nothing to see in a message without a body.
-        _ if body.is_end_stream() => Ok(body),
         BodyMode::Chunks => {
             // The plugin may change the length, so that it cannot be told beforehand.
             run.change(|heads| heads.request.headers.remove(CONTENT_LENGTH));

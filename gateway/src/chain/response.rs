@@ -40,6 +40,10 @@ pub(crate) async fn on_response(
 ) -> Response<Body> {
     while let Some(index) = run.respondents.get().checked_sub(1) {
         run.respondents.set(index);
+        let interest = &run.pool(index).plugin().interest;
+        if !interest.response && run.response_body(index) == BodyMode::None {
+            continue;
+        }
         response = match step(run, index, response).await {
             Ok(response) => response,
             Err(Stop::Replaced(response)) => *response,
@@ -63,17 +67,16 @@ async fn step(
     index: usize,
     response: Response<Body>,
 ) -> Result<Response<Body>, Stop> {
-    let interest = &run.pool(index).plugin().interest;
-    if !interest.response && run.response_body(index) == BodyMode::None {
-        return Ok(response);
-    }
-    let (parts, body) = response.into_parts();
+    let (parts, mut body) = response.into_parts();
     let head = heads::ResponseHead { status: parts.status, headers: parts.headers };
     run.change(|heads| heads.response = Some(head));
-    if interest.response {
+    if run.pool(index).plugin().interest.response {
         see_head(run, index).await?;
     }
-    let body = see_body(run, index, body).await?;
+    if run.response_body(index) != BodyMode::None {
+        // Boxed, as on the way forward.
+        body = Box::pin(see_body(run, index, body)).await?;
+    }
     let mut response = Response::new(body);
     // What hyper keeps with a response, such as an upgrade, goes on with it.
     *response.extensions_mut() = parts.extensions;
