@@ -139,19 +139,19 @@ fn binary() -> &'static Path {
         let test = std::env::current_exe().unwrap();
         // target/<profile>/deps/<test>
         let profile = test.ancestors().nth(2).unwrap();
-        let name = match profile.file_name().unwrap().to_str().unwrap() {
-            "debug" => "dev",
-            name => name,
-        };
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        let status = Command::new(cargo)
+        let mut build = Command::new(cargo);
+        // The same selection as the whole test run, so that there all of it is built already; the
+        // command alone would be built with other features of its dependencies, all anew.
+        build
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-            .args(["build", "--quiet", "--package", "gateway", "--bin", "gateway"])
-            .args(["--profile", name, "--target-dir"])
-            .arg(profile.parent().unwrap())
-            .status()
-            .unwrap();
-        assert!(status.success(), "the gateway does not build");
+            .args(["test", "--quiet", "--no-run", "--workspace", "--target-dir"])
+            .arg(profile.parent().unwrap());
+        match profile.file_name().unwrap().to_str().unwrap() {
+            "debug" => {}
+            name => drop(build.args(["--profile", name])),
+        }
+        assert!(build.status().unwrap().success(), "the gateway does not build");
         profile.join("gateway")
     })
 }
