@@ -1,4 +1,26 @@
-//! A programmable API gateway.
+//! A programmable API gateway: each request runs through a chain of sandboxed WebAssembly plugins.
+//!
+//! A request takes one straight line, and `proxy.rs` shows it on one screen:
+//!
+//! 1. `server` accepts the connection on one worker's own queue, ends TLS, and lets hyper parse
+//!    the head. From here on nothing is shared with another worker but limits and key-values.
+//! 2. `proxy` names the request, refuses heads that two servers could read differently, and brings
+//!    host and path into the one form that is matched and forwarded.
+//! 3. [`route`] finds the route, with its captures.
+//! 4. `chain` runs the route's plugins over the request, first to last. Each may change the head,
+//!    ask for the body, choose the upstream, or answer at once. `plugin` alone knows Wasm.
+//! 5. [`upstream`] chooses a target and a pooled connection, sends the request, and waits for the
+//!    head of the response.
+//! 6. `chain` runs the plugins over the response, last to first.
+//! 7. [`body`] streams both bodies through, untouched unless a plugin asked for one, and notes how
+//!    they ended. `exchange` knows that end, writes the log line, and tells the plugins.
+//!
+//! Whatever fails, wherever, becomes an [`error::Failure`] that knows whose fault it is, and
+//! [`respond`] makes a problem document of it.
+//!
+//! [`config`] turns a file into a checked [`config::Config`]; [`Gateway::bind`] loads its plugins
+//! and takes its addresses; [`Gateway::run`] serves until it is told to end, and a [`Handle`]
+//! reloads it meanwhile.
 
 pub mod body;
 mod chain;
