@@ -82,8 +82,13 @@
 //! serde = { version = "1", features = ["derive"] }
 //! ```
 //!
+//! The SDK brings an allocator that is made for hooks. A plugin that wants another turns the
+//! feature `allocator` off (`default-features = false`).
+//!
 //! `cargo build --release --target wasm32-wasip2` builds the component.
 
+#[cfg(all(target_family = "wasm", feature = "allocator"))]
+mod allocator;
 pub mod attributes;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
