@@ -37,6 +37,7 @@ pub mod route;
 mod server;
 mod snapshot;
 mod state;
+mod tcp;
 mod telemetry;
 pub mod timer;
 pub mod upstream;

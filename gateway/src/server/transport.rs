@@ -5,16 +5,17 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
+
+use crate::tcp::Socket;
 
 /// A byte stream from a client. One enum instead of a trait object: the call is direct.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// In clear.
-    Tcp(TcpStream),
+    Tcp(Socket),
     /// After the handshake.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 macro_rules! forward {

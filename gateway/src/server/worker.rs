@@ -24,6 +24,7 @@ use crate::chain::{self, Ended};
 use crate::config::ListenerId;
 use crate::proxy::RequestIds;
 use crate::snapshot::{ListenerState, Shared, Snapshot};
+use crate::tcp::{Socket, run_flusher};
 use crate::timer::Timers;
 use crate::upstream::SetupError;
 
@@ -77,6 +78,7 @@ pub(crate) fn run(seed: Seed) -> io::Result<()> {
 }
 
 async fn serve(seed: Seed) -> io::Result<()> {
+    tokio::task::spawn_local(run_flusher());
     let timers = Timers::new();
     let snapshot = Snapshot::new(&seed.shared, &timers, None).map_err(io::Error::other)?;
     let (endings, ended) = mpsc::unbounded_channel();
@@ -218,7 +220,7 @@ struct Begun {
 async fn begin(connection: &Rc<Connection>, stream: TcpStream) -> io::Result<Option<Begun>> {
     let timers = &connection.worker.timers;
     let Some(tls) = &connection.listener.tls else {
-        let mut transport = Transport::Tcp(stream);
+        let mut transport = Transport::Tcp(Socket::new(stream));
         let sniffed = tokio::select! {
             sniffed = sniff(&mut transport) => sniffed?,
             () = timers.after(connection.timeouts().keep_alive) => None,
@@ -230,7 +232,7 @@ async fn begin(connection: &Rc<Connection>, stream: TcpStream) -> io::Result<Opt
             replay: sniffed.bytes,
         }));
     };
-    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(stream);
+    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(Socket::new(stream));
     let stream = tokio::select! {
         stream = handshake => stream?,
         () = timers.after(connection.timeouts().header) => {

@@ -24,6 +24,7 @@ use super::error::{Cause, ConnectError};
 use super::pool::Http2Connection;
 use super::progress::Outgoing;
 use super::tls::{self, Tls};
+use crate::tcp::Socket;
 use crate::timer::Timers;
 
 /// How long an address may take before the next one is tried beside it (RFC 8305 section 5).
@@ -67,7 +68,7 @@ impl Endpoint {
         B: Body<Data = Bytes> + Unpin + 'static,
         B::Error: Into<Cause>,
     {
-        let tcp = self.tcp().await?;
+        let tcp = Socket::new(self.tcp().await?);
         let Some((tls, name)) = &self.tls else {
             let io = TokioIo::new(tcp);
             return match self.http2_only && !http1 {
