@@ -88,6 +88,8 @@ struct Link {
     context: Vec<u8>,
     request_body: BodyMode,
     response_body: BodyMode,
+    /// What its request hooks want written into the response.
+    response_edits: Vec<edit::Fields>,
 }
 
 impl Run {
@@ -97,6 +99,7 @@ impl Run {
             context: Vec::new(),
             request_body: pool.plugin().interest.request_body,
             response_body: pool.plugin().interest.response_body,
+            response_edits: Vec::new(),
         };
         Self {
             chain: chain.clone(),

@@ -83,9 +83,45 @@ pub(crate) type PatternNames = (Box<str>, Box<[Box<str>]>);
 /// The names that plugins cannot set begin with one of these.
 const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
 
+/// Bytes of the name and of the value of an attribute, and attributes of an exchange, at most.
+const MAX_NAME: usize = 128;
+const MAX_VALUE: usize = 8 << 10;
+const MAX_ATTRIBUTES: usize = 128;
+
+/// Why a plugin cannot set an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AttributeRefused {
+    /// It is the gateway's to set.
+    Reserved,
+    /// The name, the value or the number of attributes.
+    TooLarge,
+}
+
+impl std::fmt::Display for AttributeRefused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Reserved => "the gateway's to set",
+            Self::TooLarge => "without a name, too large, or one too many",
+        })
+    }
+}
+
 /// Whether an attribute of this name is the gateway's to set.
-pub(crate) fn is_reserved(name: &str) -> bool {
+fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether a plugin may set an attribute in an exchange that has so many.
+pub(crate) fn check_attribute(
+    name: &str,
+    value: &str,
+    count: usize,
+) -> Result<(), AttributeRefused> {
+    if is_reserved(name) {
+        return Err(AttributeRefused::Reserved);
+    }
+    let is_large = name.len() > MAX_NAME || value.len() > MAX_VALUE || count >= MAX_ATTRIBUTES;
+    if is_large || name.is_empty() { Err(AttributeRefused::TooLarge) } else { Ok(()) }
 }
 
 impl Heads {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub(crate) use interest::Interest;
 pub use load::Place;
 pub(crate) use load::{LoadError, Loader, Plugin};
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, Ready};
 
 /// Why a hook gave no outcome. The request is answered as the plugin's `on_error` says.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -13,6 +13,14 @@ use std::rc::Rc;
 use crate::declared::Declared;
 use crate::host;
 use crate::memo::Memo;
+use crate::wire::Attribute;
+
+/// Names that only the gateway sets begin with one of these.
+const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
+/// Bytes of a name and of a value, and attributes of one exchange, at most.
+const MAX_NAME: usize = 128;
+const MAX_VALUE: usize = 8 << 10;
+const MAX_COUNT: usize = 128;
 
 /// Why an attribute cannot be set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -40,19 +48,35 @@ pub fn set(name: &str, value: &str) -> Result<(), AttributeError> {
     host::set_attribute(name, value)
 }
 
-/// The attributes as a view sees them: what arrived, and what was fetched.
+/// Whether the gateway takes an attribute, as far as that can be told without it.
+pub(crate) fn check(name: &str, value: &str) -> Result<(), AttributeError> {
+    if RESERVED.iter().any(|prefix| name.starts_with(prefix)) {
+        return Err(AttributeError::Reserved);
+    }
+    if name.is_empty() || name.len() > MAX_NAME || value.len() > MAX_VALUE {
+        return Err(AttributeError::TooLarge);
+    }
+    Ok(())
+}
+
+/// The attributes as a view sees them: what arrived, what was fetched, and what it set.
 pub(crate) struct Attributes {
     declared: Rc<Declared>,
     values: Vec<Option<String>>,
     fetched: Memo<Option<String>>,
+    /// What goes to the gateway with the outcome of the hook.
+    set: Vec<Attribute>,
 }
 
 impl Attributes {
     pub(crate) fn new(declared: Rc<Declared>, values: Vec<Option<String>>) -> Self {
-        Self { declared, values, fetched: Memo::default() }
+        Self { declared, values, fetched: Memo::default(), set: Vec::new() }
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        if let Some(set) = self.set.iter().rev().find(|set| set.name == name) {
+            return Some(&set.value);
+        }
         for (declared, value) in self.declared.attributes.iter().zip(&self.values) {
             if declared == name {
                 return value.as_deref();
@@ -61,6 +85,22 @@ impl Attributes {
         self.fetched.value_or(name, || value(name)).as_deref()
     }
 
+    /// Sets an attribute with the outcome of the hook.
+    pub(crate) fn set_later(&mut self, name: &str, value: &str) -> Result<(), AttributeError> {
+        check(name, value)?;
+        if self.set.len() >= MAX_COUNT {
+            return Err(AttributeError::TooLarge);
+        }
+        self.set.push(Attribute { name: name.to_owned(), value: value.to_owned() });
+        Ok(())
+    }
+
+    /// What was to be set with the outcome.
+    pub(crate) fn take_set(&mut self) -> Vec<Attribute> {
+        std::mem::take(&mut self.set)
+    }
+
+    /// Sets an attribute at once.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), AttributeError> {
         set(name, value)?;
         for (declared, arrived) in self.declared.attributes.iter().zip(&mut self.values) {

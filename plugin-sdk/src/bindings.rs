@@ -13,6 +13,7 @@ wit_bindgen::generate!({
     world: "plugin",
     ownership: Borrowing { duplicate_if_necessary: true },
     with: {
+        "gateway:plugin/types@0.1.0/attribute": crate::wire::Attribute,
         "gateway:plugin/types@0.1.0/field": crate::wire::Field,
         "gateway:plugin/types@0.1.0/field-edit": crate::wire::FieldEdit,
         "gateway:plugin/types@0.1.0/response": crate::wire::Response,

@@ -30,6 +30,11 @@ pub(crate) fn encode<C: Serialize>(context: &C, before: &[u8]) -> Option<Vec<u8>
     if !is_used::<C>() {
         return None;
     }
+    // Most contexts are small and mostly do not change: no allocation for those.
+    let mut small = [0; 64];
+    if let Ok(bytes) = postcard::to_slice(context, &mut small) {
+        return (bytes != before).then(|| bytes.to_vec());
+    }
     match postcard::to_allocvec(context) {
         Ok(bytes) => (bytes != before).then_some(bytes),
         Err(_) => panic!("the context cannot be written by postcard"),

@@ -43,7 +43,10 @@ impl<P: Plugin> Configured<P> {
                 let context = context::encode(&context, &self.default_context);
                 request.into_change(context).map_or(Decision::Next, Decision::Change)
             }
-            Outcome::Respond(response) => Decision::Respond(response.into_wire()),
+            Outcome::Respond(response) => {
+                request.set_attributes_now();
+                Decision::Respond(response.into_wire())
+            }
         }
     }
 
@@ -60,7 +63,10 @@ impl<P: Plugin> Configured<P> {
                 let head = request.into_change(self.encode(&context, before));
                 decide(body.into_change(), head)
             }
-            Outcome::Respond(response) => Decision::Respond(response.into_wire()),
+            Outcome::Respond(response) => {
+                request.set_attributes_now();
+                Decision::Respond(response.into_wire())
+            }
         }
     }
 

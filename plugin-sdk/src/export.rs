@@ -168,13 +168,19 @@ fn interest_out(interest: Interest) -> border::Interest {
     hooks.set(border::HookSet::REQUEST, interest.request);
     hooks.set(border::HookSet::RESPONSE, interest.response);
     hooks.set(border::HookSet::COMPLETE, interest.complete);
+    let mut request_parts = border::RequestParts::empty();
+    request_parts.set(border::RequestParts::METHOD, interest.method);
+    request_parts.set(border::RequestParts::PATH, interest.path);
+    request_parts.set(border::RequestParts::QUERY, interest.query);
     border::Interest {
         hooks,
+        request_parts,
         request_fields: interest.request_fields,
         response_fields: interest.response_fields,
         attributes: interest.attributes,
         request_body: interest.request_body,
         response_body: interest.response_body,
+        never_waits: interest.never_waits,
     }
 }
 
@@ -184,6 +190,8 @@ fn request_out(change: wire::RequestChange) -> border::RequestChange {
         path: change.path,
         query: change.query,
         fields: change.fields,
+        attributes: change.attributes,
+        response_fields: change.response_fields,
         upstream: change.upstream,
         request_body: change.request_body,
         response_body: change.response_body,

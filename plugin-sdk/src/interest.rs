@@ -11,6 +11,7 @@ use crate::BodyMode;
 /// use gateway_plugin_sdk::{BodyMode, Interest};
 ///
 /// let interest = Interest::on_request()
+///     .path()
 ///     .header("authorization")
 ///     .attribute("client.address")
 ///     .and_on_response()
@@ -23,11 +24,15 @@ pub struct Interest {
     pub(crate) request: bool,
     pub(crate) response: bool,
     pub(crate) complete: bool,
+    pub(crate) method: bool,
+    pub(crate) path: bool,
+    pub(crate) query: bool,
     pub(crate) request_fields: Vec<String>,
     pub(crate) response_fields: Vec<String>,
     pub(crate) attributes: Vec<String>,
     pub(crate) request_body: BodyMode,
     pub(crate) response_body: BodyMode,
+    pub(crate) never_waits: bool,
 }
 
 impl Interest {
@@ -69,6 +74,24 @@ impl Interest {
         self
     }
 
+    /// The method arrives with `on_request`.
+    pub fn method(mut self) -> Self {
+        self.method = true;
+        self
+    }
+
+    /// The path arrives with `on_request`.
+    pub fn path(mut self) -> Self {
+        self.path = true;
+        self
+    }
+
+    /// The query arrives with `on_request`.
+    pub fn query(mut self) -> Self {
+        self.query = true;
+        self
+    }
+
     /// A request field that arrives with `on_request`.
     pub fn header(mut self, name: impl AsRef<str>) -> Self {
         declare(&mut self.request_fields, name.as_ref().to_ascii_lowercase());
@@ -97,6 +120,14 @@ impl Interest {
     /// Default: not at all.
     pub fn response_body(mut self, mode: BodyMode) -> Self {
         self.response_body = mode;
+        self
+    }
+
+    /// A promise that no hook calls a function that waits ([`password`](crate::password)), although
+    /// the component could: hooks are then cheaper to call, and one that waits all the same fails.
+    /// For plugins that use such a function under some configurations only.
+    pub fn never_waits(mut self) -> Self {
+        self.never_waits = true;
         self
     }
 

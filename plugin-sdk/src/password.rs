@@ -7,7 +7,7 @@ use crate::host;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordError {
     /// The hash is neither an argon2 PHC string nor a bcrypt hash, or asks for more than 256 MiB
-    /// or 16 passes.
+    /// or 16 passes (argon2), or for a cost over 14 (bcrypt).
     #[error("the hash is not supported, or asks for too much")]
     Unsupported,
     /// Too many verifications are under way.

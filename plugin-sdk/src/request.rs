@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::attributes::{AttributeError, Attributes};
 use crate::declared::Declared;
 use crate::fields::{Fields, RequestSide};
-use crate::wire::{self, BodyMode, Field};
+use crate::wire::{self, BodyMode, Field, FieldEdit};
 use crate::{host, query};
 
 /// A request: reads see it as the plugins before left it, with the changes of this plugin.
@@ -24,6 +24,7 @@ pub struct Request {
     path: OnceCell<String>,
     query: OnceCell<Option<String>>,
     fields: Fields<RequestSide>,
+    response_fields: Vec<FieldEdit>,
     attributes: Attributes,
     method_changed: bool,
     path_changed: bool,
@@ -38,9 +39,10 @@ impl Request {
     /// The request as it arrives with `on-request`.
     pub(crate) fn arrived(declared: Rc<Declared>, head: wire::RequestHead) -> Self {
         Self {
-            method: OnceCell::from(head.method),
-            path: OnceCell::from(head.path),
-            query: OnceCell::from(head.query),
+            method: head.method.map_or_else(OnceCell::new, OnceCell::from),
+            path: head.path.map_or_else(OnceCell::new, OnceCell::from),
+            // Where it was declared, none is none; otherwise it is not known yet.
+            query: if declared.query { OnceCell::from(head.query) } else { OnceCell::new() },
             ..Self::behind(declared, head.fields, head.attributes)
         }
     }
@@ -60,6 +62,7 @@ impl Request {
             path: OnceCell::new(),
             query: OnceCell::new(),
             fields: Fields::new(Rc::clone(&declared), fields),
+            response_fields: Vec::new(),
             attributes: Attributes::new(declared, attributes),
             method_changed: false,
             path_changed: false,
@@ -127,16 +130,17 @@ impl Request {
         self.attributes.value(name.as_ref())
     }
 
-    /// Sets an attribute, at once and whatever the hook returns.
+    /// Sets an attribute, whatever the hook returns. Others see it when the hook has returned.
     ///
     /// # Errors
-    /// If the name is reserved, or something is too large.
+    /// If the name is reserved, or something is too large. That an exchange has more than 128
+    /// attributes is found out later, and is a breach of contract.
     pub fn set_attribute(
         &mut self,
         name: impl AsRef<str>,
         value: impl AsRef<str>,
     ) -> Result<(), AttributeError> {
-        self.attributes.set(name.as_ref(), value.as_ref())
+        self.attributes.set_later(name.as_ref(), value.as_ref())
     }
 
     /// Changes the method.
@@ -196,6 +200,27 @@ impl Request {
         self.fields.remove(name.into());
     }
 
+    /// One line with this value in the response, in place of all lines of this name, whoever
+    /// answers. It is written on the way back, where this plugin's `on_response` has its place:
+    /// a plugin that knows now what it will write needs no `on_response` for it, which saves a
+    /// call.
+    pub fn set_response_header(&mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) {
+        let field = Field { name: name.into(), value: value.into() };
+        self.response_fields.push(FieldEdit::Set(field));
+    }
+
+    /// One more line in the response; see [`set_response_header`](Self::set_response_header).
+    pub fn add_response_header(&mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) {
+        let field = Field { name: name.into(), value: value.into() };
+        self.response_fields.push(FieldEdit::Append(field));
+    }
+
+    /// No line of this name in the response; see
+    /// [`set_response_header`](Self::set_response_header).
+    pub fn remove_response_header(&mut self, name: impl Into<String>) {
+        self.response_fields.push(FieldEdit::Remove(name.into()));
+    }
+
     /// Forwards the request to this upstream of the configuration, instead of the route's.
     pub fn set_upstream(&mut self, name: impl Into<String>) {
         self.upstream = Some(name.into());
@@ -212,12 +237,23 @@ impl Request {
         self.response_body = Some(mode);
     }
 
+    /// Sets the attributes that would have gone with a change, since the hook answers instead.
+    pub(crate) fn set_attributes_now(&mut self) {
+        for attribute in self.attributes.take_set() {
+            let set = crate::attributes::set(&attribute.name, &attribute.value);
+            assert!(set.is_ok(), "the exchange has no room for the attribute `{}`", attribute.name);
+        }
+    }
+
     /// What changed; `None` if nothing did.
     pub(crate) fn into_change(mut self, context: Option<Vec<u8>>) -> Option<wire::RequestChange> {
+        let attributes = self.attributes.take_set();
         let changed = self.method_changed
             || self.path_changed
             || self.query_changed
             || self.fields_changed
+            || !attributes.is_empty()
+            || !self.response_fields.is_empty()
             || self.upstream.is_some()
             || self.request_body.is_some()
             || self.response_body.is_some()
@@ -227,6 +263,8 @@ impl Request {
             path: if self.path_changed { self.path.take() } else { None },
             query: self.query_changed.then(|| self.query.take().flatten().unwrap_or_default()),
             fields: self.fields.take_edits(),
+            attributes,
+            response_fields: self.response_fields,
             upstream: self.upstream,
             request_body: self.request_body,
             response_body: self.response_body,

@@ -1,6 +1,6 @@
 //! The records of the plugin interface, as they cross the border.
 //!
-//! Owns the shapes only: the generated bindings use the first four as they are, the others are
+//! Owns the shapes only: the generated bindings use the first five as they are, the others are
 //! moved field by field. No rule about their content lives here.
 
 /// A header field line.
@@ -17,6 +17,15 @@ impl Field {
     pub fn text(&self) -> Option<&str> {
         std::str::from_utf8(&self.value).ok()
     }
+}
+
+/// An attribute of the exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// The name.
+    pub name: String,
+    /// The value.
+    pub value: String,
 }
 
 /// How a plugin wants a body.
@@ -67,11 +76,11 @@ pub struct Response {
 /// What `on-request` is called with.
 #[derive(Debug, Default)]
 pub struct RequestHead {
-    /// The method.
-    pub method: String,
-    /// The path.
-    pub path: String,
-    /// The query without its `?`.
+    /// The method, if it was declared.
+    pub method: Option<String>,
+    /// The path, if it was declared.
+    pub path: Option<String>,
+    /// The query without its `?`, if it was declared and is there.
     pub query: Option<String>,
     /// The declared fields, by position.
     pub fields: Vec<Option<Vec<u8>>>,
@@ -99,6 +108,10 @@ pub struct RequestChange {
     pub query: Option<String>,
     /// Changes to the fields.
     pub fields: Vec<FieldEdit>,
+    /// Attributes to set.
+    pub attributes: Vec<Attribute>,
+    /// Changes to the fields of the response.
+    pub response_fields: Vec<FieldEdit>,
     /// Another upstream.
     pub upstream: Option<String>,
     /// How the plugin wants this request's body.

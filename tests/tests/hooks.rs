@@ -181,6 +181,32 @@ async fn a_plugin_changes_status_and_fields_of_the_response_or_replaces_it() {
 }
 
 #[tokio::test]
+async fn what_a_request_hook_writes_into_the_response_stands_in_whatever_answers() {
+    let upstream = Upstream::http1(|_| async {
+        let builder = Response::builder().header("x-one", "a").header("x-two", "gone");
+        builder.body(full("from the upstream")).unwrap()
+    })
+    .await;
+    let gateway = Setup::toml(EDITS, &[("ORDERS", &upstream.address)]).start();
+    let early =
+        [("x-early-set", "x-three=c"), ("x-early-add", "x-one=b"), ("x-early-remove", "x-two")];
+    let answer = ask(&gateway, "/api/a", &early).await;
+    let headers = &answer.head.headers;
+    assert_eq!((text(headers, "x-one"), text(headers, "x-three")), (vec!["a", "b"], vec!["c"]));
+    assert!(!headers.contains_key("x-two"));
+    // The plugin's own response hook comes behind it.
+    let late = [("x-early-set", "x-three=c"), ("x-add-response-header", "x-three=d")];
+    let answer = ask(&gateway, "/api/a", &late).await;
+    assert_eq!(text(&answer.head.headers, "x-three"), ["c", "d"]);
+    // Bound but not listening, so that nobody else takes the port meanwhile.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gateway = Setup::toml(EDITS, &[("ORDERS", &nobody.local_addr().unwrap())]).start();
+    let answer = ask(&gateway, "/api/a", &early).await;
+    assert_eq!((answer.status(), answer.header("x-three")), (502, Some("c")));
+}
+
+#[tokio::test]
 async fn a_status_without_a_body_takes_the_body_away_and_the_connection_stays_in_step() {
     let upstream = Upstream::http1(|_| async { Response::new(full("from the upstream")) }).await;
     let gateway = Setup::toml(EDITS, &[("ORDERS", &upstream.address)]).start();

@@ -159,8 +159,20 @@ async fn the_log_has_what_a_panicking_guest_said_and_where_it_fell() {
     assert_eq!(verdict(answer.id()).await.field("hook"), "on-complete");
 }
 
+#[tokio::test]
+async fn a_hook_that_waits_against_its_promise_costs_one_request() {
+    let upstream = Upstream::echo().await;
+    let gateway = through("breaks-promise", "grants = [\"password\"]", &upstream);
+    let answer = ask(&gateway, ("x-break", "1")).await;
+    assert_eq!(answer.status(), 500);
+    let line = verdict(answer.id()).await;
+    assert!(line.message.contains("its interest says `never-waits`"), "{}", line.message);
+    assert_eq!(ask(&gateway, ("x-other", "1")).await.status(), 200);
+    assert_eq!(upstream.request().headers["x-breaks-promise"], "survived");
+}
+
 /// What `bad-header` can do wrong on the way in, in an answer, and on the way out.
-const BREACHES: [&str; 23] = [
+const BREACHES: [&str; 28] = [
     "name",
     "value",
     "framing",
@@ -172,6 +184,11 @@ const BREACHES: [&str; 23] = [
     "many",
     "huge",
     "upstream",
+    "attribute",
+    "attributes",
+    "early-name",
+    "early-framing",
+    "early-many",
     "context",
     "status",
     "status-high",

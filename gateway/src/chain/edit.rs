@@ -4,16 +4,18 @@
 //! message or belong to one connection, no head without bounds. A breach fails the plugin, not
 //! the gateway. Must not call a plugin.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
-use smallvec::SmallVec;
 
 use crate::body::Body;
-use crate::heads::RequestHead;
+use crate::heads::{RequestHead, check_attribute};
 use crate::plugin::Failure;
-use crate::plugin::bindings::{self, Field, FieldEdit};
+use crate::plugin::bindings::{self, Attribute, Field, FieldEdit};
 
 /// Field lines of a head and edits of them, together.
 const MAX_FIELDS: usize = 2_000;
@@ -24,7 +26,7 @@ const MAX_METHOD: usize = 64;
 const MAX_TARGET: usize = 32 << 10;
 
 /// Edits whose names and values are valid.
-pub(super) struct Fields(SmallVec<[Edit; 4]>);
+pub(super) struct Fields(Vec<Edit>);
 
 enum Edit {
     Set(HeaderName, HeaderValue),
@@ -35,11 +37,7 @@ enum Edit {
 impl Fields {
     /// Checks all edits before any is applied: those of a plugin that fails must leave no trace.
     pub(super) fn parse(headers: &HeaderMap, edits: Vec<FieldEdit>) -> Result<Self, Failure> {
-        // The map itself panics past its own bound, so the sum is checked and not the outcome.
-        if headers.len() + edits.len() > MAX_FIELDS {
-            let why = format!("a head with its edits would be over {MAX_FIELDS} fields");
-            return Err(Failure::breach(why));
-        }
+        fit(headers, edits.len())?;
         let parse = |edit| {
             Ok(match edit {
                 FieldEdit::Set(field) => {
@@ -56,6 +54,11 @@ impl Fields {
         edits.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether a head has room for them.
+    pub(super) fn fit(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        fit(headers, self.0.len())
+    }
+
     /// Applies them, first to last.
     pub(super) fn apply(self, headers: &mut HeaderMap) {
         for edit in self.0 {
@@ -68,9 +71,34 @@ impl Fields {
     }
 }
 
+/// The map itself panics past its own bound, so the sum is checked and not the outcome.
+fn fit(headers: &HeaderMap, edits: usize) -> Result<(), Failure> {
+    if headers.len() + edits <= MAX_FIELDS {
+        return Ok(());
+    }
+    Err(Failure::breach(format!("a head with its edits would be over {MAX_FIELDS} fields")))
+}
+
 /// Applies edits to the fields of a head, first to last, or none of them.
 pub(super) fn fields(headers: &mut HeaderMap, edits: Vec<FieldEdit>) -> Result<(), Failure> {
     Fields::parse(headers, edits)?.apply(headers);
+    Ok(())
+}
+
+/// Edits of the fields of a response that is not there yet; `None` if there are none.
+pub(super) fn response_fields(edits: Vec<FieldEdit>) -> Result<Option<Fields>, Failure> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    Fields::parse(&HeaderMap::new(), edits).map(Some)
+}
+
+/// Whether these attributes can be set beside so many that are set already.
+pub(super) fn check_attributes(attributes: &[Attribute], known: usize) -> Result<(), Failure> {
+    for (index, Attribute { name, value }) in attributes.iter().enumerate() {
+        check_attribute(name, value, known + index)
+            .map_err(|refused| Failure::breach(format!("the attribute {name:?} is {refused}")))?;
+    }
     Ok(())
 }
 
@@ -160,7 +188,38 @@ fn parse(field: Field) -> Result<(HeaderName, HeaderValue), Failure> {
     Ok((name, value))
 }
 
+/// Names that plugins wrote before: the same few come with every request, and parsing and
+/// allocating each of them costs more than the field itself.
+const MAX_KNOWN: usize = 256;
+/// Longer names are not kept.
+const MAX_KNOWN_NAME: usize = 64;
+
+thread_local! {
+    static KNOWN: RefCell<HashMap<&'static str, HeaderName, foldhash::fast::RandomState>> =
+        RefCell::default();
+}
+
 fn parse_name(text: &str) -> Result<HeaderName, Failure> {
+    if let Some(known) = KNOWN.with_borrow(|known| known.get(text).cloned()) {
+        return Ok(known);
+    }
+    let name = parse_new_name(text)?;
+    if text != name.as_str() || text.len() > MAX_KNOWN_NAME {
+        return Ok(name);
+    }
+    KNOWN.with_borrow_mut(|known| {
+        if known.len() >= MAX_KNOWN {
+            return Ok(name);
+        }
+        // Static, so that a copy of the name counts no references. Bounded by the two limits.
+        let text: &'static str = Box::leak(Box::from(text));
+        let name = HeaderName::from_static(text);
+        known.insert(text, name.clone());
+        Ok(name)
+    })
+}
+
+fn parse_new_name(text: &str) -> Result<HeaderName, Failure> {
     let name = HeaderName::try_from(text).map_err(|_| {
         let shown: String = text.chars().take(64).collect();
         Failure::breach(format!("{shown:?} is not a valid field name"))

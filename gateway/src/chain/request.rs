@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -15,10 +16,10 @@ use super::{PluginFailed, Run, edit};
 use crate::body::Body;
 use crate::heads::Heads;
 use crate::plugin::bindings::{
-    BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
+    Attribute, BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
-use crate::plugin::instance::{OnRequest, OnRequestBody};
-use crate::plugin::{Failure, Interest};
+use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
+use crate::plugin::{Failure, Interest, Pool, Ready};
 
 /// Why a request does not go on to the upstream.
 #[derive(Debug)]
@@ -51,24 +52,14 @@ pub(crate) async fn on_request(run: &Rc<Run>, mut body: Body) -> Result<Body, St
 
 async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let pool = run.pool(index);
-    let interest = &pool.plugin().interest;
-    if !interest.request {
+    if !pool.plugin().interest.request {
         return Ok(());
     }
     let heads = run.heads();
-    let called = {
-        let texts = attributes(&heads, interest);
-        let texts: SmallVec<[_; 8]> = texts.iter().map(Option::as_deref).collect();
-        let joined = Joined::of(&heads.request.headers, &interest.request_fields);
-        let fields = joined.values(&heads.request.headers, &interest.request_fields);
-        let head = RequestHead {
-            method: heads.request.method.as_str(),
-            path: heads.request.target.path(),
-            query: heads.request.target.query(),
-            fields: &fields,
-            attributes: &texts,
-        };
-        pool.call::<OnRequest>(heads.clone(), (head,)).await
+    let called = match pool.ready() {
+        Some(ready) => see_head_now(ready, pool, &heads),
+        // Boxed, so that what may wait does not make every other exchange's state large.
+        None => Box::pin(see_head_later(pool, &heads)).await,
     };
     // Before the heads are changed nobody else may hold them, or they would be copied.
     drop(heads);
@@ -82,6 +73,25 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         Ok(next)
     });
     finish(run, index, "on-request", outcome)
+}
+
+fn see_head_now(
+    ready: Ready<'_>,
+    pool: &Pool,
+    heads: &Arc<Heads>,
+) -> Result<Called<(RequestOutcome,)>, Failure> {
+    let view = View::of(heads, &pool.plugin().interest);
+    let (fields, attributes) = (view.fields(), view.attributes());
+    ready.call::<OnRequest>(heads.clone(), (view.head(&fields, &attributes),))
+}
+
+async fn see_head_later(
+    pool: &Pool,
+    heads: &Arc<Heads>,
+) -> Result<Called<(RequestOutcome,)>, Failure> {
+    let view = View::of(heads, &pool.plugin().interest);
+    let (fields, attributes) = (view.fields(), view.attributes());
+    pool.call::<OnRequest>(heads.clone(), (view.head(&fields, &attributes),)).await
 }
 
 async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop> {
@@ -149,22 +159,69 @@ fn finish(
 }
 
 fn apply(run: &Run, index: usize, change: RequestChange) -> Result<(), Failure> {
-    let RequestChange { method, path, query, fields, .. } = change;
-    run.change(|heads| edit::request(&mut heads.request, method, path, query, fields))?;
+    let RequestChange { method, path, query, fields, attributes, .. } = change;
+    let response_edits = edit::response_fields(change.response_fields)?;
+    run.change(|heads| {
+        edit::check_attributes(&attributes, heads.attributes.len())?;
+        edit::request(&mut heads.request, method, path, query, fields)?;
+        for Attribute { name, value } in attributes {
+            heads.set_attribute(name, value);
+        }
+        Ok(())
+    })?;
     if let Some(upstream) = change.upstream {
         run.upstream.replace(Some(upstream));
         run.chooser.set(index);
     }
     run.keep_context(index, change.context);
     let link = &mut run.links.borrow_mut()[index];
+    link.response_edits.extend(response_edits);
     link.request_body = change.request_body.unwrap_or(link.request_body);
     link.response_body = change.response_body.unwrap_or(link.response_body);
     Ok(())
 }
 
-fn attributes<'a>(heads: &'a Heads, interest: &Interest) -> SmallVec<[Option<Cow<'a, str>>; 8]> {
-    interest.attributes.iter().map(|name| heads.attribute(name)).collect()
+/// What a plugin declared, as the head of a request has it.
+struct View<'a> {
+    heads: &'a Heads,
+    interest: &'a Interest,
+    joined: Joined,
+    texts: SmallVec<[Option<Cow<'a, str>>; 8]>,
 }
+
+impl<'a> View<'a> {
+    fn of(heads: &'a Heads, interest: &'a Interest) -> Self {
+        let joined = Joined::of(&heads.request.headers, &interest.request_fields);
+        let texts = interest.attributes.iter().map(|name| heads.attribute(name)).collect();
+        Self { heads, interest, joined, texts }
+    }
+
+    fn fields(&self) -> Values<'_> {
+        self.joined.values(&self.heads.request.headers, &self.interest.request_fields)
+    }
+
+    fn attributes(&self) -> SmallVec<[Option<&str>; 8]> {
+        self.texts.iter().map(Option::as_deref).collect()
+    }
+
+    fn head<'b>(
+        &'b self,
+        fields: &'b [Option<&'b [u8]>],
+        attributes: &'b [Option<&'b str>],
+    ) -> RequestHead<'b> {
+        let (request, interest) = (&self.heads.request, self.interest);
+        RequestHead {
+            method: interest.method.then(|| request.method.as_str()),
+            path: interest.path.then(|| request.target.path()),
+            query: request.target.query().filter(|_| interest.query),
+            fields,
+            attributes,
+        }
+    }
+}
+
+/// The values of declared fields, by position.
+type Values<'a> = SmallVec<[Option<&'a [u8]>; 8]>;
 
 /// Values of fields that stand in several lines, joined as RFC 9110 section 5.3 has it. Nearly
 /// always empty.
@@ -173,6 +230,9 @@ pub(super) struct Joined(SmallVec<[Option<Vec<u8>>; 0]>);
 impl Joined {
     pub(super) fn of(headers: &HeaderMap, names: &[HeaderName]) -> Self {
         let mut joined = SmallVec::new();
+        if headers.len() == headers.keys_len() {
+            return Self(joined);
+        }
         for (index, name) in names.iter().enumerate() {
             let mut lines = headers.get_all(name).iter();
             let (Some(first), Some(second)) = (lines.next(), lines.next()) else { continue };
@@ -188,11 +248,7 @@ impl Joined {
     }
 
     /// The values of these fields, joined where there are several lines.
-    pub(super) fn values<'a>(
-        &'a self,
-        headers: &'a HeaderMap,
-        names: &[HeaderName],
-    ) -> SmallVec<[Option<&'a [u8]>; 8]> {
+    pub(super) fn values<'a>(&'a self, headers: &'a HeaderMap, names: &[HeaderName]) -> Values<'a> {
         let value = |(index, name): (usize, &HeaderName)| {
             if let Some(Some(joined)) = self.0.get(index) {
                 return Some(joined.as_slice());

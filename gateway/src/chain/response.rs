@@ -2,6 +2,7 @@
 //! then its body if it asked for it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -14,11 +15,11 @@ use super::request::Joined;
 use super::{PluginFailed, Run, edit};
 use crate::body::Body;
 use crate::heads;
-use crate::plugin::Failure;
 use crate::plugin::bindings::{
     BodyMode, ResponseBodyOutcome, ResponseChange, ResponseHead, ResponseOutcome,
 };
-use crate::plugin::instance::{OnResponse, OnResponseBody};
+use crate::plugin::instance::{Called, OnResponse, OnResponseBody};
+use crate::plugin::{Failure, Pool};
 
 /// Why a response does not go on.
 enum Stop {
@@ -40,6 +41,9 @@ pub(crate) async fn on_response(
 ) -> Response<Body> {
     while let Some(index) = run.respondents.get().checked_sub(1) {
         run.respondents.set(index);
+        if let Err(failed) = write_noted(run, index, &mut response) {
+            response = fail(ResponseFailed::Plugin(failed));
+        }
         let interest = &run.pool(index).plugin().interest;
         if !interest.response && run.response_body(index) == BodyMode::None {
             continue;
@@ -52,6 +56,18 @@ pub(crate) async fn on_response(
         };
     }
     response
+}
+
+/// Writes the fields that the plugin's request hooks wanted in the response.
+fn write_noted(run: &Run, index: usize, response: &mut Response<Body>) -> Result<(), PluginFailed> {
+    let noted = std::mem::take(&mut run.links.borrow_mut()[index].response_edits);
+    for edits in noted {
+        match edits.fit(response.headers()) {
+            Ok(()) => edits.apply(response.headers_mut()),
+            Err(failure) => run.judge(index, "on-response", failure)?,
+        }
+    }
+    Ok(())
 }
 
 /// Why a response could not be passed on.
@@ -94,12 +110,16 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let context = run.context(index);
     let heads = run.heads();
     let Some(response) = &heads.response else { return Ok(()) };
-    let called = {
-        let names = &pool.plugin().interest.response_fields;
-        let joined = Joined::of(&response.headers, names);
-        let fields = joined.values(&response.headers, names);
-        let head = ResponseHead { status: response.status.as_u16(), fields: &fields };
-        pool.call::<OnResponse>(heads.clone(), (head, &context)).await
+    let called = match pool.ready() {
+        Some(ready) => {
+            let names = &pool.plugin().interest.response_fields;
+            let joined = Joined::of(&response.headers, names);
+            let fields = joined.values(&response.headers, names);
+            let head = ResponseHead { status: response.status.as_u16(), fields: &fields };
+            ready.call::<OnResponse>(heads.clone(), (head, &context))
+        }
+        // Boxed, as on the way forward.
+        None => Box::pin(see_head_later(pool, &heads, response, &context)).await,
     };
     drop(heads);
     let outcome = called.and_then(|called| {
@@ -112,6 +132,19 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         Ok(next)
     });
     finish(run, index, "on-response", outcome)
+}
+
+async fn see_head_later(
+    pool: &Pool,
+    heads: &Arc<heads::Heads>,
+    response: &heads::ResponseHead,
+    context: &[u8],
+) -> Result<Called<(ResponseOutcome,)>, Failure> {
+    let names = &pool.plugin().interest.response_fields;
+    let joined = Joined::of(&response.headers, names);
+    let fields = joined.values(&response.headers, names);
+    let head = ResponseHead { status: response.status.as_u16(), fields: &fields };
+    pool.call::<OnResponse>(heads.clone(), (head, context)).await
 }
 
 async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop> {

@@ -44,6 +44,18 @@ flags! {
     }
 }
 
+// `hooks.request-parts`
+flags! {
+    RequestParts {
+        #[component(name = "method")]
+        const METHOD;
+        #[component(name = "path")]
+        const PATH;
+        #[component(name = "query")]
+        const QUERY;
+    }
+}
+
 /// `types.body-mode`
 #[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(variant)]
@@ -61,6 +73,8 @@ pub(crate) enum BodyMode {
 #[component(record)]
 pub(crate) struct Interest {
     pub(crate) hooks: HookSet,
+    #[component(name = "request-parts")]
+    pub(crate) request_parts: RequestParts,
     #[component(name = "request-fields")]
     pub(crate) request_fields: Vec<String>,
     #[component(name = "response-fields")]
@@ -70,6 +84,16 @@ pub(crate) struct Interest {
     pub(crate) request_body: BodyMode,
     #[component(name = "response-body")]
     pub(crate) response_body: BodyMode,
+    #[component(name = "never-waits")]
+    pub(crate) never_waits: bool,
+}
+
+/// `types.attribute`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct Attribute {
+    pub(crate) name: String,
+    pub(crate) value: String,
 }
 
 /// `types.field`, from a plugin.
@@ -113,8 +137,8 @@ pub(crate) struct Response {
 #[derive(ComponentType, Lower)]
 #[component(record)]
 pub(crate) struct RequestHead<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) path: &'a str,
+    pub(crate) method: Option<&'a str>,
+    pub(crate) path: Option<&'a str>,
     pub(crate) query: Option<&'a str>,
     pub(crate) fields: &'a [Option<&'a [u8]>],
     pub(crate) attributes: &'a [Option<&'a str>],
@@ -128,6 +152,9 @@ pub(crate) struct RequestChange {
     pub(crate) path: Option<String>,
     pub(crate) query: Option<String>,
     pub(crate) fields: Vec<FieldEdit>,
+    pub(crate) attributes: Vec<Attribute>,
+    #[component(name = "response-fields")]
+    pub(crate) response_fields: Vec<FieldEdit>,
     pub(crate) upstream: Option<String>,
     #[component(name = "request-body")]
     pub(crate) request_body: Option<BodyMode>,

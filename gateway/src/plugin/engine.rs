@@ -4,7 +4,10 @@
 //! its deadline. Must not know what a plugin is.
 
 use std::path::Path;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::{Duration, Instant};
 
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy,
@@ -26,10 +29,10 @@ const MAX_INSTANCES: u32 = 4_000;
 /// # Errors
 ///
 /// When the machine cannot reserve the address space, or the cache folder cannot be made.
-pub(crate) fn engine(cache: Option<&Path>) -> wasmtime::Result<Engine> {
+pub(crate) fn engine(cache: Option<&Path>) -> wasmtime::Result<(Engine, Clock)> {
     let engine = Engine::new(&config(cache)?)?;
-    tick(&engine);
-    Ok(engine)
+    let clock = Clock::start(&engine);
+    Ok((engine, clock))
 }
 
 fn config(cache: Option<&Path>) -> wasmtime::Result<Config> {
@@ -81,19 +84,70 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// Moves the epoch on from a thread of its own, for as long as anybody holds the engine.
-fn tick(engine: &Engine) {
-    let weak = engine.weak();
-    let clock = move || {
-        while let Some(engine) = weak.upgrade() {
-            engine.increment_epoch();
-            drop(engine);
-            std::thread::sleep(TICK);
+/// Moves the epoch on, from a thread of its own that rests while no hook is called: a thousand
+/// ticks a second would keep an idle machine from sleeping.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock(Arc<Pace>);
+
+#[derive(Debug, Default)]
+struct Pace {
+    /// A hook was called since the thread looked last.
+    is_needed: AtomicBool,
+    is_resting: AtomicBool,
+    thread: OnceLock<Thread>,
+}
+
+/// Ticks without a hook after which the clock rests.
+const PATIENCE: u32 = 100;
+
+/// How long it rests at most: a hook that began just as it went to rest and was not seen, and one
+/// that runs for long while no other is called, are interrupted later by this.
+const REST: Duration = Duration::from_millis(50);
+
+impl Clock {
+    /// Starts the thread, which ends with the last engine handle.
+    fn start(engine: &Engine) -> Self {
+        let pace = Arc::new(Pace::default());
+        let (weak, clock) = (engine.weak(), Self(Arc::clone(&pace)));
+        let tick = move || {
+            let mut idle = 0;
+            let mut last = Instant::now();
+            while let Some(engine) = weak.upgrade() {
+                // As many as there should have been: a rest is many ticks long.
+                while last.elapsed() >= TICK {
+                    engine.increment_epoch();
+                    last += TICK;
+                }
+                drop(engine);
+                idle = if pace.is_needed.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
+                if idle < PATIENCE {
+                    std::thread::sleep(TICK);
+                } else {
+                    pace.is_resting.store(true, Ordering::Relaxed);
+                    std::thread::park_timeout(REST);
+                    pace.is_resting.store(false, Ordering::Relaxed);
+                }
+            }
+        };
+        let started = std::thread::Builder::new().name("plugin-clock".into()).spawn(tick);
+        // Without this thread no deadline holds, which is worse than not starting.
+        let started = started.expect("the system grants one more thread");
+        let _set_once = clock.0.thread.set(started.thread().clone());
+        clock
+    }
+
+    /// A hook begins, and wants to be interrupted in time.
+    pub(super) fn is_needed(&self) {
+        // Looked at first: a store to memory that every worker writes to costs more.
+        if !self.0.is_needed.load(Ordering::Relaxed) {
+            self.0.is_needed.store(true, Ordering::Relaxed);
+            if self.0.is_resting.load(Ordering::Relaxed)
+                && let Some(thread) = self.0.thread.get()
+            {
+                thread.unpark();
+            }
         }
-    };
-    let started = std::thread::Builder::new().name("plugin-clock".into()).spawn(clock);
-    // Without this thread no deadline holds, which is worse than not starting.
-    started.expect("the system grants one more thread");
+    }
 }
 
 /// The number of ticks after which a hook that may compute for `limit` is interrupted.

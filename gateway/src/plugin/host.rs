@@ -24,6 +24,7 @@ use super::bindings::VERSION;
 use crate::config::Grant;
 use crate::heads::Heads;
 use crate::plugin::budget::Budget;
+use crate::plugin::engine::Clock;
 use crate::state::State;
 use crate::state::key_value::Store as KeyValueStore;
 
@@ -54,6 +55,8 @@ pub(crate) struct Identity {
     pub(crate) name: Arc<str>,
     /// Ticks of the epoch that one hook may compute for.
     pub(crate) ticks: u64,
+    /// What makes deadlines hold.
+    pub(crate) clock: Clock,
     /// Shared state.
     pub(crate) state: State,
     /// Its own keys and values.
@@ -120,40 +123,51 @@ pub(super) struct Interface {
     pub(super) name: &'static str,
     /// What must be granted before a component may import it.
     pub(super) grant: Option<Grant>,
-    /// Whether a call may wait, which makes every call into the instance go through a fiber.
-    pub(super) waits: bool,
-    link: fn(&mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()>,
+    link: Link,
+    /// If a call may wait, which makes every call into the instance go through a fiber: what is
+    /// linked instead for a plugin that promised never to call it.
+    link_refusing: Option<Link>,
 }
+
+type Link = fn(&mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
 pub(super) const INTERFACES: [Interface; 10] = [
-    Interface { name: "exchange", grant: None, waits: false, link: exchange::link },
-    Interface { name: "attributes", grant: None, waits: false, link: attributes::link },
-    Interface { name: "log", grant: None, waits: false, link: log::link },
-    Interface { name: "clock", grant: None, waits: false, link: clock::link },
-    Interface { name: "random", grant: None, waits: false, link: random::link },
-    Interface { name: "digest", grant: None, waits: false, link: digest::link },
-    Interface { name: "limiter", grant: Some(Grant::Limiter), waits: false, link: limiter::link },
+    Interface::new("exchange", None, exchange::link),
+    Interface::new("attributes", None, attributes::link),
+    Interface::new("log", None, log::link),
+    Interface::new("clock", None, clock::link),
+    Interface::new("random", None, random::link),
+    Interface::new("digest", None, digest::link),
+    Interface::new("limiter", Some(Grant::Limiter), limiter::link),
+    Interface::new("key-value", Some(Grant::KeyValue), key_value::link),
+    Interface::new("signature", Some(Grant::Signature), signature::link),
     Interface {
-        name: "key-value",
-        grant: Some(Grant::KeyValue),
-        waits: false,
-        link: key_value::link,
+        link_refusing: Some(password::link_refusing),
+        ..Interface::new("password", Some(Grant::Password), password::link)
     },
-    Interface {
-        name: "signature",
-        grant: Some(Grant::Signature),
-        waits: false,
-        link: signature::link,
-    },
-    Interface { name: "password", grant: Some(Grant::Password), waits: true, link: password::link },
 ];
 
 impl Interface {
-    /// Puts the interface into a plugin's linker.
-    pub(super) fn link(&self, linker: &mut Linker<HostState>) -> wasmtime::Result<()> {
+    /// An interface whose calls never wait.
+    const fn new(name: &'static str, grant: Option<Grant>, link: Link) -> Self {
+        Self { name, grant, link, link_refusing: None }
+    }
+
+    /// Whether a call may wait.
+    pub(super) fn waits(&self) -> bool {
+        self.link_refusing.is_some()
+    }
+
+    /// Puts the interface into a plugin's linker; calls that wait only if it may wait.
+    pub(super) fn link(
+        &self,
+        linker: &mut Linker<HostState>,
+        may_wait: bool,
+    ) -> wasmtime::Result<()> {
         let name = format!("gateway:plugin/{}@{VERSION}", self.name);
-        (self.link)(&mut linker.instance(&name)?)
+        let link = self.link_refusing.filter(|_| !may_wait).unwrap_or(self.link);
+        link(&mut linker.instance(&name)?)
     }
 }
 

@@ -102,6 +102,7 @@ impl Instance {
         let mut store = Store::new(plugin.pre.engine(), data);
         store.limiter(|data| &mut data.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
+        plugin.identity.clock.is_needed();
         let look = store.data_mut().budget.begin(engine::ticks(plugin.deadline.max(CONFIGURE)));
         store.set_epoch_deadline(look);
         store.epoch_deadline_callback(|mut store| Ok(store.data_mut().budget.look()));
@@ -207,6 +208,7 @@ impl Instance {
         let bodies = self.bodies.max(body.saturating_mul(2));
         self.store.set_hostcall_fuel(HOSTCALL_FUEL.saturating_add(bodies));
         let data = self.store.data_mut();
+        data.identity.clock.is_needed();
         let look = data.budget.begin(ticks);
         data.heads = heads;
         data.begin_output();

@@ -4,7 +4,7 @@
 
 use http::HeaderName;
 
-use super::bindings::{self, BodyMode, HookSet};
+use super::bindings::{self, BodyMode, HookSet, RequestParts};
 
 /// Names that a plugin may declare, at most of each kind.
 const MAX_NAMES: usize = 64;
@@ -18,6 +18,12 @@ pub(crate) struct Interest {
     pub(crate) response: bool,
     /// Whether `on-complete` is wanted.
     pub(crate) complete: bool,
+    /// Whether the method goes with `on-request`.
+    pub(crate) method: bool,
+    /// Whether the path does.
+    pub(crate) path: bool,
+    /// Whether the query does.
+    pub(crate) query: bool,
     /// Fields that go with `on-request`.
     pub(crate) request_fields: Box<[HeaderName]>,
     /// Fields that go with `on-response`.
@@ -28,6 +34,8 @@ pub(crate) struct Interest {
     pub(crate) request_body: BodyMode,
     /// How it wants response bodies unless a hook says otherwise.
     pub(crate) response_body: BodyMode,
+    /// Whether it promised that no hook waits.
+    pub(crate) never_waits: bool,
 }
 
 impl Interest {
@@ -37,11 +45,15 @@ impl Interest {
             request: false,
             response: false,
             complete: false,
+            method: false,
+            path: false,
+            query: false,
             request_fields: Box::default(),
             response_fields: Box::default(),
             attributes: Box::default(),
             request_body: BodyMode::None,
             response_body: BodyMode::None,
+            never_waits: false,
         }
     }
 }
@@ -54,11 +66,15 @@ impl TryFrom<bindings::Interest> for Interest {
             request: raw.hooks.contains(HookSet::REQUEST),
             response: raw.hooks.contains(HookSet::RESPONSE),
             complete: raw.hooks.contains(HookSet::COMPLETE),
+            method: raw.request_parts.contains(RequestParts::METHOD),
+            path: raw.request_parts.contains(RequestParts::PATH),
+            query: raw.request_parts.contains(RequestParts::QUERY),
             request_fields: names(&raw.request_fields)?,
             response_fields: names(&raw.response_fields)?,
             attributes: raw.attributes.into(),
             request_body: raw.request_body,
             response_body: raw.response_body,
+            never_waits: raw.never_waits,
         };
         if interest.attributes.len() > MAX_NAMES {
             return Err(format!("it declares more than {MAX_NAMES} attributes"));

@@ -15,9 +15,10 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::bindings::{Description, HOOKS, VERSION};
+use super::engine::{self, Clock};
 use super::host::{self, HostState, INTERFACES, Identity};
 use super::instance::{Describe, HOOK_NAMES, Instance};
-use super::{Failure, Interest, engine};
+use super::{Failure, Interest};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::state::State;
 
@@ -78,6 +79,7 @@ pub enum Place {
 /// Loads plugins. One for the process: it holds the engine, and what it compiled before.
 pub(crate) struct Loader {
     engine: Engine,
+    clock: Clock,
     state: State,
     built_in: &'static [(&'static str, &'static [u8])],
     first_party: Mutex<HashMap<String, Component>>,
@@ -100,8 +102,8 @@ impl Loader {
         state: State,
         built_in: &'static [(&'static str, &'static [u8])],
     ) -> Result<Self, String> {
-        let engine = engine::engine(cache).map_err(|error| format!("{error:#}"))?;
-        Ok(Self { engine, state, built_in, first_party: Mutex::default() })
+        let (engine, clock) = engine::engine(cache).map_err(|error| format!("{error:#}"))?;
+        Ok(Self { engine, clock, state, built_in, first_party: Mutex::default() })
     }
 
     /// Loads a plugin and lets it check its configuration. All that is wrong is reported at once.
@@ -110,6 +112,11 @@ impl Loader {
         self.check_imports(config, &component)?;
         let (mut plugin, instance) = self.prepare(config, &component).map_err(|e| vec![e])?;
         plugin.interest = self.configure(&plugin, instance)?;
+        if plugin.waits && plugin.interest.never_waits {
+            let linked = self.link(&component, false);
+            plugin.pre = linked.map_err(|error| vec![refused(format!("{error:#}"), None)])?.pre;
+            plugin.waits = false;
+        }
         self.announce(&plugin);
         Ok(plugin)
     }
@@ -191,12 +198,14 @@ impl Loader {
         config: &config::Plugin,
         component: &Component,
     ) -> Result<(Plugin, Instance), LoadError> {
-        let linked = self.link(component).map_err(|error| refused(format!("{error:#}"), None))?;
+        let linked =
+            self.link(component, true).map_err(|error| refused(format!("{error:#}"), None))?;
         let exports = exports(component)?;
         let name: Arc<str> = config.name.as_str().into();
         let identity = Identity {
             name: name.clone(),
             ticks: engine::ticks(config.deadline),
+            clock: self.clock.clone(),
             state: self.state.clone(),
             key_values: self.state.key_values.of(&name),
         };
@@ -223,15 +232,16 @@ impl Loader {
         Ok((plugin, instance))
     }
 
-    fn link(&self, component: &Component) -> wasmtime::Result<Linked> {
+    /// Links what the component imports; functions that wait only if it may wait.
+    fn link(&self, component: &Component, may_wait: bool) -> wasmtime::Result<Linked> {
         let mut linker = Linker::new(&self.engine);
         let (mut waits, mut reads_request) = (false, false);
         for (name, wanted) in component.component_type().imports(&self.engine) {
             match import(name) {
                 Import::Host(index) => {
                     let interface = &INTERFACES[index];
-                    interface.link(&mut linker)?;
-                    waits |= interface.waits;
+                    interface.link(&mut linker, may_wait)?;
+                    waits |= may_wait && interface.waits();
                     reads_request |=
                         interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
                 }

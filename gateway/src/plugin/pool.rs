@@ -35,31 +35,25 @@ impl Pool {
         &self.plugin
     }
 
+    /// An instance that is there, of a plugin that never waits: nearly every call.
+    pub(crate) fn ready(&self) -> Option<Ready<'_>> {
+        if self.plugin.waits {
+            return None;
+        }
+        self.take_idle().map(Ready)
+    }
+
     /// Calls a hook on some instance.
     pub(crate) async fn call<H: Hook>(
         &self,
         heads: Arc<Heads>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        if !self.plugin.waits
-            && let Some(lease) = self.take_idle()
-        {
-            return self.call_now::<H>(lease, heads, params);
+        if let Some(ready) = self.ready() {
+            return ready.call::<H>(heads, params);
         }
         // Boxed, so that what may wait does not make every other exchange's state large.
         Box::pin(self.call_later::<H>(heads, params)).await
-    }
-
-    /// Calls a hook that never waits on an instance that is there: nearly every call.
-    fn call_now<H: Hook>(
-        &self,
-        mut lease: Lease<'_>,
-        heads: Arc<Heads>,
-        params: H::Params<'_>,
-    ) -> Result<Called<H::Results>, Failure> {
-        let called = lease.instance().call_now::<H>(&self.plugin, heads, params)?;
-        lease.give_back();
-        Ok(called)
     }
 
     async fn call_later<H: Hook>(
@@ -106,6 +100,23 @@ impl Pool {
         instance.allow_bodies(self.plugin.largest_body());
         lease.instance = Some(instance);
         Ok(lease)
+    }
+}
+
+/// An instance that serves a hook at once.
+pub(crate) struct Ready<'a>(Lease<'a>);
+
+impl Ready<'_> {
+    /// Calls the hook.
+    pub(crate) fn call<H: Hook>(
+        mut self,
+        heads: Arc<Heads>,
+        params: H::Params<'_>,
+    ) -> Result<Called<H::Results>, Failure> {
+        let plugin = &self.0.pool.plugin;
+        let called = self.0.instance().call_now::<H>(plugin, heads, params)?;
+        self.0.give_back();
+        Ok(called)
     }
 }
 

@@ -1,7 +1,8 @@
 //! The contract between gateway and plugin, as the gateway judges it.
 
+use crate::attributes;
 use crate::header_name::is_token;
-use crate::wire::{Field, FieldEdit, RequestChange, Response, ResponseChange};
+use crate::wire::{Attribute, Field, FieldEdit, RequestChange, Response, ResponseChange};
 
 /// A breach of contract: the gateway would throw the instance away and answer as `on_error` says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -24,6 +25,9 @@ pub enum Breach {
     /// A status code that is not 200 to 599.
     #[error("{0} is not the status code of an answer")]
     InvalidStatus(u16),
+    /// An attribute that is reserved or too large.
+    #[error("the attribute {0:?} cannot be set")]
+    InvalidAttribute(String),
     /// An upstream without a name.
     #[error("the name of an upstream is not empty")]
     InvalidUpstream,
@@ -59,7 +63,11 @@ pub(crate) fn judge_request(change: &RequestChange) -> Result<(), Breach> {
     if change.upstream.as_ref().is_some_and(String::is_empty) {
         return Err(Breach::InvalidUpstream);
     }
-    judge_edits(&change.fields)
+    for Attribute { name, value } in &change.attributes {
+        attributes::check(name, value).map_err(|_| Breach::InvalidAttribute(name.clone()))?;
+    }
+    judge_edits(&change.fields)?;
+    judge_edits(&change.response_fields)
 }
 
 pub(crate) fn judge_response_change(change: &ResponseChange) -> Result<(), Breach> {

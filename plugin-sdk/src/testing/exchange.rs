@@ -13,7 +13,9 @@ use crate::fields::apply;
 use crate::testing::contract::{Breach, judge_request, judge_response, judge_response_change};
 use crate::testing::host::{self, ExchangeState, LogLine, ResponseState, TestHost};
 use crate::testing::message::{Answer, RequestBuilder, ResponseBuilder, SentRequest};
-use crate::wire::{self, BodyMode, ChunkDecision, Decision, RequestChange, ResponseChange};
+use crate::wire::{
+    self, Attribute, BodyMode, ChunkDecision, Decision, FieldEdit, RequestChange, ResponseChange,
+};
 use crate::{Ending, Interest, Plugin, Summary};
 
 /// How the exchange stands after the hooks that ran.
@@ -45,6 +47,8 @@ pub struct Exchange<'a, P: Plugin> {
     answer: Option<Answer>,
     request_bytes: u64,
     response_body: BodyMode,
+    /// What the request's hooks want written into the response.
+    response_edits: Vec<FieldEdit>,
     first_log_line: usize,
 }
 
@@ -66,6 +70,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 attributes: attributes.into_iter().collect(),
             }),
             context: Vec::new(),
+            response_edits: Vec::new(),
             outcome: Outcome::Next,
             request: SentRequest::default(),
             answer: None,
@@ -231,7 +236,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     }
 
     fn response_hooks(&mut self, response: ResponseBuilder) {
-        let ResponseBuilder { head, chunks } = response;
+        let ResponseBuilder { mut head, chunks } = response;
+        apply(&mut head.fields, &std::mem::take(&mut self.response_edits));
         self.state.borrow_mut().response = Some(head);
         if self.interest.response {
             let head = self.response_head();
@@ -307,9 +313,9 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         let state = self.state.borrow();
         let fields = &state.request.fields;
         wire::RequestHead {
-            method: state.request.method.clone(),
-            path: state.request.path.clone(),
-            query: state.request.query.clone(),
+            method: self.interest.method.then(|| state.request.method.clone()),
+            path: self.interest.path.then(|| state.request.path.clone()),
+            query: state.request.query.clone().filter(|_| self.interest.query),
             fields: self.interest.request_fields.iter().map(|name| joined(fields, name)).collect(),
             attributes: {
                 let names = self.interest.attributes.iter();
@@ -333,7 +339,12 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             self.outcome = Outcome::Failed(breach);
             return;
         }
-        let request = &mut self.state.get_mut().request;
+        let state = self.state.get_mut();
+        for Attribute { name, value } in change.attributes {
+            state.attributes.insert(name, value);
+        }
+        self.response_edits.extend(change.response_fields);
+        let request = &mut state.request;
         if let Some(method) = change.method {
             request.method = method;
         }

@@ -43,6 +43,7 @@ impl<P: Plugin> Harness<P> {
     pub fn from_json(config: &str) -> Result<Self, ConfigError> {
         let host = Rc::new(TestHost::new());
         let (configured, interest) = host::serve(&host, || Configured::new(config))?;
+        host.set_never_waits(interest.never_waits);
         Ok(Self { configured, interest, host })
     }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::attributes::AttributeError;
+use crate::attributes::{self, AttributeError};
 use crate::limiter::{Charge, LimiterError, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
@@ -61,6 +61,8 @@ pub(crate) struct TestHost {
     buckets: RefCell<Buckets>,
     limiter_unavailable: Cell<bool>,
     passwords_busy: Cell<bool>,
+    /// What the plugin promised.
+    never_waits: Cell<bool>,
 }
 
 thread_local! {
@@ -104,6 +106,7 @@ impl TestHost {
             buckets: RefCell::default(),
             limiter_unavailable: Cell::new(false),
             passwords_busy: Cell::new(false),
+            never_waits: Cell::new(false),
         }
     }
 
@@ -125,14 +128,10 @@ impl TestHost {
     }
 
     pub(crate) fn set_attribute(&self, name: &str, value: &str) -> Result<(), AttributeError> {
-        const RESERVED: [&str; 6] =
-            ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
-        if RESERVED.iter().any(|prefix| name.starts_with(prefix)) {
-            return Err(AttributeError::Reserved);
-        }
+        attributes::check(name, value)?;
         let attributes = &mut self.exchange.borrow_mut().attributes;
         let is_full = attributes.len() >= 128 && !attributes.contains_key(name);
-        if name.is_empty() || name.len() > 128 || value.len() > 8 * 1024 || is_full {
+        if is_full {
             return Err(AttributeError::TooLarge);
         }
         attributes.insert(name.to_owned(), value.to_owned());
@@ -195,10 +194,15 @@ impl TestHost {
         hash: &str,
         password: &str,
     ) -> Result<bool, PasswordError> {
+        assert!(!self.never_waits.get(), "a hook waits, and the interest said that none would");
         if self.passwords_busy.get() {
             return Err(PasswordError::Busy);
         }
         cryptography::verify_password(hash, password)
+    }
+
+    pub(crate) fn set_never_waits(&self, never: bool) {
+        self.never_waits.set(never);
     }
 
     pub(crate) fn set_passwords_busy(&self, are_busy: bool) {

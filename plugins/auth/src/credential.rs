@@ -143,6 +143,11 @@ impl Places {
         self.0.is_empty()
     }
 
+    /// Whether one is the query.
+    pub(crate) fn are_in_query(&self) -> bool {
+        self.0.iter().any(|place| matches!(place.location, Location::Query(_)))
+    }
+
     /// The fields that hold credentials.
     pub(crate) fn fields(&self) -> Vec<&str> {
         let fields = self.0.iter().filter_map(|place| match &place.location {

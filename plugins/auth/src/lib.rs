@@ -71,7 +71,13 @@ impl Plugin for Auth {
 
     fn interest(&self) -> Interest {
         let fields = self.places.fields();
-        let interest = fields.iter().fold(Interest::on_request(), Interest::header);
+        let mut interest = fields.iter().fold(Interest::on_request(), Interest::header);
+        if self.places.are_in_query() {
+            interest = interest.query();
+        }
+        if self.users.is_none() {
+            interest = interest.never_waits();
+        }
         if !self.places.is_empty() {
             return interest;
         }

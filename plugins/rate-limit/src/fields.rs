@@ -7,21 +7,11 @@
 use std::time::Duration;
 
 use gateway_plugin_sdk::limiter::Verdict;
-use serde::{Deserialize, Serialize};
 
 use crate::policy::Policy;
 
-/// What a response tells, carried from the request to the response.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
-    /// The value of `RateLimit`; empty for none.
-    pub(crate) standard: String,
-    /// The values of `X-RateLimit-*`.
-    pub(crate) legacy: Option<Legacy>,
-}
-
 /// The values of `X-RateLimit-*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Legacy {
     pub(crate) limit: u64,
     pub(crate) remaining: u64,

@@ -24,7 +24,6 @@ use gateway_plugin_sdk::{clock, log};
 
 use claims::Claims;
 pub use config::{Config, CostSpec, Headers, Missing, OnUnavailable, PolicySpec, ToldCost};
-pub use fields::Told;
 use policy::Policy;
 
 /// The most charges that the limiter takes at once.
@@ -52,7 +51,7 @@ pub struct RateLimit {
 
 impl Plugin for RateLimit {
     type Config = Config;
-    type Context = Told;
+    type Context = ();
 
     fn configure(config: Config) -> Result<Self, ConfigError> {
         let mut errors = refuse_whole(&config);
@@ -76,14 +75,11 @@ impl Plugin for RateLimit {
     }
 
     fn interest(&self) -> Interest {
-        let interest = self
-            .policies
-            .iter()
-            .fold(Interest::on_request(), |interest, policy| policy.declare(interest));
-        if self.tells() { interest.and_on_response() } else { interest }
+        let policies = self.policies.iter();
+        policies.fold(Interest::on_request(), |interest, policy| policy.declare(interest))
     }
 
-    fn on_request(&self, request: &mut Request, told: &mut Told) -> Outcome {
+    fn on_request(&self, request: &mut Request, (): &mut ()) -> Outcome {
         let claims = Claims::of(request, &self.policies, self.ipv6_prefix);
         match claims.lacking.first() {
             Some(part) if self.dry_run => {
@@ -97,39 +93,32 @@ impl Plugin for RateLimit {
         }
         match limiter::take(&claims.charges()) {
             Ok(verdicts) if verdicts.iter().all(|verdict| verdict.allowed) => {
-                self.admit(&claims, &verdicts, told);
+                self.tell(request, &claims, &verdicts);
                 Outcome::Next
             }
             Ok(verdicts) => self.refuse(request, &claims, &verdicts),
             Err(error) => self.go_without(error),
         }
     }
-
-    fn on_response(&self, response: &mut ResponseHead, told: &mut Told) -> Outcome {
-        if !told.standard.is_empty() {
-            // The fields are lists: what an upstream or another plugin tells stays beside them.
-            response.add_header("ratelimit-policy", self.policy_field.as_str());
-            response.add_header("ratelimit", told.standard.as_str());
-        }
-        if let Some(legacy) = told.legacy {
-            for (name, number) in legacy.fields() {
-                response.set_header(name, itoa::Buffer::new().format(number));
-            }
-        }
-        Outcome::Next
-    }
 }
 
 impl RateLimit {
-    fn admit(&self, claims: &Claims<'_>, verdicts: &[Verdict], told: &mut Told) {
-        if !self.tells() {
+    /// Has the response tell what is left, whoever makes it.
+    fn tell(&self, request: &mut Request, claims: &Claims<'_>, verdicts: &[Verdict]) {
+        if self.dry_run {
             return;
         }
         if self.headers.standard() {
-            told.standard = fields::admitted(claims.with(verdicts));
+            // The fields are lists: what an upstream or another plugin tells stays beside them.
+            request.add_response_header("ratelimit-policy", self.policy_field.as_str());
+            request.add_response_header("ratelimit", fields::admitted(claims.with(verdicts)));
         }
-        if self.headers.legacy() {
-            told.legacy = fields::tightest(claims.with(verdicts));
+        if self.headers.legacy()
+            && let Some(legacy) = fields::tightest(claims.with(verdicts))
+        {
+            for (name, number) in legacy.fields() {
+                request.set_response_header(name, itoa::Buffer::new().format(number));
+            }
         }
     }
 
@@ -173,11 +162,6 @@ impl RateLimit {
             OnUnavailable::Closed if !self.dry_run => Outcome::respond(refusal::unavailable()),
             OnUnavailable::Closed | OnUnavailable::Open => Outcome::Next,
         }
-    }
-
-    /// Whether responses tell clients about their limits.
-    fn tells(&self) -> bool {
-        self.headers != Headers::Off && !self.dry_run
     }
 }
 

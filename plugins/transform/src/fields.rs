@@ -147,6 +147,31 @@ impl Head for Request {
     }
 }
 
+/// The answer to a request, before there is one: it can be written to, not read.
+pub(crate) struct Answer<'a>(pub(crate) &'a mut Request);
+
+impl Head for Answer<'_> {
+    fn has(&self, _: &HeaderName) -> bool {
+        false
+    }
+
+    fn lines(&self, _: &HeaderName) -> Vec<Vec<u8>> {
+        Vec::new()
+    }
+
+    fn set(&mut self, name: &HeaderName, value: &[u8]) {
+        self.0.set_response_header(name, value);
+    }
+
+    fn add(&mut self, name: &HeaderName, value: &[u8]) {
+        self.0.add_response_header(name, value);
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        self.0.remove_response_header(name);
+    }
+}
+
 impl Head for ResponseHead {
     fn has(&self, name: &HeaderName) -> bool {
         self.header_bytes(name).is_some()

@@ -24,6 +24,7 @@ use gateway_plugin_sdk::prelude::*;
 
 use crate::body::{BodyRules, BodyState, InvalidJson};
 pub use crate::config::Config;
+use crate::fields::Answer;
 use crate::rules::Rules;
 use crate::template::Reference;
 use crate::values::Values;
@@ -56,7 +57,7 @@ impl Plugin for Transform {
         if !self.rules.request.is_empty() || !self.rules.plan.carried.is_empty() {
             interest = self.declare_request(interest.and_on_request());
         }
-        if !self.rules.response.is_empty() {
+        if !self.rules.response.is_empty() && !self.rules.writes_response_early {
             interest = self.declare_response(interest.and_on_response());
         }
         interest
@@ -65,11 +66,15 @@ impl Plugin for Transform {
     fn on_request(&self, request: &mut Request, context: &mut Context) -> Outcome {
         let Rules { references, plan, .. } = &self.rules;
         let values = Values::of_request(references, &plan.request_reads, request);
-        context.values = values.carry(&plan.carried);
-        match self.rules.request.apply(request, &values, &mut context.request) {
-            Ok(()) => Outcome::Next,
-            Err(refusal) => Outcome::respond(refusal),
+        if let Err(refusal) = self.rules.request.apply(request, &values, &mut context.request) {
+            return Outcome::respond(refusal);
         }
+        if self.rules.writes_response_early {
+            self.rules.response.fields.apply(&mut Answer(request), &values);
+        } else {
+            context.values = values.carry(&plan.carried);
+        }
+        Outcome::Next
     }
 
     fn on_request_body(&self, _: &mut Request, body: &mut Body, context: &mut Context) -> Outcome {
@@ -134,6 +139,9 @@ impl Transform {
         if rules.body.is_some() {
             interest = interest.header("content-type").header("content-encoding");
         }
+        if !rules.query.is_empty() {
+            interest = interest.query();
+        }
         for name in rules.fields.reads() {
             interest = interest.header(name);
         }
@@ -141,12 +149,10 @@ impl Transform {
             match &self.rules.references[index] {
                 Reference::RequestHeader(name) => interest = interest.header(name),
                 Reference::Attribute(name) => interest = interest.attribute(name),
-                Reference::Method
-                | Reference::Path
-                | Reference::Query
-                | Reference::QueryParameter(_)
-                | Reference::Status
-                | Reference::ResponseHeader(_) => {}
+                Reference::Method => interest = interest.method(),
+                Reference::Path => interest = interest.path(),
+                Reference::Query | Reference::QueryParameter(_) => interest = interest.query(),
+                Reference::Status | Reference::ResponseHeader(_) => {}
             }
         }
         interest

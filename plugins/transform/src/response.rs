@@ -48,6 +48,12 @@ impl ResponseRules {
         self.status.is_none() && self.fields.is_empty() && self.body.is_none()
     }
 
+    /// Whether they are edits of fields alone, and none depends on what the response has.
+    pub(crate) fn reads_no_response(&self) -> bool {
+        let is_fields_alone = self.status.is_none() && self.body.is_none();
+        is_fields_alone && !self.fields.is_empty() && self.fields.reads().next().is_none()
+    }
+
     /// Applies the rules. The body's state goes into `state` if the body is to be read.
     pub(crate) fn apply(
         &self,

@@ -22,6 +22,9 @@ pub(crate) struct Rules {
     /// What the templates refer to, by index.
     pub(crate) references: Vec<Reference>,
     pub(crate) plan: Plan,
+    /// Whether all that is written into a response is known with its request, and there is a hook
+    /// for that anyway: it then goes with the request, and responses need no hook.
+    pub(crate) writes_response_early: bool,
 }
 
 impl Rules {
@@ -39,7 +42,10 @@ impl Rules {
         ConfigError::collect(check.problems)?;
         let plan = Plan::new(&check.references, check.references.table());
         let references = check.references.table().to_vec();
-        Ok(Self { request, response, references, plan })
+        let sees_requests = !request.is_empty() || !plan.carried.is_empty();
+        let writes_response_early =
+            sees_requests && response.reads_no_response() && plan.response_reads.is_empty();
+        Ok(Self { request, response, references, plan, writes_response_early })
     }
 }
 

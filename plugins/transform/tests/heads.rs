@@ -34,7 +34,14 @@ fn asks_only_for_the_hooks_and_values_that_its_rules_need() {
 
     let carried =
         harness(json!({ "response": { "headers": { "set": { "x": "${request.path}" } } } }));
-    assert_eq!(carried.interest(), &Interest::on_request().and_on_response());
+    assert_eq!(carried.interest(), &Interest::on_request().path(), "known with the request");
+
+    let both = harness(json!({
+        "request": { "headers": { "remove": ["x-a"] } },
+        "response": { "headers": { "set": { "x": "1" }, "default": { "y": "1" } } },
+    }));
+    let expected = Interest::on_request().and_on_response().response_header("y");
+    assert_eq!(both.interest(), &expected, "whether it is there is only known later");
 
     let body = harness(json!({ "request": { "text": [{ "find": "a", "replace": "b" }] } }));
     let expected = Interest::on_request().header("content-type").header("content-encoding");

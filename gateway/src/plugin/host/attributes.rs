@@ -3,12 +3,8 @@
 use wasmtime::component::LinkerInstance;
 
 use super::{Context, HostState};
-use crate::heads::is_reserved;
+use crate::heads::{AttributeRefused, check_attribute};
 use crate::plugin::bindings::AttributeError;
-
-const MAX_NAME: usize = 128;
-const MAX_VALUE: usize = 8 << 10;
-const MAX_COUNT: usize = 128;
 
 pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
     linker.func_wrap("get", |store: Context<'_>, (name,): (String,)| {
@@ -28,15 +24,12 @@ impl HostState {
     }
 
     fn set_attribute(&mut self, name: String, value: String) -> Result<(), AttributeError> {
-        if is_reserved(&name) {
-            return Err(AttributeError::Reserved);
-        }
         let before = self.heads.as_ref().map_or(0, |heads| heads.attributes.len());
-        let count = before + self.attributes.len();
-        if name.is_empty() || name.len() > MAX_NAME || value.len() > MAX_VALUE || count >= MAX_COUNT
-        {
-            return Err(AttributeError::TooLarge);
-        }
+        let checked = check_attribute(&name, &value, before + self.attributes.len());
+        checked.map_err(|refused| match refused {
+            AttributeRefused::Reserved => AttributeError::Reserved,
+            AttributeRefused::TooLarge => AttributeError::TooLarge,
+        })?;
         match self.attributes.iter_mut().find(|(known, _)| *known == name) {
             Some((_, former)) => *former = value,
             None => self.attributes.push((name, value)),

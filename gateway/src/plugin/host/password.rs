@@ -42,6 +42,18 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
     )
 }
 
+/// For a plugin whose interest promises that it never waits.
+pub(super) fn link_refusing(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        "verify",
+        |_: Context<'_>,
+         (_, _): (String, String)|
+         -> wasmtime::Result<(Result<bool, PasswordError>,)> {
+            wasmtime::bail!("it called `password.verify`, although its interest says `never-waits`")
+        },
+    )
+}
+
 async fn verify(hash: String, password: String) -> Result<bool, PasswordError> {
     let _waiting = WAITING.try_acquire().map_err(|_| PasswordError::Busy)?;
     let _thread = THREADS.acquire().await.map_err(|_| PasswordError::Busy)?;

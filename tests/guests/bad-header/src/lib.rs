@@ -6,7 +6,9 @@
 //! and a smuggled field), `framing` (sets `content-length`), `transfer` (sets `transfer-encoding`),
 //! `path` (a path without slash), `path-space` (a path with a space and CR LF), `query` (a query
 //! with CR LF), `method` (a method with a space), `many` (20,000 fields), `huge` (a value of 2
-//! MiB), `upstream` (an upstream that does not exist), `context` (a context of 8 MiB). In an
+//! MiB), `upstream` (an upstream that does not exist), `attribute` (one that is the gateway's),
+//! `attributes` (200 of them), `early-name`, `early-framing`, `early-many` (as above, for the
+//! response to come), `context` (a context of 8 MiB). In an
 //! answer: `status` (99), `status-high` (600), `informational` (101), `answer-name`,
 //! `answer-value`, `answer-framing` (as above), `answer-huge` (a body of 12 MiB). In a change of
 //! the response: `response-name`, `response-value`, `response-framing`, `response-status`. And
@@ -21,10 +23,10 @@ wit_bindgen::generate!({
 
 use exports::gateway::plugin::hooks::{
     BodyChunk, BodyMode, ChunkOutcome, ConfigError, Description, Guest, HookSet, Interest,
-    RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome, ResponseBodyOutcome,
-    ResponseChange, ResponseHead, ResponseOutcome, Summary,
+    RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome, RequestParts,
+    ResponseBodyOutcome, ResponseChange, ResponseHead, ResponseOutcome, Summary,
 };
-use gateway::plugin::types::{Field, FieldEdit, Response};
+use gateway::plugin::types::{Attribute, Field, FieldEdit, Response};
 use gateway::plugin::{exchange, random};
 
 const BAD_NAME: &str = "not a name";
@@ -45,11 +47,13 @@ impl Guest for BadHeader {
     fn configure(_: String) -> Result<Interest, Vec<ConfigError>> {
         Ok(Interest {
             hooks: HookSet::REQUEST | HookSet::RESPONSE,
+            request_parts: RequestParts::empty(),
             request_fields: vec!["x-bad".to_owned()],
             response_fields: Vec::new(),
             attributes: Vec::new(),
             request_body: BodyMode::None,
             response_body: BodyMode::None,
+            never_waits: true,
         })
     }
 
@@ -117,10 +121,21 @@ fn change(bad: &str) -> RequestChange {
         "many" => change.fields.extend((0..20_000).map(|n| set(&format!("x-many-{n}"), "a"))),
         "huge" => change.fields.push(set("x-huge", &"a".repeat(2 << 20))),
         "upstream" => change.upstream = Some("no-such-upstream".to_owned()),
+        "attribute" => change.attributes.push(attribute("client.address".to_owned())),
+        "attributes" => change.attributes.extend((0..200).map(|n| attribute(format!("a-{n}")))),
+        "early-name" => change.response_fields.push(set(BAD_NAME, "a")),
+        "early-framing" => change.response_fields.push(set("content-length", "3")),
+        "early-many" => {
+            change.response_fields.extend((0..20_000).map(|n| set(&format!("x-many-{n}"), "a")));
+        }
         "context" => change.context = Some(vec![0xa5; 8 << 20]),
         _ => change.fields.push(set("x-bad-header", "survived")),
     }
     change
+}
+
+fn attribute(name: String) -> Attribute {
+    Attribute { name, value: "a".to_owned() }
 }
 
 fn unchanged() -> RequestChange {
@@ -129,6 +144,8 @@ fn unchanged() -> RequestChange {
         path: None,
         query: None,
         fields: Vec::new(),
+        attributes: Vec::new(),
+        response_fields: Vec::new(),
         upstream: None,
         request_body: None,
         response_body: None,

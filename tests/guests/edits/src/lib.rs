@@ -3,7 +3,8 @@
 //! NAME=VALUE`, `x-add-header: NAME=VALUE`, `x-remove-header: NAME`. On the way out, told by the
 //! same request: `x-set-status`, `x-set-response-header: NAME=VALUE`, `x-add-response-header:
 //! NAME=VALUE`, `x-remove-response-header: NAME`, and `x-replace-response: BODY`, which answers 200
-//! with BODY instead. What it is told stays on the request.
+//! with BODY instead. `x-early-set`, `x-early-add: NAME=VALUE` and `x-early-remove: NAME` have the
+//! response changed on the way in already. What it is told stays on the request.
 
 use gateway_plugin_sdk::prelude::*;
 
@@ -41,6 +42,15 @@ impl Plugin for Edits {
         }
         if let Some(name) = told(request, "x-remove-header") {
             request.remove_header(name);
+        }
+        if let Some((name, value)) = told(request, "x-early-set").and_then(pair) {
+            request.set_response_header(name, value);
+        }
+        if let Some((name, value)) = told(request, "x-early-add").and_then(pair) {
+            request.add_response_header(name, value);
+        }
+        if let Some(name) = told(request, "x-early-remove") {
+            request.remove_response_header(name);
         }
         Outcome::Next
     }
