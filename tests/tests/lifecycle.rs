@@ -58,6 +58,8 @@ async fn finishes_what_is_open_before_it_ends() {
     let mut idle = Raw::connect(gateway.address).await;
     idle.send("GET /%zz HTTP/1.1\r\nhost: a\r\n\r\n").await;
     idle.response().await;
+    // Long enough for it to rest.
+    tokio::time::sleep(std::time::Duration::from_millis(1_300)).await;
     let mut one = Raw::connect(gateway.address).await;
     one.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let mut two = Http2::connect(gateway.address).await;

@@ -136,6 +136,29 @@ async fn closes_an_idle_connection_after_a_request() {
 }
 
 #[tokio::test]
+async fn a_connection_that_rested_serves_again_and_ends_in_time() {
+    let gateway = Setup::new()
+        .route(route("/"))
+        .listen(|it| it.timeouts.keep_alive = Duration::from_secs(3))
+        .start();
+    let mut raw = Raw::connect(gateway.address).await;
+    for _ in 0..2 {
+        raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(raw.response().await.status, 200);
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+    }
+    // In pieces, of which the first is all that there is when it wakes.
+    raw.send("G").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    raw.send("ET / HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(raw.response().await.status, 200);
+    assert_eq!(raw.response().await.status, 200);
+    let began = std::time::Instant::now();
+    assert_eq!(raw.rest().await, "");
+    assert!(began.elapsed() >= Duration::from_secs(2), "it ended before its time");
+}
+
+#[tokio::test]
 async fn answers_408_to_a_body_that_stalls() {
     let upstream = Upstream::echo().await;
     let gateway = Setup::proxy(upstream.address).listen(|it| it.timeouts.idle = SHORT).start();

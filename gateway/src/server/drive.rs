@@ -28,10 +28,16 @@ pub(super) enum End {
     HeadTimeout,
     /// The client did not take what was written, or did not close.
     Stalled,
+    /// Nothing is asked for some time; the next request may still come.
+    Idle,
 }
 
-/// See the module.
-pub(super) async fn drive<C: Drive>(mut driven: Pin<&mut C>, connection: &Connection) -> End {
+/// See the module. With `rest`, returns [`End::Idle`] after that time without a request.
+pub(super) async fn drive<C: Drive>(
+    mut driven: Pin<&mut C>,
+    connection: &Connection,
+    rest: Option<Duration>,
+) -> End {
     let drain = &connection.worker.drain;
     let mut started = pin!(drain.started());
     let mut deadline = connection.worker.timers.after(Duration::ZERO);
@@ -51,7 +57,8 @@ pub(super) async fn drive<C: Drive>(mut driven: Pin<&mut C>, connection: &Connec
             if !saying_farewell && connection.wait() != current {
                 current = connection.wait();
                 if let Some(patience) = connection.patience(current.0) {
-                    deadline.reset(patience);
+                    let rest = rest.filter(|_| current.0 == Wait::Request);
+                    deadline.reset(rest.unwrap_or(patience));
                 }
             }
             if current.0 == Wait::Nothing || Pin::new(&mut deadline).poll(context).is_pending() {
@@ -61,6 +68,7 @@ pub(super) async fn drive<C: Drive>(mut driven: Pin<&mut C>, connection: &Connec
                 Wait::Head => return Poll::Ready(End::HeadTimeout),
                 Wait::Reader | Wait::Nothing => return Poll::Ready(End::Stalled),
                 Wait::Request if saying_farewell => return Poll::Ready(End::Stalled),
+                Wait::Request if rest.is_some() && !finishing => return Poll::Ready(End::Idle),
                 Wait::Request => {
                     saying_farewell = true;
                     finishing = true;

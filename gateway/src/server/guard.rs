@@ -83,6 +83,10 @@ impl AsyncRead for Guard {
         } else {
             let length = this.replay.len().min(buffer.remaining());
             buffer.put_slice(&this.replay.split_to(length));
+            if this.replay.is_empty() {
+                // An empty rest would hold the memory of the whole.
+                this.replay = Bytes::new();
+            }
         }
         this.connection.received(&buffer.filled()[before..]);
         Poll::Ready(Ok(()))

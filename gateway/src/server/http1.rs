@@ -1,16 +1,17 @@
 //! HTTP/1.1 connections (RFC 9112).
 //!
-//! Owns how hyper is set up for them, and what follows when one ends: a 408 for a head that did
-//! not come, a tunnel after 101, a patient close.
+//! Owns how hyper is set up for them, what follows when one ends (a 408 for a head that did not
+//! come, a tunnel after 101, a patient close), and the rest of a connection between requests.
 
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Transport;
 use super::connection::Connection;
@@ -29,15 +30,37 @@ const DEFAULT_FIELDS: usize = 100;
 /// Bytes buffered for reading and for writing, at least.
 const BUFFER: usize = 64 << 10;
 
+/// How long hyper keeps a connection that asks for nothing: with its buffers, it is twenty times as
+/// large as one that only waits for a byte.
+const REST_AFTER: Duration = Duration::from_secs(1);
+
 /// Serves the connection to its end.
 pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Connection>) {
+    let mut next = Some((transport, replay));
+    while let Some((transport, replay)) = next {
+        // Boxed, so that there is none of it while the connection rests.
+        let resting = Box::pin(serve_busy(transport, replay, Rc::clone(&connection))).await;
+        next = match resting {
+            Some(transport) => rest(transport, &connection).await,
+            None => None,
+        };
+    }
+}
+
+/// Serves requests until the connection ends, or `Some` if it only waits for another one.
+async fn serve_busy(
+    transport: Transport,
+    replay: Bytes,
+    connection: Rc<Connection>,
+) -> Option<Transport> {
     let guard = Guard::new(transport, replay, Rc::clone(&connection));
     let service = service_fn(|request| {
         connection.request_begins();
         proxy::handle(Rc::clone(&connection), None, request)
     });
     let mut driven = builder(&connection).serve_connection(TokioIo::new(guard), service);
-    let end = drive::drive(Pin::new(&mut driven), &connection).await;
+    let rests = connection.timeouts().keep_alive > REST_AFTER;
+    let end = drive::drive(Pin::new(&mut driven), &connection, rests.then_some(REST_AFTER)).await;
     let parts = driven.into_parts();
     let mut transport = parts.io.into_inner().into_transport();
     match end {
@@ -50,7 +73,28 @@ pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Co
         }
         End::HeadTimeout => refuse_late(&mut transport, &connection).await,
         End::Stalled => {}
+        End::Idle => return Some(transport),
     }
+    None
+}
+
+/// Waits for the first bytes of another request; `None` when the connection has ended instead.
+async fn rest(mut transport: Transport, connection: &Connection) -> Option<(Transport, Bytes)> {
+    let drain = &connection.worker.drain;
+    let mut first = [0; 16];
+    let patience = connection.timeouts().keep_alive.saturating_sub(REST_AFTER);
+    let read = tokio::select! {
+        biased;
+        () = std::future::ready(()), if drain.is_draining() => 0,
+        read = transport.read(&mut first) => read.unwrap_or(0),
+        () = connection.worker.timers.after(patience) => 0,
+        () = drain.started() => 0,
+    };
+    if read > 0 {
+        return Some((transport, Bytes::copy_from_slice(&first[..read])));
+    }
+    let _ends_either_way = transport.shutdown().await;
+    None
 }
 
 fn builder(connection: &Connection) -> http1::Builder {

@@ -40,7 +40,7 @@ pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Co
         proxy::handle(Rc::clone(&connection), Some(stream), request)
     });
     let driven = pin!(builder(&connection).serve_connection(TokioIo::new(guard), service));
-    let _ended = drive::drive(driven, &connection).await;
+    let _ended = drive::drive(driven, &connection, None).await;
 }
 
 fn builder(connection: &Rc<Connection>) -> http2::Builder<Streams> {

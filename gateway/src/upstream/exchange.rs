@@ -92,12 +92,12 @@ where
     let answer = match &mut channel {
         Channel::Http1(sender) => {
             head::for_http1(&mut request, &target.name, host);
-            wait(sender.try_send_request(request), progress, bound).await
+            wait(pin!(sender.try_send_request(request)), progress, bound).await
         }
         Channel::Http2(stream) => {
             let fits = head::for_http2(&mut request, &target.name, host);
             fits.map_err(|reason| Failed::Sent(unfit(target, reason)))?;
-            wait(stream.send(request), progress, bound).await
+            wait(pin!(stream.send(request)), progress, bound).await
         }
     };
     let mut response = match answer {
@@ -119,13 +119,13 @@ where
     Ok((response, Lease { target: Rc::clone(target), channel }))
 }
 
-/// Waits for the answer; `None` when the target took too long.
+/// Waits for the answer; `None` when the target took too long. The answer is borrowed: moved in, the
+/// request in it would stand in the state of each exchange twice.
 async fn wait<B: Body, E>(
-    answer: impl Future<Output = Answer<B>>,
+    mut answer: Pin<&mut impl Future<Output = Answer<B>>>,
     progress: Option<&Progress<E>>,
     bound: Bound<'_>,
 ) -> Option<Answer<B>> {
-    let mut answer = pin!(answer);
     let mut deadline = bound.timers.after(bound.first_byte);
     std::future::poll_fn(|context| {
         if let Poll::Ready(answer) = answer.as_mut().poll(context) {
