@@ -3,7 +3,7 @@
 //! Owns how bytes go to and come from a socket. While a worker handles a batch of events, each
 //! small write waits in memory; when all tasks of the batch have run, [`run_flusher`] sends them,
 //! one system call a socket. A peer that sleeps is then woken once for many messages: waking it
-//! for each was a sixth of the cost of a proxied request. Nothing waits for longer than the tasks
+//! for each was a tenth of the cost of a proxied request. Nothing waits for longer than the tasks
 //! that are ready already take, large writes do not wait at all, and where no flusher runs, none
 //! does. Must not know what the bytes mean.
 

@@ -2,9 +2,9 @@
 //!
 //! A hook makes a dozen small allocations, a name here and a value there, and what the gateway
 //! hands in comes through the same door. Std's allocator for WebAssembly searches and joins blocks
-//! each time, which was a third of a hook's time. Here a block that is freed goes to the list of
-//! its size, and the next one of that size is taken from there. Blocks never change their size, so
-//! that memory stays where the largest hook had it, as it does in WebAssembly anyway.
+//! each time. Here a block that is freed goes to the list of its size, and the next one of that
+//! size is taken from there. Blocks never change their size, so that memory stays where the largest
+//! hook had it, as it does in WebAssembly anyway.
 //!
 //! Components have one thread, so there is no lock.
 #![expect(unsafe_code, reason = "an allocator hands out raw memory")]
