@@ -1,3 +1,5 @@
+//! Sockets against real ones of the other side, with and without a flusher.
+
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
