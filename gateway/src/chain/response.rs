@@ -43,6 +43,7 @@ pub(crate) async fn on_response(
         run.respondents.set(index);
         if let Err(failed) = write_noted(run, index, &mut response) {
             response = fail(ResponseFailed::Plugin(failed));
+            continue;
         }
         let interest = &run.pool(index).plugin().interest;
         if !interest.response && run.response_body(index) == BodyMode::None {
