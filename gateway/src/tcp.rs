@@ -208,9 +208,19 @@ impl AsyncWrite for Socket {
         }
     }
 
+    /// As with any socket, closing does not wait for a peer that takes nothing: what is left is
+    /// sent behind the owner's back.
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut out = self.0.out();
-        ready!(self.0.poll_send_waiting(&mut out, context))?;
+        match self.0.send_waiting(&mut out) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if flush::finish_later(&self.0) {
+                    return Poll::Ready(Ok(()));
+                }
+                ready!(self.0.poll_send_waiting(&mut out, context))?;
+            }
+            sent => sent?,
+        }
         Poll::Ready(Ok(rustix::net::shutdown(&self.0.stream, Shutdown::Write)?))
     }
 }

@@ -9,8 +9,14 @@ use std::future::poll_fn;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use rustix::net::Shutdown;
 
 use super::{Inner, MOST_WAITING, Out};
+
+/// How long a peer may take for what a closed connection left.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Buffers that are kept for the next batch.
 const SPARE: usize = 256;
@@ -89,6 +95,35 @@ pub(crate) async fn run_flusher() {
     poll_fn(|context| running.poll(context)).await;
 }
 
+fn is_running() -> bool {
+    FLUSHER.with_borrow(|flusher| flusher.task.is_some())
+}
+
+/// Has the rest sent and the connection shut down although its owner may go. False where no
+/// flusher runs.
+pub(super) fn finish_later(socket: &Arc<Inner>) -> bool {
+    let can = is_running();
+    if can {
+        tokio::task::spawn_local(finish(Arc::clone(socket)));
+    }
+    can
+}
+
+async fn finish(socket: Arc<Inner>) {
+    let rest = async {
+        loop {
+            socket.stream.writable().await?;
+            match socket.send_waiting(&mut socket.out()) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                sent => return sent,
+            }
+        }
+    };
+    if let Ok(Ok(())) = tokio::time::timeout(PATIENCE, rest).await {
+        let _gone_already = rustix::net::shutdown(&socket.stream, Shutdown::Write);
+    }
+}
+
 fn send(socket: Arc<Inner>) {
     let mut out = socket.out();
     out.is_listed = false;
@@ -97,7 +132,7 @@ fn send(socket: Arc<Inner>) {
         Err(error) if error.kind() == ErrorKind::WouldBlock => {
             drop(out);
             // The owner may not write or flush again for long, so that somebody else must.
-            if FLUSHER.with_borrow(|flusher| flusher.task.is_some()) {
+            if is_running() {
                 tokio::task::spawn_local(send_when_writable(socket));
             }
         }

@@ -126,6 +126,26 @@ fn a_peer_that_takes_nothing_gets_all_when_it_reads_again() {
 }
 
 #[test]
+fn closing_does_not_wait_for_a_peer_that_takes_nothing_and_loses_nothing() {
+    run(async {
+        start_flusher().await;
+        let (mut near, mut far) = pair().await;
+        let chunk = [b'x'; 4_000];
+        let mut written = 0;
+        while let Ok(result) =
+            tokio::time::timeout(Duration::from_millis(50), near.write(&chunk)).await
+        {
+            written += result.unwrap();
+        }
+        near.shutdown().await.unwrap();
+        drop(near);
+        let mut all = Vec::new();
+        far.read_to_end(&mut all).await.unwrap();
+        assert_eq!(all.len(), written);
+    });
+}
+
+#[test]
 fn a_blocked_socket_without_owner_is_closed() {
     run(async {
         start_flusher().await;
