@@ -24,18 +24,37 @@ const MAX_MEMORY: usize = 4 << 30;
 /// process 65,530 of them; and each reserves 4 GiB of addresses, of which a process has 128 TiB.
 const MAX_INSTANCES: u32 = 4_000;
 
-/// Makes the engine and starts its clock, which ends when the last engine handle is dropped.
+/// What one worker with few plugins can just do with.
+const MIN_INSTANCES: u32 = 4;
+
+/// Makes the engine and starts its clock, which ends when the last engine handle is dropped. Where
+/// addresses are short (`ulimit -v`, small address spaces, several engines in one process), it
+/// makes do with fewer instances.
 ///
 /// # Errors
 ///
 /// When the machine cannot reserve the address space, or the cache folder cannot be made.
 pub(crate) fn engine(cache: Option<&Path>) -> wasmtime::Result<(Engine, Clock)> {
-    let engine = Engine::new(&config(cache)?)?;
+    let cache = compilations(cache)?;
+    let mut instances = MAX_INSTANCES;
+    let engine = loop {
+        match Engine::new(&config(cache.clone(), instances)) {
+            Ok(engine) => break engine,
+            Err(error) if instances / 2 < MIN_INSTANCES => return Err(error),
+            Err(_) => instances /= 2,
+        }
+    };
+    if instances < MAX_INSTANCES {
+        tracing::warn!(
+            "addresses are short: {instances} plugin instances can live at a time, and not \
+             {MAX_INSTANCES}; look at `ulimit -v`"
+        );
+    }
     let clock = Clock::start(&engine);
     Ok((engine, clock))
 }
 
-fn config(cache: Option<&Path>) -> wasmtime::Result<Config> {
+fn config(cache: Option<Cache>, instances: u32) -> Config {
     let mut config = Config::new();
     // Each of these was measured: concurrency support alone triples the cost of a call.
     config.concurrency_support(false);
@@ -43,10 +62,10 @@ fn config(cache: Option<&Path>) -> wasmtime::Result<Config> {
     config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(1 << 20);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
     config.memory_init_cow(true);
-    config.cache(compilations(cache)?);
-    Ok(config)
+    config.cache(cache);
+    config
 }
 
 /// Where compiled components are kept. A folder that the configuration names must do; without
@@ -64,13 +83,13 @@ fn compilations(folder: Option<&Path>) -> wasmtime::Result<Option<Cache>> {
         .ok())
 }
 
-fn pool() -> PoolingAllocationConfig {
+fn pool(instances: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::default();
-    pool.total_component_instances(MAX_INSTANCES);
-    pool.total_core_instances(MAX_INSTANCES * 4);
-    pool.total_memories(MAX_INSTANCES);
-    pool.total_tables(MAX_INSTANCES * 2);
-    pool.total_stacks(MAX_INSTANCES);
+    pool.total_component_instances(instances);
+    pool.total_core_instances(instances * 4);
+    pool.total_memories(instances);
+    pool.total_tables(instances * 2);
+    pool.total_stacks(instances);
     pool.max_memories_per_component(1);
     pool.max_tables_per_component(8);
     pool.max_core_instances_per_component(16);
