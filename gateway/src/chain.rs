@@ -27,6 +27,7 @@ use crate::config::{OnError, PluginId};
 use crate::heads::{Heads, RequestHead};
 use crate::plugin::bindings::BodyMode;
 pub(crate) use crate::plugin::bindings::Ending;
+use crate::plugin::edits::Edit;
 use crate::plugin::{Failure, Pool};
 
 /// The plugins of one route, as one worker runs them.
@@ -89,7 +90,17 @@ struct Link {
     request_body: BodyMode,
     response_body: BodyMode,
     /// What its request hooks want written into the response.
-    response_edits: Vec<edit::Fields>,
+    response_edits: Vec<Edit>,
+}
+
+impl Link {
+    fn keep_edits(&mut self, edits: Vec<Edit>) {
+        if self.response_edits.is_empty() {
+            self.response_edits = edits;
+        } else {
+            self.response_edits.extend(edits);
+        }
+    }
 }
 
 impl Run {
@@ -159,7 +170,7 @@ impl Run {
         }
         self.change(|heads| {
             for (name, value) in attributes {
-                heads.set_attribute(name, value);
+                heads.set_attribute(name.into(), value);
             }
         });
     }

@@ -20,7 +20,7 @@ pub(crate) struct Heads {
     /// The response, once there is one.
     pub(crate) response: Option<ResponseHead>,
     /// What plugins set, in the order in which they did.
-    pub(crate) attributes: Vec<(String, String)>,
+    pub(crate) attributes: Vec<(Cow<'static, str>, String)>,
     /// What the gateway knows.
     pub(crate) facts: Facts,
 }
@@ -86,7 +86,7 @@ const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upst
 /// Bytes of the name and of the value of an attribute, and attributes of an exchange, at most.
 const MAX_NAME: usize = 128;
 const MAX_VALUE: usize = 8 << 10;
-const MAX_ATTRIBUTES: usize = 128;
+pub(crate) const MAX_ATTRIBUTES: usize = 128;
 
 /// Why a plugin cannot set an attribute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +108,9 @@ impl std::fmt::Display for AttributeRefused {
 
 /// Whether an attribute of this name is the gateway's to set.
 fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|prefix| name.starts_with(prefix))
+    // The first byte decides nearly always, and comparing the rest is a call.
+    let first = name.as_bytes().first();
+    RESERVED.iter().any(|prefix| prefix.as_bytes().first() == first && name.starts_with(prefix))
 }
 
 /// Whether a plugin may set an attribute in an exchange that has so many.
@@ -135,7 +137,7 @@ impl Heads {
     }
 
     /// Sets an attribute that is not reserved, in place of its former value.
-    pub(crate) fn set_attribute(&mut self, name: String, value: String) {
+    pub(crate) fn set_attribute(&mut self, name: Cow<'static, str>, value: String) {
         match self.attributes.iter_mut().find(|(known, _)| *known == name) {
             Some((_, former)) => *former = value,
             None => self.attributes.push((name, value)),

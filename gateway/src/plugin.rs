@@ -11,6 +11,7 @@
 
 pub(crate) mod bindings;
 mod budget;
+pub(crate) mod edits;
 mod engine;
 mod host;
 pub(crate) mod instance;

@@ -1,105 +1,63 @@
 //! Changes that a plugin asked for, put into a head.
 //!
-//! Owns the contract on what a plugin may write: valid names and values, no fields that frame the
-//! message or belong to one connection, no head without bounds. A breach fails the plugin, not
-//! the gateway. Must not call a plugin.
-
-use std::cell::RefCell;
-use std::collections::HashMap;
+//! Owns the contract on the rest of what a plugin may write, where names and values are valid
+//! already: a method, a path, a status, no head without bounds. A breach fails the plugin, not the
+//! gateway. Must not call a plugin.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::CONTENT_LENGTH;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
-use crate::heads::{RequestHead, check_attribute};
+use crate::heads::{MAX_ATTRIBUTES, RequestHead};
 use crate::plugin::Failure;
-use crate::plugin::bindings::{self, Attribute, Field, FieldEdit};
+use crate::plugin::bindings;
+use crate::plugin::edits::{Attribute, Edit, Edits};
 
 /// Field lines of a head and edits of them, together.
 const MAX_FIELDS: usize = 2_000;
-/// Bytes of one value.
-const MAX_VALUE: usize = 64 << 10;
 /// Bytes of a method, and of a path with its query.
 const MAX_METHOD: usize = 64;
 const MAX_TARGET: usize = 32 << 10;
 
-/// Edits whose names and values are valid.
-pub(super) struct Fields(Vec<Edit>);
-
-enum Edit {
-    Set(HeaderName, HeaderValue),
-    Append(HeaderName, HeaderValue),
-    Remove(HeaderName),
-}
-
-impl Fields {
-    /// Checks all edits before any is applied: those of a plugin that fails must leave no trace.
-    pub(super) fn parse(headers: &HeaderMap, edits: Vec<FieldEdit>) -> Result<Self, Failure> {
-        fit(headers, edits.len())?;
-        let parse = |edit| {
-            Ok(match edit {
-                FieldEdit::Set(field) => {
-                    let (name, value) = parse(field)?;
-                    Edit::Set(name, value)
-                }
-                FieldEdit::Append(field) => {
-                    let (name, value) = parse(field)?;
-                    Edit::Append(name, value)
-                }
-                FieldEdit::Remove(name) => Edit::Remove(parse_name(&name)?),
-            })
-        };
-        edits.into_iter().map(parse).collect::<Result<_, _>>().map(Self)
-    }
-
-    /// Whether a head has room for them.
-    pub(super) fn fit(&self, headers: &HeaderMap) -> Result<(), Failure> {
-        fit(headers, self.0.len())
-    }
-
-    /// Applies them, first to last.
-    pub(super) fn apply(self, headers: &mut HeaderMap) {
-        for edit in self.0 {
-            match edit {
-                Edit::Set(name, value) => drop(headers.insert(name, value)),
-                Edit::Append(name, value) => drop(headers.append(name, value)),
-                Edit::Remove(name) => drop(headers.remove(name)),
-            }
-        }
-    }
-}
-
 /// The map itself panics past its own bound, so the sum is checked and not the outcome.
-fn fit(headers: &HeaderMap, edits: usize) -> Result<(), Failure> {
-    if headers.len() + edits <= MAX_FIELDS {
+fn fit(headers: usize, edits: usize) -> Result<(), Failure> {
+    if headers + edits <= MAX_FIELDS {
         return Ok(());
     }
     Err(Failure::breach(format!("a head with its edits would be over {MAX_FIELDS} fields")))
 }
 
-/// Applies edits to the fields of a head, first to last, or none of them.
-pub(super) fn fields(headers: &mut HeaderMap, edits: Vec<FieldEdit>) -> Result<(), Failure> {
-    Fields::parse(headers, edits)?.apply(headers);
+/// Applies edits to the fields of a head, first to last.
+fn apply(headers: &mut HeaderMap, edits: Vec<Edit>) {
+    for edit in edits {
+        match edit {
+            Edit::Set(name, value) => drop(headers.insert(name, value)),
+            Edit::Append(name, value) => drop(headers.append(name, value)),
+            Edit::Remove(name) => drop(headers.remove(name)),
+        }
+    }
+}
+
+/// Applies edits to the fields of a head, or none of them.
+pub(super) fn fields(headers: &mut HeaderMap, edits: Vec<Edit>) -> Result<(), Failure> {
+    fit(headers.len(), edits.len())?;
+    apply(headers, edits);
     Ok(())
 }
 
-/// Edits of the fields of a response that is not there yet; `None` if there are none.
-pub(super) fn response_fields(edits: Vec<FieldEdit>) -> Result<Option<Fields>, Failure> {
-    if edits.is_empty() {
-        return Ok(None);
-    }
-    Fields::parse(&HeaderMap::new(), edits).map(Some)
+/// Whether a response that is not there yet has room for edits, behind so many others.
+pub(super) fn check_response_edits(before: usize, edits: &[Edit]) -> Result<(), Failure> {
+    fit(before, edits.len())
 }
 
-/// Whether these attributes can be set beside so many that are set already.
-pub(super) fn check_attributes(attributes: &[Attribute], known: usize) -> Result<(), Failure> {
-    for (index, Attribute { name, value }) in attributes.iter().enumerate() {
-        check_attribute(name, value, known + index)
-            .map_err(|refused| Failure::breach(format!("the attribute {name:?} is {refused}")))?;
+/// Whether an exchange that has so many attributes has room for these.
+pub(super) fn check_room(attributes: &[Attribute], known: usize) -> Result<(), Failure> {
+    if attributes.is_empty() || known + attributes.len() <= MAX_ATTRIBUTES {
+        return Ok(());
     }
-    Ok(())
+    Err(Failure::breach(format!("an exchange has at most {MAX_ATTRIBUTES} attributes")))
 }
 
 /// Applies what a plugin changed in the head of a request: all of it, or nothing.
@@ -108,11 +66,11 @@ pub(super) fn request(
     method: Option<String>,
     path: Option<String>,
     query: Option<String>,
-    edits: Vec<FieldEdit>,
+    edits: Vec<Edit>,
 ) -> Result<(), Failure> {
-    let fields = Fields::parse(&head.headers, edits)?;
+    fit(head.headers.len(), edits.len())?;
     target(head, method, path, query)?;
-    fields.apply(&mut head.headers);
+    apply(&mut head.headers, edits);
     Ok(())
 }
 
@@ -165,8 +123,7 @@ pub(super) fn status(code: u16) -> Result<StatusCode, Failure> {
 pub(super) fn response(answer: bindings::Response) -> Result<Response<Body>, Failure> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status(answer.status)?;
-    let edits = answer.fields.into_iter().map(FieldEdit::Append).collect();
-    fields(response.headers_mut(), edits)?;
+    fields(response.headers_mut(), Edits::lines(answer.fields)?)?;
     set_length(response.headers_mut(), answer.body.len());
     *response.body_mut() = Body::full(Bytes::from(answer.body));
     Ok(response)
@@ -177,104 +134,39 @@ pub(super) fn set_length(headers: &mut HeaderMap, length: usize) {
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
 }
 
-fn parse(field: Field) -> Result<(HeaderName, HeaderValue), Failure> {
-    let name = parse_name(&field.name)?;
-    let size = field.value.len();
-    let value = HeaderValue::from_maybe_shared(Bytes::from(field.value)).ok();
-    let value = value.filter(|_| size <= MAX_VALUE);
-    let value = value.ok_or_else(|| {
-        Failure::breach(format!("the value for the field `{name}` is not a valid field value"))
-    })?;
-    Ok((name, value))
-}
-
-/// Names that plugins wrote before: the same few come with every request, and parsing and
-/// allocating each of them costs more than the field itself.
-const MAX_KNOWN: usize = 256;
-/// Longer names are not kept.
-const MAX_KNOWN_NAME: usize = 64;
-
-thread_local! {
-    static KNOWN: RefCell<HashMap<&'static str, HeaderName, foldhash::fast::RandomState>> =
-        RefCell::default();
-}
-
-fn parse_name(text: &str) -> Result<HeaderName, Failure> {
-    if let Some(known) = KNOWN.with_borrow(|known| known.get(text).cloned()) {
-        return Ok(known);
-    }
-    let name = parse_new_name(text)?;
-    if text != name.as_str() || text.len() > MAX_KNOWN_NAME {
-        return Ok(name);
-    }
-    KNOWN.with_borrow_mut(|known| {
-        if known.len() >= MAX_KNOWN {
-            return Ok(name);
-        }
-        // Static, so that a copy of the name counts no references. Bounded by the two limits.
-        let text: &'static str = Box::leak(Box::from(text));
-        let name = HeaderName::from_static(text);
-        known.insert(text, name.clone());
-        Ok(name)
-    })
-}
-
-fn parse_new_name(text: &str) -> Result<HeaderName, Failure> {
-    let name = HeaderName::try_from(text).map_err(|_| {
-        let shown: String = text.chars().take(64).collect();
-        Failure::breach(format!("{shown:?} is not a valid field name"))
-    })?;
-    if is_framing(&name) {
-        return Err(Failure::breach(format!("the field `{name}` is the gateway's to write")));
-    }
-    Ok(name)
-}
-
-/// Fields that frame a message or belong to one connection (RFC 9110 section 7.6.1).
-fn is_framing(name: &HeaderName) -> bool {
-    [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
-    fn set(name: &str, value: &[u8]) -> Vec<FieldEdit> {
-        vec![FieldEdit::Set(Field { name: name.into(), value: value.into() })]
+    fn field(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
+        (HeaderName::from_static(name), HeaderValue::from_static(value))
+    }
+
+    fn set(name: &'static str, value: &'static str) -> Edit {
+        let (name, value) = field(name, value);
+        Edit::Set(name, value)
+    }
+
+    fn append(name: &'static str, value: &'static str) -> Edit {
+        let (name, value) = field(name, value);
+        Edit::Append(name, value)
     }
 
     #[test]
     fn applies_edits_in_their_order() {
         let mut headers = HeaderMap::new();
         headers.append("x-a", HeaderValue::from_static("old"));
-        let field = |value: &str| Field { name: "X-A".into(), value: value.into() };
         let edits = vec![
-            FieldEdit::Append(field("two")),
-            FieldEdit::Set(field("one")),
-            FieldEdit::Append(field("three")),
-            FieldEdit::Remove("x-b".into()),
+            append("x-a", "two"),
+            set("x-a", "one"),
+            append("x-a", "three"),
+            Edit::Remove(HeaderName::from_static("x-b")),
         ];
         fields(&mut headers, edits).expect("allowed");
         let lines: Vec<_> = headers.get_all("x-a").iter().collect();
         assert_eq!(lines, ["one", "three"]);
-    }
-
-    #[test]
-    fn refuses_what_would_split_or_frame_a_message() {
-        for (name, value) in [
-            ("x", &b"a\r\nb: c"[..]),
-            ("x", b"\0"),
-            ("a b", b"c"),
-            ("", b"c"),
-            ("content-length", b"3"),
-            ("Transfer-Encoding", b"chunked"),
-            ("connection", b"x"),
-            ("keep-alive", b"x"),
-        ] {
-            let outcome = fields(&mut HeaderMap::new(), set(name, value));
-            assert!(matches!(outcome, Err(Failure::Breach(_))), "{name}");
-        }
     }
 
     #[test]
@@ -296,30 +188,20 @@ mod tests {
     }
 
     #[test]
-    fn an_edit_that_is_not_allowed_takes_those_before_it_back() {
+    fn an_edit_that_is_not_allowed_leaves_no_trace() {
         let mut head = RequestHead {
             method: Method::GET,
             target: PathAndQuery::from_static("/a"),
             headers: HeaderMap::new(),
         };
-        let mut edits = set("x-good", b"a");
-        edits.extend(set("not a name", b"b"));
-        let changed = request(&mut head, Some("PUT".into()), Some("/b".into()), None, edits);
+        let many = (0..=MAX_FIELDS).map(|_| append("x-good", "a")).collect();
+        let changed = request(&mut head, Some("PUT".into()), Some("/b".into()), None, many);
         assert!(matches!(changed, Err(Failure::Breach(_))));
-        let good = set("x-good", b"a");
+        let good = vec![set("x-good", "a")];
         let changed = request(&mut head, Some("PUT".into()), Some("b".into()), None, good);
         assert!(matches!(changed, Err(Failure::Breach(_))));
         assert_eq!((head.method, head.target.as_str()), (Method::GET, "/a"));
         assert!(head.headers.is_empty());
-    }
-
-    #[test]
-    fn more_fields_than_a_map_can_hold_are_refused() {
-        let field = |index| Field { name: format!("x-{index}"), value: b"a".into() };
-        let edits = (0..40_000).map(|index| FieldEdit::Append(field(index))).collect();
-        let mut headers = HeaderMap::new();
-        assert!(matches!(fields(&mut headers, edits), Err(Failure::Breach(_))));
-        assert!(headers.is_empty());
     }
 
     #[test]

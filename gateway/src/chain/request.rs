@@ -16,7 +16,7 @@ use super::{PluginFailed, Run, edit};
 use crate::body::Body;
 use crate::heads::Heads;
 use crate::plugin::bindings::{
-    Attribute, BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
+    BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
 use crate::plugin::{Failure, Interest, Pool, Ready};
@@ -160,11 +160,13 @@ fn finish(
 
 fn apply(run: &Run, index: usize, change: RequestChange) -> Result<(), Failure> {
     let RequestChange { method, path, query, fields, attributes, .. } = change;
-    let response_edits = edit::response_fields(change.response_fields)?;
+    let (fields, attributes) = (fields.checked()?, attributes.checked()?);
+    let response_fields = change.response_fields.checked()?;
+    edit::check_response_edits(run.links.borrow()[index].response_edits.len(), &response_fields)?;
     run.change(|heads| {
-        edit::check_attributes(&attributes, heads.attributes.len())?;
+        edit::check_room(&attributes, heads.attributes.len())?;
         edit::request(&mut heads.request, method, path, query, fields)?;
-        for Attribute { name, value } in attributes {
+        for (name, value) in attributes {
             heads.set_attribute(name, value);
         }
         Ok(())
@@ -175,7 +177,7 @@ fn apply(run: &Run, index: usize, change: RequestChange) -> Result<(), Failure> 
     }
     run.keep_context(index, change.context);
     let link = &mut run.links.borrow_mut()[index];
-    link.response_edits.extend(response_edits);
+    link.keep_edits(response_fields);
     link.request_body = change.request_body.unwrap_or(link.request_body);
     link.response_body = change.response_body.unwrap_or(link.response_body);
     Ok(())

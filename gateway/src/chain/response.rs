@@ -62,13 +62,11 @@ pub(crate) async fn on_response(
 /// Writes the fields that the plugin's request hooks wanted in the response.
 fn write_noted(run: &Run, index: usize, response: &mut Response<Body>) -> Result<(), PluginFailed> {
     let noted = std::mem::take(&mut run.links.borrow_mut()[index].response_edits);
-    for edits in noted {
-        match edits.fit(response.headers()) {
-            Ok(()) => edits.apply(response.headers_mut()),
-            Err(failure) => run.judge(index, "on-response", failure)?,
-        }
+    if noted.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let written = edit::fields(response.headers_mut(), noted);
+    written.or_else(|failure| run.judge(index, "on-response", failure))
 }
 
 /// Why a response could not be passed on.
@@ -220,8 +218,9 @@ fn finish(
 
 fn apply(run: &Run, index: usize, change: ResponseChange) -> Result<(), Failure> {
     let status = change.status.map(edit::status).transpose()?;
+    let fields = change.fields.checked()?;
     run.change_response(|head| {
-        edit::fields(&mut head.headers, change.fields)?;
+        edit::fields(&mut head.headers, fields)?;
         head.status = status.unwrap_or(head.status);
         Ok(())
     })

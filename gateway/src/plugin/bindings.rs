@@ -7,6 +7,8 @@
 
 use wasmtime::component::{ComponentType, Lift, Lower, flags};
 
+use super::edits::{Attributes, Edits};
+
 /// The version of `gateway:plugin` that this gateway speaks.
 pub(crate) const VERSION: &str = "0.1.0";
 
@@ -151,10 +153,10 @@ pub(crate) struct RequestChange {
     pub(crate) method: Option<String>,
     pub(crate) path: Option<String>,
     pub(crate) query: Option<String>,
-    pub(crate) fields: Vec<FieldEdit>,
-    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) fields: Edits,
+    pub(crate) attributes: Attributes,
     #[component(name = "response-fields")]
-    pub(crate) response_fields: Vec<FieldEdit>,
+    pub(crate) response_fields: Edits,
     pub(crate) upstream: Option<String>,
     #[component(name = "request-body")]
     pub(crate) request_body: Option<BodyMode>,
@@ -208,7 +210,7 @@ pub(crate) struct ResponseHead<'a> {
 #[component(record)]
 pub(crate) struct ResponseChange {
     pub(crate) status: Option<u16>,
-    pub(crate) fields: Vec<FieldEdit>,
+    pub(crate) fields: Edits,
     #[component(name = "response-body")]
     pub(crate) response_body: Option<BodyMode>,
     pub(crate) context: Option<Vec<u8>>,
