@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::declared::Declared;
 use crate::plugin::{ChunkOutcome, Outcome, Plugin};
 use crate::wire::{
-    BodyChange, ChunkDecision, Decision, RequestChange, RequestHead, ResponseChange,
+    BodyChange, BodyMode, ChunkDecision, Decision, RequestChange, RequestHead, ResponseChange,
 };
 use crate::{
     Body, Chunk, ConfigError, Interest, Request, ResponseHead, Summary, configure, context,
@@ -21,6 +21,8 @@ pub(crate) struct Configured<P> {
     declared: Rc<Declared>,
     /// The default context in bytes: what a context is compared with before any hook changed it.
     default_context: Vec<u8>,
+    /// Whether a hook behind `on_request` may run without being asked for, and read the context.
+    has_later_hooks: bool,
 }
 
 impl<P: Plugin> Configured<P> {
@@ -31,6 +33,10 @@ impl<P: Plugin> Configured<P> {
             plugin,
             declared: Rc::new(Declared::new(&interest)),
             default_context: context::encode(&P::Context::default(), &[]).unwrap_or_default(),
+            has_later_hooks: interest.response
+                || interest.complete
+                || interest.request_body != BodyMode::None
+                || interest.response_body != BodyMode::None,
         };
         Ok((configured, interest))
     }
@@ -40,7 +46,9 @@ impl<P: Plugin> Configured<P> {
         let mut context = P::Context::default();
         match self.plugin.on_request(&mut request, &mut context) {
             Outcome::Next => {
-                let context = context::encode(&context, &self.default_context);
+                let is_read = self.has_later_hooks || request.wants_body();
+                let context =
+                    is_read.then(|| context::encode(&context, &self.default_context)).flatten();
                 request.into_change(context).map_or(Decision::Next, Decision::Change)
             }
             Outcome::Respond(response) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::bindings::exports::gateway::plugin::hooks as border;
 use crate::dispatch::Configured;
+use crate::head_hooks::forget_outcome;
 use crate::log::Level;
 use crate::wire::{self, BodyChange, ChunkDecision, Decision};
 use crate::{Ending, Interest, Plugin, Summary, configure, host};
@@ -51,19 +52,8 @@ impl<P: Plugin> Instance<P> {
     }
 
     /// Serves `on-request`.
-    pub fn on_request(&self, head: border::RequestHead) -> border::RequestOutcome {
-        let head = wire::RequestHead {
-            method: head.method,
-            path: head.path,
-            query: head.query,
-            fields: head.fields,
-            attributes: head.attributes,
-        };
-        match self.configured().on_request(head) {
-            Decision::Next => border::RequestOutcome::Next,
-            Decision::Change(change) => border::RequestOutcome::Change(request_out(change)),
-            Decision::Respond(response) => border::RequestOutcome::Respond(response),
-        }
+    pub fn on_request(&self, head: wire::RequestHead) -> Decision<wire::RequestChange> {
+        self.configured().on_request(head)
     }
 
     /// Serves `on-request-body`.
@@ -90,15 +80,10 @@ impl<P: Plugin> Instance<P> {
     /// Serves `on-response`.
     pub fn on_response(
         &self,
-        head: border::ResponseHead,
+        head: wire::ResponseHead,
         context: &[u8],
-    ) -> border::ResponseOutcome {
-        let head = wire::ResponseHead { status: head.status, fields: head.fields };
-        match self.configured().on_response(head, context) {
-            Decision::Next => border::ResponseOutcome::Next,
-            Decision::Change(change) => border::ResponseOutcome::Change(response_out(change)),
-            Decision::Respond(response) => border::ResponseOutcome::Respond(response),
-        }
+    ) -> Decision<wire::ResponseChange> {
+        self.configured().on_response(head, context)
     }
 
     /// Serves `on-response-body`.
@@ -143,6 +128,7 @@ impl<P: Plugin> Instance<P> {
     }
 
     fn configured(&self) -> &'static Configured<P> {
+        forget_outcome();
         self.0.get().expect("the gateway configures an instance before it calls a hook")
     }
 }
@@ -248,8 +234,8 @@ macro_rules! __export_plugin {
                     INSTANCE.with(|instance| instance.configure(&config))
                 }
 
-                fn on_request(head: border::RequestHead) -> border::RequestOutcome {
-                    INSTANCE.with(|instance| instance.on_request(head))
+                fn on_request(_: border::RequestHead) -> border::RequestOutcome {
+                    ::core::unreachable!("`HeadHooks` exports it")
                 }
 
                 fn on_request_body(
@@ -267,10 +253,10 @@ macro_rules! __export_plugin {
                 }
 
                 fn on_response(
-                    head: border::ResponseHead,
-                    context: ::std::vec::Vec<u8>,
+                    _: border::ResponseHead,
+                    _: ::std::vec::Vec<u8>,
                 ) -> border::ResponseOutcome {
-                    INSTANCE.with(|instance| instance.on_response(head, &context))
+                    ::core::unreachable!("`HeadHooks` exports it")
                 }
 
                 fn on_response_body(
@@ -292,7 +278,22 @@ macro_rules! __export_plugin {
                 }
             }
 
-    $crate::bindings::export_hooks!(Exported with_types_in $crate::bindings);
+            impl $crate::head_hooks::HeadHooks for Exported {
+                fn on_request(
+                    head: $crate::wire::RequestHead,
+                ) -> $crate::wire::Decision<$crate::wire::RequestChange> {
+                    INSTANCE.with(|instance| instance.on_request(head))
+                }
+
+                fn on_response(
+                    head: $crate::wire::ResponseHead,
+                    context: &[u8],
+                ) -> $crate::wire::Decision<$crate::wire::ResponseChange> {
+                    INSTANCE.with(|instance| instance.on_response(head, context))
+                }
+            }
+
+    $crate::bindings::export_hooks!(Exported with_types_in $crate::head_hooks);
         };
     };
 }

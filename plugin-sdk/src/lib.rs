@@ -106,6 +106,9 @@ pub mod exchange;
 #[doc(hidden)]
 pub mod export;
 mod fields;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod head_hooks;
 mod header_name;
 mod host;
 mod interest;

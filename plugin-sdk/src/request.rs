@@ -237,6 +237,11 @@ impl Request {
         self.response_body = Some(mode);
     }
 
+    /// Whether the hook asked for a body, so that another hook follows.
+    pub(crate) fn wants_body(&self) -> bool {
+        self.request_body.is_some() || self.response_body.is_some()
+    }
+
     /// Sets the attributes that would have gone with a change, since the hook answers instead.
     pub(crate) fn set_attributes_now(&mut self) {
         for attribute in self.attributes.take_set() {
