@@ -1,5 +1,6 @@
 //! The `gateway` command: arguments and exit codes only.
 
+mod allocator;
 mod cli;
 
 use std::process::ExitCode;
@@ -7,7 +8,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
     cli::run(cli::Arguments::parse())
