@@ -46,7 +46,9 @@ impl ForwardedCache {
             Some((known, element)) if known.as_ref() == host => element.clone(),
             _ => {
                 let element = self.write_element(host);
-                *last = Some((host.cloned(), element.clone()));
+                // A copy: a clone would keep the whole buffer that the head was read into.
+                let host = host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok());
+                *last = Some((host, element.clone()));
                 element
             }
         }

@@ -178,6 +178,11 @@ impl Connection {
         !self.is_http2.get() && matches!(self.phase.get(), Phase::Idle | Phase::Head)
     }
 
+    /// Nothing is asked for a while: what only a request needs is let go of.
+    pub(super) fn rests(&self) {
+        self.window.take();
+    }
+
     /// A request begins.
     pub(super) fn request_begins(&self) {
         self.enter(Phase::Exchange);

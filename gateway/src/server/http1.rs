@@ -73,7 +73,10 @@ async fn serve_busy(
         }
         End::HeadTimeout => refuse_late(&mut transport, &connection).await,
         End::Stalled => {}
-        End::Idle => return Some(transport),
+        End::Idle => {
+            connection.rests();
+            return Some(transport);
+        }
     }
     None
 }
