@@ -31,7 +31,8 @@ pub(super) fn number() -> wasmtime::Result<u64> {
     Ok(u64::from_ne_bytes(bytes))
 }
 
+/// From the system: the generator of the TLS library takes 30 ms of computing to begin with, which
+/// every start with a plugin that wants one number would wait for.
 fn fill(bytes: &mut [u8]) -> wasmtime::Result<()> {
-    aws_lc_rs::rand::fill(bytes)
-        .map_err(|_| wasmtime::Error::msg("the system's random source failed"))
+    getrandom::fill(bytes).map_err(|_| wasmtime::Error::msg("the system's random source failed"))
 }
