@@ -30,6 +30,8 @@ mod exchange;
 pub mod first_party;
 mod gateway;
 mod heads;
+#[doc(hidden)]
+pub mod measure;
 mod plugin;
 mod proxy;
 pub mod respond;

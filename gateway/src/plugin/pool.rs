@@ -118,6 +118,11 @@ impl Ready<'_> {
         self.0.give_back();
         Ok(called)
     }
+
+    /// Gives the instance back as it is.
+    pub(crate) fn put_back(self) {
+        self.0.give_back();
+    }
 }
 
 /// How long a hook waits for an instance when all of them are waiting.

@@ -1,0 +1,72 @@
+"""Instructions of the gateway's own code for one request, counted by valgrind's callgrind: the same
+from run to run whatever else the machine does, so that a regression of two percent shows where time
+shows nothing. What the kernel does for a request is not in it."""
+
+import http.client
+import pathlib
+import re
+import shutil
+import subprocess
+
+from .peers import gateway
+from .scenarios import hops
+from .stage import KEY, Problem
+
+# Under valgrind a hook is fifty times slower, and no deadline should see that.
+PATIENT = '\\1\nlimits = { deadline = "10s" }'
+WARM = 100
+
+
+def rows():
+    """What is counted: names, configurations and paths."""
+    return {
+        "plain": (gateway.PLAIN, "/plain/x"),
+        "chain": (gateway.CHAIN, "/chain/x"),
+        "1 hop": (hops.body(1), "/plain/x"),
+        "5 hops": (hops.body(5), "/plain/x"),
+    }
+
+
+def count(scene, upstream, binary, requests):
+    """Instructions a request, by row, and what one more hop costs."""
+    if not shutil.which("valgrind"):
+        raise Problem("not on the PATH: valgrind; apt-get install valgrind")
+    counted = {name: one(scene, upstream, binary, name, *row, requests) for name, row in rows().items()}
+    counted["one more hop"] = (counted["5 hops"] - counted["1 hop"]) / 4
+    return counted
+
+
+def one(scene, upstream, binary, name, body, path, requests):
+    port = scene.port()
+    body = re.sub(r'^(component = ".*")$', PATIENT, body, flags=re.MULTILINE)
+    config = gateway.write(scene, name.replace(" ", "-"), port, upstream.port, body)
+    gateway.prepare(pathlib.Path(binary).resolve(), config)
+    out = scene.folder / f"callgrind.{port}"
+    tool = ["valgrind", "--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={out}"]
+    process = scene.start(name, [*tool, pathlib.Path(binary).resolve(), "run", config], port=port)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    ask(connection, path, WARM)
+    control(process, "-i", "on")
+    ask(connection, path, WARM)
+    control(process, "-z")
+    ask(connection, path, requests)
+    control(process, "-d")
+    scene.end(process)
+    dump = (out.parent / f"{out.name}.1").read_text()
+    return int(re.search(r"^totals: (\d+)", dump, re.MULTILINE)[1]) / requests
+
+
+def control(process, *what):
+    """The process obeys between two of its blocks of code."""
+    told = subprocess.run(["callgrind_control", *what, str(process.pid)], capture_output=True, text=True)
+    if told.returncode != 0:
+        raise Problem(f"callgrind_control {' '.join(what)}: {(told.stderr or told.stdout).strip()}")
+
+
+def ask(connection, path, times):
+    for _ in range(times):
+        connection.request("GET", path, headers={"x-api-key": KEY})
+        answer = connection.getresponse()
+        answer.read()
+        if answer.status != 200:
+            raise Problem(f"{path} answers {answer.status}")
