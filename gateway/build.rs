@@ -1,7 +1,11 @@
-//! Compiles the first-party plugins to components, for the binary to embed.
+//! Makes what the binary embeds: the first-party plugins as components, and the sources of the
+//! SDK and of `wit/`, which `gateway plugin` writes.
 //!
 //! Each folder under `plugins/` is a crate. They are built with a cargo of their own, into a
 //! target folder of their own, so that flags and wrappers meant for the host do not reach them.
+
+#[path = "build/sources.rs"]
+mod sources;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,14 +16,16 @@ const PROFILE: &str = "guest";
 
 fn main() {
     let root = PathBuf::from(variable("CARGO_MANIFEST_DIR")).join("..");
-    for input in ["plugins", "plugin-sdk", "wit", "Cargo.toml", "Cargo.lock"] {
+    for input in ["plugins", "plugin-sdk", "wit", "Cargo.toml", "Cargo.lock", "LICENSE"] {
         println!("cargo::rerun-if-changed=../{input}");
     }
+    println!("cargo::rerun-if-changed=build");
     let names = plugins(&root.join("plugins"));
     require_target();
     let folder = build(&root, &names);
     let out = PathBuf::from(variable("OUT_DIR"));
     fs::write(out.join("first_party.rs"), table(&names, &folder)).expect("OUT_DIR is writable");
+    sources::write(&root, &out);
 }
 
 fn variable(name: &str) -> String {

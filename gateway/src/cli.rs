@@ -6,6 +6,7 @@
 mod check;
 mod explain;
 mod log;
+mod plugin;
 mod prepare;
 mod serve;
 mod watch;
@@ -54,6 +55,9 @@ enum Command {
     Explain(explain::Question),
     /// Print the JSON Schema of the configuration, for editors.
     Schema,
+    /// Make, build and look into plugins.
+    #[command(subcommand)]
+    Plugin(plugin::Command),
 }
 
 /// Runs a command to its end.
@@ -68,6 +72,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
             print(&format!("{:#}\n", gateway::config::schema()));
             Ok(())
         }
+        Command::Plugin(command) => plugin::run(&command, format),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

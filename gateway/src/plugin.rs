@@ -18,13 +18,17 @@ pub(crate) mod instance;
 mod interest;
 mod load;
 mod pool;
+mod sections;
 
 use std::sync::Arc;
 
 pub(crate) use interest::Interest;
-pub use load::Place;
+pub use load::{
+    INTERFACE_VERSION, Inspection, Place, PluginImport, Refusal, compile_time, inspect,
+};
 pub(crate) use load::{LoadError, Loader, Plugin};
 pub(crate) use pool::{Pool, Ready};
+pub use sections::Size;
 
 /// Why a hook gave no outcome. The request is answered as the plugin's `on_error` says.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -5,6 +5,9 @@
 //! types, and that it accepts its configuration. Each refusal says where in the configuration its
 //! cause stands. Must not know how a configuration is rendered.
 
+mod inspect;
+mod kind;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +24,11 @@ use super::instance::{Describe, HOOK_NAMES, Instance};
 use super::{Failure, Interest};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::state::State;
+use kind::{check_kind, not_ours};
+
+pub use inspect::{
+    INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect,
+};
 
 /// A plugin that is loaded, checked and accepted its configuration; shared by all workers.
 pub(crate) struct Plugin {
@@ -354,19 +362,6 @@ fn grant_name(grant: Grant) -> &'static str {
     known.map_or("", |interface| interface.name)
 }
 
-/// A core module or a text is not a component, and wasmtime's own words for that are hard to read.
-fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
-    let path = path.display();
-    match bytes {
-        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(refused(
-            format!("`{path}` is a core WebAssembly module, not a component"),
-            Some("build it with `--target wasm32-wasip2`".into()),
-        )),
-        [0, b'a', b's', b'm', ..] => Ok(()),
-        _ => Err(refused(format!("`{path}` is not WebAssembly"), None)),
-    }
-}
-
 fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError> {
     let hooks = component.get_export_index(None, HOOKS).ok_or_else(|| not_ours(component))?;
     let find = |name: &&str| {
@@ -375,24 +370,6 @@ fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError
             .ok_or_else(|| refused(format!("its `{HOOKS}` has no `{name}`"), None))
     };
     HOOK_NAMES.iter().map(find).collect()
-}
-
-/// The component exports no hooks of this version: says what it exports instead.
-fn not_ours(component: &Component) -> LoadError {
-    let ty = component.component_type();
-    let names: Vec<_> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
-    let other = names.iter().find_map(|name| name.strip_prefix("gateway:plugin/hooks@"));
-    if let Some(version) = other {
-        return refused(
-            format!("it is built for gateway:plugin {version}, and this gateway speaks {VERSION}"),
-            Some("build it against this gateway's `wit/`".into()),
-        );
-    }
-    let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    refused(
-        format!("it is no plugin: it exports {found}, not `{HOOKS}`"),
-        Some("register the plugin with `register_plugin!`".into()),
-    )
 }
 
 fn refused(message: String, help: Option<String>) -> LoadError {

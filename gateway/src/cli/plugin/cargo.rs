@@ -1,0 +1,170 @@
+//! What is asked of cargo and its toolchain.
+//!
+//! Owns how a crate is found, what is required of the toolchain, and how a component comes out.
+//! cargo's own words go to standard error as they are: nobody says better what a crate has wrong.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use super::Wrong;
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// How components are compiled: fast, small, and without unwinding, which Wasm turns into a trap
+/// anyway.
+const PROFILE: &[(&str, &str)] = &[
+    ("opt-level", "3"),
+    ("lto", "true"),
+    ("codegen-units", "1"),
+    ("panic", "\"abort\""),
+    ("strip", "true"),
+];
+
+/// Keeps the names of functions, and not the rest of what debuggers want.
+const KEEP_NAMES: (&str, &str) = ("strip", "\"debuginfo\"");
+
+/// A crate that makes a component.
+#[derive(Debug)]
+pub(super) struct Crate {
+    pub(super) name: String,
+    folder: PathBuf,
+    manifest: PathBuf,
+    /// The manifest of its workspace, which is its own where it has none.
+    root_manifest: PathBuf,
+}
+
+impl Crate {
+    /// Finds the crate of a folder.
+    pub(super) fn find(folder: &Path) -> Result<Self, Wrong> {
+        let shown = folder.display();
+        let manifest = fs::canonicalize(folder.join("Cargo.toml")).map_err(|_| {
+            Wrong::new(format!("`{shown}` is no crate: there is no Cargo.toml in it"))
+                .help("`gateway plugin new NAME` makes a crate")
+        })?;
+        let mut command = cargo(folder);
+        command.args(["metadata", "--format-version", "1", "--no-deps"]);
+        let metadata: Value = serde_json::from_str(&output(command)?).map_err(|error| {
+            Wrong::new(format!("what cargo says of the crate is no JSON: {error}"))
+        })?;
+        let packages = metadata["packages"].as_array().map_or(&[][..], Vec::as_slice);
+        let is_it =
+            |package: &&Value| text(&package["manifest_path"]) == manifest.to_string_lossy();
+        let Some(package) = packages.iter().find(is_it) else {
+            let names: Vec<_> = packages.iter().map(|package| text(&package["name"])).collect();
+            let message = format!("`{shown}` is a workspace and no crate");
+            let help = format!("name the folder of one of its crates: {}", names.join(", "));
+            return Err(Wrong::new(message).help(help));
+        };
+        let name = text(&package["name"]).to_owned();
+        let targets = package["targets"].as_array().map_or(&[][..], Vec::as_slice);
+        if !targets.iter().any(is_component) {
+            let message = format!("the crate `{name}` makes no component");
+            let help =
+                "write `crate-type = [\"cdylib\", \"rlib\"]` under `[lib]` in its Cargo.toml";
+            return Err(Wrong::new(message).help(help));
+        }
+        let root_manifest = Path::new(text(&metadata["workspace_root"])).join("Cargo.toml");
+        Ok(Self { name, folder: folder.to_owned(), manifest, root_manifest })
+    }
+
+    /// Compiles it. Returns where the component is.
+    pub(super) fn build(&self, keeps_names: bool) -> Result<PathBuf, Wrong> {
+        require_target(&self.folder)?;
+        let mut command = cargo(&self.folder);
+        command.args(["build", "--lib", "--release", "--target", TARGET]);
+        command.args(["--message-format", "json-render-diagnostics"]);
+        for (key, value) in self.profile(keeps_names) {
+            command.args(["--config", &format!("profile.release.{key}={value}")]);
+        }
+        let said = output(command)?;
+        let built = said.lines().find_map(|line| {
+            let message: Value = serde_json::from_str(line).ok()?;
+            let is_it = message["reason"] == "compiler-artifact"
+                && text(&message["manifest_path"]) == self.manifest.to_string_lossy()
+                && is_component(&message["target"]);
+            let files = message["filenames"].as_array().filter(|_| is_it)?;
+            files.iter().map(text).find(|file| file.ends_with(".wasm")).map(PathBuf::from)
+        });
+        built.ok_or_else(|| Wrong::new(format!("cargo made no component of `{}`", self.name)))
+    }
+
+    /// What is added to the release profile: nothing that the manifest decides itself.
+    fn profile(&self, keeps_names: bool) -> Vec<(&'static str, &'static str)> {
+        let manifest = fs::read_to_string(&self.root_manifest).unwrap_or_default();
+        let manifest: toml::Table = manifest.parse().unwrap_or_default();
+        let release = manifest.get("profile").and_then(|profile| profile.get("release"));
+        let decides = |key: &str| release.is_some_and(|release| release.get(key).is_some());
+        let mut profile: Vec<_> =
+            PROFILE.iter().copied().filter(|(key, _)| !decides(key)).collect();
+        if keeps_names {
+            profile.retain(|(key, _)| *key != KEEP_NAMES.0);
+            profile.push(KEEP_NAMES);
+        }
+        profile
+    }
+}
+
+fn is_component(target: &Value) -> bool {
+    let kinds = target["kind"].as_array().map_or(&[][..], Vec::as_slice);
+    kinds.iter().any(|kind| kind == "cdylib")
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// cargo, without the flags and wrappers that are meant for the host.
+fn cargo(folder: &Path) -> Command {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(folder).stdin(Stdio::null()).stderr(Stdio::inherit());
+    for name in [
+        "CARGO_BUILD_RUSTFLAGS",
+        "CARGO_BUILD_TARGET",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WORKSPACE_WRAPPER",
+        "RUSTFLAGS",
+    ] {
+        cargo.env_remove(name);
+    }
+    cargo
+}
+
+/// Runs a command and returns what it wrote to standard output.
+fn output(mut command: Command) -> Result<String, Wrong> {
+    let output = command.output().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Wrong::new("cargo is not on the PATH")
+            .help("install Rust by https://rustup.rs, and then `rustup target add wasm32-wasip2`"),
+        _ => Wrong::new(format!("cargo cannot be started: {error}")),
+    })?;
+    if !output.status.success() {
+        return Err(Wrong::new("cargo failed; the reason stands above"));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Sees to it that the toolchain can compile components.
+fn require_target(folder: &Path) -> Result<(), Wrong> {
+    if has_target(folder) {
+        return Ok(());
+    }
+    let mut rustup = Command::new("rustup");
+    rustup.current_dir(folder).args(["target", "add", TARGET]).stdin(Stdio::null());
+    let _added_or_not = rustup.stdout(Stdio::null()).status();
+    if has_target(folder) {
+        return Ok(());
+    }
+    let message = format!("the Rust toolchain has no target {TARGET}, which components need");
+    Err(Wrong::new(message).help(format!("run `rustup target add {TARGET}`")))
+}
+
+fn has_target(folder: &Path) -> bool {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut rustc = Command::new(rustc);
+    let printed = rustc.current_dir(folder).args(["--print", "sysroot"]).output();
+    let sysroot = printed.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    sysroot.is_ok_and(|sysroot| Path::new(&sysroot).join("lib/rustlib").join(TARGET).is_dir())
+}

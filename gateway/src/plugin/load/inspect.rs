@@ -1,0 +1,197 @@
+//! What loading finds out about a component, for people to read.
+//!
+//! Owns the portrait of a plugin: what it says about itself, what it imports and which grant each
+//! import needs, how large it is and how long it compiles. A component passes the same checks here
+//! as before its first request, with everything granted and without a configuration. Must not
+//! print anything.
+
+use std::time::{Duration, Instant};
+
+use wasmtime::component::Component;
+use wasmtime::component::types::ComponentItem;
+use wasmtime::{Config, Engine};
+
+use super::kind::check_kind;
+use super::{Import as Kind, LoadError, Loader, failed, import, refused, wait};
+use crate::config::{self, Grant, Isolation, OnError};
+use crate::first_party::FIRST_PARTY;
+use crate::plugin::Failure;
+use crate::plugin::bindings::{Description, VERSION};
+use crate::plugin::host::INTERFACES;
+use crate::plugin::instance::{Describe, HOOK_NAMES, Instance};
+use crate::plugin::sections::{self, Size};
+use crate::state::State;
+
+/// The version of `gateway:plugin` that this gateway speaks.
+pub const INTERFACE_VERSION: &str = VERSION;
+
+/// What is known about a plugin before it is configured.
+#[derive(Debug, Clone)]
+pub struct Inspection {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// What it was built with, such as `gateway-plugin-sdk 0.1.0`.
+    pub sdk: String,
+    /// The JSON Schema of its configuration; empty if it has none.
+    pub config_schema: String,
+    /// The functions that it exports. Which of them the gateway calls is decided by its
+    /// configuration.
+    pub exports: Vec<&'static str>,
+    /// What it imports, in the order of the component.
+    pub imports: Vec<Import>,
+    /// How large it is, and of what.
+    pub size: Size,
+    /// Bytes of machine code and data that it compiles to.
+    pub compiled: usize,
+}
+
+/// An interface that a plugin imports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Import {
+    /// With package and version, such as `gateway:plugin/log@0.1.0`.
+    pub interface: String,
+    /// The name to list under `grants`, if it must be granted.
+    pub grant: Option<&'static str>,
+    /// The functions of it.
+    pub functions: Vec<String>,
+}
+
+/// Why a component is no plugin that this gateway could load.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// What is wrong.
+    pub message: String,
+    /// What would mend it.
+    pub help: Option<String>,
+}
+
+impl From<LoadError> for Refusal {
+    fn from(error: LoadError) -> Self {
+        Self { message: error.message, help: error.help }
+    }
+}
+
+/// Looks into a component.
+///
+/// # Errors
+/// All that would keep a gateway from loading it, whatever its configuration.
+pub fn inspect(component: &config::Component) -> Result<Inspection, Vec<Refusal>> {
+    look(component).map_err(|errors| errors.into_iter().map(Refusal::from).collect())
+}
+
+/// How long this machine takes to compile a component. A gateway does that once and keeps what
+/// came of it.
+///
+/// # Errors
+/// When it is not valid.
+pub fn compile_time(component: &config::Component) -> Result<Duration, Refusal> {
+    let bytes = bytes(component)?;
+    measure(&bytes).map_err(|error| refused(format!("it does not compile: {error:#}"), None).into())
+}
+
+fn look(component: &config::Component) -> Result<Inspection, Vec<LoadError>> {
+    let bytes = bytes(component).map_err(|error| vec![error])?;
+    let loader = Loader::new(None, State::default(), FIRST_PARTY)
+        .map_err(|error| vec![refused(format!("the plugin engine cannot start: {error}"), None)])?;
+    let config = everything_granted(component);
+    let compiled = loader.compile(&config).map_err(|error| vec![error])?;
+    loader.check_imports(&config, &compiled)?;
+    let description = describe(&loader, &config, &compiled).map_err(|error| vec![error])?;
+    let machine_code = compiled.image_range();
+    Ok(Inspection {
+        name: description.name,
+        version: description.version,
+        sdk: description.sdk,
+        config_schema: description.config_schema,
+        exports: HOOK_NAMES.to_vec(),
+        imports: imports(&compiled),
+        size: sections::size(&bytes),
+        compiled: machine_code.end.addr() - machine_code.start.addr(),
+    })
+}
+
+fn bytes(component: &config::Component) -> Result<Vec<u8>, LoadError> {
+    match component {
+        config::Component::BuiltIn(name) => {
+            let known = FIRST_PARTY.iter().find(|(known, _)| known == name);
+            let bytes = known.map(|(_, bytes)| bytes.to_vec());
+            bytes.ok_or_else(|| refused(format!("there is no first-party plugin `{name}`"), None))
+        }
+        config::Component::File(path) => {
+            let bytes = std::fs::read(path).map_err(|error| {
+                refused(format!("`{}` cannot be read: {error}", path.display()), None)
+            })?;
+            check_kind(path, &bytes)?;
+            Ok(bytes)
+        }
+    }
+}
+
+/// The plugin as no file configures it: what it may do is not the question here.
+fn everything_granted(component: &config::Component) -> config::Plugin {
+    let grants: Vec<Grant> = INTERFACES.iter().filter_map(|interface| interface.grant).collect();
+    config::Plugin {
+        name: "inspected".to_owned(),
+        component: component.clone(),
+        config: "{}".to_owned(),
+        config_spans: Default::default(),
+        component_span: 0..0,
+        span: 0..0,
+        on_error: OnError::Closed,
+        isolation: Isolation::Pooled,
+        deadline: Duration::from_secs(1),
+        memory: 256 << 20,
+        instances: 1,
+        grants: Some(grants),
+        grants_span: None,
+    }
+}
+
+fn describe(
+    loader: &Loader,
+    config: &config::Plugin,
+    component: &Component,
+) -> Result<Description, LoadError> {
+    let (plugin, mut instance): (_, Instance) = loader.prepare(config, component)?;
+    let described = wait(async {
+        let called = instance.call::<Describe>(&plugin, None, ()).await?;
+        Ok::<_, Failure>(called.results.0)
+    });
+    described.map_err(|failure| failed(&failure))
+}
+
+/// Compiles it as a gateway would, without looking for what was compiled before.
+fn measure(bytes: &[u8]) -> wasmtime::Result<Duration> {
+    let mut config = Config::new();
+    // What of the gateway's own settings shows in the machine code.
+    config.concurrency_support(false);
+    config.epoch_interruption(true);
+    let engine = Engine::new(&config)?;
+    let began = Instant::now();
+    Component::new(&engine, bytes)?;
+    Ok(began.elapsed())
+}
+
+fn imports(component: &Component) -> Vec<Import> {
+    let engine = component.engine();
+    let ty = component.component_type();
+    let imports = ty.imports(engine).map(|(name, wanted)| {
+        let grant = match import(name) {
+            Kind::Host(index) => INTERFACES[index].grant.map(|_| INTERFACES[index].name),
+            Kind::Wasi | Kind::OtherVersion(_) | Kind::Unknown => None,
+        };
+        let functions = match &wanted.ty {
+            ComponentItem::ComponentInstance(wanted) => wanted
+                .exports(engine)
+                .filter(|(_, item)| matches!(item.ty, ComponentItem::ComponentFunc(_)))
+                .map(|(name, _)| name.to_owned())
+                .collect(),
+            _ => Vec::new(),
+        };
+        Import { interface: name.to_owned(), grant, functions }
+    });
+    imports.collect()
+}

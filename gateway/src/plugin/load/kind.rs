@@ -1,0 +1,53 @@
+//! What a file is instead of a plugin.
+//!
+//! Owns the words for it: whoever gives the gateway a wrong file learns what it is, and not only
+//! that it is none.
+
+use std::path::Path;
+
+use wasmtime::component::Component;
+
+use super::{LoadError, refused};
+use crate::plugin::bindings::{HOOKS, VERSION};
+
+/// A core module or a text is not a component, and wasmtime's own words for that are hard to read.
+pub(super) fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
+    let path = path.display();
+    let no_blanks = bytes.trim_ascii_start();
+    match bytes {
+        [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(refused(
+            format!("`{path}` is a core WebAssembly module, not a component"),
+            Some("build it with `--target wasm32-wasip2`".into()),
+        )),
+        [0, b'a', b's', b'm', ..] => Ok(()),
+        [] => Err(refused(format!("`{path}` is empty"), None)),
+        _ if no_blanks.starts_with(b"(module") || no_blanks.starts_with(b"(component") => {
+            Err(refused(format!("`{path}` is the text format of WebAssembly, not a binary"), None))
+        }
+        _ => Err(refused(format!("`{path}` is not WebAssembly"), None)),
+    }
+}
+
+/// The component exports no hooks of this version: says what it exports instead.
+pub(super) fn not_ours(component: &Component) -> LoadError {
+    let ty = component.component_type();
+    let names: Vec<_> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
+    let other = names.iter().find_map(|name| name.strip_prefix("gateway:plugin/hooks@"));
+    if let Some(version) = other {
+        return refused(
+            format!("it is built for gateway:plugin {version}, and this gateway speaks {VERSION}"),
+            Some("build it against this gateway's `wit/`".into()),
+        );
+    }
+    let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    let exports = |prefix: &str| names.iter().any(|name| name.starts_with(prefix));
+    let kind = match () {
+        () if exports("wasi:http/") => "it is an HTTP service, not a plugin",
+        () if exports("wasi:cli/run@") => "it is a command, not a plugin",
+        () => "it is no plugin",
+    };
+    refused(
+        format!("{kind}: it exports {found}, not `{HOOKS}`"),
+        Some("register the plugin with `register_plugin!`".into()),
+    )
+}

@@ -1,0 +1,127 @@
+//! How large a component is, and of what.
+//!
+//! Owns the walk over the sections of a binary: a component holds core modules and components in
+//! sections of its own. What is looked at here has been validated; where the walk loses its way all
+//! the same, the rest counts as what it stands in. Must not judge what it finds.
+
+/// The size of a component, in bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// The whole.
+    pub total: usize,
+    /// Code of functions.
+    pub code: usize,
+    /// Data that memories begin with.
+    pub data: usize,
+    /// Names of functions, for backtraces that can be read.
+    pub names: usize,
+    /// Debug information (DWARF), which a gateway does not use.
+    pub debug: usize,
+}
+
+/// Version and layer, after the magic number.
+const MODULE: [u8; 4] = [1, 0, 0, 0];
+
+/// Sections of a core module.
+const CUSTOM: u8 = 0;
+const CODE: u8 = 10;
+const DATA: u8 = 11;
+/// Sections of a component that hold another binary.
+const CORE_MODULE: u8 = 1;
+const COMPONENT: u8 = 4;
+
+/// Adds up the sections of a binary.
+pub(super) fn size(binary: &[u8]) -> Size {
+    let mut size = Size { total: binary.len(), ..Size::default() };
+    walk(binary, &mut size);
+    size
+}
+
+fn walk(binary: &[u8], size: &mut Size) {
+    let Some((head, mut rest)) = binary.split_at_checked(8) else { return };
+    let is_module = head[4..] == MODULE;
+    while let Some((id, content, after)) = section(rest) {
+        let whole = rest.len() - after.len();
+        match (is_module, id) {
+            (_, CUSTOM) => match name(content) {
+                Some(b"name") => size.names += whole,
+                Some(name) if name.starts_with(b".debug_") => size.debug += whole,
+                _ => {}
+            },
+            (true, CODE) => size.code += whole,
+            (true, DATA) => size.data += whole,
+            (false, CORE_MODULE | COMPONENT) => walk(content, size),
+            _ => {}
+        }
+        rest = after;
+    }
+}
+
+/// The next section: its id, its content, and what follows it.
+fn section(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (id, rest) = bytes.split_first()?;
+    let (length, rest) = number(rest)?;
+    let (content, rest) = rest.split_at_checked(length)?;
+    Some((*id, content, rest))
+}
+
+/// The name of a custom section, or of a component's own name section.
+fn name(content: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = number(content)?;
+    let name = rest.get(..length)?;
+    Some(if name == b"component-name" { b"name" } else { name })
+}
+
+/// An unsigned number in LEB128, of at most 32 bits.
+fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0;
+    for (index, byte) in bytes.iter().take(5).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            return Some((usize::try_from(value).ok()?, &bytes[index + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn section_of(id: u8, content: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(content.len()).expect("a short section");
+        [&[id, length | 0x80, 0][..], content].concat()
+    }
+
+    #[test]
+    fn finds_the_sections_of_a_module_inside_of_a_component() {
+        let names = section_of(CUSTOM, b"\x04nameABC");
+        let debug = section_of(CUSTOM, b"\x0b.debug_infoABCDE");
+        let other = section_of(CUSTOM, b"\x09producers1");
+        let code = section_of(CODE, &[7; 20]);
+        let module = [b"\0asm\x01\0\0\0", &code[..], &names, &debug, &other].concat();
+        let inner = [b"\0asm\x0d\0\x01\0", &section_of(CORE_MODULE, &module)[..]].concat();
+        let own = section_of(CUSTOM, b"\x0ecomponent-nameA");
+        let outer = [b"\0asm\x0d\0\x01\0", &section_of(COMPONENT, &inner)[..], &own].concat();
+        assert_eq!(
+            size(&outer),
+            Size {
+                total: outer.len(),
+                code: code.len(),
+                data: 0,
+                names: names.len() + own.len(),
+                debug: debug.len()
+            }
+        );
+    }
+
+    #[test]
+    fn counts_what_is_whole_of_a_binary_that_is_cut_off() {
+        let code = section_of(CODE, &[7; 20]);
+        let mut module = [b"\0asm\x01\0\0\0", &code[..]].concat();
+        module.extend([DATA, 100, 1, 2, 3]);
+        let found = size(&module);
+        assert_eq!((found.code, found.data), (code.len(), 0));
+        assert_eq!(size(b"\0as"), Size { total: 3, ..Size::default() });
+    }
+}
