@@ -20,7 +20,7 @@
 //!
 //! [`config`] turns a file into a checked [`config::Config`]; [`Gateway::bind`] loads its plugins
 //! and takes its addresses; [`Gateway::run`] serves until it is told to end, and a [`Handle`]
-//! reloads it meanwhile. [`inspect`] says what a component wants before any file configures it.
+//! reloads it meanwhile. [`inspect`] says what a component is and needs before any file configures it.
 
 pub mod body;
 mod chain;
@@ -46,5 +46,5 @@ pub mod upstream;
 
 pub use gateway::{BindError, Gateway, Handle, Place, ReloadError, RunError};
 pub use plugin::{
-    INTERFACE_VERSION, Inspection, PluginImport, Refusal, Size, compile_time, inspect,
+    INTERFACE_VERSION, Inspection, PluginImport, Refusal, Size, Want, compile_time, inspect, wants,
 };

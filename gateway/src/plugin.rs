@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 pub(crate) use interest::Interest;
 pub use load::{
-    INTERFACE_VERSION, Inspection, Place, PluginImport, Refusal, compile_time, inspect,
+    INTERFACE_VERSION, Inspection, Place, PluginImport, Refusal, Want, compile_time, inspect, wants,
 };
 pub(crate) use load::{LoadError, Loader, Plugin};
 pub(crate) use pool::{Pool, Ready};

@@ -7,6 +7,7 @@
 
 mod inspect;
 mod kind;
+mod want;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -27,8 +28,9 @@ use crate::state::State;
 use kind::{check_kind, not_ours};
 
 pub use inspect::{
-    INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect,
+    INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, wants,
 };
+pub use want::Want;
 
 /// A plugin that is loaded, checked and accepted its configuration; shared by all workers.
 pub(crate) struct Plugin {
@@ -185,7 +187,10 @@ impl Loader {
                         "it imports `{name}`, and this gateway speaks gateway:plugin {VERSION}, \
                          not {version}"
                     ),
-                    Some("build it against this gateway's `wit/`".into()),
+                    Some(
+                        "build it against this gateway's `wit/`: `gateway plugin wit` writes it"
+                            .into(),
+                    ),
                 )),
                 Import::Unknown => {
                     errors.push(refused(
@@ -235,7 +240,12 @@ impl Loader {
         let instance = wait(Instance::new(&plugin)).map_err(|failure| failed(&failure))?;
         instance.check_types().map_err(|error| {
             let message = format!("a hook is not what gateway:plugin {VERSION} says: {error:#}");
-            refused(message, Some("build it against this gateway's `wit/`".into()))
+            refused(
+                message,
+                Some(
+                    "build it against this gateway's `wit/`: `gateway plugin wit` writes it".into(),
+                ),
+            )
         })?;
         Ok((plugin, instance))
     }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gateway::config::Component;
-use gateway::{INTERFACE_VERSION, Inspection, first_party};
-use serde_json::{Value, json};
+use gateway::{INTERFACE_VERSION, Inspection, Refusal, Want, first_party};
+use serde_json::{Map, Value, json};
 
 use super::{Wrong, bytes, schema};
 use crate::cli::print;
@@ -17,17 +17,26 @@ pub(in crate::cli) struct Inspect {
     /// A component, or the name of a first-party plugin.
     #[arg(value_name = "FILE|NAME")]
     subject: PathBuf,
+    /// Say also in which hooks it is called with this configuration, a JSON object.
+    #[arg(long, value_name = "JSON", value_parser = object_text)]
+    config: Option<String>,
     /// Print all of it as one JSON object, with the whole schema.
     #[arg(long)]
     json: bool,
 }
 
+fn object_text(text: &str) -> Result<String, String> {
+    serde_json::from_str::<Map<String, Value>>(text)
+        .map(|_| text.to_owned())
+        .map_err(|error| format!("a configuration is a JSON object: {error}"))
+}
+
 /// Looks into a component and says what is there.
 pub(super) fn inspect(inspect: &Inspect) -> Result<(), Vec<Wrong>> {
     let component = component(&inspect.subject).map_err(|wrong| vec![wrong])?;
-    let found = gateway::inspect(&component);
-    let found =
-        found.map_err(|refusals| refusals.into_iter().map(Wrong::from).collect::<Vec<_>>())?;
+    let found = gateway::inspect(&component).map_err(wrongs)?;
+    let wants = inspect.config.as_deref().map(|config| gateway::wants(&component, config));
+    let wants = wants.transpose().map_err(wrongs)?;
     let compile_time = gateway::compile_time(&component).map_err(|refusal| vec![refusal.into()])?;
     let milliseconds = u64::try_from(compile_time.as_millis()).unwrap_or(u64::MAX);
     let schema = match found.config_schema.as_str() {
@@ -37,12 +46,16 @@ pub(super) fn inspect(inspect: &Inspect) -> Result<(), Vec<Wrong>> {
         })?,
     };
     let text = if inspect.json {
-        format!("{:#}\n", object(&found, milliseconds, &schema))
+        format!("{:#}\n", object(&found, wants.as_deref(), milliseconds, &schema))
     } else {
-        portrait(&found, milliseconds, &schema)
+        portrait(&found, wants.as_deref(), milliseconds, &schema)
     };
     print(&text);
     Ok(())
+}
+
+fn wrongs(refusals: Vec<Refusal>) -> Vec<Wrong> {
+    refusals.into_iter().map(Wrong::from).collect()
 }
 
 /// A file where there is one, and otherwise a name.
@@ -60,7 +73,12 @@ fn component(subject: &Path) -> Result<Component, Wrong> {
     }
 }
 
-fn portrait(found: &Inspection, milliseconds: u64, schema: &Value) -> String {
+fn portrait(
+    found: &Inspection,
+    wants: Option<&[Want]>,
+    milliseconds: u64,
+    schema: &Value,
+) -> String {
     let size = &found.size;
     let mut text = format!("plugin {} {}\n", found.name, found.version);
     let mut line = |name: &str, value: String| text.push_str(&format!("  {name:<12}{value}\n"));
@@ -77,15 +95,33 @@ fn portrait(found: &Inspection, milliseconds: u64, schema: &Value) -> String {
         line("", format!("{name:<20}{:>10}  {:>2} %", bytes(part), part * 100 / size.total.max(1)));
     }
     line("compiles to", format!("{} in {milliseconds} ms", bytes(found.compiled)));
-    text.push_str("\nexports, of which its configuration decides what is called:\n");
-    for names in found.exports.chunks(3) {
-        text.push_str(&format!("  {}\n", names.join(", ")));
-    }
+    text.push_str(&hooks(found, wants));
     text.push_str(&imports(found));
     text.push_str("\nconfiguration:\n");
     match schema {
         Value::Null => text.push_str("  none\n"),
         schema => text.push_str(&schema::render(schema)),
+    }
+    text
+}
+
+fn hooks(found: &Inspection, wants: Option<&[Want]>) -> String {
+    let Some(wants) = wants else {
+        let rows: Vec<_> = found.exports.chunks(3).map(|names| names.join(", ")).collect();
+        let rows = rows.join(",\n  ");
+        return format!(
+            "\nexports, of which its configuration decides what is called (`--config JSON` asks it):\n  \
+             {rows}\n"
+        );
+    };
+    let mut text = String::from("\nhooks that this configuration has it called in:\n");
+    for want in wants {
+        let line = format!("  {:<18}{}", want.hook, want.with.join(", "));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    if wants.is_empty() {
+        text.push_str("  none\n");
     }
     text
 }
@@ -130,7 +166,11 @@ fn grants(found: &Inspection) -> Vec<&'static str> {
     found.imports.iter().filter_map(|import| import.grant).collect()
 }
 
-fn object(found: &Inspection, milliseconds: u64, schema: &Value) -> Value {
+fn object(found: &Inspection, wants: Option<&[Want]>, milliseconds: u64, schema: &Value) -> Value {
+    let hooks = wants.map(|wants| {
+        let hook = |want: &Want| json!({ "hook": want.hook, "with": want.with });
+        wants.iter().map(hook).collect::<Vec<_>>()
+    });
     let imports: Vec<_> = found
         .imports
         .iter()
@@ -158,6 +198,7 @@ fn object(found: &Inspection, milliseconds: u64, schema: &Value) -> Value {
         "compiled_size": found.compiled,
         "compile_ms": milliseconds,
         "exports": found.exports,
+        "hooks": hooks,
         "imports": imports,
         "grants": grants(found),
         "config_schema": schema,

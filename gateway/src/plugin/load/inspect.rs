@@ -12,11 +12,12 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::{Config, Engine};
 
 use super::kind::check_kind;
-use super::{Import as Kind, LoadError, Loader, failed, import, refused, wait};
+use super::want::{self, Want};
+use super::{Import as Kind, LoadError, Loader, Place, Plugin, failed, import, refused, wait};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::first_party::FIRST_PARTY;
 use crate::plugin::Failure;
-use crate::plugin::bindings::{Description, VERSION};
+use crate::plugin::bindings::VERSION;
 use crate::plugin::host::INTERFACES;
 use crate::plugin::instance::{Describe, HOOK_NAMES, Instance};
 use crate::plugin::sections::{self, Size};
@@ -70,7 +71,13 @@ pub struct Refusal {
 
 impl From<LoadError> for Refusal {
     fn from(error: LoadError) -> Self {
-        Self { message: error.message, help: error.help }
+        let message = match error.place {
+            Place::Config(pointer) if !pointer.is_empty() => {
+                format!("at {pointer}: {}", error.message)
+            }
+            Place::Config(_) | Place::Component => error.message,
+        };
+        Self { message, help: error.help }
     }
 }
 
@@ -79,7 +86,7 @@ impl From<LoadError> for Refusal {
 /// # Errors
 /// All that would keep a gateway from loading it, whatever its configuration.
 pub fn inspect(component: &config::Component) -> Result<Inspection, Vec<Refusal>> {
-    look(component).map_err(|errors| errors.into_iter().map(Refusal::from).collect())
+    look(component).map_err(refusals)
 }
 
 /// How long this machine takes to compile a component. A gateway does that once and keeps what
@@ -92,25 +99,70 @@ pub fn compile_time(component: &config::Component) -> Result<Duration, Refusal> 
     measure(&bytes).map_err(|error| refused(format!("it does not compile: {error:#}"), None).into())
 }
 
+/// Which hooks a plugin wants to be called in, with this configuration, a JSON text. A hook can
+/// still ask for a body that is not named here.
+///
+/// # Errors
+/// As [`inspect`]; and what the plugin has against the configuration.
+pub fn wants(component: &config::Component, config: &str) -> Result<Vec<Want>, Vec<Refusal>> {
+    let configure = || {
+        let mut opened = Opened::new(component)?;
+        config.clone_into(&mut opened.config.config);
+        let (plugin, instance) = opened.prepare()?;
+        opened.loader.configure(&plugin, instance)
+    };
+    let interest = configure().map_err(refusals)?;
+    Ok(want::list(&interest))
+}
+
+fn refusals(errors: Vec<LoadError>) -> Vec<Refusal> {
+    errors.into_iter().map(Refusal::from).collect()
+}
+
 fn look(component: &config::Component) -> Result<Inspection, Vec<LoadError>> {
-    let bytes = bytes(component).map_err(|error| vec![error])?;
-    let loader = Loader::new(None, State::default(), FIRST_PARTY)
-        .map_err(|error| vec![refused(format!("the plugin engine cannot start: {error}"), None)])?;
-    let config = everything_granted(component);
-    let compiled = loader.compile(&config).map_err(|error| vec![error])?;
-    loader.check_imports(&config, &compiled)?;
-    let description = describe(&loader, &config, &compiled).map_err(|error| vec![error])?;
-    let machine_code = compiled.image_range();
+    let opened = Opened::new(component)?;
+    let (plugin, mut instance) = opened.prepare()?;
+    let described = wait(async {
+        let called = instance.call::<Describe>(&plugin, None, ()).await?;
+        Ok::<_, Failure>(called.results.0)
+    });
+    let description = described.map_err(|failure| vec![failed(&failure)])?;
+    let machine_code = opened.component.image_range();
     Ok(Inspection {
         name: description.name,
         version: description.version,
         sdk: description.sdk,
         config_schema: description.config_schema,
         exports: HOOK_NAMES.to_vec(),
-        imports: imports(&compiled),
-        size: sections::size(&bytes),
+        imports: imports(&opened.component),
+        size: sections::size(&opened.bytes),
         compiled: machine_code.end.addr() - machine_code.start.addr(),
     })
+}
+
+/// A component, and what is needed to run it.
+struct Opened {
+    loader: Loader,
+    config: config::Plugin,
+    bytes: Vec<u8>,
+    component: Component,
+}
+
+impl Opened {
+    fn new(component: &config::Component) -> Result<Self, Vec<LoadError>> {
+        let bytes = bytes(component).map_err(|error| vec![error])?;
+        let loader = Loader::new(None, State::default(), FIRST_PARTY).map_err(|error| {
+            vec![refused(format!("the plugin engine cannot start: {error}"), None)]
+        })?;
+        let config = everything_granted(component);
+        let component = loader.compile(&config).map_err(|error| vec![error])?;
+        loader.check_imports(&config, &component)?;
+        Ok(Self { loader, config, bytes, component })
+    }
+
+    fn prepare(&self) -> Result<(Plugin, Instance), Vec<LoadError>> {
+        self.loader.prepare(&self.config, &self.component).map_err(|error| vec![error])
+    }
 }
 
 fn bytes(component: &config::Component) -> Result<Vec<u8>, LoadError> {
@@ -148,19 +200,6 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         grants: Some(grants),
         grants_span: None,
     }
-}
-
-fn describe(
-    loader: &Loader,
-    config: &config::Plugin,
-    component: &Component,
-) -> Result<Description, LoadError> {
-    let (plugin, mut instance): (_, Instance) = loader.prepare(config, component)?;
-    let described = wait(async {
-        let called = instance.call::<Describe>(&plugin, None, ()).await?;
-        Ok::<_, Failure>(called.results.0)
-    });
-    described.map_err(|failure| failed(&failure))
 }
 
 /// Compiles it as a gateway would, without looking for what was compiled before.

@@ -17,7 +17,10 @@ pub(super) fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
     match bytes {
         [0, b'a', b's', b'm', 1, 0, 0, 0, ..] => Err(refused(
             format!("`{path}` is a core WebAssembly module, not a component"),
-            Some("build it with `--target wasm32-wasip2`".into()),
+            Some(
+                "`gateway plugin build` makes one, as does `cargo build --target wasm32-wasip2`"
+                    .into(),
+            ),
         )),
         [0, b'a', b's', b'm', ..] => Ok(()),
         [] => Err(refused(format!("`{path}` is empty"), None)),
@@ -36,7 +39,7 @@ pub(super) fn not_ours(component: &Component) -> LoadError {
     if let Some(version) = other {
         return refused(
             format!("it is built for gateway:plugin {version}, and this gateway speaks {VERSION}"),
-            Some("build it against this gateway's `wit/`".into()),
+            Some("build it against this gateway's `wit/`: `gateway plugin wit` writes it".into()),
         );
     }
     let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };

@@ -1,0 +1,78 @@
+//! What a configured plugin wants, hook by hook, for people to read.
+//!
+//! Owns the words for an [`Interest`]. Must not decide what is called.
+
+use crate::plugin::Interest;
+use crate::plugin::bindings::BodyMode;
+
+/// A hook that a plugin wants to be called in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Want {
+    /// Its name in `wit/`.
+    pub hook: &'static str,
+    /// What arrives with the call, such as `method` or `field x-name`.
+    pub with: Vec<String>,
+}
+
+/// The hooks in the order in which an exchange comes to them.
+pub(super) fn list(interest: &Interest) -> Vec<Want> {
+    let mut wants = Vec::new();
+    if interest.request {
+        let parts =
+            [("method", interest.method), ("path", interest.path), ("query", interest.query)];
+        let parts = parts.iter().filter(|(_, is_wanted)| *is_wanted);
+        let mut with: Vec<_> = parts.map(|(name, _)| (*name).to_owned()).collect();
+        with.extend(interest.request_fields.iter().map(|name| format!("field {name}")));
+        with.extend(interest.attributes.iter().map(|name| format!("attribute {name}")));
+        wants.push(Want { hook: "on-request", with });
+    }
+    wants.extend(body(interest.request_body, "on-request-body", "on-request-chunk"));
+    if interest.response {
+        let fields = interest.response_fields.iter().map(|name| format!("field {name}"));
+        wants.push(Want { hook: "on-response", with: fields.collect() });
+    }
+    wants.extend(body(interest.response_body, "on-response-body", "on-response-chunk"));
+    if interest.complete {
+        wants.push(Want { hook: "on-complete", with: Vec::new() });
+    }
+    wants
+}
+
+fn body(mode: BodyMode, whole: &'static str, piece: &'static str) -> Option<Want> {
+    match mode {
+        BodyMode::None => None,
+        BodyMode::Buffered(limit) => {
+            Some(Want { hook: whole, with: vec![format!("up to {limit} bytes")] })
+        }
+        BodyMode::Chunks => Some(Want { hook: piece, with: Vec::new() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_each_hook_that_is_wanted_and_what_arrives_with_it() {
+        let interest = Interest {
+            request: true,
+            path: true,
+            request_fields: [http::HeaderName::from_static("x-name")].into(),
+            attributes: ["client.address".to_owned()].into(),
+            request_body: BodyMode::Buffered(64),
+            response_body: BodyMode::Chunks,
+            complete: true,
+            ..Interest::none()
+        };
+        let found: Vec<_> =
+            list(&interest).into_iter().map(|want| (want.hook, want.with.join(", "))).collect();
+        let expected = [
+            ("on-request", "path, field x-name, attribute client.address"),
+            ("on-request-body", "up to 64 bytes"),
+            ("on-response-chunk", ""),
+            ("on-complete", ""),
+        ];
+        assert_eq!(found, expected.map(|(hook, with)| (hook, with.to_owned())));
+        assert_eq!(list(&Interest::none()), []);
+    }
+}
