@@ -69,8 +69,9 @@
 //!
 //! # The crate of a plugin
 //!
-//! The crate types are `cdylib` (the component) and `rlib` (native tests), and its manifest lists
-//! `serde` with the feature `derive` and `schemars`, which the derived configuration names:
+//! `gateway plugin new NAME` makes one. Its crate types are `cdylib` (the component) and `rlib`
+//! (native tests), and its manifest lists `serde` with the feature `derive` and `schemars`, which
+//! the derived configuration names:
 //!
 //! ```toml
 //! [lib]
@@ -85,7 +86,7 @@
 //! The SDK brings an allocator that is made for hooks. A plugin that wants another turns the
 //! feature `allocator` off (`default-features = false`).
 //!
-//! `cargo build --release --target wasm32-wasip2` builds the component.
+//! `gateway plugin build` builds the component.
 
 #[cfg(all(target_family = "wasm", feature = "allocator"))]
 mod allocator;

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use gateway::config::Source;
+use gateway::config::{Component, Source};
 use gateway::{BindError, Gateway, Place};
 use gateway_tests::client::request;
 use gateway_tests::setup::written;
@@ -81,6 +81,39 @@ fn a_component_that_is_no_plugin_is_told_what_it_lacks() {
     assert!(refusal("wrong-shape").message.contains("`describe`"));
     assert!(refusal("wrong-type").message.contains("`configure`"));
     assert!(refusal("sockets").message.contains("`describe`"));
+}
+
+#[test]
+fn a_component_of_another_world_is_called_what_it_is() {
+    let folder = tempfile::tempdir_in(guests::folder()).unwrap();
+    let file = folder.path().join("other.wasm");
+    for (export, kind) in [
+        ("wasi:http/incoming-handler@0.2.6", "it is an HTTP service, not a plugin"),
+        ("wasi:cli/run@0.2.6", "it is a command, not a plugin"),
+        ("my:own/thing@1.0.0", "it is no plugin"),
+    ] {
+        let text = format!("(component (instance $it) (export \"{export}\" (instance $it)))");
+        std::fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+        let said = refusals(&format!("component = '{}'", file.display())).remove(0);
+        let words = format!("{kind}: it exports {export}, not `gateway:plugin/hooks@0.1.0`");
+        assert_eq!(said.message, words);
+    }
+}
+
+#[test]
+fn what_is_looked_into_is_refused_as_what_is_loaded() {
+    let file = |guest: &str| guests::folder().join(format!("./{guest}.wasm"));
+    let inspect = |guest: &str| gateway::inspect(&Component::File(file(guest)));
+    for guest in ["no-hooks", "core-module", "wrong-version", "wrong-shape", "unknown-import"] {
+        let (told, loaded) = (inspect(guest).unwrap_err().remove(0), refusal(guest));
+        assert_eq!((told.message, told.help), (loaded.message, loaded.help), "{guest}");
+    }
+    // What must be granted is no reason to refuse here, and is named.
+    let counter = inspect("counter").unwrap();
+    assert_eq!((counter.name.as_str(), counter.version.as_str()), ("counter", "0.1.0"));
+    let granted: Vec<_> = counter.imports.iter().filter_map(|import| import.grant).collect();
+    assert_eq!(granted, ["key-value"]);
+    assert_eq!(counter.size.total, std::fs::read(guests::path("counter")).unwrap().len());
 }
 
 #[test]

@@ -168,3 +168,30 @@ fn has_target(folder: &Path) -> bool {
     let sysroot = printed.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     sysroot.is_ok_and(|sysroot| Path::new(&sysroot).join("lib/rustlib").join(TARGET).is_dir())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_profile_leaves_what_the_manifest_decides() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let manifest = folder.path().join("Cargo.toml");
+        let crate_ = Crate {
+            name: "x".to_owned(),
+            folder: folder.path().to_owned(),
+            manifest: manifest.clone(),
+            root_manifest: manifest.clone(),
+        };
+        fs::write(&manifest, "[package]\nname = \"x\"").unwrap();
+        assert_eq!(crate_.profile(false), PROFILE);
+        fs::write(&manifest, "[profile.release]\nopt-level = \"s\"\nstrip = false").unwrap();
+        let keys = |keeps_names| {
+            let profile = crate_.profile(keeps_names);
+            profile.iter().map(|(key, _)| *key).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(keys(false), "lto codegen-units panic");
+        // What is asked for by name counts more.
+        assert_eq!(keys(true), "lto codegen-units panic strip");
+    }
+}
