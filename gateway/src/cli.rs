@@ -8,6 +8,7 @@ mod explain;
 mod log;
 mod plugin;
 mod prepare;
+mod schema;
 mod serve;
 mod watch;
 
@@ -53,8 +54,11 @@ enum Command {
     },
     /// Say which route a request takes and why, why the others not, and through which plugins.
     Explain(explain::Question),
-    /// Print the JSON Schema of the configuration, for editors.
-    Schema,
+    /// Print the JSON Schema of the configuration, for editors, with those of plugins in it.
+    Schema {
+        /// A configuration, whose own plugins are described too.
+        file: Option<PathBuf>,
+    },
     /// Make, build and look into plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -68,10 +72,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Run { file } => serve::serve(&file, format),
         Command::Check { file } => check::check(&file, format),
         Command::Explain(question) => explain::explain(&question, format),
-        Command::Schema => {
-            print(&format!("{:#}\n", gateway::config::schema()));
-            Ok(())
-        }
+        Command::Schema { file } => schema::schema(file.as_deref(), format),
         Command::Plugin(command) => plugin::run(&command, format),
     };
     match done {

@@ -28,7 +28,7 @@ mod tests;
 mod units;
 mod upstream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -42,6 +42,7 @@ pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, load, read};
 pub use schema::schema;
 pub use source::{Position, Source};
+pub(crate) use suggest::closest;
 
 /// Index of a listener in [`Config::listeners`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -237,6 +238,12 @@ pub struct Plugin {
     pub config: String,
     /// Where each value of `config` stands in the file, by RFC 6901 pointer ("" is the table).
     pub config_spans: BTreeMap<String, Span>,
+    /// Where each of its keys stands, by the pointer to its value.
+    pub config_keys: BTreeMap<String, Span>,
+    /// The pointers of the texts in `config` into which something was filled.
+    pub config_filled: BTreeSet<String>,
+    /// `component` as it is written.
+    pub component_text: String,
     /// Where `component` stands in the file.
     pub component_span: Span,
     /// Where the whole table stands (its header or the inline table).

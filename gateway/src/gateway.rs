@@ -49,6 +49,10 @@ pub enum BindError {
         place: Place,
         /// What is wrong.
         message: String,
+        /// What the caret says.
+        label: Option<String>,
+        /// A fact that helps to understand.
+        note: Option<String>,
         /// What would mend it.
         help: Option<String>,
     },
@@ -61,6 +65,19 @@ pub enum BindError {
     /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
+}
+
+/// What is not as it should be with a plugin that can serve: its author's to mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginWarning {
+    /// Which.
+    pub plugin: PluginId,
+    /// Its name.
+    pub name: String,
+    /// What is wrong.
+    pub message: String,
+    /// A fact that helps to understand.
+    pub note: Option<String>,
 }
 
 /// Why a configuration was not taken. The one before it stays in force.
@@ -103,6 +120,7 @@ pub struct Gateway {
     /// For each worker, one for each listener.
     sockets: Vec<Vec<TcpListener>>,
     addresses: BTreeMap<String, SocketAddr>,
+    warnings: Vec<PluginWarning>,
     handle: Handle,
     commands: Vec<mpsc::UnboundedReceiver<Command>>,
 }
@@ -126,7 +144,7 @@ impl Gateway {
     pub fn bind(config: impl Into<Arc<Config>>) -> Result<Self, Vec<BindError>> {
         let config = config.into();
         let loader = loader(&config).map_err(|error| vec![error])?;
-        let (plugins, mut errors) = prepare(&loader, &config);
+        let Loaded { plugins, warnings, mut errors } = prepare(&loader, &config);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
         if !errors.is_empty() {
@@ -136,13 +154,19 @@ impl Gateway {
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let control = Control { workers: senders, loader, config: Mutex::new(config) };
         let handle = Handle(Arc::new(control));
-        Ok(Self { shared: Arc::new(shared), sockets, addresses, handle, commands })
+        Ok(Self { shared: Arc::new(shared), sockets, addresses, warnings, handle, commands })
     }
 
     /// The address of each listener, by its name; with the port that the system chose for 0.
     #[must_use]
     pub fn local_addresses(&self) -> &BTreeMap<String, SocketAddr> {
         &self.addresses
+    }
+
+    /// What is not as it should be with its plugins.
+    #[must_use]
+    pub fn warnings(&self) -> &[PluginWarning] {
+        &self.warnings
     }
 
     /// Steers the gateway while it runs.
@@ -184,17 +208,25 @@ fn loader(config: &Config) -> Result<Loader, BindError> {
     Loader::new(cache, State::default(), FIRST_PARTY).map_err(BindError::Engine)
 }
 
+/// What became of the plugins of a configuration.
+#[derive(Default)]
+struct Loaded {
+    plugins: Vec<Arc<Plugin>>,
+    warnings: Vec<PluginWarning>,
+    errors: Vec<BindError>,
+}
+
 /// Finds out all that would keep the configuration from being served, besides its addresses, so
 /// that workers can take it without a doubt.
-fn prepare(loader: &Loader, config: &Config) -> (Vec<Arc<Plugin>>, Vec<BindError>) {
-    let (plugins, mut errors) = load_apart(loader, config);
-    errors.extend(upstream::check(&config.upstreams).err().map(BindError::Upstream));
-    (plugins, errors)
+fn prepare(loader: &Loader, config: &Config) -> Loaded {
+    let mut loaded = load_apart(loader, config);
+    loaded.errors.extend(upstream::check(&config.upstreams).err().map(BindError::Upstream));
+    loaded
 }
 
 /// Loads all plugins on a thread of its own: loading runs guests, and the caller's thread may be
 /// one of an asynchronous runtime, in which nothing else can be waited for.
-fn load_apart(loader: &Loader, config: &Config) -> (Vec<Arc<Plugin>>, Vec<BindError>) {
+fn load_apart(loader: &Loader, config: &Config) -> Loaded {
     thread::scope(|scope| {
         let loading = scope.spawn(|| load_plugins(loader, config));
         loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -202,19 +234,31 @@ fn load_apart(loader: &Loader, config: &Config) -> (Vec<Arc<Plugin>>, Vec<BindEr
 }
 
 /// Loads all plugins, and gathers what is wrong with any of them.
-fn load_plugins(loader: &Loader, config: &Config) -> (Vec<Arc<Plugin>>, Vec<BindError>) {
-    let (mut plugins, mut errors) = (Vec::new(), Vec::new());
+fn load_plugins(loader: &Loader, config: &Config) -> Loaded {
+    let mut all = Loaded::default();
     for (index, plugin) in config.plugins.iter().enumerate() {
-        match loader.load(plugin) {
-            Ok(loaded) => plugins.push(Arc::new(loaded)),
-            Err(refusals) => errors.extend(refusals.into_iter().map(|refusal| {
-                let LoadError { place, message, help } = refusal;
-                let (plugin, name) = (PluginId(index), plugin.name.clone());
-                BindError::Plugin { plugin, name, place, message, help }
+        let (id, name) = (PluginId(index), &plugin.name);
+        let mut warnings = Vec::new();
+        match loader.load(plugin, &mut warnings) {
+            Ok(loaded) => all.plugins.push(Arc::new(loaded)),
+            Err(refusals) => all.errors.extend(refusals.into_iter().map(|refusal| {
+                let LoadError { place, message, label, note, help } = refusal;
+                BindError::Plugin {
+                    plugin: id,
+                    name: name.clone(),
+                    place,
+                    message,
+                    label,
+                    note,
+                    help,
+                }
             })),
         }
+        all.warnings.extend(warnings.into_iter().map(|LoadError { message, note, .. }| {
+            PluginWarning { plugin: id, name: name.clone(), message, note }
+        }));
     }
-    (plugins, errors)
+    all
 }
 
 type Bound = (Vec<Vec<TcpListener>>, BTreeMap<String, SocketAddr>);
@@ -271,17 +315,20 @@ fn join(threads: Vec<thread::JoinHandle<io::Result<()>>>) -> Result<(), RunError
 
 impl Handle {
     /// Puts a configuration in the place of the one in force. Requests that are being served go
-    /// on with the old one; no connection is dropped.
+    /// on with the old one; no connection is dropped. Returns what [`Gateway::warnings`] would.
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
-    pub fn reload(&self, config: impl Into<Arc<Config>>) -> Result<(), ReloadError> {
+    pub fn reload(
+        &self,
+        config: impl Into<Arc<Config>>,
+    ) -> Result<Vec<PluginWarning>, ReloadError> {
         let config = config.into();
         let mut current = self.0.config.lock().unwrap_or_else(PoisonError::into_inner);
         if !same_listeners(&current, &config) {
             return Err(ReloadError::Listeners);
         }
-        let (plugins, errors) = prepare(&self.0.loader, &config);
+        let Loaded { plugins, warnings, errors } = prepare(&self.0.loader, &config);
         if !errors.is_empty() {
             return Err(ReloadError::Refused(errors));
         }
@@ -293,7 +340,7 @@ impl Handle {
             worker.send(command).map_err(|_| ReloadError::Ended)?;
         }
         *current = config;
-        Ok(())
+        Ok(warnings)
     }
 
     /// Takes no new connection, and lets open exchanges finish within `shutdown_grace`.

@@ -55,7 +55,7 @@ impl Hooks {
         let loaded = config::read(Source::new("measure.toml", &text), &|_| None, &known)
             .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         let loader = Loader::new(None, State::default(), &[]).expect("an engine");
-        let plugin = loader.load(&loaded.config.plugins[0]);
+        let plugin = loader.load(&loaded.config.plugins[0], &mut Vec::new());
         let plugin = Arc::new(plugin.unwrap_or_else(|errors| panic!("{errors:?}")));
         let pools: Vec<_> = (0..count).map(|_| Rc::new(Pool::new(Arc::clone(&plugin)))).collect();
         let ids: Vec<_> = (0..count).map(PluginId).collect();

@@ -18,13 +18,15 @@ pub(crate) mod instance;
 mod interest;
 mod load;
 mod pool;
+mod schema;
 mod sections;
 
 use std::sync::Arc;
 
 pub(crate) use interest::Interest;
 pub use load::{
-    INTERFACE_VERSION, Inspection, Place, PluginImport, Refusal, Want, compile_time, inspect, wants,
+    INTERFACE_VERSION, Inspection, Omission, Place, PluginImport, Refusal, Want, compile_time,
+    inspect, schema, wants,
 };
 pub(crate) use load::{LoadError, Loader, Plugin};
 pub(crate) use pool::{Pool, Ready};

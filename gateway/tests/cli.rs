@@ -238,6 +238,80 @@ fn the_schema_is_a_json_schema_of_every_table() {
 }
 
 #[test]
+fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
+    let schema = |arguments: &[&str]| -> Value {
+        let done = output(arguments);
+        assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+        serde_json::from_slice(&done.stdout).unwrap()
+    };
+    let follow = |schema: &Value, at: &Value| -> Value {
+        let pointer = at["$ref"].as_str().unwrap().trim_start_matches('#');
+        schema.pointer(pointer).unwrap().clone()
+    };
+    let plain = schema(&["schema"]);
+    assert!(plain["properties"]["plugins"].get("properties").is_none());
+    let mut choice = &plain["$defs"]["plugin"];
+    let mut components = Vec::new();
+    while choice.is_object() {
+        components.push(choice["if"]["properties"]["component"]["const"].as_str().unwrap());
+        let config = follow(&plain, &choice["then"]["properties"]["config"]);
+        assert_eq!(config["additionalProperties"], false);
+        choice = &choice["else"];
+    }
+    components.sort_unstable();
+    assert_eq!(components, ["auth", "rate-limit", "transform"]);
+    // A reference of a plugin's schema leads into it.
+    let policies = &plain["$defs"]["config_of_rate-limit"]["properties"]["policies"];
+    assert!(follow(&plain, &policies["items"])["properties"]["window"].is_object());
+
+    let named = schema(&["schema", file(FINE).path.to_str().unwrap()]);
+    let offered = &named["properties"]["plugins"]["properties"]["limit"]["properties"]["config"];
+    assert_eq!(offered["anyOf"].as_array().unwrap().len(), 2);
+    assert!(follow(&named, &offered["anyOf"][0])["properties"]["policies"].is_object());
+}
+
+#[test]
+fn a_configuration_that_breaks_the_schema_is_told_with_the_line_and_the_caret() {
+    let wrong = FINE.replace(
+        r#"config = { policies = [{ name = "burst", limit = 10, window = "1m" }] }"#,
+        "[plugins.limit.config]\npolicys = []\nheaders = \"legcy\"\nipv6_prefix = 0",
+    );
+    let file = file(&wrong);
+    let done = on_file("check", &file, &[]);
+    let said = text(&done.stderr).replace(file.path.to_str().unwrap(), "gateway.toml");
+    assert_eq!(done.status.code(), Some(1));
+    assert_eq!(
+        said,
+        "\
+error: plugin `limit`: unknown key `policys` in `config`
+ --> gateway.toml:9:1
+  |
+9 | policys = []
+  | ^^^^^^^
+  |
+  = help: did you mean `policies`?
+
+error: plugin `limit`: `legcy` is no value of `headers`
+  --> gateway.toml:10:11
+   |
+10 | headers = \"legcy\"
+   |           ^^^^^^^
+   |
+   = note: its values are `standard`, `legacy`, `both`, `off`
+   = help: did you mean `legacy`?
+
+error: plugin `limit`: `ipv6_prefix` is out of range: 0
+  --> gateway.toml:11:15
+   |
+11 | ipv6_prefix = 0
+   |               ^ from 1 to 128
+
+gateway.toml: 3 errors
+"
+    );
+}
+
+#[test]
 fn warnings_do_not_keep_a_file_from_being_fine() {
     let file = file(&format!("{FINE}\n[upstreams.unused]\ntargets = [\"http://127.0.0.1:9\"]\n"));
     let done = on_file("check", &file, &[]);

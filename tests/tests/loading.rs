@@ -239,16 +239,53 @@ names = [
 }
 
 #[test]
-fn a_value_of_the_wrong_kind_is_refused_at_its_own_place() {
+fn a_configuration_is_held_against_the_schema_before_the_plugin_sees_it() {
     let text = |config: &str| format!("component = \"./refuses-config.wasm\"\nconfig = {config}");
-    let place = |config: &str| refusals(&text(config)).remove(0).place;
-    assert_eq!(place("{ limit = \"many\" }"), Place::Config("/limit".to_owned()));
-    assert_eq!(place("{ limit = 1, names = [\"a\", 2] }"), Place::Config("/names/1".to_owned()));
-    let unknown = refusals(&text("{ limit = 1, lmiit = 2 }")).remove(0);
-    assert!(unknown.message.contains("lmiit"), "{}", unknown.message);
-    assert!(matches!(unknown.place, Place::Config(_)));
-    let missing = refusals(&text("{ names = [] }")).remove(0);
-    assert!(missing.message.contains("limit"), "{}", missing.message);
+    let said = |config: &str| -> Vec<_> {
+        let said = refusals(&text(config)).into_iter();
+        said.map(|it| (it.place, it.message, it.help.unwrap_or_default())).collect()
+    };
+    let at = |place: Place, message: &str, help: &str| (place, message.to_owned(), help.to_owned());
+    let value = |pointer: &str| Place::Config(pointer.to_owned());
+    assert_eq!(
+        said("{ limit = \"many\", names = [\"a\", 2], lmit = 3 }"),
+        [
+            at(value("/limit"), "`limit` must be an integer, but this is a string", ""),
+            at(
+                value("/names/1"),
+                "`names[1]` must be a string, but this is an integer",
+                "write `\"2\"`"
+            ),
+            at(
+                Place::ConfigKey("/lmit".to_owned()),
+                "unknown key `lmit` in `config`",
+                "did you mean `limit`?"
+            ),
+        ]
+    );
+    assert_eq!(said("{ names = [] }"), [at(value(""), "`config` has no `limit`", "")]);
+    // What the schema does not say, the plugin does.
+    assert_eq!(said("{ limit = 11 }"), [at(value("/limit"), "the limit is at most 10", "")]);
+}
+
+#[test]
+fn a_schema_that_is_broken_is_a_warning_and_stops_nobody() {
+    let text = |config: &str| {
+        format!(
+            "[plugins.refused]\ncomponent = \"./broken-schema.wasm\"\nconfig = {config}\n{ROUTE}"
+        )
+    };
+    let gateway = Gateway::bind(Setup::toml(&text("{ a = true }"), &[]).config).unwrap();
+    let [warning] = gateway.warnings() else { panic!("{:?}", gateway.warnings()) };
+    assert_eq!(warning.name, "refused");
+    assert_eq!(
+        warning.message,
+        "the configuration schema of its component is not valid: `/properties/a/$ref` leads to \
+         `http://127.0.0.1:9/a`, and nothing is fetched"
+    );
+    assert_eq!(refusals_of(&text("{ bad = true }"))[0].message, "bad is refused");
+    let fine = format!("[plugins.refused]\ncomponent = \"./edits.wasm\"\n{ROUTE}");
+    assert_eq!(Gateway::bind(Setup::toml(&fine, &[]).config).unwrap().warnings(), []);
 }
 
 #[test]

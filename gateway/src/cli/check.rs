@@ -9,12 +9,13 @@ use super::{LogFormat, Refused, print, report};
 
 /// Checks a file. Addresses are tried too, and given back.
 pub(super) fn check(file: &Path, format: LogFormat) -> Result<(), Refused> {
-    let prepared = match prepare(file) {
+    let mut prepared = match prepare(file) {
         Ok(prepared) => prepared,
         Err(diagnostics) => return refuse(&diagnostics, format),
     };
     match Gateway::bind(prepared.config.clone()) {
-        Ok(_) => {
+        Ok(gateway) => {
+            prepared.warned(gateway.warnings());
             report(&prepared.findings, format);
             let (config, count) = (&prepared.config, prepared.findings.iter().count());
             print(&format!(

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gateway::config::{self, Config, Diagnostic, Diagnostics, Known, Plugin, Source, Span};
 use gateway::route::{self, Scope, Shadow};
-use gateway::{BindError, Place, first_party};
+use gateway::{BindError, Place, PluginWarning, first_party};
 
 /// A configuration whose text is fine.
 pub(super) struct Prepared {
@@ -31,6 +31,16 @@ pub(super) fn prepare(file: &Path) -> Result<Prepared, Diagnostics> {
 }
 
 impl Prepared {
+    /// Adds what is not as it should be with plugins that can serve.
+    pub(super) fn warned(&mut self, warnings: &[PluginWarning]) {
+        for PluginWarning { plugin, name, message, note } in warnings {
+            let span = self.config.plugins[plugin.0].component_span.clone();
+            let message = format!("plugin `{name}`: {}", self.source.redact(message));
+            let warning = Diagnostic::warning(span, message);
+            self.findings.push(note.iter().fold(warning, |warning, note| warning.note(note)));
+        }
+    }
+
     /// Adds what a later stage refused.
     pub(super) fn refused(mut self, errors: &[BindError]) -> Diagnostics {
         for error in errors {
@@ -74,12 +84,16 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
                 _ => diagnostic,
             }
         }
-        BindError::Plugin { plugin, place, message, help, .. } => {
+        BindError::Plugin { plugin, place, message, label, note, help, .. } => {
             let plugin = &config.plugins[plugin.0];
             // A refusal is the plugin's own text and may repeat a secret that was filled in.
             let message = format!("plugin `{}`: {}", plugin.name, source.redact(message));
             let diagnostic = Diagnostic::error(span(plugin, place), message);
-            help.iter().fold(diagnostic, |diagnostic, help| diagnostic.help(help))
+            let redacted = |words: &Option<String>| words.as_ref().map(|it| source.redact(it));
+            let diagnostic =
+                redacted(label).into_iter().fold(diagnostic, |it, label| it.label(label));
+            let diagnostic = redacted(note).into_iter().fold(diagnostic, |it, note| it.note(note));
+            redacted(help).into_iter().fold(diagnostic, |it, help| it.help(help))
         }
         BindError::Engine(_) | BindError::Upstream(_) | BindError::Tls(_) => {
             Diagnostic::file_error(error.to_string())
@@ -91,6 +105,10 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
 fn span(plugin: &Plugin, place: &Place) -> Span {
     let pointer = match place {
         Place::Component => return plugin.component_span.clone(),
+        Place::ConfigKey(pointer) => match plugin.config_keys.get(pointer) {
+            Some(span) => return span.clone(),
+            None => pointer,
+        },
         Place::Config(pointer) => pointer,
     };
     let mut pointer = pointer.as_str();

@@ -15,7 +15,7 @@ use super::{LogFormat, Refused, report};
 
 /// Serves a file.
 pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
-    let prepared = prepare(file).map_err(|diagnostics| {
+    let mut prepared = prepare(file).map_err(|diagnostics| {
         report(&diagnostics, format);
         Refused
     })?;
@@ -27,6 +27,7 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
             return Err(Refused);
         }
     };
+    prepared.warned(gateway.warnings());
     report(&prepared.findings, format);
     for (name, address) in gateway.local_addresses() {
         tracing::info!(listener = name, %address, "listening");
@@ -81,7 +82,7 @@ async fn reloads(
 
 /// Puts the file in force, or says why not. Returns what to watch from now on.
 fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Option<Vec<PathBuf>> {
-    let prepared = match prepare(file) {
+    let mut prepared = match prepare(file) {
         Ok(prepared) => prepared,
         Err(diagnostics) => {
             report(&diagnostics, format);
@@ -91,7 +92,8 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Option<Vec<PathBuf
     };
     let files = watched(file, &prepared.config);
     match handle.reload(prepared.config.clone()) {
-        Ok(()) => {
+        Ok(warnings) => {
+            prepared.warned(&warnings);
             report(&prepared.findings, format);
             tracing::info!(
                 routes = prepared.config.routes.len(),

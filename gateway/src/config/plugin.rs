@@ -15,8 +15,9 @@ use super::{Component, Grant, Isolation, Known, OnError, Plugin, suggest};
 pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Known<'_>) -> Option<Plugin> {
     let component = table.word("component");
     let component_span = component.as_ref().map(|text| text.span.clone());
+    let component_text = component.as_ref().map(|text| text.shown.clone());
     let component = component.and_then(|text| component_of(table.reading, &text, known));
-    let (config, config_spans) = settings::read(table);
+    let settings = settings::read(table);
     let on_error = match table.choice("on_error") {
         "open" => OnError::Open,
         _ => OnError::Closed,
@@ -35,9 +36,12 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Known<'_>) -> Opti
     Some(Plugin {
         name: name.to_owned(),
         component: component?,
-        config,
-        config_spans,
+        component_text: component_text?,
         component_span: component_span?,
+        config: settings.json,
+        config_spans: settings.values,
+        config_keys: settings.keys,
+        config_filled: settings.filled,
         span: table.span.clone(),
         on_error,
         isolation,

@@ -1,7 +1,7 @@
 //! "Did you mean": the name that someone most likely meant.
 
 /// The candidate closest to a word, if one is close enough to be what was meant.
-pub(super) fn closest<'a>(
+pub(crate) fn closest<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -2,9 +2,10 @@
 //!
 //! Owns the checks on a component before any request meets it: that it is a component of this
 //! interface's version, that it imports nothing it was not granted, that its hooks have the right
-//! types, and that it accepts its configuration. Each refusal says where in the configuration its
+//! types, and that its configuration is accepted, by its schema and by itself. Each refusal says where in the configuration its
 //! cause stands. Must not know how a configuration is rendered.
 
+mod document;
 mod inspect;
 mod kind;
 mod want;
@@ -22,11 +23,13 @@ use super::bindings::{Description, HOOKS, VERSION};
 use super::engine::{self, Clock};
 use super::host::{self, HostState, INTERFACES, Identity};
 use super::instance::{Describe, HOOK_NAMES, Instance};
+use super::schema::{Fault, Schema};
 use super::{Failure, Interest};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::state::State;
 use kind::{check_kind, not_ours};
 
+pub use document::{Omission, schema};
 pub use inspect::{
     INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, wants,
 };
@@ -73,6 +76,10 @@ pub(crate) struct LoadError {
     pub(crate) place: Place,
     /// What is wrong.
     pub(crate) message: String,
+    /// What the caret says.
+    pub(crate) label: Option<String>,
+    /// A fact that helps to understand.
+    pub(crate) note: Option<String>,
     /// What would mend it.
     pub(crate) help: Option<String>,
 }
@@ -82,8 +89,10 @@ pub(crate) struct LoadError {
 pub enum Place {
     /// `component`
     Component,
-    /// A JSON Pointer into `config`.
+    /// A value: a JSON Pointer into `config`.
     Config(String),
+    /// The key of a value: the pointer to the value.
+    ConfigKey(String),
 }
 
 /// Loads plugins. One for the process: it holds the engine, and what it compiled before.
@@ -116,18 +125,25 @@ impl Loader {
         Ok(Self { engine, clock, state, built_in, first_party: Mutex::default() })
     }
 
-    /// Loads a plugin and lets it check its configuration. All that is wrong is reported at once.
-    pub(crate) fn load(&self, config: &config::Plugin) -> Result<Plugin, Vec<LoadError>> {
+    /// Loads a plugin and checks its configuration, first against its schema and then by itself.
+    /// All that is wrong is reported at once; what is wrong with the schema, as a warning.
+    pub(crate) fn load(
+        &self,
+        config: &config::Plugin,
+        warnings: &mut Vec<LoadError>,
+    ) -> Result<Plugin, Vec<LoadError>> {
         let component = self.compile(config).map_err(|error| vec![error])?;
         self.check_imports(config, &component)?;
         let (mut plugin, instance) = self.prepare(config, &component).map_err(|e| vec![e])?;
+        if let Some(description) = describe(&plugin) {
+            conform(&description, config, warnings)?;
+        }
         plugin.interest = self.configure(&plugin, instance)?;
         if plugin.waits && plugin.interest.never_waits {
             let linked = self.link(&component, false);
             plugin.pre = linked.map_err(|error| vec![refused(format!("{error:#}"), None)])?.pre;
             plugin.waits = false;
         }
-        self.announce(&plugin);
         Ok(plugin)
     }
 
@@ -284,26 +300,65 @@ impl Loader {
             let error = |error: super::bindings::ConfigError| LoadError {
                 place: Place::Config(error.pointer),
                 message: error.message,
+                label: None,
+                note: None,
                 help: None,
             };
             errors.into_iter().map(error).collect::<Vec<_>>()
         })?;
         Interest::try_from(interest).map_err(|message| vec![refused(message, None)])
     }
+}
 
-    /// Logs what the component says about itself.
-    fn announce(&self, plugin: &Plugin) {
-        let described = wait(async {
-            let mut instance = Instance::new(plugin).await?;
-            Ok::<_, Failure>(instance.call::<Describe>(plugin, None, ()).await?.results.0)
-        });
-        match described {
-            Ok(Description { name, version, sdk, config_schema }) => tracing::debug!(
-                plugin = %plugin.name, component = name, version, sdk,
-                has_schema = !config_schema.is_empty(), waits = plugin.waits, "plugin loaded"),
-            Err(failure) => tracing::warn!(plugin = %plugin.name,
-                "the plugin does not describe itself: {failure}"),
+/// What the component says about itself, which is logged too. One that fails to is told in the
+/// log: it may serve nevertheless.
+fn describe(plugin: &Plugin) -> Option<Description> {
+    let described = wait(async {
+        let mut instance = Instance::new(plugin).await?;
+        Ok::<_, Failure>(instance.call::<Describe>(plugin, None, ()).await?.results.0)
+    });
+    match described {
+        Ok(description) => {
+            let Description { name, version, sdk, config_schema } = &description;
+            tracing::debug!(plugin = %plugin.name, component = name, version, sdk,
+                has_schema = !config_schema.is_empty(), waits = plugin.waits, "plugin described");
+            Some(description)
         }
+        Err(failure) => {
+            tracing::warn!(plugin = %plugin.name,
+                "the plugin does not describe itself: {failure}");
+            None
+        }
+    }
+}
+
+/// Holds a configuration against the schema of its component. What is wrong with the schema is
+/// its author's fault and a warning: the plugin still reads its configuration.
+fn conform(
+    description: &Description,
+    config: &config::Plugin,
+    warnings: &mut Vec<LoadError>,
+) -> Result<(), Vec<LoadError>> {
+    let Ok(value) = serde_json::from_str(&config.config) else { return Ok(()) };
+    let Some(schema) = Schema::read(&description.config_schema) else { return Ok(()) };
+    match schema.and_then(|schema| schema.check(&value, &config.config_filled)) {
+        Ok(faults) if faults.is_empty() => Ok(()),
+        Ok(faults) => Err(faults.into_iter().map(LoadError::from).collect()),
+        Err(why) => {
+            let message = format!("the configuration schema of its component {why}");
+            let note = "the plugin alone checks its configuration; the author of the component \
+                        can mend the schema";
+            warnings.push(LoadError { note: Some(note.to_owned()), ..refused(message, None) });
+            Ok(())
+        }
+    }
+}
+
+impl From<Fault> for LoadError {
+    fn from(fault: Fault) -> Self {
+        let Fault { pointer, at_key, message, label, note, help } = fault;
+        let place = if at_key { Place::ConfigKey(pointer) } else { Place::Config(pointer) };
+        Self { place, message, label, note, help }
     }
 }
 
@@ -383,7 +438,7 @@ fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError
 }
 
 fn refused(message: String, help: Option<String>) -> LoadError {
-    LoadError { place: Place::Component, message, help }
+    LoadError { place: Place::Component, message, label: None, note: None, help }
 }
 
 fn failed(failure: &Failure) -> LoadError {

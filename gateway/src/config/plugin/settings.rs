@@ -2,7 +2,7 @@
 //!
 //! Owns the translation and the place of each value. What the settings mean is the plugin's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Number, Value as Json};
 use toml::de::{DeTable, DeValue};
@@ -10,37 +10,50 @@ use toml::de::{DeTable, DeValue};
 use crate::config::Span;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::fill::Notation;
-use crate::config::reader::{Reading, Table, Value, integer};
+use crate::config::reader::{Reading, Table, Text, Value, integer};
 
-/// `config` as JSON text, and where each of its values stands, by RFC 6901 pointer.
-pub(super) fn read(table: &Table<'_, '_>) -> (String, BTreeMap<String, Span>) {
-    let mut spans = BTreeMap::new();
+/// `config` as JSON text, and where everything in it stands, by RFC 6901 pointer.
+#[derive(Default)]
+pub(super) struct Settings {
+    pub(super) json: String,
+    pub(super) values: BTreeMap<String, Span>,
+    pub(super) keys: BTreeMap<String, Span>,
+    /// The texts into which something was filled.
+    pub(super) filled: BTreeSet<String>,
+}
+
+/// Reads `config`.
+pub(super) fn read(table: &Table<'_, '_>) -> Settings {
+    let mut settings = Settings::default();
     let json = match table.value("config") {
         None => {
-            spans.insert(String::new(), table.span.clone());
+            settings.values.insert(String::new(), table.span.clone());
             Json::Object(serde_json::Map::new())
         }
         Some(value) => {
             if !matches!(value.get_ref(), DeValue::Table(_)) {
                 table.reading.report(table.reading.wrong_type(value, "`config`", "a table"));
             }
-            Translation { reading: table.reading, spans: &mut spans }.value(value, "")
+            Translation { reading: table.reading, settings: &mut settings }.value(value, "")
         }
     };
-    (json.to_string(), spans)
+    Settings { json: json.to_string(), ..settings }
 }
 
 struct Translation<'t, 'a> {
     reading: &'t Reading<'a>,
-    spans: &'t mut BTreeMap<String, Span>,
+    settings: &'t mut Settings,
 }
 
 impl Translation<'_, '_> {
     fn value(&mut self, value: &Value<'_>, pointer: &str) -> Json {
-        self.spans.insert(pointer.to_owned(), value.span());
+        self.settings.values.insert(pointer.to_owned(), value.span());
         match value.get_ref() {
             DeValue::String(text) => {
                 let text = self.reading.fill(text, value.span(), Notation::Plugin);
+                if text.as_ref().is_some_and(Text::is_secret) {
+                    self.settings.filled.insert(pointer.to_owned());
+                }
                 Json::String(text.map_or_else(String::new, |text| text.value))
             }
             DeValue::Integer(number) => {
@@ -66,7 +79,9 @@ impl Translation<'_, '_> {
     fn table(&mut self, entries: &DeTable<'_>, pointer: &str) -> Json {
         let entry = |(key, value): (&toml::Spanned<toml::de::DeString<'_>>, &Value<'_>)| {
             let escaped = key.get_ref().replace('~', "~0").replace('/', "~1");
-            (key.get_ref().to_string(), self.value(value, &format!("{pointer}/{escaped}")))
+            let pointer = format!("{pointer}/{escaped}");
+            self.settings.keys.insert(pointer.clone(), key.span());
+            (key.get_ref().to_string(), self.value(value, &pointer))
         };
         Json::Object(entries.iter().map(entry).collect())
     }

@@ -13,7 +13,10 @@ use wasmtime::{Config, Engine};
 
 use super::kind::check_kind;
 use super::want::{self, Want};
-use super::{Import as Kind, LoadError, Loader, Place, Plugin, failed, import, refused, wait};
+use super::{
+    Import as Kind, LoadError, Loader, Place, Plugin, conform, describe, failed, import, refused,
+    wait,
+};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::first_party::FIRST_PARTY;
 use crate::plugin::Failure;
@@ -72,12 +75,13 @@ pub struct Refusal {
 impl From<LoadError> for Refusal {
     fn from(error: LoadError) -> Self {
         let message = match error.place {
-            Place::Config(pointer) if !pointer.is_empty() => {
+            Place::Config(pointer) if !pointer.is_empty() && error.label.is_none() => {
                 format!("at {pointer}: {}", error.message)
             }
-            Place::Config(_) | Place::Component => error.message,
+            Place::Config(_) | Place::ConfigKey(_) | Place::Component => error.message,
         };
-        Self { message, help: error.help }
+        // What the schema says names its place in words.
+        Self { message, help: error.help.or(error.note) }
     }
 }
 
@@ -103,12 +107,15 @@ pub fn compile_time(component: &config::Component) -> Result<Duration, Refusal> 
 /// still ask for a body that is not named here.
 ///
 /// # Errors
-/// As [`inspect`]; and what the plugin has against the configuration.
+/// As [`inspect`]; and what its schema or the plugin itself has against the configuration.
 pub fn wants(component: &config::Component, config: &str) -> Result<Vec<Want>, Vec<Refusal>> {
     let configure = || {
         let mut opened = Opened::new(component)?;
         config.clone_into(&mut opened.config.config);
         let (plugin, instance) = opened.prepare()?;
+        if let Some(description) = describe(&plugin) {
+            conform(&description, &opened.config, &mut Vec::new())?;
+        }
         opened.loader.configure(&plugin, instance)
     };
     let interest = configure().map_err(refusals)?;
@@ -190,6 +197,9 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         component: component.clone(),
         config: "{}".to_owned(),
         config_spans: Default::default(),
+        config_keys: Default::default(),
+        config_filled: Default::default(),
+        component_text: String::new(),
         component_span: 0..0,
         span: 0..0,
         on_error: OnError::Closed,

@@ -1,0 +1,103 @@
+//! Types and listed values.
+//!
+//! Owns what is said to a value that is of none of the types, or none of the values, that are
+//! wanted.
+
+use serde_json::Value;
+
+use super::scalar::same;
+use super::{Done, Exhausted, Keywords, Walk};
+use crate::config::closest;
+use crate::plugin::schema::peek;
+use crate::plugin::schema::words::{Fault, kind, list, one_of, shown, type_name};
+
+impl<'s> Walk<'s, '_> {
+    pub(super) fn type_fits(
+        &mut self,
+        keywords: &'s Keywords,
+        value: &Value,
+    ) -> Result<bool, Exhausted> {
+        let wanted: Vec<&str> = match keywords.get("type") {
+            Some(Value::String(name)) => vec![name],
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            _ => return Ok(true),
+        };
+        if wanted.iter().any(|name| peek::admits(name, value)) {
+            return Ok(true);
+        }
+        self.wrong_type(&wanted, value)?;
+        Ok(false)
+    }
+
+    /// Says which types were wanted and what is there.
+    pub(in crate::plugin::schema) fn wrong_type(&mut self, wanted: &[&str], value: &Value) -> Done {
+        let names: Vec<_> = wanted.iter().filter(|name| **name != "null").collect();
+        let expected = one_of(names.iter().map(|name| type_name(name).to_owned()).collect());
+        let found = kind(value);
+        let message = format!("{} must be {expected}, but this is {found}", self.name());
+        let text = value.as_str().filter(|_| !self.is_filled());
+        let help = match (text, value) {
+            (Some(text), _) if wanted.contains(&"integer") && text.parse::<i64>().is_ok() => {
+                Some(format!("write `{text}` without quotes"))
+            }
+            (Some(text @ ("true" | "false")), _) if wanted.contains(&"boolean") => {
+                Some(format!("write `{text}` without quotes"))
+            }
+            (None, Value::Number(number)) if wanted == ["string"] => {
+                Some(format!("write `\"{number}\"`"))
+            }
+            (_, Value::String(_) | Value::Number(_)) if names == [&"array"] => {
+                Some("put it into `[` and `]`".to_owned())
+            }
+            _ => None,
+        };
+        let fault = Fault::new(self.pointer(), message).label(format!("expected {expected}"));
+        self.tell(fault.help(help))
+    }
+
+    pub(super) fn is_listed(
+        &mut self,
+        keywords: &'s Keywords,
+        value: &Value,
+    ) -> Result<bool, Exhausted> {
+        let choices: Vec<&Value> = match (keywords.get("const"), keywords.get("enum")) {
+            (Some(choice), _) => vec![choice],
+            (None, Some(choices)) => choices.as_array().into_iter().flatten().collect(),
+            (None, None) => return Ok(true),
+        };
+        self.spend(choices.len())?;
+        if choices.iter().any(|choice| same(choice, value)) {
+            return Ok(true);
+        }
+        self.no_choice(&choices, value)?;
+        Ok(false)
+    }
+
+    /// Says which values were wanted.
+    pub(in crate::plugin::schema) fn no_choice(
+        &mut self,
+        choices: &[&Value],
+        value: &Value,
+    ) -> Done {
+        let choices: Vec<_> = choices.iter().filter(|choice| !choice.is_null()).collect();
+        self.spend(choices.len())?;
+        let what = match value {
+            Value::Array(_) | Value::Object(_) => "this".to_owned(),
+            Value::String(_) if self.is_filled() => "this".to_owned(),
+            other => format!("`{}`", shown(other)),
+        };
+        let names: Vec<_> = choices.iter().map(|choice| shown(choice)).collect();
+        let fault = Fault::new(self.pointer(), format!("{what} is no value of {}", self.name()));
+        let fault = match &names[..] {
+            [only] => fault.note(Some(format!("its only value is `{only}`"))),
+            names => fault.note(list(names).map(|names| format!("its values are {names}"))),
+        };
+        let suggestion = match value.as_str() {
+            Some(text) if !self.is_filled() => {
+                closest(text, choices.iter().filter_map(|choice| choice.as_str()))
+            }
+            _ => None,
+        };
+        self.tell(fault.did_you_mean(suggestion))
+    }
+}

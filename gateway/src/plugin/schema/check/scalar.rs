@@ -1,0 +1,145 @@
+//! Numbers, texts, and how many of something there are.
+//!
+//! Owns their bounds and patterns, and what these cost.
+
+use std::cmp::Ordering;
+
+use regex::RegexBuilder;
+use serde_json::{Number, Value};
+
+use super::{Done, Exhausted, Keywords, Walk};
+use crate::plugin::schema::words::{self, Fault, quote};
+
+/// What the compilation of a pattern costs in steps, and the bytes that it may take.
+const PATTERN_STEPS: usize = 2_000;
+const PATTERN_BYTES: usize = 128 << 10;
+
+/// A text longer than this is not held against a pattern.
+const MATCHED_TEXT: usize = 32 << 10;
+
+impl<'s> Walk<'s, '_> {
+    pub(super) fn number(&mut self, keywords: &'s Keywords, number: &Number) -> Done {
+        let bound = |name: &str| match keywords.get(name) {
+            Some(Value::Number(bound)) => Some((bound, order(number, bound))),
+            _ => None,
+        };
+        let (min, max) = (bound("minimum"), bound("maximum"));
+        let (above, below) = (bound("exclusiveMinimum"), bound("exclusiveMaximum"));
+        let is_low = min.is_some_and(|(_, order)| order == Ordering::Less)
+            || above.is_some_and(|(_, order)| order != Ordering::Greater);
+        let is_high = max.is_some_and(|(_, order)| order == Ordering::Greater)
+            || below.is_some_and(|(_, order)| order != Ordering::Less);
+        if is_low || is_high {
+            let range = match (min, max) {
+                (Some((min, _)), Some((max, _))) => format!("from {min} to {max}"),
+                _ => {
+                    let names = [
+                        ("at least", min),
+                        ("more than", above),
+                        ("at most", max),
+                        ("less than", below),
+                    ];
+                    let named =
+                        names.iter().filter_map(|(name, bound)| Some((name, bound.as_ref()?.0)));
+                    named
+                        .map(|(name, bound)| format!("{name} {bound}"))
+                        .collect::<Vec<_>>()
+                        .join(" and ")
+                }
+            };
+            let message = format!("{} is out of range: {number}", self.name());
+            self.tell(Fault::new(self.pointer(), message).label(range))?;
+        }
+        if let Some(step) = keywords.get("multipleOf").and_then(Value::as_i64)
+            && let Some(whole) = number.as_i64()
+            && whole.checked_rem(step).is_some_and(|rest| rest != 0)
+        {
+            self.tell_here(|name| format!("{name} is no multiple of {step}: {number}"))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn text(&mut self, keywords: &'s Keywords, text: &str) -> Done {
+        self.spend(text.len() / 64)?;
+        if keywords.contains_key("minLength") || keywords.contains_key("maxLength") {
+            let count = text.chars().count() as u64;
+            self.count(keywords, "Length", count, ["short", "long"], "character")?;
+        }
+        let Some(pattern) = keywords.get("pattern").and_then(Value::as_str) else { return Ok(()) };
+        if self.matches(pattern, text)? {
+            return Ok(());
+        }
+        let message = format!("{} does not match `{}`", self.name(), quote(pattern));
+        let about = words::about(keywords);
+        self.tell(Fault::new(self.pointer(), message).note(about))
+    }
+
+    /// Whether a text matches a pattern; one that cannot be run matches everything.
+    pub(super) fn matches(&mut self, pattern: &'s str, text: &str) -> Result<bool, Exhausted> {
+        if !self.patterns.contains_key(pattern) {
+            self.spend(PATTERN_STEPS)?;
+            let regex = RegexBuilder::new(pattern)
+                .size_limit(PATTERN_BYTES)
+                .dfa_size_limit(PATTERN_BYTES)
+                .nest_limit(50)
+                .build();
+            self.patterns.insert(pattern, regex.ok());
+        }
+        self.spend(text.len())?;
+        let regex = self.patterns.get(pattern).and_then(Option::as_ref);
+        Ok(text.len() > MATCHED_TEXT || regex.is_none_or(|regex| regex.is_match(text)))
+    }
+
+    /// Checks a number of things against `min` and `max` of them.
+    pub(super) fn count(
+        &mut self,
+        keywords: &Keywords,
+        of: &str,
+        count: u64,
+        [short, long]: [&str; 2],
+        unit: &str,
+    ) -> Done {
+        let bound = |side: &str| keywords.get(&format!("{side}{of}")).and_then(Value::as_u64);
+        let units = |number: u64| match (number, unit.strip_suffix('y')) {
+            (1, _) => format!("1 {unit}"),
+            (_, Some(stem)) => format!("{number} {stem}ies"),
+            _ => format!("{number} {unit}s"),
+        };
+        let (what, label) = match (bound("min"), bound("max")) {
+            (Some(min), _) if count < min => {
+                (if count == 0 { "empty" } else { short }, format!("at least {}", units(min)))
+            }
+            (_, Some(max)) if count > max => (long, format!("at most {}", units(max))),
+            _ => return Ok(()),
+        };
+        let name = self.name();
+        let message = match what {
+            "empty" => format!("{name} is empty"),
+            // How long a secret is, is nobody's business.
+            _ if self.is_filled() => format!("{name} is too {what}"),
+            _ => format!("{name} is too {what}: {}", units(count)),
+        };
+        self.tell(Fault::new(self.pointer(), message).label(label))
+    }
+}
+
+/// Whether two values are the same in JSON, where 1 is 1.0.
+pub(super) fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(one), Value::Number(other)) => order(one, other) == Ordering::Equal,
+        _ => one == other,
+    }
+}
+
+fn order(one: &Number, other: &Number) -> Ordering {
+    let whole = |number: &Number| {
+        number.as_i64().map(i128::from).or_else(|| number.as_u64().map(i128::from))
+    };
+    match (whole(one), whole(other)) {
+        (Some(one), Some(other)) => one.cmp(&other),
+        _ => {
+            let float = |number: &Number| number.as_f64().unwrap_or(f64::NAN);
+            float(one).partial_cmp(&float(other)).unwrap_or(Ordering::Equal)
+        }
+    }
+}
