@@ -143,7 +143,7 @@ impl Gateway {
     /// All that is wrong, each [`BindError`] with the part of the configuration it belongs to.
     pub fn bind(config: impl Into<Arc<Config>>) -> Result<Self, Vec<BindError>> {
         let config = config.into();
-        let loader = loader(&config).map_err(|error| vec![error])?;
+        let loader = loader(&config)?;
         let Loaded { plugins, warnings, mut errors } = prepare(&loader, &config);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
@@ -203,9 +203,10 @@ impl Gateway {
     }
 }
 
-fn loader(config: &Config) -> Result<Loader, BindError> {
+fn loader(config: &Config) -> Result<Loader, Vec<BindError>> {
     let cache = config.process.cache_dir.as_deref();
-    Loader::new(cache, State::default(), FIRST_PARTY).map_err(BindError::Engine)
+    let loader = Loader::new(cache, State::default(), FIRST_PARTY);
+    loader.map_err(|error| vec![BindError::Engine(error)])
 }
 
 /// What became of the plugins of a configuration.
@@ -243,6 +244,7 @@ fn load_plugins(loader: &Loader, config: &Config) -> Loaded {
             Ok(loaded) => all.plugins.push(Arc::new(loaded)),
             Err(refusals) => all.errors.extend(refusals.into_iter().map(|refusal| {
                 let LoadError { place, message, label, note, help } = refusal;
+                let (label, note) = (label.map(String::from), note.map(String::from));
                 BindError::Plugin {
                     plugin: id,
                     name: name.clone(),
@@ -255,7 +257,7 @@ fn load_plugins(loader: &Loader, config: &Config) -> Loaded {
             })),
         }
         all.warnings.extend(warnings.into_iter().map(|LoadError { message, note, .. }| {
-            PluginWarning { plugin: id, name: name.clone(), message, note }
+            PluginWarning { plugin: id, name: name.clone(), message, note: note.map(String::from) }
         }));
     }
     all

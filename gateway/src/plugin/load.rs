@@ -77,9 +77,9 @@ pub(crate) struct LoadError {
     /// What is wrong.
     pub(crate) message: String,
     /// What the caret says.
-    pub(crate) label: Option<String>,
+    pub(crate) label: Option<Box<str>>,
     /// A fact that helps to understand.
-    pub(crate) note: Option<String>,
+    pub(crate) note: Option<Box<str>>,
     /// What would mend it.
     pub(crate) help: Option<String>,
 }
@@ -348,7 +348,7 @@ fn conform(
             let message = format!("the configuration schema of its component {why}");
             let note = "the plugin alone checks its configuration; the author of the component \
                         can mend the schema";
-            warnings.push(LoadError { note: Some(note.to_owned()), ..refused(message, None) });
+            warnings.push(LoadError { note: Some(note.into()), ..refused(message, None) });
             Ok(())
         }
     }
@@ -358,6 +358,7 @@ impl From<Fault> for LoadError {
     fn from(fault: Fault) -> Self {
         let Fault { pointer, at_key, message, label, note, help } = fault;
         let place = if at_key { Place::ConfigKey(pointer) } else { Place::Config(pointer) };
+        let (label, note) = (label.map(Into::into), note.map(Into::into));
         Self { place, message, label, note, help }
     }
 }

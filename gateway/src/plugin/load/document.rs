@@ -75,7 +75,8 @@ fn free_name(component: &str, document: &Value) -> String {
 fn refer(document: &mut Value, plugins: &[config::Plugin], definitions: &BTreeMap<String, Value>) {
     let offer = |table: &mut Value, known: Vec<&Value>| {
         let anything = json!(true);
-        table["properties"]["config"]["anyOf"] = known.into_iter().chain([&anything]).cloned().collect();
+        table["properties"]["config"]["anyOf"] =
+            known.into_iter().chain([&anything]).cloned().collect();
     };
     let mut table = document["$defs"]["plugin"].clone();
     let mut otherwise = json!(true);

@@ -81,7 +81,7 @@ impl From<LoadError> for Refusal {
             Place::Config(_) | Place::ConfigKey(_) | Place::Component => error.message,
         };
         // What the schema says names its place in words.
-        Self { message, help: error.help.or(error.note) }
+        Self { message, help: error.help.or(error.note.map(String::from)) }
     }
 }
 

@@ -109,9 +109,7 @@ impl<'s, 'c> Walk<'s, 'c> {
                 let about = super::words::list(&names).map(|names| format!("one of {names}"));
                 return self.missing_key(tag, about);
             };
-            let is_meant = |miss: &Miss<'s>| {
-                choices(miss).is_some_and(|all| all.iter().any(|choice| *choice == given))
-            };
+            let is_meant = |miss: &Miss<'s>| choices(miss).is_some_and(|all| all.contains(&given));
             if !misses.iter().any(is_meant) {
                 let names: Vec<_> = misses.iter().filter_map(choices).flatten().collect();
                 return self.at(Step::Key(key), |walk| walk.no_choice(&names, given));
