@@ -73,7 +73,7 @@ async def hold(port, count):
         clients.append(client)
     while True:
         await asyncio.sleep(1)
-        recent = time.monotonic() - 5
+        recent = time.monotonic() - 10
         print(json.dumps({
             "open": sum(client.open for client in clients),
             "alive": sum(client.last > recent for client in clients),

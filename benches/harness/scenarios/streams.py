@@ -49,7 +49,8 @@ def run(scene, upstream, report, arguments):
 
 def sum_up(report, arguments, before, memory, figures, used, took, events):
     if figures["alive"] < arguments.streams:
-        raise Problem(f"only {figures['alive']} of {arguments.streams} streams still get events")
+        told = f"{figures['alive']} of {arguments.streams} streams got an event in the last ten seconds"
+        raise Problem(f"only {told}; {figures['open']} are open")
     quarter = max(1, len(memory) // 4)
     first, last = statistics.mean(memory[:quarter]), statistics.mean(memory[-quarter:])
     each = (last - before) / arguments.streams
