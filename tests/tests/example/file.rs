@@ -125,26 +125,27 @@ pub(crate) fn serve(config: Config) -> Serving {
     Serving { running: started.expect("it starts, or the reason stands above"), _turn: turn }
 }
 
-/// The example plugin as a component, built once for each test program.
+/// The example plugin `examples/plugins/greet` as a component, built once for each test program.
 fn greet_component() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        // Beside the first-party plugins, with which it shares what it is built from.
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
-        let mut cargo = Command::new(env!("CARGO"));
-        cargo.current_dir(root()).args(["build", "--quiet", "--package", "greet"]);
-        cargo
-            .args(["--profile", "guest", "--target", "wasm32-wasip2", "--target-dir"])
-            .arg(&target);
-        for (name, _) in std::env::vars_os() {
-            let text = name.to_string_lossy();
-            // Flags and wrappers that are meant for the tests.
-            if text.starts_with("CARGO_") && text != "CARGO_HOME" || text.starts_with("RUSTFLAGS") {
-                cargo.env_remove(&name);
-            }
+    BUILT.get_or_init(|| rust_component("greet"))
+}
+
+/// One of `examples/plugins` as a component.
+pub(crate) fn rust_component(name: &str) -> PathBuf {
+    // Beside the first-party plugins, with which it shares what it is built from.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.current_dir(root()).args(["build", "--quiet", "--package", name]);
+    cargo.args(["--profile", "guest", "--target", "wasm32-wasip2", "--target-dir"]).arg(&target);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        // Flags and wrappers that are meant for the tests.
+        if text.starts_with("CARGO_") && text != "CARGO_HOME" || text.starts_with("RUSTFLAGS") {
+            cargo.env_remove(&name);
         }
-        assert!(cargo.status().unwrap().success(), "the example plugin does not build");
-        let target = target.canonicalize().unwrap();
-        target.join("wasm32-wasip2/guest/greet.wasm")
-    })
+    }
+    assert!(cargo.status().unwrap().success(), "the example plugin {name} does not build");
+    let target = target.canonicalize().unwrap();
+    target.join("wasm32-wasip2/guest").join(name.replace('-', "_")).with_extension("wasm")
 }
