@@ -14,7 +14,7 @@ pub(crate) fn javascript() -> PathBuf {
     need("node", "install Node.js 20.19 or newer");
     need("npm", "install it with Node.js");
     if !is_installed(&folder) {
-        run(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]), &folder);
+        run(Command::new("npm").args(["install", "--no-audit", "--no-fund"]), &folder);
     }
     run(Command::new("npm").args(["run", "build", "--silent"]), &folder);
     folder.join("target/orders.wasm").canonicalize().unwrap()
