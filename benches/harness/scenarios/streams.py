@@ -3,6 +3,7 @@ stays flat, and a stream holds no instance of the plugin. The plugin may have fo
 stream must get its events all the same."""
 
 import json
+import resource
 import statistics
 import sys
 import time
@@ -12,6 +13,8 @@ from ..peers import gateway
 from ..stage import BENCHES, COMPONENTS, LOAD_CORE, Problem
 
 INSTANCES = 4
+# Files that the gateway has open besides.
+SPARE = 100
 
 BODY = """
 [plugins.reads]
@@ -27,6 +30,10 @@ upstream = "service"
 
 
 def run(scene, upstream, report, arguments):
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if arguments.streams * 2 + SPARE > files:
+        most = (files - SPARE) // 2
+        raise Problem(f"a stream takes two files of the gateway's {files}; --streams {most} is the most here")
     service = Service(scene)
     component = gateway.component(COMPONENTS, "reads_chunks")
     body = BODY.format(component=component, instances=INSTANCES)
