@@ -23,6 +23,7 @@ use thiserror::Error;
 pub(crate) use self::download::{Download, Origin, broken};
 pub(crate) use self::upload::Upload;
 use crate::exchange::Exchange;
+use crate::upstream::{Cause, Payload, ResponseBody};
 
 /// The body of a request or a response.
 pub struct Body {
@@ -35,6 +36,8 @@ enum Source {
     Empty,
     Full(Bytes),
     Incoming(Incoming),
+    /// Boxed: what comes whole with its head, as most do, is none.
+    Upstream(Box<ResponseBody>),
     /// Through something in front of another body. Boxed, since only plugins that read bodies
     /// bring it about.
     Filtered(Filtered),
@@ -57,7 +60,7 @@ enum Watch {
 pub enum BodyError {
     /// The connection it came over broke, or its framing did.
     #[error("the body broke off")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Cause),
     /// It is larger than the limit.
     #[error("the body is larger than {0} bytes")]
     TooLarge(u64),
@@ -90,6 +93,17 @@ impl Body {
     #[must_use]
     pub fn incoming(incoming: Incoming) -> Self {
         Self { source: Source::Incoming(incoming), watch: Watch::Nobody }
+    }
+
+    /// What an upstream answers.
+    pub(crate) fn answered(payload: Payload) -> Self {
+        let source = match payload {
+            Payload::Whole(bytes) => return Self::full(bytes),
+            Payload::Http1(body) => Source::Upstream(Box::new(body)),
+            Payload::Http2(body) => Source::Incoming(body),
+            Payload::Switched(_) => Source::Empty,
+        };
+        Self { source, watch: Watch::Nobody }
     }
 
     /// Watches a request body on its way to the upstream.
@@ -153,6 +167,11 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Watch::Download(download) = &mut this.watch
+            && let Some(error) = download.take_failure()
+        {
+            return Poll::Ready(Some(Err(error)));
+        }
         let polled = Pin::new(&mut this.source).poll_frame(context);
         match &mut this.watch {
             Watch::Nobody => polled,
@@ -194,8 +213,10 @@ impl http_body::Body for Source {
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
             Self::Incoming(incoming) => {
-                Pin::new(incoming).poll_frame(context).map_err(BodyError::Broken)
+                let polled = Pin::new(incoming).poll_frame(context);
+                polled.map_err(|error| BodyError::Broken(error.into()))
             }
+            Self::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
             Self::Filtered(filtered) => filtered.as_mut().poll_frame(context),
         }
     }
@@ -205,6 +226,7 @@ impl http_body::Body for Source {
             Self::Empty => true,
             Self::Full(_) => false,
             Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::Upstream(body) => body.is_end_stream(),
             Self::Filtered(filtered) => filtered.is_end_stream(),
         }
     }
@@ -214,6 +236,7 @@ impl http_body::Body for Source {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Incoming(incoming) => incoming.size_hint(),
+            Self::Upstream(body) => body.size_hint(),
             Self::Filtered(filtered) => filtered.size_hint(),
         }
     }

@@ -58,6 +58,15 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Whether nothing has come since the last read that emptied it, as far as the runtime knows:
+    /// the kernel is not asked.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let asked = self.0.stream.try_io(Interest::READABLE, || Ok(()));
+        asked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         self.0.gone.notify_one();

@@ -2,17 +2,19 @@
 //!
 //! Owns the choice of a target, its connections, the bounds on connecting and on the first byte,
 //! and what is tried again: another target while nothing was sent, a fresh connection when a pooled
-//! one turns out to have been closed before it took any of the request. Nothing else is ever sent
-//! twice. Reading the response's body, and bounding that, is the caller's.
+//! one turns out to have been closed before it took any of the request, or before it answered one
+//! that may be repeated. Nothing else is ever sent twice. Reading the response's body, and bounding that, is the caller's.
 //!
 //! Everything here belongs to one worker thread and its [`tokio::task::LocalSet`]: no locks, and
-//! no task for an exchange over HTTP/1.1.
+//! no task for an exchange over HTTP/1.1, unless its request outlasts the wait for its response.
 
 mod balance;
 mod connect;
 mod error;
 mod exchange;
 mod head;
+mod http1;
+mod payload;
 mod pool;
 mod progress;
 mod target;
@@ -28,12 +30,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body::Body;
-use hyper::body::Incoming;
 
 use self::balance::{Balance, Tried};
 pub use self::error::{Cause, ConnectError, SetupError, UpstreamError};
 pub use self::exchange::Lease;
 use self::exchange::{Answer, Failed};
+pub(crate) use self::http1::{ResponseBody, Switched};
+pub(crate) use self::payload::Payload;
 use self::progress::Outgoing;
 use self::target::{Ready, Target};
 use self::tls::Tls;
@@ -136,7 +139,7 @@ pub struct Upstream<B: Body> {
 /// A response whose head is there, and how it came.
 pub struct Exchange<B: Body> {
     /// The response. Its framing over HTTP/1.1 is unambiguous; hop-by-hop fields are still in it.
-    pub response: Response<Incoming>,
+    pub(crate) response: Response<Payload>,
     /// To be dropped when the body has come to its end.
     pub lease: Lease<B>,
     /// For the log and the metrics.
@@ -244,11 +247,11 @@ where
                 Ok((response, lease)) => {
                     return Ok(Exchange { response, lease, info });
                 }
-                Err(Failed::Unsent(unsent)) if reused && resends < MOST_RESENDS => {
+                Err(Failed::Unanswered(again)) if reused && resends < MOST_RESENDS => {
                     resends += 1;
-                    request = unsent.request;
+                    request = again.request;
                 }
-                Err(failed) => return Err(failed.into_error(target)),
+                Err(failed) => return Err(failed.into_error()),
             }
         }
     }

@@ -26,6 +26,8 @@ pub(crate) struct Download {
     exchange: Rc<Exchange>,
     /// Where it comes from; `None` for what the gateway makes itself.
     origin: Option<Origin>,
+    /// Why it broke off, for the next look at it.
+    failed: Option<BodyError>,
 }
 
 /// The upstream behind a response body.
@@ -87,7 +89,7 @@ impl Origin {
 
 impl Download {
     pub(super) fn new(exchange: Rc<Exchange>, origin: Option<Origin>, ended: bool) -> Self {
-        let mut this = Self { exchange, origin };
+        let mut this = Self { exchange, origin, failed: None };
         if ended {
             this.complete();
         }
@@ -97,6 +99,12 @@ impl Download {
     fn complete(&mut self) {
         self.exchange.response_complete();
         self.origin = None;
+    }
+
+    /// The error by which it ended. It is held back once: a connection that meets it throws away
+    /// what it has not sent yet, which may be the head.
+    pub(super) fn take_failure(&mut self) -> Option<BodyError> {
+        self.failed.take()
     }
 
     pub(super) fn observe(
@@ -125,7 +133,9 @@ impl Download {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.exchange.fail(broken(&error));
-                Poll::Ready(Some(Err(error)))
+                self.failed = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
             }
             Poll::Pending => {
                 self.exchange.client_is_next(false);

@@ -36,13 +36,13 @@ pub(super) async fn forward(
     exchange.answered_by(exchange.snapshot.upstream_name(id));
     note_target(exchange, &answer.info.authority);
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade::accept(exchange, hop.upgrade, answer.response).await;
+        return upgrade::accept(exchange, hop.upgrade, answer.response);
     }
     let idle = exchange.snapshot.config.upstreams[id.0].timeouts.idle;
     let (mut head, body) = answer.response.into_parts();
     response_headers::prepare(exchange, &mut head.headers, head.version);
     head.extensions.clear();
-    let mut body = Body::incoming(body);
+    let mut body = Body::answered(body);
     body.watch_origin(Origin::new(answer.lease, exchange.timers().clone(), idle));
     Ok(Response::from_parts(head, body))
 }

@@ -8,7 +8,6 @@ use std::rc::Rc;
 use http::header::{CONNECTION, HeaderMap, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
-use hyper::body::Incoming;
 
 use super::request_headers::has_upgrades;
 use super::survey::Survey;
@@ -16,6 +15,7 @@ use crate::body::Body;
 use crate::error::Failure;
 use crate::exchange::Exchange;
 use crate::server::Tunnel;
+use crate::upstream::Payload;
 
 /// The protocol that the client asks for: only over HTTP/1.1, only if `Connection` says so too,
 /// and only without a body, which would have to end before the new protocol begins.
@@ -49,10 +49,10 @@ pub(super) fn ask(headers: &mut HeaderMap, protocol: &HeaderValue) {
 ///
 /// # Errors
 /// When nobody asked for what the upstream switched to.
-pub(super) async fn accept(
+pub(super) fn accept(
     exchange: &Rc<Exchange>,
     asked: Option<HeaderValue>,
-    mut response: Response<Incoming>,
+    response: Response<Payload>,
 ) -> Result<Response<Body>, Failure> {
     let agreed = response.headers().get(UPGRADE).cloned();
     let (Some(asked), Some(agreed)) = (asked, agreed) else {
@@ -65,11 +65,12 @@ pub(super) async fn accept(
     {
         return Err(Failure::UpstreamBroken("101 to another protocol than asked".into()));
     }
-    let upgraded = hyper::upgrade::on(&mut response).await;
-    let upstream = upgraded.map_err(|error| Failure::UpstreamBroken(error.into()))?;
+    let (mut head, payload) = response.into_parts();
+    let Payload::Switched(upstream) = payload else {
+        return Err(Failure::UpstreamBroken("101 over HTTP/2, which has none".into()));
+    };
     let tunnel = Tunnel { upstream, exchange: Rc::clone(exchange) };
     exchange.connection.switch_to(tunnel);
-    let (mut head, _) = response.into_parts();
     super::response_headers::prepare(exchange, &mut head.headers, head.version);
     ask(&mut head.headers, &agreed);
     let mut head = Response::from_parts(head, Body::empty());

@@ -7,13 +7,12 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 
 use bytes::Bytes;
-use hyper::upgrade::Upgraded;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Transport;
 use super::connection::Connection;
 use crate::exchange::Exchange;
+use crate::upstream::Switched;
 
 /// Bytes read at once.
 const CHUNK: usize = 16 << 10;
@@ -21,7 +20,7 @@ const CHUNK: usize = 16 << 10;
 /// The upstream's side of a connection that changed its protocol.
 #[derive(Debug)]
 pub(crate) struct Tunnel {
-    pub(crate) upstream: Upgraded,
+    pub(crate) upstream: Switched,
     /// Kept until the tunnel ends, so that the log line tells of all of it.
     pub(crate) exchange: Rc<Exchange>,
 }
@@ -32,7 +31,7 @@ impl Tunnel {
     /// `early` is what the client sent behind its request; now it is the new protocol's.
     pub(super) async fn run(self, client: Transport, early: Bytes, connection: &Connection) {
         let (mut from_client, mut to_client) = tokio::io::split(client);
-        let (mut from_upstream, mut to_upstream) = tokio::io::split(TokioIo::new(self.upstream));
+        let (mut from_upstream, mut to_upstream) = tokio::io::split(self.upstream);
         let moves = Cell::new(0_u64);
         let exchange = &self.exchange;
         let up = async {

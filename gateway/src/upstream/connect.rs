@@ -1,7 +1,7 @@
 //! New connections to a target.
 //!
-//! Owns name resolution, TCP, TLS and the beginning of HTTP, and starts the task that drives each
-//! connection. Bounds nothing in time and keeps nothing: its callers do.
+//! Owns name resolution, TCP, TLS and the beginning of HTTP, and starts the task that drives an
+//! HTTP/2 connection. Bounds nothing in time and keeps nothing: its callers do.
 
 use std::cell::Cell;
 use std::io;
@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper::rt::{Executor, Read, Write};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 
 use super::error::{Cause, ConnectError};
+use super::http1::{Connection, Io};
 use super::pool::Http2Connection;
-use super::progress::Outgoing;
 use super::tls::{self, Tls};
 use crate::tcp::Socket;
 use crate::timer::Timers;
@@ -30,7 +30,7 @@ use crate::timer::Timers;
 /// How long an address may take before the next one is tried beside it (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
 
-/// Bytes of a response head, at most.
+/// Bytes of a response head over HTTP/2, at most.
 const MAX_HEAD: usize = 64 * 1024;
 
 /// How much of one response over HTTP/2 may wait in the gateway for its client.
@@ -55,9 +55,9 @@ pub(super) struct Endpoint {
     pub(super) timers: Timers,
 }
 
-/// A new connection; its task runs.
+/// A new connection; where it has a task, that runs.
 pub(super) enum Connected<B: Body> {
-    Http1(http1::SendRequest<Outgoing<B>>),
+    Http1(Rc<Connection>),
     Http2(Rc<Http2Connection<B>>),
 }
 
@@ -70,10 +70,9 @@ impl Endpoint {
     {
         let tcp = Socket::new(self.tcp().await?);
         let Some((tls, name)) = &self.tls else {
-            let io = TokioIo::new(tcp);
             return match self.http2_only && !http1 {
-                true => self.begin_http2(io).await,
-                false => begin_http1(io).await,
+                true => self.begin_http2(TokioIo::new(tcp)).await,
+                false => Ok(Connected::Http1(Connection::new(Io::Plain(tcp)))),
             };
         };
         let connector = if http1 { &tls.http1 } else { &tls.by_protocol };
@@ -83,8 +82,10 @@ impl Endpoint {
         if self.http2_only && !http1 && !http2 {
             return Err(ConnectError::NoHttp2);
         }
-        let io = TokioIo::new(stream);
-        if http2 { self.begin_http2(io).await } else { begin_http1(io).await }
+        if http2 {
+            return self.begin_http2(TokioIo::new(stream)).await;
+        }
+        Ok(Connected::Http1(Connection::new(Io::Tls(Box::new(stream)))))
     }
 
     async fn tcp(&self) -> Result<TcpStream, ConnectError> {
@@ -135,21 +136,6 @@ impl Endpoint {
         });
         Ok(Connected::Http2(Http2Connection::new(sender, limit, self.timers.now())))
     }
-}
-
-async fn begin_http1<B, T>(io: T) -> Result<Connected<B>, ConnectError>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<Cause>,
-    T: Read + Write + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new()
-        .max_header_size(MAX_HEAD)
-        .handshake(io)
-        .await
-        .map_err(|error| ConnectError::Handshake(Arc::new(error)))?;
-    tokio::task::spawn_local(async move { log_end(connection.with_upgrades().await) });
-    Ok(Connected::Http1(sender))
 }
 
 /// Whoever waits for a response learns of it there; this is for a connection that waits.

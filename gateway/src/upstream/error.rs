@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::http1;
+
 /// The cause of an error, whatever its type.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
@@ -41,7 +43,7 @@ pub enum UpstreamError {
         target: Arc<str>,
         /// What the connection reported.
         #[source]
-        cause: hyper::Error,
+        cause: Cause,
     },
     /// The connection broke before the response head was complete.
     #[error("the connection to {target} broke before its response: {cause}")]
@@ -50,7 +52,7 @@ pub enum UpstreamError {
         target: Arc<str>,
         /// What the connection reported.
         #[source]
-        cause: hyper::Error,
+        cause: Cause,
     },
     /// What came is no HTTP response, or one that would be ambiguous if it were passed on.
     #[error("{target} sent a malformed response: {reason}")]
@@ -61,7 +63,7 @@ pub enum UpstreamError {
         reason: Cow<'static, str>,
         /// What the parser reported, if it was the parser that refused it.
         #[source]
-        cause: Option<hyper::Error>,
+        cause: Option<Cause>,
     },
     /// The body of the request itself failed while it was sent: the client's fault, or a limit's,
     /// never the upstream's. The cause is the body's own error, to be downcast.
@@ -83,7 +85,7 @@ pub enum UpstreamError {
         reason: Cow<'static, str>,
         /// What the connection reported, if it was the connection.
         #[source]
-        cause: Option<hyper::Error>,
+        cause: Option<Cause>,
     },
 }
 
@@ -120,18 +122,31 @@ impl UpstreamError {
         }
     }
 
-    /// Sorts what hyper reports for a request that was sent.
+    /// Sorts what a connection reports for a request that was sent over HTTP/1.1.
+    pub(super) fn from_http1(target: Arc<str>, error: http1::Error) -> Self {
+        match error {
+            http1::Error::Closed => Self::ClosedBeforeResponse { target, cause: error.into() },
+            http1::Error::Io(_) => Self::Reset { target, cause: error.into() },
+            http1::Error::Malformed(_) | http1::Error::Body(_) => {
+                let reason = Cow::Owned(error.to_string());
+                Self::MalformedResponse { target, reason, cause: Some(error.into()) }
+            }
+            http1::Error::RequestBody => Self::RequestBody { target, cause: error.into() },
+        }
+    }
+
+    /// Sorts what hyper reports for a request that was sent over HTTP/2.
     pub(super) fn from_exchange(target: Arc<str>, error: hyper::Error) -> Self {
         if error.is_parse() {
             let reason = Cow::Owned(described(&error));
-            Self::MalformedResponse { target, reason, cause: Some(error) }
+            Self::MalformedResponse { target, reason, cause: Some(error.into()) }
         } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-            Self::ClosedBeforeResponse { target, cause: error }
+            Self::ClosedBeforeResponse { target, cause: error.into() }
         } else if has_io_cause(&error) {
-            Self::Reset { target, cause: error }
+            Self::Reset { target, cause: error.into() }
         } else {
             let reason = Cow::Owned(described(&error));
-            Self::Protocol { target, reason, cause: Some(error) }
+            Self::Protocol { target, reason, cause: Some(error.into()) }
         }
     }
 }

@@ -11,19 +11,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
 use super::error::{Cause, UpstreamError};
-use super::head;
+use super::http1::Connection;
+use super::payload::Payload;
+use super::pool::Stream;
 use super::progress::{Outgoing, Progress};
 use super::target::{Channel, Target};
+use super::{head, http1};
 use crate::config::HostPolicy;
 use crate::timer::{Deadline, TICK, Timers};
 
-/// What hyper answers.
+/// What hyper answers over HTTP/2.
 pub(super) type Answer<B> = Result<Response<Incoming>, TrySendError<Request<Outgoing<B>>>>;
 
 /// How long the response's head may take.
@@ -35,24 +38,22 @@ pub(super) struct Bound<'a> {
 
 /// Why there is no response.
 pub(super) enum Failed<B: Body> {
-    /// The connection was closed before it took the request, which is whole.
-    Unsent(Box<Unsent<B>>),
-    Sent(UpstreamError),
+    /// Nothing came back, and the request can be sent again: it is whole, and the connection took
+    /// none of it or what it took may safely be repeated.
+    Unanswered(Box<Unanswered<B>>),
+    Ended(UpstreamError),
 }
 
-pub(super) struct Unsent<B: Body> {
+pub(super) struct Unanswered<B: Body> {
     pub(super) request: Request<Outgoing<B>>,
-    error: hyper::Error,
+    error: UpstreamError,
 }
 
 impl<B: Body> Failed<B> {
-    pub(super) fn into_error(self, target: &Target<B>) -> UpstreamError {
+    pub(super) fn into_error(self) -> UpstreamError {
         match self {
-            Self::Unsent(unsent) => UpstreamError::ClosedBeforeResponse {
-                target: Arc::clone(&target.authority),
-                cause: unsent.error,
-            },
-            Self::Sent(error) => error,
+            Self::Unanswered(unanswered) => unanswered.error,
+            Self::Ended(error) => error,
         }
     }
 }
@@ -78,54 +79,109 @@ impl<B: Body> Drop for Lease<B> {
 /// Sends the request and waits for the head of its response.
 pub(super) async fn exchange<B>(
     target: &Rc<Target<B>>,
-    mut channel: Channel<B>,
-    mut request: Request<Outgoing<B>>,
+    channel: Channel<B>,
+    request: Request<Outgoing<B>>,
     host: &HostPolicy,
     bound: Bound<'_>,
-) -> Result<(Response<Incoming>, Lease<B>), Failed<B>>
+) -> Result<(Response<Payload>, Lease<B>), Failed<B>>
 where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Cause>,
 {
+    match channel {
+        Channel::Http1(connection) => over_http1(target, connection, request, host, bound).await,
+        // Boxed, so that the state of hyper's exchange is not carried around where it is not used.
+        Channel::Http2(stream) => Box::pin(over_http2(target, stream, request, host, bound)).await,
+    }
+}
+
+async fn over_http1<B>(
+    target: &Rc<Target<B>>,
+    connection: Rc<Connection>,
+    mut request: Request<Outgoing<B>>,
+    host: &HostPolicy,
+    bound: Bound<'_>,
+) -> Result<(Response<Payload>, Lease<B>), Failed<B>>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Cause>,
+{
+    head::for_http1(&mut request, &target.name, host);
     let progress = request.body().progress();
     let progress = progress.as_deref();
-    let answer = match &mut channel {
-        Channel::Http1(sender) => {
-            head::for_http1(&mut request, &target.name, host);
-            wait(pin!(sender.try_send_request(request)), progress, bound).await
-        }
-        Channel::Http2(stream) => {
-            let fits = head::for_http2(&mut request, &target.name, host);
-            fits.map_err(|reason| Failed::Sent(unfit(target, reason)))?;
-            wait(pin!(stream.send(request)), progress, bound).await
+    let sent = wait(pin!(http1::send(&connection, &mut request)), progress, bound).await;
+    let Some(http1::Sent { result, was_heard }) = sent else {
+        return Err(Failed::Ended(timeout(target, bound)));
+    };
+    let response = match result {
+        Ok(response) => response,
+        Err(error) => {
+            let authority = Arc::clone(&target.authority);
+            if let Some(cause) = progress.and_then(Progress::take_failure) {
+                let error = UpstreamError::RequestBody { target: authority, cause: cause.into() };
+                return Err(Failed::Ended(error));
+            }
+            let error = UpstreamError::from_http1(authority, error);
+            if !was_heard && may_be_repeated(&request) {
+                return Err(Failed::Unanswered(Box::new(Unanswered { request, error })));
+            }
+            return Err(Failed::Ended(error));
         }
     };
-    let mut response = match answer {
+    // What came whole with its head, or changed its protocol, has done with the connection.
+    let channel = match response.body() {
+        Payload::Http1(_) => Some(Channel::Http1(connection)),
+        Payload::Whole(_) => {
+            target.release(Channel::Http1(connection));
+            None
+        }
+        Payload::Http2(_) | Payload::Switched(_) => None,
+    };
+    Ok((response, Lease { target: Rc::clone(target), channel }))
+}
+
+async fn over_http2<B>(
+    target: &Rc<Target<B>>,
+    stream: Stream<B>,
+    mut request: Request<Outgoing<B>>,
+    host: &HostPolicy,
+    bound: Bound<'_>,
+) -> Result<(Response<Payload>, Lease<B>), Failed<B>>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Cause>,
+{
+    let fits = head::for_http2(&mut request, &target.name, host);
+    fits.map_err(|reason| Failed::Ended(unfit(target, reason)))?;
+    let progress = request.body().progress();
+    let progress = progress.as_deref();
+    let response = match wait(pin!(stream.send(request)), progress, bound).await {
         Some(Ok(response)) => response,
         Some(Err(error)) => return Err(failure(target, error, progress)),
-        None => {
-            let target = Arc::clone(&target.authority);
-            let timeout = bound.first_byte;
-            return Err(Failed::Sent(UpstreamError::FirstByteTimeout { target, timeout }));
-        }
+        None => return Err(Failed::Ended(timeout(target, bound))),
     };
-    if matches!(channel, Channel::Http1(_)) {
-        // On refusal the connection is dropped with its channel, and so closed.
-        let checked = head::check_framing(response.headers_mut());
-        checked.map_err(|reason| Failed::Sent(malformed(target, reason)))?;
-    }
-    // After a switch of protocols hyper has done with the connection.
-    let channel = (response.status() != StatusCode::SWITCHING_PROTOCOLS).then_some(channel);
-    Ok((response, Lease { target: Rc::clone(target), channel }))
+    let channel = Some(Channel::Http2(stream));
+    Ok((response.map(Payload::Http2), Lease { target: Rc::clone(target), channel }))
+}
+
+/// Whether a request that a target may have seen can be sent a second time (RFC 9110 section
+/// 9.2.2). One with a body cannot: the body is gone.
+fn may_be_repeated<B: Body>(request: &Request<Outgoing<B>>) -> bool {
+    request.method().is_idempotent() && !request.body().is_watched()
+}
+
+fn timeout<B: Body>(target: &Target<B>, bound: Bound<'_>) -> UpstreamError {
+    let timeout = bound.first_byte;
+    UpstreamError::FirstByteTimeout { target: Arc::clone(&target.authority), timeout }
 }
 
 /// Waits for the answer; `None` when the target took too long. The answer is borrowed: moved in, the
 /// request in it would stand in the state of each exchange twice.
-async fn wait<B: Body, E>(
-    mut answer: Pin<&mut impl Future<Output = Answer<B>>>,
+async fn wait<T, E>(
+    mut answer: Pin<&mut impl Future<Output = T>>,
     progress: Option<&Progress<E>>,
     bound: Bound<'_>,
-) -> Option<Answer<B>> {
+) -> Option<T> {
     let mut deadline = bound.timers.after(bound.first_byte);
     std::future::poll_fn(|context| {
         if let Poll::Ready(answer) = answer.as_mut().poll(context) {
@@ -175,11 +231,12 @@ where
 {
     let unsent = error.take_message();
     let error = error.into_error();
-    if let Some(request) = unsent {
-        return Failed::Unsent(Box::new(Unsent { request, error }));
-    }
     let authority = Arc::clone(&target.authority);
-    Failed::Sent(match progress.and_then(Progress::take_failure) {
+    if let Some(request) = unsent {
+        let error = UpstreamError::ClosedBeforeResponse { target: authority, cause: error.into() };
+        return Failed::Unanswered(Box::new(Unanswered { request, error }));
+    }
+    Failed::Ended(match progress.and_then(Progress::take_failure) {
         Some(cause) => UpstreamError::RequestBody { target: authority, cause: cause.into() },
         None => UpstreamError::from_exchange(authority, error),
     })
@@ -187,14 +244,6 @@ where
 
 fn unfit<B: Body>(target: &Target<B>, reason: &'static str) -> UpstreamError {
     UpstreamError::Protocol {
-        target: Arc::clone(&target.authority),
-        reason: Cow::Borrowed(reason),
-        cause: None,
-    }
-}
-
-fn malformed<B: Body>(target: &Target<B>, reason: &'static str) -> UpstreamError {
-    UpstreamError::MalformedResponse {
         target: Arc::clone(&target.authority),
         reason: Cow::Borrowed(reason),
         cause: None,

@@ -17,19 +17,14 @@ pub(super) struct Name {
     pub(super) host: HeaderValue,
 }
 
-/// Puts the head in HTTP/1.1's form: origin-form target, and a `Host` (RFC 9112 section 3.2).
+/// Gives the head a `Host` (RFC 9112 section 3.2). The target is written in origin form anyway.
 pub(super) fn for_http1<B>(request: &mut Request<B>, name: &Name, policy: &HostPolicy) {
-    *request.version_mut() = Version::HTTP_11;
     if *policy == HostPolicy::Target {
         request.headers_mut().insert(HOST, name.host.clone());
     } else if !request.headers().contains_key(HOST) {
         let asked = request.uri().authority();
         let host = asked.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
         request.headers_mut().insert(HOST, host.unwrap_or_else(|| name.host.clone()));
-    }
-    let uri = request.uri_mut();
-    if uri.authority().is_some() {
-        *uri = origin_form(uri);
     }
 }
 
@@ -62,21 +57,12 @@ pub(super) fn for_http2<B>(
     Ok(())
 }
 
-fn origin_form(uri: &Uri) -> Uri {
-    let mut parts = http::uri::Parts::default();
-    parts.path_and_query = Some(path_and_query(uri));
-    Uri::from_parts(parts).unwrap_or_default()
-}
-
 fn path_and_query(uri: &Uri) -> PathAndQuery {
     uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"))
 }
 
 /// Refuses a response over HTTP/1 whose end two readers could see in different places, and folds
 /// repeated equal lengths into one (RFC 9112 section 6.3).
-///
-/// The parser has refused differing lengths where a body follows, but not for HEAD, 204 and 304,
-/// and it lets a length stand beside a transfer coding.
 ///
 /// # Errors
 /// What is wrong with it.

@@ -10,64 +10,83 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::Body;
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 
+use super::http1::Connection;
 use super::progress::Outgoing;
 
 /// HTTP/1.1 connections without a request.
-pub(super) struct Http1Pool<B: Body> {
+pub(super) struct Http1Pool {
     /// By `since`, the youngest last.
-    idle: Vec<Idle<B>>,
-    /// Given back before hyper was done with their last exchange: a response that was not read to
-    /// its end, a request that is still being sent. They become ready or closed by themselves.
-    finishing: Vec<Idle<B>>,
+    idle: Vec<Idle>,
+    /// Those whose last request is still being sent, though its response is read. They become
+    /// ready or closed by themselves.
+    finishing: Vec<Idle>,
     capacity: usize,
     timeout: Duration,
 }
 
-struct Idle<B: Body> {
-    sender: http1::SendRequest<Outgoing<B>>,
+struct Idle {
+    connection: Rc<Connection>,
     since: Instant,
 }
 
-impl<B: Body> Http1Pool<B> {
+/// Whoever keeps a connection no longer says so to its peer.
+impl Drop for Http1Pool {
+    fn drop(&mut self) {
+        self.idle.drain(..).for_each(|idle| idle.connection.close());
+    }
+}
+
+impl Http1Pool {
     pub(super) fn new(capacity: usize, timeout: Duration) -> Self {
         Self { idle: Vec::new(), finishing: Vec::new(), capacity, timeout }
     }
 
     /// The connection that was used last, if one is alive.
-    pub(super) fn take(&mut self, now: Instant) -> Option<http1::SendRequest<Outgoing<B>>> {
-        while let Some(idle) = self.idle.pop() {
-            if now.saturating_duration_since(idle.since) >= self.timeout {
-                self.idle.clear();
+    pub(super) fn take(&mut self, now: Instant) -> Option<Rc<Connection>> {
+        while let Some(Idle { connection, since }) = self.idle.pop() {
+            if now.saturating_duration_since(since) >= self.timeout {
+                connection.close();
+                self.idle.drain(..).for_each(|idle| idle.connection.close());
                 break;
             }
-            if idle.sender.is_ready() {
-                return Some(idle.sender);
+            if connection.is_ready() {
+                return Some(connection);
             }
         }
-        self.finishing.retain(|connection| !connection.sender.is_closed());
-        let ready = self.finishing.iter().position(|connection| connection.sender.is_ready())?;
-        Some(self.finishing.swap_remove(ready).sender)
+        if self.finishing.is_empty() {
+            return None;
+        }
+        self.finishing.retain(|idle| idle.connection.will_be_ready() || idle.connection.is_ready());
+        let ready = self.finishing.iter().position(|idle| idle.connection.is_ready())?;
+        Some(self.finishing.swap_remove(ready).connection)
     }
 
-    /// Keeps the connection for the next request, unless it is closed or there are enough.
-    pub(super) fn put(&mut self, sender: http1::SendRequest<Outgoing<B>>, now: Instant) {
-        if sender.is_closed() || self.len() >= self.capacity {
-            return;
-        }
-        let list = if sender.is_ready() { &mut self.idle } else { &mut self.finishing };
-        list.push(Idle { sender, since: now });
+    /// Keeps the connection for the next request, unless it cannot serve one or there are enough.
+    pub(super) fn put(&mut self, connection: Rc<Connection>, now: Instant) {
+        let list = match () {
+            () if self.len() >= self.capacity => return connection.close(),
+            () if connection.is_ready() => &mut self.idle,
+            () if connection.will_be_ready() => &mut self.finishing,
+            () => return connection.close(),
+        };
+        list.push(Idle { connection, since: now });
     }
 
     /// Gives up what is closed or too old.
     pub(super) fn sweep(&mut self, now: Instant) {
         let timeout = self.timeout;
-        self.idle.retain(|connection| {
-            let age = now.saturating_duration_since(connection.since);
-            !connection.sender.is_closed() && age < timeout
-        });
-        self.finishing.retain(|connection| !connection.sender.is_closed());
+        let stays = |idle: &Idle| {
+            let young = now.saturating_duration_since(idle.since) < timeout;
+            let alive = idle.connection.will_be_ready() || idle.connection.is_ready();
+            if !(young && alive) {
+                idle.connection.close();
+            }
+            young && alive
+        };
+        self.idle.retain(stays);
+        self.finishing.retain(stays);
     }
 
     pub(super) fn len(&self) -> usize {

@@ -19,7 +19,8 @@ use crate::timer::Timers;
 
 /// A request's body as the connection gets it.
 pub(super) struct Outgoing<B: Body> {
-    body: B,
+    /// `None` once somebody else sends the rest of it.
+    body: Option<B>,
     watch: Option<Rc<Progress<B::Error>>>,
 }
 
@@ -61,7 +62,17 @@ impl<B: Body> Outgoing<B> {
                 failure: RefCell::new(None),
             })
         });
-        Self { body, watch }
+        Self { body: Some(body), watch }
+    }
+
+    /// The rest of it, to be sent by somebody else.
+    pub(super) fn take(&mut self) -> Self {
+        Self { body: self.body.take(), watch: self.watch.clone() }
+    }
+
+    /// Whether there was anything to send.
+    pub(super) fn is_watched(&self) -> bool {
+        self.watch.is_some()
     }
 
     /// How far it is; `None` when there is nothing to send.
@@ -78,7 +89,8 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(context);
         let Some(progress) = &self.watch else {
             return polled.map_err(|_| BodyFailed);
         };
@@ -95,11 +107,11 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

@@ -11,14 +11,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use http_body::Body;
-use hyper::client::conn::http1;
 use tokio::sync::Notify;
 
 use super::connect::{Connected, Endpoint};
 use super::error::{Cause, ConnectError, SetupError};
 use super::head::Name;
+use super::http1::Connection;
 use super::pool::{Http1Pool, Http2Pool, Stream};
-use super::progress::Outgoing;
 use super::tls::{self, Tls};
 use crate::config::{self, UpstreamProtocol};
 use crate::timer::Timers;
@@ -30,10 +29,10 @@ pub(super) struct Target<B: Body> {
     endpoint: Endpoint,
     connect_timeout: Duration,
     speaks: Cell<Speaks>,
-    http1: RefCell<Http1Pool<B>>,
+    http1: RefCell<Http1Pool>,
     http2: RefCell<Http2Pool<B>>,
     /// The connect that everybody waits for whose connection can be shared.
-    attempt: RefCell<Option<Rc<Attempt<B>>>>,
+    attempt: RefCell<Option<Rc<Attempt>>>,
     timers: Timers,
 }
 
@@ -57,7 +56,7 @@ pub(super) struct Ready<B: Body> {
 
 /// What a request is sent through.
 pub(super) enum Channel<B: Body> {
-    Http1(http1::SendRequest<Outgoing<B>>),
+    Http1(Rc<Connection>),
     Http2(Stream<B>),
 }
 
@@ -106,15 +105,15 @@ impl<B: Body> Target<B> {
             let reused = stream.reused;
             return Some(Ready { channel: Channel::Http2(stream), reused, connect: None });
         }
-        let sender = self.http1.borrow_mut().take(self.timers.now())?;
-        Some(Ready { channel: Channel::Http1(sender), reused: true, connect: None })
+        let connection = self.http1.borrow_mut().take(self.timers.now())?;
+        Some(Ready { channel: Channel::Http1(connection), reused: true, connect: None })
     }
 
     /// Takes a connection back after an exchange.
     pub(super) fn release(&self, channel: Channel<B>) {
         let now = self.timers.now();
         match channel {
-            Channel::Http1(sender) => self.http1.borrow_mut().put(sender, now),
+            Channel::Http1(connection) => self.http1.borrow_mut().put(connection, now),
             Channel::Http2(stream) => stream.close(now),
         }
     }
@@ -145,13 +144,13 @@ where
         };
         loop {
             if http1 || self.speaks.get() == Speaks::Http1 {
-                let sender = self.connect_http1(http1).await?;
-                return Ok(timed(Channel::Http1(sender), false));
+                let connection = self.connect_http1(http1).await?;
+                return Ok(timed(Channel::Http1(connection), false));
             }
             let attempt = self.join_attempt();
             attempt.wait().await?;
-            if let Some(sender) = attempt.sender.take() {
-                return Ok(timed(Channel::Http1(sender), false));
+            if let Some(connection) = attempt.connection.take() {
+                return Ok(timed(Channel::Http1(connection), false));
             }
             let stream = self.http2.borrow_mut().take();
             if let Some(stream) = stream {
@@ -161,18 +160,15 @@ where
         }
     }
 
-    async fn connect_http1(
-        &self,
-        required: bool,
-    ) -> Result<http1::SendRequest<Outgoing<B>>, ConnectError> {
+    async fn connect_http1(&self, required: bool) -> Result<Rc<Connection>, ConnectError> {
         match self.connect_in_time(required || self.endpoint.tls.is_none()).await? {
-            Connected::Http1(sender) => Ok(sender),
+            Connected::Http1(connection) => Ok(connection),
             // The target has learned HTTP/2 since: this connection is for the next ones.
             Connected::Http2(connection) => {
                 self.speaks.set(Speaks::Http2);
                 self.http2.borrow_mut().put(connection);
                 match self.connect_in_time(true).await? {
-                    Connected::Http1(sender) => Ok(sender),
+                    Connected::Http1(connection) => Ok(connection),
                     Connected::Http2(_) => Err(ConnectError::NoHttp2),
                 }
             }
@@ -191,7 +187,7 @@ where
 
     /// The connect that is under way, or a new one. It has a task of its own, so that it goes on
     /// for the others when the request that began it is given up.
-    fn join_attempt(self: &Rc<Self>) -> Rc<Attempt<B>> {
+    fn join_attempt(self: &Rc<Self>) -> Rc<Attempt> {
         if let Some(attempt) = &*self.attempt.borrow() {
             return Rc::clone(attempt);
         }
@@ -206,11 +202,11 @@ where
         attempt
     }
 
-    fn adopt(&self, connection: Connected<B>, attempt: &Attempt<B>) {
+    fn adopt(&self, connection: Connected<B>, attempt: &Attempt) {
         match connection {
-            Connected::Http1(sender) => {
+            Connected::Http1(connection) => {
                 self.speaks.set(Speaks::Http1);
-                attempt.sender.replace(Some(sender));
+                attempt.connection.replace(Some(connection));
             }
             Connected::Http2(connection) => {
                 self.speaks.set(Speaks::Http2);
@@ -221,16 +217,16 @@ where
 }
 
 /// A connect that several requests wait for.
-struct Attempt<B: Body> {
+struct Attempt {
     result: OnceCell<Result<(), ConnectError>>,
     /// The connection, if it turned out to be for one request at a time: the first to ask has it.
-    sender: RefCell<Option<http1::SendRequest<Outgoing<B>>>>,
+    connection: RefCell<Option<Rc<Connection>>>,
     finished: Notify,
 }
 
-impl<B: Body> Attempt<B> {
+impl Attempt {
     fn new() -> Self {
-        Self { result: OnceCell::new(), sender: RefCell::new(None), finished: Notify::new() }
+        Self { result: OnceCell::new(), connection: RefCell::new(None), finished: Notify::new() }
     }
 
     fn finish(&self, result: Result<(), ConnectError>) {

@@ -1,5 +1,6 @@
 //! Over real sockets: hyper's servers where a server behaves, raw ones where it does not.
 
+mod both_ways;
 mod failures;
 mod http1;
 mod http2;

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, Version, header};
 use http_body_util::BodyExt;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -16,7 +15,7 @@ use super::support::{
 };
 use crate::config::HostPolicy;
 use crate::timer::Timers;
-use crate::upstream::Upstreams;
+use crate::upstream::{Payload, Upstreams};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -261,11 +260,9 @@ fn an_upgrade_hands_both_directions_over() {
         let mut request = request(Method::GET, "/", empty());
         request.headers_mut().insert(header::UPGRADE, "echo".parse().unwrap());
         request.headers_mut().insert(header::CONNECTION, "upgrade".parse().unwrap());
-        let mut exchange = send(&upstream, request).await.unwrap();
+        let exchange = send(&upstream, request).await.unwrap();
         assert_eq!(exchange.response.status(), StatusCode::SWITCHING_PROTOCOLS);
-        let upgraded = hyper::upgrade::on(&mut exchange.response).await.unwrap();
-        drop(exchange);
-        let mut stream = TokioIo::new(upgraded);
+        let Payload::Switched(mut stream) = exchange.response.into_body() else { panic!() };
         let mut heard = [0; 5];
         stream.read_exact(&mut heard).await.unwrap();
         assert_eq!(&heard, b"hello");

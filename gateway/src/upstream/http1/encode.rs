@@ -1,0 +1,150 @@
+//! Requests as bytes (RFC 9112).
+//!
+//! Owns the request line, the fields and how the body is delimited. Sends nothing.
+
+use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use http::{HeaderName, Request, header};
+use http_body::Body;
+
+/// How the end of a request is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// There is no body.
+    None,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks, and perhaps trailers.
+    Chunked,
+}
+
+impl Framing {
+    pub(super) fn of(body: &impl Body) -> Self {
+        if body.is_end_stream() {
+            return Self::None;
+        }
+        body.size_hint().exact().map_or(Self::Chunked, Self::Length)
+    }
+}
+
+/// Writes the head. The framing comes from the body alone, whatever the fields say of it, so that
+/// the two can never differ.
+pub(super) fn head<B>(out: &mut Vec<u8>, request: &Request<B>, framing: Framing) {
+    let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+    out.extend_from_slice(request.method().as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(target.as_bytes());
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let mut has_length = false;
+    for (name, value) in request.headers() {
+        match *name {
+            CONTENT_LENGTH => has_length = true,
+            TRANSFER_ENCODING => {}
+            _ => field(out, name, value.as_bytes()),
+        }
+    }
+    match framing {
+        // Whoever said that there is none goes on saying so.
+        Framing::None if has_length => out.extend_from_slice(b"content-length: 0\r\n"),
+        Framing::None => {}
+        Framing::Length(length) => {
+            out.extend_from_slice(b"content-length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    let name = name.as_str().as_bytes();
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes what stands before the data of a chunk.
+pub(super) fn chunk_size(out: &mut Vec<u8>, size: usize) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);
+    out.extend((0..digits).rev().map(|digit| DIGITS[(size >> (digit * 4)) & 15]));
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes the last chunk, and the trailers behind it.
+pub(super) fn last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
+    out.extend_from_slice(b"0\r\n");
+    for (name, value) in trailers.into_iter().flatten() {
+        if may_trail(name) {
+            field(out, name, value.as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Fields that frame, route, authenticate or describe the body have no place behind it (RFC 9110
+/// section 6.5.1).
+fn may_trail(name: &HeaderName) -> bool {
+    !matches!(
+        *name,
+        header::AUTHORIZATION
+            | header::CACHE_CONTROL
+            | header::CONNECTION
+            | header::CONTENT_ENCODING
+            | header::CONTENT_LENGTH
+            | header::CONTENT_RANGE
+            | header::CONTENT_TYPE
+            | header::HOST
+            | header::MAX_FORWARDS
+            | header::SET_COOKIE
+            | header::TE
+            | header::TRAILER
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_of_chunks_are_hexadecimal_without_leading_zeros() {
+        for size in [0, 1, 9, 10, 15, 16, 255, 256, 0x1000, 0xabc_def0, usize::MAX] {
+            let mut out = Vec::new();
+            chunk_size(&mut out, size);
+            assert_eq!(String::from_utf8(out).unwrap(), format!("{size:x}\r\n"));
+        }
+    }
+
+    #[test]
+    fn the_framing_is_the_bodys_whatever_the_fields_say() {
+        let request = |length: &str| {
+            let request = Request::builder().method("PUT").uri("http://h/a?b");
+            let request = request.header("content-length", length).header("x-a", "1");
+            request.header("transfer-encoding", "chunked").body(()).unwrap()
+        };
+        let written = |framing| {
+            let mut out = Vec::new();
+            head(&mut out, &request("7"), framing);
+            String::from_utf8(out).unwrap()
+        };
+        let front = "PUT /a?b HTTP/1.1\r\nx-a: 1\r\n";
+        assert_eq!(written(Framing::None), format!("{front}content-length: 0\r\n\r\n"));
+        assert_eq!(written(Framing::Length(12)), format!("{front}content-length: 12\r\n\r\n"));
+        assert_eq!(written(Framing::Chunked), format!("{front}transfer-encoding: chunked\r\n\r\n"));
+    }
+
+    #[test]
+    fn trailers_that_would_change_the_message_are_left_out() {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", "0".parse().unwrap());
+        trailers.insert("content-length", "9".parse().unwrap());
+        trailers.insert("authorization", "x".parse().unwrap());
+        let mut out = Vec::new();
+        last_chunk(&mut out, Some(&trailers));
+        assert_eq!(out, b"0\r\ngrpc-status: 0\r\n\r\n");
+    }
+}
