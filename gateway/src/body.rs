@@ -150,6 +150,13 @@ impl Body {
     }
 }
 
+impl Default for Body {
+    /// No body.
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body")

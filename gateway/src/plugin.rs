@@ -10,6 +10,7 @@
 //! so that losing one loses nothing else.
 
 pub(crate) mod bindings;
+mod boxed;
 mod budget;
 pub(crate) mod edits;
 mod engine;
@@ -20,6 +21,7 @@ mod load;
 mod pool;
 mod schema;
 mod sections;
+pub(crate) mod values;
 
 use std::sync::Arc;
 

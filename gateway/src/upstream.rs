@@ -37,7 +37,6 @@ pub use self::exchange::Lease;
 use self::exchange::{Answer, Failed};
 pub(crate) use self::http1::{ResponseBody, Switched};
 pub(crate) use self::payload::Payload;
-use self::progress::Outgoing;
 use self::target::{Ready, Target};
 use self::tls::Tls;
 use crate::config::{self, HostPolicy, UpstreamId};
@@ -211,10 +210,11 @@ impl<B: Body> Upstream<B> {
 
 impl<B> Upstream<B>
 where
-    B: Body<Data = Bytes> + Unpin + 'static,
+    B: Body<Data = Bytes> + Default + Unpin + 'static,
     B::Error: Into<Cause>,
 {
-    /// Sends the request to a target and waits for the head of the response.
+    /// Sends the request to a target and waits for the head of the response. What is left of the
+    /// request then is of no use.
     ///
     /// The request comes with its final fields, without hop-by-hop ones (except `Upgrade` and its
     /// `Connection`, which make it go over HTTP/1.1). Its version and the form of its target are
@@ -228,11 +228,10 @@ where
     /// [`UpstreamError`].
     pub async fn send(
         &self,
-        request: Request<B>,
+        request: &mut Request<B>,
         host: &HostPolicy,
     ) -> Result<Exchange<B>, UpstreamError> {
         let http1 = request.headers().contains_key(header::UPGRADE);
-        let mut request = request.map(|body| Outgoing::new(body, &self.timers));
         let mut tried = Tried::new();
         let mut index = self.balance.choose(&tried).expect("an upstream has a target");
         let mut resends = 0;
@@ -247,10 +246,7 @@ where
                 Ok((response, lease)) => {
                     return Ok(Exchange { response, lease, info });
                 }
-                Err(Failed::Unanswered(again)) if reused && resends < MOST_RESENDS => {
-                    resends += 1;
-                    request = again.request;
-                }
+                Err(Failed::Unanswered(_)) if reused && resends < MOST_RESENDS => resends += 1,
                 Err(failed) => return Err(failed.into_error()),
             }
         }

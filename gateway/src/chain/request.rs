@@ -19,7 +19,7 @@ use crate::plugin::bindings::{
     BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
-use crate::plugin::{Failure, Interest, Pool, Ready};
+use crate::plugin::{Failure, Interest, Pool, Ready, values};
 
 /// Why a request does not go on to the upstream.
 #[derive(Debug)]
@@ -66,7 +66,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let outcome = called.and_then(|called| {
         let next = match called.results.0 {
             RequestOutcome::Next => Ok(None),
-            RequestOutcome::Change(change) => apply(run, index, change).map(|()| None),
+            RequestOutcome::Change(change) => apply(run, index, *change.0).map(|()| None),
             RequestOutcome::Respond(answer) => edit::response(answer).map(Some),
         }?;
         run.keep_attributes(called.attributes);
@@ -126,7 +126,7 @@ async fn see_whole_body(
         let next = match called.results.0 {
             RequestBodyOutcome::Next => Ok(None),
             RequestBodyOutcome::Change(change) => {
-                apply(run, index, change.head)?;
+                apply(run, index, *change.head.0)?;
                 if let Some(new) = change.body {
                     next = Bytes::from(new);
                 }
@@ -216,8 +216,8 @@ impl<'a> View<'a> {
             method: interest.method.then(|| request.method.as_str()),
             path: interest.path.then(|| request.target.path()),
             query: request.target.query().filter(|_| interest.query),
-            fields,
-            attributes,
+            fields: values::Values(fields),
+            attributes: values::Values(attributes),
         }
     }
 }

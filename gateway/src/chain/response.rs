@@ -19,7 +19,7 @@ use crate::plugin::bindings::{
     BodyMode, ResponseBodyOutcome, ResponseChange, ResponseHead, ResponseOutcome,
 };
 use crate::plugin::instance::{Called, OnResponse, OnResponseBody};
-use crate::plugin::{Failure, Pool};
+use crate::plugin::{Failure, Pool, values};
 
 /// Why a response does not go on.
 enum Stop {
@@ -114,7 +114,8 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
             let names = &pool.plugin().interest.response_fields;
             let joined = Joined::of(&response.headers, names);
             let fields = joined.values(&response.headers, names);
-            let head = ResponseHead { status: response.status.as_u16(), fields: &fields };
+            let head =
+                ResponseHead { status: response.status.as_u16(), fields: values::Values(&fields) };
             ready.call::<OnResponse>(heads.clone(), (head, &context))
         }
         // Boxed, as on the way forward.
@@ -142,7 +143,7 @@ async fn see_head_later(
     let names = &pool.plugin().interest.response_fields;
     let joined = Joined::of(&response.headers, names);
     let fields = joined.values(&response.headers, names);
-    let head = ResponseHead { status: response.status.as_u16(), fields: &fields };
+    let head = ResponseHead { status: response.status.as_u16(), fields: values::Values(&fields) };
     pool.call::<OnResponse>(heads.clone(), (head, context)).await
 }
 

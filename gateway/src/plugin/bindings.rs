@@ -7,7 +7,9 @@
 
 use wasmtime::component::{ComponentType, Lift, Lower, flags};
 
+use super::boxed::Boxed;
 use super::edits::{Attributes, Edits};
+use super::values::Values;
 
 /// The version of `gateway:plugin` that this gateway speaks.
 pub(crate) const VERSION: &str = "0.1.0";
@@ -142,8 +144,8 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) method: Option<&'a str>,
     pub(crate) path: Option<&'a str>,
     pub(crate) query: Option<&'a str>,
-    pub(crate) fields: &'a [Option<&'a [u8]>],
-    pub(crate) attributes: &'a [Option<&'a str>],
+    pub(crate) fields: Values<'a, &'a [u8]>,
+    pub(crate) attributes: Values<'a, &'a str>,
 }
 
 /// `hooks.request-change`
@@ -172,7 +174,7 @@ pub(crate) enum RequestOutcome {
     #[component(name = "next")]
     Next,
     #[component(name = "change")]
-    Change(RequestChange),
+    Change(Boxed<RequestChange>),
     #[component(name = "respond")]
     Respond(Response),
 }
@@ -182,7 +184,7 @@ pub(crate) enum RequestOutcome {
 #[component(record)]
 pub(crate) struct RequestBodyChange {
     pub(crate) body: Option<Vec<u8>>,
-    pub(crate) head: RequestChange,
+    pub(crate) head: Boxed<RequestChange>,
 }
 
 /// `hooks.request-body-outcome`
@@ -202,7 +204,7 @@ pub(crate) enum RequestBodyOutcome {
 #[component(record)]
 pub(crate) struct ResponseHead<'a> {
     pub(crate) status: u16,
-    pub(crate) fields: &'a [Option<&'a [u8]>],
+    pub(crate) fields: Values<'a, &'a [u8]>,
 }
 
 /// `hooks.response-change`

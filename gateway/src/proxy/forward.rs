@@ -32,7 +32,8 @@ pub(super) async fn forward(
     request_headers::announce(exchange, &mut head.headers, survey, matched.target, &hop);
     let host = rewrite::apply(exchange, matched, &mut head, upstream.host_policy())?;
     head.extensions.clear();
-    let answer = send(exchange, upstream, Request::from_parts(head, body), host).await?;
+    let mut request = Request::from_parts(head, body);
+    let answer = send(exchange, upstream, &mut request, host).await?;
     exchange.answered_by(exchange.snapshot.upstream_name(id));
     note_target(exchange, &answer.info.authority);
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -60,7 +61,7 @@ pub(super) struct Outgoing<'a> {
 async fn send(
     exchange: &Exchange,
     upstream: &Upstream<Body>,
-    request: Request<Body>,
+    request: &mut Request<Body>,
     host: &HostPolicy,
 ) -> Result<upstream::Exchange<Body>, Failure> {
     let watches_body = !http_body::Body::is_end_stream(request.body());

@@ -74,7 +74,7 @@ async fn forth(
     target: &Target,
     mut request: Box<Outgoing<'_>>,
 ) -> Result<Response<Body>, Failure> {
-    let body = std::mem::replace(&mut request.body, Body::empty());
+    let body = std::mem::take(&mut request.body);
     request.body = match chain::on_request(run, body).await {
         Ok(body) => body,
         Err(stop) => return answer(exchange, stop),

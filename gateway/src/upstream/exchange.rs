@@ -20,7 +20,7 @@ use super::error::{Cause, UpstreamError};
 use super::http1::Connection;
 use super::payload::Payload;
 use super::pool::Stream;
-use super::progress::{Outgoing, Progress};
+use super::progress::{self, Outgoing, Progress};
 use super::target::{Channel, Target};
 use super::{head, http1};
 use crate::config::HostPolicy;
@@ -37,23 +37,17 @@ pub(super) struct Bound<'a> {
 }
 
 /// Why there is no response.
-pub(super) enum Failed<B: Body> {
+pub(super) enum Failed {
     /// Nothing came back, and the request can be sent again: it is whole, and the connection took
     /// none of it or what it took may safely be repeated.
-    Unanswered(Box<Unanswered<B>>),
+    Unanswered(UpstreamError),
     Ended(UpstreamError),
 }
 
-pub(super) struct Unanswered<B: Body> {
-    pub(super) request: Request<Outgoing<B>>,
-    error: UpstreamError,
-}
-
-impl<B: Body> Failed<B> {
+impl Failed {
     pub(super) fn into_error(self) -> UpstreamError {
         match self {
-            Self::Unanswered(unanswered) => unanswered.error,
-            Self::Ended(error) => error,
+            Self::Unanswered(error) | Self::Ended(error) => error,
         }
     }
 }
@@ -76,16 +70,17 @@ impl<B: Body> Drop for Lease<B> {
     }
 }
 
-/// Sends the request and waits for the head of its response.
+/// Sends the request and waits for the head of its response. The request is borrowed: moved from
+/// hand to hand, it would stand in the state of each exchange many times.
 pub(super) async fn exchange<B>(
     target: &Rc<Target<B>>,
     channel: Channel<B>,
-    request: Request<Outgoing<B>>,
+    request: &mut Request<B>,
     host: &HostPolicy,
     bound: Bound<'_>,
-) -> Result<(Response<Payload>, Lease<B>), Failed<B>>
+) -> Result<(Response<Payload>, Lease<B>), Failed>
 where
-    B: Body<Data = Bytes> + Unpin + 'static,
+    B: Body<Data = Bytes> + Default + Unpin + 'static,
     B::Error: Into<Cause>,
 {
     match channel {
@@ -98,18 +93,18 @@ where
 async fn over_http1<B>(
     target: &Rc<Target<B>>,
     connection: Rc<Connection>,
-    mut request: Request<Outgoing<B>>,
+    request: &mut Request<B>,
     host: &HostPolicy,
     bound: Bound<'_>,
-) -> Result<(Response<Payload>, Lease<B>), Failed<B>>
+) -> Result<(Response<Payload>, Lease<B>), Failed>
 where
-    B: Body<Data = Bytes> + Unpin + 'static,
+    B: Body<Data = Bytes> + Default + Unpin + 'static,
     B::Error: Into<Cause>,
 {
-    head::for_http1(&mut request, &target.name, host);
-    let progress = request.body().progress();
-    let progress = progress.as_deref();
-    let sent = wait(pin!(http1::send(&connection, &mut request)), progress, bound).await;
+    head::for_http1(request, &target.name, host);
+    let watch = progress::watch(request.body(), bound.timers);
+    let progress = watch.as_deref();
+    let sent = wait(pin!(http1::send(&connection, request, watch.as_ref())), progress, bound).await;
     let Some(http1::Sent { result, was_heard }) = sent else {
         return Err(Failed::Ended(timeout(target, bound)));
     };
@@ -117,15 +112,18 @@ where
         Ok(response) => response,
         Err(error) => {
             let authority = Arc::clone(&target.authority);
-            if let Some(cause) = progress.and_then(Progress::take_failure) {
+            if let Some(cause) = watch.as_deref().and_then(Progress::take_failure) {
                 let error = UpstreamError::RequestBody { target: authority, cause: cause.into() };
                 return Err(Failed::Ended(error));
             }
             let error = UpstreamError::from_http1(authority, error);
-            if !was_heard && may_be_repeated(&request) {
-                return Err(Failed::Unanswered(Box::new(Unanswered { request, error })));
-            }
-            return Err(Failed::Ended(error));
+            // One with a body cannot be repeated: the body is gone.
+            let is_whole = !was_heard && watch.is_none();
+            return Err(if is_whole && request.method().is_idempotent() {
+                Failed::Unanswered(error)
+            } else {
+                Failed::Ended(error)
+            });
         }
     };
     // What came whole with its head, or changed its protocol, has done with the connection.
@@ -143,31 +141,26 @@ where
 async fn over_http2<B>(
     target: &Rc<Target<B>>,
     stream: Stream<B>,
-    mut request: Request<Outgoing<B>>,
+    request: &mut Request<B>,
     host: &HostPolicy,
     bound: Bound<'_>,
-) -> Result<(Response<Payload>, Lease<B>), Failed<B>>
+) -> Result<(Response<Payload>, Lease<B>), Failed>
 where
-    B: Body<Data = Bytes> + Unpin + 'static,
+    B: Body<Data = Bytes> + Default + Unpin + 'static,
     B::Error: Into<Cause>,
 {
-    let fits = head::for_http2(&mut request, &target.name, host);
+    let fits = head::for_http2(request, &target.name, host);
     fits.map_err(|reason| Failed::Ended(unfit(target, reason)))?;
-    let progress = request.body().progress();
-    let progress = progress.as_deref();
-    let response = match wait(pin!(stream.send(request)), progress, bound).await {
+    let watch = progress::watch(request.body(), bound.timers);
+    let outgoing = std::mem::take(request).map(|body| Outgoing::new(body, watch.clone()));
+    let sending = pin!(stream.send(outgoing));
+    let response = match wait(sending, watch.as_deref(), bound).await {
         Some(Ok(response)) => response,
-        Some(Err(error)) => return Err(failure(target, error, progress)),
+        Some(Err(error)) => return Err(failure(target, error, request, watch.as_deref())),
         None => return Err(Failed::Ended(timeout(target, bound))),
     };
     let channel = Some(Channel::Http2(stream));
     Ok((response.map(Payload::Http2), Lease { target: Rc::clone(target), channel }))
-}
-
-/// Whether a request that a target may have seen can be sent a second time (RFC 9110 section
-/// 9.2.2). One with a body cannot: the body is gone.
-fn may_be_repeated<B: Body>(request: &Request<Outgoing<B>>) -> bool {
-    request.method().is_idempotent() && !request.body().is_watched()
 }
 
 fn timeout<B: Body>(target: &Target<B>, bound: Bound<'_>) -> UpstreamError {
@@ -220,11 +213,13 @@ fn poll_timeout<E>(
     Poll::Pending
 }
 
+/// Sorts a failure, and gives the request back if none of it was sent.
 fn failure<B>(
     target: &Target<B>,
     mut error: TrySendError<Request<Outgoing<B>>>,
+    request: &mut Request<B>,
     progress: Option<&Progress<B::Error>>,
-) -> Failed<B>
+) -> Failed
 where
     B: Body,
     B::Error: Into<Cause>,
@@ -232,9 +227,10 @@ where
     let unsent = error.take_message();
     let error = error.into_error();
     let authority = Arc::clone(&target.authority);
-    if let Some(request) = unsent {
+    if let Some(unsent) = unsent {
+        *request = unsent.map(Outgoing::into_inner);
         let error = UpstreamError::ClosedBeforeResponse { target: authority, cause: error.into() };
-        return Failed::Unanswered(Box::new(Unanswered { request, error }));
+        return Failed::Unanswered(error);
     }
     Failed::Ended(match progress.and_then(Progress::take_failure) {
         Some(cause) => UpstreamError::RequestBody { target: authority, cause: cause.into() },

@@ -17,12 +17,14 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::timer::Timers;
 
-/// A request's body as the connection gets it.
+/// A request's body for a connection that has a task of its own.
 pub(super) struct Outgoing<B: Body> {
-    /// `None` once somebody else sends the rest of it.
-    body: Option<B>,
-    watch: Option<Rc<Progress<B::Error>>>,
+    body: B,
+    watch: Option<Watch<B>>,
 }
+
+/// Who looks on while a body is sent; nobody, if there is none.
+pub(super) type Watch<B> = Rc<Progress<<B as Body>::Error>>;
 
 /// How far a request's body is.
 #[derive(Debug)]
@@ -33,6 +35,40 @@ pub(super) struct Progress<E> {
     /// Whether the connection would take more and the body has none yet.
     starved: Cell<bool>,
     failure: RefCell<Option<E>>,
+}
+
+/// Looks on while this body is sent.
+pub(super) fn watch<B: Body>(body: &B, timers: &Timers) -> Option<Watch<B>> {
+    (!body.is_end_stream()).then(|| {
+        Rc::new(Progress {
+            timers: timers.clone(),
+            last: Cell::new(timers.now()),
+            starved: Cell::new(false),
+            failure: RefCell::new(None),
+        })
+    })
+}
+
+/// The next frame of a body, under the eyes of its watch.
+pub(super) fn poll_frame<B: Body<Data = Bytes> + Unpin>(
+    body: &mut B,
+    watch: Option<&Watch<B>>,
+    context: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
+    let polled = Pin::new(body).poll_frame(context);
+    let Some(progress) = watch else {
+        return polled.map_err(|_| BodyFailed);
+    };
+    progress.starved.set(polled.is_pending());
+    polled.map(|frame| {
+        progress.advance();
+        frame.map(|result| {
+            result.map_err(|error| {
+                progress.failure.replace(Some(error));
+                BodyFailed
+            })
+        })
+    })
 }
 
 impl<E> Progress<E> {
@@ -53,31 +89,13 @@ impl<E> Progress<E> {
 }
 
 impl<B: Body> Outgoing<B> {
-    pub(super) fn new(body: B, timers: &Timers) -> Self {
-        let watch = (!body.is_end_stream()).then(|| {
-            Rc::new(Progress {
-                timers: timers.clone(),
-                last: Cell::new(timers.now()),
-                starved: Cell::new(false),
-                failure: RefCell::new(None),
-            })
-        });
-        Self { body: Some(body), watch }
+    pub(super) fn new(body: B, watch: Option<Watch<B>>) -> Self {
+        Self { body, watch }
     }
 
-    /// The rest of it, to be sent by somebody else.
-    pub(super) fn take(&mut self) -> Self {
-        Self { body: self.body.take(), watch: self.watch.clone() }
-    }
-
-    /// Whether there was anything to send.
-    pub(super) fn is_watched(&self) -> bool {
-        self.watch.is_some()
-    }
-
-    /// How far it is; `None` when there is nothing to send.
-    pub(super) fn progress(&self) -> Option<Rc<Progress<B::Error>>> {
-        self.watch.clone()
+    /// The body, which was not begun.
+    pub(super) fn into_inner(self) -> B {
+        self.body
     }
 }
 
@@ -86,32 +104,19 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
     type Error = BodyFailed;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
-        let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let polled = Pin::new(body).poll_frame(context);
-        let Some(progress) = &self.watch else {
-            return polled.map_err(|_| BodyFailed);
-        };
-        progress.starved.set(polled.is_pending());
-        polled.map(|frame| {
-            progress.advance();
-            frame.map(|result| {
-                result.map_err(|error| {
-                    progress.failure.replace(Some(error));
-                    BodyFailed
-                })
-            })
-        })
+        let this = self.get_mut();
+        poll_frame(&mut this.body, this.watch.as_ref(), context)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or(SizeHint::with_exact(0), Body::size_hint)
+        self.body.size_hint()
     }
 }
 

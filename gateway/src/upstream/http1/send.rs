@@ -12,7 +12,7 @@ use http::{Request, Response};
 use http_body::Body;
 
 use super::super::payload::Payload;
-use super::super::progress::Outgoing;
+use super::super::progress::Watch;
 use super::parse::{self, Framing, Head};
 use super::response::{Begun, ResponseBody};
 use super::upload::{Failed, Upload};
@@ -30,17 +30,18 @@ pub(in super::super) struct Sent {
 /// must be dropped too.
 pub(in super::super) async fn send<B>(
     connection: &Rc<Connection>,
-    request: &mut Request<Outgoing<B>>,
+    request: &mut Request<B>,
+    watch: Option<&Watch<B>>,
 ) -> Sent
 where
-    B: Body<Data = Bytes> + Unpin + 'static,
+    B: Body<Data = Bytes> + Default + Unpin + 'static,
 {
     let mut upload = Some(Upload::new(request));
     connection.state().is_reading = true;
     let mut wait = Wait { was_heard: false, unsent: None };
     let result = poll_fn(|context| {
         if let Some(sending) = &mut upload
-            && let Poll::Ready(sent) = sending.poll(connection, request.body_mut(), context)
+            && let Poll::Ready(sent) = sending.poll(connection, request.body_mut(), watch, context)
         {
             upload = None;
             match sent {
@@ -59,7 +60,7 @@ where
     let was_heard = wait.was_heard;
     let result = result.and_then(|head| {
         if let Some(upload) = upload {
-            carry_on(connection, upload, request.body_mut().take());
+            carry_on(connection, upload, std::mem::take(request.body_mut()), watch.cloned());
         }
         respond(connection, head)
     });
@@ -126,13 +127,17 @@ fn respond(connection: &Rc<Connection>, head: Head) -> Result<Response<Payload>,
 }
 
 /// Sends what is left of the request in a task of its own.
-fn carry_on<B>(connection: &Rc<Connection>, mut upload: Upload, mut body: Outgoing<B>)
-where
+fn carry_on<B>(
+    connection: &Rc<Connection>,
+    mut upload: Upload,
+    mut body: B,
+    watch: Option<Watch<B>>,
+) where
     B: Body<Data = Bytes> + Unpin + 'static,
 {
     let mine = Rc::clone(connection);
     let task = tokio::task::spawn_local(async move {
-        let sent = poll_fn(|context| upload.poll(&mine, &mut body, context)).await;
+        let sent = poll_fn(|context| upload.poll(&mine, &mut body, watch.as_ref(), context)).await;
         mine.upload_ended(&sent);
     });
     connection.state().upload = Some(task.abort_handle());

@@ -12,7 +12,7 @@ use http::Request;
 use http_body::{Body, Frame};
 use tokio::io::AsyncWrite;
 
-use super::super::progress::Outgoing;
+use super::super::progress::{self, Watch};
 use super::encode::{self, Framing};
 use super::{Connection, Io};
 
@@ -44,10 +44,7 @@ pub(super) enum Failed {
 }
 
 impl Upload {
-    pub(super) fn new<B>(request: &Request<Outgoing<B>>) -> Self
-    where
-        B: Body<Data = Bytes> + Unpin,
-    {
+    pub(super) fn new(request: &Request<impl Body>) -> Self {
         let framing = Framing::of(request.body());
         let mut bytes = SPARE.take();
         encode::head(&mut bytes, request, framing);
@@ -58,7 +55,8 @@ impl Upload {
     pub(super) fn poll<B>(
         &mut self,
         connection: &Connection,
-        body: &mut Outgoing<B>,
+        body: &mut B,
+        watch: Option<&Watch<B>>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Failed>>
     where
@@ -67,7 +65,7 @@ impl Upload {
         loop {
             let mut is_starved = false;
             while self.left != Framing::None && self.out.has_room() {
-                match Pin::new(&mut *body).poll_frame(context) {
+                match progress::poll_frame(body, watch, context) {
                     Poll::Ready(Some(Ok(frame))) => self.encode(frame)?,
                     Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(Failed::Body)),
                     Poll::Ready(None) => self.end()?,

@@ -40,7 +40,7 @@ fn names_the_target_as_authority_when_the_policy_says_so() {
     run(async {
         let server = Server::http2(100).await;
         let upstream = http2_upstream(&server);
-        let exchange = upstream.send(get("/"), &HostPolicy::Target).await.unwrap();
+        let exchange = upstream.send(&mut get("/"), &HostPolicy::Target).await.unwrap();
         let body = http_body_util::BodyExt::collect(exchange.response.into_body()).await.unwrap();
         let said = format!("HTTP/2.0 GET http://{}/ host=- body=", server.address);
         assert_eq!(body.to_bytes(), said);

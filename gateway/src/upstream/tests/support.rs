@@ -101,7 +101,8 @@ pub(super) async fn send(
     upstream: &Upstream<TestBody>,
     request: Request<TestBody>,
 ) -> Result<Exchange<TestBody>, UpstreamError> {
-    upstream.send(request, upstream.host_policy()).await
+    let mut request = request;
+    upstream.send(&mut request, upstream.host_policy()).await
 }
 
 /// Sends, reads the response to its end, gives the connection back.
