@@ -2,12 +2,15 @@
 //!
 //! Owns the checks on a component before any request meets it: that it is a component of this
 //! interface's version, that it imports nothing it was not granted, that its hooks have the right
-//! types, and that its configuration is accepted, by its schema and by itself. Each refusal says where in the configuration its
-//! cause stands. Must not know how a configuration is rendered.
+//! types, and that its configuration is accepted, by its schema and by itself. Each refusal says
+//! where in the configuration its cause stands. Must not know how a configuration is rendered.
 
+mod conform;
+mod describe;
 mod document;
 mod inspect;
 mod kind;
+mod refusal;
 mod want;
 
 use std::collections::HashMap;
@@ -19,20 +22,24 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
-use super::bindings::{Description, HOOKS, VERSION};
+use super::Interest;
+use super::bindings::{HOOKS, VERSION};
 use super::engine::{self, Clock};
 use super::host::{self, HostState, INTERFACES, Identity};
-use super::instance::{Describe, HOOK_NAMES, Instance};
-use super::schema::{Fault, Schema};
-use super::{Failure, Interest};
+use super::instance::{HOOK_NAMES, Instance};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::state::State;
+use conform::conform;
+use describe::describe;
 use kind::{check_kind, not_ours};
+use refusal::{failed, refused};
 
 pub use document::{Omission, schema};
 pub use inspect::{
     INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, wants,
 };
+pub(crate) use refusal::LoadError;
+pub use refusal::Place;
 pub use want::Want;
 
 /// A plugin that is loaded, checked and accepted its configuration; shared by all workers.
@@ -67,32 +74,6 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// Why a plugin cannot be loaded, and where that stands in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LoadError {
-    /// Where.
-    pub(crate) place: Place,
-    /// What is wrong.
-    pub(crate) message: String,
-    /// What the caret says.
-    pub(crate) label: Option<Box<str>>,
-    /// A fact that helps to understand.
-    pub(crate) note: Option<Box<str>>,
-    /// What would mend it.
-    pub(crate) help: Option<String>,
-}
-
-/// A place in a plugin's table in the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// `component`
-    Component,
-    /// A value: a JSON Pointer into `config`.
-    Config(String),
-    /// The key of a value: the pointer to the value.
-    ConfigKey(String),
 }
 
 /// Loads plugins. One for the process: it holds the engine, and what it compiled before.
@@ -135,7 +116,7 @@ impl Loader {
         let component = self.compile(config).map_err(|error| vec![error])?;
         self.check_imports(config, &component)?;
         let (mut plugin, instance) = self.prepare(config, &component).map_err(|e| vec![e])?;
-        if let Some(description) = describe(&plugin) {
+        if let Some(description) = wait(describe(&plugin)) {
             conform(&description, config, warnings)?;
         }
         plugin.interest = self.configure(&plugin, instance)?;
@@ -310,59 +291,6 @@ impl Loader {
     }
 }
 
-/// What the component says about itself, which is logged too. One that fails to is told in the
-/// log: it may serve nevertheless.
-fn describe(plugin: &Plugin) -> Option<Description> {
-    let described = wait(async {
-        let mut instance = Instance::new(plugin).await?;
-        Ok::<_, Failure>(instance.call::<Describe>(plugin, None, ()).await?.results.0)
-    });
-    match described {
-        Ok(description) => {
-            let Description { name, version, sdk, config_schema } = &description;
-            tracing::debug!(plugin = %plugin.name, component = name, version, sdk,
-                has_schema = !config_schema.is_empty(), waits = plugin.waits, "plugin described");
-            Some(description)
-        }
-        Err(failure) => {
-            tracing::warn!(plugin = %plugin.name,
-                "the plugin does not describe itself: {failure}");
-            None
-        }
-    }
-}
-
-/// Holds a configuration against the schema of its component. What is wrong with the schema is
-/// its author's fault and a warning: the plugin still reads its configuration.
-fn conform(
-    description: &Description,
-    config: &config::Plugin,
-    warnings: &mut Vec<LoadError>,
-) -> Result<(), Vec<LoadError>> {
-    let Ok(value) = serde_json::from_str(&config.config) else { return Ok(()) };
-    let Some(schema) = Schema::read(&description.config_schema) else { return Ok(()) };
-    match schema.and_then(|schema| schema.check(&value, &config.config_filled)) {
-        Ok(faults) if faults.is_empty() => Ok(()),
-        Ok(faults) => Err(faults.into_iter().map(LoadError::from).collect()),
-        Err(why) => {
-            let message = format!("the configuration schema of its component {why}");
-            let note = "the plugin alone checks its configuration; the author of the component \
-                        can mend the schema";
-            warnings.push(LoadError { note: Some(note.into()), ..refused(message, None) });
-            Ok(())
-        }
-    }
-}
-
-impl From<Fault> for LoadError {
-    fn from(fault: Fault) -> Self {
-        let Fault { pointer, at_key, message, label, note, help } = fault;
-        let place = if at_key { Place::ConfigKey(pointer) } else { Place::Config(pointer) };
-        let (label, note) = (label.map(Into::into), note.map(Into::into));
-        Self { place, message, label, note, help }
-    }
-}
-
 struct Linked {
     pre: InstancePre<HostState>,
     waits: bool,
@@ -436,14 +364,6 @@ fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError
             .ok_or_else(|| refused(format!("its `{HOOKS}` has no `{name}`"), None))
     };
     HOOK_NAMES.iter().map(find).collect()
-}
-
-fn refused(message: String, help: Option<String>) -> LoadError {
-    LoadError { place: Place::Component, message, label: None, note: None, help }
-}
-
-fn failed(failure: &Failure) -> LoadError {
-    refused(format!("it failed before its first request: {failure}"), None)
 }
 
 /// Runs a future to its end on this thread: loading is control work and may take its time.

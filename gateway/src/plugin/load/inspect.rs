@@ -11,12 +11,12 @@ use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Config, Engine};
 
+use super::conform::conform;
+use super::describe::describe;
 use super::kind::check_kind;
+use super::refusal::{LoadError, Place, failed, refused};
 use super::want::{self, Want};
-use super::{
-    Import as Kind, LoadError, Loader, Place, Plugin, conform, describe, failed, import, refused,
-    wait,
-};
+use super::{Import as Kind, Loader, Plugin, import, wait};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::first_party::FIRST_PARTY;
 use crate::plugin::Failure;
@@ -113,7 +113,7 @@ pub fn wants(component: &config::Component, config: &str) -> Result<Vec<Want>, V
         let mut opened = Opened::new(component)?;
         config.clone_into(&mut opened.config.config);
         let (plugin, instance) = opened.prepare()?;
-        if let Some(description) = describe(&plugin) {
+        if let Some(description) = wait(describe(&plugin)) {
             conform(&description, &opened.config, &mut Vec::new())?;
         }
         opened.loader.configure(&plugin, instance)

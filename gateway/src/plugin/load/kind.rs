@@ -7,7 +7,7 @@ use std::path::Path;
 
 use wasmtime::component::Component;
 
-use super::{LoadError, refused};
+use super::refusal::{LoadError, refused};
 use crate::plugin::bindings::{HOOKS, VERSION};
 
 /// A core module or a text is not a component, and wasmtime's own words for that are hard to read.
