@@ -119,11 +119,23 @@ pub(crate) fn check_attribute(
     value: &str,
     count: usize,
 ) -> Result<(), AttributeRefused> {
+    check_attribute_name(name)?;
+    check_attribute_value(value)?;
+    if count >= MAX_ATTRIBUTES { Err(AttributeRefused::TooLarge) } else { Ok(()) }
+}
+
+/// Whether a plugin may set an attribute of this name.
+pub(crate) fn check_attribute_name(name: &str) -> Result<(), AttributeRefused> {
     if is_reserved(name) {
         return Err(AttributeRefused::Reserved);
     }
-    let is_large = name.len() > MAX_NAME || value.len() > MAX_VALUE || count >= MAX_ATTRIBUTES;
-    if is_large || name.is_empty() { Err(AttributeRefused::TooLarge) } else { Ok(()) }
+    let fits = !name.is_empty() && name.len() <= MAX_NAME;
+    if fits { Ok(()) } else { Err(AttributeRefused::TooLarge) }
+}
+
+/// Whether an attribute may have this value.
+pub(crate) fn check_attribute_value(value: &str) -> Result<(), AttributeRefused> {
+    if value.len() > MAX_VALUE { Err(AttributeRefused::TooLarge) } else { Ok(()) }
 }
 
 impl Heads {

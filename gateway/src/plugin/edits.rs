@@ -15,7 +15,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::Failure;
 use super::bindings;
-use crate::heads::check_attribute;
+use crate::heads::{check_attribute_name, check_attribute_value};
 
 mod lift;
 
@@ -157,12 +157,16 @@ fn is_framing(name: &HeaderName) -> bool {
 
 fn attribute(name: &str, value: &str) -> Result<Attribute, Failure> {
     let refuse = |refused| Failure::breach(format!("the attribute {name:?} is {refused}"));
-    let known = ATTRIBUTE_NAMES.with(|known| known.get(name.as_bytes()));
-    // A known name is checked, the value is not.
-    let checked = check_attribute(if known.is_some() { "known" } else { name }, value, 0);
-    checked.map_err(refuse)?;
-    let kept = known.or_else(|| ATTRIBUTE_NAMES.with(|known| known.keep(name, |name| name)));
-    let name = kept.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed);
+    let name = ATTRIBUTE_NAMES.with(|known| {
+        // Only names that were checked are known.
+        if let Some(known) = known.get(name.as_bytes()) {
+            return Ok(Cow::Borrowed(known));
+        }
+        check_attribute_name(name).map_err(refuse)?;
+        let kept = known.keep(name, |name| name);
+        Ok(kept.map_or_else(|| Cow::Owned(name.to_owned()), Cow::Borrowed))
+    })?;
+    check_attribute_value(value).map_err(refuse)?;
     Ok((name, value.to_owned()))
 }
 
