@@ -2,9 +2,8 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::config::{
@@ -13,11 +12,11 @@ use gateway::config::{
     Target, Template, TemplatePart, Upstream, UpstreamId, UpstreamProtocol, UpstreamTimeouts,
     UpstreamTls,
 };
-use gateway::{BindError, Gateway, Handle, first_party};
+use gateway::{Gateway, Handle, first_party};
 use http::{HeaderMap, StatusCode};
 use tokio::sync::oneshot;
 
-use crate::{PATIENCE, guests, log};
+use crate::{guests, log};
 
 /// What stands in front of every configuration that a test writes as a file.
 const PREAMBLE: &str = r#"
@@ -155,7 +154,7 @@ impl Setup {
     /// If it cannot bind.
     #[must_use]
     pub fn start(self) -> Running {
-        let gateway = bind(self.config);
+        let gateway = Gateway::bind(self.config).unwrap_or_else(|errors| panic!("{errors:?}"));
         let address = gateway.local_addresses()["public"];
         let handle = gateway.handle();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -181,23 +180,6 @@ impl Default for Setup {
 #[must_use]
 pub fn written(text: &str) -> String {
     format!("{PREAMBLE}\n{text}")
-}
-
-/// A plugin engine reserves some 40 TiB of addresses, and a process has 128: where many tests run
-/// side by side, some wait for others.
-fn bind(config: Config) -> Gateway {
-    let config = Arc::new(config);
-    let began = Instant::now();
-    loop {
-        match Gateway::bind(Arc::clone(&config)) {
-            Ok(gateway) => return gateway,
-            Err(errors) => {
-                let is_crowded = matches!(errors[..], [BindError::Engine(_)]);
-                assert!(is_crowded && began.elapsed() < PATIENCE, "{errors:?}");
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        }
-    }
 }
 
 /// A gateway that runs until it is dropped.

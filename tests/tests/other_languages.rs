@@ -15,10 +15,10 @@ mod toolchains;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 
-use file::{Serving, rust_component, serve};
+use file::{rust_component, serve};
 use gateway::{BindError, Gateway, Place};
 use gateway_tests::upstream::full;
-use gateway_tests::{Answer, Http1, Setup, Upstream, log};
+use gateway_tests::{Answer, Http1, Running, Setup, Upstream, log};
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -116,12 +116,12 @@ async fn service() -> Upstream {
     .await
 }
 
-fn start(service: &Upstream) -> Serving {
+fn start(service: &Upstream) -> Running {
     let address = service.address;
     serve(std::thread::spawn(move || setup(TEXT, address).config).join().unwrap())
 }
 
-async fn post(gateway: &Serving, path: &str, tenant: Option<&[u8]>, body: &str) -> Answer {
+async fn post(gateway: &Running, path: &str, tenant: Option<&[u8]>, body: &str) -> Answer {
     let mut request = Request::post(path).header("host", "a");
     if let Some(tenant) = tenant {
         request = request.header("x-tenant", tenant);

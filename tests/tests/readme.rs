@@ -13,7 +13,8 @@ use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use file::{Example, Serving, free_address, root};
+use file::{Example, free_address, root};
+use gateway_tests::Running;
 
 /// The ports of the gateways that the README starts: of the first listener and of the second.
 const PORTS: [u16; 2] = [8080, 8081];
@@ -107,7 +108,7 @@ fn play(file: &str, steps: &[&Step]) -> Option<String> {
     })
 }
 
-fn start(file: &str) -> (Serving, [SocketAddr; 2]) {
+fn start(file: &str) -> (Running, [SocketAddr; 2]) {
     let addresses = PORTS.map(|_| free_address());
     let example = Example::read(file);
     let example = if file == "greet.toml" { example.with_greet() } else { example };

@@ -7,10 +7,9 @@
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use gateway::config::{self, Config, Known, Source};
@@ -95,34 +94,16 @@ impl Example {
     }
 
     /// Runs it. Its first listener is `public`.
-    pub(crate) fn start(&self) -> Serving {
+    pub(crate) fn start(&self) -> Running {
         serve(self.load())
     }
 }
 
-/// A gateway that runs until it is dropped. There is one at a time in a test program, since each
-/// reserves a good part of the addresses that a process has.
-#[derive(Debug)]
-pub(crate) struct Serving {
-    running: Running,
-    _turn: MutexGuard<'static, ()>,
-}
-
-impl Deref for Serving {
-    type Target = Running;
-
-    fn deref(&self) -> &Running {
-        &self.running
-    }
-}
-
 /// Runs a configuration.
-pub(crate) fn serve(config: Config) -> Serving {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+pub(crate) fn serve(config: Config) -> Running {
     // Loading plugins takes its time, which a thread that runs futures must not spend.
     let started = std::thread::spawn(|| Setup { config }.start()).join();
-    Serving { running: started.expect("it starts, or the reason stands above"), _turn: turn }
+    started.expect("it starts, or the reason stands above")
 }
 
 /// The example plugin `examples/plugins/greet` as a component, built once for each test program.
