@@ -4,8 +4,8 @@
 //! all workers. Must not know Wasm. A value past its time is gone for every reader at once, and
 //! swept out when its store needs the room.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -21,6 +21,8 @@ const MAX_BYTES: usize = 64 << 20;
 pub(crate) const MAX_KEY: usize = 1 << 10;
 /// Bytes of a value at most.
 pub(crate) const MAX_VALUE: usize = 1 << 20;
+/// Between two sweeps of a full store.
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
 /// The stores of all plugins.
 #[derive(Debug, Default)]
@@ -40,6 +42,7 @@ impl Stores {
 pub(crate) struct Store {
     values: DashMap<Box<str>, Value, RandomState>,
     bytes: AtomicUsize,
+    swept: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug, Clone)]
@@ -155,6 +158,9 @@ impl Store {
             return Ok(());
         }
         let now = Instant::now();
+        if !self.may_sweep(now) {
+            return Err(WriteError::Full);
+        }
         self.values.retain(|key, value| {
             let alive = value.is_alive(now);
             if !alive {
@@ -163,6 +169,16 @@ impl Store {
             alive
         });
         if self.has_room(key, value) { Ok(()) } else { Err(WriteError::Full) }
+    }
+
+    /// A plugin that fills its store up must not make each further write cost a look at all of it.
+    fn may_sweep(&self, now: Instant) -> bool {
+        let mut swept = self.swept.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = swept.is_none_or(|last| now.saturating_duration_since(last) >= SWEEP_PAUSE);
+        if may {
+            *swept = Some(now);
+        }
+        may
     }
 
     fn has_room(&self, key: &str, value: &[u8]) -> bool {
@@ -244,6 +260,27 @@ mod tests {
         assert_eq!(store.set("one more", megabyte.clone(), None), Err(WriteError::Full));
         assert!(store.delete("0"));
         assert_eq!(store.set("one more", megabyte, None), Ok(()));
+    }
+
+    #[test]
+    fn a_full_store_is_swept_now_and_then_and_not_at_each_write() {
+        let store = Store::default();
+        for key in 0..MAX_KEYS {
+            store
+                .set(&key.to_string(), Bytes::new(), Some(Duration::from_millis(1)))
+                .expect("room");
+        }
+        *store.swept.lock().expect("nobody panicked") = Some(Instant::now());
+        let write = || store.set("one more", Bytes::new(), None);
+        let began = Instant::now();
+        let mut refused = 0;
+        while write().is_err() {
+            refused += 1;
+            std::thread::yield_now();
+        }
+        assert!(refused > 0 || began.elapsed() >= SWEEP_PAUSE, "it was swept at once");
+        assert!(store.values.len() < MAX_KEYS, "what was over is gone");
+        assert_eq!(store.get("one more").as_deref(), Some(&b""[..]));
     }
 
     #[test]

@@ -15,11 +15,16 @@ use foldhash::fast::RandomState;
 /// are refused. 100 bytes each, so 200 MiB at the very most.
 const MAX_BUCKETS: usize = 2_000_000;
 
+/// Nanoseconds between two sweeps of a full store.
+const SWEEP_PAUSE: u64 = 1_000_000_000;
+
 /// All buckets of the process.
 #[derive(Debug)]
 pub(crate) struct Limits {
     buckets: DashMap<Box<str>, AtomicU64, RandomState>,
     inserts: AtomicU64,
+    /// When the store may be swept again because it is full.
+    next_sweep: AtomicU64,
     origin: Instant,
 }
 
@@ -60,6 +65,7 @@ impl Default for Limits {
         Self {
             buckets: DashMap::with_hasher(RandomState::default()),
             inserts: AtomicU64::new(0),
+            next_sweep: AtomicU64::new(0),
             origin: Instant::now(),
         }
     }
@@ -125,13 +131,24 @@ impl Limits {
         }
     }
 
-    /// Every so many inserts, drops buckets that are full: they equal ones that are not there.
+    /// Every so many inserts, drops buckets that are full: they equal ones that are not there. A
+    /// store without room is swept too, but at most once in a while: whoever fills it up must not
+    /// make each new key cost a look at all the others.
     fn make_room(&self, now: u64) -> Result<(), Full> {
         let inserts = self.inserts.fetch_add(1, Relaxed);
-        if inserts % 65_536 == 65_535 || self.buckets.len() >= MAX_BUCKETS {
+        let is_full = self.buckets.len() >= MAX_BUCKETS;
+        if inserts % 65_536 == 65_535 || is_full && self.may_sweep(now) {
             self.buckets.retain(|_, tat| tat.load(Relaxed) > now);
+        } else if is_full {
+            return Err(Full);
         }
         if self.buckets.len() >= MAX_BUCKETS { Err(Full) } else { Ok(()) }
+    }
+
+    fn may_sweep(&self, now: u64) -> bool {
+        let next = self.next_sweep.load(Relaxed);
+        let later = now.saturating_add(SWEEP_PAUSE);
+        now >= next && self.next_sweep.compare_exchange(next, later, Relaxed, Relaxed).is_ok()
     }
 }
 
