@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -67,6 +68,29 @@ pub enum BindError {
     Tls(#[from] rustls::Error),
 }
 
+/// All that keeps a gateway from serving, and what else is not as it should be.
+#[derive(Debug, Default)]
+pub struct BindErrors {
+    /// At least one.
+    pub errors: Vec<BindError>,
+    /// What [`Gateway::warnings`] would have said.
+    pub warnings: Vec<PluginWarning>,
+}
+
+impl Deref for BindErrors {
+    type Target = [BindError];
+
+    fn deref(&self) -> &[BindError] {
+        &self.errors
+    }
+}
+
+impl From<BindError> for BindErrors {
+    fn from(error: BindError) -> Self {
+        Self { errors: vec![error], warnings: Vec::new() }
+    }
+}
+
 /// What is not as it should be with a plugin that can serve: its author's to mend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginWarning {
@@ -88,7 +112,7 @@ pub enum ReloadError {
     Listeners,
     /// What it needs cannot be had.
     #[error("the configuration cannot be put in force")]
-    Refused(Vec<BindError>),
+    Refused(BindErrors),
     /// The gateway has ended.
     #[error("the gateway has ended")]
     Ended,
@@ -141,16 +165,16 @@ impl Gateway {
     ///
     /// # Errors
     /// All that is wrong, each [`BindError`] with the part of the configuration it belongs to.
-    pub fn bind(config: impl Into<Arc<Config>>) -> Result<Self, Vec<BindError>> {
+    pub fn bind(config: impl Into<Arc<Config>>) -> Result<Self, BindErrors> {
         let config = config.into();
         let loader = loader(&config)?;
         let Loaded { plugins, warnings, mut errors } = prepare(&loader, &config);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
         if !errors.is_empty() {
-            return Err(errors);
+            return Err(BindErrors { errors, warnings });
         }
-        let shared = Shared::new(Arc::clone(&config), plugins).map_err(|tls| vec![tls.into()])?;
+        let shared = Shared::new(Arc::clone(&config), plugins).map_err(BindError::from)?;
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let control = Control { workers: senders, loader, config: Mutex::new(config) };
         let handle = Handle(Arc::new(control));
@@ -203,10 +227,10 @@ impl Gateway {
     }
 }
 
-fn loader(config: &Config) -> Result<Loader, Vec<BindError>> {
+fn loader(config: &Config) -> Result<Loader, BindError> {
     let cache = config.process.cache_dir.as_deref();
     let loader = Loader::new(cache, State::default(), FIRST_PARTY);
-    loader.map_err(|error| vec![BindError::Engine(error)])
+    loader.map_err(BindError::Engine)
 }
 
 /// What became of the plugins of a configuration.
@@ -332,10 +356,10 @@ impl Handle {
         }
         let Loaded { plugins, warnings, errors } = prepare(&self.0.loader, &config);
         if !errors.is_empty() {
-            return Err(ReloadError::Refused(errors));
+            return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
         let shared = Shared::new(Arc::clone(&config), plugins);
-        let shared = shared.map_err(|tls| ReloadError::Refused(vec![tls.into()]))?;
+        let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()))?;
         let shared = Arc::new(shared);
         for worker in &self.0.workers {
             let command = Command::Reload(Arc::clone(&shared));

@@ -44,7 +44,9 @@ mod telemetry;
 pub mod timer;
 pub mod upstream;
 
-pub use gateway::{BindError, Gateway, Handle, Place, PluginWarning, ReloadError, RunError};
+pub use gateway::{
+    BindError, BindErrors, Gateway, Handle, Place, PluginWarning, ReloadError, RunError,
+};
 pub use plugin::{
     INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Size, Want, compile_time,
     inspect, schema, wants,

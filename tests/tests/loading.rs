@@ -39,7 +39,7 @@ fn refusals_of(text: &str) -> Vec<Refusal> {
         }
         other => panic!("{other}"),
     };
-    errors.into_iter().map(refusal).collect()
+    errors.errors.into_iter().map(refusal).collect()
 }
 
 /// The only refusal of this guest, which stands at `component`.
@@ -284,6 +284,9 @@ fn a_schema_that_is_broken_is_a_warning_and_stops_nobody() {
          `http://127.0.0.1:9/a`, and nothing is fetched"
     );
     assert_eq!(refusals_of(&text("{ bad = true }"))[0].message, "bad is refused");
+    // It is told beside what keeps the plugin from serving.
+    let refused = Gateway::bind(Setup::toml(&text("{ bad = true }"), &[]).config).unwrap_err();
+    assert_eq!((refused.len(), refused.warnings), (1, vec![warning.clone()]));
     let fine = format!("[plugins.refused]\ncomponent = \"./edits.wasm\"\n{ROUTE}");
     assert_eq!(Gateway::bind(Setup::toml(&fine, &[]).config).unwrap().warnings(), []);
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use gateway::config::{self, Config, Diagnostic, Diagnostics, Known, Plugin, Source, Span};
 use gateway::route::{self, Scope, Shadow};
-use gateway::{BindError, Place, PluginWarning, first_party};
+use gateway::{BindError, BindErrors, Place, PluginWarning, first_party};
 
 /// A configuration whose text is fine.
 pub(super) struct Prepared {
@@ -41,9 +41,10 @@ impl Prepared {
         }
     }
 
-    /// Adds what a later stage refused.
-    pub(super) fn refused(mut self, errors: &[BindError]) -> Diagnostics {
-        for error in errors {
+    /// Adds what a later stage refused, and what it warned of meanwhile.
+    pub(super) fn refused(mut self, refused: &BindErrors) -> Diagnostics {
+        self.warned(&refused.warnings);
+        for error in &refused.errors {
             self.findings.push(diagnostic(&self.config, &self.source, error));
         }
         self.findings
