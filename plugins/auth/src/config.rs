@@ -19,6 +19,7 @@ pub struct Config {
     /// Admits requests without any credential, as this consumer. A wrong credential is refused
     /// nevertheless. Default: such requests are refused.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 1024))]
     pub anonymous: Option<String>,
 
     /// Removes the credential from the request before anyone behind sees it. Default `true`.
@@ -64,6 +65,7 @@ pub struct Require {
     /// Claims, all of them: each with the values of which it must have one. A claim that is a
     /// list must hold one. Names, or JSON Pointers.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, AtLeastOne<Scalar>>")]
     pub claims: BTreeMap<String, Vec<Scalar>>,
 }
 
@@ -89,13 +91,15 @@ pub struct ApiKeyConfig {
 
     /// The query parameter that holds the key.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub query: Option<String>,
 
     /// Whether `Authorization: Bearer` may hold the key. Default `false`.
     #[serde(default)]
     pub bearer: bool,
 
-    /// The keys.
+    /// The keys, at least one.
+    #[schemars(length(min = 1))]
     pub keys: Vec<ApiKeySpec>,
 }
 
@@ -104,6 +108,7 @@ pub struct ApiKeyConfig {
 #[serde(deny_unknown_fields)]
 pub struct ApiKeySpec {
     /// A public name of the key, for logs and the attribute `consumer.key-id`.
+    #[schemars(length(min = 1, max = 1024))]
     pub id: String,
 
     /// `sha256:` and the SHA-256 digest of the whole key in 64 hexadecimal digits.
@@ -112,6 +117,7 @@ pub struct ApiKeySpec {
 
     /// The consumer. Default: the `id`.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 1024))]
     pub consumer: Option<String>,
 
     /// What the key allows. Default nothing.
@@ -146,18 +152,23 @@ pub struct JwtConfig {
     /// The query parameter that holds the token. Addresses get logged: the other places are
     /// better.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub query: Option<String>,
 
-    /// Who may issue tokens.
+    /// Who may issue tokens, at least one.
+    #[schemars(length(min = 1))]
     pub issuers: Vec<IssuerConfig>,
 
-    /// How far the clocks may be apart, for `exp`, `nbf` and `iat`. Default `60s`.
+    /// How far the clocks may be apart, for `exp`, `nbf` and `iat`; at most 10 minutes. Default
+    /// `60s`.
     #[serde(default = "default_skew")]
+    #[schemars(regex(pattern = crate::time::DURATION))]
     pub skew: String,
 
     /// The types (`typ`) that are accepted, without regard to case and without `application/`.
     /// Default `JWT` and `at+jwt`.
     #[serde(default = "default_types")]
+    #[schemars(length(min = 1))]
     pub types: Vec<String>,
 
     /// Whether a token must name its type. Default `false`.
@@ -170,6 +181,7 @@ pub struct JwtConfig {
 
     /// The claim that names the consumer. Default `sub`.
     #[serde(default = "default_consumer_claim")]
+    #[schemars(length(min = 1))]
     pub consumer_claim: String,
 
     /// The claims that hold scopes, as a list or as a text with spaces. Default `scope` and
@@ -178,8 +190,9 @@ pub struct JwtConfig {
     pub scope_claims: Vec<String>,
 
     /// How many verified tokens an instance remembers, so that their signatures need not be
-    /// verified again; times are checked nevertheless. 0 turns it off. Default 256.
+    /// verified again; times are checked nevertheless. 0 turns it off; at most 1,024. Default 256.
     #[serde(default = "default_cache")]
+    #[schemars(range(max = crate::jwt::MAX_CACHE))]
     pub cache: usize,
 }
 
@@ -188,13 +201,15 @@ pub struct JwtConfig {
 #[serde(deny_unknown_fields)]
 pub struct IssuerConfig {
     /// The value of `iss`, letter for letter.
+    #[schemars(length(min = 1))]
     pub issuer: String,
 
     /// The values of `aud` that mean this gateway; a token must name one.
+    #[schemars(length(min = 1))]
     pub audiences: Vec<String>,
 
     /// The algorithms that this issuer's tokens may be signed with.
-    #[schemars(with = "Vec<AlgorithmName>")]
+    #[schemars(with = "Vec<AlgorithmName>", length(min = 1))]
     pub algorithms: Vec<String>,
 
     /// Keys, one by one.
@@ -249,13 +264,15 @@ pub struct BasicConfig {
     #[serde(default)]
     pub realm: Option<String>,
 
-    /// Who may pass.
+    /// Who may pass, at least one.
+    #[schemars(length(min = 1))]
     pub users: Vec<UserSpec>,
 
     /// For how long an instance remembers that a password was right, so that it need not be
-    /// verified at full cost again. It remembers a salted digest. `0s` turns it off. Default
-    /// `60s`.
+    /// verified at full cost again. It remembers a salted digest. `0s` turns it off; at most
+    /// an hour. Default `60s`.
     #[serde(default = "default_remember")]
+    #[schemars(regex(pattern = crate::time::DURATION))]
     pub remember: String,
 }
 
@@ -264,6 +281,7 @@ pub struct BasicConfig {
 #[serde(deny_unknown_fields)]
 pub struct UserSpec {
     /// The name, without a colon.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = "^[^:]*$"))]
     pub name: String,
 
     /// The hash of the password: argon2 as a PHC string (`$argon2id$...`) or bcrypt (`$2b$...`).
@@ -271,6 +289,7 @@ pub struct UserSpec {
 
     /// The consumer. Default: the `name`.
     #[serde(default)]
+    #[schemars(length(min = 1, max = 1024))]
     pub consumer: Option<String>,
 
     /// What the user may do. Default nothing.
@@ -283,7 +302,8 @@ pub struct UserSpec {
     pub claims: serde_json::Map<String, Value>,
 }
 
-/// For the JSON Schema alone: the names of the algorithms.
+/// An algorithm that signs tokens, by its name in RFC 7518 or RFC 8037.
+// For the JSON Schema alone.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "its schema is used, its values are not")]
 enum AlgorithmName {
@@ -302,7 +322,8 @@ enum AlgorithmName {
     EdDSA,
 }
 
-/// For the JSON Schema alone: a JSON document, as text or in place.
+/// A JSON document: its text, or a table.
+// For the JSON Schema alone.
 #[derive(JsonSchema)]
 #[serde(untagged)]
 #[expect(dead_code, reason = "its schema is used, its values are not")]
@@ -310,6 +331,13 @@ enum TextOrTable {
     Text(String),
     Table(serde_json::Map<String, Value>),
 }
+
+/// A list that is not empty.
+// For the JSON Schema alone.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "its schema is used, its values are not")]
+struct AtLeastOne<T>(#[schemars(length(min = 1))] Vec<T>);
 
 fn default_realm() -> String {
     "api".to_owned()

@@ -28,7 +28,7 @@ use crate::problems::{Pointer, Problems};
 use crate::time;
 
 /// The most tokens that an instance may remember: its memory is bounded.
-const MAX_CACHE: usize = 1024;
+pub(crate) const MAX_CACHE: usize = 1024;
 
 /// The largest difference of clocks that makes sense.
 const MAX_SKEW: Duration = Duration::from_secs(600);

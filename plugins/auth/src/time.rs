@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+/// JSON Schema's pattern for [`duration`].
+pub(crate) const DURATION: &str = "^([0-9]+(d|h|ms?|s))+$";
+
 /// `60s`, `1m30s`, `500ms`: whole numbers with units.
 pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const NOTATION: &str = "is not a duration such as `60s` or `1m30s`";

@@ -83,7 +83,7 @@ pub struct PolicySpec {
 #[schemars(untagged)]
 pub enum CostSpec {
     /// Each request the same; at least 1 and at most the burst.
-    Fixed(u64),
+    Fixed(#[schemars(range(min = 1))] u64),
     /// What the request says.
     Told(ToldCost),
 }

@@ -28,12 +28,15 @@ pub struct Config {
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct RequestSpec {
     /// A new method.
+    #[schemars(length(min = 1))]
     pub(crate) method: Option<String>,
-    /// A new `Host`. The route's `rewrite.host` and the upstream's `host` may override it.
+    /// A new `Host`, not empty. The route's `rewrite.host` and the upstream's `host` may override it.
+    #[schemars(length(min = 1))]
     pub(crate) host: Option<String>,
     /// A new path, beginning with `/`, such as `/v2/orders/${capture.id}`. Values are
     /// percent-encoded; a request whose values make a path with dot segments, empty segments or
     /// encoded slashes is refused with 400.
+    #[schemars(regex(pattern = r"^(/|\$\{)"))]
     pub(crate) path: Option<String>,
     /// Changes to the query.
     pub(crate) query: QuerySpec,
@@ -127,7 +130,7 @@ pub(crate) enum OneOrMany {
     /// One value.
     One(String),
     /// Several values.
-    Many(Vec<String>),
+    Many(#[schemars(length(min = 1))] Vec<String>),
 }
 
 impl OneOrMany {
@@ -149,10 +152,17 @@ impl OneOrMany {
 #[serde(untagged, expecting = "a status code or a table of status codes")]
 pub(crate) enum StatusSpec {
     /// For all.
-    All(u16),
+    All(#[schemars(range(min = 200, max = 599))] u16),
     /// For those with these codes or classes of codes.
-    Some(BTreeMap<String, u16>),
+    Some(#[schemars(with = "BTreeMap<String, StatusCode>")] BTreeMap<String, u16>),
 }
+
+/// A status code, 200 to 599.
+// For the JSON Schema alone.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "its schema is used, its values are not")]
+struct StatusCode(#[schemars(range(min = 200, max = 599))] u16);
 
 /// A change to a JSON document. Places are JSON Pointers (RFC 6901).
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -242,6 +252,7 @@ pub(crate) enum ValueType {
 #[serde(deny_unknown_fields)]
 pub(crate) struct TextSpec {
     /// What to find, to the letter. Not empty, at most 1,024 bytes.
+    #[schemars(length(min = 1, max = 1024))]
     pub(crate) find: String,
     /// What to put in its place. May hold `${...}`.
     pub(crate) replace: String,

@@ -72,7 +72,7 @@ impl JsonSchema for Size {
         json_schema!({
             "anyOf": [
                 { "type": "integer", "minimum": 1 },
-                { "type": "string", "pattern": "^[0-9]+ *(B|KiB|MiB|KB|kB|MB)?$" },
+                { "type": "string", "pattern": r"^0*[1-9][0-9]*\s*(B|KiB|MiB|KB|kB|MB)?$" },
             ],
         })
     }

@@ -244,3 +244,6 @@ fn imports(component: &Component) -> Vec<Import> {
     });
     imports.collect()
 }
+
+#[cfg(test)]
+mod tests;
