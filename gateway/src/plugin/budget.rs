@@ -11,6 +11,9 @@ use wasmtime::UpdateDeadline;
 
 use super::engine::{self, TICK};
 
+/// Ticks between two looks, at most: as long as a hook runs, the clock must not rest.
+const LOOK: u64 = engine::PATIENCE as u64 / 2;
+
 /// The time that one hook may compute for.
 #[derive(Debug, Default)]
 pub(super) struct Budget {
@@ -20,17 +23,43 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    /// A hook begins that may compute for as many ticks. Returns after how many of them to look.
+    /// A hook begins that may compute for as many ticks, of which [`engine::ticks`] added one for
+    /// the tick that has begun. Returns after how many of them to look.
     pub(super) fn begin(&mut self, ticks: u64) -> u64 {
-        self.allowed = TICK.saturating_mul(u32::try_from(ticks).unwrap_or(u32::MAX));
+        let whole = u32::try_from(ticks.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.allowed = TICK.saturating_mul(whole);
         self.since = None;
-        ticks.div_ceil(4)
+        ticks.div_ceil(4).min(LOOK)
     }
 
     /// The epoch has come as far as was asked for. The hook is interrupted if the thread has
     /// computed for the whole time since the first look, and otherwise goes on for what is left.
+    ///
+    /// So it computes for a quarter more than it may, and two ticks, at the very most.
     pub(super) fn look(&mut self) -> UpdateDeadline {
         self.look_at(thread_time())
+    }
+
+    /// The hook begins to wait for something. Waiting is not computing; what it computed before
+    /// stays spent, or a plugin that waits again and again could compute without end.
+    pub(super) fn pause(&mut self) {
+        self.pause_at(thread_time());
+    }
+
+    /// The hook goes on. Returns after how many ticks to look.
+    pub(super) fn resume(&mut self) -> u64 {
+        self.resume_at(thread_time())
+    }
+
+    fn pause_at(&mut self, now: Duration) {
+        if let Some(since) = self.since.take() {
+            self.allowed = self.allowed.saturating_sub(now.saturating_sub(since));
+        }
+    }
+
+    fn resume_at(&mut self, now: Duration) -> u64 {
+        self.since = Some(now);
+        engine::ticks(self.allowed).min(LOOK)
     }
 
     fn look_at(&mut self, now: Duration) -> UpdateDeadline {
@@ -39,7 +68,7 @@ impl Budget {
         if left.is_zero() {
             UpdateDeadline::Interrupt
         } else {
-            UpdateDeadline::Continue(engine::ticks(left))
+            UpdateDeadline::Continue(engine::ticks(left).min(LOOK))
         }
     }
 }
@@ -66,15 +95,25 @@ mod tests {
     #[test]
     fn a_thread_that_computes_is_interrupted_after_its_time() {
         let mut budget = Budget::default();
-        assert_eq!(budget.begin(20), 5);
+        assert_eq!(budget.begin(engine::ticks(20 * MS)), 6);
         assert_eq!(ticks_left(budget.look_at(100 * MS)), Some(21));
         assert_eq!(ticks_left(budget.look_at(120 * MS)), None);
     }
 
     #[test]
+    fn a_thread_that_computes_for_long_is_looked_at_before_the_clock_rests() {
+        let mut budget = Budget::default();
+        assert_eq!(budget.begin(engine::ticks(1_000 * MS)), LOOK);
+        for spent in (0..1_000).step_by(50) {
+            assert_eq!(ticks_left(budget.look_at(spent * MS)), Some(LOOK));
+        }
+        assert_eq!(ticks_left(budget.look_at(1_000 * MS)), None);
+    }
+
+    #[test]
     fn a_thread_that_waits_for_a_processor_goes_on() {
         let mut budget = Budget::default();
-        budget.begin(20);
+        budget.begin(engine::ticks(20 * MS));
         budget.look_at(100 * MS);
         for _ in 0..10 {
             assert_eq!(ticks_left(budget.look_at(101 * MS)), Some(20));
@@ -84,11 +123,26 @@ mod tests {
     }
 
     #[test]
+    fn waiting_costs_no_time_and_gives_none_back() {
+        let mut budget = Budget::default();
+        budget.begin(engine::ticks(20 * MS));
+        budget.pause_at(100 * MS);
+        // Others compute on the same thread meanwhile.
+        assert_eq!(budget.resume_at(500 * MS), 21);
+        budget.pause_at(515 * MS);
+        assert_eq!(budget.resume_at(600 * MS), 6);
+        assert_eq!(ticks_left(budget.look_at(604 * MS)), Some(2));
+        budget.pause_at(605 * MS);
+        assert_eq!(budget.resume_at(700 * MS), 1);
+        assert_eq!(ticks_left(budget.look_at(701 * MS)), None);
+    }
+
+    #[test]
     fn each_hook_has_its_own_time() {
         let mut budget = Budget::default();
-        budget.begin(20);
+        budget.begin(engine::ticks(20 * MS));
         budget.look_at(100 * MS);
-        budget.begin(20);
+        budget.begin(engine::ticks(20 * MS));
         assert_eq!(ticks_left(budget.look_at(500 * MS)), Some(21));
     }
 

@@ -116,11 +116,11 @@ struct Pace {
     thread: OnceLock<Thread>,
 }
 
-/// Ticks without a hook after which the clock rests.
-const PATIENCE: u32 = 100;
+/// Ticks without a hook after which the clock rests. A hook that runs for long says more often that
+/// it is there.
+pub(super) const PATIENCE: u32 = 100;
 
-/// How long it rests at most: a hook that began just as it went to rest and was not seen, and one
-/// that runs for long while no other is called, are interrupted later by this.
+/// How long it rests before it looks whether there still is an engine.
 const REST: Duration = Duration::from_millis(50);
 
 impl Clock {
@@ -142,8 +142,12 @@ impl Clock {
                 if idle < PATIENCE {
                     std::thread::sleep(TICK);
                 } else {
-                    pace.is_resting.store(true, Ordering::Relaxed);
-                    std::thread::park_timeout(REST);
+                    // A hook says that it is there and then looks here, and this the other way
+                    // round: in one order for all threads, so that one of the two sees the other.
+                    pace.is_resting.store(true, Ordering::SeqCst);
+                    if !pace.is_needed.load(Ordering::SeqCst) {
+                        std::thread::park_timeout(REST);
+                    }
                     pace.is_resting.store(false, Ordering::Relaxed);
                 }
             }
@@ -155,12 +159,12 @@ impl Clock {
         clock
     }
 
-    /// A hook begins, and wants to be interrupted in time.
+    /// A hook begins, or goes on, and wants to be interrupted in time.
     pub(super) fn is_needed(&self) {
         // Looked at first: a store to memory that every worker writes to costs more.
         if !self.0.is_needed.load(Ordering::Relaxed) {
-            self.0.is_needed.store(true, Ordering::Relaxed);
-            if self.0.is_resting.load(Ordering::Relaxed)
+            self.0.is_needed.store(true, Ordering::SeqCst);
+            if self.0.is_resting.load(Ordering::SeqCst)
                 && let Some(thread) = self.0.thread.get()
             {
                 thread.unpark();

@@ -105,7 +105,11 @@ impl Instance {
         plugin.identity.clock.is_needed();
         let look = store.data_mut().budget.begin(engine::ticks(plugin.deadline.max(CONFIGURE)));
         store.set_epoch_deadline(look);
-        store.epoch_deadline_callback(|mut store| Ok(store.data_mut().budget.look()));
+        store.epoch_deadline_callback(|mut store| {
+            let data = store.data_mut();
+            data.identity.clock.is_needed();
+            Ok(data.budget.look())
+        });
         let made = if plugin.waits {
             plugin.pre.instantiate_async(&mut store).await
         } else {

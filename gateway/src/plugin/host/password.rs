@@ -31,10 +31,10 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
         "verify",
         |mut store: Context<'_>, (hash, password): (String, String)| {
             Box::new(async move {
+                store.data_mut().budget.pause();
                 let verdict = verify(hash, password).await;
                 // The epoch went on while the hook waited, and waiting is not computing.
-                let ticks = store.data().identity.ticks;
-                let look = store.data_mut().budget.begin(ticks);
+                let look = store.data_mut().budget.resume();
                 store.set_epoch_deadline(look);
                 Ok((verdict,))
             })
