@@ -139,6 +139,28 @@ async fn a_breach_of_the_contract_costs_one_request() {
 }
 
 #[tokio::test]
+async fn waiting_without_end_costs_one_request() {
+    let upstream = Upstream::echo().await;
+    let plugin = "grants = [\"password\"]\nlimits = { deadline = \"50ms\" }";
+    let gateway = through("waits", plugin, &upstream);
+    let answer = ask(&gateway, ("x-wait", "1")).await;
+    assert_eq!(answer.status(), 500);
+    assert!(verdict(answer.id()).await.message.contains("deadline of 50ms"));
+    assert_eq!(ask(&gateway, ("x-other", "1")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_store_without_room_refuses_at_once() {
+    let upstream = Upstream::echo().await;
+    let plugin = "grants = [\"key-value\"]\nlimits = { deadline = \"1m\" }";
+    let gateway = through("hoards", plugin, &upstream);
+    // Looking through a full store at each write would take hours.
+    let answer = ask(&gateway, ("x-hoard", "300000")).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(upstream.request().headers["x-hoarded"], "100000");
+}
+
+#[tokio::test]
 async fn the_log_has_what_a_panicking_guest_said_and_where_it_fell() {
     let upstream = Upstream::echo().await;
     let gateway = through("panics", "", &upstream);
@@ -172,7 +194,7 @@ async fn a_hook_that_waits_against_its_promise_costs_one_request() {
 }
 
 /// What `bad-header` can do wrong on the way in, in an answer, and on the way out.
-const BREACHES: [&str; 28] = [
+const BREACHES: [&str; 29] = [
     "name",
     "value",
     "framing",
@@ -183,6 +205,7 @@ const BREACHES: [&str; 28] = [
     "method",
     "many",
     "huge",
+    "huge-name",
     "upstream",
     "attribute",
     "attributes",

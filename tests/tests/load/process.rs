@@ -1,11 +1,12 @@
 //! The gateway as a process of its own, whose memory and descriptors are its own too.
 
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
 use std::time::Duration;
 
 use gateway_tests::PATIENCE;
@@ -24,7 +25,33 @@ pub(crate) struct Process {
     child: Child,
     /// Of its only listener.
     pub(crate) address: SocketAddr,
-    _folder: TempDir,
+    folder: TempDir,
+    log: Arc<Mutex<Log>>,
+}
+
+/// What the gateway wrote.
+#[derive(Default)]
+struct Log {
+    /// The newest lines.
+    tail: VecDeque<String>,
+    /// How many lines there were of each message, without what stands behind its first colon.
+    count: HashMap<String, u64>,
+}
+
+impl Log {
+    fn keep(&mut self, line: String) {
+        // Cut out and not parsed: there may be thousands a second, which wait to be read.
+        let message = line.split_once("\"message\":\"").map_or(&*line, |(_, message)| message);
+        let kind = message.split([':', '"']).next().unwrap_or(message);
+        match self.count.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => drop(self.count.insert(kind.to_owned(), 1)),
+        }
+        if self.tail.len() == 100 {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(line);
+    }
 }
 
 impl Process {
@@ -45,18 +72,20 @@ impl Process {
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let (tell, told) = mpsc::channel();
+        let kept = Arc::new(Mutex::new(Log::default()));
+        let keeper = Arc::clone(&kept);
         // Reads to the end, or the gateway would wait for its log to be read.
         std::thread::spawn(move || {
             for line in log.lines().map_while(Result::ok) {
                 if let Some(address) = listening(&line) {
                     let _nobody_asks_any_more = tell.send(address);
                 } else {
-                    eprintln!("{line}");
+                    keeper.lock().unwrap_or_else(PoisonError::into_inner).keep(line);
                 }
             }
         });
         let address = told.recv_timeout(PATIENCE).expect("the gateway listens");
-        let this = Self { child, address, _folder: folder };
+        let this = Self { child, address, folder, log: kept };
         this.await_workers();
         this
     }
@@ -74,6 +103,43 @@ impl Process {
     /// Lets the peak begin anew at what is resident (proc_pid_clear_refs(5)).
     pub(crate) fn forget_peak(&self) {
         std::fs::write(self.proc("clear_refs"), "5").unwrap();
+    }
+
+    /// How many lines of the log begin with this, up to the first colon.
+    pub(crate) fn said(&self, message: &str) -> u64 {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.count.get(message).copied().unwrap_or_default()
+    }
+
+    /// How many lines its log has.
+    pub(crate) fn lines(&self) -> u64 {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).count.values().sum()
+    }
+
+    /// For how long its worker has had a processor.
+    pub(crate) fn worker_time(&self) -> Duration {
+        let tasks = std::fs::read_dir(self.proc("task")).unwrap();
+        let worker = tasks
+            .map(|task| task.unwrap().path())
+            .find(|task| std::fs::read_to_string(task.join("comm")).unwrap().trim() == "worker-0");
+        // proc(5): nanoseconds on a processor, nanoseconds that it waited for one, and how often.
+        let times = std::fs::read_to_string(worker.unwrap().join("schedstat")).unwrap();
+        Duration::from_nanos(times.split(' ').next().unwrap().parse().unwrap())
+    }
+
+    /// Puts other upstreams, plugins and routes in force, and waits until they are.
+    pub(crate) fn reload(&self, config: &str) {
+        const DONE: &str = "the new configuration is in force";
+        let before = self.said(DONE);
+        let file = self.folder.path().join("gateway.toml");
+        std::fs::write(&file, format!("{PREAMBLE}{config}")).unwrap();
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().unwrap().success());
+        let began = std::time::Instant::now();
+        while self.said(DONE) == before {
+            assert!(began.elapsed() < PATIENCE, "no reload");
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// How many files and sockets are open.
@@ -122,20 +188,31 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _may_have_ended = self.child.kill();
         let _status = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+            log.tail.iter().for_each(|line| eprintln!("{line}"));
+        }
     }
 }
 
 /// The address, if a line of the log tells one.
 fn listening(line: &str) -> Option<SocketAddr> {
+    if !line.contains("listening") {
+        return None;
+    }
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let tells = line["message"] == "listening";
     tells.then(|| line["address"].as_str().unwrap().parse().unwrap())
 }
 
-/// The command `gateway` of the profile that this test was built in, built if it was not.
+/// The command `gateway`: the one that `GATEWAY_BIN` names, or that of the profile that this test was
+/// built in, built if it was not.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(binary) = std::env::var_os("GATEWAY_BIN") {
+            return binary.into();
+        }
         let test = std::env::current_exe().unwrap();
         // target/<profile>/deps/<test>
         let profile = test.ancestors().nth(2).unwrap();

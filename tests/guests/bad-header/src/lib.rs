@@ -6,7 +6,7 @@
 //! and a smuggled field), `framing` (sets `content-length`), `transfer` (sets `transfer-encoding`),
 //! `path` (a path without slash), `path-space` (a path with a space and CR LF), `query` (a query
 //! with CR LF), `method` (a method with a space), `many` (20,000 fields), `huge` (a value of 2
-//! MiB), `upstream` (an upstream that does not exist), `attribute` (one that is the gateway's),
+//! MiB), `huge-name` (a name of 30 MiB), `upstream` (an upstream that does not exist), `attribute` (one that is the gateway's),
 //! `attributes` (200 of them), `early-name`, `early-framing`, `early-many` (as above, for the
 //! response to come), `context` (a context of 8 MiB). In an
 //! answer: `status` (99), `status-high` (600), `informational` (101), `answer-name`,
@@ -120,6 +120,7 @@ fn change(bad: &str) -> RequestChange {
         "method" => change.method = Some("GET /other".to_owned()),
         "many" => change.fields.extend((0..20_000).map(|n| set(&format!("x-many-{n}"), "a"))),
         "huge" => change.fields.push(set("x-huge", &"a".repeat(2 << 20))),
+        "huge-name" => change.fields.push(set(&"a".repeat(30 << 20), "a")),
         "upstream" => change.upstream = Some("no-such-upstream".to_owned()),
         "attribute" => change.attributes.push(attribute("client.address".to_owned())),
         "attributes" => change.attributes.extend((0..200).map(|n| attribute(format!("a-{n}")))),
