@@ -33,11 +33,18 @@ pub(in super::super) enum Io {
 
 impl Io {
     /// Whether nothing came since the last read that emptied the socket. Asks the runtime, not
-    /// the kernel; what TLS has decrypted already was read to its end with the last response.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// the kernel. TLS may have taken the news of the end in together with the last response.
+    pub(super) fn is_quiet(&mut self) -> bool {
         match self {
             Self::Plain(socket) => socket.is_quiet(),
-            Self::Tls(stream) => stream.get_ref().0.is_quiet(),
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_mut();
+                let state = session.process_new_packets();
+                let nothing_left = state.is_ok_and(|state| {
+                    !state.peer_has_closed() && state.plaintext_bytes_to_read() == 0
+                });
+                nothing_left && socket.is_quiet()
+            }
         }
     }
 

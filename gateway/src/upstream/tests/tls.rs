@@ -1,17 +1,23 @@
 //! TLS: trust, names, ALPN.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{Version, header};
+use http::{Method, Version, header};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::support::{
-    Server, TestBody, answer, config, echo, get, named_target, run, send, serve_http2, upstream,
+    Server, TestBody, answer, config, echo, full, get, named_target, request, run, send,
+    serve_http2, upstream,
 };
 use crate::config::{self, UpstreamProtocol};
 use crate::upstream::{ConnectError, UpstreamError};
@@ -26,6 +32,25 @@ pub(super) fn authority() -> (CertificateDer<'static>, Issuer<'static, KeyPair>)
 
 /// A server for `service.test` with these protocols, and the authority that vouches for it.
 async fn tls_server(alpn: &[&str]) -> (Server, CertificateDer<'static>) {
+    tls_server_that(alpn, |stream| async move {
+        if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            return serve_http2(TokioIo::new(stream), 100).await;
+        }
+        let connection = hyper::server::conn::http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service_fn(echo));
+        let _ended = connection.await;
+    })
+    .await
+}
+
+async fn tls_server_that<F>(
+    alpn: &[&str],
+    serve: impl Fn(TlsStream<TcpStream>) -> F + 'static,
+) -> (Server, CertificateDer<'static>)
+where
+    F: Future<Output = ()> + 'static,
+{
+    let serve = Rc::new(serve);
     let (ca, issuer) = authority();
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["service.test".to_owned()]).unwrap();
@@ -40,17 +65,11 @@ async fn tls_server(alpn: &[&str]) -> (Server, CertificateDer<'static>) {
     config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let server = Server::start(move |stream, _| {
-        let acceptor = acceptor.clone();
+        let (acceptor, serve) = (acceptor.clone(), Rc::clone(&serve));
         async move {
-            let Ok(stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                return serve_http2(TokioIo::new(stream), 100).await;
+            if let Ok(stream) = acceptor.accept(stream).await {
+                serve(stream).await;
             }
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), service_fn(echo));
-            let _ended = connection.await;
         }
     })
     .await;
@@ -155,5 +174,48 @@ fn trusts_only_the_given_authority_and_only_for_the_name() {
         config.tls.ca = Some(vec![authority().0]);
         let refusal = refusal(&config).await;
         assert!(refusal.to_string().contains("invalid peer certificate"), "{refusal}");
+    });
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+#[test]
+fn a_target_that_ends_tls_behind_its_response_is_asked_on_a_new_connection() {
+    run(async {
+        let (server, ca) = tls_server_that(&[], |mut stream| async move {
+            let _head = stream.read(&mut [0; 4096]).await;
+            stream.write_all(OK).await.unwrap();
+            // The connection below stays open.
+            stream.get_mut().1.send_close_notify();
+            stream.flush().await.unwrap();
+            let _until_closed = stream.read(&mut [0; 64]).await;
+        })
+        .await;
+        let upstream = upstream(&tls_config(&server, ca));
+        for _ in 0..3 {
+            let answer = answer(&upstream, request(Method::POST, "/", full("x"))).await;
+            assert_eq!((&*answer.text, answer.reused), ("ok", false));
+        }
+    });
+}
+
+#[test]
+fn a_target_is_told_that_nothing_more_comes() {
+    run(async {
+        let (told, mut is_told) = mpsc::unbounded_channel();
+        let (server, ca) = tls_server_that(&[], move |mut stream| {
+            let told = told.clone();
+            async move {
+                let _head = stream.read(&mut [0; 4096]).await;
+                stream.write_all(OK).await.unwrap();
+                // An end without the word of TLS would be an error.
+                told.send(stream.read(&mut [0; 64]).await.map_err(|error| error.kind())).unwrap();
+            }
+        })
+        .await;
+        let upstream = upstream(&tls_config(&server, ca));
+        answer(&upstream, get("/")).await;
+        drop(upstream);
+        assert_eq!(is_told.recv().await, Some(Ok(0)));
     });
 }
