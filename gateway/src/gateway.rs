@@ -356,6 +356,7 @@ impl Handle {
         }
         let Loaded { plugins, warnings, errors } = prepare(&self.0.loader, &config);
         if !errors.is_empty() {
+            self.0.loader.keep_only(&current.plugins);
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
         let shared = Shared::new(Arc::clone(&config), plugins);
@@ -365,6 +366,7 @@ impl Handle {
             let command = Command::Reload(Arc::clone(&shared));
             worker.send(command).map_err(|_| ReloadError::Ended)?;
         }
+        self.0.loader.keep_only(&config.plugins);
         *current = config;
         Ok(warnings)
     }

@@ -5,6 +5,7 @@
 //! types, and that its configuration is accepted, by its schema and by itself. Each refusal says
 //! where in the configuration its cause stands. Must not know how a configuration is rendered.
 
+mod compiled;
 mod conform;
 mod describe;
 mod document;
@@ -13,9 +14,8 @@ mod kind;
 mod refusal;
 mod want;
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::Engine;
@@ -29,9 +29,10 @@ use super::host::{self, HostState, INTERFACES, Identity};
 use super::instance::{HOOK_NAMES, Instance};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::state::State;
+use compiled::Compiled;
 use conform::conform;
 use describe::describe;
-use kind::{check_kind, not_ours};
+use kind::not_ours;
 use refusal::{failed, refused};
 
 pub use document::{Omission, schema};
@@ -81,8 +82,7 @@ pub(crate) struct Loader {
     engine: Engine,
     clock: Clock,
     state: State,
-    built_in: &'static [(&'static str, &'static [u8])],
-    first_party: Mutex<HashMap<String, Component>>,
+    compiled: Compiled,
 }
 
 impl std::fmt::Debug for Loader {
@@ -103,7 +103,7 @@ impl Loader {
         built_in: &'static [(&'static str, &'static [u8])],
     ) -> Result<Self, String> {
         let (engine, clock) = engine::engine(cache).map_err(|error| format!("{error:#}"))?;
-        Ok(Self { engine, clock, state, built_in, first_party: Mutex::default() })
+        Ok(Self { engine, clock, state, compiled: Compiled::new(built_in) })
     }
 
     /// Loads a plugin and checks its configuration, first against its schema and then by itself.
@@ -128,36 +128,13 @@ impl Loader {
         Ok(plugin)
     }
 
+    /// Forgets what was compiled for plugins other than these.
+    pub(crate) fn keep_only(&self, plugins: &[config::Plugin]) {
+        self.compiled.keep_only(plugins);
+    }
+
     fn compile(&self, config: &config::Plugin) -> Result<Component, LoadError> {
-        match &config.component {
-            config::Component::BuiltIn(name) => self.first_party(name),
-            config::Component::File(path) => self.read_file(path),
-        }
-    }
-
-    fn first_party(&self, name: &str) -> Result<Component, LoadError> {
-        let mut known = self.first_party.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(component) = known.get(name) {
-            return Ok(component.clone());
-        }
-        let bytes = self.built_in.iter().find(|(known, _)| *known == name);
-        let (_, bytes) = bytes
-            .ok_or_else(|| refused(format!("there is no first-party plugin `{name}`"), None))?;
-        let component = Component::new(&self.engine, bytes)
-            .map_err(|error| refused(format!("`{name}` does not compile: {error:#}"), None))?;
-        known.insert(name.to_owned(), component.clone());
-        Ok(component)
-    }
-
-    /// Always reads the file anew, since a reload may have brought another; what did not change
-    /// is found in the engine's cache.
-    fn read_file(&self, path: &Path) -> Result<Component, LoadError> {
-        let bytes = std::fs::read(path).map_err(|error| {
-            refused(format!("`{}` cannot be read: {error}", path.display()), None)
-        })?;
-        check_kind(path, &bytes)?;
-        Component::new(&self.engine, bytes)
-            .map_err(|error| refused(format!("`{}` is not valid: {error:#}", path.display()), None))
+        self.compiled.component(&self.engine, &config.component)
     }
 
     /// Refuses imports that are not known, not of this version, or not granted.
