@@ -227,10 +227,10 @@ impl Gateway {
     }
 }
 
-fn loader(config: &Config) -> Result<Loader, BindError> {
+fn loader(config: &Config) -> Result<Loader, BindErrors> {
     let cache = config.process.cache_dir.as_deref();
     let loader = Loader::new(cache, State::default(), FIRST_PARTY);
-    loader.map_err(BindError::Engine)
+    loader.map_err(|error| BindError::Engine(error).into())
 }
 
 /// What became of the plugins of a configuration.

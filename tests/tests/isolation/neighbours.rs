@@ -102,7 +102,7 @@ async fn a_neighbour_waits_for_one_hostile_hook_each_time_that_it_waits() {
     let _alone = alone().await;
     let upstream = Upstream::http1(|_| async { Response::new(full("fine")) }).await;
     let gateway = Process::start(&configuration(upstream.address));
-    let (rounds, count) = scaled((3, 8), (5, 100));
+    let (rounds, count) = scaled((3, 5), (5, 100));
     let mut client = Http1::connect(gateway.address).await;
     neighbour(&mut client, count).await;
     println!(

@@ -5,6 +5,7 @@
 mod bodies;
 mod busy;
 mod leaks;
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod process;
 mod streams;
 

@@ -205,12 +205,12 @@ fn listening(line: &str) -> Option<SocketAddr> {
     tells.then(|| line["address"].as_str().unwrap().parse().unwrap())
 }
 
-/// The command `gateway`: the one that `GATEWAY_BIN` names, or that of the profile that this test was
+/// The command `gateway`: the one that `GATEWAY` names, or that of the profile that this test was
 /// built in, built if it was not.
 fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        if let Some(binary) = std::env::var_os("GATEWAY_BIN") {
+        if let Some(binary) = std::env::var_os("GATEWAY") {
             return binary.into();
         }
         let test = std::env::current_exe().unwrap();
