@@ -9,6 +9,7 @@
 //! instances, and takes one of them for one hook. An instance remembers nothing about a request,
 //! so that losing one loses nothing else.
 
+mod backtrace;
 pub(crate) mod bindings;
 mod boxed;
 mod budget;

@@ -9,6 +9,7 @@ use wasmtime::component::{ComponentNamedList, Func, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap};
 
 use super::Failure;
+use super::backtrace;
 use super::bindings::{
     BodyChunk, ChunkOutcome, ConfigError, Description, Interest, RequestBodyOutcome, RequestHead,
     RequestOutcome, ResponseBodyOutcome, ResponseHead, ResponseOutcome, Summary,
@@ -252,19 +253,10 @@ impl Instance {
         let said = data.last_error();
         let mut text = said.unwrap_or_else(|| root(error));
         if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() {
-            for frame in backtrace.frames().iter().take(16) {
-                let Some(name) = frame.func_name() else { continue };
-                text.push_str("\n    at ");
-                text.push_str(&rustc_demangle(name));
-            }
+            backtrace::append(&mut text, backtrace);
         }
         Failure::Trap(text.into())
     }
-}
-
-/// The readable form of a mangled Rust symbol, without its hash.
-fn rustc_demangle(name: &str) -> String {
-    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 /// The innermost cause, which is what a trap is about.

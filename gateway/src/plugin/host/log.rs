@@ -68,8 +68,8 @@ impl HostState {
 
     fn write_line(&mut self, level: Level, text: &str) {
         let text = &*printable(cut(text));
-        if matches!(level, Level::Error) {
-            self.output.last_error = Some(text.to_owned());
+        if matches!(level, Level::Error) && says_why(text) {
+            self.output.last_error = Some(text.trim().to_owned());
         }
         self.output.lines = self.output.lines.saturating_add(1);
         if self.output.lines > MAX_LINES {
@@ -107,6 +107,13 @@ impl HostState {
     }
 }
 
+/// Whether a line can be what a failure is about. Languages end what they say of an uncaught
+/// exception with blank lines and with advice.
+fn says_why(text: &str) -> bool {
+    let text = text.trim_start();
+    !text.is_empty() && !text.starts_with("note:")
+}
+
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_LINE)]
 }
@@ -132,5 +139,20 @@ fn is_enabled(level: Level) -> bool {
         Level::Info => tracing::enabled!(target: "plugin", TracingLevel::INFO),
         Level::Warn => tracing::enabled!(target: "plugin", TracingLevel::WARN),
         Level::Error => tracing::enabled!(target: "plugin", TracingLevel::ERROR),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn advice_and_blank_lines_say_not_why() {
+        for line in ["", "  ", "note: run with `RUST_BACKTRACE=1`", "  note: see the manual"] {
+            assert!(!says_why(line), "{line:?}");
+        }
+        for line in ["ValueError: no name", "  at hook (plugin.js:3:7)", "notes: 3"] {
+            assert!(says_why(line), "{line:?}");
+        }
     }
 }
