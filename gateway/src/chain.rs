@@ -10,6 +10,7 @@ mod collect;
 mod complete;
 mod edit;
 mod filter;
+mod record;
 mod request;
 mod response;
 
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use smallvec::SmallVec;
 
+pub(crate) use self::collect::{CollectError, collect};
 pub(crate) use self::complete::{End, Ended, complete, on_complete, wants_complete};
 pub(crate) use self::request::{Stop, on_request};
 pub(crate) use self::response::{ResponseFailed, on_response};
@@ -29,6 +31,7 @@ use crate::plugin::bindings::BodyMode;
 pub(crate) use crate::plugin::bindings::Ending;
 use crate::plugin::edits::Edit;
 use crate::plugin::{Failure, Pool};
+use crate::trace::Recording;
 
 /// The plugins of one route, as one worker runs them.
 pub(crate) struct Chain {
@@ -76,6 +79,8 @@ pub(crate) struct Run {
     upstream: RefCell<Option<String>>,
     /// The plugin that chose it.
     chooser: Cell<usize>,
+    /// Where what plugins do is written, if anybody wants to read it.
+    recording: Option<Rc<Recording>>,
 }
 
 impl std::fmt::Debug for Run {
@@ -120,6 +125,7 @@ impl Run {
             entered: Cell::new(0),
             upstream: RefCell::default(),
             chooser: Cell::new(0),
+            recording: None,
         }
     }
 

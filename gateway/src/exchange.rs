@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::chain::{self, End, Ending, Run};
 use crate::error::{Failure, Fault};
@@ -20,6 +20,7 @@ use crate::server::stream::StreamSlot;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log;
 use crate::timer::{Deadline, Timers};
+use crate::trace::{self, Recording};
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(crate) struct Exchange {
     answer_complete: Cell<bool>,
     upstream: OnceCell<Arc<str>>,
     stream: Option<Rc<StreamSlot>>,
+    /// Where it is traced, if anybody wants to read that.
+    pub(crate) recording: Option<Rc<Recording>>,
 }
 
 /// What a new exchange is made of.
@@ -71,14 +74,17 @@ pub(crate) struct Beginning<'a> {
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
     pub(crate) version: Version,
+    pub(crate) headers: &'a HeaderMap,
     pub(crate) stream: Option<Rc<StreamSlot>>,
 }
 
 impl Exchange {
     pub(crate) fn begin(connection: &Rc<Connection>, beginning: Beginning<'_>) -> Rc<Self> {
+        let snapshot = connection.worker.snapshot();
+        let recording = snapshot.tracer.as_ref().map(|it| record(it, connection, &beginning));
         Rc::new(Self {
             connection: Rc::clone(connection),
-            snapshot: connection.worker.snapshot(),
+            snapshot,
             id: beginning.id,
             method: beginning.method.clone(),
             uri: beginning.uri.clone(),
@@ -100,6 +106,7 @@ impl Exchange {
             answer_complete: Cell::new(false),
             upstream: OnceCell::new(),
             stream: beginning.stream,
+            recording,
         })
     }
 
@@ -161,6 +168,9 @@ impl Exchange {
 
     /// The head of the response is on its way.
     pub(crate) fn answered(&self, status: StatusCode) {
+        if let Some(recording) = &self.recording {
+            recording.write(|trace| trace.answered(status));
+        }
         self.status.set(Some(status));
         self.head_after.set(Some(self.elapsed()));
     }
@@ -281,9 +291,38 @@ impl Exchange {
     }
 }
 
+fn record(
+    tracer: &Arc<trace::Tracer>,
+    connection: &Connection,
+    beginning: &Beginning<'_>,
+) -> Rc<Recording> {
+    let Beginning { id, method, uri, version, headers, .. } = beginning;
+    let listener = &connection.listener.name;
+    let request_id = id.to_str().unwrap_or_default();
+    let (peer, version) = (connection.peer, *version);
+    let beginning = trace::Beginning { request_id, peer, listener, method, uri, version, headers };
+    Recording::begin(tracer, &beginning)
+}
+
+impl Exchange {
+    /// What only the end knows. The trace itself ends with the last of its plugins.
+    fn end_record(&self, recording: &Recording, failure: Option<&Failure>) {
+        recording.write(|trace| {
+            trace.route = self.route_name().map(str::to_owned);
+            trace.upstream = self.upstream.get().map(|name| name.to_string());
+            trace.left = self.outcome.get() == Outcome::ClientLeft;
+            trace.failure = failure.map(Failure::chain);
+            trace.sent = self.downloaded.get();
+        });
+    }
+}
+
 impl Drop for Exchange {
     fn drop(&mut self) {
         let failure = self.failure.take().or_else(|| self.upload_failure.take());
+        if let Some(recording) = self.recording.take() {
+            self.end_record(&recording, failure.as_ref());
+        }
         self.tell_plugins(failure.as_ref());
         let log = self.snapshot.config.process.access_log;
         if failure.is_none() && log != crate::config::AccessLog::All {

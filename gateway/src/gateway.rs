@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use crate::server::socket;
 use crate::server::worker::{self, Command, Seed};
 use crate::snapshot::Shared;
 use crate::state::State;
+use crate::trace::Tracer;
 use crate::upstream::{self, SetupError};
 
 /// Why a gateway cannot serve. A start reports all of them at once.
@@ -158,6 +160,7 @@ struct Control {
     workers: Vec<mpsc::UnboundedSender<Command>>,
     loader: Loader,
     config: Mutex<Arc<Config>>,
+    tracer: Option<Arc<Tracer>>,
 }
 
 impl Gateway {
@@ -167,16 +170,41 @@ impl Gateway {
     /// All that is wrong, each [`BindError`] with the part of the configuration it belongs to.
     pub fn bind(config: impl Into<Arc<Config>>) -> Result<Self, BindErrors> {
         let config = config.into();
-        let loader = loader(&config)?;
+        let loader = loader(&config, Loader::new)?;
+        Self::bind_by(loader, config, None)
+    }
+
+    /// As [`bind`](Self::bind), for whoever develops plugins: `tracer` is told what becomes of each
+    /// exchange, and the backtrace of a trap has files and lines where the component does. Both
+    /// cost time, and the latter for each trap: not for a gateway that others use.
+    ///
+    /// # Errors
+    /// As those of [`bind`](Self::bind).
+    pub fn bind_traced(
+        config: impl Into<Arc<Config>>,
+        tracer: impl Into<Arc<Tracer>>,
+    ) -> Result<Self, BindErrors> {
+        let config = config.into();
+        let loader = loader(&config, Loader::with_lines)?;
+        Self::bind_by(loader, config, Some(tracer.into()))
+    }
+
+    fn bind_by(
+        loader: Loader,
+        config: Arc<Config>,
+        tracer: Option<Arc<Tracer>>,
+    ) -> Result<Self, BindErrors> {
         let Loaded { plugins, warnings, mut errors } = prepare(&loader, &config);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
         if !errors.is_empty() {
             return Err(BindErrors { errors, warnings });
         }
-        let shared = Shared::new(Arc::clone(&config), plugins).map_err(BindError::from)?;
+        let mut shared =
+            Shared::new(Arc::clone(&config), plugins).map_err(BindError::from)?;
+        shared.tracer = tracer.clone();
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
-        let control = Control { workers: senders, loader, config: Mutex::new(config) };
+        let control = Control { workers: senders, loader, config: Mutex::new(config), tracer };
         let handle = Handle(Arc::new(control));
         Ok(Self { shared: Arc::new(shared), sockets, addresses, warnings, handle, commands })
     }
@@ -185,6 +213,12 @@ impl Gateway {
     #[must_use]
     pub fn local_addresses(&self) -> &BTreeMap<String, SocketAddr> {
         &self.addresses
+    }
+
+    /// The configuration that it begins with.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// What is not as it should be with its plugins.
@@ -227,9 +261,11 @@ impl Gateway {
     }
 }
 
-fn loader(config: &Config) -> Result<Loader, BindErrors> {
-    let cache = config.process.cache_dir.as_deref();
-    let loader = Loader::new(cache, State::default(), FIRST_PARTY);
+type NewLoader =
+    fn(Option<&Path>, State, &'static [(&'static str, &'static [u8])]) -> Result<Loader, String>;
+
+fn loader(config: &Config, new: NewLoader) -> Result<Loader, BindErrors> {
+    let loader = new(config.process.cache_dir.as_deref(), State::default(), FIRST_PARTY);
     loader.map_err(|error| BindError::Engine(error).into())
 }
 
@@ -360,7 +396,9 @@ impl Handle {
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
         let shared = Shared::new(Arc::clone(&config), plugins);
-        let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()))?;
+        let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
+        let mut shared = shared?;
+        shared.tracer = self.0.tracer.clone();
         let shared = Arc::new(shared);
         for worker in &self.0.workers {
             let command = Command::Reload(Arc::clone(&shared));

@@ -20,7 +20,8 @@
 //!
 //! [`config`] turns a file into a checked [`config::Config`]; [`Gateway::bind`] loads its plugins
 //! and takes its addresses; [`Gateway::run`] serves until it is told to end, and a [`Handle`]
-//! reloads it meanwhile. [`inspect`] says what a component is and needs before any file configures it.
+//! reloads it meanwhile. [`inspect`] says what a component is and needs before any file configures it,
+//! and a [`trace`] what became of an exchange, for who develops plugins.
 
 pub mod body;
 mod chain;
@@ -42,6 +43,7 @@ mod state;
 mod tcp;
 mod telemetry;
 pub mod timer;
+pub mod trace;
 pub mod upstream;
 
 pub use gateway::{

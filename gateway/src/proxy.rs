@@ -30,6 +30,7 @@ use hyper::body::Incoming;
 pub(crate) use self::forwarded::ForwardedCache;
 pub(crate) use self::request_id::RequestIds;
 use crate::body::{Body, Upload};
+use crate::chain::{self, CollectError};
 use crate::config::{Action, FixedResponse, Route};
 use crate::error::Failure;
 use crate::exchange::{Beginning, Exchange};
@@ -37,6 +38,7 @@ use crate::respond;
 use crate::route::{Captures, Found, Query};
 use crate::server::connection::Connection;
 use crate::server::stream::StreamSlot;
+use crate::trace::{self, Trace};
 use forward::Outgoing;
 use survey::Survey;
 use target::Target;
@@ -75,6 +77,11 @@ async fn run(
     client::find(exchange, &head.headers, &survey);
     let found = find_route(exchange, &head, &target)?;
     let body = admit(exchange, found.route, &survey, body)?;
+    let body = match exchange.recording {
+        // Boxed, so that others do not carry its state around.
+        Some(_) => Box::pin(read_ahead(exchange, &survey, body)).await?,
+        None => body,
+    };
     let has_body = !http_body::Body::is_end_stream(&body);
     let hop = request_headers::strip(&mut head, &survey, has_body);
     let request = Box::new(Outgoing { head, body, survey: &survey, hop });
@@ -125,8 +132,14 @@ fn begin(
     head: &Parts,
 ) -> Rc<Exchange> {
     let id = request_id::choose(connection, &head.headers);
-    let beginning =
-        Beginning { id, method: &head.method, uri: &head.uri, version: head.version, stream };
+    let beginning = Beginning {
+        id,
+        method: &head.method,
+        uri: &head.uri,
+        version: head.version,
+        headers: &head.headers,
+        stream,
+    };
     Exchange::begin(connection, beginning)
 }
 
@@ -167,6 +180,9 @@ fn admit(
     }
     let mut body = Body::incoming(body);
     if http_body::Body::is_end_stream(&body) {
+        if let Some(recording) = &exchange.recording {
+            recording.write(Trace::body_complete);
+        }
         return Ok(Body::empty());
     }
     let limit = route.body_size.or(listener.limits.body_size);
@@ -177,6 +193,22 @@ fn admit(
     }
     body.watch_upload(Upload::new(Rc::clone(exchange), limit, listener.timeouts.idle));
     Ok(body)
+}
+
+/// Reads a body that a trace keeps before anything is done with the request: what answers early
+/// reads none of it, and it could not be sent again.
+async fn read_ahead(exchange: &Exchange, survey: &Survey, body: Body) -> Result<Body, Failure> {
+    let limit = trace::MAX_BODY as u64;
+    if survey.content_length.is_none_or(|length| length > limit) {
+        return Ok(body);
+    }
+    match chain::collect(body, limit).await {
+        Ok((bytes, trailers)) => Ok(Body::whole(bytes, trailers)),
+        Err(CollectError::TooLarge(body)) => Ok(body),
+        Err(CollectError::Broken(_)) => {
+            Err(exchange.take_upload_failure().unwrap_or(Failure::ClientLeft(None)))
+        }
+    }
 }
 
 fn respond_fixed(exchange: &Exchange, fixed: &FixedResponse) -> Response<Body> {

@@ -21,6 +21,7 @@ use crate::plugin::{Plugin, Pool};
 use crate::route::Table;
 use crate::server::tls;
 use crate::timer::Timers;
+use crate::trace::Tracer;
 use crate::upstream::{SetupError, Upstream, Upstreams};
 
 /// What all workers read.
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     /// One for each upstream.
     upstream_names: Vec<Arc<str>>,
     tls: Vec<Option<Arc<ServerConfig>>>,
+    /// Who is told what becomes of each exchange, if anybody is.
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 impl Shared {
@@ -56,7 +59,7 @@ impl Shared {
             .collect::<Result<_, _>>()?;
         let route_names = config.routes.iter().map(route_names).map(Arc::new).collect();
         let upstream_names = config.upstreams.iter().map(|it| it.name.as_str().into()).collect();
-        Ok(Self { config, tables, plugins, route_names, upstream_names, tls })
+        Ok(Self { config, tables, plugins, route_names, upstream_names, tls, tracer: None })
     }
 }
 
@@ -80,6 +83,7 @@ pub(crate) struct Snapshot {
     /// One for each route.
     chains: Vec<Rc<Chain>>,
     via: [HeaderValue; 3],
+    pub(crate) tracer: Option<Arc<Tracer>>,
 }
 
 /// A listener as connections see it.
@@ -135,8 +139,9 @@ impl Snapshot {
         let chains =
             config.routes.iter().map(|route| Rc::new(Chain::new(&route.plugins, &pools))).collect();
         let via = ["1.0", "1.1", "2.0"].map(|version| via(version, &config.process.via));
+        let tracer = shared.tracer.clone();
         let (config, shared) = (Arc::clone(config), Arc::clone(shared));
-        Ok(Self { config, shared, listeners, upstreams, chains, via })
+        Ok(Self { config, shared, listeners, upstreams, chains, via, tracer })
     }
 
     pub(crate) fn listener(&self, id: ListenerId) -> &Rc<ListenerState> {

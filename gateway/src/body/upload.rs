@@ -16,6 +16,7 @@ use super::BodyError;
 use crate::error::Failure;
 use crate::exchange::Exchange;
 use crate::timer::Deadline;
+use crate::trace::Trace;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
@@ -46,7 +47,7 @@ impl Upload {
             Poll::Ready(Some(Ok(frame))) => {
                 self.waiting = false;
                 if is_last || frame.is_trailers() {
-                    self.exchange.connection.uploading(false);
+                    self.ended();
                 }
                 Poll::Ready(Some(self.admit(frame)))
             }
@@ -56,9 +57,16 @@ impl Upload {
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
-                self.exchange.connection.uploading(false);
+                self.ended();
                 Poll::Ready(None)
             }
+        }
+    }
+
+    fn ended(&self) {
+        self.exchange.connection.uploading(false);
+        if let Some(recording) = &self.exchange.recording {
+            recording.write(Trace::body_complete);
         }
     }
 
@@ -66,6 +74,9 @@ impl Upload {
         let Some(data) = frame.data_ref() else {
             return Ok(frame);
         };
+        if let Some(recording) = &self.exchange.recording {
+            recording.write(|trace| trace.body_piece(data));
+        }
         let total = self.exchange.count_upload(data.len());
         match self.limit {
             Some(limit) if total > limit => {

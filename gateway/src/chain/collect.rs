@@ -14,7 +14,7 @@ use crate::body::{Body, BodyError};
 
 /// Why there is no whole body.
 #[derive(Debug)]
-pub(super) enum CollectError {
+pub(crate) enum CollectError {
     /// It is larger than the limit. The body is still whole: what was read stands in front of the
     /// rest.
     TooLarge(Body),
@@ -23,7 +23,7 @@ pub(super) enum CollectError {
 }
 
 /// Reads a body to its end.
-pub(super) async fn collect(
+pub(crate) async fn collect(
     mut body: Body,
     limit: u64,
 ) -> Result<(Bytes, Option<HeaderMap>), CollectError> {

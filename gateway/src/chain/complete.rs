@@ -12,6 +12,7 @@ use http::StatusCode;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Run;
+use super::record::returned;
 use crate::plugin::Pool;
 use crate::plugin::bindings::{Ending, Summary};
 use crate::plugin::instance::OnComplete;
@@ -79,7 +80,11 @@ pub(crate) async fn on_complete(Ended { run, end }: &Ended) {
     };
     for (index, pool) in interested(run).rev() {
         let context = run.context(index);
-        if let Err(failure) = pool.call::<OnComplete>(run.heads(), (summary, &context)).await {
+        let mut watched = run.watch(index, "on-complete");
+        let called = pool.call::<OnComplete>(run.heads(), (summary, &context)).await;
+        returned(&mut watched);
+        run.note_end(index, watched, None, called.as_ref().map(|_| ()));
+        if let Err(failure) = called {
             // Nobody waits for an answer any more, so that `on_error` has nothing to decide.
             let heads = run.heads();
             tracing::error!(plugin = %pool.plugin().name, hook = "on-complete", fault = "plugin",

@@ -14,6 +14,7 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::Run;
+use super::record::{Watched, returned};
 use crate::body::{Body, BodyError};
 use crate::plugin::Failure;
 use crate::plugin::bindings::{BodyChunk, ChunkOutcome};
@@ -168,30 +169,53 @@ impl Stage {
         self.run.pool(self.index).plugin().name.clone()
     }
 
+    fn hook(&self) -> &'static str {
+        match self.side {
+            Side::Request => "on-request-chunk",
+            Side::Response => "on-response-chunk",
+        }
+    }
+
     async fn call(&self, data: Bytes, last: bool) -> Passed {
         let (run, pool) = (&self.run, self.run.pool(self.index));
         let context = run.context(self.index);
         let chunk = BodyChunk { data: &data, last };
+        let mut watched = run.watch(self.index, self.hook());
         let heads = run.heads();
         let called = match self.side {
             Side::Request => pool.call::<OnRequestChunk>(heads, (chunk, &context)).await,
             Side::Response => pool.call::<OnResponseChunk>(heads, (chunk, &context)).await,
         };
+        returned(&mut watched);
         match called {
-            Ok(called) => self.apply(called, data),
-            Err(failure) => self.fail(failure).map(|()| data),
+            Ok(called) => self.apply(called, data, watched),
+            Err(failure) => {
+                run.note_end(self.index, watched, None, Err(&failure));
+                self.fail(failure).map(|()| data)
+            }
         }
     }
 
-    fn apply(&self, called: Called<(ChunkOutcome,)>, data: Bytes) -> Passed {
+    fn apply(
+        &self,
+        called: Called<(ChunkOutcome,)>,
+        data: Bytes,
+        watched: Option<Watched>,
+    ) -> Passed {
         self.run.keep_attributes(called.attributes);
         match called.results.0 {
-            ChunkOutcome::Next => Ok(data),
+            ChunkOutcome::Next => {
+                self.run.note_end(self.index, watched, None, Ok(()));
+                Ok(data)
+            }
             ChunkOutcome::Change(change) => {
+                let body = change.data.as_ref().map(|new| (data.len(), new.len()));
+                self.run.note_end(self.index, watched, body, Ok(()));
                 self.run.keep_context(self.index, change.context);
                 Ok(change.data.map_or(data, Bytes::from))
             }
             ChunkOutcome::Abort(why) => {
+                self.run.note_cut(self.index, watched, &why);
                 let plugin = self.name();
                 let heads = self.run.heads();
                 tracing::warn!(%plugin, request_id = heads.facts.request_id(), fault = "plugin",
@@ -202,11 +226,7 @@ impl Stage {
     }
 
     fn fail(&self, failure: Failure) -> Result<(), BodyError> {
-        let hook = match self.side {
-            Side::Request => "on-request-chunk",
-            Side::Response => "on-response-chunk",
-        };
-        let judged = self.run.judge(self.index, hook, failure);
+        let judged = self.run.judge(self.index, self.hook(), failure);
         judged.map_err(|failed| BodyError::Plugin(failed.plugin))
     }
 }

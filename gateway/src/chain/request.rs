@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use super::collect::{CollectError, collect};
 use super::filter::{self, Side};
+use super::record::returned;
 use super::{PluginFailed, Run, edit};
 use crate::body::Body;
 use crate::heads::Heads;
@@ -55,12 +56,14 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     if !pool.plugin().interest.request {
         return Ok(());
     }
+    let mut watched = run.watch(index, "on-request");
     let heads = run.heads();
     let called = match pool.ready() {
         Some(ready) => see_head_now(ready, pool, &heads),
         // Boxed, so that what may wait does not make every other exchange's state large.
         None => Box::pin(see_head_later(pool, &heads)).await,
     };
+    returned(&mut watched);
     // Before the heads are changed nobody else may hold them, or they would be copied.
     drop(heads);
     let outcome = called.and_then(|called| {
@@ -72,6 +75,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         run.keep_attributes(called.attributes);
         Ok(next)
     });
+    run.note(index, watched, &outcome);
     finish(run, index, "on-request", outcome)
 }
 
@@ -120,8 +124,11 @@ async fn see_whole_body(
     trailers: Option<HeaderMap>,
 ) -> Result<Body, Stop> {
     let context = run.context(index);
+    let mut watched = run.watch(index, "on-request-body");
     let called = run.pool(index).call::<OnRequestBody>(run.heads(), (&bytes, &context)).await;
-    let mut next = bytes;
+    returned(&mut watched);
+    let (before, mut next) = (bytes.len(), bytes);
+    let mut is_new = false;
     let outcome = called.and_then(|called| {
         let next = match called.results.0 {
             RequestBodyOutcome::Next => Ok(None),
@@ -129,6 +136,7 @@ async fn see_whole_body(
                 apply(run, index, *change.head.0)?;
                 if let Some(new) = change.body {
                     next = Bytes::from(new);
+                    is_new = true;
                 }
                 Ok(None)
             }
@@ -137,6 +145,8 @@ async fn see_whole_body(
         run.keep_attributes(called.attributes);
         Ok(next)
     });
+    let body = is_new.then_some((before, next.len()));
+    run.note_body(index, watched, body, &outcome);
     finish(run, index, "on-request-body", outcome)?;
     if trailers.is_none() {
         run.change(|heads| edit::set_length(&mut heads.request.headers, next.len()));

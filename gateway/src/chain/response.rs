@@ -11,6 +11,7 @@ use http_body::Body as _;
 
 use super::collect::{CollectError, collect};
 use super::filter::{self, Side};
+use super::record::returned;
 use super::request::Joined;
 use super::{PluginFailed, Run, edit};
 use crate::body::Body;
@@ -65,7 +66,11 @@ fn write_noted(run: &Run, index: usize, response: &mut Response<Body>) -> Result
     if noted.is_empty() {
         return Ok(());
     }
+    let before = run.fields_before(response.headers());
     let written = edit::fields(response.headers_mut(), noted);
+    if let Some(before) = before {
+        run.note_written(index, &before, response.headers());
+    }
     written.or_else(|failure| run.judge(index, "on-response", failure))
 }
 
@@ -107,6 +112,7 @@ async fn step(
 async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let pool = run.pool(index);
     let context = run.context(index);
+    let mut watched = run.watch(index, "on-response");
     let heads = run.heads();
     let Some(response) = &heads.response else { return Ok(()) };
     let called = match pool.ready() {
@@ -121,6 +127,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         // Boxed, as on the way forward.
         None => Box::pin(see_head_later(pool, &heads, response, &context)).await,
     };
+    returned(&mut watched);
     drop(heads);
     let outcome = called.and_then(|called| {
         let next = match called.results.0 {
@@ -131,6 +138,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         run.keep_attributes(called.attributes);
         Ok(next)
     });
+    run.note(index, watched, &outcome);
     finish(run, index, "on-response", outcome)
 }
 
@@ -180,8 +188,11 @@ async fn see_whole_body(
     trailers: Option<HeaderMap>,
 ) -> Result<Body, Stop> {
     let context = run.context(index);
+    let mut watched = run.watch(index, "on-response-body");
     let called = run.pool(index).call::<OnResponseBody>(run.heads(), (&bytes, &context)).await;
-    let mut next = bytes;
+    returned(&mut watched);
+    let (before, mut next) = (bytes.len(), bytes);
+    let mut is_new = false;
     let outcome = called.and_then(|called| {
         let next = match called.results.0 {
             ResponseBodyOutcome::Next => Ok(None),
@@ -189,6 +200,7 @@ async fn see_whole_body(
                 apply(run, index, change.head)?;
                 if let Some(new) = change.body {
                     next = Bytes::from(new);
+                    is_new = true;
                 }
                 Ok(None)
             }
@@ -197,6 +209,8 @@ async fn see_whole_body(
         run.keep_attributes(called.attributes);
         Ok(next)
     });
+    let body = is_new.then_some((before, next.len()));
+    run.note_body(index, watched, body, &outcome);
     finish(run, index, "on-response-body", outcome)?;
     if trailers.is_none() {
         run.change_response(|head| edit::set_length(&mut head.headers, next.len()));

@@ -27,6 +27,17 @@ const MAX_INSTANCES: u32 = 4_000;
 /// What one worker with few plugins can just do with.
 const MIN_INSTANCES: u32 = 4;
 
+/// What the backtrace of a trap tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backtraces {
+    /// The names of functions, if the component has them.
+    Names,
+    /// Files and lines too, if the component has debug information. That is read anew for each
+    /// frame of each trap, on the thread that serves: a plugin that fails often, with debug
+    /// information as large as it likes, would take time from its neighbours.
+    Lines,
+}
+
 /// Makes the engine and starts its clock, which ends when the last engine handle is dropped. Where
 /// addresses are short (`ulimit -v`, small address spaces, several engines in one process), it
 /// makes do with fewer instances.
@@ -34,11 +45,14 @@ const MIN_INSTANCES: u32 = 4;
 /// # Errors
 ///
 /// When the machine cannot reserve the address space, or the cache folder cannot be made.
-pub(crate) fn engine(cache: Option<&Path>) -> wasmtime::Result<(Engine, Clock)> {
+pub(crate) fn engine(
+    cache: Option<&Path>,
+    backtraces: Backtraces,
+) -> wasmtime::Result<(Engine, Clock)> {
     let cache = compilations(cache)?;
     let mut instances = MAX_INSTANCES;
     let engine = loop {
-        match Engine::new(&config(cache.clone(), instances)) {
+        match Engine::new(&config(cache.clone(), instances, backtraces)) {
             Ok(engine) => break engine,
             Err(error) if instances / 2 < MIN_INSTANCES => return Err(error),
             Err(_) => instances /= 2,
@@ -54,12 +68,15 @@ pub(crate) fn engine(cache: Option<&Path>) -> wasmtime::Result<(Engine, Clock)> 
     Ok((engine, clock))
 }
 
-fn config(cache: Option<Cache>, instances: u32) -> Config {
+fn config(cache: Option<Cache>, instances: u32, backtraces: Backtraces) -> Config {
     let mut config = Config::new();
     // Each of these was measured: concurrency support alone triples the cost of a call.
     config.concurrency_support(false);
     config.epoch_interruption(true);
-    config.wasm_backtrace_details(WasmBacktraceDetails::Disable);
+    config.wasm_backtrace_details(match backtraces {
+        Backtraces::Names => WasmBacktraceDetails::Disable,
+        Backtraces::Lines => WasmBacktraceDetails::Enable,
+    });
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(1 << 20);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));

@@ -24,7 +24,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::Interest;
 use super::bindings::{HOOKS, VERSION};
-use super::engine::{self, Clock};
+use super::engine::{self, Backtraces, Clock};
 use super::host::{self, HostState, INTERFACES, Identity};
 use super::instance::{HOOK_NAMES, Instance};
 use crate::config::{self, Grant, Isolation, OnError};
@@ -102,7 +102,29 @@ impl Loader {
         state: State,
         built_in: &'static [(&'static str, &'static [u8])],
     ) -> Result<Self, String> {
-        let (engine, clock) = engine::engine(cache).map_err(|error| format!("{error:#}"))?;
+        Self::over(engine::engine(cache, Backtraces::Names), state, built_in)
+    }
+
+    /// A loader whose plugins have files and lines in their backtraces, if their components have
+    /// debug information; otherwise as [`new`](Self::new).
+    ///
+    /// # Errors
+    ///
+    /// As those of [`new`](Self::new).
+    pub(crate) fn with_lines(
+        cache: Option<&Path>,
+        state: State,
+        built_in: &'static [(&'static str, &'static [u8])],
+    ) -> Result<Self, String> {
+        Self::over(engine::engine(cache, Backtraces::Lines), state, built_in)
+    }
+
+    fn over(
+        engine: wasmtime::Result<(Engine, Clock)>,
+        state: State,
+        built_in: &'static [(&'static str, &'static [u8])],
+    ) -> Result<Self, String> {
+        let (engine, clock) = engine.map_err(|error| format!("{error:#}"))?;
         Ok(Self { engine, clock, state, compiled: Compiled::new(built_in) })
     }
 

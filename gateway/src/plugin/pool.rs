@@ -21,18 +21,31 @@ pub(crate) struct Pool {
     #[expect(clippy::vec_box, reason = "an instance is large, and moves in and out for each hook")]
     idle: RefCell<Vec<Box<Instance>>>,
     live: Cell<usize>,
+    /// Instances that were begun, ever.
+    made: Cell<usize>,
     freed: Notify,
 }
 
 impl Pool {
     /// An empty pool; instances are made when they are needed.
     pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
-        Self { plugin, idle: RefCell::default(), live: Cell::new(0), freed: Notify::new() }
+        Self {
+            plugin,
+            idle: RefCell::default(),
+            live: Cell::new(0),
+            made: Cell::new(0),
+            freed: Notify::new(),
+        }
     }
 
     /// The plugin.
     pub(crate) fn plugin(&self) -> &Plugin {
         &self.plugin
+    }
+
+    /// How many instances were begun so far, for traces.
+    pub(crate) fn made(&self) -> usize {
+        self.made.get()
     }
 
     /// An instance that is there, of a plugin that never waits: nearly every call.
@@ -88,6 +101,7 @@ impl Pool {
 
     async fn make(&self) -> Result<Lease<'_>, Failure> {
         self.live.set(self.live.get() + 1);
+        self.made.set(self.made.get() + 1);
         let mut lease = Lease { pool: self, instance: None };
         let mut instance = Box::new(Instance::new(&self.plugin).await?);
         if let Err(errors) = instance.configure(&self.plugin).await? {

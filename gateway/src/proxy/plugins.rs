@@ -33,7 +33,7 @@ pub(super) async fn run(
     let is_tunnel = request.hop.upgrade.is_some();
     let mut request = request;
     let heads = heads(exchange, found, target, &mut request)?;
-    let run = Rc::new(Run::new(chain, heads));
+    let run = Rc::new(Run::new(chain, heads).recorded(exchange.recording.clone()));
     exchange.runs(Rc::clone(&run));
     let acted = match forth(exchange, &run, found, target, request).await {
         Ok(response) => response,
