@@ -39,7 +39,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 use ipnet::IpNet;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use load::{Known, Loaded, load, read};
+pub use load::{Known, Loaded, load, load_with, read};
 pub use schema::schema;
 pub use source::{Position, Source};
 pub(crate) use suggest::closest;

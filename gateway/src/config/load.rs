@@ -2,7 +2,8 @@
 //!
 //! Owns the order of reading and the checks between tables.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -42,8 +43,22 @@ pub fn load(
     environment: &dyn Fn(&str) -> Option<String>,
     known: &Known<'_>,
 ) -> Result<Loaded, Diagnostics> {
+    load_with(path, BTreeMap::new(), environment, known)
+}
+
+/// As [`load`], with other component files in the place of some that the file names; see
+/// [`Source::with_stand_ins`].
+///
+/// # Errors
+/// As those of [`load`].
+pub fn load_with(
+    path: &Path,
+    stand_ins: BTreeMap<PathBuf, PathBuf>,
+    environment: &dyn Fn(&str) -> Option<String>,
+    known: &Known<'_>,
+) -> Result<Loaded, Diagnostics> {
     match Source::read(path) {
-        Ok(source) => read(source, environment, known),
+        Ok(source) => read(source.with_stand_ins(stand_ins), environment, known),
         Err((message, help)) => {
             let mut diagnostics = Diagnostics::new(Arc::new(Source::new(path, "")));
             let error = Diagnostic::file_error(message);

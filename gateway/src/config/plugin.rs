@@ -17,6 +17,8 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Known<'_>) -> Opti
     let component_span = component.as_ref().map(|text| text.span.clone());
     let component_text = component.as_ref().map(|text| text.shown.clone());
     let component = component.and_then(|text| component_of(table.reading, &text, known));
+    // Only its type matters here: `gateway dev` reads it, before there is a component to load.
+    let _source = table.text("source");
     let settings = settings::read(table);
     let on_error = match table.choice("on_error") {
         "open" => OnError::Open,
@@ -81,7 +83,7 @@ fn component_of(reading: &Reading<'_>, text: &Text, known: &Known<'_>) -> Option
 }
 
 fn component_file(reading: &Reading<'_>, text: &Text) -> Option<Component> {
-    let path = reading.source.folder().join(&text.value);
+    let path = reading.source.instead_of(reading.source.folder().join(&text.value));
     let why = match std::fs::metadata(&path) {
         Ok(found) if found.is_file() => return Some(Component::File(path)),
         Ok(_) => "is not a file".to_owned(),

@@ -2,6 +2,7 @@
 //!
 //! Owns reading the file and turning byte offsets into lines and columns. It must not know TOML.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ pub struct Source {
     path: PathBuf,
     text: String,
     filled: Vec<(String, String)>,
+    stand_ins: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// A place as people count: both from 1.
@@ -31,7 +33,19 @@ impl Source {
     /// A source from text that is already in memory. A byte order mark in front is dropped.
     pub fn new(path: impl Into<PathBuf>, text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        Self { path: path.into(), text, filled: Vec::new() }
+        Self { path: path.into(), text, filled: Vec::new(), stand_ins: BTreeMap::new() }
+    }
+
+    /// Takes other component files in the place of those that the text names, which need not exist
+    /// then. Both are paths as [`Component::File`](super::Component::File) has them.
+    #[must_use]
+    pub fn with_stand_ins(self, stand_ins: BTreeMap<PathBuf, PathBuf>) -> Self {
+        Self { stand_ins, ..self }
+    }
+
+    /// The component file to take for one that the text names.
+    pub(super) fn instead_of(&self, component: PathBuf) -> PathBuf {
+        self.stand_ins.get(&component).cloned().unwrap_or(component)
     }
 
     /// Reads the file. The error is one sentence for people, with an optional piece of advice.

@@ -37,6 +37,13 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
              first-party, otherwise none.",
         )
         .example("[\"key-value\"]"),
+        Key::new(
+            "source",
+            Kind::Text,
+            "The folder of the crate that `gateway dev` builds the component from. Default: one \
+             that it finds beside or above the component.",
+        )
+        .example("\"./plugins/mine\""),
     ],
 };
 
