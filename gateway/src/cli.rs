@@ -4,6 +4,7 @@
 //! is a file below. Must not hold anything that a user of the library would miss.
 
 mod check;
+mod dev;
 mod explain;
 mod log;
 mod plugin;
@@ -46,6 +47,8 @@ enum Command {
         #[arg(default_value = "gateway.toml")]
         file: PathBuf,
     },
+    /// Serve while plugins are developed: build them when they change, and show each request.
+    Dev(dev::Dev),
     /// Report everything that `run` would refuse, at once, and warnings too.
     Check {
         /// The configuration.
@@ -67,9 +70,13 @@ enum Command {
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let format = arguments.log_format;
-    log::start(format);
+    // `dev` shows what a plugin logs where it shows the request, and starts a log of its own.
+    if !matches!(arguments.command, Command::Dev(_)) {
+        log::start(format);
+    }
     let done = match arguments.command {
         Command::Run { file } => serve::serve(&file, format),
+        Command::Dev(dev) => dev::dev(&dev, format),
         Command::Check { file } => check::check(&file, format),
         Command::Explain(question) => explain::explain(&question, format),
         Command::Schema { file } => schema::schema(file.as_deref(), format),

@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "plugin/dev.rs"]
+mod dev;
 #[path = "plugin/folder.rs"]
 mod folder;
 #[path = "plugin/guide.rs"]

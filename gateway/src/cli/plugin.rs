@@ -2,8 +2,8 @@
 //!
 //! Owns what its commands have in common: how a refusal is told. Must not know what a plugin does.
 
-mod build;
-mod cargo;
+pub(super) mod build;
+pub(super) mod cargo;
 mod inspect;
 mod make;
 mod schema;
@@ -43,23 +43,23 @@ pub(super) fn run(command: &Command, format: LogFormat) -> Result<(), Refused> {
 
 /// Why a command was refused.
 #[derive(Debug)]
-struct Wrong {
+pub(super) struct Wrong {
     message: String,
     help: Option<String>,
 }
 
 impl Wrong {
-    fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), help: None }
     }
 
     /// Adds what would mend it.
-    fn help(self, help: impl Into<String>) -> Self {
+    pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }
 
     /// Writes it to standard error, for people or for machines.
-    fn tell(&self, format: LogFormat) {
+    pub(super) fn tell(&self, format: LogFormat) {
         use std::io::Write as _;
         let text = match (format, &self.help) {
             (LogFormat::Text, None) => format!("error: {}\n", self.message),
@@ -80,7 +80,7 @@ impl From<gateway::Refusal> for Wrong {
 }
 
 /// A number of bytes, for people.
-fn bytes(count: usize) -> String {
+pub(super) fn bytes(count: usize) -> String {
     #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
     let count_as_float = count as f64;
     match count {

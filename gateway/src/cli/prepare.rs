@@ -3,7 +3,8 @@
 //! Owns the translation of what later stages refuse (routes that never match, plugins, addresses)
 //! into diagnostics that point into the file.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use gateway::config::{self, Config, Diagnostic, Diagnostics, Known, Plugin, Source, Span};
@@ -20,9 +21,17 @@ pub(super) struct Prepared {
 
 /// Reads a file and checks its text.
 pub(super) fn prepare(file: &Path) -> Result<Prepared, Diagnostics> {
+    prepare_with(file, BTreeMap::new())
+}
+
+/// As [`prepare`], with other component files in the place of some that the file names.
+pub(super) fn prepare_with(
+    file: &Path,
+    stand_ins: BTreeMap<PathBuf, PathBuf>,
+) -> Result<Prepared, Diagnostics> {
     let names = first_party::names();
     let environment = |name: &str| std::env::var(name).ok();
-    let loaded = config::load(file, &environment, &Known { built_in: &names })?;
+    let loaded = config::load_with(file, stand_ins, &environment, &Known { built_in: &names })?;
     let mut findings = loaded.warnings;
     for shadow in route::shadowed(&loaded.config) {
         findings.push(shadowed(&loaded.config, &shadow));

@@ -9,7 +9,7 @@ use gateway::config::{Component, Config};
 use gateway::{Gateway, Handle, ReloadError};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::prepare::prepare;
+use super::prepare::{Prepared, prepare};
 use super::watch::Watch;
 use super::{LogFormat, Refused, report};
 
@@ -69,7 +69,11 @@ async fn reloads(
     loop {
         tokio::select! {
             _ = hangup.recv() => tracing::info!("SIGHUP: reloading"),
-            path = watch.changed() => tracing::info!(file = %path.display(), "changed: reloading"),
+            changed = watch.changed() => {
+                for path in changed {
+                    tracing::info!(file = %path.display(), "changed: reloading");
+                }
+            }
         }
         let (reloading, file) = (handle.clone(), file.to_owned());
         // Compiling plugins takes a while, and signals must go on being heard.
@@ -82,34 +86,45 @@ async fn reloads(
 
 /// Puts the file in force, or says why not. Returns what to watch from now on.
 fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Option<Vec<PathBuf>> {
-    let mut prepared = match prepare(file) {
-        Ok(prepared) => prepared,
+    match prepare(file) {
+        Ok(prepared) => {
+            let files = watched(file, &prepared.config);
+            let routes = prepared.config.routes.len();
+            if put_in_force(handle, prepared, format) {
+                tracing::info!(routes, "the new configuration is in force");
+            }
+            Some(files)
+        }
         Err(diagnostics) => {
             report(&diagnostics, format);
             tracing::error!("the configuration in force stays: the new one is refused");
-            return None;
+            None
         }
-    };
-    let files = watched(file, &prepared.config);
+    }
+}
+
+/// Puts a configuration in force, or says why not. Returns whether it is.
+pub(super) fn put_in_force(handle: &Handle, mut prepared: Prepared, format: LogFormat) -> bool {
     match handle.reload(prepared.config.clone()) {
         Ok(warnings) => {
             prepared.warned(&warnings);
             report(&prepared.findings, format);
-            tracing::info!(
-                routes = prepared.config.routes.len(),
-                "the new configuration is in force"
-            );
+            true
         }
         Err(ReloadError::Refused(errors)) => {
             report(&prepared.refused(&errors), format);
             tracing::error!("the configuration in force stays: the new one is refused");
+            false
         }
-        Err(error) => tracing::error!("the configuration in force stays: {error}"),
+        Err(error) => {
+            tracing::error!("the configuration in force stays: {error}");
+            false
+        }
     }
-    Some(files)
 }
 
-fn watched(file: &Path, config: &Config) -> Vec<PathBuf> {
+/// The files that a configuration is made of.
+pub(super) fn watched(file: &Path, config: &Config) -> Vec<PathBuf> {
     let components = config.plugins.iter().filter_map(|plugin| match &plugin.component {
         Component::File(path) => Some(path.clone()),
         Component::BuiltIn(_) => None,

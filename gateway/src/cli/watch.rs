@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+/// How often they are looked at while the gateway serves.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// What of a file changes with its content.
@@ -18,6 +19,7 @@ struct Look {
 /// Files and how they looked.
 pub(super) struct Watch {
     files: Vec<(PathBuf, Option<Look>)>,
+    period: Duration,
 }
 
 impl Watch {
@@ -26,7 +28,12 @@ impl Watch {
             let look = look(&path);
             (path, look)
         });
-        Self { files: files.collect() }
+        Self { files: files.collect(), period: PERIOD }
+    }
+
+    /// Looks at them as often as this.
+    pub(super) fn every(self, period: Duration) -> Self {
+        Self { period, ..self }
     }
 
     /// Watches these instead. One that was watched before is remembered as it was.
@@ -43,35 +50,39 @@ impl Watch {
     }
 
     /// Waits until a file has changed and then rests for a period, so that one that is still
-    /// being written is not read halfway.
-    pub(super) async fn changed(&mut self) -> PathBuf {
+    /// being written is not read halfway. Returns those that have changed.
+    pub(super) async fn changed(&mut self) -> Vec<PathBuf> {
         loop {
-            tokio::time::sleep(PERIOD).await;
-            if let Some(index) = self.differing() {
-                self.settle().await;
-                return self.files[index].0.clone();
+            tokio::time::sleep(self.period).await;
+            if self.differs() {
+                return self.settle().await;
             }
         }
     }
 
-    fn differing(&self) -> Option<usize> {
+    fn differs(&self) -> bool {
         // A file that is gone for the moment is about to be replaced.
-        self.files.iter().position(|(path, known)| {
+        self.files.iter().any(|(path, known)| {
             let now = look(path);
             now.is_some() && now != *known
         })
     }
 
-    async fn settle(&mut self) {
+    /// Waits until nothing changes any more. Returns all that has changed.
+    async fn settle(&mut self) -> Vec<PathBuf> {
         loop {
             let before: Vec<_> = self.files.iter().map(|(path, _)| look(path)).collect();
-            tokio::time::sleep(PERIOD / 5).await;
+            tokio::time::sleep(self.period / 5).await;
             let after: Vec<_> = self.files.iter().map(|(path, _)| look(path)).collect();
             if before == after {
-                for ((_, known), now) in self.files.iter_mut().zip(after) {
+                let mut changed = Vec::new();
+                for ((path, known), now) in self.files.iter_mut().zip(after) {
+                    if now.is_some() && now != *known {
+                        changed.push(path.clone());
+                    }
                     *known = now;
                 }
-                return;
+                return changed;
             }
         }
     }

@@ -15,7 +15,7 @@ pub struct Size {
     pub data: usize,
     /// Names of functions, for backtraces that can be read.
     pub names: usize,
-    /// Debug information (DWARF), which a gateway does not use.
+    /// Debug information (DWARF), which only `gateway dev` uses.
     pub debug: usize,
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use gateway::config::Component;
 
-use super::cargo::Crate;
+use super::cargo::{Crate, Purpose};
 use super::{Wrong, bytes};
 use crate::cli::print;
 
@@ -29,7 +29,8 @@ pub(in crate::cli) struct Build {
 /// Compiles the crate, checks what came out and puts it in its place.
 pub(super) fn build(build: &Build) -> Result<(), Vec<Wrong>> {
     let crate_ = Crate::find(&build.folder).map_err(|wrong| vec![wrong])?;
-    let built = crate_.build(build.debug_names).map_err(|wrong| vec![wrong])?;
+    let purpose = if build.debug_names { Purpose::ShipNames } else { Purpose::Ship };
+    let built = crate_.build(purpose).map_err(|wrong| vec![wrong])?;
     let found = gateway::inspect(&Component::File(built.clone()));
     let found =
         found.map_err(|refusals| refusals.into_iter().map(Wrong::from).collect::<Vec<_>>())?;
@@ -52,7 +53,7 @@ pub(super) fn build(build: &Build) -> Result<(), Vec<Wrong>> {
 }
 
 /// Copies a file so that nobody sees a part of it.
-fn put(from: &Path, to: &Path) -> std::io::Result<()> {
+pub(in crate::cli) fn put(from: &Path, to: &Path) -> std::io::Result<()> {
     let mut begun = to.as_os_str().to_owned();
     begun.push(format!(".{}", std::process::id()));
     let begun = PathBuf::from(begun);

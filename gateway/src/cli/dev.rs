@@ -1,0 +1,71 @@
+//! `gateway dev`: serves while plugins are developed.
+//!
+//! Owns what the command is given, and what is there from its beginning to its end: the terminal, the
+//! log, the thread of control. Everything that serves is what `run` uses. Must not be used to serve
+//! others: it shows what it is sent.
+
+mod audience;
+mod crates;
+mod lines;
+mod replay;
+mod room;
+mod show;
+mod terminal;
+mod workshop;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use self::audience::Audience;
+use self::lines::Lines;
+use self::replay::Replays;
+use self::room::Room;
+use self::show::Show;
+use self::terminal::Terminal;
+use self::workshop::Workshop;
+use super::{LogFormat, Refused};
+
+/// Serves a configuration, watches it and the sources of its plugins, builds them when they change,
+/// swaps them in place, and shows what each plugin does with each request.
+///
+/// A plugin is built from the crate in the folder that its `source` names; without one, from the
+/// crate in the folder beside its component that has the component's name; else from the nearest
+/// crate above. A component without a crate is served as it is, and taken over when it changes.
+#[derive(Debug, Args)]
+pub(super) struct Dev {
+    /// The configuration.
+    #[arg(default_value = "gateway.toml")]
+    file: PathBuf,
+    /// Show everything about each request, and not one line.
+    #[arg(long)]
+    full: bool,
+    /// Show keys, cookies and the like whole, and not by their beginning.
+    #[arg(long)]
+    show_secrets: bool,
+}
+
+/// Serves until it is told to end.
+pub(super) fn dev(dev: &Dev, format: LogFormat) -> Result<(), Refused> {
+    let terminal = Terminal::new(format);
+    let lines = Lines::start(&terminal);
+    let folder = std::env::current_dir().unwrap_or_default().display().to_string();
+    let show = Show { terminal: terminal.clone(), shows_secrets: dev.show_secrets, folder };
+    let replays = Replays::default();
+    let (audience, tracer) = Audience::new(show, lines, replays.clone(), dev.full);
+    let workshop = Workshop::new(&dev.file, &terminal, format);
+    let running = workshop.running();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        tracing::error!("the control thread cannot start: {error}");
+        Refused
+    })?;
+    let room = Room { file: dev.file.clone(), terminal, audience, replays, format };
+    let local = tokio::task::LocalSet::new();
+    let done = local.block_on(&runtime, room.work(workshop, tracer));
+    running.end();
+    // A thread may be waiting for a cargo that has just been told to end.
+    runtime.shutdown_timeout(Duration::from_secs(5));
+    done
+}
