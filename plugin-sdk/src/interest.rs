@@ -123,8 +123,9 @@ impl Interest {
         self
     }
 
-    /// A promise that no hook calls a function that waits ([`password`](crate::password)), although
-    /// the component could: hooks are then cheaper to call, and one that waits all the same fails.
+    /// A promise that no hook calls a function that waits ([`password`](crate::password),
+    /// [`http_client`](crate::http_client)), although the component could: hooks are then cheaper
+    /// to call, and one that waits all the same fails.
     /// For plugins that use such a function under some configurations only.
     pub fn never_waits(mut self) -> Self {
         self.never_waits = true;

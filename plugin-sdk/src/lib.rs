@@ -64,8 +64,9 @@
 //! # What a plugin may do
 //!
 //! [`attributes`], [`clock`], [`digest`], [`exchange`], [`log`] and [`random`] are always there.
-//! [`key_value`], [`limiter`], [`password`] and [`signature`] must be granted in the gateway's
-//! configuration. A component imports only what its code calls.
+//! [`key_value`], [`limiter`], [`metrics`], [`password`] and [`signature`] must be granted in the
+//! gateway's configuration, and so must each secret of [`secrets`] and each upstream of
+//! [`http_client`]. A component imports only what its code calls.
 //!
 //! # The crate of a plugin
 //!
@@ -112,11 +113,13 @@ mod fields;
 pub mod head_hooks;
 mod header_name;
 mod host;
+pub mod http_client;
 mod interest;
 pub mod key_value;
 pub mod limiter;
 pub mod log;
 mod memo;
+pub mod metrics;
 pub mod password;
 mod plugin;
 mod problem;
@@ -126,6 +129,7 @@ mod register;
 mod request;
 mod response;
 mod response_head;
+pub mod secrets;
 pub mod signature;
 mod summary;
 #[cfg(not(target_family = "wasm"))]

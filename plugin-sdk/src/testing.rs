@@ -3,8 +3,9 @@
 //! A [`Harness`] configures a plugin as the gateway would, from JSON, and sends exchanges through
 //! it. What the plugin does is judged by the rules that the gateway judges by: a change that
 //! would be a breach of contract there fails the exchange here. Host calls are served by a host
-//! of the harness's own: a key-value store, rate limits by GCRA and a log in memory, a clock that
-//! moves only when the test [advances](Harness::advance) it, and real cryptography.
+//! of the harness's own: a key-value store, rate limits by GCRA, metrics and a log in memory, a clock
+//! that moves only when the test [advances](Harness::advance) it, and real cryptography. Secrets, and
+//! upstreams with the answers that they give, are [prepared](Harness::prepare) by the test.
 //!
 //! ```
 //! use gateway_plugin_sdk::prelude::*;
@@ -44,6 +45,7 @@
 //! Outside of a harness, host calls are served by a host of the thread's own, with an empty
 //! exchange: parts of a plugin can be tested by themselves.
 
+pub(crate) mod calls;
 mod contract;
 pub(crate) mod cryptography;
 mod exchange;
@@ -51,10 +53,12 @@ mod harness;
 pub(crate) mod host;
 mod limiter;
 mod message;
+mod metrics;
 mod store;
 
+pub use calls::Call;
 pub use contract::Breach;
 pub use exchange::{Exchange, Outcome};
-pub use harness::Harness;
+pub use harness::{Harness, Preparation};
 pub use host::LogLine;
 pub use message::{Answer, RequestBuilder, ResponseBuilder, SentRequest, request, response};

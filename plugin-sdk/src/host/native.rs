@@ -1,6 +1,7 @@
 //! Host calls in native tests: served by the test host of this thread.
 
 use crate::attributes::AttributeError;
+use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
 use crate::limiter::{Charge, LimiterError, Verdict};
 use crate::log::Level;
@@ -111,6 +112,38 @@ pub(crate) fn increment_value(key: &str, by: i64, ttl: Option<u64>) -> Result<i6
 
 pub(crate) fn verify_password(hash: &str, password: &str) -> Result<bool, PasswordError> {
     current().verify_password(hash, password)
+}
+
+pub(crate) fn metrics_counter(name: &str, labels: &[(&str, &str)]) -> u32 {
+    current().metrics().counter(name, labels)
+}
+
+pub(crate) fn metrics_gauge(name: &str, labels: &[(&str, &str)]) -> u32 {
+    current().metrics().gauge(name, labels)
+}
+
+pub(crate) fn metrics_histogram(name: &str, labels: &[(&str, &str)], bounds: &[f64]) -> u32 {
+    current().metrics().histogram(name, labels, bounds)
+}
+
+pub(crate) fn metrics_add(series: u32, amount: u64) {
+    current().metrics().add(series, amount);
+}
+
+pub(crate) fn metrics_set(series: u32, value: f64) {
+    current().metrics().set(series, value);
+}
+
+pub(crate) fn metrics_observe(series: u32, value: f64) {
+    current().metrics().observe(series, value);
+}
+
+pub(crate) fn secret(name: &str) -> Option<String> {
+    current().secret(name)
+}
+
+pub(crate) fn send(request: Request) -> Result<Response, HttpError> {
+    current().send(request)
 }
 
 /// A key, held by the test host.

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use crate::attributes::AttributeError;
 use crate::bindings::gateway::plugin as imports;
+use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
 use crate::limiter::{Charge, LimiterError, Verdict, nanoseconds};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::signature::{Algorithm, KeyMaterial};
+use crate::wire::Field;
 
 pub(crate) use imports::clock::{monotonic, now};
 pub(crate) use imports::digest::sha256;
@@ -18,7 +20,12 @@ pub(crate) use imports::exchange::{
     response_fields, response_status,
 };
 pub(crate) use imports::key_value::{delete as delete_value, get as value};
+pub(crate) use imports::metrics::{
+    add as metrics_add, counter as metrics_counter, gauge as metrics_gauge,
+    histogram as metrics_histogram, observe as metrics_observe, set as metrics_set,
+};
 pub(crate) use imports::random::{bytes as random_bytes, number as random_number};
+pub(crate) use imports::secrets::get as secret;
 
 pub(crate) use imports::attributes::get as attribute;
 
@@ -110,6 +117,34 @@ pub(crate) fn verify_password(hash: &str, password: &str) -> Result<bool, Passwo
         Error::Unsupported => PasswordError::Unsupported,
         Error::Busy => PasswordError::Busy,
     })
+}
+
+pub(crate) fn send(request: Request) -> Result<Response, HttpError> {
+    use imports::http_client::{HttpError as Error, Request as Wire};
+    let fields: Vec<(&str, &[u8])> =
+        request.fields.iter().map(|field| (&*field.name, &*field.value)).collect();
+    let wire = Wire {
+        upstream: &request.upstream,
+        method: &request.method,
+        target: &request.target,
+        fields: &fields,
+        body: &request.body,
+        timeout: request.timeout.map(nanoseconds),
+        response_limit: request.response_limit,
+    };
+    let sent = imports::http_client::send(wire);
+    let response = sent.map_err(|error| match error {
+        Error::NotGranted => HttpError::NotGranted,
+        Error::NotHere => HttpError::NotHere,
+        Error::TooMany => HttpError::TooMany,
+        Error::Invalid(why) => HttpError::Invalid(why),
+        Error::Connect => HttpError::Connect,
+        Error::Timeout => HttpError::Timeout,
+        Error::TooLarge => HttpError::TooLarge,
+        Error::Protocol => HttpError::Protocol,
+    })?;
+    let fields = response.fields.into_iter().map(|(name, value)| Field { name, value });
+    Ok(Response { status: response.status, fields: fields.collect(), body: response.body })
 }
 
 /// A key, held by the gateway.

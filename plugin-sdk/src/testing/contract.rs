@@ -93,7 +93,7 @@ fn judge_edits(edits: &[FieldEdit]) -> Result<(), Breach> {
     })
 }
 
-fn judge_field(field: &Field) -> Result<(), Breach> {
+pub(crate) fn judge_field(field: &Field) -> Result<(), Breach> {
     judge_name(&field.name)?;
     // RFC 9110 section 5.5: no control character but the tab.
     let is_valid = field.value.iter().all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f));
@@ -111,6 +111,6 @@ fn judge_name(name: &str) -> Result<(), Breach> {
 }
 
 /// Whether a byte may stand in the path or the query of a target.
-fn is_target(byte: u8) -> bool {
+pub(crate) fn is_target(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>')
 }

@@ -184,7 +184,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         };
         if self.interest.complete {
             let context = self.context.clone();
-            self.call(|configured| configured.on_complete(&summary, &context));
+            self.call_without_waiting(|configured| configured.on_complete(&summary, &context));
         }
         summary
     }
@@ -294,7 +294,9 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             let context = self.context.clone();
             let former = chunk.clone();
             let last = index + 1 == count;
-            match self.call(|configured| hook(configured, chunk, last, &context)) {
+            let seen =
+                self.call_without_waiting(|configured| hook(configured, chunk, last, &context));
+            match seen {
                 ChunkDecision::Next => sent.extend(former),
                 ChunkDecision::Change { data, context } => {
                     self.keep(context);
@@ -391,6 +393,17 @@ impl<'a, P: Plugin> Exchange<'a, P> {
 
     /// Calls a hook with this exchange in the host.
     fn call<R>(&self, hook: impl FnOnce(&Configured<P>) -> R) -> R {
+        self.host.calls().begin(true);
+        self.call_hook(hook)
+    }
+
+    /// A hook that cannot wait for a response of an upstream.
+    fn call_without_waiting<R>(&self, hook: impl FnOnce(&Configured<P>) -> R) -> R {
+        self.host.calls().begin(false);
+        self.call_hook(hook)
+    }
+
+    fn call_hook<R>(&self, hook: impl FnOnce(&Configured<P>) -> R) -> R {
         self.host.swap(self.state.borrow().clone());
         let result = host::serve(self.host, || hook(self.configured));
         self.state.replace(self.host.swap(ExchangeState::default()));

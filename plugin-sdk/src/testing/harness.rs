@@ -1,16 +1,19 @@
 //! A configured plugin with a host of its own.
 
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use crate::dispatch::Configured;
+use crate::http_client::HttpError;
 use crate::limiter::nanoseconds;
 use crate::log::Level;
+use crate::testing::calls::Call;
 use crate::testing::exchange::Exchange;
 use crate::testing::host::{self, LogLine, TestHost};
-use crate::testing::message::RequestBuilder;
+use crate::testing::message::{RequestBuilder, ResponseBuilder};
 use crate::{ConfigError, Interest, Plugin, configure, key_value};
 
 /// A plugin, configured as the gateway would, and a host that serves its calls.
@@ -41,9 +44,19 @@ impl<P: Plugin> Harness<P> {
     /// # Errors
     /// What is wrong with the configuration.
     pub fn from_json(config: &str) -> Result<Self, ConfigError> {
-        let host = Rc::new(TestHost::new());
+        Self::with_host(Rc::new(TestHost::new()), config)
+    }
+
+    /// Secrets and upstreams for a plugin that is configured afterwards.
+    pub fn prepare() -> Preparation<P> {
+        Preparation { host: Rc::new(TestHost::new()), plugin: PhantomData }
+    }
+
+    fn with_host(host: Rc<TestHost>, config: &str) -> Result<Self, ConfigError> {
+        host.calls().begin(false);
         let (configured, interest) = host::serve(&host, || Configured::new(config))?;
         host.set_never_waits(interest.never_waits);
+        host.calls().begin(true);
         Ok(Self { configured, interest, host })
     }
 
@@ -112,8 +125,64 @@ impl<P: Plugin> Harness<P> {
         host::serve(&self.host, || key_value::set(key, value, None)).expect("the value fits");
     }
 
+    /// What the plugin added to a counter; 0 if nothing. `_total` may be left out of the name.
+    pub fn counter(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+        self.host.metrics().counted(name, labels)
+    }
+
+    /// What the plugin set a gauge to, if there is one.
+    pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        self.host.metrics().gauged(name, labels)
+    }
+
+    /// The values that the plugin counted in a histogram, in order.
+    pub fn observations(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
+        self.host.metrics().observed(name, labels)
+    }
+
+    /// The requests that the plugin sent to upstreams, in order.
+    pub fn calls(&self) -> Vec<Call> {
+        self.host.calls().sent()
+    }
+
     /// Calls something with the host calls served by this harness: parts of the plugin, say.
     pub fn serve<R>(&self, call: impl FnOnce() -> R) -> R {
         host::serve(&self.host, call)
+    }
+}
+
+/// What a plugin is granted before it is configured: [`Harness::prepare`].
+pub struct Preparation<P> {
+    host: Rc<TestHost>,
+    plugin: PhantomData<fn() -> P>,
+}
+
+impl<P: Plugin> Preparation<P> {
+    /// Grants a secret.
+    pub fn secret(self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.host.set_secret(name.into(), value.into());
+        self
+    }
+
+    /// Grants an upstream, and says how it answers each request.
+    pub fn upstream(
+        self,
+        name: impl Into<String>,
+        answer: impl Fn(&Call) -> Result<ResponseBuilder, HttpError> + 'static,
+    ) -> Self {
+        self.host.calls().grant(name.into(), answer);
+        self
+    }
+
+    /// Configures the plugin, as [`Harness::new`] does.
+    ///
+    /// # Errors
+    /// What is wrong with the configuration.
+    ///
+    /// # Panics
+    /// If the value cannot be written as JSON.
+    pub fn configure(self, config: impl Serialize) -> Result<Harness<P>, ConfigError> {
+        let text = serde_json::to_string(&config).expect("the configuration is a value of JSON");
+        Harness::with_host(self.host, &text)
     }
 }

@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::attributes::{self, AttributeError};
+use crate::http_client::{HttpError, Request, Response};
 use crate::limiter::{Charge, LimiterError, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
+use crate::testing::calls::Calls;
 use crate::testing::cryptography;
 use crate::testing::limiter::Buckets;
+use crate::testing::metrics::Metrics;
 use crate::testing::store::Store;
 use crate::wire::Field;
 
@@ -61,6 +64,9 @@ pub(crate) struct TestHost {
     buckets: RefCell<Buckets>,
     limiter_unavailable: Cell<bool>,
     passwords_busy: Cell<bool>,
+    metrics: RefCell<Metrics>,
+    secrets: RefCell<BTreeMap<String, String>>,
+    calls: Calls,
     /// What the plugin promised.
     never_waits: Cell<bool>,
 }
@@ -106,6 +112,9 @@ impl TestHost {
             buckets: RefCell::default(),
             limiter_unavailable: Cell::new(false),
             passwords_busy: Cell::new(false),
+            metrics: RefCell::default(),
+            secrets: RefCell::default(),
+            calls: Calls::new(),
             never_waits: Cell::new(false),
         }
     }
@@ -199,6 +208,27 @@ impl TestHost {
             return Err(PasswordError::Busy);
         }
         cryptography::verify_password(hash, password)
+    }
+
+    pub(crate) fn metrics(&self) -> RefMut<'_, Metrics> {
+        self.metrics.borrow_mut()
+    }
+
+    pub(crate) fn secret(&self, name: &str) -> Option<String> {
+        self.secrets.borrow().get(name).cloned()
+    }
+
+    pub(crate) fn set_secret(&self, name: String, value: String) {
+        self.secrets.borrow_mut().insert(name, value);
+    }
+
+    pub(crate) fn calls(&self) -> &Calls {
+        &self.calls
+    }
+
+    pub(crate) fn send(&self, request: Request) -> Result<Response, HttpError> {
+        assert!(!self.never_waits.get(), "a hook waits, and the interest said that none would");
+        self.calls.send(request)
     }
 
     pub(crate) fn set_never_waits(&self, never: bool) {

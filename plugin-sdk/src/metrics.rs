@@ -1,0 +1,147 @@
+//! Counters, gauges and histograms, shown with the gateway's own metrics as `plugin_NAME` with the
+//! label `plugin`, the name under which the plugin is configured. Granted as `metrics`.
+//!
+//! All instances on all workers add to the same numbers, and a reload does not set them back. Ask
+//! for a metric when the plugin is configured and keep it: recording is then one cheap call. A
+//! metric whose labels are known only with the request is asked for in the hook.
+//!
+//! ```
+//! use gateway_plugin_sdk::metrics::{self, Counter, Histogram};
+//! use gateway_plugin_sdk::prelude::*;
+//! use gateway_plugin_sdk::testing::{self, Harness};
+//!
+//! struct Count {
+//!     requests: Counter,
+//!     length: Histogram,
+//! }
+//!
+//! impl Plugin for Count {
+//!     type Config = NoConfig;
+//!     type Context = ();
+//!
+//!     fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+//!         let length = metrics::histogram("path_bytes", &[16.0, 64.0, 256.0]);
+//!         Ok(Self { requests: metrics::counter("requests"), length })
+//!     }
+//!
+//!     fn interest(&self) -> Interest {
+//!         Interest::on_request().method().path()
+//!     }
+//!
+//!     fn on_request(&self, request: &mut Request, _: &mut ()) -> Outcome {
+//!         self.requests.increment();
+//!         self.length.observe(request.path().len() as f64);
+//!         metrics::counter_with("methods", &[("method", request.method())]).increment();
+//!         Outcome::Next
+//!     }
+//! }
+//!
+//! let harness = Harness::<Count>::new(NoConfig {}).unwrap();
+//! harness.request(testing::request().path("/orders"));
+//! assert_eq!(harness.counter("requests", &[]), 1);
+//! assert_eq!(harness.counter("methods", &[("method", "GET")]), 1);
+//! assert_eq!(harness.observations("path_bytes", &[]), [7.0]);
+//! ```
+//!
+//! # Names
+//!
+//! The name of a metric and of a label is letters, digits and `_`, not a digit first, at most 64
+//! bytes. A label is not `le`, not `plugin` and does not begin with `__`; a metric has at most 8.
+//! Gauges and histograms do not end in `_total`, `_bucket`, `_sum` or `_count`. A name that breaks
+//! these rules, or that is also the name of another kind of metric, fails the hook.
+//!
+//! # Bounds
+//!
+//! The value of a label is cut at 128 bytes. A configured plugin has at most 1,000 series, each a
+//! metric with values for its labels. What is recorded for more is dropped, and the gateway's log
+//! says so once. So do not make a label of what a client can choose.
+
+use crate::host;
+
+/// A number that only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counter(u32);
+
+/// A number that goes up and down. All instances set the same one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gauge(u32);
+
+/// Values, counted by size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Histogram(u32);
+
+/// The counter of this name. `_total` is added to a name that does not end so.
+///
+/// # Panics
+/// If the name breaks the rules.
+pub fn counter(name: &str) -> Counter {
+    counter_with(name, &[])
+}
+
+/// The counter of this name with these labels, each a name and a value.
+///
+/// # Panics
+/// If a name breaks the rules.
+pub fn counter_with(name: &str, labels: &[(&str, &str)]) -> Counter {
+    Counter(host::metrics_counter(name, labels))
+}
+
+/// The gauge of this name.
+///
+/// # Panics
+/// If the name breaks the rules.
+pub fn gauge(name: &str) -> Gauge {
+    gauge_with(name, &[])
+}
+
+/// The gauge of this name with these labels, each a name and a value.
+///
+/// # Panics
+/// If a name breaks the rules.
+pub fn gauge_with(name: &str, labels: &[(&str, &str)]) -> Gauge {
+    Gauge(host::metrics_gauge(name, labels))
+}
+
+/// The histogram of this name. `bounds` are the upper bounds of its buckets, rising, at most 32;
+/// without any, those for seconds: 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5 and 10.
+/// Those of the first who asked hold.
+///
+/// # Panics
+/// If the name breaks the rules, or the bounds do not rise.
+pub fn histogram(name: &str, bounds: &[f64]) -> Histogram {
+    histogram_with(name, &[], bounds)
+}
+
+/// The histogram of this name with these labels, each a name and a value.
+///
+/// # Panics
+/// If a name breaks the rules, or the bounds do not rise.
+pub fn histogram_with(name: &str, labels: &[(&str, &str)], bounds: &[f64]) -> Histogram {
+    Histogram(host::metrics_histogram(name, labels, bounds))
+}
+
+impl Counter {
+    /// Adds one.
+    pub fn increment(self) {
+        self.add(1);
+    }
+
+    /// Adds this much.
+    pub fn add(self, amount: u64) {
+        host::metrics_add(self.0, amount);
+    }
+}
+
+impl Gauge {
+    /// Sets it.
+    pub fn set(self, value: f64) {
+        host::metrics_set(self.0, value);
+    }
+}
+
+impl Histogram {
+    /// Counts a value; one that is not a number is left out.
+    pub fn observe(self, value: f64) {
+        host::metrics_observe(self.0, value);
+    }
+}
