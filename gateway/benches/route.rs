@@ -171,8 +171,8 @@ fn table(shape: Shape, routes: usize) -> Table {
         cache_dir: None,
     };
     let routes = (0..routes).map(|number| shape.route(number)).collect();
-    let config =
-        Config { process, listeners: vec![listener], upstreams: vec![], plugins: vec![], routes };
+    let (listeners, upstreams, plugins) = (vec![listener], vec![], vec![]);
+    let config = Config { process, admin: None, listeners, upstreams, plugins, routes };
     Table::build(&config, ListenerId(0))
 }
 

@@ -212,6 +212,7 @@ impl Run {
         failure: Failure,
     ) -> Result<(), PluginFailed> {
         let plugin = self.pool(index).plugin();
+        plugin.failed(&failure);
         let heads = self.heads.borrow();
         let (name, request_id) = (&*plugin.name, heads.facts.request_id());
         match plugin.on_error {

@@ -7,6 +7,7 @@
 //!
 //! Over 400 lines, nearly all of them the documentation of the types, which is read as a whole.
 
+mod admin;
 mod certificates;
 mod diagnostic;
 mod fault;
@@ -20,6 +21,7 @@ mod process;
 mod reader;
 mod route;
 mod schema;
+mod secrets;
 mod source;
 mod suggest;
 mod syntax;
@@ -61,6 +63,8 @@ pub struct PluginId(pub usize);
 pub struct Config {
     /// Settings of the process: `[gateway]`.
     pub process: Process,
+    /// `[admin]`; `None` where the file has none, and nothing is served.
+    pub admin: Option<Admin>,
     /// `[[listeners]]`, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[upstreams.NAME]`, in the order of the file.
@@ -85,6 +89,15 @@ pub struct Process {
     /// `cache_dir`: where compiled components are kept, resolved against the configuration's
     /// folder. Default: the user's cache folder.
     pub cache_dir: Option<PathBuf>,
+}
+
+/// `[admin]`: metrics and health of the gateway.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// `address`, as `ip:port`.
+    pub address: SocketAddr,
+    /// Where `address` stands in the file, for a port that is in use.
+    pub address_span: Span,
 }
 
 /// Which finished requests are logged.
@@ -263,6 +276,27 @@ pub struct Plugin {
     pub grants: Option<Vec<Grant>>,
     /// Where the value of `grants` stands in the file, if it has any.
     pub grants_span: Option<Span>,
+    /// `secrets`: those that it may read; `None` where the file has none.
+    pub secrets: Option<Vec<Secret>>,
+    /// `upstreams`: those that it may send requests to, with their names; `None` where the file
+    /// has none.
+    pub upstreams: Option<Vec<(String, UpstreamId)>>,
+}
+
+/// A secret that a plugin may read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    /// Its name under `[secrets]`.
+    pub name: String,
+    /// What was filled in.
+    pub value: String,
+}
+
+impl std::fmt::Debug for Secret {
+    /// Without the value.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for Plugin {
@@ -308,12 +342,18 @@ pub enum Isolation {
 /// A host interface that must be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Grant {
+    /// Requests to upstreams: by `upstreams`, which names them.
+    HttpClient,
     /// `"key-value"`
     KeyValue,
     /// `"limiter"`
     Limiter,
+    /// `"metrics"`
+    Metrics,
     /// `"password"`: verification of password hashes, which takes a while and runs elsewhere.
     Password,
+    /// Secrets: by `secrets`, which names them.
+    Secrets,
     /// `"signature"`
     Signature,
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::admin::Admin;
 use crate::config::{Config, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::Place;
@@ -37,6 +39,14 @@ pub enum BindError {
         /// Its name.
         name: String,
         /// Its address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address of `[admin]` cannot be had.
+    #[error("`admin` cannot have {address}: {source}")]
+    Admin {
+        /// The address.
         address: SocketAddr,
         /// What the system said.
         source: io::Error,
@@ -146,6 +156,7 @@ pub struct Gateway {
     /// For each worker, one for each listener.
     sockets: Vec<Vec<TcpListener>>,
     addresses: BTreeMap<String, SocketAddr>,
+    admin: Option<TcpListener>,
     warnings: Vec<PluginWarning>,
     handle: Handle,
     commands: Vec<mpsc::UnboundedReceiver<Command>>,
@@ -158,6 +169,7 @@ pub struct Handle(Arc<Control>);
 #[derive(Debug)]
 struct Control {
     workers: Vec<mpsc::UnboundedSender<Command>>,
+    is_draining: Arc<AtomicBool>,
     loader: Loader,
     config: Mutex<Arc<Config>>,
     tracer: Option<Arc<Tracer>>,
@@ -197,16 +209,18 @@ impl Gateway {
         let Loaded { plugins, warnings, mut errors } = prepare(&loader, &config);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
+        let admin = bind_admin(&config, &mut errors);
         if !errors.is_empty() {
             return Err(BindErrors { errors, warnings });
         }
-        let mut shared =
-            Shared::new(Arc::clone(&config), plugins).map_err(BindError::from)?;
+        let mut shared = Shared::new(Arc::clone(&config), plugins).map_err(BindError::from)?;
         shared.tracer = tracer.clone();
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
-        let control = Control { workers: senders, loader, config: Mutex::new(config), tracer };
+        let is_draining = Arc::default();
+        let config = Mutex::new(config);
+        let control = Control { workers: senders, is_draining, loader, config, tracer };
         let handle = Handle(Arc::new(control));
-        Ok(Self { shared: Arc::new(shared), sockets, addresses, warnings, handle, commands })
+        Ok(Self { shared: Arc::new(shared), sockets, addresses, admin, warnings, handle, commands })
     }
 
     /// The address of each listener, by its name; with the port that the system chose for 0.
@@ -219,6 +233,12 @@ impl Gateway {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.shared.config
+    }
+
+    /// The address of `[admin]`, with the port that the system chose for 0.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref()?.local_addr().ok()
     }
 
     /// What is not as it should be with its plugins.
@@ -238,6 +258,7 @@ impl Gateway {
     /// # Errors
     /// [`RunError`], as soon as one worker fails; the others are drained first.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+        let _until_all_is_over = self.admin.map(|socket| self.handle.serve_admin(socket));
         let mut threads = Vec::new();
         let mut ends = Vec::new();
         for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
@@ -349,6 +370,17 @@ fn bind_listeners(config: &Config, workers: usize, errors: &mut Vec<BindError>) 
     (sockets, addresses)
 }
 
+fn bind_admin(config: &Config, errors: &mut Vec<BindError>) -> Option<TcpListener> {
+    let address = config.admin.as_ref()?.address;
+    match socket::bind(address, 1) {
+        Ok(mut bound) => bound.pop(),
+        Err(source) => {
+            errors.push(BindError::Admin { address, source });
+            None
+        }
+    }
+}
+
 /// Ends with the shutdown, or when any worker has ended.
 async fn wait(ends: &mut [oneshot::Receiver<()>], shutdown: impl Future<Output = ()>) {
     let mut shutdown = std::pin::pin!(shutdown);
@@ -387,15 +419,38 @@ impl Handle {
     ) -> Result<Vec<PluginWarning>, ReloadError> {
         let config = config.into();
         let mut current = self.0.config.lock().unwrap_or_else(PoisonError::into_inner);
-        if !same_listeners(&current, &config) {
+        let taken = self.take(&current, &config);
+        let metrics = self.0.loader.metrics();
+        if taken.is_ok() {
+            *current = config;
+            metrics.reloaded();
+        } else {
+            metrics.refused();
+        }
+        self.0.loader.keep_only(&current.plugins);
+        // A plugin of a refused configuration may have begun to record.
+        metrics.keep(&current.plugins.iter().map(|plugin| &*plugin.name).collect());
+        taken
+    }
+
+    /// Counts a configuration that was refused before it could come to [`Handle::reload`].
+    pub fn refused(&self) {
+        self.0.loader.metrics().refused();
+    }
+
+    fn take(
+        &self,
+        current: &Config,
+        config: &Arc<Config>,
+    ) -> Result<Vec<PluginWarning>, ReloadError> {
+        if !same_listeners(current, config) {
             return Err(ReloadError::Listeners);
         }
-        let Loaded { plugins, warnings, errors } = prepare(&self.0.loader, &config);
+        let Loaded { plugins, warnings, errors } = prepare(&self.0.loader, config);
         if !errors.is_empty() {
-            self.0.loader.keep_only(&current.plugins);
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
-        let shared = Shared::new(Arc::clone(&config), plugins);
+        let shared = Shared::new(Arc::clone(config), plugins);
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
         shared.tracer = self.0.tracer.clone();
@@ -404,17 +459,33 @@ impl Handle {
             let command = Command::Reload(Arc::clone(&shared));
             worker.send(command).map_err(|_| ReloadError::Ended)?;
         }
-        self.0.loader.keep_only(&config.plugins);
-        *current = config;
         Ok(warnings)
     }
 
     /// Takes no new connection, and lets open exchanges finish within `shutdown_grace`.
     pub fn shutdown(&self) {
+        self.0.is_draining.store(true, Ordering::Relaxed);
         let grace = self.grace();
         for worker in &self.0.workers {
             let _ended_already = worker.send(Command::Drain(grace));
         }
+    }
+
+    /// Serves `[admin]` on a thread of its own, until what it returns is dropped.
+    fn serve_admin(&self, socket: TcpListener) -> oneshot::Sender<()> {
+        let (metrics, is_draining) = (self.0.loader.metrics(), &self.0.is_draining);
+        let (metrics, is_draining) = (Arc::clone(metrics), Arc::clone(is_draining));
+        let (stop, stopped) = oneshot::channel();
+        let serve = move || {
+            if let Err(error) = (Admin { metrics, is_draining }).run(socket, stopped) {
+                tracing::error!(%error, "`admin` is not served");
+            }
+        };
+        // Metrics are no reason not to serve.
+        if let Err(error) = thread::Builder::new().name("admin".into()).spawn(serve) {
+            tracing::error!(%error, "`admin` is not served");
+        }
+        stop
     }
 
     fn grace(&self) -> Duration {
@@ -427,5 +498,6 @@ fn same_listeners(old: &Config, new: &Config) -> bool {
     let id = |config: &Config| -> Vec<_> {
         config.listeners.iter().map(|it| (it.name.clone(), it.address, it.tls.is_some())).collect()
     };
-    id(old) == id(new)
+    let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.address);
+    id(old) == id(new) && admin(old) == admin(new)
 }

@@ -23,6 +23,7 @@
 //! reloads it meanwhile. [`inspect`] says what a component is and needs before any file configures it,
 //! and a [`trace`] what became of an exchange, for who develops plugins.
 
+mod admin;
 pub mod body;
 mod chain;
 pub mod config;
@@ -33,6 +34,7 @@ mod gateway;
 mod heads;
 #[doc(hidden)]
 pub mod measure;
+mod outbound;
 mod plugin;
 mod proxy;
 pub mod respond;

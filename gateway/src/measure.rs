@@ -57,7 +57,8 @@ impl Hooks {
         let loader = Loader::new(None, State::default(), &[]).expect("an engine");
         let plugin = loader.load(&loaded.config.plugins[0], &mut Vec::new());
         let plugin = Arc::new(plugin.unwrap_or_else(|errors| panic!("{errors:?}")));
-        let pools: Vec<_> = (0..count).map(|_| Rc::new(Pool::new(Arc::clone(&plugin)))).collect();
+        let pools: Vec<_> =
+            (0..count).map(|_| Rc::new(Pool::new(Arc::clone(&plugin), None))).collect();
         let ids: Vec<_> = (0..count).map(PluginId).collect();
         let heads = heads(&Table::build(&loaded.config, ListenerId(0)));
         Self { chain: Rc::new(Chain::new(&ids, &pools)), heads, pools, _loader: loader }

@@ -19,6 +19,7 @@ mod host;
 pub(crate) mod instance;
 mod interest;
 mod load;
+pub(crate) mod outbound;
 mod pool;
 mod schema;
 mod sections;
@@ -34,6 +35,8 @@ pub use load::{
 pub(crate) use load::{LoadError, Loader, Plugin};
 pub(crate) use pool::{Pool, Ready};
 pub use sections::Size;
+
+use crate::telemetry::metrics::FailureKind;
 
 /// Why a hook gave no outcome. The request is answered as the plugin's `on_error` says.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -59,6 +62,18 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// As it is counted.
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::Trap(_) => FailureKind::Trap,
+            Self::Deadline(_) => FailureKind::Deadline,
+            Self::Memory(_) => FailureKind::Memory,
+            Self::Breach(_) => FailureKind::Breach,
+            Self::Instantiate(_) => FailureKind::Instantiate,
+            Self::Exhausted(_) => FailureKind::Exhausted,
+        }
+    }
+
     /// A breach of contract.
     pub(crate) fn breach(what: impl Into<Arc<str>>) -> Self {
         Self::Breach(what.into())

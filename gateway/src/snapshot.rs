@@ -17,6 +17,7 @@ use crate::body::Body;
 use crate::chain::Chain;
 use crate::config::{Config, Listener, ListenerId, Segment, UpstreamId};
 use crate::heads::RouteNames;
+use crate::outbound;
 use crate::plugin::{Plugin, Pool};
 use crate::route::Table;
 use crate::server::tls;
@@ -134,8 +135,15 @@ impl Snapshot {
             Some(previous) => previous.upstreams.succeeded_by(&config.upstreams, timers)?,
             None => Upstreams::new(&config.upstreams, timers)?,
         };
-        let pools: Vec<_> =
-            shared.plugins.iter().map(|plugin| Rc::new(Pool::new(Arc::clone(plugin)))).collect();
+        let granted = config.plugins.iter().flat_map(|plugin| plugin.upstreams.iter().flatten());
+        let granted: Vec<_> = granted.map(|(_, id)| *id).collect();
+        let caller =
+            (!granted.is_empty()).then(|| outbound::serve(&upstreams, granted.into_iter()));
+        let pools: Vec<_> = shared
+            .plugins
+            .iter()
+            .map(|plugin| Rc::new(Pool::new(Arc::clone(plugin), caller.clone())))
+            .collect();
         let chains =
             config.routes.iter().map(|route| Rc::new(Chain::new(&route.plugins, &pools))).collect();
         let via = ["1.0", "1.1", "2.0"].map(|version| via(version, &config.process.via));

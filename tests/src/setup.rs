@@ -51,7 +51,7 @@ impl Setup {
         };
         let (upstreams, plugins, routes) = (vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
-        Self { config: Config { process, listeners, upstreams, plugins, routes } }
+        Self { config: Config { process, admin: None, listeners, upstreams, plugins, routes } }
     }
 
     /// A configuration as a user writes it: plugins, upstreams and routes in TOML. Each `${env:N}`
@@ -156,7 +156,7 @@ impl Setup {
     pub fn start(self) -> Running {
         let gateway = Gateway::bind(self.config).unwrap_or_else(|errors| panic!("{errors:?}"));
         let address = gateway.local_addresses()["public"];
-        let handle = gateway.handle();
+        let (handle, admin) = (gateway.handle(), gateway.admin_address());
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -166,7 +166,7 @@ impl Setup {
             let ended = runtime.expect("a runtime").block_on(gateway.run(shutdown));
             ended.expect("no worker fails");
         });
-        Running { address, handle, stop: Some(stop), thread: Some(thread) }
+        Running { address, admin, handle, stop: Some(stop), thread: Some(thread) }
     }
 }
 
@@ -187,6 +187,8 @@ pub fn written(text: &str) -> String {
 pub struct Running {
     /// Of the listener `public`.
     pub address: SocketAddr,
+    /// Of `[admin]`.
+    pub admin: Option<SocketAddr>,
     /// Steers it.
     pub handle: Handle,
     stop: Option<oneshot::Sender<()>>,

@@ -85,6 +85,7 @@ pub(crate) async fn on_complete(Ended { run, end }: &Ended) {
         returned(&mut watched);
         run.note_end(index, watched, None, called.as_ref().map(|_| ()));
         if let Err(failure) = called {
+            pool.plugin().failed(&failure);
             // Nobody waits for an answer any more, so that `on_error` has nothing to decide.
             let heads = run.heads();
             tracing::error!(plugin = %pool.plugin().name, hook = "on-complete", fault = "plugin",

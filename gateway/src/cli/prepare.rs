@@ -83,16 +83,11 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
             let (address, name) = (listener.address, &listener.name);
             let message = format!("listener `{name}` cannot have {address}: {cause}");
             let diagnostic = Diagnostic::error(listener.address_span.clone(), message);
-            match cause.kind() {
-                std::io::ErrorKind::AddrInUse => diagnostic.help(format!(
-                    "another process has the port: `ss -ltnp 'sport = :{}'` tells which",
-                    address.port()
-                )),
-                std::io::ErrorKind::PermissionDenied => {
-                    diagnostic.help("ports below 1024 need the capability CAP_NET_BIND_SERVICE")
-                }
-                _ => diagnostic,
-            }
+            advise_on_address(diagnostic, address, cause)
+        }
+        BindError::Admin { address, source: cause } => {
+            let span = config.admin.as_ref().map_or(0..0, |admin| admin.address_span.clone());
+            advise_on_address(Diagnostic::error(span, error.to_string()), *address, cause)
         }
         BindError::Plugin { plugin, place, message, label, note, help, .. } => {
             let plugin = &config.plugins[plugin.0];
@@ -108,6 +103,23 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
         BindError::Engine(_) | BindError::Upstream(_) | BindError::Tls(_) => {
             Diagnostic::file_error(error.to_string())
         }
+    }
+}
+
+fn advise_on_address(
+    diagnostic: Diagnostic,
+    address: std::net::SocketAddr,
+    cause: &std::io::Error,
+) -> Diagnostic {
+    match cause.kind() {
+        std::io::ErrorKind::AddrInUse => diagnostic.help(format!(
+            "another process has the port: `ss -ltnp 'sport = :{}'` tells which",
+            address.port()
+        )),
+        std::io::ErrorKind::PermissionDenied => {
+            diagnostic.help("ports below 1024 need the capability CAP_NET_BIND_SERVICE")
+        }
+        _ => diagnostic,
     }
 }
 

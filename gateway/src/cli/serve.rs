@@ -32,6 +32,9 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
     for (name, address) in gateway.local_addresses() {
         tracing::info!(listener = name, %address, "listening");
     }
+    if let Some(address) = gateway.admin_address() {
+        tracing::info!(%address, "`/metrics` and `/healthz` are served");
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| say("the control thread cannot start", &error))?;
     runtime.block_on(control(gateway, file, watch, format))
@@ -98,6 +101,7 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Option<Vec<PathBuf
         Err(diagnostics) => {
             report(&diagnostics, format);
             tracing::error!("the configuration in force stays: the new one is refused");
+            handle.refused();
             None
         }
     }

@@ -4,12 +4,14 @@
 //! does the JSON Schema: a key that is not declared cannot be read, and one that is declared is in
 //! the schema. It must not read anything itself.
 
+mod admin;
 mod file;
 mod listeners;
 mod plugins;
 mod routes;
 mod upstreams;
 
+use admin::ADMIN;
 pub(super) use file::ROOT;
 use listeners::LISTENER;
 pub(super) use listeners::LISTENER_TLS;

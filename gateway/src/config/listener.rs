@@ -36,7 +36,7 @@ pub(super) fn read(table: &Table<'_, '_>) -> (Option<Text>, Option<Listener>) {
     (name, listener)
 }
 
-fn address_of(text: &str) -> Result<SocketAddr, Fault> {
+pub(super) fn address_of(text: &str) -> Result<SocketAddr, Fault> {
     text.parse().map_err(|_| {
         let fault = Fault::new(0..text.len(), format!("`{text}` is not an IP address and a port"));
         let port = text.strip_prefix(':').unwrap_or(text);

@@ -11,7 +11,10 @@ use super::keys::ROOT;
 use super::names::Names;
 use super::reader::{Reading, Table};
 use super::route::Scope;
-use super::{Config, Plugin, Source, Span, listener, plugin, process, route, syntax, upstream};
+use super::secrets::Secrets;
+use super::{
+    Config, Plugin, Source, Span, admin, listener, plugin, process, route, syntax, upstream,
+};
 
 /// What the caller knows and the file refers to.
 #[derive(Debug, Clone, Copy)]
@@ -109,6 +112,12 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
         root.tables("listeners").iter().map(listener::read).unzip();
     let listener_names = Names::new(reading, "listener", names);
     listener::refuse_shared_addresses(reading, &listeners);
+    let admin_table = root.given_table("admin");
+    let admin = admin_table.as_ref().and_then(|table| {
+        let admin = admin::read(table);
+        admin::refuse_shared_address(table, admin.as_ref(), &listeners);
+        admin
+    });
 
     let upstreams = root.named_tables("upstreams");
     let names = upstreams.iter().map(|(name, _)| Some(name.clone())).collect();
@@ -117,15 +126,19 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
     let upstreams: Vec<_> =
         upstreams.iter().map(|(name, table)| upstream::read(name, table)).collect();
 
+    let secrets = Secrets::read(root);
+    let plugin_scope = plugin::Scope { known, upstreams: &upstream_names, secrets: &secrets };
     let plugins = root.named_tables("plugins");
     let names = plugins.iter().map(|(name, _)| Some(name.clone())).collect();
     let plugin_names = Names::new(reading, "plugin", names);
     let plugin_spans: Vec<Span> = plugins.iter().map(|(name, _)| name.span.clone()).collect();
-    let mut plugins: Vec<Option<Plugin>> =
-        plugins.iter().map(|(name, table)| plugin::read(&name.value, table, known)).collect();
+    let mut plugins: Vec<Option<Plugin>> = plugins
+        .iter()
+        .map(|(name, table)| plugin::read(&name.value, table, &plugin_scope))
+        .collect();
 
     let scope = Scope {
-        known,
+        plugin: plugin_scope,
         listeners: &listener_names,
         listener_count: listeners.len(),
         upstreams: &upstream_names,
@@ -135,11 +148,13 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
     let (names, routes): (Vec<_>, Vec<_>) = root.tables("routes").iter().map(read).unzip();
     Names::new(reading, "route", names);
     route::refuse_duplicates(reading, &routes);
-    upstream_names.warn_of_unused(reading, |index| upstream_spans[index].clone());
-    plugin_names.warn_of_unused(reading, |index| plugin_spans[index].clone());
+    upstream_names.warn_of_unused(reading, "route", |index| upstream_spans[index].clone());
+    plugin_names.warn_of_unused(reading, "route", |index| plugin_spans[index].clone());
+    secrets.warn_of_unused(reading);
 
     Some(Config {
         process,
+        admin,
         listeners: listeners.into_iter().collect::<Option<_>>()?,
         upstreams: upstreams.into_iter().collect::<Option<_>>()?,
         plugins: plugins.into_iter().collect::<Option<_>>()?,

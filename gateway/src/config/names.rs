@@ -71,11 +71,16 @@ impl Names {
     }
 
     /// Warns of everything that nothing referred to.
-    pub(super) fn warn_of_unused(&self, reading: &Reading<'_>, place: impl Fn(usize) -> Span) {
+    pub(super) fn warn_of_unused(
+        &self,
+        reading: &Reading<'_>,
+        user: &str,
+        place: impl Fn(usize) -> Span,
+    ) {
         for (index, name) in self.names.iter().enumerate() {
             let Some(name) = name else { continue };
             if !self.used.borrow().contains(&index) {
-                let warning = format!("no route uses the {} `{}`", self.kind, name.shown);
+                let warning = format!("no {user} uses the {} `{}`", self.kind, name.shown);
                 reading.report_absence(Diagnostic::warning(place(index), warning));
             }
         }

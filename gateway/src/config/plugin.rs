@@ -8,15 +8,25 @@ mod settings;
 use std::path::Path;
 
 use super::diagnostic::Diagnostic;
+use super::names::Names;
 use super::reader::{Reading, Table, Text};
-use super::{Component, Grant, Isolation, Known, OnError, Plugin, suggest};
+use super::secrets::Secrets;
+use super::{Component, Grant, Isolation, Known, OnError, Plugin, Secret, UpstreamId, suggest};
+
+/// What plugins refer to by name.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'s> {
+    pub(super) known: &'s Known<'s>,
+    pub(super) upstreams: &'s Names,
+    pub(super) secrets: &'s Secrets,
+}
 
 /// Reads a plugin under a name of its own or of its place.
-pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Known<'_>) -> Option<Plugin> {
+pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Option<Plugin> {
     let component = table.word("component");
     let component_span = component.as_ref().map(|text| text.span.clone());
     let component_text = component.as_ref().map(|text| text.shown.clone());
-    let component = component.and_then(|text| component_of(table.reading, &text, known));
+    let component = component.and_then(|text| component_of(table.reading, &text, scope.known));
     // Only its type matters here: `gateway dev` reads it, before there is a component to load.
     let _source = table.text("source");
     let settings = settings::read(table);
@@ -35,6 +45,8 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Known<'_>) -> Opti
         limits.integer("instances").unwrap_or_default() as usize,
     );
     let grants = grants(table);
+    let secrets = secrets(table, scope);
+    let upstreams = upstreams(table, scope);
     Some(Plugin {
         name: name.to_owned(),
         component: component?,
@@ -52,6 +64,8 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Known<'_>) -> Opti
         instances: plugin.2,
         grants,
         grants_span: table.value("grants").map(|value| value.span()),
+        secrets,
+        upstreams,
     })
 }
 
@@ -114,6 +128,7 @@ fn grants(table: &Table<'_, '_>) -> Option<Vec<Grant>> {
         .map(|name| match name {
             "key-value" => Grant::KeyValue,
             "limiter" => Grant::Limiter,
+            "metrics" => Grant::Metrics,
             "password" => Grant::Password,
             _ => Grant::Signature,
         })
@@ -121,4 +136,21 @@ fn grants(table: &Table<'_, '_>) -> Option<Vec<Grant>> {
     grants.sort_unstable();
     grants.dedup();
     Some(grants)
+}
+
+fn secrets(table: &Table<'_, '_>, scope: &Scope<'_>) -> Option<Vec<Secret>> {
+    let items = table.list("secrets")?.iter();
+    let names = items.filter_map(|item| table.reading.text(item, "the name of a secret"));
+    Some(names.filter_map(|name| scope.secrets.find(table.reading, &name)).collect())
+}
+
+fn upstreams(table: &Table<'_, '_>, scope: &Scope<'_>) -> Option<Vec<(String, UpstreamId)>> {
+    let items = table.list("upstreams")?.iter();
+    let names = items.filter_map(|item| table.reading.text(item, "the name of an upstream"));
+    let found = names.filter_map(|name| {
+        let declaration = "an `[upstreams.NAME]` table";
+        let index = scope.upstreams.find(table.reading, &name, declaration)?;
+        Some((name.value, UpstreamId(index)))
+    });
+    Some(found.collect())
 }

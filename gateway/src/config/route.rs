@@ -18,13 +18,13 @@ use super::keys::PLUGIN;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    HostPattern, Known, ListenerId, PathPattern, Plugin, PluginId, Route, Segment, Span,
-    ValuePattern, plugin,
+    HostPattern, ListenerId, PathPattern, Plugin, PluginId, Route, Segment, Span, ValuePattern,
+    plugin,
 };
 
 /// What routes refer to by name.
 pub(super) struct Scope<'s> {
-    pub(super) known: &'s Known<'s>,
+    pub(super) plugin: plugin::Scope<'s>,
     pub(super) listeners: &'s Names,
     pub(super) listener_count: usize,
     pub(super) upstreams: &'s Names,
@@ -88,7 +88,7 @@ fn plugins<'a>(
         DeValue::Table(_) => {
             let route = route.map_or("?", |name| &name.value);
             let inline = Table::open(table.reading, item, &PLUGIN)?;
-            all.push(plugin::read(&format!("{route}.plugins[{index}]"), &inline, scope.known));
+            all.push(plugin::read(&format!("{route}.plugins[{index}]"), &inline, &scope.plugin));
             Some(PluginId(all.len() - 1))
         }
         DeValue::String(_) => {
@@ -106,7 +106,7 @@ fn plugins<'a>(
 }
 
 fn named_plugin(reading: &Reading<'_>, scope: &Scope<'_>, name: &Text) -> Option<usize> {
-    let built_in = scope.known.built_in.contains(&&*name.value);
+    let built_in = scope.plugin.known.built_in.contains(&&*name.value);
     let declaration = if built_in {
         "a `[plugins.NAME]` table with `component = \"NAME\"`"
     } else {

@@ -18,6 +18,7 @@ fn environment(name: &str) -> Option<String> {
     match name {
         "SECRET" => Some("hunter2".to_owned()),
         "GREET_TOKEN" => Some("token".to_owned()),
+        "STRIPE_KEY" => Some("sk".to_owned()),
         "PORT" => Some("8088".to_owned()),
         _ => None,
     }

@@ -7,12 +7,17 @@ mod attributes;
 mod clock;
 mod digest;
 mod exchange;
+mod http_client;
 mod key_value;
 mod limiter;
 mod log;
+mod metrics;
 mod password;
 mod random;
+mod secrets;
 mod signature;
+#[cfg(test)]
+mod tests;
 mod wasi;
 
 use std::sync::Arc;
@@ -21,12 +26,13 @@ use wasmtime::component::{Linker, LinkerInstance, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use super::bindings::VERSION;
-use crate::config::Grant;
+use crate::config::{Grant, Secret, UpstreamId};
 use crate::heads::Heads;
 use crate::plugin::budget::Budget;
 use crate::plugin::engine::Clock;
 use crate::state::State;
 use crate::state::key_value::Store as KeyValueStore;
+use crate::telemetry::metrics::PluginMetrics;
 
 /// The data of a store: whose instance it is, and which exchange it serves at the moment.
 pub(crate) struct HostState {
@@ -44,6 +50,10 @@ pub(crate) struct HostState {
     pub(crate) memory: MemoryLimit,
     /// What it wrote.
     pub(crate) output: log::Output,
+    /// The series that it records.
+    recorder: metrics::Recorder,
+    /// What it may send to upstreams.
+    pub(super) outbound: http_client::Outbound,
     /// The time of the hook that runs.
     pub(super) budget: Budget,
 }
@@ -61,6 +71,12 @@ pub(crate) struct Identity {
     pub(crate) state: State,
     /// Its own keys and values.
     pub(crate) key_values: Arc<KeyValueStore>,
+    /// What is counted about it.
+    pub(crate) metrics: Arc<PluginMetrics>,
+    /// The secrets that it was granted.
+    pub(crate) secrets: Vec<Secret>,
+    /// The upstreams that it was granted.
+    pub(crate) upstreams: Vec<(String, UpstreamId)>,
 }
 
 impl HostState {
@@ -73,6 +89,8 @@ impl HostState {
             table: ResourceTable::new(),
             memory: MemoryLimit { bytes: memory, peak: 0, refused: false },
             output: log::Output::default(),
+            recorder: metrics::Recorder::default(),
+            outbound: http_client::Outbound::default(),
             budget: Budget::default(),
         }
     }
@@ -132,7 +150,7 @@ pub(super) struct Interface {
 type Link = fn(&mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 10] = [
+pub(super) const INTERFACES: [Interface; 13] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("log", None, log::link),
@@ -141,6 +159,12 @@ pub(super) const INTERFACES: [Interface; 10] = [
     Interface::new("digest", None, digest::link),
     Interface::new("limiter", Some(Grant::Limiter), limiter::link),
     Interface::new("key-value", Some(Grant::KeyValue), key_value::link),
+    Interface::new("metrics", Some(Grant::Metrics), metrics::link),
+    Interface::new("secrets", Some(Grant::Secrets), secrets::link),
+    Interface {
+        link_refusing: Some(http_client::link_refusing),
+        ..Interface::new("http-client", Some(Grant::HttpClient), http_client::link)
+    },
     Interface::new("signature", Some(Grant::Signature), signature::link),
     Interface {
         link_refusing: Some(password::link_refusing),

@@ -17,6 +17,7 @@ use super::bindings::{
 use super::engine;
 use super::host::HostState;
 use super::load::Plugin;
+use super::outbound::Caller;
 use crate::heads::Heads;
 
 /// Data that one call may hand to the host, besides bodies that were asked for.
@@ -32,6 +33,9 @@ pub(crate) trait Hook {
     type Results: ComponentNamedList + Lift + 'static;
     /// Its place in [`HOOK_NAMES`].
     const INDEX: usize;
+
+    /// Whether it may send requests to upstreams: those that an exchange has at most one of.
+    const CALLS_OUT: bool = matches!(Self::INDEX, 2 | 3 | 5 | 6);
 
     /// Bytes of body that a call hands to the guest.
     fn body(_params: &Self::Params<'_>) -> usize {
@@ -163,6 +167,11 @@ impl Instance {
         Ok(called.results.0)
     }
 
+    /// Lets its hooks send requests to upstreams.
+    pub(super) fn belongs_to(&mut self, caller: Caller) {
+        self.store.data_mut().outbound.belongs_to(caller);
+    }
+
     /// Lets bodies of this size pass from the guest to the host.
     pub(super) fn allow_bodies(&mut self, bytes: usize) {
         self.bodies = bytes;
@@ -200,6 +209,7 @@ impl Instance {
         self.begin(ticks, heads, H::body(&params));
         let hook = typed::<H>(self.hooks[H::INDEX]);
         let result = if self.waits {
+            self.store.data_mut().outbound.begin(H::CALLS_OUT);
             hook.call_async(&mut self.store, params).await
         } else {
             hook.call(&mut self.store, params)

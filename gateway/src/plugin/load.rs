@@ -22,13 +22,14 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
-use super::Interest;
 use super::bindings::{HOOKS, VERSION};
 use super::engine::{self, Backtraces, Clock};
 use super::host::{self, HostState, INTERFACES, Identity};
 use super::instance::{HOOK_NAMES, Instance};
+use super::{Failure, Interest};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::state::State;
+use crate::telemetry::metrics::Metrics;
 use compiled::Compiled;
 use conform::conform;
 use describe::describe;
@@ -68,6 +69,11 @@ impl Plugin {
     /// Whether a hook may wait for something.
     pub(crate) fn may_wait(&self) -> bool {
         self.waits
+    }
+
+    /// Counts a hook that failed.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        self.identity.metrics.failed(failure.kind());
     }
 }
 
@@ -150,6 +156,11 @@ impl Loader {
         Ok(plugin)
     }
 
+    /// What is counted, for as long as the process lives.
+    pub(crate) fn metrics(&self) -> &Arc<Metrics> {
+        &self.state.metrics
+    }
+
     /// Forgets what was compiled for plugins other than these.
     pub(crate) fn keep_only(&self, plugins: &[config::Plugin]) {
         self.compiled.keep_only(plugins);
@@ -217,6 +228,9 @@ impl Loader {
             clock: self.clock.clone(),
             state: self.state.clone(),
             key_values: self.state.key_values.of(&name),
+            metrics: self.state.metrics.of(&name),
+            secrets: config.secrets.clone().unwrap_or_default(),
+            upstreams: config.upstreams.clone().unwrap_or_default(),
         };
         let plugin = Plugin {
             name,
@@ -279,7 +293,7 @@ impl Loader {
         let interest = answer.map_err(|errors| {
             let error = |error: super::bindings::ConfigError| LoadError {
                 place: Place::Config(error.pointer),
-                message: error.message,
+                message: plugin.identity.without_secrets(&error.message).into_owned(),
                 label: None,
                 note: None,
                 help: None,
@@ -329,10 +343,22 @@ fn asks_for_request(wanted: &ComponentItem, engine: &Engine) -> bool {
 /// A first-party component comes with the binary: it is granted what it imports, unless the
 /// configuration lists its grants.
 fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
-    match (&config.grants, &config.component) {
-        (Some(grants), _) => grants.contains(&grant),
-        (None, config::Component::BuiltIn(_)) => true,
-        (None, config::Component::File(_)) => false,
+    let is_listed = match grant {
+        Grant::Secrets => config.secrets.as_ref().map(|_| true),
+        Grant::HttpClient => config.upstreams.as_ref().map(|_| true),
+        _ => config.grants.as_ref().map(|grants| grants.contains(&grant)),
+    };
+    is_listed.unwrap_or(matches!(config.component, config::Component::BuiltIn(_)))
+}
+
+/// The key that grants an interface by naming what may be reached through it.
+pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
+    match grant {
+        Grant::Secrets => Some("secrets"),
+        Grant::HttpClient => Some("upstreams"),
+        Grant::KeyValue | Grant::Limiter | Grant::Metrics | Grant::Password | Grant::Signature => {
+            None
+        }
     }
 }
 
@@ -342,11 +368,20 @@ fn ungranted(config: &config::Plugin, missing: &[Grant]) -> LoadError {
             grants.iter().map(|grant| format!("\"{}\"", grant_name(*grant))).collect();
         quoted.join(", ")
     };
+    let by_name = missing.iter().copied().filter(|grant| key_of(*grant).is_none());
     let mut all = config.grants.clone().unwrap_or_default();
-    all.extend(missing);
+    let before = all.len();
+    all.extend(by_name);
+    let mut lines = Vec::new();
+    if all.len() > before {
+        lines.push(format!("`grants = [{}]`", names(&all)));
+    }
+    let keys = missing.iter().filter_map(|grant| key_of(*grant));
+    lines.extend(keys.map(|key| format!("`{key} = [\"NAME\"]`, with the {key} that it may use,")));
+    let lines = lines.join(" and ");
     refused(
         format!("it imports what it was not granted: {}", names(missing)),
-        Some(format!("to grant it, write `grants = [{}]` beside `component`", names(&all))),
+        Some(format!("to grant it, write {lines} beside `component`")),
     )
 }
 

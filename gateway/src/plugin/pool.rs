@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use super::bindings::BodyMode;
 use super::instance::{Called, Hook, Instance};
+use super::outbound::Caller;
 use super::{Failure, Plugin};
 use crate::config::Isolation;
 use crate::heads::Heads;
@@ -18,6 +19,8 @@ use crate::heads::Heads;
 /// A pool of instances.
 pub(crate) struct Pool {
     plugin: Arc<Plugin>,
+    /// Where its instances send requests to upstreams.
+    caller: Option<Caller>,
     #[expect(clippy::vec_box, reason = "an instance is large, and moves in and out for each hook")]
     idle: RefCell<Vec<Box<Instance>>>,
     live: Cell<usize>,
@@ -28,9 +31,10 @@ pub(crate) struct Pool {
 
 impl Pool {
     /// An empty pool; instances are made when they are needed.
-    pub(crate) fn new(plugin: Arc<Plugin>) -> Self {
+    pub(crate) fn new(plugin: Arc<Plugin>, caller: Option<Caller>) -> Self {
         Self {
             plugin,
+            caller,
             idle: RefCell::default(),
             live: Cell::new(0),
             made: Cell::new(0),
@@ -102,6 +106,7 @@ impl Pool {
     async fn make(&self) -> Result<Lease<'_>, Failure> {
         self.live.set(self.live.get() + 1);
         self.made.set(self.made.get() + 1);
+        self.plugin.identity.metrics.instance_made();
         let mut lease = Lease { pool: self, instance: None };
         let mut instance = Box::new(Instance::new(&self.plugin).await?);
         if let Err(errors) = instance.configure(&self.plugin).await? {
@@ -111,9 +116,18 @@ impl Pool {
                 errors.join("; ")
             )));
         }
+        if let Some(caller) = &self.caller {
+            instance.belongs_to(caller.clone());
+        }
         instance.allow_bodies(self.plugin.largest_body());
         lease.instance = Some(instance);
         Ok(lease)
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.plugin.identity.metrics.instances_gone(self.live.get());
     }
 }
 
@@ -174,6 +188,7 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         self.pool.live.set(self.pool.live.get() - 1);
+        self.pool.plugin.identity.metrics.instances_gone(1);
         self.pool.freed.notify_one();
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
             access_log: AccessLog::Off,
             cache_dir: None,
         },
+        admin: None,
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
         plugins: vec![],

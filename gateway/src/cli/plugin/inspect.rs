@@ -135,9 +135,10 @@ fn imports(found: &Inspection) -> String {
         }
         let name = import.interface.trim_start_matches("gateway:plugin/");
         let name = name.split('@').next().unwrap_or(name);
-        let need = match import.grant {
-            Some(grant) => format!("must be granted: \"{grant}\""),
-            None => "always there".to_owned(),
+        let need = match (import.grant, import.key) {
+            (Some(grant), _) => format!("must be granted: \"{grant}\""),
+            (None, Some(key)) => format!("must be granted by name: `{key}`"),
+            (None, None) => "always there".to_owned(),
         };
         text.push_str(&format!("  {name:<12}{need}\n"));
         text.push_str(&format!("  {:<12}{}\n", "", import.functions.join(", ")));
@@ -155,15 +156,22 @@ fn imports(found: &Inspection) -> String {
         text.push_str("  nothing\n");
     }
     let grants = grants(found);
-    if !grants.is_empty() {
-        let quoted: Vec<_> = grants.iter().map(|grant| format!("\"{grant}\"")).collect();
-        text.push_str(&format!("  in a configuration: grants = [{}]\n", quoted.join(", ")));
+    let quoted: Vec<_> = grants.iter().map(|grant| format!("\"{grant}\"")).collect();
+    let line = (!grants.is_empty()).then(|| format!("grants = [{}]", quoted.join(", ")));
+    let keys = keys(found).into_iter().map(|key| format!("{key} = [\"NAME\"]"));
+    for line in line.into_iter().chain(keys) {
+        text.push_str(&format!("  in a configuration: {line}\n"));
     }
     text
 }
 
 fn grants(found: &Inspection) -> Vec<&'static str> {
     found.imports.iter().filter_map(|import| import.grant).collect()
+}
+
+/// The keys that list what the plugin may reach.
+fn keys(found: &Inspection) -> Vec<&'static str> {
+    found.imports.iter().filter_map(|import| import.key).collect()
 }
 
 fn object(found: &Inspection, wants: Option<&[Want]>, milliseconds: u64, schema: &Value) -> Value {
@@ -178,6 +186,7 @@ fn object(found: &Inspection, wants: Option<&[Want]>, milliseconds: u64, schema:
             json!({
                 "interface": import.interface,
                 "grant": import.grant,
+                "key": import.key,
                 "functions": import.functions,
             })
         })
@@ -201,6 +210,7 @@ fn object(found: &Inspection, wants: Option<&[Want]>, milliseconds: u64, schema:
         "hooks": hooks,
         "imports": imports,
         "grants": grants(found),
+        "keys": keys(found),
         "config_schema": schema,
     })
 }

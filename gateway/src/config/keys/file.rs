@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
-use super::{DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM};
+use super::{ADMIN, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM};
 
 pub(in crate::config) static ROOT: Keys = Keys {
     id: "file",
@@ -10,6 +10,8 @@ pub(in crate::config) static ROOT: Keys = Keys {
     about: "Configuration of the gateway.",
     keys: &[
         Key::new("gateway", Kind::Table(&GATEWAY), "Settings of the whole process."),
+        Key::new("admin", Kind::Table(&ADMIN), "Metrics and health. Default: not served.")
+            .example("[admin]"),
         Key::new("listeners", Kind::Tables(&LISTENER), "Addresses on which clients are served.")
             .required()
             .example("[[listeners]]"),
@@ -19,6 +21,13 @@ pub(in crate::config) static ROOT: Keys = Keys {
             "Services behind the gateway, by name.",
         )
         .example("[upstreams.NAME]"),
+        Key::new(
+            "secrets",
+            Kind::TextMap,
+            "Secrets that plugins may be granted, by name, each filled in from the environment or \
+             from a file.",
+        )
+        .example("{ NAME = \"${env:VARIABLE}\" }"),
         Key::new("plugins", Kind::NamedTables(&PLUGIN), "Configured plugins, by name.")
             .example("[plugins.NAME]"),
         Key::new("routes", Kind::Tables(&ROUTE), "Which requests go where, through which plugins.")

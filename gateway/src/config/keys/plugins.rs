@@ -32,7 +32,13 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
         Key::new("limits", Kind::Table(&PLUGIN_LIMITS), "Limits of the plugin."),
         Key::new(
             "grants",
-            Kind::List(&Kind::Choice(&["key-value", "limiter", "password", "signature"])),
+            Kind::List(&Kind::Choice(&[
+                "key-value",
+                "limiter",
+                "metrics",
+                "password",
+                "signature",
+            ])),
             "Host interfaces that the component may import. Default: what it imports if it is \
              first-party, otherwise none.",
         )
@@ -44,6 +50,18 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
              that it finds beside or above the component.",
         )
         .example("\"./plugins/mine\""),
+        Key::new(
+            "secrets",
+            Kind::List(&Kind::Text),
+            "Secrets of `[secrets]` that it may read. Default: none.",
+        )
+        .example("[\"NAME\"]"),
+        Key::new(
+            "upstreams",
+            Kind::List(&Kind::Text),
+            "Upstreams that it may send requests to by itself. Default: none.",
+        )
+        .example("[\"NAME\"]"),
     ],
 };
 

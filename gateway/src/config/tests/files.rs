@@ -61,7 +61,7 @@ component = "lock"
 on_error = "open"
 isolation = "fresh"
 limits = { deadline = "5ms", memory = "32MiB", instances = 3 }
-grants = ["signature", "key-value", "limiter", "password"]
+grants = ["signature", "metrics", "key-value", "limiter", "password"]
 
 [plugins.keys.config]
 "a/b~c" = [1, { secret = "<${env:SECRET}>" }]
@@ -189,7 +189,7 @@ fn takes_everything_that_is_set_for_plugins() {
     assert_eq!((&*keys.name, &keys.component), ("keys", &Component::BuiltIn("lock".into())));
     assert_eq!((keys.on_error, keys.isolation), (OnError::Open, Isolation::Fresh));
     assert_eq!((keys.deadline.as_millis(), keys.memory, keys.instances), (5, 32 << 20, 3));
-    let all = [Grant::KeyValue, Grant::Limiter, Grant::Password, Grant::Signature];
+    let all = [Grant::KeyValue, Grant::Limiter, Grant::Metrics, Grant::Password, Grant::Signature];
     assert_eq!(keys.grants.as_deref(), Some(&all[..]));
     let json: serde_json::Value = serde_json::from_str(&keys.config).unwrap();
     let expected = serde_json::json!({

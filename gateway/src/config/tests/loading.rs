@@ -133,6 +133,8 @@ fn runs_the_examples_of_the_documentation() {
         fs::write(folder.path().join(format!("tls/{name}.pem")), certificate).unwrap();
         fs::write(folder.path().join(format!("tls/{name}.key")), key).unwrap();
     }
+    fs::create_dir(folder.path().join("secrets")).unwrap();
+    fs::write(folder.path().join("secrets/signing-key"), "key").unwrap();
     for name in ["greet", "mine"] {
         fs::write(folder.path().join(format!("plugins/{name}.wasm")), "").unwrap();
     }

@@ -54,3 +54,97 @@ fn never_shows_what_was_filled_in() {
         assert!(told.contains("${env:SECRET}"), "{told}");
     }
 }
+
+/// A plugin that lists secrets, and the secrets.
+fn with_secrets(listed: &str, secrets: &str) -> String {
+    let tables =
+        format!("[secrets]\n{secrets}\n[plugins.p]\ncomponent = \"lock\"\nsecrets = {listed}");
+    file("", TARGETS, &tables, &format!("{FORWARD}\nplugins = [\"p\"]"))
+}
+
+#[test]
+fn grants_the_secrets_that_a_plugin_lists_and_no_others() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("other"), "a line\n").unwrap();
+    let text = with_secrets(
+        "[\"other\", \"stripe\"]",
+        "stripe = \"sk-${env:SECRET}\"\nother = \"${file:other}\"\nthird = \"${env:PORT}\"",
+    );
+    let source = Source::new(folder.path().join("gateway.toml"), &text);
+    let loaded = read(source, &environment, &KNOWN).unwrap();
+    let secrets = loaded.config.plugins[0].secrets.as_ref().unwrap();
+    let named: Vec<_> = secrets.iter().map(|it| (&*it.name, &*it.value)).collect();
+    assert_eq!(named, [("other", "a line"), ("stripe", "sk-hunter2")]);
+    assert!(!format!("{:?}{secrets:?}", loaded.config).contains("hunter2"));
+    let warnings: Vec<_> = loaded.warnings.iter().map(|found| &*found.message).collect();
+    assert_eq!(warnings, ["no plugin uses the secret `third`"]);
+}
+
+#[test]
+fn a_plugin_without_the_key_has_no_secrets() {
+    let loaded = check(&in_plugin("component = \"lock\"")).unwrap();
+    assert_eq!(loaded.config.plugins[0].secrets, None);
+    assert_eq!(loaded.config.plugins[0].upstreams, None);
+}
+
+#[test]
+fn refuses_secrets_that_do_not_exist() {
+    refuses(
+        &with_secrets("[\"stripe\", \"strip\"]", "stripe = \"${env:SECRET}\""),
+        "there is no secret `strip`",
+        "\"strip\"",
+        "did you mean `stripe`?",
+    );
+    refuses(
+        &in_plugin("component = \"lock\"\nsecrets = [\"token\"]"),
+        "there is no secret `token`",
+        "\"token\"",
+        "add `token = \"${env:VARIABLE}\"` under `[secrets]`",
+    );
+    // One that cannot be had is there all the same.
+    refuses(
+        &with_secrets("[\"stripe\"]", "stripe = \"${env:GONE}\""),
+        "the environment has no variable `GONE`",
+        "${env:GONE}",
+        "set it: `export GONE=...`",
+    );
+}
+
+#[test]
+fn refuses_a_secret_in_the_file_itself_without_showing_it() {
+    let text = with_secrets("[\"stripe\"]", "stripe = \"sk-live-7\"");
+    let found = check(&text).unwrap_err();
+    let told = format!("{}{:?}", found.render(false), found.to_json());
+    assert!(told.contains("the secret `stripe` stands in the file itself, on line 8"), "{told}");
+    assert!(told.contains("write `stripe = \"${env:VARIABLE}\"`"), "{told}");
+    assert!(!told.contains("sk-live-7"), "{told}");
+}
+
+#[test]
+fn refuses_upstreams_that_do_not_exist() {
+    refuses(
+        &file(
+            "",
+            &format!("{TARGETS}\n[upstreams.sessions]\n{TARGETS}"),
+            "[plugins.p]\ncomponent = \"lock\"\nupstreams = [\"session\", \"sessions\"]",
+            &format!("{FORWARD}\nplugins = [\"p\"]"),
+        ),
+        "there is no upstream `session`",
+        "\"session\"",
+        "did you mean `sessions`?",
+    );
+}
+
+#[test]
+fn refuses_an_admin_address_that_clients_have() {
+    let admin = "[admin]\naddress = \"127.0.0.1:80\"";
+    let text = in_route(FORWARD).replace("127.0.0.1:0", "127.0.0.1:80") + admin;
+    refuses(&text, "`admin` has the address of the listener `l`", "\"127.0.0.1:80\"", "");
+    let missing = in_route(FORWARD) + "[admin]";
+    refuses(
+        &missing,
+        "`[admin]` has no `address`",
+        "[admin]",
+        "add `address = \"127.0.0.1:9901\"`",
+    );
+}

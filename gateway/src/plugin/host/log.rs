@@ -67,7 +67,8 @@ impl HostState {
     }
 
     fn write_line(&mut self, level: Level, text: &str) {
-        let text = &*printable(cut(text));
+        let text = self.identity.without_secrets(cut(text));
+        let text = &*printable(&text);
         if matches!(level, Level::Error) && says_why(text) {
             self.output.last_error = Some(text.trim().to_owned());
         }

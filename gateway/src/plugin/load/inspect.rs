@@ -16,7 +16,7 @@ use super::describe::describe;
 use super::kind::check_kind;
 use super::refusal::{LoadError, Place, failed, refused};
 use super::want::{self, Want};
-use super::{Import as Kind, Loader, Plugin, import, wait};
+use super::{Import as Kind, Loader, Plugin, import, key_of, wait};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::first_party::FIRST_PARTY;
 use crate::plugin::Failure;
@@ -56,8 +56,11 @@ pub struct Inspection {
 pub struct Import {
     /// With package and version, such as `gateway:plugin/log@0.1.0`.
     pub interface: String,
-    /// The name to list under `grants`, if it must be granted.
+    /// The name to list under `grants`, if it must be granted so.
     pub grant: Option<&'static str>,
+    /// The key that lists what may be reached through it, if it must be granted so: `secrets` or
+    /// `upstreams`.
+    pub key: Option<&'static str>,
     /// The functions of it.
     pub functions: Vec<String>,
 }
@@ -209,6 +212,8 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         instances: 1,
         grants: Some(grants),
         grants_span: None,
+        secrets: Some(Vec::new()),
+        upstreams: Some(Vec::new()),
     }
 }
 
@@ -229,7 +234,7 @@ fn imports(component: &Component) -> Vec<Import> {
     let ty = component.component_type();
     let imports = ty.imports(engine).map(|(name, wanted)| {
         let grant = match import(name) {
-            Kind::Host(index) => INTERFACES[index].grant.map(|_| INTERFACES[index].name),
+            Kind::Host(index) => INTERFACES[index].grant.map(|grant| (grant, index)),
             Kind::Wasi | Kind::OtherVersion(_) | Kind::Unknown => None,
         };
         let functions = match &wanted.ty {
@@ -240,7 +245,9 @@ fn imports(component: &Component) -> Vec<Import> {
                 .collect(),
             _ => Vec::new(),
         };
-        Import { interface: name.to_owned(), grant, functions }
+        let key = grant.and_then(|(grant, _)| key_of(grant));
+        let grant = grant.filter(|_| key.is_none()).map(|(_, index)| INTERFACES[index].name);
+        Import { interface: name.to_owned(), grant, key, functions }
     });
     imports.collect()
 }

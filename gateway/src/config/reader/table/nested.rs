@@ -104,6 +104,12 @@ impl<'r, 'a> Table<'r, 'a> {
 
     /// A table of strings under names that the user chose, in the order of the file.
     pub(in crate::config) fn text_map(&self, name: &str) -> Vec<(Text, Text)> {
+        let entries = self.texts(name).into_iter();
+        entries.filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// The same, with `None` for a value that is wrong.
+    pub(in crate::config) fn texts(&self, name: &str) -> Vec<(Text, Option<Text>)> {
         let Some(value) = self.value(name) else {
             return Vec::new();
         };
@@ -117,9 +123,8 @@ impl<'r, 'a> Table<'r, 'a> {
         entries.sort_by_key(|(key, _)| key.span().start);
         let read = |(key, value): (&Spanned<DeString<'_>>, &Value<'_>)| {
             let name = Text::new(self.reading.source, key.get_ref(), key.span());
-            let value = self.reading.text(value, &format!("`{}`", key.get_ref()))?;
-            Some((name, value))
+            (name, self.reading.text(value, &format!("`{}`", key.get_ref())))
         };
-        entries.into_iter().filter_map(read).collect()
+        entries.into_iter().map(read).collect()
     }
 }

@@ -1,0 +1,106 @@
+//! Requests that plugins send to upstreams by themselves.
+//!
+//! Owns the sending on a worker: through the upstream's own pool, within the time and the size that
+//! the plugin may have, and given up when the plugin does not wait any more. What a plugin may ask
+//! for is checked by [`crate::plugin`]. Must not decide anything about an exchange.
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::rc::Rc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
+use http::{HeaderName, Request, Response};
+use tokio::sync::mpsc;
+
+use crate::body::Body;
+use crate::config::{HostPolicy, UpstreamId};
+use crate::plugin::outbound::{Call, Caller, Unanswered};
+use crate::upstream::{Upstream, UpstreamError, Upstreams};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
+/// Sends what comes over the channel that it returns, for as long as anybody holds its other end.
+///
+/// # Panics
+/// Outside of a running [`tokio::task::LocalSet`].
+pub(crate) fn serve(
+    upstreams: &Upstreams<Body>,
+    granted: impl Iterator<Item = UpstreamId>,
+) -> Caller {
+    let upstreams: HashMap<UpstreamId, Rc<Upstream<Body>>> =
+        granted.map(|id| (id, Rc::clone(upstreams.upstream(id)))).collect();
+    let (caller, mut calls) = mpsc::unbounded_channel::<Call>();
+    tokio::task::spawn_local(async move {
+        while let Some(call) = calls.recv().await {
+            // Only granted ones are asked for; without an answer the plugin is told so.
+            if let Some(upstream) = upstreams.get(&call.upstream) {
+                tokio::task::spawn_local(answer(Rc::clone(upstream), call));
+            }
+        }
+    });
+    caller
+}
+
+async fn answer(upstream: Rc<Upstream<Body>>, call: Call) {
+    let Call { upstream: _, request, timeout, limit, mut answer } = call;
+    let answered = tokio::select! {
+        answered = tokio::time::timeout(timeout, send(&upstream, request, limit)) => {
+            answered.unwrap_or(Err(Unanswered::Timeout(timeout)))
+        }
+        // The client left, or the plugin was given up.
+        () = answer.closed() => return,
+    };
+    let _nobody_waits = answer.send(answered);
+}
+
+async fn send(
+    upstream: &Upstream<Body>,
+    request: Request<Bytes>,
+    limit: usize,
+) -> Result<Response<Bytes>, Unanswered> {
+    let names_host = request.headers().contains_key(HOST);
+    let host = if names_host { HostPolicy::Preserve } else { HostPolicy::Target };
+    let mut request = request.map(Body::full);
+    let exchange = upstream.send(&mut request, &host).await.map_err(unanswered)?;
+    let (mut head, body) = exchange.response.into_parts();
+    for name in [CONNECTION, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE] {
+        head.headers.remove(name);
+    }
+    let body = whole(body, limit).await?;
+    // The connection has served this one.
+    drop(exchange.lease);
+    Ok(Response::from_parts(head, body))
+}
+
+/// A body as one piece. One that is too long is given up as soon as that is known.
+async fn whole<B>(body: B, limit: usize) -> Result<Bytes, Unanswered>
+where
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Display,
+{
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Unanswered::TooLarge(limit));
+    }
+    let mut body = pin!(body);
+    let mut whole = BytesMut::new();
+    while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await
+    {
+        let frame = frame.map_err(|error| {
+            Unanswered::Protocol(format!("the body of the response broke off: {error}"))
+        })?;
+        let Ok(data) = frame.into_data() else { continue };
+        if whole.len() + data.len() > limit {
+            return Err(Unanswered::TooLarge(limit));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+fn unanswered(error: UpstreamError) -> Unanswered {
+    match &error {
+        UpstreamError::Connect { .. } => Unanswered::Connect(error.to_string()),
+        _ => Unanswered::Protocol(error.to_string()),
+    }
+}

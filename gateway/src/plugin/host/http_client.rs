@@ -1,0 +1,224 @@
+//! `gateway:plugin/http-client`: requests to upstreams, for which the hook waits.
+//!
+//! Owns the rules on what a plugin may send, to whom, and how often. Sending is the worker's.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
+use tokio::sync::oneshot;
+use wasmtime::component::LinkerInstance;
+
+use super::{Context, HostState};
+use crate::plugin::bindings::{Field, HttpError, HttpRequest, HttpResponse};
+use crate::plugin::edits::{Edit, Edits};
+use crate::plugin::outbound::{Call, Caller, Unanswered};
+
+/// Requests of one hook.
+const MAX_CALLS: u32 = 16;
+/// How long a request may take, unless the plugin says otherwise, and at most.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const MAX_TIMEOUT: Duration = Duration::from_secs(60);
+/// Bytes of a response's body, unless the plugin says otherwise, and at most.
+const LIMIT: u64 = 1 << 20;
+const MAX_LIMIT: u64 = 16 << 20;
+/// Fields of a request, and bytes of its target.
+const MAX_FIELDS: usize = 100;
+const MAX_TARGET: usize = 64 << 10;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What an instance may send.
+#[derive(Default)]
+pub(crate) struct Outbound {
+    /// The worker's; none for an instance that serves no exchange.
+    caller: Option<Caller>,
+    /// Whether the hook that runs can wait.
+    can_wait: bool,
+    /// Requests of the hook that runs.
+    calls: u32,
+}
+
+impl Outbound {
+    /// The instance belongs to a worker.
+    pub(crate) fn belongs_to(&mut self, caller: Caller) {
+        self.caller = Some(caller);
+    }
+
+    /// Before a hook of a plugin that may wait: its requests are counted from zero.
+    pub(crate) fn begin(&mut self, can_wait: bool) {
+        self.can_wait = can_wait;
+        self.calls = 0;
+    }
+}
+
+pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+    linker.func_wrap_async("send", |mut store: Context<'_>, (request,): (HttpRequest,)| {
+        Box::new(async move {
+            let upstream = request.upstream.clone();
+            let sent = match store.data_mut().prepare(request) {
+                Ok((caller, call, answer)) => {
+                    store.data_mut().budget.pause();
+                    // A worker that is about to end takes no more requests.
+                    let answered = match caller.send(call) {
+                        Ok(()) => answer.await.ok(),
+                        Err(_) => None,
+                    };
+                    // The epoch went on while the hook waited, and waiting is not computing.
+                    let look = store.data_mut().budget.resume();
+                    store.set_epoch_deadline(look);
+                    match answered {
+                        Some(answered) => store.data().read(&upstream, answered),
+                        None => Err(HttpError::Protocol),
+                    }
+                }
+                Err(refused) => Err(refused),
+            };
+            Ok((sent,))
+        })
+    })
+}
+
+/// For a plugin whose interest promises that it never waits.
+pub(super) fn link_refusing(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+    linker.func_wrap(
+        "send",
+        |_: Context<'_>,
+         (_,): (HttpRequest,)|
+         -> wasmtime::Result<(Result<HttpResponse, HttpError>,)> {
+            wasmtime::bail!(
+                "it called `http-client.send`, although its interest says `never-waits`"
+            )
+        },
+    )
+}
+
+type Answered = Result<Response<Bytes>, Unanswered>;
+type Prepared = (Caller, Call, oneshot::Receiver<Answered>);
+
+impl HostState {
+    /// A request that may be sent, and where its answer will come.
+    fn prepare(&mut self, request: HttpRequest) -> Result<Prepared, HttpError> {
+        let granted = self.identity.upstreams.iter().find(|(name, _)| *name == request.upstream);
+        let (_, upstream) = granted.ok_or(HttpError::NotGranted)?;
+        let upstream = *upstream;
+        let caller = self.outbound.caller.clone().filter(|_| self.outbound.can_wait);
+        let caller = caller.ok_or(HttpError::NotHere)?;
+        self.outbound.calls = self.outbound.calls.saturating_add(1);
+        if self.outbound.calls > MAX_CALLS {
+            if self.outbound.calls == MAX_CALLS + 1 {
+                tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(),
+                    "the plugin wants to send more than {MAX_CALLS} requests in one hook");
+            }
+            return Err(HttpError::TooMany);
+        }
+        let timeout = request.timeout.map_or(TIMEOUT, Duration::from_nanos).min(MAX_TIMEOUT);
+        let limit = request.response_limit.unwrap_or(LIMIT).min(MAX_LIMIT);
+        let mut request = message(request)?;
+        if let Some(heads) = &self.heads
+            && !request.headers().contains_key(REQUEST_ID)
+        {
+            request.headers_mut().insert(REQUEST_ID, heads.facts.request_id.clone());
+        }
+        let (sender, answer) = oneshot::channel();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Ok((caller, Call { upstream, request, timeout, limit, answer: sender }, answer))
+    }
+
+    /// The answer as the plugin is told; what went wrong behind the gateway is for the log.
+    fn read(&self, upstream: &str, answered: Answered) -> Result<HttpResponse, HttpError> {
+        let response = answered.map_err(|error| {
+            tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(), upstream,
+                fault = "upstream", "the plugin's request has no response: {error}");
+            match error {
+                Unanswered::Connect(_) => HttpError::Connect,
+                Unanswered::Timeout(_) => HttpError::Timeout,
+                Unanswered::TooLarge(_) => HttpError::TooLarge,
+                Unanswered::Protocol(_) => HttpError::Protocol,
+            }
+        })?;
+        let (head, body) = response.into_parts();
+        let field = |(name, value): (&HeaderName, &http::HeaderValue)| {
+            (name.as_str().to_owned(), value.as_bytes().to_vec())
+        };
+        let fields = head.headers.iter().map(field).collect();
+        Ok(HttpResponse { status: head.status.as_u16(), fields, body: body.into() })
+    }
+}
+
+/// The request as it will be sent.
+fn message(request: HttpRequest) -> Result<Request<Bytes>, HttpError> {
+    let HttpRequest { method, target, fields, body, .. } = request;
+    let invalid = |why: String| HttpError::Invalid(why);
+    let shown = |text: &str| text.chars().take(64).collect::<String>();
+    let method = Method::from_bytes(method.as_bytes())
+        .ok()
+        .filter(|method| method != Method::CONNECT)
+        .ok_or_else(|| invalid(format!("{:?} is not a method for an upstream", shown(&method))))?;
+    let is_target = target.starts_with('/') && target.len() <= MAX_TARGET;
+    let uri = target.parse::<Uri>().ok().filter(|uri| is_target && uri.authority().is_none());
+    let uri =
+        uri.ok_or_else(|| invalid(format!("{:?} is not a path and a query", shown(&target))))?;
+    if fields.len() > MAX_FIELDS {
+        return Err(invalid(format!("it has more than {MAX_FIELDS} fields")));
+    }
+    let fields = fields.into_iter().map(|(name, value)| Field { name, value }).collect();
+    let lines = Edits::lines(fields).map_err(|breach| invalid(breach.to_string()))?;
+    let mut headers = HeaderMap::with_capacity(lines.len() + 2);
+    for line in lines {
+        if let Edit::Append(name, value) = line {
+            if name == HOST && headers.contains_key(HOST) {
+                return Err(invalid("it has two `host` fields".to_owned()));
+            }
+            headers.append(name, value);
+        }
+    }
+    // A method that expects a body says how long it is, also if there is none.
+    if !body.is_empty() || [Method::POST, Method::PUT, Method::PATCH].contains(&method) {
+        headers.insert(CONTENT_LENGTH, body.len().into());
+    }
+    let mut request = Request::new(Bytes::from(body));
+    (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, headers);
+    Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(method: &str, target: &str, field: (&str, &str)) -> HttpRequest {
+        HttpRequest {
+            upstream: "u".to_owned(),
+            method: method.to_owned(),
+            target: target.to_owned(),
+            fields: vec![(field.0.to_owned(), field.1.into())],
+            body: Vec::new(),
+            timeout: None,
+            response_limit: None,
+        }
+    }
+
+    #[test]
+    fn refuses_what_would_be_another_request_than_it_seems() {
+        for (method, target, field) in [
+            ("GET /", "/", ("x", "y")),
+            ("CONNECT", "/", ("x", "y")),
+            ("GET", "http://elsewhere/", ("x", "y")),
+            ("GET", "//elsewhere HTTP/1.1\r\nx: y", ("x", "y")),
+            ("GET", "a", ("x", "y")),
+            ("GET", "", ("x", "y")),
+            ("GET", "/", ("x y", "z")),
+            ("GET", "/", ("x", "a\r\nb: c")),
+            ("GET", "/", ("content-length", "3")),
+            ("GET", "/", ("Transfer-Encoding", "chunked")),
+            ("GET", "/", ("connection", "x")),
+        ] {
+            let refused = message(request(method, target, field));
+            assert!(matches!(refused, Err(HttpError::Invalid(_))), "{method} {target} {field:?}");
+        }
+        let sent = message(request("POST", "/a?b=c", ("Host", "x"))).expect("it is valid");
+        assert_eq!((sent.uri().path(), sent.uri().query()), ("/a", Some("b=c")));
+        assert_eq!(sent.headers()[CONTENT_LENGTH], "0");
+    }
+}

@@ -1,0 +1,134 @@
+//! `gateway:plugin/metrics`: what the plugin records.
+//!
+//! A series is found by its name once for each instance, and then by its place in a list of the
+//! instance's own: recording takes no lock and no hash.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use foldhash::fast::RandomState;
+use wasmtime::component::LinkerInstance;
+
+use super::{Context, HostState};
+use crate::telemetry::metrics::{Counter, Histogram, Key, Kind, NoSeries, Series};
+
+/// Bounds of a histogram.
+const MAX_BOUNDS: usize = 32;
+/// Those for seconds.
+const SECONDS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Stands for every series that there was no room for.
+const DROPPED: u32 = u32::MAX;
+
+/// The series that an instance has asked for.
+#[derive(Default)]
+pub(crate) struct Recorder {
+    /// Their places, by the one form of name and labels.
+    places: HashMap<Box<str>, u32, RandomState>,
+    list: Vec<Arc<Series>>,
+}
+
+type Labels = Vec<(String, String)>;
+
+pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+    type Named = (String, Labels);
+    linker.func_wrap("counter", |mut store: Context<'_>, (name, labels): Named| {
+        let key = Key::new(Kind::Counter, &name, labels);
+        Ok((store.data_mut().series(&key, || Series::Counter(Counter::default()))?,))
+    })?;
+    linker.func_wrap("gauge", |mut store: Context<'_>, (name, labels): Named| {
+        let key = Key::new(Kind::Gauge, &name, labels);
+        Ok((store.data_mut().series(&key, || Series::Gauge(AtomicU64::new(0)))?,))
+    })?;
+    type Bounded = (String, Labels, Vec<f64>);
+    linker.func_wrap("histogram", |mut store: Context<'_>, (name, labels, bounds): Bounded| {
+        check_bounds(&name, &bounds)?;
+        let bounds = if bounds.is_empty() { &SECONDS[..] } else { &bounds };
+        let key = Key::new(Kind::Histogram, &name, labels);
+        let new = || Series::Histogram(Histogram::new(bounds));
+        Ok((store.data_mut().series(&key, new)?,))
+    })?;
+    linker.func_wrap("add", |store: Context<'_>, (series, amount): (u32, u64)| {
+        match store.data().recorded(series, "counter")? {
+            Some(Series::Counter(counter)) => counter.add(amount),
+            Some(Series::Gauge(_) | Series::Histogram(_)) => {
+                return Err(no_series(series, "counter"));
+            }
+            None => {}
+        }
+        Ok(())
+    })?;
+    linker.func_wrap("set", |store: Context<'_>, (series, value): (u32, f64)| {
+        match store.data().recorded(series, "gauge")? {
+            Some(Series::Gauge(bits)) => bits.store(value.to_bits(), Relaxed),
+            Some(Series::Counter(_) | Series::Histogram(_)) => {
+                return Err(no_series(series, "gauge"));
+            }
+            None => {}
+        }
+        Ok(())
+    })?;
+    linker.func_wrap("observe", |store: Context<'_>, (series, value): (u32, f64)| {
+        match store.data().recorded(series, "histogram")? {
+            Some(Series::Histogram(histogram)) if !value.is_nan() => histogram.observe(value),
+            Some(Series::Counter(_) | Series::Gauge(_)) => {
+                return Err(no_series(series, "histogram"));
+            }
+            Some(Series::Histogram(_)) | None => {}
+        }
+        Ok(())
+    })
+}
+
+impl HostState {
+    /// The place of a series in this instance's list.
+    fn series(&mut self, key: &Key, new: impl FnOnce() -> Series) -> wasmtime::Result<u32> {
+        let recorder = &mut self.recorder;
+        let known = recorder.places.get(key.text()).copied();
+        if let Some(place) = known
+            && recorder.list[place as usize].kind() == key.kind()
+        {
+            return Ok(place);
+        }
+        let identity = &self.identity;
+        match identity.state.metrics.series(&identity.metrics, key, new) {
+            Ok(series) => {
+                // There are not more than a plugin may have.
+                let place = recorder.list.len() as u32;
+                recorder.list.push(series);
+                recorder.places.insert(key.text().into(), place);
+                Ok(place)
+            }
+            Err(NoSeries::Dropped) => Ok(DROPPED),
+            Err(NoSeries::Breach(why)) => wasmtime::bail!("it broke the contract: {why}"),
+        }
+    }
+
+    /// A series by its place; `None` for one that there was no room for, which is counted.
+    fn recorded(&self, place: u32, kind: &str) -> wasmtime::Result<Option<&Series>> {
+        match self.recorder.list.get(place as usize) {
+            Some(series) => Ok(Some(series)),
+            None if place == DROPPED => {
+                self.identity.metrics.dropped();
+                Ok(None)
+            }
+            None => Err(no_series(place, kind)),
+        }
+    }
+}
+
+fn no_series(place: u32, kind: &str) -> wasmtime::Error {
+    wasmtime::format_err!("it broke the contract: {place} is no {kind} of this instance")
+}
+
+fn check_bounds(name: &str, bounds: &[f64]) -> wasmtime::Result<()> {
+    let rise = bounds.windows(2).all(|pair| pair[0] < pair[1]);
+    if bounds.len() <= MAX_BOUNDS && rise && bounds.iter().all(|bound| bound.is_finite()) {
+        return Ok(());
+    }
+    let name = &name[..name.floor_char_boundary(64)];
+    wasmtime::bail!(
+        "it broke the contract: the bounds of the histogram {name:?} do not rise, or are more than \
+         {MAX_BOUNDS}"
+    )
+}

@@ -1,0 +1,214 @@
+//! All numbers as a page in the Prometheus text format, version 0.0.4.
+//!
+//! Owns names, words and escapes. Written anew for whoever asks; nothing waits for it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::name::parts;
+use super::{FAILURES, Kind, Metrics, PluginMetrics, Series};
+
+/// `content-type` of the page.
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+impl Metrics {
+    /// The page.
+    pub(crate) fn text(&self) -> String {
+        let mut page = String::with_capacity(4 << 10);
+        self.write_process(&mut page);
+        let mut plugins: Vec<_> = self.plugins.iter().map(|known| Arc::clone(&known)).collect();
+        plugins.sort_by(|one, other| one.name.cmp(&other.name));
+        write_plugins(&mut page, &plugins);
+        write_recorded(&mut page, &plugins);
+        page
+    }
+
+    fn write_process(&self, page: &mut String) {
+        head(page, "gateway_info", Kind::Gauge, "The version of the gateway.");
+        line(page, "gateway_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+        let name = "gateway_start_time_seconds";
+        head(page, name, Kind::Gauge, "When the gateway began, in seconds since 1970.");
+        line(page, name, &[], self.began);
+        let name = "gateway_config_reloads_total";
+        head(page, name, Kind::Counter, "Configurations after the first, by what became of them.");
+        line(page, name, &[("result", "in_force")], self.reloads.load(Relaxed));
+        line(page, name, &[("result", "refused")], self.refused.load(Relaxed));
+        let name = "gateway_config_last_reload_successful";
+        head(page, name, Kind::Gauge, "0 if the last configuration was refused, otherwise 1.");
+        line(page, name, &[], u8::from(!self.last_is_refused.load(Relaxed)));
+        let name = "gateway_config_last_reload_success_timestamp_seconds";
+        let help = "When the configuration in force was put in force, in seconds since 1970.";
+        head(page, name, Kind::Gauge, help);
+        line(page, name, &[], self.in_force_since.load(Relaxed));
+    }
+}
+
+/// What the gateway knows about each plugin.
+fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
+    if plugins.is_empty() {
+        return;
+    }
+    let name = "gateway_plugin_failures_total";
+    head(page, name, Kind::Counter, "Hooks that gave no outcome, by how they failed.");
+    for plugin in plugins {
+        for (kind, count) in FAILURES.iter().zip(&plugin.failures) {
+            let labels = [("plugin", &*plugin.name), ("kind", *kind)];
+            line(page, name, &labels, count.load(Relaxed));
+        }
+    }
+    let each = |page: &mut String, name, kind, help, value: &dyn Fn(&PluginMetrics) -> i128| {
+        head(page, name, kind, help);
+        for plugin in plugins {
+            line(page, name, &[("plugin", &plugin.name)], value(plugin));
+        }
+    };
+    each(page, "gateway_plugin_instances", Kind::Gauge, "Live instances.", &|plugin| {
+        plugin.instances.load(Relaxed).into()
+    });
+    let (name, help) = ("gateway_plugin_instances_created_total", "Instances that were made.");
+    each(page, name, Kind::Counter, help, &|plugin| plugin.instances_made.load(Relaxed).into());
+    let name = "gateway_plugin_metrics_dropped_total";
+    let help = "Records of plugins that there was no room for.";
+    each(page, name, Kind::Counter, help, &|plugin| plugin.dropped.load(Relaxed).into());
+}
+
+/// What the plugins recorded, name by name.
+fn write_recorded(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
+    let mut families: BTreeMap<String, Vec<(usize, String, Arc<Series>)>> = BTreeMap::new();
+    for (index, plugin) in plugins.iter().enumerate() {
+        for series in &plugin.series {
+            let name = parts(series.key()).0.to_owned();
+            let family = families.entry(name).or_default();
+            family.push((index, series.key().to_string(), Arc::clone(series.value())));
+        }
+    }
+    for (name, mut family) in families {
+        family.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        let name = format!("plugin_{name}");
+        let mut kind = None;
+        for (index, key, series) in &family {
+            // A plugin that is about to go may hold a name in another kind for a moment.
+            let own = series.kind();
+            if *kind.get_or_insert_with(|| {
+                let _infallible = writeln!(page, "# TYPE {name} {}", own.word());
+                own
+            }) != own
+            {
+                continue;
+            }
+            let mut labels = vec![("plugin", &*plugins[*index].name)];
+            labels.extend(parts(key).1);
+            write_series(page, &name, &labels, series);
+        }
+    }
+}
+
+fn write_series(page: &mut String, name: &str, labels: &[(&str, &str)], series: &Series) {
+    let histogram = match series {
+        Series::Counter(counter) => return line(page, name, labels, counter.sum()),
+        Series::Gauge(bits) => {
+            return line(page, name, labels, number(f64::from_bits(bits.load(Relaxed))));
+        }
+        Series::Histogram(histogram) => histogram.sum(),
+    };
+    let bounds = histogram.bounds.iter().copied().chain([f64::INFINITY]);
+    let bucket = format!("{name}_bucket");
+    for (bound, count) in bounds.zip(&histogram.cumulated) {
+        let bound = number(bound);
+        let mut labels = labels.to_vec();
+        labels.push(("le", &bound));
+        line(page, &bucket, &labels, count);
+    }
+    line(page, &format!("{name}_sum"), labels, number(histogram.sum));
+    let count = histogram.cumulated.last().copied().unwrap_or_default();
+    line(page, &format!("{name}_count"), labels, count);
+}
+
+fn head(page: &mut String, name: &str, kind: Kind, help: &str) {
+    let _infallible = write!(page, "# HELP {name} {help}\n# TYPE {name} {}\n", kind.word());
+}
+
+fn line(page: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+    page.push_str(name);
+    for (index, (label, value)) in labels.iter().enumerate() {
+        page.push(if index == 0 { '{' } else { ',' });
+        page.push_str(label);
+        page.push_str("=\"");
+        escape(page, value);
+        page.push('"');
+    }
+    if !labels.is_empty() {
+        page.push('}');
+    }
+    let _infallible = writeln!(page, " {value}");
+}
+
+fn escape(page: &mut String, value: &str) {
+    for c in value.chars() {
+        match c {
+            '\\' => page.push_str("\\\\"),
+            '"' => page.push_str("\\\""),
+            '\n' => page.push_str("\\n"),
+            c => page.push(c),
+        }
+    }
+}
+
+/// As the format writes numbers.
+fn number(value: f64) -> String {
+    match value {
+        f64::INFINITY => "+Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        value => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::super::{Counter, Histogram, Key};
+    use super::*;
+
+    #[test]
+    fn writes_each_kind_as_the_format_says() {
+        let metrics = Metrics::default();
+        let plugin = metrics.of(&"say \"hi\"".into());
+        let label = || vec![("path".to_owned(), "C:\\a\nb".to_owned())];
+        let series = |kind, name, labels, new: Series| {
+            let key = Key::new(kind, name, labels);
+            metrics.series(&plugin, &key, || new).expect("there is room")
+        };
+        let counter = series(Kind::Counter, "hits", label(), Series::Counter(Counter::default()));
+        let gauge = series(Kind::Gauge, "load", vec![], Series::Gauge(AtomicU64::new(0)));
+        let histogram = Histogram::new(&[0.1, 1.0]);
+        let histogram = series(Kind::Histogram, "wait", vec![], Series::Histogram(histogram));
+        let (Series::Counter(counter), Series::Gauge(gauge), Series::Histogram(histogram)) =
+            (&*counter, &*gauge, &*histogram)
+        else {
+            panic!("each is what it was made as");
+        };
+        counter.add(3);
+        gauge.store((-0.5_f64).to_bits(), Relaxed);
+        for value in [0.05, 0.5, 2.0] {
+            histogram.observe(value);
+        }
+        let page = metrics.text();
+        let recorded = &page[page.find("# TYPE plugin_").expect("there is a first")..];
+        let expected = "# TYPE plugin_hits_total counter\n\
+            plugin_hits_total{plugin=\"say \\\"hi\\\"\",path=\"C:\\\\a\\nb\"} 3\n\
+            # TYPE plugin_load gauge\n\
+            plugin_load{plugin=\"say \\\"hi\\\"\"} -0.5\n\
+            # TYPE plugin_wait histogram\n\
+            plugin_wait_bucket{plugin=\"say \\\"hi\\\"\",le=\"0.1\"} 1\n\
+            plugin_wait_bucket{plugin=\"say \\\"hi\\\"\",le=\"1\"} 2\n\
+            plugin_wait_bucket{plugin=\"say \\\"hi\\\"\",le=\"+Inf\"} 3\n\
+            plugin_wait_sum{plugin=\"say \\\"hi\\\"\"} 2.55\n\
+            plugin_wait_count{plugin=\"say \\\"hi\\\"\"} 3\n";
+        assert_eq!(recorded, expected);
+        assert!(page.contains("gateway_config_last_reload_successful 1\n"));
+        assert!(page.ends_with('\n'));
+    }
+}
