@@ -267,8 +267,10 @@ fn inspect_says_what_a_file_is_that_is_no_plugin() {
 #[test]
 fn wit_writes_the_interface_and_never_over_other_files() {
     let folder = Folder::new();
-    assert_eq!(fine(folder.gateway(&["plugin", "wit"])), "wit: 14 files of gateway:plugin 0.1.0\n");
     let ours = repository().join("wit");
+    let files = std::fs::read_dir(&ours).unwrap().count();
+    let said = fine(folder.gateway(&["plugin", "wit"]));
+    assert_eq!(said, format!("wit: {files} files of gateway:plugin 0.1.0\n"));
     for entry in std::fs::read_dir(&ours).unwrap() {
         let name = entry.unwrap().file_name();
         let (theirs, ours) = (folder.path().join("wit").join(&name), ours.join(&name));

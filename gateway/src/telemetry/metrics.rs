@@ -49,6 +49,8 @@ pub(crate) struct PluginMetrics {
     is_told: AtomicBool,
     /// By the place in [`FAILURES`].
     failures: [AtomicU64; FAILURES.len()],
+    /// By the place in [`CALLS`].
+    calls: [AtomicU64; CALLS.len()],
     instances: AtomicI64,
     instances_made: AtomicU64,
 }
@@ -66,6 +68,21 @@ pub(crate) enum FailureKind {
 
 /// The words for it.
 const FAILURES: [&str; 6] = ["trap", "deadline", "memory", "breach", "instantiate", "exhausted"];
+
+/// What became of a request that a plugin sent by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallResult {
+    Response,
+    Connect,
+    Timeout,
+    TooLarge,
+    Protocol,
+    /// It was not sent at all.
+    Refused,
+}
+
+/// The words for it.
+const CALLS: [&str; 6] = ["response", "connect", "timeout", "too-large", "protocol", "refused"];
 
 /// Why there is no such series.
 #[derive(Debug, PartialEq, Eq)]
@@ -177,6 +194,7 @@ impl PluginMetrics {
             dropped: AtomicU64::new(0),
             is_told: AtomicBool::new(false),
             failures: Default::default(),
+            calls: Default::default(),
             instances: AtomicI64::new(0),
             instances_made: AtomicU64::new(0),
         }
@@ -199,6 +217,11 @@ impl PluginMetrics {
     /// A hook failed.
     pub(crate) fn failed(&self, kind: FailureKind) {
         self.failures[kind as usize].fetch_add(1, Relaxed);
+    }
+
+    /// A request of the plugin's own came to this.
+    pub(crate) fn called(&self, result: CallResult) {
+        self.calls[result as usize].fetch_add(1, Relaxed);
     }
 
     /// An instance was made.

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 /// the same, and not granted.
 fn calling(name: &str, upstream: &Upstream) -> Setup {
     let text = format!(
-        "[upstreams.granted]\ntargets = [\"http://${{env:UPSTREAM}}\"]\n\
+        "[admin]\naddress = \"127.0.0.1:0\"\n[upstreams.granted]\ntargets = [\"http://${{env:UPSTREAM}}\"]\n\
          [upstreams.other]\ntargets = [\"http://${{env:UPSTREAM}}\"]\n\
          [plugins.{name}]\ncomponent = \"./calls-out.wasm\"\nupstreams = [\"granted\"]\n\
          [[routes]]\nname = \"r\"\npaths = [\"/{{*rest}}\"]\nplugins = [\"{name}\"]\n\
@@ -105,6 +105,14 @@ async fn ten_thousand_calls_in_one_hook_are_sixteen_and_told_once() {
     let told: Vec<_> = told.iter().filter(|line| line.message.contains("more than 16")).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].field("plugin"), "many");
+    let metrics = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    for (result, count) in [("response", 16), ("refused", 10_000 - 16)] {
+        let name = "gateway_plugin_upstream_requests_total";
+        // One more was refused in `configure` of the instance, and one when it was loaded.
+        let count = if result == "refused" { count + 2 } else { count };
+        let line = format!("{name}{{plugin=\"many\",result=\"{result}\"}} {count}\n");
+        assert!(metrics.text().contains(&line), "{line}{}", metrics.text());
+    }
     // The next hook begins anew.
     let answer = ask(&gateway, &[("x-call", "granted"), ("x-times", "16")]).await;
     assert_eq!(answer.header("x-answers"), Some("16"));
@@ -186,6 +194,36 @@ async fn waiting_is_not_computing_and_the_worker_serves_others_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_reload_leaves_a_call_under_way_alone() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let upstream = Upstream::http1(move |request| {
+        let gate = Arc::clone(&opened);
+        async move {
+            if request.uri().path() == "/wait" {
+                gate.acquire().await.unwrap().forget();
+            }
+            Response::new(full("at last"))
+        }
+    })
+    .await;
+    let gateway = calling("reloads", &upstream).start();
+    let address = gateway.address;
+    let waiting = tokio::spawn(async move {
+        let fields = [("x-call", "granted"), ("x-target", "/wait"), ("x-timeout", "20000")];
+        Http1::connect(address).await.send(request("GET", "/", &fields, "")).await
+    });
+    until(|| !upstream.requests().is_empty()).await;
+    let mut revoked = calling("reloads", &upstream);
+    revoked.config.plugins[0].upstreams = Some(vec![]);
+    gateway.handle.reload(revoked.config).unwrap();
+    within(async { while answer(&gateway, &[]).await != "NotGranted" {} }).await;
+    gate.add_permits(1);
+    let answer = within(waiting).await.unwrap();
+    assert_eq!(answer.header("x-answer"), Some("200  7 at last"));
+}
+
+#[tokio::test]
 async fn a_client_that_leaves_takes_the_call_with_it() {
     let (asked, left) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (on_request, on_end) = (Arc::clone(&asked), Arc::clone(&left));
@@ -218,6 +256,45 @@ async fn body_hooks_can_wait_and_chunk_hooks_are_told_that_they_cannot() {
         let asked = request("POST", "/echo", &fields, "a body");
         let answer = Http1::connect(gateway.address).await.send(asked).await;
         assert_eq!((answer.status(), answer.text()), (200, expected), "{place}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_of_an_exchange_cannot_wait_either() {
+    let upstream = hello().await;
+    let gateway = calling("ends", &upstream).start();
+    let answer = ask(&gateway, &[("x-call", "granted"), ("x-where", "complete")]).await;
+    until(|| log::said(answer.id()) == ["NotHere"]).await;
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[tokio::test]
+async fn a_plugin_that_promised_not_to_wait_fails_when_it_does() {
+    let upstream = hello().await;
+    let mut setup = calling("promises", &upstream);
+    setup.config.plugins[0].config = r#"{"promise":true}"#.to_owned();
+    let gateway = setup.start();
+    assert_eq!(Http1::get(gateway.address, "/").await.text(), "fine");
+    let answer = ask(&gateway, &[("x-call", "granted")]).await;
+    assert_eq!(answer.status(), 500);
+    let named = |line: &log::Line| line.message.contains("its interest says `never-waits`");
+    until(|| log::of_request(answer.id()).iter().any(named)).await;
+    assert_eq!(upstream.requests().len(), 0);
+}
+
+#[test]
+fn what_a_component_needs_is_told_without_a_configuration() {
+    use gateway::config::Component;
+    use gateway_tests::guests;
+    for (guest, grant, key) in [
+        ("records", Some("metrics"), None),
+        ("keeper", None, Some("secrets")),
+        ("calls-out", None, Some("upstreams")),
+    ] {
+        let found = gateway::inspect(&Component::File(guests::path(guest))).unwrap();
+        let needs = |import: &&gateway::PluginImport| import.grant.or(import.key).is_some();
+        let import = found.imports.iter().find(needs).unwrap();
+        assert_eq!((import.grant, import.key), (grant, key), "{guest}");
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
 use tokio::sync::oneshot;
 use wasmtime::component::LinkerInstance;
@@ -14,6 +15,7 @@ use super::{Context, HostState};
 use crate::plugin::bindings::{Field, HttpError, HttpRequest, HttpResponse};
 use crate::plugin::edits::{Edit, Edits};
 use crate::plugin::outbound::{Call, Caller, Unanswered};
+use crate::telemetry::metrics::CallResult;
 
 /// Requests of one hook.
 const MAX_CALLS: u32 = 16;
@@ -75,6 +77,7 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
                 }
                 Err(refused) => Err(refused),
             };
+            store.data().identity.metrics.called(result(&sent));
             Ok((sent,))
         })
     })
@@ -92,6 +95,20 @@ pub(super) fn link_refusing(linker: &mut LinkerInstance<'_, HostState>) -> wasmt
             )
         },
     )
+}
+
+/// As it is counted.
+fn result(sent: &Result<HttpResponse, HttpError>) -> CallResult {
+    match sent {
+        Ok(_) => CallResult::Response,
+        Err(HttpError::Connect) => CallResult::Connect,
+        Err(HttpError::Timeout) => CallResult::Timeout,
+        Err(HttpError::TooLarge) => CallResult::TooLarge,
+        Err(HttpError::Protocol) => CallResult::Protocol,
+        Err(
+            HttpError::NotGranted | HttpError::NotHere | HttpError::TooMany | HttpError::Invalid(_),
+        ) => CallResult::Refused,
+    }
 }
 
 type Answered = Result<Response<Bytes>, Unanswered>;
@@ -168,8 +185,11 @@ fn message(request: HttpRequest) -> Result<Request<Bytes>, HttpError> {
     let mut headers = HeaderMap::with_capacity(lines.len() + 2);
     for line in lines {
         if let Edit::Append(name, value) = line {
-            if name == HOST && headers.contains_key(HOST) {
-                return Err(invalid("it has two `host` fields".to_owned()));
+            if name == HOST {
+                let is_host = Authority::try_from(value.as_bytes()).is_ok();
+                if !is_host || headers.contains_key(HOST) {
+                    return Err(invalid("its `host` is no host, or is there twice".to_owned()));
+                }
             }
             headers.append(name, value);
         }
@@ -213,6 +233,7 @@ mod tests {
             ("GET", "/", ("content-length", "3")),
             ("GET", "/", ("Transfer-Encoding", "chunked")),
             ("GET", "/", ("connection", "x")),
+            ("GET", "/", ("host", "a b")),
         ] {
             let refused = message(request(method, target, field));
             assert!(matches!(refused, Err(HttpError::Invalid(_))), "{method} {target} {field:?}");

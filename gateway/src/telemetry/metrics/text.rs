@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::name::parts;
-use super::{FAILURES, Kind, Metrics, PluginMetrics, Series};
+use super::{CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series};
 
 /// `content-type` of the page.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -55,6 +55,19 @@ fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
     for plugin in plugins {
         for (kind, count) in FAILURES.iter().zip(&plugin.failures) {
             let labels = [("plugin", &*plugin.name), ("kind", *kind)];
+            line(page, name, &labels, count.load(Relaxed));
+        }
+    }
+    let name = "gateway_plugin_upstream_requests_total";
+    head(
+        page,
+        name,
+        Kind::Counter,
+        "Requests that plugins sent by themselves, by what came of it.",
+    );
+    for plugin in plugins {
+        for (result, count) in CALLS.iter().zip(&plugin.calls) {
+            let labels = [("plugin", &*plugin.name), ("result", *result)];
             line(page, name, &labels, count.load(Relaxed));
         }
     }

@@ -3,30 +3,48 @@
 //! `x-timeout` a time in milliseconds, `x-limit` how long the response's body may be. The last
 //! answer shows as `x-answer: STATUS BODY` or as the error, and `x-answers` counts the responses.
 //! With `x-where: body` it asks in the body hook instead, and with `x-where: chunk` in the chunk
-//! hook, whose answer it writes in the chunk's place. With `x-spin` it computes for ever when the
-//! response is there.
+//! hook, whose answer it writes in the chunk's place; with `x-where: complete` at the end, whose
+//! answer it logs. With `x-spin` it computes for ever when the response is there. Configured with
+//! `promise`, it says that it never waits.
 
 use std::time::Duration;
 
 use gateway_plugin_sdk::http_client::{self, HttpError, Response as Answer};
+use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
 /// The plugin, configured.
-pub struct CallsOut;
+pub struct CallsOut {
+    promise: bool,
+}
+
+/// What it is configured with.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Whether it says that it never waits.
+    #[serde(default)]
+    promise: bool,
+}
 
 impl Plugin for CallsOut {
-    type Config = NoConfig;
+    type Config = Config;
     type Context = Wish;
 
-    fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        let this = Self { promise: config.promise };
+        if this.promise {
+            return Ok(this);
+        }
         match http_client::get("other", "/").send() {
-            Err(HttpError::NotHere | HttpError::NotGranted) => Ok(Self),
+            Err(HttpError::NotHere | HttpError::NotGranted) => Ok(this),
             sent => Err(ConfigError::new(format!("a request in `configure`: {sent:?}"))),
         }
     }
 
     fn interest(&self) -> Interest {
-        Interest::on_request()
+        let interest = Interest::on_request().and_on_complete();
+        if self.promise { interest.never_waits() } else { interest }
     }
 
     fn on_request(&self, request: &mut Request, wish: &mut Wish) -> Outcome {
@@ -40,10 +58,12 @@ impl Plugin for CallsOut {
             limit: number("x-limit"),
             body: request.header("x-body").map(str::to_owned),
             fields: request.header("x-field").map(str::to_owned),
+            complete: request.header("x-where") == Some("complete"),
         };
         match request.header("x-where") {
             Some("body") => request.want_request_body(BodyMode::Buffered(1 << 20)),
             Some("chunk") => request.want_request_body(BodyMode::Chunks),
+            Some("complete") => {}
             _ => {
                 let (told, count) = wish.fulfil();
                 if request.header("x-spin").is_some() {
@@ -67,6 +87,12 @@ impl Plugin for CallsOut {
         chunk.replace(wish.fulfil().0);
         ChunkOutcome::Next
     }
+
+    fn on_complete(&self, _: &Summary, wish: &Wish) {
+        if wish.complete {
+            log::write(log::Level::Info, &wish.fulfil().0);
+        }
+    }
 }
 
 /// What the request asks for.
@@ -79,6 +105,7 @@ pub struct Wish {
     limit: Option<u64>,
     body: Option<String>,
     fields: Option<String>,
+    complete: bool,
 }
 
 impl Wish {
