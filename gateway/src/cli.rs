@@ -48,6 +48,14 @@ enum Command {
         file: PathBuf,
     },
     /// Serve while plugins are developed: build them when they change, and show each request.
+    ///
+    /// A plugin is built from the crate in the folder that its `source` names; without one, from the
+    /// crate in the folder beside its component that is called as it is; else from the nearest crate
+    /// above. One without a crate is served as it is, and taken over when it changes. The component
+    /// that the configuration names is not touched.
+    ///
+    /// While it serves, r + Enter sends the last request again and shows everything about it, d +
+    /// Enter shows everything about the last one, and q + Enter or Ctrl-C ends.
     Dev(dev::Dev),
     /// Report everything that `run` would refuse, at once, and warnings too.
     Check {

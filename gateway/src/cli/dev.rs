@@ -27,12 +27,7 @@ use self::terminal::Terminal;
 use self::workshop::Workshop;
 use super::{LogFormat, Refused};
 
-/// Serves a configuration, watches it and the sources of its plugins, builds them when they change,
-/// swaps them in place, and shows what each plugin does with each request.
-///
-/// A plugin is built from the crate in the folder that its `source` names; without one, from the
-/// crate in the folder beside its component that has the component's name; else from the nearest
-/// crate above. A component without a crate is served as it is, and taken over when it changes.
+/// What the command is given; `cli.rs` says what it does.
 #[derive(Debug, Args)]
 pub(super) struct Dev {
     /// The configuration.
