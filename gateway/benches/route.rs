@@ -171,8 +171,15 @@ fn table(shape: Shape, routes: usize) -> Table {
         cache_dir: None,
     };
     let routes = (0..routes).map(|number| shape.route(number)).collect();
-    let (listeners, upstreams, plugins) = (vec![listener], vec![], vec![]);
-    let config = Config { process, admin: None, listeners, upstreams, plugins, routes };
+    let config = Config {
+        process,
+        admin: None,
+        listeners: vec![listener],
+        upstreams: vec![],
+        components: vec![],
+        plugins: vec![],
+        routes,
+    };
     Table::build(&config, ListenerId(0))
 }
 

@@ -22,6 +22,7 @@ use thiserror::Error;
 
 pub(crate) use self::download::{Download, Origin, broken};
 pub(crate) use self::upload::Upload;
+use crate::component::ComponentError;
 use crate::exchange::Exchange;
 use crate::upstream::{Cause, Payload, ResponseBody};
 
@@ -73,6 +74,15 @@ pub enum BodyError {
     /// A plugin failed at it, or cut it off. The log has said why already.
     #[error("the plugin `{0}` ended the body")]
     Plugin(Arc<str>),
+    /// The component that makes it failed.
+    #[error("the component `{component}` failed")]
+    Component {
+        /// Its name.
+        component: Arc<str>,
+        /// What happened.
+        #[source]
+        cause: Arc<ComponentError>,
+    },
 }
 
 impl Body {

@@ -9,6 +9,7 @@
 
 mod admin;
 mod certificates;
+mod component;
 mod diagnostic;
 mod fault;
 mod fill;
@@ -58,6 +59,10 @@ pub struct UpstreamId(pub usize);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PluginId(pub usize);
 
+/// Index of a component in [`Config::components`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ComponentId(pub usize);
+
 /// A whole configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -69,6 +74,9 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// `[upstreams.NAME]`, in the order of the file.
     pub upstreams: Vec<Upstream>,
+    /// `[components.NAME]` in the order of the file, then those that routes name by their file or
+    /// write inline.
+    pub components: Vec<HttpComponent>,
     /// `[plugins.NAME]` in the order of the file, then those written inline in routes.
     pub plugins: Vec<Plugin>,
     /// `[[routes]]`, in the order of the file.
@@ -240,6 +248,41 @@ pub struct UpstreamTimeouts {
     pub idle: Duration,
 }
 
+/// A component that answers requests in place of an upstream: `[components.NAME]`, or `component`
+/// of a route.
+#[derive(Clone)]
+pub struct HttpComponent {
+    /// The table's name; the path as it is written where a route names the file; `ROUTE.component`
+    /// for an inline table.
+    pub name: String,
+    /// `file`, resolved against the configuration's folder; it exists.
+    pub file: PathBuf,
+    /// Where `file` stands in the configuration.
+    pub file_span: Span,
+    /// `environment`: the variables that it sees. Default none.
+    pub environment: Vec<(String, String)>,
+    /// `limits.deadline`: computing time of one request. Default 1 s.
+    pub deadline: Duration,
+    /// `limits.memory`: linear memory of one instance, in bytes. Default 64 MiB.
+    pub memory: usize,
+    /// `limits.instances`: requests that it serves at a time, on each worker. Default 64.
+    pub instances: usize,
+    /// `timeouts.first_byte`: from the last byte of the request to the response head. Default 60 s.
+    pub first_byte: Duration,
+    /// `timeouts.idle`: between two bytes of the response. Default 5 min.
+    pub idle: Duration,
+}
+
+impl std::fmt::Debug for HttpComponent {
+    /// Without `environment`, which may hold secrets that were filled in.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HttpComponent")
+            .field("name", &self.name)
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A plugin as configured: `[plugins.NAME]`, or a table in a route's `plugins`.
 #[derive(Clone)]
 pub struct Plugin {
@@ -371,7 +414,7 @@ pub struct Route {
     pub path_spans: Vec<Span>,
     /// `plugins`, first to last.
     pub plugins: Vec<PluginId>,
-    /// `upstream`, `respond` or `redirect`.
+    /// `upstream`, `component`, `respond` or `redirect`.
     pub action: Action,
     /// `rewrite`
     pub rewrite: Rewrite,
@@ -441,6 +484,8 @@ pub enum ValuePattern {
 pub enum Action {
     /// `upstream = "NAME"`
     Forward(UpstreamId),
+    /// `component = "NAME"`, or the path of a file, or a table.
+    Component(ComponentId),
     /// `respond = { status, headers, body }`
     Respond(FixedResponse),
     /// `redirect = { to, status }`

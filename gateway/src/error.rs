@@ -5,10 +5,12 @@
 //! not know how an answer is written; that is [`crate::respond`].
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use thiserror::Error;
 
+use crate::component::ComponentError;
 use crate::route::PathError;
 use crate::upstream::{ConnectError, UpstreamError};
 
@@ -20,7 +22,7 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 pub enum Fault {
     /// The client sent something wrong, or nothing in time.
     Client,
-    /// The service behind the gateway.
+    /// The service behind the gateway, or the component in its place.
     Upstream,
     /// A plugin trapped, ran out of time or broke its contract.
     Plugin,
@@ -98,6 +100,16 @@ pub enum Failure {
     /// 502 or 504: the upstream gave no response head.
     #[error("upstream: {0}")]
     Upstream(#[from] UpstreamError),
+    /// 502, 503 or 504: the component that stands in the place of an upstream gave no response, or
+    /// only a part of one.
+    #[error("component {component} failed")]
+    Component {
+        /// Its name in the configuration.
+        component: Arc<str>,
+        /// What happened.
+        #[source]
+        source: Arc<ComponentError>,
+    },
     /// 502: the response broke off, or is one that cannot be passed on.
     #[error("the upstream's response is unusable")]
     UpstreamBroken(#[source] Cause),
@@ -156,6 +168,7 @@ impl Failure {
             Self::ConnectRefused | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
             Self::Internal(_) | Self::PluginFailed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Upstream(error) => error.status(),
+            Self::Component { source, .. } => source.status(),
             Self::UpstreamBroken(_) => StatusCode::BAD_GATEWAY,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
@@ -179,7 +192,10 @@ impl Failure {
             Self::Internal(_) => Fault::Gateway,
             Self::PluginFailed { .. } => Fault::Plugin,
             Self::Upstream(UpstreamError::RequestBody { .. }) => Fault::Client,
-            Self::Upstream(_) | Self::UpstreamBroken(_) | Self::RequestTimeout => Fault::Upstream,
+            Self::Upstream(_)
+            | Self::Component { .. }
+            | Self::UpstreamBroken(_)
+            | Self::RequestTimeout => Fault::Upstream,
         }
     }
 
@@ -191,6 +207,7 @@ impl Failure {
             Self::Internal(_) => "Something failed in the gateway.".to_owned(),
             Self::PluginFailed { .. } => "A plugin on this route failed.".to_owned(),
             Self::Upstream(error) => upstream_detail(error).to_owned(),
+            Self::Component { source, .. } => source.detail().to_owned(),
             other => sentence(&other.to_string()),
         }
     }
@@ -214,6 +231,7 @@ impl Failure {
             | Self::Internal(_)
             | Self::PluginFailed { .. }
             | Self::Upstream(_)
+            | Self::Component { .. }
             | Self::UpstreamBroken(_)
             | Self::RequestTimeout => false,
         }

@@ -17,7 +17,8 @@ use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
-use crate::config::{Config, ListenerId, PluginId};
+use crate::component::{self, Component, Refusal};
+use crate::config::{ComponentId, Config, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::Place;
 use crate::plugin::{LoadError, Loader, Plugin};
@@ -66,6 +67,18 @@ pub enum BindError {
         label: Option<String>,
         /// A fact that helps to understand.
         note: Option<String>,
+        /// What would mend it.
+        help: Option<String>,
+    },
+    /// A component that answers cannot be loaded.
+    #[error("component `{name}`: {message}")]
+    Component {
+        /// Which.
+        component: ComponentId,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
         /// What would mend it.
         help: Option<String>,
     },
@@ -206,14 +219,15 @@ impl Gateway {
         config: Arc<Config>,
         tracer: Option<Arc<Tracer>>,
     ) -> Result<Self, BindErrors> {
-        let Loaded { plugins, warnings, mut errors } = prepare(&loader, &config);
+        let Loaded { plugins, components, warnings, mut errors } = prepare(&loader, &config);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
         let admin = bind_admin(&config, &mut errors);
         if !errors.is_empty() {
             return Err(BindErrors { errors, warnings });
         }
-        let mut shared = Shared::new(Arc::clone(&config), plugins).map_err(BindError::from)?;
+        let shared = Shared::new(Arc::clone(&config), plugins, components);
+        let mut shared = shared.map_err(BindError::from)?;
         shared.tracer = tracer.clone();
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
@@ -290,10 +304,11 @@ fn loader(config: &Config, new: NewLoader) -> Result<Loader, BindErrors> {
     loader.map_err(|error| BindError::Engine(error).into())
 }
 
-/// What became of the plugins of a configuration.
+/// What became of the plugins and components of a configuration.
 #[derive(Default)]
 struct Loaded {
     plugins: Vec<Arc<Plugin>>,
+    components: Vec<Arc<Component>>,
     warnings: Vec<PluginWarning>,
     errors: Vec<BindError>,
 }
@@ -310,7 +325,11 @@ fn prepare(loader: &Loader, config: &Config) -> Loaded {
 /// one of an asynchronous runtime, in which nothing else can be waited for.
 fn load_apart(loader: &Loader, config: &Config) -> Loaded {
     thread::scope(|scope| {
-        let loading = scope.spawn(|| load_plugins(loader, config));
+        let loading = scope.spawn(|| {
+            let mut loaded = load_plugins(loader, config);
+            load_components(loader, config, &mut loaded);
+            loaded
+        });
         loading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
 }
@@ -342,6 +361,20 @@ fn load_plugins(loader: &Loader, config: &Config) -> Loaded {
         }));
     }
     all
+}
+
+/// Loads all components that answer, and gathers what is wrong with any of them.
+fn load_components(loader: &Loader, config: &Config, all: &mut Loaded) {
+    for (index, component) in config.components.iter().enumerate() {
+        match component::load(loader, component) {
+            Ok(loaded) => all.components.push(Arc::new(loaded)),
+            Err(refusals) => all.errors.extend(refusals.into_iter().map(|refusal| {
+                let Refusal { message, help } = refusal;
+                let (component, name) = (ComponentId(index), component.name.clone());
+                BindError::Component { component, name, message, help }
+            })),
+        }
+    }
 }
 
 type Bound = (Vec<Vec<TcpListener>>, BTreeMap<String, SocketAddr>);
@@ -446,11 +479,11 @@ impl Handle {
         if !same_listeners(current, config) {
             return Err(ReloadError::Listeners);
         }
-        let Loaded { plugins, warnings, errors } = prepare(&self.0.loader, config);
+        let Loaded { plugins, components, warnings, errors } = prepare(&self.0.loader, config);
         if !errors.is_empty() {
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
-        let shared = Shared::new(Arc::clone(config), plugins);
+        let shared = Shared::new(Arc::clone(config), plugins, components);
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
         shared.tracer = self.0.tracer.clone();

@@ -8,9 +8,10 @@
 //!    host and path into the one form that is matched and forwarded.
 //! 3. [`route`] finds the route, with its captures.
 //! 4. `chain` runs the route's plugins over the request, first to last. Each may change the head,
-//!    ask for the body, choose the upstream, or answer at once. `plugin` alone knows Wasm.
+//!    ask for the body, choose the upstream, or answer at once. `plugin` alone knows
+//!    Wasm, and `component` in the next step.
 //! 5. [`upstream`] chooses a target and a pooled connection, sends the request, and waits for the
-//!    head of the response.
+//!    head of the response. Or `component` has a Wasm service answer in its place.
 //! 6. `chain` runs the plugins over the response, last to first.
 //! 7. [`body`] streams both bodies through, untouched unless a plugin asked for one, and notes how
 //!    they ended. `exchange` knows that end, writes the log line, and tells the plugins.
@@ -26,6 +27,7 @@
 mod admin;
 pub mod body;
 mod chain;
+mod component;
 pub mod config;
 pub mod error;
 mod exchange;
@@ -48,6 +50,7 @@ pub mod timer;
 pub mod trace;
 pub mod upstream;
 
+pub use component::ComponentError;
 pub use gateway::{
     BindError, BindErrors, Gateway, Handle, Place, PluginWarning, ReloadError, RunError,
 };

@@ -2,7 +2,7 @@
 //!
 //! Owns everything that touches wasmtime: the engine, loading and checking a component, the pools
 //! of instances, and the host interfaces that a plugin may call. Nothing outside of this room
-//! names a wasmtime type. Must not know routes, upstreams or connections: the chain tells it which
+//! and of `component`, which shares the engine, names a wasmtime type. Must not know routes, upstreams or connections: the chain tells it which
 //! hook to call on which heads.
 //!
 //! A [`Plugin`] is loaded once and shared by all workers; each worker has a [`Pool`] of its
@@ -27,12 +27,16 @@ pub(crate) mod values;
 
 use std::sync::Arc;
 
+pub(crate) use budget::thread_time;
+pub(crate) use engine::{Clock, TICK};
+pub(crate) use host::{MemoryLimit, log_line};
+pub(crate) use instance::trap_text;
 pub(crate) use interest::Interest;
 pub use load::{
     INTERFACE_VERSION, Inspection, Omission, Place, PluginImport, Refusal, Want, compile_time,
     inspect, schema, wants,
 };
-pub(crate) use load::{LoadError, Loader, Plugin};
+pub(crate) use load::{LoadError, Loader, Plugin, check_kind, wait};
 pub(crate) use pool::{Pool, Ready};
 pub use sections::Size;
 

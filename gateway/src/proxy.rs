@@ -5,6 +5,7 @@
 
 mod authority;
 mod client;
+mod component;
 mod forward;
 mod forwarded;
 mod plugins;
@@ -107,6 +108,10 @@ async fn act(
         Action::Respond(fixed) => Ok(respond_fixed(exchange, fixed)),
         Action::Redirect(to) => rewrite::redirect(exchange, matched, to, &request.head),
         Action::Forward(upstream) => forward::forward(exchange, matched, *upstream, request).await,
+        // Boxed, so that routes without one do not carry its state around.
+        Action::Component(component) => {
+            Box::pin(component::answer(exchange, matched, *component, request)).await
+        }
     }
 }
 

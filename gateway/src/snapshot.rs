@@ -15,7 +15,8 @@ use rustls::ServerConfig;
 
 use crate::body::Body;
 use crate::chain::Chain;
-use crate::config::{Config, Listener, ListenerId, Segment, UpstreamId};
+use crate::component::{Component, Instances};
+use crate::config::{ComponentId, Config, Listener, ListenerId, Segment, UpstreamId};
 use crate::heads::RouteNames;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool};
@@ -33,6 +34,8 @@ pub(crate) struct Shared {
     pub(crate) tables: Vec<Table>,
     /// One for each configured plugin.
     plugins: Vec<Arc<Plugin>>,
+    /// One for each component that answers.
+    components: Vec<Arc<Component>>,
     /// One for each route.
     route_names: Vec<Arc<RouteNames>>,
     /// One for each upstream.
@@ -50,6 +53,7 @@ impl Shared {
     pub(crate) fn new(
         config: Arc<Config>,
         plugins: Vec<Arc<Plugin>>,
+        components: Vec<Arc<Component>>,
     ) -> Result<Self, rustls::Error> {
         let tables =
             (0..config.listeners.len()).map(|id| Table::build(&config, ListenerId(id))).collect();
@@ -60,7 +64,8 @@ impl Shared {
             .collect::<Result<_, _>>()?;
         let route_names = config.routes.iter().map(route_names).map(Arc::new).collect();
         let upstream_names = config.upstreams.iter().map(|it| it.name.as_str().into()).collect();
-        Ok(Self { config, tables, plugins, route_names, upstream_names, tls, tracer: None })
+        let tracer = None;
+        Ok(Self { config, tables, plugins, components, route_names, upstream_names, tls, tracer })
     }
 }
 
@@ -81,6 +86,7 @@ pub(crate) struct Snapshot {
     pub(crate) shared: Arc<Shared>,
     listeners: Vec<Rc<ListenerState>>,
     upstreams: Upstreams<Body>,
+    components: Vec<Instances>,
     /// One for each route.
     chains: Vec<Rc<Chain>>,
     via: [HeaderValue; 3],
@@ -135,6 +141,8 @@ impl Snapshot {
             Some(previous) => previous.upstreams.succeeded_by(&config.upstreams, timers)?,
             None => Upstreams::new(&config.upstreams, timers)?,
         };
+        let components =
+            shared.components.iter().map(|component| Instances::new(component, timers)).collect();
         let granted = config.plugins.iter().flat_map(|plugin| plugin.upstreams.iter().flatten());
         let granted: Vec<_> = granted.map(|(_, id)| *id).collect();
         let caller =
@@ -149,7 +157,7 @@ impl Snapshot {
         let via = ["1.0", "1.1", "2.0"].map(|version| via(version, &config.process.via));
         let tracer = shared.tracer.clone();
         let (config, shared) = (Arc::clone(config), Arc::clone(shared));
-        Ok(Self { config, shared, listeners, upstreams, chains, via, tracer })
+        Ok(Self { config, shared, listeners, upstreams, components, chains, via, tracer })
     }
 
     pub(crate) fn listener(&self, id: ListenerId) -> &Rc<ListenerState> {
@@ -162,6 +170,10 @@ impl Snapshot {
 
     pub(crate) fn upstream(&self, id: UpstreamId) -> &Rc<Upstream<Body>> {
         self.upstreams.upstream(id)
+    }
+
+    pub(crate) fn component(&self, id: ComponentId) -> &Instances {
+        &self.components[id.0]
     }
 
     /// The plugins of a route.

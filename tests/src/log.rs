@@ -18,7 +18,7 @@ static LINES: Mutex<Vec<Line>> = Mutex::new(Vec::new());
 pub struct Line {
     /// How much it matters.
     pub level: Level,
-    /// Who speaks: `plugin` for the plugins themselves.
+    /// Who speaks: `plugin` for the plugins themselves, `component` for components that answer.
     pub target: String,
     /// The words.
     pub message: String,
@@ -72,7 +72,9 @@ struct Listener;
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let ours = ["gateway", "plugin"].iter().any(|name| metadata.target().starts_with(name));
+        let ours = ["gateway", "plugin", "component"]
+            .iter()
+            .any(|name| metadata.target().starts_with(name));
         ours && *metadata.level() <= Level::INFO
     }
 

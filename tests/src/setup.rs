@@ -49,9 +49,11 @@ impl Setup {
             access_log: AccessLog::Errors,
             cache_dir: None,
         };
-        let (upstreams, plugins, routes) = (vec![], vec![], vec![]);
+        let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
-        Self { config: Config { process, admin: None, listeners, upstreams, plugins, routes } }
+        let admin = None;
+        let config = Config { process, admin, listeners, upstreams, components, plugins, routes };
+        Self { config }
     }
 
     /// A configuration as a user writes it: plugins, upstreams and routes in TOML. Each `${env:N}`

@@ -34,6 +34,7 @@ fn ready(name: &str, folder: &Path) -> Example {
         }
         "ai-gateway.toml" => example.env("PROVIDER_KEY", "provider-secret"),
         "greet.toml" => example.with_greet(),
+        "component.toml" => example.with_hello(),
         _ => example,
     }
 }
@@ -355,6 +356,19 @@ async fn transform_edits_bodies_up_to_the_limit_of_the_example() {
     let comment = answer["data"]["sent"]["order"]["comment"].as_str();
     assert_eq!(comment.map(str::len), Some(1_500_000), "{:.300}", answer.to_string());
     assert_eq!(Http1::connect(gateway.address).await.send(put(2 << 20)).await.status(), 413);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn component_answers_without_a_server_behind_a_key() {
+    let gateway = Example::read("component.toml").with_hello().on_a_free_port().start();
+    let answer = ask(gateway.address, Request::get("/hello/Ada")).await;
+    assert_eq!(answer.status(), 401);
+    let keyed = Request::get("/hello/Ada").header("x-api-key", "quickstart-key");
+    let answer = ask(gateway.address, keyed).await;
+    assert_eq!((answer.status(), answer.text()), (200, "good day, Ada\n"));
+    assert_eq!(answer.header("content-length"), Some("14"));
+    let nobody = Request::get("/hello/").header("x-api-key", "quickstart-key");
+    assert_eq!(ask(gateway.address, nobody).await.status(), 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -177,6 +177,9 @@ pub(crate) fn broken(error: &BodyError) -> Failure {
             plugin: plugin.to_string(),
             source: "it failed at the body, or cut it off".into(),
         },
+        BodyError::Component { component, cause } => {
+            Failure::Component { component: component.clone(), source: cause.clone() }
+        }
         BodyError::OutOfTime => Failure::RequestTimeout,
         BodyError::Broken(_) | BodyError::TooLarge(_) | BodyError::Stalled => {
             Failure::UpstreamBroken(error_cause(error))

@@ -97,6 +97,9 @@ fn answer(config: &Config, id: ListenerId, query: &Query<'_>) -> String {
     let through = if plugins.is_empty() { "none".to_owned() } else { plugins.join(" > ") };
     let to = match &route.action {
         Action::Forward(upstream) => format!("upstream {}", config.upstreams[upstream.0].name),
+        Action::Component(component) => {
+            format!("component {}", config.components[component.0].name)
+        }
         Action::Respond(fixed) => format!("answered with {}", fixed.status.as_u16()),
         Action::Redirect(redirect) => format!("redirected with {}", redirect.status.as_u16()),
     };

@@ -100,6 +100,11 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
             let diagnostic = redacted(note).into_iter().fold(diagnostic, |it, note| it.note(note));
             redacted(help).into_iter().fold(diagnostic, |it, help| it.help(help))
         }
+        BindError::Component { component, name, message, help } => {
+            let span = config.components[component.0].file_span.clone();
+            let error = Diagnostic::error(span, format!("component `{name}`: {message}"));
+            help.iter().fold(error, |error, help| error.help(help))
+        }
         BindError::Engine(_) | BindError::Upstream(_) | BindError::Tls(_) => {
             Diagnostic::file_error(error.to_string())
         }

@@ -129,11 +129,12 @@ pub(super) fn put_in_force(handle: &Handle, mut prepared: Prepared, format: LogF
 
 /// The files that a configuration is made of.
 pub(super) fn watched(file: &Path, config: &Config) -> Vec<PathBuf> {
-    let components = config.plugins.iter().filter_map(|plugin| match &plugin.component {
+    let services = config.components.iter().map(|component| component.file.clone());
+    let plugins = config.plugins.iter().filter_map(|plugin| match &plugin.component {
         Component::File(path) => Some(path.clone()),
         Component::BuiltIn(_) => None,
     });
-    std::iter::once(file.to_owned()).chain(components).collect()
+    std::iter::once(file.to_owned()).chain(plugins).chain(services).collect()
 }
 
 fn say(what: &str, error: &dyn std::fmt::Display) -> Refused {

@@ -5,6 +5,7 @@
 //! the schema. It must not read anything itself.
 
 mod admin;
+mod components;
 mod file;
 mod listeners;
 mod plugins;
@@ -12,6 +13,7 @@ mod routes;
 mod upstreams;
 
 use admin::ADMIN;
+pub(super) use components::COMPONENT;
 pub(super) use file::ROOT;
 use listeners::LISTENER;
 pub(super) use listeners::LISTENER_TLS;

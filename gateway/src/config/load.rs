@@ -2,6 +2,7 @@
 //!
 //! Owns the order of reading and the checks between tables.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use super::reader::{Reading, Table};
 use super::route::Scope;
 use super::secrets::Secrets;
 use super::{
-    Config, Plugin, Source, Span, admin, listener, plugin, process, route, syntax, upstream,
+    Config, Plugin, Source, Span, admin, component, listener, plugin, process, route, syntax,
+    upstream,
 };
 
 /// What the caller knows and the file refers to.
@@ -128,6 +130,13 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
 
     let secrets = Secrets::read(root);
     let plugin_scope = plugin::Scope { known, upstreams: &upstream_names, secrets: &secrets };
+    let components = root.named_tables("components");
+    let names = components.iter().map(|(name, _)| Some(name.clone())).collect();
+    let component_names = Names::new(reading, "component", names);
+    let component_spans: Vec<Span> = components.iter().map(|(name, _)| name.span.clone()).collect();
+    let components: Vec<_> =
+        components.iter().map(|(name, table)| component::read(&name.value, table)).collect();
+
     let plugins = root.named_tables("plugins");
     let names = plugins.iter().map(|(name, _)| Some(name.clone())).collect();
     let plugin_names = Names::new(reading, "plugin", names);
@@ -142,6 +151,8 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
         listeners: &listener_names,
         listener_count: listeners.len(),
         upstreams: &upstream_names,
+        components: &component_names,
+        all_components: RefCell::new(components),
         plugins: &plugin_names,
     };
     let read = |table: &_| route::read(table, &scope, &mut plugins);
@@ -149,6 +160,7 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
     Names::new(reading, "route", names);
     route::refuse_duplicates(reading, &routes);
     upstream_names.warn_of_unused(reading, "route", |index| upstream_spans[index].clone());
+    component_names.warn_of_unused(reading, "route", |index| component_spans[index].clone());
     plugin_names.warn_of_unused(reading, "route", |index| plugin_spans[index].clone());
     secrets.warn_of_unused(reading);
 
@@ -157,6 +169,7 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
         admin,
         listeners: listeners.into_iter().collect::<Option<_>>()?,
         upstreams: upstreams.into_iter().collect::<Option<_>>()?,
+        components: scope.all_components.into_inner().into_iter().collect::<Option<_>>()?,
         plugins: plugins.into_iter().collect::<Option<_>>()?,
         routes: routes.into_iter().collect::<Option<_>>()?,
     })

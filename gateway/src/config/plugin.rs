@@ -5,7 +5,7 @@
 
 mod settings;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
 use super::names::Names;
@@ -72,7 +72,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Opti
 fn component_of(reading: &Reading<'_>, text: &Text, known: &Known<'_>) -> Option<Component> {
     let is_file = text.value.contains('/') || text.value.ends_with(".wasm");
     if is_file {
-        return component_file(reading, text);
+        return component_file(reading, text).map(Component::File);
     }
     if known.built_in.contains(&&*text.value) {
         return Some(Component::BuiltIn(text.value.clone()));
@@ -96,10 +96,11 @@ fn component_of(reading: &Reading<'_>, text: &Text, known: &Known<'_>) -> Option
     None
 }
 
-fn component_file(reading: &Reading<'_>, text: &Text) -> Option<Component> {
+/// The path of a component that is there.
+pub(super) fn component_file(reading: &Reading<'_>, text: &Text) -> Option<PathBuf> {
     let path = reading.source.instead_of(reading.source.folder().join(&text.value));
     let why = match std::fs::metadata(&path) {
-        Ok(found) if found.is_file() => return Some(Component::File(path)),
+        Ok(found) if found.is_file() => return Some(path),
         Ok(_) => "is not a file".to_owned(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => "does not exist".to_owned(),
         Err(error) => format!("cannot be read: {error}"),

@@ -9,6 +9,7 @@ mod matcher;
 mod path;
 mod template;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use toml::de::DeValue;
@@ -18,8 +19,8 @@ use super::keys::PLUGIN;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    HostPattern, ListenerId, PathPattern, Plugin, PluginId, Route, Segment, Span, ValuePattern,
-    plugin,
+    HostPattern, HttpComponent, ListenerId, PathPattern, Plugin, PluginId, Route, Segment, Span,
+    ValuePattern, plugin,
 };
 
 /// What routes refer to by name.
@@ -28,6 +29,9 @@ pub(super) struct Scope<'s> {
     pub(super) listeners: &'s Names,
     pub(super) listener_count: usize,
     pub(super) upstreams: &'s Names,
+    pub(super) components: &'s Names,
+    /// The named ones; those that routes name by their file or write inline are put behind them.
+    pub(super) all_components: RefCell<Vec<Option<HttpComponent>>>,
     pub(super) plugins: &'s Names,
 }
 
@@ -42,7 +46,7 @@ pub(super) fn read(
     let paths = path::list(table);
     let matcher = matcher::read(table, &paths);
     let plugins = plugins(table, scope, name.as_ref(), all_plugins);
-    let action = action::read(table, scope, &paths);
+    let action = action::read(table, scope, &paths, name.as_ref());
     let rewrite = action::rewrite(table, &paths);
     let body_size = table.table("limits").size("body_size");
     let request_timeout = table.table("timeouts").duration("request");

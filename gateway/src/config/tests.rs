@@ -17,7 +17,7 @@ const KNOWN: Known<'_> = Known { built_in: &["lock", "meter"] };
 fn environment(name: &str) -> Option<String> {
     match name {
         "SECRET" => Some("hunter2".to_owned()),
-        "GREET_TOKEN" => Some("token".to_owned()),
+        "GREET_TOKEN" | "HELLO_TOKEN" => Some("token".to_owned()),
         "STRIPE_KEY" => Some("sk".to_owned()),
         "PORT" => Some("8088".to_owned()),
         _ => None,

@@ -74,7 +74,7 @@ impl Budget {
 }
 
 /// For how long this thread has had a processor.
-fn thread_time() -> Duration {
+pub(crate) fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }

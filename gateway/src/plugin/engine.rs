@@ -177,7 +177,7 @@ impl Clock {
     }
 
     /// A hook begins, or goes on, and wants to be interrupted in time.
-    pub(super) fn is_needed(&self) {
+    pub(crate) fn is_needed(&self) {
         // Looked at first: a store to memory that every worker writes to costs more.
         if !self.0.is_needed.load(Ordering::Relaxed) {
             self.0.is_needed.store(true, Ordering::SeqCst);

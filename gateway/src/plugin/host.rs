@@ -87,7 +87,7 @@ impl HostState {
             identity,
             keys: 0,
             table: ResourceTable::new(),
-            memory: MemoryLimit { bytes: memory, peak: 0, refused: false },
+            memory: MemoryLimit::new(memory),
             output: log::Output::default(),
             recorder: metrics::Recorder::default(),
             outbound: http_client::Outbound::default(),
@@ -108,6 +108,13 @@ pub(crate) struct MemoryLimit {
     pub(crate) peak: usize,
     /// Whether the guest was refused more memory.
     pub(crate) refused: bool,
+}
+
+impl MemoryLimit {
+    /// At most so many bytes.
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self { bytes, peak: 0, refused: false }
+    }
 }
 
 impl ResourceLimiter for MemoryLimit {
@@ -193,6 +200,11 @@ impl Interface {
         let link = self.link_refusing.filter(|_| !may_wait).unwrap_or(self.link);
         link(&mut linker.instance(&name)?)
     }
+}
+
+/// How lines that a guest writes may look in the log.
+pub(crate) mod log_line {
+    pub(crate) use super::log::{MAX_LINE, cut, printable};
 }
 
 pub(super) use wasi::link as link_wasi;

@@ -260,13 +260,17 @@ impl Instance {
         if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
             return Failure::Deadline(plugin.deadline);
         }
-        let said = data.last_error();
-        let mut text = said.unwrap_or_else(|| root(error));
-        if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() {
-            backtrace::append(&mut text, backtrace);
-        }
-        Failure::Trap(text.into())
+        Failure::Trap(trap_text(data.last_error(), error).into())
     }
+}
+
+/// What a trap was about: what the guest said last, or the trap's own words, with a backtrace.
+pub(crate) fn trap_text(said: Option<String>, error: &wasmtime::Error) -> String {
+    let mut text = said.unwrap_or_else(|| root(error));
+    if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() {
+        backtrace::append(&mut text, backtrace);
+    }
+    text
 }
 
 /// The innermost cause, which is what a trap is about.

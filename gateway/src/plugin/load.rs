@@ -33,6 +33,7 @@ use crate::telemetry::metrics::Metrics;
 use compiled::Compiled;
 use conform::conform;
 use describe::describe;
+pub(crate) use kind::check_kind;
 use kind::not_ours;
 use refusal::{failed, refused};
 
@@ -132,6 +133,11 @@ impl Loader {
     ) -> Result<Self, String> {
         let (engine, clock) = engine.map_err(|error| format!("{error:#}"))?;
         Ok(Self { engine, clock, state, compiled: Compiled::new(built_in) })
+    }
+
+    /// The engine, and what makes deadlines hold in it.
+    pub(crate) fn engine(&self) -> (&Engine, &Clock) {
+        (&self.engine, &self.clock)
     }
 
     /// Loads a plugin and checks its configuration, first against its schema and then by itself.
@@ -401,7 +407,7 @@ fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError
 }
 
 /// Runs a future to its end on this thread: loading is control work and may take its time.
-fn wait<F: Future>(future: F) -> F::Output {
+pub(crate) fn wait<F: Future>(future: F) -> F::Output {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("the system grants a runtime for loading");
     runtime.block_on(future)

@@ -90,8 +90,12 @@ async fn forth(
     let matched = Matched { found, target, chosen_path };
     let chosen = chosen_upstream(exchange, run)?;
     let action = chosen.as_ref().unwrap_or(&found.route.action);
-    if let Action::Forward(upstream) = action {
-        run.forwarded_to(exchange.snapshot.upstream_name(*upstream));
+    match action {
+        Action::Forward(upstream) => run.forwarded_to(exchange.snapshot.upstream_name(*upstream)),
+        Action::Component(component) => {
+            run.forwarded_to(exchange.snapshot.component(*component).name());
+        }
+        Action::Respond(_) | Action::Redirect(_) => {}
     }
     act(exchange, &matched, action, request).await
 }

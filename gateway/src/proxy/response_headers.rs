@@ -20,7 +20,7 @@ pub(super) fn prepare(exchange: &Exchange, headers: &mut HeaderMap, version: Ver
 }
 
 /// One look over the fields, since most responses have none of them but `Connection`.
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
+pub(super) fn strip_hop_by_hop(headers: &mut HeaderMap) {
     let mut nominates = false;
     let mut others = false;
     for name in headers.keys() {

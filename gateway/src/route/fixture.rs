@@ -105,6 +105,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         admin: None,
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
+        components: vec![],
         plugins: vec![],
         routes,
     }

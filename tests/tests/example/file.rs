@@ -77,6 +77,12 @@ impl Example {
         self.with("../target/wasm32-wasip2/release/greet.wasm", &component)
     }
 
+    /// Lets the component be the one that is built here from `examples/components/hello`.
+    pub(crate) fn with_hello(self) -> Self {
+        let component = hello_component().to_str().unwrap().to_owned();
+        self.with("../target/wasm32-wasip2/release/hello.wasm", &component)
+    }
+
     /// Checks it as `gateway check` would: neither errors nor warnings are fine.
     pub(crate) fn load(&self) -> Config {
         let names = first_party::names();
@@ -112,7 +118,13 @@ fn greet_component() -> &'static Path {
     BUILT.get_or_init(|| rust_component("greet"))
 }
 
-/// One of `examples/plugins` as a component.
+/// The example component `examples/components/hello`, built once for each test program.
+fn hello_component() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| rust_component("hello"))
+}
+
+/// One of `examples/plugins` or `examples/components` as a component.
 pub(crate) fn rust_component(name: &str) -> PathBuf {
     // Beside the first-party plugins, with which it shares what it is built from.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../guests");

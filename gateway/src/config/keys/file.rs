@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
-use super::{ADMIN, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM};
+use super::{ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM};
 
 pub(in crate::config) static ROOT: Keys = Keys {
     id: "file",
@@ -28,6 +28,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
              from a file.",
         )
         .example("{ NAME = \"${env:VARIABLE}\" }"),
+        Key::new(
+            "components",
+            Kind::NamedTables(&COMPONENT),
+            "Components that answer requests in place of an upstream, by name.",
+        )
+        .example("[components.NAME]"),
         Key::new("plugins", Kind::NamedTables(&PLUGIN), "Configured plugins, by name.")
             .example("[plugins.NAME]"),
         Key::new("routes", Kind::Tables(&ROUTE), "Which requests go where, through which plugins.")

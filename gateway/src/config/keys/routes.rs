@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
-use super::{Key, Keys, Kind, PLUGIN, timeout};
+use super::{COMPONENT, Key, Keys, Kind, PLUGIN, timeout};
 
 pub(in crate::config) static ROUTE: Keys = Keys {
     id: "route",
@@ -43,10 +43,21 @@ pub(in crate::config) static ROUTE: Keys = Keys {
         )
         .example("[\"NAME\"]"),
         Key::new("upstream", Kind::Text, "Name of the upstream that answers.").example("\"NAME\""),
+        Key::new(
+            "component",
+            Kind::TextOrTable(&COMPONENT),
+            "The component that answers: a name, the path of a file (with `/` or `.wasm`), or a \
+             table as under `[components.NAME]`.",
+        )
+        .example("\"./services/hello.wasm\""),
         Key::new("respond", Kind::Table(&RESPOND), "A fixed answer.").example("{ status = 204 }"),
         Key::new("redirect", Kind::Table(&REDIRECT), "A redirect.")
             .example("{ to = \"https://{host}{path}{query}\" }"),
-        Key::new("rewrite", Kind::Table(&REWRITE), "How the upstream sees the request."),
+        Key::new(
+            "rewrite",
+            Kind::Table(&REWRITE),
+            "How the upstream or component sees the request.",
+        ),
         Key::new("limits", Kind::Table(&ROUTE_LIMITS), "Limits instead of the listener's."),
         Key::new("timeouts", Kind::Table(&ROUTE_TIMEOUTS), "Timeouts instead of the listener's."),
     ],

@@ -54,6 +54,15 @@ impl<'r, 'a> Table<'r, 'a> {
         table
     }
 
+    /// The defaults of a table that the file does not have.
+    pub(in crate::config) fn defaults(
+        reading: &'r Reading<'a>,
+        span: Span,
+        keys: &'static Keys,
+    ) -> Self {
+        Self { reading, span, keys, entries: None }
+    }
+
     fn unknown_key(&self, name: &str, span: Span) -> Diagnostic {
         let error = Diagnostic::error(span, format!("unknown key `{name}` in {}", self.keys.title));
         if let Some(table) = self.keys.table_with(name) {

@@ -1,22 +1,25 @@
-//! What a route does: forward, respond or redirect, and how a forwarded request is rewritten.
+//! What a route does: forward, have a component answer, respond or redirect, and how a forwarded request is rewritten.
 //!
 //! Owns the choice of exactly one of them and the checks of each.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use toml::de::DeValue;
 
 use super::matcher::header_name;
 use super::path::{self, Paths};
 use super::{Scope, template};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::fault::Fault;
+use crate::config::keys::COMPONENT;
 use crate::config::reader::{Table, Text};
 use crate::config::upstream::target;
 use crate::config::{
-    Action, FixedResponse, Redirect, Rewrite, Template, TemplatePart, UpstreamId, suggest,
+    Action, ComponentId, FixedResponse, HttpComponent, Redirect, Rewrite, Template, TemplatePart,
+    UpstreamId, component, suggest,
 };
 
-const ACTIONS: [&str; 3] = ["upstream", "respond", "redirect"];
+const ACTIONS: [&str; 4] = ["upstream", "component", "respond", "redirect"];
 
 /// Header fields that the gateway sets itself (RFC 9110 section 7.6.1 and framing).
 const OWN_FIELDS: [&str; 8] = [
@@ -31,17 +34,62 @@ const OWN_FIELDS: [&str; 8] = [
 ];
 
 /// Reads the one action of a route.
-pub(super) fn read(table: &Table<'_, '_>, scope: &Scope<'_>, paths: &Paths) -> Option<Action> {
+pub(super) fn read(
+    table: &Table<'_, '_>,
+    scope: &Scope<'_>,
+    paths: &Paths,
+    name: Option<&Text>,
+) -> Option<Action> {
     refuse_all_but_one(table);
     let upstream = table.word("upstream").and_then(|name| {
         scope.upstreams.find(table.reading, &name, "a `[upstreams.NAME]` table with `targets`")
     });
+    let component = component(table, scope, name);
     let respond = table.given_table("respond").map(|respond| fixed_response(&respond));
     let redirect = table.given_table("redirect").and_then(|table| redirect(&table, paths));
     upstream
         .map(|index| Action::Forward(UpstreamId(index)))
+        .or(component.map(Action::Component))
         .or(respond.map(Action::Respond))
         .or(redirect.map(Action::Redirect))
+}
+
+/// The component that is named, or the one of the file or the table that stands in the place of a
+/// name. Routes that name the same file share its component.
+fn component(
+    table: &Table<'_, '_>,
+    scope: &Scope<'_>,
+    route: Option<&Text>,
+) -> Option<ComponentId> {
+    let value = table.value("component")?;
+    let mut all = scope.all_components.borrow_mut();
+    match value.get_ref() {
+        DeValue::Table(_) => {
+            let route = route.map_or("?", |name| &name.value);
+            let inline = Table::open(table.reading, value, &COMPONENT)?;
+            all.push(component::read(&format!("{route}.component"), &inline));
+        }
+        DeValue::String(_) => {
+            let word = table.word("component")?;
+            if !component::is_file(&word) {
+                let declared = "a `[components.NAME]` table with `file`, or write `./NAME.wasm`";
+                return scope.components.find(table.reading, &word, declared).map(ComponentId);
+            }
+            let same = |known: &Option<HttpComponent>| {
+                known.as_ref().is_some_and(|known| known.name == word.shown)
+            };
+            if let Some(known) = all.iter().position(same) {
+                return Some(ComponentId(known));
+            }
+            all.push(component::of_file(table.reading, &word));
+        }
+        _ => {
+            let error = table.reading.wrong_type(value, "`component`", "a name or a table");
+            table.reading.report(error);
+            return None;
+        }
+    }
+    Some(ComponentId(all.len() - 1))
 }
 
 fn refuse_all_but_one(table: &Table<'_, '_>) {
@@ -49,7 +97,8 @@ fn refuse_all_but_one(table: &Table<'_, '_>) {
         ACTIONS.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
     match found.as_slice() {
         [] => {
-            let error = "`[[routes]]` has neither `upstream` nor `respond` nor `redirect`";
+            let error =
+                "`[[routes]]` has neither `upstream` nor `component` nor `respond` nor `redirect`";
             let error = Diagnostic::error(table.span.clone(), error);
             table.reading.report_absence(
                 error.label("one of them is required").help("add `upstream = \"NAME\"`"),
@@ -167,9 +216,9 @@ pub(super) fn rewrite(table: &Table<'_, '_>, paths: &Paths) -> Rewrite {
     let Some(given) = table.given_table("rewrite") else {
         return Rewrite::default();
     };
-    if table.key_span("upstream").is_none() {
+    if table.key_span("upstream").is_none() && table.key_span("component").is_none() {
         let place = table.key_span("rewrite").unwrap_or_else(|| given.span.clone());
-        let error = Diagnostic::error(place, "`rewrite` goes only with `upstream`");
+        let error = Diagnostic::error(place, "`rewrite` goes only with `upstream` or `component`");
         table.reading.report_absence(error);
     }
     let prefix = |key| {

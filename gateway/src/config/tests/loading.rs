@@ -138,9 +138,11 @@ fn runs_the_examples_of_the_documentation() {
     for name in ["greet", "mine"] {
         fs::write(folder.path().join(format!("plugins/{name}.wasm")), "").unwrap();
     }
+    fs::create_dir(folder.path().join("services")).unwrap();
+    fs::write(folder.path().join("services/hello.wasm"), "").unwrap();
     let loaded = load_in(&folder).unwrap_or_else(|found| panic!("{found}"));
     assert!(loaded.warnings.is_empty(), "{}", loaded.warnings);
-    assert_eq!(loaded.config.routes.len(), 3);
+    assert_eq!(loaded.config.routes.len(), 4);
 }
 
 #[test]

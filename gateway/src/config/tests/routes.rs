@@ -85,7 +85,7 @@ fn refuses_patterns_at_the_place_where_they_go_wrong() {
 fn refuses_routes_with_no_action_or_with_several() {
     refuses(
         &in_route("paths = [\"/\"]"),
-        "`[[routes]]` has neither `upstream` nor `respond` nor `redirect`",
+        "`[[routes]]` has neither `upstream` nor `component` nor `respond` nor `redirect`",
         "[[routes]]",
         "add `upstream = \"NAME\"`",
     );
@@ -97,9 +97,44 @@ fn refuses_routes_with_no_action_or_with_several() {
     );
     refuses(
         &in_route("paths = [\"/\"]\nrespond = {}\nrewrite = {}"),
-        "`rewrite` goes only with `upstream`",
+        "`rewrite` goes only with `upstream` or `component`",
         "rewrite",
         "",
+    );
+}
+
+#[test]
+fn refuses_components_that_are_not_there() {
+    let component = |value: &str| in_route(&format!("paths = [\"/\"]\ncomponent = {value}"));
+    refuses(
+        &component("\"hello\""),
+        "there is no component `hello`",
+        "\"hello\"",
+        "add a `[components.hello]` table with `file`, or write `./hello.wasm`",
+    );
+    refuses(
+        &component("\"./none.wasm\""),
+        "the component `./none.wasm` does not exist",
+        "\"./none.wasm\"",
+        "",
+    );
+    refuses(
+        &component("5"),
+        "`component` must be a name or a table, but this is an integer",
+        "5",
+        "",
+    );
+    refuses(
+        &component("{ file = \"./Cargo.toml\", environment = { \"A=B\" = \"1\" } }"),
+        "`A=B` is no name of a variable",
+        "\"A=B\"",
+        "",
+    );
+    refuses(
+        &component("{ fiel = \"./Cargo.toml\" }"),
+        "unknown key `fiel` in a component",
+        "fiel",
+        "did you mean `file`?",
     );
 }
 

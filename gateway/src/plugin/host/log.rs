@@ -10,7 +10,7 @@ use super::{Context, HostState};
 use crate::plugin::bindings::Level;
 
 /// Bytes of a line that are kept.
-const MAX_LINE: usize = 8 << 10;
+pub(crate) const MAX_LINE: usize = 8 << 10;
 /// Lines of one hook that are kept.
 const MAX_LINES: u32 = 100;
 
@@ -115,13 +115,14 @@ fn says_why(text: &str) -> bool {
     !text.is_empty() && !text.starts_with("note:")
 }
 
-fn cut(text: &str) -> &str {
+/// As much of a line as is kept.
+pub(crate) fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_LINE)]
 }
 
 /// The text with control characters escaped, so that nobody forges lines of the log or steers the
 /// terminal that shows them.
-fn printable(text: &str) -> Cow<'_, str> {
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let is_control = |c: char| c.is_control() && c != '\t';
     if !text.contains(is_control) {
         return Cow::Borrowed(text);

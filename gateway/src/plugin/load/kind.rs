@@ -11,7 +11,7 @@ use super::refusal::{LoadError, refused};
 use crate::plugin::bindings::{HOOKS, VERSION};
 
 /// A core module or a text is not a component, and wasmtime's own words for that are hard to read.
-pub(super) fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
+pub(crate) fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
     let path = path.display();
     let no_blanks = bytes.trim_ascii_start();
     match bytes {
@@ -49,8 +49,10 @@ pub(super) fn not_ours(component: &Component) -> LoadError {
         () if exports("wasi:cli/run@") => "it is a command, not a plugin",
         () => "it is no plugin",
     };
-    refused(
-        format!("{kind}: it exports {found}, not `{HOOKS}`"),
-        Some("register the plugin with `register_plugin!`".into()),
-    )
+    let help = if exports("wasi:http/incoming-handler@") {
+        "to let it answer the requests of a route, write `component = \"./FILE.wasm\"` in the route"
+    } else {
+        "register the plugin with `register_plugin!`"
+    };
+    refused(format!("{kind}: it exports {found}, not `{HOOKS}`"), Some(help.into()))
 }

@@ -1,0 +1,23 @@
+//! Components that answer: `wasi:http` services that stand in the place of an upstream.
+//!
+//! Owns the loading of such a component, the one instance that each request gets, the call of its
+//! handler with its limits, and the response that comes of it. A sandbox like a plugin's, with more
+//! of WASI: a component may wait, and what it writes goes to the log. It is given no files, no
+//! sockets and no network. Together with `plugin`, whose engine it shares, the only room that names
+//! wasmtime. Must not know routes: the proxy hands it a request that is ready.
+//!
+//! No task stands behind a component: its guest runs when the response is polled, so that a client
+//! that is slow to take a response holds back the guest that makes it.
+
+mod answer;
+mod body;
+mod error;
+mod guest;
+mod load;
+mod meter;
+mod output;
+mod running;
+
+pub(crate) use self::answer::{Call, Instances};
+pub use self::error::ComponentError;
+pub(crate) use self::load::{Component, Refusal, load};

@@ -1,0 +1,233 @@
+//! From a request that is ready to a response of a component.
+//!
+//! Owns the number of requests that a component serves at a time, the bound on the first byte, and
+//! what a response must be before it is passed on.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use wasmtime_wasi_http::WasiBody;
+use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
+
+use super::body::{Progress, RequestBody, ResponseBody, Silence};
+use super::guest;
+use super::meter::Meter;
+use super::output::Output;
+use super::running::{Remainders, Running, Set};
+use super::{Component, ComponentError};
+use crate::body::Body;
+use crate::timer::Timers;
+
+/// How long a request waits for an instance when all of them are busy.
+const EXHAUSTED: Duration = Duration::from_secs(5);
+
+/// A component as one worker uses it.
+pub(crate) struct Instances {
+    component: Arc<Component>,
+    free: Arc<Semaphore>,
+    remainders: Remainders,
+    timers: Timers,
+}
+
+/// What a component is told of a request besides the request.
+pub(crate) struct Call<'a> {
+    /// Whether the client came over TLS.
+    pub(crate) is_tls: bool,
+    /// For the log.
+    pub(crate) request_id: &'a str,
+}
+
+impl Instances {
+    /// None are made before they are needed.
+    ///
+    /// # Panics
+    /// Outside of a running [`tokio::task::LocalSet`].
+    pub(crate) fn new(component: &Arc<Component>, timers: &Timers) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(component.config.instances)),
+            component: Arc::clone(component),
+            remainders: Remainders::start(timers),
+            timers: timers.clone(),
+        }
+    }
+
+    /// The name of the component.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.component.name
+    }
+
+    /// Has a new instance answer. Dropped, the instance ends.
+    pub(crate) async fn answer(
+        &self,
+        request: Request<Body>,
+        call: Call<'_>,
+    ) -> Result<Response<Body>, ComponentError> {
+        let permit = self.permit().await?;
+        let component = &self.component;
+        let meter = Arc::new(Meter::new(component.config.deadline));
+        let output = Output::new(&component.name, call.request_id);
+        let store = guest::store(component.engine(), &component.config, output, &meter);
+        let method = request.method().clone();
+        let (head, body) = request.into_parts();
+        let (body, progress) = RequestBody::new(body, &self.timers);
+        let scheme = if call.is_tls { Scheme::Https } else { Scheme::Http };
+        let request = (scheme, Request::from_parts(head, body));
+        let (guest, set) = Running::new(component, store, meter, request, call.request_id, permit);
+        let (response, guest) = self.head(guest, set, &progress).await?;
+        self.checked(response, guest, &method)
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, ComponentError> {
+        if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
+            return Ok(permit);
+        }
+        let exhausted = ComponentError::Exhausted(self.component.config.instances);
+        tokio::select! {
+            permit = Arc::clone(&self.free).acquire_owned() => permit.map_err(|_| exhausted),
+            () = self.timers.after(EXHAUSTED) => Err(exhausted),
+        }
+    }
+
+    /// Runs the guest until it has set its response. Returns it too if it goes on.
+    async fn head(
+        &self,
+        guest: Running,
+        set: oneshot::Receiver<Set>,
+        progress: &Progress,
+    ) -> Result<(Response<WasiBody>, Option<Running>), ComponentError> {
+        let first_byte = self.component.config.first_byte;
+        let mut deadline = self.timers.after(first_byte);
+        let (mut guest, mut set) = (Some(guest), Some(set));
+        let response = poll_fn(|context| {
+            let has_ended = match &mut guest {
+                Some(running) => Pin::new(running).poll(context)?.is_ready(),
+                None => true,
+            };
+            if has_ended {
+                guest = None;
+            }
+            let was_set = set.as_mut().map(|set| Pin::new(set).poll(context));
+            match was_set {
+                Some(Poll::Ready(Ok(response))) => {
+                    let code = |code| ComponentError::ErrorCode(format!("{code:?}"));
+                    return Poll::Ready(response.map_err(code));
+                }
+                Some(Poll::Ready(Err(_))) => set = None,
+                Some(Poll::Pending) | None => {}
+            }
+            if has_ended {
+                return Poll::Ready(Err(ComponentError::NoResponse));
+            }
+            while Pin::new(&mut deadline).poll(context).is_ready() {
+                let left = progress.left(first_byte);
+                if left.is_zero() {
+                    return Poll::Ready(Err(ComponentError::FirstByteTimeout(first_byte)));
+                }
+                deadline.reset(left);
+            }
+            Poll::Pending
+        });
+        let response = response.await?;
+        Ok((response, guest))
+    }
+
+    /// The response as the gateway passes it on: of an unambiguous length, and without a body where
+    /// there is none (RFC 9110 section 6.4.1).
+    fn checked(
+        &self,
+        response: Response<WasiBody>,
+        guest: Option<Running>,
+        method: &Method,
+    ) -> Result<Response<Body>, ComponentError> {
+        let (mut head, body) = response.into_parts();
+        if head.status.is_informational() {
+            return Err(ComponentError::Invalid("its status is not a final one"));
+        }
+        head.extensions.clear();
+        let length = declared_length(&head.headers)?;
+        let without = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED];
+        if *method == Method::HEAD || without.contains(&head.status) {
+            if head.status == StatusCode::NO_CONTENT {
+                head.headers.remove(CONTENT_LENGTH);
+            }
+            drop(body);
+            if let Some(guest) = guest {
+                self.remainders.take_over(guest);
+            }
+            return Ok(Response::from_parts(head, Body::empty()));
+        }
+        let body = match guest {
+            None => whole(body, length, &mut head.headers)?,
+            guest => Body::filtered(Box::pin(ResponseBody {
+                component: Arc::clone(&self.component.name),
+                body,
+                guest,
+                remainders: self.remainders.clone(),
+                length,
+                silence: Silence {
+                    timers: self.timers.clone(),
+                    idle: self.component.config.idle,
+                    deadline: None,
+                    waiting: false,
+                },
+            })),
+        };
+        Ok(Response::from_parts(head, body))
+    }
+}
+
+/// What `content-length` says. The host takes only one field of it, but any text in that.
+fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ComponentError> {
+    let mut fields = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(field) = fields.next() else { return Ok(None) };
+    let is_number = fields.next().is_none() && field.as_bytes().iter().all(u8::is_ascii_digit);
+    let length = field.to_str().ok().filter(|_| is_number).and_then(|text| text.parse().ok());
+    length.map(Some).ok_or(ComponentError::Invalid("its content-length is no number"))
+}
+
+/// The body of a guest that has returned: all of it is there. Most responses come this way, and
+/// their length is told to the client.
+fn whole(
+    mut body: WasiBody,
+    length: Option<u64>,
+    headers: &mut HeaderMap,
+) -> Result<Body, ComponentError> {
+    let mut context = Context::from_waker(Waker::noop());
+    let (mut bytes, mut trailers) = (Bytes::new(), None);
+    while let Poll::Ready(Some(frame)) = Pin::new(&mut body).poll_frame(&mut context) {
+        let frame = frame.map_err(|_| {
+            ComponentError::Invalid("its body is not as long as its content-length says")
+        })?;
+        match frame.into_data() {
+            Ok(data) if bytes.is_empty() => bytes = data,
+            Ok(data) => {
+                let mut joined = BytesMut::from(bytes);
+                joined.extend_from_slice(&data);
+                bytes = joined.freeze();
+            }
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    match length {
+        Some(length) if length == bytes.len() as u64 => {}
+        None => {}
+        // Only the head was of interest to the guest, or it never asked for the body.
+        Some(_) if bytes.is_empty() => {
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Some(_) => {
+            return Err(ComponentError::Invalid(
+                "its body is not as long as its content-length says",
+            ));
+        }
+    }
+    Ok(Body::whole(bytes, trailers))
+}

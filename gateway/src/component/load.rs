@@ -1,0 +1,168 @@
+//! From a configured component to one that can answer.
+//!
+//! Owns the checks before any request meets it: that the file is a component, that it is an HTTP
+//! service of a version that is served, that it imports nothing it is not offered, and that an
+//! instance of it can be made within its limits.
+
+use std::fs;
+use std::sync::Arc;
+
+use wasmtime::Engine;
+use wasmtime::component::{self, Linker};
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use super::guest::{self, Guest};
+use super::meter::Meter;
+use super::output::Output;
+use super::running::explain;
+use crate::config::HttpComponent;
+use crate::plugin::{Clock, LoadError, Loader, check_kind, wait};
+
+/// The interface that a component which answers must export, but for the end of its version.
+const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
+
+/// What a component may import: WASI 0.2.
+const PACKAGES: [&str; 7] = [
+    "wasi:cli",
+    "wasi:clocks",
+    "wasi:filesystem",
+    "wasi:http",
+    "wasi:io",
+    "wasi:random",
+    "wasi:sockets",
+];
+
+/// A component that is loaded and checked; shared by all workers.
+pub(crate) struct Component {
+    /// The name under which it is configured.
+    pub(crate) name: Arc<str>,
+    pub(super) config: HttpComponent,
+    pub(super) pre: ProxyPre<Guest>,
+    pub(super) clock: Clock,
+}
+
+impl Component {
+    pub(super) fn engine(&self) -> &Engine {
+        self.pre.engine()
+    }
+}
+
+impl std::fmt::Debug for Component {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Component").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Why a component cannot be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// What is wrong.
+    pub(crate) message: String,
+    /// What would mend it.
+    pub(crate) help: Option<String>,
+}
+
+impl Refusal {
+    fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None }
+    }
+
+    fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+impl From<LoadError> for Refusal {
+    fn from(LoadError { message, help, .. }: LoadError) -> Self {
+        Self { message, help }
+    }
+}
+
+/// Loads a component with the engine of the plugins. Always reads the file anew; what did not change
+/// is found in the engine's cache.
+///
+/// # Errors
+/// All that keeps it from being served.
+pub(crate) fn load(loader: &Loader, config: &HttpComponent) -> Result<Component, Vec<Refusal>> {
+    let (engine, clock) = loader.engine();
+    let compiled = compile(engine, config).map_err(|refusal| vec![refusal])?;
+    check_exports(&compiled).map_err(|refusal| vec![refusal])?;
+    check_imports(&compiled)?;
+    let pre = link(&compiled).map_err(|error| vec![Refusal::new(format!("{error:#}"))])?;
+    let name = config.name.as_str().into();
+    let component = Component { name, config: config.clone(), pre, clock: clock.clone() };
+    wait(try_out(&component)).map_err(|refusal| vec![refusal])?;
+    Ok(component)
+}
+
+fn compile(engine: &Engine, config: &HttpComponent) -> Result<component::Component, Refusal> {
+    let file = config.file.display();
+    let bytes = fs::read(&config.file)
+        .map_err(|error| Refusal::new(format!("`{file}` cannot be read: {error}")))?;
+    check_kind(&config.file, &bytes)?;
+    component::Component::new(engine, bytes)
+        .map_err(|error| Refusal::new(format!("`{file}` is not valid: {error:#}")))
+}
+
+fn check_exports(component: &component::Component) -> Result<(), Refusal> {
+    let ty = component.component_type();
+    let names: Vec<_> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
+    let exports = |prefix: &str| names.iter().find(|name| name.starts_with(prefix));
+    if exports(HANDLER).is_some() {
+        return Ok(());
+    }
+    let wanted = "`wasi:http/incoming-handler@0.2`";
+    if let Some(name) = exports("wasi:http/incoming-handler@").or(exports("wasi:http/handler@")) {
+        let message = format!("it exports `{name}`, and this gateway serves {wanted}");
+        return Err(
+            Refusal::new(message).help("build it for WASI 0.2: the world `wasi:http/proxy`")
+        );
+    }
+    if exports("gateway:plugin/hooks@").is_some() {
+        return Err(Refusal::new("it is a plugin, not an HTTP service")
+            .help("list it in the route's `plugins`, and let something else answer"));
+    }
+    let kind = match exports("wasi:cli/run@") {
+        Some(_) => "it is a command, not an HTTP service",
+        None => "it is no HTTP service",
+    };
+    let found = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
+    Err(Refusal::new(format!("{kind}: it exports {found}, not {wanted}")))
+}
+
+fn check_imports(component: &component::Component) -> Result<(), Vec<Refusal>> {
+    let ty = component.component_type();
+    let mut refusals = Vec::new();
+    for (name, _) in ty.imports(component.engine()) {
+        let (interface, version) = name.split_once('@').unwrap_or((name, ""));
+        let package = interface.split('/').next().unwrap_or_default();
+        if PACKAGES.contains(&package) && version.starts_with("0.2.") {
+            continue;
+        }
+        let what = if package == "gateway:plugin" { "only plugins have" } else { "is not offered" };
+        refusals.push(Refusal::new(format!("it imports `{name}`, which {what}")));
+    }
+    if refusals.is_empty() { Ok(()) } else { Err(refusals) }
+}
+
+fn link(component: &component::Component) -> wasmtime::Result<ProxyPre<Guest>> {
+    let mut linker = Linker::new(component.engine());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    ProxyPre::new(linker.instantiate_pre(component)?)
+}
+
+/// Makes an instance, to see that its limits and the engine's allow one.
+async fn try_out(component: &Component) -> Result<(), Refusal> {
+    let meter = Arc::new(Meter::new(component.config.deadline));
+    let output = Output::new(&component.name, "");
+    let mut store = guest::store(component.engine(), &component.config, output, &meter);
+    component.clock.is_needed();
+    meter.begin();
+    let made = component.pre.instantiate_async(&mut store).await;
+    made.map(drop).map_err(|error| {
+        let failure = explain(component, &mut store, &error, true);
+        Refusal::new(format!("it failed before its first request: {failure}"))
+    })
+}

@@ -1,0 +1,145 @@
+//! A guest that runs: one request, one store, one call.
+//!
+//! Owns the measuring of its time, the reading of what went wrong, and what becomes of a guest that
+//! goes on when its response has ended.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::Request;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use wasmtime::{Store, Trap};
+use wasmtime_wasi_http::WasiHttpView as _;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use super::body::RequestBody;
+use super::guest::Guest;
+use super::meter::Meter;
+use super::{Component, ComponentError};
+use crate::plugin::trap_text;
+use crate::timer::Timers;
+
+/// What the guest sets as its response.
+pub(super) type Set = Result<http::Response<HyperOutgoingBody>, ErrorCode>;
+
+/// A guest that serves one request. Dropped, it ends where it is.
+pub(super) struct Running {
+    component: Arc<Component>,
+    guest: Pin<Box<dyn Future<Output = Result<(), ComponentError>>>>,
+    meter: Arc<Meter>,
+    request_id: Box<str>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Running {
+    pub(super) fn new(
+        component: &Arc<Component>,
+        store: Store<Guest>,
+        meter: Arc<Meter>,
+        request: (Scheme, Request<RequestBody>),
+        request_id: &str,
+        permit: OwnedSemaphorePermit,
+    ) -> (Self, oneshot::Receiver<Set>) {
+        let (set, response) = oneshot::channel();
+        let guest = Box::pin(serve(Arc::clone(component), store, request, set));
+        let component = Arc::clone(component);
+        let request_id = request_id.into();
+        (Self { component, guest, meter, request_id, _permit: permit }, response)
+    }
+}
+
+impl Future for Running {
+    type Output = Result<(), ComponentError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.component.clock.is_needed();
+        self.meter.begin();
+        let polled = self.guest.as_mut().poll(context);
+        let is_over = self.meter.end();
+        if polled.is_pending() && is_over {
+            return Poll::Ready(Err(ComponentError::Deadline(self.component.config.deadline)));
+        }
+        polled
+    }
+}
+
+async fn serve(
+    component: Arc<Component>,
+    mut store: Store<Guest>,
+    (scheme, request): (Scheme, Request<RequestBody>),
+    set: oneshot::Sender<Set>,
+) -> Result<(), ComponentError> {
+    let made = component.pre.instantiate_async(&mut store).await;
+    let service = made.map_err(|error| explain(&component, &mut store, &error, true))?;
+    let mut http = store.data_mut().http();
+    let given = http
+        .new_incoming_request(scheme, request)
+        .and_then(|request| Ok((request, http.new_response_outparam(set)?)));
+    let (request, response) =
+        given.map_err(|error| explain(&component, &mut store, &error, true))?;
+    let handler = service.wasi_http_incoming_handler();
+    let called = handler.call_handle(&mut store, request, response).await;
+    called.map_err(|error| explain(&component, &mut store, &error, false))
+}
+
+/// What a failed call means. `is_new` says that the guest has not come to its handler yet.
+pub(super) fn explain(
+    component: &Component,
+    store: &mut Store<Guest>,
+    error: &wasmtime::Error,
+    is_new: bool,
+) -> ComponentError {
+    let guest = store.data_mut();
+    if guest.memory.refused {
+        return ComponentError::Memory(component.config.memory);
+    }
+    if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
+        return ComponentError::Deadline(component.config.deadline);
+    }
+    let text = trap_text(guest.output.last_error(), error);
+    if is_new { ComponentError::Instantiate(text) } else { ComponentError::Trap(text) }
+}
+
+/// Guests that go on when their response has ended, on a task of the worker.
+#[derive(Clone)]
+pub(super) struct Remainders(mpsc::UnboundedSender<Running>);
+
+impl Remainders {
+    /// Ends with the last handle.
+    ///
+    /// # Panics
+    /// Outside of a running [`tokio::task::LocalSet`].
+    pub(super) fn start(timers: &Timers) -> Self {
+        let (sender, mut guests) = mpsc::unbounded_channel();
+        let timers = timers.clone();
+        tokio::task::spawn_local(async move {
+            while let Some(guest) = guests.recv().await {
+                tokio::task::spawn_local(finish(guest, timers.clone()));
+            }
+        });
+        Self(sender)
+    }
+
+    pub(super) fn take_over(&self, guest: Running) {
+        // A worker that has ended has no task any more.
+        let _worker_ended = self.0.send(guest);
+    }
+}
+
+/// Lets a guest come to its end, within the time that it has for a response.
+async fn finish(mut guest: Running, timers: Timers) {
+    let bound = guest.component.config.first_byte;
+    let outcome = tokio::select! {
+        ended = &mut guest => ended.map_err(|error| error.to_string()),
+        () = timers.after(bound) => Err(format!("it did not return within {bound:?}")),
+    };
+    if let Err(failure) = outcome {
+        tracing::warn!(
+            component = &*guest.component.name,
+            request_id = &*guest.request_id,
+            "after its response: {failure}"
+        );
+    }
+}

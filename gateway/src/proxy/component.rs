@@ -1,0 +1,70 @@
+//! To a component that answers, and back.
+//!
+//! Owns what a component is shown of a request, and the wait for the head of its response. Its
+//! response is the gateway's own, so that no `Via` is added to it.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use http::header::HOST;
+use http::{HeaderValue, Request, Response};
+
+use super::forward::Outgoing;
+use super::{Matched, request_headers, response_headers, rewrite};
+use crate::body::Body;
+use crate::component::{Call, Instances};
+use crate::config::{AccessLog, ComponentId, HostPolicy};
+use crate::error::Failure;
+use crate::exchange::Exchange;
+
+/// Has the component answer.
+pub(super) async fn answer(
+    exchange: &Rc<Exchange>,
+    matched: &Matched<'_>,
+    id: ComponentId,
+    request: Box<Outgoing<'_>>,
+) -> Result<Response<Body>, Failure> {
+    let Outgoing { mut head, body, survey, mut hop } = *request;
+    let component = exchange.snapshot.component(id);
+    // `wasi:http` has no upgrades.
+    hop.upgrade = None;
+    request_headers::announce(exchange, &mut head.headers, survey, matched.target, &hop);
+    rewrite::apply(exchange, matched, &mut head, &HostPolicy::Preserve)?;
+    head.extensions.clear();
+    // Only HTTP/1.0 can do without a host, and `wasi:http` cannot.
+    head.headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
+    if exchange.snapshot.config.process.access_log == AccessLog::All {
+        exchange.forwarded_to(&format!("component {}", component.name()));
+    }
+    let mut response = run(exchange, component, Request::from_parts(head, body)).await?;
+    exchange.answered_by(component.name());
+    response_headers::strip_hop_by_hop(response.headers_mut());
+    Ok(response)
+}
+
+/// Dropping what runs ends the instance.
+async fn run(
+    exchange: &Exchange,
+    component: &Instances,
+    request: Request<Body>,
+) -> Result<Response<Body>, Failure> {
+    let watches_body = !http_body::Body::is_end_stream(request.body());
+    let call = Call { is_tls: exchange.connection.is_tls, request_id: exchange.id() };
+    let mut answered = pin!(component.answer(request, call));
+    poll_fn(|context| {
+        let polled = answered.as_mut().poll(context);
+        // First of all: what a guest makes of a request that broke off, or was cut off, is nothing
+        // to go by.
+        if watches_body && let Some(failure) = exchange.poll_upload_failure(context) {
+            return Poll::Ready(Err(failure));
+        }
+        polled.map_err(|error| Failure::Component {
+            component: Arc::clone(component.name()),
+            source: Arc::new(error),
+        })
+    })
+    .await
+}
