@@ -9,6 +9,9 @@ use std::process::Command;
 use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
+/// Makes core modules. Some guests are built for it too, as `NAME-wasip1.wasm`.
+const OLD_TARGET: &str = "wasm32-wasip1";
+const OLD_GUESTS: [&str; 3] = ["tagger", "prints", "serves"];
 
 fn main() {
     let tests = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
@@ -22,7 +25,13 @@ fn main() {
     let target = target.join("test-guests");
     let components = target.join("components");
     fs::create_dir_all(&components).expect("the target folder is writable");
-    build(&guests, &target);
+    build(&guests, &target, TARGET, &[]);
+    build(&guests, &target, OLD_TARGET, &OLD_GUESTS);
+    for name in OLD_GUESTS {
+        let from = target.join(OLD_TARGET).join("release").join(format!("{name}.wasm"));
+        let to = components.join(format!("{name}-wasip1.wasm"));
+        fs::copy(&from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    }
     gather(&guests, &target.join(TARGET).join("release"), &components);
     assemble(&guests.join("wrong-world"), &components);
     println!("cargo::rustc-env=GUESTS={}", components.display());
@@ -32,10 +41,14 @@ fn variable(name: &str) -> String {
     env::var(name).unwrap_or_else(|_| panic!("cargo sets {name}"))
 }
 
-fn build(guests: &Path, target: &Path) {
+/// Builds these guests, or all of them.
+fn build(guests: &Path, folder: &Path, target: &str, names: &[&str]) {
     let mut cargo = Command::new(variable("CARGO"));
     cargo.current_dir(guests).args(["build", "--quiet", "--release", "--locked"]);
-    cargo.args(["--target", TARGET, "--target-dir"]).arg(target);
+    cargo.args(["--target", target, "--target-dir"]).arg(folder);
+    for name in names {
+        cargo.args(["--package", name]);
+    }
     for (name, _) in env::vars_os() {
         let text = name.to_string_lossy();
         let is_meant_for_the_host = text.starts_with("CARGO_") && text != "CARGO_HOME"
@@ -49,8 +62,8 @@ fn build(guests: &Path, target: &Path) {
     let status = cargo.status().expect("cargo can be started");
     assert!(
         status.success(),
-        "the guests do not build; the reason stands above (is the Rust target {TARGET} there? \
-         `rustup target add {TARGET}`)"
+        "the guests do not build; the reason stands above (is the Rust target {target} there? \
+         `rustup target add {target}`)"
     );
 }
 

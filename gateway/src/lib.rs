@@ -56,5 +56,5 @@ pub use gateway::{
 };
 pub use plugin::{
     INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Size, Want, compile_time,
-    inspect, schema, wants,
+    inspect, open, schema, wants,
 };

@@ -9,6 +9,7 @@
 //! instances, and takes one of them for one hook. An instance remembers nothing about a request,
 //! so that losing one loses nothing else.
 
+mod adapt;
 mod backtrace;
 pub(crate) mod bindings;
 mod boxed;
@@ -34,9 +35,9 @@ pub(crate) use instance::trap_text;
 pub(crate) use interest::Interest;
 pub use load::{
     INTERFACE_VERSION, Inspection, Omission, Place, PluginImport, Refusal, Want, compile_time,
-    inspect, schema, wants,
+    inspect, open, schema, wants,
 };
-pub(crate) use load::{LoadError, Loader, Plugin, check_kind, wait};
+pub(crate) use load::{LoadError, Loader, Plugin, component_bytes, wait};
 pub(crate) use pool::{Pool, Ready};
 pub use sections::Size;
 

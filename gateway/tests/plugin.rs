@@ -75,6 +75,17 @@ fn a_new_crate_makes_a_plugin_and_a_route_that_the_gateway_takes() {
     let found: Value = serde_json::from_str(&found).unwrap();
     assert!(found["size"]["names"].as_u64().unwrap() > 2 * bare, "{found}");
     assert_eq!(found["size"]["debug"], 0);
+
+    // A core module that something else has compiled is made a component.
+    let old = ["build", "--release", "--target", "wasm32-wasip1", "--target-dir", "old"];
+    fine(crate_.run("cargo", &old));
+    let module = "old/wasm32-wasip1/release/hello.wasm";
+    let said = fine(crate_.gateway(&["plugin", "build", module, "--output", "adapted.wasm"]));
+    assert!(said.starts_with("adapted.wasm: plugin hello 0.1.0, "), "{said}");
+    let adapted = std::fs::read(crate_.path().join("adapted.wasm")).unwrap();
+    assert!(adapted.starts_with(b"\0asm\x0d\0\x01\0"));
+    let said = refused(&crate_.gateway(&["plugin", "build", "Cargo.toml"]));
+    assert!(said.contains("`Cargo.toml` is not WebAssembly"), "{said}");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 //! service of a version that is served, that it imports nothing it is not offered, and that an
 //! instance of it can be made within its limits.
 
-use std::fs;
 use std::sync::Arc;
 
 use wasmtime::Engine;
@@ -16,7 +15,7 @@ use super::meter::Meter;
 use super::output::Output;
 use super::running::explain;
 use crate::config::HttpComponent;
-use crate::plugin::{Clock, LoadError, Loader, check_kind, wait};
+use crate::plugin::{Clock, LoadError, Loader, component_bytes, wait};
 
 /// The interface that a component which answers must export, but for the end of its version.
 const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
@@ -98,10 +97,7 @@ pub(crate) fn load(loader: &Loader, config: &HttpComponent) -> Result<Component,
 
 fn compile(engine: &Engine, config: &HttpComponent) -> Result<component::Component, Refusal> {
     let file = config.file.display();
-    let bytes = fs::read(&config.file)
-        .map_err(|error| Refusal::new(format!("`{file}` cannot be read: {error}")))?;
-    check_kind(&config.file, &bytes)?;
-    component::Component::new(engine, bytes)
+    component::Component::new(engine, component_bytes(&config.file)?)
         .map_err(|error| Refusal::new(format!("`{file}` is not valid: {error:#}")))
 }
 

@@ -31,15 +31,16 @@ use crate::config::{self, Grant, Isolation, OnError};
 use crate::state::State;
 use crate::telemetry::metrics::Metrics;
 use compiled::Compiled;
+pub(crate) use compiled::component_bytes;
 use conform::conform;
 use describe::describe;
-pub(crate) use kind::check_kind;
 use kind::not_ours;
 use refusal::{failed, refused};
 
 pub use document::{Omission, schema};
 pub use inspect::{
-    INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, wants,
+    INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, open,
+    wants,
 };
 pub(crate) use refusal::LoadError;
 pub use refusal::Place;

@@ -37,6 +37,19 @@ pub(super) fn size(binary: &[u8]) -> Size {
     size
 }
 
+/// Whether the bindings of a core module left the description of its world in it, from which a
+/// component can be made.
+pub(super) fn describes_world(module: &[u8]) -> bool {
+    let mut rest = module.get(8..).unwrap_or_default();
+    while let Some((id, content, after)) = section(rest) {
+        if id == CUSTOM && name(content).is_some_and(|name| name.starts_with(b"component-type")) {
+            return true;
+        }
+        rest = after;
+    }
+    false
+}
+
 fn walk(binary: &[u8], size: &mut Size) {
     let Some((head, mut rest)) = binary.split_at_checked(8) else { return };
     let is_module = head[4..] == MODULE;
@@ -113,6 +126,17 @@ mod tests {
                 debug: debug.len()
             }
         );
+    }
+
+    #[test]
+    fn finds_the_description_of_a_world() {
+        let world = section_of(CUSTOM, b"\x16component-type:plugin1ABC");
+        let code = section_of(CODE, &[7; 20]);
+        let module = |sections: &[&[u8]]| [b"\0asm\x01\0\0\0", &sections.concat()[..]].concat();
+        assert!(describes_world(&module(&[&code, &world])));
+        assert!(!describes_world(&module(&[&code])));
+        assert!(!describes_world(&module(&[&code, &world[..5]])));
+        assert!(!describes_world(b"\0asm"));
     }
 
     #[test]

@@ -259,7 +259,7 @@ fn keep(crate_: &Crate, component: &Path) -> Result<(PathBuf, usize, bool), Wron
         let new = fs::read(component)?;
         let is_new = fs::read(&file).map_or(true, |old| old != new);
         if is_new {
-            put(component, &file)?;
+            put(&new, &file)?;
         }
         Ok((file.clone(), new.len(), is_new))
     });

@@ -5,6 +5,7 @@
 //! forgotten. What was compiled in the past, by this process or another, is in the engine's cache
 //! on disk. Must not judge what a component is good for.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,6 +17,7 @@ use wasmtime::component::Component;
 use super::kind::check_kind;
 use super::refusal::{LoadError, refused};
 use crate::config;
+use crate::plugin::adapt::adapted;
 
 /// The components of one process.
 pub(super) struct Compiled {
@@ -73,17 +75,14 @@ impl Compiled {
     }
 
     fn file(&self, engine: &Engine, path: &Path) -> Result<Component, LoadError> {
-        let bytes = std::fs::read(path).map_err(|error| {
-            refused(format!("`{}` cannot be read: {error}", path.display()), None)
-        })?;
+        let bytes = read(path)?;
         let sum = digest(&SHA256, &bytes);
         if let Some((known, component)) = self.known().files.get(path)
             && known == sum.as_ref()
         {
             return Ok(component.clone());
         }
-        check_kind(path, &bytes)?;
-        let component = Component::new(engine, &bytes).map_err(|error| {
+        let component = Component::new(engine, &*as_component(path, &bytes)?).map_err(|error| {
             refused(format!("`{}` is not valid: {error:#}", path.display()), None)
         })?;
         if let Ok(sum) = sum.as_ref().try_into() {
@@ -95,6 +94,27 @@ impl Compiled {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The component in a file: as it is, or made of a core module that can be one.
+pub(crate) fn component_bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
+    Ok(as_component(path, &read(path)?)?.into_owned())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path)
+        .map_err(|error| refused(format!("`{}` cannot be read: {error}", path.display()), None))
+}
+
+fn as_component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
+    let component = adapted(bytes).map_err(|error| {
+        let shown = path.display();
+        let message =
+            format!("`{shown}` is a core module that cannot be made a component: {error}");
+        refused(message, Some("build it by `gateway plugin build`, for wasm32-wasip2".into()))
+    })?;
+    check_kind(path, &component)?;
+    Ok(component)
 }
 
 #[cfg(test)]

@@ -5,15 +5,16 @@
 //! as before its first request, with everything granted and without a configuration. Must not
 //! print anything.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use wasmtime::component::Component;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::{Config, Engine};
 
+use super::compiled::component_bytes;
 use super::conform::conform;
 use super::describe::describe;
-use super::kind::check_kind;
 use super::refusal::{LoadError, Place, failed, refused};
 use super::want::{self, Want};
 use super::{Import as Kind, Loader, Plugin, import, key_of, wait};
@@ -94,6 +95,15 @@ impl From<LoadError> for Refusal {
 /// All that would keep a gateway from loading it, whatever its configuration.
 pub fn inspect(component: &config::Component) -> Result<Inspection, Vec<Refusal>> {
     look(component).map_err(refusals)
+}
+
+/// The component in a file. A core module for WASI preview 1 whose bindings left the description of
+/// its world in it, as those for Rust do, is made one.
+///
+/// # Errors
+/// When the file cannot be read, or is none of both.
+pub fn open(path: &Path) -> Result<Vec<u8>, Refusal> {
+    component_bytes(path).map_err(Refusal::from)
 }
 
 /// How long this machine takes to compile a component. A gateway does that once and keeps what
@@ -182,13 +192,7 @@ fn bytes(component: &config::Component) -> Result<Vec<u8>, LoadError> {
             let bytes = known.map(|(_, bytes)| bytes.to_vec());
             bytes.ok_or_else(|| refused(format!("there is no first-party plugin `{name}`"), None))
         }
-        config::Component::File(path) => {
-            let bytes = std::fs::read(path).map_err(|error| {
-                refused(format!("`{}` cannot be read: {error}", path.display()), None)
-            })?;
-            check_kind(path, &bytes)?;
-            Ok(bytes)
-        }
+        config::Component::File(path) => component_bytes(path),
     }
 }
 

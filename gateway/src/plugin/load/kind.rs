@@ -11,7 +11,7 @@ use super::refusal::{LoadError, refused};
 use crate::plugin::bindings::{HOOKS, VERSION};
 
 /// A core module or a text is not a component, and wasmtime's own words for that are hard to read.
-pub(crate) fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
+pub(super) fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
     let path = path.display();
     let no_blanks = bytes.trim_ascii_start();
     match bytes {
