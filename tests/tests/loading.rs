@@ -149,9 +149,47 @@ fn hooks_of_another_type_are_refused_though_their_names_are_right() {
 #[test]
 fn a_plugin_for_another_version_is_told_both_versions() {
     let said = refusal("wrong-version");
-    let words = "it is built for gateway:plugin 9.9.9, and this gateway speaks 0.1.0";
+    let words = "it is built for gateway:plugin 9.9.9, and this gateway serves 0.1.0";
     assert_eq!(said.message, words);
     assert!(said.help.unwrap().contains("wit/"));
+
+    // So is one that only imports something of it: here of the next patch, which may have more.
+    let text = r#"(component
+        (import "gateway:plugin/clock@0.1.1" (instance))
+        (instance $hooks)
+        (export "gateway:plugin/hooks@0.1.0" (instance $hooks)))"#;
+    let folder = tempfile::tempdir_in(guests::folder()).unwrap();
+    let file = folder.path().join("newer.wasm");
+    std::fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+    let said = refusals(&format!("component = '{}'", file.display())).remove(0);
+    let words = "it imports `gateway:plugin/clock@0.1.1`, and this gateway serves gateway:plugin \
+                 0.1.0, not 0.1.1";
+    assert_eq!(said.message, words);
+}
+
+/// Built against a copy of the interface that stays as it is, from which the interface goes on.
+#[tokio::test]
+async fn a_plugin_for_a_frozen_interface_goes_on_working() {
+    let text = r#"
+[[routes]]
+name = "frozen"
+paths = ["/{*rest}"]
+plugins = [{ component = "./frozen-0-1-0.wasm", config = { name = "frozen" }, grants = ["key-value", "limiter", "password", "signature"] }]
+respond = { body = "fine" }
+"#;
+    let gateway = Setup::toml(text, &[]).start();
+    let mut client = Http1::connect(gateway.address).await;
+    for turn in ["1", "2"] {
+        let sent = request("POST", "/a?b", &[("x-frozen", "1")], "body");
+        let answer = client.send(sent).await;
+        assert_eq!((answer.status(), answer.text()), (200, "FINE"), "{:?}", log::said(answer.id()));
+        assert_eq!(answer.header("x-turn"), Some(turn));
+        assert_eq!(answer.header("x-seen"), Some("POST /a b 1 body 200"));
+        let ended = || log::said(answer.id()).contains(&"complete with 200".to_owned());
+        until(ended).await;
+    }
+    let refused = refusals("component = \"./frozen-0-1-0.wasm\"\nconfig = {}").remove(0);
+    assert!(refused.message.contains("it imports what it was not granted"), "{}", refused.message);
 }
 
 #[test]

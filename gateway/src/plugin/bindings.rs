@@ -14,8 +14,8 @@ use super::values::Values;
 /// The version of `gateway:plugin` that this gateway speaks.
 pub(crate) const VERSION: &str = "0.1.0";
 
-/// The instance that a plugin exports.
-pub(crate) const HOOKS: &str = "gateway:plugin/hooks@0.1.0";
+/// The instance that a plugin exports, but for its version.
+pub(crate) const HOOKS: &str = "gateway:plugin/hooks@";
 
 /// `hooks.description`
 #[derive(ComponentType, Lift, Debug, Clone)]

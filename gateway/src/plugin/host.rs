@@ -25,7 +25,6 @@ use std::sync::Arc;
 use wasmtime::component::{Linker, LinkerInstance, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
-use super::bindings::VERSION;
 use crate::config::{Grant, Secret, UpstreamId};
 use crate::heads::Heads;
 use crate::plugin::budget::Budget;
@@ -190,15 +189,16 @@ impl Interface {
         self.link_refusing.is_some()
     }
 
-    /// Puts the interface into a plugin's linker; calls that wait only if it may wait.
+    /// Puts the interface into a plugin's linker, under the name by which it is imported: with the
+    /// version that the plugin was built for. Calls that wait only if it may wait.
     pub(super) fn link(
         &self,
         linker: &mut Linker<HostState>,
+        name: &str,
         may_wait: bool,
     ) -> wasmtime::Result<()> {
-        let name = format!("gateway:plugin/{}@{VERSION}", self.name);
         let link = self.link_refusing.filter(|_| !may_wait).unwrap_or(self.link);
-        link(&mut linker.instance(&name)?)
+        link(&mut linker.instance(name)?)
     }
 }
 

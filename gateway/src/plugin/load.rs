@@ -12,6 +12,7 @@ mod document;
 mod inspect;
 mod kind;
 mod refusal;
+mod version;
 mod want;
 
 use std::path::Path;
@@ -198,8 +199,9 @@ impl Loader {
                 }
                 Import::OtherVersion(version) => errors.push(refused(
                     format!(
-                        "it imports `{name}`, and this gateway speaks gateway:plugin {VERSION}, \
-                         not {version}"
+                        "it imports `{name}`, and this gateway serves gateway:plugin {}, not \
+                         {version}",
+                        version::served()
                     ),
                     Some(
                         "build it against this gateway's `wit/`: `gateway plugin wit` writes it"
@@ -275,7 +277,7 @@ impl Loader {
             match import(name) {
                 Import::Host(index) => {
                     let interface = &INTERFACES[index];
-                    interface.link(&mut linker, may_wait)?;
+                    interface.link(&mut linker, name, may_wait)?;
                     waits |= may_wait && interface.waits();
                     reads_request |=
                         interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
@@ -332,7 +334,7 @@ fn import(name: &str) -> Import {
         return Import::Wasi;
     }
     let Some(ours) = interface.strip_prefix("gateway:plugin/") else { return Import::Unknown };
-    if version != VERSION {
+    if !version::is_served(version) {
         return Import::OtherVersion(version.to_owned());
     }
     // `types` holds no functions: a component that uses it needs nothing from the host.
@@ -398,11 +400,15 @@ fn grant_name(grant: Grant) -> &'static str {
 }
 
 fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError> {
-    let hooks = component.get_export_index(None, HOOKS).ok_or_else(|| not_ours(component))?;
+    let ty = component.component_type();
+    let mut names = ty.exports(component.engine()).map(|(name, _)| name);
+    let ours = names.find(|name| name.strip_prefix(HOOKS).is_some_and(version::is_served));
+    let hooks = ours.and_then(|name| component.get_export_index(None, name));
+    let hooks = hooks.ok_or_else(|| not_ours(component))?;
     let find = |name: &&str| {
         component
             .get_export_index(Some(&hooks), name)
-            .ok_or_else(|| refused(format!("its `{HOOKS}` has no `{name}`"), None))
+            .ok_or_else(|| refused(format!("its `{HOOKS}{VERSION}` has no `{name}`"), None))
     };
     HOOK_NAMES.iter().map(find).collect()
 }

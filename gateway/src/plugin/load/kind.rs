@@ -8,6 +8,7 @@ use std::path::Path;
 use wasmtime::component::Component;
 
 use super::refusal::{LoadError, refused};
+use super::version;
 use crate::plugin::bindings::{HOOKS, VERSION};
 
 /// A core module or a text is not a component, and wasmtime's own words for that are hard to read.
@@ -35,10 +36,13 @@ pub(super) fn check_kind(path: &Path, bytes: &[u8]) -> Result<(), LoadError> {
 pub(super) fn not_ours(component: &Component) -> LoadError {
     let ty = component.component_type();
     let names: Vec<_> = ty.exports(component.engine()).map(|(name, _)| name.to_owned()).collect();
-    let other = names.iter().find_map(|name| name.strip_prefix("gateway:plugin/hooks@"));
+    let other = names.iter().find_map(|name| name.strip_prefix(HOOKS));
     if let Some(version) = other {
         return refused(
-            format!("it is built for gateway:plugin {version}, and this gateway speaks {VERSION}"),
+            format!(
+                "it is built for gateway:plugin {version}, and this gateway serves {}",
+                version::served()
+            ),
             Some("build it against this gateway's `wit/`: `gateway plugin wit` writes it".into()),
         );
     }
@@ -54,5 +58,5 @@ pub(super) fn not_ours(component: &Component) -> LoadError {
     } else {
         "register the plugin with `register_plugin!`"
     };
-    refused(format!("{kind}: it exports {found}, not `{HOOKS}`"), Some(help.into()))
+    refused(format!("{kind}: it exports {found}, not `{HOOKS}{VERSION}`"), Some(help.into()))
 }
