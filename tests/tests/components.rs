@@ -391,14 +391,14 @@ fn refusals(table: &str) -> Vec<(String, Option<String>)> {
          component = \"refused\""
     );
     let errors = Gateway::bind(Setup::toml(&text, &[]).config).map(drop).unwrap_err();
-    let refusal = |error| match error {
+    let refusal = |error: &BindError| match error {
         BindError::Component { name, message, help, .. } => {
             assert_eq!(name, "refused");
-            (message, help)
+            (message.clone(), help.clone())
         }
         other => panic!("{other}"),
     };
-    errors.into_iter().map(refusal).collect()
+    errors.iter().map(refusal).collect()
 }
 
 #[test]
