@@ -1,4 +1,4 @@
-//! Tests of plugins, natively and without a gateway.
+//! Tests of plugins: natively and without a gateway, and as components in one.
 //!
 //! A [`Harness`] configures a plugin as the gateway would, from JSON, and sends exchanges through
 //! it. What the plugin does is judged by the rules that the gateway judges by: a change that
@@ -42,13 +42,19 @@
 //! assert_eq!(answer.header("x-path-length"), Some("7"));
 //! ```
 //!
+//! A [`Gateway`] is the same for the compiled component, in a gateway that runs for the test:
+//! what [memory, time and grants](crate#the-life-of-a-plugin) allow is shown there. A test that is
+//! written for any [`Host`] runs with [both](crate::test_both).
+//!
 //! Outside of a harness, host calls are served by a host of the thread's own, with an empty
 //! exchange: parts of a plugin can be tested by themselves.
 
+mod both;
 pub(crate) mod calls;
 mod contract;
 pub(crate) mod cryptography;
 mod exchange;
+mod gateway;
 mod harness;
 pub(crate) mod host;
 mod limiter;
@@ -56,9 +62,11 @@ mod message;
 mod metrics;
 mod store;
 
+pub use both::{Grants, Host, HostExchange};
 pub use calls::Call;
 pub use contract::Breach;
 pub use exchange::{Exchange, Outcome};
+pub use gateway::{Gateway, GatewayBuilder, GatewayExchange};
 pub use harness::{Harness, Preparation};
 pub use host::LogLine;
 pub use message::{Answer, RequestBuilder, ResponseBuilder, SentRequest, request, response};

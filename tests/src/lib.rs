@@ -3,6 +3,7 @@
 //!
 //! Everything listens on port 0 of 127.0.0.1 and ends with the value that stands for it.
 
+mod binary;
 pub mod client;
 pub mod guests;
 pub mod log;
@@ -13,6 +14,7 @@ pub mod upstream;
 
 use std::time::Duration;
 
+pub use binary::binary;
 pub use client::{Answer, Http1, Http2};
 pub use raw::Raw;
 pub use setup::{Running, Setup, forward, listener, route};

@@ -4,6 +4,8 @@
 
 #[path = "capabilities/http_client.rs"]
 mod http_client;
+#[path = "capabilities/in_a_gateway.rs"]
+mod in_a_gateway;
 #[path = "capabilities/metrics.rs"]
 mod metrics;
 #[path = "capabilities/secrets.rs"]

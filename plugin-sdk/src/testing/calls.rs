@@ -32,6 +32,10 @@ pub(crate) struct Calls {
 }
 
 impl Call {
+    pub(crate) fn new(request: Request) -> Self {
+        Self(request)
+    }
+
     /// The name of the upstream.
     pub fn upstream(&self) -> &str {
         &self.0.upstream

@@ -1,15 +1,14 @@
 //! The gateway as a process of its own, whose memory and descriptors are its own too.
 
 use std::collections::{HashMap, VecDeque};
-use std::ffi::OsString;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
-use gateway_tests::PATIENCE;
+use gateway_tests::{PATIENCE, binary};
 use tempfile::TempDir;
 
 /// What stands in front of every configuration. What was compiled once is kept.
@@ -203,32 +202,4 @@ fn listening(line: &str) -> Option<SocketAddr> {
     let line: serde_json::Value = serde_json::from_str(line).ok()?;
     let tells = line["message"] == "listening";
     tells.then(|| line["address"].as_str().unwrap().parse().unwrap())
-}
-
-/// The command `gateway`: the one that `GATEWAY` names, or that of the profile that this test was
-/// built in, built if it was not.
-fn binary() -> &'static Path {
-    static BINARY: OnceLock<PathBuf> = OnceLock::new();
-    BINARY.get_or_init(|| {
-        if let Some(binary) = std::env::var_os("GATEWAY") {
-            return binary.into();
-        }
-        let test = std::env::current_exe().unwrap();
-        // target/<profile>/deps/<test>
-        let profile = test.ancestors().nth(2).unwrap();
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-        let mut build = Command::new(cargo);
-        // The same selection as the whole test run, so that there all of it is built already; the
-        // command alone would be built with other features of its dependencies, all anew.
-        build
-            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
-            .args(["test", "--quiet", "--no-run", "--workspace", "--target-dir"])
-            .arg(profile.parent().unwrap());
-        match profile.file_name().unwrap().to_str().unwrap() {
-            "debug" => {}
-            name => drop(build.args(["--profile", name])),
-        }
-        assert!(build.status().unwrap().success(), "the gateway does not build");
-        profile.join("gateway")
-    })
 }

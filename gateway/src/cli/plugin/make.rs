@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use clap::Args;
 
 use super::Wrong;
-use super::sources::{NAME, SDK, SDK_FOLDER, TEMPLATE, TYPE};
+use super::sources::{LIBRARY, NAME, SDK, SDK_FOLDER, TEMPLATE, TYPE};
 use crate::cli::print;
 
 #[derive(Debug, Args)]
@@ -173,7 +173,10 @@ fn from(folder: &Path, other: &Path) -> PathBuf {
 
 /// Path and text of each file of the crate.
 fn files(name: &str, sdk: Option<PathBuf>) -> Vec<(String, String)> {
-    let fill = |text: &str| text.replace(NAME, name).replace(TYPE, &type_name(name));
+    let library = name.replace('-', "_");
+    let fill = |text: &str| {
+        text.replace(LIBRARY, &library).replace(NAME, name).replace(TYPE, &type_name(name))
+    };
     let template = TEMPLATE.iter().map(|(path, text)| ((*path).to_owned(), fill(text)));
     let mut files: Vec<_> = template.collect();
     match sdk {

@@ -31,6 +31,9 @@ pub(super) static TEMPLATE: &[File] = template![
 /// What stands in the template for the name of the crate.
 pub(super) const NAME: &str = "my-plugin";
 
+/// What stands in the template for the name of the crate in Rust.
+pub(super) const LIBRARY: &str = "my_plugin";
+
 /// What stands in the template for the name of the plugin's type.
 pub(super) const TYPE: &str = "MyPlugin";
 
