@@ -261,6 +261,8 @@ pub struct HttpComponent {
     pub file_span: Span,
     /// `environment`: the variables that it sees. Default none.
     pub environment: Vec<(String, String)>,
+    /// `upstreams`: those that it may send requests to, with their names. Default none.
+    pub upstreams: Arc<[(String, UpstreamId)]>,
     /// `limits.deadline`: computing time of one request. Default 1 s.
     pub deadline: Duration,
     /// `limits.memory`: linear memory of one instance, in bytes. Default 64 MiB.

@@ -1,35 +1,101 @@
-//! Requests that plugins send to upstreams by themselves.
+//! Requests that plugins and components send to upstreams by themselves.
 //!
 //! Owns the sending on a worker: through the upstream's own pool, within the time and the size that
-//! the plugin may have, and given up when the plugin does not wait any more. What a plugin may ask
-//! for is checked by [`crate::plugin`]. Must not decide anything about an exchange.
+//! the sender may have, and given up when the sender does not wait any more. What may be asked for is
+//! checked by [`crate::plugin`] and [`crate::component`]. Must not decide anything about an exchange.
 
 use std::collections::HashMap;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
-use http::{HeaderName, Request, Response};
+use http::{HeaderMap, HeaderName, Request, Response};
 use tokio::sync::mpsc;
 
-use crate::body::Body;
-use crate::config::{HostPolicy, UpstreamId};
+use crate::body::{Body, Origin};
+use crate::component::{self, OutgoingCall};
+use crate::config::{self, HostPolicy, UpstreamId};
 use crate::plugin::outbound::{Call, Caller, Unanswered};
+use crate::timer::Timers;
 use crate::upstream::{Upstream, UpstreamError, Upstreams};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
-/// Sends what comes over the channel that it returns, for as long as anybody holds its other end.
+/// The upstreams that were granted to anybody.
+type Granted = HashMap<UpstreamId, Rc<Upstream<Body>>>;
+
+fn granted(upstreams: &Upstreams<Body>, ids: impl Iterator<Item = UpstreamId>) -> Granted {
+    ids.map(|id| (id, Rc::clone(upstreams.upstream(id)))).collect()
+}
+
+/// Sends what comes from components over the channel that it returns, for as long as anybody holds
+/// its other end. Both bodies stream.
 ///
 /// # Panics
 /// Outside of a running [`tokio::task::LocalSet`].
-pub(crate) fn serve(
+pub(crate) fn serve_components(
     upstreams: &Upstreams<Body>,
-    granted: impl Iterator<Item = UpstreamId>,
-) -> Caller {
-    let upstreams: HashMap<UpstreamId, Rc<Upstream<Body>>> =
-        granted.map(|id| (id, Rc::clone(upstreams.upstream(id)))).collect();
+    config: &[config::Upstream],
+    ids: impl Iterator<Item = UpstreamId>,
+    timers: &Timers,
+) -> component::Caller {
+    let upstreams: HashMap<_, _> = granted(upstreams, ids)
+        .into_iter()
+        .map(|(id, upstream)| (id, (upstream, config[id.0].timeouts.idle)))
+        .collect();
+    let timers = timers.clone();
+    let (caller, mut calls) = mpsc::unbounded_channel::<OutgoingCall>();
+    tokio::task::spawn_local(async move {
+        while let Some(call) = calls.recv().await {
+            // Only granted ones are asked for; without an answer the guest is told so.
+            if let Some((upstream, idle)) = upstreams.get(&call.upstream) {
+                let idle = call.idle.map_or(*idle, |wanted| wanted.min(*idle));
+                tokio::task::spawn_local(stream(Rc::clone(upstream), call, timers.clone(), idle));
+            }
+        }
+    });
+    caller
+}
+
+/// Answers a call of a component; `idle` bounds the time between two bytes of the response.
+async fn stream(upstream: Rc<Upstream<Body>>, call: OutgoingCall, timers: Timers, idle: Duration) {
+    let OutgoingCall { mut request, first_byte, mut answer, .. } = call;
+    let sent = async {
+        let exchange = upstream.send(&mut request, &HostPolicy::Target).await?;
+        let (mut head, mut body) = exchange.response.map(Body::answered).into_parts();
+        remove_hop_by_hop(&mut head.headers);
+        body.watch_origin(Origin::new(exchange.lease, timers.clone(), idle));
+        Ok(Response::from_parts(head, body))
+    };
+    let bounded = async {
+        let Some(bound) = first_byte else { return sent.await };
+        tokio::time::timeout(bound, sent)
+            .await
+            .unwrap_or(Err(component::Unanswered::Timeout(bound)))
+    };
+    let answered = tokio::select! {
+        answered = bounded => answered,
+        // The guest has ended, or has dropped what it would have waited for.
+        () = answer.closed() => return,
+    };
+    let _nobody_waits = answer.send(answered);
+}
+
+fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    for name in [CONNECTION, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE] {
+        headers.remove(name);
+    }
+}
+
+/// Sends what comes from plugins over the channel that it returns, for as long as anybody holds its
+/// other end.
+///
+/// # Panics
+/// Outside of a running [`tokio::task::LocalSet`].
+pub(crate) fn serve(upstreams: &Upstreams<Body>, ids: impl Iterator<Item = UpstreamId>) -> Caller {
+    let upstreams = granted(upstreams, ids);
     let (caller, mut calls) = mpsc::unbounded_channel::<Call>();
     tokio::task::spawn_local(async move {
         while let Some(call) = calls.recv().await {
@@ -64,9 +130,7 @@ async fn send(
     let mut request = request.map(Body::full);
     let exchange = upstream.send(&mut request, &host).await.map_err(unanswered)?;
     let (mut head, body) = exchange.response.into_parts();
-    for name in [CONNECTION, KEEP_ALIVE, TRANSFER_ENCODING, UPGRADE] {
-        head.headers.remove(name);
-    }
+    remove_hop_by_hop(&mut head.headers);
     let body = whole(body, limit).await?;
     // The connection has served this one.
     drop(exchange.lease);

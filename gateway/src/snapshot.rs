@@ -141,8 +141,17 @@ impl Snapshot {
             Some(previous) => previous.upstreams.succeeded_by(&config.upstreams, timers)?,
             None => Upstreams::new(&config.upstreams, timers)?,
         };
-        let components =
-            shared.components.iter().map(|component| Instances::new(component, timers)).collect();
+        let granted = config.components.iter().flat_map(|component| component.upstreams.iter());
+        let granted: Vec<_> = granted.map(|(_, id)| *id).collect();
+        let caller = (!granted.is_empty()).then(|| {
+            let ids = granted.into_iter();
+            outbound::serve_components(&upstreams, &config.upstreams, ids, timers)
+        });
+        let components = shared
+            .components
+            .iter()
+            .map(|component| Instances::new(component, timers, caller.clone()))
+            .collect();
         let granted = config.plugins.iter().flat_map(|plugin| plugin.upstreams.iter().flatten());
         let granted: Vec<_> = granted.map(|(_, id)| *id).collect();
         let caller =

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "components/outgoing.rs"]
+mod outgoing;
+
 use std::time::Duration;
 
 use gateway::{BindError, Gateway};
@@ -314,7 +317,7 @@ async fn it_has_no_way_out() {
     let refused = "file false, name false, socket false, fetched ErrorCode::HttpRequestDenied";
     assert_eq!(answer.text(), refused);
     let told = log::of_request(answer.id());
-    assert!(told[0].message.contains("to 127.0.0.1:80, and has no network"), "{told:?}");
+    assert!(told[0].message.contains("to `127.0.0.1:80`, which is no upstream"), "{told:?}");
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 use super::body::{Progress, RequestBody, ResponseBody, Silence};
 use super::guest;
 use super::meter::Meter;
+use super::outgoing::Caller;
 use super::output::Output;
 use super::running::{Remainders, Running, Set};
 use super::{Component, ComponentError};
@@ -35,6 +36,8 @@ pub(crate) struct Instances {
     free: Arc<Semaphore>,
     remainders: Remainders,
     timers: Timers,
+    /// Who sends the requests of its guests.
+    caller: Option<Caller>,
 }
 
 /// What a component is told of a request besides the request.
@@ -50,12 +53,13 @@ impl Instances {
     ///
     /// # Panics
     /// Outside of a running [`tokio::task::LocalSet`].
-    pub(crate) fn new(component: &Arc<Component>, timers: &Timers) -> Self {
+    pub(crate) fn new(component: &Arc<Component>, timers: &Timers, caller: Option<Caller>) -> Self {
         Self {
             free: Arc::new(Semaphore::new(component.config.instances)),
             component: Arc::clone(component),
             remainders: Remainders::start(timers),
             timers: timers.clone(),
+            caller,
         }
     }
 
@@ -74,7 +78,8 @@ impl Instances {
         let component = &self.component;
         let meter = Arc::new(Meter::new(component.config.deadline));
         let output = Output::new(&component.name, call.request_id);
-        let store = guest::store(component.engine(), &component.config, output, &meter);
+        let outgoing = component.outgoing(self.caller.clone(), &output);
+        let store = guest::store(component.engine(), &component.config, output, outgoing, &meter);
         let method = request.method().clone();
         let (head, body) = request.into_parts();
         let (body, progress) = RequestBody::new(body, &self.timers);

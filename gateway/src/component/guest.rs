@@ -1,5 +1,5 @@
-//! What a component can reach: WASI without files, sockets and network, and `wasi:http` without a
-//! way out.
+//! What a component can reach: WASI without files, sockets and network, and by `wasi:http` the
+//! upstreams that it was granted.
 //!
 //! Owns the data of a store, and the bounds on what a guest can make the host hold.
 
@@ -10,10 +10,11 @@ use wasmtime::component::ResourceTable;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+    RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
 };
 
 use super::meter::Meter;
+use super::outgoing::{Closing, Outgoing, Sent};
 use super::output::Output;
 use crate::config::HttpComponent;
 use crate::plugin::MemoryLimit;
@@ -45,6 +46,7 @@ pub(super) fn store(
     engine: &Engine,
     config: &HttpComponent,
     output: Arc<Output>,
+    outgoing: Outgoing,
     meter: &Arc<Meter>,
 ) -> Store<Guest> {
     let mut wasi = WasiCtxBuilder::new();
@@ -60,7 +62,7 @@ pub(super) fn store(
         wasi: wasi.build(),
         http,
         table,
-        hooks: Hooks { output: Arc::clone(&output), has_refused: false },
+        hooks: Hooks(outgoing),
         memory: MemoryLimit::new(config.memory),
         output,
     };
@@ -86,25 +88,21 @@ impl WasiHttpView for Guest {
 }
 
 /// What the gateway decides of `wasi:http`.
-struct Hooks {
-    output: Arc<Output>,
-    has_refused: bool,
-}
-
-type Sent = Result<(http::Response<WasiBody>, Closing), Error>;
-type Closing = Box<dyn Future<Output = Result<(), Error>> + Send>;
+struct Hooks(Outgoing);
 
 impl WasiHttpHooks for Hooks {
     fn send_request(
         &mut self,
         request: Request<WasiBody>,
-        _: Option<RequestOptions>,
+        options: Option<RequestOptions>,
         _: Closing,
     ) -> Box<dyn Future<Output = Sent> + Send> {
-        if !std::mem::replace(&mut self.has_refused, true) {
-            self.output.refused(request.uri());
-        }
-        Box::new(std::future::ready(Err(Error::HttpRequestDenied)))
+        self.0.send(request, options)
+    }
+
+    /// The target's own is written where the target is known.
+    fn set_host_header(&mut self) -> bool {
+        false
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {

@@ -12,6 +12,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::guest::{self, Guest};
 use super::meter::Meter;
+use super::outgoing::{Caller, Outgoing};
 use super::output::Output;
 use super::running::explain;
 use crate::config::HttpComponent;
@@ -43,6 +44,11 @@ pub(crate) struct Component {
 impl Component {
     pub(super) fn engine(&self) -> &Engine {
         self.pre.engine()
+    }
+
+    /// What the guest of one request may send.
+    pub(super) fn outgoing(&self, caller: Option<Caller>, output: &Arc<Output>) -> Outgoing {
+        Outgoing::new(caller, Arc::clone(&self.config.upstreams), Arc::clone(output))
     }
 }
 
@@ -153,7 +159,8 @@ fn link(component: &component::Component) -> wasmtime::Result<ProxyPre<Guest>> {
 async fn try_out(component: &Component) -> Result<(), Refusal> {
     let meter = Arc::new(Meter::new(component.config.deadline));
     let output = Output::new(&component.name, "");
-    let mut store = guest::store(component.engine(), &component.config, output, &meter);
+    let outgoing = component.outgoing(None, &output);
+    let mut store = guest::store(component.engine(), &component.config, output, outgoing, &meter);
     component.clock.is_needed();
     meter.begin();
     let made = component.pre.instantiate_async(&mut store).await;

@@ -64,14 +64,26 @@ impl Output {
         written.last_error.take()
     }
 
-    /// The guest wanted to send a request, which it may not.
+    /// The guest wanted to send a request where it may not.
     pub(super) fn refused(&self, uri: &http::Uri) {
         tracing::warn!(
             component = &*self.component,
             request_id = &*self.request_id,
-            "the component wanted to send a request to {}, and has no network",
+            "the component wanted to send a request to `{}`, which is no upstream that it was \
+             granted (`upstreams = [...]`)",
             uri.authority().map_or("", |authority| authority.as_str())
         );
+    }
+
+    /// Something of what the guest did is worth knowing.
+    pub(super) fn warn(&self, text: &str) {
+        let (component, request_id) = (&*self.component, &*self.request_id);
+        tracing::warn!(component, request_id, "{text}");
+    }
+
+    /// That of the request which the guest serves.
+    pub(super) fn request_id(&self) -> &str {
+        &self.request_id
     }
 
     fn written(&self) -> MutexGuard<'_, Written> {

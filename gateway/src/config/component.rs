@@ -4,20 +4,22 @@
 
 use super::diagnostic::Diagnostic;
 use super::keys::COMPONENT;
+use super::names::Names;
 use super::reader::{Reading, Table, Text};
-use super::{HttpComponent, plugin};
+use super::{HttpComponent, UpstreamId, plugin, upstream};
 
 /// Reads a component under a name of its own or of its place.
-pub(super) fn read(name: &str, table: &Table<'_, '_>) -> Option<HttpComponent> {
+pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Names) -> Option<HttpComponent> {
     let file = table.word("file");
     let environment = environment(table);
-    component(name, table, file.as_ref(), environment)
+    let upstreams = upstream::granted(table, known).unwrap_or_default();
+    component(name, table, file.as_ref(), (environment, upstreams))
 }
 
 /// The component of a file, with the defaults of everything else.
 pub(super) fn of_file<'a>(reading: &Reading<'a>, file: &Text) -> Option<HttpComponent> {
     let table = Table::defaults(reading, file.span.clone(), &COMPONENT);
-    component(&file.shown, &table, Some(file), Vec::new())
+    component(&file.shown, &table, Some(file), (Vec::new(), Vec::new()))
 }
 
 /// Whether a word means a file and not a name.
@@ -29,7 +31,7 @@ fn component(
     name: &str,
     table: &Table<'_, '_>,
     file: Option<&Text>,
-    environment: Vec<(String, String)>,
+    (environment, upstreams): (Vec<(String, String)>, Vec<(String, UpstreamId)>),
 ) -> Option<HttpComponent> {
     let path = file.and_then(|text| plugin::component_file(table.reading, text));
     let (limits, timeouts) = (table.table("limits"), table.table("timeouts"));
@@ -43,6 +45,7 @@ fn component(
         file: path?,
         file_span: file?.span.clone(),
         environment,
+        upstreams: upstreams.into(),
         deadline,
         memory,
         instances,

@@ -134,8 +134,10 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
     let names = components.iter().map(|(name, _)| Some(name.clone())).collect();
     let component_names = Names::new(reading, "component", names);
     let component_spans: Vec<Span> = components.iter().map(|(name, _)| name.span.clone()).collect();
-    let components: Vec<_> =
-        components.iter().map(|(name, table)| component::read(&name.value, table)).collect();
+    let components: Vec<_> = components
+        .iter()
+        .map(|(name, table)| component::read(&name.value, table, &upstream_names))
+        .collect();
 
     let plugins = root.named_tables("plugins");
     let names = plugins.iter().map(|(name, _)| Some(name.clone())).collect();

@@ -11,7 +11,7 @@ use super::diagnostic::Diagnostic;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::secrets::Secrets;
-use super::{Component, Grant, Isolation, Known, OnError, Plugin, Secret, UpstreamId, suggest};
+use super::{Component, Grant, Isolation, Known, OnError, Plugin, Secret, suggest, upstream};
 
 /// What plugins refer to by name.
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Opti
     );
     let grants = grants(table);
     let secrets = secrets(table, scope);
-    let upstreams = upstreams(table, scope);
+    let upstreams = upstream::granted(table, scope.upstreams);
     Some(Plugin {
         name: name.to_owned(),
         component: component?,
@@ -143,15 +143,4 @@ fn secrets(table: &Table<'_, '_>, scope: &Scope<'_>) -> Option<Vec<Secret>> {
     let items = table.list("secrets")?.iter();
     let names = items.filter_map(|item| table.reading.text(item, "the name of a secret"));
     Some(names.filter_map(|name| scope.secrets.find(table.reading, &name)).collect())
-}
-
-fn upstreams(table: &Table<'_, '_>, scope: &Scope<'_>) -> Option<Vec<(String, UpstreamId)>> {
-    let items = table.list("upstreams")?.iter();
-    let names = items.filter_map(|item| table.reading.text(item, "the name of an upstream"));
-    let found = names.filter_map(|name| {
-        let declaration = "an `[upstreams.NAME]` table";
-        let index = scope.upstreams.find(table.reading, &name, declaration)?;
-        Some((name.value, UpstreamId(index)))
-    });
-    Some(found.collect())
 }

@@ -1,6 +1,7 @@
 //! `[upstreams.NAME]`.
 //!
-//! Owns targets, protocol, TLS, timeouts and kept connections of upstreams.
+//! Owns targets, protocol, TLS, timeouts and kept connections of upstreams, and the names of those
+//! that something else may send requests to.
 
 pub(super) mod target;
 
@@ -12,10 +13,11 @@ use toml::de::DeValue;
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::keys::TARGET;
+use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    HostPolicy, Span, Target, Upstream, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
-    certificates,
+    HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamProtocol, UpstreamTimeouts,
+    UpstreamTls, certificates,
 };
 
 /// Reads an upstream.
@@ -108,4 +110,16 @@ fn timeouts(table: &Table<'_, '_>) -> UpstreamTimeouts {
         first_byte: table.duration("first_byte").unwrap_or_default(),
         idle: table.duration("idle").unwrap_or_default(),
     }
+}
+
+/// The upstreams that a plugin or a component may send requests to by itself; `None` where the file
+/// has no `upstreams`.
+pub(super) fn granted(table: &Table<'_, '_>, known: &Names) -> Option<Vec<(String, UpstreamId)>> {
+    let items = table.list("upstreams")?.iter();
+    let names = items.filter_map(|item| table.reading.text(item, "the name of an upstream"));
+    let found = names.filter_map(|name| {
+        let index = known.find(table.reading, &name, "an `[upstreams.NAME]` table")?;
+        Some((name.value, UpstreamId(index)))
+    });
+    Some(found.collect())
 }

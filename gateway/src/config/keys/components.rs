@@ -18,6 +18,12 @@ pub(in crate::config) static COMPONENT: Keys = Keys {
             "Environment variables that it sees. Default: none.",
         )
         .example("{ GREETING = \"hello\" }"),
+        Key::new(
+            "upstreams",
+            Kind::List(&Kind::Text),
+            "Upstreams that it may send requests to by itself. Default: none.",
+        )
+        .example("[\"NAME\"]"),
         Key::new("limits", Kind::Table(&COMPONENT_LIMITS), "Limits of the component."),
         Key::new("timeouts", Kind::Table(&COMPONENT_TIMEOUTS), "Timeouts of the component."),
     ],

@@ -67,7 +67,7 @@ fn component(
         DeValue::Table(_) => {
             let route = route.map_or("?", |name| &name.value);
             let inline = Table::open(table.reading, value, &COMPONENT)?;
-            all.push(component::read(&format!("{route}.component"), &inline));
+            all.push(component::read(&format!("{route}.component"), &inline, scope.upstreams));
         }
         DeValue::String(_) => {
             let word = table.word("component")?;

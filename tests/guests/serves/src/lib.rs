@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use wasip2::http::types::{
     ErrorCode, Fields, IncomingBody, IncomingRequest, Method, OutgoingBody, OutgoingRequest,
-    OutgoingResponse, ResponseOutparam, Scheme,
+    OutgoingResponse, RequestOptions, ResponseOutparam, Scheme,
 };
 
 use wasip2::io::streams::StreamError;
@@ -42,6 +42,14 @@ fn serve(request: &IncomingRequest, out: ResponseOutparam) {
         "environment" => text(out, &environment()),
         // Files, names of hosts, sockets and other services, and what became of each.
         "outside" => text(out, &outside()),
+        // Passes the request on to the upstream that the next segment names, and its response back.
+        "pass" => pass(request, out, &target),
+        // Asks the upstream `granted` as often as the rest of the path says, and counts answers.
+        "asks" => {
+            let answered = (0..last(path)).map(|_| fetch("granted"));
+            let (fine, others): (Vec<_>, Vec<_>) = answered.partition(|told| told == "200");
+            text(out, &format!("{} {}", fine.len(), others.last().map_or("", |last| last)));
+        }
         "writes" => {
             println!("to standard output");
             eprintln!("to standard error");
@@ -257,6 +265,66 @@ fn fetch(authority: &str) -> String {
         Some(Ok(Ok(response))) => response.status().to_string(),
         Some(Ok(Err(code))) => format!("{code:?}"),
         _ => "nothing".to_owned(),
+    }
+}
+
+/// Both bodies stream: a piece is passed on as soon as it is there.
+fn pass(request: &IncomingRequest, out: ResponseOutparam, target: &str) {
+    let (upstream, path) = target["/pass/".len()..].split_once('/').expect("an upstream's name");
+    let fields = Fields::new();
+    for (name, value) in request.headers().entries() {
+        if ["x-name", "content-length", "expect"].contains(&name.as_str()) {
+            fields.append(&name, &value).expect("a field that is allowed");
+        }
+    }
+    let outgoing = OutgoingRequest::new(fields);
+    outgoing.set_method(&request.method()).expect("a method");
+    outgoing.set_scheme(Some(&Scheme::Https)).expect("a scheme");
+    outgoing.set_authority(Some(upstream)).expect("an authority");
+    outgoing.set_path_with_query(Some(&format!("/{path}"))).expect("a path");
+    let body = outgoing.body().expect("the body");
+    let options = RequestOptions::new();
+    if path.starts_with("slow") {
+        options.set_first_byte_timeout(Some(50_000_000)).expect("a time");
+    }
+    let sent = wasip2::http::outgoing_handler::handle(outgoing, Some(options));
+    let sent = match sent {
+        Ok(sent) => sent,
+        Err(code) => return text(out, &format!("{code:?}")),
+    };
+    let given = request.consume().expect("the body");
+    copy(&given, &body);
+    OutgoingBody::finish(body, None).expect("an end");
+    sent.subscribe().block();
+    let response = match sent.get() {
+        Some(Ok(Ok(response))) => response,
+        Some(Ok(Err(code))) => return text(out, &format!("{code:?}")),
+        _ => panic!("no answer"),
+    };
+    let fields = response.headers().entries();
+    let fields: Vec<_> = fields
+        .iter()
+        .filter(|(name, _)| name.starts_with("x-"))
+        .map(|(name, value)| (name.as_str(), std::str::from_utf8(value).expect("text")))
+        .collect();
+    let body = begin(out, response.status(), &fields);
+    let given = response.consume().expect("the body");
+    copy(&given, &body);
+    OutgoingBody::finish(body, None).expect("an end");
+}
+
+fn copy(from: &IncomingBody, to: &OutgoingBody) {
+    let from = from.stream().expect("the stream");
+    let mut to = to.write().expect("the stream");
+    loop {
+        match from.blocking_read(16 << 10) {
+            Ok(piece) => {
+                to.write_all(&piece).expect("whoever reads it");
+                to.blocking_flush().expect("whoever reads it");
+            }
+            Err(StreamError::Closed) => break,
+            Err(error) => panic!("a body broke off: {error:?}"),
+        }
     }
 }
 
