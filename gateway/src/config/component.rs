@@ -6,20 +6,21 @@ use super::diagnostic::Diagnostic;
 use super::keys::COMPONENT;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
-use super::{HttpComponent, UpstreamId, plugin, upstream};
+use super::{HttpComponent, plugin, upstream};
 
 /// Reads a component under a name of its own or of its place.
 pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Names) -> Option<HttpComponent> {
     let file = table.word("file");
     let environment = environment(table);
     let upstreams = upstream::granted(table, known).unwrap_or_default();
-    component(name, table, file.as_ref(), (environment, upstreams))
+    let component = component(name, table, file.as_ref())?;
+    Some(HttpComponent { environment, upstreams: upstreams.into(), ..component })
 }
 
 /// The component of a file, with the defaults of everything else.
 pub(super) fn of_file<'a>(reading: &Reading<'a>, file: &Text) -> Option<HttpComponent> {
     let table = Table::defaults(reading, file.span.clone(), &COMPONENT);
-    component(&file.shown, &table, Some(file), (Vec::new(), Vec::new()))
+    component(&file.shown, &table, Some(file))
 }
 
 /// Whether a word means a file and not a name.
@@ -27,12 +28,7 @@ pub(super) fn is_file(word: &Text) -> bool {
     word.value.contains('/') || word.value.ends_with(".wasm")
 }
 
-fn component(
-    name: &str,
-    table: &Table<'_, '_>,
-    file: Option<&Text>,
-    (environment, upstreams): (Vec<(String, String)>, Vec<(String, UpstreamId)>),
-) -> Option<HttpComponent> {
+fn component(name: &str, table: &Table<'_, '_>, file: Option<&Text>) -> Option<HttpComponent> {
     let path = file.and_then(|text| plugin::component_file(table.reading, text));
     let (limits, timeouts) = (table.table("limits"), table.table("timeouts"));
     let deadline = limits.duration("deadline").unwrap_or_default();
@@ -44,8 +40,8 @@ fn component(
         name: name.to_owned(),
         file: path?,
         file_span: file?.span.clone(),
-        environment,
-        upstreams: upstreams.into(),
+        environment: Vec::new(),
+        upstreams: Vec::new().into(),
         deadline,
         memory,
         instances,

@@ -190,7 +190,8 @@ mod tests {
         for chunks in [vec![], vec![b"one".to_vec()], vec![b"one".to_vec(), b"two".to_vec()]] {
             let mut bytes = Vec::new();
             let framing = Framing::of(&chunks);
-            write(&mut bytes, "PUT /a?b HTTP/1.1", &[field.clone()], &chunks, framing).unwrap();
+            write(&mut bytes, "PUT /a?b HTTP/1.1", std::slice::from_ref(&field), &chunks, framing)
+                .unwrap();
             bytes.extend_from_slice(b"GET");
             let mut stream = bytes.as_slice();
             let message = read_request(&mut stream).unwrap().unwrap();
