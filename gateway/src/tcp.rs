@@ -67,6 +67,13 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Waits until there is something to read, or the end.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        self.0.stream.readable().await
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         self.0.gone.notify_one();

@@ -25,6 +25,8 @@ pub(super) struct Sniffed {
 /// Reads until the bytes differ from the preface or contain it. `None` if the client left before
 /// the first byte.
 pub(super) async fn sniff(transport: &mut Transport) -> io::Result<Option<Sniffed>> {
+    // There is no buffer before there is something to put into it.
+    transport.readable().await?;
     let mut bytes = BytesMut::with_capacity(FIRST_READ);
     loop {
         if transport.read_buf(&mut bytes).await? == 0 {

@@ -18,6 +18,16 @@ pub(crate) enum Transport {
     Tls(Box<TlsStream<Socket>>),
 }
 
+impl Transport {
+    /// Waits until there is something to read, or a part of it: TLS may need more.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.readable().await,
+            Self::Tls(stream) => stream.get_ref().0.readable().await,
+        }
+    }
+}
+
 macro_rules! forward {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {

@@ -197,11 +197,12 @@ async fn connect(
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
     let connection = Rc::new(Connection::new(worker, listener, peer, local));
-    let Some(begun) = begin(&connection, stream).await? else {
+    // Boxed, as all is that a connection at rest does without: its task would keep room for it.
+    let Some(begun) = Box::pin(begin(&connection, stream)).await? else {
         return Ok(());
     };
     if begun.is_http2 {
-        http2::serve(begun.transport, begun.replay, connection).await;
+        Box::pin(http2::serve(begun.transport, begun.replay, connection)).await;
     } else {
         http1::serve(begun.transport, begun.replay, connection).await;
     }
