@@ -79,9 +79,8 @@ enum Command {
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let format = arguments.log_format;
     // `dev` shows what a plugin logs where it shows the request, and starts a log of its own.
-    if !matches!(arguments.command, Command::Dev(_)) {
-        log::start(format);
-    }
+    let is_dev = matches!(arguments.command, Command::Dev(_));
+    let _log = (!is_dev).then(|| log::start(format));
     let done = match arguments.command {
         Command::Run { file } => serve::serve(&file, format),
         Command::Dev(dev) => dev::dev(&dev, format),

@@ -58,3 +58,4 @@ pub use plugin::{
     INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Size, Want, compile_time,
     inspect, open, schema, wants,
 };
+pub use server::give_back_memory_with;

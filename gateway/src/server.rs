@@ -11,6 +11,7 @@ mod guard;
 mod http1;
 mod http2;
 mod linger;
+mod memory;
 mod sniff;
 pub(crate) mod socket;
 pub(crate) mod stream;
@@ -19,5 +20,6 @@ mod transport;
 mod tunnel;
 pub(crate) mod worker;
 
+pub use self::memory::give_back_memory_with;
 pub(crate) use self::transport::Transport;
 pub(crate) use self::tunnel::Tunnel;

@@ -70,6 +70,9 @@ fn every_example_is_taken_without_a_warning() {
         for listener in &mut config.listeners {
             listener.address.set_port(0);
         }
+        if let Some(admin) = &mut config.admin {
+            admin.address.set_port(0);
+        }
         // This loads the plugins, and lets each judge its own settings.
         drop(serve(config));
     }
@@ -225,6 +228,10 @@ async fn ai_gateway_charges_each_team_by_model_and_asks_for_its_scopes() {
     let (heavy, light) = (small.requests().len(), other.requests().len());
     assert_eq!(heavy + light, 15);
     assert!(heavy > light, "{heavy} and {light}");
+
+    let metrics = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    assert!(metrics.text().contains("gateway_plugin_instances{plugin=\"keys\"} "), "{metrics:?}");
+    assert_eq!(Http1::get(gateway.admin.unwrap(), "/healthz").await.status(), 200);
 }
 
 #[tokio::test]

@@ -181,6 +181,7 @@ impl Connection {
     /// Nothing is asked for a while: what only a request needs is let go of.
     pub(super) fn rests(&self) {
         self.window.take();
+        self.worker.memory.was_freed();
     }
 
     /// A request begins.

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::connection::Connection;
 use super::drain::Drain;
+use super::memory::{Memory, keep_giving_back};
 use super::sniff::sniff;
 use super::{Transport, http1, http2};
 use crate::chain::{self, Ended};
@@ -56,6 +57,7 @@ pub(crate) struct Worker {
     pub(crate) timers: Timers,
     pub(crate) ids: RequestIds,
     pub(crate) drain: Rc<Drain>,
+    pub(crate) memory: Rc<Memory>,
     /// Exchanges that ended and whose plugins may wait when they are told.
     pub(crate) endings: mpsc::UnboundedSender<Ended>,
     snapshot: RefCell<Rc<Snapshot>>,
@@ -88,8 +90,11 @@ async fn serve(seed: Seed) -> io::Result<()> {
         endings,
         ids: RequestIds::new(),
         drain: Rc::default(),
+        memory: Rc::default(),
         snapshot: RefCell::new(Rc::new(snapshot)),
     });
+    let memory = keep_giving_back(Rc::clone(&worker.memory), worker.timers.clone());
+    tokio::task::spawn_local(memory);
     for (index, socket) in seed.sockets.into_iter().enumerate() {
         let listener = TcpListener::from_std(socket)?;
         tokio::task::spawn_local(accept(Rc::clone(&worker), listener, ListenerId(index)));
@@ -180,11 +185,13 @@ fn welcome(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, id: Listene
     let listener = Rc::clone(worker.snapshot.borrow().listener(id));
     let open = worker.drain.enter();
     let worker = Rc::clone(worker);
+    let memory = Rc::clone(&worker.memory);
     tokio::task::spawn_local(async move {
         let _open = open;
         if let Err(error) = connect(worker, listener, stream, peer).await {
             tracing::debug!(%error, %peer, "connection ended before its first request");
         }
+        memory.was_freed();
     });
 }
 

@@ -54,8 +54,9 @@ impl Example {
         self.with(&format!("127.0.0.1:{port}"), &address.to_string())
     }
 
-    /// Lets the system choose the port of its listener on 8080.
-    pub(crate) fn on_a_free_port(self) -> Self {
+    /// Lets the system choose the port of its listener on 8080, and that of `[admin]`.
+    pub(crate) fn on_a_free_port(mut self) -> Self {
+        self.text = self.text.replace("address = \"127.0.0.1:9090\"", "address = \"127.0.0.1:0\"");
         self.with("address = \"127.0.0.1:8080\"", "address = \"127.0.0.1:0\"")
     }
 
