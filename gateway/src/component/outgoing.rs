@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{EXPECT, HOST, TE};
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue, Request, Response, Uri};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use http_body::{Body as _, Frame};
 use http_body_util::BodyExt as _;
 use send_wrapper::SendWrapper;
@@ -102,6 +102,10 @@ impl Outgoing {
         request: Request<WasiBody>,
         options: RequestOptions,
     ) -> Result<Answer, Error> {
+        // Nothing that is upgraded or tunnelled comes back through a guest.
+        if request.method() == Method::CONNECT {
+            return Err(Error::HttpRequestMethodInvalid);
+        }
         let (upstream, name) = match self.upstream(request.uri()) {
             Some(found) => found,
             None => {

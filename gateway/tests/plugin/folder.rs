@@ -81,6 +81,8 @@ impl Folder {
             .env("PATH", format!("{}:{path}", gateway.parent().unwrap().display()))
             .env("CARGO_TARGET_DIR", temporary.join("made"))
             .env("CARGO_NET_OFFLINE", "true")
+            // Nobody debugs what is made here.
+            .env("CARGO_PROFILE_DEV_DEBUG", "false")
             // Compiled components are kept between runs, but not among those of whoever runs them.
             .env("XDG_CACHE_HOME", temporary)
             .env_remove("GATEWAY")

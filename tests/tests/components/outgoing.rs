@@ -141,6 +141,9 @@ async fn its_requests_are_bounded_and_what_goes_wrong_is_logged() {
     // The next request begins anew.
     assert_eq!(ask(&gateway, "/asks/1").await.text(), "1 ");
 
+    let answer = ask(&gateway, "/pass/granted/connect").await;
+    assert_eq!(answer.text(), "ErrorCode::HttpRequestMethodInvalid");
+
     let answer = ask(&gateway, "/pass/granted/slow").await;
     assert_eq!(answer.text(), "ErrorCode::ConnectionReadTimeout");
     let told = log::of_request(answer.id());

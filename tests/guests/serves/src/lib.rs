@@ -278,7 +278,9 @@ fn pass(request: &IncomingRequest, out: ResponseOutparam, target: &str) {
         }
     }
     let outgoing = OutgoingRequest::new(fields);
-    outgoing.set_method(&request.method()).expect("a method");
+    let is_tunnel = path.starts_with("connect");
+    let method = if is_tunnel { Method::Connect } else { request.method() };
+    outgoing.set_method(&method).expect("a method");
     outgoing.set_scheme(Some(&Scheme::Https)).expect("a scheme");
     outgoing.set_authority(Some(upstream)).expect("an authority");
     outgoing.set_path_with_query(Some(&format!("/{path}"))).expect("a path");
