@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
@@ -22,7 +23,27 @@ pub(super) struct Process {
     pub(super) address: SocketAddr,
     log: Arc<Mutex<Vec<LogLine>>>,
     /// Where its configuration is.
-    folder: PathBuf,
+    _folder: Folder,
+}
+
+/// A folder of its own, which goes with it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> io::Result<Self> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("gateway-test-{}-{count}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _left_behind = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Process {
@@ -35,8 +56,8 @@ impl Process {
         config: &str,
         secrets: &[(String, String)],
     ) -> Result<Self, String> {
-        let folder = own_folder().map_err(|error| format!("no folder for a gateway: {error}"))?;
-        let file = folder.join("gateway.toml");
+        let folder = Folder::new().map_err(|error| format!("no folder for a gateway: {error}"))?;
+        let file = folder.0.join("gateway.toml");
         let written = std::fs::write(&file, config);
         written.map_err(|error| format!("{}: {error}", file.display()))?;
         let mut command = Command::new(program);
@@ -50,7 +71,7 @@ impl Process {
         let log = BufReader::new(child.stderr.take().ok_or("there is no log")?);
         // From here on the process ends with this value, whatever fails.
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut process = Self { child, address, log: Arc::default(), folder };
+        let mut process = Self { child, address, log: Arc::default(), _folder: folder };
         process.address = process.follow(log)?;
         Ok(process)
     }
@@ -90,7 +111,6 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ended_already = self.child.kill();
         let _status = self.child.wait();
-        let _left_behind = std::fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -135,16 +155,6 @@ fn missing(program: &OsStr, error: &io::Error) -> String {
         "{} cannot be run ({error}): put `gateway` on the PATH, or let the variable GATEWAY name its file",
         program.display()
     )
-}
-
-fn own_folder() -> io::Result<PathBuf> {
-    static COUNT: Mutex<u32> = Mutex::new(0);
-    let mut count = COUNT.lock().unwrap_or_else(PoisonError::into_inner);
-    *count += 1;
-    let name = format!("gateway-test-{}-{count}", std::process::id());
-    let folder = std::env::temp_dir().join(name);
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder)
 }
 
 /// What a line says that is an error of the configuration.
