@@ -3,10 +3,11 @@
 //! Owns the loading of such a component, the one instance that each request gets, the call of its
 //! handler with its limits, and the response that comes of it. A sandbox like a plugin's, with more
 //! of WASI: a component may wait, what it writes goes to the log, and it may send requests to the
-//! upstreams that it was granted. It is given no files, no sockets and no other network. Together with `plugin`, whose engine it shares, the only room that names
-//! wasmtime. Must not know routes: the proxy hands it a request that is ready.
+//! upstreams that it was granted. It is given no files, no sockets and no other network. Together with
+//! `plugin`, whose engine it shares, the only room that names wasmtime. Must not know routes: the proxy
+//! hands it a request that is ready.
 //!
-//! No task stands behind a component: its guest runs when the response is polled, so that a client
+//! No task runs a component: its guest runs when the response is polled, so that a client
 //! that is slow to take a response holds back the guest that makes it.
 
 mod answer;

@@ -7,7 +7,7 @@
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ pub(super) fn start(format: LogFormat) -> WorkerGuard {
         .buffered_lines_limit(MAX_WAITING)
         .thread_name("log")
         .finish(BufWriter::new(io::stderr()));
-    let lines = Lines { dropped: lines.error_counter(), lines, is_told: Arc::default() };
+    let lines = Lines { dropped: lines.error_counter(), lines, loss: Arc::default() };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     match format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
@@ -47,8 +47,16 @@ pub(super) fn start(format: LogFormat) -> WorkerGuard {
 struct Lines {
     lines: NonBlocking,
     dropped: ErrorCounter,
-    /// Somebody sees to it that the loss is told.
-    is_told: Arc<AtomicBool>,
+    loss: Arc<Loss>,
+}
+
+/// What is known of dropped lines.
+#[derive(Default)]
+struct Loss {
+    /// Somebody waits for its end, to tell it.
+    is_watched: AtomicBool,
+    /// How many of them were told.
+    told: AtomicUsize,
 }
 
 impl MakeWriter<'_> for Lines {
@@ -63,11 +71,12 @@ impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let before = self.dropped.dropped_lines();
         let written = self.lines.write(line)?;
-        if self.dropped.dropped_lines() > before && !self.is_told.swap(true, Ordering::Relaxed) {
+        let is_watched = &self.loss.is_watched;
+        if self.dropped.dropped_lines() > before && !is_watched.swap(true, Ordering::Relaxed) {
             let lines = self.clone();
-            // Without a thread the loss is told at the next one.
-            if thread::Builder::new().spawn(move || lines.tell(before)).is_err() {
-                self.is_told.store(false, Ordering::Relaxed);
+            // Without a thread the loss is told with the next one.
+            if thread::Builder::new().spawn(move || lines.tell()).is_err() {
+                is_watched.store(false, Ordering::Relaxed);
             }
         }
         Ok(written)
@@ -79,8 +88,8 @@ impl Write for Lines {
 }
 
 impl Lines {
-    /// Tells how many lines were dropped since there were so few, when it is over.
-    fn tell(&self, before: usize) {
+    /// Tells how many lines were dropped since that was last told, when it is over.
+    fn tell(&self) {
         let mut last = self.dropped.dropped_lines();
         loop {
             thread::sleep(QUIET);
@@ -90,8 +99,9 @@ impl Lines {
             }
             last = now;
         }
-        self.is_told.store(false, Ordering::Relaxed);
-        let dropped = last - before;
+        self.loss.is_watched.store(false, Ordering::Relaxed);
+        // What was dropped since the last look is told with the next loss.
+        let dropped = last - self.loss.told.swap(last, Ordering::Relaxed);
         tracing::warn!(dropped, "lines of the log were dropped: they are not read fast enough");
     }
 }

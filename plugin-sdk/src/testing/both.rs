@@ -35,7 +35,7 @@ pub trait Host: Sized {
     where
         Self: 'a;
 
-    /// Configures the plugin, which is granted nothing but what it gets without naming it.
+    /// Configures the plugin, which is granted nothing that a configuration has to name.
     ///
     /// # Errors
     /// What is wrong with the configuration, in the words of whoever refused it.
@@ -82,6 +82,7 @@ pub(crate) type Answering = Arc<dyn Fn(&Call) -> Result<ResponseBuilder, HttpErr
 /// What a plugin is granted by name.
 #[derive(Clone, Default)]
 pub struct Grants {
+    pub(crate) interfaces: Vec<String>,
     pub(crate) secrets: Vec<(String, String)>,
     pub(crate) upstreams: Vec<(String, Answering)>,
 }
@@ -90,6 +91,13 @@ impl Grants {
     /// Nothing.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A host interface, as `grants` in the configuration names it: `key-value`, say. Natively all
+    /// are there.
+    pub fn interface(mut self, name: impl Into<String>) -> Self {
+        self.interfaces.push(name.into());
+        self
     }
 
     /// A secret.
@@ -116,6 +124,7 @@ impl fmt::Debug for Grants {
         let secrets: Vec<_> = self.secrets.iter().map(|(name, _)| name).collect();
         let upstreams: Vec<_> = self.upstreams.iter().map(|(name, _)| name).collect();
         let mut told = formatter.debug_struct("Grants");
+        told.field("interfaces", &self.interfaces);
         told.field("secrets", &secrets).field("upstreams", &upstreams).finish()
     }
 }

@@ -72,13 +72,13 @@ impl GatewayBuilder {
         self
     }
 
-    /// Secrets, and upstreams that the plugin may send requests to.
+    /// Host interfaces, secrets, and upstreams that the plugin may send requests to.
     pub fn grants(mut self, grants: Grants) -> Self {
         self.grants = grants;
         self
     }
 
-    /// Another key of the plugin's table, such as `limits`, `on_error` or `grants`.
+    /// Another key of the plugin's table, such as `limits` or `on_error`.
     ///
     /// # Panics
     /// If the value cannot be written as JSON.
@@ -104,7 +104,7 @@ impl GatewayBuilder {
             None => process::build(&program)?.to_string_lossy().into_owned(),
         };
         let arrivals = Arc::new(Arrivals::default());
-        let Grants { secrets, upstreams } = self.grants;
+        let Grants { interfaces, secrets, upstreams } = self.grants;
         let mut named = Vec::new();
         for (name, answer) in upstreams {
             let address = upstream::listen(&arrivals, Some((name.clone(), answer)));
@@ -114,6 +114,7 @@ impl GatewayBuilder {
             component: &component,
             config: &config,
             settings: &self.settings,
+            interfaces: &interfaces,
             secrets: &secrets,
             upstreams: &named,
             upstream: upstream::listen(&arrivals, None).map_err(|error| error.to_string())?,

@@ -109,6 +109,19 @@ fn a_plugin_reads_the_secret_of_the_test_and_what_it_logs_is_there() {
 }
 
 #[test]
+fn a_plugin_gets_the_host_interfaces_that_it_is_granted_and_no_others() {
+    let refused = gateway("counter.wasm").configure(json!({})).err().unwrap();
+    assert!(refused.contains("`grants = [\"key-value\"]`"), "{refused}");
+    let grants = Grants::new().interface("key-value");
+    let plugin = gateway("counter.wasm").grants(grants).configure(json!({})).unwrap();
+    for count in ["1", "2"] {
+        let mut exchange = plugin.request(testing::request());
+        let answer = exchange.response(testing::response());
+        assert_eq!(answer.header("x-count"), Some(count));
+    }
+}
+
+#[test]
 fn a_chosen_upstream_has_its_name() {
     let grants = Grants::new().upstream("second", |_| Err(HttpError::Protocol));
     let plugin = gateway("chooser.wasm").grants(grants).configure(json!({}));

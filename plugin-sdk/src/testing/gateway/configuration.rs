@@ -13,6 +13,8 @@ pub(super) struct Configuration<'a> {
     pub(super) config: &'a Value,
     /// Other keys of the plugin's table.
     pub(super) settings: &'a [(String, Value)],
+    /// Host interfaces that it was granted.
+    pub(super) interfaces: &'a [String],
     /// Names and values; the values come from the environment.
     pub(super) secrets: &'a [(String, String)],
     /// Those that the plugin was granted.
@@ -27,6 +29,7 @@ impl Configuration<'_> {
         let mut plugin = vec![
             ("component", json!(self.component)),
             ("config", self.config.clone()),
+            ("grants", self.interfaces.iter().map(String::as_str).collect()),
             ("secrets", names(self.secrets)),
             ("upstreams", names(self.upstreams)),
         ];
