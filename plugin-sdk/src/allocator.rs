@@ -47,6 +47,25 @@ fn class(layout: Layout) -> Option<usize> {
     is_small.then(|| layout.size().div_ceil(STEP))
 }
 
+/// A block from std. Never inlined: it would have each small allocation save the registers that this
+/// one needs.
+///
+/// # Safety
+/// As [`GlobalAlloc::alloc`].
+#[inline(never)]
+unsafe fn alloc_large(layout: Layout) -> *mut u8 {
+    // SAFETY: the caller's promise.
+    unsafe { System.alloc(layout) }
+}
+
+/// # Safety
+/// As [`GlobalAlloc::dealloc`].
+#[inline(never)]
+unsafe fn dealloc_large(block: *mut u8, layout: Layout) {
+    // SAFETY: the caller's promise.
+    unsafe { System.dealloc(block, layout) }
+}
+
 // SAFETY: a block belongs to the list of its layout from its first use on, is in the list only
 // while it is free, and is as large and as aligned as any layout of that list asks for.
 unsafe impl GlobalAlloc for Allocator {
@@ -54,7 +73,7 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(class) = class(layout) else {
             // SAFETY: the caller's promise about the layout is handed on.
-            return unsafe { System.alloc(layout) };
+            return unsafe { alloc_large(layout) };
         };
         // SAFETY: there is one thread, and nothing below calls back into this allocator.
         let state = unsafe { &mut *self.0.get() };
@@ -71,7 +90,7 @@ unsafe impl GlobalAlloc for Allocator {
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(class) = class(layout) else {
             // SAFETY: a block of this layout came from std.
-            return unsafe { System.dealloc(block, layout) };
+            return unsafe { dealloc_large(block, layout) };
         };
         // SAFETY: as in `alloc`; the block is the caller's, large enough, and no longer used.
         unsafe {

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use crate::declared::Declared;
 use crate::host;
 use crate::memo::Memo;
+use crate::names::same;
 use crate::wire::Attribute;
 
 /// Names that only the gateway sets begin with one of these.
@@ -81,11 +82,11 @@ impl Attributes {
     }
 
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
-        if let Some(set) = self.set.iter().rev().find(|set| set.name == name) {
+        if let Some(set) = self.set.iter().rev().find(|set| same(&set.name, name)) {
             return Some(&set.value);
         }
         for (declared, value) in self.declared.attributes.iter().zip(&self.values) {
-            if declared == name {
+            if same(declared, name) {
                 return value.as_deref();
             }
         }

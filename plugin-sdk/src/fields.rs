@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::declared::Declared;
 use crate::memo::Memo;
+use crate::names::same_field;
 use crate::wire::{Field, FieldEdit};
 
 /// Which head the fields belong to: where declared names stand, and where others are fetched.
@@ -148,7 +149,7 @@ impl<S: Side> Fields<S> {
     fn arrived(&self, name: &str) -> Option<&[u8]> {
         let names = S::declared(&self.declared);
         for (declared, value) in names.iter().zip(&self.values) {
-            if declared.eq_ignore_ascii_case(name) {
+            if same_field(declared, name) {
                 return value.as_deref();
             }
         }

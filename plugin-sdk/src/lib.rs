@@ -120,6 +120,7 @@ pub mod limiter;
 pub mod log;
 mod memo;
 pub mod metrics;
+mod names;
 pub mod password;
 mod plugin;
 mod problem;

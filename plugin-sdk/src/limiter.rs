@@ -75,5 +75,8 @@ pub fn take(charges: &[Charge<'_>]) -> Result<Vec<Verdict>, LimiterError> {
 
 /// A span as the gateway counts it: nanoseconds, at most 584 years.
 pub(crate) fn nanoseconds(span: Duration) -> u64 {
-    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+    // Not by `as_nanos`, which computes with 128 bits.
+    let whole = span.as_secs().checked_mul(1_000_000_000);
+    let all = whole.and_then(|whole| whole.checked_add(u64::from(span.subsec_nanos())));
+    all.unwrap_or(u64::MAX)
 }

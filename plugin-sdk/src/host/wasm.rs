@@ -58,22 +58,24 @@ fn log_level(level: Level) -> imports::log::Level {
 /// The charges that the gateway takes at once.
 const CHARGES: usize = 16;
 
-pub(crate) fn take(charges: &[Charge<'_>]) -> Result<Vec<Verdict>, LimiterError> {
+pub(crate) fn take<'a>(charges: &[Charge<'a>]) -> Result<Vec<Verdict>, LimiterError> {
     use imports::limiter::{Charge as Wire, LimiterError as Error};
     if charges.len() > CHARGES {
         return Err(LimiterError::Invalid);
     }
-    let mut wire = [const { Wire { key: "", limit: 0, period: 0, burst: 0, cost: 0 } }; CHARGES];
-    for (wire, charge) in wire.iter_mut().zip(charges) {
-        *wire = Wire {
-            key: charge.key,
-            limit: charge.limit,
-            period: nanoseconds(charge.period),
-            burst: charge.burst,
-            cost: charge.cost,
-        };
-    }
-    let verdicts = imports::limiter::take(&wire[..charges.len()]).map_err(|error| match error {
+    let to_wire = |charge: &Charge<'a>| Wire {
+        key: charge.key,
+        limit: charge.limit,
+        period: nanoseconds(charge.period),
+        burst: charge.burst,
+        cost: charge.cost,
+    };
+    let taken = match charges {
+        // Nearly every request is charged to one bucket.
+        [charge] => imports::limiter::take(&[to_wire(charge)]),
+        _ => imports::limiter::take(&charges.iter().map(to_wire).collect::<Vec<_>>()),
+    };
+    let verdicts = taken.map_err(|error| match error {
         Error::Invalid => LimiterError::Invalid,
         Error::Unavailable => LimiterError::Unavailable,
     })?;
