@@ -18,9 +18,6 @@ use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::HeaderMap;
-use smallvec::SmallVec;
-
 pub(crate) use self::collect::{CollectError, collect};
 pub(crate) use self::complete::{End, Ended, complete, on_complete, wants_complete};
 pub(crate) use self::request::{Stop, on_request};
@@ -32,6 +29,7 @@ pub(crate) use crate::plugin::bindings::Ending;
 use crate::plugin::edits::Edit;
 use crate::plugin::{Failure, Pool};
 use crate::trace::Recording;
+use http::HeaderMap;
 
 /// The plugins of one route, as one worker runs them.
 pub(crate) struct Chain {
@@ -70,7 +68,7 @@ impl Chain {
 pub(crate) struct Run {
     chain: Rc<Chain>,
     heads: RefCell<Arc<Heads>>,
-    links: RefCell<SmallVec<[Link; 4]>>,
+    links: RefCell<Box<[Link]>>,
     /// The plugins whose response hooks are still to run: those before this index.
     respondents: Cell<usize>,
     /// The plugins that saw the request: those before this index.
@@ -109,24 +107,28 @@ impl Link {
 }
 
 impl Run {
-    /// Begins a run over these heads.
-    pub(crate) fn new(chain: &Rc<Chain>, heads: Heads) -> Self {
+    /// Starts a run over these heads. What the plugins do is traced if there is a recording.
+    pub(crate) fn start(
+        chain: &Rc<Chain>,
+        heads: Arc<Heads>,
+        recording: Option<Rc<Recording>>,
+    ) -> Rc<Self> {
         let link = |pool: &Rc<Pool>| Link {
             context: Vec::new(),
             request_body: pool.plugin().interest.request_body,
             response_body: pool.plugin().interest.response_body,
             response_edits: Vec::new(),
         };
-        Self {
+        Rc::new(Self {
             chain: chain.clone(),
             links: RefCell::new(chain.pools.iter().map(link).collect()),
-            heads: RefCell::new(Arc::new(heads)),
+            heads: RefCell::new(heads),
             respondents: Cell::new(0),
             entered: Cell::new(0),
             upstream: RefCell::default(),
             chooser: Cell::new(0),
-            recording: None,
-        }
+            recording,
+        })
     }
 
     /// The request as the plugins left it, for the upstream. A copy stays only if a later hook

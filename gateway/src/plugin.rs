@@ -22,6 +22,7 @@ mod interest;
 mod load;
 pub(crate) mod outbound;
 mod pool;
+mod reuse;
 mod schema;
 mod sections;
 pub(crate) mod values;
@@ -39,6 +40,7 @@ pub use load::{
 };
 pub(crate) use load::{LoadError, Loader, Plugin, component_bytes, wait};
 pub(crate) use pool::{Pool, Ready};
+pub(crate) use reuse::Arrived;
 pub use sections::Size;
 
 use crate::telemetry::metrics::FailureKind;

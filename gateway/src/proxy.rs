@@ -54,10 +54,8 @@ pub(crate) async fn handle(
     let (head, body) = request.into_parts();
     let exchange = begin(&connection, stream, &head);
     connection.uploading(!http_body::Body::is_end_stream(&body));
-    let mut response = match run(&exchange, head, body).await {
-        Ok(response) => response,
-        Err(failure) => refuse(&exchange, failure),
-    };
+    let ran = run(&exchange, head, body).await;
+    let mut response = ran.unwrap_or_else(|failure| refuse(&exchange, failure));
     response.body_mut().watch_download(Rc::clone(&exchange));
     response_headers::name(&exchange, &mut response);
     exchange.answered(response.status());

@@ -109,7 +109,8 @@ impl Request {
 pub struct Step {
     /// Its name in the configuration.
     pub plugin: Arc<str>,
-    /// The hook, as the interface names it.
+    /// The hook, as the interface names it; `every-request` or `every-response` for what the
+    /// plugin's interest says of them.
     pub hook: &'static str,
     /// When the hook was called.
     pub began: Instant,
@@ -117,7 +118,8 @@ pub struct Step {
     pub took: Duration,
     /// Whether an instance had to be made first, since none was free: a part of the time.
     pub is_first: bool,
-    /// Whether what is changed was decided by an earlier hook of the plugin, and none is called.
+    /// Whether what is changed was known before, from the plugin's interest or from an earlier hook,
+    /// and none is called.
     pub was_noted: bool,
     /// What it meant for the exchange.
     pub decision: Decision,

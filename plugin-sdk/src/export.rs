@@ -166,6 +166,8 @@ fn interest_out(interest: Interest) -> border::Interest {
         attributes: interest.attributes,
         request_body: interest.request_body,
         response_body: interest.response_body,
+        every_request: interest.every_request,
+        every_response: interest.every_response,
         never_waits: interest.never_waits,
     }
 }
@@ -182,6 +184,7 @@ fn request_out(change: wire::RequestChange) -> border::RequestChange {
         request_body: change.request_body,
         response_body: change.response_body,
         context: change.context,
+        reuse_for: change.reuse_for,
     }
 }
 

@@ -52,7 +52,7 @@ enum Outcome {
 /// `request-outcome` or `response-outcome`, in words of four bytes: the case, four bytes of
 /// padding, and from the third word on its content.
 #[repr(align(8))]
-struct Layout([u32; 36]);
+struct Layout([u32; 40]);
 
 /// `field-edit`: the case, then the addresses and lengths of the name and of the value.
 type EditRecord = [u32; 5];
@@ -63,7 +63,7 @@ impl Kept {
     const fn nothing() -> Self {
         Self {
             outcome: Outcome::None,
-            layout: Layout([0; 36]),
+            layout: Layout([0; 40]),
             edits: Vec::new(),
             response_edits: Vec::new(),
             pairs: Vec::new(),
@@ -90,6 +90,7 @@ impl Kept {
                 words[20..26].copy_from_slice(&optional_mode(change.request_body));
                 words[26..32].copy_from_slice(&optional_mode(change.response_body));
                 words[32..35].copy_from_slice(&optional(change.context.as_deref()));
+                words[36..40].copy_from_slice(&optional_number(change.reuse_for));
             }
             Outcome::Response(Decision::Change(change)) => {
                 words[0] = 1;
@@ -126,6 +127,11 @@ fn optional<T: AsRef<[u8]> + ?Sized>(bytes: Option<&T>) -> [u32; 3] {
         let [address, length] = block(bytes);
         [1, address, length]
     })
+}
+
+/// `option<u64>`: a case, padding, and the number.
+fn optional_number(number: Option<u64>) -> [u32; 4] {
+    number.map_or([0; 4], |number| [1, 0, number as u32, (number >> 32) as u32])
 }
 
 /// `option<body-mode>`: a case, padding, the case of the mode, padding, and the limit.

@@ -1,6 +1,7 @@
 //! What a plugin wants to see of an exchange.
 
 use crate::BodyMode;
+use crate::wire::{Field, FieldEdit};
 
 /// What a plugin wants to see: which hooks, and what arrives with their calls.
 ///
@@ -32,6 +33,8 @@ pub struct Interest {
     pub(crate) attributes: Vec<String>,
     pub(crate) request_body: BodyMode,
     pub(crate) response_body: BodyMode,
+    pub(crate) every_request: Vec<FieldEdit>,
+    pub(crate) every_response: Vec<FieldEdit>,
     pub(crate) never_waits: bool,
 }
 
@@ -123,6 +126,67 @@ impl Interest {
         self
     }
 
+    /// In every request one line with this value, in place of all lines of this name, before
+    /// `on_request` sees it. The gateway writes it without calling the plugin.
+    ///
+    /// What is known from the configuration alone needs no hook. At most 64 changes of requests, and
+    /// 64 of responses; the fields that frame a message are the gateway's, as in
+    /// [`Request`](crate::Request), and one of them here refuses the configuration.
+    ///
+    /// ```
+    /// use gateway_plugin_sdk::Interest;
+    ///
+    /// let interest = Interest::new()
+    ///     .always_set_header("x-tenant", "acme")
+    ///     .always_remove_response_header("server");
+    /// assert!(!interest.wants_request() && !interest.wants_response());
+    /// ```
+    pub fn always_set_header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.every_request.push(set(name, value));
+        self
+    }
+
+    /// In every request one more line; see [`always_set_header`](Self::always_set_header).
+    pub fn always_add_header(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.every_request.push(append(name, value));
+        self
+    }
+
+    /// In every request no line of this name; see [`always_set_header`](Self::always_set_header).
+    pub fn always_remove_header(mut self, name: impl Into<String>) -> Self {
+        self.every_request.push(FieldEdit::Remove(name.into()));
+        self
+    }
+
+    /// In every response one line with this value, in place of all lines of this name, whoever
+    /// answers, before `on_response` sees it; see [`always_set_header`](Self::always_set_header).
+    pub fn always_set_response_header(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.every_response.push(set(name, value));
+        self
+    }
+
+    /// In every response one more line; see
+    /// [`always_set_response_header`](Self::always_set_response_header).
+    pub fn always_add_response_header(
+        mut self,
+        name: impl Into<String>,
+        value: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.every_response.push(append(name, value));
+        self
+    }
+
+    /// In every response no line of this name; see
+    /// [`always_set_response_header`](Self::always_set_response_header).
+    pub fn always_remove_response_header(mut self, name: impl Into<String>) -> Self {
+        self.every_response.push(FieldEdit::Remove(name.into()));
+        self
+    }
+
     /// A promise that no hook calls a function that waits ([`password`](crate::password),
     /// [`http_client`](crate::http_client)), although the component could: hooks are then cheaper
     /// to call, and one that waits all the same fails.
@@ -146,6 +210,14 @@ impl Interest {
     pub fn wants_complete(&self) -> bool {
         self.complete
     }
+}
+
+fn set(name: impl Into<String>, value: impl Into<Vec<u8>>) -> FieldEdit {
+    FieldEdit::Set(Field { name: name.into(), value: value.into() })
+}
+
+fn append(name: impl Into<String>, value: impl Into<Vec<u8>>) -> FieldEdit {
+    FieldEdit::Append(Field { name: name.into(), value: value.into() })
 }
 
 fn declare(names: &mut Vec<String>, name: String) {

@@ -3,10 +3,12 @@
 use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::attributes::{AttributeError, Attributes};
 use crate::declared::Declared;
 use crate::fields::{Fields, RequestSide};
+use crate::limiter::nanoseconds;
 use crate::wire::{self, BodyMode, Field, FieldEdit};
 use crate::{host, query};
 
@@ -33,6 +35,7 @@ pub struct Request {
     upstream: Option<String>,
     request_body: Option<BodyMode>,
     response_body: Option<BodyMode>,
+    reuse_for: Option<u64>,
 }
 
 impl Request {
@@ -71,6 +74,7 @@ impl Request {
             upstream: None,
             request_body: None,
             response_body: None,
+            reuse_for: None,
         }
     }
 
@@ -237,6 +241,21 @@ impl Request {
         self.response_body = Some(mode);
     }
 
+    /// Lets the gateway make this hook's changes for other requests too, for so long and at most an
+    /// hour, without calling `on_request`, if all that the interest declares of a request is the
+    /// same: the parts of its line, the fields and the attributes, each missing or with the same
+    /// value.
+    ///
+    /// For decisions that cost more than finding them again, such as who a key belongs to. Only
+    /// `on_request` can allow it, and only where it returns [`Outcome::Next`](crate::Outcome::Next).
+    /// It counts only if nothing else can have decided: a hook that read what it did not declare,
+    /// set an attribute with [`attributes`](crate::attributes), or called any module of this crate
+    /// other than `clock`, `digest`, `secrets` and `signature`, is called the next time too. What
+    /// depends on the time must allow no more than it holds for.
+    pub fn reuse_for(&mut self, time: Duration) {
+        self.reuse_for = Some(nanoseconds(time));
+    }
+
     /// Whether the hook asked for a body, so that another hook follows.
     pub(crate) fn wants_body(&self) -> bool {
         self.request_body.is_some() || self.response_body.is_some()
@@ -262,7 +281,8 @@ impl Request {
             || self.upstream.is_some()
             || self.request_body.is_some()
             || self.response_body.is_some()
-            || context.is_some();
+            || context.is_some()
+            || self.reuse_for.is_some();
         changed.then(|| wire::RequestChange {
             method: if self.method_changed { self.method.take() } else { None },
             path: if self.path_changed { self.path.take() } else { None },
@@ -274,6 +294,7 @@ impl Request {
             request_body: self.request_body,
             response_body: self.response_body,
             context,
+            reuse_for: self.reuse_for,
         })
     }
 }

@@ -120,6 +120,8 @@ pub struct RequestChange {
     pub response_body: Option<BodyMode>,
     /// The context for the next hook.
     pub context: Option<Vec<u8>>,
+    /// For how many nanoseconds the same change may be made again.
+    pub reuse_for: Option<u64>,
 }
 
 /// A changed response.

@@ -200,6 +200,112 @@ fn refuses_what_breaks_the_contract() {
 }
 
 #[test]
+fn writes_what_is_in_every_head_before_the_hooks_see_it() {
+    let interest = Interest::on_request()
+        .always_set_header("x-set", "new")
+        .always_add_header("x-many", "two")
+        .always_remove_header("x-gone")
+        .and_on_response()
+        .always_set_response_header("x-set", "new")
+        .always_add_response_header("x-many", "two")
+        .always_remove_response_header("x-gone");
+    let harness = Scripted {
+        request: |request, _| {
+            assert_eq!(request.header("x-set"), Some("new"));
+            request.set_response_header("x-set", "newer");
+            Outcome::Next
+        },
+        response: |response, _| {
+            assert_eq!(response.header("x-many"), Some("one, two"));
+            Outcome::Next
+        },
+        ..Scripted::new(interest)
+    };
+    let harness = harness.harness();
+    let fields = [("x-set", "old"), ("x-many", "one"), ("x-gone", "old")];
+    let request =
+        fields.iter().fold(testing::request(), |it, (name, value)| it.header(*name, *value));
+    let mut exchange = harness.request(request);
+    let sent = exchange.request();
+    assert_eq!((sent.header("x-set"), sent.header("x-gone")), (Some("new"), None));
+    assert_eq!(sent.header_values("x-many"), ["one", "two"]);
+    let response = testing::response();
+    let response = fields.iter().fold(response, |it, (name, value)| it.header(*name, *value));
+    let answer = exchange.response(response);
+    assert_eq!(answer.header_values("x-set"), ["newer"], "the hook's own come after");
+    assert_eq!((answer.header("x-gone"), answer.header_values("x-many").len()), (None, 2));
+}
+
+#[test]
+fn refuses_a_configuration_that_would_write_what_no_head_can_carry() {
+    let framing = Interest::new().always_set_response_header("content-length", "1");
+    let split = Interest::new().always_add_header("x-split", "a\r\nb: c");
+    for interest in [framing, split] {
+        SCRIPT.set(Some(Scripted::new(interest)));
+        assert!(Harness::<Scripted>::new(json!({})).is_err());
+    }
+}
+
+#[test]
+fn a_change_can_be_made_again_only_if_nothing_else_decided() {
+    type Hook = fn(&mut Request, &mut String) -> Outcome;
+    fn reuse(request: Hook) -> Option<Duration> {
+        let interest = Interest::on_request().header("x-declared").attribute("tenant");
+        let harness = Scripted { request, ..Scripted::new(interest) }.harness();
+        let sent = testing::request().header("x-declared", "a").header("x-other", "b");
+        harness.request(sent).reuse()
+    }
+    const HOUR: Duration = Duration::from_hours(1);
+    let may: [(Hook, Option<Duration>); 3] = [
+        (|_, _| Outcome::Next, None),
+        (
+            |request, _| {
+                request.reuse_for(HOUR * 2);
+                Outcome::Next
+            },
+            Some(HOUR),
+        ),
+        (
+            |request, _| {
+                let tenant = request.attribute("tenant").map(str::to_owned).unwrap_or_default();
+                let now = clock::now().as_secs().to_string();
+                let field = request.header("x-declared").map(str::len);
+                request.set_header("x-seen", format!("{tenant} {now} {field:?}"));
+                request.set_attribute("seen", "yes").expect("room");
+                request.reuse_for(Duration::from_nanos(1));
+                Outcome::Next
+            },
+            Some(Duration::from_nanos(1)),
+        ),
+    ];
+    for (index, (hook, expected)) in may.into_iter().enumerate() {
+        assert_eq!(reuse(hook), expected, "{index}");
+    }
+    let others: [fn(&mut Request); 8] = [
+        |request| assert_eq!(request.header("x-other"), Some("b")),
+        |request| assert_eq!(request.path(), "/"),
+        |request| assert_eq!(request.attribute("other"), None),
+        |_| attributes::set("other", "a").expect("room"),
+        |_| drop(exchange::response_headers()),
+        |_| drop(key_value::get("key")),
+        |_| drop(limiter::take(&[limiter::Charge::new("key", 1, HOUR)])),
+        |_| log::info!("a line"),
+    ];
+    thread_local! {
+        static DO: std::cell::Cell<fn(&mut Request)> = const { std::cell::Cell::new(|_| {}) };
+    }
+    for (index, other) in others.into_iter().enumerate() {
+        DO.set(other);
+        let hook: Hook = |request, _| {
+            DO.get()(request);
+            request.reuse_for(HOUR);
+            Outcome::Next
+        };
+        assert_eq!(reuse(hook), None, "{index}");
+    }
+}
+
+#[test]
 fn carries_the_context_from_hook_to_hook() {
     let harness = Scripted {
         request: |_, context| {

@@ -46,6 +46,8 @@ export const hooks = {
       attributes: [],
       requestBody: { tag: 'buffered', val: 65536n },
       responseBody: { tag: 'none' },
+      everyRequest: [],
+      everyResponse: [],
       neverWaits: true,
     };
   },

@@ -48,6 +48,8 @@ class Hooks(exports.Hooks):
             attributes=[],
             request_body=types.BodyMode_Buffered(65536),
             response_body=types.BodyMode_None_(),
+            every_request=[],
+            every_response=[],
             never_waits=True,
         )
 
@@ -134,6 +136,7 @@ def request_change(context=None):
         request_body=None,
         response_body=None,
         context=context,
+        reuse_for=None,
     )
 
 

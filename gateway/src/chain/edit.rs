@@ -30,7 +30,7 @@ fn fit(headers: usize, edits: usize) -> Result<(), Failure> {
 }
 
 /// Applies edits to the fields of a head, first to last.
-fn apply(headers: &mut HeaderMap, edits: Vec<Edit>) {
+fn apply(headers: &mut HeaderMap, edits: impl Iterator<Item = Edit>) {
     for edit in edits {
         match edit {
             Edit::Set(name, value) => drop(headers.insert(name, value)),
@@ -41,7 +41,11 @@ fn apply(headers: &mut HeaderMap, edits: Vec<Edit>) {
 }
 
 /// Applies edits to the fields of a head, or none of them.
-pub(super) fn fields(headers: &mut HeaderMap, edits: Vec<Edit>) -> Result<(), Failure> {
+pub(super) fn fields(
+    headers: &mut HeaderMap,
+    edits: impl IntoIterator<Item = Edit, IntoIter: ExactSizeIterator>,
+) -> Result<(), Failure> {
+    let edits = edits.into_iter();
     fit(headers.len(), edits.len())?;
     apply(headers, edits);
     Ok(())
@@ -70,7 +74,7 @@ pub(super) fn request(
 ) -> Result<(), Failure> {
     fit(head.headers.len(), edits.len())?;
     target(head, method, path, query)?;
-    apply(&mut head.headers, edits);
+    apply(&mut head.headers, edits.into_iter());
     Ok(())
 }
 
@@ -119,9 +123,9 @@ pub(super) fn status(code: u16) -> Result<StatusCode, Failure> {
     })
 }
 
-/// A whole answer that a plugin made.
-pub(super) fn response(answer: bindings::Response) -> Result<Response<Body>, Failure> {
-    let mut response = Response::new(Body::empty());
+/// A whole answer that a plugin made. Boxed, since most hooks make none, and their outcomes are moved.
+pub(super) fn response(answer: bindings::Response) -> Result<Box<Response<Body>>, Failure> {
+    let mut response = Box::new(Response::new(Body::empty()));
     *response.status_mut() = status(answer.status)?;
     fields(response.headers_mut(), Edits::lines(answer.fields)?)?;
     set_length(response.headers_mut(), answer.body.len());

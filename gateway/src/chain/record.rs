@@ -3,7 +3,6 @@
 //! Owns what is noted before a hook and what is told after it. Where nobody asked for traces each
 //! step here is one look at an `Option`: no clock is read and nothing is allocated.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,13 +13,13 @@ use crate::body::Body;
 use crate::config::OnError;
 use crate::heads::Heads;
 use crate::plugin::Failure;
-use crate::trace::{self, Change, Decision, Recording, Step};
+use crate::trace::{self, Change, Decision, Step};
 
 /// A hook that is being traced. Boxed, so that it takes one word in the state of a request.
 pub(super) struct Watched(Box<Before>);
 
 /// What became of a hook: an answer of the plugin's own, if there is any.
-type Outcome = Result<Option<Response<Body>>, Failure>;
+type Outcome = Result<Option<Box<Response<Body>>>, Failure>;
 
 struct Before {
     hook: &'static str,
@@ -34,11 +33,6 @@ struct Before {
 }
 
 impl Run {
-    /// Traces what the plugins do.
-    pub(crate) fn recorded(self, recording: Option<Rc<Recording>>) -> Self {
-        Self { recording, ..self }
-    }
-
     /// Before a hook is called.
     #[inline]
     pub(super) fn watch(&self, index: usize, hook: &'static str) -> Option<Watched> {
@@ -134,14 +128,21 @@ impl Run {
         self.recording.as_ref().map(|_| headers.clone())
     }
 
-    /// What request hooks wanted in the response was written there.
-    pub(super) fn note_written(&self, index: usize, before: &HeaderMap, after: &HeaderMap) {
+    /// Fields were written without a hook: those of every request or response, or what request
+    /// hooks wanted in the response.
+    pub(super) fn note_written(
+        &self,
+        index: usize,
+        hook: &'static str,
+        before: &HeaderMap,
+        after: &HeaderMap,
+    ) {
         let Some(recording) = &self.recording else { return };
         let mut changes = Vec::new();
         trace::fields(before, after, &mut changes);
         let step = Step {
             plugin: self.pool(index).plugin().name.clone(),
-            hook: "on-response",
+            hook,
             began: Instant::now(),
             took: Duration::ZERO,
             is_first: false,

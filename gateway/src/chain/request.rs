@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -20,7 +21,7 @@ use crate::plugin::bindings::{
     BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
-use crate::plugin::{Failure, Interest, Pool, Ready, values};
+use crate::plugin::{Arrived, Failure, Interest, Pool, Ready, values};
 
 /// Why a request does not go on to the upstream.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ pub(crate) enum Stop {
 pub(crate) async fn on_request(run: &Rc<Run>, mut body: Body) -> Result<Body, Stop> {
     for index in 0..run.chain.pools.len() {
         run.entered.set(index + 1);
+        change_every(run, index)?;
         see_head(run, index).await?;
         // There is nothing to see in a message without a body.
         if run.request_body(index) != BodyMode::None && !body.is_end_stream() {
@@ -51,10 +53,33 @@ pub(crate) async fn on_request(run: &Rc<Run>, mut body: Body) -> Result<Body, St
     Ok(body)
 }
 
+/// Makes the changes that the plugin wants in every request.
+fn change_every(run: &Run, index: usize) -> Result<(), Stop> {
+    let (edits, _) = run.pool(index).every();
+    if edits.is_empty() {
+        return Ok(());
+    }
+    let before = run.fields_before(&run.heads.borrow().request.headers);
+    let edits = edits.iter().cloned();
+    let written = run.change(|heads| edit::fields(&mut heads.request.headers, edits));
+    if let Some(before) = before {
+        run.note_written(index, "every-request", &before, &run.heads.borrow().request.headers);
+    }
+    written.or_else(|failure| run.judge(index, "on-request", failure)).map_err(Stop::Failed)
+}
+
 async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let pool = run.pool(index);
     if !pool.plugin().interest.request {
         return Ok(());
+    }
+    // A trace shows what the hook does, so that it is called.
+    if pool.may_reuse() && run.recording.is_none() {
+        let heads = run.heads();
+        if let Some(change) = arrived(pool, &heads).and_then(|arrived| pool.reuse(&arrived)) {
+            drop(heads);
+            return finish(run, index, "on-request", apply(run, index, change).map(|()| None));
+        }
     }
     let mut watched = run.watch(index, "on-request");
     let heads = run.heads();
@@ -64,6 +89,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         None => Box::pin(see_head_later(pool, &heads)).await,
     };
     returned(&mut watched);
+    let kept = called.as_ref().ok().and_then(|called| to_keep(pool, &heads, called));
     // Before the heads are changed nobody else may hold them, or they would be copied.
     drop(heads);
     let outcome = called.and_then(|called| {
@@ -75,8 +101,36 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         run.keep_attributes(called.attributes);
         Ok(next)
     });
+    if let (Some(kept), Ok(_)) = (kept, &outcome) {
+        pool.keep(&kept.arrived, kept.change, kept.time);
+    }
     run.note(index, watched, &outcome);
     finish(run, index, "on-request", outcome)
+}
+
+/// A change that can be made again.
+struct Kept {
+    arrived: Arrived,
+    change: RequestChange,
+    time: Duration,
+}
+
+/// What is to be kept of a call: a change that the plugin allows to be made again, and that nothing
+/// can have decided but what arrived with the call.
+fn to_keep(pool: &Pool, heads: &Heads, called: &Called<(RequestOutcome,)>) -> Option<Box<Kept>> {
+    let RequestOutcome::Change(change) = &called.results.0 else { return None };
+    let time = change.0.reuse_for.map(Duration::from_nanos)?;
+    if called.reached_out || !pool.keeps() {
+        return None;
+    }
+    let (arrived, change) = (arrived(pool, heads)?, RequestChange::clone(&change.0));
+    Some(Box::new(Kept { arrived, change, time }))
+}
+
+fn arrived(pool: &Pool, heads: &Heads) -> Option<Arrived> {
+    let view = View::of(heads, &pool.plugin().interest);
+    let (fields, attributes) = (view.fields(), view.attributes());
+    Arrived::of(&view.head(&fields, &attributes))
 }
 
 fn see_head_now(
@@ -159,11 +213,11 @@ fn finish(
     run: &Run,
     index: usize,
     hook: &'static str,
-    outcome: Result<Option<Response<Body>>, Failure>,
+    outcome: Result<Option<Box<Response<Body>>>, Failure>,
 ) -> Result<(), Stop> {
     match outcome {
         Ok(None) => Ok(()),
-        Ok(Some(answer)) => Err(Stop::Answered(answer.into())),
+        Ok(Some(answer)) => Err(Stop::Answered(answer)),
         Err(failure) => run.judge(index, hook, failure).map_err(Stop::Failed),
     }
 }
@@ -193,12 +247,16 @@ fn apply(run: &Run, index: usize, change: RequestChange) -> Result<(), Failure> 
     Ok(())
 }
 
+/// As many values as most plugins declare at most. More are put on the heap; room for more would be
+/// moved with every call.
+const FEW: usize = 4;
+
 /// What a plugin declared, as the head of a request has it.
 struct View<'a> {
     heads: &'a Heads,
     interest: &'a Interest,
     joined: Joined,
-    texts: SmallVec<[Option<Cow<'a, str>>; 8]>,
+    texts: SmallVec<[Option<Cow<'a, str>>; FEW]>,
 }
 
 impl<'a> View<'a> {
@@ -212,7 +270,7 @@ impl<'a> View<'a> {
         self.joined.values(&self.heads.request.headers, &self.interest.request_fields)
     }
 
-    fn attributes(&self) -> SmallVec<[Option<&str>; 8]> {
+    fn attributes(&self) -> SmallVec<[Option<&str>; FEW]> {
         self.texts.iter().map(Option::as_deref).collect()
     }
 
@@ -233,7 +291,7 @@ impl<'a> View<'a> {
 }
 
 /// The values of declared fields, by position.
-type Values<'a> = SmallVec<[Option<&'a [u8]>; 8]>;
+type Values<'a> = SmallVec<[Option<&'a [u8]>; FEW]>;
 
 /// Values of fields that stand in several lines, joined as RFC 9110 section 5.3 has it. Nearly
 /// always empty.

@@ -19,6 +19,7 @@ use crate::heads;
 use crate::plugin::bindings::{
     BodyMode, ResponseBodyOutcome, ResponseChange, ResponseHead, ResponseOutcome,
 };
+use crate::plugin::edits::Edit;
 use crate::plugin::instance::{Called, OnResponse, OnResponseBody};
 use crate::plugin::{Failure, Pool, values};
 
@@ -37,39 +38,53 @@ enum Stop {
 /// see it.
 pub(crate) async fn on_response(
     run: &Rc<Run>,
-    mut response: Response<Body>,
+    response: &mut Response<Body>,
     fail: impl Fn(ResponseFailed) -> Response<Body>,
-) -> Response<Body> {
+) {
     while let Some(index) = run.respondents.get().checked_sub(1) {
         run.respondents.set(index);
-        if let Err(failed) = write_noted(run, index, &mut response) {
-            response = fail(ResponseFailed::Plugin(failed));
+        if let Err(failed) = write_known(run, index, response) {
+            *response = fail(ResponseFailed::Plugin(failed));
             continue;
         }
         let interest = &run.pool(index).plugin().interest;
         if !interest.response && run.response_body(index) == BodyMode::None {
             continue;
         }
-        response = match step(run, index, response).await {
+        // Boxed, so that exchanges without hooks for responses do not carry its state around.
+        *response = match Box::pin(step(run, index, std::mem::take(response))).await {
             Ok(response) => response,
             Err(Stop::Replaced(response)) => *response,
             Err(Stop::Failed(failed)) => fail(ResponseFailed::Plugin(failed)),
             Err(Stop::Broken(error)) => fail(ResponseFailed::Upstream(error)),
         };
     }
-    response
 }
 
-/// Writes the fields that the plugin's request hooks wanted in the response.
-fn write_noted(run: &Run, index: usize, response: &mut Response<Body>) -> Result<(), PluginFailed> {
+/// Writes the fields that the plugin wants in every response, and those that its request hooks
+/// wanted in this one.
+fn write_known(run: &Run, index: usize, response: &mut Response<Body>) -> Result<(), PluginFailed> {
+    let (_, every) = run.pool(index).every();
+    write(run, index, "every-response", every.iter().cloned(), response)?;
     let noted = std::mem::take(&mut run.links.borrow_mut()[index].response_edits);
-    if noted.is_empty() {
+    write(run, index, "on-response", noted, response)
+}
+
+fn write(
+    run: &Run,
+    index: usize,
+    hook: &'static str,
+    edits: impl IntoIterator<Item = Edit, IntoIter: ExactSizeIterator>,
+    response: &mut Response<Body>,
+) -> Result<(), PluginFailed> {
+    let edits = edits.into_iter();
+    if edits.len() == 0 {
         return Ok(());
     }
     let before = run.fields_before(response.headers());
-    let written = edit::fields(response.headers_mut(), noted);
+    let written = edit::fields(response.headers_mut(), edits);
     if let Some(before) = before {
-        run.note_written(index, &before, response.headers());
+        run.note_written(index, hook, &before, response.headers());
     }
     written.or_else(|failure| run.judge(index, "on-response", failure))
 }
@@ -222,11 +237,11 @@ fn finish(
     run: &Run,
     index: usize,
     hook: &'static str,
-    outcome: Result<Option<Response<Body>>, Failure>,
+    outcome: Result<Option<Box<Response<Body>>>, Failure>,
 ) -> Result<(), Stop> {
     match outcome {
         Ok(None) => Ok(()),
-        Ok(Some(answer)) => Err(Stop::Replaced(answer.into())),
+        Ok(Some(answer)) => Err(Stop::Replaced(answer)),
         Err(failure) => run.judge(index, hook, failure).map_err(Stop::Failed),
     }
 }

@@ -73,7 +73,7 @@ pub(crate) enum BodyMode {
 }
 
 /// `hooks.interest`
-#[derive(ComponentType, Lift, Debug, Clone)]
+#[derive(ComponentType, Lift, Debug)]
 #[component(record)]
 pub(crate) struct Interest {
     pub(crate) hooks: HookSet,
@@ -88,6 +88,10 @@ pub(crate) struct Interest {
     pub(crate) request_body: BodyMode,
     #[component(name = "response-body")]
     pub(crate) response_body: BodyMode,
+    #[component(name = "every-request")]
+    pub(crate) every_request: Edits,
+    #[component(name = "every-response")]
+    pub(crate) every_response: Edits,
     #[component(name = "never-waits")]
     pub(crate) never_waits: bool,
 }
@@ -138,7 +142,7 @@ pub(crate) struct Response {
 }
 
 /// `hooks.request-head`
-#[derive(ComponentType, Lower)]
+#[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
 pub(crate) struct RequestHead<'a> {
     pub(crate) method: Option<&'a str>,
@@ -149,7 +153,7 @@ pub(crate) struct RequestHead<'a> {
 }
 
 /// `hooks.request-change`
-#[derive(ComponentType, Lift, Debug)]
+#[derive(ComponentType, Lift, Debug, Clone)]
 #[component(record)]
 pub(crate) struct RequestChange {
     pub(crate) method: Option<String>,
@@ -165,6 +169,20 @@ pub(crate) struct RequestChange {
     #[component(name = "response-body")]
     pub(crate) response_body: Option<BodyMode>,
     pub(crate) context: Option<Vec<u8>>,
+    #[component(name = "reuse-for")]
+    pub(crate) reuse_for: Option<u64>,
+}
+
+impl RequestChange {
+    /// Bytes of all that it writes.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = [&self.method, &self.path, &self.query, &self.upstream];
+        texts.into_iter().flatten().map(String::len).sum::<usize>()
+            + self.context.as_ref().map_or(0, Vec::len)
+            + self.fields.bytes()
+            + self.response_fields.bytes()
+            + self.attributes.bytes()
+    }
 }
 
 /// `hooks.request-outcome`

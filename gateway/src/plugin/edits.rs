@@ -23,7 +23,7 @@ mod lift;
 const MAX_VALUE: usize = 64 << 10;
 
 /// A change of the fields of a head; its name and value are valid.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Edit {
     /// One line in place of all of this name.
     Set(HeaderName, HeaderValue),
@@ -34,13 +34,28 @@ pub(crate) enum Edit {
 }
 
 /// `list<field-edit>`: the edits, or how they break the contract (boxed, since outcomes are moved).
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Edits(Result<Vec<Edit>, Box<Failure>>);
 
 /// `list<attribute>`: names and values in order, or how they break the contract. Their number is
 /// not checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Attributes(Result<Vec<Attribute>, Box<Failure>>);
+
+impl Edit {
+    /// A copy that shares nothing: workers that counted references to the same bytes would wait for
+    /// one another.
+    pub(crate) fn unshared(&self) -> Self {
+        let own = |value: &HeaderValue| {
+            HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone())
+        };
+        match self {
+            Self::Set(name, value) => Self::Set(name.clone(), own(value)),
+            Self::Append(name, value) => Self::Append(name.clone(), own(value)),
+            Self::Remove(name) => Self::Remove(name.clone()),
+        }
+    }
+}
 
 /// The name and the value of an attribute that a plugin may set.
 pub(crate) type Attribute = (Cow<'static, str>, String);
@@ -52,7 +67,38 @@ impl Attributes {
     }
 }
 
+#[cfg(test)]
+impl Attributes {
+    pub(crate) fn none() -> Self {
+        Self(Ok(Vec::new()))
+    }
+}
+
+#[cfg(test)]
 impl Edits {
+    pub(crate) fn none() -> Self {
+        Self(Ok(Vec::new()))
+    }
+}
+
+impl Attributes {
+    /// Bytes of their names and values.
+    pub(super) fn bytes(&self) -> usize {
+        let attributes = self.0.iter().flatten();
+        attributes.map(|(name, value)| name.len() + value.len()).sum()
+    }
+}
+
+impl Edits {
+    /// Bytes of their names and values.
+    pub(super) fn bytes(&self) -> usize {
+        let length = |edit: &Edit| match edit {
+            Edit::Set(name, value) | Edit::Append(name, value) => name.as_str().len() + value.len(),
+            Edit::Remove(name) => name.as_str().len(),
+        };
+        self.0.iter().flatten().map(length).sum()
+    }
+
     /// The edits, if all are valid.
     pub(crate) fn checked(self) -> Result<Vec<Edit>, Failure> {
         self.0.map_err(|breach| *breach)

@@ -20,6 +20,7 @@ mod signature;
 mod tests;
 mod wasi;
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use wasmtime::component::{Linker, LinkerInstance, ResourceTable};
@@ -39,6 +40,8 @@ pub(crate) struct HostState {
     pub(crate) heads: Option<Arc<Heads>>,
     /// Attributes that the hook has set so far.
     pub(crate) attributes: Vec<(String, String)>,
+    /// Whether the hook asked or told anything but what depends on its arguments alone.
+    pub(crate) reached_out: Cell<bool>,
     /// Whose instance this is.
     pub(crate) identity: Arc<Identity>,
     /// Verifying keys that the guest holds, counted.
@@ -83,6 +86,7 @@ impl HostState {
         Self {
             heads: None,
             attributes: Vec::new(),
+            reached_out: Cell::new(false),
             identity,
             keys: 0,
             table: ResourceTable::new(),
@@ -92,6 +96,13 @@ impl HostState {
             outbound: http_client::Outbound::default(),
             budget: Budget::default(),
         }
+    }
+
+    /// To be said by every host function whose result, or whose effect, is not the same each time
+    /// for the same arguments of the hook. Time is left out: a plugin says itself for how long a
+    /// change holds. So are functions that wait, since no plugin with one is asked.
+    fn reaches_out(&self) {
+        self.reached_out.set(true);
     }
 
     /// The request id for a log line; empty outside of an exchange.

@@ -98,6 +98,8 @@ pub(crate) struct Instance {
 pub(crate) struct Called<R> {
     pub(crate) results: R,
     pub(crate) attributes: Vec<(String, String)>,
+    /// Whether anything but its arguments can have decided.
+    pub(crate) reached_out: bool,
 }
 
 impl Instance {
@@ -226,6 +228,7 @@ impl Instance {
         data.identity.clock.is_needed();
         let look = data.budget.begin(ticks);
         data.heads = heads;
+        data.reached_out.set(false);
         data.begin_output();
         self.store.set_epoch_deadline(look);
     }
@@ -239,8 +242,9 @@ impl Instance {
         data.end_output();
         data.heads = None;
         let attributes = std::mem::take(&mut data.attributes);
+        let reached_out = data.reached_out.get() || self.waits;
         match result {
-            Ok(results) => Ok(Called { results, attributes }),
+            Ok(results) => Ok(Called { results, attributes, reached_out }),
             Err(error) => Err(self.explain(plugin, &error)),
         }
     }

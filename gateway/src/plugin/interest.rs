@@ -5,9 +5,12 @@
 use http::HeaderName;
 
 use super::bindings::{self, BodyMode, HookSet, RequestParts};
+use super::edits::{Edit, Edits};
 
 /// Names that a plugin may declare, at most of each kind.
 const MAX_NAMES: usize = 64;
+/// Changes of every request, and of every response.
+const MAX_EDITS: usize = 64;
 
 /// A plugin's interest.
 #[derive(Debug, Clone)]
@@ -34,6 +37,10 @@ pub(crate) struct Interest {
     pub(crate) request_body: BodyMode,
     /// How it wants response bodies unless a hook says otherwise.
     pub(crate) response_body: BodyMode,
+    /// What becomes of every request.
+    pub(crate) every_request: Vec<Edit>,
+    /// What becomes of every response.
+    pub(crate) every_response: Vec<Edit>,
     /// Whether it promised that no hook waits.
     pub(crate) never_waits: bool,
 }
@@ -53,6 +60,8 @@ impl Interest {
             attributes: Box::default(),
             request_body: BodyMode::None,
             response_body: BodyMode::None,
+            every_request: Vec::new(),
+            every_response: Vec::new(),
             never_waits: false,
         }
     }
@@ -74,6 +83,8 @@ impl TryFrom<bindings::Interest> for Interest {
             attributes: raw.attributes.into(),
             request_body: raw.request_body,
             response_body: raw.response_body,
+            every_request: edits(raw.every_request, "request")?,
+            every_response: edits(raw.every_response, "response")?,
             never_waits: raw.never_waits,
         };
         if interest.attributes.len() > MAX_NAMES {
@@ -81,6 +92,15 @@ impl TryFrom<bindings::Interest> for Interest {
         }
         Ok(interest)
     }
+}
+
+fn edits(raw: Edits, head: &str) -> Result<Vec<Edit>, String> {
+    let edits =
+        raw.checked().map_err(|breach| format!("what it does to every {head}: {breach}"))?;
+    if edits.len() > MAX_EDITS {
+        return Err(format!("it has more than {MAX_EDITS} changes for every {head}"));
+    }
+    Ok(edits)
 }
 
 fn names(raw: &[String]) -> Result<Box<[HeaderName]>, String> {

@@ -6,12 +6,15 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::bindings::BodyMode;
+use super::bindings::{BodyMode, RequestChange};
+use super::edits::Edit;
 use super::instance::{Called, Hook, Instance};
 use super::outbound::Caller;
+use super::reuse::{Arrived, Reuse};
 use super::{Failure, Plugin};
 use crate::config::Isolation;
 use crate::heads::Heads;
@@ -27,12 +30,19 @@ pub(crate) struct Pool {
     /// Instances that were begun, ever.
     made: Cell<usize>,
     freed: Notify,
+    reuse: Reuse,
+    every_request: Box<[Edit]>,
+    every_response: Box<[Edit]>,
 }
 
 impl Pool {
     /// An empty pool; instances are made when they are needed.
     pub(crate) fn new(plugin: Arc<Plugin>, caller: Option<Caller>) -> Self {
+        let unshared = |edits: &[Edit]| edits.iter().map(Edit::unshared).collect();
         Self {
+            every_request: unshared(&plugin.interest.every_request),
+            every_response: unshared(&plugin.interest.every_response),
+            reuse: Reuse::default(),
             plugin,
             caller,
             idle: RefCell::default(),
@@ -50,6 +60,34 @@ impl Pool {
     /// How many instances were begun so far, for traces.
     pub(crate) fn made(&self) -> usize {
         self.made.get()
+    }
+
+    /// What becomes of every request, and of every response: this worker's own copies.
+    pub(crate) fn every(&self) -> (&[Edit], &[Edit]) {
+        (&self.every_request, &self.every_response)
+    }
+
+    /// Whether there may be changes to make again.
+    pub(crate) fn may_reuse(&self) -> bool {
+        !self.reuse.is_empty()
+    }
+
+    /// A change that the plugin made where the same arrived, and allowed to be made again.
+    pub(crate) fn reuse(&self, arrived: &Arrived) -> Option<RequestChange> {
+        let change = self.reuse.change(arrived)?;
+        self.plugin.identity.metrics.reused();
+        Some(change)
+    }
+
+    /// Whether changes are kept to be made again. Where each request is to have an instance of its
+    /// own, none is.
+    pub(crate) fn keeps(&self) -> bool {
+        self.plugin.isolation == Isolation::Pooled
+    }
+
+    /// Keeps a change to be made again.
+    pub(crate) fn keep(&self, arrived: &Arrived, change: RequestChange, time: Duration) {
+        self.reuse.keep(arrived, change, time);
     }
 
     /// An instance that is there, of a plugin that never waits: nearly every call.

@@ -33,18 +33,16 @@ pub(super) async fn run(
     let is_tunnel = request.hop.upgrade.is_some();
     let mut request = request;
     let heads = heads(exchange, found, target, &mut request)?;
-    let run = Rc::new(Run::new(chain, heads).recorded(exchange.recording.clone()));
+    let run = Run::start(chain, heads, exchange.recording.clone());
     exchange.runs(Rc::clone(&run));
-    let acted = match forth(exchange, &run, found, target, request).await {
-        Ok(response) => response,
-        Err(failure) => refuse(exchange, failure),
-    };
-    if is_tunnel && acted.status() == StatusCode::SWITCHING_PROTOCOLS {
+    let acted = forth(exchange, &run, found, target, request).await;
+    let mut response = acted.unwrap_or_else(|failure| refuse(exchange, failure));
+    if is_tunnel && response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // From here on the bytes are another protocol's, and the head is that protocol's too.
-        return Ok(acted);
+        return Ok(response);
     }
     let fail = |failed| refuse(exchange, response_failure(failed));
-    let mut response = chain::on_response(&run, acted, fail).await;
+    chain::on_response(&run, &mut response, fail).await;
     settle_body(exchange, &mut response);
     Ok(response)
 }
@@ -138,32 +136,33 @@ fn heads(
     found: &FoundRoute<'_>,
     target: &Target,
     request: &mut Outgoing<'_>,
-) -> Result<Heads, Failure> {
+) -> Result<Arc<Heads>, Failure> {
     let head = &mut request.head;
     let matched = match (target.path_differs(), head.uri.path_and_query()) {
         (false, Some(same)) => same.clone(),
         _ => with_path(target.path(&head.uri), head.uri.query())?,
     };
     let (connection, snapshot) = (&exchange.connection, &exchange.snapshot);
+    let host = target.host().to_ascii_lowercase().into();
+    let request = RequestHead {
+        method: head.method.clone(),
+        target: matched.clone(),
+        headers: std::mem::take(&mut head.headers),
+    };
     let facts = Facts {
         client: exchange.client(),
         client_port: connection.peer.port(),
         request_id: exchange.id.clone(),
         scheme: if connection.is_tls { "https" } else { "http" },
-        host: target.host().to_ascii_lowercase().into(),
+        host,
         listener: Arc::clone(&connection.listener.name),
         route: Arc::clone(snapshot.route_names(found.index)),
         pattern: found.pattern,
         captures: found.captures.clone(),
-        matched: matched.clone(),
+        matched,
         upstream: None,
     };
-    let request = RequestHead {
-        method: head.method.clone(),
-        target: matched,
-        headers: std::mem::take(&mut head.headers),
-    };
-    Ok(Heads { request, response: None, attributes: Vec::new(), facts })
+    Ok(Arc::new(Heads { request, response: None, attributes: Vec::new(), facts }))
 }
 
 fn with_path(path: &str, query: Option<&str>) -> Result<PathAndQuery, Failure> {

@@ -53,6 +53,7 @@ pub(crate) struct PluginMetrics {
     calls: [AtomicU64; CALLS.len()],
     instances: AtomicI64,
     instances_made: AtomicU64,
+    reused: Counter,
 }
 
 /// How a hook fails.
@@ -197,6 +198,7 @@ impl PluginMetrics {
             calls: Default::default(),
             instances: AtomicI64::new(0),
             instances_made: AtomicU64::new(0),
+            reused: Counter::default(),
         }
     }
 
@@ -222,6 +224,11 @@ impl PluginMetrics {
     /// A request of the plugin's own came to this.
     pub(crate) fn called(&self, result: CallResult) {
         self.calls[result as usize].fetch_add(1, Relaxed);
+    }
+
+    /// A change was made again without a call.
+    pub(crate) fn reused(&self) {
+        self.reused.add(1);
     }
 
     /// An instance was made.

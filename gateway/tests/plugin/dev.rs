@@ -284,7 +284,9 @@ respond = { body = "hello" }
     let sent = trace(dev.wait_for("\"event\":\"exchange\""));
     assert_eq!((&sent["received"], &sent["replay"]), (&5.into(), &false.into()), "{sent}");
     assert_eq!((&sent["route"], &sent["status"]), (&"all".into(), &200.into()), "{sent}");
-    assert_eq!(sent["steps"][0]["changes"], serde_json::json!(["+ x-a: b"]), "{sent}");
+    let step = &sent["steps"][0];
+    assert_eq!(step["changes"], serde_json::json!(["+ x-a: b"]), "{sent}");
+    assert_eq!(step["hook"], "every-response", "{sent}");
 
     dev.type_("r");
     let again = trace(dev.wait_for("\"event\":\"exchange\""));

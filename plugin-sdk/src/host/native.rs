@@ -7,50 +7,50 @@ use crate::limiter::{Charge, LimiterError, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::signature::{Algorithm, KeyMaterial};
-use crate::testing::host::current;
+use crate::testing::host::{current, reached};
 use crate::testing::{cryptography, host};
 use crate::wire::Field;
 
 pub(crate) fn request_method() -> String {
-    current().request().method.clone()
+    reached().request().method.clone()
 }
 
 pub(crate) fn request_path() -> String {
-    current().request().path.clone()
+    reached().request().path.clone()
 }
 
 pub(crate) fn request_query() -> Option<String> {
-    current().request().query.clone()
+    reached().request().query.clone()
 }
 
 pub(crate) fn request_field(name: &str) -> Vec<Vec<u8>> {
-    host::lines(&current().request().fields, name)
+    host::lines(&reached().request().fields, name)
 }
 
 pub(crate) fn request_fields() -> Vec<Field> {
-    current().request().fields.clone()
+    reached().request().fields.clone()
 }
 
 pub(crate) fn response_status() -> Option<u16> {
-    current().response().as_ref().map(|response| response.status)
+    reached().response().as_ref().map(|response| response.status)
 }
 
 pub(crate) fn response_field(name: &str) -> Vec<Vec<u8>> {
-    let host = current();
+    let host = reached();
     let response = host.response();
     response.as_ref().map_or_else(Vec::new, |response| host::lines(&response.fields, name))
 }
 
 pub(crate) fn response_fields() -> Vec<Field> {
-    current().response().as_ref().map_or_else(Vec::new, |response| response.fields.clone())
+    reached().response().as_ref().map_or_else(Vec::new, |response| response.fields.clone())
 }
 
 pub(crate) fn attribute(name: &str) -> Option<String> {
-    current().attribute(name)
+    reached().attribute(name)
 }
 
 pub(crate) fn set_attribute(name: &str, value: &str) -> Result<(), AttributeError> {
-    current().set_attribute(name, value)
+    reached().set_attribute(name, value)
 }
 
 pub(crate) fn log_enabled(level: Level) -> bool {
@@ -58,7 +58,7 @@ pub(crate) fn log_enabled(level: Level) -> bool {
 }
 
 pub(crate) fn log_write(level: Level, message: &str) {
-    current().log_write(level, message);
+    reached().log_write(level, message);
 }
 
 pub(crate) fn now() -> u64 {
@@ -71,10 +71,12 @@ pub(crate) fn monotonic() -> u64 {
 
 pub(crate) fn random_bytes(count: u32) -> Vec<u8> {
     assert!(count <= 64 * 1024, "the gateway gives at most 64 KiB of random bytes at once");
+    reached();
     cryptography::random(count as usize)
 }
 
 pub(crate) fn random_number() -> u64 {
+    reached();
     cryptography::random(8).into_iter().fold(0, |number, byte| number << 8 | u64::from(byte))
 }
 
@@ -83,15 +85,15 @@ pub(crate) fn sha256(data: &[u8]) -> (u64, u64, u64, u64) {
 }
 
 pub(crate) fn take(charges: &[Charge<'_>]) -> Result<Vec<Verdict>, LimiterError> {
-    current().take(charges)
+    reached().take(charges)
 }
 
 pub(crate) fn value(key: &str) -> Option<Vec<u8>> {
-    current().store().value(key)
+    reached().store().value(key)
 }
 
 pub(crate) fn set_value(key: &str, value: &[u8], ttl: Option<u64>) -> Result<(), KeyValueError> {
-    current().store().set(key, value, ttl)
+    reached().store().set(key, value, ttl)
 }
 
 pub(crate) fn set_value_if_absent(
@@ -99,43 +101,43 @@ pub(crate) fn set_value_if_absent(
     value: &[u8],
     ttl: Option<u64>,
 ) -> Result<bool, KeyValueError> {
-    current().store().set_if_absent(key, value, ttl)
+    reached().store().set_if_absent(key, value, ttl)
 }
 
 pub(crate) fn delete_value(key: &str) -> bool {
-    current().store().delete(key)
+    reached().store().delete(key)
 }
 
 pub(crate) fn increment_value(key: &str, by: i64, ttl: Option<u64>) -> Result<i64, KeyValueError> {
-    current().store().increment(key, by, ttl)
+    reached().store().increment(key, by, ttl)
 }
 
 pub(crate) fn verify_password(hash: &str, password: &str) -> Result<bool, PasswordError> {
-    current().verify_password(hash, password)
+    reached().verify_password(hash, password)
 }
 
 pub(crate) fn metrics_counter(name: &str, labels: &[(&str, &str)]) -> u32 {
-    current().metrics().counter(name, labels)
+    reached().metrics().counter(name, labels)
 }
 
 pub(crate) fn metrics_gauge(name: &str, labels: &[(&str, &str)]) -> u32 {
-    current().metrics().gauge(name, labels)
+    reached().metrics().gauge(name, labels)
 }
 
 pub(crate) fn metrics_histogram(name: &str, labels: &[(&str, &str)], bounds: &[f64]) -> u32 {
-    current().metrics().histogram(name, labels, bounds)
+    reached().metrics().histogram(name, labels, bounds)
 }
 
 pub(crate) fn metrics_add(series: u32, amount: u64) {
-    current().metrics().add(series, amount);
+    reached().metrics().add(series, amount);
 }
 
 pub(crate) fn metrics_set(series: u32, value: f64) {
-    current().metrics().set(series, value);
+    reached().metrics().set(series, value);
 }
 
 pub(crate) fn metrics_observe(series: u32, value: f64) {
-    current().metrics().observe(series, value);
+    reached().metrics().observe(series, value);
 }
 
 pub(crate) fn secret(name: &str) -> Option<String> {
@@ -143,7 +145,7 @@ pub(crate) fn secret(name: &str) -> Option<String> {
 }
 
 pub(crate) fn send(request: Request) -> Result<Response, HttpError> {
-    current().send(request)
+    reached().send(request)
 }
 
 /// A key, held by the test host.

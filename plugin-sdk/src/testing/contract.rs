@@ -86,7 +86,7 @@ fn judge_status(status: u16) -> Result<(), Breach> {
     if (200..600).contains(&status) { Ok(()) } else { Err(Breach::InvalidStatus(status)) }
 }
 
-fn judge_edits(edits: &[FieldEdit]) -> Result<(), Breach> {
+pub(crate) fn judge_edits(edits: &[FieldEdit]) -> Result<(), Breach> {
     edits.iter().try_for_each(|edit| match edit {
         FieldEdit::Set(field) | FieldEdit::Append(field) => judge_field(field),
         FieldEdit::Remove(name) => judge_name(name),

@@ -49,6 +49,7 @@ pub struct Exchange<'a, P: Plugin> {
     response_body: BodyMode,
     /// What the request's hooks want written into the response.
     response_edits: Vec<FieldEdit>,
+    reuse: Option<Duration>,
     first_log_line: usize,
 }
 
@@ -70,7 +71,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 attributes: attributes.into_iter().collect(),
             }),
             context: Vec::new(),
-            response_edits: Vec::new(),
+            response_edits: interest.every_response.clone(),
+            reuse: None,
             outcome: Outcome::Next,
             request: SentRequest::default(),
             answer: None,
@@ -78,6 +80,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             response_body: interest.response_body,
             first_log_line: host.log_length(),
         };
+        apply(&mut exchange.state.get_mut().request.fields, &interest.every_request);
         exchange.request_hooks(chunks);
         exchange.request.head = exchange.state.borrow().request.clone();
         exchange
@@ -115,6 +118,12 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     /// All attributes.
     pub fn attributes(&self) -> BTreeMap<String, String> {
         self.state.borrow().attributes.clone()
+    }
+
+    /// For how long the gateway may make this request's change again without calling `on_request`;
+    /// `None` if the plugin did not allow it, or called what may differ from call to call.
+    pub fn reuse(&self) -> Option<Duration> {
+        self.reuse
     }
 
     /// What the plugin logged since this exchange began.
@@ -193,9 +202,14 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         let mut mode = self.interest.request_body;
         if self.interest.request {
             let head = self.request_head();
+            self.host.take_reached_out();
             match self.call(|configured| configured.on_request(head)) {
                 Decision::Next => {}
                 Decision::Change(change) => {
+                    if !self.host.take_reached_out() {
+                        let time = change.reuse_for.map(Duration::from_nanos);
+                        self.reuse = time.map(|time| time.min(Duration::from_hours(1)));
+                    }
                     mode = change.request_body.unwrap_or(mode);
                     self.change_request(change);
                 }

@@ -11,6 +11,7 @@ use crate::http_client::HttpError;
 use crate::limiter::nanoseconds;
 use crate::log::Level;
 use crate::testing::calls::Call;
+use crate::testing::contract::judge_edits;
 use crate::testing::exchange::Exchange;
 use crate::testing::host::{self, LogLine, TestHost};
 use crate::testing::message::{RequestBuilder, ResponseBuilder};
@@ -55,6 +56,9 @@ impl<P: Plugin> Harness<P> {
     fn with_host(host: Rc<TestHost>, config: &str) -> Result<Self, ConfigError> {
         host.calls().begin(false);
         let (configured, interest) = host::serve(&host, || Configured::new(config))?;
+        for edits in [&interest.every_request, &interest.every_response] {
+            judge_edits(edits).map_err(|breach| ConfigError::at("", breach.to_string()))?;
+        }
         host.set_never_waits(interest.never_waits);
         host.calls().begin(true);
         Ok(Self { configured, interest, host })

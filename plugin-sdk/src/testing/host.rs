@@ -69,6 +69,8 @@ pub(crate) struct TestHost {
     calls: Calls,
     /// What the plugin promised.
     never_waits: Cell<bool>,
+    /// Whether a hook has called what may differ from call to call.
+    reached_out: Cell<bool>,
 }
 
 thread_local! {
@@ -78,6 +80,14 @@ thread_local! {
 /// The host that serves the calls of this thread.
 pub(crate) fn current() -> Rc<TestHost> {
     CURRENT.with_borrow(Rc::clone)
+}
+
+/// The same, for a call whose result or effect is not the same each time: what the hook decides
+/// cannot be made again without it.
+pub(crate) fn reached() -> Rc<TestHost> {
+    let host = current();
+    host.reached_out.set(true);
+    host
 }
 
 /// Lets a host serve the calls of this thread while `hook` runs.
@@ -116,6 +126,7 @@ impl TestHost {
             secrets: RefCell::default(),
             calls: Calls::new(),
             never_waits: Cell::new(false),
+            reached_out: Cell::new(false),
         }
     }
 
@@ -233,6 +244,11 @@ impl TestHost {
 
     pub(crate) fn set_never_waits(&self, never: bool) {
         self.never_waits.set(never);
+    }
+
+    /// Whether anything was called since the last question that may differ from call to call.
+    pub(crate) fn take_reached_out(&self) -> bool {
+        self.reached_out.take()
     }
 
     pub(crate) fn set_passwords_busy(&self, are_busy: bool) {

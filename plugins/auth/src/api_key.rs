@@ -11,7 +11,7 @@ use std::time::Duration;
 use gateway_plugin_sdk::{clock, digest, random};
 
 use crate::config::{ApiKeyConfig, ApiKeySpec};
-use crate::consumer::{Admission, Consumer, Policy, check_scopes, is_name};
+use crate::consumer::{Admission, Admitted, Consumer, Policy, check_scopes, is_name};
 use crate::problems::{Pointer, Problems};
 use crate::time;
 
@@ -60,16 +60,17 @@ impl ApiKeys {
     }
 
     /// What follows from a presented key.
-    pub(crate) fn verify(&self, presented: &[u8]) -> Result<&Rc<Admission>, &'static str> {
+    pub(crate) fn verify(&self, presented: &[u8]) -> Result<Admitted, &'static str> {
         let digest = digest::sha256(presented);
         let tag = self.tagger.tag(&digest);
         let first = self.keys.partition_point(|key| key.tag < tag);
         let candidates = self.keys[first..].iter().take_while(|key| key.tag == tag);
         let mut candidates = candidates.filter(|key| equal(&key.digest, &digest));
         let key = candidates.next().ok_or("the API key is not known")?;
-        match key.expires {
-            Some(expires) if clock::now() >= expires => Err("the API key has expired"),
-            _ => Ok(&key.admission),
+        let Some(expires) = key.expires else { return Ok(Admitted::new(&key.admission)) };
+        match expires.checked_sub(clock::now()) {
+            Some(left) if !left.is_zero() => Ok(Admitted::for_another(&key.admission, left)),
+            _ => Err("the API key has expired"),
         }
     }
 }

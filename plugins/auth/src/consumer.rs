@@ -4,6 +4,7 @@
 //! Owns `require`, `headers` and `claims_to_attributes`. It knows no credentials.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use gateway_plugin_sdk::prelude::*;
 use serde_json::{Map, Value};
@@ -55,6 +56,34 @@ pub(crate) struct Admission {
     fields: Vec<Option<String>>,
     /// Whether the consumer has all that is required.
     pub(crate) sufficient: bool,
+}
+
+/// Who is admitted, and for how long the same credential leads to the same.
+#[derive(Debug)]
+pub(crate) struct Admitted {
+    pub(crate) admission: Rc<Admission>,
+    /// `None` where it may lead to something else the next time.
+    pub(crate) reuse: Option<Duration>,
+}
+
+/// However long a credential is valid, a clock that is set meanwhile is noticed after this time.
+const LONGEST_REUSE: Duration = Duration::from_secs(60);
+
+impl Admitted {
+    /// By a credential that does not expire.
+    pub(crate) fn new(admission: &Rc<Admission>) -> Self {
+        Self::for_another(admission, LONGEST_REUSE)
+    }
+
+    /// By a credential that expires after this time.
+    pub(crate) fn for_another(admission: &Rc<Admission>, time: Duration) -> Self {
+        Self { admission: Rc::clone(admission), reuse: Some(time.min(LONGEST_REUSE)) }
+    }
+
+    /// By a credential that is to be verified each time, or remembered elsewhere.
+    pub(crate) fn only_now(admission: Rc<Admission>) -> Self {
+        Self { admission, reuse: None }
+    }
 }
 
 /// What the configuration says about every consumer.

@@ -22,7 +22,7 @@ use self::key::Key;
 use self::token::{Header, MAX_TOKEN, Token};
 use crate::cache::Cache;
 use crate::config::{IssuerConfig, JwtConfig};
-use crate::consumer::{Admission, Consumer, MAX_ATTRIBUTE, Policy};
+use crate::consumer::{Admission, Admitted, Consumer, MAX_ATTRIBUTE, Policy};
 use crate::json;
 use crate::problems::{Pointer, Problems};
 use crate::time;
@@ -53,6 +53,19 @@ pub(crate) struct Jwt {
 struct Verified {
     times: Times,
     admission: Rc<Admission>,
+}
+
+impl Verified {
+    /// Whether it is valid now, and for how much longer; all in seconds.
+    fn admit(&self, now: f64, skew: f64) -> Result<Admitted, &'static str> {
+        self.times.check(now, skew)?;
+        let left = self.times.left(now, skew).map(Duration::try_from_secs_f64);
+        Ok(match left {
+            Some(Ok(left)) => Admitted::for_another(&self.admission, left),
+            // No end, or one that is beyond all numbers.
+            Some(Err(_)) | None => Admitted::new(&self.admission),
+        })
+    }
 }
 
 impl Jwt {
@@ -92,11 +105,7 @@ impl Jwt {
     }
 
     /// What follows from a token, or why it is refused.
-    pub(crate) fn verify(
-        &self,
-        text: &[u8],
-        policy: &Policy,
-    ) -> Result<Rc<Admission>, &'static str> {
+    pub(crate) fn verify(&self, text: &[u8], policy: &Policy) -> Result<Admitted, &'static str> {
         if text.len() > MAX_TOKEN {
             return Err("the token is longer than 16 KiB");
         }
@@ -104,16 +113,14 @@ impl Jwt {
         let known = digest.as_ref().and_then(|digest| self.verified.value(digest));
         let now = clock::now().as_secs_f64();
         if let Some(known) = known {
-            known.times.check(now, self.skew)?;
-            return Ok(Rc::clone(&known.admission));
+            return known.admit(now, self.skew);
         }
         let verified = self.verify_anew(text, policy)?;
-        verified.times.check(now, self.skew)?;
-        let admission = Rc::clone(&verified.admission);
+        let admitted = verified.admit(now, self.skew)?;
         if let Some(digest) = digest {
             self.verified.remember(digest, Rc::new(verified));
         }
-        Ok(admission)
+        Ok(admitted)
     }
 
     fn verify_anew(&self, text: &[u8], policy: &Policy) -> Result<Verified, &'static str> {

@@ -23,7 +23,7 @@ use gateway_plugin_sdk::prelude::*;
 
 use crate::api_key::ApiKeys;
 use crate::basic::Users;
-use crate::consumer::{Admission, Consumer, Policy, is_name};
+use crate::consumer::{Admission, Admitted, Consumer, Policy, is_name};
 use crate::credential::{Credential, Places};
 use crate::jwt::Jwt;
 use crate::problems::{Pointer, Problems};
@@ -107,10 +107,11 @@ impl Auth {
                 None => Err(Refusal::NoConsumer),
             };
         }
-        let (admission, place) = match self.places.find(request)? {
+        let (admitted, place) = match self.places.find(request)? {
             Some(credential) => (self.verify(&credential)?, Some(credential.place)),
-            None => (Rc::clone(self.anonymous.as_ref().ok_or(Refusal::Missing)?), None),
+            None => (Admitted::new(self.anonymous.as_ref().ok_or(Refusal::Missing)?), None),
         };
+        let Admitted { admission, reuse } = admitted;
         if let Some(place) = place.filter(|_| self.hide_credential) {
             place.hide(request);
         }
@@ -118,24 +119,30 @@ impl Auth {
         if !self.policy.apply(&admission, request) {
             return Err(Refusal::Failed("the gateway does not take the consumer's attributes"));
         }
-        if admission.sufficient { Ok(()) } else { Err(Refusal::Insufficient) }
+        if !admission.sufficient {
+            return Err(Refusal::Insufficient);
+        }
+        if let Some(reuse) = reuse {
+            request.reuse_for(reuse);
+        }
+        Ok(())
     }
 
-    fn verify(&self, credential: &Credential<'_, '_>) -> Result<Rc<Admission>, Refusal> {
+    fn verify(&self, credential: &Credential<'_, '_>) -> Result<Admitted, Refusal> {
         let Credential { text, kinds, bearer, .. } = credential;
         if let Some(users) = self.users.as_ref().filter(|_| kinds.basic) {
-            return users.verify(text);
+            return users.verify(text).map(Admitted::only_now);
         }
         let mut reason = "the credential is not known";
         if let Some(keys) = self.api_keys.as_ref().filter(|_| kinds.api_key) {
             match keys.verify(text) {
-                Ok(admission) => return Ok(Rc::clone(admission)),
+                Ok(admitted) => return Ok(admitted),
                 Err(why) => reason = why,
             }
         }
         if let Some(jwt) = self.jwt.as_ref().filter(|_| kinds.jwt) {
             match jwt.verify(text, &self.policy) {
-                Ok(admission) => return Ok(admission),
+                Ok(admitted) => return Ok(admitted),
                 Err(why) => reason = why,
             }
         }

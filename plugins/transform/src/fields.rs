@@ -40,6 +40,17 @@ pub(crate) enum WriteKind {
     Default,
 }
 
+/// An edit that is the same for every head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Constant<'a> {
+    Set(&'a HeaderName, &'a str),
+    Add(&'a HeaderName, &'a str),
+    Remove(&'a HeaderName),
+}
+
+/// As many constant edits of one head as the gateway takes.
+const MAX_CONSTANTS: usize = 64;
+
 /// A head whose fields can be changed.
 pub(crate) trait Head {
     fn has(&self, name: &HeaderName) -> bool;
@@ -53,6 +64,29 @@ pub(crate) trait Head {
 impl FieldEdits {
     pub(crate) fn is_empty(&self) -> bool {
         self.remove.is_empty() && self.rename.is_empty() && self.write.is_empty()
+    }
+
+    /// The edits, if none depends on anything that an exchange brings along.
+    pub(crate) fn constants(&self) -> Option<Vec<Constant<'_>>> {
+        if !self.rename.is_empty() {
+            return None;
+        }
+        let mut constants: Vec<_> = self.remove.iter().map(Constant::Remove).collect();
+        for write in &self.write {
+            let mut replaces = match write.kind {
+                WriteKind::Set => true,
+                WriteKind::Add => false,
+                WriteKind::Default => return None,
+            };
+            for template in &write.values {
+                let value = template.constant().filter(|value| encode::is_field_value(value))?;
+                let value = value.trim_matches([' ', '\t']);
+                let edit = if replaces { Constant::Set } else { Constant::Add };
+                constants.push(edit(&write.name, value));
+                replaces = false;
+            }
+        }
+        (constants.len() <= MAX_CONSTANTS).then_some(constants)
     }
 
     /// The fields that are read when the edits are applied.

@@ -3,7 +3,8 @@
 //! This file is the glue between the gateway's hooks and the rules. `config` is what stands in
 //! the file, `rules` checks it, `request` and `response` change heads, `body` changes bodies, and
 //! `template` with `values` fills `${...}` in. What is constant is made once, when the plugin is
-//! configured; a hook without rules is not asked for.
+//! configured; fields that are written with the same values into every head are left to the gateway,
+//! and a hook without rules is not asked for.
 
 mod body;
 mod config;
@@ -24,7 +25,7 @@ use gateway_plugin_sdk::prelude::*;
 
 use crate::body::{BodyRules, BodyState, InvalidJson};
 pub use crate::config::Config;
-use crate::fields::Answer;
+use crate::fields::{Answer, Constant};
 use crate::rules::Rules;
 use crate::template::Reference;
 use crate::values::Values;
@@ -53,7 +54,7 @@ impl Plugin for Transform {
     }
 
     fn interest(&self) -> Interest {
-        let mut interest = Interest::new();
+        let mut interest = self.declare_every(Interest::new());
         if !self.rules.request.is_empty() || !self.rules.plan.carried.is_empty() {
             interest = self.declare_request(interest.and_on_request());
         }
@@ -134,6 +135,24 @@ fn change_whole(
 }
 
 impl Transform {
+    fn declare_every(&self, mut interest: Interest) -> Interest {
+        for edit in self.rules.every_request.constants().unwrap_or_default() {
+            interest = match edit {
+                Constant::Set(name, value) => interest.always_set_header(name, value),
+                Constant::Add(name, value) => interest.always_add_header(name, value),
+                Constant::Remove(name) => interest.always_remove_header(name),
+            };
+        }
+        for edit in self.rules.every_response.constants().unwrap_or_default() {
+            interest = match edit {
+                Constant::Set(name, value) => interest.always_set_response_header(name, value),
+                Constant::Add(name, value) => interest.always_add_response_header(name, value),
+                Constant::Remove(name) => interest.always_remove_response_header(name),
+            };
+        }
+        interest
+    }
+
     fn declare_request(&self, mut interest: Interest) -> Interest {
         let rules = &self.rules.request;
         if rules.body.is_some() {

@@ -27,13 +27,21 @@ pub(crate) struct RequestRules {
 
 impl RequestRules {
     pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty() && self.is_empty_but_for_fields()
+    }
+
+    fn is_empty_but_for_fields(&self) -> bool {
         self.method.is_none()
             && self.host.is_none()
             && self.path.is_none()
             && self.query.is_empty()
-            && self.fields.is_empty()
             && self.body.is_none()
             && !self.asks_for_plain_response
+    }
+
+    /// Whether they are edits of fields alone that are the same for every request.
+    pub(crate) fn are_constant(&self) -> bool {
+        self.is_empty_but_for_fields() && self.fields.constants().is_some()
     }
 
     /// Applies the rules. The body's state goes into `state` if the body is to be read.

@@ -48,6 +48,11 @@ impl ResponseRules {
         self.status.is_none() && self.fields.is_empty() && self.body.is_none()
     }
 
+    /// Whether they are edits of fields alone that are the same for every response.
+    pub(crate) fn are_constant(&self) -> bool {
+        self.status.is_none() && self.body.is_none() && self.fields.constants().is_some()
+    }
+
     /// Whether they are edits of fields alone, and none depends on what the response has.
     pub(crate) fn reads_no_response(&self) -> bool {
         let is_fields_alone = self.status.is_none() && self.body.is_none();

@@ -9,6 +9,7 @@ mod head;
 use gateway_plugin_sdk::prelude::*;
 
 use crate::config::Config;
+use crate::fields::FieldEdits;
 use crate::request::RequestRules;
 use crate::response::ResponseRules;
 use crate::template::{Direction, Reference, References, Template};
@@ -19,6 +20,10 @@ use crate::values::Plan;
 pub(crate) struct Rules {
     pub(crate) request: RequestRules,
     pub(crate) response: ResponseRules,
+    /// The edits of every request and of every response, for which no hook is needed. They are not
+    /// among the rules above.
+    pub(crate) every_request: FieldEdits,
+    pub(crate) every_response: FieldEdits,
     /// What the templates refer to, by index.
     pub(crate) references: Vec<Reference>,
     pub(crate) plan: Plan,
@@ -33,19 +38,37 @@ impl Rules {
         let mut check = Check::new();
         let request = check.request(&config.request);
         check.direction = Direction::Response;
-        let response = check.response(&config.response);
+        let mut response = check.response(&config.response);
         let asks_for_plain_response = response.body.is_some();
-        let request = RequestRules { asks_for_plain_response, ..request };
+        let mut request = RequestRules { asks_for_plain_response, ..request };
         if check.problems.is_empty() && request.is_empty() && response.is_empty() {
             check.problem("", "nothing is to be changed: `request` and `response` have no rules");
         }
         ConfigError::collect(check.problems)?;
+        let every_request = if request.are_constant() {
+            std::mem::take(&mut request.fields)
+        } else {
+            FieldEdits::default()
+        };
+        let every_response = if response.are_constant() {
+            std::mem::take(&mut response.fields)
+        } else {
+            FieldEdits::default()
+        };
         let plan = Plan::new(&check.references, check.references.table());
         let references = check.references.table().to_vec();
         let sees_requests = !request.is_empty() || !plan.carried.is_empty();
         let writes_response_early =
             sees_requests && response.reads_no_response() && plan.response_reads.is_empty();
-        Ok(Self { request, response, references, plan, writes_response_early })
+        Ok(Self {
+            request,
+            response,
+            every_request,
+            every_response,
+            references,
+            plan,
+            writes_response_early,
+        })
     }
 }
 

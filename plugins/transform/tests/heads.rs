@@ -11,11 +11,34 @@ fn harness(config: Value) -> Harness<Transform> {
 
 #[test]
 fn asks_only_for_the_hooks_and_values_that_its_rules_need() {
-    let constant = harness(json!({ "response": { "headers": { "set": { "x-a": "1" } } } }));
-    assert_eq!(constant.interest(), &Interest::on_response());
+    let constant = harness(json!({ "response": { "headers": {
+        "set": { "x-a": [" 1 ", "2"] },
+        "remove": ["server"],
+    } } }));
+    let expected = Interest::new()
+        .always_remove_response_header("server")
+        .always_set_response_header("x-a", "1")
+        .always_add_response_header("x-a", "2");
+    assert_eq!(constant.interest(), &expected);
 
-    let constant = harness(json!({ "request": { "headers": { "set": { "x-a": "1" } } } }));
-    assert_eq!(constant.interest(), &Interest::on_request());
+    let constant = harness(json!({ "request": { "headers": {
+        "set": { "x-a": "1" }, "add": { "x-b": "2" }, "remove": ["x-c"],
+    } } }));
+    let expected = Interest::new()
+        .always_remove_header("x-c")
+        .always_set_header("x-a", "1")
+        .always_add_header("x-b", "2");
+    assert_eq!(constant.interest(), &expected);
+
+    let default = harness(json!({ "request": { "headers": { "default": { "x-a": "1" } } } }));
+    assert_eq!(default.interest(), &Interest::on_request().header("x-a"));
+
+    let method = json!({ "method": "PUT", "headers": { "set": { "x-a": "1" } } });
+    assert_eq!(harness(json!({ "request": method })).interest(), &Interest::on_request());
+
+    let many: Vec<String> = (0..65).map(|n| n.to_string()).collect();
+    let many = harness(json!({ "request": { "headers": { "add": { "x-a": many } } } }));
+    assert_eq!(many.interest(), &Interest::on_request(), "more than the gateway takes");
 
     let templates = harness(json!({
         "request": { "headers": {
@@ -40,7 +63,7 @@ fn asks_only_for_the_hooks_and_values_that_its_rules_need() {
         "request": { "headers": { "remove": ["x-a"] } },
         "response": { "headers": { "set": { "x": "1" }, "default": { "y": "1" } } },
     }));
-    let expected = Interest::on_request().and_on_response().response_header("y");
+    let expected = Interest::on_response().always_remove_header("x-a").response_header("y");
     assert_eq!(both.interest(), &expected, "whether it is there is only known later");
 
     let body = harness(json!({ "request": { "text": [{ "find": "a", "replace": "b" }] } }));

@@ -107,7 +107,12 @@ impl Show {
     fn step(&self, step: &Step, untold: &mut Vec<&Line>, text: &mut String) {
         let plugin = self.terminal.paint(Style::Strong, &step.plugin);
         if step.was_noted {
-            text.push_str(&format!("  {plugin}, in the response as its request hooks asked\n"));
+            let what = match step.hook {
+                "every-request" => "in every request",
+                "every-response" => "in every response",
+                _ => "in the response as its request hooks asked",
+            };
+            text.push_str(&format!("  {plugin}, {what}\n"));
         } else {
             let (what, took) = (self.decision(step), took(step, ", "));
             text.push_str(&format!("  {plugin} {}: {what}{took}\n", step.hook));
@@ -223,7 +228,7 @@ impl Show {
         json!({
             "plugin": &*step.plugin,
             "hook": step.hook,
-            "noted_by_request_hooks": step.was_noted,
+            "noted_by_request_hooks": step.was_noted && step.hook == "on-response",
             "decision": decision,
             "detail": detail,
             "changes": changes,

@@ -17,6 +17,7 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 
 impl HostState {
     fn attribute(&self, name: &str) -> Option<String> {
+        self.reaches_out();
         if let Some((_, value)) = self.attributes.iter().find(|(known, _)| known == name) {
             return Some(value.clone());
         }
@@ -24,6 +25,7 @@ impl HostState {
     }
 
     fn set_attribute(&mut self, name: String, value: String) -> Result<(), AttributeError> {
+        self.reaches_out();
         let before = self.heads.as_ref().map_or(0, |heads| heads.attributes.len());
         let checked = check_attribute(&name, &value, before + self.attributes.len());
         checked.map_err(|refused| match refused {

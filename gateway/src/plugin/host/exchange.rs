@@ -37,10 +37,12 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 
 impl HostState {
     fn request(&self) -> Option<&RequestHead> {
+        self.reaches_out();
         self.heads.as_ref().map(|heads| &heads.request)
     }
 
     fn response(&self) -> Option<&ResponseHead> {
+        self.reaches_out();
         self.heads.as_ref().and_then(|heads| heads.response.as_ref())
     }
 }

@@ -1,5 +1,6 @@
 //! `gateway:plugin/limiter`: the shared token buckets, under keys of the plugin's own.
 
+use smallvec::SmallVec;
 use wasmtime::component::LinkerInstance;
 
 use super::{Context, HostState};
@@ -16,16 +17,15 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 }
 
 impl HostState {
-    fn take(&self, mut charges: Vec<Charge>) -> Result<Vec<Verdict>, LimiterError> {
+    fn take(&self, charges: Vec<Charge>) -> Result<Vec<Verdict>, LimiterError> {
+        self.reaches_out();
         if charges.len() > MAX_CHARGES || !charges.iter().all(is_valid) {
             return Err(LimiterError::Invalid);
         }
-        for charge in &mut charges {
-            // No name holds a NUL, so that no two plugins can meet under one key.
-            charge.key.insert(0, '\0');
-            charge.key.insert_str(0, &self.identity.name);
-        }
-        let charges: Vec<_> = charges.iter().map(to_state).collect();
+        // No name holds a NUL, so that no two plugins can meet under one key.
+        let own = |charge: &Charge| [&*self.identity.name, "\0", &charge.key].concat();
+        let keys: SmallVec<[String; 1]> = charges.iter().map(own).collect();
+        let charges: SmallVec<[_; 1]> = charges.iter().zip(&keys).map(to_state).collect();
         let verdicts = self.identity.state.limits.take(&charges);
         let verdicts = verdicts.map_err(|limits::Full| LimiterError::Unavailable)?;
         Ok(verdicts.into_iter().map(from_state).collect())
@@ -36,9 +36,9 @@ fn is_valid(charge: &Charge) -> bool {
     charge.key.len() <= MAX_KEY && charge.limit > 0 && charge.period > 0 && charge.burst > 0
 }
 
-fn to_state(charge: &Charge) -> limits::Charge<'_> {
+fn to_state<'a>((charge, key): (&Charge, &'a String)) -> limits::Charge<'a> {
     limits::Charge {
-        key: &charge.key,
+        key,
         limit: charge.limit,
         period: charge.period,
         burst: charge.burst,

@@ -67,6 +67,7 @@ impl HostState {
     }
 
     fn write_line(&mut self, level: Level, text: &str) {
+        self.reaches_out();
         let text = self.identity.without_secrets(cut(text));
         let text = &*printable(&text);
         if matches!(level, Level::Error) && says_why(text) {

@@ -83,6 +83,7 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 impl HostState {
     /// The place of a series in this instance's list.
     fn series(&mut self, key: &Key, new: impl FnOnce() -> Series) -> wasmtime::Result<u32> {
+        self.reaches_out();
         let recorder = &mut self.recorder;
         let known = recorder.places.get(key.text()).copied();
         if let Some(place) = known
@@ -106,6 +107,7 @@ impl HostState {
 
     /// A series by its place; `None` for one that there was no room for, which is counted.
     fn recorded(&self, place: u32, kind: &str) -> wasmtime::Result<Option<&Series>> {
+        self.reaches_out();
         match self.recorder.list.get(place as usize) {
             Some(series) => Ok(Some(series)),
             None if place == DROPPED => {

@@ -7,12 +7,15 @@ use super::{Context, HostState};
 const MAX_BYTES: u32 = 64 << 10;
 
 pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
-    linker.func_wrap("bytes", |_: Context<'_>, (count,): (u32,)| Ok((bytes(count.into())?,)))?;
-    linker.func_wrap("number", |_: Context<'_>, (): ()| Ok((number()?,)))
+    linker.func_wrap("bytes", |store: Context<'_>, (count,): (u32,)| {
+        Ok((bytes(store.data(), count.into())?,))
+    })?;
+    linker.func_wrap("number", |store: Context<'_>, (): ()| Ok((number(store.data())?,)))
 }
 
 /// This many random bytes.
-pub(super) fn bytes(count: u64) -> wasmtime::Result<Vec<u8>> {
+pub(super) fn bytes(data: &HostState, count: u64) -> wasmtime::Result<Vec<u8>> {
+    data.reaches_out();
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     if count > MAX_BYTES {
         return Err(wasmtime::Error::msg(format!(
@@ -25,7 +28,8 @@ pub(super) fn bytes(count: u64) -> wasmtime::Result<Vec<u8>> {
 }
 
 /// 64 random bits.
-pub(super) fn number() -> wasmtime::Result<u64> {
+pub(super) fn number(data: &HostState) -> wasmtime::Result<u64> {
+    data.reaches_out();
     let mut bytes = [0; 8];
     fill(&mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))

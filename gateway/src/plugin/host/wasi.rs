@@ -201,14 +201,15 @@ fn link_random(
     name: &str,
 ) -> wasmtime::Result<()> {
     match name {
-        "get-random-bytes" | "get-insecure-random-bytes" => {
-            linker.func_wrap(name, |_: Context<'_>, (count,): (u64,)| Ok((random::bytes(count)?,)))
-        }
-        "get-random-u64" | "get-insecure-random-u64" => {
-            linker.func_wrap(name, |_: Context<'_>, (): ()| Ok((random::number()?,)))
-        }
-        "insecure-seed" => linker.func_wrap(name, |_: Context<'_>, (): ()| {
-            Ok(((random::number()?, random::number()?),))
+        "get-random-bytes" | "get-insecure-random-bytes" => linker
+            .func_wrap(name, |store: Context<'_>, (count,): (u64,)| {
+                Ok((random::bytes(store.data(), count)?,))
+            }),
+        "get-random-u64" | "get-insecure-random-u64" => linker
+            .func_wrap(name, |store: Context<'_>, (): ()| Ok((random::number(store.data())?,))),
+        "insecure-seed" => linker.func_wrap(name, |store: Context<'_>, (): ()| {
+            let data = store.data();
+            Ok(((random::number(data)?, random::number(data)?),))
         }),
         _ => link_absent(linker, interface, name),
     }

@@ -4,19 +4,22 @@
 
 use crate::plugin::Interest;
 use crate::plugin::bindings::BodyMode;
+use crate::plugin::edits::Edit;
 
-/// A hook that a plugin wants to be called in.
+/// A hook that a plugin wants to be called in, or what the gateway does for it without.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Want {
     /// Its name in `wit/`.
     pub hook: &'static str,
-    /// What arrives with the call, such as `method` or `field x-name`.
+    /// What arrives with the call, such as `method` or `field x-name`; without a hook what is
+    /// done, such as `set x-name`.
     pub with: Vec<String>,
 }
 
 /// The hooks in the order in which an exchange comes to them.
 pub(super) fn list(interest: &Interest) -> Vec<Want> {
     let mut wants = Vec::new();
+    wants.extend(edits(&interest.every_request, "every-request"));
     if interest.request {
         let parts =
             [("method", interest.method), ("path", interest.path), ("query", interest.query)];
@@ -27,6 +30,7 @@ pub(super) fn list(interest: &Interest) -> Vec<Want> {
         wants.push(Want { hook: "on-request", with });
     }
     wants.extend(body(interest.request_body, "on-request-body", "on-request-chunk"));
+    wants.extend(edits(&interest.every_response, "every-response"));
     if interest.response {
         let fields = interest.response_fields.iter().map(|name| format!("field {name}"));
         wants.push(Want { hook: "on-response", with: fields.collect() });
@@ -36,6 +40,15 @@ pub(super) fn list(interest: &Interest) -> Vec<Want> {
         wants.push(Want { hook: "on-complete", with: Vec::new() });
     }
     wants
+}
+
+fn edits(edits: &[Edit], hook: &'static str) -> Option<Want> {
+    let name = |edit: &Edit| match edit {
+        Edit::Set(name, _) => format!("set {name}"),
+        Edit::Append(name, _) => format!("append {name}"),
+        Edit::Remove(name) => format!("remove {name}"),
+    };
+    (!edits.is_empty()).then(|| Want { hook, with: edits.iter().map(name).collect() })
 }
 
 fn body(mode: BodyMode, whole: &'static str, piece: &'static str) -> Option<Want> {
@@ -62,6 +75,10 @@ mod tests {
             request_body: BodyMode::Buffered(64),
             response_body: BodyMode::Chunks,
             complete: true,
+            every_response: vec![
+                Edit::Remove(http::header::SERVER),
+                Edit::Set(http::header::VARY, http::HeaderValue::from_static("origin")),
+            ],
             ..Interest::none()
         };
         let found: Vec<_> =
@@ -69,6 +86,7 @@ mod tests {
         let expected = [
             ("on-request", "path, field x-name, attribute client.address"),
             ("on-request-body", "up to 64 bytes"),
+            ("every-response", "remove server, set vary"),
             ("on-response-chunk", ""),
             ("on-complete", ""),
         ];

@@ -82,6 +82,9 @@ fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
     });
     let (name, help) = ("gateway_plugin_instances_created_total", "Instances that were made.");
     each(page, name, Kind::Counter, help, &|plugin| plugin.instances_made.load(Relaxed).into());
+    let name = "gateway_plugin_changes_reused_total";
+    let help = "Changes of requests that were made again without a call.";
+    each(page, name, Kind::Counter, help, &|plugin| plugin.reused.sum().into());
     let name = "gateway_plugin_metrics_dropped_total";
     let help = "Records of plugins that there was no room for.";
     each(page, name, Kind::Counter, help, &|plugin| plugin.dropped.load(Relaxed).into());

@@ -39,6 +39,11 @@ impl Times {
         }
         Ok(())
     }
+
+    /// For how much longer a token that is valid at a time stays so, if it ends.
+    pub(super) fn left(&self, now: f64, skew: f64) -> Option<f64> {
+        self.expires.map(|expires| expires + skew - now)
+    }
 }
 
 /// Whether `aud` names one of the audiences (RFC 7519 section 4.1.3).

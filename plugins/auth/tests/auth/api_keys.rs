@@ -127,8 +127,19 @@ fn stops_admitting_a_key_when_it_expires() {
     let presented = || request().header("x-api-key", "key");
     plugin.advance(Duration::from_millis(59_999));
     assert_admitted(&plugin.request(presented()), "short");
+    assert_eq!(plugin.request(presented()).reuse(), Some(Duration::from_millis(1)));
     plugin.advance(Duration::from_millis(1));
     assert_refused(&plugin.request(presented()), 401, &[IN_FIELD]);
+}
+
+#[test]
+fn lets_the_gateway_admit_the_same_key_again_for_a_minute() {
+    let minute = Some(Duration::from_secs(60));
+    let plugin = plugin(with(json!({ "header": "x-api-key", "query": "key" })));
+    assert_eq!(plugin.request(request().header("x-api-key", "key-1")).reuse(), minute);
+    assert_eq!(plugin.request(request().query("a=1&key=key-1")).reuse(), minute);
+    let refused = plugin.request(request().header("x-api-key", "wrong"));
+    assert_eq!((refusal(&refused).status(), refused.reuse()), (401, None));
 }
 
 #[test]

@@ -138,6 +138,10 @@ fn stops_admitting_a_token_when_it_expires_remembered_or_not() {
         for _ in 0..2 {
             assert_admitted(&plugin.request(bearing(&token)), "ada");
             assert_admitted(&plugin.request(bearing(&other)), "grace");
+            let reuse = plugin.request(bearing(&token)).reuse().unwrap();
+            let left = Duration::from_secs(15);
+            assert!(reuse <= left && reuse > left - Duration::from_millis(1), "{reuse:?}");
+            assert_eq!(plugin.request(bearing(&other)).reuse(), Some(Duration::from_secs(60)));
         }
         plugin.advance(Duration::from_millis(14_999));
         assert_admitted(&plugin.request(bearing(&token)), "ada");

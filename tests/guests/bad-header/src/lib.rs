@@ -53,6 +53,8 @@ impl Guest for BadHeader {
             attributes: Vec::new(),
             request_body: BodyMode::None,
             response_body: BodyMode::None,
+            every_request: Vec::new(),
+            every_response: Vec::new(),
             never_waits: true,
         })
     }
@@ -151,6 +153,7 @@ fn unchanged() -> RequestChange {
         request_body: None,
         response_body: None,
         context: None,
+        reuse_for: None,
     }
 }
 

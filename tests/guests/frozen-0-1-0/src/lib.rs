@@ -46,6 +46,8 @@ impl Guest for Frozen {
             attributes: vec!["route.name".to_owned()],
             request_body: BodyMode::Buffered(1024),
             response_body: BodyMode::Buffered(1024),
+            every_request: Vec::new(),
+            every_response: Vec::new(),
             never_waits: false,
         })
     }
@@ -103,6 +105,7 @@ fn unchanged() -> RequestChange {
         request_body: None,
         response_body: None,
         context: None,
+        reuse_for: None,
     }
 }
 

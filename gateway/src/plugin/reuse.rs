@@ -1,0 +1,203 @@
+//! Changes that a plugin lets the gateway make again without calling it.
+//!
+//! Owns what counts as the same request: all that would arrive with the call, byte by byte. A full
+//! place gives way to the next change, so that neither many keys nor long ones can fill the memory.
+//! Belongs to one worker. Must not decide whether a change may be kept.
+//!
+//! What arrives may be a credential. So the place of a change is a secret hash of it, and the bytes
+//! are compared in a time that does not depend on where they differ.
+
+use std::cell::RefCell;
+use std::hash::{BuildHasher, RandomState};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use smallvec::SmallVec;
+
+use super::bindings::{RequestChange, RequestHead};
+use super::values::{Value, Values};
+
+/// Places, of eight bytes each; a power of two.
+const PLACES: usize = 4096;
+/// Bytes of what arrives with a call, and of what a change writes.
+const MAX_ARRIVED: usize = 4 << 10;
+const MAX_CHANGE: usize = 4 << 10;
+/// For how long a change is made again, whatever the plugin allows.
+const MAX_TIME: Duration = Duration::from_hours(1);
+
+/// All that arrives with a call of `on-request`, in an order and a form of its own.
+pub(crate) struct Arrived(SmallVec<[u8; 104]>);
+
+impl Arrived {
+    /// `None` for what is too long to be kept.
+    pub(crate) fn of(head: &RequestHead<'_>) -> Option<Self> {
+        let mut arrived = Self(SmallVec::new());
+        for text in [head.method, head.path, head.query] {
+            arrived.push(text.map(str::as_bytes));
+        }
+        arrived.extend(head.fields);
+        arrived.extend(head.attributes);
+        (arrived.0.len() <= MAX_ARRIVED).then_some(arrived)
+    }
+
+    fn extend<T: Value>(&mut self, Values(values): Values<'_, T>) {
+        values.iter().for_each(|value| self.push(value.as_ref().map(Value::bytes)));
+    }
+
+    /// A length goes before each value, so that no two heads have one form.
+    fn push(&mut self, value: Option<&[u8]>) {
+        let Some(value) = value else {
+            self.0.extend_from_slice(&u64::MAX.to_le_bytes());
+            return;
+        };
+        self.0.extend_from_slice(&(value.len() as u64).to_le_bytes());
+        // What is longer than can be kept is not copied whole.
+        self.0.extend_from_slice(&value[..value.len().min(MAX_ARRIVED + 1)]);
+    }
+}
+
+/// The changes of one plugin that can be made again.
+#[derive(Debug, Default)]
+pub(crate) struct Reuse {
+    secret: RandomState,
+    places: RefCell<Vec<Option<Box<Known>>>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    hash: u64,
+    arrived: Box<[u8]>,
+    until: Instant,
+    change: RequestChange,
+}
+
+impl Reuse {
+    /// Whether nothing was ever kept: most plugins allow it for no change.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.borrow().is_empty()
+    }
+
+    /// The change for a request with which this arrives.
+    pub(crate) fn change(&self, Arrived(arrived): &Arrived) -> Option<RequestChange> {
+        let hash = self.secret.hash_one(&arrived[..]);
+        let places = self.places.borrow();
+        let known = places.get(place(hash))?.as_ref()?;
+        let is_same =
+            known.hash == hash && verify_slices_are_equal(&known.arrived, arrived).is_ok();
+        (is_same && Instant::now() < known.until).then(|| known.change.clone())
+    }
+
+    /// Keeps a change for as long as the plugin allows, unless it is too long.
+    pub(crate) fn keep(&self, Arrived(arrived): &Arrived, change: RequestChange, time: Duration) {
+        if change.bytes() > MAX_CHANGE {
+            return;
+        }
+        let mut places = self.places.borrow_mut();
+        if places.is_empty() {
+            places.resize_with(PLACES, || None);
+        }
+        let hash = self.secret.hash_one(&arrived[..]);
+        let (arrived, until) = (arrived[..].into(), Instant::now() + time.min(MAX_TIME));
+        places[place(hash)] = Some(Box::new(Known { hash, arrived, until, change }));
+    }
+}
+
+fn place(hash: u64) -> usize {
+    hash as usize % PLACES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::edits::{Attributes, Edits};
+
+    fn head<'a>(path: Option<&'a str>, fields: &'a [Option<&'a [u8]>]) -> RequestHead<'a> {
+        let attributes = Values(&[]);
+        RequestHead { method: None, path, query: None, fields: Values(fields), attributes }
+    }
+
+    fn change(path: &str) -> RequestChange {
+        RequestChange {
+            method: None,
+            path: Some(path.to_owned()),
+            query: None,
+            fields: Edits::none(),
+            attributes: Attributes::none(),
+            response_fields: Edits::none(),
+            upstream: None,
+            request_body: None,
+            response_body: None,
+            context: None,
+            reuse_for: None,
+        }
+    }
+
+    fn known(reuse: &Reuse, head: &RequestHead<'_>) -> Option<String> {
+        reuse.change(&Arrived::of(head).expect("short"))?.path
+    }
+
+    #[test]
+    fn only_the_very_same_arrival_finds_a_change() {
+        let reuse = Reuse::default();
+        let fields: [Option<&[u8]>; 2] = [Some(b"ab"), Some(b"c")];
+        let arrived = head(None, &fields);
+        assert!(reuse.is_empty() && known(&reuse, &arrived).is_none());
+        let time = Duration::from_secs(60);
+        reuse.keep(&Arrived::of(&arrived).expect("short"), change("/a"), time);
+        assert_eq!(known(&reuse, &arrived).as_deref(), Some("/a"));
+        let others: [[Option<&[u8]>; 2]; 5] = [
+            [Some(b"a"), Some(b"bc")],
+            [Some(b"abc"), Some(b"")],
+            [Some(b"abc"), None],
+            [None, Some(b"ab")],
+            [Some(b"ab"), Some(b"d")],
+        ];
+        for other in &others {
+            assert_eq!(known(&reuse, &head(None, other)), None, "{other:?}");
+        }
+        assert_eq!(known(&reuse, &head(Some("/"), &fields)), None);
+    }
+
+    #[test]
+    fn a_change_ends_with_its_time() {
+        let reuse = Reuse::default();
+        let arrived = head(Some("/"), &[]);
+        let key = Arrived::of(&arrived).expect("short");
+        reuse.keep(&key, change("/a"), Duration::ZERO);
+        assert_eq!(known(&reuse, &arrived), None);
+        reuse.keep(&key, change("/b"), Duration::MAX);
+        assert_eq!(known(&reuse, &arrived).as_deref(), Some("/b"));
+    }
+
+    #[test]
+    fn more_changes_than_there_are_places_take_no_more_room() {
+        let reuse = Reuse::default();
+        for number in 0..3 * PLACES {
+            let path = format!("/{number}");
+            let arrived = head(Some(&path), &[]);
+            let key = Arrived::of(&arrived).expect("short");
+            reuse.keep(&key, change(&path), Duration::from_secs(60));
+            assert_eq!(known(&reuse, &arrived).as_ref(), Some(&path));
+        }
+        assert_eq!(reuse.places.borrow().len(), PLACES);
+    }
+
+    #[test]
+    fn a_change_that_writes_too_much_is_not_kept() {
+        let reuse = Reuse::default();
+        let arrived = head(Some("/"), &[]);
+        let key = Arrived::of(&arrived).expect("short");
+        let (longest, time) = ("a".repeat(MAX_CHANGE), Duration::from_secs(60));
+        reuse.keep(&key, change(&format!("{longest}a")), time);
+        assert!(reuse.is_empty());
+        reuse.keep(&key, change(&longest), time);
+        assert!(!reuse.is_empty());
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_kept() {
+        let long = "a".repeat(MAX_ARRIVED);
+        assert!(Arrived::of(&head(Some(&long), &[])).is_none());
+        assert!(Arrived::of(&head(Some(&long[..MAX_ARRIVED - 24]), &[])).is_some());
+    }
+}
