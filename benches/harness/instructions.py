@@ -3,6 +3,7 @@ from run to run whatever else the machine does, so that a regression of two perc
 shows nothing. What the kernel does for a request is not in it."""
 
 import http.client
+import itertools
 import pathlib
 import re
 import shutil
@@ -15,6 +16,8 @@ from .stage import KEY, Problem
 # Under valgrind a hook is fifty times slower, and no deadline should see that.
 PATIENT = '\\1\nlimits = { deadline = "10s" }'
 WARM = 100
+# For what has to be another with each request.
+NUMBERS = itertools.count()
 
 
 def rows():
@@ -22,6 +25,7 @@ def rows():
     return {
         "plain": (gateway.PLAIN, "/plain/x"),
         "chain": (gateway.CHAIN, "/chain/x"),
+        "called": (gateway.CALLED, "/called/x?n={}"),
         "1 hop": (hops.body(1), "/plain/x"),
         "5 hops": (hops.body(5), "/plain/x"),
     }
@@ -65,7 +69,7 @@ def control(process, *what):
 
 def ask(connection, path, times):
     for _ in range(times):
-        connection.request("GET", path, headers={"x-api-key": KEY})
+        connection.request("GET", path.format(next(NUMBERS)), headers={"x-api-key": KEY})
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:

@@ -29,9 +29,10 @@ def run(command, core=LOAD_CORE):
     return output
 
 
-def wrk(url, seconds, connections, core=LOAD_CORE):
+def wrk(url, seconds, connections, core=LOAD_CORE, script=None):
     """As many requests as go through over these connections: the next one follows an answer."""
-    output = run(["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"x-api-key: {KEY}", "--latency", url], core)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-H", f"x-api-key: {KEY}", "--latency", url]
+    output = run([*command, *(["-s", script] if script else [])], core)
     requests = int(re.search(r"(\d+) requests in", output).group(1))
     refused = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", output)
@@ -111,10 +112,10 @@ def others_seconds(process, upstream):
     return accounts.busy_seconds(BOTH_CORES) - mine
 
 
-def loader(process, upstream, url, arguments, core=LOAD_CORE):
+def loader(process, upstream, url, arguments, core=LOAD_CORE, script=None):
     """A function that loads this proxy with wrk and measures it."""
 
     def measured(seconds=arguments.seconds):
-        return measure(process, upstream, lambda: wrk(url, seconds, arguments.connections, core))
+        return measure(process, upstream, lambda: wrk(url, seconds, arguments.connections, core, script))
 
     return measured

@@ -62,11 +62,18 @@ plugins = ["keys", "limit", "shape"]
 upstream = "service"
 """
 
+# The same work where nothing is known before a request: what the key arrives with is another each
+# time, and an edit has a template.
+CALLED = CHAIN.replace("/chain/", "/called/").replace(
+    "[[plugins.keys.config.api_key.keys]]",
+    '[plugins.keys.config.api_key]\nheader = "x-api-key"\nquery = "key"\n[[plugins.keys.config.api_key.keys]]',
+).replace('x-from = "gateway"', 'x-from = "${request.header.x-none|gateway}"')
+
 
 class Gateway:
     name = "gateway"
     kind = "gateway"
-    works = {"plain": PLAIN, "chain": CHAIN}
+    works = {"plain": PLAIN, "chain": CHAIN, "called": CALLED}
 
     def __init__(self, binary):
         self.binary = pathlib.Path(binary).resolve()

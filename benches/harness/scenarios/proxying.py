@@ -8,6 +8,16 @@ from ..stage import KEY, Problem, ask
 from ..upstream import PAYLOAD
 
 
+# A query that no request had before.
+NEW_EACH_TIME = """
+local n = 0
+request = function()
+  n = n + 1
+  return wrk.format(nil, "/called/x?n=" .. n)
+end
+"""
+
+
 def run(scene, upstream, report, arguments):
     contenders = {}
     started = []
@@ -18,7 +28,7 @@ def run(scene, upstream, report, arguments):
                 raise Problem(lack)
             print(f"{peer.name} is left out: {lack}")
             continue
-        for work in (work for work in ("plain", "chain") if work in wanted(arguments, peer)):
+        for work in (work for work in ("plain", "chain", "called") if work in wanted(arguments, peer)):
             try:
                 process, port = peer.start(scene, work, upstream)
                 started.append(process)
@@ -28,7 +38,9 @@ def run(scene, upstream, report, arguments):
                     raise
                 print(f"{peer.name}, {work}, is left out: {problem}")
                 continue
-            contenders[f"{peer.name}, {work}"] = load.loader(process, upstream, f"http://127.0.0.1:{port}/{work}/x", arguments)
+            url = f"http://127.0.0.1:{port}/{work}/x"
+            script = scene.write("called.lua", NEW_EACH_TIME) if work == "called" else None
+            contenders[f"{peer.name}, {work}"] = load.loader(process, upstream, url, arguments, script=script)
     contenders = dict(sorted(contenders.items(), key=lambda contender: turn(contender[0])))
     warm(contenders)
     rows = reports.interleaved(arguments.rounds, contenders)
@@ -42,7 +54,7 @@ def run(scene, upstream, report, arguments):
 
 def turn(name):
     """What is compared most closely is measured close together; the rest as it comes."""
-    close = ["gateway, plain", "nginx, plain", "gateway, chain"]
+    close = ["gateway, plain", "nginx, plain", "gateway, chain", "gateway, called"]
     return close.index(name) if name in close else len(close)
 
 
@@ -55,6 +67,7 @@ def warm(contenders):
 def wanted(arguments, peer):
     """The works of this peer that are run. nginx's plain one is what all are compared with."""
     works = set(arguments.only) | ({"plain"} if peer.name == "nginx" else set())
+    works |= {"called"} if "chain" in works else set()
     return [work for work in peer.works if work in works]
 
 
@@ -66,6 +79,7 @@ def sum_up(report, rows, arguments):
         return
     ours = rows["gateway, chain"]
     report.say("chain_vs_nginx", reports.ratio(ours, nginx))
+    report.say("called_vs_nginx", reports.ratio(rows["gateway, called"], nginx))
     others = {
         "nginx, chain": "chain_vs_nginx_chain",
         "nginx Lua, chain": "chain_vs_nginx_lua",
@@ -95,7 +109,7 @@ def check(peer, work, port):
     if getattr(peer, "makes_ids", True):
         expect("the request id in the answer", fields["x-request-id"], fields["x-seen-id"])
         expect("a request id", bool(fields["x-seen-id"]), True)
-    if work == "chain":
+    if work in ("chain", "called"):
         expect("the request's edit", fields["x-seen-from"], "gateway")
         expect("the answer's edit", fields["x-by"], "gateway")
         for key in ("wrong-key", None):
