@@ -122,7 +122,8 @@ impl Auth {
         if !admission.sufficient {
             return Err(Refusal::Insufficient);
         }
-        if let Some(reuse) = reuse {
+        // With the query all that it asks for arrives: hardly a request is like another.
+        if let Some(reuse) = reuse.filter(|_| !self.places.are_in_query()) {
             request.reuse_for(reuse);
         }
         Ok(())
