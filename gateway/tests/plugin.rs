@@ -239,10 +239,34 @@ fn inspect_asks_a_plugin_what_a_configuration_means() {
     let found: Value = serde_json::from_str(&fine(inspect(&config, &["--json"]))).unwrap();
     let hooks = serde_json::json!([{ "hook": "on-request", "with": ["field x-key"] }]);
     assert_eq!(found["hooks"], hooks);
+    assert_eq!(found["without_a_call"], serde_json::json!({}));
 
-    let said = refused(&inspect(&config.replace("1s", "soon"), &[]));
+    let config = r#"{ "response": { "headers": { "set": { "x-a": "1" }, "remove": ["x-b"] } } }"#;
+    let transform = |more: &[&str]| {
+        let arguments = ["plugin", "inspect", "transform", "--config", config];
+        fine(folder.gateway(&[&arguments, more].concat()))
+    };
+    let said = transform(&[]);
+    let expected = "called in:\n  none\n\nwhat the gateway does for it without a call:\n  \
+                    every-response    remove x-b, set x-a\n\nimports:";
+    assert!(said.contains(expected), "{said}");
+    let found: Value = serde_json::from_str(&transform(&["--json"])).unwrap();
+    assert_eq!(found["hooks"], serde_json::json!([]));
+    let done = serde_json::json!({ "every-response": ["remove x-b", "set x-a"] });
+    assert_eq!(found["without_a_call"], done);
+}
+
+#[test]
+fn inspect_says_what_is_wrong_with_a_configuration() {
+    let folder = Folder::new();
+    let inspect = |config: &str| {
+        let arguments = ["plugin", "inspect", "rate-limit", "--config", config];
+        folder.gateway(&arguments)
+    };
+    let policy = r#"{ "name": "a", "limit": 1, "window": "soon", "key": ["header:X-Key"] }"#;
+    let said = refused(&inspect(&format!(r#"{{ "policies": [{policy}] }}"#)));
     assert!(said.starts_with("error: at /policies/0/window: "), "{said}");
-    let said = inspect("[]", &[]);
+    let said = inspect("[]");
     assert_eq!(said.status.code(), Some(2), "a usage error");
     assert!(text(&said.stderr).contains("a configuration is a JSON object"));
 }

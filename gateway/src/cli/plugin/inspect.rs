@@ -115,15 +115,24 @@ fn hooks(found: &Inspection, wants: Option<&[Want]>) -> String {
         );
     };
     let mut text = String::from("\nhooks that this configuration has it called in:\n");
+    let (called, done): (Vec<&Want>, Vec<&Want>) = wants.iter().partition(|want| want.is_called());
+    list(&called, &mut text);
+    if called.is_empty() {
+        text.push_str("  none\n");
+    }
+    if !done.is_empty() {
+        text.push_str("\nwhat the gateway does for it without a call:\n");
+        list(&done, &mut text);
+    }
+    text
+}
+
+fn list(wants: &[&Want], text: &mut String) {
     for want in wants {
         let line = format!("  {:<18}{}", want.hook, want.with.join(", "));
         text.push_str(line.trim_end());
         text.push('\n');
     }
-    if wants.is_empty() {
-        text.push_str("  none\n");
-    }
-    text
 }
 
 fn imports(found: &Inspection) -> String {
@@ -175,9 +184,13 @@ fn keys(found: &Inspection) -> Vec<&'static str> {
 }
 
 fn object(found: &Inspection, wants: Option<&[Want]>, milliseconds: u64, schema: &Value) -> Value {
-    let hooks = wants.map(|wants| {
-        let hook = |want: &Want| json!({ "hook": want.hook, "with": want.with });
-        wants.iter().map(hook).collect::<Vec<_>>()
+    let called = wants.map(|wants| {
+        let called = wants.iter().filter(|want| want.is_called());
+        called.map(|want| json!({ "hook": want.hook, "with": want.with })).collect::<Vec<_>>()
+    });
+    let done = wants.map(|wants| {
+        let done = wants.iter().filter(|want| !want.is_called());
+        done.map(|want| (want.hook.to_owned(), json!(want.with))).collect::<Map<_, _>>()
     });
     let imports: Vec<_> = found
         .imports
@@ -207,7 +220,8 @@ fn object(found: &Inspection, wants: Option<&[Want]>, milliseconds: u64, schema:
         "compiled_size": found.compiled,
         "compile_ms": milliseconds,
         "exports": found.exports,
-        "hooks": hooks,
+        "hooks": called,
+        "without_a_call": done,
         "imports": imports,
         "grants": grants(found),
         "keys": keys(found),

@@ -16,10 +16,22 @@ pub struct Want {
     pub with: Vec<String>,
 }
 
+impl Want {
+    /// Whether the plugin is called for it.
+    #[must_use]
+    pub fn is_called(&self) -> bool {
+        ![EVERY_REQUEST, EVERY_RESPONSE].contains(&self.hook)
+    }
+}
+
+/// What stands in the place of a hook where none is called.
+const EVERY_REQUEST: &str = "every-request";
+const EVERY_RESPONSE: &str = "every-response";
+
 /// The hooks in the order in which an exchange comes to them.
 pub(super) fn list(interest: &Interest) -> Vec<Want> {
     let mut wants = Vec::new();
-    wants.extend(edits(&interest.every_request, "every-request"));
+    wants.extend(edits(&interest.every_request, EVERY_REQUEST));
     if interest.request {
         let parts =
             [("method", interest.method), ("path", interest.path), ("query", interest.query)];
@@ -30,7 +42,7 @@ pub(super) fn list(interest: &Interest) -> Vec<Want> {
         wants.push(Want { hook: "on-request", with });
     }
     wants.extend(body(interest.request_body, "on-request-body", "on-request-chunk"));
-    wants.extend(edits(&interest.every_response, "every-response"));
+    wants.extend(edits(&interest.every_response, EVERY_RESPONSE));
     if interest.response {
         let fields = interest.response_fields.iter().map(|name| format!("field {name}"));
         wants.push(Want { hook: "on-response", with: fields.collect() });
@@ -91,6 +103,8 @@ mod tests {
             ("on-complete", ""),
         ];
         assert_eq!(found, expected.map(|(hook, with)| (hook, with.to_owned())));
+        let called = list(&interest).iter().filter(|want| want.is_called()).count();
+        assert_eq!(called, expected.len() - 1);
         assert_eq!(list(&Interest::none()), []);
     }
 }
