@@ -4,11 +4,12 @@
 //! Each folder under `plugins/` is a crate. They are built with a cargo of their own, into a
 //! target folder of their own, so that flags and wrappers meant for the host do not reach them.
 
+#[path = "build/guests.rs"]
+mod guests;
 #[path = "build/sources.rs"]
 mod sources;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
@@ -21,7 +22,7 @@ fn main() {
     }
     println!("cargo::rerun-if-changed=build");
     let names = plugins(&root.join("plugins"));
-    require_target();
+    guests::require_target(TARGET, "the first-party plugins");
     let folder = build(&root, &names);
     let out = PathBuf::from(variable("OUT_DIR"));
     fs::write(out.join("first_party.rs"), table(&names, &folder)).expect("OUT_DIR is writable");
@@ -46,45 +47,15 @@ fn plugins(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Sees to it that the toolchain can compile for the guests. rustup installs the targets of
-/// `rust-toolchain.toml` by itself only where that is switched on.
-fn require_target() {
-    if has_target() {
-        return;
-    }
-    let _added_or_not = Command::new("rustup").args(["target", "add", TARGET]).status();
-    assert!(
-        has_target(),
-        "the first-party plugins need the Rust target {TARGET}: run `rustup target add {TARGET}`"
-    );
-}
-
-fn has_target() -> bool {
-    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".into());
-    let printed = Command::new(rustc).args(["--print", "sysroot"]).output();
-    let sysroot = printed.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-    sysroot.is_ok_and(|sysroot| Path::new(&sysroot).join("lib/rustlib").join(TARGET).is_dir())
-}
-
 fn build(root: &Path, names: &[String]) -> PathBuf {
     let out = PathBuf::from(variable("OUT_DIR"));
     // target/<profile>/build/<package>/out: the folder is shared by all profiles of the host.
     let target = out.ancestors().nth(4).expect("OUT_DIR lies in a target folder").join("guests");
-    let mut cargo = Command::new(variable("CARGO"));
-    cargo.current_dir(root).args(["build", "--quiet", "--lib", "--profile", PROFILE]);
+    let mut cargo = guests::cargo_build();
+    cargo.current_dir(root).args(["--quiet", "--lib", "--profile", PROFILE]);
     cargo.args(["--target", TARGET, "--target-dir"]).arg(&target);
     for name in names {
         cargo.args(["--package", name]);
-    }
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        let is_meant_for_the_host = text.starts_with("CARGO_") && text != "CARGO_HOME"
-            || text.starts_with("RUSTFLAGS")
-            || text.starts_with("RUSTC")
-            || text.starts_with("RUSTDOC");
-        if is_meant_for_the_host {
-            cargo.env_remove(&name);
-        }
     }
     let status = cargo.status().expect("cargo can be started");
     assert!(status.success(), "the first-party plugins do not build; the reason stands above");

@@ -4,8 +4,10 @@
 //! of their own, so that flags and wrappers meant for the host do not reach them. What comes out
 //! stands in one folder, `NAME.wasm` for each guest, whose path the crate has as `GUESTS`.
 
+#[path = "../gateway/build/guests.rs"]
+mod guests;
+
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::{env, fs};
 
 const TARGET: &str = "wasm32-wasip2";
@@ -18,22 +20,26 @@ fn main() {
     for input in ["guests", "../plugin-sdk/src", "../plugin-sdk/Cargo.toml", "../wit"] {
         println!("cargo::rerun-if-changed={input}");
     }
-    let guests = tests.join("guests");
+    println!("cargo::rerun-if-changed=../gateway/build/guests.rs");
+    let sources = tests.join("guests");
     let out = PathBuf::from(variable("OUT_DIR"));
     // target/<profile>/build/<package>/out: the folder is shared by all profiles of the host.
     let target = out.ancestors().nth(4).expect("OUT_DIR lies in a target folder");
     let target = target.join("test-guests");
     let components = target.join("components");
     fs::create_dir_all(&components).expect("the target folder is writable");
-    build(&guests, &target, TARGET, &[]);
-    build(&guests, &target, OLD_TARGET, &OLD_GUESTS);
+    for target in [TARGET, OLD_TARGET] {
+        guests::require_target(target, "the guests of the tests");
+    }
+    build(&sources, &target, TARGET, &[]);
+    build(&sources, &target, OLD_TARGET, &OLD_GUESTS);
     for name in OLD_GUESTS {
         let from = target.join(OLD_TARGET).join("release").join(format!("{name}.wasm"));
         let to = components.join(format!("{name}-wasip1.wasm"));
         fs::copy(&from, to).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
     }
-    gather(&guests, &target.join(TARGET).join("release"), &components);
-    assemble(&guests.join("wrong-world"), &components);
+    gather(&sources, &target.join(TARGET).join("release"), &components);
+    assemble(&sources.join("wrong-world"), &components);
     println!("cargo::rustc-env=GUESTS={}", components.display());
 }
 
@@ -42,29 +48,15 @@ fn variable(name: &str) -> String {
 }
 
 /// Builds these guests, or all of them.
-fn build(guests: &Path, folder: &Path, target: &str, names: &[&str]) {
-    let mut cargo = Command::new(variable("CARGO"));
-    cargo.current_dir(guests).args(["build", "--quiet", "--release", "--locked"]);
+fn build(sources: &Path, folder: &Path, target: &str, names: &[&str]) {
+    let mut cargo = guests::cargo_build();
+    cargo.current_dir(sources).args(["--quiet", "--release", "--locked"]);
     cargo.args(["--target", target, "--target-dir"]).arg(folder);
     for name in names {
         cargo.args(["--package", name]);
     }
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        let is_meant_for_the_host = text.starts_with("CARGO_") && text != "CARGO_HOME"
-            || text.starts_with("RUSTFLAGS")
-            || text.starts_with("RUSTC")
-            || text.starts_with("RUSTDOC");
-        if is_meant_for_the_host {
-            cargo.env_remove(&name);
-        }
-    }
     let status = cargo.status().expect("cargo can be started");
-    assert!(
-        status.success(),
-        "the guests do not build; the reason stands above (is the Rust target {target} there? \
-         `rustup target add {target}`)"
-    );
+    assert!(status.success(), "the guests do not build for {target}; the reason stands above");
 }
 
 /// Copies each guest to where the tests look for it, under the name of its crate.

@@ -7,8 +7,9 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use gateway::config::{
-    AccessLog, Action, Config, FixedResponse, HostPattern, Listener, ListenerId, ListenerLimits,
-    ListenerTimeouts, PathPattern, Process, Rewrite, Route, RouteMatcher, Segment,
+    AccessLog, Action, Config, ErrorForm, FixedResponse, ForwardedFamily, HostPattern, Listener,
+    ListenerId, ListenerLimits, ListenerTimeouts, PathPattern, PathRules, Process, Rewrite, Route,
+    RouteMatcher, Segment,
 };
 use gateway::route::{Found, Query, Table, normalise};
 use http::{HeaderMap, Method, StatusCode};
@@ -30,7 +31,7 @@ fn main() {
         println!(
             "normalise {path:30} {:6.1} ns",
             time(calls, |_| {
-                drop(black_box(normalise(black_box(path))));
+                drop(black_box(normalise(black_box(path), PathRules::default())));
             })
         );
     }
@@ -147,10 +148,14 @@ fn table(shape: Shape, routes: usize) -> Table {
         header_size: 32 << 10,
         body_size: None,
         concurrent_streams: 100,
+        body_rate: None,
+        connections: None,
+        connections_per_address: None,
     };
     let timeouts = ListenerTimeouts {
         header: Duration::ZERO,
         idle: Duration::ZERO,
+        body_grace: Duration::from_secs(10),
         keep_alive: Duration::ZERO,
         request: None,
     };
@@ -160,6 +165,8 @@ fn table(shape: Shape, routes: usize) -> Table {
         address: ([127, 0, 0, 1], 0).into(),
         tls: None,
         trusted_proxies: vec![],
+        forwarded_by: ForwardedFamily::default(),
+        paths: PathRules::default(),
         limits,
         timeouts,
     };
@@ -169,6 +176,10 @@ fn table(shape: Shape, routes: usize) -> Table {
         shutdown_grace: Duration::ZERO,
         access_log: AccessLog::Off,
         cache_dir: None,
+        compile_memory: 1 << 30,
+        compile_time: Duration::from_secs(60),
+        retry_after_ceiling: Duration::from_secs(60),
+        buffered_bodies: gateway::config::BUFFERED_BODIES,
     };
     let routes = (0..routes).map(|number| shape.route(number)).collect();
     let config = Config {
@@ -196,6 +207,7 @@ fn route(matcher: RouteMatcher) -> Route {
         rewrite: Rewrite::default(),
         body_size: None,
         request_timeout: None,
+        errors: ErrorForm::default(),
         span: 0..0,
     }
 }

@@ -4,6 +4,7 @@
 //! counts, the size limit, the idle timeout, and how it ended. Must never hold a body back: one
 //! frame is in here at a time.
 
+mod client;
 mod download;
 mod upload;
 mod whole;
@@ -13,18 +14,22 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
+use http_body::{Body as _, Frame, SizeHint};
 use thiserror::Error;
 
+pub(crate) use self::client::FromClient;
+use self::client::{ClientBody, StreamBody};
 pub(crate) use self::download::{Download, Origin, broken};
 pub(crate) use self::upload::Upload;
-use crate::component::ComponentError;
+use crate::chain::{Run, Side};
+use crate::error::ComponentError;
 use crate::exchange::Exchange;
-use crate::upstream::{Cause, Payload, ResponseBody};
+use crate::server::connection::Connection;
+use crate::upstream::{self, Cause, Http2Body, Payload, ResponseBody};
 
 /// The body of a request or a response.
 pub struct Body {
@@ -36,9 +41,16 @@ pub struct Body {
 enum Source {
     Empty,
     Full(Bytes),
-    Incoming(Incoming),
+    /// From a client over HTTP/1.
+    Client(ClientBody),
+    /// From a client over HTTP/2.
+    Stream(StreamBody),
+    /// From an upstream over HTTP/1.
+    ///
     /// Boxed: what comes whole with its head, as most do, is none.
     Upstream(Box<ResponseBody>),
+    /// From an upstream over HTTP/2.
+    Http2(Http2Body),
     /// Through something in front of another body. Boxed, since only plugins that read bodies
     /// bring it about.
     Filtered(Filtered),
@@ -51,6 +63,8 @@ pub(crate) type Filtered = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Bod
 enum Watch {
     Nobody,
     Upload(Upload),
+    /// A request's plugins, for its trailers.
+    Trailers(Rc<Run>),
     /// The upstream alone: something stands between it and the client.
     Origin(Origin),
     Download(Download),
@@ -71,6 +85,12 @@ pub enum BodyError {
     /// The time for the whole exchange is over.
     #[error("the exchange took too long")]
     OutOfTime,
+    /// A plugin waits for the whole of it, and it did not come in time.
+    #[error(
+        "it was not whole after {1:?}, and the plugin `{0}` waits for all of it \
+         (`limits.buffer_time`)"
+    )]
+    Late(Arc<str>, Duration),
     /// A plugin failed at it, or cut it off. The log has said why already.
     #[error("the plugin `{0}` ended the body")]
     Plugin(Arc<str>),
@@ -99,10 +119,15 @@ impl Body {
         Self { source, watch: Watch::Nobody }
     }
 
-    /// What comes over a connection.
-    #[must_use]
-    pub fn incoming(incoming: Incoming) -> Self {
-        Self { source: Source::Incoming(incoming), watch: Watch::Nobody }
+    /// What a client sends; its connection learns what becomes of it.
+    pub(crate) fn from_client(body: FromClient, connection: &Rc<Connection>) -> Self {
+        let source = match body {
+            FromClient::Http1(incoming) if incoming.is_end_stream() => Source::Empty,
+            FromClient::Http1(incoming) => Source::Client(ClientBody::new(incoming, connection)),
+            FromClient::Http2(received, _) if received.is_end_stream() => Source::Empty,
+            FromClient::Http2(received, slot) => Source::Stream(StreamBody::new(received, slot)),
+        };
+        Self { source, watch: Watch::Nobody }
     }
 
     /// What an upstream answers.
@@ -110,7 +135,7 @@ impl Body {
         let source = match payload {
             Payload::Whole(bytes) => return Self::full(bytes),
             Payload::Http1(body) => Source::Upstream(Box::new(body)),
-            Payload::Http2(body) => Source::Incoming(body),
+            Payload::Http2(body) => Source::Http2(body),
             Payload::Switched(_) => Source::Empty,
         };
         Self { source, watch: Watch::Nobody }
@@ -119,6 +144,26 @@ impl Body {
     /// Watches a request body on its way to the upstream.
     pub(crate) fn watch_upload(&mut self, upload: Upload) {
         self.watch = Watch::Upload(upload);
+    }
+
+    /// Whether trailers may follow on it. Those of HTTP/2 may stand behind any body.
+    pub(crate) fn may_have_trailers(&self, is_http2: bool) -> bool {
+        match &self.source {
+            Source::Empty | Source::Full(_) => false,
+            Source::Http2(_) | Source::Stream(_) | Source::Client(_) => {
+                let is_sized = self.source.size_hint().exact().is_some();
+                !self.source.is_end_stream() && (is_http2 || !is_sized)
+            }
+            Source::Upstream(body) => http_body::Body::size_hint(&**body).exact().is_none(),
+            Source::Filtered(_) => true,
+        }
+    }
+
+    /// Keeps trailers from bringing what the plugins of a request wrote into its head.
+    pub(crate) fn guard_trailers(&mut self, run: &Rc<Run>) {
+        if matches!(self.watch, Watch::Nobody) && matches!(self.source, Source::Filtered(_)) {
+            self.watch = Watch::Trailers(Rc::clone(run));
+        }
     }
 
     /// These bytes and trailers.
@@ -132,6 +177,11 @@ impl Body {
     /// What was read of a body already, and the rest of it.
     pub(crate) fn resumed(read: Bytes, rest: Self) -> Self {
         Self::filtered(whole::resumed(read, rest))
+    }
+
+    /// Whether reading it does more than reading it: plugins see what passes.
+    pub(crate) fn is_filtered(&self) -> bool {
+        matches!(self.source, Source::Filtered(_))
     }
 
     /// A body that is made of another one.
@@ -154,9 +204,28 @@ impl Body {
         let ended = http_body::Body::is_end_stream(&self.source);
         let origin = match std::mem::replace(&mut self.watch, Watch::Nobody) {
             Watch::Origin(origin) => Some(origin),
-            Watch::Nobody | Watch::Upload(_) | Watch::Download(_) => None,
+            Watch::Nobody | Watch::Upload(_) | Watch::Trailers(_) | Watch::Download(_) => None,
         };
         self.watch = Watch::Download(Download::new(exchange, origin, ended));
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        let is_response = matches!(self.watch, Watch::Download(_) | Watch::Origin(_));
+        if is_response
+            && let Source::Http2(body) = &self.source
+            && body.is_whole()
+            && let Source::Http2(body) = std::mem::replace(&mut self.source, Source::Empty)
+        {
+            upstream::keep(body);
+        }
+    }
+}
+
+impl upstream::Resume for Body {
+    fn resumed(read: Bytes, rest: Self) -> Self {
+        Self::resumed(read, rest)
     }
 }
 
@@ -185,13 +254,14 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if let Watch::Download(download) = &mut this.watch
-            && let Some(error) = download.take_failure()
+            && let Some(held) = download.take_held()
         {
-            return Poll::Ready(Some(Err(error)));
+            return download.let_go(held, context);
         }
         let polled = Pin::new(&mut this.source).poll_frame(context);
         match &mut this.watch {
             Watch::Nobody => polled,
+            Watch::Trailers(run) => filtered(polled, run),
             Watch::Upload(upload) => {
                 upload.observe(polled, http_body::Body::is_end_stream(&this.source), context)
             }
@@ -199,6 +269,11 @@ impl http_body::Body for Body {
                 origin.observe(polled, http_body::Body::is_end_stream(&this.source), context)
             }
             Watch::Download(download) => {
+                if let Source::Http2(body) = &this.source
+                    && body.is_whole()
+                {
+                    download.is_whole();
+                }
                 download.observe(polled, http_body::Body::is_end_stream(&this.source), context)
             }
         }
@@ -211,6 +286,19 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         self.source.size_hint()
     }
+}
+
+/// Takes out of trailers what plugins wrote into the head, some of them perhaps after this body, with
+/// its trailers, was read for another.
+fn filtered(
+    polled: Poll<Option<Result<Frame<Bytes>, BodyError>>>,
+    run: &Run,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    let Poll::Ready(Some(Ok(mut frame))) = polled else { return polled };
+    let Some(trailers) = frame.trailers_mut() else { return Poll::Ready(Some(Ok(frame))) };
+    run.filter_trailers(Side::Request, trailers);
+    let is_empty = trailers.is_empty();
+    Poll::Ready((!is_empty).then_some(Ok(frame)))
 }
 
 impl http_body::Body for Source {
@@ -229,11 +317,13 @@ impl http_body::Body for Source {
                 };
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Self::Incoming(incoming) => {
-                let polled = Pin::new(incoming).poll_frame(context);
+            Self::Client(body) => body.poll_frame(context),
+            Self::Stream(body) => body.poll_frame(context),
+            Self::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
+            Self::Http2(body) => {
+                let polled = Pin::new(body).poll_frame(context);
                 polled.map_err(|error| BodyError::Broken(error.into()))
             }
-            Self::Upstream(body) => Pin::new(body).poll_frame(context).map_err(BodyError::Broken),
             Self::Filtered(filtered) => filtered.as_mut().poll_frame(context),
         }
     }
@@ -242,8 +332,10 @@ impl http_body::Body for Source {
         match self {
             Self::Empty => true,
             Self::Full(_) => false,
-            Self::Incoming(incoming) => incoming.is_end_stream(),
+            Self::Client(body) => body.is_end_stream(),
+            Self::Stream(body) => body.is_end_stream(),
             Self::Upstream(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
             Self::Filtered(filtered) => filtered.is_end_stream(),
         }
     }
@@ -252,8 +344,10 @@ impl http_body::Body for Source {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Incoming(incoming) => incoming.size_hint(),
+            Self::Client(body) => body.size_hint(),
+            Self::Stream(body) => body.size_hint(),
             Self::Upstream(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
             Self::Filtered(filtered) => filtered.size_hint(),
         }
     }

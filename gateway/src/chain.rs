@@ -6,10 +6,12 @@
 //! way forward; the response hooks of those before it still run, last to first. Must not know
 //! Wasm: [`crate::plugin`] does.
 
+mod buffer;
 mod collect;
 mod complete;
 mod edit;
 mod filter;
+mod keep;
 mod record;
 mod request;
 mod response;
@@ -18,22 +20,28 @@ use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::{HeaderMap, HeaderName};
+
 pub(crate) use self::collect::{CollectError, collect};
-pub(crate) use self::complete::{End, Ended, complete, on_complete, wants_complete};
-pub(crate) use self::request::{Stop, on_request};
+pub(crate) use self::complete::{End, Endings, wants_complete};
+pub(crate) use self::edit::{check_host_value, normal_path};
+pub(crate) use self::filter::Side;
+pub(crate) use self::request::{NoRoom, Stop, on_request};
 pub(crate) use self::response::{ResponseFailed, on_response};
 use crate::config::{OnError, PluginId};
 use crate::heads::{Heads, RequestHead};
 use crate::plugin::bindings::BodyMode;
 pub(crate) use crate::plugin::bindings::Ending;
 use crate::plugin::edits::Edit;
-use crate::plugin::{Failure, Pool};
+use crate::plugin::{Failure, Flow, Plugin, Pool, Share};
 use crate::trace::Recording;
-use http::HeaderMap;
+use crate::trailers;
 
 /// The plugins of one route, as one worker runs them.
 pub(crate) struct Chain {
     pools: Box<[Rc<Pool>]>,
+    /// Their calls on this route, by the same index.
+    flows: Box<[Rc<Flow>]>,
     /// Whether a later hook may ask for the request's head, so that it must outlive the request.
     keeps_request: bool,
 }
@@ -45,9 +53,15 @@ impl std::fmt::Debug for Chain {
 }
 
 impl Chain {
-    /// The chain of these plugins, out of all of a worker's pools.
-    pub(crate) fn new(plugins: &[PluginId], pools: &[Rc<Pool>]) -> Self {
+    /// The chain of these plugins on a route, out of all of a worker's pools.
+    pub(crate) fn new(
+        plugins: &[PluginId],
+        pools: &[Rc<Pool>],
+        share: &Rc<Share>,
+        route: &str,
+    ) -> Self {
         let pools: Box<[_]> = plugins.iter().map(|id| pools[id.0].clone()).collect();
+        let flows = pools.iter().map(|pool| Flow::new(share, pool.plugin(), route)).collect();
         let keeps_request = pools.iter().any(|pool| {
             let plugin = pool.plugin();
             let interest = &plugin.interest;
@@ -55,7 +69,7 @@ impl Chain {
                 interest.response || interest.complete || interest.response_body != BodyMode::None;
             plugin.reads_request && later
         });
-        Self { pools, keeps_request }
+        Self { pools, flows, keeps_request }
     }
 
     /// Whether there is nothing to run.
@@ -75,10 +89,13 @@ pub(crate) struct Run {
     entered: Cell<usize>,
     /// The upstream that a plugin chose.
     upstream: RefCell<Option<String>>,
-    /// The plugin that chose it.
-    chooser: Cell<usize>,
     /// Where what plugins do is written, if anybody wants to read it.
     recording: Option<Rc<Recording>>,
+    /// The fields that plugins wrote or removed, where trailers may follow that must not bring them.
+    written: [RefCell<Vec<HeaderName>>; 2],
+    /// The plugins without which the exchange goes on, since too many of their calls wait.
+    left_out: RefCell<Vec<usize>>,
+    has_trailers: [Cell<bool>; 2],
 }
 
 impl std::fmt::Debug for Run {
@@ -94,6 +111,8 @@ struct Link {
     response_body: BodyMode,
     /// What its request hooks want written into the response.
     response_edits: Vec<Edit>,
+    /// What is counted of all this.
+    kept: keep::Kept,
 }
 
 impl Link {
@@ -118,6 +137,7 @@ impl Run {
             request_body: pool.plugin().interest.request_body,
             response_body: pool.plugin().interest.response_body,
             response_edits: Vec::new(),
+            kept: keep::Kept::default(),
         };
         Rc::new(Self {
             chain: chain.clone(),
@@ -126,9 +146,33 @@ impl Run {
             respondents: Cell::new(0),
             entered: Cell::new(0),
             upstream: RefCell::default(),
-            chooser: Cell::new(0),
             recording,
+            written: Default::default(),
+            left_out: RefCell::default(),
+            has_trailers: Default::default(),
         })
+    }
+
+    /// Trailers may follow on the body of this side: what plugins write into its head is kept, by name.
+    pub(crate) fn may_have_trailers(&self, side: Side) {
+        self.has_trailers[side as usize].set(true);
+    }
+
+    /// Takes out of trailers what has no place there, and what plugins wrote into the head.
+    pub(crate) fn filter_trailers(&self, side: Side, trailers: &mut HeaderMap) {
+        trailers::filter(trailers, &self.written[side as usize].borrow());
+    }
+
+    fn writes(&self, side: Side, name: &HeaderName) {
+        if self.has_trailers[side as usize].get() {
+            self.written[side as usize].borrow_mut().push(name.clone());
+        }
+    }
+
+    /// The body is no longer the one that its digests are of.
+    fn body_changes(&self, side: Side, headers: &mut HeaderMap) {
+        edit::forget_body(headers);
+        edit::OF_THE_BODY.iter().for_each(|name| self.writes(side, name));
     }
 
     /// The request as the plugins left it, for the upstream. A copy stays only if a later hook
@@ -151,12 +195,6 @@ impl Run {
         self.upstream.borrow()
     }
 
-    /// The upstream that a plugin chose does not exist: `Ok` if the route's own serves instead.
-    pub(crate) fn upstream_is_unknown(&self, name: &str) -> Result<(), PluginFailed> {
-        let why = format!("it chose the upstream `{name}`, which is not configured");
-        self.judge(self.chooser.get(), "on-request", Failure::breach(why))
-    }
-
     /// Notes the upstream for `upstream.name`.
     pub(crate) fn forwarded_to(&self, upstream: &Arc<str>) {
         self.change(|heads| heads.facts.upstream = Some(upstream.clone()));
@@ -172,30 +210,22 @@ impl Run {
         edit(Arc::make_mut(&mut self.heads.borrow_mut()))
     }
 
-    fn keep_attributes(&self, attributes: Vec<(String, String)>) {
-        if attributes.is_empty() {
-            return;
-        }
-        self.change(|heads| {
-            for (name, value) in attributes {
-                heads.set_attribute(name.into(), value);
-            }
-        });
-    }
-
     fn pool(&self, index: usize) -> &Rc<Pool> {
         &self.chain.pools[index]
+    }
+
+    fn flow(&self, index: usize) -> &Rc<Flow> {
+        &self.chain.flows[index]
+    }
+
+    /// Whether the exchange goes on without this plugin.
+    fn is_left_out(&self, index: usize) -> bool {
+        self.left_out.borrow().contains(&index)
     }
 
     fn context(&self, index: usize) -> Vec<u8> {
         // Most plugins carry nothing, and an empty vector costs nothing to copy.
         self.links.borrow()[index].context.clone()
-    }
-
-    fn keep_context(&self, index: usize, context: Option<Vec<u8>>) {
-        if let Some(context) = context {
-            self.links.borrow_mut()[index].context = context;
-        }
     }
 
     fn request_body(&self, index: usize) -> BodyMode {
@@ -215,6 +245,19 @@ impl Run {
     ) -> Result<(), PluginFailed> {
         let plugin = self.pool(index).plugin();
         plugin.failed(&failure);
+        if let Failure::Busy(_) = failure {
+            return self.judge_busy(index, failure);
+        }
+        if let Some(failure) = plugin.record(hook, &failure) {
+            self.record(plugin, hook, &failure);
+        }
+        match plugin.on_error {
+            OnError::Open => Ok(()),
+            OnError::Closed => Err(PluginFailed { plugin: plugin.name.clone(), failure }),
+        }
+    }
+
+    fn record(&self, plugin: &Plugin, hook: &'static str, failure: &str) {
         let heads = self.heads.borrow();
         let (name, request_id) = (&*plugin.name, heads.facts.request_id());
         match plugin.on_error {
@@ -226,7 +269,6 @@ impl Run {
                     fault = "plugin",
                     "the request goes on without the plugin, since on_error is open: {failure}"
                 );
-                Ok(())
             }
             OnError::Closed => {
                 tracing::error!(
@@ -236,8 +278,20 @@ impl Run {
                     fault = "plugin",
                     "the request is refused, since on_error is closed: {failure}"
                 );
-                Err(PluginFailed { plugin: plugin.name.clone(), failure })
             }
+        }
+    }
+
+    /// There may be thousands a second, of which the log is told as of one: that the plugin is slowed.
+    #[cold]
+    fn judge_busy(&self, index: usize, failure: Failure) -> Result<(), PluginFailed> {
+        let plugin = self.pool(index).plugin();
+        match plugin.on_error {
+            OnError::Open => {
+                self.left_out.borrow_mut().push(index);
+                Ok(())
+            }
+            OnError::Closed => Err(PluginFailed { plugin: plugin.name.clone(), failure }),
         }
     }
 }

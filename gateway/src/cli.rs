@@ -4,6 +4,7 @@
 //! is a file below. Must not hold anything that a user of the library would miss.
 
 mod check;
+mod compile;
 mod dev;
 mod explain;
 mod log;
@@ -12,6 +13,8 @@ mod prepare;
 mod schema;
 mod serve;
 mod watch;
+
+pub(crate) use compile::compiler;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -58,7 +61,13 @@ enum Command {
     /// Enter shows everything about the last one, and q + Enter or Ctrl-C ends.
     Dev(dev::Dev),
     /// Report everything that `run` would refuse, at once, and warnings too.
+    ///
+    /// Addresses are left alone, since a gateway that runs already has them: `gateway check && kill -HUP
+    /// PID` reloads only what is fine.
     Check {
+        /// Try the addresses too, as for the first start on a machine.
+        #[arg(long)]
+        bind: bool,
         /// The configuration.
         #[arg(default_value = "gateway.toml")]
         file: PathBuf,
@@ -73,6 +82,8 @@ enum Command {
     /// Make, build and look into plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    #[command(hide = true)]
+    Compile(compile::Compile),
 }
 
 /// Runs a command to its end.
@@ -84,10 +95,11 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Run { file } => serve::serve(&file, format),
         Command::Dev(dev) => dev::dev(&dev, format),
-        Command::Check { file } => check::check(&file, format),
+        Command::Check { bind, file } => check::check(&file, bind, format),
         Command::Explain(question) => explain::explain(&question, format),
         Command::Schema { file } => schema::schema(file.as_deref(), format),
         Command::Plugin(command) => plugin::run(&command, format),
+        Command::Compile(compile) => compile::compile(compile),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,7 +12,6 @@
 
 mod answer;
 mod body;
-mod error;
 mod guest;
 mod load;
 mod meter;
@@ -21,6 +20,5 @@ mod output;
 mod running;
 
 pub(crate) use self::answer::{Call, Instances};
-pub use self::error::ComponentError;
 pub(crate) use self::load::{Component, Refusal, load};
 pub(crate) use self::outgoing::{Call as OutgoingCall, Caller, Unanswered};

@@ -13,6 +13,7 @@ mod component;
 mod diagnostic;
 mod fault;
 mod fill;
+mod foreign;
 mod keys;
 mod listener;
 mod load;
@@ -41,8 +42,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use ipnet::IpNet;
 
+pub(crate) use certificates::{VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
-pub use load::{Known, Loaded, load, load_with, read};
+pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
+pub(crate) use schema::no_such_key;
 pub use schema::schema;
 pub use source::{Position, Source};
 pub(crate) use suggest::closest;
@@ -83,6 +86,18 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
+impl Config {
+    /// Whether a socket on this address takes IPv4 connections beside those of IPv6: `[::]` stands for
+    /// every address of both families, unless the file gives the port to an IPv4 address of its own.
+    #[must_use]
+    pub fn takes_ipv4(&self, address: SocketAddr) -> bool {
+        let listeners = self.listeners.iter().map(|listener| listener.address);
+        let mut all = listeners.chain(self.admin.as_ref().map(|admin| admin.address));
+        let is_every = address.is_ipv6() && address.ip().is_unspecified();
+        is_every && !all.any(|other| other.is_ipv4() && other.port() == address.port())
+    }
+}
+
 /// `[gateway]`: settings of the whole process.
 #[derive(Debug, Clone)]
 pub struct Process {
@@ -97,7 +112,20 @@ pub struct Process {
     /// `cache_dir`: where compiled components are kept, resolved against the configuration's
     /// folder. Default: the user's cache folder.
     pub cache_dir: Option<PathBuf>,
+    /// `compile_memory`: memory that compiling one component may take, in bytes. Default 1 GiB.
+    pub compile_memory: usize,
+    /// `compile_time`: processor time that compiling one component may take. Default 60 s.
+    pub compile_time: Duration,
+    /// `retry_after_ceiling`: a refusal whose `Retry-After` is longer says `x-should-retry: false`
+    /// too. Default 60 s.
+    pub retry_after_ceiling: Duration,
+    /// `buffered_bodies`: bytes of bodies that are held in memory for plugins, on all workers and
+    /// for all plugins together. Default 256 MiB.
+    pub buffered_bodies: usize,
 }
+
+/// What `buffered_bodies` is where nothing else is said.
+pub const BUFFERED_BODIES: usize = 256 << 20;
 
 /// `[admin]`: metrics and health of the gateway.
 #[derive(Debug, Clone)]
@@ -130,8 +158,12 @@ pub struct Listener {
     pub address_span: Span,
     /// `tls`, one table or several (the certificate is chosen by SNI, the first is the default).
     pub tls: Option<ListenerTls>,
-    /// `trusted_proxies`: peers whose `X-Forwarded-*` and `Forwarded` are believed. Default none.
+    /// `trusted_proxies`: peers who say who the client is. Default none.
     pub trusted_proxies: Vec<IpNet>,
+    /// `forwarded_by`: the fields in which they say it; those of the other family are not read.
+    pub forwarded_by: ForwardedFamily,
+    /// `path_parameters` and `encoded_slashes`
+    pub paths: PathRules,
     /// `limits`
     pub limits: ListenerLimits,
     /// `timeouts`
@@ -145,6 +177,37 @@ pub struct ListenerTls {
     pub certificates: Vec<Arc<rustls::sign::CertifiedKey>>,
 }
 
+/// `forwarded_by` of a listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ForwardedFamily {
+    /// `"x-forwarded"` (default): `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
+    #[default]
+    XForwarded,
+    /// `"forwarded"`: `Forwarded` (RFC 7239).
+    Forwarded,
+}
+
+/// What becomes of parts of a path that servers read in different ways, and some need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PathRules {
+    /// `path_parameters`
+    pub parameters: PathParameters,
+    /// `encoded_slashes = "keep"`: `%2F` is a character of its segment. Default: refused.
+    pub keep_encoded_slashes: bool,
+}
+
+/// `path_parameters` of a listener: what follows a `;` in a segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PathParameters {
+    /// `"refuse"` (default), also `%3B`.
+    #[default]
+    Refuse,
+    /// `"keep"`: they are a part of the segment, for routes and for the upstream.
+    Keep,
+    /// `"strip"`: they are gone before a route is looked at.
+    Strip,
+}
+
 /// `limits` of a listener.
 #[derive(Debug, Clone)]
 pub struct ListenerLimits {
@@ -154,8 +217,16 @@ pub struct ListenerLimits {
     pub header_size: usize,
     /// `body_size`: bytes of a request body, at most. Default: no limit (bodies stream).
     pub body_size: Option<u64>,
+    /// `body_rate`: bytes a second at which a client must send a request body, at least, on average
+    /// and after `timeouts.body_grace`. Default: 240 for bodies that give their length.
+    pub body_rate: Option<u64>,
     /// `concurrent_streams`: open HTTP/2 streams a connection. Default 100.
     pub concurrent_streams: u32,
+    /// `connections`: open at once, at most. Default: three quarters of the files that the process
+    /// may have open.
+    pub connections: Option<usize>,
+    /// `connections_per_address`: open at once from one address, at most. Default: no limit.
+    pub connections_per_address: Option<usize>,
 }
 
 /// `timeouts` of a listener.
@@ -165,6 +236,9 @@ pub struct ListenerTimeouts {
     pub header: Duration,
     /// `idle`: between two bytes of a request or response body. Default 60 s.
     pub idle: Duration,
+    /// `body_grace`: how long a client may take for a request body before `limits.body_rate` counts.
+    /// Default 10 s.
+    pub body_grace: Duration,
     /// `keep_alive`: how long a connection without a request stays open. Default 75 s.
     pub keep_alive: Duration,
     /// `request`: for the whole exchange. Default none, since it would end event streams.
@@ -191,6 +265,49 @@ pub struct Upstream {
     pub idle_connections: usize,
     /// How long one of them is kept. Default 60 s.
     pub idle_timeout: Duration,
+    /// `keep_alive.ping`: how long a connection may be silent until its target is asked whether it
+    /// is there. Default 30 s.
+    pub ping: Duration,
+    /// `keep_alive.ping_timeout`: how long the answer may take. Default 10 s.
+    pub ping_timeout: Duration,
+    /// `limits`
+    pub limits: UpstreamLimits,
+    /// `added_fields`
+    pub added_fields: AddedFields,
+}
+
+/// `added_fields` of an upstream: what the gateway adds to the fields of each request. Default all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddedFields {
+    /// `"x-forwarded"`: `X-Forwarded-For`, `-Proto`, `-Port` and `-Host`.
+    pub x_forwarded: bool,
+    /// `"forwarded"` (RFC 7239)
+    pub forwarded: bool,
+    /// `"via"` (RFC 9110 section 7.6.3)
+    pub via: bool,
+    /// `"x-request-id"`
+    pub request_id: bool,
+}
+
+impl Default for AddedFields {
+    fn default() -> Self {
+        Self { x_forwarded: true, forwarded: true, via: true, request_id: true }
+    }
+}
+
+/// `limits` of an upstream: what a response head may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpstreamLimits {
+    /// `header_count`: fields, at most. Default 1,000, 1 to 2,000.
+    pub header_count: usize,
+    /// `header_size`: bytes, at most. Default 64 KiB, 8 KiB to 1 MiB.
+    pub header_size: usize,
+}
+
+impl Default for UpstreamLimits {
+    fn default() -> Self {
+        Self { header_count: 1000, header_size: 64 << 10 }
+    }
 }
 
 /// One server of an upstream: a URL, or `{ url, weight }`. The URL has no path.
@@ -290,6 +407,8 @@ impl std::fmt::Debug for HttpComponent {
 pub struct Plugin {
     /// The table's name; for an inline one `ROUTE.plugins[INDEX]`.
     pub name: String,
+    /// Whether it is a table in a route.
+    pub is_inline: bool,
     /// `component`
     pub component: Component,
     /// `config`, as the JSON text that the plugin is given. `{}` where the file has none.
@@ -312,10 +431,21 @@ pub struct Plugin {
     pub isolation: Isolation,
     /// `limits.deadline`: computing time of one hook. Default 20 ms.
     pub deadline: Duration,
+    /// `limits.configure`: computing time of `configure`, with what starts the component. Default
+    /// 500 ms.
+    pub configure: Duration,
     /// `limits.memory`: linear memory of one instance, in bytes. Default 16 MiB.
     pub memory: usize,
     /// `limits.instances`: live instances a worker. Default 64.
     pub instances: usize,
+    /// `limits.queue`: calls that may wait for their turn, on a worker and for a route. Default 1,024.
+    pub queue: usize,
+    /// `limits.limiter`: bytes of its rate limits' buckets. Default 64 MiB.
+    pub limiter: usize,
+    /// `limits.key_value`: bytes of its keys and values. Default 64 MiB.
+    pub key_value: usize,
+    /// What else of `limits` bounds what it leaves in the gateway.
+    pub bounds: PluginBounds,
     /// `grants`; `None` where the file has none (a first-party component then gets what it
     /// imports, any other gets nothing).
     pub grants: Option<Vec<Grant>>,
@@ -326,6 +456,58 @@ pub struct Plugin {
     /// `upstreams`: those that it may send requests to, with their names; `None` where the file
     /// has none.
     pub upstreams: Option<Vec<(String, UpstreamId)>>,
+    /// `forward_to`: those that it may forward a request to instead of the route's. Default none.
+    pub forward_to: Vec<(String, UpstreamId)>,
+}
+
+/// `limits` of a plugin on what it leaves in the gateway outside of its instances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginBounds {
+    /// `exchange`: bytes that it keeps with one exchange: context, attributes and the fields that
+    /// it notes for the response. Default 1 MiB.
+    pub exchange: usize,
+    /// `exchanges`: bytes that it keeps with all of its exchanges, on all workers. Default 64 MiB.
+    pub exchanges: usize,
+    /// `buffered`: bytes of bodies that are held for it, on all workers. Default 128 MiB.
+    pub buffered: usize,
+    /// `buffer_time`: how long a body may take to come whole. Default 5 min.
+    pub buffer_time: Duration,
+    /// `reuse`: bytes of the changes that are made again, on each worker. Default 16 MiB.
+    pub reuse: usize,
+    /// `metrics`: bytes of its series. Default 8 MiB.
+    pub metrics: usize,
+    /// `log_lines`: lines of the log a second, on all workers. Default 1,000.
+    pub log_lines: u64,
+    /// `log_bytes`: bytes of them. Default 1 MiB.
+    pub log_bytes: usize,
+}
+
+impl Default for PluginBounds {
+    /// What a file has that says nothing.
+    fn default() -> Self {
+        Self {
+            exchange: 1 << 20,
+            exchanges: 64 << 20,
+            buffered: 128 << 20,
+            buffer_time: Duration::from_secs(300),
+            reuse: 16 << 20,
+            metrics: 8 << 20,
+            log_lines: 1_000,
+            log_bytes: 1 << 20,
+        }
+    }
+}
+
+/// What is not certain of a plugin's table in a file that is refused, so that nobody is told of what
+/// only follows from an error that was told already.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Doubts {
+    /// Whether a key besides `config` is wrong.
+    pub table: bool,
+    /// Whether something that it reads from elsewhere, such as a secret, cannot be had.
+    pub surroundings: bool,
+    /// The pointers of values in `config` that are not known.
+    pub values: BTreeSet<String>,
 }
 
 /// A secret that a plugin may read.
@@ -424,8 +606,29 @@ pub struct Route {
     pub body_size: Option<u64>,
     /// `timeouts.request`, instead of the listener's.
     pub request_timeout: Option<Duration>,
+    /// `errors`: the form of refusals. Default [`ErrorForm::Auto`].
+    pub errors: ErrorForm,
     /// Where the route's table stands in the file, for messages.
     pub span: Span,
+}
+
+/// The form in which a route's clients are told that a request is refused.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ErrorForm {
+    /// `"auto"`: by the request. gRPC gets a status of gRPC, MCP and JSON-RPC an error of JSON-RPC,
+    /// everybody else a problem document.
+    #[default]
+    Auto,
+    /// `"problem"`: a problem document (RFC 9457), whatever the request is.
+    Problem,
+    /// `"openai"`: an error of OpenAI's API.
+    OpenAi,
+    /// `"anthropic"`: an error of Anthropic's API.
+    Anthropic,
+    /// `"google"`: an error of Google's APIs, Gemini's among them.
+    Google,
+    /// `"json-rpc"`: an error of JSON-RPC 2.0.
+    JsonRpc,
 }
 
 /// The predicates of a route; all that are given must hold.
@@ -511,8 +714,8 @@ pub struct FixedResponse {
 pub struct Redirect {
     /// 301, 302, 303, 307 or 308 (default).
     pub status: StatusCode,
-    /// `to`: text and placeholders: `{host}`, `{path}`, `{query}` (with its `?`, or empty) and
-    /// the captures of every pattern in the route's `paths`.
+    /// `to`: text and placeholders: `{host}` without port, `{authority}` with it, `{path}`,
+    /// `{query}` (with its `?`, or empty) and the captures of every pattern in the route's `paths`.
     pub location: Template,
 }
 

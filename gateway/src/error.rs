@@ -4,13 +4,15 @@
 //! went wrong behind the gateway is for the log alone: a `source` never reaches the client. Must
 //! not know how an answer is written; that is [`crate::respond`].
 
+mod component;
+
 use std::error::Error as StdError;
 use std::sync::Arc;
 
 use http::{Method, StatusCode};
 use thiserror::Error;
 
-use crate::component::ComponentError;
+pub use self::component::ComponentError;
 use crate::route::PathError;
 use crate::upstream::{ConnectError, UpstreamError};
 
@@ -64,6 +66,29 @@ pub enum Failure {
     /// 408: no byte of the request body came for the idle time.
     #[error("the request body stalled")]
     UploadStalled,
+    /// 408: the request body came more slowly than it may.
+    #[error("the request body came more slowly than {least} bytes a second")]
+    UploadTooSlow {
+        /// Bytes a second.
+        least: u64,
+    },
+    /// 408: a plugin waits for the whole request body, and it did not come in time.
+    #[error("the request body was not complete within {limit:?}")]
+    UploadTooLong {
+        /// `limits.buffer_time` of the plugin.
+        limit: std::time::Duration,
+    },
+    /// 503: there is no room for a body that a plugin asked for.
+    #[error("no room for a body that the plugin {plugin} asked for: {bound}")]
+    NoRoom {
+        /// Its name in the configuration.
+        plugin: Arc<str>,
+        /// Which bound is reached.
+        bound: String,
+    },
+    /// The gateway ended the exchange before the client had taken all of the answer.
+    #[error("{0}")]
+    Cut(Cut),
     /// 413
     #[error("the request body is larger than {limit} bytes")]
     BodyTooLarge {
@@ -73,6 +98,9 @@ pub enum Failure {
     /// 414
     #[error("the request target is too long")]
     TargetTooLong,
+    /// 505
+    #[error("HTTP/1.0, HTTP/1.1 and HTTP/2 are served, and no other version")]
+    VersionRefused,
     /// 431
     #[error("the request head is too large")]
     HeadTooLarge,
@@ -91,6 +119,15 @@ pub enum Failure {
     /// 500: a plugin failed and its `on_error` is `closed`.
     #[error("plugin {plugin} failed")]
     PluginFailed {
+        /// Its name in the configuration.
+        plugin: String,
+        /// What happened.
+        #[source]
+        source: Cause,
+    },
+    /// 503: too many calls of a plugin wait for their turn, and its `on_error` is `closed`.
+    #[error("plugin {plugin} is busy: {source}")]
+    PluginBusy {
         /// Its name in the configuration.
         plugin: String,
         /// What happened.
@@ -118,6 +155,22 @@ pub enum Failure {
     RequestTimeout,
 }
 
+/// Why the gateway ended an exchange that was on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Cut {
+    /// `timeouts.idle` of the listener.
+    #[error("the client took nothing of the response for the idle time of {0:?}, and was cut off")]
+    Idle(std::time::Duration),
+    /// The same, after a change of protocol.
+    #[error(
+        "neither side sent anything for the idle time of {0:?}, and the connection was cut off"
+    )]
+    Silent(std::time::Duration),
+    /// `shutdown_grace`.
+    #[error("the gateway ends, and cut the exchange off")]
+    Drain,
+}
+
 /// What is wrong with a request head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Malformed {
@@ -136,6 +189,12 @@ pub enum Malformed {
     /// RFC 9110 section 7.2.
     #[error("the host is not valid")]
     HostInvalid,
+    /// RFC 9113 section 8.2.1; HTTP/1.1 leaves such blanks out of the value.
+    #[error("a field value begins or ends with white space")]
+    FieldSpace,
+    /// RFC 9110 section 7.6.2.
+    #[error("max-forwards is not one whole number")]
+    MaxForwards,
     /// RFC 9113 section 8.3.1.
     #[error("the host field differs from the authority")]
     HostDiffers,
@@ -145,9 +204,15 @@ pub enum Malformed {
     /// The target is of a form that this method does not have (RFC 9112 section 3.2).
     #[error("the request target does not fit the method")]
     TargetForm,
+    /// RFC 9112 section 3.2: a fragment is no part of a target.
+    #[error("the request target holds '#'")]
+    Fragment,
     /// A path that two servers could read differently.
     #[error("{0}")]
     Path(#[from] PathError),
+    /// A body that two servers could end in different places.
+    #[error("the chunks of the request body do not follow RFC 9112")]
+    Chunks,
     /// Such names collide with hyphens in CGI-like environments.
     #[error("a field name holds an underscore")]
     Underscore,
@@ -161,12 +226,18 @@ impl Failure {
             Self::Malformed(_) | Self::ClientLeft(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::HeadTimeout | Self::UploadStalled => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTimeout
+            | Self::UploadStalled
+            | Self::UploadTooSlow { .. }
+            | Self::UploadTooLong { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::NoRoom { .. } | Self::Cut(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::ConnectRefused | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::VersionRefused => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Internal(_) | Self::PluginFailed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::PluginBusy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(error) => error.status(),
             Self::Component { source, .. } => source.status(),
             Self::UpstreamBroken(_) => StatusCode::BAD_GATEWAY,
@@ -183,14 +254,17 @@ impl Failure {
             | Self::MethodNotAllowed { .. }
             | Self::HeadTimeout
             | Self::UploadStalled
+            | Self::UploadTooSlow { .. }
+            | Self::UploadTooLong { .. }
             | Self::BodyTooLarge { .. }
             | Self::TargetTooLong
+            | Self::VersionRefused
             | Self::HeadTooLarge
             | Self::ConnectRefused
             | Self::TransferCoding
             | Self::ClientLeft(_) => Fault::Client,
-            Self::Internal(_) => Fault::Gateway,
-            Self::PluginFailed { .. } => Fault::Plugin,
+            Self::Internal(_) | Self::NoRoom { .. } | Self::Cut(_) => Fault::Gateway,
+            Self::PluginFailed { .. } | Self::PluginBusy { .. } => Fault::Plugin,
             Self::Upstream(UpstreamError::RequestBody { .. }) => Fault::Client,
             Self::Upstream(_)
             | Self::Component { .. }
@@ -206,6 +280,13 @@ impl Failure {
             Self::Malformed(what) => sentence(&what.to_string()),
             Self::Internal(_) => "Something failed in the gateway.".to_owned(),
             Self::PluginFailed { .. } => "A plugin on this route failed.".to_owned(),
+            Self::NoRoom { .. } => {
+                "There is no room for the body at the moment: it would have to be held in memory."
+                    .to_owned()
+            }
+            Self::PluginBusy { .. } => {
+                "A plugin on this route has more requests waiting for it than it may.".to_owned()
+            }
             Self::Upstream(error) => upstream_detail(error).to_owned(),
             Self::Component { source, .. } => source.detail().to_owned(),
             other => sentence(&other.to_string()),
@@ -217,19 +298,27 @@ impl Failure {
     #[must_use]
     pub fn closes(&self) -> bool {
         match self {
-            Self::Malformed(what) => matches!(what, Malformed::Syntax | Malformed::TwoLengths),
+            Self::Malformed(what) => {
+                matches!(what, Malformed::Syntax | Malformed::TwoLengths | Malformed::Chunks)
+            }
             Self::TransferCoding
             | Self::HeadTimeout
             | Self::UploadStalled
+            | Self::UploadTooSlow { .. }
+            | Self::UploadTooLong { .. }
             | Self::BodyTooLarge { .. }
             | Self::TargetTooLong
+            | Self::VersionRefused
             | Self::HeadTooLarge
             | Self::ConnectRefused
+            | Self::Cut(_)
             | Self::ClientLeft(_) => true,
             Self::NotFound
             | Self::MethodNotAllowed { .. }
             | Self::Internal(_)
             | Self::PluginFailed { .. }
+            | Self::NoRoom { .. }
+            | Self::PluginBusy { .. }
             | Self::Upstream(_)
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
@@ -245,9 +334,14 @@ impl Failure {
         let mut cause = self.source();
         while let Some(error) = cause {
             let told = error.to_string();
-            if !text.ends_with(&told) {
+            // A plugin's trace stands in its own record.
+            let told = match self {
+                Self::PluginFailed { .. } => told.lines().next().unwrap_or_default(),
+                _ => &*told,
+            };
+            if !text.ends_with(told) {
                 text.push_str(": ");
-                text.push_str(&told);
+                text.push_str(told);
             }
             cause = error.source();
         }
@@ -267,6 +361,12 @@ fn upstream_detail(error: &UpstreamError) -> &'static str {
             "The upstream closed the connection before it answered."
         }
         UpstreamError::MalformedResponse { .. } => "The upstream's answer is not valid HTTP.",
+        UpstreamError::ResponseTooLarge { .. } => {
+            "The head of the upstream's answer is larger than the gateway takes."
+        }
+        UpstreamError::NoUpgrade { .. } => {
+            "The upstream speaks HTTP/2, over which the connection cannot change its protocol."
+        }
         UpstreamError::RequestBody { .. } => "The request body broke off.",
         UpstreamError::Protocol { .. } => "The upstream broke the protocol.",
     }

@@ -14,13 +14,18 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::chain::{self, End, Ending, Run};
-use crate::error::{Failure, Fault};
+use crate::config::{self, ErrorForm, UpstreamId};
+use crate::error::{Cut, Failure, Fault};
+use crate::proxy::Told;
+use crate::respond::Caller;
 use crate::server::connection::Connection;
 use crate::server::stream::StreamSlot;
 use crate::snapshot::Snapshot;
 use crate::telemetry::access_log;
 use crate::timer::{Deadline, Timers};
 use crate::trace::{self, Recording};
+use crate::trailers;
+use crate::upstream::Tries;
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +51,18 @@ pub(crate) struct Exchange {
     pub(crate) uri: Uri,
     pub(crate) version: Version,
     began: Instant,
-    client: OnceCell<IpAddr>,
+    told: OnceCell<Box<Told>>,
     route: Cell<Option<usize>>,
+    /// The form of refusals where a route only failed in its method, and so serves nothing.
+    errors: Cell<ErrorForm>,
+    /// The protocol that the client speaks above HTTP, for refusals.
+    caller: Cell<Caller>,
+    /// The id of a call of JSON-RPC that is refused; null if the call has none.
+    call: OnceCell<Box<str>>,
     target: RefCell<Option<String>>,
+    /// The upstream that it is forwarded to.
+    destination: Cell<Option<UpstreamId>>,
+    tries: Tries,
     status: Cell<Option<StatusCode>>,
     head_after: Cell<Option<Duration>>,
     uploaded: Cell<u64>,
@@ -64,6 +78,9 @@ pub(crate) struct Exchange {
     answer_complete: Cell<bool>,
     upstream: OnceCell<Arc<str>>,
     stream: Option<Rc<StreamSlot>>,
+    /// Whether anybody has asked for the body of the request.
+    upload_began: Cell<bool>,
+    takes_trailers: Cell<bool>,
     /// Where it is traced, if anybody wants to read that.
     pub(crate) recording: Option<Rc<Recording>>,
 }
@@ -90,9 +107,14 @@ impl Exchange {
             uri: beginning.uri.clone(),
             version: beginning.version,
             began: connection.worker.timers.now(),
-            client: OnceCell::new(),
+            told: OnceCell::new(),
             route: Cell::new(None),
+            errors: Cell::new(ErrorForm::Auto),
+            caller: Cell::new(Caller::Plain),
+            call: OnceCell::new(),
             target: RefCell::new(None),
+            destination: Cell::new(None),
+            tries: Tries::default(),
             status: Cell::new(None),
             head_after: Cell::new(None),
             uploaded: Cell::new(0),
@@ -106,6 +128,8 @@ impl Exchange {
             answer_complete: Cell::new(false),
             upstream: OnceCell::new(),
             stream: beginning.stream,
+            upload_began: Cell::new(false),
+            takes_trailers: Cell::new(false),
             recording,
         })
     }
@@ -121,15 +145,61 @@ impl Exchange {
 
     /// The client's address: the peer's, or what trusted proxies say in front of it.
     pub(crate) fn client(&self) -> IpAddr {
-        *self.client.get().unwrap_or(&self.connection.peer_address)
+        self.told.get().map_or(self.connection.peer_address, |told| told.address)
     }
 
-    pub(crate) fn client_is(&self, address: IpAddr) {
-        let _set_once = self.client.set(address);
+    /// Whether the client asked for `https`, as far as the gateway or a trusted proxy knows.
+    pub(crate) fn is_https(&self) -> bool {
+        self.told.get().map_or(self.connection.is_tls, |told| told.is_https)
+    }
+
+    /// Trusted proxies say this of the client.
+    pub(crate) fn told(&self, told: Told) {
+        let _set_once = self.told.set(Box::new(told));
+    }
+
+    /// What trusted proxies say of the client, if there are any and they do.
+    pub(crate) fn what_was_told(&self) -> Option<&Told> {
+        self.told.get().map(|told| &**told)
     }
 
     pub(crate) fn routed(&self, route: usize) {
         self.route.set(Some(route));
+    }
+
+    /// No route serves it; this one would with another method.
+    pub(crate) fn missed(&self, route: usize) {
+        self.errors.set(self.snapshot.config.routes[route].errors);
+    }
+
+    /// The form that its route wants for refusals.
+    pub(crate) fn error_form(&self) -> ErrorForm {
+        let route = self.route.get();
+        route.map_or(self.errors.get(), |route| self.snapshot.config.routes[route].errors)
+    }
+
+    /// What the request says of its client.
+    pub(crate) fn calls_as(&self, caller: Caller) {
+        self.caller.set(caller);
+    }
+
+    pub(crate) fn caller(&self) -> Caller {
+        self.caller.get()
+    }
+
+    /// It is a call of JSON-RPC with this id.
+    pub(crate) fn called(&self, id: Box<str>) {
+        let _set_once = self.call.set(id);
+    }
+
+    /// The id of the call as its body has it, if it is known.
+    pub(crate) fn call(&self) -> Option<&str> {
+        self.call.get().map(|id| &**id)
+    }
+
+    /// Whether its client is known to speak JSON-RPC.
+    pub(crate) fn speaks_json_rpc(&self) -> bool {
+        self.caller.get() == Caller::Mcp || self.call.get().is_some()
     }
 
     /// The name of the route that serves it, once found.
@@ -137,7 +207,23 @@ impl Exchange {
         self.route.get().map(|route| self.snapshot.config.routes[route].name.as_str())
     }
 
-    /// Where it was forwarded to; only kept where somebody will read it.
+    /// It is on its way to a target of this upstream.
+    pub(crate) fn forwards_to(&self, upstream: UpstreamId) {
+        self.destination.set(Some(upstream));
+    }
+
+    /// What was tried at targets.
+    pub(crate) fn tries(&self) -> &Tries {
+        &self.tries
+    }
+
+    /// The targets of the upstream that it is forwarded to.
+    fn targets(&self) -> &[config::Target] {
+        let upstream = self.destination.get();
+        upstream.map_or(&[], |id| &self.snapshot.config.upstreams[id.0].targets)
+    }
+
+    /// The component that answers; only kept where somebody will read it.
     pub(crate) fn forwarded_to(&self, target: &str) {
         self.target.replace(Some(target.to_owned()));
     }
@@ -147,9 +233,41 @@ impl Exchange {
         let _set_once = self.upstream.set(Arc::clone(upstream));
     }
 
-    /// It goes through these plugins, and they hear of its end.
+    /// Attaches the chain run; its plugins get `on-complete`.
     pub(crate) fn runs(&self, run: Rc<Run>) {
         let _set_once = self.run.set(run);
+    }
+
+    /// Whether plugins see it.
+    pub(crate) fn has_plugins(&self) -> bool {
+        self.run.get().is_some()
+    }
+
+    /// Takes out of trailers what has no place there.
+    pub(crate) fn filter_trailers(&self, side: chain::Side, trailers: &mut HeaderMap) {
+        match self.run.get() {
+            Some(run) => run.filter_trailers(side, trailers),
+            None => trailers::filter(trailers, &[]),
+        }
+    }
+
+    /// Somebody asks for the body of the request.
+    pub(crate) fn upload_began(&self) {
+        self.upload_began.set(true);
+    }
+
+    /// Whether the client, if it expects a 100, was not asked for the body yet.
+    pub(crate) fn awaits_upload(&self) -> bool {
+        !self.upload_began.get()
+    }
+
+    /// The client said that it takes trailers.
+    pub(crate) fn will_take_trailers(&self) {
+        self.takes_trailers.set(true);
+    }
+
+    pub(crate) fn takes_trailers(&self) -> bool {
+        self.takes_trailers.get()
     }
 
     /// The reason that [`upload_failed`](Self::upload_failed) left, if any.
@@ -164,6 +282,11 @@ impl Exchange {
 
     pub(crate) fn time_limit(&self) -> RefMut<'_, Option<Deadline>> {
         self.time_limit.borrow_mut()
+    }
+
+    /// Whether the head of the response is on its way.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.status.get().is_some()
     }
 
     /// The head of the response is on its way.
@@ -184,8 +307,31 @@ impl Exchange {
         self.outcome.set(Outcome::Failed);
     }
 
+    /// The gateway ends it, although its answer is not complete.
+    pub(crate) fn cut_off(&self, cut: Cut) {
+        self.answer_complete.set(false);
+        self.fail(Failure::Cut(cut));
+    }
+
+    /// Why the gateway ended it, if nothing else did.
+    fn cut(&self) -> Option<Failure> {
+        if self.outcome.get() != Outcome::ClientLeft {
+            return None;
+        }
+        let of_stream = self.stream.as_ref().filter(|stream| stream.is_cut());
+        let of_stream = of_stream.map(|_| Cut::Idle(self.connection.timeouts().idle));
+        let cut = of_stream.or_else(|| self.connection.cut())?;
+        self.outcome.set(Outcome::Failed);
+        Some(Failure::Cut(cut))
+    }
+
     /// The request body broke a rule or broke off. Whoever waits for the upstream is woken.
     pub(crate) fn upload_failed(&self, failure: Failure) {
+        if self.is_answered()
+            && let Some(stream) = &self.stream
+        {
+            stream.give_up_body();
+        }
         let mut slot = self.upload_failure.borrow_mut();
         if slot.is_none() {
             *slot = Some(failure);
@@ -218,6 +364,11 @@ impl Exchange {
 
     pub(crate) fn count_download(&self, bytes: usize) {
         self.downloaded.set(self.downloaded.get() + bytes as u64);
+    }
+
+    /// Its stream on an HTTP/2 connection.
+    pub(crate) fn stream(&self) -> Option<&StreamSlot> {
+        self.stream.as_deref()
     }
 
     /// Whether the next move is the client's (to take what it was sent) or the upstream's.
@@ -276,7 +427,8 @@ fn nanos(duration: Duration) -> u64 {
 }
 
 impl Exchange {
-    fn tell_plugins(&mut self, failure: Option<&Failure>) {
+    /// Leaves the end to the worker's task, if a plugin wants to hear of it.
+    fn leave_to_plugins(&mut self, failure: Option<&Failure>) {
         let Some(run) = self.run.take().filter(|run| chain::wants_complete(run)) else { return };
         let end = End {
             ending: ending(self.answer_complete.get(), failure),
@@ -287,7 +439,7 @@ impl Exchange {
             request_bytes: self.uploaded.get(),
             response_bytes: self.downloaded.get(),
         };
-        chain::complete(run, end, &self.connection.worker.endings);
+        self.connection.worker.endings.push(run, end);
     }
 }
 
@@ -320,15 +472,20 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let failure = self.failure.take().or_else(|| self.upload_failure.take());
+        let failure = failure.or_else(|| self.cut());
         if let Some(recording) = self.recording.take() {
             self.end_record(&recording, failure.as_ref());
         }
-        self.tell_plugins(failure.as_ref());
+        self.leave_to_plugins(failure.as_ref());
         let log = self.snapshot.config.process.access_log;
         if failure.is_none() && log != crate::config::AccessLog::All {
             return;
         }
-        let target = self.target.take();
-        access_log::write(log, &self.record(), target.as_deref(), failure.as_ref());
+        let component = self.target.take();
+        let target = self.tries.target().and_then(|index| self.targets().get(index));
+        let attempts = target.map(|_| self.tries.shown(self.timers().now(), self.targets()));
+        let target = target.map(|target| &*target.authority).or(component.as_deref());
+        let way = access_log::Way { target, attempts: attempts.as_ref() };
+        access_log::write(log, &self.record(), &way, failure.as_ref());
     }
 }

@@ -9,16 +9,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admin::Admin;
 use crate::component::{self, Component, Refusal};
-use crate::config::{ComponentId, Config, ListenerId, PluginId};
+use crate::config::{ComponentId, Config, Doubts, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::Place;
 use crate::plugin::{LoadError, Loader, Plugin};
@@ -28,6 +29,12 @@ use crate::snapshot::Shared;
 use crate::state::State;
 use crate::trace::Tracer;
 use crate::upstream::{self, SetupError};
+
+/// How long workers may take to prepare a configuration. A hook may hold a worker up for as long as
+/// the longest deadline.
+const WORKER_ANSWERS: Duration = Duration::from_secs(90);
+/// How often a wait for workers looks whether the gateway ends meanwhile.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Why a gateway cannot serve. A start reports all of them at once.
 #[derive(Debug, Error)]
@@ -138,7 +145,18 @@ pub enum ReloadError {
     /// What it needs cannot be had.
     #[error("the configuration cannot be put in force")]
     Refused(BindErrors),
-    /// The gateway has ended.
+    /// A worker cannot take it, although it could be loaded. No worker has taken it then.
+    #[error("worker {index} cannot take the configuration: {source}")]
+    Worker {
+        /// Counted from 0.
+        index: usize,
+        /// What it said.
+        source: SetupError,
+    },
+    /// A worker did not answer. No worker has taken the configuration then.
+    #[error("a worker did not answer within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The gateway has ended, or is about to.
     #[error("the gateway has ended")]
     Ended,
 }
@@ -184,6 +202,10 @@ struct Control {
     workers: Vec<mpsc::UnboundedSender<Command>>,
     is_draining: Arc<AtomicBool>,
     loader: Loader,
+    /// Held by a reload from its beginning to its end.
+    reloading: Mutex<()>,
+    /// In force. Held for a moment only: a reload takes as long as its plugins compile, and a
+    /// shutdown does not wait for it.
     config: Mutex<Arc<Config>>,
     tracer: Option<Arc<Tracer>>,
 }
@@ -219,7 +241,8 @@ impl Gateway {
         config: Arc<Config>,
         tracer: Option<Arc<Tracer>>,
     ) -> Result<Self, BindErrors> {
-        let Loaded { plugins, components, warnings, mut errors } = prepare(&loader, &config);
+        let Loaded { plugins, components, warnings, mut errors } =
+            prepare(&loader, &config, &[], false);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
         let admin = bind_admin(&config, &mut errors);
@@ -231,10 +254,31 @@ impl Gateway {
         shared.tracer = tracer.clone();
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
-        let config = Mutex::new(config);
-        let control = Control { workers: senders, is_draining, loader, config, tracer };
+        let (reloading, config) = (Mutex::default(), Mutex::new(config));
+        let workers = senders;
+        let control = Control { workers, is_draining, loader, reloading, config, tracer };
         let handle = Handle(Arc::new(control));
         Ok(Self { shared: Arc::new(shared), sockets, addresses, admin, warnings, handle, commands })
+    }
+
+    /// Finds out all that would keep a configuration from being served, without serving it; with
+    /// `addresses`, also whether they can be had now, which they cannot where it is served already.
+    ///
+    /// `doubts` has an element for each plugin of what [`config::Remains`](crate::config::Remains)
+    /// has of a file that is refused, and none for a whole configuration.
+    #[must_use]
+    pub fn check(config: &Config, doubts: &[Doubts], addresses: bool) -> BindErrors {
+        let loader = match loader(config, Loader::new) {
+            Ok(loader) => loader,
+            Err(errors) => return errors,
+        };
+        let Loaded { warnings, mut errors, .. } = prepare(&loader, config, doubts, false);
+        if addresses {
+            bind_listeners(config, config.process.workers.max(1), &mut errors);
+            bind_admin(config, &mut errors);
+        }
+        errors.extend(Shared::check(config).err().map(BindError::from));
+        BindErrors { errors, warnings }
     }
 
     /// The address of each listener, by its name; with the port that the system chose for 0.
@@ -273,11 +317,14 @@ impl Gateway {
     /// [`RunError`], as soon as one worker fails; the others are drained first.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let _until_all_is_over = self.admin.map(|socket| self.handle.serve_admin(socket));
+        let names = self.shared.config.listeners.iter().map(|listener| listener.name.as_str());
+        let places = self.handle.0.loader.metrics().listeners(names);
         let mut threads = Vec::new();
         let mut ends = Vec::new();
         for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
         {
-            let seed = Seed { index, shared: Arc::clone(&self.shared), sockets, commands };
+            let (shared, places) = (Arc::clone(&self.shared), places.clone());
+            let seed = Seed { index, shared, sockets, commands, places };
             let (ended, end) = oneshot::channel::<()>();
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 let _ended = ended;
@@ -300,7 +347,9 @@ type NewLoader =
     fn(Option<&Path>, State, &'static [(&'static str, &'static [u8])]) -> Result<Loader, String>;
 
 fn loader(config: &Config, new: NewLoader) -> Result<Loader, BindErrors> {
-    let loader = new(config.process.cache_dir.as_deref(), State::default(), FIRST_PARTY);
+    let state = State::default();
+    state.bodies.set(config.process.buffered_bodies);
+    let loader = new(config.process.cache_dir.as_deref(), state, FIRST_PARTY);
     loader.map_err(|error| BindError::Engine(error).into())
 }
 
@@ -314,19 +363,20 @@ struct Loaded {
 }
 
 /// Finds out all that would keep the configuration from being served, besides its addresses, so
-/// that workers can take it without a doubt.
-fn prepare(loader: &Loader, config: &Config) -> Loaded {
-    let mut loaded = load_apart(loader, config);
-    loaded.errors.extend(upstream::check(&config.upstreams).err().map(BindError::Upstream));
+/// that workers can take it without a doubt. `serving`: while this process serves another.
+fn prepare(loader: &Loader, config: &Config, doubts: &[Doubts], serving: bool) -> Loaded {
+    loader.bound_compiling(&config.process, serving);
+    let mut loaded = load_apart(loader, config, doubts);
+    loaded.errors.extend(upstream::check(&config.upstreams).into_iter().map(BindError::Upstream));
     loaded
 }
 
 /// Loads all plugins on a thread of its own: loading runs guests, and the caller's thread may be
 /// one of an asynchronous runtime, in which nothing else can be waited for.
-fn load_apart(loader: &Loader, config: &Config) -> Loaded {
+fn load_apart(loader: &Loader, config: &Config, doubts: &[Doubts]) -> Loaded {
     thread::scope(|scope| {
         let loading = scope.spawn(|| {
-            let mut loaded = load_plugins(loader, config);
+            let mut loaded = load_plugins(loader, config, doubts);
             load_components(loader, config, &mut loaded);
             loaded
         });
@@ -335,12 +385,12 @@ fn load_apart(loader: &Loader, config: &Config) -> Loaded {
 }
 
 /// Loads all plugins, and gathers what is wrong with any of them.
-fn load_plugins(loader: &Loader, config: &Config) -> Loaded {
+fn load_plugins(loader: &Loader, config: &Config, doubts: &[Doubts]) -> Loaded {
     let mut all = Loaded::default();
     for (index, plugin) in config.plugins.iter().enumerate() {
         let (id, name) = (PluginId(index), &plugin.name);
         let mut warnings = Vec::new();
-        match loader.load(plugin, &mut warnings) {
+        match loader.load(plugin, doubts.get(index), &mut warnings) {
             Ok(loaded) => all.plugins.push(Arc::new(loaded)),
             Err(refusals) => all.errors.extend(refusals.into_iter().map(|refusal| {
                 let LoadError { place, message, label, note, help } = refusal;
@@ -384,7 +434,7 @@ fn bind_listeners(config: &Config, workers: usize, errors: &mut Vec<BindError>) 
     let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
     let mut addresses = BTreeMap::new();
     for (index, listener) in config.listeners.iter().enumerate() {
-        let bound = socket::bind(listener.address, workers);
+        let bound = socket::bind(listener.address, config.takes_ipv4(listener.address), workers);
         match bound.and_then(|bound| Ok((bound[0].local_addr()?, bound))) {
             Ok((address, bound)) => {
                 addresses.insert(listener.name.clone(), address);
@@ -405,7 +455,7 @@ fn bind_listeners(config: &Config, workers: usize, errors: &mut Vec<BindError>) 
 
 fn bind_admin(config: &Config, errors: &mut Vec<BindError>) -> Option<TcpListener> {
     let address = config.admin.as_ref()?.address;
-    match socket::bind(address, 1) {
+    match socket::bind(address, config.takes_ipv4(address), 1) {
         Ok(mut bound) => bound.pop(),
         Err(source) => {
             errors.push(BindError::Admin { address, source });
@@ -441,8 +491,12 @@ fn join(threads: Vec<thread::JoinHandle<io::Result<()>>>) -> Result<(), RunError
 }
 
 impl Handle {
-    /// Puts a configuration in the place of the one in force. Requests that are being served go
-    /// on with the old one; no connection is dropped. Returns what [`Gateway::warnings`] would.
+    /// Puts a configuration in the place of the one in force, on all workers or on none. Requests
+    /// that are being served go on with the old one; no connection is dropped. Returns what
+    /// [`Gateway::warnings`] would, when every worker has taken it.
+    ///
+    /// Waits for the workers, so that it must not be called on one of their threads, nor on the
+    /// thread that is to [run](Gateway::run) the gateway.
     ///
     /// # Errors
     /// [`ReloadError`]; the old configuration stays then.
@@ -450,19 +504,20 @@ impl Handle {
         &self,
         config: impl Into<Arc<Config>>,
     ) -> Result<Vec<PluginWarning>, ReloadError> {
+        let _alone = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let config = config.into();
-        let mut current = self.0.config.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self.config();
         let taken = self.take(&current, &config);
         let metrics = self.0.loader.metrics();
         if taken.is_ok() {
-            *current = config;
+            current = Arc::clone(&config);
+            *self.0.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
             metrics.reloaded();
         } else {
             metrics.refused();
         }
-        self.0.loader.keep_only(&current.plugins);
         // A plugin of a refused configuration may have begun to record.
-        metrics.keep(&current.plugins.iter().map(|plugin| &*plugin.name).collect());
+        self.0.loader.keep_only(&current);
         taken
     }
 
@@ -479,7 +534,8 @@ impl Handle {
         if !same_listeners(current, config) {
             return Err(ReloadError::Listeners);
         }
-        let Loaded { plugins, components, warnings, errors } = prepare(&self.0.loader, config);
+        let Loaded { plugins, components, warnings, errors } =
+            prepare(&self.0.loader, config, &[], true);
         if !errors.is_empty() {
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
@@ -487,11 +543,7 @@ impl Handle {
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
         shared.tracer = self.0.tracer.clone();
-        let shared = Arc::new(shared);
-        for worker in &self.0.workers {
-            let command = Command::Reload(Arc::clone(&shared));
-            worker.send(command).map_err(|_| ReloadError::Ended)?;
-        }
+        self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
         Ok(warnings)
     }
 
@@ -522,7 +574,65 @@ impl Handle {
     }
 
     fn grace(&self) -> Duration {
-        self.0.config.lock().unwrap_or_else(PoisonError::into_inner).process.shutdown_grace
+        self.config().process.shutdown_grace
+    }
+
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Control {
+    /// Has every worker prepare a configuration, and then, if all of them can, take it. A worker
+    /// may refuse what was checked before: files and the system's certificates change.
+    fn put_in_force(&self, shared: &Arc<Shared>, patience: Duration) -> Result<(), ReloadError> {
+        let prepared = self.ask(|answer| Command::Prepare(Arc::clone(shared), answer), patience);
+        let refused = prepared.and_then(|answers| {
+            let refused = answers.into_iter().find_map(|(index, it)| Some((index, it.err()?)));
+            refused.map_or(Ok(()), |(index, source)| Err(ReloadError::Worker { index, source }))
+        });
+        if let Err(refused) = refused {
+            for worker in &self.workers {
+                let _ended = worker.send(Command::Discard);
+            }
+            return Err(refused);
+        }
+        match self.ask(Command::Commit, patience) {
+            // It has the command, and takes the configuration before it does anything else.
+            Err(ReloadError::Silent(_)) => {
+                tracing::warn!("a worker is busy, and takes the new configuration later");
+                Ok(())
+            }
+            taken => taken.map(drop),
+        }
+    }
+
+    /// Sends a command to all workers and gathers their answers.
+    fn ask<T>(
+        &self,
+        command: impl Fn(worker::Answer<T>) -> Command,
+        patience: Duration,
+    ) -> Result<Vec<(usize, T)>, ReloadError> {
+        let (answer, answers) = std::sync::mpsc::channel();
+        for worker in &self.workers {
+            worker.send(command(answer.clone())).map_err(|_| ReloadError::Ended)?;
+        }
+        drop(answer);
+        let until = Instant::now() + patience;
+        let mut all = Vec::with_capacity(self.workers.len());
+        while all.len() < self.workers.len() {
+            // A worker that drains answers nothing any more.
+            if self.is_draining.load(Ordering::Relaxed) {
+                return Err(ReloadError::Ended);
+            }
+            match answers.recv_timeout(LOOK) {
+                Ok(answer) => all.push(answer),
+                Err(RecvTimeoutError::Disconnected) => return Err(ReloadError::Ended),
+                Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
+                Err(RecvTimeoutError::Timeout) => return Err(ReloadError::Silent(patience)),
+            }
+        }
+        Ok(all)
     }
 }
 
@@ -533,4 +643,100 @@ fn same_listeners(old: &Config, new: &Config) -> bool {
     };
     let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.address);
     id(old) == id(new) && admin(old) == admin(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BRIEF: Duration = Duration::from_millis(200);
+
+    type Commands = mpsc::UnboundedReceiver<Command>;
+
+    fn control(workers: usize) -> (Control, Vec<Commands>, Arc<Shared>) {
+        let text = "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\n\
+                    [[routes]]\nname = \"r\"\npaths = [\"/\"]\nrespond = { status = 200 }\n";
+        let source = crate::config::Source::new("test.toml", text);
+        let known = crate::config::Known { built_in: &[] };
+        let loaded = crate::config::read(source, &|_| None, &known);
+        let config =
+            Arc::new(loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false))).config);
+        let shared = Shared::new(Arc::clone(&config), Vec::new(), Vec::new()).expect("no TLS");
+        let loader = Loader::new(None, State::default(), &[]).expect("an engine");
+        let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
+        let control = Control {
+            workers: senders,
+            is_draining: Arc::default(),
+            loader,
+            reloading: Mutex::default(),
+            config: Mutex::new(config),
+            tracer: None,
+        };
+        (control, commands, Arc::new(shared))
+    }
+
+    /// Serves commands as a worker does, and returns what it was asked for.
+    fn worker(
+        index: usize,
+        mut commands: Commands,
+        can: bool,
+    ) -> thread::JoinHandle<Vec<&'static str>> {
+        thread::spawn(move || {
+            let mut asked = Vec::new();
+            while let Some(command) = commands.blocking_recv() {
+                match command {
+                    Command::Prepare(_, answer) => {
+                        asked.push("prepare");
+                        let refused = SetupError::NoSystemRoots("no such file".to_owned());
+                        let _given_up =
+                            answer.send((index, if can { Ok(()) } else { Err(refused) }));
+                    }
+                    Command::Commit(answer) => {
+                        asked.push("commit");
+                        let _given_up = answer.send((index, ()));
+                    }
+                    Command::Discard => asked.push("discard"),
+                    Command::Drain(_) => asked.push("drain"),
+                }
+            }
+            asked
+        })
+    }
+
+    #[test]
+    fn a_configuration_is_taken_by_all_workers_or_by_none() {
+        for can in [[true, true, true], [true, false, true]] {
+            let (control, commands, shared) = control(3);
+            let workers = commands.into_iter().zip(can).enumerate();
+            let workers: Vec<_> =
+                workers.map(|(index, (it, can))| worker(index, it, can)).collect();
+            let taken = control.put_in_force(&shared, WORKER_ANSWERS);
+            drop(control);
+            let then = if can[1] { "commit" } else { "discard" };
+            for worker in workers {
+                assert_eq!(worker.join().expect("it lives"), ["prepare", then]);
+            }
+            match taken {
+                Ok(()) => assert!(can[1]),
+                Err(ReloadError::Worker { index, .. }) => assert_eq!((index, can[1]), (1, false)),
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_worker_that_does_not_answer_or_is_gone_leaves_the_others_as_they_are() {
+        let (control, mut commands, shared) = control(2);
+        let silent = commands.pop().expect("there are two");
+        let other = worker(0, commands.pop().expect("there are two"), true);
+        let taken = control.put_in_force(&shared, BRIEF);
+        assert!(matches!(taken, Err(ReloadError::Silent(BRIEF))), "{taken:?}");
+        drop(silent);
+        let taken = control.put_in_force(&shared, WORKER_ANSWERS);
+        assert!(matches!(taken, Err(ReloadError::Ended)), "{taken:?}");
+        control.is_draining.store(true, Ordering::Relaxed);
+        drop(control);
+        let asked = other.join().expect("it lives");
+        assert!(!asked.contains(&"commit") && asked.contains(&"discard"), "{asked:?}");
+    }
 }

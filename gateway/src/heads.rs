@@ -20,9 +20,25 @@ pub(crate) struct Heads {
     /// The response, once there is one.
     pub(crate) response: Option<ResponseHead>,
     /// What plugins set, in the order in which they did.
-    pub(crate) attributes: Vec<(Cow<'static, str>, String)>,
+    pub(crate) attributes: Vec<Attribute>,
     /// What the gateway knows.
     pub(crate) facts: Facts,
+}
+
+/// A name and a text that a plugin set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Attribute {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) value: String,
+    /// The place of the plugin in its chain.
+    pub(crate) owner: usize,
+}
+
+impl Attribute {
+    /// Bytes of both texts.
+    pub(crate) fn bytes(&self) -> usize {
+        self.name.len() + self.value.len()
+    }
 }
 
 /// The head of a request.
@@ -144,16 +160,25 @@ impl Heads {
         if is_reserved(name) {
             return self.facts.attribute(name);
         }
-        let own = self.attributes.iter().find(|(known, _)| known == name);
-        own.map(|(_, value)| Cow::Borrowed(value.as_str()))
+        let own = self.attributes.iter().find(|known| known.name == name);
+        own.map(|known| Cow::Borrowed(known.value.as_str()))
     }
 
-    /// Sets an attribute that is not reserved, in place of its former value.
-    pub(crate) fn set_attribute(&mut self, name: Cow<'static, str>, value: String) {
-        match self.attributes.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, former)) => *former = value,
-            None => self.attributes.push((name, value)),
-        }
+    /// Sets an attribute that is not reserved, in place of its former value. Returns whose that was,
+    /// and how many bytes it had.
+    pub(crate) fn set_attribute(
+        &mut self,
+        name: Cow<'static, str>,
+        value: String,
+        owner: usize,
+    ) -> Option<(usize, usize)> {
+        let Some(known) = self.attributes.iter_mut().find(|known| known.name == name) else {
+            self.attributes.push(Attribute { name, value, owner });
+            return None;
+        };
+        let replaced = (known.owner, known.bytes());
+        (known.value, known.owner) = (value, owner);
+        Some(replaced)
     }
 }
 

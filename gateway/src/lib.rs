@@ -34,6 +34,7 @@ mod exchange;
 pub mod first_party;
 mod gateway;
 mod heads;
+mod http2;
 #[doc(hidden)]
 pub mod measure;
 mod outbound;
@@ -47,15 +48,17 @@ mod state;
 mod tcp;
 mod telemetry;
 pub mod timer;
+mod tls;
 pub mod trace;
+mod trailers;
 pub mod upstream;
 
-pub use component::ComponentError;
+pub use error::ComponentError;
 pub use gateway::{
     BindError, BindErrors, Gateway, Handle, Place, PluginWarning, ReloadError, RunError,
 };
 pub use plugin::{
-    INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Size, Want, compile_time,
-    inspect, open, schema, wants,
+    Compilation, INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Size, Want,
+    compile, compile_time, compile_with, inspect, open, schema, wants,
 };
 pub use server::give_back_memory_with;

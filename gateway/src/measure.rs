@@ -18,7 +18,7 @@ use crate::body::Body;
 use crate::chain::{self, Chain, Run};
 use crate::config::{self, ListenerId, PluginId, Source};
 use crate::heads::{Facts, Heads, RequestHead, RouteNames};
-use crate::plugin::{Loader, Pool};
+use crate::plugin::{Flow, Loader, Pool, Share};
 use crate::route::{Found, Query, Table};
 use crate::state::State;
 use crate::state::limits::{Charge, Limits};
@@ -28,6 +28,7 @@ pub struct Hooks {
     chain: Rc<Chain>,
     heads: Heads,
     pools: Vec<Rc<Pool>>,
+    flow: Rc<Flow>,
     _loader: Loader,
 }
 
@@ -55,13 +56,19 @@ impl Hooks {
         let loaded = config::read(Source::new("measure.toml", &text), &|_| None, &known)
             .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         let loader = Loader::new(None, State::default(), &[]).expect("an engine");
-        let plugin = loader.load(&loaded.config.plugins[0], &mut Vec::new());
+        let plugin = loader.load(&loaded.config.plugins[0], None, &mut Vec::new());
         let plugin = Arc::new(plugin.unwrap_or_else(|errors| panic!("{errors:?}")));
         let pools: Vec<_> =
             (0..count).map(|_| Rc::new(Pool::new(Arc::clone(&plugin), None))).collect();
+        for pool in &pools {
+            crate::plugin::wait(pool.make_here()).expect("an instance");
+        }
         let ids: Vec<_> = (0..count).map(PluginId).collect();
         let heads = heads(&Table::build(&loaded.config, ListenerId(0)));
-        Self { chain: Rc::new(Chain::new(&ids, &pools)), heads, pools, _loader: loader }
+        let (share, route) = (Rc::new(Share::default()), "r");
+        let flow = Flow::new(&share, &plugin, route);
+        let chain = Rc::new(Chain::new(&ids, &pools, &share, route));
+        Self { chain, heads, pools, flow, _loader: loader }
     }
 
     /// Runs the request and its body, if this is not empty, through the chain. Returns the bytes of
@@ -71,12 +78,12 @@ impl Hooks {
     /// If a plugin fails or waits.
     pub fn request(&self, body: &Bytes, pieces: usize) -> usize {
         let run = Run::start(&self.chain, Arc::new(self.heads.clone()), None);
-        let body = match pieces {
+        let mut body = match pieces {
             _ if body.is_empty() => Body::empty(),
             1 => Body::full(body.clone()),
             left => Body::filtered(Box::pin(Pieces { piece: body.clone(), left })),
         };
-        let mut body = ready(chain::on_request(&run, body)).expect("the plugins let it pass");
+        ready(chain::on_request(&run, &mut body)).expect("the plugins let it pass");
         let mut bytes = 0;
         while let Some(frame) =
             ready(std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)))
@@ -91,7 +98,7 @@ impl Hooks {
     /// # Panics
     /// If there is none.
     pub fn checkout(&self) {
-        self.pools[0].ready().expect("an instance is there").put_back();
+        self.pools[0].ready(&self.flow).expect("an instance is there").put_back();
     }
 }
 
@@ -168,8 +175,15 @@ impl http_body::Body for Pieces {
 }
 
 /// The token buckets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Limiter(Limits);
+
+impl Default for Limiter {
+    /// As large as a plugin's are by default.
+    fn default() -> Self {
+        Self(Limits::new(State::default().metrics.of(&"measured".into()), 64 << 20))
+    }
+}
 
 impl Limiter {
     /// Charges a bucket that has enough.
@@ -181,6 +195,6 @@ impl Limiter {
             burst: 1_000_000_000,
             cost: 1,
         };
-        self.0.take(&[charge]).is_ok()
+        self.0.take(&[charge])[0].allowed
     }
 }

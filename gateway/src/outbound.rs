@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, Request, Response};
 use tokio::sync::mpsc;
@@ -17,16 +17,18 @@ use tokio::sync::mpsc;
 use crate::body::{Body, Origin};
 use crate::component::{self, OutgoingCall};
 use crate::config::{self, HostPolicy, UpstreamId};
+use crate::plugin::full_text;
 use crate::plugin::outbound::{Call, Caller, Unanswered};
+use crate::state::held::{Counted, Holding};
 use crate::timer::Timers;
 use crate::upstream::{Upstream, UpstreamError, Upstreams};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 
 /// The upstreams that were granted to anybody.
-type Granted = HashMap<UpstreamId, Rc<Upstream<Body>>>;
+type Granted = HashMap<UpstreamId, Rc<Upstream>>;
 
-fn granted(upstreams: &Upstreams<Body>, ids: impl Iterator<Item = UpstreamId>) -> Granted {
+fn granted(upstreams: &Upstreams, ids: impl Iterator<Item = UpstreamId>) -> Granted {
     ids.map(|id| (id, Rc::clone(upstreams.upstream(id)))).collect()
 }
 
@@ -36,7 +38,7 @@ fn granted(upstreams: &Upstreams<Body>, ids: impl Iterator<Item = UpstreamId>) -
 /// # Panics
 /// Outside of a running [`tokio::task::LocalSet`].
 pub(crate) fn serve_components(
-    upstreams: &Upstreams<Body>,
+    upstreams: &Upstreams,
     config: &[config::Upstream],
     ids: impl Iterator<Item = UpstreamId>,
     timers: &Timers,
@@ -60,7 +62,7 @@ pub(crate) fn serve_components(
 }
 
 /// Answers a call of a component; `idle` bounds the time between two bytes of the response.
-async fn stream(upstream: Rc<Upstream<Body>>, call: OutgoingCall, timers: Timers, idle: Duration) {
+async fn stream(upstream: Rc<Upstream>, call: OutgoingCall, timers: Timers, idle: Duration) {
     let OutgoingCall { mut request, first_byte, mut answer, .. } = call;
     let sent = async {
         let exchange = upstream.send(&mut request, &HostPolicy::Target).await?;
@@ -94,7 +96,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 ///
 /// # Panics
 /// Outside of a running [`tokio::task::LocalSet`].
-pub(crate) fn serve(upstreams: &Upstreams<Body>, ids: impl Iterator<Item = UpstreamId>) -> Caller {
+pub(crate) fn serve(upstreams: &Upstreams, ids: impl Iterator<Item = UpstreamId>) -> Caller {
     let upstreams = granted(upstreams, ids);
     let (caller, mut calls) = mpsc::unbounded_channel::<Call>();
     tokio::task::spawn_local(async move {
@@ -108,10 +110,10 @@ pub(crate) fn serve(upstreams: &Upstreams<Body>, ids: impl Iterator<Item = Upstr
     caller
 }
 
-async fn answer(upstream: Rc<Upstream<Body>>, call: Call) {
-    let Call { upstream: _, request, timeout, limit, mut answer } = call;
+async fn answer(upstream: Rc<Upstream>, call: Call) {
+    let Call { upstream: _, request, timeout, limit, holding, mut answer } = call;
     let answered = tokio::select! {
-        answered = tokio::time::timeout(timeout, send(&upstream, request, limit)) => {
+        answered = tokio::time::timeout(timeout, send(&upstream, request, limit, holding)) => {
             answered.unwrap_or(Err(Unanswered::Timeout(timeout)))
         }
         // The client left, or the plugin was given up.
@@ -121,9 +123,10 @@ async fn answer(upstream: Rc<Upstream<Body>>, call: Call) {
 }
 
 async fn send(
-    upstream: &Upstream<Body>,
+    upstream: &Upstream,
     request: Request<Bytes>,
     limit: usize,
+    holding: Holding,
 ) -> Result<Response<Bytes>, Unanswered> {
     let names_host = request.headers().contains_key(HOST);
     let host = if names_host { HostPolicy::Preserve } else { HostPolicy::Target };
@@ -131,14 +134,14 @@ async fn send(
     let exchange = upstream.send(&mut request, &host).await.map_err(unanswered)?;
     let (mut head, body) = exchange.response.into_parts();
     remove_hop_by_hop(&mut head.headers);
-    let body = whole(body, limit).await?;
+    let body = whole(body, limit, holding).await?;
     // The connection has served this one.
     drop(exchange.lease);
     Ok(Response::from_parts(head, body))
 }
 
 /// A body as one piece. One that is too long is given up as soon as that is known.
-async fn whole<B>(body: B, limit: usize) -> Result<Bytes, Unanswered>
+async fn whole<B>(body: B, limit: usize, mut holding: Holding) -> Result<Bytes, Unanswered>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: std::fmt::Display,
@@ -147,7 +150,7 @@ where
         return Err(Unanswered::TooLarge(limit));
     }
     let mut body = pin!(body);
-    let mut whole = BytesMut::new();
+    let mut whole = Vec::new();
     while let Some(frame) = std::future::poll_fn(|context| body.as_mut().poll_frame(context)).await
     {
         let frame = frame.map_err(|error| {
@@ -157,9 +160,15 @@ where
         if whole.len() + data.len() > limit {
             return Err(Unanswered::TooLarge(limit));
         }
+        let (length, capacity) = (whole.len() + data.len(), whole.capacity());
+        if length > capacity {
+            let room = length.max((capacity + capacity / 2).min(limit));
+            holding.grow(room).map_err(|full| Unanswered::NoRoom(full_text(full)))?;
+            whole.reserve_exact(room - whole.len());
+        }
         whole.extend_from_slice(&data);
     }
-    Ok(whole.freeze())
+    Ok(Counted::bytes(whole, holding))
 }
 
 fn unanswered(error: UpstreamError) -> Unanswered {

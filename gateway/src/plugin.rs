@@ -22,9 +22,14 @@ mod interest;
 mod load;
 pub(crate) mod outbound;
 mod pool;
+mod prepare;
+mod reset;
 mod reuse;
+mod said;
 mod schema;
 mod sections;
+mod share;
+mod trap;
 pub(crate) mod values;
 
 use std::sync::Arc;
@@ -32,16 +37,19 @@ use std::sync::Arc;
 pub(crate) use budget::thread_time;
 pub(crate) use engine::{Clock, TICK};
 pub(crate) use host::{MemoryLimit, log_line};
-pub(crate) use instance::trap_text;
 pub(crate) use interest::Interest;
 pub use load::{
-    INTERFACE_VERSION, Inspection, Omission, Place, PluginImport, Refusal, Want, compile_time,
-    inspect, open, schema, wants,
+    Compilation, INTERFACE_VERSION, Inspection, Omission, Place, PluginImport, Refusal, Want,
+    compile, compile_time, compile_with, inspect, open, schema, wants,
 };
-pub(crate) use load::{LoadError, Loader, Plugin, component_bytes, wait};
+pub(crate) use load::{LoadError, Loader, Plugin, full_text, wait};
 pub(crate) use pool::{Pool, Ready};
 pub(crate) use reuse::Arrived;
+pub(crate) use said::{Account, Held, Line};
 pub use sections::Size;
+pub(crate) use share::{Flow, Share};
+use trap::MemoryRefused;
+pub(crate) use trap::{is_deadline, mebibytes, trap_text};
 
 use crate::telemetry::metrics::FailureKind;
 
@@ -52,37 +60,61 @@ pub(crate) enum Failure {
     #[error("it trapped: {0}")]
     Trap(Arc<str>),
     /// It computed for longer than `limits.deadline`; waiting for a processor does not count.
-    #[error("it computed for longer than its deadline of {0:?}")]
-    Deadline(std::time::Duration),
-    /// It wanted more than `limits.memory`.
-    #[error("it wanted more than its {0} bytes of memory")]
-    Memory(usize),
+    #[error("it computed for longer than its deadline of {0:?}{1}")]
+    Deadline(std::time::Duration, Arc<str>),
+    /// Its `configure`, or what starts its component, computed for longer than `limits.configure`.
+    #[error("`configure` computed for longer than its bound of {0:?} (`limits.configure`){1}")]
+    Configure(std::time::Duration, Arc<str>),
+    /// It wanted more than `limits.memory`; what it said of that.
+    #[error("{0}{1}")]
+    Memory(MemoryRefused, Arc<str>),
     /// What it returned is not allowed.
     #[error("it broke the contract: {0}")]
     Breach(Arc<str>),
+    /// It would leave more in the gateway than it may.
+    #[error("{0}")]
+    Kept(Arc<str>),
     /// No new instance could be made.
     #[error("no instance could be made: {0}")]
     Instantiate(Arc<str>),
     /// All of `limits.instances` were waiting for something for too long.
     #[error("all of its {0} instances are waiting")]
     Exhausted(usize),
+    /// No instance was made ready in time.
+    #[error("no instance of it was ready in time: its `configure` takes long for so many requests")]
+    NotReady,
+    /// As many calls as `limits.queue` allows wait for their turn already.
+    #[error(
+        "{0} of its calls wait for their turn already (`limits.queue`): it needs more of the \
+         worker's time than its share"
+    )]
+    Busy(usize),
 }
+
+/// Bytes of the words for a breach: they may quote what the plugin wrote.
+const MAX_BREACH: usize = 2 << 10;
 
 impl Failure {
     /// As it is counted.
     fn kind(&self) -> FailureKind {
         match self {
             Self::Trap(_) => FailureKind::Trap,
-            Self::Deadline(_) => FailureKind::Deadline,
-            Self::Memory(_) => FailureKind::Memory,
+            Self::Deadline(..) | Self::Configure(..) => FailureKind::Deadline,
+            Self::Memory(..) => FailureKind::Memory,
             Self::Breach(_) => FailureKind::Breach,
+            Self::Kept(_) => FailureKind::Kept,
             Self::Instantiate(_) => FailureKind::Instantiate,
-            Self::Exhausted(_) => FailureKind::Exhausted,
+            Self::Exhausted(_) | Self::NotReady => FailureKind::Exhausted,
+            Self::Busy(_) => FailureKind::Busy,
         }
     }
 
     /// A breach of contract.
     pub(crate) fn breach(what: impl Into<Arc<str>>) -> Self {
-        Self::Breach(what.into())
+        let what = what.into();
+        if what.len() <= MAX_BREACH {
+            return Self::Breach(what);
+        }
+        Self::Breach(format!("{}...", &what[..what.floor_char_boundary(MAX_BREACH)]).into())
     }
 }

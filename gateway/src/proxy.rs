@@ -1,14 +1,17 @@
 //! The path of a request, top to bottom.
 //!
 //! Owns the order of the steps; each is a function in a file of its own. Every failure, from
-//! anywhere, ends here and becomes a problem document.
+//! anywhere, ends here, becomes a problem document, and takes the form that its client reads.
 
 mod authority;
 mod client;
 mod component;
 mod forward;
 mod forwarded;
+mod interim;
+mod max_forwards;
 mod plugins;
+mod query;
 mod request_headers;
 mod request_id;
 mod response_headers;
@@ -26,11 +29,14 @@ use std::task::Poll;
 
 use http::request::Parts;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
+pub(crate) use self::authority::host as host_of;
+pub(crate) use self::client::Told;
 pub(crate) use self::forwarded::ForwardedCache;
+pub(crate) use self::query::escape as escape_query;
 pub(crate) use self::request_id::RequestIds;
-use crate::body::{Body, Upload};
+pub(crate) use self::response_headers::strip_hop_by_hop;
+use crate::body::{Body, FromClient, Upload};
 use crate::chain::{self, CollectError};
 use crate::config::{Action, FixedResponse, Route};
 use crate::error::Failure;
@@ -41,49 +47,77 @@ use crate::server::connection::Connection;
 use crate::server::stream::StreamSlot;
 use crate::trace::{self, Trace};
 use forward::Outgoing;
+use request_headers::Hop;
 use survey::Survey;
 use target::Target;
 
-/// Answers one request, always; the future goes to hyper as it is, since a wrapper would copy it.
-/// `stream` is its stream on an HTTP/2 connection.
+/// Answers one request, always; over HTTP/1.1 the future goes to hyper as it is, since a wrapper would
+/// copy it.
 pub(crate) async fn handle(
     connection: Rc<Connection>,
-    stream: Option<Rc<StreamSlot>>,
-    request: Request<Incoming>,
+    request: Request<FromClient>,
 ) -> Result<Response<Body>, Infallible> {
     let (head, body) = request.into_parts();
+    let stream = match &body {
+        FromClient::Http1(_) => None,
+        FromClient::Http2(_, stream) => Some(Rc::clone(stream)),
+    };
+    let body = Body::from_client(body, &connection);
     let exchange = begin(&connection, stream, &head);
-    connection.uploading(!http_body::Body::is_end_stream(&body));
-    let ran = run(&exchange, head, body).await;
+    // Boxed: it goes through several hands, and would be copied from the state of each to the next.
+    let request = Box::new(Outgoing { head, body, hop: Hop::default() });
+    let ran = run(&exchange, request).await;
     let mut response = ran.unwrap_or_else(|failure| refuse(&exchange, failure));
+    // The log and the plugins are told this one: to a client of gRPC each refusal is a 200.
+    let status = response.status();
+    if respond::is_refusal(&response) {
+        // Boxed, so that other requests do not carry its state around.
+        Box::pin(respond::finish(&exchange, &mut response)).await;
+    }
     response.body_mut().watch_download(Rc::clone(&exchange));
     response_headers::name(&exchange, &mut response);
-    exchange.answered(response.status());
+    connection.conclude(&mut response);
+    response_headers::settle_reason(&exchange, &mut response);
+    exchange.answered(status);
     Ok(response)
 }
 
 /// The straight line.
 async fn run(
     exchange: &Rc<Exchange>,
-    mut head: Parts,
-    body: Incoming,
+    mut request: Box<Outgoing>,
 ) -> Result<Response<Body>, Failure> {
-    let survey = survey::take(&exchange.connection, &head)?;
-    if let Some(response) = target::answer_server_wide(&head)? {
+    let Outgoing { head, body, hop } = &mut *request;
+    let survey = survey::take(&exchange.connection, head)
+        .inspect_err(|_| exchange.calls_as(survey::caller(&head.headers)))?;
+    exchange.calls_as(survey.caller);
+    if let Some(response) = target::answer_server_wide(head, &survey)? {
         return Ok(response);
     }
-    let target = target::resolve(&mut head, &survey)?;
-    client::find(exchange, &head.headers, &survey);
-    let found = find_route(exchange, &head, &target)?;
-    let body = admit(exchange, found.route, &survey, body)?;
-    let body = match exchange.recording {
-        // Boxed, so that others do not carry its state around.
-        Some(_) => Box::pin(read_ahead(exchange, &survey, body)).await?,
-        None => body,
+    let target = match target::resolve(&exchange.connection, head, &survey) {
+        Ok(target) => target,
+        Err(failure) => return Err(refuse_early(exchange, body, &survey, failure.into()).await),
     };
-    let has_body = !http_body::Body::is_end_stream(&body);
-    let hop = request_headers::strip(&mut head, &survey, has_body);
-    let request = Box::new(Outgoing { head, body, survey: &survey, hop });
+    if let Some(response) = max_forwards::take(head)? {
+        return Ok(response);
+    }
+    client::find(exchange, &head.headers, &survey, &target);
+    let found = match find_route(exchange, head, &target) {
+        Ok(found) => found,
+        Err(failure) => return Err(refuse_early(exchange, body, &survey, failure).await),
+    };
+    if let Err(failure) = admit(exchange, found.route, &survey, body) {
+        return Err(refuse_early(exchange, body, &survey, failure).await);
+    }
+    if exchange.recording.is_some() {
+        // Boxed, so that others do not carry its state around.
+        *body = Box::pin(read_ahead(exchange, &survey, std::mem::take(body))).await?;
+    }
+    let has_body = !http_body::Body::is_end_stream(body);
+    *hop = request_headers::strip(exchange, head, &survey, has_body);
+    if hop.takes_trailers {
+        exchange.will_take_trailers();
+    }
     let chain = exchange.snapshot.chain(found.index);
     if chain.is_empty() {
         let matched = Matched { found: &found, target: &target, chosen_path: None };
@@ -100,7 +134,7 @@ async fn act(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     action: &Action,
-    request: Box<Outgoing<'_>>,
+    request: Box<Outgoing>,
 ) -> Result<Response<Body>, Failure> {
     match action {
         Action::Respond(fixed) => Ok(respond_fixed(exchange, fixed)),
@@ -165,28 +199,42 @@ fn find_route<'a>(
             Ok(FoundRoute { route: &snapshot.config.routes[index], index, pattern, captures })
         }
         Found::NotFound => Err(Failure::NotFound),
-        Found::MethodNotAllowed { allow } => Err(Failure::MethodNotAllowed { allow }),
+        Found::MethodNotAllowed { allow, route } => {
+            exchange.missed(route);
+            Err(Failure::MethodNotAllowed { allow })
+        }
     }
 }
 
 /// Puts the limits of the route on the exchange and its body. A body that says that it is too
 /// large is refused before a byte of it is read.
+/// A request is refused while its body is whole: who sent it may be known by that.
+async fn refuse_early(
+    exchange: &Exchange,
+    body: &mut Body,
+    survey: &Survey,
+    failure: Failure,
+) -> Failure {
+    // Boxed, so that others do not carry its state around.
+    Box::pin(respond::note_call(exchange, std::mem::take(body), survey.expect)).await;
+    failure
+}
+
 fn admit(
     exchange: &Rc<Exchange>,
     route: &Route,
     survey: &Survey,
-    body: Incoming,
-) -> Result<Body, Failure> {
+    body: &mut Body,
+) -> Result<(), Failure> {
     let listener = &exchange.connection.listener.config;
     if let Some(limit) = route.request_timeout.or(listener.timeouts.request) {
         exchange.limit_time(limit);
     }
-    let mut body = Body::incoming(body);
-    if http_body::Body::is_end_stream(&body) {
+    if http_body::Body::is_end_stream(body) {
         if let Some(recording) = &exchange.recording {
             recording.write(Trace::body_complete);
         }
-        return Ok(Body::empty());
+        return Ok(());
     }
     let limit = route.body_size.or(listener.limits.body_size);
     if let (Some(limit), Some(length)) = (limit, survey.content_length)
@@ -194,8 +242,9 @@ fn admit(
     {
         return Err(Failure::BodyTooLarge { limit });
     }
-    body.watch_upload(Upload::new(Rc::clone(exchange), limit, listener.timeouts.idle));
-    Ok(body)
+    let gives_length = http_body::Body::size_hint(body).exact().is_some();
+    body.watch_upload(Upload::new(Rc::clone(exchange), limit, gives_length));
+    Ok(())
 }
 
 /// Reads a body that a trace keeps before anything is done with the request: what answers early
@@ -207,8 +256,8 @@ async fn read_ahead(exchange: &Exchange, survey: &Survey, body: Body) -> Result<
     }
     match chain::collect(body, limit).await {
         Ok((bytes, trailers)) => Ok(Body::whole(bytes, trailers)),
-        Err(CollectError::TooLarge(body)) => Ok(body),
-        Err(CollectError::Broken(_)) => {
+        Err(CollectError::TooLarge(body)) => Ok(*body),
+        Err(CollectError::Broken) => {
             Err(exchange.take_upload_failure().unwrap_or(Failure::ClientLeft(None)))
         }
     }
@@ -247,7 +296,7 @@ async fn within_time(
 
 /// The answer to a failure. The exchange remembers it for the log.
 fn refuse(exchange: &Exchange, failure: Failure) -> Response<Body> {
-    let response = respond::failure(&failure, &exchange.method, exchange.version, exchange.id());
+    let response = respond::failure(&failure, exchange.version, exchange.id());
     if failure.closes() {
         exchange.connection.refuse();
     }

@@ -1,15 +1,24 @@
 //! Answers that the gateway makes itself.
 //!
 //! Owns RFC 9457 problem documents, as a [`Response`] and as the raw bytes of an HTTP/1.1
-//! response. Must not decide what an answer is; [`crate::error`] does.
+//! response, and the one place where a refusal, the gateway's or a plugin's, takes the form that
+//! its client reads. Must not decide what an answer is; [`crate::error`] does.
+
+mod caller;
+mod finish;
+mod grpc;
+mod json_rpc;
+mod provider;
 
 use std::io::Write as _;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderValue, Method, Response, StatusCode, Version};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use serde::Serialize;
 
+pub(crate) use self::caller::{Caller, note_call};
+pub(crate) use self::finish::{finish, is_refusal};
 use crate::body::Body;
 use crate::error::Failure;
 
@@ -30,6 +39,8 @@ pub struct Problem<'a> {
     pub status: u16,
     /// What happened here.
     pub detail: &'a str,
+    /// The same once more: clients of AI APIs show this member alone.
+    pub message: &'a str,
     /// The id of the request.
     pub instance: &'a str,
 }
@@ -42,10 +53,22 @@ impl Problem<'_> {
     }
 }
 
-/// The answer to a request that failed.
+/// Marks a response as a refusal that was made here, by the gateway or by a plugin, and not by
+/// what is behind it.
+#[derive(Debug, Clone, Copy)]
+struct Refusal;
+
+/// Marks an answer as a refusal, if its status makes it one.
+pub(crate) fn mark(response: &mut Response<Body>) {
+    if response.status().as_u16() >= 400 {
+        response.extensions_mut().insert(Refusal);
+    }
+}
+
+/// The answer to a request that failed, before it is in its client's form.
 #[must_use]
-pub fn failure(failure: &Failure, method: &Method, version: Version, id: &str) -> Response<Body> {
-    let mut response = problem(failure.status(), &failure.detail(), method, id);
+pub fn failure(failure: &Failure, version: Version, id: &str) -> Response<Body> {
+    let mut response = problem(failure.status(), &failure.detail(), id);
     let headers = response.headers_mut();
     if let Failure::MethodNotAllowed { allow } = failure {
         let names: Vec<_> = allow.iter().map(Method::as_str).collect();
@@ -53,22 +76,24 @@ pub fn failure(failure: &Failure, method: &Method, version: Version, id: &str) -
             headers.insert(ALLOW, value);
         }
     }
+    if let Failure::NoRoom { .. } = failure {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
     if failure.closes() && version < Version::HTTP_2 {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// A problem document as a response. `HEAD` gets its head alone (RFC 9110 section 9.3.2).
-#[must_use]
-pub fn problem(status: StatusCode, detail: &str, method: &Method, id: &str) -> Response<Body> {
+/// A problem document as a response.
+fn problem(status: StatusCode, detail: &str, id: &str) -> Response<Body> {
     let json = document(status, detail, id).to_json();
     let length = HeaderValue::from(json.len());
-    let body = if *method == Method::HEAD { Body::empty() } else { Body::full(json) };
-    let mut response = Response::new(body);
+    let mut response = Response::new(Body::full(json));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, PROBLEM_JSON);
     response.headers_mut().insert(CONTENT_LENGTH, length);
+    mark(&mut response);
     response
 }
 
@@ -92,12 +117,23 @@ pub fn raw_problem(failure: &Failure, id: &str) -> Vec<u8> {
     raw
 }
 
+/// Writes fields as lines of HTTP/1.1.
+pub(crate) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
+    for (name, value) in fields {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 fn document<'a>(status: StatusCode, detail: &'a str, id: &'a str) -> Problem<'a> {
     Problem {
         kind: kind(status),
         title: title(status),
         status: status.as_u16(),
         detail,
+        message: detail,
         instance: id,
     }
 }

@@ -24,6 +24,7 @@ mod hosts;
 mod methods;
 mod path;
 mod predicates;
+pub mod raw;
 mod search;
 mod shadow;
 mod table;
@@ -73,5 +74,7 @@ pub enum Found {
     MethodNotAllowed {
         /// The methods of all such routes, for `Allow`; never empty.
         allow: Vec<Method>,
+        /// The first of these routes, which says how a refusal is written.
+        route: usize,
     },
 }

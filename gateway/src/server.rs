@@ -4,22 +4,26 @@
 //! request, and the way back. Must not know of routes or upstreams; a request goes to
 //! [`crate::proxy`].
 
+mod chunks;
 pub(crate) mod connection;
 mod drain;
 mod drive;
 mod guard;
 mod http1;
 mod http2;
+mod inbound;
+mod inserts;
+mod leftover;
 mod linger;
 mod memory;
+pub(crate) mod places;
 mod sniff;
 pub(crate) mod socket;
 pub(crate) mod stream;
-pub(crate) mod tls;
 mod transport;
 mod tunnel;
 pub(crate) mod worker;
 
 pub use self::memory::give_back_memory_with;
-pub(crate) use self::transport::Transport;
+pub(crate) use self::transport::{Broken, Transport};
 pub(crate) use self::tunnel::Tunnel;

@@ -13,16 +13,15 @@ use http::{HeaderValue, Version};
 use ipnet::IpNet;
 use rustls::ServerConfig;
 
-use crate::body::Body;
 use crate::chain::Chain;
 use crate::component::{Component, Instances};
-use crate::config::{ComponentId, Config, Listener, ListenerId, Segment, UpstreamId};
+use crate::config::{self, ComponentId, Config, Listener, ListenerId, Segment, UpstreamId};
 use crate::heads::RouteNames;
 use crate::outbound;
-use crate::plugin::{Plugin, Pool};
+use crate::plugin::{Plugin, Pool, Share};
 use crate::route::Table;
-use crate::server::tls;
 use crate::timer::Timers;
+use crate::tls;
 use crate::trace::Tracer;
 use crate::upstream::{SetupError, Upstream, Upstreams};
 
@@ -69,6 +68,17 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Whether a configuration can be compiled.
+    ///
+    /// # Errors
+    /// As those of [`new`](Self::new).
+    pub(crate) fn check(config: &Config) -> Result<(), rustls::Error> {
+        let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
+        listeners.map(tls::server_config).try_for_each(|made| made.map(drop))
+    }
+}
+
 fn route_names(route: &crate::config::Route) -> RouteNames {
     let patterns = route.matcher.paths.iter().map(|pattern| {
         let names = pattern.segments.iter().filter_map(|segment| match segment {
@@ -85,7 +95,7 @@ pub(crate) struct Snapshot {
     pub(crate) config: Arc<Config>,
     pub(crate) shared: Arc<Shared>,
     listeners: Vec<Rc<ListenerState>>,
-    upstreams: Upstreams<Body>,
+    upstreams: Upstreams,
     components: Vec<Instances>,
     /// One for each route.
     chains: Vec<Rc<Chain>>,
@@ -123,6 +133,7 @@ impl Snapshot {
     pub(crate) fn new(
         shared: &Arc<Shared>,
         timers: &Timers,
+        share: &Rc<Share>,
         previous: Option<&Self>,
     ) -> Result<Self, SetupError> {
         let config = &shared.config;
@@ -161,8 +172,10 @@ impl Snapshot {
             .iter()
             .map(|plugin| Rc::new(Pool::new(Arc::clone(plugin), caller.clone())))
             .collect();
-        let chains =
-            config.routes.iter().map(|route| Rc::new(Chain::new(&route.plugins, &pools))).collect();
+        let chain = |(route, names): (&config::Route, &Arc<RouteNames>)| {
+            Rc::new(Chain::new(&route.plugins, &pools, share, &names.name))
+        };
+        let chains = config.routes.iter().zip(&shared.route_names).map(chain).collect();
         let via = ["1.0", "1.1", "2.0"].map(|version| via(version, &config.process.via));
         let tracer = shared.tracer.clone();
         let (config, shared) = (Arc::clone(config), Arc::clone(shared));
@@ -177,7 +190,7 @@ impl Snapshot {
         &self.shared.tables[id.0]
     }
 
-    pub(crate) fn upstream(&self, id: UpstreamId) -> &Rc<Upstream<Body>> {
+    pub(crate) fn upstream(&self, id: UpstreamId) -> &Rc<Upstream> {
         self.upstreams.upstream(id)
     }
 

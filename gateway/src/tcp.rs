@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -23,6 +24,9 @@ pub(crate) use self::flush::run_flusher;
 
 /// What may wait to be sent, in bytes; more is sent at once.
 const MOST_WAITING: usize = 4 << 10;
+
+/// How often a peer that sends no more is asked whether it is there.
+const PROBE: Duration = Duration::from_secs(10);
 
 /// A connected socket.
 #[derive(Debug)]
@@ -67,6 +71,26 @@ impl Socket {
     }
 }
 
+/// What there is to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    Bytes,
+    /// The end, or that the connection broke.
+    End,
+}
+
+impl Socket {
+    /// What the kernel has that was not read. A system call; the runtime may not know of it yet.
+    pub(crate) fn news(&self) -> Option<News> {
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        match rustix::net::recv(&self.0.stream, &mut [0; 1], flags) {
+            Ok((_, length)) => Some(if length > 0 { News::Bytes } else { News::End }),
+            Err(error) if error == rustix::io::Errno::AGAIN => None,
+            Err(_) => Some(News::End),
+        }
+    }
+}
+
 impl Socket {
     /// Waits until there is something to read, or the end.
     pub(crate) async fn readable(&self) -> io::Result<()> {
@@ -74,10 +98,29 @@ impl Socket {
     }
 }
 
+impl Socket {
+    /// Ends when the connection is reset, but not because the peer sends no more. Whether the peer
+    /// has gone or still waits for an answer cannot be told from its silence, so the kernel asks
+    /// its system from time to time: one that knows nothing of the connection any more resets it.
+    pub(crate) fn broken(&self) -> impl Future<Output = ()> + use<> {
+        let inner = Arc::clone(&self.0);
+        async move {
+            let _only_noticed_later = ask_from_time_to_time(&inner.stream);
+            let _error_or_closed = inner.stream.ready(Interest::ERROR).await;
+        }
+    }
+}
+
 impl Drop for Socket {
     fn drop(&mut self) {
         self.0.gone.notify_one();
     }
+}
+
+fn ask_from_time_to_time(stream: &TcpStream) -> io::Result<()> {
+    rustix::net::sockopt::set_tcp_keepidle(stream, PROBE)?;
+    rustix::net::sockopt::set_tcp_keepintvl(stream, PROBE)?;
+    Ok(rustix::net::sockopt::set_socket_keepalive(stream, true)?)
 }
 
 impl Inner {

@@ -3,22 +3,28 @@
 //! Owns the choice of a target, its connections, the bounds on connecting and on the first byte,
 //! and what is tried again: another target while nothing was sent, a fresh connection when a pooled
 //! one turns out to have been closed before it took any of the request, or before it answered one
-//! that may be repeated. Nothing else is ever sent twice. Reading the response's body, and bounding that, is the caller's.
+//! that may be repeated, and another connection when the target says over HTTP/2 that it has processed
+//! none of it. Nothing else is ever sent twice. Reading the response's body, and bounding that, is the caller's.
 //!
 //! Everything here belongs to one worker thread and its [`tokio::task::LocalSet`]: no locks, and
-//! no task for an exchange over HTTP/1.1, unless its request outlasts the wait for its response.
+//! no task for an exchange, unless its request outlasts the wait for its response.
 
+mod added;
 mod balance;
 mod connect;
 mod error;
 mod exchange;
 mod head;
 mod http1;
+mod http2;
+mod lingering;
 mod payload;
 mod pool;
 mod progress;
+mod shared;
 mod target;
 mod tls;
+mod tries;
 
 #[cfg(test)]
 mod tests;
@@ -31,14 +37,20 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body::Body;
 
+pub(crate) use self::added::{Added, write_line};
 use self::balance::{Balance, Tried};
-pub use self::error::{Cause, ConnectError, SetupError, UpstreamError};
+pub use self::error::{Cause, ConnectError, Excess, SetupError, UpstreamError};
+pub(crate) use self::exchange::Along;
 pub use self::exchange::Lease;
-use self::exchange::{Answer, Failed};
+use self::exchange::{Bound, Failed};
 pub(crate) use self::http1::{ResponseBody, Switched};
+pub(crate) use self::http2::Http2Body;
+pub(crate) use self::lingering::keep;
 pub(crate) use self::payload::Payload;
+pub use self::progress::Resume;
 use self::target::{Ready, Target};
 use self::tls::Tls;
+pub(crate) use self::tries::{Shown, Tries};
 use crate::config::{self, HostPolicy, UpstreamId};
 use crate::timer::Timers;
 
@@ -53,12 +65,12 @@ const MOST_RESENDS: usize = 3;
 /// Turns that a worker may skip at its start; enough to tell workers apart.
 const MOST_SKIPPED: u32 = 256;
 
-/// All upstreams of a configuration, for one worker. `B` is the body of the requests.
-pub struct Upstreams<B: Body> {
-    list: Vec<Rc<Upstream<B>>>,
+/// All upstreams of a configuration, for one worker.
+pub struct Upstreams {
+    list: Vec<Rc<Upstream>>,
 }
 
-impl<B: Body + 'static> Upstreams<B> {
+impl Upstreams {
     /// Sets them up; connects to nothing yet.
     ///
     /// # Errors
@@ -92,28 +104,27 @@ impl<B: Body + 'static> Upstreams<B> {
 
     /// The upstream of this id, which must be of the same configuration.
     #[must_use]
-    pub fn upstream(&self, UpstreamId(index): UpstreamId) -> &Rc<Upstream<B>> {
+    pub fn upstream(&self, UpstreamId(index): UpstreamId) -> &Rc<Upstream> {
         &self.list[index]
     }
 }
 
-/// Whether these upstreams can be set up on this machine, found out without doing so.
-///
-/// # Errors
-/// [`SetupError`], for TLS and for names.
-pub fn check(upstreams: &[config::Upstream]) -> Result<(), SetupError> {
+/// Whether these upstreams can be set up on this machine, found out without doing so: all that keeps
+/// them from it, of TLS and of names.
+#[must_use]
+pub fn check(upstreams: &[config::Upstream]) -> Vec<SetupError> {
+    let mut errors = Vec::new();
     for upstream in upstreams {
         if upstream.targets.iter().any(|target| target.tls) {
-            Tls::new(upstream)?;
+            errors.extend(Tls::new(upstream).err());
         }
-        for target in &upstream.targets {
-            target::check(upstream, target)?;
-        }
+        let targets = upstream.targets.iter();
+        errors.extend(targets.filter_map(|target| target::check(upstream, target).err()));
     }
-    Ok(())
+    errors
 }
 
-async fn sweep<B: Body>(upstream: Weak<Upstream<B>>, period: Duration, timers: Timers) {
+async fn sweep(upstream: Weak<Upstream>, period: Duration, timers: Timers) {
     loop {
         timers.after(period).await;
         let Some(upstream) = upstream.upgrade() else {
@@ -121,12 +132,13 @@ async fn sweep<B: Body>(upstream: Weak<Upstream<B>>, period: Duration, timers: T
         };
         let now = timers.now();
         upstream.targets.iter().for_each(|target| target.sweep(now));
+        lingering::sweep(now);
     }
 }
 
 /// A service behind the gateway, as one worker sees it.
-pub struct Upstream<B: Body> {
-    targets: Vec<Rc<Target<B>>>,
+pub struct Upstream {
+    targets: Vec<Rc<Target>>,
     balance: Balance,
     /// What it was made of, to know it again.
     config: config::Upstream,
@@ -136,11 +148,11 @@ pub struct Upstream<B: Body> {
 }
 
 /// A response whose head is there, and how it came.
-pub struct Exchange<B: Body> {
+pub struct Exchange {
     /// The response. Its framing over HTTP/1.1 is unambiguous; hop-by-hop fields are still in it.
     pub(crate) response: Response<Payload>,
     /// To be dropped when the body has come to its end.
-    pub lease: Lease<B>,
+    pub lease: Lease,
     /// For the log and the metrics.
     pub info: ExchangeInfo,
 }
@@ -160,7 +172,7 @@ pub struct ExchangeInfo {
     pub connect: Option<Duration>,
 }
 
-impl<B: Body + 'static> Upstream<B> {
+impl Upstream {
     /// Sets it up, and looks after its idle connections for as long as it lives.
     fn begin(config: &config::Upstream, timers: &Timers) -> Result<Rc<Self>, SetupError> {
         let upstream = Rc::new(Self::new(config, timers)?);
@@ -170,7 +182,7 @@ impl<B: Body + 'static> Upstream<B> {
     }
 }
 
-impl<B: Body> Upstream<B> {
+impl Upstream {
     /// Sets it up; connects to nothing yet.
     ///
     /// # Errors
@@ -208,11 +220,7 @@ impl<B: Body> Upstream<B> {
     }
 }
 
-impl<B> Upstream<B>
-where
-    B: Body<Data = Bytes> + Default + Unpin + 'static,
-    B::Error: Into<Cause>,
-{
+impl Upstream {
     /// Sends the request to a target and waits for the head of the response. What is left of the
     /// request then is of no use.
     ///
@@ -226,30 +234,101 @@ where
     ///
     /// # Errors
     /// [`UpstreamError`].
-    pub async fn send(
+    pub async fn send<B>(
         &self,
         request: &mut Request<B>,
         host: &HostPolicy,
-    ) -> Result<Exchange<B>, UpstreamError> {
+    ) -> Result<Exchange, UpstreamError>
+    where
+        B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
+        B::Error: Into<Cause>,
+    {
+        self.send_noting(request, host, Along::default(), &Tries::default()).await
+    }
+
+    /// As [`send`](Self::send), with what goes along, and notes what is tried.
+    pub(crate) async fn send_noting<B>(
+        &self,
+        request: &mut Request<B>,
+        host: &HostPolicy,
+        along: Along<'_>,
+        tries: &Tries,
+    ) -> Result<Exchange, UpstreamError>
+    where
+        B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
+        B::Error: Into<Cause>,
+    {
         let http1 = request.headers().contains_key(header::UPGRADE);
         let mut tried = Tried::new();
         let mut index = self.balance.choose(&tried).expect("an upstream has a target");
+        if http1 && self.targets[index].has_no_upgrade() {
+            let target = Arc::clone(&self.targets[index].authority);
+            return Err(UpstreamError::NoUpgrade { target });
+        }
         let mut resends = 0;
         loop {
-            let ready = self.connection(&mut index, &mut tried, resends == 0, http1).await?;
-            let Ready { channel, reused, connect } = ready;
+            let connecting = self.connection(&mut index, &mut tried, tries, resends == 0, http1);
+            let Ready { channel, reused, connect } = connecting.await?;
+            tries.connected(connect, self.timers.now());
             let target = &self.targets[index];
             let authority = Arc::clone(&target.authority);
             let refused = tried.len();
             let info = ExchangeInfo { target: index, authority, reused, refused, connect };
-            match exchange::exchange(target, channel, request, host, self.bound()).await {
+            match exchange::exchange(target, channel, request, host, along, self.bound()).await {
                 Ok((response, lease)) => {
+                    tries.answered(self.timers.now());
                     return Ok(Exchange { response, lease, info });
                 }
-                Err(Failed::Unanswered(_)) if reused && resends < MOST_RESENDS => resends += 1,
-                Err(failed) => return Err(failed.into_error()),
+                Err(Failed::Unanswered(error)) if reused && resends < MOST_RESENDS => {
+                    tries.failed(tries::no_response(&error), self.timers.now());
+                    resends += 1;
+                }
+                Err(Failed::Unprocessed(unprocessed)) => {
+                    let (error, avoid) = *unprocessed;
+                    tries.failed(tries::no_response(&error), self.timers.now());
+                    // Boxed, since it is rare.
+                    let again = self.send_elsewhere(request, host, along, tries, info, avoid);
+                    return Box::pin(again).await;
+                }
+                Err(failed) => {
+                    let error = failed.into_error();
+                    tries.failed(tries::no_response(&error), self.timers.now());
+                    return Err(error);
+                }
             }
         }
+    }
+
+    /// Sends a request again of which the target has processed nothing (RFC 9113 section 8.7), once, over
+    /// another connection to it.
+    async fn send_elsewhere<B>(
+        &self,
+        request: &mut Request<B>,
+        host: &HostPolicy,
+        along: Along<'_>,
+        tries: &Tries,
+        info: ExchangeInfo,
+        avoid: Rc<http2::Connection>,
+    ) -> Result<Exchange, UpstreamError>
+    where
+        B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
+        B::Error: Into<Cause>,
+    {
+        let target = &self.targets[info.target];
+        tries.begin(info.target, self.timers.now());
+        let ready = target.elsewhere(&avoid).await;
+        let failed = |error: UpstreamError| {
+            tries.failed(tries::no_response(&error), self.timers.now());
+            error
+        };
+        let Ready { channel, reused, connect } = ready.map_err(|cause| {
+            failed(UpstreamError::Connect { target: Arc::clone(&target.authority), cause })
+        })?;
+        tries.connected(connect, self.timers.now());
+        let sent = exchange::exchange(target, channel, request, host, along, self.bound()).await;
+        let (response, lease) = sent.map_err(|error| failed(error.into_error()))?;
+        tries.answered(self.timers.now());
+        Ok(Exchange { response, lease, info: ExchangeInfo { reused, connect, ..info } })
     }
 
     /// A connection to the target, or to the next one that can be connected to.
@@ -257,18 +336,23 @@ where
         &self,
         index: &mut usize,
         tried: &mut Tried,
+        tries: &Tries,
         mut pooled: bool,
         http1: bool,
-    ) -> Result<Ready<B>, UpstreamError> {
+    ) -> Result<Ready, UpstreamError> {
         loop {
             let target = &self.targets[*index];
+            tries.begin(*index, self.timers.now());
             if pooled && let Some(ready) = target.pooled(http1) {
                 return Ok(ready);
             }
             // Boxed, since it is rare and its state is large.
             match Box::pin(target.connected(http1)).await {
                 Ok(ready) => return Ok(ready),
-                Err(cause) => *index = self.after_refusal(*index, tried, cause)?,
+                Err(cause) => {
+                    tries.failed(tries::no_connection(&cause), self.timers.now());
+                    *index = self.after_refusal(*index, tried, cause)?;
+                }
             }
             pooled = true;
         }
@@ -291,7 +375,7 @@ where
         }
     }
 
-    fn bound(&self) -> exchange::Bound<'_> {
-        exchange::Bound { timers: &self.timers, first_byte: self.first_byte }
+    fn bound(&self) -> Bound<'_> {
+        Bound { timers: &self.timers, first_byte: self.first_byte }
     }
 }

@@ -12,7 +12,7 @@ use crate::wire::{
     BodyChange, BodyMode, ChunkDecision, Decision, RequestChange, RequestHead, ResponseChange,
 };
 use crate::{
-    Body, Chunk, ConfigError, Interest, Request, ResponseHead, Summary, configure, context,
+    Body, Chunk, ConfigError, Interest, Request, ResponseHead, Summary, configure, context, host,
 };
 
 /// A plugin, configured.
@@ -23,6 +23,8 @@ pub(crate) struct Configured<P> {
     default_context: Vec<u8>,
     /// Whether a hook behind `on_request` may run without being asked for, and read the context.
     has_later_hooks: bool,
+    /// Whether `on_complete` is called, which reads the context also after this plugin answered.
+    has_end: bool,
 }
 
 impl<P: Plugin> Configured<P> {
@@ -37,6 +39,7 @@ impl<P: Plugin> Configured<P> {
                 || interest.complete
                 || interest.request_body != BodyMode::None
                 || interest.response_body != BodyMode::None,
+            has_end: interest.complete,
         };
         Ok((configured, interest))
     }
@@ -53,6 +56,7 @@ impl<P: Plugin> Configured<P> {
             }
             Outcome::Respond(response) => {
                 request.set_attributes_now();
+                self.keep_now(&context, &[]);
                 Decision::Respond(response.into_wire())
             }
         }
@@ -73,6 +77,7 @@ impl<P: Plugin> Configured<P> {
             }
             Outcome::Respond(response) => {
                 request.set_attributes_now();
+                self.keep_now(&context, before);
                 Decision::Respond(response.into_wire())
             }
         }
@@ -101,7 +106,10 @@ impl<P: Plugin> Configured<P> {
             Outcome::Next => response
                 .into_change(self.encode(&context, before))
                 .map_or(Decision::Next, Decision::Change),
-            Outcome::Respond(response) => Decision::Respond(response.into_wire()),
+            Outcome::Respond(response) => {
+                self.keep_now(&context, before);
+                Decision::Respond(response.into_wire())
+            }
         }
     }
 
@@ -118,7 +126,10 @@ impl<P: Plugin> Configured<P> {
                 let head = response.into_change(self.encode(&context, before));
                 decide(body.into_change(), head)
             }
-            Outcome::Respond(response) => Decision::Respond(response.into_wire()),
+            Outcome::Respond(response) => {
+                self.keep_now(&context, before);
+                Decision::Respond(response.into_wire())
+            }
         }
     }
 
@@ -150,7 +161,19 @@ impl<P: Plugin> Configured<P> {
                 (None, None) => ChunkDecision::Next,
                 (data, context) => ChunkDecision::Change { data, context },
             },
-            ChunkOutcome::Abort(reason) => ChunkDecision::Abort(reason),
+            ChunkOutcome::Abort(reason) => {
+                self.keep_now(context, before);
+                ChunkDecision::Abort(reason)
+            }
+        }
+    }
+
+    /// The outcome of a hook that answers or cuts a body off has no place for the context.
+    fn keep_now(&self, context: &P::Context, before: &[u8]) {
+        if self.has_end
+            && let Some(context) = self.encode(context, before)
+        {
+            host::keep_context(&context);
         }
     }
 

@@ -2,8 +2,9 @@
 //! gateway ends. Granted as `key-value`. Keys belong to the configured plugin: another does not
 //! see them.
 //!
-//! A plugin holds at most 100,000 keys and 64 MiB; a key has at most 1 KiB, a value 1 MiB. A
-//! `ttl` of `None` keeps a value until it is removed.
+//! A plugin holds at most 64 MiB, unless the configuration says otherwise; each key counts with its
+//! value and 128 bytes more. A key has at most 1 KiB, a value 1 MiB. A `ttl` of `None` keeps a value
+//! until it is removed.
 //!
 //! ```
 //! use gateway_plugin_sdk::key_value;

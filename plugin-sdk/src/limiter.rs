@@ -59,8 +59,8 @@ pub enum LimiterError {
     /// A charge is not valid: a key too long, a zero, or over 16 charges.
     #[error("a charge is not valid")]
     Invalid,
-    /// The limiter's store is out of reach or full.
-    #[error("the limiter's store is out of reach or full")]
+    /// The limiter's store is out of reach. The gateway's own, in memory, never is.
+    #[error("the limiter's store is out of reach")]
     Unavailable,
 }
 

@@ -30,6 +30,11 @@ impl Problem {
         push_number(&mut json, status);
         json.push_str(",\"detail\":");
         push_text(&mut json, &self.detail);
+        // Clients of AI APIs show this member alone.
+        if !self.extensions.iter().any(|(name, _)| name == "message") {
+            json.push_str(",\"message\":");
+            push_text(&mut json, &self.detail);
+        }
         if let Some(instance) = &self.instance {
             json.push_str(",\"instance\":");
             push_text(&mut json, instance);

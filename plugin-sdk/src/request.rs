@@ -225,7 +225,8 @@ impl Request {
         self.response_fields.push(FieldEdit::Remove(name.into()));
     }
 
-    /// Forwards the request to this upstream of the configuration, instead of the route's.
+    /// Forwards the request to this upstream of the configuration, instead of the route's: one that
+    /// `forward_to` of the configured plugin lists.
     pub fn set_upstream(&mut self, name: impl Into<String>) {
         self.upstream = Some(name.into());
     }

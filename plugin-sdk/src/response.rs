@@ -31,8 +31,8 @@ impl Response {
         Self { status, fields: Vec::new(), body: Vec::new(), problem: None }
     }
 
-    /// A problem (RFC 9457): `application/problem+json` with `type`, `title`, `status`, `detail`
-    /// and, as `instance`, the id of the request in whose hook it is made.
+    /// A problem (RFC 9457): `application/problem+json` with `type`, `title`, `status`, `detail`,
+    /// the detail again as `message`, and, as `instance`, the id of the request in whose hook it is made.
     pub fn problem(status: u16, title: impl Into<String>, detail: impl Into<String>) -> Self {
         let problem = Problem {
             kind: None,

@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use crate::host;
 
-/// Algorithms, by their names in RFC 7518 section 3.1 and RFC 8037.
+/// Algorithms, by their names in RFC 7518 section 3.1, RFC 8037 and RFC 8812.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
     /// HMAC with SHA-256.
@@ -40,13 +40,15 @@ pub enum Algorithm {
     Es384,
     /// ECDSA on P-521 with SHA-512.
     Es512,
-    /// Ed25519.
+    /// ECDSA on secp256k1 with SHA-256 (RFC 8812 section 3.2).
+    Es256k,
+    /// Ed25519, also by its name in RFC 9864, `Ed25519`.
     EdDsa,
 }
 
 impl Algorithm {
     /// All algorithms.
-    pub const ALL: [Algorithm; 13] = [
+    pub const ALL: [Algorithm; 14] = [
         Algorithm::Hs256,
         Algorithm::Hs384,
         Algorithm::Hs512,
@@ -59,6 +61,7 @@ impl Algorithm {
         Algorithm::Es256,
         Algorithm::Es384,
         Algorithm::Es512,
+        Algorithm::Es256k,
         Algorithm::EdDsa,
     ];
 
@@ -77,6 +80,7 @@ impl Algorithm {
             Algorithm::Es256 => "ES256",
             Algorithm::Es384 => "ES384",
             Algorithm::Es512 => "ES512",
+            Algorithm::Es256k => "ES256K",
             Algorithm::EdDsa => "EdDSA",
         }
     }
@@ -98,6 +102,10 @@ impl FromStr for Algorithm {
 
     /// Reads a name, whose case matters (RFC 7515 section 4.1.1).
     fn from_str(name: &str) -> Result<Self, UnknownAlgorithm> {
+        // `EdDSA` with the one curve that there is here, said in full (RFC 9864 section 2.2).
+        if name == "Ed25519" {
+            return Ok(Self::EdDsa);
+        }
         Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(UnknownAlgorithm)
     }
 }
@@ -130,10 +138,12 @@ impl VerifyingKey {
         Self::parse(algorithm, KeyMaterial::Secret(secret))
     }
 
-    /// A public key as PEM (`PUBLIC KEY`, RFC 7468 section 13).
+    /// A public key as PEM: `PUBLIC KEY` (RFC 7468 section 13), `RSA PUBLIC KEY`, or that of a
+    /// `CERTIFICATE`, which is not judged otherwise.
     ///
     /// # Errors
-    /// If it is not the PEM of a key of this algorithm.
+    /// If it is not the PEM of a key of this algorithm, or an RSA key that is too weak. The text says
+    /// by which command a private key and its like become a public one.
     pub fn from_pem(algorithm: Algorithm, pem: &str) -> Result<Self, InvalidKey> {
         Self::parse(algorithm, KeyMaterial::Pem(pem))
     }

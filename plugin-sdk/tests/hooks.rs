@@ -438,6 +438,71 @@ fn asks_for_a_body_when_it_sees_the_head() {
 }
 
 #[test]
+fn keeps_the_context_of_a_hook_that_answers_or_cuts_off_for_the_end() {
+    thread_local! {
+        static SEEN: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
+    }
+    fn note(context: &mut String, hook: &str, answers: &str) -> bool {
+        context.push_str(hook);
+        hook == answers
+    }
+    fn decide(context: &mut String, hook: &str, head: Option<&str>) -> Outcome {
+        match note(context, hook, head.unwrap_or_default()) {
+            true => Outcome::respond(Response::new(403)),
+            false => Outcome::Next,
+        }
+    }
+    for (answers, seen) in [
+        ("request ", "request "),
+        ("request-body ", "request request-body "),
+        ("response ", "request request-body response "),
+        ("response-body ", "request request-body response response-body "),
+    ] {
+        let interest = Interest::on_request().and_on_response().and_on_complete();
+        let buffered = BodyMode::Buffered(8);
+        let harness = Scripted {
+            request: |request, context| decide(context, "request ", request.header("x-answer")),
+            request_body: |request, _, context| {
+                decide(context, "request-body ", request.header("x-answer"))
+            },
+            response: |head, context| {
+                decide(context, "response ", head.request().header("x-answer").as_deref())
+            },
+            response_body: |head, _, context| {
+                decide(context, "response-body ", head.request().header("x-answer").as_deref())
+            },
+            complete: |_, context| SEEN.set(context.clone()),
+            ..Scripted::new(interest.request_body(buffered).response_body(buffered))
+        }
+        .harness();
+        let request = testing::request().header("x-answer", answers).body("x");
+        let mut exchange = harness.request(request);
+        if exchange.outcome() == &testing::Outcome::Next {
+            exchange.response(testing::response().body("y"));
+        }
+        assert_eq!(exchange.answer().unwrap().status(), 403, "{answers}");
+        exchange.complete();
+        assert_eq!(SEEN.take(), seen);
+    }
+    let harness = Scripted {
+        chunk: |chunk, context| {
+            context.push_str(std::str::from_utf8(chunk.data()).unwrap());
+            match chunk.data() {
+                b"cut" => ChunkOutcome::Abort("cut off".to_owned()),
+                _ => ChunkOutcome::Next,
+            }
+        },
+        complete: |_, context| SEEN.set(context.clone()),
+        ..Scripted::new(Interest::on_complete().response_body(BodyMode::Chunks))
+    }
+    .harness();
+    let mut exchange = harness.request(testing::request());
+    exchange.try_response(testing::response().chunks(["a", "cut", "c"]));
+    exchange.complete();
+    assert_eq!(SEEN.take(), "acut");
+}
+
+#[test]
 fn answers_in_place_of_the_upstream() {
     let harness = Scripted {
         response: |response, _| match response.status() {
@@ -458,6 +523,7 @@ fn answers_in_place_of_the_upstream() {
         json!({
             "type": "https://example.org/failed",
             "title": "Bad Gateway",
+            "message": "the \"service\" failed\n",
             "status": 502,
             "detail": "the \"service\" failed\n",
             "instance": "9",

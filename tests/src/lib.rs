@@ -5,10 +5,12 @@
 
 mod binary;
 pub mod client;
+pub mod frames;
 pub mod guests;
 pub mod log;
 pub mod raw;
 pub mod setup;
+pub mod streams;
 pub mod tls;
 pub mod upstream;
 

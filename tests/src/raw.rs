@@ -91,6 +91,24 @@ impl Raw {
         }
     }
 
+    /// Reads over the preface and frames of HTTP/2 until one of this type is there.
+    ///
+    /// # Panics
+    /// If the connection ends before.
+    pub async fn wait_for_frame(&mut self, kind: u8) {
+        let mut at = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+        loop {
+            while self.buffer.len() < at + 9 {
+                assert!(self.fill().await, "ended before a frame of type {kind}");
+            }
+            let head = &self.buffer[at..at + 9];
+            if head[3] == kind {
+                return;
+            }
+            at += 9 + u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        }
+    }
+
     /// What was read and not yet asked for.
     #[must_use]
     pub fn peek(&self) -> String {
@@ -138,6 +156,24 @@ impl Raw {
         let head = self.read_until("\r\n\r\n").await;
         let status = head[9..12].parse().expect("a status");
         Response { status, head: head.trim_end().to_owned(), body: String::new() }
+    }
+
+    /// Whether any answer comes before the connection ends.
+    pub async fn is_answered(&mut self) -> bool {
+        while !self.buffer.contains(&b'\n') {
+            if !self.fill().await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Breaks the connection: a client that only closes could still be waiting for its answer.
+    ///
+    /// # Panics
+    /// If the system refuses.
+    pub fn reset(self) {
+        self.stream.set_zero_linger().expect("a socket");
     }
 
     /// Reads to the end of the connection, orderly or not.

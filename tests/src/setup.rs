@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::config::{
-    self, AccessLog, Action, Config, FixedResponse, HostPattern, HostPolicy, Listener,
-    ListenerLimits, ListenerTimeouts, PathPattern, Process, Rewrite, Route, RouteMatcher, Segment,
-    Target, Template, TemplatePart, Upstream, UpstreamId, UpstreamProtocol, UpstreamTimeouts,
-    UpstreamTls,
+    self, AccessLog, Action, AddedFields, Config, ErrorForm, FixedResponse, ForwardedFamily,
+    HostPattern, HostPolicy, Listener, ListenerLimits, ListenerTimeouts, PathPattern, PathRules,
+    Process, Rewrite, Route, RouteMatcher, Segment, Target, Template, TemplatePart, Upstream,
+    UpstreamId, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
 };
 use gateway::{Gateway, Handle, first_party};
 use http::{HeaderMap, StatusCode};
@@ -55,6 +55,10 @@ impl Setup {
             shutdown_grace: Duration::from_millis(50),
             access_log: AccessLog::Errors,
             cache_dir: None,
+            compile_memory: 1 << 30,
+            compile_time: Duration::from_secs(60),
+            retry_after_ceiling: Duration::from_secs(60),
+            buffered_bodies: config::BUFFERED_BODIES,
         };
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
@@ -76,7 +80,7 @@ impl Setup {
         let source = config::Source::new(guests::folder().join("test.toml"), &written(text));
         let environment = |name: &str| {
             let value = values.iter().find(|(known, _)| *known == name);
-            value.map(|(_, value)| value.to_string())
+            value.map(|(_, value)| value.to_string().into())
         };
         let names = first_party::names();
         let mut config =
@@ -128,6 +132,10 @@ impl Setup {
             },
             idle_connections: 64,
             idle_timeout: Duration::from_secs(60),
+            ping: Duration::from_secs(30),
+            ping_timeout: Duration::from_secs(10),
+            limits: UpstreamLimits::default(),
+            added_fields: AddedFields::default(),
         });
         self
     }
@@ -246,15 +254,21 @@ pub fn listener(name: &str) -> Listener {
         address_span: 0..0,
         tls: None,
         trusted_proxies: vec![],
+        forwarded_by: ForwardedFamily::default(),
+        paths: PathRules::default(),
         limits: ListenerLimits {
             header_count: 100,
             header_size: 32 << 10,
             body_size: None,
             concurrent_streams: 100,
+            body_rate: None,
+            connections: None,
+            connections_per_address: None,
         },
         timeouts: ListenerTimeouts {
             header: Duration::from_secs(10),
             idle: Duration::from_secs(60),
+            body_grace: Duration::from_secs(10),
             keep_alive: Duration::from_secs(75),
             request: None,
         },
@@ -277,6 +291,7 @@ pub fn route(path: &str) -> Route {
         rewrite: Rewrite::default(),
         body_size: None,
         request_timeout: None,
+        errors: ErrorForm::default(),
         span: 0..0,
         path_spans: vec![],
     }

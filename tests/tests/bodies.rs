@@ -338,6 +338,34 @@ async fn a_slow_reader_slows_the_upstream_down_through_a_chunk_plugin() {
 }
 
 #[tokio::test]
+async fn a_hook_that_answers_or_cuts_a_body_off_keeps_its_context_for_the_end() {
+    let upstream = Upstream::http1(|_| async {
+        let pieces = stream::unfold(0, |index| async move {
+            let text = *["before", "STOP"].get(index)?;
+            tokio::time::sleep(Duration::from_millis(100 * index as u64)).await;
+            Some((Ok(chunk(text)), index + 1))
+        });
+        Response::new(StreamBody::new(pieces).boxed_unsync())
+    })
+    .await;
+    let gateway =
+        through("chunk-count", r#"config = { trailer = false, stop = "STOP" }"#, &upstream);
+    let fields = [("x-stop", "STOP")];
+    let mut client = Http1::connect(gateway.address).await;
+    let answer = client.send(request("GET", "/", &fields, "")).await;
+    assert_eq!(answer.status(), 403);
+    let said = |id: String, line: &'static str| async move {
+        until(|| log::said(&id).iter().any(|said| said == line)).await;
+    };
+    said(answer.id().to_owned(), "chunks: 1 403 0 0").await;
+    let mut raw = Raw::connect(gateway.address).await;
+    raw.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\n\r\nbody").await;
+    let head = raw.head().await;
+    let id = head.header("x-request-id").unwrap().to_owned();
+    said(id, "chunks: 1 4 2 10").await;
+}
+
+#[tokio::test]
 async fn the_receiver_can_tell_a_body_that_a_plugin_cut_off() {
     let upstream = Upstream::http1(|_| async {
         // Far enough apart that the two do not meet in one chunk.
@@ -470,4 +498,71 @@ async fn a_hundred_open_streams_hold_no_instance_and_do_not_mix_their_contexts()
         let rest = String::from_utf8(rest.to_vec()).unwrap();
         assert_eq!(rest, format!("{}[response {} bytes]", "x".repeat(size), 2 * size));
     }
+}
+
+#[tokio::test]
+async fn what_is_about_the_old_bytes_and_what_plugins_write_does_not_come_another_way() {
+    let upstream = Upstream::http2(|request| async {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap();
+        let trailers = body.trailers().cloned().unwrap_or_default();
+        let names = |fields: &HeaderMap| {
+            fields.keys().fold(String::new(), |all, name| all + name.as_str() + " ") + "."
+        };
+        let response = Response::builder()
+            .header("content-digest", "sha-256=:AA==:")
+            .header("etag", "\"a\"")
+            .header("x-head", names(&head.headers))
+            .header("x-trailers", names(&trailers));
+        let mut late = HeaderMap::new();
+        for name in ["content-digest", "x-upper-response", "x-sum"] {
+            late.insert(name, "1".parse().unwrap());
+        }
+        response.body(frames([chunk("answer"), Frame::trailers(late)])).unwrap()
+    })
+    .await;
+    let text = r#"
+[plugins.body]
+component = "./body-upper.wasm"
+
+[upstreams.orders]
+targets = ["http://${env:ORDERS}"]
+protocol = "http2"
+
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = ["body"]
+upstream = "orders"
+"#;
+    let gateway = Setup::toml(text, &[("ORDERS", &upstream.address)]).start();
+    let mut late = HeaderMap::new();
+    for name in ["content-digest", "x-upper-request", "x-sum"] {
+        late.insert(name, "1".parse().unwrap());
+    }
+    let fields = [("content-digest", "sha-256=:AA==:"), ("content-md5", "AA=="), ("x-a", "1")];
+    let mut request = request2("POST", "/", &fields, "");
+    *request.body_mut() = frames([chunk("ping"), Frame::trailers(late)]);
+    let answer = Http2::connect(gateway.address).await.send(request).await;
+    assert_eq!(answer.text(), "ANSWER");
+    let head = answer.header("x-head").unwrap();
+    assert!(head.contains("x-upper-request ") && head.contains("x-a "), "{head}");
+    assert!(!head.contains("content-digest") && !head.contains("content-md5"), "{head}");
+    assert_eq!(answer.header("x-trailers"), Some("x-sum ."));
+    assert_eq!((answer.header("content-digest"), answer.header("etag")), (None, Some("W/\"a\"")));
+    let trailers = answer.trailers.unwrap();
+    assert_eq!(trailers.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["x-sum"]);
+}
+
+#[tokio::test]
+async fn a_plugin_that_reads_a_body_has_it_asked_for() {
+    let upstream = Upstream::echo().await;
+    let gateway = through("body-upper", "", &upstream);
+    let mut raw = Raw::connect(gateway.address).await;
+    raw.send("POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+        .await;
+    assert_eq!(raw.head().await.status, 100);
+    raw.send("ok").await;
+    assert_eq!(raw.response().await.body, "OK");
+    assert!(!upstream.request().headers.contains_key("expect"));
 }

@@ -219,7 +219,9 @@ async fn ai_gateway_charges_each_team_by_model_and_asks_for_its_scopes() {
     // 30 of 30 are spent, and a team's budget is one for both models.
     let refused = ask(gateway.address, to_large("a")).await;
     assert_eq!(refused.status(), 429);
-    assert_eq!(refused.header("content-type"), Some("application/problem+json"));
+    let refusal: Value = serde_json::from_slice(&refused.body).unwrap();
+    let message = refusal["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("No quota is left under budget"), "{refusal}");
     assert_eq!(large.requests().len(), 3);
     for _ in 0..15 {
         assert_eq!(ask(gateway.address, post("b")).await.status(), 200);
@@ -232,6 +234,97 @@ async fn ai_gateway_charges_each_team_by_model_and_asks_for_its_scopes() {
     let metrics = Http1::get(gateway.admin.unwrap(), "/metrics").await;
     assert!(metrics.text().contains("gateway_plugin_instances{plugin=\"keys\"} "), "{metrics:?}");
     assert_eq!(Http1::get(gateway.admin.unwrap(), "/healthz").await.status(), 200);
+}
+
+#[tokio::test]
+async fn ai_gateway_serves_what_todays_clients_call_and_refuses_as_they_read_it() {
+    let [openai, anthropic, google, tools] = [(); 4].map(|()| Upstream::echo());
+    let (openai, anthropic, google, tools) =
+        (openai.await, anthropic.await, google.await, tools.await);
+    let gateway = Example::read("ai-gateway.toml").env("PROVIDER_KEY", "provider-secret");
+    let gateway = gateway.on_a_free_port().at(9002, openai.address).at(9003, free_address());
+    let gateway = gateway.at(9004, anthropic.address).at(9005, google.address);
+    let gateway = gateway.at(9006, tools.address).with("burst = 30", "burst = 60").start();
+    let bearer = "authorization: Bearer team-a-example-key";
+    let stream = "/v1/models/gemini-3-flash:streamGenerateContent?alt=sse";
+    let of_provider = "authorization: Bearer provider-secret";
+    // Who is asked, as whom, and what arrives there.
+    for (upstream, line, credential, fields, arrives, shown) in [
+        (&openai, "POST /v1/chat/completions", bearer, "", "/v1/chat/completions", of_provider),
+        (&openai, "POST /v1/responses", bearer, "", "/v1/responses", of_provider),
+        (&openai, "POST /responses", bearer, "", "/v1/responses", of_provider),
+        (&openai, "POST /v1/embeddings", bearer, "", "/v1/embeddings", of_provider),
+        (&openai, "GET /v1/models", bearer, "", "/v1/models", of_provider),
+        (
+            &anthropic,
+            "POST /v1/messages",
+            bearer,
+            "anthropic-version: 2026-10-21\r\n",
+            "/v1/messages",
+            "x-api-key: provider-secret",
+        ),
+        (
+            &anthropic,
+            "POST /v1/messages/count_tokens",
+            "x-api-key: team-a-example-key",
+            "",
+            "/v1/messages/count_tokens",
+            "x-api-key: provider-secret",
+        ),
+        (
+            &google,
+            &format!("POST {stream}"),
+            "x-goog-api-key: team-a-example-key",
+            "",
+            stream,
+            "x-goog-api-key: provider-secret",
+        ),
+        (
+            &google,
+            "POST /v1beta/models/gemini-3-flash:generateContent",
+            "x-goog-api-key: team-a-example-key",
+            "",
+            "/v1beta/models/gemini-3-flash:generateContent",
+            "x-goog-api-key: provider-secret",
+        ),
+        (
+            &tools,
+            "POST /mcp",
+            bearer,
+            "mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/list\r\n",
+            "/mcp",
+            of_provider,
+        ),
+    ] {
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n{fields}\
+             {credential}\r\ncontent-length: 2\r\n\r\n{{}}"
+        );
+        let answer = Raw::ask(gateway.address, head).await;
+        assert_eq!(answer.status, 200, "{line}: {answer:?}");
+        let seen = upstream.requests().pop().unwrap();
+        assert_eq!(seen.uri, arrives);
+        let (name, value) = shown.split_once(": ").unwrap();
+        assert_eq!(seen.headers[name], value, "{line}");
+        let keys = ["authorization", "x-api-key", "x-goog-api-key"];
+        let sent = keys.iter().filter(|name| seen.headers.contains_key(**name));
+        assert_eq!(sent.count(), 1, "the client's key goes no further: {seen:?}");
+    }
+    // In the form that each client reads, without a key.
+    for (path, member) in [
+        ("/v1/chat/completions", "/error/message"),
+        ("/responses", "/error/message"),
+        ("/v1/messages", "/error/type"),
+        (stream, "/error/status"),
+        ("/mcp", "/error/data/title"),
+    ] {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n{{}}");
+        let answer = Raw::ask(gateway.address, head).await;
+        assert_eq!(answer.status, 401, "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{path}");
+        let json: Value = serde_json::from_str(&answer.body).unwrap();
+        assert!(json.pointer(member).is_some_and(Value::is_string), "{path}: {json}");
+    }
 }
 
 #[tokio::test]

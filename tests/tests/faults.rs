@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gateway_tests::{Http1, Http2, Raw, Setup, Upstream, client, until, within};
+use gateway_tests::{Http1, Http2, Raw, Setup, Upstream, client, log, until, within};
 use tokio::net::TcpListener;
 
 /// What the client gets when the upstream says this to a request, and closes.
@@ -68,6 +68,53 @@ async fn answers_504_to_a_late_upstream() {
         .start();
     let answer = Http1::get(gateway.address, "/").await;
     assert_eq!(answer.status(), 504);
+}
+
+const TWO_TARGETS: &str = r#"
+[upstreams.two]
+targets = ["http://${env:DEAD}", "http://${env:LIVE}"]
+
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+upstream = "two"
+timeouts = { request = "300ms" }
+"#;
+
+/// The line of the log about a request that ended.
+async fn line_of(id: &str) -> gateway_tests::log::Line {
+    let line = || log::of_request(id).into_iter().find(|it| it.target == "gateway::access");
+    until(|| line().is_some()).await;
+    line().unwrap()
+}
+
+#[tokio::test]
+async fn the_log_names_each_target_that_was_tried_and_the_one_that_was_slow() {
+    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let live = Upstream::script(|stream| async move {
+        Raw::from(stream).rest().await;
+    })
+    .await;
+    let values: [(&str, &dyn std::fmt::Display); 2] = [("DEAD", &dead), ("LIVE", &live.address)];
+    let gateway = Setup::toml(TWO_TARGETS, &values).start();
+    let mut refused = 0;
+    for _turn in 0..2 {
+        let answer = Http1::get(gateway.address, "/").await;
+        assert_eq!(answer.status(), 504);
+        let line = line_of(answer.id()).await;
+        let tries: Vec<_> = line.field("attempts").split(", ").collect();
+        if tries.len() == 2 {
+            refused += 1;
+            assert!(tries[0].starts_with(&format!("{dead} refused connect=")), "{line:?}");
+        }
+        let last = tries.last().unwrap();
+        assert!(last.starts_with(&format!("{} unanswered connect=", live.address)), "{line:?}");
+        let waited = last.split("first_byte=").nth(1).unwrap().trim_end_matches("ms");
+        assert!(waited.parse::<u64>().unwrap() > 150, "{line:?}");
+        assert_eq!(line.field("upstream"), live.address.to_string());
+        assert!(line.field("cause").ends_with(&format!("(target {})", live.address)), "{line:?}");
+    }
+    assert_eq!(refused, 1, "targets take turns");
 }
 
 #[tokio::test]
@@ -136,7 +183,7 @@ async fn gives_up_the_upstream_when_the_client_leaves_before_the_answer() {
     raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     until(|| upstream.connections() == 1).await;
     assert_eq!(closed.load(Ordering::SeqCst), 0);
-    drop(raw);
+    raw.reset();
     until(|| closed.load(Ordering::SeqCst) == 1).await;
 }
 
@@ -148,7 +195,7 @@ async fn gives_up_the_upstream_when_the_client_leaves_within_the_answer() {
     let mut raw = Raw::connect(gateway.address).await;
     raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     raw.read_until("half").await;
-    drop(raw);
+    raw.reset();
     until(|| closed.load(Ordering::SeqCst) == 1).await;
 }
 

@@ -126,7 +126,7 @@ fn claims(changes: &Value) -> Value {
 #[tokio::test]
 async fn a_token_of_each_kind_of_algorithm_admits_and_one_that_is_wrong_does_not() {
     let upstream = Upstream::echo().await;
-    let algorithms = ["HS256", "RS256", "PS384", "ES256", "ES384", "EdDSA"];
+    let algorithms = ["HS256", "RS256", "PS384", "ES256", "ES384", "ES256K", "EdDSA"];
     let signers = algorithms.map(Signer::new);
     let keys: Vec<String> = signers
         .iter()

@@ -252,6 +252,7 @@ const CHOOSER: &str = r#"
 [plugins.chooser]
 component = "./chooser.wasm"
 on_error = "${env:ON_ERROR}"
+forward_to = ["gpu"]
 config = { models = { large = "gpu", typo = "gpuu" } }
 
 [upstreams.cpu]
@@ -318,6 +319,8 @@ async fn an_upstream_that_does_not_exist_is_the_fault_of_the_plugin_that_chose_i
     assert_eq!((line.field("fault"), line.level), ("plugin", Level::WARN));
     assert!(line.field("cause").contains("`nowhere`"), "{line:?}");
     assert!(line.field("cause").contains("chooser"), "{line:?}");
+    // Nor may it choose one that is there and that it was not granted.
+    assert_eq!(ask(&gateway, "/", &[("x-upstream", "cpu")]).await.status(), 500);
     drop(gateway);
 
     let gateway = Setup::toml(CHOOSER, &values(&"open")).start();
@@ -362,7 +365,7 @@ async fn tells_plugins_that_the_client_left() {
     raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     let head = raw.head().await;
     raw.read_until("half").await;
-    drop(raw);
+    raw.reset();
     assert_eq!(end_of(head.header("x-request-id").unwrap()).await, "ClientLeft 200 0 4 orders");
 
     let mut client = Http2::connect(gateway.address).await;
@@ -382,7 +385,7 @@ async fn tells_plugins_that_the_client_left_before_there_was_an_answer() {
     let mut raw = Raw::connect(gateway.address).await;
     raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     until(|| upstream.requests().len() == 1).await;
-    drop(raw);
+    raw.reset();
     let id = upstream.request().headers["x-request-id"].to_str().unwrap().to_owned();
     assert_eq!(end_of(&id).await, "ClientLeft 0 0 0 -");
 }

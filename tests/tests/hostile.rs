@@ -152,12 +152,15 @@ async fn waiting_without_end_costs_one_request() {
 #[tokio::test]
 async fn a_store_without_room_refuses_at_once() {
     let upstream = Upstream::echo().await;
-    let plugin = "grants = [\"key-value\"]\nlimits = { deadline = \"1m\" }";
+    let plugin = "grants = [\"key-value\"]\nlimits = { deadline = \"1m\", key_value = \"4MiB\" }";
     let gateway = through("hoards", plugin, &upstream);
     // Looking through a full store at each write would take hours.
     let answer = ask(&gateway, ("x-hoard", "300000")).await;
     assert_eq!(answer.status(), 200);
-    assert_eq!(upstream.request().headers["x-hoarded"], "100000");
+    let kept = upstream.request().headers["x-hoarded"].to_str().unwrap().parse::<usize>().unwrap();
+    // An empty value counts 128 bytes and its key, of 1 to 6.
+    let most = (4 << 20) / 128;
+    assert!((most / 2..=most).contains(&kept), "{kept} of {most}");
 }
 
 #[tokio::test]
@@ -324,6 +327,78 @@ async fn what_a_plugin_prints_is_logged_under_its_name_and_the_request() {
     assert_eq!(find("hello", "err: hello").await, Level::ERROR);
     // A line that nobody ended ends with the hook.
     assert_eq!(find("no-newline", "err: no-newline").await, Level::ERROR);
+}
+
+#[tokio::test]
+async fn what_a_guest_says_of_its_failure_is_one_record_with_message_and_place_first() {
+    let upstream = Upstream::echo().await;
+    let gateway = through("prints", "", &upstream);
+    let traceback = "abort an earlier line|Traceback (most recent call last):|  \
+        File \"/0/orders.py\", line 3, in on_request|ValueError: no tenant|";
+    let stack = "abort no tenant|Stack:|  onRequest@orders.js:3:7||\
+        Redirecting call to abort() to mozalloc_abort||";
+    let panic = "abort |thread 'main' (1) panicked at src/lib.rs:3:5:|no tenant|note: run with|";
+    for (fails, first, own) in [
+        (traceback, "it trapped: ValueError: no tenant (orders.py:3)", &["an earlier line"][..]),
+        (stack, "it trapped: no tenant (orders.js:3:7)", &[]),
+        (panic, "it trapped: no tenant (src/lib.rs:3:5)", &[]),
+    ] {
+        let answer = ask(&gateway, ("x-fail", fails)).await;
+        assert_eq!(answer.status(), 500);
+        let line = verdict(answer.id()).await;
+        assert_eq!(line.message.lines().next().unwrap().split_once("closed: ").unwrap().1, first);
+        assert_eq!(log::said(answer.id()), own, "the rest is in the gateway's record");
+        let all = || log::of_request(answer.id());
+        until(|| all().iter().any(|line| !line.field("cause").is_empty())).await;
+        let cause = all().iter().map(|line| line.field("cause").to_owned()).collect::<String>();
+        assert_eq!(cause, format!("plugin prints failed: {first}"));
+    }
+}
+
+#[tokio::test]
+async fn an_exit_is_named_as_such() {
+    let upstream = Upstream::echo().await;
+    let gateway = through("prints", "", &upstream);
+    let answer = ask(&gateway, ("x-fail", "exit the table is missing")).await;
+    let line = verdict(answer.id()).await;
+    assert!(line.message.contains("the plugin called exit"), "{}", line.message);
+    assert!(line.message.contains(": the table is missing"), "{}", line.message);
+    assert_eq!(ask(&gateway, ("x-print", "fine")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn the_level_that_python_writes_before_a_line_is_that_of_the_record() {
+    let upstream = Upstream::echo().await;
+    let gateway = through("prints", "", &upstream);
+    for (text, level) in [("WARNING:app:a", Level::WARN), ("ERROR:app:a", Level::ERROR)] {
+        let answer = ask(&gateway, ("x-fail", &format!("not {text}|"))).await;
+        let lines = log::of_request(answer.id());
+        let line = lines.iter().find(|line| line.message == text);
+        assert_eq!(line.map(|line| line.level), Some(level), "{lines:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_is_worn_at_once_is_told_once() {
+    let text = r#"
+[plugins.swelling]
+component = "./allocates.wasm"
+limits = { deadline = "1s" }
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = ["swelling"]
+respond = {}
+"#;
+    let gateway = Setup::toml(text, &[]).start();
+    for _ in 0..3 {
+        assert_eq!(ask(&gateway, ("x-allocate", "12")).await.status(), 200);
+    }
+    let told = log::of_plugin("swelling");
+    let told: Vec<_> = told.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("over three quarters of its limit of 16.0 MiB"), "{told:?}");
+    assert!(told[0].contains("`limits = { memory = \"32MiB\" }`"), "{told:?}");
 }
 
 #[tokio::test]

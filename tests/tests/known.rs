@@ -177,6 +177,8 @@ async fn a_change_is_not_made_again_where_something_else_may_have_decided() {
         "print",
         "draw",
         "count",
+        "ask the log",
+        "ask the system's clock",
     ] {
         for _ in 0..2 {
             turns += 1;
@@ -190,6 +192,22 @@ async fn a_change_is_not_made_again_where_something_else_may_have_decided() {
             let turn = turn(&gateway, "/turns/a", &[("x-do", what)]).await;
             assert_eq!(turn, turns.to_string(), "{what}");
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_runtime_keeps_decides_for_as_long_as_the_instance_lives() {
+    let upstream = Upstream::echo().await;
+    for what in ["hash", "read the environment"] {
+        let gateway = start(&upstream);
+        // The runtime asks once, and what it was told decides in the calls behind.
+        for turns in ["1", "2", "3"] {
+            assert_eq!(turn(&gateway, "/turns/a", &[("x-do", what)]).await, turns, "{what}");
+        }
+        for turns in ["4", "5"] {
+            assert_eq!(turn(&gateway, "/turns/a", &[]).await, turns, "{what}");
+        }
+        assert_eq!(reused(&gateway, "turns").await, 0, "{what}");
     }
 }
 

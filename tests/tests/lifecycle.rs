@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use gateway::{BindError, Gateway, ReloadError};
 use gateway_tests::upstream::full;
-use gateway_tests::{Http1, Http2, Raw, Setup, Upstream, client, listener, route, until};
+use gateway_tests::{Http1, Http2, Raw, Setup, Upstream, client, listener, log, route, until};
 use http::Response;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -92,6 +92,37 @@ async fn cuts_what_is_still_open_after_the_grace() {
     assert_eq!(raw.rest().await, "");
 }
 
+const NOTED: &str = r#"
+[plugins.last]
+component = "./tagger.wasm"
+config = { name = "last" }
+
+[upstreams.slow]
+targets = ["http://${env:SLOW}"]
+
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = ["last"]
+upstream = "slow"
+"#;
+
+#[tokio::test]
+async fn plugins_hear_of_exchanges_that_are_cut_at_the_end() {
+    let (upstream, _never) = slow().await;
+    let mut gateway = Setup::toml(NOTED, &[("SLOW", &upstream.address)]).start();
+    let mut one = Raw::connect(gateway.address).await;
+    one.send("GET /cut-one HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let mut two = Http2::connect(gateway.address).await;
+    let streamed = tokio::spawn(async move { two.0.send_request(client::get2("/cut-two")).await });
+    until(|| upstream.requests().len() == 2).await;
+    gateway.stop();
+    until(|| gateway.has_ended()).await;
+    drop(streamed);
+    let ended = log::lines(|line| line.message.starts_with("last saw the end: GatewayFailed"));
+    assert_eq!(ended.len(), 2, "{ended:?}");
+}
+
 #[tokio::test]
 async fn reloads_without_touching_what_is_open() {
     let (upstream, go) = slow().await;
@@ -101,18 +132,9 @@ async fn reloads_without_touching_what_is_open() {
     until(|| upstream.requests().len() == 1).await;
     let next = Setup::new().route(route("/{*rest}")).config;
     gateway.handle.reload(next).unwrap();
-    let mut fresh = Http1::connect(gateway.address).await;
-    loop {
-        // Each worker takes it over by itself.
-        let asked = tokio::time::timeout(
-            std::time::Duration::from_millis(100),
-            fresh.send(client::get("/")),
-        )
-        .await;
-        match asked {
-            Ok(answer) if answer.body == "/{*rest}" => break,
-            _ => fresh = Http1::connect(gateway.address).await,
-        }
+    // Every worker has it then.
+    for _ in 0..10 {
+        assert_eq!(Http1::get(gateway.address, "/").await.body, "/{*rest}");
     }
     go.notify_waiters();
     assert_eq!(open.response().await.body, "late");

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gateway_tests::{Http1, Http2, Raw, Setup, Upstream, client, route, until};
+use gateway_tests::{Http1, Http2, Raw, Setup, Upstream, client, route, until, within};
+use http::Response;
+use http_body_util::BodyExt as _;
 use tokio::io::AsyncWriteExt as _;
 
 const SHORT: Duration = Duration::from_millis(200);
@@ -212,4 +214,136 @@ async fn lets_a_client_that_is_still_sending_read_that_there_is_no_route() {
     raw.send("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 500000\r\n\r\n").await;
     raw.send(vec![b'x'; 500_000]).await;
     assert_eq!(raw.response().await.status, 404);
+}
+
+#[tokio::test]
+async fn closes_connections_beyond_the_limit_at_once_and_serves_the_others() {
+    let gateway =
+        Setup::new().route(route("/")).listen(|it| it.limits.connections = Some(2)).start();
+    let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    let mut first = Raw::connect(gateway.address).await;
+    first.send(get).await;
+    first.response().await;
+    let mut second = Http2::connect(gateway.address).await;
+    assert_eq!(second.send(client::get2("/")).await.status(), 200);
+    for _ in 0..3 {
+        assert_eq!(Raw::connect(gateway.address).await.rest().await, "");
+    }
+    first.send(get).await;
+    assert_eq!(first.response().await.status, 200);
+    assert_eq!(second.send(client::get2("/")).await.status(), 200);
+    drop(first);
+    within(async {
+        loop {
+            let mut third = Raw::connect(gateway.address).await;
+            third.send(get).await;
+            if third.is_answered().await {
+                break;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bounds_the_connections_of_an_address_but_not_of_a_proxy() {
+    for is_proxy in [false, true] {
+        let gateway = Setup::new().route(route("/")).listen(|it| {
+            it.limits.connections_per_address = Some(1);
+            if is_proxy {
+                it.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+            }
+        });
+        let gateway = gateway.start();
+        let mut first = Raw::connect(gateway.address).await;
+        first.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(first.response().await.status, 200);
+        let mut second = Raw::connect(gateway.address).await;
+        second.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!(second.is_answered().await, is_proxy);
+    }
+}
+
+#[tokio::test]
+async fn refuses_a_body_that_comes_too_slowly() {
+    let upstream = Upstream::echo().await;
+    let setup = |rate| {
+        Setup::proxy(upstream.address).listen(move |it| {
+            it.limits.body_rate = rate;
+            it.timeouts.body_grace = SHORT;
+        })
+    };
+    let (defaults, all, none) =
+        (setup(None).start(), setup(Some(100)).start(), setup(Some(0)).start());
+    let length = "content-length: 100\r\n\r\n";
+    let chunked = "transfer-encoding: chunked\r\n\r\n";
+    for (gateway, head, is_refused) in [
+        (&defaults, length, true),
+        (&defaults, chunked, false),
+        (&all, length, true),
+        (&all, chunked, true),
+        (&none, length, false),
+        (&none, chunked, false),
+    ] {
+        let mut raw = Raw::connect(gateway.address).await;
+        raw.send(format!("POST / HTTP/1.1\r\nhost: a\r\n{head}")).await;
+        for _ in 0..6 {
+            raw.send(if head == chunked { "1\r\nx\r\n" } else { "x" }).await;
+            tokio::time::sleep(SHORT / 2).await;
+        }
+        raw.send(if head == chunked { "0\r\n\r\n".to_owned() } else { "x".repeat(94) }).await;
+        let response = raw.response().await;
+        assert_eq!(response.status, if is_refused { 408 } else { 200 }, "{head}");
+        if is_refused {
+            assert_eq!(response.header("connection"), Some("close"));
+            let detail = response.problem()["detail"].to_string();
+            assert!(detail.contains("more slowly than"), "{detail}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn refuses_a_body_that_comes_too_slowly_over_http2() {
+    let upstream = Upstream::echo().await;
+    let gateway = Setup::proxy(upstream.address)
+        .listen(|it| {
+            it.limits.body_rate = Some(100);
+            it.timeouts.body_grace = SHORT;
+        })
+        .start();
+    let mut client = Http2::connect(gateway.address).await;
+    let slow = futures_util::stream::unfold((), |()| async {
+        tokio::time::sleep(SHORT / 2).await;
+        let frame = http_body::Frame::data(bytes::Bytes::from_static(b"x"));
+        Some((Ok::<_, std::io::Error>(frame), ()))
+    });
+    let body = http_body_util::BodyExt::boxed_unsync(http_body_util::StreamBody::new(slow));
+    let request = client::get2("/").map(|_| body);
+    let response = within(client.0.send_request(request)).await.unwrap();
+    assert_eq!(response.status(), 408);
+    assert_eq!(client.send(client::get2("/")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_may_be_slow_once_its_answer_has_begun() {
+    let upstream = Upstream::http1(|request| async {
+        Response::new(request.into_body().map_err(std::io::Error::other).boxed_unsync())
+    })
+    .await;
+    let gateway = Setup::proxy(upstream.address)
+        .listen(|it| {
+            it.limits.body_rate = Some(1_000);
+            it.timeouts.body_grace = SHORT;
+        })
+        .start();
+    let mut raw = Raw::connect(gateway.address).await;
+    raw.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    raw.head().await;
+    for _ in 0..4 {
+        tokio::time::sleep(SHORT).await;
+        raw.send("1\r\nx\r\n").await;
+        raw.read_until("1\r\nx\r\n").await;
+    }
+    raw.send("0\r\n\r\n").await;
+    raw.read_until("0\r\n\r\n").await;
 }

@@ -360,3 +360,45 @@ fn a_first_party_component_may_be_granted_less_than_it_wants() {
     ));
     assert_eq!(said[0].message, "it imports what it was not granted: \"limiter\"");
 }
+
+/// What the schema refuses hides nothing that the plugin would say of the rest.
+#[test]
+fn a_plugin_is_asked_about_what_stands_beside_a_fault() {
+    let told = |config: &str| {
+        let refusals = refusals(config).into_iter();
+        let told = refusals.map(|it| match it.place {
+            Place::Config(pointer) | Place::ConfigKey(pointer) => (pointer, it.message),
+            Place::Component => (String::new(), it.message),
+        });
+        told.collect::<Vec<_>>()
+    };
+    let found = told(
+        "component = \"rate-limit\"\nconfig = { policies = [\
+         { name = \"a\", limit = 0, window = \"0s\" }, { name = \"a\", limit = 1, window = \"1s\" }] }",
+    );
+    let places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
+    for place in ["/policies/0/limit", "/policies/0/window", "/policies/1/name"] {
+        assert!(places.contains(&place), "{place}: {found:?}");
+    }
+    let found = told(
+        "component = \"auth\"\nconfig = { anonymous = \"x\", api_key = { keys = [{ id = \"a\" }] }, \
+         jwt = { skew = \"11m\", issuers = [{ issuer = \"i\", audiences = [], \
+         algorithms = [\"ES256\"], keys = [{ algorithm = \"ES256\", pem = \"x\" }] }] } }",
+    );
+    let mut places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
+    places.sort_unstable();
+    let all =
+        ["/api_key/keys/0", "/jwt/issuers/0/audiences", "/jwt/issuers/0/keys/0/pem", "/jwt/skew"];
+    assert_eq!(places, all, "{found:?}");
+    // Nothing that only follows from the fault.
+    let found = told(
+        "component = \"auth\"\nconfig = { anonymous = \"x\", jwt = { issuers = [{ issuer = \"i\", \
+         audiences = [\"a\"], algorithms = [\"es256\"], keys = [{ algorithm = \"ES256\", \
+         jwk = { kty = \"EC\", crv = \"P-256\", x = \"\", y = \"\" } }] }] } }",
+    );
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert_eq!(found[0].0, "/jwt/issuers/0/algorithms/0", "{found:?}");
+    assert_eq!(found[1].0, "/jwt/issuers/0/keys/0/jwk", "{found:?}");
+    let found = told("component = \"auth\"\nconfig = { anonymous = \"x\", basic = 5 }");
+    assert_eq!(found.len(), 1, "{found:?}");
+}

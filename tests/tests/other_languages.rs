@@ -222,6 +222,30 @@ async fn every_language_logs_with_the_id_of_the_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "needs Node.js and Python"]
+async fn a_limit_that_leaves_no_room_for_a_second_hook_is_told_with_what_to_write() {
+    let service = service().await;
+    let (address, tight) = (service.address, TEXT.replace("\"64MiB\"", "\"16MiB\""));
+    let warned = std::thread::spawn(move || {
+        Gateway::bind(setup(&tight, address).config).unwrap().warnings().to_vec()
+    });
+    let warnings = warned.join().unwrap();
+    let of_python = warnings.iter().find(|warning| warning.name == "python").unwrap();
+    assert!(of_python.message.contains("over three quarters of its limit of 16.0 MiB"));
+    let note = of_python.note.as_deref().unwrap();
+    assert!(note.contains("`limits = { memory = \"32MiB\" }`"), "{note}");
+    let (address, small) = (service.address, TEXT.replace("\"64MiB\"", "\"4MiB\""));
+    let refused = std::thread::spawn(move || {
+        Gateway::bind(setup(&small, address).config).map(drop).unwrap_err()
+    });
+    for error in refused.join().unwrap().iter() {
+        let error = error.to_string();
+        assert!(error.contains("4194304 bytes of memory (4.0 MiB, `limits.memory`)"), "{error}");
+        assert!(error.contains("; if it needs them, write `limits = { memory = "), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs Node.js and Python"]
 async fn the_schema_of_every_language_says_where_its_configuration_is_wrong() {
     let service = service().await;
     for language in ["rust", "javascript", "python"] {

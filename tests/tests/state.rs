@@ -160,6 +160,88 @@ async fn state_outlives_a_reload() {
     .await;
 }
 
+#[tokio::test]
+async fn what_a_plugin_keeps_goes_with_it_and_that_of_others_stays() {
+    let gateway = counters("fine").start();
+    for sum in 1..=2 {
+        assert_eq!((count(&gateway, "/one").await, count(&gateway, "/other").await), (sum, sum));
+    }
+    let without = COUNTERS
+        .replace("plugins = [\"other\"]", "")
+        .replace("[plugins.other]\ncomponent = \"./counter.wasm\"\ngrants = [\"key-value\"]\n", "");
+    let without = Setup::toml(&without, &[("WORD", &"fine")]).workers(2).config;
+    assert_eq!(without.plugins.len(), 2);
+    gateway.handle.reload(without).unwrap();
+    assert_eq!(count(&gateway, "/one").await, 3);
+    gateway.handle.reload(counters("fine").config).unwrap();
+    assert_eq!((count(&gateway, "/one").await, count(&gateway, "/other").await), (4, 1));
+}
+
+const INLINE: &str = r#"
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = [${env:BEFORE}{ component = "./counter.wasm", grants = ["key-value"] }]
+respond = { body = "fine" }
+"#;
+
+#[tokio::test]
+async fn what_a_plugin_keeps_does_not_fall_to_another_that_takes_its_place_in_a_route() {
+    let config = |before: &str| Setup::toml(&INLINE.replace("${env:BEFORE}", before), &[]).config;
+    let counter = r#"{ component = "./counter.wasm", grants = ["key-value"] }, "#;
+    let tagger = r#"{ component = "./tagger.wasm", config = { name = "first" } }, "#;
+    let setup = Setup { config: config("") };
+    let gateway = setup.start();
+    assert_eq!((count(&gateway, "/").await, count(&gateway, "/").await), (1, 2));
+    // The same component at the same place is the same plugin.
+    gateway.handle.reload(config(counter)).unwrap();
+    Http1::get(gateway.address, "/").await;
+    gateway.handle.reload(config(tagger)).unwrap();
+    assert_eq!(count(&gateway, "/").await, 2, "the second counter goes on, and the first is gone");
+    gateway.handle.reload(config("")).unwrap();
+    assert_eq!(count(&gateway, "/").await, 1);
+}
+
+const FLOODED: &str = r#"
+[plugins.limit]
+component = "rate-limit"
+config = { policies = [{ name = "each", limit = 3, window = "1h", key = ["header:x-key"] }] }
+limits = { limiter = "64KiB" }
+
+[[routes]]
+name = "limited"
+paths = ["/{*rest}"]
+plugins = ["limit"]
+respond = { body = "fine" }
+"#;
+
+#[tokio::test]
+async fn a_flood_of_keys_turns_no_limit_off() {
+    let gateway = Setup::toml(FLOODED, &[]).start();
+    let mut client = Http1::connect(gateway.address).await;
+    let mut status =
+        async |key: &str| client.send(request("GET", "/", &[("x-key", key)], "")).await.status();
+    for expected in [200, 200, 200, 429] {
+        assert_eq!(status("known").await, expected);
+    }
+    // Room is for 2,560 keys.
+    for number in 0..4_000 {
+        let key = format!("flood/{number}");
+        assert_eq!(status(&key).await, 200, "{number}");
+        if number % 100 == 0 {
+            assert_eq!(status("known").await, 429);
+        }
+    }
+    assert_eq!(status("known").await, 429);
+    let mut admitted = 0;
+    while status("new").await == 200 {
+        admitted += 1;
+    }
+    assert!((1..=3).contains(&admitted), "{admitted}");
+    let told = log::lines(|line| line.message.contains("`limits.limiter`"));
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
 const NAMED: &str = r#"
 [plugins.tagger]
 component = "./tagger.wasm"

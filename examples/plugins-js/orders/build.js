@@ -14,9 +14,10 @@ const { component } = await componentize({
   sourcePath: 'orders.js',
   witPath: 'target/wit',
   worldName: 'orders',
-  // Plugins have no sockets. The rest stays: without `random` numbers are the same in every
-  // instance, without `stdio` an exception says nothing, and without `clocks` time stands still.
-  disableFeatures: ['http', 'fetch-event'],
+  // The rest stays: without `random` numbers are the same in every instance, without `stdio` an
+  // exception says nothing, without `clocks` time stands still, and without `http`, which plugins do
+  // not have, a call of `fetch` does not say so.
+  disableFeatures: ['fetch-event'],
 });
 await mkdir('target', { recursive: true });
 await writeFile('target/orders.wasm', component);

@@ -5,11 +5,16 @@ response tells who checked it.
 """
 
 import json
+import logging
 
+import gateway_log
 from componentize_py_types import Err
 from wit_world import exports
 from wit_world.exports import hooks
-from wit_world.imports import log, types
+from wit_world.imports import types
+
+gateway_log.use()
+logger = logging.getLogger("orders")
 
 SCHEMA = {
     "type": "object",
@@ -61,7 +66,7 @@ class Hooks(exports.Hooks):
             return hooks.RequestOutcome_Respond(answer)
         tenant = field.decode(errors="replace")
         if tenant not in config["tenants"]:
-            log.write(log.Level.INFO, f"refused: {tenant} is no tenant")
+            logger.info("refused: %s is no tenant", tenant)
             answer = refusal(403, "Forbidden", "this tenant may not order")
             return hooks.RequestOutcome_Respond(answer)
         return hooks.RequestOutcome_Change(request_change(context=field))

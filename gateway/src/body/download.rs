@@ -11,11 +11,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::{HeaderMap, Version};
 use http_body::Frame;
 
-use super::{Body, BodyError};
+use super::BodyError;
+use crate::chain::Side;
 use crate::error::Failure;
 use crate::exchange::Exchange;
+use crate::respond;
 use crate::timer::{Deadline, Timers};
 use crate::upstream::Lease;
 
@@ -26,14 +29,23 @@ pub(crate) struct Download {
     exchange: Rc<Exchange>,
     /// Where it comes from; `None` for what the gateway makes itself.
     origin: Option<Origin>,
-    /// Why it broke off, for the next look at it.
-    failed: Option<BodyError>,
+    /// What is held back until the next look at it.
+    held: Option<Held>,
+}
+
+/// What the connection is given only when it has sent everything before.
+pub(super) enum Held {
+    /// Why the body broke off: a connection that meets an error throws away what it has not sent yet,
+    /// which may be the head.
+    Failure(BodyError),
+    /// Trailers as the lines of HTTP/1.1, and how often the connection had been flushed.
+    Trailers(Vec<u8>, u64),
 }
 
 /// The upstream behind a response body.
 pub(crate) struct Origin {
     /// Dropped when the last byte has come, so that the connection can serve again.
-    lease: Option<Lease<Body>>,
+    lease: Option<Lease>,
     timers: Timers,
     idle: Duration,
     /// Made when the upstream is first waited for.
@@ -43,7 +55,7 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// At most `idle` between two bytes; the connection goes back when the last one has come.
-    pub(crate) fn new(lease: Lease<Body>, timers: Timers, idle: Duration) -> Self {
+    pub(crate) fn new(lease: Lease, timers: Timers, idle: Duration) -> Self {
         Self { lease: Some(lease), timers, idle, deadline: None, waiting: false }
     }
 
@@ -83,17 +95,26 @@ impl Origin {
         if !std::mem::replace(&mut self.waiting, true) {
             deadline.reset(idle);
         }
-        Pin::new(deadline).poll(context)
+        let silent = Pin::new(deadline).poll(context);
+        if let (Poll::Ready(()), Some(lease)) = (silent, &self.lease) {
+            lease.fell_silent();
+        }
+        silent
     }
 }
 
 impl Download {
     pub(super) fn new(exchange: Rc<Exchange>, origin: Option<Origin>, ended: bool) -> Self {
-        let mut this = Self { exchange, origin, failed: None };
+        let mut this = Self { exchange, origin, held: None };
         if ended {
             this.complete();
         }
         this
+    }
+
+    /// The client has all of it, if not its end.
+    pub(super) fn is_whole(&self) {
+        self.exchange.response_complete();
     }
 
     fn complete(&mut self) {
@@ -101,10 +122,47 @@ impl Download {
         self.origin = None;
     }
 
-    /// The error by which it ended. It is held back once: a connection that meets it throws away
-    /// what it has not sent yet, which may be the head.
-    pub(super) fn take_failure(&mut self) -> Option<BodyError> {
-        self.failed.take()
+    pub(super) fn take_held(&mut self) -> Option<Held> {
+        self.held.take()
+    }
+
+    /// Gives what was held back, if it is time. Trailers go past hyper, which sends none but those that
+    /// the head announced: the connection puts them in front of the end that hyper writes.
+    pub(super) fn let_go(&mut self, held: Held, context: &mut Context<'_>) -> Polled {
+        match held {
+            Held::Failure(error) => Poll::Ready(Some(Err(error))),
+            Held::Trailers(lines, flushed) if self.exchange.connection.flushes() == flushed => {
+                self.exchange.connection.wake_when_flushed(context.waker());
+                self.held = Some(Held::Trailers(lines, flushed));
+                Poll::Pending
+            }
+            Held::Trailers(lines, _) => {
+                self.exchange.connection.end_with(lines);
+                self.complete();
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    /// Trailers that the client may have: all of them over HTTP/2, over HTTP/1.1 if it said that it
+    /// takes them (RFC 9110 section 6.5.1).
+    fn trailers(&mut self, mut trailers: HeaderMap, context: &mut Context<'_>) -> Polled {
+        self.exchange.filter_trailers(Side::Response, &mut trailers);
+        let is_http2 = self.exchange.version >= Version::HTTP_2;
+        // HTTP/1.0 has no chunks to put them behind.
+        let is_taken = self.exchange.version == Version::HTTP_11 && self.exchange.takes_trailers();
+        if trailers.is_empty() || !(is_http2 || is_taken) {
+            self.complete();
+            return Poll::Ready(None);
+        }
+        if is_http2 {
+            self.complete();
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
+        let mut lines = Vec::new();
+        respond::write_fields(&mut lines, &trailers);
+        let flushed = self.exchange.connection.flushes();
+        self.let_go(Held::Trailers(lines, flushed), context)
     }
 
     pub(super) fn observe(
@@ -119,13 +177,20 @@ impl Download {
                 if let Some(origin) = &mut self.origin {
                     origin.waiting = false;
                 }
-                if let Some(data) = frame.data_ref() {
-                    self.exchange.count_download(data.len());
-                }
-                if is_last || frame.is_trailers() {
+                let data = match frame.into_data() {
+                    Ok(data) => data,
+                    Err(frame) => {
+                        return match frame.into_trailers() {
+                            Ok(trailers) => self.trailers(trailers, context),
+                            Err(frame) => Poll::Ready(Some(Ok(frame))),
+                        };
+                    }
+                };
+                self.exchange.count_download(data.len());
+                if is_last {
                     self.complete();
                 }
-                Poll::Ready(Some(Ok(frame)))
+                Poll::Ready(Some(Ok(Frame::data(data))))
             }
             Poll::Ready(None) => {
                 self.complete();
@@ -133,7 +198,7 @@ impl Download {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.exchange.fail(broken(&error));
-                self.failed = Some(error);
+                self.held = Some(Held::Failure(error));
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -181,9 +246,10 @@ pub(crate) fn broken(error: &BodyError) -> Failure {
             Failure::Component { component: component.clone(), source: cause.clone() }
         }
         BodyError::OutOfTime => Failure::RequestTimeout,
-        BodyError::Broken(_) | BodyError::TooLarge(_) | BodyError::Stalled => {
-            Failure::UpstreamBroken(error_cause(error))
-        }
+        BodyError::Broken(_)
+        | BodyError::TooLarge(_)
+        | BodyError::Stalled
+        | BodyError::Late(..) => Failure::UpstreamBroken(error_cause(error)),
     }
 }
 

@@ -4,16 +4,19 @@
 //! breaks a rule ends in an error here, which aborts the request to the upstream, and leaves the
 //! reason with the exchange, which answers the client.
 
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::Frame;
 
 use super::BodyError;
-use crate::error::Failure;
+use crate::chain::Side;
+use crate::config::ListenerLimits;
+use crate::error::{Failure, Malformed};
 use crate::exchange::Exchange;
 use crate::timer::Deadline;
 use crate::trace::Trace;
@@ -25,15 +28,54 @@ pub(crate) struct Upload {
     exchange: Rc<Exchange>,
     limit: Option<u64>,
     idle: Duration,
+    rate: Option<Rate>,
     /// Made when the client is first waited for.
     deadline: Option<Deadline>,
     waiting: bool,
 }
 
+/// How fast a client must send. Only the time counts in which the gateway waits for it.
+struct Rate {
+    /// Bytes a second, not zero.
+    least: u64,
+    grace: Duration,
+    waited: Duration,
+    waits_since: Instant,
+    /// The deadline is that of the rate, and not that of silence.
+    is_next: bool,
+}
+
+/// What a body that gives its length must come up to, where nothing else is said: no network is so
+/// slow, and whoever is holds a connection for long at no cost. A body without a length may be a
+/// stream that has nothing to say for a while.
+const DEFAULT_RATE: u64 = 240;
+
+impl Rate {
+    fn new(
+        limits: &ListenerLimits,
+        grace: Duration,
+        gives_length: bool,
+        now: Instant,
+    ) -> Option<Self> {
+        let least = limits.body_rate.unwrap_or(if gives_length { DEFAULT_RATE } else { 0 });
+        let rate = Self { least, grace, waited: Duration::ZERO, waits_since: now, is_next: false };
+        (least > 0).then_some(rate)
+    }
+
+    /// How long the client may still be waited for after so many bytes.
+    fn patience(&self, sent: u64) -> Duration {
+        let earned = Duration::from_millis(sent.saturating_mul(1000) / self.least);
+        self.grace.saturating_add(earned).saturating_sub(self.waited)
+    }
+}
+
 impl Upload {
-    /// At most `limit` bytes, with at most `idle` between two of them.
-    pub(crate) fn new(exchange: Rc<Exchange>, limit: Option<u64>, idle: Duration) -> Self {
-        Self { exchange, limit, idle, deadline: None, waiting: false }
+    /// At most `limit` bytes, in the time that the listener gives for them.
+    pub(crate) fn new(exchange: Rc<Exchange>, limit: Option<u64>, gives_length: bool) -> Self {
+        let listener = &exchange.connection.listener.config;
+        let (idle, grace) = (listener.timeouts.idle, listener.timeouts.body_grace);
+        let rate = Rate::new(&listener.limits, grace, gives_length, exchange.timers().now());
+        Self { exchange, limit, idle, rate, deadline: None, waiting: false }
     }
 
     pub(super) fn observe(
@@ -42,10 +84,18 @@ impl Upload {
         is_last: bool,
         context: &mut Context<'_>,
     ) -> Polled {
+        self.exchange.upload_began();
         match polled {
             Poll::Pending => self.wait(context),
-            Poll::Ready(Some(Ok(frame))) => {
-                self.waiting = false;
+            Poll::Ready(Some(Ok(mut frame))) => {
+                self.waited();
+                if let Some(trailers) = frame.trailers_mut() {
+                    self.exchange.filter_trailers(Side::Request, trailers);
+                    if trailers.is_empty() {
+                        self.ended();
+                        return Poll::Ready(None);
+                    }
+                }
                 if is_last || frame.is_trailers() {
                     self.ended();
                 }
@@ -53,7 +103,11 @@ impl Upload {
             }
             Poll::Ready(Some(Err(error))) => {
                 self.waiting = false;
-                self.exchange.upload_failed(Failure::ClientLeft(Some(Box::new(Broken))));
+                let failure = match is_malformed(&error) {
+                    true => Failure::Malformed(Malformed::Chunks),
+                    false => Failure::ClientLeft(Some(Box::new(Broken))),
+                };
+                self.exchange.upload_failed(failure);
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
@@ -64,7 +118,6 @@ impl Upload {
     }
 
     fn ended(&self) {
-        self.exchange.connection.uploading(false);
         if let Some(recording) = &self.exchange.recording {
             recording.write(Trace::body_complete);
         }
@@ -87,19 +140,64 @@ impl Upload {
         }
     }
 
-    fn wait(&mut self, context: &mut Context<'_>) -> Polled {
-        let idle = self.idle;
-        let timers = self.exchange.timers();
-        let deadline = self.deadline.get_or_insert_with(|| timers.after(idle));
-        if !std::mem::replace(&mut self.waiting, true) {
-            deadline.reset(idle);
+    /// The client is not waited for any more.
+    fn waited(&mut self) {
+        if std::mem::replace(&mut self.waiting, false)
+            && let Some(rate) = &mut self.rate
+        {
+            let now = self.exchange.timers().now();
+            rate.waited += now.saturating_duration_since(rate.waits_since);
         }
-        if Pin::new(deadline).poll(context).is_pending() {
-            return Poll::Pending;
-        }
-        self.exchange.upload_failed(Failure::UploadStalled);
-        Poll::Ready(Some(Err(BodyError::Stalled)))
     }
+
+    fn wait(&mut self, context: &mut Context<'_>) -> Polled {
+        let mut patience = self.idle;
+        let timers = self.exchange.timers();
+        if !self.waiting
+            && let Some(rate) = &mut self.rate
+        {
+            let left = rate.patience(self.exchange.count_upload(0));
+            rate.waits_since = timers.now();
+            rate.is_next = left < patience;
+            patience = patience.min(left);
+        }
+        let deadline = self.deadline.get_or_insert_with(|| timers.after(patience));
+        if !std::mem::replace(&mut self.waiting, true) {
+            deadline.reset(patience);
+        }
+        loop {
+            if Pin::new(&mut *deadline).poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            match &mut self.rate {
+                // What is answered already may go both ways at its own pace.
+                Some(rate) if rate.is_next && self.exchange.is_answered() => {
+                    self.rate = None;
+                    deadline.reset(self.idle);
+                }
+                Some(rate) if rate.is_next => {
+                    self.exchange.upload_failed(Failure::UploadTooSlow { least: rate.least });
+                    return Poll::Ready(Some(Err(BodyError::Stalled)));
+                }
+                _ => {
+                    self.exchange.upload_failed(Failure::UploadStalled);
+                    return Poll::Ready(Some(Err(BodyError::Stalled)));
+                }
+            }
+        }
+    }
+}
+
+/// Whether the client sent something else than a body, rather than nothing.
+fn is_malformed(error: &BodyError) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::InvalidInput);
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The cause of a failure in the client's own body: hyper's words for it add nothing.

@@ -1,7 +1,7 @@
-//! A whole body for a plugin that asked for it.
+//! A small body that the gateway itself reads.
 //!
 //! Owns the limit on what is held in memory. How long each piece may take is watched by the body
-//! itself.
+//! itself. Those that plugins ask for are in [`super::buffer`].
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,16 +10,16 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body as _;
 
-use crate::body::{Body, BodyError};
+use crate::body::Body;
 
 /// Why there is no whole body.
 #[derive(Debug)]
 pub(crate) enum CollectError {
     /// It is larger than the limit. The body is still whole: what was read stands in front of the
     /// rest.
-    TooLarge(Body),
+    TooLarge(Box<Body>),
     /// It ended before its end.
-    Broken(BodyError),
+    Broken,
 }
 
 /// Reads a body to its end.
@@ -30,13 +30,13 @@ pub(crate) async fn collect(
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let (mut pieces, mut trailers) = (Pieces::default(), None);
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let frame = frame.map_err(CollectError::Broken)?;
+        let frame = frame.map_err(|_| CollectError::Broken)?;
         match frame.into_data() {
             Ok(data) => pieces.push(data),
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
         if pieces.length > limit {
-            return Err(CollectError::TooLarge(Body::resumed(pieces.join(), body)));
+            return Err(CollectError::TooLarge(Box::new(Body::resumed(pieces.join(), body))));
         }
     }
     Ok((pieces.join(), trailers))

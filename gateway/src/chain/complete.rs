@@ -1,15 +1,16 @@
-//! The end of an exchange, told to the plugins that asked for it.
+//! The end of an exchange, reported to the plugins that asked for it.
 //!
-//! Owns when that happens: after the last byte, outside of the way of any answer. A plugin that
-//! never waits is told at once; one that may wait is told by a task of the worker.
+//! Owns when that happens: after the last byte, in a task of the worker. An exchange ends in a
+//! `Drop`, anywhere on the worker's thread, and no guest may run there: it would run inside of
+//! whatever let the exchange go.
 
-use std::pin::pin;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
 use http::StatusCode;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::Notify;
 
 use super::Run;
 use super::record::returned;
@@ -36,11 +37,109 @@ pub(crate) struct End {
     pub(crate) response_bytes: u64,
 }
 
-/// A run that ended, for the worker's task.
-#[derive(Debug)]
-pub(crate) struct Ended {
+/// A run that ended, and how.
+struct Ended {
     run: Rc<Run>,
     end: End,
+}
+
+impl Ended {
+    fn may_wait(&self) -> bool {
+        interested(&self.run).any(|(index, pool)| pool.may_wait(self.run.flow(index)))
+    }
+}
+
+/// Exchanges of one worker that ended and whose plugins have not heard of it yet.
+#[derive(Clone, Default)]
+pub(crate) struct Endings(Rc<Queue>);
+
+#[derive(Default)]
+struct Queue {
+    ended: RefCell<VecDeque<Ended>>,
+    /// Hooks that run, or wait for something.
+    running: Cell<usize>,
+    more: Notify,
+    /// There may be nothing left to do.
+    less: Notify,
+}
+
+impl std::fmt::Debug for Endings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endings").field("waiting", &self.0.ended.borrow().len()).finish()
+    }
+}
+
+/// Exchanges that are reported one after the other before other tasks of the worker have a turn.
+const AT_ONCE: usize = 16;
+
+impl Endings {
+    /// Takes the end of an exchange whose plugins [want to hear of it](wants_complete). Calls none.
+    pub(crate) fn push(&self, run: Rc<Run>, end: End) {
+        self.0.ended.borrow_mut().push_back(Ended { run, end });
+        self.0.more.notify_one();
+    }
+
+    /// Reports what comes, for as long as the worker lives. A plugin that waits holds nobody up.
+    ///
+    /// # Panics
+    /// Outside of a running [`tokio::task::LocalSet`].
+    pub(crate) async fn report(self) {
+        loop {
+            self.0.more.notified().await;
+            let mut count = 0;
+            while let Some(ended) = self.next() {
+                let running = Running::begin(&self.0);
+                if ended.may_wait() {
+                    tokio::task::spawn_local(async move {
+                        on_complete(&ended).await;
+                        drop(running);
+                    });
+                } else {
+                    on_complete(&ended).await;
+                    drop(running);
+                }
+                count += 1;
+                if count % AT_ONCE == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// Waits until everything is reported.
+    pub(crate) async fn reported(&self) {
+        while self.0.running.get() > 0 || !self.0.ended.borrow().is_empty() {
+            self.0.less.notified().await;
+        }
+    }
+
+    /// Reports what is left when the worker's tasks are gone.
+    pub(crate) async fn finish(&self) {
+        while let Some(ended) = self.next() {
+            on_complete(&ended).await;
+        }
+    }
+
+    fn next(&self) -> Option<Ended> {
+        self.0.ended.borrow_mut().pop_front()
+    }
+}
+
+/// Counts a report until it is done or dropped.
+struct Running(Rc<Queue>);
+
+impl Running {
+    fn begin(queue: &Rc<Queue>) -> Self {
+        queue.running.set(queue.running.get() + 1);
+        Self(Rc::clone(queue))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.set(self.0.running.get() - 1);
+        self.0.less.notify_one();
+    }
 }
 
 /// Whether any plugin of the run wants to hear of the end.
@@ -50,24 +149,11 @@ pub(crate) fn wants_complete(run: &Run) -> bool {
 
 fn interested(run: &Run) -> impl DoubleEndedIterator<Item = (usize, &Rc<Pool>)> {
     let entered = run.chain.pools[..run.entered.get()].iter().enumerate();
-    entered.filter(|(_, pool)| pool.plugin().interest.complete)
+    entered.filter(|(index, pool)| pool.plugin().interest.complete && !run.is_left_out(*index))
 }
 
-/// Tells the plugins, now or by way of the worker's task.
-pub(crate) fn complete(run: Rc<Run>, end: End, later: &UnboundedSender<Ended>) {
-    let ended = Ended { run, end };
-    if interested(&ended.run).any(|(_, pool)| pool.plugin().may_wait()) {
-        // A worker that has ended has no task any more, and nobody to tell.
-        let _worker_ended = later.send(ended);
-        return;
-    }
-    let mut told = pin!(on_complete(&ended));
-    let done = told.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    debug_assert!(done.is_ready(), "plugins that never wait are never pending");
-}
-
-/// Tells the plugins, last to first.
-pub(crate) async fn on_complete(Ended { run, end }: &Ended) {
+/// Calls the plugins, last to first.
+async fn on_complete(Ended { run, end }: &Ended) {
     let summary = Summary {
         ending: end.ending,
         // A client that left early was not answered at all, which must not look like a 200.
@@ -81,15 +167,18 @@ pub(crate) async fn on_complete(Ended { run, end }: &Ended) {
     for (index, pool) in interested(run).rev() {
         let context = run.context(index);
         let mut watched = run.watch(index, "on-complete");
-        let called = pool.call::<OnComplete>(run.heads(), (summary, &context)).await;
+        let flow = run.flow(index);
+        let called = pool.call::<OnComplete>(flow, run.heads(), (summary, &context)).await;
         returned(&mut watched);
         run.note_end(index, watched, None, called.as_ref().map(|_| ()));
         if let Err(failure) = called {
             pool.plugin().failed(&failure);
             // Nobody waits for an answer any more, so that `on_error` has nothing to decide.
-            let heads = run.heads();
-            tracing::error!(plugin = %pool.plugin().name, hook = "on-complete", fault = "plugin",
-                request_id = heads.facts.request_id(), "{failure}");
+            if let Some(failure) = pool.plugin().record("on-complete", &failure) {
+                let heads = run.heads();
+                tracing::error!(plugin = %pool.plugin().name, hook = "on-complete",
+                    fault = "plugin", request_id = heads.facts.request_id(), "{failure}");
+            }
         }
     }
 }

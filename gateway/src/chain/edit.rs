@@ -4,16 +4,19 @@
 //! already: a method, a path, a status, no head without bounds. A breach fails the plugin, not the
 //! gateway. Must not call a plugin.
 
-use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use std::borrow::Cow;
+
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, ETAG, HOST};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
-use crate::heads::{MAX_ATTRIBUTES, RequestHead};
-use crate::plugin::Failure;
+use crate::config::{PathParameters, PathRules};
+use crate::heads::{Heads, MAX_ATTRIBUTES, RequestHead};
 use crate::plugin::bindings;
 use crate::plugin::edits::{Attribute, Edit, Edits};
+use crate::plugin::{Failure, Plugin};
+use crate::{proxy, respond, route};
 
 /// Field lines of a head and edits of them, together.
 const MAX_FIELDS: usize = 2_000;
@@ -64,35 +67,78 @@ pub(super) fn check_room(attributes: &[Attribute], known: usize) -> Result<(), F
     Err(Failure::breach(format!("an exchange has at most {MAX_ATTRIBUTES} attributes")))
 }
 
-/// Applies what a plugin changed in the head of a request: all of it, or nothing.
-pub(super) fn request(
-    head: &mut RequestHead,
-    method: Option<String>,
-    path: Option<String>,
-    query: Option<String>,
-    edits: Vec<Edit>,
-) -> Result<(), Failure> {
-    fit(head.headers.len(), edits.len())?;
-    target(head, method, path, query)?;
-    apply(&mut head.headers, edits.into_iter());
-    Ok(())
+/// A method and a target that a request may have.
+#[derive(Debug, Default)]
+pub(super) struct NewTarget {
+    method: Option<Method>,
+    target: Option<PathAndQuery>,
 }
 
-/// Applies a new method, path or query.
-fn target(
-    head: &mut RequestHead,
+/// Checks what a plugin changes in the head of a request.
+pub(super) fn check_request(
+    heads: &Heads,
     method: Option<String>,
     path: Option<String>,
     query: Option<String>,
-) -> Result<(), Failure> {
+    edits: &[Edit],
+) -> Result<NewTarget, Failure> {
+    let head = &heads.request;
+    fit(head.headers.len(), edits.len())?;
+    check_host(&head.headers, edits)?;
     let method = method.map(parse_method).transpose()?;
-    if path.is_some() || query.is_some() {
-        head.target = parse_target(head, path, query)?;
+    if path.is_none() && query.is_none() {
+        return Ok(NewTarget { method, target: None });
     }
-    if let Some(method) = method {
+    let target = parse_target(&head.target, path, query)?;
+    Ok(NewTarget { method, target: Some(target) })
+}
+
+/// Applies what was checked.
+pub(super) fn request(head: &mut RequestHead, new: NewTarget, edits: Vec<Edit>) {
+    if let Some(target) = new.target {
+        head.target = target;
+    }
+    if let Some(method) = new.method {
         head.method = method;
     }
-    Ok(())
+    apply(&mut head.headers, edits.into_iter());
+}
+
+/// Whether a request that had at most one host has exactly one after these edits (RFC 9112 section
+/// 3.2): who reads the first of two is another one than who reads the last.
+pub(super) fn check_host(headers: &HeaderMap, edits: &[Edit]) -> Result<(), Failure> {
+    if edits.iter().all(|edit| *edit.name() != HOST) {
+        return Ok(());
+    }
+    let mut hosts: Vec<&HeaderValue> = headers.get_all(HOST).iter().collect();
+    for edit in edits.iter().filter(|edit| *edit.name() == HOST) {
+        match edit {
+            Edit::Set(_, value) => hosts = vec![value],
+            Edit::Append(_, value) => hosts.push(value),
+            Edit::Remove(_) => hosts.clear(),
+        }
+    }
+    match hosts[..] {
+        // Only HTTP/1.0 knows requests without.
+        [] if !headers.contains_key(HOST) => Ok(()),
+        [host] => check_host_value(host).map_err(Failure::breach),
+        _ => Err(Failure::breach(format!(
+            "the request would have {} fields `host`, and a request has exactly one",
+            hosts.len()
+        ))),
+    }
+}
+
+/// Whether this can be the host of a request; else why not.
+pub(crate) fn check_host_value(host: &HeaderValue) -> Result<(), String> {
+    let why = match host.to_str().map(proxy::host_of) {
+        Ok(Ok("")) => "it is empty".to_owned(),
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(why)) => why.to_string(),
+        Err(_) => "it holds a byte outside ASCII".to_owned(),
+    };
+    let shown: String = String::from_utf8_lossy(host.as_bytes()).chars().take(64).collect();
+    Err(format!("the value {shown:?} for the field `host` is not a host and port: {why}"))
 }
 
 fn parse_method(text: String) -> Result<Method, Failure> {
@@ -102,17 +148,42 @@ fn parse_method(text: String) -> Result<Method, Failure> {
 }
 
 fn parse_target(
-    head: &RequestHead,
+    target: &PathAndQuery,
     path: Option<String>,
     query: Option<String>,
 ) -> Result<PathAndQuery, Failure> {
-    let path = path.as_deref().unwrap_or_else(|| head.target.path());
-    let query = query.as_deref().or_else(|| head.target.query()).unwrap_or_default();
-    let text = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-    let is_path = path.starts_with('/') && !path.contains(['?', '#']) && !query.contains('#');
+    let query = query.as_deref().or_else(|| target.query()).unwrap_or_default();
+    let path = match &path {
+        Some(path) => normal_path(path).map_err(Failure::breach)?,
+        None => Cow::Borrowed(target.path()),
+    };
+    let not_valid = |text: &str| {
+        let shown: String = text.chars().take(256).collect();
+        Failure::breach(format!("the path or query {shown:?} is not valid"))
+    };
+    let plain = query.bytes().all(|byte| byte > b' ' && byte != 0x7f);
+    let escaped = proxy::escape_query(query).ok().filter(|_| plain);
+    let escaped = escaped.ok_or_else(|| not_valid(query))?;
+    let query = escaped.as_deref().unwrap_or(query);
+    let text = if query.is_empty() { path.into_owned() } else { format!("{path}?{query}") };
     let parsed = PathAndQuery::try_from(text.as_str()).ok();
-    let parsed = parsed.filter(|_| is_path && text.len() <= MAX_TARGET);
-    parsed.ok_or_else(|| Failure::breach(format!("the path or query {text:?} is not valid")))
+    parsed.filter(|_| text.len() <= MAX_TARGET).ok_or_else(|| not_valid(&text))
+}
+
+/// The path that a plugin wrote, in the form that those of clients have. Escapes are brought into their
+/// one form; what would be another path is refused: a route would not have taken it, and what the
+/// plugin meant is not known. Encoded slashes and parameters are the upstream's own notation.
+pub(crate) fn normal_path(path: &str) -> Result<Cow<'_, str>, String> {
+    const RULES: PathRules =
+        PathRules { parameters: PathParameters::Keep, keep_encoded_slashes: true };
+    let refuse = |why: &dyn std::fmt::Display| {
+        let shown: String = path.chars().take(256).collect();
+        format!("the path {shown:?} is not one that a route would take: {why}")
+    };
+    let normal = route::normalise(path, RULES).map_err(|why| refuse(&why))?;
+    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
+    let is_same = slashes(path) == slashes(&normal) && path.ends_with('/') == normal.ends_with('/');
+    if is_same { Ok(normal) } else { Err(refuse(&"it holds a dot segment or a double slash")) }
 }
 
 /// A status code that a plugin chose.
@@ -124,13 +195,46 @@ pub(super) fn status(code: u16) -> Result<StatusCode, Failure> {
 }
 
 /// A whole answer that a plugin made. Boxed, since most hooks make none, and their outcomes are moved.
-pub(super) fn response(answer: bindings::Response) -> Result<Box<Response<Body>>, Failure> {
+pub(super) fn response(
+    plugin: &Plugin,
+    answer: bindings::Response,
+) -> Result<Box<Response<Body>>, Failure> {
     let mut response = Box::new(Response::new(Body::empty()));
     *response.status_mut() = status(answer.status)?;
+    if answer.status == StatusCode::RESET_CONTENT && !answer.body.is_empty() {
+        // RFC 9110 section 15.3.6.
+        return Err(Failure::breach("it answered 205 with a body, and a 205 has none"));
+    }
     fields(response.headers_mut(), Edits::lines(answer.fields)?)?;
     set_length(response.headers_mut(), answer.body.len());
-    *response.body_mut() = Body::full(Bytes::from(answer.body));
+    *response.body_mut() = Body::full(plugin.counted(answer.body)?);
+    respond::mark(&mut response);
     Ok(response)
+}
+
+/// Fields that are about the bytes of a body (RFC 9530, and what came before it).
+pub(super) const OF_THE_BODY: [HeaderName; 4] = [
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("repr-digest"),
+];
+
+/// Takes away what is about the bytes of a body that a plugin changes: digests of the old ones, and
+/// offers of their ranges. A strong entity tag becomes a weak one (RFC 9110 section 8.8.1): the same
+/// tag still stands for the same document, but not byte for byte.
+pub(super) fn forget_body(headers: &mut HeaderMap) {
+    for name in &OF_THE_BODY {
+        headers.remove(name);
+    }
+    headers.remove(ACCEPT_RANGES);
+    let Some(tag) = headers.get(ETAG) else { return };
+    let weak = [b"W/", tag.as_bytes()].concat();
+    match HeaderValue::from_bytes(&weak).ok().filter(|_| tag.as_bytes().starts_with(b"\"")) {
+        Some(weak) => drop(headers.insert(ETAG, weak)),
+        None if tag.as_bytes().starts_with(b"W/") => {}
+        None => drop(headers.remove(ETAG)),
+    }
 }
 
 /// Says how long a body is that the gateway now knows whole.
@@ -173,39 +277,130 @@ mod tests {
         assert_eq!(lines, ["one", "three"]);
     }
 
+    fn target(before: &'static str, path: Option<&str>, query: Option<&str>) -> Option<String> {
+        let before = PathAndQuery::from_static(before);
+        let own = |text: &str| text.to_owned();
+        let target = parse_target(&before, path.map(own), query.map(own)).ok()?;
+        Some(target.to_string())
+    }
+
     #[test]
     fn a_new_path_keeps_the_query_and_a_new_query_the_path() {
-        let mut head = RequestHead {
-            method: Method::GET,
-            target: PathAndQuery::from_static("/a?x=1"),
-            headers: HeaderMap::new(),
-        };
-        target(&mut head, None, Some("/b".into()), None).expect("valid");
-        assert_eq!(head.target, "/b?x=1");
-        target(&mut head, None, None, Some("y=2".into())).expect("valid");
-        assert_eq!(head.target, "/b?y=2");
-        target(&mut head, None, None, Some(String::new())).expect("valid");
-        assert_eq!(head.target, "/b");
-        for wrong in ["b", "", "/a?b", "/a b", "/a\r\n"] {
-            assert!(target(&mut head, None, Some(wrong.into()), None).is_err(), "{wrong:?}");
+        assert_eq!(target("/a?x=1", Some("/b"), None).as_deref(), Some("/b?x=1"));
+        assert_eq!(target("/b?x=1", None, Some("y=2")).as_deref(), Some("/b?y=2"));
+        assert_eq!(target("/b?y=2", None, Some("")).as_deref(), Some("/b"));
+    }
+
+    #[test]
+    fn a_path_is_one_that_a_route_would_take() {
+        for wrong in [
+            "b",
+            "",
+            "/a?b",
+            "/a b",
+            "/a\r\n",
+            "/a#b",
+            "//a",
+            "/a//",
+            "/a/../b",
+            "/a/..",
+            "/a/.",
+            "/./a",
+            "/%2e%2e/a",
+            "/a/%2E",
+            "/a/..;x/b",
+            "/a/..%2Fb",
+            "/a%5cb",
+            "/a\\b",
+            "/a%",
+            "/a%0a",
+            "/%c0%af",
+            "/a/..;/b",
+        ] {
+            assert_eq!(target("/", Some(wrong), None), None, "{wrong:?}");
+        }
+        for (path, normal) in [
+            ("/", "/"),
+            ("/a/b/", "/a/b/"),
+            ("/%c3%a9", "/%C3%A9"),
+            ("/é", "/%C3%A9"),
+            ("/%7euser/...", "/~user/..."),
+            ("/a/b|c", "/a/b%7Cc"),
+            ("/a%2fb;c=d", "/a%2Fb;c=d"),
+        ] {
+            assert_eq!(target("/", Some(path), None).as_deref(), Some(normal), "{path:?}");
         }
     }
 
     #[test]
-    fn an_edit_that_is_not_allowed_leaves_no_trace() {
-        let mut head = RequestHead {
-            method: Method::GET,
-            target: PathAndQuery::from_static("/a"),
-            headers: HeaderMap::new(),
-        };
-        let many = (0..=MAX_FIELDS).map(|_| append("x-good", "a")).collect();
-        let changed = request(&mut head, Some("PUT".into()), Some("/b".into()), None, many);
-        assert!(matches!(changed, Err(Failure::Breach(_))));
-        let good = vec![set("x-good", "a")];
-        let changed = request(&mut head, Some("PUT".into()), Some("b".into()), None, good);
-        assert!(matches!(changed, Err(Failure::Breach(_))));
-        assert_eq!((head.method, head.target.as_str()), (Method::GET, "/a"));
-        assert!(head.headers.is_empty());
+    fn a_query_is_escaped_as_those_of_clients_are() {
+        let query = |query| target("/", None, Some(query));
+        assert_eq!(query("a=\"é\"").as_deref(), Some("/?a=%22%C3%A9%22"));
+        for wrong in ["a#b", "a b", "a\nb", "\x7f"] {
+            assert_eq!(query(wrong), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_one_valid_host_whatever_is_done_to_it() {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("a"));
+        let remove = || Edit::Remove(HOST);
+        for edits in [
+            vec![],
+            vec![set("x", "a b")],
+            vec![set("host", "b.example:80")],
+            vec![set("host", "[::1]:80")],
+            vec![remove(), append("host", "b")],
+            vec![append("host", "b"), set("host", "c")],
+        ] {
+            assert!(check_host(&headers, &edits).is_ok(), "{edits:?}");
+        }
+        for edits in [
+            vec![remove()],
+            vec![append("host", "b")],
+            vec![append("host", "a")],
+            vec![set("host", "b"), append("host", "c")],
+            vec![set("host", "b"), remove()],
+            vec![set("host", "")],
+            vec![set("host", "a b")],
+            vec![set("host", "user@b")],
+            vec![set("host", "a/b")],
+            vec![set("host", "a,b:x")],
+            vec![set("host", "a:70000000")],
+            vec![set("host", "[::1")],
+        ] {
+            let refused = check_host(&headers, &edits);
+            let Err(Failure::Breach(why)) = refused else { panic!("{edits:?}") };
+            assert!(why.contains("`host`"), "{why}");
+        }
+        assert!(check_host(&HeaderMap::new(), &[remove()]).is_ok());
+    }
+
+    #[test]
+    fn what_is_about_the_old_bytes_does_not_outlive_them() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            field("content-digest", "sha-256=:AA==:"),
+            field("repr-digest", "sha-256=:AA==:"),
+            field("digest", "sha-256=AA=="),
+            field("content-md5", "AA=="),
+            field("accept-ranges", "bytes"),
+            field("etag", "\"a\""),
+            field("x-a", "1"),
+        ] {
+            headers.insert(name, value);
+        }
+        forget_body(&mut headers);
+        assert_eq!(
+            (headers.len(), &headers["etag"], &headers["x-a"]),
+            (2, &"W/\"a\"".parse().unwrap(), &"1".parse().unwrap())
+        );
+        forget_body(&mut headers);
+        assert_eq!(headers["etag"], "W/\"a\"");
+        headers.insert(ETAG, HeaderValue::from_static("none"));
+        forget_body(&mut headers);
+        assert!(!headers.contains_key(ETAG));
     }
 
     #[test]

@@ -4,16 +4,17 @@
 //! one is read only when this one is on its way, so that backpressure holds from end to end. No
 //! instance is held between two chunks.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::Run;
+use super::keep::{Left, split};
 use super::record::{Watched, returned};
 use crate::body::{Body, BodyError};
 use crate::plugin::Failure;
@@ -22,7 +23,7 @@ use crate::plugin::instance::{Called, OnRequestChunk, OnResponseChunk};
 
 /// Which body of the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
+pub(crate) enum Side {
     Request,
     Response,
 }
@@ -151,18 +152,25 @@ impl Filter {
 }
 
 impl Stage {
-    /// Gives a chunk to the hook. A hook that does not wait has its outcome at once.
+    /// Gives a chunk to the hook. A hook that does not wait, and has an instance, has its outcome at
+    /// once.
     fn see(self: Rc<Self>, data: Bytes, next: Next) -> State {
         let last = !matches!(next, Next::More);
-        if self.run.pool(self.index).plugin().may_wait() {
-            return State::Waiting(Box::pin(async move { self.call(data, last).await }), next);
-        }
-        let mut call = pin!(self.call(data, last));
-        match call.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(passed) => State::Seen(passed, next),
-            // Only a plugin without a single instance of its own could come here.
-            Poll::Pending => State::Seen(Err(BodyError::Plugin(self.name())), next),
-        }
+        let Some(ready) = self.run.pool(self.index).ready(self.run.flow(self.index)) else {
+            return State::Waiting(
+                Box::pin(async move { self.call_later(data, last).await }),
+                next,
+            );
+        };
+        let (run, context) = (&self.run, self.run.context(self.index));
+        let chunk = BodyChunk { data: &data, last };
+        let mut watched = run.watch(self.index, self.hook());
+        let called = match self.side {
+            Side::Request => ready.call::<OnRequestChunk>(run.heads(), (chunk, &context)),
+            Side::Response => ready.call::<OnResponseChunk>(run.heads(), (chunk, &context)),
+        };
+        returned(&mut watched);
+        State::Seen(self.finish(called, data, watched), next)
     }
 
     fn name(&self) -> Arc<str> {
@@ -176,21 +184,31 @@ impl Stage {
         }
     }
 
-    async fn call(&self, data: Bytes, last: bool) -> Passed {
+    async fn call_later(&self, data: Bytes, last: bool) -> Passed {
         let (run, pool) = (&self.run, self.run.pool(self.index));
+        let flow = run.flow(self.index);
         let context = run.context(self.index);
         let chunk = BodyChunk { data: &data, last };
         let mut watched = run.watch(self.index, self.hook());
         let heads = run.heads();
         let called = match self.side {
-            Side::Request => pool.call::<OnRequestChunk>(heads, (chunk, &context)).await,
-            Side::Response => pool.call::<OnResponseChunk>(heads, (chunk, &context)).await,
+            Side::Request => pool.call::<OnRequestChunk>(flow, heads, (chunk, &context)).await,
+            Side::Response => pool.call::<OnResponseChunk>(flow, heads, (chunk, &context)).await,
         };
         returned(&mut watched);
+        self.finish(called, data, watched)
+    }
+
+    fn finish(
+        &self,
+        called: Result<Called<(ChunkOutcome,)>, Failure>,
+        data: Bytes,
+        watched: Option<Watched>,
+    ) -> Passed {
         match called {
             Ok(called) => self.apply(called, data, watched),
             Err(failure) => {
-                run.note_end(self.index, watched, None, Err(&failure));
+                self.run.note_end(self.index, watched, None, Err(&failure));
                 self.fail(failure).map(|()| data)
             }
         }
@@ -202,25 +220,50 @@ impl Stage {
         data: Bytes,
         watched: Option<Watched>,
     ) -> Passed {
-        self.run.keep_attributes(called.attributes);
-        match called.results.0 {
-            ChunkOutcome::Next => {
-                self.run.note_end(self.index, watched, None, Ok(()));
-                Ok(data)
-            }
+        let ((outcome,), left) = split(called);
+        match outcome {
+            ChunkOutcome::Next => self.pass(None, None, left, data, watched),
             ChunkOutcome::Change(change) => {
-                let body = change.data.as_ref().map(|new| (data.len(), new.len()));
-                self.run.note_end(self.index, watched, body, Ok(()));
-                self.run.keep_context(self.index, change.context);
-                Ok(change.data.map_or(data, Bytes::from))
+                self.pass(change.data, change.context, left, data, watched)
             }
             ChunkOutcome::Abort(why) => {
                 self.run.note_cut(self.index, watched, &why);
+                // The body ends either way.
+                let _if_there_is_room = self.run.keep(self.index, left);
                 let plugin = self.name();
-                let heads = self.run.heads();
-                tracing::warn!(%plugin, request_id = heads.facts.request_id(), fault = "plugin",
-                    "the plugin cut the body off: {why}");
+                if let Some(why) = self.run.pool(self.index).plugin().record(self.hook(), &why) {
+                    let heads = self.run.heads();
+                    tracing::warn!(%plugin, request_id = heads.facts.request_id(),
+                        fault = "plugin", "the plugin cut the body off: {why}");
+                }
                 Err(BodyError::Plugin(plugin))
+            }
+        }
+    }
+
+    /// What goes on in the place of a chunk, if what the hook leaves can be kept.
+    fn pass(
+        &self,
+        new: Option<Vec<u8>>,
+        context: Option<Vec<u8>>,
+        left: Left,
+        data: Bytes,
+        watched: Option<Watched>,
+    ) -> Passed {
+        let (run, index) = (&self.run, self.index);
+        let length = new.as_ref().map(|new| (data.len(), new.len()));
+        let new = new.map(|new| run.pool(index).plugin().counted(new)).transpose();
+        let kept =
+            new.and_then(|new| run.count(index, context.as_deref(), &left, &[], 0).map(|()| new));
+        match kept {
+            Ok(new) => {
+                run.note_end(index, watched, length, Ok(()));
+                run.put(index, context, left, Vec::new());
+                Ok(new.unwrap_or(data))
+            }
+            Err(failure) => {
+                run.note_end(index, watched, None, Err(&failure));
+                self.fail(failure).map(|()| data)
             }
         }
     }

@@ -11,17 +11,19 @@ use http::{HeaderMap, HeaderName, Response};
 use http_body::Body as _;
 use smallvec::SmallVec;
 
-use super::collect::{CollectError, collect};
+use super::buffer::{self, NotWhole};
 use super::filter::{self, Side};
+use super::keep::{self, Left, split};
 use super::record::returned;
 use super::{PluginFailed, Run, edit};
 use crate::body::Body;
 use crate::heads::Heads;
 use crate::plugin::bindings::{
-    BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
+    self, BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
-use crate::plugin::{Arrived, Failure, Interest, Pool, Ready, values};
+use crate::plugin::{Arrived, Failure, Flow, Interest, Pool, Ready, values};
+use crate::state::held::Full;
 
 /// Why a request does not go on to the upstream.
 #[derive(Debug)]
@@ -34,23 +36,49 @@ pub(crate) enum Stop {
     BodyTooLarge(u64),
     /// The body that a plugin asked for did not come whole.
     BodyBroken,
+    /// It did not come in time.
+    BodyLate(Duration),
+    /// There is no room for the body that a plugin asked for.
+    NoRoom(NoRoom),
 }
 
-/// Runs the plugins over a request, first to last. What comes back is the body to forward; the
-/// head is in the run.
-pub(crate) async fn on_request(run: &Rc<Run>, mut body: Body) -> Result<Body, Stop> {
+/// A plugin asked for a body, and there is no room for it.
+#[derive(Debug)]
+pub(crate) struct NoRoom {
+    /// Which plugin.
+    pub(crate) plugin: Arc<str>,
+    /// Which bound is reached.
+    pub(crate) full: Full,
+}
+
+/// Runs the plugins over a request, first to last. They leave the body to forward, and where one
+/// answers, what is at hand of it; the head is in the run.
+pub(crate) async fn on_request(run: &Rc<Run>, body: &mut Body) -> Result<(), Stop> {
     for index in 0..run.chain.pools.len() {
+        // Before anything is asked of the plugin, whatever hooks it has: those that are let in are
+        // seen by it to their end.
+        if run.flow(index).is_full() {
+            refuse_more(run, index)?;
+            continue;
+        }
         run.entered.set(index + 1);
         change_every(run, index)?;
         see_head(run, index).await?;
         // There is nothing to see in a message without a body.
         if run.request_body(index) != BodyMode::None && !body.is_end_stream() {
             // Boxed, so that requests whose body nobody reads do not carry its state around.
-            body = Box::pin(see_body(run, index, body)).await?;
+            Box::pin(see_body(run, index, body)).await?;
         }
         run.respondents.set(index + 1);
     }
-    Ok(body)
+    Ok(())
+}
+
+/// Too many calls of the plugin wait already.
+#[cold]
+fn refuse_more(run: &Run, index: usize) -> Result<(), Stop> {
+    let failure = Failure::Busy(run.flow(index).limit());
+    run.judge(index, "on-request", failure).map_err(Stop::Failed)
 }
 
 /// Makes the changes that the plugin wants in every request.
@@ -60,8 +88,11 @@ fn change_every(run: &Run, index: usize) -> Result<(), Stop> {
         return Ok(());
     }
     let before = run.fields_before(&run.heads.borrow().request.headers);
-    let edits = edits.iter().cloned();
-    let written = run.change(|heads| edit::fields(&mut heads.request.headers, edits));
+    let edits = edits.iter().cloned().inspect(|edit| run.writes(Side::Request, edit.name()));
+    let written = run.change(|heads| {
+        edit::check_host(&heads.request.headers, run.pool(index).every().0)?;
+        edit::fields(&mut heads.request.headers, edits)
+    });
     if let Some(before) = before {
         run.note_written(index, "every-request", &before, &run.heads.borrow().request.headers);
     }
@@ -78,28 +109,29 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         let heads = run.heads();
         if let Some(change) = arrived(pool, &heads).and_then(|arrived| pool.reuse(&arrived)) {
             drop(heads);
-            return finish(run, index, "on-request", apply(run, index, change).map(|()| None));
+            let applied = apply(run, index, change, Left::default());
+            return finish(run, index, "on-request", applied.map(|()| None));
         }
     }
     let mut watched = run.watch(index, "on-request");
     let heads = run.heads();
-    let called = match pool.ready() {
+    let flow = run.flow(index);
+    let called = match pool.ready(flow) {
         Some(ready) => see_head_now(ready, pool, &heads),
         // Boxed, so that what may wait does not make every other exchange's state large.
-        None => Box::pin(see_head_later(pool, &heads)).await,
+        None => Box::pin(see_head_later(pool, flow, &heads)).await,
     };
     returned(&mut watched);
     let kept = called.as_ref().ok().and_then(|called| to_keep(pool, &heads, called));
     // Before the heads are changed nobody else may hold them, or they would be copied.
     drop(heads);
     let outcome = called.and_then(|called| {
-        let next = match called.results.0 {
-            RequestOutcome::Next => Ok(None),
-            RequestOutcome::Change(change) => apply(run, index, *change.0).map(|()| None),
-            RequestOutcome::Respond(answer) => edit::response(answer).map(Some),
-        }?;
-        run.keep_attributes(called.attributes);
-        Ok(next)
+        let ((outcome,), left) = split(called);
+        match outcome {
+            RequestOutcome::Next => run.keep(index, left).map(|()| None),
+            RequestOutcome::Change(change) => apply(run, index, *change.0, left).map(|()| None),
+            RequestOutcome::Respond(answer) => answered(run, index, answer, left),
+        }
     });
     if let (Some(kept), Ok(_)) = (kept, &outcome) {
         pool.keep(&kept.arrived, kept.change, kept.time);
@@ -145,67 +177,85 @@ fn see_head_now(
 
 async fn see_head_later(
     pool: &Pool,
+    flow: &Rc<Flow>,
     heads: &Arc<Heads>,
 ) -> Result<Called<(RequestOutcome,)>, Failure> {
     let view = View::of(heads, &pool.plugin().interest);
     let (fields, attributes) = (view.fields(), view.attributes());
-    pool.call::<OnRequest>(heads.clone(), (view.head(&fields, &attributes),)).await
+    pool.call::<OnRequest>(flow, heads.clone(), (view.head(&fields, &attributes),)).await
 }
 
-async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop> {
+async fn see_body(run: &Rc<Run>, index: usize, body: &mut Body) -> Result<(), Stop> {
     match run.request_body(index) {
-        BodyMode::None => Ok(body),
+        BodyMode::None => Ok(()),
         BodyMode::Chunks => {
             // The plugin may change the length, so that it cannot be told beforehand.
-            run.change(|heads| heads.request.headers.remove(CONTENT_LENGTH));
-            Ok(filter::wrap(run, index, Side::Request, body))
+            run.change(|heads| {
+                heads.request.headers.remove(CONTENT_LENGTH);
+                run.body_changes(Side::Request, &mut heads.request.headers);
+            });
+            *body = filter::wrap(run, index, Side::Request, std::mem::take(body));
+            Ok(())
         }
         BodyMode::Buffered(limit) => {
-            let collected = collect(body, limit).await;
-            let (bytes, trailers) = collected.map_err(|error| match error {
-                CollectError::TooLarge(_) => Stop::BodyTooLarge(limit),
-                CollectError::Broken(_) => Stop::BodyBroken,
+            let plugin = run.pool(index).plugin();
+            let whole = buffer::whole(plugin, std::mem::take(body), limit).await;
+            let (bytes, trailers) = whole.map_err(|error| match error {
+                NotWhole::TooLarge(limit, _) => Stop::BodyTooLarge(limit),
+                NotWhole::Broken(_) => Stop::BodyBroken,
+                NotWhole::Late(time) => Stop::BodyLate(time),
+                NotWhole::Full(full) => Stop::NoRoom(NoRoom { plugin: plugin.name.clone(), full }),
             })?;
-            see_whole_body(run, index, bytes, trailers).await
+            let (seen, next) = see_whole_body(run, index, bytes, trailers.is_none()).await;
+            *body = Body::whole(next, trailers);
+            seen
         }
     }
 }
 
+/// Shows a plugin the whole body. What comes back besides is the body that goes on.
 async fn see_whole_body(
     run: &Run,
     index: usize,
     bytes: Bytes,
-    trailers: Option<HeaderMap>,
-) -> Result<Body, Stop> {
+    is_whole: bool,
+) -> (Result<(), Stop>, Bytes) {
     let context = run.context(index);
     let mut watched = run.watch(index, "on-request-body");
-    let called = run.pool(index).call::<OnRequestBody>(run.heads(), (&bytes, &context)).await;
+    let (pool, flow) = (run.pool(index), run.flow(index));
+    let called = pool.call::<OnRequestBody>(flow, run.heads(), (&bytes, &context)).await;
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
     let mut is_new = false;
     let outcome = called.and_then(|called| {
-        let next = match called.results.0 {
-            RequestBodyOutcome::Next => Ok(None),
+        let ((outcome,), left) = split(called);
+        match outcome {
+            RequestBodyOutcome::Next => run.keep(index, left).map(|()| None),
             RequestBodyOutcome::Change(change) => {
-                apply(run, index, *change.head.0)?;
-                if let Some(new) = change.body {
-                    next = Bytes::from(new);
+                let plugin = run.pool(index).plugin();
+                let new = change.body.map(|body| plugin.counted(body)).transpose()?;
+                if new.is_some() {
+                    // Before its edits, which may bring new ones.
+                    let side = Side::Request;
+                    run.change(|heads| run.body_changes(side, &mut heads.request.headers));
+                }
+                apply(run, index, *change.head.0, left)?;
+                if let Some(new) = new {
+                    next = new;
                     is_new = true;
                 }
                 Ok(None)
             }
-            RequestBodyOutcome::Respond(answer) => edit::response(answer).map(Some),
-        }?;
-        run.keep_attributes(called.attributes);
-        Ok(next)
+            RequestBodyOutcome::Respond(answer) => answered(run, index, answer, left),
+        }
     });
     let body = is_new.then_some((before, next.len()));
     run.note_body(index, watched, body, &outcome);
-    finish(run, index, "on-request-body", outcome)?;
-    if trailers.is_none() {
+    let seen = finish(run, index, "on-request-body", outcome);
+    if seen.is_ok() && is_whole {
         run.change(|heads| edit::set_length(&mut heads.request.headers, next.len()));
     }
-    Ok(Body::whole(next, trailers))
+    (seen, next)
 }
 
 /// What a hook's outcome means for the way forward.
@@ -222,29 +272,58 @@ fn finish(
     }
 }
 
-fn apply(run: &Run, index: usize, change: RequestChange) -> Result<(), Failure> {
-    let RequestChange { method, path, query, fields, attributes, .. } = change;
+/// An answer of the plugin's own, and what it leaves besides.
+fn answered(
+    run: &Run,
+    index: usize,
+    answer: bindings::Response,
+    left: Left,
+) -> Result<Option<Box<Response<Body>>>, Failure> {
+    let answer = edit::response(run.pool(index).plugin(), answer)?;
+    run.keep(index, left).map(|()| Some(answer))
+}
+
+/// Makes a change, or nothing of it.
+fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(), Failure> {
+    let RequestChange { method, path, query, fields, attributes, context, .. } = change;
     let (fields, attributes) = (fields.checked()?, attributes.checked()?);
     let response_fields = change.response_fields.checked()?;
     edit::check_response_edits(run.links.borrow()[index].response_edits.len(), &response_fields)?;
-    run.change(|heads| {
+    if let Some(upstream) = &change.upstream {
+        check_choice(run, index, upstream)?;
+    }
+    let target = {
+        let heads = run.heads.borrow();
         edit::check_room(&attributes, heads.attributes.len())?;
-        edit::request(&mut heads.request, method, path, query, fields)?;
-        for (name, value) in attributes {
-            heads.set_attribute(name, value);
-        }
-        Ok(())
-    })?;
+        edit::check_request(&heads, method, path, query, &fields)?
+    };
+    let mut kept = keep::bytes_of(&response_fields);
+    if run.chain.keeps_request {
+        kept += keep::bytes_of(&fields);
+    }
+    run.count(index, context.as_deref(), &left, &attributes, kept)?;
+    fields.iter().for_each(|edit| run.writes(Side::Request, edit.name()));
+    run.change(|heads| edit::request(&mut heads.request, target, fields));
     if let Some(upstream) = change.upstream {
         run.upstream.replace(Some(upstream));
-        run.chooser.set(index);
     }
-    run.keep_context(index, change.context);
+    run.put(index, context, left, attributes);
     let link = &mut run.links.borrow_mut()[index];
     link.keep_edits(response_fields);
     link.request_body = change.request_body.unwrap_or(link.request_body);
     link.response_body = change.response_body.unwrap_or(link.response_body);
     Ok(())
+}
+
+/// Whether the plugin may choose this upstream.
+fn check_choice(run: &Run, index: usize, upstream: &str) -> Result<(), Failure> {
+    let granted = &run.pool(index).plugin().forward_to;
+    if granted.iter().any(|name| name == upstream) {
+        return Ok(());
+    }
+    Err(Failure::breach(format!(
+        "it chose the upstream `{upstream}`, which its `forward_to` does not list"
+    )))
 }
 
 /// As many values as most plugins declare at most. More are put on the heap; room for more would be

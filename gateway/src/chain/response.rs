@@ -8,20 +8,22 @@ use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Method, Response};
 use http_body::Body as _;
+use hyper::ext::ReasonPhrase;
 
-use super::collect::{CollectError, collect};
+use super::buffer::{self, NotWhole};
 use super::filter::{self, Side};
+use super::keep::{self, Left, split};
 use super::record::returned;
-use super::request::Joined;
+use super::request::{Joined, NoRoom};
 use super::{PluginFailed, Run, edit};
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::heads;
 use crate::plugin::bindings::{
-    BodyMode, ResponseBodyOutcome, ResponseChange, ResponseHead, ResponseOutcome,
+    self, BodyMode, ResponseBodyOutcome, ResponseChange, ResponseHead, ResponseOutcome,
 };
 use crate::plugin::edits::Edit;
 use crate::plugin::instance::{Called, OnResponse, OnResponseBody};
-use crate::plugin::{Failure, Pool, values};
+use crate::plugin::{Failure, Flow, Pool, values};
 
 /// Why a response does not go on.
 enum Stop {
@@ -30,7 +32,9 @@ enum Stop {
     /// A plugin failed, and its `on_error` is `closed`.
     Failed(PluginFailed),
     /// The upstream broke off while a plugin waited for the whole body.
-    Broken(crate::body::BodyError),
+    Broken(BodyError),
+    /// There is no room for the whole body that a plugin asked for.
+    NoRoom(NoRoom),
 }
 
 /// Runs the plugins over a response, last to first, from the last one that saw the request on.
@@ -43,6 +47,9 @@ pub(crate) async fn on_response(
 ) {
     while let Some(index) = run.respondents.get().checked_sub(1) {
         run.respondents.set(index);
+        if run.is_left_out(index) {
+            continue;
+        }
         if let Err(failed) = write_known(run, index, response) {
             *response = fail(ResponseFailed::Plugin(failed));
             continue;
@@ -57,6 +64,7 @@ pub(crate) async fn on_response(
             Err(Stop::Replaced(response)) => *response,
             Err(Stop::Failed(failed)) => fail(ResponseFailed::Plugin(failed)),
             Err(Stop::Broken(error)) => fail(ResponseFailed::Upstream(error)),
+            Err(Stop::NoRoom(no_room)) => fail(ResponseFailed::NoRoom(no_room)),
         };
     }
 }
@@ -67,6 +75,9 @@ fn write_known(run: &Run, index: usize, response: &mut Response<Body>) -> Result
     let (_, every) = run.pool(index).every();
     write(run, index, "every-response", every.iter().cloned(), response)?;
     let noted = std::mem::take(&mut run.links.borrow_mut()[index].response_edits);
+    if !noted.is_empty() {
+        run.fields_written(index, keep::bytes_of(&noted));
+    }
     write(run, index, "on-response", noted, response)
 }
 
@@ -77,7 +88,7 @@ fn write(
     edits: impl IntoIterator<Item = Edit, IntoIter: ExactSizeIterator>,
     response: &mut Response<Body>,
 ) -> Result<(), PluginFailed> {
-    let edits = edits.into_iter();
+    let edits = edits.into_iter().inspect(|edit| run.writes(Side::Response, edit.name()));
     if edits.len() == 0 {
         return Ok(());
     }
@@ -94,7 +105,9 @@ pub(crate) enum ResponseFailed {
     /// A plugin failed.
     Plugin(PluginFailed),
     /// The upstream did.
-    Upstream(crate::body::BodyError),
+    Upstream(BodyError),
+    /// There is no room for the body that a plugin asked for.
+    NoRoom(NoRoom),
 }
 
 async fn step(
@@ -117,6 +130,10 @@ async fn step(
     *response.extensions_mut() = parts.extensions;
     run.change(|heads| {
         if let Some(head) = heads.response.take() {
+            if head.status != parts.status {
+                // Its words are those of the other status.
+                response.extensions_mut().remove::<ReasonPhrase>();
+            }
             *response.status_mut() = head.status;
             *response.headers_mut() = head.headers;
         }
@@ -130,7 +147,8 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let mut watched = run.watch(index, "on-response");
     let heads = run.heads();
     let Some(response) = &heads.response else { return Ok(()) };
-    let called = match pool.ready() {
+    let flow = run.flow(index);
+    let called = match pool.ready(flow) {
         Some(ready) => {
             let names = &pool.plugin().interest.response_fields;
             let joined = Joined::of(&response.headers, names);
@@ -140,18 +158,17 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
             ready.call::<OnResponse>(heads.clone(), (head, &context))
         }
         // Boxed, as on the way forward.
-        None => Box::pin(see_head_later(pool, &heads, response, &context)).await,
+        None => Box::pin(see_head_later(pool, flow, &heads, response, &context)).await,
     };
     returned(&mut watched);
     drop(heads);
     let outcome = called.and_then(|called| {
-        let next = match called.results.0 {
-            ResponseOutcome::Next => Ok(None),
-            ResponseOutcome::Change(change) => apply(run, index, change).map(|()| None),
-            ResponseOutcome::Respond(answer) => edit::response(answer).map(Some),
-        }?;
-        run.keep_attributes(called.attributes);
-        Ok(next)
+        let ((outcome,), left) = split(called);
+        match outcome {
+            ResponseOutcome::Next => run.keep(index, left).map(|()| None),
+            ResponseOutcome::Change(change) => apply(run, index, change, left).map(|()| None),
+            ResponseOutcome::Respond(answer) => replaced(run, index, answer, left),
+        }
     });
     run.note(index, watched, &outcome);
     finish(run, index, "on-response", outcome)
@@ -159,6 +176,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
 
 async fn see_head_later(
     pool: &Pool,
+    flow: &Rc<Flow>,
     heads: &Arc<heads::Heads>,
     response: &heads::ResponseHead,
     context: &[u8],
@@ -167,32 +185,50 @@ async fn see_head_later(
     let joined = Joined::of(&response.headers, names);
     let fields = joined.values(&response.headers, names);
     let head = ResponseHead { status: response.status.as_u16(), fields: values::Values(&fields) };
-    pool.call::<OnResponse>(heads.clone(), (head, context)).await
+    pool.call::<OnResponse>(flow, heads.clone(), (head, context)).await
 }
 
 async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop> {
     match run.response_body(index) {
         BodyMode::None => Ok(body),
         _ if is_head(run) => {
-            // The length would be that of a body that no plugin has changed.
-            run.change_response(|head| head.headers.remove(CONTENT_LENGTH));
+            // They would be those of a body that no plugin has changed.
+            run.change_response(|head| {
+                head.headers.remove(CONTENT_LENGTH);
+                run.body_changes(Side::Response, &mut head.headers);
+            });
             Ok(body)
         }
         _ if body.is_end_stream() => Ok(body),
         BodyMode::Chunks => {
-            run.change_response(|head| head.headers.remove(CONTENT_LENGTH));
+            run.change_response(|head| {
+                head.headers.remove(CONTENT_LENGTH);
+                run.body_changes(Side::Response, &mut head.headers);
+            });
             Ok(filter::wrap(run, index, Side::Response, body))
         }
-        BodyMode::Buffered(limit) => match collect(body, limit).await {
-            Ok((bytes, trailers)) => see_whole_body(run, index, bytes, trailers).await,
-            Err(CollectError::Broken(error)) => Err(Stop::Broken(error)),
-            Err(CollectError::TooLarge(rest)) => {
-                let failure =
-                    Failure::breach(format!("the response body is larger than its {limit} bytes"));
-                let judged = run.judge(index, "on-response-body", failure);
-                judged.map(|()| rest).map_err(Stop::Failed)
-            }
-        },
+        BodyMode::Buffered(wanted) => see_buffered(run, index, body, wanted).await,
+    }
+}
+
+async fn see_buffered(run: &Run, index: usize, body: Body, wanted: u64) -> Result<Body, Stop> {
+    let plugin = run.pool(index).plugin();
+    let name = || plugin.name.clone();
+    match buffer::whole(plugin, body, wanted).await {
+        Ok((bytes, trailers)) => see_whole_body(run, index, bytes, trailers).await,
+        Err(NotWhole::Broken(error)) => Err(Stop::Broken(error)),
+        Err(NotWhole::Late(time)) => Err(Stop::Broken(BodyError::Late(name(), time))),
+        Err(NotWhole::Full(full)) => Err(Stop::NoRoom(NoRoom { plugin: name(), full })),
+        Err(NotWhole::TooLarge(limit, rest)) => {
+            let whose = match limit < wanted {
+                true => "bytes that an instance of it may have (`limits.memory`)",
+                false => "bytes",
+            };
+            let failure =
+                Failure::breach(format!("the response body is larger than its {limit} {whose}"));
+            let judged = run.judge(index, "on-response-body", failure);
+            judged.map(|()| *rest).map_err(Stop::Failed)
+        }
     }
 }
 
@@ -204,25 +240,32 @@ async fn see_whole_body(
 ) -> Result<Body, Stop> {
     let context = run.context(index);
     let mut watched = run.watch(index, "on-response-body");
-    let called = run.pool(index).call::<OnResponseBody>(run.heads(), (&bytes, &context)).await;
+    let (pool, flow) = (run.pool(index), run.flow(index));
+    let called = pool.call::<OnResponseBody>(flow, run.heads(), (&bytes, &context)).await;
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
     let mut is_new = false;
     let outcome = called.and_then(|called| {
-        let next = match called.results.0 {
-            ResponseBodyOutcome::Next => Ok(None),
+        let ((outcome,), left) = split(called);
+        match outcome {
+            ResponseBodyOutcome::Next => run.keep(index, left).map(|()| None),
             ResponseBodyOutcome::Change(change) => {
-                apply(run, index, change.head)?;
-                if let Some(new) = change.body {
-                    next = Bytes::from(new);
+                let plugin = run.pool(index).plugin();
+                let new = change.body.map(|body| plugin.counted(body)).transpose()?;
+                if new.is_some() {
+                    // Before its edits, which may bring new ones.
+                    let side = Side::Response;
+                    run.change_response(|head| run.body_changes(side, &mut head.headers));
+                }
+                apply(run, index, change.head, left)?;
+                if let Some(new) = new {
+                    next = new;
                     is_new = true;
                 }
                 Ok(None)
             }
-            ResponseBodyOutcome::Respond(answer) => edit::response(answer).map(Some),
-        }?;
-        run.keep_attributes(called.attributes);
-        Ok(next)
+            ResponseBodyOutcome::Respond(answer) => replaced(run, index, answer, left),
+        }
     });
     let body = is_new.then_some((before, next.len()));
     run.note_body(index, watched, body, &outcome);
@@ -246,16 +289,31 @@ fn finish(
     }
 }
 
-fn apply(run: &Run, index: usize, change: ResponseChange) -> Result<(), Failure> {
+/// An answer in the place of the response, and what the plugin leaves besides.
+fn replaced(
+    run: &Run,
+    index: usize,
+    answer: bindings::Response,
+    left: Left,
+) -> Result<Option<Box<Response<Body>>>, Failure> {
+    let answer = edit::response(run.pool(index).plugin(), answer)?;
+    run.keep(index, left).map(|()| Some(answer))
+}
+
+fn apply(run: &Run, index: usize, change: ResponseChange, left: Left) -> Result<(), Failure> {
     let status = change.status.map(edit::status).transpose()?;
     let fields = change.fields.checked()?;
+    let lines = run.heads.borrow().response.as_ref().map_or(0, |head| head.headers.len());
+    edit::check_response_edits(lines, &fields)?;
+    run.count(index, change.context.as_deref(), &left, &[], 0)?;
+    fields.iter().for_each(|edit| run.writes(Side::Response, edit.name()));
     run.change_response(|head| {
         edit::fields(&mut head.headers, fields)?;
         head.status = status.unwrap_or(head.status);
         Ok(())
     })
     .unwrap_or(Ok(()))?;
-    run.keep_context(index, change.context);
+    run.put(index, change.context, left, Vec::new());
     let link = &mut run.links.borrow_mut()[index];
     link.response_body = change.response_body.unwrap_or(link.response_body);
     Ok(())

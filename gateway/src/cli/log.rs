@@ -11,15 +11,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::LogFormat;
 
-/// Lines that wait to be written, at most. Most have less than 500 bytes, and none that a plugin
-/// writes has more than 8 KiB.
+/// Lines that wait to be written, at most, and bytes of them.
 const MAX_WAITING: usize = 10_000;
+const MAX_WAITING_BYTES: usize = 8 << 20;
 
 /// How long none may have been dropped before it is told how many were.
 const QUIET: Duration = Duration::from_secs(1);
@@ -28,12 +28,13 @@ const QUIET: Duration = Duration::from_secs(1);
 /// what waits when it is dropped is written if somebody reads it within a second.
 pub(super) fn start(format: LogFormat) -> WorkerGuard {
     let filter = EnvFilter::try_from_env("GATEWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let waiting = Arc::<Waiting>::default();
     // Lines that come together are written together.
     let (lines, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(MAX_WAITING)
         .thread_name("log")
-        .finish(BufWriter::new(io::stderr()));
-    let lines = Lines { dropped: lines.error_counter(), lines, loss: Arc::default() };
+        .finish(Written { out: BufWriter::new(io::stderr()), waiting: Arc::clone(&waiting) });
+    let lines = Lines { lines, waiting, loss: Arc::default() };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
     match format {
         LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
@@ -42,11 +43,55 @@ pub(super) fn start(format: LogFormat) -> WorkerGuard {
     guard
 }
 
+/// What waits to be written.
+#[derive(Debug, Default)]
+struct Waiting {
+    lines: AtomicUsize,
+    bytes: AtomicUsize,
+}
+
+impl Waiting {
+    /// Whether there is room for a line of so many bytes, which then waits.
+    fn takes(&self, bytes: usize) -> bool {
+        let lines = self.lines.fetch_add(1, Ordering::Relaxed);
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let takes = lines < MAX_WAITING && before.saturating_add(bytes) <= MAX_WAITING_BYTES;
+        if !takes {
+            self.is_gone(bytes);
+        }
+        takes
+    }
+
+    fn is_gone(&self, bytes: usize) {
+        self.lines.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+/// Counts off what is written.
+struct Written<W> {
+    out: W,
+    waiting: Arc<Waiting>,
+}
+
+impl<W: Write> Write for Written<W> {
+    /// All of a line, which is handed over in one piece.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let written = self.out.write_all(line);
+        self.waiting.is_gone(line.len());
+        written.map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
 /// Takes lines, or drops them.
 #[derive(Clone)]
 struct Lines {
     lines: NonBlocking,
-    dropped: ErrorCounter,
+    waiting: Arc<Waiting>,
     loss: Arc<Loss>,
 }
 
@@ -57,6 +102,8 @@ struct Loss {
     is_watched: AtomicBool,
     /// How many of them were told.
     told: AtomicUsize,
+    /// How many there are.
+    dropped: AtomicUsize,
 }
 
 impl MakeWriter<'_> for Lines {
@@ -69,17 +116,20 @@ impl MakeWriter<'_> for Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let before = self.dropped.dropped_lines();
-        let written = self.lines.write(line)?;
+        if self.waiting.takes(line.len()) {
+            self.lines.write_all(line)?;
+            return Ok(line.len());
+        }
+        self.loss.dropped.fetch_add(1, Ordering::Relaxed);
         let is_watched = &self.loss.is_watched;
-        if self.dropped.dropped_lines() > before && !is_watched.swap(true, Ordering::Relaxed) {
+        if !is_watched.swap(true, Ordering::Relaxed) {
             let lines = self.clone();
             // Without a thread the loss is told with the next one.
             if thread::Builder::new().spawn(move || lines.tell()).is_err() {
                 is_watched.store(false, Ordering::Relaxed);
             }
         }
-        Ok(written)
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -90,10 +140,10 @@ impl Write for Lines {
 impl Lines {
     /// Tells how many lines were dropped since that was last told, when it is over.
     fn tell(&self) {
-        let mut last = self.dropped.dropped_lines();
+        let mut last = self.loss.dropped.load(Ordering::Relaxed);
         loop {
             thread::sleep(QUIET);
-            let now = self.dropped.dropped_lines();
+            let now = self.loss.dropped.load(Ordering::Relaxed);
             if now == last {
                 break;
             }
@@ -103,5 +153,21 @@ impl Lines {
         // What was dropped since the last look is told with the next loss.
         let dropped = last - self.loss.told.swap(last, Ordering::Relaxed);
         tracing::warn!(dropped, "lines of the log were dropped: they are not read fast enough");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_in_lines_and_in_bytes() {
+        let waiting = Waiting::default();
+        assert_eq!((0..2 * MAX_WAITING).filter(|_| waiting.takes(1)).count(), MAX_WAITING);
+        let waiting = Waiting::default();
+        let taken = (0..1000).filter(|_| waiting.takes(64 << 10)).count();
+        assert_eq!(taken, MAX_WAITING_BYTES / (64 << 10));
+        waiting.is_gone(64 << 10);
+        assert!(waiting.takes(64 << 10) && !waiting.takes(1));
     }
 }

@@ -7,20 +7,49 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use gateway::config::{self, Config, Diagnostic, Diagnostics, Known, Plugin, Source, Span};
+use gateway::config::{
+    self, Config, Diagnostic, Diagnostics, Known, Plugin, Remains, Source, Span,
+};
 use gateway::route::{self, Scope, Shadow};
-use gateway::{BindError, BindErrors, Place, PluginWarning, first_party};
+use gateway::{BindError, BindErrors, Gateway, Place, PluginWarning, first_party};
 
 /// A configuration whose text is fine.
 pub(super) struct Prepared {
     pub(super) config: Arc<Config>,
     /// Warnings so far.
     pub(super) findings: Diagnostics,
+    /// The files that it is made of.
+    pub(super) files: Vec<PathBuf>,
     source: Arc<Source>,
 }
 
+/// A configuration whose text is refused.
+pub(super) struct Refusal(Box<Remains>);
+
+impl Refusal {
+    /// What is wrong with the text.
+    pub(super) fn text(self) -> Diagnostics {
+        self.0.findings
+    }
+
+    /// The files that it is made of, as far as they are known.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.0.files.clone()
+    }
+
+    /// What is wrong with the text, and what later stages refuse of the parts that could be read; with
+    /// `addresses`, those that cannot be had too.
+    pub(super) fn everything(self, addresses: bool) -> Diagnostics {
+        let Remains { findings, source, parts, doubts, .. } = *self.0;
+        let Some(config) = parts else { return findings };
+        let refused = Gateway::check(&config, &doubts, addresses);
+        let (config, files) = (Arc::new(config), Vec::new());
+        Prepared { config, findings, files, source }.refused(&refused)
+    }
+}
+
 /// Reads a file and checks its text.
-pub(super) fn prepare(file: &Path) -> Result<Prepared, Diagnostics> {
+pub(super) fn prepare(file: &Path) -> Result<Prepared, Refusal> {
     prepare_with(file, BTreeMap::new())
 }
 
@@ -28,15 +57,16 @@ pub(super) fn prepare(file: &Path) -> Result<Prepared, Diagnostics> {
 pub(super) fn prepare_with(
     file: &Path,
     stand_ins: BTreeMap<PathBuf, PathBuf>,
-) -> Result<Prepared, Diagnostics> {
+) -> Result<Prepared, Refusal> {
     let names = first_party::names();
-    let environment = |name: &str| std::env::var(name).ok();
-    let loaded = config::load_with(file, stand_ins, &environment, &Known { built_in: &names })?;
-    let mut findings = loaded.warnings;
-    for shadow in route::shadowed(&loaded.config) {
-        findings.push(shadowed(&loaded.config, &shadow));
+    let environment = |name: &str| std::env::var_os(name);
+    let loaded = config::load_with(file, stand_ins, &environment, &Known { built_in: &names });
+    let loaded = loaded.map_err(Refusal)?;
+    let config::Loaded { config, warnings: mut findings, source, files } = loaded;
+    for shadow in route::shadowed(&config) {
+        findings.push(shadowed(&config, &shadow));
     }
-    Ok(Prepared { config: Arc::new(loaded.config), findings, source: loaded.source })
+    Ok(Prepared { config: Arc::new(config), findings, files, source })
 }
 
 impl Prepared {
@@ -118,7 +148,8 @@ fn advise_on_address(
 ) -> Diagnostic {
     match cause.kind() {
         std::io::ErrorKind::AddrInUse => diagnostic.help(format!(
-            "another process has the port: `ss -ltnp 'sport = :{}'` tells which",
+            "another process has the port: `ss -ltnp 'sport = :{}'` tells which; if it is this \
+             gateway, `gateway check` without `--bind` leaves addresses alone",
             address.port()
         )),
         std::io::ErrorKind::PermissionDenied => {

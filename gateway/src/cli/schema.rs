@@ -9,8 +9,8 @@ use super::{LogFormat, Refused, print, report};
 
 /// Prints the schema, with those of the plugins that a file names.
 pub(super) fn schema(file: Option<&Path>, format: LogFormat) -> Result<(), Refused> {
-    let prepared = file.map(prepare).transpose().map_err(|diagnostics| {
-        report(&diagnostics, format);
+    let prepared = file.map(prepare).transpose().map_err(|refusal| {
+        report(&refusal.text(), format);
         Refused
     })?;
     let plugins = prepared.as_ref().map_or(&[][..], |prepared| &prepared.config.plugins);

@@ -5,9 +5,9 @@
 
 use std::path::{Path, PathBuf};
 
-use gateway::config::{Component, Config};
 use gateway::{Gateway, Handle, ReloadError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::prepare::{Prepared, prepare};
 use super::watch::Watch;
@@ -15,11 +15,15 @@ use super::{LogFormat, Refused, report};
 
 /// Serves a file.
 pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
-    let mut prepared = prepare(file).map_err(|diagnostics| {
-        report(&diagnostics, format);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| say("the control thread cannot start", &error))?;
+    // Loading plugins takes a while, and such a signal would end the process meanwhile.
+    let (hangup, others) = heard_from_the_start(&runtime)?;
+    let mut prepared = prepare(file).map_err(|refusal| {
+        report(&refusal.everything(true), format);
         Refused
     })?;
-    let watch = Watch::new(watched(file, &prepared.config));
+    let watch = Watch::new(prepared.files.clone());
     let gateway = match Gateway::bind(prepared.config.clone()) {
         Ok(gateway) => gateway,
         Err(errors) => {
@@ -30,30 +34,74 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
     prepared.warned(gateway.warnings());
     report(&prepared.findings, format);
     for (name, address) in gateway.local_addresses() {
-        tracing::info!(listener = name, %address, "listening");
+        if gateway.config().takes_ipv4(*address) {
+            tracing::info!(listener = name, %address, "listening, for IPv4 too");
+        } else {
+            tracing::info!(listener = name, %address, "listening");
+        }
     }
     if let Some(address) = gateway.admin_address() {
         tracing::info!(%address, "`/metrics` and `/healthz` are served");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| say("the control thread cannot start", &error))?;
-    runtime.block_on(control(gateway, file, watch, format))
+    let served = runtime.block_on(async {
+        others.into_iter().for_each(|other| drop(tokio::spawn(other.answer())));
+        control(gateway, file, watch, hangup, format).await
+    });
+    // A reload that still compiles plugins has nothing left to put in force.
+    runtime.shutdown_background();
+    served
+}
+
+/// A signal that means nothing to the gateway, and that would end it if nobody heard it.
+struct Other {
+    name: &'static str,
+    /// Why nothing is to be done.
+    why: &'static str,
+    signal: Signal,
+}
+
+impl Other {
+    /// Says, each time, that nothing is done.
+    async fn answer(mut self) {
+        while self.signal.recv().await.is_some() {
+            tracing::info!("{}: {}", self.name, self.why);
+        }
+    }
+}
+
+fn heard_from_the_start(runtime: &Runtime) -> Result<(Signal, Vec<Other>), Refused> {
+    let _inside = runtime.enter();
+    let listen = |kind, name| signal(kind).map_err(|error| say(name, &error));
+    let hangup = listen(SignalKind::hangup(), "SIGHUP")?;
+    let log = "the log goes to standard error, and no file is to be opened anew";
+    let nothing = "nothing is done; SIGHUP reloads, SIGTERM ends";
+    let others = [
+        (SignalKind::user_defined1(), "SIGUSR1", log),
+        (SignalKind::user_defined2(), "SIGUSR2", nothing),
+        (SignalKind::alarm(), "SIGALRM", nothing),
+    ];
+    let others = others
+        .into_iter()
+        .map(|(kind, name, why)| Ok(Other { name, why, signal: listen(kind, name)? }));
+    Ok((hangup, others.collect::<Result<_, _>>()?))
 }
 
 async fn control(
     gateway: Gateway,
     file: &Path,
     watch: Watch,
+    hangup: Signal,
     format: LogFormat,
 ) -> Result<(), Refused> {
     let handle = gateway.handle();
     let mut end = signal(SignalKind::terminate()).map_err(|error| say("SIGTERM", &error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| say("SIGINT", &error))?;
-    let hangup = signal(SignalKind::hangup()).map_err(|error| say("SIGHUP", &error))?;
+    let mut quit = signal(SignalKind::quit()).map_err(|error| say("SIGQUIT", &error))?;
     let shutdown = async {
         tokio::select! {
             _ = end.recv() => {}
             _ = interrupt.recv() => {}
+            _ = quit.recv() => {}
             () = reloads(&handle, file, watch, hangup, format) => {}
         }
         tracing::info!("shutting down: open exchanges may finish");
@@ -66,7 +114,7 @@ async fn reloads(
     handle: &Handle,
     file: &Path,
     mut watch: Watch,
-    mut hangup: tokio::signal::unix::Signal,
+    mut hangup: Signal,
     format: LogFormat,
 ) {
     loop {
@@ -81,28 +129,36 @@ async fn reloads(
         let (reloading, file) = (handle.clone(), file.to_owned());
         // Compiling plugins takes a while, and signals must go on being heard.
         let reloaded = tokio::task::spawn_blocking(move || reload(&reloading, &file, format)).await;
-        if let Ok(Some(files)) = reloaded {
-            watch.follow(files);
+        match reloaded {
+            Ok(Ok(files)) => watch.follow(files),
+            // Those of the configuration in force count too, until another is.
+            Ok(Err(files)) => watch.also(files),
+            Err(error) => {
+                tracing::error!("the configuration in force stays: internal error: {error}");
+            }
         }
     }
 }
 
-/// Puts the file in force, or says why not. Returns what to watch from now on.
-fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Option<Vec<PathBuf>> {
+/// Puts the file in force, or says why not. Returns what to watch from now on, instead of what was
+/// watched or, as an error, besides.
+fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Result<Vec<PathBuf>, Vec<PathBuf>> {
     match prepare(file) {
         Ok(prepared) => {
-            let files = watched(file, &prepared.config);
+            let files = prepared.files.clone();
             let routes = prepared.config.routes.len();
-            if put_in_force(handle, prepared, format) {
-                tracing::info!(routes, "the new configuration is in force");
+            if !put_in_force(handle, prepared, format) {
+                return Err(files);
             }
-            Some(files)
+            tracing::info!(routes, "the new configuration is in force");
+            Ok(files)
         }
-        Err(diagnostics) => {
-            report(&diagnostics, format);
+        Err(refusal) => {
+            let files = refusal.files();
+            report(&refusal.everything(false), format);
             tracing::error!("the configuration in force stays: the new one is refused");
             handle.refused();
-            None
+            Err(files)
         }
     }
 }
@@ -125,16 +181,6 @@ pub(super) fn put_in_force(handle: &Handle, mut prepared: Prepared, format: LogF
             false
         }
     }
-}
-
-/// The files that a configuration is made of.
-pub(super) fn watched(file: &Path, config: &Config) -> Vec<PathBuf> {
-    let services = config.components.iter().map(|component| component.file.clone());
-    let plugins = config.plugins.iter().filter_map(|plugin| match &plugin.component {
-        Component::File(path) => Some(path.clone()),
-        Component::BuiltIn(_) => None,
-    });
-    std::iter::once(file.to_owned()).chain(plugins).chain(services).collect()
 }
 
 fn say(what: &str, error: &dyn std::fmt::Display) -> Refused {

@@ -3,16 +3,20 @@
 //! Owns how: by looking at them twice a second. That sees every way in which editors and
 //! deployments replace a file, over every file system, and costs nothing that could be measured.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// How often they are looked at while the gateway serves.
 const PERIOD: Duration = Duration::from_millis(500);
 
-/// What of a file changes with its content.
+/// What of a file changes with its content, also where another file was put in its place by a rename
+/// or by the change of a link on the way to it, and has the times and the size of the first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Look {
-    modified: Option<SystemTime>,
+    file: (u64, u64),
+    modified: (i64, i64),
+    changed: (i64, i64),
     size: u64,
 }
 
@@ -29,6 +33,16 @@ impl Watch {
             (path, look)
         });
         Self { files: files.collect(), period: PERIOD }
+    }
+
+    /// Watches these too.
+    pub(super) fn also(&mut self, files: Vec<PathBuf>) {
+        for path in files {
+            if self.files.iter().all(|(known, _)| *known != path) {
+                let look = look(&path);
+                self.files.push((path, look));
+            }
+        }
     }
 
     /// Looks at them as often as this.
@@ -88,7 +102,14 @@ impl Watch {
     }
 }
 
+/// How a file looks, with all links followed. What is no file, such as a pipe, never changes: it cannot
+/// be read twice.
 fn look(path: &Path) -> Option<Look> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some(Look { modified: metadata.modified().ok(), size: metadata.len() })
+    let found = std::fs::metadata(path).ok().filter(|it| it.is_file() || it.is_dir())?;
+    Some(Look {
+        file: (found.dev(), found.ino()),
+        modified: (found.mtime(), found.mtime_nsec()),
+        changed: (found.ctime(), found.ctime_nsec()),
+        size: found.len(),
+    })
 }

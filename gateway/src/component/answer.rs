@@ -17,14 +17,15 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use wasmtime_wasi_http::WasiBody;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
+use super::Component;
 use super::body::{Progress, RequestBody, ResponseBody, Silence};
 use super::guest;
 use super::meter::Meter;
 use super::outgoing::Caller;
 use super::output::Output;
 use super::running::{Remainders, Running, Set};
-use super::{Component, ComponentError};
 use crate::body::Body;
+use crate::error::ComponentError;
 use crate::timer::Timers;
 
 /// How long a request waits for an instance when all of them are busy.

@@ -15,9 +15,9 @@ use http_body::{Body as _, Frame};
 use send_wrapper::SendWrapper;
 use wasmtime_wasi_http::WasiBody;
 
-use super::ComponentError;
 use super::running::{Remainders, Running};
 use crate::body::{Body, BodyError};
+use crate::error::ComponentError;
 use crate::timer::{Deadline, Timers};
 
 /// A request body that stays on the worker's thread, whatever the types of the host's functions say.

@@ -16,7 +16,7 @@ use super::outgoing::{Caller, Outgoing};
 use super::output::Output;
 use super::running::explain;
 use crate::config::HttpComponent;
-use crate::plugin::{Clock, LoadError, Loader, component_bytes, wait};
+use crate::plugin::{Clock, LoadError, Loader, wait};
 
 /// The interface that a component which answers must export, but for the end of its version.
 const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
@@ -90,8 +90,8 @@ impl From<LoadError> for Refusal {
 /// # Errors
 /// All that keeps it from being served.
 pub(crate) fn load(loader: &Loader, config: &HttpComponent) -> Result<Component, Vec<Refusal>> {
-    let (engine, clock) = loader.engine();
-    let compiled = compile(engine, config).map_err(|refusal| vec![refusal])?;
+    let clock = loader.clock();
+    let compiled = loader.component(&config.file).map_err(|error| vec![Refusal::from(error)])?;
     check_exports(&compiled).map_err(|refusal| vec![refusal])?;
     check_imports(&compiled)?;
     let pre = link(&compiled).map_err(|error| vec![Refusal::new(format!("{error:#}"))])?;
@@ -99,12 +99,6 @@ pub(crate) fn load(loader: &Loader, config: &HttpComponent) -> Result<Component,
     let component = Component { name, config: config.clone(), pre, clock: clock.clone() };
     wait(try_out(&component)).map_err(|refusal| vec![refusal])?;
     Ok(component)
-}
-
-fn compile(engine: &Engine, config: &HttpComponent) -> Result<component::Component, Refusal> {
-    let file = config.file.display();
-    component::Component::new(engine, component_bytes(&config.file)?)
-        .map_err(|error| Refusal::new(format!("`{file}` is not valid: {error:#}")))
 }
 
 fn check_exports(component: &component::Component) -> Result<(), Refusal> {

@@ -1,7 +1,7 @@
 //! Standard output and error of a component, which go to the gateway's log.
 //!
 //! Owns the lines, with the component's name and the request id, and how many of them are kept. The
-//! last line on standard error is remembered: it is what a guest says when it panics.
+//! last lines on standard error are remembered: they are what a guest says when it panics.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::plugin::log_line::{MAX_LINE, cut, printable};
+use crate::plugin::{Account, Held, Line};
 
 /// Lines of one request that are kept.
 const MAX_LINES: u32 = 1_000;
@@ -28,7 +29,10 @@ struct Written {
     lines: u32,
     /// The unfinished line on standard output, and on standard error.
     partial: [Vec<u8>; 2],
-    last_error: Option<String>,
+    /// Of the lines on standard error, the last.
+    held: Held,
+    /// Whether the line on standard error that is not finished is the first of a write.
+    begins: bool,
 }
 
 /// One of the two streams.
@@ -57,11 +61,11 @@ impl Output {
         Pipe { output: Arc::clone(self), stream: Stream::Error }
     }
 
-    /// What the guest said last about an error, with what it has not finished yet.
-    pub(super) fn last_error(&self) -> Option<String> {
+    /// What the guest told of a failure, with what it has not finished yet.
+    pub(super) fn account(&self) -> Option<Account> {
         let mut written = self.written();
         self.finish(&mut written, Stream::Error);
-        written.last_error.take()
+        written.held.take_account()
     }
 
     /// The guest wanted to send a request where it may not.
@@ -92,6 +96,9 @@ impl Output {
 
     fn write(&self, stream: Stream, mut bytes: &[u8]) {
         let mut written = self.written();
+        if stream == Stream::Error && written.partial[stream as usize].is_empty() {
+            written.begins = true;
+        }
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             written.keep(stream, &bytes[..end]);
             self.write_line(&mut written, stream);
@@ -110,8 +117,10 @@ impl Output {
         let line = std::mem::take(&mut written.partial[stream as usize]);
         let line = String::from_utf8_lossy(&line);
         let text = &*printable(cut(&line));
-        if stream == Stream::Error && !is_advice(text) {
-            written.last_error = Some(text.to_owned());
+        if stream == Stream::Error {
+            let begins = std::mem::take(&mut written.begins);
+            written.held.push(Line { text: text.to_owned(), begins });
+            while written.held.surplus().is_some() {}
         }
         written.lines = written.lines.saturating_add(1);
         if written.lines > MAX_LINES {
@@ -127,11 +136,6 @@ impl Output {
             }
         }
     }
-}
-
-/// What Rust's standard library adds to a panic.
-fn is_advice(line: &str) -> bool {
-    line.is_empty() || line.starts_with("note: run with `RUST_BACKTRACE")
 }
 
 impl Written {

@@ -9,16 +9,17 @@ use std::task::{Context, Poll};
 
 use http::Request;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
-use wasmtime::{Store, Trap};
+use wasmtime::Store;
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Scheme};
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
+use super::Component;
 use super::body::RequestBody;
 use super::guest::Guest;
 use super::meter::Meter;
-use super::{Component, ComponentError};
-use crate::plugin::trap_text;
+use crate::error::ComponentError;
+use crate::plugin::{is_deadline, trap_text};
 use crate::timer::Timers;
 
 /// What the guest sets as its response.
@@ -92,13 +93,14 @@ pub(super) fn explain(
     is_new: bool,
 ) -> ComponentError {
     let guest = store.data_mut();
-    if guest.memory.refused {
-        return ComponentError::Memory(component.config.memory);
+    if let Some(refused) = guest.memory.take_refusal() {
+        let said = guest.output.account().map(|account| format!(": {account}"));
+        return ComponentError::Memory(format!("{refused}{}", said.unwrap_or_default()));
     }
-    if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
+    if is_deadline(error) {
         return ComponentError::Deadline(component.config.deadline);
     }
-    let text = trap_text(guest.output.last_error(), error);
+    let text = trap_text(guest.output.account(), None, error);
     if is_new { ComponentError::Instantiate(text) } else { ComponentError::Trap(text) }
 }
 

@@ -12,7 +12,7 @@ use super::{HttpComponent, plugin, upstream};
 pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Names) -> Option<HttpComponent> {
     let file = table.word("file");
     let environment = environment(table);
-    let upstreams = upstream::granted(table, known).unwrap_or_default();
+    let upstreams = upstream::granted(table, "upstreams", known).unwrap_or_default();
     let component = component(name, table, file.as_ref())?;
     Some(HttpComponent { environment, upstreams: upstreams.into(), ..component })
 }

@@ -22,6 +22,12 @@ use routes::ROUTE;
 pub(super) use upstreams::TARGET;
 use upstreams::UPSTREAM;
 
+/// What a route does: it has one of them.
+pub(super) const ACTIONS: [&str; 4] = ["upstream", "component", "respond", "redirect"];
+
+/// The statuses of a redirect (RFC 9110 section 15.4).
+pub(super) const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];
+
 /// The longest duration that a timeout can have.
 const DAY: &str = "1d";
 
@@ -60,6 +66,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// A whole number in this range, ends included.
     Integer { min: u64, max: u64 },
+    /// One of these whole numbers.
+    Integers(&'static [u64]),
     /// A duration in this range, ends included.
     Duration { min: &'static str, max: &'static str },
     /// A size in this range of bytes, ends included.
@@ -95,6 +103,11 @@ impl Keys {
     /// The names of all keys.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.keys.iter().map(|key| key.name)
+    }
+
+    /// Keys of which a table has exactly one.
+    pub(super) fn alternatives(&self) -> &'static [&'static str] {
+        if self.id == ROUTE.id { &ACTIONS } else { &[] }
     }
 
     /// The key whose table has a key of this name, for users who put it one level too high.
@@ -151,6 +164,7 @@ mod tests {
                 Kind::Text
                 | Kind::Choice(_)
                 | Kind::Integer { .. }
+                | Kind::Integers(_)
                 | Kind::Duration { .. }
                 | Kind::Size { .. }
                 | Kind::TextMap
@@ -174,6 +188,9 @@ mod tests {
                 Kind::Integer { min, max } => {
                     let value = default.parse::<u64>().expect(key.name);
                     assert!((min..=max).contains(&value), "{}", key.name);
+                }
+                Kind::Integers(all) => {
+                    assert!(all.contains(&default.parse().expect(key.name)), "{}", key.name);
                 }
                 Kind::Duration { min, max } => {
                     let read = |text| units::duration(text).expect(key.name);

@@ -10,7 +10,10 @@ use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::keys::LISTENER_TLS;
 use super::reader::{Reading, Table, Text};
-use super::{Listener, ListenerLimits, ListenerTimeouts, ListenerTls, certificates};
+use super::{
+    ForwardedFamily, Listener, ListenerLimits, ListenerTimeouts, ListenerTls, PathParameters,
+    PathRules, certificates,
+};
 
 /// Reads a listener; the name stays known even if the rest is wrong.
 pub(super) fn read(table: &Table<'_, '_>) -> (Option<Text>, Option<Listener>) {
@@ -22,6 +25,12 @@ pub(super) fn read(table: &Table<'_, '_>) -> (Option<Text>, Option<Listener>) {
     });
     let tls = tls(table);
     let trusted_proxies = trusted_proxies(table);
+    let forwarded_by = match table.choice("forwarded_by") {
+        "forwarded" => ForwardedFamily::Forwarded,
+        _ => ForwardedFamily::XForwarded,
+    };
+    warn_of_idle_family(table, &trusted_proxies);
+    let paths = path_rules(table);
     let limits = limits(&table.table("limits"));
     let timeouts = timeouts(&table.table("timeouts"));
     let listener = name.clone().zip(address).map(|(name, (address, address_span))| Listener {
@@ -30,6 +39,8 @@ pub(super) fn read(table: &Table<'_, '_>) -> (Option<Text>, Option<Listener>) {
         address_span,
         tls,
         trusted_proxies,
+        forwarded_by,
+        paths,
         limits,
         timeouts,
     });
@@ -77,6 +88,25 @@ fn trusted_proxies(table: &Table<'_, '_>) -> Vec<IpNet> {
     texts.filter_map(|text| network(reading, &text)).collect()
 }
 
+/// Nobody is believed in either family.
+fn warn_of_idle_family(table: &Table<'_, '_>, trusted: &[IpNet]) {
+    if let Some(place) = table.key_span("forwarded_by").filter(|_| trusted.is_empty()) {
+        let warning = "`forwarded_by` has no effect without `trusted_proxies`";
+        table.reading.report_absence(Diagnostic::warning(place, warning));
+    }
+}
+
+fn path_rules(table: &Table<'_, '_>) -> PathRules {
+    PathRules {
+        parameters: match table.choice("path_parameters") {
+            "keep" => PathParameters::Keep,
+            "strip" => PathParameters::Strip,
+            _ => PathParameters::Refuse,
+        },
+        keep_encoded_slashes: table.choice("encoded_slashes") == "keep",
+    }
+}
+
 fn network(reading: &Reading<'_>, text: &Text) -> Option<IpNet> {
     let network = reading.parsed(text, "an address or a CIDR range", |text| {
         let address = text.parse::<IpAddr>().map(IpNet::from);
@@ -101,7 +131,12 @@ fn limits(table: &Table<'_, '_>) -> ListenerLimits {
         header_count: table.integer("header_count").unwrap_or_default() as usize,
         header_size: table.size("header_size").unwrap_or_default() as usize,
         body_size: table.size("body_size"),
+        body_rate: table.size("body_rate"),
         concurrent_streams: table.integer("concurrent_streams").unwrap_or_default() as u32,
+        connections: table.integer("connections").map(|count| count as usize),
+        connections_per_address: table
+            .integer("connections_per_address")
+            .map(|count| count as usize),
     }
 }
 
@@ -109,6 +144,7 @@ fn timeouts(table: &Table<'_, '_>) -> ListenerTimeouts {
     ListenerTimeouts {
         header: table.duration("header").unwrap_or_default(),
         idle: table.duration("idle").unwrap_or_default(),
+        body_grace: table.duration("body_grace").unwrap_or_default(),
         keep_alive: table.duration("keep_alive").unwrap_or_default(),
         request: table.duration("request"),
     }

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use super::names::Names;
 use super::reader::{Reading, Table};
 use super::route::Scope;
 use super::secrets::Secrets;
+use super::syntax::Doubtful;
 use super::{
-    Config, Plugin, Source, Span, admin, component, listener, plugin, process, route, syntax,
-    upstream,
+    Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Route, Source, Span, Upstream,
+    admin, component, foreign, listener, plugin, process, route, syntax, upstream,
 };
 
 /// What the caller knows and the file refers to.
@@ -34,6 +36,24 @@ pub struct Loaded {
     pub warnings: Diagnostics,
     /// The text that its spans point into.
     pub source: Arc<Source>,
+    /// The files that it is made of: itself, components, certificates, keys, and those of `${file:}`.
+    pub files: Vec<PathBuf>,
+}
+
+/// What is left of a file that is refused: enough to find out what else is wrong with it, and never to
+/// run.
+#[derive(Debug)]
+pub struct Remains {
+    /// All that is wrong with the text.
+    pub findings: Diagnostics,
+    /// The text.
+    pub source: Arc<Source>,
+    /// As [`Loaded::files`], as far as they are known.
+    pub files: Vec<PathBuf>,
+    /// The listeners, components and plugins that could be read; no upstreams and no routes.
+    pub parts: Option<Config>,
+    /// One for each of its plugins.
+    pub doubts: Vec<Doubts>,
 }
 
 /// Reads and checks a configuration file.
@@ -45,30 +65,28 @@ pub struct Loaded {
 /// Everything that is wrong with the file, together with its warnings.
 pub fn load(
     path: &Path,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: &dyn Fn(&str) -> Option<OsString>,
     known: &Known<'_>,
 ) -> Result<Loaded, Diagnostics> {
-    load_with(path, BTreeMap::new(), environment, known)
+    load_with(path, BTreeMap::new(), environment, known).map_err(|remains| remains.findings)
 }
 
 /// As [`load`], with other component files in the place of some that the file names; see
 /// [`Source::with_stand_ins`].
 ///
 /// # Errors
-/// As those of [`load`].
+/// What is left of the file: [`Remains`].
 pub fn load_with(
     path: &Path,
     stand_ins: BTreeMap<PathBuf, PathBuf>,
-    environment: &dyn Fn(&str) -> Option<String>,
+    environment: &dyn Fn(&str) -> Option<OsString>,
     known: &Known<'_>,
-) -> Result<Loaded, Diagnostics> {
+) -> Result<Loaded, Box<Remains>> {
     match Source::read(path) {
-        Ok(source) => read(source.with_stand_ins(stand_ins), environment, known),
+        Ok(source) => read_all(source.with_stand_ins(stand_ins), environment, known),
         Err((message, help)) => {
-            let mut diagnostics = Diagnostics::new(Arc::new(Source::new(path, "")));
             let error = Diagnostic::file_error(message);
-            diagnostics.push(help.into_iter().fold(error, Diagnostic::help));
-            Err(diagnostics)
+            Err(nothing(Source::new(path, ""), help.into_iter().fold(error, Diagnostic::help)))
         }
     }
 }
@@ -78,36 +96,116 @@ pub fn load_with(
 /// # Errors
 /// Everything that is wrong with the text, together with its warnings.
 pub fn read(
-    mut source: Source,
-    environment: &dyn Fn(&str) -> Option<String>,
+    source: Source,
+    environment: &dyn Fn(&str) -> Option<OsString>,
     known: &Known<'_>,
 ) -> Result<Loaded, Diagnostics> {
+    read_all(source, environment, known).map_err(|remains| remains.findings)
+}
+
+/// As [`read`]; a text that is refused is kept as far as it goes.
+///
+/// # Errors
+/// What is left of it: [`Remains`].
+pub fn read_all(
+    mut source: Source,
+    environment: &dyn Fn(&str) -> Option<OsString>,
+    known: &Known<'_>,
+) -> Result<Loaded, Box<Remains>> {
     if source.text().trim().is_empty() {
-        let mut diagnostics = Diagnostics::new(Arc::new(source));
-        let error = Diagnostic::file_error("the configuration is empty");
-        diagnostics
-            .push(error.help("it needs at least a `[[listeners]]` and a `[[routes]]` table"));
-        return Err(diagnostics);
+        let error = Diagnostic::file_error("the configuration is empty")
+            .help("it needs at least a `[[listeners]]` and a `[[routes]]` table");
+        return Err(nothing(source, error));
+    }
+    if let Some(error) = foreign::format(&source) {
+        return Err(nothing(source, error));
     }
     let (text, dead_ends) = syntax::without_dead_ends(&source);
     let (tree, broken) = syntax::parse(&source, &text, dead_ends);
     let reading = Reading::new(&source, environment);
-    let config = config(&Table::of(&reading, tree.get_ref(), 0..0, &ROOT), known);
+    reading.reads(source.path());
+    let parts = parts(&Table::of(&reading, tree.get_ref(), 0..0, &ROOT), known);
     let failed = reading.failed() || !broken.errors.is_empty();
-    let (findings, secrets) = reading.finish(broken);
+    let files = reading.files();
+    let doubtful = Doubtful::of(&text, &broken);
+    let (findings, secrets) = reading.finish(broken, &doubtful);
     drop(tree);
     source.remember_filled(secrets);
     let source = Arc::new(source);
     let mut diagnostics = Diagnostics::new(Arc::clone(&source));
     diagnostics.extend(findings);
-    match config {
-        Some(config) if !failed => Ok(Loaded { config, warnings: diagnostics, source }),
-        _ => Err(diagnostics),
+    if failed || !parts.is_whole() {
+        let (parts, doubts) = parts.remains(&doubtful);
+        let parts = Some(parts);
+        return Err(Box::new(Remains { findings: diagnostics, source, files, parts, doubts }));
+    }
+    Ok(Loaded { config: parts.config(), warnings: diagnostics, source, files })
+}
+
+fn nothing(source: Source, error: Diagnostic) -> Box<Remains> {
+    let files = vec![source.path().to_owned()];
+    let source = Arc::new(source);
+    let mut findings = Diagnostics::new(Arc::clone(&source));
+    findings.push(error);
+    Box::new(Remains { findings, source, files, parts: None, doubts: Vec::new() })
+}
+/// Every table, with `None` for one that could not be read to its end.
+struct Parts {
+    process: Process,
+    admin: Option<Admin>,
+    listeners: Vec<Option<Listener>>,
+    upstreams: Vec<Option<Upstream>>,
+    components: Vec<Option<HttpComponent>>,
+    plugins: Vec<plugin::Read>,
+    routes: Vec<Option<Route>>,
+}
+
+impl Parts {
+    fn is_whole(&self) -> bool {
+        self.listeners.iter().all(Option::is_some)
+            && self.upstreams.iter().all(Option::is_some)
+            && self.components.iter().all(Option::is_some)
+            && self.plugins.iter().all(Option::is_some)
+            && self.routes.iter().all(Option::is_some)
+    }
+
+    /// The configuration of a whole file.
+    fn config(self) -> Config {
+        Config {
+            process: self.process,
+            admin: self.admin,
+            listeners: self.listeners.into_iter().flatten().collect(),
+            upstreams: self.upstreams.into_iter().flatten().collect(),
+            components: self.components.into_iter().flatten().collect(),
+            plugins: self.plugins.into_iter().flatten().map(|(plugin, _)| plugin).collect(),
+            routes: self.routes.into_iter().flatten().collect(),
+        }
+    }
+
+    /// What [`Remains`] has of a file that is not: without what refers to others, and without the
+    /// plugins and components of which nobody knows where they end.
+    fn remains(mut self, doubtful: &Doubtful) -> (Config, Vec<Doubts>) {
+        self.plugins.retain(|read| {
+            read.as_ref().is_some_and(|(plugin, _)| !doubtful.touches(&places(plugin)))
+        });
+        self.components.retain(|read| {
+            read.as_ref().is_some_and(|it| !doubtful.touches(std::slice::from_ref(&it.file_span)))
+        });
+        (self.upstreams, self.routes) = (Vec::new(), Vec::new());
+        let doubts = self.plugins.iter().flatten().map(|(_, doubts)| doubts.clone()).collect();
+        (self.config(), doubts)
     }
 }
 
-/// Reads every table; `None` if one of them could not be read to its end.
-fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
+/// Where the parts of a plugin stand.
+fn places(plugin: &Plugin) -> Vec<Span> {
+    let settings = plugin.config_spans.values().chain(plugin.config_keys.values());
+    let own = [&plugin.span, &plugin.component_span].into_iter().chain(&plugin.grants_span);
+    own.chain(settings).cloned().collect()
+}
+
+/// Reads every table.
+fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let reading = root.reading;
     let process = process::read(&root.table("gateway"));
     let (names, listeners): (Vec<_>, Vec<_>) =
@@ -143,7 +241,7 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
     let names = plugins.iter().map(|(name, _)| Some(name.clone())).collect();
     let plugin_names = Names::new(reading, "plugin", names);
     let plugin_spans: Vec<Span> = plugins.iter().map(|(name, _)| name.span.clone()).collect();
-    let mut plugins: Vec<Option<Plugin>> = plugins
+    let mut plugins: Vec<plugin::Read> = plugins
         .iter()
         .map(|(name, table)| plugin::read(&name.value, table, &plugin_scope))
         .collect();
@@ -161,18 +259,12 @@ fn config(root: &Table<'_, '_>, known: &Known<'_>) -> Option<Config> {
     let (names, routes): (Vec<_>, Vec<_>) = root.tables("routes").iter().map(read).unzip();
     Names::new(reading, "route", names);
     route::refuse_duplicates(reading, &routes);
+    route::refuse_impossible_paths(reading, &routes, &listeners);
     upstream_names.warn_of_unused(reading, "route", |index| upstream_spans[index].clone());
     component_names.warn_of_unused(reading, "route", |index| component_spans[index].clone());
     plugin_names.warn_of_unused(reading, "route", |index| plugin_spans[index].clone());
     secrets.warn_of_unused(reading);
 
-    Some(Config {
-        process,
-        admin,
-        listeners: listeners.into_iter().collect::<Option<_>>()?,
-        upstreams: upstreams.into_iter().collect::<Option<_>>()?,
-        components: scope.all_components.into_inner().into_iter().collect::<Option<_>>()?,
-        plugins: plugins.into_iter().collect::<Option<_>>()?,
-        routes: routes.into_iter().collect::<Option<_>>()?,
-    })
+    let components = scope.all_components.into_inner();
+    Parts { process, admin, listeners, upstreams, components, plugins, routes }
 }

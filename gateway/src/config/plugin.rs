@@ -11,7 +11,10 @@ use super::diagnostic::Diagnostic;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::secrets::Secrets;
-use super::{Component, Grant, Isolation, Known, OnError, Plugin, Secret, suggest, upstream};
+use super::{
+    Component, Doubts, Grant, Isolation, Known, OnError, Plugin, PluginBounds, Secret, suggest,
+    upstream,
+};
 
 /// What plugins refer to by name.
 #[derive(Clone, Copy)]
@@ -21,15 +24,25 @@ pub(super) struct Scope<'s> {
     pub(super) secrets: &'s Secrets,
 }
 
+/// A plugin as far as it could be read, and what is not certain of it.
+pub(super) type Read = Option<(Plugin, Doubts)>;
+
 /// Reads a plugin under a name of its own or of its place.
-pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Option<Plugin> {
+pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read {
+    let before = table.reading.errors();
     let component = table.word("component");
     let component_span = component.as_ref().map(|text| text.span.clone());
     let component_text = component.as_ref().map(|text| text.shown.clone());
     let component = component.and_then(|text| component_of(table.reading, &text, scope.known));
     // Only its type matters here: `gateway dev` reads it, before there is a component to load.
     let _source = table.text("source");
-    let settings = settings::read(table);
+    let outside = table.reading.errors();
+    let mut settings = settings::read(table);
+    let in_settings = table.reading.errors() - outside;
+    if table.has_unknown_keys() && table.value("config").is_none() {
+        // One of them may have been meant to be `config`.
+        settings.doubtful.insert(String::new());
+    }
     let on_error = match table.choice("on_error") {
         "open" => OnError::Open,
         _ => OnError::Closed,
@@ -39,16 +52,35 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Opti
         _ => Isolation::Pooled,
     };
     let limits = table.table("limits");
-    let plugin = (
-        limits.duration("deadline").unwrap_or_default(),
-        limits.size("memory").unwrap_or_default() as usize,
-        limits.integer("instances").unwrap_or_default() as usize,
-    );
+    let size = |key| limits.size(key).unwrap_or_default() as usize;
+    let (memory, limiter, key_value) = (size("memory"), size("limiter"), size("key_value"));
+    let deadline = limits.duration("deadline").unwrap_or_default();
+    let configure = limits.duration("configure").unwrap_or_default();
+    let instances = limits.integer("instances").unwrap_or_default() as usize;
+    let bounds = PluginBounds {
+        exchange: size("exchange"),
+        exchanges: size("exchanges"),
+        buffered: size("buffered"),
+        buffer_time: limits.duration("buffer_time").unwrap_or_default(),
+        reuse: size("reuse"),
+        metrics: size("metrics"),
+        log_lines: limits.integer("log_lines").unwrap_or_default(),
+        log_bytes: size("log_bytes"),
+    };
+    let queue = limits.integer("queue").unwrap_or_default() as usize;
     let grants = grants(table);
     let secrets = secrets(table, scope);
-    let upstreams = upstream::granted(table, scope.upstreams);
-    Some(Plugin {
+    let upstreams = upstream::granted(table, "upstreams", scope.upstreams);
+    let forward_to = upstream::granted(table, "forward_to", scope.upstreams).unwrap_or_default();
+    let listed = table.list("secrets").unwrap_or_default().len();
+    let doubts = Doubts {
+        table: table.has_unknown_keys() || table.reading.errors() - before > in_settings,
+        surroundings: secrets.as_ref().is_some_and(|found| found.len() != listed),
+        values: settings.doubtful,
+    };
+    let plugin = Plugin {
         name: name.to_owned(),
+        is_inline: false,
         component: component?,
         component_text: component_text?,
         component_span: component_span?,
@@ -59,14 +91,21 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Opti
         span: table.span.clone(),
         on_error,
         isolation,
-        deadline: plugin.0,
-        memory: plugin.1,
-        instances: plugin.2,
+        deadline,
+        configure,
+        memory,
+        instances,
+        queue,
+        limiter,
+        key_value,
+        bounds,
         grants,
         grants_span: table.value("grants").map(|value| value.span()),
         secrets,
         upstreams,
-    })
+        forward_to,
+    };
+    Some((plugin, doubts))
 }
 
 fn component_of(reading: &Reading<'_>, text: &Text, known: &Known<'_>) -> Option<Component> {
@@ -99,6 +138,7 @@ fn component_of(reading: &Reading<'_>, text: &Text, known: &Known<'_>) -> Option
 /// The path of a component that is there.
 pub(super) fn component_file(reading: &Reading<'_>, text: &Text) -> Option<PathBuf> {
     let path = reading.source.instead_of(reading.source.folder().join(&text.value));
+    reading.reads(&path);
     let why = match std::fs::metadata(&path) {
         Ok(found) if found.is_file() => return Some(path),
         Ok(_) => "is not a file".to_owned(),
@@ -107,7 +147,10 @@ pub(super) fn component_file(reading: &Reading<'_>, text: &Text) -> Option<PathB
     };
     let error = format!("the component `{}` {why}", text.shown);
     let error = Diagnostic::error(text.span.clone(), error);
-    let error = error.note("paths are relative to the configuration file");
+    let error = match text.shown.strip_prefix("~/") {
+        Some(_) => error.help("`~` means nothing here: write the whole path"),
+        None => error.note("paths are relative to the configuration file"),
+    };
     let similar = (!text.is_secret()).then(|| similar_file(&path)).flatten();
     reading.report(error.did_you_mean(similar.as_deref()));
     None

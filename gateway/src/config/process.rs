@@ -22,6 +22,10 @@ pub(super) fn read(table: &Table<'_, '_>) -> Process {
             _ => AccessLog::Errors,
         },
         cache_dir: cache_dir(table),
+        compile_memory: table.size("compile_memory").unwrap_or_default() as usize,
+        compile_time: table.duration("compile_time").unwrap_or_default(),
+        retry_after_ceiling: table.duration("retry_after_ceiling").unwrap_or_default(),
+        buffered_bodies: table.size("buffered_bodies").unwrap_or_default() as usize,
     }
 }
 

@@ -7,6 +7,8 @@ mod table;
 mod text;
 
 use std::cell::RefCell;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
@@ -16,7 +18,7 @@ pub(super) use text::Text;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::fill::{self, Notation, Sources};
-use super::syntax::Broken;
+use super::syntax::{Broken, Doubtful};
 use super::{Source, Span};
 
 /// A TOML value with its place.
@@ -28,6 +30,7 @@ pub(super) struct Reading<'a> {
     pub(super) sources: Sources<'a>,
     findings: RefCell<Vec<Finding>>,
     secrets: RefCell<Vec<(String, String)>>,
+    files: RefCell<Vec<PathBuf>>,
 }
 
 struct Finding {
@@ -37,13 +40,30 @@ struct Finding {
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(source: &'a Source, environment: &'a dyn Fn(&str) -> Option<String>) -> Self {
+    pub(super) fn new(
+        source: &'a Source,
+        environment: &'a dyn Fn(&str) -> Option<OsString>,
+    ) -> Self {
         Self {
             source,
             sources: Sources { environment, folder: source.folder() },
             findings: RefCell::default(),
             secrets: RefCell::default(),
+            files: RefCell::default(),
         }
+    }
+
+    /// Notes a file that the configuration is made of, whether or not it can be read.
+    pub(super) fn reads(&self, path: &Path) {
+        let mut files = self.files.borrow_mut();
+        if files.iter().all(|known| known != path) {
+            files.push(path.to_owned());
+        }
+    }
+
+    /// The files that were noted.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        self.files.borrow().clone()
     }
 
     /// Notes something wrong that is there.
@@ -67,15 +87,24 @@ impl<'a> Reading<'a> {
 
     /// Whether an error was noted.
     pub(super) fn failed(&self) -> bool {
-        let findings = self.findings.borrow();
-        findings.iter().any(|finding| finding.diagnostic.severity == Severity::Error)
+        self.errors() > 0
+    }
+
+    /// How many errors were noted so far.
+    pub(super) fn errors(&self) -> usize {
+        let is_error = |it: &&Finding| it.diagnostic.severity == Severity::Error;
+        self.findings.borrow().iter().filter(is_error).count()
     }
 
     /// What was found, and what was filled in.
     ///
-    /// Where the text itself is broken, what seems to be missing may stand behind the break, and
-    /// what else is wrong in a broken line is its consequence: neither is told.
-    pub(super) fn finish(self, broken: Broken) -> (Vec<Diagnostic>, Vec<(String, String)>) {
+    /// Where the text itself is broken, what seems to be missing may stand where it is, and what else
+    /// is wrong in a broken line is its consequence: neither is told.
+    pub(super) fn finish(
+        self,
+        broken: Broken,
+        doubtful: &Doubtful,
+    ) -> (Vec<Diagnostic>, Vec<(String, String)>) {
         let line = |diagnostic: &Diagnostic| {
             diagnostic.span.as_ref().map(|span| self.source.position(span.start).line)
         };
@@ -83,7 +112,8 @@ impl<'a> Reading<'a> {
         let consequence = |finding: &Finding| {
             let behind =
                 finding.diagnostic.span.as_ref().is_some_and(|span| span.end > broken.sound);
-            behind || finding.absence || lines.contains(&line(&finding.diagnostic))
+            let is_missing = finding.absence && !doubtful.lacks(&finding.diagnostic);
+            behind || is_missing || lines.contains(&line(&finding.diagnostic))
         };
         let mut told = broken.errors;
         let findings = self.findings.into_inner().into_iter();
@@ -107,6 +137,9 @@ impl<'a> Reading<'a> {
     /// Fills in a string that stands at this place.
     pub(super) fn fill(&self, text: &str, span: Span, notation: Notation) -> Option<Text> {
         let written = Text::new(self.source, text, span);
+        for file in fill::files(text) {
+            self.reads(&self.sources.folder.join(file));
+        }
         match fill::fill(text, &self.sources, notation) {
             Ok(filled) => {
                 self.secrets.borrow_mut().extend(filled.secrets);

@@ -19,9 +19,10 @@ use super::keys::PLUGIN;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    HostPattern, HttpComponent, ListenerId, PathPattern, Plugin, PluginId, Route, Segment, Span,
-    ValuePattern, plugin,
+    ErrorForm, HostPattern, HttpComponent, Listener, ListenerId, PathPattern, PathRules, Plugin,
+    PluginId, Route, Segment, Span, ValuePattern, plugin,
 };
+use crate::route::{PathError, normalise};
 
 /// What routes refer to by name.
 pub(super) struct Scope<'s> {
@@ -39,7 +40,7 @@ pub(super) struct Scope<'s> {
 pub(super) fn read(
     table: &Table<'_, '_>,
     scope: &Scope<'_>,
-    all_plugins: &mut Vec<Option<Plugin>>,
+    all_plugins: &mut Vec<plugin::Read>,
 ) -> (Option<Text>, Option<Route>) {
     let name = table.word("name");
     let listeners = listeners(table, scope);
@@ -50,6 +51,14 @@ pub(super) fn read(
     let rewrite = action::rewrite(table, &paths);
     let body_size = table.table("limits").size("body_size");
     let request_timeout = table.table("timeouts").duration("request");
+    let errors = match table.choice("errors") {
+        "problem" => ErrorForm::Problem,
+        "openai" => ErrorForm::OpenAi,
+        "anthropic" => ErrorForm::Anthropic,
+        "google" => ErrorForm::Google,
+        "json-rpc" => ErrorForm::JsonRpc,
+        _ => ErrorForm::Auto,
+    };
     let path_spans = paths.spans();
     let route = name.clone().zip(action).map(|(name, action)| Route {
         name: name.value,
@@ -61,6 +70,7 @@ pub(super) fn read(
         rewrite,
         body_size,
         request_timeout,
+        errors,
         span: table.span.clone(),
     });
     (name, route)
@@ -85,14 +95,15 @@ fn plugins<'a>(
     table: &Table<'_, 'a>,
     scope: &Scope<'_>,
     route: Option<&Text>,
-    all: &mut Vec<Option<Plugin>>,
+    all: &mut Vec<plugin::Read>,
 ) -> Vec<PluginId> {
     let items = table.list("plugins").unwrap_or_default().iter().enumerate();
     let read = |(index, item): (usize, &Value<'a>)| match item.get_ref() {
         DeValue::Table(_) => {
             let route = route.map_or("?", |name| &name.value);
             let inline = Table::open(table.reading, item, &PLUGIN)?;
-            all.push(plugin::read(&format!("{route}.plugins[{index}]"), &inline, &scope.plugin));
+            let read = plugin::read(&format!("{route}.plugins[{index}]"), &inline, &scope.plugin);
+            all.push(read.map(|(plugin, doubts)| (Plugin { is_inline: true, ..plugin }, doubts)));
             Some(PluginId(all.len() - 1))
         }
         DeValue::String(_) => {
@@ -140,6 +151,64 @@ pub(super) fn refuse_duplicates(reading: &Reading<'_>, routes: &[Option<Route>])
             );
         }
         earlier.push(route);
+    }
+}
+
+/// A literal that is not in the form to which every listener of its route brings a path stands in
+/// no request's path.
+pub(super) fn refuse_impossible_paths(
+    reading: &Reading<'_>,
+    routes: &[Option<Route>],
+    listeners: &[Option<Listener>],
+) {
+    for route in routes.iter().flatten() {
+        let rules = route.listeners.iter().filter_map(|id| listeners.get(id.0)?.as_ref());
+        let rules: Vec<PathRules> = rules.map(|listener| listener.paths).collect();
+        let reports =
+            route.matcher.paths.iter().zip(&route.path_spans).filter_map(|(path, span)| {
+                let why =
+                    path.segments.iter().find_map(|segment| why_impossible(segment, &rules))?;
+                let error = format!("no request has the path `{}`: {why}", path.text);
+                let error = Diagnostic::error(span.clone(), error);
+                Some(match remedy(&why) {
+                    Some(setting) => error.help(format!("write `{setting}` in the listener")),
+                    None => error,
+                })
+            });
+        reports.for_each(|error| reading.report(error));
+    }
+}
+
+/// Why no path under any of these rules has such a segment.
+fn why_impossible(segment: &Segment, rules: &[PathRules]) -> Option<Impossible> {
+    let Segment::Literal(literal) = segment else { return None };
+    let path = format!("/{literal}");
+    let mut reasons = rules.iter().map(|rules| match normalise(&path, *rules) {
+        Ok(normal) if normal == path => None,
+        Ok(_) => Some(Impossible::Stripped),
+        Err(error) => Some(Impossible::Refused(error)),
+    });
+    let first = reasons.next()??;
+    reasons.all(|reason| reason.is_some()).then_some(first)
+}
+
+/// Why a segment stands in no path.
+#[derive(Debug, thiserror::Error)]
+enum Impossible {
+    #[error("path parameters are stripped before it is matched")]
+    Stripped,
+    #[error("{0}")]
+    Refused(PathError),
+}
+
+/// The setting of the listener that would let it through.
+fn remedy(why: &Impossible) -> Option<&'static str> {
+    match why {
+        Impossible::Stripped | Impossible::Refused(PathError::Parameter) => {
+            Some("path_parameters = \"keep\"")
+        }
+        Impossible::Refused(PathError::EncodedSlash) => Some("encoded_slashes = \"keep\""),
+        Impossible::Refused(_) => None,
     }
 }
 

@@ -1,6 +1,10 @@
 //! JSON Schema (2020-12) of the configuration file, for editors.
 //!
 //! Owns the translation of the declared keys; it must not know any of them by name.
+//!
+//! Where a value has several forms, an `anyOf` of them would have a validator mark the whole value for
+//! one wrong key in it. So the form is chosen by `if`, which marks the key, and an `anyOf` that forbids
+//! nothing stands beside it for editors, which complete by `anyOf` and not by `if`.
 
 use std::collections::BTreeMap;
 
@@ -35,11 +39,22 @@ fn table(keys: &Keys, definitions: &mut Definitions) -> Map<String, Value> {
     schema.insert("type".into(), "object".into());
     schema.insert("description".into(), keys.about.into());
     schema.insert("properties".into(), properties.into());
-    schema.insert("additionalProperties".into(), false.into());
+    schema.insert("additionalProperties".into(), no_such_key());
     if !required.is_empty() {
         schema.insert("required".into(), required.into());
     }
+    let alternatives = keys.alternatives().iter().map(|key| json!({ "required": [key] }));
+    let alternatives: Vec<_> = alternatives.collect();
+    if !alternatives.is_empty() {
+        schema.insert("oneOf".into(), alternatives.into());
+    }
     schema
+}
+
+/// What no key has that is not known. `false` would say the same, but validators tell that of the table:
+/// editors would mark all of it.
+pub(crate) fn no_such_key() -> Value {
+    json!({ "not": { "description": "there is no such key" } })
 }
 
 fn reference(keys: &Keys, definitions: &mut Definitions) -> Value {
@@ -59,7 +74,9 @@ fn property(key: &Key, definitions: &mut Definitions) -> Value {
     }
     if let Some(default) = key.default {
         schema["default"] = match key.kind {
-            Kind::Integer { .. } => default.parse::<u64>().map_or(Value::Null, Value::from),
+            Kind::Integer { .. } | Kind::Integers(_) => {
+                default.parse::<u64>().map_or(Value::Null, Value::from)
+            }
             _ => default.into(),
         };
     }
@@ -73,6 +90,7 @@ fn value(kind: &Kind, definitions: &mut Definitions) -> Value {
             "anyOf": [{ "enum": choices }, { "type": "string", "pattern": PLACEHOLDER }]
         }),
         Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Integers(all) => json!({ "type": "integer", "enum": all }),
         Kind::Duration { min, max } => json!({
             "type": "string",
             "pattern": format!("{DURATION_PATTERN}|{PLACEHOLDER}"),
@@ -93,10 +111,23 @@ fn value(kind: &Kind, definitions: &mut Definitions) -> Value {
         }),
         Kind::TableOrTables(keys) => {
             let one = reference(keys, definitions);
-            json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }] })
+            let several = json!({ "type": "array", "items": one, "minItems": 1 });
+            json!({
+                "type": ["object", "array"],
+                "if": { "type": "object" },
+                "then": one,
+                "else": several,
+                "anyOf": [one, several, true],
+            })
         }
         Kind::TextOrTable(keys) => {
-            json!({ "anyOf": [{ "type": "string" }, reference(keys, definitions)] })
+            let table = reference(keys, definitions);
+            json!({
+                "type": ["string", "object"],
+                "if": { "type": "object" },
+                "then": table,
+                "anyOf": [{ "type": "string" }, table, true],
+            })
         }
         Kind::TextMap => {
             json!({ "type": "object", "additionalProperties": { "type": "string" } })
@@ -119,7 +150,7 @@ mod tests {
 
     /// Follows the declarations and the schema side by side.
     fn check(keys: &Keys, at: &Value, root: &Value, seen: &mut usize) {
-        assert_eq!(at["additionalProperties"], json!(false), "{}", keys.title);
+        assert_eq!(at["additionalProperties"], no_such_key(), "{}", keys.title);
         let properties = at["properties"].as_object().expect(keys.title);
         assert_eq!(properties.len(), keys.keys.len(), "{}", keys.title);
         for key in keys.keys {
@@ -146,15 +177,46 @@ mod tests {
                 check(keys, &follow(&at["additionalProperties"]), root, seen)
             }
             Kind::TableOrTables(keys) => check(keys, &follow(&at["anyOf"][0]), root, seen),
-            Kind::TextOrTable(keys) => check(keys, &follow(&at["anyOf"][1]), root, seen),
+            Kind::TextOrTable(keys) => {
+                assert_eq!(at["anyOf"][1], at["then"]);
+                check(keys, &follow(&at["then"]), root, seen);
+            }
             Kind::List(kind) => below(kind, &at["items"], root, seen),
             Kind::Text
             | Kind::Choice(_)
             | Kind::Integer { .. }
+            | Kind::Integers(_)
             | Kind::Duration { .. }
             | Kind::Size { .. }
             | Kind::TextMap
             | Kind::Free => {}
+        }
+    }
+
+    #[test]
+    fn a_route_does_one_thing() {
+        let route = &schema()["$defs"]["route"];
+        let keys: Vec<_> = super::super::keys::ACTIONS.iter().map(|key| json!([key])).collect();
+        let required: Vec<_> = route["oneOf"]
+            .as_array()
+            .expect("alternatives")
+            .iter()
+            .map(|it| it["required"].clone())
+            .collect();
+        assert_eq!(required, keys);
+    }
+
+    #[test]
+    fn admits_what_the_reader_admits() {
+        let schema = schema();
+        let statuses = &schema["$defs"]["redirect"]["properties"]["status"]["enum"];
+        assert_eq!(*statuses, json!([301, 302, 303, 307, 308]));
+        for key in ["listeners", "routes"] {
+            assert_eq!(schema["properties"][key]["minItems"], 1);
+        }
+        let pattern = regex::Regex::new(SIZE_PATTERN).expect("a pattern");
+        for text in ["16MiB", "16mib", "16MIB", "64kb", "10 MiB", "512b", "5M", "1.5GiB", "MiB"] {
+            assert_eq!(pattern.is_match(text), units::size(text).is_ok(), "{text}");
         }
     }
 

@@ -2,8 +2,10 @@
 //!
 //! Owns reading the file and turning byte offsets into lines and columns. It must not know TOML.
 
+mod secret;
+
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use super::Span;
@@ -17,6 +19,8 @@ pub struct Source {
     path: PathBuf,
     text: String,
     filled: Vec<(String, String)>,
+    /// What of those values is long enough to be a secret by itself.
+    parts: Vec<(String, String)>,
     stand_ins: BTreeMap<PathBuf, PathBuf>,
 }
 
@@ -33,7 +37,8 @@ impl Source {
     /// A source from text that is already in memory. A byte order mark in front is dropped.
     pub fn new(path: impl Into<PathBuf>, text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
-        Self { path: path.into(), text, filled: Vec::new(), stand_ins: BTreeMap::new() }
+        let (filled, parts) = (Vec::new(), Vec::new());
+        Self { path: path.into(), text, filled, parts, stand_ins: BTreeMap::new() }
     }
 
     /// Takes other component files in the place of those that the text names, which need not exist
@@ -51,7 +56,7 @@ impl Source {
     /// Reads the file. The error is one sentence for people, with an optional piece of advice.
     pub(super) fn read(path: &Path) -> Result<Self, (String, Option<String>)> {
         let shown = path.display();
-        let bytes = std::fs::read(path).map_err(|error| match error.kind() {
+        let bytes = read_bounded(path, MAX_FILE).map_err(|error| match error.kind() {
             ErrorKind::NotFound => (
                 format!("the configuration file `{shown}` does not exist"),
                 Some("name an existing file, or create this one".to_owned()),
@@ -63,8 +68,19 @@ impl Source {
                     path.join("gateway.toml").display()
                 )),
             ),
+            ErrorKind::FileTooLarge => (
+                format!("`{shown}` has more than 16 MiB, and is no configuration file"),
+                Some("name the TOML file with the `[[listeners]]`".to_owned()),
+            ),
             _ => (format!("the configuration file `{shown}` cannot be read: {error}"), None),
         })?;
+        if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+            let help = format!("`iconv -f UTF-16 -t UTF-8 {shown} > NEW` converts it");
+            return Err((format!("`{shown}` is text in UTF-16, and TOML is UTF-8"), Some(help)));
+        }
+        if bytes.contains(&0) {
+            return Err((format!("`{shown}` is no text: it holds zero bytes"), None));
+        }
         match std::str::from_utf8(&bytes) {
             Ok(text) => Ok(Self::new(path, text)),
             Err(error) => {
@@ -104,7 +120,8 @@ impl Source {
     }
 
     /// The words with every value of four bytes or more that a `${...}` filled in replaced by that
-    /// `${...}`.
+    /// `${...}`, and any run of sixteen bytes or more of one, wherever it begins: a message may quote a
+    /// line of a file or half of a key.
     ///
     /// For words that come from elsewhere, such as a plugin's reason to refuse its configuration,
     /// before they are shown or logged.
@@ -112,6 +129,9 @@ impl Source {
         let mut words = words.to_owned();
         for (value, placeholder) in &self.filled {
             words = words.replace(value, placeholder);
+        }
+        for (part, placeholder) in &self.parts {
+            words = secret::without_runs(&words, part, placeholder);
         }
         words
     }
@@ -122,6 +142,12 @@ impl Source {
         filled.retain(|(value, _)| value.len() >= 4);
         filled.sort_by_key(|(value, _)| std::cmp::Reverse(value.len()));
         filled.dedup();
+        self.parts = filled
+            .iter()
+            .flat_map(|(value, placeholder)| {
+                secret::parts(value).into_iter().map(|part| (part, placeholder.clone()))
+            })
+            .collect();
         self.filled = filled;
     }
 
@@ -139,6 +165,19 @@ impl Source {
     fn boundary(&self, offset: usize) -> usize {
         self.text.floor_char_boundary(offset)
     }
+}
+
+/// Bytes of a configuration file, and of each file that it names, at most.
+pub(super) const MAX_FILE: u64 = 16 << 20;
+
+/// The bytes of a file, of which some never end (`/dev/zero`).
+pub(super) fn read_bounded(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
+    Ok(bytes)
 }
 
 impl std::fmt::Debug for Source {
@@ -180,5 +219,22 @@ mod tests {
         source.remember_filled(vec![pair("hunt", "${env:A}"), pair("hunter2", "${env:B}")]);
         assert_eq!(source.redact("`hunter2` is too short"), "`${env:B}` is too short");
         assert!(!format!("{source:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn takes_parts_of_filled_values_out_of_foreign_words() {
+        let mut source = Source::new("a.toml", "");
+        let key = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBgkqhkiG9w0B\nAQEFAASCBKcwggSjAgEAAoIB\n-----END PRIVATE KEY-----";
+        source.remember_filled(vec![(key.to_owned(), "${env:KEY}".to_owned())]);
+        assert_eq!(source.redact("`MIIEvQIBADANBgkqhkiG9w0B`"), "`${env:KEY}`");
+        assert_eq!(source.redact("at EvQIBADANBgkqhki, and"), "at ${env:KEY}, and");
+        let about = "the section `PRIVATE KEY` has no line `-----END PRIVATE KEY-----`";
+        assert_eq!(source.redact(about), about);
+    }
+
+    #[test]
+    fn reads_no_file_without_end() {
+        let (message, _) = Source::read(Path::new("/dev/zero")).expect_err("refused");
+        assert!(message.contains("more than 16 MiB"), "{message}");
     }
 }

@@ -2,26 +2,31 @@
 //!
 //! Owns a small valid file to put faults into, and the look at what is found.
 
+mod advice;
 mod files;
+mod fuzz;
 mod loading;
 mod refusals;
 mod rendering;
 mod routes;
 mod secrets;
 
+use std::ffi::OsString;
+
 use super::{Diagnostics, Known, Loaded, Severity, Source, read};
 
 /// The first-party components of these tests.
 const KNOWN: Known<'_> = Known { built_in: &["lock", "meter"] };
 
-fn environment(name: &str) -> Option<String> {
-    match name {
-        "SECRET" => Some("hunter2".to_owned()),
-        "GREET_TOKEN" | "HELLO_TOKEN" => Some("token".to_owned()),
-        "STRIPE_KEY" => Some("sk".to_owned()),
-        "PORT" => Some("8088".to_owned()),
-        _ => None,
-    }
+fn environment(name: &str) -> Option<OsString> {
+    let value = match name {
+        "SECRET" => "hunter2",
+        "GREET_TOKEN" | "HELLO_TOKEN" => "token",
+        "STRIPE_KEY" => "sk",
+        "PORT" => "8088",
+        _ => return None,
+    };
+    Some(value.into())
 }
 
 fn check(text: &str) -> Result<Loaded, Diagnostics> {

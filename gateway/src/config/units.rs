@@ -25,7 +25,7 @@ const SIZE_UNITS: [(&str, u64); 9] = [
 pub(super) const DURATION_PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(d|h|ms?|s))+$";
 
 /// JSON Schema's pattern for [`size`].
-pub(super) const SIZE_PATTERN: &str = r"^[0-9]+ ?([KMGT]i?)?B$";
+pub(super) const SIZE_PATTERN: &str = r"^[0-9]+ ?([KMGTkmgt][Ii]?)?[Bb]$";
 
 /// `20ms`, `5s`, `1m30s`, `1.5h`: numbers with units, largest unit first.
 ///
@@ -43,6 +43,9 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
         let (unit, behind) = split(behind, |c| c.is_alphabetic() || c == 'µ');
         if number.is_empty() {
             return Err("it begins with a number");
+        }
+        if unit.is_empty() && behind.starts_with(char::is_whitespace) {
+            return Err("there is a space between a number and its unit");
         }
         if unit.is_empty() {
             return Err("a number in it has no unit (ms, s, m, h or d)");
@@ -124,6 +127,7 @@ mod tests {
         {
             assert!(duration(text).is_err(), "{text}");
         }
+        assert_eq!(duration("5 s"), Err("there is a space between a number and its unit"));
         assert!(duration("99999999999999999999h").is_err());
         assert!(duration("1.12345678901234567890123s").is_err());
     }

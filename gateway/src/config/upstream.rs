@@ -16,8 +16,8 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamProtocol, UpstreamTimeouts,
-    UpstreamTls, certificates,
+    AddedFields, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamLimits, UpstreamProtocol,
+    UpstreamTimeouts, UpstreamTls, certificates,
 };
 
 /// Reads an upstream.
@@ -44,6 +44,10 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         timeouts,
         idle_connections: keep_alive.integer("connections").unwrap_or_default() as usize,
         idle_timeout: keep_alive.duration("idle").unwrap_or_default(),
+        ping: keep_alive.duration("ping").unwrap_or_default(),
+        ping_timeout: keep_alive.duration("ping_timeout").unwrap_or_default(),
+        limits: limits(&table.table("limits")),
+        added_fields: added_fields(table),
     };
     (!upstream.targets.is_empty()).then_some(upstream)
 }
@@ -93,7 +97,8 @@ fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
         let place = table.key_span("tls").unwrap_or_else(|| given.span.clone());
         table.reading.report_absence(Diagnostic::warning(place, warning));
     }
-    let ca = given.word("ca").and_then(|file| certificates::authorities(given.reading, &file));
+    let file = given.word("ca");
+    let ca = file.as_ref().and_then(|file| certificates::authorities(given.reading, file));
     let server_name = given.word("server_name").and_then(|name| {
         given.reading.parsed(&name, "a server name", |name| {
             let fault = || Fault::new(0..name.len(), format!("`{name}` is not a server name"));
@@ -101,6 +106,13 @@ fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
             valid.map_err(|_| fault().help("write a host name or an IP address, without a port"))
         })
     });
+    if let (Some(file), Some(found)) = (&file, &ca) {
+        let hosts: Vec<&str> = match &server_name {
+            Some(name) => vec![name],
+            None => targets.iter().filter(|it| it.tls).map(|it| &*it.host).collect(),
+        };
+        certificates::warn_of_other_hosts(given.reading, file, found, &hosts);
+    }
     UpstreamTls { ca, server_name }
 }
 
@@ -112,10 +124,32 @@ fn timeouts(table: &Table<'_, '_>) -> UpstreamTimeouts {
     }
 }
 
-/// The upstreams that a plugin or a component may send requests to by itself; `None` where the file
-/// has no `upstreams`.
-pub(super) fn granted(table: &Table<'_, '_>, known: &Names) -> Option<Vec<(String, UpstreamId)>> {
-    let items = table.list("upstreams")?.iter();
+fn limits(table: &Table<'_, '_>) -> UpstreamLimits {
+    UpstreamLimits {
+        header_count: table.integer("header_count").unwrap_or_default() as usize,
+        header_size: table.size("header_size").unwrap_or_default() as usize,
+    }
+}
+
+fn added_fields(table: &Table<'_, '_>) -> AddedFields {
+    let Some(chosen) = table.choices("added_fields") else {
+        return AddedFields::default();
+    };
+    AddedFields {
+        x_forwarded: chosen.contains(&"x-forwarded"),
+        forwarded: chosen.contains(&"forwarded"),
+        via: chosen.contains(&"via"),
+        request_id: chosen.contains(&"x-request-id"),
+    }
+}
+
+/// The upstreams that a key of a plugin or a component lists; `None` where the file has no such key.
+pub(super) fn granted(
+    table: &Table<'_, '_>,
+    key: &str,
+    known: &Names,
+) -> Option<Vec<(String, UpstreamId)>> {
+    let items = table.list(key)?.iter();
     let names = items.filter_map(|item| table.reading.text(item, "the name of an upstream"));
     let found = names.filter_map(|name| {
         let index = known.find(table.reading, &name, "an `[upstreams.NAME]` table")?;

@@ -21,7 +21,7 @@ struct Frame<'a> {
 /// Adds the backtrace to the words for a trap, innermost first.
 pub(super) fn append(text: &mut String, backtrace: &WasmBacktrace) {
     let frames: Vec<_> = backtrace.frames().iter().flat_map(frames).collect();
-    let shown = of_the_author(&frames);
+    let shown = of_the_author(before_the_interpreter(&frames));
     for Frame { name, place } in shown.iter().take(MAX_FRAMES) {
         text.push_str("\n    at ");
         text.push_str(cut(name));
@@ -37,6 +37,17 @@ pub(super) fn append(text: &mut String, backtrace: &WasmBacktrace) {
     if shown.len() > MAX_FRAMES {
         text.push_str(&format!("\n    and {} more", shown.len() - MAX_FRAMES));
     }
+}
+
+/// The frames without those of CPython that run the author's code, whose names say nothing of it.
+fn before_the_interpreter<'f, 'a>(frames: &'f [Frame<'a>]) -> &'f [Frame<'a>] {
+    const CALLS: [&str; 4] =
+        ["_PyEval_", "cfunction_vectorcall", "_PyObject_MakeTpCall", "PyObject_"];
+    let is_call = |frame: &Frame<'_>| CALLS.iter().any(|name| frame.name.starts_with(name));
+    if !frames.iter().any(|frame| frame.name.starts_with("_PyEval_")) {
+        return frames;
+    }
+    frames.iter().position(is_call).map_or(frames, |first| &frames[..first])
 }
 
 /// The frames without what stands around the author's own functions: what the language does once it

@@ -174,6 +174,11 @@ pub(crate) struct RequestChange {
 }
 
 impl RequestChange {
+    /// How many fields and attributes it writes.
+    pub(crate) fn parts(&self) -> usize {
+        self.fields.count() + self.response_fields.count() + self.attributes.count()
+    }
+
     /// Bytes of all that it writes.
     pub(crate) fn bytes(&self) -> usize {
         let texts = [&self.method, &self.path, &self.query, &self.upstream];
@@ -331,7 +336,7 @@ pub(crate) struct Summary<'a> {
 
 /// `log.level`
 #[expect(dead_code, reason = "only guests make these values")]
-#[derive(ComponentType, Lift, Debug, Clone, Copy)]
+#[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum Level {
@@ -388,6 +393,10 @@ pub(crate) enum LimiterError {
     #[component(name = "invalid")]
     Invalid,
     #[component(name = "unavailable")]
+    #[expect(
+        dead_code,
+        reason = "for a store that can be out of reach; the one in memory never is"
+    )]
     Unavailable,
 }
 
@@ -450,7 +459,6 @@ pub(crate) enum HttpError {
 }
 
 /// `signature.algorithm`
-#[expect(dead_code, reason = "only guests make these values")]
 #[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]

@@ -3,7 +3,12 @@
 //! The epoch follows the clock on the wall, which goes on while a worker waits for a processor: on
 //! a busy machine that alone would use a deadline up. Owns telling the two apart by the thread's
 //! own time. A hook that ends within a quarter of its deadline pays nothing for it.
+//!
+//! A call in slices computes on a stack of its own, and gives the worker back once in a tick. There
+//! the time is measured around each slice, by whoever runs it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use wasmtime::UpdateDeadline;
@@ -19,6 +24,57 @@ pub(super) struct Budget {
     allowed: Duration,
     /// The thread's time when it was first looked at.
     since: Option<Duration>,
+    /// What is known of a call in slices, if it is one.
+    is_sliced: bool,
+    slices: Arc<Slices>,
+}
+
+/// The slices of a call, as the one who runs them and the one who ends them see them. Both are on
+/// one thread.
+#[derive(Debug, Default)]
+pub(super) struct Slices {
+    /// Nanoseconds of those that have ended.
+    spent: AtomicU64,
+    /// The thread's time when the one that runs began, in nanoseconds.
+    began: AtomicU64,
+    /// Whether the last one ended since others are to have a turn, and not to wait for something.
+    is_cut: AtomicBool,
+}
+
+impl Slices {
+    /// A slice begins.
+    pub(super) fn begin(&self, now: Duration) {
+        self.began.store(nanos(now), Ordering::Relaxed);
+        self.is_cut.store(false, Ordering::Relaxed);
+    }
+
+    /// The slice has ended. Returns whether it could have gone on at once.
+    pub(super) fn end(&self, now: Duration) -> bool {
+        self.spent.fetch_add(self.running(now), Ordering::Relaxed);
+        self.is_cut.load(Ordering::Relaxed)
+    }
+
+    fn running(&self, now: Duration) -> u64 {
+        nanos(now).saturating_sub(self.began.load(Ordering::Relaxed))
+    }
+
+    /// A tick has passed. A slice that began in the middle of a tick goes on for the next one: it
+    /// is between half a tick and one and a half.
+    fn look(&self, allowed: Duration, now: Duration) -> UpdateDeadline {
+        let running = self.running(now);
+        if self.spent.load(Ordering::Relaxed).saturating_add(running) >= nanos(allowed) {
+            UpdateDeadline::Interrupt
+        } else if running < nanos(TICK / 2) {
+            UpdateDeadline::Continue(1)
+        } else {
+            self.is_cut.store(true, Ordering::Relaxed);
+            UpdateDeadline::Yield(1)
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Budget {
@@ -28,7 +84,26 @@ impl Budget {
         let whole = u32::try_from(ticks.saturating_sub(1)).unwrap_or(u32::MAX);
         self.allowed = TICK.saturating_mul(whole);
         self.since = None;
+        self.is_sliced = false;
         ticks.div_ceil(4).min(LOOK)
+    }
+
+    /// As [`begin`](Self::begin), for a call in slices.
+    ///
+    /// It computes for a quarter more than it may, and a tick.
+    pub(super) fn begin_sliced(&mut self, ticks: u64) -> u64 {
+        self.begin(ticks);
+        // As much as a call may have that is looked at late: whether calls are in slices must not
+        // decide what becomes of one.
+        self.allowed += self.allowed / 4 + TICK;
+        self.is_sliced = true;
+        self.slices.spent.store(0, Ordering::Relaxed);
+        1
+    }
+
+    /// The slices of a call in slices.
+    pub(super) fn slices(&self) -> Arc<Slices> {
+        Arc::clone(&self.slices)
     }
 
     /// The epoch has come as far as was asked for. The hook is interrupted if the thread has
@@ -51,17 +126,27 @@ impl Budget {
     }
 
     fn pause_at(&mut self, now: Duration) {
+        // A slice ends where the call waits.
+        if self.is_sliced {
+            return;
+        }
         if let Some(since) = self.since.take() {
             self.allowed = self.allowed.saturating_sub(now.saturating_sub(since));
         }
     }
 
     fn resume_at(&mut self, now: Duration) -> u64 {
+        if self.is_sliced {
+            return 1;
+        }
         self.since = Some(now);
         engine::ticks(self.allowed).min(LOOK)
     }
 
     fn look_at(&mut self, now: Duration) -> UpdateDeadline {
+        if self.is_sliced {
+            return self.slices.look(self.allowed, now);
+        }
         let since = *self.since.get_or_insert(now);
         let left = self.allowed.saturating_sub(now.saturating_sub(since));
         if left.is_zero() {
@@ -147,6 +232,33 @@ mod tests {
         let mut budget = Budget::default();
         budget.begin(engine::ticks(20 * MS));
         budget.look_at(100 * MS);
+        budget.begin(engine::ticks(20 * MS));
+        assert_eq!(ticks_left(budget.look_at(500 * MS)), Some(21));
+    }
+
+    #[test]
+    fn a_call_in_slices_gives_the_worker_back_once_in_a_tick_until_its_time_is_over() {
+        let mut budget = Budget::default();
+        assert_eq!(budget.begin_sliced(engine::ticks(2 * MS)), 1);
+        let slices = budget.slices();
+        slices.begin(100 * MS);
+        assert_eq!(ticks_left(budget.look_at(100 * MS + MS / 4)), Some(1));
+        assert!(matches!(budget.look_at(101 * MS), UpdateDeadline::Yield(1)));
+        assert!(slices.end(101 * MS));
+        // Others compute on the same thread meanwhile, and then it waits for something.
+        slices.begin(200 * MS);
+        assert_eq!(ticks_left(budget.look_at(200 * MS + MS / 4)), Some(1));
+        budget.pause_at(201 * MS + MS / 2);
+        assert!(!slices.end(201 * MS + MS / 2));
+        slices.begin(300 * MS);
+        assert_eq!(budget.resume_at(300 * MS), 1);
+        assert_eq!(ticks_left(budget.look_at(300 * MS + MS / 4)), Some(1));
+        // 2 ms, a quarter of them, and a tick.
+        assert!(matches!(budget.look_at(301 * MS), UpdateDeadline::Interrupt));
+        // The next hook of the instance has its own time, in slices or not.
+        budget.begin_sliced(engine::ticks(2 * MS));
+        slices.begin(400 * MS);
+        assert!(matches!(budget.look_at(401 * MS), UpdateDeadline::Yield(1)));
         budget.begin(engine::ticks(20 * MS));
         assert_eq!(ticks_left(budget.look_at(500 * MS)), Some(21));
     }

@@ -43,6 +43,21 @@ pub(crate) struct Edits(Result<Vec<Edit>, Box<Failure>>);
 pub(crate) struct Attributes(Result<Vec<Attribute>, Box<Failure>>);
 
 impl Edit {
+    /// The field.
+    pub(crate) fn name(&self) -> &HeaderName {
+        match self {
+            Self::Set(name, _) | Self::Append(name, _) | Self::Remove(name) => name,
+        }
+    }
+
+    /// Bytes of its name and value.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Set(name, value) | Self::Append(name, value) => name.as_str().len() + value.len(),
+            Self::Remove(name) => name.as_str().len(),
+        }
+    }
+
     /// A copy that shares nothing: workers that counted references to the same bytes would wait for
     /// one another.
     pub(crate) fn unshared(&self) -> Self {
@@ -82,6 +97,11 @@ impl Edits {
 }
 
 impl Attributes {
+    /// How many they are.
+    pub(super) fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, Vec::len)
+    }
+
     /// Bytes of their names and values.
     pub(super) fn bytes(&self) -> usize {
         let attributes = self.0.iter().flatten();
@@ -90,13 +110,14 @@ impl Attributes {
 }
 
 impl Edits {
+    /// How many they are.
+    pub(super) fn count(&self) -> usize {
+        self.0.as_ref().map_or(0, Vec::len)
+    }
+
     /// Bytes of their names and values.
     pub(super) fn bytes(&self) -> usize {
-        let length = |edit: &Edit| match edit {
-            Edit::Set(name, value) | Edit::Append(name, value) => name.as_str().len() + value.len(),
-            Edit::Remove(name) => name.as_str().len(),
-        };
-        self.0.iter().flatten().map(length).sum()
+        self.0.iter().flatten().map(Edit::bytes).sum()
     }
 
     /// The edits, if all are valid.
@@ -127,7 +148,17 @@ fn edit(edit: &bindings::FieldEdit) -> Result<Edit, Failure> {
     })
 }
 
+/// Without spaces and tabs at its ends.
+fn trim_blanks(value: &[u8]) -> &[u8] {
+    let is_text = |byte: &u8| !matches!(byte, b' ' | b'\t');
+    let Some(start) = value.iter().position(is_text) else { return b"" };
+    let end = value.iter().rposition(is_text).unwrap_or(start);
+    &value[start..=end]
+}
+
 fn field_value(name: &HeaderName, value: &[u8]) -> Result<HeaderValue, Failure> {
+    // No value begins or ends so (RFC 9110 section 5.5), and over HTTP/2 it would be malformed.
+    let value = trim_blanks(value);
     let valid = HeaderValue::from_bytes(value).ok().filter(|_| value.len() <= MAX_VALUE);
     valid.ok_or_else(|| {
         Failure::breach(format!("the value for the field `{name}` is not a valid field value"))
@@ -198,7 +229,7 @@ fn new_field_name(text: &[u8]) -> Result<HeaderName, Failure> {
 /// Fields that frame a message or belong to one connection (RFC 9110 section 7.6.1).
 fn is_framing(name: &HeaderName) -> bool {
     [CONNECTION, CONTENT_LENGTH, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
-        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
 }
 
 fn attribute(name: &str, value: &str) -> Result<Attribute, Failure> {

@@ -3,8 +3,9 @@
 //! Owns the settings of wasmtime, the compilation cache and the clock that interrupts a hook past
 //! its deadline. Must not know what a plugin is.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::{Duration, Instant};
@@ -27,6 +28,10 @@ const MAX_INSTANCES: u32 = 4_000;
 /// What one worker with few plugins can just do with.
 const MIN_INSTANCES: u32 = 4;
 
+/// Functions of a backtrace that are told at least, if there are so many. Those that are shown are
+/// fewer: a long way tells an endless recursion from others.
+pub(super) const MIN_FRAMES: usize = 32;
+
 /// What the backtrace of a trap tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backtraces {
@@ -48,8 +53,9 @@ pub(crate) enum Backtraces {
 pub(crate) fn engine(
     cache: Option<&Path>,
     backtraces: Backtraces,
-) -> wasmtime::Result<(Engine, Clock)> {
+) -> wasmtime::Result<(Engine, Clock, Option<PathBuf>)> {
     let cache = compilations(cache)?;
+    let folder = cache.as_ref().map(|cache| cache.directory().clone());
     let mut instances = MAX_INSTANCES;
     let engine = loop {
         match Engine::new(&config(cache.clone(), instances, backtraces)) {
@@ -65,7 +71,24 @@ pub(crate) fn engine(
         );
     }
     let clock = Clock::start(&engine);
-    Ok((engine, clock))
+    Ok((engine, clock, folder))
+}
+
+/// An engine that compiles as [`engine`] does, into the same cache, and runs nothing; `beside`: on one
+/// thread, since another process serves meanwhile.
+///
+/// # Errors
+///
+/// When the cache folder cannot be made.
+pub(super) fn compiler(
+    cache: Option<&Path>,
+    backtraces: Backtraces,
+    beside: bool,
+) -> wasmtime::Result<Engine> {
+    let cache = cache.map(|cache| compilations(Some(cache))).transpose()?.flatten();
+    let mut config = config(cache, MIN_INSTANCES, backtraces);
+    config.parallel_compilation(!beside);
+    Engine::new(&config)
 }
 
 fn config(cache: Option<Cache>, instances: u32, backtraces: Backtraces) -> Config {
@@ -77,6 +100,12 @@ fn config(cache: Option<Cache>, instances: u32, backtraces: Backtraces) -> Confi
         Backtraces::Names => WasmBacktraceDetails::Disable,
         Backtraces::Lines => WasmBacktraceDetails::Enable,
     });
+    // Where each frame is looked up in debug information, fewer of them.
+    let frames = match backtraces {
+        Backtraces::Names => 4 * MIN_FRAMES,
+        Backtraces::Lines => MIN_FRAMES,
+    };
+    config.wasm_backtrace_max_frames(NonZeroUsize::new(frames));
     config.max_wasm_stack(512 << 10);
     config.async_stack_size(1 << 20);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(instances)));
@@ -123,6 +152,7 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
 /// Moves the epoch on, from a thread of its own that rests while no hook is called: a thousand
 /// ticks a second would keep an idle machine from sleeping.
 #[derive(Debug, Clone)]
+#[cfg_attr(test, derive(Default))]
 pub(crate) struct Clock(Arc<Pace>);
 
 #[derive(Debug, Default)]
@@ -130,6 +160,8 @@ struct Pace {
     /// A hook was called since the thread looked last.
     is_needed: AtomicBool,
     is_resting: AtomicBool,
+    /// How often the thread found that a tick had passed. See [`Clock::now`].
+    ticks: AtomicU64,
     thread: OnceLock<Thread>,
 }
 
@@ -146,9 +178,12 @@ impl Clock {
         let pace = Arc::new(Pace::default());
         let (weak, clock) = (engine.weak(), Self(Arc::clone(&pace)));
         let tick = move || {
-            let mut idle = 0;
+            let (mut idle, mut has_rested) = (0, false);
             let mut last = Instant::now();
             while let Some(engine) = weak.upgrade() {
+                if last.elapsed() >= TICK && !std::mem::take(&mut has_rested) {
+                    pace.ticks.fetch_add(1, Ordering::Relaxed);
+                }
                 // As many as there should have been: a rest is many ticks long.
                 while last.elapsed() >= TICK {
                     engine.increment_epoch();
@@ -164,6 +199,7 @@ impl Clock {
                     pace.is_resting.store(true, Ordering::SeqCst);
                     if !pace.is_needed.load(Ordering::SeqCst) {
                         std::thread::park_timeout(REST);
+                        has_rested = true;
                     }
                     pace.is_resting.store(false, Ordering::Relaxed);
                 }
@@ -174,6 +210,14 @@ impl Clock {
         let started = started.expect("the system grants one more thread");
         let _set_once = clock.0.thread.set(started.thread().clone());
         clock
+    }
+
+    /// A count that goes up by one where a tick or more has passed, and rests with the thread. So
+    /// what sees it go up took a part of a tick for the first time, and a whole tick for each further
+    /// one; and in the long run, a millisecond was spent for each in whatever it went up in. Reading
+    /// it is one load, where each other clock is a call.
+    pub(super) fn now(&self) -> u64 {
+        self.0.ticks.load(Ordering::Relaxed)
     }
 
     /// A hook begins, or goes on, and wants to be interrupted in time.

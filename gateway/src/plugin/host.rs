@@ -7,6 +7,7 @@ mod attributes;
 mod clock;
 mod digest;
 mod exchange;
+mod functions;
 mod http_client;
 mod key_value;
 mod limiter;
@@ -23,15 +24,15 @@ mod wasi;
 use std::cell::Cell;
 use std::sync::Arc;
 
-use wasmtime::component::{Linker, LinkerInstance, ResourceTable};
+use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use crate::config::{Grant, Secret, UpstreamId};
 use crate::heads::Heads;
 use crate::plugin::budget::Budget;
 use crate::plugin::engine::Clock;
-use crate::state::State;
-use crate::state::key_value::Store as KeyValueStore;
+use crate::plugin::trap::MemoryRefused;
+use crate::state::{State, Stores};
 use crate::telemetry::metrics::PluginMetrics;
 
 /// The data of a store: whose instance it is, and which exchange it serves at the moment.
@@ -40,8 +41,16 @@ pub(crate) struct HostState {
     pub(crate) heads: Option<Arc<Heads>>,
     /// Attributes that the hook has set so far.
     pub(crate) attributes: Vec<(String, String)>,
+    /// The context that the hook keeps whatever it decides.
+    pub(crate) context: Option<Vec<u8>>,
     /// Whether the hook asked or told anything but what depends on its arguments alone.
     pub(crate) reached_out: Cell<bool>,
+    /// How often the guest was given a handle, or let go of one.
+    pub(super) handles: Cell<u32>,
+    /// Whether the guest was told a random number or the time, which no two instances have the same.
+    pub(super) is_unique: Cell<bool>,
+    /// Whether the guest may keep something that other instances do not have.
+    pub(crate) is_seeded: Cell<bool>,
     /// Whose instance this is.
     pub(crate) identity: Arc<Identity>,
     /// Verifying keys that the guest holds, counted.
@@ -69,10 +78,10 @@ pub(crate) struct Identity {
     pub(crate) ticks: u64,
     /// What makes deadlines hold.
     pub(crate) clock: Clock,
-    /// Shared state.
+    /// What all plugins share.
     pub(crate) state: State,
-    /// Its own keys and values.
-    pub(crate) key_values: Arc<KeyValueStore>,
+    /// Its own buckets, keys and values.
+    pub(crate) stores: Stores,
     /// What is counted about it.
     pub(crate) metrics: Arc<PluginMetrics>,
     /// The secrets that it was granted.
@@ -86,7 +95,11 @@ impl HostState {
         Self {
             heads: None,
             attributes: Vec::new(),
+            context: None,
             reached_out: Cell::new(false),
+            handles: Cell::new(0),
+            is_unique: Cell::new(false),
+            is_seeded: Cell::new(false),
             identity,
             keys: 0,
             table: ResourceTable::new(),
@@ -98,11 +111,20 @@ impl HostState {
         }
     }
 
-    /// To be said by every host function whose result, or whose effect, is not the same each time
-    /// for the same arguments of the hook. Time is left out: a plugin says itself for how long a
-    /// change holds. So are functions that wait, since no plugin with one is asked.
+    /// A function was called whose result, or whose effect, may not be the same each time for the
+    /// same arguments of the hook. See [`functions`].
     fn reaches_out(&self) {
         self.reached_out.set(true);
+    }
+
+    /// To be said wherever a guest is given a handle, or lets go of one.
+    fn changes_handles(&self) {
+        self.handles.set(self.handles.get().wrapping_add(1));
+    }
+
+    /// So was one whose result may decide in any later hook.
+    fn keeps_what_it_got(&self) {
+        self.is_seeded.set(true);
     }
 
     /// The request id for a log line; empty outside of an exchange.
@@ -116,14 +138,25 @@ pub(crate) struct MemoryLimit {
     bytes: usize,
     /// The largest size that the memory has had: it never shrinks.
     pub(crate) peak: usize,
-    /// Whether the guest was refused more memory.
-    pub(crate) refused: bool,
+    /// What the guest wanted in all when it was refused more, if it was.
+    pub(crate) refused: Option<usize>,
 }
 
 impl MemoryLimit {
+    /// What the guest was refused since this was asked last, in words.
+    pub(crate) fn take_refusal(&mut self) -> Option<MemoryRefused> {
+        let wanted = self.refused.take()?;
+        Some(MemoryRefused { limit: self.bytes, wanted })
+    }
+
+    /// How many bytes there may be.
+    pub(crate) fn limit(&self) -> usize {
+        self.bytes
+    }
+
     /// At most so many bytes.
     pub(crate) fn new(bytes: usize) -> Self {
-        Self { bytes, peak: 0, refused: false }
+        Self { bytes, peak: 0, refused: None }
     }
 }
 
@@ -137,8 +170,9 @@ impl ResourceLimiter for MemoryLimit {
         let granted = desired <= self.bytes;
         if granted {
             self.peak = self.peak.max(desired);
+        } else {
+            self.refused = Some(desired);
         }
-        self.refused |= !granted;
         Ok(granted)
     }
 
@@ -164,7 +198,7 @@ pub(super) struct Interface {
     link_refusing: Option<Link>,
 }
 
-type Link = fn(&mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()>;
+type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
 pub(super) const INTERFACES: [Interface; 13] = [
@@ -209,7 +243,7 @@ impl Interface {
         may_wait: bool,
     ) -> wasmtime::Result<()> {
         let link = self.link_refusing.filter(|_| !may_wait).unwrap_or(self.link);
-        link(&mut linker.instance(name)?)
+        link(&mut functions::Functions::new(&mut linker.instance(name)?))
     }
 }
 

@@ -4,12 +4,12 @@
 //! reading of what went wrong. Must not decide what becomes of the request, nor of the instance.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use wasmtime::component::{ComponentNamedList, Func, Lift, Lower, TypedFunc};
+use wasmtime::component::{self, ComponentNamedList, Func, Lift, Lower, TypedFunc};
 use wasmtime::{Store, Trap};
 
 use super::Failure;
-use super::backtrace;
 use super::bindings::{
     BodyChunk, ChunkOutcome, ConfigError, Description, Interest, RequestBodyOutcome, RequestHead,
     RequestOutcome, ResponseBodyOutcome, ResponseHead, ResponseOutcome, Summary,
@@ -18,12 +18,13 @@ use super::engine;
 use super::host::HostState;
 use super::load::Plugin;
 use super::outbound::Caller;
+use super::reset::Saved;
+use super::share::Turn;
+use super::trap::{self, Meanwhile, is_deadline, meanwhile, trap_text};
 use crate::heads::Heads;
 
 /// Data that one call may hand to the host, besides bodies that were asked for.
 const HOSTCALL_FUEL: usize = 1 << 20;
-/// What `configure` may take, if the deadline is shorter: it runs once, not for each request.
-const CONFIGURE: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// A function that plugins export, and its type.
 pub(crate) trait Hook {
@@ -86,6 +87,9 @@ hooks! {
 /// An instance of a plugin.
 pub(crate) struct Instance {
     store: Store<HostState>,
+    made: component::Instance,
+    /// The state that it can be put back into.
+    saved: Option<Box<Saved>>,
     hooks: [Func; HOOK_NAMES.len()],
     waits: bool,
     ticks: u64,
@@ -98,6 +102,8 @@ pub(crate) struct Instance {
 pub(crate) struct Called<R> {
     pub(crate) results: R,
     pub(crate) attributes: Vec<(String, String)>,
+    /// The context that it keeps whatever it decided.
+    pub(crate) context: Option<Vec<u8>>,
     /// Whether anything but its arguments can have decided.
     pub(crate) reached_out: bool,
 }
@@ -110,7 +116,7 @@ impl Instance {
         store.limiter(|data| &mut data.memory);
         store.set_hostcall_fuel(HOSTCALL_FUEL);
         plugin.identity.clock.is_needed();
-        let look = store.data_mut().budget.begin(engine::ticks(plugin.deadline.max(CONFIGURE)));
+        let look = store.data_mut().budget.begin(engine::ticks(plugin.configure));
         store.set_epoch_deadline(look);
         store.epoch_deadline_callback(|mut store| {
             let data = store.data_mut();
@@ -122,7 +128,10 @@ impl Instance {
         } else {
             plugin.pre.instantiate(&mut store)
         };
-        let instance = made.map_err(|error| Failure::Instantiate(root(&error).into()))?;
+        let instance = match made {
+            Ok(instance) => instance,
+            Err(error) => return Err(not_made(&mut store, plugin.configure, &error)),
+        };
         let mut hooks = Vec::with_capacity(HOOK_NAMES.len());
         for export in &plugin.exports {
             let hook = instance.get_func(&mut store, export);
@@ -131,6 +140,8 @@ impl Instance {
         let hooks = hooks.try_into().map_err(|_| Failure::breach("a hook is not exported"))?;
         Ok(Self {
             store,
+            made: instance,
+            saved: None,
             hooks,
             waits: plugin.waits,
             ticks: plugin.identity.ticks,
@@ -158,15 +169,31 @@ impl Instance {
         typed.map(drop).map_err(|error| error.context(HOOK_NAMES[H::INDEX]))
     }
 
-    /// Gives the instance its configuration. Its time is bounded by the larger of the deadline
-    /// and half a second.
+    /// Gives the instance its configuration. Its time has a bound of its own: it runs once, not for
+    /// each request.
     pub(super) async fn configure(
         &mut self,
         plugin: &Plugin,
     ) -> Result<Result<Interest, Vec<ConfigError>>, Failure> {
-        let ticks = engine::ticks(plugin.deadline.max(CONFIGURE));
-        let called = self.call_within::<Configure>(plugin, ticks, None, (&plugin.config,)).await?;
-        Ok(called.results.0)
+        let ticks = engine::ticks(plugin.configure);
+        let called = self.call_within::<Configure>(plugin, ticks, None, (&plugin.config,)).await;
+        let called = called.map_err(|failure| match failure {
+            Failure::Deadline(_, why) => Failure::Configure(plugin.configure, why),
+            other => other,
+        });
+        Ok(called?.results.0)
+    }
+
+    /// Keeps the state that it has now, if it could be put back into it. `is_trusted`: as in
+    /// [`Saved::of`].
+    pub(super) fn save(&mut self, is_trusted: bool) {
+        self.saved = Saved::of(&mut self.store, &self.made, is_trusted).map(Box::new);
+    }
+
+    /// Puts it back into the state that was kept. `false` if that cannot be done, so that nobody may
+    /// use it any more who must not know what it knows.
+    pub(super) fn reset(&mut self) -> bool {
+        self.saved.as_mut().is_some_and(|saved| saved.load(&mut self.store))
     }
 
     /// Lets its hooks send requests to upstreams.
@@ -179,7 +206,7 @@ impl Instance {
         self.bodies = bytes;
     }
 
-    /// Calls a hook on behalf of an exchange.
+    /// Calls a hook that keeps nobody waiting.
     pub(super) async fn call<H: Hook>(
         &mut self,
         plugin: &Plugin,
@@ -187,6 +214,31 @@ impl Instance {
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
         self.call_within::<H>(plugin, self.ticks, heads, params).await
+    }
+
+    /// Calls a hook on behalf of an exchange, in turns. It has the first one.
+    pub(super) async fn call_in_turn<H: Hook>(
+        &mut self,
+        plugin: &Plugin,
+        heads: Arc<Heads>,
+        params: H::Params<'_>,
+        turn: &mut Turn,
+    ) -> Result<Called<H::Results>, Failure> {
+        self.begin(self.ticks, Some(heads), H::body(&params));
+        let hook = typed::<H>(self.hooks[H::INDEX]);
+        if !self.waits && !turn.is_sliced() {
+            let result = turn.take(|| hook.call(&mut self.store, params));
+            return self.end(plugin, result);
+        }
+        let data = self.store.data_mut();
+        data.outbound.begin(H::CALLS_OUT);
+        let slices = data.budget.slices();
+        if turn.is_sliced() {
+            let look = data.budget.begin_sliced(self.ticks);
+            self.store.set_epoch_deadline(look);
+        }
+        let result = turn.take_all(hook.call_async(&mut self.store, params), &slices).await;
+        self.end(plugin, result)
     }
 
     /// Calls a hook of a plugin that never waits.
@@ -229,6 +281,8 @@ impl Instance {
         let look = data.budget.begin(ticks);
         data.heads = heads;
         data.reached_out.set(false);
+        // A guest may do without what it was refused before.
+        data.memory.refused = None;
         data.begin_output();
         self.store.set_epoch_deadline(look);
     }
@@ -239,14 +293,13 @@ impl Instance {
         result: wasmtime::Result<R>,
     ) -> Result<Called<R>, Failure> {
         let data = self.store.data_mut();
+        let results = result.map_err(|error| explain(data, plugin.deadline, &error));
         data.end_output();
         data.heads = None;
         let attributes = std::mem::take(&mut data.attributes);
-        let reached_out = data.reached_out.get() || self.waits;
-        match result {
-            Ok(results) => Ok(Called { results, attributes, reached_out }),
-            Err(error) => Err(self.explain(plugin, &error)),
-        }
+        let context = data.context.take();
+        let reached_out = data.reached_out.get() || data.is_seeded.get() || self.waits;
+        results.map(|results| Called { results, attributes, context, reached_out })
     }
 
     /// Whether the instance is worn: it served very many hooks, or its memory, which never
@@ -256,30 +309,47 @@ impl Instance {
         self.uses >= MAX_USES || self.store.data().memory.peak > memory / 4 * 3
     }
 
-    fn explain(&mut self, plugin: &Plugin, error: &wasmtime::Error) -> Failure {
-        let data = self.store.data_mut();
-        if data.memory.refused {
-            return Failure::Memory(plugin.memory);
-        }
-        if matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) {
-            return Failure::Deadline(plugin.deadline);
-        }
-        Failure::Trap(trap_text(data.last_error(), error).into())
+    /// How many hooks it served, and the largest size of its memory.
+    pub(super) fn wear(&self) -> (u32, usize) {
+        (self.uses, self.store.data().memory.peak)
     }
 }
 
-/// What a trap was about: what the guest said last, or the trap's own words, with a backtrace.
-pub(crate) fn trap_text(said: Option<String>, error: &wasmtime::Error) -> String {
-    let mut text = said.unwrap_or_else(|| root(error));
-    if let Some(backtrace) = error.downcast_ref::<wasmtime::WasmBacktrace>() {
-        backtrace::append(&mut text, backtrace);
+/// What it means that a call failed. What the guest said of it is taken out of what goes to the log
+/// as its own lines.
+#[cold]
+fn explain(data: &mut HostState, deadline: Duration, error: &wasmtime::Error) -> Failure {
+    if let Some(refused) = data.memory.take_refusal() {
+        let said = data.take_account().map(|account| format!(": {account}"));
+        return Failure::Memory(refused, said.unwrap_or_default().into());
     }
-    text
+    if is_deadline(error) {
+        let account = data.peek_account();
+        let why = meanwhile(error, account.as_ref()).map(|why| match (why, account) {
+            (Meanwhile::Telling, Some(account)) if account.is_interpreted => {
+                data.take_account();
+                format!("; {why}: {account}")
+            }
+            _ => format!("; {why}"),
+        });
+        return Failure::Deadline(deadline, why.unwrap_or_default().into());
+    }
+    Failure::Trap(trap_text(data.take_account(), data.last_error(), error).into())
 }
 
-/// The innermost cause, which is what a trap is about.
-fn root(error: &wasmtime::Error) -> String {
-    error.root_cause().to_string()
+/// Why no instance came about.
+fn not_made(store: &mut Store<HostState>, bound: Duration, error: &wasmtime::Error) -> Failure {
+    let data = store.data_mut();
+    let failure = match data.memory.take_refusal() {
+        Some(refused) => Failure::Memory(refused, "".into()),
+        None if is_deadline(error) => Failure::Configure(bound, "".into()),
+        None if error.is::<Trap>() => {
+            Failure::Instantiate(trap_text(data.take_account(), data.last_error(), error).into())
+        }
+        None => Failure::Instantiate(trap::root(error).into()),
+    };
+    data.end_output();
+    failure
 }
 
 /// The hook with its type.

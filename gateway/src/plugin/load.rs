@@ -5,6 +5,7 @@
 //! types, and that its configuration is accepted, by its schema and by itself. Each refusal says
 //! where in the configuration its cause stands. Must not know how a configuration is rendered.
 
+mod aside;
 mod compiled;
 mod conform;
 mod describe;
@@ -12,32 +13,42 @@ mod document;
 mod inspect;
 mod kind;
 mod refusal;
+mod repair;
+mod resettable;
 mod version;
 mod want;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bytes::Bytes;
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
-use super::bindings::{HOOKS, VERSION};
+use super::bindings::{Description, HOOKS, VERSION};
 use super::engine::{self, Backtraces, Clock};
 use super::host::{self, HostState, INTERFACES, Identity};
 use super::instance::{HOOK_NAMES, Instance};
+use super::prepare::Preparer;
+use super::reset;
+use super::schema::Variant;
+use super::trap::{limits_for, mebibytes};
 use super::{Failure, Interest};
-use crate::config::{self, Grant, Isolation, OnError};
+use crate::config::{self, Doubts, Grant, Isolation, OnError};
 use crate::state::State;
+use crate::state::held::{Counted, Full, Holding};
 use crate::telemetry::metrics::Metrics;
+use aside::Aside;
 use compiled::Compiled;
-pub(crate) use compiled::component_bytes;
 use conform::conform;
 use describe::describe;
 use kind::not_ours;
 use refusal::{failed, refused};
 
+pub use aside::{Compilation, compile, compile_with};
 pub use document::{Omission, schema};
 pub use inspect::{
     INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, open,
@@ -45,6 +56,7 @@ pub use inspect::{
 };
 pub(crate) use refusal::LoadError;
 pub use refusal::Place;
+pub(super) use resettable::{LOAD, MEMORY, SAVE};
 pub use want::Want;
 
 /// A plugin that is loaded, checked and accepted its configuration; shared by all workers.
@@ -59,24 +71,79 @@ pub(crate) struct Plugin {
     pub(crate) reads_request: bool,
     pub(super) isolation: Isolation,
     pub(super) deadline: Duration,
+    /// What `configure` may take.
+    pub(super) configure: Duration,
     pub(super) memory: usize,
     pub(super) instances: usize,
+    /// How much it may leave in the gateway.
+    pub(crate) bounds: config::PluginBounds,
+    /// Calls that may wait for their turn, on a worker and for a route.
+    pub(super) queue: usize,
+    /// Whether it was told that its instances serve few hooks.
+    pub(super) is_worn_told: AtomicBool,
     pub(super) waits: bool,
+    /// Whether its instances can be put back into the state in which they were configured, and are.
+    pub(super) resets: bool,
+    /// Whether its component comes with the binary.
+    pub(super) is_first_party: bool,
     pub(super) config: String,
+    /// Upstreams that it may forward requests to.
+    pub(crate) forward_to: Box<[String]>,
     pub(super) identity: Arc<Identity>,
     pub(super) pre: InstancePre<HostState>,
     pub(super) exports: Vec<ComponentExportIndex>,
+    /// Where its instances are made for workers.
+    pub(super) preparer: Preparer,
 }
 
 impl Plugin {
-    /// Whether a hook may wait for something.
-    pub(crate) fn may_wait(&self) -> bool {
-        self.waits
+    /// As much of a body as is held for it: what it asks for, and no more than an instance can take.
+    pub(crate) fn largest_buffer(&self, wanted: u64) -> u64 {
+        wanted.min(self.memory as u64)
+    }
+
+    /// Counts a body that is to be held for it.
+    pub(crate) fn holding(&self) -> Holding {
+        Holding::new(&self.identity.stores.bodies, &self.identity.state.bodies)
+    }
+
+    /// What it made in the place of a body. It is counted until it is on its way, if it is more than
+    /// what any message takes.
+    pub(crate) fn counted(&self, bytes: Vec<u8>) -> Result<Bytes, Failure> {
+        if bytes.len() <= UNCOUNTED {
+            return Ok(bytes.into());
+        }
+        let mut holding = self.holding();
+        holding.grow(bytes.len()).map_err(|full| Failure::Kept(full_text(full).into()))?;
+        Ok(Counted::bytes(bytes, holding))
+    }
+
+    /// A failure of a hook in words for the log, if there may be a line of it now.
+    pub(crate) fn record(&self, hook: &str, failure: &dyn std::fmt::Display) -> Option<String> {
+        self.identity.stores.volume.record(hook, &failure.to_string())
     }
 
     /// Counts a hook that failed.
     pub(crate) fn failed(&self, failure: &Failure) {
         self.identity.metrics.failed(failure.kind());
+    }
+}
+
+/// Bytes of an answer or of a chunk that are not counted: fewer than its connection takes.
+const UNCOUNTED: usize = 4 << 10;
+
+/// Which bound bodies have come to.
+pub(crate) fn full_text(full: Full) -> String {
+    match full {
+        Full::Plugin(limit) => format!(
+            "the bodies that are held for it take all of its {limit} bytes ({}, `limits.buffered`)",
+            mebibytes(limit)
+        ),
+        Full::Process(limit) => format!(
+            "the bodies that are held for plugins take all of {limit} bytes ({}, \
+             `buffered_bodies` of `[gateway]`)",
+            mebibytes(limit)
+        ),
     }
 }
 
@@ -92,6 +159,7 @@ pub(crate) struct Loader {
     clock: Clock,
     state: State,
     compiled: Compiled,
+    preparer: Preparer,
 }
 
 impl std::fmt::Debug for Loader {
@@ -111,7 +179,7 @@ impl Loader {
         state: State,
         built_in: &'static [(&'static str, &'static [u8])],
     ) -> Result<Self, String> {
-        Self::over(engine::engine(cache, Backtraces::Names), state, built_in)
+        Self::over(cache, Backtraces::Names, state, built_in)
     }
 
     /// A loader whose plugins have files and lines in their backtraces, if their components have
@@ -125,43 +193,133 @@ impl Loader {
         state: State,
         built_in: &'static [(&'static str, &'static [u8])],
     ) -> Result<Self, String> {
-        Self::over(engine::engine(cache, Backtraces::Lines), state, built_in)
+        Self::over(cache, Backtraces::Lines, state, built_in)
     }
 
     fn over(
-        engine: wasmtime::Result<(Engine, Clock)>,
+        cache: Option<&Path>,
+        backtraces: Backtraces,
         state: State,
         built_in: &'static [(&'static str, &'static [u8])],
     ) -> Result<Self, String> {
-        let (engine, clock) = engine.map_err(|error| format!("{error:#}"))?;
-        Ok(Self { engine, clock, state, compiled: Compiled::new(built_in) })
+        let engine = engine::engine(cache, backtraces);
+        let (engine, clock, cache) = engine.map_err(|error| format!("{error:#}"))?;
+        let compiled = Compiled::new(built_in, Aside::new(cache, backtraces));
+        Ok(Self { engine, clock, state, compiled, preparer: Preparer::new() })
     }
 
-    /// The engine, and what makes deadlines hold in it.
-    pub(crate) fn engine(&self) -> (&Engine, &Clock) {
-        (&self.engine, &self.clock)
+    /// Sets what compiling may take from now on; `beside`: while this process serves.
+    pub(crate) fn bound_compiling(&self, process: &config::Process, beside: bool) {
+        self.compiled.bound(process, beside);
+    }
+
+    /// What makes deadlines hold in the engine.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Loads a plugin and checks its configuration, first against its schema and then by itself.
     /// All that is wrong is reported at once; what is wrong with the schema, as a warning.
+    ///
+    /// With `doubts` it is a plugin of a file that is refused: only what certainly is wrong is told.
     pub(crate) fn load(
         &self,
         config: &config::Plugin,
+        doubts: Option<&Doubts>,
+        warnings: &mut Vec<LoadError>,
+    ) -> Result<Plugin, Vec<LoadError>> {
+        let Some(doubts) = doubts else {
+            return self.load_whole(config, true, warnings).map_err(refusal::few);
+        };
+        let mut lenient = config.clone();
+        if doubts.table {
+            inspect::grant_everything(&mut lenient);
+        }
+        let loaded = self.load_whole(&lenient, !doubts.surroundings, warnings);
+        loaded.map_err(|mut errors| {
+            errors.retain(|error| repair::is_certain(error, doubts));
+            refusal::few(errors)
+        })
+    }
+
+    /// As [`load`](Self::load); `asks`: also the plugin itself, and not its schema alone.
+    fn load_whole(
+        &self,
+        config: &config::Plugin,
+        asks: bool,
         warnings: &mut Vec<LoadError>,
     ) -> Result<Plugin, Vec<LoadError>> {
         let component = self.compile(config).map_err(|error| vec![error])?;
-        self.check_imports(config, &component)?;
-        let (mut plugin, instance) = self.prepare(config, &component).map_err(|e| vec![e])?;
-        if let Some(description) = wait(describe(&plugin)) {
-            conform(&description, config, warnings)?;
+        if let Err(mut errors) = self.check_imports(config, &component) {
+            errors.extend(self.faults_of_ungranted(config, &component, warnings));
+            return Err(errors);
         }
-        plugin.interest = self.configure(&plugin, instance)?;
+        let (mut plugin, mut instance) = self.prepare(config, &component).map_err(|e| vec![e])?;
+        if let Some(description) = wait(describe(&plugin)) {
+            let conforms = conform(&description, config, warnings);
+            if let Err(mut faults) = conforms {
+                if asks {
+                    let asked = (plugin, instance);
+                    faults.extend(self.own_faults(
+                        config,
+                        &component,
+                        &description,
+                        asked,
+                        &faults,
+                    ));
+                }
+                return Err(faults);
+            }
+        }
+        if !asks {
+            // Nothing certain is wrong with it, and nobody takes it into service.
+            return Err(Vec::new());
+        }
+        plugin.interest = self.configure(&plugin, &mut instance)?;
+        warnings.extend(worn_at_once(&plugin, &instance));
         if plugin.waits && plugin.interest.never_waits {
             let linked = self.link(&component, false);
             plugin.pre = linked.map_err(|error| vec![refused(format!("{error:#}"), None)])?.pre;
             plugin.waits = false;
         }
+        plugin.resets = plugin.isolation == Isolation::Fresh
+            && !plugin.waits
+            && component.get_export_index(None, SAVE).is_some();
         Ok(plugin)
+    }
+
+    /// What a plugin itself has against a configuration in which its schema found faults.
+    fn own_faults(
+        &self,
+        config: &config::Plugin,
+        component: &Component,
+        description: &Description,
+        (mut plugin, mut instance): (Plugin, Instance),
+        faults: &[LoadError],
+    ) -> Vec<LoadError> {
+        let ask = |variant, plugin: &mut Plugin, instance: &mut Instance| {
+            let schema = &description.config_schema;
+            let (left, changes) = repair::without_faults(schema, config, faults, variant)?;
+            plugin.config = left;
+            let own = self.configure(plugin, instance).err().unwrap_or_default();
+            Some(own.into_iter().filter_map(|error| changes.place(error)).collect::<Vec<_>>())
+        };
+        let Some(first) = ask(Variant::First, &mut plugin, &mut instance) else {
+            return Vec::new();
+        };
+        if first.is_empty() {
+            return first;
+        }
+        let Ok((mut plugin, mut instance)) = self.prepare(config, component) else { return first };
+        match ask(Variant::Second, &mut plugin, &mut instance) {
+            Some(second) => repair::said_of_both(first, &second),
+            None => first,
+        }
+    }
+
+    /// The component in a file, compiled anew unless it is in the engine's cache.
+    pub(crate) fn component(&self, path: &Path) -> Result<Component, LoadError> {
+        self.compiled.anew(&self.engine, path)
     }
 
     /// What is counted, for as long as the process lives.
@@ -169,13 +327,17 @@ impl Loader {
         &self.state.metrics
     }
 
-    /// Forgets what was compiled for plugins other than these.
-    pub(crate) fn keep_only(&self, plugins: &[config::Plugin]) {
-        self.compiled.keep_only(plugins);
+    /// Forgets what was compiled for plugins other than those of a configuration, and what they kept,
+    /// and takes over its bounds.
+    pub(crate) fn keep_only(&self, config: &config::Config) {
+        self.compiled.keep_only(&config.plugins);
+        self.state.keep(&config.plugins);
+        self.state.bodies.set(config.process.buffered_bodies);
     }
 
     fn compile(&self, config: &config::Plugin) -> Result<Component, LoadError> {
-        self.compiled.component(&self.engine, &config.component)
+        let resettable = config.isolation == Isolation::Fresh && reset::is_possible();
+        self.compiled.component(&self.engine, &config.component, resettable)
     }
 
     /// Refuses imports that are not known, not of this version, or not granted.
@@ -222,6 +384,28 @@ impl Loader {
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
+    /// What its schema has against the configuration of a plugin that imports what it was not granted.
+    /// It is asked for nothing but the schema, and everything that it imports refuses.
+    fn faults_of_ungranted(
+        &self,
+        config: &config::Plugin,
+        component: &Component,
+        warnings: &mut Vec<LoadError>,
+    ) -> Vec<LoadError> {
+        let mut linker = Linker::new(&self.engine);
+        let linked = linker
+            .define_unknown_imports_as_traps(component)
+            .and_then(|()| linker.instantiate_pre(component));
+        let Ok(pre) = linked else { return Vec::new() };
+        let linked = Linked { pre, waits: false, reads_request: false };
+        let Ok((plugin, _)) = self.prepare_linked(config, component, linked) else {
+            return Vec::new();
+        };
+        let description = wait(describe(&plugin));
+        let faults = description.map(|it| conform(&it, config, warnings).err().unwrap_or_default());
+        faults.unwrap_or_default()
+    }
+
     fn prepare(
         &self,
         config: &config::Plugin,
@@ -229,6 +413,15 @@ impl Loader {
     ) -> Result<(Plugin, Instance), LoadError> {
         let linked =
             self.link(component, true).map_err(|error| refused(format!("{error:#}"), None))?;
+        self.prepare_linked(config, component, linked)
+    }
+
+    fn prepare_linked(
+        &self,
+        config: &config::Plugin,
+        component: &Component,
+        linked: Linked,
+    ) -> Result<(Plugin, Instance), LoadError> {
         let exports = exports(component)?;
         let name: Arc<str> = config.name.as_str().into();
         let identity = Identity {
@@ -236,7 +429,7 @@ impl Loader {
             ticks: engine::ticks(config.deadline),
             clock: self.clock.clone(),
             state: self.state.clone(),
-            key_values: self.state.key_values.of(&name),
+            stores: self.state.of(config),
             metrics: self.state.metrics.of(&name),
             secrets: config.secrets.clone().unwrap_or_default(),
             upstreams: config.upstreams.clone().unwrap_or_default(),
@@ -248,13 +441,21 @@ impl Loader {
             reads_request: linked.reads_request,
             isolation: config.isolation,
             deadline: config.deadline,
+            configure: config.configure,
             memory: config.memory,
             instances: config.instances,
+            bounds: config.bounds.clone(),
+            queue: config.queue,
+            is_worn_told: AtomicBool::new(false),
             waits: linked.waits,
+            resets: false,
+            is_first_party: matches!(config.component, config::Component::BuiltIn(_)),
             config: config.config.clone(),
+            forward_to: config.forward_to.iter().map(|(name, _)| name.clone()).collect(),
             identity: Arc::new(identity),
             pre: linked.pre,
             exports,
+            preparer: self.preparer.clone(),
         };
         let instance = wait(Instance::new(&plugin)).map_err(|failure| failed(&failure))?;
         instance.check_types().map_err(|error| {
@@ -296,7 +497,7 @@ impl Loader {
     fn configure(
         &self,
         plugin: &Plugin,
-        mut instance: Instance,
+        instance: &mut Instance,
     ) -> Result<Interest, Vec<LoadError>> {
         let answer = wait(instance.configure(plugin)).map_err(|failure| vec![failed(&failure)])?;
         let interest = answer.map_err(|errors| {
@@ -311,6 +512,22 @@ impl Loader {
         })?;
         Interest::try_from(interest).map_err(|message| vec![refused(message, None)])
     }
+}
+
+/// Says that a plugin which is configured has too much memory to serve a second hook.
+fn worn_at_once(plugin: &Plugin, instance: &Instance) -> Option<LoadError> {
+    if plugin.isolation == Isolation::Fresh || !instance.is_worn(plugin.memory) {
+        return None;
+    }
+    let (_, memory) = instance.wear();
+    let message = format!(
+        "its memory is {} once it is configured, over three quarters of its limit of {} \
+         (`limits.memory`), so that each hook needs a new instance",
+        mebibytes(memory),
+        mebibytes(plugin.memory)
+    );
+    let note = format!("write `{}` to have instances used again", limits_for(memory));
+    Some(LoadError { note: Some(note.into()), ..refused(message, None) })
 }
 
 struct Linked {

@@ -11,6 +11,7 @@ use http::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::UpstreamId;
+use crate::state::held::Holding;
 
 /// Where a worker takes the requests of its plugins.
 pub(crate) type Caller = mpsc::UnboundedSender<Call>;
@@ -26,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) timeout: Duration,
     /// Bytes that the body of the response may have.
     pub(crate) limit: usize,
+    /// What that body counts.
+    pub(crate) holding: Holding,
     /// Where the answer goes. Dropped by a hook that does not wait any more.
     pub(crate) answer: oneshot::Sender<Result<Response<Bytes>, Unanswered>>,
 }
@@ -42,6 +45,9 @@ pub(crate) enum Unanswered {
     /// The response's body is longer than was asked for.
     #[error("the body of the response is longer than {0} bytes")]
     TooLarge(usize),
+    /// There is no room for the response's body.
+    #[error("{0}")]
+    NoRoom(String),
     /// The connection broke, or the upstream did not speak HTTP.
     #[error("{0}")]
     Protocol(String),

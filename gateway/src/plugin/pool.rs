@@ -1,23 +1,28 @@
 //! A worker's instances of one plugin.
 //!
 //! Owns which instance serves a hook: the one used last, so that its memory is still in the
-//! caches; a new one if none is free. An instance that failed, or whose hook was given up halfway,
-//! is thrown away. Belongs to one worker; must not be shared.
+//! caches; a new one, which is made beside the worker, if none is free. An instance that failed, or
+//! whose hook was given up halfway, is thrown away. Belongs to one worker; must not be shared, and
+//! must not run what makes an instance, which is as slow as the plugin likes.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-use tokio::sync::Notify;
 
 use super::bindings::{BodyMode, RequestChange};
 use super::edits::Edit;
 use super::instance::{Called, Hook, Instance};
 use super::outbound::Caller;
+use super::prepare::{Came, Mailbox, Order, configured};
 use super::reuse::{Arrived, Reuse};
+use super::share::{Flow, Turn};
+use super::trap::{limits_for, mebibytes};
 use super::{Failure, Plugin};
 use crate::config::Isolation;
 use crate::heads::Heads;
+use crate::state::held::Part;
 
 /// A pool of instances.
 pub(crate) struct Pool {
@@ -26,11 +31,22 @@ pub(crate) struct Pool {
     caller: Option<Caller>,
     #[expect(clippy::vec_box, reason = "an instance is large, and moves in and out for each hook")]
     idle: RefCell<Vec<Box<Instance>>>,
+    /// Those in use, idle, ready, ordered or not gone yet: there may be `limits.instances` of them.
     live: Cell<usize>,
-    /// Instances that were begun, ever.
+    /// Those that were discarded, and of which it is not known yet that they are gone.
+    discarded: Cell<usize>,
+    /// Those that are ordered, and of which it is not known yet what became.
+    ordered: Cell<usize>,
+    /// Instances that served a hook, ever.
     made: Cell<usize>,
-    freed: Notify,
+    mailbox: Arc<Mailbox>,
+    /// Whether each call goes the longer way, since it may wait or take long.
+    is_managed: Cell<bool>,
+    /// Until when calls are in slices, in ticks; 0 while they are not.
+    slow_until: Cell<u64>,
     reuse: Reuse,
+    /// What it keeps with exchanges of this worker.
+    kept: Part,
     every_request: Box<[Edit]>,
     every_response: Box<[Edit]>,
 }
@@ -42,13 +58,18 @@ impl Pool {
         Self {
             every_request: unshared(&plugin.interest.every_request),
             every_response: unshared(&plugin.interest.every_response),
-            reuse: Reuse::default(),
+            reuse: Reuse::new(plugin.bounds.reuse),
+            kept: Part::new(&plugin.identity.stores.kept),
+            is_managed: Cell::new(plugin.waits),
+            slow_until: Cell::new(0),
             plugin,
             caller,
             idle: RefCell::default(),
             live: Cell::new(0),
+            ordered: Cell::new(0),
+            discarded: Cell::new(0),
             made: Cell::new(0),
-            freed: Notify::new(),
+            mailbox: Arc::default(),
         }
     }
 
@@ -57,7 +78,12 @@ impl Pool {
         &self.plugin
     }
 
-    /// How many instances were begun so far, for traces.
+    /// What it keeps with exchanges of this worker.
+    pub(crate) fn kept(&self) -> &Part {
+        &self.kept
+    }
+
+    /// How many instances served hooks so far, for traces.
     pub(crate) fn made(&self) -> usize {
         self.made.get()
     }
@@ -90,34 +116,69 @@ impl Pool {
         self.reuse.keep(arrived, change, time);
     }
 
-    /// An instance that is there, of a plugin that never waits: nearly every call.
-    pub(crate) fn ready(&self) -> Option<Ready<'_>> {
-        if self.plugin.waits {
+    /// An instance that is there, of a plugin that never waits and whose calls are quick, where none
+    /// has to wait for its turn: nearly every call.
+    pub(crate) fn ready<'a>(&'a self, flow: &'a Flow) -> Option<Ready<'a>> {
+        if self.is_managed.get() || flow.must_wait() {
             return None;
         }
-        self.take_idle().map(Ready)
+        self.take_idle().map(|lease| Ready { lease, flow })
+    }
+
+    /// Whether a call would not be done at once.
+    pub(crate) fn may_wait(&self, flow: &Flow) -> bool {
+        self.is_managed.get() || flow.must_wait() || self.idle.borrow().is_empty()
+    }
+
+    /// Whether calls are in slices now.
+    fn is_slow(&self, flow: &Flow) -> bool {
+        let until = self.slow_until.get();
+        if until != 0 && flow.now() >= until {
+            self.slow_until.set(0);
+            self.is_managed.set(self.plugin.waits);
+        }
+        self.slow_until.get() != 0
+    }
+
+    /// A call took as many milliseconds. If it was not quick, those that follow are in slices: for so
+    /// long that calls which are not, since nobody knows them to be slow, have the worker for no more
+    /// than a small part of the time.
+    #[cold]
+    fn took(&self, flow: &Flow, milliseconds: u64) {
+        if milliseconds > 0 {
+            let until = flow.now().saturating_add(milliseconds.saturating_mul(SLOW_FOR));
+            self.slow_until.set(self.slow_until.get().max(until));
+            self.is_managed.set(true);
+        }
     }
 
     /// Calls a hook on some instance.
     pub(crate) async fn call<H: Hook>(
         &self,
+        flow: &Rc<Flow>,
         heads: Arc<Heads>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        if let Some(ready) = self.ready() {
+        if let Some(ready) = self.ready(flow) {
             return ready.call::<H>(heads, params);
         }
         // Boxed, so that what may wait does not make every other exchange's state large.
-        Box::pin(self.call_later::<H>(heads, params)).await
+        Box::pin(self.call_later::<H>(flow, heads, params)).await
     }
 
     async fn call_later<H: Hook>(
         &self,
+        flow: &Rc<Flow>,
         heads: Arc<Heads>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
+        // Before it has an instance: those that wait for a turn hold none.
+        let mut turn = Turn::first(flow, self.is_slow(flow)).await;
         let mut lease = self.checkout().await?;
-        let called = lease.instance().call::<H>(&self.plugin, Some(heads), params).await?;
+        let called = lease.instance().call_in_turn::<H>(&self.plugin, heads, params, &mut turn);
+        let called = called.await;
+        self.took(flow, turn.computed().as_millis().try_into().unwrap_or(u64::MAX));
+        let called = called?;
         lease.give_back();
         Ok(called)
     }
@@ -128,49 +189,159 @@ impl Pool {
     }
 
     async fn checkout(&self) -> Result<Lease<'_>, Failure> {
-        loop {
-            if let Some(lease) = self.take_idle() {
-                return Ok(lease);
+        if let Some(lease) = self.take_idle() {
+            return Ok(lease);
+        }
+        let _waiter = Waiter::new(self)?;
+        // Wakes the waiters one by one: by each instance that comes or that another hook ended with.
+        let patience = EXHAUSTED.saturating_add(self.plugin.configure);
+        let taken = tokio::time::timeout(patience, async {
+            loop {
+                if let Some(lease) = self.take_idle() {
+                    return Ok(lease);
+                }
+                match self.take_new() {
+                    Some(Ok(lease)) => return Ok(lease),
+                    Some(Err(failure)) => return Err(failure),
+                    None => {}
+                }
+                if self.ordered.get() < self.mailbox.waiting() {
+                    self.order(false);
+                }
+                self.mailbox.arrived.notified().await;
             }
-            if self.live.get() < self.plugin.instances {
-                return self.make().await;
-            }
-            // Only hooks that wait can hold all of them; the first to end wakes one waiter.
-            let freed = tokio::time::timeout(EXHAUSTED, self.freed.notified()).await;
-            freed.map_err(|_| Failure::Exhausted(self.plugin.instances))?;
+        });
+        taken.await.unwrap_or_else(|_| Err(self.exhausted()))
+    }
+
+    #[cold]
+    fn exhausted(&self) -> Failure {
+        match self.ordered.get() {
+            0 => Failure::Exhausted(self.plugin.instances),
+            _ => Failure::NotReady,
         }
     }
 
-    async fn make(&self) -> Result<Lease<'_>, Failure> {
-        self.live.set(self.live.get() + 1);
-        self.made.set(self.made.get() + 1);
-        self.plugin.identity.metrics.instance_made();
-        let mut lease = Lease { pool: self, instance: None };
-        let mut instance = Box::new(Instance::new(&self.plugin).await?);
-        if let Err(errors) = instance.configure(&self.plugin).await? {
-            let errors: Vec<_> = errors.into_iter().map(|error| error.message).collect();
-            return Err(Failure::breach(format!(
-                "it refused the configuration that it had accepted before: {}",
-                errors.join("; ")
-            )));
+    /// Orders an instance, if there may be one more.
+    fn order(&self, is_spare: bool) {
+        if self.live.get() < self.plugin.instances {
+            self.live.set(self.live.get() + 1);
+            self.ordered.set(self.ordered.get() + 1);
+            let mailbox = Arc::clone(&self.mailbox);
+            self.plugin.preparer.order(&self.plugin, Order { mailbox, is_spare });
         }
+    }
+
+    /// Whether to make an instance ready although no hook asks for it yet.
+    fn needs_spare(&self) -> bool {
+        self.plugin.isolation == Isolation::Fresh
+            && self.ordered.get() < SPARES
+            && self.idle.borrow().is_empty()
+    }
+
+    /// What came of an order: an instance, or why there is none.
+    fn take_new(&self) -> Option<Result<Lease<'_>, Failure>> {
+        loop {
+            match self.mailbox.take()? {
+                Came::Ready(instance) => {
+                    self.ordered.set(self.ordered.get() - 1);
+                    self.plugin.identity.metrics.instance_made();
+                    return Some(Ok(self.lease_new(instance)));
+                }
+                Came::Void => {
+                    self.ordered.set(self.ordered.get() - 1);
+                    self.live.set(self.live.get() - 1);
+                }
+                Came::Gone => {
+                    self.discarded.set(self.discarded.get() - 1);
+                    self.live.set(self.live.get() - 1);
+                }
+                Came::Failed(failure) => {
+                    self.failed_to_make();
+                    return Some(Err(failure));
+                }
+            }
+        }
+    }
+
+    fn lease_new(&self, mut instance: Box<Instance>) -> Lease<'_> {
+        self.made.set(self.made.get() + 1);
         if let Some(caller) = &self.caller {
             instance.belongs_to(caller.clone());
         }
         instance.allow_bodies(self.plugin.largest_body());
-        lease.instance = Some(instance);
-        Ok(lease)
+        Lease { pool: self, instance: Some(instance) }
+    }
+
+    /// Makes an instance on this thread, for measurements.
+    pub(crate) async fn make_here(&self) -> Result<(), Failure> {
+        let instance = configured(&self.plugin).await?;
+        self.live.set(self.live.get() + 1);
+        self.plugin.identity.metrics.instance_made();
+        self.lease_new(instance).give_back();
+        Ok(())
+    }
+}
+
+/// Hooks that may wait for an instance of one plugin on one worker. More than that are told at once.
+const QUEUE: usize = 1_000;
+
+/// A hook that waits for an instance.
+struct Waiter<'a>(&'a Pool);
+
+impl<'a> Waiter<'a> {
+    fn new(pool: &'a Pool) -> Result<Self, Failure> {
+        if pool.mailbox.waiting() >= QUEUE {
+            return Err(pool.exhausted());
+        }
+        if pool.mailbox.begin_waiting() == 1 {
+            pool.forget_failures();
+        }
+        Ok(Self(pool))
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.mailbox.end_waiting();
+    }
+}
+
+impl Pool {
+    /// Nobody waited any more for what failed meanwhile: it is no answer to who comes now.
+    fn forget_failures(&self) {
+        for failure in self.mailbox.take_failures() {
+            self.failed_to_make();
+            tracing::warn!(plugin = &*self.plugin.name, "no instance is ready: {failure}");
+        }
+    }
+
+    fn failed_to_make(&self) {
+        self.ordered.set(self.ordered.get() - 1);
+        self.live.set(self.live.get() - 1);
+        self.plugin.identity.metrics.instance_made();
+        self.plugin.identity.metrics.instances_gone(1);
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.plugin.identity.metrics.instances_gone(self.live.get());
+        self.mailbox.close();
+        self.plugin
+            .identity
+            .metrics
+            .instances_gone(self.live.get() - self.ordered.get() - self.discarded.get());
     }
 }
 
+/// For how many times as long as a slow call took calls are in slices.
+const SLOW_FOR: u64 = 500;
+
 /// An instance that serves a hook at once.
-pub(crate) struct Ready<'a>(Lease<'a>);
+pub(crate) struct Ready<'a> {
+    lease: Lease<'a>,
+    flow: &'a Flow,
+}
 
 impl Ready<'_> {
     /// Calls the hook.
@@ -179,20 +350,31 @@ impl Ready<'_> {
         heads: Arc<Heads>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        let plugin = &self.0.pool.plugin;
-        let called = self.0.instance().call_now::<H>(plugin, heads, params)?;
-        self.0.give_back();
+        let Self { ref mut lease, flow } = self;
+        let pool = lease.pool;
+        let began = flow.now();
+        let called = lease.instance().call_now::<H>(&pool.plugin, heads, params);
+        let ticks = flow.called(began);
+        if ticks > 1 {
+            pool.took(flow, ticks - 1);
+        }
+        let called = called?;
+        self.lease.give_back();
         Ok(called)
     }
 
     /// Gives the instance back as it is.
     pub(crate) fn put_back(self) {
-        self.0.give_back();
+        self.lease.give_back();
     }
 }
 
-/// How long a hook waits for an instance when all of them are waiting.
-const EXHAUSTED: std::time::Duration = std::time::Duration::from_secs(5);
+/// How long a hook waits for an instance when all of them are in use. Where one is to be made, what
+/// `configure` may take comes on top.
+const EXHAUSTED: Duration = Duration::from_secs(5);
+
+/// Instances that are ready before a hook asks for one, where each hook gets one of its own.
+const SPARES: usize = 2;
 
 /// An instance that serves a hook. Dropped without [`Lease::give_back`], it is thrown away: a
 /// trap or a call that was dropped halfway leaves nothing that could be used again.
@@ -208,26 +390,54 @@ impl Lease<'_> {
 
     fn give_back(mut self) {
         let plugin = &self.pool.plugin;
-        let reusable = plugin.isolation == Isolation::Pooled;
-        if let Some(instance) = self.instance.take()
-            && reusable
-            && !instance.is_worn(plugin.memory)
-        {
-            self.pool.idle.borrow_mut().push(instance);
-            if plugin.waits {
-                self.pool.freed.notify_one();
-            }
-            // The instance lives on, so that the end of this lease must not count it out.
-            std::mem::forget(self);
+        let Some(instance) = &mut self.instance else { return };
+        match plugin.isolation {
+            Isolation::Pooled if instance.is_worn(plugin.memory) => return worn(plugin, instance),
+            // It forgets what the hook left, or ends here.
+            Isolation::Fresh if !instance.reset() => return,
+            Isolation::Pooled | Isolation::Fresh => {}
         }
+        self.pool.idle.borrow_mut().extend(self.instance.take());
+        if self.pool.mailbox.waiting() > 0 {
+            self.pool.mailbox.arrived.notify_one();
+        }
+        // The instance lives on, so that the end of this lease must not count it out.
+        std::mem::forget(self);
+    }
+}
+
+/// Says once of a plugin that its instances serve few hooks.
+#[cold]
+fn worn(plugin: &Plugin, instance: &Instance) {
+    const FEW: u32 = 100;
+    let (uses, memory) = instance.wear();
+    if uses < FEW && !plugin.is_worn_told.swap(true, Ordering::Relaxed) {
+        tracing::warn!(
+            plugin = &*plugin.name,
+            uses,
+            "an instance is thrown away, since its memory is {}, over three quarters of its limit \
+             of {} (`limits.memory`); a new one takes milliseconds: write `{}`",
+            mebibytes(memory),
+            mebibytes(plugin.memory),
+            limits_for(memory)
+        );
     }
 }
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
-        self.pool.live.set(self.pool.live.get() - 1);
-        self.pool.plugin.identity.metrics.instances_gone(1);
-        self.pool.freed.notify_one();
+        let pool = self.pool;
+        pool.plugin.identity.metrics.instances_gone(1);
+        if let Some(instance) = self.instance.take() {
+            pool.discarded.set(pool.discarded.get() + 1);
+            pool.plugin.preparer.discard(instance, &pool.mailbox);
+        }
+        if pool.mailbox.waiting() > 0 {
+            pool.mailbox.arrived.notify_one();
+        } else if pool.needs_spare() {
+            // The next hook finds it.
+            pool.order(true);
+        }
     }
 }
 
@@ -237,7 +447,9 @@ impl Plugin {
     fn largest_body(&self) -> usize {
         let of = |mode| match mode {
             BodyMode::None => 0,
-            BodyMode::Buffered(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
+            BodyMode::Buffered(limit) => {
+                usize::try_from(self.largest_buffer(limit)).unwrap_or(usize::MAX)
+            }
             BodyMode::Chunks => 4 << 20,
         };
         let largest = of(self.interest.request_body).max(of(self.interest.response_body));

@@ -7,7 +7,7 @@
 //! What arrives may be a credential. So the place of a change is a secret hash of it, and the bytes
 //! are compared in a time that does not depend on where they differ.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
@@ -57,10 +57,13 @@ impl Arrived {
 }
 
 /// The changes of one plugin that can be made again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reuse {
     secret: RandomState,
     places: RefCell<Vec<Option<Box<Known>>>>,
+    /// What all that is kept takes, and may take.
+    bytes: Cell<usize>,
+    limit: usize,
 }
 
 #[derive(Debug)]
@@ -71,7 +74,23 @@ struct Known {
     change: RequestChange,
 }
 
+/// Bytes that a place takes, and what a part of a change takes besides its bytes.
+const PLACE: usize = size_of::<Option<Box<Known>>>();
+const PART: usize = 64;
+
+impl Known {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + self.arrived.len() + self.change.bytes() + PART * self.change.parts()
+    }
+}
+
 impl Reuse {
+    /// Nothing is kept yet; all of it may take so many bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        let (secret, places) = (RandomState::default(), RefCell::default());
+        Self { secret, places, bytes: Cell::new(0), limit }
+    }
+
     /// Whether nothing was ever kept: most plugins allow it for no change.
     pub(crate) fn is_empty(&self) -> bool {
         self.places.borrow().is_empty()
@@ -92,13 +111,41 @@ impl Reuse {
         if change.bytes() > MAX_CHANGE {
             return;
         }
+        let hash = self.secret.hash_one(&arrived[..]);
+        let (arrived, until) = (arrived[..].into(), Instant::now() + time.min(MAX_TIME));
+        let known = Box::new(Known { hash, arrived, until, change });
+        let more = known.bytes();
+        if more + PLACES * PLACE > self.limit {
+            return;
+        }
         let mut places = self.places.borrow_mut();
         if places.is_empty() {
             places.resize_with(PLACES, || None);
+            self.bytes.set(PLACES * PLACE);
         }
-        let hash = self.secret.hash_one(&arrived[..]);
-        let (arrived, until) = (arrived[..].into(), Instant::now() + time.min(MAX_TIME));
-        places[place(hash)] = Some(Box::new(Known { hash, arrived, until, change }));
+        self.let_go(&mut places[place(hash)]);
+        if self.bytes.get() + more > self.limit {
+            self.make_room(&mut places, more);
+        }
+        self.bytes.set(self.bytes.get() + more);
+        places[place(hash)] = Some(known);
+    }
+
+    fn let_go(&self, place: &mut Option<Box<Known>>) {
+        if let Some(known) = place.take() {
+            self.bytes.set(self.bytes.get() - known.bytes());
+        }
+    }
+
+    /// Lets go of what is past its time, and if that is not enough, of everything.
+    #[cold]
+    fn make_room(&self, places: &mut [Option<Box<Known>>], more: usize) {
+        let now = Instant::now();
+        let is_over = |place: &Option<Box<Known>>| place.as_ref().is_some_and(|it| it.until <= now);
+        places.iter_mut().filter(|place| is_over(place)).for_each(|place| self.let_go(place));
+        if self.bytes.get() + more > self.limit {
+            places.iter_mut().for_each(|place| self.let_go(place));
+        }
     }
 }
 
@@ -138,7 +185,7 @@ mod tests {
 
     #[test]
     fn only_the_very_same_arrival_finds_a_change() {
-        let reuse = Reuse::default();
+        let reuse = Reuse::new(1 << 30);
         let fields: [Option<&[u8]>; 2] = [Some(b"ab"), Some(b"c")];
         let arrived = head(None, &fields);
         assert!(reuse.is_empty() && known(&reuse, &arrived).is_none());
@@ -160,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_change_ends_with_its_time() {
-        let reuse = Reuse::default();
+        let reuse = Reuse::new(1 << 30);
         let arrived = head(Some("/"), &[]);
         let key = Arrived::of(&arrived).expect("short");
         reuse.keep(&key, change("/a"), Duration::ZERO);
@@ -171,7 +218,7 @@ mod tests {
 
     #[test]
     fn more_changes_than_there_are_places_take_no_more_room() {
-        let reuse = Reuse::default();
+        let reuse = Reuse::new(1 << 30);
         for number in 0..3 * PLACES {
             let path = format!("/{number}");
             let arrived = head(Some(&path), &[]);
@@ -183,8 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_takes_no_more_than_it_may() {
+        let reuse = Reuse::new(64 << 10);
+        for number in 0..PLACES {
+            let path = format!("/{number}");
+            let arrived = head(Some(&path), &[]);
+            let key = Arrived::of(&arrived).expect("short");
+            reuse.keep(&key, change(&"a".repeat(1000)), Duration::from_secs(60));
+            assert!(known(&reuse, &arrived).is_some());
+            assert!(reuse.bytes.get() <= 64 << 10, "{}", reuse.bytes.get());
+        }
+        let places = reuse.places.borrow();
+        let sum: usize = places.iter().flatten().map(|known| known.bytes()).sum();
+        assert_eq!(sum + PLACES * PLACE, reuse.bytes.get());
+    }
+
+    #[test]
     fn a_change_that_writes_too_much_is_not_kept() {
-        let reuse = Reuse::default();
+        let reuse = Reuse::new(1 << 30);
         let arrived = head(Some("/"), &[]);
         let key = Arrived::of(&arrived).expect("short");
         let (longest, time) = ("a".repeat(MAX_CHANGE), Duration::from_secs(60));

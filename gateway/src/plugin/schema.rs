@@ -12,6 +12,7 @@
 mod check;
 mod embed;
 mod peek;
+mod sample;
 mod soundness;
 mod variants;
 mod words;
@@ -21,6 +22,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 pub(crate) use embed::embedded;
+pub(in crate::plugin) use sample::Variant;
 pub(super) use words::Fault;
 
 /// Bytes of a schema, at most. Those of the first-party plugins have 3 to 12 thousand.
@@ -75,5 +77,7 @@ impl Schema {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

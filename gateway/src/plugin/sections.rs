@@ -19,22 +19,69 @@ pub struct Size {
     pub debug: usize,
 }
 
+/// How much there is to compile.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Shape {
+    /// Functions of all core modules.
+    pub(super) functions: usize,
+    /// The largest of them, in bytes of code.
+    pub(super) largest_function: usize,
+    /// Types of all core modules and components.
+    pub(super) types: usize,
+}
+
 /// Version and layer, after the magic number.
 const MODULE: [u8; 4] = [1, 0, 0, 0];
 
 /// Sections of a core module.
 const CUSTOM: u8 = 0;
+const TYPE: u8 = 1;
 const CODE: u8 = 10;
 const DATA: u8 = 11;
 /// Sections of a component that hold another binary.
 const CORE_MODULE: u8 = 1;
 const COMPONENT: u8 = 4;
+const CORE_TYPE: u8 = 3;
+const COMPONENT_TYPE: u8 = 7;
 
 /// Adds up the sections of a binary.
 pub(super) fn size(binary: &[u8]) -> Size {
     let mut size = Size { total: binary.len(), ..Size::default() };
     walk(binary, &mut size);
     size
+}
+
+/// Adds up what there is to compile in a binary.
+pub(super) fn shape(binary: &[u8]) -> Shape {
+    let mut shape = Shape::default();
+    count(binary, &mut shape);
+    shape
+}
+
+fn count(binary: &[u8], shape: &mut Shape) {
+    let Some((head, mut rest)) = binary.split_at_checked(8) else { return };
+    let is_module = head[4..] == MODULE;
+    while let Some((id, content, after)) = section(rest) {
+        match (is_module, id) {
+            (true, TYPE) | (false, CORE_TYPE | COMPONENT_TYPE) => {
+                shape.types += number(content).map_or(0, |(count, _)| count);
+            }
+            (true, CODE) => functions(content, shape),
+            (false, CORE_MODULE | COMPONENT) => count(content, shape),
+            _ => {}
+        }
+        rest = after;
+    }
+}
+
+fn functions(code: &[u8], shape: &mut Shape) {
+    let Some((count, mut rest)) = number(code) else { return };
+    shape.functions += count;
+    while let Some((length, body)) = number(rest) {
+        shape.largest_function = shape.largest_function.max(length);
+        let Some((_, after)) = body.split_at_checked(length) else { return };
+        rest = after;
+    }
 }
 
 /// Whether the bindings of a core module left the description of its world in it, from which a
@@ -126,6 +173,19 @@ mod tests {
                 debug: debug.len()
             }
         );
+    }
+
+    #[test]
+    fn counts_functions_and_types_wherever_they_are() {
+        // Two functions of three and five bytes; one type of a module, two of a component.
+        let code = section_of(CODE, b"\x02\x03abc\x05abcde");
+        let types = section_of(TYPE, b"\x01\x60\0\0");
+        let module = [b"\0asm\x01\0\0\0", &types[..], &code].concat();
+        let inner = [b"\0asm\x0d\0\x01\0", &section_of(CORE_MODULE, &module)[..]].concat();
+        let own = section_of(COMPONENT_TYPE, b"\x02\x40\0\x01\0\x40\0\x01\0");
+        let outer = [b"\0asm\x0d\0\x01\0", &own[..], &section_of(COMPONENT, &inner)].concat();
+        let found = shape(&outer);
+        assert_eq!(found, Shape { functions: 2, largest_function: 5, types: 3 });
     }
 
     #[test]

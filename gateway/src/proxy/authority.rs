@@ -6,11 +6,24 @@ use crate::error::Malformed;
 ///
 /// # Errors
 /// [`Malformed`], for user information and for whatever is no `host [":" port]`.
-pub(super) fn host(authority: &str) -> Result<&str, Malformed> {
+pub(crate) fn host(authority: &str) -> Result<&str, Malformed> {
+    let end = authority.bytes().position(|byte| !fits(byte)).unwrap_or(authority.len());
+    let (host, rest) = authority.split_at(end);
+    let port = rest.strip_prefix(':').unwrap_or(rest);
+    let has_port = port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit());
+    if end > 0 && has_port { Ok(host) } else { unusual(authority) }
+}
+
+/// As [`host`], for an address in brackets, an empty one, and one that is refused.
+#[cold]
+fn unusual(authority: &str) -> Result<&str, Malformed> {
     if authority.contains('@') {
         return Err(Malformed::UserInfo);
     }
     let (host, port) = split(authority).ok_or(Malformed::HostInvalid)?;
+    if host.is_empty() && !authority.is_empty() {
+        return Err(Malformed::HostInvalid);
+    }
     if port.len() > 5 || !port.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Malformed::HostInvalid);
     }
@@ -18,8 +31,32 @@ pub(super) fn host(authority: &str) -> Result<&str, Malformed> {
         let address = host[1..host.len() - 1].parse::<std::net::Ipv6Addr>();
         return address.map(|_| host).map_err(|_| Malformed::HostInvalid);
     }
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
     if host.bytes().all(fits) { Ok(host) } else { Err(Malformed::HostInvalid) }
+}
+
+/// Whether a registered name may hold it (RFC 3986 section 3.2.2).
+fn fits(byte: u8) -> bool {
+    const FITS: [bool; 256] = {
+        let mut fits = [false; 256];
+        let mut byte = 0;
+        while byte < 128 {
+            fits[byte] = (byte as u8).is_ascii_alphanumeric();
+            byte += 1;
+        }
+        let others = b"-._~%!$&'()*+,;=";
+        let mut index = 0;
+        while index < others.len() {
+            fits[others[index] as usize] = true;
+            index += 1;
+        }
+        fits
+    };
+    FITS[usize::from(byte)]
+}
+
+/// The port that an authority names, if it names one.
+pub(super) fn port(authority: &str) -> Option<u16> {
+    split(authority)?.1.parse().ok().filter(|port| *port > 0)
 }
 
 fn split(authority: &str) -> Option<(&str, &str)> {
@@ -51,9 +88,20 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_host() {
-        for bad in ["a b", "a/b", "a:b", "a:1:2", "[::1", "[x]", "a:123456", "a#b", "a\\b", "é"] {
+        for bad in [
+            "a b", "a/b", "a:b", "a:1:2", "[::1", "[x]", "a:123456", "a#b", "a\\b", "é", ":", ":80",
+        ] {
             assert_eq!(host(bad), Err(Malformed::HostInvalid), "{bad}");
         }
         assert_eq!(host("user@a.example"), Err(Malformed::UserInfo));
+    }
+
+    #[test]
+    fn finds_the_port_that_is_named() {
+        assert_eq!(port("a.example:8443"), Some(8443));
+        assert_eq!(port("[::1]:80"), Some(80));
+        for none in ["a.example", "[::1]", "a.example:", "a:0", "a:99999"] {
+            assert_eq!(port(none), None, "{none}");
+        }
     }
 }

@@ -9,31 +9,38 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::HOST;
+use http::header::{EXPECT, HOST};
 use http::{HeaderValue, Request, Response};
 
 use super::forward::Outgoing;
 use super::{Matched, request_headers, response_headers, rewrite};
 use crate::body::Body;
 use crate::component::{Call, Instances};
-use crate::config::{AccessLog, ComponentId, HostPolicy};
+use crate::config::{AccessLog, AddedFields, ComponentId, HostPolicy};
 use crate::error::Failure;
 use crate::exchange::Exchange;
+use crate::upstream::Added as _;
 
 /// Has the component answer.
 pub(super) async fn answer(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     id: ComponentId,
-    request: Box<Outgoing<'_>>,
+    request: Box<Outgoing>,
 ) -> Result<Response<Body>, Failure> {
-    let Outgoing { mut head, body, survey, mut hop } = *request;
+    let Outgoing { mut head, body, mut hop } = *request;
     let component = exchange.snapshot.component(id);
     // `wasi:http` has no upgrades.
     hop.upgrade = None;
-    request_headers::announce(exchange, &mut head.headers, survey, matched.target, &hop);
+    let fields = AddedFields::default();
+    let added = request_headers::announce(exchange, &mut head.headers, matched, &hop, fields);
+    added.insert(&mut head.headers);
     rewrite::apply(exchange, matched, &mut head, &HostPolicy::Preserve)?;
     head.extensions.clear();
+    if hop.expects {
+        // The client is told to go on when the component reads the body.
+        head.headers.remove(EXPECT);
+    }
     // Only HTTP/1.0 can do without a host, and `wasi:http` cannot.
     head.headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
     if exchange.snapshot.config.process.access_log == AccessLog::All {
@@ -52,7 +59,7 @@ async fn run(
     request: Request<Body>,
 ) -> Result<Response<Body>, Failure> {
     let watches_body = !http_body::Body::is_end_stream(request.body());
-    let call = Call { is_tls: exchange.connection.is_tls, request_id: exchange.id() };
+    let call = Call { is_tls: exchange.is_https(), request_id: exchange.id() };
     let mut answered = pin!(component.answer(request, call));
     poll_fn(|context| {
         let polled = answered.as_mut().poll(context);

@@ -8,41 +8,55 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
+use http::header::{CONNECTION, EXPECT};
 use http::request::Parts;
-use http::{Request, Response, StatusCode};
+use http::{HeaderValue, Request, Response, StatusCode, Version};
 
 use super::request_headers::Hop;
-use super::survey::Survey;
-use super::{Matched, request_headers, response_headers, rewrite, upgrade};
+use super::{Matched, interim, request_headers, response_headers, rewrite, upgrade};
 use crate::body::{Body, BodyError, Origin};
-use crate::config::{AccessLog, HostPolicy, UpstreamId};
+use crate::config::{HostPolicy, UpstreamId};
 use crate::error::Failure;
 use crate::exchange::Exchange;
-use crate::upstream::{self, Upstream, UpstreamError};
+use crate::upstream::{self, Along, Upstream, UpstreamError};
 
 /// Sends the request on and makes the client's response of what comes back.
 pub(super) async fn forward(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     id: UpstreamId,
-    request: Box<Outgoing<'_>>,
+    request: Box<Outgoing>,
 ) -> Result<Response<Body>, Failure> {
-    let Outgoing { mut head, body, survey, hop } = *request;
+    let Outgoing { mut head, body, hop } = *request;
     let upstream = exchange.snapshot.upstream(id);
-    request_headers::announce(exchange, &mut head.headers, survey, matched.target, &hop);
+    let fields = exchange.snapshot.config.upstreams[id.0].added_fields;
+    let added = request_headers::announce(exchange, &mut head.headers, matched, &hop, fields);
     let host = rewrite::apply(exchange, matched, &mut head, upstream.host_policy())?;
     head.extensions.clear();
+    // Whoever read the body, such as a plugin, has asked for it already: hyper says 100 then.
+    let expects = hop.expects && exchange.awaits_upload() && head.headers.contains_key(EXPECT);
+    if hop.expects && !expects {
+        head.headers.remove(EXPECT);
+    }
     let mut request = Request::from_parts(head, body);
-    let answer = send(exchange, upstream, &mut request, host).await?;
+    exchange.forwards_to(id);
+    let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
+    let along = Along { added: Some(&added), interim: Some(&tell) };
+    let answer = send(exchange, upstream, &mut request, host, along).await?;
     exchange.answered_by(exchange.snapshot.upstream_name(id));
-    note_target(exchange, &answer.info.authority);
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade::accept(exchange, hop.upgrade, answer.response);
     }
     let idle = exchange.snapshot.config.upstreams[id.0].timeouts.idle;
     let (mut head, body) = answer.response.into_parts();
+    response_headers::refuse_malformed(&head)?;
     response_headers::prepare(exchange, &mut head.headers, head.version);
-    head.extensions.clear();
+    // A response is in the version of its own hop (RFC 9110 section 2.5).
+    head.version = Version::HTTP_11;
+    if expects && exchange.awaits_upload() && exchange.version < Version::HTTP_2 {
+        // The client may send its body all the same or not: nobody can tell what follows.
+        head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     let mut body = Body::answered(body);
     body.watch_origin(Origin::new(answer.lease, exchange.timers().clone(), idle));
     Ok(Response::from_parts(head, body))
@@ -50,22 +64,22 @@ pub(super) async fn forward(
 
 /// A request that is ready to go but for what the gateway adds to it. It goes through several
 /// hands and is large, so that they pass it on in a box.
-pub(super) struct Outgoing<'a> {
+pub(super) struct Outgoing {
     pub(super) head: Parts,
     pub(super) body: Body,
-    pub(super) survey: &'a Survey,
     pub(super) hop: Hop,
 }
 
 /// Dropping what is sent gives it up: the upstream's connection is closed or its stream reset.
 async fn send(
     exchange: &Exchange,
-    upstream: &Upstream<Body>,
+    upstream: &Upstream,
     request: &mut Request<Body>,
     host: &HostPolicy,
-) -> Result<upstream::Exchange<Body>, Failure> {
+    along: Along<'_>,
+) -> Result<upstream::Exchange, Failure> {
     let watches_body = !http_body::Body::is_end_stream(request.body());
-    let mut sent = pin!(upstream.send(request, host));
+    let mut sent = pin!(upstream.send_noting(request, host, along, exchange.tries()));
     poll_fn(|context| {
         let polled = sent.as_mut().poll(context);
         if let Poll::Ready(Ok(answer)) = polled {
@@ -75,7 +89,6 @@ async fn send(
             return Poll::Ready(Err(failure));
         }
         if let Poll::Ready(Err(error)) = polled {
-            note_target(exchange, error.target());
             return Poll::Ready(Err(ended_by_plugin(&error).unwrap_or_else(|| error.into())));
         }
         Poll::Pending
@@ -94,11 +107,4 @@ fn ended_by_plugin(error: &UpstreamError) -> Option<Failure> {
         cause = error.source();
     }
     None
-}
-
-/// For the log, where every exchange is logged; a failed one names its target itself.
-fn note_target(exchange: &Exchange, target: &str) {
-    if exchange.snapshot.config.process.access_log == AccessLog::All {
-        exchange.forwarded_to(target);
-    }
 }

@@ -1,7 +1,7 @@
 //! What the upstream is told of the client: `X-Forwarded-*` and `Forwarded` (RFC 7239).
 //!
-//! Owns the rule that only a trusted peer's words go on, and the values that are the same for
-//! every request of a connection.
+//! Owns the rule that only a trusted peer's words go on, in the one family that it writes, and the
+//! values that are the same for every request of a connection.
 
 use std::cell::RefCell;
 use std::net::IpAddr;
@@ -9,15 +9,21 @@ use std::net::IpAddr;
 use http::header::{FORWARDED, HeaderMap};
 use http::{HeaderName, HeaderValue};
 
+use super::client::Told;
 use super::survey::Survey;
 use super::target::Target;
-use crate::server::connection::Connection;
+use crate::config::{AddedFields, ForwardedFamily};
+use crate::exchange::Exchange;
+use crate::upstream::write_line;
 
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+pub(super) const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// What some services read instead of `x-forwarded-proto`, and proxies do not all overwrite.
+const OTHER_WORDS: [&str; 3] = ["x-forwarded-scheme", "x-forwarded-ssl", "x-forwarded-protocol"];
 
 /// The values of one connection.
 #[derive(Debug)]
@@ -25,8 +31,18 @@ pub(crate) struct ForwardedCache {
     address: HeaderValue,
     port: HeaderValue,
     scheme: HeaderValue,
-    /// The last `Host` and the `Forwarded` that goes with it.
-    last: RefCell<Option<(Option<HeaderValue>, HeaderValue)>>,
+    /// What goes with the `Host` of the last request.
+    last: RefCell<Option<Last>>,
+}
+
+#[derive(Debug)]
+struct Last {
+    host: Option<HeaderValue>,
+    forwarded: HeaderValue,
+    /// `X-Forwarded-*` and then `Forwarded`, as lines of HTTP/1.1.
+    lines: Vec<u8>,
+    /// Where in them `Forwarded` begins.
+    forwarded_at: usize,
 }
 
 impl ForwardedCache {
@@ -39,72 +55,142 @@ impl ForwardedCache {
         }
     }
 
-    /// This hop as a forwarded-element.
-    fn element(&self, host: Option<&HeaderValue>) -> HeaderValue {
+    /// Looks at what goes with this `Host`.
+    fn with<T>(&self, host: Option<&HeaderValue>, look: impl FnOnce(&Last) -> T) -> T {
         let mut last = self.last.borrow_mut();
-        match &*last {
-            Some((known, element)) if known.as_ref() == host => element.clone(),
-            _ => {
-                let element = self.write_element(host);
-                // A copy: a clone would keep the whole buffer that the head was read into.
-                let host = host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok());
-                *last = Some((host, element.clone()));
-                element
-            }
+        match &mut *last {
+            Some(last) if last.host.as_ref() == host => look(last),
+            last => look(last.insert(self.make(host))),
         }
     }
 
-    fn write_element(&self, host: Option<&HeaderValue>) -> HeaderValue {
-        let address = self.address.to_str().unwrap_or_default();
-        let scheme = self.scheme.to_str().unwrap_or_default();
-        let mut element = match address.contains(':') {
-            true => format!("for=\"[{address}]\""),
-            false => format!("for={address}"),
-        };
-        let host = host.and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
+    fn make(&self, host: Option<&HeaderValue>) -> Last {
+        let address = self.address.to_str().unwrap_or_default().parse().ok();
+        let element = node(address) + &side(host, self.scheme == "https");
+        let unknown = |_| HeaderValue::from_static("for=unknown");
+        let forwarded = HeaderValue::try_from(element).unwrap_or_else(unknown);
+        let mut lines = Vec::new();
+        self.x_forwarded(host, |name, value| write_line(&mut lines, &name, value.as_bytes()));
+        let forwarded_at = lines.len();
+        write_line(&mut lines, &FORWARDED, forwarded.as_bytes());
+        // A copy: a clone would keep the whole buffer that the head was read into.
+        let host = host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok());
+        Last { host, forwarded, lines, forwarded_at }
+    }
+
+    fn x_forwarded(
+        &self,
+        host: Option<&HeaderValue>,
+        mut each: impl FnMut(HeaderName, &HeaderValue),
+    ) {
+        each(X_FORWARDED_FOR, &self.address);
+        each(X_FORWARDED_PROTO, &self.scheme);
+        each(X_FORWARDED_PORT, &self.port);
         if let Some(host) = host {
-            // A checked host holds neither quotes nor backslashes.
-            element.push_str(";host=\"");
-            element.push_str(host);
-            element.push('"');
+            each(X_FORWARDED_HOST, host);
         }
-        element.push_str(";proto=");
-        element.push_str(scheme);
-        HeaderValue::try_from(element).unwrap_or_else(|_| HeaderValue::from_static("for=unknown"))
     }
 }
 
-/// Puts this hop into the request's fields; what an untrusted client said there is gone.
-pub(super) fn apply(
-    headers: &mut HeaderMap,
-    connection: &Connection,
-    survey: &Survey,
+/// A forwarded-element that says who asks.
+pub(super) fn node(address: Option<IpAddr>) -> String {
+    match address {
+        Some(IpAddr::V6(address)) => format!("for=\"[{address}]\""),
+        Some(address) => format!("for={address}"),
+        None => "for=unknown".to_owned(),
+    }
+}
+
+/// What an element says of the client's side: host and scheme.
+pub(super) fn side(host: Option<&HeaderValue>, is_https: bool) -> String {
+    self::host(host) + if is_https { ";proto=https" } else { ";proto=http" }
+}
+
+/// What an element says of the host.
+pub(super) fn host(host: Option<&HeaderValue>) -> String {
+    let host = host.and_then(|host| host.to_str().ok()).filter(|host| !host.is_empty());
+    // A checked host holds neither quotes nor backslashes.
+    host.map_or_else(String::new, |host| format!(";host=\"{host}\""))
+}
+
+/// Takes away what nobody vouches for, before plugins see it: both families of an untrusted client,
+/// and of a trusted proxy the family that it does not write. What says in another way what the
+/// account of the client says too goes, or says the same.
+pub(super) fn withdraw(headers: &mut HeaderMap, exchange: &Exchange, survey: &Survey) {
+    let family = &exchange.connection.listener.config.forwarded_by;
+    let is_believed =
+        |wanted: ForwardedFamily| exchange.connection.peer_is_trusted && *family == wanted;
+    if survey.forwarded && !is_believed(ForwardedFamily::Forwarded) {
+        headers.remove(FORWARDED);
+    }
+    if !survey.x_forwarded {
+        return;
+    }
+    if !is_believed(ForwardedFamily::XForwarded) {
+        return remove_x_forwarded(headers);
+    }
+    for name in OTHER_WORDS {
+        headers.remove(name);
+    }
+    if headers.contains_key(X_REAL_IP)
+        && let Ok(address) = HeaderValue::try_from(exchange.client().to_string())
+    {
+        headers.insert(X_REAL_IP, address);
+    }
+}
+
+/// Writes the families that are to be added as lines of HTTP/1.1, from one account.
+pub(super) fn write(
+    out: &mut Vec<u8>,
+    exchange: &Exchange,
     target: &Target,
+    families: AddedFields,
 ) {
-    let cache = &connection.forwarded;
-    if survey.x_forwarded && !connection.peer_is_trusted {
-        remove_x_forwarded(headers);
+    if let Some(told) = exchange.what_was_told() {
+        return told_fields(told, families, |name, value| write_line(out, &name, value.as_bytes()));
     }
-    if survey.x_forwarded && connection.peer_is_trusted {
-        append(headers, X_FORWARDED_FOR, &cache.address);
-        keep_or_insert(headers, X_FORWARDED_PROTO, &cache.scheme);
-        keep_or_insert(headers, X_FORWARDED_PORT, &cache.port);
-        if let Some(host) = target.field() {
-            keep_or_insert(headers, X_FORWARDED_HOST, host);
-        }
-    } else {
-        headers.insert(X_FORWARDED_FOR, cache.address.clone());
-        headers.insert(X_FORWARDED_PROTO, cache.scheme.clone());
-        headers.insert(X_FORWARDED_PORT, cache.port.clone());
-        if let Some(host) = target.field() {
-            headers.insert(X_FORWARDED_HOST, host.clone());
+    exchange.connection.forwarded.with(target.field(), |last| {
+        let start = if families.x_forwarded { 0 } else { last.forwarded_at };
+        let end = if families.forwarded { last.lines.len() } else { last.forwarded_at };
+        out.extend_from_slice(last.lines.get(start..end).unwrap_or_default());
+    });
+}
+
+/// Puts the families that are to be added into the request's fields, from one account.
+pub(super) fn insert(
+    headers: &mut HeaderMap,
+    exchange: &Exchange,
+    target: &Target,
+    families: AddedFields,
+) {
+    let mut each = |name: HeaderName, value: &HeaderValue| {
+        headers.insert(name, value.clone());
+    };
+    if let Some(told) = exchange.what_was_told() {
+        return told_fields(told, families, each);
+    }
+    let (cache, host) = (&exchange.connection.forwarded, target.field());
+    if families.x_forwarded {
+        cache.x_forwarded(host, &mut each);
+    }
+    if families.forwarded {
+        cache.with(host, |last| each(FORWARDED, &last.forwarded));
+    }
+}
+
+/// What was told by a proxy.
+fn told_fields(told: &Told, families: AddedFields, mut each: impl FnMut(HeaderName, &HeaderValue)) {
+    if families.x_forwarded {
+        each(X_FORWARDED_FOR, &told.x_forwarded_for);
+        let scheme = if told.is_https { "https" } else { "http" };
+        each(X_FORWARDED_PROTO, &HeaderValue::from_static(scheme));
+        each(X_FORWARDED_PORT, &HeaderValue::from(told.port));
+        if let Some(host) = &told.host {
+            each(X_FORWARDED_HOST, host);
         }
     }
-    let element = cache.element(target.field());
-    if survey.forwarded && connection.peer_is_trusted {
-        append(headers, FORWARDED, &element);
-    } else {
-        headers.insert(FORWARDED, element);
+    if families.forwarded {
+        each(FORWARDED, &told.forwarded);
     }
 }
 
@@ -117,20 +203,4 @@ fn remove_x_forwarded(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.remove(X_REAL_IP);
-}
-
-fn keep_or_insert(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
-    headers.entry(name).or_insert_with(|| value.clone());
-}
-
-/// As one line: some readers look at the first line alone.
-fn append(headers: &mut HeaderMap, name: HeaderName, value: &HeaderValue) {
-    let mut list = Vec::new();
-    for line in headers.get_all(&name) {
-        list.extend_from_slice(line.as_bytes());
-        list.extend_from_slice(b", ");
-    }
-    list.extend_from_slice(value.as_bytes());
-    let joined = HeaderValue::from_maybe_shared(bytes::Bytes::from(list));
-    headers.insert(name, joined.unwrap_or_else(|_| value.clone()));
 }

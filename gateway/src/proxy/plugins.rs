@@ -8,18 +8,20 @@ use std::sync::Arc;
 
 use http::header::CONTENT_LENGTH;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Response, StatusCode};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
 use super::forward::Outgoing;
 use super::target::Target;
 use super::{FoundRoute, Matched, act, refuse, rewrite};
 use crate::body::{self, Body};
-use crate::chain::{self, Chain, ResponseFailed, Run, Stop};
+use crate::chain::{self, Chain, ResponseFailed, Run, Side, Stop};
 use crate::config::Action;
 use crate::error::{Failure, Malformed};
 use crate::exchange::Exchange;
 use crate::heads::{Facts, Heads, RequestHead};
+use crate::plugin::full_text;
+use crate::respond;
 
 /// Forward over the request, the route's action, and back over the response. A failure of any of
 /// them becomes an answer here, so that the plugins before it still see that.
@@ -28,18 +30,25 @@ pub(super) async fn run(
     chain: &Rc<Chain>,
     found: &FoundRoute<'_>,
     target: &Target,
-    request: Box<Outgoing<'_>>,
+    request: Box<Outgoing>,
 ) -> Result<Response<Body>, Failure> {
     let is_tunnel = request.hop.upgrade.is_some();
     let mut request = request;
     let heads = heads(exchange, found, target, &mut request)?;
     let run = Run::start(chain, heads, exchange.recording.clone());
+    let is_http2 = exchange.version == Version::HTTP_2;
+    if request.body.may_have_trailers(is_http2) {
+        run.may_have_trailers(Side::Request);
+    }
     exchange.runs(Rc::clone(&run));
     let acted = forth(exchange, &run, found, target, request).await;
     let mut response = acted.unwrap_or_else(|failure| refuse(exchange, failure));
     if is_tunnel && response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // From here on the bytes are another protocol's, and the head is that protocol's too.
         return Ok(response);
+    }
+    if response.body().may_have_trailers(true) {
+        run.may_have_trailers(Side::Response);
     }
     let fail = |failed| refuse(exchange, response_failure(failed));
     chain::on_response(&run, &mut response, fail).await;
@@ -51,16 +60,26 @@ pub(super) async fn run(
 /// `content-length` says (RFC 9110 sections 6.4.1 and 8.6). What the client takes for a body must be
 /// one, or its connection gets out of step.
 fn settle_body(exchange: &Exchange, response: &mut Response<Body>) {
+    if respond::is_refusal(response) {
+        // Its body is needed for the last step, which settles it.
+        return;
+    }
     let is_head = exchange.method == Method::HEAD;
     let status = response.status();
-    let has_none = is_head || [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+    // The next request would be taken for the content of a 205, or the other way round: there is
+    // none (RFC 9110 section 15.3.6).
+    const NONE: [StatusCode; 3] =
+        [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED];
+    let has_none = is_head || NONE.contains(&status);
     let is_empty = response.body().is_end_stream();
     if has_none && !is_empty {
         *response.body_mut() = Body::empty();
     }
     if status == StatusCode::NO_CONTENT {
         response.headers_mut().remove(CONTENT_LENGTH);
-    } else if is_empty && !has_none && response.headers().contains_key(CONTENT_LENGTH) {
+    } else if status == StatusCode::RESET_CONTENT
+        || (is_empty && !has_none && response.headers().contains_key(CONTENT_LENGTH))
+    {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
@@ -70,13 +89,17 @@ async fn forth(
     run: &Rc<Run>,
     found: &FoundRoute<'_>,
     target: &Target,
-    mut request: Box<Outgoing<'_>>,
+    mut request: Box<Outgoing>,
 ) -> Result<Response<Body>, Failure> {
-    let body = std::mem::take(&mut request.body);
-    request.body = match chain::on_request(run, body).await {
-        Ok(body) => body,
-        Err(stop) => return answer(exchange, stop),
-    };
+    if let Err(stop) = chain::on_request(run, &mut request.body).await {
+        let refused = matches!(stop, Stop::Answered(_) | Stop::Failed(_));
+        let body = std::mem::take(&mut request.body);
+        if refused && !body.is_end_stream() {
+            Box::pin(respond::note_call(exchange, body, request.hop.expects)).await;
+        }
+        return answer(exchange, stop);
+    }
+    request.body.guard_trailers(run);
     let changed = run.take_request();
     request.head.method = changed.method;
     request.head.headers = changed.headers;
@@ -86,7 +109,7 @@ async fn forth(
     let path = changed.target.path();
     let chosen_path = (path != target.path(&request.head.uri)).then_some(path);
     let matched = Matched { found, target, chosen_path };
-    let chosen = chosen_upstream(exchange, run)?;
+    let chosen = chosen_upstream(exchange, run);
     let action = chosen.as_ref().unwrap_or(&found.route.action);
     match action {
         Action::Forward(upstream) => run.forwarded_to(exchange.snapshot.upstream_name(*upstream)),
@@ -104,30 +127,40 @@ fn answer(exchange: &Exchange, stop: Stop) -> Result<Response<Body>, Failure> {
         Stop::Answered(response) => Ok(*response),
         Stop::Failed(failed) => Err(plugin_failure(failed)),
         Stop::BodyTooLarge(limit) => Err(Failure::BodyTooLarge { limit }),
+        Stop::BodyLate(limit) => Err(Failure::UploadTooLong { limit }),
+        Stop::NoRoom(no_room) => Err(no_room_failure(no_room)),
         Stop::BodyBroken => {
             Err(exchange.take_upload_failure().unwrap_or(Failure::ClientLeft(None)))
         }
     }
 }
 
-fn chosen_upstream(exchange: &Exchange, run: &Run) -> Result<Option<Action>, Failure> {
+/// The upstream that a plugin chose: one that it was granted, and so one that there is.
+fn chosen_upstream(exchange: &Exchange, run: &Run) -> Option<Action> {
     let chosen = run.chosen_upstream();
-    let Some(name) = &*chosen else { return Ok(None) };
-    match exchange.snapshot.upstream_named(name) {
-        Some(id) => Ok(Some(Action::Forward(id))),
-        None => run.upstream_is_unknown(name).map(|()| None).map_err(plugin_failure),
-    }
+    exchange.snapshot.upstream_named(chosen.as_deref()?).map(Action::Forward)
 }
 
 fn response_failure(failed: ResponseFailed) -> Failure {
     match failed {
         ResponseFailed::Plugin(failed) => plugin_failure(failed),
         ResponseFailed::Upstream(error) => body::broken(&error),
+        ResponseFailed::NoRoom(no_room) => no_room_failure(no_room),
     }
 }
 
+fn no_room_failure(chain::NoRoom { plugin, full }: chain::NoRoom) -> Failure {
+    Failure::NoRoom { plugin, bound: full_text(full) }
+}
+
 fn plugin_failure(failed: chain::PluginFailed) -> Failure {
-    Failure::PluginFailed { plugin: failed.plugin.to_string(), source: failed.failure.into() }
+    let plugin = failed.plugin.to_string();
+    match failed.failure {
+        busy @ crate::plugin::Failure::Busy(_) => {
+            Failure::PluginBusy { plugin, source: busy.into() }
+        }
+        failure => Failure::PluginFailed { plugin, source: failure.into() },
+    }
 }
 
 /// Moves the head into what plugins see.
@@ -135,7 +168,7 @@ fn heads(
     exchange: &Exchange,
     found: &FoundRoute<'_>,
     target: &Target,
-    request: &mut Outgoing<'_>,
+    request: &mut Outgoing,
 ) -> Result<Arc<Heads>, Failure> {
     let head = &mut request.head;
     let matched = match (target.path_differs(), head.uri.path_and_query()) {
@@ -153,7 +186,7 @@ fn heads(
         client: exchange.client(),
         client_port: connection.peer.port(),
         request_id: exchange.id.clone(),
-        scheme: if connection.is_tls { "https" } else { "http" },
+        scheme: if exchange.is_https() { "https" } else { "http" },
         host,
         listener: Arc::clone(&connection.listener.name),
         route: Arc::clone(snapshot.route_names(found.index)),

@@ -3,40 +3,53 @@
 //! Owns what ends at this hop (RFC 9110 section 7.6.1), `Via`, and the joining of cookies. Edits
 //! in place; a field that the survey did not see is not looked for.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, COOKIE, EXPECT, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    CONNECTION, COOKIE, EXPECT, Entry, FORWARDED, HeaderMap, HeaderName, TE, TRANSFER_ENCODING,
+    UPGRADE, VIA,
 };
 use http::request::Parts;
 use http::{HeaderValue, Version};
 
+use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO};
 use super::request_id::X_REQUEST_ID;
 use super::survey::Survey;
 use super::target::Target;
-use super::{forwarded, upgrade};
+use super::{Matched, forwarded, upgrade};
+use crate::config::AddedFields;
 use crate::exchange::Exchange;
-
-/// Fields that the gateway adds to most requests.
-const OWN_FIELDS: usize = 8;
+use crate::upstream::{Added, write_line};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// What of the fields that end at this hop begins anew at the next one.
+#[derive(Default)]
 pub(super) struct Hop {
     /// The upgrade that the client asks for.
     pub(super) upgrade: Option<HeaderValue>,
-    takes_trailers: bool,
+    pub(super) takes_trailers: bool,
+    /// The client waits for a word before it sends its body.
+    pub(super) expects: bool,
+    /// There is an `X-Request-Id`.
+    pub(super) has_request_id: bool,
 }
 
 /// Takes away what ends at this hop, so that plugins see the rest alone.
-pub(super) fn strip(head: &mut Parts, survey: &Survey, has_body: bool) -> Hop {
+pub(super) fn strip(exchange: &Exchange, head: &mut Parts, survey: &Survey, has_body: bool) -> Hop {
     let takes_trailers = survey.te && accepts_trailers(&head.headers);
-    let hop = Hop { upgrade: upgrade::asked(head, survey, has_body), takes_trailers };
+    let upgrade = upgrade::asked(head, survey, has_body);
+    let has_request_id = survey.request_id;
+    let hop = Hop { upgrade, takes_trailers, expects: survey.expect, has_request_id };
     let headers = &mut head.headers;
     strip_hop_by_hop(headers, survey);
-    if survey.expect {
-        // hyper answers 100 itself when the upstream begins to take the body.
+    if survey.forwarded || survey.x_forwarded {
+        forwarded::withdraw(headers, exchange, survey);
+    }
+    // There is nothing to expect without a body, and HTTP/1.0 has no 100 (RFC 9110 section 10.1.1).
+    if survey.expect && (!has_body || head.version < Version::HTTP_11) {
         headers.remove(EXPECT);
     }
     if survey.cookies > 1 {
@@ -45,25 +58,86 @@ pub(super) fn strip(head: &mut Parts, survey: &Survey, has_body: bool) -> Hop {
     hop
 }
 
-/// Adds what the gateway says to the upstream.
-pub(super) fn announce(
-    exchange: &Exchange,
+/// Adds what the gateway says to the upstream: to the fields what is not in each request, and the rest
+/// as what is returned, with which no other field has its name any more.
+pub(super) fn announce<'a>(
+    exchange: &'a Exchange,
     headers: &mut HeaderMap,
-    survey: &Survey,
-    target: &Target,
+    matched: &Matched<'a>,
     hop: &Hop,
-) {
-    // Once, instead of growing in the middle of what follows.
-    headers.reserve(OWN_FIELDS);
+    fields: AddedFields,
+) -> Announcement<'a> {
     if hop.takes_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
     if let Some(protocol) = &hop.upgrade {
         upgrade::ask(headers, protocol);
     }
-    forwarded::apply(headers, &exchange.connection, survey, target);
-    headers.append(VIA, exchange.snapshot.via(exchange.version).clone());
-    headers.insert(X_REQUEST_ID, exchange.id.clone());
+    let may_have_own = hop.has_request_id
+        || exchange.what_was_told().is_some()
+        || !exchange.snapshot.chain(matched.found.index).is_empty();
+    if may_have_own && headers.keys().any(is_own) {
+        for name in OWN_NAMES {
+            headers.remove(name);
+        }
+    }
+    Announcement { exchange, target: matched.target, fields, is_in_map: Cell::new(false) }
+}
+
+/// The fields that the gateway adds to each request.
+pub(super) struct Announcement<'a> {
+    exchange: &'a Exchange,
+    target: &'a Target,
+    fields: AddedFields,
+    is_in_map: Cell<bool>,
+}
+
+impl Added for Announcement<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        if self.is_in_map.get() {
+            return;
+        }
+        forwarded::write(out, self.exchange, self.target, self.fields);
+        if self.fields.via {
+            write_line(out, &VIA, self.exchange.snapshot.via(self.exchange.version).as_bytes());
+        }
+        if self.fields.request_id {
+            write_line(out, &X_REQUEST_ID, self.exchange.id.as_bytes());
+        }
+    }
+
+    fn insert(&self, headers: &mut HeaderMap) {
+        if self.is_in_map.replace(true) {
+            return;
+        }
+        // Once, instead of growing in the middle of what follows.
+        headers.reserve(OWN_NAMES.len() + 1);
+        forwarded::insert(headers, self.exchange, self.target, self.fields);
+        if self.fields.via {
+            headers.append(VIA, self.exchange.snapshot.via(self.exchange.version).clone());
+        }
+        if self.fields.request_id {
+            headers.insert(X_REQUEST_ID, self.exchange.id.clone());
+        }
+    }
+}
+
+/// What no other field of a request is called. `Via` is not one of them: it grows.
+const OWN_NAMES: [HeaderName; 6] = [
+    X_REQUEST_ID,
+    FORWARDED,
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PORT,
+];
+
+fn is_own(name: &HeaderName) -> bool {
+    let name = name.as_str().as_bytes();
+    matches!(name, b"forwarded" | b"x-request-id")
+        || name
+            .strip_prefix(b"x-forwarded-")
+            .is_some_and(|last| matches!(last, b"for" | b"proto" | b"host" | b"port"))
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap, survey: &Survey) {
@@ -87,22 +161,30 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, survey: &Survey) {
 
 /// Removes `Connection` and each field that it names.
 pub(super) fn strip_nominated(headers: &mut HeaderMap) {
-    let nominated: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
-    headers.remove(CONNECTION);
+    let Entry::Occupied(connection) = headers.entry(CONNECTION) else {
+        return;
+    };
+    if connection.iter().all(nominates_nothing) {
+        connection.remove();
+        return;
+    }
+    let (_, nominated) = connection.remove_entry_mult();
+    let nominated: Vec<HeaderValue> = nominated.collect();
     for name in nominated.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
-        let name = name.trim_ascii();
-        // The everyday ones are no fields that a message has.
-        if name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close") {
-            continue;
-        }
         // Without these a message means something else; naming them is an attack.
-        if let Ok(name) = HeaderName::from_bytes(name)
+        if let Ok(name) = HeaderName::from_bytes(name.trim_ascii())
             && name != http::header::HOST
             && name != http::header::CONTENT_LENGTH
         {
             headers.remove(name);
         }
     }
+}
+
+/// The everyday members of `Connection` are no fields that a message has.
+fn nominates_nothing(connection: &HeaderValue) -> bool {
+    let value = connection.as_bytes();
+    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {

@@ -94,13 +94,13 @@ fn strip(path: &str, prefix: &str) -> Option<String> {
 }
 
 /// The URI with another query, which a plugin chose.
-pub(super) fn with_query(uri: &Uri, query: Option<&str>) -> Result<Uri, Failure> {
+pub(super) fn with_query(uri: &Uri, query: Option<&str>) -> Result<Uri, Malformed> {
     let path = uri.path();
     let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut parts = uri.clone().into_parts();
     let path_and_query = PathAndQuery::from_maybe_shared(text.into_bytes());
     parts.path_and_query = Some(path_and_query.map_err(|_| Malformed::TargetForm)?);
-    Uri::from_parts(parts).map_err(|_| Malformed::TargetForm.into())
+    Uri::from_parts(parts).map_err(|_| Malformed::TargetForm)
 }
 
 /// The URI with another path and the same query.

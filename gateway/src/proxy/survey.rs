@@ -4,12 +4,14 @@
 //! for each field that is not there. Must not change the head.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Version};
 
 use crate::error::{Failure, Malformed};
+use crate::respond::Caller;
 use crate::server::connection::Connection;
 
 /// What was seen.
@@ -26,8 +28,11 @@ pub(super) struct Survey {
     pub(super) forwarded: bool,
     /// Any `x-forwarded-*`, or `x-real-ip`.
     pub(super) x_forwarded: bool,
+    pub(super) request_id: bool,
     /// `keep-alive` or `proxy-connection`.
     pub(super) old_hop_by_hop: bool,
+    /// For the form of a refusal.
+    pub(super) caller: Caller,
 }
 
 /// Looks at each field once.
@@ -35,11 +40,12 @@ pub(super) struct Survey {
 /// # Errors
 /// [`Failure`], for what a careful server refuses.
 pub(super) fn take(connection: &Connection, head: &Parts) -> Result<Survey, Failure> {
-    if head.headers.len() > connection.listener.config.limits.header_count {
-        return Err(Failure::HeadTooLarge);
-    }
     let mut survey = Survey::default();
+    let is_http2 = head.version == Version::HTTP_2;
     for (name, value) in &head.headers {
+        if is_http2 && has_outer_space(value) {
+            return Err(Malformed::FieldSpace.into());
+        }
         match *name {
             HOST => survey.hosts += 1,
             COOKIE => survey.cookies += 1,
@@ -50,8 +56,12 @@ pub(super) fn take(connection: &Connection, head: &Parts) -> Result<Survey, Fail
             UPGRADE => survey.upgrade = true,
             EXPECT => survey.expect = true,
             FORWARDED => survey.forwarded = true,
+            CONTENT_TYPE => survey.caller = survey.caller.max(Caller::of_media_type(value)),
             ref other => survey.note_unusual(other.as_str())?,
         }
+    }
+    if survey.fields(head) > connection.listener.config.limits.header_count {
+        return Err(Failure::HeadTooLarge);
     }
     if survey.transfer_encoding {
         check_transfer_encoding(connection, head)?;
@@ -60,6 +70,16 @@ pub(super) fn take(connection: &Connection, head: &Parts) -> Result<Survey, Fail
 }
 
 impl Survey {
+    /// How many fields the head has, or would have over HTTP/1.1: there the authority is one, and so are
+    /// the pieces of a cookie (RFC 9113 sections 8.2.3 and 8.3.1).
+    fn fields(&self, head: &Parts) -> usize {
+        let count = head.headers.len();
+        if head.version < Version::HTTP_2 {
+            return count;
+        }
+        count - self.cookies.saturating_sub(1) + usize::from(self.hosts == 0)
+    }
+
     /// Names that have no number of their own in the `http` crate, and those that nobody asks for.
     fn note_unusual(&mut self, name: &str) -> Result<(), Malformed> {
         if memchr::memchr(b'_', name.as_bytes()).is_some() {
@@ -69,10 +89,27 @@ impl Survey {
             [b'x', b'-', b'f', b'o', b'r', b'w', b'a', b'r', b'd', b'e', b'd', b'-', ..]
             | b"x-real-ip" => self.x_forwarded = true,
             b"keep-alive" | b"proxy-connection" => self.old_hop_by_hop = true,
+            b"x-request-id" => self.request_id = true,
+            [b'm', b'c', b'p', b'-', ..] => {
+                self.caller = self.caller.max(Caller::of_field(name.as_bytes()));
+            }
             _ => {}
         }
         Ok(())
     }
+}
+
+/// What the fields say of the client where the look over them ended early.
+pub(super) fn caller(headers: &HeaderMap) -> Caller {
+    let by_type = headers.get(CONTENT_TYPE).map(Caller::of_media_type).unwrap_or_default();
+    let by_name = headers.keys().map(|name| Caller::of_field(name.as_str().as_bytes())).max();
+    by_type.max(by_name.unwrap_or_default())
+}
+
+/// White space at an end, with which an HTTP/2 message is malformed (RFC 9113 section 8.2.1).
+pub(super) fn has_outer_space(value: &HeaderValue) -> bool {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    is_space(value.as_bytes().first()) || is_space(value.as_bytes().last())
 }
 
 fn number(value: &HeaderValue) -> Option<u64> {
@@ -87,8 +124,8 @@ fn check_transfer_encoding(connection: &Connection, head: &Parts) -> Result<(), 
     if !is_just_chunked(&head.headers) {
         return Err(Failure::TransferCoding);
     }
-    let two = head.headers.contains_key(CONTENT_LENGTH)
-        || connection.with_window(|window| raw_head_has_length(window, head));
+    let two =
+        head.headers.contains_key(CONTENT_LENGTH) || connection.with_raw_head(raw_head_has_length);
     if two { Err(Malformed::TwoLengths.into()) } else { Ok(()) }
 }
 
@@ -99,21 +136,10 @@ fn is_just_chunked(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the raw head holds a `Content-Length`: the parser drops it where `Transfer-Encoding`
-/// stands before it. Only the lines up to the first empty one count; behind it is the body.
-///
-/// A head that followed another one in the same packet is not at the front of the window, and is
-/// left to the parser, which takes the transfer coding and closes after it: the other way that
-/// RFC 9112 section 6.1 allows.
-fn raw_head_has_length(window: &[u8], head: &Parts) -> bool {
-    let start = window.iter().position(|byte| !matches!(byte, b'\r' | b'\n')).unwrap_or(0);
-    let mut lines = window[start..].split(|byte| *byte == b'\n');
-    let begins = |line: &[u8]| line.starts_with(head.method.as_str().as_bytes());
-    if !lines.next().is_some_and(begins) {
-        return false;
-    }
-    lines
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .take_while(|line| !line.is_empty())
+/// stands before it.
+fn raw_head_has_length(head: &[u8]) -> bool {
+    head.split(|byte| *byte == b'\n')
+        .skip(1)
         .filter_map(|line| line.split(|byte| *byte == b':').next())
         .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"content-length"))
 }

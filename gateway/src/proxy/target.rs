@@ -7,13 +7,26 @@ use std::borrow::Cow;
 
 use http::header::{ALLOW, HOST};
 use http::request::Parts;
+use http::uri::Scheme;
 use http::{HeaderValue, Method, Response, StatusCode, Uri, Version};
 
-use super::authority;
 use super::survey::Survey;
+use super::{authority, query, rewrite};
 use crate::body::Body;
 use crate::error::{Failure, Malformed};
 use crate::route;
+use crate::server::connection::Connection;
+
+/// What the gateway takes as a whole; a route may take less.
+pub(super) const METHODS: [Method; 7] = [
+    Method::GET,
+    Method::HEAD,
+    Method::POST,
+    Method::PUT,
+    Method::PATCH,
+    Method::DELETE,
+    Method::OPTIONS,
+];
 
 /// See the module.
 #[derive(Debug)]
@@ -56,7 +69,10 @@ impl Target {
 ///
 /// # Errors
 /// For `CONNECT`, and for a target of a form that the method does not have.
-pub(super) fn answer_server_wide(head: &Parts) -> Result<Option<Response<Body>>, Failure> {
+pub(super) fn answer_server_wide(
+    head: &mut Parts,
+    survey: &Survey,
+) -> Result<Option<Response<Body>>, Failure> {
     if head.method == Method::CONNECT {
         return Err(Failure::ConnectRefused);
     }
@@ -66,18 +82,33 @@ pub(super) fn answer_server_wide(head: &Parts) -> Result<Option<Response<Body>>,
     if head.method != Method::OPTIONS {
         return Err(Malformed::TargetForm.into());
     }
+    host_field(head, survey)?;
+    Ok(Some(options()))
+}
+
+/// The answer to `OPTIONS` that ends here.
+pub(super) fn options() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
-    let methods = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    response.headers_mut().insert(ALLOW, methods);
-    Ok(Some(response))
+    let names: Vec<_> = METHODS.iter().map(Method::as_str).collect();
+    if let Ok(methods) = HeaderValue::try_from(names.join(", ")) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
+    response
 }
 
 /// Finds host and path.
 ///
 /// # Errors
 /// [`Malformed`], where two servers could read them differently.
-pub(super) fn resolve(head: &mut Parts, survey: &Survey) -> Result<Target, Malformed> {
+pub(super) fn resolve(
+    connection: &Connection,
+    head: &mut Parts,
+    survey: &Survey,
+) -> Result<Target, Malformed> {
+    if connection.with_raw_head(query::has_fragment) {
+        return Err(Malformed::Fragment);
+    }
     let field = host_field(head, survey)?;
     let host_length = match &field {
         Some(field) => {
@@ -86,10 +117,13 @@ pub(super) fn resolve(head: &mut Parts, survey: &Survey) -> Result<Target, Malfo
         }
         None => 0,
     };
-    let path = match route::normalise(head.uri.path())? {
+    let path = match route::normalise(head.uri.path(), connection.listener.config.paths)? {
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path),
     };
+    if let Some(escaped) = head.uri.query().map(query::escape).transpose()?.flatten() {
+        head.uri = rewrite::with_query(&head.uri, Some(&escaped))?;
+    }
     Ok(Target { field, host_length, path })
 }
 
@@ -99,13 +133,22 @@ fn host_field(head: &mut Parts, survey: &Survey) -> Result<Option<HeaderValue>, 
     }
     let Some(authority) = head.uri.authority() else {
         return match head.headers.get(HOST) {
+            Some(field) if head.version == Version::HTTP_2 && field.is_empty() => {
+                Err(Malformed::HostMissing)
+            }
             Some(field) => Ok(Some(field.clone())),
-            None if head.version == Version::HTTP_11 => Err(Malformed::HostMissing),
-            None => Ok(None),
+            // Only HTTP/1.0 knows requests without (RFC 9113 section 8.3.1).
+            None if head.version <= Version::HTTP_10 => Ok(None),
+            None => Err(Malformed::HostMissing),
         };
     };
     if survey.hosts == 0 && head.version == Version::HTTP_11 {
         return Err(Malformed::HostMissing);
+    }
+    // No other scheme is served here (RFC 9110 section 7.4).
+    let scheme = head.uri.scheme();
+    if scheme.is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return Err(Malformed::TargetForm);
     }
     if authority.as_str().contains('@') {
         return Err(Malformed::UserInfo);

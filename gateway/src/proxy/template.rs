@@ -9,7 +9,8 @@ use super::Matched;
 use crate::config::{Template, TemplatePart};
 use crate::exchange::Exchange;
 
-/// Fills a template. `{host}`, `{path}` and `{query}` (with its `?`) are always there.
+/// Fills a template. `{host}` (without port), `{authority}` (with it), `{path}` and `{query}` (with
+/// its `?`) are always there.
 pub(super) fn fill(
     template: &Template,
     exchange: &Exchange,
@@ -25,7 +26,8 @@ pub(super) fn fill(
             TemplatePart::Text(literal) => text.push_str(literal),
             TemplatePart::Value(name) => match (captures.value(name), name.as_str()) {
                 (Some(value), _) => text.push_str(value),
-                (None, "host") => text.push_str(matched.target.authority()),
+                (None, "host") => text.push_str(matched.target.host()),
+                (None, "authority") => text.push_str(matched.target.authority()),
                 (None, "path") => text.push_str(path),
                 (None, "query") => {
                     if let Some(query) = head.uri.query() {

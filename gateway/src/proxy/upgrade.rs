@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use http::header::{CONNECTION, HeaderMap, UPGRADE};
 use http::request::Parts;
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, Response, StatusCode, Version};
 
 use super::request_headers::has_upgrades;
 use super::survey::Survey;
@@ -73,6 +73,7 @@ pub(super) fn accept(
     exchange.connection.switch_to(tunnel);
     super::response_headers::prepare(exchange, &mut head.headers, head.version);
     ask(&mut head.headers, &agreed);
+    head.version = Version::HTTP_11;
     let mut head = Response::from_parts(head, Body::empty());
     *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     Ok(head)

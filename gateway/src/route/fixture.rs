@@ -6,8 +6,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{Found, Query, Table};
 use crate::config::{
-    AccessLog, Action, Config, FixedResponse, HostPattern, Listener, ListenerId, ListenerLimits,
-    ListenerTimeouts, PathPattern, Process, Rewrite, Route, RouteMatcher, Segment, ValuePattern,
+    AccessLog, Action, Config, ErrorForm, FixedResponse, ForwardedFamily, HostPattern, Listener,
+    ListenerId, ListenerLimits, ListenerTimeouts, PathPattern, PathRules, Process, Rewrite, Route,
+    RouteMatcher, Segment, ValuePattern,
 };
 /// A route named `name` with one path pattern, on every listener.
 pub(super) fn route(name: &str, path: &str) -> Route {
@@ -24,6 +25,7 @@ pub(super) fn route(name: &str, path: &str) -> Route {
         rewrite: Rewrite::default(),
         body_size: None,
         request_timeout: None,
+        errors: ErrorForm::default(),
         span: 0..0,
     }
 }
@@ -101,6 +103,10 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
             shutdown_grace: Duration::ZERO,
             access_log: AccessLog::Off,
             cache_dir: None,
+            compile_memory: 1 << 30,
+            compile_time: Duration::from_secs(60),
+            retry_after_ceiling: Duration::ZERO,
+            buffered_bodies: crate::config::BUFFERED_BODIES,
         },
         admin: None,
         listeners: vec![listener("first"), listener("second")],
@@ -118,15 +124,21 @@ fn listener(name: &str) -> Listener {
         address: ([127, 0, 0, 1], 0).into(),
         tls: None,
         trusted_proxies: vec![],
+        forwarded_by: ForwardedFamily::default(),
+        paths: PathRules::default(),
         limits: ListenerLimits {
             header_count: 100,
             header_size: 32 << 10,
             body_size: None,
             concurrent_streams: 100,
+            body_rate: None,
+            connections: None,
+            connections_per_address: None,
         },
         timeouts: ListenerTimeouts {
             header: Duration::ZERO,
             idle: Duration::ZERO,
+            body_grace: Duration::from_secs(10),
             keep_alive: Duration::ZERO,
             request: None,
         },
@@ -187,7 +199,7 @@ impl Ask {
                 assert_eq!(winner, None, "{explanation}");
                 "404".to_owned()
             }
-            Found::MethodNotAllowed { allow } => {
+            Found::MethodNotAllowed { allow, .. } => {
                 assert_eq!(winner, None, "{explanation}");
                 let allow: Vec<_> = allow.iter().map(Method::as_str).collect();
                 format!("405 {}", allow.join(" "))

@@ -5,11 +5,15 @@
 //! resolves or re-encodes a path again. It must not know of routes.
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
 
 use thiserror::Error;
+
+use crate::config::{PathParameters, PathRules};
 
 /// Why a path is refused. The client is at fault: 400 is the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -20,9 +24,12 @@ pub enum PathError {
     /// `%` without two hexadecimal digits after it (RFC 3986 section 2.1).
     #[error("the path holds '%' without two hexadecimal digits after it")]
     Escape,
-    /// `%2F` or `%5C`: some servers see a separator there, others a character.
-    #[error("the path holds an encoded slash or backslash")]
-    EncodedSeparator,
+    /// `%2F`, unless the listener keeps it: some servers see a separator there, others a character.
+    #[error("the path holds an encoded slash")]
+    EncodedSlash,
+    /// `%5C`, which some servers take for a slash.
+    #[error("the path holds an encoded backslash")]
+    EncodedBackslash,
     /// `%00` to `%1F`, or `%7F`.
     #[error("the path holds an encoded control character")]
     EncodedControl,
@@ -36,15 +43,19 @@ pub enum PathError {
     /// A raw control character or space.
     #[error("the path holds a control character or a space")]
     Control,
-    /// A raw byte outside ASCII.
-    #[error("the path holds a byte outside ASCII")]
-    NonAscii,
     /// `#`, or a `?` that does not end the path.
     #[error("the path holds '#' or '?'")]
     Delimiter,
     /// A `..` segment that climbs above the root.
     #[error("the path climbs above the root")]
     AboveRoot,
+    /// `;` or `%3B`, unless the listener keeps them: `/admin;x` is `/admin` to some servers, and a
+    /// name of its own to others (RFC 3986 section 3.3).
+    #[error("the path holds a path parameter (';' or '%3B')")]
+    Parameter,
+    /// A dot segment beside a kept `%2F`, which climbs where the escape is taken for a separator.
+    #[error("the path holds a dot segment beside an encoded slash")]
+    DotSlash,
     /// `.` or `..` with path parameters, such as `..;x`: a dot segment to some servers, a name to
     /// others.
     #[error("the path holds a dot segment with parameters")]
@@ -55,20 +66,21 @@ pub enum PathError {
 ///
 /// A path that is in normal form already is borrowed. The result begins with `/`; holds no empty
 /// segment but perhaps the last; no `.` or `..` segment; escapes in upper case, and only of
-/// characters that must be escaped. Normalising it again changes nothing.
+/// characters that must be escaped. Normalising it again changes nothing. What servers disagree on
+/// but some need is for the rules to say.
 ///
 /// # Errors
 /// [`PathError`], for whatever could mean one path here and another one behind the gateway.
-pub fn normalise(raw: &str) -> Result<Cow<'_, str>, PathError> {
-    if is_normal(raw.as_bytes()) {
+pub fn normalise(raw: &str, rules: PathRules) -> Result<Cow<'_, str>, PathError> {
+    if is_normal(raw.as_bytes(), rules) {
         return Ok(Cow::Borrowed(raw));
     }
-    let escaped = normalise_characters(raw.as_bytes())?;
-    resolve_segments(&escaped).map(Cow::Owned)
+    let escaped = normalise_characters(raw.as_bytes(), rules)?;
+    resolve_segments(&escaped, rules).map(Cow::Owned)
 }
 
 /// Whether [`normalise`] would leave the path as it is. One pass, no lookahead on plain bytes.
-fn is_normal(path: &[u8]) -> bool {
+fn is_normal(path: &[u8], rules: PathRules) -> bool {
     if path.first() != Some(&b'/') {
         return false;
     }
@@ -76,6 +88,7 @@ fn is_normal(path: &[u8]) -> bool {
     while at < path.len() {
         match CLASS[usize::from(path[at])] {
             Class::Plain => at += 1,
+            Class::Semicolon if rules.parameters == PathParameters::Keep => at += 1,
             Class::Slash => {
                 at += 1;
                 if path.get(at) == Some(&b'/') || starts_with_dot_segment(&path[at..]) {
@@ -83,7 +96,8 @@ fn is_normal(path: &[u8]) -> bool {
                 }
             }
             Class::Percent => {
-                match unescape(&path[at..]) {
+                match unescape(&path[at..], rules) {
+                    Ok(b'/') if starts_with_dot_segment(&path[at + 3..]) => return false,
                     Ok(byte) if !is_unreserved(byte) => {}
                     _ => return false,
                 }
@@ -92,7 +106,7 @@ fn is_normal(path: &[u8]) -> bool {
                 }
                 at += 3;
             }
-            Class::Encode | Class::Refuse => return false,
+            Class::Encode | Class::Semicolon | Class::Refuse => return false,
         }
     }
     true
@@ -107,12 +121,13 @@ fn starts_with_dot_segment(path: &[u8]) -> bool {
     match rest {
         [] | [b'/' | b';', ..] => true,
         [b'%', b'3', digit, ..] => digit.eq_ignore_ascii_case(&b'b'),
+        [b'%', b'2', digit, ..] => digit.eq_ignore_ascii_case(&b'f'),
         _ => false,
     }
 }
 
 /// Checks each character, decodes what needs no escape and escapes what does.
-fn normalise_characters(raw: &[u8]) -> Result<String, PathError> {
+fn normalise_characters(raw: &[u8], rules: PathRules) -> Result<String, PathError> {
     if raw.first() != Some(&b'/') {
         return Err(PathError::NotAbsolute);
     }
@@ -122,10 +137,14 @@ fn normalise_characters(raw: &[u8]) -> Result<String, PathError> {
         let byte = raw[at];
         match CLASS[usize::from(byte)] {
             Class::Plain | Class::Slash => out.push(char::from(byte)),
+            Class::Semicolon if rules.parameters == PathParameters::Refuse => {
+                return Err(PathError::Parameter);
+            }
+            Class::Semicolon => out.push(';'),
             Class::Encode => push_escape(&mut out, byte),
             Class::Refuse => return Err(refusal(byte)),
             Class::Percent => {
-                let decoded = unescape(&raw[at..])?;
+                let decoded = unescape(&raw[at..], rules)?;
                 if is_unreserved(decoded) {
                     out.push(char::from(decoded));
                 } else {
@@ -140,20 +159,21 @@ fn normalise_characters(raw: &[u8]) -> Result<String, PathError> {
 }
 
 /// Merges slashes and resolves dot segments (RFC 3986 section 5.2.4, but with empty segments gone
-/// before a `..` could remove one).
-fn resolve_segments(path: &str) -> Result<String, PathError> {
+/// before a `..` could remove one). Strips path parameters if the rules say so.
+fn resolve_segments(path: &str, rules: PathRules) -> Result<String, PathError> {
     let mut out = String::with_capacity(path.len());
     let mut ends_in_slash = false;
     for segment in path[1..].split('/') {
+        if hides_dot_segment(segment) {
+            return Err(PathError::DotSlash);
+        }
+        let segment = without_parameters(segment, rules)?;
         ends_in_slash = matches!(segment, "" | "." | "..");
         match segment {
             "" | "." => {}
             ".." => {
                 let parent = out.rfind('/').ok_or(PathError::AboveRoot)?;
                 out.truncate(parent);
-            }
-            _ if starts_with_dot_segment(segment.as_bytes()) => {
-                return Err(PathError::DotParameter);
             }
             _ => {
                 out.push('/');
@@ -167,11 +187,31 @@ fn resolve_segments(path: &str) -> Result<String, PathError> {
     Ok(out)
 }
 
+/// Whether a kept `%2F` has a dot segment on one of its sides.
+fn hides_dot_segment(segment: &str) -> bool {
+    segment.contains("%2F")
+        && segment.split("%2F").any(|part| starts_with_dot_segment(part.as_bytes()))
+}
+
+/// The segment as the rules want it. A dot segment with parameters is refused whatever they say.
+fn without_parameters(segment: &str, rules: PathRules) -> Result<&str, PathError> {
+    if !matches!(segment, "." | "..") && starts_with_dot_segment(segment.as_bytes()) {
+        return Err(PathError::DotParameter);
+    }
+    Ok(match (rules.parameters, segment.split_once(';')) {
+        (PathParameters::Strip, Some((name, _))) => name,
+        _ => segment,
+    })
+}
+
 /// The byte that the escape at the front of `path` stands for.
-fn unescape(path: &[u8]) -> Result<u8, PathError> {
+fn unescape(path: &[u8], rules: PathRules) -> Result<u8, PathError> {
     let byte = decode_escape(path).ok_or(PathError::Escape)?;
     match byte {
-        b'/' | b'\\' => Err(PathError::EncodedSeparator),
+        b'/' if rules.keep_encoded_slashes => Ok(byte),
+        b';' if rules.parameters != PathParameters::Keep => Err(PathError::Parameter),
+        b'/' => Err(PathError::EncodedSlash),
+        b'\\' => Err(PathError::EncodedBackslash),
         0..=0x1F | 0x7F => Err(PathError::EncodedControl),
         0xC0 | 0xC1 | 0xE0 | 0xF0 if is_overlong(byte, &path[3..]) => Err(PathError::Overlong),
         _ => Ok(byte),
@@ -208,7 +248,6 @@ fn refusal(byte: u8) -> PathError {
     match byte {
         b'\\' => PathError::Backslash,
         b'#' | b'?' => PathError::Delimiter,
-        0x80.. => PathError::NonAscii,
         _ => PathError::Control,
     }
 }
@@ -224,6 +263,8 @@ enum Class {
     /// `unreserved`, `sub-delims`, `:` or `@` (RFC 3986 section 3.3): stays.
     Plain,
     Slash,
+    /// `;`, which begins path parameters to some servers.
+    Semicolon,
     Percent,
     /// Printable, yet no part of a path by RFC 3986, though browsers send some: escaped.
     Encode,
@@ -233,16 +274,16 @@ enum Class {
 static CLASS: [Class; 256] = classes();
 
 const fn classes() -> [Class; 256] {
-    let mut table = [Class::Refuse; 256];
+    // Bytes outside ASCII have one meaning, escaped or not.
+    let mut table = [Class::Encode; 256];
     let mut byte = 0u8;
     while byte < 0x80 {
         table[byte as usize] = match byte {
             b'/' => Class::Slash,
             b'%' => Class::Percent,
-            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' => {
-                Class::Plain
-            }
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' => Class::Plain,
             b':' | b'@' => Class::Plain,
+            b';' => Class::Semicolon,
             b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}' => Class::Encode,
             _ if is_unreserved(byte) => Class::Plain,
             _ => Class::Refuse,

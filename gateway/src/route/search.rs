@@ -15,8 +15,9 @@ use super::trie::{Candidate, Leaf, NodeId, decoded};
 /// How a search ended.
 pub(super) enum Outcome<'a> {
     Hit(&'a Candidate, Ranges),
-    /// The methods with which the request would have been served.
-    Miss(Vec<Method>),
+    /// The first route that would have served the request with another method, and the methods
+    /// with which any would.
+    Miss(Option<(u32, Vec<Method>)>),
 }
 
 /// A search and what it gathers.
@@ -29,6 +30,8 @@ pub(super) struct Search<'a> {
     ranges: Ranges,
     allow: MethodSet,
     allow_extension: Vec<Method>,
+    /// The first route that only lacks the method.
+    missed: Option<u32>,
 }
 
 impl<'a> Search<'a> {
@@ -41,18 +44,19 @@ impl<'a> Search<'a> {
             ranges: Ranges::new(),
             allow: MethodSet::NONE,
             allow_extension: Vec::new(),
+            missed: None,
         }
     }
 
     pub(super) fn run(mut self) -> Outcome<'a> {
         // A path of 4 GiB has no route: ranges are kept in 32 bits.
         if !self.query.path.starts_with('/') || u32::try_from(self.query.path.len()).is_err() {
-            return Outcome::Miss(vec![]);
+            return Outcome::Miss(None);
         }
         let (table, host) = (self.table, self.query.host);
         match table.hosts.visit(host, |root| self.walk(root, 1)) {
             Some(candidate) => Outcome::Hit(candidate, self.ranges),
-            None => Outcome::Miss(self.allowed()),
+            None => Outcome::Miss(self.missed.map(|route| (route, self.allowed()))),
         }
     }
 
@@ -107,6 +111,7 @@ impl<'a> Search<'a> {
             if self.takes_method(candidate, predicates) {
                 return Some(candidate);
             }
+            self.missed.get_or_insert(candidate.route);
             self.allow = self.allow.union(candidate.methods);
             if let Some(predicates) = predicates {
                 self.allow_extension.extend_from_slice(predicates.extension_methods());

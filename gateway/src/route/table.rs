@@ -62,8 +62,10 @@ impl Table {
                 pattern: self.pattern_index(hit.pattern),
                 captures: Captures::new(hit.pattern, ranges),
             },
-            Outcome::Miss(allow) if allow.is_empty() => Found::NotFound,
-            Outcome::Miss(allow) => Found::MethodNotAllowed { allow },
+            Outcome::Miss(None) => Found::NotFound,
+            Outcome::Miss(Some((route, allow))) => {
+                Found::MethodNotAllowed { allow, route: route as usize }
+            }
         }
     }
 

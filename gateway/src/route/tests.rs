@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 
 use super::fixture::{Describe as _, ask, config, gives, route};
 use super::{Explanation, Found, Query, Scope, Table, normalise, shadowed};
-use crate::config::{Config, ListenerId};
+use crate::config::{Config, ListenerId, PathRules};
 
 #[test]
 fn an_exact_host_goes_before_the_longest_suffix_and_that_before_any() {
@@ -244,7 +244,7 @@ fn table_explanation_and_shadows_agree_on_random_configurations() {
                     });
                     assert!(lives, "{dead:?}\n{explanation}\n{:#?}", config.routes);
                 }
-                Found::MethodNotAllowed { allow } => {
+                Found::MethodNotAllowed { allow, .. } => {
                     refused += 1;
                     assert_eq!((explanation.winner, &explanation.allow), (None, &allow));
                     assert!(!allow.contains(query.method));
@@ -323,7 +323,7 @@ fn random_ask(dice: &mut Dice) -> super::fixture::Ask {
         path.push('/');
         path.push_str(dice.one_of(&["a", "b", "%61", "z", ""]));
     }
-    let path = normalise(&path).unwrap();
+    let path = normalise(&path, PathRules::default()).unwrap();
     let query = dice.one_of(&["", "?q=1", "?q=2"]);
     let method = dice.one_of(&METHODS);
     let mut ask = ask(&format!("{method} {host}{path}{query}"));

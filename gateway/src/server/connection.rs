@@ -1,19 +1,31 @@
 //! What is known of one client connection.
 //!
-//! Owns the phase it is in, from which its timeouts follow; the bytes of the request head that is
-//! being read; and values that are the same for each of its requests. Shared by the byte stream,
-//! the service and the task that drives both, all on one thread. Must not read or write.
+//! Owns the phase it is in, from which its timeouts follow, and which ends only when both the
+//! response and the request are over; what was read and not yet used; and values that are the same
+//! for each of its requests. Shared by the byte stream, the service and the task that drives both,
+//! all on one thread. Must not read or write.
 
 use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::header::CONNECTION;
+use http::{HeaderValue, Response, StatusCode};
+use http_body::Body as _;
+use hyper::body::Incoming;
+
 use super::Tunnel;
+use super::inbound::{Cutter, Inbound, News};
+use super::inserts::Inserts;
+use super::leftover::{self, Leftover, Progress};
 use super::stream::StreamSlot;
 use super::worker::Worker;
 use crate::config::ListenerTimeouts;
+use crate::error::Cut;
 use crate::proxy::ForwardedCache;
 use crate::snapshot::ListenerState;
 
@@ -28,6 +40,8 @@ pub(crate) enum Phase {
     Exchange,
     /// The response is complete, but perhaps not all of it is written.
     Finishing,
+    /// The response is written, but the request has not come to its end.
+    Sent,
 }
 
 /// What the connection waits for that must not take too long.
@@ -37,6 +51,10 @@ pub(crate) enum Wait {
     Request,
     /// The rest of a request head.
     Head,
+    /// The rest of a request body, for somebody who still wants it.
+    Body,
+    /// The rest of a request body that nobody wants.
+    Leftover,
     /// The client, to take what was written.
     Reader,
     /// Nothing that the client owes.
@@ -53,21 +71,34 @@ pub(crate) struct Connection {
     pub(crate) peer_address: IpAddr,
     pub(crate) peer_is_trusted: bool,
     pub(crate) is_tls: bool,
+    pub(crate) local_port: u16,
     pub(crate) forwarded: ForwardedCache,
     is_http2: Cell<bool>,
     phase: Cell<Phase>,
     /// Changes whenever a timeout starts anew.
     stamp: Cell<u64>,
-    /// What was read since the connection was idle, up to the header limit.
-    window: RefCell<Vec<u8>>,
+    pub(super) inbound: RefCell<Inbound>,
     write_is_blocked: Cell<bool>,
     at_eof: Cell<bool>,
     refused: Cell<bool>,
-    uploading: Cell<bool>,
+    /// Why the gateway ended it, if it did.
+    cut: Cell<Option<Cut>>,
+    /// Somebody holds a request body of which not all has come.
+    has_body: Cell<bool>,
+    /// The head of the current response is made.
+    is_answered: Cell<bool>,
+    /// The current response is the last.
+    is_last: Cell<bool>,
+    leftover: RefCell<Option<Leftover<Incoming>>>,
+    /// hyper keeps the end of the request body to itself.
+    is_end_hidden: Cell<bool>,
+    /// hyper was let go of for that, which it takes for a broken connection.
+    was_let_go: Cell<bool>,
     tunnel: RefCell<Option<Tunnel>>,
     streams: Cell<usize>,
-    new_stream: RefCell<Option<Rc<StreamSlot>>>,
     driver: RefCell<Option<Waker>>,
+    /// What goes into the stream of bytes past hyper.
+    inserts: Inserts,
 }
 
 impl Connection {
@@ -87,18 +118,25 @@ impl Connection {
             peer,
             peer_address,
             is_tls,
+            local_port: local.port(),
             is_http2: Cell::new(false),
             phase: Cell::new(Phase::Idle),
             stamp: Cell::new(0),
-            window: RefCell::default(),
+            inbound: RefCell::default(),
             write_is_blocked: Cell::new(false),
             at_eof: Cell::new(false),
             refused: Cell::new(false),
-            uploading: Cell::new(false),
+            cut: Cell::new(None),
+            has_body: Cell::new(false),
+            is_answered: Cell::new(false),
+            is_last: Cell::new(false),
+            leftover: RefCell::new(None),
+            is_end_hidden: Cell::new(false),
+            was_let_go: Cell::new(false),
             tunnel: RefCell::new(None),
             streams: Cell::new(0),
-            new_stream: RefCell::new(None),
             driver: RefCell::new(None),
+            inserts: Inserts::default(),
         }
     }
 
@@ -108,6 +146,14 @@ impl Connection {
 
     pub(crate) fn speaks_http2(&self) {
         self.is_http2.set(true);
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.is_http2.get()
+    }
+
+    pub(super) fn max_head(&self) -> usize {
+        self.listener.config.limits.header_size
     }
 
     fn enter(&self, phase: Phase) {
@@ -126,6 +172,8 @@ impl Connection {
                 Phase::Idle => Wait::Request,
                 Phase::Head => Wait::Head,
                 Phase::Exchange | Phase::Finishing => Wait::Nothing,
+                Phase::Sent if self.leftover.borrow().is_some() => Wait::Leftover,
+                Phase::Sent => Wait::Body,
             }
         };
         (wait, self.stamp.get())
@@ -136,40 +184,39 @@ impl Connection {
         match wait {
             Wait::Request => Some(self.timeouts().keep_alive),
             Wait::Head => Some(self.timeouts().header),
-            Wait::Reader => Some(self.timeouts().idle),
+            Wait::Body | Wait::Reader => Some(self.timeouts().idle),
+            Wait::Leftover => Some(leftover::TIME),
             Wait::Nothing => None,
         }
     }
 
-    /// Bytes came; none at all at the end of the stream.
-    pub(super) fn received(&self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            self.at_eof.set(true);
-        }
-        if self.is_http2.get() || bytes.is_empty() {
-            return;
-        }
-        match self.phase.get() {
-            Phase::Idle => {
-                self.window.borrow_mut().clear();
-                self.keep(bytes);
-                self.enter(Phase::Head);
+    /// Something of a request came.
+    pub(super) fn received(&self, news: News) {
+        match news {
+            News::Nothing => {}
+            News::HeadBegan => self.enter(Phase::Head),
+            News::NoHead => self.enter(Phase::Idle),
+            News::BodyMoved | News::BodyEnded => {
+                if self.phase.get() == Phase::Sent && self.leftover.borrow().is_none() {
+                    self.stamp.set(self.stamp.get() + 1);
+                }
+                self.settle();
             }
-            Phase::Head => self.keep(bytes),
-            Phase::Exchange | Phase::Finishing => {}
         }
     }
 
-    fn keep(&self, bytes: &[u8]) {
-        let mut window = self.window.borrow_mut();
-        let room = self.listener.config.limits.header_size.saturating_sub(window.len());
-        window.extend_from_slice(&bytes[..bytes.len().min(room)]);
+    /// The client sends no more.
+    pub(super) fn input_ended(&self) {
+        self.at_eof.set(true);
     }
 
-    /// Hands out the raw bytes in which the head of the current request stands, if it began on an
-    /// idle connection.
-    pub(crate) fn with_window<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
-        look(&self.window.borrow())
+    pub(super) fn is_at_eof(&self) -> bool {
+        self.at_eof.get()
+    }
+
+    /// Hands out the raw head of the current request; nothing over HTTP/2.
+    pub(crate) fn with_raw_head<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(self.inbound.borrow().cut.raw_head())
     }
 
     /// Whether a response that is written now can only be hyper's own, to a head that it could
@@ -180,12 +227,18 @@ impl Connection {
 
     /// Nothing is asked for a while: what only a request needs is let go of.
     pub(super) fn rests(&self) {
-        self.window.take();
+        self.inbound.borrow_mut().cut.shrink();
         self.worker.memory.was_freed();
     }
 
-    /// A request begins.
-    pub(super) fn request_begins(&self) {
+    /// A request begins, and this is its body.
+    pub(super) fn request_begins(&self, body: &Incoming) {
+        self.is_answered.set(false);
+        if !body.is_end_stream() {
+            self.has_body.set(true);
+            self.was_let_go.set(false);
+            self.inbound.borrow_mut().cut.expect_body(body.size_hint().exact());
+        }
         self.enter(Phase::Exchange);
     }
 
@@ -196,11 +249,57 @@ impl Connection {
         }
     }
 
-    /// Everything is written.
-    pub(super) fn flushed(&self) {
-        if self.phase.get() == Phase::Finishing {
-            self.enter(Phase::Idle);
+    /// Everything is written. Whether there is more to read that is not the kernel's to announce.
+    pub(super) fn flushed(&self) -> bool {
+        self.inserts.flushed();
+        if self.phase.get() != Phase::Finishing {
+            return false;
         }
+        self.phase.set(Phase::Sent);
+        self.settle() && (self.at_eof.get() || !self.inbound.borrow().ahead.is_empty())
+    }
+
+    /// hyper asks for the next request. Behind a response it hands out the end of a body that has
+    /// trailers only then, or when it is gone.
+    pub(super) fn next_is_asked_for(&self, cut: &mut Cutter) {
+        if self.phase.get() == Phase::Sent && self.has_body.get() && cut.take_trailers() {
+            self.is_end_hidden.set(true);
+        }
+    }
+
+    /// Whether hyper is to be let go of, so that whoever reads the request body learns of its end.
+    pub(super) fn take_hidden_end(&self) -> bool {
+        let is_hidden = self.is_end_hidden.take();
+        if is_hidden {
+            self.was_let_go.set(true);
+        }
+        is_hidden
+    }
+
+    /// Whether an error of the request body is only that, once: its end stands behind the error.
+    pub(crate) fn take_let_go(&self) -> bool {
+        self.was_let_go.take()
+    }
+
+    /// Whether no request is under way, and nothing of another one has come.
+    pub(super) fn is_idle(&self) -> bool {
+        self.phase.get() == Phase::Idle && self.inbound.borrow().ahead.is_empty()
+    }
+
+    /// A connection is idle when the response is written, the request has come to its end, and
+    /// nobody holds its body: only then can what comes next be another request (RFC 9112 section
+    /// 9.3). `true` if it is now.
+    fn settle(&self) -> bool {
+        if self.phase.get() != Phase::Sent || self.has_body.get() {
+            return false;
+        }
+        let mut inbound = self.inbound.borrow_mut();
+        if !inbound.cut.is_over() {
+            return false;
+        }
+        inbound.cut.begin_anew();
+        self.enter(Phase::Idle);
+        true
     }
 
     /// A write went through, or was blocked.
@@ -219,14 +318,124 @@ impl Connection {
         self.refused.set(true);
     }
 
-    /// Whether a request body is on its way.
-    pub(crate) fn uploading(&self, is: bool) {
-        self.uploading.set(is);
+    /// The gateway ends the connection in the middle of an exchange.
+    pub(super) fn cut_off(&self, cut: Cut) {
+        self.cut.set(Some(cut));
+    }
+
+    /// Why the gateway ended it, if it did.
+    pub(crate) fn cut(&self) -> Option<Cut> {
+        self.cut.get().or_else(|| self.worker.drain.has_cut().then_some(Cut::Drain))
+    }
+
+    /// The request body was read to its end, or broke off.
+    pub(crate) fn body_ended(&self) {
+        self.has_body.set(false);
+        if self.settle() {
+            // Another time begins to run, and what was read already wakes nobody.
+            self.wake();
+        }
+    }
+
+    /// Nobody wants the rest of the request body. hyper would close behind a response that does
+    /// not say so: while the rest may still be small, it is read and thrown away instead.
+    pub(crate) fn body_abandoned(&self, body: Incoming) {
+        if self.is_last.get() || body.is_end_stream() {
+            drop(body);
+            self.body_ended();
+            return;
+        }
+        self.leftover.replace(Some(Leftover::new(body)));
+        self.stamp.set(self.stamp.get() + 1);
+        self.wake();
+    }
+
+    /// Reads what nobody wants. `true` when there is none left.
+    pub(super) fn poll_leftover(&self, context: &mut Context<'_>) -> bool {
+        // Before there is a head, reading would make hyper ask the client for the body.
+        if !self.is_answered.get() {
+            return false;
+        }
+        let mut slot = self.leftover.borrow_mut();
+        let progress = match &mut *slot {
+            None => return false,
+            Some(leftover) if leftover.is_too_large() => Progress::Over,
+            Some(leftover) => leftover.poll(context),
+        };
+        if progress == Progress::Pending {
+            return false;
+        }
+        *slot = None;
+        drop(slot);
+        self.has_body.set(false);
+        self.settle();
+        true
+    }
+
+    /// Gives up what is left of a body: hyper closes then.
+    pub(super) fn forget_leftover(&self) {
+        self.leftover.take();
+        self.has_body.set(false);
+    }
+
+    /// Says in the head of a response that the connection ends after it (RFC 9112 section 9.6),
+    /// where it does: when the request has not come to its end and nobody wants the rest, and when
+    /// the client has sent its last request.
+    pub(crate) fn conclude<B>(&self, response: &mut Response<B>) {
+        self.is_answered.set(true);
+        let is_ordinary = !self.has_body.get() && !self.at_eof.get() && !self.refused.get();
+        if is_ordinary || self.is_http2.get() {
+            return;
+        }
+        let inbound = self.inbound.borrow();
+        let rest_is_here = || inbound.cut.would_end(inbound.ahead.as_slice(), self.max_head());
+        let is_left = self.leftover.borrow().is_some();
+        let is_last = self.refused.get()
+            || (is_left && !rest_is_here())
+            || (self.at_eof.get() && inbound.cut.is_over() && inbound.ahead.is_empty());
+        if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            self.is_last.set(true);
+            if is_left {
+                self.forget_leftover();
+            }
+        }
     }
 
     /// Whether closing at once could take the response from a client that is still sending.
     pub(super) fn should_linger(&self) -> bool {
-        !self.at_eof.get() && (self.refused.get() || self.uploading.get())
+        let inbound = self.inbound.borrow();
+        let is_sending =
+            matches!(self.phase.get(), Phase::Exchange | Phase::Finishing | Phase::Sent)
+                && !inbound.cut.is_over();
+        !self.at_eof.get() && (self.refused.get() || is_sending || !inbound.ahead.is_empty())
+    }
+
+    /// See [`Inserts`].
+    pub(super) fn inserts(&self) -> &Inserts {
+        &self.inserts
+    }
+
+    /// Sends the head of an interim response, unless the client takes nothing at the moment.
+    pub(crate) fn go_first(&self, head: &[u8]) {
+        if !self.write_is_blocked.get() {
+            self.inserts.go_first(head);
+        }
+    }
+
+    /// Puts trailers in front of the end of the chunked body that is sent now. Everything before must
+    /// have been flushed.
+    pub(crate) fn end_with(&self, trailers: Vec<u8>) {
+        self.inserts.end_with(trailers);
+    }
+
+    /// How often everything was flushed.
+    pub(crate) fn flushes(&self) -> u64 {
+        self.inserts.flushes()
+    }
+
+    pub(crate) fn wake_when_flushed(&self, waker: &Waker) {
+        self.inserts.wake_when_flushed(waker);
     }
 
     /// After this response the connection carries another protocol.
@@ -239,30 +448,32 @@ impl Connection {
     }
 
     /// An HTTP/2 stream opens.
-    pub(super) fn open_stream(self: &Rc<Self>) -> Rc<StreamSlot> {
+    pub(super) fn open_stream(
+        self: &Rc<Self>,
+        reply: SendResponse<Bytes>,
+        has_body: bool,
+        expects: bool,
+    ) -> Rc<StreamSlot> {
         self.streams.set(self.streams.get() + 1);
         self.stamp.set(self.stamp.get() + 1);
-        let slot = Rc::new(StreamSlot::new(Rc::clone(self)));
-        self.new_stream.replace(Some(Rc::clone(&slot)));
-        slot
-    }
-
-    /// The stream that was opened last, for the task that will run it.
-    pub(super) fn take_new_stream(&self) -> Option<Rc<StreamSlot>> {
-        self.new_stream.take()
+        Rc::new(StreamSlot::new(Rc::clone(self), reply, has_body, expects))
     }
 
     pub(super) fn stream_closed(&self) {
         self.streams.set(self.streams.get() - 1);
         if self.streams.get() == 0 {
             self.stamp.set(self.stamp.get() + 1);
-            if let Some(driver) = self.driver.take() {
-                driver.wake();
-            }
+            self.wake();
         }
     }
 
-    /// Who is to be woken when the last stream closes.
+    fn wake(&self) {
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+    }
+
+    /// Who is to be woken when something changes that no reading or writing tells.
     pub(super) fn driven_by(&self, waker: &Waker) {
         let mut driver = self.driver.borrow_mut();
         match &*driver {

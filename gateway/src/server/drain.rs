@@ -12,6 +12,7 @@ use tokio::sync::futures::Notified;
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
     draining: Cell<bool>,
+    cut: Cell<bool>,
     start: Notify,
     open: Cell<usize>,
     empty: Notify,
@@ -27,6 +28,16 @@ impl Drain {
     /// Whether it has started.
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.get()
+    }
+
+    /// Those that are left are ended.
+    pub(crate) fn cut(&self) {
+        self.cut.set(true);
+    }
+
+    /// Whether those that are left are ended.
+    pub(crate) fn has_cut(&self) -> bool {
+        self.cut.get()
     }
 
     /// Ends when it starts. To be polled once before [`is_draining`](Self::is_draining) is asked.

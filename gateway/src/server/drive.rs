@@ -9,27 +9,33 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::connection::{Connection, Wait};
+use crate::error::Cut;
 
 /// How long a client may take to close after it was told to.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// A connection of either version, as hyper runs it.
-pub(super) trait Drive: Future<Output = hyper::Result<()>> {
+/// A connection of either version.
+pub(super) trait Drive: Future<Output = Result<(), Self::Error>> {
+    /// Why it may end.
+    type Error;
+
     /// Finishes what is open and takes nothing new.
     fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
 /// Why a connection is no longer driven.
 #[derive(Debug)]
-pub(super) enum End {
+pub(super) enum End<E> {
     /// It ended by itself.
-    Done(hyper::Result<()>),
+    Done(Result<(), E>),
     /// The head of a request began and did not end in time.
     HeadTimeout,
     /// The client did not take what was written, or did not close.
     Stalled,
     /// Nothing is asked for some time; the next request may still come.
     Idle,
+    /// Whoever reads the request body learns of its end only when hyper is gone.
+    Hidden,
 }
 
 /// See the module. With `rest`, returns [`End::Idle`] after that time without a request.
@@ -37,7 +43,7 @@ pub(super) async fn drive<C: Drive>(
     mut driven: Pin<&mut C>,
     connection: &Connection,
     rest: Option<Duration>,
-) -> End {
+) -> End<C::Error> {
     let drain = &connection.worker.drain;
     let mut started = pin!(drain.started());
     let mut deadline = connection.worker.timers.after(Duration::ZERO);
@@ -53,7 +59,13 @@ pub(super) async fn drive<C: Drive>(
             if let Poll::Ready(result) = driven.as_mut().poll(context) {
                 return Poll::Ready(End::Done(result));
             }
+            if connection.take_hidden_end() {
+                return Poll::Ready(End::Hidden);
+            }
             connection.driven_by(context.waker());
+            if connection.poll_leftover(context) {
+                continue;
+            }
             if !saying_farewell && connection.wait() != current {
                 current = connection.wait();
                 if let Some(patience) = connection.patience(current.0) {
@@ -66,7 +78,15 @@ pub(super) async fn drive<C: Drive>(
             }
             match current.0 {
                 Wait::Head => return Poll::Ready(End::HeadTimeout),
-                Wait::Reader | Wait::Nothing => return Poll::Ready(End::Stalled),
+                Wait::Reader => {
+                    connection.cut_off(Cut::Idle(connection.timeouts().idle));
+                    return Poll::Ready(End::Stalled);
+                }
+                Wait::Body | Wait::Nothing => return Poll::Ready(End::Stalled),
+                Wait::Leftover => {
+                    connection.forget_leftover();
+                    return Poll::Ready(End::Stalled);
+                }
                 Wait::Request if saying_farewell => return Poll::Ready(End::Stalled),
                 Wait::Request if rest.is_some() && !finishing => return Poll::Ready(End::Idle),
                 Wait::Request => {

@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
@@ -18,7 +20,7 @@ use super::connection::Connection;
 use super::drive::{self, Drive, End};
 use super::guard::Guard;
 use super::linger::linger;
-use crate::body::Body;
+use crate::body::{Body, FromClient};
 use crate::error::Failure;
 use crate::proxy;
 use crate::respond;
@@ -41,22 +43,26 @@ pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Co
         // Boxed, so that there is none of it while the connection rests.
         let resting = Box::pin(serve_busy(transport, replay, Rc::clone(&connection))).await;
         next = match resting {
-            Some(transport) => rest(transport, &connection).await,
-            None => None,
+            Some((transport, read)) if read.is_empty() && connection.is_idle() => {
+                rest(transport, &connection).await
+            }
+            busy => busy,
         };
     }
 }
 
-/// Serves requests until the connection ends, or `Some` if it only waits for another one.
+/// Serves requests until the connection ends, or `Some` if it only waits for another one or goes on
+/// with a new hyper, with what was read of the next request.
 async fn serve_busy(
     transport: Transport,
     replay: Bytes,
     connection: Rc<Connection>,
-) -> Option<Transport> {
-    let guard = Guard::new(transport, replay, Rc::clone(&connection));
-    let service = service_fn(|request| {
-        connection.request_begins();
-        proxy::handle(Rc::clone(&connection), None, request)
+) -> Option<(Transport, Bytes)> {
+    let guard = Guard::new(transport, &replay, Rc::clone(&connection));
+    drop(replay);
+    let service = service_fn(|request: Request<Incoming>| {
+        connection.request_begins(request.body());
+        proxy::handle(Rc::clone(&connection), request.map(FromClient::Http1))
     });
     let mut driven = builder(&connection).serve_connection(TokioIo::new(guard), service);
     let rests = connection.timeouts().keep_alive > REST_AFTER;
@@ -66,7 +72,8 @@ async fn serve_busy(
     match end {
         End::Done(result) => {
             if let Some(tunnel) = connection.take_tunnel().filter(|_| result.is_ok()) {
-                tunnel.run(transport, parts.read_buf, &connection).await;
+                let early = early(parts.read_buf, &connection);
+                tunnel.run(transport, early, &connection).await;
             } else if connection.should_linger() {
                 linger(&mut transport, &connection.worker.timers).await;
             }
@@ -75,8 +82,9 @@ async fn serve_busy(
         End::Stalled => {}
         End::Idle => {
             connection.rests();
-            return Some(transport);
+            return Some((transport, parts.read_buf));
         }
+        End::Hidden => return Some((transport, parts.read_buf)),
     }
     None
 }
@@ -100,6 +108,16 @@ async fn rest(mut transport: Transport, connection: &Connection) -> Option<(Tran
     None
 }
 
+/// What was read behind the request that changes the protocol: it is the new protocol's.
+fn early(read: Bytes, connection: &Connection) -> Bytes {
+    let ahead = connection.inbound.borrow_mut().ahead.take();
+    match (read.is_empty(), ahead.is_empty()) {
+        (_, true) => read,
+        (true, false) => ahead.into(),
+        (false, false) => [&read[..], &ahead].concat().into(),
+    }
+}
+
 fn builder(connection: &Connection) -> http1::Builder {
     let limits = &connection.listener.config.limits;
     let mut builder = http1::Builder::new();
@@ -113,9 +131,11 @@ fn builder(connection: &Connection) -> http1::Builder {
     builder
 }
 
-/// Answers 408 (RFC 9110 section 15.5.9), unless a response is stuck half-way.
+/// Answers 408 (RFC 9110 section 15.5.9), unless a response is stuck half-way, or what has come is
+/// no part of a head.
 async fn refuse_late(transport: &mut Transport, connection: &Connection) {
-    if connection.is_blocked() {
+    let is_no_head = connection.with_raw_head(|head| head.trim_ascii().is_empty());
+    if is_no_head || connection.is_blocked() {
         return;
     }
     let failure = Failure::HeadTimeout;
@@ -138,6 +158,8 @@ where
     S: HttpService<hyper::body::Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    type Error = hyper::Error;
+
     fn graceful_shutdown(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }

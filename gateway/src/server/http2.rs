@@ -1,23 +1,29 @@
 //! HTTP/2 connections (RFC 9113).
 //!
-//! Owns how hyper is set up for them: windows, streams, and how many resets of streams a client
-//! may cause before the connection is ended.
+//! Owns how a connection is set up: windows, streams, and how many resets of streams a client may
+//! cause before it is ended; and its loop, which gives each request a task. The framing is that of the
+//! `h2` crate.
+
+mod date;
+mod task;
 
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use hyper::server::conn::http2;
-use hyper::service::{HttpService, service_fn};
-use hyper_util::rt::TokioIo;
+use h2::RecvStream;
+use h2::server::{self, Builder, Handshake, SendResponse};
+use http::header::EXPECT;
+use http::{HeaderMap, Request};
+use http_body::Body as _;
 
 use super::Transport;
 use super::connection::Connection;
 use super::drive::{self, Drive};
 use super::guard::Guard;
-use super::stream::Streams;
-use crate::body::Body;
-use crate::proxy;
+use crate::body::FromClient;
+use crate::http2::Received;
 
 const STREAM_WINDOW: u32 = 64 << 10;
 const CONNECTION_WINDOW: u32 = 1 << 20;
@@ -34,36 +40,87 @@ const ERROR_RESETS: usize = 100;
 /// Serves the connection to its end.
 pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Connection>) {
     connection.speaks_http2();
-    let guard = Guard::new(transport, replay, Rc::clone(&connection));
-    let service = service_fn(|request| {
-        let stream = connection.open_stream();
-        proxy::handle(Rc::clone(&connection), Some(stream), request)
-    });
-    let driven = pin!(builder(&connection).serve_connection(TokioIo::new(guard), service));
-    let _ended = drive::drive(driven, &connection, None).await;
+    let guard = Guard::new(transport, &replay, Rc::clone(&connection));
+    drop(replay);
+    let state = State::Begins(builder(&connection).handshake(guard));
+    let served = Served { state, connection: Rc::clone(&connection), is_finishing: false };
+    let _ended = drive::drive(pin!(served), &connection, None).await;
 }
 
-fn builder(connection: &Rc<Connection>) -> http2::Builder<Streams> {
+fn builder(connection: &Connection) -> Builder {
     let limits = &connection.listener.config.limits;
-    let mut builder = http2::Builder::new(Streams(Rc::clone(connection)));
+    let mut builder = Builder::new();
     builder
         .max_concurrent_streams(limits.concurrent_streams)
-        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_send_buf_size(SEND_BUFFER)
+        .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(ERROR_RESETS);
+        .max_local_error_reset_streams(Some(ERROR_RESETS));
     builder
 }
 
-impl<S> Drive for http2::Connection<TokioIo<Guard>, S, Streams>
-where
-    S: HttpService<hyper::body::Incoming, ResBody = Body>,
-    S::Future: 'static,
-    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
+/// A connection that is served.
+struct Served {
+    state: State,
+    connection: Rc<Connection>,
+    is_finishing: bool,
+}
+
+enum State {
+    Begins(Handshake<Guard, Bytes>),
+    Open(server::Connection<Guard, Bytes>),
+}
+
+impl Served {
+    /// Gives a request to a task of its own.
+    fn accept(&self, request: Request<RecvStream>, reply: SendResponse<Bytes>) {
+        let (head, stream) = request.into_parts();
+        let body = Received::new(stream, &head.headers);
+        let has_body = !body.is_end_stream();
+        let expects = has_body && expects_continue(&head.headers);
+        let slot = self.connection.open_stream(reply, has_body, expects);
+        let body = FromClient::Http2(body, Rc::clone(&slot));
+        tokio::task::spawn_local(task::run(slot, Request::from_parts(head, body)));
+    }
+}
+
+fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+impl Future for Served {
+    type Output = Result<(), h2::Error>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                State::Begins(handshake) => {
+                    let mut open = ready!(Pin::new(handshake).poll(context))?;
+                    if this.is_finishing {
+                        open.graceful_shutdown();
+                    }
+                    this.state = State::Open(open);
+                }
+                State::Open(open) => match ready!(open.poll_accept(context)).transpose()? {
+                    Some((request, reply)) => this.accept(request, reply),
+                    None => return Poll::Ready(Ok(())),
+                },
+            }
+        }
+    }
+}
+
+impl Drive for Served {
+    type Error = h2::Error;
+
     fn graceful_shutdown(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
+        let this = self.get_mut();
+        this.is_finishing = true;
+        if let State::Open(open) = &mut this.state {
+            open.graceful_shutdown();
+        }
     }
 }

@@ -11,10 +11,11 @@ use super::Transport;
 use crate::timer::Timers;
 
 /// How long a client has to notice.
-const TIME: Duration = Duration::from_secs(2);
+const TIME: Duration = Duration::from_secs(5);
 
-/// How much it may send until then.
-const BYTES: usize = 1 << 20;
+/// How much it may send until then: many clients read only when they have sent all, and take a reset for
+/// the answer.
+const BYTES: usize = 64 << 20;
 
 /// Ends the writing side, then reads and forgets until the client closes too.
 pub(super) async fn linger(transport: &mut Transport, timers: &Timers) {
@@ -22,7 +23,7 @@ pub(super) async fn linger(transport: &mut Transport, timers: &Timers) {
         if transport.shutdown().await.is_err() {
             return;
         }
-        let mut scrap = vec![0; 8 << 10];
+        let mut scrap = vec![0; 64 << 10];
         let mut total = 0;
         while total < BYTES {
             match transport.read(&mut scrap).await {

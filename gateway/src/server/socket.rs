@@ -11,33 +11,38 @@ use socket2::{Domain, Protocol, Socket, Type};
 /// Connections that wait to be accepted, for each socket.
 const BACKLOG: i32 = 1_024;
 
-/// One socket for each worker, all on the same address; port 0 is chosen by the first.
+/// One socket for each worker, all on the same address; port 0 is chosen by the first. One on
+/// `[::]` may take IPv4 connections too.
 ///
 /// # Errors
 /// Those of the system; in particular [`io::ErrorKind::AddrInUse`] if anybody listens there, even
 /// if they would share the port.
-pub(crate) fn bind(address: SocketAddr, workers: usize) -> io::Result<Vec<TcpListener>> {
-    claim(address)?;
-    let first = listen(address)?;
+pub(crate) fn bind(
+    address: SocketAddr,
+    takes_ipv4: bool,
+    workers: usize,
+) -> io::Result<Vec<TcpListener>> {
+    claim(address, takes_ipv4)?;
+    let first = listen(address, takes_ipv4)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];
     for _ in 1..workers {
-        sockets.push(listen(address)?);
+        sockets.push(listen(address, takes_ipv4)?);
     }
     Ok(sockets)
 }
 
 /// Fails if the address is taken: with `SO_REUSEPORT` alone two gateways would share it in
 /// silence.
-fn claim(address: SocketAddr) -> io::Result<()> {
+fn claim(address: SocketAddr, takes_ipv4: bool) -> io::Result<()> {
     if address.port() == 0 {
         return Ok(());
     }
-    open(address)?.bind(&address.into())
+    open(address, takes_ipv4)?.bind(&address.into())
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = open(address)?;
+fn listen(address: SocketAddr, takes_ipv4: bool) -> io::Result<TcpListener> {
+    let socket = open(address, takes_ipv4)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -45,11 +50,12 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn open(address: SocketAddr) -> io::Result<Socket> {
+fn open(address: SocketAddr, takes_ipv4: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(true)?;
+        // Said either way: the default is the system's (`net.ipv6.bindv6only`).
+        socket.set_only_v6(!takes_ipv4)?;
     }
     Ok(socket)
 }

@@ -1,81 +1,217 @@
-//! One HTTP/2 stream, as a task.
+//! What is known of one HTTP/2 stream of a client.
 //!
-//! Owns the idle timeout of a client that does not take its response: flow control stalls one
-//! stream while the connection lives on, and a body that cannot be sent is not even polled.
+//! Owns what its task, the bodies of its exchange and the path tell each other: interim responses, whose
+//! move is next, and what becomes of the body of the request. Must not wait: its task does.
 
-use std::cell::Cell;
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
-use hyper::rt::Executor;
+use bytes::Bytes;
+use h2::server::SendResponse;
+use http::{HeaderMap, Response, StatusCode};
 
 use super::connection::Connection;
+use super::leftover::{Leftover, Progress};
+use crate::http2::Received;
 
-/// What the stream's task and its response body tell each other.
+/// Interim responses to one request that may wait for a client to read.
+const MOST_WAITING: u32 = 4;
+
+/// See the module.
 #[derive(Debug)]
 pub(crate) struct StreamSlot {
-    connection: Rc<Connection>,
+    pub(super) connection: Rc<Connection>,
+    /// Where the response goes, until its head has gone there.
+    reply: RefCell<Option<SendResponse<Bytes>>>,
+    upload: RefCell<Upload>,
+    /// The client waits for a 100 before it sends the body.
+    expects: Cell<bool>,
+    /// Interim responses so far.
+    informed: Cell<u32>,
     client_is_next: Cell<bool>,
-    /// Changes with each frame that was handed over.
-    frames: Cell<u64>,
+    /// Changes with each frame of the response that was handed over.
+    downloaded: Cell<u64>,
+    /// Changes with each frame of the request that was taken.
+    uploaded: Cell<u64>,
+    /// The stream's task, where it waits for the body of the request.
+    waker: RefCell<Option<Waker>>,
+    /// The client took nothing for the idle time.
+    is_cut: Cell<bool>,
+}
+
+/// The body of the request.
+#[derive(Debug)]
+enum Upload {
+    /// There is none, it has ended, or nobody cares.
+    Over,
+    /// Somebody has it.
+    Held,
+    /// Nobody wants the rest of it.
+    Left(Leftover<Received>),
 }
 
 impl StreamSlot {
-    pub(super) fn new(connection: Rc<Connection>) -> Self {
-        Self { connection, client_is_next: Cell::new(false), frames: Cell::new(0) }
+    pub(super) fn new(
+        connection: Rc<Connection>,
+        reply: SendResponse<Bytes>,
+        has_body: bool,
+        expects: bool,
+    ) -> Self {
+        Self {
+            connection,
+            reply: RefCell::new(Some(reply)),
+            upload: RefCell::new(if has_body { Upload::Held } else { Upload::Over }),
+            expects: Cell::new(expects),
+            informed: Cell::new(0),
+            client_is_next: Cell::new(false),
+            downloaded: Cell::new(0),
+            uploaded: Cell::new(0),
+            waker: RefCell::new(None),
+            is_cut: Cell::new(false),
+        }
+    }
+
+    /// Whether the gateway reset it.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+
+    /// The client takes nothing: the gateway gives the stream up.
+    pub(super) fn cut(&self) {
+        self.is_cut.set(true);
     }
 
     /// See [`crate::exchange::Exchange::client_is_next`].
     pub(crate) fn client_is_next(&self, is: bool) {
         self.client_is_next.set(is);
-        self.frames.set(self.frames.get() + 1);
+        self.downloaded.set(self.downloaded.get() + 1);
     }
-}
 
-/// Open as long as its task.
-#[derive(Debug)]
-struct OpenStream(Rc<StreamSlot>);
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.0.connection.stream_closed();
+    /// Whether the client has to take a frame, and the number of that frame.
+    pub(super) fn awaits_client(&self) -> Option<u64> {
+        self.client_is_next.get().then(|| self.downloaded.get())
     }
-}
 
-/// Runs the streams of one connection on the worker's thread.
-#[derive(Debug, Clone)]
-pub(super) struct Streams(pub(super) Rc<Connection>);
-
-impl<F: Future<Output = ()> + 'static> Executor<F> for Streams {
-    fn execute(&self, future: F) {
-        match self.0.take_new_stream() {
-            Some(slot) => tokio::task::spawn_local(run(OpenStream(slot), future)),
-            None => tokio::task::spawn_local(future),
-        };
+    /// Sends the head of an interim response. While the client takes nothing, a few wait.
+    pub(crate) fn inform(&self, status: StatusCode, fields: HeaderMap) {
+        let told = self.informed.replace(self.informed.get() + 1);
+        if self.connection.is_blocked() && told >= MOST_WAITING {
+            return;
+        }
+        if let Some(reply) = &mut *self.reply.borrow_mut() {
+            let mut head = Response::new(());
+            *head.status_mut() = status;
+            *head.headers_mut() = fields;
+            if let Err(error) = reply.send_informational(head) {
+                tracing::debug!(%error, %status, "an interim response was not sent");
+            }
+        }
     }
-}
 
-/// Drops the future, which resets the stream, when the client takes nothing for too long.
-async fn run<F: Future<Output = ()>>(stream: OpenStream, future: F) {
-    let slot = &stream.0;
-    let idle = slot.connection.timeouts().idle;
-    let mut future = pin!(future);
-    let mut deadline = slot.connection.worker.timers.after(idle);
-    let mut seen = 0;
-    poll_fn(|context| {
-        if future.as_mut().poll(context).is_ready() {
-            return Poll::Ready(());
+    /// Somebody asks for the body of the request: a client that waits for a 100 gets it (RFC 9110
+    /// section 10.1.1).
+    pub(crate) fn body_is_asked_for(&self) {
+        if self.expects.take() {
+            // However many there were, this one is waited for.
+            self.informed.set(0);
+            self.inform(StatusCode::CONTINUE, HeaderMap::new());
         }
-        if !slot.client_is_next.get() {
-            return Poll::Pending;
+    }
+
+    /// A frame of the request body was taken.
+    pub(crate) fn body_moved(&self) {
+        self.uploaded.set(self.uploaded.get() + 1);
+    }
+
+    /// How many frames of the request body were taken.
+    pub(super) fn uploaded(&self) -> u64 {
+        self.uploaded.get()
+    }
+
+    /// The request body was read to its end, or broke off.
+    pub(crate) fn body_ended(&self) {
+        self.upload.replace(Upload::Over);
+        self.wake();
+    }
+
+    /// Nobody wants the rest of the request body.
+    pub(crate) fn body_abandoned(&self, body: Received) {
+        let mut upload = self.upload.borrow_mut();
+        // It may be that nobody cares any more, or that nothing is on its way.
+        if matches!(*upload, Upload::Held) && !self.expects.get() {
+            *upload = Upload::Left(Leftover::new(body));
+        } else {
+            *upload = Upload::Over;
         }
-        if seen != slot.frames.get() {
-            seen = slot.frames.get();
-            deadline.reset(idle);
+        drop(upload);
+        self.wake();
+    }
+
+    /// The client was too slow with its request body, or did not keep to a rule: it is not waited for
+    /// any more once it has its response.
+    pub(crate) fn give_up_body(&self) {
+        self.upload.replace(Upload::Over);
+        self.wake();
+    }
+
+    /// Reads what nobody wants of the request body. `true` if there is nothing left to wait for.
+    pub(super) fn poll_leftover(&self, context: &mut Context<'_>) -> bool {
+        let mut upload = self.upload.borrow_mut();
+        match &mut *upload {
+            Upload::Over => return true,
+            Upload::Held => {
+                self.wakes(context.waker());
+                return false;
+            }
+            Upload::Left(leftover) => match leftover.poll(context) {
+                Progress::Pending => return false,
+                Progress::Over => {}
+            },
         }
-        Pin::new(&mut deadline).poll(context)
-    })
-    .await;
+        *upload = Upload::Over;
+        true
+    }
+
+    /// Whether what is left of the request body is of use to nobody.
+    pub(super) fn has_leftover(&self) -> bool {
+        matches!(*self.upload.borrow(), Upload::Left(_))
+    }
+
+    /// Ends when the client resets the stream, or the connection ends, before there is a response.
+    pub(super) fn poll_reset(&self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut *self.reply.borrow_mut() {
+            Some(reply) => reply.poll_reset(context).map(|reason| {
+                tracing::trace!(?reason, "a client has reset a stream");
+            }),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// Where the response goes. From now on there are no interim responses.
+    pub(super) fn take_reply(&self) -> Option<SendResponse<Bytes>> {
+        self.reply.take()
+    }
+
+    /// Lets go of all that belongs to the stream, which must not outlive its task.
+    pub(super) fn close(&self) {
+        self.reply.take();
+        self.upload.replace(Upload::Over);
+        self.waker.take();
+        self.connection.stream_closed();
+    }
+
+    fn wakes(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        match &*known {
+            Some(known) if known.will_wake(waker) => {}
+            _ => *known = Some(waker.clone()),
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The byte stream under a connection: TCP, or TLS over it.
 
+use std::fmt;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,13 +19,37 @@ pub(crate) enum Transport {
     Tls(Box<TlsStream<Socket>>),
 }
 
+/// Ends when the connection broke, which is more than that the client sends no more.
+pub(crate) struct Broken(Pin<Box<dyn Future<Output = ()>>>);
+
+impl Broken {
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(context)
+    }
+}
+
+impl fmt::Debug for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broken").finish_non_exhaustive()
+    }
+}
+
 impl Transport {
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Tcp(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
+    /// Waits until a client that sends no more breaks the connection.
+    pub(super) fn broken(&self) -> Broken {
+        Broken(Box::pin(self.socket().broken()))
+    }
+
     /// Waits until there is something to read, or a part of it: TLS may need more.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.readable().await,
-            Self::Tls(stream) => stream.get_ref().0.readable().await,
-        }
+        self.socket().readable().await
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Transport;
 use super::connection::Connection;
+use crate::error::Cut;
 use crate::exchange::Exchange;
 use crate::upstream::Switched;
 
@@ -46,11 +47,14 @@ impl Tunnel {
         });
         let mut drained = pin!(connection.worker.drain.started());
         tokio::select! {
-            _both_done_or_one_broke = async { tokio::try_join!(up, down) } => {}
-            () = idle(connection, &moves) => {}
-            () = drained.as_mut() => {}
+            _both_done_or_one_broke = async { tokio::try_join!(up, down) } => {
+                exchange.response_complete();
+            }
+            () = idle(connection, &moves) => {
+                exchange.cut_off(Cut::Silent(connection.timeouts().idle));
+            }
+            () = drained.as_mut() => exchange.cut_off(Cut::Drain),
         }
-        exchange.response_complete();
     }
 }
 

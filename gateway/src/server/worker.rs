@@ -19,10 +19,12 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::Connection;
 use super::drain::Drain;
 use super::memory::{Memory, keep_giving_back};
+use super::places::Places;
 use super::sniff::sniff;
 use super::{Transport, http1, http2};
-use crate::chain::{self, Ended};
+use crate::chain::Endings;
 use crate::config::ListenerId;
+use crate::plugin::Share;
 use crate::proxy::RequestIds;
 use crate::snapshot::{ListenerState, Shared, Snapshot};
 use crate::tcp::{Socket, run_flusher};
@@ -32,14 +34,24 @@ use crate::upstream::SetupError;
 /// How long to wait when the process has no descriptor left.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
+/// For how long `on-complete` of the last exchanges may take when the worker ends.
+const LAST_REPORTS: Duration = Duration::from_secs(1);
+
 /// What the control thread tells a worker.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// New requests see this configuration.
-    Reload(Arc<Shared>),
+    /// Build all that this configuration needs, and answer whether it can be put in force.
+    Prepare(Arc<Shared>, Answer<Result<(), SetupError>>),
+    /// Put what was prepared in force: new requests see it. Cannot fail.
+    Commit(Answer<()>),
+    /// Forget what was prepared: another worker cannot take it.
+    Discard,
     /// Finish, within this time.
     Drain(Duration),
 }
+
+/// Where a worker answers, with its index.
+pub(crate) type Answer<T> = std::sync::mpsc::Sender<(usize, T)>;
 
 /// What a thread is started with.
 #[derive(Debug)]
@@ -49,6 +61,8 @@ pub(crate) struct Seed {
     /// One for each listener of the configuration.
     pub(crate) sockets: Vec<StdListener>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
+    /// One for each listener; all workers have the same.
+    pub(crate) places: Vec<Arc<Places>>,
 }
 
 /// The state of a worker, shared by all that runs on its thread.
@@ -58,8 +72,11 @@ pub(crate) struct Worker {
     pub(crate) ids: RequestIds,
     pub(crate) drain: Rc<Drain>,
     pub(crate) memory: Rc<Memory>,
-    /// Exchanges that ended and whose plugins may wait when they are told.
-    pub(crate) endings: mpsc::UnboundedSender<Ended>,
+    /// Exchanges that ended and whose plugins want to hear of it.
+    pub(crate) endings: Endings,
+    /// Who computes next.
+    share: Rc<Share>,
+    places: Vec<Arc<Places>>,
     snapshot: RefCell<Rc<Snapshot>>,
 }
 
@@ -76,21 +93,35 @@ impl Worker {
 /// When the system gives no runtime or refuses a socket.
 pub(crate) fn run(seed: Seed) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    LocalSet::new().block_on(&runtime, serve(seed))
+    let (tasks, endings) = (LocalSet::new(), Endings::default());
+    let served = tasks.block_on(&runtime, serve(seed, endings.clone()));
+    // Connections that were cut at the end of the grace time end here, and their exchanges with
+    // them.
+    drop(tasks);
+    let reported = async { tokio::time::timeout(LAST_REPORTS, endings.finish()).await };
+    if LocalSet::new().block_on(&runtime, reported).is_err() {
+        tracing::warn!("`on-complete` of the last exchanges took too long and was given up");
+    }
+    // A name that is being looked up keeps its thread for as long as the system likes: nobody
+    // waits for it any more.
+    runtime.shutdown_background();
+    served
 }
 
-async fn serve(seed: Seed) -> io::Result<()> {
+async fn serve(seed: Seed, endings: Endings) -> io::Result<()> {
     tokio::task::spawn_local(run_flusher());
-    let timers = Timers::new();
-    let snapshot = Snapshot::new(&seed.shared, &timers, None).map_err(io::Error::other)?;
-    let (endings, ended) = mpsc::unbounded_channel();
-    tokio::task::spawn_local(tell_plugins(ended));
+    let (timers, share) = (Timers::new(), Rc::new(Share::default()));
+    tokio::task::spawn_local(Rc::clone(&share).run());
+    let snapshot = Snapshot::new(&seed.shared, &timers, &share, None).map_err(io::Error::other)?;
+    tokio::task::spawn_local(endings.clone().report());
     let worker = Rc::new(Worker {
         timers,
-        endings,
+        endings: endings.clone(),
+        share,
         ids: RequestIds::new(),
         drain: Rc::default(),
         memory: Rc::default(),
+        places: seed.places,
         snapshot: RefCell::new(Rc::new(snapshot)),
     });
     let memory = keep_giving_back(Rc::clone(&worker.memory), worker.timers.clone());
@@ -100,25 +131,30 @@ async fn serve(seed: Seed) -> io::Result<()> {
         tokio::task::spawn_local(accept(Rc::clone(&worker), listener, ListenerId(index)));
     }
     tracing::debug!(worker = seed.index, "worker started");
-    obey(&worker, seed.commands).await;
+    obey(&worker, seed.index, seed.commands).await;
+    // What is still there is cut off, and not left by its client.
+    worker.drain.cut();
+    let _those_that_wait = tokio::time::timeout(LAST_REPORTS, endings.reported()).await;
     Ok(())
 }
 
-/// Tells plugins of exchanges that ended, one after the other.
-async fn tell_plugins(mut ended: mpsc::UnboundedReceiver<Ended>) {
-    while let Some(ended) = ended.recv().await {
-        chain::on_complete(&ended).await;
-    }
-}
-
-async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn obey(worker: &Rc<Worker>, index: usize, mut commands: mpsc::UnboundedReceiver<Command>) {
+    let mut prepared = None;
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Reload(shared) => {
-                if let Err(error) = reload(worker, &shared) {
-                    tracing::error!(%error, "the worker keeps its configuration");
-                }
+            Command::Prepare(shared, answer) => {
+                let before = worker.snapshot();
+                let next = Snapshot::new(&shared, &worker.timers, &worker.share, Some(&before));
+                let outcome = next.map(|next| prepared = Some(next));
+                let _given_up = answer.send((index, outcome));
             }
+            Command::Commit(answer) => {
+                if let Some(next) = prepared.take() {
+                    worker.snapshot.replace(Rc::new(next));
+                }
+                let _given_up = answer.send((index, ()));
+            }
+            Command::Discard => prepared = None,
             Command::Drain(grace) => {
                 worker.drain.start();
                 tokio::select! {
@@ -131,12 +167,6 @@ async fn obey(worker: &Rc<Worker>, mut commands: mpsc::UnboundedReceiver<Command
             }
         }
     }
-}
-
-fn reload(worker: &Worker, shared: &Arc<Shared>) -> Result<(), SetupError> {
-    let next = Snapshot::new(shared, &worker.timers, Some(&worker.snapshot()))?;
-    worker.snapshot.replace(Rc::new(next));
-    Ok(())
 }
 
 async fn accept(worker: Rc<Worker>, listener: TcpListener, id: ListenerId) {
@@ -183,11 +213,15 @@ fn concerns_one_connection(error: &io::Error) -> bool {
 
 fn welcome(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, id: ListenerId) {
     let listener = Rc::clone(worker.snapshot.borrow().listener(id));
+    let address = peer.ip().to_canonical();
+    let place =
+        worker.places[id.0].take(&listener.config.limits, address, listener.trusts(address));
+    let Some(place) = place else { return };
     let open = worker.drain.enter();
     let worker = Rc::clone(worker);
     let memory = Rc::clone(&worker.memory);
     tokio::task::spawn_local(async move {
-        let _open = open;
+        let (_open, _place) = (open, place);
         if let Err(error) = connect(worker, listener, stream, peer).await {
             tracing::debug!(%error, %peer, "connection ended before its first request");
         }

@@ -3,6 +3,8 @@
 //! Owns the names of the fields. A failed exchange says whose fault it was and the whole chain of
 //! causes, which the client never sees.
 
+use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use http::{Method, StatusCode};
 
 use crate::config::AccessLog;
 use crate::error::{Failure, Fault};
+use crate::upstream::Shown;
 
 /// What is known of an exchange at its end.
 #[derive(Debug)]
@@ -29,17 +32,22 @@ pub(crate) struct Record<'a> {
     pub(crate) left: bool,
 }
 
+/// Which way an exchange went.
+pub(crate) struct Way<'a> {
+    /// The last target that was tried, or the component that answered.
+    pub(crate) target: Option<&'a str>,
+    /// Each try at a target.
+    pub(crate) attempts: Option<&'a Shown<'a>>,
+}
+
 /// Writes the line.
-pub(crate) fn write(
-    log: AccessLog,
-    record: &Record<'_>,
-    target: Option<&str>,
-    failure: Option<&Failure>,
-) {
+pub(crate) fn write(log: AccessLog, record: &Record<'_>, way: &Way<'_>, failure: Option<&Failure>) {
     match failure {
-        Some(failure) if log != AccessLog::Off => write_failure(record, target, failure),
+        Some(failure) if log != AccessLog::Off => {
+            with_attempts(way, |attempts| write_failure(record, way, attempts, failure));
+        }
         Some(_) => {}
-        None => write_access(record, target),
+        None => with_attempts(way, |attempts| write_access(record, way, attempts)),
     }
 }
 
@@ -56,19 +64,48 @@ pub(crate) fn write_headless(id: &str, client: IpAddr, failure: &Failure) {
     );
 }
 
-fn write_failure(record: &Record<'_>, target: Option<&str>, failure: &Failure) {
+/// A timeout of the whole exchange does not know for whom it waited.
+fn cause(way: &Way<'_>, failure: &Failure) -> String {
+    let cause = failure.chain();
+    match way.target {
+        Some(target) if failure.fault() == Fault::Upstream && !cause.contains(target) => {
+            format!("{cause} (target {target})")
+        }
+        _ => cause,
+    }
+}
+
+thread_local! {
+    /// Takes the tries of an exchange, one exchange after the other: a text is quoted in the log, and
+    /// what is merely displayed is not.
+    static ATTEMPTS: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn with_attempts(way: &Way<'_>, then: impl FnOnce(Option<&str>)) {
+    let Some(attempts) = way.attempts else { return then(None) };
+    ATTEMPTS.with_borrow_mut(|text| {
+        text.clear();
+        // Writing to a string does not fail.
+        let _written = write!(text, "{attempts}");
+        then(Some(text));
+    });
+}
+
+fn write_failure(record: &Record<'_>, way: &Way<'_>, attempts: Option<&str>, failure: &Failure) {
+    let cause = cause(way, failure);
     macro_rules! line {
         ($level:ident) => {
             tracing::$level!(
                 target: "gateway::access",
                 fault = failure.fault().as_str(),
-                cause = failure.chain(),
+                cause,
                 request_id = record.id,
                 client = %record.client,
                 method = record.method.as_str(),
                 path = record.path,
                 route = record.route,
-                upstream = target,
+                upstream = way.target,
+                attempts,
                 status = record.status.map(|status| status.as_u16()),
                 uploaded = record.uploaded,
                 downloaded = record.downloaded,
@@ -81,11 +118,13 @@ fn write_failure(record: &Record<'_>, target: Option<&str>, failure: &Failure) {
     match failure.fault() {
         Fault::Client => line!(info),
         Fault::Upstream | Fault::Plugin => line!(warn),
+        // A bound did what it is there for.
+        Fault::Gateway if !matches!(failure, Failure::Internal(_)) => line!(warn),
         Fault::Gateway => line!(error),
     }
 }
 
-fn write_access(record: &Record<'_>, target: Option<&str>) {
+fn write_access(record: &Record<'_>, way: &Way<'_>, attempts: Option<&str>) {
     tracing::info!(
         target: "gateway::access",
         request_id = record.id,
@@ -93,7 +132,8 @@ fn write_access(record: &Record<'_>, target: Option<&str>) {
         method = record.method.as_str(),
         path = record.path,
         route = record.route,
-        upstream = target,
+        upstream = way.target,
+        attempts,
         status = record.status.map(|status| status.as_u16()),
         uploaded = record.uploaded,
         downloaded = record.downloaded,

@@ -8,13 +8,16 @@ mod series;
 mod text;
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
+
+use crate::server::places::Places;
+use crate::state::held::Bound;
 
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use series::{Counter, Histogram, Series};
@@ -22,6 +25,8 @@ pub(crate) use text::CONTENT_TYPE;
 
 /// Series of one configured plugin, at most. A histogram of 32 bounds takes 4 KiB on 16 cores.
 const MAX_SERIES: usize = 1_000;
+/// What a series takes in the tables besides its name and its cells.
+const SERIES: usize = 256;
 
 /// The numbers of the process.
 #[derive(Debug)]
@@ -36,16 +41,25 @@ pub(crate) struct Metrics {
     last_is_refused: AtomicBool,
     /// When the configuration in force was put in force.
     in_force_since: AtomicU64,
+    /// Bodies that are held for plugins.
+    bodies: OnceLock<Arc<Bound>>,
+    /// One for each listener, once the gateway runs.
+    listeners: OnceLock<Vec<Arc<Places>>>,
 }
 
 /// The numbers of one configured plugin.
 #[derive(Debug)]
 pub(crate) struct PluginMetrics {
     name: Arc<str>,
-    series: DashMap<Box<str>, Arc<Series>, RandomState>,
+    series: DashMap<Arc<str>, Arc<Series>, RandomState>,
     /// How many there are, and are being made.
     count: AtomicUsize,
     dropped: AtomicU64,
+    /// What its series take, and may take.
+    bytes: Bound,
+    log_dropped: AtomicU64,
+    /// Bodies that are held for it.
+    bodies: Mutex<Option<Arc<Bound>>>,
     is_told: AtomicBool,
     /// By the place in [`FAILURES`].
     failures: [AtomicU64; FAILURES.len()],
@@ -54,6 +68,13 @@ pub(crate) struct PluginMetrics {
     instances: AtomicI64,
     instances_made: AtomicU64,
     reused: Counter,
+    buckets_displaced: AtomicU64,
+    /// Nanoseconds that its hooks computed.
+    computed: AtomicU64,
+    /// Nanoseconds that its calls waited for their turn.
+    waited: AtomicU64,
+    /// Calls that wait for their turn.
+    waiting: AtomicI64,
 }
 
 /// How a hook fails.
@@ -65,10 +86,13 @@ pub(crate) enum FailureKind {
     Breach,
     Instantiate,
     Exhausted,
+    Kept,
+    Busy,
 }
 
 /// The words for it.
-const FAILURES: [&str; 6] = ["trap", "deadline", "memory", "breach", "instantiate", "exhausted"];
+const FAILURES: [&str; 8] =
+    ["trap", "deadline", "memory", "breach", "instantiate", "exhausted", "kept", "busy"];
 
 /// What became of a request that a plugin sent by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,11 +129,19 @@ impl Default for Metrics {
             refused: AtomicU64::new(0),
             last_is_refused: AtomicBool::new(false),
             in_force_since: AtomicU64::new(now),
+            bodies: OnceLock::new(),
+            listeners: OnceLock::new(),
         }
     }
 }
 
 impl Metrics {
+    /// The places of listeners with these names, which live as long as the process.
+    pub(crate) fn listeners<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<Arc<Places>> {
+        let new = || names.map(|name| Arc::new(Places::new(name))).collect();
+        self.listeners.get_or_init(new).clone()
+    }
+
     /// Those of the plugin configured under this name.
     pub(crate) fn of(&self, plugin: &Arc<str>) -> Arc<PluginMetrics> {
         let new = || Arc::new(PluginMetrics::new(plugin));
@@ -119,7 +151,19 @@ impl Metrics {
     /// Forgets the plugins that are not configured any more.
     pub(crate) fn keep(&self, plugins: &HashSet<&str>) {
         self.plugins.retain(|name, _| plugins.contains(&**name));
-        self.families.retain(|_, (_, owner)| plugins.contains(&**owner));
+        self.families.retain(|name, (_, owner)| {
+            if plugins.contains(&**owner) {
+                return true;
+            }
+            // The name keeps its kind for as long as any plugin records under it.
+            let user = self.plugins.iter().find(|plugin| plugin.records(name));
+            user.inspect(|user| *owner = Arc::clone(&user.name)).is_some()
+        });
+    }
+
+    /// Where it is counted what is held for plugins.
+    pub(crate) fn holds(&self, bodies: &Arc<Bound>) {
+        let _set_once = self.bodies.set(Arc::clone(bodies));
     }
 
     /// A configuration was put in force.
@@ -135,16 +179,16 @@ impl Metrics {
         self.last_is_refused.store(true, Relaxed);
     }
 
-    /// A plugin's series, made by `new` if it is not there.
+    /// A plugin's series with its name, made by `new` if it is not there.
     pub(crate) fn series(
         &self,
         plugin: &PluginMetrics,
         key: &Key,
         new: impl FnOnce() -> Series,
-    ) -> Result<Arc<Series>, NoSeries> {
+    ) -> Result<(Arc<str>, Arc<Series>), NoSeries> {
         if let Some(known) = plugin.series.get(key.text()) {
             return match known.kind() {
-                kind if kind == key.kind() => Ok(Arc::clone(&known)),
+                kind if kind == key.kind() => Ok((Arc::clone(known.key()), Arc::clone(&known))),
                 kind => Err(taken(key, kind)),
             };
         }
@@ -154,12 +198,22 @@ impl Metrics {
             plugin.count.fetch_sub(1, Relaxed);
             return Err(plugin.drop_one(&format!("it has {MAX_SERIES} series already")));
         }
-        match plugin.series.entry(key.text().into()) {
+        let series = new();
+        let bytes = SERIES + key.text().len() + series.bytes();
+        if !plugin.bytes.take(bytes) {
+            plugin.count.fetch_sub(1, Relaxed);
+            let limit = plugin.bytes.limit();
+            let why = format!("its series take all of their {limit} bytes (`limits.metrics`)");
+            return Err(plugin.drop_one(&why));
+        }
+        let name: Arc<str> = key.text().into();
+        match plugin.series.entry(Arc::clone(&name)) {
             Entry::Occupied(known) => {
                 plugin.count.fetch_sub(1, Relaxed);
-                Ok(Arc::clone(known.get()))
+                plugin.bytes.give(bytes);
+                Ok((Arc::clone(known.key()), Arc::clone(known.get())))
             }
-            Entry::Vacant(place) => Ok(place.insert(Arc::new(new())).clone()),
+            Entry::Vacant(place) => Ok((name, place.insert(Arc::new(series)).clone())),
         }
     }
 
@@ -193,13 +247,59 @@ impl PluginMetrics {
             series: DashMap::default(),
             count: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
+            bytes: Bound::new(0),
+            log_dropped: AtomicU64::new(0),
+            bodies: Mutex::default(),
             is_told: AtomicBool::new(false),
             failures: Default::default(),
             calls: Default::default(),
             instances: AtomicI64::new(0),
             instances_made: AtomicU64::new(0),
             reused: Counter::default(),
+            buckets_displaced: AtomicU64::new(0),
+            computed: AtomicU64::new(0),
+            waited: AtomicU64::new(0),
+            waiting: AtomicI64::new(0),
         }
+    }
+
+    /// The name under which it is configured.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its series may take so many bytes.
+    pub(crate) fn bound(&self, bytes: usize) {
+        self.bytes.set(bytes);
+    }
+
+    /// As [`bound`](Self::bound), of one that has no bound yet.
+    pub(crate) fn begin(&self, bytes: usize) {
+        if self.bytes.limit() == 0 {
+            self.bytes.set(bytes);
+        }
+    }
+
+    /// Where it is counted what is held for it.
+    pub(crate) fn holds(&self, bodies: &Arc<Bound>) {
+        let mut slot = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        *slot = Some(Arc::clone(bodies));
+    }
+
+    /// Bytes of bodies that are held for it.
+    fn held(&self) -> usize {
+        let slot = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().map_or(0, |bodies| bodies.held())
+    }
+
+    /// As many lines of the log were dropped.
+    pub(crate) fn log_dropped(&self, lines: u64) {
+        self.log_dropped.fetch_add(lines, Relaxed);
+    }
+
+    /// Whether it has a series of this name.
+    fn records(&self, name: &str) -> bool {
+        self.series.iter().any(|series| name::parts(series.key()).0 == name)
     }
 
     /// Something was recorded that there is no room for.
@@ -226,9 +326,40 @@ impl PluginMetrics {
         self.calls[result as usize].fetch_add(1, Relaxed);
     }
 
+    /// Its hooks computed for as long.
+    pub(crate) fn computed(&self, time: Duration) {
+        self.computed.fetch_add(nanos(time), Relaxed);
+    }
+
+    /// As many more of its calls wait for their turn.
+    pub(crate) fn waits(&self, calls: i64) {
+        self.waiting.fetch_add(calls, Relaxed);
+    }
+
+    /// A call waited for its turn for as long.
+    pub(crate) fn waited(&self, time: Duration) {
+        self.waited.fetch_add(nanos(time), Relaxed);
+    }
+
     /// A change was made again without a call.
     pub(crate) fn reused(&self) {
         self.reused.add(1);
+    }
+
+    /// As many buckets of its rate limits gave way before they were full.
+    pub(crate) fn buckets_displaced(&self, count: u64) {
+        let before = self.buckets_displaced.fetch_add(count, Relaxed);
+        if before == 0 && count > 0 {
+            tracing::warn!(plugin = %self.name,
+                "the buckets of the plugin take all of `limits.limiter`: those nearest to full give \
+                 way, and new keys may be limited too early. This is told once; \
+                 `gateway_plugin_buckets_displaced_total` counts on");
+        }
+    }
+
+    /// How many did.
+    pub(crate) fn displaced(&self) -> u64 {
+        self.buckets_displaced.load(Relaxed)
     }
 
     /// An instance was made.
@@ -241,6 +372,10 @@ impl PluginMetrics {
     pub(crate) fn instances_gone(&self, count: usize) {
         self.instances.fetch_sub(i64::try_from(count).unwrap_or(i64::MAX), Relaxed);
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Seconds since 1970.
@@ -256,7 +391,8 @@ mod tests {
         let plugin = metrics.of(&plugin.into());
         let labels = vec![("label".to_owned(), label.to_owned())];
         let key = Key::new(Kind::Counter, name, labels);
-        let series = metrics.series(&plugin, &key, || Series::Counter(Counter::default()))?;
+        let new = || Series::Counter(Counter::default());
+        let (_, series) = metrics.series(&plugin, &key, new)?;
         if let Series::Counter(counter) = &*series {
             counter.add(1);
         }
@@ -266,6 +402,8 @@ mod tests {
     #[test]
     fn series_are_bounded_and_the_old_ones_go_on() {
         let metrics = Metrics::default();
+        metrics.of(&"p".into()).bound(1 << 30);
+        metrics.of(&"q".into()).bound(1 << 30);
         for number in 0..MAX_SERIES {
             assert_eq!(counter(&metrics, "p", "hits", &number.to_string()), Ok(()));
         }
@@ -283,12 +421,38 @@ mod tests {
         let gauge = Key::new(Kind::Gauge, "size", vec![]);
         let histogram = Key::new(Kind::Histogram, "size", vec![]);
         let new = || Series::Gauge(AtomicU64::new(0));
-        let (p, q) = (metrics.of(&"p".into()), metrics.of(&"q".into()));
+        let of = |name: &str| {
+            let plugin = metrics.of(&name.into());
+            plugin.bound(1 << 20);
+            plugin
+        };
+        let (p, q) = (of("p"), of("q"));
         assert!(metrics.series(&p, &gauge, new).is_ok());
         assert!(matches!(metrics.series(&p, &histogram, new), Err(NoSeries::Breach(_))));
         // What another plugin does is not this one's fault.
         assert!(matches!(metrics.series(&q, &histogram, new), Err(NoSeries::Dropped)));
         metrics.keep(&HashSet::from(["q"]));
         assert!(metrics.series(&q, &histogram, new).is_ok());
+        // The name goes with the last plugin that records under it, and not with the first.
+        let r = of("r");
+        assert!(metrics.series(&r, &histogram, new).is_ok());
+        metrics.keep(&HashSet::from(["r"]));
+        let s = of("s");
+        assert!(matches!(metrics.series(&s, &gauge, new), Err(NoSeries::Dropped)));
+        metrics.keep(&HashSet::from(["s"]));
+        assert!(metrics.series(&s, &gauge, new).is_ok());
+    }
+
+    #[test]
+    fn what_series_take_is_bounded() {
+        let metrics = Metrics::default();
+        metrics.of(&"p".into()).bound(64 << 10);
+        let label = |number: usize| format!("{number:0>128}");
+        let made =
+            (0..MAX_SERIES).take_while(|it| counter(&metrics, "p", "a", &label(*it)).is_ok());
+        let made = made.count();
+        assert!((20..160).contains(&made), "{made}");
+        assert_eq!(counter(&metrics, "p", "a", &label(0)), Ok(()));
+        assert_eq!(counter(&metrics, "p", "b", ""), Err(NoSeries::Dropped));
     }
 }

@@ -25,9 +25,8 @@ pub(crate) fn heads(before: &Heads, after: &Heads) -> Vec<Change> {
         }
         fields(&old.headers, &new.headers, &mut changes);
     }
-    let is_new = |attribute: &&(_, _)| !before.attributes.contains(attribute);
-    let set = after.attributes.iter().filter(is_new);
-    changes.extend(set.map(|(name, value)| Change::Attribute(name.to_string(), value.clone())));
+    let set = after.attributes.iter().filter(|attribute| !before.attributes.contains(attribute));
+    changes.extend(set.map(|it| Change::Attribute(it.name.to_string(), it.value.clone())));
     changes
 }
 

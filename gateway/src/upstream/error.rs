@@ -65,6 +65,23 @@ pub enum UpstreamError {
         #[source]
         cause: Option<Cause>,
     },
+    /// Its head is larger than the upstream's `limits` allow.
+    #[error("{target} sent a response head with {excess}")]
+    ResponseTooLarge {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+        /// Which limit it is over.
+        excess: Excess,
+    },
+    /// The upstream speaks HTTP/2 in clear, which has no change of protocol (RFC 9113 section 8.6).
+    #[error(
+        "{target} cannot be asked for another protocol, such as WebSocket: the upstream's \
+         `protocol` is \"http2\", in clear"
+    )]
+    NoUpgrade {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+    },
     /// The body of the request itself failed while it was sent: the client's fault, or a limit's,
     /// never the upstream's. The cause is the body's own error, to be downcast.
     #[error("the request's body failed on its way to {target}: {cause}")]
@@ -100,10 +117,12 @@ impl UpstreamError {
             Self::Connect { cause: ConnectError::Timeout(_), .. }
             | Self::FirstByteTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestBody { .. } => StatusCode::BAD_REQUEST,
+            Self::NoUpgrade { .. } => StatusCode::NOT_IMPLEMENTED,
             Self::Connect { .. }
             | Self::ClosedBeforeResponse { .. }
             | Self::Reset { .. }
             | Self::MalformedResponse { .. }
+            | Self::ResponseTooLarge { .. }
             | Self::Protocol { .. } => StatusCode::BAD_GATEWAY,
         }
     }
@@ -117,6 +136,8 @@ impl UpstreamError {
             | Self::ClosedBeforeResponse { target, .. }
             | Self::Reset { target, .. }
             | Self::MalformedResponse { target, .. }
+            | Self::ResponseTooLarge { target, .. }
+            | Self::NoUpgrade { target }
             | Self::RequestBody { target, .. }
             | Self::Protocol { target, .. } => target,
         }
@@ -131,24 +152,33 @@ impl UpstreamError {
                 let reason = Cow::Owned(error.to_string());
                 Self::MalformedResponse { target, reason, cause: Some(error.into()) }
             }
+            http1::Error::TooLarge(excess) => Self::ResponseTooLarge { target, excess },
             http1::Error::RequestBody => Self::RequestBody { target, cause: error.into() },
         }
     }
 
-    /// Sorts what hyper reports for a request that was sent over HTTP/2.
-    pub(super) fn from_exchange(target: Arc<str>, error: hyper::Error) -> Self {
-        if error.is_parse() {
-            let reason = Cow::Owned(described(&error));
-            Self::MalformedResponse { target, reason, cause: Some(error.into()) }
-        } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
-            Self::ClosedBeforeResponse { target, cause: error.into() }
-        } else if has_io_cause(&error) {
+    /// Sorts what a connection reports for a request that was sent over HTTP/2.
+    pub(super) fn from_http2(target: Arc<str>, error: h2::Error) -> Self {
+        if error.is_io() {
             Self::Reset { target, cause: error.into() }
+        } else if error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR) {
+            Self::ClosedBeforeResponse { target, cause: error.into() }
         } else {
-            let reason = Cow::Owned(described(&error));
+            let reason = Cow::Owned(error.to_string());
             Self::Protocol { target, reason, cause: Some(error.into()) }
         }
     }
+}
+
+/// Which of the upstream's `limits` a response head is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// `header_count`
+    #[error("more than {0} fields (`limits.header_count` of the upstream)")]
+    Count(usize),
+    /// `header_size`
+    #[error("more than {0} bytes (`limits.header_size` of the upstream)")]
+    Size(usize),
 }
 
 /// Why no connection came about. Cheap to clone, for all requests that waited for the same one.
@@ -179,7 +209,7 @@ pub enum ConnectError {
     NoHttp2,
     /// The HTTP/2 connection could not be begun.
     #[error("HTTP/2: {0}")]
-    Handshake(#[source] Arc<hyper::Error>),
+    Handshake(#[source] Arc<h2::Error>),
     /// TCP and TLS took longer than they may.
     #[error("no connection within {0:?} (`connect`)")]
     Timeout(Duration),
@@ -226,27 +256,4 @@ pub enum SetupError {
         /// The target's authority.
         authority: String,
     },
-}
-
-/// The error and its causes in one line; hyper prints only itself.
-fn described(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-fn has_io_cause(error: &hyper::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<io::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

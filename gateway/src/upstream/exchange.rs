@@ -8,26 +8,31 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::EXPECT;
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 
+use super::added::Added;
 use super::error::{Cause, UpstreamError};
 use super::http1::Connection;
+use super::http2::{self, Stream};
 use super::payload::Payload;
-use super::pool::Stream;
-use super::progress::{self, Outgoing, Progress};
+use super::pool;
+use super::progress::{self, Progress, Resume};
 use super::target::{Channel, Target};
 use super::{head, http1};
 use crate::config::HostPolicy;
 use crate::timer::{Deadline, TICK, Timers};
 
-/// What hyper answers over HTTP/2.
-pub(super) type Answer<B> = Result<Response<Incoming>, TrySendError<Request<Outgoing<B>>>>;
+/// How long a target may take to say 100 to a request that expects it, until the body is sent all the
+/// same (RFC 9110 section 10.1.1): many do not know of it.
+pub(super) const CONTINUE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Interim responses to one request, at most.
+pub(super) const MAX_INTERIMS: usize = 64;
 
 /// How long the response's head may take.
 #[derive(Clone, Copy)]
@@ -36,11 +41,25 @@ pub(super) struct Bound<'a> {
     pub(super) first_byte: Duration,
 }
 
+/// What goes along with a request.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Along<'a> {
+    /// Fields besides those of its map.
+    pub(crate) added: Option<&'a dyn Added>,
+    pub(crate) interim: Interim<'a>,
+}
+
+/// Who is told of the interim responses that come before the final one (RFC 9110 section 15.2).
+pub(crate) type Interim<'a> = Option<&'a dyn Fn(StatusCode, HeaderMap)>;
+
 /// Why there is no response.
 pub(super) enum Failed {
     /// Nothing came back, and the request can be sent again: it is whole, and the connection took
     /// none of it or what it took may safely be repeated.
     Unanswered(UpstreamError),
+    /// The target says that it has not processed the request, which is whole; or the connection was
+    /// at its end before the request.
+    Unprocessed(Box<(UpstreamError, Rc<http2::Connection>)>),
     Ended(UpstreamError),
 }
 
@@ -48,6 +67,7 @@ impl Failed {
     pub(super) fn into_error(self) -> UpstreamError {
         match self {
             Self::Unanswered(error) | Self::Ended(error) => error,
+            Self::Unprocessed(boxed) => boxed.0,
         }
     }
 }
@@ -56,13 +76,22 @@ impl Failed {
 ///
 /// To be dropped when the body has come to its end: the connection then serves the next request.
 /// Dropped earlier it does no harm: the connection stands aside until it is done.
-pub struct Lease<B: Body> {
-    target: Rc<Target<B>>,
+pub struct Lease {
+    target: Rc<Target>,
     /// Taken when dropped.
-    channel: Option<Channel<B>>,
+    channel: Option<Channel>,
 }
 
-impl<B: Body> Drop for Lease<B> {
+impl Lease {
+    /// The target fell silent in the middle of the response.
+    pub(crate) fn fell_silent(&self) {
+        if let Some(Channel::Http2(stream)) = &self.channel {
+            stream.retire();
+        }
+    }
+}
+
+impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(channel) = self.channel.take() {
             self.target.release(channel);
@@ -73,41 +102,53 @@ impl<B: Body> Drop for Lease<B> {
 /// Sends the request and waits for the head of its response. The request is borrowed: moved from
 /// hand to hand, it would stand in the state of each exchange many times.
 pub(super) async fn exchange<B>(
-    target: &Rc<Target<B>>,
-    channel: Channel<B>,
+    target: &Rc<Target>,
+    channel: Channel,
     request: &mut Request<B>,
     host: &HostPolicy,
+    along: Along<'_>,
     bound: Bound<'_>,
-) -> Result<(Response<Payload>, Lease<B>), Failed>
+) -> Result<(Response<Payload>, Lease), Failed>
 where
-    B: Body<Data = Bytes> + Default + Unpin + 'static,
+    B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
     B::Error: Into<Cause>,
 {
     match channel {
-        Channel::Http1(connection) => over_http1(target, connection, request, host, bound).await,
-        // Boxed, so that the state of hyper's exchange is not carried around where it is not used.
-        Channel::Http2(stream) => Box::pin(over_http2(target, stream, request, host, bound)).await,
+        Channel::Http1(connection) => {
+            over_http1(target, connection, request, host, along, bound).await
+        }
+        // Boxed, so that the state of such an exchange is not carried around where it is not used.
+        Channel::Http2(stream) => {
+            if let Some(added) = along.added {
+                added.insert(request.headers_mut());
+            }
+            Box::pin(over_http2(target, stream, request, host, along, bound)).await
+        }
     }
 }
 
 async fn over_http1<B>(
-    target: &Rc<Target<B>>,
+    target: &Rc<Target>,
     connection: Rc<Connection>,
     request: &mut Request<B>,
     host: &HostPolicy,
+    along: Along<'_>,
     bound: Bound<'_>,
-) -> Result<(Response<Payload>, Lease<B>), Failed>
+) -> Result<(Response<Payload>, Lease), Failed>
 where
     B: Body<Data = Bytes> + Default + Unpin + 'static,
     B::Error: Into<Cause>,
 {
     head::for_http1(request, &target.name, host);
+    let mut unanswered = Unanswered { target, since: bound.timers.now(), is_over: false };
     let watch = progress::watch(request.body(), bound.timers);
     let progress = watch.as_deref();
-    let sent = wait(pin!(http1::send(&connection, request, watch.as_ref())), progress, bound).await;
-    let Some(http1::Sent { result, was_heard }) = sent else {
+    let sent =
+        wait(pin!(http1::send(&connection, request, along, watch.as_ref())), progress, bound).await;
+    let Some(http1::Sent { result, was_heard, is_foreign }) = sent else {
         return Err(Failed::Ended(timeout(target, bound)));
     };
+    unanswered.is_over = true;
     let response = match result {
         Ok(response) => response,
         Err(error) => {
@@ -117,8 +158,11 @@ where
                 return Err(Failed::Ended(error));
             }
             let error = UpstreamError::from_http1(authority, error);
+            if is_foreign && connection.is_doubtful() {
+                target.heard_unasked();
+            }
             // One with a body cannot be repeated: the body is gone.
-            let is_whole = !was_heard && watch.is_none();
+            let is_whole = (!was_heard || is_foreign) && watch.is_none();
             return Err(if is_whole && request.method().is_idempotent() {
                 Failed::Unanswered(error)
             } else {
@@ -138,32 +182,64 @@ where
     Ok((response, Lease { target: Rc::clone(target), channel }))
 }
 
+/// An HTTP/1.1 exchange without an answer so far. Given up after some time, however that comes about,
+/// the connections that were idle all the while are given up too: they may be as dead as this one,
+/// and each would cost another request its whole patience.
+struct Unanswered<'a> {
+    target: &'a Target,
+    since: Instant,
+    is_over: bool,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        let waited = self.target.now().saturating_duration_since(self.since);
+        if !self.is_over && waited >= pool::SUSPICIOUS {
+            self.target.distrust_idle_since(self.since);
+        }
+    }
+}
+
 async fn over_http2<B>(
-    target: &Rc<Target<B>>,
-    stream: Stream<B>,
+    target: &Rc<Target>,
+    stream: Stream,
     request: &mut Request<B>,
     host: &HostPolicy,
+    along: Along<'_>,
     bound: Bound<'_>,
-) -> Result<(Response<Payload>, Lease<B>), Failed>
+) -> Result<(Response<Payload>, Lease), Failed>
 where
-    B: Body<Data = Bytes> + Default + Unpin + 'static,
+    B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
     B::Error: Into<Cause>,
 {
     let fits = head::for_http2(request, &target.name, host);
     fits.map_err(|reason| Failed::Ended(unfit(target, reason)))?;
     let watch = progress::watch(request.body(), bound.timers);
-    let outgoing = std::mem::take(request).map(|body| Outgoing::new(body, watch.clone()));
-    let sending = pin!(stream.send(outgoing));
-    let response = match wait(sending, watch.as_deref(), bound).await {
-        Some(Ok(response)) => response,
-        Some(Err(error)) => return Err(failure(target, error, request, watch.as_deref())),
-        None => return Err(Failed::Ended(timeout(target, bound))),
+    let expects = watch.is_some() && request.headers().contains_key(EXPECT);
+    let way = http2::Way {
+        watch: watch.as_ref(),
+        patience: expects.then(|| bound.timers.after(CONTINUE_WITHIN)),
+        interim: along.interim,
+        limits: target.limits(),
     };
+    let sent = wait(pin!(http2::send(&stream, request, way)), watch.as_deref(), bound).await;
+    let response = match sent {
+        Some(Ok(response)) => response,
+        Some(Err(error)) => return Err(failure(target, &stream, error, watch.as_deref())),
+        None => {
+            stream.retire();
+            return Err(Failed::Ended(timeout(target, bound)));
+        }
+    };
+    head::check_size(response.headers(), target.limits()).map_err(|excess| {
+        let target = Arc::clone(&target.authority);
+        Failed::Ended(UpstreamError::ResponseTooLarge { target, excess })
+    })?;
     let channel = Some(Channel::Http2(stream));
     Ok((response.map(Payload::Http2), Lease { target: Rc::clone(target), channel }))
 }
 
-fn timeout<B: Body>(target: &Target<B>, bound: Bound<'_>) -> UpstreamError {
+fn timeout(target: &Target, bound: Bound<'_>) -> UpstreamError {
     let timeout = bound.first_byte;
     UpstreamError::FirstByteTimeout { target: Arc::clone(&target.authority), timeout }
 }
@@ -213,32 +289,57 @@ fn poll_timeout<E>(
     Poll::Pending
 }
 
-/// Sorts a failure, and gives the request back if none of it was sent.
-fn failure<B>(
-    target: &Target<B>,
-    mut error: TrySendError<Request<Outgoing<B>>>,
-    request: &mut Request<B>,
-    progress: Option<&Progress<B::Error>>,
-) -> Failed
-where
-    B: Body,
-    B::Error: Into<Cause>,
-{
-    let unsent = error.take_message();
-    let error = error.into_error();
+/// Sorts a failure.
+fn failure<E: Into<Cause>>(
+    target: &Target,
+    stream: &Stream,
+    error: http2::Error,
+    progress: Option<&Progress<E>>,
+) -> Failed {
     let authority = Arc::clone(&target.authority);
-    if let Some(unsent) = unsent {
-        *request = unsent.map(Outgoing::into_inner);
-        let error = UpstreamError::ClosedBeforeResponse { target: authority, cause: error.into() };
-        return Failed::Unanswered(error);
+    let connection = || Rc::clone(stream.connection());
+    match error {
+        http2::Error::Unsent(error) => {
+            let error =
+                UpstreamError::ClosedBeforeResponse { target: authority, cause: error.into() };
+            // One that has served may have ended long ago, and others with it.
+            match stream.reused {
+                true => Failed::Unanswered(error),
+                false => Failed::Unprocessed(Box::new((error, connection()))),
+            }
+        }
+        http2::Error::Unprocessed(error) => {
+            let error = UpstreamError::from_http2(authority, error);
+            Failed::Unprocessed(Box::new((error, connection())))
+        }
+        http2::Error::Malformed(reason) => Failed::Ended(UpstreamError::MalformedResponse {
+            target: authority,
+            reason: Cow::Borrowed(reason),
+            cause: None,
+        }),
+        http2::Error::TooLarge(excess) => {
+            Failed::Ended(UpstreamError::ResponseTooLarge { target: authority, excess })
+        }
+        http2::Error::Ended(error) => {
+            Failed::Ended(match progress.and_then(Progress::take_failure) {
+                Some(cause) => {
+                    UpstreamError::RequestBody { target: authority, cause: cause.into() }
+                }
+                None if stream.is_silent() => {
+                    UpstreamError::Reset { target: authority, cause: Silence.into() }
+                }
+                None => UpstreamError::from_http2(authority, error),
+            })
+        }
     }
-    Failed::Ended(match progress.and_then(Progress::take_failure) {
-        Some(cause) => UpstreamError::RequestBody { target: authority, cause: cause.into() },
-        None => UpstreamError::from_exchange(authority, error),
-    })
 }
 
-fn unfit<B: Body>(target: &Target<B>, reason: &'static str) -> UpstreamError {
+/// Why a connection was ended on which nothing else went wrong.
+#[derive(Debug, thiserror::Error)]
+#[error("it did not answer a PING in time (`keep_alive.ping_timeout`)")]
+struct Silence;
+
+fn unfit(target: &Target, reason: &'static str) -> UpstreamError {
     UpstreamError::Protocol {
         target: Arc::clone(&target.authority),
         reason: Cow::Borrowed(reason),

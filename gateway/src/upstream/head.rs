@@ -7,7 +7,8 @@ use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Uri, Version};
 
-use crate::config::HostPolicy;
+use super::error::Excess;
+use crate::config::{HostPolicy, UpstreamLimits};
 
 /// What a target is called in request heads.
 #[derive(Debug, Clone)]
@@ -55,6 +56,22 @@ pub(super) fn for_http2<B>(
     parts.path_and_query = Some(path_and_query(request.uri()));
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| "its target is no URI")?;
     Ok(())
+}
+
+/// Refuses a head that came over HTTP/2 and is larger than over HTTP/1.1 it could be: the size is that
+/// of its lines.
+///
+/// # Errors
+/// The limit that it is over.
+pub(super) fn check_size(headers: &HeaderMap, limits: UpstreamLimits) -> Result<(), Excess> {
+    if headers.len() > limits.header_count {
+        return Err(Excess::Count(limits.header_count));
+    }
+    let line = |(name, value): (&http::HeaderName, &HeaderValue)| {
+        name.as_str().len() + value.len() + ": \r\n".len()
+    };
+    let size: usize = headers.iter().map(line).sum();
+    if size > limits.header_size { Err(Excess::Size(limits.header_size)) } else { Ok(()) }
 }
 
 fn path_and_query(uri: &Uri) -> PathAndQuery {

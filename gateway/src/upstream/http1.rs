@@ -7,6 +7,8 @@
 
 mod chunked;
 mod encode;
+#[cfg(test)]
+mod fuzz;
 mod io;
 mod parse;
 mod response;
@@ -23,12 +25,15 @@ use bytes::{Bytes, BytesMut};
 use tokio::task::AbortHandle;
 
 pub(super) use self::io::Io;
+use self::io::News;
 pub(crate) use self::response::ResponseBody;
 pub(super) use self::send::{Sent, send};
 pub(crate) use self::switched::Switched;
+use super::error::Excess;
+use crate::config::UpstreamLimits;
 
-/// Bytes of a response head, or of its trailers, at most.
-const MAX_HEAD: usize = 64 * 1024;
+/// Bytes of the trailers of a response, at most.
+const MAX_TRAILER_BYTES: usize = 64 * 1024;
 
 /// A connection to a target. Its pool, its exchange and the body of its response share it.
 #[derive(Debug)]
@@ -39,12 +44,21 @@ struct State {
     io: Io,
     /// What was read and is not used yet.
     input: Bytes,
+    limits: UpstreamLimits,
     /// A response is expected, or not read to its end.
     is_reading: bool,
     /// The task that sends what is left of a request whose response has begun.
     upload: Option<AbortHandle>,
+    /// The upload has moved since somebody looked.
+    moves: bool,
     /// Whether another request may follow.
     is_reusable: bool,
+    /// The last response has no body by its kind, and some servers send one all the same.
+    is_doubtful: bool,
+    /// Something came that nobody asked for.
+    has_spoken: bool,
+    /// How long the target keeps it idle, in seconds, where it has said so.
+    idle: Option<u32>,
     /// The request broke off behind its response's back: the response is not to be trusted.
     is_broken: bool,
     /// Who waits for the response while the request is still sent.
@@ -63,6 +77,9 @@ pub(super) enum Error {
     /// What came is no response.
     #[error("{0}")]
     Malformed(&'static str),
+    /// The head is larger than it may be.
+    #[error("{0}")]
+    TooLarge(Excess),
     /// The beginning of the body, which came with the head, is none.
     #[error(transparent)]
     Body(Box<BodyError>),
@@ -85,13 +102,18 @@ pub(super) enum BodyError {
 }
 
 impl Connection {
-    pub(super) fn new(io: Io) -> Rc<Self> {
+    pub(super) fn new(io: Io, limits: UpstreamLimits) -> Rc<Self> {
         Rc::new(Self(RefCell::new(State {
             io,
             input: Bytes::new(),
+            limits,
             is_reading: false,
             upload: None,
+            moves: false,
             is_reusable: true,
+            is_doubtful: false,
+            has_spoken: false,
+            idle: None,
             is_broken: false,
             reader: None,
         })))
@@ -110,6 +132,35 @@ impl Connection {
     pub(super) fn will_be_ready(&self) -> bool {
         let state = self.state();
         !state.is_reading && state.upload.is_some() && state.is_reusable
+    }
+
+    /// Whether something may come that is no part of the next response: the last one had no body by
+    /// its kind.
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.state().is_doubtful
+    }
+
+    /// How long the target keeps it idle, in seconds, where it has said so.
+    pub(super) fn idle(&self) -> Option<u32> {
+        self.state().idle
+    }
+
+    /// Whether it has nothing to do and nothing was read too much. What has come since is not asked.
+    pub(super) fn can_rest(&self) -> bool {
+        let state = self.state();
+        let at_rest = !state.is_reading && state.upload.is_none();
+        at_rest && state.is_reusable && state.input.is_empty()
+    }
+
+    /// Whether something came that nobody asked for, as far as [`is_ready`](Self::is_ready) found.
+    pub(super) fn has_spoken(&self) -> bool {
+        let state = self.state();
+        state.has_spoken || !state.input.is_empty()
+    }
+
+    /// Whether its request was sent on since the last call.
+    pub(super) fn take_progress(&self) -> bool {
+        std::mem::take(&mut self.state().moves)
     }
 
     /// Gives it up; a target that was told by TLS that more may come is told that nothing does.
@@ -148,7 +199,10 @@ impl Connection {
 impl State {
     fn is_open(&mut self) -> bool {
         if self.io.is_quiet() {
-            return true;
+            let news = if self.is_doubtful { self.io.news() } else { None };
+            self.has_spoken |= news == Some(News::Bytes);
+            self.is_reusable &= news.is_none();
+            return news.is_none();
         }
         let open = self.poll_fill(&mut Context::from_waker(Waker::noop()), 0).is_pending();
         self.is_reusable &= open;

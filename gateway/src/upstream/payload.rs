@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use super::Cause;
 use super::http1::{ResponseBody, Switched};
+use super::http2::Http2Body;
 
 /// See the module.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) enum Payload {
     /// All of it came with the head.
     Whole(Bytes),
     Http1(ResponseBody),
-    Http2(Incoming),
+    Http2(Http2Body),
     /// There is none: the connection has changed its protocol.
     Switched(Switched),
 }

@@ -4,16 +4,12 @@
 //! serve one request at a time and are kept last in, first out, so that those beyond the need grow
 //! old and go. HTTP/2 connections are shared.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body::Body;
-use hyper::client::conn::http2;
-
 use super::http1::Connection;
-use super::progress::Outgoing;
+use super::http2::{self, Stream};
 
 /// HTTP/1.1 connections without a request.
 pub(super) struct Http1Pool {
@@ -22,8 +18,15 @@ pub(super) struct Http1Pool {
     /// Those whose last request is still being sent, though its response is read. They become
     /// ready or closed by themselves.
     finishing: Vec<Idle>,
+    /// Those whose last response had no body by its kind, by `since`, the youngest last.
+    resting: Vec<Idle>,
+    /// The target has sent a body with such a response.
+    sends_unasked: bool,
+    target: Arc<str>,
     capacity: usize,
+    /// How long a connection is kept: as configured, or a little less than the target says that it does.
     timeout: Duration,
+    configured: Duration,
 }
 
 struct Idle {
@@ -31,16 +34,27 @@ struct Idle {
     since: Instant,
 }
 
+/// How long a connection rests behind a response to `HEAD`, a 204 or a 304. Some servers send a body
+/// all the same (RFC 9112 section 6.3 has none), mostly within a few milliseconds, and it would be
+/// the beginning of the next response.
+const REST: Duration = Duration::from_millis(100);
+
+/// Connections that rest, at most.
+const MOST_RESTING: usize = 1024;
+
 /// Whoever keeps a connection no longer says so to its peer.
 impl Drop for Http1Pool {
     fn drop(&mut self) {
-        self.idle.drain(..).for_each(|idle| idle.connection.close());
+        let all = self.idle.drain(..).chain(self.resting.drain(..));
+        all.for_each(|idle| idle.connection.close());
     }
 }
 
 impl Http1Pool {
-    pub(super) fn new(capacity: usize, timeout: Duration) -> Self {
-        Self { idle: Vec::new(), finishing: Vec::new(), capacity, timeout }
+    pub(super) fn new(target: Arc<str>, capacity: usize, timeout: Duration) -> Self {
+        let (idle, finishing, resting) = (Vec::new(), Vec::new(), Vec::new());
+        let (sends_unasked, configured) = (false, timeout);
+        Self { idle, finishing, resting, sends_unasked, target, capacity, timeout, configured }
     }
 
     /// The connection that was used last, if one is alive.
@@ -55,29 +69,104 @@ impl Http1Pool {
                 return Some(connection);
             }
         }
+        if !self.resting.is_empty()
+            && let Some(rested) = self.take_rested(now)
+        {
+            return Some(rested);
+        }
         if self.finishing.is_empty() {
             return None;
         }
         self.finishing.retain(|idle| idle.connection.will_be_ready() || idle.connection.is_ready());
-        let ready = self.finishing.iter().position(|idle| idle.connection.is_ready())?;
+        let ready = self.finishing.iter().position(|idle| {
+            let has_rested = now.saturating_duration_since(idle.since) >= REST;
+            idle.connection.is_ready() && (has_rested || !idle.connection.is_doubtful())
+        })?;
         Some(self.finishing.swap_remove(ready).connection)
+    }
+
+    /// One that has rested, and on which nothing came.
+    #[cold]
+    fn take_rested(&mut self, now: Instant) -> Option<Rc<Connection>> {
+        let mut rested = self.rested(now);
+        while rested > 0 {
+            rested -= 1;
+            let Idle { connection, .. } = self.resting.remove(rested);
+            if connection.is_ready() {
+                return Some(connection);
+            }
+            let spoke = connection.has_spoken();
+            connection.close();
+            if spoke {
+                self.heard_unasked();
+                return None;
+            }
+        }
+        None
+    }
+
+    /// How many of those that rest have done so for long enough.
+    fn rested(&self, now: Instant) -> usize {
+        self.resting.partition_point(|idle| now.saturating_duration_since(idle.since) >= REST)
     }
 
     /// Keeps the connection for the next request, unless it cannot serve one or there are enough.
     pub(super) fn put(&mut self, connection: Rc<Connection>, now: Instant) {
+        if let Some(said) = connection.idle() {
+            self.timeout = self.configured.min(sooner(said));
+        }
         let list = match () {
-            () if self.len() >= self.capacity => return connection.close(),
-            () if connection.is_ready() => &mut self.idle,
+            // It is not idle: its request would be cut off.
             () if connection.will_be_ready() => &mut self.finishing,
+            () if connection.is_doubtful() => return self.put_doubtful(connection, now),
+            () if self.idle.len() >= self.capacity => return connection.close(),
+            () if connection.is_ready() => &mut self.idle,
             () => return connection.close(),
         };
         list.push(Idle { connection, since: now });
     }
 
+    #[cold]
+    fn put_doubtful(&mut self, connection: Rc<Connection>, now: Instant) {
+        if connection.has_spoken() {
+            self.heard_unasked();
+        }
+        let may_rest = connection.can_rest() && !self.sends_unasked && self.capacity > 0;
+        match may_rest && self.resting.len() < MOST_RESTING {
+            true => self.resting.push(Idle { connection, since: now }),
+            false => connection.close(),
+        }
+    }
+
+    /// Something came behind a response that has no body: what comes behind the next such response
+    /// may come at any time.
+    pub(super) fn heard_unasked(&mut self) {
+        self.resting.drain(..).for_each(|idle| idle.connection.close());
+        if !std::mem::replace(&mut self.sends_unasked, true) {
+            tracing::warn!(
+                target = &*self.target,
+                "the target sends a body with responses that have none (to HEAD, 204 or 304): its \
+                 connections are closed after them from now on"
+            );
+        }
+    }
+
+    /// Gives up what was idle at `then` already.
+    pub(super) fn close_older(&mut self, then: Instant) {
+        for list in [&mut self.idle, &mut self.resting] {
+            let young = list.partition_point(|idle| idle.since <= then);
+            list.drain(..young).for_each(|idle| idle.connection.close());
+        }
+    }
+
     /// Gives up what is closed or too old.
     pub(super) fn sweep(&mut self, now: Instant) {
-        let timeout = self.timeout;
-        let stays = |idle: &Idle| {
+        let (timeout, capacity) = (self.timeout, self.capacity);
+        let stays = |idle: &mut Idle| {
+            // A request that is still sent may take its time, as long as it moves.
+            if idle.connection.take_progress() {
+                idle.since = now;
+            }
             let young = now.saturating_duration_since(idle.since) < timeout;
             let alive = idle.connection.will_be_ready() || idle.connection.is_ready();
             if !(young && alive) {
@@ -85,117 +174,72 @@ impl Http1Pool {
             }
             young && alive
         };
-        self.idle.retain(stays);
-        self.finishing.retain(stays);
+        self.idle.retain_mut(stays);
+        self.finishing.retain_mut(stays);
+        let rested = self.rested(now);
+        let rested: Vec<_> = self.resting.drain(..rested).collect();
+        let finished = self.finishing.extract_if(.., |idle| idle.connection.is_ready());
+        for Idle { connection, since } in finished.collect::<Vec<_>>().into_iter().chain(rested) {
+            if connection.is_ready() && self.idle.len() < capacity {
+                let at = self.idle.partition_point(|idle| idle.since <= since);
+                self.idle.insert(at, Idle { connection, since });
+                continue;
+            }
+            if connection.is_doubtful() && connection.has_spoken() {
+                self.heard_unasked();
+            }
+            connection.close();
+        }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.idle.len() + self.finishing.len()
+        self.idle.len() + self.finishing.len() + self.resting.len()
     }
 }
 
+/// When to give a connection up that its target keeps for so many seconds: sooner, since a request
+/// that is on its way when the target closes is lost.
+fn sooner(seconds: u32) -> Duration {
+    let said = Duration::from_secs(seconds.into());
+    said - (said / 2).min(Duration::from_secs(1))
+}
+
 /// HTTP/2 connections of a target.
-pub(super) struct Http2Pool<B: Body> {
-    connections: Vec<Rc<Http2Connection<B>>>,
+pub(super) struct Http2Pool {
+    connections: Vec<Rc<http2::Connection>>,
     timeout: Duration,
 }
 
-/// An HTTP/2 connection and how much of it is in use.
-pub(super) struct Http2Connection<B: Body> {
-    sender: RefCell<http2::SendRequest<Outgoing<B>>>,
-    /// Streams that the peer allows; kept up to date by the connection's task.
-    limit: Rc<Cell<usize>>,
-    active: Cell<usize>,
-    used: Cell<bool>,
-    idle_since: Cell<Instant>,
-}
+/// From so long a silence on, a request that is given up takes its connection out of use.
+pub(super) const SUSPICIOUS: Duration = Duration::from_secs(1);
 
-impl<B: Body> Http2Pool<B> {
+impl Http2Pool {
     pub(super) fn new(timeout: Duration) -> Self {
         Self { connections: Vec::new(), timeout }
     }
 
-    /// A place on the first connection that has one.
-    pub(super) fn take(&mut self) -> Option<Stream<B>> {
-        // Closed ones, and those that the peer said GOAWAY to.
-        self.connections.retain(|connection| !connection.is_closed());
-        self.connections.iter().find(|connection| connection.has_room()).map(Stream::open)
+    /// A place on the first connection that has one, and is not the one to `avoid`.
+    pub(super) fn take(&mut self, avoid: Option<&Rc<http2::Connection>>) -> Option<Stream> {
+        // Closed ones, those that the peer said GOAWAY to, and those on which a request timed out.
+        self.connections.retain(|connection| connection.is_usable());
+        let will_do = |connection: &&Rc<http2::Connection>| {
+            connection.has_room() && avoid.is_none_or(|avoid| !Rc::ptr_eq(avoid, connection))
+        };
+        self.connections.iter().find(will_do).map(Stream::open)
     }
 
-    pub(super) fn put(&mut self, connection: Rc<Http2Connection<B>>) {
+    pub(super) fn put(&mut self, connection: Rc<http2::Connection>) {
         self.connections.push(connection);
     }
 
     /// Gives up what is closed or was without a stream for too long.
     pub(super) fn sweep(&mut self, now: Instant) {
         let timeout = self.timeout;
-        self.connections.retain(|connection| {
-            let age = now.saturating_duration_since(connection.idle_since.get());
-            !connection.is_closed() && (connection.active.get() > 0 || age < timeout)
-        });
+        self.connections
+            .retain(|connection| connection.is_usable() && !connection.is_idle(now, timeout));
     }
 
     pub(super) fn len(&self) -> usize {
         self.connections.len()
-    }
-}
-
-impl<B: Body> Http2Connection<B> {
-    pub(super) fn new(
-        sender: http2::SendRequest<Outgoing<B>>,
-        limit: Rc<Cell<usize>>,
-        now: Instant,
-    ) -> Rc<Self> {
-        Rc::new(Self {
-            sender: RefCell::new(sender),
-            limit,
-            active: Cell::new(0),
-            used: Cell::new(false),
-            idle_since: Cell::new(now),
-        })
-    }
-
-    fn is_closed(&self) -> bool {
-        self.sender.borrow().is_closed()
-    }
-
-    /// A peer that allows no stream at all, for now, still gets one: it waits inside.
-    fn has_room(&self) -> bool {
-        self.active.get() < self.limit.get().max(1)
-    }
-}
-
-/// A place on an HTTP/2 connection, for one exchange.
-pub(super) struct Stream<B: Body> {
-    connection: Rc<Http2Connection<B>>,
-    /// Whether the connection has served before.
-    pub(super) reused: bool,
-}
-
-impl<B: Body> Stream<B> {
-    fn open(connection: &Rc<Http2Connection<B>>) -> Self {
-        connection.active.set(connection.active.get() + 1);
-        let reused = connection.used.replace(true);
-        Self { connection: Rc::clone(connection), reused }
-    }
-
-    /// Marks the moment from which the connection is idle, if this was its last stream.
-    pub(super) fn close(self, now: Instant) {
-        self.connection.idle_since.set(now);
-    }
-}
-
-impl<B: Body<Data = Bytes> + Unpin + 'static> Stream<B> {
-    pub(super) fn send(
-        &self,
-        request: http::Request<Outgoing<B>>,
-    ) -> impl Future<Output = super::Answer<B>> + use<B> {
-        self.connection.sender.borrow_mut().try_send_request(request)
-    }
-}
-
-impl<B: Body> Drop for Stream<B> {
-    fn drop(&mut self) {
-        self.connection.active.set(self.connection.active.get() - 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Watching a request's body on its way out.
 //!
 //! Owns the knowledge of how far a request body is, which the bound on the response's first byte
-//! needs, and of the error by which it failed, which hyper would turn into one of its own. A
+//! needs, and of the error by which it failed, which its connection knows nothing of. A
 //! request without a body is not watched and costs nothing.
 
 use std::cell::{Cell, RefCell};
@@ -9,18 +9,72 @@ use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::timer::Timers;
+use crate::timer::{Deadline, Timers};
 
 /// A request's body for a connection that has a task of its own.
 pub(super) struct Outgoing<B: Body> {
     body: B,
     watch: Option<Watch<B>>,
+    /// Until when it is held back.
+    patience: Option<Deadline>,
+    kept: Kept,
+}
+
+/// What was taken out of a body, as long as it can be put back.
+#[derive(Default)]
+enum Kept {
+    #[default]
+    Nothing,
+    One(Bytes),
+    More(Vec<Bytes>, usize),
+    TooMuch,
+}
+
+/// Bytes of a body that are kept until there is a response, at most. A target that says goodbye may not
+/// have processed what was on its way to it.
+const MOST_KEPT: usize = 64 << 10;
+
+impl Kept {
+    fn push(&mut self, frame: &Frame<Bytes>) {
+        let Some(data) = frame.data_ref() else {
+            *self = Self::TooMuch;
+            return;
+        };
+        *self = match std::mem::take(self) {
+            Self::Nothing if data.len() <= MOST_KEPT => Self::One(data.clone()),
+            Self::One(first) if first.len() + data.len() <= MOST_KEPT => {
+                let length = first.len() + data.len();
+                Self::More(vec![first, data.clone()], length)
+            }
+            Self::More(mut list, length) if length + data.len() <= MOST_KEPT => {
+                list.push(data.clone());
+                Self::More(list, length + data.len())
+            }
+            _ => Self::TooMuch,
+        };
+    }
+
+    fn into_bytes(self) -> Option<Bytes> {
+        match self {
+            Self::Nothing => Some(Bytes::new()),
+            Self::One(data) => Some(data),
+            Self::More(list, _) => Some(list.concat().into()),
+            Self::TooMuch => None,
+        }
+    }
+}
+
+/// A body that can be made of what was read of it and the rest.
+pub trait Resume: Body + Sized {
+    /// See the trait.
+    #[must_use]
+    fn resumed(read: Bytes, rest: Self) -> Self;
 }
 
 /// Who looks on while a body is sent; nobody, if there is none.
@@ -78,9 +132,20 @@ impl<E> Progress<E> {
         (!self.starved.get()).then(|| self.last.get())
     }
 
+    /// How long the target has been the one that is waited for.
+    pub(super) fn waited_for_target(&self) -> Option<Duration> {
+        let since = self.waiting_for_target_since()?;
+        Some(self.timers.now().saturating_duration_since(since))
+    }
+
     /// The error by which the body failed, once.
     pub(super) fn take_failure(&self) -> Option<E> {
         self.failure.take()
+    }
+
+    /// A deadline on the same clock.
+    pub(super) fn after(&self, duration: Duration) -> Deadline {
+        self.timers.after(duration)
     }
 
     fn advance(&self) {
@@ -89,13 +154,32 @@ impl<E> Progress<E> {
 }
 
 impl<B: Body> Outgoing<B> {
-    pub(super) fn new(body: B, watch: Option<Watch<B>>) -> Self {
-        Self { body, watch }
+    pub(super) fn new(body: B, watch: Option<Watch<B>>, patience: Option<Deadline>) -> Self {
+        Self { body, watch, patience, kept: Kept::Nothing }
     }
 
-    /// The body, which was not begun.
-    pub(super) fn into_inner(self) -> B {
-        self.body
+    /// Whether the body waits for the target to ask for it.
+    pub(super) fn is_held(&self) -> bool {
+        self.patience.is_some()
+    }
+
+    /// The target asks for the body.
+    pub(super) fn go_on(&mut self) {
+        self.patience = None;
+    }
+
+    /// There is a response: nothing is put back any more.
+    pub(super) fn keep_no_more(&mut self) {
+        self.kept = Kept::TooMuch;
+    }
+
+    /// The body as it was before anything was taken out of it, unless that was too much.
+    pub(super) fn put_back(self) -> Option<B>
+    where
+        B: Resume,
+    {
+        let read = self.kept.into_bytes()?;
+        Some(if read.is_empty() { self.body } else { B::resumed(read, self.body) })
     }
 }
 
@@ -108,7 +192,15 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
         let this = self.get_mut();
-        poll_frame(&mut this.body, this.watch.as_ref(), context)
+        if let Some(patience) = &mut this.patience {
+            ready!(Pin::new(patience).poll(context));
+            this.patience = None;
+        }
+        let polled = poll_frame(&mut this.body, this.watch.as_ref(), context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            this.kept.push(frame);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

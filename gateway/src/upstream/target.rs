@@ -7,30 +7,30 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::HeaderValue;
 use http::uri::{Authority, Scheme};
-use http_body::Body;
 use tokio::sync::Notify;
 
 use super::connect::{Connected, Endpoint};
-use super::error::{Cause, ConnectError, SetupError};
+use super::error::{ConnectError, SetupError};
 use super::head::Name;
 use super::http1::Connection;
-use super::pool::{Http1Pool, Http2Pool, Stream};
+use super::http2::{self, Stream};
+use super::pool::{Http1Pool, Http2Pool};
+use super::shared::Shared;
 use super::tls::{self, Tls};
-use crate::config::{self, UpstreamProtocol};
+use crate::config::{self, UpstreamLimits, UpstreamProtocol};
 use crate::timer::Timers;
 
 /// See the module.
-pub(super) struct Target<B: Body> {
+pub(super) struct Target {
     pub(super) name: Name,
     pub(super) authority: Arc<str>,
     endpoint: Endpoint,
     connect_timeout: Duration,
     speaks: Cell<Speaks>,
     http1: RefCell<Http1Pool>,
-    http2: RefCell<Http2Pool<B>>,
+    http2: RefCell<Http2Pool>,
     /// The connect that everybody waits for whose connection can be shared.
     attempt: RefCell<Option<Rc<Attempt>>>,
     timers: Timers,
@@ -46,8 +46,8 @@ enum Speaks {
 }
 
 /// A connection that is ready for one request.
-pub(super) struct Ready<B: Body> {
-    pub(super) channel: Channel<B>,
+pub(super) struct Ready {
+    pub(super) channel: Channel,
     /// Whether it has served before; if so, it may have been closed in the meantime.
     pub(super) reused: bool,
     /// How long it took to connect, if this request waited for that.
@@ -55,12 +55,12 @@ pub(super) struct Ready<B: Body> {
 }
 
 /// What a request is sent through.
-pub(super) enum Channel<B: Body> {
+pub(super) enum Channel {
     Http1(Rc<Connection>),
-    Http2(Stream<B>),
+    Http2(Stream),
 }
 
-impl<B: Body> Target<B> {
+impl Target {
     pub(super) fn new(
         upstream: &config::Upstream,
         target: &config::Target,
@@ -82,12 +82,18 @@ impl<B: Body> Target<B> {
             address: target.host.parse().ok(),
             tls: server,
             http2_only: upstream.protocol == UpstreamProtocol::Http2,
+            ping: upstream.ping,
+            ping_timeout: upstream.ping_timeout,
+            limits: upstream.limits,
             timers: timers.clone(),
+            lookups: Shared::default(),
         };
-        let http1 = Http1Pool::new(upstream.idle_connections, upstream.idle_timeout);
+        let authority = Arc::from(&*target.authority);
+        let (most, timeout) = (upstream.idle_connections, upstream.idle_timeout);
+        let http1 = Http1Pool::new(Arc::clone(&authority), most, timeout);
         Ok(Self {
             name: name(upstream, target)?,
-            authority: Arc::from(&*target.authority),
+            authority,
             endpoint,
             connect_timeout: upstream.timeouts.connect,
             speaks: Cell::new(speaks),
@@ -99,9 +105,9 @@ impl<B: Body> Target<B> {
     }
 
     /// A connection from the pool. `http1`: only one that speaks HTTP/1.1 will do.
-    pub(super) fn pooled(&self, http1: bool) -> Option<Ready<B>> {
+    pub(super) fn pooled(&self, http1: bool) -> Option<Ready> {
         let shared = !http1 && self.speaks.get() != Speaks::Http1;
-        if shared && let Some(stream) = self.http2.borrow_mut().take() {
+        if shared && let Some(stream) = self.http2.borrow_mut().take(None) {
             let reused = stream.reused;
             return Some(Ready { channel: Channel::Http2(stream), reused, connect: None });
         }
@@ -110,12 +116,38 @@ impl<B: Body> Target<B> {
     }
 
     /// Takes a connection back after an exchange.
-    pub(super) fn release(&self, channel: Channel<B>) {
-        let now = self.timers.now();
+    pub(super) fn release(&self, channel: Channel) {
         match channel {
-            Channel::Http1(connection) => self.http1.borrow_mut().put(connection, now),
-            Channel::Http2(stream) => stream.close(now),
+            Channel::Http1(connection) => {
+                self.http1.borrow_mut().put(connection, self.timers.now());
+            }
+            Channel::Http2(stream) => drop(stream),
         }
+    }
+
+    /// Closes what has been idle since `then`: a request that began then was not answered, and
+    /// whoever is silent on one connection may be gone for all.
+    pub(super) fn distrust_idle_since(&self, then: Instant) {
+        self.http1.borrow_mut().close_older(then);
+    }
+
+    /// Something came behind a response that has no body.
+    pub(super) fn heard_unasked(&self) {
+        self.http1.borrow_mut().heard_unasked();
+    }
+
+    /// Whether no connection to it can change its protocol.
+    pub(super) fn has_no_upgrade(&self) -> bool {
+        self.endpoint.has_no_http1()
+    }
+
+    pub(super) fn now(&self) -> Instant {
+        self.timers.now()
+    }
+
+    /// What a response head may hold.
+    pub(super) fn limits(&self) -> UpstreamLimits {
+        self.endpoint.limits
     }
 
     /// Closes what has been idle for too long.
@@ -130,13 +162,30 @@ impl<B: Body> Target<B> {
     }
 }
 
-impl<B> Target<B>
-where
-    B: Body<Data = Bytes> + Unpin + 'static,
-    B::Error: Into<Cause>,
-{
+impl Target {
     /// A connection that has not served before, or a place on one that is shared.
-    pub(super) async fn connected(self: &Rc<Self>, http1: bool) -> Result<Ready<B>, ConnectError> {
+    pub(super) async fn connected(self: &Rc<Self>, http1: bool) -> Result<Ready, ConnectError> {
+        self.connected_anew(http1, None).await
+    }
+
+    /// The same after a request was not processed: on another HTTP/2 connection than this.
+    pub(super) async fn elsewhere(
+        self: &Rc<Self>,
+        avoid: &Rc<http2::Connection>,
+    ) -> Result<Ready, ConnectError> {
+        let pooled = self.http2.borrow_mut().take(Some(avoid));
+        if let Some(stream) = pooled {
+            let reused = stream.reused;
+            return Ok(Ready { channel: Channel::Http2(stream), reused, connect: None });
+        }
+        self.connected_anew(false, Some(avoid)).await
+    }
+
+    async fn connected_anew(
+        self: &Rc<Self>,
+        http1: bool,
+        avoid: Option<&Rc<http2::Connection>>,
+    ) -> Result<Ready, ConnectError> {
         let began = self.timers.refresh();
         let timed = |channel, reused| {
             let connect = Some(self.timers.refresh().saturating_duration_since(began));
@@ -152,7 +201,7 @@ where
             if let Some(connection) = attempt.connection.take() {
                 return Ok(timed(Channel::Http1(connection), false));
             }
-            let stream = self.http2.borrow_mut().take();
+            let stream = self.http2.borrow_mut().take(avoid);
             if let Some(stream) = stream {
                 let reused = stream.reused;
                 return Ok(timed(Channel::Http2(stream), reused));
@@ -175,7 +224,7 @@ where
         }
     }
 
-    async fn connect_in_time(&self, http1: bool) -> Result<Connected<B>, ConnectError> {
+    async fn connect_in_time(&self, http1: bool) -> Result<Connected, ConnectError> {
         tokio::select! {
             biased;
             connected = self.endpoint.connect(http1) => connected,
@@ -202,7 +251,7 @@ where
         attempt
     }
 
-    fn adopt(&self, connection: Connected<B>, attempt: &Attempt) {
+    fn adopt(&self, connection: Connected, attempt: &Attempt) {
         match connection {
             Connected::Http1(connection) => {
                 self.speaks.set(Speaks::Http1);

@@ -45,6 +45,10 @@ pub(crate) fn response_fields() -> Vec<Field> {
     reached().response().as_ref().map_or_else(Vec::new, |response| response.fields.clone())
 }
 
+pub(crate) fn keep_context(context: &[u8]) {
+    reached().keep_context(context);
+}
+
 pub(crate) fn attribute(name: &str) -> Option<String> {
     reached().attribute(name)
 }
@@ -54,7 +58,7 @@ pub(crate) fn set_attribute(name: &str, value: &str) -> Result<(), AttributeErro
 }
 
 pub(crate) fn log_enabled(level: Level) -> bool {
-    current().log_enabled(level)
+    reached().log_enabled(level)
 }
 
 pub(crate) fn log_write(level: Level, message: &str) {

@@ -16,8 +16,8 @@ use crate::wire::Field;
 pub(crate) use imports::clock::{monotonic, now};
 pub(crate) use imports::digest::sha256;
 pub(crate) use imports::exchange::{
-    request_field, request_fields, request_method, request_path, request_query, response_field,
-    response_fields, response_status,
+    keep_context, request_field, request_fields, request_method, request_path, request_query,
+    response_field, response_fields, response_status,
 };
 pub(crate) use imports::key_value::{delete as delete_value, get as value};
 pub(crate) use imports::metrics::{
@@ -160,7 +160,12 @@ impl VerifyingKey {
             KeyMaterial::Pem(pem) => Wire::Pem(pem),
             KeyMaterial::Jwk(jwk) => Wire::Jwk(jwk),
         };
-        imports::signature::VerifyingKey::parse(signature_algorithm(algorithm), material).map(Self)
+        use imports::signature::VerifyingKey as Key;
+        match signature_algorithm(algorithm) {
+            Some(algorithm) => Key::parse(algorithm, material),
+            None => Key::parse_named(algorithm.name(), material),
+        }
+        .map(Self)
     }
 
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
@@ -168,9 +173,10 @@ impl VerifyingKey {
     }
 }
 
-fn signature_algorithm(algorithm: Algorithm) -> imports::signature::Algorithm {
+/// `None` if the algorithm goes by its name alone.
+fn signature_algorithm(algorithm: Algorithm) -> Option<imports::signature::Algorithm> {
     use imports::signature::Algorithm as Wire;
-    match algorithm {
+    Some(match algorithm {
         Algorithm::Hs256 => Wire::Hs256,
         Algorithm::Hs384 => Wire::Hs384,
         Algorithm::Hs512 => Wire::Hs512,
@@ -184,5 +190,6 @@ fn signature_algorithm(algorithm: Algorithm) -> imports::signature::Algorithm {
         Algorithm::Es384 => Wire::Es384,
         Algorithm::Es512 => Wire::Es512,
         Algorithm::EdDsa => Wire::Eddsa,
-    }
+        Algorithm::Es256k => return None,
+    })
 }

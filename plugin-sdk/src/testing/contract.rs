@@ -16,13 +16,17 @@ pub enum Breach {
     /// A method that is not a token.
     #[error("{0:?} is not a method")]
     InvalidMethod(String),
-    /// A path that does not begin with `/`, or has a character that must be encoded.
+    /// A path that does not begin with `/`, has a character that must be encoded, or is one that no
+    /// route would take: with a dot segment or a double slash.
     #[error("{0:?} is not a path")]
     InvalidPath(String),
     /// A query with a character that must be encoded.
     #[error("{0:?} is not a query")]
     InvalidQuery(String),
-    /// A status code that is not 200 to 599.
+    /// A host that is missing afterwards, or that is no host and port.
+    #[error("a request has exactly one `host`, and {0:?} would not be one")]
+    InvalidHost(String),
+    /// A status code that is not 200 to 599, or a 205 with a body.
     #[error("{0} is not the status code of an answer")]
     InvalidStatus(u16),
     /// An attribute that is reserved or too large.
@@ -33,9 +37,10 @@ pub enum Breach {
     InvalidUpstream,
 }
 
-const FORBIDDEN: [&str; 8] = [
+const FORBIDDEN: [&str; 9] = [
     "connection",
     "content-length",
+    "http2-settings",
     "keep-alive",
     "proxy-connection",
     "te",
@@ -51,7 +56,7 @@ pub(crate) fn judge_request(change: &RequestChange) -> Result<(), Breach> {
         return Err(Breach::InvalidMethod(method.clone()));
     }
     if let Some(path) = &change.path
-        && !(path.starts_with('/') && path.bytes().all(|byte| byte != b'?' && is_target(byte)))
+        && !is_path(path)
     {
         return Err(Breach::InvalidPath(path.clone()));
     }
@@ -67,7 +72,45 @@ pub(crate) fn judge_request(change: &RequestChange) -> Result<(), Breach> {
         attributes::check(name, value).map_err(|_| Breach::InvalidAttribute(name.clone()))?;
     }
     judge_edits(&change.fields)?;
+    judge_host(&change.fields)?;
     judge_edits(&change.response_fields)
+}
+
+/// Whether the host is left alone, or is one afterwards.
+fn judge_host(edits: &[FieldEdit]) -> Result<(), Breach> {
+    let is_host = |name: &str| name.eq_ignore_ascii_case("host");
+    // The request has one before.
+    let mut hosts = vec![None];
+    for edit in edits {
+        match edit {
+            FieldEdit::Set(field) if is_host(&field.name) => hosts = vec![Some(&field.value)],
+            FieldEdit::Append(field) if is_host(&field.name) => hosts.push(Some(&field.value)),
+            FieldEdit::Remove(name) if is_host(name) => hosts.clear(),
+            FieldEdit::Set(_) | FieldEdit::Append(_) | FieldEdit::Remove(_) => {}
+        }
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=:[]".contains(&byte);
+    match hosts[..] {
+        [None] => Ok(()),
+        [Some(host)] if !host.is_empty() && host.iter().all(|byte| fits(*byte)) => Ok(()),
+        [] => Err(Breach::InvalidHost(String::new())),
+        [.., host] => {
+            let host = host.map_or("", |host| std::str::from_utf8(host).unwrap_or_default());
+            Err(Breach::InvalidHost(host.to_owned()))
+        }
+    }
+}
+
+/// Whether a route would take the path.
+fn is_path(path: &str) -> bool {
+    let plain = path.bytes().all(|byte| byte != b'?' && is_target(byte));
+    let Some(segments) = path.strip_prefix('/').filter(|_| plain) else { return false };
+    let count = segments.split('/').count();
+    segments.split('/').enumerate().all(|(index, segment)| {
+        let shown = segment.replace("%2e", ".").replace("%2E", ".");
+        let is_last = index + 1 == count;
+        !matches!(shown.as_str(), "." | "..") && (is_last || !shown.is_empty())
+    })
 }
 
 pub(crate) fn judge_response_change(change: &ResponseChange) -> Result<(), Breach> {
@@ -79,6 +122,9 @@ pub(crate) fn judge_response_change(change: &ResponseChange) -> Result<(), Breac
 
 pub(crate) fn judge_response(response: &Response) -> Result<(), Breach> {
     judge_status(response.status)?;
+    if response.status == 205 && !response.body.is_empty() {
+        return Err(Breach::InvalidStatus(205));
+    }
     response.fields.iter().try_for_each(judge_field)
 }
 
@@ -113,4 +159,37 @@ fn judge_name(name: &str) -> Result<(), Breach> {
 /// Whether a byte may stand in the path or the query of a target.
 pub(crate) fn is_target(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(value: &str) -> FieldEdit {
+        FieldEdit::Set(Field { name: "Host".to_owned(), value: value.into() })
+    }
+
+    #[test]
+    fn a_path_is_one_that_a_route_would_take() {
+        for path in ["/", "/a/", "/a/b", "/...", "/%2e%2e%2e", "/a%20b"] {
+            assert!(is_path(path), "{path}");
+        }
+        for path in ["", "a", "//", "/a//b", "/.", "/a/..", "/%2E./b", "/a/%2e", "/a b", "/a?b"] {
+            assert!(!is_path(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_one_host() {
+        let remove = || FieldEdit::Remove("host".to_owned());
+        let append = || FieldEdit::Append(Field { name: "host".to_owned(), value: "b".into() });
+        for edits in [vec![], vec![set("b:80")], vec![set("[::1]")], vec![remove(), append()]] {
+            assert_eq!(judge_host(&edits), Ok(()), "{edits:?}");
+        }
+        for edits in
+            [vec![remove()], vec![append()], vec![set("")], vec![set("a b")], vec![set("a@b")]]
+        {
+            assert!(judge_host(&edits).is_err(), "{edits:?}");
+        }
+    }
 }

@@ -22,4 +22,5 @@ pub(crate) use password::verify_password;
 pub(crate) use signature::Key;
 
 mod password;
+mod public_key;
 mod signature;

@@ -69,6 +69,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 request: head,
                 response: None,
                 attributes: attributes.into_iter().collect(),
+                kept_context: None,
             }),
             context: Vec::new(),
             response_edits: interest.every_response.clone(),
@@ -317,6 +318,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                     sent.extend(data.unwrap_or(former));
                 }
                 ChunkDecision::Abort(reason) => {
+                    self.keep_what_was_kept();
                     self.outcome = Outcome::Abort(reason);
                     return sent;
                 }
@@ -393,10 +395,17 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             self.outcome = Outcome::Failed(breach);
             return;
         }
+        self.keep_what_was_kept();
         let head = ResponseState { status: response.status, fields: response.fields };
         self.state.get_mut().response = Some(head.clone());
         self.answer = Some(Answer { head, body: response.body });
         self.outcome = Outcome::Respond;
+    }
+
+    /// A hook that answers or cuts a body off keeps its context by a call.
+    fn keep_what_was_kept(&mut self) {
+        let kept = self.state.get_mut().kept_context.take();
+        self.keep(kept);
     }
 
     fn keep(&mut self, context: Option<Vec<u8>>) {

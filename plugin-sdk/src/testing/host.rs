@@ -47,6 +47,8 @@ pub(crate) struct ExchangeState {
     pub(crate) request: RequestState,
     pub(crate) response: Option<ResponseState>,
     pub(crate) attributes: BTreeMap<String, String>,
+    /// The context that the hook keeps whatever it decides.
+    pub(crate) kept_context: Option<Vec<u8>>,
 }
 
 /// 2026-01-01T00:00:00Z, where the clock of each host begins.
@@ -141,6 +143,10 @@ impl TestHost {
 
     pub(crate) fn response(&self) -> Ref<'_, Option<ResponseState>> {
         Ref::map(self.exchange.borrow(), |exchange| &exchange.response)
+    }
+
+    pub(crate) fn keep_context(&self, context: &[u8]) {
+        self.exchange.borrow_mut().kept_context = Some(context.to_vec());
     }
 
     pub(crate) fn attribute(&self, name: &str) -> Option<String> {

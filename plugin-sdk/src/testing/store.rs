@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::key_value::KeyValueError;
 
-const KEYS: usize = 100_000;
 const BYTES: usize = 64 * 1024 * 1024;
+/// What a key takes besides itself and its value.
+const ENTRY_BYTES: usize = 128;
 const KEY_BYTES: usize = 1024;
 const VALUE_BYTES: usize = 1024 * 1024;
 
@@ -29,7 +30,7 @@ impl Store {
         self.entries.retain(|key, entry| {
             let lives = entry.expires.is_none_or(|expires| now < expires);
             if !lives {
-                *bytes -= key.len() + entry.value.len();
+                *bytes -= size(key, &entry.value);
             }
             lives
         });
@@ -65,7 +66,7 @@ impl Store {
         let Some(entry) = self.entries.remove(key) else {
             return false;
         };
-        self.bytes -= key.len() + entry.value.len();
+        self.bytes -= size(key, &entry.value);
         true
     }
 
@@ -93,15 +94,19 @@ impl Store {
         if key.len() > KEY_BYTES || value.len() > VALUE_BYTES {
             return Err(KeyValueError::TooLarge);
         }
-        let former = self.entries.get(key).map(|entry| key.len() + entry.value.len());
-        let bytes = self.bytes - former.unwrap_or(0) + key.len() + value.len();
-        if bytes > BYTES || (former.is_none() && self.entries.len() >= KEYS) {
+        let former = self.entries.get(key).map_or(0, |entry| size(key, &entry.value));
+        let bytes = self.bytes - former + size(key, &value);
+        if bytes > BYTES {
             return Err(KeyValueError::Full);
         }
         self.bytes = bytes;
         self.entries.insert(key.to_owned(), Entry { value, expires });
         Ok(())
     }
+}
+
+fn size(key: &str, value: &[u8]) -> usize {
+    ENTRY_BYTES + key.len() + value.len()
 }
 
 fn number(value: &[u8]) -> Result<i64, KeyValueError> {

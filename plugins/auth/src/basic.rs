@@ -1,6 +1,6 @@
 //! Names with passwords: the Basic scheme (RFC 7617).
 //!
-//! Owns users and their hashes. The verification itself is the gateway's, since it takes
+//! Owns users and where they are listed. The verification itself is the gateway's, since it takes
 //! milliseconds by design.
 
 use std::collections::BTreeSet;
@@ -8,13 +8,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use gateway_plugin_sdk::password::PasswordError;
 use gateway_plugin_sdk::{clock, digest, password, random};
+use serde_json::{Map, Value};
 
 use crate::cache::Cache;
 use crate::config::{BasicConfig, UserSpec};
 use crate::consumer::{Admission, Consumer, Policy, check_scopes, is_name};
+use crate::hash::{self, Hash};
 use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
 use crate::time;
@@ -27,10 +29,6 @@ const MAX_REMEMBER: Duration = Duration::from_secs(3600);
 
 /// How many passwords are remembered.
 const REMEMBERED: usize = 256;
-
-/// What the gateway's `password` interface bears: KiB of memory and passes.
-const MAX_MEMORY: u32 = 256 * 1024;
-const MAX_PASSES: u32 = 16;
 
 /// The configured users.
 #[derive(Debug)]
@@ -45,7 +43,7 @@ pub(crate) struct Users {
 #[derive(Debug)]
 struct User {
     name: String,
-    hash: String,
+    hash: Hash,
     admission: Rc<Admission>,
 }
 
@@ -64,18 +62,30 @@ impl Users {
                 Duration::ZERO
             }
         };
-        let at = at.key("users");
-        if config.users.is_empty() {
-            problems.add(&at, "no user is named, so none could be admitted");
-        }
+        let listed = at.key("users");
         let mut names = BTreeSet::new();
         let mut users = Vec::with_capacity(config.users.len());
         for (index, spec) in config.users.iter().enumerate() {
-            let at = at.index(index);
-            if !names.insert(&spec.name) {
+            let at = listed.index(index);
+            if !names.insert(spec.name.clone()) {
                 problems.add(&at.key("name"), "is the name of another user");
             }
-            users.push(User::new(spec, policy, &at, problems));
+            users.extend(User::new(spec, policy, &at, problems));
+        }
+        if let Some(text) = &config.htpasswd {
+            let lines = htpasswd(text, &at.key("htpasswd"), problems);
+            for Line { number, name, hash } in lines {
+                if !names.insert(name.clone()) {
+                    let name = hash::shown(&name);
+                    let message = format!("line {number}: `{name}` is the name of another user");
+                    problems.add(&at.key("htpasswd"), message);
+                    continue;
+                }
+                users.push(User::admitting(&name, hash, &name, (&[], &Map::new()), policy));
+            }
+        }
+        if config.users.is_empty() && config.htpasswd.is_none() {
+            problems.add(&listed, "no user is named, so none could be admitted");
         }
         let capacity = if remember.is_zero() { 0 } else { REMEMBERED };
         Self { users, remember, salt: random::bytes(32), remembered: Cache::new(capacity) }
@@ -115,8 +125,10 @@ impl Users {
     fn verify_anew(&self, name: &str, password: &str) -> Result<&Rc<Admission>, Refusal> {
         let user = self.users.iter().find(|user| user.name == name);
         // Nobody's password takes as long as somebody's, so that time tells no names.
-        let hash = user.or(self.users.first()).map_or("", |user| &user.hash);
-        match (password::verify(hash, password), user) {
+        let Some(hash) = user.or(self.users.first()).map(|user| &user.hash) else {
+            return Err(Refusal::Failed("there is no user"));
+        };
+        match (password::verify(&hash.text, &hash.prepared(password)), user) {
             (Ok(true), Some(user)) => Ok(&user.admission),
             (Ok(_), _) => {
                 let reason = "the name or the password is wrong";
@@ -131,7 +143,13 @@ impl Users {
 }
 
 impl User {
-    fn new(spec: &UserSpec, policy: &Policy, at: &Pointer, problems: &mut Problems) -> Self {
+    /// A user as the configuration lists one; `None` if the password could not be verified.
+    fn new(
+        spec: &UserSpec,
+        policy: &Policy,
+        at: &Pointer,
+        problems: &mut Problems,
+    ) -> Option<Self> {
         let consumer = spec.consumer.as_deref().unwrap_or(&spec.name);
         if !is_name(&spec.name) || spec.name.contains(':') {
             problems.add(&at.key("name"), "is no name of 1 to 1024 bytes without a colon");
@@ -140,79 +158,79 @@ impl User {
             problems.add(&at.key("consumer"), "is no name of 1 to 1024 bytes on one line");
         }
         check_scopes(&spec.scopes, &at.key("scopes"), problems);
-        if let Err(message) = check_hash(&spec.hash) {
-            problems.add(&at.key("hash"), message);
-        }
+        let hash = match Hash::read(&spec.hash, &spec.name) {
+            Ok(hash) => hash,
+            Err(message) => {
+                problems.add(&at.key("hash"), message);
+                return None;
+            }
+        };
         let scopes: Vec<&str> = spec.scopes.iter().map(String::as_str).collect();
-        let admission = policy.admit(&Consumer {
-            id: consumer,
-            method: "basic",
-            key_id: &spec.name,
-            scopes: &scopes,
-            claims: &spec.claims,
-        });
-        let (name, hash) = (spec.name.clone(), spec.hash.clone());
-        Self { name, hash, admission: Rc::new(admission) }
+        Some(Self::admitting(&spec.name, hash, consumer, (&scopes, &spec.claims), policy))
+    }
+
+    fn admitting(
+        name: &str,
+        hash: Hash,
+        consumer: &str,
+        (scopes, claims): (&[&str], &Map<String, Value>),
+        policy: &Policy,
+    ) -> Self {
+        let consumer = Consumer { id: consumer, method: "basic", key_id: name, scopes, claims };
+        Self { name: name.to_owned(), hash, admission: Rc::new(policy.admit(&consumer)) }
     }
 }
 
-/// Whether a text looks like a hash that the gateway verifies.
-fn check_hash(hash: &str) -> Result<(), &'static str> {
-    const NEITHER: &str = "is neither an argon2 hash (`$argon2id$...`) nor a bcrypt hash \
-                           (`$2b$...`)";
-    let mut parts = hash.split('$');
-    match (parts.next(), parts.next()) {
-        (Some(""), Some("2a" | "2b" | "2y")) => check_bcrypt(hash),
-        (Some(""), Some("argon2id" | "argon2i" | "argon2d")) => check_argon2(parts.collect()),
-        _ => Err(NEITHER),
+/// The hash of a line, without the comment that nginx allows behind it and the fields that Dovecot's
+/// files have there.
+fn first_field(rest: &str) -> &str {
+    match rest.split_once(':') {
+        Some((hash, _)) if hash.trim_start().starts_with(['$', '{']) => hash,
+        _ => rest,
     }
 }
 
-/// A cost of 4 to 31, then 22 digits of salt and 31 of hash.
-fn check_bcrypt(hash: &str) -> Result<(), &'static str> {
-    const MALFORMED: &str = "is no whole bcrypt hash: `$2b$`, two digits, `$`, 53 letters";
-    let rest = hash.get(4..).unwrap_or_default();
-    let (cost, rest) = rest.split_once('$').ok_or(MALFORMED)?;
-    let valid = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'/');
-    let digits = cost.len() == 2 && number(cost).is_some_and(|cost| (4..=31).contains(&cost));
-    if digits && rest.len() == 53 && rest.bytes().all(valid) { Ok(()) } else { Err(MALFORMED) }
+/// A line of an htpasswd file.
+struct Line {
+    number: usize,
+    name: String,
+    hash: Hash,
 }
 
-/// Version, parameters, salt and hash of a PHC string.
-fn check_argon2(parts: Vec<&str>) -> Result<(), &'static str> {
-    const MALFORMED: &str = "is no whole argon2 hash: `$argon2id$v=19$m=...,t=...,p=...$` with \
-                             salt and hash in base64";
-    let ([_, parameters, salt, hash] | [parameters, salt, hash]) = parts[..] else {
-        return Err(MALFORMED);
-    };
-    if parts.len() == 4 && !matches!(parts[0], "v=19" | "v=16") {
-        return Err(MALFORMED);
+/// The users of an htpasswd file. Whatever is no user is told: a line that is passed over would be
+/// somebody who cannot log in, or a file that was not meant.
+fn htpasswd(text: &str, at: &Pointer, problems: &mut Problems) -> Vec<Line> {
+    // Old systems end lines with a carriage return alone.
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n").replace('\r', "\n");
+    let is_line = text.contains([':', '\n', '#']);
+    if !is_line && !text.trim().is_empty() {
+        let message = "is no text of an htpasswd file; that of a file stands in place of its name by \
+                       `\"${file:NAME}\"`";
+        problems.add(at, message);
+        return Vec::new();
     }
-    let decodes = |text, least| STANDARD_NO_PAD.decode(text).is_ok_and(|all| all.len() >= least);
-    if !decodes(salt, 8) || !decodes(hash, 4) {
-        return Err(MALFORMED);
-    }
-    let (mut memory, mut passes, mut lanes) = (None, None, None);
-    for parameter in parameters.split(',') {
-        let (name, value) = parameter.split_once('=').ok_or(MALFORMED)?;
-        let value = number(value).ok_or(MALFORMED)?;
-        match name {
-            "m" => memory = Some(value),
-            "t" => passes = Some(value),
-            "p" => lanes = Some(value),
-            _ => return Err(MALFORMED),
+    let lines = text.lines().enumerate();
+    let lines = lines.map(|(index, line)| (index + 1, line.trim()));
+    let mut users = Vec::new();
+    let mut is_empty = true;
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        is_empty = false;
+        let read = match line.split_once(':') {
+            None => Err("is no `NAME:HASH`".to_owned()),
+            Some((name, _)) if !is_name(name) => {
+                Err("has no name of 1 to 1024 bytes in front of the colon".to_owned())
+            }
+            Some((name, rest)) => {
+                Hash::read(first_field(rest), name).map(|hash| (name.to_owned(), hash))
+            }
+        };
+        match read {
+            Ok((name, hash)) => users.push(Line { number, name, hash }),
+            Err(message) => problems.add(at, format!("line {number}: {message}")),
         }
     }
-    let (Some(memory), Some(passes), Some(1..)) = (memory, passes, lanes) else {
-        return Err(MALFORMED);
-    };
-    if memory > MAX_MEMORY || passes > MAX_PASSES {
-        return Err("asks for more than 256 MiB (`m=262144`) or 16 passes (`t=16`)");
+    if is_empty {
+        problems.add(at, "no user is named, so none could be admitted");
     }
-    Ok(())
-}
-
-/// Digits alone: `parse` would take a sign too.
-fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
+    users
 }

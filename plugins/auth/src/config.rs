@@ -16,6 +16,12 @@ pub struct Config {
     #[serde(default = "default_realm")]
     pub realm: String,
 
+    /// The address of the resource's metadata (RFC 9728), which the challenge for bearer
+    /// credentials names, so that clients of MCP and OAuth find who issues tokens. Default none.
+    #[serde(default)]
+    #[schemars(regex(pattern = "^https?://"))]
+    pub resource_metadata: Option<String>,
+
     /// Admits requests without any credential, as this consumer. A wrong credential is refused
     /// nevertheless. Default: such requests are refused.
     #[serde(default)]
@@ -81,26 +87,48 @@ pub enum Scalar {
     Text(String),
 }
 
-/// API keys, and where they stand in a request. The default place is the field `x-api-key`.
+/// API keys, and where they stand in a request. Where no place is named, they are the field
+/// `x-api-key` and `Authorization: Bearer`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ApiKeyConfig {
-    /// The request field that holds the key.
+    /// The request field that holds the key, or a list of such fields.
     #[serde(default)]
-    pub header: Option<HeaderName>,
+    pub header: Option<Fields>,
 
     /// The query parameter that holds the key.
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub query: Option<String>,
 
-    /// Whether `Authorization: Bearer` may hold the key. Default `false`.
+    /// Whether `Authorization: Bearer` may hold the key. Default `true` where no other place is
+    /// named, else `false`.
     #[serde(default)]
-    pub bearer: bool,
+    pub bearer: Option<bool>,
 
     /// The keys, at least one.
     #[schemars(length(min = 1))]
     pub keys: Vec<ApiKeySpec>,
+}
+
+/// Request fields that may hold a credential.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Fields {
+    /// One.
+    One(HeaderName),
+    /// Several, at least one.
+    Several(#[schemars(length(min = 1))] Vec<HeaderName>),
+}
+
+impl Fields {
+    /// All of them.
+    pub(crate) fn all(&self) -> &[HeaderName] {
+        match self {
+            Self::One(name) => std::slice::from_ref(name),
+            Self::Several(names) => names,
+        }
+    }
 }
 
 /// An API key: its digest, and whose it is.
@@ -208,6 +236,13 @@ pub struct IssuerConfig {
     #[schemars(length(min = 1))]
     pub audiences: Vec<String>,
 
+    /// The claim that stands for `aud` in tokens that have none, such as `client_id`: its value must
+    /// be one of `audiences`. A token with `aud` is judged by that alone. Default: tokens without
+    /// `aud` are refused.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub audience_claim: Option<String>,
+
     /// The algorithms that this issuer's tokens may be signed with.
     #[schemars(with = "Vec<AlgorithmName>", length(min = 1))]
     pub algorithms: Vec<String>,
@@ -232,8 +267,8 @@ pub struct IssuerConfig {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeySpec {
-    /// The name of the key (`kid`). A key without one serves tokens whose `kid` no other key
-    /// has.
+    /// The name of the key (`kid`), of one key for each algorithm. A key without one serves tokens
+    /// whose `kid` no other key has.
     #[serde(default)]
     pub kid: Option<String>,
 
@@ -241,7 +276,8 @@ pub struct KeySpec {
     #[schemars(with = "AlgorithmName")]
     pub algorithm: String,
 
-    /// A public key as PEM (`PUBLIC KEY`).
+    /// A public key as PEM: `PUBLIC KEY`, `RSA PUBLIC KEY`, or a `CERTIFICATE`, of which only the key
+    /// counts.
     #[serde(default)]
     pub pem: Option<String>,
 
@@ -264,9 +300,15 @@ pub struct BasicConfig {
     #[serde(default)]
     pub realm: Option<String>,
 
-    /// Who may pass, at least one.
+    /// Who may pass, here or in `htpasswd`.
+    #[serde(default)]
     #[schemars(length(min = 1))]
     pub users: Vec<UserSpec>,
+
+    /// Who may pass, as lines `NAME:HASH` of an htpasswd file: its text, as
+    /// `"${file:users.htpasswd}"` fills it in. The names are the consumers.
+    #[serde(default)]
+    pub htpasswd: Option<String>,
 
     /// For how long an instance remembers that a password was right, so that it need not be
     /// verified at full cost again. It remembers a salted digest. `0s` turns it off; at most
@@ -284,7 +326,8 @@ pub struct UserSpec {
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^[^:]*$"))]
     pub name: String,
 
-    /// The hash of the password: argon2 as a PHC string (`$argon2id$...`) or bcrypt (`$2b$...`).
+    /// The hash of the password: argon2 as a PHC string (`$argon2id$...`) or bcrypt (`$2b$...`), also
+    /// with what Django and Spring put in front of it.
     pub hash: String,
 
     /// The consumer. Default: the `name`.
@@ -302,7 +345,7 @@ pub struct UserSpec {
     pub claims: serde_json::Map<String, Value>,
 }
 
-/// An algorithm that signs tokens, by its name in RFC 7518 or RFC 8037.
+/// An algorithm that signs tokens, by its name in RFC 7518, RFC 8037, RFC 8812 or RFC 9864.
 // For the JSON Schema alone.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "its schema is used, its values are not")]
@@ -319,7 +362,9 @@ enum AlgorithmName {
     ES256,
     ES384,
     ES512,
+    ES256K,
     EdDSA,
+    Ed25519,
 }
 
 /// A JSON document: its text, or a table.

@@ -205,6 +205,12 @@ impl Policy {
         !self.require.scopes.is_empty() || !self.require.claims.is_empty()
     }
 
+    /// The scopes that are required, as challenges have them.
+    pub(crate) fn required_scopes(&self) -> Option<String> {
+        let scopes = &self.require.scopes;
+        (!scopes.is_empty()).then(|| scopes.join(" "))
+    }
+
     /// What follows for a consumer.
     pub(crate) fn admit(&self, consumer: &Consumer<'_>) -> Admission {
         let scopes = consumer.scopes.join(" ");

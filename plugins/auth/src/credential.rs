@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use gateway_plugin_sdk::prelude::*;
 
 use self::notation::{COOKIE, cookie, is_bearer_token, parameter, split_scheme, without_cookie};
-use crate::config::Config;
+use crate::config::{Config, Fields};
 use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
 
@@ -78,17 +78,24 @@ impl Places {
     fn add_api_key(&mut self, config: &Config, problems: &mut Problems) {
         let Some(keys) = &config.api_key else { return };
         let (at, kinds) = (Pointer::default().key("api_key"), Kinds::API_KEY);
-        let unnamed = keys.header.is_none() && keys.query.is_none() && !keys.bearer;
-        match keys.header.clone().or_else(|| unnamed.then_some(DEFAULT_API_KEY_FIELD)) {
-            Some(field) if field == *AUTHORIZATION.as_str() => {
+        let unnamed = keys.header.is_none() && keys.query.is_none() && keys.bearer != Some(true);
+        if unnamed {
+            self.add(Location::Field(DEFAULT_API_KEY_FIELD), kinds);
+        }
+        let fields = keys.header.as_ref().map_or(&[][..], Fields::all);
+        if keys.header.is_some() && fields.is_empty() {
+            problems.add(&at.key("header"), "names no field: name at least one");
+        }
+        for field in fields {
+            if *field == *AUTHORIZATION.as_str() {
                 let message = "takes a scheme: use `bearer = true` for `Authorization: Bearer`";
                 problems.add(&at.key("header"), message);
+            } else {
+                self.add(Location::Field(field.clone()), kinds);
             }
-            Some(field) => self.add(Location::Field(field), kinds),
-            None => {}
         }
         self.add_parameter(keys.query.as_ref(), kinds, &at.key("query"), problems);
-        if keys.bearer {
+        if keys.bearer.unwrap_or(unnamed) {
             self.add(Location::Authorization, kinds);
         }
     }
@@ -159,18 +166,27 @@ impl Places {
         fields.collect()
     }
 
-    /// The field and the query parameter for API keys, if there are any besides
-    /// `Authorization`.
+    /// The fields, separated by commas, and the query parameter for API keys, if there are any
+    /// besides `Authorization`.
     pub(crate) fn api_key_names(&self) -> Option<(Option<String>, Option<String>)> {
-        let mut names = (None, None);
+        let (mut fields, mut query) = (Vec::new(), None);
         for place in self.0.iter().filter(|place| place.kinds.api_key) {
             match &place.location {
-                Location::Field(field) => names.0 = Some(field.to_string()),
-                Location::Query(name) => names.1 = Some(name.clone()),
+                Location::Field(field) => fields.push(field.as_str()),
+                Location::Query(name) => query = Some(name.clone()),
                 Location::Authorization | Location::Cookie(_) => {}
             }
         }
+        let names = ((!fields.is_empty()).then(|| fields.join(", ")), query);
         (names != (None, None)).then_some(names)
+    }
+
+    /// Whether one takes bearer credentials.
+    pub(crate) fn take_bearer(&self) -> bool {
+        let takes = |place: &Place| {
+            place.kinds.jwt || (place.kinds.api_key && place.location == Location::Authorization)
+        };
+        self.0.iter().any(takes)
     }
 
     /// The one credential of a request.

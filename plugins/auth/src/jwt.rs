@@ -4,6 +4,8 @@
 //! that a token says about keys or algorithms is more than a choice among what is configured.
 
 mod claims;
+#[cfg(test)]
+mod fuzz;
 mod key;
 mod token;
 #[cfg(test)]
@@ -132,7 +134,8 @@ impl Jwt {
         let issuer = issuer.ok_or("the token's issuer is not known")?;
         let key = issuer.verify(&token)?;
         let times = Times::new(&token.claims)?;
-        claims::check_audience(&token.claims, &issuer.audiences)?;
+        let claim = issuer.audience_claim.as_deref();
+        claims::check_audience(&token.claims, &issuer.audiences, claim)?;
         let present = |claim: &String| {
             json::claim(&token.claims, claim).is_some_and(|value| !value.is_null())
         };
@@ -177,6 +180,8 @@ fn media_type(kind: &str) -> String {
 struct Issuer {
     name: String,
     audiences: Vec<String>,
+    /// What stands for `aud` in tokens that have none.
+    audience_claim: Option<String>,
     algorithms: Vec<Algorithm>,
     keys: Vec<Key>,
     consumer_prefix: String,
@@ -207,6 +212,10 @@ impl Issuer {
             let message = "no audience is named: a token for anybody must not be admitted";
             problems.add(&at.key("audiences"), message);
         }
+        if config.audience_claim.as_deref().is_some_and(|claim| matches!(claim, "" | "aud")) {
+            let message = "is no claim besides `aud`, such as `client_id`";
+            problems.add(&at.key("audience_claim"), message);
+        }
         if config.consumer_prefix.chars().any(char::is_control) {
             problems.add(&at.key("consumer_prefix"), "holds a control character");
         }
@@ -215,6 +224,7 @@ impl Issuer {
         Self {
             name: config.issuer.clone(),
             audiences: config.audiences.clone(),
+            audience_claim: config.audience_claim.clone(),
             algorithms,
             keys,
             consumer_prefix: config.consumer_prefix.clone(),
@@ -234,13 +244,18 @@ impl Issuer {
         let kid = token.header.kid.as_ref();
         let named =
             kid.is_some_and(|kid| self.keys.iter().any(|key| key.kid.as_ref() == Some(kid)));
-        let fits = |key: &&Key| {
-            key.verifying.algorithm() == algorithm
-                && (kid.is_none() || key.kid.as_ref() == if named { kid } else { None })
-        };
+        let candidate =
+            |key: &&Key| kid.is_none() || key.kid.as_ref() == if named { kid } else { None };
+        let fits = |key: &&Key| key.verifying.algorithm() == algorithm && candidate(key);
         let mut fitting = self.keys.iter().filter(fits).peekable();
         if fitting.peek().is_none() {
-            return Err("no key of the issuer has the token's `kid` and algorithm");
+            return Err(match kid {
+                Some(_) if named => "the key that the token's `kid` names is for another algorithm",
+                Some(_) if self.keys.iter().any(|key| key.kid.is_some()) => {
+                    "no key of the issuer has the token's `kid`"
+                }
+                _ => "no key of the issuer is for the token's algorithm",
+            });
         }
         let verifies = |key: &&Key| key.verifying.verify(token.signed, &token.signature);
         fitting.find(verifies).ok_or("the token's signature is wrong")
@@ -254,8 +269,11 @@ fn algorithms(names: &[String], at: &Pointer, problems: &mut Problems) -> Vec<Al
     let mut algorithms = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate() {
         match name.parse::<Algorithm>() {
+            // `EdDSA` and `Ed25519` are two names of one (RFC 9864).
             Ok(algorithm) if algorithms.contains(&algorithm) => {
-                problems.add(&at.index(index), "is named twice");
+                if names[..index].contains(name) {
+                    problems.add(&at.index(index), "is named twice");
+                }
             }
             Ok(algorithm) => algorithms.push(algorithm),
             Err(_) => problems.add(&at.index(index), key::unknown_algorithm()),
@@ -274,22 +292,33 @@ fn keys(
         problems.add(&at.key("keys"), "no key is named, and there is no `jwks`");
     }
     let mut keys: Vec<Key> = Vec::new();
+    // One name may be that of keys of several types, of which a token's `alg` takes one (RFC 7517
+    // section 4.5).
     let mut kids = BTreeSet::new();
+    let mut is_new = |key: &Key| {
+        let name = key.kid.as_ref().map(|kid| (kid.clone(), key.verifying.algorithm()));
+        name.is_none_or(|name| kids.insert(name))
+    };
     for (index, spec) in config.keys.iter().enumerate() {
         let at = at.key("keys").index(index);
         let Some(key) = Key::new(spec, allowed, &at, problems) else {
             continue;
         };
-        if key.kid.as_ref().is_some_and(|kid| !kids.insert(kid.clone())) {
-            problems.add(&at.key("kid"), "is the name of another key of the issuer");
+        if !is_new(&key) {
+            let algorithm = key.verifying.algorithm();
+            let message = format!("is the name of another key of the issuer for {algorithm}");
+            problems.add(&at.key("kid"), message);
         }
         keys.push(key);
     }
     if let Some(document) = &config.jwks {
         let at = at.key("jwks");
-        for key in key::jwk_set(document, allowed, &at, problems) {
-            if let Some(kid) = key.kid.as_ref().filter(|kid| !kids.insert((*kid).clone())) {
-                problems.add(&at, format!("the `kid` {kid:?} names more than one key"));
+        for key in key::jwk_set(document, allowed, &config.issuer, &at, problems) {
+            if !is_new(&key) {
+                let (kid, algorithm) = (key.kid.as_deref(), key.verifying.algorithm());
+                let kid = kid.unwrap_or_default();
+                let message = format!("the `kid` {kid:?} names more than one key for {algorithm}");
+                problems.add(&at, message);
             }
             keys.push(key);
         }

@@ -10,6 +10,7 @@ mod cache;
 mod config;
 mod consumer;
 mod credential;
+mod hash;
 mod json;
 mod jwt;
 mod problems;
@@ -27,11 +28,11 @@ use crate::consumer::{Admission, Admitted, Consumer, Policy, is_name};
 use crate::credential::{Credential, Places};
 use crate::jwt::Jwt;
 use crate::problems::{Pointer, Problems};
-use crate::refusal::{Challenges, Refusal, Schemes, is_realm};
+use crate::refusal::{Challenges, Refusal, Schemes, is_address, is_realm};
 
 pub use crate::config::{
-    ApiKeyConfig, ApiKeySpec, BasicConfig, Config, IssuerConfig, JwtConfig, KeySpec, Require,
-    Scalar, UserSpec,
+    ApiKeyConfig, ApiKeySpec, BasicConfig, Config, Fields, IssuerConfig, JwtConfig, KeySpec,
+    Require, Scalar, UserSpec,
 };
 
 /// The configured plugin.
@@ -54,14 +55,14 @@ impl Plugin for Auth {
         let mut problems = Problems::default();
         let places = Places::new(&config, &mut problems);
         let policy = Policy::new(&mut config, &places.fields(), &mut problems);
-        check_whole(&config, &policy, &mut problems);
+        check_whole(&config, &places, &policy, &mut problems);
         let auth = Self {
             api_keys: config.api_key.as_ref().map(|it| ApiKeys::new(it, &policy, &mut problems)),
             jwt: config.jwt.as_ref().map(|it| Jwt::new(it, &mut problems)),
             users: config.basic.as_ref().map(|it| Users::new(it, &policy, &mut problems)),
             anonymous: config.anonymous.as_deref().map(|name| Rc::new(anonymous(name, &policy))),
             hide_credential: config.hide_credential,
-            challenges: Challenges::new(&config.realm, &schemes(&config, &places)),
+            challenges: Challenges::new(&config.realm, schemes(&config, &places, &policy)),
             places,
             policy,
         };
@@ -103,13 +104,15 @@ impl Auth {
         if self.places.is_empty() {
             return match self.policy.suffices_as_told(request) {
                 Some(true) => Ok(()),
-                Some(false) => Err(Refusal::Insufficient),
+                Some(false) => Err(Refusal::Insufficient { bearer: false }),
                 None => Err(Refusal::NoConsumer),
             };
         }
-        let (admitted, place) = match self.places.find(request)? {
-            Some(credential) => (self.verify(&credential)?, Some(credential.place)),
-            None => (Admitted::new(self.anonymous.as_ref().ok_or(Refusal::Missing)?), None),
+        let (admitted, place, bearer) = match self.places.find(request)? {
+            Some(credential) => {
+                (self.verify(&credential)?, Some(credential.place), credential.bearer)
+            }
+            None => (Admitted::new(self.anonymous.as_ref().ok_or(Refusal::Missing)?), None, false),
         };
         let Admitted { admission, reuse } = admitted;
         if let Some(place) = place.filter(|_| self.hide_credential) {
@@ -120,7 +123,7 @@ impl Auth {
             return Err(Refusal::Failed("the gateway does not take the consumer's attributes"));
         }
         if !admission.sufficient {
-            return Err(Refusal::Insufficient);
+            return Err(Refusal::Insufficient { bearer });
         }
         // With the query all that it asks for arrives: hardly a request is like another.
         if let Some(reuse) = reuse.filter(|_| !self.places.are_in_query()) {
@@ -161,18 +164,30 @@ fn anonymous(name: &str, policy: &Policy) -> Admission {
     })
 }
 
-fn schemes(config: &Config, places: &Places) -> Schemes {
+fn schemes(config: &Config, places: &Places, policy: &Policy) -> Schemes {
     let basic = config.basic.as_ref();
     Schemes {
         api_key: places.api_key_names(),
-        bearer: config.jwt.is_some() || config.api_key.as_ref().is_some_and(|keys| keys.bearer),
+        bearer: places.take_bearer(),
+        metadata: config.resource_metadata.clone(),
+        scope: policy.required_scopes(),
         basic: basic.map(|basic| basic.realm.as_ref().unwrap_or(&config.realm).clone()),
     }
 }
 
 /// Checks what concerns no single method.
-fn check_whole(config: &Config, policy: &Policy, problems: &mut Problems) {
+fn check_whole(config: &Config, places: &Places, policy: &Policy, problems: &mut Problems) {
     let root = Pointer::default();
+    if let Some(address) = &config.resource_metadata {
+        let at = root.key("resource_metadata");
+        if !is_address(address) {
+            problems.add(&at, "is no address: `https://` and visible ASCII without quotes");
+        } else if !places.take_bearer() {
+            let message =
+                "stands in the challenge for bearer credentials, and no method takes them";
+            problems.add(&at, message);
+        }
+    }
     let no_realm = "is no realm: visible ASCII and spaces";
     if !is_realm(&config.realm) {
         problems.add(&root.key("realm"), no_realm);

@@ -9,6 +9,8 @@ use gateway_plugin_sdk::prelude::*;
 
 const FIELD: &str = "www-authenticate";
 
+const FORBIDDEN: &str = "The credential does not allow this.";
+
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -26,7 +28,10 @@ pub(crate) enum Refusal {
         reason: &'static str,
     },
     /// The consumer lacks what is required.
-    Insufficient,
+    Insufficient {
+        /// Whether the credential came as a bearer credential.
+        bearer: bool,
+    },
     /// No plugin before this one found a consumer.
     NoConsumer,
     /// Too many passwords are being verified.
@@ -42,7 +47,7 @@ impl fmt::Display for Refusal {
             Self::Several => "there is more than one credential",
             Self::MalformedBearer => "the bearer credential is malformed",
             Self::Invalid { reason, .. } | Self::Failed(reason) => reason,
-            Self::Insufficient => "the consumer lacks a required scope or claim",
+            Self::Insufficient { .. } => "the consumer lacks a required scope or claim",
             Self::NoConsumer => "no plugin before this one has authenticated the consumer",
             Self::Busy => "too many passwords are being verified",
         })
@@ -56,8 +61,12 @@ pub(crate) struct Schemes {
     pub(crate) api_key: Option<(Option<String>, Option<String>)>,
     /// Whether there is a bearer credential.
     pub(crate) bearer: bool,
+    /// The address of the resource's metadata (RFC 9728 section 5.1).
+    pub(crate) metadata: Option<String>,
     /// The realm for passwords.
     pub(crate) basic: Option<String>,
+    /// The scopes that are required, separated by spaces.
+    pub(crate) scope: Option<String>,
 }
 
 /// The challenges of the configured methods, ready to send.
@@ -66,11 +75,13 @@ pub(crate) struct Challenges {
     api_key: Option<String>,
     bearer: Option<String>,
     basic: Option<String>,
+    /// What `require` asks for (RFC 6750 section 3).
+    scope: Option<String>,
 }
 
 impl Challenges {
     /// Challenges for these methods. The realms are valid.
-    pub(crate) fn new(realm: &str, schemes: &Schemes) -> Self {
+    pub(crate) fn new(realm: &str, schemes: Schemes) -> Self {
         let realm = quoted(realm);
         let api_key = schemes.api_key.as_ref().map(|(header, query)| {
             let part = |name: &str, value: &Option<String>| {
@@ -81,7 +92,11 @@ impl Challenges {
         let basic = schemes.basic.as_deref();
         Self {
             api_key,
-            bearer: schemes.bearer.then(|| format!("Bearer realm={realm}")),
+            scope: schemes.scope,
+            bearer: schemes.bearer.then(|| match schemes.metadata {
+                Some(address) => format!("Bearer realm={realm}, resource_metadata=\"{address}\""),
+                None => format!("Bearer realm={realm}"),
+            }),
             // The charset is the only one that RFC 7617 section 2.1 defines.
             basic: basic.map(|realm| format!("Basic realm={}, charset=\"UTF-8\"", quoted(realm))),
         }
@@ -99,9 +114,18 @@ impl Challenges {
                 };
                 self.with_bearer(Response::bad_request(detail), Some("invalid_request"))
             }
-            Refusal::Insufficient | Refusal::NoConsumer => {
-                Response::forbidden("The credential does not allow this.")
+            Refusal::Insufficient { bearer } => {
+                let answer = Response::forbidden(FORBIDDEN);
+                match (&self.scope, bearer) {
+                    (_, false) => answer,
+                    (None, true) => self.with_bearer(answer, Some("insufficient_scope")),
+                    (Some(scope), true) => {
+                        let error = format!("insufficient_scope\", scope=\"{scope}");
+                        self.with_bearer(answer, Some(&error))
+                    }
+                }
             }
+            Refusal::NoConsumer => Response::forbidden(FORBIDDEN),
             Refusal::Busy => {
                 let detail = "The credential cannot be checked at the moment.";
                 Response::service_unavailable(detail).header("retry-after", "1")
@@ -134,6 +158,13 @@ impl Challenges {
 /// Whether a text can be a realm.
 pub(crate) fn is_realm(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+}
+
+/// Whether a text can be an address in a challenge.
+pub(crate) fn is_address(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
+    rest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_plain))
 }
 
 /// A quoted string (RFC 9110 section 5.6.4).

@@ -21,7 +21,8 @@ pub struct Config {
     #[serde(default)]
     pub headers: Headers,
 
-    /// What becomes of a request while the limiter's store is out of reach or full.
+    /// What becomes of a request while the limiter's store is out of reach. The gateway's own, in
+    /// memory, never is, and a flood of keys fills it with no harm to any limit.
     #[serde(default)]
     pub on_unavailable: OnUnavailable,
 
@@ -142,7 +143,7 @@ pub enum Headers {
     Off,
 }
 
-/// What becomes of a request while the limiter's store is out of reach or full.
+/// What becomes of a request while the limiter's store is out of reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OnUnavailable {

@@ -70,6 +70,10 @@ impl BodyRules {
         }
         if let Some(coding) = content_encoding.map(str::trim).filter(|coding| is_coded(coding)) {
             if self.on_encoded_body == EncodedPolicy::Reject {
+                log::warn!(
+                    "a body with content-encoding `{coding}` is refused, since it cannot be changed; \
+                     `on_encoded_body = \"pass\"` would let it go on unchanged"
+                );
                 return Start::Refuse;
             }
             log::debug!("the body is left as it is: its content-encoding is `{coding}`");
@@ -86,7 +90,7 @@ impl BodyRules {
         state: &BodyState,
         body: &mut Body,
     ) -> Result<(), InvalidJson> {
-        if body.bytes().iter().all(u8::is_ascii_whitespace) {
+        if without_bom(body.bytes()).iter().all(u8::is_ascii_whitespace) {
             return Ok(());
         }
         let values = Values::carried(&self.references, &state.values);
@@ -122,7 +126,7 @@ impl BodyRules {
     }
 
     fn edit_json(&self, body: &[u8], values: &Values) -> Result<Option<String>, String> {
-        let mut document = Node::parse(body)?;
+        let mut document = Node::parse(without_bom(body))?;
         let mut changed = false;
         for (index, edit) in self.json.iter().enumerate() {
             match edit.apply(&mut document, values) {
@@ -136,6 +140,12 @@ impl BodyRules {
             out
         }))
     }
+}
+
+/// A reader may leave a byte order mark out of account, a writer must not write one (RFC 8259 section
+/// 8.1).
+fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
 fn is_coded(coding: &str) -> bool {

@@ -58,7 +58,7 @@ pub(crate) struct RequestSpec {
     /// What happens to a body that says it is JSON and is not. Default `"reject"`: 400.
     pub(crate) on_invalid_json: Policy,
     /// What happens to a body with a `content-encoding`, which cannot be changed. Default
-    /// `"pass"`; `"reject"` answers 415.
+    /// `"reject"`: 415. `"pass"` sends it on unchanged, past the rules.
     pub(crate) on_encoded_body: EncodedPolicy,
 }
 
@@ -85,7 +85,7 @@ pub(crate) struct ResponseSpec {
     /// What happens to a body that says it is JSON and is not. Default `"reject"`: 502.
     pub(crate) on_invalid_json: Policy,
     /// What happens to a body with a `content-encoding`, which cannot be changed. Default
-    /// `"pass"`; `"reject"` answers 502.
+    /// `"reject"`: 502. `"pass"` sends it on unchanged, past the rules.
     pub(crate) on_encoded_body: EncodedPolicy,
 }
 
@@ -273,9 +273,9 @@ pub(crate) enum Policy {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum EncodedPolicy {
-    /// It goes on as it is.
+    /// It is refused: a rule that a compressed body goes around holds for nobody.
     #[default]
-    Pass,
-    /// It is refused.
     Reject,
+    /// It goes on as it is.
+    Pass,
 }

@@ -140,12 +140,12 @@ fn other_media_types_pass_and_the_types_can_be_chosen() {
 }
 
 #[test]
-fn an_encoded_body_passes_or_is_refused() {
+fn an_encoded_body_is_refused_unless_it_may_pass() {
     let edits = json!([{ "op": "set", "pointer": "/a", "value": 1 }]);
-    let pass = harness(json!({ "request": { "json": edits }, "response": { "json": edits } }));
-    let reject = harness(json!({
-        "request": { "json": edits, "on_encoded_body": "reject" },
-        "response": { "json": edits, "on_encoded_body": "reject" },
+    let reject = harness(json!({ "request": { "json": edits }, "response": { "json": edits } }));
+    let pass = harness(json!({
+        "request": { "json": edits, "on_encoded_body": "pass" },
+        "response": { "json": edits, "on_encoded_body": "pass" },
     }));
     let request = |coding: &str| {
         testing::request()
@@ -166,6 +166,20 @@ fn an_encoded_body_passes_or_is_refused() {
     let mut exchange = reject.request(request("Identity"));
     assert_eq!(exchange.request().text(), r#"{"a":1}"#);
     assert_eq!(exchange.response(response()).status(), 502);
+}
+
+#[test]
+fn json_with_a_byte_order_mark_is_read() {
+    let edits = json!([{ "op": "set", "pointer": "/a", "value": 1 }]);
+    let harness = harness(json!({ "request": { "json": edits }, "response": { "json": edits } }));
+    let request = |body: &'static str| testing::request().header("content-type", JSON).body(body);
+    let mut exchange = harness.request(request("\u{feff}{}"));
+    assert_eq!(exchange.request().text(), r#"{"a":1}"#);
+    let response = testing::response().header("content-type", JSON).body("\u{feff}{\"b\":2}");
+    assert_eq!(exchange.response(response).text(), r#"{"b":2,"a":1}"#);
+    assert_eq!(harness.request(request("\u{feff}")).request().text(), "\u{feff}");
+    let twice = harness.request(request("\u{feff}\u{feff}{}"));
+    assert_eq!(twice.answer().unwrap().status(), 400);
 }
 
 #[test]

@@ -68,6 +68,36 @@ async fn what_a_plugin_records_on_all_workers_adds_up_under_its_name() {
 }
 
 #[tokio::test]
+async fn the_time_that_hooks_compute_and_wait_for_their_turn_is_counted() {
+    let gateway = Setup::toml(
+        &format!(
+            "{ADMIN}[plugins.spins]\ncomponent = \"./spins.wasm\"\nlimits = {{ deadline = \"10s\" }}\n\
+             [[routes]]\nname = \"all\"\npaths = [\"/{{*rest}}\"]\n\
+             plugins = [\"spins\"]\nrespond = {{ body = \"fine\" }}\n"
+        ),
+        &[],
+    );
+    let gateway = gateway.start();
+    // The first one says that the plugin takes long; the others come at the same time.
+    for _ in 0..2 {
+        let mut clients = JoinSet::new();
+        for _ in 0..6 {
+            let address = gateway.address;
+            clients.spawn(async move {
+                let spin = request("GET", "/", &[("x-spin", "20000000")], "");
+                Http1::connect(address).await.send(spin).await
+            });
+        }
+        assert!(within(clients.join_all()).await.iter().all(|answer| answer.status() == 200));
+    }
+    let seen = series(&gateway).await;
+    let of = |name: &str| seen[&format!("gateway_plugin_{name}{{plugin=\"spins\"}}")];
+    assert!(of("computing_seconds_total") > 0.02, "{seen:?}");
+    assert!(of("waiting_seconds_total") > 0.005, "{seen:?}");
+    assert_eq!(of("calls_waiting"), 0.0);
+}
+
+#[tokio::test]
 async fn a_reload_sets_nothing_back_and_is_counted() {
     let gateway = recorded(&["one", "two"]).start();
     for _ in 0..3 {

@@ -87,7 +87,7 @@ impl Example {
     /// Checks it as `gateway check` would: neither errors nor warnings are fine.
     pub(crate) fn load(&self) -> Config {
         let names = first_party::names();
-        let environment = |name: &str| self.environment.get(name).cloned();
+        let environment = |name: &str| self.environment.get(name).map(Into::into);
         let source = Source::new(&self.path, &self.text);
         let known = Known { built_in: &names };
         let loaded = config::read(source, &environment, &known);

@@ -10,6 +10,7 @@ mod panics;
 #[path = "../load/process.rs"]
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod process;
+mod share;
 mod swap;
 
 use tokio::sync::{Mutex, MutexGuard};

@@ -1,7 +1,7 @@
 //! Plugins that do their worst, beside others on the same worker.
 //!
 //! What can be promised to a neighbour is its own time, and the time that one hostile hook takes of
-//! the worker: hooks are not interrupted halfway for others. Both are measured here, quiet and
+//! the worker: the first one of a plugin is not put aside halfway for others. Both are measured here, quiet and
 //! hostile rounds in turn, and the one held against the other, so that a slow machine slows both.
 
 use std::net::SocketAddr;

@@ -43,7 +43,7 @@ async fn a_plugin_that_panics_on_half_of_the_requests_costs_that_half_alone() {
         [plugins.panics]
         component = "{}"
         # One instance that is not given back, and none is left.
-        limits = {{ instances = 1, deadline = "1s" }}
+        limits = {{ instances = 1, deadline = "1s", log_lines = 1000000, log_bytes = "1GiB" }}
 
         [upstreams.service]
         targets = ["http://{}"]

@@ -4,6 +4,7 @@
 
 mod bodies;
 mod busy;
+mod kept;
 mod leaks;
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod process;

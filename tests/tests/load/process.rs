@@ -110,6 +110,12 @@ impl Process {
         log.count.get(message).copied().unwrap_or_default()
     }
 
+    /// The newest lines of its log.
+    pub(crate) fn tail(&self) -> Vec<String> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.tail.iter().cloned().collect()
+    }
+
     /// How many lines its log has.
     pub(crate) fn lines(&self) -> u64 {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).count.values().sum()

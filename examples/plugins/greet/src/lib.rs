@@ -73,6 +73,7 @@ mod tests {
             json!({
                 "type": "about:blank",
                 "title": "Bad Request",
+                "message": "who are you?",
                 "status": 400,
                 "detail": "who are you?",
                 "instance": "42",

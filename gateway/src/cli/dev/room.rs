@@ -10,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::config::Diagnostics;
 use gateway::trace::Tracer;
 use gateway::{BindError, Gateway, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -20,8 +19,8 @@ use super::audience::Audience;
 use super::replay::{Listener, Replays, replay};
 use super::terminal::Terminal;
 use super::workshop::Workshop;
-use crate::cli::prepare::{Prepared, prepare_with};
-use crate::cli::serve::{put_in_force, watched};
+use crate::cli::prepare::{Prepared, Refusal, prepare_with};
+use crate::cli::serve::put_in_force;
 use crate::cli::watch::Watch;
 use crate::cli::{LogFormat, Refused, report};
 
@@ -120,12 +119,12 @@ impl Room {
             }
             let mut prepared = match prepare(&file, workshop.stand_ins()) {
                 Ok(prepared) => prepared,
-                Err(diagnostics) => {
-                    report(&diagnostics, format);
+                Err(refusal) => {
+                    report(&refusal.everything(false), format);
                     return (workshop, Beginning::Waits);
                 }
             };
-            workshop.loads(watched(&file, &prepared.config));
+            workshop.loads(prepared.files.clone());
             let config = prepared.config.clone();
             let bound =
                 terminal.working("loading plugins", || Gateway::bind_traced(config, tracer));
@@ -201,14 +200,14 @@ impl Room {
             }
             match prepare(&file, workshop.stand_ins()) {
                 Ok(prepared) => {
-                    workshop.loads(watched(&file, &prepared.config));
+                    workshop.loads(prepared.files.clone());
                     let load = || put_in_force(&handle, prepared, format);
                     if terminal.working("loading plugins", load) {
                         terminal.say("the change is in force");
                     }
                 }
-                Err(diagnostics) => {
-                    report(&diagnostics, format);
+                Err(refusal) => {
+                    report(&refusal.everything(false), format);
                     terminal.say("the configuration in force stays");
                 }
             }
@@ -250,7 +249,7 @@ impl Room {
 
 /// Reads the configuration, with the components that were built here. Nobody waits long for the end
 /// of what is developed.
-fn prepare(file: &Path, stand_ins: BTreeMap<PathBuf, PathBuf>) -> Result<Prepared, Diagnostics> {
+fn prepare(file: &Path, stand_ins: BTreeMap<PathBuf, PathBuf>) -> Result<Prepared, Refusal> {
     let mut prepared = prepare_with(file, stand_ins)?;
     if let Some(config) = Arc::get_mut(&mut prepared.config) {
         let grace = &mut config.process.shutdown_grace;

@@ -167,7 +167,10 @@ fn imports(found: &Inspection) -> String {
     let grants = grants(found);
     let quoted: Vec<_> = grants.iter().map(|grant| format!("\"{grant}\"")).collect();
     let line = (!grants.is_empty()).then(|| format!("grants = [{}]", quoted.join(", ")));
+    // Which upstream a request goes to is a part of what a hook returns, and no import tells of it.
+    let chooses = "forward_to = [\"NAME\"], for upstreams that it chooses instead of the route's";
     let keys = keys(found).into_iter().map(|key| format!("{key} = [\"NAME\"]"));
+    let keys = keys.chain([chooses.to_owned()]);
     for line in line.into_iter().chain(keys) {
         text.push_str(&format!("  in a configuration: {line}\n"));
     }

@@ -72,5 +72,30 @@ pub(in crate::config) static GATEWAY: Keys = Keys {
             Kind::Text,
             "Folder for compiled components, relative to the file. Default: the user's cache.",
         ),
+        Key::new(
+            "compile_memory",
+            Kind::Size { min: 64 << 20, max: 64 << 30 },
+            "Memory that compiling one component may take, in a process of its own.",
+        )
+        .default("1GiB"),
+        Key::new(
+            "compile_time",
+            Kind::Duration { min: "1s", max: "1h" },
+            "Processor time that compiling one component may take.",
+        )
+        .default("60s"),
+        Key::new(
+            "retry_after_ceiling",
+            Kind::Duration { min: "0s", max: DAY },
+            "A refusal whose `Retry-After` is longer also says `x-should-retry: false`, so that \
+             clients of AI APIs end instead of sleeping.",
+        )
+        .default("60s"),
+        Key::new(
+            "buffered_bodies",
+            Kind::Size { min: 64 << 10, max: 1 << 40 },
+            "Memory of bodies that are held for plugins, of all plugins and workers together.",
+        )
+        .default("256MiB"),
     ],
 };

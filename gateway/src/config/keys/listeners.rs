@@ -26,10 +26,31 @@ pub(in crate::config) static LISTENER: Keys = Keys {
         Key::new(
             "trusted_proxies",
             Kind::List(&Kind::Text),
-            "Peers (addresses or CIDR ranges) whose `Forwarded` and `X-Forwarded-*` are believed. \
-             Default: none.",
+            "Peers (addresses or CIDR ranges) that say who the client is, in the fields that \
+             `forwarded_by` names. Default: none.",
         )
         .example("[\"10.0.0.0/8\"]"),
+        Key::new(
+            "forwarded_by",
+            Kind::Choice(&["x-forwarded", "forwarded"]),
+            "The fields in which trusted proxies say who the client is: `X-Forwarded-*`, or \
+             `Forwarded` (RFC 7239). Those of the other family are removed.",
+        )
+        .default("x-forwarded"),
+        Key::new(
+            "path_parameters",
+            Kind::Choice(&["refuse", "keep", "strip"]),
+            "What becomes of a path with parameters (`/a;v=1`), which some servers do not count to \
+             the path: answered 400, kept as a part of the segment, or stripped before routing.",
+        )
+        .default("refuse"),
+        Key::new(
+            "encoded_slashes",
+            Kind::Choice(&["refuse", "keep"]),
+            "What becomes of a path with `%2F`, which some servers take for `/`: answered 400, or \
+             kept as a character of its segment.",
+        )
+        .default("refuse"),
         Key::new("limits", Kind::Table(&LISTENER_LIMITS), "Limits of requests."),
         Key::new("timeouts", Kind::Table(&LISTENER_TIMEOUTS), "Timeouts towards clients."),
     ],
@@ -72,11 +93,30 @@ pub(in crate::config) static LISTENER_LIMITS: Keys = Keys {
             "Bytes of a request body, at most. Default: no limit.",
         ),
         Key::new(
+            "body_rate",
+            Kind::Size { min: 0, max: 1 << 30 },
+            "Bytes a second at which a client must send a request body, at least, after \
+             `timeouts.body_grace`; 0 is no limit. Default: 240 for bodies that give their length, \
+             no limit for others.",
+        ),
+        Key::new(
             "concurrent_streams",
             Kind::Integer { min: 1, max: 10_000 },
             "Open HTTP/2 streams a connection.",
         )
         .default("100"),
+        Key::new(
+            "connections",
+            Kind::Integer { min: 1, max: 10_000_000 },
+            "Connections open at once, at most; more are closed at once. Default: three quarters of \
+             the files that the process may have open.",
+        ),
+        Key::new(
+            "connections_per_address",
+            Kind::Integer { min: 1, max: 10_000_000 },
+            "The same for one address (IPv6: its /64), as the peer has it; `trusted_proxies` are not \
+             counted. Default: no limit.",
+        ),
     ],
 };
 
@@ -87,6 +127,8 @@ pub(in crate::config) static LISTENER_TIMEOUTS: Keys = Keys {
     keys: &[
         timeout("header", "From the first byte of a request head to its last.").default("10s"),
         timeout("idle", "Between two bytes of a request or response body.").default("60s"),
+        timeout("body_grace", "For a request body, before `limits.body_rate` counts.")
+            .default("10s"),
         timeout("keep_alive", "How long a connection without a request stays open.").default("75s"),
         timeout("request", "For the whole exchange. Default: none."),
     ],

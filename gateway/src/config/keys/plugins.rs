@@ -62,6 +62,12 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
             "Upstreams that it may send requests to by itself. Default: none.",
         )
         .example("[\"NAME\"]"),
+        Key::new(
+            "forward_to",
+            Kind::List(&Kind::Text),
+            "Upstreams that it may forward a request to instead of the route's. Default: none.",
+        )
+        .example("[\"NAME\"]"),
     ],
 };
 
@@ -77,6 +83,12 @@ pub(in crate::config) static PLUGIN_LIMITS: Keys = Keys {
         )
         .default("20ms"),
         Key::new(
+            "configure",
+            Kind::Duration { min: "1ms", max: "1m" },
+            "Computing time of `configure`, with what starts the component: once for each instance.",
+        )
+        .default("500ms"),
+        Key::new(
             "memory",
             Kind::Size { min: 64 << 10, max: 4 << 30 },
             "Linear memory of one instance.",
@@ -84,5 +96,73 @@ pub(in crate::config) static PLUGIN_LIMITS: Keys = Keys {
         .default("16MiB"),
         Key::new("instances", Kind::Integer { min: 1, max: 1000 }, "Live instances a worker.")
             .default("64"),
+        Key::new(
+            "queue",
+            Kind::Integer { min: 1, max: 100_000 },
+            "Calls that may wait for their turn, on each worker and for each route. While as many do, \
+             further requests of the route are answered 503.",
+        )
+        .default("1024"),
+        Key::new(
+            "limiter",
+            Kind::Size { min: 64 << 10, max: 64 << 30 },
+            "Memory of the buckets of its rate limits, on all workers together.",
+        )
+        .default("64MiB"),
+        Key::new(
+            "key_value",
+            Kind::Size { min: 64 << 10, max: 64 << 30 },
+            "Memory of its keys and values, on all workers together.",
+        )
+        .default("64MiB"),
+        Key::new(
+            "exchange",
+            Kind::Size { min: 1 << 10, max: 1 << 30 },
+            "Memory of what it keeps with one exchange: context, attributes, and fields that it \
+             notes for the response.",
+        )
+        .default("1MiB"),
+        Key::new(
+            "exchanges",
+            Kind::Size { min: 64 << 10, max: 64 << 30 },
+            "Memory of what it keeps with all of its exchanges, on all workers together.",
+        )
+        .default("64MiB"),
+        Key::new(
+            "buffered",
+            Kind::Size { min: 64 << 10, max: 64 << 30 },
+            "Memory of bodies that are held for it, on all workers together.",
+        )
+        .default("128MiB"),
+        Key::new(
+            "buffer_time",
+            Kind::Duration { min: "1ms", max: "1d" },
+            "How long a body that is held for it may take to come whole.",
+        )
+        .default("5m"),
+        Key::new(
+            "reuse",
+            Kind::Size { min: 64 << 10, max: 64 << 30 },
+            "Memory of the changes that are made again without a call, on each worker.",
+        )
+        .default("16MiB"),
+        Key::new(
+            "metrics",
+            Kind::Size { min: 64 << 10, max: 1 << 30 },
+            "Memory of the series that it records.",
+        )
+        .default("8MiB"),
+        Key::new(
+            "log_lines",
+            Kind::Integer { min: 1, max: 1_000_000 },
+            "Lines that it may log in a second, on all workers together.",
+        )
+        .default("1000"),
+        Key::new(
+            "log_bytes",
+            Kind::Size { min: 1 << 10, max: 1 << 30 },
+            "Bytes of these lines in a second.",
+        )
+        .default("1MiB"),
     ],
 };

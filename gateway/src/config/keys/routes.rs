@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
-use super::{COMPONENT, Key, Keys, Kind, PLUGIN, timeout};
+use super::{COMPONENT, Key, Keys, Kind, PLUGIN, REDIRECTS, timeout};
 
 pub(in crate::config) static ROUTE: Keys = Keys {
     id: "route",
@@ -60,6 +60,13 @@ pub(in crate::config) static ROUTE: Keys = Keys {
         ),
         Key::new("limits", Kind::Table(&ROUTE_LIMITS), "Limits instead of the listener's."),
         Key::new("timeouts", Kind::Table(&ROUTE_TIMEOUTS), "Timeouts instead of the listener's."),
+        Key::new(
+            "errors",
+            Kind::Choice(&["auto", "problem", "openai", "anthropic", "google", "json-rpc"]),
+            "The form of refusals, the gateway's and its plugins': `auto` goes by the request (gRPC, \
+             MCP, JSON-RPC, else a problem document).",
+        )
+        .default("auto"),
     ],
 };
 
@@ -87,12 +94,12 @@ pub(in crate::config) static REDIRECT: Keys = Keys {
         Key::new(
             "to",
             Kind::Text,
-            "Where to: text with `{host}`, `{path}`, `{query}` and the captures of `paths`.",
+            "Where to: text with `{host}` (without port), `{authority}` (with it), `{path}`, \
+             `{query}` and the captures of `paths`.",
         )
         .required()
         .example("\"https://{host}{path}{query}\""),
-        Key::new("status", Kind::Integer { min: 301, max: 308 }, "301, 302, 303, 307 or 308.")
-            .default("308"),
+        Key::new("status", Kind::Integers(&REDIRECTS), "301, 302, 303, 307 or 308.").default("308"),
     ],
 };
 

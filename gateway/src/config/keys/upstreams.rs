@@ -31,7 +31,14 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         .default("preserve"),
         Key::new("tls", Kind::Table(&UPSTREAM_TLS), "How the targets' certificates are verified."),
         Key::new("timeouts", Kind::Table(&UPSTREAM_TIMEOUTS), "Timeouts towards targets."),
-        Key::new("keep_alive", Kind::Table(&KEEP_ALIVE), "Idle connections that are kept."),
+        Key::new("keep_alive", Kind::Table(&KEEP_ALIVE), "How connections are kept and tried."),
+        Key::new("limits", Kind::Table(&UPSTREAM_LIMITS), "Limits of responses."),
+        Key::new(
+            "added_fields",
+            Kind::List(&Kind::Choice(&["x-forwarded", "forwarded", "via", "x-request-id"])),
+            "What the gateway adds to the fields of each request. Default: all of them.",
+        )
+        .example("[\"x-forwarded\", \"x-request-id\"]"),
     ],
 };
 
@@ -81,7 +88,7 @@ pub(in crate::config) static UPSTREAM_TIMEOUTS: Keys = Keys {
 pub(in crate::config) static KEEP_ALIVE: Keys = Keys {
     id: "keep_alive",
     title: "`keep_alive` of an upstream",
-    about: "Idle connections that are kept.",
+    about: "How connections are kept, and how dead ones are found out.",
     keys: &[
         Key::new(
             "connections",
@@ -90,5 +97,36 @@ pub(in crate::config) static KEEP_ALIVE: Keys = Keys {
         )
         .default("64"),
         timeout("idle", "How long one of them is kept.").default("60s"),
+        Key::new(
+            "ping",
+            PROBE,
+            "How long a connection may be silent until its target is asked whether it is there: \
+             HTTP/2 PING, and TCP keep-alive.",
+        )
+        .default("30s"),
+        Key::new("ping_timeout", PROBE, "How long the answer to that may take.").default("10s"),
+    ],
+};
+
+/// TCP counts whole seconds.
+const PROBE: Kind = Kind::Duration { min: "1s", max: super::DAY };
+
+pub(in crate::config) static UPSTREAM_LIMITS: Keys = Keys {
+    id: "upstream_limits",
+    title: "`limits` of an upstream",
+    about: "Limits of responses.",
+    keys: &[
+        Key::new(
+            "header_count",
+            Kind::Integer { min: 1, max: 2000 },
+            "Fields in a response head, at most.",
+        )
+        .default("1000"),
+        Key::new(
+            "header_size",
+            Kind::Size { min: 8 << 10, max: 1 << 20 },
+            "Bytes of a response head, at most.",
+        )
+        .default("64KiB"),
     ],
 };

@@ -20,6 +20,8 @@ pub(super) struct Settings {
     pub(super) keys: BTreeMap<String, Span>,
     /// The texts into which something was filled.
     pub(super) filled: BTreeSet<String>,
+    /// The values that are not known.
+    pub(super) doubtful: BTreeSet<String>,
 }
 
 /// Reads `config`.
@@ -33,6 +35,7 @@ pub(super) fn read(table: &Table<'_, '_>) -> Settings {
         Some(value) => {
             if !matches!(value.get_ref(), DeValue::Table(_)) {
                 table.reading.report(table.reading.wrong_type(value, "`config`", "a table"));
+                settings.doubtful.insert(String::new());
             }
             Translation { reading: table.reading, settings: &mut settings }.value(value, "")
         }
@@ -50,19 +53,25 @@ impl Translation<'_, '_> {
         self.settings.values.insert(pointer.to_owned(), value.span());
         match value.get_ref() {
             DeValue::String(text) => {
+                let written = text;
                 let text = self.reading.fill(text, value.span(), Notation::Plugin);
+                if text.is_none() {
+                    self.settings.filled.insert(pointer.to_owned());
+                    self.settings.doubtful.insert(pointer.to_owned());
+                }
                 if text.as_ref().is_some_and(Text::is_secret) {
                     self.settings.filled.insert(pointer.to_owned());
                 }
-                Json::String(text.map_or_else(String::new, |text| text.value))
+                Json::String(text.map_or_else(|| written.to_string(), |text| text.value))
             }
             DeValue::Integer(number) => {
                 let number = integer(number);
-                self.number(number.and_then(Number::from_i128), value, "does not fit into 64 bits")
+                let number = number.and_then(Number::from_i128);
+                self.number(number, value, pointer, "does not fit into 64 bits")
             }
             DeValue::Float(number) => {
                 let number = number.as_str().parse().ok().and_then(Number::from_f64);
-                self.number(number, value, "has no form in JSON")
+                self.number(number, value, pointer, "has no form in JSON")
             }
             DeValue::Boolean(truth) => Json::Bool(*truth),
             DeValue::Datetime(moment) => Json::String(moment.to_string()),
@@ -86,9 +95,16 @@ impl Translation<'_, '_> {
         Json::Object(entries.iter().map(entry).collect())
     }
 
-    fn number(&self, number: Option<Number>, value: &Value<'_>, why: &str) -> Json {
+    fn number(
+        &mut self,
+        number: Option<Number>,
+        value: &Value<'_>,
+        pointer: &str,
+        why: &str,
+    ) -> Json {
         number.map_or_else(
             || {
+                self.settings.doubtful.insert(pointer.to_owned());
                 let written = &self.reading.source.text()[value.span()];
                 let error = format!("`{written}` {why}");
                 self.reading.report(Diagnostic::error(value.span(), error));

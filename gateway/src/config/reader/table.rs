@@ -63,8 +63,18 @@ impl<'r, 'a> Table<'r, 'a> {
         Self { reading, span, keys, entries: None }
     }
 
+    /// Whether it has keys that it cannot have.
+    pub(in crate::config) fn has_unknown_keys(&self) -> bool {
+        let mut given = self.entries.into_iter().flatten().map(|(key, _)| key.get_ref());
+        given.any(|key| self.keys.names().all(|known| known != key))
+    }
+
     fn unknown_key(&self, name: &str, span: Span) -> Diagnostic {
         let error = Diagnostic::error(span, format!("unknown key `{name}` in {}", self.keys.title));
+        let plural = format!("{name}s");
+        if self.keys.names().any(|known| known == plural) {
+            return error.did_you_mean(Some(&plural));
+        }
         if let Some(table) = self.keys.table_with(name) {
             return error.help(format!("`{name}` belongs in `{table}`: `{table}.{name} = ...`"));
         }
@@ -97,7 +107,7 @@ impl<'r, 'a> Table<'r, 'a> {
     }
 
     /// Whether an unknown key was most likely meant to be this one, and has its error already.
-    fn misspells(&self, name: &str) -> bool {
+    pub(in crate::config) fn misspells(&self, name: &str) -> bool {
         let unknown = |key: &&str| self.keys.names().all(|known| known != *key);
         let mut given = self.entries.into_iter().flatten().map(|(key, _)| &**key.get_ref());
         given.any(|key| unknown(&key) && suggest::closest(key, self.keys.names()) == Some(name))

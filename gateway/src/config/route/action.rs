@@ -11,15 +11,13 @@ use super::path::{self, Paths};
 use super::{Scope, template};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::fault::Fault;
-use crate::config::keys::COMPONENT;
+use crate::config::keys::{ACTIONS, COMPONENT, REDIRECTS};
 use crate::config::reader::{Table, Text};
 use crate::config::upstream::target;
 use crate::config::{
     Action, ComponentId, FixedResponse, HttpComponent, Redirect, Rewrite, Template, TemplatePart,
     UpstreamId, component, suggest,
 };
-
-const ACTIONS: [&str; 4] = ["upstream", "component", "respond", "redirect"];
 
 /// Header fields that the gateway sets itself (RFC 9110 section 7.6.1 and framing).
 const OWN_FIELDS: [&str; 8] = [
@@ -96,6 +94,8 @@ fn refuse_all_but_one(table: &Table<'_, '_>) {
     let found: Vec<_> =
         ACTIONS.iter().filter_map(|key| Some((*key, table.key_span(key)?))).collect();
     match found.as_slice() {
+        // What was meant has its error already.
+        [] if ACTIONS.iter().any(|key| table.misspells(key)) => {}
         [] => {
             let error =
                 "`[[routes]]` has neither `upstream` nor `component` nor `respond` nor `redirect`";
@@ -154,7 +154,7 @@ fn fixed_response(table: &Table<'_, '_>) -> FixedResponse {
 
 fn redirect(table: &Table<'_, '_>, paths: &Paths) -> Option<Redirect> {
     let status = table.integer("status").unwrap_or_default();
-    if ![301, 302, 303, 307, 308].contains(&status) {
+    if !REDIRECTS.contains(&status) {
         let span = table.value("status").map_or(table.span.clone(), |value| value.span());
         let error = format!("{status} is not the status of a redirect");
         let error = Diagnostic::error(span, error);
@@ -168,7 +168,7 @@ fn redirect(table: &Table<'_, '_>, paths: &Paths) -> Option<Redirect> {
         let fault = fault.help("begin it with `https://` or `/`");
         table.reading.report_fault(&to, "a URL or a path", fault);
     }
-    let location = checked_template(table, &to, paths, &["host", "path", "query"])?;
+    let location = checked_template(table, &to, paths, &["host", "authority", "path", "query"])?;
     let status = StatusCode::from_u16(u16::try_from(status).ok()?).ok()?;
     Some(Redirect { status, location })
 }

@@ -15,6 +15,14 @@ pub(super) fn parse(text: &str) -> Result<HostPattern, Fault> {
         let fault = Fault::new(0..scheme.len() + 3, "a host pattern has no scheme");
         return Err(fault.help(format!("write `{}`", rest.split('/').next().unwrap_or(rest))));
     }
+    if text.starts_with(['^', '~']) || text.contains(['\\', '(', '|', '$']) {
+        return Err(Fault::new(whole, "this looks like a regular expression")
+            .help("a host is matched to the letter, or with `*.` in front: `*.example.com`"));
+    }
+    if let Some(suffix) = text.strip_prefix('.').filter(|suffix| !suffix.is_empty()) {
+        return Err(Fault::new(whole, "a host pattern begins with no dot")
+            .help(format!("write `*.{suffix}`, and `{suffix}` beside it if it is meant too")));
+    }
     if let Some(address) = text.strip_prefix('[') {
         let Some((address, behind)) = address.split_once(']') else {
             return Err(Fault::new(whole, "`[` has no closing bracket"));

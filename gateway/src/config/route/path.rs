@@ -11,7 +11,7 @@ use crate::config::reader::{Table, Text};
 use crate::config::{PathPattern, Segment, Span};
 
 /// Names that templates give a meaning of their own.
-const RESERVED: [&str; 3] = ["host", "path", "query"];
+const RESERVED: [&str; 4] = ["host", "authority", "path", "query"];
 
 /// The patterns of a route.
 pub(super) struct Paths {
@@ -92,7 +92,17 @@ fn warn_of_foreign_notation(table: &Table<'_, '_>, text: &Text, pattern: &PathPa
         };
         let meant = match literal.strip_prefix(':') {
             Some(name) if !name.is_empty() => format!("{{{name}}}"),
-            _ if literal == "*" || literal == "**" => "{*rest}".to_owned(),
+            _ if [".*", ".+", "*", "**", "(.*)", "(.+)", ".*$", "(.*)$"]
+                .contains(&literal.as_str()) =>
+            {
+                "{*rest}".to_owned()
+            }
+            _ if looks_like_regex(literal) => {
+                let warning = format!("`{literal}` matches only these characters themselves");
+                let warning = Diagnostic::warning(text.span.clone(), warning);
+                table.reading.report(warning.help(PATTERNS));
+                continue;
+            }
             _ => continue,
         };
         let warning = format!("`{literal}` matches only these characters themselves");
@@ -101,8 +111,50 @@ fn warn_of_foreign_notation(table: &Table<'_, '_>, text: &Text, pattern: &PathPa
     }
 }
 
+/// What there is instead of regular expressions.
+const PATTERNS: &str = "paths are no regular expressions: `{name}` takes one segment, `{*name}` at the end \
+                        takes the rest";
+
+/// Whether characters that may stand in a path were meant as a regular expression.
+fn looks_like_regex(literal: &str) -> bool {
+    [".*", ".+", ")?", ")*", ")+"].iter().any(|it| literal.contains(it)) || literal.ends_with('$')
+}
+
+/// A regular expression, or the notation of another gateway, by how it begins or what stands in it.
+fn foreign(text: &str) -> Option<Fault> {
+    let is_regex = text.starts_with(['^', '~'])
+        || text.contains(['\\', '[', ']', '|'])
+        || text.split('/').any(|segment| segment.contains('^'));
+    let quote = text.chars().find(|c| "\u{201c}\u{201d}\u{201e}\u{2018}\u{2019}".contains(*c));
+    let whole = 0..text.len();
+    match quote {
+        Some(quote) => {
+            let fault =
+                format!("`{quote}` is a typographic quotation mark, and a part of the path here");
+            Some(Fault::new(whole, fault).help("leave it out"))
+        }
+        None if is_regex => {
+            Some(Fault::new(whole, "this looks like a regular expression").help(PATTERNS))
+        }
+        None => None,
+    }
+}
+
 /// Parses a path pattern.
 pub(super) fn parse(text: &str) -> Result<PathPattern, Fault> {
+    if let Some(fault) = foreign(text) {
+        return Err(fault);
+    }
+    if let Some((scheme, rest)) = text.split_once("://")
+        && !scheme.contains('/')
+    {
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let path = if path.is_empty() { "/" } else { path };
+        let fault = Fault::new(0..text.len(), "this is a URL, and a path is meant");
+        return Err(
+            fault.help(format!("write `{path}` here, and `hosts = [\"{host}\"]` beside it"))
+        );
+    }
     let Some(path) = text.strip_prefix('/') else {
         let fault = Fault::new(0..text.len(), "a path begins with `/`");
         return Err(fault.help(format!("write `/{text}`")));
@@ -131,6 +183,14 @@ fn parse_segment(segment: &str, place: Range<usize>, last: bool) -> Result<Segme
     if segment.is_empty() && !last {
         return Err(Fault::new(place.start - 1..place.end + 1, "a path has no empty segments")
             .help("a request's slashes are merged before it is matched: write one `/`"));
+    }
+    if let Some(name) = segment.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')) {
+        // The notation of Flask and Django; `path` takes slashes there.
+        let (kind, name) = name.split_once(':').unwrap_or(("", name));
+        let capture =
+            if kind == "path" && last { format!("{{*{name}}}") } else { format!("{{{name}}}") };
+        let fault = Fault::new(place, format!("`{segment}` is how others write a capture"));
+        return Err(fault.help(format!("write `{capture}`")));
     }
     let inner = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     match inner {
@@ -166,6 +226,24 @@ fn capture(inner: &str, place: Range<usize>, last: bool) -> Result<Segment, Faul
             return Err(braces(&format!("{{{inner}}}"), place));
         }
         let fault = Fault::new(place, format!("`{name}` is not a name for a capture"));
+        let end = name.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(0);
+        let (name, behind) = name.split_at(end);
+        let help = match behind.chars().next() {
+            Some(':') if !name.is_empty() => {
+                Some(format!("a capture has no type or expression: write `{{{name}}}`"))
+            }
+            Some('+' | '*' | '.') if !name.is_empty() && last => {
+                Some(format!("the rest of a path is `{{*{name}}}`"))
+            }
+            Some('?') if !name.is_empty() => Some(format!(
+                "a capture cannot be left out: list two paths, with `{{{name}}}` and without"
+            )),
+            _ if inner == "*" || inner == "**" => Some("give it a name: `{*rest}`".to_owned()),
+            _ => None,
+        };
+        if let Some(help) = help {
+            return Err(fault.help(help));
+        }
         return Err(fault.help("names have letters, digits and `_`, and begin with no digit"));
     }
     if RESERVED.contains(&name) {
@@ -326,6 +404,22 @@ mod tests {
         assert_eq!(place("/a b"), " ");
         assert_eq!(place("/%zz"), "%");
         assert_eq!(place("/ü/%e"), "%");
+    }
+
+    #[test]
+    fn advises_who_writes_as_elsewhere() {
+        let help = |text: &str| parse(text).expect_err(text).help.expect(text);
+        for text in ["^/api/.*$", "~ ^/x", "/users/[0-9]+", "/a/(b|c)", "/v\\d+"] {
+            assert!(help(text).contains("no regular expressions"), "{text}");
+        }
+        assert!(help("/users/{id:[a-z]+}").contains("no regular expressions"));
+        assert!(help("/users/{id:int}").contains("write `{id}`"));
+        assert!(help("/files/{rest...}").contains("`{*rest}`"));
+        assert!(help("/files/{proxy+}").contains("`{*proxy}`"));
+        assert!(help("/files/{*}").contains("`{*rest}`"));
+        assert!(help("/users/{id?}").contains("list two paths"));
+        assert!(help("/users/<id>").contains("write `{id}`"));
+        assert!(help("\u{201c}/a\u{201d}").contains("leave it out"));
     }
 
     #[test]

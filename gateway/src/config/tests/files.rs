@@ -7,8 +7,9 @@ use http::{Method, StatusCode};
 
 use super::*;
 use crate::config::{
-    AccessLog, Action, Component, Config, Grant, HostPattern, HostPolicy, Isolation, ListenerId,
-    OnError, PluginId, Segment, Template, TemplatePart, UpstreamId, UpstreamProtocol, ValuePattern,
+    AccessLog, Action, AddedFields, Component, Config, Grant, HostPattern, HostPolicy, Isolation,
+    ListenerId, OnError, PluginBounds, PluginId, Segment, Template, TemplatePart, UpstreamId,
+    UpstreamProtocol, ValuePattern,
 };
 
 const MINIMAL: &str = r#"
@@ -33,13 +34,14 @@ via = "edge"
 shutdown_grace = "1m30s"
 access_log = "all"
 cache_dir = "cache"
+buffered_bodies = "7MiB"
 
 [[listeners]]
 name = "inner"
 address = "127.0.0.1:${env:PORT}"
 trusted_proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]
-limits = { header_count = 50, header_size = "16KiB", body_size = "1GiB", concurrent_streams = 7 }
-timeouts = { header = "1s", idle = "2s", keep_alive = "3s", request = "4s" }
+limits = { header_count = 50, header_size = "16KiB", body_size = "1GiB", concurrent_streams = 7, body_rate = 500, connections = 1000, connections_per_address = 20 }
+timeouts = { header = "1s", idle = "2s", body_grace = "5s", keep_alive = "3s", request = "4s" }
 
 [[listeners]]
 name = "outer"
@@ -51,7 +53,9 @@ protocol = "http2"
 host = "target"
 tls = { server_name = "inner.example" }
 timeouts = { connect = "1s", first_byte = "2s", idle = "3s" }
-keep_alive = { connections = 5, idle = "1m" }
+keep_alive = { connections = 5, idle = "1m", ping = "2m", ping_timeout = "3s" }
+limits = { header_count = 7, header_size = "9KiB" }
+added_fields = ["forwarded", "x-request-id"]
 
 [upstreams.alpha]
 targets = ["http://[::1]"]
@@ -60,7 +64,7 @@ targets = ["http://[::1]"]
 component = "lock"
 on_error = "open"
 isolation = "fresh"
-limits = { deadline = "5ms", memory = "32MiB", instances = 3 }
+limits = { deadline = "5ms", memory = "32MiB", instances = 3, queue = 9, limiter = "1MiB", key_value = "2MiB", exchange = "3KiB", exchanges = "3MiB", buffered = "4MiB", buffer_time = "6s", reuse = "5MiB", metrics = "6MiB", log_lines = 7, log_bytes = "8KiB" }
 grants = ["signature", "metrics", "key-value", "limiter", "password"]
 
 [plugins.keys.config]
@@ -120,7 +124,10 @@ fn takes_every_default() {
     let limits = &listener.limits;
     assert_eq!((limits.header_count, limits.header_size), (100, 32 << 10));
     assert_eq!((limits.body_size, limits.concurrent_streams), (None, 100));
+    assert_eq!((limits.connections, limits.connections_per_address), (None, None));
+    assert_eq!(limits.body_rate, None);
     let timeouts = &listener.timeouts;
+    assert_eq!(timeouts.body_grace, Duration::from_secs(10));
     assert_eq!(timeouts.header, Duration::from_secs(10));
     assert_eq!(timeouts.idle, Duration::from_secs(60));
     assert_eq!(timeouts.keep_alive, Duration::from_secs(75));
@@ -133,12 +140,17 @@ fn takes_every_default() {
     assert_eq!(upstream.timeouts.first_byte, Duration::from_secs(60));
     assert_eq!(upstream.timeouts.idle, Duration::from_secs(300));
     assert_eq!((upstream.idle_connections, upstream.idle_timeout.as_secs()), (64, 60));
+    assert_eq!((upstream.ping.as_secs(), upstream.ping_timeout.as_secs()), (30, 10));
+    assert_eq!(upstream.limits, crate::config::UpstreamLimits::default());
     assert_eq!(upstream.targets[0].weight, 1);
     let plugin = &config.plugins[0];
     assert_eq!((&*plugin.name, &*plugin.config), ("orders.plugins[0]", "{}"));
     assert_eq!((plugin.on_error, plugin.isolation), (OnError::Closed, Isolation::Pooled));
     assert_eq!((plugin.deadline.as_millis(), plugin.memory), (20, 16 << 20));
-    assert_eq!((plugin.instances, plugin.grants.clone()), (64, None));
+    assert_eq!((plugin.instances, plugin.queue, plugin.grants.clone()), (64, 1024, None));
+    assert_eq!((plugin.limiter, plugin.key_value), (64 << 20, 64 << 20));
+    assert_eq!(plugin.bounds, PluginBounds::default());
+    assert_eq!(config.process.buffered_bodies, crate::config::BUFFERED_BODIES);
     let route = &config.routes[0];
     assert_eq!(route.listeners, [ListenerId(0)]);
     assert_eq!(route.plugins, [PluginId(0)]);
@@ -162,6 +174,9 @@ fn takes_everything_that_is_set_for_process_and_listeners() {
     assert_eq!(inner.trusted_proxies.len(), 3);
     assert_eq!((inner.limits.header_count, inner.limits.header_size), (50, 16 << 10));
     assert_eq!((inner.limits.body_size, inner.limits.concurrent_streams), (Some(1 << 30), 7));
+    let connections = (inner.limits.connections, inner.limits.connections_per_address);
+    assert_eq!((connections, inner.limits.body_rate), ((Some(1000), Some(20)), Some(500)));
+    assert_eq!(inner.timeouts.body_grace, Duration::from_secs(5));
     assert_eq!((inner.timeouts.header.as_secs(), inner.timeouts.idle.as_secs()), (1, 2));
     assert_eq!(inner.timeouts.keep_alive.as_secs(), 3);
     assert_eq!(inner.timeouts.request.map(|request| request.as_secs()), Some(4));
@@ -180,6 +195,10 @@ fn takes_everything_that_is_set_for_upstreams_in_the_order_of_the_file() {
     assert_eq!(zeta.timeouts.connect.as_secs(), 1);
     assert_eq!((zeta.timeouts.first_byte.as_secs(), zeta.timeouts.idle.as_secs()), (2, 3));
     assert_eq!((zeta.idle_connections, zeta.idle_timeout.as_secs()), (5, 60));
+    assert_eq!((zeta.ping.as_secs(), zeta.ping_timeout.as_secs()), (120, 3));
+    assert_eq!((zeta.limits.header_count, zeta.limits.header_size), (7, 9 << 10));
+    let some = AddedFields { forwarded: true, request_id: true, x_forwarded: false, via: false };
+    assert_eq!((zeta.added_fields, alpha.added_fields), (some, AddedFields::default()));
 }
 
 #[test]
@@ -189,6 +208,19 @@ fn takes_everything_that_is_set_for_plugins() {
     assert_eq!((&*keys.name, &keys.component), ("keys", &Component::BuiltIn("lock".into())));
     assert_eq!((keys.on_error, keys.isolation), (OnError::Open, Isolation::Fresh));
     assert_eq!((keys.deadline.as_millis(), keys.memory, keys.instances), (5, 32 << 20, 3));
+    assert_eq!((keys.queue, keys.limiter, keys.key_value), (9, 1 << 20, 2 << 20));
+    let bounds = PluginBounds {
+        exchange: 3 << 10,
+        exchanges: 3 << 20,
+        buffered: 4 << 20,
+        buffer_time: Duration::from_secs(6),
+        reuse: 5 << 20,
+        metrics: 6 << 20,
+        log_lines: 7,
+        log_bytes: 8 << 10,
+    };
+    assert_eq!(keys.bounds, bounds);
+    assert_eq!(config.process.buffered_bodies, 7 << 20);
     let all = [Grant::KeyValue, Grant::Limiter, Grant::Metrics, Grant::Password, Grant::Signature];
     assert_eq!(keys.grants.as_deref(), Some(&all[..]));
     let json: serde_json::Value = serde_json::from_str(&keys.config).unwrap();

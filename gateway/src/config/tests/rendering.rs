@@ -90,6 +90,37 @@ gateway.toml: 5 errors, 1 warning"
 }
 
 #[test]
+fn a_broken_line_hides_only_what_may_follow_from_it() {
+    let text = "[[listeners]]\nname = public\naddress = \"127.0.0.1:0\"\n\
+                [plugins.p]\ncomponent = \"lock\"\n\
+                [[routes]]\nname = \"r\"\nlisteners = [\"public\"]\npaths = [\"/\"]\n\
+                plugins = [\"q\"]\nupstream = \"nowhere\"\n\
+                [[routes]]\nname = \"s\"\nrespond = {}\n";
+    let messages =
+        |text: &str| -> Vec<_> { findings(text).into_iter().map(|found| found.1).collect() };
+    let all = [
+        "a string must be quoted",
+        "there is no plugin `q`",
+        "there is no upstream `nowhere`",
+        "`[[routes]]` has no `paths`",
+    ];
+    assert_eq!(messages(text), all);
+    // Where a header is broken, or a value has no end, nobody knows what stands there.
+    let header = text.replace("[plugins.p]", "[plugins.p");
+    assert!(
+        !messages(&header).iter().any(|it| it.contains("there is no")),
+        "{:?}",
+        messages(&header)
+    );
+    let endless = text.replace("= public", "= \"public\"").replace("\"/\"]", "\"/\"");
+    assert!(
+        !messages(&endless).iter().any(|it| it.contains("there is no")),
+        "{:?}",
+        messages(&endless)
+    );
+}
+
+#[test]
 fn shows_both_places_of_a_name_that_is_taken() {
     let text = "\
 [[listeners]]\r

@@ -82,6 +82,40 @@ fn refuses_patterns_at_the_place_where_they_go_wrong() {
 }
 
 #[test]
+fn refuses_paths_that_no_request_has() {
+    let path = |path: &str| in_route(&format!("paths = [\"{path}\"]\nupstream = \"u\""));
+    let error = |pattern: &str, why: &str| format!("no request has the path `{pattern}`: {why}");
+    let parameters = "write `path_parameters = \"keep\"` in the listener";
+    let slashes = "write `encoded_slashes = \"keep\"` in the listener";
+    for (pattern, why, help) in [
+        ("/a%2Fb", "the path holds an encoded slash", slashes),
+        ("/a;v=1", "the path holds a path parameter (';' or '%3B')", parameters),
+        ("/x/{id}/a%3bb", "the path holds a path parameter (';' or '%3B')", parameters),
+        ("/a%5Cb", "the path holds an encoded backslash", ""),
+        ("/a%00", "the path holds an encoded control character", ""),
+        ("/%C0%AF", "the path holds an overlong UTF-8 sequence", ""),
+    ] {
+        refuses(&path(pattern), &error(pattern, why), &format!("\"{pattern}\""), help);
+    }
+    for (pattern, what) in [("/a//b", "a path has no empty segments"), ("/a/../b", "no `..`")] {
+        let text = path(pattern);
+        assert!(check(&text).unwrap_err().render(false).contains(what), "{pattern}");
+    }
+    for (setting, pattern) in [
+        ("encoded_slashes = \"keep\"", "/a%2fb"),
+        ("path_parameters = \"keep\"", "/a;v=1"),
+        ("path_parameters = \"keep\"", "/a%3Bv"),
+    ] {
+        let text = path(pattern).replacen("[[listeners]]", &format!("[[listeners]]\n{setting}"), 1);
+        check(&text).expect(pattern);
+    }
+    let stripped =
+        path("/a;v=1").replacen("[[listeners]]", "[[listeners]]\npath_parameters = \"strip\"", 1);
+    let why = error("/a;v=1", "path parameters are stripped before it is matched");
+    refuses(&stripped, &why, "\"/a;v=1\"", parameters);
+}
+
+#[test]
 fn refuses_routes_with_no_action_or_with_several() {
     refuses(
         &in_route("paths = [\"/\"]"),

@@ -1,12 +1,11 @@
 //! `gateway:plugin/attributes`: names and texts that go with the exchange.
 
-use wasmtime::component::LinkerInstance;
-
+use super::functions::Functions;
 use super::{Context, HostState};
 use crate::heads::{AttributeRefused, check_attribute};
 use crate::plugin::bindings::AttributeError;
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("get", |store: Context<'_>, (name,): (String,)| {
         Ok((store.data().attribute(&name),))
     })?;
@@ -17,7 +16,6 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 
 impl HostState {
     fn attribute(&self, name: &str) -> Option<String> {
-        self.reaches_out();
         if let Some((_, value)) = self.attributes.iter().find(|(known, _)| known == name) {
             return Some(value.clone());
         }
@@ -25,7 +23,6 @@ impl HostState {
     }
 
     fn set_attribute(&mut self, name: String, value: String) -> Result<(), AttributeError> {
-        self.reaches_out();
         let before = self.heads.as_ref().map_or(0, |heads| heads.attributes.len());
         let checked = check_attribute(&name, &value, before + self.attributes.len());
         checked.map_err(|refused| match refused {

@@ -3,16 +3,21 @@
 use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use wasmtime::component::LinkerInstance;
-
-use super::{Context, HostState};
+use super::Context;
+use super::functions::Functions;
 
 /// What `monotonic` counts from.
 static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
-    linker.func_wrap("now", |_: Context<'_>, (): ()| Ok((now(),)))?;
-    linker.func_wrap("monotonic", |_: Context<'_>, (): ()| Ok((monotonic(),)))
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    linker.same_each_time("now", |store: Context<'_>, (): ()| {
+        store.data().is_unique.set(true);
+        Ok((now(),))
+    })?;
+    linker.same_each_time("monotonic", |store: Context<'_>, (): ()| {
+        store.data().is_unique.set(true);
+        Ok((monotonic(),))
+    })
 }
 
 /// Nanoseconds since the Unix epoch; a clock before it reads zero.

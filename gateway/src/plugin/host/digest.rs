@@ -1,12 +1,13 @@
 //! `gateway:plugin/digest`: message digests at native speed.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use wasmtime::component::{LinkerInstance, WasmList};
+use wasmtime::component::WasmList;
 
-use super::{Context, HostState};
+use super::Context;
+use super::functions::Functions;
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
-    linker.func_wrap("sha256", |store: Context<'_>, (data,): (WasmList<u8>,)| {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    linker.same_each_time("sha256", |store: Context<'_>, (data,): (WasmList<u8>,)| {
         Ok((sha256(data.as_le_slice(&store)),))
     })
 }

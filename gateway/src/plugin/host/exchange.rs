@@ -1,13 +1,12 @@
-//! `gateway:plugin/exchange`: both heads of the current exchange, to read.
+//! `gateway:plugin/exchange`: both heads of the current exchange, to read, and the context to keep.
 
-use http::{HeaderMap, HeaderName};
-use wasmtime::component::LinkerInstance;
-
+use super::functions::Functions;
 use super::{Context, HostState};
 use crate::heads::{RequestHead, ResponseHead};
 use crate::plugin::bindings::FieldOut;
+use http::{HeaderMap, HeaderName};
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("request-method", |store: Context<'_>, (): ()| {
         Ok((store.data().request().map_or(String::new(), |head| head.method.as_str().to_owned()),))
     })?;
@@ -32,17 +31,19 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
     })?;
     linker.func_wrap("response-fields", |store: Context<'_>, (): ()| {
         Ok((all(store.data().response().map(|head| &head.headers)),))
+    })?;
+    linker.func_wrap("keep-context", |mut store: Context<'_>, (context,): (Vec<u8>,)| {
+        store.data_mut().context = Some(context);
+        Ok(())
     })
 }
 
 impl HostState {
     fn request(&self) -> Option<&RequestHead> {
-        self.reaches_out();
         self.heads.as_ref().map(|heads| &heads.request)
     }
 
     fn response(&self) -> Option<&ResponseHead> {
-        self.reaches_out();
         self.heads.as_ref().and_then(|heads| heads.response.as_ref())
     }
 }

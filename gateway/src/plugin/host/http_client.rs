@@ -4,18 +4,20 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, HOST};
-use http::uri::Authority;
-use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
-use tokio::sync::oneshot;
-use wasmtime::component::LinkerInstance;
-
+use super::functions::Functions;
 use super::{Context, HostState};
+use crate::chain;
 use crate::plugin::bindings::{Field, HttpError, HttpRequest, HttpResponse};
 use crate::plugin::edits::{Edit, Edits};
 use crate::plugin::outbound::{Call, Caller, Unanswered};
+use crate::route::raw;
+use crate::state::held::Holding;
+use crate::state::volume::Speaker;
 use crate::telemetry::metrics::CallResult;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, HOST};
+use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
+use tokio::sync::oneshot;
 
 /// Requests of one hook.
 const MAX_CALLS: u32 = 16;
@@ -55,7 +57,7 @@ impl Outbound {
     }
 }
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap_async("send", |mut store: Context<'_>, (request,): (HttpRequest,)| {
         Box::new(async move {
             let upstream = request.upstream.clone();
@@ -84,7 +86,7 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 }
 
 /// For a plugin whose interest promises that it never waits.
-pub(super) fn link_refusing(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link_refusing(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap(
         "send",
         |_: Context<'_>,
@@ -124,7 +126,7 @@ impl HostState {
         let caller = caller.ok_or(HttpError::NotHere)?;
         self.outbound.calls = self.outbound.calls.saturating_add(1);
         if self.outbound.calls > MAX_CALLS {
-            if self.outbound.calls == MAX_CALLS + 1 {
+            if self.outbound.calls == MAX_CALLS + 1 && self.may_tell() {
                 tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(),
                     "the plugin wants to send more than {MAX_CALLS} requests in one hook");
             }
@@ -132,7 +134,16 @@ impl HostState {
         }
         let timeout = request.timeout.map_or(TIMEOUT, Duration::from_nanos).min(MAX_TIMEOUT);
         let limit = request.response_limit.unwrap_or(LIMIT).min(MAX_LIMIT);
-        let mut request = message(request)?;
+        // No more than the instance could take.
+        let limit = limit.min(self.memory.limit() as u64);
+        let mut request = message(request).inspect_err(|error| {
+            if let HttpError::Invalid(why) = error
+                && self.may_tell()
+            {
+                tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(),
+                    fault = "plugin", "the plugin's own request is refused: {why}");
+            }
+        })?;
         if let Some(heads) = &self.heads
             && !request.headers().contains_key(REQUEST_ID)
         {
@@ -140,19 +151,30 @@ impl HostState {
         }
         let (sender, answer) = oneshot::channel();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        Ok((caller, Call { upstream, request, timeout, limit, answer: sender }, answer))
+        let identity = &self.identity;
+        let holding = Holding::new(&identity.stores.bodies, &identity.state.bodies);
+        let call = Call { upstream, request, timeout, limit, holding, answer: sender };
+        Ok((caller, call, answer))
+    }
+
+    /// Whether there may be a line about what the plugin sends.
+    fn may_tell(&self) -> bool {
+        self.identity.stores.volume.admits(Speaker::Gateway, 256)
     }
 
     /// The answer as the plugin is told; what went wrong behind the gateway is for the log.
     fn read(&self, upstream: &str, answered: Answered) -> Result<HttpResponse, HttpError> {
         let response = answered.map_err(|error| {
-            tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(), upstream,
-                fault = "upstream", "the plugin's request has no response: {error}");
+            if self.may_tell() {
+                tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(),
+                    upstream, fault = "upstream",
+                    "the plugin's request has no response: {error}");
+            }
             match error {
                 Unanswered::Connect(_) => HttpError::Connect,
                 Unanswered::Timeout(_) => HttpError::Timeout,
                 Unanswered::TooLarge(_) => HttpError::TooLarge,
-                Unanswered::Protocol(_) => HttpError::Protocol,
+                Unanswered::Protocol(_) | Unanswered::NoRoom(_) => HttpError::Protocol,
             }
         })?;
         let (head, body) = response.into_parts();
@@ -173,10 +195,13 @@ fn message(request: HttpRequest) -> Result<Request<Bytes>, HttpError> {
         .ok()
         .filter(|method| method != Method::CONNECT)
         .ok_or_else(|| invalid(format!("{:?} is not a method for an upstream", shown(&method))))?;
-    let is_target = target.starts_with('/') && target.len() <= MAX_TARGET;
-    let uri = target.parse::<Uri>().ok().filter(|uri| is_target && uri.authority().is_none());
+    let is_target = target.starts_with('/') && !target.contains('#') && target.len() <= MAX_TARGET;
+    // Escaped as the targets of clients are.
+    let escaped = raw::escape(target.as_bytes(), 0, false);
+    let uri = Uri::try_from(escaped).ok().filter(|uri| is_target && uri.authority().is_none());
     let uri =
         uri.ok_or_else(|| invalid(format!("{:?} is not a path and a query", shown(&target))))?;
+    chain::normal_path(uri.path()).map_err(invalid)?;
     if fields.len() > MAX_FIELDS {
         return Err(invalid(format!("it has more than {MAX_FIELDS} fields")));
     }
@@ -186,10 +211,10 @@ fn message(request: HttpRequest) -> Result<Request<Bytes>, HttpError> {
     for line in lines {
         if let Edit::Append(name, value) = line {
             if name == HOST {
-                let is_host = Authority::try_from(value.as_bytes()).is_ok();
-                if !is_host || headers.contains_key(HOST) {
-                    return Err(invalid("its `host` is no host, or is there twice".to_owned()));
+                if headers.contains_key(HOST) {
+                    return Err(invalid("its field `host` is there twice".to_owned()));
                 }
+                chain::check_host_value(&value).map_err(invalid)?;
             }
             headers.append(name, value);
         }
@@ -234,10 +259,21 @@ mod tests {
             ("GET", "/", ("Transfer-Encoding", "chunked")),
             ("GET", "/", ("connection", "x")),
             ("GET", "/", ("host", "a b")),
+            ("GET", "/", ("host", "")),
+            ("GET", "/", ("host", "user@a")),
+            ("GET", "/", ("keep-alive", "5")),
+            ("GET", "/a/../b", ("x", "y")),
+            ("GET", "/a/%2e%2E/b", ("x", "y")),
+            ("GET", "//a", ("x", "y")),
+            ("GET", "/a//b", ("x", "y")),
+            ("GET", "/a/.", ("x", "y")),
+            ("GET", "/a%0d%0a", ("x", "y")),
         ] {
             let refused = message(request(method, target, field));
             assert!(matches!(refused, Err(HttpError::Invalid(_))), "{method} {target} {field:?}");
         }
+        let sent = message(request("GET", "/é", ("x", "y"))).expect("it is valid");
+        assert_eq!(sent.uri().path(), "/%C3%A9");
         let sent = message(request("POST", "/a?b=c", ("Host", "x"))).expect("it is valid");
         assert_eq!((sent.uri().path(), sent.uri().query()), ("/a", Some("b=c")));
         assert_eq!(sent.headers()[CONTENT_LENGTH], "0");

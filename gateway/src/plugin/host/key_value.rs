@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use wasmtime::component::LinkerInstance;
-
+use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::KeyValueError;
 use crate::state::key_value::{Store, WriteError};
+use bytes::Bytes;
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("get", |store: Context<'_>, (key,): (String,)| {
         Ok((store.data().key_values().get(&key).map(|value| value.to_vec()),))
     })?;
@@ -34,8 +33,7 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 
 impl HostState {
     fn key_values(&self) -> &Store {
-        self.reaches_out();
-        &self.identity.key_values
+        &self.identity.stores.key_values
     }
 }
 

@@ -1,16 +1,15 @@
-//! `gateway:plugin/limiter`: the shared token buckets, under keys of the plugin's own.
+//! `gateway:plugin/limiter`: the token buckets, shared by all workers and the plugin's own.
 
-use smallvec::SmallVec;
-use wasmtime::component::LinkerInstance;
-
+use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::{Charge, LimiterError, Verdict};
 use crate::state::limits;
+use smallvec::SmallVec;
 
 const MAX_CHARGES: usize = 16;
 const MAX_KEY: usize = 1 << 10;
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("take", |store: Context<'_>, (charges,): (Vec<Charge>,)| {
         Ok((store.data().take(charges),))
     })
@@ -18,16 +17,11 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 
 impl HostState {
     fn take(&self, charges: Vec<Charge>) -> Result<Vec<Verdict>, LimiterError> {
-        self.reaches_out();
         if charges.len() > MAX_CHARGES || !charges.iter().all(is_valid) {
             return Err(LimiterError::Invalid);
         }
-        // No name holds a NUL, so that no two plugins can meet under one key.
-        let own = |charge: &Charge| [&*self.identity.name, "\0", &charge.key].concat();
-        let keys: SmallVec<[String; 1]> = charges.iter().map(own).collect();
-        let charges: SmallVec<[_; 1]> = charges.iter().zip(&keys).map(to_state).collect();
-        let verdicts = self.identity.state.limits.take(&charges);
-        let verdicts = verdicts.map_err(|limits::Full| LimiterError::Unavailable)?;
+        let charges: SmallVec<[_; 1]> = charges.iter().map(to_state).collect();
+        let verdicts = self.identity.stores.limits.take(&charges);
         Ok(verdicts.into_iter().map(from_state).collect())
     }
 }
@@ -36,9 +30,9 @@ fn is_valid(charge: &Charge) -> bool {
     charge.key.len() <= MAX_KEY && charge.limit > 0 && charge.period > 0 && charge.burst > 0
 }
 
-fn to_state<'a>((charge, key): (&Charge, &'a String)) -> limits::Charge<'a> {
+fn to_state(charge: &Charge) -> limits::Charge<'_> {
     limits::Charge {
-        key,
+        key: &charge.key,
         limit: charge.limit,
         period: charge.period,
         burst: charge.burst,

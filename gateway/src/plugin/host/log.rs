@@ -3,16 +3,20 @@
 
 use std::borrow::Cow;
 
-use tracing::Level as TracingLevel;
-use wasmtime::component::LinkerInstance;
-
+use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::Level;
+use crate::plugin::said::{Account, Held, Line, says_why};
+use crate::state::volume::Speaker;
+use tracing::Level as TracingLevel;
 
 /// Bytes of a line that are kept.
 pub(crate) const MAX_LINE: usize = 8 << 10;
 /// Lines of one hook that are kept.
 const MAX_LINES: u32 = 100;
+
+/// About what a record of the gateway's own takes.
+const RECORD: usize = 256;
 
 /// What an instance wrote.
 #[derive(Default)]
@@ -21,8 +25,12 @@ pub(crate) struct Output {
     lines: u32,
     /// The unfinished line on standard output, and on standard error.
     partial: [Vec<u8>; 2],
-    /// The last error that the guest reported: what it says when it panics.
+    /// The last error that the guest reported to the log: what it says when it panics.
     last_error: Option<String>,
+    /// The last lines on standard error, which may be about a failure.
+    held: Held,
+    /// Whether the line on standard error that is not finished is the first of a write.
+    begins: bool,
 }
 
 /// A standard stream.
@@ -32,7 +40,7 @@ pub(super) enum Stream {
     Error,
 }
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("enabled", |_: Context<'_>, (level,): (Level,)| Ok((is_enabled(level),)))?;
     linker.func_wrap("write", |mut store: Context<'_>, (level, text): (Level, String)| {
         store.data_mut().write_line(level, &text);
@@ -50,31 +58,65 @@ impl HostState {
     /// After a hook: an unfinished line is finished, and what was dropped is counted.
     pub(crate) fn end_output(&mut self) {
         for stream in [Stream::Output, Stream::Error] {
-            if !self.output.partial[stream as usize].is_empty() {
-                self.write_stream(stream, b"\n");
-            }
+            self.finish(stream);
         }
+        self.let_go();
         if self.output.lines > MAX_LINES {
             let dropped = self.output.lines - MAX_LINES;
-            tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(), dropped,
-                "the plugin wrote more than {MAX_LINES} lines in one hook");
+            self.identity.metrics.log_dropped(dropped.into());
+            if self.identity.stores.volume.admits(Speaker::Gateway, RECORD) {
+                tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(),
+                    dropped, "the plugin wrote more than {MAX_LINES} lines in one hook");
+            }
         }
     }
 
-    /// What the guest said last about an error.
+    /// What the guest said last about an error, to the log.
     pub(crate) fn last_error(&mut self) -> Option<String> {
         self.output.last_error.take()
     }
 
+    /// What the guest told of a failure at the end of standard error, which goes to the log with
+    /// the failure and not by itself.
+    pub(crate) fn take_account(&mut self) -> Option<Account> {
+        self.finish(Stream::Error);
+        self.output.held.take_account()
+    }
+
+    /// As [`take_account`](Self::take_account), but what was told stays.
+    pub(crate) fn peek_account(&mut self) -> Option<Account> {
+        self.finish(Stream::Error);
+        self.output.held.account()
+    }
+
+    /// A line by the interface, or on standard output: what stood on standard error before it is no
+    /// account of what comes.
     fn write_line(&mut self, level: Level, text: &str) {
-        self.reaches_out();
-        let text = self.identity.without_secrets(cut(text));
-        let text = &*printable(&text);
-        if matches!(level, Level::Error) && says_why(text) {
+        self.let_go();
+        let text = self.shown(text);
+        if matches!(level, Level::Error) && says_why(&text) {
             self.output.last_error = Some(text.trim().to_owned());
         }
+        self.log(level, &text);
+    }
+
+    /// As the log may show it: without secrets, and on one line.
+    fn shown(&self, text: &str) -> String {
+        printable(&self.identity.without_secrets(cut(text))).into_owned()
+    }
+
+    fn let_go(&mut self) {
+        while let Some(line) = self.output.held.pop() {
+            self.log(level_of(&line.text), &line.text);
+        }
+    }
+
+    fn log(&mut self, level: Level, text: &str) {
         self.output.lines = self.output.lines.saturating_add(1);
         if self.output.lines > MAX_LINES {
+            return;
+        }
+        if !is_enabled(level) || !self.identity.stores.volume.admits(Speaker::Plugin, text.len()) {
             return;
         }
         let (plugin, request_id) = (&*self.identity.name, self.request_id());
@@ -89,17 +131,37 @@ impl HostState {
 
     /// Writes to a standard stream; each finished line goes to the log.
     pub(super) fn write_stream(&mut self, stream: Stream, mut bytes: &[u8]) {
+        if stream == Stream::Error && self.output.partial[stream as usize].is_empty() {
+            self.output.begins = true;
+        }
         while let Some(end) = memchr::memchr(b'\n', bytes) {
             self.keep_partial(stream, &bytes[..end]);
-            let line = std::mem::take(&mut self.output.partial[stream as usize]);
-            let line = String::from_utf8_lossy(&line);
-            match stream {
-                Stream::Output => self.write_line(Level::Info, &line),
-                Stream::Error => self.write_line(Level::Error, &line),
-            }
+            self.write_partial(stream);
             bytes = &bytes[end + 1..];
         }
         self.keep_partial(stream, bytes);
+    }
+
+    fn write_partial(&mut self, stream: Stream) {
+        let line = std::mem::take(&mut self.output.partial[stream as usize]);
+        let line = String::from_utf8_lossy(&line);
+        match stream {
+            Stream::Output => self.write_line(Level::Info, &line),
+            Stream::Error => {
+                let begins = std::mem::take(&mut self.output.begins);
+                let line = Line { text: self.shown(&line), begins };
+                self.output.held.push(line);
+                while let Some(line) = self.output.held.surplus() {
+                    self.log(level_of(&line.text), &line.text);
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, stream: Stream) {
+        if !self.output.partial[stream as usize].is_empty() {
+            self.write_partial(stream);
+        }
     }
 
     fn keep_partial(&mut self, stream: Stream, bytes: &[u8]) {
@@ -109,11 +171,28 @@ impl HostState {
     }
 }
 
-/// Whether a line can be what a failure is about. Languages end what they say of an uncaught
-/// exception with blank lines and with advice.
-fn says_why(text: &str) -> bool {
-    let text = text.trim_start();
-    !text.is_empty() && !text.starts_with("note:")
+/// How a line on standard error is meant. Python begins a record with its level, and says of a
+/// warning where it stands; others say nothing, and mean an error.
+fn level_of(line: &str) -> Level {
+    let first = line.split(':').next().unwrap_or_default();
+    match first {
+        "DEBUG" => Level::Debug,
+        "INFO" => Level::Info,
+        "WARNING" => Level::Warn,
+        _ if is_python_warning(line) => Level::Warn,
+        _ => Level::Error,
+    }
+}
+
+/// Such as `/0/orders.py:56: DeprecationWarning: use another`.
+fn is_python_warning(line: &str) -> bool {
+    let mut parts = line.splitn(3, ": ");
+    let (Some(place), Some(kind), Some(_)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let line = place.rsplit_once(':').map_or("", |(_, line)| line);
+    let is_line = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
+    is_line && kind.ends_with("Warning") && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// As much of a line as is kept.
@@ -150,12 +229,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn advice_and_blank_lines_say_not_why() {
-        for line in ["", "  ", "note: run with `RUST_BACKTRACE=1`", "  note: see the manual"] {
-            assert!(!says_why(line), "{line:?}");
-        }
-        for line in ["ValueError: no name", "  at hook (plugin.js:3:7)", "notes: 3"] {
-            assert!(says_why(line), "{line:?}");
+    fn the_level_of_a_line_on_standard_error_is_what_its_language_says() {
+        for (line, level) in [
+            ("DEBUG:app:d", Level::Debug),
+            ("INFO:app:i", Level::Info),
+            ("WARNING:app:w", Level::Warn),
+            ("ERROR:app:e", Level::Error),
+            ("CRITICAL:app:c", Level::Error),
+            ("INFORMATION: none", Level::Error),
+            ("/0/lab.py:56: UserWarning: careful", Level::Warn),
+            ("/0/lab.py:43: RuntimeWarning: coroutine 'f' was never awaited", Level::Warn),
+            ("a note: UserWarning: careful", Level::Error),
+            ("Warning: careful", Level::Error),
+            ("", Level::Error),
+        ] {
+            assert_eq!(level_of(line), level, "{line:?}");
         }
     }
 }

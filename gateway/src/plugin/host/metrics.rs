@@ -7,11 +7,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use foldhash::fast::RandomState;
-use wasmtime::component::LinkerInstance;
-
+use super::functions::Functions;
 use super::{Context, HostState};
 use crate::telemetry::metrics::{Counter, Histogram, Key, Kind, NoSeries, Series};
+use foldhash::fast::RandomState;
 
 /// Bounds of a histogram.
 const MAX_BOUNDS: usize = 32;
@@ -23,14 +22,14 @@ const DROPPED: u32 = u32::MAX;
 /// The series that an instance has asked for.
 #[derive(Default)]
 pub(crate) struct Recorder {
-    /// Their places, by the one form of name and labels.
-    places: HashMap<Box<str>, u32, RandomState>,
+    /// Their places, by the one form of name and labels, which all instances share.
+    places: HashMap<Arc<str>, u32, RandomState>,
     list: Vec<Arc<Series>>,
 }
 
 type Labels = Vec<(String, String)>;
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     type Named = (String, Labels);
     linker.func_wrap("counter", |mut store: Context<'_>, (name, labels): Named| {
         let key = Key::new(Kind::Counter, &name, labels);
@@ -83,7 +82,6 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 impl HostState {
     /// The place of a series in this instance's list.
     fn series(&mut self, key: &Key, new: impl FnOnce() -> Series) -> wasmtime::Result<u32> {
-        self.reaches_out();
         let recorder = &mut self.recorder;
         let known = recorder.places.get(key.text()).copied();
         if let Some(place) = known
@@ -93,11 +91,11 @@ impl HostState {
         }
         let identity = &self.identity;
         match identity.state.metrics.series(&identity.metrics, key, new) {
-            Ok(series) => {
+            Ok((name, series)) => {
                 // There are not more than a plugin may have.
                 let place = recorder.list.len() as u32;
                 recorder.list.push(series);
-                recorder.places.insert(key.text().into(), place);
+                recorder.places.insert(name, place);
                 Ok(place)
             }
             Err(NoSeries::Dropped) => Ok(DROPPED),
@@ -107,7 +105,6 @@ impl HostState {
 
     /// A series by its place; `None` for one that there was no room for, which is counted.
     fn recorded(&self, place: u32, kind: &str) -> wasmtime::Result<Option<&Series>> {
-        self.reaches_out();
         match self.recorder.list.get(place as usize) {
             Some(series) => Ok(Some(series)),
             None if place == DROPPED => {

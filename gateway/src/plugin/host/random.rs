@@ -1,12 +1,11 @@
 //! `gateway:plugin/random`: random numbers fit for cryptography.
 
-use wasmtime::component::LinkerInstance;
-
+use super::functions::Functions;
 use super::{Context, HostState};
 
 const MAX_BYTES: u32 = 64 << 10;
 
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("bytes", |store: Context<'_>, (count,): (u32,)| {
         Ok((bytes(store.data(), count.into())?,))
     })?;
@@ -15,7 +14,7 @@ pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Resu
 
 /// This many random bytes.
 pub(super) fn bytes(data: &HostState, count: u64) -> wasmtime::Result<Vec<u8>> {
-    data.reaches_out();
+    data.is_unique.set(true);
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     if count > MAX_BYTES {
         return Err(wasmtime::Error::msg(format!(
@@ -29,7 +28,12 @@ pub(super) fn bytes(data: &HostState, count: u64) -> wasmtime::Result<Vec<u8>> {
 
 /// 64 random bits.
 pub(super) fn number(data: &HostState) -> wasmtime::Result<u64> {
-    data.reaches_out();
+    data.is_unique.set(true);
+    seed()
+}
+
+/// 64 random bits that nothing but the order of a hash table follows from.
+pub(super) fn seed() -> wasmtime::Result<u64> {
     let mut bytes = [0; 8];
     fill(&mut bytes)?;
     Ok(u64::from_ne_bytes(bytes))

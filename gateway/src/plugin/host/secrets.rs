@@ -2,12 +2,11 @@
 
 use std::borrow::Cow;
 
-use wasmtime::component::LinkerInstance;
+use super::functions::Functions;
+use super::{Context, Identity};
 
-use super::{Context, HostState, Identity};
-
-pub(super) fn link(linker: &mut LinkerInstance<'_, HostState>) -> wasmtime::Result<()> {
-    linker.func_wrap("get", |store: Context<'_>, (name,): (String,)| {
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    linker.same_each_time("get", |store: Context<'_>, (name,): (String,)| {
         let secrets = &store.data().identity.secrets;
         let secret = secrets.iter().find(|secret| secret.name == name);
         Ok((secret.map(|secret| secret.value.clone()),))

@@ -3,7 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use super::INTERFACES;
+use wasmtime::Engine;
+use wasmtime::component::Linker;
+
+use super::functions::Functions;
+use super::{HostState, INTERFACES};
 use crate::plugin::load::key_of;
 
 /// An interface of `wit/`: its name, and the name of everything that is declared in it.
@@ -89,4 +93,28 @@ fn the_reference_names_everything_that_is_declared() {
         assert!(section.contains(&granted), "`{name}`: {granted}");
     }
     assert_eq!(missing, Vec::<String>::new());
+}
+
+/// A change is made again after no calls but these.
+#[test]
+fn every_function_is_known_whose_result_is_the_same_each_time() {
+    let mut linker = Linker::<HostState>::new(&Engine::default());
+    let mut same = Vec::new();
+    for interface in &INTERFACES {
+        let mut instance = linker.instance(interface.name).expect("it is new");
+        let mut functions = Functions::new(&mut instance);
+        (interface.link)(&mut functions).expect("it can be linked");
+        same.extend(functions.same.iter().map(|name| format!("{}.{name}", interface.name)));
+    }
+    same.sort();
+    let expected = [
+        "clock.monotonic",
+        "clock.now",
+        "digest.sha256",
+        "secrets.get",
+        "signature.[method]verifying-key.verify",
+        "signature.[static]verifying-key.parse",
+        "signature.[static]verifying-key.parse-named",
+    ];
+    assert_eq!(same, expected);
 }

@@ -8,13 +8,13 @@
 use std::time::Duration;
 
 use wasmtime::component::types::{ComponentInstance, ComponentItem};
-use wasmtime::component::{
-    ComponentType, Lift, Linker, LinkerInstance, Lower, Resource, ResourceType, WasmList,
-};
+use wasmtime::component::{ComponentType, Lift, Linker, Lower, Resource, ResourceType, WasmList};
 use wasmtime::{Engine, Error};
 
+use super::functions::Functions;
 use super::log::Stream;
 use super::{Context, HostState, clock, random};
+use crate::plugin::trap::Exited;
 
 /// Bytes that a stream takes at once: as many as a line may have.
 const WRITABLE: u64 = 8 << 10;
@@ -63,6 +63,7 @@ pub(in crate::plugin) fn link(
     engine: &Engine,
 ) -> wasmtime::Result<()> {
     let mut instance = linker.instance(name)?;
+    let mut instance = Functions::new(&mut instance);
     let interface = name.split('@').next().unwrap_or(name);
     for (item, wanted) in wanted.exports(engine) {
         match wanted.ty {
@@ -74,7 +75,7 @@ pub(in crate::plugin) fn link(
     Ok(())
 }
 
-fn link_resource(linker: &mut LinkerInstance<'_, HostState>, name: &str) -> wasmtime::Result<()> {
+fn link_resource(linker: &mut Functions<'_, '_>, name: &str) -> wasmtime::Result<()> {
     let marker = match name {
         "pollable" => ResourceType::host::<Pollable>(),
         "error" => ResourceType::host::<IoError>(),
@@ -85,11 +86,14 @@ fn link_resource(linker: &mut LinkerInstance<'_, HostState>, name: &str) -> wasm
         "descriptor" => ResourceType::host::<Descriptor>(),
         _ => ResourceType::host::<Absent>(),
     };
-    linker.resource(name, marker, |_, _| Ok(()))
+    linker.resource(name, marker, |store, _| {
+        store.data().changes_handles();
+        Ok(())
+    })
 }
 
 fn link_function(
-    linker: &mut LinkerInstance<'_, HostState>,
+    linker: &mut Functions<'_, '_>,
     interface: &str,
     name: &str,
 ) -> wasmtime::Result<()> {
@@ -100,14 +104,17 @@ fn link_function(
             link_clocks(linker, interface, name)
         }
         "wasi:random/random" | "wasi:random/insecure" | "wasi:random/insecure-seed" => {
-            link_random(linker, interface, name)
+            // Hash maps of a guest take their seed from here, once for the life of an instance.
+            link_random(&mut linker.lasting(), interface, name)
         }
+        // Libraries of C read the environment once, too.
+        "wasi:cli/environment" => link_surroundings(&mut linker.lasting(), interface, name),
         _ => link_surroundings(linker, interface, name),
     }
 }
 
 fn link_streams(
-    linker: &mut LinkerInstance<'_, HostState>,
+    linker: &mut Functions<'_, '_>,
     interface: &str,
     name: &str,
 ) -> wasmtime::Result<()> {
@@ -126,9 +133,10 @@ fn link_streams(
         "[method]input-stream.read" | "[method]input-stream.blocking-read" => {
             linker.func_wrap(name, nothing_to_read)
         }
-        "[method]input-stream.subscribe" => {
-            linker.func_wrap(name, |_: Context<'_>, _: (Resource<InputStream>,)| pollable(READY))
-        }
+        "[method]input-stream.subscribe" => linker
+            .func_wrap(name, |store: Context<'_>, _: (Resource<InputStream>,)| {
+                pollable(&store, READY)
+            }),
         "[method]output-stream.check-write" => linker
             .func_wrap(name, |_: Context<'_>, _: Output| Ok((Ok::<_, StreamError>(WRITABLE),))),
         "[method]output-stream.write" | "[method]output-stream.blocking-write-and-flush" => {
@@ -138,17 +146,13 @@ fn link_streams(
             linker.func_wrap(name, flush)
         }
         "[method]output-stream.subscribe" => {
-            linker.func_wrap(name, |_: Context<'_>, _: Output| pollable(READY))
+            linker.func_wrap(name, |store: Context<'_>, _: Output| pollable(&store, READY))
         }
         _ => link_absent(linker, interface, name),
     }
 }
 
-fn link_poll(
-    linker: &mut LinkerInstance<'_, HostState>,
-    interface: &str,
-    name: &str,
-) -> wasmtime::Result<()> {
+fn link_poll(linker: &mut Functions<'_, '_>, interface: &str, name: &str) -> wasmtime::Result<()> {
     match name {
         "[method]pollable.ready" => linker
             .func_wrap(name, |_: Context<'_>, (which,): (Resource<Pollable>,)| {
@@ -170,21 +174,33 @@ fn link_poll(
 }
 
 fn link_clocks(
-    linker: &mut LinkerInstance<'_, HostState>,
+    linker: &mut Functions<'_, '_>,
     interface: &str,
     name: &str,
 ) -> wasmtime::Result<()> {
     match (interface, name) {
         ("wasi:clocks/monotonic-clock", "now") => {
-            linker.func_wrap(name, |_: Context<'_>, (): ()| Ok((clock::monotonic(),)))
+            linker.func_wrap(name, |store: Context<'_>, (): ()| {
+                store.data().is_unique.set(true);
+                Ok((clock::monotonic(),))
+            })
         }
         ("wasi:clocks/monotonic-clock", "resolution") => {
             linker.func_wrap(name, |_: Context<'_>, (): ()| Ok((1_u64,)))
         }
-        (_, "subscribe-instant" | "subscribe-duration") => {
-            linker.func_wrap(name, |_: Context<'_>, _: (u64,)| pollable(TIMER))
+        // What is over already is no waiting.
+        (_, "subscribe-instant") => {
+            linker.func_wrap(name, |store: Context<'_>, (when,): (u64,)| {
+                pollable(&store, if when <= clock::monotonic() { READY } else { TIMER })
+            })
         }
-        (_, "now") => linker.func_wrap(name, |_: Context<'_>, (): ()| {
+        (_, "subscribe-duration") => {
+            linker.func_wrap(name, |store: Context<'_>, (time,): (u64,)| {
+                pollable(&store, if time == 0 { READY } else { TIMER })
+            })
+        }
+        (_, "now") => linker.func_wrap(name, |store: Context<'_>, (): ()| {
+            store.data().is_unique.set(true);
             let now = Duration::from_nanos(clock::now());
             Ok((Datetime { seconds: now.as_secs(), nanoseconds: now.subsec_nanos() },))
         }),
@@ -196,7 +212,7 @@ fn link_clocks(
 }
 
 fn link_random(
-    linker: &mut LinkerInstance<'_, HostState>,
+    linker: &mut Functions<'_, '_>,
     interface: &str,
     name: &str,
 ) -> wasmtime::Result<()> {
@@ -207,17 +223,15 @@ fn link_random(
             }),
         "get-random-u64" | "get-insecure-random-u64" => linker
             .func_wrap(name, |store: Context<'_>, (): ()| Ok((random::number(store.data())?,))),
-        "insecure-seed" => linker.func_wrap(name, |store: Context<'_>, (): ()| {
-            let data = store.data();
-            Ok(((random::number(data)?, random::number(data)?),))
-        }),
+        "insecure-seed" => linker
+            .func_wrap(name, |_: Context<'_>, (): ()| Ok(((random::seed()?, random::seed()?),))),
         _ => link_absent(linker, interface, name),
     }
 }
 
 /// What a command would find around itself: here, nothing but the two streams to the log.
 fn link_surroundings(
-    linker: &mut LinkerInstance<'_, HostState>,
+    linker: &mut Functions<'_, '_>,
     interface: &str,
     name: &str,
 ) -> wasmtime::Result<()> {
@@ -229,12 +243,16 @@ fn link_surroundings(
             linker.func_wrap(name, |_: Context<'_>, (): ()| Ok((Vec::<String>::new(),)))
         }
         "initial-cwd" => linker.func_wrap(name, |_: Context<'_>, (): ()| Ok((None::<String>,))),
-        "get-stdin" => linker
-            .func_wrap(name, |_: Context<'_>, (): ()| Ok((Resource::<InputStream>::new_own(0),))),
-        "get-stdout" => linker.func_wrap(name, |_: Context<'_>, (): ()| {
+        "get-stdin" => linker.func_wrap(name, |store: Context<'_>, (): ()| {
+            store.data().changes_handles();
+            Ok((Resource::<InputStream>::new_own(0),))
+        }),
+        "get-stdout" => linker.func_wrap(name, |store: Context<'_>, (): ()| {
+            store.data().changes_handles();
             Ok((Resource::<OutputStream>::new_own(Stream::Output as u32),))
         }),
-        "get-stderr" => linker.func_wrap(name, |_: Context<'_>, (): ()| {
+        "get-stderr" => linker.func_wrap(name, |store: Context<'_>, (): ()| {
+            store.data().changes_handles();
             Ok((Resource::<OutputStream>::new_own(Stream::Error as u32),))
         }),
         "get-terminal-stdin" => {
@@ -247,22 +265,26 @@ fn link_surroundings(
             Ok((Vec::<(Resource<Descriptor>, String)>::new(),))
         }),
         "exit" => linker.func_wrap(name, |_: Context<'_>, _: (Result<(), ()>,)| {
-            Err::<(), _>(Error::msg("the plugin called exit"))
+            Err::<(), _>(Error::new(Exited))
         }),
+        "exit-with-code" => {
+            linker.func_wrap(name, |_: Context<'_>, _: (u8,)| Err::<(), _>(Error::new(Exited)))
+        }
         _ => link_absent(linker, interface, name),
     }
 }
 
 fn link_absent(
-    linker: &mut LinkerInstance<'_, HostState>,
+    linker: &mut Functions<'_, '_>,
     interface: &str,
     name: &str,
 ) -> wasmtime::Result<()> {
     let message = format!("the plugin called `{interface}` `{name}`, which plugins do not have");
-    linker.func_new(name, move |_, _, _, _| Err(Error::msg(message.clone())))
+    linker.absent(name, message)
 }
 
-fn pollable(which: u32) -> wasmtime::Result<(Resource<Pollable>,)> {
+fn pollable(store: &Context<'_>, which: u32) -> wasmtime::Result<(Resource<Pollable>,)> {
+    store.data().changes_handles();
     Ok((Resource::new_own(which),))
 }
 

@@ -3,7 +3,8 @@
 //! Owns which of them a reload finds again: those whose bytes did not change. A component takes
 //! the memory of its machine code, so that those of which no configuration in force speaks are
 //! forgotten. What was compiled in the past, by this process or another, is in the engine's cache
-//! on disk. Must not judge what a component is good for.
+//! on disk. Also owns the sizes beyond which nothing is compiled. Must not judge what a component is
+//! good for.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,39 +15,51 @@ use aws_lc_rs::digest::{SHA256, digest};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use super::aside::Aside;
 use super::kind::check_kind;
 use super::refusal::{LoadError, refused};
+use super::resettable::resettable;
 use crate::config;
 use crate::plugin::adapt::adapted;
+use crate::plugin::sections;
 
 /// The components of one process.
 pub(super) struct Compiled {
     built_in: &'static [(&'static str, &'static [u8])],
     known: Mutex<Known>,
+    aside: Aside,
 }
 
 #[derive(Default)]
 struct Known {
-    built_in: HashMap<String, Component>,
+    /// By name, and by whether they are made resettable.
+    built_in: HashMap<(String, bool), Component>,
     /// With the digest of what the file held.
-    files: HashMap<PathBuf, ([u8; 32], Component)>,
+    files: HashMap<(PathBuf, bool), ([u8; 32], Component)>,
 }
 
 impl Compiled {
     /// None yet, of these and of files.
-    pub(super) fn new(built_in: &'static [(&'static str, &'static [u8])]) -> Self {
-        Self { built_in, known: Mutex::default() }
+    pub(super) fn new(built_in: &'static [(&'static str, &'static [u8])], aside: Aside) -> Self {
+        Self { built_in, known: Mutex::default(), aside }
     }
 
-    /// The component; a file is always read anew, since a reload may have brought another.
+    /// Sets what compiling may take from now on; `beside`: while this process serves.
+    pub(super) fn bound(&self, process: &config::Process, beside: bool) {
+        self.aside.bound(process, beside);
+    }
+
+    /// The component; a file is always read anew, since a reload may have brought another. With
+    /// `resettable`: so that its instances can be put back into an earlier state, if they can.
     pub(super) fn component(
         &self,
         engine: &Engine,
         component: &config::Component,
+        resettable: bool,
     ) -> Result<Component, LoadError> {
         match component {
-            config::Component::BuiltIn(name) => self.built_in(engine, name),
-            config::Component::File(path) => self.file(engine, path),
+            config::Component::BuiltIn(name) => self.built_in(engine, name, resettable),
+            config::Component::File(path) => self.file(engine, path, resettable),
         }
     }
 
@@ -58,41 +71,81 @@ impl Compiled {
                 config::Component::BuiltIn(_) => false,
             })
         };
-        self.known().files.retain(|path, _| is_used(path));
+        self.known().files.retain(|(path, _), _| is_used(path));
     }
 
-    fn built_in(&self, engine: &Engine, name: &str) -> Result<Component, LoadError> {
-        if let Some(component) = self.known().built_in.get(name) {
+    fn built_in(
+        &self,
+        engine: &Engine,
+        name: &str,
+        resettable: bool,
+    ) -> Result<Component, LoadError> {
+        let key = (name.to_owned(), resettable);
+        if let Some(component) = self.known().built_in.get(&key) {
             return Ok(component.clone());
         }
         let bytes = self.built_in.iter().find(|(known, _)| *known == name);
         let (_, bytes) = bytes
             .ok_or_else(|| refused(format!("there is no first-party plugin `{name}`"), None))?;
-        let component = Component::new(engine, bytes)
+        let bytes = if resettable { made_resettable(name, bytes) } else { Cow::Borrowed(*bytes) };
+        let component = Component::new(engine, &*bytes)
             .map_err(|error| refused(format!("`{name}` does not compile: {error:#}"), None))?;
-        self.known().built_in.insert(name.to_owned(), component.clone());
+        self.known().built_in.insert(key, component.clone());
         Ok(component)
     }
 
-    fn file(&self, engine: &Engine, path: &Path) -> Result<Component, LoadError> {
+    fn file(&self, engine: &Engine, path: &Path, resettable: bool) -> Result<Component, LoadError> {
         let bytes = read(path)?;
         let sum = digest(&SHA256, &bytes);
-        if let Some((known, component)) = self.known().files.get(path)
+        let key = (path.to_owned(), resettable);
+        if let Some((known, component)) = self.known().files.get(&key)
             && known == sum.as_ref()
         {
             return Ok(component.clone());
         }
-        let component = Component::new(engine, &*as_component(path, &bytes)?).map_err(|error| {
-            refused(format!("`{}` is not valid: {error:#}", path.display()), None)
-        })?;
+        let component = self.compile(engine, path, &bytes, resettable)?;
         if let Ok(sum) = sum.as_ref().try_into() {
-            self.known().files.insert(path.to_owned(), (sum, component.clone()));
+            self.known().files.insert(key, (sum, component.clone()));
         }
         Ok(component)
     }
 
+    /// The component in a file, whether or not it is known.
+    pub(super) fn anew(&self, engine: &Engine, path: &Path) -> Result<Component, LoadError> {
+        self.compile(engine, path, &read(path)?, false)
+    }
+
+    fn compile(
+        &self,
+        engine: &Engine,
+        path: &Path,
+        bytes: &[u8],
+        resettable: bool,
+    ) -> Result<Component, LoadError> {
+        let mut component = as_component(path, bytes)?;
+        check_size(path, &component)?;
+        if resettable {
+            component =
+                made_resettable(&path.display().to_string(), &component).into_owned().into();
+        }
+        self.aside.prepare(engine, &path.display().to_string(), &component)?;
+        Component::new(engine, &*component)
+            .map_err(|error| refused(format!("`{}` is not valid: {error:#}", path.display()), None))
+    }
+
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The component so that its instances can be put back into an earlier state, if they can.
+fn made_resettable<'a>(what: &str, component: &'a [u8]) -> Cow<'a, [u8]> {
+    match resettable(component) {
+        Ok(made) => Cow::Owned(made),
+        Err(why) => {
+            tracing::debug!("each hook of `{what}` needs an instance that is made anew: {why}");
+            Cow::Borrowed(component)
+        }
     }
 }
 
@@ -102,8 +155,47 @@ pub(crate) fn component_bytes(path: &Path) -> Result<Vec<u8>, LoadError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path)
-        .map_err(|error| refused(format!("`{}` cannot be read: {error}", path.display()), None))
+    let unreadable = |error| refused(format!("`{}` cannot be read: {error}", path.display()), None);
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_SIZE {
+        return Err(too_large(path, "has", size, MAX_SIZE, "bytes"));
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+/// The largest component, in bytes: several times an interpreter with its standard library.
+const MAX_SIZE: u64 = 64 << 20;
+/// The most functions, the largest function in bytes, and the most types. A compiler takes more than
+/// twice as long for a function of twice the size.
+const MAX_FUNCTIONS: usize = 200_000;
+const MAX_FUNCTION: usize = 2 << 20;
+const MAX_TYPES: usize = 100_000;
+
+/// Refuses what nobody writes and what would take long to compile. What is within these bounds can
+/// still be too costly, which shows while it is compiled.
+fn check_size(path: &Path, component: &[u8]) -> Result<(), LoadError> {
+    let shape = sections::shape(component);
+    let refused = |what, found: usize, most: usize, unit| {
+        Err(too_large(path, what, found as u64, most as u64, unit))
+    };
+    match shape {
+        _ if shape.functions > MAX_FUNCTIONS => {
+            refused("has", shape.functions, MAX_FUNCTIONS, "functions")
+        }
+        _ if shape.largest_function > MAX_FUNCTION => {
+            refused("has a function of", shape.largest_function, MAX_FUNCTION, "bytes")
+        }
+        _ if shape.types > MAX_TYPES => refused("has", shape.types, MAX_TYPES, "types"),
+        _ => Ok(()),
+    }
+}
+
+fn too_large(path: &Path, what: &str, found: u64, most: u64, unit: &str) -> LoadError {
+    let message = format!(
+        "`{}` is too large to compile: it {what} {found} {unit}, and at most {most} are compiled",
+        path.display()
+    );
+    refused(message, Some("no setting changes this: split it into several plugins".into()))
 }
 
 fn as_component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadError> {
@@ -121,6 +213,7 @@ fn as_component<'a>(path: &Path, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>, LoadE
 mod tests {
     use super::*;
     use crate::config::Component as Named;
+    use crate::plugin::engine::Backtraces;
 
     /// A component of one module, which has a function that does nothing.
     const EMPTY_FUNCTION: &[u8] = b"\0asm\x0d\0\x01\0\x01\x18\0asm\x01\0\0\0\x01\x04\x01\x60\0\0\
@@ -128,7 +221,7 @@ mod tests {
 
     /// Where the machine code of a component stands: another component has another place.
     fn code(compiled: &Compiled, engine: &Engine, path: &Path) -> usize {
-        let component = compiled.component(engine, &Named::File(path.to_owned()));
+        let component = compiled.component(engine, &Named::File(path.to_owned()), false);
         component.expect("it is valid").image_range().start.addr()
     }
 
@@ -136,7 +229,8 @@ mod tests {
     fn a_file_is_compiled_again_when_its_bytes_change_and_only_then() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.wasm");
-        let (engine, compiled) = (Engine::default(), Compiled::new(&[]));
+        let (engine, compiled) =
+            (Engine::default(), Compiled::new(&[], Aside::new(None, Backtraces::Names)));
         let write = |version: u8| {
             let mut bytes = EMPTY_FUNCTION.to_vec();
             // A section without meaning.

@@ -125,11 +125,11 @@ pub fn wants(component: &config::Component, config: &str) -> Result<Vec<Want>, V
     let configure = || {
         let mut opened = Opened::new(component)?;
         config.clone_into(&mut opened.config.config);
-        let (plugin, instance) = opened.prepare()?;
+        let (plugin, mut instance) = opened.prepare()?;
         if let Some(description) = wait(describe(&plugin)) {
             conform(&description, &opened.config, &mut Vec::new())?;
         }
-        opened.loader.configure(&plugin, instance)
+        opened.loader.configure(&plugin, &mut instance)
     };
     let interest = configure().map_err(refusals)?;
     Ok(want::list(&interest))
@@ -196,6 +196,17 @@ fn bytes(component: &config::Component) -> Result<Vec<u8>, LoadError> {
     }
 }
 
+/// Grants all that can be granted, and takes no limit that a file may not have meant.
+pub(super) fn grant_everything(plugin: &mut config::Plugin) {
+    plugin.grants = Some(INTERFACES.iter().filter_map(|interface| interface.grant).collect());
+    plugin.secrets.get_or_insert_default();
+    plugin.upstreams.get_or_insert_default();
+    plugin.deadline = plugin.deadline.max(Duration::from_secs(1));
+    plugin.configure = plugin.configure.max(Duration::from_secs(1));
+    plugin.memory = plugin.memory.max(256 << 20);
+    plugin.instances = plugin.instances.max(1);
+}
+
 /// The plugin as no file configures it: what it may do is not the question here.
 fn everything_granted(component: &config::Component) -> config::Plugin {
     let grants: Vec<Grant> = INTERFACES.iter().filter_map(|interface| interface.grant).collect();
@@ -206,18 +217,25 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         config_spans: Default::default(),
         config_keys: Default::default(),
         config_filled: Default::default(),
+        is_inline: false,
         component_text: String::new(),
         component_span: 0..0,
         span: 0..0,
         on_error: OnError::Closed,
         isolation: Isolation::Pooled,
         deadline: Duration::from_secs(1),
+        configure: Duration::from_secs(1),
         memory: 256 << 20,
         instances: 1,
+        queue: 1,
+        limiter: 64 << 10,
+        key_value: 64 << 10,
+        bounds: config::PluginBounds::default(),
         grants: Some(grants),
         grants_span: None,
         secrets: Some(Vec::new()),
         upstreams: Some(Vec::new()),
+        forward_to: Vec::new(),
     }
 }
 

@@ -31,6 +31,26 @@ pub enum Place {
     ConfigKey(String),
 }
 
+/// Refusals of one plugin that are told, and bytes of each.
+const MAX_TOLD: usize = 20;
+const MAX_MESSAGE: usize = 2 << 10;
+
+/// As many as anybody reads: a plugin may have thousands to say.
+pub(super) fn few(mut errors: Vec<LoadError>) -> Vec<LoadError> {
+    let more = errors.len().saturating_sub(MAX_TOLD);
+    errors.truncate(MAX_TOLD);
+    for error in &mut errors {
+        if error.message.len() > MAX_MESSAGE {
+            error.message.truncate(error.message.floor_char_boundary(MAX_MESSAGE));
+            error.message.push_str("...");
+        }
+    }
+    if more > 0 {
+        errors.push(refused(format!("and {more} more errors in its configuration"), None));
+    }
+    errors
+}
+
 /// The component itself is the cause.
 pub(super) fn refused(message: String, help: Option<String>) -> LoadError {
     LoadError { place: Place::Component, message, label: None, note: None, help }
@@ -38,5 +58,9 @@ pub(super) fn refused(message: String, help: Option<String>) -> LoadError {
 
 /// It ran, and failed.
 pub(super) fn failed(failure: &Failure) -> LoadError {
-    refused(format!("it failed before its first request: {failure}"), None)
+    let told = format!("it failed before its first request: {failure}");
+    let (message, trace) = told.split_once('\n').unwrap_or((&told, ""));
+    let trace: Vec<_> = trace.lines().map(str::trim_end).collect();
+    let note = (!trace.is_empty()).then(|| trace.join("\n").into());
+    LoadError { note, ..refused(message.to_owned(), None) }
 }

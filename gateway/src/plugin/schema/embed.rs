@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::Schema;
 use super::soundness::{NAMED, ONE, SEVERAL};
+use crate::config::no_such_key;
 
 /// The schema of `describe`, to be put under `pointer` in another document. `None` if it is empty;
 /// the error is half a sentence about it.
@@ -28,6 +29,9 @@ fn move_to(schema: &mut Value, pointer: &str) {
     if let Some(Value::String(reference)) = keywords.get_mut("$ref") {
         let inside = reference.trim_start_matches('#').to_owned();
         *reference = format!("#{pointer}{inside}");
+    }
+    if let Some(rest @ Value::Bool(false)) = keywords.get_mut("additionalProperties") {
+        *rest = no_such_key();
     }
     allow_placeholder(keywords);
     for (keyword, value) in keywords {

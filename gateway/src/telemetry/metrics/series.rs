@@ -33,6 +33,22 @@ impl Series {
     }
 }
 
+impl Series {
+    /// Bytes of its cells.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Counter(counter) => size_of_val(&*counter.0),
+            Self::Gauge(_) => size_of::<AtomicU64>(),
+            Self::Histogram(histogram) => {
+                let counts = histogram.cells.iter().map(|it| size_of_val(&*it.counts));
+                size_of_val(&*histogram.bounds)
+                    + size_of_val(&*histogram.cells)
+                    + counts.sum::<usize>()
+            }
+        }
+    }
+}
+
 /// A sum that only grows.
 #[derive(Debug)]
 pub(crate) struct Counter(Box<[Cell]>);

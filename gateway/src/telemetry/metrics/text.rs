@@ -5,7 +5,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 use super::name::parts;
 use super::{CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series};
@@ -42,6 +44,30 @@ impl Metrics {
         let help = "When the configuration in force was put in force, in seconds since 1970.";
         head(page, name, Kind::Gauge, help);
         line(page, name, &[], self.in_force_since.load(Relaxed));
+        if let Some(bodies) = self.bodies.get() {
+            let name = "gateway_held_body_bytes";
+            head(page, name, Kind::Gauge, "Bytes of bodies that are held for plugins.");
+            line(page, name, &[], bodies.held());
+        }
+        self.write_listeners(page);
+    }
+
+    fn write_listeners(&self, page: &mut String) {
+        let Some(listeners) = self.listeners.get() else { return };
+        let name = "gateway_connections";
+        head(page, name, Kind::Gauge, "Open connections of clients.");
+        for places in listeners {
+            line(page, name, &[("listener", &places.listener)], places.open());
+        }
+        let name = "gateway_connections_refused_total";
+        let help = "Connections that were closed at once, by the limit that was reached.";
+        head(page, name, Kind::Counter, help);
+        for places in listeners {
+            for (limit, count) in places.refused() {
+                let labels = [("listener", &*places.listener), ("limit", limit)];
+                line(page, name, &labels, count);
+            }
+        }
     }
 }
 
@@ -80,11 +106,37 @@ fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
     each(page, "gateway_plugin_instances", Kind::Gauge, "Live instances.", &|plugin| {
         plugin.instances.load(Relaxed).into()
     });
+    let name = "gateway_plugin_calls_waiting";
+    let help = "Calls of hooks that wait for their turn on a worker.";
+    each(page, name, Kind::Gauge, help, &|plugin| plugin.waiting.load(Relaxed).into());
+    let mut seconds = |name, help, value: &dyn Fn(&PluginMetrics) -> &AtomicU64| {
+        head(page, name, Kind::Counter, help);
+        for plugin in plugins {
+            let seconds = Duration::from_nanos(value(plugin).load(Relaxed)).as_secs_f64();
+            line(page, name, &[("plugin", &plugin.name)], number(seconds));
+        }
+    };
+    let name = "gateway_plugin_computing_seconds_total";
+    let help = "Time for which hooks had a worker, by a clock of a millisecond.";
+    seconds(name, help, &|plugin| &plugin.computed);
+    let name = "gateway_plugin_waiting_seconds_total";
+    let help = "Time for which calls of hooks waited for their turn, added up over all calls.";
+    seconds(name, help, &|plugin| &plugin.waited);
     let (name, help) = ("gateway_plugin_instances_created_total", "Instances that were made.");
     each(page, name, Kind::Counter, help, &|plugin| plugin.instances_made.load(Relaxed).into());
     let name = "gateway_plugin_changes_reused_total";
     let help = "Changes of requests that were made again without a call.";
     each(page, name, Kind::Counter, help, &|plugin| plugin.reused.sum().into());
+    let name = "gateway_plugin_buckets_displaced_total";
+    let help = "Buckets of rate limits that gave way before they were full.";
+    each(page, name, Kind::Counter, help, &|plugin| plugin.displaced().into());
+    let (name, help) = ("gateway_plugin_held_body_bytes", "Bytes of bodies that are held for it.");
+    each(page, name, Kind::Gauge, help, &|plugin| {
+        i128::try_from(plugin.held()).unwrap_or(i128::MAX)
+    });
+    let name = "gateway_plugin_log_lines_dropped_total";
+    let help = "Lines of plugins, and about their failures, that were over their bound.";
+    each(page, name, Kind::Counter, help, &|plugin| plugin.log_dropped.load(Relaxed).into());
     let name = "gateway_plugin_metrics_dropped_total";
     let help = "Records of plugins that there was no room for.";
     each(page, name, Kind::Counter, help, &|plugin| plugin.dropped.load(Relaxed).into());
@@ -192,10 +244,11 @@ mod tests {
     fn writes_each_kind_as_the_format_says() {
         let metrics = Metrics::default();
         let plugin = metrics.of(&"say \"hi\"".into());
+        plugin.bound(1 << 20);
         let label = || vec![("path".to_owned(), "C:\\a\nb".to_owned())];
         let series = |kind, name, labels, new: Series| {
             let key = Key::new(kind, name, labels);
-            metrics.series(&plugin, &key, || new).expect("there is room")
+            metrics.series(&plugin, &key, || new).expect("there is room").1
         };
         let counter = series(Kind::Counter, "hits", label(), Series::Counter(Counter::default()));
         let gauge = series(Kind::Gauge, "load", vec![], Series::Gauge(AtomicU64::new(0)));

@@ -6,10 +6,13 @@
 use bytes::{Buf as _, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{BodyError, MAX_HEAD};
+use super::{BodyError, MAX_TRAILER_BYTES};
 
 /// Bytes of a line with the size of a chunk and its extensions, at most.
 const MAX_LINE: usize = 4 << 10;
+
+/// Bytes of the extensions of all chunks of a body, at most (RFC 9112 section 7.1.1).
+const MAX_EXTENSIONS: usize = 16 << 10;
 
 /// Trailers, at most.
 const MAX_TRAILERS: usize = 64;
@@ -17,9 +20,17 @@ const MAX_TRAILERS: usize = 64;
 /// What the rest of a body with a single chunk in front of it looks like, nearly always.
 const USUAL_END: &[u8] = b"\r\n0\r\n\r\n";
 
+/// A body, as far as it was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Chunked {
+    at: At,
+    /// Bytes of its extensions so far.
+    extensions: usize,
+}
+
 /// How far the body is.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Chunked {
+enum At {
     /// Before a size.
     Size,
     /// Within a chunk that has so many bytes left.
@@ -41,29 +52,38 @@ pub(super) enum Found {
 }
 
 impl Chunked {
+    /// Before its first byte.
+    pub(super) fn new() -> Self {
+        Self { at: At::Size, extensions: 0 }
+    }
+
     /// Takes the next part from the input.
     pub(super) fn decode(&mut self, input: &mut Bytes) -> Result<Found, BodyError> {
         loop {
-            match self {
-                Self::Size => {
+            match &mut self.at {
+                At::Size => {
                     let Some((line, size)) = size(input)? else {
                         return Ok(Found::Unfinished);
                     };
+                    self.extensions += extensions(&input[..line]);
+                    if self.extensions > MAX_EXTENSIONS {
+                        return Err(TOO_LONG);
+                    }
                     input.advance(line);
-                    *self = if size == 0 { Self::Trailers } else { Self::Data(size) };
+                    self.at = if size == 0 { At::Trailers } else { At::Data(size) };
                 }
-                Self::Data(left) => {
+                At::Data(left) => {
                     if input.is_empty() {
                         return Ok(Found::Unfinished);
                     }
                     let length = usize::try_from(*left).unwrap_or(usize::MAX).min(input.len());
                     *left -= length as u64;
                     if *left == 0 {
-                        *self = Self::DataEnd;
+                        self.at = At::DataEnd;
                     }
                     return Ok(Found::Data(input.split_to(length)));
                 }
-                Self::DataEnd => {
+                At::DataEnd => {
                     if input.len() < 2 {
                         return Ok(Found::Unfinished);
                     }
@@ -71,16 +91,16 @@ impl Chunked {
                         return Err(BodyError::Malformed("a chunk is longer than its size"));
                     }
                     input.advance(2);
-                    *self = Self::Size;
+                    self.at = At::Size;
                 }
-                Self::Trailers => return trailers(input),
+                At::Trailers => return trailers(input),
             }
         }
     }
 
     /// Takes the end from the input if it is all there and without trailers.
     pub(super) fn take_usual_end(&mut self, input: &mut Bytes) -> bool {
-        let is_there = matches!(self, Self::DataEnd) && input.starts_with(USUAL_END);
+        let is_there = matches!(self.at, At::DataEnd) && input.starts_with(USUAL_END);
         if is_there {
             input.advance(USUAL_END.len());
         }
@@ -89,11 +109,18 @@ impl Chunked {
 
     /// Bytes of data that must still come.
     pub(super) fn expected(&self) -> u64 {
-        match self {
-            Self::Data(left) => *left,
-            Self::Size | Self::DataEnd | Self::Trailers => 0,
+        match self.at {
+            At::Data(left) => left,
+            At::Size | At::DataEnd | At::Trailers => 0,
         }
     }
+}
+
+const TOO_LONG: BodyError = BodyError::Malformed("the extensions of its chunks are too long");
+
+/// Bytes between the size and the end of its line.
+fn extensions(line: &[u8]) -> usize {
+    line.len() - 2 - line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count()
 }
 
 /// The length of the line with the size, and the size.
@@ -107,9 +134,12 @@ fn size(input: &[u8]) -> Result<Option<(usize, u64)>, BodyError> {
         return Err(INVALID);
     }
     match httparse::parse_chunk_size(input) {
+        Ok(httparse::Status::Complete((line, _))) if has_control(&input[..line - 2]) => {
+            Err(BodyError::Malformed("a chunk's extensions hold a control character"))
+        }
         Ok(httparse::Status::Complete((line, size))) if line <= MAX_LINE => Ok(Some((line, size))),
         Ok(httparse::Status::Partial) if input.len() < MAX_LINE => Ok(None),
-        Ok(_) => Err(BodyError::Malformed("a chunk's extensions are too long")),
+        Ok(_) => Err(TOO_LONG),
         Err(_) => Err(INVALID),
     }
 }
@@ -121,7 +151,10 @@ fn trailers(input: &mut Bytes) -> Result<Found, BodyError> {
     }
     let mut fields = [httparse::EMPTY_HEADER; MAX_TRAILERS];
     match httparse::parse_headers(input, &mut fields) {
-        Ok(httparse::Status::Complete((length, fields))) if length <= MAX_HEAD => {
+        Ok(httparse::Status::Complete((length, _))) if has_bare_line_feed(&input[..length]) => {
+            Err(BodyError::Malformed("a line of its trailers ends without CR"))
+        }
+        Ok(httparse::Status::Complete((length, fields))) if length <= MAX_TRAILER_BYTES => {
             let mut trailers = HeaderMap::with_capacity(fields.len());
             for field in fields {
                 let name = HeaderName::from_bytes(field.name.as_bytes());
@@ -134,10 +167,20 @@ fn trailers(input: &mut Bytes) -> Result<Found, BodyError> {
             input.advance(length);
             Ok(Found::End(trailers))
         }
-        Ok(httparse::Status::Partial) if input.len() < MAX_HEAD => Ok(Found::Unfinished),
+        Ok(httparse::Status::Partial) if input.len() < MAX_TRAILER_BYTES => Ok(Found::Unfinished),
         Ok(_) => Err(BodyError::Malformed("its trailers are larger than 64 KiB")),
         Err(_) => Err(BodyError::Malformed("a trailer is invalid")),
     }
+}
+
+/// The parser looks for the end of the line alone, which other readers see at a line feed.
+fn has_control(line: &[u8]) -> bool {
+    line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
+}
+
+/// The parser takes a line feed alone for the end of a line, where other readers go on.
+fn has_bare_line_feed(lines: &[u8]) -> bool {
+    memchr::memchr_iter(b'\n', lines).any(|at| at == 0 || lines[at - 1] != b'\r')
 }
 
 #[cfg(test)]
@@ -149,7 +192,7 @@ mod tests {
         text: &[u8],
         piece: usize,
     ) -> Result<Option<(Vec<u8>, HeaderMap, Bytes)>, BodyError> {
-        let mut chunked = Chunked::Size;
+        let mut chunked = Chunked::new();
         let mut input = Bytes::new();
         let mut body = Vec::new();
         for piece in text.chunks(piece) {
@@ -206,8 +249,13 @@ mod tests {
             "1\rxa\r\n",
             "11111111111111111\r\n",
             "1\r\nab\r\n",
+            "1;a\nb\r\na\r\n0\r\n\r\n",
+            "1;a=\"\nb\"\r\na\r\n0\r\n\r\n",
             "1\r\na\n0\r\n\r\n",
             "0\r\nna me: 1\r\n\r\n",
+            "0\r\n\n\r\n",
+            "0\r\na: 1\n\r\n",
+            "0\r\na: 1\r\n\n",
             &long,
         ] {
             let result = decoded(text.as_bytes(), 4096);
@@ -216,9 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn the_extensions_of_all_chunks_together_are_bounded() {
+        let body =
+            |count| format!("1;{}\r\na\r\n", "x".repeat(1 << 10)).repeat(count) + "0\r\n\r\n";
+        assert!(decoded(body(15).as_bytes(), 4096).unwrap().is_some());
+        let result = decoded(body(16).as_bytes(), 4096);
+        assert!(matches!(result, Err(BodyError::Malformed(_))), "{result:?}");
+        // Those without extensions are not counted, however many there are.
+        let plain = "1\r\na\r\n".repeat(20_000) + "0\r\n\r\n";
+        assert!(decoded(plain.as_bytes(), 4096).unwrap().is_some());
+    }
+
+    #[test]
     fn the_usual_end_is_seen_at_once() {
         let mut input = Bytes::from_static(b"2\r\nok\r\n0\r\n\r\n");
-        let mut chunked = Chunked::Size;
+        let mut chunked = Chunked::new();
         assert!(matches!(chunked.decode(&mut input), Ok(Found::Data(data)) if data == "ok"));
         assert!(chunked.take_usual_end(&mut input));
         assert!(input.is_empty());

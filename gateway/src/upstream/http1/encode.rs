@@ -2,9 +2,12 @@
 //!
 //! Owns the request line, the fields and how the body is delimited. Sends nothing.
 
-use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
-use http::{HeaderName, Request, header};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, TE, TRANSFER_ENCODING};
+use http::{Method, Request};
 use http_body::Body;
+
+use super::super::added::{Added, write_line as field};
+use crate::trailers;
 
 /// How the end of a request is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,29 +25,57 @@ impl Framing {
         if body.is_end_stream() {
             return Self::None;
         }
-        body.size_hint().exact().map_or(Self::Chunked, Self::Length)
+        match body.size_hint().exact() {
+            // Over HTTP/2 its end may come behind the head. There is nothing to wait for.
+            Some(0) => Self::None,
+            Some(length) => Self::Length(length),
+            None => Self::Chunked,
+        }
     }
 }
 
-/// Writes the head. The framing comes from the body alone, whatever the fields say of it, so that
-/// the two can never differ.
-pub(super) fn head<B>(out: &mut Vec<u8>, request: &Request<B>, framing: Framing) {
+/// Writes the head, and returns whether it asks for a 100 before the body is sent. The framing comes
+/// from the body alone, whatever the fields say of it, so that the two can never differ.
+pub(super) fn head<B>(
+    out: &mut Vec<u8>,
+    request: &Request<B>,
+    added: Option<&dyn Added>,
+    framing: Framing,
+) -> bool {
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
     out.extend_from_slice(request.method().as_str().as_bytes());
     out.push(b' ');
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
-    let mut has_length = false;
+    let (mut has_length, mut has_te, mut expects) = (false, false, false);
     for (name, value) in request.headers() {
         match *name {
             CONTENT_LENGTH => has_length = true,
             TRANSFER_ENCODING => {}
+            TE => {
+                has_te = true;
+                field(out, name, value.as_bytes());
+            }
+            EXPECT => {
+                expects = value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+                field(out, name, value.as_bytes());
+            }
             _ => field(out, name, value.as_bytes()),
         }
     }
+    if let Some(added) = added {
+        added.write(out);
+    }
+    if has_te {
+        // It is for the next hop alone (RFC 9110 section 10.1.4).
+        out.extend_from_slice(b"connection: te\r\n");
+    }
     match framing {
-        // Whoever said that there is none goes on saying so.
-        Framing::None if has_length => out.extend_from_slice(b"content-length: 0\r\n"),
+        // Whoever said that there is none goes on saying so, and where a body is usual its absence is
+        // said (RFC 9110 section 8.6).
+        Framing::None if has_length || has_usually_body(request.method()) => {
+            out.extend_from_slice(b"content-length: 0\r\n")
+        }
         Framing::None => {}
         Framing::Length(length) => {
             out.extend_from_slice(b"content-length: ");
@@ -54,15 +85,11 @@ pub(super) fn head<B>(out: &mut Vec<u8>, request: &Request<B>, framing: Framing)
         Framing::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
     }
     out.extend_from_slice(b"\r\n");
+    expects
 }
 
-fn field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    let name = name.as_str().as_bytes();
-    out.reserve(name.len() + value.len() + 4);
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
+fn has_usually_body(method: &Method) -> bool {
+    matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
 /// Writes what stands before the data of a chunk.
@@ -77,33 +104,11 @@ pub(super) fn chunk_size(out: &mut Vec<u8>, size: usize) {
 pub(super) fn last_chunk(out: &mut Vec<u8>, trailers: Option<&HeaderMap>) {
     out.extend_from_slice(b"0\r\n");
     for (name, value) in trailers.into_iter().flatten() {
-        if may_trail(name) {
+        if trailers::may_trail(name) {
             field(out, name, value.as_bytes());
         }
     }
     out.extend_from_slice(b"\r\n");
-}
-
-/// Fields that frame, route, authenticate or describe the body have no place behind it (RFC 9110
-/// section 6.5.1).
-fn may_trail(name: &HeaderName) -> bool {
-    !matches!(
-        *name,
-        header::AUTHORIZATION
-            | header::CACHE_CONTROL
-            | header::CONNECTION
-            | header::CONTENT_ENCODING
-            | header::CONTENT_LENGTH
-            | header::CONTENT_RANGE
-            | header::CONTENT_TYPE
-            | header::HOST
-            | header::MAX_FORWARDS
-            | header::SET_COOKIE
-            | header::TE
-            | header::TRAILER
-            | header::TRANSFER_ENCODING
-            | header::UPGRADE
-    )
 }
 
 #[cfg(test)]
@@ -128,13 +133,35 @@ mod tests {
         };
         let written = |framing| {
             let mut out = Vec::new();
-            head(&mut out, &request("7"), framing);
+            head(&mut out, &request("7"), None, framing);
             String::from_utf8(out).unwrap()
         };
         let front = "PUT /a?b HTTP/1.1\r\nx-a: 1\r\n";
         assert_eq!(written(Framing::None), format!("{front}content-length: 0\r\n\r\n"));
         assert_eq!(written(Framing::Length(12)), format!("{front}content-length: 12\r\n\r\n"));
         assert_eq!(written(Framing::Chunked), format!("{front}transfer-encoding: chunked\r\n\r\n"));
+    }
+
+    #[test]
+    fn what_the_next_hop_needs_to_know_is_said() {
+        let written = |method: &str, te: bool| {
+            let mut request = Request::builder().method(method).uri("/").body(()).unwrap();
+            if te {
+                request.headers_mut().insert(TE, "trailers".parse().unwrap());
+            }
+            let mut out = Vec::new();
+            head(&mut out, &request, None, Framing::None);
+            String::from_utf8(out).unwrap()
+        };
+        for method in ["POST", "PUT", "PATCH"] {
+            let said = format!("{method} / HTTP/1.1\r\ncontent-length: 0\r\n\r\n");
+            assert_eq!(written(method, false), said);
+        }
+        for method in ["GET", "HEAD", "DELETE", "OPTIONS"] {
+            assert_eq!(written(method, false), format!("{method} / HTTP/1.1\r\n\r\n"));
+        }
+        let said = "GET / HTTP/1.1\r\nte: trailers\r\nconnection: te\r\n\r\n";
+        assert_eq!(written("GET", true), said);
     }
 
     #[test]

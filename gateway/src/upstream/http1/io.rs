@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
+pub(super) use crate::tcp::News;
 use crate::tcp::Socket;
 
 /// Bytes that are read at once, at most.
@@ -45,6 +46,14 @@ impl Io {
                 });
                 nothing_left && socket.is_quiet()
             }
+        }
+    }
+
+    /// What has come, by the kernel's word. Of TLS, nobody can tell what it is.
+    pub(super) fn news(&mut self) -> Option<News> {
+        match self {
+            Self::Plain(socket) => socket.news(),
+            Self::Tls(stream) => stream.get_ref().0.news().map(|_| News::End),
         }
     }
 

@@ -7,22 +7,29 @@ use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes};
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
-use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 
+use super::super::error::Excess;
 use super::super::head::check_framing;
-use super::{Error, MAX_HEAD};
+use super::Error;
+use crate::config::UpstreamLimits;
 
-/// Fields of a head, at most.
-const MAX_FIELDS: usize = 100;
+/// Fields for which there is room on the stack. Heads with more are rare, and their room is allocated.
+const USUAL_FIELDS: usize = 100;
 
 /// The head of a response, and what follows from it.
 #[derive(Debug)]
 pub(super) struct Head {
     pub(super) status: StatusCode,
     pub(super) version: Version,
-    pub(super) headers: HeaderMap,
+    /// The reason phrase, where it is not the usual one.
+    pub(super) reason: Option<Bytes>,
     pub(super) framing: Framing,
     pub(super) keeps_alive: bool,
+    /// It has no body by its kind, whatever its fields say (RFC 9112 section 6.3).
+    pub(super) is_bodiless: bool,
+    /// How long the target keeps a connection without a request, in seconds, if it says so.
+    pub(super) idle: Option<u32>,
 }
 
 impl Head {
@@ -43,48 +50,101 @@ pub(super) enum Framing {
     Switch,
 }
 
-/// Takes a head from the front of the input, when all of it is there. `headers` is an empty map,
-/// perhaps with room for some.
+/// Whether what came is no response from its first byte on. Empty lines in front of one are none of it.
+pub(super) fn is_foreign(input: &[u8]) -> bool {
+    const BEGINNING: &[u8] = b"HTTP/";
+    let length = input.len().min(BEGINNING.len());
+    input[..length] != BEGINNING[..length] && !matches!(input, [b'\r' | b'\n', ..])
+}
+
+/// Takes a head from the front of the input, when all of it is there. Its fields go into `headers`,
+/// which is empty before, and perhaps has room for some.
 pub(super) fn head(
     input: &mut Bytes,
-    method: &Method,
-    mut headers: HeaderMap,
-) -> Result<Result<Head, HeaderMap>, Error> {
-    let mut fields = [MaybeUninit::uninit(); MAX_FIELDS];
+    is_for_head: bool,
+    headers: &mut HeaderMap,
+    limits: UpstreamLimits,
+) -> Result<Option<Head>, Error> {
+    let whole = input.clone();
+    let mut fields = [MaybeUninit::uninit(); USUAL_FIELDS];
+    let usual = limits.header_count.min(USUAL_FIELDS);
+    match parse(input, &whole, is_for_head, headers, limits, &mut fields[..usual]) {
+        Err(Unparsed::NoRoom) if limits.header_count > usual => {
+            let mut fields = vec![MaybeUninit::uninit(); limits.header_count];
+            parse(input, &whole, is_for_head, headers, limits, &mut fields)
+        }
+        parsed => parsed,
+    }
+    .map_err(|unparsed| match unparsed {
+        Unparsed::NoRoom => Error::TooLarge(Excess::Count(limits.header_count)),
+        Unparsed::Other(error) => error,
+    })
+}
+
+/// Why there is no head.
+enum Unparsed {
+    /// It has more fields than there is room for. None of them was taken.
+    NoRoom,
+    Other(Error),
+}
+
+impl From<Error> for Unparsed {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// `whole` is the input as it was; `is_for_head` says that the request's method was `HEAD`.
+#[inline(always)]
+fn parse<'i>(
+    input: &mut Bytes,
+    whole: &'i Bytes,
+    is_for_head: bool,
+    headers: &mut HeaderMap,
+    limits: UpstreamLimits,
+    fields: &mut [MaybeUninit<httparse::Header<'i>>],
+) -> Result<Option<Head>, Unparsed> {
+    let size = limits.header_size;
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
-    let length = match config.parse_response_with_uninit_headers(&mut parsed, input, &mut fields) {
-        Ok(httparse::Status::Complete(length)) if length <= MAX_HEAD => length,
-        Ok(httparse::Status::Partial) if input.len() < MAX_HEAD => return Ok(Err(headers)),
-        Ok(_) => return Err(Error::Malformed("its head is larger than 64 KiB")),
-        Err(error) => return Err(Error::Malformed(described(error))),
+    let length = match config.parse_response_with_uninit_headers(&mut parsed, whole, fields) {
+        Ok(httparse::Status::Complete(length)) if length <= size => length,
+        Ok(httparse::Status::Partial) if input.len() < size => return Ok(None),
+        Ok(_) => return Err(Error::TooLarge(Excess::Size(size)).into()),
+        Err(httparse::Error::TooManyHeaders) => return Err(Unparsed::NoRoom),
+        Err(error) => return Err(Error::Malformed(described(error)).into()),
     };
     let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok());
     let status = status.ok_or(Error::Malformed("its status is out of range"))?;
     let version = if parsed.version == Some(1) { Version::HTTP_11 } else { Version::HTTP_10 };
-    let whole = input.slice(..length);
+    let reason = parsed.reason.filter(|reason| Some(*reason) != status.canonical_reason());
+    let reason = reason.map(|reason| whole.slice_ref(reason.as_bytes()));
     let mut found = Found::default();
     headers.reserve(parsed.headers.len());
     for field in &*parsed.headers {
         let name = HeaderName::from_bytes(field.name.as_bytes());
         let name = name.map_err(|_| Error::Malformed("invalid header name"))?;
-        let value = value(&whole, field.value);
+        let value = value(whole, field.value);
         found.note(&name, &value);
         headers.append(name, value);
     }
     input.advance(length);
-    let framing = found.framing(&mut headers, version)?;
+    let framing = found.framing(headers, version)?;
     let keeps_alive = match version {
         Version::HTTP_11 => !found.says_close,
         _ => found.says_keep_alive && !found.says_close,
     };
+    let is_bodiless = match status {
+        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => true,
+        _ => is_for_head && !status.is_informational(),
+    };
     let framing = match status {
         StatusCode::SWITCHING_PROTOCOLS => Framing::Switch,
-        StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Framing::Length(0),
-        _ if status.is_informational() || method == Method::HEAD => Framing::Length(0),
+        _ if status.is_informational() || is_bodiless => Framing::Length(0),
         _ => framing,
     };
-    Ok(Ok(Head { status, version, headers, framing, keeps_alive }))
+    let idle = found.idle;
+    Ok(Some(Head { status, version, reason, framing, keeps_alive, is_bodiless, idle }))
 }
 
 /// A value as a part of the head that it stands in: nothing is copied.
@@ -106,6 +166,7 @@ struct Found {
     is_unusual: bool,
     says_close: bool,
     says_keep_alive: bool,
+    idle: Option<u32>,
 }
 
 impl Found {
@@ -124,6 +185,7 @@ impl Found {
                     self.says_keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
+            ref other if other.as_str() == "keep-alive" => self.idle = idle(value.as_bytes()),
             _ => {}
         }
     }
@@ -144,6 +206,16 @@ impl Found {
     }
 }
 
+/// The `timeout` of a `Keep-Alive` (RFC 2068 section 19.7.1.1), which no RFC in force describes and
+/// most servers send.
+fn idle(value: &[u8]) -> Option<u32> {
+    value.split(|byte| *byte == b',').find_map(|parameter| {
+        let (name, value) = std::str::from_utf8(parameter).ok()?.split_once('=')?;
+        let seconds = || value.trim().parse().ok();
+        if name.trim().eq_ignore_ascii_case("timeout") { seconds() } else { None }
+    })
+}
+
 /// Digits alone, without overflow.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -162,7 +234,7 @@ fn described(error: httparse::Error) -> &'static str {
         httparse::Error::NewLine => "invalid new line",
         httparse::Error::Status => "invalid status line",
         httparse::Error::Version => "invalid HTTP version",
-        httparse::Error::TooManyHeaders => "it has more than 100 header fields",
+        httparse::Error::TooManyHeaders => "it has too many fields",
         httparse::Error::Token => "invalid token",
     }
 }
@@ -171,13 +243,15 @@ fn described(error: httparse::Error) -> &'static str {
 mod tests {
     use super::*;
 
-    fn parsed(text: &'static str, method: &Method) -> Result<Option<Head>, Error> {
+    fn parsed(text: &'static str, is_for_head: bool) -> Result<Option<(Head, HeaderMap)>, Error> {
         let mut input = Bytes::from_static(text.as_bytes());
-        head(&mut input, method, HeaderMap::new()).map(Result::ok)
+        let mut headers = HeaderMap::new();
+        let head = head(&mut input, is_for_head, &mut headers, UpstreamLimits::default())?;
+        Ok(head.map(|head| (head, headers)))
     }
 
     fn get(text: &'static str) -> Head {
-        parsed(text, &Method::GET).unwrap().unwrap()
+        parsed(text, false).unwrap().unwrap().0
     }
 
     #[test]
@@ -195,7 +269,7 @@ mod tests {
             assert_eq!(get(text).framing, framing, "{text}");
         }
         let text = "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n";
-        assert_eq!(parsed(text, &Method::HEAD).unwrap().unwrap().framing, Framing::Length(0));
+        assert_eq!(parsed(text, true).unwrap().unwrap().0.framing, Framing::Length(0));
     }
 
     #[test]
@@ -212,12 +286,27 @@ mod tests {
     }
 
     #[test]
+    fn the_time_that_a_target_keeps_connections_is_read() {
+        for (said, idle) in [
+            ("timeout=5", Some(5)),
+            ("max=100, Timeout = 15", Some(15)),
+            ("timeout=5, max=100", Some(5)),
+            ("max=100", None),
+            ("timeout=-1", None),
+            ("timeout", None),
+        ] {
+            let text = format!("HTTP/1.1 200 OK\r\nkeep-alive: {said}\r\n\r\n");
+            assert_eq!(get(text.leak()).idle, idle, "{said}");
+        }
+    }
+
+    #[test]
     fn a_part_of_a_head_is_no_head_yet() {
         let text = "HTTP/1.1 200 OK\r\nname: value\r\n\r\n";
         for length in 0..text.len() {
-            assert!(parsed(&text[..length], &Method::GET).unwrap().is_none(), "{length}");
+            assert!(parsed(&text[..length], false).unwrap().is_none(), "{length}");
         }
-        assert_eq!(get(text).headers["name"], "value");
+        assert_eq!(parsed(text, false).unwrap().unwrap().1["name"], "value");
     }
 
     #[test]
@@ -228,7 +317,7 @@ mod tests {
             "HTTP/1.1 200 OK\r\ncontent-length: 99999999999999999999\r\n\r\n",
             "HTTP/1.1 200 OK\r\ncontent-length: 1, 2\r\n\r\n",
         ] {
-            assert!(matches!(parsed(text, &Method::GET), Err(Error::Malformed(_))), "{text}");
+            assert!(matches!(parsed(text, false), Err(Error::Malformed(_))), "{text}");
         }
     }
 }

@@ -152,23 +152,24 @@ impl State {
     }
 }
 
+/// Finds the parts of a body, and its end.
 #[derive(Debug)]
-enum Decoder {
+pub(super) enum Decoder {
     Length(u64),
     Chunked(Chunked),
     UntilClose,
 }
 
 impl Decoder {
-    fn new(framing: Framing) -> Self {
+    pub(super) fn new(framing: Framing) -> Self {
         match framing {
             Framing::Length(length) => Self::Length(length),
-            Framing::Chunked => Self::Chunked(Chunked::Size),
+            Framing::Chunked => Self::Chunked(Chunked::new()),
             Framing::UntilClose | Framing::Switch => Self::UntilClose,
         }
     }
 
-    fn decode(&mut self, input: &mut Bytes) -> Result<Found, BodyError> {
+    pub(super) fn decode(&mut self, input: &mut Bytes) -> Result<Found, BodyError> {
         match self {
             Self::Length(0) => Ok(Found::End(HeaderMap::new())),
             Self::Chunked(chunked) => chunked.decode(input),
@@ -183,7 +184,7 @@ impl Decoder {
     }
 
     /// Whether the data that was just found was the last.
-    fn take_end(&mut self, input: &mut Bytes) -> bool {
+    pub(super) fn take_end(&mut self, input: &mut Bytes) -> bool {
         match self {
             Self::Length(left) => *left == 0,
             Self::Chunked(chunked) => chunked.take_usual_end(input),

@@ -8,9 +8,12 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::header::TRANSFER_ENCODING;
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
+use hyper::ext::ReasonPhrase;
 
+use super::super::exchange::{Along, Interim, MAX_INTERIMS};
 use super::super::payload::Payload;
 use super::super::progress::Watch;
 use super::parse::{self, Framing, Head};
@@ -23,6 +26,9 @@ pub(in super::super) struct Sent {
     pub(in super::super) result: Result<Response<Payload>, Error>,
     /// Whether any byte of a response came.
     pub(in super::super) was_heard: bool,
+    /// What came is none from its first byte on: on a connection that has served before, it was sent
+    /// with the response before.
+    pub(in super::super) is_foreign: bool,
 }
 
 /// Sends a request over a connection that is ready, and waits for the head of its response. The
@@ -31,51 +37,92 @@ pub(in super::super) struct Sent {
 pub(in super::super) async fn send<B>(
     connection: &Rc<Connection>,
     request: &mut Request<B>,
+    along: Along<'_>,
     watch: Option<&Watch<B>>,
 ) -> Sent
 where
     B: Body<Data = Bytes> + Default + Unpin + 'static,
 {
-    let mut upload = Some(Upload::new(request));
+    let mut upload = Some(Upload::new(request, along.added, watch));
     connection.state().is_reading = true;
-    let mut wait = Wait { was_heard: false, unsent: None };
+    let mut wait = Wait {
+        was_heard: false,
+        is_foreign: false,
+        unsent: None,
+        interims: 0,
+        continues: false,
+        interim: along.interim,
+    };
     let result = poll_fn(|context| {
-        if let Some(sending) = &mut upload
-            && let Poll::Ready(sent) = sending.poll(connection, request.body_mut(), watch, context)
-        {
-            upload = None;
-            match sent {
-                Ok(()) => {}
-                Err(Failed::Body) => return Poll::Ready(Err(Error::RequestBody)),
-                // What the target said before it stopped listening may be there.
-                Err(Failed::Io(error)) => {
-                    connection.state().is_reusable = false;
-                    wait.unsent = Some(error);
+        loop {
+            if let Some(sending) = &mut upload
+                && let Poll::Ready(sent) =
+                    sending.poll(connection, request.body_mut(), watch, context)
+            {
+                upload = None;
+                match sent {
+                    Ok(()) => {}
+                    Err(Failed::Body) => return Poll::Ready(Err(Error::RequestBody)),
+                    // What the target said before it stopped listening may be there.
+                    Err(Failed::Io(error)) => {
+                        connection.state().is_reusable = false;
+                        wait.unsent = Some(error);
+                    }
                 }
             }
+            let polled = wait.poll_head(&mut connection.state(), request, context);
+            match &mut upload {
+                Some(sending) if polled.is_pending() && wait.continues && sending.is_held() => {
+                    sending.go_on();
+                }
+                _ => return polled,
+            }
         }
-        wait.poll_head(&mut connection.state(), request, context)
     })
     .await;
-    let was_heard = wait.was_heard;
+    let (was_heard, is_foreign) = (wait.was_heard, wait.is_foreign);
     let result = result.and_then(|head| {
-        if let Some(upload) = upload {
+        let refused = |upload: &Upload| upload.is_held() && !head.status.is_success();
+        if upload.as_ref().is_some_and(refused) {
+            // The target answers in place of asking for the body. It waits for one all the same.
+            connection.state().is_reusable = false;
+        } else if let Some(mut upload) = upload {
+            upload.go_on();
             carry_on(connection, upload, std::mem::take(request.body_mut()), watch.cloned());
         }
-        respond(connection, head)
+        respond(connection, head, std::mem::take(request.headers_mut()))
     });
-    Sent { result, was_heard }
+    Sent { result, was_heard, is_foreign }
 }
 
-struct Wait {
+struct Wait<'a> {
     was_heard: bool,
+    is_foreign: bool,
     /// Why the request could not be written.
     unsent: Option<std::io::Error>,
+    /// Interim responses so far.
+    interims: usize,
+    /// Whether one was a 100.
+    continues: bool,
+    interim: Interim<'a>,
 }
 
-impl Wait {
-    /// Reads until a head is there that is more than interim (RFC 9110 section 15.2). From its
-    /// first byte on, the request's fields are not needed any more, and their map serves again.
+impl Wait<'_> {
+    /// Tells of an interim response (RFC 9110 section 15.2).
+    fn tell(&mut self, head: &Head, fields: HeaderMap) -> Result<(), Error> {
+        self.interims += 1;
+        if self.interims > MAX_INTERIMS {
+            return Err(Error::Malformed("it has sent more than 64 interim responses"));
+        }
+        self.continues |= head.status == StatusCode::CONTINUE;
+        if let Some(interim) = self.interim {
+            interim(head.status, fields);
+        }
+        Ok(())
+    }
+
+    /// Reads until a head is there that is more than interim. From its first byte on, the request's
+    /// fields are not needed any more, and those of the response take their place.
     fn poll_head<B>(
         &mut self,
         state: &mut State,
@@ -84,15 +131,17 @@ impl Wait {
     ) -> Poll<Result<Head, Error>> {
         loop {
             while !state.input.is_empty() {
-                let mut fields = std::mem::take(request.headers_mut());
+                if self.interims == 0 && parse::is_foreign(&state.input) {
+                    self.is_foreign = true;
+                    return Poll::Ready(Err(Error::Malformed("it does not begin with `HTTP/`")));
+                }
+                let is_for_head = request.method() == Method::HEAD;
+                let fields = request.headers_mut();
                 fields.clear();
-                match parse::head(&mut state.input, request.method(), fields)? {
-                    Ok(head) if head.is_interim() => {}
-                    Ok(head) => return Poll::Ready(Ok(head)),
-                    Err(fields) => {
-                        *request.headers_mut() = fields;
-                        break;
-                    }
+                match parse::head(&mut state.input, is_for_head, fields, state.limits)? {
+                    Some(head) if head.is_interim() => self.tell(&head, std::mem::take(fields))?,
+                    Some(head) => return Poll::Ready(Ok(head)),
+                    None => break,
                 }
             }
             match ready!(state.poll_fill(context, 0)) {
@@ -106,9 +155,19 @@ impl Wait {
     }
 }
 
-fn respond(connection: &Rc<Connection>, head: Head) -> Result<Response<Payload>, Error> {
+fn respond(
+    connection: &Rc<Connection>,
+    head: Head,
+    fields: HeaderMap,
+) -> Result<Response<Payload>, Error> {
     let mut state = connection.state();
     state.is_reusable &= head.keeps_alive && head.framing != Framing::UntilClose;
+    state.is_doubtful = head.is_bodiless;
+    state.idle = head.idle.or(state.idle);
+    if head.is_bodiless && fields.contains_key(TRANSFER_ENCODING) {
+        // Should there be a body all the same, it has no end that can be waited for.
+        state.is_reusable = false;
+    }
     let payload = if head.framing == Framing::Switch {
         state.is_reusable = false;
         Payload::Switched(Switched::new(connection))
@@ -122,7 +181,10 @@ fn respond(connection: &Rc<Connection>, head: Head) -> Result<Response<Payload>,
     let mut response = Response::new(payload);
     *response.status_mut() = head.status;
     *response.version_mut() = head.version;
-    *response.headers_mut() = head.headers;
+    if let Some(reason) = head.reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+        response.extensions_mut().insert(reason);
+    }
+    *response.headers_mut() = fields;
     Ok(response)
 }
 
@@ -137,7 +199,11 @@ fn carry_on<B>(
 {
     let mine = Rc::clone(connection);
     let task = tokio::task::spawn_local(async move {
-        let sent = poll_fn(|context| upload.poll(&mine, &mut body, watch.as_ref(), context)).await;
+        let sent = poll_fn(|context| {
+            mine.state().moves = true;
+            upload.poll(&mine, &mut body, watch.as_ref(), context)
+        })
+        .await;
         mine.upload_ended(&sent);
     });
     connection.state().upload = Some(task.abort_handle());

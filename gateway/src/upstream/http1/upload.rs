@@ -12,9 +12,12 @@ use http::Request;
 use http_body::{Body, Frame};
 use tokio::io::AsyncWrite;
 
+use super::super::added::Added;
+use super::super::exchange::CONTINUE_WITHIN;
 use super::super::progress::{self, Watch};
 use super::encode::{self, Framing};
 use super::{Connection, Io};
+use crate::timer::Deadline;
 
 /// Frames up to this size are copied behind the head, so that both go out in one piece.
 const SMALL: usize = 4 << 10;
@@ -32,6 +35,8 @@ pub(super) struct Upload {
     /// What is left of the body; [`Framing::None`] when it has been read to its end.
     left: Framing,
     out: Output,
+    /// Until when the body is held back.
+    held: Option<Box<Deadline>>,
 }
 
 /// Why a request was not sent to its end.
@@ -44,11 +49,27 @@ pub(super) enum Failed {
 }
 
 impl Upload {
-    pub(super) fn new(request: &Request<impl Body>) -> Self {
+    pub(super) fn new<B: Body>(
+        request: &Request<B>,
+        added: Option<&dyn Added>,
+        watch: Option<&Watch<B>>,
+    ) -> Self {
         let framing = Framing::of(request.body());
         let mut bytes = SPARE.take();
-        encode::head(&mut bytes, request, framing);
-        Self { left: framing, out: Output { bytes, ..Output::default() } }
+        let expects = encode::head(&mut bytes, request, added, framing);
+        let expects = expects && framing != Framing::None;
+        let held = watch.filter(|_| expects).map(|watch| Box::new(watch.after(CONTINUE_WITHIN)));
+        Self { left: framing, out: Output { bytes, ..Output::default() }, held }
+    }
+
+    /// Whether the body waits for the target to ask for it.
+    pub(super) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// The target asks for the body.
+    pub(super) fn go_on(&mut self) {
+        self.held = None;
     }
 
     /// Writes as much as there is and as the connection takes; ready when all is written.
@@ -62,6 +83,11 @@ impl Upload {
     where
         B: Body<Data = Bytes> + Unpin,
     {
+        if let Some(held) = &mut self.held {
+            ready!(self.out.poll_write(&mut connection.state().io, context)).map_err(Failed::Io)?;
+            ready!(Pin::new(&mut **held).poll(context));
+            self.held = None;
+        }
         loop {
             let mut is_starved = false;
             while self.left != Framing::None && self.out.has_room() {

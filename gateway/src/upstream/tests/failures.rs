@@ -7,13 +7,13 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::support::{
-    Server, SlowBody, TestBody, answer, config, get, ms, named_target, read_head, request, run,
-    send, target, upstream, upstream_at, upstream_with_first_byte,
+    Server, SlowBody, answer, config, get, ms, named_target, read_head, request, run, send, target,
+    upstream, upstream_at, upstream_with_first_byte,
 };
 use crate::config::Target;
 use crate::upstream::{ConnectError, Upstream, UpstreamError};
 
-async fn failure(upstream: &Upstream<TestBody>, path: &str) -> UpstreamError {
+async fn failure(upstream: &Upstream, path: &str) -> UpstreamError {
     match send(upstream, get(path)).await {
         Ok(exchange) => panic!("a response came: {:?}", exchange.response),
         Err(error) => error,
@@ -79,7 +79,7 @@ fn a_handshake_that_does_not_end_is_a_gateway_timeout() {
         let mut config = config(vec![target]);
         config.tls.ca = Some(Vec::new());
         config.timeouts.connect = ms(50);
-        let Err(setup) = Upstream::<TestBody>::new(&config, &crate::timer::Timers::new()) else {
+        let Err(setup) = Upstream::new(&config, &crate::timer::Timers::new()) else {
             panic!("trusts nobody");
         };
         assert!(setup.to_string().contains("TLS"), "{setup}");
@@ -205,7 +205,6 @@ fn a_connection_that_is_reset_is_a_bad_gateway() {
 #[test]
 fn refuses_responses_that_are_malformed_or_could_be_read_in_two_ways() {
     run(async {
-        let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(70_000));
         let heads = [
             "ICY 200 OK\r\n\r\n",
             "HTTP/1.1 abc\r\n\r\n",
@@ -219,7 +218,6 @@ fn refuses_responses_that_are_malformed_or_could_be_read_in_two_ways() {
             "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             "HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
             "HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n",
-            Box::leak(long.into_boxed_str()),
         ];
         for head in heads {
             let server = Server::raw(head, true).await;
@@ -303,5 +301,22 @@ fn targets_get_requests_by_their_weights() {
             counts[answer(&upstream, get("/")).await.target] += 1;
         }
         assert_eq!(counts, [10, 30]);
+    });
+}
+
+#[test]
+fn a_response_head_over_its_limits_is_refused_by_name() {
+    run(async {
+        let long = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "a".repeat(70_000));
+        let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "x: 1\r\n".repeat(1_001));
+        for (head, limit) in [(long, "header_size"), (many, "header_count")] {
+            let server = Server::raw(Box::leak(head.into_boxed_str()), true).await;
+            let upstream = upstream_at(server.address);
+            let error = failure(&upstream, "/").await;
+            assert!(matches!(error, UpstreamError::ResponseTooLarge { .. }), "{error}");
+            assert_eq!(error.status(), 502);
+            assert!(error.to_string().contains(&format!("`limits.{limit}`")), "{error}");
+            assert_eq!(upstream.pool_size(), 0);
+        }
     });
 }

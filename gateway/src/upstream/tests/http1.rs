@@ -11,11 +11,11 @@ use tokio::sync::oneshot;
 
 use super::support::{
     Server, SlowBody, answer, config, empty, full, get, ms, read_head, request, run, send, target,
-    upstream, upstream_at,
+    upstream, upstream_at, upstream_with_first_byte,
 };
 use crate::config::HostPolicy;
 use crate::timer::Timers;
-use crate::upstream::{Payload, Upstreams};
+use crate::upstream::{Payload, UpstreamError, Upstreams};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
@@ -78,6 +78,31 @@ fn a_connection_that_was_idle_for_too_long_is_not_used_again() {
         tokio::time::sleep(ms(80)).await;
         assert!(!answer(&upstream, get("/")).await.reused);
         assert_eq!(server.accepted(), 2);
+    });
+}
+
+#[test]
+fn gives_a_connection_up_before_its_target_does() {
+    run(async {
+        for (said, pause, reused) in [
+            ("x-a: timeout=0", 0, true),
+            ("keep-alive: timeout=0", 0, false),
+            ("keep-alive: timeout=1", 0, true),
+            ("keep-alive: timeout=1, max=9", 600, false),
+            ("keep-alive: timeout=3600", 600, true),
+        ] {
+            let server = Server::start(move |mut stream, _| async move {
+                while !read_head(&mut stream).await.is_empty() {
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n{said}\r\n\r\nok");
+                    stream.write_all(head.as_bytes()).await.unwrap();
+                }
+            })
+            .await;
+            let upstream = upstream_at(server.address);
+            answer(&upstream, get("/")).await;
+            tokio::time::sleep(ms(pause)).await;
+            assert_eq!(answer(&upstream, get("/")).await.reused, reused, "{said}");
+        }
     });
 }
 
@@ -298,4 +323,48 @@ fn a_chunked_response_gives_its_connection_back_too() {
         }
         assert_eq!(server.accepted(), 1);
     });
+}
+
+#[test]
+fn connections_that_were_idle_while_a_request_timed_out_are_given_up_with_it() {
+    run(async {
+        // Each connection answers one request and then nothing any more, as if the network were gone.
+        let server = Server::start(|mut stream, number| async move {
+            loop {
+                read_head(&mut stream).await;
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                if number <= 3 {
+                    std::future::pending::<()>().await;
+                }
+            }
+        })
+        .await;
+        let upstream = upstream_with_first_byte(server.address, ms(1_200));
+        let three = (0..3).map(|_| send(&upstream, get("/")));
+        let three = futures_join(three).await;
+        drop(three);
+        let error = send(&upstream, get("/")).await.err().unwrap();
+        assert!(matches!(error, UpstreamError::FirstByteTimeout { .. }), "{error}");
+        assert!(!answer(&upstream, get("/")).await.reused);
+    });
+}
+
+/// All of them at once.
+async fn futures_join<F: Future>(all: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut all: Vec<_> = all.map(|one| (Box::pin(one), None)).collect();
+    std::future::poll_fn(|context| {
+        for (one, output) in &mut all {
+            if output.is_none()
+                && let std::task::Poll::Ready(ready) = one.as_mut().poll(context)
+            {
+                *output = Some(ready);
+            }
+        }
+        match all.iter().all(|(_, output)| output.is_some()) {
+            true => std::task::Poll::Ready(()),
+            false => std::task::Poll::Pending,
+        }
+    })
+    .await;
+    all.into_iter().filter_map(|(_, output)| output).collect()
 }

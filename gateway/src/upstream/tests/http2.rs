@@ -7,13 +7,13 @@ use hyper_util::rt::TokioIo;
 use tokio::task::spawn_local;
 
 use super::support::{
-    LocalExecutor, Server, TestBody, answer, config, echo, full, get, ms, request, run, send,
-    target, upstream,
+    LocalExecutor, Server, answer, config, echo, full, get, ms, request, run, send, target,
+    upstream,
 };
 use crate::config::{HostPolicy, UpstreamProtocol};
 use crate::upstream::{Upstream, UpstreamError};
 
-fn http2_upstream(server: &Server) -> Rc<Upstream<TestBody>> {
+fn http2_upstream(server: &Server) -> Rc<Upstream> {
     let mut config = config(vec![target(server.address)]);
     config.protocol = UpstreamProtocol::Http2;
     Rc::new(upstream(&config))
@@ -197,5 +197,108 @@ fn an_idle_connection_is_swept_and_a_busy_one_is_not() {
         assert_eq!(upstream.pool_size(), 1, "idle since just now");
         sweep_in(2 * config.idle_timeout);
         assert_eq!(upstream.pool_size(), 0);
+    });
+}
+
+/// The first connection answers until it freezes; those after it answer.
+async fn freezing_server(frozen: &Rc<tokio::sync::Notify>) -> Server {
+    let frozen = Rc::clone(frozen);
+    Server::start(move |stream, number| {
+        let frozen = Rc::clone(&frozen);
+        async move {
+            let io = TokioIo::new(stream);
+            let serving = super::support::serve_http2(io, 100);
+            if number > 1 {
+                return serving.await;
+            }
+            let mut serving = std::pin::pin!(serving);
+            tokio::select! {
+                () = &mut serving => {}
+                () = frozen.notified() => std::future::pending().await,
+            }
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_connection_on_which_a_request_timed_out_is_not_taken_again() {
+    run(async {
+        let frozen = Rc::default();
+        let server = freezing_server(&frozen).await;
+        let mut config = config(vec![target(server.address)]);
+        config.protocol = UpstreamProtocol::Http2;
+        config.timeouts.first_byte = ms(100);
+        let upstream = upstream(&config);
+        answer(&upstream, get("/")).await;
+        frozen.notify_one();
+        let error = send(&upstream, get("/")).await.err().unwrap();
+        assert!(matches!(error, UpstreamError::FirstByteTimeout { .. }), "{error}");
+        assert!(!answer(&upstream, get("/")).await.reused);
+        assert_eq!(server.accepted(), 2);
+    });
+}
+
+#[test]
+fn a_request_that_is_given_up_in_silence_takes_its_connection_with_it() {
+    run(async {
+        let frozen = Rc::default();
+        let server = freezing_server(&frozen).await;
+        let upstream = http2_upstream(&server);
+        answer(&upstream, get("/")).await;
+        frozen.notify_one();
+        // Somebody else's timeout, such as that of the whole request.
+        let given_up = tokio::time::timeout(ms(1_100), send(&upstream, get("/"))).await;
+        assert!(given_up.is_err());
+        assert!(!answer(&upstream, get("/")).await.reused);
+    });
+}
+
+#[test]
+fn one_that_is_given_up_while_others_are_answered_does_not() {
+    run(async {
+        let server = Server::http2(100).await;
+        let upstream = http2_upstream(&server);
+        answer(&upstream, get("/")).await;
+        let slow = async { tokio::time::timeout(ms(1_100), send(&upstream, get("/never"))).await };
+        let others = async {
+            tokio::time::sleep(ms(500)).await;
+            answer(&upstream, get("/")).await
+        };
+        let (slow, _) = tokio::join!(slow, others);
+        assert!(slow.is_err());
+        assert!(answer(&upstream, get("/")).await.reused);
+        assert_eq!(server.accepted(), 1);
+    });
+}
+
+#[test]
+fn a_ping_without_an_answer_ends_the_connection() {
+    run(async {
+        let frozen = Rc::default();
+        let server = freezing_server(&frozen).await;
+        let mut config = config(vec![target(server.address)]);
+        config.protocol = UpstreamProtocol::Http2;
+        (config.ping, config.ping_timeout) = (ms(1_000), ms(200));
+        let upstream = upstream(&config);
+        answer(&upstream, get("/")).await;
+        frozen.notify_one();
+        let error = send(&upstream, get("/")).await.err().unwrap();
+        assert!(matches!(error, UpstreamError::Reset { .. }), "{error:?}");
+        assert!(!answer(&upstream, get("/")).await.reused);
+        assert_eq!(server.accepted(), 2);
+    });
+}
+
+#[test]
+fn a_response_head_over_its_limits_is_refused_by_name() {
+    run(async {
+        let server = Server::http2(100).await;
+        let mut config = config(vec![target(server.address)]);
+        config.protocol = UpstreamProtocol::Http2;
+        config.limits.header_count = 1;
+        let error = send(&upstream(&config), get("/")).await.err().unwrap();
+        assert!(matches!(error, UpstreamError::ResponseTooLarge { .. }), "{error}");
+        assert!(error.to_string().contains("`limits.header_count` of the upstream"), "{error}");
     });
 }

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Sleep;
 
-use super::super::{Exchange, Upstream, UpstreamError};
+use super::super::{Exchange, Resume, Upstream, UpstreamError};
 use crate::config::{self, HostPolicy, UpstreamProtocol, UpstreamTimeouts, UpstreamTls};
 use crate::timer::Timers;
 
@@ -63,18 +63,22 @@ pub(super) fn config(targets: Vec<config::Target>) -> config::Upstream {
         },
         idle_connections: 64,
         idle_timeout: Duration::from_secs(20),
+        ping: Duration::from_secs(20),
+        ping_timeout: Duration::from_secs(20),
+        limits: config::UpstreamLimits::default(),
+        added_fields: config::AddedFields::default(),
     }
 }
 
-pub(super) fn upstream(config: &config::Upstream) -> Upstream<TestBody> {
+pub(super) fn upstream(config: &config::Upstream) -> Upstream {
     Upstream::new(config, &Timers::new()).unwrap()
 }
 
-pub(super) fn upstream_at(address: SocketAddr) -> Upstream<TestBody> {
+pub(super) fn upstream_at(address: SocketAddr) -> Upstream {
     upstream(&config(vec![target(address)]))
 }
 
-pub(super) fn upstream_with_first_byte(address: SocketAddr, bound: Duration) -> Upstream<TestBody> {
+pub(super) fn upstream_with_first_byte(address: SocketAddr, bound: Duration) -> Upstream {
     let mut config = config(vec![target(address)]);
     config.timeouts.first_byte = bound;
     upstream(&config)
@@ -98,15 +102,15 @@ pub(super) fn request(method: Method, path: &str, body: TestBody) -> Request<Tes
 }
 
 pub(super) async fn send(
-    upstream: &Upstream<TestBody>,
+    upstream: &Upstream,
     request: Request<TestBody>,
-) -> Result<Exchange<TestBody>, UpstreamError> {
+) -> Result<Exchange, UpstreamError> {
     let mut request = request;
     upstream.send(&mut request, upstream.host_policy()).await
 }
 
 /// Sends, reads the response to its end, gives the connection back.
-pub(super) async fn answer(upstream: &Upstream<TestBody>, request: Request<TestBody>) -> Answer {
+pub(super) async fn answer(upstream: &Upstream, request: Request<TestBody>) -> Answer {
     let exchange = send(upstream, request).await.unwrap();
     let (head, body) = exchange.response.into_parts();
     let text = body.collect().await.unwrap().to_bytes();
@@ -234,6 +238,33 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor {
         spawn_local(async move {
             task.await;
         });
+    }
+}
+
+impl Resume for TestBody {
+    fn resumed(read: Bytes, rest: Self) -> Self {
+        BodyExt::boxed_unsync(Resumed { read, rest })
+    }
+}
+
+struct Resumed {
+    read: Bytes,
+    rest: TestBody,
+}
+
+impl Body for Resumed {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let read = std::mem::take(&mut self.read);
+        if read.is_empty() {
+            return Pin::new(&mut self.rest).poll_frame(context);
+        }
+        Poll::Ready(Some(Ok(Frame::data(read))))
     }
 }
 

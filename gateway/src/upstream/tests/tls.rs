@@ -16,8 +16,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::support::{
-    Server, TestBody, answer, config, echo, full, get, named_target, request, run, send,
-    serve_http2, upstream,
+    Server, answer, config, echo, full, get, named_target, request, run, send, serve_http2,
+    upstream,
 };
 use crate::config::{self, UpstreamProtocol};
 use crate::upstream::{ConnectError, UpstreamError};
@@ -86,7 +86,7 @@ fn tls_config(server: &Server, ca: CertificateDer<'static>) -> config::Upstream 
 }
 
 async fn refusal(config: &config::Upstream) -> ConnectError {
-    let upstream: crate::upstream::Upstream<TestBody> = upstream(config);
+    let upstream: crate::upstream::Upstream = upstream(config);
     match send(&upstream, get("/")).await.err() {
         Some(UpstreamError::Connect { cause, .. }) => cause,
         other => panic!("{other:?}"),
@@ -174,6 +174,81 @@ fn trusts_only_the_given_authority_and_only_for_the_name() {
         config.tls.ca = Some(vec![authority().0]);
         let refusal = refusal(&config).await;
         assert!(refusal.to_string().contains("invalid peer certificate"), "{refusal}");
+    });
+}
+
+/// A server whose certificate is its own, made with these changes.
+async fn self_signed(change: impl Fn(&mut CertificateParams)) -> (Server, CertificateDer<'static>) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["service.test".to_owned()]).unwrap();
+    change(&mut params);
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.clone()],
+            PrivateKeyDer::Pkcs8(key.serialize_der().into()),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let server = Server::start(move |stream, _| {
+        let acceptor = acceptor.clone();
+        async move {
+            let Ok(stream) = acceptor.accept(stream).await else { return };
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service_fn(echo));
+            let _ended = connection.await;
+        }
+    });
+    (server.await, certificate)
+}
+
+/// As plain `openssl req -x509 -subj /CN=service.test` makes it.
+fn as_openssl_does(params: &mut CertificateParams) {
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.subject_alt_names.clear();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "service.test");
+}
+
+#[test]
+fn takes_the_certificate_that_stands_in_ca_itself_for_its_name_and_its_time() {
+    run(async {
+        let authority = |it: &mut CertificateParams| {
+            it.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        };
+        for change in [&authority as &dyn Fn(&mut CertificateParams), &as_openssl_does] {
+            let (server, certificate) = self_signed(change).await;
+            let mut config = tls_config(&server, certificate);
+            assert_eq!(answer(&upstream(&config), get("/")).await.version, Version::HTTP_11);
+            config.tls.server_name = Some("other.test".to_owned());
+            let refused = refusal(&config).await.to_string();
+            assert!(
+                refused.contains("`other.test`") && refused.contains("tls.server_name"),
+                "{refused}"
+            );
+            // Another certificate with the same names is not this one.
+            config.tls.server_name = Some("service.test".to_owned());
+            config.tls.ca = Some(vec![self_signed(change).await.1]);
+            let refused = refusal(&config).await.to_string();
+            assert!(refused.contains("invalid peer certificate"), "{refused}");
+        }
+        let expired = |it: &mut CertificateParams| {
+            as_openssl_does(it);
+            it.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        };
+        let for_clients = |it: &mut CertificateParams| {
+            as_openssl_does(it);
+            it.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        };
+        for change in [&expired as &dyn Fn(&mut CertificateParams), &for_clients] {
+            let (server, certificate) = self_signed(change).await;
+            let refused = refusal(&tls_config(&server, certificate)).await.to_string();
+            assert!(refused.contains("invalid peer certificate"), "{refused}");
+        }
     });
 }
 

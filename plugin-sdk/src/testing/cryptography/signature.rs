@@ -6,9 +6,10 @@ use aws_lc_rs::signature::{
     VerificationAlgorithm,
 };
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
+use super::public_key::{self, Wanted};
 use crate::signature::{Algorithm, KeyMaterial};
 
 /// A key that verifies signatures of one algorithm.
@@ -52,7 +53,10 @@ impl Key {
             (_, KeyMaterial::Secret(_)) => {
                 Err(format!("{algorithm} takes a public key, not a secret"))
             }
-            (_, KeyMaterial::Pem(pem)) => from_public(&kind, &public_key_der(pem)?),
+            (_, KeyMaterial::Pem(pem)) => {
+                let key = public_key::from_pem(pem, wanted(algorithm, &kind))?;
+                from_public(&kind, &key)
+            }
             (_, KeyMaterial::Jwk(jwk)) => from_jwk(algorithm, &kind, jwk),
         }
     }
@@ -79,6 +83,7 @@ fn kind(algorithm: Algorithm) -> Kind {
         Algorithm::Es256 => Kind::Curve(&lc::ECDSA_P256_SHA256_FIXED, "P-256", 32),
         Algorithm::Es384 => Kind::Curve(&lc::ECDSA_P384_SHA384_FIXED, "P-384", 48),
         Algorithm::Es512 => Kind::Curve(&lc::ECDSA_P521_SHA512_FIXED, "P-521", 66),
+        Algorithm::Es256k => Kind::Curve(&lc::ECDSA_P256K1_SHA256_FIXED, "secp256k1", 32),
         Algorithm::EdDsa => Kind::Edwards,
     }
 }
@@ -103,18 +108,18 @@ fn from_public(kind: &Kind, key: &[u8]) -> Result<Key, String> {
         .map_err(|_| "not a public key of this algorithm".to_owned())
 }
 
-/// The DER inside of `PUBLIC KEY` (RFC 7468 section 13).
-fn public_key_der(pem: &str) -> Result<Vec<u8>, String> {
-    let wrong = || "not the PEM of a PUBLIC KEY".to_owned();
-    let (_, rest) = pem.split_once("-----BEGIN PUBLIC KEY-----").ok_or_else(wrong)?;
-    let (text, _) = rest.split_once("-----END PUBLIC KEY-----").ok_or_else(wrong)?;
-    let text: String = text.chars().filter(|character| !character.is_whitespace()).collect();
-    STANDARD.decode(text).map_err(|_| wrong())
+/// What a public key must be for.
+fn wanted(algorithm: Algorithm, kind: &Kind) -> Wanted {
+    match kind {
+        Kind::Curve(_, name, _) => Wanted::Curve(name),
+        Kind::Edwards => Wanted::Ed25519,
+        Kind::Rsa(_) | Kind::Secret(_) => Wanted::Rsa { pss: algorithm.name().starts_with("PS") },
+    }
 }
 
 fn from_jwk(algorithm: Algorithm, kind: &Kind, jwk: &str) -> Result<Key, String> {
     let jwk: Jwk = serde_json::from_str(jwk).map_err(|_| "not a JSON Web Key".to_owned())?;
-    if jwk.alg.as_ref().is_some_and(|alg| alg != algorithm.name()) {
+    if jwk.alg.as_ref().is_some_and(|alg| alg.parse() != Ok(algorithm)) {
         return Err(format!("the key is not for {algorithm}: its alg is another"));
     }
     if jwk.purpose.as_ref().is_some_and(|purpose| purpose != "sig") {
@@ -127,7 +132,9 @@ fn from_jwk(algorithm: Algorithm, kind: &Kind, jwk: &str) -> Result<Key, String>
         }
         Kind::Rsa(parameters) => {
             expect(&jwk.kty, "RSA", "kty")?;
-            let key = RsaPublicKeyComponents { n: bytes(&jwk.n, "n")?, e: bytes(&jwk.e, "e")? };
+            let number = |text, name| bytes(text, name).map(|it| public_key::digits(&it).to_vec());
+            let key = RsaPublicKeyComponents { n: number(&jwk.n, "n")?, e: number(&jwk.e, "e")? };
+            public_key::check_rsa(&key.n, &key.e)?;
             let key = key.to_parsed_public_key(parameters);
             key.map(|key| Key::Public(Box::new(key))).map_err(|_| "not an RSA key".to_owned())
         }
@@ -164,6 +171,7 @@ mod tests {
     use aws_lc_rs::rand::SystemRandom;
     use aws_lc_rs::rsa::KeySize;
     use aws_lc_rs::signature::{EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
+    use base64::engine::general_purpose::STANDARD;
     use serde_json::json;
 
     use super::*;
@@ -204,6 +212,7 @@ mod tests {
             (Algorithm::Es256, &lc::ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
             (Algorithm::Es384, &lc::ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
             (Algorithm::Es512, &lc::ECDSA_P521_SHA512_FIXED_SIGNING, "P-521"),
+            (Algorithm::Es256k, &lc::ECDSA_P256K1_SHA256_FIXED_SIGNING, "secp256k1"),
         ];
         for (algorithm, signing, curve) in curves {
             let pair = EcdsaKeyPair::generate(signing).unwrap();

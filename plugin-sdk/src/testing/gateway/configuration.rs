@@ -32,6 +32,7 @@ impl Configuration<'_> {
             ("grants", self.interfaces.iter().map(String::as_str).collect()),
             ("secrets", names(self.secrets)),
             ("upstreams", names(self.upstreams)),
+            ("forward_to", names(self.upstreams)),
         ];
         // What names nothing grants nothing, but would ask for the import.
         plugin.retain(|(_, value)| value.as_array().is_none_or(|names| !names.is_empty()));

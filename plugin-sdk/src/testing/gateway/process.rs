@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -129,6 +129,9 @@ pub(super) fn build(program: &OsStr) -> Result<&'static Path, String> {
         folder.hash(&mut hasher);
         let file = format!("gateway-tested-{:016x}.wasm", hasher.finish());
         let file = std::env::temp_dir().join(file);
+        // Past the test's capture: the first time this takes a minute, in which nothing else is said.
+        let folder_shown = Path::new(&folder).display();
+        let _unheard = writeln!(io::stderr(), "compiling {folder_shown} to a component");
         let mut command = Command::new(program);
         command.args(["plugin", "build"]).arg(folder).arg("--output").arg(&file);
         let output = command.output().map_err(|error| missing(program, &error))?;

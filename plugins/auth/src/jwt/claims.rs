@@ -46,13 +46,21 @@ impl Times {
     }
 }
 
-/// Whether `aud` names one of the audiences (RFC 7519 section 4.1.3).
+/// Whether `aud` names one of the audiences (RFC 7519 section 4.1.3). Where there is none, another
+/// claim may do it, if one is named: some issuers say in `client_id` for whom a token is.
 pub(super) fn check_audience(
     claims: &Map<String, Value>,
     audiences: &[String],
+    other: Option<&str>,
 ) -> Result<(), &'static str> {
     let accepted = |value: &Value| audiences.iter().any(|known| value.as_str() == Some(known));
-    let matches = match claims.get("aud").ok_or("the token has no audience")? {
+    let named = match (claims.get("aud"), other) {
+        (Some(audience), _) => audience,
+        (None, Some(other)) => json::claim(claims, other)
+            .ok_or("the token has neither an audience nor the claim that may stand for it")?,
+        (None, None) => return Err("the token has no audience"),
+    };
+    let matches = match named {
         Value::Array(values) if !values.iter().all(Value::is_string) => false,
         Value::Array(values) => values.iter().any(accepted),
         value => accepted(value),
@@ -121,12 +129,30 @@ mod tests {
     fn wants_one_of_the_audiences() {
         let known = ["api".to_owned(), "web".to_owned()];
         for aud in [json!("api"), json!(["other", "web"])] {
-            assert!(check_audience(&members(json!({ "aud": aud })), &known).is_ok());
+            assert!(check_audience(&members(json!({ "aud": aud })), &known, None).is_ok());
         }
         for aud in [json!("API"), json!("api web"), json!([]), json!(["api", 1]), json!(null)] {
-            assert!(check_audience(&members(json!({ "aud": aud })), &known).is_err());
+            assert!(check_audience(&members(json!({ "aud": aud })), &known, None).is_err());
         }
-        assert!(check_audience(&members(json!({})), &known).is_err());
+        assert!(check_audience(&members(json!({})), &known, None).is_err());
+    }
+
+    #[test]
+    fn takes_another_claim_only_where_there_is_no_audience() {
+        let known = ["app".to_owned()];
+        let check = |claims| check_audience(&members(claims), &known, Some("client_id"));
+        assert_eq!(check(json!({ "client_id": "app" })), Ok(()));
+        assert_eq!(check(json!({ "aud": "app" })), Ok(()));
+        for claims in [
+            json!({}),
+            json!({ "client_id": "other" }),
+            json!({ "client_id": null }),
+            json!({ "client_id": "app", "aud": "other" }),
+            json!({ "client_id": "app", "aud": null }),
+            json!({ "client_id": "app", "aud": [] }),
+        ] {
+            assert!(check(claims.clone()).is_err(), "{claims}");
+        }
     }
 
     #[test]

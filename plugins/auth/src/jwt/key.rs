@@ -59,7 +59,27 @@ impl Key {
 /// The name that a key says of itself, and the key; or what is wrong.
 type Made = Result<(Option<String>, VerifyingKey), String>;
 
+/// What stands where the text of a key is meant, if it is the name of a file or an address instead.
+fn elsewhere(text: &str) -> Option<&'static str> {
+    let text = text.trim();
+    if text.starts_with("https://") || text.starts_with("http://") {
+        return Some(
+            "is an address, and keys are not fetched: save what it serves in a file, and write \
+             `\"${file:NAME}\"`",
+        );
+    }
+    let is_name = (1..=255).contains(&text.len())
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control() || "{}[]\"".contains(c))
+        && !text.starts_with("-----");
+    is_name.then_some(
+        "is no text of a key; that of a file stands in place of its name by `\"${file:NAME}\"`",
+    )
+}
+
 fn from_pem(algorithm: Algorithm, pem: &str) -> Made {
+    if let Some(what) = elsewhere(pem) {
+        return Err(what.to_owned());
+    }
     match VerifyingKey::from_pem(algorithm, pem) {
         Ok(key) => Ok((None, key)),
         Err(error) => Err(format!("is no key for {algorithm}: {error}")),
@@ -81,7 +101,8 @@ fn from_secret(algorithm: Algorithm, secret: &str, symmetric: bool) -> Made {
 }
 
 fn from_spec(algorithm: Algorithm, document: &Value, kid: &Option<String>) -> Made {
-    let jwk = document_object(document).ok_or("is not a JSON object")?;
+    let jwk = document_object(document)
+        .ok_or_else(|| document.as_str().and_then(elsewhere).unwrap_or("is not a JSON object"))?;
     let named = text(&jwk, "kid").map(str::to_owned);
     if kid.is_some() && named.is_some() && *kid != named {
         return Err("has another `kid` than the one beside it".to_owned());
@@ -92,78 +113,141 @@ fn from_spec(algorithm: Algorithm, document: &Value, kid: &Option<String>) -> Ma
 
 /// Makes a key from a JWK, if that is one for signatures of the algorithm.
 fn from_jwk(algorithm: Algorithm, jwk: &Map<String, Value>) -> Result<VerifyingKey, String> {
+    if text(jwk, "kty") != Some("oct") && jwk.contains_key("d") {
+        return Err("holds a private key; leave the public part only".to_owned());
+    }
     let (kind, curve) = needed_type(algorithm);
     if text(jwk, "kty") != Some(kind) || (curve.is_some() && text(jwk, "crv") != curve) {
         let curve = curve.map_or(String::new(), |curve| format!(" with the curve `{curve}`"));
         return Err(format!("is not of the type `{kind}`{curve}, which {algorithm} needs"));
     }
-    if text(jwk, "alg").is_some_and(|named| named != algorithm.name()) {
+    if text(jwk, "alg").is_some_and(|named| named.parse() != Ok(algorithm)) {
         return Err(format!("is for another algorithm than {algorithm}"));
     }
     if !is_for_verification(jwk) {
         return Err("is not for the verification of signatures".to_owned());
     }
-    if kind != "oct" && jwk.contains_key("d") {
-        return Err("holds a private key; leave the public part only".to_owned());
-    }
     let text = Value::Object(jwk.clone()).to_string();
-    VerifyingKey::from_jwk(algorithm, &text).map_err(|error| error.to_string())
+    VerifyingKey::from_jwk(algorithm, &text)
+        .map_err(|error| format!("is no key for {algorithm}: {error}"))
 }
 
-/// The usable keys of a JWK Set. Others are left out, as RFC 7517 section 5 advises; that none
-/// is left is an error.
+/// The usable keys of a JWK Set. What is not meant for these signatures is left out, as RFC 7517
+/// section 5 advises, and the log says so; what is, and is wrong or weak, is an error.
 pub(super) fn jwk_set(
     document: &Value,
     allowed: &[Algorithm],
+    issuer: &str,
     at: &Pointer,
     problems: &mut Problems,
 ) -> Vec<Key> {
     let set = document_object(document);
     let Some(Value::Array(items)) = set.as_ref().and_then(|set| set.get("keys")) else {
-        problems.add(at, "is not a JWK Set: a JSON object with the list `keys`");
+        let what = document.as_str().and_then(elsewhere);
+        problems.add(at, what.unwrap_or("is not a JWK Set: a JSON object with the list `keys`"));
         return Vec::new();
     };
     let mut keys = Vec::new();
-    let mut last = "it is empty".to_owned();
+    let (mut left_out, mut is_wrong) = (Vec::new(), false);
     for (index, item) in items.iter().enumerate() {
         match from_set(item, allowed) {
-            Ok(key) => keys.push(key),
-            Err(reason) => {
-                last = format!("key {index} {reason}");
-                log::warn!("a JWK Set holds a key that is not used: {last}");
+            Ok(usable) => keys.extend(usable),
+            Err(Unusable::Wrong(reason)) => {
+                is_wrong = true;
+                problems.add(at, format!("{} {reason}", name(index, item)));
+            }
+            Err(Unusable::NotForThis(reason)) => {
+                let reason = format!("{} {reason}", name(index, item));
+                log::warn!("of the keys of the issuer {issuer:?}, one is not used: {reason}");
+                left_out.push(reason);
             }
         }
     }
-    if keys.is_empty() {
-        problems.add(at, format!("holds no usable key: {last}"));
+    if keys.is_empty() && !is_wrong {
+        let reasons =
+            if left_out.is_empty() { "it is empty".to_owned() } else { left_out.join("; ") };
+        problems.add(at, format!("holds no usable key: {reasons}"));
     }
     keys
 }
 
-fn from_set(item: &Value, allowed: &[Algorithm]) -> Result<Key, String> {
-    let jwk = item.as_object().ok_or("is not a JSON object")?;
-    let fits = |algorithm: &&Algorithm| {
-        let (kind, curve) = needed_type(**algorithm);
-        text(jwk, "kty") == Some(kind) && (curve.is_none() || text(jwk, "crv") == curve)
-    };
-    let algorithm = match text(jwk, "alg") {
-        Some(name) => allowed.iter().copied().find(|algorithm| algorithm.name() == name),
-        None => {
-            let mut fitting = allowed.iter().filter(fits);
-            match (fitting.next(), fitting.next()) {
-                (Some(_), Some(_)) => {
-                    return Err("names no `alg`, and several of the issuer's fit it".to_owned());
-                }
-                (only, _) => only.copied(),
-            }
-        }
-    };
-    let algorithm = algorithm.ok_or("is for none of the algorithms of the issuer")?;
-    let verifying = from_jwk(algorithm, jwk)?;
-    Ok(Key { kid: text(jwk, "kid").map(str::to_owned), verifying })
+/// A key of a set in a message: its place, and its name if it has one.
+fn name(index: usize, item: &Value) -> String {
+    let kid = item.get("kid").and_then(Value::as_str);
+    kid.map_or(format!("key {index}"), |kid| format!("key {index} (`kid` {kid:?})"))
 }
 
-/// `kty` and `crv` of the keys that an algorithm takes (RFC 7518 section 3.1, RFC 8037).
+/// Why a key of a set verifies nothing.
+enum Unusable {
+    /// It is for something else.
+    NotForThis(String),
+    /// It is for this, and nothing to trust.
+    Wrong(String),
+}
+
+/// The key of a set, once for each algorithm that it is for: where it names none, all that are
+/// allowed and fit its type.
+fn from_set(item: &Value, allowed: &[Algorithm]) -> Result<Vec<Key>, Unusable> {
+    let not_for_this = |reason: String| Err(Unusable::NotForThis(reason));
+    let Some(jwk) = item.as_object() else {
+        return not_for_this("is not a JSON object".to_owned());
+    };
+    if !is_for_verification(jwk) {
+        return not_for_this(
+            "is not for the verification of signatures (`use`, `key_ops`)".to_owned(),
+        );
+    }
+    let names = || allowed.iter().map(|it| it.name()).collect::<Vec<_>>().join(", ");
+    let algorithms: Vec<Algorithm> = match jwk.get("alg") {
+        Some(Value::String(name)) => match name.parse::<Algorithm>() {
+            Ok(algorithm) if allowed.contains(&algorithm) => vec![algorithm],
+            _ => {
+                let names = names();
+                return not_for_this(format!(
+                    "is for {name:?}, which is not among the algorithms of the issuer ({names})"
+                ));
+            }
+        },
+        Some(_) => return Err(Unusable::Wrong("has an `alg` that is no text".to_owned())),
+        None => {
+            let fits = |algorithm: &Algorithm| {
+                let (kind, curve) = needed_type(*algorithm);
+                text(jwk, "kty") == Some(kind) && (curve.is_none() || text(jwk, "crv") == curve)
+            };
+            allowed.iter().copied().filter(fits).collect()
+        }
+    };
+    if algorithms.is_empty() {
+        let shown = |name| text(jwk, name).map_or(String::new(), |it| format!(" {name} {it:?}"));
+        return not_for_this(format!(
+            "is of a type that none of the algorithms of the issuer ({}) takes:{}{}",
+            names(),
+            shown("kty"),
+            shown("crv"),
+        ));
+    }
+    let mut keys = Vec::new();
+    let mut reason = None;
+    for algorithm in algorithms {
+        match from_jwk(algorithm, jwk) {
+            Ok(verifying) => {
+                keys.push(Key { kid: text(jwk, "kid").map(str::to_owned), verifying });
+            }
+            // Of HS256, HS384 and HS512 the first asks for the least.
+            Err(why) if reason.as_ref().is_none_or(|(of, _)| algorithm.name() < *of) => {
+                reason = Some((algorithm.name(), why));
+            }
+            Err(_) => {}
+        }
+    }
+    // A secret may be long enough for one algorithm and too short for another.
+    match reason {
+        Some((_, reason)) if keys.is_empty() => Err(Unusable::Wrong(reason)),
+        _ => Ok(keys),
+    }
+}
+
+/// `kty` and `crv` of the keys that an algorithm takes (RFC 7518 section 3.1, RFC 8037, RFC 8812).
 fn needed_type(algorithm: Algorithm) -> (&'static str, Option<&'static str>) {
     match algorithm {
         Algorithm::Hs256 | Algorithm::Hs384 | Algorithm::Hs512 => ("oct", None),
@@ -172,6 +256,7 @@ fn needed_type(algorithm: Algorithm) -> (&'static str, Option<&'static str>) {
         Algorithm::Es256 => ("EC", Some("P-256")),
         Algorithm::Es384 => ("EC", Some("P-384")),
         Algorithm::Es512 => ("EC", Some("P-521")),
+        Algorithm::Es256k => ("EC", Some("secp256k1")),
         Algorithm::EdDsa => ("OKP", Some("Ed25519")),
     }
 }
@@ -188,7 +273,7 @@ fn is_for_verification(jwk: &Map<String, Value>) -> bool {
 /// An object that stands in place, or as text.
 fn document_object(document: &Value) -> Option<Map<String, Value>> {
     match document {
-        Value::String(text) => json::object(text.as_bytes()),
+        Value::String(text) => json::object(text.trim_start_matches('\u{feff}').as_bytes()),
         other => other.as_object().cloned(),
     }
 }
@@ -200,5 +285,5 @@ fn text<'j>(jwk: &'j Map<String, Value>, name: &str) -> Option<&'j str> {
 /// The message about a name that no algorithm has.
 pub(super) fn unknown_algorithm() -> String {
     let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-    format!("is not the name of an algorithm: {names}")
+    format!("is not the name of an algorithm: {names}, Ed25519")
 }

@@ -28,6 +28,61 @@ fn with(places: Value) -> Value {
 }
 
 const IN_FIELD: &str = "ApiKey realm=\"api\", header=\"x-api-key\"";
+const AS_BEARER: &str = "Bearer realm=\"api\"";
+
+#[test]
+fn takes_what_clients_of_ai_apis_send_where_no_place_is_named() {
+    let by_default = plugin(with(json!({})));
+    assert_admitted(&by_default.request(request().header("x-api-key", "key-1")), "ada");
+    let bearer = request().header("authorization", "Bearer key-1");
+    let exchange = by_default.request(bearer);
+    assert_admitted(&exchange, "ada");
+    assert_eq!(exchange.request().header("authorization"), None);
+    assert_refused(&by_default.request(request()), 401, &[AS_BEARER, IN_FIELD]);
+    let both = request().header("authorization", "Bearer key-1").header("x-api-key", "key-1");
+    let invalid = format!("{AS_BEARER}, error=\"invalid_request\"");
+    assert_refused(&by_default.request(both), 400, &[&invalid]);
+    // Whoever names a place, or none of the two, gets that and no more.
+    let other = || request().header("authorization", "Bearer key-1").header("x-key", "key-1");
+    for places in [json!({ "header": "x-key" }), json!({ "header": "x-key", "bearer": false })] {
+        let exchange = plugin(with(places));
+        let exchange = exchange.request(other());
+        assert_admitted(&exchange, "ada");
+        assert_eq!(exchange.request().header("authorization"), Some("Bearer key-1"));
+    }
+    let no_bearer = plugin(with(json!({ "bearer": false })));
+    assert_refused(&no_bearer.request(other()), 401, &[IN_FIELD]);
+}
+
+#[test]
+fn takes_several_fields() {
+    let fields = ["x-api-key", "X-Goog-Api-Key"];
+    let plugin = plugin(with(json!({ "header": fields, "bearer": true })));
+    for field in fields {
+        let exchange = plugin.request(request().header(field, "key-1"));
+        assert_admitted(&exchange, "ada");
+        assert_eq!(exchange.request().header(field), None);
+    }
+    assert_admitted(&plugin.request(request().header("authorization", "Bearer key-1")), "ada");
+    let several = "ApiKey realm=\"api\", header=\"x-api-key, x-goog-api-key\"";
+    assert_refused(&plugin.request(request()), 401, &[AS_BEARER, several]);
+    let two = request().header("x-api-key", "key-1").header("x-goog-api-key", "key-1");
+    let invalid = format!("{AS_BEARER}, error=\"invalid_request\"");
+    assert_refused(&plugin.request(two), 400, &[&invalid]);
+}
+
+#[test]
+fn names_the_metadata_of_the_resource() {
+    let address = "https://api.example.com/.well-known/oauth-protected-resource/mcp";
+    let mut config = with(json!({}));
+    config["resource_metadata"] = address.into();
+    let plugin = plugin(config);
+    let challenge = format!("{AS_BEARER}, resource_metadata=\"{address}\"");
+    assert_refused(&plugin.request(request()), 401, &[&challenge, IN_FIELD]);
+    let wrong = plugin.request(request().header("authorization", "Bearer key-3"));
+    let wrong_challenge = format!("{challenge}, error=\"invalid_token\"");
+    assert_refused(&wrong, 401, &[&wrong_challenge, IN_FIELD]);
+}
 
 #[test]
 fn admits_a_known_key_in_the_field_and_tells_whose_it_is() {
@@ -89,13 +144,14 @@ fn admits_a_key_in_each_of_several_places_but_not_in_two_at_once() {
 #[test]
 fn refuses_unknown_empty_and_doubled_keys() {
     let plugin = plugin(with(json!({})));
+    let challenges = [AS_BEARER, IN_FIELD];
     for key in ["", "key-3", "KEY-1", "key-1 x", "key-1,key-2", "\u{fffd}"] {
-        assert_refused(&plugin.request(request().header("x-api-key", key)), 401, &[IN_FIELD]);
+        assert_refused(&plugin.request(request().header("x-api-key", key)), 401, &challenges);
     }
     let twice = request().header("x-api-key", "key-1").header("x-api-key", "key-1");
-    assert_refused(&plugin.request(twice), 401, &[IN_FIELD]);
+    assert_refused(&plugin.request(twice), 401, &challenges);
     let bytes = request().header("x-api-key", vec![0xff, 0xfe]);
-    assert_refused(&plugin.request(bytes), 401, &[IN_FIELD]);
+    assert_refused(&plugin.request(bytes), 401, &challenges);
 }
 
 #[test]
@@ -129,7 +185,7 @@ fn stops_admitting_a_key_when_it_expires() {
     assert_admitted(&plugin.request(presented()), "short");
     assert_eq!(plugin.request(presented()).reuse(), Some(Duration::from_millis(1)));
     plugin.advance(Duration::from_millis(1));
-    assert_refused(&plugin.request(presented()), 401, &[IN_FIELD]);
+    assert_refused(&plugin.request(presented()), 401, &[AS_BEARER, IN_FIELD]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use argon2::password_hash::PasswordHasher;
 use argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_plugin_sdk::digest;
 use gateway_plugin_sdk::log::Level;
 use gateway_plugin_sdk::testing::{RequestBuilder, request};
 use serde_json::{Value, json};
@@ -48,6 +49,42 @@ fn admits_users_by_argon2_and_by_bcrypt() {
     assert_eq!(exchange.request().header("authorization"), None);
     assert_admitted(&plugin.request(with("grace:hopper")), "grace");
     assert_admitted(&plugin.request(with("Jürgen:größe")), "Jürgen");
+}
+
+#[test]
+fn admits_the_users_of_an_htpasswd_file() {
+    let text = format!(
+        "\u{feff}# staff\r\n\r\nada:{}\r\ngrace:{}\n",
+        bcrypt("love:lace").replace("$2b$", "$2y$"),
+        argon2("hopper"),
+    );
+    let alone = plugin(json!({ "basic": { "htpasswd": text } }));
+    assert_admitted(&alone.request(with("ada:love:lace")), "ada");
+    assert_admitted(&alone.request(with("grace:hopper")), "grace");
+    assert_refused(&alone.request(with("grace:love:lace")), 401, &[CHALLENGE]);
+    let users = json!([{ "name": "joan", "hash": bcrypt("clarke"), "consumer": "staff" }]);
+    let beside = plugin(json!({ "basic": { "htpasswd": text, "users": users } }));
+    assert_admitted(&beside.request(with("joan:clarke")), "staff");
+    assert_admitted(&beside.request(with("ada:love:lace")), "ada");
+}
+
+#[test]
+fn admits_by_the_hashes_of_other_tools() {
+    // The test vector of the reference implementation: argon2i, version 16, m=256, t=2, p=1.
+    let old = "$argon2i$m=256,t=2,p=1$c29tZXNhbHQ$/U3YPXYsSb3q9XxHvc0MLxur+GP960kN9j7emXX8zwY";
+    let digest = digest::sha256(b"password").map(|byte| format!("{byte:02x}")).concat();
+    for hash in [
+        old.to_owned(),
+        format!("{{bcrypt}}{}", bcrypt("password")),
+        format!("bcrypt${}", bcrypt("password")),
+        format!("argon2{}", argon2("password")),
+        format!("{{argon2}}{}", argon2("password")),
+        format!("bcrypt_sha256${}", bcrypt(&digest)),
+    ] {
+        let plugin = plugin(json!({ "basic": { "users": [{ "name": "ada", "hash": hash }] } }));
+        assert_admitted(&plugin.request(with("ada:password")), "ada");
+        assert_refused(&plugin.request(with("ada:passwort")), 401, &[CHALLENGE]);
+    }
 }
 
 #[test]
@@ -154,8 +191,10 @@ fn stands_beside_other_methods() {
     }] });
     let plugin = plugin(config);
     assert_admitted(&plugin.request(with("grace:hopper")), "grace");
-    let challenges = [CHALLENGE, "ApiKey realm=\"api\", header=\"x-api-key\""];
+    let in_field = "ApiKey realm=\"api\", header=\"x-api-key\"";
+    let challenges = ["Bearer realm=\"api\"", CHALLENGE, in_field];
     assert_refused(&plugin.request(with("grace:hooper")), 401, &challenges);
     let both = with("grace:hopper").header("x-api-key", "k");
-    assert_refused(&plugin.request(both), 400, &[]);
+    let invalid = "Bearer realm=\"api\", error=\"invalid_request\"";
+    assert_refused(&plugin.request(both), 400, &[invalid]);
 }

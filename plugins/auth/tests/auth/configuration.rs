@@ -160,7 +160,6 @@ fn wants_each_key_to_fit_its_algorithm() {
         "14",
         "15/pem",
         "16/jwk",
-        "17/kid",
     ]
     .map(|place| format!("/jwt/issuers/0/keys/{place}"));
     places.sort();
@@ -180,21 +179,89 @@ fn wants_the_keys_of_a_set_to_have_names_of_their_own_and_one_algorithm() {
     config["jwt"]["issuers"][0]["algorithms"] = json!(["RS256", "PS256"]);
     config["jwt"]["issuers"][0]["jwks"] = json!({ "keys": [named(&first), named(&second)] });
     assert_eq!(faults(config.clone()), ["/jwt/issuers/0/jwks"]);
+    assert!(message(config.clone()).contains("the `kid` \"1\" names more than one key for RS256"));
     config["jwt"]["issuers"][0]["jwks"] = json!({ "keys": [first.jwk()] });
-    assert_eq!(faults(config.clone()), ["/jwt/issuers/0/jwks"]);
+    assert_eq!(faults(config.clone()), [""; 0]);
     config["jwt"]["issuers"][0]["jwks"] = json!({ "keys": [named(&first)] });
     assert_eq!(faults(config), [""; 0]);
+}
+
+#[test]
+fn names_the_key_of_a_set_and_what_is_wrong_with_it() {
+    let (rsa, ec) = (Signer::new("RS256"), Signer::new("ES256"));
+    let mut weak = rsa.jwk();
+    let n = weak["n"].as_str().unwrap()[..170].to_owned() + "w";
+    weak["n"] = n.into();
+    let with = |mut jwk: Value, name: &str, value: Value| {
+        jwk["kid"] = "x1".into();
+        jwk[name] = value;
+        jwk
+    };
+    let mut config = trusting(&[]);
+    config["jwt"]["issuers"][0]["algorithms"] = json!(["RS256", "ES256"]);
+    for (jwk, parts) in [
+        (with(weak, "use", "sig".into()), ["has 1024 bits", "2048 to 8192"]),
+        (with(rsa.jwk(), "e", "AQ".into()), ["the exponent 1", "anybody can sign"]),
+        (with(rsa.jwk(), "e", "AQAA".into()), ["an even exponent", "openssl genrsa"]),
+        (with(ec.jwk(), "d", "AA".into()), ["a private key", "public part only"]),
+        (with(ec.jwk(), "y", "AA".into()), ["is no key for ES256", "32 bytes"]),
+    ] {
+        // A good key beside it does not hide it.
+        config["jwt"]["issuers"][0]["jwks"] = json!({ "keys": [ec.jwk(), jwk] });
+        assert_eq!(faults(config.clone()), ["/jwt/issuers/0/jwks"]);
+        let message = message(config.clone());
+        assert!(message.contains("key 1 (`kid` \"x1\")"), "{message}");
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
+    }
+    let mut other = ec.jwk();
+    other["alg"] = "ES384".into();
+    let unknown = json!({ "kty": "AKP", "alg": "ML-DSA-44" });
+    let unfit = json!({ "kty": "EC", "crv": "P-384" });
+    config["jwt"]["issuers"][0]["jwks"] = json!({ "keys": [other, unknown, unfit] });
+    let message = message(config);
+    for part in [
+        "key 0 is for \"ES384\", which is not among the algorithms of the issuer (RS256, ES256)",
+        "key 1 is for \"ML-DSA-44\"",
+        "takes: kty \"EC\" crv \"P-384\"",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+}
+
+#[test]
+fn names_the_line_and_the_user_of_an_htpasswd_file() {
+    let good = format!("$2y$12${}", "a".repeat(53));
+    let text = format!(
+        "ada:{good}\nbob:$apr1$lZL6V/ci$eIMz/iKDkbtys/uU7LEK00\neve\n# no\n:{good}\nada:{good}\n\
+         dan:{}\n",
+        good.replace("$12$", "$15$")
+    );
+    let config = json!({ "basic": { "htpasswd": text } });
+    assert_eq!(faults(config.clone()), ["/basic/htpasswd"; 5]);
+    let message = message(config);
+    for part in [
+        "line 2: the hash of the user `bob` is an MD5 hash as Apache makes it",
+        "line 3: is no `NAME:HASH`",
+        "line 5: has no name",
+        "line 6: `ada` is the name of another user",
+        "line 7: the hash of the user `dan` asks for a bcrypt cost of 15",
+        "`htpasswd -nBC 14 dan` makes one",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(faults(json!({ "basic": { "htpasswd": "# nobody\n" } })), ["/basic/htpasswd"]);
 }
 
 #[test]
 fn wants_hashes_that_the_gateway_verifies() {
     let bcrypt = format!("$2b$12${}", "a".repeat(53));
     let user = |name: &str, hash: &str| json!({ "name": name, "hash": hash });
-    let argon2 = |parameters: &str| format!("$argon2id$v=19${parameters}$c29tZXNhbHQ$aGFzaGhhc2g");
+    let argon2 =
+        |parameters: &str| format!("$argon2id$v=19${parameters}$c29tZXNhbHQ$aGFzaGhhc2hoYXNo");
     let good = [
         bcrypt.clone(),
         argon2("m=19456,t=2,p=1"),
-        "$argon2i$m=64,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2g".to_owned(),
+        "$argon2i$m=64,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNo".to_owned(),
     ];
     for hash in good {
         assert_eq!(faults(json!({ "basic": { "users": [user("a", &hash)] } })), [""; 0], "{hash}");
@@ -217,7 +284,8 @@ fn wants_hashes_that_the_gateway_verifies() {
         &argon2("m=64,t=1,p=0"),
         &argon2("m=64;t=1;p=1"),
         &argon2("m=x,t=1,p=1"),
-        "$argon2id$v=20$m=64,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2g",
+        "$argon2id$v=20$m=64,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2hoYXNo",
+        "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$aGFzaGhhc2g",
         "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ",
     ] {
         let config = json!({ "basic": { "users": [user("a", hash)] } });
@@ -272,6 +340,26 @@ fn wants_places_and_fields_that_do_not_collide() {
 }
 
 #[test]
+fn wants_metadata_to_have_an_address_and_a_challenge_to_stand_in() {
+    let keys = json!([{ "id": "a", "digest": digest("0") }]);
+    let with = |address: &str, method: Value| {
+        let mut config = json!({ "api_key": method, "resource_metadata": address });
+        config["api_key"]["keys"] = keys.clone();
+        faults(config)
+    };
+    assert_eq!(with("https://a.example/x", json!({})), [""; 0]);
+    for address in ["", "https://", "ftp://a", "/x", "https://a\"b", "https://a b"] {
+        assert_eq!(with(address, json!({})), ["/resource_metadata"], "{address}");
+    }
+    let in_field = json!({ "header": "x-api-key" });
+    assert_eq!(with("https://a.example/x", in_field), ["/resource_metadata"]);
+    assert_eq!(
+        with("https://a.example/x", json!({ "header": [] })),
+        ["/api_key/header", "/resource_metadata"]
+    );
+}
+
+#[test]
 fn points_at_members_that_it_does_not_know() {
     let config = json!({ "api_key": { "keys": [
         { "id": "a", "digest": digest("0"), "scope": "read" },
@@ -311,8 +399,59 @@ fn describes_itself_with_a_schema() {
         "jwt",
         "realm",
         "require",
+        "resource_metadata",
     ] {
         assert!(settings[name]["description"].is_string(), "{name}");
     }
     assert_eq!(schema["additionalProperties"], false);
+}
+
+/// As nginx (a comment) and Dovecot (further fields) have it.
+#[test]
+fn reads_htpasswd_lines_with_further_fields() {
+    let good = format!("$2y$12${}", "a".repeat(53));
+    for text in [
+        format!("ada:{good}:a comment: of two parts\nbob:{good}"),
+        format!("ada:{{BLF-CRYPT}}{good}:1000:1000::/home/ada::\n"),
+        format!("ada:{good}\rbob:{good}\r"),
+    ] {
+        assert_eq!(faults(json!({ "basic": { "htpasswd": text } })), [""; 0], "{text}");
+    }
+}
+
+#[test]
+fn says_what_stands_in_place_of_the_text_of_a_file() {
+    let signer = Signer::new("ES256");
+    let jwks = |text: &str| {
+        let mut config = trusting(&[&signer]);
+        config["jwt"]["issuers"][0]["keys"] = json!([]);
+        config["jwt"]["issuers"][0]["jwks"] = text.into();
+        message(config)
+    };
+    assert!(jwks("https://a.example/jwks").contains("keys are not fetched"));
+    assert!(jwks("x.jwks").contains("${file:NAME}"));
+    assert!(message(json!({ "basic": { "htpasswd": "users" } })).contains("${file:NAME}"));
+    let key = |key: Value| {
+        let mut config = trusting(&[&signer]);
+        config["jwt"]["issuers"][0]["keys"] = json!([key]);
+        message(config)
+    };
+    let found = key(json!({ "algorithm": "ES256", "pem": "keys/a.pem" }));
+    assert!(found.contains("${file:NAME}") && !found.contains("keys/a.pem"), "{found}");
+    let private = json!({ "kty": "EC", "crv": "P-384", "x": "AA", "y": "AA", "d": "AA" });
+    let found = key(json!({ "algorithm": "ES256", "jwk": private }));
+    assert!(found.contains("holds a private key"), "{found}");
+}
+
+#[test]
+fn names_the_least_that_a_secret_needs() {
+    let signer = Signer::new("HS256");
+    let mut config = trusting(&[&signer]);
+    let issuer = &mut config["jwt"]["issuers"][0];
+    issuer["algorithms"] = json!(["HS512", "HS256", "HS384"]);
+    issuer["keys"] = json!([]);
+    issuer["jwks"] = json!({ "keys": [{ "kty": "oct", "k": "c2hvcnQ" }] });
+    let found = message(config);
+    assert!(found.contains("HS256") && found.contains("32"), "{found}");
+    assert!(!found.contains("HS512"), "{found}");
 }

@@ -43,6 +43,22 @@ fn forbids_what_the_scopes_do_not_allow() {
     }
 }
 
+/// RFC 6750 section 3.1, and RFC 9728 section 5.1 for the address.
+#[test]
+fn tells_a_bearer_what_its_token_lacks() {
+    let mut config = requiring(json!({ "scopes": ["read", "write"] }), json!({}));
+    config["resource_metadata"] = json!("https://a.example/meta");
+    let challenge = "Bearer realm=\"api\", resource_metadata=\"https://a.example/meta\", \
+                     error=\"insufficient_scope\", scope=\"read write\"";
+    let by_scope = plugin(config);
+    let bearer = || request().header("authorization", "Bearer key");
+    assert_refused(&by_scope.request(bearer()), 403, &[challenge]);
+    assert_refused(&by_scope.request(request().header("x-api-key", "key")), 403, &[]);
+    let by_claim = plugin(requiring(json!({ "claims": { "plan": ["pro"] } }), json!({})));
+    let challenge = r#"Bearer realm="api", error="insufficient_scope""#;
+    assert_refused(&by_claim.request(bearer()), 403, &[challenge]);
+}
+
 #[test]
 fn forbids_what_the_claims_do_not_allow() {
     let require =

@@ -5,10 +5,10 @@ use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING,
-    ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
-    RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512,
-    RsaEncoding,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P256K1_SHA256_FIXED_SIGNING,
+    ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
+    KeyPair, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384,
+    RSA_PSS_SHA512, RsaEncoding,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -33,9 +33,10 @@ impl Signer {
                 let secret = "a secret that is as long as the longest digest, 64 bytes or more..";
                 Self::Secret(algorithm, secret.into())
             }
-            "ES256" | "ES384" | "ES512" => {
+            "ES256" | "ES384" | "ES512" | "ES256K" => {
                 let kind = match algorithm {
                     "ES256" => &ECDSA_P256_SHA256_FIXED_SIGNING,
+                    "ES256K" => &ECDSA_P256K1_SHA256_FIXED_SIGNING,
                     "ES384" => &ECDSA_P384_SHA384_FIXED_SIGNING,
                     _ => &ECDSA_P521_SHA512_FIXED_SIGNING,
                 };
@@ -98,6 +99,7 @@ impl Signer {
                 let curve = match *algorithm {
                     "ES256" => "P-256",
                     "ES384" => "P-384",
+                    "ES256K" => "secp256k1",
                     _ => "P-521",
                 };
                 json!({ "kty": "EC", "crv": curve, "x": encode(x), "y": encode(y) })

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use gateway_plugin_sdk::testing::{RequestBuilder, request};
 use serde_json::{Value, json};
 
@@ -18,7 +21,7 @@ pub(crate) fn bearing(token: &str) -> RequestBuilder {
 fn admits_tokens_of_every_algorithm_by_pem_or_secret_jwk_and_jwk_set() {
     for algorithm in [
         "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
-        "ES384", "ES512", "EdDSA",
+        "ES384", "ES512", "ES256K", "EdDSA",
     ] {
         let signer = Signer::new(algorithm);
         let token = signer.token(&claims());
@@ -222,6 +225,132 @@ fn uses_of_a_jwk_set_what_is_fit() {
     assert_admitted(&plugin.request(bearing(&signer.token_with(&header, &claims()))), "ada");
     // The key is there, but not for signatures.
     assert_refused(&plugin.request(bearing(&other.token(&claims()))), 401, &[INVALID]);
+}
+
+/// A configuration whose issuer has these algorithms and this set of keys.
+fn with_set(algorithms: &[&str], keys: Value) -> Value {
+    let mut config = trusting(&[]);
+    config["jwt"]["issuers"][0]["algorithms"] = json!(algorithms);
+    config["jwt"]["issuers"][0]["jwks"] = json!({ "keys": keys });
+    config
+}
+
+#[test]
+fn one_name_may_be_that_of_keys_of_two_types() {
+    let (rsa, ec) = (Signer::new("RS256"), Signer::new("ES256"));
+    let named = |signer: &Signer| {
+        let mut jwk = signer.jwk();
+        jwk["kid"] = "2026".into();
+        jwk
+    };
+    let set = json!([named(&rsa), named(&ec)]);
+    let plugin = plugin(with_set(&["RS256", "ES256"], set));
+    for signer in [&rsa, &ec] {
+        let header = json!({ "alg": signer.algorithm(), "kid": "2026" });
+        assert_admitted(&plugin.request(bearing(&signer.token_with(&header, &claims()))), "ada");
+    }
+    let header = json!({ "alg": "RS256", "kid": "2026" });
+    let forged = Signer::new("RS256").token_with(&header, &claims());
+    assert_refused(&plugin.request(bearing(&forged)), 401, &[INVALID]);
+}
+
+#[test]
+fn a_key_that_names_no_algorithm_serves_all_that_are_allowed_and_fit_it() {
+    let pkcs1 = Signer::new("RS256");
+    let set = json!([pkcs1.jwk()]);
+    let Signer::Rsa(_, key) = pkcs1 else { panic!("an RSA key") };
+    let plugin = plugin(with_set(&["RS256", "PS256", "ES256"], set));
+    let pss = Signer::Rsa("PS256", key);
+    assert_admitted(&plugin.request(bearing(&pss.token(&claims()))), "ada");
+    let Signer::Rsa(_, key) = pss else { panic!("an RSA key") };
+    let sha512 = Signer::Rsa("RS512", key);
+    let refused = plugin.request(bearing(&sha512.token(&claims())));
+    assert_refused(&refused, 401, &[INVALID]);
+    let Signer::Rsa(_, key) = sha512 else { panic!("an RSA key") };
+    let pkcs1 = Signer::Rsa("RS256", key);
+    assert_admitted(&plugin.request(bearing(&pkcs1.token(&claims()))), "ada");
+}
+
+#[test]
+fn takes_both_names_of_ed25519() {
+    let signer = Signer::new("EdDSA");
+    let mut named = signer.jwk();
+    named["alg"] = "Ed25519".into();
+    for (algorithms, jwk) in [
+        (&["EdDSA"][..], signer.jwk()),
+        (&["Ed25519"], signer.jwk()),
+        (&["EdDSA", "Ed25519"], named.clone()),
+        (&["EdDSA"], named),
+    ] {
+        let plugin = plugin(with_set(algorithms, json!([jwk])));
+        for name in ["EdDSA", "Ed25519"] {
+            let token = signer.token_with(&json!({ "alg": name }), &claims());
+            assert_admitted(&plugin.request(bearing(&token)), "ada");
+        }
+    }
+}
+
+#[test]
+fn takes_another_claim_for_the_audience_of_tokens_that_have_none() {
+    let signer = Signer::new("ES256");
+    let mut config = trusting(&[&signer]);
+    let token = |aud: Value, client: &str| {
+        bearing(&signer.token(&claims_but(json!({ "aud": aud, "client_id": client }))))
+    };
+    let strict = plugin(config.clone());
+    assert_refused(&strict.request(token(Value::Null, "api")), 401, &[INVALID]);
+    config["jwt"]["issuers"][0]["audience_claim"] = "client_id".into();
+    let plugin = plugin(config);
+    assert_admitted(&plugin.request(token(Value::Null, "api")), "ada");
+    assert_admitted(&plugin.request(token("api".into(), "other")), "ada");
+    for refused in [token(Value::Null, "other"), token("other".into(), "api")] {
+        assert_refused(&plugin.request(refused), 401, &[INVALID]);
+    }
+}
+
+#[test]
+fn the_log_says_which_key_a_token_lacks() {
+    let (rsa, ec) = (Signer::new("RS256"), Signer::new("ES256"));
+    let mut named = rsa.jwk();
+    named["kid"] = "one".into();
+    let plugin = plugin(with_set(&["RS256", "ES256", "ES384"], json!([named, ec.jwk()])));
+    for (header, reason) in [
+        (json!({ "alg": "ES256", "kid": "one" }), "`kid` names is for another algorithm"),
+        (json!({ "alg": "RS256", "kid": "two" }), "no key of the issuer has the token's `kid`"),
+        (json!({ "alg": "ES384" }), "no key of the issuer is for the token's algorithm"),
+        (json!({ "alg": "RS384" }), "the token's algorithm is not allowed for its issuer"),
+        (json!({ "alg": "RS256" }), "the token's signature is wrong"),
+    ] {
+        let exchange =
+            plugin.request(bearing(&Signer::new("RS256").token_with(&header, &claims())));
+        assert_refused(&exchange, 401, &[INVALID]);
+        assert!(exchange.log()[0].message.contains(reason), "{:?}", exchange.log());
+    }
+}
+
+#[test]
+fn takes_keys_of_certificates_and_of_pkcs1_and_with_a_byte_order_mark() {
+    let rsa = Signer::new("RS256");
+    let Signer::Rsa(_, key) = &rsa else { panic!("an RSA key") };
+    let pkcs1 = STANDARD.encode(key.public_key().as_ref());
+    let pkcs1 =
+        format!("-----BEGIN RSA PUBLIC KEY-----\r\n{pkcs1}\r\n-----END RSA PUBLIC KEY-----\r\n");
+    for pem in [rsa.pem(), format!("\u{feff}{}", rsa.pem()), pkcs1] {
+        let mut config = trusting(&[&rsa]);
+        config["jwt"]["issuers"][0]["keys"][0]["pem"] = pem.into();
+        let plugin = plugin(config);
+        assert_admitted(&plugin.request(bearing(&rsa.token(&claims()))), "ada");
+    }
+    let made = rcgen::generate_simple_self_signed(["issuer.example".to_owned()]).unwrap();
+    let pair = EcdsaKeyPair::from_pkcs8(
+        &ECDSA_P256_SHA256_FIXED_SIGNING,
+        &made.signing_key.serialize_der(),
+    );
+    let ec = Signer::Ecdsa("ES256", pair.unwrap());
+    let mut config = trusting(&[&ec]);
+    config["jwt"]["issuers"][0]["keys"][0]["pem"] = made.cert.pem().into();
+    let plugin = plugin(config);
+    assert_admitted(&plugin.request(bearing(&ec.token(&claims()))), "ada");
 }
 
 #[test]

@@ -262,7 +262,8 @@ fn counts_no_word_of_a_list_as_several_scopes() {
         [json!(["user admin"]), json!("user,admin"), json!("user\tadmin"), json!(["a", ["admin"]])]
     {
         let token = signer.token(&claims_but(json!({ "scope": scopes })));
-        assert_refused(&plugin.request(bearing(&token)), 403, &[]);
+        let challenge = r#"Bearer realm="api", error="insufficient_scope", scope="admin""#;
+        assert_refused(&plugin.request(bearing(&token)), 403, &[challenge]);
     }
     let token = signer.token(&claims_but(json!({ "scope": "user admin", "exp": NOW + 1 })));
     assert_admitted(&plugin.request(bearing(&token)), "ada");

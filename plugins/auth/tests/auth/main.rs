@@ -33,6 +33,7 @@ fn assert_refused(exchange: &Exchange<'_, Auth>, status: u16, challenges: &[&str
     let problem: Value = answer.json();
     assert_eq!(problem["status"], status);
     assert_eq!(problem["instance"], "test-request");
+    assert_eq!(problem["message"], problem["detail"]);
 }
 
 /// Checks that a request passed, and as whom.

@@ -2,8 +2,9 @@
 //! for the tests that bodies stream, that a context lives from chunk to chunk, and that exchanges
 //! do not mix theirs. With `trailer = true` (default) the last chunk of a request gets `[request N
 //! bytes]` appended and that of a response `[response N bytes]`, where N is what came before any
-//! change. With `replace = { from = "A", to = "B" }` each A within one chunk becomes B. On
-//! completion it logs `chunks: REQUEST_CHUNKS REQUEST_BYTES RESPONSE_CHUNKS RESPONSE_BYTES` at
+//! change. With `replace = { from = "A", to = "B" }` each A within one chunk becomes B. With
+//! `stop = "TEXT"` a body is cut off with the chunk that holds it, and a request whose field `x-stop`
+//! has it is answered 403, as if it had had one chunk of 403 bytes. On completion it logs `chunks: REQUEST_CHUNKS REQUEST_BYTES RESPONSE_CHUNKS RESPONSE_BYTES` at
 //! `info`.
 
 use gateway_plugin_sdk::log;
@@ -22,6 +23,9 @@ pub struct Config {
     /// What is replaced by what.
     #[serde(default)]
     replace: Option<Replace>,
+    /// What ends an exchange.
+    #[serde(default)]
+    stop: Option<String>,
 }
 
 /// What is replaced by what.
@@ -62,7 +66,19 @@ impl Plugin for ChunkCount {
     }
 
     fn interest(&self) -> Interest {
-        Interest::on_complete().request_body(BodyMode::Chunks).response_body(BodyMode::Chunks)
+        let interest = match &self.0.stop {
+            Some(_) => Interest::on_request().header("x-stop").and_on_complete(),
+            None => Interest::on_complete(),
+        };
+        interest.request_body(BodyMode::Chunks).response_body(BodyMode::Chunks)
+    }
+
+    fn on_request(&self, request: &mut Request, sums: &mut Sums) -> Outcome {
+        if request.header("x-stop") != self.0.stop.as_deref() {
+            return Outcome::Next;
+        }
+        sums.request = Sum { chunks: 1, bytes: 403 };
+        Outcome::respond(Response::new(403))
     }
 
     fn on_request_chunk(&self, chunk: &mut Chunk, sums: &mut Sums) -> ChunkOutcome {
@@ -88,6 +104,11 @@ impl ChunkCount {
     fn pass(&self, chunk: &mut Chunk, sum: &mut Sum, direction: &str) -> ChunkOutcome {
         sum.chunks += 1;
         sum.bytes += chunk.data().len() as u64;
+        if let Some(stop) = &self.0.stop
+            && String::from_utf8_lossy(chunk.data()).contains(stop)
+        {
+            return ChunkOutcome::Abort("it holds what stops it".to_owned());
+        }
         if let Some(Replace { from, to }) = &self.0.replace {
             let data = replace(chunk.data(), from.as_bytes(), to.as_bytes());
             chunk.replace(data);

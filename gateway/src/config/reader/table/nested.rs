@@ -58,6 +58,12 @@ impl<'r, 'a> Table<'r, 'a> {
             return Vec::new();
         };
         match value.get_ref() {
+            DeValue::Array(items) if items.is_empty() && self.keys.key(name).required => {
+                let error = Diagnostic::error(value.span(), format!("`{name}` is empty"));
+                let error = error.label("at least one is required");
+                self.reading.report(error.help(format!("add a `[[{name}]]` table instead")));
+                Vec::new()
+            }
             DeValue::Array(items) => {
                 items.iter().filter_map(|item| Self::open(self.reading, item, keys)).collect()
             }

@@ -12,6 +12,9 @@ use crate::config::keys::{Key, Kind};
 use crate::config::reader::{Text, Value, integer};
 use crate::config::{Span, suggest, units};
 
+/// An example of a measure, its units, and whether a text is one within the bounds.
+type Measure<'m> = (&'m str, &'m [&'m str], &'m dyn Fn(&str) -> bool);
+
 impl<'a> Table<'_, 'a> {
     /// A string that is not empty.
     pub(in crate::config) fn word(&self, name: &str) -> Option<Text> {
@@ -68,7 +71,12 @@ impl<'a> Table<'_, 'a> {
     }
 
     fn whole(&self, value: &Value<'a>, key: &Key) -> Option<u64> {
-        let Kind::Integer { min, max } = key.kind else { unreachable!("`{}` is none", key.name) };
+        let (min, max) = match key.kind {
+            Kind::Integer { min, max } => (min, max),
+            // Which of them there are, whoever asks says with its own words.
+            Kind::Integers(_) => (0, u64::MAX),
+            _ => unreachable!("`{}` is none", key.name),
+        };
         let DeValue::Integer(number) = value.get_ref() else {
             let error = self.reading.wrong_type(value, &format!("`{}`", key.name), "an integer");
             let quoted = value.get_ref().as_str().filter(|text| text.parse::<u64>().is_ok());
@@ -91,8 +99,13 @@ impl<'a> Table<'_, 'a> {
         let key = self.keys.key(name);
         let declared = |text| units::duration(text).expect("a declared duration parses");
         let Kind::Duration { min, max } = key.kind else { unreachable!("`{name}` is none") };
-        let found =
-            self.value(name).and_then(|value| self.measure(value, name, "5s", "a duration"));
+        let bounds = declared(min)..=declared(max);
+        let fits = |text: &str| units::duration(text).is_ok_and(|read| bounds.contains(&read));
+        let example = self.example(name, "5s", &fits, min.to_owned());
+        let found = self.value(name).and_then(|value| {
+            let units = ["s", "ms", "m"];
+            self.measure(value, name, (&example, &units, &fits), "a duration")
+        });
         let found = found.and_then(|(text, span)| match units::duration(&text.value) {
             Ok(read) if (declared(min)..=declared(max)).contains(&read) => Some(read),
             Ok(_) => {
@@ -125,7 +138,10 @@ impl<'a> Table<'_, 'a> {
                 check(bytes, value.span(), &number.to_string())
             }
             _ => {
-                let (text, span) = self.measure(value, name, "16MiB", "a size")?;
+                let fits =
+                    |text: &str| units::size(text).is_ok_and(|bytes| (min..=max).contains(&bytes));
+                let example = self.example(name, "16MiB", &fits, units::show_size(min));
+                let (text, span) = self.measure(value, name, (&example, &[], &fits), "a size")?;
                 match units::size(&text.value) {
                     Ok(bytes) => check(Some(bytes), span, &text.shown),
                     Err(why) => {
@@ -144,22 +160,41 @@ impl<'a> Table<'_, 'a> {
         &self,
         value: &Value<'a>,
         name: &str,
-        example: &str,
+        (example, units, fits): Measure<'_>,
         expected: &str,
     ) -> Option<(Text, Span)> {
         if matches!(value.get_ref(), DeValue::String(_)) {
             return self.reading.text(value, name).map(|text| (text, value.span()));
         }
         let error = self.reading.wrong_type(value, &format!("`{name}`"), expected);
-        let number = matches!(value.get_ref(), DeValue::Integer(_));
-        self.reading.report(match number {
-            true => {
-                let number = &self.reading.source.text()[value.span()];
-                error.help(format!("give it a unit: `\"{number}s\"` or `\"{number}ms\"`"))
-            }
-            false => error.help(format!("write `{name} = \"{example}\"`")),
+        let number = &self.reading.source.text()[value.span()];
+        let is_number = matches!(value.get_ref(), DeValue::Integer(_));
+        let with_unit = units.iter().map(|unit| format!("{number}{unit}"));
+        let with_unit: Vec<_> = with_unit
+            .filter(|text| is_number && fits(text))
+            .take(2)
+            .map(|text| format!("`\"{text}\"`"))
+            .collect();
+        self.reading.report(match with_unit.is_empty() {
+            false => error.help(format!("give it a unit: {}", with_unit.join(" or "))),
+            true => error.help(format!("write `{name} = \"{example}\"`")),
         });
         None
+    }
+
+    /// A value that a key can have: the usual one, its default, or its least.
+    fn example(
+        &self,
+        name: &str,
+        usual: &str,
+        fits: &dyn Fn(&str) -> bool,
+        least: String,
+    ) -> String {
+        match self.keys.key(name).default {
+            _ if fits(usual) => usual.to_owned(),
+            Some(default) => default.to_owned(),
+            None => least,
+        }
     }
 
     fn no_measure(&self, text: &Text, name: &str, kind: &str, why: &str, examples: &str) {

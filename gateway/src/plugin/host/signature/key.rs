@@ -4,17 +4,17 @@
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
-    ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
-    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384,
-    RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256K1_SHA256_FIXED, ECDSA_P384_SHA384_FIXED,
+    ECDSA_P521_SHA512_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
+    RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256,
+    RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, RsaParameters, RsaPublicKeyComponents,
+    VerificationAlgorithm,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustls::pki_types::SubjectPublicKeyInfoDer;
-use rustls::pki_types::pem::PemObject;
 use serde_json::{Map, Value};
 
+use super::public_key::{self, Wanted};
 use crate::plugin::bindings::{Algorithm, KeyMaterial};
 
 /// A key that verifies signatures of one algorithm.
@@ -24,18 +24,18 @@ pub(super) enum VerifyingKey {
 }
 
 /// What an algorithm needs.
-enum Family {
+pub(super) enum Family {
     /// A secret of at least this many bytes (RFC 7518 section 3.2).
     Hmac(hmac::Algorithm, usize),
-    Rsa(&'static RsaParameters),
+    /// Whether it is RSASSA-PSS.
+    Rsa(&'static RsaParameters, bool),
     /// A curve by its name in a JWK, and the bytes of a coordinate.
     Ecdsa(&'static dyn VerificationAlgorithm, &'static str, usize),
     Ed25519,
 }
 
 impl VerifyingKey {
-    pub(super) fn parse(algorithm: Algorithm, material: &KeyMaterial) -> Result<Self, String> {
-        let family = Family::of(algorithm);
+    pub(super) fn parse(family: &Family, material: &KeyMaterial) -> Result<Self, String> {
         match material {
             KeyMaterial::Secret(secret) => family.secret(secret),
             KeyMaterial::Pem(text) => family.pem(text),
@@ -52,22 +52,43 @@ impl VerifyingKey {
 }
 
 impl Family {
-    fn of(algorithm: Algorithm) -> Self {
+    pub(super) fn of(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Hs256 => Self::Hmac(hmac::HMAC_SHA256, 32),
             Algorithm::Hs384 => Self::Hmac(hmac::HMAC_SHA384, 48),
             Algorithm::Hs512 => Self::Hmac(hmac::HMAC_SHA512, 64),
-            Algorithm::Rs256 => Self::Rsa(&RSA_PKCS1_2048_8192_SHA256),
-            Algorithm::Rs384 => Self::Rsa(&RSA_PKCS1_2048_8192_SHA384),
-            Algorithm::Rs512 => Self::Rsa(&RSA_PKCS1_2048_8192_SHA512),
-            Algorithm::Ps256 => Self::Rsa(&RSA_PSS_2048_8192_SHA256),
-            Algorithm::Ps384 => Self::Rsa(&RSA_PSS_2048_8192_SHA384),
-            Algorithm::Ps512 => Self::Rsa(&RSA_PSS_2048_8192_SHA512),
+            Algorithm::Rs256 => Self::Rsa(&RSA_PKCS1_2048_8192_SHA256, false),
+            Algorithm::Rs384 => Self::Rsa(&RSA_PKCS1_2048_8192_SHA384, false),
+            Algorithm::Rs512 => Self::Rsa(&RSA_PKCS1_2048_8192_SHA512, false),
+            Algorithm::Ps256 => Self::Rsa(&RSA_PSS_2048_8192_SHA256, true),
+            Algorithm::Ps384 => Self::Rsa(&RSA_PSS_2048_8192_SHA384, true),
+            Algorithm::Ps512 => Self::Rsa(&RSA_PSS_2048_8192_SHA512, true),
             Algorithm::Es256 => Self::Ecdsa(&ECDSA_P256_SHA256_FIXED, "P-256", 32),
             Algorithm::Es384 => Self::Ecdsa(&ECDSA_P384_SHA384_FIXED, "P-384", 48),
             Algorithm::Es512 => Self::Ecdsa(&ECDSA_P521_SHA512_FIXED, "P-521", 66),
             Algorithm::Eddsa => Self::Ed25519,
         }
+    }
+
+    /// By the name of an algorithm; those that the interface had at first, and those after.
+    pub(super) fn named(name: &str) -> Result<Self, String> {
+        Ok(Self::of(match name {
+            "HS256" => Algorithm::Hs256,
+            "HS384" => Algorithm::Hs384,
+            "HS512" => Algorithm::Hs512,
+            "RS256" => Algorithm::Rs256,
+            "RS384" => Algorithm::Rs384,
+            "RS512" => Algorithm::Rs512,
+            "PS256" => Algorithm::Ps256,
+            "PS384" => Algorithm::Ps384,
+            "PS512" => Algorithm::Ps512,
+            "ES256" => Algorithm::Es256,
+            "ES384" => Algorithm::Es384,
+            "ES512" => Algorithm::Es512,
+            "EdDSA" | "Ed25519" => Algorithm::Eddsa,
+            "ES256K" => return Ok(Self::Ecdsa(&ECDSA_P256K1_SHA256_FIXED, "secp256k1", 32)),
+            _ => return Err("the algorithm is not supported".to_owned()),
+        }))
     }
 
     fn secret(&self, secret: &[u8]) -> Result<VerifyingKey, String> {
@@ -79,22 +100,20 @@ impl Family {
                 "the secret has {} bytes, and this algorithm needs at least {least}",
                 secret.len()
             )),
-            Self::Rsa(_) | Self::Ecdsa(..) | Self::Ed25519 => {
+            Self::Rsa(..) | Self::Ecdsa(..) | Self::Ed25519 => {
                 Err("a shared secret does not fit an algorithm with public keys".into())
             }
         }
     }
 
     fn pem(&self, text: &str) -> Result<VerifyingKey, String> {
-        let algorithm: &'static dyn VerificationAlgorithm = match self {
+        let (algorithm, wanted): (&'static dyn VerificationAlgorithm, _) = match self {
             Self::Hmac(..) => return Err("a public key does not fit an HMAC algorithm".into()),
-            Self::Rsa(parameters) => *parameters,
-            Self::Ecdsa(algorithm, ..) => *algorithm,
-            Self::Ed25519 => &ED25519,
+            Self::Rsa(parameters, pss) => (*parameters, Wanted::Rsa { pss: *pss }),
+            Self::Ecdsa(algorithm, curve, _) => (*algorithm, Wanted::Curve(curve)),
+            Self::Ed25519 => (&ED25519, Wanted::Ed25519),
         };
-        let key = SubjectPublicKeyInfoDer::from_pem_slice(text.as_bytes())
-            .map_err(|_| "the text holds no `-----BEGIN PUBLIC KEY-----` section".to_owned())?;
-        public(ParsedPublicKey::new(algorithm, key.as_ref()))
+        public(ParsedPublicKey::new(algorithm, public_key::from_pem(text, wanted)?))
     }
 
     fn jwk(&self, text: &str) -> Result<VerifyingKey, String> {
@@ -105,9 +124,11 @@ impl Family {
                 kty(&jwk, "oct")?;
                 self.secret(&member(&jwk, "k")?)
             }
-            Self::Rsa(parameters) => {
+            Self::Rsa(parameters, _) => {
                 kty(&jwk, "RSA")?;
-                let key = RsaPublicKeyComponents { n: member(&jwk, "n")?, e: member(&jwk, "e")? };
+                let number = |name| member(&jwk, name).map(|it| public_key::digits(&it).to_vec());
+                let key = RsaPublicKeyComponents { n: number("n")?, e: number("e")? };
+                public_key::check_rsa(&key.n, &key.e)?;
                 public(key.to_parsed_public_key(parameters))
             }
             Self::Ecdsa(algorithm, curve, width) => {
@@ -164,13 +185,13 @@ mod tests {
     use super::*;
 
     fn error(algorithm: Algorithm, material: KeyMaterial) -> String {
-        VerifyingKey::parse(algorithm, &material).err().expect("refused")
+        VerifyingKey::parse(&Family::of(algorithm), &material).err().expect("refused")
     }
 
     #[test]
     fn verifies_the_example_of_rfc_7515_appendix_a_1() {
         let jwk = r#"{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow"}"#;
-        let key = VerifyingKey::parse(Algorithm::Hs256, &KeyMaterial::Jwk(jwk.into()));
+        let key = VerifyingKey::parse(&Family::of(Algorithm::Hs256), &KeyMaterial::Jwk(jwk.into()));
         let key = key.unwrap_or_else(|error| panic!("{error}"));
         let message = b"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
         let signature = URL_SAFE_NO_PAD
@@ -184,7 +205,7 @@ mod tests {
     fn verifies_the_example_of_rfc_8037_appendix_a_4() {
         let jwk =
             r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#;
-        let key = VerifyingKey::parse(Algorithm::Eddsa, &KeyMaterial::Jwk(jwk.into()));
+        let key = VerifyingKey::parse(&Family::of(Algorithm::Eddsa), &KeyMaterial::Jwk(jwk.into()));
         let key = key.unwrap_or_else(|error| panic!("{error}"));
         let signature = URL_SAFE_NO_PAD
             .decode("hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg")

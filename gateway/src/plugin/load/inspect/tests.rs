@@ -25,8 +25,8 @@ impl Judges {
     /// Whether the plugin takes a configuration, and whether its schema does.
     fn ask(&mut self, config: &Value) -> (bool, bool) {
         self.opened.config.config = config.to_string();
-        let (plugin, instance) = self.opened.prepare().expect("it can be prepared");
-        let plugin = self.opened.loader.configure(&plugin, instance);
+        let (plugin, mut instance) = self.opened.prepare().expect("it can be prepared");
+        let plugin = self.opened.loader.configure(&plugin, &mut instance);
         let faults = self.schema.check(config, &Default::default()).expect("it can be checked");
         (plugin.is_ok(), faults.is_empty())
     }

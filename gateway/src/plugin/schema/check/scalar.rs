@@ -71,7 +71,10 @@ impl<'s> Walk<'s, '_> {
         }
         let message = format!("{} does not match `{}`", self.name(), quote(pattern));
         let about = words::about(keywords);
-        self.tell(Fault::new(self.pointer(), message).note(about))
+        let without: String = text.chars().filter(|it| !it.is_whitespace()).collect();
+        let has_spaces = without.len() < text.len() && self.matches(pattern, &without)?;
+        let help = has_spaces.then(|| "leave out the spaces".to_owned());
+        self.tell(Fault::new(self.pointer(), message).note(about).help(help))
     }
 
     /// Whether a text matches a pattern; one that cannot be run matches everything.

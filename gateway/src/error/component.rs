@@ -16,8 +16,8 @@ pub enum ComponentError {
     #[error("it computed for longer than its deadline of {0:?}")]
     Deadline(Duration),
     /// It wanted more than `limits.memory`.
-    #[error("it wanted more than its {0} bytes of memory")]
-    Memory(usize),
+    #[error("{0}")]
+    Memory(String),
     /// No new instance could be made.
     #[error("no instance could be made: {0}")]
     Instantiate(String),

@@ -1,0 +1,171 @@
+//! A whole body that is held for a plugin.
+//!
+//! Owns the bounds on it: what the plugin asked for and an instance can take, what the plugin's bodies
+//! and those of the process may take together, and how long it may take to come. A body whose length
+//! is too large is refused before its first byte, if the length is known. Memory grows with what has
+//! come, and not with what was announced.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Body as _;
+
+use crate::body::{Body, BodyError};
+use crate::plugin::Plugin;
+use crate::state::held::{Counted, Full, Holding};
+
+/// Why there is no whole body.
+#[derive(Debug)]
+pub(super) enum NotWhole {
+    /// It is larger than this. The body is still whole: what was read stands in front of the rest.
+    TooLarge(u64, Box<Body>),
+    /// It ended before its end.
+    Broken(BodyError),
+    /// There is no room for it.
+    Full(Full),
+    /// It did not come whole in time.
+    Late(Duration),
+}
+
+/// Reads a body to its end.
+pub(super) async fn whole(
+    plugin: &Plugin,
+    body: Body,
+    wanted: u64,
+) -> Result<(Bytes, Option<HeaderMap>), NotWhole> {
+    let (limit, time) = (plugin.largest_buffer(wanted), plugin.bounds.buffer_time);
+    let hint = body.size_hint();
+    if hint.lower() > limit {
+        return Err(NotWhole::TooLarge(limit, Box::new(body)));
+    }
+    let pieces = Pieces::new(plugin.holding(), hint.exact());
+    pieces.holding.check(hint.lower()).map_err(NotWhole::Full)?;
+    let read = tokio::time::timeout(time, read(body, pieces, limit)).await;
+    read.unwrap_or(Err(NotWhole::Late(time)))
+}
+
+async fn read(
+    mut body: Body,
+    mut pieces: Pieces,
+    limit: u64,
+) -> Result<(Bytes, Option<HeaderMap>), NotWhole> {
+    let mut trailers = None;
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        let frame = frame.map_err(NotWhole::Broken)?;
+        match frame.into_data() {
+            Ok(data) => pieces.push(data, body.is_end_stream()).map_err(NotWhole::Full)?,
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+        if pieces.length() as u64 > limit {
+            return Err(NotWhole::TooLarge(limit, Box::new(Body::resumed(pieces.join(), body))));
+        }
+    }
+    Ok((pieces.join(), trailers))
+}
+
+/// The pieces of a body. Most bodies that anybody holds come in one, which is then not copied. One
+/// that others follow is: it may be a small part of what was read from a connection.
+struct Pieces {
+    only: Bytes,
+    all: Vec<u8>,
+    /// How many bytes there will be, if that is known.
+    announced: Option<u64>,
+    holding: Holding,
+}
+
+impl Pieces {
+    fn new(holding: Holding, announced: Option<u64>) -> Self {
+        Self { only: Bytes::new(), all: Vec::new(), announced, holding }
+    }
+
+    fn length(&self) -> usize {
+        self.only.len() + self.all.len()
+    }
+
+    fn push(&mut self, data: Bytes, is_last: bool) -> Result<(), Full> {
+        if is_last && self.length() == 0 {
+            self.holding.grow(data.len())?;
+            self.only = data;
+            return Ok(());
+        }
+        let (length, capacity) = (self.all.len() + data.len(), self.all.capacity());
+        if length > capacity {
+            let announced = self.announced.and_then(|bytes| usize::try_from(bytes).ok());
+            let ample = (capacity + capacity / 2).min(announced.unwrap_or(usize::MAX));
+            let room = length.max(ample);
+            self.holding.grow(room)?;
+            self.all.reserve_exact(room - self.all.len());
+        }
+        self.all.extend_from_slice(&data);
+        Ok(())
+    }
+
+    fn join(self) -> Bytes {
+        let Self { only, all, holding, .. } = self;
+        match (only.is_empty(), all.is_empty()) {
+            (true, true) => only,
+            (false, _) => Counted::bytes(only, holding),
+            (true, false) => Counted::bytes(all, holding),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::state::held::Bound;
+
+    fn pieces(limit: usize, announced: Option<u64>) -> (Arc<Bound>, Pieces) {
+        let bound = Arc::new(Bound::new(limit));
+        let holding = Holding::new(&bound, &Arc::new(Bound::new(usize::MAX)));
+        (bound, Pieces::new(holding, announced))
+    }
+
+    #[test]
+    fn what_is_announced_takes_nothing_before_it_comes() {
+        let (bound, mut pieces) = pieces(1 << 30, Some(1 << 30));
+        for number in 1..=100_usize {
+            pieces.push(Bytes::from_static(&[1; 1000]), false).expect("there is room");
+            assert!(bound.held() <= 4096 + number * 1500, "{number}: {}", bound.held());
+        }
+        let whole = pieces.join();
+        assert_eq!(whole.len(), 100_000);
+        drop(whole);
+        assert_eq!(bound.held(), 0);
+    }
+
+    #[test]
+    fn an_announced_length_is_not_exceeded() {
+        let (bound, mut pieces) = pieces(10_000, Some(10_000));
+        for _ in 0..10 {
+            pieces.push(Bytes::from_static(&[1; 1000]), false).expect("there is room");
+        }
+        assert_eq!((bound.held(), pieces.join().len()), (10_000, 10_000));
+    }
+
+    #[test]
+    fn what_has_no_room_is_not_taken() {
+        let (bound, mut pieces) = pieces(10_000, None);
+        let mut count = 0;
+        while pieces.push(Bytes::from_static(&[1; 1000]), false).is_ok() {
+            count += 1;
+        }
+        assert!((6..=10).contains(&count), "{count}");
+        drop(pieces);
+        assert_eq!(bound.held(), 0);
+    }
+
+    #[test]
+    fn the_only_piece_is_not_copied() {
+        let (bound, mut pieces) = pieces(10_000, None);
+        let data = Bytes::from(vec![1; 5000]);
+        pieces.push(data.clone(), true).expect("there is room");
+        let whole = pieces.join();
+        assert_eq!((whole.as_ptr(), bound.held()), (data.as_ptr(), 5000));
+    }
+}

@@ -1,0 +1,179 @@
+//! The turns of one call.
+//!
+//! Owns its place in the queue and the measuring of what it computes. Dropped, it gives its place
+//! up. Must not decide who is next.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
+
+use super::super::budget::{Slices, thread_time};
+use super::super::engine::TICK;
+use super::{Flow, OF_ALL};
+
+/// A place in a queue.
+#[derive(Debug)]
+pub(super) struct Ticket {
+    is_given: Cell<bool>,
+    /// Whether its turn came to nothing once, since it was taken late.
+    was_late: Cell<bool>,
+    waker: RefCell<Waker>,
+    since: Instant,
+}
+
+impl Ticket {
+    /// It is this one's turn.
+    pub(super) fn give(&self) {
+        self.is_given.set(true);
+        self.waker.borrow().wake_by_ref();
+    }
+}
+
+/// A call that computes when it is its turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    flow: Rc<Flow>,
+    ticket: Option<Rc<Ticket>>,
+    /// Whether it computes in slices.
+    is_sliced: bool,
+    /// Whether it had a turn before: it goes on before others of its flow begin.
+    has_begun: bool,
+    /// Whether the turn that it has was given to it.
+    is_given: bool,
+    computed: Duration,
+}
+
+impl Turn {
+    /// Waits for the first turn of a call.
+    pub(crate) async fn first(flow: &Rc<Flow>, is_sliced: bool) -> Self {
+        let mut turn = Self {
+            flow: Rc::clone(flow),
+            ticket: None,
+            is_sliced,
+            has_begun: false,
+            is_given: false,
+            computed: Duration::ZERO,
+        };
+        poll_fn(|context| turn.poll(context)).await;
+        turn
+    }
+
+    /// Whether it computes in slices.
+    pub(crate) fn is_sliced(&self) -> bool {
+        self.is_sliced
+    }
+
+    /// For how long the call has computed.
+    pub(crate) fn computed(&self) -> Duration {
+        self.computed
+    }
+
+    fn poll(&mut self, context: &Context<'_>) -> Poll<()> {
+        let share = &self.flow.share;
+        if let Some(ticket) = &self.ticket {
+            if ticket.is_given.get() {
+                let is_late = share.is_open.get() && share.computed.get() >= OF_ALL;
+                if !is_late || ticket.was_late.replace(true) {
+                    self.flow.metrics.waits(-1);
+                    self.flow.waited(ticket.since.elapsed());
+                    (self.ticket, self.is_given, self.has_begun) = (None, true, true);
+                    return Poll::Ready(());
+                }
+                // Others have computed instead, and it is not the only one that comes late: a client
+                // that has many of its streams go on at once must not have all of their turns.
+                ticket.is_given.set(false);
+                self.flow.metrics.waits(-1);
+                self.flow.wait(Rc::clone(ticket), true);
+            }
+            ticket.waker.borrow_mut().clone_from(context.waker());
+            return Poll::Pending;
+        }
+        let must_wait = self.flow.must_wait() || (self.is_sliced && share.computed.get() > 0);
+        if !must_wait || !share.is_open.get() {
+            self.has_begun = true;
+            return Poll::Ready(());
+        }
+        self.queue(context);
+        Poll::Pending
+    }
+
+    fn queue(&mut self, context: &Context<'_>) {
+        let ticket = Ticket {
+            is_given: Cell::new(false),
+            was_late: Cell::new(false),
+            waker: RefCell::new(context.waker().clone()),
+            since: Instant::now(),
+        };
+        let ticket = self.ticket.insert(Rc::new(ticket));
+        self.flow.wait(Rc::clone(ticket), self.has_begun);
+    }
+
+    /// Computes something that does not wait.
+    pub(crate) fn take<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        // Reading the thread's time is a call to the system, and only who was made to wait pays it.
+        if !self.is_sliced && !self.is_given {
+            let began = self.flow.now();
+            let result = work();
+            let ticks = self.flow.called(began);
+            // The first one may have been nearly over.
+            self.computed += TICK * u32::try_from(ticks.saturating_sub(1)).unwrap_or(u32::MAX);
+            return result;
+        }
+        let began = thread_time();
+        let result = work();
+        self.took(thread_time().saturating_sub(began));
+        result
+    }
+
+    fn took(&mut self, time: Duration) {
+        self.computed += time;
+        self.flow.computed(time);
+        if std::mem::take(&mut self.is_given) {
+            self.flow.used_turn(time);
+        }
+    }
+
+    /// Computes in turns what may wait in between, the first of which it has.
+    pub(crate) async fn take_all<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        slices: &Arc<Slices>,
+    ) -> T {
+        let mut work = pin!(work);
+        let mut has_turn = true;
+        poll_fn(|context| {
+            if !std::mem::take(&mut has_turn) {
+                ready!(self.poll(context));
+            }
+            if !self.is_sliced {
+                return self.take(|| work.as_mut().poll(context));
+            }
+            self.flow.clock.is_needed();
+            let began = thread_time();
+            slices.begin(began);
+            let polled = work.as_mut().poll(context);
+            let now = thread_time();
+            let is_cut = slices.end(now) && polled.is_pending();
+            // Before the next turn is given: this call comes before others of its flow.
+            if is_cut && self.flow.share.is_open.get() {
+                self.queue(context);
+            }
+            self.took(now.saturating_sub(began));
+            polled
+        })
+        .await
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.flow.metrics.waits(-1);
+            self.flow.leave(&ticket);
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! How many connections a listener has, and who has them.
+//!
+//! Owns the bounds on them: for the listener, and for one address, so that a client cannot take
+//! every place. Shared by all workers; touched when a connection comes and goes, never by a request.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+use rustix::process::{Resource, getrlimit};
+
+use crate::config::ListenerLimits;
+
+/// Between two lines in the log about connections that were refused.
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Places {
+    pub(crate) listener: Arc<str>,
+    open: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize, RandomState>>,
+    /// By the place in [`BOUNDS`].
+    refused: [AtomicU64; BOUNDS.len()],
+    told: Mutex<Option<Instant>>,
+}
+
+/// The bound that a connection met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Connections,
+    PerAddress,
+}
+
+/// The settings that are the bounds.
+pub(crate) const BOUNDS: [&str; 2] = ["connections", "connections_per_address"];
+
+/// A connection's place; free again when dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    places: Arc<Places>,
+    /// Whose it is, if anybody counts that.
+    client: Option<IpAddr>,
+}
+
+impl Places {
+    pub(crate) fn new(listener: &str) -> Self {
+        Self {
+            listener: listener.into(),
+            open: AtomicUsize::new(0),
+            by_address: Mutex::default(),
+            refused: Default::default(),
+            told: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Relaxed)
+    }
+
+    /// How many were refused, by the bound that they met.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        BOUNDS.into_iter().zip(self.refused.iter().map(|count| count.load(Relaxed)))
+    }
+
+    /// Takes a place for a connection from this address, if there is one.
+    pub(crate) fn take(
+        self: &Arc<Self>,
+        limits: &ListenerLimits,
+        address: IpAddr,
+        is_proxy: bool,
+    ) -> Option<Place> {
+        let most = limits.connections.unwrap_or_else(default_connections);
+        if self.open.fetch_add(1, Relaxed) >= most {
+            self.open.fetch_sub(1, Relaxed);
+            self.refuse(Bound::Connections, address, most);
+            return None;
+        }
+        let mut place = Place { places: Arc::clone(self), client: None };
+        let Some(most) = limits.connections_per_address.filter(|_| !is_proxy) else {
+            return Some(place);
+        };
+        let client = client_of(address);
+        let mut clients = self.clients();
+        let count = clients.entry(client).or_insert(0);
+        if *count >= most {
+            drop(clients);
+            self.refuse(Bound::PerAddress, address, most);
+            return None;
+        }
+        *count += 1;
+        drop(clients);
+        place.client = Some(client);
+        Some(place)
+    }
+
+    fn clients(&self) -> MutexGuard<'_, HashMap<IpAddr, usize, RandomState>> {
+        self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refuse(&self, bound: Bound, address: IpAddr, most: usize) {
+        let refused = self.refused[bound as usize].fetch_add(1, Relaxed) + 1;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
+            return;
+        }
+        *told = Some(Instant::now());
+        drop(told);
+        let (listener, setting) = (&*self.listener, BOUNDS[bound as usize]);
+        tracing::warn!(listener, client = %address, limit = most, refused,
+            "a connection was closed at once: `limits.{setting}` of the listener is reached. This is told \
+             every 10 seconds at most; `gateway_connections_refused_total` counts on");
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.places.open.fetch_sub(1, Relaxed);
+        let Some(client) = self.client else { return };
+        if let Entry::Occupied(mut count) = self.places.clients().entry(client) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// Whom an address stands for: with IPv6 a customer has a network of 2^64 addresses at least.
+fn client_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+    }
+}
+
+/// Three quarters of the files that the process may have open: the rest is for upstreams.
+fn default_connections() -> usize {
+    static FILES: OnceLock<usize> = OnceLock::new();
+    *FILES.get_or_init(|| {
+        let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        usize::try_from(files / 4 * 3).unwrap_or(usize::MAX).max(1)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(connections: Option<usize>, per_address: Option<usize>) -> ListenerLimits {
+        ListenerLimits {
+            header_count: 100,
+            header_size: 32 << 10,
+            body_size: None,
+            body_rate: None,
+            concurrent_streams: 100,
+            connections,
+            connections_per_address: per_address,
+        }
+    }
+
+    fn refused(places: &Places) -> Vec<u64> {
+        places.refused().map(|(_, count)| count).collect()
+    }
+
+    #[test]
+    fn a_place_is_free_again_when_its_connection_ends() {
+        let places = Arc::new(Places::new("public"));
+        let limits = limits(Some(2), None);
+        let take = || places.take(&limits, "192.0.2.1".parse().unwrap(), false);
+        let (first, second) = (take(), take());
+        assert!(first.is_some() && second.is_some() && take().is_none());
+        assert_eq!((places.open(), refused(&places)), (2, vec![1, 0]));
+        drop(first);
+        assert!(take().is_some());
+        drop(second);
+        assert_eq!(places.open(), 0);
+    }
+
+    #[test]
+    fn one_client_cannot_take_every_place() {
+        let places = Arc::new(Places::new("public"));
+        let limits = limits(Some(10), Some(2));
+        let take = |address: &str, proxy| places.take(&limits, address.parse().unwrap(), proxy);
+        let held: Vec<_> = (0..2).map(|_| take("192.0.2.1", false).unwrap()).collect();
+        assert!(take("192.0.2.1", false).is_none());
+        assert!(take("192.0.2.2", false).is_some());
+        let network = ["2001:db8::1", "2001:db8::2"].map(|it| take(it, false).unwrap());
+        assert!(take("2001:db8::3", false).is_none());
+        assert!(take("2001:db8:0:1::3", false).is_some());
+        let proxies: Vec<_> = (0..3).map(|_| take("10.0.0.1", true).unwrap()).collect();
+        assert_eq!((places.open(), refused(&places)), (7, vec![0, 2]));
+        drop((held, network, proxies));
+        assert_eq!(places.open(), 0);
+        assert!(places.clients().is_empty());
+    }
+}

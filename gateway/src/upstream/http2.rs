@@ -1,0 +1,13 @@
+//! HTTP/2 to a target, on the framing of the `h2` crate.
+//!
+//! Owns the beginning of a connection and the PINGs on it, one request over it up to the head of its
+//! response, and the body behind that. Chooses nothing and tries nothing again; it does tell what the
+//! target has not processed.
+
+mod body;
+mod connection;
+mod send;
+
+pub(crate) use self::body::Http2Body;
+pub(super) use self::connection::{Connection, Settings, Stream};
+pub(super) use self::send::{Error, Way, send};

@@ -1,0 +1,235 @@
+//! What a target sends behind the end of a response: bodies of responses that have none, and more.
+
+use std::io::{Read as _, Write as _};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use http::{Method, Request};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::oneshot;
+
+use super::support::{
+    Server, SlowBody, TestBody, answer, config, empty, get, ms, read_head, request, run, send,
+    target, upstream, upstream_at,
+};
+use crate::upstream::{Upstream, UpstreamError};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// Longer than a connection rests.
+const RESTED: Duration = Duration::from_millis(130);
+
+fn head(path: &str) -> Request<TestBody> {
+    request(Method::HEAD, path, empty())
+}
+
+/// The head of a response without a body by its kind, to `HEAD` or by its status.
+fn bodiless(head: &str) -> Option<&'static [u8]> {
+    Some(match head {
+        head if head.starts_with("HEAD /chunks ") => {
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+        }
+        head if head.starts_with("HEAD ") => b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
+        head if head.starts_with("GET /204 ") => b"HTTP/1.1 204 No Content\r\n\r\n",
+        head if head.starts_with("GET /304 ") => {
+            b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n"
+        }
+        _ => return None,
+    })
+}
+
+/// Sends this after such a head, so much later.
+async fn server(stray: &'static str, later: Duration) -> Server {
+    Server::start(move |mut stream, _| async move {
+        loop {
+            let head = read_head(&mut stream).await;
+            if head.is_empty() {
+                return;
+            }
+            let Some(bodiless) = bodiless(&head) else {
+                let _closed_already = stream.write_all(OK).await;
+                continue;
+            };
+            stream.write_all(bodiless).await.unwrap();
+            if !later.is_zero() {
+                stream.flush().await.unwrap();
+                tokio::time::sleep(later).await;
+            }
+            if stream.write_all(stray.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    })
+    .await
+}
+
+#[test]
+fn the_body_of_a_response_that_has_none_is_no_part_of_the_next_one() {
+    run(async {
+        let evil = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+        for stray in ["stray", "5\r\nstray\r\n0\r\n\r\n", evil] {
+            for later in [0, 1, 10, 50] {
+                let server = server(stray, ms(later)).await;
+                let upstream = upstream_at(server.address);
+                for bodiless in [head("/"), head("/chunks"), get("/204"), get("/304")] {
+                    let path = bodiless.uri().path().to_owned();
+                    answer(&upstream, bodiless).await;
+                    for pause in [0, 1, 20] {
+                        tokio::time::sleep(ms(pause)).await;
+                        let text = answer(&upstream, get("/")).await.text;
+                        assert_eq!(text, "ok", "{path} {stray:?} {later} {pause}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_connection_rests_behind_such_a_response_and_serves_again() {
+    run(async {
+        for bodiless in [head("/"), get("/204"), get("/304")] {
+            let server = server("", ms(0)).await;
+            let upstream = upstream_at(server.address);
+            answer(&upstream, bodiless).await;
+            assert!(!answer(&upstream, get("/")).await.reused);
+            answer(&upstream, get("/204")).await;
+            assert_eq!(upstream.pool_size(), 2);
+            tokio::time::sleep(RESTED).await;
+            for _ in 0..3 {
+                assert!(answer(&upstream, get("/")).await.reused);
+            }
+            assert_eq!(server.accepted(), 2);
+        }
+    });
+}
+
+#[test]
+fn a_target_that_has_sent_such_a_body_is_not_waited_for_again() {
+    run(async {
+        let server = server("stray", ms(5)).await;
+        let upstream = upstream_at(server.address);
+        answer(&upstream, head("/")).await;
+        assert_eq!(upstream.pool_size(), 1);
+        tokio::time::sleep(RESTED).await;
+        assert!(!answer(&upstream, get("/")).await.reused);
+        assert!(answer(&upstream, head("/")).await.reused);
+        assert_eq!(upstream.pool_size(), 0);
+    });
+}
+
+#[test]
+fn a_request_that_is_still_sent_is_not_cut_off_by_an_early_204_or_a_full_pool() {
+    run(async {
+        for (capacity, answer) in [
+            (64, &b"HTTP/1.1 204 No Content\r\n\r\n"[..]),
+            (0, b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+        ] {
+            let (whole, is_whole) = oneshot::channel();
+            let whole = std::cell::Cell::new(Some(whole));
+            let server = Server::start(move |mut stream, _| {
+                let whole = whole.take();
+                async move {
+                    read_head(&mut stream).await;
+                    stream.write_all(answer).await.unwrap();
+                    let mut body = Vec::new();
+                    while !body.ends_with(b"0\r\n\r\n") {
+                        assert!(stream.read_buf(&mut body).await.unwrap() > 0, "{body:?}");
+                    }
+                    whole.unwrap().send(body).unwrap();
+                }
+            })
+            .await;
+            let mut config = config(vec![target(server.address)]);
+            config.idle_connections = capacity;
+            let upstream = upstream(&config);
+            let body = SlowBody::boxed(5, ms(10), false);
+            let exchange = send(&upstream, request(Method::POST, "/", body)).await.unwrap();
+            drop((exchange.response, exchange.lease));
+            let body = is_whole.await.unwrap();
+            assert_eq!(
+                body,
+                b"1\r\nx\r\n".repeat(5).into_iter().chain(*b"0\r\n\r\n").collect::<Vec<_>>()
+            );
+        }
+    });
+}
+
+/// A server in a thread of its own that answers a request, sends something more when told to, and
+/// answers one request of another connection.
+struct Sly {
+    upstream: Upstream,
+    go: mpsc::Sender<()>,
+    gone: mpsc::Receiver<()>,
+    /// What came over the other connection.
+    second: mpsc::Receiver<String>,
+}
+
+impl Sly {
+    fn start(first: &'static [u8], stray: &'static [u8]) -> Self {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let upstream = upstream_at(server.local_addr().unwrap());
+        let (go, may_go) = mpsc::channel();
+        let (went, gone) = mpsc::channel();
+        let (heard, second) = mpsc::channel();
+        std::thread::spawn(move || {
+            let (mut connection, _) = server.accept().unwrap();
+            assert!(connection.read(&mut [0; 1024]).unwrap() > 0);
+            connection.write_all(first).unwrap();
+            may_go.recv().unwrap();
+            connection.write_all(stray).unwrap();
+            went.send(()).unwrap();
+            let (mut other, _) = server.accept().unwrap();
+            let mut head = [0; 1024];
+            let length = other.read(&mut head).unwrap();
+            heard.send(String::from_utf8(head[..length].to_vec()).unwrap()).unwrap();
+            other.write_all(OK).unwrap();
+        });
+        Self { upstream, go, gone, second }
+    }
+
+    /// While it does, this thread waits, so that its runtime knows nothing of it.
+    fn sends_more(&self) {
+        assert_eq!(self.upstream.pool_size(), 1);
+        self.go.send(()).unwrap();
+        self.gone.recv().unwrap();
+    }
+}
+
+#[test]
+fn the_kernel_is_asked_before_a_connection_serves_behind_such_a_response() {
+    run(async {
+        let evil = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil";
+        let sly = Sly::start(b"HTTP/1.1 204 No Content\r\n\r\n", evil);
+        assert_eq!(answer(&sly.upstream, get("/")).await.status, 204);
+        tokio::time::sleep(RESTED).await;
+        sly.sends_more();
+        let request = request(Method::POST, "/", empty());
+        let second = answer(&sly.upstream, request).await;
+        assert_eq!((second.text.as_str(), second.reused), ("ok", false));
+    });
+}
+
+#[test]
+fn what_is_no_response_from_its_first_byte_on_means_a_stale_connection() {
+    run(async {
+        for (method, is_resent) in [(Method::GET, true), (Method::PUT, true), (Method::POST, false)]
+        {
+            let sly = Sly::start(OK, b"more than it said");
+            answer(&sly.upstream, get("/")).await;
+            sly.sends_more();
+            let mut request = request(method, "/", empty());
+            request.headers_mut().insert("x-key", "secret".parse().unwrap());
+            match send(&sly.upstream, request).await {
+                Ok(exchange) => {
+                    assert!(is_resent && !exchange.info.reused);
+                    assert!(sly.second.recv().unwrap().contains("x-key: secret\r\n"));
+                }
+                Err(error) => {
+                    let is_malformed = matches!(error, UpstreamError::MalformedResponse { .. });
+                    assert!(is_malformed && !is_resent, "{error}");
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,184 @@
+//! What was tried for one request: which targets, how each try ended, and how long it took.
+//!
+//! Owns the notes and their form in the log. The try under way is noted too, so that an exchange which
+//! is given up can say for whom it waited. Must not cost an ordinary request more than a few stores.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use super::error::{ConnectError, UpstreamError};
+use crate::config::Target;
+
+/// The tries of one request, first to last.
+#[derive(Debug, Default)]
+pub(crate) struct Tries {
+    failed: RefCell<Vec<Try>>,
+    last: Cell<Option<Try>>,
+}
+
+/// One try.
+#[derive(Debug, Clone, Copy)]
+struct Try {
+    /// Index of the target in the upstream's list.
+    target: usize,
+    began: Instant,
+    /// Since when there is a connection, and how long it took if it is a new one.
+    connected: Option<(Instant, Option<Duration>)>,
+    /// How it ended and when; `None` while nobody knows.
+    end: Option<(&'static str, Instant)>,
+}
+
+impl Tries {
+    /// A target is chosen.
+    pub(super) fn begin(&self, target: usize, now: Instant) {
+        self.last.set(Some(Try { target, began: now, connected: None, end: None }));
+    }
+
+    /// There is a connection to it.
+    pub(super) fn connected(&self, took: Option<Duration>, now: Instant) {
+        self.change(|it| it.connected = Some((now, took)));
+    }
+
+    /// Its response began.
+    pub(super) fn answered(&self, now: Instant) {
+        self.change(|it| it.end = Some(("answered", now)));
+    }
+
+    /// Nothing came of it.
+    pub(super) fn failed(&self, how: &'static str, now: Instant) {
+        self.change(|it| it.end = Some((how, now)));
+        if let Some(last) = self.last.get() {
+            self.failed.borrow_mut().push(last);
+        }
+        self.last.set(None);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Try)) {
+        let mut last = self.last.get();
+        if let Some(last) = &mut last {
+            change(last);
+        }
+        self.last.set(last);
+    }
+
+    /// The target of the last try.
+    pub(crate) fn target(&self) -> Option<usize> {
+        let last = self.last.get().or_else(|| self.failed.borrow().last().copied());
+        last.map(|it| it.target)
+    }
+
+    /// All of them for the log, with the names of these targets.
+    pub(crate) fn shown<'t>(&'t self, now: Instant, targets: &'t [Target]) -> Shown<'t> {
+        Shown { tries: self, now, targets }
+    }
+}
+
+/// See [`Tries::shown`].
+pub(crate) struct Shown<'t> {
+    tries: &'t Tries,
+    now: Instant,
+    targets: &'t [Target],
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed = self.tries.failed.borrow();
+        // One host and port may be there twice, in clear and over TLS.
+        let is_mixed =
+            self.targets.iter().any(|it| it.tls) && self.targets.iter().any(|it| !it.tls);
+        for (index, one) in failed.iter().copied().chain(self.tries.last.get()).enumerate() {
+            if index > 0 {
+                f.write_str(", ")?;
+            }
+            let (how, ended) = one.end.unwrap_or(("unanswered", self.now));
+            let target = self.targets.get(one.target);
+            let name = target.map_or("?", |it| &it.authority);
+            let scheme = match target {
+                Some(target) if is_mixed && target.tls => "https://",
+                Some(_) if is_mixed => "http://",
+                _ => "",
+            };
+            write!(f, "{scheme}{name} {how}")?;
+            match one.connected {
+                None => write!(f, " connect={}ms", milliseconds(one.began, ended))?,
+                Some((since, took)) => {
+                    if let Some(took) = took {
+                        write!(f, " connect={}ms", took.as_millis())?;
+                    }
+                    write!(f, " first_byte={}ms", milliseconds(since, ended))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn milliseconds(from: Instant, to: Instant) -> u128 {
+    to.saturating_duration_since(from).as_millis()
+}
+
+/// How a connect failed, in a word or two.
+pub(super) fn no_connection(cause: &ConnectError) -> &'static str {
+    match cause {
+        ConnectError::Dns { .. } => "unresolved",
+        ConnectError::Refused(_) => "refused",
+        ConnectError::Unreachable(_) => "unreachable",
+        ConnectError::Tls(_) => "no-tls",
+        ConnectError::NoHttp2 | ConnectError::Handshake(_) => "no-http2",
+        ConnectError::Timeout(_) => "connect-timeout",
+    }
+}
+
+/// How an exchange over a connection failed, in a word or two.
+pub(super) fn no_response(error: &UpstreamError) -> &'static str {
+    match error {
+        UpstreamError::Connect { cause, .. } => no_connection(cause),
+        UpstreamError::FirstByteTimeout { .. } => "first-byte-timeout",
+        UpstreamError::ClosedBeforeResponse { .. } => "closed",
+        UpstreamError::Reset { .. } => "reset",
+        UpstreamError::MalformedResponse { .. } => "malformed",
+        UpstreamError::ResponseTooLarge { .. } => "too-large",
+        UpstreamError::NoUpgrade { .. } => "no-upgrade",
+        UpstreamError::RequestBody { .. } => "request-body-failed",
+        UpstreamError::Protocol { .. } => "protocol-error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_each_try_with_its_target_its_end_and_its_times() {
+        let began = Instant::now();
+        let at = |milliseconds| began + Duration::from_millis(milliseconds);
+        let tries = Tries::default();
+        let target = |authority: &str| Target {
+            tls: false,
+            host: "a".to_owned(),
+            port: 1,
+            authority: authority.to_owned(),
+            weight: 1,
+        };
+        let mut targets = [target("a:1"), target("b:2")];
+        let shown = |now| tries.shown(now, &targets).to_string();
+        assert_eq!((shown(at(0)), tries.target()), (String::new(), None));
+        tries.begin(0, at(0));
+        tries.failed("refused", at(3));
+        assert_eq!((shown(at(5)), tries.target()), ("a:1 refused connect=3ms".to_owned(), Some(0)));
+        tries.begin(1, at(3));
+        assert_eq!(shown(at(9)), "a:1 refused connect=3ms, b:2 unanswered connect=6ms");
+        tries.connected(Some(Duration::from_millis(2)), at(5));
+        assert_eq!(
+            shown(at(9)),
+            "a:1 refused connect=3ms, b:2 unanswered connect=2ms first_byte=4ms"
+        );
+        tries.answered(at(12));
+        let end = "a:1 refused connect=3ms, b:2 answered connect=2ms first_byte=7ms";
+        assert_eq!((shown(at(90)), tries.target()), (end.to_owned(), Some(1)));
+        targets[1].tls = true;
+        let end = "http://a:1 refused connect=3ms, https://b:2 answered connect=2ms first_byte=7ms";
+        assert_eq!(tries.shown(at(90), &targets).to_string(), end);
+    }
+}

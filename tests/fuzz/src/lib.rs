@@ -1,0 +1,162 @@
+//! Runs a property over inputs that are made from seeds.
+//!
+//! Owns how inputs are made: each seed as it is, then seeds with a few edits, for as long as the
+//! budget lasts. A target is an ordinary test, so `cargo test` runs each for a tenth of a second;
+//! `ARBTEST_BUDGET_MS=60000` gives each a minute. An input that once failed is kept as a seed. Must
+//! not know what the inputs mean.
+
+use std::path::Path;
+use std::{fmt, fs, thread};
+
+use arbtest::arbitrary::{Result, Unstructured};
+
+/// Edits of one input, at most.
+const MAX_EDITS: usize = 6;
+
+/// Bytes of one input, at most.
+const MAX_INPUT: usize = 64 << 10;
+
+/// The inputs of one target.
+#[derive(Debug)]
+pub struct Target<'t> {
+    seeds: Vec<Vec<u8>>,
+    tokens: &'t [&'t str],
+}
+
+impl<'t> Target<'t> {
+    /// A target whose seeds are the files of a folder. `tokens` are texts that mean something to
+    /// what is tested, and are put into inputs.
+    ///
+    /// # Panics
+    /// When the folder cannot be read or holds no file.
+    #[must_use]
+    pub fn new(folder: impl AsRef<Path>, tokens: &'t [&'t str]) -> Self {
+        let folder = folder.as_ref();
+        let entries = fs::read_dir(folder)
+            .unwrap_or_else(|error| panic!("the seeds in {}: {error}", folder.display()));
+        let mut paths: Vec<_> =
+            entries.map(|entry| entry.expect("a readable folder").path()).collect();
+        paths.retain(|path| path.is_file());
+        // The same order on every file system, so that the seed of a failure means the same input.
+        paths.sort();
+        let seeds: Vec<_> =
+            paths.iter().map(|path| fs::read(path).expect("a readable seed")).collect();
+        assert!(!seeds.is_empty(), "no seeds in {}", folder.display());
+        Self { seeds, tokens }
+    }
+
+    /// Calls the property with each seed, and then with edited ones until the time is over. The
+    /// property fails by a panic, and the input is printed then.
+    pub fn check(&self, mut property: impl FnMut(&[u8])) {
+        for seed in &self.seeds {
+            run(&mut property, seed);
+        }
+        arbtest::arbtest(|random| {
+            let input = self.draw(random)?;
+            run(&mut property, &input);
+            Ok(())
+        })
+        .run();
+    }
+
+    fn draw(&self, random: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+        let mut input = random.choose(&self.seeds)?.clone();
+        for _ in 0..random.int_in_range(1..=MAX_EDITS)? {
+            self.edit(&mut input, random)?;
+        }
+        input.truncate(MAX_INPUT);
+        Ok(input)
+    }
+
+    fn edit(&self, input: &mut Vec<u8>, random: &mut Unstructured<'_>) -> Result<()> {
+        let at = random.int_in_range(0..=input.len())?;
+        let end = random.int_in_range(at..=input.len().min(at + 32))?;
+        match random.int_in_range(0..=6)? {
+            0 => drop(input.drain(at..end)),
+            1 => input.truncate(at),
+            2 => insert(input, at, &[random.arbitrary()?]),
+            3 => {
+                if let Some(byte) = input.get_mut(at) {
+                    *byte = random.arbitrary()?;
+                }
+            }
+            4 => {
+                let repeated = input[at..end].repeat(random.int_in_range(1..=8)?);
+                insert(input, at, &repeated);
+            }
+            5 => {
+                let other = random.choose(&self.seeds)?;
+                let from = random.int_in_range(0..=other.len())?;
+                let to = random.int_in_range(from..=other.len())?;
+                insert(input, at, &other[from..to]);
+            }
+            _ if self.tokens.is_empty() => {}
+            _ => {
+                let token = random.choose(self.tokens)?.as_bytes();
+                input.splice(at..end, token.iter().copied());
+            }
+        }
+        Ok(())
+    }
+}
+
+fn insert(input: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    input.splice(at..at, bytes.iter().copied());
+}
+
+fn run(property: &mut impl FnMut(&[u8]), input: &[u8]) {
+    let shown = Shown(input);
+    property(shown.0);
+}
+
+/// An input that is printed if the property fails on it.
+struct Shown<'i>(&'i [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "b\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            eprintln!("the input that failed, to be kept as a seed: {self}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_seeds_come_first_and_then_what_is_made_from_them() {
+        let folder = std::env::temp_dir().join(format!("gateway-fuzz-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("b"), "second").unwrap();
+        fs::write(folder.join("a"), "first").unwrap();
+        let inputs = RefCell::new(Vec::new());
+        Target::new(&folder, &["token"]).check(|input| inputs.borrow_mut().push(input.to_vec()));
+        fs::remove_dir_all(&folder).unwrap();
+        let inputs = inputs.into_inner();
+        assert_eq!(inputs[..2], [b"first".to_vec(), b"second".to_vec()]);
+        let others: HashSet<_> = inputs[2..].iter().collect();
+        assert!(others.len() > 50, "{}", others.len());
+        assert!(others.iter().any(|input| input.windows(5).any(|part| part == b"token")));
+    }
+
+    #[test]
+    #[should_panic(expected = "no seeds")]
+    fn a_folder_without_seeds_is_an_error() {
+        let folder =
+            std::env::temp_dir().join(format!("gateway-fuzz-empty-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let made = std::panic::catch_unwind(|| Target::new(&folder, &[]).seeds.len());
+        fs::remove_dir_all(&folder).unwrap();
+        made.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+}
