@@ -5,7 +5,9 @@
 //! frame is in here at a time.
 
 mod client;
+mod collect;
 mod download;
+mod observer;
 mod upload;
 mod whole;
 
@@ -23,12 +25,12 @@ use thiserror::Error;
 
 pub(crate) use self::client::FromClient;
 use self::client::{ClientBody, StreamBody};
+pub(crate) use self::collect::{CollectError, collect};
 pub(crate) use self::download::{Download, Origin, broken};
+pub(crate) use self::observer::{Observer, TrailerFilter, TrailerForm};
 pub(crate) use self::upload::Upload;
-use crate::chain::{Run, Side};
+use crate::conn::Downstream;
 use crate::error::ComponentError;
-use crate::exchange::Exchange;
-use crate::server::connection::Connection;
 use crate::upstream::{self, Cause, Http2Body, Payload, ResponseBody};
 
 /// The body of a request or a response.
@@ -64,7 +66,7 @@ enum Watch {
     Nobody,
     Upload(Upload),
     /// A request's plugins, for its trailers.
-    Trailers(Rc<Run>),
+    Trailers(Rc<dyn TrailerFilter>),
     /// The upstream alone: something stands between it and the client.
     Origin(Origin),
     Download(Download),
@@ -120,7 +122,7 @@ impl Body {
     }
 
     /// What a client sends; its connection learns what becomes of it.
-    pub(crate) fn from_client(body: FromClient, connection: &Rc<Connection>) -> Self {
+    pub(crate) fn from_client(body: FromClient, connection: &Rc<dyn Downstream>) -> Self {
         let source = match body {
             FromClient::Http1(incoming) if incoming.is_end_stream() => Source::Empty,
             FromClient::Http1(incoming) => Source::Client(ClientBody::new(incoming, connection)),
@@ -160,9 +162,9 @@ impl Body {
     }
 
     /// Keeps trailers from bringing what the plugins of a request wrote into its head.
-    pub(crate) fn guard_trailers(&mut self, run: &Rc<Run>) {
+    pub(crate) fn guard_trailers(&mut self, filter: Rc<dyn TrailerFilter>) {
         if matches!(self.watch, Watch::Nobody) && matches!(self.source, Source::Filtered(_)) {
-            self.watch = Watch::Trailers(Rc::clone(run));
+            self.watch = Watch::Trailers(filter);
         }
     }
 
@@ -198,15 +200,14 @@ impl Body {
         }
     }
 
-    /// Watches a response body on its way to the client; whatever becomes of it, the exchange
-    /// learns of it when it is dropped.
-    pub(crate) fn watch_download(&mut self, exchange: Rc<Exchange>) {
+    /// Watches a response body on its way to the client; the observer also learns when it is dropped.
+    pub(crate) fn watch_download(&mut self, observer: Rc<dyn Observer>) {
         let ended = http_body::Body::is_end_stream(&self.source);
         let origin = match std::mem::replace(&mut self.watch, Watch::Nobody) {
             Watch::Origin(origin) => Some(origin),
             Watch::Nobody | Watch::Upload(_) | Watch::Trailers(_) | Watch::Download(_) => None,
         };
-        self.watch = Watch::Download(Download::new(exchange, origin, ended));
+        self.watch = Watch::Download(Download::new(observer, origin, ended));
     }
 }
 
@@ -261,7 +262,7 @@ impl http_body::Body for Body {
         let polled = Pin::new(&mut this.source).poll_frame(context);
         match &mut this.watch {
             Watch::Nobody => polled,
-            Watch::Trailers(run) => filtered(polled, run),
+            Watch::Trailers(filter) => filtered(polled, &**filter),
             Watch::Upload(upload) => {
                 upload.observe(polled, http_body::Body::is_end_stream(&this.source), context)
             }
@@ -292,11 +293,11 @@ impl http_body::Body for Body {
 /// its trailers, was read for another.
 fn filtered(
     polled: Poll<Option<Result<Frame<Bytes>, BodyError>>>,
-    run: &Run,
+    filter: &dyn TrailerFilter,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
     let Poll::Ready(Some(Ok(mut frame))) = polled else { return polled };
     let Some(trailers) = frame.trailers_mut() else { return Poll::Ready(Some(Ok(frame))) };
-    run.filter_trailers(Side::Request, trailers);
+    filter.filter(trailers);
     let is_empty = trailers.is_empty();
     Poll::Ready((!is_empty).then_some(Ok(frame)))
 }

@@ -7,7 +7,6 @@
 //! Wasm: [`crate::plugin`] does.
 
 mod buffer;
-mod collect;
 mod complete;
 mod edit;
 mod filter;
@@ -22,12 +21,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
-pub(crate) use self::collect::{CollectError, collect};
 pub(crate) use self::complete::{End, Endings, wants_complete};
-pub(crate) use self::edit::{check_host_value, normal_path};
 pub(crate) use self::filter::Side;
 pub(crate) use self::request::{NoRoom, Stop, on_request};
 pub(crate) use self::response::{ResponseFailed, on_response};
+use crate::body::TrailerFilter;
 use crate::config::{OnError, PluginId};
 use crate::heads::{Heads, RequestHead};
 use crate::plugin::bindings::BodyMode;
@@ -122,6 +120,12 @@ impl Link {
         } else {
             self.response_edits.extend(edits);
         }
+    }
+}
+
+impl TrailerFilter for Run {
+    fn filter(&self, trailers: &mut HeaderMap) {
+        self.filter_trailers(Side::Request, trailers);
     }
 }
 

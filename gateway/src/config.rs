@@ -50,6 +50,8 @@ pub use schema::schema;
 pub use source::{Position, Source};
 pub(crate) use suggest::closest;
 
+pub use crate::path::{PathParameters, PathRules};
+
 /// Index of a listener in [`Config::listeners`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ListenerId(pub usize);
@@ -185,27 +187,6 @@ pub enum ForwardedFamily {
     XForwarded,
     /// `"forwarded"`: `Forwarded` (RFC 7239).
     Forwarded,
-}
-
-/// What becomes of parts of a path that servers read in different ways, and some need.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PathRules {
-    /// `path_parameters`
-    pub parameters: PathParameters,
-    /// `encoded_slashes = "keep"`: `%2F` is a character of its segment. Default: refused.
-    pub keep_encoded_slashes: bool,
-}
-
-/// `path_parameters` of a listener: what follows a `;` in a segment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum PathParameters {
-    /// `"refuse"` (default), also `%3B`.
-    #[default]
-    Refuse,
-    /// `"keep"`: they are a part of the segment, for routes and for the upstream.
-    Keep,
-    /// `"strip"`: they are gone before a route is looked at.
-    Strip,
 }
 
 /// `limits` of a listener.

@@ -13,7 +13,7 @@ use http::{Method, StatusCode};
 use thiserror::Error;
 
 pub use self::component::ComponentError;
-use crate::route::PathError;
+use crate::path::PathError;
 use crate::upstream::{ConnectError, UpstreamError};
 
 /// A cause from another library, for the log.

@@ -2,9 +2,15 @@
 //!
 //! Owns what is known of an exchange while it lives, and how it ended: complete, failed, or left
 //! by the client. Shared by the path and by both bodies; it ends, exactly once, when the last of
-//! them is gone. Must not hold a body or a header map.
+//! them is gone, and those that registered for it [learn of that](AtEnd). Must not hold a body or a
+//! header map.
 
-use std::cell::{Cell, OnceCell, RefCell, RefMut};
+mod application;
+mod end;
+mod observe;
+mod worker;
+
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,18 +19,17 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
-use crate::chain::{self, End, Ending, Run};
+pub(crate) use self::application::Application;
+pub(crate) use self::end::AtEnd;
+pub(crate) use self::worker::WorkerState;
+use crate::chain::Run;
 use crate::config::{self, ErrorForm, UpstreamId};
-use crate::error::{Cut, Failure, Fault};
-use crate::proxy::Told;
+use crate::conn::{Client, Downstream, Facts, Stream};
+use crate::error::Failure;
 use crate::respond::Caller;
-use crate::server::connection::Connection;
-use crate::server::stream::StreamSlot;
 use crate::snapshot::Snapshot;
-use crate::telemetry::access_log;
 use crate::timer::{Deadline, Timers};
 use crate::trace::{self, Recording};
-use crate::trailers;
 use crate::upstream::Tries;
 
 /// How an exchange ended.
@@ -41,7 +46,8 @@ pub(crate) enum Outcome {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    pub(crate) connection: Rc<Connection>,
+    pub(crate) connection: Rc<dyn Downstream>,
+    worker: Rc<WorkerState>,
     /// The configuration it began with, and goes on with whatever is loaded meanwhile.
     pub(crate) snapshot: Rc<Snapshot>,
     /// Unique; stands in the log, in `x-request-id` both ways and in problem documents.
@@ -51,7 +57,8 @@ pub(crate) struct Exchange {
     pub(crate) uri: Uri,
     pub(crate) version: Version,
     began: Instant,
-    told: OnceCell<Box<Told>>,
+    /// The client as trusted proxies describe it.
+    forwarded_client: OnceCell<Box<Client>>,
     route: Cell<Option<usize>>,
     /// The form of refusals where a route only failed in its method, and so serves nothing.
     errors: Cell<ErrorForm>,
@@ -59,7 +66,8 @@ pub(crate) struct Exchange {
     caller: Cell<Caller>,
     /// The id of a call of JSON-RPC that is refused; null if the call has none.
     call: OnceCell<Box<str>>,
-    target: RefCell<Option<String>>,
+    /// The component that answers.
+    component: RefCell<Option<String>>,
     /// The upstream that it is forwarded to.
     destination: Cell<Option<UpstreamId>>,
     tries: Tries,
@@ -77,7 +85,8 @@ pub(crate) struct Exchange {
     /// Whether the client was handed the whole answer.
     answer_complete: Cell<bool>,
     upstream: OnceCell<Arc<str>>,
-    stream: Option<Rc<StreamSlot>>,
+    /// Over HTTP/2.
+    stream: Option<Rc<dyn Stream>>,
     /// Whether anybody has asked for the body of the request.
     upload_began: Cell<bool>,
     takes_trailers: Cell<bool>,
@@ -92,27 +101,33 @@ pub(crate) struct Beginning<'a> {
     pub(crate) uri: &'a Uri,
     pub(crate) version: Version,
     pub(crate) headers: &'a HeaderMap,
-    pub(crate) stream: Option<Rc<StreamSlot>>,
+    pub(crate) stream: Option<Rc<dyn Stream>>,
 }
 
 impl Exchange {
-    pub(crate) fn begin(connection: &Rc<Connection>, beginning: Beginning<'_>) -> Rc<Self> {
-        let snapshot = connection.worker.snapshot();
-        let recording = snapshot.tracer.as_ref().map(|it| record(it, connection, &beginning));
+    pub(crate) fn begin(
+        worker: Rc<WorkerState>,
+        connection: Rc<dyn Downstream>,
+        beginning: Beginning<'_>,
+    ) -> Rc<Self> {
+        let snapshot = worker.snapshot();
+        let recording =
+            snapshot.tracer.as_ref().map(|it| record(it, connection.facts(), &beginning));
         Rc::new(Self {
-            connection: Rc::clone(connection),
+            connection,
             snapshot,
             id: beginning.id,
             method: beginning.method.clone(),
             uri: beginning.uri.clone(),
             version: beginning.version,
-            began: connection.worker.timers.now(),
-            told: OnceCell::new(),
+            began: worker.timers.now(),
+            worker,
+            forwarded_client: OnceCell::new(),
             route: Cell::new(None),
             errors: Cell::new(ErrorForm::Auto),
             caller: Cell::new(Caller::Plain),
             call: OnceCell::new(),
-            target: RefCell::new(None),
+            component: RefCell::new(None),
             destination: Cell::new(None),
             tries: Tries::default(),
             status: Cell::new(None),
@@ -140,27 +155,32 @@ impl Exchange {
     }
 
     pub(crate) fn timers(&self) -> &Timers {
-        &self.connection.worker.timers
+        &self.worker.timers
+    }
+
+    /// What is the same for all requests of its connection.
+    pub(crate) fn facts(&self) -> &Facts {
+        self.connection.facts()
     }
 
     /// The client's address: the peer's, or what trusted proxies say in front of it.
     pub(crate) fn client(&self) -> IpAddr {
-        self.told.get().map_or(self.connection.peer_address, |told| told.address)
+        self.forwarded_client().map_or_else(|| self.facts().peer_address, |client| client.address)
     }
 
     /// Whether the client asked for `https`, as far as the gateway or a trusted proxy knows.
     pub(crate) fn is_https(&self) -> bool {
-        self.told.get().map_or(self.connection.is_tls, |told| told.is_https)
+        self.forwarded_client().map_or_else(|| self.facts().is_tls, |client| client.is_https)
     }
 
-    /// Trusted proxies say this of the client.
-    pub(crate) fn told(&self, told: Told) {
-        let _set_once = self.told.set(Box::new(told));
+    /// A trusted proxy describes the client so.
+    pub(crate) fn is_forwarded_for(&self, client: Client) {
+        let _set_once = self.forwarded_client.set(Box::new(client));
     }
 
-    /// What trusted proxies say of the client, if there are any and they do.
-    pub(crate) fn what_was_told(&self) -> Option<&Told> {
-        self.told.get().map(|told| &**told)
+    /// The client as a trusted proxy describes it, if one does.
+    pub(crate) fn forwarded_client(&self) -> Option<&Client> {
+        self.forwarded_client.get().map(|client| &**client)
     }
 
     pub(crate) fn routed(&self, route: usize) {
@@ -197,11 +217,6 @@ impl Exchange {
         self.call.get().map(|id| &**id)
     }
 
-    /// Whether its client is known to speak JSON-RPC.
-    pub(crate) fn speaks_json_rpc(&self) -> bool {
-        self.caller.get() == Caller::Mcp || self.call.get().is_some()
-    }
-
     /// The name of the route that serves it, once found.
     pub(crate) fn route_name(&self) -> Option<&str> {
         self.route.get().map(|route| self.snapshot.config.routes[route].name.as_str())
@@ -218,14 +233,14 @@ impl Exchange {
     }
 
     /// The targets of the upstream that it is forwarded to.
-    fn targets(&self) -> &[config::Target] {
+    pub(crate) fn targets(&self) -> &[config::Target] {
         let upstream = self.destination.get();
         upstream.map_or(&[], |id| &self.snapshot.config.upstreams[id.0].targets)
     }
 
     /// The component that answers; only kept where somebody will read it.
     pub(crate) fn forwarded_to(&self, target: &str) {
-        self.target.replace(Some(target.to_owned()));
+        self.component.replace(Some(target.to_owned()));
     }
 
     /// The upstream that gave a response to it.
@@ -243,19 +258,6 @@ impl Exchange {
         self.run.get().is_some()
     }
 
-    /// Takes out of trailers what has no place there.
-    pub(crate) fn filter_trailers(&self, side: chain::Side, trailers: &mut HeaderMap) {
-        match self.run.get() {
-            Some(run) => run.filter_trailers(side, trailers),
-            None => trailers::filter(trailers, &[]),
-        }
-    }
-
-    /// Somebody asks for the body of the request.
-    pub(crate) fn upload_began(&self) {
-        self.upload_began.set(true);
-    }
-
     /// Whether the client, if it expects a 100, was not asked for the body yet.
     pub(crate) fn awaits_upload(&self) -> bool {
         !self.upload_began.get()
@@ -266,11 +268,7 @@ impl Exchange {
         self.takes_trailers.set(true);
     }
 
-    pub(crate) fn takes_trailers(&self) -> bool {
-        self.takes_trailers.get()
-    }
-
-    /// The reason that [`upload_failed`](Self::upload_failed) left, if any.
+    /// The reason that [`upload_failed`](crate::body::Observer::upload_failed) left, if any.
     pub(crate) fn take_upload_failure(&self) -> Option<Failure> {
         self.upload_failure.take()
     }
@@ -278,15 +276,6 @@ impl Exchange {
     /// Ends the whole exchange after this time.
     pub(crate) fn limit_time(&self, limit: Duration) {
         self.time_limit.replace(Some(self.timers().after(limit)));
-    }
-
-    pub(crate) fn time_limit(&self) -> RefMut<'_, Option<Deadline>> {
-        self.time_limit.borrow_mut()
-    }
-
-    /// Whether the head of the response is on its way.
-    pub(crate) fn is_answered(&self) -> bool {
-        self.status.get().is_some()
     }
 
     /// The head of the response is on its way.
@@ -307,42 +296,7 @@ impl Exchange {
         self.outcome.set(Outcome::Failed);
     }
 
-    /// The gateway ends it, although its answer is not complete.
-    pub(crate) fn cut_off(&self, cut: Cut) {
-        self.answer_complete.set(false);
-        self.fail(Failure::Cut(cut));
-    }
-
-    /// Why the gateway ended it, if nothing else did.
-    fn cut(&self) -> Option<Failure> {
-        if self.outcome.get() != Outcome::ClientLeft {
-            return None;
-        }
-        let of_stream = self.stream.as_ref().filter(|stream| stream.is_cut());
-        let of_stream = of_stream.map(|_| Cut::Idle(self.connection.timeouts().idle));
-        let cut = of_stream.or_else(|| self.connection.cut())?;
-        self.outcome.set(Outcome::Failed);
-        Some(Failure::Cut(cut))
-    }
-
-    /// The request body broke a rule or broke off. Whoever waits for the upstream is woken.
-    pub(crate) fn upload_failed(&self, failure: Failure) {
-        if self.is_answered()
-            && let Some(stream) = &self.stream
-        {
-            stream.give_up_body();
-        }
-        let mut slot = self.upload_failure.borrow_mut();
-        if slot.is_none() {
-            *slot = Some(failure);
-        }
-        drop(slot);
-        if let Some(waker) = self.upload_waker.take() {
-            waker.wake();
-        }
-    }
-
-    /// The reason that [`upload_failed`](Self::upload_failed) left, if any; else wakes the task
+    /// The reason that [`upload_failed`](crate::body::Observer::upload_failed) left, if any; else wakes the task
     /// when there is one.
     pub(crate) fn poll_upload_failure(&self, context: &Context<'_>) -> Option<Failure> {
         let failure = self.upload_failure.take();
@@ -356,28 +310,12 @@ impl Exchange {
         failure
     }
 
-    /// Adds to the bytes of the request body and returns their sum.
-    pub(crate) fn count_upload(&self, bytes: usize) -> u64 {
-        self.uploaded.set(self.uploaded.get() + bytes as u64);
-        self.uploaded.get()
-    }
-
-    pub(crate) fn count_download(&self, bytes: usize) {
-        self.downloaded.set(self.downloaded.get() + bytes as u64);
-    }
-
     /// Its stream on an HTTP/2 connection.
-    pub(crate) fn stream(&self) -> Option<&StreamSlot> {
+    pub(crate) fn stream(&self) -> Option<&dyn Stream> {
         self.stream.as_deref()
     }
 
-    /// Whether the next move is the client's (to take what it was sent) or the upstream's.
-    pub(crate) fn client_is_next(&self, is: bool) {
-        if let Some(stream) = &self.stream {
-            stream.client_is_next(is);
-        }
-    }
-
+    /// The whole response was handed to the connection.
     pub(crate) fn response_complete(&self) {
         self.answer_complete.set(true);
         if self.outcome.get() == Outcome::ClientLeft {
@@ -385,107 +323,61 @@ impl Exchange {
         }
     }
 
-    /// The response body is gone, however it ended.
-    pub(crate) fn response_gone(&self) {
-        self.connection.response_gone();
-    }
-
     pub(crate) fn elapsed(&self) -> Duration {
         self.timers().now().saturating_duration_since(self.began)
     }
 
-    pub(crate) fn record(&self) -> access_log::Record<'_> {
-        access_log::Record {
-            id: self.id(),
-            client: self.client(),
-            method: &self.method,
-            path: self.uri.path(),
-            route: self.route_name(),
-            status: self.status.get(),
-            uploaded: self.uploaded.get(),
-            downloaded: self.downloaded.get(),
-            first_byte: self.head_after.get(),
-            duration: self.elapsed(),
-            left: self.outcome.get() == Outcome::ClientLeft,
-        }
+    /// The status of the response, if its head was sent.
+    pub(crate) fn status(&self) -> Option<StatusCode> {
+        self.status.get()
+    }
+
+    /// From the head of the request to the head of the response.
+    pub(crate) fn time_to_head(&self) -> Option<Duration> {
+        self.head_after.get()
+    }
+
+    /// Bytes of the request body that have come.
+    pub(crate) fn uploaded(&self) -> u64 {
+        self.uploaded.get()
+    }
+
+    /// Bytes of the response body that went to the client.
+    pub(crate) fn downloaded(&self) -> u64 {
+        self.downloaded.get()
+    }
+
+    /// Whether the client left before the end, as far as is known.
+    pub(crate) fn client_left(&self) -> bool {
+        self.outcome.get() == Outcome::ClientLeft
+    }
+
+    /// Whether the client was handed the whole answer, whatever happened afterwards.
+    pub(crate) fn is_answer_complete(&self) -> bool {
+        self.answer_complete.get()
+    }
+
+    /// The upstream that gave a response, if one did.
+    pub(crate) fn upstream(&self) -> Option<&Arc<str>> {
+        self.upstream.get()
+    }
+
+    /// The component that answered, where somebody will read it.
+    pub(crate) fn component(&self) -> Option<String> {
+        self.component.borrow().clone()
+    }
+
+    /// The run of its route's plugins, if there are any.
+    pub(crate) fn run(&self) -> Option<&Rc<Run>> {
+        self.run.get()
     }
 }
 
-/// How it ended, for plugins.
-fn ending(answer_complete: bool, failure: Option<&Failure>) -> Ending {
-    match failure.map(Failure::fault) {
-        _ if answer_complete => Ending::Complete,
-        None | Some(Fault::Client) => Ending::ClientLeft,
-        Some(Fault::Upstream) => Ending::UpstreamFailed,
-        Some(Fault::Plugin) => Ending::PluginFailed,
-        Some(Fault::Gateway) => Ending::GatewayFailed,
-    }
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
-}
-
-impl Exchange {
-    /// Leaves the end to the worker's task, if a plugin wants to hear of it.
-    fn leave_to_plugins(&mut self, failure: Option<&Failure>) {
-        let Some(run) = self.run.take().filter(|run| chain::wants_complete(run)) else { return };
-        let end = End {
-            ending: ending(self.answer_complete.get(), failure),
-            status: self.status.get(),
-            upstream: self.upstream.take(),
-            duration: nanos(self.elapsed()),
-            time_to_head: self.head_after.get().map_or(0, nanos),
-            request_bytes: self.uploaded.get(),
-            response_bytes: self.downloaded.get(),
-        };
-        self.connection.worker.endings.push(run, end);
-    }
-}
-
-fn record(
-    tracer: &Arc<trace::Tracer>,
-    connection: &Connection,
-    beginning: &Beginning<'_>,
-) -> Rc<Recording> {
+fn record(tracer: &Arc<trace::Tracer>, facts: &Facts, beginning: &Beginning<'_>) -> Rc<Recording> {
     let Beginning { id, method, uri, version, headers, .. } = beginning;
-    let listener = &connection.listener.name;
+    let listener = &facts.listener.name;
     let request_id = id.to_str().unwrap_or_default();
-    let (peer, version) = (connection.peer, *version);
+    let (peer, version) = (facts.peer, *version);
     let beginning = trace::Beginning { request_id, peer, listener, method, uri, version, headers };
     Recording::begin(tracer, &beginning)
-}
-
-impl Exchange {
-    /// What only the end knows. The trace itself ends with the last of its plugins.
-    fn end_record(&self, recording: &Recording, failure: Option<&Failure>) {
-        recording.write(|trace| {
-            trace.route = self.route_name().map(str::to_owned);
-            trace.upstream = self.upstream.get().map(|name| name.to_string());
-            trace.left = self.outcome.get() == Outcome::ClientLeft;
-            trace.failure = failure.map(Failure::chain);
-            trace.sent = self.downloaded.get();
-        });
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        let failure = self.failure.take().or_else(|| self.upload_failure.take());
-        let failure = failure.or_else(|| self.cut());
-        if let Some(recording) = self.recording.take() {
-            self.end_record(&recording, failure.as_ref());
-        }
-        self.leave_to_plugins(failure.as_ref());
-        let log = self.snapshot.config.process.access_log;
-        if failure.is_none() && log != crate::config::AccessLog::All {
-            return;
-        }
-        let component = self.target.take();
-        let target = self.tries.target().and_then(|index| self.targets().get(index));
-        let attempts = target.map(|_| self.tries.shown(self.timers().now(), self.targets()));
-        let target = target.map(|target| &*target.authority).or(component.as_deref());
-        let way = access_log::Way { target, attempts: attempts.as_ref() };
-        access_log::write(log, &self.record(), &way, failure.as_ref());
-    }
 }

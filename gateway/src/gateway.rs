@@ -23,6 +23,7 @@ use crate::config::{ComponentId, Config, Doubts, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::Place;
 use crate::plugin::{LoadError, Loader, Plugin};
+use crate::proxy::Proxy;
 use crate::server::socket;
 use crate::server::worker::{self, Command, Seed};
 use crate::snapshot::Shared;
@@ -328,7 +329,7 @@ impl Gateway {
             let (ended, end) = oneshot::channel::<()>();
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 let _ended = ended;
-                worker::run(seed)
+                worker::run(seed, Proxy)
             });
             threads.push(thread.map_err(|source| RunError::Worker { index, source })?);
             ends.push(end);

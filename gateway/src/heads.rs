@@ -3,6 +3,11 @@
 //! Owns the request and response heads while plugins run, and the attributes. Must not know who
 //! reads or changes them, nor how they came from or go to the wire.
 
+pub(crate) mod authority;
+mod hop_by_hop;
+pub(crate) mod query;
+mod rules;
+
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +15,8 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+pub(crate) use self::hop_by_hop::{strip_hop_by_hop, strip_nominated};
+pub(crate) use self::rules::{check_host_value, normal_path};
 use crate::route::Captures;
 
 /// Both heads and the attributes of one exchange.

@@ -13,8 +13,9 @@
 //! 5. [`upstream`] chooses a target and a pooled connection, sends the request, and waits for the
 //!    head of the response. Or `component` has a Wasm service answer in its place.
 //! 6. `chain` runs the plugins over the response, last to first.
-//! 7. [`body`] streams both bodies through, untouched unless a plugin asked for one, and notes how
-//!    they ended. `exchange` knows that end, writes the log line, and tells the plugins.
+//! 7. [`body`] streams both bodies through, untouched unless a plugin asked for one, and reports how
+//!    they ended to `exchange`, which hands itself to those that registered for its end: the access log,
+//!    metrics, plugins.
 //!
 //! Whatever fails, wherever, becomes an [`error::Failure`] that knows whose fault it is, and
 //! [`respond`] makes a problem document of it.
@@ -24,20 +25,25 @@
 //! reloads it meanwhile. [`inspect`] says what a component is and needs before any file configures it,
 //! and a [`trace`] what became of an exchange, for who develops plugins.
 
+mod access_log;
 mod admin;
 pub mod body;
 mod chain;
 mod component;
 pub mod config;
+mod conn;
 pub mod error;
 mod exchange;
 pub mod first_party;
 mod gateway;
 mod heads;
+mod held;
 mod http2;
 #[doc(hidden)]
 pub mod measure;
 mod outbound;
+mod path;
+mod places;
 mod plugin;
 mod proxy;
 pub mod respond;

@@ -17,9 +17,9 @@ use tokio::sync::mpsc;
 use crate::body::{Body, Origin};
 use crate::component::{self, OutgoingCall};
 use crate::config::{self, HostPolicy, UpstreamId};
+use crate::held::{Counted, Holding};
 use crate::plugin::full_text;
 use crate::plugin::outbound::{Call, Caller, Unanswered};
-use crate::state::held::{Counted, Holding};
 use crate::timer::Timers;
 use crate::upstream::{Upstream, UpstreamError, Upstreams};
 

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 pub(crate) use budget::thread_time;
 pub(crate) use engine::{Clock, TICK};
-pub(crate) use host::{MemoryLimit, log_line};
+pub(crate) use host::MemoryLimit;
 pub(crate) use interest::Interest;
 pub use load::{
     Compilation, INTERFACE_VERSION, Inspection, Omission, Place, PluginImport, Refusal, Want,

@@ -14,11 +14,11 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Response, StatusCode, Version};
 use serde::Serialize;
 
-pub(crate) use self::caller::{Caller, note_call};
-pub(crate) use self::finish::{finish, is_refusal};
+pub(crate) use self::caller::{Caller, id_of_call};
+pub(crate) use self::finish::{Form, finish, is_refusal};
 use crate::body::Body;
 use crate::error::Failure;
 
@@ -115,16 +115,6 @@ pub fn raw_problem(failure: &Failure, id: &str) -> Vec<u8> {
     .expect("a vector takes every byte");
     raw.extend_from_slice(&json);
     raw
-}
-
-/// Writes fields as lines of HTTP/1.1.
-pub(crate) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
-    for (name, value) in fields {
-        out.extend_from_slice(name.as_str().as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value.as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
 }
 
 fn document<'a>(status: StatusCode, detail: &'a str, id: &'a str) -> Problem<'a> {

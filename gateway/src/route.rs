@@ -22,9 +22,7 @@ mod explain;
 mod fixture;
 mod hosts;
 mod methods;
-mod path;
 mod predicates;
-pub mod raw;
 mod search;
 mod shadow;
 mod table;
@@ -36,9 +34,10 @@ use http::{HeaderMap, Method};
 
 pub use captures::{Captures, NamedCaptures};
 pub use explain::{Explanation, Step, Verdict};
-pub use path::{PathError, normalise};
 pub use shadow::{Scope, Shadow, shadowed};
 pub use table::Table;
+
+pub use crate::path::{PathError, normalise, raw};
 
 /// What of a request decides its route.
 #[derive(Debug, Clone, Copy)]

@@ -1,11 +1,12 @@
 //! Listeners, workers and connections.
 //!
 //! Owns the sockets and the threads: everything between a client's first byte and a parsed
-//! request, and the way back. Must not know of routes or upstreams; a request goes to
-//! [`crate::proxy`].
+//! request, and the way back. Must not know of routes or upstreams; a request goes to the
+//! [`Application`](crate::exchange::Application).
 
 mod chunks;
-pub(crate) mod connection;
+mod connection;
+mod downstream;
 mod drain;
 mod drive;
 mod guard;
@@ -16,14 +17,12 @@ mod inserts;
 mod leftover;
 mod linger;
 mod memory;
-pub(crate) mod places;
 mod sniff;
 pub(crate) mod socket;
-pub(crate) mod stream;
+mod stream;
 mod transport;
 mod tunnel;
 pub(crate) mod worker;
 
 pub use self::memory::give_back_memory_with;
 pub(crate) use self::transport::{Broken, Transport};
-pub(crate) use self::tunnel::Tunnel;

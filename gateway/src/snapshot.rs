@@ -5,17 +5,16 @@
 //! one; requests that began with the old one keep it until they end.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderValue, Version};
-use ipnet::IpNet;
 use rustls::ServerConfig;
 
 use crate::chain::Chain;
 use crate::component::{Component, Instances};
-use crate::config::{self, ComponentId, Config, Listener, ListenerId, Segment, UpstreamId};
+use crate::config::{self, ComponentId, Config, ListenerId, Segment, UpstreamId};
+use crate::conn::ListenerState;
 use crate::heads::RouteNames;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool, Share};
@@ -101,27 +100,6 @@ pub(crate) struct Snapshot {
     chains: Vec<Rc<Chain>>,
     via: [HeaderValue; 3],
     pub(crate) tracer: Option<Arc<Tracer>>,
-}
-
-/// A listener as connections see it.
-#[derive(Debug)]
-pub(crate) struct ListenerState {
-    pub(crate) id: ListenerId,
-    pub(crate) name: Arc<str>,
-    pub(crate) config: Listener,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
-}
-
-impl ListenerState {
-    /// Whether a peer may say whom it speaks for.
-    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
-        contains(&self.config.trusted_proxies, address)
-    }
-}
-
-/// Whether an address is in one of the networks.
-pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
-    networks.iter().any(|network| network.contains(&address))
 }
 
 impl Snapshot {

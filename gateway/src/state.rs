@@ -3,7 +3,6 @@
 //! Owns the stores of each configured plugin and their bounds, and lets those of plugins go that are
 //! configured no more. Must not know Wasm; the host interfaces in `plugin/host` translate.
 
-pub(crate) mod held;
 pub(crate) mod key_value;
 pub(crate) mod limits;
 pub(crate) mod volume;
@@ -13,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config;
+use crate::held::Bound;
 use crate::telemetry::metrics::Metrics;
 
 /// The state of the process. It survives a reload: a limit is not reset by a new configuration.
@@ -22,13 +22,13 @@ pub(crate) struct State {
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// The bodies that are held for plugins.
-    pub(crate) bodies: Arc<held::Bound>,
+    pub(crate) bodies: Arc<Bound>,
 }
 
 impl Default for State {
     fn default() -> Self {
         let (metrics, stores) = (Arc::<Metrics>::default(), Arc::default());
-        let bodies = Arc::new(held::Bound::new(config::BUFFERED_BODIES));
+        let bodies = Arc::new(Bound::new(config::BUFFERED_BODIES));
         metrics.holds(&bodies);
         Self { stores, metrics, bodies }
     }
@@ -42,9 +42,9 @@ pub(crate) struct Stores {
     /// Keys and values.
     pub(crate) key_values: Arc<key_value::Store>,
     /// What it keeps with its exchanges.
-    pub(crate) kept: Arc<held::Bound>,
+    pub(crate) kept: Arc<Bound>,
     /// Bodies that are held for it.
-    pub(crate) bodies: Arc<held::Bound>,
+    pub(crate) bodies: Arc<Bound>,
     /// What may be logged of it.
     pub(crate) volume: Arc<volume::Volume>,
 }
@@ -65,12 +65,12 @@ impl State {
         let metrics = self.metrics.of(&plugin.name.as_str().into());
         metrics.begin(plugin.bounds.metrics);
         let new = || {
-            let bodies = Arc::new(held::Bound::new(plugin.bounds.buffered));
+            let bodies = Arc::new(Bound::new(plugin.bounds.buffered));
             metrics.holds(&bodies);
             Stores {
                 limits: Arc::new(limits::Limits::new(Arc::clone(&metrics), plugin.limiter)),
                 key_values: Arc::new(key_value::Store::new(plugin.key_value)),
-                kept: Arc::new(held::Bound::new(plugin.bounds.exchanges)),
+                kept: Arc::new(Bound::new(plugin.bounds.exchanges)),
                 bodies,
                 volume: Arc::new(volume::Volume::new(
                     metrics,

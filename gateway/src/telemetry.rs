@@ -1,6 +1,6 @@
 //! What the gateway tells about itself.
 //!
-//! Owns the log lines of exchanges, and what is counted. Must not decide anything.
+//! Owns what is counted, and how lines of guests look in the log. Must not decide anything.
 
-pub(crate) mod access_log;
+pub(crate) mod log_line;
 pub(crate) mod metrics;

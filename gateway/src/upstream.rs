@@ -37,7 +37,7 @@ use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body::Body;
 
-pub(crate) use self::added::{Added, write_line};
+pub(crate) use self::added::{Added, write_fields, write_line};
 use self::balance::{Balance, Tried};
 pub use self::error::{Cause, ConnectError, Excess, SetupError, UpstreamError};
 pub(crate) use self::exchange::Along;

@@ -12,26 +12,25 @@ use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 
 use super::BodyError;
+use crate::conn::{Downstream, Stream};
 use crate::http2::Received;
-use crate::server::connection::Connection;
-use crate::server::stream::StreamSlot;
 
 /// The body of a request as its connection hands it over.
 pub(crate) enum FromClient {
     Http1(Incoming),
     /// With its stream.
-    Http2(Received, Rc<StreamSlot>),
+    Http2(Received, Rc<dyn Stream>),
 }
 
 /// Over HTTP/1.
 pub(super) struct ClientBody {
     /// `None` when it has ended.
     incoming: Option<Incoming>,
-    connection: Rc<Connection>,
+    connection: Rc<dyn Downstream>,
 }
 
 impl ClientBody {
-    pub(super) fn new(incoming: Incoming, connection: &Rc<Connection>) -> Self {
+    pub(super) fn new(incoming: Incoming, connection: &Rc<dyn Downstream>) -> Self {
         Self { incoming: Some(incoming), connection: Rc::clone(connection) }
     }
 
@@ -75,11 +74,11 @@ impl Drop for ClientBody {
 pub(super) struct StreamBody {
     /// `None` when it has ended.
     received: Option<Received>,
-    slot: Rc<StreamSlot>,
+    slot: Rc<dyn Stream>,
 }
 
 impl StreamBody {
-    pub(super) fn new(received: Received, slot: Rc<StreamSlot>) -> Self {
+    pub(super) fn new(received: Received, slot: Rc<dyn Stream>) -> Self {
         Self { received: Some(received), slot }
     }
 

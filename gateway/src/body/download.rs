@@ -11,22 +11,19 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Version};
+use http::HeaderMap;
 use http_body::Frame;
 
-use super::BodyError;
-use crate::chain::Side;
+use super::{BodyError, Observer, TrailerForm};
 use crate::error::Failure;
-use crate::exchange::Exchange;
-use crate::respond;
 use crate::timer::{Deadline, Timers};
-use crate::upstream::Lease;
+use crate::upstream::{Lease, write_fields};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// What is watched of a response body.
 pub(crate) struct Download {
-    exchange: Rc<Exchange>,
+    observer: Rc<dyn Observer>,
     /// Where it comes from; `None` for what the gateway makes itself.
     origin: Option<Origin>,
     /// What is held back until the next look at it.
@@ -104,8 +101,8 @@ impl Origin {
 }
 
 impl Download {
-    pub(super) fn new(exchange: Rc<Exchange>, origin: Option<Origin>, ended: bool) -> Self {
-        let mut this = Self { exchange, origin, held: None };
+    pub(super) fn new(observer: Rc<dyn Observer>, origin: Option<Origin>, ended: bool) -> Self {
+        let mut this = Self { observer, origin, held: None };
         if ended {
             this.complete();
         }
@@ -114,11 +111,11 @@ impl Download {
 
     /// The client has all of it, if not its end.
     pub(super) fn is_whole(&self) {
-        self.exchange.response_complete();
+        self.observer.download_ended();
     }
 
     fn complete(&mut self) {
-        self.exchange.response_complete();
+        self.observer.download_ended();
         self.origin = None;
     }
 
@@ -131,38 +128,38 @@ impl Download {
     pub(super) fn let_go(&mut self, held: Held, context: &mut Context<'_>) -> Polled {
         match held {
             Held::Failure(error) => Poll::Ready(Some(Err(error))),
-            Held::Trailers(lines, flushed) if self.exchange.connection.flushes() == flushed => {
-                self.exchange.connection.wake_when_flushed(context.waker());
+            Held::Trailers(lines, flushed) if self.observer.downstream().flushes() == flushed => {
+                self.observer.downstream().wake_when_flushed(context.waker());
                 self.held = Some(Held::Trailers(lines, flushed));
                 Poll::Pending
             }
             Held::Trailers(lines, _) => {
-                self.exchange.connection.end_with(lines);
+                self.observer.downstream().end_with_trailers(lines);
                 self.complete();
                 Poll::Ready(None)
             }
         }
     }
 
-    /// Trailers that the client may have: all of them over HTTP/2, over HTTP/1.1 if it said that it
-    /// takes them (RFC 9110 section 6.5.1).
+    /// Sends the trailers that the client may have.
     fn trailers(&mut self, mut trailers: HeaderMap, context: &mut Context<'_>) -> Polled {
-        self.exchange.filter_trailers(Side::Response, &mut trailers);
-        let is_http2 = self.exchange.version >= Version::HTTP_2;
-        // HTTP/1.0 has no chunks to put them behind.
-        let is_taken = self.exchange.version == Version::HTTP_11 && self.exchange.takes_trailers();
-        if trailers.is_empty() || !(is_http2 || is_taken) {
-            self.complete();
-            return Poll::Ready(None);
+        let form = self.observer.filter_download_trailers(&mut trailers);
+        match form {
+            TrailerForm::Lines if !trailers.is_empty() => {
+                let mut lines = Vec::new();
+                write_fields(&mut lines, &trailers);
+                let flushed = self.observer.downstream().flushes();
+                self.let_go(Held::Trailers(lines, flushed), context)
+            }
+            TrailerForm::Frame if !trailers.is_empty() => {
+                self.complete();
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            _ => {
+                self.complete();
+                Poll::Ready(None)
+            }
         }
-        if is_http2 {
-            self.complete();
-            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
-        }
-        let mut lines = Vec::new();
-        respond::write_fields(&mut lines, &trailers);
-        let flushed = self.exchange.connection.flushes();
-        self.let_go(Held::Trailers(lines, flushed), context)
     }
 
     pub(super) fn observe(
@@ -173,7 +170,6 @@ impl Download {
     ) -> Polled {
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.exchange.client_is_next(true);
                 if let Some(origin) = &mut self.origin {
                     origin.waiting = false;
                 }
@@ -186,7 +182,7 @@ impl Download {
                         };
                     }
                 };
-                self.exchange.count_download(data.len());
+                self.observer.download_data(data.len());
                 if is_last {
                     self.complete();
                 }
@@ -197,13 +193,13 @@ impl Download {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                self.exchange.fail(broken(&error));
+                self.observer.download_failed(broken(&error));
                 self.held = Some(Held::Failure(error));
                 context.waker().wake_by_ref();
                 Poll::Pending
             }
             Poll::Pending => {
-                self.exchange.client_is_next(false);
+                self.observer.download_waits();
                 self.out_of_time(context)
             }
         }
@@ -213,25 +209,20 @@ impl Download {
         if let Some(origin) = &mut self.origin
             && origin.poll_silence(context).is_ready()
         {
-            self.exchange.fail(broken(&BodyError::Stalled));
+            self.observer.download_failed(broken(&BodyError::Stalled));
             return Poll::Ready(Some(Err(BodyError::Stalled)));
         }
-        let mut limit = self.exchange.time_limit();
-        let Some(deadline) = limit.as_mut() else {
-            return Poll::Pending;
-        };
-        if Pin::new(deadline).poll(context).is_pending() {
+        if self.observer.poll_time_limit(context).is_pending() {
             return Poll::Pending;
         }
-        drop(limit);
-        self.exchange.fail(Failure::RequestTimeout);
+        self.observer.download_failed(Failure::RequestTimeout);
         Poll::Ready(Some(Err(BodyError::OutOfTime)))
     }
 }
 
 impl Drop for Download {
     fn drop(&mut self) {
-        self.exchange.response_gone();
+        self.observer.download_gone();
     }
 }
 

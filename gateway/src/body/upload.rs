@@ -13,19 +13,16 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body::Frame;
 
-use super::BodyError;
-use crate::chain::Side;
+use super::{BodyError, Observer};
 use crate::config::ListenerLimits;
 use crate::error::{Failure, Malformed};
-use crate::exchange::Exchange;
 use crate::timer::Deadline;
-use crate::trace::Trace;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// What is watched of a request body.
 pub(crate) struct Upload {
-    exchange: Rc<Exchange>,
+    observer: Rc<dyn Observer>,
     limit: Option<u64>,
     idle: Duration,
     rate: Option<Rate>,
@@ -71,11 +68,11 @@ impl Rate {
 
 impl Upload {
     /// At most `limit` bytes, in the time that the listener gives for them.
-    pub(crate) fn new(exchange: Rc<Exchange>, limit: Option<u64>, gives_length: bool) -> Self {
-        let listener = &exchange.connection.listener.config;
+    pub(crate) fn new(observer: Rc<dyn Observer>, limit: Option<u64>, gives_length: bool) -> Self {
+        let listener = &observer.downstream().facts().listener.config;
         let (idle, grace) = (listener.timeouts.idle, listener.timeouts.body_grace);
-        let rate = Rate::new(&listener.limits, grace, gives_length, exchange.timers().now());
-        Self { exchange, limit, idle, rate, deadline: None, waiting: false }
+        let rate = Rate::new(&listener.limits, grace, gives_length, observer.timers().now());
+        Self { observer, limit, idle, rate, deadline: None, waiting: false }
     }
 
     pub(super) fn observe(
@@ -84,20 +81,20 @@ impl Upload {
         is_last: bool,
         context: &mut Context<'_>,
     ) -> Polled {
-        self.exchange.upload_began();
+        self.observer.upload_polled();
         match polled {
             Poll::Pending => self.wait(context),
             Poll::Ready(Some(Ok(mut frame))) => {
                 self.waited();
                 if let Some(trailers) = frame.trailers_mut() {
-                    self.exchange.filter_trailers(Side::Request, trailers);
+                    self.observer.filter_upload_trailers(trailers);
                     if trailers.is_empty() {
-                        self.ended();
+                        self.observer.upload_ended();
                         return Poll::Ready(None);
                     }
                 }
                 if is_last || frame.is_trailers() {
-                    self.ended();
+                    self.observer.upload_ended();
                 }
                 Poll::Ready(Some(self.admit(frame)))
             }
@@ -107,19 +104,13 @@ impl Upload {
                     true => Failure::Malformed(Malformed::Chunks),
                     false => Failure::ClientLeft(Some(Box::new(Broken))),
                 };
-                self.exchange.upload_failed(failure);
+                self.observer.upload_failed(failure);
                 Poll::Ready(Some(Err(error)))
             }
             Poll::Ready(None) => {
-                self.ended();
+                self.observer.upload_ended();
                 Poll::Ready(None)
             }
-        }
-    }
-
-    fn ended(&self) {
-        if let Some(recording) = &self.exchange.recording {
-            recording.write(Trace::body_complete);
         }
     }
 
@@ -127,13 +118,10 @@ impl Upload {
         let Some(data) = frame.data_ref() else {
             return Ok(frame);
         };
-        if let Some(recording) = &self.exchange.recording {
-            recording.write(|trace| trace.body_piece(data));
-        }
-        let total = self.exchange.count_upload(data.len());
+        let total = self.observer.upload_data(data);
         match self.limit {
             Some(limit) if total > limit => {
-                self.exchange.upload_failed(Failure::BodyTooLarge { limit });
+                self.observer.upload_failed(Failure::BodyTooLarge { limit });
                 Err(BodyError::TooLarge(limit))
             }
             _ => Ok(frame),
@@ -145,18 +133,18 @@ impl Upload {
         if std::mem::replace(&mut self.waiting, false)
             && let Some(rate) = &mut self.rate
         {
-            let now = self.exchange.timers().now();
+            let now = self.observer.timers().now();
             rate.waited += now.saturating_duration_since(rate.waits_since);
         }
     }
 
     fn wait(&mut self, context: &mut Context<'_>) -> Polled {
         let mut patience = self.idle;
-        let timers = self.exchange.timers();
+        let timers = self.observer.timers();
         if !self.waiting
             && let Some(rate) = &mut self.rate
         {
-            let left = rate.patience(self.exchange.count_upload(0));
+            let left = rate.patience(self.observer.upload_bytes());
             rate.waits_since = timers.now();
             rate.is_next = left < patience;
             patience = patience.min(left);
@@ -171,16 +159,16 @@ impl Upload {
             }
             match &mut self.rate {
                 // What is answered already may go both ways at its own pace.
-                Some(rate) if rate.is_next && self.exchange.is_answered() => {
+                Some(rate) if rate.is_next && self.observer.is_answered() => {
                     self.rate = None;
                     deadline.reset(self.idle);
                 }
                 Some(rate) if rate.is_next => {
-                    self.exchange.upload_failed(Failure::UploadTooSlow { least: rate.least });
+                    self.observer.upload_failed(Failure::UploadTooSlow { least: rate.least });
                     return Poll::Ready(Some(Err(BodyError::Stalled)));
                 }
                 _ => {
-                    self.exchange.upload_failed(Failure::UploadStalled);
+                    self.observer.upload_failed(Failure::UploadStalled);
                     return Poll::Ready(Some(Err(BodyError::Stalled)));
                 }
             }

@@ -14,8 +14,8 @@ use http::HeaderMap;
 use http_body::Body as _;
 
 use crate::body::{Body, BodyError};
+use crate::held::{Counted, Full, Holding};
 use crate::plugin::Plugin;
-use crate::state::held::{Counted, Full, Holding};
 
 /// Why there is no whole body.
 #[derive(Debug)]
@@ -118,7 +118,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::state::held::Bound;
+    use crate::held::Bound;
 
     fn pieces(limit: usize, announced: Option<u64>) -> (Arc<Bound>, Pieces) {
         let bound = Arc::new(Bound::new(limit));

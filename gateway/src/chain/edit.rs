@@ -11,12 +11,11 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
-use crate::config::{PathParameters, PathRules};
-use crate::heads::{Heads, MAX_ATTRIBUTES, RequestHead};
+use crate::heads::{self, Heads, MAX_ATTRIBUTES, RequestHead, check_host_value, normal_path};
 use crate::plugin::bindings;
 use crate::plugin::edits::{Attribute, Edit, Edits};
 use crate::plugin::{Failure, Plugin};
-use crate::{proxy, respond, route};
+use crate::respond;
 
 /// Field lines of a head and edits of them, together.
 const MAX_FIELDS: usize = 2_000;
@@ -129,18 +128,6 @@ pub(super) fn check_host(headers: &HeaderMap, edits: &[Edit]) -> Result<(), Fail
     }
 }
 
-/// Whether this can be the host of a request; else why not.
-pub(crate) fn check_host_value(host: &HeaderValue) -> Result<(), String> {
-    let why = match host.to_str().map(proxy::host_of) {
-        Ok(Ok("")) => "it is empty".to_owned(),
-        Ok(Ok(_)) => return Ok(()),
-        Ok(Err(why)) => why.to_string(),
-        Err(_) => "it holds a byte outside ASCII".to_owned(),
-    };
-    let shown: String = String::from_utf8_lossy(host.as_bytes()).chars().take(64).collect();
-    Err(format!("the value {shown:?} for the field `host` is not a host and port: {why}"))
-}
-
 fn parse_method(text: String) -> Result<Method, Failure> {
     let parsed = Method::try_from(text.as_str()).ok();
     let parsed = parsed.filter(|known| text.len() <= MAX_METHOD && known != Method::CONNECT);
@@ -162,28 +149,12 @@ fn parse_target(
         Failure::breach(format!("the path or query {shown:?} is not valid"))
     };
     let plain = query.bytes().all(|byte| byte > b' ' && byte != 0x7f);
-    let escaped = proxy::escape_query(query).ok().filter(|_| plain);
+    let escaped = heads::query::escape(query).ok().filter(|_| plain);
     let escaped = escaped.ok_or_else(|| not_valid(query))?;
     let query = escaped.as_deref().unwrap_or(query);
     let text = if query.is_empty() { path.into_owned() } else { format!("{path}?{query}") };
     let parsed = PathAndQuery::try_from(text.as_str()).ok();
     parsed.filter(|_| text.len() <= MAX_TARGET).ok_or_else(|| not_valid(&text))
-}
-
-/// The path that a plugin wrote, in the form that those of clients have. Escapes are brought into their
-/// one form; what would be another path is refused: a route would not have taken it, and what the
-/// plugin meant is not known. Encoded slashes and parameters are the upstream's own notation.
-pub(crate) fn normal_path(path: &str) -> Result<Cow<'_, str>, String> {
-    const RULES: PathRules =
-        PathRules { parameters: PathParameters::Keep, keep_encoded_slashes: true };
-    let refuse = |why: &dyn std::fmt::Display| {
-        let shown: String = path.chars().take(256).collect();
-        format!("the path {shown:?} is not one that a route would take: {why}")
-    };
-    let normal = route::normalise(path, RULES).map_err(|why| refuse(&why))?;
-    let slashes = |text: &str| text.bytes().filter(|byte| *byte == b'/').count();
-    let is_same = slashes(path) == slashes(&normal) && path.ends_with('/') == normal.ends_with('/');
-    if is_same { Ok(normal) } else { Err(refuse(&"it holds a dot segment or a double slash")) }
 }
 
 /// A status code that a plugin chose.

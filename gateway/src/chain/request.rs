@@ -18,12 +18,12 @@ use super::record::returned;
 use super::{PluginFailed, Run, edit};
 use crate::body::Body;
 use crate::heads::Heads;
+use crate::held::Full;
 use crate::plugin::bindings::{
     self, BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
 use crate::plugin::{Arrived, Failure, Flow, Interest, Pool, Ready, values};
-use crate::state::held::Full;
 
 /// Why a request does not go on to the upstream.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::plugin::log_line::{MAX_LINE, cut, printable};
 use crate::plugin::{Account, Held, Line};
+use crate::telemetry::log_line::{MAX_LINE, cut, printable};
 
 /// Lines of one request that are kept.
 const MAX_LINES: u32 = 1_000;

@@ -22,7 +22,7 @@ use super::{
     ErrorForm, HostPattern, HttpComponent, Listener, ListenerId, PathPattern, PathRules, Plugin,
     PluginId, Route, Segment, Span, ValuePattern, plugin,
 };
-use crate::route::{PathError, normalise};
+use crate::path::{PathError, normalise};
 
 /// What routes refer to by name.
 pub(super) struct Scope<'s> {

@@ -247,11 +247,6 @@ impl Interface {
     }
 }
 
-/// How lines that a guest writes may look in the log.
-pub(crate) mod log_line {
-    pub(crate) use super::log::{MAX_LINE, cut, printable};
-}
-
 pub(super) use wasi::link as link_wasi;
 
 /// What every host function is given first.

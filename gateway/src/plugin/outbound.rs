@@ -11,7 +11,7 @@ use http::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::UpstreamId;
-use crate::state::held::Holding;
+use crate::held::Holding;
 
 /// Where a worker takes the requests of its plugins.
 pub(crate) type Caller = mpsc::UnboundedSender<Call>;

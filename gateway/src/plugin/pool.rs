@@ -22,7 +22,7 @@ use super::trap::{limits_for, mebibytes};
 use super::{Failure, Plugin};
 use crate::config::Isolation;
 use crate::heads::Heads;
-use crate::state::held::Part;
+use crate::held::Part;
 
 /// A pool of instances.
 pub(crate) struct Pool {

@@ -11,9 +11,6 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
-use super::forward::Outgoing;
-use super::target::Target;
-use super::{FoundRoute, Matched, act, refuse, rewrite};
 use crate::body::{self, Body};
 use crate::chain::{self, Chain, ResponseFailed, Run, Side, Stop};
 use crate::config::Action;
@@ -21,11 +18,19 @@ use crate::error::{Failure, Malformed};
 use crate::exchange::Exchange;
 use crate::heads::{Facts, Heads, RequestHead};
 use crate::plugin::full_text;
+use crate::proxy::action::Matched;
+use crate::proxy::action::act;
+use crate::proxy::action::rewrite;
+use crate::proxy::refusal;
+use crate::proxy::refusal::refuse;
+use crate::proxy::request::FoundRoute;
+use crate::proxy::request::Outgoing;
+use crate::proxy::request::target::Target;
 use crate::respond;
 
 /// Forward over the request, the route's action, and back over the response. A failure of any of
 /// them becomes an answer here, so that the plugins before it still see that.
-pub(super) async fn run(
+pub(in crate::proxy) async fn run(
     exchange: &Rc<Exchange>,
     chain: &Rc<Chain>,
     found: &FoundRoute<'_>,
@@ -95,11 +100,11 @@ async fn forth(
         let refused = matches!(stop, Stop::Answered(_) | Stop::Failed(_));
         let body = std::mem::take(&mut request.body);
         if refused && !body.is_end_stream() {
-            Box::pin(respond::note_call(exchange, body, request.hop.expects)).await;
+            Box::pin(refusal::note_call(exchange, body, request.hop.expects)).await;
         }
         return answer(exchange, stop);
     }
-    request.body.guard_trailers(run);
+    request.body.guard_trailers(run.clone());
     let changed = run.take_request();
     request.head.method = changed.method;
     request.head.headers = changed.headers;
@@ -175,7 +180,7 @@ fn heads(
         (false, Some(same)) => same.clone(),
         _ => with_path(target.path(&head.uri), head.uri.query())?,
     };
-    let (connection, snapshot) = (&exchange.connection, &exchange.snapshot);
+    let (connection, snapshot) = (exchange.facts(), &exchange.snapshot);
     let host = target.host().to_ascii_lowercase().into();
     let request = RequestHead {
         method: head.method.clone(),

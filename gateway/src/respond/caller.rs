@@ -1,28 +1,11 @@
 //! What a request says about its client: the protocol that it speaks above HTTP.
 //!
-//! Owns how that is told from the fields and, where a request is refused before its body was
-//! taken, from the body that is at hand. Must not write an answer.
-
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
+//! Owns how that follows from the fields and from a body that was read. Must not write an answer.
 
 use http::HeaderValue;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-
-use crate::body::Body;
-use crate::chain;
-use crate::config::ErrorForm;
-use crate::exchange::Exchange;
-
-/// The largest body that is looked into.
-const MAX_CALL: u64 = 64 << 10;
-/// How long is waited for its bytes: what is at hand comes at once, and a refusal must not wait for
-/// the rest.
-const AT_HAND: Duration = Duration::from_millis(100);
 
 /// The protocol above HTTP, weakest sign first.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,44 +85,9 @@ impl Message {
     }
 }
 
-/// Looks into the body of a request that is refused, if it may be a call of JSON-RPC: its client
-/// knows the answer by the id of the call. Nothing is read where nobody asks for it, nothing that is
-/// large, and nothing for which the client waits to be asked (`Expect`).
-pub(crate) async fn note_call(exchange: &Exchange, body: Body, expects: bool) {
-    let is_there = !http_body::Body::is_end_stream(&body) && !body.is_filtered();
-    if expects || !is_there || !may_be_call(exchange) {
-        return;
-    }
-    let hint = http_body::Body::size_hint(&body);
-    if hint.lower() > MAX_CALL {
-        return;
-    }
-    let mut read = pin!(chain::collect(body, MAX_CALL));
-    let mut patience = exchange.timers().after(AT_HAND);
-    let read = poll_fn(|context| {
-        if let Poll::Ready(read) = read.as_mut().poll(context) {
-            return Poll::Ready(read.ok());
-        }
-        std::pin::Pin::new(&mut patience).poll(context).map(|()| None)
-    });
-    if let Some((bytes, _)) = read.await
-        && let Some(id) = id_of(&bytes)
-    {
-        exchange.called(id);
-    }
-}
-
-fn may_be_call(exchange: &Exchange) -> bool {
-    match exchange.error_form() {
-        ErrorForm::JsonRpc => true,
-        ErrorForm::Auto => matches!(exchange.caller(), Caller::Json | Caller::Mcp),
-        ErrorForm::Problem | ErrorForm::OpenAi | ErrorForm::Anthropic | ErrorForm::Google => false,
-    }
-}
-
 /// The id of a call of JSON-RPC 2.0 as it is written: null for a notification and a batch. `None` if it
 /// is no call.
-fn id_of(body: &[u8]) -> Option<Box<str>> {
+pub(crate) fn id_of_call(body: &[u8]) -> Option<Box<str>> {
     let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     if body.trim_ascii_start().first() == Some(&b'[') {
         let batch: Vec<Message> = serde_json::from_slice(body).ok()?;
@@ -235,7 +183,7 @@ mod tests {
             ("", None),
             (r#"{"jsonrpc":"2.0","id":7"#, None),
         ] {
-            assert_eq!(id_of(body.as_bytes()).as_deref(), id, "{body}");
+            assert_eq!(id_of_call(body.as_bytes()).as_deref(), id, "{body}");
         }
     }
 }

@@ -4,14 +4,12 @@
 //! the answer to `HEAD`. Every refusal, whoever made it, passes here once, after the plugins.
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use serde_json::{Map, Value};
 
-use super::{PROBLEM_JSON, Refusal, grpc, json_rpc, provider, title};
-use crate::body::Body;
-use crate::chain::{self, CollectError};
+use super::{Caller, PROBLEM_JSON, Refusal, grpc, json_rpc, provider, title};
+use crate::body::{Body, CollectError, collect};
 use crate::config::ErrorForm;
-use crate::exchange::Exchange;
 
 /// The field by which clients of AI APIs let themselves be told not to try again.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -26,14 +24,39 @@ pub(crate) fn is_refusal(response: &Response<Body>) -> bool {
     response.status().as_u16() >= 400 && response.extensions().get::<Refusal>().is_some()
 }
 
+/// What decides the form of a refusal.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form<'a> {
+    /// The setting of the route.
+    pub(crate) errors: ErrorForm,
+    /// What the request says about its client.
+    pub(crate) caller: Caller,
+    /// The id of the call where it is one of JSON-RPC.
+    pub(crate) call: Option<&'a str>,
+    /// The request id.
+    pub(crate) id: &'a HeaderValue,
+    /// The request is a `HEAD`.
+    pub(crate) is_head: bool,
+    /// `retry_after_ceiling`, in seconds.
+    pub(crate) ceiling: u64,
+}
+
+impl Form<'_> {
+    /// Whether the client is known to speak JSON-RPC.
+    fn speaks_json_rpc(&self) -> bool {
+        self.caller == Caller::Mcp || self.call.is_some()
+    }
+}
+
 /// Gives a refusal the form that its client reads.
-pub(crate) async fn finish(exchange: &Exchange, response: &mut Response<Body>) {
-    let ceiling = exchange.snapshot.config.process.retry_after_ceiling.as_secs();
+pub(crate) async fn finish(wanted: Form<'_>, response: &mut Response<Body>) {
     let wait = wait(response.headers());
-    if wait.is_some_and(|wait| wait > ceiling) && !response.headers().contains_key(SHOULD_RETRY) {
+    if wait.is_some_and(|wait| wait > wanted.ceiling)
+        && !response.headers().contains_key(SHOULD_RETRY)
+    {
         response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
     }
-    let (form, caller) = (exchange.error_form(), exchange.caller());
+    let Form { errors: form, caller, call, .. } = wanted;
     if caller.is_grpc() && form != ErrorForm::Problem {
         let text = read(response).await;
         let message = told(response, text.as_deref());
@@ -42,21 +65,21 @@ pub(crate) async fn finish(exchange: &Exchange, response: &mut Response<Body>) {
     }
     if is_problem(response.headers()) {
         let is_call =
-            form == ErrorForm::JsonRpc || (form == ErrorForm::Auto && exchange.speaks_json_rpc());
+            form == ErrorForm::JsonRpc || (form == ErrorForm::Auto && wanted.speaks_json_rpc());
         let text = read(response).await;
         if let Some(document) = text.as_deref().and_then(object) {
             let refusal = Refused {
                 status: response.status(),
                 message: message_of(&document).unwrap_or(title(response.status())).to_owned(),
                 document,
-                id: exchange.id(),
+                id: wanted.id.to_str().unwrap_or_default(),
                 wait,
             };
             let json = match form {
-                _ if is_call => Some(json_rpc::error(refusal, exchange.call())),
+                _ if is_call => Some(json_rpc::error(refusal, call)),
                 ErrorForm::OpenAi => Some(provider::openai(&refusal).to_string()),
                 ErrorForm::Anthropic => {
-                    let id = exchange.id.clone();
+                    let id = wanted.id.clone();
                     response.headers_mut().insert(HeaderName::from_static("request-id"), id);
                     Some(provider::anthropic(&refusal).to_string())
                 }
@@ -74,7 +97,7 @@ pub(crate) async fn finish(exchange: &Exchange, response: &mut Response<Body>) {
             }
         }
     }
-    if exchange.method == Method::HEAD {
+    if wanted.is_head {
         // RFC 9110 section 9.3.2: the fields stay, the body goes.
         *response.body_mut() = Body::empty();
     }
@@ -112,7 +135,7 @@ fn is_problem(headers: &HeaderMap) -> bool {
 /// The bytes of the answer's body, which stays as it is. `None` if there are too many.
 async fn read(response: &mut Response<Body>) -> Option<bytes::Bytes> {
     let body = std::mem::take(response.body_mut());
-    match chain::collect(body, MAX_DOCUMENT).await {
+    match collect(body, MAX_DOCUMENT).await {
         Ok((bytes, trailers)) => {
             *response.body_mut() = Body::whole(bytes.clone(), trailers);
             Some(bytes)

@@ -6,28 +6,24 @@
 //! all on one thread. Must not read or write.
 
 use std::cell::{Cell, RefCell};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::SendResponse;
-use http::header::CONNECTION;
-use http::{HeaderValue, Response, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::Tunnel;
 use super::inbound::{Cutter, Inbound, News};
 use super::inserts::Inserts;
 use super::leftover::{self, Leftover, Progress};
 use super::stream::StreamSlot;
 use super::worker::Worker;
 use crate::config::ListenerTimeouts;
+use crate::conn::{Facts, ListenerState, Tunnel};
 use crate::error::Cut;
-use crate::proxy::ForwardedCache;
-use crate::snapshot::ListenerState;
 
 /// Where an HTTP/1.1 connection stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,36 +61,29 @@ pub(crate) enum Wait {
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) worker: Rc<Worker>,
-    pub(crate) listener: Rc<ListenerState>,
-    /// The peer's address; an IPv4 address where it was mapped into IPv6.
-    pub(crate) peer: SocketAddr,
-    pub(crate) peer_address: IpAddr,
-    pub(crate) peer_is_trusted: bool,
-    pub(crate) is_tls: bool,
-    pub(crate) local_port: u16,
-    pub(crate) forwarded: ForwardedCache,
+    pub(super) facts: Facts,
     is_http2: Cell<bool>,
     phase: Cell<Phase>,
     /// Changes whenever a timeout starts anew.
     stamp: Cell<u64>,
     pub(super) inbound: RefCell<Inbound>,
     write_is_blocked: Cell<bool>,
-    at_eof: Cell<bool>,
-    refused: Cell<bool>,
+    pub(super) at_eof: Cell<bool>,
+    pub(super) refused: Cell<bool>,
     /// Why the gateway ended it, if it did.
-    cut: Cell<Option<Cut>>,
+    pub(super) cut: Cell<Option<Cut>>,
     /// Somebody holds a request body of which not all has come.
-    has_body: Cell<bool>,
+    pub(super) has_body: Cell<bool>,
     /// The head of the current response is made.
-    is_answered: Cell<bool>,
+    pub(super) is_answered: Cell<bool>,
     /// The current response is the last.
-    is_last: Cell<bool>,
-    leftover: RefCell<Option<Leftover<Incoming>>>,
+    pub(super) is_last: Cell<bool>,
+    pub(super) leftover: RefCell<Option<Leftover<Incoming>>>,
     /// hyper keeps the end of the request body to itself.
     is_end_hidden: Cell<bool>,
     /// hyper was let go of for that, which it takes for a broken connection.
-    was_let_go: Cell<bool>,
-    tunnel: RefCell<Option<Tunnel>>,
+    pub(super) was_let_go: Cell<bool>,
+    pub(super) tunnel: RefCell<Option<Tunnel>>,
     streams: Cell<usize>,
     driver: RefCell<Option<Waker>>,
     /// What goes into the stream of bytes past hyper.
@@ -108,17 +97,9 @@ impl Connection {
         peer: SocketAddr,
         local: SocketAddr,
     ) -> Self {
-        let peer_address = peer.ip().to_canonical();
-        let is_tls = listener.tls.is_some();
         Self {
-            peer_is_trusted: listener.trusts(peer_address),
-            forwarded: ForwardedCache::new(peer_address, local.port(), is_tls),
             worker,
-            listener,
-            peer,
-            peer_address,
-            is_tls,
-            local_port: local.port(),
+            facts: Facts::new(listener, peer, local),
             is_http2: Cell::new(false),
             phase: Cell::new(Phase::Idle),
             stamp: Cell::new(0),
@@ -141,7 +122,7 @@ impl Connection {
     }
 
     pub(crate) fn timeouts(&self) -> &ListenerTimeouts {
-        &self.listener.config.timeouts
+        &self.facts.listener.config.timeouts
     }
 
     pub(crate) fn speaks_http2(&self) {
@@ -153,11 +134,20 @@ impl Connection {
     }
 
     pub(super) fn max_head(&self) -> usize {
-        self.listener.config.limits.header_size
+        self.facts.listener.config.limits.header_size
     }
 
-    fn enter(&self, phase: Phase) {
+    pub(super) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
+        self.stamp.set(self.stamp.get() + 1);
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// The time that it may wait begins anew.
+    pub(super) fn begin_wait(&self) {
         self.stamp.set(self.stamp.get() + 1);
     }
 
@@ -214,11 +204,6 @@ impl Connection {
         self.at_eof.get()
     }
 
-    /// Hands out the raw head of the current request; nothing over HTTP/2.
-    pub(crate) fn with_raw_head<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
-        look(self.inbound.borrow().cut.raw_head())
-    }
-
     /// Whether a response that is written now can only be hyper's own, to a head that it could
     /// not read.
     pub(super) fn is_between_requests(&self) -> bool {
@@ -240,13 +225,6 @@ impl Connection {
             self.inbound.borrow_mut().cut.expect_body(body.size_hint().exact());
         }
         self.enter(Phase::Exchange);
-    }
-
-    /// The response body is gone.
-    pub(crate) fn response_gone(&self) {
-        if self.phase.get() == Phase::Exchange {
-            self.enter(Phase::Finishing);
-        }
     }
 
     /// Everything is written. Whether there is more to read that is not the kernel's to announce.
@@ -276,11 +254,6 @@ impl Connection {
         is_hidden
     }
 
-    /// Whether an error of the request body is only that, once: its end stands behind the error.
-    pub(crate) fn take_let_go(&self) -> bool {
-        self.was_let_go.take()
-    }
-
     /// Whether no request is under way, and nothing of another one has come.
     pub(super) fn is_idle(&self) -> bool {
         self.phase.get() == Phase::Idle && self.inbound.borrow().ahead.is_empty()
@@ -289,7 +262,7 @@ impl Connection {
     /// A connection is idle when the response is written, the request has come to its end, and
     /// nobody holds its body: only then can what comes next be another request (RFC 9112 section
     /// 9.3). `true` if it is now.
-    fn settle(&self) -> bool {
+    pub(super) fn settle(&self) -> bool {
         if self.phase.get() != Phase::Sent || self.has_body.get() {
             return false;
         }
@@ -313,41 +286,9 @@ impl Connection {
         self.write_is_blocked.get()
     }
 
-    /// The gateway ends the connection although the client may still be sending.
-    pub(crate) fn refuse(&self) {
-        self.refused.set(true);
-    }
-
     /// The gateway ends the connection in the middle of an exchange.
     pub(super) fn cut_off(&self, cut: Cut) {
         self.cut.set(Some(cut));
-    }
-
-    /// Why the gateway ended it, if it did.
-    pub(crate) fn cut(&self) -> Option<Cut> {
-        self.cut.get().or_else(|| self.worker.drain.has_cut().then_some(Cut::Drain))
-    }
-
-    /// The request body was read to its end, or broke off.
-    pub(crate) fn body_ended(&self) {
-        self.has_body.set(false);
-        if self.settle() {
-            // Another time begins to run, and what was read already wakes nobody.
-            self.wake();
-        }
-    }
-
-    /// Nobody wants the rest of the request body. hyper would close behind a response that does
-    /// not say so: while the rest may still be small, it is read and thrown away instead.
-    pub(crate) fn body_abandoned(&self, body: Incoming) {
-        if self.is_last.get() || body.is_end_stream() {
-            drop(body);
-            self.body_ended();
-            return;
-        }
-        self.leftover.replace(Some(Leftover::new(body)));
-        self.stamp.set(self.stamp.get() + 1);
-        self.wake();
     }
 
     /// Reads what nobody wants. `true` when there is none left.
@@ -378,30 +319,6 @@ impl Connection {
         self.has_body.set(false);
     }
 
-    /// Says in the head of a response that the connection ends after it (RFC 9112 section 9.6),
-    /// where it does: when the request has not come to its end and nobody wants the rest, and when
-    /// the client has sent its last request.
-    pub(crate) fn conclude<B>(&self, response: &mut Response<B>) {
-        self.is_answered.set(true);
-        let is_ordinary = !self.has_body.get() && !self.at_eof.get() && !self.refused.get();
-        if is_ordinary || self.is_http2.get() {
-            return;
-        }
-        let inbound = self.inbound.borrow();
-        let rest_is_here = || inbound.cut.would_end(inbound.ahead.as_slice(), self.max_head());
-        let is_left = self.leftover.borrow().is_some();
-        let is_last = self.refused.get()
-            || (is_left && !rest_is_here())
-            || (self.at_eof.get() && inbound.cut.is_over() && inbound.ahead.is_empty());
-        if is_last && response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            self.is_last.set(true);
-            if is_left {
-                self.forget_leftover();
-            }
-        }
-    }
-
     /// Whether closing at once could take the response from a client that is still sending.
     pub(super) fn should_linger(&self) -> bool {
         let inbound = self.inbound.borrow();
@@ -414,33 +331,6 @@ impl Connection {
     /// See [`Inserts`].
     pub(super) fn inserts(&self) -> &Inserts {
         &self.inserts
-    }
-
-    /// Sends the head of an interim response, unless the client takes nothing at the moment.
-    pub(crate) fn go_first(&self, head: &[u8]) {
-        if !self.write_is_blocked.get() {
-            self.inserts.go_first(head);
-        }
-    }
-
-    /// Puts trailers in front of the end of the chunked body that is sent now. Everything before must
-    /// have been flushed.
-    pub(crate) fn end_with(&self, trailers: Vec<u8>) {
-        self.inserts.end_with(trailers);
-    }
-
-    /// How often everything was flushed.
-    pub(crate) fn flushes(&self) -> u64 {
-        self.inserts.flushes()
-    }
-
-    pub(crate) fn wake_when_flushed(&self, waker: &Waker) {
-        self.inserts.wake_when_flushed(waker);
-    }
-
-    /// After this response the connection carries another protocol.
-    pub(crate) fn switch_to(&self, tunnel: Tunnel) {
-        self.tunnel.replace(Some(tunnel));
     }
 
     pub(super) fn take_tunnel(&self) -> Option<Tunnel> {
@@ -467,7 +357,7 @@ impl Connection {
         }
     }
 
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         if let Some(driver) = self.driver.take() {
             driver.wake();
         }

@@ -46,7 +46,7 @@ pub(super) async fn drive<C: Drive>(
 ) -> End<C::Error> {
     let drain = &connection.worker.drain;
     let mut started = pin!(drain.started());
-    let mut deadline = connection.worker.timers.after(Duration::ZERO);
+    let mut deadline = connection.worker.state.timers.after(Duration::ZERO);
     let mut current = (Wait::Nothing, 0);
     let mut finishing = false;
     let mut saying_farewell = false;

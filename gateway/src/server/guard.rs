@@ -17,9 +17,10 @@ use super::chunks::BadChunk;
 use super::connection::Connection;
 use super::inbound::{Ahead, Inbound, MOST_AHEAD, News};
 use super::{Broken, Transport};
+use crate::access_log;
+use crate::conn::Downstream as _;
 use crate::error::{Failure, Malformed};
 use crate::respond;
-use crate::telemetry::access_log;
 
 /// How each automatic answer of hyper's begins.
 const REFUSAL: &[u8] = b"HTTP/1.1 4";
@@ -54,12 +55,12 @@ impl Guard {
         let failure = match bytes.get(9..12) {
             Some(b"414") => Failure::TargetTooLong,
             Some(b"431") => Failure::HeadTooLarge,
-            _ if self.connection.with_raw_head(has_other_version) => Failure::VersionRefused,
+            _ if self.connection.raw_head_has(has_other_version) => Failure::VersionRefused,
             _ => Failure::Malformed(Malformed::Syntax),
         };
-        let id = self.connection.worker.ids.next();
+        let id = self.connection.worker.state.ids.next();
         let id = id.to_str().unwrap_or_default();
-        access_log::write_headless(id, self.connection.peer_address, &failure);
+        access_log::write_headless(id, self.connection.facts.peer_address, &failure);
         self.substitute = respond::raw_problem(&failure, id).into();
         self.connection.refuse();
         true

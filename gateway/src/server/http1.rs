@@ -15,16 +15,17 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::Transport;
 use super::connection::Connection;
 use super::drive::{self, Drive, End};
 use super::guard::Guard;
 use super::linger::linger;
+use super::{Transport, tunnel};
+use crate::access_log;
 use crate::body::{Body, FromClient};
+use crate::conn::Downstream as _;
 use crate::error::Failure;
-use crate::proxy;
+use crate::exchange::Application;
 use crate::respond;
-use crate::telemetry::access_log;
 
 /// hyper's own number of fields; setting it makes hyper allocate for each request.
 const DEFAULT_FIELDS: usize = 100;
@@ -37,11 +38,17 @@ const BUFFER: usize = 64 << 10;
 const REST_AFTER: Duration = Duration::from_secs(1);
 
 /// Serves the connection to its end.
-pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Connection>) {
+pub(super) async fn serve<A: Application>(
+    application: A,
+    transport: Transport,
+    replay: Bytes,
+    connection: Rc<Connection>,
+) {
     let mut next = Some((transport, replay));
     while let Some((transport, replay)) = next {
         // Boxed, so that there is none of it while the connection rests.
-        let resting = Box::pin(serve_busy(transport, replay, Rc::clone(&connection))).await;
+        let resting =
+            Box::pin(serve_busy(application, transport, replay, Rc::clone(&connection))).await;
         next = match resting {
             Some((transport, read)) if read.is_empty() && connection.is_idle() => {
                 rest(transport, &connection).await
@@ -53,7 +60,8 @@ pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Co
 
 /// Serves requests until the connection ends, or `Some` if it only waits for another one or goes on
 /// with a new hyper, with what was read of the next request.
-async fn serve_busy(
+async fn serve_busy<A: Application>(
+    application: A,
     transport: Transport,
     replay: Bytes,
     connection: Rc<Connection>,
@@ -62,7 +70,8 @@ async fn serve_busy(
     drop(replay);
     let service = service_fn(|request: Request<Incoming>| {
         connection.request_begins(request.body());
-        proxy::handle(Rc::clone(&connection), request.map(FromClient::Http1))
+        let worker = Rc::clone(&connection.worker.state);
+        application.handle(worker, connection.clone(), request.map(FromClient::Http1))
     });
     let mut driven = builder(&connection).serve_connection(TokioIo::new(guard), service);
     let rests = connection.timeouts().keep_alive > REST_AFTER;
@@ -73,9 +82,9 @@ async fn serve_busy(
         End::Done(result) => {
             if let Some(tunnel) = connection.take_tunnel().filter(|_| result.is_ok()) {
                 let early = early(parts.read_buf, &connection);
-                tunnel.run(transport, early, &connection).await;
+                tunnel::run(tunnel, transport, early, &connection).await;
             } else if connection.should_linger() {
-                linger(&mut transport, &connection.worker.timers).await;
+                linger(&mut transport, &connection.worker.state.timers).await;
             }
         }
         End::HeadTimeout => refuse_late(&mut transport, &connection).await,
@@ -98,7 +107,7 @@ async fn rest(mut transport: Transport, connection: &Connection) -> Option<(Tran
         biased;
         () = std::future::ready(()), if drain.is_draining() => 0,
         read = transport.read(&mut first) => read.unwrap_or(0),
-        () = connection.worker.timers.after(patience) => 0,
+        () = connection.worker.state.timers.after(patience) => 0,
         () = drain.started() => 0,
     };
     if read > 0 {
@@ -119,7 +128,7 @@ fn early(read: Bytes, connection: &Connection) -> Bytes {
 }
 
 fn builder(connection: &Connection) -> http1::Builder {
-    let limits = &connection.listener.config.limits;
+    let limits = &connection.facts.listener.config.limits;
     let mut builder = http1::Builder::new();
     builder
         .header_read_timeout(None)
@@ -134,16 +143,16 @@ fn builder(connection: &Connection) -> http1::Builder {
 /// Answers 408 (RFC 9110 section 15.5.9), unless a response is stuck half-way, or what has come is
 /// no part of a head.
 async fn refuse_late(transport: &mut Transport, connection: &Connection) {
-    let is_no_head = connection.with_raw_head(|head| head.trim_ascii().is_empty());
+    let is_no_head = connection.raw_head_has(|head| head.trim_ascii().is_empty());
     if is_no_head || connection.is_blocked() {
         return;
     }
     let failure = Failure::HeadTimeout;
-    let id = connection.worker.ids.next();
+    let id = connection.worker.state.ids.next();
     let id = id.to_str().unwrap_or_default();
-    access_log::write_headless(id, connection.peer_address, &failure);
+    access_log::write_headless(id, connection.facts.peer_address, &failure);
     let raw = respond::raw_problem(&failure, id);
-    let timers = &connection.worker.timers;
+    let timers = &connection.worker.state.timers;
     let written = tokio::select! {
         written = transport.write_all(&raw) => written.is_ok(),
         () = timers.after(connection.timeouts().idle) => false,

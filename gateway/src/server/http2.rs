@@ -23,6 +23,7 @@ use super::connection::Connection;
 use super::drive::{self, Drive};
 use super::guard::Guard;
 use crate::body::FromClient;
+use crate::exchange::Application;
 use crate::http2::Received;
 
 const STREAM_WINDOW: u32 = 64 << 10;
@@ -38,17 +39,23 @@ const PENDING_RESETS: usize = 20;
 const ERROR_RESETS: usize = 100;
 
 /// Serves the connection to its end.
-pub(super) async fn serve(transport: Transport, replay: Bytes, connection: Rc<Connection>) {
+pub(super) async fn serve<A: Application>(
+    application: A,
+    transport: Transport,
+    replay: Bytes,
+    connection: Rc<Connection>,
+) {
     connection.speaks_http2();
     let guard = Guard::new(transport, &replay, Rc::clone(&connection));
     drop(replay);
     let state = State::Begins(builder(&connection).handshake(guard));
-    let served = Served { state, connection: Rc::clone(&connection), is_finishing: false };
+    let served =
+        Served { application, state, connection: Rc::clone(&connection), is_finishing: false };
     let _ended = drive::drive(pin!(served), &connection, None).await;
 }
 
 fn builder(connection: &Connection) -> Builder {
-    let limits = &connection.listener.config.limits;
+    let limits = &connection.facts.listener.config.limits;
     let mut builder = Builder::new();
     builder
         .max_concurrent_streams(limits.concurrent_streams)
@@ -62,7 +69,8 @@ fn builder(connection: &Connection) -> Builder {
 }
 
 /// A connection that is served.
-struct Served {
+struct Served<A> {
+    application: A,
     state: State,
     connection: Rc<Connection>,
     is_finishing: bool,
@@ -73,7 +81,7 @@ enum State {
     Open(server::Connection<Guard, Bytes>),
 }
 
-impl Served {
+impl<A: Application> Served<A> {
     /// Gives a request to a task of its own.
     fn accept(&self, request: Request<RecvStream>, reply: SendResponse<Bytes>) {
         let (head, stream) = request.into_parts();
@@ -81,8 +89,12 @@ impl Served {
         let has_body = !body.is_end_stream();
         let expects = has_body && expects_continue(&head.headers);
         let slot = self.connection.open_stream(reply, has_body, expects);
-        let body = FromClient::Http2(body, Rc::clone(&slot));
-        tokio::task::spawn_local(task::run(slot, Request::from_parts(head, body)));
+        let body = FromClient::Http2(body, slot.clone());
+        tokio::task::spawn_local(task::run(
+            self.application,
+            slot,
+            Request::from_parts(head, body),
+        ));
     }
 }
 
@@ -90,7 +102,7 @@ fn expects_continue(headers: &HeaderMap) -> bool {
     headers.get(EXPECT).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
-impl Future for Served {
+impl<A: Application> Future for Served<A> {
     type Output = Result<(), h2::Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
@@ -113,7 +125,7 @@ impl Future for Served {
     }
 }
 
-impl Drive for Served {
+impl<A: Application> Drive for Served<A> {
     type Error = h2::Error;
 
     fn graceful_shutdown(self: Pin<&mut Self>) {

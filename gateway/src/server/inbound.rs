@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 use super::chunks::{BadChunk, Chunks};
-use crate::route::raw;
+use crate::path::raw;
 
 /// What a request may be followed by before its response is complete, in bytes. More stays with
 /// the kernel.

@@ -13,6 +13,7 @@ use http::{HeaderMap, Response, StatusCode};
 
 use super::connection::Connection;
 use super::leftover::{Leftover, Progress};
+use crate::conn::Stream;
 use crate::http2::Received;
 
 /// Interim responses to one request that may wait for a client to read.
@@ -51,6 +52,67 @@ enum Upload {
     Left(Leftover<Received>),
 }
 
+impl Stream for StreamSlot {
+    fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+
+    fn client_is_next(&self, is: bool) {
+        self.client_is_next.set(is);
+        self.downloaded.set(self.downloaded.get() + 1);
+    }
+
+    fn send_interim(&self, status: StatusCode, fields: HeaderMap) {
+        // While the client does not read, a few wait.
+        let sent = self.informed.replace(self.informed.get() + 1);
+        if self.connection.is_blocked() && sent >= MOST_WAITING {
+            return;
+        }
+        if let Some(reply) = &mut *self.reply.borrow_mut() {
+            let mut head = Response::new(());
+            *head.status_mut() = status;
+            *head.headers_mut() = fields;
+            if let Err(error) = reply.send_informational(head) {
+                tracing::debug!(%error, %status, "an interim response was not sent");
+            }
+        }
+    }
+
+    fn body_is_asked_for(&self) {
+        if self.expects.take() {
+            // However many there were, this one is waited for.
+            self.informed.set(0);
+            self.send_interim(StatusCode::CONTINUE, HeaderMap::new());
+        }
+    }
+
+    fn body_moved(&self) {
+        self.uploaded.set(self.uploaded.get() + 1);
+    }
+
+    fn body_ended(&self) {
+        self.upload.replace(Upload::Over);
+        self.wake();
+    }
+
+    fn body_abandoned(&self, body: Received) {
+        let mut upload = self.upload.borrow_mut();
+        // It may be that nobody cares any more, or that nothing is on its way.
+        if matches!(*upload, Upload::Held) && !self.expects.get() {
+            *upload = Upload::Left(Leftover::new(body));
+        } else {
+            *upload = Upload::Over;
+        }
+        drop(upload);
+        self.wake();
+    }
+
+    fn give_up_body(&self) {
+        self.upload.replace(Upload::Over);
+        self.wake();
+    }
+}
+
 impl StreamSlot {
     pub(super) fn new(
         connection: Rc<Connection>,
@@ -72,20 +134,9 @@ impl StreamSlot {
         }
     }
 
-    /// Whether the gateway reset it.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut.get()
-    }
-
     /// The client takes nothing: the gateway gives the stream up.
     pub(super) fn cut(&self) {
         self.is_cut.set(true);
-    }
-
-    /// See [`crate::exchange::Exchange::client_is_next`].
-    pub(crate) fn client_is_next(&self, is: bool) {
-        self.client_is_next.set(is);
-        self.downloaded.set(self.downloaded.get() + 1);
     }
 
     /// Whether the client has to take a frame, and the number of that frame.
@@ -93,66 +144,9 @@ impl StreamSlot {
         self.client_is_next.get().then(|| self.downloaded.get())
     }
 
-    /// Sends the head of an interim response. While the client takes nothing, a few wait.
-    pub(crate) fn inform(&self, status: StatusCode, fields: HeaderMap) {
-        let told = self.informed.replace(self.informed.get() + 1);
-        if self.connection.is_blocked() && told >= MOST_WAITING {
-            return;
-        }
-        if let Some(reply) = &mut *self.reply.borrow_mut() {
-            let mut head = Response::new(());
-            *head.status_mut() = status;
-            *head.headers_mut() = fields;
-            if let Err(error) = reply.send_informational(head) {
-                tracing::debug!(%error, %status, "an interim response was not sent");
-            }
-        }
-    }
-
-    /// Somebody asks for the body of the request: a client that waits for a 100 gets it (RFC 9110
-    /// section 10.1.1).
-    pub(crate) fn body_is_asked_for(&self) {
-        if self.expects.take() {
-            // However many there were, this one is waited for.
-            self.informed.set(0);
-            self.inform(StatusCode::CONTINUE, HeaderMap::new());
-        }
-    }
-
-    /// A frame of the request body was taken.
-    pub(crate) fn body_moved(&self) {
-        self.uploaded.set(self.uploaded.get() + 1);
-    }
-
     /// How many frames of the request body were taken.
     pub(super) fn uploaded(&self) -> u64 {
         self.uploaded.get()
-    }
-
-    /// The request body was read to its end, or broke off.
-    pub(crate) fn body_ended(&self) {
-        self.upload.replace(Upload::Over);
-        self.wake();
-    }
-
-    /// Nobody wants the rest of the request body.
-    pub(crate) fn body_abandoned(&self, body: Received) {
-        let mut upload = self.upload.borrow_mut();
-        // It may be that nobody cares any more, or that nothing is on its way.
-        if matches!(*upload, Upload::Held) && !self.expects.get() {
-            *upload = Upload::Left(Leftover::new(body));
-        } else {
-            *upload = Upload::Over;
-        }
-        drop(upload);
-        self.wake();
-    }
-
-    /// The client was too slow with its request body, or did not keep to a rule: it is not waited for
-    /// any more once it has its response.
-    pub(crate) fn give_up_body(&self) {
-        self.upload.replace(Upload::Over);
-        self.wake();
     }
 
     /// Reads what nobody wants of the request body. `true` if there is nothing left to wait for.

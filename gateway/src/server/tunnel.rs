@@ -4,57 +4,45 @@
 
 use std::cell::Cell;
 use std::pin::{Pin, pin};
-use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Transport;
 use super::connection::Connection;
+use crate::conn::Tunnel;
 use crate::error::Cut;
-use crate::exchange::Exchange;
-use crate::upstream::Switched;
 
 /// Bytes read at once.
 const CHUNK: usize = 16 << 10;
 
-/// The upstream's side of a connection that changed its protocol.
-#[derive(Debug)]
-pub(crate) struct Tunnel {
-    pub(crate) upstream: Switched,
-    /// Kept until the tunnel ends, so that the log line tells of all of it.
-    pub(crate) exchange: Rc<Exchange>,
-}
-
-impl Tunnel {
-    /// Copies until both sides are done, one breaks, or neither says a byte for the idle time.
-    ///
-    /// `early` is what the client sent behind its request; now it is the new protocol's.
-    pub(super) async fn run(self, client: Transport, early: Bytes, connection: &Connection) {
-        let (mut from_client, mut to_client) = tokio::io::split(client);
-        let (mut from_upstream, mut to_upstream) = tokio::io::split(self.upstream);
-        let moves = Cell::new(0_u64);
-        let exchange = &self.exchange;
-        let up = async {
-            to_upstream.write_all(&early).await?;
-            copy(&mut from_client, &mut to_upstream, &moves, |length| {
-                exchange.count_upload(length);
-            })
-            .await
-        };
-        let down = copy(&mut from_upstream, &mut to_client, &moves, |length| {
-            exchange.count_download(length);
-        });
-        let mut drained = pin!(connection.worker.drain.started());
-        tokio::select! {
-            _both_done_or_one_broke = async { tokio::try_join!(up, down) } => {
-                exchange.response_complete();
-            }
-            () = idle(connection, &moves) => {
-                exchange.cut_off(Cut::Silent(connection.timeouts().idle));
-            }
-            () = drained.as_mut() => exchange.cut_off(Cut::Drain),
+/// Copies until both sides are done, one breaks, or neither says a byte for the idle time.
+///
+/// `early` is what the client sent behind its request; now it is the new protocol's.
+pub(super) async fn run(tunnel: Tunnel, client: Transport, early: Bytes, connection: &Connection) {
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_upstream, mut to_upstream) = tokio::io::split(tunnel.upstream);
+    let moves = Cell::new(0_u64);
+    let exchange = &tunnel.exchange;
+    let up = async {
+        to_upstream.write_all(&early).await?;
+        copy(&mut from_client, &mut to_upstream, &moves, |length| {
+            exchange.tunnel_uploaded(length);
+        })
+        .await
+    };
+    let down = copy(&mut from_upstream, &mut to_client, &moves, |length| {
+        exchange.tunnel_downloaded(length);
+    });
+    let mut drained = pin!(connection.worker.drain.started());
+    tokio::select! {
+        _both_done_or_one_broke = async { tokio::try_join!(up, down) } => {
+            exchange.tunnel_ended();
         }
+        () = idle(connection, &moves) => {
+            exchange.tunnel_cut_off(Cut::Silent(connection.timeouts().idle));
+        }
+        () = drained.as_mut() => exchange.tunnel_cut_off(Cut::Drain),
     }
 }
 
@@ -80,7 +68,7 @@ async fn copy(
 /// Ends when nothing moved for the idle time.
 async fn idle(connection: &Connection, moves: &Cell<u64>) {
     let patience = connection.timeouts().idle;
-    let mut deadline = connection.worker.timers.after(patience);
+    let mut deadline = connection.worker.state.timers.after(patience);
     loop {
         let before = moves.get();
         Pin::new(&mut deadline).await;

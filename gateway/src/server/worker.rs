@@ -3,7 +3,6 @@
 //! Owns its accept queues and its connections from accept to protocol. Commands from the control
 //! thread come over a channel; nothing else crosses.
 
-use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::rc::Rc;
@@ -19,14 +18,15 @@ use tokio_rustls::TlsAcceptor;
 use super::connection::Connection;
 use super::drain::Drain;
 use super::memory::{Memory, keep_giving_back};
-use super::places::Places;
 use super::sniff::sniff;
 use super::{Transport, http1, http2};
 use crate::chain::Endings;
 use crate::config::ListenerId;
+use crate::conn::ListenerState;
+use crate::exchange::{Application, WorkerState};
+use crate::places::Places;
 use crate::plugin::Share;
-use crate::proxy::RequestIds;
-use crate::snapshot::{ListenerState, Shared, Snapshot};
+use crate::snapshot::{Shared, Snapshot};
 use crate::tcp::{Socket, run_flusher};
 use crate::timer::Timers;
 use crate::upstream::SetupError;
@@ -65,36 +65,25 @@ pub(crate) struct Seed {
     pub(crate) places: Vec<Arc<Places>>,
 }
 
-/// The state of a worker, shared by all that runs on its thread.
+/// What the connections of a worker share.
 #[derive(Debug)]
 pub(crate) struct Worker {
-    pub(crate) timers: Timers,
-    pub(crate) ids: RequestIds,
-    pub(crate) drain: Rc<Drain>,
-    pub(crate) memory: Rc<Memory>,
-    /// Exchanges that ended and whose plugins want to hear of it.
-    pub(crate) endings: Endings,
+    pub(super) state: Rc<WorkerState>,
+    pub(super) drain: Rc<Drain>,
+    pub(super) memory: Rc<Memory>,
     /// Who computes next.
     share: Rc<Share>,
     places: Vec<Arc<Places>>,
-    snapshot: RefCell<Rc<Snapshot>>,
-}
-
-impl Worker {
-    /// The configuration that is in force now.
-    pub(crate) fn snapshot(&self) -> Rc<Snapshot> {
-        Rc::clone(&self.snapshot.borrow())
-    }
 }
 
 /// Runs the worker until it has drained.
 ///
 /// # Errors
 /// When the system gives no runtime or refuses a socket.
-pub(crate) fn run(seed: Seed) -> io::Result<()> {
+pub(crate) fn run(seed: Seed, application: impl Application) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (tasks, endings) = (LocalSet::new(), Endings::default());
-    let served = tasks.block_on(&runtime, serve(seed, endings.clone()));
+    let served = tasks.block_on(&runtime, serve(seed, application, endings.clone()));
     // Connections that were cut at the end of the grace time end here, and their exchanges with
     // them.
     drop(tasks);
@@ -108,27 +97,29 @@ pub(crate) fn run(seed: Seed) -> io::Result<()> {
     served
 }
 
-async fn serve(seed: Seed, endings: Endings) -> io::Result<()> {
+async fn serve<A: Application>(seed: Seed, application: A, endings: Endings) -> io::Result<()> {
     tokio::task::spawn_local(run_flusher());
     let (timers, share) = (Timers::new(), Rc::new(Share::default()));
     tokio::task::spawn_local(Rc::clone(&share).run());
     let snapshot = Snapshot::new(&seed.shared, &timers, &share, None).map_err(io::Error::other)?;
     tokio::task::spawn_local(endings.clone().report());
     let worker = Rc::new(Worker {
-        timers,
-        endings: endings.clone(),
+        state: Rc::new(WorkerState::new(timers, snapshot, application.observers(&endings))),
         share,
-        ids: RequestIds::new(),
         drain: Rc::default(),
         memory: Rc::default(),
         places: seed.places,
-        snapshot: RefCell::new(Rc::new(snapshot)),
     });
-    let memory = keep_giving_back(Rc::clone(&worker.memory), worker.timers.clone());
+    let memory = keep_giving_back(Rc::clone(&worker.memory), worker.state.timers.clone());
     tokio::task::spawn_local(memory);
     for (index, socket) in seed.sockets.into_iter().enumerate() {
         let listener = TcpListener::from_std(socket)?;
-        tokio::task::spawn_local(accept(Rc::clone(&worker), listener, ListenerId(index)));
+        tokio::task::spawn_local(accept(
+            application,
+            Rc::clone(&worker),
+            listener,
+            ListenerId(index),
+        ));
     }
     tracing::debug!(worker = seed.index, "worker started");
     obey(&worker, seed.index, seed.commands).await;
@@ -143,14 +134,14 @@ async fn obey(worker: &Rc<Worker>, index: usize, mut commands: mpsc::UnboundedRe
     while let Some(command) = commands.recv().await {
         match command {
             Command::Prepare(shared, answer) => {
-                let before = worker.snapshot();
-                let next = Snapshot::new(&shared, &worker.timers, &worker.share, Some(&before));
+                let (before, timers) = (worker.state.snapshot(), &worker.state.timers);
+                let next = Snapshot::new(&shared, timers, &worker.share, Some(&before));
                 let outcome = next.map(|next| prepared = Some(next));
                 let _given_up = answer.send((index, outcome));
             }
             Command::Commit(answer) => {
                 if let Some(next) = prepared.take() {
-                    worker.snapshot.replace(Rc::new(next));
+                    worker.state.put_in_force(next);
                 }
                 let _given_up = answer.send((index, ()));
             }
@@ -169,14 +160,21 @@ async fn obey(worker: &Rc<Worker>, index: usize, mut commands: mpsc::UnboundedRe
     }
 }
 
-async fn accept(worker: Rc<Worker>, listener: TcpListener, id: ListenerId) {
+async fn accept<A: Application>(
+    application: A,
+    worker: Rc<Worker>,
+    listener: TcpListener,
+    id: ListenerId,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = worker.drain.started() => return take_queued(&worker, &listener, id).await,
+            () = worker.drain.started() => {
+                return take_queued(application, &worker, &listener, id).await;
+            }
         };
         match accepted {
-            Ok((stream, peer)) => welcome(&worker, stream, peer, id),
+            Ok((stream, peer)) => welcome(application, &worker, stream, peer, id),
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, listener = id.0, "cannot accept connections");
@@ -188,12 +186,17 @@ async fn accept(worker: Rc<Worker>, listener: TcpListener, id: ListenerId) {
 
 /// Connections that the kernel has already agreed to are served once more before the socket
 /// closes; a client would see a reset otherwise.
-async fn take_queued(worker: &Rc<Worker>, listener: &TcpListener, id: ListenerId) {
+async fn take_queued<A: Application>(
+    application: A,
+    worker: &Rc<Worker>,
+    listener: &TcpListener,
+    id: ListenerId,
+) {
     loop {
         tokio::select! {
             biased;
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => welcome(worker, stream, peer, id),
+                Ok((stream, peer)) => welcome(application, worker, stream, peer, id),
                 Err(_) => return,
             },
             () = std::future::ready(()) => return,
@@ -211,8 +214,14 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn welcome(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, id: ListenerId) {
-    let listener = Rc::clone(worker.snapshot.borrow().listener(id));
+fn welcome<A: Application>(
+    application: A,
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    id: ListenerId,
+) {
+    let listener = Rc::clone(worker.state.snapshot().listener(id));
     let address = peer.ip().to_canonical();
     let place =
         worker.places[id.0].take(&listener.config.limits, address, listener.trusts(address));
@@ -222,14 +231,15 @@ fn welcome(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, id: Listene
     let memory = Rc::clone(&worker.memory);
     tokio::task::spawn_local(async move {
         let (_open, _place) = (open, place);
-        if let Err(error) = connect(worker, listener, stream, peer).await {
+        if let Err(error) = connect(application, worker, listener, stream, peer).await {
             tracing::debug!(%error, %peer, "connection ended before its first request");
         }
         memory.was_freed();
     });
 }
 
-async fn connect(
+async fn connect<A: Application>(
+    application: A,
     worker: Rc<Worker>,
     listener: Rc<ListenerState>,
     stream: TcpStream,
@@ -243,9 +253,9 @@ async fn connect(
         return Ok(());
     };
     if begun.is_http2 {
-        Box::pin(http2::serve(begun.transport, begun.replay, connection)).await;
+        Box::pin(http2::serve(application, begun.transport, begun.replay, connection)).await;
     } else {
-        http1::serve(begun.transport, begun.replay, connection).await;
+        http1::serve(application, begun.transport, begun.replay, connection).await;
     }
     Ok(())
 }
@@ -260,8 +270,8 @@ struct Begun {
 /// TLS and the choice of a protocol. `None` if the client left without a word, or the gateway
 /// ends before it said one.
 async fn begin(connection: &Rc<Connection>, stream: TcpStream) -> io::Result<Option<Begun>> {
-    let timers = &connection.worker.timers;
-    let Some(tls) = &connection.listener.tls else {
+    let timers = &connection.worker.state.timers;
+    let Some(tls) = &connection.facts.listener.tls else {
         let mut transport = Transport::Tcp(Socket::new(stream));
         let sniffed = tokio::select! {
             sniffed = sniff(&mut transport) => sniffed?,

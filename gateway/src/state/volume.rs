@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
 
-use crate::plugin::log_line::{cut, printable};
+use crate::telemetry::log_line::{cut, printable};
 use crate::telemetry::metrics::PluginMetrics;
 
 /// In which lines are counted.

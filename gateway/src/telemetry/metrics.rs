@@ -16,8 +16,8 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
-use crate::server::places::Places;
-use crate::state::held::Bound;
+use crate::held::Bound;
+use crate::places::Places;
 
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use series::{Counter, Histogram, Series};

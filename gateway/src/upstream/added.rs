@@ -23,3 +23,10 @@ pub(crate) fn write_line(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");
 }
+
+/// Writes fields as lines.
+pub(crate) fn write_fields(out: &mut Vec<u8>, fields: &HeaderMap) {
+    for (name, value) in fields {
+        write_line(out, name, value.as_bytes());
+    }
+}

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::functions::Functions;
 use super::{Context, HostState};
-use crate::chain;
+use crate::heads;
+use crate::held::Holding;
+use crate::path::raw;
 use crate::plugin::bindings::{Field, HttpError, HttpRequest, HttpResponse};
 use crate::plugin::edits::{Edit, Edits};
 use crate::plugin::outbound::{Call, Caller, Unanswered};
-use crate::route::raw;
-use crate::state::held::Holding;
 use crate::state::volume::Speaker;
 use crate::telemetry::metrics::CallResult;
 use bytes::Bytes;
@@ -201,7 +201,7 @@ fn message(request: HttpRequest) -> Result<Request<Bytes>, HttpError> {
     let uri = Uri::try_from(escaped).ok().filter(|uri| is_target && uri.authority().is_none());
     let uri =
         uri.ok_or_else(|| invalid(format!("{:?} is not a path and a query", shown(&target))))?;
-    chain::normal_path(uri.path()).map_err(invalid)?;
+    heads::normal_path(uri.path()).map_err(invalid)?;
     if fields.len() > MAX_FIELDS {
         return Err(invalid(format!("it has more than {MAX_FIELDS} fields")));
     }
@@ -214,7 +214,7 @@ fn message(request: HttpRequest) -> Result<Request<Bytes>, HttpError> {
                 if headers.contains_key(HOST) {
                     return Err(invalid("its field `host` is there twice".to_owned()));
                 }
-                chain::check_host_value(&value).map_err(invalid)?;
+                heads::check_host_value(&value).map_err(invalid)?;
             }
             headers.append(name, value);
         }

@@ -1,17 +1,14 @@
 //! `gateway:plugin/log`, and standard output and error: what a plugin writes goes to the gateway's
 //! log, with the plugin's name and the request id.
 
-use std::borrow::Cow;
-
 use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::Level;
 use crate::plugin::said::{Account, Held, Line, says_why};
 use crate::state::volume::Speaker;
+use crate::telemetry::log_line::{MAX_LINE, cut, printable};
 use tracing::Level as TracingLevel;
 
-/// Bytes of a line that are kept.
-pub(crate) const MAX_LINE: usize = 8 << 10;
 /// Lines of one hook that are kept.
 const MAX_LINES: u32 = 100;
 
@@ -193,25 +190,6 @@ fn is_python_warning(line: &str) -> bool {
     let line = place.rsplit_once(':').map_or("", |(_, line)| line);
     let is_line = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
     is_line && kind.ends_with("Warning") && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
-}
-
-/// As much of a line as is kept.
-pub(crate) fn cut(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_LINE)]
-}
-
-/// The text with control characters escaped, so that nobody forges lines of the log or steers the
-/// terminal that shows them.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    let is_control = |c: char| c.is_control() && c != '\t';
-    if !text.contains(is_control) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        if is_control(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    Cow::Owned(shown)
 }
 
 fn is_enabled(level: Level) -> bool {

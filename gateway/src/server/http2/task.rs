@@ -22,15 +22,20 @@ use super::super::leftover;
 use super::super::stream::StreamSlot;
 use super::date;
 use crate::body::{Body, BodyError, FromClient};
+use crate::exchange::Application;
+use crate::heads;
 use crate::http2::{self, Cut, Pipe};
-use crate::proxy;
 use crate::timer::Deadline;
 
 /// Serves one request to the end of its stream.
-pub(super) async fn run(slot: Rc<StreamSlot>, request: Request<FromClient>) {
+pub(super) async fn run<A: Application>(
+    application: A,
+    slot: Rc<StreamSlot>,
+    request: Request<FromClient>,
+) {
     let open = OpenStream(slot);
     let slot = &*open.0;
-    let Some(response) = answer(&open.0, request).await else { return };
+    let Some(response) = answer(application, &open.0, request).await else { return };
     let Some(out) = begin(slot, response) else { return };
     let mut rest = Rest { slot, out, waits: None, deadline: None };
     poll_fn(|context| rest.poll(context)).await;
@@ -46,8 +51,13 @@ impl Drop for OpenStream {
 }
 
 /// The response; `None` if the client did not wait for it.
-async fn answer(slot: &Rc<StreamSlot>, request: Request<FromClient>) -> Option<Response<Body>> {
-    let mut handled = pin!(proxy::handle(Rc::clone(&slot.connection), request));
+async fn answer<A: Application>(
+    application: A,
+    slot: &Rc<StreamSlot>,
+    request: Request<FromClient>,
+) -> Option<Response<Body>> {
+    let (worker, connection) = (Rc::clone(&slot.connection.worker.state), slot.connection.clone());
+    let mut handled = pin!(application.handle(worker, connection, request));
     poll_fn(|context| {
         if let Poll::Ready(Ok(response)) = handled.as_mut().poll(context) {
             return Poll::Ready(Some(response));
@@ -60,7 +70,7 @@ async fn answer(slot: &Rc<StreamSlot>, request: Request<FromClient>) -> Option<R
 /// Sends the head.
 fn begin(slot: &StreamSlot, response: Response<Body>) -> Option<Out> {
     let (mut head, body) = response.into_parts();
-    proxy::strip_hop_by_hop(&mut head.headers);
+    heads::strip_hop_by_hop(&mut head.headers);
     if !head.headers.contains_key(DATE)
         && let Some(date) = date::now()
     {
@@ -166,8 +176,9 @@ impl Rest<'_> {
 
     fn poll_deadline(&mut self, wait: Wait, context: &mut Context<'_>) -> Poll<()> {
         let connection = &self.slot.connection;
-        let deadline =
-            self.deadline.get_or_insert_with(|| connection.worker.timers.after(Duration::ZERO));
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| connection.worker.state.timers.after(Duration::ZERO));
         if self.waits.replace(wait) != Some(wait) {
             deadline.reset(match wait {
                 Wait::Reader(_) | Wait::Sender(_) => connection.timeouts().idle,

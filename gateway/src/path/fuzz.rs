@@ -4,8 +4,7 @@
 
 use gateway_fuzz::Target;
 
-use super::normalise;
-use crate::config::{PathParameters, PathRules};
+use super::{PathParameters, PathRules, normalise};
 
 /// Nothing is refused or taken away for its parameters.
 const KEEP: PathRules = PathRules { parameters: PathParameters::Keep, keep_encoded_slashes: false };

@@ -1,44 +1,26 @@
-//! The target of a request as the upstream sees it, and redirects.
+//! The target of a request as the upstream sees it.
 //!
 //! Owns prefixes and path templates. A path that nothing changes is not copied.
 
 use std::borrow::Cow;
 
-use http::header::{HOST, LOCATION};
+use http::header::HOST;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Response, Uri};
+use http::{HeaderValue, Uri};
 
-use super::{Matched, template};
-use crate::body::Body;
-use crate::config::{HostPolicy, Redirect, Rewrite};
+use crate::config::{HostPolicy, Rewrite};
 use crate::error::{Failure, Malformed};
 use crate::exchange::Exchange;
-
-/// Answers with the redirect of a route.
-///
-/// # Errors
-/// When captures make no valid field value of the template.
-pub(super) fn redirect(
-    exchange: &Exchange,
-    matched: &Matched<'_>,
-    redirect: &Redirect,
-    head: &Parts,
-) -> Result<Response<Body>, Failure> {
-    let location = template::fill(&redirect.location, exchange, matched, head);
-    let location = HeaderValue::try_from(location).map_err(|_| Malformed::TargetForm)?;
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = redirect.status;
-    response.headers_mut().insert(LOCATION, location);
-    Ok(response)
-}
+use crate::proxy::action::Matched;
+use crate::proxy::action::template;
 
 /// Puts path and host as the route's `rewrite` wants them. Returns whose host goes out. A path
 /// that a plugin chose is the last word on it.
 ///
 /// # Errors
 /// When captures make no valid path of the template.
-pub(super) fn apply<'a>(
+pub(in crate::proxy) fn apply<'a>(
     exchange: &Exchange,
     matched: &Matched<'_>,
     head: &mut Parts,
@@ -94,7 +76,7 @@ fn strip(path: &str, prefix: &str) -> Option<String> {
 }
 
 /// The URI with another query, which a plugin chose.
-pub(super) fn with_query(uri: &Uri, query: Option<&str>) -> Result<Uri, Malformed> {
+pub(in crate::proxy) fn with_query(uri: &Uri, query: Option<&str>) -> Result<Uri, Malformed> {
     let path = uri.path();
     let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     let mut parts = uri.clone().into_parts();

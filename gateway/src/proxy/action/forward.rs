@@ -9,19 +9,23 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use http::header::{CONNECTION, EXPECT};
-use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 
-use super::request_headers::Hop;
-use super::{Matched, interim, request_headers, response_headers, rewrite, upgrade};
 use crate::body::{Body, BodyError, Origin};
 use crate::config::{HostPolicy, UpstreamId};
 use crate::error::Failure;
 use crate::exchange::Exchange;
+use crate::proxy::action::Matched;
+use crate::proxy::action::rewrite;
+use crate::proxy::request::Outgoing;
+use crate::proxy::request::hop_by_hop as request_fields;
+use crate::proxy::response::hop_by_hop as response_fields;
+use crate::proxy::response::interim;
+use crate::proxy::response::upgrade;
 use crate::upstream::{self, Along, Upstream, UpstreamError};
 
 /// Sends the request on and makes the client's response of what comes back.
-pub(super) async fn forward(
+pub(in crate::proxy) async fn forward(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     id: UpstreamId,
@@ -30,7 +34,7 @@ pub(super) async fn forward(
     let Outgoing { mut head, body, hop } = *request;
     let upstream = exchange.snapshot.upstream(id);
     let fields = exchange.snapshot.config.upstreams[id.0].added_fields;
-    let added = request_headers::announce(exchange, &mut head.headers, matched, &hop, fields);
+    let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);
     let host = rewrite::apply(exchange, matched, &mut head, upstream.host_policy())?;
     head.extensions.clear();
     // Whoever read the body, such as a plugin, has asked for it already: hyper says 100 then.
@@ -49,8 +53,8 @@ pub(super) async fn forward(
     }
     let idle = exchange.snapshot.config.upstreams[id.0].timeouts.idle;
     let (mut head, body) = answer.response.into_parts();
-    response_headers::refuse_malformed(&head)?;
-    response_headers::prepare(exchange, &mut head.headers, head.version);
+    response_fields::refuse_malformed(&head)?;
+    response_fields::prepare(exchange, &mut head.headers, head.version);
     // A response is in the version of its own hop (RFC 9110 section 2.5).
     head.version = Version::HTTP_11;
     if expects && exchange.awaits_upload() && exchange.version < Version::HTTP_2 {
@@ -60,14 +64,6 @@ pub(super) async fn forward(
     let mut body = Body::answered(body);
     body.watch_origin(Origin::new(answer.lease, exchange.timers().clone(), idle));
     Ok(Response::from_parts(head, body))
-}
-
-/// A request that is ready to go but for what the gateway adds to it. It goes through several
-/// hands and is large, so that they pass it on in a box.
-pub(super) struct Outgoing {
-    pub(super) head: Parts,
-    pub(super) body: Body,
-    pub(super) hop: Hop,
 }
 
 /// Dropping what is sent gives it up: the upstream's connection is closed or its stream reset.

@@ -1,25 +1,29 @@
 //! The fields of a request as the upstream gets them.
 //!
 //! Owns what ends at this hop (RFC 9110 section 7.6.1), `Via`, and the joining of cookies. Edits
-//! in place; a field that the survey did not see is not looked for.
+//! in place; a field that the checked did not see is not looked for.
 
 use std::cell::Cell;
 
 use bytes::Bytes;
 use http::header::{
-    CONNECTION, COOKIE, EXPECT, Entry, FORWARDED, HeaderMap, HeaderName, TE, TRANSFER_ENCODING,
-    UPGRADE, VIA,
+    COOKIE, EXPECT, FORWARDED, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE, VIA,
 };
 use http::request::Parts;
 use http::{HeaderValue, Version};
 
-use super::forwarded::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO};
-use super::request_id::X_REQUEST_ID;
-use super::survey::Survey;
-use super::target::Target;
-use super::{Matched, forwarded, upgrade};
 use crate::config::AddedFields;
+use crate::conn::forwarded::{
+    X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
+};
 use crate::exchange::Exchange;
+use crate::heads::strip_nominated;
+use crate::proxy::action::Matched;
+use crate::proxy::action::forwarded;
+use crate::proxy::request::checks::Checked;
+use crate::proxy::request::id::X_REQUEST_ID;
+use crate::proxy::request::target::Target;
+use crate::proxy::response::upgrade;
 use crate::upstream::{Added, write_line};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -27,32 +31,37 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 
 /// What of the fields that end at this hop begins anew at the next one.
 #[derive(Default)]
-pub(super) struct Hop {
+pub(in crate::proxy) struct Hop {
     /// The upgrade that the client asks for.
-    pub(super) upgrade: Option<HeaderValue>,
-    pub(super) takes_trailers: bool,
+    pub(in crate::proxy) upgrade: Option<HeaderValue>,
+    pub(in crate::proxy) takes_trailers: bool,
     /// The client waits for a word before it sends its body.
-    pub(super) expects: bool,
+    pub(in crate::proxy) expects: bool,
     /// There is an `X-Request-Id`.
-    pub(super) has_request_id: bool,
+    pub(in crate::proxy) has_request_id: bool,
 }
 
 /// Takes away what ends at this hop, so that plugins see the rest alone.
-pub(super) fn strip(exchange: &Exchange, head: &mut Parts, survey: &Survey, has_body: bool) -> Hop {
-    let takes_trailers = survey.te && accepts_trailers(&head.headers);
-    let upgrade = upgrade::asked(head, survey, has_body);
-    let has_request_id = survey.request_id;
-    let hop = Hop { upgrade, takes_trailers, expects: survey.expect, has_request_id };
+pub(in crate::proxy) fn strip(
+    exchange: &Exchange,
+    head: &mut Parts,
+    checked: &Checked,
+    has_body: bool,
+) -> Hop {
+    let takes_trailers = checked.te && accepts_trailers(&head.headers);
+    let upgrade = upgrade::asked(head, checked, has_body);
+    let has_request_id = checked.request_id;
+    let hop = Hop { upgrade, takes_trailers, expects: checked.expect, has_request_id };
     let headers = &mut head.headers;
-    strip_hop_by_hop(headers, survey);
-    if survey.forwarded || survey.x_forwarded {
-        forwarded::withdraw(headers, exchange, survey);
+    strip_hop_by_hop(headers, checked);
+    if checked.forwarded || checked.x_forwarded {
+        forwarded::withdraw(headers, exchange, checked);
     }
     // There is nothing to expect without a body, and HTTP/1.0 has no 100 (RFC 9110 section 10.1.1).
-    if survey.expect && (!has_body || head.version < Version::HTTP_11) {
+    if checked.expect && (!has_body || head.version < Version::HTTP_11) {
         headers.remove(EXPECT);
     }
-    if survey.cookies > 1 {
+    if checked.cookies > 1 {
         join_cookies(headers);
     }
     hop
@@ -60,7 +69,7 @@ pub(super) fn strip(exchange: &Exchange, head: &mut Parts, survey: &Survey, has_
 
 /// Adds what the gateway says to the upstream: to the fields what is not in each request, and the rest
 /// as what is returned, with which no other field has its name any more.
-pub(super) fn announce<'a>(
+pub(in crate::proxy) fn announce<'a>(
     exchange: &'a Exchange,
     headers: &mut HeaderMap,
     matched: &Matched<'a>,
@@ -74,7 +83,7 @@ pub(super) fn announce<'a>(
         upgrade::ask(headers, protocol);
     }
     let may_have_own = hop.has_request_id
-        || exchange.what_was_told().is_some()
+        || exchange.forwarded_client().is_some()
         || !exchange.snapshot.chain(matched.found.index).is_empty();
     if may_have_own && headers.keys().any(is_own) {
         for name in OWN_NAMES {
@@ -85,7 +94,7 @@ pub(super) fn announce<'a>(
 }
 
 /// The fields that the gateway adds to each request.
-pub(super) struct Announcement<'a> {
+pub(in crate::proxy) struct Announcement<'a> {
     exchange: &'a Exchange,
     target: &'a Target,
     fields: AddedFields,
@@ -140,51 +149,23 @@ fn is_own(name: &HeaderName) -> bool {
             .is_some_and(|last| matches!(last, b"for" | b"proto" | b"host" | b"port"))
 }
 
-fn strip_hop_by_hop(headers: &mut HeaderMap, survey: &Survey) {
-    if survey.connection {
+fn strip_hop_by_hop(headers: &mut HeaderMap, checked: &Checked) {
+    if checked.connection {
         strip_nominated(headers);
     }
-    if survey.old_hop_by_hop {
+    if checked.old_hop_by_hop {
         headers.remove(KEEP_ALIVE);
         headers.remove(PROXY_CONNECTION);
     }
-    if survey.te {
+    if checked.te {
         headers.remove(TE);
     }
-    if survey.transfer_encoding {
+    if checked.transfer_encoding {
         headers.remove(TRANSFER_ENCODING);
     }
-    if survey.upgrade {
+    if checked.upgrade {
         headers.remove(UPGRADE);
     }
-}
-
-/// Removes `Connection` and each field that it names.
-pub(super) fn strip_nominated(headers: &mut HeaderMap) {
-    let Entry::Occupied(connection) = headers.entry(CONNECTION) else {
-        return;
-    };
-    if connection.iter().all(nominates_nothing) {
-        connection.remove();
-        return;
-    }
-    let (_, nominated) = connection.remove_entry_mult();
-    let nominated: Vec<HeaderValue> = nominated.collect();
-    for name in nominated.iter().flat_map(|value| value.as_bytes().split(|byte| *byte == b',')) {
-        // Without these a message means something else; naming them is an attack.
-        if let Ok(name) = HeaderName::from_bytes(name.trim_ascii())
-            && name != http::header::HOST
-            && name != http::header::CONTENT_LENGTH
-        {
-            headers.remove(name);
-        }
-    }
-}
-
-/// The everyday members of `Connection` are no fields that a message has.
-fn nominates_nothing(connection: &HeaderValue) -> bool {
-    let value = connection.as_bytes();
-    value.eq_ignore_ascii_case(b"keep-alive") || value.eq_ignore_ascii_case(b"close")
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {
@@ -201,6 +182,6 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// Whether the version has upgrades at all.
-pub(super) fn has_upgrades(version: Version) -> bool {
+pub(in crate::proxy) fn has_upgrades(version: Version) -> bool {
     version == Version::HTTP_11
 }

@@ -8,13 +8,13 @@ use std::io::Write as _;
 use http::header::{CONTENT_LENGTH, HeaderMap, LINK, TRAILER};
 use http::{StatusCode, Version};
 
-use super::response_headers::strip_hop_by_hop;
-use super::survey::has_outer_space;
 use crate::exchange::Exchange;
-use crate::respond;
+use crate::heads::strip_hop_by_hop;
+use crate::proxy::request::checks::has_outer_space;
+use crate::upstream::write_fields;
 
 /// Passes one on. Where the client `expects` a 100, it gets one as soon as the body is asked for.
-pub(super) fn pass_on(
+pub(in crate::proxy) fn pass_on(
     exchange: &Exchange,
     status: StatusCode,
     mut fields: HeaderMap,
@@ -38,12 +38,12 @@ pub(super) fn pass_on(
         fields.extend(links.into_iter().map(|link| (LINK, link)));
     }
     if let Some(stream) = exchange.stream() {
-        return stream.inform(status, fields);
+        return stream.send_interim(status, fields);
     }
     let mut head = Vec::with_capacity(256);
     let reason = status.canonical_reason().unwrap_or_default();
     let _into_memory = write!(head, "HTTP/1.1 {} {reason}\r\n", status.as_str());
-    respond::write_fields(&mut head, &fields);
+    write_fields(&mut head, &fields);
     head.extend_from_slice(b"\r\n");
-    exchange.connection.go_first(&head);
+    exchange.connection.send_interim(&head);
 }

@@ -1,7 +1,8 @@
 //! A small body that the gateway itself reads.
 //!
 //! Owns the limit on what is held in memory. How long each piece may take is watched by the body
-//! itself. Those that plugins ask for are in [`super::buffer`].
+//! itself. Bodies that plugins ask for are in
+//! [`crate::chain`].
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -10,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::Body as _;
 
-use crate::body::Body;
+use super::Body;
 
 /// Why there is no whole body.
 #[derive(Debug)]

@@ -10,15 +10,16 @@ use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderValue, Method, Response, StatusCode, Uri, Version};
 
-use super::survey::Survey;
-use super::{authority, query, rewrite};
 use crate::body::Body;
 use crate::error::{Failure, Malformed};
+use crate::exchange::Exchange;
+use crate::heads::{authority, query};
+use crate::proxy::action::rewrite;
+use crate::proxy::request::checks::Checked;
 use crate::route;
-use crate::server::connection::Connection;
 
 /// What the gateway takes as a whole; a route may take less.
-pub(super) const METHODS: [Method; 7] = [
+pub(in crate::proxy) const METHODS: [Method; 7] = [
     Method::GET,
     Method::HEAD,
     Method::POST,
@@ -30,7 +31,7 @@ pub(super) const METHODS: [Method; 7] = [
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Target {
+pub(in crate::proxy) struct Target {
     /// The field value that holds the host, and how long the host in it is.
     field: Option<HeaderValue>,
     host_length: usize,
@@ -40,27 +41,27 @@ pub(super) struct Target {
 
 impl Target {
     /// Without port; empty if the request has none.
-    pub(super) fn host(&self) -> &str {
+    pub(in crate::proxy) fn host(&self) -> &str {
         &self.authority()[..self.host_length]
     }
 
     /// With port, as the client sent it.
-    pub(super) fn authority(&self) -> &str {
+    pub(in crate::proxy) fn authority(&self) -> &str {
         self.field.as_ref().and_then(|field| field.to_str().ok()).unwrap_or_default()
     }
 
     /// As a field value; `None` if the request has no host.
-    pub(super) fn field(&self) -> Option<&HeaderValue> {
+    pub(in crate::proxy) fn field(&self) -> Option<&HeaderValue> {
         self.field.as_ref()
     }
 
     /// In normal form.
-    pub(super) fn path<'a>(&'a self, uri: &'a Uri) -> &'a str {
+    pub(in crate::proxy) fn path<'a>(&'a self, uri: &'a Uri) -> &'a str {
         self.path.as_deref().unwrap_or_else(|| uri.path())
     }
 
     /// Whether [`path`](Self::path) is not what the client wrote.
-    pub(super) fn path_differs(&self) -> bool {
+    pub(in crate::proxy) fn path_differs(&self) -> bool {
         self.path.is_some()
     }
 }
@@ -69,9 +70,9 @@ impl Target {
 ///
 /// # Errors
 /// For `CONNECT`, and for a target of a form that the method does not have.
-pub(super) fn answer_server_wide(
+pub(in crate::proxy) fn answer_server_wide(
     head: &mut Parts,
-    survey: &Survey,
+    checked: &Checked,
 ) -> Result<Option<Response<Body>>, Failure> {
     if head.method == Method::CONNECT {
         return Err(Failure::ConnectRefused);
@@ -82,12 +83,12 @@ pub(super) fn answer_server_wide(
     if head.method != Method::OPTIONS {
         return Err(Malformed::TargetForm.into());
     }
-    host_field(head, survey)?;
+    host_field(head, checked)?;
     Ok(Some(options()))
 }
 
 /// The answer to `OPTIONS` that ends here.
-pub(super) fn options() -> Response<Body> {
+pub(in crate::proxy) fn options() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     let names: Vec<_> = METHODS.iter().map(Method::as_str).collect();
@@ -101,15 +102,15 @@ pub(super) fn options() -> Response<Body> {
 ///
 /// # Errors
 /// [`Malformed`], where two servers could read them differently.
-pub(super) fn resolve(
-    connection: &Connection,
+pub(in crate::proxy) fn resolve(
+    exchange: &Exchange,
     head: &mut Parts,
-    survey: &Survey,
+    checked: &Checked,
 ) -> Result<Target, Malformed> {
-    if connection.with_raw_head(query::has_fragment) {
+    if exchange.connection.raw_head_has(query::has_fragment) {
         return Err(Malformed::Fragment);
     }
-    let field = host_field(head, survey)?;
+    let field = host_field(head, checked)?;
     let host_length = match &field {
         Some(field) => {
             let text = field.to_str().map_err(|_| Malformed::HostInvalid)?;
@@ -117,7 +118,7 @@ pub(super) fn resolve(
         }
         None => 0,
     };
-    let path = match route::normalise(head.uri.path(), connection.listener.config.paths)? {
+    let path = match route::normalise(head.uri.path(), exchange.facts().listener.config.paths)? {
         Cow::Borrowed(_) => None,
         Cow::Owned(path) => Some(path),
     };
@@ -127,8 +128,8 @@ pub(super) fn resolve(
     Ok(Target { field, host_length, path })
 }
 
-fn host_field(head: &mut Parts, survey: &Survey) -> Result<Option<HeaderValue>, Malformed> {
-    if survey.hosts > 1 {
+fn host_field(head: &mut Parts, checked: &Checked) -> Result<Option<HeaderValue>, Malformed> {
+    if checked.hosts > 1 {
         return Err(Malformed::HostRepeated);
     }
     let Some(authority) = head.uri.authority() else {
@@ -142,7 +143,7 @@ fn host_field(head: &mut Parts, survey: &Survey) -> Result<Option<HeaderValue>, 
             None => Err(Malformed::HostMissing),
         };
     };
-    if survey.hosts == 0 && head.version == Version::HTTP_11 {
+    if checked.hosts == 0 && head.version == Version::HTTP_11 {
         return Err(Malformed::HostMissing);
     }
     // No other scheme is served here (RFC 9110 section 7.4).

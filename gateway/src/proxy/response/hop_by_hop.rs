@@ -2,24 +2,21 @@
 //!
 //! Owns what ends at this hop (RFC 9110 section 7.6.1), `Via`, and the request id.
 
-use http::header::{CONNECTION, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE, VIA};
+use http::header::{HeaderMap, VIA};
 use http::response::Parts;
 use http::{Response, Version};
 use hyper::ext::ReasonPhrase;
 
-use super::request_headers::strip_nominated;
-use super::request_id::X_REQUEST_ID;
-use super::survey::has_outer_space;
 use crate::body::Body;
 use crate::error::Failure;
 use crate::exchange::Exchange;
-
-const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
-const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+use crate::heads::strip_hop_by_hop;
+use crate::proxy::request::checks::has_outer_space;
+use crate::proxy::request::id::X_REQUEST_ID;
 
 /// Nothing malformed is passed on (RFC 9113 section 8.1.1). The parser of HTTP/1.1 has left white
 /// space out of values already.
-pub(super) fn refuse_malformed(head: &Parts) -> Result<(), Failure> {
+pub(in crate::proxy) fn refuse_malformed(head: &Parts) -> Result<(), Failure> {
     if head.version == Version::HTTP_2 && head.headers.values().any(has_outer_space) {
         let cause = "a field value begins or ends with white space, which HTTP/2 forbids";
         return Err(Failure::UpstreamBroken(cause.into()));
@@ -28,37 +25,14 @@ pub(super) fn refuse_malformed(head: &Parts) -> Result<(), Failure> {
 }
 
 /// Makes the upstream's fields the gateway's. `version` is the one that it answered in.
-pub(super) fn prepare(exchange: &Exchange, headers: &mut HeaderMap, version: Version) {
+pub(in crate::proxy) fn prepare(exchange: &Exchange, headers: &mut HeaderMap, version: Version) {
     strip_hop_by_hop(headers);
     headers.append(VIA, exchange.snapshot.via(version).clone());
 }
 
-/// One look over the fields, since most responses have none of them but `Connection`.
-pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
-    let mut nominates = false;
-    let mut others = false;
-    for name in headers.keys() {
-        match *name {
-            CONNECTION => nominates = true,
-            TRANSFER_ENCODING | UPGRADE | TE => others = true,
-            ref name => {
-                others |= matches!(name.as_str(), "keep-alive" | "proxy-connection");
-            }
-        }
-    }
-    if nominates {
-        strip_nominated(headers);
-    }
-    if others {
-        for name in [TRANSFER_ENCODING, UPGRADE, TE, KEEP_ALIVE, PROXY_CONNECTION] {
-            headers.remove(name);
-        }
-    }
-}
-
 /// A status without a usual reason phrase is sent with an empty one, which HTTP/1.1 allows (RFC 9112
 /// section 4), and not with one of hyper's.
-pub(super) fn settle_reason(exchange: &Exchange, response: &mut Response<Body>) {
+pub(in crate::proxy) fn settle_reason(exchange: &Exchange, response: &mut Response<Body>) {
     if response.status().canonical_reason().is_none()
         && exchange.version < Version::HTTP_2
         && response.extensions().get::<ReasonPhrase>().is_none()
@@ -68,6 +42,6 @@ pub(super) fn settle_reason(exchange: &Exchange, response: &mut Response<Body>) 
 }
 
 /// Every response tells its request id.
-pub(super) fn name(exchange: &Exchange, response: &mut Response<Body>) {
+pub(in crate::proxy) fn name(exchange: &Exchange, response: &mut Response<Body>) {
     response.headers_mut().insert(X_REQUEST_ID, exchange.id.clone());
 }

@@ -5,20 +5,20 @@
 
 use http::request::Parts;
 
-use super::Matched;
 use crate::config::{Template, TemplatePart};
 use crate::exchange::Exchange;
+use crate::proxy::action::Matched;
 
 /// Fills a template. `{host}` (without port), `{authority}` (with it), `{path}` and `{query}` (with
 /// its `?`) are always there.
-pub(super) fn fill(
+pub(in crate::proxy) fn fill(
     template: &Template,
     exchange: &Exchange,
     matched: &Matched<'_>,
     head: &Parts,
 ) -> String {
     let path = matched.target.path(&head.uri);
-    let table = exchange.snapshot.table(exchange.connection.listener.id);
+    let table = exchange.snapshot.table(exchange.facts().listener.id);
     let captures = matched.found.captures.named(table, path);
     let mut text = String::new();
     for part in &template.parts {

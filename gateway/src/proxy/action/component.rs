@@ -12,17 +12,20 @@ use std::task::Poll;
 use http::header::{EXPECT, HOST};
 use http::{HeaderValue, Request, Response};
 
-use super::forward::Outgoing;
-use super::{Matched, request_headers, response_headers, rewrite};
 use crate::body::Body;
 use crate::component::{Call, Instances};
 use crate::config::{AccessLog, AddedFields, ComponentId, HostPolicy};
 use crate::error::Failure;
 use crate::exchange::Exchange;
+use crate::heads;
+use crate::proxy::action::Matched;
+use crate::proxy::action::rewrite;
+use crate::proxy::request::Outgoing;
+use crate::proxy::request::hop_by_hop as request_fields;
 use crate::upstream::Added as _;
 
 /// Has the component answer.
-pub(super) async fn answer(
+pub(in crate::proxy) async fn answer(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     id: ComponentId,
@@ -33,7 +36,7 @@ pub(super) async fn answer(
     // `wasi:http` has no upgrades.
     hop.upgrade = None;
     let fields = AddedFields::default();
-    let added = request_headers::announce(exchange, &mut head.headers, matched, &hop, fields);
+    let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);
     added.insert(&mut head.headers);
     rewrite::apply(exchange, matched, &mut head, &HostPolicy::Preserve)?;
     head.extensions.clear();
@@ -48,7 +51,7 @@ pub(super) async fn answer(
     }
     let mut response = run(exchange, component, Request::from_parts(head, body)).await?;
     exchange.answered_by(component.name());
-    response_headers::strip_hop_by_hop(response.headers_mut());
+    heads::strip_hop_by_hop(response.headers_mut());
     Ok(response)
 }
 

@@ -9,18 +9,22 @@ use http::header::{CONNECTION, HeaderMap, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version};
 
-use super::request_headers::has_upgrades;
-use super::survey::Survey;
 use crate::body::Body;
+use crate::conn::Tunnel;
 use crate::error::Failure;
 use crate::exchange::Exchange;
-use crate::server::Tunnel;
+use crate::proxy::request::checks::Checked;
+use crate::proxy::request::hop_by_hop::has_upgrades;
 use crate::upstream::Payload;
 
 /// The protocol that the client asks for: only over HTTP/1.1, only if `Connection` says so too,
 /// and only without a body, which would have to end before the new protocol begins.
-pub(super) fn asked(head: &Parts, survey: &Survey, has_body: bool) -> Option<HeaderValue> {
-    if !survey.upgrade || !survey.connection || has_body || !has_upgrades(head.version) {
+pub(in crate::proxy) fn asked(
+    head: &Parts,
+    checked: &Checked,
+    has_body: bool,
+) -> Option<HeaderValue> {
+    if !checked.upgrade || !checked.connection || has_body || !has_upgrades(head.version) {
         return None;
     }
     let mut protocols = head.headers.get_all(UPGRADE).iter();
@@ -40,7 +44,7 @@ fn holds(list: &HeaderValue, member: &[u8]) -> bool {
 }
 
 /// Asks the upstream for it.
-pub(super) fn ask(headers: &mut HeaderMap, protocol: &HeaderValue) {
+pub(in crate::proxy) fn ask(headers: &mut HeaderMap, protocol: &HeaderValue) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, protocol.clone());
 }
@@ -49,7 +53,7 @@ pub(super) fn ask(headers: &mut HeaderMap, protocol: &HeaderValue) {
 ///
 /// # Errors
 /// When nobody asked for what the upstream switched to.
-pub(super) fn accept(
+pub(in crate::proxy) fn accept(
     exchange: &Rc<Exchange>,
     asked: Option<HeaderValue>,
     response: Response<Payload>,
@@ -69,9 +73,9 @@ pub(super) fn accept(
     let Payload::Switched(upstream) = payload else {
         return Err(Failure::UpstreamBroken("101 over HTTP/2, which has none".into()));
     };
-    let tunnel = Tunnel { upstream, exchange: Rc::clone(exchange) };
+    let tunnel = Tunnel { upstream, exchange: exchange.clone() };
     exchange.connection.switch_to(tunnel);
-    super::response_headers::prepare(exchange, &mut head.headers, head.version);
+    crate::proxy::response::hop_by_hop::prepare(exchange, &mut head.headers, head.version);
     ask(&mut head.headers, &agreed);
     head.version = Version::HTTP_11;
     let mut head = Response::from_parts(head, Body::empty());

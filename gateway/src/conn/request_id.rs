@@ -1,19 +1,11 @@
-//! The id of a request.
+//! The ids of requests.
 //!
-//! Owns its form: 32 hexadecimal digits that nobody else has, or what a trusted proxy chose.
+//! Owns their form: 32 hexadecimal digits, unique over all workers and processes.
 
 use std::cell::{Cell, RefCell};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
-
-use crate::server::connection::Connection;
-
-/// The field that carries the id, both ways.
-pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Longest id that is taken from a proxy.
-const LONGEST: usize = 128;
+use http::HeaderValue;
 
 const DIGITS: usize = 32;
 
@@ -72,21 +64,6 @@ fn write_hex(mut value: u64, digits: &mut [u8]) {
     }
 }
 
-/// The id of this request: a trusted proxy's, or a new one.
-pub(super) fn choose(connection: &Connection, headers: &HeaderMap) -> HeaderValue {
-    let theirs = if connection.peer_is_trusted { headers.get(X_REQUEST_ID) } else { None };
-    match theirs.filter(|id| is_sane(id.as_bytes())) {
-        Some(id) => id.clone(),
-        None => connection.worker.ids.next(),
-    }
-}
-
-/// Fit for a header, a log line and a JSON string as it is.
-fn is_sane(id: &[u8]) -> bool {
-    let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(byte);
-    (1..=LONGEST).contains(&id.len()) && id.iter().all(fits)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -99,13 +76,5 @@ mod tests {
         let all: HashSet<_> = (0..10_000).map(|_| ids.next()).collect();
         assert_eq!(all.len(), 10_000);
         assert!(all.iter().all(|id| id.len() == DIGITS));
-    }
-
-    #[test]
-    fn takes_only_sane_ids_from_a_proxy() {
-        assert!(is_sane(b"abc-DEF_1.2:3"));
-        for bad in [&b""[..], b"a b", b"a\"b", &[b'a'; LONGEST + 1]] {
-            assert!(!is_sane(bad));
-        }
     }
 }

@@ -55,7 +55,7 @@ fn fits(byte: u8) -> bool {
 }
 
 /// The port that an authority names, if it names one.
-pub(super) fn port(authority: &str) -> Option<u16> {
+pub(crate) fn port(authority: &str) -> Option<u16> {
     split(authority)?.1.parse().ok().filter(|port| *port > 0)
 }
 

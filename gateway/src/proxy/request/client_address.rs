@@ -13,42 +13,35 @@ use http::header::FORWARDED;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use self::list::{member_of, members, parameter, split};
-use super::authority;
-use super::forwarded::{self, X_FORWARDED_FOR};
-use super::survey::Survey;
-use super::target::Target;
 use crate::config::ForwardedFamily;
+use crate::conn::forwarded::{
+    self, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PORT, X_FORWARDED_PROTO,
+};
+use crate::conn::{Client, contains};
 use crate::exchange::Exchange;
-use crate::snapshot::contains;
-
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
-
-/// The one account of the client that follows from what a trusted proxy said. Both families of
-/// fields are written from it, and so is what plugins and the log are told.
-#[derive(Debug)]
-pub(crate) struct Told {
-    pub(crate) address: IpAddr,
-    pub(crate) is_https: bool,
-    pub(super) host: Option<HeaderValue>,
-    pub(super) port: u16,
-    pub(super) x_forwarded_for: HeaderValue,
-    pub(super) forwarded: HeaderValue,
-}
+use crate::heads::authority;
+use crate::proxy::request::checks::Checked;
+use crate::proxy::request::target::Target;
 
 /// Notes with the exchange what trusted proxies say, if they say anything.
-pub(super) fn find(exchange: &Exchange, headers: &HeaderMap, survey: &Survey, target: &Target) {
-    let connection = &exchange.connection;
+pub(in crate::proxy) fn find(
+    exchange: &Exchange,
+    headers: &HeaderMap,
+    checked: &Checked,
+    target: &Target,
+) {
+    let connection = exchange.facts();
     if !connection.peer_is_trusted {
         return;
     }
-    let told = match connection.listener.config.forwarded_by {
-        ForwardedFamily::XForwarded if survey.x_forwarded => x_forwarded(exchange, headers, target),
-        ForwardedFamily::Forwarded if survey.forwarded => rfc_7239(exchange, headers, target),
+    let client = match connection.listener.config.forwarded_by {
+        ForwardedFamily::XForwarded if checked.x_forwarded => {
+            x_forwarded(exchange, headers, target)
+        }
+        ForwardedFamily::Forwarded if checked.forwarded => rfc_7239(exchange, headers, target),
         _ => return,
     };
-    exchange.told(told);
+    exchange.is_forwarded_for(client);
 }
 
 /// What was said of the scheme, host and port; `None` where nothing was, or nothing valid.
@@ -73,7 +66,7 @@ impl<'a> Said<'a> {
     /// Fills up with what the gateway sees: once the proxy speaks of the client's side, the port
     /// that is nowhere said is the one that goes without saying.
     fn settle(&self, exchange: &Exchange, target: &Target) -> (bool, Option<HeaderValue>, u16) {
-        let connection = &exchange.connection;
+        let connection = exchange.facts();
         let is_https = self.is_https.unwrap_or(connection.is_tls);
         let host = self.host.and_then(|host| HeaderValue::from_str(host).ok());
         let host = host.or_else(|| target.field().cloned());
@@ -88,7 +81,7 @@ impl<'a> Said<'a> {
 }
 
 /// The words of a proxy that writes `X-Forwarded-*`.
-fn x_forwarded(exchange: &Exchange, headers: &HeaderMap, target: &Target) -> Told {
+fn x_forwarded(exchange: &Exchange, headers: &HeaderMap, target: &Target) -> Client {
     let hops = members(headers, &X_FORWARDED_FOR);
     let nodes: Vec<Option<IpAddr>> = hops.iter().map(|hop| parse_node(hop)).collect();
     let (address, client) = walk(exchange, &nodes);
@@ -107,13 +100,13 @@ fn x_forwarded(exchange: &Exchange, headers: &HeaderMap, target: &Target) -> Tol
         }
         elements.push_str(", ");
     }
-    elements.push_str(&forwarded::node(Some(exchange.connection.peer_address)));
+    elements.push_str(&forwarded::node(Some(exchange.facts().peer_address)));
     if client.is_none() {
         elements.push_str(&side);
     }
     let mut list = hops.join(", ");
-    push_member(&mut list, &exchange.connection.peer_address.to_string());
-    Told {
+    push_member(&mut list, &exchange.facts().peer_address.to_string());
+    Client {
         address,
         is_https,
         host,
@@ -124,7 +117,7 @@ fn x_forwarded(exchange: &Exchange, headers: &HeaderMap, target: &Target) -> Tol
 }
 
 /// The words of a proxy that writes `Forwarded`.
-fn rfc_7239(exchange: &Exchange, headers: &HeaderMap, target: &Target) -> Told {
+fn rfc_7239(exchange: &Exchange, headers: &HeaderMap, target: &Target) -> Client {
     let lines = headers.get_all(FORWARDED).iter();
     let elements: Vec<&str> = lines
         .flat_map(|line| split(line.to_str().unwrap_or_default(), b','))
@@ -145,7 +138,7 @@ fn rfc_7239(exchange: &Exchange, headers: &HeaderMap, target: &Target) -> Told {
     for node in &nodes {
         push_member(&mut list, &node.map_or_else(|| "unknown".to_owned(), |it| it.to_string()));
     }
-    push_member(&mut list, &exchange.connection.peer_address.to_string());
+    push_member(&mut list, &exchange.facts().peer_address.to_string());
     let mut all = String::new();
     for (index, element) in elements.iter().enumerate() {
         // What no trusted proxy wrote keeps its address alone.
@@ -155,14 +148,14 @@ fn rfc_7239(exchange: &Exchange, headers: &HeaderMap, target: &Target) -> Told {
             push_member(&mut all, element);
         }
     }
-    push_member(&mut all, &forwarded::node(Some(exchange.connection.peer_address)));
+    push_member(&mut all, &forwarded::node(Some(exchange.facts().peer_address)));
     all.push_str(&match is_said {
         (true, true) => String::new(),
         (true, false) => forwarded::side(None, is_https),
         (false, true) => forwarded::host(host.as_ref()),
         (false, false) => forwarded::side(host.as_ref(), is_https),
     });
-    Told {
+    Client {
         address,
         is_https,
         host,
@@ -184,7 +177,7 @@ fn value(text: String, otherwise: &'static str) -> HeaderValue {
 }
 
 fn walk(exchange: &Exchange, nodes: &[Option<IpAddr>]) -> (IpAddr, Option<usize>) {
-    let connection = &exchange.connection;
+    let connection = exchange.facts();
     let trusted = &connection.listener.config.trusted_proxies;
     walk_back(nodes, connection.peer_address, |address| contains(trusted, address))
 }

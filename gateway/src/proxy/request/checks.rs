@@ -11,65 +11,65 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Version};
 
 use crate::error::{Failure, Malformed};
+use crate::exchange::Exchange;
 use crate::respond::Caller;
-use crate::server::connection::Connection;
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub(super) struct Survey {
-    pub(super) hosts: usize,
-    pub(super) cookies: usize,
-    pub(super) content_length: Option<u64>,
-    pub(super) connection: bool,
-    pub(super) te: bool,
-    pub(super) transfer_encoding: bool,
-    pub(super) upgrade: bool,
-    pub(super) expect: bool,
-    pub(super) forwarded: bool,
+pub(in crate::proxy) struct Checked {
+    pub(in crate::proxy) hosts: usize,
+    pub(in crate::proxy) cookies: usize,
+    pub(in crate::proxy) content_length: Option<u64>,
+    pub(in crate::proxy) connection: bool,
+    pub(in crate::proxy) te: bool,
+    pub(in crate::proxy) transfer_encoding: bool,
+    pub(in crate::proxy) upgrade: bool,
+    pub(in crate::proxy) expect: bool,
+    pub(in crate::proxy) forwarded: bool,
     /// Any `x-forwarded-*`, or `x-real-ip`.
-    pub(super) x_forwarded: bool,
-    pub(super) request_id: bool,
+    pub(in crate::proxy) x_forwarded: bool,
+    pub(in crate::proxy) request_id: bool,
     /// `keep-alive` or `proxy-connection`.
-    pub(super) old_hop_by_hop: bool,
+    pub(in crate::proxy) old_hop_by_hop: bool,
     /// For the form of a refusal.
-    pub(super) caller: Caller,
+    pub(in crate::proxy) caller: Caller,
 }
 
 /// Looks at each field once.
 ///
 /// # Errors
 /// [`Failure`], for what a careful server refuses.
-pub(super) fn take(connection: &Connection, head: &Parts) -> Result<Survey, Failure> {
-    let mut survey = Survey::default();
+pub(in crate::proxy) fn take(exchange: &Exchange, head: &Parts) -> Result<Checked, Failure> {
+    let mut checked = Checked::default();
     let is_http2 = head.version == Version::HTTP_2;
     for (name, value) in &head.headers {
         if is_http2 && has_outer_space(value) {
             return Err(Malformed::FieldSpace.into());
         }
         match *name {
-            HOST => survey.hosts += 1,
-            COOKIE => survey.cookies += 1,
-            CONTENT_LENGTH => survey.content_length = number(value),
-            CONNECTION => survey.connection = true,
-            TE => survey.te = true,
-            TRANSFER_ENCODING => survey.transfer_encoding = true,
-            UPGRADE => survey.upgrade = true,
-            EXPECT => survey.expect = true,
-            FORWARDED => survey.forwarded = true,
-            CONTENT_TYPE => survey.caller = survey.caller.max(Caller::of_media_type(value)),
-            ref other => survey.note_unusual(other.as_str())?,
+            HOST => checked.hosts += 1,
+            COOKIE => checked.cookies += 1,
+            CONTENT_LENGTH => checked.content_length = number(value),
+            CONNECTION => checked.connection = true,
+            TE => checked.te = true,
+            TRANSFER_ENCODING => checked.transfer_encoding = true,
+            UPGRADE => checked.upgrade = true,
+            EXPECT => checked.expect = true,
+            FORWARDED => checked.forwarded = true,
+            CONTENT_TYPE => checked.caller = checked.caller.max(Caller::of_media_type(value)),
+            ref other => checked.note_unusual(other.as_str())?,
         }
     }
-    if survey.fields(head) > connection.listener.config.limits.header_count {
+    if checked.fields(head) > exchange.facts().listener.config.limits.header_count {
         return Err(Failure::HeadTooLarge);
     }
-    if survey.transfer_encoding {
-        check_transfer_encoding(connection, head)?;
+    if checked.transfer_encoding {
+        check_transfer_encoding(exchange, head)?;
     }
-    Ok(survey)
+    Ok(checked)
 }
 
-impl Survey {
+impl Checked {
     /// How many fields the head has, or would have over HTTP/1.1: there the authority is one, and so are
     /// the pieces of a cookie (RFC 9113 sections 8.2.3 and 8.3.1).
     fn fields(&self, head: &Parts) -> usize {
@@ -100,14 +100,14 @@ impl Survey {
 }
 
 /// What the fields say of the client where the look over them ended early.
-pub(super) fn caller(headers: &HeaderMap) -> Caller {
+pub(in crate::proxy) fn caller(headers: &HeaderMap) -> Caller {
     let by_type = headers.get(CONTENT_TYPE).map(Caller::of_media_type).unwrap_or_default();
     let by_name = headers.keys().map(|name| Caller::of_field(name.as_str().as_bytes())).max();
     by_type.max(by_name.unwrap_or_default())
 }
 
 /// White space at an end, with which an HTTP/2 message is malformed (RFC 9113 section 8.2.1).
-pub(super) fn has_outer_space(value: &HeaderValue) -> bool {
+pub(in crate::proxy) fn has_outer_space(value: &HeaderValue) -> bool {
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     is_space(value.as_bytes().first()) || is_space(value.as_bytes().last())
 }
@@ -117,15 +117,15 @@ fn number(value: &HeaderValue) -> Option<u64> {
 }
 
 /// RFC 9112 section 6.1: only over HTTP/1.1, only `chunked`, and never beside a length.
-fn check_transfer_encoding(connection: &Connection, head: &Parts) -> Result<(), Failure> {
+fn check_transfer_encoding(exchange: &Exchange, head: &Parts) -> Result<(), Failure> {
     if head.version != Version::HTTP_11 {
         return Err(Malformed::Syntax.into());
     }
     if !is_just_chunked(&head.headers) {
         return Err(Failure::TransferCoding);
     }
-    let two =
-        head.headers.contains_key(CONTENT_LENGTH) || connection.with_raw_head(raw_head_has_length);
+    let two = head.headers.contains_key(CONTENT_LENGTH)
+        || exchange.connection.raw_head_has(raw_head_has_length);
     if two { Err(Malformed::TwoLengths.into()) } else { Ok(()) }
 }
 

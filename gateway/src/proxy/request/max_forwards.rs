@@ -7,16 +7,16 @@ use http::header::MAX_FORWARDS;
 use http::request::Parts;
 use http::{HeaderValue, Method, Response};
 
-use super::target;
 use crate::body::Body;
 use crate::error::{Failure, Malformed};
+use crate::proxy::request::target;
 
 /// Takes one off, or answers for the last recipient. A `TRACE` that ends here is not reflected: its
 /// fields may hold credentials that the gateway does not know for such.
 ///
 /// # Errors
 /// [`Malformed`], for what is not one whole number; 405 for a `TRACE` that ends here.
-pub(super) fn take(head: &mut Parts) -> Result<Option<Response<Body>>, Failure> {
+pub(in crate::proxy) fn take(head: &mut Parts) -> Result<Option<Response<Body>>, Failure> {
     if !matches!(head.method, Method::OPTIONS | Method::TRACE) {
         return Ok(None);
     }

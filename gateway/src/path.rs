@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod fuzz;
+pub mod raw;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,26 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
-use crate::config::{PathParameters, PathRules};
+/// What becomes of parts of a path that servers read in different ways, and some need.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PathRules {
+    /// `path_parameters`
+    pub parameters: PathParameters,
+    /// `encoded_slashes = "keep"`: `%2F` is a character of its segment. Default: refused.
+    pub keep_encoded_slashes: bool,
+}
+
+/// `path_parameters` of a listener: what follows a `;` in a segment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PathParameters {
+    /// `"refuse"` (default), also `%3B`.
+    #[default]
+    Refuse,
+    /// `"keep"`: they are a part of the segment, for routes and for the upstream.
+    Keep,
+    /// `"strip"`: they are gone before a route is looked at.
+    Strip,
+}
 
 /// Why a path is refused. The client is at fault: 400 is the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -1,0 +1,30 @@
+//! A listener as connections see it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use rustls::ServerConfig;
+
+use crate::config::{Listener, ListenerId};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct ListenerState {
+    pub(crate) id: ListenerId,
+    pub(crate) name: Arc<str>,
+    pub(crate) config: Listener,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
+}
+
+impl ListenerState {
+    /// Whether a peer may say on whose behalf it asks.
+    pub(crate) fn trusts(&self, address: IpAddr) -> bool {
+        contains(&self.config.trusted_proxies, address)
+    }
+}
+
+/// Whether an address is in one of the networks.
+pub(crate) fn contains(networks: &[IpNet], address: IpAddr) -> bool {
+    networks.iter().any(|network| network.contains(&address))
+}

@@ -1,0 +1,58 @@
+//! The end of an exchange.
+//!
+//! Owns the seam at which others learn that an exchange has ended, once, with the request and the
+//! response over or given up. It happens in a `Drop`, anywhere on the worker's thread: an observer notes
+//! what it needs and returns. It must not wait, and no guest may run there.
+
+use std::fmt;
+
+use super::{Exchange, Outcome};
+use crate::access_log::Record;
+use crate::error::{Cut, Failure};
+
+/// Learns of each exchange that has ended.
+pub(crate) trait AtEnd: fmt::Debug {
+    /// The exchange has ended, with the failure if it failed.
+    fn ended(&self, exchange: &Exchange, failure: Option<&Failure>);
+}
+
+impl Exchange {
+    /// What the log needs of it.
+    pub(crate) fn record(&self) -> Record<'_> {
+        Record {
+            id: self.id(),
+            client: self.client(),
+            method: &self.method,
+            path: self.uri.path(),
+            route: self.route_name(),
+            status: self.status(),
+            uploaded: self.uploaded(),
+            downloaded: self.downloaded(),
+            first_byte: self.time_to_head(),
+            duration: self.elapsed(),
+            left: self.client_left(),
+        }
+    }
+
+    /// Why the gateway ended it, if nothing else did.
+    fn cut(&self) -> Option<Failure> {
+        if !self.client_left() {
+            return None;
+        }
+        let of_stream = self.stream.as_ref().filter(|stream| stream.is_cut());
+        let idle = self.facts().listener.config.timeouts.idle;
+        let cut = of_stream.map(|_| Cut::Idle(idle)).or_else(|| self.connection.cut())?;
+        self.outcome.set(Outcome::Failed);
+        Some(Failure::Cut(cut))
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let failure = self.failure.take().or_else(|| self.upload_failure.take());
+        let failure = failure.or_else(|| self.cut());
+        for observer in &self.worker.at_end {
+            observer.ended(self, failure.as_ref());
+        }
+    }
+}

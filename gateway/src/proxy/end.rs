@@ -1,0 +1,90 @@
+//! Who learns that an exchange has ended.
+//!
+//! Owns the list of these observers and its order: the trace for developers, the plugins'
+//! `on-complete`, the access log. What each does with it is its own room's.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::access_log::{self, Way};
+use crate::chain::{self, End, Ending, Endings};
+use crate::config::AccessLog;
+use crate::error::{Failure, Fault};
+use crate::exchange::{AtEnd, Exchange};
+
+/// The observers of a worker's exchanges; the ends that plugins asked for go to `endings`.
+pub(crate) fn observers(endings: &Endings) -> Box<[Box<dyn AtEnd>]> {
+    Box::new([Box::new(Trace), Box::new(OnComplete(endings.clone())), Box::new(Log)])
+}
+
+/// Adds to the trace what only the end knows. It is complete when the last of the plugins is done.
+#[derive(Debug)]
+struct Trace;
+
+impl AtEnd for Trace {
+    fn ended(&self, exchange: &Exchange, failure: Option<&Failure>) {
+        let Some(recording) = &exchange.recording else { return };
+        recording.write(|trace| {
+            trace.route = exchange.route_name().map(str::to_owned);
+            trace.upstream = exchange.upstream().map(ToString::to_string);
+            trace.left = exchange.client_left();
+            trace.failure = failure.map(Failure::chain);
+            trace.sent = exchange.downloaded();
+        });
+    }
+}
+
+/// Queues `on-complete` for the plugins that asked for it: a task of the worker calls them.
+#[derive(Debug)]
+struct OnComplete(Endings);
+
+impl AtEnd for OnComplete {
+    fn ended(&self, exchange: &Exchange, failure: Option<&Failure>) {
+        let Some(run) = exchange.run().filter(|run| chain::wants_complete(run)) else { return };
+        let end = End {
+            ending: ending(exchange.is_answer_complete(), failure),
+            status: exchange.status(),
+            upstream: exchange.upstream().cloned(),
+            duration: nanos(exchange.elapsed()),
+            time_to_head: exchange.time_to_head().map_or(0, nanos),
+            request_bytes: exchange.uploaded(),
+            response_bytes: exchange.downloaded(),
+        };
+        self.0.push(Rc::clone(run), end);
+    }
+}
+
+/// How it ended, for plugins.
+fn ending(answer_complete: bool, failure: Option<&Failure>) -> Ending {
+    match failure.map(Failure::fault) {
+        _ if answer_complete => Ending::Complete,
+        None | Some(Fault::Client) => Ending::ClientLeft,
+        Some(Fault::Upstream) => Ending::UpstreamFailed,
+        Some(Fault::Plugin) => Ending::PluginFailed,
+        Some(Fault::Gateway) => Ending::GatewayFailed,
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Writes the line of the access log.
+#[derive(Debug)]
+struct Log;
+
+impl AtEnd for Log {
+    fn ended(&self, exchange: &Exchange, failure: Option<&Failure>) {
+        let log = exchange.snapshot.config.process.access_log;
+        if failure.is_none() && log != AccessLog::All {
+            return;
+        }
+        let component = exchange.component();
+        let (tries, targets) = (exchange.tries(), exchange.targets());
+        let target = tries.target().and_then(|index| targets.get(index));
+        let attempts = target.map(|_| tries.shown(exchange.timers().now(), targets));
+        let target = target.map(|target| &*target.authority).or(component.as_deref());
+        let way = Way { target, attempts: attempts.as_ref() };
+        access_log::write(log, &exchange.record(), &way, failure);
+    }
+}

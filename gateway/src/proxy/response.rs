@@ -1,0 +1,5 @@
+//! A response on its way to the client.
+
+pub(super) mod hop_by_hop;
+pub(super) mod interim;
+pub(super) mod upgrade;
