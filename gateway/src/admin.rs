@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -79,7 +79,8 @@ impl Admin {
 
     async fn serve(self, stream: TcpStream) {
         let service = service_fn(|request: Request<Incoming>| {
-            let response = self.answer(request.method(), request.uri().path());
+            let takes_open = takes_open_metrics(request.headers());
+            let response = self.answer(request.method(), request.uri().path(), takes_open);
             async move { Ok::<_, Infallible>(response) }
         });
         let mut server = http1::Builder::new();
@@ -89,8 +90,12 @@ impl Admin {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str) -> Response<Body> {
+    fn answer(&self, method: &Method, path: &str, takes_open: bool) -> Response<Body> {
         let page = match path {
+            "/metrics" if takes_open => {
+                let page = metrics::open_metrics(&self.metrics.text());
+                (StatusCode::OK, metrics::OPEN_METRICS, page)
+            }
             "/metrics" => (StatusCode::OK, metrics::CONTENT_TYPE, self.metrics.text()),
             "/healthz" if self.is_draining.load(Ordering::Relaxed) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".to_owned())
@@ -110,6 +115,18 @@ impl Admin {
         }
         response(status, kind, text)
     }
+}
+
+/// Whether a scrape asks for OpenMetrics: Prometheus names it first, with the highest weight.
+fn takes_open_metrics(headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    let mut ranges = lines.flat_map(|line| line.split(','));
+    ranges.any(|range| {
+        let mut parts = range.split(';').map(str::trim);
+        let is_it =
+            parts.next().is_some_and(|it| it.eq_ignore_ascii_case("application/openmetrics-text"));
+        is_it && parts.all(|part| !matches!(part, "q=0" | "q=0.0" | "version=0.0.1"))
+    })
 }
 
 fn response(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {

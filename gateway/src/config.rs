@@ -42,7 +42,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 use ipnet::IpNet;
 
-pub(crate) use certificates::{VERIFIED, is_for, names};
+pub(crate) use certificates::{CertificateEnd, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
 pub(crate) use schema::no_such_key;
@@ -89,6 +89,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// When the certificates of its listeners end.
+    pub(crate) fn certificate_ends(&self) -> Vec<CertificateEnd> {
+        certificates::ends(&self.listeners)
+    }
+
     /// Whether a socket on this address takes IPv4 connections beside those of IPv6: `[::]` stands for
     /// every address of both families, unless the file gives the port to an IPv4 address of its own.
     #[must_use]

@@ -73,6 +73,8 @@ pub(crate) struct Exchange {
     tries: Tries,
     status: Cell<Option<StatusCode>>,
     head_after: Cell<Option<Duration>>,
+    /// When it was sent on, and when the head of the response came.
+    at_upstream: Cell<(Option<Instant>, Option<Instant>)>,
     uploaded: Cell<u64>,
     downloaded: Cell<u64>,
     outcome: Cell<Outcome>,
@@ -113,6 +115,11 @@ impl Exchange {
         let snapshot = worker.snapshot();
         let recording =
             snapshot.tracer.as_ref().map(|it| record(it, connection.facts(), &beginning));
+        // Exact where somebody counts: the coarse clock is a tick old.
+        let began = match snapshot.shared.counted {
+            Some(_) => worker.timers.refresh(),
+            None => worker.timers.now(),
+        };
         Rc::new(Self {
             connection,
             snapshot,
@@ -120,7 +127,7 @@ impl Exchange {
             method: beginning.method.clone(),
             uri: beginning.uri.clone(),
             version: beginning.version,
-            began: worker.timers.now(),
+            began,
             worker,
             forwarded_client: OnceCell::new(),
             route: Cell::new(None),
@@ -132,6 +139,7 @@ impl Exchange {
             tries: Tries::default(),
             status: Cell::new(None),
             head_after: Cell::new(None),
+            at_upstream: Cell::new((None, None)),
             uploaded: Cell::new(0),
             downloaded: Cell::new(0),
             outcome: Cell::new(Outcome::ClientLeft),
@@ -184,6 +192,9 @@ impl Exchange {
     }
 
     pub(crate) fn routed(&self, route: usize) {
+        if let Some(counted) = &self.snapshot.shared.counted {
+            counted.routes[route].begin(self.worker.index);
+        }
         self.route.set(Some(route));
     }
 
@@ -232,10 +243,46 @@ impl Exchange {
         &self.tries
     }
 
+    /// The upstream that it is forwarded to, if it is.
+    pub(crate) fn destination(&self) -> Option<UpstreamId> {
+        self.destination.get()
+    }
+
     /// The targets of the upstream that it is forwarded to.
     pub(crate) fn targets(&self) -> &[config::Target] {
         let upstream = self.destination.get();
         upstream.map_or(&[], |id| &self.snapshot.config.upstreams[id.0].targets)
+    }
+
+    /// It is sent on now.
+    pub(crate) fn is_sent(&self) {
+        if self.snapshot.shared.counted.is_some() {
+            self.at_upstream.set((Some(self.timers().refresh()), None));
+        }
+    }
+
+    /// The head of the response comes from upstream now.
+    pub(crate) fn is_answered_upstream(&self) {
+        if self.snapshot.shared.counted.is_some() {
+            let (sent, _) = self.at_upstream.get();
+            self.at_upstream.set((sent, Some(self.timers().refresh())));
+        }
+    }
+
+    /// From sending it on to the head of the response, where there was one.
+    pub(crate) fn upstream_time(&self) -> Option<Duration> {
+        let (sent, answered) = self.at_upstream.get();
+        Some(answered?.saturating_duration_since(sent?))
+    }
+
+    /// The index of its route, once found.
+    pub(crate) fn route(&self) -> Option<usize> {
+        self.route.get()
+    }
+
+    /// The index of the worker that serves it.
+    pub(crate) fn worker(&self) -> usize {
+        self.worker.index
     }
 
     /// The component that answers; only kept where somebody will read it.

@@ -250,8 +250,10 @@ impl Gateway {
         if !errors.is_empty() {
             return Err(BindErrors { errors, warnings });
         }
-        let shared = Shared::new(Arc::clone(&config), plugins, components);
+        let metrics = loader.metrics();
+        let shared = Shared::new(Arc::clone(&config), plugins, components, &metrics.traffic);
         let mut shared = shared.map_err(BindError::from)?;
+        metrics.certificates(config.certificate_ends());
         shared.tracer = tracer.clone();
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
@@ -325,7 +327,8 @@ impl Gateway {
         for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
         {
             let (shared, places) = (Arc::clone(&self.shared), places.clone());
-            let seed = Seed { index, shared, sockets, commands, places };
+            let metrics = Arc::clone(self.handle.0.loader.metrics());
+            let seed = Seed { index, shared, sockets, commands, places, metrics };
             let (ended, end) = oneshot::channel::<()>();
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 let _ended = ended;
@@ -517,6 +520,12 @@ impl Handle {
         } else {
             metrics.refused();
         }
+        metrics.certificates(current.certificate_ends());
+        let routes = current.routes.iter().map(|route| route.name.as_str()).collect();
+        let targets = current.upstreams.iter().flat_map(|upstream| {
+            upstream.targets.iter().map(|it| (upstream.name.as_str(), &*it.authority))
+        });
+        metrics.traffic.keep(&routes, &targets.collect());
         // A plugin of a refused configuration may have begun to record.
         self.0.loader.keep_only(&current);
         taken
@@ -540,7 +549,8 @@ impl Handle {
         if !errors.is_empty() {
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
-        let shared = Shared::new(Arc::clone(config), plugins, components);
+        let traffic = &self.0.loader.metrics().traffic;
+        let shared = Shared::new(Arc::clone(config), plugins, components, traffic);
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
         shared.tracer = self.0.tracer.clone();
@@ -649,6 +659,7 @@ fn same_listeners(old: &Config, new: &Config) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::traffic::Traffic;
 
     const BRIEF: Duration = Duration::from_millis(200);
 
@@ -662,7 +673,8 @@ mod tests {
         let loaded = crate::config::read(source, &|_| None, &known);
         let config =
             Arc::new(loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false))).config);
-        let shared = Shared::new(Arc::clone(&config), Vec::new(), Vec::new()).expect("no TLS");
+        let shared = Shared::new(Arc::clone(&config), Vec::new(), Vec::new(), &Traffic::default())
+            .expect("no TLS");
         let loader = Loader::new(None, State::default(), &[]).expect("an engine");
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let control = Control {

@@ -19,6 +19,7 @@ use crate::heads::RouteNames;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool, Share};
 use crate::route::Table;
+use crate::telemetry::traffic::{Counted, Traffic};
 use crate::timer::Timers;
 use crate::tls;
 use crate::trace::Tracer;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     /// One for each upstream.
     upstream_names: Vec<Arc<str>>,
     tls: Vec<Option<Arc<ServerConfig>>>,
+    /// What is counted, if anybody can ask for it.
+    pub(crate) counted: Option<Counted>,
     /// Who is told what becomes of each exchange, if anybody is.
     pub(crate) tracer: Option<Arc<Tracer>>,
 }
@@ -52,6 +55,7 @@ impl Shared {
         config: Arc<Config>,
         plugins: Vec<Arc<Plugin>>,
         components: Vec<Arc<Component>>,
+        traffic: &Traffic,
     ) -> Result<Self, rustls::Error> {
         let tables =
             (0..config.listeners.len()).map(|id| Table::build(&config, ListenerId(id))).collect();
@@ -62,8 +66,18 @@ impl Shared {
             .collect::<Result<_, _>>()?;
         let route_names = config.routes.iter().map(route_names).map(Arc::new).collect();
         let upstream_names = config.upstreams.iter().map(|it| it.name.as_str().into()).collect();
-        let tracer = None;
-        Ok(Self { config, tables, plugins, components, route_names, upstream_names, tls, tracer })
+        let counted = config.admin.is_some().then(|| counted(&config, traffic));
+        Ok(Self {
+            config,
+            tables,
+            plugins,
+            components,
+            route_names,
+            upstream_names,
+            tls,
+            counted,
+            tracer: None,
+        })
     }
 }
 
@@ -75,6 +89,21 @@ impl Shared {
     pub(crate) fn check(config: &Config) -> Result<(), rustls::Error> {
         let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
         listeners.map(tls::server_config).try_for_each(|made| made.map(drop))
+    }
+}
+
+/// The numbers of the routes and targets of a configuration.
+fn counted(config: &Config, traffic: &Traffic) -> Counted {
+    let workers = config.process.workers.max(1);
+    let of_route = |name: &str| traffic.of_route(name, workers);
+    let of_upstream = |upstream: &config::Upstream| {
+        let targets = upstream.targets.iter();
+        targets.map(|it| traffic.of_target(&upstream.name, &it.authority, workers)).collect()
+    };
+    Counted {
+        routes: config.routes.iter().map(|route| of_route(&route.name)).collect(),
+        unrouted: of_route(""),
+        targets: config.upstreams.iter().map(of_upstream).collect(),
     }
 }
 

@@ -4,3 +4,4 @@
 
 pub(crate) mod log_line;
 pub(crate) mod metrics;
+pub(crate) mod traffic;

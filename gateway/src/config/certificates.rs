@@ -15,12 +15,40 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SigningKey};
 
+use super::Listener;
 use super::diagnostic::Diagnostic;
 use super::reader::{Reading, Text};
 use super::source::{MAX_FILE, read_bounded};
 use facts::{Facts, Validity};
 use pem::Section;
 pub(crate) use trust::{VERIFIED, is_for, names};
+
+/// When a certificate of a listener ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CertificateEnd {
+    pub(crate) listener: String,
+    /// Its first name, or its subject.
+    pub(crate) name: String,
+    /// Seconds since 1970.
+    pub(crate) at: i64,
+}
+
+/// When the listeners' own certificates end.
+pub(super) fn ends(listeners: &[Listener]) -> Vec<CertificateEnd> {
+    let of = |listener: &Listener, key: &CertifiedKey| {
+        let certificate = key.cert.first()?;
+        let facts = Facts::of(certificate)?;
+        let parsed = webpki::EndEntityCert::try_from(certificate).ok();
+        let name = parsed.and_then(|it| it.valid_dns_names().next().map(str::to_owned));
+        let name = name.unwrap_or(facts.subject);
+        Some(CertificateEnd { listener: listener.name.clone(), name, at: facts.not_after.0 })
+    };
+    let each = listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
+    each.flat_map(|(listener, tls)| {
+        tls.certificates.iter().filter_map(move |key| of(listener, key))
+    })
+    .collect()
+}
 
 /// What makes a certificate that serves a host, for who has none that does.
 const MAKE: &str = "`openssl req -x509 -newkey rsa:2048 -noenc -days 365 -subj /CN=HOST \

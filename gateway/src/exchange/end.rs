@@ -51,6 +51,9 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let failure = self.failure.take().or_else(|| self.upload_failure.take());
         let failure = failure.or_else(|| self.cut());
+        if self.snapshot.shared.counted.is_some() {
+            self.timers().refresh();
+        }
         for observer in &self.worker.at_end {
             observer.ended(self, failure.as_ref());
         }

@@ -11,6 +11,7 @@ use crate::timer::Timers;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct WorkerState {
+    pub(crate) index: usize,
     pub(crate) timers: Timers,
     pub(crate) ids: RequestIds,
     /// In this order.
@@ -19,8 +20,14 @@ pub(crate) struct WorkerState {
 }
 
 impl WorkerState {
-    pub(crate) fn new(timers: Timers, snapshot: Snapshot, at_end: Box<[Box<dyn AtEnd>]>) -> Self {
-        Self { timers, ids: RequestIds::new(), at_end, snapshot: RefCell::new(Rc::new(snapshot)) }
+    pub(crate) fn new(
+        index: usize,
+        timers: Timers,
+        snapshot: Snapshot,
+        at_end: Box<[Box<dyn AtEnd>]>,
+    ) -> Self {
+        let snapshot = RefCell::new(Rc::new(snapshot));
+        Self { index, timers, ids: RequestIds::new(), at_end, snapshot }
     }
 
     /// The configuration that is in force now.

@@ -1,7 +1,7 @@
 //! Who learns that an exchange has ended.
 //!
 //! Owns the list of these observers and its order: the trace for developers, the plugins'
-//! `on-complete`, the access log. What each does with it is its own room's.
+//! `on-complete`, the access log, metrics. What each does with it is its own room's.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,10 +11,16 @@ use crate::chain::{self, End, Ending, Endings};
 use crate::config::AccessLog;
 use crate::error::{Failure, Fault};
 use crate::exchange::{AtEnd, Exchange};
+use crate::telemetry::traffic::Sample;
 
 /// The observers of a worker's exchanges; the ends that plugins asked for go to `endings`.
 pub(crate) fn observers(endings: &Endings) -> Box<[Box<dyn AtEnd>]> {
-    Box::new([Box::new(Trace), Box::new(OnComplete(endings.clone())), Box::new(Log)])
+    Box::new([
+        Box::new(Trace),
+        Box::new(OnComplete(endings.clone())),
+        Box::new(Log),
+        Box::new(Metrics),
+    ])
 }
 
 /// Adds to the trace what only the end knows. It is complete when the last of the plugins is done.
@@ -86,5 +92,42 @@ impl AtEnd for Log {
         let target = target.map(|target| &*target.authority).or(component.as_deref());
         let way = Way { target, attempts: attempts.as_ref() };
         access_log::write(log, &exchange.record(), &way, failure);
+    }
+}
+
+/// Counts it, where somebody can ask for the numbers.
+#[derive(Debug)]
+struct Metrics;
+
+impl AtEnd for Metrics {
+    fn ended(&self, exchange: &Exchange, failure: Option<&Failure>) {
+        let Some(counted) = &exchange.snapshot.shared.counted else { return };
+        let upstream = exchange.upstream_time();
+        let to_head = exchange.time_to_head();
+        let sample = Sample {
+            status: exchange.status().map(|status| status.as_u16()),
+            fault: failure.map(|failure| failure.fault() as usize),
+            duration: exchange.elapsed(),
+            upstream,
+            overhead: to_head.map(|it| it.saturating_sub(upstream.unwrap_or_default())),
+            uploaded: exchange.uploaded(),
+            downloaded: exchange.downloaded(),
+        };
+        let worker = exchange.worker();
+        match exchange.route() {
+            Some(route) => counted.routes[route].end(worker, &sample),
+            None => {
+                counted.unrouted.begin(worker);
+                counted.unrouted.end(worker, &sample);
+            }
+        }
+        if let Some(upstream) = exchange.destination() {
+            let targets = &counted.targets[upstream.0];
+            exchange.tries().each(|target, result, is_new| {
+                if let Some(target) = targets.get(target) {
+                    target.tried(worker, result, is_new);
+                }
+            });
+        }
     }
 }

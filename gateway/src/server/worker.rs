@@ -28,6 +28,7 @@ use crate::places::Places;
 use crate::plugin::Share;
 use crate::snapshot::{Shared, Snapshot};
 use crate::tcp::{Socket, run_flusher};
+use crate::telemetry::metrics::Metrics;
 use crate::timer::Timers;
 use crate::upstream::SetupError;
 
@@ -63,6 +64,7 @@ pub(crate) struct Seed {
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     /// One for each listener; all workers have the same.
     pub(crate) places: Vec<Arc<Places>>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// What the connections of a worker share.
@@ -81,6 +83,7 @@ pub(crate) struct Worker {
 /// # Errors
 /// When the system gives no runtime or refuses a socket.
 pub(crate) fn run(seed: Seed, application: impl Application) -> io::Result<()> {
+    seed.metrics.is_worker(seed.index);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (tasks, endings) = (LocalSet::new(), Endings::default());
     let served = tasks.block_on(&runtime, serve(seed, application, endings.clone()));
@@ -104,7 +107,12 @@ async fn serve<A: Application>(seed: Seed, application: A, endings: Endings) -> 
     let snapshot = Snapshot::new(&seed.shared, &timers, &share, None).map_err(io::Error::other)?;
     tokio::task::spawn_local(endings.clone().report());
     let worker = Rc::new(Worker {
-        state: Rc::new(WorkerState::new(timers, snapshot, application.observers(&endings))),
+        state: Rc::new(WorkerState::new(
+            seed.index,
+            timers,
+            snapshot,
+            application.observers(&endings),
+        )),
         share,
         drain: Rc::default(),
         memory: Rc::default(),

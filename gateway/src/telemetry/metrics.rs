@@ -4,6 +4,8 @@
 //! Nothing here is touched by a request that no plugin records anything for. Must not know Wasm.
 
 mod name;
+mod process;
+mod routes;
 mod series;
 mod text;
 
@@ -16,12 +18,14 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use foldhash::fast::RandomState;
 
+use super::traffic::Traffic;
+use crate::config::CertificateEnd;
 use crate::held::Bound;
 use crate::places::Places;
 
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use series::{Counter, Histogram, Series};
-pub(crate) use text::CONTENT_TYPE;
+pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS, open_metrics};
 
 /// Series of one configured plugin, at most. A histogram of 32 bounds takes 4 KiB on 16 cores.
 const MAX_SERIES: usize = 1_000;
@@ -45,6 +49,12 @@ pub(crate) struct Metrics {
     bodies: OnceLock<Arc<Bound>>,
     /// One for each listener, once the gateway runs.
     listeners: OnceLock<Vec<Arc<Places>>>,
+    /// What passes on routes and at targets.
+    pub(crate) traffic: Traffic,
+    /// The threads of the workers, by index.
+    workers: Mutex<Vec<i32>>,
+    /// When the certificates of listeners end.
+    certificates: Mutex<Vec<CertificateEnd>>,
 }
 
 /// The numbers of one configured plugin.
@@ -131,6 +141,9 @@ impl Default for Metrics {
             in_force_since: AtomicU64::new(now),
             bodies: OnceLock::new(),
             listeners: OnceLock::new(),
+            traffic: Traffic::default(),
+            workers: Mutex::default(),
+            certificates: Mutex::default(),
         }
     }
 }
@@ -159,6 +172,20 @@ impl Metrics {
             let user = self.plugins.iter().find(|plugin| plugin.records(name));
             user.inspect(|user| *owner = Arc::clone(&user.name)).is_some()
         });
+    }
+
+    /// This thread is the worker of this index.
+    pub(crate) fn is_worker(&self, index: usize) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        if workers.len() <= index {
+            workers.resize(index + 1, 0);
+        }
+        workers[index] = rustix::thread::gettid().as_raw_nonzero().get();
+    }
+
+    /// The listeners have these certificates.
+    pub(crate) fn certificates(&self, ends: Vec<CertificateEnd>) {
+        *self.certificates.lock().unwrap_or_else(PoisonError::into_inner) = ends;
     }
 
     /// Where it is counted what is held for plugins.

@@ -68,6 +68,14 @@ impl Tries {
         last.map(|it| it.target)
     }
 
+    /// Each of them: the index of its target, how it ended, and whether a connection was opened for it.
+    pub(crate) fn each(&self, mut each: impl FnMut(usize, &'static str, bool)) {
+        for one in self.failed.borrow().iter().copied().chain(self.last.get()) {
+            let (how, _) = one.end.unwrap_or(("unanswered", one.began));
+            each(one.target, how, one.connected.is_some_and(|(_, took)| took.is_some()));
+        }
+    }
+
     /// All of them for the log, with the names of these targets.
     pub(crate) fn shown<'t>(&'t self, now: Instant, targets: &'t [Target]) -> Shown<'t> {
         Shown { tries: self, now, targets }

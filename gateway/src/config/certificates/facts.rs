@@ -15,7 +15,7 @@ pub(super) struct Facts {
     subject_raw: Vec<u8>,
     issuer_raw: Vec<u8>,
     not_before: (i64, String),
-    not_after: (i64, String),
+    pub(super) not_after: (i64, String),
     pub(super) is_version_3: bool,
     pub(super) has_names: bool,
 }

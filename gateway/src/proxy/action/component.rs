@@ -49,7 +49,9 @@ pub(in crate::proxy) async fn answer(
     if exchange.snapshot.config.process.access_log == AccessLog::All {
         exchange.forwarded_to(&format!("component {}", component.name()));
     }
+    exchange.is_sent();
     let mut response = run(exchange, component, Request::from_parts(head, body)).await?;
+    exchange.is_answered_upstream();
     exchange.answered_by(component.name());
     heads::strip_hop_by_hop(response.headers_mut());
     Ok(response)

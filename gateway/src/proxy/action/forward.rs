@@ -46,7 +46,9 @@ pub(in crate::proxy) async fn forward(
     exchange.forwards_to(id);
     let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
     let along = Along { added: Some(&added), interim: Some(&tell) };
+    exchange.is_sent();
     let answer = send(exchange, upstream, &mut request, host, along).await?;
+    exchange.is_answered_upstream();
     exchange.answered_by(exchange.snapshot.upstream_name(id));
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade::accept(exchange, hop.upgrade, answer.response);

@@ -4,22 +4,58 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::name::parts;
-use super::{CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series};
+use super::{CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series, process, routes};
 
 /// `content-type` of the page.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// `content-type` of the page as OpenMetrics.
+pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The page as OpenMetrics 1.0, which names the family of a counter without its suffix and marks the end.
+pub(crate) fn open_metrics(page: &str) -> String {
+    let mut open = String::with_capacity(page.len() + 8);
+    for line in page.lines() {
+        // A family without help begins with its type.
+        let family = line.strip_prefix("# HELP ").or_else(|| line.strip_prefix("# TYPE "));
+        match family.and_then(|family| family.split_once(' ')) {
+            Some((name, rest)) if line.starts_with("# HELP ") => {
+                let family = name.strip_suffix("_total").unwrap_or(name);
+                let _infallible = writeln!(open, "# HELP {family} {rest}");
+            }
+            Some((name, "counter")) => {
+                let family = name.strip_suffix("_total").unwrap_or(name);
+                let _infallible = writeln!(open, "# TYPE {family} counter");
+            }
+            Some((name, kind)) => {
+                let _infallible = writeln!(open, "# TYPE {name} {kind}");
+            }
+            None => {
+                open.push_str(line);
+                open.push('\n');
+            }
+        }
+    }
+    open.push_str("# EOF\n");
+    open
+}
 
 impl Metrics {
     /// The page.
     pub(crate) fn text(&self) -> String {
         let mut page = String::with_capacity(4 << 10);
         self.write_process(&mut page);
+        process::write(&mut page);
+        process::write_workers(&mut page, &lock(&self.workers).clone());
+        routes::write(&mut page, &self.traffic);
+        routes::write_targets(&mut page, &self.traffic);
+        self.write_certificates(&mut page);
         let mut plugins: Vec<_> = self.plugins.iter().map(|known| Arc::clone(&known)).collect();
         plugins.sort_by(|one, other| one.name.cmp(&other.name));
         write_plugins(&mut page, &plugins);
@@ -52,6 +88,20 @@ impl Metrics {
         self.write_listeners(page);
     }
 
+    fn write_certificates(&self, page: &mut String) {
+        let ends = lock(&self.certificates).clone();
+        if ends.is_empty() {
+            return;
+        }
+        let name = "gateway_certificate_expiry_timestamp_seconds";
+        let help = "When a certificate of a listener ends, in seconds since 1970.";
+        head(page, name, Kind::Gauge, help);
+        for end in ends {
+            let labels = [("listener", &*end.listener), ("name", &end.name)];
+            line(page, name, &labels, end.at);
+        }
+    }
+
     fn write_listeners(&self, page: &mut String) {
         let Some(listeners) = self.listeners.get() else { return };
         let name = "gateway_connections";
@@ -69,6 +119,10 @@ impl Metrics {
             }
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What the gateway knows about each plugin.
@@ -194,11 +248,16 @@ fn write_series(page: &mut String, name: &str, labels: &[(&str, &str)], series: 
     line(page, &format!("{name}_count"), labels, count);
 }
 
-fn head(page: &mut String, name: &str, kind: Kind, help: &str) {
+pub(super) fn head(page: &mut String, name: &str, kind: Kind, help: &str) {
     let _infallible = write!(page, "# HELP {name} {help}\n# TYPE {name} {}\n", kind.word());
 }
 
-fn line(page: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+pub(super) fn line(
+    page: &mut String,
+    name: &str,
+    labels: &[(&str, &str)],
+    value: impl std::fmt::Display,
+) {
     page.push_str(name);
     for (index, (label, value)) in labels.iter().enumerate() {
         page.push(if index == 0 { '{' } else { ',' });
@@ -225,7 +284,7 @@ fn escape(page: &mut String, value: &str) {
 }
 
 /// As the format writes numbers.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value {
         f64::INFINITY => "+Inf".to_owned(),
         f64::NEG_INFINITY => "-Inf".to_owned(),
@@ -239,6 +298,15 @@ mod tests {
 
     use super::super::{Counter, Histogram, Key};
     use super::*;
+
+    #[test]
+    fn open_metrics_names_counters_without_their_suffix_and_ends() {
+        let page = "# HELP a_total Help of a.\n# TYPE a_total counter\na_total{x=\"# TYPE b_total counter\"} 1\n\
+                    # TYPE b_total counter\nb_total 2\n# HELP c Gauge.\n# TYPE c gauge\nc 3\n";
+        let open = "# HELP a Help of a.\n# TYPE a counter\na_total{x=\"# TYPE b_total counter\"} 1\n\
+                    # TYPE b counter\nb_total 2\n# HELP c Gauge.\n# TYPE c gauge\nc 3\n# EOF\n";
+        assert_eq!(open_metrics(page), open);
+    }
 
     #[test]
     fn writes_each_kind_as_the_format_says() {

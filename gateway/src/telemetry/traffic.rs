@@ -1,0 +1,404 @@
+//! What passes on each route: requests by status, their times and sizes.
+//!
+//! Owns the cells and their names for the life of the process: a reload sets nothing back, and a route
+//! that is gone keeps its numbers until its name is forgotten. Each worker adds to cells of its own, which
+//! are made with the first request of a route, so that workers never write to one cache line, and routes
+//! without traffic cost a pointer. Must not know what a request is.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+
+/// Statuses that have a series of their own. Others are counted by their class.
+const STATUSES: [u16; 31] = [
+    101, 200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 402, 403, 404, 405, 408,
+    409, 411, 412, 413, 415, 422, 429, 500, 501, 502, 503, 504,
+];
+
+/// The classes, and requests that got no response at all.
+const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// Upper bounds of the buckets of times, in seconds.
+pub(super) const SECONDS: [f64; 16] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+];
+
+/// The same of what the gateway itself takes.
+pub(super) const OVERHEAD: [f64; 12] =
+    [0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 1.0];
+
+/// The same of bodies, in bytes.
+pub(super) const BYTES: [f64; 7] =
+    [256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 1_048_576.0, 16_777_216.0];
+
+/// By whose fault exchanges fail.
+pub(crate) const FAULTS: [&str; 4] = ["client", "upstream", "plugin", "gateway"];
+
+/// The routes and the targets of upstreams, of all configurations so far.
+#[derive(Debug, Default)]
+pub(crate) struct Traffic {
+    routes: DashMap<Box<str>, Arc<RouteTraffic>, RandomState>,
+    targets: DashMap<(Box<str>, Box<str>), Arc<TargetTraffic>, RandomState>,
+}
+
+impl Traffic {
+    /// Those of the route of this name; the empty name stands for requests without a route.
+    pub(crate) fn of_route(&self, route: &str, workers: usize) -> Arc<RouteTraffic> {
+        let new = || Arc::new(RouteTraffic { name: route.into(), cells: slots(workers) });
+        self.routes.entry(route.into()).or_insert_with(new).clone()
+    }
+
+    /// Those of a target of the upstream of this name.
+    pub(crate) fn of_target(
+        &self,
+        upstream: &str,
+        target: &str,
+        workers: usize,
+    ) -> Arc<TargetTraffic> {
+        let names = (upstream.into(), target.into());
+        let new = || {
+            let (upstream, target) = (upstream.into(), target.into());
+            Arc::new(TargetTraffic { upstream, target, cells: slots(workers) })
+        };
+        self.targets.entry(names).or_insert_with(new).clone()
+    }
+
+    /// Forgets the routes and targets that are not configured any more.
+    pub(crate) fn keep(&self, routes: &HashSet<&str>, targets: &HashSet<(&str, &str)>) {
+        self.routes.retain(|name, _| name.is_empty() || routes.contains(&**name));
+        self.targets.retain(|(upstream, target), _| targets.contains(&(&**upstream, &**target)));
+    }
+
+    /// All targets, by name.
+    pub(super) fn targets(&self) -> Vec<Arc<TargetTraffic>> {
+        let mut targets: Vec<_> = self.targets.iter().map(|known| Arc::clone(&known)).collect();
+        let name = |it: &TargetTraffic| (it.upstream.clone(), it.target.clone());
+        targets.sort_by_key(|target| name(target));
+        targets
+    }
+
+    /// All routes that have served a request, by name.
+    pub(super) fn routes(&self) -> Vec<(Arc<RouteTraffic>, Totals)> {
+        let known = self.routes.iter().map(|known| Arc::clone(&known));
+        let mut routes: Vec<_> =
+            known.filter_map(|route| route.totals().map(|totals| (route, totals))).collect();
+        routes.sort_by(|one, other| one.0.name.cmp(&other.0.name));
+        routes
+    }
+}
+
+/// What passed on one route.
+#[derive(Debug)]
+pub(crate) struct RouteTraffic {
+    pub(super) name: Box<str>,
+    cells: Box<[OnceLock<Box<Cells>>]>,
+}
+
+/// What is known of an exchange at its end.
+#[derive(Debug)]
+pub(crate) struct Sample {
+    pub(crate) status: Option<u16>,
+    /// Index in [`FAULTS`].
+    pub(crate) fault: Option<usize>,
+    pub(crate) duration: Duration,
+    /// From sending the request to the head of the response, where there was an upstream.
+    pub(crate) upstream: Option<Duration>,
+    /// To the head of the response, without the time at the upstream.
+    pub(crate) overhead: Option<Duration>,
+    pub(crate) uploaded: u64,
+    pub(crate) downloaded: u64,
+}
+
+/// The cells of one worker.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Cells {
+    began: AtomicU64,
+    ended: AtomicU64,
+    statuses: [AtomicU64; STATUSES.len()],
+    classes: [AtomicU64; CLASSES.len()],
+    faults: [AtomicU64; FAULTS.len()],
+    duration: Buckets<{ SECONDS.len() + 1 }>,
+    upstream: Buckets<{ SECONDS.len() + 1 }>,
+    overhead: Buckets<{ OVERHEAD.len() + 1 }>,
+    uploaded: Buckets<{ BYTES.len() + 1 }>,
+    downloaded: Buckets<{ BYTES.len() + 1 }>,
+}
+
+/// Counts by bound, and the sum: nanoseconds or bytes.
+#[derive(Debug)]
+struct Buckets<const N: usize> {
+    counts: [AtomicU64; N],
+    sum: AtomicU64,
+}
+
+impl<const N: usize> Default for Buckets<N> {
+    fn default() -> Self {
+        Self { counts: [const { AtomicU64::new(0) }; N], sum: AtomicU64::new(0) }
+    }
+}
+
+impl<const N: usize> Buckets<N> {
+    fn observe(&self, bounds: &[f64], value: f64, exact: u64) {
+        let bucket = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
+        add(&self.counts[bucket], 1);
+        add(&self.sum, exact);
+    }
+
+    fn time(&self, bounds: &[f64], time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.observe(bounds, time.as_secs_f64(), nanos);
+    }
+
+    fn add_to(&self, sum: &mut Distribution) {
+        for (total, count) in sum.counts.iter_mut().zip(&self.counts) {
+            *total += count.load(Relaxed);
+        }
+        sum.sum += self.sum.load(Relaxed);
+    }
+}
+
+fn slots<T>(workers: usize) -> Box<[OnceLock<T>]> {
+    (0..workers).map(|_| OnceLock::new()).collect()
+}
+
+/// The cells of a worker, made when it first needs them.
+fn own<T: Default>(cells: &[OnceLock<Box<T>>], worker: usize) -> Option<&T> {
+    Some(cells.get(worker)?.get_or_init(Box::default))
+}
+
+/// Nobody else writes to the cell: a load and a store are enough, without a locked instruction.
+fn add(cell: &AtomicU64, amount: u64) {
+    cell.store(cell.load(Relaxed).wrapping_add(amount), Relaxed);
+}
+
+/// Counts by bound, the last for what is larger, and the sum.
+#[derive(Debug, Default)]
+pub(super) struct Distribution {
+    pub(super) counts: Vec<u64>,
+    pub(super) sum: u64,
+}
+
+/// All cells of a route, summed up.
+#[derive(Debug)]
+pub(super) struct Totals {
+    pub(super) in_flight: u64,
+    /// By status or class; only those that there were.
+    pub(super) statuses: Vec<(String, u64)>,
+    /// By the place in [`FAULTS`].
+    pub(super) faults: [u64; FAULTS.len()],
+    pub(super) duration: Distribution,
+    pub(super) upstream: Distribution,
+    pub(super) overhead: Distribution,
+    pub(super) uploaded: Distribution,
+    pub(super) downloaded: Distribution,
+}
+
+impl RouteTraffic {
+    /// A request is served by the route, on the worker of this index.
+    pub(crate) fn begin(&self, worker: usize) {
+        if let Some(own) = own(&self.cells, worker) {
+            add(&own.began, 1);
+        }
+    }
+
+    /// A request that [began](Self::begin) on this worker has ended.
+    pub(crate) fn end(&self, worker: usize, sample: &Sample) {
+        let Some(own) = own(&self.cells, worker) else { return };
+        add(&own.ended, 1);
+        let known = sample.status.map(|status| (status, STATUSES.binary_search(&status)));
+        match known {
+            Some((_, Ok(index))) => add(&own.statuses[index], 1),
+            Some((status, Err(_))) => add(&own.classes[usize::from(status / 100).min(5)], 1),
+            None => add(&own.classes[0], 1),
+        }
+        if let Some(fault) = sample.fault {
+            add(&own.faults[fault], 1);
+        }
+        own.duration.time(&SECONDS, sample.duration);
+        if let Some(upstream) = sample.upstream {
+            own.upstream.time(&SECONDS, upstream);
+        }
+        if let Some(overhead) = sample.overhead {
+            own.overhead.time(&OVERHEAD, overhead);
+        }
+        let bytes = |buckets: &Buckets<{ BYTES.len() + 1 }>, bytes: u64| {
+            #[expect(clippy::cast_precision_loss, reason = "it chooses a bucket")]
+            buckets.observe(&BYTES, bytes as f64, bytes);
+        };
+        bytes(&own.uploaded, sample.uploaded);
+        bytes(&own.downloaded, sample.downloaded);
+    }
+
+    fn totals(&self) -> Option<Totals> {
+        let made: Vec<&Cells> =
+            self.cells.iter().filter_map(|cell| cell.get().map(|it| &**it)).collect();
+        if made.is_empty() {
+            return None;
+        }
+        let sum = |of: &dyn Fn(&Cells) -> &AtomicU64| {
+            made.iter().map(|cells| of(cells).load(Relaxed)).sum::<u64>()
+        };
+        let exact = STATUSES
+            .iter()
+            .enumerate()
+            .map(|(index, status)| (status.to_string(), sum(&|cells| &cells.statuses[index])));
+        let classes = CLASSES
+            .iter()
+            .enumerate()
+            .map(|(index, class)| ((*class).to_owned(), sum(&|cells| &cells.classes[index])));
+        let mut totals = Totals {
+            // What ended is read first, so that the difference is never below zero.
+            in_flight: {
+                let ended = sum(&|cells| &cells.ended);
+                sum(&|cells| &cells.began).saturating_sub(ended)
+            },
+            statuses: exact.chain(classes).filter(|(_, count)| *count > 0).collect(),
+            faults: std::array::from_fn(|index| sum(&|cells| &cells.faults[index])),
+            duration: Distribution { counts: vec![0; SECONDS.len() + 1], sum: 0 },
+            upstream: Distribution { counts: vec![0; SECONDS.len() + 1], sum: 0 },
+            overhead: Distribution { counts: vec![0; OVERHEAD.len() + 1], sum: 0 },
+            uploaded: Distribution { counts: vec![0; BYTES.len() + 1], sum: 0 },
+            downloaded: Distribution { counts: vec![0; BYTES.len() + 1], sum: 0 },
+        };
+        for cells in made {
+            cells.duration.add_to(&mut totals.duration);
+            cells.upstream.add_to(&mut totals.upstream);
+            cells.overhead.add_to(&mut totals.overhead);
+            cells.uploaded.add_to(&mut totals.uploaded);
+            cells.downloaded.add_to(&mut totals.downloaded);
+        }
+        Some(totals)
+    }
+}
+
+/// What became of requests at one target.
+#[derive(Debug)]
+pub(crate) struct TargetTraffic {
+    pub(super) upstream: Box<str>,
+    pub(super) target: Box<str>,
+    cells: Box<[OnceLock<Box<TargetCells>>]>,
+}
+
+/// How a try at a target ends, in the words of the access log.
+pub(crate) const RESULTS: [&str; 12] = [
+    "answered",
+    "unresolved",
+    "refused",
+    "unreachable",
+    "no-tls",
+    "no-http2",
+    "connect-timeout",
+    "first-byte-timeout",
+    "closed",
+    "reset",
+    "malformed",
+    "unanswered",
+];
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct TargetCells {
+    results: [AtomicU64; RESULTS.len()],
+    opened: AtomicU64,
+}
+
+impl TargetTraffic {
+    /// A try has ended so, over a new connection or a pooled one.
+    pub(crate) fn tried(&self, worker: usize, result: &str, is_new: bool) {
+        let Some(own) = own(&self.cells, worker) else { return };
+        // What has no word of its own is a request without an answer.
+        let index = RESULTS.iter().position(|known| *known == result);
+        add(&own.results[index.unwrap_or(RESULTS.len() - 1)], 1);
+        if is_new {
+            add(&own.opened, 1);
+        }
+    }
+
+    /// By the place in [`RESULTS`], and how many connections were opened.
+    pub(super) fn totals(&self) -> ([u64; RESULTS.len()], u64) {
+        let (mut results, mut opened) = ([0; RESULTS.len()], 0);
+        for cells in self.cells.iter().filter_map(OnceLock::get) {
+            for (sum, cell) in results.iter_mut().zip(&cells.results) {
+                *sum += cell.load(Relaxed);
+            }
+            opened += cells.opened.load(Relaxed);
+        }
+        (results, opened)
+    }
+}
+
+/// The numbers of one configuration, by index.
+#[derive(Debug)]
+pub(crate) struct Counted {
+    pub(crate) routes: Box<[Arc<RouteTraffic>]>,
+    pub(crate) unrouted: Arc<RouteTraffic>,
+    /// By upstream and target.
+    pub(crate) targets: Box<[Box<[Arc<TargetTraffic>]>]>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(status: Option<u16>, duration: Duration) -> Sample {
+        Sample {
+            status,
+            fault: None,
+            duration,
+            upstream: None,
+            overhead: None,
+            uploaded: 0,
+            downloaded: 300,
+        }
+    }
+
+    #[test]
+    fn statuses_are_sorted_for_the_search() {
+        assert!(STATUSES.is_sorted());
+    }
+
+    #[test]
+    fn workers_add_up_and_what_is_rare_counts_by_its_class() {
+        let traffic = Traffic::default();
+        let route = traffic.of_route("r", 2);
+        assert!(traffic.routes().is_empty(), "no lines without requests");
+        for worker in [0, 1, 1] {
+            route.begin(worker);
+            route.begin(worker);
+            route.end(worker, &sample(Some(200), Duration::from_millis(3)));
+        }
+        route.end(0, &sample(Some(418), Duration::from_secs(90)));
+        route.end(1, &sample(None, Duration::ZERO));
+        let routes = traffic.routes();
+        let totals = &routes[0].1;
+        let of = |status: &str| totals.statuses.iter().find(|it| it.0 == status).map(|it| it.1);
+        assert_eq!(
+            (of("200"), of("4xx"), of("none"), of("2xx")),
+            (Some(3), Some(1), Some(1), None)
+        );
+        assert_eq!(totals.in_flight, 1);
+        assert_eq!(totals.duration.counts.iter().sum::<u64>(), 5);
+        assert_eq!(totals.duration.counts.last(), Some(&1), "over the last bound");
+        assert_eq!(totals.downloaded.sum, 1_500);
+        // A worker that is not there counts nothing, and breaks nothing.
+        route.begin(7);
+        traffic.keep(&HashSet::new(), &HashSet::new());
+        assert!(traffic.routes().is_empty());
+    }
+
+    #[test]
+    fn tries_are_counted_by_their_result() {
+        let target = Traffic::default().of_target("u", "127.0.0.1:1", 1);
+        target.tried(0, "answered", true);
+        target.tried(0, "answered", false);
+        target.tried(0, "what nobody knows", false);
+        let (results, opened) = target.totals();
+        assert_eq!((results[0], results[RESULTS.len() - 1], opened), (2, 1, 1));
+    }
+}
