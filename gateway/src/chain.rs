@@ -31,7 +31,8 @@ use crate::heads::{Heads, RequestHead};
 use crate::plugin::bindings::BodyMode;
 pub(crate) use crate::plugin::bindings::Ending;
 use crate::plugin::edits::Edit;
-use crate::plugin::{Failure, Flow, Plugin, Pool, Share};
+use crate::plugin::{Failure, Plugin, Pool};
+use crate::share::{Flow, Share};
 use crate::trace::Recording;
 use crate::trailers;
 
@@ -59,7 +60,7 @@ impl Chain {
         route: &str,
     ) -> Self {
         let pools: Box<[_]> = plugins.iter().map(|id| pools[id.0].clone()).collect();
-        let flows = pools.iter().map(|pool| Flow::new(share, pool.plugin(), route)).collect();
+        let flows = pools.iter().map(|pool| pool.flow(share, route)).collect();
         let keeps_request = pools.iter().any(|pool| {
             let plugin = pool.plugin();
             let interest = &plugin.interest;

@@ -372,6 +372,9 @@ pub struct HttpComponent {
     pub memory: usize,
     /// `limits.instances`: requests that it serves at a time, on each worker. Default 64.
     pub instances: usize,
+    /// `limits.queue`: requests that may wait for their turn, on each worker and for each route.
+    /// Default 1,024.
+    pub queue: usize,
     /// `timeouts.first_byte`: from the last byte of the request to the response head. Default 60 s.
     pub first_byte: Duration,
     /// `timeouts.idle`: between two bytes of the response. Default 5 min.

@@ -125,7 +125,8 @@ pub enum Failure {
         #[source]
         source: Cause,
     },
-    /// 503: too many calls of a plugin wait for their turn, and its `on_error` is `closed`.
+    /// 503: too many calls of a plugin wait for their turn or for an instance, and its `on_error` is
+    /// `closed`.
     #[error("plugin {plugin} is busy: {source}")]
     PluginBusy {
         /// Its name in the configuration.
@@ -285,11 +286,22 @@ impl Failure {
                     .to_owned()
             }
             Self::PluginBusy { .. } => {
-                "A plugin on this route has more requests waiting for it than it may.".to_owned()
+                "A plugin on this route has more requests than it can serve at the moment."
+                    .to_owned()
             }
             Self::Upstream(error) => upstream_detail(error).to_owned(),
             Self::Component { source, .. } => source.detail().to_owned(),
             other => sentence(&other.to_string()),
+        }
+    }
+
+    /// Whether the same request may well do in a moment, since only too many came at once.
+    #[must_use]
+    pub fn is_overload(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } | Self::PluginBusy { .. } => true,
+            Self::Component { source, .. } => source.status() == StatusCode::SERVICE_UNAVAILABLE,
+            _ => false,
         }
     }
 

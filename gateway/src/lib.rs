@@ -49,6 +49,7 @@ mod proxy;
 pub mod respond;
 pub mod route;
 mod server;
+mod share;
 mod snapshot;
 mod state;
 mod tcp;

@@ -18,8 +18,9 @@ use crate::body::Body;
 use crate::chain::{self, Chain, Run};
 use crate::config::{self, ListenerId, PluginId, Source};
 use crate::heads::{Facts, Heads, RequestHead, RouteNames};
-use crate::plugin::{Flow, Loader, Pool, Share};
+use crate::plugin::{Loader, Pool};
 use crate::route::{Found, Query, Table};
+use crate::share::{Flow, Share};
 use crate::state::State;
 use crate::state::limits::{Charge, Limits};
 
@@ -66,7 +67,7 @@ impl Hooks {
         let ids: Vec<_> = (0..count).map(PluginId).collect();
         let heads = heads(&Table::build(&loaded.config, ListenerId(0)));
         let (share, route) = (Rc::new(Share::default()), "r");
-        let flow = Flow::new(&share, &plugin, route);
+        let flow = pools[0].flow(&share, route);
         let chain = Rc::new(Chain::new(&ids, &pools, &share, route));
         Self { chain, heads, pools, flow, _loader: loader }
     }

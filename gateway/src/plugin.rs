@@ -28,14 +28,11 @@ mod reuse;
 mod said;
 mod schema;
 mod sections;
-mod share;
 mod trap;
 pub(crate) mod values;
 
 use std::sync::Arc;
 
-pub(crate) use budget::thread_time;
-pub(crate) use engine::{Clock, TICK};
 pub(crate) use host::MemoryLimit;
 pub(crate) use interest::Interest;
 pub use load::{
@@ -47,9 +44,8 @@ pub(crate) use pool::{Pool, Ready};
 pub(crate) use reuse::Arrived;
 pub(crate) use said::{Account, Held, Line};
 pub use sections::Size;
-pub(crate) use share::{Flow, Share};
 use trap::MemoryRefused;
-pub(crate) use trap::{is_deadline, mebibytes, trap_text};
+pub(crate) use trap::{is_deadline, is_full, mebibytes, trap_text};
 
 use crate::telemetry::metrics::FailureKind;
 
@@ -77,6 +73,9 @@ pub(crate) enum Failure {
     /// No new instance could be made.
     #[error("no instance could be made: {0}")]
     Instantiate(Arc<str>),
+    /// The process has as many instances, of all plugins and components, as the engine takes.
+    #[error("no instance could be made: {0}")]
+    NoPlace(Arc<str>),
     /// All of `limits.instances` were waiting for something for too long.
     #[error("all of its {0} instances are waiting")]
     Exhausted(usize),
@@ -104,7 +103,7 @@ impl Failure {
             Self::Breach(_) => FailureKind::Breach,
             Self::Kept(_) => FailureKind::Kept,
             Self::Instantiate(_) => FailureKind::Instantiate,
-            Self::Exhausted(_) | Self::NotReady => FailureKind::Exhausted,
+            Self::Exhausted(_) | Self::NotReady | Self::NoPlace(_) => FailureKind::Exhausted,
             Self::Busy(_) => FailureKind::Busy,
         }
     }

@@ -76,7 +76,7 @@ pub fn failure(failure: &Failure, version: Version, id: &str) -> Response<Body> 
             headers.insert(ALLOW, value);
         }
     }
-    if let Failure::NoRoom { .. } = failure {
+    if failure.is_overload() {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
     }
     if failure.closes() && version < Version::HTTP_2 {

@@ -13,12 +13,13 @@ use rustls::ServerConfig;
 
 use crate::chain::Chain;
 use crate::component::{Component, Instances};
-use crate::config::{self, ComponentId, Config, ListenerId, Segment, UpstreamId};
+use crate::config::{self, Action, ComponentId, Config, ListenerId, Segment, UpstreamId};
 use crate::conn::ListenerState;
 use crate::heads::RouteNames;
 use crate::outbound;
-use crate::plugin::{Plugin, Pool, Share};
+use crate::plugin::{Plugin, Pool};
 use crate::route::Table;
+use crate::share::{Flow, Share};
 use crate::telemetry::traffic::{Counted, Traffic};
 use crate::timer::Timers;
 use crate::tls;
@@ -127,6 +128,8 @@ pub(crate) struct Snapshot {
     components: Vec<Instances>,
     /// One for each route.
     chains: Vec<Rc<Chain>>,
+    /// The requests that a component answers, for each route that has one.
+    flows: Vec<Option<Rc<Flow>>>,
     via: [HeaderValue; 3],
     pub(crate) tracer: Option<Arc<Tracer>>,
 }
@@ -183,10 +186,15 @@ impl Snapshot {
             Rc::new(Chain::new(&route.plugins, &pools, share, &names.name))
         };
         let chains = config.routes.iter().zip(&shared.route_names).map(chain).collect();
+        let flow = |(route, names): (&config::Route, &Arc<RouteNames>)| match &route.action {
+            Action::Component(id) => Some(shared.components[id.0].flow(share, &names.name)),
+            Action::Forward(_) | Action::Respond(_) | Action::Redirect(_) => None,
+        };
+        let flows = config.routes.iter().zip(&shared.route_names).map(flow).collect();
         let via = ["1.0", "1.1", "2.0"].map(|version| via(version, &config.process.via));
         let tracer = shared.tracer.clone();
         let (config, shared) = (Arc::clone(config), Arc::clone(shared));
-        Ok(Self { config, shared, listeners, upstreams, components, chains, via, tracer })
+        Ok(Self { config, shared, listeners, upstreams, components, chains, flows, via, tracer })
     }
 
     pub(crate) fn listener(&self, id: ListenerId) -> &Rc<ListenerState> {
@@ -208,6 +216,11 @@ impl Snapshot {
     /// The plugins of a route.
     pub(crate) fn chain(&self, route: usize) -> &Rc<Chain> {
         &self.chains[route]
+    }
+
+    /// The requests of a route that a component answers.
+    pub(crate) fn component_flow(&self, route: usize) -> Option<&Rc<Flow>> {
+        self.flows[route].as_ref()
     }
 
     pub(crate) fn route_names(&self, route: usize) -> &Arc<RouteNames> {

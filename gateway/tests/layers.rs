@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 15] = [
     &["outbound"],
     &["chain", "component"],
     &["respond", "plugin"],
-    &["access_log", "body", "state", "trace"],
+    &["access_log", "body", "share", "state", "trace"],
     &["conn", "heads", "telemetry"],
     &["error", "places", "route"],
     &["first_party", "held", "upstream"],

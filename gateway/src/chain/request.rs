@@ -23,7 +23,8 @@ use crate::plugin::bindings::{
     self, BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
-use crate::plugin::{Arrived, Failure, Flow, Interest, Pool, Ready, values};
+use crate::plugin::{Arrived, Failure, Interest, Pool, Ready, values};
+use crate::share::Flow;
 
 /// Why a request does not go on to the upstream.
 #[derive(Debug)]

@@ -23,7 +23,8 @@ use crate::plugin::bindings::{
 };
 use crate::plugin::edits::Edit;
 use crate::plugin::instance::{Called, OnResponse, OnResponseBody};
-use crate::plugin::{Failure, Flow, Pool, values};
+use crate::plugin::{Failure, Pool, values};
+use crate::share::Flow;
 
 /// Why a response does not go on.
 enum Stop {

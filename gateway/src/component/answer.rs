@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -26,6 +27,8 @@ use super::output::Output;
 use super::running::{Remainders, Running, Set};
 use crate::body::Body;
 use crate::error::ComponentError;
+use crate::share::{Flow, Turn};
+use crate::telemetry::metrics::ComponentFailure;
 use crate::timer::Timers;
 
 /// How long a request waits for an instance when all of them are busy.
@@ -43,6 +46,8 @@ pub(crate) struct Instances {
 
 /// What a component is told of a request besides the request.
 pub(crate) struct Call<'a> {
+    /// Whose turn it is, among the requests of the route and others.
+    pub(crate) flow: &'a Rc<Flow>,
     /// Whether the client came over TLS.
     pub(crate) is_tls: bool,
     /// For the log.
@@ -75,7 +80,21 @@ impl Instances {
         request: Request<Body>,
         call: Call<'_>,
     ) -> Result<Response<Body>, ComponentError> {
-        let permit = self.permit().await?;
+        let answered = self.try_answer(request, call).await;
+        answered.inspect_err(|error| self.component.metrics.failed(kind(error)))
+    }
+
+    async fn try_answer(
+        &self,
+        request: Request<Body>,
+        call: Call<'_>,
+    ) -> Result<Response<Body>, ComponentError> {
+        if call.flow.is_full() {
+            return Err(ComponentError::Busy(call.flow.limit()));
+        }
+        // Before it has an instance: those that wait for a turn hold none.
+        let mut turn = Turn::first(call.flow, true).await;
+        let permit = self.permit(&mut turn).await?;
         let component = &self.component;
         let meter = Arc::new(Meter::new(component.config.deadline));
         let output = Output::new(&component.name, call.request_id);
@@ -86,15 +105,17 @@ impl Instances {
         let (body, progress) = RequestBody::new(body, &self.timers);
         let scheme = if call.is_tls { Scheme::Https } else { Scheme::Http };
         let request = (scheme, Request::from_parts(head, body));
-        let (guest, set) = Running::new(component, store, meter, request, call.request_id, permit);
+        let has = (permit, turn);
+        let (guest, set) = Running::new(component, store, meter, request, call.request_id, has);
         let (response, guest) = self.head(guest, set, &progress).await?;
         self.checked(response, guest, &method)
     }
 
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, ComponentError> {
+    async fn permit(&self, turn: &mut Turn) -> Result<OwnedSemaphorePermit, ComponentError> {
         if let Ok(permit) = Arc::clone(&self.free).try_acquire_owned() {
             return Ok(permit);
         }
+        turn.give_up();
         let exhausted = ComponentError::Exhausted(self.component.config.instances);
         tokio::select! {
             permit = Arc::clone(&self.free).acquire_owned() => permit.map_err(|_| exhausted),
@@ -173,7 +194,7 @@ impl Instances {
         let body = match guest {
             None => whole(body, length, &mut head.headers)?,
             guest => Body::filtered(Box::pin(ResponseBody {
-                component: Arc::clone(&self.component.name),
+                component: Arc::clone(&self.component),
                 body,
                 guest,
                 remainders: self.remainders.clone(),
@@ -187,6 +208,24 @@ impl Instances {
             })),
         };
         Ok(Response::from_parts(head, body))
+    }
+}
+
+/// As a failure is counted.
+pub(super) fn kind(error: &ComponentError) -> ComponentFailure {
+    match error {
+        ComponentError::Trap(_) => ComponentFailure::Trap,
+        ComponentError::Deadline(_) => ComponentFailure::Deadline,
+        ComponentError::Memory(_) => ComponentFailure::Memory,
+        ComponentError::Instantiate(_) => ComponentFailure::Instantiate,
+        ComponentError::Exhausted(_) | ComponentError::NoPlace(_) => ComponentFailure::Exhausted,
+        ComponentError::Busy(_) => ComponentFailure::Busy,
+        ComponentError::NoResponse | ComponentError::ErrorCode(_) | ComponentError::Invalid(_) => {
+            ComponentFailure::Response
+        }
+        ComponentError::FirstByteTimeout(_) | ComponentError::Stalled(_) => {
+            ComponentFailure::Timeout
+        }
     }
 }
 

@@ -15,6 +15,8 @@ use http_body::{Body as _, Frame};
 use send_wrapper::SendWrapper;
 use wasmtime_wasi_http::WasiBody;
 
+use super::Component;
+use super::answer::kind;
 use super::running::{Remainders, Running};
 use crate::body::{Body, BodyError};
 use crate::error::ComponentError;
@@ -82,7 +84,7 @@ impl http_body::Body for RequestBody {
 
 /// A response body, with the guest that makes it.
 pub(super) struct ResponseBody {
-    pub(super) component: Arc<str>,
+    pub(super) component: Arc<Component>,
     pub(super) body: WasiBody,
     /// `None` when the guest has returned.
     pub(super) guest: Option<Running>,
@@ -183,11 +185,12 @@ impl http_body::Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let polled = this.poll_data(context);
-        if let Poll::Ready(Some(Err(_))) = &polled {
+        if let Poll::Ready(Some(Err(error))) = &polled {
             this.guest = None;
+            this.component.metrics.failed(kind(error));
         }
         polled.map_err(|cause| BodyError::Component {
-            component: Arc::clone(&this.component),
+            component: Arc::clone(&this.component.name),
             cause: Arc::new(cause),
         })
     }

@@ -4,6 +4,7 @@
 //! service of a version that is served, that it imports nothing it is not offered, and that an
 //! instance of it can be made within its limits.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use wasmtime::Engine;
@@ -16,7 +17,9 @@ use super::outgoing::{Caller, Outgoing};
 use super::output::Output;
 use super::running::explain;
 use crate::config::HttpComponent;
-use crate::plugin::{Clock, LoadError, Loader, wait};
+use crate::plugin::{LoadError, Loader, wait};
+use crate::share::{Clock, Flow, Kind, Owner, Share, thread_time};
+use crate::telemetry::metrics::ComponentMetrics;
 
 /// The interface that a component which answers must export, but for the end of its version.
 const HANDLER: &str = "wasi:http/incoming-handler@0.2.";
@@ -39,11 +42,19 @@ pub(crate) struct Component {
     pub(super) config: HttpComponent,
     pub(super) pre: ProxyPre<Guest>,
     pub(super) clock: Clock,
+    pub(super) metrics: Arc<ComponentMetrics>,
 }
 
 impl Component {
     pub(super) fn engine(&self) -> &Engine {
         self.pre.engine()
+    }
+
+    /// The flow of its requests on a route.
+    pub(crate) fn flow(&self, share: &Rc<Share>, route: &str) -> Rc<Flow> {
+        let (name, clock, metrics) = (&self.name, &self.clock, self.metrics.turns());
+        let queue = self.config.queue;
+        Flow::new(share, &Owner { kind: Kind::Component, name, clock, metrics, queue }, route)
     }
 
     /// What the guest of one request may send.
@@ -96,7 +107,8 @@ pub(crate) fn load(loader: &Loader, config: &HttpComponent) -> Result<Component,
     check_imports(&compiled)?;
     let pre = link(&compiled).map_err(|error| vec![Refusal::new(format!("{error:#}"))])?;
     let name = config.name.as_str().into();
-    let component = Component { name, config: config.clone(), pre, clock: clock.clone() };
+    let metrics = loader.metrics().of_component(&name);
+    let component = Component { name, config: config.clone(), pre, clock: clock.clone(), metrics };
     wait(try_out(&component)).map_err(|refusal| vec![refusal])?;
     Ok(component)
 }
@@ -156,7 +168,7 @@ async fn try_out(component: &Component) -> Result<(), Refusal> {
     let outgoing = component.outgoing(None, &output);
     let mut store = guest::store(component.engine(), &component.config, output, outgoing, &meter);
     component.clock.is_needed();
-    meter.begin();
+    meter.slices().begin(thread_time());
     let made = component.pre.instantiate_async(&mut store).await;
     made.map(drop).map_err(|error| {
         let failure = explain(component, &mut store, &error, true);

@@ -1,6 +1,6 @@
 //! A guest that runs: one request, one store, one call.
 //!
-//! Owns the measuring of its time, the reading of what went wrong, and what becomes of a guest that
+//! Owns its turns on the worker, the reading of what went wrong, and what becomes of a guest that
 //! goes on when its response has ended.
 
 use std::pin::Pin;
@@ -19,7 +19,8 @@ use super::body::RequestBody;
 use super::guest::Guest;
 use super::meter::Meter;
 use crate::error::ComponentError;
-use crate::plugin::{is_deadline, trap_text};
+use crate::plugin::{is_deadline, is_full, trap_text};
+use crate::share::Turn;
 use crate::timer::Timers;
 
 /// What the guest sets as its response.
@@ -30,6 +31,7 @@ pub(super) struct Running {
     component: Arc<Component>,
     guest: Pin<Box<dyn Future<Output = Result<(), ComponentError>>>>,
     meter: Arc<Meter>,
+    turn: Turn,
     request_id: Box<str>,
     _permit: OwnedSemaphorePermit,
 }
@@ -41,26 +43,24 @@ impl Running {
         meter: Arc<Meter>,
         request: (Scheme, Request<RequestBody>),
         request_id: &str,
-        permit: OwnedSemaphorePermit,
+        (permit, turn): (OwnedSemaphorePermit, Turn),
     ) -> (Self, oneshot::Receiver<Set>) {
         let (set, response) = oneshot::channel();
         let guest = Box::pin(serve(Arc::clone(component), store, request, set));
         let component = Arc::clone(component);
         let request_id = request_id.into();
-        (Self { component, guest, meter, request_id, _permit: permit }, response)
+        (Self { component, guest, meter, turn, request_id, _permit: permit }, response)
     }
 }
 
 impl Future for Running {
     type Output = Result<(), ComponentError>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        self.component.clock.is_needed();
-        self.meter.begin();
-        let polled = self.guest.as_mut().poll(context);
-        let is_over = self.meter.end();
-        if polled.is_pending() && is_over {
-            return Poll::Ready(Err(ComponentError::Deadline(self.component.config.deadline)));
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Self { component, guest, meter, turn, .. } = self.get_mut();
+        let polled = turn.poll_slice(context, meter.slices(), guest.as_mut());
+        if polled.is_pending() && meter.is_over() {
+            return Poll::Ready(Err(ComponentError::Deadline(component.config.deadline)));
         }
         polled
     }
@@ -96,6 +96,9 @@ pub(super) fn explain(
     if let Some(refused) = guest.memory.take_refusal() {
         let said = guest.output.account().map(|account| format!(": {account}"));
         return ComponentError::Memory(format!("{refused}{}", said.unwrap_or_default()));
+    }
+    if is_full(error) {
+        return ComponentError::NoPlace(error.root_cause().to_string());
     }
     if is_deadline(error) {
         return ComponentError::Deadline(component.config.deadline);

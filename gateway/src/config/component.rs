@@ -34,6 +34,7 @@ fn component(name: &str, table: &Table<'_, '_>, file: Option<&Text>) -> Option<H
     let deadline = limits.duration("deadline").unwrap_or_default();
     let memory = limits.size("memory").unwrap_or_default() as usize;
     let instances = limits.integer("instances").unwrap_or_default() as usize;
+    let queue = limits.integer("queue").unwrap_or_default() as usize;
     let first_byte = timeouts.duration("first_byte").unwrap_or_default();
     let idle = timeouts.duration("idle").unwrap_or_default();
     Some(HttpComponent {
@@ -45,6 +46,7 @@ fn component(name: &str, table: &Table<'_, '_>, file: Option<&Text>) -> Option<H
         deadline,
         memory,
         instances,
+        queue,
         first_byte,
         idle,
     })

@@ -24,6 +24,15 @@ pub enum ComponentError {
     /// All of `limits.instances` were busy for too long.
     #[error("all of its {0} instances are busy")]
     Exhausted(usize),
+    /// The process has as many instances, of all plugins and components, as the engine takes.
+    #[error("no instance could be made: {0}")]
+    NoPlace(String),
+    /// As many requests as `limits.queue` allows wait for their turn already.
+    #[error(
+        "{0} requests wait for their turn already (`limits.queue`): it needs more of the worker's \
+         time than its share"
+    )]
+    Busy(usize),
     /// It returned and had set no response.
     #[error("it returned without a response")]
     NoResponse,
@@ -48,7 +57,9 @@ impl ComponentError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::FirstByteTimeout(_) | Self::Stalled(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Exhausted(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Exhausted(_) | Self::NoPlace(_) | Self::Busy(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Trap(_)
             | Self::Deadline(_)
             | Self::Memory(_)
@@ -64,7 +75,7 @@ impl ComponentError {
     pub fn detail(&self) -> &'static str {
         match self {
             Self::FirstByteTimeout(_) | Self::Stalled(_) => "The service did not answer in time.",
-            Self::Exhausted(_) => "The service is busy.",
+            Self::Exhausted(_) | Self::NoPlace(_) | Self::Busy(_) => "The service is busy.",
             Self::Trap(_)
             | Self::Deadline(_)
             | Self::Memory(_)

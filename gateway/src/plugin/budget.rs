@@ -8,15 +8,15 @@
 //! the time is measured around each slice, by whoever runs it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use wasmtime::UpdateDeadline;
 
-use super::engine::{self, TICK};
+use super::engine;
+use crate::share::{Next, PATIENCE, Slices, TICK, thread_time};
 
 /// Ticks between two looks, at most: as long as a hook runs, the clock must not rest.
-const LOOK: u64 = engine::PATIENCE as u64 / 2;
+const LOOK: u64 = PATIENCE as u64 / 2;
 
 /// The time that one hook may compute for.
 #[derive(Debug, Default)]
@@ -27,54 +27,6 @@ pub(super) struct Budget {
     /// What is known of a call in slices, if it is one.
     is_sliced: bool,
     slices: Arc<Slices>,
-}
-
-/// The slices of a call, as the one who runs them and the one who ends them see them. Both are on
-/// one thread.
-#[derive(Debug, Default)]
-pub(super) struct Slices {
-    /// Nanoseconds of those that have ended.
-    spent: AtomicU64,
-    /// The thread's time when the one that runs began, in nanoseconds.
-    began: AtomicU64,
-    /// Whether the last one ended since others are to have a turn, and not to wait for something.
-    is_cut: AtomicBool,
-}
-
-impl Slices {
-    /// A slice begins.
-    pub(super) fn begin(&self, now: Duration) {
-        self.began.store(nanos(now), Ordering::Relaxed);
-        self.is_cut.store(false, Ordering::Relaxed);
-    }
-
-    /// The slice has ended. Returns whether it could have gone on at once.
-    pub(super) fn end(&self, now: Duration) -> bool {
-        self.spent.fetch_add(self.running(now), Ordering::Relaxed);
-        self.is_cut.load(Ordering::Relaxed)
-    }
-
-    fn running(&self, now: Duration) -> u64 {
-        nanos(now).saturating_sub(self.began.load(Ordering::Relaxed))
-    }
-
-    /// A tick has passed. A slice that began in the middle of a tick goes on for the next one: it
-    /// is between half a tick and one and a half.
-    fn look(&self, allowed: Duration, now: Duration) -> UpdateDeadline {
-        let running = self.running(now);
-        if self.spent.load(Ordering::Relaxed).saturating_add(running) >= nanos(allowed) {
-            UpdateDeadline::Interrupt
-        } else if running < nanos(TICK / 2) {
-            UpdateDeadline::Continue(1)
-        } else {
-            self.is_cut.store(true, Ordering::Relaxed);
-            UpdateDeadline::Yield(1)
-        }
-    }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Budget {
@@ -97,7 +49,7 @@ impl Budget {
         // decide what becomes of one.
         self.allowed += self.allowed / 4 + TICK;
         self.is_sliced = true;
-        self.slices.spent.store(0, Ordering::Relaxed);
+        self.slices.forget();
         1
     }
 
@@ -145,7 +97,11 @@ impl Budget {
 
     fn look_at(&mut self, now: Duration) -> UpdateDeadline {
         if self.is_sliced {
-            return self.slices.look(self.allowed, now);
+            return match self.slices.look(self.allowed, now) {
+                Next::GoesOn => UpdateDeadline::Continue(1),
+                Next::IsPutAside => UpdateDeadline::Yield(1),
+                Next::IsOver => UpdateDeadline::Interrupt,
+            };
         }
         let since = *self.since.get_or_insert(now);
         let left = self.allowed.saturating_sub(now.saturating_sub(since));
@@ -155,18 +111,6 @@ impl Budget {
             UpdateDeadline::Continue(engine::ticks(left).min(LOOK))
         }
     }
-}
-
-/// For how long this thread has had a processor. Asked of libc: valgrind, which counts instructions
-/// for `benches/instructions`, takes away what rustix reads clocks from.
-pub(crate) fn thread_time() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    #[expect(unsafe_code, reason = "a call of libc")]
-    // SAFETY: `time` is valid to be written to. The clock exists, and the call cannot fail.
-    unsafe {
-        libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time);
-    }
-    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 #[cfg(test)]
@@ -261,13 +205,5 @@ mod tests {
         assert!(matches!(budget.look_at(401 * MS), UpdateDeadline::Yield(1)));
         budget.begin(engine::ticks(20 * MS));
         assert_eq!(ticks_left(budget.look_at(500 * MS)), Some(21));
-    }
-
-    #[test]
-    fn the_time_of_a_thread_goes_on_while_it_computes() {
-        let before = thread_time();
-        while thread_time() < before + MS {}
-        std::thread::sleep(20 * MS);
-        assert!(thread_time() < before + 15 * MS, "sleeping is not computing");
     }
 }

@@ -1,22 +1,18 @@
 //! The Wasm engine: one for the process.
 //!
-//! Owns the settings of wasmtime, the compilation cache and the clock that interrupts a hook past
+//! Owns the settings of wasmtime, the compilation cache and the epoch that interrupts a hook past
 //! its deadline. Must not know what a plugin is.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use wasmtime::{
     Cache, CacheConfig, Config, Enabled, Engine, InstanceAllocationStrategy,
     PoolingAllocationConfig, WasmBacktraceDetails,
 };
 
-/// How often the epoch goes on: the grain of all deadlines.
-pub(crate) const TICK: Duration = Duration::from_millis(1);
+use crate::share::{Clock, TICK};
 
 /// The most linear memory that a plugin can be granted: what a 32-bit guest can address.
 const MAX_MEMORY: usize = 4 << 30;
@@ -70,7 +66,7 @@ pub(crate) fn engine(
              {MAX_INSTANCES}; look at `ulimit -v`"
         );
     }
-    let clock = Clock::start(&engine);
+    let clock = start_clock(&engine);
     Ok((engine, clock, folder))
 }
 
@@ -149,89 +145,15 @@ fn pool(instances: u32) -> PoolingAllocationConfig {
     pool
 }
 
-/// Moves the epoch on, from a thread of its own that rests while no hook is called: a thousand
-/// ticks a second would keep an idle machine from sleeping.
-#[derive(Debug, Clone)]
-#[cfg_attr(test, derive(Default))]
-pub(crate) struct Clock(Arc<Pace>);
-
-#[derive(Debug, Default)]
-struct Pace {
-    /// A hook was called since the thread looked last.
-    is_needed: AtomicBool,
-    is_resting: AtomicBool,
-    /// How often the thread found that a tick had passed. See [`Clock::now`].
-    ticks: AtomicU64,
-    thread: OnceLock<Thread>,
-}
-
-/// Ticks without a hook after which the clock rests. A hook that runs for long says more often that
-/// it is there.
-pub(super) const PATIENCE: u32 = 100;
-
-/// How long it rests before it looks whether there still is an engine.
-const REST: Duration = Duration::from_millis(50);
-
-impl Clock {
-    /// Starts the thread, which ends with the last engine handle.
-    fn start(engine: &Engine) -> Self {
-        let pace = Arc::new(Pace::default());
-        let (weak, clock) = (engine.weak(), Self(Arc::clone(&pace)));
-        let tick = move || {
-            let (mut idle, mut has_rested) = (0, false);
-            let mut last = Instant::now();
-            while let Some(engine) = weak.upgrade() {
-                if last.elapsed() >= TICK && !std::mem::take(&mut has_rested) {
-                    pace.ticks.fetch_add(1, Ordering::Relaxed);
-                }
-                // As many as there should have been: a rest is many ticks long.
-                while last.elapsed() >= TICK {
-                    engine.increment_epoch();
-                    last += TICK;
-                }
-                drop(engine);
-                idle = if pace.is_needed.swap(false, Ordering::Relaxed) { 0 } else { idle + 1 };
-                if idle < PATIENCE {
-                    std::thread::sleep(TICK);
-                } else {
-                    // A hook says that it is there and then looks here, and this the other way
-                    // round: in one order for all threads, so that one of the two sees the other.
-                    pace.is_resting.store(true, Ordering::SeqCst);
-                    if !pace.is_needed.load(Ordering::SeqCst) {
-                        std::thread::park_timeout(REST);
-                        has_rested = true;
-                    }
-                    pace.is_resting.store(false, Ordering::Relaxed);
-                }
-            }
-        };
-        let started = std::thread::Builder::new().name("plugin-clock".into()).spawn(tick);
-        // Without this thread no deadline holds, which is worse than not starting.
-        let started = started.expect("the system grants one more thread");
-        let _set_once = clock.0.thread.set(started.thread().clone());
-        clock
-    }
-
-    /// A count that goes up by one where a tick or more has passed, and rests with the thread. So
-    /// what sees it go up took a part of a tick for the first time, and a whole tick for each further
-    /// one; and in the long run, a millisecond was spent for each in whatever it went up in. Reading
-    /// it is one load, where each other clock is a call.
-    pub(super) fn now(&self) -> u64 {
-        self.0.ticks.load(Ordering::Relaxed)
-    }
-
-    /// A hook begins, or goes on, and wants to be interrupted in time.
-    pub(crate) fn is_needed(&self) {
-        // Looked at first: a store to memory that every worker writes to costs more.
-        if !self.0.is_needed.load(Ordering::Relaxed) {
-            self.0.is_needed.store(true, Ordering::SeqCst);
-            if self.0.is_resting.load(Ordering::SeqCst)
-                && let Some(thread) = self.0.thread.get()
-            {
-                thread.unpark();
-            }
-        }
-    }
+/// Moves the epoch on with each tick, and ends with the last engine handle.
+fn start_clock(engine: &Engine) -> Clock {
+    let weak = engine.weak();
+    Clock::start(move |ticks| {
+        let Some(engine) = weak.upgrade() else { return false };
+        // As many as there should have been: a rest is many ticks long.
+        (0..ticks).for_each(|_| engine.increment_epoch());
+        true
+    })
 }
 
 /// The number of ticks after which a hook that may compute for `limit` is interrupted.

@@ -30,8 +30,8 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 use crate::config::{Grant, Secret, UpstreamId};
 use crate::heads::Heads;
 use crate::plugin::budget::Budget;
-use crate::plugin::engine::Clock;
 use crate::plugin::trap::MemoryRefused;
+use crate::share::Clock;
 use crate::state::{State, Stores};
 use crate::telemetry::metrics::PluginMetrics;
 

@@ -19,9 +19,9 @@ use super::host::HostState;
 use super::load::Plugin;
 use super::outbound::Caller;
 use super::reset::Saved;
-use super::share::Turn;
-use super::trap::{self, Meanwhile, is_deadline, meanwhile, trap_text};
+use super::trap::{self, Meanwhile, is_deadline, is_full, meanwhile, trap_text};
 use crate::heads::Heads;
+use crate::share::Turn;
 
 /// Data that one call may hand to the host, besides bodies that were asked for.
 const HOSTCALL_FUEL: usize = 1 << 20;
@@ -323,6 +323,9 @@ fn explain(data: &mut HostState, deadline: Duration, error: &wasmtime::Error) ->
         let said = data.take_account().map(|account| format!(": {account}"));
         return Failure::Memory(refused, said.unwrap_or_default().into());
     }
+    if is_full(error) {
+        return Failure::NoPlace(trap::root(error).into());
+    }
     if is_deadline(error) {
         let account = data.peek_account();
         let why = meanwhile(error, account.as_ref()).map(|why| match (why, account) {
@@ -342,6 +345,7 @@ fn not_made(store: &mut Store<HostState>, bound: Duration, error: &wasmtime::Err
     let data = store.data_mut();
     let failure = match data.memory.take_refusal() {
         Some(refused) => Failure::Memory(refused, "".into()),
+        None if is_full(error) => Failure::NoPlace(trap::root(error).into()),
         None if is_deadline(error) => Failure::Configure(bound, "".into()),
         None if error.is::<Trap>() => {
             Failure::Instantiate(trap_text(data.take_account(), data.last_error(), error).into())

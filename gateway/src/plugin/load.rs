@@ -29,7 +29,7 @@ use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::bindings::{Description, HOOKS, VERSION};
-use super::engine::{self, Backtraces, Clock};
+use super::engine::{self, Backtraces};
 use super::host::{self, HostState, INTERFACES, Identity};
 use super::instance::{HOOK_NAMES, Instance};
 use super::prepare::Preparer;
@@ -39,6 +39,7 @@ use super::trap::{limits_for, mebibytes};
 use super::{Failure, Interest};
 use crate::config::{self, Doubts, Grant, Isolation, OnError};
 use crate::held::{Counted, Full, Holding};
+use crate::share::Clock;
 use crate::state::State;
 use crate::telemetry::metrics::Metrics;
 use aside::Aside;
@@ -332,6 +333,8 @@ impl Loader {
     pub(crate) fn keep_only(&self, config: &config::Config) {
         self.compiled.keep_only(&config.plugins);
         self.state.keep(&config.plugins);
+        let components = config.components.iter().map(|component| &*component.name);
+        self.state.metrics.keep_components(&components.collect());
         self.state.bodies.set(config.process.buffered_bodies);
     }
 

@@ -17,12 +17,12 @@ use super::instance::{Called, Hook, Instance};
 use super::outbound::Caller;
 use super::prepare::{Came, Mailbox, Order, configured};
 use super::reuse::{Arrived, Reuse};
-use super::share::{Flow, Turn};
 use super::trap::{limits_for, mebibytes};
 use super::{Failure, Plugin};
 use crate::config::Isolation;
 use crate::heads::Heads;
 use crate::held::Part;
+use crate::share::{Flow, Kind, Owner, Share, Turn};
 
 /// A pool of instances.
 pub(crate) struct Pool {
@@ -76,6 +76,14 @@ impl Pool {
     /// The plugin.
     pub(crate) fn plugin(&self) -> &Plugin {
         &self.plugin
+    }
+
+    /// The flow of its calls on a route.
+    pub(crate) fn flow(&self, share: &Rc<Share>, route: &str) -> Rc<Flow> {
+        let plugin = &self.plugin;
+        let (clock, metrics) = (&plugin.identity.clock, plugin.identity.metrics.turns());
+        let (name, queue) = (&plugin.name, plugin.queue);
+        Flow::new(share, &Owner { kind: Kind::Plugin, name, clock, metrics, queue }, route)
     }
 
     /// What it keeps with exchanges of this worker.

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use super::backtrace;
 use super::said::Account;
@@ -84,6 +84,11 @@ pub(crate) fn mebibytes(bytes: usize) -> String {
 /// its language takes to tidy up.
 pub(crate) fn is_deadline(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref::<Trap>(), Some(Trap::Interrupt)) && !is_leaving(error)
+}
+
+/// Whether the process has as many instances as the engine takes.
+pub(crate) fn is_full(error: &wasmtime::Error) -> bool {
+    error.is::<PoolConcurrencyLimitError>()
 }
 
 /// What the guest did when its time was over.

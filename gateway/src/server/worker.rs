@@ -25,7 +25,7 @@ use crate::config::ListenerId;
 use crate::conn::ListenerState;
 use crate::exchange::{Application, WorkerState};
 use crate::places::Places;
-use crate::plugin::Share;
+use crate::share::Share;
 use crate::snapshot::{Shared, Snapshot};
 use crate::tcp::{Socket, run_flusher};
 use crate::telemetry::metrics::Metrics;

@@ -3,16 +3,18 @@
 //! Owns the numbers and their bounds, for the life of the process: a reload sets nothing back.
 //! Nothing here is touched by a request that no plugin records anything for. Must not know Wasm.
 
+mod component;
 mod name;
 mod process;
 mod routes;
 mod series;
 mod text;
+mod turns;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -23,9 +25,11 @@ use crate::config::CertificateEnd;
 use crate::held::Bound;
 use crate::places::Places;
 
+pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use series::{Counter, Histogram, Series};
 pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS, open_metrics};
+pub(crate) use turns::TurnMetrics;
 
 /// Series of one configured plugin, at most. A histogram of 32 bounds takes 4 KiB on 16 cores.
 const MAX_SERIES: usize = 1_000;
@@ -36,6 +40,7 @@ const SERIES: usize = 256;
 #[derive(Debug)]
 pub(crate) struct Metrics {
     plugins: DashMap<Box<str>, Arc<PluginMetrics>, RandomState>,
+    components: DashMap<Box<str>, Arc<ComponentMetrics>, RandomState>,
     /// Which kind of metric a name stands for, and which plugin said so first: one name has one
     /// kind in all of the text.
     families: DashMap<Box<str>, (Kind, Arc<str>), RandomState>,
@@ -79,12 +84,7 @@ pub(crate) struct PluginMetrics {
     instances_made: AtomicU64,
     reused: Counter,
     buckets_displaced: AtomicU64,
-    /// Nanoseconds that its hooks computed.
-    computed: AtomicU64,
-    /// Nanoseconds that its calls waited for their turn.
-    waited: AtomicU64,
-    /// Calls that wait for their turn.
-    waiting: AtomicI64,
+    turns: Arc<TurnMetrics>,
 }
 
 /// How a hook fails.
@@ -133,6 +133,7 @@ impl Default for Metrics {
         let now = now();
         Self {
             plugins: DashMap::default(),
+            components: DashMap::default(),
             families: DashMap::default(),
             began: now,
             reloads: AtomicU64::new(0),
@@ -159,6 +160,17 @@ impl Metrics {
     pub(crate) fn of(&self, plugin: &Arc<str>) -> Arc<PluginMetrics> {
         let new = || Arc::new(PluginMetrics::new(plugin));
         self.plugins.entry((&**plugin).into()).or_insert_with(new).clone()
+    }
+
+    /// Those of the component configured under this name.
+    pub(crate) fn of_component(&self, component: &Arc<str>) -> Arc<ComponentMetrics> {
+        let new = || Arc::new(ComponentMetrics::new(component));
+        self.components.entry((&**component).into()).or_insert_with(new).clone()
+    }
+
+    /// Forgets the components that are not configured any more.
+    pub(crate) fn keep_components(&self, components: &HashSet<&str>) {
+        self.components.retain(|name, _| components.contains(&**name));
     }
 
     /// Forgets the plugins that are not configured any more.
@@ -284,9 +296,7 @@ impl PluginMetrics {
             instances_made: AtomicU64::new(0),
             reused: Counter::default(),
             buckets_displaced: AtomicU64::new(0),
-            computed: AtomicU64::new(0),
-            waited: AtomicU64::new(0),
-            waiting: AtomicI64::new(0),
+            turns: Arc::default(),
         }
     }
 
@@ -353,19 +363,9 @@ impl PluginMetrics {
         self.calls[result as usize].fetch_add(1, Relaxed);
     }
 
-    /// Its hooks computed for as long.
-    pub(crate) fn computed(&self, time: Duration) {
-        self.computed.fetch_add(nanos(time), Relaxed);
-    }
-
-    /// As many more of its calls wait for their turn.
-    pub(crate) fn waits(&self, calls: i64) {
-        self.waiting.fetch_add(calls, Relaxed);
-    }
-
-    /// A call waited for its turn for as long.
-    pub(crate) fn waited(&self, time: Duration) {
-        self.waited.fetch_add(nanos(time), Relaxed);
+    /// What its hooks computed, and waited for that.
+    pub(crate) fn turns(&self) -> &Arc<TurnMetrics> {
+        &self.turns
     }
 
     /// A change was made again without a call.
@@ -399,10 +399,6 @@ impl PluginMetrics {
     pub(crate) fn instances_gone(&self, count: usize) {
         self.instances.fetch_sub(i64::try_from(count).unwrap_or(i64::MAX), Relaxed);
     }
-}
-
-fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Seconds since 1970.

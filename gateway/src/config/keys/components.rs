@@ -52,6 +52,13 @@ static COMPONENT_LIMITS: Keys = Keys {
             "Requests that it serves at a time, on each worker: each has an instance of its own.",
         )
         .default("64"),
+        Key::new(
+            "queue",
+            Kind::Integer { min: 1, max: 100_000 },
+            "Requests that may wait for their turn, on each worker and for each route. While as many \
+             do, further ones are answered 503.",
+        )
+        .default("1024"),
     ],
 };
 

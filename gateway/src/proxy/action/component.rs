@@ -22,6 +22,7 @@ use crate::proxy::action::Matched;
 use crate::proxy::action::rewrite;
 use crate::proxy::request::Outgoing;
 use crate::proxy::request::hop_by_hop as request_fields;
+use crate::share::Flow;
 use crate::upstream::Added as _;
 
 /// Has the component answer.
@@ -49,8 +50,10 @@ pub(in crate::proxy) async fn answer(
     if exchange.snapshot.config.process.access_log == AccessLog::All {
         exchange.forwarded_to(&format!("component {}", component.name()));
     }
+    let flow = exchange.snapshot.component_flow(matched.found.index);
+    let flow = flow.ok_or(Failure::Internal("the route has no component"))?;
     exchange.is_sent();
-    let mut response = run(exchange, component, Request::from_parts(head, body)).await?;
+    let mut response = run(exchange, component, flow, Request::from_parts(head, body)).await?;
     exchange.is_answered_upstream();
     exchange.answered_by(component.name());
     heads::strip_hop_by_hop(response.headers_mut());
@@ -61,10 +64,11 @@ pub(in crate::proxy) async fn answer(
 async fn run(
     exchange: &Exchange,
     component: &Instances,
+    flow: &Rc<Flow>,
     request: Request<Body>,
 ) -> Result<Response<Body>, Failure> {
     let watches_body = !http_body::Body::is_end_stream(request.body());
-    let call = Call { is_tls: exchange.is_https(), request_id: exchange.id() };
+    let call = Call { flow, is_tls: exchange.is_https(), request_id: exchange.id() };
     let mut answered = pin!(component.answer(request, call));
     poll_fn(|context| {
         let polled = answered.as_mut().poll(context);

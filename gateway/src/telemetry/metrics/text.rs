@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::name::parts;
-use super::{CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series, process, routes};
+use super::{
+    CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics, component, process, routes,
+};
 
 /// `content-type` of the page.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -59,6 +59,9 @@ impl Metrics {
         let mut plugins: Vec<_> = self.plugins.iter().map(|known| Arc::clone(&known)).collect();
         plugins.sort_by(|one, other| one.name.cmp(&other.name));
         write_plugins(&mut page, &plugins);
+        let mut components: Vec<_> = self.components.iter().map(|it| Arc::clone(&it)).collect();
+        components.sort_by(|one, other| one.name.cmp(&other.name));
+        component::write(&mut page, &components);
         write_recorded(&mut page, &plugins);
         page
     }
@@ -162,20 +165,19 @@ fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
     });
     let name = "gateway_plugin_calls_waiting";
     let help = "Calls of hooks that wait for their turn on a worker.";
-    each(page, name, Kind::Gauge, help, &|plugin| plugin.waiting.load(Relaxed).into());
-    let mut seconds = |name, help, value: &dyn Fn(&PluginMetrics) -> &AtomicU64| {
+    each(page, name, Kind::Gauge, help, &|plugin| plugin.turns.waiting().into());
+    let mut seconds = |name, help, value: &dyn Fn(&TurnMetrics) -> f64| {
         head(page, name, Kind::Counter, help);
         for plugin in plugins {
-            let seconds = Duration::from_nanos(value(plugin).load(Relaxed)).as_secs_f64();
-            line(page, name, &[("plugin", &plugin.name)], number(seconds));
+            line(page, name, &[("plugin", &plugin.name)], number(value(&plugin.turns)));
         }
     };
     let name = "gateway_plugin_computing_seconds_total";
     let help = "Time for which hooks had a worker, by a clock of a millisecond.";
-    seconds(name, help, &|plugin| &plugin.computed);
+    seconds(name, help, &TurnMetrics::computing_seconds);
     let name = "gateway_plugin_waiting_seconds_total";
     let help = "Time for which calls of hooks waited for their turn, added up over all calls.";
-    seconds(name, help, &|plugin| &plugin.waited);
+    seconds(name, help, &TurnMetrics::waiting_seconds);
     let (name, help) = ("gateway_plugin_instances_created_total", "Instances that were made.");
     each(page, name, Kind::Counter, help, &|plugin| plugin.instances_made.load(Relaxed).into());
     let name = "gateway_plugin_changes_reused_total";

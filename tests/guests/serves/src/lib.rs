@@ -74,6 +74,11 @@ fn serve(request: &IncomingRequest, out: ResponseOutparam) {
             (0..last(path)).for_each(|_| compute());
             text(out, "worked");
         }
+        // Computes for as many turns as the rest of the path says, and then answers.
+        "spins" => {
+            (0..last(path)).for_each(|turn| _ = std::hint::black_box(turn));
+            text(out, "spun");
+        }
         "sleeps" => {
             std::thread::sleep(Duration::from_millis(last(path)));
             text(out, "slept");

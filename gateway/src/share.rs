@@ -1,18 +1,22 @@
 //! Who computes next on a worker.
 //!
-//! A worker is one thread, and a hook that computes holds it. Owns what keeps that short and fair:
-//! the calls of one plugin on one route are a *flow*; in one *round* of the worker (all tasks that
+//! A worker is one thread, and a guest that computes holds it. Owns what keeps that short and fair:
+//! the calls of one plugin on one route are a *flow*, and so are those of a component that answers
+//! there; in one *round* of the worker (all tasks that
 //! are ready, and then a look for what has come over the network) a flow computes for about two
 //! milliseconds and all flows together for three. What is more waits for its turn: turns are given
 //! one after the other, for about a millisecond a round, to the flow that was given least (start-time
-//! fair queueing, Goyal, Vin and Cheng 1996), and within a flow in the order of arrival. Calls that
-//! take long end their turn halfway (`super::budget`), so that each turn is short.
+//! fair queueing, Goyal, Vin and Cheng 1996), and within a flow in the order of arrival; requests to a
+//! component, which may compute for long, take turns with each other after a while. Calls that
+//! take long end their turn halfway (`slices`), so that each turn is short.
 //!
 //! While nobody waits nothing is owed: a flow that is alone may have the whole worker. A call that is
 //! quick and need not wait costs two loads of a counter and a look at a flag. Belongs to one worker;
-//! must not know what a hook does.
+//! must not know what a call does, nor what runs it.
 
+mod clock;
 mod report;
+mod slices;
 #[cfg(test)]
 mod tests;
 mod turn;
@@ -25,12 +29,13 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::Plugin;
-use super::engine::{Clock, TICK};
-use crate::telemetry::metrics::PluginMetrics;
+use crate::telemetry::metrics::TurnMetrics;
 use report::Report;
 use turn::Ticket;
 
+pub(crate) use clock::{Clock, PATIENCE, TICK};
+pub(crate) use report::Kind;
+pub(crate) use slices::{Next, Slices, thread_time};
 pub(crate) use turn::Turn;
 
 /// For how long those that wait may compute in a round, if nothing else is to do.
@@ -45,6 +50,10 @@ const OF_A_FLOW: u64 = 2_000_000;
 /// What all flows may.
 const OF_ALL: u64 = 3_000_000;
 
+/// For how long a request to a component goes on before others of its flow begin. Hooks do so to their
+/// end, which is never far.
+const IN_ORDER: Duration = Duration::from_millis(20);
+
 /// How often those that were slowed are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -56,7 +65,7 @@ pub(crate) struct Share {
     /// Whether a call may have to wait: the one look of those that need not.
     is_strained: Cell<bool>,
     round: Cell<u64>,
-    /// Nanoseconds that hooks computed in this round.
+    /// Nanoseconds that calls computed in this round.
     computed: Cell<u64>,
     /// What those that wait may compute in this round yet.
     left: Cell<u64>,
@@ -69,12 +78,25 @@ pub(crate) struct Share {
     task: RefCell<Option<Waker>>,
 }
 
-/// The calls of one plugin on one route of one worker.
+/// Whose calls a flow has.
+#[derive(Debug)]
+pub(crate) struct Owner<'a> {
+    pub(crate) kind: Kind,
+    /// The name under which it is configured.
+    pub(crate) name: &'a Arc<str>,
+    pub(crate) clock: &'a Clock,
+    pub(crate) metrics: &'a Arc<TurnMetrics>,
+    /// How many of its calls may wait before no exchange is let in any more.
+    pub(crate) queue: usize,
+}
+
+/// The calls of one plugin, or of one component that answers, on one route of one worker.
 #[derive(Debug)]
 pub(crate) struct Flow {
     share: Rc<Share>,
+    kind: Kind,
     clock: Clock,
-    metrics: Arc<PluginMetrics>,
+    metrics: Arc<TurnMetrics>,
     /// How many of its calls may wait before no exchange is let in any more.
     limit: usize,
     /// What it was given, in nanoseconds, if it had asked for something all the time.
@@ -106,8 +128,8 @@ impl Share {
             // Comes back when all others that were ready had their turn, and those to whom something
             // came over the network since are ready too.
             tokio::task::yield_now().await;
-            let hooks = Duration::from_nanos(self.computed.get().saturating_sub(computed));
-            let others = began.elapsed().saturating_sub(hooks);
+            let calls = Duration::from_nanos(self.computed.get().saturating_sub(computed));
+            let others = began.elapsed().saturating_sub(calls);
             self.begin_round(others.clamp(TURNS, MOST_TURNS));
         }
     }
@@ -181,37 +203,26 @@ impl Drop for Open<'_> {
 }
 
 impl Flow {
-    /// The flow of a plugin on a route.
-    pub(crate) fn new(share: &Rc<Share>, plugin: &Plugin, route: &str) -> Rc<Self> {
-        let identity = &plugin.identity;
-        let report = Report::new(&plugin.name, route);
-        Self::of(share, identity.clock.clone(), &identity.metrics, plugin.queue, report)
-    }
-
-    fn of(
-        share: &Rc<Share>,
-        clock: Clock,
-        metrics: &Arc<PluginMetrics>,
-        limit: usize,
-        report: Report,
-    ) -> Rc<Self> {
+    /// The flow of such calls on a route.
+    pub(crate) fn new(share: &Rc<Share>, owner: &Owner<'_>, route: &str) -> Rc<Self> {
         Rc::new(Self {
             share: Rc::clone(share),
-            clock,
-            metrics: Arc::clone(metrics),
-            limit,
+            kind: owner.kind,
+            clock: owner.clock.clone(),
+            metrics: Arc::clone(owner.metrics),
+            limit: owner.queue,
             tag: Cell::new(0),
             round: Cell::new(0),
             computed: Cell::new(0),
             queue: RefCell::default(),
-            report,
+            report: Report::new(owner.kind, owner.name, route),
         })
     }
 
     /// The count of ticks, to be read before a call and given to [`computed`](Self::computed) after
     /// it.
     #[inline]
-    pub(super) fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.clock.now()
     }
 
@@ -244,7 +255,7 @@ impl Flow {
 
     /// A call has ended that was not measured. Returns for how many ticks it was there.
     #[inline]
-    pub(super) fn called(&self, began: u64) -> u64 {
+    pub(crate) fn called(&self, began: u64) -> u64 {
         let ticks = self.clock.now().saturating_sub(began);
         if ticks != 0 {
             self.computed(TICK * u32::try_from(ticks).unwrap_or(u32::MAX));
@@ -287,6 +298,11 @@ impl Flow {
         if left >= nanos(TURNS / 2) {
             share.give_turn();
         }
+    }
+
+    /// Whether a call that has begun, and computed for as long, goes on before others begin.
+    fn goes_first(&self, computed: Duration) -> bool {
+        self.kind == Kind::Plugin || computed < IN_ORDER
     }
 
     /// A call waits, behind the others of its flow or in front of them.

@@ -5,14 +5,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use super::super::budget::{Slices, thread_time};
-use super::super::engine::TICK;
+use super::clock::TICK;
+use super::slices::{Slices, thread_time};
 use super::{Flow, OF_ALL};
 
 /// A place in a queue.
@@ -40,8 +39,10 @@ pub(crate) struct Turn {
     ticket: Option<Rc<Ticket>>,
     /// Whether it computes in slices.
     is_sliced: bool,
-    /// Whether it had a turn before: it goes on before others of its flow begin.
+    /// Whether it had a turn before: it goes on before others of its flow begin, for a while.
     has_begun: bool,
+    /// Whether it has a turn that it has not used yet.
+    has_turn: bool,
     /// Whether the turn that it has was given to it.
     is_given: bool,
     computed: Duration,
@@ -55,11 +56,20 @@ impl Turn {
             ticket: None,
             is_sliced,
             has_begun: false,
+            has_turn: true,
             is_given: false,
             computed: Duration::ZERO,
         };
         poll_fn(|context| turn.poll(context)).await;
         turn
+    }
+
+    /// Gives its turn up, since it has nothing to compute yet, and goes on with another one.
+    pub(crate) fn give_up(&mut self) {
+        self.has_turn = false;
+        if std::mem::take(&mut self.is_given) {
+            self.flow.used_turn(Duration::ZERO);
+        }
     }
 
     /// Whether it computes in slices.
@@ -109,7 +119,8 @@ impl Turn {
             since: Instant::now(),
         };
         let ticket = self.ticket.insert(Rc::new(ticket));
-        self.flow.wait(Rc::clone(ticket), self.has_begun);
+        let is_first = self.has_begun && self.flow.goes_first(self.computed);
+        self.flow.wait(Rc::clone(ticket), is_first);
     }
 
     /// Computes something that does not wait.
@@ -141,31 +152,43 @@ impl Turn {
     pub(crate) async fn take_all<T>(
         &mut self,
         work: impl Future<Output = T>,
-        slices: &Arc<Slices>,
+        slices: &Slices,
     ) -> T {
         let mut work = pin!(work);
-        let mut has_turn = true;
         poll_fn(|context| {
-            if !std::mem::take(&mut has_turn) {
+            if self.is_sliced {
+                return self.poll_slice(context, slices, work.as_mut());
+            }
+            if !std::mem::take(&mut self.has_turn) {
                 ready!(self.poll(context));
             }
-            if !self.is_sliced {
-                return self.take(|| work.as_mut().poll(context));
-            }
-            self.flow.clock.is_needed();
-            let began = thread_time();
-            slices.begin(began);
-            let polled = work.as_mut().poll(context);
-            let now = thread_time();
-            let is_cut = slices.end(now) && polled.is_pending();
-            // Before the next turn is given: this call comes before others of its flow.
-            if is_cut && self.flow.share.is_open.get() {
-                self.queue(context);
-            }
-            self.took(now.saturating_sub(began));
-            polled
+            self.take(|| work.as_mut().poll(context))
         })
         .await
+    }
+
+    /// Computes for one slice, if it is this call's turn.
+    pub(crate) fn poll_slice<F: Future + ?Sized>(
+        &mut self,
+        context: &mut Context<'_>,
+        slices: &Slices,
+        work: Pin<&mut F>,
+    ) -> Poll<F::Output> {
+        if !std::mem::take(&mut self.has_turn) {
+            ready!(self.poll(context));
+        }
+        self.flow.clock.is_needed();
+        let began = thread_time();
+        slices.begin(began);
+        let polled = work.poll(context);
+        let now = thread_time();
+        let is_cut = slices.end(now) && polled.is_pending();
+        // Before the next turn is given: this call comes before others of its flow.
+        if is_cut && self.flow.share.is_open.get() {
+            self.queue(context);
+        }
+        self.took(now.saturating_sub(began));
+        polled
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the log is told of a plugin whose calls wait.
+//! What the log is told of a plugin or component whose calls wait.
 //!
 //! Owns the words, and when they are said: once when it begins and once when it is over.
 
@@ -6,7 +6,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A plugin is slowed if one of its calls waits for as long.
+/// Whoever has calls is slowed if one of them waits for as long.
 const LONG: Duration = Duration::from_millis(25);
 
 /// It is no longer slowed when for as long none did.
@@ -15,10 +15,20 @@ const OVER: Duration = Duration::from_secs(10);
 /// The sliding window over which the share of a flow is told.
 const WINDOW: Duration = Duration::from_secs(1);
 
+/// What calls a flow has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The hooks of a plugin.
+    Plugin,
+    /// Requests that a component answers.
+    Component,
+}
+
 /// What is told of one flow.
 #[derive(Debug)]
 pub(super) struct Report {
-    plugin: Arc<str>,
+    kind: Kind,
+    name: Arc<str>,
     route: Box<str>,
     /// When the window that fills began, what was computed in it, and in the one before it.
     began: Cell<Instant>,
@@ -29,9 +39,10 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(plugin: &Arc<str>, route: &str) -> Self {
+    pub(super) fn new(kind: Kind, name: &Arc<str>, route: &str) -> Self {
         Self {
-            plugin: Arc::clone(plugin),
+            kind,
+            name: Arc::clone(name),
             route: route.into(),
             began: Cell::new(Instant::now()),
             now: Cell::default(),
@@ -82,15 +93,27 @@ impl Report {
             return false;
         }
         let share = self.share(now);
-        tracing::warn!(
-            plugin = &*self.plugin,
-            route = &*self.route,
-            share_percent = share,
-            waiting,
-            fault = "plugin",
-            "the plugin is slowed, so that others have their turn: its hooks computed for {share} % \
-             of the last second of their worker, and a call waited for {time:.0?}"
-        );
+        let (name, route) = (&*self.name, &*self.route);
+        match self.kind {
+            Kind::Plugin => tracing::warn!(
+                plugin = name,
+                route,
+                share_percent = share,
+                waiting,
+                fault = "plugin",
+                "the plugin is slowed, so that others have their turn: its hooks computed for \
+                 {share} % of the last second of their worker, and a call waited for {time:.0?}"
+            ),
+            Kind::Component => tracing::warn!(
+                component = name,
+                route,
+                share_percent = share,
+                waiting,
+                fault = "upstream",
+                "the component is slowed, so that others have their turn: it computed for {share} % \
+                 of the last second of its worker, and a request waited for {time:.0?}"
+            ),
+        }
         true
     }
 
@@ -101,11 +124,19 @@ impl Report {
             return true;
         }
         self.slowed.set(None);
-        tracing::info!(
-            plugin = &*self.plugin,
-            route = &*self.route,
-            "the plugin is no longer slowed: for {OVER:?} no call waited for {LONG:?}"
-        );
+        let (name, route) = (&*self.name, &*self.route);
+        match self.kind {
+            Kind::Plugin => tracing::info!(
+                plugin = name,
+                route,
+                "the plugin is no longer slowed: for {OVER:?} no call waited for {LONG:?}"
+            ),
+            Kind::Component => tracing::info!(
+                component = name,
+                route,
+                "the component is no longer slowed: for {OVER:?} no request waited for {LONG:?}"
+            ),
+        }
         false
     }
 }

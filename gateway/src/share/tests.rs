@@ -3,17 +3,13 @@
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
-use wasmtime::UpdateDeadline;
-
-use super::super::budget::{Budget, thread_time};
-use super::super::engine::{self, Clock};
-use super::report::Report;
-use super::{Flow, Share, Turn};
+use super::{Clock, Flow, Kind, Next, Owner, Share, Slices, Turn, thread_time};
 use crate::telemetry::metrics::Metrics;
+use tokio::task::{JoinHandle, LocalSet, spawn_local, yield_now};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -31,9 +27,13 @@ fn open() -> Rc<Share> {
 }
 
 fn flow(share: &Rc<Share>, name: &str, limit: usize) -> Rc<Flow> {
-    let name = name.into();
-    let metrics = Metrics::default().of(&name);
-    Flow::of(share, Clock::default(), &metrics, limit, Report::new(&name, "route"))
+    flow_of(share, Kind::Plugin, name, limit)
+}
+
+fn flow_of(share: &Rc<Share>, kind: Kind, name: &str, limit: usize) -> Rc<Flow> {
+    let (name, clock) = (&name.into(), &Clock::default());
+    let metrics = &Arc::clone(Metrics::default().of(name).turns());
+    Flow::new(share, &Owner { kind, name, clock, metrics, queue: limit }, "route")
 }
 
 fn spin(time: Duration) {
@@ -46,16 +46,14 @@ fn call(flow: &Rc<Flow>, name: &'static str, slices: u32, ends: &Ends) -> JoinHa
     let (flow, ends) = (Rc::clone(flow), Rc::clone(ends));
     spawn_local(async move {
         let mut turn = Turn::first(&flow, true).await;
-        let mut budget = Budget::default();
-        budget.begin_sliced(engine::ticks(Duration::from_secs(1)));
-        let (known, mut left) = (budget.slices(), slices);
+        let (known, mut left) = (Slices::default(), slices);
         let work = poll_fn(|context| {
             spin(MS);
             left -= 1;
             if left == 0 {
                 return Poll::Ready(());
             }
-            assert!(matches!(budget.look(), UpdateDeadline::Yield(_)));
+            assert_eq!(known.look(Duration::from_secs(1), thread_time()), Next::IsPutAside);
             context.waker().wake_by_ref();
             Poll::Pending
         });
@@ -94,6 +92,19 @@ fn calls_of_one_flow_end_in_the_order_in_which_they_came() {
         let names = ["1", "2", "3", "4", "5"];
         joined(names.map(|name| call(&busy, name, 3, &ends)).into()).await;
         assert_eq!(*ends.borrow(), names);
+    });
+}
+
+#[test]
+fn a_request_to_a_component_does_not_wait_for_one_that_computes_for_long() {
+    run(async {
+        let (share, ends) = (open(), Ends::default());
+        let service = flow_of(&share, Kind::Component, "service", 100);
+        let long = call(&service, "long", 60, &ends);
+        yield_now().await;
+        let others = ["1", "2", "3"].map(|name| call(&service, name, 3, &ends));
+        joined(others.into_iter().chain([long]).collect()).await;
+        assert_eq!(*ends.borrow(), ["1", "2", "3", "long"]);
     });
 }
 
