@@ -108,6 +108,11 @@ impl Failure {
         }
     }
 
+    /// Whether the call itself is no worse than others, and only too many came at once.
+    pub(crate) fn is_overload(&self) -> bool {
+        matches!(self.kind(), FailureKind::Exhausted | FailureKind::Busy)
+    }
+
     /// A breach of contract.
     pub(crate) fn breach(what: impl Into<Arc<str>>) -> Self {
         let what = what.into();

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use gateway::{BindErrors, Gateway};
 use gateway_tests::client::{request, request2};
-use gateway_tests::{Answer, Http1, Http2, Running, Setup, log, until, within};
+use gateway_tests::upstream::full;
+use gateway_tests::{Answer, Http1, Http2, Running, Setup, Upstream, log, until, within};
+use http::Response;
 use tokio::task::JoinSet;
 
 /// A plugin that takes its time to be configured, and a neighbour.
@@ -204,4 +206,115 @@ async fn an_instance_of_its_own_knows_nothing_of_another_request() {
     }
     let lines = log::lines(|line| line.message.contains("no instance"));
     assert_eq!(lines.len(), 0, "{lines:?}");
+}
+
+/// The count of failures of this kind.
+async fn failures(gateway: &Running, plugin: &str, kind: &str) -> u32 {
+    let metrics = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let name = format!("gateway_plugin_failures_total{{plugin=\"{plugin}\",kind=\"{kind}\"}} ");
+    let line = metrics.text().lines().find_map(|line| line.strip_prefix(&*name)).unwrap();
+    line.parse().unwrap()
+}
+
+/// Each takes an instance of its own, and there are far more than can be made in the time that a hook
+/// waits for one.
+#[tokio::test]
+async fn where_no_instance_is_ready_in_time_the_client_may_come_again() {
+    const MANY: usize = 60;
+    let limits = "limits = { configure = \"2s\", instances = 3 }";
+    let slow = TEXT.replace("limits = { configure = \"10s\", instances = 3 }", limits);
+    let text = slow
+        + &format!(
+            r#"
+[plugins.open]
+component = "./slow-start.wasm"
+isolation = "fresh"
+config = {{ milliseconds = 1000 }}
+on_error = "open"
+{limits}
+
+[[routes]]
+name = "open"
+paths = ["/open"]
+plugins = ["open"]
+respond = {{ body = "all the same" }}
+"#
+        );
+    let gateway = Setup::toml(&text, &[("ISOLATION", &"fresh")]).start();
+    let address = gateway.address;
+    let closed = tokio::spawn(slow_at_once(address, MANY, ""));
+    let open = tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        for _ in 0..MANY {
+            tasks.spawn(Http1::get(address, "/open"));
+        }
+        tasks.join_all().await
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Behind all others.
+    let fields = [("content-type", "application/grpc"), ("te", "trailers")];
+    let call = request2("POST", "/slow", &fields, "");
+    let call = within(Http2::connect(address).await.send(call)).await;
+    assert_eq!((call.status(), call.header("grpc-status")), (200, Some("14")), "{call:?}");
+
+    let answers = within(closed).await.unwrap();
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status() != 200).collect();
+    assert!(refused.len() > MANY / 4 && refused.len() < MANY, "{}", refused.len());
+    for answer in &refused {
+        assert_eq!((answer.status(), answer.header("retry-after")), (503, Some("1")));
+        let detail = "A plugin on this route has more requests than it can serve at the moment.";
+        assert_eq!(answer.problem()["detail"], detail);
+    }
+    let id = refused[0].id();
+    let cause = |line: &log::Line| line.field("cause").contains("no instance of it was ready");
+    let told =
+        || log::of_request(id).iter().any(|line| line.target == "gateway::access" && cause(line));
+    until(told).await;
+    assert!(failures(&gateway, "slow", "exhausted").await > 0);
+
+    // An optional plugin is done without.
+    let answers = within(open).await.unwrap();
+    assert!(answers.iter().all(|answer| answer.status() == 200), "{answers:?}");
+    assert!(answers.iter().any(|answer| answer.header("x-calls").is_none()));
+}
+
+#[tokio::test]
+async fn where_all_instances_wait_the_client_may_come_again() {
+    let upstream = Upstream::http1(|_| async {
+        tokio::time::sleep(Duration::from_secs(9)).await;
+        Response::new(full("late"))
+    })
+    .await;
+    let text = format!(
+        r#"
+[admin]
+address = "127.0.0.1:0"
+
+[upstreams.service]
+targets = ["http://{}"]
+
+[plugins.calls]
+component = "./calls-out.wasm"
+upstreams = ["service"]
+limits = {{ instances = 1 }}
+
+[[routes]]
+name = "calls"
+paths = ["/{{*rest}}"]
+plugins = ["calls"]
+respond = {{ body = "fine" }}
+"#,
+        upstream.address
+    );
+    let gateway = Setup::toml(&text, &[]).start();
+    let call = |address| async move {
+        let fields = [("x-call", "service"), ("x-timeout", "15000")];
+        Http1::connect(address).await.send(request("GET", "/", &fields, "")).await
+    };
+    let first = tokio::spawn(call(gateway.address));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let second = call(gateway.address).await;
+    assert_eq!((second.status(), second.header("retry-after")), (503, Some("1")), "{second:?}");
+    assert_eq!(failures(&gateway, "calls", "exhausted").await, 1);
+    assert_eq!(within(first).await.unwrap().status(), 200);
 }

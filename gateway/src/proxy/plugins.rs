@@ -160,12 +160,12 @@ fn no_room_failure(chain::NoRoom { plugin, full }: chain::NoRoom) -> Failure {
 
 fn plugin_failure(failed: chain::PluginFailed) -> Failure {
     let plugin = failed.plugin.to_string();
-    match failed.failure {
-        busy @ crate::plugin::Failure::Busy(_) => {
-            Failure::PluginBusy { plugin, source: busy.into() }
-        }
-        failure => Failure::PluginFailed { plugin, source: failure.into() },
+    let is_overload = failed.failure.is_overload();
+    let source = failed.failure.into();
+    if is_overload {
+        return Failure::PluginBusy { plugin, source };
     }
+    Failure::PluginFailed { plugin, source }
 }
 
 /// Moves the head into what plugins see.
