@@ -182,7 +182,17 @@ impl Pool {
     ) -> Result<Called<H::Results>, Failure> {
         // Before it has an instance: those that wait for a turn hold none.
         let mut turn = Turn::first(flow, self.is_slow(flow)).await;
-        let mut lease = self.checkout().await?;
+        let mut lease = match self.take_idle() {
+            Some(lease) => lease,
+            None => {
+                turn.give_up();
+                let lease = self.checkout().await?;
+                // All that waited for an instance would have the worker one after the other. And
+                // meanwhile it may have been found out how long their calls take.
+                turn.again(self.is_slow(flow)).await;
+                lease
+            }
+        };
         let called = lease.instance().call_in_turn::<H>(&self.plugin, heads, params, &mut turn);
         let called = called.await;
         self.took(flow, turn.computed().as_millis().try_into().unwrap_or(u64::MAX));

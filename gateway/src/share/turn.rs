@@ -72,6 +72,13 @@ impl Turn {
         }
     }
 
+    /// Waits for a turn in the place of the one that it gave up.
+    pub(crate) async fn again(&mut self, is_sliced: bool) {
+        self.is_sliced = is_sliced;
+        poll_fn(|context| self.poll(context)).await;
+        self.has_turn = true;
+    }
+
     /// Whether it computes in slices.
     pub(crate) fn is_sliced(&self) -> bool {
         self.is_sliced
