@@ -87,7 +87,7 @@ pub(super) fn compiler(
     Engine::new(&config)
 }
 
-fn config(cache: Option<Cache>, instances: u32, backtraces: Backtraces) -> Config {
+pub(super) fn config(cache: Option<Cache>, instances: u32, backtraces: Backtraces) -> Config {
     let mut config = Config::new();
     // Each of these was measured: concurrency support alone triples the cost of a call.
     config.concurrency_support(false);

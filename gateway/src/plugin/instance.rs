@@ -86,10 +86,10 @@ hooks! {
 
 /// An instance of a plugin.
 pub(crate) struct Instance {
+    /// The state that it can be put back into. Before the store, since it has to end first.
+    saved: Option<Box<Saved>>,
     store: Store<HostState>,
     made: component::Instance,
-    /// The state that it can be put back into.
-    saved: Option<Box<Saved>>,
     hooks: [Func; HOOK_NAMES.len()],
     waits: bool,
     ticks: u64,
@@ -139,9 +139,9 @@ impl Instance {
         }
         let hooks = hooks.try_into().map_err(|_| Failure::breach("a hook is not exported"))?;
         Ok(Self {
+            saved: None,
             store,
             made: instance,
-            saved: None,
             hooks,
             waits: plugin.waits,
             ticks: plugin.identity.ticks,
