@@ -57,7 +57,7 @@ impl Saved {
         let memory = instance.get_typed_func::<(), (WasmList<u8>,)>(&mut *store, MEMORY).ok()?;
         let (bytes,) = memory.call(&mut *store, ()).ok()?;
         let bytes = bytes.as_le_slice(&*store);
-        let (base, length) = (bytes.as_ptr().addr(), bytes.len());
+        let (base, length) = (bytes.as_ptr().expose_provenance(), bytes.len());
         save.call(&mut *store, ()).ok()?;
         let memory = Memory::save(base, length, Means::of_system())?;
         Some(Self { load, memory, peak, handles })
