@@ -16,6 +16,8 @@ from .stage import KEY, Problem
 # Under valgrind a hook is fifty times slower, and no deadline should see that.
 PATIENT = '\\1\nlimits = { deadline = "10s" }'
 WARM = 100
+# With somebody who can ask for metrics, requests are counted and hooks are timed.
+COUNTED = '\n[admin]\naddress = "127.0.0.1:0"\n'
 # For what has to be another with each request.
 NUMBERS = itertools.count()
 
@@ -24,7 +26,9 @@ def rows():
     """What is counted: names, configurations and paths."""
     return {
         "plain": (gateway.PLAIN, "/plain/x"),
+        "plain, counted": (gateway.PLAIN + COUNTED, "/plain/x"),
         "chain": (gateway.CHAIN, "/chain/x"),
+        "chain, counted": (gateway.CHAIN + COUNTED, "/chain/x"),
         "called": (gateway.CALLED, "/called/x?n={}"),
         "1 hop": (hops.body(1), "/plain/x"),
         "5 hops": (hops.body(5), "/plain/x"),

@@ -353,6 +353,9 @@ type NewLoader =
 fn loader(config: &Config, new: NewLoader) -> Result<Loader, BindErrors> {
     let state = State::default();
     state.bodies.set(config.process.buffered_bodies);
+    if config.admin.is_some() {
+        state.metrics.is_served();
+    }
     let loader = new(config.process.cache_dir.as_deref(), state, FIRST_PARTY);
     loader.map_err(|error| BindError::Engine(error).into())
 }

@@ -156,7 +156,7 @@ async fn a_client_that_leaves_leaves_the_instance_to_others() {
 
 fn refused(limits: &str) -> String {
     let text = format!(
-        "[plugins.slow]\ncomponent = \"./slow-start.wasm\"\nconfig = {{ milliseconds = 2000 }}\n\
+        "[plugins.slow]\ncomponent = \"./slow-start.wasm\"\nconfig = {{ milliseconds = 60000 }}\n\
          limits = {{ {limits} }}\n[[routes]]\nname = \"a\"\npaths = [\"/\"]\nplugins = [\"slow\"]\n\
          respond = {{}}"
     );

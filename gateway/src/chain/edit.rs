@@ -180,6 +180,7 @@ pub(super) fn response(
     set_length(response.headers_mut(), answer.body.len());
     *response.body_mut() = Body::full(plugin.counted(answer.body)?);
     respond::mark(&mut response);
+    plugin.answered(answer.status);
     Ok(response)
 }
 

@@ -124,6 +124,11 @@ impl Plugin {
         self.identity.stores.volume.record(hook, &failure.to_string())
     }
 
+    /// It answered a request by itself.
+    pub(crate) fn answered(&self, status: u16) {
+        self.identity.metrics.answered(status);
+    }
+
     /// Counts a hook that failed.
     pub(crate) fn failed(&self, failure: &Failure) {
         self.identity.metrics.failed(failure.kind());

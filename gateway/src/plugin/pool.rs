@@ -170,8 +170,12 @@ impl Pool {
         if let Some(ready) = self.ready(flow) {
             return ready.call::<H>(heads, params);
         }
+        let metrics = &self.plugin.identity.metrics;
+        let began = metrics.hook_begins();
         // Boxed, so that what may wait does not make every other exchange's state large.
-        Box::pin(self.call_later::<H>(flow, heads, params)).await
+        let called = Box::pin(self.call_later::<H>(flow, heads, params)).await;
+        metrics.hook_ended(H::INDEX, began);
+        called
     }
 
     async fn call_later<H: Hook>(
@@ -370,9 +374,11 @@ impl Ready<'_> {
     ) -> Result<Called<H::Results>, Failure> {
         let Self { ref mut lease, flow } = self;
         let pool = lease.pool;
-        let began = flow.now();
+        let metrics = &pool.plugin.identity.metrics;
+        let (began, time) = (flow.now(), metrics.hook_begins());
         let called = lease.instance().call_now::<H>(&pool.plugin, heads, params);
         let ticks = flow.called(began);
+        metrics.hook_ended(H::INDEX, time);
         if ticks > 1 {
             pool.took(flow, ticks - 1);
         }

@@ -4,6 +4,7 @@
 //! Nothing here is touched by a request that no plugin records anything for. Must not know Wasm.
 
 mod component;
+mod hooks;
 mod name;
 mod process;
 mod routes;
@@ -50,6 +51,8 @@ pub(crate) struct Metrics {
     last_is_refused: AtomicBool,
     /// When the configuration in force was put in force.
     in_force_since: AtomicU64,
+    /// Whether anybody can ask for the numbers.
+    is_served: AtomicBool,
     /// Bodies that are held for plugins.
     bodies: OnceLock<Arc<Bound>>,
     /// One for each listener, once the gateway runs.
@@ -66,6 +69,7 @@ pub(crate) struct Metrics {
 #[derive(Debug)]
 pub(crate) struct PluginMetrics {
     name: Arc<str>,
+    hooks: hooks::Hooks,
     series: DashMap<Arc<str>, Arc<Series>, RandomState>,
     /// How many there are, and are being made.
     count: AtomicUsize,
@@ -140,6 +144,7 @@ impl Default for Metrics {
             refused: AtomicU64::new(0),
             last_is_refused: AtomicBool::new(false),
             in_force_since: AtomicU64::new(now),
+            is_served: AtomicBool::new(false),
             bodies: OnceLock::new(),
             listeners: OnceLock::new(),
             traffic: Traffic::default(),
@@ -156,9 +161,15 @@ impl Metrics {
         self.listeners.get_or_init(new).clone()
     }
 
+    /// Somebody can ask for the numbers: plugins that are loaded from now on are timed.
+    pub(crate) fn is_served(&self) {
+        self.is_served.store(true, Relaxed);
+    }
+
     /// Those of the plugin configured under this name.
     pub(crate) fn of(&self, plugin: &Arc<str>) -> Arc<PluginMetrics> {
-        let new = || Arc::new(PluginMetrics::new(plugin));
+        let is_served = self.is_served.load(Relaxed);
+        let new = || Arc::new(PluginMetrics::new(plugin, is_served));
         self.plugins.entry((&**plugin).into()).or_insert_with(new).clone()
     }
 
@@ -280,9 +291,10 @@ fn taken(key: &Key, kind: Kind) -> NoSeries {
 }
 
 impl PluginMetrics {
-    fn new(name: &Arc<str>) -> Self {
+    fn new(name: &Arc<str>, is_served: bool) -> Self {
         Self {
             name: Arc::clone(name),
+            hooks: hooks::Hooks::new(is_served),
             series: DashMap::default(),
             count: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),

@@ -65,6 +65,11 @@ async fn what_a_plugin_records_on_all_workers_adds_up_under_its_name() {
     let last = seen["plugin_last_path_bytes{plugin=\"one\"}"];
     assert!([6.0, 12.0].contains(&last), "{last}");
     assert!(seen["gateway_plugin_instances{plugin=\"one\"}"] >= 1.0);
+    // Each hook that was called is timed.
+    let hook = "gateway_plugin_hook_duration_seconds_count{plugin=\"one\",hook=\"on-request\"}";
+    assert_eq!(seen[hook], 100.0);
+    assert!(!seen.contains_key(&hook.replace("on-request", "on-response-chunk")));
+    assert_eq!(seen["gateway_plugin_answers_total{plugin=\"one\",status=\"4xx\"}"], 0.0);
 }
 
 #[tokio::test]

@@ -8,8 +8,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::name::parts;
+use super::series::Distribution;
 use super::{
-    CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics, component, process, routes,
+    CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics, component, hooks, process,
+    routes,
 };
 
 /// `content-type` of the page.
@@ -141,6 +143,7 @@ fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
             line(page, name, &labels, count.load(Relaxed));
         }
     }
+    hooks::write(page, plugins);
     let name = "gateway_plugin_upstream_requests_total";
     head(
         page,
@@ -237,6 +240,15 @@ fn write_series(page: &mut String, name: &str, labels: &[(&str, &str)], series: 
         }
         Series::Histogram(histogram) => histogram.sum(),
     };
+    write_histogram(page, name, labels, &histogram);
+}
+
+pub(super) fn write_histogram(
+    page: &mut String,
+    name: &str,
+    labels: &[(&str, &str)],
+    histogram: &Distribution<'_>,
+) {
     let bounds = histogram.bounds.iter().copied().chain([f64::INFINITY]);
     let bucket = format!("{name}_bucket");
     for (bound, count) in bounds.zip(&histogram.cumulated) {
