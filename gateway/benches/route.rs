@@ -185,6 +185,7 @@ fn table(shape: Shape, routes: usize) -> Table {
     let config = Config {
         process,
         admin: None,
+        usage: None,
         listeners: vec![listener],
         upstreams: vec![],
         components: vec![],

@@ -1,7 +1,10 @@
-//! The gateway's own listener: metrics and health, for those who run it.
+//! The gateway's own listener: metrics, health and usage, for those who run it.
 //!
-//! Owns `GET /metrics` and `GET /healthz`, on a thread of their own, so that no worker waits for a
-//! scrape and no load keeps a scrape waiting. Must not change anything.
+//! Owns `GET /metrics`, `GET /healthz` and `GET /usage`, on a thread of their own, so that no worker waits
+//! for a scrape and no load keeps a scrape waiting. A question about usage, which the store may take long
+//! to answer, has a further thread. Must not change anything.
+
+mod usage;
 
 use std::convert::Infallible;
 use std::io;
@@ -23,6 +26,7 @@ use tokio::task::LocalSet;
 
 use crate::body::Body;
 use crate::telemetry::metrics::{self, Metrics};
+use crate::usage::Usage;
 
 /// Connections at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 32;
@@ -35,6 +39,9 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 #[derive(Debug, Clone)]
 pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) usage: Arc<Usage>,
+    /// Questions about usage that may be answered at a time.
+    pub(crate) questions: Arc<Semaphore>,
     /// Whether the gateway takes no new connections.
     pub(crate) is_draining: Arc<AtomicBool>,
 }
@@ -79,9 +86,8 @@ impl Admin {
 
     async fn serve(self, stream: TcpStream) {
         let service = service_fn(|request: Request<Incoming>| {
-            let takes_open = takes_open_metrics(request.headers());
-            let response = self.answer(request.method(), request.uri().path(), takes_open);
-            async move { Ok::<_, Infallible>(response) }
+            let admin = &self;
+            async move { Ok::<_, Infallible>(admin.answer(&request).await) }
         });
         let mut server = http1::Builder::new();
         let served = server.keep_alive(false).serve_connection(TokioIo::new(stream), service).await;
@@ -90,9 +96,13 @@ impl Admin {
         }
     }
 
-    fn answer(&self, method: &Method, path: &str, takes_open: bool) -> Response<Body> {
-        let page = match path {
-            "/metrics" if takes_open => {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+        let method = request.method();
+        let reads = method == Method::GET || method == Method::HEAD;
+        let page = match request.uri().path() {
+            "/usage" if reads => self.usage(request.uri().query().unwrap_or_default()).await,
+            "/usage" => (StatusCode::OK, "text/plain", String::new()),
+            "/metrics" if takes_open_metrics(request.headers()) => {
                 let page = metrics::open_metrics(&self.metrics.text());
                 (StatusCode::OK, metrics::OPEN_METRICS, page)
             }
@@ -102,12 +112,12 @@ impl Admin {
             }
             "/healthz" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
             _ => {
-                let found = "there are `/metrics` and `/healthz`\n".to_owned();
+                let found = "there are `/metrics`, `/healthz` and `/usage`\n".to_owned();
                 (StatusCode::NOT_FOUND, "text/plain", found)
             }
         };
         let (status, kind, text) = page;
-        if status != StatusCode::NOT_FOUND && method != Method::GET && method != Method::HEAD {
+        if status != StatusCode::NOT_FOUND && !reads {
             let mut response =
                 response(StatusCode::METHOD_NOT_ALLOWED, "text/plain", "GET\n".into());
             response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));

@@ -14,6 +14,7 @@ mod keep;
 mod record;
 mod request;
 mod response;
+mod usage;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
@@ -35,6 +36,7 @@ use crate::plugin::{Failure, Plugin, Pool};
 use crate::share::{Flow, Share};
 use crate::trace::Recording;
 use crate::trailers;
+use crate::usage::OfExchange;
 
 /// The plugins of one route, as one worker runs them.
 pub(crate) struct Chain {
@@ -95,6 +97,8 @@ pub(crate) struct Run {
     /// The plugins without which the exchange goes on, since too many of their calls wait.
     left_out: RefCell<Vec<usize>>,
     has_trailers: [Cell<bool>; 2],
+    /// What plugins add to its usage.
+    usage: OfExchange,
 }
 
 impl std::fmt::Debug for Run {
@@ -155,6 +159,7 @@ impl Run {
             written: Default::default(),
             left_out: RefCell::default(),
             has_trailers: Default::default(),
+            usage: OfExchange::default(),
         })
     }
 

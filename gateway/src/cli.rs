@@ -12,6 +12,7 @@ mod plugin;
 mod prepare;
 mod schema;
 mod serve;
+mod usage;
 mod watch;
 
 pub(crate) use compile::compiler;
@@ -79,6 +80,8 @@ enum Command {
         /// A configuration, whose own plugins are described too.
         file: Option<PathBuf>,
     },
+    /// Report who used how much, from the store that `[usage]` names.
+    Usage(usage::Question),
     /// Make, build and look into plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
@@ -98,6 +101,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Check { bind, file } => check::check(&file, bind, format),
         Command::Explain(question) => explain::explain(&question, format),
         Command::Schema { file } => schema::schema(file.as_deref(), format),
+        Command::Usage(question) => usage::usage(&question, format),
         Command::Plugin(command) => plugin::run(&command, format),
         Command::Compile(compile) => compile::compile(compile),
     };

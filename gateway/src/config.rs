@@ -31,6 +31,7 @@ mod syntax;
 mod tests;
 mod units;
 mod upstream;
+mod usage;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -75,6 +76,8 @@ pub struct Config {
     pub process: Process,
     /// `[admin]`; `None` where the file has none, and nothing is served.
     pub admin: Option<Admin>,
+    /// `[usage]`; `None` where the file has none, and nothing is recorded.
+    pub usage: Option<Usage>,
     /// `[[listeners]]`, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[upstreams.NAME]`, in the order of the file.
@@ -141,6 +144,53 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Where `address` stands in the file, for a port that is in use.
     pub address_span: Span,
+}
+
+/// `[usage]`: who used how much, and where that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usage {
+    /// `store`
+    pub store: UsageStore,
+    /// Where `store` stands in the file, for one that cannot be opened.
+    pub store_span: Span,
+    /// `keep`: how long rows by day are kept. Default 400 days.
+    pub keep: Duration,
+    /// `keep_minutes`: how long rows by minute are kept. Default 8 days.
+    pub keep_minutes: Duration,
+    /// `flush`: how often rows are written. Default 5 s.
+    pub flush: Duration,
+}
+
+/// Where usage is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsageStore {
+    /// An SQLite file.
+    Sqlite {
+        /// `store`, resolved against the configuration's folder.
+        path: PathBuf,
+        /// `size`: bytes of the file. Default 1 GiB.
+        size: u64,
+    },
+    /// A PostgreSQL database, which several gateways may share.
+    Postgres(PostgresStore),
+}
+
+/// A PostgreSQL database.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PostgresStore {
+    /// `store`, with its `sslmode`.
+    pub url: String,
+    /// `password`: instead of the one in the URL.
+    pub password: Option<String>,
+    /// `ca`: trust these instead of the system's roots (a PEM file, read).
+    pub ca: Option<Vec<rustls::pki_types::CertificateDer<'static>>>,
+}
+
+impl std::fmt::Debug for PostgresStore {
+    /// Without the URL, which may hold a secret that was filled in.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
 }
 
 /// Which finished requests are logged.
@@ -572,6 +622,8 @@ pub enum Grant {
     Secrets,
     /// `"signature"`
     Signature,
+    /// `"usage"`: numbers of its own beside those that the gateway records.
+    Usage,
 }
 
 /// `[[routes]]`: which requests, through which plugins, to what.

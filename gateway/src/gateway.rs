@@ -15,7 +15,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::admin::Admin;
 use crate::component::{self, Component, Refusal};
@@ -30,10 +30,13 @@ use crate::snapshot::Shared;
 use crate::state::State;
 use crate::trace::Tracer;
 use crate::upstream::{self, SetupError};
+use crate::usage;
 
 /// How long workers may take to prepare a configuration. A hook may hold a worker up for as long as
 /// the longest deadline.
 const WORKER_ANSWERS: Duration = Duration::from_secs(90);
+/// Questions to `[admin]` about usage that are answered at a time.
+const QUESTIONS: usize = 2;
 /// How often a wait for workers looks whether the gateway ends meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -90,6 +93,9 @@ pub enum BindError {
         /// What would mend it.
         help: Option<String>,
     },
+    /// The store of `[usage]` cannot be had.
+    #[error("usage cannot be kept: {0}")]
+    Usage(String),
     /// The plugin engine cannot start on this machine.
     #[error("the plugin engine cannot start: {0}")]
     Engine(String),
@@ -251,7 +257,8 @@ impl Gateway {
             return Err(BindErrors { errors, warnings });
         }
         let metrics = loader.metrics();
-        let shared = Shared::new(Arc::clone(&config), plugins, components, &metrics.traffic);
+        let (traffic, usage) = (&metrics.traffic, loader.usage());
+        let shared = Shared::new(Arc::clone(&config), plugins, components, traffic, usage);
         let mut shared = shared.map_err(BindError::from)?;
         metrics.certificates(config.certificate_ends());
         shared.tracer = tracer.clone();
@@ -320,6 +327,11 @@ impl Gateway {
     /// [`RunError`], as soon as one worker fails; the others are drained first.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         let _until_all_is_over = self.admin.map(|socket| self.handle.serve_admin(socket));
+        let usage = Arc::clone(self.handle.0.loader.usage());
+        usage.apply(&self.shared.config);
+        if usage.is_recording() {
+            self.handle.0.loader.metrics().records_usage(usage.counts());
+        }
         let names = self.shared.config.listeners.iter().map(|listener| listener.name.as_str());
         let places = self.handle.0.loader.metrics().listeners(names);
         let mut threads = Vec::new();
@@ -327,8 +339,8 @@ impl Gateway {
         for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
         {
             let (shared, places) = (Arc::clone(&self.shared), places.clone());
-            let metrics = Arc::clone(self.handle.0.loader.metrics());
-            let seed = Seed { index, shared, sockets, commands, places, metrics };
+            let (usage, metrics) = (Arc::clone(&usage), Arc::clone(self.handle.0.loader.metrics()));
+            let seed = Seed { index, shared, sockets, commands, places, metrics, usage };
             let (ended, end) = oneshot::channel::<()>();
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 let _ended = ended;
@@ -343,7 +355,9 @@ impl Gateway {
         for end in ends.into_iter().filter(|end| !end.is_terminated()) {
             let _dropped_when_the_thread_ends = end.await;
         }
-        join(threads)
+        let joined = join(threads);
+        usage.finish();
+        joined
     }
 }
 
@@ -375,6 +389,8 @@ fn prepare(loader: &Loader, config: &Config, doubts: &[Doubts], serving: bool) -
     loader.bound_compiling(&config.process, serving);
     let mut loaded = load_apart(loader, config, doubts);
     loaded.errors.extend(upstream::check(&config.upstreams).into_iter().map(BindError::Upstream));
+    let usage = config.usage.as_ref().map(usage::check);
+    loaded.errors.extend(usage.and_then(Result::err).map(BindError::Usage));
     loaded
 }
 
@@ -517,6 +533,11 @@ impl Handle {
         let taken = self.take(&current, &config);
         let metrics = self.0.loader.metrics();
         if taken.is_ok() {
+            let usage = self.0.loader.usage();
+            usage.apply(&config);
+            if usage.is_recording() {
+                metrics.records_usage(usage.counts());
+            }
             current = Arc::clone(&config);
             *self.0.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
             metrics.reloaded();
@@ -552,8 +573,8 @@ impl Handle {
         if !errors.is_empty() {
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
-        let traffic = &self.0.loader.metrics().traffic;
-        let shared = Shared::new(Arc::clone(config), plugins, components, traffic);
+        let (traffic, usage) = (&self.0.loader.metrics().traffic, self.0.loader.usage());
+        let shared = Shared::new(Arc::clone(config), plugins, components, traffic, usage);
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
         shared.tracer = self.0.tracer.clone();
@@ -574,9 +595,12 @@ impl Handle {
     fn serve_admin(&self, socket: TcpListener) -> oneshot::Sender<()> {
         let (metrics, is_draining) = (self.0.loader.metrics(), &self.0.is_draining);
         let (metrics, is_draining) = (Arc::clone(metrics), Arc::clone(is_draining));
+        let usage = Arc::clone(self.0.loader.usage());
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
-            if let Err(error) = (Admin { metrics, is_draining }).run(socket, stopped) {
+            let questions = Arc::new(Semaphore::new(QUESTIONS));
+            let admin = Admin { metrics, usage, questions, is_draining };
+            if let Err(error) = admin.run(socket, stopped) {
                 tracing::error!(%error, "`admin` is not served");
             }
         };
@@ -676,9 +700,10 @@ mod tests {
         let loaded = crate::config::read(source, &|_| None, &known);
         let config =
             Arc::new(loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false))).config);
-        let shared = Shared::new(Arc::clone(&config), Vec::new(), Vec::new(), &Traffic::default())
-            .expect("no TLS");
-        let loader = Loader::new(None, State::default(), &[]).expect("an engine");
+        let (state, traffic) = (State::default(), Traffic::default());
+        let shared = Shared::new(config.clone(), Vec::new(), Vec::new(), &traffic, &state.usage);
+        let shared = shared.expect("no TLS");
+        let loader = Loader::new(None, state, &[]).expect("an engine");
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let control = Control {
             workers: senders,

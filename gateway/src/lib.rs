@@ -59,6 +59,7 @@ mod tls;
 pub mod trace;
 mod trailers;
 pub mod upstream;
+pub mod usage;
 
 pub use error::ComponentError;
 pub use gateway::{

@@ -31,14 +31,15 @@ use crate::conn::{Downstream, Stream};
 use crate::error::Failure;
 use crate::exchange::{Application, AtEnd, Beginning, Exchange, WorkerState};
 use crate::respond;
+use crate::usage::Cells;
 
 /// The request path, as workers serve it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Proxy;
 
 impl Application for Proxy {
-    fn observers(self, endings: &Endings) -> Box<[Box<dyn AtEnd>]> {
-        end::observers(endings)
+    fn observers(self, endings: &Endings, usage: &Rc<Cells>) -> Box<[Box<dyn AtEnd>]> {
+        end::observers(endings, usage)
     }
 
     fn handle(

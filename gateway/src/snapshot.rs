@@ -25,6 +25,7 @@ use crate::timer::Timers;
 use crate::tls;
 use crate::trace::Tracer;
 use crate::upstream::{SetupError, Upstream, Upstreams};
+use crate::usage::{Ids, Usage};
 
 /// What all workers read.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) counted: Option<Counted>,
     /// Who is told what becomes of each exchange, if anybody is.
     pub(crate) tracer: Option<Arc<Tracer>>,
+    /// Under which numbers usage is recorded, if it is.
+    pub(crate) usage: Option<Ids>,
 }
 
 impl Shared {
@@ -57,6 +60,7 @@ impl Shared {
         plugins: Vec<Arc<Plugin>>,
         components: Vec<Arc<Component>>,
         traffic: &Traffic,
+        usage: &Usage,
     ) -> Result<Self, rustls::Error> {
         let tables =
             (0..config.listeners.len()).map(|id| Table::build(&config, ListenerId(id))).collect();
@@ -68,6 +72,7 @@ impl Shared {
         let route_names = config.routes.iter().map(route_names).map(Arc::new).collect();
         let upstream_names = config.upstreams.iter().map(|it| it.name.as_str().into()).collect();
         let counted = config.admin.is_some().then(|| counted(&config, traffic));
+        let usage = usage.ids(&config);
         Ok(Self {
             config,
             tables,
@@ -78,6 +83,7 @@ impl Shared {
             tls,
             counted,
             tracer: None,
+            usage,
         })
     }
 }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::config;
 use crate::held::Bound;
 use crate::telemetry::metrics::Metrics;
+use crate::usage::Usage;
 
 /// The state of the process. It survives a reload: a limit is not reset by a new configuration.
 #[derive(Debug, Clone)]
@@ -23,6 +24,8 @@ pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
     /// The bodies that are held for plugins.
     pub(crate) bodies: Arc<Bound>,
+    /// Where usage is recorded.
+    pub(crate) usage: Arc<Usage>,
 }
 
 impl Default for State {
@@ -30,7 +33,7 @@ impl Default for State {
         let (metrics, stores) = (Arc::<Metrics>::default(), Arc::default());
         let bodies = Arc::new(Bound::new(config::BUFFERED_BODIES));
         metrics.holds(&bodies);
-        Self { stores, metrics, bodies }
+        Self { stores, metrics, bodies, usage: Arc::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// From the top to the bottom. Modules of one line do not import each other.
-const LAYERS: [&[&str]; 15] = [
+const LAYERS: [&[&str]; 16] = [
     &["gateway", "measure"],
     &["admin", "proxy", "server"],
     &["exchange"],
@@ -17,6 +17,7 @@ const LAYERS: [&[&str]; 15] = [
     &["chain", "component"],
     &["respond", "plugin"],
     &["access_log", "body", "share", "state", "trace"],
+    &["usage"],
     &["conn", "heads", "telemetry"],
     &["error", "places", "route"],
     &["first_party", "held", "upstream"],

@@ -64,7 +64,7 @@
 //! # What a plugin may do
 //!
 //! [`attributes`], [`clock`], [`digest`], [`exchange`], [`log`] and [`random`] are always there.
-//! [`key_value`], [`limiter`], [`metrics`], [`password`] and [`signature`] must be granted in the
+//! [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`] and [`usage`] must be granted in the
 //! gateway's configuration, and so must each secret of [`secrets`] and each upstream of
 //! [`http_client`]. A component imports only what its code calls.
 //!
@@ -135,6 +135,7 @@ pub mod signature;
 mod summary;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+pub mod usage;
 #[doc(hidden)]
 pub mod wire;
 

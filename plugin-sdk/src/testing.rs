@@ -61,6 +61,7 @@ mod limiter;
 mod message;
 mod metrics;
 mod store;
+mod usage;
 
 pub use both::{Grants, Host, HostExchange};
 pub use calls::Call;

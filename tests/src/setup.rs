@@ -62,8 +62,9 @@ impl Setup {
         };
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
-        let admin = None;
-        let config = Config { process, admin, listeners, upstreams, components, plugins, routes };
+        let (admin, usage) = (None, None);
+        let config =
+            Config { process, admin, usage, listeners, upstreams, components, plugins, routes };
         Self { config }
     }
 

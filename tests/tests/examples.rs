@@ -34,6 +34,8 @@ fn ready(name: &str, folder: &Path) -> Example {
         }
         "ai-gateway.toml" => example.env("PROVIDER_KEY", "provider-secret"),
         "greet.toml" => example.with_greet(),
+        // Its store is beside it.
+        "usage.toml" => example.inside(folder),
         "component.toml" => example.with_hello(),
         _ => example,
     }
@@ -116,6 +118,25 @@ async fn tls_shows_the_certificate_that_is_asked_for_and_redirects_who_comes_in_
     let answer = Http1::connect(clear).await.send(request).await;
     assert_eq!(answer.status(), 308);
     assert_eq!(answer.header("location"), Some("https://api.example.com:8443/a?b=c"));
+}
+
+#[tokio::test]
+async fn usage_counts_who_asked() {
+    let folder = Folder::new("usage");
+    let example = ready("usage.toml", &folder.0).on_a_free_port();
+    let config = example.load();
+    let gateway = example.start();
+    let request = || Request::get("/hello").header("x-api-key", "quickstart-key");
+    for _ in 0..2 {
+        assert_eq!(ask(gateway.address, request()).await.text(), "hello\n");
+    }
+    assert_eq!(ask(gateway.address, Request::get("/hello")).await.status(), 401);
+    drop(gateway);
+    let query = gateway::usage::Query::parse("consumer,status", None, None).unwrap();
+    let report = query.read(&config.usage.unwrap(), std::time::Duration::from_secs(9)).unwrap();
+    let rows = report.json()["rows"].clone();
+    assert_eq!((&rows[0]["consumer"], &rows[0]["requests"]), (&json!("quickstart"), &json!(2)));
+    assert_eq!((&rows[1]["consumer"], &rows[1]["status"]), (&json!(""), &json!("4xx")));
 }
 
 async fn ask(gateway: std::net::SocketAddr, request: http::request::Builder) -> Answer {

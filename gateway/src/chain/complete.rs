@@ -171,7 +171,7 @@ async fn on_complete(Ended { run, end }: &Ended) {
         let called = pool.call::<OnComplete>(flow, run.heads(), (summary, &context)).await;
         returned(&mut watched);
         run.note_end(index, watched, None, called.as_ref().map(|_| ()));
-        if let Err(failure) = called {
+        if let Err(failure) = called.map(|called| run.add_usage(index, called.usage)) {
             pool.plugin().failed(&failure);
             // Nobody waits for an answer any more, so that `on_error` has nothing to decide.
             if let Some(failure) = pool.plugin().record("on-complete", &failure) {

@@ -11,6 +11,7 @@ use crate::heads::Heads;
 use crate::plugin::edits::{Attribute, Edit};
 use crate::plugin::instance::Called;
 use crate::plugin::{Failure, mebibytes};
+use crate::usage::Amounts;
 
 /// What one attribute or field takes besides its bytes.
 const EACH: usize = 64;
@@ -20,18 +21,20 @@ const EACH: usize = 64;
 pub(super) struct Left {
     pub(super) attributes: Vec<(String, String)>,
     pub(super) context: Option<Vec<u8>>,
+    /// What it added to the usage of the exchange: bounded, and not counted as kept.
+    pub(super) usage: Option<Box<Amounts>>,
 }
 
 impl Left {
     fn is_empty(&self) -> bool {
-        self.attributes.is_empty() && self.context.is_none()
+        self.attributes.is_empty() && self.context.is_none() && self.usage.is_none()
     }
 }
 
 /// Splits what a hook returned from what it leaves besides.
 pub(super) fn split<R>(called: Called<R>) -> (R, Left) {
-    let Called { results, attributes, context, .. } = called;
-    (results, Left { attributes, context })
+    let Called { results, attributes, context, usage, .. } = called;
+    (results, Left { attributes, context, usage })
 }
 
 /// What is counted of one plugin in one exchange.
@@ -122,9 +125,10 @@ impl Run {
         &self,
         index: usize,
         context: Option<Vec<u8>>,
-        left: Left,
+        mut left: Left,
         attributes: Vec<Attribute>,
     ) {
+        self.add_usage(index, left.usage.take());
         if let Some(context) = left.context.or(context) {
             self.links.borrow_mut()[index].context = context;
         }

@@ -135,6 +135,11 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
             let error = Diagnostic::error(span, format!("component `{name}`: {message}"));
             help.iter().fold(error, |error, help| error.help(help))
         }
+        BindError::Usage(_) => {
+            let span = config.usage.as_ref().map_or(0..0, |usage| usage.store_span.clone());
+            Diagnostic::error(span, error.to_string())
+                .note("paths are relative to the configuration file")
+        }
         BindError::Engine(_) | BindError::Upstream(_) | BindError::Tls(_) => {
             Diagnostic::file_error(error.to_string())
         }

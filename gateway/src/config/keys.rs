@@ -11,6 +11,7 @@ mod listeners;
 mod plugins;
 mod routes;
 mod upstreams;
+mod usage;
 
 use admin::ADMIN;
 pub(super) use components::COMPONENT;
@@ -21,6 +22,7 @@ pub(super) use plugins::PLUGIN;
 use routes::ROUTE;
 pub(super) use upstreams::TARGET;
 use upstreams::UPSTREAM;
+use usage::USAGE;
 
 /// What a route does: it has one of them.
 pub(super) const ACTIONS: [&str; 4] = ["upstream", "component", "respond", "redirect"];

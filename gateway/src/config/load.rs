@@ -17,7 +17,7 @@ use super::secrets::Secrets;
 use super::syntax::Doubtful;
 use super::{
     Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Route, Source, Span, Upstream,
-    admin, component, foreign, listener, plugin, process, route, syntax, upstream,
+    Usage, admin, component, foreign, listener, plugin, process, route, syntax, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -153,6 +153,7 @@ fn nothing(source: Source, error: Diagnostic) -> Box<Remains> {
 struct Parts {
     process: Process,
     admin: Option<Admin>,
+    usage: Option<Usage>,
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
     components: Vec<Option<HttpComponent>>,
@@ -174,6 +175,7 @@ impl Parts {
         Config {
             process: self.process,
             admin: self.admin,
+            usage: self.usage,
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
             components: self.components.into_iter().flatten().collect(),
@@ -218,6 +220,9 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         admin::refuse_shared_address(table, admin.as_ref(), &listeners);
         admin
     });
+
+    let usage_table = root.given_table("usage");
+    let usage = usage_table.as_ref().and_then(usage::read);
 
     let upstreams = root.named_tables("upstreams");
     let names = upstreams.iter().map(|(name, _)| Some(name.clone())).collect();
@@ -264,7 +269,10 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     component_names.warn_of_unused(reading, "route", |index| component_spans[index].clone());
     plugin_names.warn_of_unused(reading, "route", |index| plugin_spans[index].clone());
     secrets.warn_of_unused(reading);
+    if usage_table.is_none() {
+        usage::warn_of_plugins_without(root, &plugins);
+    }
 
     let components = scope.all_components.into_inner();
-    Parts { process, admin, listeners, upstreams, components, plugins, routes }
+    Parts { process, admin, usage, listeners, upstreams, components, plugins, routes }
 }

@@ -174,6 +174,7 @@ fn grants(table: &Table<'_, '_>) -> Option<Vec<Grant>> {
             "limiter" => Grant::Limiter,
             "metrics" => Grant::Metrics,
             "password" => Grant::Password,
+            "usage" => Grant::Usage,
             _ => Grant::Signature,
         })
         .collect();

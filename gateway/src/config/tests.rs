@@ -10,6 +10,7 @@ mod refusals;
 mod rendering;
 mod routes;
 mod secrets;
+mod usage;
 
 use std::ffi::OsString;
 

@@ -9,12 +9,13 @@ use super::{AtEnd, WorkerState};
 use crate::body::{Body, FromClient};
 use crate::chain::Endings;
 use crate::conn::Downstream;
+use crate::usage::Cells;
 
 /// Answers requests. A type without a size, copied into each connection.
 pub(crate) trait Application: Copy + Send + Unpin + 'static {
     /// Those that learn of the end of each exchange of a worker. `on-complete` of plugins goes to
-    /// `endings`.
-    fn observers(self, endings: &Endings) -> Box<[Box<dyn AtEnd>]>;
+    /// `endings`, and what was used to `usage`.
+    fn observers(self, endings: &Endings, usage: &Rc<Cells>) -> Box<[Box<dyn AtEnd>]>;
 
     /// Answers one request, always.
     fn handle(

@@ -19,6 +19,7 @@ mod secrets;
 mod signature;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod wasi;
 
 use std::cell::Cell;
@@ -34,6 +35,7 @@ use crate::plugin::trap::MemoryRefused;
 use crate::share::Clock;
 use crate::state::{State, Stores};
 use crate::telemetry::metrics::PluginMetrics;
+use crate::usage::Amounts;
 
 /// The data of a store: whose instance it is, and which exchange it serves at the moment.
 pub(crate) struct HostState {
@@ -43,6 +45,8 @@ pub(crate) struct HostState {
     pub(crate) attributes: Vec<(String, String)>,
     /// The context that the hook keeps whatever it decides.
     pub(crate) context: Option<Vec<u8>>,
+    /// What the hook has added to the usage of the exchange so far.
+    pub(crate) usage: Option<Box<Amounts>>,
     /// Whether the hook asked or told anything but what depends on its arguments alone.
     pub(crate) reached_out: Cell<bool>,
     /// How often the guest was given a handle, or let go of one.
@@ -96,6 +100,7 @@ impl HostState {
             heads: None,
             attributes: Vec::new(),
             context: None,
+            usage: None,
             reached_out: Cell::new(false),
             handles: Cell::new(0),
             is_unique: Cell::new(false),
@@ -201,7 +206,7 @@ pub(super) struct Interface {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 13] = [
+pub(super) const INTERFACES: [Interface; 14] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("log", None, log::link),
@@ -221,6 +226,7 @@ pub(super) const INTERFACES: [Interface; 13] = [
         link_refusing: Some(password::link_refusing),
         ..Interface::new("password", Some(Grant::Password), password::link)
     },
+    Interface::new("usage", Some(Grant::Usage), usage::link),
 ];
 
 impl Interface {

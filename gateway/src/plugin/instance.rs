@@ -22,6 +22,7 @@ use super::reset::Saved;
 use super::trap::{self, Meanwhile, is_deadline, is_full, meanwhile, trap_text};
 use crate::heads::Heads;
 use crate::share::Turn;
+use crate::usage::Amounts;
 
 /// Data that one call may hand to the host, besides bodies that were asked for.
 const HOSTCALL_FUEL: usize = 1 << 20;
@@ -104,6 +105,8 @@ pub(crate) struct Called<R> {
     pub(crate) attributes: Vec<(String, String)>,
     /// The context that it keeps whatever it decided.
     pub(crate) context: Option<Vec<u8>>,
+    /// What it added to the usage of the exchange.
+    pub(crate) usage: Option<Box<Amounts>>,
     /// Whether anything but its arguments can have decided.
     pub(crate) reached_out: bool,
 }
@@ -297,9 +300,9 @@ impl Instance {
         data.end_output();
         data.heads = None;
         let attributes = std::mem::take(&mut data.attributes);
-        let context = data.context.take();
+        let (context, usage) = (data.context.take(), data.usage.take());
         let reached_out = data.reached_out.get() || data.is_seeded.get() || self.waits;
-        results.map(|results| Called { results, attributes, context, reached_out })
+        results.map(|results| Called { results, attributes, context, usage, reached_out })
     }
 
     /// Whether the instance is worn: it served very many hooks, or its memory, which never

@@ -42,6 +42,7 @@ use crate::held::{Counted, Full, Holding};
 use crate::share::Clock;
 use crate::state::State;
 use crate::telemetry::metrics::Metrics;
+use crate::usage::Usage;
 use aside::Aside;
 use compiled::Compiled;
 use conform::conform;
@@ -132,6 +133,11 @@ impl Plugin {
     /// Counts a hook that failed.
     pub(crate) fn failed(&self, failure: &Failure) {
         self.identity.metrics.failed(failure.kind());
+    }
+
+    /// There was no room for as many names under which it adds to usage.
+    pub(crate) fn usage_dropped(&self, names: usize) {
+        self.identity.state.usage.amounts_dropped(&self.name, names);
     }
 }
 
@@ -331,6 +337,11 @@ impl Loader {
     /// What is counted, for as long as the process lives.
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.state.metrics
+    }
+
+    /// Where usage is recorded, for as long as the process lives.
+    pub(crate) fn usage(&self) -> &Arc<Usage> {
+        &self.state.usage
     }
 
     /// Forgets what was compiled for plugins other than those of a configuration, and what they kept,
@@ -590,9 +601,12 @@ pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
     match grant {
         Grant::Secrets => Some("secrets"),
         Grant::HttpClient => Some("upstreams"),
-        Grant::KeyValue | Grant::Limiter | Grant::Metrics | Grant::Password | Grant::Signature => {
-            None
-        }
+        Grant::KeyValue
+        | Grant::Limiter
+        | Grant::Metrics
+        | Grant::Password
+        | Grant::Signature
+        | Grant::Usage => None,
     }
 }
 

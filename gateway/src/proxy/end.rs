@@ -1,6 +1,6 @@
 //! Who learns that an exchange has ended.
 //!
-//! Owns the list of these observers and its order: the trace for developers, the plugins'
+//! Owns the list of these observers and its order: usage, the trace for developers, the plugins'
 //! `on-complete`, the access log, metrics. What each does with it is its own room's.
 
 use std::rc::Rc;
@@ -12,15 +12,37 @@ use crate::config::AccessLog;
 use crate::error::{Failure, Fault};
 use crate::exchange::{AtEnd, Exchange};
 use crate::telemetry::traffic::Sample;
+use crate::usage;
 
-/// The observers of a worker's exchanges; the ends that plugins asked for go to `endings`.
-pub(crate) fn observers(endings: &Endings) -> Box<[Box<dyn AtEnd>]> {
+/// The observers of a worker's exchanges; the ends that plugins asked for go to `endings`, and what was used
+/// to `usage`.
+pub(crate) fn observers(endings: &Endings, usage: &Rc<usage::Cells>) -> Box<[Box<dyn AtEnd>]> {
     Box::new([
+        Box::new(Usage(Rc::clone(usage))),
         Box::new(Trace),
         Box::new(OnComplete(endings.clone())),
         Box::new(Log),
         Box::new(Metrics),
     ])
+}
+
+/// Adds it to what its consumer used.
+#[derive(Debug)]
+struct Usage(Rc<usage::Cells>);
+
+impl AtEnd for Usage {
+    fn ended(&self, exchange: &Exchange, _failure: Option<&Failure>) {
+        let Some(ids) = &exchange.snapshot.shared.usage else { return };
+        let (route, upstream) = (ids.route(exchange.route()), ids.upstream(exchange.destination()));
+        let status = exchange.status().map_or(0, |status| (status.as_u16() / 100) as u8);
+        let place = usage::Place { minute: usage::minute(), route, upstream, status };
+        let (uploaded, downloaded) = (exchange.uploaded(), exchange.downloaded());
+        let sums = usage::Sums::of_one(uploaded, downloaded, exchange.elapsed());
+        match exchange.run() {
+            Some(run) => run.count_usage(&self.0, place, sums),
+            None => self.0.add(place, "", sums),
+        }
+    }
 }
 
 /// Adds to the trace what only the end knows. It is complete when the last of the plugins is done.

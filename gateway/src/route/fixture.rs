@@ -109,6 +109,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
             buffered_bodies: crate::config::BUFFERED_BODIES,
         },
         admin: None,
+        usage: None,
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
         components: vec![],

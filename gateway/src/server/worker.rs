@@ -31,6 +31,7 @@ use crate::tcp::{Socket, run_flusher};
 use crate::telemetry::metrics::Metrics;
 use crate::timer::Timers;
 use crate::upstream::SetupError;
+use crate::usage::{Cells, Usage};
 
 /// How long to wait when the process has no descriptor left.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -65,6 +66,7 @@ pub(crate) struct Seed {
     /// One for each listener; all workers have the same.
     pub(crate) places: Vec<Arc<Places>>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) usage: Arc<Usage>,
 }
 
 /// What the connections of a worker share.
@@ -86,7 +88,9 @@ pub(crate) fn run(seed: Seed, application: impl Application) -> io::Result<()> {
     seed.metrics.is_worker(seed.index);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (tasks, endings) = (LocalSet::new(), Endings::default());
-    let served = tasks.block_on(&runtime, serve(seed, application, endings.clone()));
+    let usage = Cells::new(&seed.usage);
+    let served = serve(seed, application, endings.clone(), Rc::clone(&usage));
+    let served = tasks.block_on(&runtime, served);
     // Connections that were cut at the end of the grace time end here, and their exchanges with
     // them.
     drop(tasks);
@@ -94,24 +98,31 @@ pub(crate) fn run(seed: Seed, application: impl Application) -> io::Result<()> {
     if LocalSet::new().block_on(&runtime, reported).is_err() {
         tracing::warn!("`on-complete` of the last exchanges took too long and was given up");
     }
+    usage.hand_over(true);
     // A name that is being looked up keeps its thread for as long as the system likes: nobody
     // waits for it any more.
     runtime.shutdown_background();
     served
 }
 
-async fn serve<A: Application>(seed: Seed, application: A, endings: Endings) -> io::Result<()> {
+async fn serve<A: Application>(
+    seed: Seed,
+    application: A,
+    endings: Endings,
+    usage: Rc<Cells>,
+) -> io::Result<()> {
     tokio::task::spawn_local(run_flusher());
     let (timers, share) = (Timers::new(), Rc::new(Share::default()));
     tokio::task::spawn_local(Rc::clone(&share).run());
     let snapshot = Snapshot::new(&seed.shared, &timers, &share, None).map_err(io::Error::other)?;
     tokio::task::spawn_local(endings.clone().report());
+    tokio::task::spawn_local(Rc::clone(&usage).keep_handing_over());
     let worker = Rc::new(Worker {
         state: Rc::new(WorkerState::new(
             seed.index,
             timers,
             snapshot,
-            application.observers(&endings),
+            application.observers(&endings, &usage),
         )),
         share,
         drain: Rc::default(),

@@ -11,6 +11,7 @@ mod routes;
 mod series;
 mod text;
 mod turns;
+mod usage;
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -31,6 +32,7 @@ pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use series::{Counter, Histogram, Series};
 pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS, open_metrics};
 pub(crate) use turns::TurnMetrics;
+pub(crate) use usage::UsageCounts;
 
 /// Series of one configured plugin, at most. A histogram of 32 bounds takes 4 KiB on 16 cores.
 const MAX_SERIES: usize = 1_000;
@@ -63,6 +65,8 @@ pub(crate) struct Metrics {
     workers: Mutex<Vec<i32>>,
     /// When the certificates of listeners end.
     certificates: Mutex<Vec<CertificateEnd>>,
+    /// Of usage, once any is recorded.
+    usage: OnceLock<Arc<UsageCounts>>,
 }
 
 /// The numbers of one configured plugin.
@@ -150,6 +154,7 @@ impl Default for Metrics {
             traffic: Traffic::default(),
             workers: Mutex::default(),
             certificates: Mutex::default(),
+            usage: OnceLock::new(),
         }
     }
 }
@@ -214,6 +219,11 @@ impl Metrics {
     /// Where it is counted what is held for plugins.
     pub(crate) fn holds(&self, bodies: &Arc<Bound>) {
         let _set_once = self.bodies.set(Arc::clone(bodies));
+    }
+
+    /// Where it is counted what becomes of usage.
+    pub(crate) fn records_usage(&self, counts: &Arc<UsageCounts>) {
+        let _set_once = self.usage.set(Arc::clone(counts));
     }
 
     /// A configuration was put in force.

@@ -144,6 +144,10 @@ pub(crate) fn metrics_observe(series: u32, value: f64) {
     reached().metrics().observe(series, value);
 }
 
+pub(crate) fn usage_add(name: &str, amount: i64) {
+    reached().add_usage(name, amount);
+}
+
 pub(crate) fn secret(name: &str) -> Option<String> {
     current().secret(name)
 }

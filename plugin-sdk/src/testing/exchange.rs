@@ -70,6 +70,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 response: None,
                 attributes: attributes.into_iter().collect(),
                 kept_context: None,
+                usage: Vec::new(),
             }),
             context: Vec::new(),
             response_edits: interest.every_response.clone(),

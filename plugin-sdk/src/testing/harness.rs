@@ -134,6 +134,11 @@ impl<P: Plugin> Harness<P> {
         self.host.metrics().counted(name, labels)
     }
 
+    /// What the plugin added to usage under a name, over all exchanges; 0 if nothing.
+    pub fn usage(&self, name: &str) -> i64 {
+        self.host.usage(name)
+    }
+
     /// What the plugin set a gauge to, if there is one.
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         self.host.metrics().gauged(name, labels)

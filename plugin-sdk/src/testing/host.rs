@@ -14,6 +14,7 @@ use crate::testing::cryptography;
 use crate::testing::limiter::Buckets;
 use crate::testing::metrics::Metrics;
 use crate::testing::store::Store;
+use crate::testing::usage::Usage;
 use crate::wire::Field;
 
 /// A line that the plugin logged.
@@ -49,6 +50,8 @@ pub(crate) struct ExchangeState {
     pub(crate) attributes: BTreeMap<String, String>,
     /// The context that the hook keeps whatever it decides.
     pub(crate) kept_context: Option<Vec<u8>>,
+    /// The names under which it added to usage.
+    pub(crate) usage: Vec<String>,
 }
 
 /// 2026-01-01T00:00:00Z, where the clock of each host begins.
@@ -67,6 +70,7 @@ pub(crate) struct TestHost {
     limiter_unavailable: Cell<bool>,
     passwords_busy: Cell<bool>,
     metrics: RefCell<Metrics>,
+    usage: RefCell<Usage>,
     secrets: RefCell<BTreeMap<String, String>>,
     calls: Calls,
     /// What the plugin promised.
@@ -125,6 +129,7 @@ impl TestHost {
             limiter_unavailable: Cell::new(false),
             passwords_busy: Cell::new(false),
             metrics: RefCell::default(),
+            usage: RefCell::default(),
             secrets: RefCell::default(),
             calls: Calls::new(),
             never_waits: Cell::new(false),
@@ -229,6 +234,15 @@ impl TestHost {
 
     pub(crate) fn metrics(&self) -> RefMut<'_, Metrics> {
         self.metrics.borrow_mut()
+    }
+
+    pub(crate) fn add_usage(&self, name: &str, amount: i64) {
+        let names = &mut self.exchange.borrow_mut().usage;
+        self.usage.borrow_mut().add(name, amount, names);
+    }
+
+    pub(crate) fn usage(&self, name: &str) -> i64 {
+        self.usage.borrow().sum(name)
     }
 
     pub(crate) fn secret(&self, name: &str) -> Option<String> {

@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
-use super::{ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM};
+use super::{ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM, USAGE};
 
 pub(in crate::config) static ROOT: Keys = Keys {
     id: "file",
@@ -12,6 +12,8 @@ pub(in crate::config) static ROOT: Keys = Keys {
         Key::new("gateway", Kind::Table(&GATEWAY), "Settings of the whole process."),
         Key::new("admin", Kind::Table(&ADMIN), "Metrics and health. Default: not served.")
             .example("[admin]"),
+        Key::new("usage", Kind::Table(&USAGE), "Who used how much. Default: not recorded.")
+            .example("[usage]"),
         Key::new("listeners", Kind::Tables(&LISTENER), "Addresses on which clients are served.")
             .required()
             .example("[[listeners]]"),

@@ -38,6 +38,7 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
                 "metrics",
                 "password",
                 "signature",
+                "usage",
             ])),
             "Host interfaces that the component may import. Default: what it imports if it is \
              first-party, otherwise none.",

@@ -36,6 +36,13 @@ access_log = "all"
 cache_dir = "cache"
 buffered_bodies = "7MiB"
 
+[usage]
+store = "usage.db"
+keep = "30d"
+keep_minutes = "2d"
+size = "2MiB"
+flush = "1s"
+
 [[listeners]]
 name = "inner"
 address = "127.0.0.1:${env:PORT}"
@@ -65,7 +72,7 @@ component = "lock"
 on_error = "open"
 isolation = "fresh"
 limits = { deadline = "5ms", memory = "32MiB", instances = 3, queue = 9, limiter = "1MiB", key_value = "2MiB", exchange = "3KiB", exchanges = "3MiB", buffered = "4MiB", buffer_time = "6s", reuse = "5MiB", metrics = "6MiB", log_lines = 7, log_bytes = "8KiB" }
-grants = ["signature", "metrics", "key-value", "limiter", "password"]
+grants = ["usage", "signature", "metrics", "key-value", "limiter", "password"]
 
 [plugins.keys.config]
 "a/b~c" = [1, { secret = "<${env:SECRET}>" }]
@@ -221,7 +228,14 @@ fn takes_everything_that_is_set_for_plugins() {
     };
     assert_eq!(keys.bounds, bounds);
     assert_eq!(config.process.buffered_bodies, 7 << 20);
-    let all = [Grant::KeyValue, Grant::Limiter, Grant::Metrics, Grant::Password, Grant::Signature];
+    let all = [
+        Grant::KeyValue,
+        Grant::Limiter,
+        Grant::Metrics,
+        Grant::Password,
+        Grant::Signature,
+        Grant::Usage,
+    ];
     assert_eq!(keys.grants.as_deref(), Some(&all[..]));
     let json: serde_json::Value = serde_json::from_str(&keys.config).unwrap();
     let expected = serde_json::json!({

@@ -91,6 +91,9 @@ impl Metrics {
             line(page, name, &[], bodies.held());
         }
         self.write_listeners(page);
+        if let Some(usage) = self.usage.get() {
+            usage.write(page);
+        }
     }
 
     fn write_certificates(&self, page: &mut String) {

@@ -1,0 +1,27 @@
+//! What an exchange counts for, and what its plugins add to that.
+//!
+//! Owns which attribute names the consumer, and that a plugin may still add when the exchange has ended.
+
+use std::rc::Rc;
+
+use super::Run;
+use super::complete::wants_complete;
+use crate::usage::{Amounts, CONSUMER, Cells, Place, Sums};
+
+impl Run {
+    /// The exchange ended: it is recorded, with what plugins added.
+    pub(crate) fn count_usage(&self, cells: &Rc<Cells>, place: Place, sums: Sums) {
+        let heads = self.heads.borrow();
+        let consumer = heads.attribute(CONSUMER);
+        self.usage.record(cells, place, consumer, sums, wants_complete(self));
+    }
+
+    /// A hook of this plugin added as much.
+    pub(super) fn add_usage(&self, index: usize, added: Option<Box<Amounts>>) {
+        if let Some(added) = added {
+            let heads = self.heads.borrow();
+            let dropped = self.usage.add(added, || heads.attribute(CONSUMER));
+            self.pool(index).plugin().usage_dropped(dropped);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Usage in PostgreSQL: a real server, if the machine has one. Without it these tests say so and pass.
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use gateway_tests::{Setup, until};
+use tempfile::TempDir;
+
+use super::support::{ask_often, metric, report, row, setup, sum, until_true};
+
+/// Who runs the server where the tests are run by root, whom PostgreSQL refuses.
+const NOBODY: u32 = 65_534;
+
+/// A server with one database, until it is dropped.
+struct Server {
+    programs: PathBuf,
+    folder: TempDir,
+    port: u16,
+    child: Child,
+}
+
+/// The folder of PostgreSQL's programs.
+fn programs() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let debian = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten();
+    let debian = debian.filter_map(|entry| Some(entry.ok()?.path().join("bin")));
+    debian.chain(std::env::split_paths(&path)).find(|folder| folder.join("initdb").exists())
+}
+
+fn as_somebody(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    command
+}
+
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
+}
+
+impl Server {
+    /// `None` where there is no PostgreSQL.
+    async fn start() -> Option<Self> {
+        let Some(programs) = programs() else {
+            eprintln!("PostgreSQL is not installed: not tested");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        if is_root() {
+            std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        std::fs::write(folder.path().join("password"), "secret\n").unwrap();
+        let made = as_somebody(&programs.join("initdb"))
+            .current_dir(folder.path())
+            .args(["--username=gateway", "--auth=scram-sha-256", "--encoding=UTF8", "--no-sync"])
+            .arg("--pwfile=password")
+            .arg("data")
+            .stdout(Stdio::null())
+            .status();
+        assert!(made.unwrap().success(), "initdb");
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let child = Self::spawn(&programs, folder.path(), port);
+        let server = Self { programs, folder, port, child };
+        server.ready().await;
+        Some(server)
+    }
+
+    fn spawn(programs: &Path, folder: &Path, port: u16) -> Child {
+        as_somebody(&programs.join("postgres"))
+            .current_dir(folder)
+            .args(["-D", "data", "-h", "127.0.0.1", "-k", "", "-F", "-p", &port.to_string()])
+            .stderr(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    async fn ready(&self) {
+        until(|| std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await;
+        // It listens a little before it serves.
+        until_true(|| async { self.count("SELECT 1").await.is_some() }).await;
+    }
+
+    /// A fast end, as by an operator.
+    fn stop(&mut self) {
+        signal(&self.child, "-INT");
+        self.child.wait().unwrap();
+    }
+
+    async fn start_again(&mut self) {
+        self.child = Self::spawn(&self.programs, self.folder.path(), self.port);
+        self.ready().await;
+    }
+
+    fn url(&self) -> String {
+        format!("postgres://gateway@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn setup(&self) -> Setup {
+        setup(&self.url(), "password = \"${env:PASSWORD}\"")
+    }
+
+    /// The number that a statement gives, or `None` if the server does not answer.
+    async fn count(&self, sql: &str) -> Option<i64> {
+        let (url, sql) = (self.url(), format!("SELECT ({sql})::int8"));
+        let asked = move || {
+            let mut config: postgres::Config = url.parse().unwrap();
+            let mut client = config.password("secret").connect(postgres::NoTls).ok()?;
+            client.query_one(&sql, &[]).ok().map(|row| row.get(0))
+        };
+        tokio::task::spawn_blocking(asked).await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // At once: nothing of it is kept.
+        signal(&self.child, "-QUIT");
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process that was started here.
+fn signal(child: &Child, name: &str) {
+    let _gone = Command::new("kill").args([name, &child.id().to_string()]).status();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_gateways_on_one_database_add_up_exactly() {
+    let Some(server) = Server::start().await else { return };
+    {
+        // Both make the tables.
+        let (one, two) = (server.setup().workers(2).start(), server.setup().start());
+        tokio::join!(ask_often(one.address, 300, 7), ask_often(two.address, 200, 7));
+        // And both again, when both have rows of these keys.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        tokio::join!(ask_often(one.address, 100, 7), ask_often(two.address, 100, 7));
+    }
+    let rows = report(&server.setup().config, "consumer");
+    assert_eq!((rows.as_array().unwrap().len(), sum(&rows, "requests")), (7, 700), "{rows:#}");
+    assert_eq!((sum(&rows, "tokens"), sum(&rows, "ended")), (10_500, 700));
+    let by_hour = report(&server.setup().config, "hour,route,status");
+    assert_eq!((sum(&by_hour, "requests"), sum(&by_hour, "tokens")), (700, 10_500));
+    // The tables are a documented interface.
+    let sql = "SELECT sum(requests) FROM usage_days WHERE consumer = 'c0' AND day = \
+               (now() AT TIME ZONE 'UTC')::date";
+    assert_eq!(server.count(sql).await.unwrap(), row(&rows, "consumer", "c0")["requests"]);
+    let sql = "SELECT sum(amount) FROM usage_minute_counters WHERE counter = 'tokens'";
+    assert_eq!(server.count(sql).await, Some(10_500));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_goes_away_and_comes_back_loses_nothing() {
+    let Some(mut server) = Server::start().await else { return };
+    let gateway = server.setup().start();
+    ask_often(gateway.address, 40, 2).await;
+    until_true(|| async { metric(&gateway, "gateway_usage_store_up").await == 1 }).await;
+    server.stop();
+    for _ in 0..3 {
+        ask_often(gateway.address, 20, 2).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(metric(&gateway, "gateway_usage_store_up").await, 0);
+    assert!(metric(&gateway, "gateway_usage_rows_waiting").await > 0);
+    server.start_again().await;
+    until_true(|| async { metric(&gateway, "gateway_usage_rows_waiting").await == 0 }).await;
+    // Connections are cut off in the middle of what they do, again and again.
+    for _ in 0..5 {
+        ask_often(gateway.address, 20, 2).await;
+        let cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                   WHERE application_name = 'gateway'";
+        server.count(cut).await.unwrap();
+    }
+    drop(gateway);
+    let rows = report(&server.setup().config, "consumer");
+    assert_eq!((sum(&rows, "requests"), sum(&rows, "tokens")), (200, 3_000), "{rows:#}");
+    // A wrong password is said, and shown nowhere.
+    let usage = server.setup().config;
+    let wrong = Setup::toml(
+        &format!(
+            "[usage]\nstore = {:?}\npassword = \"${{env:WRONG}}\"\n[[routes]]\nname = \"a\"\n\
+                  paths = [\"/\"]\nrespond = {{}}\n",
+            server.url()
+        ),
+        &[("WRONG", &"hunter2")],
+    );
+    let said = report(&wrong.config, "route");
+    let said = said.as_str().unwrap();
+    assert!(said.contains("password authentication failed"), "{said}");
+    assert!(
+        !said.contains("hunter2") && !format!("{:?}{:?}", usage, wrong.config).contains("hunter2")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_starts_without_its_database_and_writes_when_it_is_there() {
+    let Some(mut server) = Server::start().await else { return };
+    server.stop();
+    let gateway = server.setup().start();
+    ask_often(gateway.address, 30, 3).await;
+    until_true(|| async { metric(&gateway, "gateway_usage_rows_waiting").await > 0 }).await;
+    server.start_again().await;
+    until_true(|| async {
+        server.count("SELECT coalesce(sum(requests), 0) FROM usage_days").await == Some(30)
+    })
+    .await;
+}
