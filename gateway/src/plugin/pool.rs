@@ -191,12 +191,14 @@ impl Pool {
             None => {
                 turn.give_up();
                 let lease = self.checkout().await?;
-                // All that waited for an instance would have the worker one after the other. And
-                // meanwhile it may have been found out how long their calls take.
-                turn.again(self.is_slow(flow)).await;
+                // All that waited for an instance would have the worker one after the other.
+                turn.in_slices(self.is_slow(flow));
+                turn.again().await;
                 lease
             }
         };
+        // Those before it may have been found to be slow while it waited.
+        turn.in_slices(self.is_slow(flow));
         let called = lease.instance().call_in_turn::<H>(&self.plugin, heads, params, &mut turn);
         let called = called.await;
         self.took(flow, turn.computed().as_millis().try_into().unwrap_or(u64::MAX));

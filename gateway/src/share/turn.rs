@@ -73,8 +73,7 @@ impl Turn {
     }
 
     /// Waits for a turn in the place of the one that it gave up.
-    pub(crate) async fn again(&mut self, is_sliced: bool) {
-        self.is_sliced = is_sliced;
+    pub(crate) async fn again(&mut self) {
         poll_fn(|context| self.poll(context)).await;
         self.has_turn = true;
     }
@@ -82,6 +81,11 @@ impl Turn {
     /// Whether it computes in slices.
     pub(crate) fn is_sliced(&self) -> bool {
         self.is_sliced
+    }
+
+    /// Says whether it computes in slices, before it begins.
+    pub(crate) fn in_slices(&mut self, is_sliced: bool) {
+        self.is_sliced = is_sliced;
     }
 
     /// For how long the call has computed.

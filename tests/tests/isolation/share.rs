@@ -18,8 +18,8 @@ use self::attack::{
 use crate::process::Process;
 use crate::{alone, median};
 
-/// Beside 16 clients that have 15 ms of the worker for each request.
-async fn beside(over: Over, ask: fn(u64) -> Ask, slowed: &str) {
+/// Beside 16 clients that have 15 ms of the worker for each request, from when as many were answered.
+async fn beside(over: Over, ask: fn(u64) -> Ask, slowed: &str, from: u64) {
     let _alone = alone().await;
     let turns = turns_a_millisecond().await;
     let service = service().await;
@@ -28,14 +28,16 @@ async fn beside(over: Over, ask: fn(u64) -> Ask, slowed: &str) {
     neighbour(gateway.address, 5).await;
 
     let attack = Attack::start(gateway.address, 16, over, ask(15 * turns)).await;
-    attack.answered(16).await;
+    attack.answered(from).await;
     let beside = median(neighbour(gateway.address, 40).await);
     let answers = attack.end().await;
     assert!(answers.iter().all(|(status, _)| *status == 200), "{answers:?}");
     let busy = median(answers.into_iter().map(|(_, time)| time).collect());
     println!("a neighbour waits for {beside:?}, and each of 16 clients for {busy:?}");
     assert!(beside < busy / 4, "{beside:?} and {busy:?}");
-    assert_eq!(gateway.said(slowed), 1);
+    // A neighbour that waits for its first instance may be slowed for a moment too.
+    let told = gateway.said(slowed);
+    assert!(told == 1 || from == 0 && told > 0, "{told}");
 }
 
 const PLUGIN: &str = "the plugin is slowed, so that others have their turn";
@@ -43,17 +45,23 @@ const COMPONENT: &str = "the component is slowed, so that others have their turn
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_neighbour_does_not_wait_for_the_clients_of_a_plugin_that_computes() {
-    beside(Over::Http1, Ask::hook, PLUGIN).await;
+    beside(Over::Http1, Ask::hook, PLUGIN, 16).await;
+}
+
+/// Nothing is known of the plugin yet, and all of its clients wait for its first instances.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_neighbour_does_not_wait_for_those_that_wait_for_an_instance() {
+    beside(Over::Http1, Ask::hook, PLUGIN, 0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_neighbour_does_not_wait_for_the_streams_of_a_plugin_that_computes() {
-    beside(Over::Http2, Ask::hook, PLUGIN).await;
+    beside(Over::Http2, Ask::hook, PLUGIN, 16).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_neighbour_does_not_wait_for_the_clients_of_a_component_that_computes() {
-    beside(Over::Http1, Ask::component, COMPONENT).await;
+    beside(Over::Http1, Ask::component, COMPONENT, 16).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,7 +73,7 @@ async fn a_component_whose_queue_is_full_refuses_what_comes() {
     let gateway = Process::start(&with_others(text, "queue = 4"));
     let ask = Ask::component(15 * turns);
     let attack = Attack::start(gateway.address, 16, Over::Http1, ask).await;
-    attack.answered(40).await;
+    attack.served(5).await;
     neighbour(gateway.address, 5).await;
     let mut refused = None;
     within(async {
@@ -129,7 +137,7 @@ async fn a_queue_that_is_full_refuses_what_comes_and_says_why() {
     let limits = &format!("queue = 4, {PATIENT}");
     let gateway = Process::start(&configuration(service.address, "", limits, "chunk = 1"));
     let attack = Attack::start(gateway.address, 16, Over::Http1, Ask::hook(15 * turns)).await;
-    attack.answered(40).await;
+    attack.served(5).await;
     neighbour(gateway.address, 5).await;
     // One of those that come now finds the queue full.
     let mut refused = None;

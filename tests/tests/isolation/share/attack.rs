@@ -203,19 +203,26 @@ enum Client {
 pub(super) struct Attack {
     is_over: Arc<AtomicBool>,
     answers: Arc<AtomicU64>,
+    /// Those with 200.
+    served: Arc<AtomicU64>,
     clients: JoinSet<Vec<(u16, Duration)>>,
 }
 
 impl Attack {
     pub(super) async fn start(address: SocketAddr, clients: usize, over: Over, ask: Ask) -> Self {
-        let mut this =
-            Self { is_over: Arc::default(), answers: Arc::default(), clients: JoinSet::new() };
+        let mut this = Self {
+            is_over: Arc::default(),
+            answers: Arc::default(),
+            served: Arc::default(),
+            clients: JoinSet::new(),
+        };
         let shared = match over {
             Over::Http1 => None,
             Over::Http2 => Some(Http2::connect(address).await),
         };
         for _ in 0..clients {
             let (is_over, answers) = (Arc::clone(&this.is_over), Arc::clone(&this.answers));
+            let served = Arc::clone(&this.served);
             let mut client = match &shared {
                 Some(connection) => Client::Http2(connection.clone()),
                 None => Client::Http1(Http1::connect(address).await),
@@ -231,6 +238,7 @@ impl Attack {
                     };
                     all.push((answer.status(), began.elapsed()));
                     answers.fetch_add(1, Ordering::Relaxed);
+                    served.fetch_add(u64::from(answer.status() == 200), Ordering::Relaxed);
                 }
                 all
             });
@@ -240,18 +248,27 @@ impl Attack {
 
     /// Until as many were answered.
     pub(super) async fn answered(&self, count: u64) {
-        within(async {
-            while self.answers.load(Ordering::Relaxed) < count {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-        .await;
+        reach(&self.answers, count).await;
+    }
+
+    /// Until as many were answered with 200.
+    pub(super) async fn served(&self, count: u64) {
+        reach(&self.served, count).await;
     }
 
     pub(super) async fn end(self) -> Vec<(u16, Duration)> {
         self.is_over.store(true, Ordering::Relaxed);
         self.clients.join_all().await.into_iter().flatten().collect()
     }
+}
+
+async fn reach(counter: &AtomicU64, count: u64) {
+    within(async {
+        while counter.load(Ordering::Relaxed) < count {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
 }
 
 /// How long as many requests of a neighbour take, one after the other.
