@@ -93,7 +93,14 @@ impl Instances {
             return Err(ComponentError::Busy(call.flow.limit()));
         }
         // Before it has an instance: those that wait for a turn hold none.
-        let mut turn = Turn::first(call.flow, true).await;
+        let first_byte = self.component.config.first_byte;
+        let mut turn = tokio::select! {
+            biased;
+            turn = Turn::first(call.flow, true) => turn,
+            () = self.timers.after(first_byte) => {
+                return Err(ComponentError::FirstByteTimeout(first_byte));
+            }
+        };
         let permit = self.permit(&mut turn).await?;
         let component = &self.component;
         let meter = Arc::new(Meter::new(component.config.deadline));
