@@ -60,7 +60,11 @@ fn usage(folder: &Path, arguments: &[&str]) -> Output {
 }
 
 fn requests(folder: &Path) -> i64 {
-    let output = usage(folder, &["--by", "route", "--json"]);
+    recorded(&usage(folder, &["--by", "route", "--json"]))
+}
+
+/// The requests of the only route in an answer.
+fn recorded(output: &Output) -> i64 {
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
     json["rows"][0]["requests"].as_i64().unwrap_or(0)
 }
@@ -131,17 +135,19 @@ async fn a_full_disk_costs_nothing_but_time() {
     let Some((process, address)) = run_on_a_small_disk(folder.path()) else { return };
     // What the gateway sees in the place of the folder.
     let disk = format!("/proc/{}/root{}/disk", process.0.id(), folder.path().display());
+    let program = binary().display();
+    let read = format!("cd {} && exec {program} usage --by route --json", folder.path().display());
     let read = || {
-        let open = rusqlite::Connection::open(format!("{disk}/usage.db")).ok()?;
-        let sql = "SELECT coalesce(sum(requests), 0) FROM usage_days";
-        open.query_row(sql, [], |row| row.get::<_, i64>(0)).ok()
+        let id = process.0.id().to_string();
+        let output = Command::new("nsenter").args(["-t", &id, "-m", "sh", "-c", &read]).output();
+        recorded(&output.unwrap())
     };
     let until = async |wanted: i64| {
         let until = Instant::now() + Duration::from_secs(30);
-        while read() != Some(wanted) && Instant::now() < until {
+        while read() != wanted && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert_eq!(read(), Some(wanted));
+        assert_eq!(read(), wanted);
     };
     let mut client = Http1::connect(address).await;
     let mut ask = async || {
@@ -159,6 +165,7 @@ async fn a_full_disk_costs_nothing_but_time() {
         ask().await;
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    assert_eq!(read(), 10, "nothing could be written");
     std::fs::remove_file(&filler).unwrap();
     drop(file);
     ask().await;

@@ -38,8 +38,8 @@ fn takes_a_file_and_everything_that_is_set_for_it() {
 fn wants_tls_of_a_database_elsewhere() {
     let shown = |host: &str| url(&format!("store = \"postgres://u@{host}/d\""));
     assert_eq!(shown("db.example"), "postgres://u@db.example/d?sslmode=require");
-    assert_eq!(shown("127.0.0.1:5433"), "postgres://u@127.0.0.1:5433/d?sslmode=prefer");
-    assert_eq!(shown("localhost"), "postgres://u@localhost/d?sslmode=prefer");
+    assert_eq!(shown("127.0.0.1:5433"), "postgres://u@127.0.0.1:5433/d?sslmode=disable");
+    assert_eq!(shown("localhost"), "postgres://u@localhost/d?sslmode=disable");
     let own = url("store = \"postgresql://u@db.example/d?sslmode=disable\"");
     assert!(own.ends_with("?sslmode=disable"), "{own}");
     let more = url("store = \"postgres://u@db.example/d?application_name=a\"");
@@ -89,7 +89,7 @@ fn refuses_what_is_no_store_and_what_belongs_to_another() {
     );
     refuses(
         &with("store = \"postgres://u@db:x/d\""),
-        "this is not a PostgreSQL URL: invalid port",
+        "this is not a PostgreSQL URL: invalid value for option `port`",
         "postgres://u@db:x/d",
         "write it like `postgres://user@db.example:5432/usage`",
     );

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, Transaction, params};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, params};
 
 pub(super) use self::read::read;
 use super::StoreError;
@@ -101,12 +101,22 @@ impl Sqlite {
             written = self.try_to_write(rows);
         }
         written?;
+        // From here on nothing is a reason to write the batch again: it would count twice.
+        if let Err(error) = self.keep_to_size() {
+            tracing::warn!("the oldest usage cannot be removed: {error}");
+        }
+        Ok(())
+    }
+
+    fn keep_to_size(&mut self) -> rusqlite::Result<()> {
         while self.used()? > self.size / 20 * 19 && self.remove_oldest()? {}
         Ok(())
     }
 
     fn try_to_write(&mut self, rows: &Rows) -> rusqlite::Result<()> {
-        let transaction = self.connection.transaction()?;
+        // At once: one that only reads at first is refused where another process wrote meanwhile.
+        let begin = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(begin)?;
         let mut names = Names { transaction: &transaction, known: HashMap::new() };
         add_numbers(&mut names, "minute", &rows.minutes)?;
         add_numbers(&mut names, "day", &rows.days)?;
@@ -153,14 +163,18 @@ impl Sqlite {
     }
 
     fn remove_before(&mut self, table: &str, first: i64) -> rusqlite::Result<usize> {
-        let transaction = self.connection.transaction()?;
+        let begin = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(begin)?;
         let sql = format!("DELETE FROM {table}_rows WHERE {table} < ?1");
         let removed = transaction.execute(&sql, [first])?;
         let sql = format!("DELETE FROM {table}_amounts WHERE {table} < ?1");
         transaction.execute(&sql, [first])?;
         transaction.commit()?;
         if removed > 0 {
-            self.connection.execute_batch("PRAGMA incremental_vacuum")?;
+            // It gives back a page with each step.
+            let mut vacuum = self.connection.prepare_cached("PRAGMA incremental_vacuum")?;
+            let mut steps = vacuum.query([])?;
+            while steps.next()?.is_some() {}
         }
         Ok(removed)
     }

@@ -20,6 +20,9 @@ use crate::usage::store::StoreError;
 /// Instructions of SQLite between two looks at the clock.
 const LOOK: i32 = 100_000;
 
+/// Groups above which reading all names is quicker than looking for each.
+const MANY: usize = 1_000;
+
 type Groups = HashMap<Vec<i64>, Totals>;
 type Amounts = HashMap<(Vec<i64>, i64), i64>;
 
@@ -53,6 +56,9 @@ pub(in crate::usage::store) fn read(
         question.amounts(&connection, [first, end], &mut amounts)?;
     }
     let mut names = Names { connection: &connection, known: HashMap::new() };
+    if groups.len() > MANY {
+        names.read_all()?;
+    }
     let mut totals = Vec::with_capacity(groups.len());
     for (group, numbers) in groups {
         totals.push((names.group(query, &group)?, numbers));
@@ -190,6 +196,15 @@ struct Names<'c> {
 }
 
 impl Names<'_> {
+    fn read_all(&mut self) -> rusqlite::Result<()> {
+        let mut all = self.connection.prepare("SELECT id, name FROM names")?;
+        let mut rows = all.query([])?;
+        while let Some(row) = rows.next()? {
+            self.known.insert(row.get(0)?, row.get(1)?);
+        }
+        Ok(())
+    }
+
     fn name(&mut self, number: i64) -> rusqlite::Result<String> {
         if let Some(known) = self.known.get(&number) {
             return Ok(known.clone());
