@@ -77,9 +77,9 @@ impl OfExchange {
                 *none = Some(added);
                 return 0;
             }
-            Stage::Open(Some(all)) => merge(all, added),
+            Stage::Open(Some(all)) => merge(all, *added),
             Stage::Recorded { cells, place, names } => {
-                let amounts = merge(names.get_or_insert_default(), added);
+                let amounts = merge(names.get_or_insert_default(), *added);
                 if !amounts.is_empty() {
                     let sums = Sums { amounts: amounts.clone(), ..Sums::default() };
                     cells.add(*place, consumer().as_deref().unwrap_or_default(), sums);
@@ -113,7 +113,7 @@ impl OfExchange {
 }
 
 /// Adds to what is there. Returns what there was room for.
-fn merge(all: &mut Amounts, added: Box<Amounts>) -> Vec<(CounterId, i64)> {
+fn merge(all: &mut Amounts, added: Amounts) -> Vec<(CounterId, i64)> {
     let mut taken = added.0;
     taken.retain(|(name, amount)| all.add(*name, *amount));
     taken

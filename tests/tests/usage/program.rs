@@ -42,14 +42,14 @@ fn run(folder: &Path) -> (Process, SocketAddr) {
 }
 
 fn started(mut command: Command) -> (Process, SocketAddr) {
-    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut process = Process(command.stderr(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(process.0.stderr.take().unwrap()).lines();
     while let Some(line) = lines.next() {
         let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
         if line["listener"] == "public" {
             // Whoever writes to a pipe that nobody reads waits.
             std::thread::spawn(move || lines.for_each(drop));
-            return (Process(child), line["address"].as_str().unwrap().parse().unwrap());
+            return (process, line["address"].as_str().unwrap().parse().unwrap());
         }
     }
     panic!("it does not listen");

@@ -16,7 +16,7 @@ fn usage(keys: &str) -> Usage {
 fn url(keys: &str) -> String {
     match usage(keys).store {
         UsageStore::Postgres(PostgresStore { url, .. }) => url,
-        other => panic!("{other:?}"),
+        other @ UsageStore::Sqlite { .. } => panic!("{other:?}"),
     }
 }
 
