@@ -27,12 +27,15 @@ use super::output::Output;
 use super::running::{Remainders, Running, Set};
 use crate::body::Body;
 use crate::error::ComponentError;
-use crate::share::{Flow, Turn};
+use crate::share::{Flow, TICK, Turn};
 use crate::telemetry::metrics::ComponentFailure;
 use crate::timer::Timers;
 
 /// How long a request waits for an instance when all of them are busy.
 const EXHAUSTED: Duration = Duration::from_secs(5);
+
+/// What a guest may compute behind its response before that is passed on.
+const BEHIND: Duration = TICK;
 
 /// A component as one worker uses it.
 pub(crate) struct Instances {
@@ -140,6 +143,8 @@ impl Instances {
         let first_byte = self.component.config.first_byte;
         let mut deadline = self.timers.after(first_byte);
         let (mut guest, mut set) = (Some(guest), Some(set));
+        // The response, and what the guest may have computed when it is passed on.
+        let mut is_set: Option<(Response<WasiBody>, Duration)> = None;
         let response = poll_fn(|context| {
             let has_ended = match &mut guest {
                 Some(running) => Pin::new(running).poll(context)?.is_ready(),
@@ -148,19 +153,29 @@ impl Instances {
             if has_ended {
                 guest = None;
             }
-            let was_set = set.as_mut().map(|set| Pin::new(set).poll(context));
-            match was_set {
+            let aside = guest.as_ref().and_then(Running::is_put_aside);
+            match set.as_mut().map(|set| Pin::new(set).poll(context)) {
                 Some(Poll::Ready(Ok(response))) => {
                     let code = |code| ComponentError::ErrorCode(format!("{code:?}"));
-                    return Poll::Ready(response.map_err(code));
+                    is_set = Some((response.map_err(code)?, aside.unwrap_or_default() + BEHIND));
+                    set = None;
                 }
                 Some(Poll::Ready(Err(_))) => set = None,
                 Some(Poll::Pending) | None => {}
+            }
+            // Put aside just behind its response, it mostly has nothing left to do but to return: then
+            // the response is whole, and its length is known.
+            let goes_on = |until: &Duration| aside.is_some_and(|computed| computed < *until);
+            if let Some((response, _)) = is_set.take_if(|(_, until)| !goes_on(until)) {
+                return Poll::Ready(Ok(response));
             }
             if has_ended {
                 return Poll::Ready(Err(ComponentError::NoResponse));
             }
             while Pin::new(&mut deadline).poll(context).is_ready() {
+                if let Some((response, _)) = is_set.take() {
+                    return Poll::Ready(Ok(response));
+                }
                 let left = progress.left(first_byte);
                 if left.is_zero() {
                     return Poll::Ready(Err(ComponentError::FirstByteTimeout(first_byte)));

@@ -6,6 +6,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::Request;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -50,6 +51,11 @@ impl Running {
         let component = Arc::clone(component);
         let request_id = request_id.into();
         (Self { component, guest, meter, turn, request_id, _permit: permit }, response)
+    }
+
+    /// Whether it was put aside while it computed, and for how long it has computed.
+    pub(super) fn is_put_aside(&self) -> Option<Duration> {
+        self.turn.is_wanted().then(|| self.turn.computed())
     }
 }
 

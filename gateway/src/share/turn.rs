@@ -88,6 +88,11 @@ impl Turn {
         self.is_sliced = is_sliced;
     }
 
+    /// Whether it has more to compute, and waits for a turn.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.ticket.is_some()
+    }
+
     /// For how long the call has computed.
     pub(crate) fn computed(&self) -> Duration {
         self.computed
