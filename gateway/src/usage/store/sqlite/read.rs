@@ -79,7 +79,8 @@ fn slices(
         let condition = "minute >= ?1 AND minute < ?2";
         return Ok(vec![(condition, query.from.unwrap_or(0), query.to.unwrap_or(i64::MAX))]);
     }
-    let sql = "SELECT min(day), max(day) FROM day_rows";
+    // Each by itself, which the order of rows answers; both at once read all rows.
+    let sql = "SELECT (SELECT min(day) FROM day_rows), (SELECT max(day) FROM day_rows)";
     let ends: (Option<i64>, Option<i64>) =
         connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (Some(oldest), Some(newest)) = ends else { return Ok(Vec::new()) };
