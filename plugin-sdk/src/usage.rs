@@ -20,7 +20,7 @@
 //!     }
 //!
 //!     fn interest(&self) -> Interest {
-//!         Interest::on_response()
+//!         Interest::on_response().response_header("x-tokens")
 //!     }
 //!
 //!     fn on_response(&self, response: &mut ResponseHead, _: &mut ()) -> Outcome {
@@ -34,7 +34,7 @@
 //!
 //! let harness = Harness::<Count>::new(NoConfig {}).unwrap();
 //! let mut exchange = harness.request(testing::request().path("/v1/messages"));
-//! exchange.response(testing::response(200).header("x-tokens", "100"));
+//! exchange.response(testing::response().header("x-tokens", "100"));
 //! assert_eq!(harness.usage("tokens"), 100);
 //! assert_eq!(harness.usage("cost_usd_nanos"), 150_000);
 //! ```
