@@ -173,7 +173,7 @@ async fn what_is_kept_with_all_exchanges_is_bounded_and_given_back() {
         drop(streams);
         let began = Instant::now();
         loop {
-            let answer = client.send(request("GET", "/a", &[("x-context", "200000")], "")).await;
+            let answer = client.send(request("GET", "/a", &[("x-context", "250000")], "")).await;
             if answer.status() == 200 {
                 break;
             }

@@ -8,8 +8,13 @@
 mod attack;
 mod table;
 
-use gateway_tests::{Http1, client, within};
+use std::net::SocketAddr;
+
+use gateway_tests::upstream::BoxBody;
+use gateway_tests::{Answer, Http1, client, within};
+use http::Request;
 use http_body_util::BodyExt as _;
+use tokio::task::JoinSet;
 
 use self::attack::{
     Ask, Attack, Over, PATIENT, busy, configuration, neighbour, service, turns_a_millisecond,
@@ -39,6 +44,25 @@ async fn beside(over: Over, ask: fn(u64) -> Ask, slowed: &str, from: u64) {
     let (lines, neighbour) = (gateway.tail(), "\"route\":\"neighbour\"");
     let told = lines.iter().filter(|line| line.contains(slowed) && !line.contains(neighbour));
     assert_eq!(told.count(), 1, "{lines:?}");
+}
+
+/// One of several that come at once, twice as many as there are places: some find the queue full. One
+/// alone may come whenever a place has just become free.
+async fn refused(address: SocketAddr, ask: impl Fn() -> Request<BoxBody>) -> Answer {
+    within(async {
+        loop {
+            let mut asked = JoinSet::new();
+            for _ in 0..8 {
+                let ask = ask();
+                asked.spawn(async move { Http1::connect(address).await.send(ask).await });
+            }
+            let answers = asked.join_all().await;
+            if let Some(refused) = answers.into_iter().find(|answer| answer.status() == 503) {
+                return refused;
+            }
+        }
+    })
+    .await
 }
 
 const PLUGIN: &str = "the plugin is slowed, so that others have their turn";
@@ -76,16 +100,7 @@ async fn a_component_whose_queue_is_full_refuses_what_comes() {
     let attack = Attack::start(gateway.address, 16, Over::Http1, ask).await;
     attack.served(5).await;
     neighbour(gateway.address, 5).await;
-    let mut refused = None;
-    within(async {
-        while refused.is_none() {
-            let ask = Ask::component(turns).http1();
-            let answer = Http1::connect(gateway.address).await.send(ask).await;
-            refused = Some(answer).filter(|answer| answer.status() == 503);
-        }
-    })
-    .await;
-    let refused = refused.unwrap();
+    let refused = refused(gateway.address, || Ask::component(turns).http1()).await;
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(refused.problem()["detail"], "The service is busy.");
     let answers = attack.end().await;
@@ -140,16 +155,7 @@ async fn a_queue_that_is_full_refuses_what_comes_and_says_why() {
     let attack = Attack::start(gateway.address, 16, Over::Http1, Ask::hook(15 * turns)).await;
     attack.served(5).await;
     neighbour(gateway.address, 5).await;
-    // One of those that come now finds the queue full.
-    let mut refused = None;
-    within(async {
-        while refused.is_none() {
-            let answer = Http1::connect(gateway.address).await.send(busy(turns)).await;
-            refused = Some(answer).filter(|answer| answer.status() == 503);
-        }
-    })
-    .await;
-    let refused = refused.unwrap();
+    let refused = refused(gateway.address, || busy(turns)).await;
     assert_eq!(refused.header("content-type"), Some("application/problem+json"));
     assert_eq!(
         refused.problem()["detail"],
