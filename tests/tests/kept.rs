@@ -155,7 +155,7 @@ async fn what_is_kept_with_all_exchanges_is_bounded_and_given_back() {
         let mut streams = Vec::new();
         for number in 0..5 {
             let mut client = Raw::connect(gateway.address).await;
-            client.send("GET /events HTTP/1.1\r\nhost: a\r\nx-context: 50000\r\n\r\n").await;
+            client.send("GET /events HTTP/1.1\r\nhost: a\r\nx-context: 48000\r\n\r\n").await;
             assert_eq!(client.head().await.status, 200, "{round}: {number}");
             streams.push(client);
         }
@@ -171,19 +171,19 @@ async fn what_is_kept_with_all_exchanges_is_bounded_and_given_back() {
         // They leave in different ways.
         streams.pop().unwrap().reset();
         drop(streams);
-        let began = Instant::now();
-        loop {
-            let answer = client.send(request("GET", "/a", &[("x-context", "250000")], "")).await;
-            if answer.status() == 200 {
-                break;
+        // The first has room when all of them are gone, the second when the first is too: an exchange
+        // keeps what it has until its plugins have heard of its end.
+        for context in ["250000", "13000"] {
+            let began = Instant::now();
+            loop {
+                let asked = request("GET", "/a", &[("x-context", context)], "");
+                if client.send(asked).await.status() == 200 {
+                    break;
+                }
+                assert!(began.elapsed() < Duration::from_secs(10), "it is not given back");
+                tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            assert!(began.elapsed() < Duration::from_secs(10), "it is not given back");
-            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        // The client has the last byte a moment before its exchange has ended. The next request of the
-        // connection is read behind that.
-        let next = client.send(request("GET", "/a", &[("x-context", "1000")], "")).await;
-        assert_eq!(next.status(), 200);
     }
 }
 
