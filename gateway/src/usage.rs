@@ -1,6 +1,6 @@
 //! Who used how much: a row a minute for each route, consumer, status class and upstream.
 //!
-//! A request ends with one call to [`Cells::add`] of its worker, which takes no lock. Each worker hands
+//! A request ends with one call to `Cells::add` of its worker, which takes no lock. Each worker hands
 //! its rows over to one thread, the writer, which alone owns the store: an SQLite file or PostgreSQL.
 //! What the store cannot take waits, added up and bounded. [`Query`] reads the store, from wherever: the
 //! command line beside a running gateway, or `[admin]`.
