@@ -1,6 +1,7 @@
 //! Clients that speak proper HTTP.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
@@ -12,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::upstream::{BoxBody, full};
-use crate::within;
+use crate::{PATIENCE, within};
 
 /// A response with all of its body.
 #[derive(Debug)]
@@ -109,8 +110,17 @@ impl Http1 {
     /// # Panics
     /// If there is none.
     pub async fn send(&mut self, request: Request<BoxBody>) -> Answer {
+        self.send_within(request, PATIENCE).await
+    }
+
+    /// As [`send`](Self::send), where the head of the response may take so long.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub async fn send_within(&mut self, request: Request<BoxBody>, time: Duration) -> Answer {
         within(self.0.ready()).await.expect("an open connection");
-        Answer::read(within(self.0.send_request(request)).await.expect("a response")).await
+        let response = tokio::time::timeout(time, self.0.send_request(request)).await;
+        Answer::read(response.expect("a step hangs").expect("a response")).await
     }
 
     /// `GET` on a new connection.

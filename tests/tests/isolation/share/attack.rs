@@ -208,6 +208,9 @@ pub(super) struct Attack {
     clients: JoinSet<Vec<(u16, Duration)>>,
 }
 
+/// What an attacker may wait for its answer: longer than a request for `password` may wait for a thread.
+const LONGEST: Duration = Duration::from_secs(60);
+
 impl Attack {
     pub(super) async fn start(address: SocketAddr, clients: usize, over: Over, ask: Ask) -> Self {
         let mut this = Self {
@@ -233,7 +236,7 @@ impl Attack {
                 while !is_over.load(Ordering::Relaxed) {
                     let began = Instant::now();
                     let answer = match &mut client {
-                        Client::Http1(client) => client.send(ask.http1()).await,
+                        Client::Http1(client) => client.send_within(ask.http1(), LONGEST).await,
                         Client::Http2(client) => client.send(ask.http2()).await,
                     };
                     all.push((answer.status(), began.elapsed()));
