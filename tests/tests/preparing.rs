@@ -75,12 +75,16 @@ async fn served_until(address: SocketAddr, done: impl Future<Output = Answer>) -
     }
 }
 
+/// Those that count what is served meanwhile, and those that have much computed, take turns.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// Far fewer than there can be in a second, and more than there are where one worker configures: two
 /// that are answered before that or behind it.
 const MANY: u32 = 6;
 
 #[tokio::test]
 async fn others_are_served_while_an_instance_is_configured() {
+    let _turn = TURN.lock().await;
     for isolation in ["pooled", "fresh"] {
         let gateway = start(isolation);
         for (todo, status) in [("", 200), ("trap", 500), ("trap", 500), ("", 200)] {
@@ -95,6 +99,7 @@ async fn others_are_served_while_an_instance_is_configured() {
 
 #[tokio::test]
 async fn a_plugin_that_traps_on_each_request_holds_nobody_up() {
+    let _turn = TURN.lock().await;
     let gateway = start("pooled");
     let address = gateway.address;
     let traps = async {
@@ -109,6 +114,7 @@ async fn a_plugin_that_traps_on_each_request_holds_nobody_up() {
 
 #[tokio::test]
 async fn requests_wait_for_as_many_instances_as_there_may_be() {
+    let _turn = TURN.lock().await;
     for isolation in ["pooled", "fresh"] {
         let gateway = start(isolation);
         let answers = within(slow_at_once(gateway.address, 8, "")).await;
@@ -221,6 +227,7 @@ async fn failures(gateway: &Running, plugin: &str, kind: &str) -> u32 {
 #[tokio::test]
 async fn where_no_instance_is_ready_in_time_the_client_may_come_again() {
     const MANY: usize = 60;
+    let _turn = TURN.lock().await;
     let limits = "limits = { configure = \"2s\", instances = 3 }";
     let slow = TEXT.replace("limits = { configure = \"10s\", instances = 3 }", limits);
     let text = slow
