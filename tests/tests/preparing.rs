@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway::{BindErrors, Gateway};
 use gateway_tests::client::{request, request2};
@@ -80,7 +80,7 @@ static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Far fewer than there can be in a second, and more than there are where one worker configures: two
 /// that are answered before that or behind it.
-const MANY: u32 = 6;
+const MANY: u32 = 4;
 
 #[tokio::test]
 async fn others_are_served_while_an_instance_is_configured() {
@@ -88,9 +88,12 @@ async fn others_are_served_while_an_instance_is_configured() {
     for isolation in ["pooled", "fresh"] {
         let gateway = start(isolation);
         for (todo, status) in [("", 200), ("trap", 500), ("trap", 500), ("", 200)] {
+            let began = Instant::now();
             let (served, answer) = served_until(gateway.address, slow(gateway.address, todo)).await;
             assert_eq!(answer.status(), status, "{isolation} {todo}");
-            if isolation == "pooled" && answer.header("x-calls") == Some("1") {
+            // Not one that was ready, or half made, already.
+            let has_waited = began.elapsed() > Duration::from_millis(900);
+            if isolation == "pooled" && has_waited && answer.header("x-calls") == Some("1") {
                 assert!(served >= MANY, "{todo}: {served}");
             }
         }
