@@ -1,7 +1,8 @@
 //! What the gateway counts: its own numbers, and those of its plugins.
 //!
 //! Owns the numbers and their bounds, for the life of the process: a reload sets nothing back.
-//! Nothing here is touched by a request that no plugin records anything for. Must not know Wasm.
+//! A request touches cells of its worker or thread, and only where somebody can ask for them, or where a
+//! plugin records. Must not know Wasm.
 
 mod component;
 mod hooks;

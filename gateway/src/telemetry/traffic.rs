@@ -1,4 +1,4 @@
-//! What passes on each route: requests by status, their times and sizes.
+//! What passes on each route and at each target: requests by status, times, sizes, and how tries end.
 //!
 //! Owns the cells and their names for the life of the process: a reload sets nothing back, and a route
 //! that is gone keeps its numbers until its name is forgotten. Each worker adds to cells of its own, which

@@ -1,7 +1,7 @@
 //! The fields of a request as the upstream gets them.
 //!
 //! Owns what ends at this hop (RFC 9110 section 7.6.1), `Via`, and the joining of cookies. Edits
-//! in place; a field that the checked did not see is not looked for.
+//! in place; a field that the checks did not see is not looked for.
 
 use std::cell::Cell;
 

@@ -1,7 +1,7 @@
 //! How long the hooks of a plugin took, and what it answered by itself.
 //!
-//! Owns the cells and their part of the page. A hook is timed only where somebody can ask for it: reading
-//! the clock twice is a percent of what an ordinary request costs.
+//! Owns the cells and their part of the page. A hook is timed only where somebody can ask for it, since
+//! the clock is read twice for that.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
