@@ -159,8 +159,7 @@ fn strict_request(input: &[u8]) -> Option<(Seen, Option<Vec<u8>>)> {
     let httparse::Status::Complete(length) = head.parse(input).ok()? else { return None };
     let rest = &input[length..];
     let path = head.path?.split(['?', '#']).next()?;
-    let path = path
-        .strip_prefix("http://")
+    let path = authority(path)
         .map_or(path, |authority| authority.find('/').map_or("/", |slash| &authority[slash..]));
     let seen = (head.method?.to_owned(), normal(path).unwrap_or_default());
     let values = |name: &str| {
@@ -184,6 +183,12 @@ fn strict_request(input: &[u8]) -> Option<(Seen, Option<Vec<u8>>)> {
         _ => return None,
     };
     Some((seen, rest.map(<[u8]>::to_vec)))
+}
+
+/// What follows the scheme of an absolute form. The case of a scheme means nothing (RFC 3986 section 3.1).
+fn authority(target: &str) -> Option<&str> {
+    let (scheme, rest) = target.split_once("://")?;
+    ["http", "https"].iter().any(|known| known.eq_ignore_ascii_case(scheme)).then_some(rest)
 }
 
 /// The path in the gateway's form, where it has one.

@@ -2,11 +2,14 @@
 //!
 //! Owns how inputs are made: each seed as it is, then seeds with a few edits, for as long as the
 //! budget lasts. A target is an ordinary test, so `cargo test` runs each for a tenth of a second;
-//! `ARBTEST_BUDGET_MS=60000` gives each a minute. An input that once failed is kept as a seed. Must
-//! not know what the inputs mean.
+//! `ARBTEST_BUDGET_MS=60000` gives each a minute. Every run draws the same sequence, so that a failure is
+//! due to what was changed; `GATEWAY_FUZZ_START=random`, or a number, begins elsewhere and so looks for
+//! what nobody has seen. An input that once failed is kept as a seed. Must not know what the inputs mean.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
-use std::{fmt, fs, thread};
+use std::time::{Duration, Instant};
+use std::{env, fmt, fs, thread};
 
 use arbtest::arbitrary::{Result, Unstructured};
 
@@ -15,6 +18,12 @@ const MAX_EDITS: usize = 6;
 
 /// Bytes of one input, at most.
 const MAX_INPUT: usize = 64 << 10;
+
+/// Random bytes that the first inputs are drawn from.
+const MIN_RANDOM: u32 = 32;
+
+/// How often that grows by a quarter, to about 64 KiB.
+const MAX_STEPS: u32 = 34;
 
 /// The inputs of one target.
 #[derive(Debug)]
@@ -51,12 +60,26 @@ impl<'t> Target<'t> {
         for seed in &self.seeds {
             run(&mut property, seed);
         }
-        arbtest::arbtest(|random| {
-            let input = self.draw(random)?;
-            run(&mut property, &input);
+        let mut property = |random: &mut Unstructured<'_>| {
+            // Where the random bytes run out, the input is no input.
+            if let Ok(input) = self.draw(random) {
+                run(&mut property, &input);
+            }
             Ok(())
-        })
-        .run();
+        };
+        // Of a failure that is looked into: arbtest reads it.
+        if env::var_os("ARBTEST_SEED").is_some() {
+            return arbtest::arbtest(property).run();
+        }
+        let (began, budget) = (Instant::now(), budget());
+        let mut numbers = Numbers(start());
+        let mut count = 0;
+        while began.elapsed() < budget {
+            let size = sizes(count);
+            let seed = numbers.next() << 32 | u64::from(size);
+            arbtest::arbtest(&mut property).seed(seed).run();
+            count += 1;
+        }
     }
 
     fn draw(&self, random: &mut Unstructured<'_>) -> Result<Vec<u8>> {
@@ -97,6 +120,44 @@ impl<'t> Target<'t> {
             }
         }
         Ok(())
+    }
+}
+
+/// How long a target is tried.
+fn budget() -> Duration {
+    let milliseconds = env::var("ARBTEST_BUDGET_MS").ok().and_then(|value| value.parse().ok());
+    Duration::from_millis(milliseconds.unwrap_or(100))
+}
+
+/// What the sequence of inputs begins with.
+fn start() -> u64 {
+    match env::var("GATEWAY_FUZZ_START").as_deref() {
+        Err(_) => 0,
+        Ok("random") => {
+            let start = RandomState::new().hash_one(0) >> 32;
+            eprintln!("GATEWAY_FUZZ_START={start}");
+            start
+        }
+        Ok(number) => number.parse().expect("`random` or a number in GATEWAY_FUZZ_START"),
+    }
+}
+
+/// Random bytes of the input with this number: few at first, so that simple inputs come first.
+fn sizes(count: u32) -> u32 {
+    let steps = (count / 3).min(MAX_STEPS);
+    (0..steps).fold(MIN_RANDOM, |size, _| size * 5 / 4)
+}
+
+/// Numbers that look random, from any start (SplitMix64).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut number = self.0;
+        number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        number ^ (number >> 31)
     }
 }
 
