@@ -76,7 +76,7 @@ impl<'t> Target<'t> {
         let mut count = 0;
         while began.elapsed() < budget {
             let size = sizes(count);
-            let seed = numbers.next() << 32 | u64::from(size);
+            let seed = (numbers.next() << 32) | u64::from(size);
             arbtest::arbtest(&mut property).seed(seed).run();
             count += 1;
         }
