@@ -16,6 +16,12 @@ impl Run {
         self.usage.record(cells, place, consumer, sums, wants_complete(self));
     }
 
+    /// The consumer that a plugin named, if one did.
+    pub(crate) fn consumer(&self) -> Option<String> {
+        let heads = self.heads.borrow();
+        heads.attribute(CONSUMER).map(std::borrow::Cow::into_owned)
+    }
+
     /// A hook of this plugin added as much.
     pub(super) fn add_usage(&self, index: usize, added: Option<Box<Amounts>>) {
         if let Some(added) = added {
