@@ -26,6 +26,7 @@ use crate::chain::Run;
 use crate::config::{self, ErrorForm, UpstreamId};
 use crate::conn::{Client, Downstream, Facts, Stream};
 use crate::error::Failure;
+use crate::heads::Calls;
 use crate::respond::Caller;
 use crate::snapshot::Snapshot;
 use crate::spans::Span;
@@ -288,6 +289,12 @@ impl Exchange {
     /// The index of its route, once found.
     pub(crate) fn route(&self) -> Option<usize> {
         self.route.get()
+    }
+
+    /// What its plugins call upstreams with, where there are traces.
+    pub(crate) fn calls(&self) -> Option<Arc<Calls>> {
+        let are_noted = self.snapshot.shared.spans.as_ref().is_some_and(|sink| sink.exports());
+        self.span.as_ref().map(|span| span.calls(are_noted))
     }
 
     /// The index of the worker that serves it.

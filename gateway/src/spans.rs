@@ -7,7 +7,6 @@
 //!
 //! Owns all of this, and what is sampled. Must not know exchanges: they bring what is known of them.
 
-mod context;
 mod export;
 mod finished;
 mod http;

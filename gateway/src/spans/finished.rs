@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::uri::Authority;
 use http::{HeaderValue, Method, StatusCode, Version};
@@ -18,6 +18,7 @@ use opentelemetry_sdk::trace::{
 };
 
 use super::Span;
+use crate::heads::MadeCall;
 
 /// The methods that the conventions know; any other is `_OTHER`.
 const METHODS: [&str; 9] =
@@ -51,6 +52,10 @@ pub(crate) struct Finished {
     /// The upstream, and what was tried there.
     pub(crate) upstream: Option<Box<str>>,
     pub(crate) attempts: Vec<Attempt>,
+    /// What plugins sent by themselves.
+    pub(crate) calls: Vec<MadeCall>,
+    /// When it ended, on the clock of the calls.
+    pub(crate) now: Instant,
 }
 
 /// One try at a target.
@@ -68,11 +73,14 @@ pub(crate) struct Attempt {
 }
 
 impl Finished {
-    /// Its spans: its own, and one for each attempt.
+    /// Its spans: its own, one for each attempt, and one for each call of a plugin.
     pub(super) fn into_spans(self, scope: &InstrumentationScope, spans: &mut Vec<SpanData>) {
         let last = self.attempts.len().saturating_sub(1);
         for (index, attempt) in self.attempts.iter().enumerate() {
             spans.push(self.of_attempt(attempt, index, index == last, scope));
+        }
+        for call in &self.calls {
+            spans.push(self.of_call(call, scope));
         }
         spans.push(self.own(scope));
     }
@@ -165,21 +173,53 @@ impl Finished {
             true => failed_status.map(|it| it.as_str().to_owned()),
             false => Some(attempt.how.to_owned()),
         };
-        let is_error = error.is_some();
+        let times = (before(self.ended, attempt.began), before(self.ended, attempt.over));
+        self.child(id, shown(method), times, attributes, error, scope)
+    }
+
+    fn of_call(&self, call: &MadeCall, scope: &InstrumentationScope) -> SpanData {
+        let (method, original) = method(&call.method);
+        let mut attributes = Attributes::default();
+        attributes.add("http.request.method", method);
+        attributes.maybe("http.request.method_original", original);
+        attributes.add("url.path", call.path.clone());
+        attributes.maybe("http.response.status_code", call.result.ok().map(i64::from));
+        attributes.add("gateway.plugin", call.plugin.to_string());
+        attributes.add("gateway.upstream", call.upstream.clone());
+        let error = match call.result {
+            Ok(status) => (status >= 400).then(|| status.to_string()),
+            Err(how) => Some(how.to_owned()),
+        };
+        let at = |at: Instant| before(self.ended, self.now.saturating_duration_since(at));
+        let times = (at(call.began), at(call.over));
+        self.child(call.span, shown(method), times, attributes, error, scope)
+    }
+
+    /// The span of something that was sent.
+    fn child(
+        &self,
+        id: SpanId,
+        name: &'static str,
+        (start_time, end_time): (SystemTime, SystemTime),
+        mut attributes: Attributes,
+        error: Option<String>,
+        scope: &InstrumentationScope,
+    ) -> SpanData {
+        let status = if error.is_some() { Status::error("") } else { Status::Unset };
         attributes.maybe("error.type", error);
         SpanData {
             span_context: self.context(id),
             parent_span_id: self.span.id,
             parent_span_is_remote: false,
             span_kind: SpanKind::Client,
-            name: Cow::Borrowed(shown(method)),
-            start_time: before(self.ended, attempt.began),
-            end_time: before(self.ended, attempt.over),
+            name: Cow::Borrowed(name),
+            start_time,
+            end_time,
             attributes: attributes.0,
             dropped_attributes_count: 0,
             events: SpanEvents::default(),
             links: SpanLinks::default(),
-            status: if is_error { Status::error("") } else { Status::Unset },
+            status,
             instrumentation_scope: scope.clone(),
         }
     }

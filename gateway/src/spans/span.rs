@@ -3,6 +3,7 @@
 //! Owns its ids, whether it is sampled, and the fields that announce it to the next hop. Must not know
 //! how the exchange goes on.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::{HOST, HeaderMap, USER_AGENT};
@@ -11,8 +12,9 @@ use opentelemetry::{SpanId, TraceId};
 use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 
 use super::Sink;
-use super::context::{Parent, TRACEPARENT, TRACESTATE, traceparent};
 use crate::config::{Incoming, Traces};
+use crate::heads::Calls;
+use crate::heads::trace_context::{Parent, TRACEPARENT, TRACESTATE, traceparent};
 
 /// See the module.
 #[derive(Debug, Clone)]
@@ -74,6 +76,18 @@ impl Span {
             Some(state) => drop(headers.insert(TRACESTATE, state.clone())),
             None => drop(headers.remove(TRACESTATE)),
         }
+    }
+
+    /// What plugins call upstreams with.
+    pub(crate) fn calls(&self, are_noted: bool) -> Arc<Calls> {
+        Arc::new(Calls {
+            trace: self.trace,
+            is_sampled: self.is_sampled,
+            is_random: self.is_random,
+            state: self.state.clone(),
+            are_noted,
+            made: Mutex::default(),
+        })
     }
 
     /// Whether it is exported.

@@ -237,3 +237,45 @@ async fn a_reload_changes_the_collector_and_an_end_exports_what_is_left() {
     until(|| gateway.has_ended()).await;
     assert_eq!((first.all().len(), second.all().len()), (2, 2));
 }
+
+#[tokio::test]
+async fn what_a_plugin_sends_by_itself_is_a_child_and_says_so_to_its_upstream() {
+    let upstream = Upstream::echo().await;
+    let plugins = r#"
+[upstreams.a]
+targets = ["http://${env:A}"]
+[plugins.calls]
+component = "./calls-out.wasm"
+upstreams = ["a"]
+[[routes]]
+name = "calling"
+paths = ["/calling"]
+plugins = ["calls"]
+respond = { status = 200, body = "hi" }
+"#;
+    let (taken, _collector, gateway) = over_http("", plugins, &upstream.address).await;
+    let mut client = Http1::connect(gateway.address).await;
+    let trace = "00-12345678901234567890123456789012-1234567890123456-01";
+    let fields = [
+        ("x-call", "a"),
+        ("x-target", "/there?key=hunter2"),
+        ("x-times", "2"),
+        ("traceparent", trace),
+        ("tracestate", "a=1"),
+    ];
+    let answer = client.send(request("GET", "/calling", &fields, "")).await;
+    assert_eq!(answer.header("x-answers"), Some("2"));
+    let spans = taken.spans(3).await;
+    let server = of_kind(&spans, SERVER);
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for (span, told) in spans.iter().filter(|span| span.kind == CLIENT).zip(upstream.requests()) {
+        assert_eq!((&span.trace_id, &span.parent_span_id), (&server.trace_id, &server.span_id));
+        let path = [("url.path", "/there"), ("gateway.plugin", "calls"), ("gateway.upstream", "a")];
+        has(span, &path);
+        has(span, &[("http.response.status_code", "200")]);
+        let expected = format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id));
+        assert_eq!(told.headers["traceparent"], expected);
+        assert_eq!(told.headers["tracestate"], "a=1");
+    }
+    assert!(!format!("{spans:?}").contains("hunter2"), "{spans:#?}");
+}

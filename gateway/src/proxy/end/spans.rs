@@ -53,6 +53,8 @@ impl AtEnd for Spans {
             downloaded: exchange.downloaded(),
             upstream,
             attempts: attempts(exchange),
+            calls: exchange.run().map(|run| run.made_calls()).unwrap_or_default(),
+            now: exchange.timers().now(),
         });
     }
 }
