@@ -186,6 +186,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         process,
         admin: None,
         usage: None,
+        traces: None,
         listeners: vec![listener],
         upstreams: vec![],
         components: vec![],

@@ -29,6 +29,7 @@ mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod units;
 mod upstream;
 mod usage;
@@ -40,7 +41,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
 pub(crate) use certificates::{CertificateEnd, VERIFIED, is_for, names};
@@ -78,6 +79,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[usage]`; `None` where the file has none, and nothing is recorded.
     pub usage: Option<Usage>,
+    /// `[traces]`; `None` where the file has none, and trace fields pass through as they are.
+    pub traces: Option<Traces>,
     /// `[[listeners]]`, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[upstreams.NAME]`, in the order of the file.
@@ -191,6 +194,81 @@ impl std::fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("PostgresStore").finish_non_exhaustive()
     }
+}
+
+/// `[traces]`: where in which trace a request is, and where its spans go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traces {
+    /// Where spans go; `None` without `endpoint`: the context alone is passed on.
+    pub collector: Option<Collector>,
+    /// `service_name`. Default `"gateway"`.
+    pub service: String,
+    /// `attributes` of the resource.
+    pub attributes: Vec<(String, String)>,
+    /// `sample`: the share of the traces that begin here. Default 1.
+    pub sample: f64,
+    /// `errors`: whether failures are exported though they are not sampled. Default `"always"`.
+    pub errors: bool,
+    /// `slow`: exchanges that take as long are exported though they are not sampled.
+    pub slow: Option<Duration>,
+    /// `incoming`: what becomes of a caller's trace. Default [`Incoming::Continue`].
+    pub incoming: Incoming,
+}
+
+impl Default for Traces {
+    fn default() -> Self {
+        Self {
+            collector: None,
+            service: "gateway".to_owned(),
+            attributes: Vec::new(),
+            sample: 1.0,
+            errors: true,
+            slow: None,
+            incoming: Incoming::Continue,
+        }
+    }
+}
+
+/// What takes spans, over OTLP.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Collector {
+    /// `endpoint`, with the path of spans over HTTP.
+    pub endpoint: String,
+    /// `protocol`. Default [`CollectorProtocol::Http`].
+    pub protocol: CollectorProtocol,
+    /// `compression`: whether with gzip. Default yes.
+    pub is_compressed: bool,
+    /// `headers`
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// `ca`: trust these instead of the system's roots (a PEM file, read).
+    pub ca: Option<Vec<rustls::pki_types::CertificateDer<'static>>>,
+    /// `timeout`: for one batch. Default 10 s.
+    pub timeout: Duration,
+}
+
+impl std::fmt::Debug for Collector {
+    /// Without the fields, which may hold secrets that were filled in.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector").field("protocol", &self.protocol).finish_non_exhaustive()
+    }
+}
+
+/// How a collector is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CollectorProtocol {
+    /// `"http"`: Protobuf over HTTP/1.1.
+    Http,
+    /// `"grpc"`
+    Grpc,
+}
+
+/// What becomes of the trace that a caller says it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incoming {
+    /// `"continue"`: it goes on.
+    Continue,
+    /// `"restart"`: each request begins a trace of its own.
+    Restart,
 }
 
 /// Which finished requests are logged.

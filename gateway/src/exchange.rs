@@ -26,8 +26,10 @@ use crate::chain::Run;
 use crate::config::{self, ErrorForm, UpstreamId};
 use crate::conn::{Client, Downstream, Facts, Stream};
 use crate::error::Failure;
+use crate::heads::Calls;
 use crate::respond::Caller;
 use crate::snapshot::Snapshot;
+use crate::spans::Span;
 use crate::timer::{Deadline, Timers};
 use crate::trace::{self, Recording};
 use crate::upstream::Tries;
@@ -94,6 +96,8 @@ pub(crate) struct Exchange {
     takes_trailers: Cell<bool>,
     /// Where it is traced, if anybody wants to read that.
     pub(crate) recording: Option<Rc<Recording>>,
+    /// Its span, where `[traces]` is configured.
+    pub(crate) span: Option<Box<Span>>,
 }
 
 /// What a new exchange is made of.
@@ -115,10 +119,11 @@ impl Exchange {
         let snapshot = worker.snapshot();
         let recording =
             snapshot.tracer.as_ref().map(|it| record(it, connection.facts(), &beginning));
-        // Exact where somebody counts: the coarse clock is a tick old.
-        let began = match snapshot.shared.counted {
-            Some(_) => worker.timers.refresh(),
-            None => worker.timers.now(),
+        let span = snapshot.shared.spans.as_ref().map(|it| Span::begin(it, beginning.headers));
+        // Exact where somebody reads it: the coarse clock is a tick old.
+        let began = match is_timed(&snapshot) {
+            true => worker.timers.refresh(),
+            false => worker.timers.now(),
         };
         Rc::new(Self {
             connection,
@@ -154,6 +159,7 @@ impl Exchange {
             upload_began: Cell::new(false),
             takes_trailers: Cell::new(false),
             recording,
+            span,
         })
     }
 
@@ -256,17 +262,22 @@ impl Exchange {
 
     /// It is sent on now.
     pub(crate) fn is_sent(&self) {
-        if self.snapshot.shared.counted.is_some() {
+        if is_timed(&self.snapshot) {
             self.at_upstream.set((Some(self.timers().refresh()), None));
         }
     }
 
     /// The head of the response comes from upstream now.
     pub(crate) fn is_answered_upstream(&self) {
-        if self.snapshot.shared.counted.is_some() {
+        if is_timed(&self.snapshot) {
             let (sent, _) = self.at_upstream.get();
             self.at_upstream.set((sent, Some(self.timers().refresh())));
         }
+    }
+
+    /// When it was sent on, and when the head of the response came.
+    pub(crate) fn at_upstream(&self) -> (Option<Instant>, Option<Instant>) {
+        self.at_upstream.get()
     }
 
     /// From sending it on to the head of the response, where there was one.
@@ -278,6 +289,12 @@ impl Exchange {
     /// The index of its route, once found.
     pub(crate) fn route(&self) -> Option<usize> {
         self.route.get()
+    }
+
+    /// What its plugins call upstreams with, where there are traces.
+    pub(crate) fn calls(&self) -> Option<Arc<Calls>> {
+        let are_noted = self.snapshot.shared.spans.as_ref().is_some_and(|sink| sink.exports());
+        self.span.as_ref().map(|span| span.calls(are_noted))
     }
 
     /// The index of the worker that serves it.
@@ -418,6 +435,11 @@ impl Exchange {
     pub(crate) fn run(&self) -> Option<&Rc<Run>> {
         self.run.get()
     }
+}
+
+/// Whether anybody reads exact times.
+fn is_timed(snapshot: &Snapshot) -> bool {
+    snapshot.shared.counted.is_some() || snapshot.shared.spans.is_some()
 }
 
 fn record(tracer: &Arc<trace::Tracer>, facts: &Facts, beginning: &Beginning<'_>) -> Rc<Recording> {

@@ -27,6 +27,7 @@ use crate::proxy::Proxy;
 use crate::server::socket;
 use crate::server::worker::{self, Command, Seed};
 use crate::snapshot::Shared;
+use crate::spans::Spans;
 use crate::state::State;
 use crate::trace::Tracer;
 use crate::upstream::{self, SetupError};
@@ -215,6 +216,7 @@ struct Control {
     /// shutdown does not wait for it.
     config: Mutex<Arc<Config>>,
     tracer: Option<Arc<Tracer>>,
+    spans: Spans,
 }
 
 impl Gateway {
@@ -262,11 +264,15 @@ impl Gateway {
         let mut shared = shared.map_err(BindError::from)?;
         metrics.certificates(config.certificate_ends());
         shared.tracer = tracer.clone();
+        let spans = Spans::default();
+        let prepared = spans.prepare(&config);
+        shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
+        spans.apply(prepared, metrics);
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
         let (reloading, config) = (Mutex::default(), Mutex::new(config));
         let workers = senders;
-        let control = Control { workers, is_draining, loader, reloading, config, tracer };
+        let control = Control { workers, is_draining, loader, reloading, config, tracer, spans };
         let handle = Handle(Arc::new(control));
         Ok(Self { shared: Arc::new(shared), sockets, addresses, admin, warnings, handle, commands })
     }
@@ -357,6 +363,7 @@ impl Gateway {
         }
         let joined = join(threads);
         usage.finish();
+        self.handle.0.spans.finish();
         joined
     }
 }
@@ -578,7 +585,10 @@ impl Handle {
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
         shared.tracer = self.0.tracer.clone();
+        let prepared = self.0.spans.prepare(config);
+        shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
+        self.0.spans.apply(prepared, self.0.loader.metrics());
         Ok(warnings)
     }
 
@@ -712,6 +722,7 @@ mod tests {
             reloading: Mutex::default(),
             config: Mutex::new(config),
             tracer: None,
+            spans: Spans::default(),
         };
         (control, commands, Arc::new(shared))
     }

@@ -4,9 +4,11 @@
 //! reads or changes them, nor how they came from or go to the wire.
 
 pub(crate) mod authority;
+mod calls;
 mod hop_by_hop;
 pub(crate) mod query;
 mod rules;
+pub(crate) mod trace_context;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+pub(crate) use self::calls::{Calls, MadeCall};
 pub(crate) use self::hop_by_hop::{strip_hop_by_hop, strip_nominated};
 pub(crate) use self::rules::{check_host_value, normal_path};
 use crate::route::Captures;
@@ -89,6 +92,8 @@ pub(crate) struct Facts {
     pub(crate) matched: PathAndQuery,
     /// The upstream, once it is chosen.
     pub(crate) upstream: Option<Arc<str>>,
+    /// What plugins call upstreams with, where there are traces.
+    pub(crate) calls: Option<Arc<Calls>>,
 }
 
 /// The names of a route that exchanges refer to.

@@ -51,6 +51,7 @@ pub mod route;
 mod server;
 mod share;
 mod snapshot;
+mod spans;
 mod state;
 mod tcp;
 mod telemetry;

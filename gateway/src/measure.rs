@@ -151,6 +151,7 @@ fn heads(table: &Table) -> Heads {
             captures,
             matched: target,
             upstream: None,
+            calls: None,
         },
     }
 }

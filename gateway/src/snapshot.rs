@@ -20,6 +20,7 @@ use crate::outbound;
 use crate::plugin::{Plugin, Pool};
 use crate::route::Table;
 use crate::share::{Flow, Share};
+use crate::spans::Sink;
 use crate::telemetry::traffic::{Counted, Traffic};
 use crate::timer::Timers;
 use crate::tls;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) tracer: Option<Arc<Tracer>>,
     /// Under which numbers usage is recorded, if it is.
     pub(crate) usage: Option<Ids>,
+    /// Where spans go, if there are any.
+    pub(crate) spans: Option<Arc<Sink>>,
 }
 
 impl Shared {
@@ -84,6 +87,7 @@ impl Shared {
             counted,
             tracer: None,
             usage,
+            spans: None,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! TLS towards clients.
+//! TLS of listeners, and of the connections that the gateway opens for itself: to stores and collectors.
 //!
 //! Owns the choice of a certificate by server name, and ALPN. Certificates come checked from the
 //! configuration.
@@ -6,10 +6,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::config::ListenerTls;
 
@@ -24,6 +25,28 @@ pub(crate) fn server_config(tls: &ListenerTls) -> Result<Arc<ServerConfig>, rust
         .with_cert_resolver(Arc::new(Certificates::new(&tls.certificates)));
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.ticketer = aws_lc_rs::Ticketer::new()?;
+    Ok(Arc::new(config))
+}
+
+/// How the gateway's own connections go: trusting these authorities, or the system's without.
+///
+/// # Errors
+/// Those of rustls.
+pub(crate) fn client_config(
+    ca: Option<&[CertificateDer<'static>]>,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut roots = RootCertStore::empty();
+    match ca {
+        Some(ca) => roots.add_parsable_certificates(ca.iter().cloned()),
+        None => {
+            let system = rustls_native_certs::load_native_certs();
+            roots.add_parsable_certificates(system.certs)
+        }
+    };
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     Ok(Arc::new(config))
 }
 

@@ -63,8 +63,17 @@ impl Setup {
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
         let (admin, usage) = (None, None);
-        let config =
-            Config { process, admin, usage, listeners, upstreams, components, plugins, routes };
+        let config = Config {
+            process,
+            admin,
+            usage,
+            traces: None,
+            listeners,
+            upstreams,
+            components,
+            plugins,
+            routes,
+        };
         Self { config }
     }
 

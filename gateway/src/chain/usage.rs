@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::Run;
 use super::complete::wants_complete;
+use crate::heads::MadeCall;
 use crate::usage::{Amounts, CONSUMER, Cells, Place, Sums};
 
 impl Run {
@@ -14,6 +15,18 @@ impl Run {
         let heads = self.heads.borrow();
         let consumer = heads.attribute(CONSUMER);
         self.usage.record(cells, place, consumer, sums, wants_complete(self));
+    }
+
+    /// The consumer that a plugin named, if one did.
+    pub(crate) fn consumer(&self) -> Option<String> {
+        let heads = self.heads.borrow();
+        heads.attribute(CONSUMER).map(std::borrow::Cow::into_owned)
+    }
+
+    /// The calls that its plugins made, for the trace.
+    pub(crate) fn made_calls(&self) -> Vec<MadeCall> {
+        let heads = self.heads.borrow();
+        heads.facts.calls.as_ref().map(|calls| calls.take()).unwrap_or_default()
     }
 
     /// A hook of this plugin added as much.

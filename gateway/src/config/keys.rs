@@ -10,6 +10,7 @@ mod file;
 mod listeners;
 mod plugins;
 mod routes;
+mod traces;
 mod upstreams;
 mod usage;
 
@@ -20,6 +21,7 @@ use listeners::LISTENER;
 pub(super) use listeners::LISTENER_TLS;
 pub(super) use plugins::PLUGIN;
 use routes::ROUTE;
+use traces::TRACES;
 pub(super) use upstreams::TARGET;
 use upstreams::UPSTREAM;
 use usage::USAGE;
@@ -70,6 +72,8 @@ pub(super) enum Kind {
     Integer { min: u64, max: u64 },
     /// One of these whole numbers.
     Integers(&'static [u64]),
+    /// A number from 0 to 1, ends included.
+    Ratio,
     /// A duration in this range, ends included.
     Duration { min: &'static str, max: &'static str },
     /// A size in this range of bytes, ends included.
@@ -167,6 +171,7 @@ mod tests {
                 | Kind::Choice(_)
                 | Kind::Integer { .. }
                 | Kind::Integers(_)
+                | Kind::Ratio
                 | Kind::Duration { .. }
                 | Kind::Size { .. }
                 | Kind::TextMap

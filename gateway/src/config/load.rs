@@ -16,8 +16,9 @@ use super::route::Scope;
 use super::secrets::Secrets;
 use super::syntax::Doubtful;
 use super::{
-    Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Route, Source, Span, Upstream,
-    Usage, admin, component, foreign, listener, plugin, process, route, syntax, upstream, usage,
+    Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Route, Source, Span, Traces,
+    Upstream, Usage, admin, component, foreign, listener, plugin, process, route, syntax, traces,
+    upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -154,6 +155,7 @@ struct Parts {
     process: Process,
     admin: Option<Admin>,
     usage: Option<Usage>,
+    traces: Option<Traces>,
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
     components: Vec<Option<HttpComponent>>,
@@ -176,6 +178,7 @@ impl Parts {
             process: self.process,
             admin: self.admin,
             usage: self.usage,
+            traces: self.traces,
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
             components: self.components.into_iter().flatten().collect(),
@@ -223,6 +226,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
 
     let usage_table = root.given_table("usage");
     let usage = usage_table.as_ref().and_then(usage::read);
+
+    let traces = root.given_table("traces").as_ref().and_then(traces::read);
 
     let upstreams = root.named_tables("upstreams");
     let names = upstreams.iter().map(|(name, _)| Some(name.clone())).collect();
@@ -274,5 +279,5 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     }
 
     let components = scope.all_components.into_inner();
-    Parts { process, admin, usage, listeners, upstreams, components, plugins, routes }
+    Parts { process, admin, usage, traces, listeners, upstreams, components, plugins, routes }
 }

@@ -5,7 +5,7 @@
 
 mod action;
 mod host;
-mod matcher;
+pub(super) mod matcher;
 mod path;
 mod template;
 

@@ -77,6 +77,7 @@ fn property(key: &Key, definitions: &mut Definitions) -> Value {
             Kind::Integer { .. } | Kind::Integers(_) => {
                 default.parse::<u64>().map_or(Value::Null, Value::from)
             }
+            Kind::Ratio => default.parse::<f64>().map_or(Value::Null, Value::from),
             _ => default.into(),
         };
     }
@@ -91,6 +92,7 @@ fn value(kind: &Kind, definitions: &mut Definitions) -> Value {
         }),
         Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Integers(all) => json!({ "type": "integer", "enum": all }),
+        Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Duration { min, max } => json!({
             "type": "string",
             "pattern": format!("{DURATION_PATTERN}|{PLACEHOLDER}"),
@@ -186,6 +188,7 @@ mod tests {
             | Kind::Choice(_)
             | Kind::Integer { .. }
             | Kind::Integers(_)
+            | Kind::Ratio
             | Kind::Duration { .. }
             | Kind::Size { .. }
             | Kind::TextMap

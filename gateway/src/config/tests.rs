@@ -10,6 +10,7 @@ mod refusals;
 mod rendering;
 mod routes;
 mod secrets;
+mod traces;
 mod usage;
 
 use std::ffi::OsString;
@@ -22,7 +23,7 @@ const KNOWN: Known<'_> = Known { built_in: &["lock", "meter"] };
 fn environment(name: &str) -> Option<OsString> {
     let value = match name {
         "SECRET" => "hunter2",
-        "GREET_TOKEN" | "HELLO_TOKEN" => "token",
+        "GREET_TOKEN" | "HELLO_TOKEN" | "OTLP_TOKEN" => "token",
         "STRIPE_KEY" => "sk",
         "PORT" => "8088",
         _ => return None,

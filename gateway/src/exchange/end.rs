@@ -51,7 +51,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let failure = self.failure.take().or_else(|| self.upload_failure.take());
         let failure = failure.or_else(|| self.cut());
-        if self.snapshot.shared.counted.is_some() {
+        if super::is_timed(&self.snapshot) {
             self.timers().refresh();
         }
         for observer in &self.worker.at_end {

@@ -1,11 +1,14 @@
 //! Who learns that an exchange has ended.
 //!
 //! Owns the list of these observers and its order: usage, the trace for developers, the plugins'
-//! `on-complete`, the access log, metrics. What each does with it is its own room's.
+//! `on-complete`, the access log, metrics, spans. What each does with it is its own room's.
+
+mod spans;
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use self::spans::Spans;
 use crate::access_log::{self, Way};
 use crate::chain::{self, End, Ending, Endings};
 use crate::config::AccessLog;
@@ -23,6 +26,7 @@ pub(crate) fn observers(endings: &Endings, usage: &Rc<usage::Cells>) -> Box<[Box
         Box::new(OnComplete(endings.clone())),
         Box::new(Log),
         Box::new(Metrics),
+        Box::new(Spans),
     ])
 }
 

@@ -199,6 +199,7 @@ fn heads(
         captures: found.captures.clone(),
         matched,
         upstream: None,
+        calls: exchange.calls(),
     };
     Ok(Arc::new(Heads { request, response: None, attributes: Vec::new(), facts }))
 }

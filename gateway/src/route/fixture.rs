@@ -110,6 +110,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         },
         admin: None,
         usage: None,
+        traces: None,
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
         components: vec![],

@@ -10,6 +10,7 @@ mod name;
 mod process;
 mod routes;
 mod series;
+mod spans;
 mod text;
 mod turns;
 mod usage;
@@ -31,6 +32,7 @@ use crate::places::Places;
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use series::{Counter, Histogram, Series};
+pub(crate) use spans::SpanCounts;
 pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS, open_metrics};
 pub(crate) use turns::TurnMetrics;
 pub(crate) use usage::UsageCounts;
@@ -68,6 +70,8 @@ pub(crate) struct Metrics {
     certificates: Mutex<Vec<CertificateEnd>>,
     /// Of usage, once any is recorded.
     usage: OnceLock<Arc<UsageCounts>>,
+    /// Of spans, once any is exported.
+    spans: OnceLock<Arc<SpanCounts>>,
 }
 
 /// The numbers of one configured plugin.
@@ -156,6 +160,7 @@ impl Default for Metrics {
             workers: Mutex::default(),
             certificates: Mutex::default(),
             usage: OnceLock::new(),
+            spans: OnceLock::new(),
         }
     }
 }
@@ -225,6 +230,11 @@ impl Metrics {
     /// Where it is counted what becomes of usage.
     pub(crate) fn records_usage(&self, counts: &Arc<UsageCounts>) {
         let _set_once = self.usage.set(Arc::clone(counts));
+    }
+
+    /// Where it is counted what becomes of spans.
+    pub(crate) fn exports_spans(&self, counts: &Arc<SpanCounts>) {
+        let _set_once = self.spans.set(Arc::clone(counts));
     }
 
     /// A configuration was put in force.

@@ -76,10 +76,33 @@ impl Tries {
         }
     }
 
+    /// Each of them with its times; what is not over yet ends now.
+    pub(crate) fn timed(&self, now: Instant, mut each: impl FnMut(Timed)) {
+        for one in self.failed.borrow().iter().copied().chain(self.last.get()) {
+            let (how, over) = one.end.unwrap_or(("unanswered", now));
+            let connect = one.connected.and_then(|(_, took)| took);
+            each(Timed { target: one.target, began: one.began, over, how, connect });
+        }
+    }
+
     /// All of them for the log, with the names of these targets.
     pub(crate) fn shown<'t>(&'t self, now: Instant, targets: &'t [Target]) -> Shown<'t> {
         Shown { tries: self, now, targets }
     }
+}
+
+/// One try with its times.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Timed {
+    /// Index of the target in the upstream's list.
+    pub(crate) target: usize,
+    pub(crate) began: Instant,
+    /// When its response began, or nothing came of it.
+    pub(crate) over: Instant,
+    /// `answered`, or how it failed.
+    pub(crate) how: &'static str,
+    /// How long its connection took, if it is a new one.
+    pub(crate) connect: Option<Duration>,
 }
 
 /// See [`Tries::shown`].

@@ -2,7 +2,9 @@
 //!
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
-use super::{ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM, USAGE};
+use super::{
+    ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, TRACES, UPSTREAM, USAGE,
+};
 
 pub(in crate::config) static ROOT: Keys = Keys {
     id: "file",
@@ -14,6 +16,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             .example("[admin]"),
         Key::new("usage", Kind::Table(&USAGE), "Who used how much. Default: not recorded.")
             .example("[usage]"),
+        Key::new(
+            "traces",
+            Kind::Table(&TRACES),
+            "Distributed traces. Default: trace fields pass through as they are.",
+        )
+        .example("[traces]"),
         Key::new("listeners", Kind::Tables(&LISTENER), "Addresses on which clients are served.")
             .required()
             .example("[[listeners]]"),

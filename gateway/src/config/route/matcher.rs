@@ -100,7 +100,7 @@ fn headers(table: &Table<'_, '_>) -> Vec<(HeaderName, ValuePattern)> {
 }
 
 /// A header's name, in lower case.
-pub(super) fn header_name(reading: &Reading<'_>, name: &Text) -> Option<HeaderName> {
+pub(in crate::config) fn header_name(reading: &Reading<'_>, name: &Text) -> Option<HeaderName> {
     let parsed = HeaderName::from_bytes(name.value.as_bytes());
     if parsed.is_err() {
         let error = format!("`{}` is not a name of a header", name.shown.escape_debug());

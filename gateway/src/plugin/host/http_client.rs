@@ -2,11 +2,12 @@
 //!
 //! Owns the rules on what a plugin may send, to whom, and how often. Sending is the worker's.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::functions::Functions;
 use super::{Context, HostState};
-use crate::heads;
+use crate::heads::{self, Calls, MadeCall};
 use crate::held::Holding;
 use crate::path::raw;
 use crate::plugin::bindings::{Field, HttpError, HttpRequest, HttpResponse};
@@ -17,6 +18,8 @@ use crate::telemetry::metrics::CallResult;
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, HOST};
 use http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
+use opentelemetry::SpanId;
+use opentelemetry_sdk::trace::{IdGenerator as _, RandomIdGenerator};
 use tokio::sync::oneshot;
 
 /// Requests of one hook.
@@ -62,7 +65,8 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
         Box::new(async move {
             let upstream = request.upstream.clone();
             let sent = match store.data_mut().prepare(request) {
-                Ok((caller, call, answer)) => {
+                Ok((caller, mut call, answer)) => {
+                    let traced = store.data().traced(&mut call.request);
                     store.data_mut().budget.pause();
                     // A worker that is about to end takes no more requests.
                     let answered = match caller.send(call) {
@@ -72,10 +76,14 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
                     // The epoch went on while the hook waited, and waiting is not computing.
                     let look = store.data_mut().budget.resume();
                     store.set_epoch_deadline(look);
-                    match answered {
+                    let read = match answered {
                         Some(answered) => store.data().read(&upstream, answered),
                         None => Err(HttpError::Protocol),
+                    };
+                    if let Some(traced) = traced {
+                        traced.note(&upstream, &read);
                     }
+                    read
                 }
                 Err(refused) => Err(refused),
             };
@@ -110,6 +118,31 @@ fn result(sent: &Result<HttpResponse, HttpError>) -> CallResult {
         Err(
             HttpError::NotGranted | HttpError::NotHere | HttpError::TooMany | HttpError::Invalid(_),
         ) => CallResult::Refused,
+    }
+}
+
+/// A call that is under way, for the trace of the exchange.
+struct Traced {
+    calls: Arc<Calls>,
+    span: SpanId,
+    plugin: Arc<str>,
+    method: Method,
+    path: String,
+    began: Instant,
+}
+
+impl Traced {
+    fn note(self, upstream: &str, read: &Result<HttpResponse, HttpError>) {
+        let Self { calls, span, plugin, method, path, began } = self;
+        let result = match read {
+            Ok(response) => Ok(response.status),
+            Err(HttpError::Connect) => Err("connect"),
+            Err(HttpError::Timeout) => Err("timeout"),
+            Err(HttpError::TooLarge) => Err("too-large"),
+            Err(_) => Err("protocol"),
+        };
+        let (upstream, over) = (upstream.to_owned(), Instant::now());
+        calls.note(MadeCall { span, plugin, upstream, method, path, began, over, result });
     }
 }
 
@@ -155,6 +188,16 @@ impl HostState {
         let holding = Holding::new(&identity.stores.bodies, &identity.state.bodies);
         let call = Call { upstream, request, timeout, limit, holding, answer: sender };
         Ok((caller, call, answer))
+    }
+
+    /// Announces the span of a call, where the exchange has a trace.
+    fn traced(&self, request: &mut Request<Bytes>) -> Option<Traced> {
+        let calls = Arc::clone(self.heads.as_ref()?.facts.calls.as_ref()?);
+        let span = RandomIdGenerator::default().new_span_id();
+        calls.announce(span, request.headers_mut());
+        let plugin = self.identity.name.as_ref().into();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+        Some(Traced { calls, span, plugin, method, path, began: Instant::now() })
     }
 
     /// Whether there may be a line about what the plugin sends.

@@ -82,6 +82,9 @@ pub(in crate::proxy) fn announce<'a>(
     if let Some(protocol) = &hop.upgrade {
         upgrade::ask(headers, protocol);
     }
+    if let Some(span) = &exchange.span {
+        span.announce(headers);
+    }
     let may_have_own = hop.has_request_id
         || exchange.forwarded_client().is_some()
         || !exchange.snapshot.chain(matched.found.index).is_empty();

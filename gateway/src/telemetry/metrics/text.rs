@@ -94,6 +94,9 @@ impl Metrics {
         if let Some(usage) = self.usage.get() {
             usage.write(page);
         }
+        if let Some(spans) = self.spans.get() {
+            spans.write(page);
+        }
     }
 
     fn write_certificates(&self, page: &mut String) {

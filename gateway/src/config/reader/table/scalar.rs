@@ -94,6 +94,35 @@ impl<'a> Table<'_, 'a> {
         fits
     }
 
+    /// A number from 0 to 1; the declared default if the file has none or a wrong one.
+    pub(in crate::config) fn ratio(&self, name: &str) -> Option<f64> {
+        let key = self.keys.key(name);
+        let Kind::Ratio = key.kind else { unreachable!("`{name}` is none") };
+        let default = || key.default.map(|text| text.parse().expect("a declared default parses"));
+        self.value(name).and_then(|value| self.share(value, name)).or_else(default)
+    }
+
+    fn share(&self, value: &Value<'a>, name: &str) -> Option<f64> {
+        let (read, shown) = match value.get_ref() {
+            DeValue::Float(number) => (number.as_str().parse().ok(), number.to_string()),
+            DeValue::Integer(number) => {
+                (integer(number).map(|number| number as f64), number.to_string())
+            }
+            _ => {
+                let error =
+                    self.reading.wrong_type(value, &format!("`{name}`"), "a number from 0 to 1");
+                let example = self.keys.key(name).default.unwrap_or("0.1");
+                self.reading.report(error.help(format!("write `{name} = {example}`")));
+                return None;
+            }
+        };
+        let fits = read.filter(|number| (0.0..=1.0).contains(number));
+        if fits.is_none() {
+            self.out_of_range(value.span(), name, &shown, 0, 1);
+        }
+        fits
+    }
+
     /// A duration; the declared default if the file has none or a wrong one.
     pub(in crate::config) fn duration(&self, name: &str) -> Option<Duration> {
         let key = self.keys.key(name);

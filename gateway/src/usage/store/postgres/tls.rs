@@ -4,16 +4,15 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
 use tokio_rustls::{TlsConnector, client};
 
 use crate::config::PostgresStore;
+use crate::tls;
 use crate::usage::store::StoreError;
 
 /// How connections are made secure.
@@ -22,24 +21,9 @@ pub(super) struct Tls(TlsConnector);
 
 impl Tls {
     pub(super) fn new(store: &PostgresStore) -> Result<Self, StoreError> {
-        let mut roots = RootCertStore::empty();
-        match &store.ca {
-            Some(ca) => {
-                roots.add_parsable_certificates(ca.iter().cloned());
-            }
-            None => {
-                let system = rustls_native_certs::load_native_certs();
-                roots.add_parsable_certificates(system.certs);
-            }
-        }
         let failed = |error: rustls::Error| StoreError::Other(format!("PostgreSQL: TLS: {error}"));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(failed)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        let config = tls::client_config(store.ca.as_deref()).map_err(failed)?;
+        Ok(Self(TlsConnector::from(config)))
     }
 }
 

@@ -1,0 +1,82 @@
+//! The spans of an exchange that has ended.
+//!
+//! Owns what is handed to the exporter, and that nothing is if nobody wants it. Must not build a span:
+//! that is done on the exporter's thread.
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use crate::error::Failure;
+use crate::exchange::{AtEnd, Exchange};
+use crate::spans::{Attempt, Finished, Wants};
+
+/// Hands it to the exporter, where it is wanted.
+#[derive(Debug)]
+pub(super) struct Spans;
+
+impl AtEnd for Spans {
+    fn ended(&self, exchange: &Exchange, failure: Option<&Failure>) {
+        let (Some(span), Some(sink)) = (&exchange.span, &exchange.snapshot.shared.spans) else {
+            return;
+        };
+        let (status, duration) = (exchange.status(), exchange.elapsed());
+        let wants = Wants { status, has_failed: failure.is_some(), duration };
+        if !sink.exports() || !span.is_wanted(&sink.settings, wants) {
+            return;
+        }
+        let (config, facts) = (&exchange.snapshot.config, exchange.facts());
+        let route = exchange.route().map(|route| &config.routes[route]);
+        let pattern = route.and_then(|route| match &route.matcher.paths[..] {
+            [only] => Some(only.text.as_str().into()),
+            _ => None,
+        });
+        let upstream = exchange.destination().map(|id| config.upstreams[id.0].name.as_str().into());
+        sink.push(Finished {
+            span: (**span).clone(),
+            ended: SystemTime::now(),
+            duration,
+            request_id: exchange.id.clone(),
+            listener: Arc::clone(&facts.listener.name),
+            route: route.map(|route| route.name.as_str().into()),
+            pattern,
+            consumer: exchange.run().and_then(|run| run.consumer()).map(Into::into),
+            method: exchange.method.clone(),
+            path: exchange.uri.path().into(),
+            is_https: exchange.is_https(),
+            version: exchange.version,
+            client: exchange.client(),
+            peer: facts.peer,
+            status,
+            failure: failure.map(|failure| (failure.fault().as_str(), failure.chain())),
+            is_broken: failure.is_some() && !exchange.is_answer_complete(),
+            uploaded: exchange.uploaded(),
+            downloaded: exchange.downloaded(),
+            upstream,
+            attempts: attempts(exchange),
+            calls: exchange.run().map(|run| run.made_calls()).unwrap_or_default(),
+            now: exchange.timers().now(),
+        });
+    }
+}
+
+/// The tries at targets. Their own times are those of a coarse clock; where the exchange knows exactly when
+/// the first began and the last was answered, that is taken.
+fn attempts(exchange: &Exchange) -> Vec<Attempt> {
+    let (now, targets) = (exchange.timers().now(), exchange.targets());
+    let (sent, answered) = exchange.at_upstream();
+    let before = |at: Instant| now.saturating_duration_since(at);
+    let mut attempts = Vec::new();
+    exchange.tries().timed(now, |one| {
+        let Some(target) = targets.get(one.target) else { return };
+        let is_first = attempts.is_empty();
+        attempts.push(Attempt {
+            authority: target.authority.as_str().into(),
+            is_tls: target.tls,
+            began: before(sent.filter(|_| is_first).unwrap_or(one.began)),
+            over: before(answered.filter(|_| one.how == "answered").unwrap_or(one.over)),
+            how: one.how,
+            connect: one.connect,
+        });
+    });
+    attempts
+}
