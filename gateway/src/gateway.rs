@@ -24,6 +24,7 @@ use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::Place;
 use crate::plugin::{LoadError, Loader, Plugin};
 use crate::proxy::Proxy;
+use crate::recorder::{Recorder, Rules};
 use crate::server::socket;
 use crate::server::worker::{self, Command, Seed};
 use crate::snapshot::Shared;
@@ -215,6 +216,7 @@ struct Control {
     /// shutdown does not wait for it.
     config: Mutex<Arc<Config>>,
     tracer: Option<Arc<Tracer>>,
+    recorder: Arc<Recorder>,
 }
 
 impl Gateway {
@@ -262,11 +264,13 @@ impl Gateway {
         let mut shared = shared.map_err(BindError::from)?;
         metrics.certificates(config.certificate_ends());
         shared.tracer = tracer.clone();
+        let recorder = Arc::new(Recorder::new(workers));
+        shared.recorder = Rules::of(&config, &recorder);
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
         let (reloading, config) = (Mutex::default(), Mutex::new(config));
         let workers = senders;
-        let control = Control { workers, is_draining, loader, reloading, config, tracer };
+        let control = Control { workers, is_draining, loader, reloading, config, tracer, recorder };
         let handle = Handle(Arc::new(control));
         Ok(Self { shared: Arc::new(shared), sockets, addresses, admin, warnings, handle, commands })
     }
@@ -578,6 +582,7 @@ impl Handle {
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
         shared.tracer = self.0.tracer.clone();
+        shared.recorder = Rules::of(config, &self.0.recorder);
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
         Ok(warnings)
     }
@@ -596,10 +601,11 @@ impl Handle {
         let (metrics, is_draining) = (self.0.loader.metrics(), &self.0.is_draining);
         let (metrics, is_draining) = (Arc::clone(metrics), Arc::clone(is_draining));
         let usage = Arc::clone(self.0.loader.usage());
+        let recorder = Arc::clone(&self.0.recorder);
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             let questions = Arc::new(Semaphore::new(QUESTIONS));
-            let admin = Admin { metrics, usage, questions, is_draining };
+            let admin = Admin { metrics, usage, recorder, questions, is_draining };
             if let Err(error) = admin.run(socket, stopped) {
                 tracing::error!(%error, "`admin` is not served");
             }
@@ -712,6 +718,7 @@ mod tests {
             reloading: Mutex::default(),
             config: Mutex::new(config),
             tracer: None,
+            recorder: Arc::new(Recorder::new(workers)),
         };
         (control, commands, Arc::new(shared))
     }

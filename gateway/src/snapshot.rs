@@ -18,6 +18,7 @@ use crate::conn::ListenerState;
 use crate::heads::RouteNames;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool};
+use crate::recorder::Rules;
 use crate::route::Table;
 use crate::share::{Flow, Share};
 use crate::telemetry::traffic::{Counted, Traffic};
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) tracer: Option<Arc<Tracer>>,
     /// Under which numbers usage is recorded, if it is.
     pub(crate) usage: Option<Ids>,
+    /// Which exchanges the flight recorder keeps, if any.
+    pub(crate) recorder: Option<Rules>,
 }
 
 impl Shared {
@@ -84,6 +87,7 @@ impl Shared {
             counted,
             tracer: None,
             usage,
+            recorder: None,
         })
     }
 }

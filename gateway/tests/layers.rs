@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 16] = [
     &["chain", "component"],
     &["respond", "plugin"],
     &["access_log", "body", "share", "state", "trace"],
-    &["usage"],
+    &["recorder", "usage"],
     &["conn", "heads", "telemetry"],
     &["error", "places", "route"],
     &["first_party", "held", "upstream"],

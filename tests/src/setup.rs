@@ -62,9 +62,17 @@ impl Setup {
         };
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
-        let (admin, usage) = (None, None);
-        let config =
-            Config { process, admin, usage, listeners, upstreams, components, plugins, routes };
+        let config = Config {
+            process,
+            admin: None,
+            usage: None,
+            recorder: None,
+            listeners,
+            upstreams,
+            components,
+            plugins,
+            routes,
+        };
         Self { config }
     }
 
@@ -295,6 +303,7 @@ pub fn route(path: &str) -> Route {
         errors: ErrorForm::default(),
         span: 0..0,
         path_spans: vec![],
+        path_lines: vec![],
     }
 }
 

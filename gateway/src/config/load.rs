@@ -16,8 +16,9 @@ use super::route::Scope;
 use super::secrets::Secrets;
 use super::syntax::Doubtful;
 use super::{
-    Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Route, Source, Span, Upstream,
-    Usage, admin, component, foreign, listener, plugin, process, route, syntax, upstream, usage,
+    Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Recorder, Route, Source, Span,
+    Upstream, Usage, admin, component, foreign, listener, plugin, process, recorder, route, syntax,
+    upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -154,6 +155,7 @@ struct Parts {
     process: Process,
     admin: Option<Admin>,
     usage: Option<Usage>,
+    recorder: Option<Recorder>,
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
     components: Vec<Option<HttpComponent>>,
@@ -176,6 +178,7 @@ impl Parts {
             process: self.process,
             admin: self.admin,
             usage: self.usage,
+            recorder: self.recorder,
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
             components: self.components.into_iter().flatten().collect(),
@@ -220,6 +223,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         admin::refuse_shared_address(table, admin.as_ref(), &listeners);
         admin
     });
+
+    let recorder = recorder::read(root, admin_table.as_ref());
 
     let usage_table = root.given_table("usage");
     let usage = usage_table.as_ref().and_then(usage::read);
@@ -274,5 +279,5 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     }
 
     let components = scope.all_components.into_inner();
-    Parts { process, admin, usage, listeners, upstreams, components, plugins, routes }
+    Parts { process, admin, usage, recorder, listeners, upstreams, components, plugins, routes }
 }

@@ -77,6 +77,7 @@ fn property(key: &Key, definitions: &mut Definitions) -> Value {
             Kind::Integer { .. } | Kind::Integers(_) => {
                 default.parse::<u64>().map_or(Value::Null, Value::from)
             }
+            Kind::Ratio => default.parse::<f64>().map_or(Value::Null, Value::from),
             _ => default.into(),
         };
     }
@@ -90,6 +91,7 @@ fn value(kind: &Kind, definitions: &mut Definitions) -> Value {
             "anyOf": [{ "enum": choices }, { "type": "string", "pattern": PLACEHOLDER }]
         }),
         Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Integers(all) => json!({ "type": "integer", "enum": all }),
         Kind::Duration { min, max } => json!({
             "type": "string",
@@ -185,6 +187,7 @@ mod tests {
             Kind::Text
             | Kind::Choice(_)
             | Kind::Integer { .. }
+            | Kind::Ratio
             | Kind::Integers(_)
             | Kind::Duration { .. }
             | Kind::Size { .. }

@@ -1,7 +1,9 @@
 //! Who learns that an exchange has ended.
 //!
 //! Owns the list of these observers and its order: usage, the trace for developers, the plugins'
-//! `on-complete`, the access log, metrics. What each does with it is its own room's.
+//! `on-complete`, the access log, metrics, the flight recorder. What each does with it is its own room's.
+
+mod record;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ pub(crate) fn observers(endings: &Endings, usage: &Rc<usage::Cells>) -> Box<[Box
         Box::new(OnComplete(endings.clone())),
         Box::new(Log),
         Box::new(Metrics),
+        Box::new(record::FlightRecorder::default()),
     ])
 }
 

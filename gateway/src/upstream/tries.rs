@@ -29,6 +29,21 @@ struct Try {
     end: Option<(&'static str, Instant)>,
 }
 
+/// One try, as others see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// Index of the target in the upstream's list.
+    pub(crate) target: usize,
+    pub(crate) began: Instant,
+    /// Since when there was a connection, if there was.
+    pub(crate) connected: Option<Instant>,
+    /// How long it took, if it was a new one.
+    pub(crate) connect: Option<Duration>,
+    /// How it ended, in a word.
+    pub(crate) result: &'static str,
+    pub(crate) ended: Option<Instant>,
+}
+
 impl Tries {
     /// A target is chosen.
     pub(super) fn begin(&self, target: usize, now: Instant) {
@@ -73,6 +88,20 @@ impl Tries {
         for one in self.failed.borrow().iter().copied().chain(self.last.get()) {
             let (how, _) = one.end.unwrap_or(("unanswered", one.began));
             each(one.target, how, one.connected.is_some_and(|(_, took)| took.is_some()));
+        }
+    }
+
+    /// Each of them, first to last.
+    pub(crate) fn list(&self, mut each: impl FnMut(Seen)) {
+        for one in self.failed.borrow().iter().copied().chain(self.last.get()) {
+            each(Seen {
+                target: one.target,
+                began: one.began,
+                connected: one.connected.map(|(since, _)| since),
+                connect: one.connected.and_then(|(_, took)| took),
+                result: one.end.map_or("unanswered", |(how, _)| how),
+                ended: one.end.map(|(_, ended)| ended),
+            });
         }
     }
 

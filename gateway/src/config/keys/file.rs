@@ -2,7 +2,9 @@
 //!
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
-use super::{ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM, USAGE};
+use super::{
+    ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER, ROUTE, UPSTREAM, USAGE,
+};
 
 pub(in crate::config) static ROOT: Keys = Keys {
     id: "file",
@@ -14,6 +16,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             .example("[admin]"),
         Key::new("usage", Kind::Table(&USAGE), "Who used how much. Default: not recorded.")
             .example("[usage]"),
+        Key::new(
+            "recorder",
+            Kind::Table(&RECORDER),
+            "What happened to single requests. Default: recorded where there is an `[admin]`.",
+        )
+        .example("[recorder]"),
         Key::new("listeners", Kind::Tables(&LISTENER), "Addresses on which clients are served.")
             .required()
             .example("[[listeners]]"),

@@ -94,6 +94,29 @@ impl<'a> Table<'_, 'a> {
         fits
     }
 
+    /// A number from 0 to 1; the declared default if the file has none or a wrong one.
+    pub(in crate::config) fn ratio(&self, name: &str) -> Option<f64> {
+        let key = self.keys.key(name);
+        let default = || key.default.map(|text| text.parse().expect("a declared default parses"));
+        let read = self.value(name).and_then(|value| {
+            let text = match value.get_ref() {
+                DeValue::Float(number) => number.as_str().replace('_', ""),
+                DeValue::Integer(number) => number.to_string(),
+                _ => {
+                    let error = self.reading.wrong_type(value, &format!("`{name}`"), "a number");
+                    self.reading.report(error.help("write a number from 0 to 1, such as 0.01"));
+                    return None;
+                }
+            };
+            let read = text.parse::<f64>().ok().filter(|number| (0.0..=1.0).contains(number));
+            if read.is_none() {
+                self.out_of_range(value.span(), name, &text, 0, 1);
+            }
+            read
+        });
+        read.or_else(default)
+    }
+
     /// A duration; the declared default if the file has none or a wrong one.
     pub(in crate::config) fn duration(&self, name: &str) -> Option<Duration> {
         let key = self.keys.key(name);
