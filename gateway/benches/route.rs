@@ -186,6 +186,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         process,
         admin: None,
         usage: None,
+        recorder: None,
         listeners: vec![listener],
         upstreams: vec![],
         components: vec![],
@@ -200,6 +201,7 @@ fn route(matcher: RouteMatcher) -> Route {
         FixedResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: "".into() };
     Route {
         path_spans: Vec::new(),
+        path_lines: Vec::new(),
         name: String::new(),
         listeners: vec![],
         matcher,

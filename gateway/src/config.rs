@@ -159,7 +159,7 @@ pub struct Recorder {
     pub slow: Duration,
     /// `sample`: the part of the others that is kept, from 0 to 1. Default 0.01.
     pub sample: f64,
-    /// `debug_secret`: who holds it is told about its own requests.
+    /// `debug_secret`: who holds it has its own requests kept and reported.
     pub debug_secret: Option<String>,
 }
 

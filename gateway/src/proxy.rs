@@ -79,7 +79,7 @@ async fn handle(
     response.body_mut().watch_download(exchange.clone());
     response::hop_by_hop::name(&exchange, &mut response);
     if exchange.is_debug() {
-        response::server_timing::tell(&exchange, response.headers_mut());
+        response::server_timing::report(&exchange, response.headers_mut());
     }
     exchange.connection.conclude(response.status(), response.headers_mut());
     response::hop_by_hop::settle_reason(&exchange, &mut response);

@@ -1,6 +1,6 @@
 //! `[recorder]`.
 //!
-//! Owns which exchanges the flight recorder keeps, and the secret that has one kept and told. Must not
+//! Owns which exchanges the flight recorder keeps, and the secret that has one kept and reported. Must not
 //! keep anything itself.
 
 use super::Recorder;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
+use http::{HeaderValue, StatusCode};
 
 use super::Exchange;
 use crate::config::Route;
@@ -85,6 +85,14 @@ impl Exchange {
     /// From the head of the request to the first bytes of the body, of an event stream.
     pub(crate) fn first_event(&self) -> Option<Duration> {
         self.first_event.get()
+    }
+
+    /// How long it took, as far as that can be slow: streams and tunnels last as long as they like, so
+    /// that of them the time to their beginning counts.
+    pub(crate) fn time_that_counts(&self) -> Duration {
+        let is_tunnel = self.status.get() == Some(StatusCode::SWITCHING_PROTOCOLS);
+        let began = if is_tunnel { self.head_after.get() } else { self.first_event.get() };
+        began.unwrap_or_else(|| self.elapsed())
     }
 
     /// When it was sent on, and when the head of the response came.

@@ -32,7 +32,8 @@ pub(crate) fn sentence(record: &Record) -> String {
     let by = match record.answered_by.as_deref().and_then(|by| by.split_once(' ')) {
         Some((kind, name)) => format!("the {kind} `{name}`"),
         None if record.answered_by.as_deref() == Some("route") => {
-            "the route itself, by its configuration".to_owned()
+            let name = record.route.as_ref().map_or("", |route| &route.name);
+            format!("the configuration of the route `{name}`")
         }
         None => "the gateway".to_owned(),
     };

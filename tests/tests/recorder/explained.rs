@@ -151,7 +151,7 @@ async fn a_route_says_why_it_is_the_one_and_why_others_are_not() {
     // A typing error in the path, and another host.
     let lost = client.send(get("/apy/x")).await;
     let seen = record(&gateway, lost.id()).await;
-    says(&seen, "answered with 404 by the route itself, by its configuration");
+    says(&seen, "answered with 404 by the configuration of the route `everything`");
     assert_eq!(
         (&seen["route"]["name"], &seen["route"]["host"]),
         (&json!("everything"), &json!(null))

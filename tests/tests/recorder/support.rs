@@ -86,6 +86,9 @@ paths = ["/{*rest}"]
 respond = { status = 404, body = "nothing here" }
 "#;
 
+/// Between two events.
+const PAUSE: Duration = Duration::from_millis(150);
+
 /// A key of `acme`.
 pub(crate) const KEY: (&str, &str) = ("x-api-key", "quickstart-key");
 
@@ -103,13 +106,15 @@ pub(crate) fn recording(service: &Upstream) -> Running {
     setup("sample = 1.0", &service.address).start()
 }
 
-/// Answers what the path asks for: `/slow` after 300 ms, `/503`, `/events`, `/endless`.
+/// Answers what the path asks for: `/slow` after 300 ms, `/503`, `/events`, `/long` and `/endless`
+/// with streams of events.
 pub(crate) async fn service() -> Upstream {
     Upstream::http1(|request| async move {
         let wanted = request.uri().path().rsplit('/').next().unwrap().to_owned();
-        let events = |count: usize| {
-            let event = |left: usize| async move {
-                let (left, pause) = (left.checked_sub(1)?, Duration::from_millis(150));
+        let events = |count: usize, first: Duration| {
+            let event = move |left: usize| async move {
+                let pause = if left == count { first } else { PAUSE };
+                let left = left.checked_sub(1)?;
                 tokio::time::sleep(pause).await;
                 let event = Bytes::from_static(b"data: 1\n\n");
                 Some((Ok::<_, std::io::Error>(Frame::data(event)), left))
@@ -122,8 +127,9 @@ pub(crate) async fn service() -> Upstream {
                 (200, "text/plain", full("slow"))
             }
             "never" => std::future::pending().await,
-            "events" => (200, "text/event-stream", events(2)),
-            "endless" => (200, "text/event-stream; charset=utf-8", events(1_000)),
+            "events" => (200, "text/event-stream", events(2, PAUSE)),
+            "long" => (200, "text/event-stream", events(5, Duration::ZERO)),
+            "endless" => (200, "text/event-stream; charset=utf-8", events(1_000, PAUSE)),
             other => {
                 let status = other.parse().ok().filter(|status| *status >= 200);
                 (status.unwrap_or(200), "text/plain", full("0123456789"))

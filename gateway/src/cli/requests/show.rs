@@ -99,12 +99,12 @@ fn routes(record: &Value, out: &mut String) {
     }
     for other in record["other_routes"].as_array().into_iter().flatten() {
         let (name, wants) = (text(&other["route"]), words(&other["wants"]));
-        let told = match other["why"].as_str().unwrap_or_default() {
+        let line = match other["why"].as_str().unwrap_or_default() {
             "passed-over" => format!("not {name}, which comes first: it wants {wants}"),
             "less-specific" => format!("before {name}, which is less specific"),
             _ => format!("not {name}: it wants {wants}"),
         };
-        add(out, "", &told);
+        add(out, "", &line);
     }
 }
 
@@ -125,12 +125,17 @@ fn waterfall(record: &Value, out: &mut String) {
     }
     if let Some(head) = record["head_at_ns"].as_u64() {
         events.push((head, 0, "head of the response".to_owned()));
-        events.push((head, total.saturating_sub(head), "body of the response".to_owned()));
+        events.push((
+            head,
+            total.saturating_sub(head),
+            "to the last byte of the response".to_owned(),
+        ));
     }
     if let Some(first) = record["first_event_at_ns"].as_u64() {
         events.push((first, 0, "first event".to_owned()));
     }
-    events.sort_by_key(|(at, took, _)| (*at, std::cmp::Reverse(*took)));
+    // What begins at the same time stays in this order.
+    events.sort_by_key(|(at, ..)| *at);
     for (at, took, label) in events {
         row(out, (at, took, total), &label);
     }

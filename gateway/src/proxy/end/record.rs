@@ -29,7 +29,7 @@ impl AtEnd for FlightRecorder {
             is_fault: failure.is_some_and(|failure| failure.fault() != Fault::Client),
             is_left: exchange.client_left() || is_left(exchange, failure),
             is_debug: exchange.is_debug(),
-            duration: exchange.elapsed(),
+            duration: exchange.time_that_counts(),
             now: exchange.timers().now(),
         };
         if let Some(kept) = rules.judge(&ended, &self.dice) {

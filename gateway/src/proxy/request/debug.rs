@@ -1,4 +1,4 @@
-//! The field by which a caller asks for its request to be recorded and told.
+//! The field by which a caller asks for its request to be recorded and reported.
 //!
 //! Owns that nobody behind the gateway sees it: where there is a debug secret, the field goes away
 //! whatever it holds.

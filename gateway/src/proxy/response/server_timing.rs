@@ -1,6 +1,6 @@
 //! `Server-Timing` (W3C), for a caller who holds the debug secret.
 //!
-//! Owns what is told of an exchange at the head of its response: the route, each hook, the waits, the
+//! Owns what is reported of an exchange at the head of its response: the route, each hook, the waits, the
 //! upstream, the time so far. Durations are in milliseconds, as the field wants them.
 
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use crate::recorder::Manner;
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Adds the field. Those of the upstream stay.
-pub(in crate::proxy) fn tell(exchange: &Exchange, headers: &mut HeaderMap) {
+pub(in crate::proxy) fn report(exchange: &Exchange, headers: &mut HeaderMap) {
     let mut text = String::with_capacity(256);
     match exchange.route_and_pattern() {
         Some((route, pattern)) => {
