@@ -23,21 +23,22 @@ pub(crate) struct Recorder {
 #[derive(Debug, Default)]
 struct Rings {
     notable: VecDeque<Arc<Record>>,
-    refused: VecDeque<Arc<Record>>,
+    /// What clients did.
+    clients: VecDeque<Arc<Record>>,
     sampled: VecDeque<Arc<Record>>,
 }
 
 impl Rings {
     fn of(&mut self, kept: Kept) -> &mut VecDeque<Arc<Record>> {
         match kept {
-            Kept::Debug | Kept::Error | Kept::Left | Kept::Slow => &mut self.notable,
-            Kept::Refused => &mut self.refused,
+            Kept::Debug | Kept::Error | Kept::Slow => &mut self.notable,
+            Kept::Left | Kept::Refused => &mut self.clients,
             Kept::Sampled => &mut self.sampled,
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Record>> {
-        self.notable.iter().chain(&self.refused).chain(&self.sampled)
+        self.notable.iter().chain(&self.clients).chain(&self.sampled)
     }
 }
 

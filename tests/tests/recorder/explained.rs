@@ -43,7 +43,9 @@ async fn time_is_found_in_a_plugin_and_at_the_upstream() {
     let service = service().await;
     let gateway = recording(&service);
     let mut client = Http1::connect(gateway.address).await;
-    let spun = client.send(request("GET", "/spun", &[("x-spin", "40000000")], "")).await;
+    // So that there are instances.
+    assert_eq!(client.send(get("/spun")).await.status(), 200);
+    let spun = client.send(request("GET", "/spun", &[("x-spin", "400000000")], "")).await;
     assert_eq!(spun.status(), 200);
     let seen = record(&gateway, spun.id()).await;
     says(&seen, "in the plugin `spins`, on-request");
@@ -55,7 +57,7 @@ async fn time_is_found_in_a_plugin_and_at_the_upstream() {
         all.map(|(plugin, hook)| (json!(plugin), json!(hook))).each_ref().map(|it| (&it.0, &it.1))
     );
     let took = |index: usize| seen["hooks"][index]["took_ns"].as_u64().unwrap();
-    assert!(took(1) > 10 * took(0), "{seen:#}");
+    assert!(took(1) > took(0) && took(1) > took(2), "{seen:#}");
     let at = |index: usize| seen["hooks"][index]["at_ns"].as_u64().unwrap();
     assert!(at(0) < at(1) && at(1) + took(1) <= at(2), "{seen:#}");
     assert_eq!(seen["hooks"][0]["changes"], json!(["attributes", "1 field"]));

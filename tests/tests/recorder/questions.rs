@@ -143,6 +143,10 @@ async fn keys_in_a_query_are_not_kept_nor_any_field() {
     let seen = record(&gateway, answer.id()).await;
     assert_eq!(seen["target"], "/api/x?page=2&api_key=***&next=***");
     assert!(!seen.to_string().contains("unmistakable"), "{seen:#}");
+    // Nor more of a path than a ring has room for.
+    let long = Http1::get(gateway.address, &format!("/api/{}", "a".repeat(9_000))).await;
+    let seen = record(&gateway, long.id()).await;
+    assert_eq!(seen["target"].as_str().unwrap().len(), 2_048 + "…".len());
 }
 
 #[tokio::test]

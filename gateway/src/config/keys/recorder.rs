@@ -12,8 +12,8 @@ pub(in crate::config) static RECORDER: Keys = Keys {
         Key::new(
             "size",
             Kind::Integer { min: 0, max: 100_000 },
-            "Records that each worker keeps of each kind: failed and slow ones, refused ones, and \
-             others. 0 turns the recorder off.",
+            "Records that each worker keeps of each kind: failed and slow ones, those that clients left \
+             or that were refused, and others. 0 turns the recorder off.",
         )
         .default("500"),
         Key::new(

@@ -15,6 +15,11 @@ use crate::recorder::{
     self, Attempt, Dice, Ended, Error, Kept, Record, RouteRecord, UpstreamRecord,
 };
 
+/// Bytes of what others chose, at most: a ring has as many records as it has, whatever is sent.
+const MOST_OF_TARGET: usize = 2 << 10;
+const MOST_OF_NAME: usize = 256;
+const MOST_OF_CAUSE: usize = 4 << 10;
+
 /// Keeps a record, if the rules say so.
 #[derive(Debug, Default)]
 pub(super) struct FlightRecorder {
@@ -52,12 +57,11 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
     let duration = exchange.elapsed();
     let run = exchange.run();
     let (hooks, hooks_omitted) = run.map(|run| run.hooks()).unwrap_or_default();
-    let last_hook = hooks.iter().map(|hook| hook.at_ns + hook.took_ns).max().unwrap_or_default();
+    let of_heads = hooks.iter().filter(|hook| !hook.hook.ends_with("-chunk"));
+    let last_hook = of_heads.map(|hook| hook.at_ns + hook.took_ns).max().unwrap_or_default();
     // The coarse clock does not see hooks that ran since the upstream answered.
-    let head_at_ns = exchange.time_to_head().map(|time| {
-        let chunks = hooks.iter().any(|hook| hook.calls > 1);
-        if chunks { nanos(time) } else { nanos(time).max(last_hook).min(nanos(duration)) }
-    });
+    let head_at_ns =
+        exchange.time_to_head().map(|time| nanos(time).max(last_hook).min(nanos(duration)));
     let (host, matched_path) = exchange.host_and_path();
     let facts = exchange.facts();
     let mut record = Record {
@@ -72,11 +76,11 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
         client: exchange.client().to_string(),
         version: version(exchange.version),
         method: exchange.method.as_str().to_owned(),
-        target: target(exchange),
+        target: cut(target(exchange), MOST_OF_TARGET),
         route: route(exchange, &host),
-        host,
-        matched_path,
-        consumer: run.and_then(|run| run.consumer()),
+        host: cut(host, MOST_OF_NAME),
+        matched_path: matched_path.map(|path| cut(path, MOST_OF_TARGET)),
+        consumer: run.and_then(|run| run.consumer()).map(|name| cut(name, MOST_OF_NAME)),
         status: exchange.status().map(|status| status.as_u16()),
         answered_by: None,
         outcome: match failure {
@@ -85,8 +89,10 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
             None => "complete",
         },
         explanation: String::new(),
-        error: failure
-            .map(|failure| Error { fault: failure.fault().as_str(), cause: failure.chain() }),
+        error: failure.map(|failure| Error {
+            fault: failure.fault().as_str(),
+            cause: cut(failure.chain(), MOST_OF_CAUSE),
+        }),
         duration_ns: nanos(duration),
         head_at_ns,
         first_event_at_ns: exchange.first_event().map(nanos),
@@ -107,6 +113,15 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The text, without its end if it is longer.
+fn cut(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
 }
 
 fn version(version: Version) -> &'static str {
