@@ -73,6 +73,32 @@ async fn time_is_found_in_a_plugin_and_at_the_upstream() {
 }
 
 #[tokio::test]
+async fn waits_for_a_turn_and_for_an_instance_are_separate() {
+    let service = service().await;
+    let gateway = recording(&service);
+    let spin = |turns: &'static str| {
+        let address = gateway.address;
+        tokio::spawn(async move {
+            let spin = request("GET", "/spun", &[("x-spin", turns)], "");
+            Http1::connect(address).await.send(spin).await.id().to_owned()
+        })
+    };
+    let first = record(&gateway, &spin("400000000").await.unwrap()).await;
+    assert!(first["hooks"][1]["instance_ns"].as_u64().unwrap() > 0, "{first:#}");
+    assert_eq!(first["hooks"][1]["queue_ns"], 0, "{first:#}");
+    // It is known to be slow now: those that come together take turns.
+    let together: Vec<_> = (0..6).map(|_| spin("200000000")).collect();
+    let mut queued = 0;
+    for id in together {
+        let seen = record(&gateway, &id.await.unwrap()).await;
+        let of = |name: &str| seen["hooks"][1][name].as_u64().unwrap();
+        assert!(of("queue_ns") + of("instance_ns") <= of("took_ns"), "{seen:#}");
+        queued += u32::from(of("queue_ns") > 1_000_000);
+    }
+    assert!(queued > 0, "one of them waited for its turn");
+}
+
+#[tokio::test]
 async fn a_failure_says_whose_it_is() {
     let service = service().await;
     let gateway = recording(&service);
