@@ -27,7 +27,7 @@ async fn records_are_found_by_route_status_time_and_consumer() {
         ("status=5xx", vec!["/api/503"]),
         ("status=404", vec!["/lost"]),
         ("status=none", vec![]),
-        ("slower=250ms", vec!["/api/slow"]),
+        ("slower=500ms", vec!["/api/slow"]),
         ("consumer=acme", vec!["/keyed/x"]),
         ("limit=2", vec!["/keyed/x", "/lost"]),
         ("route=api&status=200&limit=1", vec!["/api/slow"]),
@@ -89,7 +89,7 @@ async fn a_ring_is_bounded_and_kinds_do_not_displace_each_other() {
 #[tokio::test]
 async fn what_is_usual_is_kept_by_ratio_and_nothing_where_the_recorder_is_off() {
     let service = service().await;
-    let gateway = setup("sample = 0\nslow = \"250ms\"", &service.address).start();
+    let gateway = setup("sample = 0\nslow = \"500ms\"", &service.address).start();
     let mut client = Http1::connect(gateway.address).await;
     // A stream is not slow because it lasts.
     for path in ["/api/1", "/api/2", "/api/slow", "/api/long", "/api/503"] {

@@ -106,7 +106,7 @@ pub(crate) fn recording(service: &Upstream) -> Running {
     setup("sample = 1.0", &service.address).start()
 }
 
-/// Answers what the path asks for: `/slow` after 300 ms, `/503`, `/events`, `/long` and `/endless`
+/// Answers what the path asks for: `/slow` after 600 ms, `/503`, `/events`, `/long` and `/endless`
 /// with streams of events.
 pub(crate) async fn service() -> Upstream {
     Upstream::http1(|request| async move {
@@ -123,7 +123,7 @@ pub(crate) async fn service() -> Upstream {
         };
         let (status, kind, body) = match &*wanted {
             "slow" => {
-                tokio::time::sleep(Duration::from_millis(300)).await;
+                tokio::time::sleep(Duration::from_millis(600)).await;
                 (200, "text/plain", full("slow"))
             }
             "never" => std::future::pending().await,
