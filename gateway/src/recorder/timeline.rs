@@ -300,6 +300,12 @@ mod tests {
     }
 
     #[test]
+    fn takes_little_room_in_the_state_of_a_request() {
+        assert_eq!(size_of::<Span>(), 48);
+        assert!(size_of::<Timeline>() <= 900, "{}", size_of::<Timeline>());
+    }
+
+    #[test]
     fn nothing_is_kept_where_nothing_is_recorded() {
         let timeline = Timeline::new(None);
         timeline.waits_in(0, Hook::OnRequest);
