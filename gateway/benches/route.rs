@@ -187,6 +187,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         admin: None,
         usage: None,
         traces: None,
+        recorder: None,
         listeners: vec![listener],
         upstreams: vec![],
         components: vec![],
@@ -201,6 +202,7 @@ fn route(matcher: RouteMatcher) -> Route {
         FixedResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: "".into() };
     Route {
         path_spans: Vec::new(),
+        path_lines: Vec::new(),
         name: String::new(),
         listeners: vec![],
         matcher,

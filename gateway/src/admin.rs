@@ -4,6 +4,7 @@
 //! for a scrape and no load keeps a scrape waiting. A question about usage, which the store may take long
 //! to answer, has a further thread. Must not change anything.
 
+mod requests;
 mod usage;
 
 use std::convert::Infallible;
@@ -25,6 +26,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::LocalSet;
 
 use crate::body::Body;
+use crate::recorder::Recorder;
 use crate::telemetry::metrics::{self, Metrics};
 use crate::usage::Usage;
 
@@ -40,6 +42,8 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 pub(crate) struct Admin {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<Usage>,
+    /// What happened to single requests.
+    pub(crate) recorder: Arc<Recorder>,
     /// Questions about usage that may be answered at a time.
     pub(crate) questions: Arc<Semaphore>,
     /// Whether the gateway takes no new connections.
@@ -101,6 +105,9 @@ impl Admin {
         let reads = method == Method::GET || method == Method::HEAD;
         let page = match request.uri().path() {
             "/usage" if reads => self.usage(request.uri().query().unwrap_or_default()).await,
+            path if requests::is_of_requests(path) => {
+                self.requests(path, request.uri().query().unwrap_or_default())
+            }
             "/usage" => (StatusCode::OK, "text/plain", String::new()),
             "/metrics" if takes_open_metrics(request.headers()) => {
                 let page = metrics::open_metrics(&self.metrics.text());
@@ -112,7 +119,8 @@ impl Admin {
             }
             "/healthz" => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
             _ => {
-                let found = "there are `/metrics`, `/healthz` and `/usage`\n".to_owned();
+                let found =
+                    "there are `/metrics`, `/healthz`, `/usage` and `/requests`\n".to_owned();
                 (StatusCode::NOT_FOUND, "text/plain", found)
             }
         };

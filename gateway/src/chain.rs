@@ -14,11 +14,13 @@ mod keep;
 mod record;
 mod request;
 mod response;
+mod timeline;
 mod usage;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderName};
 
@@ -33,6 +35,7 @@ use crate::plugin::bindings::BodyMode;
 pub(crate) use crate::plugin::bindings::Ending;
 use crate::plugin::edits::Edit;
 use crate::plugin::{Failure, Plugin, Pool};
+use crate::recorder::Timeline;
 use crate::share::{Flow, Share};
 use crate::trace::Recording;
 use crate::trailers;
@@ -92,6 +95,8 @@ pub(crate) struct Run {
     upstream: RefCell<Option<String>>,
     /// Where what plugins do is written, if anybody wants to read it.
     recording: Option<Rc<Recording>>,
+    /// What plugins do, for the flight recorder.
+    timeline: Timeline,
     /// The fields that plugins wrote or removed, where trailers may follow that must not bring them.
     written: [RefCell<Vec<HeaderName>>; 2],
     /// The plugins without which the exchange goes on, since too many of their calls wait.
@@ -135,11 +140,13 @@ impl TrailerFilter for Run {
 }
 
 impl Run {
-    /// Starts a run over these heads. What the plugins do is traced if there is a recording.
+    /// Starts a run over these heads. What the plugins do is traced if there is a recording, and noted
+    /// for the flight recorder if that has to know when the exchange began.
     pub(crate) fn start(
         chain: &Rc<Chain>,
         heads: Arc<Heads>,
         recording: Option<Rc<Recording>>,
+        began: Option<Instant>,
     ) -> Rc<Self> {
         let link = |pool: &Rc<Pool>| Link {
             context: Vec::new(),
@@ -156,6 +163,7 @@ impl Run {
             entered: Cell::new(0),
             upstream: RefCell::default(),
             recording,
+            timeline: Timeline::new(began),
             written: Default::default(),
             left_out: RefCell::default(),
             has_trailers: Default::default(),

@@ -10,6 +10,7 @@ mod explain;
 mod log;
 mod plugin;
 mod prepare;
+mod requests;
 mod schema;
 mod serve;
 mod usage;
@@ -80,6 +81,10 @@ enum Command {
         /// A configuration, whose own plugins are described too.
         file: Option<PathBuf>,
     },
+    /// Report what happened to single requests: failed, slow and refused ones, and samples of others.
+    ///
+    /// With an id: all about one request, as a waterfall. A gateway that runs is asked at its `[admin]`.
+    Requests(requests::Question),
     /// Report who used how much, from the store that `[usage]` names.
     Usage(usage::Question),
     /// Make, build and look into plugins.
@@ -101,6 +106,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Check { bind, file } => check::check(&file, bind, format),
         Command::Explain(question) => explain::explain(&question, format),
         Command::Schema { file } => schema::schema(file.as_deref(), format),
+        Command::Requests(question) => requests::requests(&question, format),
         Command::Usage(question) => usage::usage(&question, format),
         Command::Plugin(command) => plugin::run(&command, format),
         Command::Compile(compile) => compile::compile(compile),

@@ -21,6 +21,7 @@ mod names;
 mod plugin;
 mod process;
 mod reader;
+mod recorder;
 mod route;
 mod schema;
 mod secrets;
@@ -51,6 +52,7 @@ pub(crate) use schema::no_such_key;
 pub use schema::schema;
 pub use source::{Position, Source};
 pub(crate) use suggest::closest;
+pub(crate) use units::duration;
 
 pub use crate::path::{PathParameters, PathRules};
 
@@ -81,6 +83,8 @@ pub struct Config {
     pub usage: Option<Usage>,
     /// `[traces]`; `None` where the file has none, and trace fields pass through as they are.
     pub traces: Option<Traces>,
+    /// `[recorder]`; `None` where nothing is recorded.
+    pub recorder: Option<Recorder>,
     /// `[[listeners]]`, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[upstreams.NAME]`, in the order of the file.
@@ -147,6 +151,31 @@ pub struct Admin {
     pub address: SocketAddr,
     /// Where `address` stands in the file, for a port that is in use.
     pub address_span: Span,
+}
+
+/// `[recorder]`: which exchanges the flight recorder keeps.
+#[derive(Clone, PartialEq)]
+pub struct Recorder {
+    /// `size`: records of each kind that a worker keeps, at least one. Default 500.
+    pub size: usize,
+    /// `slow`: exchanges that take as long are always kept. Default 500 ms.
+    pub slow: Duration,
+    /// `sample`: the part of the others that is kept, from 0 to 1. Default 0.01.
+    pub sample: f64,
+    /// `debug_secret`: who holds it has its own requests kept and reported.
+    pub debug_secret: Option<String>,
+}
+
+impl std::fmt::Debug for Recorder {
+    /// Without the secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { size, slow, sample, .. } = self;
+        f.debug_struct("Recorder")
+            .field("size", size)
+            .field("slow", slow)
+            .field("sample", sample)
+            .finish_non_exhaustive()
+    }
 }
 
 /// `[usage]`: who used how much, and where that is kept.
@@ -715,6 +744,8 @@ pub struct Route {
     pub matcher: RouteMatcher,
     /// Where each of the matcher's `paths` stands in the file, in the same order.
     pub path_spans: Vec<Span>,
+    /// The file and the line of each of them, as people write it: `gateway.toml:17`.
+    pub path_lines: Vec<String>,
     /// `plugins`, first to last.
     pub plugins: Vec<PluginId>,
     /// `upstream`, `component`, `respond` or `redirect`.

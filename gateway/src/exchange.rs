@@ -8,6 +8,7 @@
 mod application;
 mod end;
 mod observe;
+mod recorded;
 mod worker;
 
 use std::cell::{Cell, OnceCell, RefCell};
@@ -62,6 +63,17 @@ pub(crate) struct Exchange {
     /// The client as trusted proxies describe it.
     forwarded_client: OnceCell<Box<Client>>,
     route: Cell<Option<usize>>,
+    /// Index of the path pattern of the route that matched.
+    pattern: Cell<usize>,
+    /// For the flight recorder: the field that holds the host, how long the host in it is, and the path
+    /// in normal form where that is another.
+    host: RefCell<Option<(HeaderValue, usize)>>,
+    matched_path: OnceCell<Box<str>>,
+    /// Its caller holds the debug secret.
+    is_debug: Cell<bool>,
+    /// Whether the response is an event stream, and when its first bytes came.
+    is_event_stream: Cell<bool>,
+    first_event: Cell<Option<Duration>>,
     /// The form of refusals where a route only failed in its method, and so serves nothing.
     errors: Cell<ErrorForm>,
     /// The protocol that the client speaks above HTTP, for refusals.
@@ -136,6 +148,12 @@ impl Exchange {
             worker,
             forwarded_client: OnceCell::new(),
             route: Cell::new(None),
+            pattern: Cell::new(0),
+            host: RefCell::new(None),
+            matched_path: OnceCell::new(),
+            is_debug: Cell::new(false),
+            is_event_stream: Cell::new(false),
+            first_event: Cell::new(None),
             errors: Cell::new(ErrorForm::Auto),
             caller: Cell::new(Caller::Plain),
             call: OnceCell::new(),
@@ -197,7 +215,9 @@ impl Exchange {
         self.forwarded_client.get().map(|client| &**client)
     }
 
-    pub(crate) fn routed(&self, route: usize) {
+    /// This route serves it, by this one of its path patterns.
+    pub(crate) fn routed(&self, route: usize, pattern: usize) {
+        self.pattern.set(pattern);
         if let Some(counted) = &self.snapshot.shared.counted {
             counted.routes[route].begin(self.worker.index);
         }

@@ -24,6 +24,7 @@ use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::Place;
 use crate::plugin::{LoadError, Loader, Plugin};
 use crate::proxy::Proxy;
+use crate::recorder::{Recorder, Rules};
 use crate::server::socket;
 use crate::server::worker::{self, Command, Seed};
 use crate::snapshot::Shared;
@@ -217,6 +218,7 @@ struct Control {
     config: Mutex<Arc<Config>>,
     tracer: Option<Arc<Tracer>>,
     spans: Spans,
+    recorder: Arc<Recorder>,
 }
 
 impl Gateway {
@@ -268,11 +270,14 @@ impl Gateway {
         let prepared = spans.prepare(&config);
         shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
         spans.apply(prepared, metrics);
+        let recorder = Arc::new(Recorder::new(workers));
+        shared.recorder = Rules::of(&config, &recorder);
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
         let (reloading, config) = (Mutex::default(), Mutex::new(config));
         let workers = senders;
-        let control = Control { workers, is_draining, loader, reloading, config, tracer, spans };
+        let control =
+            Control { workers, is_draining, loader, reloading, config, tracer, spans, recorder };
         let handle = Handle(Arc::new(control));
         Ok(Self { shared: Arc::new(shared), sockets, addresses, admin, warnings, handle, commands })
     }
@@ -587,6 +592,7 @@ impl Handle {
         shared.tracer = self.0.tracer.clone();
         let prepared = self.0.spans.prepare(config);
         shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
+        shared.recorder = Rules::of(config, &self.0.recorder);
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
         self.0.spans.apply(prepared, self.0.loader.metrics());
         Ok(warnings)
@@ -606,10 +612,11 @@ impl Handle {
         let (metrics, is_draining) = (self.0.loader.metrics(), &self.0.is_draining);
         let (metrics, is_draining) = (Arc::clone(metrics), Arc::clone(is_draining));
         let usage = Arc::clone(self.0.loader.usage());
+        let recorder = Arc::clone(&self.0.recorder);
         let (stop, stopped) = oneshot::channel();
         let serve = move || {
             let questions = Arc::new(Semaphore::new(QUESTIONS));
-            let admin = Admin { metrics, usage, questions, is_draining };
+            let admin = Admin { metrics, usage, recorder, questions, is_draining };
             if let Err(error) = admin.run(socket, stopped) {
                 tracing::error!(%error, "`admin` is not served");
             }
@@ -723,6 +730,7 @@ mod tests {
             config: Mutex::new(config),
             tracer: None,
             spans: Spans::default(),
+            recorder: Arc::new(Recorder::new(workers)),
         };
         (control, commands, Arc::new(shared))
     }

@@ -46,6 +46,7 @@ mod path;
 mod places;
 mod plugin;
 mod proxy;
+mod recorder;
 pub mod respond;
 pub mod route;
 mod server;

@@ -78,7 +78,7 @@ impl Hooks {
     /// # Panics
     /// If a plugin fails or waits.
     pub fn request(&self, body: &Bytes, pieces: usize) -> usize {
-        let run = Run::start(&self.chain, Arc::new(self.heads.clone()), None);
+        let run = Run::start(&self.chain, Arc::new(self.heads.clone()), None, None);
         let mut body = match pieces {
             _ if body.is_empty() => Body::empty(),
             1 => Body::full(body.clone()),

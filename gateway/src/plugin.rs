@@ -95,7 +95,7 @@ const MAX_BREACH: usize = 2 << 10;
 
 impl Failure {
     /// As it is counted.
-    fn kind(&self) -> FailureKind {
+    pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::Trap(_) => FailureKind::Trap,
             Self::Deadline(..) | Self::Configure(..) => FailureKind::Deadline,

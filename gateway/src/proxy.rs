@@ -23,7 +23,7 @@ use self::action::Matched;
 use self::refusal::{refuse, refuse_early};
 use self::request::hop_by_hop::Hop;
 use self::request::{
-    Outgoing, checks, client_address, hop_by_hop, id, limits, max_forwards, route, target,
+    Outgoing, checks, client_address, debug, hop_by_hop, id, limits, max_forwards, route, target,
 };
 use crate::body::{Body, FromClient, Observer as _};
 use crate::chain::Endings;
@@ -78,6 +78,9 @@ async fn handle(
     }
     response.body_mut().watch_download(exchange.clone());
     response::hop_by_hop::name(&exchange, &mut response);
+    if exchange.is_debug() {
+        response::server_timing::report(&exchange, response.headers_mut());
+    }
     exchange.connection.conclude(response.status(), response.headers_mut());
     response::hop_by_hop::settle_reason(&exchange, &mut response);
     exchange.answered(status);
@@ -93,6 +96,9 @@ async fn run(
     let checked = checks::take(exchange, head)
         .inspect_err(|_| exchange.calls_as(checks::caller(&head.headers)))?;
     exchange.calls_as(checked.caller);
+    if checked.debug {
+        debug::take(exchange, head);
+    }
     if let Some(response) = target::answer_server_wide(head, &checked)? {
         return Ok(response);
     }

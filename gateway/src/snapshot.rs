@@ -18,6 +18,7 @@ use crate::conn::ListenerState;
 use crate::heads::RouteNames;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool};
+use crate::recorder::Rules;
 use crate::route::Table;
 use crate::share::{Flow, Share};
 use crate::spans::Sink;
@@ -51,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) usage: Option<Ids>,
     /// Where spans go, if there are any.
     pub(crate) spans: Option<Arc<Sink>>,
+    /// Which exchanges the flight recorder keeps, if any.
+    pub(crate) recorder: Option<Rules>,
 }
 
 impl Shared {
@@ -88,6 +91,7 @@ impl Shared {
             tracer: None,
             usage,
             spans: None,
+            recorder: None,
         })
     }
 }

@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 16] = [
     &["chain", "component"],
     &["respond", "plugin"],
     &["access_log", "body", "share", "state", "trace"],
-    &["spans", "usage"],
+    &["recorder", "spans", "usage"],
     &["conn", "heads", "telemetry"],
     &["error", "places", "route"],
     &["first_party", "held", "upstream"],

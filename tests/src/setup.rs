@@ -62,12 +62,12 @@ impl Setup {
         };
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
-        let (admin, usage) = (None, None);
         let config = Config {
             process,
-            admin,
-            usage,
+            admin: None,
+            usage: None,
             traces: None,
+            recorder: None,
             listeners,
             upstreams,
             components,
@@ -304,6 +304,7 @@ pub fn route(path: &str) -> Route {
         errors: ErrorForm::default(),
         span: 0..0,
         path_spans: vec![],
+        path_lines: vec![],
     }
 }
 

@@ -20,6 +20,7 @@ use crate::body::{Body, BodyError};
 use crate::plugin::Failure;
 use crate::plugin::bindings::{BodyChunk, ChunkOutcome};
 use crate::plugin::instance::{Called, OnRequestChunk, OnResponseChunk};
+use crate::recorder::Hook;
 
 /// Which body of the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,12 +185,20 @@ impl Stage {
         }
     }
 
+    fn span_hook(&self) -> Hook {
+        match self.side {
+            Side::Request => Hook::OnRequestChunk,
+            Side::Response => Hook::OnResponseChunk,
+        }
+    }
+
     async fn call_later(&self, data: Bytes, last: bool) -> Passed {
         let (run, pool) = (&self.run, self.run.pool(self.index));
         let flow = run.flow(self.index);
         let context = run.context(self.index);
         let chunk = BodyChunk { data: &data, last };
         let mut watched = run.watch(self.index, self.hook());
+        run.timeline.waits_in(self.index, self.span_hook());
         let heads = run.heads();
         let called = match self.side {
             Side::Request => pool.call::<OnRequestChunk>(flow, heads, (chunk, &context)).await,
@@ -208,6 +217,7 @@ impl Stage {
         match called {
             Ok(called) => self.apply(called, data, watched),
             Err(failure) => {
+                self.run.span_end(self.index, self.span_hook(), Err(&failure));
                 self.run.note_end(self.index, watched, None, Err(&failure));
                 self.fail(failure).map(|()| data)
             }
@@ -227,6 +237,7 @@ impl Stage {
                 self.pass(change.data, change.context, left, data, watched)
             }
             ChunkOutcome::Abort(why) => {
+                self.run.span_cut(self.index, self.span_hook());
                 self.run.note_cut(self.index, watched, &why);
                 // The body ends either way.
                 let _if_there_is_room = self.run.keep(self.index, left);
@@ -257,11 +268,14 @@ impl Stage {
             new.and_then(|new| run.count(index, context.as_deref(), &left, &[], 0).map(|()| new));
         match kept {
             Ok(new) => {
+                run.timeline.changes(|changes| changes.body = new.is_some());
+                run.span_end(index, self.span_hook(), Ok(()));
                 run.note_end(index, watched, length, Ok(()));
                 run.put(index, context, left, Vec::new());
                 Ok(new.unwrap_or(data))
             }
             Err(failure) => {
+                run.span_end(index, self.span_hook(), Err(&failure));
                 run.note_end(index, watched, None, Err(&failure));
                 self.fail(failure).map(|()| data)
             }

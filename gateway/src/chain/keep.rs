@@ -135,6 +135,7 @@ impl Run {
         if attributes.is_empty() && left.attributes.is_empty() {
             return;
         }
+        self.timeline.changes(|changes| changes.attributes = true);
         let left = left.attributes.into_iter().map(|(name, value)| (Cow::Owned(name), value));
         self.change(|heads| {
             for (name, value) in attributes.into_iter().chain(left) {

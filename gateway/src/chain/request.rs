@@ -24,6 +24,7 @@ use crate::plugin::bindings::{
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
 use crate::plugin::{Arrived, Failure, Interest, Pool, Ready, values};
+use crate::recorder::{Changes, Hook, How};
 use crate::share::Flow;
 
 /// Why a request does not go on to the upstream.
@@ -79,6 +80,7 @@ pub(crate) async fn on_request(run: &Rc<Run>, body: &mut Body) -> Result<(), Sto
 #[cold]
 fn refuse_more(run: &Run, index: usize) -> Result<(), Stop> {
     let failure = Failure::Busy(run.flow(index).limit());
+    run.span_without(index, Hook::OnRequest, How::Refused, Err(&failure));
     run.judge(index, "on-request", failure).map_err(Stop::Failed)
 }
 
@@ -89,6 +91,7 @@ fn change_every(run: &Run, index: usize) -> Result<(), Stop> {
         return Ok(());
     }
     let before = run.fields_before(&run.heads.borrow().request.headers);
+    run.notes_fields(edits.len());
     let edits = edits.iter().cloned().inspect(|edit| run.writes(Side::Request, edit.name()));
     let written = run.change(|heads| {
         edit::check_host(&heads.request.headers, run.pool(index).every().0)?;
@@ -97,6 +100,7 @@ fn change_every(run: &Run, index: usize) -> Result<(), Stop> {
     if let Some(before) = before {
         run.note_written(index, "every-request", &before, &run.heads.borrow().request.headers);
     }
+    run.span_without(index, Hook::EveryRequest, How::Known, written.as_ref().copied());
     written.or_else(|failure| run.judge(index, "on-request", failure)).map_err(Stop::Failed)
 }
 
@@ -111,6 +115,8 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         if let Some(change) = arrived(pool, &heads).and_then(|arrived| pool.reuse(&arrived)) {
             drop(heads);
             let applied = apply(run, index, change, Left::default());
+            let noted = applied.as_ref().copied();
+            run.span_without(index, Hook::OnRequest, How::Reused, noted);
             return finish(run, index, "on-request", applied.map(|()| None));
         }
     }
@@ -120,7 +126,10 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let called = match pool.ready(flow) {
         Some(ready) => see_head_now(ready, pool, &heads),
         // Boxed, so that what may wait does not make every other exchange's state large.
-        None => Box::pin(see_head_later(pool, flow, &heads)).await,
+        None => {
+            run.timeline.waits_in(index, Hook::OnRequest);
+            Box::pin(see_head_later(pool, flow, &heads)).await
+        }
     };
     returned(&mut watched);
     let kept = called.as_ref().ok().and_then(|called| to_keep(pool, &heads, called));
@@ -137,6 +146,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     if let (Some(kept), Ok(_)) = (kept, &outcome) {
         pool.keep(&kept.arrived, kept.change, kept.time);
     }
+    run.span(index, Hook::OnRequest, &outcome);
     run.note(index, watched, &outcome);
     finish(run, index, "on-request", outcome)
 }
@@ -224,6 +234,9 @@ async fn see_whole_body(
     let context = run.context(index);
     let mut watched = run.watch(index, "on-request-body");
     let (pool, flow) = (run.pool(index), run.flow(index));
+    if pool.may_wait(flow) {
+        run.timeline.waits_in(index, Hook::OnRequestBody);
+    }
     let called = pool.call::<OnRequestBody>(flow, run.heads(), (&bytes, &context)).await;
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
@@ -244,6 +257,7 @@ async fn see_whole_body(
                 if let Some(new) = new {
                     next = new;
                     is_new = true;
+                    run.timeline.changes(|changes| changes.body = true);
                 }
                 Ok(None)
             }
@@ -251,6 +265,7 @@ async fn see_whole_body(
         }
     });
     let body = is_new.then_some((before, next.len()));
+    run.span(index, Hook::OnRequestBody, &outcome);
     run.note_body(index, watched, body, &outcome);
     let seen = finish(run, index, "on-request-body", outcome);
     if seen.is_ok() && is_whole {
@@ -286,6 +301,8 @@ fn answered(
 
 /// Makes a change, or nothing of it.
 fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(), Failure> {
+    let (has_method, has_target) =
+        (change.method.is_some(), change.path.is_some() || change.query.is_some());
     let RequestChange { method, path, query, fields, attributes, context, .. } = change;
     let (fields, attributes) = (fields.checked()?, attributes.checked()?);
     let response_fields = change.response_fields.checked()?;
@@ -303,6 +320,13 @@ fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(
         kept += keep::bytes_of(&fields);
     }
     run.count(index, context.as_deref(), &left, &attributes, kept)?;
+    run.timeline.changes(|changes| {
+        changes.method = has_method;
+        changes.target = has_target;
+        changes.upstream = change.upstream.is_some();
+        changes.fields = Changes::number(fields.len());
+        changes.response_fields = Changes::number(response_fields.len());
+    });
     fields.iter().for_each(|edit| run.writes(Side::Request, edit.name()));
     run.change(|heads| edit::request(&mut heads.request, target, fields));
     if let Some(upstream) = change.upstream {

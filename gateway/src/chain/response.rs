@@ -24,6 +24,7 @@ use crate::plugin::bindings::{
 use crate::plugin::edits::Edit;
 use crate::plugin::instance::{Called, OnResponse, OnResponseBody};
 use crate::plugin::{Failure, Pool, values};
+use crate::recorder::{Hook, How};
 use crate::share::Flow;
 
 /// Why a response does not go on.
@@ -93,10 +94,17 @@ fn write(
     if edits.len() == 0 {
         return Ok(());
     }
+    let count = edits.len();
     let before = run.fields_before(response.headers());
     let written = edit::fields(response.headers_mut(), edits);
     if let Some(before) = before {
         run.note_written(index, hook, &before, response.headers());
+    }
+    // Those of a request hook are noted with it.
+    if hook == "every-response" || written.is_err() {
+        run.notes_fields(count);
+        let noted = written.as_ref().copied();
+        run.span_without(index, Hook::EveryResponse, How::Known, noted);
     }
     written.or_else(|failure| run.judge(index, "on-response", failure))
 }
@@ -159,7 +167,10 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
             ready.call::<OnResponse>(heads.clone(), (head, &context))
         }
         // Boxed, as on the way forward.
-        None => Box::pin(see_head_later(pool, flow, &heads, response, &context)).await,
+        None => {
+            run.timeline.waits_in(index, Hook::OnResponse);
+            Box::pin(see_head_later(pool, flow, &heads, response, &context)).await
+        }
     };
     returned(&mut watched);
     drop(heads);
@@ -171,6 +182,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
             ResponseOutcome::Respond(answer) => replaced(run, index, answer, left),
         }
     });
+    run.span(index, Hook::OnResponse, &outcome);
     run.note(index, watched, &outcome);
     finish(run, index, "on-response", outcome)
 }
@@ -242,6 +254,9 @@ async fn see_whole_body(
     let context = run.context(index);
     let mut watched = run.watch(index, "on-response-body");
     let (pool, flow) = (run.pool(index), run.flow(index));
+    if pool.may_wait(flow) {
+        run.timeline.waits_in(index, Hook::OnResponseBody);
+    }
     let called = pool.call::<OnResponseBody>(flow, run.heads(), (&bytes, &context)).await;
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
@@ -262,6 +277,7 @@ async fn see_whole_body(
                 if let Some(new) = new {
                     next = new;
                     is_new = true;
+                    run.timeline.changes(|changes| changes.body = true);
                 }
                 Ok(None)
             }
@@ -269,6 +285,7 @@ async fn see_whole_body(
         }
     });
     let body = is_new.then_some((before, next.len()));
+    run.span(index, Hook::OnResponseBody, &outcome);
     run.note_body(index, watched, body, &outcome);
     finish(run, index, "on-response-body", outcome)?;
     if trailers.is_none() {
@@ -307,6 +324,8 @@ fn apply(run: &Run, index: usize, change: ResponseChange, left: Left) -> Result<
     let lines = run.heads.borrow().response.as_ref().map_or(0, |head| head.headers.len());
     edit::check_response_edits(lines, &fields)?;
     run.count(index, change.context.as_deref(), &left, &[], 0)?;
+    run.notes_fields(fields.len());
+    run.timeline.changes(|changes| changes.status = status.is_some());
     fields.iter().for_each(|edit| run.writes(Side::Response, edit.name()));
     run.change_response(|head| {
         edit::fields(&mut head.headers, fields)?;

@@ -41,7 +41,7 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
         }
     }
     if let Some(address) = gateway.admin_address() {
-        tracing::info!(%address, "`/metrics`, `/healthz` and `/usage` are served");
+        tracing::info!(%address, "`/metrics`, `/healthz`, `/usage` and `/requests` are served");
     }
     let served = runtime.block_on(async {
         others.into_iter().for_each(|other| drop(tokio::spawn(other.answer())));

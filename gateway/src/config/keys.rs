@@ -9,6 +9,7 @@ mod components;
 mod file;
 mod listeners;
 mod plugins;
+mod recorder;
 mod routes;
 mod traces;
 mod upstreams;
@@ -20,6 +21,7 @@ pub(super) use file::ROOT;
 use listeners::LISTENER;
 pub(super) use listeners::LISTENER_TLS;
 pub(super) use plugins::PLUGIN;
+pub(super) use recorder::RECORDER;
 use routes::ROUTE;
 use traces::TRACES;
 pub(super) use upstreams::TARGET;
@@ -70,6 +72,8 @@ pub(super) enum Kind {
     Choice(&'static [&'static str]),
     /// A whole number in this range, ends included.
     Integer { min: u64, max: u64 },
+    /// A number from 0 to 1.
+    Ratio,
     /// One of these whole numbers.
     Integers(&'static [u64]),
     /// A number from 0 to 1, ends included.
@@ -170,6 +174,7 @@ mod tests {
                 Kind::Text
                 | Kind::Choice(_)
                 | Kind::Integer { .. }
+                | Kind::Ratio
                 | Kind::Integers(_)
                 | Kind::Ratio
                 | Kind::Duration { .. }
@@ -195,6 +200,10 @@ mod tests {
                 Kind::Integer { min, max } => {
                     let value = default.parse::<u64>().expect(key.name);
                     assert!((min..=max).contains(&value), "{}", key.name);
+                }
+                Kind::Ratio => {
+                    let value = default.parse::<f64>().expect(key.name);
+                    assert!((0.0..=1.0).contains(&value), "{}", key.name);
                 }
                 Kind::Integers(all) => {
                     assert!(all.contains(&default.parse().expect(key.name)), "{}", key.name);

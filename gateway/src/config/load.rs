@@ -16,9 +16,9 @@ use super::route::Scope;
 use super::secrets::Secrets;
 use super::syntax::Doubtful;
 use super::{
-    Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Route, Source, Span, Traces,
-    Upstream, Usage, admin, component, foreign, listener, plugin, process, route, syntax, traces,
-    upstream, usage,
+    Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Recorder, Route, Source, Span,
+    Traces, Upstream, Usage, admin, component, foreign, listener, plugin, process, recorder, route,
+    syntax, traces, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -156,6 +156,7 @@ struct Parts {
     admin: Option<Admin>,
     usage: Option<Usage>,
     traces: Option<Traces>,
+    recorder: Option<Recorder>,
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
     components: Vec<Option<HttpComponent>>,
@@ -179,6 +180,7 @@ impl Parts {
             admin: self.admin,
             usage: self.usage,
             traces: self.traces,
+            recorder: self.recorder,
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
             components: self.components.into_iter().flatten().collect(),
@@ -223,6 +225,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         admin::refuse_shared_address(table, admin.as_ref(), &listeners);
         admin
     });
+
+    let recorder = recorder::read(root, admin_table.as_ref());
 
     let usage_table = root.given_table("usage");
     let usage = usage_table.as_ref().and_then(usage::read);
@@ -279,5 +283,16 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     }
 
     let components = scope.all_components.into_inner();
-    Parts { process, admin, usage, traces, listeners, upstreams, components, plugins, routes }
+    Parts {
+        process,
+        admin,
+        usage,
+        traces,
+        recorder,
+        listeners,
+        upstreams,
+        components,
+        plugins,
+        routes,
+    }
 }

@@ -60,11 +60,15 @@ pub(super) fn read(
         _ => ErrorForm::Auto,
     };
     let path_spans = paths.spans();
+    let source = table.reading.source;
+    let line = |span: &Span| format!("{}:{}", source.path().display(), source.line(span.start));
+    let path_lines = path_spans.iter().map(line).collect();
     let route = name.clone().zip(action).map(|(name, action)| Route {
         name: name.value,
         listeners,
         matcher,
         path_spans,
+        path_lines,
         plugins,
         action,
         rewrite,

@@ -91,6 +91,7 @@ fn value(kind: &Kind, definitions: &mut Definitions) -> Value {
             "anyOf": [{ "enum": choices }, { "type": "string", "pattern": PLACEHOLDER }]
         }),
         Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
+        Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Integers(all) => json!({ "type": "integer", "enum": all }),
         Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Duration { min, max } => json!({
@@ -187,6 +188,7 @@ mod tests {
             Kind::Text
             | Kind::Choice(_)
             | Kind::Integer { .. }
+            | Kind::Ratio
             | Kind::Integers(_)
             | Kind::Ratio
             | Kind::Duration { .. }

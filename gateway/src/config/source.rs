@@ -7,6 +7,7 @@ mod secret;
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::Span;
 
@@ -22,6 +23,8 @@ pub struct Source {
     /// What of those values is long enough to be a secret by itself.
     parts: Vec<(String, String)>,
     stand_ins: BTreeMap<PathBuf, PathBuf>,
+    /// Where the lines begin, once somebody asks for many.
+    lines: OnceLock<Vec<usize>>,
 }
 
 /// A place as people count: both from 1.
@@ -38,7 +41,8 @@ impl Source {
     pub fn new(path: impl Into<PathBuf>, text: &str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text).to_owned();
         let (filled, parts) = (Vec::new(), Vec::new());
-        Self { path: path.into(), text, filled, parts, stand_ins: BTreeMap::new() }
+        let (stand_ins, lines) = (BTreeMap::new(), OnceLock::new());
+        Self { path: path.into(), text, filled, parts, stand_ins, lines }
     }
 
     /// Takes other component files in the place of those that the text names, which need not exist
@@ -117,6 +121,15 @@ impl Source {
             line: before.matches('\n').count() + 1,
             column: before[line_start..].chars().count() + 1,
         }
+    }
+
+    /// The line of [`position`](Self::position), for who asks for that of many places.
+    pub(super) fn line(&self, offset: usize) -> usize {
+        let begins = || {
+            let behind = self.text.match_indices('\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(behind).collect()
+        };
+        self.lines.get_or_init(begins).partition_point(|begin| *begin <= offset)
     }
 
     /// The words with every value of four bytes or more that a `${...}` filled in replaced by that

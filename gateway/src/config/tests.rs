@@ -6,6 +6,7 @@ mod advice;
 mod files;
 mod fuzz;
 mod loading;
+mod recorder;
 mod refusals;
 mod rendering;
 mod routes;
@@ -25,6 +26,8 @@ fn environment(name: &str) -> Option<OsString> {
         "SECRET" => "hunter2",
         "GREET_TOKEN" | "HELLO_TOKEN" | "OTLP_TOKEN" => "token",
         "STRIPE_KEY" => "sk",
+        "GATEWAY_DEBUG" => "0123456789abcdef",
+        "SPACED" => "0123456789 abcdef",
         "PORT" => "8088",
         _ => return None,
     };

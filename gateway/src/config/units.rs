@@ -30,7 +30,7 @@ pub(super) const SIZE_PATTERN: &str = r"^[0-9]+ ?([KMGTkmgt][Ii]?)?[Bb]$";
 /// `20ms`, `5s`, `1m30s`, `1.5h`: numbers with units, largest unit first.
 ///
 /// Errors say what is wrong with the text, to follow "is not a duration: ".
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const UNITS: &str = "its units are ms, s, m, h and d";
     let mut rest = text;
     let mut total = 0_u64;

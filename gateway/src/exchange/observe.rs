@@ -71,6 +71,9 @@ impl Observer for Exchange {
 
     fn download_data(&self, bytes: usize) {
         self.client_is_next(true);
+        if self.is_event_stream.get() {
+            self.first_event_is_here();
+        }
         self.count_download(bytes);
     }
 

@@ -9,7 +9,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::bindings::{BodyMode, RequestChange};
 use super::edits::Edit;
@@ -22,6 +22,7 @@ use super::{Failure, Plugin};
 use crate::config::Isolation;
 use crate::heads::Heads;
 use crate::held::Part;
+use crate::recorder::Timing;
 use crate::share::{Flow, Kind, Owner, Share, Turn};
 
 /// A pool of instances.
@@ -45,6 +46,8 @@ pub(crate) struct Pool {
     /// Until when calls are in slices, in ticks; 0 while they are not.
     slow_until: Cell<u64>,
     reuse: Reuse,
+    /// Of the last call, until the next one; `None` where calls are not timed.
+    timing: Cell<Option<Timing>>,
     /// What it keeps with exchanges of this worker.
     kept: Part,
     every_request: Box<[Edit]>,
@@ -69,6 +72,7 @@ impl Pool {
             ordered: Cell::new(0),
             discarded: Cell::new(0),
             made: Cell::new(0),
+            timing: Cell::new(None),
             mailbox: Arc::default(),
         }
     }
@@ -99,6 +103,11 @@ impl Pool {
     /// What becomes of every request, and of every response: this worker's own copies.
     pub(crate) fn every(&self) -> (&[Edit], &[Edit]) {
         (&self.every_request, &self.every_response)
+    }
+
+    /// How long the last call took, for who asks as soon as it has returned.
+    pub(crate) fn timing(&self) -> Option<Timing> {
+        self.timing.get()
     }
 
     /// Whether there may be changes to make again.
@@ -173,8 +182,12 @@ impl Pool {
         let metrics = &self.plugin.identity.metrics;
         let began = metrics.hook_begins();
         // Boxed, so that what may wait does not make every other exchange's state large.
-        let called = Box::pin(self.call_later::<H>(flow, heads, params)).await;
-        metrics.hook_ended(H::INDEX, began);
+        let mut waits = Waits { since: began, ..Waits::default() };
+        let called = Box::pin(self.call_later::<H>(flow, heads, params, &mut waits)).await;
+        let timed = metrics.hook_ended(H::INDEX, began);
+        let timing =
+            timed.map(|(began, took)| Timing::new(began, took, waits.for_turn, waits.for_instance));
+        self.timing.set(timing);
         called
     }
 
@@ -183,17 +196,30 @@ impl Pool {
         flow: &Rc<Flow>,
         heads: Arc<Heads>,
         params: H::Params<'_>,
+        waits: &mut Waits,
     ) -> Result<Called<H::Results>, Failure> {
         // Before it has an instance: those that wait for a turn hold none.
-        let mut turn = Turn::first(flow, self.is_slow(flow)).await;
+        let is_slow = self.is_slow(flow);
+        let must_wait = is_slow || flow.must_wait();
+        let mut turn = Turn::first(flow, is_slow).await;
+        if must_wait {
+            waits.for_turn = waits.lap();
+        }
         let mut lease = match self.take_idle() {
             Some(lease) => lease,
             None => {
                 turn.give_up();
-                let lease = self.checkout().await?;
+                let taken = self.checkout().await;
+                waits.for_instance = waits.lap();
+                let lease = taken?;
                 // All that waited for an instance would have the worker one after the other.
                 turn.in_slices(self.is_slow(flow));
+                let must_wait = flow.must_wait();
                 turn.again().await;
+                if must_wait {
+                    let again = waits.lap();
+                    waits.for_turn += again;
+                }
                 lease
             }
         };
@@ -307,6 +333,25 @@ impl Pool {
     }
 }
 
+/// For what a call waited before it began, where that is timed.
+#[derive(Default)]
+struct Waits {
+    since: Option<Instant>,
+    for_turn: Duration,
+    for_instance: Duration,
+}
+
+impl Waits {
+    /// The time since the last look at the clock.
+    fn lap(&mut self) -> Duration {
+        let Some(since) = &mut self.since else { return Duration::ZERO };
+        let now = Instant::now();
+        let lap = now.saturating_duration_since(*since);
+        *since = now;
+        lap
+    }
+}
+
 /// Hooks that may wait for an instance of one plugin on one worker. More than that are told at once.
 const QUEUE: usize = 1_000;
 
@@ -380,7 +425,10 @@ impl Ready<'_> {
         let (began, time) = (flow.now(), metrics.hook_begins());
         let called = lease.instance().call_now::<H>(&pool.plugin, heads, params);
         let ticks = flow.called(began);
-        metrics.hook_ended(H::INDEX, time);
+        let timed = metrics.hook_ended(H::INDEX, time);
+        pool.timing.set(
+            timed.map(|(began, took)| Timing::new(began, took, Duration::ZERO, Duration::ZERO)),
+        );
         if ticks > 1 {
             pool.took(flow, ticks - 1);
         }

@@ -1,8 +1,10 @@
 //! Who learns that an exchange has ended.
 //!
 //! Owns the list of these observers and its order: usage, the trace for developers, the plugins'
-//! `on-complete`, the access log, metrics, spans. What each does with it is its own room's.
+//! `on-complete`, the access log, metrics, the flight recorder, spans. What each does with it is its own
+//! room's.
 
+mod record;
 mod spans;
 
 use std::rc::Rc;
@@ -27,6 +29,7 @@ pub(crate) fn observers(endings: &Endings, usage: &Rc<usage::Cells>) -> Box<[Box
         Box::new(Log),
         Box::new(Metrics),
         Box::new(Spans),
+        Box::new(record::FlightRecorder::default()),
     ])
 }
 

@@ -40,7 +40,7 @@ pub(in crate::proxy) async fn run(
     let is_tunnel = request.hop.upgrade.is_some();
     let mut request = request;
     let heads = heads(exchange, found, target, &mut request)?;
-    let run = Run::start(chain, heads, exchange.recording.clone());
+    let run = Run::start(chain, heads, exchange.recording.clone(), exchange.recorded_since());
     let is_http2 = exchange.version == Version::HTTP_2;
     if request.body.may_have_trailers(is_http2) {
         run.may_have_trailers(Side::Request);

@@ -2,6 +2,7 @@
 
 pub(super) mod checks;
 pub(super) mod client_address;
+pub(super) mod debug;
 pub(super) mod hop_by_hop;
 pub(super) mod id;
 pub(super) mod limits;

@@ -17,6 +17,7 @@ pub(super) fn route(name: &str, path: &str) -> Route {
         FixedResponse { status: StatusCode::OK, headers: HeaderMap::new(), body: "".into() };
     Route {
         path_spans: Vec::new(),
+        path_lines: Vec::new(),
         name: name.to_owned(),
         listeners: vec![],
         matcher,
@@ -111,6 +112,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         admin: None,
         usage: None,
         traces: None,
+        recorder: None,
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
         components: vec![],

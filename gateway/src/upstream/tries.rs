@@ -29,6 +29,21 @@ struct Try {
     end: Option<(&'static str, Instant)>,
 }
 
+/// One try, as others see it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// Index of the target in the upstream's list.
+    pub(crate) target: usize,
+    pub(crate) began: Instant,
+    /// Since when there was a connection, if there was.
+    pub(crate) connected: Option<Instant>,
+    /// How long it took, if it was a new one.
+    pub(crate) connect: Option<Duration>,
+    /// How it ended, in a word.
+    pub(crate) result: &'static str,
+    pub(crate) ended: Option<Instant>,
+}
+
 impl Tries {
     /// A target is chosen.
     pub(super) fn begin(&self, target: usize, now: Instant) {
@@ -76,12 +91,17 @@ impl Tries {
         }
     }
 
-    /// Each of them with its times; what is not over yet ends now.
-    pub(crate) fn timed(&self, now: Instant, mut each: impl FnMut(Timed)) {
+    /// Each of them, first to last.
+    pub(crate) fn list(&self, mut each: impl FnMut(Seen)) {
         for one in self.failed.borrow().iter().copied().chain(self.last.get()) {
-            let (how, over) = one.end.unwrap_or(("unanswered", now));
-            let connect = one.connected.and_then(|(_, took)| took);
-            each(Timed { target: one.target, began: one.began, over, how, connect });
+            each(Seen {
+                target: one.target,
+                began: one.began,
+                connected: one.connected.map(|(since, _)| since),
+                connect: one.connected.and_then(|(_, took)| took),
+                result: one.end.map_or("unanswered", |(how, _)| how),
+                ended: one.end.map(|(_, ended)| ended),
+            });
         }
     }
 
@@ -89,20 +109,6 @@ impl Tries {
     pub(crate) fn shown<'t>(&'t self, now: Instant, targets: &'t [Target]) -> Shown<'t> {
         Shown { tries: self, now, targets }
     }
-}
-
-/// One try with its times.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Timed {
-    /// Index of the target in the upstream's list.
-    pub(crate) target: usize,
-    pub(crate) began: Instant,
-    /// When its response began, or nothing came of it.
-    pub(crate) over: Instant,
-    /// `answered`, or how it failed.
-    pub(crate) how: &'static str,
-    /// How long its connection took, if it is a new one.
-    pub(crate) connect: Option<Duration>,
 }
 
 /// See [`Tries::shown`].

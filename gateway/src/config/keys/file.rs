@@ -3,7 +3,8 @@
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
 use super::{
-    ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, TRACES, UPSTREAM, USAGE,
+    ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER, ROUTE, TRACES, UPSTREAM,
+    USAGE,
 };
 
 pub(in crate::config) static ROOT: Keys = Keys {
@@ -22,6 +23,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             "Distributed traces. Default: trace fields pass through as they are.",
         )
         .example("[traces]"),
+        Key::new(
+            "recorder",
+            Kind::Table(&RECORDER),
+            "What happened to single requests. Default: recorded where there is an `[admin]`.",
+        )
+        .example("[recorder]"),
         Key::new("listeners", Kind::Tables(&LISTENER), "Addresses on which clients are served.")
             .required()
             .example("[[listeners]]"),

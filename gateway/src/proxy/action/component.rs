@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use http::header::{EXPECT, HOST};
+use http::header::{CONTENT_TYPE, EXPECT, HOST};
 use http::{HeaderValue, Request, Response};
 
 use crate::body::Body;
@@ -56,6 +56,7 @@ pub(in crate::proxy) async fn answer(
     let mut response = run(exchange, component, flow, Request::from_parts(head, body)).await?;
     exchange.is_answered_upstream();
     exchange.answered_by(component.name());
+    exchange.is_of_type(response.headers().get(CONTENT_TYPE));
     heads::strip_hop_by_hop(response.headers_mut());
     Ok(response)
 }

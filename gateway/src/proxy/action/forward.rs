@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use http::header::{CONNECTION, EXPECT};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 
 use crate::body::{Body, BodyError, Origin};
@@ -56,6 +56,7 @@ pub(in crate::proxy) async fn forward(
     let idle = exchange.snapshot.config.upstreams[id.0].timeouts.idle;
     let (mut head, body) = answer.response.into_parts();
     response_fields::refuse_malformed(&head)?;
+    exchange.is_of_type(head.headers.get(CONTENT_TYPE));
     response_fields::prepare(exchange, &mut head.headers, head.version);
     // A response is in the version of its own hop (RFC 9110 section 2.5).
     head.version = Version::HTTP_11;

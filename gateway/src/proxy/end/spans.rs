@@ -66,15 +66,15 @@ fn attempts(exchange: &Exchange) -> Vec<Attempt> {
     let (sent, answered) = exchange.at_upstream();
     let before = |at: Instant| now.saturating_duration_since(at);
     let mut attempts = Vec::new();
-    exchange.tries().timed(now, |one| {
+    exchange.tries().list(|one| {
         let Some(target) = targets.get(one.target) else { return };
-        let is_first = attempts.is_empty();
+        let (is_first, is_answered) = (attempts.is_empty(), one.result == "answered");
         attempts.push(Attempt {
             authority: target.authority.as_str().into(),
             is_tls: target.tls,
             began: before(sent.filter(|_| is_first).unwrap_or(one.began)),
-            over: before(answered.filter(|_| one.how == "answered").unwrap_or(one.over)),
-            how: one.how,
+            over: before(answered.filter(|_| is_answered).or(one.ended).unwrap_or(now)),
+            how: one.result,
             connect: one.connect,
         });
     });

@@ -29,6 +29,8 @@ pub(in crate::proxy) struct Checked {
     /// Any `x-forwarded-*`, or `x-real-ip`.
     pub(in crate::proxy) x_forwarded: bool,
     pub(in crate::proxy) request_id: bool,
+    /// `gateway-debug`
+    pub(in crate::proxy) debug: bool,
     /// `keep-alive` or `proxy-connection`.
     pub(in crate::proxy) old_hop_by_hop: bool,
     /// For the form of a refusal.
@@ -90,6 +92,7 @@ impl Checked {
             | b"x-real-ip" => self.x_forwarded = true,
             b"keep-alive" | b"proxy-connection" => self.old_hop_by_hop = true,
             b"x-request-id" => self.request_id = true,
+            b"gateway-debug" => self.debug = true,
             [b'm', b'c', b'p', b'-', ..] => {
                 self.caller = self.caller.max(Caller::of_field(name.as_bytes()));
             }

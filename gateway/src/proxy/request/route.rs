@@ -32,10 +32,11 @@ pub(in crate::proxy) fn find<'a>(
         headers: &head.headers,
         query: head.uri.query(),
     };
+    exchange.is_for(target.field(), target.host_length(), target.other_path());
     let snapshot = &exchange.snapshot;
     match snapshot.table(exchange.facts().listener.id).find(&query) {
         Found::Route { route: index, pattern, captures } => {
-            exchange.routed(index);
+            exchange.routed(index, pattern);
             Ok(FoundRoute { route: &snapshot.config.routes[index], index, pattern, captures })
         }
         Found::NotFound => Err(Failure::NotFound),

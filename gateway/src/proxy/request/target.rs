@@ -45,6 +45,16 @@ impl Target {
         &self.authority()[..self.host_length]
     }
 
+    /// How many bytes of the field the host is.
+    pub(in crate::proxy) fn host_length(&self) -> usize {
+        self.host_length
+    }
+
+    /// The normalised path, where it is not what the client wrote.
+    pub(in crate::proxy) fn other_path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
     /// With port, as the client sent it.
     pub(in crate::proxy) fn authority(&self) -> &str {
         self.field.as_ref().and_then(|field| field.to_str().ok()).unwrap_or_default()

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::text::{head, line, write_histogram};
 use super::{Histogram, Kind, PluginMetrics};
@@ -52,12 +52,21 @@ impl PluginMetrics {
         self.hooks.is_timed.then(Instant::now)
     }
 
-    /// The hook of this place among the exports has ended.
-    pub(crate) fn hook_ended(&self, hook: usize, began: Option<Instant>) {
-        if let (Some(began), Some(times)) = (began, self.hooks.times.get(hook)) {
+    /// The hook of this place among the exports has ended. Returns when it began and what it took, if
+    /// that was measured.
+    #[inline]
+    pub(crate) fn hook_ended(
+        &self,
+        hook: usize,
+        began: Option<Instant>,
+    ) -> Option<(Instant, Duration)> {
+        let began = began?;
+        let took = began.elapsed();
+        if let Some(times) = self.hooks.times.get(hook) {
             let times = times.get_or_init(|| Box::new(Histogram::new(&BOUNDS)));
-            times.observe(began.elapsed().as_secs_f64());
+            times.observe(took.as_secs_f64());
         }
+        Some((began, took))
     }
 
     /// It answered a request by itself.

@@ -104,7 +104,9 @@ impl<'a> Table<'_, 'a> {
 
     fn share(&self, value: &Value<'a>, name: &str) -> Option<f64> {
         let (read, shown) = match value.get_ref() {
-            DeValue::Float(number) => (number.as_str().parse().ok(), number.to_string()),
+            DeValue::Float(number) => {
+                (number.as_str().replace('_', "").parse().ok(), number.to_string())
+            }
             DeValue::Integer(number) => {
                 (integer(number).map(|number| number as f64), number.to_string())
             }

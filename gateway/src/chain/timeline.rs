@@ -1,0 +1,113 @@
+//! What the hooks of a run do, for the flight recorder.
+//!
+//! Owns what of an outcome is noted. Where nothing is recorded each step here is one look at an `Option`.
+
+use http::Response;
+
+use super::Run;
+use crate::body::Body;
+use crate::config::OnError;
+use crate::heads::Heads;
+use crate::plugin::Failure;
+use crate::recorder::{Changes, Decision, Hook, HookRecord, How, Running, Span};
+use crate::usage::CONSUMER;
+
+impl Run {
+    /// A hook has returned and its outcome is applied: `Some` is an answer of the plugin's own.
+    #[inline]
+    pub(super) fn span(
+        &self,
+        index: usize,
+        hook: Hook,
+        outcome: &Result<Option<Box<Response<Body>>>, Failure>,
+    ) {
+        if self.timeline.is_on() {
+            let decision = match outcome {
+                Ok(None) => Decision::Next,
+                Ok(Some(answer)) => Decision::Answered(answer.status().as_u16()),
+                Err(failure) => self.failed_decision(index, failure),
+            };
+            self.timeline.add(index, hook, decision, How::Called(self.pool(index).timing()));
+        }
+    }
+
+    /// The same of a hook that gives no answer.
+    #[inline]
+    pub(super) fn span_end(&self, index: usize, hook: Hook, outcome: Result<(), &Failure>) {
+        if self.timeline.is_on() {
+            let decision = match outcome {
+                Ok(()) => Decision::Next,
+                Err(failure) => self.failed_decision(index, failure),
+            };
+            self.timeline.add(index, hook, decision, How::Called(self.pool(index).timing()));
+        }
+    }
+
+    /// The hook has cut a body off.
+    pub(super) fn span_cut(&self, index: usize, hook: Hook) {
+        if self.timeline.is_on() {
+            let timing = self.pool(index).timing();
+            self.timeline.add(index, hook, Decision::CutOff, How::Called(timing));
+        }
+    }
+
+    /// Nothing was called: what is done was known, or could not be.
+    #[inline]
+    pub(super) fn span_without(
+        &self,
+        index: usize,
+        hook: Hook,
+        how: How,
+        outcome: Result<(), &Failure>,
+    ) {
+        if self.timeline.is_on() {
+            let failed = |failure| self.failed_decision(index, failure);
+            let decision = outcome.map_or_else(failed, |()| Decision::Next);
+            self.timeline.add(index, hook, decision, how);
+        }
+    }
+
+    fn failed_decision(&self, index: usize, failure: &Failure) -> Decision {
+        let goes_on = self.pool(index).plugin().on_error == OnError::Open;
+        Decision::Failed { kind: failure.kind(), goes_on }
+    }
+
+    /// So many fields of the head that is at hand were written.
+    #[inline]
+    pub(super) fn notes_fields(&self, fields: usize) {
+        self.timeline.changes(|changes| changes.fields = Changes::number(fields));
+    }
+
+    /// What the hooks did, first to last, and how many had no room.
+    pub(crate) fn hooks(&self) -> (Vec<HookRecord>, u32) {
+        let mut hooks = Vec::new();
+        self.each_span(|span, plugin| hooks.push(HookRecord::of(span, plugin)));
+        (hooks, self.timeline.omitted())
+    }
+
+    /// Each span with the name of its plugin.
+    pub(crate) fn each_span(&self, mut each: impl FnMut(&Span, &str)) {
+        let name = |span: &Span| self.chain.pools.get(usize::from(span.plugin));
+        self.timeline.each(|span| {
+            each(span, name(span).map_or("", |pool| &*pool.plugin().name));
+        });
+    }
+
+    /// The hook that has not returned, as time since the exchange began.
+    pub(crate) fn running(&self, began: std::time::Instant) -> Option<Running> {
+        let begun = self.timeline.waiting()?;
+        let plugin = self.chain.pools.get(usize::from(begun.plugin))?.plugin();
+        let at = begun.since.saturating_duration_since(began).as_nanos();
+        Some(Running {
+            plugin: plugin.name.to_string(),
+            hook: begun.hook.as_str(),
+            at_ns: u64::try_from(at).unwrap_or(u64::MAX),
+        })
+    }
+
+    /// Who is served, if a plugin said so.
+    pub(crate) fn consumer(&self) -> Option<String> {
+        let heads: &Heads = &self.heads.borrow();
+        heads.attribute(CONSUMER).map(std::borrow::Cow::into_owned)
+    }
+}
