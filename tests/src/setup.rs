@@ -63,8 +63,17 @@ impl Setup {
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
         let (admin, usage) = (None, None);
-        let config =
-            Config { process, admin, usage, listeners, upstreams, components, plugins, routes };
+        let config = Config {
+            process,
+            admin,
+            usage,
+            access_logs: vec![],
+            listeners,
+            upstreams,
+            components,
+            plugins,
+            routes,
+        };
         Self { config }
     }
 
@@ -257,6 +266,7 @@ pub fn listener(name: &str) -> Listener {
         trusted_proxies: vec![],
         forwarded_by: ForwardedFamily::default(),
         paths: PathRules::default(),
+        access_log: None,
         limits: ListenerLimits {
             header_count: 100,
             header_size: 32 << 10,
@@ -292,6 +302,7 @@ pub fn route(path: &str) -> Route {
         rewrite: Rewrite::default(),
         body_size: None,
         request_timeout: None,
+        access_log: None,
         errors: ErrorForm::default(),
         span: 0..0,
         path_spans: vec![],

@@ -4,6 +4,7 @@
 //! A request touches cells of its worker or thread, and only where somebody can ask for them, or where a
 //! plugin records. Must not know Wasm.
 
+mod access_logs;
 mod component;
 mod hooks;
 mod name;
@@ -28,6 +29,7 @@ use crate::config::CertificateEnd;
 use crate::held::Bound;
 use crate::places::Places;
 
+pub(crate) use access_logs::AccessLogCounts;
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use series::{Counter, Histogram, Series};
@@ -68,6 +70,7 @@ pub(crate) struct Metrics {
     certificates: Mutex<Vec<CertificateEnd>>,
     /// Of usage, once any is recorded.
     usage: OnceLock<Arc<UsageCounts>>,
+    access_logs: access_logs::AccessLogs,
 }
 
 /// The numbers of one configured plugin.
@@ -156,6 +159,7 @@ impl Default for Metrics {
             workers: Mutex::default(),
             certificates: Mutex::default(),
             usage: OnceLock::new(),
+            access_logs: access_logs::AccessLogs::default(),
         }
     }
 }
@@ -225,6 +229,16 @@ impl Metrics {
     /// Where it is counted what becomes of usage.
     pub(crate) fn records_usage(&self, counts: &Arc<UsageCounts>) {
         let _set_once = self.usage.set(Arc::clone(counts));
+    }
+
+    /// Those of the access log of this name.
+    pub(crate) fn of_access_log(&self, name: &str) -> Arc<AccessLogCounts> {
+        self.access_logs.of(name)
+    }
+
+    /// Forgets the access logs that are not configured any more.
+    pub(crate) fn keep_access_logs(&self, names: &[&str]) {
+        self.access_logs.keep(names);
     }
 
     /// A configuration was put in force.

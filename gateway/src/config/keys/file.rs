@@ -2,7 +2,9 @@
 //!
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
-use super::{ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM, USAGE};
+use super::{
+    ACCESS_LOG, ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, ROUTE, UPSTREAM, USAGE,
+};
 
 pub(in crate::config) static ROOT: Keys = Keys {
     id: "file",
@@ -14,6 +16,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             .example("[admin]"),
         Key::new("usage", Kind::Table(&USAGE), "Who used how much. Default: not recorded.")
             .example("[usage]"),
+        Key::new(
+            "access_logs",
+            Kind::NamedTables(&ACCESS_LOG),
+            "Logs of finished requests, by name, for `access_log`.",
+        )
+        .example("[access_logs.NAME]"),
         Key::new("listeners", Kind::Tables(&LISTENER), "Addresses on which clients are served.")
             .required()
             .example("[[listeners]]"),
@@ -64,9 +72,10 @@ pub(in crate::config) static GATEWAY: Keys = Keys {
         .default("30s"),
         Key::new(
             "access_log",
-            Kind::Choice(&["off", "errors", "all"]),
-            "Which finished requests are logged; `errors` means answers that the gateway made \
-             because something failed.",
+            Kind::Text,
+            "Which finished requests are logged in the log of the process (`off`, `all`, or `errors`: \
+             answers that the gateway made because something failed), or the name of an \
+             `[access_logs.NAME]`.",
         )
         .default("errors"),
         Key::new(

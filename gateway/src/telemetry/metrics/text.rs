@@ -94,6 +94,7 @@ impl Metrics {
         if let Some(usage) = self.usage.get() {
             usage.write(page);
         }
+        self.access_logs.write(page);
     }
 
     fn write_certificates(&self, page: &mut String) {
