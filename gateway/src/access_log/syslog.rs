@@ -115,7 +115,7 @@ impl Destination for Sender {
     fn settles_in(&self) -> Duration {
         match self.transport {
             SyslogTransport::Udp(_) => SETTLED,
-            SyslogTransport::Tcp(_) | SyslogTransport::Unix(_) => Duration::ZERO,
+            SyslogTransport::Tcp(_) | SyslogTransport::Unix(_) => Duration::from_secs(1),
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) trait Destination: Send {
 
     /// How long it must go well until it is said to be back.
     fn settles_in(&self) -> Duration {
-        Duration::ZERO
+        Duration::from_secs(1)
     }
 }
 
@@ -139,10 +139,9 @@ impl Writer {
     }
 
     fn is_well(&self, health: &mut Health) {
-        health.retry = FIRST_RETRY;
         let settles_in = self.destination.settles_in();
         if health.last_error.is_some_and(|at| at.elapsed() >= settles_in) {
-            health.last_error = None;
+            (health.last_error, health.retry) = (None, FIRST_RETRY);
             tracing::info!(log = self.name, "the access log is written again");
         }
     }

@@ -108,7 +108,7 @@ async fn a_line_is_one_line_over_both_versions_whatever_is_sent() {
     ];
     let mut sent = 0;
     for agent in agents {
-        for path in ["/%22%5c", "/c/%22", "/o/%20forged%20200"] {
+        for path in ["/%22", "/c/%22", "/o/%20forged%20200"] {
             let mut head =
                 format!("GET {path}?q=%0a HTTP/1.1\r\nhost: a\r\nuser-agent: ").into_bytes();
             head.extend_from_slice(agent);

@@ -17,9 +17,14 @@ respond = { body = "12345", headers = { x-answer = "yes", set-cookie = "s=SECRET
 
 /// A gateway whose listener writes to the log `x` of this table. `FOLDER` in it is that folder.
 pub(crate) fn setup(table: &str, folder: &Path) -> Setup {
+    setup_of("x", table, folder)
+}
+
+/// The same with a name of its own, by which the log of the process speaks of it.
+pub(crate) fn setup_of(name: &str, table: &str, folder: &Path) -> Setup {
     let folder = folder.to_str().unwrap();
     let table = table.replace("FOLDER", folder);
-    Setup::toml(&format!("access_log = \"x\"\n[access_logs.x]\n{table}\n{ROUTE}"), &[])
+    Setup::toml(&format!("access_log = {name:?}\n[access_logs.{name}]\n{table}\n{ROUTE}"), &[])
 }
 
 /// The same configuration, as a file of its own.

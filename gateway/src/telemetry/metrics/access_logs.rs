@@ -121,3 +121,41 @@ impl AccessLogs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drops_are_told_at_once_and_then_once_a_minute() {
+        let counts = AccessLogCounts::new("l");
+        assert!(!counts.has_untold());
+        counts.dropped(2);
+        assert!(!counts.has_untold());
+        counts.dropped(3);
+        assert!(counts.has_untold(), "the minute is not over");
+        counts.tell_if_due(MINUTE);
+        assert!(counts.has_untold());
+        counts.tell_if_due(Duration::ZERO);
+        assert!(!counts.has_untold());
+        assert_eq!(counts.all_dropped(), 5);
+    }
+
+    #[test]
+    fn a_log_has_its_numbers_for_as_long_as_it_is_configured() {
+        let logs = AccessLogs::default();
+        let mut page = String::new();
+        logs.write(&mut page);
+        assert_eq!(page, "");
+        logs.of("a").written(3);
+        logs.of("b").dropped(1);
+        logs.of("a").written(1);
+        logs.write(&mut page);
+        assert!(page.contains("gateway_access_log_lines_total{log=\"a\"} 4\n"), "{page}");
+        assert!(page.contains("gateway_access_log_dropped_total{log=\"b\"} 1\n"), "{page}");
+        logs.keep(&["b"]);
+        page.clear();
+        logs.write(&mut page);
+        assert!(!page.contains("\"a\"") && page.contains("\"b\""), "{page}");
+    }
+}
