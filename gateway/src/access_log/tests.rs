@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 
-use super::sink::{Message, Sink, Waiting};
+use super::sink::{Batch, Message, Sink, Waiting};
 use super::*;
 use crate::config::{Known, Source, read};
 use crate::telemetry::metrics::AccessLogCounts;
@@ -16,6 +16,7 @@ use crate::telemetry::metrics::AccessLogCounts;
 struct Written {
     logs: Logs,
     lines: std::sync::mpsc::Receiver<Message>,
+    waiting: Arc<Waiting>,
 }
 
 impl Written {
@@ -29,11 +30,11 @@ impl Written {
         let config = loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false))).config;
         let (sender, lines) = std::sync::mpsc::channel();
         let waiting = Arc::new(Waiting::new(Arc::new(AccessLogCounts::new("x"))));
-        let sink = Arc::new(Sink::new(sender, waiting));
+        let sink = Arc::new(Sink::new(sender, Arc::clone(&waiting)));
         let (mut request, mut response) = (Vec::new(), Vec::new());
         let log = Log::new(&config.access_logs[0], sink, &mut request, &mut response);
         let logs = Logs { logs: [log].into(), request: request.into(), response: response.into() };
-        Self { logs, lines }
+        Self { logs, lines, waiting }
     }
 
     fn line(&self, uri: &str, headers: &HeaderMap, attribute: &str) -> Vec<u8> {
@@ -63,7 +64,13 @@ impl Written {
         };
         self.logs.logs[0].write(&record, &Way::default(), None, &kept);
         match self.lines.try_recv() {
-            Ok(Message::Line(line)) => line.into(),
+            Ok(Message::Line(line)) => {
+                // As the writer does, or there would be no room for more.
+                let mut batch = Batch::new(Arc::clone(&self.waiting));
+                batch.push(line.clone());
+                batch.written(1);
+                line.into()
+            }
             other => panic!("{other:?}"),
         }
     }
