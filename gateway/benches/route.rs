@@ -167,6 +167,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         trusted_proxies: vec![],
         forwarded_by: ForwardedFamily::default(),
         paths: PathRules::default(),
+        access_log: None,
         limits,
         timeouts,
     };
@@ -188,6 +189,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         usage: None,
         traces: None,
         recorder: None,
+        access_logs: vec![],
         listeners: vec![listener],
         upstreams: vec![],
         components: vec![],
@@ -211,6 +213,7 @@ fn route(matcher: RouteMatcher) -> Route {
         rewrite: Rewrite::default(),
         body_size: None,
         request_timeout: None,
+        access_log: None,
         errors: ErrorForm::default(),
         span: 0..0,
     }

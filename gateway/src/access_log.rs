@@ -1,17 +1,38 @@
 //! One line for each finished exchange that is to be logged.
 //!
-//! Owns the names of the fields. A failed exchange says whose fault it was and the whole chain of
-//! causes, which the client never sees.
+//! Owns what a line can say, the lines in the log of the process (`process`), and the logs of
+//! `[access_logs.NAME]`: their formats, what is redacted and escaped, and the way of their lines to
+//! files, standard output and syslog, by a thread for each log. A worker hands a line over or drops
+//! it, and never waits. Must not know exchanges: they bring a [`Record`].
 
-use std::cell::RefCell;
-use std::fmt::Write as _;
+mod escape;
+mod file;
+mod headless;
+mod line;
+mod process;
+mod redact;
+mod registry;
+mod sink;
+mod stdout;
+mod syslog;
+#[cfg(test)]
+mod tests;
+mod time;
+mod value;
+mod writer;
+
+use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use smallvec::SmallVec;
 
-use crate::config::AccessLog;
-use crate::error::{Failure, Fault};
+pub(crate) use self::headless::write_headless;
+pub(crate) use self::line::Log;
+pub(crate) use self::process::write;
+pub(crate) use self::registry::{OpenError, Registry};
+use crate::config::{AccessLog, AccessLogId};
 use crate::upstream::Shown;
 
 /// What is known of an exchange at its end.
@@ -19,9 +40,12 @@ use crate::upstream::Shown;
 pub(crate) struct Record<'a> {
     pub(crate) id: &'a str,
     pub(crate) client: IpAddr,
-    pub(crate) method: &'a Method,
-    pub(crate) path: &'a str,
+    pub(crate) listener: &'a str,
+    /// `None` if its head could not be read.
+    pub(crate) request: Option<RequestLine<'a>>,
     pub(crate) route: Option<&'a str>,
+    /// The upstream or the component that answered.
+    pub(crate) upstream_name: Option<&'a str>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) uploaded: u64,
     pub(crate) downloaded: u64,
@@ -30,9 +54,27 @@ pub(crate) struct Record<'a> {
     pub(crate) duration: Duration,
     /// Whether the client left before the end.
     pub(crate) left: bool,
+    /// What plugins set.
+    pub(crate) attributes: Option<&'a dyn Attributes>,
+}
+
+/// What is known of a request by its head, as the client sent it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RequestLine<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) version: Version,
+    pub(crate) is_https: bool,
+}
+
+/// The attributes of an exchange.
+pub(crate) trait Attributes: fmt::Debug {
+    /// Looks at the one of this name, if there is one.
+    fn look(&self, name: &str, look: &mut dyn FnMut(&str));
 }
 
 /// Which way an exchange went.
+#[derive(Default)]
 pub(crate) struct Way<'a> {
     /// The last target that was tried, or the component that answered.
     pub(crate) target: Option<&'a str>,
@@ -40,108 +82,56 @@ pub(crate) struct Way<'a> {
     pub(crate) attempts: Option<&'a Shown<'a>>,
 }
 
-/// Writes the line.
-pub(crate) fn write(log: AccessLog, record: &Record<'_>, way: &Way<'_>, failure: Option<&Failure>) {
-    match failure {
-        Some(failure) if log != AccessLog::Off => {
-            with_attempts(way, |attempts| write_failure(record, way, attempts, failure));
+/// The named logs of a configuration, and the fields of heads that they show.
+#[derive(Debug, Default)]
+pub(crate) struct Logs {
+    /// By [`AccessLogId`].
+    logs: Box<[Log]>,
+    request: Box<[HeaderName]>,
+    response: Box<[HeaderName]>,
+}
+
+/// Fields of the heads of one exchange that some log shows, each with the place of its name in
+/// [`Logs`].
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    request: Fields,
+    response: Fields,
+}
+
+/// A few have room without an allocation of their own.
+type Fields = SmallVec<[(u16, HeaderValue); 4]>;
+
+impl Logs {
+    /// The log that this names, if it names one.
+    pub(crate) fn named(&self, log: AccessLog) -> Option<&Log> {
+        match log {
+            AccessLog::Named(AccessLogId(index)) => self.logs.get(index),
+            AccessLog::Off | AccessLog::Errors | AccessLog::All => None,
         }
-        Some(_) => {}
-        None => with_attempts(way, |attempts| write_access(record, way, attempts)),
     }
-}
 
-/// A request of which there was no head: only the connection is known.
-pub(crate) fn write_headless(id: &str, client: IpAddr, failure: &Failure) {
-    tracing::warn!(
-        target: "gateway::access",
-        fault = failure.fault().as_str(),
-        cause = failure.chain(),
-        request_id = id,
-        %client,
-        status = failure.status().as_u16(),
-        "request refused"
-    );
-}
-
-/// A timeout of the whole exchange does not know for whom it waited.
-fn cause(way: &Way<'_>, failure: &Failure) -> String {
-    let cause = failure.chain();
-    match way.target {
-        Some(target) if failure.fault() == Fault::Upstream && !cause.contains(target) => {
-            format!("{cause} (target {target})")
+    /// What the logs show of a request; `None` if that is nothing.
+    pub(crate) fn keep(&self, headers: &HeaderMap) -> Option<Box<Kept>> {
+        if self.request.is_empty() && self.response.is_empty() {
+            return None;
         }
-        _ => cause,
+        Some(Box::new(Kept { request: taken(&self.request, headers), response: Fields::new() }))
+    }
+
+    /// Adds what they show of its response.
+    pub(crate) fn keep_response(&self, kept: &mut Kept, headers: &HeaderMap) {
+        kept.response = taken(&self.response, headers);
     }
 }
 
-thread_local! {
-    /// Takes the tries of an exchange, one exchange after the other: a text is quoted in the log, and
-    /// what is merely displayed is not.
-    static ATTEMPTS: RefCell<String> = const { RefCell::new(String::new()) };
-}
-
-fn with_attempts(way: &Way<'_>, then: impl FnOnce(Option<&str>)) {
-    let Some(attempts) = way.attempts else { return then(None) };
-    ATTEMPTS.with_borrow_mut(|text| {
-        text.clear();
-        // Writing to a string does not fail.
-        let _written = write!(text, "{attempts}");
-        then(Some(text));
-    });
-}
-
-fn write_failure(record: &Record<'_>, way: &Way<'_>, attempts: Option<&str>, failure: &Failure) {
-    let cause = cause(way, failure);
-    macro_rules! line {
-        ($level:ident) => {
-            tracing::$level!(
-                target: "gateway::access",
-                fault = failure.fault().as_str(),
-                cause,
-                request_id = record.id,
-                client = %record.client,
-                method = record.method.as_str(),
-                path = record.path,
-                route = record.route,
-                upstream = way.target,
-                attempts,
-                status = record.status.map(|status| status.as_u16()),
-                uploaded = record.uploaded,
-                downloaded = record.downloaded,
-                first_byte_ms = record.first_byte.map(milliseconds),
-                duration_ms = milliseconds(record.duration),
-                "exchange failed"
-            )
-        };
+fn taken(names: &[HeaderName], headers: &HeaderMap) -> Fields {
+    let mut taken = Fields::new();
+    for (place, name) in names.iter().enumerate() {
+        let values = headers.get_all(name).iter();
+        taken.extend(values.map(|value| (u16::try_from(place).unwrap_or(u16::MAX), value.clone())));
     }
-    match failure.fault() {
-        Fault::Client => line!(info),
-        Fault::Upstream | Fault::Plugin => line!(warn),
-        // A bound did what it is there for.
-        Fault::Gateway if !matches!(failure, Failure::Internal(_)) => line!(warn),
-        Fault::Gateway => line!(error),
-    }
-}
-
-fn write_access(record: &Record<'_>, way: &Way<'_>, attempts: Option<&str>) {
-    tracing::info!(
-        target: "gateway::access",
-        request_id = record.id,
-        client = %record.client,
-        method = record.method.as_str(),
-        path = record.path,
-        route = record.route,
-        upstream = way.target,
-        attempts,
-        status = record.status.map(|status| status.as_u16()),
-        uploaded = record.uploaded,
-        downloaded = record.downloaded,
-        first_byte_ms = record.first_byte.map(milliseconds),
-        duration_ms = milliseconds(record.duration),
-        left = record.left,
-        "exchange"
-    );
+    taken
 }
 
 fn milliseconds(duration: Duration) -> u64 {

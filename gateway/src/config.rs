@@ -7,6 +7,7 @@
 //!
 //! Over 400 lines, nearly all of them the documentation of the types, which is read as a whole.
 
+mod access_log;
 mod admin;
 mod certificates;
 mod component;
@@ -45,6 +46,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use ipnet::IpNet;
 
+pub use access_log::{
+    AccessLog, AccessLogFormat, AccessLogId, LogDestination, LogField, LogFile, LogPart,
+    NamedAccessLog, Syslog, SyslogTransport,
+};
 pub(crate) use certificates::{CertificateEnd, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
@@ -85,6 +90,8 @@ pub struct Config {
     pub traces: Option<Traces>,
     /// `[recorder]`; `None` where nothing is recorded.
     pub recorder: Option<Recorder>,
+    /// `[access_logs.NAME]`, in the order of the file.
+    pub access_logs: Vec<NamedAccessLog>,
     /// `[[listeners]]`, in the order of the file.
     pub listeners: Vec<Listener>,
     /// `[upstreams.NAME]`, in the order of the file.
@@ -300,17 +307,6 @@ pub enum Incoming {
     Restart,
 }
 
-/// Which finished requests are logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AccessLog {
-    /// `"off"`
-    Off,
-    /// `"errors"`: only answers that the gateway made because something failed.
-    Errors,
-    /// `"all"`
-    All,
-}
-
 /// `[[listeners]]`: an address on which clients are served.
 #[derive(Debug, Clone)]
 pub struct Listener {
@@ -328,6 +324,8 @@ pub struct Listener {
     pub forwarded_by: ForwardedFamily,
     /// `path_parameters` and `encoded_slashes`
     pub paths: PathRules,
+    /// `access_log`, instead of that of `[gateway]`.
+    pub access_log: Option<AccessLog>,
     /// `limits`
     pub limits: ListenerLimits,
     /// `timeouts`
@@ -756,6 +754,8 @@ pub struct Route {
     pub body_size: Option<u64>,
     /// `timeouts.request`, instead of the listener's.
     pub request_timeout: Option<Duration>,
+    /// `access_log`, instead of the listener's.
+    pub access_log: Option<AccessLog>,
     /// `errors`: the form of refusals. Default [`ErrorForm::Auto`].
     pub errors: ErrorForm,
     /// Where the route's table stands in the file, for messages.

@@ -23,8 +23,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 pub(crate) use self::application::Application;
 pub(crate) use self::end::AtEnd;
 pub(crate) use self::worker::WorkerState;
+use crate::access_log::Kept;
 use crate::chain::Run;
-use crate::config::{self, ErrorForm, UpstreamId};
+use crate::config::{self, AccessLog, ErrorForm, UpstreamId};
 use crate::conn::{Client, Downstream, Facts, Stream};
 use crate::error::Failure;
 use crate::heads::Calls;
@@ -106,6 +107,8 @@ pub(crate) struct Exchange {
     /// Whether anybody has asked for the body of the request.
     upload_began: Cell<bool>,
     takes_trailers: Cell<bool>,
+    /// What access logs show of both heads, if they show any of them.
+    kept: RefCell<Option<Box<Kept>>>,
     /// Where it is traced, if anybody wants to read that.
     pub(crate) recording: Option<Rc<Recording>>,
     /// Its span, where `[traces]` is configured.
@@ -131,6 +134,7 @@ impl Exchange {
         let snapshot = worker.snapshot();
         let recording =
             snapshot.tracer.as_ref().map(|it| record(it, connection.facts(), &beginning));
+        let kept = RefCell::new(snapshot.shared.logs.keep(beginning.headers));
         let span = snapshot.shared.spans.as_ref().map(|it| Span::begin(it, beginning.headers));
         // Exact where somebody reads it: the coarse clock is a tick old.
         let began = match is_timed(&snapshot) {
@@ -176,6 +180,7 @@ impl Exchange {
             stream: beginning.stream,
             upload_began: Cell::new(false),
             takes_trailers: Cell::new(false),
+            kept,
             recording,
             span,
         })
@@ -360,6 +365,23 @@ impl Exchange {
     /// Ends the whole exchange after this time.
     pub(crate) fn limit_time(&self, limit: Duration) {
         self.time_limit.replace(Some(self.timers().after(limit)));
+    }
+
+    /// Which of its lines are written, and where.
+    pub(crate) fn access_log(&self) -> AccessLog {
+        self.snapshot.access_log(self.facts().listener.id, self.route.get())
+    }
+
+    /// Keeps what access logs show of the head of the response.
+    pub(crate) fn keep_response(&self, headers: &HeaderMap) {
+        if let Some(kept) = &mut *self.kept.borrow_mut() {
+            self.snapshot.shared.logs.keep_response(kept, headers);
+        }
+    }
+
+    /// What access logs show of both heads.
+    pub(crate) fn kept(&self) -> Option<Box<Kept>> {
+        self.kept.take()
     }
 
     /// The head of the response is on its way.

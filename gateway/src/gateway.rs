@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use crate::access_log::{Logs, OpenError, Registry};
 use crate::admin::Admin;
 use crate::component::{self, Component, Refusal};
-use crate::config::{ComponentId, Config, Doubts, ListenerId, PluginId};
+use crate::config::{AccessLogId, ComponentId, Config, Doubts, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::Place;
 use crate::plugin::{LoadError, Loader, Plugin};
@@ -30,6 +31,7 @@ use crate::server::worker::{self, Command, Seed};
 use crate::snapshot::Shared;
 use crate::spans::Spans;
 use crate::state::State;
+use crate::telemetry::metrics::Metrics;
 use crate::trace::Tracer;
 use crate::upstream::{self, SetupError};
 use crate::usage;
@@ -94,6 +96,16 @@ pub enum BindError {
         message: String,
         /// What would mend it.
         help: Option<String>,
+    },
+    /// An access log cannot be opened.
+    #[error("access log `{name}` cannot be opened: {source}")]
+    AccessLog {
+        /// Which.
+        log: AccessLogId,
+        /// Its name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
     },
     /// The store of `[usage]` cannot be had.
     #[error("usage cannot be kept: {0}")]
@@ -211,6 +223,7 @@ struct Control {
     workers: Vec<mpsc::UnboundedSender<Command>>,
     is_draining: Arc<AtomicBool>,
     loader: Loader,
+    logs: Registry,
     /// Held by a reload from its beginning to its end.
     reloading: Mutex<()>,
     /// In force. Held for a moment only: a reload takes as long as its plugins compile, and a
@@ -257,10 +270,12 @@ impl Gateway {
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
         let admin = bind_admin(&config, &mut errors);
+        let metrics = loader.metrics();
+        let logs = Registry::default();
+        let opened = open_logs(&logs, &config, metrics, &mut errors);
         if !errors.is_empty() {
             return Err(BindErrors { errors, warnings });
         }
-        let metrics = loader.metrics();
         let (traffic, usage) = (&metrics.traffic, loader.usage());
         let shared = Shared::new(Arc::clone(&config), plugins, components, traffic, usage);
         let mut shared = shared.map_err(BindError::from)?;
@@ -272,12 +287,22 @@ impl Gateway {
         spans.apply(prepared, metrics);
         let recorder = Arc::new(Recorder::new(workers));
         shared.recorder = Rules::of(&config, &recorder);
+        shared.logs = opened;
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
         let (reloading, config) = (Mutex::default(), Mutex::new(config));
         let workers = senders;
-        let control =
-            Control { workers, is_draining, loader, reloading, config, tracer, spans, recorder };
+        let control = Control {
+            workers,
+            is_draining,
+            loader,
+            logs,
+            reloading,
+            config,
+            tracer,
+            spans,
+            recorder,
+        };
         let handle = Handle(Arc::new(control));
         Ok(Self { shared: Arc::new(shared), sockets, addresses, admin, warnings, handle, commands })
     }
@@ -369,6 +394,7 @@ impl Gateway {
         let joined = join(threads);
         usage.finish();
         self.handle.0.spans.finish();
+        self.handle.0.logs.finish();
         joined
     }
 }
@@ -393,6 +419,22 @@ struct Loaded {
     components: Vec<Arc<Component>>,
     warnings: Vec<PluginWarning>,
     errors: Vec<BindError>,
+}
+
+/// Opens the access logs of a configuration.
+fn open_logs(
+    logs: &Registry,
+    config: &Config,
+    metrics: &Metrics,
+    errors: &mut Vec<BindError>,
+) -> Logs {
+    logs.open(config, metrics).unwrap_or_else(|refused| {
+        errors.extend(refused.into_iter().map(|OpenError { log, source }| {
+            let name = config.access_logs[log.0].name.clone();
+            BindError::AccessLog { log, name, source }
+        }));
+        Logs::default()
+    })
 }
 
 /// Finds out all that would keep the configuration from being served, besides its addresses, so
@@ -562,9 +604,17 @@ impl Handle {
             upstream.targets.iter().map(|it| (upstream.name.as_str(), &*it.authority))
         });
         metrics.traffic.keep(&routes, &targets.collect());
+        let logs: Vec<_> = current.access_logs.iter().map(|log| log.name.as_str()).collect();
+        metrics.keep_access_logs(&logs);
+        self.reopen_logs();
         // A plugin of a refused configuration may have begun to record.
         self.0.loader.keep_only(&current);
         taken
+    }
+
+    /// Opens the files of access logs anew, which may have been moved. A [reload](Self::reload) does so too.
+    pub fn reopen_logs(&self) {
+        self.0.logs.reopen();
     }
 
     /// Counts a configuration that was refused before it could come to [`Handle::reload`].
@@ -580,8 +630,10 @@ impl Handle {
         if !same_listeners(current, config) {
             return Err(ReloadError::Listeners);
         }
-        let Loaded { plugins, components, warnings, errors } =
+        let Loaded { plugins, components, warnings, mut errors } =
             prepare(&self.0.loader, config, &[], true);
+        let metrics = self.0.loader.metrics();
+        let logs = open_logs(&self.0.logs, config, metrics, &mut errors);
         if !errors.is_empty() {
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
@@ -593,6 +645,7 @@ impl Handle {
         let prepared = self.0.spans.prepare(config);
         shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
         shared.recorder = Rules::of(config, &self.0.recorder);
+        shared.logs = logs;
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
         self.0.spans.apply(prepared, self.0.loader.metrics());
         Ok(warnings)
@@ -726,6 +779,7 @@ mod tests {
             workers: senders,
             is_draining: Arc::default(),
             loader,
+            logs: Registry::default(),
             reloading: Mutex::default(),
             config: Mutex::new(config),
             tracer: None,

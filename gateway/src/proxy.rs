@@ -83,6 +83,7 @@ async fn handle(
     }
     exchange.connection.conclude(response.status(), response.headers_mut());
     response::hop_by_hop::settle_reason(&exchange, &mut response);
+    exchange.keep_response(response.headers());
     exchange.answered(status);
     Ok(response)
 }

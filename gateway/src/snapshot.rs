@@ -11,10 +11,14 @@ use std::sync::Arc;
 use http::{HeaderValue, Version};
 use rustls::ServerConfig;
 
+use crate::access_log::{self, Logs};
 use crate::chain::Chain;
 use crate::component::{Component, Instances};
-use crate::config::{self, Action, ComponentId, Config, ListenerId, Segment, UpstreamId};
-use crate::conn::ListenerState;
+use crate::config::{
+    self, AccessLog, Action, ComponentId, Config, ListenerId, Segment, UpstreamId,
+};
+use crate::conn::{Facts, ListenerState};
+use crate::error::Failure;
 use crate::heads::RouteNames;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool};
@@ -54,6 +58,8 @@ pub(crate) struct Shared {
     pub(crate) spans: Option<Arc<Sink>>,
     /// Which exchanges the flight recorder keeps, if any.
     pub(crate) recorder: Option<Rules>,
+    /// Where lines about exchanges go, beside the log of the process.
+    pub(crate) logs: Logs,
 }
 
 impl Shared {
@@ -92,6 +98,7 @@ impl Shared {
             usage,
             spans: None,
             recorder: None,
+            logs: Logs::default(),
         })
     }
 }
@@ -225,6 +232,20 @@ impl Snapshot {
 
     pub(crate) fn component(&self, id: ComponentId) -> &Instances {
         &self.components[id.0]
+    }
+
+    /// Which lines about exchanges of a listener, and a route if one was found, are written.
+    pub(crate) fn access_log(&self, listener: ListenerId, route: Option<usize>) -> AccessLog {
+        let of_route = route.and_then(|route| self.config.routes[route].access_log);
+        let of_listener = || self.config.listeners[listener.0].access_log;
+        of_route.or_else(of_listener).unwrap_or(self.config.process.access_log)
+    }
+
+    /// Writes the lines about a request of which no head could be read.
+    pub(crate) fn log_headless(&self, facts: &Facts, id: &str, failure: &Failure) {
+        let (listener, client) = (&facts.listener, facts.peer_address);
+        let log = self.shared.logs.named(self.access_log(listener.id, None));
+        access_log::write_headless(log, &listener.name, id, client, failure);
     }
 
     /// The plugins of a route.

@@ -68,6 +68,7 @@ impl Setup {
             usage: None,
             traces: None,
             recorder: None,
+            access_logs: vec![],
             listeners,
             upstreams,
             components,
@@ -266,6 +267,7 @@ pub fn listener(name: &str) -> Listener {
         trusted_proxies: vec![],
         forwarded_by: ForwardedFamily::default(),
         paths: PathRules::default(),
+        access_log: None,
         limits: ListenerLimits {
             header_count: 100,
             header_size: 32 << 10,
@@ -301,6 +303,7 @@ pub fn route(path: &str) -> Route {
         rewrite: Rewrite::default(),
         body_size: None,
         request_timeout: None,
+        access_log: None,
         errors: ErrorForm::default(),
         span: 0..0,
         path_spans: vec![],

@@ -34,8 +34,8 @@ fn ready(name: &str, folder: &Path) -> Example {
         }
         "ai-gateway.toml" => example.env("PROVIDER_KEY", "provider-secret"),
         "greet.toml" => example.with_greet(),
-        // Its store is beside it.
-        "usage.toml" => example.inside(folder),
+        // What they write is beside them.
+        "usage.toml" | "access-logs.toml" => example.inside(folder),
         "component.toml" => example.with_hello(),
         _ => example,
     }
@@ -78,6 +78,24 @@ fn every_example_is_taken_without_a_warning() {
         // This loads the plugins, and lets each judge its own settings.
         drop(serve(config));
     }
+}
+
+#[tokio::test]
+async fn access_logs_say_who_asked_and_show_no_secret() {
+    let folder = Folder::new("logs");
+    let gateway = ready("access-logs.toml", &folder.0).on_a_free_port().start();
+    for path in ["/api/orders?page=2&api_key=hidden", "/", "/healthz"] {
+        assert!(ask(gateway.address, Request::get(path)).await.status() < 300);
+    }
+    drop(gateway);
+    let text = |name: &str| std::fs::read_to_string(folder.0.join(name)).unwrap();
+    let (api, site) = (text("api.log"), text("site.log"));
+    let line: Value = serde_json::from_str(&api).unwrap();
+    assert_eq!(line["request"], "GET /api/orders?page=2&api_key=[redacted] HTTP/1.1");
+    assert_eq!((&line["status"], &line["route"]), (&json!(200), &json!("api")));
+    assert_eq!(line["kind"], "text/plain; charset=utf-8");
+    assert_eq!(site.lines().count(), 1);
+    assert!(site.contains("\"GET / HTTP/1.1\" 200 7 \"-\" \"-\""), "{site}");
 }
 
 fn write_certificates(folder: &Path) {

@@ -258,7 +258,10 @@ fn named(expression: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_rules_and_the_dashboard_name_metrics_that_there_are() {
     let service = service().await;
-    let gateway = Setup::toml(ROUTES, &[("UPSTREAM", &service.address)]).start();
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let routes = format!("access_log = \"x\"\n[access_logs.x]\nfile = {log:?}\n{ROUTES}");
+    let gateway = Setup::toml(&routes, &[("UPSTREAM", &service.address)]).start();
     Http1::get(gateway.address, "/api/a").await;
     Http1::get(gateway.address, "/gone").await;
     after(&gateway, 2.0).await;

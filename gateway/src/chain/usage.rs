@@ -1,4 +1,4 @@
-//! What an exchange counts for, and what its plugins add to that.
+//! What an exchange counts for, what its plugins add to that, and what they say of it.
 //!
 //! Owns which attribute names the consumer, and that a plugin may still add when the exchange has ended.
 
@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::Run;
 use super::complete::wants_complete;
+use crate::access_log::Attributes;
 use crate::heads::MadeCall;
 use crate::usage::{Amounts, CONSUMER, Cells, Place, Sums};
 
@@ -35,6 +36,14 @@ impl Run {
             let heads = self.heads.borrow();
             let dropped = self.usage.add(added, || heads.attribute(CONSUMER));
             self.pool(index).plugin().usage_dropped(dropped);
+        }
+    }
+}
+
+impl Attributes for Run {
+    fn look(&self, name: &str, look: &mut dyn FnMut(&str)) {
+        if let Some(value) = self.heads.borrow().attribute(name) {
+            look(&value);
         }
     }
 }

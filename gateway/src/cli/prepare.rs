@@ -135,6 +135,13 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
             let error = Diagnostic::error(span, format!("component `{name}`: {message}"));
             help.iter().fold(error, |error, help| error.help(help))
         }
+        BindError::AccessLog { log, source: cause, .. } => {
+            let log = &config.access_logs[log.0];
+            // A path may hold what was filled in.
+            let message = format!("access log `{}` cannot be opened: {cause}", log.name);
+            Diagnostic::error(log.destination_span.clone(), message)
+                .note("paths are relative to the configuration file")
+        }
         BindError::Usage(_) => {
             let span = config.usage.as_ref().map_or(0..0, |usage| usage.store_span.clone());
             Diagnostic::error(span, error.to_string())

@@ -44,7 +44,10 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
         tracing::info!(%address, "`/metrics`, `/healthz`, `/usage` and `/requests` are served");
     }
     let served = runtime.block_on(async {
-        others.into_iter().for_each(|other| drop(tokio::spawn(other.answer())));
+        let handle = gateway.handle();
+        for other in others {
+            drop(tokio::spawn(other.answer(handle.clone())));
+        }
         control(gateway, file, watch, hangup, format).await
     });
     // A reload that still compiles plugins has nothing left to put in force.
@@ -52,19 +55,24 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
     served
 }
 
-/// A signal that means nothing to the gateway, and that would end it if nobody heard it.
+/// A signal that means little to the gateway, and that would end it if nobody heard it.
 struct Other {
     name: &'static str,
-    /// Why nothing is to be done.
+    /// What is done, or why nothing is.
     why: &'static str,
+    /// Whether files of logs may have been moved.
+    reopens: bool,
     signal: Signal,
 }
 
 impl Other {
-    /// Says, each time, that nothing is done.
-    async fn answer(mut self) {
+    /// Says, each time, what is done.
+    async fn answer(mut self, handle: Handle) {
         while self.signal.recv().await.is_some() {
             tracing::info!("{}: {}", self.name, self.why);
+            if self.reopens {
+                handle.reopen_logs();
+            }
         }
     }
 }
@@ -73,16 +81,16 @@ fn heard_from_the_start(runtime: &Runtime) -> Result<(Signal, Vec<Other>), Refus
     let _inside = runtime.enter();
     let listen = |kind, name| signal(kind).map_err(|error| say(name, &error));
     let hangup = listen(SignalKind::hangup(), "SIGHUP")?;
-    let log = "the log goes to standard error, and no file is to be opened anew";
+    let opened = "the files of access logs are opened anew";
     let nothing = "nothing is done; SIGHUP reloads, SIGTERM ends";
     let others = [
-        (SignalKind::user_defined1(), "SIGUSR1", log),
+        (SignalKind::user_defined1(), "SIGUSR1", opened),
         (SignalKind::user_defined2(), "SIGUSR2", nothing),
         (SignalKind::alarm(), "SIGALRM", nothing),
     ];
-    let others = others
-        .into_iter()
-        .map(|(kind, name, why)| Ok(Other { name, why, signal: listen(kind, name)? }));
+    let others = others.into_iter().map(|(kind, name, why)| {
+        Ok(Other { name, why, reopens: name == "SIGUSR1", signal: listen(kind, name)? })
+    });
     Ok((hangup, others.collect::<Result<_, _>>()?))
 }
 
@@ -119,7 +127,11 @@ async fn reloads(
 ) {
     loop {
         tokio::select! {
-            _ = hangup.recv() => tracing::info!("SIGHUP: reloading"),
+            _ = hangup.recv() => {
+                tracing::info!("SIGHUP: reloading");
+                // Whatever becomes of the file: logs may have been moved.
+                handle.reopen_logs();
+            }
             changed = watch.changed() => {
                 for path in changed {
                     tracing::info!(file = %path.display(), "changed: reloading");

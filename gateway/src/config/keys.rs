@@ -4,6 +4,7 @@
 //! does the JSON Schema: a key that is not declared cannot be read, and one that is declared is in
 //! the schema. It must not read anything itself.
 
+mod access_logs;
 mod admin;
 mod components;
 mod file;
@@ -15,6 +16,8 @@ mod traces;
 mod upstreams;
 mod usage;
 
+use access_logs::ACCESS_LOG;
+pub(super) use access_logs::{FACILITIES, LOG_FILE, LOG_SYSLOG};
 use admin::ADMIN;
 pub(super) use components::COMPONENT;
 pub(super) use file::ROOT;

@@ -9,14 +9,15 @@ use ipnet::IpNet;
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::keys::LISTENER_TLS;
+use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::{
     ForwardedFamily, Listener, ListenerLimits, ListenerTimeouts, ListenerTls, PathParameters,
-    PathRules, certificates,
+    PathRules, access_log, certificates,
 };
 
 /// Reads a listener; the name stays known even if the rest is wrong.
-pub(super) fn read(table: &Table<'_, '_>) -> (Option<Text>, Option<Listener>) {
+pub(super) fn read(table: &Table<'_, '_>, logs: &Names) -> (Option<Text>, Option<Listener>) {
     let name = table.word("name");
     let address = table.text("address");
     let address = address.and_then(|text| {
@@ -31,6 +32,7 @@ pub(super) fn read(table: &Table<'_, '_>) -> (Option<Text>, Option<Listener>) {
     };
     warn_of_idle_family(table, &trusted_proxies);
     let paths = path_rules(table);
+    let access_log = access_log::named(table, logs);
     let limits = limits(&table.table("limits"));
     let timeouts = timeouts(&table.table("timeouts"));
     let listener = name.clone().zip(address).map(|(name, (address, address_span))| Listener {
@@ -41,6 +43,7 @@ pub(super) fn read(table: &Table<'_, '_>) -> (Option<Text>, Option<Listener>) {
         trusted_proxies,
         forwarded_by,
         paths,
+        access_log,
         limits,
         timeouts,
     });

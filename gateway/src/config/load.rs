@@ -16,9 +16,9 @@ use super::route::Scope;
 use super::secrets::Secrets;
 use super::syntax::Doubtful;
 use super::{
-    Admin, Config, Doubts, HttpComponent, Listener, Plugin, Process, Recorder, Route, Source, Span,
-    Traces, Upstream, Usage, admin, component, foreign, listener, plugin, process, recorder, route,
-    syntax, traces, upstream, usage,
+    Admin, Config, Doubts, HttpComponent, Listener, NamedAccessLog, Plugin, Process, Recorder,
+    Route, Source, Span, Traces, Upstream, Usage, access_log, admin, component, foreign, listener,
+    plugin, process, recorder, route, syntax, traces, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -157,6 +157,7 @@ struct Parts {
     usage: Option<Usage>,
     traces: Option<Traces>,
     recorder: Option<Recorder>,
+    access_logs: Vec<Option<NamedAccessLog>>,
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
     components: Vec<Option<HttpComponent>>,
@@ -166,7 +167,8 @@ struct Parts {
 
 impl Parts {
     fn is_whole(&self) -> bool {
-        self.listeners.iter().all(Option::is_some)
+        self.access_logs.iter().all(Option::is_some)
+            && self.listeners.iter().all(Option::is_some)
             && self.upstreams.iter().all(Option::is_some)
             && self.components.iter().all(Option::is_some)
             && self.plugins.iter().all(Option::is_some)
@@ -181,6 +183,7 @@ impl Parts {
             usage: self.usage,
             traces: self.traces,
             recorder: self.recorder,
+            access_logs: self.access_logs.into_iter().flatten().collect(),
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
             components: self.components.into_iter().flatten().collect(),
@@ -214,9 +217,16 @@ fn places(plugin: &Plugin) -> Vec<Span> {
 /// Reads every table.
 fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let reading = root.reading;
-    let process = process::read(&root.table("gateway"));
+    let access_logs = root.named_tables("access_logs");
+    let names = access_logs.iter().map(|(name, _)| Some(name.clone())).collect();
+    let log_names = Names::new(reading, "access log", names);
+    let log_spans: Vec<Span> = access_logs.iter().map(|(name, _)| name.span.clone()).collect();
+    let access_logs: Vec<_> =
+        access_logs.iter().map(|(name, table)| access_log::read(name, table)).collect();
+    access_log::refuse_shared_files(reading, &access_logs);
+    let process = process::read(&root.table("gateway"), &log_names);
     let (names, listeners): (Vec<_>, Vec<_>) =
-        root.tables("listeners").iter().map(listener::read).unzip();
+        root.tables("listeners").iter().map(|table| listener::read(table, &log_names)).unzip();
     let listener_names = Names::new(reading, "listener", names);
     listener::refuse_shared_addresses(reading, &listeners);
     let admin_table = root.given_table("admin");
@@ -262,6 +272,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
 
     let scope = Scope {
         plugin: plugin_scope,
+        access_logs: &log_names,
         listeners: &listener_names,
         listener_count: listeners.len(),
         upstreams: &upstream_names,
@@ -277,6 +288,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     upstream_names.warn_of_unused(reading, "route", |index| upstream_spans[index].clone());
     component_names.warn_of_unused(reading, "route", |index| component_spans[index].clone());
     plugin_names.warn_of_unused(reading, "route", |index| plugin_spans[index].clone());
+    let log_place = |index: usize| log_spans[index].clone();
+    log_names.warn_of_unused(reading, "listener, route or `[gateway]`", log_place);
     secrets.warn_of_unused(reading);
     if usage_table.is_none() {
         usage::warn_of_plugins_without(root, &plugins);
@@ -289,6 +302,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         usage,
         traces,
         recorder,
+        access_logs,
         listeners,
         upstreams,
         components,

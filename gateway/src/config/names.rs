@@ -41,6 +41,11 @@ impl Names {
         Self { kind, names, used: RefCell::default() }
     }
 
+    /// Whether there is such a name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names.iter().flatten().any(|known| known.value == name)
+    }
+
     /// The index of a name that something refers to; an unknown one is an error.
     ///
     /// `declaration` says how such a thing is written, with `NAME` for its name.

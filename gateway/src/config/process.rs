@@ -4,11 +4,12 @@
 
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
+use super::names::Names;
 use super::reader::Table;
-use super::{AccessLog, Process};
+use super::{AccessLog, Process, access_log};
 
 /// Reads `[gateway]`, or its defaults.
-pub(super) fn read(table: &Table<'_, '_>) -> Process {
+pub(super) fn read(table: &Table<'_, '_>, logs: &Names) -> Process {
     let via = table.text("via");
     let via = via.and_then(|via| table.reading.parsed(&via, "a pseudonym", pseudonym));
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -16,11 +17,7 @@ pub(super) fn read(table: &Table<'_, '_>) -> Process {
         workers: table.integer("workers").map_or_else(cores, |workers| workers as usize),
         via: via.unwrap_or_else(|| table.default("via").to_owned()),
         shutdown_grace: table.duration("shutdown_grace").unwrap_or_default(),
-        access_log: match table.choice("access_log") {
-            "off" => AccessLog::Off,
-            "all" => AccessLog::All,
-            _ => AccessLog::Errors,
-        },
+        access_log: access_log::named(table, logs).unwrap_or(AccessLog::Errors),
         cache_dir: cache_dir(table),
         compile_memory: table.size("compile_memory").unwrap_or_default() as usize,
         compile_time: table.duration("compile_time").unwrap_or_default(),

@@ -20,13 +20,14 @@ use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
     ErrorForm, HostPattern, HttpComponent, Listener, ListenerId, PathPattern, PathRules, Plugin,
-    PluginId, Route, Segment, Span, ValuePattern, plugin,
+    PluginId, Route, Segment, Span, ValuePattern, access_log, plugin,
 };
 use crate::path::{PathError, normalise};
 
 /// What routes refer to by name.
 pub(super) struct Scope<'s> {
     pub(super) plugin: plugin::Scope<'s>,
+    pub(super) access_logs: &'s Names,
     pub(super) listeners: &'s Names,
     pub(super) listener_count: usize,
     pub(super) upstreams: &'s Names,
@@ -51,6 +52,7 @@ pub(super) fn read(
     let rewrite = action::rewrite(table, &paths);
     let body_size = table.table("limits").size("body_size");
     let request_timeout = table.table("timeouts").duration("request");
+    let access_log = access_log::named(table, scope.access_logs);
     let errors = match table.choice("errors") {
         "problem" => ErrorForm::Problem,
         "openai" => ErrorForm::OpenAi,
@@ -74,6 +76,7 @@ pub(super) fn read(
         rewrite,
         body_size,
         request_timeout,
+        access_log,
         errors,
         span: table.span.clone(),
     });

@@ -2,6 +2,7 @@
 //!
 //! Owns a small valid file to put faults into, and the look at what is found.
 
+mod access_logs;
 mod advice;
 mod files;
 mod fuzz;

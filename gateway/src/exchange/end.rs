@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::{Exchange, Outcome};
-use crate::access_log::Record;
+use crate::access_log::{Attributes, Record, RequestLine};
 use crate::error::{Cut, Failure};
 
 /// Learns of each exchange that has ended.
@@ -22,15 +22,22 @@ impl Exchange {
         Record {
             id: self.id(),
             client: self.client(),
-            method: &self.method,
-            path: self.uri.path(),
+            listener: &self.facts().listener.name,
+            request: Some(RequestLine {
+                method: &self.method,
+                uri: &self.uri,
+                version: self.version,
+                is_https: self.is_https(),
+            }),
             route: self.route_name(),
+            upstream_name: self.upstream().map(|name| &**name),
             status: self.status(),
             uploaded: self.uploaded(),
             downloaded: self.downloaded(),
             first_byte: self.time_to_head(),
             duration: self.elapsed(),
             left: self.client_left(),
+            attributes: self.run().map(|run| &**run as &dyn Attributes),
         }
     }
 

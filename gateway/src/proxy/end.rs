@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use self::spans::Spans;
-use crate::access_log::{self, Way};
+use crate::access_log::{self, Kept, Way};
 use crate::chain::{self, End, Ending, Endings};
 use crate::config::AccessLog;
 use crate::error::{Failure, Fault};
@@ -110,8 +110,9 @@ struct Log;
 
 impl AtEnd for Log {
     fn ended(&self, exchange: &Exchange, failure: Option<&Failure>) {
-        let log = exchange.snapshot.config.process.access_log;
-        if failure.is_none() && log != AccessLog::All {
+        let log = exchange.access_log();
+        let named = exchange.snapshot.shared.logs.named(log);
+        if failure.is_none() && log != AccessLog::All && named.is_none() {
             return;
         }
         let component = exchange.component();
@@ -120,7 +121,13 @@ impl AtEnd for Log {
         let attempts = target.map(|_| tries.shown(exchange.timers().now(), targets));
         let target = target.map(|target| &*target.authority).or(component.as_deref());
         let way = Way { target, attempts: attempts.as_ref() };
-        access_log::write(log, &exchange.record(), &way, failure);
+        let record = exchange.record();
+        if let Some(named) = named {
+            let kept = exchange.kept();
+            let none = Kept::default();
+            named.write(&record, &way, failure, kept.as_deref().unwrap_or(&none));
+        }
+        access_log::write(log, &record, &way, failure);
     }
 }
 

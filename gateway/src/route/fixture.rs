@@ -26,6 +26,7 @@ pub(super) fn route(name: &str, path: &str) -> Route {
         rewrite: Rewrite::default(),
         body_size: None,
         request_timeout: None,
+        access_log: None,
         errors: ErrorForm::default(),
         span: 0..0,
     }
@@ -113,6 +114,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         usage: None,
         traces: None,
         recorder: None,
+        access_logs: vec![],
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
         components: vec![],
@@ -130,6 +132,7 @@ fn listener(name: &str) -> Listener {
         trusted_proxies: vec![],
         forwarded_by: ForwardedFamily::default(),
         paths: PathRules::default(),
+        access_log: None,
         limits: ListenerLimits {
             header_count: 100,
             header_size: 32 << 10,

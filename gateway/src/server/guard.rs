@@ -17,7 +17,6 @@ use super::chunks::BadChunk;
 use super::connection::Connection;
 use super::inbound::{Ahead, Inbound, MOST_AHEAD, News};
 use super::{Broken, Transport};
-use crate::access_log;
 use crate::conn::Downstream as _;
 use crate::error::{Failure, Malformed};
 use crate::respond;
@@ -60,7 +59,7 @@ impl Guard {
         };
         let id = self.connection.worker.state.ids.next();
         let id = id.to_str().unwrap_or_default();
-        access_log::write_headless(id, self.connection.facts.peer_address, &failure);
+        self.connection.worker.state.snapshot().log_headless(&self.connection.facts, id, &failure);
         self.substitute = respond::raw_problem(&failure, id).into();
         self.connection.refuse();
         true

@@ -20,7 +20,6 @@ use super::drive::{self, Drive, End};
 use super::guard::Guard;
 use super::linger::linger;
 use super::{Transport, tunnel};
-use crate::access_log;
 use crate::body::{Body, FromClient};
 use crate::conn::Downstream as _;
 use crate::error::Failure;
@@ -150,7 +149,7 @@ async fn refuse_late(transport: &mut Transport, connection: &Connection) {
     let failure = Failure::HeadTimeout;
     let id = connection.worker.state.ids.next();
     let id = id.to_str().unwrap_or_default();
-    access_log::write_headless(id, connection.facts.peer_address, &failure);
+    connection.worker.state.snapshot().log_headless(&connection.facts, id, &failure);
     let raw = respond::raw_problem(&failure, id);
     let timers = &connection.worker.state.timers;
     let written = tokio::select! {

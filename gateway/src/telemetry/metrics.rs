@@ -4,6 +4,7 @@
 //! A request touches cells of its worker or thread, and only where somebody can ask for them, or where a
 //! plugin records. Must not know Wasm.
 
+mod access_logs;
 mod component;
 mod hooks;
 mod name;
@@ -29,6 +30,7 @@ use crate::config::CertificateEnd;
 use crate::held::Bound;
 use crate::places::Places;
 
+pub(crate) use access_logs::AccessLogCounts;
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use series::{Counter, Histogram, Series};
@@ -72,6 +74,7 @@ pub(crate) struct Metrics {
     usage: OnceLock<Arc<UsageCounts>>,
     /// Of spans, once any is exported.
     spans: OnceLock<Arc<SpanCounts>>,
+    access_logs: access_logs::AccessLogs,
 }
 
 /// The numbers of one configured plugin.
@@ -161,6 +164,7 @@ impl Default for Metrics {
             certificates: Mutex::default(),
             usage: OnceLock::new(),
             spans: OnceLock::new(),
+            access_logs: access_logs::AccessLogs::default(),
         }
     }
 }
@@ -235,6 +239,16 @@ impl Metrics {
     /// Where it is counted what becomes of spans.
     pub(crate) fn exports_spans(&self, counts: &Arc<SpanCounts>) {
         let _set_once = self.spans.set(Arc::clone(counts));
+    }
+
+    /// Those of the access log of this name.
+    pub(crate) fn of_access_log(&self, name: &str) -> Arc<AccessLogCounts> {
+        self.access_logs.of(name)
+    }
+
+    /// Forgets the access logs that are not configured any more.
+    pub(crate) fn keep_access_logs(&self, names: &[&str]) {
+        self.access_logs.keep(names);
     }
 
     /// A configuration was put in force.

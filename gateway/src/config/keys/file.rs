@@ -3,8 +3,8 @@
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
 use super::{
-    ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER, ROUTE, TRACES, UPSTREAM,
-    USAGE,
+    ACCESS_LOG, ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER, ROUTE, TRACES,
+    UPSTREAM, USAGE,
 };
 
 pub(in crate::config) static ROOT: Keys = Keys {
@@ -29,6 +29,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             "What happened to single requests. Default: recorded where there is an `[admin]`.",
         )
         .example("[recorder]"),
+        Key::new(
+            "access_logs",
+            Kind::NamedTables(&ACCESS_LOG),
+            "Logs of finished requests, by name, for `access_log`.",
+        )
+        .example("[access_logs.NAME]"),
         Key::new("listeners", Kind::Tables(&LISTENER), "Addresses on which clients are served.")
             .required()
             .example("[[listeners]]"),
@@ -79,9 +85,10 @@ pub(in crate::config) static GATEWAY: Keys = Keys {
         .default("30s"),
         Key::new(
             "access_log",
-            Kind::Choice(&["off", "errors", "all"]),
-            "Which finished requests are logged; `errors` means answers that the gateway made \
-             because something failed.",
+            Kind::Text,
+            "Which finished requests are logged in the log of the process (`off`, `all`, or `errors`: \
+             answers that the gateway made because something failed), or the name of an \
+             `[access_logs.NAME]`.",
         )
         .default("errors"),
         Key::new(

@@ -51,6 +51,13 @@ pub(in crate::config) static LISTENER: Keys = Keys {
              kept as a character of its segment.",
         )
         .default("refuse"),
+        Key::new(
+            "access_log",
+            Kind::Text,
+            "The name of an `[access_logs.NAME]`, or `off`, `errors` or `all`, for its requests. \
+             Default: that of `[gateway]`.",
+        )
+        .example("\"NAME\""),
         Key::new("limits", Kind::Table(&LISTENER_LIMITS), "Limits of requests."),
         Key::new("timeouts", Kind::Table(&LISTENER_TIMEOUTS), "Timeouts towards clients."),
     ],

@@ -61,6 +61,13 @@ pub(in crate::config) static ROUTE: Keys = Keys {
         Key::new("limits", Kind::Table(&ROUTE_LIMITS), "Limits instead of the listener's."),
         Key::new("timeouts", Kind::Table(&ROUTE_TIMEOUTS), "Timeouts instead of the listener's."),
         Key::new(
+            "access_log",
+            Kind::Text,
+            "The name of an `[access_logs.NAME]`, or `off`, `errors` or `all`, for its requests. \
+             Default: the listener's.",
+        )
+        .example("\"NAME\""),
+        Key::new(
             "errors",
             Kind::Choice(&["auto", "problem", "openai", "anthropic", "google", "json-rpc"]),
             "The form of refusals, the gateway's and its plugins': `auto` goes by the request (gRPC, \

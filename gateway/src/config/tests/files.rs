@@ -36,6 +36,17 @@ access_log = "all"
 cache_dir = "cache"
 buffered_bodies = "7MiB"
 
+[access_logs.own]
+format = "{client} {status}"
+file = { path = "own.log", max_size = "1MiB", rotate = "hourly", keep = 3 }
+when = "failures"
+sample = 5
+redact = ["X-Own"]
+
+[access_logs.far]
+fields = { s = "status" }
+syslog = { address = "tcp://logs.example", facility = "local7", app_name = "edge" }
+
 [usage]
 store = "usage.db"
 keep = "30d"
@@ -47,6 +58,7 @@ flush = "1s"
 name = "inner"
 address = "127.0.0.1:${env:PORT}"
 trusted_proxies = ["10.0.0.0/8", "127.0.0.1", "fd00::/8"]
+access_log = "own"
 limits = { header_count = 50, header_size = "16KiB", body_size = "1GiB", concurrent_streams = 7, body_rate = 500, connections = 1000, connections_per_address = 20 }
 timeouts = { header = "1s", idle = "2s", body_grace = "5s", keep_alive = "3s", request = "4s" }
 
@@ -84,6 +96,7 @@ yes = true
 [[routes]]
 name = "orders"
 listeners = ["outer"]
+access_log = "far"
 hosts = ["API.example.com", "*.example.org"]
 paths = ["/orders/{id}", "/orders/{id}/{*rest}"]
 methods = ["GET", "PURGE"]

@@ -47,7 +47,7 @@ pub(in crate::proxy) async fn answer(
     }
     // Only HTTP/1.0 can do without a host, and `wasi:http` cannot.
     head.headers.entry(HOST).or_insert(HeaderValue::from_static("localhost"));
-    if exchange.snapshot.config.process.access_log == AccessLog::All {
+    if matches!(exchange.access_log(), AccessLog::All | AccessLog::Named(_)) {
         exchange.forwarded_to(&format!("component {}", component.name()));
     }
     let flow = exchange.snapshot.component_flow(matched.found.index);

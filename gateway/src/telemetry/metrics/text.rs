@@ -97,6 +97,7 @@ impl Metrics {
         if let Some(spans) = self.spans.get() {
             spans.write(page);
         }
+        self.access_logs.write(page);
     }
 
     fn write_certificates(&self, page: &mut String) {
