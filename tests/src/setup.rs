@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -63,8 +64,18 @@ impl Setup {
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
         let (admin, usage) = (None, None);
-        let config =
-            Config { process, admin, usage, listeners, upstreams, components, plugins, routes };
+        let source = Arc::new(config::Source::new("test.toml", ""));
+        let config = Config {
+            source,
+            process,
+            admin,
+            usage,
+            listeners,
+            upstreams,
+            components,
+            plugins,
+            routes,
+        };
         Self { config }
     }
 
@@ -295,6 +306,7 @@ pub fn route(path: &str) -> Route {
         errors: ErrorForm::default(),
         span: 0..0,
         path_spans: vec![],
+        plugin_spans: vec![],
     }
 }
 

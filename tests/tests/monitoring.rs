@@ -23,7 +23,7 @@ const ROUTES: &str = "[admin]\naddress = \"127.0.0.1:0\"\n\
     [[routes]]\nname = \"quiet\"\npaths = [\"/quiet\"]\nrespond = { status = 200 }\n";
 
 async fn page(gateway: &Running) -> String {
-    Http1::get(gateway.admin.unwrap(), "/metrics").await.text().to_owned()
+    Http1::admin(gateway.admin.unwrap(), "/metrics").await.text().to_owned()
 }
 
 /// Each series with its value.
