@@ -50,11 +50,15 @@ fn question(call: &Call) -> Result<Question, Refusal> {
     }
     let target = target.ok_or_else(|| Refusal::bad("`url` is required"))?;
     let wrong = |why: String| Refusal::bad(format!("`url` cannot be read: {why}"));
+    let url = url(&target).map_err(wrong)?;
+    if !url.path().starts_with('/') {
+        return Err(wrong("it is neither a URL with a scheme nor a path".to_owned()));
+    }
     let method = method.as_deref().unwrap_or("GET").as_bytes();
     let no_method = |_| Refusal::bad("`method` is not the name of a method");
     Ok(Question {
         method: Method::from_bytes(method).map_err(no_method)?,
-        url: url(&target).map_err(wrong)?,
+        url,
         headers,
         listener,
         routes: number("routes", routes.as_deref(), 1, MOST)?.unwrap_or(USUAL),

@@ -255,6 +255,7 @@ async fn explain_says_which_route_and_where_its_plugins_were_put() {
         "",
         "?url=",
         "?url=%23",
+        "?url=a.example",
         "?url=/&method=%20",
         "?url=/&header=x",
         "?url=/&routes=0",
