@@ -91,7 +91,7 @@ pub enum BindError {
 pub struct BindErrors {
     /// At least one.
     pub errors: Vec<BindError>,
-    /// What [`Gateway::warnings`] would have said.
+    /// What [`Gateway::warnings`](super::Gateway::warnings) would have said.
     pub warnings: Vec<PluginWarning>,
 }
 
