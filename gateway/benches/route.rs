@@ -4,12 +4,13 @@
 //! large tables pay for their cache misses. The figure is the median of 15 rounds.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gateway::config::{
     AccessLog, Action, Config, ErrorForm, FixedResponse, ForwardedFamily, HostPattern, Listener,
     ListenerId, ListenerLimits, ListenerTimeouts, PathPattern, PathRules, Process, Rewrite, Route,
-    RouteMatcher, Segment,
+    RouteMatcher, Segment, Source,
 };
 use gateway::route::{Found, Query, Table, normalise};
 use http::{HeaderMap, Method, StatusCode};
@@ -184,6 +185,7 @@ fn table(shape: Shape, routes: usize) -> Table {
     };
     let routes = (0..routes).map(|number| shape.route(number)).collect();
     let config = Config {
+        source: Arc::new(Source::new("gateway.toml", "")),
         process,
         admin: None,
         usage: None,
@@ -205,6 +207,7 @@ fn route(matcher: RouteMatcher) -> Route {
     Route {
         path_spans: Vec::new(),
         path_lines: Vec::new(),
+        plugin_spans: Vec::new(),
         name: String::new(),
         listeners: vec![],
         matcher,

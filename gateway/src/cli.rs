@@ -3,13 +3,17 @@
 //! Owns what the commands are and what they exit with: 0 fine, 1 refused, 2 usage. Each command
 //! is a file below. Must not hold anything that a user of the library would miss.
 
+mod admin;
 mod check;
 mod compile;
 mod dev;
 mod explain;
+mod live;
 mod log;
+mod operator;
 mod plugin;
 mod prepare;
+mod reload;
 mod requests;
 mod schema;
 mod serve;
@@ -74,8 +78,14 @@ enum Command {
         #[arg(default_value = "gateway.toml")]
         file: PathBuf,
     },
-    /// Say which route a request takes and why, why the others not, and through which plugins.
-    Explain(explain::Question),
+    /// Say which route a request takes and why, why the others not, and through which plugins: of a file,
+    /// or of a gateway that runs (`--admin`).
+    Explain(Box<explain::Question>),
+    /// Have a gateway that runs read its file again, and report what came of it.
+    Reload(reload::Question),
+    /// Make tokens for the admin API.
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// Print the JSON Schema of the configuration, for editors, with those of plugins in it.
     Schema {
         /// A configuration, whose own plugins are described too.
@@ -105,6 +115,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Dev(dev) => dev::dev(&dev, format),
         Command::Check { bind, file } => check::check(&file, bind, format),
         Command::Explain(question) => explain::explain(&question, format),
+        Command::Reload(question) => reload::reload(&question),
+        Command::Admin(command) => admin::run(&command),
         Command::Schema { file } => schema::schema(file.as_deref(), format),
         Command::Requests(question) => requests::requests(&question, format),
         Command::Usage(question) => usage::usage(&question, format),

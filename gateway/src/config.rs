@@ -35,6 +35,7 @@ mod traces;
 mod units;
 mod upstream;
 mod usage;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -50,14 +51,16 @@ pub use access_log::{
     AccessLog, AccessLogFormat, AccessLogId, LogDestination, LogField, LogFile, LogPart,
     NamedAccessLog, Syslog, SyslogTransport,
 };
-pub(crate) use certificates::{CertificateEnd, VERIFIED, is_for, names};
+pub use admin::TokenDigest;
+pub(crate) use certificates::{CertificateEnd, CertificateFacts, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
 pub(crate) use schema::no_such_key;
 pub use schema::schema;
-pub use source::{Position, Source};
+pub use source::{Position, Positions, Source};
 pub(crate) use suggest::closest;
 pub(crate) use units::duration;
+pub(crate) use written::{Change, Written, names_secret};
 
 pub use crate::path::{PathParameters, PathRules};
 
@@ -80,6 +83,8 @@ pub struct ComponentId(pub usize);
 /// A whole configuration.
 #[derive(Debug)]
 pub struct Config {
+    /// The text that its spans point into.
+    pub source: Arc<Source>,
     /// Settings of the process: `[gateway]`.
     pub process: Process,
     /// `[admin]`; `None` where the file has none, and nothing is served.
@@ -151,13 +156,29 @@ pub struct Process {
 /// What `buffered_bodies` is where nothing else is said.
 pub const BUFFERED_BODIES: usize = 256 << 20;
 
-/// `[admin]`: metrics and health of the gateway.
+/// `[admin]`: the admin API of the gateway, metrics and health.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// `address`, as `ip:port`.
+    /// `address`, as `ip:port`. One that is not of loopback has `tls` and `token`.
     pub address: SocketAddr,
     /// Where `address` stands in the file, for a port that is in use.
     pub address_span: Span,
+    /// `tls`; `None` in clear.
+    pub tls: Option<ListenerTls>,
+    /// `token`; `None` where nobody is asked for one.
+    pub token: Option<TokenDigest>,
+    /// `hosts`: further names under which it may be asked for, in lower case.
+    pub hosts: Vec<String>,
+    /// `audit`, resolved against the configuration's folder.
+    pub audit: Option<PathBuf>,
+}
+
+impl Admin {
+    /// Whether only this machine can reach it.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        self.address.ip().to_canonical().is_loopback()
+    }
 }
 
 /// `[recorder]`: which exchanges the flight recorder keeps.
@@ -746,6 +767,8 @@ pub struct Route {
     pub path_lines: Vec<String>,
     /// `plugins`, first to last.
     pub plugins: Vec<PluginId>,
+    /// Where each of them stands in the route, in the same order.
+    pub plugin_spans: Vec<Span>,
     /// `upstream`, `component`, `respond` or `redirect`.
     pub action: Action,
     /// `rewrite`

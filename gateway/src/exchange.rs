@@ -300,11 +300,6 @@ impl Exchange {
         }
     }
 
-    /// When it was sent on, and when the head of the response came.
-    pub(crate) fn at_upstream(&self) -> (Option<Instant>, Option<Instant>) {
-        self.at_upstream.get()
-    }
-
     /// From sending it on to the head of the response, where there was one.
     pub(crate) fn upstream_time(&self) -> Option<Duration> {
         let (sent, answered) = self.at_upstream.get();

@@ -3,10 +3,12 @@
 //! Owns the worker threads: their start, what they are told, and their end. Nothing of a request
 //! passes through here.
 
+mod administer;
+mod errors;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::ops::Deref;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -14,13 +16,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::access_log::{Logs, OpenError, Registry};
-use crate::admin::Admin;
+use crate::admin::{Current, InForce, Operator};
 use crate::component::{self, Component, Refusal};
-use crate::config::{AccessLogId, ComponentId, Config, Doubts, ListenerId, PluginId};
+use crate::config::{ComponentId, Config, Doubts, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::Place;
 use crate::plugin::{LoadError, Loader, Plugin};
@@ -33,173 +34,15 @@ use crate::spans::Spans;
 use crate::state::State;
 use crate::telemetry::metrics::Metrics;
 use crate::trace::Tracer;
-use crate::upstream::{self, SetupError};
-use crate::usage;
+use crate::{upstream, usage};
+
+pub use errors::{BindError, BindErrors, PluginWarning, ReloadError, RunError};
 
 /// How long workers may take to prepare a configuration. A hook may hold a worker up for as long as
 /// the longest deadline.
 const WORKER_ANSWERS: Duration = Duration::from_secs(90);
-/// Questions to `[admin]` about usage that are answered at a time.
-const QUESTIONS: usize = 2;
 /// How often a wait for workers looks whether the gateway ends meanwhile.
 const LOOK: Duration = Duration::from_millis(100);
-
-/// Why a gateway cannot serve. A start reports all of them at once.
-#[derive(Debug, Error)]
-pub enum BindError {
-    /// A listener's address cannot be had.
-    #[error("listener `{name}` cannot have {address}: {source}")]
-    Listen {
-        /// Which.
-        listener: ListenerId,
-        /// Its name.
-        name: String,
-        /// Its address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The address of `[admin]` cannot be had.
-    #[error("`admin` cannot have {address}: {source}")]
-    Admin {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A plugin cannot be loaded, or refuses its configuration.
-    #[error("plugin `{name}`: {message}")]
-    Plugin {
-        /// Which.
-        plugin: PluginId,
-        /// Its name.
-        name: String,
-        /// Where in its table the cause stands.
-        place: Place,
-        /// What is wrong.
-        message: String,
-        /// What the caret says.
-        label: Option<String>,
-        /// A fact that helps to understand.
-        note: Option<String>,
-        /// What would mend it.
-        help: Option<String>,
-    },
-    /// A component that answers cannot be loaded.
-    #[error("component `{name}`: {message}")]
-    Component {
-        /// Which.
-        component: ComponentId,
-        /// Its name.
-        name: String,
-        /// What is wrong.
-        message: String,
-        /// What would mend it.
-        help: Option<String>,
-    },
-    /// An access log cannot be opened.
-    #[error("access log `{name}` cannot be opened: {source}")]
-    AccessLog {
-        /// Which.
-        log: AccessLogId,
-        /// Its name.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The store of `[usage]` cannot be had.
-    #[error("usage cannot be kept: {0}")]
-    Usage(String),
-    /// The plugin engine cannot start on this machine.
-    #[error("the plugin engine cannot start: {0}")]
-    Engine(String),
-    /// An upstream cannot be set up on this machine.
-    #[error("{0}")]
-    Upstream(#[from] SetupError),
-    /// TLS cannot be set up.
-    #[error("TLS: {0}")]
-    Tls(#[from] rustls::Error),
-}
-
-/// All that keeps a gateway from serving, and what else is not as it should be.
-#[derive(Debug, Default)]
-pub struct BindErrors {
-    /// At least one.
-    pub errors: Vec<BindError>,
-    /// What [`Gateway::warnings`] would have said.
-    pub warnings: Vec<PluginWarning>,
-}
-
-impl Deref for BindErrors {
-    type Target = [BindError];
-
-    fn deref(&self) -> &[BindError] {
-        &self.errors
-    }
-}
-
-impl From<BindError> for BindErrors {
-    fn from(error: BindError) -> Self {
-        Self { errors: vec![error], warnings: Vec::new() }
-    }
-}
-
-/// What is not as it should be with a plugin that can serve: its author's to mend.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PluginWarning {
-    /// Which.
-    pub plugin: PluginId,
-    /// Its name.
-    pub name: String,
-    /// What is wrong.
-    pub message: String,
-    /// A fact that helps to understand.
-    pub note: Option<String>,
-}
-
-/// Why a configuration was not taken. The one before it stays in force.
-#[derive(Debug, Error)]
-pub enum ReloadError {
-    /// Listeners come and go only with the process.
-    #[error("listeners cannot change while the gateway runs")]
-    Listeners,
-    /// What it needs cannot be had.
-    #[error("the configuration cannot be put in force")]
-    Refused(BindErrors),
-    /// A worker cannot take it, although it could be loaded. No worker has taken it then.
-    #[error("worker {index} cannot take the configuration: {source}")]
-    Worker {
-        /// Counted from 0.
-        index: usize,
-        /// What it said.
-        source: SetupError,
-    },
-    /// A worker did not answer. No worker has taken the configuration then.
-    #[error("a worker did not answer within {} s", .0.as_secs())]
-    Silent(Duration),
-    /// The gateway has ended, or is about to.
-    #[error("the gateway has ended")]
-    Ended,
-}
-
-/// Why a gateway ended other than by its shutdown.
-#[derive(Debug, Error)]
-pub enum RunError {
-    /// A thread could not be started, or a worker could not.
-    #[error("worker {index}: {source}")]
-    Worker {
-        /// Counted from 0.
-        index: usize,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A worker panicked.
-    #[error("worker {index} panicked")]
-    Panicked {
-        /// Counted from 0.
-        index: usize,
-    },
-}
 
 /// A gateway whose addresses are bound and whose workers are not started.
 #[derive(Debug)]
@@ -209,6 +52,7 @@ pub struct Gateway {
     sockets: Vec<Vec<TcpListener>>,
     addresses: BTreeMap<String, SocketAddr>,
     admin: Option<TcpListener>,
+    operator: Option<Arc<dyn Operator>>,
     warnings: Vec<PluginWarning>,
     handle: Handle,
     commands: Vec<mpsc::UnboundedReceiver<Command>>,
@@ -226,9 +70,8 @@ struct Control {
     logs: Registry,
     /// Held by a reload from its beginning to its end.
     reloading: Mutex<()>,
-    /// In force. Held for a moment only: a reload takes as long as its plugins compile, and a
-    /// shutdown does not wait for it.
-    config: Mutex<Arc<Config>>,
+    /// In force.
+    current: Arc<Current>,
     tracer: Option<Arc<Tracer>>,
     spans: Spans,
     recorder: Arc<Recorder>,
@@ -269,7 +112,7 @@ impl Gateway {
             prepare(&loader, &config, &[], false);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
-        let admin = bind_admin(&config, &mut errors);
+        let admin = administer::bind(&config, &mut errors);
         let metrics = loader.metrics();
         let logs = Registry::default();
         let opened = open_logs(&logs, &config, metrics, &mut errors);
@@ -290,7 +133,8 @@ impl Gateway {
         shared.logs = opened;
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
-        let (reloading, config) = (Mutex::default(), Mutex::new(config));
+        let in_force = InForce::new(config).map_err(BindError::from)?;
+        let (reloading, current) = (Mutex::default(), Arc::new(Current::new(in_force)));
         let workers = senders;
         let control = Control {
             workers,
@@ -298,13 +142,14 @@ impl Gateway {
             loader,
             logs,
             reloading,
-            config,
+            current,
             tracer,
             spans,
             recorder,
         };
-        let handle = Handle(Arc::new(control));
-        Ok(Self { shared: Arc::new(shared), sockets, addresses, admin, warnings, handle, commands })
+        let (handle, operator) = (Handle(Arc::new(control)), None);
+        let shared = Arc::new(shared);
+        Ok(Self { shared, sockets, addresses, admin, operator, warnings, handle, commands })
     }
 
     /// Finds out all that would keep a configuration from being served, without serving it; with
@@ -321,9 +166,10 @@ impl Gateway {
         let Loaded { warnings, mut errors, .. } = prepare(&loader, config, doubts, false);
         if addresses {
             bind_listeners(config, config.process.workers.max(1), &mut errors);
-            bind_admin(config, &mut errors);
+            administer::bind(config, &mut errors);
         }
         errors.extend(Shared::check(config).err().map(BindError::from));
+        errors.extend(administer::check(config).err().map(BindError::from));
         BindErrors { errors, warnings }
     }
 
@@ -345,6 +191,12 @@ impl Gateway {
         self.admin.as_ref()?.local_addr().ok()
     }
 
+    /// Has this program make the changes that the admin API is asked for. Without one it makes none.
+    #[must_use]
+    pub fn operated_by(self, operator: impl Into<Arc<dyn Operator>>) -> Self {
+        Self { operator: Some(operator.into()), ..self }
+    }
+
     /// What is not as it should be with its plugins.
     #[must_use]
     pub fn warnings(&self) -> &[PluginWarning] {
@@ -362,7 +214,9 @@ impl Gateway {
     /// # Errors
     /// [`RunError`], as soon as one worker fails; the others are drained first.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-        let _until_all_is_over = self.admin.map(|socket| self.handle.serve_admin(socket));
+        let (addresses, operator) = (self.addresses, self.operator);
+        let serve = |socket| self.handle.serve_admin(socket, addresses, operator);
+        let _until_all_is_over = self.admin.map(serve);
         let usage = Arc::clone(self.handle.0.loader.usage());
         usage.apply(&self.shared.config);
         if usage.is_recording() {
@@ -530,17 +384,6 @@ fn bind_listeners(config: &Config, workers: usize, errors: &mut Vec<BindError>) 
     (sockets, addresses)
 }
 
-fn bind_admin(config: &Config, errors: &mut Vec<BindError>) -> Option<TcpListener> {
-    let address = config.admin.as_ref()?.address;
-    match socket::bind(address, config.takes_ipv4(address), 1) {
-        Ok(mut bound) => bound.pop(),
-        Err(source) => {
-            errors.push(BindError::Admin { address, source });
-            None
-        }
-    }
-}
-
 /// Ends with the shutdown, or when any worker has ended.
 async fn wait(ends: &mut [oneshot::Receiver<()>], shutdown: impl Future<Output = ()>) {
     let mut shutdown = std::pin::pin!(shutdown);
@@ -592,8 +435,7 @@ impl Handle {
             if usage.is_recording() {
                 metrics.records_usage(usage.counts());
             }
-            current = Arc::clone(&config);
-            *self.0.config.lock().unwrap_or_else(PoisonError::into_inner) = config;
+            current = config;
             metrics.reloaded();
         } else {
             metrics.refused();
@@ -622,6 +464,17 @@ impl Handle {
         self.0.loader.metrics().refused();
     }
 
+    /// Finds out whether the process must be started anew for a configuration, as for other addresses.
+    ///
+    /// # Errors
+    /// [`ReloadError::Listeners`].
+    pub fn takes(&self, config: &Config) -> Result<(), ReloadError> {
+        match same_listeners(&self.config(), config) {
+            true => Ok(()),
+            false => Err(ReloadError::Listeners),
+        }
+    }
+
     fn take(
         &self,
         current: &Config,
@@ -641,6 +494,8 @@ impl Handle {
         let shared = Shared::new(Arc::clone(config), plugins, components, traffic, usage);
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
+        let in_force = InForce::new(Arc::clone(config));
+        let in_force = in_force.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()))?;
         shared.tracer = self.0.tracer.clone();
         let prepared = self.0.spans.prepare(config);
         shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
@@ -648,6 +503,7 @@ impl Handle {
         shared.logs = logs;
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
         self.0.spans.apply(prepared, self.0.loader.metrics());
+        self.0.current.put(in_force);
         Ok(warnings)
     }
 
@@ -660,33 +516,12 @@ impl Handle {
         }
     }
 
-    /// Serves `[admin]` on a thread of its own, until what it returns is dropped.
-    fn serve_admin(&self, socket: TcpListener) -> oneshot::Sender<()> {
-        let (metrics, is_draining) = (self.0.loader.metrics(), &self.0.is_draining);
-        let (metrics, is_draining) = (Arc::clone(metrics), Arc::clone(is_draining));
-        let usage = Arc::clone(self.0.loader.usage());
-        let recorder = Arc::clone(&self.0.recorder);
-        let (stop, stopped) = oneshot::channel();
-        let serve = move || {
-            let questions = Arc::new(Semaphore::new(QUESTIONS));
-            let admin = Admin { metrics, usage, recorder, questions, is_draining };
-            if let Err(error) = admin.run(socket, stopped) {
-                tracing::error!(%error, "`admin` is not served");
-            }
-        };
-        // Metrics are no reason not to serve.
-        if let Err(error) = thread::Builder::new().name("admin".into()).spawn(serve) {
-            tracing::error!(%error, "`admin` is not served");
-        }
-        stop
-    }
-
     fn grace(&self) -> Duration {
         self.config().process.shutdown_grace
     }
 
     fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.0.config.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.current.get().config)
     }
 }
 
@@ -749,7 +584,8 @@ fn same_listeners(old: &Config, new: &Config) -> bool {
     let id = |config: &Config| -> Vec<_> {
         config.listeners.iter().map(|it| (it.name.clone(), it.address, it.tls.is_some())).collect()
     };
-    let admin = |config: &Config| config.admin.as_ref().map(|admin| admin.address);
+    let admin =
+        |config: &Config| config.admin.as_ref().map(|admin| (admin.address, admin.tls.is_some()));
     id(old) == id(new) && admin(old) == admin(new)
 }
 
@@ -757,6 +593,7 @@ fn same_listeners(old: &Config, new: &Config) -> bool {
 mod tests {
     use super::*;
     use crate::telemetry::traffic::Traffic;
+    use crate::upstream::SetupError;
 
     const BRIEF: Duration = Duration::from_millis(200);
 
@@ -781,7 +618,7 @@ mod tests {
             loader,
             logs: Registry::default(),
             reloading: Mutex::default(),
-            config: Mutex::new(config),
+            current: Arc::new(Current::new(InForce::new(config).expect("no TLS"))),
             tracer: None,
             spans: Spans::default(),
             recorder: Arc::new(Recorder::new(workers)),

@@ -34,6 +34,7 @@ pub mod config;
 mod conn;
 pub mod error;
 mod exchange;
+pub mod explain;
 pub mod first_party;
 mod gateway;
 mod heads;
@@ -63,6 +64,7 @@ mod trailers;
 pub mod upstream;
 pub mod usage;
 
+pub use admin::{Busy, Operator, Reloaded};
 pub use error::ComponentError;
 pub use gateway::{
     BindError, BindErrors, Gateway, Handle, Place, PluginWarning, ReloadError, RunError,

@@ -33,7 +33,7 @@ mod trie;
 use http::{HeaderMap, Method};
 
 pub use captures::{Captures, NamedCaptures};
-pub use explain::{Explanation, Step, Verdict};
+pub use explain::{Explanation, Step, Verdict, explain};
 pub use shadow::{Scope, Shadow, shadowed};
 pub use table::Table;
 

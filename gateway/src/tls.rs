@@ -19,11 +19,22 @@ use crate::config::ListenerTls;
 /// # Errors
 /// Those of rustls.
 pub(crate) fn server_config(tls: &ListenerTls) -> Result<Arc<ServerConfig>, rustls::Error> {
+    server_config_for(tls, &["h2", "http/1.1"])
+}
+
+/// The same with these protocols, best first.
+///
+/// # Errors
+/// Those of rustls.
+pub(crate) fn server_config_for(
+    tls: &ListenerTls,
+    protocols: &[&str],
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Certificates::new(&tls.certificates)));
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     Ok(Arc::new(config))
 }

@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 16] = [
     &["respond", "plugin"],
     &["access_log", "body", "share", "state", "trace"],
     &["recorder", "spans", "usage"],
-    &["conn", "heads", "telemetry"],
+    &["conn", "explain", "heads", "telemetry"],
     &["error", "places", "route"],
     &["first_party", "held", "upstream"],
     &["http2", "timer", "tls", "trailers"],

@@ -123,6 +123,14 @@ impl Http1 {
         Answer::read(response.expect("a step hangs").expect("a response")).await
     }
 
+    /// `GET` of the admin API, by its own address, on a new connection.
+    ///
+    /// # Panics
+    /// If the path is none.
+    pub async fn admin(address: SocketAddr, path: &str) -> Answer {
+        Self::connect(address).await.send(to(address, get(path))).await
+    }
+
     /// `GET` on a new connection.
     pub async fn get(address: SocketAddr, path: &str) -> Answer {
         Self::connect(address).await.send(get(path)).await
@@ -166,6 +174,17 @@ impl Http2 {
 #[must_use]
 pub fn get(path: &str) -> Request<BoxBody> {
     Request::get(path).header("host", "a.example").body(full("")).expect("a request")
+}
+
+/// The same request to the host of this address.
+///
+/// # Panics
+/// Never: an address is a host.
+#[must_use]
+pub fn to(address: SocketAddr, mut request: Request<BoxBody>) -> Request<BoxBody> {
+    let host = address.to_string().parse().expect("an address is a host");
+    request.headers_mut().insert(http::header::HOST, host);
+    request
 }
 
 /// A `GET` for HTTP/2.

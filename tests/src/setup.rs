@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -62,7 +63,9 @@ impl Setup {
         };
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
         let listeners = vec![listener("public")];
+        let source = Arc::new(config::Source::new("test.toml", ""));
         let config = Config {
+            source,
             process,
             admin: None,
             usage: None,
@@ -308,6 +311,7 @@ pub fn route(path: &str) -> Route {
         span: 0..0,
         path_spans: vec![],
         path_lines: vec![],
+        plugin_spans: vec![],
     }
 }
 

@@ -56,3 +56,27 @@ pub async fn connect(
 pub fn shown(stream: &TlsStream<TcpStream>) -> CertificateDer<'static> {
     stream.get_ref().1.peer_certificates().expect("a certificate")[0].clone()
 }
+
+/// A self-signed certificate for these names and its key, as PEM.
+///
+/// # Panics
+/// If it cannot be made.
+#[must_use]
+pub fn pem(names: &[&str]) -> (String, String) {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let made = rcgen::generate_simple_self_signed(names).expect("valid names");
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+/// The same from PEM.
+///
+/// # Panics
+/// If it is none.
+#[must_use]
+pub fn from_pem(certificate: &[u8], key: &[u8]) -> Arc<CertifiedKey> {
+    use rustls::pki_types::pem::PemObject as _;
+    let certificate = CertificateDer::from_pem_slice(certificate).expect("a certificate");
+    let key = PrivateKeyDer::from_pem_slice(key).expect("a key");
+    let key = rustls::crypto::aws_lc_rs::sign::any_supported_type(&key).expect("a usable key");
+    Arc::new(CertifiedKey::new(vec![certificate], key))
+}

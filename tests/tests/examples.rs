@@ -270,9 +270,9 @@ async fn ai_gateway_charges_each_team_by_model_and_asks_for_its_scopes() {
     assert_eq!(heavy + light, 15);
     assert!(heavy > light, "{heavy} and {light}");
 
-    let metrics = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let metrics = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     assert!(metrics.text().contains("gateway_plugin_instances{plugin=\"keys\"} "), "{metrics:?}");
-    assert_eq!(Http1::get(gateway.admin.unwrap(), "/healthz").await.status(), 200);
+    assert_eq!(Http1::admin(gateway.admin.unwrap(), "/healthz").await.status(), 200);
 }
 
 #[tokio::test]

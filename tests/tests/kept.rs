@@ -71,7 +71,7 @@ async fn service() -> Upstream {
 }
 
 async fn metric(gateway: &Running, line: &str) -> String {
-    let page = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let page = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     let found = page.text().lines().find(|it| it.starts_with(line)).unwrap_or_default().to_owned();
     found.rsplit(' ').next().unwrap_or_default().to_owned()
 }

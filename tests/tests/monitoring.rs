@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use gateway_tests::client::request;
+use gateway_tests::client::{request, to};
 use gateway_tests::upstream::full;
 use gateway_tests::{Http1, Http2, Raw, Running, Setup, Upstream, within};
 use http::Response;
@@ -23,7 +23,7 @@ const ROUTES: &str = "[admin]\naddress = \"127.0.0.1:0\"\n\
     [[routes]]\nname = \"quiet\"\npaths = [\"/quiet\"]\nrespond = { status = 200 }\n";
 
 async fn page(gateway: &Running) -> String {
-    Http1::get(gateway.admin.unwrap(), "/metrics").await.text().to_owned()
+    Http1::admin(gateway.admin.unwrap(), "/metrics").await.text().to_owned()
 }
 
 /// Each series with its value.
@@ -223,7 +223,8 @@ async fn open_metrics_is_for_who_asks_for_it() {
     after(&gateway, 1.0).await;
     let scrape = async |accept: &str| {
         let asked = request("GET", "/metrics", &[("accept", accept)], "");
-        Http1::connect(gateway.admin.unwrap()).await.send(asked).await
+        let admin = gateway.admin.unwrap();
+        Http1::connect(admin).await.send(to(admin, asked)).await
     };
     // As Prometheus 2.42 asks.
     let accept = "application/openmetrics-text;version=1.0.0,\

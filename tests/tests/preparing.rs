@@ -185,7 +185,7 @@ fn the_bound_of_configure_is_one_of_its_own() {
 
 /// Instances that were made of the plugin so far.
 async fn made(gateway: &Running) -> u32 {
-    let metrics = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let metrics = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     let name = "gateway_plugin_instances_created_total{plugin=\"slow\"} ";
     let line = metrics.text().lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
     line.parse().unwrap()
@@ -219,7 +219,7 @@ async fn an_instance_of_its_own_knows_nothing_of_another_request() {
 
 /// The count of failures of this kind.
 async fn failures(gateway: &Running, plugin: &str, kind: &str) -> u32 {
-    let metrics = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let metrics = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     let name = format!("gateway_plugin_failures_total{{plugin=\"{plugin}\",kind=\"{kind}\"}} ");
     let line = metrics.text().lines().find_map(|line| line.strip_prefix(&*name)).unwrap();
     line.parse().unwrap()

@@ -3,6 +3,7 @@
 //! Owns how a question comes in a URL, and that few are answered at a time: each reads the store on a
 //! thread of its own.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,41 +11,40 @@ use http::StatusCode;
 use percent_encoding::percent_decode_str;
 
 use super::Admin;
+use super::call::{Answer, Call, Reply};
+use super::router::Waiting;
 use crate::usage::{Query, QueryError};
 
 /// How long the store may take: less than the connection may.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// A status, a content type and a text.
-type Page = (StatusCode, &'static str, String);
-
-impl Admin {
-    pub(super) async fn usage(&self, query: &str) -> Page {
-        match self.answer_about_usage(query).await {
-            Ok(text) => (StatusCode::OK, "application/json", text),
-            Err((status, text)) => (status, "text/plain", text + "\n"),
-        }
-    }
-
-    async fn answer_about_usage(&self, query: &str) -> Result<String, (StatusCode, String)> {
-        let query = parse(query).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
-        let settings = self.usage.settings().ok_or_else(|| {
-            (StatusCode::NOT_FOUND, "no usage is recorded: there is no `[usage]`".to_owned())
-        })?;
-        let Ok(place) = Arc::clone(&self.questions).try_acquire_owned() else {
-            let why = "as many questions as may be are being answered".to_owned();
-            return Err((StatusCode::SERVICE_UNAVAILABLE, why));
-        };
-        let read = tokio::task::spawn_blocking(move || {
-            let _place = place;
-            query.read(&settings, PATIENCE)
+pub(super) fn usage<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
+    Box::pin(async {
+        let answer: Answer = Ok(match answer(admin, &call.query).await {
+            Ok(text) => Reply::text("application/json", text),
+            Err((status, text)) => Reply::text("text/plain", text + "\n").with(status),
         });
-        let unavailable =
-            |error: &dyn std::fmt::Display| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-        let report = read.await.map_err(|error| unavailable(&error))?;
-        let report = report.map_err(|error| unavailable(&error))?;
-        Ok(format!("{}\n", report.json()))
-    }
+        answer
+    })
+}
+
+async fn answer(admin: &Admin, query: &str) -> Result<String, (StatusCode, String)> {
+    let query = parse(query).map_err(|why| (StatusCode::BAD_REQUEST, why))?;
+    let settings = admin.0.usage.settings().ok_or_else(|| {
+        (StatusCode::NOT_FOUND, "no usage is recorded: there is no `[usage]`".to_owned())
+    })?;
+    let Ok(place) = Arc::clone(&admin.0.places.questions).try_acquire_owned() else {
+        let why = "as many questions as may be are being answered".to_owned();
+        return Err((StatusCode::SERVICE_UNAVAILABLE, why));
+    };
+    let read = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        query.read(&settings, PATIENCE)
+    });
+    let unavailable = |error: &dyn Display| (StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    let report = read.await.map_err(|error| unavailable(&error))?;
+    let report = report.map_err(|error| unavailable(&error))?;
+    Ok(format!("{}\n", report.json()))
 }
 
 /// Reads `by`, `from` and `to`.

@@ -18,12 +18,6 @@ impl Run {
         self.usage.record(cells, place, consumer, sums, wants_complete(self));
     }
 
-    /// The consumer that a plugin named, if one did.
-    pub(crate) fn consumer(&self) -> Option<String> {
-        let heads = self.heads.borrow();
-        heads.attribute(CONSUMER).map(std::borrow::Cow::into_owned)
-    }
-
     /// The calls that its plugins made, for the trace.
     pub(crate) fn made_calls(&self) -> Vec<MadeCall> {
         let heads = self.heads.borrow();

@@ -1,13 +1,13 @@
 //! The log of the process.
 //!
 //! Owns its format, its filter (`GATEWAY_LOG`, such as `info`, `debug` or `warn,plugin=debug`: the
-//! syntax of `tracing_subscriber`'s `EnvFilter`; default `info`), and the way of its lines to
+//! syntax of `tracing_subscriber`'s `EnvFilter`; default `info`), which may change, and the way of its lines to
 //! standard error. A thread of its own writes them, so that who reads them slowly, or not at all,
 //! holds no worker up; what it cannot take in time is dropped, and counted in the log.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -27,7 +27,9 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Starts the log, on standard error. What is logged is written for as long as the value lives, and
 /// what waits when it is dropped is written if somebody reads it within a second.
 pub(super) fn start(format: LogFormat) -> WorkerGuard {
-    let filter = EnvFilter::try_from_env("GATEWAY_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let asked = std::env::var("GATEWAY_LOG").ok();
+    let asked = asked.and_then(|text| Some((filter(&text).ok()?, text)));
+    let (filter, text) = asked.unwrap_or_else(|| (EnvFilter::new(USUAL), USUAL.to_owned()));
     let waiting = Arc::<Waiting>::default();
     // Lines that come together are written together.
     let (lines, guard) = NonBlockingBuilder::default()
@@ -36,11 +38,64 @@ pub(super) fn start(format: LogFormat) -> WorkerGuard {
         .finish(Written { out: BufWriter::new(io::stderr()), waiting: Arc::clone(&waiting) });
     let lines = Lines { lines, waiting, loss: Arc::default() };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines);
-    match format {
-        LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+    let take: Take = match format {
+        LogFormat::Text => {
+            let log = log.with_ansi(io::stderr().is_terminal()).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+        }
+        LogFormat::Json => {
+            let log = log.json().flatten_event(true).with_filter_reloading();
+            let handle = log.reload_handle();
+            log.init();
+            Box::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
+        }
+    };
+    let _started_once = FILTER.set(Filter { text: Mutex::new(text), take });
     guard
+}
+
+/// Where nothing is said.
+const USUAL: &str = "info";
+
+type Take = Box<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
+
+/// The filter of the log of this process.
+static FILTER: OnceLock<Filter> = OnceLock::new();
+
+struct Filter {
+    text: Mutex<String>,
+    take: Take,
+}
+
+/// The filter that is in force.
+pub(super) fn current() -> String {
+    let text =
+        FILTER.get().map(|filter| filter.text.lock().unwrap_or_else(PoisonError::into_inner));
+    text.map_or_else(String::new, |text| text.clone())
+}
+
+/// Takes another filter.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) fn change(text: &str) -> Result<(), String> {
+    let filter = filter(text)?;
+    let known = FILTER.get().ok_or("there is no log")?;
+    let mut current = known.text.lock().unwrap_or_else(PoisonError::into_inner);
+    (known.take)(filter)?;
+    text.clone_into(&mut current);
+    Ok(())
+}
+
+/// A filter that lets the audit log through, whatever else it says, unless it names that.
+fn filter(text: &str) -> Result<EnvFilter, String> {
+    let filter = EnvFilter::builder().parse(text).map_err(|error| error.to_string())?;
+    match "audit=info".parse() {
+        Ok(directive) if !text.contains("audit") => Ok(filter.add_directive(directive)),
+        _ => Ok(filter),
+    }
 }
 
 /// What waits to be written.

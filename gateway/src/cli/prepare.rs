@@ -119,6 +119,12 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
             let span = config.admin.as_ref().map_or(0..0, |admin| admin.address_span.clone());
             advise_on_address(Diagnostic::error(span, error.to_string()), *address, cause)
         }
+        BindError::Audit { path, source: cause } => {
+            let path = source.redact(&path.display().to_string());
+            Diagnostic::file_error(format!(
+                "`audit` of `[admin]` cannot be written to {path}: {cause}"
+            ))
+        }
         BindError::Plugin { plugin, place, message, label, note, help, .. } => {
             let plugin = &config.plugins[plugin.0];
             // A refusal is the plugin's own text and may repeat a secret that was filled in.

@@ -5,10 +5,13 @@
 
 use std::path::{Path, PathBuf};
 
-use gateway::{Gateway, Handle, ReloadError};
+use gateway::config::Diagnostics;
+use gateway::{Gateway, Handle, ReloadError, Reloaded};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
 
+use super::operator::{Asked, Operations};
 use super::prepare::{Prepared, prepare};
 use super::watch::Watch;
 use super::{LogFormat, Refused, report};
@@ -41,14 +44,16 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
         }
     }
     if let Some(address) = gateway.admin_address() {
-        tracing::info!(%address, "`/metrics`, `/healthz`, `/usage` and `/requests` are served");
+        tracing::info!(%address, "the admin API is served");
     }
+    let (operator, asked) = Operations::begin();
+    let gateway = gateway.operated_by(operator);
     let served = runtime.block_on(async {
         let handle = gateway.handle();
         for other in others {
             drop(tokio::spawn(other.answer(handle.clone())));
         }
-        control(gateway, file, watch, hangup, format).await
+        control(gateway, file, watch, Wishes { hangup, asked }, format).await
     });
     // A reload that still compiles plugins has nothing left to put in force.
     runtime.shutdown_background();
@@ -98,7 +103,7 @@ async fn control(
     gateway: Gateway,
     file: &Path,
     watch: Watch,
-    hangup: Signal,
+    wishes: Wishes,
     format: LogFormat,
 ) -> Result<(), Refused> {
     let handle = gateway.handle();
@@ -110,89 +115,149 @@ async fn control(
             _ = end.recv() => {}
             _ = interrupt.recv() => {}
             _ = quit.recv() => {}
-            () = reloads(&handle, file, watch, hangup, format) => {}
+            () = reloads(&handle, file, watch, wishes, format) => {}
         }
         tracing::info!("shutting down: open exchanges may finish");
     };
     gateway.run(shutdown).await.map_err(|error| say("a worker ended", &error))
 }
 
-/// Reloads for ever, on SIGHUP and when a watched file changes.
+/// Who asks for a reload, besides files that change.
+struct Wishes {
+    hangup: Signal,
+    /// By the admin API.
+    asked: UnboundedReceiver<Asked>,
+}
+
+/// Reloads for ever: on SIGHUP, when a watched file changes, and when the admin API asks for it.
 async fn reloads(
     handle: &Handle,
     file: &Path,
     mut watch: Watch,
-    mut hangup: Signal,
+    mut wishes: Wishes,
     format: LogFormat,
 ) {
     loop {
-        tokio::select! {
-            _ = hangup.recv() => {
+        let asked = tokio::select! {
+            _ = wishes.hangup.recv() => {
                 tracing::info!("SIGHUP: reloading");
                 // Whatever becomes of the file: logs may have been moved.
                 handle.reopen_logs();
+                None
+            }
+            Some(asked) = wishes.asked.recv() => {
+                tracing::info!(dry_run = asked.dry_run, "the admin API asks for a reload");
+                Some(asked)
             }
             changed = watch.changed() => {
                 for path in changed {
                     tracing::info!(file = %path.display(), "changed: reloading");
                 }
+                None
             }
-        }
+        };
         let (reloading, file) = (handle.clone(), file.to_owned());
+        let dry_run = asked.as_ref().is_some_and(|asked| asked.dry_run);
+        let reload = move || {
+            if dry_run { try_out(&reloading, &file) } else { reload(&reloading, &file, format) }
+        };
         // Compiling plugins takes a while, and signals must go on being heard.
-        let reloaded = tokio::task::spawn_blocking(move || reload(&reloading, &file, format)).await;
-        match reloaded {
-            Ok(Ok(files)) => watch.follow(files),
-            // Those of the configuration in force count too, until another is.
-            Ok(Err(files)) => watch.also(files),
+        let outcome = match tokio::task::spawn_blocking(reload).await {
+            Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!("the configuration in force stays: internal error: {error}");
+                continue;
             }
+        };
+        match (outcome.reloaded.refused.is_none(), dry_run) {
+            (true, false) => watch.follow(outcome.files),
+            // Those of the configuration in force count too, until another is.
+            (false, false) => watch.also(outcome.files),
+            (_, true) => {}
         }
+        asked.into_iter().for_each(|asked| asked.answer(outcome.reloaded.clone()));
     }
 }
 
-/// Puts the file in force, or says why not. Returns what to watch from now on, instead of what was
-/// watched or, as an error, besides.
-fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Result<Vec<PathBuf>, Vec<PathBuf>> {
+/// What came of a reload.
+struct Outcome {
+    reloaded: Reloaded,
+    /// What to watch from now on: instead of what was watched, or, if it is refused, besides.
+    files: Vec<PathBuf>,
+}
+
+impl Outcome {
+    fn new(refused: Option<String>, findings: &Diagnostics, files: Vec<PathBuf>) -> Self {
+        Self { reloaded: Reloaded { refused, findings: findings.to_json() }, files }
+    }
+}
+
+/// What is said of a file that is refused; the findings say why.
+const REFUSED: &str = "the new one is refused";
+
+/// Puts the file in force, or says why not.
+fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Outcome {
     match prepare(file) {
         Ok(prepared) => {
             let files = prepared.files.clone();
             let routes = prepared.config.routes.len();
-            if !put_in_force(handle, prepared, format) {
-                return Err(files);
+            let (refused, findings) = take(handle, prepared);
+            report(&findings, format);
+            match &refused {
+                None => tracing::info!(routes, "the new configuration is in force"),
+                Some(why) => tracing::error!("the configuration in force stays: {why}"),
             }
-            tracing::info!(routes, "the new configuration is in force");
-            Ok(files)
+            Outcome::new(refused, &findings, files)
         }
         Err(refusal) => {
             let files = refusal.files();
-            report(&refusal.everything(false), format);
-            tracing::error!("the configuration in force stays: the new one is refused");
+            let findings = refusal.everything(false);
+            report(&findings, format);
+            tracing::error!("the configuration in force stays: {REFUSED}");
             handle.refused();
-            Err(files)
+            Outcome::new(Some(REFUSED.to_owned()), &findings, files)
         }
     }
 }
 
-/// Puts a configuration in force, or says why not. Returns whether it is.
-pub(super) fn put_in_force(handle: &Handle, mut prepared: Prepared, format: LogFormat) -> bool {
+/// Finds out what [`reload`] would report, and changes nothing.
+fn try_out(handle: &Handle, file: &Path) -> Outcome {
+    let refused = Some(REFUSED.to_owned());
+    match prepare(file) {
+        Ok(mut prepared) => {
+            let found = Gateway::check(&prepared.config, &[], false);
+            let takes = handle.takes(&prepared.config);
+            if !found.is_empty() {
+                return Outcome::new(refused, &prepared.refused(&found), Vec::new());
+            }
+            prepared.warned(&found.warnings);
+            let refused = takes.err().map(|error| error.to_string());
+            Outcome::new(refused, &prepared.findings, Vec::new())
+        }
+        Err(refusal) => Outcome::new(refused, &refusal.everything(false), Vec::new()),
+    }
+}
+
+/// Has a gateway take a configuration. Returns why it is refused, if it is, and all findings.
+fn take(handle: &Handle, mut prepared: Prepared) -> (Option<String>, Diagnostics) {
     match handle.reload(prepared.config.clone()) {
         Ok(warnings) => {
             prepared.warned(&warnings);
-            report(&prepared.findings, format);
-            true
+            (None, prepared.findings)
         }
-        Err(ReloadError::Refused(errors)) => {
-            report(&prepared.refused(&errors), format);
-            tracing::error!("the configuration in force stays: the new one is refused");
-            false
-        }
-        Err(error) => {
-            tracing::error!("the configuration in force stays: {error}");
-            false
-        }
+        Err(ReloadError::Refused(errors)) => (Some(REFUSED.to_owned()), prepared.refused(&errors)),
+        Err(error) => (Some(error.to_string()), prepared.findings),
     }
+}
+
+/// Puts a configuration in force, or says why not. Returns whether it is.
+pub(super) fn put_in_force(handle: &Handle, prepared: Prepared, format: LogFormat) -> bool {
+    let (refused, findings) = take(handle, prepared);
+    report(&findings, format);
+    if let Some(why) = &refused {
+        tracing::error!("the configuration in force stays: {why}");
+    }
+    refused.is_none()
 }
 
 fn say(what: &str, error: &dyn std::fmt::Display) -> Refused {

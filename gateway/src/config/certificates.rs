@@ -6,6 +6,7 @@
 
 mod facts;
 mod pem;
+mod shown;
 mod trust;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use super::reader::{Reading, Text};
 use super::source::{MAX_FILE, read_bounded};
 use facts::{Facts, Validity};
 use pem::Section;
+pub(crate) use shown::CertificateFacts;
 pub(crate) use trust::{VERIFIED, is_for, names};
 
 /// When a certificate of a listener ends.

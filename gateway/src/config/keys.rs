@@ -79,8 +79,6 @@ pub(super) enum Kind {
     Ratio,
     /// One of these whole numbers.
     Integers(&'static [u64]),
-    /// A number from 0 to 1, ends included.
-    Ratio,
     /// A duration in this range, ends included.
     Duration { min: &'static str, max: &'static str },
     /// A size in this range of bytes, ends included.
@@ -179,7 +177,6 @@ mod tests {
                 | Kind::Integer { .. }
                 | Kind::Ratio
                 | Kind::Integers(_)
-                | Kind::Ratio
                 | Kind::Duration { .. }
                 | Kind::Size { .. }
                 | Kind::TextMap

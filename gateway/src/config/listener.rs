@@ -69,7 +69,8 @@ pub(super) fn address_of(text: &str) -> Result<SocketAddr, Fault> {
     })
 }
 
-fn tls(table: &Table<'_, '_>) -> Option<ListenerTls> {
+/// Certificates and keys, of a listener or of `[admin]`.
+pub(super) fn tls(table: &Table<'_, '_>) -> Option<ListenerTls> {
     let value = table.value("tls")?;
     let items = value.get_ref().as_array().map_or(std::slice::from_ref(value), |items| items);
     if items.is_empty() {

@@ -136,11 +136,12 @@ pub fn read_all(
     let mut diagnostics = Diagnostics::new(Arc::clone(&source));
     diagnostics.extend(findings);
     if failed || !parts.is_whole() {
-        let (parts, doubts) = parts.remains(&doubtful);
+        let (parts, doubts) = parts.remains(Arc::clone(&source), &doubtful);
         let parts = Some(parts);
         return Err(Box::new(Remains { findings: diagnostics, source, files, parts, doubts }));
     }
-    Ok(Loaded { config: parts.config(), warnings: diagnostics, source, files })
+    let config = parts.config(Arc::clone(&source));
+    Ok(Loaded { config, warnings: diagnostics, source, files })
 }
 
 fn nothing(source: Source, error: Diagnostic) -> Box<Remains> {
@@ -176,8 +177,9 @@ impl Parts {
     }
 
     /// The configuration of a whole file.
-    fn config(self) -> Config {
+    fn config(self, source: Arc<Source>) -> Config {
         Config {
+            source,
             process: self.process,
             admin: self.admin,
             usage: self.usage,
@@ -194,7 +196,7 @@ impl Parts {
 
     /// What [`Remains`] has of a file that is not: without what refers to others, and without the
     /// plugins and components of which nobody knows where they end.
-    fn remains(mut self, doubtful: &Doubtful) -> (Config, Vec<Doubts>) {
+    fn remains(mut self, source: Arc<Source>, doubtful: &Doubtful) -> (Config, Vec<Doubts>) {
         self.plugins.retain(|read| {
             read.as_ref().is_some_and(|(plugin, _)| !doubtful.touches(&places(plugin)))
         });
@@ -203,7 +205,7 @@ impl Parts {
         });
         (self.upstreams, self.routes) = (Vec::new(), Vec::new());
         let doubts = self.plugins.iter().flatten().map(|(_, doubts)| doubts.clone()).collect();
-        (self.config(), doubts)
+        (self.config(source), doubts)
     }
 }
 

@@ -47,7 +47,8 @@ pub(super) fn read(
     let listeners = listeners(table, scope);
     let paths = path::list(table);
     let matcher = matcher::read(table, &paths);
-    let plugins = plugins(table, scope, name.as_ref(), all_plugins);
+    let (plugins, plugin_spans) =
+        plugins(table, scope, name.as_ref(), all_plugins).into_iter().unzip();
     let action = action::read(table, scope, &paths, name.as_ref());
     let rewrite = action::rewrite(table, &paths);
     let body_size = table.table("limits").size("body_size");
@@ -72,6 +73,7 @@ pub(super) fn read(
         path_spans,
         path_lines,
         plugins,
+        plugin_spans,
         action,
         rewrite,
         body_size,
@@ -103,7 +105,7 @@ fn plugins<'a>(
     scope: &Scope<'_>,
     route: Option<&Text>,
     all: &mut Vec<plugin::Read>,
-) -> Vec<PluginId> {
+) -> Vec<(PluginId, Span)> {
     let items = table.list("plugins").unwrap_or_default().iter().enumerate();
     let read = |(index, item): (usize, &Value<'a>)| match item.get_ref() {
         DeValue::Table(_) => {
@@ -111,11 +113,11 @@ fn plugins<'a>(
             let inline = Table::open(table.reading, item, &PLUGIN)?;
             let read = plugin::read(&format!("{route}.plugins[{index}]"), &inline, &scope.plugin);
             all.push(read.map(|(plugin, doubts)| (Plugin { is_inline: true, ..plugin }, doubts)));
-            Some(PluginId(all.len() - 1))
+            Some((PluginId(all.len() - 1), item.span()))
         }
         DeValue::String(_) => {
             let name = table.reading.text(item, "a plugin's name")?;
-            named_plugin(table.reading, scope, &name).map(PluginId)
+            named_plugin(table.reading, scope, &name).map(|id| (PluginId(id), item.span()))
         }
         _ => {
             let error =

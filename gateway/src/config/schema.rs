@@ -93,7 +93,6 @@ fn value(kind: &Kind, definitions: &mut Definitions) -> Value {
         Kind::Integer { min, max } => json!({ "type": "integer", "minimum": min, "maximum": max }),
         Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Integers(all) => json!({ "type": "integer", "enum": all }),
-        Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Duration { min, max } => json!({
             "type": "string",
             "pattern": format!("{DURATION_PATTERN}|{PLACEHOLDER}"),
@@ -190,7 +189,6 @@ mod tests {
             | Kind::Integer { .. }
             | Kind::Ratio
             | Kind::Integers(_)
-            | Kind::Ratio
             | Kind::Duration { .. }
             | Kind::Size { .. }
             | Kind::TextMap

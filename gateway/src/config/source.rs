@@ -36,6 +36,23 @@ pub struct Position {
     pub column: usize,
 }
 
+/// The lines of a [`Source`].
+#[derive(Debug)]
+pub struct Positions<'s> {
+    source: &'s Source,
+    begins: &'s [usize],
+}
+
+impl Positions<'_> {
+    /// As [`Source::position`].
+    pub fn of(&self, offset: usize) -> Position {
+        let offset = self.source.boundary(offset);
+        let line = self.begins.partition_point(|begin| *begin <= offset);
+        let begin = self.begins[line - 1];
+        Position { line, column: self.source.text[begin..offset].chars().count() + 1 }
+    }
+}
+
 impl Source {
     /// A source from text that is already in memory. A byte order mark in front is dropped.
     pub fn new(path: impl Into<PathBuf>, text: &str) -> Self {
@@ -125,11 +142,20 @@ impl Source {
 
     /// The line of [`position`](Self::position), for who asks for that of many places.
     pub(super) fn line(&self, offset: usize) -> usize {
-        let begins = || {
+        self.begins().partition_point(|begin| *begin <= offset)
+    }
+
+    /// Finds many places, each in a time that does not depend on the length of the text.
+    pub fn positions(&self) -> Positions<'_> {
+        Positions { source: self, begins: self.begins() }
+    }
+
+    /// Where lines begin.
+    fn begins(&self) -> &[usize] {
+        self.lines.get_or_init(|| {
             let behind = self.text.match_indices('\n').map(|(at, _)| at + 1);
             std::iter::once(0).chain(behind).collect()
-        };
-        self.lines.get_or_init(begins).partition_point(|begin| *begin <= offset)
+        })
     }
 
     /// The words with every value of four bytes or more that a `${...}` filled in replaced by that
@@ -211,6 +237,10 @@ mod tests {
         let two = source.text().find('2').expect("it is there");
         assert_eq!(source.position(two), Position { line: 2, column: 6 });
         assert_eq!(source.position(9999), Position { line: 3, column: 1 });
+        let positions = source.positions();
+        for offset in [0, 1, two, 7, 8, source.text().len(), 9999] {
+            assert_eq!(positions.of(offset), source.position(offset), "{offset}");
+        }
     }
 
     #[test]

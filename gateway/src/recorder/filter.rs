@@ -39,9 +39,15 @@ impl Filter {
     /// What is wrong, in one sentence.
     pub(crate) fn parse(query: &str) -> Result<Self, String> {
         let mut filter = Self { limit: LIMIT, ..Self::default() };
+        let mut seen = Vec::new();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+            let value =
+                percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned();
+            if seen.contains(&name) {
+                return Err(format!("the parameter `{name}` is there twice"));
+            }
+            seen.push(name);
             match name {
                 "route" => filter.route = Some(value),
                 "consumer" => filter.consumer = Some(value),
@@ -129,6 +135,7 @@ mod tests {
             ("slower=200", "`slower=200` is not a duration: a number in it has no unit"),
             ("limit=0", "`limit=0` is not a number from 1 to 1000"),
             ("after=x", "`after=x` is not the number"),
+            ("limit=1&limit=2", "the parameter `limit` is there twice"),
             ("of=x", "there is no `of`, but `route`"),
         ] {
             let why = Filter::parse(query).unwrap_err();

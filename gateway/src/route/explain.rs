@@ -13,7 +13,7 @@ use super::Query;
 use super::methods::{MethodSet, allow_list, implies_head, is_extension};
 use super::predicates::{decode, decodes_to, header_holds, parameter_holds, parameters};
 use super::table::{Table, hosts, rank, serves};
-use crate::config::{Config, HostPattern, RouteMatcher, ValuePattern};
+use crate::config::{Config, HostPattern, ListenerId, RouteMatcher, ValuePattern};
 use place::{Place, host_rank, matches, path_rank};
 
 /// What each route of a listener says to a request.
@@ -64,23 +64,29 @@ impl Table {
     /// Tries every route of the table's listener on a request. `config` is the one that the table
     /// was built from.
     pub fn explain(&self, config: &Config, query: &Query<'_>) -> Explanation {
-        let mut tried: Vec<(Option<Place>, Step)> = Vec::new();
-        for (index, route) in config.routes.iter().enumerate() {
-            if !serves(route, self.listener) {
-                continue;
-            }
-            let (place, verdict) = judge(index, &route.matcher, query);
-            tried.push((place, Step { route: index, name: route.name.clone(), verdict }));
-        }
-        tried.sort_by_key(|(place, step)| (place.is_none(), place.clone(), step.route));
-        let steps: Vec<Step> = tried.into_iter().map(|(_, step)| step).collect();
-        let winner = steps.iter().position(Step::matches);
-        let allow = match winner {
-            Some(_) => vec![],
-            None => allow(config, &steps),
-        };
-        Explanation { steps, winner, allow }
+        explain(config, self.listener, query)
     }
+}
+
+/// Tries every route of a listener on a request, without a table.
+#[must_use]
+pub fn explain(config: &Config, listener: ListenerId, query: &Query<'_>) -> Explanation {
+    let mut tried: Vec<(Option<Place>, Step)> = Vec::new();
+    for (index, route) in config.routes.iter().enumerate() {
+        if !serves(route, listener) {
+            continue;
+        }
+        let (place, verdict) = judge(index, &route.matcher, query);
+        tried.push((place, Step { route: index, name: route.name.clone(), verdict }));
+    }
+    tried.sort_by_key(|(place, step)| (place.is_none(), place.clone(), step.route));
+    let steps: Vec<Step> = tried.into_iter().map(|(_, step)| step).collect();
+    let winner = steps.iter().position(Step::matches);
+    let allow = match winner {
+        Some(_) => vec![],
+        None => allow(config, &steps),
+    };
+    Explanation { steps, winner, allow }
 }
 
 impl Step {

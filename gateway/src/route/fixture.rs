@@ -1,5 +1,6 @@
 //! Small configurations for tests, written as a person would say them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -8,7 +9,7 @@ use super::{Found, Query, Table};
 use crate::config::{
     AccessLog, Action, Config, ErrorForm, FixedResponse, ForwardedFamily, HostPattern, Listener,
     ListenerId, ListenerLimits, ListenerTimeouts, PathPattern, PathRules, Process, Rewrite, Route,
-    RouteMatcher, Segment, ValuePattern,
+    RouteMatcher, Segment, Source, ValuePattern,
 };
 /// A route named `name` with one path pattern, on every listener.
 pub(super) fn route(name: &str, path: &str) -> Route {
@@ -18,6 +19,7 @@ pub(super) fn route(name: &str, path: &str) -> Route {
     Route {
         path_spans: Vec::new(),
         path_lines: Vec::new(),
+        plugin_spans: Vec::new(),
         name: name.to_owned(),
         listeners: vec![],
         matcher,
@@ -99,6 +101,7 @@ fn pattern(text: &str) -> PathPattern {
 /// A configuration of these routes with two listeners.
 pub(super) fn config(routes: Vec<Route>) -> Config {
     Config {
+        source: Arc::new(Source::new("test.toml", "")),
         process: Process {
             workers: 1,
             via: "gateway".to_owned(),

@@ -8,6 +8,7 @@ mod access_logs;
 mod component;
 mod hooks;
 mod name;
+mod plugins;
 mod process;
 mod routes;
 mod series;
@@ -33,6 +34,7 @@ use crate::places::Places;
 pub(crate) use access_logs::AccessLogCounts;
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use name::{Invalid, Key, Kind};
+pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};
 pub(crate) use spans::SpanCounts;
 pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS, open_metrics};
@@ -219,6 +221,27 @@ impl Metrics {
             workers.resize(index + 1, 0);
         }
         workers[index] = rustix::thread::gettid().as_raw_nonzero().get();
+    }
+
+    /// How many workers have begun.
+    pub(crate) fn running_workers(&self) -> usize {
+        let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.iter().filter(|thread| **thread != 0).count()
+    }
+
+    /// When the process began, in seconds since 1970.
+    pub(crate) fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// What became of configurations after the first: how many were put in force, and how many refused.
+    pub(crate) fn reload_counts(&self) -> (u64, u64) {
+        (self.reloads.load(Relaxed), self.refused.load(Relaxed))
+    }
+
+    /// The places of the listener of this name, once the gateway runs.
+    pub(crate) fn places_of(&self, listener: &str) -> Option<&Arc<Places>> {
+        self.listeners.get()?.iter().find(|places| &*places.listener == listener)
     }
 
     /// The listeners have these certificates.

@@ -74,6 +74,30 @@ impl Traffic {
         self.targets.retain(|(upstream, target), _| targets.contains(&(&**upstream, &**target)));
     }
 
+    /// What passed on the route of this name, if anything did.
+    pub(crate) fn summary(&self, route: &str) -> Option<RouteSummary> {
+        let totals = self.routes.get(route)?.totals()?;
+        Some(RouteSummary {
+            requests: totals.statuses.iter().map(|(_, count)| count).sum(),
+            in_flight: totals.in_flight,
+            failed: FAULTS.into_iter().zip(totals.faults).collect(),
+            statuses: totals.statuses,
+            duration_count: totals.duration.counts.iter().sum(),
+            duration_ns: totals.duration.sum,
+        })
+    }
+
+    /// How tries at a target ended, and for how many a connection was opened.
+    pub(crate) fn attempts(
+        &self,
+        upstream: &str,
+        target: &str,
+    ) -> Option<(Vec<(&'static str, u64)>, u64)> {
+        let found = self.targets.get(&(upstream.into(), target.into()))?;
+        let (results, opened) = found.totals();
+        Some((RESULTS.into_iter().zip(results).collect(), opened))
+    }
+
     /// All targets, by name.
     pub(super) fn targets(&self) -> Vec<Arc<TargetTraffic>> {
         let mut targets: Vec<_> = self.targets.iter().map(|known| Arc::clone(&known)).collect();
@@ -90,6 +114,19 @@ impl Traffic {
         routes.sort_by(|one, other| one.0.name.cmp(&other.0.name));
         routes
     }
+}
+
+/// What passed on one route, added up over all workers.
+#[derive(Debug)]
+pub(crate) struct RouteSummary {
+    pub(crate) requests: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) statuses: Vec<(String, u64)>,
+    /// By whose fault requests failed.
+    pub(crate) failed: Vec<(&'static str, u64)>,
+    pub(crate) duration_count: u64,
+    /// Nanoseconds of all requests together.
+    pub(crate) duration_ns: u64,
 }
 
 /// What passed on one route.

@@ -105,7 +105,7 @@ async fn ten_thousand_calls_in_one_hook_are_sixteen_and_told_once() {
     let told: Vec<_> = told.iter().filter(|line| line.message.contains("more than 16")).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].field("plugin"), "many");
-    let metrics = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let metrics = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     for (result, count) in [("response", 16), ("refused", 10_000 - 16)] {
         let name = "gateway_plugin_upstream_requests_total";
         // One more was refused in `configure` of the instance, and one when it was loaded.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use gateway::{ReloadError, config::Config};
-use gateway_tests::client::{get, request};
+use gateway_tests::client::{get, request, to};
 use gateway_tests::{Answer, Http1, Raw, Running, Setup, log, until, within};
 use tokio::task::JoinSet;
 
@@ -22,7 +22,7 @@ fn recorded(names: &[&str]) -> Setup {
 }
 
 async fn page(gateway: &Running) -> Answer {
-    Http1::get(gateway.admin.unwrap(), "/metrics").await
+    Http1::admin(gateway.admin.unwrap(), "/metrics").await
 }
 
 /// Each series with its value. The page is in order: no line that the format does not know.
@@ -176,20 +176,21 @@ async fn a_name_that_is_none_costs_one_request_and_is_counted_as_a_failure() {
 async fn the_admin_listener_tells_metrics_and_health_and_nothing_else() {
     let mut gateway = recorded(&["one"]).start();
     let admin = gateway.admin.unwrap();
-    let health = Http1::get(admin, "/healthz").await;
+    let health = Http1::admin(admin, "/healthz").await;
     assert_eq!((health.status(), health.text()), (200, "ok\n"));
-    assert_eq!(Http1::get(admin, "/").await.status(), 404);
-    assert_eq!(Http1::get(admin, "/one/a").await.status(), 404);
-    let posted = Http1::connect(admin).await.send(request("POST", "/metrics", &[], "x")).await;
+    assert_eq!(Http1::admin(admin, "/").await.status(), 404);
+    assert_eq!(Http1::admin(admin, "/one/a").await.status(), 404);
+    let posted =
+        Http1::connect(admin).await.send(to(admin, request("POST", "/metrics", &[], "x"))).await;
     assert_eq!((posted.status(), posted.header("allow")), (405, Some("GET, HEAD")));
     let mut head = get("/metrics");
     *head.method_mut() = http::Method::HEAD;
-    let head = Http1::connect(admin).await.send(head).await;
+    let head = Http1::connect(admin).await.send(to(admin, head)).await;
     assert_eq!((head.status(), head.body.len()), (200, 0));
     // What is no HTTP harms nobody.
     let mut raw = Raw::connect(admin).await;
     raw.send("\0\0\0\0\r\n\r\n").await;
-    assert_eq!(Http1::get(admin, "/healthz").await.status(), 200);
+    assert_eq!(Http1::admin(admin, "/healthz").await.status(), 200);
     // Clients do not reach it.
     assert_eq!(Http1::get(gateway.address, "/metrics").await.status(), 404);
     gateway.stop();

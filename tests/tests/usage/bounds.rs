@@ -78,7 +78,7 @@ async fn a_name_that_is_none_fails_the_hook_and_what_a_failed_hook_added_does_no
 async fn without_usage_plugins_add_for_nothing_and_nothing_fails() {
     let gateway = without().start();
     ask_often(gateway.address, 8, 2).await;
-    let page = gateway_tests::Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let page = gateway_tests::Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     assert!(!page.text().contains("gateway_usage"), "{}", page.text());
 }
 

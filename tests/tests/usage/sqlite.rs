@@ -91,7 +91,7 @@ async fn a_reload_goes_on_and_can_change_the_store_or_end_it() {
     until_true(|| async { sum(&report(&usage(&two), "route"), "requests") == 10 }).await;
     gateway.handle.reload(without().config).unwrap();
     ask_often(gateway.address, 10, 1).await;
-    let page = Http1::get(gateway.admin.unwrap(), "/usage").await;
+    let page = Http1::admin(gateway.admin.unwrap(), "/usage").await;
     assert_eq!((page.status(), page.text().starts_with("no usage")), (404, true));
     drop(gateway);
     assert_eq!(sum(&report(&usage(&one), "route"), "requests"), 20);
@@ -105,24 +105,24 @@ async fn admin_answers_questions_and_refuses_what_is_none() {
     let admin = gateway.admin.unwrap();
     ask_often(gateway.address, 12, 3).await;
     until_true(|| async {
-        let answer = Http1::get(admin, "/usage?by=consumer%2Croute&from=2020-01-01").await;
+        let answer = Http1::admin(admin, "/usage?by=consumer%2Croute&from=2020-01-01").await;
         let json: Value = serde_json::from_str(answer.text()).unwrap_or_default();
         sum(&json["rows"], "requests") == 12
     })
     .await;
-    let answer = Http1::get(admin, "/usage?by=hour,consumer").await;
+    let answer = Http1::admin(admin, "/usage?by=hour,consumer").await;
     assert_eq!(answer.header("content-type"), Some("application/json"));
     let json: Value = serde_json::from_str(answer.text()).unwrap();
     assert_eq!(row(&json["rows"], "consumer", "c2")["requests"], 4);
     assert_eq!(json["counters"], json!(["ended", "tokens"]));
-    let empty = Http1::get(admin, "/usage?from=2020-01-01&to=2020-01-02").await;
+    let empty = Http1::admin(admin, "/usage?from=2020-01-01&to=2020-01-02").await;
     assert_eq!(serde_json::from_str::<Value>(empty.text()).unwrap()["rows"], json!([]));
     for (query, words) in [
         ("by=consumers", "did you mean `consumer`?"),
         ("by=route&since=today", "there is no `since`"),
         ("from=today", "`from` is no time"),
     ] {
-        let answer = Http1::get(admin, &format!("/usage?{query}")).await;
+        let answer = Http1::admin(admin, &format!("/usage?{query}")).await;
         assert_eq!(answer.status(), 400);
         assert!(answer.text().contains(words), "{}", answer.text());
     }

@@ -120,7 +120,7 @@ pub(crate) fn sum(rows: &Value, column: &str) -> i64 {
 
 /// One of the gateway's metrics.
 pub(crate) async fn metric(gateway: &Running, name: &str) -> u64 {
-    let page = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let page = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     let line = page.text().lines().find_map(|line| line.strip_prefix(&format!("{name} ")));
     line.unwrap_or_else(|| panic!("no {name} in {}", page.text())).parse().unwrap()
 }

@@ -13,8 +13,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
     about: "Configuration of the gateway.",
     keys: &[
         Key::new("gateway", Kind::Table(&GATEWAY), "Settings of the whole process."),
-        Key::new("admin", Kind::Table(&ADMIN), "Metrics and health. Default: not served.")
-            .example("[admin]"),
+        Key::new(
+            "admin",
+            Kind::Table(&ADMIN),
+            "The admin API, metrics and health. Default: not served.",
+        )
+        .example("[admin]"),
         Key::new("usage", Kind::Table(&USAGE), "Who used how much. Default: not recorded.")
             .example("[usage]"),
         Key::new(

@@ -43,6 +43,20 @@ impl Hooks {
     pub(super) fn new(is_timed: bool) -> Self {
         Self { is_timed, ..Self::default() }
     }
+
+    /// Hooks that were called, how often, and the seconds that they took in all.
+    pub(super) fn sums(&self) -> Vec<(&'static str, u64, f64)> {
+        let timed = HOOKS.into_iter().zip(&self.times);
+        let called = timed.filter_map(|(hook, times)| Some((hook, times.get()?.sum())));
+        called
+            .map(|(hook, sum)| (hook, sum.cumulated.last().copied().unwrap_or(0), sum.sum))
+            .collect()
+    }
+
+    /// Requests that were answered.
+    pub(super) fn answered(&self) -> u64 {
+        self.answers.iter().map(|count| count.load(Relaxed)).sum()
+    }
 }
 
 impl PluginMetrics {

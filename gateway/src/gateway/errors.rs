@@ -1,0 +1,177 @@
+//! Why a gateway cannot serve, or not go on.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Deref;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::config::{AccessLogId, ComponentId, ListenerId, PluginId};
+use crate::plugin::Place;
+use crate::upstream::SetupError;
+
+/// Why a gateway cannot serve. A start reports all of them at once.
+#[derive(Debug, Error)]
+pub enum BindError {
+    /// A listener's address cannot be had.
+    #[error("listener `{name}` cannot have {address}: {source}")]
+    Listen {
+        /// Which.
+        listener: ListenerId,
+        /// Its name.
+        name: String,
+        /// Its address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The address of `[admin]` cannot be had.
+    #[error("`admin` cannot have {address}: {source}")]
+    Admin {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// An access log cannot be opened.
+    #[error("access log `{name}` cannot be opened: {source}")]
+    AccessLog {
+        /// Which.
+        log: AccessLogId,
+        /// Its name.
+        name: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file of `audit` cannot be written.
+    #[error("`audit` cannot be written to {}: {source}", path.display())]
+    Audit {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A plugin cannot be loaded, or refuses its configuration.
+    #[error("plugin `{name}`: {message}")]
+    Plugin {
+        /// Which.
+        plugin: PluginId,
+        /// Its name.
+        name: String,
+        /// Where in its table the cause stands.
+        place: Place,
+        /// What is wrong.
+        message: String,
+        /// What the caret says.
+        label: Option<String>,
+        /// A fact that helps to understand.
+        note: Option<String>,
+        /// What would mend it.
+        help: Option<String>,
+    },
+    /// A component that answers cannot be loaded.
+    #[error("component `{name}`: {message}")]
+    Component {
+        /// Which.
+        component: ComponentId,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+        /// What would mend it.
+        help: Option<String>,
+    },
+    /// The store of `[usage]` cannot be had.
+    #[error("usage cannot be kept: {0}")]
+    Usage(String),
+    /// The plugin engine cannot start on this machine.
+    #[error("the plugin engine cannot start: {0}")]
+    Engine(String),
+    /// An upstream cannot be set up on this machine.
+    #[error("{0}")]
+    Upstream(#[from] SetupError),
+    /// TLS cannot be set up.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+}
+
+/// All that keeps a gateway from serving, and what else is not as it should be.
+#[derive(Debug, Default)]
+pub struct BindErrors {
+    /// At least one.
+    pub errors: Vec<BindError>,
+    /// What [`Gateway::warnings`](super::Gateway::warnings) would have said.
+    pub warnings: Vec<PluginWarning>,
+}
+
+impl Deref for BindErrors {
+    type Target = [BindError];
+
+    fn deref(&self) -> &[BindError] {
+        &self.errors
+    }
+}
+
+impl From<BindError> for BindErrors {
+    fn from(error: BindError) -> Self {
+        Self { errors: vec![error], warnings: Vec::new() }
+    }
+}
+
+/// What is not as it should be with a plugin that can serve: its author's to mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginWarning {
+    /// Which.
+    pub plugin: PluginId,
+    /// Its name.
+    pub name: String,
+    /// What is wrong.
+    pub message: String,
+    /// A fact that helps to understand.
+    pub note: Option<String>,
+}
+
+/// Why a configuration was not taken. The one before it stays in force.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// Listeners come and go only with the process.
+    #[error("listeners cannot change while the gateway runs")]
+    Listeners,
+    /// What it needs cannot be had.
+    #[error("the configuration cannot be put in force")]
+    Refused(BindErrors),
+    /// A worker cannot take it, although it could be loaded. No worker has taken it then.
+    #[error("worker {index} cannot take the configuration: {source}")]
+    Worker {
+        /// Counted from 0.
+        index: usize,
+        /// What it said.
+        source: SetupError,
+    },
+    /// A worker did not answer. No worker has taken the configuration then.
+    #[error("a worker did not answer within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The gateway has ended, or is about to.
+    #[error("the gateway has ended")]
+    Ended,
+}
+
+/// Why a gateway ended other than by its shutdown.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// A thread could not be started, or a worker could not.
+    #[error("worker {index}: {source}")]
+    Worker {
+        /// Counted from 0.
+        index: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A worker panicked.
+    #[error("worker {index} panicked")]
+    Panicked {
+        /// Counted from 0.
+        index: usize,
+    },
+}
