@@ -26,6 +26,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use opentelemetry::TraceId;
 use smallvec::SmallVec;
 
 pub(crate) use self::headless::write_headless;
@@ -39,6 +40,8 @@ use crate::upstream::Shown;
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
     pub(crate) id: &'a str,
+    /// The trace that it is in, where there are traces.
+    pub(crate) trace: Option<TraceId>,
     pub(crate) client: IpAddr,
     pub(crate) listener: &'a str,
     /// `None` if its head could not be read.

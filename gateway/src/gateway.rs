@@ -259,7 +259,8 @@ type NewLoader =
 fn loader(config: &Config, new: NewLoader) -> Result<Loader, BindErrors> {
     let state = State::default();
     state.bodies.set(config.process.buffered_bodies);
-    if config.admin.is_some() {
+    let has_spans = config.traces.as_ref().is_some_and(|traces| traces.collector.is_some());
+    if config.admin.is_some() || has_spans {
         state.metrics.is_served();
     }
     let loader = new(config.process.cache_dir.as_deref(), state, FIRST_PARTY);

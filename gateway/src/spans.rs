@@ -7,6 +7,7 @@
 //!
 //! Owns all of this, and what is sampled. Must not know exchanges: they bring what is known of them.
 
+mod attributes;
 mod export;
 mod finished;
 mod http;
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 
-pub(crate) use self::finished::{Attempt, Finished};
+pub(crate) use self::finished::{Attempt, Finished, Hook};
 pub(crate) use self::span::{Span, Wants};
 use crate::config;
 use crate::telemetry::metrics::{Metrics, SpanCounts};

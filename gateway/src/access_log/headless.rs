@@ -20,6 +20,7 @@ pub(crate) fn write_headless(
     let Some(log) = log else { return };
     let record = Record {
         id,
+        trace: None,
         client,
         listener,
         request: None,

@@ -16,11 +16,15 @@ use super::{Kept, Record, Way, escape, time};
 use crate::config::{AccessLogFormat, LogDestination, LogField, LogPart, NamedAccessLog};
 use crate::error::Failure;
 
+/// All requests, as a share.
+const WHOLE: u64 = 1 << 32;
+
 /// A named log.
 #[derive(Debug)]
 pub(crate) struct Log {
     format: Format,
     failures_only: bool,
+    /// The share of the requests that has a line, in parts of [`WHOLE`].
     sample: u64,
     seen: AtomicU64,
     redact: Vec<String>,
@@ -86,7 +90,7 @@ impl Log {
         Self {
             format,
             failures_only: config.failures_only,
-            sample: config.sample,
+            sample: (config.sample * WHOLE as f64).ceil() as u64,
             seen: AtomicU64::new(0),
             redact: config.redact.clone(),
             syslog,
@@ -122,9 +126,13 @@ impl Log {
         });
     }
 
-    /// Whether this one is in the sample.
+    /// Whether this one is in the sample, which takes requests at even distances.
     fn is_drawn(&self) -> bool {
-        self.sample <= 1 || self.seen.fetch_add(1, Relaxed).is_multiple_of(self.sample)
+        if self.sample == WHOLE {
+            return true;
+        }
+        let seen = self.seen.fetch_add(1, Relaxed);
+        seen.wrapping_mul(self.sample) % WHOLE < self.sample
     }
 
     fn write_entry(&self, entry: &Entry<'_>, line: &mut Vec<u8>, value: &mut Vec<u8>) {

@@ -73,6 +73,7 @@ fn write_failure(record: &Record<'_>, way: &Way<'_>, attempts: Option<&str>, fai
                 fault = failure.fault().as_str(),
                 cause,
                 request_id = record.id,
+                trace_id = record.trace.map(tracing::field::display),
                 client = %record.client,
                 method = record.request.map(|it| it.method.as_str()),
                 path = record.request.map(|it| it.uri.path()),
@@ -101,6 +102,7 @@ fn write_access(record: &Record<'_>, way: &Way<'_>, attempts: Option<&str>) {
     tracing::info!(
         target: "gateway::access",
         request_id = record.id,
+        trace_id = record.trace.map(tracing::field::display),
         client = %record.client,
         method = record.request.map(|it| it.method.as_str()),
         path = record.request.map(|it| it.uri.path()),

@@ -44,6 +44,7 @@ impl Written {
         let attributes = Consumer(attribute.to_owned());
         let record = Record {
             id: "0123",
+            trace: None,
             client: [192, 0, 2, 1].into(),
             listener: "l",
             request: Some(RequestLine {

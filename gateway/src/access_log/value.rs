@@ -96,6 +96,7 @@ impl Source {
                 return Some(Value::Bare);
             }
             LogField::RequestId => out.extend_from_slice(record.id.as_bytes()),
+            LogField::TraceId => return display(out, record.trace?, Value::Own),
             LogField::Client => return display(out, record.client, Value::Own),
             LogField::Listener => out.extend_from_slice(record.listener.as_bytes()),
             LogField::Route => out.extend_from_slice(record.route?.as_bytes()),

@@ -37,7 +37,7 @@ pub enum AccessLog {
 }
 
 /// `[access_logs.NAME]`: a log of finished requests.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NamedAccessLog {
     /// The table's name.
     pub name: String,
@@ -49,8 +49,8 @@ pub struct NamedAccessLog {
     pub format: AccessLogFormat,
     /// `when = "failures"`
     pub failures_only: bool,
-    /// `sample`: one of so many has a line.
-    pub sample: u64,
+    /// `sample`: the share of the requests that has a line. Default 1.
+    pub sample: f64,
     /// `redact`, in lower case.
     pub redact: Vec<String>,
 }
@@ -132,6 +132,7 @@ pub enum LogField {
     TimeCommon,
     TimeUnix,
     RequestId,
+    TraceId,
     Client,
     Listener,
     Route,
@@ -186,7 +187,7 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<NamedAccessLog>
     let destination = destination::read(table);
     let format = format::read(table);
     let failures_only = table.choice("when") == "failures";
-    let sample = table.integer("sample").unwrap_or(1);
+    let sample = table.ratio("sample").unwrap_or(1.0);
     let redact = table.list("redact").unwrap_or_default().iter();
     let redact = redact.filter_map(|item| table.reading.text(item, "an element of `redact`"));
     let redact = redact.map(|text| text.value.to_lowercase()).collect();

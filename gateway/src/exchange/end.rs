@@ -21,6 +21,7 @@ impl Exchange {
     pub(crate) fn record(&self) -> Record<'_> {
         Record {
             id: self.id(),
+            trace: self.span.as_ref().map(|span| span.trace),
             client: self.client(),
             listener: &self.facts().listener.name,
             request: Some(RequestLine {

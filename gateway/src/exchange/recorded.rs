@@ -16,9 +16,11 @@ impl Exchange {
         self.began
     }
 
-    /// When it began, if something is recorded.
+    /// When it began, if what its hooks do is kept: for the flight recorder, or as spans.
     pub(crate) fn recorded_since(&self) -> Option<Instant> {
-        self.snapshot.shared.recorder.is_some().then_some(self.began)
+        let shared = &self.snapshot.shared;
+        let has_spans = || shared.spans.as_ref().is_some_and(|sink| sink.exports());
+        (shared.recorder.is_some() || has_spans()).then_some(self.began)
     }
 
     /// It is for this host, the first bytes of a field, and, in normal form, for this path, if that is

@@ -21,6 +21,9 @@ pub(crate) struct Record {
     /// Greater than that of each record that was kept before, on any worker.
     pub(crate) sequence: u64,
     pub(crate) id: String,
+    /// The trace that it is in, where there are traces.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) trace_id: Option<String>,
     /// When the head of the request was there, in UTC.
     pub(crate) time: String,
     pub(crate) kept: Kept,

@@ -9,20 +9,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::uri::Authority;
 use http::{HeaderValue, Method, StatusCode, Version};
 use opentelemetry::trace::{SpanContext, SpanKind, Status, TraceFlags, TraceState};
-use opentelemetry::{InstrumentationScope, KeyValue, SpanId, Value};
+use opentelemetry::{InstrumentationScope, SpanId};
 use opentelemetry_sdk::trace::{
     IdGenerator as _, RandomIdGenerator, SpanData, SpanEvents, SpanLinks,
 };
 
 use super::Span;
+use super::attributes::{Attributes, before, lossy, method, number, shown, size, version};
 use crate::heads::MadeCall;
-
-/// The methods that the conventions know; any other is `_OTHER`.
-const METHODS: [&str; 9] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// An exchange that has ended.
 #[derive(Debug)]
@@ -52,6 +48,8 @@ pub(crate) struct Finished {
     /// The upstream, and what was tried there.
     pub(crate) upstream: Option<Box<str>>,
     pub(crate) attempts: Vec<Attempt>,
+    /// What was called of plugins.
+    pub(crate) hooks: Vec<Hook>,
     /// What plugins sent by themselves.
     pub(crate) calls: Vec<MadeCall>,
     /// When it ended, on the clock of the calls.
@@ -72,12 +70,34 @@ pub(crate) struct Attempt {
     pub(crate) connect: Option<Duration>,
 }
 
+/// A hook that was called. All calls for chunks of a body are one.
+#[derive(Debug)]
+pub(crate) struct Hook {
+    pub(crate) plugin: String,
+    pub(crate) hook: &'static str,
+    pub(crate) calls: u32,
+    /// Since the beginning of the exchange.
+    pub(crate) at: Duration,
+    /// With the waits.
+    pub(crate) took: Duration,
+    /// For its turn, and for an instance.
+    pub(crate) waits: (Duration, Duration),
+    pub(crate) decision: &'static str,
+    /// The status that the plugin answered with.
+    pub(crate) status: Option<u16>,
+    /// How it failed.
+    pub(crate) failure: Option<&'static str>,
+}
+
 impl Finished {
-    /// Its spans: its own, one for each attempt, and one for each call of a plugin.
+    /// Its spans: its own, and one for each hook, each attempt, and each call of a plugin.
     pub(super) fn into_spans(self, scope: &InstrumentationScope, spans: &mut Vec<SpanData>) {
         let last = self.attempts.len().saturating_sub(1);
         for (index, attempt) in self.attempts.iter().enumerate() {
             spans.push(self.of_attempt(attempt, index, index == last, scope));
+        }
+        for hook in &self.hooks {
+            spans.push(self.of_hook(hook, scope));
         }
         for call in &self.calls {
             spans.push(self.of_call(call, scope));
@@ -195,11 +215,30 @@ impl Finished {
         self.child(call.span, shown(method), times, attributes, error, scope)
     }
 
+    fn of_hook(&self, hook: &Hook, scope: &InstrumentationScope) -> SpanData {
+        let mut attributes = Attributes::default();
+        attributes.add("gateway.plugin", hook.plugin.clone());
+        attributes.add("gateway.hook", hook.hook);
+        attributes.add("gateway.hook.calls", i64::from(hook.calls));
+        attributes.add("gateway.hook.decision", hook.decision);
+        attributes.maybe("http.response.status_code", hook.status.map(i64::from));
+        let (turn, instance) = hook.waits;
+        attributes.add("gateway.wait.turn", turn.as_secs_f64());
+        attributes.add("gateway.wait.instance", instance.as_secs_f64());
+        let began = before(self.ended, self.duration) + hook.at;
+        let (id, times) = (RandomIdGenerator::default().new_span_id(), (began, began + hook.took));
+        let name = format!("{} {}", hook.plugin, hook.hook);
+        let error = hook.failure.map(str::to_owned);
+        let mut span = self.child(id, name, times, attributes, error, scope);
+        span.span_kind = SpanKind::Internal;
+        span
+    }
+
     /// The span of something that was sent.
     fn child(
         &self,
         id: SpanId,
-        name: &'static str,
+        name: impl Into<Cow<'static, str>>,
         (start_time, end_time): (SystemTime, SystemTime),
         mut attributes: Attributes,
         error: Option<String>,
@@ -212,7 +251,7 @@ impl Finished {
             parent_span_id: self.span.id,
             parent_span_is_remote: false,
             span_kind: SpanKind::Client,
-            name: Cow::Borrowed(name),
+            name: name.into(),
             start_time,
             end_time,
             attributes: attributes.0,
@@ -230,65 +269,4 @@ impl Finished {
         let state = state.and_then(|state| state.parse().ok()).unwrap_or(TraceState::NONE);
         SpanContext::new(self.span.trace, id, flags, false, state)
     }
-}
-
-/// The attributes of a span. What is not known is left out.
-#[derive(Default)]
-struct Attributes(Vec<KeyValue>);
-
-impl Attributes {
-    fn add(&mut self, name: &'static str, value: impl Into<Value>) {
-        self.0.push(KeyValue::new(name, value));
-    }
-
-    fn maybe(&mut self, name: &'static str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value {
-            self.add(name, value);
-        }
-    }
-
-    /// `server.address` and `server.port`.
-    fn authority(&mut self, authority: Option<&str>) {
-        let Some(authority) = authority.and_then(|it| it.parse::<Authority>().ok()) else { return };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        self.add("server.address", host.to_owned());
-        self.maybe("server.port", authority.port_u16().map(i64::from));
-    }
-}
-
-/// As the conventions have it: the method, and what it was if they do not know it.
-fn method(method: &Method) -> (&'static str, Option<String>) {
-    match METHODS.iter().find(|known| **known == method.as_str()) {
-        Some(known) => (known, None),
-        None => ("_OTHER", Some(method.as_str().to_owned())),
-    }
-}
-
-/// The name of a span of this method.
-fn shown(method: &'static str) -> &'static str {
-    if method == "_OTHER" { "HTTP" } else { method }
-}
-
-fn version(version: Version) -> &'static str {
-    match version {
-        Version::HTTP_2 => "2",
-        Version::HTTP_11 => "1.1",
-        _ => "1.0",
-    }
-}
-
-fn number(status: StatusCode) -> i64 {
-    i64::from(status.as_u16())
-}
-
-fn size(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
-}
-
-fn lossy(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn before(end: SystemTime, duration: Duration) -> SystemTime {
-    end.checked_sub(duration).unwrap_or(end)
 }

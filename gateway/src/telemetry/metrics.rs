@@ -178,7 +178,7 @@ impl Metrics {
         self.listeners.get_or_init(new).clone()
     }
 
-    /// Somebody can ask for the numbers: plugins that are loaded from now on are timed.
+    /// Somebody reads how long hooks take: plugins that are loaded from now on are timed.
     pub(crate) fn is_served(&self) {
         self.is_served.store(true, Relaxed);
     }

@@ -25,7 +25,7 @@ fn files(log: &Path) -> Vec<PathBuf> {
 }
 
 async fn metric(gateway: &gateway_tests::Running, log: &str, name: &str) -> u64 {
-    let page = Http1::get(gateway.admin.unwrap(), "/metrics").await;
+    let page = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     let line = page
         .text()
         .lines()

@@ -193,13 +193,12 @@ async fn a_route_has_its_own_log_or_its_listeners_or_none() {
 async fn a_sample_and_failures_alone() {
     let folder = tempdir().unwrap();
     let file = folder.path().join("log");
-    let table = "file = \"FOLDER/log\"\nformat = \"{status}\"\nsample = 10";
+    let table = "file = \"FOLDER/log\"\nformat = \"{status}\"\nsample = 0.1";
     let gateway = setup(table, folder.path()).start();
     ask(&gateway, 0, 95).await;
     drop(gateway);
     assert_eq!(lines(&file).len(), 10);
-    let table =
-        "file = \"FOLDER/failed\"\nformat = \"{status} {fault}\"\nwhen = \"failures\"\nsample = 10";
+    let table = "file = \"FOLDER/failed\"\nformat = \"{status} {fault}\"\nwhen = \"failures\"\nsample = 0.1";
     let gateway = setup(table, folder.path()).start();
     ask(&gateway, 0, 5).await;
     // A head that cannot be read has a line, too.

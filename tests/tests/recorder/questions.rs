@@ -1,6 +1,6 @@
 //! Which records there are, for whom, and how many.
 
-use gateway_tests::client::{get, request};
+use gateway_tests::client::{self, get, request};
 use gateway_tests::{Http1, Http2, Setup};
 use serde_json::{Value, json};
 
@@ -60,8 +60,9 @@ async fn wrong_questions_are_problems() {
     let answer = admin(&gateway, "/requests/nobody").await;
     assert_eq!(answer.status(), 404);
     assert!(answer.problem()["detail"].as_str().unwrap().contains("`nobody`"));
-    let posted = request("POST", "/requests", &[], "");
-    let answer = Http1::connect(gateway.admin.unwrap()).await.send(posted).await;
+    let address = gateway.admin.unwrap();
+    let posted = client::to(address, request("POST", "/requests", &[], ""));
+    let answer = Http1::connect(address).await.send(posted).await;
     assert_eq!(answer.status(), 405);
 }
 

@@ -141,7 +141,7 @@ pub(crate) async fn service() -> Upstream {
 }
 
 pub(crate) async fn admin(gateway: &Running, target: &str) -> Answer {
-    Http1::get(gateway.admin.unwrap(), target).await
+    Http1::admin(gateway.admin.unwrap(), target).await
 }
 
 /// Records that fit, newest first, when there are so many: the client has its answer a moment before.

@@ -12,6 +12,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 
 use super::collector::{Taken, attributes, grpc, http};
 
+const INTERNAL: i32 = 1;
 const SERVER: i32 = 2;
 const CLIENT: i32 = 3;
 const ERROR: i32 = 2;
@@ -186,9 +187,13 @@ respond = { status = 200, body = "hi" }
     let keyed = request("GET", "/keyed", &[("x-api-key", "quickstart-key")], "");
     assert_eq!(client.send(keyed).await.status(), 200);
     assert_eq!(client.send(get("/keyed")).await.status(), 401);
-    let spans = taken.spans(2).await;
-    has(&spans[0], &[("gateway.consumer", "ann"), ("gateway.route", "keyed")]);
-    has(&spans[1], &[("http.response.status_code", "401")]);
+    until(|| taken.all().iter().filter(|span| span.kind == SERVER).count() == 2).await;
+    let spans = taken.all();
+    let servers: Vec<_> = spans.iter().filter(|span| span.kind == SERVER).collect();
+    has(servers[0], &[("gateway.consumer", "ann"), ("gateway.route", "keyed")]);
+    has(servers[1], &[("http.response.status_code", "401")]);
+    // A key is found out without a call, and a missing one too.
+    assert!(spans.iter().all(|span| span.kind == SERVER), "{spans:#?}");
 }
 
 #[tokio::test]
@@ -205,7 +210,7 @@ async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
     }
     let mut page = String::new();
     for _ in 0..200 {
-        page = Http1::get(admin, "/metrics").await.text().to_owned();
+        page = Http1::admin(admin, "/metrics").await.text().to_owned();
         if page.contains("gateway_spans_dropped_total{reason=\"collector\"} 40") {
             break;
         }
@@ -265,8 +270,12 @@ respond = { status = 200, body = "hi" }
     ];
     let answer = client.send(request("GET", "/calling", &fields, "")).await;
     assert_eq!(answer.header("x-answers"), Some("2"));
-    let spans = taken.spans(3).await;
+    let spans = taken.spans(4).await;
     let server = of_kind(&spans, SERVER);
+    let hook = of_kind(&spans, INTERNAL);
+    assert_eq!((&*hook.name, &hook.parent_span_id), ("calls on-request", &server.span_id));
+    has(hook, &[("gateway.plugin", "calls"), ("gateway.hook", "on-request")]);
+    has(hook, &[("gateway.hook.decision", "next"), ("gateway.hook.calls", "1")]);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for (span, told) in spans.iter().filter(|span| span.kind == CLIENT).zip(upstream.requests()) {
         assert_eq!((&span.trace_id, &span.parent_span_id), (&server.trace_id, &server.span_id));
@@ -278,4 +287,28 @@ respond = { status = 200, body = "hi" }
         assert_eq!(told.headers["tracestate"], "a=1");
     }
     assert!(!format!("{spans:?}").contains("hunter2"), "{spans:#?}");
+}
+
+#[tokio::test]
+async fn logs_and_records_name_the_trace() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n[recorder]\nsample = 1.0\n[traces]\n\
+         [access_logs.api]\nfile = \"{}/log\"\n\
+         [[routes]]\nname = \"r\"\npaths = [\"/\"]\naccess_log = \"api\"\nrespond = {{ body = \"hi\" }}\n",
+        folder.path().display()
+    );
+    let gateway = Setup::toml(&text, &[]).start();
+    let trace = "12345678901234567890123456789012";
+    let parent = format!("00-{trace}-1234567890123456-01");
+    let mut client = Http1::connect(gateway.address).await;
+    let answer = client.send(request("GET", "/", &[("traceparent", &parent)], "")).await;
+    let path = format!("/requests/{}", answer.id());
+    let record = Http1::admin(gateway.admin.unwrap(), &path).await;
+    let record: serde_json::Value = serde_json::from_str(record.text()).unwrap();
+    assert_eq!(record["trace_id"], trace);
+    drop(gateway);
+    let line = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(line["trace_id"], trace);
 }

@@ -9,11 +9,12 @@ use crate::config::fault::Fault;
 use crate::config::suggest;
 
 /// Names that are whole.
-const NAMES: [(&str, LogField); 28] = [
+const NAMES: [(&str, LogField); 29] = [
     ("time", LogField::Time),
     ("time_common", LogField::TimeCommon),
     ("time_unix", LogField::TimeUnix),
     ("request_id", LogField::RequestId),
+    ("trace_id", LogField::TraceId),
     ("client", LogField::Client),
     ("listener", LogField::Listener),
     ("route", LogField::Route),
@@ -58,11 +59,12 @@ const OWN: [(&str, &str); 7] = [
 const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
 
 /// The fields of a JSON line where the configuration names none.
-pub(super) const DEFAULTS: [&str; 24] = [
+pub(super) const DEFAULTS: [&str; 25] = [
     "time",
     "listener",
     "route",
     "request_id",
+    "trace_id",
     "client",
     "consumer",
     "method",

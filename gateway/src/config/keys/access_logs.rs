@@ -50,10 +50,11 @@ pub(in crate::config) static ACCESS_LOG: Keys = Keys {
         .default("all"),
         Key::new(
             "sample",
-            Kind::Integer { min: 1, max: 1_000_000 },
-            "One of so many requests has a line; each that failed or was answered 500 or above has one.",
+            Kind::Ratio,
+            "The share of the requests that has a line, from 0 to 1; each that failed or was answered 500 \
+             or above has one.",
         )
-        .default("1"),
+        .default("1.0"),
         Key::new(
             "redact",
             Kind::List(&Kind::Text),

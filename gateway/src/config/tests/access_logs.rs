@@ -39,7 +39,10 @@ fn one(keys: &str) -> (String, String) {
 fn takes_everything_that_is_set_for_it() {
     let config = check(files::EVERYTHING).unwrap().config;
     let [own, far] = &*config.access_logs else { panic!("two logs") };
-    assert_eq!((own.failures_only, own.sample, &*own.redact), (true, 5, &["x-own".to_owned()][..]));
+    assert_eq!(
+        (own.failures_only, own.sample, &*own.redact),
+        (true, 0.2, &["x-own".to_owned()][..])
+    );
     let expected =
         LogFile { path: "own.log".into(), max_size: Some(1 << 20), period: Some(3_600), keep: 3 };
     assert_eq!(own.destination, LogDestination::File(expected));
@@ -58,7 +61,7 @@ fn takes_everything_that_is_set_for_it() {
 fn has_defaults() {
     let read = log("");
     assert_eq!(read.destination, LogDestination::Stdout);
-    assert_eq!((read.failures_only, read.sample, read.redact.len()), (false, 1, 0));
+    assert_eq!((read.failures_only, read.sample, read.redact.len()), (false, 1.0, 0));
     assert!(matches!(&read.format, AccessLogFormat::Json(fields) if fields.len() == 24));
     let expected = LogFile { path: "a.log".into(), max_size: None, period: None, keep: 7 };
     assert_eq!(log("file = \"a.log\"").destination, LogDestination::File(expected));
@@ -113,7 +116,7 @@ fn says_where_and_how_a_destination_is_wrong() {
         words("syslog = { address = \"udp://a\", facility = \"local9\" }").contains("facility")
     );
     assert!(words("syslog = { address = \"udp://a\", app_name = \"a b\" }").contains("APP-NAME"));
-    assert!(words("sample = 0").contains("out of range"));
+    assert!(words("sample = 2").contains("out of range"));
     assert!(words("when = \"failure\"").contains("did you mean `failures`?"));
 }
 

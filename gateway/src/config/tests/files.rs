@@ -40,7 +40,7 @@ buffered_bodies = "7MiB"
 format = "{client} {status}"
 file = { path = "own.log", max_size = "1MiB", rotate = "hourly", keep = 3 }
 when = "failures"
-sample = 5
+sample = 0.2
 redact = ["X-Own"]
 
 [access_logs.far]

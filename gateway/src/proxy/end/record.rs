@@ -67,6 +67,7 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
     let mut record = Record {
         sequence: 0,
         id: exchange.id().to_owned(),
+        trace_id: exchange.span.as_ref().map(|span| span.trace.to_string()),
         time: recorder::rfc3339(
             SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
         ),

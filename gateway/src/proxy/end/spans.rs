@@ -4,11 +4,12 @@
 //! that is done on the exporter's thread.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::Failure;
 use crate::exchange::{AtEnd, Exchange};
-use crate::spans::{Attempt, Finished, Wants};
+use crate::recorder::HookRecord;
+use crate::spans::{Attempt, Finished, Hook, Wants};
 
 /// Hands it to the exporter, where it is wanted.
 #[derive(Debug)]
@@ -25,11 +26,7 @@ impl AtEnd for Spans {
             return;
         }
         let (config, facts) = (&exchange.snapshot.config, exchange.facts());
-        let route = exchange.route().map(|route| &config.routes[route]);
-        let pattern = route.and_then(|route| match &route.matcher.paths[..] {
-            [only] => Some(only.text.as_str().into()),
-            _ => None,
-        });
+        let (route, pattern) = exchange.route_and_pattern().unzip();
         let upstream = exchange.destination().map(|id| config.upstreams[id.0].name.as_str().into());
         sink.push(Finished {
             span: (**span).clone(),
@@ -38,7 +35,7 @@ impl AtEnd for Spans {
             request_id: exchange.id.clone(),
             listener: Arc::clone(&facts.listener.name),
             route: route.map(|route| route.name.as_str().into()),
-            pattern,
+            pattern: pattern.map(Into::into),
             consumer: exchange.run().and_then(|run| run.consumer()).map(Into::into),
             method: exchange.method.clone(),
             path: exchange.uri.path().into(),
@@ -53,10 +50,29 @@ impl AtEnd for Spans {
             downloaded: exchange.downloaded(),
             upstream,
             attempts: attempts(exchange),
+            hooks: hooks(exchange),
             calls: exchange.run().map(|run| run.made_calls()).unwrap_or_default(),
             now: exchange.timers().now(),
         });
     }
+}
+
+/// The hooks that were called; what was known without a call took no time.
+fn hooks(exchange: &Exchange) -> Vec<Hook> {
+    let (hooks, _omitted) = exchange.run().map(|run| run.hooks()).unwrap_or_default();
+    let called = hooks.into_iter().filter(|hook| hook.how == "called" && hook.took_ns > 0);
+    let hook = |hook: HookRecord| Hook {
+        plugin: hook.plugin,
+        hook: hook.hook,
+        calls: hook.calls,
+        at: Duration::from_nanos(hook.at_ns),
+        took: Duration::from_nanos(hook.took_ns),
+        waits: (Duration::from_nanos(hook.queue_ns), Duration::from_nanos(hook.instance_ns)),
+        decision: hook.decision,
+        status: hook.status,
+        failure: hook.failure,
+    };
+    called.map(hook).collect()
 }
 
 /// The tries at targets. Their own times are those of a coarse clock; where the exchange knows exactly when
