@@ -328,7 +328,8 @@ fn explain_names_the_route_the_plugins_and_what_follows() {
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     assert!(said.starts_with("listener public:\n"), "{said}");
     assert!(said.contains("served by hello\n* hello  matches by /hello/{name}\n"), "{said}");
-    assert!(said.ends_with("plugins: limit\nthen: answered with 200\n"), "{said}");
+    assert!(said.contains("plugins: limit\n  limit  rate-limit, put there in "), "{said}");
+    assert!(said.ends_with("then: answered with 200\n"), "{said}");
     let post = ["--url", "http://a.example/hello/ada", "-X", "POST"];
     let said = text(&on_file("explain", &file, &post).stdout);
     assert!(

@@ -26,6 +26,20 @@ async fn start() -> Program {
     Program::start(&text("one"), |_, _| ()).await
 }
 
+/// Asks for a reload, again where the gateway has just seen by itself that the file changed.
+async fn reload(program: &Program, target: &str) -> Answer {
+    within(async {
+        loop {
+            let answer = program.send("POST", target, "").await;
+            if answer.status() != 409 {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_reload_is_tried_made_and_refused() {
     let program = start().await;
@@ -43,21 +57,21 @@ async fn a_reload_is_tried_made_and_refused() {
     program.write(
         &text("two").replace("paths = [\"/\"]", "paths = [\"/\"]\nlimits.body_size = \"x\""),
     );
-    let refused = program.send("POST", "/reload?dry_run=true", "").await;
+    let refused = reload(&program, "/reload?dry_run=true").await;
     let problem = refused.problem();
     assert_eq!(
         (&problem["status"], &problem["findings"][0]["severity"]),
         (&json!(422), &json!("error"))
     );
     assert!(problem["findings"][0]["line"].is_u64());
-    let refused = program.send("POST", "/reload", "").await;
+    let refused = reload(&program, "/reload").await;
     assert_eq!(refused.problem()["status"], 422);
     let difference = json(&program.get("/config/diff").await);
     assert_eq!(difference["on_disk"]["valid"], false);
 
     program.write(&text("two").replace("name = \"public\"", "name = \"other\""));
     for target in ["/reload?dry_run=true", "/reload"] {
-        let problem = program.send("POST", target, "").await.problem();
+        let problem = reload(&program, target).await.problem();
         assert_eq!(problem["detail"], "listeners cannot change while the gateway runs", "{target}");
     }
     assert_eq!(json(&program.get("/config").await)["generation"], 1);
@@ -68,9 +82,9 @@ async fn a_reload_is_tried_made_and_refused() {
         difference["changes"],
         json!([{ "path": "/routes/r/respond/body", "kind": "changed", "in_force": "one", "on_disk": "two" }])
     );
-    let tried = json(&program.send("POST", "/reload?dry_run=true", "").await);
+    let tried = json(&reload(&program, "/reload?dry_run=true").await);
     assert_eq!((&tried["result"], &tried["dry_run"]), (&json!("valid"), &json!(true)));
-    let made = program.send("POST", "/reload", "").await;
+    let made = reload(&program, "/reload").await;
     let taken = json(&made);
     assert_eq!(taken["result"], "in_force", "{taken:#}");
     // A change of the file may have been seen meanwhile too.
@@ -86,7 +100,8 @@ async fn a_reload_is_tried_made_and_refused() {
     let audit = program.folder.path().join("audit.jsonl");
     let kept = std::fs::read_to_string(&audit).unwrap();
     let kept: Vec<Value> = kept.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let results: Vec<_> = kept.iter().map(|line| line["result"].as_str().unwrap()).collect();
+    let results = kept.iter().map(|line| line["result"].as_str().unwrap());
+    let results: Vec<_> = results.filter(|result| *result != "busy").collect();
     assert_eq!(results, ["refused", "refused", "in force"]);
     let last = kept.last().unwrap();
     assert_eq!((&last["who"], &last["action"]), (&json!("loopback"), &json!("reload")));
@@ -94,8 +109,8 @@ async fn a_reload_is_tried_made_and_refused() {
     assert!(last["from"].as_str().unwrap().starts_with("127.0.0.1:"));
     assert_eq!(std::fs::metadata(&audit).unwrap().permissions().mode() & 0o077, 0);
     let logged = program.lines("audit");
-    assert_eq!(logged.len(), 3, "{logged:?}");
-    assert_eq!(logged[2]["request_id"], made.id());
+    assert_eq!(logged.len(), kept.len(), "{logged:?}");
+    assert_eq!(logged.last().unwrap()["request_id"], made.id());
 }
 
 #[tokio::test]

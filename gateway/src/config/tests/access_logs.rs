@@ -62,7 +62,7 @@ fn has_defaults() {
     let read = log("");
     assert_eq!(read.destination, LogDestination::Stdout);
     assert_eq!((read.failures_only, read.sample, read.redact.len()), (false, 1.0, 0));
-    assert!(matches!(&read.format, AccessLogFormat::Json(fields) if fields.len() == 24));
+    assert!(matches!(&read.format, AccessLogFormat::Json(fields) if fields.len() == 25));
     let expected = LogFile { path: "a.log".into(), max_size: None, period: None, keep: 7 };
     assert_eq!(log("file = \"a.log\"").destination, LogDestination::File(expected));
     let transport = |text: &str| match log(&format!("syslog = \"{text}\"")).destination {

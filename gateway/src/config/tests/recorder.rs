@@ -42,9 +42,9 @@ fn refuses_what_is_out_of_range_or_has_no_reader() {
     refuses(&with("sample = nan"), "`sample` is out of range: nan", "nan", "");
     refuses(
         &with("sample = \"1%\""),
-        "`sample` must be a number, but this is a string",
+        "`sample` must be a number from 0 to 1, but this is a string",
         "\"1%\"",
-        "write a number from 0 to 1, such as 0.01",
+        "write `sample = 0.01`",
     );
     refuses(&with("size = 100001"), "`size` is out of range: 100001", "100001", "");
     refuses(
