@@ -3,17 +3,19 @@
 //! Owns the question to `[admin]` of a running gateway, and how often it is asked again to follow. The
 //! form of the answers is below. Must not know how records are kept.
 
-mod ask;
 mod show;
 
 use std::io::Write as _;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use http::{Method, Uri};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
+use super::live::Remote;
 use super::prepare::prepare;
 use super::{LogFormat, Refused, print, report};
 
@@ -49,10 +51,9 @@ pub(super) struct Question {
     /// Print JSON: one record a line.
     #[arg(long)]
     json: bool,
-    /// Where `[admin]` of the gateway is, such as `http://127.0.0.1:9901`. Default: the address in the
-    /// configuration.
-    #[arg(long, value_name = "URL")]
-    admin: Option<String>,
+    /// Without `--admin`, the address is that of the configuration.
+    #[command(flatten)]
+    remote: Remote,
     /// The configuration, whose `[admin]` says where the gateway is asked.
     #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
     config: PathBuf,
@@ -80,13 +81,13 @@ impl Question {
 
 /// Answers a question.
 pub(super) fn requests(question: &Question, format: LogFormat) -> Result<(), Refused> {
-    let admin = match &question.admin {
-        Some(url) => ask::Admin::of(url).map_err(|error| said(&error))?,
+    let admin = match &question.remote.admin {
+        Some(admin) => admin.clone(),
         None => configured(question, format)?,
     };
     if let Some(id) = &question.id {
         let id = utf8_percent_encode(id, NON_ALPHANUMERIC);
-        let record = admin.get(&format!("/requests/{id}")).map_err(|error| said(&error))?;
+        let record = ask(question, &admin, &format!("/requests/{id}"))?;
         print(&match question.json {
             true => format!("{record:#}\n"),
             false => show::record(&record),
@@ -96,10 +97,14 @@ pub(super) fn requests(question: &Question, format: LogFormat) -> Result<(), Ref
     list(question, &admin)
 }
 
-fn list(question: &Question, admin: &ask::Admin) -> Result<(), Refused> {
+fn ask(question: &Question, admin: &Uri, target: &str) -> Result<Value, Refused> {
+    question.remote.ask(admin, Method::GET, target).map_err(|(why, _)| said(&why))
+}
+
+fn list(question: &Question, admin: &Uri) -> Result<(), Refused> {
     let (mut after, mut limit, mut is_first) = (0, question.limit, true);
     loop {
-        let answer = admin.get(&question.query(limit, after)).map_err(|error| said(&error))?;
+        let answer = ask(question, admin, &question.query(limit, after))?;
         let mut records = answer["requests"].as_array().cloned().unwrap_or_default();
         // The newest is the last one on a screen.
         records.reverse();
@@ -124,7 +129,8 @@ fn shown(question: &Question, records: &[Value], is_first: bool) -> String {
     show::list(records, is_first)
 }
 
-fn configured(question: &Question, format: LogFormat) -> Result<ask::Admin, Refused> {
+/// The admin API of this machine's gateway, as the configuration has it.
+fn configured(question: &Question, format: LogFormat) -> Result<Uri, Refused> {
     let prepared = prepare(&question.config).map_err(|refusal| {
         report(&refusal.text(), format);
         Refused
@@ -139,7 +145,20 @@ fn configured(question: &Question, format: LogFormat) -> Result<ask::Admin, Refu
         let advice = "name the gateway by `--admin URL`";
         return Err(said(&format!("the port of `[admin]` in {file} is 0: {advice}")));
     }
-    Ok(ask::Admin::at(admin.address))
+    let scheme = if admin.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}", reachable(admin.address));
+    url.parse().map_err(|error: http::uri::InvalidUri| said(&error))
+}
+
+/// An address that can be connected to: one that stands for all is this machine's.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
 }
 
 fn said(error: &dyn std::fmt::Display) -> Refused {

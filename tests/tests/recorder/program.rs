@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Output, Stdio};
 
 use gateway_tests::client::request;
-use gateway_tests::{Http1, Running, binary};
+use gateway_tests::{Http1, Running, Setup, binary};
 
 use super::support::{KEY, record, recording, service};
 
@@ -85,4 +85,23 @@ async fn the_command_follows() {
     }
     process.kill().unwrap();
     process.wait().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_has_the_token_from_its_environment() {
+    let token = "a token of the admin API";
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.as_bytes());
+    let digest: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\ntoken = \"sha256:{digest}\"\n\
+         [[routes]]\nname = \"r\"\npaths = [\"/\"]\nrespond.body = \"hi\"\n"
+    );
+    let gateway = Setup::toml(&text, &[]).start();
+    let (output, _) = answer(&gateway, &[]).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("answers 401"), "{output:?}");
+    let mut command = asked(&gateway, &[]);
+    command.env("GATEWAY_ADMIN_TOKEN", token);
+    let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "no such request is kept\n", "{output:?}");
 }
