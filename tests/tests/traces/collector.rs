@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use gateway_tests::upstream::full;
-use gateway_tests::{Upstream, until};
+use gateway_tests::{Upstream, tls, until};
 use http::Response;
 use http_body_util::BodyExt as _;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
@@ -17,6 +17,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
+use tokio::net::{TcpListener, TcpStream};
 use tonic::codec::CompressionEncoding;
 
 /// What was taken so far.
@@ -73,7 +74,7 @@ impl TraceService for Taken {
 /// One that speaks gRPC, and takes gzip.
 pub(crate) async fn grpc() -> (Taken, SocketAddr) {
     let taken = Taken::default();
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let service =
         TraceServiceServer::new(taken.clone()).accept_compressed(CompressionEncoding::Gzip);
@@ -109,4 +110,32 @@ pub(crate) async fn http() -> (Taken, Upstream) {
     })
     .await;
     (taken, upstream)
+}
+
+/// TLS in front of a collector, and the PEM of its certificate for `localhost`.
+pub(crate) async fn secured(collector: SocketAddr) -> (SocketAddr, String) {
+    let (certificate, key) = tls::pem(&["localhost"]);
+    let certified = tls::from_pem(certificate.as_bytes(), key.as_bytes());
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(certified)));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust it ends the handshake.
+                let Ok(mut near) = acceptor.accept(stream).await else { return };
+                let mut far = TcpStream::connect(collector).await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    (address, certificate)
 }

@@ -10,7 +10,7 @@ use gateway_tests::{Http1, Running, Setup, Upstream, until};
 use http::Response;
 use opentelemetry_proto::tonic::trace::v1::Span;
 
-use super::collector::{Taken, attributes, grpc, http};
+use super::collector::{Taken, attributes, grpc, http, secured};
 
 const INTERNAL: i32 = 1;
 const SERVER: i32 = 2;
@@ -312,4 +312,43 @@ async fn logs_and_records_name_the_trace() {
     let line = std::fs::read_to_string(folder.path().join("log")).unwrap();
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(line["trace_id"], trace);
+}
+
+#[tokio::test]
+async fn a_collector_over_tls_must_be_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (over_grpc, grpc) = grpc().await;
+    let (over_http, http) = http().await;
+    for (protocol, taken, collector) in
+        [("grpc", over_grpc, grpc), ("http", over_http, http.address)]
+    {
+        let (address, certificate) = secured(collector).await;
+        let file = folder.path().join(protocol);
+        std::fs::write(&file, certificate).unwrap();
+        for (trust, spans) in [(String::new(), 0), (format!("ca = \"{}\"", file.display()), 1)] {
+            let text = format!(
+                "[admin]\naddress = \"127.0.0.1:0\"\n[traces]\nendpoint = \"https://localhost:{}\"\n\
+                 protocol = \"{protocol}\"\ncompression = \"none\"\ntimeout = \"2s\"\n{trust}\n\
+                 headers = {{ x-token = \"${{env:TOKEN}}\" }}\n\
+                 [[routes]]\nname = \"r\"\npaths = [\"/\"]\nrespond.body = \"hi\"\n",
+                address.port()
+            );
+            let gateway = Setup::toml(&text, &[("TOKEN", &"hunter2")]).start();
+            assert_eq!(Http1::get(gateway.address, "/").await.status(), 200);
+            let counted = match spans {
+                0 => "gateway_spans_dropped_total{reason=\"collector\"} 1\n",
+                _ => "gateway_spans_exported_total 1\n",
+            };
+            let mut page = String::new();
+            for _ in 0..200 {
+                page = Http1::admin(gateway.admin.unwrap(), "/metrics").await.text().to_owned();
+                if page.contains(counted) {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            assert!(page.contains(counted), "{protocol} {trust}: {page}");
+            assert_eq!(taken.all().len(), spans);
+        }
+    }
 }
