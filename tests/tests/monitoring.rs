@@ -261,7 +261,10 @@ async fn the_rules_and_the_dashboard_name_metrics_that_there_are() {
     let service = service().await;
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let routes = format!("access_log = \"x\"\n[access_logs.x]\nfile = {log:?}\n{ROUTES}");
+    let routes = format!(
+        "access_log = \"x\"\n[access_logs.x]\nfile = {log:?}\n\
+         [traces]\nendpoint = \"http://127.0.0.1:1\"\n{ROUTES}"
+    );
     let gateway = Setup::toml(&routes, &[("UPSTREAM", &service.address)]).start();
     Http1::get(gateway.address, "/api/a").await;
     Http1::get(gateway.address, "/gone").await;

@@ -13,8 +13,17 @@ const ROUTE: &str = "[[routes]]\nname = \"r\"\npaths = [\"/\"]\nrespond.body = \
 const DIGEST: &str = "sha256:130a82f68d3064ef477880b571abfcf0f1f4aac4f9cd161aea5e6b543d2ee2d8";
 const TOKEN: &str = "Bearer quickstart-key";
 
-fn start(admin: &str) -> Running {
-    Setup::toml(&format!("[admin]\naddress = \"127.0.0.1:0\"\n{admin}\n{ROUTE}"), &[]).start()
+/// A gateway whose workers serve.
+async fn start(admin: &str) -> Running {
+    let text = format!("[admin]\naddress = \"127.0.0.1:0\"\n{admin}\n{ROUTE}");
+    let gateway = Setup::toml(&text, &[]).start();
+    within(async {
+        while ask(&gateway, "/readyz", &[]).await.status() != 200 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    gateway
 }
 
 async fn ask(gateway: &Running, path: &str, fields: &[(&str, &str)]) -> gateway_tests::Answer {
@@ -31,7 +40,7 @@ async fn ask(gateway: &Running, path: &str, fields: &[(&str, &str)]) -> gateway_
 
 #[tokio::test]
 async fn without_a_token_everybody_on_the_machine_may_ask() {
-    let gateway = start("");
+    let gateway = start("").await;
     for path in ["/livez", "/readyz", "/healthz", "/version", "/metrics", "/config"] {
         assert_eq!(ask(&gateway, path, &[]).await.status(), 200, "{path}");
     }
@@ -39,7 +48,7 @@ async fn without_a_token_everybody_on_the_machine_may_ask() {
 
 #[tokio::test]
 async fn with_a_token_only_probes_are_answered_without_it() {
-    let gateway = start(&format!("token = \"{DIGEST}\""));
+    let gateway = start(&format!("token = \"{DIGEST}\"")).await;
     for path in ["/livez", "/readyz", "/healthz"] {
         assert_eq!(ask(&gateway, path, &[]).await.status(), 200, "{path}");
     }
@@ -65,7 +74,7 @@ async fn with_a_token_only_probes_are_answered_without_it() {
 
 #[tokio::test]
 async fn pages_of_other_origins_get_nothing() {
-    let gateway = start("");
+    let gateway = start("").await;
     let own = format!("http://{}", gateway.admin.unwrap());
     assert_eq!(ask(&gateway, "/config", &[("origin", &own)]).await.status(), 200);
     for path in ["/config", "/healthz", "/livez", "/metrics", "/nothing"] {
@@ -94,7 +103,7 @@ async fn pages_of_other_origins_get_nothing() {
 
 #[tokio::test]
 async fn further_names_may_be_configured() {
-    let gateway = start("hosts = [\"gateway.internal\"]");
+    let gateway = start("hosts = [\"gateway.internal\"]").await;
     for (host, status) in [
         ("gateway.internal", 200),
         ("Gateway.Internal:9901", 200),
@@ -162,9 +171,11 @@ async fn it_speaks_tls_and_nothing_in_clear_then() {
     let (pem, key) = rcgen_files(folder.path());
     let certificate =
         gateway_tests::tls::from_pem(&std::fs::read(&pem).unwrap(), &std::fs::read(&key).unwrap());
-    let gateway = start(&format!(
-        "token = \"{DIGEST}\"\ntls = {{ certificate = \"{pem}\", key = \"{key}\" }}"
-    ));
+    let text = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\ntoken = \"{DIGEST}\"\n\
+         tls = {{ certificate = \"{pem}\", key = \"{key}\" }}\n{ROUTE}"
+    );
+    let gateway = Setup::toml(&text, &[]).start();
     let admin = gateway.admin.unwrap();
     let trusted = [&certificate];
     let connect = || gateway_tests::tls::connect(admin, "localhost", &trusted, &["h2", "http/1.1"]);
@@ -189,7 +200,7 @@ async fn it_speaks_tls_and_nothing_in_clear_then() {
 
 #[tokio::test]
 async fn large_requests_and_slow_clients_are_bounded() {
-    let gateway = start("");
+    let gateway = start("").await;
     let admin = gateway.admin.unwrap();
     let large = to(admin, request("PUT", "/log-level", &[], "x".repeat(70_000)));
     assert_eq!(Http1::connect(admin).await.send(large).await.status(), 413);
