@@ -95,7 +95,7 @@ pub(crate) struct Run {
     upstream: RefCell<Option<String>>,
     /// Where what plugins do is written, if anybody wants to read it.
     recording: Option<Rc<Recording>>,
-    /// What plugins do, for the flight recorder.
+    /// What plugins do, for the flight recorder and for spans.
     timeline: Timeline,
     /// The fields that plugins wrote or removed, where trailers may follow that must not bring them.
     written: [RefCell<Vec<HeaderName>>; 2],
@@ -141,7 +141,7 @@ impl TrailerFilter for Run {
 
 impl Run {
     /// Starts a run over these heads. What the plugins do is traced if there is a recording, and noted
-    /// for the flight recorder if that has to know when the exchange began.
+    /// for the flight recorder and for spans if they have to know when the exchange began.
     pub(crate) fn start(
         chain: &Rc<Chain>,
         heads: Arc<Heads>,

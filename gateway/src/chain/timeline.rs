@@ -1,4 +1,4 @@
-//! What the hooks of a run do, for the flight recorder.
+//! What the hooks of a run do, for the flight recorder and for spans.
 //!
 //! Owns what of an outcome is noted. Where nothing is recorded each step here is one look at an `Option`.
 

@@ -1,7 +1,7 @@
-//! What an exchange notes for the flight recorder alone.
+//! What an exchange notes for the flight recorder and for spans.
 //!
-//! Owns these notes. They are taken only where something is recorded, and cost no allocation but for a
-//! path that is not in normal form.
+//! Owns these notes. Those for the recorder alone are taken only where something is recorded, and cost no
+//! allocation but for a path that is not in normal form.
 
 use std::time::{Duration, Instant};
 
