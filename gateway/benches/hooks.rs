@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use divan::Bencher;
 use divan::counter::BytesCount;
-use gateway::measure::Hooks;
+use gateway::bench::Hooks;
 
 /// As in the binary.
 #[global_allocator]

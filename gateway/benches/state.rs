@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use divan::Bencher;
+use gateway::bench::Limiter;
 use gateway::config::{self, Known, Source};
-use gateway::measure::Limiter;
 use gateway::route::Table;
 
 /// As in the binary.

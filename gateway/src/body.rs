@@ -4,12 +4,12 @@
 //! counts, the size limit, the idle timeout, and how it ended. Must never hold a body back: one
 //! frame is in here at a time.
 
+mod buffered;
 mod client;
 mod collect;
-mod download;
 mod observer;
-mod upload;
-mod whole;
+mod request_monitor;
+mod response_monitor;
 
 use std::fmt;
 use std::pin::Pin;
@@ -26,9 +26,9 @@ use thiserror::Error;
 pub(crate) use self::client::FromClient;
 use self::client::{ClientBody, StreamBody};
 pub(crate) use self::collect::{CollectError, collect};
-pub(crate) use self::download::{Download, Origin, broken};
 pub(crate) use self::observer::{Observer, TrailerFilter, TrailerForm};
-pub(crate) use self::upload::Upload;
+pub(crate) use self::request_monitor::RequestBodyMonitor;
+pub(crate) use self::response_monitor::{ResponseBodyMonitor, UpstreamBodyMonitor, broken};
 use crate::conn::Downstream;
 use crate::error::ComponentError;
 use crate::upstream::{self, Cause, Http2Body, Payload, ResponseBody};
@@ -64,12 +64,12 @@ pub(crate) type Filtered = Pin<Box<dyn http_body::Body<Data = Bytes, Error = Bod
 /// Who looks on.
 enum Watch {
     Nobody,
-    Upload(Upload),
+    Request(RequestBodyMonitor),
     /// A request's plugins, for its trailers.
     Trailers(Rc<dyn TrailerFilter>),
     /// The upstream alone: something stands between it and the client.
-    Origin(Origin),
-    Download(Download),
+    Upstream(UpstreamBodyMonitor),
+    Response(ResponseBodyMonitor),
 }
 
 /// Why a body ended before its end.
@@ -135,7 +135,7 @@ impl Body {
     /// What an upstream answers.
     pub(crate) fn answered(payload: Payload) -> Self {
         let source = match payload {
-            Payload::Whole(bytes) => return Self::full(bytes),
+            Payload::Buffered(bytes) => return Self::full(bytes),
             Payload::Http1(body) => Source::Upstream(Box::new(body)),
             Payload::Http2(body) => Source::Http2(body),
             Payload::Switched(_) => Source::Empty,
@@ -144,8 +144,8 @@ impl Body {
     }
 
     /// Watches a request body on its way to the upstream.
-    pub(crate) fn watch_upload(&mut self, upload: Upload) {
-        self.watch = Watch::Upload(upload);
+    pub(crate) fn monitor_request(&mut self, upload: RequestBodyMonitor) {
+        self.watch = Watch::Request(upload);
     }
 
     /// Whether trailers may follow on it. Those of HTTP/2 may stand behind any body.
@@ -169,16 +169,16 @@ impl Body {
     }
 
     /// These bytes and trailers.
-    pub(crate) fn whole(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
+    pub(crate) fn buffered(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
         match trailers {
             None => Self::full(bytes),
-            Some(trailers) => Self::filtered(whole::with_trailers(bytes, trailers)),
+            Some(trailers) => Self::filtered(buffered::with_trailers(bytes, trailers)),
         }
     }
 
     /// What was read of a body already, and the rest of it.
     pub(crate) fn resumed(read: Bytes, rest: Self) -> Self {
-        Self::filtered(whole::resumed(read, rest))
+        Self::filtered(buffered::resumed(read, rest))
     }
 
     /// Whether reading it does more than reading it: plugins see what passes.
@@ -192,28 +192,28 @@ impl Body {
     }
 
     /// Watches the upstream's silence, and returns its connection at the end.
-    pub(crate) fn watch_origin(&mut self, mut origin: Origin) {
+    pub(crate) fn monitor_upstream(&mut self, mut origin: UpstreamBodyMonitor) {
         if !http_body::Body::is_end_stream(&self.source) {
-            self.watch = Watch::Origin(origin);
+            self.watch = Watch::Upstream(origin);
         } else {
             origin.release();
         }
     }
 
     /// Watches a response body on its way to the client; the observer also learns when it is dropped.
-    pub(crate) fn watch_download(&mut self, observer: Rc<dyn Observer>) {
+    pub(crate) fn monitor_response(&mut self, observer: Rc<dyn Observer>) {
         let ended = http_body::Body::is_end_stream(&self.source);
         let origin = match std::mem::replace(&mut self.watch, Watch::Nobody) {
-            Watch::Origin(origin) => Some(origin),
-            Watch::Nobody | Watch::Upload(_) | Watch::Trailers(_) | Watch::Download(_) => None,
+            Watch::Upstream(origin) => Some(origin),
+            Watch::Nobody | Watch::Request(_) | Watch::Trailers(_) | Watch::Response(_) => None,
         };
-        self.watch = Watch::Download(Download::new(observer, origin, ended));
+        self.watch = Watch::Response(ResponseBodyMonitor::new(observer, origin, ended));
     }
 }
 
 impl Drop for Body {
     fn drop(&mut self) {
-        let is_response = matches!(self.watch, Watch::Download(_) | Watch::Origin(_));
+        let is_response = matches!(self.watch, Watch::Response(_) | Watch::Upstream(_));
         if is_response
             && let Source::Http2(body) = &self.source
             && body.is_whole()
@@ -254,7 +254,7 @@ impl http_body::Body for Body {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        if let Watch::Download(download) = &mut this.watch
+        if let Watch::Response(download) = &mut this.watch
             && let Some(held) = download.take_held()
         {
             return download.let_go(held, context);
@@ -263,13 +263,13 @@ impl http_body::Body for Body {
         match &mut this.watch {
             Watch::Nobody => polled,
             Watch::Trailers(filter) => filtered(polled, &**filter),
-            Watch::Upload(upload) => {
+            Watch::Request(upload) => {
                 upload.observe(polled, http_body::Body::is_end_stream(&this.source), context)
             }
-            Watch::Origin(origin) => {
+            Watch::Upstream(origin) => {
                 origin.observe(polled, http_body::Body::is_end_stream(&this.source), context)
             }
-            Watch::Download(download) => {
+            Watch::Response(download) => {
                 if let Source::Http2(body) = &this.source
                     && body.is_whole()
                 {

@@ -30,7 +30,7 @@ pub(crate) use self::request::{NoRoom, Stop, on_request};
 pub(crate) use self::response::{ResponseFailed, on_response};
 use crate::body::TrailerFilter;
 use crate::config::{OnError, PluginId};
-use crate::heads::{Heads, RequestHead};
+use crate::heads::{ExchangeView, RequestHead};
 use crate::plugin::bindings::BodyMode;
 pub(crate) use crate::plugin::bindings::Ending;
 use crate::plugin::edits::Edit;
@@ -85,8 +85,8 @@ impl Chain {
 /// One exchange on its way through a chain.
 pub(crate) struct Run {
     chain: Rc<Chain>,
-    heads: RefCell<Arc<Heads>>,
-    links: RefCell<Box<[Link]>>,
+    heads: RefCell<Arc<ExchangeView>>,
+    plugin_states: RefCell<Box<[PluginState]>>,
     /// The plugins whose response hooks are still to run: those before this index.
     respondents: Cell<usize>,
     /// The plugins that saw the request: those before this index.
@@ -113,7 +113,7 @@ impl std::fmt::Debug for Run {
 }
 
 /// What the exchange keeps for one plugin.
-struct Link {
+struct PluginState {
     context: Vec<u8>,
     request_body: BodyMode,
     response_body: BodyMode,
@@ -123,7 +123,7 @@ struct Link {
     kept: keep::Kept,
 }
 
-impl Link {
+impl PluginState {
     fn keep_edits(&mut self, edits: Vec<Edit>) {
         if self.response_edits.is_empty() {
             self.response_edits = edits;
@@ -144,11 +144,11 @@ impl Run {
     /// for the flight recorder and for spans if they have to know when the exchange began.
     pub(crate) fn start(
         chain: &Rc<Chain>,
-        heads: Arc<Heads>,
+        heads: Arc<ExchangeView>,
         recording: Option<Rc<Recording>>,
         began: Option<Instant>,
     ) -> Rc<Self> {
-        let link = |pool: &Rc<Pool>| Link {
+        let link = |pool: &Rc<Pool>| PluginState {
             context: Vec::new(),
             request_body: pool.plugin().interest.request_body,
             response_body: pool.plugin().interest.response_body,
@@ -157,7 +157,7 @@ impl Run {
         };
         Rc::new(Self {
             chain: chain.clone(),
-            links: RefCell::new(chain.pools.iter().map(link).collect()),
+            plugin_states: RefCell::new(chain.pools.iter().map(link).collect()),
             heads: RefCell::new(heads),
             respondents: Cell::new(0),
             entered: Cell::new(0),
@@ -219,12 +219,12 @@ impl Run {
     }
 
     /// The heads, to hand to a hook.
-    fn heads(&self) -> Arc<Heads> {
+    fn heads(&self) -> Arc<ExchangeView> {
         self.heads.borrow().clone()
     }
 
     /// Changes the heads. They are copied only if a hook that waits still holds them.
-    fn change<T>(&self, edit: impl FnOnce(&mut Heads) -> T) -> T {
+    fn change<T>(&self, edit: impl FnOnce(&mut ExchangeView) -> T) -> T {
         edit(Arc::make_mut(&mut self.heads.borrow_mut()))
     }
 
@@ -243,19 +243,19 @@ impl Run {
 
     fn context(&self, index: usize) -> Vec<u8> {
         // Most plugins carry nothing, and an empty vector costs nothing to copy.
-        self.links.borrow()[index].context.clone()
+        self.plugin_states.borrow()[index].context.clone()
     }
 
     fn request_body(&self, index: usize) -> BodyMode {
-        self.links.borrow()[index].request_body
+        self.plugin_states.borrow()[index].request_body
     }
 
     fn response_body(&self, index: usize) -> BodyMode {
-        self.links.borrow()[index].response_body
+        self.plugin_states.borrow()[index].response_body
     }
 
     /// What a plugin's failure means for the exchange: `Ok` if it goes on without the plugin.
-    fn judge(
+    fn apply_on_error(
         &self,
         index: usize,
         hook: &'static str,

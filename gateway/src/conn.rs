@@ -25,7 +25,7 @@ use crate::upstream::Switched;
 
 /// What is the same for all requests of a connection.
 #[derive(Debug)]
-pub(crate) struct Facts {
+pub(crate) struct ConnectionFacts {
     pub(crate) listener: Rc<ListenerState>,
     /// The peer's address; an IPv4 address where it was mapped into IPv6.
     pub(crate) peer: SocketAddr,
@@ -36,7 +36,7 @@ pub(crate) struct Facts {
     pub(crate) forwarded: ForwardedCache,
 }
 
-impl Facts {
+impl ConnectionFacts {
     pub(crate) fn new(listener: Rc<ListenerState>, peer: SocketAddr, local: SocketAddr) -> Self {
         let peer_address = peer.ip().to_canonical();
         let is_tls = listener.tls.is_some();
@@ -67,7 +67,7 @@ pub(crate) struct Client {
 /// The client's side of an exchange: its connection.
 pub(crate) trait Downstream: fmt::Debug {
     /// What does not change while it lives.
-    fn facts(&self) -> &Facts;
+    fn facts(&self) -> &ConnectionFacts;
 
     /// Tests the head of the current request as it came; it is empty over HTTP/2.
     fn raw_head_has(&self, test: fn(&[u8]) -> bool) -> bool;

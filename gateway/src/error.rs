@@ -21,7 +21,7 @@ pub type Cause = Box<dyn StdError + Send + Sync>;
 
 /// Whose doing a failure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
+pub enum ErrorSource {
     /// The client sent something wrong, or nothing in time.
     Client,
     /// The service behind the gateway, or the component in its place.
@@ -32,7 +32,7 @@ pub enum Fault {
     Gateway,
 }
 
-impl Fault {
+impl ErrorSource {
     /// As the log names it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -248,7 +248,7 @@ impl Failure {
 
     /// Who is at fault.
     #[must_use]
-    pub fn fault(&self) -> Fault {
+    pub fn error_source(&self) -> ErrorSource {
         match self {
             Self::Malformed(_)
             | Self::NotFound
@@ -263,14 +263,14 @@ impl Failure {
             | Self::HeadTooLarge
             | Self::ConnectRefused
             | Self::TransferCoding
-            | Self::ClientLeft(_) => Fault::Client,
-            Self::Internal(_) | Self::NoRoom { .. } | Self::Cut(_) => Fault::Gateway,
-            Self::PluginFailed { .. } | Self::PluginBusy { .. } => Fault::Plugin,
-            Self::Upstream(UpstreamError::RequestBody { .. }) => Fault::Client,
+            | Self::ClientLeft(_) => ErrorSource::Client,
+            Self::Internal(_) | Self::NoRoom { .. } | Self::Cut(_) => ErrorSource::Gateway,
+            Self::PluginFailed { .. } | Self::PluginBusy { .. } => ErrorSource::Plugin,
+            Self::Upstream(UpstreamError::RequestBody { .. }) => ErrorSource::Client,
             Self::Upstream(_)
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
-            | Self::RequestTimeout => Fault::Upstream,
+            | Self::RequestTimeout => ErrorSource::Upstream,
         }
     }
 

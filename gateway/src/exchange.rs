@@ -26,7 +26,7 @@ pub(crate) use self::worker::WorkerState;
 use crate::access_log::Kept;
 use crate::chain::Run;
 use crate::config::{self, AccessLog, ErrorForm, UpstreamId};
-use crate::conn::{Client, Downstream, Facts, Stream};
+use crate::conn::{Client, ConnectionFacts, Downstream, Stream};
 use crate::error::Failure;
 use crate::heads::Calls;
 use crate::respond::Caller;
@@ -38,7 +38,7 @@ use crate::upstream::Tries;
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum ExchangeOutcome {
     /// The client went away before the response was complete.
     ClientLeft,
     /// The whole response was handed to the connection.
@@ -92,7 +92,7 @@ pub(crate) struct Exchange {
     at_upstream: Cell<(Option<Instant>, Option<Instant>)>,
     uploaded: Cell<u64>,
     downloaded: Cell<u64>,
-    outcome: Cell<Outcome>,
+    outcome: Cell<ExchangeOutcome>,
     failure: RefCell<Option<Failure>>,
     upload_failure: RefCell<Option<Failure>>,
     upload_waker: RefCell<Option<Waker>>,
@@ -116,7 +116,7 @@ pub(crate) struct Exchange {
 }
 
 /// What a new exchange is made of.
-pub(crate) struct Beginning<'a> {
+pub(crate) struct ExchangeInit<'a> {
     pub(crate) id: HeaderValue,
     pub(crate) method: &'a Method,
     pub(crate) uri: &'a Uri,
@@ -129,13 +129,12 @@ impl Exchange {
     pub(crate) fn begin(
         worker: Rc<WorkerState>,
         connection: Rc<dyn Downstream>,
-        beginning: Beginning<'_>,
+        init: ExchangeInit<'_>,
     ) -> Rc<Self> {
         let snapshot = worker.snapshot();
-        let recording =
-            snapshot.tracer.as_ref().map(|it| record(it, connection.facts(), &beginning));
-        let kept = RefCell::new(snapshot.shared.logs.keep(beginning.headers));
-        let span = snapshot.shared.spans.as_ref().map(|it| Span::begin(it, beginning.headers));
+        let recording = snapshot.tracer.as_ref().map(|it| record(it, connection.facts(), &init));
+        let kept = RefCell::new(snapshot.shared.logs.keep(init.headers));
+        let span = snapshot.shared.spans.as_ref().map(|it| Span::begin(it, init.headers));
         // Exact where somebody reads it: the coarse clock is a tick old.
         let began = match is_timed(&snapshot) {
             true => worker.timers.refresh(),
@@ -144,10 +143,10 @@ impl Exchange {
         Rc::new(Self {
             connection,
             snapshot,
-            id: beginning.id,
-            method: beginning.method.clone(),
-            uri: beginning.uri.clone(),
-            version: beginning.version,
+            id: init.id,
+            method: init.method.clone(),
+            uri: init.uri.clone(),
+            version: init.version,
             began,
             worker,
             forwarded_client: OnceCell::new(),
@@ -169,7 +168,7 @@ impl Exchange {
             at_upstream: Cell::new((None, None)),
             uploaded: Cell::new(0),
             downloaded: Cell::new(0),
-            outcome: Cell::new(Outcome::ClientLeft),
+            outcome: Cell::new(ExchangeOutcome::ClientLeft),
             failure: RefCell::new(None),
             upload_failure: RefCell::new(None),
             upload_waker: RefCell::new(None),
@@ -177,7 +176,7 @@ impl Exchange {
             run: OnceCell::new(),
             answer_complete: Cell::new(false),
             upstream: OnceCell::new(),
-            stream: beginning.stream,
+            stream: init.stream,
             upload_began: Cell::new(false),
             takes_trailers: Cell::new(false),
             kept,
@@ -196,7 +195,7 @@ impl Exchange {
     }
 
     /// What is the same for all requests of its connection.
-    pub(crate) fn facts(&self) -> &Facts {
+    pub(crate) fn facts(&self) -> &ConnectionFacts {
         self.connection.facts()
     }
 
@@ -394,7 +393,7 @@ impl Exchange {
         if slot.is_none() {
             *slot = Some(failure);
         }
-        self.outcome.set(Outcome::Failed);
+        self.outcome.set(ExchangeOutcome::Failed);
     }
 
     /// The reason that [`upload_failed`](crate::body::Observer::upload_failed) left, if any; else wakes the task
@@ -419,8 +418,8 @@ impl Exchange {
     /// The whole response was handed to the connection.
     pub(crate) fn response_complete(&self) {
         self.answer_complete.set(true);
-        if self.outcome.get() == Outcome::ClientLeft {
-            self.outcome.set(Outcome::Complete);
+        if self.outcome.get() == ExchangeOutcome::ClientLeft {
+            self.outcome.set(ExchangeOutcome::Complete);
         }
     }
 
@@ -450,7 +449,7 @@ impl Exchange {
 
     /// Whether the client left before the end, as far as is known.
     pub(crate) fn client_left(&self) -> bool {
-        self.outcome.get() == Outcome::ClientLeft
+        self.outcome.get() == ExchangeOutcome::ClientLeft
     }
 
     /// Whether the client was handed the whole answer, whatever happened afterwards.
@@ -479,11 +478,15 @@ fn is_timed(snapshot: &Snapshot) -> bool {
     snapshot.shared.counted.is_some() || snapshot.shared.spans.is_some()
 }
 
-fn record(tracer: &Arc<trace::Tracer>, facts: &Facts, beginning: &Beginning<'_>) -> Rc<Recording> {
-    let Beginning { id, method, uri, version, headers, .. } = beginning;
+fn record(
+    tracer: &Arc<trace::Tracer>,
+    facts: &ConnectionFacts,
+    init: &ExchangeInit<'_>,
+) -> Rc<Recording> {
+    let ExchangeInit { id, method, uri, version, headers, .. } = init;
     let listener = &facts.listener.name;
     let request_id = id.to_str().unwrap_or_default();
     let (peer, version) = (facts.peer, *version);
-    let beginning = trace::Beginning { request_id, peer, listener, method, uri, version, headers };
-    Recording::begin(tracer, &beginning)
+    let init = trace::RecordingInit { request_id, peer, listener, method, uri, version, headers };
+    Recording::begin(tracer, &init)
 }

@@ -9,7 +9,7 @@ mod text;
 
 use http::{HeaderMap, Method};
 
-pub use account::{Account, Act, Considered, OnListener, Place, PutPlugin};
+pub use account::{Account, Act, Considered, FilePosition, OnListener, PutPlugin};
 
 use crate::config::{Action, Config, ListenerId, Positions, Route};
 use crate::route::{self, Query, Step, Verdict};
@@ -78,9 +78,9 @@ struct Places<'c> {
 }
 
 impl Places<'_> {
-    fn of(&self, offset: usize) -> Place {
+    fn of(&self, offset: usize) -> FilePosition {
         let position = self.positions.of(offset);
-        Place { file: self.file.clone(), line: position.line, column: position.column }
+        FilePosition { file: self.file.clone(), line: position.line, column: position.column }
     }
 }
 

@@ -23,12 +23,12 @@ use crate::admin::{Current, InForce, Operator};
 use crate::component::{self, Component, Refusal};
 use crate::config::{ComponentId, Config, Doubts, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
-pub use crate::plugin::Place;
+pub use crate::plugin::SpanTarget;
 use crate::plugin::{LoadError, Loader, Plugin};
 use crate::proxy::Proxy;
 use crate::recorder::{Recorder, Rules};
 use crate::server::socket;
-use crate::server::worker::{self, Command, Seed};
+use crate::server::worker::{self, Command, WorkerInit};
 use crate::snapshot::Shared;
 use crate::spans::Spans;
 use crate::state::State;
@@ -223,18 +223,18 @@ impl Gateway {
             self.handle.0.loader.metrics().records_usage(usage.counts());
         }
         let names = self.shared.config.listeners.iter().map(|listener| listener.name.as_str());
-        let places = self.handle.0.loader.metrics().listeners(names);
+        let slots = self.handle.0.loader.metrics().listeners(names);
         let mut threads = Vec::new();
         let mut ends = Vec::new();
         for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
         {
-            let (shared, places) = (Arc::clone(&self.shared), places.clone());
+            let (shared, slots) = (Arc::clone(&self.shared), slots.clone());
             let (usage, metrics) = (Arc::clone(&usage), Arc::clone(self.handle.0.loader.metrics()));
-            let seed = Seed { index, shared, sockets, commands, places, metrics, usage };
+            let init = WorkerInit { index, shared, sockets, commands, slots, metrics, usage };
             let (ended, end) = oneshot::channel::<()>();
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 let _ended = ended;
-                worker::run(seed, Proxy)
+                worker::run(init, Proxy)
             });
             threads.push(thread.map_err(|source| RunError::Worker { index, source })?);
             ends.push(end);
@@ -529,8 +529,8 @@ impl Handle {
 impl Control {
     /// Has every worker prepare a configuration, and then, if all of them can, take it. A worker
     /// may refuse what was checked before: files and the system's certificates change.
-    fn put_in_force(&self, shared: &Arc<Shared>, patience: Duration) -> Result<(), ReloadError> {
-        let prepared = self.ask(|answer| Command::Prepare(Arc::clone(shared), answer), patience);
+    fn put_in_force(&self, shared: &Arc<Shared>, timeout: Duration) -> Result<(), ReloadError> {
+        let prepared = self.ask(|answer| Command::Prepare(Arc::clone(shared), answer), timeout);
         let refused = prepared.and_then(|answers| {
             let refused = answers.into_iter().find_map(|(index, it)| Some((index, it.err()?)));
             refused.map_or(Ok(()), |(index, source)| Err(ReloadError::Worker { index, source }))
@@ -541,7 +541,7 @@ impl Control {
             }
             return Err(refused);
         }
-        match self.ask(Command::Commit, patience) {
+        match self.ask(Command::Commit, timeout) {
             // It has the command, and takes the configuration before it does anything else.
             Err(ReloadError::Silent(_)) => {
                 tracing::warn!("a worker is busy, and takes the new configuration later");
@@ -555,14 +555,14 @@ impl Control {
     fn ask<T>(
         &self,
         command: impl Fn(worker::Answer<T>) -> Command,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Vec<(usize, T)>, ReloadError> {
         let (answer, answers) = std::sync::mpsc::channel();
         for worker in &self.workers {
             worker.send(command(answer.clone())).map_err(|_| ReloadError::Ended)?;
         }
         drop(answer);
-        let until = Instant::now() + patience;
+        let until = Instant::now() + timeout;
         let mut all = Vec::with_capacity(self.workers.len());
         while all.len() < self.workers.len() {
             // A worker that drains answers nothing any more.
@@ -573,7 +573,7 @@ impl Control {
                 Ok(answer) => all.push(answer),
                 Err(RecvTimeoutError::Disconnected) => return Err(ReloadError::Ended),
                 Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
-                Err(RecvTimeoutError::Timeout) => return Err(ReloadError::Silent(patience)),
+                Err(RecvTimeoutError::Timeout) => return Err(ReloadError::Silent(timeout)),
             }
         }
         Ok(all)

@@ -24,7 +24,7 @@ use crate::route::Captures;
 
 /// Both heads and the attributes of one exchange.
 #[derive(Debug, Clone)]
-pub(crate) struct Heads {
+pub(crate) struct ExchangeView {
     /// The request as the plugins so far left it.
     pub(crate) request: RequestHead,
     /// The response, once there is one.
@@ -32,7 +32,7 @@ pub(crate) struct Heads {
     /// What plugins set, in the order in which they did.
     pub(crate) attributes: Vec<Attribute>,
     /// What the gateway knows.
-    pub(crate) facts: Facts,
+    pub(crate) facts: ExchangeFacts,
 }
 
 /// A name and a text that a plugin set.
@@ -69,7 +69,7 @@ pub(crate) struct ResponseHead {
 
 /// What the gateway knows about an exchange: the attributes that plugins cannot set.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts {
+pub(crate) struct ExchangeFacts {
     /// The client, after trusted proxies.
     pub(crate) client: IpAddr,
     /// The port of the peer that connected.
@@ -166,7 +166,7 @@ pub(crate) fn check_attribute_value(value: &str) -> Result<(), AttributeRefused>
     if value.len() > MAX_VALUE { Err(AttributeRefused::TooLarge) } else { Ok(()) }
 }
 
-impl Heads {
+impl ExchangeView {
     /// The value of an attribute, the gateway's or a plugin's.
     pub(crate) fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
         if is_reserved(name) {
@@ -194,7 +194,7 @@ impl Heads {
     }
 }
 
-impl Facts {
+impl ExchangeFacts {
     /// The request id as text; it is made of visible ASCII.
     pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()

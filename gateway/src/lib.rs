@@ -27,24 +27,24 @@
 
 mod access_log;
 mod admin;
+#[doc(hidden)]
+pub mod bench;
 pub mod body;
 mod chain;
 mod component;
 pub mod config;
 mod conn;
+mod connection_slots;
 pub mod error;
 mod exchange;
 pub mod explain;
 pub mod first_party;
 mod gateway;
 mod heads;
-mod held;
 mod http2;
-#[doc(hidden)]
-pub mod measure;
+mod memory_quota;
 mod outbound;
 mod path;
-mod places;
 mod plugin;
 mod proxy;
 mod recorder;
@@ -67,10 +67,10 @@ pub mod usage;
 pub use admin::{Busy, Operator, Reloaded};
 pub use error::ComponentError;
 pub use gateway::{
-    BindError, BindErrors, Gateway, Handle, Place, PluginWarning, ReloadError, RunError,
+    BindError, BindErrors, Gateway, Handle, PluginWarning, ReloadError, RunError, SpanTarget,
 };
 pub use plugin::{
-    Compilation, INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Size, Want,
-    compile, compile_time, compile_with, inspect, open, schema, wants,
+    Compilation, INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Requirement, Size,
+    compile, compile_time, compile_with, inspect, open, requirements, schema,
 };
 pub use server::give_back_memory_with;

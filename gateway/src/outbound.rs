@@ -14,10 +14,10 @@ use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, Request, Response};
 use tokio::sync::mpsc;
 
-use crate::body::{Body, Origin};
+use crate::body::{Body, UpstreamBodyMonitor};
 use crate::component::{self, OutgoingCall};
 use crate::config::{self, HostPolicy, UpstreamId};
-use crate::held::{Counted, Holding};
+use crate::memory_quota::{Reservation, Reserved};
 use crate::plugin::full_text;
 use crate::plugin::outbound::{Call, Caller, Unanswered};
 use crate::timer::Timers;
@@ -68,7 +68,7 @@ async fn stream(upstream: Rc<Upstream>, call: OutgoingCall, timers: Timers, idle
         let exchange = upstream.send(&mut request, &HostPolicy::Target).await?;
         let (mut head, mut body) = exchange.response.map(Body::answered).into_parts();
         remove_hop_by_hop(&mut head.headers);
-        body.watch_origin(Origin::new(exchange.lease, timers.clone(), idle));
+        body.monitor_upstream(UpstreamBodyMonitor::new(exchange.lease, timers.clone(), idle));
         Ok(Response::from_parts(head, body))
     };
     let bounded = async {
@@ -111,9 +111,9 @@ pub(crate) fn serve(upstreams: &Upstreams, ids: impl Iterator<Item = UpstreamId>
 }
 
 async fn answer(upstream: Rc<Upstream>, call: Call) {
-    let Call { upstream: _, request, timeout, limit, holding, mut answer } = call;
+    let Call { upstream: _, request, timeout, limit, reservation, mut answer } = call;
     let answered = tokio::select! {
-        answered = tokio::time::timeout(timeout, send(&upstream, request, limit, holding)) => {
+        answered = tokio::time::timeout(timeout, send(&upstream, request, limit, reservation)) => {
             answered.unwrap_or(Err(Unanswered::Timeout(timeout)))
         }
         // The client left, or the plugin was given up.
@@ -126,7 +126,7 @@ async fn send(
     upstream: &Upstream,
     request: Request<Bytes>,
     limit: usize,
-    holding: Holding,
+    reservation: Reservation,
 ) -> Result<Response<Bytes>, Unanswered> {
     let names_host = request.headers().contains_key(HOST);
     let host = if names_host { HostPolicy::Preserve } else { HostPolicy::Target };
@@ -134,14 +134,14 @@ async fn send(
     let exchange = upstream.send(&mut request, &host).await.map_err(unanswered)?;
     let (mut head, body) = exchange.response.into_parts();
     remove_hop_by_hop(&mut head.headers);
-    let body = whole(body, limit, holding).await?;
+    let body = whole(body, limit, reservation).await?;
     // The connection has served this one.
     drop(exchange.lease);
     Ok(Response::from_parts(head, body))
 }
 
 /// A body as one piece. One that is too long is given up as soon as that is known.
-async fn whole<B>(body: B, limit: usize, mut holding: Holding) -> Result<Bytes, Unanswered>
+async fn whole<B>(body: B, limit: usize, mut reservation: Reservation) -> Result<Bytes, Unanswered>
 where
     B: http_body::Body<Data = Bytes>,
     B::Error: std::fmt::Display,
@@ -163,12 +163,12 @@ where
         let (length, capacity) = (whole.len() + data.len(), whole.capacity());
         if length > capacity {
             let room = length.max((capacity + capacity / 2).min(limit));
-            holding.grow(room).map_err(|full| Unanswered::NoRoom(full_text(full)))?;
+            reservation.grow(room).map_err(|full| Unanswered::NoRoom(full_text(full)))?;
             whole.reserve_exact(room - whole.len());
         }
         whole.extend_from_slice(&data);
     }
-    Ok(Counted::bytes(whole, holding))
+    Ok(Reserved::bytes(whole, reservation))
 }
 
 fn unanswered(error: UpstreamError) -> Unanswered {

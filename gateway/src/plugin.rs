@@ -14,8 +14,10 @@ mod backtrace;
 pub(crate) mod bindings;
 mod boxed;
 mod budget;
+mod change_cache;
 pub(crate) mod edits;
 mod engine;
+mod guest_output;
 mod host;
 pub(crate) mod instance;
 mod interest;
@@ -24,8 +26,6 @@ pub(crate) mod outbound;
 mod pool;
 mod prepare;
 mod reset;
-mod reuse;
-mod said;
 mod schema;
 mod sections;
 mod trap;
@@ -33,16 +33,16 @@ pub(crate) mod values;
 
 use std::sync::Arc;
 
+pub(crate) use change_cache::ReuseKey;
+pub(crate) use guest_output::{FailureReport, OutputBuffer, OutputLine};
 pub(crate) use host::MemoryLimit;
 pub(crate) use interest::Interest;
 pub use load::{
-    Compilation, INTERFACE_VERSION, Inspection, Omission, Place, PluginImport, Refusal, Want,
-    compile, compile_time, compile_with, inspect, open, schema, wants,
+    Compilation, INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Requirement,
+    SpanTarget, compile, compile_time, compile_with, inspect, open, requirements, schema,
 };
 pub(crate) use load::{LoadError, Loader, Plugin, full_text, wait};
 pub(crate) use pool::{Pool, Ready};
-pub(crate) use reuse::Arrived;
-pub(crate) use said::{Account, Held, Line};
 pub use sections::Size;
 use trap::MemoryRefused;
 pub(crate) use trap::{is_deadline, is_full, mebibytes, trap_text};

@@ -23,13 +23,14 @@ use self::action::Matched;
 use self::refusal::{refuse, refuse_early};
 use self::request::hop_by_hop::Hop;
 use self::request::{
-    Outgoing, checks, client_address, debug, hop_by_hop, id, limits, max_forwards, route, target,
+    PreparedRequest, checks, client_address, debug, hop_by_hop, id, limits, max_forwards, route,
+    target,
 };
 use crate::body::{Body, FromClient, Observer as _};
 use crate::chain::Endings;
 use crate::conn::{Downstream, Stream};
 use crate::error::Failure;
-use crate::exchange::{Application, AtEnd, Beginning, Exchange, WorkerState};
+use crate::exchange::{Application, AtEnd, Exchange, ExchangeInit, WorkerState};
 use crate::respond;
 use crate::usage::Cells;
 
@@ -67,7 +68,7 @@ async fn handle(
     let body = Body::from_client(body, &connection);
     let exchange = begin(worker, connection, stream, &head);
     // Boxed: it goes through several hands, and would be copied from the state of each to the next.
-    let request = Box::new(Outgoing { head, body, hop: Hop::default() });
+    let request = Box::new(PreparedRequest { head, body, hop: Hop::default() });
     let ran = run(&exchange, request).await;
     let mut response = ran.unwrap_or_else(|failure| refuse(&exchange, failure));
     // The log and the plugins are told this one: to a client of gRPC each refusal is a 200.
@@ -76,7 +77,7 @@ async fn handle(
         // Boxed, so that other requests do not carry its state around.
         Box::pin(refusal::finish(&exchange, &mut response)).await;
     }
-    response.body_mut().watch_download(exchange.clone());
+    response.body_mut().monitor_response(exchange.clone());
     response::hop_by_hop::name(&exchange, &mut response);
     if exchange.is_debug() {
         response::server_timing::report(&exchange, response.headers_mut());
@@ -91,9 +92,9 @@ async fn handle(
 /// The straight line.
 async fn run(
     exchange: &Rc<Exchange>,
-    mut request: Box<Outgoing>,
+    mut request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
-    let Outgoing { head, body, hop } = &mut *request;
+    let PreparedRequest { head, body, hop } = &mut *request;
     let checked = checks::take(exchange, head)
         .inspect_err(|_| exchange.calls_as(checks::caller(&head.headers)))?;
     exchange.calls_as(checked.caller);
@@ -145,7 +146,7 @@ fn begin(
     head: &Parts,
 ) -> Rc<Exchange> {
     let id = id::choose(connection.facts(), &worker.ids, &head.headers);
-    let beginning = Beginning {
+    let init = ExchangeInit {
         id,
         method: &head.method,
         uri: &head.uri,
@@ -153,7 +154,7 @@ fn begin(
         headers: &head.headers,
         stream,
     };
-    Exchange::begin(worker, connection, beginning)
+    Exchange::begin(worker, connection, init)
 }
 
 /// Gives an exchange up when the time for the whole of it is over. The work is borrowed: moved in,

@@ -17,7 +17,7 @@ use crate::component::{Component, Instances};
 use crate::config::{
     self, AccessLog, Action, ComponentId, Config, ListenerId, Segment, UpstreamId,
 };
-use crate::conn::{Facts, ListenerState};
+use crate::conn::{ConnectionFacts, ListenerState};
 use crate::error::Failure;
 use crate::heads::RouteNames;
 use crate::outbound;
@@ -242,7 +242,7 @@ impl Snapshot {
     }
 
     /// Writes the lines about a request of which no head could be read.
-    pub(crate) fn log_headless(&self, facts: &Facts, id: &str, failure: &Failure) {
+    pub(crate) fn log_headless(&self, facts: &ConnectionFacts, id: &str, failure: &Failure) {
         let (listener, client) = (&facts.listener, facts.peer_address);
         let log = self.shared.logs.named(self.access_log(listener.id, None));
         access_log::write_headless(log, &listener.name, id, client, failure);

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config;
-use crate::held::Bound;
+use crate::memory_quota::MemoryQuota;
 use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
 
@@ -23,7 +23,7 @@ pub(crate) struct State {
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// The bodies that are held for plugins.
-    pub(crate) bodies: Arc<Bound>,
+    pub(crate) bodies: Arc<MemoryQuota>,
     /// Where usage is recorded.
     pub(crate) usage: Arc<Usage>,
 }
@@ -31,7 +31,7 @@ pub(crate) struct State {
 impl Default for State {
     fn default() -> Self {
         let (metrics, stores) = (Arc::<Metrics>::default(), Arc::default());
-        let bodies = Arc::new(Bound::new(config::BUFFERED_BODIES));
+        let bodies = Arc::new(MemoryQuota::new(config::BUFFERED_BODIES));
         metrics.holds(&bodies);
         Self { stores, metrics, bodies, usage: Arc::default() }
     }
@@ -45,9 +45,9 @@ pub(crate) struct Stores {
     /// Keys and values.
     pub(crate) key_values: Arc<key_value::Store>,
     /// What it keeps with its exchanges.
-    pub(crate) kept: Arc<Bound>,
+    pub(crate) kept: Arc<MemoryQuota>,
     /// Bodies that are held for it.
-    pub(crate) bodies: Arc<Bound>,
+    pub(crate) bodies: Arc<MemoryQuota>,
     /// What may be logged of it.
     pub(crate) volume: Arc<volume::Volume>,
 }
@@ -68,12 +68,12 @@ impl State {
         let metrics = self.metrics.of(&plugin.name.as_str().into());
         metrics.begin(plugin.bounds.metrics);
         let new = || {
-            let bodies = Arc::new(Bound::new(plugin.bounds.buffered));
+            let bodies = Arc::new(MemoryQuota::new(plugin.bounds.buffered));
             metrics.holds(&bodies);
             Stores {
                 limits: Arc::new(limits::Limits::new(Arc::clone(&metrics), plugin.limiter)),
                 key_values: Arc::new(key_value::Store::new(plugin.key_value)),
-                kept: Arc::new(Bound::new(plugin.bounds.exchanges)),
+                kept: Arc::new(MemoryQuota::new(plugin.bounds.exchanges)),
                 bodies,
                 volume: Arc::new(volume::Volume::new(
                     metrics,

@@ -173,7 +173,7 @@ pub(crate) struct Recording {
 }
 
 /// What is known of an exchange when it begins.
-pub(crate) struct Beginning<'a> {
+pub(crate) struct RecordingInit<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) peer: SocketAddr,
     pub(crate) listener: &'a str,
@@ -184,20 +184,20 @@ pub(crate) struct Beginning<'a> {
 }
 
 impl Recording {
-    pub(crate) fn begin(tracer: &Arc<Tracer>, beginning: &Beginning<'_>) -> Rc<Self> {
+    pub(crate) fn begin(tracer: &Arc<Tracer>, init: &RecordingInit<'_>) -> Rc<Self> {
         let request = Request {
-            method: beginning.method.clone(),
-            uri: beginning.uri.clone(),
-            version: beginning.version,
-            headers: beginning.headers.clone(),
+            method: init.method.clone(),
+            uri: init.uri.clone(),
+            version: init.version,
+            headers: init.headers.clone(),
             body: Vec::new(),
             read: 0,
             is_complete: false,
         };
         let trace = Trace {
-            request_id: beginning.request_id.to_owned(),
-            peer: beginning.peer,
-            listener: beginning.listener.to_owned(),
+            request_id: init.request_id.to_owned(),
+            peer: init.peer,
+            listener: init.listener.to_owned(),
             request,
             route: None,
             upstream: None,

@@ -42,7 +42,7 @@ use self::balance::{Balance, Tried};
 pub use self::error::{Cause, ConnectError, Excess, SetupError, UpstreamError};
 pub(crate) use self::exchange::Along;
 pub use self::exchange::Lease;
-use self::exchange::{Bound, Failed};
+use self::exchange::{Failed, ResponseDeadline};
 pub(crate) use self::http1::{ResponseBody, Switched};
 pub(crate) use self::http2::Http2Body;
 pub(crate) use self::lingering::keep;
@@ -148,18 +148,18 @@ pub struct Upstream {
 }
 
 /// A response whose head is there, and how it came.
-pub struct Exchange {
+pub struct Answered {
     /// The response. Its framing over HTTP/1.1 is unambiguous; hop-by-hop fields are still in it.
     pub(crate) response: Response<Payload>,
     /// To be dropped when the body has come to its end.
     pub lease: Lease,
     /// For the log and the metrics.
-    pub info: ExchangeInfo,
+    pub info: AnswerInfo,
 }
 
 /// How an exchange came about.
 #[derive(Debug, Clone)]
-pub struct ExchangeInfo {
+pub struct AnswerInfo {
     /// Index of the target in the configuration's list.
     pub target: usize,
     /// The target, as `host:port`.
@@ -238,7 +238,7 @@ impl Upstream {
         &self,
         request: &mut Request<B>,
         host: &HostPolicy,
-    ) -> Result<Exchange, UpstreamError>
+    ) -> Result<Answered, UpstreamError>
     where
         B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
         B::Error: Into<Cause>,
@@ -253,7 +253,7 @@ impl Upstream {
         host: &HostPolicy,
         along: Along<'_>,
         tries: &Tries,
-    ) -> Result<Exchange, UpstreamError>
+    ) -> Result<Answered, UpstreamError>
     where
         B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
         B::Error: Into<Cause>,
@@ -273,11 +273,11 @@ impl Upstream {
             let target = &self.targets[index];
             let authority = Arc::clone(&target.authority);
             let refused = tried.len();
-            let info = ExchangeInfo { target: index, authority, reused, refused, connect };
+            let info = AnswerInfo { target: index, authority, reused, refused, connect };
             match exchange::exchange(target, channel, request, host, along, self.bound()).await {
                 Ok((response, lease)) => {
                     tries.answered(self.timers.now());
-                    return Ok(Exchange { response, lease, info });
+                    return Ok(Answered { response, lease, info });
                 }
                 Err(Failed::Unanswered(error)) if reused && resends < MOST_RESENDS => {
                     tries.failed(tries::no_response(&error), self.timers.now());
@@ -307,9 +307,9 @@ impl Upstream {
         host: &HostPolicy,
         along: Along<'_>,
         tries: &Tries,
-        info: ExchangeInfo,
+        info: AnswerInfo,
         avoid: Rc<http2::Connection>,
-    ) -> Result<Exchange, UpstreamError>
+    ) -> Result<Answered, UpstreamError>
     where
         B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
         B::Error: Into<Cause>,
@@ -328,7 +328,7 @@ impl Upstream {
         let sent = exchange::exchange(target, channel, request, host, along, self.bound()).await;
         let (response, lease) = sent.map_err(|error| failed(error.into_error()))?;
         tries.answered(self.timers.now());
-        Ok(Exchange { response, lease, info: ExchangeInfo { reused, connect, ..info } })
+        Ok(Answered { response, lease, info: AnswerInfo { reused, connect, ..info } })
     }
 
     /// A connection to the target, or to the next one that can be connected to.
@@ -375,7 +375,7 @@ impl Upstream {
         }
     }
 
-    fn bound(&self) -> Bound<'_> {
-        Bound { timers: &self.timers, first_byte: self.first_byte }
+    fn bound(&self) -> ResponseDeadline<'_> {
+        ResponseDeadline { timers: &self.timers, first_byte: self.first_byte }
     }
 }

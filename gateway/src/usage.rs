@@ -32,7 +32,7 @@ pub use self::query::{By, Query, QueryError};
 pub use self::report::Report;
 pub(crate) use self::store::check;
 use self::table::{Bound, Table};
-pub(crate) use self::table::{Place, Sums};
+pub(crate) use self::table::{Dimensions, Sums};
 use self::writer::{Message, Writer};
 use crate::config;
 use crate::telemetry::metrics::UsageCounts;

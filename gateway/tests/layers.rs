@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// From the top to the bottom. Modules of one line do not import each other.
 const LAYERS: [&[&str]; 16] = [
-    &["gateway", "measure"],
+    &["gateway", "bench"],
     &["admin", "proxy", "server"],
     &["exchange"],
     &["snapshot"],
@@ -19,8 +19,8 @@ const LAYERS: [&[&str]; 16] = [
     &["access_log", "body", "share", "state", "trace"],
     &["recorder", "spans", "usage"],
     &["conn", "explain", "heads", "telemetry"],
-    &["error", "places", "route"],
-    &["first_party", "held", "upstream"],
+    &["error", "connection_slots", "route"],
+    &["first_party", "memory_quota", "upstream"],
     &["http2", "timer", "tls", "trailers"],
     &["config"],
     &["path", "tcp"],

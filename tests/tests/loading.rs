@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use gateway::config::{Component, Source};
-use gateway::{BindError, Gateway, Place};
+use gateway::{BindError, Gateway, SpanTarget};
 use gateway_tests::client::request;
 use gateway_tests::setup::written;
 use gateway_tests::{Http1, Setup, guests, log, until};
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 /// A refusal of a plugin.
 struct Refusal {
     name: String,
-    place: Place,
+    place: SpanTarget,
     message: String,
     help: Option<String>,
 }
@@ -47,7 +47,7 @@ fn refusal(guest: &str) -> Refusal {
     let mut refusals = refusals(&format!("component = \"./{guest}.wasm\""));
     assert_eq!(refusals.len(), 1, "{guest}");
     let refusal = refusals.remove(0);
-    assert_eq!((refusal.name.as_str(), &refusal.place), ("refused", &Place::Component));
+    assert_eq!((refusal.name.as_str(), &refusal.place), ("refused", &SpanTarget::Component));
     refusal
 }
 
@@ -263,7 +263,7 @@ names = [
     let found: Vec<_> = refusals_of(&text)
         .into_iter()
         .map(|refusal| {
-            let Place::Config(pointer) = refusal.place else { panic!("{}", refusal.message) };
+            let SpanTarget::Config(pointer) = refusal.place else { panic!("{}", refusal.message) };
             let at = source.position(spans[&pointer].start);
             (refusal.message, at.line - first, at.column)
         })
@@ -283,8 +283,9 @@ fn a_configuration_is_held_against_the_schema_before_the_plugin_sees_it() {
         let said = refusals(&text(config)).into_iter();
         said.map(|it| (it.place, it.message, it.help.unwrap_or_default())).collect()
     };
-    let at = |place: Place, message: &str, help: &str| (place, message.to_owned(), help.to_owned());
-    let value = |pointer: &str| Place::Config(pointer.to_owned());
+    let at =
+        |place: SpanTarget, message: &str, help: &str| (place, message.to_owned(), help.to_owned());
+    let value = |pointer: &str| SpanTarget::Config(pointer.to_owned());
     assert_eq!(
         said("{ limit = \"many\", names = [\"a\", 2], lmit = 3 }"),
         [
@@ -295,7 +296,7 @@ fn a_configuration_is_held_against_the_schema_before_the_plugin_sees_it() {
                 "write `\"2\"`"
             ),
             at(
-                Place::ConfigKey("/lmit".to_owned()),
+                SpanTarget::ConfigKey("/lmit".to_owned()),
                 "unknown key `lmit` in `config`",
                 "did you mean `limit`?"
             ),
@@ -367,8 +368,8 @@ fn a_plugin_is_asked_about_what_stands_beside_a_fault() {
     let told = |config: &str| {
         let refusals = refusals(config).into_iter();
         let told = refusals.map(|it| match it.place {
-            Place::Config(pointer) | Place::ConfigKey(pointer) => (pointer, it.message),
-            Place::Component => (String::new(), it.message),
+            SpanTarget::Config(pointer) | SpanTarget::ConfigKey(pointer) => (pointer, it.message),
+            SpanTarget::Component => (String::new(), it.message),
         });
         told.collect::<Vec<_>>()
     };

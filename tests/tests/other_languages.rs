@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 
 use file::{rust_component, serve};
-use gateway::{BindError, Gateway, Place};
+use gateway::{BindError, Gateway, SpanTarget};
 use gateway_tests::upstream::full;
 use gateway_tests::{Answer, Http1, Running, Setup, Upstream, log};
 use http::{Request, Response};
@@ -264,7 +264,7 @@ async fn the_schema_of_every_language_says_where_its_configuration_is_wrong() {
                 _ => None,
             })
             .collect();
-        let expected = (Place::Config("/most".to_owned()), "`most` is out of range: 0");
+        let expected = (SpanTarget::Config("/most".to_owned()), "`most` is out of range: 0");
         assert_eq!(said, [expected], "{language}: {errors:?}");
     }
 }

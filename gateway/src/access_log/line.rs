@@ -116,7 +116,7 @@ impl Log {
         BUFFERS.with_borrow_mut(|(line, value)| {
             line.clear();
             if let Some(syslog) = &self.syslog {
-                syslog.write(entry.now, failure.map(Failure::fault), line);
+                syslog.write(entry.now, failure.map(Failure::error_source), line);
             }
             self.write_entry(&entry, line, value);
             if self.syslog.is_none() {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 
 use super::{Record, Way, milliseconds};
 use crate::config::AccessLog;
-use crate::error::{Failure, Fault};
+use crate::error::{ErrorSource, Failure};
 
 /// Writes the line.
 pub(crate) fn write(log: AccessLog, record: &Record<'_>, way: &Way<'_>, failure: Option<&Failure>) {
@@ -28,7 +28,7 @@ pub(crate) fn write(log: AccessLog, record: &Record<'_>, way: &Way<'_>, failure:
 pub(crate) fn write_headless(id: &str, client: IpAddr, failure: &Failure) {
     tracing::warn!(
         target: "gateway::access",
-        fault = failure.fault().as_str(),
+        fault = failure.error_source().as_str(),
         cause = failure.chain(),
         request_id = id,
         %client,
@@ -41,7 +41,9 @@ pub(crate) fn write_headless(id: &str, client: IpAddr, failure: &Failure) {
 pub(super) fn cause(way: &Way<'_>, failure: &Failure) -> String {
     let cause = failure.chain();
     match way.target {
-        Some(target) if failure.fault() == Fault::Upstream && !cause.contains(target) => {
+        Some(target)
+            if failure.error_source() == ErrorSource::Upstream && !cause.contains(target) =>
+        {
             format!("{cause} (target {target})")
         }
         _ => cause,
@@ -70,7 +72,7 @@ fn write_failure(record: &Record<'_>, way: &Way<'_>, attempts: Option<&str>, fai
         ($level:ident) => {
             tracing::$level!(
                 target: "gateway::access",
-                fault = failure.fault().as_str(),
+                fault = failure.error_source().as_str(),
                 cause,
                 request_id = record.id,
                 trace_id = record.trace.map(tracing::field::display),
@@ -89,12 +91,12 @@ fn write_failure(record: &Record<'_>, way: &Way<'_>, attempts: Option<&str>, fai
             )
         };
     }
-    match failure.fault() {
-        Fault::Client => line!(info),
-        Fault::Upstream | Fault::Plugin => line!(warn),
+    match failure.error_source() {
+        ErrorSource::Client => line!(info),
+        ErrorSource::Upstream | ErrorSource::Plugin => line!(warn),
         // A bound did what it is there for.
-        Fault::Gateway if !matches!(failure, Failure::Internal(_)) => line!(warn),
-        Fault::Gateway => line!(error),
+        ErrorSource::Gateway if !matches!(failure, Failure::Internal(_)) => line!(warn),
+        ErrorSource::Gateway => line!(error),
     }
 }
 

@@ -14,7 +14,7 @@ use super::sink::Batch;
 use super::time;
 use super::writer::{Broken, Destination, Then};
 use crate::config::{self, SyslogTransport};
-use crate::error::Fault;
+use crate::error::ErrorSource;
 
 /// How long connecting may take, and writing.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -43,11 +43,11 @@ impl Prefix {
     }
 
     /// Writes it. The severity is that of the failure, if there is one.
-    pub(super) fn write(&self, now: Duration, fault: Option<Fault>, line: &mut Vec<u8>) {
-        let severity = match fault {
-            None | Some(Fault::Client) => 6,
-            Some(Fault::Upstream | Fault::Plugin) => 4,
-            Some(Fault::Gateway) => 3,
+    pub(super) fn write(&self, now: Duration, source: Option<ErrorSource>, line: &mut Vec<u8>) {
+        let severity = match source {
+            None | Some(ErrorSource::Client) => 6,
+            Some(ErrorSource::Upstream | ErrorSource::Plugin) => 4,
+            Some(ErrorSource::Gateway) => 3,
         };
         // Writing to a vector does not fail.
         let _written = write!(line, "<{}>1 ", u16::from(self.facility) * 8 + severity);

@@ -146,7 +146,9 @@ impl Source {
             LogField::UpstreamName => out.extend_from_slice(record.upstream_name?.as_bytes()),
             LogField::Attempts => return display(out, way.attempts?, Value::Text),
             LogField::Left => return display(out, record.left, Value::Bare),
-            LogField::Fault => out.extend_from_slice((*failure)?.fault().as_str().as_bytes()),
+            LogField::Fault => {
+                out.extend_from_slice((*failure)?.error_source().as_str().as_bytes())
+            }
             LogField::Cause => {
                 out.extend_from_slice(process::cause(way, (*failure)?).as_bytes());
             }

@@ -167,7 +167,7 @@ impl Admin {
             }
         };
         let (endpoint, path) = found?;
-        until.set(Instant::now() + endpoint.patience);
+        until.set(Instant::now() + endpoint.timeout);
         let (head, body) = request.into_parts();
         let call = Call {
             path,

@@ -17,7 +17,7 @@ pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
 fn show(admin: &Admin, listener: &Listener) -> Value {
     // Port 0 is another one by now.
     let address = admin.0.addresses.get(&listener.name).unwrap_or(&listener.address);
-    let places = admin.0.metrics.places_of(&listener.name);
+    let places = admin.0.metrics.slots_of(&listener.name);
     let refused: Map<String, Value> = places
         .into_iter()
         .flat_map(|places| places.refused())

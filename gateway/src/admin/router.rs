@@ -34,7 +34,7 @@ pub(super) struct Endpoint {
     /// Whether it changes something, and is written to the audit log.
     pub(super) changes: bool,
     pub(super) access: Access,
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     pub(super) handler: Handler,
 }
 
@@ -98,8 +98,8 @@ const fn endpoint(
     schema: Option<&'static str>,
     handler: Handler,
 ) -> Endpoint {
-    let (changes, access, patience) = (false, Access::Guarded, PATIENCE);
-    Endpoint { method, path, summary, schema, changes, access, patience, handler }
+    let (changes, access, timeout) = (false, Access::Guarded, PATIENCE);
+    Endpoint { method, path, summary, schema, changes, access, timeout, handler }
 }
 
 const fn get(
@@ -136,7 +136,7 @@ impl Endpoint {
     }
 
     const fn long(mut self) -> Self {
-        self.patience = LONG;
+        self.timeout = LONG;
         self
     }
 

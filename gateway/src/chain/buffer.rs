@@ -14,53 +14,53 @@ use http::HeaderMap;
 use http_body::Body as _;
 
 use crate::body::{Body, BodyError};
-use crate::held::{Counted, Full, Holding};
+use crate::memory_quota::{QuotaExceeded, Reservation, Reserved};
 use crate::plugin::Plugin;
 
 /// Why there is no whole body.
 #[derive(Debug)]
-pub(super) enum NotWhole {
+pub(super) enum BufferError {
     /// It is larger than this. The body is still whole: what was read stands in front of the rest.
     TooLarge(u64, Box<Body>),
     /// It ended before its end.
     Broken(BodyError),
     /// There is no room for it.
-    Full(Full),
+    Full(QuotaExceeded),
     /// It did not come whole in time.
     Late(Duration),
 }
 
 /// Reads a body to its end.
-pub(super) async fn whole(
+pub(super) async fn read_all(
     plugin: &Plugin,
     body: Body,
     wanted: u64,
-) -> Result<(Bytes, Option<HeaderMap>), NotWhole> {
+) -> Result<(Bytes, Option<HeaderMap>), BufferError> {
     let (limit, time) = (plugin.largest_buffer(wanted), plugin.bounds.buffer_time);
     let hint = body.size_hint();
     if hint.lower() > limit {
-        return Err(NotWhole::TooLarge(limit, Box::new(body)));
+        return Err(BufferError::TooLarge(limit, Box::new(body)));
     }
-    let pieces = Pieces::new(plugin.holding(), hint.exact());
-    pieces.holding.check(hint.lower()).map_err(NotWhole::Full)?;
+    let pieces = Pieces::new(plugin.reservation(), hint.exact());
+    pieces.reservation.check(hint.lower()).map_err(BufferError::Full)?;
     let read = tokio::time::timeout(time, read(body, pieces, limit)).await;
-    read.unwrap_or(Err(NotWhole::Late(time)))
+    read.unwrap_or(Err(BufferError::Late(time)))
 }
 
 async fn read(
     mut body: Body,
     mut pieces: Pieces,
     limit: u64,
-) -> Result<(Bytes, Option<HeaderMap>), NotWhole> {
+) -> Result<(Bytes, Option<HeaderMap>), BufferError> {
     let mut trailers = None;
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
-        let frame = frame.map_err(NotWhole::Broken)?;
+        let frame = frame.map_err(BufferError::Broken)?;
         match frame.into_data() {
-            Ok(data) => pieces.push(data, body.is_end_stream()).map_err(NotWhole::Full)?,
+            Ok(data) => pieces.push(data, body.is_end_stream()).map_err(BufferError::Full)?,
             Err(frame) => trailers = frame.into_trailers().ok(),
         }
         if pieces.length() as u64 > limit {
-            return Err(NotWhole::TooLarge(limit, Box::new(Body::resumed(pieces.join(), body))));
+            return Err(BufferError::TooLarge(limit, Box::new(Body::resumed(pieces.join(), body))));
         }
     }
     Ok((pieces.join(), trailers))
@@ -73,21 +73,21 @@ struct Pieces {
     all: Vec<u8>,
     /// How many bytes there will be, if that is known.
     announced: Option<u64>,
-    holding: Holding,
+    reservation: Reservation,
 }
 
 impl Pieces {
-    fn new(holding: Holding, announced: Option<u64>) -> Self {
-        Self { only: Bytes::new(), all: Vec::new(), announced, holding }
+    fn new(reservation: Reservation, announced: Option<u64>) -> Self {
+        Self { only: Bytes::new(), all: Vec::new(), announced, reservation }
     }
 
     fn length(&self) -> usize {
         self.only.len() + self.all.len()
     }
 
-    fn push(&mut self, data: Bytes, is_last: bool) -> Result<(), Full> {
+    fn push(&mut self, data: Bytes, is_last: bool) -> Result<(), QuotaExceeded> {
         if is_last && self.length() == 0 {
-            self.holding.grow(data.len())?;
+            self.reservation.grow(data.len())?;
             self.only = data;
             return Ok(());
         }
@@ -96,7 +96,7 @@ impl Pieces {
             let announced = self.announced.and_then(|bytes| usize::try_from(bytes).ok());
             let ample = (capacity + capacity / 2).min(announced.unwrap_or(usize::MAX));
             let room = length.max(ample);
-            self.holding.grow(room)?;
+            self.reservation.grow(room)?;
             self.all.reserve_exact(room - self.all.len());
         }
         self.all.extend_from_slice(&data);
@@ -104,11 +104,11 @@ impl Pieces {
     }
 
     fn join(self) -> Bytes {
-        let Self { only, all, holding, .. } = self;
+        let Self { only, all, reservation, .. } = self;
         match (only.is_empty(), all.is_empty()) {
             (true, true) => only,
-            (false, _) => Counted::bytes(only, holding),
-            (true, false) => Counted::bytes(all, holding),
+            (false, _) => Reserved::bytes(only, reservation),
+            (true, false) => Reserved::bytes(all, reservation),
         }
     }
 }
@@ -118,12 +118,12 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::held::Bound;
+    use crate::memory_quota::MemoryQuota;
 
-    fn pieces(limit: usize, announced: Option<u64>) -> (Arc<Bound>, Pieces) {
-        let bound = Arc::new(Bound::new(limit));
-        let holding = Holding::new(&bound, &Arc::new(Bound::new(usize::MAX)));
-        (bound, Pieces::new(holding, announced))
+    fn pieces(limit: usize, announced: Option<u64>) -> (Arc<MemoryQuota>, Pieces) {
+        let bound = Arc::new(MemoryQuota::new(limit));
+        let reservation = Reservation::new(&bound, &Arc::new(MemoryQuota::new(usize::MAX)));
+        (bound, Pieces::new(reservation, announced))
     }
 
     #[test]

@@ -11,7 +11,9 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
-use crate::heads::{self, Heads, MAX_ATTRIBUTES, RequestHead, check_host_value, normal_path};
+use crate::heads::{
+    self, ExchangeView, MAX_ATTRIBUTES, RequestHead, check_host_value, normal_path,
+};
 use crate::plugin::bindings;
 use crate::plugin::edits::{Attribute, Edit, Edits};
 use crate::plugin::{Failure, Plugin};
@@ -75,7 +77,7 @@ pub(super) struct NewTarget {
 
 /// Checks what a plugin changes in the head of a request.
 pub(super) fn check_request(
-    heads: &Heads,
+    heads: &ExchangeView,
     method: Option<String>,
     path: Option<String>,
     query: Option<String>,

@@ -34,7 +34,7 @@ pub(super) fn wrap(run: &Rc<Run>, index: usize, side: Side, inner: Body) -> Body
     let filter = Filter {
         plugin: Rc::new(Stage { run: run.clone(), index, side }),
         inner,
-        state: State::Reading,
+        state: FilterState::Reading,
     };
     Body::filtered(Box::pin(filter))
 }
@@ -42,7 +42,7 @@ pub(super) fn wrap(run: &Rc<Run>, index: usize, side: Side, inner: Body) -> Body
 struct Filter {
     plugin: Rc<Stage>,
     inner: Body,
-    state: State,
+    state: FilterState,
 }
 
 struct Stage {
@@ -54,7 +54,7 @@ struct Stage {
 /// What goes on in a chunk's place.
 type Passed = Result<Bytes, BodyError>;
 
-enum State {
+enum FilterState {
     /// The next chunk is to be read.
     Reading,
     /// The hook waits for something.
@@ -74,7 +74,7 @@ enum Next {
     Nothing,
 }
 
-impl From<Next> for State {
+impl From<Next> for FilterState {
     fn from(next: Next) -> Self {
         match next {
             Next::More => Self::Reading,
@@ -94,14 +94,14 @@ impl http_body::Body for Filter {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         loop {
-            match std::mem::replace(&mut this.state, State::Ended) {
-                State::Ended => return Poll::Ready(None),
-                State::Trailers(trailers) => {
+            match std::mem::replace(&mut this.state, FilterState::Ended) {
+                FilterState::Ended => return Poll::Ready(None),
+                FilterState::Trailers(trailers) => {
                     return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                 }
-                State::Reading => {
+                FilterState::Reading => {
                     let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) else {
-                        this.state = State::Reading;
+                        this.state = FilterState::Reading;
                         return Poll::Pending;
                     };
                     let (data, next) = match frame.transpose() {
@@ -110,15 +110,15 @@ impl http_body::Body for Filter {
                     };
                     this.state = this.plugin.clone().see(data, next);
                 }
-                State::Waiting(mut hook, next) => {
+                FilterState::Waiting(mut hook, next) => {
                     let Poll::Ready(passed) = hook.as_mut().poll(context) else {
-                        this.state = State::Waiting(hook, next);
+                        this.state = FilterState::Waiting(hook, next);
                         return Poll::Pending;
                     };
-                    this.state = State::Seen(passed, next);
+                    this.state = FilterState::Seen(passed, next);
                 }
-                State::Seen(Err(error), _) => return Poll::Ready(Some(Err(error))),
-                State::Seen(Ok(data), next) => {
+                FilterState::Seen(Err(error), _) => return Poll::Ready(Some(Err(error))),
+                FilterState::Seen(Ok(data), next) => {
                     this.state = next.into();
                     if !data.is_empty() {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -129,7 +129,7 @@ impl http_body::Body for Filter {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Ended)
+        matches!(self.state, FilterState::Ended)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -155,10 +155,10 @@ impl Filter {
 impl Stage {
     /// Gives a chunk to the hook. A hook that does not wait, and has an instance, has its outcome at
     /// once.
-    fn see(self: Rc<Self>, data: Bytes, next: Next) -> State {
+    fn see(self: Rc<Self>, data: Bytes, next: Next) -> FilterState {
         let last = !matches!(next, Next::More);
         let Some(ready) = self.run.pool(self.index).ready(self.run.flow(self.index)) else {
-            return State::Waiting(
+            return FilterState::Waiting(
                 Box::pin(async move { self.call_later(data, last).await }),
                 next,
             );
@@ -171,7 +171,7 @@ impl Stage {
             Side::Response => ready.call::<OnResponseChunk>(run.heads(), (chunk, &context)),
         };
         returned(&mut watched);
-        State::Seen(self.finish(called, data, watched), next)
+        FilterState::Seen(self.finish(called, data, watched), next)
     }
 
     fn name(&self) -> Arc<str> {
@@ -283,7 +283,7 @@ impl Stage {
     }
 
     fn fail(&self, failure: Failure) -> Result<(), BodyError> {
-        let judged = self.run.judge(self.index, self.hook(), failure);
+        let judged = self.run.apply_on_error(self.index, self.hook(), failure);
         judged.map_err(|failed| BodyError::Plugin(failed.plugin))
     }
 }

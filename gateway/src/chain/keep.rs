@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use super::Run;
-use crate::heads::Heads;
+use crate::heads::ExchangeView;
 use crate::plugin::edits::{Attribute, Edit};
 use crate::plugin::instance::Called;
 use crate::plugin::{Failure, mebibytes};
@@ -95,8 +95,8 @@ impl Run {
         attributes: &[Attribute],
         fields: usize,
     ) -> Result<(), Failure> {
-        let links = &mut self.links.borrow_mut();
-        let before = links[index].kept;
+        let plugin_states = &mut self.plugin_states.borrow_mut();
+        let before = plugin_states[index].kept;
         let mut after = before;
         after.context = left.context.as_deref().or(context).map_or(before.context, <[u8]>::len);
         after.fields += fields;
@@ -116,7 +116,7 @@ impl Run {
         } else {
             pool.kept().release(had - has);
         }
-        links[index].kept = after;
+        plugin_states[index].kept = after;
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl Run {
     ) {
         self.add_usage(index, left.usage.take());
         if let Some(context) = left.context.or(context) {
-            self.links.borrow_mut()[index].context = context;
+            self.plugin_states.borrow_mut()[index].context = context;
         }
         if attributes.is_empty() && left.attributes.is_empty() {
             return;
@@ -150,7 +150,7 @@ impl Run {
     /// What a plugin kept was replaced by another's.
     #[cold]
     fn forget(&self, owner: usize, bytes: usize) {
-        let kept = &mut self.links.borrow_mut()[owner].kept;
+        let kept = &mut self.plugin_states.borrow_mut()[owner].kept;
         let bytes = bytes.min(kept.attributes);
         kept.attributes -= bytes;
         self.pool(owner).kept().release(bytes);
@@ -158,7 +158,7 @@ impl Run {
 
     /// What request hooks noted for the response is written now.
     pub(super) fn fields_written(&self, index: usize, bytes: usize) {
-        let kept = &mut self.links.borrow_mut()[index].kept;
+        let kept = &mut self.plugin_states.borrow_mut()[index].kept;
         let bytes = bytes.min(kept.fields);
         kept.fields -= bytes;
         self.pool(index).kept().release(bytes);
@@ -167,7 +167,7 @@ impl Run {
 
 impl Drop for Run {
     fn drop(&mut self) {
-        for (link, pool) in self.links.get_mut().iter().zip(&self.chain.pools) {
+        for (link, pool) in self.plugin_states.get_mut().iter().zip(&self.chain.pools) {
             let kept = link.kept.sum();
             if kept > 0 {
                 pool.kept().release(kept);
@@ -177,7 +177,12 @@ impl Drop for Run {
 }
 
 /// Bytes of a plugin's attributes when these are set. A name that is set twice counts twice.
-fn attributes_of(heads: &Heads, index: usize, left: &Left, attributes: &[Attribute]) -> usize {
+fn attributes_of(
+    heads: &ExchangeView,
+    index: usize,
+    left: &Left,
+    attributes: &[Attribute],
+) -> usize {
     let new = |name: &str| {
         attributes.iter().any(|(other, _)| other == name)
             || left.attributes.iter().any(|(other, _)| other == name)

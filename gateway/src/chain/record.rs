@@ -11,7 +11,7 @@ use http::{HeaderMap, Response};
 use super::Run;
 use crate::body::Body;
 use crate::config::OnError;
-use crate::heads::Heads;
+use crate::heads::ExchangeView;
 use crate::plugin::Failure;
 use crate::trace::{self, Change, Decision, Step};
 
@@ -19,12 +19,12 @@ use crate::trace::{self, Change, Decision, Step};
 pub(super) struct Watched(Box<Before>);
 
 /// What became of a hook: an answer of the plugin's own, if there is any.
-type Outcome = Result<Option<Box<Response<Body>>>, Failure>;
+type HookOutcome = Result<Option<Box<Response<Body>>>, Failure>;
 
 struct Before {
     hook: &'static str,
     /// Held, so that the hook's changes are made in a copy.
-    heads: Arc<Heads>,
+    heads: Arc<ExchangeView>,
     upstream: Option<String>,
     /// Instances of the plugin so far.
     made: usize,
@@ -49,7 +49,7 @@ impl Run {
 
     /// After a hook of a head, when its outcome is applied.
     #[inline]
-    pub(super) fn note(&self, index: usize, watched: Option<Watched>, outcome: &Outcome) {
+    pub(super) fn note(&self, index: usize, watched: Option<Watched>, outcome: &HookOutcome) {
         self.note_body(index, watched, None, outcome);
     }
 
@@ -60,7 +60,7 @@ impl Run {
         index: usize,
         watched: Option<Watched>,
         body: Option<(usize, usize)>,
-        outcome: &Outcome,
+        outcome: &HookOutcome,
     ) {
         if let Some(watched) = watched {
             let decided = match outcome {

@@ -11,19 +11,19 @@ use http::{HeaderMap, HeaderName, Response};
 use http_body::Body as _;
 use smallvec::SmallVec;
 
-use super::buffer::{self, NotWhole};
+use super::buffer::{self, BufferError};
 use super::filter::{self, Side};
 use super::keep::{self, Left, split};
 use super::record::returned;
 use super::{PluginFailed, Run, edit};
 use crate::body::Body;
-use crate::heads::Heads;
-use crate::held::Full;
+use crate::heads::ExchangeView;
+use crate::memory_quota::QuotaExceeded;
 use crate::plugin::bindings::{
     self, BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
-use crate::plugin::{Arrived, Failure, Interest, Pool, Ready, values};
+use crate::plugin::{Failure, Interest, Pool, Ready, ReuseKey, values};
 use crate::recorder::{Changes, Hook, How};
 use crate::share::Flow;
 
@@ -50,7 +50,7 @@ pub(crate) struct NoRoom {
     /// Which plugin.
     pub(crate) plugin: Arc<str>,
     /// Which bound is reached.
-    pub(crate) full: Full,
+    pub(crate) full: QuotaExceeded,
 }
 
 /// Runs the plugins over a request, first to last. They leave the body to forward, and where one
@@ -81,7 +81,7 @@ pub(crate) async fn on_request(run: &Rc<Run>, body: &mut Body) -> Result<(), Sto
 fn refuse_more(run: &Run, index: usize) -> Result<(), Stop> {
     let failure = Failure::Busy(run.flow(index).limit());
     run.span_without(index, Hook::OnRequest, How::Refused, Err(&failure));
-    run.judge(index, "on-request", failure).map_err(Stop::Failed)
+    run.apply_on_error(index, "on-request", failure).map_err(Stop::Failed)
 }
 
 /// Makes the changes that the plugin wants in every request.
@@ -101,7 +101,9 @@ fn change_every(run: &Run, index: usize) -> Result<(), Stop> {
         run.note_written(index, "every-request", &before, &run.heads.borrow().request.headers);
     }
     run.span_without(index, Hook::EveryRequest, How::Known, written.as_ref().copied());
-    written.or_else(|failure| run.judge(index, "on-request", failure)).map_err(Stop::Failed)
+    written
+        .or_else(|failure| run.apply_on_error(index, "on-request", failure))
+        .map_err(Stop::Failed)
 }
 
 async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
@@ -153,33 +155,37 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
 
 /// A change that can be made again.
 struct Kept {
-    arrived: Arrived,
+    arrived: ReuseKey,
     change: RequestChange,
     time: Duration,
 }
 
 /// What is to be kept of a call: a change that the plugin allows to be made again, and that nothing
 /// can have decided but what arrived with the call.
-fn to_keep(pool: &Pool, heads: &Heads, called: &Called<(RequestOutcome,)>) -> Option<Box<Kept>> {
+fn to_keep(
+    pool: &Pool,
+    heads: &ExchangeView,
+    called: &Called<(RequestOutcome,)>,
+) -> Option<Box<Kept>> {
     let RequestOutcome::Change(change) = &called.results.0 else { return None };
     let time = change.0.reuse_for.map(Duration::from_nanos)?;
-    if called.reached_out || !pool.keeps() {
+    if called.impure || !pool.keeps() {
         return None;
     }
     let (arrived, change) = (arrived(pool, heads)?, RequestChange::clone(&change.0));
     Some(Box::new(Kept { arrived, change, time }))
 }
 
-fn arrived(pool: &Pool, heads: &Heads) -> Option<Arrived> {
+fn arrived(pool: &Pool, heads: &ExchangeView) -> Option<ReuseKey> {
     let view = View::of(heads, &pool.plugin().interest);
     let (fields, attributes) = (view.fields(), view.attributes());
-    Arrived::of(&view.head(&fields, &attributes))
+    ReuseKey::of(&view.head(&fields, &attributes))
 }
 
 fn see_head_now(
     ready: Ready<'_>,
     pool: &Pool,
-    heads: &Arc<Heads>,
+    heads: &Arc<ExchangeView>,
 ) -> Result<Called<(RequestOutcome,)>, Failure> {
     let view = View::of(heads, &pool.plugin().interest);
     let (fields, attributes) = (view.fields(), view.attributes());
@@ -189,7 +195,7 @@ fn see_head_now(
 async fn see_head_later(
     pool: &Pool,
     flow: &Rc<Flow>,
-    heads: &Arc<Heads>,
+    heads: &Arc<ExchangeView>,
 ) -> Result<Called<(RequestOutcome,)>, Failure> {
     let view = View::of(heads, &pool.plugin().interest);
     let (fields, attributes) = (view.fields(), view.attributes());
@@ -210,15 +216,17 @@ async fn see_body(run: &Rc<Run>, index: usize, body: &mut Body) -> Result<(), St
         }
         BodyMode::Buffered(limit) => {
             let plugin = run.pool(index).plugin();
-            let whole = buffer::whole(plugin, std::mem::take(body), limit).await;
+            let whole = buffer::read_all(plugin, std::mem::take(body), limit).await;
             let (bytes, trailers) = whole.map_err(|error| match error {
-                NotWhole::TooLarge(limit, _) => Stop::BodyTooLarge(limit),
-                NotWhole::Broken(_) => Stop::BodyBroken,
-                NotWhole::Late(time) => Stop::BodyLate(time),
-                NotWhole::Full(full) => Stop::NoRoom(NoRoom { plugin: plugin.name.clone(), full }),
+                BufferError::TooLarge(limit, _) => Stop::BodyTooLarge(limit),
+                BufferError::Broken(_) => Stop::BodyBroken,
+                BufferError::Late(time) => Stop::BodyLate(time),
+                BufferError::Full(full) => {
+                    Stop::NoRoom(NoRoom { plugin: plugin.name.clone(), full })
+                }
             })?;
             let (seen, next) = see_whole_body(run, index, bytes, trailers.is_none()).await;
-            *body = Body::whole(next, trailers);
+            *body = Body::buffered(next, trailers);
             seen
         }
     }
@@ -284,7 +292,7 @@ fn finish(
     match outcome {
         Ok(None) => Ok(()),
         Ok(Some(answer)) => Err(Stop::Answered(answer)),
-        Err(failure) => run.judge(index, hook, failure).map_err(Stop::Failed),
+        Err(failure) => run.apply_on_error(index, hook, failure).map_err(Stop::Failed),
     }
 }
 
@@ -306,7 +314,10 @@ fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(
     let RequestChange { method, path, query, fields, attributes, context, .. } = change;
     let (fields, attributes) = (fields.checked()?, attributes.checked()?);
     let response_fields = change.response_fields.checked()?;
-    edit::check_response_edits(run.links.borrow()[index].response_edits.len(), &response_fields)?;
+    edit::check_response_edits(
+        run.plugin_states.borrow()[index].response_edits.len(),
+        &response_fields,
+    )?;
     if let Some(upstream) = &change.upstream {
         check_choice(run, index, upstream)?;
     }
@@ -333,7 +344,7 @@ fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(
         run.upstream.replace(Some(upstream));
     }
     run.put(index, context, left, attributes);
-    let link = &mut run.links.borrow_mut()[index];
+    let link = &mut run.plugin_states.borrow_mut()[index];
     link.keep_edits(response_fields);
     link.request_body = change.request_body.unwrap_or(link.request_body);
     link.response_body = change.response_body.unwrap_or(link.response_body);
@@ -357,14 +368,14 @@ const FEW: usize = 4;
 
 /// What a plugin declared, as the head of a request has it.
 struct View<'a> {
-    heads: &'a Heads,
+    heads: &'a ExchangeView,
     interest: &'a Interest,
     joined: Joined,
     texts: SmallVec<[Option<Cow<'a, str>>; FEW]>,
 }
 
 impl<'a> View<'a> {
-    fn of(heads: &'a Heads, interest: &'a Interest) -> Self {
+    fn of(heads: &'a ExchangeView, interest: &'a Interest) -> Self {
         let joined = Joined::of(&heads.request.headers, &interest.request_fields);
         let texts = interest.attributes.iter().map(|name| heads.attribute(name)).collect();
         Self { heads, interest, joined, texts }

@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Response};
 use http_body::Body as _;
 use hyper::ext::ReasonPhrase;
 
-use super::buffer::{self, NotWhole};
+use super::buffer::{self, BufferError};
 use super::filter::{self, Side};
 use super::keep::{self, Left, split};
 use super::record::returned;
@@ -76,7 +76,7 @@ pub(crate) async fn on_response(
 fn write_known(run: &Run, index: usize, response: &mut Response<Body>) -> Result<(), PluginFailed> {
     let (_, every) = run.pool(index).every();
     write(run, index, "every-response", every.iter().cloned(), response)?;
-    let noted = std::mem::take(&mut run.links.borrow_mut()[index].response_edits);
+    let noted = std::mem::take(&mut run.plugin_states.borrow_mut()[index].response_edits);
     if !noted.is_empty() {
         run.fields_written(index, keep::bytes_of(&noted));
     }
@@ -106,7 +106,7 @@ fn write(
         let noted = written.as_ref().copied();
         run.span_without(index, Hook::EveryResponse, How::Known, noted);
     }
-    written.or_else(|failure| run.judge(index, "on-response", failure))
+    written.or_else(|failure| run.apply_on_error(index, "on-response", failure))
 }
 
 /// Why a response could not be passed on.
@@ -190,7 +190,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
 async fn see_head_later(
     pool: &Pool,
     flow: &Rc<Flow>,
-    heads: &Arc<heads::Heads>,
+    heads: &Arc<heads::ExchangeView>,
     response: &heads::ResponseHead,
     context: &[u8],
 ) -> Result<Called<(ResponseOutcome,)>, Failure> {
@@ -227,19 +227,19 @@ async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop>
 async fn see_buffered(run: &Run, index: usize, body: Body, wanted: u64) -> Result<Body, Stop> {
     let plugin = run.pool(index).plugin();
     let name = || plugin.name.clone();
-    match buffer::whole(plugin, body, wanted).await {
+    match buffer::read_all(plugin, body, wanted).await {
         Ok((bytes, trailers)) => see_whole_body(run, index, bytes, trailers).await,
-        Err(NotWhole::Broken(error)) => Err(Stop::Broken(error)),
-        Err(NotWhole::Late(time)) => Err(Stop::Broken(BodyError::Late(name(), time))),
-        Err(NotWhole::Full(full)) => Err(Stop::NoRoom(NoRoom { plugin: name(), full })),
-        Err(NotWhole::TooLarge(limit, rest)) => {
+        Err(BufferError::Broken(error)) => Err(Stop::Broken(error)),
+        Err(BufferError::Late(time)) => Err(Stop::Broken(BodyError::Late(name(), time))),
+        Err(BufferError::Full(full)) => Err(Stop::NoRoom(NoRoom { plugin: name(), full })),
+        Err(BufferError::TooLarge(limit, rest)) => {
             let whose = match limit < wanted {
                 true => "bytes that an instance of it may have (`limits.memory`)",
                 false => "bytes",
             };
             let failure =
                 Failure::breach(format!("the response body is larger than its {limit} {whose}"));
-            let judged = run.judge(index, "on-response-body", failure);
+            let judged = run.apply_on_error(index, "on-response-body", failure);
             judged.map(|()| *rest).map_err(Stop::Failed)
         }
     }
@@ -291,7 +291,7 @@ async fn see_whole_body(
     if trailers.is_none() {
         run.change_response(|head| edit::set_length(&mut head.headers, next.len()));
     }
-    Ok(Body::whole(next, trailers))
+    Ok(Body::buffered(next, trailers))
 }
 
 fn finish(
@@ -303,7 +303,7 @@ fn finish(
     match outcome {
         Ok(None) => Ok(()),
         Ok(Some(answer)) => Err(Stop::Replaced(answer)),
-        Err(failure) => run.judge(index, hook, failure).map_err(Stop::Failed),
+        Err(failure) => run.apply_on_error(index, hook, failure).map_err(Stop::Failed),
     }
 }
 
@@ -334,7 +334,7 @@ fn apply(run: &Run, index: usize, change: ResponseChange, left: Left) -> Result<
     })
     .unwrap_or(Ok(()))?;
     run.put(index, change.context, left, Vec::new());
-    let link = &mut run.links.borrow_mut()[index];
+    let link = &mut run.plugin_states.borrow_mut()[index];
     link.response_body = change.response_body.unwrap_or(link.response_body);
     Ok(())
 }

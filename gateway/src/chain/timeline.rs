@@ -7,7 +7,7 @@ use http::Response;
 use super::Run;
 use crate::body::Body;
 use crate::config::OnError;
-use crate::heads::Heads;
+use crate::heads::ExchangeView;
 use crate::plugin::Failure;
 use crate::recorder::{Changes, Decision, Hook, HookRecord, How, Running, Span};
 use crate::usage::CONSUMER;
@@ -107,7 +107,7 @@ impl Run {
 
     /// Who is served, if a plugin said so.
     pub(crate) fn consumer(&self) -> Option<String> {
-        let heads: &Heads = &self.heads.borrow();
+        let heads: &ExchangeView = &self.heads.borrow();
         heads.attribute(CONSUMER).map(std::borrow::Cow::into_owned)
     }
 }

@@ -8,11 +8,11 @@ use super::Run;
 use super::complete::wants_complete;
 use crate::access_log::Attributes;
 use crate::heads::MadeCall;
-use crate::usage::{Amounts, CONSUMER, Cells, Place, Sums};
+use crate::usage::{Amounts, CONSUMER, Cells, Dimensions, Sums};
 
 impl Run {
     /// The exchange ended: it is recorded, with what plugins added.
-    pub(crate) fn count_usage(&self, cells: &Rc<Cells>, place: Place, sums: Sums) {
+    pub(crate) fn count_usage(&self, cells: &Rc<Cells>, place: Dimensions, sums: Sums) {
         let heads = self.heads.borrow();
         let consumer = heads.attribute(CONSUMER);
         self.usage.record(cells, place, consumer, sums, wants_complete(self));

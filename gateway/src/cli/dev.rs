@@ -4,27 +4,27 @@
 //! log, the thread of control. Everything that serves is what `run` uses. Must not be used to serve
 //! others: it shows what it is sent.
 
-mod audience;
 mod crates;
+mod dev_loop;
 mod lines;
+mod plugin_builder;
 mod replay;
-mod room;
 mod show;
 mod terminal;
-mod workshop;
+mod trace_view;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
-use self::audience::Audience;
+use self::dev_loop::DevLoop;
 use self::lines::Lines;
+use self::plugin_builder::PluginBuilder;
 use self::replay::Replays;
-use self::room::Room;
 use self::show::Show;
 use self::terminal::Terminal;
-use self::workshop::Workshop;
+use self::trace_view::TraceView;
 use super::{LogFormat, Refused};
 
 /// What the command is given; `cli.rs` says what it does.
@@ -48,17 +48,17 @@ pub(super) fn dev(dev: &Dev, format: LogFormat) -> Result<(), Refused> {
     let folder = std::env::current_dir().unwrap_or_default().display().to_string();
     let show = Show { terminal: terminal.clone(), shows_secrets: dev.show_secrets, folder };
     let replays = Replays::default();
-    let (audience, tracer) = Audience::new(show, lines, replays.clone(), dev.full);
-    let workshop = Workshop::new(&dev.file, &terminal, format);
-    let running = workshop.running();
+    let (trace_view, tracer) = TraceView::new(show, lines, replays.clone(), dev.full);
+    let builder = PluginBuilder::new(&dev.file, &terminal, format);
+    let running = builder.running();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         tracing::error!("the control thread cannot start: {error}");
         Refused
     })?;
-    let room = Room { file: dev.file.clone(), terminal, audience, replays, format };
+    let dev_loop = DevLoop { file: dev.file.clone(), terminal, trace_view, replays, format };
     let local = tokio::task::LocalSet::new();
-    let done = local.block_on(&runtime, room.work(workshop, tracer));
+    let done = local.block_on(&runtime, dev_loop.work(builder, tracer));
     running.end();
     // A thread may be waiting for a cargo that has just been told to end.
     runtime.shutdown_timeout(Duration::from_secs(5));

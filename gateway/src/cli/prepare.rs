@@ -11,7 +11,7 @@ use gateway::config::{
     self, Config, Diagnostic, Diagnostics, Known, Plugin, Remains, Source, Span,
 };
 use gateway::route::{self, Scope, Shadow};
-use gateway::{BindError, BindErrors, Gateway, Place, PluginWarning, first_party};
+use gateway::{BindError, BindErrors, Gateway, PluginWarning, SpanTarget, first_party};
 
 /// A configuration whose text is fine.
 pub(super) struct Prepared {
@@ -178,14 +178,14 @@ fn advise_on_address(
 }
 
 /// Where a place in a plugin's table stands; for a value that is missing, where it would stand.
-fn span(plugin: &Plugin, place: &Place) -> Span {
+fn span(plugin: &Plugin, place: &SpanTarget) -> Span {
     let pointer = match place {
-        Place::Component => return plugin.component_span.clone(),
-        Place::ConfigKey(pointer) => match plugin.config_keys.get(pointer) {
+        SpanTarget::Component => return plugin.component_span.clone(),
+        SpanTarget::ConfigKey(pointer) => match plugin.config_keys.get(pointer) {
             Some(span) => return span.clone(),
             None => pointer,
         },
-        Place::Config(pointer) => pointer,
+        SpanTarget::Config(pointer) => pointer,
     };
     let mut pointer = pointer.as_str();
     loop {

@@ -180,13 +180,13 @@ async fn reloads(
 }
 
 /// What came of a reload.
-struct Outcome {
+struct ReloadOutcome {
     reloaded: Reloaded,
     /// What to watch from now on: instead of what was watched, or, if it is refused, besides.
     files: Vec<PathBuf>,
 }
 
-impl Outcome {
+impl ReloadOutcome {
     fn new(refused: Option<String>, findings: &Diagnostics, files: Vec<PathBuf>) -> Self {
         Self { reloaded: Reloaded { refused, findings: findings.to_json() }, files }
     }
@@ -196,7 +196,7 @@ impl Outcome {
 const REFUSED: &str = "the new one is refused";
 
 /// Puts the file in force, or says why not.
-fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Outcome {
+fn reload(handle: &Handle, file: &Path, format: LogFormat) -> ReloadOutcome {
     match prepare(file) {
         Ok(prepared) => {
             let files = prepared.files.clone();
@@ -207,7 +207,7 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Outcome {
                 None => tracing::info!(routes, "the new configuration is in force"),
                 Some(why) => tracing::error!("the configuration in force stays: {why}"),
             }
-            Outcome::new(refused, &findings, files)
+            ReloadOutcome::new(refused, &findings, files)
         }
         Err(refusal) => {
             let files = refusal.files();
@@ -215,26 +215,26 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> Outcome {
             report(&findings, format);
             tracing::error!("the configuration in force stays: {REFUSED}");
             handle.refused();
-            Outcome::new(Some(REFUSED.to_owned()), &findings, files)
+            ReloadOutcome::new(Some(REFUSED.to_owned()), &findings, files)
         }
     }
 }
 
 /// Finds out what [`reload`] would report, and changes nothing.
-fn try_out(handle: &Handle, file: &Path) -> Outcome {
+fn try_out(handle: &Handle, file: &Path) -> ReloadOutcome {
     let refused = Some(REFUSED.to_owned());
     match prepare(file) {
         Ok(mut prepared) => {
             let found = Gateway::check(&prepared.config, &[], false);
             let takes = handle.takes(&prepared.config);
             if !found.is_empty() {
-                return Outcome::new(refused, &prepared.refused(&found), Vec::new());
+                return ReloadOutcome::new(refused, &prepared.refused(&found), Vec::new());
             }
             prepared.warned(&found.warnings);
             let refused = takes.err().map(|error| error.to_string());
-            Outcome::new(refused, &prepared.findings, Vec::new())
+            ReloadOutcome::new(refused, &prepared.findings, Vec::new())
         }
-        Err(refusal) => Outcome::new(refused, &refusal.everything(false), Vec::new()),
+        Err(refusal) => ReloadOutcome::new(refused, &refusal.everything(false), Vec::new()),
     }
 }
 

@@ -296,5 +296,5 @@ fn whole(
             ));
         }
     }
-    Ok(Body::whole(bytes, trailers))
+    Ok(Body::buffered(bytes, trailers))
 }

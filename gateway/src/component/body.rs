@@ -49,11 +49,11 @@ impl RequestBody {
 
 impl Progress {
     /// What is left of the time for the first byte, since the client's last one was handed over.
-    pub(super) fn left(&self, patience: Duration) -> Duration {
+    pub(super) fn left(&self, timeout: Duration) -> Duration {
         if self.client_is_next.get() {
-            return patience;
+            return timeout;
         }
-        patience.saturating_sub(self.timers.now().saturating_duration_since(self.since.get()))
+        timeout.saturating_sub(self.timers.now().saturating_duration_since(self.since.get()))
     }
 }
 

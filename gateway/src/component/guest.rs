@@ -14,7 +14,7 @@ use wasmtime_wasi_http::{
 };
 
 use super::meter::Meter;
-use super::outgoing::{Closing, Outgoing, Sent};
+use super::outgoing::{Closing, OutgoingRequests, Sent};
 use super::output::Output;
 use crate::config::HttpComponent;
 use crate::plugin::MemoryLimit;
@@ -46,7 +46,7 @@ pub(super) fn store(
     engine: &Engine,
     config: &HttpComponent,
     output: Arc<Output>,
-    outgoing: Outgoing,
+    outgoing: OutgoingRequests,
     meter: &Arc<Meter>,
 ) -> Store<Guest> {
     let mut wasi = WasiCtxBuilder::new();
@@ -88,7 +88,7 @@ impl WasiHttpView for Guest {
 }
 
 /// What the gateway decides of `wasi:http`.
-struct Hooks(Outgoing);
+struct Hooks(OutgoingRequests);
 
 impl WasiHttpHooks for Hooks {
     fn send_request(

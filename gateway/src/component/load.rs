@@ -13,7 +13,7 @@ use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
 use super::guest::{self, Guest};
 use super::meter::Meter;
-use super::outgoing::{Caller, Outgoing};
+use super::outgoing::{Caller, OutgoingRequests};
 use super::output::Output;
 use super::running::explain;
 use crate::config::HttpComponent;
@@ -58,8 +58,12 @@ impl Component {
     }
 
     /// What the guest of one request may send.
-    pub(super) fn outgoing(&self, caller: Option<Caller>, output: &Arc<Output>) -> Outgoing {
-        Outgoing::new(caller, Arc::clone(&self.config.upstreams), Arc::clone(output))
+    pub(super) fn outgoing(
+        &self,
+        caller: Option<Caller>,
+        output: &Arc<Output>,
+    ) -> OutgoingRequests {
+        OutgoingRequests::new(caller, Arc::clone(&self.config.upstreams), Arc::clone(output))
     }
 }
 

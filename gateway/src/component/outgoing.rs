@@ -58,7 +58,7 @@ pub(crate) enum Unanswered {
 }
 
 /// What the guest of one request may send, and what it has sent.
-pub(super) struct Outgoing {
+pub(super) struct OutgoingRequests {
     /// `None` where the component was granted no upstream.
     caller: Option<SendWrapper<Caller>>,
     granted: Arc<[(String, UpstreamId)]>,
@@ -71,7 +71,7 @@ pub(super) struct Outgoing {
 pub(super) type Sent = Result<(Response<WasiBody>, Closing), Error>;
 pub(super) type Closing = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
-impl Outgoing {
+impl OutgoingRequests {
     pub(super) fn new(
         caller: Option<Caller>,
         granted: Arc<[(String, UpstreamId)]>,

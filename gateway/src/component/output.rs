@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use crate::plugin::{Account, Held, Line};
+use crate::plugin::{FailureReport, OutputBuffer, OutputLine};
 use crate::telemetry::log_line::{MAX_LINE, cut, printable};
 
 /// Lines of one request that are kept.
@@ -30,7 +30,7 @@ struct Written {
     /// The unfinished line on standard output, and on standard error.
     partial: [Vec<u8>; 2],
     /// Of the lines on standard error, the last.
-    held: Held,
+    held: OutputBuffer,
     /// Whether the line on standard error that is not finished is the first of a write.
     begins: bool,
 }
@@ -62,10 +62,10 @@ impl Output {
     }
 
     /// What the guest told of a failure, with what it has not finished yet.
-    pub(super) fn account(&self) -> Option<Account> {
+    pub(super) fn failure_report(&self) -> Option<FailureReport> {
         let mut written = self.written();
         self.finish(&mut written, Stream::Error);
-        written.held.take_account()
+        written.held.take_failure_report()
     }
 
     /// The guest wanted to send a request where it may not.
@@ -119,7 +119,7 @@ impl Output {
         let text = &*printable(cut(&line));
         if stream == Stream::Error {
             let begins = std::mem::take(&mut written.begins);
-            written.held.push(Line { text: text.to_owned(), begins });
+            written.held.push(OutputLine { text: text.to_owned(), begins });
             while written.held.surplus().is_some() {}
         }
         written.lines = written.lines.saturating_add(1);

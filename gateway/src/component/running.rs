@@ -100,7 +100,8 @@ pub(super) fn explain(
 ) -> ComponentError {
     let guest = store.data_mut();
     if let Some(refused) = guest.memory.take_refusal() {
-        let said = guest.output.account().map(|account| format!(": {account}"));
+        let said =
+            guest.output.failure_report().map(|failure_report| format!(": {failure_report}"));
         return ComponentError::Memory(format!("{refused}{}", said.unwrap_or_default()));
     }
     if is_full(error) {
@@ -109,7 +110,7 @@ pub(super) fn explain(
     if is_deadline(error) {
         return ComponentError::Deadline(component.config.deadline);
     }
-    let text = trap_text(guest.output.account(), None, error);
+    let text = trap_text(guest.output.failure_report(), None, error);
     if is_new { ComponentError::Instantiate(text) } else { ComponentError::Trap(text) }
 }
 

@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use super::{Exchange, Outcome};
+use super::{Exchange, ExchangeOutcome};
 use crate::access_log::{Attributes, Record, RequestLine};
 use crate::error::{Cut, Failure};
 
@@ -50,7 +50,7 @@ impl Exchange {
         let of_stream = self.stream.as_ref().filter(|stream| stream.is_cut());
         let idle = self.facts().listener.config.timeouts.idle;
         let cut = of_stream.map(|_| Cut::Idle(idle)).or_else(|| self.connection.cut())?;
-        self.outcome.set(Outcome::Failed);
+        self.outcome.set(ExchangeOutcome::Failed);
         Some(Failure::Cut(cut))
     }
 }

@@ -43,7 +43,7 @@ pub struct Considered {
     /// Its name.
     pub route: String,
     /// Where its table begins.
-    pub place: Place,
+    pub place: FilePosition,
     /// Whether every predicate holds.
     pub matches: bool,
     /// Whether it serves the request.
@@ -60,7 +60,7 @@ pub struct Considered {
 
 /// A place in the configuration; line and column count from 1.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct FilePosition {
     /// The file as the gateway was given it.
     pub file: String,
     /// The line.
@@ -69,7 +69,7 @@ pub struct Place {
     pub column: usize,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for FilePosition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
@@ -83,9 +83,9 @@ pub struct PutPlugin {
     /// Its component, as it is written.
     pub component: String,
     /// Where the route names it.
-    pub put_at: Place,
+    pub put_at: FilePosition,
     /// Where its own table begins.
-    pub defined_at: Place,
+    pub defined_at: FilePosition,
     /// Upstreams that it may forward the request to instead of the route's.
     pub forward_to: Vec<String>,
 }

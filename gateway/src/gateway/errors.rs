@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::config::{AccessLogId, ComponentId, ListenerId, PluginId};
-use crate::plugin::Place;
+use crate::plugin::SpanTarget;
 use crate::upstream::SetupError;
 
 /// Why a gateway cannot serve. A start reports all of them at once.
@@ -60,7 +60,7 @@ pub enum BindError {
         /// Its name.
         name: String,
         /// Where in its table the cause stands.
-        place: Place,
+        place: SpanTarget,
         /// What is wrong.
         message: String,
         /// What the caret says.

@@ -29,7 +29,7 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use crate::config::{Grant, Secret, UpstreamId};
-use crate::heads::Heads;
+use crate::heads::ExchangeView;
 use crate::plugin::budget::Budget;
 use crate::plugin::trap::MemoryRefused;
 use crate::share::Clock;
@@ -40,7 +40,7 @@ use crate::usage::Amounts;
 /// The data of a store: whose instance it is, and which exchange it serves at the moment.
 pub(crate) struct HostState {
     /// The exchange of the hook that runs, if one does.
-    pub(crate) heads: Option<Arc<Heads>>,
+    pub(crate) heads: Option<Arc<ExchangeView>>,
     /// Attributes that the hook has set so far.
     pub(crate) attributes: Vec<(String, String)>,
     /// The context that the hook keeps whatever it decides.
@@ -48,7 +48,7 @@ pub(crate) struct HostState {
     /// What the hook has added to the usage of the exchange so far.
     pub(crate) usage: Option<Box<Amounts>>,
     /// Whether the hook asked or told anything but what depends on its arguments alone.
-    pub(crate) reached_out: Cell<bool>,
+    pub(crate) impure: Cell<bool>,
     /// How often the guest was given a handle, or let go of one.
     pub(super) handles: Cell<u32>,
     /// Whether the guest was told a random number or the time, which no two instances have the same.
@@ -101,7 +101,7 @@ impl HostState {
             attributes: Vec::new(),
             context: None,
             usage: None,
-            reached_out: Cell::new(false),
+            impure: Cell::new(false),
             handles: Cell::new(0),
             is_unique: Cell::new(false),
             is_seeded: Cell::new(false),
@@ -119,7 +119,7 @@ impl HostState {
     /// A function was called whose result, or whose effect, may not be the same each time for the
     /// same arguments of the hook. See [`functions`].
     fn reaches_out(&self) {
-        self.reached_out.set(true);
+        self.impure.set(true);
     }
 
     /// To be said wherever a guest is given a handle, or lets go of one.

@@ -20,7 +20,7 @@ use super::load::Plugin;
 use super::outbound::Caller;
 use super::reset::Saved;
 use super::trap::{self, Meanwhile, is_deadline, is_full, meanwhile, trap_text};
-use crate::heads::Heads;
+use crate::heads::ExchangeView;
 use crate::share::Turn;
 use crate::usage::Amounts;
 
@@ -108,7 +108,7 @@ pub(crate) struct Called<R> {
     /// What it added to the usage of the exchange.
     pub(crate) usage: Option<Box<Amounts>>,
     /// Whether anything but its arguments can have decided.
-    pub(crate) reached_out: bool,
+    pub(crate) impure: bool,
 }
 
 impl Instance {
@@ -213,7 +213,7 @@ impl Instance {
     pub(super) async fn call<H: Hook>(
         &mut self,
         plugin: &Plugin,
-        heads: Option<Arc<Heads>>,
+        heads: Option<Arc<ExchangeView>>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
         self.call_within::<H>(plugin, self.ticks, heads, params).await
@@ -223,7 +223,7 @@ impl Instance {
     pub(super) async fn call_in_turn<H: Hook>(
         &mut self,
         plugin: &Plugin,
-        heads: Arc<Heads>,
+        heads: Arc<ExchangeView>,
         params: H::Params<'_>,
         turn: &mut Turn,
     ) -> Result<Called<H::Results>, Failure> {
@@ -248,7 +248,7 @@ impl Instance {
     pub(super) fn call_now<H: Hook>(
         &mut self,
         plugin: &Plugin,
-        heads: Arc<Heads>,
+        heads: Arc<ExchangeView>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
         self.begin(self.ticks, Some(heads), H::body(&params));
@@ -260,7 +260,7 @@ impl Instance {
         &mut self,
         plugin: &Plugin,
         ticks: u64,
-        heads: Option<Arc<Heads>>,
+        heads: Option<Arc<ExchangeView>>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
         self.begin(ticks, heads, H::body(&params));
@@ -275,7 +275,7 @@ impl Instance {
     }
 
     /// `body` is how many bytes of body the guest is given: it may hand back twice as many.
-    fn begin(&mut self, ticks: u64, heads: Option<Arc<Heads>>, body: usize) {
+    fn begin(&mut self, ticks: u64, heads: Option<Arc<ExchangeView>>, body: usize) {
         self.uses += 1;
         let bodies = self.bodies.max(body.saturating_mul(2));
         self.store.set_hostcall_fuel(HOSTCALL_FUEL.saturating_add(bodies));
@@ -283,7 +283,7 @@ impl Instance {
         data.identity.clock.is_needed();
         let look = data.budget.begin(ticks);
         data.heads = heads;
-        data.reached_out.set(false);
+        data.impure.set(false);
         // A guest may do without what it was refused before.
         data.memory.refused = None;
         data.begin_output();
@@ -301,13 +301,13 @@ impl Instance {
         data.heads = None;
         let attributes = std::mem::take(&mut data.attributes);
         let (context, usage) = (data.context.take(), data.usage.take());
-        let reached_out = data.reached_out.get() || data.is_seeded.get() || self.waits;
-        results.map(|results| Called { results, attributes, context, usage, reached_out })
+        let impure = data.impure.get() || data.is_seeded.get() || self.waits;
+        results.map(|results| Called { results, attributes, context, usage, impure })
     }
 
     /// Whether the instance is worn: it served very many hooks, or its memory, which never
     /// shrinks, came near its limit.
-    pub(super) fn is_worn(&self, memory: usize) -> bool {
+    pub(super) fn should_retire(&self, memory: usize) -> bool {
         const MAX_USES: u32 = 1_000_000;
         self.uses >= MAX_USES || self.store.data().memory.peak > memory / 4 * 3
     }
@@ -323,24 +323,25 @@ impl Instance {
 #[cold]
 fn explain(data: &mut HostState, deadline: Duration, error: &wasmtime::Error) -> Failure {
     if let Some(refused) = data.memory.take_refusal() {
-        let said = data.take_account().map(|account| format!(": {account}"));
+        let said = data.take_failure_report().map(|failure_report| format!(": {failure_report}"));
         return Failure::Memory(refused, said.unwrap_or_default().into());
     }
     if is_full(error) {
         return Failure::NoPlace(trap::root(error).into());
     }
     if is_deadline(error) {
-        let account = data.peek_account();
-        let why = meanwhile(error, account.as_ref()).map(|why| match (why, account) {
-            (Meanwhile::Telling, Some(account)) if account.is_interpreted => {
-                data.take_account();
-                format!("; {why}: {account}")
-            }
-            _ => format!("; {why}"),
-        });
+        let failure_report = data.peek_failure_report();
+        let why =
+            meanwhile(error, failure_report.as_ref()).map(|why| match (why, failure_report) {
+                (Meanwhile::Telling, Some(failure_report)) if failure_report.is_interpreted => {
+                    data.take_failure_report();
+                    format!("; {why}: {failure_report}")
+                }
+                _ => format!("; {why}"),
+            });
         return Failure::Deadline(deadline, why.unwrap_or_default().into());
     }
-    Failure::Trap(trap_text(data.take_account(), data.last_error(), error).into())
+    Failure::Trap(trap_text(data.take_failure_report(), data.last_error(), error).into())
 }
 
 /// Why no instance came about.
@@ -350,9 +351,9 @@ fn not_made(store: &mut Store<HostState>, bound: Duration, error: &wasmtime::Err
         Some(refused) => Failure::Memory(refused, "".into()),
         None if is_full(error) => Failure::NoPlace(trap::root(error).into()),
         None if is_deadline(error) => Failure::Configure(bound, "".into()),
-        None if error.is::<Trap>() => {
-            Failure::Instantiate(trap_text(data.take_account(), data.last_error(), error).into())
-        }
+        None if error.is::<Trap>() => Failure::Instantiate(
+            trap_text(data.take_failure_report(), data.last_error(), error).into(),
+        ),
         None => Failure::Instantiate(trap::root(error).into()),
     };
     data.end_output();

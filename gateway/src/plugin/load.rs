@@ -5,8 +5,8 @@
 //! types, and that its configuration is accepted, by its schema and by itself. Each refusal says
 //! where in the configuration its cause stands. Must not know how a configuration is rendered.
 
-mod aside;
 mod compiled;
+mod compiler_process;
 mod conform;
 mod describe;
 mod document;
@@ -14,9 +14,9 @@ mod inspect;
 mod kind;
 mod refusal;
 mod repair;
+mod requirements;
 mod resettable;
 mod version;
-mod want;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -38,28 +38,28 @@ use super::schema::Variant;
 use super::trap::{limits_for, mebibytes};
 use super::{Failure, Interest};
 use crate::config::{self, Doubts, Grant, Isolation, OnError};
-use crate::held::{Counted, Full, Holding};
+use crate::memory_quota::{QuotaExceeded, Reservation, Reserved};
 use crate::share::Clock;
 use crate::state::State;
 use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
-use aside::Aside;
 use compiled::Compiled;
+use compiler_process::Aside;
 use conform::conform;
 use describe::describe;
 use kind::not_ours;
 use refusal::{failed, refused};
 
-pub use aside::{Compilation, compile, compile_with};
+pub use compiler_process::{Compilation, compile, compile_with};
 pub use document::{Omission, schema};
 pub use inspect::{
     INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, open,
-    wants,
+    requirements,
 };
 pub(crate) use refusal::LoadError;
-pub use refusal::Place;
+pub use refusal::SpanTarget;
+pub use requirements::Requirement;
 pub(super) use resettable::{LOAD, MEMORY, SAVE};
-pub use want::Want;
 
 /// A plugin that is loaded, checked and accepted its configuration; shared by all workers.
 pub(crate) struct Plugin {
@@ -82,7 +82,7 @@ pub(crate) struct Plugin {
     /// Calls that may wait for their turn, on a worker and for a route.
     pub(super) queue: usize,
     /// Whether it was told that its instances serve few hooks.
-    pub(super) is_worn_told: AtomicBool,
+    pub(super) retirement_logged: AtomicBool,
     pub(super) waits: bool,
     /// Whether its instances can be put back into the state in which they were configured, and are.
     pub(super) resets: bool,
@@ -105,8 +105,8 @@ impl Plugin {
     }
 
     /// Counts a body that is to be held for it.
-    pub(crate) fn holding(&self) -> Holding {
-        Holding::new(&self.identity.stores.bodies, &self.identity.state.bodies)
+    pub(crate) fn reservation(&self) -> Reservation {
+        Reservation::new(&self.identity.stores.bodies, &self.identity.state.bodies)
     }
 
     /// What it made in the place of a body. It is counted until it is on its way, if it is more than
@@ -115,9 +115,9 @@ impl Plugin {
         if bytes.len() <= UNCOUNTED {
             return Ok(bytes.into());
         }
-        let mut holding = self.holding();
-        holding.grow(bytes.len()).map_err(|full| Failure::Kept(full_text(full).into()))?;
-        Ok(Counted::bytes(bytes, holding))
+        let mut reservation = self.reservation();
+        reservation.grow(bytes.len()).map_err(|full| Failure::Kept(full_text(full).into()))?;
+        Ok(Reserved::bytes(bytes, reservation))
     }
 
     /// A failure of a hook in words for the log, if there may be a line of it now.
@@ -145,13 +145,13 @@ impl Plugin {
 const UNCOUNTED: usize = 4 << 10;
 
 /// Which bound bodies have come to.
-pub(crate) fn full_text(full: Full) -> String {
+pub(crate) fn full_text(full: QuotaExceeded) -> String {
     match full {
-        Full::Plugin(limit) => format!(
+        QuotaExceeded::Plugin(limit) => format!(
             "the bodies that are held for it take all of its {limit} bytes ({}, `limits.buffered`)",
             mebibytes(limit)
         ),
-        Full::Process(limit) => format!(
+        QuotaExceeded::Process(limit) => format!(
             "the bodies that are held for plugins take all of {limit} bytes ({}, \
              `buffered_bodies` of `[gateway]`)",
             mebibytes(limit)
@@ -465,7 +465,7 @@ impl Loader {
             instances: config.instances,
             bounds: config.bounds.clone(),
             queue: config.queue,
-            is_worn_told: AtomicBool::new(false),
+            retirement_logged: AtomicBool::new(false),
             waits: linked.waits,
             resets: false,
             is_first_party: matches!(config.component, config::Component::BuiltIn(_)),
@@ -521,7 +521,7 @@ impl Loader {
         let answer = wait(instance.configure(plugin)).map_err(|failure| vec![failed(&failure)])?;
         let interest = answer.map_err(|errors| {
             let error = |error: super::bindings::ConfigError| LoadError {
-                place: Place::Config(error.pointer),
+                place: SpanTarget::Config(error.pointer),
                 message: plugin.identity.without_secrets(&error.message).into_owned(),
                 label: None,
                 note: None,
@@ -535,7 +535,7 @@ impl Loader {
 
 /// Says that a plugin which is configured has too much memory to serve a second hook.
 fn worn_at_once(plugin: &Plugin, instance: &Instance) -> Option<LoadError> {
-    if plugin.isolation == Isolation::Fresh || !instance.is_worn(plugin.memory) {
+    if plugin.isolation == Isolation::Fresh || !instance.should_retire(plugin.memory) {
         return None;
     }
     let (_, memory) = instance.wear();

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::UpstreamId;
-use crate::held::Holding;
+use crate::memory_quota::Reservation;
 
 /// Where a worker takes the requests of its plugins.
 pub(crate) type Caller = mpsc::UnboundedSender<Call>;
@@ -28,7 +28,7 @@ pub(crate) struct Call {
     /// Bytes that the body of the response may have.
     pub(crate) limit: usize,
     /// What that body counts.
-    pub(crate) holding: Holding,
+    pub(crate) reservation: Reservation,
     /// Where the answer goes. Dropped by a hook that does not wait any more.
     pub(crate) answer: oneshot::Sender<Result<Response<Bytes>, Unanswered>>,
 }

@@ -12,16 +12,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::bindings::{BodyMode, RequestChange};
+use super::change_cache::{ChangeCache, ReuseKey};
 use super::edits::Edit;
 use super::instance::{Called, Hook, Instance};
 use super::outbound::Caller;
 use super::prepare::{Came, Mailbox, Order, configured};
-use super::reuse::{Arrived, Reuse};
 use super::trap::{limits_for, mebibytes};
 use super::{Failure, Plugin};
 use crate::config::Isolation;
-use crate::heads::Heads;
-use crate::held::Part;
+use crate::heads::ExchangeView;
+use crate::memory_quota::LocalQuota;
 use crate::recorder::Timing;
 use crate::share::{Flow, Kind, Owner, Share, Turn};
 
@@ -45,11 +45,11 @@ pub(crate) struct Pool {
     is_managed: Cell<bool>,
     /// Until when calls are in slices, in ticks; 0 while they are not.
     slow_until: Cell<u64>,
-    reuse: Reuse,
+    reuse: ChangeCache,
     /// Of the last call, until the next one; `None` where calls are not timed.
     timing: Cell<Option<Timing>>,
     /// What it keeps with exchanges of this worker.
-    kept: Part,
+    kept: LocalQuota,
     every_request: Box<[Edit]>,
     every_response: Box<[Edit]>,
 }
@@ -61,8 +61,8 @@ impl Pool {
         Self {
             every_request: unshared(&plugin.interest.every_request),
             every_response: unshared(&plugin.interest.every_response),
-            reuse: Reuse::new(plugin.bounds.reuse),
-            kept: Part::new(&plugin.identity.stores.kept),
+            reuse: ChangeCache::new(plugin.bounds.reuse),
+            kept: LocalQuota::new(&plugin.identity.stores.kept),
             is_managed: Cell::new(plugin.waits),
             slow_until: Cell::new(0),
             plugin,
@@ -91,7 +91,7 @@ impl Pool {
     }
 
     /// What it keeps with exchanges of this worker.
-    pub(crate) fn kept(&self) -> &Part {
+    pub(crate) fn kept(&self) -> &LocalQuota {
         &self.kept
     }
 
@@ -116,7 +116,7 @@ impl Pool {
     }
 
     /// A change that the plugin made where the same arrived, and allowed to be made again.
-    pub(crate) fn reuse(&self, arrived: &Arrived) -> Option<RequestChange> {
+    pub(crate) fn reuse(&self, arrived: &ReuseKey) -> Option<RequestChange> {
         let change = self.reuse.change(arrived)?;
         self.plugin.identity.metrics.reused();
         Some(change)
@@ -129,7 +129,7 @@ impl Pool {
     }
 
     /// Keeps a change to be made again.
-    pub(crate) fn keep(&self, arrived: &Arrived, change: RequestChange, time: Duration) {
+    pub(crate) fn keep(&self, arrived: &ReuseKey, change: RequestChange, time: Duration) {
         self.reuse.keep(arrived, change, time);
     }
 
@@ -173,7 +173,7 @@ impl Pool {
     pub(crate) async fn call<H: Hook>(
         &self,
         flow: &Rc<Flow>,
-        heads: Arc<Heads>,
+        heads: Arc<ExchangeView>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
         if let Some(ready) = self.ready(flow) {
@@ -194,7 +194,7 @@ impl Pool {
     async fn call_later<H: Hook>(
         &self,
         flow: &Rc<Flow>,
-        heads: Arc<Heads>,
+        heads: Arc<ExchangeView>,
         params: H::Params<'_>,
         waits: &mut Waits,
     ) -> Result<Called<H::Results>, Failure> {
@@ -244,8 +244,8 @@ impl Pool {
         }
         let _waiter = Waiter::new(self)?;
         // Wakes the waiters one by one: by each instance that comes or that another hook ended with.
-        let patience = EXHAUSTED.saturating_add(self.plugin.configure);
-        let taken = tokio::time::timeout(patience, async {
+        let timeout = EXHAUSTED.saturating_add(self.plugin.configure);
+        let taken = tokio::time::timeout(timeout, async {
             loop {
                 if let Some(lease) = self.take_idle() {
                     return Ok(lease);
@@ -416,7 +416,7 @@ impl Ready<'_> {
     /// Calls the hook.
     pub(crate) fn call<H: Hook>(
         mut self,
-        heads: Arc<Heads>,
+        heads: Arc<ExchangeView>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
         let Self { ref mut lease, flow } = self;
@@ -466,7 +466,9 @@ impl Lease<'_> {
         let plugin = &self.pool.plugin;
         let Some(instance) = &mut self.instance else { return };
         match plugin.isolation {
-            Isolation::Pooled if instance.is_worn(plugin.memory) => return worn(plugin, instance),
+            Isolation::Pooled if instance.should_retire(plugin.memory) => {
+                return worn(plugin, instance);
+            }
             // It forgets what the hook left, or ends here.
             Isolation::Fresh if !instance.reset() => return,
             Isolation::Pooled | Isolation::Fresh => {}
@@ -485,7 +487,7 @@ impl Lease<'_> {
 fn worn(plugin: &Plugin, instance: &Instance) {
     const FEW: u32 = 100;
     let (uses, memory) = instance.wear();
-    if uses < FEW && !plugin.is_worn_told.swap(true, Ordering::Relaxed) {
+    if uses < FEW && !plugin.retirement_logged.swap(true, Ordering::Relaxed) {
         tracing::warn!(
             plugin = &*plugin.name,
             uses,

@@ -11,19 +11,19 @@
 
 mod check;
 mod embed;
+mod messages;
 mod peek;
 mod sample;
 mod soundness;
 mod variants;
-mod words;
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 pub(crate) use embed::embedded;
+pub(super) use messages::Fault;
 pub(in crate::plugin) use sample::Variant;
-pub(super) use words::Fault;
 
 /// Bytes of a schema, at most. Those of the first-party plugins have 3 to 12 thousand.
 const MAX_TEXT: usize = 256 << 10;

@@ -10,7 +10,7 @@ use std::fmt;
 use wasmtime::{PoolConcurrencyLimitError, Trap, WasmBacktrace};
 
 use super::backtrace;
-use super::said::Account;
+use super::guest_output::FailureReport;
 
 /// The guest ended itself, as `sys.exit` or `std::process::exit` do.
 #[derive(Debug, thiserror::Error)]
@@ -92,26 +92,30 @@ pub(crate) fn is_full(error: &wasmtime::Error) -> bool {
 }
 
 /// What the guest did when its time was over.
-pub(crate) fn meanwhile(error: &wasmtime::Error, account: Option<&Account>) -> Option<Meanwhile> {
+pub(crate) fn meanwhile(
+    error: &wasmtime::Error,
+    failure_report: Option<&FailureReport>,
+) -> Option<Meanwhile> {
     if is_recursion(error) {
         return Some(Meanwhile::Recursion);
     }
-    let tells = account.is_some_and(|account| account.is_interpreted)
+    let tells = failure_report.is_some_and(|failure_report| failure_report.is_interpreted)
         || calls(error, &["_PyErr_PrintEx", "_PyErr_Display"]);
     tells.then_some(Meanwhile::Telling)
 }
 
 /// What a trap was about, with a backtrace.
 ///
-/// `account` and `said` are what the guest wrote, on standard error and to the log: why it ended, if
+/// `failure_report` and `said` are what the guest wrote, on standard error and to the log: why it ended, if
 /// it ended itself.
 pub(crate) fn trap_text(
-    account: Option<Account>,
+    failure_report: Option<FailureReport>,
     said: Option<String>,
     error: &wasmtime::Error,
 ) -> String {
-    let is_interpreted = account.as_ref().is_some_and(|account| account.is_interpreted);
-    let said = account.map(|account| account.to_string()).or(said);
+    let is_interpreted =
+        failure_report.as_ref().is_some_and(|failure_report| failure_report.is_interpreted);
+    let said = failure_report.map(|failure_report| failure_report.to_string()).or(said);
     let trap = error.downcast_ref::<Trap>();
     let mut text = match trap {
         Some(Trap::UnreachableCodeReached) => {

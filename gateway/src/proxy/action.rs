@@ -15,7 +15,7 @@ use std::rc::Rc;
 use http::Response;
 
 use super::request::target::Target;
-use super::request::{FoundRoute, Outgoing};
+use super::request::{FoundRoute, PreparedRequest};
 use crate::body::Body;
 use crate::config::Action;
 use crate::error::Failure;
@@ -34,7 +34,7 @@ pub(super) async fn act(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     action: &Action,
-    request: Box<Outgoing>,
+    request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
     match action {
         Action::Respond(fixed) => Ok(respond::fixed(exchange, fixed)),

@@ -14,7 +14,7 @@ use self::spans::Spans;
 use crate::access_log::{self, Kept, Way};
 use crate::chain::{self, End, Ending, Endings};
 use crate::config::AccessLog;
-use crate::error::{Failure, Fault};
+use crate::error::{ErrorSource, Failure};
 use crate::exchange::{AtEnd, Exchange};
 use crate::telemetry::traffic::Sample;
 use crate::usage;
@@ -42,7 +42,7 @@ impl AtEnd for Usage {
         let Some(ids) = &exchange.snapshot.shared.usage else { return };
         let (route, upstream) = (ids.route(exchange.route()), ids.upstream(exchange.destination()));
         let status = exchange.status().map_or(0, |status| (status.as_u16() / 100) as u8);
-        let place = usage::Place { minute: usage::minute(), route, upstream, status };
+        let place = usage::Dimensions { minute: usage::minute(), route, upstream, status };
         let (uploaded, downloaded) = (exchange.uploaded(), exchange.downloaded());
         let sums = usage::Sums::of_one(uploaded, downloaded, exchange.elapsed());
         match exchange.run() {
@@ -91,12 +91,12 @@ impl AtEnd for OnComplete {
 
 /// How it ended, for plugins.
 fn ending(answer_complete: bool, failure: Option<&Failure>) -> Ending {
-    match failure.map(Failure::fault) {
+    match failure.map(Failure::error_source) {
         _ if answer_complete => Ending::Complete,
-        None | Some(Fault::Client) => Ending::ClientLeft,
-        Some(Fault::Upstream) => Ending::UpstreamFailed,
-        Some(Fault::Plugin) => Ending::PluginFailed,
-        Some(Fault::Gateway) => Ending::GatewayFailed,
+        None | Some(ErrorSource::Client) => Ending::ClientLeft,
+        Some(ErrorSource::Upstream) => Ending::UpstreamFailed,
+        Some(ErrorSource::Plugin) => Ending::PluginFailed,
+        Some(ErrorSource::Gateway) => Ending::GatewayFailed,
     }
 }
 
@@ -142,7 +142,7 @@ impl AtEnd for Metrics {
         let to_head = exchange.time_to_head();
         let sample = Sample {
             status: exchange.status().map(|status| status.as_u16()),
-            fault: failure.map(|failure| failure.fault() as usize),
+            fault: failure.map(|failure| failure.error_source() as usize),
             duration: exchange.elapsed(),
             upstream,
             overhead: to_head.map(|it| it.saturating_sub(upstream.unwrap_or_default())),

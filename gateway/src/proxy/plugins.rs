@@ -16,7 +16,7 @@ use crate::chain::{self, Chain, ResponseFailed, Run, Side, Stop};
 use crate::config::Action;
 use crate::error::{Failure, Malformed};
 use crate::exchange::Exchange;
-use crate::heads::{Facts, Heads, RequestHead};
+use crate::heads::{ExchangeFacts, ExchangeView, RequestHead};
 use crate::plugin::full_text;
 use crate::proxy::action::Matched;
 use crate::proxy::action::act;
@@ -24,7 +24,7 @@ use crate::proxy::action::rewrite;
 use crate::proxy::refusal;
 use crate::proxy::refusal::refuse;
 use crate::proxy::request::FoundRoute;
-use crate::proxy::request::Outgoing;
+use crate::proxy::request::PreparedRequest;
 use crate::proxy::request::target::Target;
 use crate::respond;
 
@@ -35,7 +35,7 @@ pub(in crate::proxy) async fn run(
     chain: &Rc<Chain>,
     found: &FoundRoute<'_>,
     target: &Target,
-    request: Box<Outgoing>,
+    request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
     let is_tunnel = request.hop.upgrade.is_some();
     let mut request = request;
@@ -94,7 +94,7 @@ async fn forth(
     run: &Rc<Run>,
     found: &FoundRoute<'_>,
     target: &Target,
-    mut request: Box<Outgoing>,
+    mut request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
     if let Err(stop) = chain::on_request(run, &mut request.body).await {
         let refused = matches!(stop, Stop::Answered(_) | Stop::Failed(_));
@@ -173,8 +173,8 @@ fn heads(
     exchange: &Exchange,
     found: &FoundRoute<'_>,
     target: &Target,
-    request: &mut Outgoing,
-) -> Result<Arc<Heads>, Failure> {
+    request: &mut PreparedRequest,
+) -> Result<Arc<ExchangeView>, Failure> {
     let head = &mut request.head;
     let matched = match (target.path_differs(), head.uri.path_and_query()) {
         (false, Some(same)) => same.clone(),
@@ -187,7 +187,7 @@ fn heads(
         target: matched.clone(),
         headers: std::mem::take(&mut head.headers),
     };
-    let facts = Facts {
+    let facts = ExchangeFacts {
         client: exchange.client(),
         client_port: connection.peer.port(),
         request_id: exchange.id.clone(),
@@ -201,7 +201,7 @@ fn heads(
         upstream: None,
         calls: exchange.calls(),
     };
-    Ok(Arc::new(Heads { request, response: None, attributes: Vec::new(), facts }))
+    Ok(Arc::new(ExchangeView { request, response: None, attributes: Vec::new(), facts }))
 }
 
 fn with_path(path: &str, query: Option<&str>) -> Result<PathAndQuery, Failure> {

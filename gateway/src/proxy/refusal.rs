@@ -72,12 +72,12 @@ pub(in crate::proxy) async fn note_call(exchange: &Exchange, body: Body, expects
         return;
     }
     let mut read = pin!(collect(body, MAX_CALL));
-    let mut patience = exchange.timers().after(AT_HAND);
+    let mut timeout = exchange.timers().after(AT_HAND);
     let read = poll_fn(|context| {
         if let Poll::Ready(read) = read.as_mut().poll(context) {
             return Poll::Ready(read.ok());
         }
-        Pin::new(&mut patience).poll(context).map(|()| None)
+        Pin::new(&mut timeout).poll(context).map(|()| None)
     });
     if let Some((bytes, _)) = read.await
         && let Some(id) = id_of_call(&bytes)

@@ -17,7 +17,7 @@ use crate::body::Body;
 
 /// A request that is ready to go but for what the gateway adds to it. It goes through several
 /// hands and is large, so that they pass it on in a box.
-pub(super) struct Outgoing {
+pub(super) struct PreparedRequest {
     pub(super) head: Parts,
     pub(super) body: Body,
     pub(super) hop: hop_by_hop::Hop,

@@ -137,7 +137,7 @@ async fn read(response: &mut Response<Body>) -> Option<bytes::Bytes> {
     let body = std::mem::take(response.body_mut());
     match collect(body, MAX_DOCUMENT).await {
         Ok((bytes, trailers)) => {
-            *response.body_mut() = Body::whole(bytes.clone(), trailers);
+            *response.body_mut() = Body::buffered(bytes.clone(), trailers);
             Some(bytes)
         }
         Err(CollectError::TooLarge(body)) => {

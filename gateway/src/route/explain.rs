@@ -14,7 +14,7 @@ use super::methods::{MethodSet, allow_list, implies_head, is_extension};
 use super::predicates::{decode, decodes_to, header_holds, parameter_holds, parameters};
 use super::table::{Table, hosts, rank, serves};
 use crate::config::{Config, HostPattern, ListenerId, RouteMatcher, ValuePattern};
-use place::{Place, host_rank, matches, path_rank};
+use place::{PathRanking, host_rank, matches, path_rank};
 
 /// What each route of a listener says to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Table {
 /// Tries every route of a listener on a request, without a table.
 #[must_use]
 pub fn explain(config: &Config, listener: ListenerId, query: &Query<'_>) -> Explanation {
-    let mut tried: Vec<(Option<Place>, Step)> = Vec::new();
+    let mut tried: Vec<(Option<PathRanking>, Step)> = Vec::new();
     for (index, route) in config.routes.iter().enumerate() {
         if !serves(route, listener) {
             continue;
@@ -98,7 +98,11 @@ impl Step {
 
 const METHOD: &str = "method";
 
-fn judge(index: usize, matcher: &RouteMatcher, query: &Query<'_>) -> (Option<Place>, Verdict) {
+fn judge(
+    index: usize,
+    matcher: &RouteMatcher,
+    query: &Query<'_>,
+) -> (Option<PathRanking>, Verdict) {
     let host = hosts(matcher).into_iter().filter_map(|host| host_rank(host, query.host)).min();
     let Some(host) = host else {
         return (None, fails("host", &any_of(&matcher.hosts, host_text), text(query.host)));

@@ -13,7 +13,7 @@ use super::table::Table;
 use super::trie::{Candidate, Leaf, NodeId, decoded};
 
 /// How a search ended.
-pub(super) enum Outcome<'a> {
+pub(super) enum SearchOutcome<'a> {
     Hit(&'a Candidate, Ranges),
     /// The first route that would have served the request with another method, and the methods
     /// with which any would.
@@ -48,15 +48,15 @@ impl<'a> Search<'a> {
         }
     }
 
-    pub(super) fn run(mut self) -> Outcome<'a> {
+    pub(super) fn run(mut self) -> SearchOutcome<'a> {
         // A path of 4 GiB has no route: ranges are kept in 32 bits.
         if !self.query.path.starts_with('/') || u32::try_from(self.query.path.len()).is_err() {
-            return Outcome::Miss(None);
+            return SearchOutcome::Miss(None);
         }
         let (table, host) = (self.table, self.query.host);
         match table.hosts.visit(host, |root| self.walk(root, 1)) {
-            Some(candidate) => Outcome::Hit(candidate, self.ranges),
-            None => Outcome::Miss(self.missed.map(|route| (route, self.allowed()))),
+            Some(candidate) => SearchOutcome::Hit(candidate, self.ranges),
+            None => SearchOutcome::Miss(self.missed.map(|route| (route, self.allowed()))),
         }
     }
 

@@ -10,7 +10,7 @@ use super::captures::Captures;
 use super::hosts::Hosts;
 use super::methods::{MethodSet, implies_head};
 use super::predicates::Predicates;
-use super::search::{Outcome, Search};
+use super::search::{Search, SearchOutcome};
 use super::trie::{Builder, Candidate, NodeId, Trie};
 use super::{Found, Query};
 use crate::config::{Config, HostPattern, ListenerId, Route, RouteMatcher, Segment};
@@ -57,13 +57,13 @@ impl Table {
     /// and a path pattern and differ in their other predicates: these are tried one by one.
     pub fn find(&self, query: &Query<'_>) -> Found {
         match Search::new(self, query).run() {
-            Outcome::Hit(hit, ranges) => Found::Route {
+            SearchOutcome::Hit(hit, ranges) => Found::Route {
                 route: hit.route as usize,
                 pattern: self.pattern_index(hit.pattern),
                 captures: Captures::new(hit.pattern, ranges),
             },
-            Outcome::Miss(None) => Found::NotFound,
-            Outcome::Miss(Some((route, allow))) => {
+            SearchOutcome::Miss(None) => Found::NotFound,
+            SearchOutcome::Miss(Some((route, allow))) => {
                 Found::MethodNotAllowed { allow, route: route as usize }
             }
         }

@@ -15,7 +15,7 @@ const MAX_DIGITS: u8 = 16;
 /// Where in the framing a body stands.
 #[derive(Debug, Clone)]
 pub(super) struct Chunks {
-    state: State,
+    state: ChunkState,
     /// Of the current chunk, or what is left of it.
     size: u64,
     digits: u8,
@@ -24,7 +24,7 @@ pub(super) struct Chunks {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     Size,
     /// White space behind a size, which only an extension may follow.
     Blank,
@@ -55,7 +55,7 @@ pub(super) enum BadChunk {
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Self { state: State::Size, size: 0, digits: 0, extensions: 0, trailers: 0 }
+        Self { state: ChunkState::Size, size: 0, digits: 0, extensions: 0, trailers: 0 }
     }
 
     /// Goes through more of the body. `Some` tells how many of the bytes belong to it once its end
@@ -70,18 +70,18 @@ impl Chunks {
     ) -> Result<Option<usize>, BadChunk> {
         let mut at = 0;
         while at < bytes.len() {
-            if self.state == State::Data {
+            if self.state == ChunkState::Data {
                 let here = usize::try_from(self.size).unwrap_or(usize::MAX).min(bytes.len() - at);
                 self.size -= here as u64;
                 at += here;
                 if self.size == 0 {
-                    self.state = State::DataCr;
+                    self.state = ChunkState::DataCr;
                 }
                 continue;
             }
             let byte = bytes[at];
             at += 1;
-            if self.state == State::EndLf && byte == b'\n' {
+            if self.state == ChunkState::EndLf && byte == b'\n' {
                 return Ok(Some(at));
             }
             self.state = self.after(byte, max_trailers)?;
@@ -94,39 +94,43 @@ impl Chunks {
         self.trailers > 0
     }
 
-    fn after(&mut self, byte: u8, max_trailers: usize) -> Result<State, BadChunk> {
+    fn after(&mut self, byte: u8, max_trailers: usize) -> Result<ChunkState, BadChunk> {
         let has_size = self.digits > 0;
         Ok(match (self.state, byte) {
-            (State::Size, b'\r') if has_size => State::SizeLf,
-            (State::Size, b';') if has_size => self.count_extension(State::Extension)?,
-            (State::Size, b' ' | b'\t') if has_size => self.count_extension(State::Blank)?,
-            (State::Size, digit) => self.add(digit)?,
-            (State::Blank, b' ' | b'\t') => self.count_extension(State::Blank)?,
-            (State::Blank, b';') => self.count_extension(State::Extension)?,
-            (State::Extension, b'\r') => State::SizeLf,
-            (State::Extension, byte) if is_text(byte) => self.count_extension(State::Extension)?,
-            (State::SizeLf, b'\n') if self.size == 0 => State::Line,
-            (State::SizeLf, b'\n') => State::Data,
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => {
-                self.digits = 0;
-                State::Size
+            (ChunkState::Size, b'\r') if has_size => ChunkState::SizeLf,
+            (ChunkState::Size, b';') if has_size => self.count_extension(ChunkState::Extension)?,
+            (ChunkState::Size, b' ' | b'\t') if has_size => {
+                self.count_extension(ChunkState::Blank)?
             }
-            (State::Line, b'\r') => State::EndLf,
-            (State::Trailer, b'\r') => State::TrailerLf,
-            (State::TrailerLf, b'\n') => State::Line,
-            (State::Line | State::Trailer, byte) if is_text(byte) => {
+            (ChunkState::Size, digit) => self.add(digit)?,
+            (ChunkState::Blank, b' ' | b'\t') => self.count_extension(ChunkState::Blank)?,
+            (ChunkState::Blank, b';') => self.count_extension(ChunkState::Extension)?,
+            (ChunkState::Extension, b'\r') => ChunkState::SizeLf,
+            (ChunkState::Extension, byte) if is_text(byte) => {
+                self.count_extension(ChunkState::Extension)?
+            }
+            (ChunkState::SizeLf, b'\n') if self.size == 0 => ChunkState::Line,
+            (ChunkState::SizeLf, b'\n') => ChunkState::Data,
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (ChunkState::DataLf, b'\n') => {
+                self.digits = 0;
+                ChunkState::Size
+            }
+            (ChunkState::Line, b'\r') => ChunkState::EndLf,
+            (ChunkState::Trailer, b'\r') => ChunkState::TrailerLf,
+            (ChunkState::TrailerLf, b'\n') => ChunkState::Line,
+            (ChunkState::Line | ChunkState::Trailer, byte) if is_text(byte) => {
                 self.trailers += 1;
                 if self.trailers > max_trailers {
                     return Err(BadChunk::Trailers);
                 }
-                State::Trailer
+                ChunkState::Trailer
             }
             _ => return Err(BadChunk::Grammar),
         })
     }
 
-    fn add(&mut self, digit: u8) -> Result<State, BadChunk> {
+    fn add(&mut self, digit: u8) -> Result<ChunkState, BadChunk> {
         let value = char::from(digit).to_digit(16).ok_or(BadChunk::Grammar)?;
         if self.digits == MAX_DIGITS {
             return Err(BadChunk::Size);
@@ -134,10 +138,10 @@ impl Chunks {
         let before = if self.digits == 0 { 0 } else { self.size };
         self.digits += 1;
         self.size = before << 4 | u64::from(value);
-        Ok(State::Size)
+        Ok(ChunkState::Size)
     }
 
-    fn count_extension(&mut self, next: State) -> Result<State, BadChunk> {
+    fn count_extension(&mut self, next: ChunkState) -> Result<ChunkState, BadChunk> {
         self.extensions += 1;
         if self.extensions >= MAX_EXTENSIONS { Err(BadChunk::Extensions) } else { Ok(next) }
     }

@@ -22,7 +22,7 @@ use super::leftover::{self, Leftover, Progress};
 use super::stream::StreamSlot;
 use super::worker::Worker;
 use crate::config::ListenerTimeouts;
-use crate::conn::{Facts, ListenerState, Tunnel};
+use crate::conn::{ConnectionFacts, ListenerState, Tunnel};
 use crate::error::Cut;
 
 /// Where an HTTP/1.1 connection stands.
@@ -59,9 +59,9 @@ pub(crate) enum Wait {
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub(crate) struct ClientConnection {
     pub(crate) worker: Rc<Worker>,
-    pub(super) facts: Facts,
+    pub(super) facts: ConnectionFacts,
     is_http2: Cell<bool>,
     phase: Cell<Phase>,
     /// Changes whenever a timeout starts anew.
@@ -90,7 +90,7 @@ pub(crate) struct Connection {
     inserts: Inserts,
 }
 
-impl Connection {
+impl ClientConnection {
     pub(crate) fn new(
         worker: Rc<Worker>,
         listener: Rc<ListenerState>,
@@ -99,7 +99,7 @@ impl Connection {
     ) -> Self {
         Self {
             worker,
-            facts: Facts::new(listener, peer, local),
+            facts: ConnectionFacts::new(listener, peer, local),
             is_http2: Cell::new(false),
             phase: Cell::new(Phase::Idle),
             stamp: Cell::new(0),
@@ -170,7 +170,7 @@ impl Connection {
     }
 
     /// How long it may wait for that.
-    pub(super) fn patience(&self, wait: Wait) -> Option<Duration> {
+    pub(super) fn timeout(&self, wait: Wait) -> Option<Duration> {
         match wait {
             Wait::Request => Some(self.timeouts().keep_alive),
             Wait::Head => Some(self.timeouts().header),
@@ -211,7 +211,7 @@ impl Connection {
     }
 
     /// Nothing is asked for a while: what only a request needs is let go of.
-    pub(super) fn rests(&self) {
+    pub(super) fn parks(&self) {
         self.inbound.borrow_mut().cut.shrink();
         self.worker.memory.was_freed();
     }

@@ -7,13 +7,13 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
-use super::connection::{Connection, Phase};
+use super::connection::{ClientConnection, Phase};
 use super::leftover::Leftover;
-use crate::conn::{Downstream, Facts, Tunnel};
+use crate::conn::{ConnectionFacts, Downstream, Tunnel};
 use crate::error::Cut;
 
-impl Downstream for Connection {
-    fn facts(&self) -> &Facts {
+impl Downstream for ClientConnection {
+    fn facts(&self) -> &ConnectionFacts {
         &self.facts
     }
 

@@ -8,7 +8,7 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::connection::{Connection, Wait};
+use super::connection::{ClientConnection, Wait};
 use crate::error::Cut;
 
 /// How long a client may take to close after it was told to.
@@ -38,11 +38,11 @@ pub(super) enum End<E> {
     Hidden,
 }
 
-/// See the module. With `rest`, returns [`End::Idle`] after that time without a request.
+/// See the module. With `park_after`, returns [`End::Idle`] after that time without a request.
 pub(super) async fn drive<C: Drive>(
     mut driven: Pin<&mut C>,
-    connection: &Connection,
-    rest: Option<Duration>,
+    connection: &ClientConnection,
+    park_after: Option<Duration>,
 ) -> End<C::Error> {
     let drain = &connection.worker.drain;
     let mut started = pin!(drain.started());
@@ -68,9 +68,9 @@ pub(super) async fn drive<C: Drive>(
             }
             if !saying_farewell && connection.wait() != current {
                 current = connection.wait();
-                if let Some(patience) = connection.patience(current.0) {
-                    let rest = rest.filter(|_| current.0 == Wait::Request);
-                    deadline.reset(rest.unwrap_or(patience));
+                if let Some(timeout) = connection.timeout(current.0) {
+                    let park_after = park_after.filter(|_| current.0 == Wait::Request);
+                    deadline.reset(park_after.unwrap_or(timeout));
                 }
             }
             if current.0 == Wait::Nothing || Pin::new(&mut deadline).poll(context).is_pending() {
@@ -88,7 +88,9 @@ pub(super) async fn drive<C: Drive>(
                     return Poll::Ready(End::Stalled);
                 }
                 Wait::Request if saying_farewell => return Poll::Ready(End::Stalled),
-                Wait::Request if rest.is_some() && !finishing => return Poll::Ready(End::Idle),
+                Wait::Request if park_after.is_some() && !finishing => {
+                    return Poll::Ready(End::Idle);
+                }
                 Wait::Request => {
                     saying_farewell = true;
                     finishing = true;

@@ -15,10 +15,10 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::connection::Connection;
+use super::connection::ClientConnection;
 use super::drive::{self, Drive, End};
-use super::guard::Guard;
-use super::linger::linger;
+use super::lingering_close::lingering_close;
+use super::monitored_io::MonitoredIo;
 use super::{Transport, tunnel};
 use crate::body::{Body, FromClient};
 use crate::conn::Downstream as _;
@@ -34,14 +34,14 @@ const BUFFER: usize = 64 << 10;
 
 /// How long hyper keeps a connection that asks for nothing: with its buffers, it is twenty times as
 /// large as one that only waits for a byte.
-const REST_AFTER: Duration = Duration::from_secs(1);
+const PARK_AFTER: Duration = Duration::from_secs(1);
 
 /// Serves the connection to its end.
 pub(super) async fn serve<A: Application>(
     application: A,
     transport: Transport,
     replay: Bytes,
-    connection: Rc<Connection>,
+    connection: Rc<ClientConnection>,
 ) {
     let mut next = Some((transport, replay));
     while let Some((transport, replay)) = next {
@@ -50,7 +50,7 @@ pub(super) async fn serve<A: Application>(
             Box::pin(serve_busy(application, transport, replay, Rc::clone(&connection))).await;
         next = match resting {
             Some((transport, read)) if read.is_empty() && connection.is_idle() => {
-                rest(transport, &connection).await
+                park(transport, &connection).await
             }
             busy => busy,
         };
@@ -63,18 +63,18 @@ async fn serve_busy<A: Application>(
     application: A,
     transport: Transport,
     replay: Bytes,
-    connection: Rc<Connection>,
+    connection: Rc<ClientConnection>,
 ) -> Option<(Transport, Bytes)> {
-    let guard = Guard::new(transport, &replay, Rc::clone(&connection));
+    let io = MonitoredIo::new(transport, &replay, Rc::clone(&connection));
     drop(replay);
     let service = service_fn(|request: Request<Incoming>| {
         connection.request_begins(request.body());
         let worker = Rc::clone(&connection.worker.state);
         application.handle(worker, connection.clone(), request.map(FromClient::Http1))
     });
-    let mut driven = builder(&connection).serve_connection(TokioIo::new(guard), service);
-    let rests = connection.timeouts().keep_alive > REST_AFTER;
-    let end = drive::drive(Pin::new(&mut driven), &connection, rests.then_some(REST_AFTER)).await;
+    let mut driven = builder(&connection).serve_connection(TokioIo::new(io), service);
+    let parks = connection.timeouts().keep_alive > PARK_AFTER;
+    let end = drive::drive(Pin::new(&mut driven), &connection, parks.then_some(PARK_AFTER)).await;
     let parts = driven.into_parts();
     let mut transport = parts.io.into_inner().into_transport();
     match end {
@@ -83,13 +83,13 @@ async fn serve_busy<A: Application>(
                 let early = early(parts.read_buf, &connection);
                 tunnel::run(tunnel, transport, early, &connection).await;
             } else if connection.should_linger() {
-                linger(&mut transport, &connection.worker.state.timers).await;
+                lingering_close(&mut transport, &connection.worker.state.timers).await;
             }
         }
         End::HeadTimeout => refuse_late(&mut transport, &connection).await,
         End::Stalled => {}
         End::Idle => {
-            connection.rests();
+            connection.parks();
             return Some((transport, parts.read_buf));
         }
         End::Hidden => return Some((transport, parts.read_buf)),
@@ -98,15 +98,18 @@ async fn serve_busy<A: Application>(
 }
 
 /// Waits for the first bytes of another request; `None` when the connection has ended instead.
-async fn rest(mut transport: Transport, connection: &Connection) -> Option<(Transport, Bytes)> {
+async fn park(
+    mut transport: Transport,
+    connection: &ClientConnection,
+) -> Option<(Transport, Bytes)> {
     let drain = &connection.worker.drain;
     let mut first = [0; 16];
-    let patience = connection.timeouts().keep_alive.saturating_sub(REST_AFTER);
+    let timeout = connection.timeouts().keep_alive.saturating_sub(PARK_AFTER);
     let read = tokio::select! {
         biased;
         () = std::future::ready(()), if drain.is_draining() => 0,
         read = transport.read(&mut first) => read.unwrap_or(0),
-        () = connection.worker.state.timers.after(patience) => 0,
+        () = connection.worker.state.timers.after(timeout) => 0,
         () = drain.started() => 0,
     };
     if read > 0 {
@@ -117,7 +120,7 @@ async fn rest(mut transport: Transport, connection: &Connection) -> Option<(Tran
 }
 
 /// What was read behind the request that changes the protocol: it is the new protocol's.
-fn early(read: Bytes, connection: &Connection) -> Bytes {
+fn early(read: Bytes, connection: &ClientConnection) -> Bytes {
     let ahead = connection.inbound.borrow_mut().ahead.take();
     match (read.is_empty(), ahead.is_empty()) {
         (_, true) => read,
@@ -126,7 +129,7 @@ fn early(read: Bytes, connection: &Connection) -> Bytes {
     }
 }
 
-fn builder(connection: &Connection) -> http1::Builder {
+fn builder(connection: &ClientConnection) -> http1::Builder {
     let limits = &connection.facts.listener.config.limits;
     let mut builder = http1::Builder::new();
     builder
@@ -141,7 +144,7 @@ fn builder(connection: &Connection) -> http1::Builder {
 
 /// Answers 408 (RFC 9110 section 15.5.9), unless a response is stuck half-way, or what has come is
 /// no part of a head.
-async fn refuse_late(transport: &mut Transport, connection: &Connection) {
+async fn refuse_late(transport: &mut Transport, connection: &ClientConnection) {
     let is_no_head = connection.raw_head_has(|head| head.trim_ascii().is_empty());
     if is_no_head || connection.is_blocked() {
         return;
@@ -157,11 +160,11 @@ async fn refuse_late(transport: &mut Transport, connection: &Connection) {
         () = timers.after(connection.timeouts().idle) => false,
     };
     if written {
-        linger(transport, timers).await;
+        lingering_close(transport, timers).await;
     }
 }
 
-impl<S> Drive for http1::Connection<TokioIo<Guard>, S>
+impl<S> Drive for http1::Connection<TokioIo<MonitoredIo>, S>
 where
     S: HttpService<hyper::body::Incoming, ResBody = Body>,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,

@@ -19,9 +19,9 @@ use http::{HeaderMap, Request};
 use http_body::Body as _;
 
 use super::Transport;
-use super::connection::Connection;
+use super::connection::ClientConnection;
 use super::drive::{self, Drive};
-use super::guard::Guard;
+use super::monitored_io::MonitoredIo;
 use crate::body::FromClient;
 use crate::exchange::Application;
 use crate::http2::Received;
@@ -43,18 +43,18 @@ pub(super) async fn serve<A: Application>(
     application: A,
     transport: Transport,
     replay: Bytes,
-    connection: Rc<Connection>,
+    connection: Rc<ClientConnection>,
 ) {
     connection.speaks_http2();
-    let guard = Guard::new(transport, &replay, Rc::clone(&connection));
+    let io = MonitoredIo::new(transport, &replay, Rc::clone(&connection));
     drop(replay);
-    let state = State::Begins(builder(&connection).handshake(guard));
+    let state = ServeState::Begins(builder(&connection).handshake(io));
     let served =
         Served { application, state, connection: Rc::clone(&connection), is_finishing: false };
     let _ended = drive::drive(pin!(served), &connection, None).await;
 }
 
-fn builder(connection: &Connection) -> Builder {
+fn builder(connection: &ClientConnection) -> Builder {
     let limits = &connection.facts.listener.config.limits;
     let mut builder = Builder::new();
     builder
@@ -71,14 +71,14 @@ fn builder(connection: &Connection) -> Builder {
 /// A connection that is served.
 struct Served<A> {
     application: A,
-    state: State,
-    connection: Rc<Connection>,
+    state: ServeState,
+    connection: Rc<ClientConnection>,
     is_finishing: bool,
 }
 
-enum State {
-    Begins(Handshake<Guard, Bytes>),
-    Open(server::Connection<Guard, Bytes>),
+enum ServeState {
+    Begins(Handshake<MonitoredIo, Bytes>),
+    Open(server::Connection<MonitoredIo, Bytes>),
 }
 
 impl<A: Application> Served<A> {
@@ -109,14 +109,14 @@ impl<A: Application> Future for Served<A> {
         let this = self.get_mut();
         loop {
             match &mut this.state {
-                State::Begins(handshake) => {
+                ServeState::Begins(handshake) => {
                     let mut open = ready!(Pin::new(handshake).poll(context))?;
                     if this.is_finishing {
                         open.graceful_shutdown();
                     }
-                    this.state = State::Open(open);
+                    this.state = ServeState::Open(open);
                 }
-                State::Open(open) => match ready!(open.poll_accept(context)).transpose()? {
+                ServeState::Open(open) => match ready!(open.poll_accept(context)).transpose()? {
                     Some((request, reply)) => this.accept(request, reply),
                     None => return Poll::Ready(Ok(())),
                 },
@@ -131,7 +131,7 @@ impl<A: Application> Drive for Served<A> {
     fn graceful_shutdown(self: Pin<&mut Self>) {
         let this = self.get_mut();
         this.is_finishing = true;
-        if let State::Open(open) = &mut this.state {
+        if let ServeState::Open(open) = &mut this.state {
             open.graceful_shutdown();
         }
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use http::{HeaderMap, Response, StatusCode};
 
-use super::connection::Connection;
+use super::connection::ClientConnection;
 use super::leftover::{Leftover, Progress};
 use crate::conn::Stream;
 use crate::http2::Received;
@@ -22,7 +22,7 @@ const MOST_WAITING: u32 = 4;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct StreamSlot {
-    pub(super) connection: Rc<Connection>,
+    pub(super) connection: Rc<ClientConnection>,
     /// Where the response goes, until its head has gone there.
     reply: RefCell<Option<SendResponse<Bytes>>>,
     upload: RefCell<Upload>,
@@ -115,7 +115,7 @@ impl Stream for StreamSlot {
 
 impl StreamSlot {
     pub(super) fn new(
-        connection: Rc<Connection>,
+        connection: Rc<ClientConnection>,
         reply: SendResponse<Bytes>,
         has_body: bool,
         expects: bool,

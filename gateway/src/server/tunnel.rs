@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Transport;
-use super::connection::Connection;
+use super::connection::ClientConnection;
 use crate::conn::Tunnel;
 use crate::error::Cut;
 
@@ -19,7 +19,12 @@ const CHUNK: usize = 16 << 10;
 /// Copies until both sides are done, one breaks, or neither says a byte for the idle time.
 ///
 /// `early` is what the client sent behind its request; now it is the new protocol's.
-pub(super) async fn run(tunnel: Tunnel, client: Transport, early: Bytes, connection: &Connection) {
+pub(super) async fn run(
+    tunnel: Tunnel,
+    client: Transport,
+    early: Bytes,
+    connection: &ClientConnection,
+) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_upstream, mut to_upstream) = tokio::io::split(tunnel.upstream);
     let moves = Cell::new(0_u64);
@@ -66,15 +71,15 @@ async fn copy(
 }
 
 /// Ends when nothing moved for the idle time.
-async fn idle(connection: &Connection, moves: &Cell<u64>) {
-    let patience = connection.timeouts().idle;
-    let mut deadline = connection.worker.state.timers.after(patience);
+async fn idle(connection: &ClientConnection, moves: &Cell<u64>) {
+    let timeout = connection.timeouts().idle;
+    let mut deadline = connection.worker.state.timers.after(timeout);
     loop {
         let before = moves.get();
         Pin::new(&mut deadline).await;
         if moves.get() == before {
             return;
         }
-        deadline.reset(patience);
+        deadline.reset(timeout);
     }
 }

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::connection::Connection;
+use super::connection::ClientConnection;
 use super::drain::Drain;
 use super::memory::{Memory, keep_giving_back};
 use super::sniff::sniff;
@@ -23,8 +23,8 @@ use super::{Transport, http1, http2};
 use crate::chain::Endings;
 use crate::config::ListenerId;
 use crate::conn::ListenerState;
+use crate::connection_slots::ConnectionSlots;
 use crate::exchange::{Application, WorkerState};
-use crate::places::Places;
 use crate::share::Share;
 use crate::snapshot::{Shared, Snapshot};
 use crate::tcp::{Socket, run_flusher};
@@ -57,14 +57,14 @@ pub(crate) type Answer<T> = std::sync::mpsc::Sender<(usize, T)>;
 
 /// What a thread is started with.
 #[derive(Debug)]
-pub(crate) struct Seed {
+pub(crate) struct WorkerInit {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
     /// One for each listener of the configuration.
     pub(crate) sockets: Vec<StdListener>,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     /// One for each listener; all workers have the same.
-    pub(crate) places: Vec<Arc<Places>>,
+    pub(crate) slots: Vec<Arc<ConnectionSlots>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<Usage>,
 }
@@ -77,19 +77,19 @@ pub(crate) struct Worker {
     pub(super) memory: Rc<Memory>,
     /// Who computes next.
     share: Rc<Share>,
-    places: Vec<Arc<Places>>,
+    slots: Vec<Arc<ConnectionSlots>>,
 }
 
 /// Runs the worker until it has drained.
 ///
 /// # Errors
 /// When the system gives no runtime or refuses a socket.
-pub(crate) fn run(seed: Seed, application: impl Application) -> io::Result<()> {
-    seed.metrics.is_worker(seed.index);
+pub(crate) fn run(init: WorkerInit, application: impl Application) -> io::Result<()> {
+    init.metrics.is_worker(init.index);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (tasks, endings) = (LocalSet::new(), Endings::default());
-    let usage = Cells::new(&seed.usage);
-    let served = serve(seed, application, endings.clone(), Rc::clone(&usage));
+    let usage = Cells::new(&init.usage);
+    let served = serve(init, application, endings.clone(), Rc::clone(&usage));
     let served = tasks.block_on(&runtime, served);
     // Connections that were cut at the end of the grace time end here, and their exchanges with
     // them.
@@ -106,7 +106,7 @@ pub(crate) fn run(seed: Seed, application: impl Application) -> io::Result<()> {
 }
 
 async fn serve<A: Application>(
-    seed: Seed,
+    init: WorkerInit,
     application: A,
     endings: Endings,
     usage: Rc<Cells>,
@@ -114,12 +114,12 @@ async fn serve<A: Application>(
     tokio::task::spawn_local(run_flusher());
     let (timers, share) = (Timers::new(), Rc::new(Share::default()));
     tokio::task::spawn_local(Rc::clone(&share).run());
-    let snapshot = Snapshot::new(&seed.shared, &timers, &share, None).map_err(io::Error::other)?;
+    let snapshot = Snapshot::new(&init.shared, &timers, &share, None).map_err(io::Error::other)?;
     tokio::task::spawn_local(endings.clone().report());
     tokio::task::spawn_local(Rc::clone(&usage).keep_handing_over());
     let worker = Rc::new(Worker {
         state: Rc::new(WorkerState::new(
-            seed.index,
+            init.index,
             timers,
             snapshot,
             application.observers(&endings, &usage),
@@ -127,11 +127,11 @@ async fn serve<A: Application>(
         share,
         drain: Rc::default(),
         memory: Rc::default(),
-        places: seed.places,
+        slots: init.slots,
     });
     let memory = keep_giving_back(Rc::clone(&worker.memory), worker.state.timers.clone());
     tokio::task::spawn_local(memory);
-    for (index, socket) in seed.sockets.into_iter().enumerate() {
+    for (index, socket) in init.sockets.into_iter().enumerate() {
         let listener = TcpListener::from_std(socket)?;
         tokio::task::spawn_local(accept(
             application,
@@ -140,15 +140,19 @@ async fn serve<A: Application>(
             ListenerId(index),
         ));
     }
-    tracing::debug!(worker = seed.index, "worker started");
-    obey(&worker, seed.index, seed.commands).await;
+    tracing::debug!(worker = init.index, "worker started");
+    run_commands(&worker, init.index, init.commands).await;
     // What is still there is cut off, and not left by its client.
     worker.drain.cut();
     let _those_that_wait = tokio::time::timeout(LAST_REPORTS, endings.reported()).await;
     Ok(())
 }
 
-async fn obey(worker: &Rc<Worker>, index: usize, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn run_commands(
+    worker: &Rc<Worker>,
+    index: usize,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
     let mut prepared = None;
     while let Some(command) = commands.recv().await {
         match command {
@@ -193,7 +197,7 @@ async fn accept<A: Application>(
             }
         };
         match accepted {
-            Ok((stream, peer)) => welcome(application, &worker, stream, peer, id),
+            Ok((stream, peer)) => spawn_connection(application, &worker, stream, peer, id),
             Err(error) if concerns_one_connection(&error) => {}
             Err(error) => {
                 tracing::error!(%error, listener = id.0, "cannot accept connections");
@@ -215,7 +219,7 @@ async fn take_queued<A: Application>(
         tokio::select! {
             biased;
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => welcome(application, worker, stream, peer, id),
+                Ok((stream, peer)) => spawn_connection(application, worker, stream, peer, id),
                 Err(_) => return,
             },
             () = std::future::ready(()) => return,
@@ -233,7 +237,7 @@ fn concerns_one_connection(error: &io::Error) -> bool {
     )
 }
 
-fn welcome<A: Application>(
+fn spawn_connection<A: Application>(
     application: A,
     worker: &Rc<Worker>,
     stream: TcpStream,
@@ -242,14 +246,13 @@ fn welcome<A: Application>(
 ) {
     let listener = Rc::clone(worker.state.snapshot().listener(id));
     let address = peer.ip().to_canonical();
-    let place =
-        worker.places[id.0].take(&listener.config.limits, address, listener.trusts(address));
-    let Some(place) = place else { return };
+    let slot = worker.slots[id.0].take(&listener.config.limits, address, listener.trusts(address));
+    let Some(slot) = slot else { return };
     let open = worker.drain.enter();
     let worker = Rc::clone(worker);
     let memory = Rc::clone(&worker.memory);
     tokio::task::spawn_local(async move {
-        let (_open, _place) = (open, place);
+        let (_open, _slot) = (open, slot);
         if let Err(error) = connect(application, worker, listener, stream, peer).await {
             tracing::debug!(%error, %peer, "connection ended before its first request");
         }
@@ -266,7 +269,7 @@ async fn connect<A: Application>(
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
-    let connection = Rc::new(Connection::new(worker, listener, peer, local));
+    let connection = Rc::new(ClientConnection::new(worker, listener, peer, local));
     // Boxed, as all is that a connection at rest does without: its task would keep room for it.
     let Some(begun) = Box::pin(begin(&connection, stream)).await? else {
         return Ok(());
@@ -288,7 +291,7 @@ struct Begun {
 
 /// TLS and the choice of a protocol. `None` if the client left without a word, or the gateway
 /// ends before it said one.
-async fn begin(connection: &Rc<Connection>, stream: TcpStream) -> io::Result<Option<Begun>> {
+async fn begin(connection: &Rc<ClientConnection>, stream: TcpStream) -> io::Result<Option<Begun>> {
     let timers = &connection.worker.state.timers;
     let Some(tls) = &connection.facts.listener.tls else {
         let mut transport = Transport::Tcp(Socket::new(stream));
@@ -316,7 +319,7 @@ async fn begin(connection: &Rc<Connection>, stream: TcpStream) -> io::Result<Opt
 }
 
 /// A connection that was just accepted is given a moment even while the gateway drains.
-async fn until_draining(connection: &Connection) {
+async fn until_draining(connection: &ClientConnection) {
     if connection.worker.drain.is_draining() {
         tokio::time::sleep(BACK_OFF).await;
     } else {

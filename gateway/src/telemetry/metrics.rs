@@ -28,8 +28,8 @@ use foldhash::fast::RandomState;
 
 use super::traffic::Traffic;
 use crate::config::CertificateEnd;
-use crate::held::Bound;
-use crate::places::Places;
+use crate::connection_slots::ConnectionSlots;
+use crate::memory_quota::MemoryQuota;
 
 pub(crate) use access_logs::AccessLogCounts;
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
@@ -63,9 +63,9 @@ pub(crate) struct Metrics {
     /// Whether anybody can ask for the numbers.
     is_served: AtomicBool,
     /// Bodies that are held for plugins.
-    bodies: OnceLock<Arc<Bound>>,
+    bodies: OnceLock<Arc<MemoryQuota>>,
     /// One for each listener, once the gateway runs.
-    listeners: OnceLock<Vec<Arc<Places>>>,
+    listeners: OnceLock<Vec<Arc<ConnectionSlots>>>,
     /// What passes on routes and at targets.
     pub(crate) traffic: Traffic,
     /// The threads of the workers, by index.
@@ -89,10 +89,10 @@ pub(crate) struct PluginMetrics {
     count: AtomicUsize,
     dropped: AtomicU64,
     /// What its series take, and may take.
-    bytes: Bound,
+    bytes: MemoryQuota,
     log_dropped: AtomicU64,
     /// Bodies that are held for it.
-    bodies: Mutex<Option<Arc<Bound>>>,
+    bodies: Mutex<Option<Arc<MemoryQuota>>>,
     is_told: AtomicBool,
     /// By the place in [`FAILURES`].
     failures: [AtomicU64; FAILURES.len()],
@@ -173,8 +173,11 @@ impl Default for Metrics {
 
 impl Metrics {
     /// The places of listeners with these names, which live as long as the process.
-    pub(crate) fn listeners<'a>(&self, names: impl Iterator<Item = &'a str>) -> Vec<Arc<Places>> {
-        let new = || names.map(|name| Arc::new(Places::new(name))).collect();
+    pub(crate) fn listeners<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+    ) -> Vec<Arc<ConnectionSlots>> {
+        let new = || names.map(|name| Arc::new(ConnectionSlots::new(name))).collect();
         self.listeners.get_or_init(new).clone()
     }
 
@@ -240,8 +243,8 @@ impl Metrics {
     }
 
     /// The places of the listener of this name, once the gateway runs.
-    pub(crate) fn places_of(&self, listener: &str) -> Option<&Arc<Places>> {
-        self.listeners.get()?.iter().find(|places| &*places.listener == listener)
+    pub(crate) fn slots_of(&self, listener: &str) -> Option<&Arc<ConnectionSlots>> {
+        self.listeners.get()?.iter().find(|slots| &*slots.listener == listener)
     }
 
     /// The listeners have these certificates.
@@ -250,7 +253,7 @@ impl Metrics {
     }
 
     /// Where it is counted what is held for plugins.
-    pub(crate) fn holds(&self, bodies: &Arc<Bound>) {
+    pub(crate) fn holds(&self, bodies: &Arc<MemoryQuota>) {
         let _set_once = self.bodies.set(Arc::clone(bodies));
     }
 
@@ -356,7 +359,7 @@ impl PluginMetrics {
             series: DashMap::default(),
             count: AtomicUsize::new(0),
             dropped: AtomicU64::new(0),
-            bytes: Bound::new(0),
+            bytes: MemoryQuota::new(0),
             log_dropped: AtomicU64::new(0),
             bodies: Mutex::default(),
             is_told: AtomicBool::new(false),
@@ -388,7 +391,7 @@ impl PluginMetrics {
     }
 
     /// Where it is counted what is held for it.
-    pub(crate) fn holds(&self, bodies: &Arc<Bound>) {
+    pub(crate) fn holds(&self, bodies: &Arc<MemoryQuota>) {
         let mut slot = self.bodies.lock().unwrap_or_else(PoisonError::into_inner);
         *slot = Some(Arc::clone(bodies));
     }

@@ -6,10 +6,10 @@
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Change;
-use crate::heads::Heads;
+use crate::heads::ExchangeView;
 
 /// The differences of everything that a hook can change in the heads.
-pub(crate) fn heads(before: &Heads, after: &Heads) -> Vec<Change> {
+pub(crate) fn heads(before: &ExchangeView, after: &ExchangeView) -> Vec<Change> {
     let mut changes = Vec::new();
     let (old, new) = (&before.request, &after.request);
     if old.method != new.method {

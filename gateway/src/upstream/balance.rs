@@ -12,11 +12,11 @@ pub(super) type Tried = smallvec::SmallVec<[usize; 4]>;
 /// turns of a heavy one are spread over it instead of following each other.
 #[derive(Debug)]
 pub(super) struct Balance {
-    seats: RefCell<Vec<Seat>>,
+    targets: RefCell<Vec<WeightedTarget>>,
 }
 
 #[derive(Debug)]
-struct Seat {
+struct WeightedTarget {
     weight: i64,
     /// What the target has been owed, less what it got, in parts of the total weight.
     credit: i64,
@@ -26,8 +26,8 @@ impl Balance {
     /// `skip` is how many turns are over already; workers that begin at different turns do not
     /// send their requests to the same target all at the same time.
     pub(super) fn new(weights: impl Iterator<Item = u32>, skip: u32) -> Self {
-        let seats = weights.map(|weight| Seat { weight: i64::from(weight), credit: 0 });
-        let balance = Self { seats: RefCell::new(seats.collect()) };
+        let targets = weights.map(|weight| WeightedTarget { weight: i64::from(weight), credit: 0 });
+        let balance = Self { targets: RefCell::new(targets.collect()) };
         for _ in 0..skip {
             let _turn = balance.choose(&[]);
         }
@@ -36,13 +36,13 @@ impl Balance {
 
     /// The next target that is not in `tried`; `None` if all are.
     pub(super) fn choose(&self, tried: &[usize]) -> Option<usize> {
-        let mut seats = self.seats.borrow_mut();
-        if seats.len() == 1 {
+        let mut targets = self.targets.borrow_mut();
+        if targets.len() == 1 {
             return tried.is_empty().then_some(0);
         }
         let mut total = 0;
         let mut best: Option<(usize, i64)> = None;
-        for (index, seat) in seats.iter_mut().enumerate() {
+        for (index, seat) in targets.iter_mut().enumerate() {
             if tried.contains(&index) {
                 continue;
             }
@@ -53,7 +53,7 @@ impl Balance {
             }
         }
         let (index, _) = best?;
-        seats[index].credit -= total;
+        targets[index].credit -= total;
         Some(index)
     }
 }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::error::ConnectError;
-use super::http1::{Connection, Io};
+use super::http1::{Http1Connection, Io};
 use super::http2;
 use super::shared::Shared;
 use super::tls::{self, Tls};
@@ -53,7 +53,7 @@ pub(super) type Found = Result<Rc<[SocketAddr]>, ConnectError>;
 
 /// A new connection; where it has a task, that runs.
 pub(super) enum Connected {
-    Http1(Rc<Connection>),
+    Http1(Rc<Http1Connection>),
     Http2(Rc<http2::Connection>),
 }
 
@@ -64,7 +64,7 @@ impl Endpoint {
         let Some((tls, name)) = &self.tls else {
             return match self.http2_only && !http1 {
                 true => self.begin_http2(tcp).await,
-                false => Ok(Connected::Http1(Connection::new(Io::Plain(tcp), self.limits))),
+                false => Ok(Connected::Http1(Http1Connection::new(Io::Plain(tcp), self.limits))),
             };
         };
         let connector = if http1 { &tls.http1 } else { &tls.by_protocol };
@@ -77,7 +77,7 @@ impl Endpoint {
         if http2 {
             return self.begin_http2(stream).await;
         }
-        Ok(Connected::Http1(Connection::new(Io::Tls(Box::new(stream)), self.limits)))
+        Ok(Connected::Http1(Http1Connection::new(Io::Tls(Box::new(stream)), self.limits)))
     }
 
     /// Whether no connection can be one over which the protocol changes.

@@ -17,7 +17,7 @@ use http_body::Body;
 
 use super::added::Added;
 use super::error::{Cause, UpstreamError};
-use super::http1::Connection;
+use super::http1::Http1Connection;
 use super::http2::{self, Stream};
 use super::payload::Payload;
 use super::pool;
@@ -36,7 +36,7 @@ pub(super) const MAX_INTERIMS: usize = 64;
 
 /// How long the response's head may take.
 #[derive(Clone, Copy)]
-pub(super) struct Bound<'a> {
+pub(super) struct ResponseDeadline<'a> {
     pub(super) timers: &'a Timers,
     pub(super) first_byte: Duration,
 }
@@ -107,7 +107,7 @@ pub(super) async fn exchange<B>(
     request: &mut Request<B>,
     host: &HostPolicy,
     along: Along<'_>,
-    bound: Bound<'_>,
+    bound: ResponseDeadline<'_>,
 ) -> Result<(Response<Payload>, Lease), Failed>
 where
     B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
@@ -129,11 +129,11 @@ where
 
 async fn over_http1<B>(
     target: &Rc<Target>,
-    connection: Rc<Connection>,
+    connection: Rc<Http1Connection>,
     request: &mut Request<B>,
     host: &HostPolicy,
     along: Along<'_>,
-    bound: Bound<'_>,
+    bound: ResponseDeadline<'_>,
 ) -> Result<(Response<Payload>, Lease), Failed>
 where
     B: Body<Data = Bytes> + Default + Unpin + 'static,
@@ -173,7 +173,7 @@ where
     // What came whole with its head, or changed its protocol, has done with the connection.
     let channel = match response.body() {
         Payload::Http1(_) => Some(Channel::Http1(connection)),
-        Payload::Whole(_) => {
+        Payload::Buffered(_) => {
             target.release(Channel::Http1(connection));
             None
         }
@@ -206,7 +206,7 @@ async fn over_http2<B>(
     request: &mut Request<B>,
     host: &HostPolicy,
     along: Along<'_>,
-    bound: Bound<'_>,
+    bound: ResponseDeadline<'_>,
 ) -> Result<(Response<Payload>, Lease), Failed>
 where
     B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
@@ -218,7 +218,7 @@ where
     let expects = watch.is_some() && request.headers().contains_key(EXPECT);
     let way = http2::Way {
         watch: watch.as_ref(),
-        patience: expects.then(|| bound.timers.after(CONTINUE_WITHIN)),
+        timeout: expects.then(|| bound.timers.after(CONTINUE_WITHIN)),
         interim: along.interim,
         limits: target.limits(),
     };
@@ -239,7 +239,7 @@ where
     Ok((response.map(Payload::Http2), Lease { target: Rc::clone(target), channel }))
 }
 
-fn timeout(target: &Target, bound: Bound<'_>) -> UpstreamError {
+fn timeout(target: &Target, bound: ResponseDeadline<'_>) -> UpstreamError {
     let timeout = bound.first_byte;
     UpstreamError::FirstByteTimeout { target: Arc::clone(&target.authority), timeout }
 }
@@ -249,7 +249,7 @@ fn timeout(target: &Target, bound: Bound<'_>) -> UpstreamError {
 async fn wait<T, E>(
     mut answer: Pin<&mut impl Future<Output = T>>,
     progress: Option<&Progress<E>>,
-    bound: Bound<'_>,
+    bound: ResponseDeadline<'_>,
 ) -> Option<T> {
     let mut deadline = bound.timers.after(bound.first_byte);
     std::future::poll_fn(|context| {
@@ -266,7 +266,7 @@ async fn wait<T, E>(
 fn poll_timeout<E>(
     deadline: &mut Deadline,
     progress: Option<&Progress<E>>,
-    bound: Bound<'_>,
+    bound: ResponseDeadline<'_>,
     context: &mut Context<'_>,
 ) -> Poll<()> {
     while Pin::new(&mut *deadline).poll(context).is_ready() {
@@ -274,11 +274,11 @@ fn poll_timeout<E>(
             return Poll::Ready(());
         };
         // The coarse clock may have been a tick behind.
-        let patience = bound.first_byte + TICK;
+        let timeout = bound.first_byte + TICK;
         let left = match progress.waiting_for_target_since() {
-            None => patience,
+            None => timeout,
             Some(since) => {
-                patience.saturating_sub(bound.timers.now().saturating_duration_since(since))
+                timeout.saturating_sub(bound.timers.now().saturating_duration_since(since))
             }
         };
         if left.is_zero() {

@@ -37,10 +37,10 @@ const MAX_TRAILER_BYTES: usize = 64 * 1024;
 
 /// A connection to a target. Its pool, its exchange and the body of its response share it.
 #[derive(Debug)]
-pub(super) struct Connection(RefCell<State>);
+pub(super) struct Http1Connection(RefCell<ConnectionState>);
 
 #[derive(Debug)]
-struct State {
+struct ConnectionState {
     io: Io,
     /// What was read and is not used yet.
     input: Bytes,
@@ -101,9 +101,9 @@ pub(super) enum BodyError {
     RequestBroke,
 }
 
-impl Connection {
+impl Http1Connection {
     pub(super) fn new(io: Io, limits: UpstreamLimits) -> Rc<Self> {
-        Rc::new(Self(RefCell::new(State {
+        Rc::new(Self(RefCell::new(ConnectionState {
             io,
             input: Bytes::new(),
             limits,
@@ -173,7 +173,7 @@ impl Connection {
         state.io.say_goodbye();
     }
 
-    fn state(&self) -> RefMut<'_, State> {
+    fn state(&self) -> RefMut<'_, ConnectionState> {
         self.0.borrow_mut()
     }
 
@@ -196,7 +196,7 @@ impl Connection {
     }
 }
 
-impl State {
+impl ConnectionState {
     fn is_open(&mut self) -> bool {
         if self.io.is_quiet() {
             let news = if self.is_doubtful { self.io.news() } else { None };

@@ -12,7 +12,7 @@ use http_body::Body as _;
 use super::http2::Http2Body;
 
 /// How long the end may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Bodies that are waited for, at most.
 const MOST: usize = 1000;
@@ -44,5 +44,5 @@ pub(super) fn sweep(now: Instant) {
 }
 
 fn is_waited_for(body: &Http2Body, since: Instant, now: Instant) -> bool {
-    !body.is_end_stream() && now.saturating_duration_since(since) < PATIENCE
+    !body.is_end_stream() && now.saturating_duration_since(since) < TIMEOUT
 }

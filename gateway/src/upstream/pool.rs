@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::http1::Connection;
+use super::http1::Http1Connection;
 use super::http2::{self, Stream};
 
 /// HTTP/1.1 connections without a request.
@@ -30,7 +30,7 @@ pub(super) struct Http1Pool {
 }
 
 struct Idle {
-    connection: Rc<Connection>,
+    connection: Rc<Http1Connection>,
     since: Instant,
 }
 
@@ -58,7 +58,7 @@ impl Http1Pool {
     }
 
     /// The connection that was used last, if one is alive.
-    pub(super) fn take(&mut self, now: Instant) -> Option<Rc<Connection>> {
+    pub(super) fn take(&mut self, now: Instant) -> Option<Rc<Http1Connection>> {
         while let Some(Idle { connection, since }) = self.idle.pop() {
             if now.saturating_duration_since(since) >= self.timeout {
                 connection.close();
@@ -70,7 +70,7 @@ impl Http1Pool {
             }
         }
         if !self.resting.is_empty()
-            && let Some(rested) = self.take_rested(now)
+            && let Some(rested) = self.take_idle(now)
         {
             return Some(rested);
         }
@@ -87,7 +87,7 @@ impl Http1Pool {
 
     /// One that has rested, and on which nothing came.
     #[cold]
-    fn take_rested(&mut self, now: Instant) -> Option<Rc<Connection>> {
+    fn take_idle(&mut self, now: Instant) -> Option<Rc<Http1Connection>> {
         let mut rested = self.rested(now);
         while rested > 0 {
             rested -= 1;
@@ -111,7 +111,7 @@ impl Http1Pool {
     }
 
     /// Keeps the connection for the next request, unless it cannot serve one or there are enough.
-    pub(super) fn put(&mut self, connection: Rc<Connection>, now: Instant) {
+    pub(super) fn put(&mut self, connection: Rc<Http1Connection>, now: Instant) {
         if let Some(said) = connection.idle() {
             self.timeout = self.configured.min(sooner(said));
         }
@@ -127,7 +127,7 @@ impl Http1Pool {
     }
 
     #[cold]
-    fn put_doubtful(&mut self, connection: Rc<Connection>, now: Instant) {
+    fn put_doubtful(&mut self, connection: Rc<Http1Connection>, now: Instant) {
         if connection.has_spoken() {
             self.heard_unasked();
         }

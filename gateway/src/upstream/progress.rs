@@ -18,11 +18,11 @@ use http_body::{Body, Frame, SizeHint};
 use crate::timer::{Deadline, Timers};
 
 /// A request's body for a connection that has a task of its own.
-pub(super) struct Outgoing<B: Body> {
+pub(super) struct TrackedBody<B: Body> {
     body: B,
     watch: Option<Watch<B>>,
     /// Until when it is held back.
-    patience: Option<Deadline>,
+    timeout: Option<Deadline>,
     kept: Kept,
 }
 
@@ -153,19 +153,19 @@ impl<E> Progress<E> {
     }
 }
 
-impl<B: Body> Outgoing<B> {
-    pub(super) fn new(body: B, watch: Option<Watch<B>>, patience: Option<Deadline>) -> Self {
-        Self { body, watch, patience, kept: Kept::Nothing }
+impl<B: Body> TrackedBody<B> {
+    pub(super) fn new(body: B, watch: Option<Watch<B>>, timeout: Option<Deadline>) -> Self {
+        Self { body, watch, timeout, kept: Kept::Nothing }
     }
 
     /// Whether the body waits for the target to ask for it.
     pub(super) fn is_held(&self) -> bool {
-        self.patience.is_some()
+        self.timeout.is_some()
     }
 
     /// The target asks for the body.
     pub(super) fn go_on(&mut self) {
-        self.patience = None;
+        self.timeout = None;
     }
 
     /// There is a response: nothing is put back any more.
@@ -183,7 +183,7 @@ impl<B: Body> Outgoing<B> {
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
+impl<B: Body<Data = Bytes> + Unpin> Body for TrackedBody<B> {
     type Data = Bytes;
     type Error = BodyFailed;
 
@@ -192,9 +192,9 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Outgoing<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFailed>>> {
         let this = self.get_mut();
-        if let Some(patience) = &mut this.patience {
-            ready!(Pin::new(patience).poll(context));
-            this.patience = None;
+        if let Some(timeout) = &mut this.timeout {
+            ready!(Pin::new(timeout).poll(context));
+            this.timeout = None;
         }
         let polled = poll_frame(&mut this.body, this.watch.as_ref(), context);
         if let Poll::Ready(Some(Ok(frame))) = &polled {

@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 use super::connect::{Connected, Endpoint};
 use super::error::{ConnectError, SetupError};
 use super::head::Name;
-use super::http1::Connection;
+use super::http1::Http1Connection;
 use super::http2::{self, Stream};
 use super::pool::{Http1Pool, Http2Pool};
 use super::shared::Shared;
@@ -28,17 +28,17 @@ pub(super) struct Target {
     pub(super) authority: Arc<str>,
     endpoint: Endpoint,
     connect_timeout: Duration,
-    speaks: Cell<Speaks>,
+    known_protocol: Cell<KnownProtocol>,
     http1: RefCell<Http1Pool>,
     http2: RefCell<Http2Pool>,
     /// The connect that everybody waits for whose connection can be shared.
-    attempt: RefCell<Option<Rc<Attempt>>>,
+    shared_connect: RefCell<Option<Rc<SharedConnect>>>,
     timers: Timers,
 }
 
 /// What a new connection to the target will speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Speaks {
+enum KnownProtocol {
     /// Decided by ALPN, and there was no connection yet.
     Unknown,
     Http1,
@@ -56,7 +56,7 @@ pub(super) struct Ready {
 
 /// What a request is sent through.
 pub(super) enum Channel {
-    Http1(Rc<Connection>),
+    Http1(Rc<Http1Connection>),
     Http2(Stream),
 }
 
@@ -71,10 +71,10 @@ impl Target {
             (true, Some(tls)) => Some((tls.clone(), tls::server_name(upstream, target)?)),
             _ => None,
         };
-        let speaks = match upstream.protocol {
-            UpstreamProtocol::Http2 => Speaks::Http2,
-            UpstreamProtocol::Auto if target.tls => Speaks::Unknown,
-            UpstreamProtocol::Auto | UpstreamProtocol::Http1 => Speaks::Http1,
+        let known_protocol = match upstream.protocol {
+            UpstreamProtocol::Http2 => KnownProtocol::Http2,
+            UpstreamProtocol::Auto if target.tls => KnownProtocol::Unknown,
+            UpstreamProtocol::Auto | UpstreamProtocol::Http1 => KnownProtocol::Http1,
         };
         let endpoint = Endpoint {
             host: Arc::from(&*target.host),
@@ -96,17 +96,17 @@ impl Target {
             authority,
             endpoint,
             connect_timeout: upstream.timeouts.connect,
-            speaks: Cell::new(speaks),
+            known_protocol: Cell::new(known_protocol),
             http1: RefCell::new(http1),
             http2: RefCell::new(Http2Pool::new(upstream.idle_timeout)),
-            attempt: RefCell::new(None),
+            shared_connect: RefCell::new(None),
             timers: timers.clone(),
         })
     }
 
     /// A connection from the pool. `http1`: only one that speaks HTTP/1.1 will do.
     pub(super) fn pooled(&self, http1: bool) -> Option<Ready> {
-        let shared = !http1 && self.speaks.get() != Speaks::Http1;
+        let shared = !http1 && self.known_protocol.get() != KnownProtocol::Http1;
         if shared && let Some(stream) = self.http2.borrow_mut().take(None) {
             let reused = stream.reused;
             return Some(Ready { channel: Channel::Http2(stream), reused, connect: None });
@@ -192,13 +192,13 @@ impl Target {
             Ready { channel, reused, connect }
         };
         loop {
-            if http1 || self.speaks.get() == Speaks::Http1 {
+            if http1 || self.known_protocol.get() == KnownProtocol::Http1 {
                 let connection = self.connect_http1(http1).await?;
                 return Ok(timed(Channel::Http1(connection), false));
             }
-            let attempt = self.join_attempt();
-            attempt.wait().await?;
-            if let Some(connection) = attempt.connection.take() {
+            let shared_connect = self.join_attempt();
+            shared_connect.wait().await?;
+            if let Some(connection) = shared_connect.connection.take() {
                 return Ok(timed(Channel::Http1(connection), false));
             }
             let stream = self.http2.borrow_mut().take(avoid);
@@ -209,12 +209,12 @@ impl Target {
         }
     }
 
-    async fn connect_http1(&self, required: bool) -> Result<Rc<Connection>, ConnectError> {
+    async fn connect_http1(&self, required: bool) -> Result<Rc<Http1Connection>, ConnectError> {
         match self.connect_in_time(required || self.endpoint.tls.is_none()).await? {
             Connected::Http1(connection) => Ok(connection),
             // The target has learned HTTP/2 since: this connection is for the next ones.
             Connected::Http2(connection) => {
-                self.speaks.set(Speaks::Http2);
+                self.known_protocol.set(KnownProtocol::Http2);
                 self.http2.borrow_mut().put(connection);
                 match self.connect_in_time(true).await? {
                     Connected::Http1(connection) => Ok(connection),
@@ -236,29 +236,29 @@ impl Target {
 
     /// The connect that is under way, or a new one. It has a task of its own, so that it goes on
     /// for the others when the request that began it is given up.
-    fn join_attempt(self: &Rc<Self>) -> Rc<Attempt> {
-        if let Some(attempt) = &*self.attempt.borrow() {
-            return Rc::clone(attempt);
+    fn join_attempt(self: &Rc<Self>) -> Rc<SharedConnect> {
+        if let Some(shared_connect) = &*self.shared_connect.borrow() {
+            return Rc::clone(shared_connect);
         }
-        let attempt = Rc::new(Attempt::new());
-        self.attempt.replace(Some(Rc::clone(&attempt)));
-        let (target, mine) = (Rc::clone(self), Rc::clone(&attempt));
+        let shared_connect = Rc::new(SharedConnect::new());
+        self.shared_connect.replace(Some(Rc::clone(&shared_connect)));
+        let (target, mine) = (Rc::clone(self), Rc::clone(&shared_connect));
         tokio::task::spawn_local(async move {
             let connected = target.connect_in_time(false).await;
-            target.attempt.replace(None);
+            target.shared_connect.replace(None);
             mine.finish(connected.map(|connection| target.adopt(connection, &mine)));
         });
-        attempt
+        shared_connect
     }
 
-    fn adopt(&self, connection: Connected, attempt: &Attempt) {
+    fn adopt(&self, connection: Connected, shared_connect: &SharedConnect) {
         match connection {
             Connected::Http1(connection) => {
-                self.speaks.set(Speaks::Http1);
-                attempt.connection.replace(Some(connection));
+                self.known_protocol.set(KnownProtocol::Http1);
+                shared_connect.connection.replace(Some(connection));
             }
             Connected::Http2(connection) => {
-                self.speaks.set(Speaks::Http2);
+                self.known_protocol.set(KnownProtocol::Http2);
                 self.http2.borrow_mut().put(connection);
             }
         }
@@ -266,14 +266,14 @@ impl Target {
 }
 
 /// A connect that several requests wait for.
-struct Attempt {
+struct SharedConnect {
     result: OnceCell<Result<(), ConnectError>>,
     /// The connection, if it turned out to be for one request at a time: the first to ask has it.
-    connection: RefCell<Option<Rc<Connection>>>,
+    connection: RefCell<Option<Rc<Http1Connection>>>,
     finished: Notify,
 }
 
-impl Attempt {
+impl SharedConnect {
     fn new() -> Self {
         Self { result: OnceCell::new(), connection: RefCell::new(None), finished: Notify::new() }
     }

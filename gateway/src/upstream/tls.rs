@@ -3,8 +3,8 @@
 //! Owns trust and ALPN. The system's roots are read once for the whole process; everything else
 //! belongs to one upstream of one worker.
 
+mod messages;
 mod own;
-mod words;
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,8 +14,8 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
+pub(super) use self::messages::told;
 use self::own::OwnVerifier;
-pub(super) use self::words::told;
 use super::error::SetupError;
 use crate::config;
 

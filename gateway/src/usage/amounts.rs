@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::cells::Cells;
 use super::names::CounterId;
-use super::table::{Place, Sums};
+use super::table::{Dimensions, Sums};
 
 /// Names that one exchange may have.
 const MAX_NAMES: usize = 16;
@@ -54,7 +54,7 @@ enum Stage {
     /// It goes on. `None` for nothing, which takes no memory.
     Open(Option<Box<Amounts>>),
     /// It is recorded, and so is what follows. The names so far count towards the bound.
-    Recorded { cells: Rc<Cells>, place: Place, names: Option<Box<Amounts>> },
+    Recorded { cells: Rc<Cells>, place: Dimensions, names: Option<Box<Amounts>> },
 }
 
 impl Default for Stage {
@@ -94,7 +94,7 @@ impl OfExchange {
     pub(crate) fn record(
         &self,
         cells: &Rc<Cells>,
-        place: Place,
+        place: Dimensions,
         consumer: Option<Cow<'_, str>>,
         mut sums: Sums,
         goes_on: bool,

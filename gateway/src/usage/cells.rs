@@ -11,7 +11,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::Usage;
-use super::table::{Added, Place, Sums, Table};
+use super::table::{Added, Dimensions, Sums, Table};
 
 /// See the module.
 pub(crate) struct Cells {
@@ -34,7 +34,7 @@ impl Cells {
     }
 
     /// Records.
-    pub(crate) fn add(&self, place: Place, consumer: &str, sums: Sums) {
+    pub(crate) fn add(&self, place: Dimensions, consumer: &str, sums: Sums) {
         let table = &mut *self.table.borrow_mut();
         if table.is_empty() {
             self.some.notify_one();

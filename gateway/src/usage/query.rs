@@ -123,8 +123,8 @@ impl Query {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn read(&self, usage: &config::Usage, patience: Duration) -> Result<Report, QueryError> {
-        Ok(store::read(usage, self, patience)?)
+    pub fn read(&self, usage: &config::Usage, timeout: Duration) -> Result<Report, QueryError> {
+        Ok(store::read(usage, self, timeout)?)
     }
 
     /// Whether the rows by day answer it.

@@ -103,7 +103,7 @@ fn storable(consumer: &Arc<str>) -> Arc<str> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::table::{Bound, Place};
+    use super::super::table::{Bound, Dimensions};
     use super::*;
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
         let sums =
             || Sums { amounts: vec![(0, 7)], ..Sums::of_one(1, 2, Duration::from_micros(3)) };
         for (minute, consumer) in [(1440, "a\0"), (1441, "a\n"), (2880, "a")] {
-            let place = Place { minute, route: 1, upstream: 0, status: 5 };
+            let place = Dimensions { minute, route: 1, upstream: 0, status: 5 };
             table.add(place, consumer, sums(), bound);
         }
         let names = ["".into(), "orders".into()];

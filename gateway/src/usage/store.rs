@@ -85,11 +85,11 @@ impl Store {
 pub(super) fn read(
     settings: &config::Usage,
     query: &Query,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Report, StoreError> {
     match &settings.store {
-        UsageStore::Sqlite { path, .. } => sqlite::read(path, query, patience),
-        UsageStore::Postgres(store) => postgres::read(store, query, patience),
+        UsageStore::Sqlite { path, .. } => sqlite::read(path, query, timeout),
+        UsageStore::Postgres(store) => postgres::read(store, query, timeout),
     }
 }
 

@@ -22,7 +22,7 @@ const MAX_CONSUMER: usize = 256;
 
 /// Where a request counts, besides its consumer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Place {
+pub(crate) struct Dimensions {
     /// Minutes since 1970.
     pub(crate) minute: u32,
     /// The number of the route's name.
@@ -35,7 +35,7 @@ pub(crate) struct Place {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
-    place: Place,
+    place: Dimensions,
     /// Into the consumers of the table.
     consumer: u32,
 }
@@ -111,13 +111,19 @@ impl Table {
     }
 
     /// Each row: where it counts, its consumer, and what was added up.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (Place, &Arc<str>, &Sums)> {
+    pub(super) fn rows(&self) -> impl Iterator<Item = (Dimensions, &Arc<str>, &Sums)> {
         let consumer = |key: &Key| &self.consumers[key.consumer as usize];
         self.rows.iter().map(move |(key, sums)| (key.place, consumer(key), sums))
     }
 
     /// Adds to the row of a place and a consumer.
-    pub(super) fn add(&mut self, place: Place, consumer: &str, sums: Sums, bound: Bound) -> Added {
+    pub(super) fn add(
+        &mut self,
+        place: Dimensions,
+        consumer: &str,
+        sums: Sums,
+        bound: Bound,
+    ) -> Added {
         let consumer = &consumer[..consumer.floor_char_boundary(MAX_CONSUMER)];
         let has_room = self.rows.len() < bound.rows;
         let known = self.by_name.get(consumer).copied();
@@ -158,8 +164,8 @@ mod tests {
 
     const BOUND: Bound = Bound { rows: 3, others: 2 };
 
-    fn place(minute: u32, route: u32) -> Place {
-        Place { minute, route, upstream: 0, status: 2 }
+    fn place(minute: u32, route: u32) -> Dimensions {
+        Dimensions { minute, route, upstream: 0, status: 2 }
     }
 
     fn one() -> Sums {

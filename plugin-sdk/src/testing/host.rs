@@ -76,7 +76,7 @@ pub(crate) struct TestHost {
     /// What the plugin promised.
     never_waits: Cell<bool>,
     /// Whether a hook has called what may differ from call to call.
-    reached_out: Cell<bool>,
+    impure: Cell<bool>,
 }
 
 thread_local! {
@@ -92,7 +92,7 @@ pub(crate) fn current() -> Rc<TestHost> {
 /// cannot be made again without it.
 pub(crate) fn reached() -> Rc<TestHost> {
     let host = current();
-    host.reached_out.set(true);
+    host.impure.set(true);
     host
 }
 
@@ -133,7 +133,7 @@ impl TestHost {
             secrets: RefCell::default(),
             calls: Calls::new(),
             never_waits: Cell::new(false),
-            reached_out: Cell::new(false),
+            impure: Cell::new(false),
         }
     }
 
@@ -268,7 +268,7 @@ impl TestHost {
 
     /// Whether anything was called since the last question that may differ from call to call.
     pub(crate) fn take_reached_out(&self) -> bool {
-        self.reached_out.take()
+        self.impure.take()
     }
 
     pub(crate) fn set_passwords_busy(&self, are_busy: bool) {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gateway::config::Component;
-use gateway::{INTERFACE_VERSION, Inspection, Refusal, Want, first_party};
+use gateway::{INTERFACE_VERSION, Inspection, Refusal, Requirement, first_party};
 use serde_json::{Map, Value, json};
 
 use super::{Wrong, bytes, schema};
@@ -35,8 +35,9 @@ fn object_text(text: &str) -> Result<String, String> {
 pub(super) fn inspect(inspect: &Inspect) -> Result<(), Vec<Wrong>> {
     let component = component(&inspect.subject).map_err(|wrong| vec![wrong])?;
     let found = gateway::inspect(&component).map_err(wrongs)?;
-    let wants = inspect.config.as_deref().map(|config| gateway::wants(&component, config));
-    let wants = wants.transpose().map_err(wrongs)?;
+    let requirements =
+        inspect.config.as_deref().map(|config| gateway::requirements(&component, config));
+    let requirements = requirements.transpose().map_err(wrongs)?;
     let compile_time = gateway::compile_time(&component).map_err(|refusal| vec![refusal.into()])?;
     let milliseconds = u64::try_from(compile_time.as_millis()).unwrap_or(u64::MAX);
     let schema = match found.config_schema.as_str() {
@@ -46,9 +47,9 @@ pub(super) fn inspect(inspect: &Inspect) -> Result<(), Vec<Wrong>> {
         })?,
     };
     let text = if inspect.json {
-        format!("{:#}\n", object(&found, wants.as_deref(), milliseconds, &schema))
+        format!("{:#}\n", object(&found, requirements.as_deref(), milliseconds, &schema))
     } else {
-        portrait(&found, wants.as_deref(), milliseconds, &schema)
+        portrait(&found, requirements.as_deref(), milliseconds, &schema)
     };
     print(&text);
     Ok(())
@@ -75,7 +76,7 @@ fn component(subject: &Path) -> Result<Component, Wrong> {
 
 fn portrait(
     found: &Inspection,
-    wants: Option<&[Want]>,
+    requirements: Option<&[Requirement]>,
     milliseconds: u64,
     schema: &Value,
 ) -> String {
@@ -95,7 +96,7 @@ fn portrait(
         line("", format!("{name:<20}{:>10}  {:>2} %", bytes(part), part * 100 / size.total.max(1)));
     }
     line("compiles to", format!("{} in {milliseconds} ms", bytes(found.compiled)));
-    text.push_str(&hooks(found, wants));
+    text.push_str(&hooks(found, requirements));
     text.push_str(&imports(found));
     text.push_str("\nconfiguration:\n");
     match schema {
@@ -105,8 +106,8 @@ fn portrait(
     text
 }
 
-fn hooks(found: &Inspection, wants: Option<&[Want]>) -> String {
-    let Some(wants) = wants else {
+fn hooks(found: &Inspection, requirements: Option<&[Requirement]>) -> String {
+    let Some(requirements) = requirements else {
         let rows: Vec<_> = found.exports.chunks(3).map(|names| names.join(", ")).collect();
         let rows = rows.join(",\n  ");
         return format!(
@@ -115,7 +116,8 @@ fn hooks(found: &Inspection, wants: Option<&[Want]>) -> String {
         );
     };
     let mut text = String::from("\nhooks that this configuration has it called in:\n");
-    let (called, done): (Vec<&Want>, Vec<&Want>) = wants.iter().partition(|want| want.is_called());
+    let (called, done): (Vec<&Requirement>, Vec<&Requirement>) =
+        requirements.iter().partition(|requirement| requirement.is_called());
     list(&called, &mut text);
     if called.is_empty() {
         text.push_str("  none\n");
@@ -127,9 +129,9 @@ fn hooks(found: &Inspection, wants: Option<&[Want]>) -> String {
     text
 }
 
-fn list(wants: &[&Want], text: &mut String) {
-    for want in wants {
-        let line = format!("  {:<18}{}", want.hook, want.with.join(", "));
+fn list(requirements: &[&Requirement], text: &mut String) {
+    for requirement in requirements {
+        let line = format!("  {:<18}{}", requirement.hook, requirement.with.join(", "));
         text.push_str(line.trim_end());
         text.push('\n');
     }
@@ -186,14 +188,22 @@ fn keys(found: &Inspection) -> Vec<&'static str> {
     found.imports.iter().filter_map(|import| import.key).collect()
 }
 
-fn object(found: &Inspection, wants: Option<&[Want]>, milliseconds: u64, schema: &Value) -> Value {
-    let called = wants.map(|wants| {
-        let called = wants.iter().filter(|want| want.is_called());
-        called.map(|want| json!({ "hook": want.hook, "with": want.with })).collect::<Vec<_>>()
+fn object(
+    found: &Inspection,
+    requirements: Option<&[Requirement]>,
+    milliseconds: u64,
+    schema: &Value,
+) -> Value {
+    let called = requirements.map(|requirements| {
+        let called = requirements.iter().filter(|requirement| requirement.is_called());
+        called
+            .map(|requirement| json!({ "hook": requirement.hook, "with": requirement.with }))
+            .collect::<Vec<_>>()
     });
-    let done = wants.map(|wants| {
-        let done = wants.iter().filter(|want| !want.is_called());
-        done.map(|want| (want.hook.to_owned(), json!(want.with))).collect::<Map<_, _>>()
+    let done = requirements.map(|requirements| {
+        let done = requirements.iter().filter(|requirement| !requirement.is_called());
+        done.map(|requirement| (requirement.hook.to_owned(), json!(requirement.with)))
+            .collect::<Map<_, _>>()
     });
     let imports: Vec<_> = found
         .imports

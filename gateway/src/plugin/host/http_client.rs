@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::functions::Functions;
 use super::{Context, HostState};
 use crate::heads::{self, Calls, MadeCall};
-use crate::held::Holding;
+use crate::memory_quota::Reservation;
 use crate::path::raw;
 use crate::plugin::bindings::{Field, HttpError, HttpRequest, HttpResponse};
 use crate::plugin::edits::{Edit, Edits};
@@ -185,8 +185,8 @@ impl HostState {
         let (sender, answer) = oneshot::channel();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let identity = &self.identity;
-        let holding = Holding::new(&identity.stores.bodies, &identity.state.bodies);
-        let call = Call { upstream, request, timeout, limit, holding, answer: sender };
+        let reservation = Reservation::new(&identity.stores.bodies, &identity.state.bodies);
+        let call = Call { upstream, request, timeout, limit, reservation, answer: sender };
         Ok((caller, call, answer))
     }
 

@@ -4,7 +4,7 @@
 use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::Level;
-use crate::plugin::said::{Account, Held, Line, says_why};
+use crate::plugin::guest_output::{FailureReport, OutputBuffer, OutputLine, says_why};
 use crate::state::volume::Speaker;
 use crate::telemetry::log_line::{MAX_LINE, cut, printable};
 use tracing::Level as TracingLevel;
@@ -25,7 +25,7 @@ pub(crate) struct Output {
     /// The last error that the guest reported to the log: what it says when it panics.
     last_error: Option<String>,
     /// The last lines on standard error, which may be about a failure.
-    held: Held,
+    held: OutputBuffer,
     /// Whether the line on standard error that is not finished is the first of a write.
     begins: bool,
 }
@@ -75,15 +75,15 @@ impl HostState {
 
     /// What the guest told of a failure at the end of standard error, which goes to the log with
     /// the failure and not by itself.
-    pub(crate) fn take_account(&mut self) -> Option<Account> {
+    pub(crate) fn take_failure_report(&mut self) -> Option<FailureReport> {
         self.finish(Stream::Error);
-        self.output.held.take_account()
+        self.output.held.take_failure_report()
     }
 
-    /// As [`take_account`](Self::take_account), but what was told stays.
-    pub(crate) fn peek_account(&mut self) -> Option<Account> {
+    /// As [`take_failure_report`](Self::take_failure_report), but what was told stays.
+    pub(crate) fn peek_failure_report(&mut self) -> Option<FailureReport> {
         self.finish(Stream::Error);
-        self.output.held.account()
+        self.output.held.failure_report()
     }
 
     /// A line by the interface, or on standard output: what stood on standard error before it is no
@@ -146,7 +146,7 @@ impl HostState {
             Stream::Output => self.write_line(Level::Info, &line),
             Stream::Error => {
                 let begins = std::mem::take(&mut self.output.begins);
-                let line = Line { text: self.shown(&line), begins };
+                let line = OutputLine { text: self.shown(&line), begins };
                 self.output.held.push(line);
                 while let Some(line) = self.output.held.surplus() {
                     self.log(level_of(&line.text), &line.text);

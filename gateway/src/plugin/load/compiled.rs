@@ -15,7 +15,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::aside::Aside;
+use super::compiler_process::Aside;
 use super::kind::check_kind;
 use super::refusal::{LoadError, refused};
 use super::resettable::resettable;

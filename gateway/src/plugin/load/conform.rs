@@ -3,7 +3,7 @@
 //! Owns what becomes of a broken schema, and of each fault that a sound one finds. Must not know
 //! how a schema is read, nor how a configuration is rendered.
 
-use super::refusal::{LoadError, Place, refused};
+use super::refusal::{LoadError, SpanTarget, refused};
 use crate::config;
 use crate::plugin::bindings::Description;
 use crate::plugin::schema::{Fault, Schema};
@@ -33,7 +33,8 @@ pub(super) fn conform(
 impl From<Fault> for LoadError {
     fn from(fault: Fault) -> Self {
         let Fault { pointer, at_key, message, label, note, help } = fault;
-        let place = if at_key { Place::ConfigKey(pointer) } else { Place::Config(pointer) };
+        let place =
+            if at_key { SpanTarget::ConfigKey(pointer) } else { SpanTarget::Config(pointer) };
         let (label, note) = (label.map(Into::into), note.map(Into::into));
         Self { place, message, label, note, help }
     }

@@ -15,8 +15,8 @@ use wasmtime::{Config, Engine};
 use super::compiled::component_bytes;
 use super::conform::conform;
 use super::describe::describe;
-use super::refusal::{LoadError, Place, failed, refused};
-use super::want::{self, Want};
+use super::refusal::{LoadError, SpanTarget, failed, refused};
+use super::requirements::{self, Requirement};
 use super::{Import as Kind, Loader, Plugin, import, key_of, wait};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::first_party::FIRST_PARTY;
@@ -79,10 +79,12 @@ pub struct Refusal {
 impl From<LoadError> for Refusal {
     fn from(error: LoadError) -> Self {
         let message = match error.place {
-            Place::Config(pointer) if !pointer.is_empty() && error.label.is_none() => {
+            SpanTarget::Config(pointer) if !pointer.is_empty() && error.label.is_none() => {
                 format!("at {pointer}: {}", error.message)
             }
-            Place::Config(_) | Place::ConfigKey(_) | Place::Component => error.message,
+            SpanTarget::Config(_) | SpanTarget::ConfigKey(_) | SpanTarget::Component => {
+                error.message
+            }
         };
         // What the schema says names its place in words.
         Self { message, help: error.help.or(error.note.map(String::from)) }
@@ -121,7 +123,10 @@ pub fn compile_time(component: &config::Component) -> Result<Duration, Refusal> 
 ///
 /// # Errors
 /// As [`inspect`]; and what its schema or the plugin itself has against the configuration.
-pub fn wants(component: &config::Component, config: &str) -> Result<Vec<Want>, Vec<Refusal>> {
+pub fn requirements(
+    component: &config::Component,
+    config: &str,
+) -> Result<Vec<Requirement>, Vec<Refusal>> {
     let configure = || {
         let mut opened = Opened::new(component)?;
         config.clone_into(&mut opened.config.config);
@@ -132,7 +137,7 @@ pub fn wants(component: &config::Component, config: &str) -> Result<Vec<Want>, V
         opened.loader.configure(&plugin, &mut instance)
     };
     let interest = configure().map_err(refusals)?;
-    Ok(want::list(&interest))
+    Ok(requirements::list(&interest))
 }
 
 fn refusals(errors: Vec<LoadError>) -> Vec<Refusal> {

@@ -9,7 +9,7 @@ use crate::plugin::Failure;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LoadError {
     /// Where.
-    pub(crate) place: Place,
+    pub(crate) place: SpanTarget,
     /// What is wrong.
     pub(crate) message: String,
     /// What the caret says.
@@ -22,7 +22,7 @@ pub(crate) struct LoadError {
 
 /// A place in a plugin's table in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum SpanTarget {
     /// `component`
     Component,
     /// A value: a JSON Pointer into `config`.
@@ -53,7 +53,7 @@ pub(super) fn few(mut errors: Vec<LoadError>) -> Vec<LoadError> {
 
 /// The component itself is the cause.
 pub(super) fn refused(message: String, help: Option<String>) -> LoadError {
-    LoadError { place: Place::Component, message, label: None, note: None, help }
+    LoadError { place: SpanTarget::Component, message, label: None, note: None, help }
 }
 
 /// It ran, and failed.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::refusal::{LoadError, Place};
+use super::refusal::{LoadError, SpanTarget};
 use crate::config::{self, Doubts};
 use crate::plugin::schema::{Schema, Variant};
 
@@ -37,8 +37,8 @@ impl Changes {
         let changed = self.removed.iter().chain(self.replaced.keys()).cloned().chain(added);
         let follows = changed.into_iter().any(|changed| are_related(&changed, &pointer));
         let place = match error.place {
-            Place::ConfigKey(_) => Place::ConfigKey(pointer),
-            _ => Place::Config(pointer),
+            SpanTarget::ConfigKey(_) => SpanTarget::ConfigKey(pointer),
+            _ => SpanTarget::Config(pointer),
         };
         (!follows).then_some(LoadError { place, ..error })
     }
@@ -162,7 +162,7 @@ pub(super) fn without_faults(
     let whole: Value = serde_json::from_str(&config.config).ok()?;
     let mut changes = Changes::default();
     let place = |fault: &LoadError| {
-        let is_key = matches!(fault.place, Place::ConfigKey(_));
+        let is_key = matches!(fault.place, SpanTarget::ConfigKey(_));
         Some((pointer(&fault.place)?.to_owned(), is_key))
     };
     let mut places: BTreeSet<_> = faults.iter().map(place).collect::<Option<_>>()?;
@@ -208,10 +208,10 @@ pub(super) fn is_certain(error: &LoadError, doubts: &Doubts) -> bool {
     }
 }
 
-fn pointer(place: &Place) -> Option<&str> {
+fn pointer(place: &SpanTarget) -> Option<&str> {
     match place {
-        Place::Component => None,
-        Place::Config(pointer) | Place::ConfigKey(pointer) => Some(pointer),
+        SpanTarget::Component => None,
+        SpanTarget::Config(pointer) | SpanTarget::ConfigKey(pointer) => Some(pointer),
     }
 }
 
@@ -261,7 +261,7 @@ mod tests {
             { "n": 1, "s": "a", "of": ["x", "y"] }, { "n": 1, "s": "unset-z" } ]);
         assert_eq!(left["list"], list);
         let error = |pointer: &str| {
-            let place = Place::Config(pointer.to_owned());
+            let place = SpanTarget::Config(pointer.to_owned());
             LoadError { place, message: String::new(), label: None, note: None, help: None }
         };
         for (pointer, is_told) in [

@@ -12,9 +12,9 @@ use std::collections::{BTreeSet, HashMap};
 use regex::Regex;
 use serde_json::{Map, Value};
 
+use super::messages::{self, Fault};
 use super::soundness::{escaped, target};
 use super::variants::Rule;
-use super::words::{self, Fault};
 use scalar::same;
 
 /// A schema that is no boolean.
@@ -133,7 +133,7 @@ impl<'s, 'c> Walk<'s, 'c> {
             && self.fits(not, value)?
         {
             let message = format!("{} has a value that is not allowed", self.name());
-            self.tell(Fault::new(self.pointer(), message).note(words::about(keywords)))?;
+            self.tell(Fault::new(self.pointer(), message).note(messages::about(keywords)))?;
         }
         if let Some(condition) = keywords.get("if") {
             let then = if self.fits(condition, value)? { "then" } else { "else" };
@@ -234,8 +234,8 @@ impl<'s, 'c> Walk<'s, 'c> {
         let mut name = String::new();
         for step in &self.path {
             match step {
-                Step::Key(key) if name.is_empty() => name.push_str(&words::key(key)),
-                Step::Key(key) => name.push_str(&format!(".{}", words::key(key))),
+                Step::Key(key) if name.is_empty() => name.push_str(&messages::key(key)),
+                Step::Key(key) => name.push_str(&format!(".{}", messages::key(key))),
                 Step::Index(index) => name.push_str(&format!("[{index}]")),
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::words::Fault;
+use super::messages::Fault;
 use super::{Schema, embedded};
 
 fn faults_of(schema: &Value, config: &Value, filled: &[&str]) -> Vec<Fault> {

@@ -6,8 +6,8 @@
 use serde_json::{Map, Value};
 
 use super::check::{Exhausted, Step, Walk};
+use super::messages::Fault;
 use super::peek;
-use super::words::Fault;
 
 /// How many variants must fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,8 +105,8 @@ impl<'s, 'c> Walk<'s, 'c> {
             let choices = |miss: &Miss<'s>| of(miss).and_then(|it| peek::choices(root, it));
             let Some((key, given)) = entries.get_key_value(tag) else {
                 let names: Vec<_> = misses.iter().filter_map(choices).flatten().collect();
-                let names: Vec<_> = names.into_iter().map(super::words::shown).collect();
-                let about = super::words::list(&names).map(|names| format!("one of {names}"));
+                let names: Vec<_> = names.into_iter().map(super::messages::shown).collect();
+                let about = super::messages::list(&names).map(|names| format!("one of {names}"));
                 return self.missing_key(tag, about);
             };
             let is_meant = |miss: &Miss<'s>| choices(miss).is_some_and(|all| all.contains(&given));
@@ -132,7 +132,7 @@ impl<'s, 'c> Walk<'s, 'c> {
             }
             if entries.is_empty() {
                 let names: Vec<_> = outer.iter().map(|key| (*key).to_owned()).collect();
-                let names = super::words::list(&names);
+                let names = super::messages::list(&names);
                 let fault = Fault::new(self.pointer(), format!("{} is empty", self.name()));
                 return self.tell(fault.note(names.map(|it| format!("its key is one of {it}"))));
             }
@@ -159,7 +159,7 @@ impl<'s, 'c> Walk<'s, 'c> {
         if equal.len() > 1 && equal.iter().all(|miss| miss.faults.len() == 1) {
             let said: Vec<_> = equal.iter().map(|miss| miss.faults[0].message.clone()).collect();
             let message = format!("{} fits none of its variants", self.name());
-            let said = super::words::quote(&said.join("; or: "));
+            let said = super::messages::quote(&said.join("; or: "));
             return self.tell(Fault::new(here, message).note(Some(said)));
         }
         for fault in equal.swap_remove(0).faults {

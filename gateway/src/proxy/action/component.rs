@@ -20,7 +20,7 @@ use crate::exchange::Exchange;
 use crate::heads;
 use crate::proxy::action::Matched;
 use crate::proxy::action::rewrite;
-use crate::proxy::request::Outgoing;
+use crate::proxy::request::PreparedRequest;
 use crate::proxy::request::hop_by_hop as request_fields;
 use crate::share::Flow;
 use crate::upstream::Added as _;
@@ -30,9 +30,9 @@ pub(in crate::proxy) async fn answer(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     id: ComponentId,
-    request: Box<Outgoing>,
+    request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
-    let Outgoing { mut head, body, mut hop } = *request;
+    let PreparedRequest { mut head, body, mut hop } = *request;
     let component = exchange.snapshot.component(id);
     // `wasi:http` has no upgrades.
     hop.upgrade = None;

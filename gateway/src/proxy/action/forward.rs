@@ -11,13 +11,13 @@ use std::task::Poll;
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 
-use crate::body::{Body, BodyError, Origin};
+use crate::body::{Body, BodyError, UpstreamBodyMonitor};
 use crate::config::{HostPolicy, UpstreamId};
 use crate::error::Failure;
 use crate::exchange::Exchange;
 use crate::proxy::action::Matched;
 use crate::proxy::action::rewrite;
-use crate::proxy::request::Outgoing;
+use crate::proxy::request::PreparedRequest;
 use crate::proxy::request::hop_by_hop as request_fields;
 use crate::proxy::response::hop_by_hop as response_fields;
 use crate::proxy::response::interim;
@@ -29,9 +29,9 @@ pub(in crate::proxy) async fn forward(
     exchange: &Rc<Exchange>,
     matched: &Matched<'_>,
     id: UpstreamId,
-    request: Box<Outgoing>,
+    request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
-    let Outgoing { mut head, body, hop } = *request;
+    let PreparedRequest { mut head, body, hop } = *request;
     let upstream = exchange.snapshot.upstream(id);
     let fields = exchange.snapshot.config.upstreams[id.0].added_fields;
     let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);
@@ -65,7 +65,7 @@ pub(in crate::proxy) async fn forward(
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let mut body = Body::answered(body);
-    body.watch_origin(Origin::new(answer.lease, exchange.timers().clone(), idle));
+    body.monitor_upstream(UpstreamBodyMonitor::new(answer.lease, exchange.timers().clone(), idle));
     Ok(Response::from_parts(head, body))
 }
 
@@ -76,7 +76,7 @@ async fn send(
     request: &mut Request<Body>,
     host: &HostPolicy,
     along: Along<'_>,
-) -> Result<upstream::Exchange, Failure> {
+) -> Result<upstream::Answered, Failure> {
     let watches_body = !http_body::Body::is_end_stream(request.body());
     let mut sent = pin!(upstream.send_noting(request, host, along, exchange.tries()));
     poll_fn(|context| {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::Version;
 
 use crate::config::{Action, HostPattern};
-use crate::error::{Failure, Fault};
+use crate::error::{ErrorSource, Failure};
 use crate::exchange::{AtEnd, Exchange};
 use crate::recorder::{
     self, Attempt, Dice, Ended, Error, Kept, Record, RouteRecord, UpstreamRecord,
@@ -31,7 +31,7 @@ impl AtEnd for FlightRecorder {
         let Some(rules) = &exchange.snapshot.shared.recorder else { return };
         let ended = Ended {
             status: exchange.status().map_or(0, |status| status.as_u16()),
-            is_fault: failure.is_some_and(|failure| failure.fault() != Fault::Client),
+            is_fault: failure.is_some_and(|failure| failure.error_source() != ErrorSource::Client),
             is_left: exchange.client_left() || is_left(exchange, failure),
             is_debug: exchange.is_debug(),
             duration: exchange.time_that_counts(),
@@ -46,7 +46,7 @@ impl AtEnd for FlightRecorder {
 
 /// Whether the client broke off what it had begun.
 fn is_left(exchange: &Exchange, failure: Option<&Failure>) -> bool {
-    let by_client = failure.is_some_and(|failure| failure.fault() == Fault::Client);
+    let by_client = failure.is_some_and(|failure| failure.error_source() == ErrorSource::Client);
     by_client && !exchange.is_answer_complete()
 }
 
@@ -91,7 +91,7 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
         },
         explanation: String::new(),
         error: failure.map(|failure| Error {
-            fault: failure.fault().as_str(),
+            fault: failure.error_source().as_str(),
             cause: cut(failure.chain(), MOST_OF_CAUSE),
         }),
         duration_ns: nanos(duration),

@@ -44,7 +44,7 @@ impl AtEnd for Spans {
             client: exchange.client(),
             peer: facts.peer,
             status,
-            failure: failure.map(|failure| (failure.fault().as_str(), failure.chain())),
+            failure: failure.map(|failure| (failure.error_source().as_str(), failure.chain())),
             is_broken: failure.is_some() && !exchange.is_answer_complete(),
             uploaded: exchange.uploaded(),
             downloaded: exchange.downloaded(),

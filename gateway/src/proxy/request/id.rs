@@ -4,7 +4,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::conn::{Facts, RequestIds};
+use crate::conn::{ConnectionFacts, RequestIds};
 
 /// The field that carries the id, both ways.
 pub(in crate::proxy) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -14,7 +14,7 @@ const LONGEST: usize = 128;
 
 /// The id of this request: a trusted proxy's, or a new one.
 pub(in crate::proxy) fn choose(
-    facts: &Facts,
+    facts: &ConnectionFacts,
     ids: &RequestIds,
     headers: &HeaderMap,
 ) -> HeaderValue {

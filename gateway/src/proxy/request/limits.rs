@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::checks::Checked;
-use crate::body::{Body, CollectError, Upload, collect};
+use crate::body::{Body, CollectError, RequestBodyMonitor, collect};
 use crate::config::Route;
 use crate::error::Failure;
 use crate::exchange::Exchange;
@@ -37,7 +37,7 @@ pub(in crate::proxy) fn admit(
         return Err(Failure::BodyTooLarge { limit });
     }
     let gives_length = http_body::Body::size_hint(body).exact().is_some();
-    body.watch_upload(Upload::new(exchange.clone(), limit, gives_length));
+    body.monitor_request(RequestBodyMonitor::new(exchange.clone(), limit, gives_length));
     Ok(())
 }
 
@@ -53,7 +53,7 @@ pub(in crate::proxy) async fn read_ahead(
         return Ok(body);
     }
     match collect(body, limit).await {
-        Ok((bytes, trailers)) => Ok(Body::whole(bytes, trailers)),
+        Ok((bytes, trailers)) => Ok(Body::buffered(bytes, trailers)),
         Err(CollectError::TooLarge(body)) => Ok(*body),
         Err(CollectError::Broken) => {
             Err(exchange.take_upload_failure().unwrap_or(Failure::ClientLeft(None)))

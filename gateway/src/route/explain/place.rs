@@ -13,7 +13,7 @@ use crate::route::table::Rank;
 use crate::route::trie::decoded;
 
 /// Where a route stands among those whose host and path match: rules 1 to 5.
-pub(super) type Place = (HostRank, PathRank, Rank);
+pub(super) type PathRanking = (HostRank, PathRank, Rank);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum HostRank {

@@ -37,7 +37,7 @@ pub(super) async fn run<A: Application>(
     let slot = &*open.0;
     let Some(response) = answer(application, &open.0, request).await else { return };
     let Some(out) = begin(slot, response) else { return };
-    let mut rest = Rest { slot, out, waits: None, deadline: None };
+    let mut rest = ResponseWrite { slot, out, waits: None, deadline: None };
     poll_fn(|context| rest.poll(context)).await;
 }
 
@@ -93,7 +93,7 @@ fn begin(slot: &StreamSlot, response: Response<Body>) -> Option<Out> {
 }
 
 /// What is left to do when the head is on its way.
-struct Rest<'a> {
+struct ResponseWrite<'a> {
     slot: &'a StreamSlot,
     out: Out,
     waits: Option<Wait>,
@@ -119,7 +119,7 @@ enum Wait {
     Leftover,
 }
 
-impl Rest<'_> {
+impl ResponseWrite<'_> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         // Also before the response has ended: its client may read only when it has sent.
         let mut is_over = self.slot.poll_leftover(context);

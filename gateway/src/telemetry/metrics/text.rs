@@ -118,15 +118,15 @@ impl Metrics {
         let Some(listeners) = self.listeners.get() else { return };
         let name = "gateway_connections";
         head(page, name, Kind::Gauge, "Open connections of clients.");
-        for places in listeners {
-            line(page, name, &[("listener", &places.listener)], places.open());
+        for slots in listeners {
+            line(page, name, &[("listener", &slots.listener)], slots.open());
         }
         let name = "gateway_connections_refused_total";
         let help = "Connections that were closed at once, by the limit that was reached.";
         head(page, name, Kind::Counter, help);
-        for places in listeners {
-            for (limit, count) in places.refused() {
-                let labels = [("listener", &*places.listener), ("limit", limit)];
+        for slots in listeners {
+            for (limit, count) in slots.refused() {
+                let labels = [("listener", &*slots.listener), ("limit", limit)];
                 line(page, name, &labels, count);
             }
         }

@@ -13,13 +13,13 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::chunked::{Chunked, Found};
 use super::parse::Framing;
-use super::{BodyError, Connection, State};
+use super::{BodyError, ConnectionState, Http1Connection};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct ResponseBody {
     /// `None` when the end has come.
-    connection: Option<Rc<Connection>>,
+    connection: Option<Rc<Http1Connection>>,
     decoder: Decoder,
     /// What came with the head.
     first: Option<Frame<Bytes>>,
@@ -29,15 +29,15 @@ pub(crate) struct ResponseBody {
 #[derive(Debug)]
 pub(super) enum Begun {
     /// All of it: the connection is done with it.
-    Whole(Bytes),
+    Buffered(Bytes),
     Streams(ResponseBody),
 }
 
 impl ResponseBody {
     /// Takes what is there of the body behind a head.
     pub(super) fn begin(
-        connection: &Rc<Connection>,
-        state: &mut State,
+        connection: &Rc<Http1Connection>,
+        state: &mut ConnectionState,
         framing: Framing,
     ) -> Result<Begun, BodyError> {
         let mut decoder = Decoder::new(framing);
@@ -48,12 +48,12 @@ impl ResponseBody {
             }
             Found::Data(data) => {
                 state.response_ended();
-                return Ok(Begun::Whole(data));
+                return Ok(Begun::Buffered(data));
             }
             Found::End(trailers) => {
                 state.response_ended();
                 if trailers.is_empty() {
-                    return Ok(Begun::Whole(Bytes::new()));
+                    return Ok(Begun::Buffered(Bytes::new()));
                 }
                 (None, Some(Frame::trailers(trailers)))
             }
@@ -145,7 +145,7 @@ impl Body for ResponseBody {
     }
 }
 
-impl State {
+impl ConnectionState {
     fn response_ended(&mut self) {
         self.is_reading = false;
         self.reader = None;

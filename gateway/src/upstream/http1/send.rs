@@ -19,7 +19,7 @@ use super::super::progress::Watch;
 use super::parse::{self, Framing, Head};
 use super::response::{Begun, ResponseBody};
 use super::upload::{Failed, Upload};
-use super::{Connection, Error, State, Switched};
+use super::{ConnectionState, Error, Http1Connection, Switched};
 
 /// What became of a request.
 pub(in super::super) struct Sent {
@@ -35,7 +35,7 @@ pub(in super::super) struct Sent {
 /// request keeps its fields until there is a response. Dropped before its end, the connection
 /// must be dropped too.
 pub(in super::super) async fn send<B>(
-    connection: &Rc<Connection>,
+    connection: &Rc<Http1Connection>,
     request: &mut Request<B>,
     along: Along<'_>,
     watch: Option<&Watch<B>>,
@@ -125,7 +125,7 @@ impl Wait<'_> {
     /// fields are not needed any more, and those of the response take their place.
     fn poll_head<B>(
         &mut self,
-        state: &mut State,
+        state: &mut ConnectionState,
         request: &mut Request<B>,
         context: &mut Context<'_>,
     ) -> Poll<Result<Head, Error>> {
@@ -156,7 +156,7 @@ impl Wait<'_> {
 }
 
 fn respond(
-    connection: &Rc<Connection>,
+    connection: &Rc<Http1Connection>,
     head: Head,
     fields: HeaderMap,
 ) -> Result<Response<Payload>, Error> {
@@ -174,7 +174,7 @@ fn respond(
     } else {
         let begun = ResponseBody::begin(connection, &mut state, head.framing);
         match begun.map_err(|error| Error::Body(Box::new(error)))? {
-            Begun::Whole(bytes) => Payload::Whole(bytes),
+            Begun::Buffered(bytes) => Payload::Buffered(bytes),
             Begun::Streams(body) => Payload::Http1(body),
         }
     };
@@ -190,7 +190,7 @@ fn respond(
 
 /// Sends what is left of the request in a task of its own.
 fn carry_on<B>(
-    connection: &Rc<Connection>,
+    connection: &Rc<Http1Connection>,
     mut upload: Upload,
     mut body: B,
     watch: Option<Watch<B>>,

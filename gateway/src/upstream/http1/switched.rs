@@ -10,14 +10,14 @@ use std::task::{Context, Poll};
 use bytes::Buf as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Connection;
+use super::Http1Connection;
 
 /// Both directions of it, as bytes.
 #[derive(Debug)]
-pub(crate) struct Switched(Rc<Connection>);
+pub(crate) struct Switched(Rc<Http1Connection>);
 
 impl Switched {
-    pub(super) fn new(connection: &Rc<Connection>) -> Self {
+    pub(super) fn new(connection: &Rc<Http1Connection>) -> Self {
         Self(Rc::clone(connection))
     }
 }

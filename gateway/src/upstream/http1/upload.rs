@@ -16,7 +16,7 @@ use super::super::added::Added;
 use super::super::exchange::CONTINUE_WITHIN;
 use super::super::progress::{self, Watch};
 use super::encode::{self, Framing};
-use super::{Connection, Io};
+use super::{Http1Connection, Io};
 use crate::timer::Deadline;
 
 /// Frames up to this size are copied behind the head, so that both go out in one piece.
@@ -75,7 +75,7 @@ impl Upload {
     /// Writes as much as there is and as the connection takes; ready when all is written.
     pub(super) fn poll<B>(
         &mut self,
-        connection: &Connection,
+        connection: &Http1Connection,
         body: &mut B,
         watch: Option<&Watch<B>>,
         context: &mut Context<'_>,

@@ -20,7 +20,7 @@ use http_body::Body;
 use super::super::error::Excess;
 use super::super::exchange::{Interim, MAX_INTERIMS};
 use super::super::head;
-use super::super::progress::{Outgoing, Resume, Watch};
+use super::super::progress::{Resume, TrackedBody, Watch};
 use super::body::Http2Body;
 use super::connection::{Connection, Stream};
 use crate::config::UpstreamLimits;
@@ -31,7 +31,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// How long a target that has answered may take nothing of the rest of a request.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub(in super::super) enum Error {
 pub(in super::super) struct Way<'a, B: Body> {
     pub(in super::super) watch: Option<&'a Watch<B>>,
     /// Until when a body that the target was asked about is held back.
-    pub(in super::super) patience: Option<Deadline>,
+    pub(in super::super) timeout: Option<Deadline>,
     pub(in super::super) interim: Interim<'a>,
     pub(in super::super) limits: UpstreamLimits,
 }
@@ -69,14 +69,14 @@ where
         true => Error::Unsent(error),
         false => Error::Ended(error),
     })?;
-    let mut exchange = Exchange { answer, upload: None, upload_ended: is_whole, interims: 0 };
+    let mut exchange = Http2Exchange { answer, upload: None, upload_ended: is_whole, interims: 0 };
     if !is_whole {
         let body = std::mem::take(request.body_mut());
-        let outgoing = Outgoing::new(body, way.watch.cloned(), way.patience);
+        let outgoing = TrackedBody::new(body, way.watch.cloned(), way.timeout);
         exchange.upload = Some(Pipe::new(outgoing, sending));
     }
     let polled = poll_fn(|context| exchange.poll(context, way.interim, way.limits)).await;
-    let Exchange { upload, upload_ended, .. } = exchange;
+    let Http2Exchange { upload, upload_ended, .. } = exchange;
     let response = match polled {
         Ok(response) => response,
         Err(Error::Ended(error)) if was_not_processed(&error) => {
@@ -142,15 +142,15 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-struct Exchange<B: Body> {
+struct Http2Exchange<B: Body> {
     answer: ResponseFuture,
-    upload: Option<Pipe<Outgoing<B>>>,
+    upload: Option<Pipe<TrackedBody<B>>>,
     upload_ended: bool,
     /// Interim responses so far.
     interims: usize,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Exchange<B> {
+impl<B: Body<Data = Bytes> + Unpin> Http2Exchange<B> {
     fn poll(
         &mut self,
         context: &mut Context<'_>,
@@ -221,14 +221,14 @@ impl std::fmt::Debug for Remainder {
 }
 
 impl Remainder {
-    fn send<B>(mut upload: Pipe<Outgoing<B>>, watch: Option<&Watch<B>>) -> Rc<Self>
+    fn send<B>(mut upload: Pipe<TrackedBody<B>>, watch: Option<&Watch<B>>) -> Rc<Self>
     where
         B: Body<Data = Bytes> + Unpin + 'static,
     {
         let this = Rc::new(Self::default());
         let (mine, watch) = (Rc::clone(&this), watch.cloned());
         tokio::task::spawn_local(async move {
-            let mut late = watch.as_ref().map(|progress| progress.after(PATIENCE));
+            let mut late = watch.as_ref().map(|progress| progress.after(TIMEOUT));
             poll_fn(|context| {
                 if mine.poll(&mut upload, context).is_ready() {
                     return Poll::Ready(());
@@ -238,11 +238,11 @@ impl Remainder {
                 };
                 while Pin::new(&mut *late).poll(context).is_ready() {
                     let waited = progress.waited_for_target().unwrap_or_default();
-                    if waited >= PATIENCE {
+                    if waited >= TIMEOUT {
                         upload.reset(Reason::CANCEL);
                         return Poll::Ready(());
                     }
-                    late.reset(PATIENCE - waited + TICK);
+                    late.reset(TIMEOUT - waited + TICK);
                 }
                 Poll::Pending
             })
@@ -256,7 +256,7 @@ impl Remainder {
         this
     }
 
-    fn poll<B>(&self, upload: &mut Pipe<Outgoing<B>>, context: &mut Context<'_>) -> Poll<()>
+    fn poll<B>(&self, upload: &mut Pipe<TrackedBody<B>>, context: &mut Context<'_>) -> Poll<()>
     where
         B: Body<Data = Bytes> + Unpin,
     {

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::Sleep;
 
-use super::super::{Exchange, Resume, Upstream, UpstreamError};
+use super::super::{Answered, Resume, Upstream, UpstreamError};
 use crate::config::{self, HostPolicy, UpstreamProtocol, UpstreamTimeouts, UpstreamTls};
 use crate::timer::Timers;
 
@@ -104,7 +104,7 @@ pub(super) fn request(method: Method, path: &str, body: TestBody) -> Request<Tes
 pub(super) async fn send(
     upstream: &Upstream,
     request: Request<TestBody>,
-) -> Result<Exchange, UpstreamError> {
+) -> Result<Answered, UpstreamError> {
     let mut request = request;
     upstream.send(&mut request, upstream.host_policy()).await
 }

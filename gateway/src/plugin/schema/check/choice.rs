@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::scalar::same;
 use super::{Done, Exhausted, Keywords, Walk};
 use crate::config::closest;
+use crate::plugin::schema::messages::{Fault, kind, list, one_of, shown, type_name};
 use crate::plugin::schema::peek;
-use crate::plugin::schema::words::{Fault, kind, list, one_of, shown, type_name};
 
 impl<'s> Walk<'s, '_> {
     pub(super) fn type_fits(

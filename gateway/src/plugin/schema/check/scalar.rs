@@ -8,7 +8,7 @@ use regex::RegexBuilder;
 use serde_json::{Number, Value};
 
 use super::{Done, Exhausted, Keywords, Walk};
-use crate::plugin::schema::words::{self, Fault, quote};
+use crate::plugin::schema::messages::{self, Fault, quote};
 
 /// What the compilation of a pattern costs in steps, and the bytes that it may take.
 const PATTERN_STEPS: usize = 2_000;
@@ -70,7 +70,7 @@ impl<'s> Walk<'s, '_> {
             return Ok(());
         }
         let message = format!("{} does not match `{}`", self.name(), quote(pattern));
-        let about = words::about(keywords);
+        let about = messages::about(keywords);
         let without: String = text.chars().filter(|it| !it.is_whitespace()).collect();
         let has_spaces = without.len() < text.len() && self.matches(pattern, &without)?;
         let help = has_spaces.then(|| "leave out the spaces".to_owned());

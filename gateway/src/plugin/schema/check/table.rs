@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::{Done, Exhausted, Keywords, Step, Walk, named, several};
 use crate::config::closest;
+use crate::plugin::schema::messages::{self, Fault, list, quote};
 use crate::plugin::schema::peek;
 use crate::plugin::schema::soundness::{escaped, target};
-use crate::plugin::schema::words::{self, Fault, list, quote};
 
 impl<'s, 'c> Walk<'s, 'c> {
     pub(super) fn table(
@@ -77,8 +77,9 @@ impl<'s, 'c> Walk<'s, 'c> {
                 || unknown.iter().any(|it| closest(it, known.iter().copied()) == Some(*key));
             if !entries.contains_key(*key) && !is_misspelt() {
                 let property = keywords.get("properties").and_then(|all| all.get(key));
-                let about = property
-                    .and_then(|it| peek::chain(self.root, it).into_iter().find_map(words::about));
+                let about = property.and_then(|it| {
+                    peek::chain(self.root, it).into_iter().find_map(messages::about)
+                });
                 self.missing_key(key, about)?;
             }
         }
@@ -138,7 +139,7 @@ impl<'s, 'c> Walk<'s, 'c> {
         if is_wrong {
             let message = format!("`{}` is no name for a key of {}", quote(key), self.name());
             let pointer = format!("{}/{}", self.pointer(), escaped(key));
-            let about = schema.as_object().and_then(words::about);
+            let about = schema.as_object().and_then(messages::about);
             self.tell(Fault::new(pointer, message).at_key().note(about))?;
         }
         Ok(())

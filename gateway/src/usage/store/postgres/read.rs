@@ -17,7 +17,7 @@ use crate::usage::store::StoreError;
 pub(in crate::usage::store) fn read(
     store: &PostgresStore,
     query: &Query,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Report, StoreError> {
     let is_by_day = query.is_by_day();
     let time = if is_by_day { DAY } else { MINUTE };
@@ -52,7 +52,7 @@ pub(in crate::usage::store) fn read(
         time.counters
     );
     let runtime = runtime()?;
-    within(&runtime, patience, async {
+    within(&runtime, timeout, async {
         let mut client = connect(store).await?;
         let transaction = client.build_transaction().read_only(true);
         // One moment for all that is read.

@@ -30,7 +30,7 @@ type Amounts = HashMap<(Vec<i64>, i64), i64>;
 pub(in crate::usage::store) fn read(
     path: &Path,
     query: &Query,
-    patience: Duration,
+    timeout: Duration,
 ) -> Result<Report, StoreError> {
     let shown = path.display();
     if !path.exists() {
@@ -45,7 +45,7 @@ pub(in crate::usage::store) fn read(
         Kind::New => return Ok(Report::new(query, [], [])),
         Kind::Foreign(why) => return Err(StoreError::Other(format!("{shown}: {why}"))),
     }
-    let until = Instant::now() + patience;
+    let until = Instant::now() + timeout;
     connection.progress_handler(LOOK, Some(move || Instant::now() >= until))?;
     // One moment for all that is read.
     let connection = connection.transaction()?;

@@ -21,7 +21,7 @@ use crate::timer::Deadline;
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// What is watched of a request body.
-pub(crate) struct Upload {
+pub(crate) struct RequestBodyMonitor {
     observer: Rc<dyn Observer>,
     limit: Option<u64>,
     idle: Duration,
@@ -60,13 +60,13 @@ impl Rate {
     }
 
     /// How long the client may still be waited for after so many bytes.
-    fn patience(&self, sent: u64) -> Duration {
+    fn timeout(&self, sent: u64) -> Duration {
         let earned = Duration::from_millis(sent.saturating_mul(1000) / self.least);
         self.grace.saturating_add(earned).saturating_sub(self.waited)
     }
 }
 
-impl Upload {
+impl RequestBodyMonitor {
     /// At most `limit` bytes, in the time that the listener gives for them.
     pub(crate) fn new(observer: Rc<dyn Observer>, limit: Option<u64>, gives_length: bool) -> Self {
         let listener = &observer.downstream().facts().listener.config;
@@ -139,19 +139,19 @@ impl Upload {
     }
 
     fn wait(&mut self, context: &mut Context<'_>) -> Polled {
-        let mut patience = self.idle;
+        let mut timeout = self.idle;
         let timers = self.observer.timers();
         if !self.waiting
             && let Some(rate) = &mut self.rate
         {
-            let left = rate.patience(self.observer.upload_bytes());
+            let left = rate.timeout(self.observer.upload_bytes());
             rate.waits_since = timers.now();
-            rate.is_next = left < patience;
-            patience = patience.min(left);
+            rate.is_next = left < timeout;
+            timeout = timeout.min(left);
         }
-        let deadline = self.deadline.get_or_insert_with(|| timers.after(patience));
+        let deadline = self.deadline.get_or_insert_with(|| timers.after(timeout));
         if !std::mem::replace(&mut self.waiting, true) {
-            deadline.reset(patience);
+            deadline.reset(timeout);
         }
         loop {
             if Pin::new(&mut *deadline).poll(context).is_pending() {

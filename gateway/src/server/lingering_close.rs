@@ -18,7 +18,7 @@ const TIME: Duration = Duration::from_secs(5);
 const BYTES: usize = 64 << 20;
 
 /// Ends the writing side, then reads and forgets until the client closes too.
-pub(super) async fn linger(transport: &mut Transport, timers: &Timers) {
+pub(super) async fn lingering_close(transport: &mut Transport, timers: &Timers) {
     let until_closed = async {
         if transport.shutdown().await.is_err() {
             return;

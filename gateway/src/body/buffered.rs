@@ -13,7 +13,7 @@ use super::{Body, BodyError, Filtered};
 
 /// A body in memory with trailers behind it.
 pub(super) fn with_trailers(bytes: Bytes, trailers: HeaderMap) -> Filtered {
-    Box::pin(Whole { bytes, trailers: Some(trailers) })
+    Box::pin(Buffered { bytes, trailers: Some(trailers) })
 }
 
 /// The front of a body in memory, and the rest of it.
@@ -21,12 +21,12 @@ pub(super) fn resumed(read: Bytes, rest: Body) -> Filtered {
     Box::pin(Resumed { read, rest })
 }
 
-struct Whole {
+struct Buffered {
     bytes: Bytes,
     trailers: Option<HeaderMap>,
 }
 
-impl http_body::Body for Whole {
+impl http_body::Body for Buffered {
     type Data = Bytes;
     type Error = BodyError;
 

@@ -22,10 +22,10 @@ use crate::upstream::{Lease, write_fields};
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
 /// What is watched of a response body.
-pub(crate) struct Download {
+pub(crate) struct ResponseBodyMonitor {
     observer: Rc<dyn Observer>,
     /// Where it comes from; `None` for what the gateway makes itself.
-    origin: Option<Origin>,
+    origin: Option<UpstreamBodyMonitor>,
     /// What is held back until the next look at it.
     held: Option<Held>,
 }
@@ -40,7 +40,7 @@ pub(super) enum Held {
 }
 
 /// The upstream behind a response body.
-pub(crate) struct Origin {
+pub(crate) struct UpstreamBodyMonitor {
     /// Dropped when the last byte has come, so that the connection can serve again.
     lease: Option<Lease>,
     timers: Timers,
@@ -50,7 +50,7 @@ pub(crate) struct Origin {
     waiting: bool,
 }
 
-impl Origin {
+impl UpstreamBodyMonitor {
     /// At most `idle` between two bytes; the connection goes back when the last one has come.
     pub(crate) fn new(lease: Lease, timers: Timers, idle: Duration) -> Self {
         Self { lease: Some(lease), timers, idle, deadline: None, waiting: false }
@@ -100,8 +100,12 @@ impl Origin {
     }
 }
 
-impl Download {
-    pub(super) fn new(observer: Rc<dyn Observer>, origin: Option<Origin>, ended: bool) -> Self {
+impl ResponseBodyMonitor {
+    pub(super) fn new(
+        observer: Rc<dyn Observer>,
+        origin: Option<UpstreamBodyMonitor>,
+        ended: bool,
+    ) -> Self {
         let mut this = Self { observer, origin, held: None };
         if ended {
             this.complete();
@@ -220,7 +224,7 @@ impl Download {
     }
 }
 
-impl Drop for Download {
+impl Drop for ResponseBodyMonitor {
     fn drop(&mut self) {
         self.observer.download_gone();
     }

@@ -23,7 +23,7 @@ use crate::cli::plugin::cargo::{Crate, Purpose, not_started, require_target};
 use crate::cli::plugin::{Wrong, bytes};
 
 /// See the module.
-pub(super) struct Workshop {
+pub(super) struct PluginBuilder {
     file: PathBuf,
     sites: Vec<Site>,
     /// Whether the crates are to be looked for anew whatever has changed.
@@ -47,7 +47,7 @@ struct Site {
 
 /// What a change came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outcome {
+pub(super) struct BuildOutcome {
     /// Whether a component is another now.
     pub(super) is_new: bool,
     /// Whether a crate did not build.
@@ -56,10 +56,10 @@ pub(super) struct Outcome {
 
 /// The cargo that runs, if one does, as the leader of a group of processes.
 #[derive(Clone, Default)]
-pub(super) struct Running(Arc<Mutex<State>>);
+pub(super) struct Running(Arc<Mutex<CargoState>>);
 
 #[derive(Default)]
-struct State {
+struct CargoState {
     group: Option<Pid>,
     is_over: bool,
 }
@@ -94,7 +94,7 @@ impl Running {
     }
 }
 
-impl Workshop {
+impl PluginBuilder {
     pub(super) fn new(file: &Path, terminal: &Terminal, format: LogFormat) -> Self {
         Self {
             file: file.to_owned(),
@@ -152,12 +152,12 @@ impl Workshop {
     }
 
     /// Does what these changes ask for. What is wrong has been told then.
-    pub(super) fn take_up(&mut self, changed: &[PathBuf]) -> Outcome {
+    pub(super) fn take_up(&mut self, changed: &[PathBuf]) -> BuildOutcome {
         let is_manifest = |path: &PathBuf| *path == self.file || path.ends_with("Cargo.toml");
         if (self.is_unsure || changed.iter().any(is_manifest)) && !self.look_for_crates() {
-            return Outcome { is_new: false, has_failed: true };
+            return BuildOutcome { is_new: false, has_failed: true };
         }
-        let mut outcome = Outcome { is_new: false, has_failed: false };
+        let mut outcome = BuildOutcome { is_new: false, has_failed: false };
         for index in 0..self.sites.len() {
             let site = &self.sites[index];
             if !site.is_stale && !changed.iter().any(|path| site.sources.contains(path)) {

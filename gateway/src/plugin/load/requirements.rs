@@ -8,7 +8,7 @@ use crate::plugin::edits::Edit;
 
 /// A hook that a plugin wants to be called in, or what the gateway does for it without.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Want {
+pub struct Requirement {
     /// Its name in `wit/`.
     pub hook: &'static str,
     /// What arrives with the call, such as `method` or `field x-name`; without a hook what is
@@ -16,7 +16,7 @@ pub struct Want {
     pub with: Vec<String>,
 }
 
-impl Want {
+impl Requirement {
     /// Whether the plugin is called for it.
     #[must_use]
     pub fn is_called(&self) -> bool {
@@ -29,9 +29,9 @@ const EVERY_REQUEST: &str = "every-request";
 const EVERY_RESPONSE: &str = "every-response";
 
 /// The hooks in the order in which an exchange comes to them.
-pub(super) fn list(interest: &Interest) -> Vec<Want> {
-    let mut wants = Vec::new();
-    wants.extend(edits(&interest.every_request, EVERY_REQUEST));
+pub(super) fn list(interest: &Interest) -> Vec<Requirement> {
+    let mut requirements = Vec::new();
+    requirements.extend(edits(&interest.every_request, EVERY_REQUEST));
     if interest.request {
         let parts =
             [("method", interest.method), ("path", interest.path), ("query", interest.query)];
@@ -39,37 +39,37 @@ pub(super) fn list(interest: &Interest) -> Vec<Want> {
         let mut with: Vec<_> = parts.map(|(name, _)| (*name).to_owned()).collect();
         with.extend(interest.request_fields.iter().map(|name| format!("field {name}")));
         with.extend(interest.attributes.iter().map(|name| format!("attribute {name}")));
-        wants.push(Want { hook: "on-request", with });
+        requirements.push(Requirement { hook: "on-request", with });
     }
-    wants.extend(body(interest.request_body, "on-request-body", "on-request-chunk"));
-    wants.extend(edits(&interest.every_response, EVERY_RESPONSE));
+    requirements.extend(body(interest.request_body, "on-request-body", "on-request-chunk"));
+    requirements.extend(edits(&interest.every_response, EVERY_RESPONSE));
     if interest.response {
         let fields = interest.response_fields.iter().map(|name| format!("field {name}"));
-        wants.push(Want { hook: "on-response", with: fields.collect() });
+        requirements.push(Requirement { hook: "on-response", with: fields.collect() });
     }
-    wants.extend(body(interest.response_body, "on-response-body", "on-response-chunk"));
+    requirements.extend(body(interest.response_body, "on-response-body", "on-response-chunk"));
     if interest.complete {
-        wants.push(Want { hook: "on-complete", with: Vec::new() });
+        requirements.push(Requirement { hook: "on-complete", with: Vec::new() });
     }
-    wants
+    requirements
 }
 
-fn edits(edits: &[Edit], hook: &'static str) -> Option<Want> {
+fn edits(edits: &[Edit], hook: &'static str) -> Option<Requirement> {
     let name = |edit: &Edit| match edit {
         Edit::Set(name, _) => format!("set {name}"),
         Edit::Append(name, _) => format!("append {name}"),
         Edit::Remove(name) => format!("remove {name}"),
     };
-    (!edits.is_empty()).then(|| Want { hook, with: edits.iter().map(name).collect() })
+    (!edits.is_empty()).then(|| Requirement { hook, with: edits.iter().map(name).collect() })
 }
 
-fn body(mode: BodyMode, whole: &'static str, piece: &'static str) -> Option<Want> {
+fn body(mode: BodyMode, whole: &'static str, piece: &'static str) -> Option<Requirement> {
     match mode {
         BodyMode::None => None,
         BodyMode::Buffered(limit) => {
-            Some(Want { hook: whole, with: vec![format!("up to {limit} bytes")] })
+            Some(Requirement { hook: whole, with: vec![format!("up to {limit} bytes")] })
         }
-        BodyMode::Chunks => Some(Want { hook: piece, with: Vec::new() }),
+        BodyMode::Chunks => Some(Requirement { hook: piece, with: Vec::new() }),
     }
 }
 
@@ -93,8 +93,10 @@ mod tests {
             ],
             ..Interest::none()
         };
-        let found: Vec<_> =
-            list(&interest).into_iter().map(|want| (want.hook, want.with.join(", "))).collect();
+        let found: Vec<_> = list(&interest)
+            .into_iter()
+            .map(|requirement| (requirement.hook, requirement.with.join(", ")))
+            .collect();
         let expected = [
             ("on-request", "path, field x-name, attribute client.address"),
             ("on-request-body", "up to 64 bytes"),
@@ -103,7 +105,7 @@ mod tests {
             ("on-complete", ""),
         ];
         assert_eq!(found, expected.map(|(hook, with)| (hook, with.to_owned())));
-        let called = list(&interest).iter().filter(|want| want.is_called()).count();
+        let called = list(&interest).iter().filter(|requirement| requirement.is_called()).count();
         assert_eq!(called, expected.len() - 1);
         assert_eq!(list(&Interest::none()), []);
     }

@@ -14,7 +14,7 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::chunks::BadChunk;
-use super::connection::Connection;
+use super::connection::ClientConnection;
 use super::inbound::{Ahead, Inbound, MOST_AHEAD, News};
 use super::{Broken, Transport};
 use crate::conn::Downstream as _;
@@ -26,18 +26,22 @@ const REFUSAL: &[u8] = b"HTTP/1.1 4";
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub(crate) struct MonitoredIo {
     transport: Transport,
     /// Made for a client that sends no more and waits for its answer.
     broken: Option<Broken>,
     /// What goes out instead of hyper's answer.
     substitute: Bytes,
-    connection: Rc<Connection>,
+    connection: Rc<ClientConnection>,
 }
 
-impl Guard {
+impl MonitoredIo {
     /// `replay` was read while the protocol was being found out.
-    pub(super) fn new(transport: Transport, replay: &[u8], connection: Rc<Connection>) -> Self {
+    pub(super) fn new(
+        transport: Transport,
+        replay: &[u8],
+        connection: Rc<ClientConnection>,
+    ) -> Self {
         connection.inbound.borrow_mut().ahead.push(replay);
         Self { transport, broken: None, substitute: Bytes::new(), connection }
     }
@@ -100,7 +104,7 @@ impl Guard {
     }
 }
 
-impl Guard {
+impl MonitoredIo {
     /// Hands over what comes as it comes.
     fn poll_read_all(
         &mut self,
@@ -226,7 +230,7 @@ fn invalid(bad: BadChunk) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, bad)
 }
 
-impl AsyncRead for Guard {
+impl AsyncRead for MonitoredIo {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -249,7 +253,7 @@ impl AsyncRead for Guard {
     }
 }
 
-impl AsyncWrite for Guard {
+impl AsyncWrite for MonitoredIo {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

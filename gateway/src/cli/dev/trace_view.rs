@@ -18,7 +18,7 @@ const MAX_WAITING: usize = 256;
 
 /// See the module.
 #[derive(Clone)]
-pub(super) struct Audience(Arc<Inner>);
+pub(super) struct TraceView(Arc<Inner>);
 
 struct Inner {
     show: Show,
@@ -37,7 +37,7 @@ struct Last {
     lines: Vec<Line>,
 }
 
-impl Audience {
+impl TraceView {
     /// Starts to show what the tracer is told.
     pub(super) fn new(
         show: Show,
@@ -54,9 +54,9 @@ impl Audience {
             last: Mutex::new(None),
             sent: Mutex::new(None),
         };
-        let audience = Self(Arc::new(inner));
+        let trace_view = Self(Arc::new(inner));
         let (sender, traces) = sync_channel::<Trace>(MAX_WAITING);
-        let (reader, writer) = (audience.clone(), audience.clone());
+        let (reader, writer) = (trace_view.clone(), trace_view.clone());
         std::thread::spawn(move || reader.read(&traces));
         let tracer = Tracer::new(move |trace| {
             if let Err(full) = sender.try_send(trace) {
@@ -66,7 +66,7 @@ impl Audience {
                 writer.0.unshown.fetch_add(1, Ordering::Relaxed);
             }
         });
-        (audience, tracer)
+        (trace_view, tracer)
     }
 
     fn read(&self, traces: &Receiver<Trace>) {

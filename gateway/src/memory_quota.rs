@@ -9,12 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// Bytes that are held anywhere in the process, and how many may be.
 #[derive(Debug)]
-pub(crate) struct Bound {
+pub(crate) struct MemoryQuota {
     held: AtomicUsize,
     limit: AtomicUsize,
 }
 
-impl Bound {
+impl MemoryQuota {
     /// At most so many bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self { held: AtomicUsize::new(0), limit: AtomicUsize::new(limit) }
@@ -59,15 +59,15 @@ const IN_HAND: usize = 64 << 10;
 /// One worker's part of a bound. It takes a little more than it needs, so that most exchanges touch
 /// no counter of other workers.
 #[derive(Debug)]
-pub(crate) struct Part {
-    bound: Arc<Bound>,
+pub(crate) struct LocalQuota {
+    bound: Arc<MemoryQuota>,
     held: Cell<usize>,
     taken: Cell<usize>,
 }
 
-impl Part {
+impl LocalQuota {
     /// A part that holds nothing.
-    pub(crate) fn new(bound: &Arc<Bound>) -> Self {
+    pub(crate) fn new(bound: &Arc<MemoryQuota>) -> Self {
         Self { bound: Arc::clone(bound), held: Cell::new(0), taken: Cell::new(0) }
     }
 
@@ -108,7 +108,7 @@ impl Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for LocalQuota {
     fn drop(&mut self) {
         self.bound.give(self.taken.get());
     }
@@ -121,54 +121,54 @@ const LEAST: usize = 4 << 10;
 /// A body that is held for a plugin, or that a plugin made. Its bytes count for the plugin and for the
 /// process until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Holding {
-    plugin: Arc<Bound>,
-    process: Arc<Bound>,
+pub(crate) struct Reservation {
+    plugin: Arc<MemoryQuota>,
+    process: Arc<MemoryQuota>,
     held: usize,
 }
 
 /// Which bound is reached, and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Full {
+pub(crate) enum QuotaExceeded {
     /// That of the plugin.
     Plugin(usize),
     /// That of the process.
     Process(usize),
 }
 
-impl Holding {
+impl Reservation {
     /// Holds nothing yet.
-    pub(crate) fn new(plugin: &Arc<Bound>, process: &Arc<Bound>) -> Self {
+    pub(crate) fn new(plugin: &Arc<MemoryQuota>, process: &Arc<MemoryQuota>) -> Self {
         Self { plugin: Arc::clone(plugin), process: Arc::clone(process), held: 0 }
     }
 
     /// Whether a body of so many bytes would find room at the moment. None is kept for it.
-    pub(crate) fn check(&self, bytes: u64) -> Result<(), Full> {
+    pub(crate) fn check(&self, bytes: u64) -> Result<(), QuotaExceeded> {
         if !self.plugin.has_room(bytes) {
-            return Err(Full::Plugin(self.plugin.limit()));
+            return Err(QuotaExceeded::Plugin(self.plugin.limit()));
         }
         if !self.process.has_room(bytes) {
-            return Err(Full::Process(self.process.limit()));
+            return Err(QuotaExceeded::Process(self.process.limit()));
         }
         Ok(())
     }
 
     /// The body has so many bytes now; it never has fewer.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Full> {
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), QuotaExceeded> {
         let more = bytes.max(LEAST).saturating_sub(self.held);
         if !self.plugin.take(more) {
-            return Err(Full::Plugin(self.plugin.limit()));
+            return Err(QuotaExceeded::Plugin(self.plugin.limit()));
         }
         if !self.process.take(more) {
             self.plugin.give(more);
-            return Err(Full::Process(self.process.limit()));
+            return Err(QuotaExceeded::Process(self.process.limit()));
         }
         self.held += more;
         Ok(())
     }
 }
 
-impl Drop for Holding {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.plugin.give(self.held);
         self.process.give(self.held);
@@ -176,19 +176,19 @@ impl Drop for Holding {
 }
 
 /// Bytes that count for as long as anybody holds them.
-pub(crate) struct Counted<T> {
+pub(crate) struct Reserved<T> {
     bytes: T,
-    _holding: Holding,
+    _reservation: Reservation,
 }
 
-impl<T: AsRef<[u8]> + Send + 'static> Counted<T> {
+impl<T: AsRef<[u8]> + Send + 'static> Reserved<T> {
     /// These bytes, which are counted already.
-    pub(crate) fn bytes(bytes: T, holding: Holding) -> bytes::Bytes {
-        bytes::Bytes::from_owner(Self { bytes, _holding: holding })
+    pub(crate) fn bytes(bytes: T, reservation: Reservation) -> bytes::Bytes {
+        bytes::Bytes::from_owner(Self { bytes, _reservation: reservation })
     }
 }
 
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Counted<T> {
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Reserved<T> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }
@@ -200,8 +200,8 @@ mod tests {
 
     #[test]
     fn parts_hold_no_more_than_the_bound_together_and_give_everything_back() {
-        let bound = Arc::new(Bound::new(1 << 20));
-        let (one, other) = (Part::new(&bound), Part::new(&bound));
+        let bound = Arc::new(MemoryQuota::new(1 << 20));
+        let (one, other) = (LocalQuota::new(&bound), LocalQuota::new(&bound));
         assert!(one.hold(600_000) && !other.hold(600_000) && other.hold(400_000));
         assert!(bound.held() >= 1_000_000 && bound.held() <= 1 << 20);
         assert!(!one.hold(60_000));
@@ -216,8 +216,8 @@ mod tests {
 
     #[test]
     fn a_lower_bound_lets_go_of_nothing_and_refuses_more() {
-        let bound = Arc::new(Bound::new(100_000));
-        let part = Part::new(&bound);
+        let bound = Arc::new(MemoryQuota::new(100_000));
+        let part = LocalQuota::new(&bound);
         assert!(part.hold(90_000));
         bound.set(50_000);
         assert!(!part.hold(20_000));
@@ -227,19 +227,19 @@ mod tests {
 
     #[test]
     fn a_body_counts_for_its_plugin_and_the_process_until_its_bytes_are_gone() {
-        let process = Arc::new(Bound::new(20_000));
-        let plugins = [Arc::new(Bound::new(12_000)), Arc::new(Bound::new(12_000))];
-        let mut first = Holding::new(&plugins[0], &process);
+        let process = Arc::new(MemoryQuota::new(20_000));
+        let plugins = [Arc::new(MemoryQuota::new(12_000)), Arc::new(MemoryQuota::new(12_000))];
+        let mut first = Reservation::new(&plugins[0], &process);
         first.grow(1).expect("there is room");
         assert_eq!(plugins[0].held(), 4096);
         first.grow(10_000).expect("there is room");
         assert_eq!((plugins[0].held(), process.held()), (10_000, 10_000));
-        assert_eq!(first.grow(13_000), Err(Full::Plugin(12_000)));
-        let mut second = Holding::new(&plugins[1], &process);
-        assert_eq!(second.check(11_000), Err(Full::Process(20_000)));
-        assert_eq!(second.grow(11_000), Err(Full::Process(20_000)));
+        assert_eq!(first.grow(13_000), Err(QuotaExceeded::Plugin(12_000)));
+        let mut second = Reservation::new(&plugins[1], &process);
+        assert_eq!(second.check(11_000), Err(QuotaExceeded::Process(20_000)));
+        assert_eq!(second.grow(11_000), Err(QuotaExceeded::Process(20_000)));
         assert_eq!((plugins[1].held(), process.held()), (0, 10_000));
-        let bytes = Counted::bytes(vec![1; 10_000], first);
+        let bytes = Reserved::bytes(vec![1; 10_000], first);
         let rest = bytes.slice(9_999..);
         drop(bytes);
         assert_eq!(process.held(), 10_000);

@@ -20,7 +20,7 @@ const NEVER_SETTLED: &str = "event loop error, but no exception is pending";
 
 /// A line on standard error.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Line {
+pub(crate) struct OutputLine {
     pub(crate) text: String,
     /// Whether the guest began to write with it: the lines of one message come in one piece.
     pub(crate) begins: bool,
@@ -28,51 +28,51 @@ pub(crate) struct Line {
 
 /// The last lines on standard error, until something else happens: they may be about a failure.
 #[derive(Debug, Default)]
-pub(crate) struct Held {
-    lines: VecDeque<Line>,
+pub(crate) struct OutputBuffer {
+    lines: VecDeque<OutputLine>,
     bytes: usize,
 }
 
-impl Held {
+impl OutputBuffer {
     /// Holds a line.
-    pub(crate) fn push(&mut self, line: Line) {
+    pub(crate) fn push(&mut self, line: OutputLine) {
         self.bytes += line.text.len();
         self.lines.push_back(line);
     }
 
     /// The oldest line, if there is no room for it. To be asked again until there is room.
-    pub(crate) fn surplus(&mut self) -> Option<Line> {
+    pub(crate) fn surplus(&mut self) -> Option<OutputLine> {
         let is_over = self.lines.len() > MAX_HELD || self.bytes > MAX_HELD_BYTES;
         is_over.then(|| self.pop()).flatten()
     }
 
     /// The oldest line.
-    pub(crate) fn pop(&mut self) -> Option<Line> {
+    pub(crate) fn pop(&mut self) -> Option<OutputLine> {
         let line = self.lines.pop_front()?;
         self.bytes -= line.text.len();
         Some(line)
     }
 
     /// What tells of a failure.
-    pub(crate) fn account(&mut self) -> Option<Account> {
-        read(self.lines.make_contiguous()).map(|(_, account)| account)
+    pub(crate) fn failure_report(&mut self) -> Option<FailureReport> {
+        read(self.lines.make_contiguous()).map(|(_, failure_report)| failure_report)
     }
 
     /// Takes what tells of a failure; what stands before it stays.
-    pub(crate) fn take_account(&mut self) -> Option<Account> {
+    pub(crate) fn take_failure_report(&mut self) -> Option<FailureReport> {
         let lines = self.lines.make_contiguous();
-        let (start, account) = read(lines)?;
+        let (start, failure_report) = read(lines)?;
         // Rust begins with a blank line.
         let start = lines[..start].iter().rposition(|line| !line.text.trim().is_empty());
         self.lines.truncate(start.map_or(0, |last| last + 1));
         self.bytes = self.lines.iter().map(|line| line.text.len()).sum();
-        Some(account)
+        Some(failure_report)
     }
 }
 
 /// What a guest told of its failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Account {
+pub(crate) struct FailureReport {
     /// In the words of the guest.
     message: String,
     /// File and line, if the guest told.
@@ -84,7 +84,7 @@ pub(crate) struct Account {
     pub(crate) is_interpreted: bool,
 }
 
-impl fmt::Display for Account {
+impl fmt::Display for FailureReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         if let Some(place) = &self.place {
@@ -95,7 +95,7 @@ impl fmt::Display for Account {
 }
 
 /// Where the account begins in the lines, and the account.
-fn read(lines: &[Line]) -> Option<(usize, Account)> {
+fn read(lines: &[OutputLine]) -> Option<(usize, FailureReport)> {
     let text = |index: usize| lines[index].text.as_str();
     let abort = (0..lines.len()).rev().find(|index| text(*index).starts_with(ABORT));
     if let Some(abort) = abort {
@@ -112,7 +112,7 @@ fn read(lines: &[Line]) -> Option<(usize, Account)> {
 }
 
 /// The value that was thrown or the message of the error, `Stack:`, its frames, and the abort.
-fn javascript(lines: &[Line], abort: usize) -> Option<(usize, Account)> {
+fn javascript(lines: &[OutputLine], abort: usize) -> Option<(usize, FailureReport)> {
     let told = &lines[..abort];
     let stack = told.iter().rposition(|line| line.text.trim_end() == "Stack:");
     let end = stack.unwrap_or_else(|| end_of(told));
@@ -129,7 +129,7 @@ fn javascript(lines: &[Line], abort: usize) -> Option<(usize, Account)> {
     let place = of_the_author.first().map(|(_, place)| (*place).to_owned());
     let at = |(name, place): &&(&str, &str)| format!("at {name} ({place})");
     let trace = of_the_author.iter().map(at).collect();
-    Some((start, Account { message, place, trace, is_interpreted: true }))
+    Some((start, FailureReport { message, place, trace, is_interpreted: true }))
 }
 
 /// Function and place of a frame such as `  onRequest@orders.js:3:7`.
@@ -139,23 +139,25 @@ fn frame(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Tracebacks, of which the last is that of the exception which no one caught, and its message.
-fn python(lines: &[Line]) -> Option<(usize, Account)> {
+fn python(lines: &[OutputLine]) -> Option<(usize, FailureReport)> {
     const HEADER: &str = "Traceback (most recent call last):";
-    let is_header = |line: &Line| line.text.trim_start_matches(['+', ' ', '|']).contains(HEADER);
+    let is_header =
+        |line: &OutputLine| line.text.trim_start_matches(['+', ' ', '|']).contains(HEADER);
     let header = lines.iter().rposition(is_header)?;
     let mut start = header;
     while let Some(before) = cause_of(&lines[..start]) {
         start = lines[..before].iter().rposition(is_header)?;
     }
     let end = end_of(lines);
-    let unframed = |line: &Line| line.text.trim_start_matches(['+', ' ', '|']).to_owned();
+    let unframed = |line: &OutputLine| line.text.trim_start_matches(['+', ' ', '|']).to_owned();
     let is_group = lines[header].text.starts_with(' ');
-    let inner = |line: &Line| match is_group {
+    let inner = |line: &OutputLine| match is_group {
         true => line.text.strip_prefix("  | ").map(str::to_owned),
         false => Some(line.text.clone()),
     };
-    let is_message =
-        |line: &Line| inner(line).is_some_and(|text| !text.starts_with(' ') && !text.is_empty());
+    let is_message = |line: &OutputLine| {
+        inner(line).is_some_and(|text| !text.starts_with(' ') && !text.is_empty())
+    };
     // A guest whose time was over has told only a part.
     let message = (header + 1..end).find(|index| is_message(&lines[*index])).unwrap_or(end);
     let last = if is_group { end.min(message + 1) } else { end };
@@ -163,17 +165,17 @@ fn python(lines: &[Line]) -> Option<(usize, Account)> {
     let places: Vec<_> = place.collect();
     let of_the_author = places.iter().rfind(|(_, is_library)| !is_library).or(places.last());
     let told: Vec<_> = lines[message..last].iter().filter_map(inner).collect();
-    let account = Account {
+    let failure_report = FailureReport {
         message: if told.is_empty() { "an exception".to_owned() } else { told.join(" ") },
         place: of_the_author.map(|(place, _)| place.clone()),
         trace: lines[start..end].iter().map(|line| line.text.clone()).collect(),
         is_interpreted: true,
     };
-    Some((start, account))
+    Some((start, failure_report))
 }
 
 /// Where the lines end with the word that joins an exception with its cause.
-fn cause_of(lines: &[Line]) -> Option<usize> {
+fn cause_of(lines: &[OutputLine]) -> Option<usize> {
     let end = end_of(lines);
     let last = lines[..end].last()?.text.trim_start_matches([' ', '|']);
     let joins = last.starts_with("The above exception was the direct cause")
@@ -193,7 +195,7 @@ fn file_and_line(line: &str) -> Option<(String, bool)> {
 }
 
 /// `thread '...' panicked at FILE:LINE:COLUMN:`, the message, and advice.
-fn rust(lines: &[Line], panic: usize) -> Option<(usize, Account)> {
+fn rust(lines: &[OutputLine], panic: usize) -> Option<(usize, FailureReport)> {
     let place = panicked_at(&lines[panic].text)?;
     let end = end_of(lines);
     let mut message = joined(lines.get(panic + 1..end)?);
@@ -205,7 +207,7 @@ fn rust(lines: &[Line], panic: usize) -> Option<(usize, Account)> {
         message = format!("what the hook returned does not have the type that `wit/` says: {why}");
     }
     let place = (!is_python).then(|| place.to_owned());
-    Some((panic, Account { message, place, trace: Vec::new(), is_interpreted: is_python }))
+    Some((panic, FailureReport { message, place, trace: Vec::new(), is_interpreted: is_python }))
 }
 
 fn panicked_at(line: &str) -> Option<&str> {
@@ -216,25 +218,28 @@ fn panicked_at(line: &str) -> Option<&str> {
 
 /// Of a language that is not known here: the line that says what went wrong, or else the last, and
 /// all of it behind.
-fn other(lines: &[Line]) -> Option<(usize, Account)> {
+fn other(lines: &[OutputLine]) -> Option<(usize, FailureReport)> {
     const WORDS: [&str; 3] = ["panic: ", "fatal error: ", "Fatal Python error: "];
-    let names_it = |line: &&Line| WORDS.iter().any(|word| line.text.starts_with(word));
+    let names_it = |line: &&OutputLine| WORDS.iter().any(|word| line.text.starts_with(word));
     let end = end_of(lines);
     let found = lines[..end].iter().find(names_it).or(lines[..end].last())?;
     if found.text.contains(NEVER_SETTLED) {
         let message = "the hook awaits a promise that nothing settles".to_owned();
         let trace = vec![found.text.clone()];
-        return Some((end - 1, Account { message, place: None, trace, is_interpreted: true }));
+        return Some((
+            end - 1,
+            FailureReport { message, place: None, trace, is_interpreted: true },
+        ));
     }
     let trace: Vec<_> = lines[..end].iter().map(|line| line.text.clone()).collect();
     let trace = if trace.len() > 1 { trace } else { Vec::new() };
     let message = found.text.trim().to_owned();
-    Some((0, Account { message, place: None, trace, is_interpreted: false }))
+    Some((0, FailureReport { message, place: None, trace, is_interpreted: false }))
 }
 
 /// Behind the last line that says something: languages end what they say of an uncaught exception
 /// with blank lines and with advice.
-fn end_of(lines: &[Line]) -> usize {
+fn end_of(lines: &[OutputLine]) -> usize {
     lines.iter().rposition(|line| says_why(&line.text)).map_or(0, |last| last + 1)
 }
 
@@ -244,7 +249,7 @@ pub(crate) fn says_why(text: &str) -> bool {
     !text.is_empty() && !text.starts_with("note:")
 }
 
-fn joined(lines: &[Line]) -> String {
+fn joined(lines: &[OutputLine]) -> String {
     let lines: Vec<_> = lines.iter().map(|line| line.text.trim()).collect();
     lines.join(" ").trim().to_owned()
 }

@@ -155,7 +155,7 @@ impl Aside {
             }
         };
         match Compiler(child).run(bytes, bounds) {
-            Outcome::Done => {
+            CompileOutcome::Done => {
                 if let Some(done) = done {
                     // Without the mark the next start asks once more, which costs little.
                     let _marked = done.parent().map(std::fs::create_dir_all);
@@ -163,7 +163,7 @@ impl Aside {
                 }
                 Ok(())
             }
-            Outcome::NoCompiler(why) => {
+            CompileOutcome::NoCompiler(why) => {
                 // As under valgrind, where a process cannot start itself once more.
                 tracing::warn!(
                     "`{what}` is compiled by this process, so that `gateway.compile_memory` and \
@@ -171,8 +171,10 @@ impl Aside {
                 );
                 Ok(())
             }
-            Outcome::Refused(why) => Err(refused(format!("`{what}` is not valid: {why}"), None)),
-            Outcome::TooMuchMemory => Err(too_costly(
+            CompileOutcome::Refused(why) => {
+                Err(refused(format!("`{what}` is not valid: {why}"), None))
+            }
+            CompileOutcome::TooMuchMemory => Err(too_costly(
                 what,
                 &format!(
                     "takes more than {} of memory (`gateway.compile_memory`)",
@@ -180,12 +182,12 @@ impl Aside {
                 ),
                 "compile_memory",
             )),
-            Outcome::TooLong => Err(too_costly(
+            CompileOutcome::TooLong => Err(too_costly(
                 what,
                 &format!("takes longer than {:?} (`gateway.compile_time`)", bounds.time),
                 "compile_time",
             )),
-            Outcome::Killed => Err(refused(
+            CompileOutcome::Killed => Err(refused(
                 format!(
                     "`{what}` could not be compiled: the process that compiles it was killed, as the \
                      system does when memory runs out"
@@ -210,7 +212,7 @@ fn too_costly(what: &str, takes: &str, setting: &str) -> LoadError {
 
 /// How compiling ended.
 #[derive(Debug)]
-enum Outcome {
+enum CompileOutcome {
     Done,
     /// With what is wrong with the component.
     Refused(String),
@@ -233,7 +235,7 @@ impl Drop for Compiler {
 }
 
 impl Compiler {
-    fn run(mut self, bytes: &[u8], bounds: Bounds) -> Outcome {
+    fn run(mut self, bytes: &[u8], bounds: Bounds) -> CompileOutcome {
         let input = self.0.stdin.take();
         std::thread::scope(|scope| {
             // It reads all of it before it compiles, unless it fails.
@@ -245,30 +247,30 @@ impl Compiler {
         })
     }
 
-    fn wait(&mut self, bounds: Bounds) -> Outcome {
+    fn wait(&mut self, bounds: Bounds) -> CompileOutcome {
         let began = Instant::now();
         let mut look = LOOKS[0];
         let mut time = Duration::ZERO;
         loop {
             match self.0.try_wait() {
-                Ok(Some(status)) if status.success() => return Outcome::Done,
+                Ok(Some(status)) if status.success() => return CompileOutcome::Done,
                 Ok(Some(status)) if status.code().is_some() => {
                     return self.refused(status.code() == Some(1));
                 }
                 // It bounds its own time as well.
                 Ok(Some(_)) if time + Duration::from_secs(1) > bounds.time => {
-                    return Outcome::TooLong;
+                    return CompileOutcome::TooLong;
                 }
-                Ok(Some(_)) | Err(_) => return Outcome::Killed,
+                Ok(Some(_)) | Err(_) => return CompileOutcome::Killed,
                 Ok(None) => {}
             }
             let memory;
             (memory, time) = taken(self.0.id());
             if memory > bounds.memory {
-                return Outcome::TooMuchMemory;
+                return CompileOutcome::TooMuchMemory;
             }
             if time > bounds.time || began.elapsed() > bounds.time.saturating_mul(PATIENCE) {
-                return Outcome::TooLong;
+                return CompileOutcome::TooLong;
             }
             std::thread::sleep(look);
             look = LOOKS[1].min(look + look / 8);
@@ -276,14 +278,14 @@ impl Compiler {
     }
 
     /// `orderly`: it ended as one does that has said why. A panic of a compiler is no such end.
-    fn refused(&mut self, orderly: bool) -> Outcome {
+    fn refused(&mut self, orderly: bool) -> CompileOutcome {
         let mut why = String::new();
         if let Some(stderr) = self.0.stderr.take() {
             let _as_far_as_it_is_text = stderr.take(MAX_REASON).read_to_string(&mut why);
         }
         match why.trim().strip_prefix(SAYS) {
-            None if orderly => Outcome::NoCompiler(why.trim().to_owned()),
-            said => Outcome::Refused(said.unwrap_or(&why).trim().to_owned()),
+            None if orderly => CompileOutcome::NoCompiler(why.trim().to_owned()),
+            said => CompileOutcome::Refused(said.unwrap_or(&why).trim().to_owned()),
         }
     }
 }

@@ -17,7 +17,7 @@ use http_body::Body as _;
 use crate::body::Body;
 use crate::chain::{self, Chain, Run};
 use crate::config::{self, ListenerId, PluginId, Source};
-use crate::heads::{Facts, Heads, RequestHead, RouteNames};
+use crate::heads::{ExchangeFacts, ExchangeView, RequestHead, RouteNames};
 use crate::plugin::{Loader, Pool};
 use crate::route::{Found, Query, Table};
 use crate::share::{Flow, Share};
@@ -27,7 +27,7 @@ use crate::state::limits::{Charge, Limits};
 /// A chain of plugins, and a request to run through it.
 pub struct Hooks {
     chain: Rc<Chain>,
-    heads: Heads,
+    heads: ExchangeView,
     pools: Vec<Rc<Pool>>,
     flow: Rc<Flow>,
     _loader: Loader,
@@ -112,7 +112,7 @@ fn ready<T>(work: impl Future<Output = T>) -> T {
 }
 
 /// A request as browsers send it.
-fn heads(table: &Table) -> Heads {
+fn heads(table: &Table) -> ExchangeView {
     let mut headers = HeaderMap::new();
     for (name, value) in [
         ("host", "api.example.com"),
@@ -135,11 +135,11 @@ fn heads(table: &Table) -> Heads {
     let Found::Route { pattern, captures, .. } = table.find(&query) else {
         panic!("the route takes every path");
     };
-    Heads {
+    ExchangeView {
         request: RequestHead { method: Method::GET, target: target.clone(), headers },
         response: None,
         attributes: Vec::new(),
-        facts: Facts {
+        facts: ExchangeFacts {
             client: [127, 0, 0, 1].into(),
             client_port: 40_000,
             request_id: HeaderValue::from_static("0190b1c2-0000-7000-8000-000000000000"),

@@ -18,17 +18,17 @@ use super::bindings::{RequestChange, RequestHead};
 use super::values::{Value, Values};
 
 /// Places, of eight bytes each; a power of two.
-const PLACES: usize = 4096;
+const SLOTS: usize = 4096;
 /// Bytes of what arrives with a call, and of what a change writes.
-const MAX_ARRIVED: usize = 4 << 10;
+const MAX_KEY: usize = 4 << 10;
 const MAX_CHANGE: usize = 4 << 10;
 /// For how long a change is made again, whatever the plugin allows.
 const MAX_TIME: Duration = Duration::from_hours(1);
 
 /// All that arrives with a call of `on-request`, in an order and a form of its own.
-pub(crate) struct Arrived(SmallVec<[u8; 104]>);
+pub(crate) struct ReuseKey(SmallVec<[u8; 104]>);
 
-impl Arrived {
+impl ReuseKey {
     /// `None` for what is too long to be kept.
     pub(crate) fn of(head: &RequestHead<'_>) -> Option<Self> {
         let mut arrived = Self(SmallVec::new());
@@ -37,7 +37,7 @@ impl Arrived {
         }
         arrived.extend(head.fields);
         arrived.extend(head.attributes);
-        (arrived.0.len() <= MAX_ARRIVED).then_some(arrived)
+        (arrived.0.len() <= MAX_KEY).then_some(arrived)
     }
 
     fn extend<T: Value>(&mut self, Values(values): Values<'_, T>) {
@@ -52,22 +52,22 @@ impl Arrived {
         };
         self.0.extend_from_slice(&(value.len() as u64).to_le_bytes());
         // What is longer than can be kept is not copied whole.
-        self.0.extend_from_slice(&value[..value.len().min(MAX_ARRIVED + 1)]);
+        self.0.extend_from_slice(&value[..value.len().min(MAX_KEY + 1)]);
     }
 }
 
 /// The changes of one plugin that can be made again.
 #[derive(Debug)]
-pub(crate) struct Reuse {
+pub(crate) struct ChangeCache {
     secret: RandomState,
-    places: RefCell<Vec<Option<Box<Known>>>>,
+    places: RefCell<Vec<Option<Box<CacheEntry>>>>,
     /// What all that is kept takes, and may take.
     bytes: Cell<usize>,
     limit: usize,
 }
 
 #[derive(Debug)]
-struct Known {
+struct CacheEntry {
     hash: u64,
     arrived: Box<[u8]>,
     until: Instant,
@@ -75,16 +75,16 @@ struct Known {
 }
 
 /// Bytes that a place takes, and what a part of a change takes besides its bytes.
-const PLACE: usize = size_of::<Option<Box<Known>>>();
+const SLOT: usize = size_of::<Option<Box<CacheEntry>>>();
 const PART: usize = 64;
 
-impl Known {
+impl CacheEntry {
     fn bytes(&self) -> usize {
         size_of::<Self>() + self.arrived.len() + self.change.bytes() + PART * self.change.parts()
     }
 }
 
-impl Reuse {
+impl ChangeCache {
     /// Nothing is kept yet; all of it may take so many bytes.
     pub(crate) fn new(limit: usize) -> Self {
         let (secret, places) = (RandomState::default(), RefCell::default());
@@ -97,7 +97,7 @@ impl Reuse {
     }
 
     /// The change for a request with which this arrives.
-    pub(crate) fn change(&self, Arrived(arrived): &Arrived) -> Option<RequestChange> {
+    pub(crate) fn change(&self, ReuseKey(arrived): &ReuseKey) -> Option<RequestChange> {
         let hash = self.secret.hash_one(&arrived[..]);
         let places = self.places.borrow();
         let known = places.get(place(hash))?.as_ref()?;
@@ -107,21 +107,21 @@ impl Reuse {
     }
 
     /// Keeps a change for as long as the plugin allows, unless it is too long.
-    pub(crate) fn keep(&self, Arrived(arrived): &Arrived, change: RequestChange, time: Duration) {
+    pub(crate) fn keep(&self, ReuseKey(arrived): &ReuseKey, change: RequestChange, time: Duration) {
         if change.bytes() > MAX_CHANGE {
             return;
         }
         let hash = self.secret.hash_one(&arrived[..]);
         let (arrived, until) = (arrived[..].into(), Instant::now() + time.min(MAX_TIME));
-        let known = Box::new(Known { hash, arrived, until, change });
+        let known = Box::new(CacheEntry { hash, arrived, until, change });
         let more = known.bytes();
-        if more + PLACES * PLACE > self.limit {
+        if more + SLOTS * SLOT > self.limit {
             return;
         }
         let mut places = self.places.borrow_mut();
         if places.is_empty() {
-            places.resize_with(PLACES, || None);
-            self.bytes.set(PLACES * PLACE);
+            places.resize_with(SLOTS, || None);
+            self.bytes.set(SLOTS * SLOT);
         }
         self.let_go(&mut places[place(hash)]);
         if self.bytes.get() + more > self.limit {
@@ -131,7 +131,7 @@ impl Reuse {
         places[place(hash)] = Some(known);
     }
 
-    fn let_go(&self, place: &mut Option<Box<Known>>) {
+    fn let_go(&self, place: &mut Option<Box<CacheEntry>>) {
         if let Some(known) = place.take() {
             self.bytes.set(self.bytes.get() - known.bytes());
         }
@@ -139,9 +139,10 @@ impl Reuse {
 
     /// Lets go of what is past its time, and if that is not enough, of everything.
     #[cold]
-    fn make_room(&self, places: &mut [Option<Box<Known>>], more: usize) {
+    fn make_room(&self, places: &mut [Option<Box<CacheEntry>>], more: usize) {
         let now = Instant::now();
-        let is_over = |place: &Option<Box<Known>>| place.as_ref().is_some_and(|it| it.until <= now);
+        let is_over =
+            |place: &Option<Box<CacheEntry>>| place.as_ref().is_some_and(|it| it.until <= now);
         places.iter_mut().filter(|place| is_over(place)).for_each(|place| self.let_go(place));
         if self.bytes.get() + more > self.limit {
             places.iter_mut().for_each(|place| self.let_go(place));
@@ -150,7 +151,7 @@ impl Reuse {
 }
 
 fn place(hash: u64) -> usize {
-    hash as usize % PLACES
+    hash as usize % SLOTS
 }
 
 #[cfg(test)]
@@ -179,18 +180,18 @@ mod tests {
         }
     }
 
-    fn known(reuse: &Reuse, head: &RequestHead<'_>) -> Option<String> {
-        reuse.change(&Arrived::of(head).expect("short"))?.path
+    fn known(reuse: &ChangeCache, head: &RequestHead<'_>) -> Option<String> {
+        reuse.change(&ReuseKey::of(head).expect("short"))?.path
     }
 
     #[test]
     fn only_the_very_same_arrival_finds_a_change() {
-        let reuse = Reuse::new(1 << 30);
+        let reuse = ChangeCache::new(1 << 30);
         let fields: [Option<&[u8]>; 2] = [Some(b"ab"), Some(b"c")];
         let arrived = head(None, &fields);
         assert!(reuse.is_empty() && known(&reuse, &arrived).is_none());
         let time = Duration::from_secs(60);
-        reuse.keep(&Arrived::of(&arrived).expect("short"), change("/a"), time);
+        reuse.keep(&ReuseKey::of(&arrived).expect("short"), change("/a"), time);
         assert_eq!(known(&reuse, &arrived).as_deref(), Some("/a"));
         let others: [[Option<&[u8]>; 2]; 5] = [
             [Some(b"a"), Some(b"bc")],
@@ -207,9 +208,9 @@ mod tests {
 
     #[test]
     fn a_change_ends_with_its_time() {
-        let reuse = Reuse::new(1 << 30);
+        let reuse = ChangeCache::new(1 << 30);
         let arrived = head(Some("/"), &[]);
-        let key = Arrived::of(&arrived).expect("short");
+        let key = ReuseKey::of(&arrived).expect("short");
         reuse.keep(&key, change("/a"), Duration::ZERO);
         assert_eq!(known(&reuse, &arrived), None);
         reuse.keep(&key, change("/b"), Duration::MAX);
@@ -218,38 +219,38 @@ mod tests {
 
     #[test]
     fn more_changes_than_there_are_places_take_no_more_room() {
-        let reuse = Reuse::new(1 << 30);
-        for number in 0..3 * PLACES {
+        let reuse = ChangeCache::new(1 << 30);
+        for number in 0..3 * SLOTS {
             let path = format!("/{number}");
             let arrived = head(Some(&path), &[]);
-            let key = Arrived::of(&arrived).expect("short");
+            let key = ReuseKey::of(&arrived).expect("short");
             reuse.keep(&key, change(&path), Duration::from_secs(60));
             assert_eq!(known(&reuse, &arrived).as_ref(), Some(&path));
         }
-        assert_eq!(reuse.places.borrow().len(), PLACES);
+        assert_eq!(reuse.places.borrow().len(), SLOTS);
     }
 
     #[test]
     fn what_is_kept_takes_no_more_than_it_may() {
-        let reuse = Reuse::new(64 << 10);
-        for number in 0..PLACES {
+        let reuse = ChangeCache::new(64 << 10);
+        for number in 0..SLOTS {
             let path = format!("/{number}");
             let arrived = head(Some(&path), &[]);
-            let key = Arrived::of(&arrived).expect("short");
+            let key = ReuseKey::of(&arrived).expect("short");
             reuse.keep(&key, change(&"a".repeat(1000)), Duration::from_secs(60));
             assert!(known(&reuse, &arrived).is_some());
             assert!(reuse.bytes.get() <= 64 << 10, "{}", reuse.bytes.get());
         }
         let places = reuse.places.borrow();
         let sum: usize = places.iter().flatten().map(|known| known.bytes()).sum();
-        assert_eq!(sum + PLACES * PLACE, reuse.bytes.get());
+        assert_eq!(sum + SLOTS * SLOT, reuse.bytes.get());
     }
 
     #[test]
     fn a_change_that_writes_too_much_is_not_kept() {
-        let reuse = Reuse::new(1 << 30);
+        let reuse = ChangeCache::new(1 << 30);
         let arrived = head(Some("/"), &[]);
-        let key = Arrived::of(&arrived).expect("short");
+        let key = ReuseKey::of(&arrived).expect("short");
         let (longest, time) = ("a".repeat(MAX_CHANGE), Duration::from_secs(60));
         reuse.keep(&key, change(&format!("{longest}a")), time);
         assert!(reuse.is_empty());
@@ -259,8 +260,8 @@ mod tests {
 
     #[test]
     fn what_is_too_long_is_not_kept() {
-        let long = "a".repeat(MAX_ARRIVED);
-        assert!(Arrived::of(&head(Some(&long), &[])).is_none());
-        assert!(Arrived::of(&head(Some(&long[..MAX_ARRIVED - 24]), &[])).is_some());
+        let long = "a".repeat(MAX_KEY);
+        assert!(ReuseKey::of(&head(Some(&long), &[])).is_none());
+        assert!(ReuseKey::of(&head(Some(&long[..MAX_KEY - 24]), &[])).is_some());
     }
 }

@@ -3,11 +3,11 @@
 use super::*;
 
 /// Lines as a guest writes them: each piece at once.
-fn held(pieces: &[&str]) -> Held {
-    let mut held = Held::default();
+fn held(pieces: &[&str]) -> OutputBuffer {
+    let mut held = OutputBuffer::default();
     for piece in pieces {
         for (index, text) in piece.lines().enumerate() {
-            held.push(Line { text: text.to_owned(), begins: index == 0 });
+            held.push(OutputLine { text: text.to_owned(), begins: index == 0 });
         }
     }
     held
@@ -16,7 +16,7 @@ fn held(pieces: &[&str]) -> Held {
 /// The account, and the lines that are none of it.
 fn told(pieces: &[&str]) -> (String, Vec<String>) {
     let mut held = held(pieces);
-    let account = held.take_account().expect("it tells why").to_string();
+    let account = held.take_failure_report().expect("it tells why").to_string();
     (account, std::iter::from_fn(|| held.pop()).map(|line| line.text).collect())
 }
 
@@ -146,13 +146,13 @@ fn of_other_languages_the_line_that_says_why_stands_first() {
     assert!(account.starts_with("panic: runtime error: index out of range [3]\n"), "{account}");
     let (account, _) = told(&["something broke\n", "\n"]);
     assert_eq!(account, "something broke");
-    assert!(held(&["\n", "note: see the manual\n"]).take_account().is_none());
+    assert!(held(&["\n", "note: see the manual\n"]).take_failure_report().is_none());
 }
 
 #[test]
 fn the_oldest_lines_give_way() {
-    let mut held = Held::default();
-    let line = |text: &str| Line { text: text.to_owned(), begins: true };
+    let mut held = OutputBuffer::default();
+    let line = |text: &str| OutputLine { text: text.to_owned(), begins: true };
     held.push(line("first"));
     (1..MAX_HELD).for_each(|_| held.push(line("a")));
     assert_eq!(held.surplus(), None);

@@ -16,22 +16,22 @@ use rustix::process::{Resource, getrlimit};
 use crate::config::ListenerLimits;
 
 /// Between two lines in the log about connections that were refused.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
+const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct ConnectionSlots {
     pub(crate) listener: Arc<str>,
     open: AtomicUsize,
     by_address: Mutex<HashMap<IpAddr, usize, RandomState>>,
     /// By the place in [`BOUNDS`].
     refused: [AtomicU64; BOUNDS.len()],
-    told: Mutex<Option<Instant>>,
+    last_logged: Mutex<Option<Instant>>,
 }
 
 /// The bound that a connection met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Bound {
+enum LimitKind {
     Connections,
     PerAddress,
 }
@@ -41,20 +41,20 @@ pub(crate) const BOUNDS: [&str; 2] = ["connections", "connections_per_address"];
 
 /// A connection's place; free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct ConnectionSlot {
+    slots: Arc<ConnectionSlots>,
     /// Whose it is, if anybody counts that.
     client: Option<IpAddr>,
 }
 
-impl Places {
+impl ConnectionSlots {
     pub(crate) fn new(listener: &str) -> Self {
         Self {
             listener: listener.into(),
             open: AtomicUsize::new(0),
             by_address: Mutex::default(),
             refused: Default::default(),
-            told: Mutex::default(),
+            last_logged: Mutex::default(),
         }
     }
 
@@ -73,43 +73,43 @@ impl Places {
         limits: &ListenerLimits,
         address: IpAddr,
         is_proxy: bool,
-    ) -> Option<Place> {
+    ) -> Option<ConnectionSlot> {
         let most = limits.connections.unwrap_or_else(default_connections);
         if self.open.fetch_add(1, Relaxed) >= most {
             self.open.fetch_sub(1, Relaxed);
-            self.refuse(Bound::Connections, address, most);
+            self.refuse(LimitKind::Connections, address, most);
             return None;
         }
-        let mut place = Place { places: Arc::clone(self), client: None };
+        let mut slot = ConnectionSlot { slots: Arc::clone(self), client: None };
         let Some(most) = limits.connections_per_address.filter(|_| !is_proxy) else {
-            return Some(place);
+            return Some(slot);
         };
         let client = client_of(address);
         let mut clients = self.clients();
         let count = clients.entry(client).or_insert(0);
         if *count >= most {
             drop(clients);
-            self.refuse(Bound::PerAddress, address, most);
+            self.refuse(LimitKind::PerAddress, address, most);
             return None;
         }
         *count += 1;
         drop(clients);
-        place.client = Some(client);
-        Some(place)
+        slot.client = Some(client);
+        Some(slot)
     }
 
     fn clients(&self) -> MutexGuard<'_, HashMap<IpAddr, usize, RandomState>> {
         self.by_address.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refuse(&self, bound: Bound, address: IpAddr, most: usize) {
+    fn refuse(&self, bound: LimitKind, address: IpAddr, most: usize) {
         let refused = self.refused[bound as usize].fetch_add(1, Relaxed) + 1;
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_some_and(|at| at.elapsed() < TOLD_EVERY) {
+        let mut last_logged = self.last_logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if last_logged.is_some_and(|at| at.elapsed() < LOG_EVERY) {
             return;
         }
-        *told = Some(Instant::now());
-        drop(told);
+        *last_logged = Some(Instant::now());
+        drop(last_logged);
         let (listener, setting) = (&*self.listener, BOUNDS[bound as usize]);
         tracing::warn!(listener, client = %address, limit = most, refused,
             "a connection was closed at once: `limits.{setting}` of the listener is reached. This is told \
@@ -117,11 +117,11 @@ impl Places {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
-        self.places.open.fetch_sub(1, Relaxed);
+        self.slots.open.fetch_sub(1, Relaxed);
         let Some(client) = self.client else { return };
-        if let Entry::Occupied(mut count) = self.places.clients().entry(client) {
+        if let Entry::Occupied(mut count) = self.slots.clients().entry(client) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
@@ -166,29 +166,29 @@ mod tests {
         }
     }
 
-    fn refused(places: &Places) -> Vec<u64> {
-        places.refused().map(|(_, count)| count).collect()
+    fn refused(slots: &ConnectionSlots) -> Vec<u64> {
+        slots.refused().map(|(_, count)| count).collect()
     }
 
     #[test]
     fn a_place_is_free_again_when_its_connection_ends() {
-        let places = Arc::new(Places::new("public"));
+        let slots = Arc::new(ConnectionSlots::new("public"));
         let limits = limits(Some(2), None);
-        let take = || places.take(&limits, "192.0.2.1".parse().unwrap(), false);
+        let take = || slots.take(&limits, "192.0.2.1".parse().unwrap(), false);
         let (first, second) = (take(), take());
         assert!(first.is_some() && second.is_some() && take().is_none());
-        assert_eq!((places.open(), refused(&places)), (2, vec![1, 0]));
+        assert_eq!((slots.open(), refused(&slots)), (2, vec![1, 0]));
         drop(first);
         assert!(take().is_some());
         drop(second);
-        assert_eq!(places.open(), 0);
+        assert_eq!(slots.open(), 0);
     }
 
     #[test]
     fn one_client_cannot_take_every_place() {
-        let places = Arc::new(Places::new("public"));
+        let slots = Arc::new(ConnectionSlots::new("public"));
         let limits = limits(Some(10), Some(2));
-        let take = |address: &str, proxy| places.take(&limits, address.parse().unwrap(), proxy);
+        let take = |address: &str, proxy| slots.take(&limits, address.parse().unwrap(), proxy);
         let held: Vec<_> = (0..2).map(|_| take("192.0.2.1", false).unwrap()).collect();
         assert!(take("192.0.2.1", false).is_none());
         assert!(take("192.0.2.2", false).is_some());
@@ -196,9 +196,9 @@ mod tests {
         assert!(take("2001:db8::3", false).is_none());
         assert!(take("2001:db8:0:1::3", false).is_some());
         let proxies: Vec<_> = (0..3).map(|_| take("10.0.0.1", true).unwrap()).collect();
-        assert_eq!((places.open(), refused(&places)), (7, vec![0, 2]));
+        assert_eq!((slots.open(), refused(&slots)), (7, vec![0, 2]));
         drop((held, network, proxies));
-        assert_eq!(places.open(), 0);
-        assert!(places.clients().is_empty());
+        assert_eq!(slots.open(), 0);
+        assert!(slots.clients().is_empty());
     }
 }

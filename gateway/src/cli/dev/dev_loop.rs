@@ -15,10 +15,10 @@ use gateway::{BindError, Gateway, Handle};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::audience::Audience;
+use super::plugin_builder::PluginBuilder;
 use super::replay::{Listener, Replays, replay};
 use super::terminal::Terminal;
-use super::workshop::Workshop;
+use super::trace_view::TraceView;
 use crate::cli::prepare::{Prepared, Refusal, prepare_with};
 use crate::cli::serve::put_in_force;
 use crate::cli::watch::Watch;
@@ -36,16 +36,16 @@ d + Enter: show everything about the last request
 q + Enter, or Ctrl-C: end";
 
 /// What all steps of the loop need.
-pub(super) struct Room {
+pub(super) struct DevLoop {
     pub(super) file: PathBuf,
     pub(super) terminal: Terminal,
-    pub(super) audience: Audience,
+    pub(super) trace_view: TraceView,
     pub(super) replays: Replays,
     pub(super) format: LogFormat,
 }
 
 /// What came of an attempt to begin.
-enum Beginning {
+enum StartResult {
     Serves(Box<Gateway>),
     /// Something is wrong that a change of a file can mend.
     Waits,
@@ -53,18 +53,18 @@ enum Beginning {
     Ends,
 }
 
-impl Room {
+impl DevLoop {
     /// Serves until it is told to end.
-    pub(super) async fn work(self, workshop: Workshop, tracer: Tracer) -> Result<(), Refused> {
+    pub(super) async fn work(self, builder: PluginBuilder, tracer: Tracer) -> Result<(), Refused> {
         let mut end = End::new()?;
-        let running = workshop.running();
+        let running = builder.running();
         let tracer = Arc::new(tracer);
         // What is saved during the first build, which may be long, is seen behind it.
-        let mut workshop = apart(move || workshop.opened()).await?;
-        let mut watch = Watch::new(workshop.watched()).every(PERIOD);
+        let mut builder = apart(move || builder.opened()).await?;
+        let mut watch = Watch::new(builder.watched()).every(PERIOD);
         let mut changed = Vec::new();
         let gateway = loop {
-            let beginning = self.begin(workshop, changed, Arc::clone(&tracer));
+            let beginning = self.begin(builder, changed, Arc::clone(&tracer));
             let (back, beginning) = tokio::select! {
                 it = beginning => it?,
                 () = end.comes() => {
@@ -72,14 +72,14 @@ impl Room {
                     return Ok(());
                 }
             };
-            workshop = back;
+            builder = back;
             match beginning {
-                Beginning::Ends => return Err(Refused),
-                Beginning::Serves(gateway) => {
-                    watch.follow(workshop.watched());
+                StartResult::Ends => return Err(Refused),
+                StartResult::Serves(gateway) => {
+                    watch.follow(builder.watched());
                     break gateway;
                 }
-                Beginning::Waits => watch.follow(workshop.watched()),
+                StartResult::Waits => watch.follow(builder.watched()),
             }
             self.terminal.say("nothing is served yet: waiting for a change");
             changed = tokio::select! {
@@ -87,14 +87,14 @@ impl Room {
                 () = end.comes() => return Ok(()),
             };
         };
-        self.greet(&gateway, &workshop);
+        self.greet(&gateway, &builder);
         let listeners = listeners(&gateway);
         let handle = gateway.handle();
         let shutdown = async {
             tokio::select! {
                 () = end.comes() => {}
-                () = self.take_up_changes(workshop, watch, &handle) => {}
-                () = self.obey(&listeners) => {}
+                () = self.take_up_changes(builder, watch, &handle) => {}
+                () = self.run_commands(&listeners) => {}
             }
             running.end();
         };
@@ -107,24 +107,24 @@ impl Room {
     /// Builds everything and takes the addresses.
     async fn begin(
         &self,
-        mut workshop: Workshop,
+        mut builder: PluginBuilder,
         changed: Vec<PathBuf>,
         tracer: Arc<Tracer>,
-    ) -> Result<(Workshop, Beginning), Refused> {
+    ) -> Result<(PluginBuilder, StartResult), Refused> {
         let (file, terminal, format) = (self.file.clone(), self.terminal.clone(), self.format);
         apart(move || {
-            workshop.take_up(&changed);
-            if !workshop.is_complete() {
-                return (workshop, Beginning::Waits);
+            builder.take_up(&changed);
+            if !builder.is_complete() {
+                return (builder, StartResult::Waits);
             }
-            let mut prepared = match prepare(&file, workshop.stand_ins()) {
+            let mut prepared = match prepare(&file, builder.stand_ins()) {
                 Ok(prepared) => prepared,
                 Err(refusal) => {
                     report(&refusal.everything(false), format);
-                    return (workshop, Beginning::Waits);
+                    return (builder, StartResult::Waits);
                 }
             };
-            workshop.loads(prepared.files.clone());
+            builder.loads(prepared.files.clone());
             let config = prepared.config.clone();
             let bound =
                 terminal.working("loading plugins", || Gateway::bind_traced(config, tracer));
@@ -132,28 +132,28 @@ impl Room {
                 Ok(gateway) => {
                     prepared.warned(gateway.warnings());
                     report(&prepared.findings, format);
-                    Beginning::Serves(Box::new(gateway))
+                    StartResult::Serves(Box::new(gateway))
                 }
                 Err(errors) => {
                     let is_taken = |error: &BindError| matches!(error, BindError::Listen { .. });
                     let ends = errors.iter().any(is_taken);
                     report(&prepared.refused(&errors), format);
-                    if ends { Beginning::Ends } else { Beginning::Waits }
+                    if ends { StartResult::Ends } else { StartResult::Waits }
                 }
             };
-            (workshop, beginning)
+            (builder, beginning)
         })
         .await
     }
 
-    fn greet(&self, gateway: &Gateway, workshop: &Workshop) {
+    fn greet(&self, gateway: &Gateway, builder: &PluginBuilder) {
         let config = gateway.config();
         for (name, address) in gateway.local_addresses() {
             let is_tls = config.listeners.iter().any(|it| it.name == *name && it.tls.is_some());
             let scheme = if is_tls { "https" } else { "http" };
             self.terminal.say(&format!("serving {scheme}://{address} ({name})"));
         }
-        let crates: Vec<_> = workshop.crates().map(|it| it.name.as_str()).collect();
+        let crates: Vec<_> = builder.crates().map(|it| it.name.as_str()).collect();
         let of = if crates.is_empty() {
             String::new()
         } else {
@@ -165,14 +165,14 @@ impl Room {
     }
 
     /// Takes up changes for ever.
-    async fn take_up_changes(&self, mut workshop: Workshop, mut watch: Watch, handle: &Handle) {
+    async fn take_up_changes(&self, mut builder: PluginBuilder, mut watch: Watch, handle: &Handle) {
         loop {
             let changed = watch.changed().await;
-            let taken = self.take_up(workshop, changed, handle.clone());
+            let taken = self.take_up(builder, changed, handle.clone());
             match taken.await {
                 Ok(back) => {
                     watch.follow(back.watched());
-                    workshop = back;
+                    builder = back;
                 }
                 Err(Refused) => return,
             }
@@ -181,26 +181,26 @@ impl Room {
 
     async fn take_up(
         &self,
-        mut workshop: Workshop,
+        mut builder: PluginBuilder,
         changed: Vec<PathBuf>,
         handle: Handle,
-    ) -> Result<Workshop, Refused> {
+    ) -> Result<PluginBuilder, Refused> {
         let (file, terminal, format) = (self.file.clone(), self.terminal.clone(), self.format);
         apart(move || {
-            let outcome = workshop.take_up(&changed);
-            let is_due = outcome.is_new || changed.iter().any(|path| workshop.is_loaded(path));
-            if workshop.running().is_over() {
-                return workshop;
+            let outcome = builder.take_up(&changed);
+            let is_due = outcome.is_new || changed.iter().any(|path| builder.is_loaded(path));
+            if builder.running().is_over() {
+                return builder;
             }
             if outcome.has_failed {
                 terminal.say("the plugins in force stay");
             }
-            if !is_due || !workshop.is_complete() {
-                return workshop;
+            if !is_due || !builder.is_complete() {
+                return builder;
             }
-            match prepare(&file, workshop.stand_ins()) {
+            match prepare(&file, builder.stand_ins()) {
                 Ok(prepared) => {
-                    workshop.loads(prepared.files.clone());
+                    builder.loads(prepared.files.clone());
                     let load = || put_in_force(&handle, prepared, format);
                     if terminal.working("loading plugins", load) {
                         terminal.say("the change is in force");
@@ -211,19 +211,19 @@ impl Room {
                     terminal.say("the configuration in force stays");
                 }
             }
-            workshop
+            builder
         })
         .await
     }
 
     /// Does what is typed, until it is told to end. Without anybody who types, for ever.
-    async fn obey(&self, listeners: &BTreeMap<String, Listener>) {
+    async fn run_commands(&self, listeners: &BTreeMap<String, Listener>) {
         let mut typed = typed();
         while let Some(line) = typed.recv().await {
             match line.trim() {
                 "" => {}
                 "r" => self.send_again(listeners),
-                "d" => self.audience.show_last(),
+                "d" => self.trace_view.show_last(),
                 "q" => return,
                 "h" | "?" => self.terminal.say(HELP),
                 other => self.terminal.say(&format!("`{other}` is nothing to type here\n{HELP}")),
@@ -233,7 +233,7 @@ impl Room {
     }
 
     fn send_again(&self, listeners: &BTreeMap<String, Listener>) {
-        let Some((trace, about)) = self.audience.last_sent() else {
+        let Some((trace, about)) = self.trace_view.last_sent() else {
             return self.terminal.say("there was no request yet");
         };
         let Some(listener) = listeners.get(&trace.listener).copied() else { return };
