@@ -1,7 +1,7 @@
 //! Makes what the binary embeds: the first-party plugins as components, and the sources of the
 //! SDK and of `wit/`, which `gateway plugin` writes.
 //!
-//! Each folder under `plugins/` is a crate. They are built with a cargo of their own, into a
+//! Each folder under `plugins/` is a crate. They are built with their own cargo, into a
 //! target folder of their own, so that flags and wrappers meant for the host do not reach them.
 
 #[path = "build/guests.rs"]
@@ -58,7 +58,7 @@ fn build(root: &Path, names: &[String]) -> PathBuf {
         cargo.args(["--package", name]);
     }
     let status = cargo.status().expect("cargo can be started");
-    assert!(status.success(), "the first-party plugins do not build; the reason stands above");
+    assert!(status.success(), "the first-party plugins do not build; the reason is above");
     target.join(TARGET).join(PROFILE)
 }
 

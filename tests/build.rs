@@ -1,8 +1,8 @@
 //! Compiles the guests of the tests to components, and the texts of those that are no plugins.
 //!
-//! The guests are a workspace of their own, built with a cargo of their own into a target folder
+//! The guests are their own workspace, built with their own cargo into a target folder
 //! of their own, so that flags and wrappers meant for the host do not reach them. What comes out
-//! stands in one folder, `NAME.wasm` for each guest, whose path the crate has as `GUESTS`.
+//! is in one folder, `NAME.wasm` for each guest, whose path the crate has as `GUESTS`.
 
 #[path = "../gateway/build/guests.rs"]
 mod guests;
@@ -56,7 +56,7 @@ fn build(sources: &Path, folder: &Path, target: &str, names: &[&str]) {
         cargo.args(["--package", name]);
     }
     let status = cargo.status().expect("cargo can be started");
-    assert!(status.success(), "the guests do not build for {target}; the reason stands above");
+    assert!(status.success(), "the guests do not build for {target}; the reason is above");
 }
 
 /// Copies each guest to where the tests look for it, under the name of its crate.

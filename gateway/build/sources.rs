@@ -45,7 +45,7 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// In the repository the interface stands beside the SDK.
+/// In the repository the interface is beside the SDK.
 fn interface_inside(bindings: &str) -> String {
     const BESIDE: &str = "path: \"../wit\"";
     assert!(bindings.contains(BESIDE), "the SDK's bindings are made from `../wit`");

@@ -102,7 +102,7 @@ pub(crate) struct Kept {
     response: Fields,
 }
 
-/// A few have room without an allocation of their own.
+/// A few have room without their own allocation.
 type Fields = SmallVec<[(u16, HeaderValue); 4]>;
 
 impl Logs {

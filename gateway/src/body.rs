@@ -67,7 +67,7 @@ enum Watch {
     Request(RequestBodyMonitor),
     /// A request's plugins, for its trailers.
     Trailers(Rc<dyn TrailerFilter>),
-    /// The upstream alone: something stands between it and the client.
+    /// The upstream alone: something is between it and the client.
     Upstream(UpstreamBodyMonitor),
     Response(ResponseBodyMonitor),
 }
@@ -82,14 +82,14 @@ pub enum BodyError {
     #[error("the body is larger than {0} bytes")]
     TooLarge(u64),
     /// No byte came for the idle time.
-    #[error("no byte came for too long")]
+    #[error("no byte arrived in time")]
     Stalled,
     /// The time for the whole exchange is over.
     #[error("the exchange took too long")]
     OutOfTime,
     /// A plugin waits for the whole of it, and it did not come in time.
     #[error(
-        "it was not whole after {1:?}, and the plugin `{0}` waits for all of it \
+        "it was not complete after {1:?}, and the plugin `{0}` waits for all of it \
          (`limits.buffer_time`)"
     )]
     Late(Arc<str>, Duration),
@@ -148,7 +148,7 @@ impl Body {
         self.watch = Watch::Request(upload);
     }
 
-    /// Whether trailers may follow on it. Those of HTTP/2 may stand behind any body.
+    /// Whether trailers may follow on it. Those of HTTP/2 may be behind any body.
     pub(crate) fn may_have_trailers(&self, is_http2: bool) -> bool {
         match &self.source {
             Source::Empty | Source::Full(_) => false,

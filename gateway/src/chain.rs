@@ -99,7 +99,7 @@ pub(crate) struct Run {
     timeline: Timeline,
     /// The fields that plugins wrote or removed, where trailers may follow that must not bring them.
     written: [RefCell<Vec<HeaderName>>; 2],
-    /// The plugins without which the exchange goes on, since too many of their calls wait.
+    /// The plugins without which the exchange continues, since too many of their calls wait.
     left_out: RefCell<Vec<usize>>,
     has_trailers: [Cell<bool>; 2],
     /// What plugins add to its usage.
@@ -236,7 +236,7 @@ impl Run {
         &self.chain.flows[index]
     }
 
-    /// Whether the exchange goes on without this plugin.
+    /// Whether the exchange continues without this plugin.
     fn is_left_out(&self, index: usize) -> bool {
         self.left_out.borrow().contains(&index)
     }
@@ -254,7 +254,7 @@ impl Run {
         self.plugin_states.borrow()[index].response_body
     }
 
-    /// What a plugin's failure means for the exchange: `Ok` if it goes on without the plugin.
+    /// What a plugin's failure means for the exchange: `Ok` if it continues without the plugin.
     fn apply_on_error(
         &self,
         index: usize,
@@ -285,7 +285,7 @@ impl Run {
                     hook,
                     request_id,
                     fault = "plugin",
-                    "the request goes on without the plugin, since on_error is open: {failure}"
+                    "the request continues without the plugin, since on_error is open: {failure}"
                 );
             }
             OnError::Closed => {
@@ -300,7 +300,7 @@ impl Run {
         }
     }
 
-    /// There may be thousands a second, of which the log is told as of one: that the plugin is slowed.
+    /// There may be thousands a second, which the log reports as one: that the plugin is slowed.
     #[cold]
     fn judge_busy(&self, index: usize, failure: Failure) -> Result<(), PluginFailed> {
         let plugin = self.pool(index).plugin();

@@ -32,7 +32,7 @@ use gateway::config::Diagnostics;
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version, about)]
 pub(crate) struct Arguments {
-    /// How the log and what is wrong with a configuration are written.
+    /// The format of the log and of configuration errors.
     #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
     log_format: LogFormat,
     #[command(subcommand)]
@@ -42,7 +42,7 @@ pub(crate) struct Arguments {
 /// For people or for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
-    /// Lines for people.
+    /// Lines of text.
     Text,
     /// One JSON object a line.
     Json,
@@ -56,20 +56,20 @@ enum Command {
         #[arg(default_value = "gateway.toml")]
         file: PathBuf,
     },
-    /// Serve while plugins are developed: build them when they change, and show each request.
+    /// Serve while you develop plugins: build them when they change, and show each request.
     ///
-    /// A plugin is built from the crate in the folder that its `source` names; without one, from the
-    /// crate in the folder beside its component that is called as it is; else from the nearest crate
-    /// above. One without a crate is served as it is, and taken over when it changes. The component
-    /// that the configuration names is not touched.
+    /// A plugin is built from the crate in the folder that its `source` names. Without `source`, it is
+    /// built from the crate in the folder beside its component that has the same name, or else from the
+    /// nearest crate above. A plugin without a crate is served as it is, and loaded again when it
+    /// changes. The component that the configuration names is not changed.
     ///
-    /// While it serves, r + Enter sends the last request again and shows everything about it, d +
-    /// Enter shows everything about the last one, and q + Enter or Ctrl-C ends.
+    /// While it serves, r + Enter sends the last request again and shows everything about it. d + Enter
+    /// shows everything about the last request. q + Enter or Ctrl-C stops.
     Dev(dev::Dev),
-    /// Report everything that `run` would refuse, at once, and warnings too.
+    /// Report everything that `run` would refuse, at once, and warnings.
     ///
-    /// Addresses are left alone, since a gateway that runs already has them: `gateway check && kill -HUP
-    /// PID` reloads only what is fine.
+    /// Addresses are not tried, since a running gateway already uses them: `gateway check && kill -HUP
+    /// PID` reloads only a valid file.
     Check {
         /// Try the addresses too, as for the first start on a machine.
         #[arg(long)]
@@ -78,26 +78,26 @@ enum Command {
         #[arg(default_value = "gateway.toml")]
         file: PathBuf,
     },
-    /// Say which route a request takes and why, why the others not, and through which plugins: of a file,
-    /// or of a gateway that runs (`--admin`).
+    /// Show which route a request takes and why, why the others do not, and its plugins: for a file, or for
+    /// a running gateway (`--admin`).
     Explain(Box<explain::Question>),
-    /// Have a gateway that runs read its file again, and report what came of it.
+    /// Make a running gateway read its file again, and report the result.
     Reload(reload::Question),
-    /// Make tokens for the admin API.
+    /// Create tokens for the admin API.
     #[command(subcommand)]
     Admin(admin::Command),
     /// Print the JSON Schema of the configuration, for editors, with those of plugins in it.
     Schema {
-        /// A configuration, whose own plugins are described too.
+        /// A configuration; its plugins are described too.
         file: Option<PathBuf>,
     },
-    /// Report what happened to single requests: failed, slow and refused ones, and samples of others.
+    /// Show what happened to single requests: failed, slow and refused ones, and samples of others.
     ///
-    /// With an id: all about one request, as a waterfall. A gateway that runs is asked at its `[admin]`.
+    /// With an id: one request in full, as a waterfall. Asks the `[admin]` API of the running gateway.
     Requests(requests::Question),
-    /// Report who used how much, from the store that `[usage]` names.
+    /// Report usage from the store that `[usage]` names.
     Usage(usage::Question),
-    /// Make, build and look into plugins.
+    /// Create, build and inspect plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
     #[command(hide = true)]
@@ -107,7 +107,7 @@ enum Command {
 /// Runs a command to its end.
 pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let format = arguments.log_format;
-    // `dev` shows what a plugin logs where it shows the request, and starts a log of its own.
+    // `dev` shows what a plugin logs where it shows the request, and starts its own log.
     let is_dev = matches!(arguments.command, Command::Dev(_));
     let _log = (!is_dev).then(|| log::start(format));
     let done = match arguments.command {

@@ -1,4 +1,4 @@
-//! Components that answer: `wasi:http` services that stand in the place of an upstream.
+//! Components that answer: `wasi:http` services that replace an upstream.
 //!
 //! Owns the loading of such a component, the one instance that each request gets, the call of its
 //! handler with its limits, and the response that comes of it. A sandbox like a plugin's, with more

@@ -116,7 +116,7 @@ impl Config {
         certificates::ends(&self.listeners)
     }
 
-    /// Whether a socket on this address takes IPv4 connections beside those of IPv6: `[::]` stands for
+    /// Whether a socket on this address takes IPv4 connections beside those of IPv6: `[::]` means
     /// every address of both families, unless the file gives the port to an IPv4 address of its own.
     #[must_use]
     pub fn takes_ipv4(&self, address: SocketAddr) -> bool {
@@ -134,7 +134,7 @@ pub struct Process {
     pub workers: usize,
     /// `via`: the pseudonym in `Via` (RFC 9110 section 7.6.3). Default `"gateway"`.
     pub via: String,
-    /// `shutdown_grace`: how long open exchanges may go on after SIGTERM. Default 30 s.
+    /// `shutdown_grace`: how long open exchanges may continue after SIGTERM. Default 30 s.
     pub shutdown_grace: Duration,
     /// `access_log`: which finished requests are logged. Default [`AccessLog::Errors`].
     pub access_log: AccessLog,
@@ -161,7 +161,7 @@ pub const BUFFERED_BODIES: usize = 256 << 20;
 pub struct Admin {
     /// `address`, as `ip:port`. One that is not of loopback has `tls` and `token`.
     pub address: SocketAddr,
-    /// Where `address` stands in the file, for a port that is in use.
+    /// Where `address` is in the file, for a port that is in use.
     pub address_span: Span,
     /// `tls`; `None` in clear.
     pub tls: Option<ListenerTls>,
@@ -211,7 +211,7 @@ impl std::fmt::Debug for Recorder {
 pub struct Usage {
     /// `store`
     pub store: UsageStore,
-    /// Where `store` stands in the file, for one that cannot be opened.
+    /// Where `store` is in the file, for one that cannot be opened.
     pub store_span: Span,
     /// `keep`: how long rows by day are kept. Default 400 days.
     pub keep: Duration,
@@ -322,9 +322,9 @@ pub enum CollectorProtocol {
 /// What becomes of the trace that a caller says it is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Incoming {
-    /// `"continue"`: it goes on.
+    /// `"continue"`: it continues.
     Continue,
-    /// `"restart"`: each request begins a trace of its own.
+    /// `"restart"`: each request begins its own trace.
     Restart,
 }
 
@@ -335,7 +335,7 @@ pub struct Listener {
     pub name: String,
     /// `address`, as `ip:port`.
     pub address: SocketAddr,
-    /// Where `address` stands in the file, for a port that is in use.
+    /// Where `address` is in the file, for a port that is in use.
     pub address_span: Span,
     /// `tls`, one table or several (the certificate is chosen by SNI, the first is the default).
     pub tls: Option<ListenerTls>,
@@ -536,7 +536,7 @@ pub struct HttpComponent {
     pub name: String,
     /// `file`, resolved against the configuration's folder; it exists.
     pub file: PathBuf,
-    /// Where `file` stands in the configuration.
+    /// Where `file` is in the configuration.
     pub file_span: Span,
     /// `environment`: the variables that it sees. Default none.
     pub environment: Vec<(String, String)>,
@@ -578,17 +578,17 @@ pub struct Plugin {
     pub component: Component,
     /// `config`, as the JSON text that the plugin is given. `{}` where the file has none.
     pub config: String,
-    /// Where each value of `config` stands in the file, by RFC 6901 pointer ("" is the table).
+    /// Where each value of `config` is in the file, by RFC 6901 pointer ("" is the table).
     pub config_spans: BTreeMap<String, Span>,
-    /// Where each of its keys stands, by the pointer to its value.
+    /// Where each of its keys is, by the pointer to its value.
     pub config_keys: BTreeMap<String, Span>,
     /// The pointers of the texts in `config` into which something was filled.
     pub config_filled: BTreeSet<String>,
     /// `component` as it is written.
     pub component_text: String,
-    /// Where `component` stands in the file.
+    /// Where `component` is in the file.
     pub component_span: Span,
-    /// Where the whole table stands (its header or the inline table).
+    /// Where the whole table is (its header or the inline table).
     pub span: Span,
     /// `on_error`
     pub on_error: OnError,
@@ -614,7 +614,7 @@ pub struct Plugin {
     /// `grants`; `None` where the file has none (a first-party component then gets what it
     /// imports, any other gets nothing).
     pub grants: Option<Vec<Grant>>,
-    /// Where the value of `grants` stands in the file, if it has any.
+    /// Where the value of `grants` is in the file, if it has any.
     pub grants_span: Option<Span>,
     /// `secrets`: those that it may read; `None` where the file has none.
     pub secrets: Option<Vec<Secret>>,
@@ -663,8 +663,8 @@ impl Default for PluginBounds {
     }
 }
 
-/// What is not certain of a plugin's table in a file that is refused, so that nobody is told of what
-/// only follows from an error that was told already.
+/// What is not certain of a plugin's table in a file that is refused, so that errors that only follow from
+/// a reported error are not reported.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Doubts {
     /// Whether a key besides `config` is wrong.
@@ -701,7 +701,7 @@ impl std::fmt::Debug for Plugin {
     }
 }
 
-/// Where something stands in the configuration text: byte offsets, end exclusive.
+/// Where something is in the configuration text: byte offsets, end exclusive.
 pub type Span = std::ops::Range<usize>;
 
 /// What a plugin is made of.
@@ -718,7 +718,7 @@ pub enum Component {
 pub enum OnError {
     /// `"closed"` (default): the request is refused.
     Closed,
-    /// `"open"`: the request goes on as if the plugin were not in the chain.
+    /// `"open"`: the request continues as if the plugin were not in the chain.
     Open,
 }
 
@@ -761,13 +761,13 @@ pub struct Route {
     pub listeners: Vec<ListenerId>,
     /// Which requests.
     pub matcher: RouteMatcher,
-    /// Where each of the matcher's `paths` stands in the file, in the same order.
+    /// Where each of the matcher's `paths` is in the file, in the same order.
     pub path_spans: Vec<Span>,
     /// The file and the line of each of them, as people write it: `gateway.toml:17`.
     pub path_lines: Vec<String>,
     /// `plugins`, first to last.
     pub plugins: Vec<PluginId>,
-    /// Where each of them stands in the route, in the same order.
+    /// Where each of them is in the route, in the same order.
     pub plugin_spans: Vec<Span>,
     /// `upstream`, `component`, `respond` or `redirect`.
     pub action: Action,
@@ -781,18 +781,18 @@ pub struct Route {
     pub access_log: Option<AccessLog>,
     /// `errors`: the form of refusals. Default [`ErrorForm::Auto`].
     pub errors: ErrorForm,
-    /// Where the route's table stands in the file, for messages.
+    /// Where the route's table is in the file, for messages.
     pub span: Span,
 }
 
-/// The form in which a route's clients are told that a request is refused.
+/// The form in which a route's clients receive refusals.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ErrorForm {
     /// `"auto"`: by the request. gRPC gets a status of gRPC, MCP and JSON-RPC an error of JSON-RPC,
     /// everybody else a problem document.
     #[default]
     Auto,
-    /// `"problem"`: a problem document (RFC 9457), whatever the request is.
+    /// `"problem"`: a problem document (RFC 9457) for every request.
     Problem,
     /// `"openai"`: an error of OpenAI's API.
     OpenAi,
@@ -851,7 +851,7 @@ pub enum Segment {
 /// What a header or a query parameter must be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ValuePattern {
-    /// `"*"`: there, whatever its value.
+    /// `"*"`: present, with any value.
     Present,
     /// This value, to the letter.
     Exact(String),
@@ -870,7 +870,7 @@ pub enum Action {
     Redirect(Redirect),
 }
 
-/// An answer that stands in the configuration.
+/// An answer that is in the configuration.
 #[derive(Debug, Clone)]
 pub struct FixedResponse {
     /// `status`. Default 200.
@@ -917,6 +917,6 @@ pub struct Rewrite {
     pub add_prefix: Option<String>,
     /// `path = "/items/{id}"`: instead of both, a new path from the captures.
     pub path: Option<Template>,
-    /// `host`: sent as `Host`, whatever the upstream's `host` says.
+    /// `host`: sent as `Host`, instead of the upstream's `host`.
     pub host: Option<String>,
 }

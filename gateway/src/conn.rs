@@ -107,7 +107,7 @@ pub(crate) trait Downstream: fmt::Debug {
     /// Nobody reads the rest of the request body.
     fn body_abandoned(&self, body: Incoming);
 
-    /// Whether the error that the request body returned only stands before its end, once.
+    /// Whether the error that the request body returned only is before its end, once.
     fn take_let_go(&self) -> bool;
 }
 

@@ -112,7 +112,7 @@ impl ConnectionSlots {
         drop(last_logged);
         let (listener, setting) = (&*self.listener, BOUNDS[bound as usize]);
         tracing::warn!(listener, client = %address, limit = most, refused,
-            "a connection was closed at once: `limits.{setting}` of the listener is reached. This is told \
+            "a connection was closed at once: `limits.{setting}` of the listener is reached. This is logged \
              every 10 seconds at most; `gateway_connections_refused_total` counts on");
     }
 }
@@ -130,7 +130,7 @@ impl Drop for ConnectionSlot {
     }
 }
 
-/// Whom an address stands for: with IPv6 a customer has a network of 2^64 addresses at least.
+/// The client that an address belongs to: with IPv6 a customer has a network of 2^64 addresses at least.
 fn client_of(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,

@@ -19,7 +19,7 @@ use crate::upstream::{ConnectError, UpstreamError};
 /// A cause from another library, for the log.
 pub type Cause = Box<dyn StdError + Send + Sync>;
 
-/// Whose doing a failure is.
+/// The source of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorSource {
     /// The client sent something wrong, or nothing in time.
@@ -138,7 +138,7 @@ pub enum Failure {
     /// 502 or 504: the upstream gave no response head.
     #[error("upstream: {0}")]
     Upstream(#[from] UpstreamError),
-    /// 502, 503 or 504: the component that stands in the place of an upstream gave no response, or
+    /// 502, 503 or 504: the component that replaces an upstream gave no response, or
     /// only a part of one.
     #[error("component {component} failed")]
     Component {
@@ -274,7 +274,7 @@ impl Failure {
         }
     }
 
-    /// What the client is told beyond the status. Never a cause from behind the gateway.
+    /// The text for the client besides the status. Never a cause from behind the gateway.
     #[must_use]
     pub fn detail(&self) -> String {
         match self {
@@ -305,7 +305,7 @@ impl Failure {
         }
     }
 
-    /// Whether the connection must not carry another request: what follows on it cannot be told
+    /// Whether the connection must not carry another request: what follows on it cannot be distinguished
     /// apart from the rest of this one.
     #[must_use]
     pub fn closes(&self) -> bool {
@@ -339,14 +339,14 @@ impl Failure {
     }
 
     /// The failure and everything below it, in one line for the log. A cause that the text above
-    /// it tells already is not told twice.
+    /// it reports already is not reported twice.
     #[must_use]
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
         while let Some(error) = cause {
             let told = error.to_string();
-            // A plugin's trace stands in its own record.
+            // A plugin's trace is in its own record.
             let told = match self {
                 Self::PluginFailed { .. } => told.lines().next().unwrap_or_default(),
                 _ => &*told,
@@ -365,9 +365,9 @@ impl Failure {
 fn upstream_detail(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Connect { cause: ConnectError::Timeout(_), .. } => {
-            "No connection to the upstream came about in time."
+            "The gateway could not connect to the upstream in time."
         }
-        UpstreamError::Connect { .. } => "No connection to the upstream came about.",
+        UpstreamError::Connect { .. } => "The gateway could not connect to the upstream.",
         UpstreamError::FirstByteTimeout { .. } => "The upstream did not answer in time.",
         UpstreamError::ClosedBeforeResponse { .. } | UpstreamError::Reset { .. } => {
             "The upstream closed the connection before it answered."

@@ -54,7 +54,7 @@ pub(crate) struct Exchange {
     worker: Rc<WorkerState>,
     /// The configuration it began with, and goes on with whatever is loaded meanwhile.
     pub(crate) snapshot: Rc<Snapshot>,
-    /// Unique; stands in the log, in `x-request-id` both ways and in problem documents.
+    /// Unique; is in the log, in `x-request-id` both ways and in problem documents.
     pub(crate) id: HeaderValue,
     pub(crate) method: Method,
     /// As the client sent it.

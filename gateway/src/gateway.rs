@@ -1,6 +1,6 @@
 //! The gateway as a whole.
 //!
-//! Owns the worker threads: their start, what they are told, and their end. Nothing of a request
+//! Owns the worker threads: their start, their commands, and their end. Nothing of a request
 //! passes through here.
 
 mod administer;
@@ -88,7 +88,7 @@ impl Gateway {
         Self::bind_by(loader, config, None)
     }
 
-    /// As [`bind`](Self::bind), for whoever develops plugins: `tracer` is told what becomes of each
+    /// As [`bind`](Self::bind), for plugin development: `tracer` receives a trace of each
     /// exchange, and the backtrace of a trap has files and lines where the component does. Both
     /// cost time, and the latter for each trap: not for a gateway that others use.
     ///
@@ -197,7 +197,7 @@ impl Gateway {
         Self { operator: Some(operator.into()), ..self }
     }
 
-    /// What is not as it should be with its plugins.
+    /// Warnings about its plugins.
     #[must_use]
     pub fn warnings(&self) -> &[PluginWarning] {
         &self.warnings
@@ -303,7 +303,7 @@ fn prepare(loader: &Loader, config: &Config, doubts: &[Doubts], serving: bool) -
     loaded
 }
 
-/// Loads all plugins on a thread of its own: loading runs guests, and the caller's thread may be
+/// Loads all plugins on its own thread: loading runs guests, and the caller's thread may be
 /// one of an asynchronous runtime, in which nothing else can be waited for.
 fn load_apart(loader: &Loader, config: &Config, doubts: &[Doubts]) -> Loaded {
     thread::scope(|scope| {
@@ -412,7 +412,7 @@ fn join(threads: Vec<thread::JoinHandle<io::Result<()>>>) -> Result<(), RunError
 }
 
 impl Handle {
-    /// Puts a configuration in the place of the one in force, on all workers or on none. Requests
+    /// Replaces the configuration in force, on all workers or on none. Requests
     /// that are being served go on with the old one; no connection is dropped. Returns what
     /// [`Gateway::warnings`] would, when every worker has taken it.
     ///
@@ -455,7 +455,7 @@ impl Handle {
         taken
     }
 
-    /// Opens the files of access logs anew, which may have been moved. A [reload](Self::reload) does so too.
+    /// Opens the files of access logs again, which may have been moved. A [reload](Self::reload) does so too.
     pub fn reopen_logs(&self) {
         self.0.logs.reopen();
     }
@@ -465,7 +465,7 @@ impl Handle {
         self.0.loader.metrics().refused();
     }
 
-    /// Finds out whether the process must be started anew for a configuration, as for other addresses.
+    /// Finds out whether the process must be started again for a configuration, as for other addresses.
     ///
     /// # Errors
     /// [`ReloadError::Listeners`].

@@ -86,7 +86,7 @@ pub(crate) struct ExchangeFacts {
     pub(crate) route: Arc<RouteNames>,
     /// The index of the pattern that matched.
     pub(crate) pattern: usize,
-    /// Where its captures stand in `matched`.
+    /// Where its captures are in `matched`.
     pub(crate) captures: Captures,
     /// The path that was matched, before any plugin changed it.
     pub(crate) matched: PathAndQuery,
@@ -216,7 +216,7 @@ impl ExchangeFacts {
         Some(Cow::Borrowed(text))
     }
 
-    /// What a parameter of the path stands for, percent-decoded: keys and fields want the text,
+    /// What a parameter of the path means, percent-decoded: keys and fields want the text,
     /// not its notation.
     fn capture(&self, name: &str) -> Option<Cow<'_, str>> {
         let (_, names) = self.route.patterns.get(self.pattern)?;

@@ -17,11 +17,11 @@
 //!    they ended to `exchange`, which hands itself to those that registered for its end: the access log,
 //!    metrics, plugins.
 //!
-//! Whatever fails, wherever, becomes an [`error::Failure`] that knows whose fault it is, and
+//! Every failure becomes an [`error::Failure`] that knows its source, and
 //! [`respond`] makes a problem document of it.
 //!
 //! [`config`] turns a file into a checked [`config::Config`]; [`Gateway::bind`] loads its plugins
-//! and takes its addresses; [`Gateway::run`] serves until it is told to end, and a [`Handle`]
+//! and takes its addresses; [`Gateway::run`] serves until it is asked to stop, and a [`Handle`]
 //! reloads it meanwhile. [`inspect`] says what a component is and needs before any file configures it,
 //! and a [`trace`] what became of an exchange, for who develops plugins.
 

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 }
 
 /// Signals that mean nothing to a gateway, or nothing yet, would end it: from here on they do not. What
-/// `run` answers it listens for as soon as it can; whoever reloads or rotates logs while a process starts
+/// `run` answers it listens for as soon as it can; a reload or a rotation of logs while a process starts
 /// or checks must not end it.
 fn stay_alive() {
     let serves = |argument: std::ffi::OsString| argument == "run" || argument == "check";

@@ -114,7 +114,7 @@ impl Drop for LocalQuota {
     }
 }
 
-/// What one body counts at least: with fewer bytes, the rest of what stands for it is the larger
+/// What one body counts at least: with fewer bytes, the overhead is the larger
 /// part.
 const LEAST: usize = 4 << 10;
 

@@ -1,7 +1,7 @@
 //! Requests that plugins and components send to upstreams by themselves.
 //!
 //! Owns the sending on a worker: through the upstream's own pool, within the time and the size that
-//! the sender may have, and given up when the sender does not wait any more. What may be asked for is
+//! the sender may have, and abandoned when the sender does not wait any more. What may be asked for is
 //! checked by [`crate::plugin`] and [`crate::component`]. Must not decide anything about an exchange.
 
 use std::collections::HashMap;
@@ -51,7 +51,7 @@ pub(crate) fn serve_components(
     let (caller, mut calls) = mpsc::unbounded_channel::<OutgoingCall>();
     tokio::task::spawn_local(async move {
         while let Some(call) = calls.recv().await {
-            // Only granted ones are asked for; without an answer the guest is told so.
+            // Only granted ones are asked for; without an answer the guest gets an error.
             if let Some((upstream, idle)) = upstreams.get(&call.upstream) {
                 let idle = call.idle.map_or(*idle, |wanted| wanted.min(*idle));
                 tokio::task::spawn_local(stream(Rc::clone(upstream), call, timers.clone(), idle));
@@ -101,7 +101,7 @@ pub(crate) fn serve(upstreams: &Upstreams, ids: impl Iterator<Item = UpstreamId>
     let (caller, mut calls) = mpsc::unbounded_channel::<Call>();
     tokio::task::spawn_local(async move {
         while let Some(call) = calls.recv().await {
-            // Only granted ones are asked for; without an answer the plugin is told so.
+            // Only granted ones are asked for; without an answer the plugin gets an error.
             if let Some(upstream) = upstreams.get(&call.upstream) {
                 tokio::task::spawn_local(answer(Rc::clone(upstream), call));
             }
@@ -116,7 +116,7 @@ async fn answer(upstream: Rc<Upstream>, call: Call) {
         answered = tokio::time::timeout(timeout, send(&upstream, request, limit, reservation)) => {
             answered.unwrap_or(Err(Unanswered::Timeout(timeout)))
         }
-        // The client left, or the plugin was given up.
+        // The client left, or the plugin was abandoned.
         () = answer.closed() => return,
     };
     let _nobody_waits = answer.send(answered);
@@ -140,7 +140,7 @@ async fn send(
     Ok(Response::from_parts(head, body))
 }
 
-/// A body as one piece. One that is too long is given up as soon as that is known.
+/// A body as one piece. One that is too long is abandoned as soon as that is known.
 async fn whole<B>(body: B, limit: usize, mut reservation: Reservation) -> Result<Bytes, Unanswered>
 where
     B: http_body::Body<Data = Bytes>,

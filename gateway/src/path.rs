@@ -31,7 +31,7 @@ pub enum PathParameters {
     Refuse,
     /// `"keep"`: they are a part of the segment, for routes and for the upstream.
     Keep,
-    /// `"strip"`: they are gone before a route is looked at.
+    /// `"strip"`: they are gone before a route is checked.
     Strip,
 }
 
@@ -90,7 +90,7 @@ pub enum PathError {
 /// but some need is for the rules to say.
 ///
 /// # Errors
-/// [`PathError`], for whatever could mean one path here and another one behind the gateway.
+/// [`PathError`], for everything that could mean one path here and another one behind the gateway.
 pub fn normalise(raw: &str, rules: PathRules) -> Result<Cow<'_, str>, PathError> {
     if is_normal(raw.as_bytes(), rules) {
         return Ok(Cow::Borrowed(raw));
@@ -213,7 +213,7 @@ fn hides_dot_segment(segment: &str) -> bool {
         && segment.split("%2F").any(|part| starts_with_dot_segment(part.as_bytes()))
 }
 
-/// The segment as the rules want it. A dot segment with parameters is refused whatever they say.
+/// The segment as the rules want it. A dot segment with parameters is refused no matter what they say.
 fn without_parameters(segment: &str, rules: PathRules) -> Result<&str, PathError> {
     if !matches!(segment, "." | "..") && starts_with_dot_segment(segment.as_bytes()) {
         return Err(PathError::DotParameter);
@@ -224,7 +224,7 @@ fn without_parameters(segment: &str, rules: PathRules) -> Result<&str, PathError
     })
 }
 
-/// The byte that the escape at the front of `path` stands for.
+/// The byte that the escape at the front of `path` means.
 fn unescape(path: &[u8], rules: PathRules) -> Result<u8, PathError> {
     let byte = decode_escape(path).ok_or(PathError::Escape)?;
     match byte {

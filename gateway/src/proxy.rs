@@ -1,6 +1,6 @@
 //! The path of a request, top to bottom.
 //!
-//! Owns the order of the steps; each is a function in a file of its own. Every failure, from
+//! Owns the order of the steps; each is a function in its own file. Every failure, from
 //! anywhere, ends here, becomes a problem document, and takes the form that its client reads.
 
 mod action;
@@ -71,7 +71,7 @@ async fn handle(
     let request = Box::new(PreparedRequest { head, body, hop: Hop::default() });
     let ran = run(&exchange, request).await;
     let mut response = ran.unwrap_or_else(|failure| refuse(&exchange, failure));
-    // The log and the plugins are told this one: to a client of gRPC each refusal is a 200.
+    // The log and the plugins get this one: to a client of gRPC each refusal is a 200.
     let status = response.status();
     if respond::is_refusal(&response) {
         // Boxed, so that other requests do not carry its state around.
@@ -158,7 +158,7 @@ fn begin(
 }
 
 /// Gives an exchange up when the time for the whole of it is over. The work is borrowed: moved in,
-/// it would stand in the state of each request more than once.
+/// it would be in the state of each request more than once.
 async fn within_time(
     exchange: &Exchange,
     mut work: Pin<&mut impl Future<Output = Result<Response<Body>, Failure>>>,

@@ -50,7 +50,7 @@ pub struct Query<'a> {
     pub method: &'a Method,
     /// The header fields.
     pub headers: &'a HeaderMap,
-    /// What stands behind `?`, raw.
+    /// What is behind `?`, raw.
     pub query: Option<&'a str>,
 }
 
@@ -64,10 +64,10 @@ pub enum Found {
         /// The index of the pattern that matched in its
         /// [`paths`](crate::config::RouteMatcher::paths).
         pattern: usize,
-        /// What the pattern's parameters stand for.
+        /// What the pattern's parameters mean.
         captures: Captures,
     },
-    /// No route matches, whatever the method: 404.
+    /// No route matches, with any method: 404.
     NotFound,
     /// Some route matches in everything but the method: 405 (RFC 9110 section 15.5.6).
     MethodNotAllowed {

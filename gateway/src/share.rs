@@ -50,11 +50,11 @@ const OF_A_FLOW: u64 = 2_000_000;
 /// What all flows may.
 const OF_ALL: u64 = 3_000_000;
 
-/// For how long a request to a component goes on before others of its flow begin. Hooks do so to their
+/// For how long a request to a component continues before others of its flow begin. Hooks do so to their
 /// end, which is never far.
 const IN_ORDER: Duration = Duration::from_millis(20);
 
-/// How often those that were slowed are looked at.
+/// How often those that were slowed are checked.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The turns of one worker.
@@ -182,7 +182,7 @@ impl Share {
     }
 }
 
-/// Turns are given until it is dropped: then all that wait go on at once.
+/// Turns are given until it is dropped: then all that wait continue at once.
 struct Open<'a>(&'a Share);
 
 impl<'a> Open<'a> {
@@ -300,7 +300,7 @@ impl Flow {
         }
     }
 
-    /// Whether a call that has begun, and computed for as long, goes on before others begin.
+    /// Whether a call that has begun, and computed for as long, continues before others begin.
     fn goes_first(&self, computed: Duration) -> bool {
         self.kind == Kind::Plugin || computed < IN_ORDER
     }

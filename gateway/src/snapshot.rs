@@ -1,7 +1,7 @@
 //! A configuration in force.
 //!
 //! Owns everything that is built from one [`Config`]: shared between workers what is only read,
-//! and for each worker what it alone uses. A reload puts a new snapshot in the place of the old
+//! and for each worker what it alone uses. A reload puts a new snapshot instead of the old
 //! one; requests that began with the old one keep it until they end.
 
 use std::fmt;
@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     tls: Vec<Option<Arc<ServerConfig>>>,
     /// What is counted, if anybody can ask for it.
     pub(crate) counted: Option<Counted>,
-    /// Who is told what becomes of each exchange, if anybody is.
+    /// Receives a trace of each exchange, if there is one.
     pub(crate) tracer: Option<Arc<Tracer>>,
     /// Under which numbers usage is recorded, if it is.
     pub(crate) usage: Option<Ids>,

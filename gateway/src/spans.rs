@@ -1,6 +1,6 @@
 //! Distributed traces: where in which trace a request is, and its spans on their way to a collector.
 //!
-//! A request with `[traces]` has a [`Span`] from its head on, which is announced to whatever it is sent
+//! A request with `[traces]` has a [`Span`] from its head on, which is announced to everything that it is sent
 //! to. Its end hands what is known of it to a bounded queue; one thread makes spans of OpenTelemetry
 //! out of it and exports them over OTLP. A collector that is away costs spans, which are counted, and
 //! nothing else.
@@ -43,7 +43,7 @@ pub(crate) struct Sink {
     /// `[traces]`
     pub(crate) settings: config::Traces,
     counts: Arc<SpanCounts>,
-    /// `None` without a collector: the context is passed on all the same.
+    /// `None` without a collector: the context is passed on anyway.
     queue: Option<mpsc::Sender<Box<Finished>>>,
     /// Wakes the exporter before its time.
     wake: Arc<Notify>,

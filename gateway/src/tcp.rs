@@ -100,7 +100,7 @@ impl Socket {
 
 impl Socket {
     /// Ends when the connection is reset, but not because the peer sends no more. Whether the peer
-    /// has gone or still waits for an answer cannot be told from its silence, so the kernel asks
+    /// has gone or still waits for an answer cannot be derived from its silence, so the kernel asks
     /// its system from time to time: one that knows nothing of the connection any more resets it.
     pub(crate) fn broken(&self) -> impl Future<Output = ()> + use<> {
         let inner = Arc::clone(&self.0);

@@ -124,7 +124,7 @@ pub struct Deadline {
 }
 
 impl Deadline {
-    /// Starts anew: ends when `duration` has passed from now.
+    /// Starts again: ends when `duration` has passed from now.
     ///
     /// Costs a few stores, whether the deadline waits already or not.
     pub fn reset(&mut self, duration: Duration) {

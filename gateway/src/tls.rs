@@ -81,7 +81,7 @@ impl Certificates {
         Self { by_name, default: certificates.first().cloned() }
     }
 
-    /// A wildcard stands for exactly one label (RFC 6125 section 6.4.3).
+    /// A wildcard means exactly one label (RFC 6125 section 6.4.3).
     fn find(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
         self.by_name.get(name).or_else(|| {
             let (_, parent) = name.split_once('.')?;

@@ -2,7 +2,7 @@
 //!
 //! Owns the trace of an exchange: the request as it came, each hook with what it decided, changed
 //! and took, and how it ended. Exchanges are traced only where [`Gateway::bind_traced`] was given
-//! somebody to tell; everywhere else a hook costs one look at an `Option` more. Must not decide
+//! a receiver; everywhere else a hook costs one look at an `Option` more. Must not decide
 //! anything, nor know how a trace is shown.
 //!
 //! [`Gateway::bind_traced`]: crate::Gateway::bind_traced
@@ -26,12 +26,12 @@ pub const MAX_BODY: usize = 1 << 20;
 /// Steps that a trace keeps at most; a hook that sees a body chunk by chunk is one step a chunk.
 pub const MAX_STEPS: usize = 200;
 
-/// Whoever is told each trace, when its exchange has ended and its plugins know of that. Called on
+/// Receives each trace when its exchange has ended and its plugins were called for that. Called on
 /// the thread that served it.
 pub struct Tracer(Box<dyn Fn(Trace) + Send + Sync>);
 
 impl Tracer {
-    /// One who is told by a call.
+    /// A receiver that is a function.
     pub fn new(tell: impl Fn(Trace) + Send + Sync + 'static) -> Self {
         Self(Box::new(tell))
     }
@@ -130,7 +130,7 @@ pub struct Step {
 /// What a hook meant for the exchange.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It goes on; see the changes for whether it does so unchanged.
+    /// It continues; see the changes for whether it does so unchanged.
     Next,
     /// The plugin answered.
     Answered(StatusCode),
@@ -140,7 +140,7 @@ pub enum Decision {
     Failed {
         /// How, with a backtrace if it trapped.
         why: String,
-        /// Whether the exchange goes on without it, since its `on_error` is `open`.
+        /// Whether the exchange continues without it, since its `on_error` is `open`.
         goes_on: bool,
     },
 }
@@ -166,7 +166,7 @@ pub enum Change {
     Body(usize, usize),
 }
 
-/// A trace that is being written. It is told when the last who writes to it lets it go.
+/// A trace that is being written. It is sent when its last writer is dropped.
 pub(crate) struct Recording {
     tracer: Arc<Tracer>,
     trace: RefCell<Option<Trace>>,

@@ -1,4 +1,4 @@
-//! Which fields may stand behind a body.
+//! Which fields may be behind a body.
 //!
 //! Owns the one filter for trailers, of requests and responses and over both protocols. A trailer
 //! comes after everything was decided by the head, plugins included: it must not bring what they
@@ -67,7 +67,7 @@ const NEVER_BEGINS: &[&str] = &[
     "x-original-",
 ];
 
-/// Whether a field of this name may stand behind a body. gRPC's status, digests of what was sent
+/// Whether a field of this name may be behind a body. gRPC's status, digests of what was sent
 /// (RFC 9530) and timings may.
 pub(crate) fn may_trail(name: &HeaderName) -> bool {
     let name = name.as_str();
@@ -80,7 +80,7 @@ pub(crate) fn may_trail(name: &HeaderName) -> bool {
         && !NEVER_BEGINS.iter().any(|family| name.starts_with(family))
 }
 
-/// Takes away what must not stand behind a body: what no trailer may be, and what is `written` by
+/// Takes away what must not be behind a body: what no trailer may be, and what is `written` by
 /// plugins into the head.
 pub(crate) fn filter(trailers: &mut HeaderMap, written: &[HeaderName]) {
     let refused = |name: &&HeaderName| !may_trail(name) || written.contains(name);

@@ -55,14 +55,14 @@ use crate::config::{self, HostPolicy, UpstreamId};
 use crate::timer::Timers;
 
 /// How often connections that were idle for too long are looked for, at most and at least; in
-/// between it is the upstream's idle timeout. One that is asked for is looked at anyway.
+/// between it is the upstream's idle timeout. One that is asked for is checked anyway.
 const MOST_OFTEN: Duration = Duration::from_millis(100);
 const LEAST_OFTEN: Duration = Duration::from_secs(5);
 
-/// Connections that may close one after the other before they take a request, until it is given up.
+/// Connections that may close one after the other before they take a request, until it is abandoned.
 const MOST_RESENDS: usize = 3;
 
-/// Turns that a worker may skip at its start; enough to tell workers apart.
+/// Turns that a worker may skip at its start; enough to distinguish workers.
 const MOST_SKIPPED: u32 = 256;
 
 /// All upstreams of a configuration, for one worker.
@@ -82,7 +82,7 @@ impl Upstreams {
         Self { list: Vec::new() }.succeeded_by(upstreams, timers)
     }
 
-    /// Those of a new configuration. An upstream that did not change goes on as it is, with its
+    /// Those of a new configuration. An upstream that did not change continues as it is, with its
     /// connections.
     ///
     /// # Errors
@@ -151,13 +151,13 @@ pub struct Upstream {
 pub struct Answered {
     /// The response. Its framing over HTTP/1.1 is unambiguous; hop-by-hop fields are still in it.
     pub(crate) response: Response<Payload>,
-    /// To be dropped when the body has come to its end.
+    /// To be dropped when the body has ended.
     pub lease: Lease,
     /// For the log and the metrics.
     pub info: AnswerInfo,
 }
 
-/// How an exchange came about.
+/// How an exchange was made.
 #[derive(Debug, Clone)]
 pub struct AnswerInfo {
     /// Index of the target in the configuration's list.

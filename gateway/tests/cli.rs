@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// A file in a folder of its own, which is removed with it.
+/// A file in its own folder, which is removed with it.
 struct File {
     _folder: TempDir,
     path: PathBuf,
@@ -30,7 +30,7 @@ fn file(text: &str) -> File {
 fn gateway(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
     command.args(arguments).env_remove("GATEWAY_LOG").stdin(Stdio::null());
-    // Compiled components are kept between runs, but not among those of whoever runs the tests.
+    // Compiled components are kept between runs, but not among those of the user who runs the tests.
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command
 }
@@ -178,7 +178,7 @@ fn check_leaves_addresses_alone_so_that_it_can_go_before_a_reload() {
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     let done = on_file("check", &file, &["--bind"]);
     assert_eq!(done.status.code(), Some(1));
-    assert!(text(&done.stderr).contains(&format!("cannot have {address}")));
+    assert!(text(&done.stderr).contains(&format!("cannot listen on {address}")));
 }
 
 #[test]
@@ -436,7 +436,7 @@ fn warnings_do_not_keep_a_file_from_being_fine() {
     assert!(said.starts_with("warning: ") && said.contains("unused"), "{said}");
 }
 
-/// `gateway run` in a process of its own, which is ended with it.
+/// `gateway run` in its own process, which is ended with it.
 struct Served {
     child: Child,
     lines: std::sync::mpsc::Receiver<String>,

@@ -188,7 +188,7 @@ fn a_component_that_does_not_build_leaves_the_one_before() {
     std::fs::write(crate_.path().join("src/lib.rs"), "fn broken(").unwrap();
     let said = refused(&crate_.gateway(&["plugin", "build"]));
     assert!(said.contains("unclosed delimiter"), "cargo's own words: {said}");
-    assert!(said.ends_with("error: cargo failed; the reason stands above\n"), "{said}");
+    assert!(said.ends_with("error: cargo failed; the reason is above\n"), "{said}");
 
     // What compiles and is no plugin is refused as well.
     std::fs::write(crate_.path().join("src/lib.rs"), "").unwrap();

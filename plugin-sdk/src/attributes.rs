@@ -49,7 +49,7 @@ pub fn set(name: &str, value: &str) -> Result<(), AttributeError> {
     host::set_attribute(name, value)
 }
 
-/// Whether the gateway takes an attribute, as far as that can be told without it.
+/// Whether the gateway takes an attribute, as far as that is known without it.
 pub(crate) fn check(name: &str, value: &str) -> Result<(), AttributeError> {
     if RESERVED.iter().any(|prefix| begins_with(name, prefix)) {
         return Err(AttributeError::Reserved);

@@ -1,4 +1,4 @@
-//! The code that is generated from `wit/`, fenced off: nothing else stands here.
+//! The code that is generated from `wit/`, fenced off: nothing else is here.
 #![allow(
     missing_docs,
     unsafe_code,

@@ -85,7 +85,7 @@ impl Chunk {
         self.changed = true;
     }
 
-    /// Passes on no bytes in its place. The body goes on, or ends, as before.
+    /// Passes on no bytes in its place. The body continues, or ends, as before.
     pub fn clear(&mut self) {
         self.data.clear();
         self.changed = true;

@@ -65,7 +65,7 @@ fn pointer(path: &Path) -> String {
     pointer
 }
 
-/// The text is made by the gateway from another document: its lines and columns tell nobody
+/// The text is made by the gateway from another document: its lines and columns help nobody
 /// anything.
 fn without_position(mut message: String) -> String {
     if let Some(start) = message.rfind(" at line ") {

@@ -3,7 +3,7 @@
 //! Owns how their arguments are taken over and how their outcomes are laid out in memory, by the
 //! canonical ABI. The code that is generated for the other hooks copies each list into a new block
 //! and needs a second call, after which it gives everything back; here the outcome is kept as the
-//! plugin made it, the gateway reads it where it stands, and it is dropped when the next hook
+//! plugin made it, the gateway reads it where it is, and it is dropped when the next hook
 //! begins. Must not know what the hooks do.
 #![expect(unsafe_code, reason = "arguments and outcomes cross the border as addresses")]
 
@@ -70,7 +70,7 @@ impl Kept {
         }
     }
 
-    /// Lays the outcome out and says where it stands.
+    /// Lays the outcome out and says where it is.
     fn lay_out(&mut self) -> *mut u8 {
         let Self { outcome, layout: Layout(words), edits, response_edits, pairs } = self;
         match outcome {

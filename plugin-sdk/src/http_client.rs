@@ -3,7 +3,7 @@
 //!
 //! The hook waits for the response, and the gateway serves others meanwhile; the deadline of the
 //! hook does not count the wait. Requests are for `on_request`, `on_request_body`, `on_response`
-//! and `on_response_body`, at most 16 in one hook, and are given up if the client leaves.
+//! and `on_response_body`, at most 16 in one hook, and are abandoned if the client leaves.
 //!
 //! ```
 //! use gateway_plugin_sdk::prelude::*;
@@ -186,7 +186,7 @@ impl Request {
     /// Sends it and waits for the whole response.
     ///
     /// # Errors
-    /// If there is none. A response that tells of an error is a response.
+    /// If there is none. A response with an error status is a response.
     pub fn send(self) -> Result<Response, HttpError> {
         host::send(self)
     }

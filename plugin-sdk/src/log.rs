@@ -27,7 +27,7 @@ pub use crate::{
 pub enum Level {
     /// Fine detail.
     Trace,
-    /// Detail for whoever looks for a fault.
+    /// Detail for finding a fault.
     Debug,
     /// Worth knowing.
     Info,

@@ -18,13 +18,13 @@ pub trait Plugin: Sized + 'static {
     /// into the component. [`NoConfig`](crate::NoConfig) or `()` for none.
     type Config: DeserializeOwned + JsonSchema;
 
-    /// What the hooks of one exchange tell one another: it begins as the default, each hook may
+    /// What the hooks of one exchange pass to one another: it begins as the default, each hook may
     /// change it, and the next hook sees the change. `()` for none, which costs nothing. A hook
     /// that answers with a response, or cuts a body off, leaves it as it was.
     type Context: Serialize + DeserializeOwned + Default;
 
     /// Makes the plugin from its configuration. Must give the same result for the same
-    /// configuration, since every instance is configured anew.
+    /// configuration, since every instance is configured again.
     ///
     /// # Errors
     /// What is wrong with the configuration, all of it at once if possible.
@@ -113,7 +113,7 @@ impl From<Response> for Outcome {
 pub enum ChunkOutcome {
     /// Pass the chunk on, with the changes that the hook made to it.
     Next,
-    /// End the exchange: the body is cut off in a way that the receiver can tell from its end.
+    /// End the exchange: the body is cut off in a way that the receiver can distinguish from its end.
     /// The text is logged.
     Abort(String),
 }

@@ -109,7 +109,7 @@ impl Request {
         self.fields.text(name.as_ref())
     }
 
-    /// The value of a field, whatever its bytes; several lines are joined by `, `.
+    /// The value of a field, with any bytes; several lines are joined by `, `.
     pub fn header_bytes(&self, name: impl AsRef<str>) -> Option<&[u8]> {
         self.fields.value(name.as_ref())
     }
@@ -119,7 +119,7 @@ impl Request {
         self.fields.text_lines(name.as_ref())
     }
 
-    /// The lines of a field, whatever their bytes, in order.
+    /// The lines of a field, with any bytes, in order.
     pub fn header_lines(&self, name: impl AsRef<str>) -> Vec<&[u8]> {
         self.fields.lines(name.as_ref())
     }
@@ -134,7 +134,7 @@ impl Request {
         self.attributes.value(name.as_ref())
     }
 
-    /// Sets an attribute, whatever the hook returns. Others see it when the hook has returned.
+    /// Sets an attribute, for every outcome of the hook. Others see it when the hook has returned.
     ///
     /// # Errors
     /// If the name is reserved, or something is too large. That an exchange has more than 128

@@ -57,7 +57,7 @@ impl ResponseHead {
         self.fields.text(name.as_ref())
     }
 
-    /// The value of a field, whatever its bytes; several lines are joined by `, `.
+    /// The value of a field, with any bytes; several lines are joined by `, `.
     pub fn header_bytes(&self, name: impl AsRef<str>) -> Option<&[u8]> {
         self.fields.value(name.as_ref())
     }
@@ -67,7 +67,7 @@ impl ResponseHead {
         self.fields.text_lines(name.as_ref())
     }
 
-    /// The lines of a field, whatever their bytes, in order.
+    /// The lines of a field, with any bytes, in order.
     pub fn header_lines(&self, name: impl AsRef<str>) -> Vec<&[u8]> {
         self.fields.lines(name.as_ref())
     }
@@ -82,7 +82,7 @@ impl ResponseHead {
         self.attributes.value(name.as_ref())
     }
 
-    /// Sets an attribute, at once and whatever the hook returns.
+    /// Sets an attribute, at once and for every outcome of the hook.
     ///
     /// # Errors
     /// If the name is reserved, or something is too large.

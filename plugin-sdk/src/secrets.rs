@@ -2,7 +2,7 @@
 //! one, by `secrets = ["NAME"]`.
 //!
 //! A secret is the same for the life of a configured plugin: read it when the plugin is
-//! configured, and a reload brings the new one. It never stands in `config`, so that no message
+//! configured, and a reload brings the new one. It never is in `config`, so that no message
 //! about the configuration can show it; take care that the plugin's own messages do not either.
 //!
 //! ```

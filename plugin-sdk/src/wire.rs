@@ -164,7 +164,7 @@ pub enum ChunkDecision {
     Next,
     /// Pass it on changed.
     Change {
-        /// What goes on in its place.
+        /// What is passed on in its place.
         data: Option<Vec<u8>>,
         /// The context for the next hook.
         context: Option<Vec<u8>>,

@@ -23,7 +23,7 @@ pub fn binary() -> &'static Path {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let mut build = Command::new(cargo);
         // The same selection as the whole test run, so that there all of it is built already; the
-        // command alone would be built with other features of its dependencies, all anew.
+        // command alone would be built with other features of its dependencies, all again.
         build
             .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."))
             .args(["test", "--quiet", "--no-run", "--workspace", "--target-dir"])

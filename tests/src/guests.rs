@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 /// The folder of all of them, each as `NAME.wasm`. Configurations of tests are read as if they
-/// stood in it, so that `component = "./tagger.wasm"` names one.
+/// was in it, so that `component = "./tagger.wasm"` names one.
 #[must_use]
 pub fn folder() -> &'static Path {
     Path::new(env!("GUESTS"))

@@ -1,7 +1,7 @@
 //! The harness of the end-to-end tests: a gateway in this process, upstreams that follow a script,
 //! and clients, some of them down to the byte.
 //!
-//! Everything listens on port 0 of 127.0.0.1 and ends with the value that stands for it.
+//! Everything listens on port 0 of 127.0.0.1 and ends when its value is dropped.
 
 mod binary;
 pub mod client;

@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::{guests, log};
 
-/// What stands in front of every configuration that a test writes as a file.
+/// What is in front of every configuration that a test writes as a file.
 const PREAMBLE: &str = r#"
 [gateway]
 workers = 1

@@ -118,7 +118,7 @@ pub async fn reset(stream: &mut SendStream<Bytes>) -> Option<h2::Reason> {
     within(poll_fn(|context| stream.poll_reset(context))).await.ok()
 }
 
-/// Serves a connection: each request in a task of its own, as the script says.
+/// Serves a connection: each request in its own task, as the script says.
 pub async fn serve<F, R>(stream: TcpStream, script: F)
 where
     F: Fn(Request<RecvStream>, SendResponse<Bytes>) -> R,

@@ -70,7 +70,7 @@ async fn a_whole_body_is_changed_both_ways_and_its_length_is_right() {
     assert_eq!(answer.text(), "GOT 5: SHOUT");
     assert_eq!(answer.header("content-length"), Some("12"));
     assert_eq!(answer.header("x-upper-response"), Some("12"));
-    // Without a length in the request the upstream is told one all the same: the body is whole.
+    // Without a length in the request the upstream is told one anyway: the body is whole.
     let chunked = Request::post("/").header("host", "a");
     let chunked = chunked.body(frames([chunk("in "), chunk("pieces")])).unwrap();
     let answer = client.send(chunked).await;

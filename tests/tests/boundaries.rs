@@ -1,4 +1,4 @@
-//! Where one request of an HTTP/1.1 connection ends and the next begins, whatever the answer did
+//! Where one request of an HTTP/1.1 connection ends and the next begins, no matter what the answer did
 //! meanwhile.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

@@ -212,7 +212,7 @@ async fn a_costly_component_that_is_swapped_in_is_refused_and_the_old_one_serves
     while !refused.is_finished() {
         assert_eq!(Http1::get(address, "/").await.text(), "served");
         served += 1;
-        // What compiles gives way to whoever else computes.
+        // What compiles gives way to the one who else computes.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let (gateway, _) = refused.await.unwrap();

@@ -1,4 +1,4 @@
-//! Components that answer in the place of an upstream, in a whole gateway.
+//! Components that answer instead of an upstream, in a whole gateway.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ use gateway_tests::{Answer, Http1, Http2, Raw, Setup, guests, log, until, within
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-/// One component on each path; `table` is what stands in its table besides the file.
+/// One component on each path; `table` is what is in its table besides the file.
 fn serving(table: &str) -> Running {
     let text = format!(
         r#"

@@ -254,7 +254,7 @@ async fn passwords_that_take_their_time_hold_nobody_else_up() {
     let hash = argon2("lovelace", 32 << 10, 2);
     let values: [(&str, &dyn std::fmt::Display); 3] =
         [("ORDERS", &upstream.address), ("ADA", &hash), ("GRACE", &hash)];
-    // One worker: whoever blocks it blocks all.
+    // One worker: the one who blocks it blocks all.
     let gateway = Setup::toml(&text, &values).start();
     assert_eq!(ask(&gateway, &[("authorization", &basic("ada", "lovelace"))]).await.status(), 200);
     let mut logins = JoinSet::new();
@@ -534,7 +534,7 @@ json = [{{ op = "set", pointer = "/for", value = "${{consumer.id}}" }}]
     }
     let answer = ask(&gateway, &key).await;
     assert_eq!((answer.status(), answer.problem()["status"].as_u64()), (429, Some(429)));
-    // The transformation stands behind the limit and never sees what that refuses.
+    // The transformation is behind the limit and never sees what that refuses.
     assert_eq!(answer.header("x-served-for"), None);
     let seen = upstream.requests();
     assert_eq!((seen.len(), &seen[0].headers["x-limited"]), (2, &"no".parse().unwrap()));

@@ -149,7 +149,7 @@ async fn a_plugin_changes_method_path_query_and_fields_of_the_request() {
     ask(&gateway, "/api/a", &[fields, own].concat()).await;
     let seen = upstream.requests();
     let targets: Vec<_> = seen[..4].iter().map(|request| request.uri.to_string()).collect();
-    // The route's rewriting holds until a plugin chooses a path of its own.
+    // The route's rewriting holds until a plugin chooses its own path.
     assert_eq!(targets, ["/v1/a?x=1", "/chosen/%2F?x=1", "/v1/a?y=2&z=%20", "/v1/a"]);
     assert_eq!((seen[4].method.as_str(), text(&seen[4].headers, "x-one")), ("PUT", vec!["new"]));
     assert_eq!(text(&seen[5].headers, "x-one"), ["a", "b"]);
@@ -311,7 +311,7 @@ async fn an_upstream_that_does_not_exist_is_the_fault_of_the_plugin_that_chose_i
     let gateway = Setup::toml(CHOOSER, &values(&"closed")).start();
     let answer = ask(&gateway, "/", &[("x-upstream", "nowhere")]).await;
     assert_eq!(answer.status(), 500);
-    // The client learns nothing of what stands in the configuration.
+    // The client learns nothing of what is in the configuration.
     assert!(!answer.problem().to_string().contains("nowhere"), "{answer:?}");
     until(|| !log::of_request(answer.id()).is_empty()).await;
     let lines = log::of_request(answer.id());
@@ -373,7 +373,7 @@ async fn tells_plugins_that_the_client_left() {
     let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
     let mut body = response.into_body();
     within(body.frame()).await.unwrap().unwrap();
-    // The connection stays; only this stream is given up.
+    // The connection stays; only this stream is abandoned.
     drop(body);
     assert_eq!(end_of(&id).await, "ClientLeft 200 0 4 orders");
 }

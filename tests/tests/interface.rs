@@ -1,6 +1,6 @@
 //! The plugin interface is a promise: what changes in `wit/` is written down in its CHANGELOG.
 //!
-//! The digest of the interface stands there. It is that of the files without their comments, so that
+//! The digest of the interface is there. It is that of the files without their comments, so that
 //! only what a plugin can see counts, and needs no history to compare with.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -38,7 +38,7 @@ fn every_change_of_the_interface_is_noted_in_its_changelog() {
     );
 }
 
-/// The lines with words in them, without what stands behind `//`, each with single blanks.
+/// The lines with words in them, without what is behind `//`, each with single blanks.
 fn without_comments(text: &str) -> String {
     let lines = text.lines().map(|line| line.split("//").next().unwrap_or_default());
     let words = lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));

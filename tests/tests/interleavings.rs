@@ -311,7 +311,7 @@ fn check(seed: u64, planned: &[Planned], heard: &[u8], ending: Ending, seen: &[(
     if responses.len() < planned.len() && !is_reset {
         assert!(responses.last().is_some_and(|last| last.closes), "{}", shown());
         let last = &planned[responses.len() - 1];
-        // Whoever is answered in place of a 100 may send its body or not: nothing can follow.
+        // The one who is answered in place of a 100 may send its body or not: nothing can follow.
         let is_unasked = last.answer == Answer::Early && last.expects;
         let may_be_last = matches!(last.answer, Answer::Fixed | Answer::Refused) || is_unasked;
         assert!(may_be_last, "{}", shown());

@@ -15,7 +15,7 @@ use http::Response;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 
-/// A plugin under a name of its own, so that its lines of the log can be told apart, and `other`, the same
+/// A plugin under its own name, so that its lines of the log can be distinguished, and `other`, the same
 /// without its limits.
 fn through(name: &str, plugin: &str, upstream: &Upstream) -> Setup {
     let text = format!(

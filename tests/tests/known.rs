@@ -231,7 +231,7 @@ async fn a_change_is_made_again_only_where_that_is_allowed_and_for_as_long() {
     }
 }
 
-/// How often a change of the plugin was made again, as whoever asks `[admin]` sees it.
+/// How often a change of the plugin was made again, as the one who asks `[admin]` sees it.
 async fn reused(gateway: &Running, plugin: &str) -> u32 {
     let page = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
     let series = format!("gateway_plugin_changes_reused_total{{plugin=\"{plugin}\"}} ");

@@ -1,5 +1,5 @@
 //! What the gateway says about plugins that it does not load: before the first request, all at
-//! once, with the place in the file and what would mend it.
+//! once, with the place in the file and what would fix it.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -42,7 +42,7 @@ fn refusals_of(text: &str) -> Vec<Refusal> {
     errors.errors.into_iter().map(refusal).collect()
 }
 
-/// The only refusal of this guest, which stands at `component`.
+/// The only refusal of this guest, which is at `component`.
 fn refusal(guest: &str) -> Refusal {
     let mut refusals = refusals(&format!("component = \"./{guest}.wasm\""));
     assert_eq!(refusals.len(), 1, "{guest}");
@@ -167,7 +167,7 @@ fn a_plugin_for_another_version_is_told_both_versions() {
     assert_eq!(said.message, words);
 }
 
-/// Built against a copy of the interface that stays as it is, from which the interface goes on.
+/// Built against a copy of the interface that stays as it is, from which the interface continues.
 #[tokio::test]
 async fn a_plugin_for_a_frozen_interface_goes_on_working() {
     let text = r#"

@@ -39,7 +39,7 @@ fn start(isolation: &str) -> Running {
     Setup::toml(TEXT, &[("ISOLATION", &isolation)]).start()
 }
 
-/// Asks the plugin that is slow to start, on a connection of its own.
+/// Asks the plugin that is slow to start, on its own connection.
 async fn slow(address: SocketAddr, todo: &str) -> Answer {
     let mut client = Http1::connect(address).await;
     client.send(request("GET", "/slow", &[("x-do", todo)], "")).await
@@ -225,7 +225,7 @@ async fn failures(gateway: &Running, plugin: &str, kind: &str) -> u32 {
     line.parse().unwrap()
 }
 
-/// Each takes an instance of its own, and there are far more than can be made in the time that a hook
+/// Each takes its own instance, and there are far more than can be made in the time that a hook
 /// waits for one.
 #[tokio::test]
 async fn where_no_instance_is_ready_in_time_the_client_may_come_again() {
@@ -261,7 +261,7 @@ respond = {{ body = "all the same" }}
         tasks.join_all().await
     });
     tokio::time::sleep(Duration::from_millis(300)).await;
-    // More than can be made in that time, whoever of all is served.
+    // More than can be made in that time, no matter who of all is served.
     let client = Http2::connect(address).await;
     let mut calls = JoinSet::new();
     for _ in 0..MANY {

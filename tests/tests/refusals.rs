@@ -104,7 +104,7 @@ async fn a_problem_document_says_its_detail_as_message_too() {
             }
         }
     }
-    // Of what is no request at all.
+    // Of what is no request.
     let gateway = setup("auto", &silent.address);
     let answer = Raw::ask(gateway.address, "nonsense\r\n\r\n").await;
     assert_eq!(answer.problem()["message"], answer.problem()["detail"]);

@@ -136,7 +136,7 @@ async fn says_505_to_versions_that_it_does_not_serve() {
     }
 }
 
-/// RFC 9112 section 2.2 lets it. What goes on is written anew, with both characters.
+/// RFC 9112 section 2.2 lets it. What is passed on is written again, with both characters.
 #[tokio::test]
 async fn takes_a_line_feed_alone_for_the_end_of_each_line_of_a_head() {
     let upstream = Upstream::echo().await;

@@ -51,7 +51,7 @@ fn counters(word: &str) -> Setup {
     Setup::toml(COUNTERS, &[("WORD", &word)]).workers(2)
 }
 
-/// Sends this many requests at the same time, each on a connection of its own, so that the workers
+/// Sends this many requests at the same time, each on its own connection, so that the workers
 /// share them.
 async fn at_once(gateway: &Running, path: &'static str, count: usize) -> Vec<Answer> {
     let mut tasks = JoinSet::new();

@@ -311,7 +311,7 @@ async fn an_early_refusal_reaches_a_client_that_sends_before_it_reads() {
         assert!(sent, "all of it is taken");
         assert_eq!(status, expected);
 
-        // More than that is not worth it; but the connection goes on.
+        // More than that is not worth it; but the connection continues.
         let (sent, status, mut after) = uploads_first(&gateway, 8 << 20).await;
         assert!(!sent, "it is not read to its end");
         assert_eq!(status, expected);

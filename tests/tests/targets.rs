@@ -91,7 +91,7 @@ async fn serves_no_http2_request_without_a_host() {
         assert!(matches!(outcome, Outcome::Answer(400, _)), "{outcome:?}");
     }
     assert!(upstream.requests().is_empty());
-    // RFC 9113 section 8.3.1: the field may stand for the pseudo-field.
+    // RFC 9113 section 8.3.1: the field may mean the pseudo-field.
     let outcome = frames.ask(&with(("host", b"a.example"))).await;
     assert!(matches!(outcome, Outcome::Answer(200, _)), "{outcome:?}");
     assert_eq!(upstream.request().headers["host"], "a.example");

@@ -1,4 +1,4 @@
-//! Core modules for WASI preview 1 in the place of components: what they describe is made of them.
+//! Core modules for WASI preview 1 instead of components: what they describe is made of them.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,6 +1,6 @@
 //! Values on their way into a line.
 //!
-//! Owns that nothing in a value can end the line, the string or the field that it stands in, or
+//! Owns that nothing in a value can end the line, the string or the field that it is in, or
 //! steer a terminal: not for readers that know other ends of lines than `\n`, either.
 
 /// Writes a value as a JSON string, quotes included. What is not UTF-8 becomes U+FFFD.
@@ -49,7 +49,7 @@ fn is_bidi(c: char) -> bool {
 }
 
 /// Writes a value into text as nginx does: what is not visible ASCII, quotes and backslashes as
-/// `\xHH`. So are spaces where it does not stand between quotes.
+/// `\xHH`. So are spaces where it is not between quotes.
 pub(super) fn text(value: &[u8], is_quoted: bool, line: &mut Vec<u8>) {
     for byte in value {
         match byte {

@@ -71,7 +71,7 @@ impl Rotated {
             Err(error) => {
                 self.stuck = Some(Instant::now());
                 let file = self.config.path.display();
-                tracing::warn!(log = self.name, %file, %error, "no other file can be begun: it grows on");
+                tracing::warn!(log = self.name, %file, %error, "no new file can be opened: the current file keeps growing");
             }
         }
     }
@@ -189,7 +189,7 @@ impl Destination for Rotated {
             Ok(open) => self.open = open,
             Err(error) => {
                 let file = self.config.path.display();
-                tracing::warn!(log = self.name, %file, %error, "the file cannot be opened anew");
+                tracing::warn!(log = self.name, %file, %error, "the file cannot be opened again");
             }
         }
     }

@@ -34,7 +34,7 @@ pub(crate) struct Log {
 
 #[derive(Debug)]
 enum Format {
-    /// Each with its key as it stands in the line.
+    /// Each with its key as it is in the line.
     Json(Box<[(Box<[u8]>, Source)]>),
     Template(Box<[Part]>),
 }

@@ -1,6 +1,6 @@
 //! What is not shown.
 //!
-//! Owns which names stand for secrets, and how a query is shown without theirs.
+//! Owns which names mean secrets, and how a query is shown without theirs.
 
 use percent_encoding::percent_decode;
 
@@ -18,7 +18,7 @@ const FIELDS: [&str; 7] = [
     "x-amz-security-token",
 ];
 
-/// Names with one of these in them stand for secrets.
+/// Names with one of these in them mean secrets.
 const PARTS: [&str; 7] =
     ["key", "token", "secret", "password", "passwd", "signature", "credential"];
 
@@ -77,7 +77,7 @@ pub(super) fn query(query: &[u8], more: &[String], out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a URL; what stands before its query is as it is, without a password.
+/// Writes a URL; what is before its query is as it is, without a password.
 pub(super) fn url(url: &[u8], more: &[String], out: &mut Vec<u8>) {
     let begin = url.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(url.len());
     let (before, rest) = url.split_at(begin);

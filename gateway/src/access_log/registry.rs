@@ -64,7 +64,7 @@ impl Registry {
         Ok(Logs { logs: logs.into(), request: request.into(), response: response.into() })
     }
 
-    /// Files may have been moved: they are opened anew.
+    /// Files may have been moved: they are opened again.
     pub(crate) fn reopen(&self) {
         self.sinks().iter().for_each(|sink| sink.reopen());
     }

@@ -143,7 +143,7 @@ impl Batch {
         self.waiting.counts.written(count);
     }
 
-    /// The first lines, as many as this, are given up.
+    /// The first lines, as many as this, are abandoned.
     pub(super) fn dropped(&mut self, count: usize) {
         self.remove(count);
         self.waiting.counts.dropped(count);

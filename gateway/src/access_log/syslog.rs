@@ -23,7 +23,7 @@ const CHUNK: usize = 64 << 10;
 /// How long no datagram must be refused until the server is said to be there.
 const SETTLED: Duration = Duration::from_secs(5);
 
-/// What stands before each line.
+/// What is before each line.
 #[derive(Debug)]
 pub(super) struct Prefix {
     facility: u8,

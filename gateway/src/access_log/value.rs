@@ -1,6 +1,6 @@
 //! What each field says of an exchange.
 //!
-//! Owns the step from a field to its value, without what is not shown. How a value stands in a line is
+//! Owns the step from a field to its value, without what is not shown. How a value is in a line is
 //! not known here.
 
 use std::io::Write as _;

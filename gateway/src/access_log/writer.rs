@@ -55,7 +55,7 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(50);
 /// How long a server that cannot be had is tried at the end.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
-/// How often drops are told.
+/// How often drops are reported.
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -100,7 +100,7 @@ impl Writer {
         }
     }
 
-    /// Waits for something to do: no longer than a minute if drops are to be told.
+    /// Waits for something to do: no longer than a minute if drops must be reported.
     fn receive(&self) -> Result<Message, RecvTimeoutError> {
         if self.waiting.counts.has_untold() {
             return self.receiver.recv_timeout(MINUTE);

@@ -16,7 +16,7 @@ use super::Body;
 /// Why there is no whole body.
 #[derive(Debug)]
 pub(crate) enum CollectError {
-    /// It is larger than the limit. The body is still whole: what was read stands in front of the
+    /// It is larger than the limit. The body is still whole: what was read is in front of the
     /// rest.
     TooLarge(Box<Body>),
     /// It ended before its end.

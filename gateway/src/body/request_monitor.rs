@@ -43,7 +43,7 @@ struct Rate {
 }
 
 /// What a body that gives its length must come up to, where nothing else is said: no network is so
-/// slow, and whoever is holds a connection for long at no cost. A body without a length may be a
+/// slow, and a slower client holds a connection for long at no cost. A body without a length may be a
 /// stream that has nothing to say for a while.
 const DEFAULT_RATE: u64 = 240;
 

@@ -56,12 +56,12 @@ impl UpstreamBodyMonitor {
         Self { lease: Some(lease), timers, idle, deadline: None, waiting: false }
     }
 
-    /// Gives the connection back: the body has come to its end.
+    /// Gives the connection back: the body has ended.
     pub(super) fn release(&mut self) {
         self.lease = None;
     }
 
-    /// Watches a body that something else stands behind.
+    /// Watches a body that something else is behind.
     pub(super) fn observe(
         &mut self,
         polled: Polled,

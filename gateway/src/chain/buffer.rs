@@ -20,7 +20,7 @@ use crate::plugin::Plugin;
 /// Why there is no whole body.
 #[derive(Debug)]
 pub(super) enum BufferError {
-    /// It is larger than this. The body is still whole: what was read stands in front of the rest.
+    /// It is larger than this. The body is still whole: what was read is in front of the rest.
     TooLarge(u64, Box<Body>),
     /// It ended before its end.
     Broken(BodyError),

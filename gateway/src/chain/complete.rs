@@ -73,7 +73,7 @@ impl std::fmt::Debug for Endings {
 const AT_ONCE: usize = 16;
 
 impl Endings {
-    /// Takes the end of an exchange whose plugins [want to hear of it](wants_complete). Calls none.
+    /// Takes the end of an exchange whose plugins [want to be called](wants_complete). Calls none.
     pub(crate) fn push(&self, run: Rc<Run>, end: End) {
         self.0.ended.borrow_mut().push_back(Ended { run, end });
         self.0.more.notify_one();
@@ -142,7 +142,7 @@ impl Drop for Running {
     }
 }
 
-/// Whether any plugin of the run wants to hear of the end.
+/// Whether any plugin of the run has an `on-complete` hook.
 pub(crate) fn wants_complete(run: &Run) -> bool {
     interested(run).next().is_some()
 }

@@ -196,7 +196,7 @@ pub(super) const OF_THE_BODY: [HeaderName; 4] = [
 
 /// Takes away what is about the bytes of a body that a plugin changes: digests of the old ones, and
 /// offers of their ranges. A strong entity tag becomes a weak one (RFC 9110 section 8.8.1): the same
-/// tag still stands for the same document, but not byte for byte.
+/// tag still means the same document, but not byte for byte.
 pub(super) fn forget_body(headers: &mut HeaderMap) {
     for name in &OF_THE_BODY {
         headers.remove(name);

@@ -51,7 +51,7 @@ struct Stage {
     side: Side,
 }
 
-/// What goes on in a chunk's place.
+/// What is passed on in a chunk's place.
 type Passed = Result<Bytes, BodyError>;
 
 enum FilterState {
@@ -252,7 +252,7 @@ impl Stage {
         }
     }
 
-    /// What goes on in the place of a chunk, if what the hook leaves can be kept.
+    /// What is passed on instead of a chunk, if what the hook leaves can be kept.
     fn pass(
         &self,
         new: Option<Vec<u8>>,

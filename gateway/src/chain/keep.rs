@@ -16,7 +16,7 @@ use crate::usage::Amounts;
 /// What one attribute or field takes besides its bytes.
 const EACH: usize = 64;
 
-/// What a hook leaves whatever it decides.
+/// What a hook leaves for every decision.
 #[derive(Default)]
 pub(super) struct Left {
     pub(super) attributes: Vec<(String, String)>,
@@ -58,7 +58,7 @@ pub(super) fn bytes_of(edits: &[Edit]) -> usize {
 }
 
 impl Run {
-    /// Keeps what a hook leaves whatever it decides, or nothing of it.
+    /// Keeps what a hook leaves for every decision, or nothing of it.
     #[inline]
     pub(super) fn keep(&self, index: usize, left: Left) -> Result<(), Failure> {
         if left.is_empty() {

@@ -1,6 +1,6 @@
 //! What the hooks of a run do, for a trace.
 //!
-//! Owns what is noted before a hook and what is told after it. Where nobody asked for traces each
+//! Owns what is recorded before a hook and what is reported after it. Where nobody asked for traces each
 //! step here is one look at an `Option`: no clock is read and nothing is allocated.
 
 use std::sync::Arc;

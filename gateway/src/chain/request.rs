@@ -206,7 +206,7 @@ async fn see_body(run: &Rc<Run>, index: usize, body: &mut Body) -> Result<(), St
     match run.request_body(index) {
         BodyMode::None => Ok(()),
         BodyMode::Chunks => {
-            // The plugin may change the length, so that it cannot be told beforehand.
+            // The plugin may change the length, so that it is not known beforehand.
             run.change(|heads| {
                 heads.request.headers.remove(CONTENT_LENGTH);
                 run.body_changes(Side::Request, &mut heads.request.headers);
@@ -232,7 +232,7 @@ async fn see_body(run: &Rc<Run>, index: usize, body: &mut Body) -> Result<(), St
     }
 }
 
-/// Shows a plugin the whole body. What comes back besides is the body that goes on.
+/// Shows a plugin the whole body. What comes back besides is the body that is passed on.
 async fn see_whole_body(
     run: &Run,
     index: usize,
@@ -408,7 +408,7 @@ impl<'a> View<'a> {
 /// The values of declared fields, by position.
 type Values<'a> = SmallVec<[Option<&'a [u8]>; FEW]>;
 
-/// Values of fields that stand in several lines, joined as RFC 9110 section 5.3 has it. Nearly
+/// Values of fields that are in several lines, joined as RFC 9110 section 5.3 has it. Nearly
 /// always empty.
 pub(super) struct Joined(SmallVec<[Option<Vec<u8>>; 0]>);
 

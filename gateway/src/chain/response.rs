@@ -27,7 +27,7 @@ use crate::plugin::{Failure, Pool, values};
 use crate::recorder::{Hook, How};
 use crate::share::Flow;
 
-/// Why a response does not go on.
+/// Why a response is not passed on.
 enum Stop {
     /// A plugin answered with another.
     Replaced(Box<Response<Body>>),
@@ -307,7 +307,7 @@ fn finish(
     }
 }
 
-/// An answer in the place of the response, and what the plugin leaves besides.
+/// An answer instead of the response, and what the plugin leaves besides.
 fn replaced(
     run: &Run,
     index: usize,
@@ -339,7 +339,7 @@ fn apply(run: &Run, index: usize, change: ResponseChange, left: Left) -> Result<
     Ok(())
 }
 
-/// The answer to `HEAD` has no body, whatever its fields say (RFC 9110 section 9.3.2).
+/// The answer to `HEAD` has no body, no matter what its fields say (RFC 9110 section 9.3.2).
 fn is_head(run: &Run) -> bool {
     run.heads.borrow().request.method == Method::HEAD
 }

@@ -7,7 +7,7 @@ use super::{Refused, print};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Print a new random token, once, and the digest of it for `[admin]`.
+    /// Print a new random token, once, and its digest for `[admin]`.
     Token,
 }
 

@@ -1,4 +1,4 @@
-//! `gateway compile`: what a gateway runs in a process of its own for each component.
+//! `gateway compile`: what a gateway runs in its own process for each component.
 //!
 //! Owns the arguments, which `gateway::compile_with` adds. Not for people, and not shown to them.
 

@@ -33,15 +33,15 @@ pub(super) struct Dev {
     /// The configuration.
     #[arg(default_value = "gateway.toml")]
     file: PathBuf,
-    /// Show everything about each request, and not one line.
+    /// Show everything about each request, instead of one line.
     #[arg(long)]
     full: bool,
-    /// Show keys, cookies and the like whole, and not by their beginning.
+    /// Show keys, cookies and other secrets in full, instead of only their beginning.
     #[arg(long)]
     show_secrets: bool,
 }
 
-/// Serves until it is told to end.
+/// Serves until it is asked to stop.
 pub(super) fn dev(dev: &Dev, format: LogFormat) -> Result<(), Refused> {
     let terminal = Terminal::new(format);
     let lines = Lines::start(&terminal);
@@ -60,7 +60,7 @@ pub(super) fn dev(dev: &Dev, format: LogFormat) -> Result<(), Refused> {
     let local = tokio::task::LocalSet::new();
     let done = local.block_on(&runtime, dev_loop.work(builder, tracer));
     running.end();
-    // A thread may be waiting for a cargo that has just been told to end.
+    // A thread may be waiting for a cargo that has just been asked to stop.
     runtime.shutdown_timeout(Duration::from_secs(5));
     done
 }

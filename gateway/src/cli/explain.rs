@@ -31,10 +31,10 @@ pub(super) struct Question {
     /// Only this listener. Default: those on the URL's port, or all if there is none.
     #[arg(long)]
     listener: Option<String>,
-    /// Routes to name, at most; those that matter come first.
+    /// Maximum number of routes to name; the most relevant come first.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u16).range(1..=1000))]
     routes: u16,
-    /// How the account is written.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// The same as `--format json`.
@@ -47,7 +47,7 @@ pub(super) struct Question {
 /// For people or for machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// Lines for people.
+    /// Lines of text.
     Text,
     /// The JSON of the admin API.
     Json,

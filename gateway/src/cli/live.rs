@@ -31,7 +31,7 @@ const VARIABLE: &str = "GATEWAY_ADMIN_TOKEN";
 /// Which gateway.
 #[derive(Debug, Args)]
 pub(super) struct Remote {
-    /// The admin API of a gateway that runs, such as `http://127.0.0.1:9901`.
+    /// The admin API of a running gateway, such as `http://127.0.0.1:9901`.
     #[arg(long, value_name = "URL")]
     pub(super) admin: Option<Uri>,
     /// A file with the token. Default: the variable `GATEWAY_ADMIN_TOKEN`, if it is set.

@@ -21,7 +21,7 @@ use super::LogFormat;
 const MAX_WAITING: usize = 10_000;
 const MAX_WAITING_BYTES: usize = 8 << 20;
 
-/// How long none may have been dropped before it is told how many were.
+/// How long none may have been dropped before their number is reported.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Starts the log, on standard error. What is logged is written for as long as the value lives, and
@@ -153,9 +153,9 @@ struct Lines {
 /// What is known of dropped lines.
 #[derive(Default)]
 struct Loss {
-    /// Somebody waits for its end, to tell it.
+    /// A thread waits for its end, to report it.
     is_watched: AtomicBool,
-    /// How many of them were told.
+    /// How many of them were reported.
     told: AtomicUsize,
     /// How many there are.
     dropped: AtomicUsize,
@@ -179,7 +179,7 @@ impl Write for Lines {
         let is_watched = &self.loss.is_watched;
         if !is_watched.swap(true, Ordering::Relaxed) {
             let lines = self.clone();
-            // Without a thread the loss is told with the next one.
+            // Without a thread the loss is reported with the next one.
             if thread::Builder::new().spawn(move || lines.tell()).is_err() {
                 is_watched.store(false, Ordering::Relaxed);
             }
@@ -193,7 +193,7 @@ impl Write for Lines {
 }
 
 impl Lines {
-    /// Tells how many lines were dropped since that was last told, when it is over.
+    /// Reports how many lines were dropped since the last report, when it is over.
     fn tell(&self) {
         let mut last = self.loss.dropped.load(Ordering::Relaxed);
         loop {
@@ -205,7 +205,7 @@ impl Lines {
             last = now;
         }
         self.loss.is_watched.store(false, Ordering::Relaxed);
-        // What was dropped since the last look is told with the next loss.
+        // What was dropped since the last check is reported with the next loss.
         let dropped = last - self.loss.told.swap(last, Ordering::Relaxed);
         tracing::warn!(dropped, "lines of the log were dropped: they are not read fast enough");
     }

@@ -1,6 +1,6 @@
 //! `gateway plugin`: from an empty folder to a component, and into one.
 //!
-//! Owns what its commands have in common: how a refusal is told. Must not know what a plugin does.
+//! Owns what its commands have in common: how a refusal is reported. Must not know what a plugin does.
 
 pub(super) mod build;
 pub(super) mod cargo;
@@ -17,11 +17,11 @@ use super::{LogFormat, Refused};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Make the crate of a plugin, with tests and a route: it builds and passes as it is.
+    /// Create the crate of a plugin with tests and a route; it builds and passes its tests at once.
     New(make::New),
     /// Compile the crate of a plugin to a component.
     Build(build::Build),
-    /// Say what a component is, wants and takes as its configuration.
+    /// Show what a component imports, needs and takes as its configuration.
     Inspect(inspect::Inspect),
     /// Write the plugin interface (WIT), for plugins in other languages.
     Wit(wit::Wit),
@@ -53,7 +53,7 @@ impl Wrong {
         Self { message: message.into(), help: None }
     }
 
-    /// Adds what would mend it.
+    /// Adds what would fix it.
     pub(super) fn help(self, help: impl Into<String>) -> Self {
         Self { help: Some(help.into()), ..self }
     }

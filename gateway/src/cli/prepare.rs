@@ -53,7 +53,7 @@ pub(super) fn prepare(file: &Path) -> Result<Prepared, Refusal> {
     prepare_with(file, BTreeMap::new())
 }
 
-/// As [`prepare`], with other component files in the place of some that the file names.
+/// As [`prepare`], with other component files instead of some that the file names.
 pub(super) fn prepare_with(
     file: &Path,
     stand_ins: BTreeMap<PathBuf, PathBuf>,
@@ -70,7 +70,7 @@ pub(super) fn prepare_with(
 }
 
 impl Prepared {
-    /// Adds what is not as it should be with plugins that can serve.
+    /// Adds warnings about plugins that can serve.
     pub(super) fn warned(&mut self, warnings: &[PluginWarning]) {
         for PluginWarning { plugin, name, message, note } in warnings {
             let span = self.config.plugins[plugin.0].component_span.clone();
@@ -111,7 +111,7 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
         BindError::Listen { listener, source: cause, .. } => {
             let listener = &config.listeners[listener.0];
             let (address, name) = (listener.address, &listener.name);
-            let message = format!("listener `{name}` cannot have {address}: {cause}");
+            let message = format!("listener `{name}` cannot listen on {address}: {cause}");
             let diagnostic = Diagnostic::error(listener.address_span.clone(), message);
             advise_on_address(diagnostic, address, cause)
         }
@@ -166,7 +166,7 @@ fn advise_on_address(
 ) -> Diagnostic {
     match cause.kind() {
         std::io::ErrorKind::AddrInUse => diagnostic.help(format!(
-            "another process has the port: `ss -ltnp 'sport = :{}'` tells which; if it is this \
+            "another process has the port: `ss -ltnp 'sport = :{}'` shows which; if it is this \
              gateway, `gateway check` without `--bind` leaves addresses alone",
             address.port()
         )),
@@ -177,7 +177,7 @@ fn advise_on_address(
     }
 }
 
-/// Where a place in a plugin's table stands; for a value that is missing, where it would stand.
+/// Where a place in a plugin's table is; for a missing value, where it would be.
 fn span(plugin: &Plugin, place: &SpanTarget) -> Span {
     let pointer = match place {
         SpanTarget::Component => return plugin.component_span.clone(),

@@ -9,7 +9,7 @@ use super::{Refused, print};
 
 #[derive(Debug, Args)]
 pub(super) struct Question {
-    /// Only find out whether the file could be put in force.
+    /// Only check whether the file could be applied.
     #[arg(long)]
     dry_run: bool,
     /// Print the JSON of the admin API.

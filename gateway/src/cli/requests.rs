@@ -30,22 +30,22 @@ pub(super) struct Question {
     /// The id of a request, from `x-request-id`, a problem document or the log: show all about it.
     #[arg(conflicts_with_all = ["follow", "route", "status", "slower", "consumer", "limit"])]
     id: Option<String>,
-    /// Go on with what comes.
+    /// Continue with new requests.
     #[arg(long, short)]
     follow: bool,
     /// Only requests of this route.
     #[arg(long)]
     route: Option<String>,
-    /// Only requests that were answered so: 404, 5xx, or none.
+    /// Only requests with this status: 404, 5xx, or none.
     #[arg(long)]
     status: Option<String>,
-    /// Only requests that took as long or longer, such as 200ms.
+    /// Only requests that took at least this long, such as 200ms.
     #[arg(long)]
     slower: Option<String>,
     /// Only requests of this consumer.
     #[arg(long)]
     consumer: Option<String>,
-    /// As many at most, the newest ones: up to 1000.
+    /// Maximum number of requests, the newest first: up to 1000.
     #[arg(long, default_value = "50")]
     limit: usize,
     /// Print JSON: one record a line.
@@ -54,7 +54,7 @@ pub(super) struct Question {
     /// Without `--admin`, the address is that of the configuration.
     #[command(flatten)]
     remote: Remote,
-    /// The configuration, whose `[admin]` says where the gateway is asked.
+    /// The configuration; its `[admin]` has the address of the gateway.
     #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
     config: PathBuf,
 }
@@ -150,7 +150,7 @@ fn configured(question: &Question, format: LogFormat) -> Result<Uri, Refused> {
     url.parse().map_err(|error: http::uri::InvalidUri| said(&error))
 }
 
-/// An address that can be connected to: one that stands for all is this machine's.
+/// An address that can be connected to: one that means all is this machine's.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

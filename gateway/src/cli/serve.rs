@@ -86,7 +86,7 @@ fn heard_from_the_start(runtime: &Runtime) -> Result<(Signal, Vec<Other>), Refus
     let _inside = runtime.enter();
     let listen = |kind, name| signal(kind).map_err(|error| say(name, &error));
     let hangup = listen(SignalKind::hangup(), "SIGHUP")?;
-    let opened = "the files of access logs are opened anew";
+    let opened = "the files of access logs are opened again";
     let nothing = "nothing is done; SIGHUP reloads, SIGTERM ends";
     let others = [
         (SignalKind::user_defined1(), "SIGUSR1", opened),

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub(super) struct Question {
-    /// What to add up by, with commas between: minute, hour or day, route, consumer, status, upstream.
+    /// What to group by, separated by commas: minute, hour or day, route, consumer, status, upstream.
     #[arg(long, default_value = "consumer")]
     by: String,
     /// From this time on, in UTC: 2026-11-01 or 2026-11-01T10:30. Default: all that is kept.
@@ -31,7 +31,7 @@ pub(super) struct Question {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// The configuration, whose `[usage]` says where usage is kept.
+    /// The configuration; its `[usage]` says where usage is stored.
     #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
     config: PathBuf,
 }

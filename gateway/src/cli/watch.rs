@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How often they are looked at while the gateway serves.
+/// How often they are checked while the gateway serves.
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// What of a file changes with its content, also where another file was put in its place by a rename

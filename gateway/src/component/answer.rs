@@ -47,7 +47,7 @@ pub(crate) struct Instances {
     caller: Option<Caller>,
 }
 
-/// What a component is told of a request besides the request.
+/// What a component receives about a request besides the request.
 pub(crate) struct Call<'a> {
     /// Whose turn it is, among the requests of the route and others.
     pub(crate) flow: &'a Rc<Flow>,
@@ -133,7 +133,7 @@ impl Instances {
         }
     }
 
-    /// Runs the guest until it has set its response. Returns it too if it goes on.
+    /// Runs the guest until it has set its response. Returns it too if it continues.
     async fn head(
         &self,
         guest: Running,
@@ -261,7 +261,7 @@ fn declared_length(headers: &HeaderMap) -> Result<Option<u64>, ComponentError> {
 }
 
 /// The body of a guest that has returned: all of it is there. Most responses come this way, and
-/// their length is told to the client.
+/// their length is sent to the client.
 fn whole(
     mut body: WasiBody,
     length: Option<u64>,

@@ -22,7 +22,7 @@ use crate::body::{Body, BodyError};
 use crate::error::ComponentError;
 use crate::timer::{Deadline, Timers};
 
-/// A request body that stays on the worker's thread, whatever the types of the host's functions say.
+/// A request body that stays on the worker's thread, no matter what the types of the host's functions say.
 pub(super) struct RequestBody(SendWrapper<Watched>);
 
 struct Watched {
@@ -88,9 +88,9 @@ pub(super) struct ResponseBody {
     pub(super) body: WasiBody,
     /// `None` when the guest has returned.
     pub(super) guest: Option<Running>,
-    /// For a guest that goes on when its response has ended.
+    /// For a guest that continues when its response has ended.
     pub(super) remainders: Remainders,
-    /// What is left of the length that the head told.
+    /// What is left of the length in the head.
     pub(super) length: Option<u64>,
     pub(super) silence: Silence,
 }

@@ -78,7 +78,7 @@ impl std::fmt::Debug for Component {
 pub(crate) struct Refusal {
     /// What is wrong.
     pub(crate) message: String,
-    /// What would mend it.
+    /// What would fix it.
     pub(crate) help: Option<String>,
 }
 
@@ -99,7 +99,7 @@ impl From<LoadError> for Refusal {
     }
 }
 
-/// Loads a component with the engine of the plugins. Always reads the file anew; what did not change
+/// Loads a component with the engine of the plugins. Always reads the file again; what did not change
 /// is found in the engine's cache.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Requests that a component sends by itself, on their way out of this room.
 //!
-//! Owns what a component may ask for, by `wasi:http/outgoing-handler`, and what it is told. The
+//! Owns what a component may ask for, by `wasi:http/outgoing-handler`, and the answers. The
 //! authority of such a request is the name of an upstream that the component was granted. A task of
 //! the worker sends it, since connections are at home there. Both bodies stream.
 
@@ -67,7 +67,7 @@ pub(super) struct OutgoingRequests {
     has_refused: bool,
 }
 
-/// What the host hands to the guest, and what stands behind it.
+/// What the host hands to the guest, and what is behind it.
 pub(super) type Sent = Result<(Response<WasiBody>, Closing), Error>;
 pub(super) type Closing = Box<dyn Future<Output = Result<(), Error>> + Send>;
 
@@ -166,7 +166,7 @@ async fn answer(answer: Answer, output: Arc<Output>) -> Sent {
     Ok((response, Box::new(std::future::ready(Ok(())))))
 }
 
-/// What the guest is told.
+/// The error for the guest.
 fn code(error: &Unanswered) -> Error {
     match error {
         Unanswered::Timeout(_) => Error::ConnectionReadTimeout,
@@ -198,7 +198,7 @@ fn prepared(request: Request<WasiBody>, request_id: &str) -> Request<Body> {
     Request::from_parts(head, body)
 }
 
-/// A response body that stays on the worker's thread, whatever the types of the host's functions
+/// A response body that stays on the worker's thread, no matter what the types of the host's functions
 /// say.
 struct IncomingBody(SendWrapper<Body>);
 

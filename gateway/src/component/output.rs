@@ -61,7 +61,7 @@ impl Output {
         Pipe { output: Arc::clone(self), stream: Stream::Error }
     }
 
-    /// What the guest told of a failure, with what it has not finished yet.
+    /// What the guest reported about a failure, with what it has not finished yet.
     pub(super) fn failure_report(&self) -> Option<FailureReport> {
         let mut written = self.written();
         self.finish(&mut written, Stream::Error);

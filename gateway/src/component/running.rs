@@ -1,7 +1,7 @@
 //! A guest that runs: one request, one store, one call.
 //!
 //! Owns its turns on the worker, the reading of what went wrong, and what becomes of a guest that
-//! goes on when its response has ended.
+//! continues when its response has ended.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -114,7 +114,7 @@ pub(super) fn explain(
     if is_new { ComponentError::Instantiate(text) } else { ComponentError::Trap(text) }
 }
 
-/// Guests that go on when their response has ended, on a task of the worker.
+/// Guests that continue when their response has ended, on a task of the worker.
 #[derive(Clone)]
 pub(super) struct Remainders(mpsc::UnboundedSender<Running>);
 
@@ -140,7 +140,7 @@ impl Remainders {
     }
 }
 
-/// Lets a guest come to its end, within the time that it has for a response.
+/// Lets a guest end, within the time that it has for a response.
 async fn finish(mut guest: Running, timers: Timers) {
     let bound = guest.component.config.first_byte;
     let outcome = tokio::select! {

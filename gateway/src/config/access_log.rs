@@ -43,7 +43,7 @@ pub struct NamedAccessLog {
     pub name: String,
     /// `file` or `syslog`; standard output without either.
     pub destination: LogDestination,
-    /// Where that stands in the file, for one that cannot be opened.
+    /// Where that is in the file, for one that cannot be opened.
     pub destination_span: Span,
     /// `format` and `fields`
     pub format: AccessLogFormat,
@@ -119,7 +119,7 @@ pub enum LogPart {
     Field {
         /// Which.
         field: LogField,
-        /// Whether it stands between double quotes, and so may hold spaces.
+        /// Whether it is between double quotes, and so may hold spaces.
         is_quoted: bool,
     },
 }

@@ -1,7 +1,7 @@
 //! Certificates and keys from PEM files.
 //!
 //! Owns the proof that they parse and fit each other, and what is said of everything else that such
-//! a file holds: a section that means nothing where it stands is never passed over without a word.
+//! a file holds: a section that means nothing where it is is never passed over without a word.
 //! It must not decide how they are used.
 
 mod facts;
@@ -151,7 +151,7 @@ pub(super) fn authorities(
         };
         if found.contains(&certificate) {
             let warning = format!(
-                "the certificate in line {} of `{}` stands there twice",
+                "the certificate in line {} of `{}` is there twice",
                 section.line, file.shown
             );
             reading.report(Diagnostic::warning(file.span.clone(), warning));
@@ -314,8 +314,7 @@ fn look_at_chain(reading: &Reading<'_>, file: &Text, chain: &[CertificateDer<'st
     }
     for (index, link) in facts.iter().enumerate().skip(1) {
         if chain[..index].contains(&chain[index]) {
-            let warning =
-                format!("certificate {} in `{}` stands there twice", index + 1, file.shown);
+            let warning = format!("certificate {} in `{}` is there twice", index + 1, file.shown);
             reading.report(warn(warning));
         } else if !link.issued(&facts[index - 1]) {
             let (one, two) = (&facts[index - 1].subject, &link.subject);
@@ -326,7 +325,7 @@ fn look_at_chain(reading: &Reading<'_>, file: &Text, chain: &[CertificateDer<'st
             );
             reading.report(
                 warn(warning)
-                    .note(format!("`{two}` stands behind `{one}`; some clients follow the order alone"))
+                    .note(format!("`{two}` comes after `{one}`; some clients follow the order alone"))
                     .help("put the server's certificate first, behind it its issuer, then the issuer's"),
             );
         }

@@ -8,7 +8,7 @@ use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::{HttpComponent, plugin, upstream};
 
-/// Reads a component under a name of its own or of its place.
+/// Reads a component under its own name or the name of its place.
 pub(super) fn read(name: &str, table: &Table<'_, '_>, known: &Names) -> Option<HttpComponent> {
     let file = table.word("file");
     let environment = environment(table);

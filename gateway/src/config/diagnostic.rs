@@ -26,7 +26,7 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// One sentence without a full stop.
     pub message: String,
-    /// Where it stands; `None` for the file as a whole.
+    /// Where it is; `None` for the file as a whole.
     pub span: Option<Span>,
     /// What the caret says.
     pub label: Option<String>,
@@ -113,7 +113,7 @@ impl Diagnostics {
         Self { source, list: Vec::new() }
     }
 
-    /// Adds a finding, behind those that stand before it in the file.
+    /// Adds a finding, behind those that are before it in the file.
     pub fn push(&mut self, diagnostic: Diagnostic) {
         let place = |diagnostic: &Diagnostic| diagnostic.span.as_ref().map(|span| span.start);
         let at = self.list.partition_point(|earlier| place(earlier) <= place(&diagnostic));

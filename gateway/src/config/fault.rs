@@ -1,4 +1,4 @@
-//! What is wrong inside a string, before anyone knows where the string stands.
+//! What is wrong inside a string, before anyone knows where the string is.
 //!
 //! Owns the step from a place in a pattern, URL or template to a place in the file, without
 //! letting through what was filled in.

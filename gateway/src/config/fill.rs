@@ -27,7 +27,7 @@ pub(super) struct Filled {
 /// A placeholder that cannot be filled in.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unfilled {
-    /// Where the placeholder stands in the string.
+    /// Where the placeholder is in the string.
     pub(super) place: Range<usize>,
     pub(super) message: String,
     pub(super) help: Option<String>,
@@ -50,7 +50,7 @@ impl Notation {
     }
 }
 
-/// Fills in every placeholder; `$${` stands for `${`. All that cannot be filled in are errors.
+/// Fills in every placeholder; `$${` means `${`. All that cannot be filled in are errors.
 pub(super) fn fill(
     text: &str,
     sources: &Sources<'_>,

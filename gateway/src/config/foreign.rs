@@ -1,6 +1,6 @@
-//! Files that are no TOML at all.
+//! Files that are no TOML.
 //!
-//! Owns their recognition: somebody who gave a file of another format is told which it is, and not
+//! Owns their recognition: for a file of another format the error names the format, and not
 //! where it differs from TOML. Only what can be no TOML is recognised.
 
 use super::Source;

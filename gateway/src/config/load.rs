@@ -72,7 +72,7 @@ pub fn load(
     load_with(path, BTreeMap::new(), environment, known).map_err(|remains| remains.findings)
 }
 
-/// As [`load`], with other component files in the place of some that the file names; see
+/// As [`load`], with other component files instead of some that the file names; see
 /// [`Source::with_stand_ins`].
 ///
 /// # Errors

@@ -18,7 +18,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// Takes the names in; one that stands twice is an error with both places.
+    /// Takes the names in; one that is twice is an error with both places.
     pub(super) fn new(reading: &Reading<'_>, kind: &'static str, names: Vec<Option<Text>>) -> Self {
         let mut first: HashMap<&str, &Text> = HashMap::new();
         for name in names.iter().flatten() {

@@ -1,7 +1,7 @@
 //! `[plugins.NAME]` and the plugins written inline in routes.
 //!
 //! Owns everything about a plugin that can be known without loading it. Which components are
-//! first-party is told by the caller.
+//! first-party is decided by the caller.
 
 mod settings;
 
@@ -27,7 +27,7 @@ pub(super) struct Scope<'s> {
 /// A plugin as far as it could be read, and what is not certain of it.
 pub(super) type Read = Option<(Plugin, Doubts)>;
 
-/// Reads a plugin under a name of its own or of its place.
+/// Reads a plugin under its own name or the name of its place.
 pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read {
     let before = table.reading.errors();
     let component = table.word("component");

@@ -42,7 +42,7 @@ fn pseudonym(text: &str) -> Result<String, Fault> {
     match text.char_indices().find(|(_, c)| !in_token(*c)) {
         _ if text.is_empty() => Err(Fault::new(0..0, "`via` is empty")),
         Some((at, c)) => {
-            let fault = format!("`{}` cannot stand in a pseudonym", c.escape_default());
+            let fault = format!("`{}` is not allowed in a pseudonym", c.escape_default());
             Err(Fault::new(at..at + c.len_utf8(), fault)
                 .help("letters, digits and `!#$%&'*+-.^_`|~` can"))
         }

@@ -1,4 +1,4 @@
-//! Typed reading of the TOML tree that goes on after an error.
+//! Typed reading of the TOML tree that continues after an error.
 //!
 //! Owns the step from TOML values to Rust values under the declared keys, and the list of what was
 //! wrong. It must not know what any key is for.
@@ -98,8 +98,8 @@ impl<'a> Reading<'a> {
 
     /// What was found, and what was filled in.
     ///
-    /// Where the text itself is broken, what seems to be missing may stand where it is, and what else
-    /// is wrong in a broken line is its consequence: neither is told.
+    /// Where the text itself is broken, what seems to be missing may be where it is, and what else
+    /// is wrong in a broken line is its consequence: neither is reported.
     pub(super) fn finish(
         self,
         broken: Broken,
@@ -134,7 +134,7 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Fills in a string that stands at this place.
+    /// Fills in a string that is at this place.
     pub(super) fn fill(&self, text: &str, span: Span, notation: Notation) -> Option<Text> {
         let written = Text::new(self.source, text, span);
         for file in fill::files(text) {

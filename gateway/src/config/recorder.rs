@@ -43,7 +43,7 @@ fn debug_secret(table: &Table<'_, '_>) -> Option<String> {
         // Without the line, which would show it.
         let line = table.reading.source.position(text.span.start).line;
         let error =
-            format!("`debug_secret` of `[recorder]` stands in the file itself, on line {line}");
+            format!("`debug_secret` of `[recorder]` is written in the file itself, on line {line}");
         report(Diagnostic::file_error(error).help(
             "write `debug_secret = \"${env:VARIABLE}\"` or `debug_secret = \"${file:PATH}\"`",
         ));

@@ -163,7 +163,7 @@ pub(super) fn refuse_duplicates(reading: &Reading<'_>, routes: &[Option<Route>])
     }
 }
 
-/// A literal that is not in the form to which every listener of its route brings a path stands in
+/// A literal that is not in the form to which every listener of its route brings a path is in
 /// no request's path.
 pub(super) fn refuse_impossible_paths(
     reading: &Reading<'_>,
@@ -201,7 +201,7 @@ fn why_impossible(segment: &Segment, rules: &[PathRules]) -> Option<Impossible> 
     reasons.all(|reason| reason.is_some()).then_some(first)
 }
 
-/// Why a segment stands in no path.
+/// Why a segment is in no path.
 #[derive(Debug, thiserror::Error)]
 enum Impossible {
     #[error("path parameters are stripped before it is matched")]

@@ -4,7 +4,7 @@
 //!
 //! Where a value has several forms, an `anyOf` of them would have a validator mark the whole value for
 //! one wrong key in it. So the form is chosen by `if`, which marks the key, and an `anyOf` that forbids
-//! nothing stands beside it for editors, which complete by `anyOf` and not by `if`.
+//! nothing is beside it for editors, which complete by `anyOf` and not by `if`.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ fn table(keys: &Keys, definitions: &mut Definitions) -> Map<String, Value> {
     schema
 }
 
-/// What no key has that is not known. `false` would say the same, but validators tell that of the table:
+/// What no key has that is not known. `false` would say the same, but validators report that for the table:
 /// editors would mark all of it.
 pub(crate) fn no_such_key() -> Value {
     json!({ "not": { "description": "there is no such key" } })

@@ -1,7 +1,7 @@
 //! `[secrets]`.
 //!
 //! Owns the secrets that plugins may be granted: their names, their values, and the refusal of one
-//! that stands in the file itself. What is filled in is never shown.
+//! that is written in the file itself. What is filled in is never shown.
 
 use super::diagnostic::Diagnostic;
 use super::names::Names;
@@ -16,7 +16,7 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// Reads `[secrets]`. One that cannot be had keeps its name, so that nobody is told that it
+    /// Reads `[secrets]`. One that cannot be had keeps its name, so that no error says that it
     /// does not exist.
     pub(super) fn read(root: &Table<'_, '_>) -> Self {
         let entries = root.texts("secrets");
@@ -46,7 +46,7 @@ fn value(reading: &Reading<'_>, name: &Text, text: &Text) -> Option<String> {
         // Without the line, which would show it.
         let line = reading.source.position(text.span.start).line;
         let error =
-            format!("the secret `{}` stands in the file itself, on line {line}", name.shown);
+            format!("the secret `{}` is written in the file itself, on line {line}", name.shown);
         reading.report(Diagnostic::file_error(error).help(format!(
             "write `{0} = \"${{env:VARIABLE}}\"` or `{0} = \"${{file:PATH}}\"`",
             name.shown

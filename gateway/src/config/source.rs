@@ -1,4 +1,4 @@
-//! The configuration text and where things stand in it.
+//! The configuration text and where things are in it.
 //!
 //! Owns reading the file and turning byte offsets into lines and columns. It must not know TOML.
 
@@ -13,7 +13,7 @@ use super::Span;
 
 /// The configuration file: its path as the user gave it, and its text.
 ///
-/// Spans kept in a [`Config`](super::Config) point into this text, so whoever finds a fault later
+/// Spans kept in a [`Config`](super::Config) point into this text, so code that finds an error later
 /// (a plugin that refuses its configuration, a port in use) can show the place.
 #[derive(Clone)]
 pub struct Source {
@@ -62,7 +62,7 @@ impl Source {
         Self { path: path.into(), text, filled, parts, stand_ins, lines }
     }
 
-    /// Takes other component files in the place of those that the text names, which need not exist
+    /// Takes other component files instead of those that the text names, which need not exist
     /// then. Both are paths as [`Component::File`](super::Component::File) has them.
     #[must_use]
     pub fn with_stand_ins(self, stand_ins: BTreeMap<PathBuf, PathBuf>) -> Self {

@@ -1,6 +1,6 @@
 //! Text to TOML tree, going on after each error.
 //!
-//! Owns the parser's words (they are made to name what stands there) and the knowledge of which
+//! Owns the parser's words (they are made to name what is there) and the knowledge of which
 //! errors are mere consequences of an earlier one.
 
 use toml::Spanned;
@@ -170,7 +170,7 @@ impl Doubtful {
         for span in broken.errors.iter().filter_map(|error| error.span.as_ref()) {
             let section = doubtful.section(span.start);
             doubtful.sections.push(section);
-            // What stands behind a broken header seems to be of the section before it.
+            // What is behind a broken header seems to be of the section before it.
             let line = text[..span.start].rfind('\n').map_or(0, |newline| newline + 1);
             let header = doubtful.headers[section - 1];
             doubtful.is_listener |= text[header..].trim_start().starts_with("[[listeners");
@@ -204,7 +204,7 @@ impl Doubtful {
     }
 }
 
-/// A line without what stands in front of its first character of TOML: blanks, and what cannot be seen.
+/// A line without what is in front of its first character of TOML: blanks, and what cannot be seen.
 fn front(line: &str) -> &str {
     line.trim_start_matches(|c: char| c.is_whitespace() || !c.is_ascii())
 }
@@ -262,7 +262,7 @@ fn diagnostic(source: &Source, error: &Error, span: Span) -> Diagnostic {
     }
     match error.message() {
         "duplicate key" => {
-            Diagnostic::error(span, format!("the key `{written}` stands twice in this table"))
+            Diagnostic::error(span, format!("the key `{written}` is set twice in this table"))
                 .label("the second")
         }
         message if message.starts_with("string values must be quoted") => {
@@ -271,7 +271,7 @@ fn diagnostic(source: &Source, error: &Error, span: Span) -> Diagnostic {
         }
         message if message.contains("escape") && line_at(source.text(), &span).contains('\\') => {
             Diagnostic::error(span, message.to_owned()).help(
-                "in `\"...\"` a backslash is written `\\\\`; in `'...'` every character stands for itself",
+                "in `\"...\"` a backslash is written `\\\\`; in `'...'` every character is literal",
             )
         }
         message if message.starts_with("invalid basic string, expected `\"`") => {
@@ -290,7 +290,7 @@ fn diagnostic(source: &Source, error: &Error, span: Span) -> Diagnostic {
     }
 }
 
-/// Characters that word processors and web pages put in the place of those that were typed: what each
+/// Characters that word processors and web pages put instead of those that were typed: what each
 /// is, and what it should be.
 const ODD: [(&str, &str, &str); 5] = [
     (

@@ -60,7 +60,7 @@ fn targets(table: &Table<'_, '_>) -> Vec<Target> {
     for (target, span) in &targets {
         match first.get(&(target.tls, &*target.authority)) {
             Some(earlier) => table.reading.report(
-                Diagnostic::warning(span.clone(), "this target stands twice")
+                Diagnostic::warning(span.clone(), "this target is listed twice")
                     .related((*earlier).clone(), "first here")
                     .help("give it a `weight` if it shall have a larger share"),
             ),

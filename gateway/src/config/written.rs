@@ -1,6 +1,6 @@
 //! A configuration as it is written, for those who may see it but not its secrets.
 //!
-//! Owns the masks. Placeholders stay as they are, since what they stand for is not in the text; what else may
+//! Owns the masks. Placeholders stay as they are, since what they mean is not in the text; what else may
 //! be a secret is written over: settings of plugins, environments of components, digests and passwords.
 
 use serde_json::{Map, Value};
@@ -13,7 +13,7 @@ const MASKED: &str = "[masked]";
 /// A configuration file as JSON.
 #[derive(Debug, Clone)]
 pub(crate) struct Written {
-    /// With all that stands in the text; not to be shown.
+    /// With all that is in the text; not to be shown.
     bare: Value,
 }
 
@@ -69,7 +69,7 @@ fn json(value: toml::Value) -> Value {
     }
 }
 
-/// Masks what stands below the keys of `path`.
+/// Masks what is below the keys of `path`.
 fn mask(value: &mut Value, path: &mut Vec<String>) {
     match value {
         Value::String(text) => {
@@ -129,7 +129,7 @@ fn hide(text: &mut String) {
     }
 }
 
-/// Hides a user and a password in a URL, and what stands behind its `?`.
+/// Hides a user and a password in a URL, and what is behind its `?`.
 fn hide_user(text: &mut String) {
     let Some(begin) = text.find("://").map(|at| at + 3) else { return };
     let end = text[begin..].find(['/', '?', '#']).map_or(text.len(), |at| begin + at);

@@ -22,7 +22,7 @@ pub(crate) struct RequestIds {
 
 impl RequestIds {
     pub(crate) fn new() -> Self {
-        // Where there is no randomness, the address of a fresh allocation tells workers apart.
+        // Where there is no randomness, the address of a fresh allocation distinguishes workers.
         let fallback = || Box::into_raw(Box::new(0_u8)) as u64;
         let prefix = getrandom::u64().unwrap_or_else(|_| fallback());
         let counter = Cell::new(getrandom::u64().unwrap_or_default());

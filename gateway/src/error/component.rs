@@ -1,6 +1,6 @@
 //! Why a component gave no response.
 //!
-//! Owns the errors and how a client is told of them.
+//! Owns the errors and how they are shown to a client.
 
 use std::time::Duration;
 
@@ -70,7 +70,7 @@ impl ComponentError {
         }
     }
 
-    /// What the client is told.
+    /// The text for the client.
     #[must_use]
     pub fn detail(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! The end of an exchange.
 //!
 //! Owns the seam at which others learn that an exchange has ended, once, with the request and the
-//! response over or given up. It happens in a `Drop`, anywhere on the worker's thread: an observer notes
+//! response over or abandoned. It happens in a `Drop`, anywhere on the worker's thread: an observer notes
 //! what it needs and returns. It must not wait, and no guest may run there.
 
 use std::fmt;

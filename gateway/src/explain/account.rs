@@ -97,6 +97,6 @@ pub struct Act {
     pub kind: String,
     /// The name of the upstream or the component.
     pub name: Option<String>,
-    /// The status of an answer that stands in the file.
+    /// The status of an answer that is in the file.
     pub status: Option<u16>,
 }

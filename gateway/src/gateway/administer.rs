@@ -38,7 +38,7 @@ pub(super) fn check(config: &Config) -> Result<(), rustls::Error> {
 }
 
 impl Handle {
-    /// Serves `[admin]` on a thread of its own, until what it returns is dropped.
+    /// Serves `[admin]` on its own thread, until what it returns is dropped.
     pub(super) fn serve_admin(
         &self,
         socket: TcpListener,

@@ -1,4 +1,4 @@
-//! Why a gateway cannot serve, or not go on.
+//! Why a gateway cannot serve, or cannot continue.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::upstream::SetupError;
 #[derive(Debug, Error)]
 pub enum BindError {
     /// A listener's address cannot be had.
-    #[error("listener `{name}` cannot have {address}: {source}")]
+    #[error("listener `{name}` cannot listen on {address}: {source}")]
     Listen {
         /// Which.
         listener: ListenerId,
@@ -27,7 +27,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// The address of `[admin]` cannot be had.
-    #[error("`admin` cannot have {address}: {source}")]
+    #[error("`admin` cannot listen on {address}: {source}")]
     Admin {
         /// The address.
         address: SocketAddr,
@@ -67,7 +67,7 @@ pub enum BindError {
         label: Option<String>,
         /// A fact that helps to understand.
         note: Option<String>,
-        /// What would mend it.
+        /// What would fix it.
         help: Option<String>,
     },
     /// A component that answers cannot be loaded.
@@ -79,11 +79,11 @@ pub enum BindError {
         name: String,
         /// What is wrong.
         message: String,
-        /// What would mend it.
+        /// What would fix it.
         help: Option<String>,
     },
     /// The store of `[usage]` cannot be had.
-    #[error("usage cannot be kept: {0}")]
+    #[error("usage cannot be recorded: {0}")]
     Usage(String),
     /// The plugin engine cannot start on this machine.
     #[error("the plugin engine cannot start: {0}")]
@@ -96,7 +96,7 @@ pub enum BindError {
     Tls(#[from] rustls::Error),
 }
 
-/// All that keeps a gateway from serving, and what else is not as it should be.
+/// Startup errors, plus warnings.
 #[derive(Debug, Default)]
 pub struct BindErrors {
     /// At least one.
@@ -119,7 +119,7 @@ impl From<BindError> for BindErrors {
     }
 }
 
-/// What is not as it should be with a plugin that can serve: its author's to mend.
+/// A warning about a plugin that can serve; its author has to fix it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginWarning {
     /// Which.
@@ -139,7 +139,7 @@ pub enum ReloadError {
     #[error("listeners cannot change while the gateway runs")]
     Listeners,
     /// What it needs cannot be had.
-    #[error("the configuration cannot be put in force")]
+    #[error("the configuration cannot be applied")]
     Refused(BindErrors),
     /// A worker cannot take it, although it could be loaded. No worker has taken it then.
     #[error("worker {index} cannot take the configuration: {source}")]

@@ -5,7 +5,7 @@ use crate::error::Malformed;
 /// The host part of an authority. IPv6 addresses keep their brackets.
 ///
 /// # Errors
-/// [`Malformed`], for user information and for whatever is no `host [":" port]`.
+/// [`Malformed`], for user information and for everything that is no `host [":" port]`.
 pub(crate) fn host(authority: &str) -> Result<&str, Malformed> {
     let end = authority.bytes().position(|byte| !fits(byte)).unwrap_or(authority.len());
     let (host, rest) = authority.split_at(end);

@@ -12,7 +12,7 @@ use opentelemetry::{SpanId, TraceId};
 
 use super::trace_context::{TRACEPARENT, TRACESTATE, traceparent};
 
-/// Calls of one exchange that are noted; more are sent with the context all the same.
+/// Calls of one exchange that are noted; more are sent with the context anyway.
 const MAX_CALLS: usize = 64;
 
 /// See the module.

@@ -1,6 +1,6 @@
 //! Paths that nobody meant to send.
 //!
-//! Owns what holds of every path that is accepted, whoever wrote it.
+//! Owns what holds of every path that is accepted, no matter who wrote it.
 
 use gateway_fuzz::Target;
 

@@ -12,7 +12,7 @@ const MAX_FRAMES: usize = 16;
 /// Bytes of a name that are shown: those of generic functions can be pages long.
 const MAX_NAME: usize = 160;
 
-/// A function on the way, and where in it the way goes on.
+/// A function on the way, and where in it the way continues.
 struct Frame<'a> {
     name: Cow<'a, str>,
     place: Option<String>,

@@ -1,11 +1,11 @@
 //! How long a hook has computed.
 //!
-//! The epoch follows the clock on the wall, which goes on while a worker waits for a processor: on
+//! The epoch follows the wall clock, which continues while a worker waits for a processor: on
 //! a busy machine that alone would use a deadline up. Owns telling the two apart by the thread's
 //! own time. A hook that ends within a quarter of its deadline pays nothing for it.
 //!
-//! A call in slices computes on a stack of its own, and gives the worker back once in a tick. There
-//! the time is measured around each slice, by whoever runs it.
+//! A call in slices computes on its own stack, and gives the worker back once in a tick. There
+//! the time is measured around each slice, by its caller.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Budget {
     /// It computes for a quarter more than it may, and a tick.
     pub(super) fn begin_sliced(&mut self, ticks: u64) -> u64 {
         self.begin(ticks);
-        // As much as a call may have that is looked at late: whether calls are in slices must not
+        // As much as a call may have that is checked late: whether calls are in slices must not
         // decide what becomes of one.
         self.allowed += self.allowed / 4 + TICK;
         self.is_sliced = true;
@@ -59,7 +59,7 @@ impl Budget {
     }
 
     /// The epoch has come as far as was asked for. The hook is interrupted if the thread has
-    /// computed for the whole time since the first look, and otherwise goes on for what is left.
+    /// computed for the whole time since the first look, and otherwise continues for what is left.
     ///
     /// So it computes for a quarter more than it may, and two ticks, at the very most.
     pub(super) fn look(&mut self) -> UpdateDeadline {
@@ -72,7 +72,7 @@ impl Budget {
         self.pause_at(thread_time());
     }
 
-    /// The hook goes on. Returns after how many ticks to look.
+    /// The hook continues. Returns after how many ticks to look.
     pub(super) fn resume(&mut self) -> u64 {
         self.resume_at(thread_time())
     }

@@ -22,10 +22,10 @@ const SLOTS: usize = 4096;
 /// Bytes of what arrives with a call, and of what a change writes.
 const MAX_KEY: usize = 4 << 10;
 const MAX_CHANGE: usize = 4 << 10;
-/// For how long a change is made again, whatever the plugin allows.
+/// For how long a change is made again at most, even if the plugin allows more.
 const MAX_TIME: Duration = Duration::from_hours(1);
 
-/// All that arrives with a call of `on-request`, in an order and a form of its own.
+/// All that arrives with a call of `on-request`, in its own order and form.
 pub(crate) struct ReuseKey(SmallVec<[u8; 104]>);
 
 impl ReuseKey {

@@ -3,7 +3,7 @@
 //! Owns the contract on their names and values: valid ones, none that frame the message or belong
 //! to one connection, none without bounds. Reads them out of the guest's memory straight into the
 //! form in which heads keep them: lifted as texts and parsed afterwards, each would be copied and
-//! allocated twice. A breach is kept in the place of the edits, so that it fails the plugin by name
+//! allocated twice. A breach is kept instead of the edits, so that it fails the plugin by name
 //! and not as a trap. Must not know which head they are for.
 
 use std::borrow::Cow;

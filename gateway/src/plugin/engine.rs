@@ -24,16 +24,16 @@ const MAX_INSTANCES: u32 = 4_000;
 /// What one worker with few plugins can just do with.
 const MIN_INSTANCES: u32 = 4;
 
-/// Functions of a backtrace that are told at least, if there are so many. Those that are shown are
-/// fewer: a long way tells an endless recursion from others.
+/// Functions of a backtrace that are recorded at least, if there are so many. Those that are shown are
+/// fewer: a long backtrace shows an endless recursion.
 pub(super) const MIN_FRAMES: usize = 32;
 
-/// What the backtrace of a trap tells.
+/// What the backtrace of a trap contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backtraces {
     /// The names of functions, if the component has them.
     Names,
-    /// Files and lines too, if the component has debug information. That is read anew for each
+    /// Files and lines too, if the component has debug information. That is read again for each
     /// frame of each trap, on the thread that serves: a plugin that fails often, with debug
     /// information as large as it likes, would take time from its neighbours.
     Lines,
@@ -111,7 +111,7 @@ pub(super) fn config(cache: Option<Cache>, instances: u32, backtraces: Backtrace
 }
 
 /// Where compiled components are kept. A folder that the configuration names must do; without
-/// the user's cache folder, each start compiles anew.
+/// the user's cache folder, each start compiles again.
 fn compilations(folder: Option<&Path>) -> wasmtime::Result<Option<Cache>> {
     let mut settings = CacheConfig::new();
     if let Some(folder) = folder {

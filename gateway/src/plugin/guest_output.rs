@@ -1,6 +1,6 @@
 //! What a guest wrote to standard error about its own failure, as its author reads it.
 //!
-//! Owns the forms in which languages tell of an uncaught exception or a panic: JavaScript by
+//! Owns the forms in which languages report an uncaught exception or a panic: JavaScript by
 //! componentize-js, Python by componentize-py, Rust and others by their runtimes. Brings the message
 //! and its place to the front, and keeps the trace. Must not decide what a failure is, nor log.
 
@@ -53,12 +53,12 @@ impl OutputBuffer {
         Some(line)
     }
 
-    /// What tells of a failure.
+    /// The report of a failure.
     pub(crate) fn failure_report(&mut self) -> Option<FailureReport> {
         read(self.lines.make_contiguous()).map(|(_, failure_report)| failure_report)
     }
 
-    /// Takes what tells of a failure; what stands before it stays.
+    /// Takes the report of a failure; the lines before it stay.
     pub(crate) fn take_failure_report(&mut self) -> Option<FailureReport> {
         let lines = self.lines.make_contiguous();
         let (start, failure_report) = read(lines)?;
@@ -70,17 +70,17 @@ impl OutputBuffer {
     }
 }
 
-/// What a guest told of its failure.
+/// What a guest reported about its failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailureReport {
     /// In the words of the guest.
     message: String,
-    /// File and line, if the guest told.
+    /// File and line, if the guest reported them.
     place: Option<String>,
     /// The rest of it, line by line.
     trace: Vec<String>,
     /// Whether an interpreter ran the author's code. The functions on the way to the trap are its
-    /// own then, and tell nothing.
+    /// own then, and say nothing.
     pub(crate) is_interpreted: bool,
 }
 
@@ -158,7 +158,7 @@ fn python(lines: &[OutputLine]) -> Option<(usize, FailureReport)> {
     let is_message = |line: &OutputLine| {
         inner(line).is_some_and(|text| !text.starts_with(' ') && !text.is_empty())
     };
-    // A guest whose time was over has told only a part.
+    // A guest whose time was over has reported only a part.
     let message = (header + 1..end).find(|index| is_message(&lines[*index])).unwrap_or(end);
     let last = if is_group { end.min(message + 1) } else { end };
     let place = lines[header..message].iter().filter_map(|line| file_and_line(&unframed(line)));

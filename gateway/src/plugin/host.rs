@@ -43,13 +43,13 @@ pub(crate) struct HostState {
     pub(crate) heads: Option<Arc<ExchangeView>>,
     /// Attributes that the hook has set so far.
     pub(crate) attributes: Vec<(String, String)>,
-    /// The context that the hook keeps whatever it decides.
+    /// The context that the hook keeps for every decision.
     pub(crate) context: Option<Vec<u8>>,
     /// What the hook has added to the usage of the exchange so far.
     pub(crate) usage: Option<Box<Amounts>>,
     /// Whether the hook asked or told anything but what depends on its arguments alone.
     pub(crate) impure: Cell<bool>,
-    /// How often the guest was given a handle, or let go of one.
+    /// How often the guest was given a handle or released one.
     pub(super) handles: Cell<u32>,
     /// Whether the guest was told a random number or the time, which no two instances have the same.
     pub(super) is_unique: Cell<bool>,
@@ -122,7 +122,7 @@ impl HostState {
         self.impure.set(true);
     }
 
-    /// To be said wherever a guest is given a handle, or lets go of one.
+    /// To be said wherever a guest is given a handle, or releases one.
     fn changes_handles(&self) {
         self.handles.set(self.handles.get().wrapping_add(1));
     }

@@ -95,7 +95,7 @@ pub(crate) struct Instance {
     waits: bool,
     ticks: u64,
     uses: u32,
-    /// Bytes of body that the plugin may hand back whatever it was given.
+    /// Bytes of body that the plugin may return, independent of what it was given.
     bodies: usize,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Instance {
 pub(crate) struct Called<R> {
     pub(crate) results: R,
     pub(crate) attributes: Vec<(String, String)>,
-    /// The context that it keeps whatever it decided.
+    /// The context that it keeps for every decision.
     pub(crate) context: Option<Vec<u8>>,
     /// What it added to the usage of the exchange.
     pub(crate) usage: Option<Box<Amounts>>,
@@ -172,7 +172,7 @@ impl Instance {
         typed.map(drop).map_err(|error| error.context(HOOK_NAMES[H::INDEX]))
     }
 
-    /// Gives the instance its configuration. Its time has a bound of its own: it runs once, not for
+    /// Gives the instance its configuration. Its time has its own bound: it runs once, not for
     /// each request.
     pub(super) async fn configure(
         &mut self,
@@ -344,7 +344,7 @@ fn explain(data: &mut HostState, deadline: Duration, error: &wasmtime::Error) ->
     Failure::Trap(trap_text(data.take_failure_report(), data.last_error(), error).into())
 }
 
-/// Why no instance came about.
+/// Why no instance was made.
 fn not_made(store: &mut Store<HostState>, bound: Duration, error: &wasmtime::Error) -> Failure {
     let data = store.data_mut();
     let failure = match data.memory.take_refusal() {

@@ -81,7 +81,7 @@ pub(crate) struct Plugin {
     pub(crate) bounds: config::PluginBounds,
     /// Calls that may wait for their turn, on a worker and for a route.
     pub(super) queue: usize,
-    /// Whether it was told that its instances serve few hooks.
+    /// Whether the log has said that its instances serve few hooks.
     pub(super) retirement_logged: AtomicBool,
     pub(super) waits: bool,
     /// Whether its instances can be put back into the state in which they were configured, and are.
@@ -109,7 +109,7 @@ impl Plugin {
         Reservation::new(&self.identity.stores.bodies, &self.identity.state.bodies)
     }
 
-    /// What it made in the place of a body. It is counted until it is on its way, if it is more than
+    /// What it made instead of a body. It is counted until it is on its way, if it is more than
     /// what any message takes.
     pub(crate) fn counted(&self, bytes: Vec<u8>) -> Result<Bytes, Failure> {
         if bytes.len() <= UNCOUNTED {
@@ -233,7 +233,7 @@ impl Loader {
     /// Loads a plugin and checks its configuration, first against its schema and then by itself.
     /// All that is wrong is reported at once; what is wrong with the schema, as a warning.
     ///
-    /// With `doubts` it is a plugin of a file that is refused: only what certainly is wrong is told.
+    /// With `doubts` it is a plugin of a file that is refused: only certain errors are reported.
     pub(crate) fn load(
         &self,
         config: &config::Plugin,
@@ -329,7 +329,7 @@ impl Loader {
         }
     }
 
-    /// The component in a file, compiled anew unless it is in the engine's cache.
+    /// The component in a file, compiled again unless it is in the engine's cache.
     pub(crate) fn component(&self, path: &Path) -> Result<Component, LoadError> {
         self.compiled.anew(&self.engine, path)
     }

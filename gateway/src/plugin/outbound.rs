@@ -1,7 +1,7 @@
 //! Requests of plugins to upstreams, on their way out of this room.
 //!
-//! Owns what a plugin may ask for and what it can be told; who sends it is not known here. A hook
-//! waits for its answer on a stack of its own that must be free to move between threads, and
+//! Owns what a plugin may ask for and the possible answers; who sends it is not known here. A hook
+//! waits for its answer on a stack that must be free to move between threads, and
 //! connections are not: so a request goes over a channel to a task of the worker.
 
 use std::time::Duration;

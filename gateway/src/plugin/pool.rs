@@ -2,7 +2,7 @@
 //!
 //! Owns which instance serves a hook: the one used last, so that its memory is still in the
 //! caches; a new one, which is made beside the worker, if none is free. An instance that failed, or
-//! whose hook was given up halfway, is thrown away. Belongs to one worker; must not be shared, and
+//! whose hook was abandoned halfway, is thrown away. Belongs to one worker; must not be shared, and
 //! must not run what makes an instance, which is as slow as the plugin likes.
 
 use std::cell::{Cell, RefCell};
@@ -352,7 +352,7 @@ impl Waits {
     }
 }
 
-/// Hooks that may wait for an instance of one plugin on one worker. More than that are told at once.
+/// Hooks that may wait for an instance of one plugin on one worker. More than that fail at once.
 const QUEUE: usize = 1_000;
 
 /// A hook that waits for an instance.

@@ -19,7 +19,7 @@ use super::{Failure, Plugin};
 /// The priority of the threads (`nice`): they give way to the workers.
 const NICENESS: i32 = 10;
 
-/// Errors of a configuration that are told.
+/// Errors of a configuration that are reported.
 const MAX_TOLD: usize = 10;
 
 /// How long a thread waits for orders: each has descriptors and memory.
@@ -28,7 +28,7 @@ const MOST_IDLE: Duration = Duration::from_secs(5);
 /// Threads at least, so that a plugin which takes long does not hold up all others.
 const MIN_THREADS: usize = 2;
 
-/// Lets instances be made on threads of its own, which end with the last copy of it.
+/// Lets instances be made on its own threads, which end with the last copy of it.
 #[derive(Clone)]
 pub(super) struct Preparer(Arc<Owner>);
 
@@ -165,7 +165,7 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that a thread takes what is to be done. Fails if there is none at all.
+    /// Sees to it that a thread takes what is to be done. Fails if there is none.
     fn need_thread(self: &Arc<Self>, state: &mut State) -> std::io::Result<()> {
         if state.idle > 0 || state.threads >= self.most_threads {
             return Ok(());

@@ -66,7 +66,7 @@ impl Saved {
     /// Puts the state back. `false` if that cannot be done, so that the instance is of no use any more.
     pub(super) fn load(&mut self, store: &mut Store<HostState>) -> bool {
         let data = store.data();
-        // Memory never shrinks, and a handle may stand for something else now.
+        // Memory never shrinks, and a handle may mean something else now.
         if data.memory.peak != self.peak || data.handles.get() != self.handles {
             return false;
         }
@@ -485,7 +485,7 @@ const UFFDIO_UNREGISTER: libc::Ioctl = 0x8010_aa01_u32 as libc::Ioctl;
 /// UFFD_API, and the feature UFFD_FEATURE_WP_ASYNC, since Linux 6.7.
 const API: u64 = 0xaa;
 const WP_ASYNC: u64 = 1 << 15;
-/// UFFD_USER_MODE_ONLY, which needs no privilege. What the system itself writes to memory goes on as well:
+/// UFFD_USER_MODE_ONLY, which needs no privilege. What the system itself writes to memory continues as well:
 /// nobody is asked in either case.
 const USER_MODE_ONLY: libc::c_int = 1;
 /// UFFDIO_REGISTER_MODE_WP

@@ -1,12 +1,12 @@
 //! The JSON Schema (2020-12) that a component gives for its configuration, and a configuration
 //! against it.
 //!
-//! Owns what a schema may say and what a configuration that breaks it is told. A schema is written
-//! by whoever wrote the component, who may be careless or hostile: its size, its depth and the work
+//! Owns what a schema may say and the errors for a configuration that breaks it. A schema is written
+//! by the author of the component, who may be careless or hostile: its size, its depth and the work
 //! of a check are bounded, its patterns run in linear time, and nothing outside of it is looked up.
 //! What this room does not know in a schema (`format`, `contains`, `dependentSchemas`,
 //! `unevaluatedItems`, patterns with look-around) it does not check: the plugin itself still reads
-//! its configuration afterwards. Must not know where a value stands in a file, nor show one that
+//! its configuration afterwards. Must not know where a value is in a file, nor show one that
 //! was filled in.
 
 mod check;
@@ -28,7 +28,7 @@ pub(in crate::plugin) use sample::Variant;
 /// Bytes of a schema, at most. Those of the first-party plugins have 3 to 12 thousand.
 const MAX_TEXT: usize = 256 << 10;
 
-/// Findings that are told of one configuration, at most.
+/// Findings that are reported for one configuration, at most.
 const MAX_FAULTS: usize = 50;
 
 /// A schema that can be used.

@@ -1,8 +1,8 @@
 //! How large a component is, and of what.
 //!
 //! Owns the walk over the sections of a binary: a component holds core modules and components in
-//! sections of its own. What is looked at here has been validated; where the walk loses its way all
-//! the same, the rest counts as what it stands in. Must not judge what it finds.
+//! its own sections. What is checked here has been validated; where the walk loses its way all
+//! the same, the rest counts as what it is in. Must not judge what it finds.
 
 /// The size of a component, in bytes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub(crate) struct Exited;
 pub(crate) enum Meanwhile {
     /// It called the same functions over and over, each within the other.
     Recursion,
-    /// It was about to tell of an exception.
+    /// It was about to report an exception.
     Telling,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Meanwhile {
                 "its functions call each other again and again: the recursion may be endless"
             }
             Self::Telling => {
-                "it was about to tell of an exception that no one caught, which a longer \
+                "it was about to report an exception that no one caught, which a longer \
                  `limits.deadline` would let it"
             }
         })
@@ -168,7 +168,7 @@ fn calls(error: &wasmtime::Error, functions: &[&str]) -> bool {
     error.downcast_ref::<WasmBacktrace>().is_some_and(names)
 }
 
-/// Whether the way is as long as one is told, and has the same functions again and again.
+/// Whether the backtrace has the full recorded length and repeats the same functions.
 fn is_recursion(error: &wasmtime::Error) -> bool {
     let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() else { return false };
     let frames = backtrace.frames();

@@ -25,9 +25,9 @@ const _: () = {
     assert!(<Option<&str> as ComponentType>::SIZE32 == ELEMENT);
 };
 
-/// What can stand in such a list.
+/// What can be in such a list.
 pub(crate) trait Value: Lower {
-    /// Whether these bytes are those of the guest too, whatever its encoding of strings.
+    /// Whether these bytes are those of the guest too, no matter what its encoding of strings.
     const IS_BINARY: bool;
 
     fn bytes(&self) -> &[u8];

@@ -1,6 +1,6 @@
 //! What a route does with a request that came through its plugins.
 //!
-//! Owns the choice among the actions. Each is a module of its own.
+//! Owns the choice among the actions. Each is its own module.
 
 pub(super) mod component;
 pub(super) mod forward;

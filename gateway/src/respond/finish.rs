@@ -1,7 +1,7 @@
 //! The last step of a refusal: the form that its client reads.
 //!
-//! Owns the choice among the forms, what clients are told about coming again, and what is left of
-//! the answer to `HEAD`. Every refusal, whoever made it, passes here once, after the plugins.
+//! Owns the choice among the forms, what clients learn about retries, and what is left of
+//! the answer to `HEAD`. Every refusal, no matter who made it, passes here once, after the plugins.
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
@@ -11,7 +11,7 @@ use super::{Caller, PROBLEM_JSON, Refusal, grpc, json_rpc, provider, title};
 use crate::body::{Body, CollectError, collect};
 use crate::config::ErrorForm;
 
-/// The field by which clients of AI APIs let themselves be told not to try again.
+/// The field by which clients of AI APIs accept not to retry.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

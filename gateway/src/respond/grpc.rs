@@ -1,7 +1,7 @@
 //! Refusals for clients of gRPC: a response of trailers alone.
 //!
 //! Owns the mapping of statuses and the notation of the message. The protocol is that of "gRPC over
-//! HTTP2", where the status line is 200 whatever happened; for HTTP/1.1 and for gRPC-Web it is the
+//! HTTP2", where the status line is 200 no matter what happened; for HTTP/1.1 and for gRPC-Web it is the
 //! same, since their clients read the status from the head too.
 
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! What the parameters of a path pattern stand for in one request.
+//! What the parameters of a path pattern mean in one request.
 //!
 //! Owns the byte ranges and their way back to names. Ranges need no allocation for up to four
 //! parameters and outlive the search; names are looked up in the table when somebody asks.
@@ -13,7 +13,7 @@ use super::table::Table;
 /// Byte ranges (start, end) of a path, one for each parameter of a pattern, first to last.
 pub(super) type Ranges = SmallVec<[(u32, u32); 4]>;
 
-/// Where the parameters of the pattern that matched stand in the path.
+/// Where the parameters of the pattern that matched are in the path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Captures {
     /// Index into the table's patterns.
@@ -31,7 +31,7 @@ impl Captures {
         self.ranges.is_empty()
     }
 
-    /// The value of the parameter with this index, as it stands in the normalised path.
+    /// The value of the parameter with this index, as it is in the normalised path.
     pub(crate) fn value<'a>(&self, index: usize, path: &'a str) -> Option<&'a str> {
         let &(start, end) = self.ranges.get(index)?;
         path.get(start as usize..end as usize)
@@ -52,7 +52,7 @@ pub struct NamedCaptures<'a> {
 }
 
 impl<'a> NamedCaptures<'a> {
-    /// The value of a parameter as it stands in the normalised path, escapes and all.
+    /// The value of a parameter as it is in the normalised path, escapes and all.
     pub fn value(&self, name: &str) -> Option<&'a str> {
         self.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
     }

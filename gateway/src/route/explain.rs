@@ -1,7 +1,7 @@
 //! Why a request is served by one route and not by another.
 //!
 //! Owns the account that a person reads. It asks the configuration itself rather than the
-//! compiled table, so that the two check each other; it is slow and stands in no request's way.
+//! compiled table, so that the two check each other; it is slow and is in no request's way.
 
 mod place;
 

@@ -1,7 +1,7 @@
 //! Sets of methods that are compared with one instruction.
 //!
 //! Owns the numbering of the standard methods. An extension method has no number of its own: one
-//! bit says that a set names some, and the names stand with the route's predicates.
+//! bit says that a set names some, and the names are with the route's predicates.
 
 use http::Method;
 
@@ -73,7 +73,7 @@ pub(super) fn allow_list(set: MethodSet, mut extension: Vec<Method>) -> Vec<Meth
     set.standard().chain(extension).collect()
 }
 
-/// Whether this is none of the methods that have a bit of their own.
+/// Whether this is none of the methods that have their own bit.
 pub(super) fn is_extension(method: &Method) -> bool {
     MethodSet::of(method) == MethodSet::EXTENSION
 }

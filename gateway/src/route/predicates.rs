@@ -76,7 +76,7 @@ pub(super) fn parameters(query: Option<&str>) -> impl Iterator<Item = (&str, &st
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-/// Whether `encoded` stands for `plain`: `+` is a space, and a `%` that begins no escape is itself.
+/// Whether `encoded` means `plain`: `+` is a space, and a `%` that begins no escape is itself.
 pub(super) fn decodes_to(encoded: &str, plain: &str) -> bool {
     if encoded.len() < plain.len() {
         return false;

@@ -82,7 +82,7 @@ fn cover_of_path(
     (!by.is_empty()).then_some(by)
 }
 
-/// The methods that must be covered; `None` stands for every method there is. A `HEAD` that comes
+/// The methods that must be covered; `None` means every method there is. A `HEAD` that comes
 /// with `GET` needs no look of its own: whatever takes `GET` first takes such a `HEAD` first.
 fn methods_of(matcher: &RouteMatcher) -> Vec<Option<Method>> {
     if matcher.methods.is_empty() {
@@ -132,7 +132,7 @@ impl Cover<'_> {
     }
 
     /// The candidate of a leaf that takes all that is to be covered and goes before the pattern
-    /// itself, which stands in this leaf only if that is where it ends.
+    /// itself, which is in this leaf only if that is where it ends.
     fn of_leaf(&self, leaf: &Leaf) -> Option<BTreeSet<usize>> {
         for candidate in self.table.trie.candidates(leaf) {
             let other = candidate.route as usize;

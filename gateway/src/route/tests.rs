@@ -1,4 +1,4 @@
-//! The rule for which route wins, told as cases and then checked on random tables against
+//! The rule for which route wins, as cases and then checked on random tables against
 //! [`Table::explain`], which knows no trie.
 
 use http::{HeaderMap, Method};

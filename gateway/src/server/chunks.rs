@@ -58,7 +58,7 @@ impl Chunks {
         Self { state: ChunkState::Size, size: 0, digits: 0, extensions: 0, trailers: 0 }
     }
 
-    /// Goes through more of the body. `Some` tells how many of the bytes belong to it once its end
+    /// Goes through more of the body. `Some` has how many of the bytes belong to it once its end
     /// is among them.
     ///
     /// # Errors
@@ -147,7 +147,7 @@ impl Chunks {
     }
 }
 
-/// What may stand in a field value or a chunk extension (RFC 9110 section 5.5).
+/// What may be in a field value or a chunk extension (RFC 9110 section 5.5).
 fn is_text(byte: u8) -> bool {
     byte == b'\t' || (byte >= b' ' && byte != 0x7f)
 }
@@ -156,7 +156,7 @@ fn is_text(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// How many bytes belong to the body, whatever the pieces in which they come.
+    /// How many bytes belong to the body, independent of the pieces in which they arrive.
     fn end(body: &[u8]) -> Result<Option<usize>, BadChunk> {
         let whole = Chunks::new().follow(body, 100);
         for size in [1, 2, 3, 7] {

@@ -36,7 +36,7 @@ pub(crate) enum Phase {
     Exchange,
     /// The response is complete, but perhaps not all of it is written.
     Finishing,
-    /// The response is written, but the request has not come to its end.
+    /// The response is written, but the request has not end.
     Sent,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct ClientConnection {
     pub(super) facts: ConnectionFacts,
     is_http2: Cell<bool>,
     phase: Cell<Phase>,
-    /// Changes whenever a timeout starts anew.
+    /// Changes whenever a timeout starts again.
     stamp: Cell<u64>,
     pub(super) inbound: RefCell<Inbound>,
     write_is_blocked: Cell<bool>,
@@ -81,7 +81,7 @@ pub(crate) struct ClientConnection {
     pub(super) leftover: RefCell<Option<Leftover<Incoming>>>,
     /// hyper keeps the end of the request body to itself.
     is_end_hidden: Cell<bool>,
-    /// hyper was let go of for that, which it takes for a broken connection.
+    /// hyper was released for that, which it takes for a broken connection.
     pub(super) was_let_go: Cell<bool>,
     pub(super) tunnel: RefCell<Option<Tunnel>>,
     streams: Cell<usize>,
@@ -146,12 +146,12 @@ impl ClientConnection {
         self.phase.get()
     }
 
-    /// The time that it may wait begins anew.
+    /// The time that it may wait starts again.
     pub(super) fn begin_wait(&self) {
         self.stamp.set(self.stamp.get() + 1);
     }
 
-    /// What it waits for, and a number that changes when the wait starts anew.
+    /// What it waits for, and a number that changes when the wait starts again.
     pub(super) fn wait(&self) -> (Wait, u64) {
         let wait = if self.write_is_blocked.get() {
             Wait::Reader
@@ -210,7 +210,7 @@ impl ClientConnection {
         !self.is_http2.get() && matches!(self.phase.get(), Phase::Idle | Phase::Head)
     }
 
-    /// Nothing is asked for a while: what only a request needs is let go of.
+    /// Idle: frees the per-request buffers.
     pub(super) fn parks(&self) {
         self.inbound.borrow_mut().cut.shrink();
         self.worker.memory.was_freed();
@@ -245,7 +245,7 @@ impl ClientConnection {
         }
     }
 
-    /// Whether hyper is to be let go of, so that whoever reads the request body learns of its end.
+    /// Whether hyper must be released, so that the reader of the request body learns of its end.
     pub(super) fn take_hidden_end(&self) -> bool {
         let is_hidden = self.is_end_hidden.take();
         if is_hidden {
@@ -259,7 +259,7 @@ impl ClientConnection {
         self.phase.get() == Phase::Idle && self.inbound.borrow().ahead.is_empty()
     }
 
-    /// A connection is idle when the response is written, the request has come to its end, and
+    /// A connection is idle when the response is written, the request has ended, and
     /// nobody holds its body: only then can what comes next be another request (RFC 9112 section
     /// 9.3). `true` if it is now.
     pub(super) fn settle(&self) -> bool {
@@ -363,7 +363,7 @@ impl ClientConnection {
         }
     }
 
-    /// Who is to be woken when something changes that no reading or writing tells.
+    /// Who is to be woken when something changes without a read or a write.
     pub(super) fn driven_by(&self, waker: &Waker) {
         let mut driver = self.driver.borrow_mut();
         match &*driver {

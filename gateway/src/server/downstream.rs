@@ -21,7 +21,7 @@ impl Downstream for ClientConnection {
         test(self.inbound.borrow().cut.raw_head())
     }
 
-    /// It ends where the request has not come to its end and nobody reads the rest, and where the
+    /// It ends where the request has not end and nobody reads the rest, and where the
     /// client has sent its last request.
     fn conclude(&self, status: StatusCode, headers: &mut HeaderMap) {
         self.is_answered.set(true);

@@ -1,6 +1,6 @@
 //! Runs a connection until it ends or takes too long.
 //!
-//! Owns the one deadline of a connection: which timeout it stands for follows from what the
+//! Owns the one deadline of a connection: which timeout it means follows from what the
 //! connection waits for. Setting it costs a few stores; no timer is made for a request.
 
 use std::future::poll_fn;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::connection::{ClientConnection, Wait};
 use crate::error::Cut;
 
-/// How long a client may take to close after it was told to.
+/// How long a client may take to close after it was asked to.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A connection of either version.
@@ -34,7 +34,7 @@ pub(super) enum End<E> {
     Stalled,
     /// Nothing is asked for some time; the next request may still come.
     Idle,
-    /// Whoever reads the request body learns of its end only when hyper is gone.
+    /// The reader of the request body learns of its end only when hyper is gone.
     Hidden,
 }
 

@@ -57,7 +57,7 @@ pub(super) async fn serve<A: Application>(
     }
 }
 
-/// Serves requests until the connection ends, or `Some` if it only waits for another one or goes on
+/// Serves requests until the connection ends, or `Some` if it only waits for another one or continues
 /// with a new hyper, with what was read of the next request.
 async fn serve_busy<A: Application>(
     application: A,

@@ -82,7 +82,7 @@ enum ServeState {
 }
 
 impl<A: Application> Served<A> {
-    /// Gives a request to a task of its own.
+    /// Gives a request to its own task.
     fn accept(&self, request: Request<RecvStream>, reply: SendResponse<Bytes>) {
         let (head, stream) = request.into_parts();
         let body = Received::new(stream, &head.headers);

@@ -3,7 +3,7 @@
 //! Owns where each head and each body ends, by their framing (RFC 9112 section 6). hyper is handed
 //! the bytes of one request at a time, and none of the next before this one is over: then the head
 //! that checks look at is always that of the request they check, nothing that was read can be lost
-//! when hyper is let go of, and no byte of a body can be taken for a head. Must not read.
+//! when hyper is released, and no byte of a body can be taken for a head. Must not read.
 
 use std::ops::Range;
 
@@ -155,7 +155,7 @@ impl Cutter {
         std::mem::take(&mut self.has_trailers)
     }
 
-    /// Whether the current request has come to its end.
+    /// Whether the current request has ended.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.part, Part::Over)
     }
@@ -183,7 +183,7 @@ impl Cutter {
     }
 }
 
-/// Where in these bytes the target of a request begins, or goes on, and whether in its query. `begun`
+/// Where in these bytes the target of a request begins, or continues, and whether in its query. `begun`
 /// is what has come of the head before.
 fn target_start(begun: &[u8], bytes: &[u8]) -> Option<(usize, bool)> {
     let line = begun.trim_ascii_start();

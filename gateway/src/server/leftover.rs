@@ -55,7 +55,7 @@ impl<B: Body<Data = Bytes> + Unpin> Leftover<B> {
                 None => return Progress::Over,
             }
             // hyper may keep the end of a body to itself until it has another request: only the
-            // length, or trailers, tell it.
+            // length, or trailers, show it.
             if frame.is_trailers() || self.body.is_end_stream() {
                 return Progress::Over;
             }

@@ -1,4 +1,4 @@
-//! Memory that goes back to the system when connections have ended or come to rest.
+//! Memory that goes back to the system when connections have ended or become idle.
 //!
 //! Owns the moment. How it is done is the affair of the process, which chose its allocator. Most
 //! allocators give back a little with each call that they get, and nothing once no calls come: a
@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::timer::Timers;
 
-/// How long after the first of them: connections come to rest together.
+/// How long after the first of them: connections become idle together.
 const AFTER: Duration = Duration::from_secs(1);
 
 static GIVE_BACK: OnceLock<fn()> = OnceLock::new();
@@ -31,7 +31,7 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// A connection has ended or come to rest.
+    /// A connection has ended or become idle.
     pub(super) fn was_freed(&self) {
         self.freed.notify_one();
     }

@@ -1,6 +1,6 @@
 //! The byte stream between a client and hyper, watched.
 //!
-//! Owns three things that hyper leaves open: it tells the connection what was read and written,
+//! Owns three things that hyper leaves open: it reports to the connection what was read and written,
 //! so that timeouts need no timer a request; it hands over one request at a time, and hides the end
 //! of the input from hyper until the last of them is answered; and it puts a problem document in
 //! place of the bare answer that hyper gives to a head that it cannot read.
@@ -281,7 +281,7 @@ impl AsyncWrite for MonitoredIo {
             return Poll::Ready(Ok(slices.iter().map(|slice| slice.len()).sum()));
         }
         if this.has_inserts() {
-            // There may be several small slices; what goes past hyper stands before or in the first.
+            // There may be several small slices; what goes past hyper is before or in the first.
             let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |it| it);
             if ready!(this.poll_inserts(first, context))? {
                 return Poll::Ready(Ok(first.len()));

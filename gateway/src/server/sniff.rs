@@ -1,7 +1,7 @@
 //! Which protocol a client speaks in clear.
 //!
 //! Owns the comparison with the preface of HTTP/2 (RFC 9113 section 3.4). What was read is
-//! replayed to whoever serves the connection.
+//! replayed to the code that serves the connection.
 
 use std::io;
 

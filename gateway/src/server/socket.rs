@@ -1,6 +1,6 @@
 //! Listening sockets.
 //!
-//! Owns `SO_REUSEPORT`: each worker has an accept queue of its own, and the kernel spreads the
+//! Owns `SO_REUSEPORT`: each worker has its own accept queue, and the kernel spreads the
 //! connections over them.
 
 use std::io;

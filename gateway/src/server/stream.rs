@@ -1,6 +1,6 @@
 //! What is known of one HTTP/2 stream of a client.
 //!
-//! Owns what its task, the bodies of its exchange and the path tell each other: interim responses, whose
+//! Owns what its task, the bodies of its exchange and the path exchange: interim responses, whose
 //! move is next, and what becomes of the body of the request. Must not wait: its task does.
 
 use std::cell::{Cell, RefCell};

@@ -39,7 +39,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// For how long `on-complete` of the last exchanges may take when the worker ends.
 const LAST_REPORTS: Duration = Duration::from_secs(1);
 
-/// What the control thread tells a worker.
+/// The commands of the control thread to a worker.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Build all that this configuration needs, and answer whether it can be put in force.
@@ -96,7 +96,7 @@ pub(crate) fn run(init: WorkerInit, application: impl Application) -> io::Result
     drop(tasks);
     let reported = async { tokio::time::timeout(LAST_REPORTS, endings.finish()).await };
     if LocalSet::new().block_on(&runtime, reported).is_err() {
-        tracing::warn!("`on-complete` of the last exchanges took too long and was given up");
+        tracing::warn!("`on-complete` of the last exchanges took too long and was cancelled");
     }
     usage.hand_over(true);
     // A name that is being looked up keeps its thread for as long as the system likes: nobody

@@ -1,7 +1,7 @@
 //! The clock of deadlines and turns.
 //!
 //! Owns the thread that ticks once a millisecond while anybody computes, and the count of its ticks.
-//! Must not know what happens at a tick; whoever starts it says that.
+//! Must not know what happens at a tick; its caller defines that.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,7 +18,7 @@ pub(crate) const PATIENCE: u32 = 100;
 /// How long it rests before it looks whether it is still of use.
 const REST: Duration = Duration::from_millis(50);
 
-/// Ticks, from a thread of its own that rests while nothing is called: a thousand ticks a second
+/// Ticks, from its own thread, which sleeps while nothing is called: a thousand ticks a second
 /// would keep an idle machine from sleeping.
 #[derive(Debug, Clone)]
 #[cfg_attr(test, derive(Default))]
@@ -79,14 +79,14 @@ impl Clock {
 
     /// A count that goes up by one where a tick or more has passed, and rests with the thread. So
     /// what sees it go up took a part of a tick for the first time, and a whole tick for each further
-    /// one; and in the long run, a millisecond was spent for each in whatever it went up in. Reading
+    /// one; and in the long run, a millisecond was spent for each tick. Reading
     /// it is one load, where each other clock is a call.
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.0.ticks.load(Ordering::Relaxed)
     }
 
-    /// A call begins, or goes on, and wants to be interrupted in time.
+    /// A call begins, or continues, and wants to be interrupted in time.
     #[inline]
     pub(crate) fn is_needed(&self) {
         // Looked at first: a store to memory that every worker writes to costs more.

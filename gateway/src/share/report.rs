@@ -1,4 +1,4 @@
-//! What the log is told of a plugin or component whose calls wait.
+//! What is logged of a plugin or component whose calls wait.
 //!
 //! Owns the words, and when they are said: once when it begins and once when it is over.
 
@@ -6,13 +6,13 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Whoever has calls is slowed if one of them waits for as long.
+/// A flow counts as slowed if one of its calls waits for as long.
 const LONG: Duration = Duration::from_millis(25);
 
 /// It is no longer slowed when for as long none did.
 const OVER: Duration = Duration::from_secs(10);
 
-/// The sliding window over which the share of a flow is told.
+/// The sliding window over which the share of a flow is reported.
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// What calls a flow has.
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Component,
 }
 
-/// What is told of one flow.
+/// What is reported of one flow.
 #[derive(Debug)]
 pub(super) struct Report {
     kind: Kind,

@@ -24,9 +24,9 @@ pub(crate) struct Slices {
 /// What becomes of a slice when a tick has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// It goes on for another tick.
+    /// It continues for another tick.
     GoesOn,
-    /// The call is put aside, and goes on when it has its next turn.
+    /// The call is put aside, and continues when it has its next turn.
     IsPutAside,
     /// The call has computed for as long as it may.
     IsOver,
@@ -59,7 +59,7 @@ impl Slices {
         nanos(now).saturating_sub(self.began.load(Ordering::Relaxed))
     }
 
-    /// A tick has passed. A slice that began in the middle of a tick goes on for the next one: it
+    /// A tick has passed. A slice that began in the middle of a tick continues for the next one: it
     /// is between half a tick and one and a half.
     pub(crate) fn look(&self, allowed: Duration, now: Duration) -> Next {
         let running = self.running(now);

@@ -39,7 +39,7 @@ pub(crate) struct Turn {
     ticket: Option<Rc<Ticket>>,
     /// Whether it computes in slices.
     is_sliced: bool,
-    /// Whether it had a turn before: it goes on before others of its flow begin, for a while.
+    /// Whether it had a turn before: it continues before others of its flow begin, for a while.
     has_begun: bool,
     /// Whether it has a turn that it has not used yet.
     has_turn: bool,
@@ -72,7 +72,7 @@ impl Turn {
         }
     }
 
-    /// Waits for a turn in the place of the one that it gave up.
+    /// Waits for a turn instead of the one that it gave up.
     pub(crate) async fn again(&mut self) {
         poll_fn(|context| self.poll(context)).await;
         self.has_turn = true;
@@ -110,7 +110,7 @@ impl Turn {
                     return Poll::Ready(());
                 }
                 // Others have computed instead, and it is not the only one that comes late: a client
-                // that has many of its streams go on at once must not have all of their turns.
+                // that has many of its streams continue at once must not have all of their turns.
                 ticket.is_given.set(false);
                 self.flow.metrics.waits(-1);
                 self.flow.wait(Rc::clone(ticket), true);

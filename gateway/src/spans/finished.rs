@@ -29,7 +29,7 @@ pub(crate) struct Finished {
     pub(crate) request_id: HeaderValue,
     pub(crate) listener: Arc<str>,
     pub(crate) route: Option<Box<str>>,
-    /// The path pattern that stands for all that the route takes, if it is one.
+    /// The path pattern that means all that the route takes, if it is one.
     pub(crate) pattern: Option<Box<str>>,
     pub(crate) consumer: Option<Box<str>>,
     pub(crate) method: Method,
@@ -140,7 +140,7 @@ impl Finished {
         let kind = kind.or_else(|| self.status.filter(|_| is_error).map(|it| it.as_str().into()));
         attributes.maybe("error.type", kind);
         let why = self.failure.map(|(_, why)| why);
-        // A response that broke off is one too, whatever its head said.
+        // A response that broke off is one too, no matter what its head said.
         let is_error = is_error || (why.is_some() && self.is_broken);
         let status = match is_error {
             true => Status::error(why.unwrap_or_default()),

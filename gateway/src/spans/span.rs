@@ -1,7 +1,7 @@
 //! The span of one exchange, from the head of its request on.
 //!
 //! Owns its ids, whether it is sampled, and the fields that announce it to the next hop. Must not know
-//! how the exchange goes on.
+//! how the exchange continues.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

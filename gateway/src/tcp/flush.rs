@@ -53,7 +53,7 @@ pub(super) fn list(socket: &Arc<Inner>, out: &mut Out) -> bool {
     })
 }
 
-/// Takes a buffer back whose bytes are sent or given up.
+/// Takes a buffer back whose bytes are sent or abandoned.
 pub(super) fn give_back(mut buffer: Vec<u8>) {
     if buffer.capacity() == 0 {
         return;

@@ -45,7 +45,7 @@ struct Waiter {
     /// Runs from the next tick, if `starts`.
     duration: u64,
     starts: bool,
-    /// Whether the slot stands in `starting`; it may, for a deadline that is gone.
+    /// Whether the slot is in `starting`; it may, for a deadline that is gone.
     listed: bool,
     fired: bool,
 }

@@ -1,6 +1,6 @@
 //! What is different between two heads.
 //!
-//! Owns the order in which differences are told: what went before what came, by the name of the
+//! Owns the order in which differences are reported: what went before what came, by the name of the
 //! field. Lines of one name that only changed places are no difference worth telling.
 
 use http::{HeaderMap, HeaderName, HeaderValue};

@@ -1,4 +1,4 @@
-//! Fields that whoever sends a request adds to each.
+//! Fields that the sender of a request adds to each.
 //!
 //! Owns how they get past the request's map of fields: over HTTP/1.1 they are written behind the others
 //! as they are, since a map costs a hash and a place for each. Knows no names and no values.

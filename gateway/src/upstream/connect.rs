@@ -105,8 +105,8 @@ impl Endpoint {
         Ok(sockopt::set_socket_keepalive(stream, true)?)
     }
 
-    /// The host's addresses. The system looks a name up on a thread, which goes on when the request
-    /// has been given up: whoever asks meanwhile waits for the same, or requests would pile threads
+    /// The host's addresses. The system looks a name up on a thread, which continues when the request
+    /// has been abandoned: later requests wait for the same look-up, or requests would pile threads
     /// up while a name server is silent.
     async fn resolve(&self) -> Found {
         self.lookups.get(|| look_up(Arc::clone(&self.host), self.port)).await
@@ -172,7 +172,7 @@ async fn race(addresses: &[SocketAddr], timers: &Timers) -> io::Result<TcpStream
     }
 }
 
-/// The next of several connects to come to an end.
+/// The next of several connects to end.
 struct Running<F>(Vec<Pin<Box<F>>>);
 
 impl<F: Future> Future for Running<F> {

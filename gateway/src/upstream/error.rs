@@ -1,6 +1,6 @@
 //! What can go wrong between a request that is ready and the head of its response.
 //!
-//! Owns the errors and how a client is told of them. Each says which target it is about and keeps
+//! Owns the errors and how they are shown to a client. Each says which target it is about and keeps
 //! its cause, so that one log line is enough to act on.
 
 use std::borrow::Cow;
@@ -13,18 +13,18 @@ use http::StatusCode;
 
 use super::http1;
 
-/// The cause of an error, whatever its type.
+/// The cause of an error, of any type.
 pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why an upstream gave no response.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// No connection came about; nothing was sent.
+    /// No connection was made; nothing was sent.
     #[error("cannot connect to {target}: {cause}")]
     Connect {
         /// The last target that was tried, as `host:port`.
         target: Arc<str>,
-        /// What stood in the way.
+        /// What was in the way.
         #[source]
         cause: ConnectError,
     },
@@ -110,7 +110,7 @@ impl UpstreamError {
     /// What a client is answered: 504 when time ran out, otherwise 502.
     ///
     /// For [`UpstreamError::RequestBody`] it is 400, which the caller replaces by what the body's
-    /// own error stands for (RFC 9110 sections 15.5.9 and 15.5.14).
+    /// own error means (RFC 9110 sections 15.5.9 and 15.5.14).
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
@@ -181,7 +181,7 @@ pub enum Excess {
     Size(usize),
 }
 
-/// Why no connection came about. Cheap to clone, for all requests that waited for the same one.
+/// Why no connection was made. Cheap to clone, for all requests that waited for the same one.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
     /// The name has no address.
@@ -248,7 +248,7 @@ pub enum SetupError {
         /// `server_name`, or the target's host.
         name: String,
     },
-    /// The target's authority cannot stand in a request.
+    /// The target's authority is not allowed in a request.
     #[error("upstream {upstream}: {authority:?} is no authority")]
     Authority {
         /// The upstream's name.

@@ -49,7 +49,7 @@ pub(crate) struct Along<'a> {
     pub(crate) interim: Interim<'a>,
 }
 
-/// Who is told of the interim responses that come before the final one (RFC 9110 section 15.2).
+/// Receives the interim responses that come before the final one (RFC 9110 section 15.2).
 pub(crate) type Interim<'a> = Option<&'a dyn Fn(StatusCode, HeaderMap)>;
 
 /// Why there is no response.
@@ -74,8 +74,8 @@ impl Failed {
 
 /// Keeps a connection out of the pool until its response has been read.
 ///
-/// To be dropped when the body has come to its end: the connection then serves the next request.
-/// Dropped earlier it does no harm: the connection stands aside until it is done.
+/// To be dropped when the body has ended: the connection then serves the next request.
+/// It may be dropped earlier: the connection is then not used until it is done.
 pub struct Lease {
     target: Rc<Target>,
     /// Taken when dropped.
@@ -100,7 +100,7 @@ impl Drop for Lease {
 }
 
 /// Sends the request and waits for the head of its response. The request is borrowed: moved from
-/// hand to hand, it would stand in the state of each exchange many times.
+/// hand to hand, it would be in the state of each exchange many times.
 pub(super) async fn exchange<B>(
     target: &Rc<Target>,
     channel: Channel,
@@ -183,7 +183,7 @@ where
 }
 
 /// An HTTP/1.1 exchange without an answer so far. Given up after some time, however that comes about,
-/// the connections that were idle all the while are given up too: they may be as dead as this one,
+/// the connections that were idle all the while are abandoned too: they may be as dead as this one,
 /// and each would cost another request its whole patience.
 struct Unanswered<'a> {
     target: &'a Target,
@@ -245,7 +245,7 @@ fn timeout(target: &Target, bound: ResponseDeadline<'_>) -> UpstreamError {
 }
 
 /// Waits for the answer; `None` when the target took too long. The answer is borrowed: moved in, the
-/// request in it would stand in the state of each exchange twice.
+/// request in it would be in the state of each exchange twice.
 async fn wait<T, E>(
     mut answer: Pin<&mut impl Future<Output = T>>,
     progress: Option<&Progress<E>>,

@@ -1,9 +1,9 @@
 //! HTTP/1.1 to a target: one request at a time over one connection.
 //!
 //! Owns the connection, what was read of it and not yet used, and whether it can serve again.
-//! Whoever waits for the response drives the connection: there is no task and no channel between
+//! The caller that waits for the response drives the connection: there is no task and no channel between
 //! them, which were a fifth of what a proxied request cost. Only a request whose response begins
-//! before it has ended goes on in a task of its own. Must not know of pools, timeouts or retries.
+//! before it has ended goes on in its own task. Must not know of pools, timeouts or retries.
 
 mod chunked;
 mod encode;
@@ -53,7 +53,7 @@ struct ConnectionState {
     moves: bool,
     /// Whether another request may follow.
     is_reusable: bool,
-    /// The last response has no body by its kind, and some servers send one all the same.
+    /// The last response has no body by its kind, and some servers send one anyway.
     is_doubtful: bool,
     /// Something came that nobody asked for.
     has_spoken: bool,
@@ -163,7 +163,7 @@ impl Http1Connection {
         std::mem::take(&mut self.state().moves)
     }
 
-    /// Gives it up; a target that was told by TLS that more may come is told that nothing does.
+    /// Abandons it; over TLS the target is notified that nothing follows.
     pub(super) fn close(&self) {
         let mut state = self.state();
         state.is_reusable = false;

@@ -1,7 +1,7 @@
 //! HTTP/2 to a target, on the framing of the `h2` crate.
 //!
 //! Owns the beginning of a connection and the PINGs on it, one request over it up to the head of its
-//! response, and the body behind that. Chooses nothing and tries nothing again; it does tell what the
+//! response, and the body behind that. Chooses nothing and tries nothing again; it does report what the
 //! target has not processed.
 
 mod body;

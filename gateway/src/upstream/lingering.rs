@@ -1,7 +1,7 @@
 //! Responses over HTTP/2 that are whole and have not ended.
 //!
-//! Owns that they may end in peace: a length says where a body ends, and many servers say so again in a
-//! frame of its own. A client over HTTP/1.1 has all it needs at that length; dropped there, the stream
+//! Owns that they may end without a reset: a length says where a body ends, and many servers say so again in
+//! a separate frame. A client over HTTP/1.1 has all it needs at that length; dropped there, the stream
 //! would be reset, which servers count against the connection. One list for a worker's thread.
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! The body of a response, whatever it came over.
+//! The body of a response, from any protocol.
 //!
 //! Owns nothing but the choice.
 

@@ -1,6 +1,6 @@
 //! Connections to one target that wait for their next request.
 //!
-//! Owns when a connection is used again and when it is given up; opens none. HTTP/1.1 connections
+//! Owns when a connection is used again and when it is abandoned; opens none. HTTP/1.1 connections
 //! serve one request at a time and are kept last in, first out, so that those beyond the need grow
 //! old and go. HTTP/2 connections are shared.
 
@@ -42,7 +42,7 @@ const REST: Duration = Duration::from_millis(100);
 /// Connections that rest, at most.
 const MOST_RESTING: usize = 1024;
 
-/// Whoever keeps a connection no longer says so to its peer.
+/// A side that closes a connection says so to its peer.
 impl Drop for Http1Pool {
     fn drop(&mut self) {
         let all = self.idle.drain(..).chain(self.resting.drain(..));
@@ -210,7 +210,7 @@ pub(super) struct Http2Pool {
     timeout: Duration,
 }
 
-/// From so long a silence on, a request that is given up takes its connection out of use.
+/// From so long a silence on, a request that is abandoned takes its connection out of use.
 pub(super) const SUSPICIOUS: Duration = Duration::from_secs(1);
 
 impl Http2Pool {

@@ -17,7 +17,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use crate::timer::{Deadline, Timers};
 
-/// A request's body for a connection that has a task of its own.
+/// A request's body for a connection that has its own task.
 pub(super) struct TrackedBody<B: Body> {
     body: B,
     watch: Option<Watch<B>>,

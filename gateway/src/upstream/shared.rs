@@ -1,7 +1,7 @@
 //! Work that several requests wait for.
 //!
-//! Owns that it is done once at a time, in a task of its own: it goes on for the others, and for those
-//! to come, when the request that began it is given up. Keeps no result once the work is done.
+//! Owns that it is done once at a time, in its own task: it continues for the others, and for those
+//! to come, when the request that began it is abandoned. Keeps no result once the work is done.
 
 use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;

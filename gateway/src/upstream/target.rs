@@ -126,7 +126,7 @@ impl Target {
     }
 
     /// Closes what has been idle since `then`: a request that began then was not answered, and
-    /// whoever is silent on one connection may be gone for all.
+    /// a target that is silent on one connection may be gone for all.
     pub(super) fn distrust_idle_since(&self, then: Instant) {
         self.http1.borrow_mut().close_older(then);
     }
@@ -234,8 +234,8 @@ impl Target {
         }
     }
 
-    /// The connect that is under way, or a new one. It has a task of its own, so that it goes on
-    /// for the others when the request that began it is given up.
+    /// The connect that is under way, or a new one. It has its own task, so that it continues
+    /// for the others when the request that began it is abandoned.
     fn join_attempt(self: &Rc<Self>) -> Rc<SharedConnect> {
         if let Some(shared_connect) = &*self.shared_connect.borrow() {
             return Rc::clone(shared_connect);

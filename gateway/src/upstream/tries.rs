@@ -1,7 +1,7 @@
 //! What was tried for one request: which targets, how each try ended, and how long it took.
 //!
 //! Owns the notes and their form in the log. The try under way is noted too, so that an exchange which
-//! is given up can say for whom it waited. Must not cost an ordinary request more than a few stores.
+//! is abandoned can say for whom it waited. Must not cost an ordinary request more than a few stores.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

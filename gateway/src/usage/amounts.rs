@@ -51,7 +51,7 @@ pub(crate) struct OfExchange(RefCell<Stage>);
 
 #[derive(Debug)]
 enum Stage {
-    /// It goes on. `None` for nothing, which takes no memory.
+    /// It continues. `None` for nothing, which takes no memory.
     Open(Option<Box<Amounts>>),
     /// It is recorded, and so is what follows. The names so far count towards the bound.
     Recorded { cells: Rc<Cells>, place: Dimensions, names: Option<Box<Amounts>> },

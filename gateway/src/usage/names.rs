@@ -28,7 +28,7 @@ const OWN: [&str; 13] = [
     "duration_us",
 ];
 
-/// Routes and upstreams by number; 0 stands for none.
+/// Routes and upstreams by number; 0 means none.
 #[derive(Debug)]
 pub(super) struct Directory(Mutex<Interned>);
 

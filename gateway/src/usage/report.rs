@@ -66,7 +66,7 @@ impl Report {
             lines.iter().enumerate().map(|(at, line)| (line.group.clone(), at)).collect();
         let mut counters = BTreeSet::new();
         for (group, name, amount) in amounts {
-            // Each amount stands beside a row of numbers.
+            // Each amount is beside a row of numbers.
             let Some(line) = places.get(&group).and_then(|at| lines.get_mut(*at)) else { continue };
             counters.insert(name.clone());
             *line.amounts.entry(name).or_default() += amount;

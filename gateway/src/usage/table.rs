@@ -89,7 +89,7 @@ pub(super) enum Added {
     Own,
     /// It counts for [`OTHER`].
     Other,
-    /// There is no room at all.
+    /// There is no room.
     Dropped,
 }
 

@@ -71,7 +71,7 @@ impl Writer {
         }
     }
 
-    /// Writes until it is told to stop.
+    /// Writes until it is asked to stop.
     pub(super) fn run(mut self) {
         while self.receive() {
             if self.retry.is_none_or(|(at, _)| Instant::now() >= at) {
@@ -198,7 +198,7 @@ impl Writer {
         self.usage.counts.written(rows);
         self.usage.counts.is_up(true);
         if self.is_up.replace(true) == Some(false) {
-            tracing::info!("the store of usage is there again: what waited is written");
+            tracing::info!("the store of usage is available again: waiting rows are written");
         }
     }
 

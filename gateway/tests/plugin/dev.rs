@@ -20,7 +20,7 @@ struct Dev {
     folder: Folder,
     child: Child,
     address: SocketAddr,
-    /// Bytes of standard output that were looked at.
+    /// Bytes of standard output that were checked.
     seen: usize,
 }
 
@@ -306,7 +306,7 @@ respond = { body = "hello" }
     assert!(dev.child.wait().unwrap().success(), "{}", dev.output("err"));
 }
 
-/// A start that cannot succeed yet waits; one that nobody's edit can mend ends.
+/// A start that cannot succeed yet waits; one that nobody's edit can fix ends.
 #[test]
 fn a_start_waits_for_a_file_to_be_mended_and_for_nothing_else() {
     let folder = Folder::new();

@@ -2,7 +2,7 @@
 //!
 //! Owns what they find around them: `gateway` on the `PATH`, one target folder for all crates, so
 //! that each dependency is compiled once, and no network. Crates take turns: cargo takes the copies
-//! of the SDK in two crates for the same, and would put one in the place of the other.
+//! of the SDK in two crates for the same, and would put one instead of the other.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
-/// A folder that goes with the last that stands for it or one inside.
+/// A folder that is removed with the last value for it or for one inside.
 #[derive(Debug, Clone)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -83,7 +83,7 @@ impl Folder {
             .env("CARGO_NET_OFFLINE", "true")
             // Nobody debugs what is made here.
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
-            // Compiled components are kept between runs, but not among those of whoever runs them.
+            // Compiled components are kept between runs, but not among those of the user who runs them.
             .env("XDG_CACHE_HOME", temporary)
             .env_remove("GATEWAY")
             .env_remove("GATEWAY_LOG");

@@ -127,7 +127,7 @@ impl Reader {
     }
 
     /// Types a command. What a gateway answers may come late, since it takes over what is new in
-    /// a moment of its own.
+    /// its own moment.
     fn type_(&self, command: &str, printed: &str) {
         let began = Instant::now();
         loop {
@@ -194,7 +194,7 @@ impl Reader {
     }
 }
 
-/// Puts a text in the place of another, which begins so and goes up to this.
+/// Puts a text instead of another, which begins so and goes up to this.
 fn replace(text: &str, begin: &str, end: &str, new: &str) -> String {
     let start = text.find(begin).unwrap_or_else(|| panic!("there is no {begin:?} in\n{text}"));
     let length = text[start..].find(end).unwrap_or_else(|| panic!("there is no {end:?}"));

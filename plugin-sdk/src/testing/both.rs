@@ -38,7 +38,7 @@ pub trait Host: Sized {
     /// Configures the plugin, which is granted nothing that a configuration has to name.
     ///
     /// # Errors
-    /// What is wrong with the configuration, in the words of whoever refused it.
+    /// What is wrong with the configuration, in the words of the plugin or the gateway.
     fn new(config: impl Serialize) -> Result<Self, String> {
         Self::with(Grants::new(), config)
     }
@@ -46,7 +46,7 @@ pub trait Host: Sized {
     /// Configures the plugin, with what it is granted.
     ///
     /// # Errors
-    /// What is wrong with the configuration, in the words of whoever refused it.
+    /// What is wrong with the configuration, in the words of the plugin or the gateway.
     fn with(grants: Grants, config: impl Serialize) -> Result<Self, String>;
 
     /// Sends a request through the plugin.

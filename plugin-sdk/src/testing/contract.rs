@@ -156,7 +156,7 @@ fn judge_name(name: &str) -> Result<(), Breach> {
     Ok(())
 }
 
-/// Whether a byte may stand in the path or the query of a target.
+/// Whether a byte may be in the path or the query of a target.
 pub(crate) fn is_target(byte: u8) -> bool {
     byte.is_ascii_graphic() && !matches!(byte, b'#' | b'"' | b'<' | b'>')
 }

@@ -18,10 +18,10 @@ use crate::wire::{
 };
 use crate::{Ending, Interest, Plugin, Summary};
 
-/// How the exchange stands after the hooks that ran.
+/// How the exchange is after the hooks that ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes on: to later plugins and the upstream, or back to the client.
+    /// It is passed on: to later plugins and the upstream, or back to the client.
     Next,
     /// The plugin answered.
     Respond,
@@ -88,7 +88,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         exchange
     }
 
-    /// How the exchange stands after the hooks that ran.
+    /// How the exchange is after the hooks that ran.
     pub fn outcome(&self) -> &Outcome {
         &self.outcome
     }

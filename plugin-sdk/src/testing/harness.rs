@@ -1,4 +1,4 @@
-//! A configured plugin with a host of its own.
+//! A configured plugin with its own host.
 
 use std::marker::PhantomData;
 use std::rc::Rc;

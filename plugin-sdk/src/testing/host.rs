@@ -48,7 +48,7 @@ pub(crate) struct ExchangeState {
     pub(crate) request: RequestState,
     pub(crate) response: Option<ResponseState>,
     pub(crate) attributes: BTreeMap<String, String>,
-    /// The context that the hook keeps whatever it decides.
+    /// The context that the hook keeps for every decision.
     pub(crate) kept_context: Option<Vec<u8>>,
     /// The names under which it added to usage.
     pub(crate) usage: Vec<String>,

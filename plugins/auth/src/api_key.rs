@@ -1,6 +1,6 @@
 //! API keys: digests in the configuration, and finding the one of a presented key.
 //!
-//! The time that a look-up takes must tell nothing about the digests. So the keys are sorted by
+//! The time of a look-up must reveal nothing about the digests. So the keys are sorted by
 //! a secret hash of their digests, which no client can compute, and the digest that is found
 //! there is compared in constant time.
 

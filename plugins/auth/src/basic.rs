@@ -21,7 +21,7 @@ use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
 use crate::time;
 
-/// The longest credential that is looked at, in bytes of base64.
+/// The longest credential that is checked, in bytes of base64.
 const MAX_CREDENTIAL: usize = 4 * 1024;
 
 /// The longest time for which a password is remembered: that long it outlives its hash's cost.
@@ -124,7 +124,7 @@ impl Users {
 
     fn verify_anew(&self, name: &str, password: &str) -> Result<&Rc<Admission>, Refusal> {
         let user = self.users.iter().find(|user| user.name == name);
-        // Nobody's password takes as long as somebody's, so that time tells no names.
+        // An unknown name takes as long as a known one, so that time reveals no names.
         let Some(hash) = user.or(self.users.first()).map(|user| &user.hash) else {
             return Err(Refusal::Failed("there is no user"));
         };
@@ -197,7 +197,7 @@ struct Line {
     hash: Hash,
 }
 
-/// The users of an htpasswd file. Whatever is no user is told: a line that is passed over would be
+/// The users of an htpasswd file. Every line that is no user is reported: a line that is skipped would be
 /// somebody who cannot log in, or a file that was not meant.
 fn htpasswd(text: &str, at: &Pointer, problems: &mut Problems) -> Vec<Line> {
     // Old systems end lines with a carriage return alone.

@@ -27,7 +27,7 @@ impl<V: Clone> Cache<V> {
         Self { capacity, entries: RefCell::new(entries) }
     }
 
-    /// Whether it remembers anything at all.
+    /// Whether it remembers anything.
     pub(crate) fn is_on(&self) -> bool {
         self.capacity > 0
     }

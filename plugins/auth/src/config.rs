@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use gateway_plugin_sdk::prelude::*;
 use serde_json::Value;
 
-/// Who may pass, and what is told about them.
+/// Who may pass, and what is reported about them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
@@ -87,7 +87,7 @@ pub enum Scalar {
     Text(String),
 }
 
-/// API keys, and where they stand in a request. Where no place is named, they are the field
+/// API keys, and where they are in a request. Where no place is named, they are the field
 /// `x-api-key` and `Authorization: Bearer`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -163,7 +163,7 @@ pub struct ApiKeySpec {
     pub expires: Option<String>,
 }
 
-/// Tokens, who may issue them, and where they stand in a request. The default place is
+/// Tokens, who may issue them, and where they are in a request. The default place is
 /// `Authorization: Bearer`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -236,8 +236,8 @@ pub struct IssuerConfig {
     #[schemars(length(min = 1))]
     pub audiences: Vec<String>,
 
-    /// The claim that stands for `aud` in tokens that have none, such as `client_id`: its value must
-    /// be one of `audiences`. A token with `aud` is judged by that alone. Default: tokens without
+    /// The claim that replaces `aud` in tokens that have none, such as `client_id`: its value must
+    /// be one of `audiences`. A token with `aud` is checked by `aud` only. Default: tokens without
     /// `aud` are refused.
     #[serde(default)]
     #[schemars(length(min = 1))]

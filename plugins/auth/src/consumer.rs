@@ -1,4 +1,4 @@
-//! The consumer that a credential stands for, and what follows from it: whether it may pass, the
+//! The consumer that a credential belongs to, and what follows from it: whether it may pass, the
 //! attributes that others read, the fields that the upstream reads.
 //!
 //! Owns `require`, `headers` and `claims_to_attributes`. It knows no credentials.
@@ -48,7 +48,7 @@ pub(crate) struct Consumer<'a> {
     pub(crate) claims: &'a Map<String, Value>,
 }
 
-/// What follows for a request; made once for whoever is in the configuration.
+/// What follows for a request; made once for each consumer in the configuration.
 #[derive(Debug)]
 pub(crate) struct Admission {
     attributes: Vec<(Rc<str>, String)>,

@@ -1,4 +1,4 @@
-//! Where credentials stand in a request: finding the one that is there, and taking it out.
+//! Where credentials are in a request: finding the one that is there, and taking it out.
 //!
 //! Owns fields, cookies, query parameters and the schemes of `Authorization`. It does not know
 //! whether a credential is right.
@@ -22,13 +22,13 @@ const DEFAULT_API_KEY_FIELD: HeaderName = HeaderName::from_static("x-api-key");
 /// A credential as a client sent it.
 #[derive(Debug)]
 pub(crate) struct Credential<'p, 'r> {
-    /// Where it stands.
+    /// Where it is.
     pub(crate) place: &'p Place,
     /// Its text, without a scheme.
     pub(crate) text: Cow<'r, [u8]>,
     /// What it could be.
     pub(crate) kinds: Kinds,
-    /// Whether it is a bearer credential (RFC 6750), wherever it stands.
+    /// Whether it is a bearer credential (RFC 6750), wherever it is.
     pub(crate) bearer: bool,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Kinds {
     pub(crate) basic: bool,
 }
 
-/// A place where a credential can stand.
+/// A place where a credential can be.
 #[derive(Debug)]
 pub(crate) struct Place {
     location: Location,
@@ -59,7 +59,7 @@ enum Location {
     Cookie(String),
 }
 
-/// All places where a credential can stand.
+/// All places where a credential can be.
 #[derive(Debug, Default)]
 pub(crate) struct Places(Vec<Place>);
 
@@ -192,7 +192,7 @@ impl Places {
     /// The one credential of a request.
     ///
     /// # Errors
-    /// If there are several, in whatever places, or if what stands in `Authorization` is none.
+    /// If there are several, in whatever places, or if what is in `Authorization` is none.
     pub(crate) fn find<'p, 'r>(
         &'p self,
         request: &'r Request,
@@ -243,7 +243,7 @@ impl Place {
         Ok(text.map(|text| Credential { place: self, text, kinds: self.kinds, bearer }))
     }
 
-    /// What stands behind the scheme of `Authorization`.
+    /// What is behind the scheme of `Authorization`.
     fn by_scheme<'p, 'r>(&'p self, value: &'r [u8]) -> Result<Credential<'p, 'r>, Refusal> {
         let Kinds { api_key, jwt, basic } = self.kinds;
         let credential = |text, kinds, bearer| Credential {

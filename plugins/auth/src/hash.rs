@@ -1,6 +1,6 @@
 //! Notations of password hashes.
 //!
-//! Owns which of them the gateway verifies, in what form it wants them, and what is told about the
+//! Owns which of them the gateway verifies, in what form it wants them, and what is reported about the
 //! others. A hash that gets past this can be verified: nobody is to learn at a login that it cannot.
 
 use base64::Engine as _;

@@ -180,7 +180,7 @@ fn media_type(kind: &str) -> String {
 struct Issuer {
     name: String,
     audiences: Vec<String>,
-    /// What stands for `aud` in tokens that have none.
+    /// What replaces `aud` in tokens that have none.
     audience_claim: Option<String>,
     algorithms: Vec<Algorithm>,
     keys: Vec<Key>,

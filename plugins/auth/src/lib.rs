@@ -1,8 +1,8 @@
-//! Authentication: admits requests with API keys, JSON Web Tokens and HTTP Basic, tells others
+//! Authentication: admits requests with API keys, JSON Web Tokens and HTTP Basic, reports to others
 //! who the consumer is, and refuses the rest.
 //!
-//! Owns the order: find the one credential, verify it, tell, check what is required. Each method
-//! stands in its own module and knows nothing of the others.
+//! Owns the order: find the one credential, verify it, report, check what is required. Each method
+//! is in its own module and knows nothing of the others.
 
 mod api_key;
 mod basic;
@@ -184,7 +184,7 @@ fn check_whole(config: &Config, places: &Places, policy: &Policy, problems: &mut
             problems.add(&at, "is no address: `https://` and visible ASCII without quotes");
         } else if !places.take_bearer() {
             let message =
-                "stands in the challenge for bearer credentials, and no method takes them";
+                "is part of the challenge for bearer credentials, and no method takes them";
             problems.add(&at, message);
         }
     }

@@ -1,7 +1,7 @@
 //! Why a request is refused, and the answer to it.
 //!
 //! Owns status codes and challenges (RFC 9110 section 11.6.1, RFC 6750 section 3). An answer
-//! tells no more than the status and the challenges; the reason is for the log.
+//! has no more than the status and the challenges; the reason is for the log.
 
 use std::fmt;
 

@@ -28,7 +28,7 @@ pub(crate) struct BodyRules {
     pub(crate) references: Vec<usize>,
 }
 
-/// What the hooks for one body tell one another.
+/// What the hooks for one body pass to one another.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct BodyState {
     /// Whether the JSON rules are for this body.

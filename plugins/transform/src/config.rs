@@ -1,4 +1,4 @@
-//! The configuration as it stands in the gateway's file.
+//! The configuration as it is in the gateway's file.
 //!
 //! Owns the names and their documentation, which is the plugin's JSON Schema. What the texts mean
 //! is checked where the rules are made of them, in `rules`.
@@ -220,7 +220,7 @@ pub(crate) enum JsonSpec {
         /// Where the values are whose inside is edited, one by one. Default: the document.
         each: Option<String>,
     },
-    /// Puts a member in the place of its object.
+    /// Replaces an object by one of its members.
     Unwrap {
         /// The place of the object. Default: the whole document.
         #[serde(default)]
@@ -265,7 +265,7 @@ pub(crate) enum Policy {
     /// It is refused.
     #[default]
     Reject,
-    /// It goes on as it is.
+    /// It continues as it is.
     Pass,
 }
 
@@ -276,6 +276,6 @@ pub(crate) enum EncodedPolicy {
     /// It is refused: a rule that a compressed body goes around holds for nobody.
     #[default]
     Reject,
-    /// It goes on as it is.
+    /// It continues as it is.
     Pass,
 }

@@ -1,6 +1,6 @@
 //! Percent-encoding and the character rules of header fields.
 //!
-//! Owns which characters may stand where (RFC 3986, RFC 9110). It must not know of templates or
+//! Owns which characters may be where (RFC 3986, RFC 9110). It must not know of templates or
 //! edits.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 /// All but `unreserved` (RFC 3986 section 2.3).
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// All but `pchar` (RFC 3986 section 3.3), and `;`: what stands behind it is a parameter of the
+/// All but `pchar` (RFC 3986 section 3.3), and `;`: what is behind it is a parameter of the
 /// segment to many servers, and a value must not become one.
 const SEGMENT: &AsciiSet = &COMPONENT
     .remove(b'!')
@@ -28,7 +28,7 @@ const SEGMENT: &AsciiSet = &COMPONENT
 
 const SEGMENTS: &AsciiSet = &SEGMENT.remove(b'/');
 
-/// The escape of U+FFFD, which stands in an attribute for bytes that are no UTF-8: which ones is
+/// The escape of U+FFFD, which is in an attribute for bytes that are no UTF-8: which ones is
 /// not known any more, so the path would be that of something else.
 const REPLACEMENT: &str = "%EF%BF%BD";
 
@@ -56,7 +56,7 @@ pub(crate) fn decode_query_component(text: &str) -> Cow<'_, str> {
     Cow::Owned(percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }
 
-/// Whether a byte may stand in a token, such as a method or a field name (RFC 9110 section
+/// Whether a byte may be in a token, such as a method or a field name (RFC 9110 section
 /// 5.6.2).
 pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)

@@ -14,7 +14,7 @@ use crate::values::Values;
 #[derive(Debug, Default)]
 pub(crate) struct FieldEdits {
     pub(crate) remove: Vec<HeaderName>,
-    /// Old names and new ones; no name stands twice.
+    /// Old names and new ones; no name is twice.
     pub(crate) rename: Vec<(HeaderName, HeaderName)>,
     /// In the order in which they are applied.
     pub(crate) write: Vec<FieldWrite>,

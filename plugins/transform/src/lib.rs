@@ -1,6 +1,6 @@
 //! Changes requests and responses: method, host, path, query, fields, status, JSON and text.
 //!
-//! This file is the glue between the gateway's hooks and the rules. `config` is what stands in
+//! This file is the glue between the gateway's hooks and the rules. `config` is what is in
 //! the file, `rules` checks it, `request` and `response` change heads, `body` changes bodies, and
 //! `template` with `values` fills `${...}` in. What is constant is made once, when the plugin is
 //! configured; fields that are written with the same values into every head are left to the gateway,
@@ -36,7 +36,7 @@ pub struct Transform {
     rules: Rules,
 }
 
-/// What the hooks of one exchange tell one another.
+/// What the hooks of one exchange pass to one another.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Context {
     /// The values of the request that templates of the response name.

@@ -12,7 +12,7 @@ use crate::values::Values;
 #[derive(Debug, Default)]
 pub(crate) struct QueryEdits {
     pub(crate) remove: Vec<String>,
-    /// Old names and new ones; no name stands twice.
+    /// Old names and new ones; no name is twice.
     pub(crate) rename: Vec<(String, String)>,
     /// In the order in which they are applied.
     pub(crate) write: Vec<QueryWrite>,

@@ -77,7 +77,7 @@ impl ResponseRules {
             return;
         };
         let before = response.status();
-        // 101 is not an answer to be told differently: the connection has changed hands.
+        // 101 is not an answer to be changed: the connection has changed hands.
         if before >= 200
             && let Some(status) = rule.becomes(before)
             && status != before

@@ -25,7 +25,7 @@ enum Part {
     Value { index: usize, missing: Missing, path_form: PathForm },
 }
 
-/// What stands in for a value that is not there.
+/// What replaces a value that is not there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Missing {
     /// `${name}`: nothing.

@@ -14,7 +14,7 @@ use crate::values::Values;
 /// What is searched for, and what is put in its place.
 #[derive(Debug)]
 pub(crate) struct Replacer {
-    /// Linear in the text whatever the patterns are, and small beside a DFA.
+    /// Linear in the text for all patterns, and small beside a DFA.
     searcher: NFA,
     patterns: Vec<Vec<u8>>,
     replacements: Vec<Template>,
@@ -66,7 +66,7 @@ impl Replacer {
         Some(out.unwrap_or(joined))
     }
 
-    /// What goes on, `None` if that is the text itself up to where the held rest begins; and
+    /// What is passed on, `None` if that is the text itself up to where the held rest begins; and
     /// where that is.
     fn replace(&self, text: &[u8], is_last: bool, values: &Values) -> (Option<Vec<u8>>, usize) {
         let mut out: Option<Vec<u8>> = None;
@@ -145,7 +145,7 @@ mod tests {
         out
     }
 
-    /// The definition: at each place the longest pattern that stands there, or one byte on.
+    /// The definition: at each place the longest pattern that is there, or one byte on.
     fn by_definition(rules: &[(&str, &str)], text: &[u8]) -> Vec<u8> {
         let (mut out, mut at) = (Vec::new(), 0);
         while at < text.len() {

@@ -47,7 +47,7 @@ impl Values {
         values
     }
 
-    /// Adds what these references stand for in a response. Those of the request must have been
+    /// Adds what these references mean in a response. Those of the request must have been
     /// carried.
     pub(crate) fn add_response(
         &mut self,

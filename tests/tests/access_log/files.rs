@@ -90,7 +90,7 @@ async fn a_file_of_yesterday_is_moved_before_the_first_line_of_today() {
     assert_eq!(files.len(), 2, "{files:?}");
     assert_eq!(fs::read_to_string(&files[0]).unwrap(), "of yesterday");
     assert_eq!(lines(&log), ["/0", "/1"]);
-    // And one of today goes on, behind a line that a crash left without an end.
+    // And one of today continues, behind a line that a crash left without an end.
     fs::write(&log, "torn").unwrap();
     let gateway = setup(table, folder.path()).start();
     ask(&gateway, 2, 1).await;

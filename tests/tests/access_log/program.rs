@@ -157,13 +157,13 @@ async fn a_file_that_was_moved_is_opened_anew_on_sighup_and_on_sigusr1() {
         program.ask(2).await;
         until_lines(&moved, 5).await;
         if round == 2 {
-            // A file that is refused leaves the logs what they are, and opens them anew all the same.
+            // A file that is refused leaves the logs what they are, and opens them again anyway.
             std::fs::write(&file, "[[listeners]]\n").unwrap();
         }
         program.signal(signal);
         program.said(match round {
             0 => "the new configuration is in force",
-            1 => "SIGUSR1: the files of access logs are opened anew",
+            1 => "SIGUSR1: the files of access logs are opened again",
             _ => "the configuration in force stays",
         });
         within(async {

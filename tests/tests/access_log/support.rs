@@ -20,14 +20,14 @@ pub(crate) fn setup(table: &str, folder: &Path) -> Setup {
     setup_of("x", table, folder)
 }
 
-/// The same with a name of its own, by which the log of the process speaks of it.
+/// The same with its own name, by which the log of the process speaks of it.
 pub(crate) fn setup_of(name: &str, table: &str, folder: &Path) -> Setup {
     let folder = folder.to_str().unwrap();
     let table = table.replace("FOLDER", folder);
     Setup::toml(&format!("access_log = {name:?}\n[access_logs.{name}]\n{table}\n{ROUTE}"), &[])
 }
 
-/// The same configuration, as a file of its own.
+/// The same configuration, as its own file.
 pub(crate) fn config(table: &str, folder: &Path) -> gateway::config::Config {
     setup(table, folder).config
 }

@@ -70,7 +70,7 @@ impl Program {
         self.folder.path().join("gateway.toml")
     }
 
-    /// Writes the file anew, in one step. What watches files sees it within a second.
+    /// Writes the file again, in one step. What watches files sees it within a second.
     pub(crate) fn write(&self, text: &str) {
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         let text = text.replace(

@@ -210,7 +210,7 @@ async fn large_requests_and_slow_clients_are_bounded() {
     let mut answer = Vec::new();
     let _reset = within(raw.read_to_end(&mut answer)).await;
     assert!(!String::from_utf8_lossy(&answer).starts_with("HTTP/1.1 200"));
-    // As many as there are places for say nothing; whoever comes then waits for one of them to be given up.
+    // As many as there are places for say nothing; the one who comes then waits for one of them to be abandoned.
     let began = Instant::now();
     let mut silent = Vec::new();
     for _ in 0..32 {

@@ -113,7 +113,7 @@ async fn ten_thousand_calls_in_one_hook_are_sixteen_and_told_once() {
         let line = format!("{name}{{plugin=\"many\",result=\"{result}\"}} {count}\n");
         assert!(metrics.text().contains(&line), "{line}{}", metrics.text());
     }
-    // The next hook begins anew.
+    // The next hook starts again.
     let answer = ask(&gateway, &[("x-call", "granted"), ("x-times", "16")]).await;
     assert_eq!(answer.header("x-answers"), Some("16"));
 }

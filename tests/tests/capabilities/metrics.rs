@@ -1,4 +1,4 @@
-//! What plugins record, as whoever asks `[admin]` sees it.
+//! What plugins record, as the one who asks `[admin]` sees it.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 const ADMIN: &str = "[admin]\naddress = \"127.0.0.1:0\"\n";
 
-/// A gateway with `[admin]` in which `records` runs under these names, each on a route of its own.
+/// A gateway with `[admin]` in which `records` runs under these names, each on its own route.
 fn recorded(names: &[&str]) -> Setup {
     let plugin = |name: &&str| {
         format!(
@@ -152,7 +152,7 @@ async fn a_flood_of_series_is_bounded_and_told_once() {
     let told: Vec<_> = told.iter().filter(|line| line.message.contains("is dropped")).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].message.contains("it has 1000 series already"), "{}", told[0].message);
-    // What was there before goes on.
+    // What was there before continues.
     assert_eq!(seen["plugin_requests_total{plugin=\"flood\"}"], 2.0);
 }
 

@@ -138,7 +138,7 @@ async fn its_requests_are_bounded_and_what_goes_wrong_is_logged() {
     let told = log::of_request(answer.id());
     let told: Vec<_> = told.iter().filter(|line| line.message.contains("100 requests")).collect();
     assert_eq!(told.len(), 1, "{told:?}");
-    // The next request begins anew.
+    // The next request starts again.
     assert_eq!(ask(&gateway, "/asks/1").await.text(), "1 ");
 
     let answer = ask(&gateway, "/pass/granted/connect").await;

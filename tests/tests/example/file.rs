@@ -1,7 +1,7 @@
 //! The files in `examples/`, made ready to run on any machine.
 //!
 //! Owns what a test may change in one of them: ports, folders and the environment. Everything else
-//! runs as it stands there.
+//! runs as it is there.
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
@@ -42,14 +42,14 @@ impl Example {
         Self { path, text, environment: BTreeMap::new() }
     }
 
-    /// Puts one text in the place of another, which must be there.
+    /// Puts one text instead of another, which must be there.
     pub(crate) fn with(mut self, old: &str, new: &str) -> Self {
         assert!(self.text.contains(old), "{} has no {old}", self.path.display());
         self.text = self.text.replace(old, new);
         self
     }
 
-    /// Puts another address in the place of this port on 127.0.0.1, wherever it stands.
+    /// Puts another address instead of this port on 127.0.0.1, wherever it is.
     pub(crate) fn at(self, port: u16, address: SocketAddr) -> Self {
         self.with(&format!("127.0.0.1:{port}"), &address.to_string())
     }
@@ -66,7 +66,7 @@ impl Example {
         self
     }
 
-    /// Acts as if the file stood in this folder.
+    /// Acts as if the file was in this folder.
     pub(crate) fn inside(mut self, folder: &Path) -> Self {
         self.path = folder.join(self.path.file_name().unwrap());
         self
@@ -110,7 +110,7 @@ impl Example {
 pub(crate) fn serve(config: Config) -> Running {
     // Loading plugins takes its time, which a thread that runs futures must not spend.
     let started = std::thread::spawn(|| Setup { config }.start()).join();
-    started.expect("it starts, or the reason stands above")
+    started.expect("it starts, or the reason is above")
 }
 
 /// The example plugin `examples/plugins/greet` as a component, built once for each test program.

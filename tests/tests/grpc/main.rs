@@ -103,7 +103,7 @@ async fn carries_a_stream_of_the_server_and_the_failure_at_its_end() {
     for count in 0..2 {
         assert_eq!(within(failing.message()).await.unwrap(), Some(note("tick", count)));
     }
-    // The status stands in the trailers, behind messages that were already read.
+    // The status is in the trailers, behind messages that were already read.
     let status = within(failing.message()).await.unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::DataLoss, "the tape broke"));
 }
@@ -178,7 +178,7 @@ async fn tells_the_server_when_a_client_leaves_a_stream() {
     assert_eq!(within(notes.message()).await.unwrap(), Some(note("tick", 0)));
     drop(notes);
     within(server.echo.left.notified()).await;
-    // The connection goes on.
+    // The connection continues.
     let answer = client.say(Request::new(note("still here", 0))).await.unwrap();
     assert_eq!(answer.into_inner(), note("still here", 0));
 }
@@ -204,7 +204,7 @@ async fn what_the_gateway_answers_itself_is_a_failure_to_the_client() {
         .start();
     let mut client = Client::connect(gateway.address).await;
     let status = client.say(Request::new(note("hello", 0))).await.unwrap_err();
-    let told = "No connection to the upstream came about.";
+    let told = "The gateway could not connect to the upstream.";
     assert_eq!((status.code(), status.message()), (Code::Unavailable, told));
     let failed = match client.count(note("hello", 0)).await {
         Ok(mut notes) => within(notes.message()).await.unwrap_err(),

@@ -35,7 +35,7 @@ impl Cycle {
         Self { text: text.into(), at: 0 }
     }
 
-    /// One whose places are told apart: nothing in it repeats within a mebibyte.
+    /// One whose places can be distinguished: nothing in it repeats within a mebibyte.
     fn noise() -> Self {
         let mut state = 0x9e37_79b9_u32;
         let mut next = || {

@@ -1,4 +1,4 @@
-//! The gateway as a process of its own, whose memory and descriptors are its own too.
+//! The gateway as its own process, whose memory and descriptors are its own too.
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead as _, BufReader};
@@ -11,7 +11,7 @@ use std::time::Duration;
 use gateway_tests::{PATIENCE, binary};
 use tempfile::TempDir;
 
-/// What stands in front of every configuration. What was compiled once is kept.
+/// What is in front of every configuration. What was compiled once is kept.
 const PREAMBLE: &str = concat!(
     "[gateway]\nworkers = 1\ncache_dir = \"",
     env!("CARGO_TARGET_TMPDIR"),
@@ -33,7 +33,7 @@ pub(crate) struct Process {
 struct Log {
     /// The newest lines.
     tail: VecDeque<String>,
-    /// How many lines there were of each message, without what stands behind its first colon.
+    /// How many lines there were of each message, without what is behind its first colon.
     count: HashMap<String, u64>,
 }
 
@@ -99,7 +99,7 @@ impl Process {
         self.status("VmRSS:")
     }
 
-    /// Lets the peak begin anew at what is resident (proc_pid_clear_refs(5)).
+    /// Resets the peak to what is resident (proc_pid_clear_refs(5)).
     pub(crate) fn forget_peak(&self) {
         std::fs::write(self.proc("clear_refs"), "5").unwrap();
     }

@@ -102,7 +102,7 @@ async fn goes_on_with_the_trace_of_a_caller() {
     assert_eq!(case.told(&[&flags("-00")]).await.flags, 0);
     // Of the flags, those pass that have a meaning.
     assert_eq!(case.told(&[&flags("-fe")]).await.flags, 2);
-    // Each request has a span of its own.
+    // Each request has its own span.
     let (first, second) = (case.told(&[&field(VALID)]).await, case.told(&[&field(VALID)]).await);
     assert_eq!(first.trace, second.trace);
     assert_ne!(first.parent, second.parent);

@@ -192,7 +192,7 @@ respond = { status = 200, body = "hi" }
     let servers: Vec<_> = spans.iter().filter(|span| span.kind == SERVER).collect();
     has(servers[0], &[("gateway.consumer", "ann"), ("gateway.route", "keyed")]);
     has(servers[1], &[("http.response.status_code", "401")]);
-    // Where a plugin had to be called, that is a span of its own.
+    // Where a plugin had to be called, that is its own span.
     let hooks: Vec<_> = spans.iter().filter(|span| span.kind == INTERNAL).collect();
     assert!(!hooks.is_empty() && hooks.iter().all(|it| it.name == "keys on-request"), "{spans:#?}");
 }

@@ -47,7 +47,7 @@ fn started(mut command: Command) -> (Process, SocketAddr) {
     while let Some(line) = lines.next() {
         let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
         if line["listener"] == "public" {
-            // Whoever writes to a pipe that nobody reads waits.
+            // The one who writes to a pipe that nobody reads waits.
             std::thread::spawn(move || lines.for_each(drop));
             return (process, line["address"].as_str().unwrap().parse().unwrap());
         }
@@ -111,7 +111,7 @@ async fn a_kill_loses_at_most_the_interval_and_the_command_reads_beside_the_gate
     assert_eq!(usage(folder, &["--csv", "--json"]).status.code(), Some(2));
 }
 
-/// A disk of 256 KiB that only the gateway sees, in a mount namespace of its own. `None` where the system does not
+/// A disk of 256 KiB that only the gateway sees, in its own mount namespace. `None` where the system does not
 /// let us make one.
 fn run_on_a_small_disk(folder: &Path) -> Option<(Process, SocketAddr)> {
     std::fs::create_dir(folder.join("disk")).unwrap();
@@ -133,7 +133,7 @@ async fn a_full_disk_costs_nothing_but_time() {
     let text = CONFIG.replace("\"usage.db\"", "\"disk/usage.db\"").replace("\"1s\"", "\"100ms\"");
     std::fs::write(folder.path().join("gateway.toml"), text).unwrap();
     let Some((process, address)) = run_on_a_small_disk(folder.path()) else { return };
-    // What the gateway sees in the place of the folder.
+    // What the gateway sees instead of the folder.
     let disk = format!("/proc/{}/root{}/disk", process.0.id(), folder.path().display());
     let program = binary().display();
     let read = format!("cd {} && exec {program} usage --by route --json", folder.path().display());

@@ -165,7 +165,7 @@ async fn a_store_that_cannot_be_had_is_refused_at_the_start_and_at_a_reload() {
         (foreign, "an SQLite file of something else"),
         (no_database, "not a database"),
         (folder.path().join("none/usage.db"), "there is no folder"),
-        ("/dev/null/usage.db".into(), "usage cannot be kept"),
+        ("/dev/null/usage.db".into(), "usage cannot be recorded"),
     ] {
         let config = || setup(text(&file), "").config;
         let errors = gateway::Gateway::bind(config()).unwrap_err();

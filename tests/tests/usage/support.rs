@@ -76,7 +76,7 @@ pub(crate) fn without() -> Setup {
     Setup::toml(&routes, &[("SERVICE", &"127.0.0.1:9")])
 }
 
-/// Sends a request over a connection of its own.
+/// Sends a request over its own connection.
 pub(crate) async fn ask(address: SocketAddr, path: &str, fields: &[(&str, &str)]) -> Answer {
     Http1::connect(address).await.send(request("POST", path, fields, "1234567")).await
 }
@@ -102,7 +102,7 @@ pub(crate) fn report(config: &Config, by: &str) -> Value {
     let usage = config.usage.clone().unwrap();
     let query = Query::parse(by, None, None).unwrap();
     let read = move || query.read(&usage, Duration::from_secs(20)).map(|report| report.json());
-    // The library's way to PostgreSQL has a runtime of its own.
+    // The library's way to PostgreSQL has its own runtime.
     let json = std::thread::spawn(read).join().unwrap();
     json.map_or_else(|error| Value::String(error.to_string()), |json| json["rows"].clone())
 }

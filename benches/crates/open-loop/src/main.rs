@@ -1,4 +1,4 @@
-//! Sends HTTP/1.1 requests at a constant rate, whatever the answers do, and measures each from the
+//! Sends HTTP/1.1 requests at a constant rate, no matter what the answers do, and measures each from the
 //! moment at which it was to be sent. A request that finds all connections busy waits for one, and
 //! its waiting counts: nothing is left out because the proxy was slow.
 //!

@@ -1,4 +1,4 @@
-//! A small service as a `wasi:http` component: greets whoever its path names. It runs in any host of
+//! A small service as a `wasi:http` component: greets the name in its path. It runs in any host of
 //! the world `wasi:http/proxy`, and knows nothing of the gateway.
 
 // Nowhere else is there a `wasi:http` to answer.

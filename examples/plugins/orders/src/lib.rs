@@ -1,5 +1,5 @@
 //! Lets known tenants order: a request says in `x-tenant` whose it is, an order is a JSON object
-//! with a quantity, and the response tells who checked it.
+//! with a quantity, and the response says who checked it.
 //!
 //! `examples/plugins-js/orders` and `examples/plugins-py/orders` are the same plugin in other
 //! languages. What one of them does, all do.
@@ -31,7 +31,7 @@ pub struct Orders {
     most: u64,
 }
 
-/// What the hooks of one exchange tell one another.
+/// What the hooks of one exchange pass to one another.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Tenant(String);
 

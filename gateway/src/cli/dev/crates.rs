@@ -22,7 +22,7 @@ pub(super) struct Origin {
 }
 
 /// Finds the crates of the components of a configuration. One that cannot be read has none: what
-/// is wrong with it is told when it is loaded.
+/// is wrong with it is reported when it is loaded.
 pub(super) fn find(file: &Path) -> Result<Vec<Origin>, Wrong> {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     let config: Table = text.parse().unwrap_or_default();

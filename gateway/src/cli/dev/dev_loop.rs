@@ -24,9 +24,9 @@ use crate::cli::serve::put_in_force;
 use crate::cli::watch::Watch;
 use crate::cli::{LogFormat, Refused, report};
 
-/// How often files are looked at: somebody waits.
+/// How often files are checked: somebody waits.
 const PERIOD: Duration = Duration::from_millis(200);
-/// How long open exchanges may go on at the end.
+/// How long open exchanges may continue at the end.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What can be typed while it serves.
@@ -47,14 +47,14 @@ pub(super) struct DevLoop {
 /// What came of an attempt to begin.
 enum StartResult {
     Serves(Box<Gateway>),
-    /// Something is wrong that a change of a file can mend.
+    /// Something is wrong that a change of a file can fix.
     Waits,
-    /// Something is wrong that no file can mend, such as an address that another process has.
+    /// Something is wrong that no file can fix, such as an address that another process has.
     Ends,
 }
 
 impl DevLoop {
-    /// Serves until it is told to end.
+    /// Serves until it is asked to stop.
     pub(super) async fn work(self, builder: PluginBuilder, tracer: Tracer) -> Result<(), Refused> {
         let mut end = End::new()?;
         let running = builder.running();
@@ -216,7 +216,7 @@ impl DevLoop {
         .await
     }
 
-    /// Does what is typed, until it is told to end. Without anybody who types, for ever.
+    /// Runs typed commands until it is asked to stop; without input, for ever.
     async fn run_commands(&self, listeners: &BTreeMap<String, Listener>) {
         let mut typed = typed();
         while let Some(line) = typed.recv().await {
@@ -258,7 +258,7 @@ fn prepare(file: &Path, stand_ins: BTreeMap<PathBuf, PathBuf>) -> Result<Prepare
     Ok(prepared)
 }
 
-/// Does what blocks on a thread of its own.
+/// Does what blocks on its own thread.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Refused> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!("internal error: {error}");
@@ -297,7 +297,7 @@ impl End {
     fn new() -> Result<Self, Refused> {
         let listen = |kind| {
             signal(kind).map_err(|error| {
-                tracing::error!("signals cannot be heard: {error}");
+                tracing::error!("cannot listen for signals: {error}");
                 Refused
             })
         };

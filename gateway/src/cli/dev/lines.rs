@@ -1,6 +1,6 @@
 //! The log of a development run.
 //!
-//! Owns which lines stand where: those of an exchange wait until its trace is shown and stand in it,
+//! Owns which lines are where: those of an exchange wait until its trace is shown and are in it,
 //! all others are written at once. Must not show a trace.
 
 use std::collections::HashMap;
@@ -83,7 +83,7 @@ struct Keep {
 impl<S: Subscriber> Layer<S> for Keep {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        // How the exchange ended is told by the trace itself.
+        // The trace itself reports how the exchange ended.
         let is_told = metadata.target() == "gateway::access";
         if is_told || metadata.fields().field("request_id").is_none() {
             return;
@@ -124,7 +124,7 @@ impl Visit for Words {
             "request_id" => value.clone_into(&mut self.request_id),
             "plugin" => value.clone_into(&mut self.plugin),
             "message" => value.clone_into(&mut self.message),
-            // Where the line stands says so.
+            // Where the line is says so.
             "fault" | "hook" => {}
             name => drop(write!(self.others, " {name}={value}")),
         }

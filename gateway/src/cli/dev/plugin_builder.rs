@@ -1,7 +1,7 @@
 //! The plugins of a configuration as they are built, again and again.
 //!
 //! Owns which crate is to be built after a change, the cargo that does so, and the components that
-//! come out. They stand in for those that the configuration names, which stay as they are: what is
+//! come out. They replace those that the configuration names, which stay as they are: what is
 //! served here is made to be looked into, not to ship. Must not serve.
 
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ use crate::cli::plugin::{Wrong, bytes};
 pub(super) struct PluginBuilder {
     file: PathBuf,
     sites: Vec<Site>,
-    /// Whether the crates are to be looked for anew whatever has changed.
+    /// Whether the crates are to be looked for again whatever has changed.
     is_unsure: bool,
     /// The files that the configuration was loaded from, as far as they are not made here.
     loaded: Vec<PathBuf>,
@@ -88,7 +88,7 @@ impl Running {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).group = None;
     }
 
-    /// Whether it was told to end.
+    /// Whether it was asked to stop.
     pub(super) fn is_over(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).is_over
     }
@@ -117,7 +117,7 @@ impl PluginBuilder {
         self.sites.iter().map(|site| &site.origin.crate_)
     }
 
-    /// The components to serve in the place of those that the configuration names.
+    /// The components to serve instead of those that the configuration names.
     pub(super) fn stand_ins(&self) -> BTreeMap<PathBuf, PathBuf> {
         let made = |site: &Site| Some((site.origin.component.clone(), site.stand_in.clone()?));
         self.sites.iter().filter_map(made).collect()
@@ -151,7 +151,7 @@ impl PluginBuilder {
         self.loaded.contains(file)
     }
 
-    /// Does what these changes ask for. What is wrong has been told then.
+    /// Does what these changes ask for. Errors have been reported then.
     pub(super) fn take_up(&mut self, changed: &[PathBuf]) -> BuildOutcome {
         let is_manifest = |path: &PathBuf| *path == self.file || path.ends_with("Cargo.toml");
         if (self.is_unsure || changed.iter().any(is_manifest)) && !self.look_for_crates() {
@@ -245,7 +245,7 @@ fn compile(crate_: &Crate, running: &Running, terminal: &Terminal) -> Result<Pat
         terminal.complain(&String::from_utf8_lossy(&stderr));
     }
     if !status.success() {
-        return Err(Wrong::new(format!("{} did not build; the reason stands above", crate_.name)));
+        return Err(Wrong::new(format!("{} did not build; the reason is above", crate_.name)));
     }
     crate_.component(&String::from_utf8_lossy(&stdout))
 }

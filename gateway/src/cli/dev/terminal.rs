@@ -27,7 +27,7 @@ struct Inner {
     has_colours: bool,
     /// Whether standard output is a terminal, on which a line can be written over.
     is_live: bool,
-    /// Whether a line of progress stands there.
+    /// Whether a line of progress is there.
     progress: Mutex<bool>,
 }
 
@@ -103,7 +103,7 @@ impl Terminal {
         format!("\x1b[{code}m{text}\x1b[0m")
     }
 
-    /// Does something that may take long, and shows meanwhile that it goes on.
+    /// Does something that may take long, and shows progress meanwhile.
     pub(super) fn working<T>(&self, what: &str, work: impl FnOnce() -> T) -> T {
         let (done, is_done) = channel::<()>();
         std::thread::scope(|scope| {

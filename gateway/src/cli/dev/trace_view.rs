@@ -38,7 +38,7 @@ struct Last {
 }
 
 impl TraceView {
-    /// Starts to show what the tracer is told.
+    /// Starts to show what the tracer receives.
     pub(super) fn new(
         show: Show,
         lines: Lines,

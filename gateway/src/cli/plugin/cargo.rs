@@ -207,7 +207,7 @@ fn cargo(folder: &Path) -> Command {
 fn output(mut command: Command) -> Result<String, Wrong> {
     let output = command.output().map_err(|error| not_started(&error))?;
     if !output.status.success() {
-        return Err(Wrong::new("cargo failed; the reason stands above"));
+        return Err(Wrong::new("cargo failed; the reason is above"));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

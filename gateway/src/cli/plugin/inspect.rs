@@ -1,6 +1,6 @@
 //! `gateway plugin inspect`: what a component is, wants and takes.
 //!
-//! Owns how that is shown. What is found out stands in the library.
+//! Owns how that is shown. What is found out is in the library.
 
 use std::path::{Path, PathBuf};
 
@@ -169,7 +169,7 @@ fn imports(found: &Inspection) -> String {
     let grants = grants(found);
     let quoted: Vec<_> = grants.iter().map(|grant| format!("\"{grant}\"")).collect();
     let line = (!grants.is_empty()).then(|| format!("grants = [{}]", quoted.join(", ")));
-    // Which upstream a request goes to is a part of what a hook returns, and no import tells of it.
+    // Which upstream a request goes to is a part of what a hook returns, and no import shows it.
     let chooses = "forward_to = [\"NAME\"], for upstreams that it chooses instead of the route's";
     let keys = keys(found).into_iter().map(|key| format!("{key} = [\"NAME\"]"));
     let keys = keys.chain([chooses.to_owned()]);

@@ -1,6 +1,6 @@
 //! `gateway plugin new`: the crate of a plugin, ready to build, test and run.
 //!
-//! Owns its name and its place. What is in it stands in `templates/plugin/`. It appears whole or
+//! Owns its name and its place. What is in it is in `templates/plugin/`. It appears whole or
 //! not at all.
 
 use std::fs;

@@ -50,7 +50,7 @@ impl<'s> Page<'s> {
         }
     }
 
-    /// What a `$ref` stands for. What stands beside one does not matter here.
+    /// What a `$ref` means. What is beside one does not matter here.
     fn resolve(&self, schema: &'s Value) -> &'s Value {
         let pointer = schema["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
         pointer.and_then(|pointer| self.root.pointer(pointer)).unwrap_or(schema)
@@ -161,7 +161,7 @@ impl<'s> Page<'s> {
     }
 }
 
-/// The key whose value tells a table from others, with that value.
+/// The key whose value distinguishes a table from others, with that value.
 fn tag(schema: &Value) -> Option<String> {
     let mut keys = schema["properties"].as_object()?.iter();
     keys.find_map(|(name, value)| Some(format!("{name} = {}", value.get("const")?)))

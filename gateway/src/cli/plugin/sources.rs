@@ -28,13 +28,13 @@ pub(super) static TEMPLATE: &[File] = template![
     "tests/end_to_end.rs" from "tests/end_to_end.rs",
 ];
 
-/// What stands in the template for the name of the crate.
+/// What is in the template for the name of the crate.
 pub(super) const NAME: &str = "my-plugin";
 
-/// What stands in the template for the name of the crate in Rust.
+/// What is in the template for the name of the crate in Rust.
 pub(super) const LIBRARY: &str = "my_plugin";
 
-/// What stands in the template for the name of the plugin's type.
+/// What is in the template for the name of the plugin's type.
 pub(super) const TYPE: &str = "MyPlugin";
 
 /// The folder of the SDK in a crate that has a copy of it.

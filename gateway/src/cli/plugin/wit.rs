@@ -1,6 +1,6 @@
 //! `gateway plugin wit`: the interface as files, for the tools of other languages.
 //!
-//! Owns that nothing of somebody else's is lost: a file that differs stays, unless told otherwise,
+//! Owns that nothing of somebody else's is lost: a file that differs stays, unless requested otherwise,
 //! and then none is written.
 
 use std::fs;

@@ -1,6 +1,6 @@
 //! `format` and `fields` of an access log.
 //!
-//! Owns the notation of templates. What a name stands for is in `field`.
+//! Owns the notation of templates. What a name means is in `field`.
 
 use super::field::{self, DEFAULTS};
 use super::{AccessLogFormat, LogField, LogPart};
@@ -109,7 +109,7 @@ fn template(text: &str) -> Result<Vec<LogPart>, Fault> {
             '}' => return Err(no_other_half(at)),
             // A tab separates fields in some formats; any other would begin another line.
             c if (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}') => {
-                let fault = format!("`{}` cannot stand in a line", c.escape_default());
+                let fault = format!("`{}` is not allowed in a line", c.escape_default());
                 let fault = Fault::new(at..at + c.len_utf8(), fault);
                 return Err(fault.help("a line is ended by the gateway"));
             }

@@ -1,6 +1,6 @@
 //! Sections of a PEM file, one by one.
 //!
-//! Owns what stands in a file: nothing in it is passed over, and what is no PEM is named with the
+//! Owns what is in a file: nothing in it is passed over, and what is no PEM is named with the
 //! command that makes some of it. It must not decide which section is good for what. The decoding is
 //! rustls' own.
 
@@ -8,7 +8,7 @@ use base64::Engine as _;
 use rustls::pki_types::pem::{PemObject, SectionKind};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// What stands between `-----BEGIN LABEL-----` and `-----END LABEL-----`.
+/// What is between `-----BEGIN LABEL-----` and `-----END LABEL-----`.
 pub(super) struct Section {
     pub(super) label: String,
     /// Line of its beginning, from 1.
@@ -18,7 +18,7 @@ pub(super) struct Section {
     text: String,
 }
 
-/// Why a file is no PEM: words that follow the name of the file, and what mends it.
+/// Why a file is no PEM: words that follow the name of the file, and what fixes it.
 #[derive(Debug)]
 pub(super) struct Broken {
     pub(super) why: String,
@@ -128,7 +128,7 @@ fn endless(section: &Section) -> Broken {
         .help(format!("the file may be cut off: its line `-----END {label}-----` is missing"))
 }
 
-/// Explanatory text may stand outside of sections (RFC 7468 section 2), but nothing that was meant to
+/// Explanatory text may be outside of sections (RFC 7468 section 2), but nothing that was meant to
 /// be one.
 fn outside(line: &str, number: usize) -> Result<(), Broken> {
     if line.contains("BEGIN ") && line.contains("\\n") {

@@ -87,7 +87,7 @@ pub(crate) fn is_for(certificate: &CertificateDer<'_>, host: &ServerName<'_>) ->
 }
 
 /// Whether the name is the certificate's common name, where it has no others. RFC 9525 section 6.3
-/// leaves that form of name behind for certificates that anybody's authority issued; what stands in
+/// leaves that form of name behind for certificates that anybody's authority issued; what is in
 /// `ca` itself the operator gave.
 fn is_common_name(parsed: &X509Certificate<'_>, host: &ServerName<'_>) -> bool {
     if !matches!(parsed.subject_alternative_name(), Ok(None)) {
@@ -110,7 +110,7 @@ pub(crate) fn names(certificate: &CertificateDer<'_>) -> String {
         Ok(Some(names)) => names.value.general_names.iter().map(name).collect(),
         _ => common_names(&parsed).map(|name| format!("`{name}`")).collect(),
     };
-    if quoted.is_empty() { "no host at all".to_owned() } else { quoted.join(", ") }
+    if quoted.is_empty() { "no host".to_owned() } else { quoted.join(", ") }
 }
 
 /// A name as people write it.

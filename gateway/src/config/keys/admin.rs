@@ -1,6 +1,6 @@
 //! Keys of `[admin]`.
 //!
-//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+//! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::listeners::LISTENER_TLS;
 use super::{Key, Keys, Kind};
@@ -8,7 +8,7 @@ use super::{Key, Keys, Kind};
 pub(in crate::config) static ADMIN: Keys = Keys {
     id: "admin",
     title: "`[admin]`",
-    about: "The admin API of the gateway, metrics and health, on a listener of their own.",
+    about: "The admin API of the gateway, metrics and health, on their own listener.",
     keys: &[
         Key::new(
             "address",

@@ -1,6 +1,6 @@
 //! Keys of `[components.NAME]`.
 //!
-//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+//! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{Key, Keys, Kind, timeout};
 
@@ -49,7 +49,7 @@ static COMPONENT_LIMITS: Keys = Keys {
         Key::new(
             "instances",
             Kind::Integer { min: 1, max: 1000 },
-            "Requests that it serves at a time, on each worker: each has an instance of its own.",
+            "Requests that it serves at a time, on each worker: each has its own instance.",
         )
         .default("64"),
         Key::new(

@@ -1,6 +1,6 @@
 //! Keys of the file itself and of `[gateway]`.
 //!
-//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+//! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{
     ACCESS_LOG, ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER, ROUTE, TRACES,
@@ -84,7 +84,7 @@ pub(in crate::config) static GATEWAY: Keys = Keys {
         Key::new(
             "shutdown_grace",
             Kind::Duration { min: "0s", max: DAY },
-            "How long open exchanges may go on after SIGTERM.",
+            "How long open exchanges may continue after SIGTERM.",
         )
         .default("30s"),
         Key::new(
@@ -103,7 +103,7 @@ pub(in crate::config) static GATEWAY: Keys = Keys {
         Key::new(
             "compile_memory",
             Kind::Size { min: 64 << 20, max: 64 << 30 },
-            "Memory that compiling one component may take, in a process of its own.",
+            "Memory that compiling one component may take, in its own process.",
         )
         .default("1GiB"),
         Key::new(

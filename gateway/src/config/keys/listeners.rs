@@ -1,6 +1,6 @@
 //! Keys of `[[listeners]]`.
 //!
-//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+//! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{Key, Keys, Kind, timeout};
 

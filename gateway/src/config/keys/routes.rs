@@ -1,6 +1,6 @@
 //! Keys of `[[routes]]`.
 //!
-//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+//! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{COMPONENT, Key, Keys, Kind, PLUGIN, REDIRECTS, timeout};
 
@@ -121,7 +121,7 @@ pub(in crate::config) static REWRITE: Keys = Keys {
             .example("\"/v1\""),
         Key::new("path", Kind::Text, "Instead of both, a new path from the captures of `paths`.")
             .example("\"/items/{id}\""),
-        Key::new("host", Kind::Text, "Sent as `Host`, whatever the upstream's `host` says.")
+        Key::new("host", Kind::Text, "Sent as `Host`, instead of the upstream's `host`.")
             .example("\"internal.example.com\""),
     ],
 };

@@ -1,6 +1,6 @@
 //! Keys of `[traces]`.
 //!
-//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+//! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{Key, Keys, Kind};
 
@@ -72,7 +72,7 @@ pub(in crate::config) static TRACES: Keys = Keys {
         Key::new(
             "incoming",
             Kind::Choice(&["continue", "restart"]),
-            "Whether the trace of a caller goes on, or each request begins one of its own: for \
+            "Whether the trace of a caller continues, or each request begins a new one: for \
              listeners that strangers reach.",
         )
         .default("continue"),

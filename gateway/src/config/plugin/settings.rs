@@ -12,7 +12,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::fill::Notation;
 use crate::config::reader::{Reading, Table, Text, Value, integer};
 
-/// `config` as JSON text, and where everything in it stands, by RFC 6901 pointer.
+/// `config` as JSON text, and where everything in it is, by RFC 6901 pointer.
 #[derive(Default)]
 pub(super) struct Settings {
     pub(super) json: String,

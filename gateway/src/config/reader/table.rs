@@ -16,7 +16,7 @@ use crate::config::{Span, suggest};
 /// A table, or the defaults of one that the file does not have.
 pub(in crate::config) struct Table<'r, 'a> {
     pub(in crate::config) reading: &'r Reading<'a>,
-    /// Its header, its braces, or where it would stand.
+    /// Its header, its braces, or where it would be.
     pub(in crate::config) span: Span,
     keys: &'static Keys,
     entries: Option<&'r DeTable<'a>>,
@@ -118,7 +118,7 @@ impl<'r, 'a> Table<'r, 'a> {
         self.keys.key(name).default.expect("only asked for keys with a default")
     }
 
-    /// Where a key itself stands.
+    /// Where a key itself is.
     pub(in crate::config) fn key_span(&self, name: &str) -> Option<Span> {
         self.entries.and_then(|entries| entries.get_key_value(name)).map(|(key, _)| key.span())
     }

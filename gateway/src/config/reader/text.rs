@@ -45,7 +45,7 @@ impl Text {
         self.secret
     }
 
-    /// The place of a part of the value, or of the whole where that cannot be told.
+    /// The place of a part of the value, or of the whole where that is not known.
     pub(in crate::config) fn part(&self, part: Range<usize>) -> Span {
         match self.inner {
             Some(start) if !self.secret => start + part.start..start + part.end,

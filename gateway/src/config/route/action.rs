@@ -52,7 +52,7 @@ pub(super) fn read(
         .or(redirect.map(Action::Redirect))
 }
 
-/// The component that is named, or the one of the file or the table that stands in the place of a
+/// The component that is named, or the one of the file or the table that replaces a
 /// name. Routes that name the same file share its component.
 fn component(
     table: &Table<'_, '_>,

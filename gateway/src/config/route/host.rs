@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<HostPattern, Fault> {
         return Ok(HostPattern::Exact(format!("[{address}]")));
     }
     if text.parse::<Ipv6Addr>().is_ok() {
-        let fault = Fault::new(whole, "an IPv6 address stands in brackets");
+        let fault = Fault::new(whole, "an IPv6 address is written in brackets");
         return Err(fault.help(format!("write `[{text}]`")));
     }
     if text == "*" {
@@ -47,7 +47,7 @@ pub(super) fn parse(text: &str) -> Result<HostPattern, Fault> {
     };
     if let Some(star) = name.find('*') {
         let place = start + star..start + star + 1;
-        return Err(Fault::new(place, "`*` stands only in front, as a whole label")
+        return Err(Fault::new(place, "`*` is allowed only in front, as a whole label")
             .help("write it like `*.example.com`"));
     }
     host_name(name).map_err(|fault| Fault {

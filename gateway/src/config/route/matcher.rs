@@ -44,7 +44,7 @@ fn methods(table: &Table<'_, '_>) -> Vec<Method> {
     })
 }
 
-/// The elements of a list that parse; one that stands twice is kept once, with a warning.
+/// The elements of a list that parse; one that is twice is kept once, with a warning.
 fn list<T: PartialEq>(
     table: &Table<'_, '_>,
     key: &str,
@@ -61,7 +61,7 @@ fn list<T: PartialEq>(
         };
         match found.iter().find(|(earlier, _)| *earlier == value) {
             Some((_, earlier)) => table.reading.report(
-                Diagnostic::warning(text.span, format!("this stands twice in `{key}`"))
+                Diagnostic::warning(text.span, format!("this is listed twice in `{key}`"))
                     .related(earlier.span.clone(), "first here"),
             ),
             None => found.push((value, text)),
@@ -82,7 +82,7 @@ fn headers(table: &Table<'_, '_>) -> Vec<(HeaderName, ValuePattern)> {
             continue;
         }
         if found.iter().any(|(earlier, _)| *earlier == parsed) {
-            let error = format!("the header `{parsed}` stands twice");
+            let error = format!("the header `{parsed}` is listed twice");
             table
                 .reading
                 .report(Diagnostic::error(name.span, error).note("names of headers have no case"));

@@ -10,7 +10,7 @@ use crate::config::fault::Fault;
 use crate::config::reader::{Table, Text};
 use crate::config::{PathPattern, Segment, Span};
 
-/// Names that templates give a meaning of their own.
+/// Names that templates give their own meaning.
 const RESERVED: [&str; 4] = ["host", "authority", "path", "query"];
 
 /// The patterns of a route.
@@ -56,7 +56,7 @@ impl Segment {
     }
 }
 
-/// Reads `paths`. A pattern that stands twice is kept once, with a warning.
+/// Reads `paths`. A pattern that is twice is kept once, with a warning.
 pub(super) fn list(table: &Table<'_, '_>) -> Paths {
     let mut paths = Paths { patterns: Vec::new(), complete: true };
     let Some(items) = table.filled_list("paths") else {
@@ -75,7 +75,7 @@ pub(super) fn list(table: &Table<'_, '_>) -> Paths {
             |(earlier, _): &&(PathPattern, Span)| super::shape(earlier) == super::shape(&pattern);
         match paths.patterns.iter().find(same) {
             Some((_, earlier)) => table.reading.report(
-                Diagnostic::warning(text.span, "this path stands twice")
+                Diagnostic::warning(text.span, "this path is listed twice")
                     .related(earlier.clone(), "first here"),
             ),
             None => paths.patterns.push((pattern, text.span)),
@@ -115,12 +115,12 @@ fn warn_of_foreign_notation(table: &Table<'_, '_>, text: &Text, pattern: &PathPa
 const PATTERNS: &str = "paths are no regular expressions: `{name}` takes one segment, `{*name}` at the end \
                         takes the rest";
 
-/// Whether characters that may stand in a path were meant as a regular expression.
+/// Whether characters that may be in a path were meant as a regular expression.
 fn looks_like_regex(literal: &str) -> bool {
     [".*", ".+", ")?", ")*", ")+"].iter().any(|it| literal.contains(it)) || literal.ends_with('$')
 }
 
-/// A regular expression, or the notation of another gateway, by how it begins or what stands in it.
+/// A regular expression, or the notation of another gateway, by how it begins or what is in it.
 fn foreign(text: &str) -> Option<Fault> {
     let is_regex = text.starts_with(['^', '~'])
         || text.contains(['\\', '[', ']', '|'])
@@ -247,16 +247,16 @@ fn capture(inner: &str, place: Range<usize>, last: bool) -> Result<Segment, Faul
         return Err(fault.help("names have letters, digits and `_`, and begin with no digit"));
     }
     if RESERVED.contains(&name) {
-        let fault = format!("`{name}` has a meaning of its own in redirects");
+        let fault = format!("`{name}` has its own meaning in redirects");
         return Err(Fault::new(place, fault).help("choose another name for the capture"));
     }
     if rest && !last {
-        return Err(Fault::new(place, format!("`{{*{name}}}` stands only at the end")));
+        return Err(Fault::new(place, format!("`{{*{name}}}` is allowed only at the end")));
     }
     Ok(if rest { Segment::Rest(name.to_owned()) } else { Segment::Param(name.to_owned()) })
 }
 
-/// The normal form of a literal segment that stands at this place of its path.
+/// The normal form of a literal segment that is at this place of its path.
 fn literal(segment: &str, start: usize) -> Result<String, Fault> {
     let mut normal = String::with_capacity(segment.len());
     let mut rest = segment;
@@ -285,7 +285,7 @@ fn literal(segment: &str, start: usize) -> Result<String, Fault> {
                     .help("match query parameters with `query = { name = \"value\" }`"));
             }
             _ => {
-                let fault = format!("`{}` cannot stand in a path", c.escape_default());
+                let fault = format!("`{}` is not allowed in a path", c.escape_default());
                 return Err(
                     Fault::new(at..at + 1, fault).help(format!("write `%{:02X}`", u32::from(c)))
                 );

@@ -1,6 +1,6 @@
 //! Text with `{placeholders}`.
 //!
-//! Owns the notation. Which placeholders there are depends on where a template stands.
+//! Owns the notation. Which placeholders there are depends on where a template is.
 
 use std::ops::Range;
 
@@ -41,7 +41,7 @@ fn check_characters(text: &str, start: usize) -> Result<(), Fault> {
             let escaped: String =
                 c.encode_utf8(&mut [0; 4]).bytes().map(|byte| format!("%{byte:02X}")).collect();
             let place = start + at..start + at + c.len_utf8();
-            let fault = format!("`{}` cannot stand in a URL", c.escape_debug());
+            let fault = format!("`{}` is not allowed in a URL", c.escape_debug());
             Err(Fault::new(place, fault).help(format!("write `{escaped}`")))
         }
     }

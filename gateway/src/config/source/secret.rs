@@ -1,6 +1,6 @@
 //! What of a value that was filled in must not be seen in a message, not even in part.
 //!
-//! Owns the choice of parts, and how they are taken out of words. The names that stand beside a secret
+//! Owns the choice of parts, and how they are taken out of words. The names that are beside a secret
 //! (of a user, of a key) stay: messages have to name them.
 
 use std::collections::HashSet;
@@ -43,7 +43,7 @@ fn texts(document: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// A line as it is; of a line of an htpasswd file, what stands behind the name; of PEM, what stands
+/// A line as it is; of a line of an htpasswd file, what is behind the name; of PEM, what stands
 /// between the borders.
 fn words(line: &str) -> Vec<&str> {
     let line = line.trim();

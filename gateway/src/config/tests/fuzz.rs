@@ -1,6 +1,6 @@
 //! Files that are no configuration, or nearly one.
 //!
-//! Owns what holds of whatever is read: it is refused with a reason at a place that exists, or it
+//! Owns what holds of everything that is read: it is refused with a reason at a place that exists, or it
 //! runs; never both, and never neither.
 
 use gateway_fuzz::Target;

@@ -129,7 +129,7 @@ fn refuses_certificates_that_cannot_be_used() {
     }
 }
 
-/// What is said of a file in the place of a certificate, of a key and of an authority.
+/// What is said of a file instead of a certificate, of a key and of an authority.
 fn told_of_pem(cert: &[u8], key: &[u8], ca: &[u8]) -> String {
     let text =
         in_listener(TLS).replace(TARGETS, "targets = [\"https://localhost\"]\ntls.ca = \"ca.pem\"");
@@ -180,7 +180,7 @@ fn passes_over_nothing_in_a_file_of_trust() {
         (ca.replace("-----END CERTIFICATE-----\n", ""), "has no end"),
         (ca.replace("-----END CERTIFICATE", "-----END PUBLIC KEY"), "ends as another in line"),
         (ca.trim_end().replace('\n', "\\n"), "`printf '%b' \"$PEM\"` writes real line ends"),
-        (ca.clone(), "stands there twice"),
+        (ca.clone(), "is there twice"),
     ] {
         let both = format!("{ca}{more}");
         let found = told_of_pem(cert.as_bytes(), key.as_bytes(), both.as_bytes());

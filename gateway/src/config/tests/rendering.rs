@@ -105,7 +105,7 @@ fn a_broken_line_hides_only_what_may_follow_from_it() {
         "`[[routes]]` has no `paths`",
     ];
     assert_eq!(messages(text), all);
-    // Where a header is broken, or a value has no end, nobody knows what stands there.
+    // Where a header is broken, or a value has no end, nobody knows what is there.
     let header = text.replace("[plugins.p]", "[plugins.p");
     assert!(
         !messages(&header).iter().any(|it| it.contains("there is no")),
@@ -166,7 +166,7 @@ foo = 07
     let expected = [
         ("key with no value, expected `=`", "\""),
         ("a string must be quoted", "localhost"),
-        ("the key `address` stands twice in this table", "address"),
+        ("the key `address` is set twice in this table", "address"),
         ("unexpected leading zero, expected nothing", "0"),
         ("unclosed array table, expected `]`", ""),
         ("unquoted keys cannot be empty, expected letters, numbers, `-`, `_`", "="),

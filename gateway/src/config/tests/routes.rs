@@ -11,12 +11,12 @@ fn warns_of_settings_without_effect() {
     );
     warns(
         &in_upstream("targets = [\"http://a\", \"http://A:80\"]"),
-        "this target stands twice",
+        "this target is listed twice",
         "\"http://A:80\"",
     );
     warns(
         &in_route("paths = [\"/{a}\", \"/{b}\"]\nupstream = \"u\""),
-        "this path stands twice",
+        "this path is listed twice",
         "\"/{b}\"",
     );
     warns(
@@ -31,7 +31,7 @@ fn warns_of_settings_without_effect() {
     );
     warns(
         &in_route(&format!("{FORWARD}\nmethods = [\"GET\", \"GET\"]")),
-        "this stands twice in `methods`",
+        "this is listed twice in `methods`",
         "\"GET\"",
     );
     warns(

@@ -101,7 +101,7 @@ fn refuses_secrets_that_do_not_exist() {
         "\"token\"",
         "add `token = \"${env:VARIABLE}\"` under `[secrets]`",
     );
-    // One that cannot be had is there all the same.
+    // One that cannot be had is there anyway.
     refuses(
         &with_secrets("[\"stripe\"]", "stripe = \"${env:GONE}\""),
         "the environment has no variable `GONE`",
@@ -115,7 +115,10 @@ fn refuses_a_secret_in_the_file_itself_without_showing_it() {
     let text = with_secrets("[\"stripe\"]", "stripe = \"sk-live-7\"");
     let found = check(&text).unwrap_err();
     let told = format!("{}{:?}", found.render(false), found.to_json());
-    assert!(told.contains("the secret `stripe` stands in the file itself, on line 8"), "{told}");
+    assert!(
+        told.contains("the secret `stripe` is written in the file itself, on line 8"),
+        "{told}"
+    );
     assert!(told.contains("write `stripe = \"${env:VARIABLE}\"`"), "{told}");
     assert!(!told.contains("sk-live-7"), "{told}");
 }

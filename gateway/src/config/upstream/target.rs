@@ -73,7 +73,7 @@ pub(in crate::config) fn host_and_port(text: &str) -> Result<(String, Option<u16
             let end = text.find(':').unwrap_or(text.len());
             if text[end..].matches(':').count() > 1 {
                 let fault = Fault::new(0..text.len(), format!("`{text}` has several colons"));
-                return Err(fault.help("an IPv6 address stands in brackets: `[::1]:8080`"));
+                return Err(fault.help("an IPv6 address is written in brackets: `[::1]:8080`"));
             }
             host_name(&text[..end])?;
             (text[..end].to_ascii_lowercase(), &text[end..])
@@ -100,7 +100,7 @@ pub(in crate::config) fn host_name(name: &str) -> Result<(), Fault> {
     }
     if let Some((at, c)) = name.char_indices().find(|(_, c)| !in_label(*c) && *c != '.') {
         let place = at..at + c.len_utf8();
-        let fault = Fault::new(place, format!("`{}` cannot stand in a host", c.escape_debug()));
+        let fault = Fault::new(place, format!("`{}` is not allowed in a host", c.escape_debug()));
         return Err(if c.is_ascii() {
             fault
         } else {

@@ -49,7 +49,7 @@ impl Compiled {
         self.aside.bound(process, beside);
     }
 
-    /// The component; a file is always read anew, since a reload may have brought another. With
+    /// The component; a file is always read again, since a reload may have brought another. With
     /// `resettable`: so that its instances can be put back into an earlier state, if they can.
     pub(super) fn component(
         &self,
@@ -143,7 +143,7 @@ fn made_resettable<'a>(what: &str, component: &'a [u8]) -> Cow<'a, [u8]> {
     match resettable(component) {
         Ok(made) => Cow::Owned(made),
         Err(why) => {
-            tracing::debug!("each hook of `{what}` needs an instance that is made anew: {why}");
+            tracing::debug!("each hook of `{what}` needs an instance that is made again: {why}");
             Cow::Borrowed(component)
         }
     }

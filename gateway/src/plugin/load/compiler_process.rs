@@ -1,4 +1,4 @@
-//! Compiling in a process of its own.
+//! Compiling in its own process.
 //!
 //! What a component costs to compile is decided by who wrote it: an interpreter of 12 MB takes half a
 //! gigabyte, and far less code can take far more. A process can be ended when it takes too much, gives
@@ -28,21 +28,21 @@ use crate::plugin::trap::mebibytes;
 const LARGE: usize = 1 << 20;
 /// The priority of the process (`nice`): it gives way to those that serve.
 const NICENESS: i32 = 10;
-/// How often it is looked at, at first and at most: most components take a few milliseconds.
+/// How often it is checked, at first and at most: most components take a few milliseconds.
 const LOOKS: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(20)];
-/// A process that gets no processor is given up after so many times the time that it may compute for.
+/// A process that gets no processor is abandoned after so many times the time that it may compute for.
 const PATIENCE: u32 = 10;
 /// What is read of what it says is wrong with a component.
 const MAX_REASON: u64 = 8 << 10;
 
-/// What stands before what is wrong with a component.
+/// The text in front of what is wrong with a component.
 const SAYS: &str = "gateway compile: ";
 
 static COMPILER: OnceLock<fn() -> Command> = OnceLock::new();
 
 /// Lets components be compiled by such a command, to which arguments for [`Compilation`] are added:
 /// `names` or `lines`, `alone` or `beside`, the seconds that it may compute for, and the folder of the
-/// cache, if there is one. The component is written to its standard input; what is wrong with it is told on
+/// cache, if there is one. The component is written to its standard input; errors are written to
 /// standard error, behind `gateway compile: `, with the exit code 1. Default: they are compiled
 /// by the process itself, without bounds. The first call of a process counts.
 pub fn compile_with(compiler: fn() -> Command) {
@@ -78,7 +78,7 @@ pub fn compile(compilation: &Compilation) -> Result<(), String> {
     let mut bytes = Vec::new();
     std::io::stdin().lock().read_to_end(&mut bytes).map_err(|error| error.to_string())?;
     if compilation.beside || bytes.len() >= LARGE {
-        // Before any other thread is there: each has a priority of its own.
+        // Before any other thread is there: each has its own priority.
         let _as_it_was = rustix::process::setpriority_process(None, NICENESS);
     }
     Component::new(&engine, bytes).map(drop).map_err(|error| format!("{error:#}"))
@@ -134,7 +134,7 @@ impl Aside {
         if bytes.len() >= LARGE {
             tracing::info!(
                 component = what,
-                "compiling it for this machine, in a process of its own; this is kept for the next \
+                "compiling it for this machine, in its own process; this is kept for the next \
                  start"
             );
         }
@@ -241,7 +241,7 @@ impl Compiler {
             // It reads all of it before it compiles, unless it fails.
             scope.spawn(move || input.map(|mut input| input.write_all(bytes)));
             let outcome = self.wait(bounds);
-            // Whoever still writes to it comes to an end.
+            // A thread that still writes to it ends.
             drop(self);
             outcome
         })
@@ -290,10 +290,10 @@ impl Compiler {
     }
 }
 
-/// What processor times are told in, a second: the same on all of Linux's processors (USER_HZ).
+/// The unit of processor times, in ticks a second: the same on all of Linux's processors (USER_HZ).
 const TICKS: u64 = 100;
 
-/// The memory of its own that a process has, in bytes, and for how long it has computed
+/// The private memory of a process, in bytes, and for how long it has computed
 /// (proc_pid_status(5), proc_pid_stat(5)).
 fn taken(process: u32) -> (usize, Duration) {
     let read =
@@ -312,7 +312,7 @@ fn taken(process: u32) -> (usize, Duration) {
     (memory, Duration::from_millis(ticks.saturating_mul(1000 / TICKS)))
 }
 
-/// An empty file that says that the component is in the cache. It stands where the cache counts it
+/// An empty file that says that the component is in the cache. It is where the cache counts it
 /// among its own and deletes it when it is old.
 fn mark(cache: &Path, engine: &Engine, bytes: &[u8], lines: &str) -> PathBuf {
     let sum = digest(&SHA256, bytes);

@@ -6,7 +6,7 @@ use crate::plugin::bindings::Description;
 use crate::plugin::instance::{Describe, Instance};
 use crate::plugin::{Failure, Plugin};
 
-/// What the component says about itself, which is logged too. One that fails to is told in the
+/// What the component says about itself, which is logged too. One that fails to is reported in the
 /// log: it may serve nevertheless.
 pub(super) async fn describe(plugin: &Plugin) -> Option<Description> {
     let described = async {

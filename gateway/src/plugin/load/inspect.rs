@@ -72,7 +72,7 @@ pub struct Import {
 pub struct Refusal {
     /// What is wrong.
     pub message: String,
-    /// What would mend it.
+    /// What would fix it.
     pub help: Option<String>,
 }
 
@@ -94,7 +94,7 @@ impl From<LoadError> for Refusal {
 /// Looks into a component.
 ///
 /// # Errors
-/// All that would keep a gateway from loading it, whatever its configuration.
+/// Everything that prevents a gateway from loading it with any configuration.
 pub fn inspect(component: &config::Component) -> Result<Inspection, Vec<Refusal>> {
     look(component).map_err(refusals)
 }

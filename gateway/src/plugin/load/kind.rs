@@ -1,6 +1,6 @@
 //! What a file is instead of a plugin.
 //!
-//! Owns the words for it: whoever gives the gateway a wrong file learns what it is, and not only
+//! Owns the words for it: for a wrong file the error says what it is, and not only
 //! that it is none.
 
 use std::path::Path;

@@ -5,7 +5,7 @@
 
 use crate::plugin::Failure;
 
-/// Why a plugin cannot be loaded, and where that stands in the configuration.
+/// Why a plugin cannot be loaded, and where that is in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LoadError {
     /// Where.
@@ -16,7 +16,7 @@ pub(crate) struct LoadError {
     pub(crate) label: Option<Box<str>>,
     /// A fact that helps to understand.
     pub(crate) note: Option<Box<str>>,
-    /// What would mend it.
+    /// What would fix it.
     pub(crate) help: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub enum SpanTarget {
     ConfigKey(String),
 }
 
-/// Refusals of one plugin that are told, and bytes of each.
+/// Refusals of one plugin that are reported, and bytes of each.
 const MAX_TOLD: usize = 20;
 const MAX_MESSAGE: usize = 2 << 10;
 

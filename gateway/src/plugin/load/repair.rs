@@ -1,6 +1,6 @@
 //! What else is wrong with a configuration of which something is known to be wrong.
 //!
-//! Owns a configuration with other values in the place of those that its schema refuses, so that the
+//! Owns a configuration with other values instead of those that its schema refuses, so that the
 //! plugin can be asked about the rest in the same pass, and the judgement which of its answers only
 //! follow from the change. Must not judge a value itself.
 
@@ -22,7 +22,7 @@ pub(super) struct Changes {
     replaced: BTreeMap<String, Value>,
     /// Keys that are missing, by the table that lacks them.
     added: BTreeMap<String, Map<String, Value>>,
-    /// Where each value stood before.
+    /// Where each value was before.
     before: BTreeMap<String, String>,
 }
 
@@ -47,7 +47,7 @@ impl Changes {
         self.before.get(pointer).cloned().unwrap_or_else(|| pointer.to_owned())
     }
 
-    /// Puts something else in the place of a value that is refused. `is_key`: its key is.
+    /// Replaces a value that is refused. `is_key`: its key is.
     fn mend(
         &mut self,
         schema: &Schema,
@@ -96,14 +96,14 @@ impl Changes {
         Some(())
     }
 
-    /// Takes out what not even another value mends.
+    /// Takes out what not even another value fixes.
     fn give_up(&mut self, changed: String) {
         self.replaced.remove(&changed);
         self.added.remove(&changed);
         self.removed.insert(changed);
     }
 
-    /// A change of the value at a pointer, or of one that it stands in.
+    /// A change of the value at a pointer, or of one that it is in.
     fn change_around(&self, pointer: &str) -> Option<String> {
         let added = self.added.iter().find(|(table, keys)| {
             let rest = pointer.strip_prefix(table.as_str()).and_then(|rest| rest.strip_prefix('/'));
@@ -150,7 +150,7 @@ impl Changes {
     }
 }
 
-/// The configuration, as JSON text, with other values in the place of those that its schema refuses.
+/// The configuration, as JSON text, with other values instead of those that its schema refuses.
 /// `None` if too little of it is left to ask about.
 pub(super) fn without_faults(
     schema: &str,
@@ -200,7 +200,7 @@ fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
-/// Whether an error holds whatever the doubtful parts of the file were meant to be.
+/// Whether an error holds no matter what the doubtful parts of the file were meant to be.
 pub(super) fn is_certain(error: &LoadError, doubts: &Doubts) -> bool {
     match pointer(&error.place) {
         None => !doubts.table && doubts.values.is_empty() && !doubts.surroundings,
@@ -215,7 +215,7 @@ fn pointer(place: &SpanTarget) -> Option<&str> {
     }
 }
 
-/// Whether one is the other, or stands in it.
+/// Whether one is the other, or is in it.
 fn are_related(one: &str, other: &str) -> bool {
     is_in(one, other) || is_in(other, one)
 }

@@ -24,7 +24,7 @@ impl Requirement {
     }
 }
 
-/// What stands in the place of a hook where none is called.
+/// What replaces a hook where none is called.
 const EVERY_REQUEST: &str = "every-request";
 const EVERY_RESPONSE: &str = "every-response";
 

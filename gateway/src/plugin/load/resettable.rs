@@ -37,7 +37,7 @@ type Reason = &'static str;
 ///
 /// # Errors
 /// When its instances have a state that these do not reach, or are made in a way that is not known
-/// here. Such an instance can only be made anew.
+/// here. Such an instance can only be made again.
 pub(in crate::plugin) fn resettable(component: &[u8]) -> Result<Vec<u8>, Reason> {
     let mut read = Outline::default();
     let mut encoder = wasm_encoder::Component::new();
@@ -198,7 +198,7 @@ fn export(module: &[u8], added: &[(String, ExportKind, u32)]) -> Result<Vec<u8>,
     Ok(encoder.finish())
 }
 
-/// What of a component stands where.
+/// Where each part of a component is.
 #[derive(Default)]
 struct Outline {
     modules: Vec<State>,
@@ -239,8 +239,8 @@ impl Outline {
                         | CanonicalFunction::ResourceDrop { .. } => {
                             self.core_functions += 1;
                         }
-                        // Resources of its own are a memory of their own, and so are tasks.
-                        _ => return Err("it has resources or tasks of its own"),
+                        // Its own resources are memory outside of the instance, and so are tasks.
+                        _ => return Err("it has its own resources or tasks"),
                     }
                 }
             }
@@ -390,7 +390,7 @@ impl Reach {
         for ty in [0, 0, 1, 2] {
             functions.function(ty);
         }
-        // One more for each that is imported, and one for what stands where `memory` writes.
+        // One more for each that is imported, and one for what is where `memory` writes.
         let mut globals = GlobalSection::new();
         for ty in &self.globals {
             let zero = match ty.val_type {
@@ -521,7 +521,7 @@ mod tests {
         let mut functions = wasm_encoder::CanonicalFunctionSection::new();
         functions.resource_new(0);
         resources.section(&functions);
-        assert_eq!(resettable(&resources.finish()), Err("it has resources or tasks of its own"));
+        assert_eq!(resettable(&resources.finish()), Err("it has its own resources or tasks"));
         let mut inner = of(|_| {});
         inner.section(&wasm_encoder::NestedComponentSection(&of(|_| {})));
         assert_eq!(resettable(&inner.finish()), Err("it has modules in components"));

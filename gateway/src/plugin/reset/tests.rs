@@ -1,4 +1,4 @@
-//! Memory that is put back equals, byte for byte, what it was when its state was kept, whoever wrote to
+//! Memory that is put back equals, byte for byte, what it was when its state was kept, no matter who wrote to
 //! it and with whichever of the system's means; and nothing of that is left to the next instance.
 
 use std::io::Write as _;

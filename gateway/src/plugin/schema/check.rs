@@ -51,7 +51,7 @@ pub(super) fn faults(
     Ok(walk.faults)
 }
 
-/// Where the walk stands, and what it found.
+/// Where the walk is, and what it found.
 pub(super) struct Walk<'s, 'c> {
     pub(super) root: &'s Value,
     filled: &'c BTreeSet<String>,
@@ -77,7 +77,7 @@ impl<'s, 'c> Walk<'s, 'c> {
         Ok(())
     }
 
-    /// Checks a value that stands where the walk is.
+    /// Checks a value that is where the walk is.
     pub(super) fn check(&mut self, schema: &'s Value, value: &'c Value) -> Done {
         self.spend(1)?;
         let keywords = match schema {
@@ -174,12 +174,12 @@ impl<'s, 'c> Walk<'s, 'c> {
         Ok(())
     }
 
-    /// Whether a value fits a schema; nothing is told.
+    /// Whether a value fits a schema; nothing is reported.
     fn fits(&mut self, schema: &'s Value, value: &'c Value) -> Result<bool, Exhausted> {
         Ok(self.trial(schema, value)?.is_empty())
     }
 
-    /// What a schema has against a value; nothing is told yet.
+    /// The errors of a value by a schema; nothing is reported yet.
     pub(super) fn trial(
         &mut self,
         schema: &'s Value,

@@ -1,4 +1,4 @@
-//! What a configuration that breaks its schema is told.
+//! The error messages for a configuration that breaks its schema.
 //!
 //! Owns the words, which are those that the gateway has for its own keys, and how much of a
 //! schema's text may get into them. Must not judge.

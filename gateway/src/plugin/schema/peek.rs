@@ -10,7 +10,7 @@ use super::soundness::target;
 /// How far references and variants are followed.
 const DEPTH: usize = 12;
 
-/// How many schemas are looked at for one answer, at most.
+/// How many schemas are checked for one answer, at most.
 const BREADTH: usize = 200;
 
 /// A schema and all that its references lead to, nearest first.

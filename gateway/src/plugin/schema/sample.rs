@@ -1,7 +1,7 @@
 //! A value that a schema has nothing against, for the place of one that it refuses.
 //!
 //! Owns the choice of such values: a plugin is asked with them about the rest of its configuration, so
-//! they are unlikely names, and there are two of each, by which consequences of the choice are told
+//! they are unlikely names, and there are two of each, by which consequences of the choice are distinguished
 //! from faults. What it costs is bounded; a value that cannot be made is none.
 
 use regex_syntax::ParserBuilder;

@@ -46,7 +46,7 @@ pub(super) fn check(root: &Value) -> Result<(), String> {
                 let found = resolves(root, value);
                 let (reference, found) =
                     found.map_err(|why| format!("{} {why}", named(&inside)))?;
-                // It may stand where no schema is looked for, as in a `default`.
+                // It may be where no schema is looked for, as in a `default`.
                 if led_to.insert(reference) {
                     open.push((inside, found));
                 }

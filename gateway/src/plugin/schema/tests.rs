@@ -1,4 +1,4 @@
-//! What configurations are told, to the letter; and what schemas cannot do.
+//! The exact messages for configurations, and what schemas cannot do.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! `anyOf` and `oneOf`: which of several variants a value was meant to be.
 //!
-//! Owns the choice of the variant whose findings are told when none fits, for the ways in which
+//! Owns the choice of the variant whose findings are reported when none fits, for the ways in which
 //! enums are written: by values, by type, by a tag inside, by a key outside, or by their shape.
 
 use serde_json::{Map, Value};
@@ -172,7 +172,7 @@ impl<'s, 'c> Walk<'s, 'c> {
 /// Types in the order in which they are listed.
 const TYPES: [&str; 7] = ["boolean", "integer", "number", "string", "array", "object", "null"];
 
-/// The key whose value tells the variants apart.
+/// The key whose value distinguishes the variants.
 fn tag<'s>(root: &'s Value, misses: &[Miss<'s>]) -> Option<&'s str> {
     let is_listed = |schema: &'s Value, name: &str| {
         let tag = property(root, schema, name);

@@ -42,7 +42,7 @@ pub(in crate::proxy) async fn answer(
     rewrite::apply(exchange, matched, &mut head, &HostPolicy::Preserve)?;
     head.extensions.clear();
     if hop.expects {
-        // The client is told to go on when the component reads the body.
+        // The client gets the 100 when the component reads the body.
         head.headers.remove(EXPECT);
     }
     // Only HTTP/1.0 can do without a host, and `wasi:http` cannot.

@@ -37,7 +37,7 @@ pub(in crate::proxy) async fn forward(
     let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);
     let host = rewrite::apply(exchange, matched, &mut head, upstream.host_policy())?;
     head.extensions.clear();
-    // Whoever read the body, such as a plugin, has asked for it already: hyper says 100 then.
+    // If the body was read, for example by a plugin, hyper has sent the 100 already.
     let expects = hop.expects && exchange.awaits_upload() && head.headers.contains_key(EXPECT);
     if hop.expects && !expects {
         head.headers.remove(EXPECT);
@@ -61,7 +61,7 @@ pub(in crate::proxy) async fn forward(
     // A response is in the version of its own hop (RFC 9110 section 2.5).
     head.version = Version::HTTP_11;
     if expects && exchange.awaits_upload() && exchange.version < Version::HTTP_2 {
-        // The client may send its body all the same or not: nobody can tell what follows.
+        // The client may send its body all the same or not: what follows is not known.
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let mut body = Body::answered(body);
@@ -69,7 +69,7 @@ pub(in crate::proxy) async fn forward(
     Ok(Response::from_parts(head, body))
 }
 
-/// Dropping what is sent gives it up: the upstream's connection is closed or its stream reset.
+/// Dropping what is sent abandons it: the upstream's connection is closed or its stream reset.
 async fn send(
     exchange: &Exchange,
     upstream: &Upstream,

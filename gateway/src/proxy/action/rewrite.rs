@@ -88,7 +88,7 @@ pub(in crate::proxy) fn with_query(uri: &Uri, query: Option<&str>) -> Result<Uri
 /// The URI with another path and the same query.
 fn with_path(uri: &Uri, path: &str) -> Result<Uri, Failure> {
     let path_and_query = match uri.query() {
-        // A template may bring a query of its own.
+        // A template may bring its own query.
         Some(query) if !path.contains('?') => {
             PathAndQuery::from_maybe_shared(format!("{path}?{query}").into_bytes())
         }

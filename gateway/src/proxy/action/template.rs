@@ -1,6 +1,6 @@
 //! Templates with the captures of a route.
 //!
-//! Owns what `{name}` stands for. Values keep their percent-encoding: what was matched is what
+//! Owns what `{name}` means. Values keep their percent-encoding: what was matched is what
 //! goes out.
 
 use http::request::Parts;

@@ -139,7 +139,7 @@ fn is_just_chunked(headers: &HeaderMap) -> bool {
 }
 
 /// Whether the raw head holds a `Content-Length`: the parser drops it where `Transfer-Encoding`
-/// stands before it.
+/// is before it.
 fn raw_head_has_length(head: &[u8]) -> bool {
     head.split(|byte| *byte == b'\n')
         .skip(1)

@@ -2,7 +2,7 @@
 //! for.
 //!
 //! Owns the reading of `X-Forwarded-*` and `Forwarded` (RFC 7239). Nothing is believed that does not
-//! come from a trusted peer, nor what stands in the family that the trusted proxies do not write: a
+//! come from a trusted peer, nor what is in the family that the trusted proxies do not write: a
 //! client's own copy of it would come through them untouched.
 
 mod list;
@@ -182,7 +182,7 @@ fn walk(exchange: &Exchange, nodes: &[Option<IpAddr>]) -> (IpAddr, Option<usize>
     walk_back(nodes, connection.peer_address, |address| contains(trusted, address))
 }
 
-/// From right to left, each trusted hop says who stands before it; the first that is not trusted
+/// From right to left, each trusted hop says who is before it; the first that is not trusted
 /// is the client, and so is the hop before one that does not parse. Also returns its index, unless
 /// it is the peer.
 fn walk_back(

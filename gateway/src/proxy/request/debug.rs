@@ -1,7 +1,7 @@
 //! The field by which a caller asks for its request to be recorded and reported.
 //!
 //! Owns that nobody behind the gateway sees it: where there is a debug secret, the field goes away
-//! whatever it holds.
+//! no matter what it holds.
 
 use http::HeaderName;
 use http::request::Parts;

@@ -29,7 +29,7 @@ use crate::upstream::{Added, write_line};
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// What of the fields that end at this hop begins anew at the next one.
+/// What of the fields that end at this hop starts again at the next one.
 #[derive(Default)]
 pub(in crate::proxy) struct Hop {
     /// The upgrade that the client asks for.

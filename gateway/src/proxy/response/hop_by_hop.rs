@@ -41,7 +41,7 @@ pub(in crate::proxy) fn settle_reason(exchange: &Exchange, response: &mut Respon
     }
 }
 
-/// Every response tells its request id.
+/// Every response has its request id.
 pub(in crate::proxy) fn name(exchange: &Exchange, response: &mut Response<Body>) {
     response.headers_mut().insert(X_REQUEST_ID, exchange.id.clone());
 }

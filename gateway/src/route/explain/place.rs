@@ -1,4 +1,4 @@
-//! Where a route stands for one request, told from its patterns alone.
+//! The rank of a route for one request, from its patterns alone.
 //!
 //! Owns a second reading of the first two rules, one pattern at a time, without the host index
 //! and the trie that it is there to check.

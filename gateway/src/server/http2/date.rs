@@ -1,6 +1,6 @@
 //! The `Date` of responses (RFC 9110 section 6.6.1), which hyper writes over HTTP/1.1 alone.
 //!
-//! Owns one value for each thread, made anew once a second.
+//! Owns one value for each thread, made again once a second.
 
 use std::cell::RefCell;
 use std::time::{SystemTime, UNIX_EPOCH};

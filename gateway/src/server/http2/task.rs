@@ -135,7 +135,7 @@ impl ResponseWrite<'_> {
             if let Out::Sending(pipe) = std::mem::replace(&mut self.out, Out::Gone) {
                 self.out = Out::Sent(pipe.into_stream());
             }
-            // Whoever answered may have let go of the request's body now.
+            // The code that answered may have released the request's body now.
             is_over = is_over || self.slot.poll_leftover(context);
         }
         if is_over {
@@ -197,7 +197,7 @@ fn cut_off(pipe: &mut Pipe<Body>, cut: &Cut<BodyError>) {
     }
 }
 
-/// Why a stream of an upstream was reset goes on to the client where it says the same there. That a
+/// Why a stream of an upstream was reset is passed on to the client where it says the same there. That a
 /// request was not processed, for one, would have it sent again.
 fn reason(error: &BodyError) -> Reason {
     let mut cause = std::error::Error::source(error);

@@ -41,7 +41,7 @@ enum At {
     Trailers,
 }
 
-/// What stands at the front of the input.
+/// What is at the front of the input.
 #[derive(Debug)]
 pub(super) enum Found {
     Data(Bytes),
@@ -178,7 +178,7 @@ fn has_control(line: &[u8]) -> bool {
     line.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t')
 }
 
-/// The parser takes a line feed alone for the end of a line, where other readers go on.
+/// The parser takes a line feed alone for the end of a line, where other readers continue.
 fn has_bare_line_feed(lines: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', lines).any(|at| at == 0 || lines[at - 1] != b'\r')
 }

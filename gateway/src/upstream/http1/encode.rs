@@ -35,7 +35,7 @@ impl Framing {
 }
 
 /// Writes the head, and returns whether it asks for a 100 before the body is sent. The framing comes
-/// from the body alone, whatever the fields say of it, so that the two can never differ.
+/// from the body alone, no matter what the fields say of it, so that the two can never differ.
 pub(super) fn head<B>(
     out: &mut Vec<u8>,
     request: &Request<B>,
@@ -71,7 +71,7 @@ pub(super) fn head<B>(
         out.extend_from_slice(b"connection: te\r\n");
     }
     match framing {
-        // Whoever said that there is none goes on saying so, and where a body is usual its absence is
+        // A request that says so explicitly keeps saying it, and where a body is usual its absence is
         // said (RFC 9110 section 8.6).
         Framing::None if has_length || has_usually_body(request.method()) => {
             out.extend_from_slice(b"content-length: 0\r\n")
@@ -92,7 +92,7 @@ fn has_usually_body(method: &Method) -> bool {
     matches!(*method, Method::POST | Method::PUT | Method::PATCH)
 }
 
-/// Writes what stands before the data of a chunk.
+/// Writes what is before the data of a chunk.
 pub(super) fn chunk_size(out: &mut Vec<u8>, size: usize) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = (usize::BITS - size.leading_zeros()).div_ceil(4).max(1);

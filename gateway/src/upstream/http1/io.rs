@@ -49,7 +49,7 @@ impl Io {
         }
     }
 
-    /// What has come, by the kernel's word. Of TLS, nobody can tell what it is.
+    /// What has come, by the kernel's word. With TLS its content is not known.
     pub(super) fn news(&mut self) -> Option<News> {
         match self {
             Self::Plain(socket) => socket.news(),

@@ -26,7 +26,7 @@ pub(super) struct Head {
     pub(super) reason: Option<Bytes>,
     pub(super) framing: Framing,
     pub(super) keeps_alive: bool,
-    /// It has no body by its kind, whatever its fields say (RFC 9112 section 6.3).
+    /// It has no body by its kind, no matter what its fields say (RFC 9112 section 6.3).
     pub(super) is_bodiless: bool,
     /// How long the target keeps a connection without a request, in seconds, if it says so.
     pub(super) idle: Option<u32>,
@@ -147,7 +147,7 @@ fn parse<'i>(
     Ok(Some(Head { status, version, reason, framing, keeps_alive, is_bodiless, idle }))
 }
 
-/// A value as a part of the head that it stands in: nothing is copied.
+/// A value as a part of the head that it is in: nothing is copied.
 fn value(head: &Bytes, value: &[u8]) -> HeaderValue {
     let bytes = head.slice_ref(value);
     #[expect(unsafe_code, reason = "the parser has looked at each byte already")]

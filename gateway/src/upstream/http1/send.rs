@@ -84,7 +84,7 @@ where
     let result = result.and_then(|head| {
         let refused = |upload: &Upload| upload.is_held() && !head.status.is_success();
         if upload.as_ref().is_some_and(refused) {
-            // The target answers in place of asking for the body. It waits for one all the same.
+            // The target answers in place of asking for the body. It waits for one anyway.
             connection.state().is_reusable = false;
         } else if let Some(mut upload) = upload {
             upload.go_on();
@@ -165,7 +165,7 @@ fn respond(
     state.is_doubtful = head.is_bodiless;
     state.idle = head.idle.or(state.idle);
     if head.is_bodiless && fields.contains_key(TRANSFER_ENCODING) {
-        // Should there be a body all the same, it has no end that can be waited for.
+        // Should there be a body anyway, it has no end that can be waited for.
         state.is_reusable = false;
     }
     let payload = if head.framing == Framing::Switch {
@@ -188,7 +188,7 @@ fn respond(
     Ok(response)
 }
 
-/// Sends what is left of the request in a task of its own.
+/// Sends what is left of the request in its own task.
 fn carry_on<B>(
     connection: &Rc<Http1Connection>,
     mut upload: Upload,

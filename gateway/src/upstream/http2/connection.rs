@@ -97,7 +97,7 @@ impl Connection {
             let silence = pin!(watched.silence(pings, ping, timeout));
             tokio::select! {
                 biased;
-                // Whoever waits for a response learns of it there.
+                // The waiter for a response gets the error there.
                 ended = &mut connection => if let Err(error) = ended {
                     tracing::debug!(%error, "an upstream connection ended");
                 },
@@ -126,7 +126,7 @@ impl Connection {
         !self.is_retired.get() && !matches!(polled, Poll::Ready(Err(_)))
     }
 
-    /// A peer that allows no stream at all, for now, still gets one: it waits inside.
+    /// A peer that allows no stream, for now, still gets one: it waits inside.
     pub(in super::super) fn has_room(&self) -> bool {
         self.active.get() < self.sender.borrow().current_max_send_streams().max(1)
     }
@@ -187,7 +187,7 @@ impl Stream {
         self.remainder.replace(remainder.cloned());
     }
 
-    /// The connection is not to be trusted with another request. Those that are open go on.
+    /// The connection is not to be trusted with another request. Those that are open continue.
     pub(in super::super) fn retire(&self) {
         self.connection.is_retired.set(true);
     }
@@ -197,7 +197,7 @@ impl Stream {
         self.connection.pulse.is_silent.get()
     }
 
-    /// Whether the peer has said nothing at all since the stream was opened, for some time.
+    /// Whether the peer has said nothing since the stream was opened, for some time.
     fn met_silence(&self) -> bool {
         let connection = &self.connection;
         let waited = connection.timers.now().saturating_duration_since(self.opened);

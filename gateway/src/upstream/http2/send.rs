@@ -162,7 +162,7 @@ impl<B: Body<Data = Bytes> + Unpin> Http2Exchange<B> {
                 && !self.upload_ended
                 && let Poll::Ready(sent) = upload.poll(context)
             {
-                // What became of the stream, its answer tells.
+                // The answer shows what became of the stream.
                 self.upload_ended = true;
                 if let Err(Cut::Body(_)) = sent {
                     upload.reset(Reason::CANCEL);
@@ -204,7 +204,7 @@ impl<B: Body<Data = Bytes> + Unpin> Http2Exchange<B> {
     }
 }
 
-/// What is left of a request that was answered before its end, sent in a task of its own.
+/// What is left of a request that was answered before its end, sent in its own task.
 #[derive(Default)]
 pub(super) struct Remainder {
     is_over: Cell<bool>,

@@ -1,4 +1,4 @@
-//! HTTP/1.1: requests that go on while their response comes, and what a closing connection means.
+//! HTTP/1.1: requests that continue while their response comes, and what a closing connection means.
 
 use std::io;
 

@@ -155,7 +155,7 @@ fn a_request_that_is_still_sent_is_not_cut_off_by_an_early_204_or_a_full_pool() 
     });
 }
 
-/// A server in a thread of its own that answers a request, sends something more when told to, and
+/// A server in its own thread that answers a request, sends something more when told to, and
 /// answers one request of another connection.
 struct Sly {
     upstream: Upstream,

@@ -21,7 +21,7 @@ fn reason(error: &CertificateError) -> String {
     use CertificateError as Kind;
     let fixed = match error {
         Kind::UnknownIssuer => {
-            "nobody known issued it; `tls.ca` names the certificate of its issuer, or its own"
+            "its issuer is not known; `tls.ca` names the certificate of its issuer, or its own"
         }
         Kind::BadEncoding => "it cannot be read",
         Kind::BadSignature => "the signature of its issuer is wrong",
@@ -34,7 +34,7 @@ fn reason(error: &CertificateError) -> String {
         Kind::NotValidForNameContext { expected, presented } => {
             let presented: Vec<_> = presented.iter().map(|name| host(name)).collect();
             let presented = match presented.is_empty() {
-                true => "no host at all".to_owned(),
+                true => "no host".to_owned(),
                 false => presented.join(", "),
             };
             let expected = expected.to_str();
@@ -55,7 +55,7 @@ fn reason(error: &CertificateError) -> String {
             let own = other.0.downcast_ref::<webpki::Error>();
             return match own {
                 Some(webpki::Error::CaUsedAsEndEntity) => {
-                    "it is an authority's, and stands not in `tls.ca` itself".to_owned()
+                    "it is a certificate authority's, and is not in `tls.ca` itself".to_owned()
                 }
                 _ => own.map_or_else(|| other.0.to_string(), |it| sentence(&it.to_string())),
             };
@@ -127,7 +127,7 @@ mod tests {
         );
         let error = words(CertificateError::UnknownRevocationStatus);
         assert_eq!(error, "invalid peer certificate: unknown revocation status");
-        assert!(words(CertificateError::UnknownIssuer).contains("nobody known issued it"));
+        assert!(words(CertificateError::UnknownIssuer).contains("its issuer is not known"));
         assert_eq!(sentence("certificate expired: 5"), "certificate expired: 5");
         assert_eq!(sentence("Name { a: [1, 2] }"), "name");
     }

@@ -1,4 +1,4 @@
-//! Certificates of upstreams that stand in `ca` themselves.
+//! Certificates of upstreams that are in `ca` themselves.
 //!
 //! Owns one exception to what webpki says: a server whose very certificate the operator put into
 //! `ca`, byte for byte, is taken even if that certificate is also an authority, as those of `openssl
@@ -116,7 +116,7 @@ fn check(
     }
     let name = server_name.to_str();
     Err(Error::General(format!(
-        "the certificate stands in `ca`, but is for {}, and not for `{name}`: set `tls.server_name`, or \
+        "the certificate is in `ca`, but is for {}, and not for `{name}`: set `tls.server_name`, or \
          make one that is for it (`openssl req -x509 ... -addext subjectAltName=...`)",
         config::names(end_entity)
     )))

@@ -36,7 +36,7 @@ pub(in crate::usage) struct Postgres {
     client: Client,
 }
 
-/// What PostgreSQL said: the server's own words stand behind the library's.
+/// What PostgreSQL said: the server's own words are behind the library's.
 pub(super) fn words(error: &tokio_postgres::Error) -> String {
     match error.as_db_error() {
         Some(said) => format!("{} ({})", said.message(), said.code().code()),
@@ -74,7 +74,7 @@ async fn connect(store: &PostgresStore) -> Result<Client, StoreError> {
     config.connect_timeout(CONNECT).application_name("gateway");
     let (client, connection) = config.connect(Tls::new(store)?).await?;
     tokio::spawn(async move {
-        // Whoever uses the client is told.
+        // The user of the client gets the error.
         let _ended = connection.await;
     });
     Ok(client)

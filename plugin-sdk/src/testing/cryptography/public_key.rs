@@ -86,7 +86,7 @@ struct Section<'t> {
 }
 
 /// The one section with a public key. Its lines may have lost their ends, as those of a variable of the
-/// environment do: borders count wherever they stand (RFC 7468 section 3 lets parsers be lax).
+/// environment do: borders count wherever they are (RFC 7468 section 3 lets parsers be lax).
 fn only_section(text: &str) -> Result<Section<'_>, String> {
     let text = text.trim_start_matches('\u{feff}');
     let labels: Vec<&str> = borders(text, BEGIN).map(|(label, _)| label).collect();
@@ -119,12 +119,12 @@ fn only_section(text: &str) -> Result<Section<'_>, String> {
 const BEGIN: &str = "-----BEGIN ";
 const END: &str = "-----END ";
 
-/// The label of each border of this kind, and what stands behind it.
+/// The label of each border of this kind, and what is behind it.
 fn borders<'t>(text: &'t str, kind: &'static str) -> impl Iterator<Item = (&'t str, &'t str)> {
     text.match_indices(kind).filter_map(move |(at, _)| label(&text[at + kind.len()..]))
 }
 
-/// The label that a border goes on with, and what stands behind it. Whatever is longer, or has other
+/// The label that a border goes on with, and what is behind it. Everything that is longer, or has other
 /// characters than labels have, may be the key itself, which nobody is to read in a message.
 fn label(rest: &str) -> Option<(&str, &str)> {
     let (label, behind) = rest.split_once("-----")?;
@@ -311,7 +311,7 @@ fn info_of_certificate(der: &[u8]) -> Option<&[u8]> {
     rest.get(..rest.len() - behind.len())
 }
 
-/// The content of a value of this tag, and what stands behind it.
+/// The content of a value of this tag, and what is behind it.
 fn expect(der: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     let (first, rest) = der.split_first()?;
     let (length, rest) = rest.split_first()?;

@@ -115,7 +115,7 @@ fn answer(message: http1::Message) -> Answer {
     Answer { head: ResponseState { status, fields }, body }
 }
 
-/// Sends a request over a connection of its own, and waits for the answer.
+/// Sends a request over its own connection, and waits for the answer.
 fn send(stream: &TcpStream, request: &RequestBuilder) -> io::Result<http1::Message> {
     stream.set_read_timeout(Some(PATIENCE))?;
     let head = &request.head;

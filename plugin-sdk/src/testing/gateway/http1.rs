@@ -92,7 +92,7 @@ pub(super) fn write(
     stream.flush()
 }
 
-/// How the end of a body is told.
+/// How the end of a body is marked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Framing {
     /// There is none.

@@ -143,7 +143,7 @@ pub(super) fn build(program: &OsStr) -> Result<&'static Path, String> {
     built.as_deref().map_err(Clone::clone)
 }
 
-/// The variable that holds a secret: it does not stand in the file.
+/// The variable that holds a secret: it must not be in the file.
 pub(super) fn secret_variable(index: usize) -> String {
     format!("TESTED_SECRET_{index}")
 }

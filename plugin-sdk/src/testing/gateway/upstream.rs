@@ -25,7 +25,7 @@ pub(super) struct Arrivals {
 
 /// What becomes of a request that was sent to the gateway.
 pub(super) enum Event {
-    /// It came to an upstream, which answers when it is told how.
+    /// It came to an upstream, which answers when the test says how.
     Arrived(SentRequest, Sender<ResponseBuilder>),
     /// The client got an answer, or none that is whole.
     Answered(io::Result<Message>),

@@ -59,7 +59,7 @@ impl Key {
 /// The name that a key says of itself, and the key; or what is wrong.
 type Made = Result<(Option<String>, VerifyingKey), String>;
 
-/// What stands where the text of a key is meant, if it is the name of a file or an address instead.
+/// What is where the text of a key is meant, if it is the name of a file or an address instead.
 fn elsewhere(text: &str) -> Option<&'static str> {
     let text = text.trim();
     if text.starts_with("https://") || text.starts_with("http://") {
@@ -270,7 +270,7 @@ fn is_for_verification(jwk: &Map<String, Value>) -> bool {
     verifies && jwk.get("use").is_none_or(|purpose| purpose == "sig")
 }
 
-/// An object that stands in place, or as text.
+/// An object that is in place, or as text.
 fn document_object(document: &Value) -> Option<Map<String, Value>> {
     match document {
         Value::String(text) => json::object(text.trim_start_matches('\u{feff}').as_bytes()),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::json;
 
-/// The longest token that is looked at, in bytes.
+/// The longest token that is checked, in bytes.
 pub(super) const MAX_TOKEN: usize = 16 * 1024;
 
 /// A token as it was sent. Nothing in it has been verified.

@@ -1,5 +1,5 @@
 //! The examples of RFC 7515 appendix A, RFC 7519 section 3.1 and RFC 8037 appendix A.4, against
-//! the keys that stand beside them. They are of 2011 and name no audience, so as a whole they are
+//! the keys that are beside them. They are of 2011 and name no audience, so as a whole they are
 //! refused; here it is about their signatures.
 
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! API keys in all places where they can stand.
+//! API keys in all places where they can be.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ fn takes_what_clients_of_ai_apis_send_where_no_place_is_named() {
     let both = request().header("authorization", "Bearer key-1").header("x-api-key", "key-1");
     let invalid = format!("{AS_BEARER}, error=\"invalid_request\"");
     assert_refused(&by_default.request(both), 400, &[&invalid]);
-    // Whoever names a place, or none of the two, gets that and no more.
+    // The one who names a place, or none of the two, gets that and no more.
     let other = || request().header("authorization", "Bearer key-1").header("x-key", "key-1");
     for places in [json!({ "header": "x-key" }), json!({ "header": "x-key", "bearer": false })] {
         let exchange = plugin(with(places));

@@ -59,7 +59,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The member of this name or the element of this index. Where a name stands twice the last
+    /// The member of this name or the element of this index. Where a name is twice the last
     /// one counts, as most readers have it, and the others go.
     pub(crate) fn child(&mut self, token: &str) -> Option<&mut Self> {
         self.take_apart();
@@ -133,7 +133,7 @@ impl<'a> Node<'a> {
         *self = Self::Object(vec![(Key::new(name), inner)]);
     }
 
-    /// Puts the member of this name in the place of its object, and says whether there was one.
+    /// Puts the member of this name instead of its object, and says whether there was one.
     pub(crate) fn unwrap_member(&mut self, name: &str) -> bool {
         let Some(inner) = self.child(name) else {
             return false;

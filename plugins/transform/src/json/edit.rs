@@ -30,7 +30,7 @@ pub(crate) enum Operation {
     Move { pointer: Pointer, to: Pointer },
     /// Puts a value into an object as its only member.
     Wrap { pointer: Pointer, name: String },
-    /// Puts a member in the place of its object.
+    /// Replaces an object by one of its members.
     Unwrap { pointer: Pointer, name: String },
 }
 

@@ -21,7 +21,7 @@ impl Pointer {
         };
         let tokens = tokens.split('/').map(unescape).collect::<Option<_>>();
         tokens.map(|tokens| Self { tokens }).ok_or_else(|| {
-            format!("`{text}` is not a JSON Pointer: `~` stands only in `~0` (for `~`) and `~1` (for `/`)")
+            format!("`{text}` is not a JSON Pointer: `~` is allowed only in `~0` (for `~`) and `~1` (for `/`)")
         })
     }
 

@@ -13,7 +13,7 @@ use crate::config::ValueType;
 use crate::template::{Direction, References, Template};
 use crate::values::Values;
 
-/// A value as it stands in the configuration, its members in order.
+/// A value as it is in the configuration, its members in order.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ConfigValue {
     /// `null`, which only a configuration in JSON can hold.

@@ -137,7 +137,7 @@ impl Check {
                 continue;
             };
             if writes.iter().any(|write| write.kind == kind && write.name == name) {
-                self.problem(&pointer, format!("`{name}` stands here twice, in another case"));
+                self.problem(&pointer, format!("`{name}` is here twice, in another case"));
             }
             writes.push(FieldWrite { kind, name, values });
         }

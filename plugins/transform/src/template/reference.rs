@@ -1,11 +1,11 @@
-//! What `${...}` can stand for.
+//! What `${...}` can mean.
 //!
 //! Owns the names, and the table of those that a configuration uses. It must not read a request
 //! or a response: that is the business of `values`.
 
 use crate::encode;
 
-/// What a `${...}` stands for.
+/// What a `${...}` means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reference {
     /// `request.method`
@@ -166,5 +166,5 @@ fn unknown(name: &str) -> String {
             );
         }
     };
-    format!("`${{{name}}}` is not known: behind `{namespace}.` stands one of {names}")
+    format!("`${{{name}}}` is not known: after `{namespace}.` comes one of {names}")
 }

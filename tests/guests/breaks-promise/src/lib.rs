@@ -1,4 +1,4 @@
-//! Promises never to wait and waits all the same, when the request's `x-break` asks for it. Without
+//! Promises never to wait and waits anyway, when the request's `x-break` asks for it. Without
 //! it lets the request through with `x-breaks-promise: survived`. Needs the grant `password`.
 
 use gateway_plugin_sdk::password;

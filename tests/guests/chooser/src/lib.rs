@@ -23,7 +23,7 @@ pub struct Config {
     body_limit: u64,
 }
 
-/// The part of a body that is looked at.
+/// The part of a body that is checked.
 #[derive(Deserialize)]
 struct Question {
     model: Option<String>,

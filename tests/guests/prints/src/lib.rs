@@ -4,7 +4,7 @@
 //!
 //! `x-fail: abort TEXT` writes the text to standard error, with a new line for each `|` in it, and
 //! ends in a trap, as the runtimes of other languages do; `x-fail: exit TEXT` ends by an exit, and
-//! `x-fail: not TEXT` goes on.
+//! `x-fail: not TEXT` continues.
 
 use gateway_plugin_sdk::prelude::*;
 

@@ -2,7 +2,7 @@
 //! and the response (`x-turn`) and into the attribute `turn`, and allows that to be done again without
 //! it, for the tests that the gateway does so, and when it must not. Before that it does what the
 //! request's `x-do` names; `x-key` is declared too. Configured with `allow`, in milliseconds, and
-//! with fields that stand in every request and response.
+//! with fields that are in every request and response.
 
 use std::cell::Cell;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Answers as a `wasi:http` service, for the tests of components in the place of an upstream. The
+//! Answers as a `wasi:http` service, for the tests of components instead of an upstream. The
 //! first segment of the path says how: see [`serve`]. It is built on the raw bindings, so that each
 //! step of the protocol can be taken wrongly.
 

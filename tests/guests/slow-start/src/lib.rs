@@ -1,5 +1,5 @@
 //! Takes as long to configure as it is told, and remembers what it should not, for the tests that
-//! nobody else waits for it meanwhile, and that an instance of its own for each hook knows nothing of
+//! nobody else waits for it meanwhile, and that its own instance for each hook knows nothing of
 //! another request. Writes into the request and the response how many requests this instance saw
 //! (`x-calls`) and what was asked of the one before (`x-remembered`). With `x-do: trap` it panics, and
 //! with `x-do: grow` it keeps 256 KiB for good.

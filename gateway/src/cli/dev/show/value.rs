@@ -42,7 +42,7 @@ fn shown(value: &[u8], is_secret: bool) -> String {
     }
 }
 
-/// A secret by its beginning, so that two can be told apart. The scheme in front of a credential is
+/// A secret by its beginning, so that two can be distinguished. The scheme in front of a credential is
 /// none.
 fn shortened(text: &str) -> String {
     let (scheme, secret) = match text.split_once(' ') {

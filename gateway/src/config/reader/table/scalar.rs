@@ -73,7 +73,7 @@ impl<'a> Table<'_, 'a> {
     fn whole(&self, value: &Value<'a>, key: &Key) -> Option<u64> {
         let (min, max) = match key.kind {
             Kind::Integer { min, max } => (min, max),
-            // Which of them there are, whoever asks says with its own words.
+            // The caller lists the known ones in its own words.
             Kind::Integers(_) => (0, u64::MAX),
             _ => unreachable!("`{}` is none", key.name),
         };

@@ -22,7 +22,7 @@ pub(super) fn member_of(members: Vec<&str>, hops: usize, client: Option<usize>) 
     }
 }
 
-/// Splits where the separator stands outside quotes.
+/// Splits where the separator is outside quotes.
 pub(super) fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
@@ -45,7 +45,7 @@ pub(super) fn split(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The value of a parameter, without its quotes. A parameter that stands twice has none.
+/// The value of a parameter, without its quotes. A parameter that is twice has none.
 pub(super) fn parameter<'a>(element: &'a str, name: &str) -> Option<Cow<'a, str>> {
     let mut values = split(element, b';').filter_map(|pair| {
         let (known, value) = pair.trim().split_once('=')?;

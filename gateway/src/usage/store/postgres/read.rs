@@ -1,6 +1,6 @@
 //! Questions to PostgreSQL.
 //!
-//! Owns the SQL. The server adds up; a question has a connection of its own.
+//! Owns the SQL. The server adds up; a question has its own connection.
 
 use std::time::Duration;
 

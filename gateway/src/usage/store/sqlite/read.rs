@@ -26,7 +26,7 @@ const MANY: usize = 1_000;
 type Groups = HashMap<Vec<i64>, Totals>;
 type Amounts = HashMap<(Vec<i64>, i64), i64>;
 
-/// Answers a question, beside whoever writes.
+/// Answers a query, beside the writer.
 pub(in crate::usage::store) fn read(
     path: &Path,
     query: &Query,
