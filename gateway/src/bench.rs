@@ -1,4 +1,4 @@
-//! What the micro-benchmarks under `benches/` need of the inside. No part of the interface: it
+//! Access to internals for the micro-benchmarks under `benches/`. Not part of the public interface: it
 //! changes with what it measures.
 //!
 //! Owns nothing: each measure calls what a request calls. Must not be used by anything else.

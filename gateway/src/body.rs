@@ -1,8 +1,7 @@
-//! Message bodies as they pass through.
+//! Message bodies that stream through the gateway.
 //!
-//! Owns the one concrete body type of the gateway and what is watched while its bytes go by:
-//! counts, the size limit, the idle timeout, and how it ended. Must never hold a body back: one
-//! frame is in here at a time.
+//! Owns the one concrete body type of the gateway and its monitors: byte counts, the size limit, the
+//! idle timeout, and how the body ended. Must never delay a body: one frame is in here at a time.
 
 mod buffered;
 mod client;
@@ -61,7 +60,7 @@ enum Source {
 /// A body that is made of another one.
 pub(crate) type Filtered = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>;
 
-/// Who looks on.
+/// Who monitors the body.
 enum Watch {
     Nobody,
     Request(RequestBodyMonitor),

@@ -112,7 +112,7 @@ impl std::fmt::Debug for Run {
     }
 }
 
-/// What the exchange keeps for one plugin.
+/// The state of one plugin in an exchange.
 struct PluginState {
     context: Vec<u8>,
     request_body: BodyMode,
@@ -254,7 +254,7 @@ impl Run {
         self.plugin_states.borrow()[index].response_body
     }
 
-    /// What a plugin's failure means for the exchange: `Ok` if it continues without the plugin.
+    /// Applies the plugin's `on_error`: `Ok` if the exchange continues without the plugin.
     fn apply_on_error(
         &self,
         index: usize,

@@ -1,4 +1,4 @@
-//! What the request path knows of a client's connection, and may ask of it.
+//! What the request path knows about a client's connection, and the interface to it.
 //!
 //! Owns the facts that do not change while a connection lives, and the two traits by which the path
 //! reaches the connection and, over HTTP/2, the stream of a request. Their states and their bytes belong
@@ -23,7 +23,7 @@ use crate::error::Cut;
 use crate::http2::Received;
 use crate::upstream::Switched;
 
-/// What is the same for all requests of a connection.
+/// Facts that are the same for all requests of a connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionFacts {
     pub(crate) listener: Rc<ListenerState>,

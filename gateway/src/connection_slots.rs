@@ -1,7 +1,7 @@
-//! How many connections a listener has, and who has them.
+//! The connections of a listener, counted for all and for each client.
 //!
-//! Owns the bounds on them: for the listener, and for one address, so that a client cannot take
-//! every place. Shared by all workers; touched when a connection comes and goes, never by a request.
+//! Owns the limits: for the listener, and for one address, so that one client cannot take all slots.
+//! Shared by all workers; used when a connection is accepted and closed, never by a request.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -15,7 +15,7 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::config::ListenerLimits;
 
-/// Between two lines in the log about connections that were refused.
+/// The interval between two log lines about refused connections.
 const LOG_EVERY: Duration = Duration::from_secs(10);
 
 /// See the module.
@@ -29,21 +29,21 @@ pub(crate) struct ConnectionSlots {
     last_logged: Mutex<Option<Instant>>,
 }
 
-/// The bound that a connection met.
+/// The limit that a connection reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LimitKind {
     Connections,
     PerAddress,
 }
 
-/// The settings that are the bounds.
+/// The settings of the limits.
 pub(crate) const BOUNDS: [&str; 2] = ["connections", "connections_per_address"];
 
-/// A connection's place; free again when dropped.
+/// The slot of a connection; free again when dropped.
 #[derive(Debug)]
 pub(crate) struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
-    /// Whose it is, if anybody counts that.
+    /// The client, if its connections are counted.
     client: Option<IpAddr>,
 }
 
@@ -62,12 +62,12 @@ impl ConnectionSlots {
         self.open.load(Relaxed)
     }
 
-    /// How many were refused, by the bound that they met.
+    /// How many were refused, by the limit that they reached.
     pub(crate) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         BOUNDS.into_iter().zip(self.refused.iter().map(|count| count.load(Relaxed)))
     }
 
-    /// Takes a place for a connection from this address, if there is one.
+    /// Takes a slot for a connection from this address, if one is free.
     pub(crate) fn take(
         self: &Arc<Self>,
         limits: &ListenerLimits,

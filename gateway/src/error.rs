@@ -1,7 +1,7 @@
-//! Everything that can go wrong with an exchange, and who is at fault.
+//! Everything that can go wrong with an exchange, and the source of each error.
 //!
-//! Owns the closed list of failures, with the status and the words that the client is given. What
-//! went wrong behind the gateway is for the log alone: a `source` never reaches the client. Must
+//! Owns the closed list of failures, with the status and the text for the client. Details of what
+//! went wrong behind the gateway are for the log only: a `source` never reaches the client. Must
 //! not know how an answer is written; that is [`crate::respond`].
 
 mod component;
@@ -246,7 +246,7 @@ impl Failure {
         }
     }
 
-    /// Who is at fault.
+    /// Who caused it.
     #[must_use]
     pub fn error_source(&self) -> ErrorSource {
         match self {

@@ -1,8 +1,8 @@
 //! One request and its response, from the first byte to the last.
 //!
 //! Owns what is known of an exchange while it lives, and how it ended: complete, failed, or left
-//! by the client. Shared by the path and by both bodies; it ends, exactly once, when the last of
-//! them is gone, and those that registered for it [learn of that](AtEnd). Must not hold a body or a
+//! by the client. Shared by the path and by both bodies. It ends exactly once, when the last of
+//! them is dropped; then the registered [observers](AtEnd) are called. Must not hold a body or a
 //! header map.
 
 mod application;
@@ -115,7 +115,7 @@ pub(crate) struct Exchange {
     pub(crate) span: Option<Box<Span>>,
 }
 
-/// What a new exchange is made of.
+/// The initial values of an exchange.
 pub(crate) struct ExchangeInit<'a> {
     pub(crate) id: HeaderValue,
     pub(crate) method: &'a Method,

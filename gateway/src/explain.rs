@@ -1,4 +1,4 @@
-//! Which way a request takes through a configuration, and why.
+//! Explains the route that a request takes through a configuration.
 //!
 //! Owns the account: on each listener that it could come in by, every route that is considered, the
 //! predicate that fails, the plugins and where the file puts them, and what the route does. The same for a

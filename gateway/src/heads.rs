@@ -22,7 +22,7 @@ pub(crate) use self::hop_by_hop::{strip_hop_by_hop, strip_nominated};
 pub(crate) use self::rules::{check_host_value, normal_path};
 use crate::route::Captures;
 
-/// Both heads and the attributes of one exchange.
+/// What plugins can read of one exchange: both heads and the attributes.
 #[derive(Debug, Clone)]
 pub(crate) struct ExchangeView {
     /// The request as the plugins so far left it.

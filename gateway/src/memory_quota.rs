@@ -1,13 +1,13 @@
-//! What plugins leave in the gateway outside of their instances, counted in bytes.
+//! Memory that plugins hold in the gateway outside of their instances, counted in bytes.
 //!
-//! Owns the counters and that each byte is given back once, whichever way an exchange ends. What is
-//! too much is refused here, and put in words by those who ask. Must not know what the bytes are.
+//! Owns the counters: each byte is released exactly once, however an exchange ends. A reservation over a
+//! limit is refused here; callers write the message. Must not know what the bytes are.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// Bytes that are held anywhere in the process, and how many may be.
+/// Bytes in use in the whole process, and their limit.
 #[derive(Debug)]
 pub(crate) struct MemoryQuota {
     held: AtomicUsize,
@@ -114,8 +114,7 @@ impl Drop for LocalQuota {
     }
 }
 
-/// What one body counts at least: with fewer bytes, the overhead is the larger
-/// part.
+/// The minimum that one body counts: for smaller bodies the overhead is larger than the body.
 const LEAST: usize = 4 << 10;
 
 /// A body that is held for a plugin, or that a plugin made. Its bytes count for the plugin and for the

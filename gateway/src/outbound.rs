@@ -1,4 +1,4 @@
-//! Requests that plugins and components send to upstreams by themselves.
+//! Requests that plugins and components send to upstreams.
 //!
 //! Owns the sending on a worker: through the upstream's own pool, within the time and the size that
 //! the sender may have, and abandoned when the sender does not wait any more. What may be asked for is

@@ -1,4 +1,4 @@
-//! The one form in which a request path is matched and forwarded.
+//! The normal form in which a request path is matched and forwarded.
 //!
 //! Owns RFC 3986 section 6.2.2 normalisation and the refusal of paths that two servers could read
 //! differently. A path goes through here once, before routing; nothing behind it decodes,
@@ -35,7 +35,7 @@ pub enum PathParameters {
     Strip,
 }
 
-/// Why a path is refused. The client is at fault: 400 is the answer.
+/// Why a path is refused. The client caused it: 400 is the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PathError {
     /// The path does not begin with `/`.

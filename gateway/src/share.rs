@@ -1,4 +1,4 @@
-//! Who computes next on a worker.
+//! Scheduling of guests on a worker.
 //!
 //! A worker is one thread, and a guest that computes holds it. Owns what keeps that short and fair:
 //! the calls of one plugin on one route are a *flow*, and so are those of a component that answers

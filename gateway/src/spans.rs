@@ -2,8 +2,8 @@
 //!
 //! A request with `[traces]` has a [`Span`] from its head on, which is announced to everything that it is sent
 //! to. Its end hands what is known of it to a bounded queue; one thread makes spans of OpenTelemetry
-//! out of it and exports them over OTLP. A collector that is away costs spans, which are counted, and
-//! nothing else.
+//! out of it and exports them over OTLP. If the collector is not available, spans are dropped and counted;
+//! nothing else is affected.
 //!
 //! Owns all of this, and what is sampled. Must not know exchanges: they bring what is known of them.
 

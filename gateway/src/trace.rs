@@ -172,7 +172,7 @@ pub(crate) struct Recording {
     trace: RefCell<Option<Trace>>,
 }
 
-/// What is known of an exchange when it begins.
+/// The initial values of a recording.
 pub(crate) struct RecordingInit<'a> {
     pub(crate) request_id: &'a str,
     pub(crate) peer: SocketAddr,

@@ -221,8 +221,8 @@ impl Upstream {
 }
 
 impl Upstream {
-    /// Sends the request to a target and waits for the head of the response. What is left of the
-    /// request then is of no use.
+    /// Sends the request to a target and waits for the head of the response. On return `request` is
+    /// partially consumed; do not reuse it.
     ///
     /// The request comes with its final fields, without hop-by-hop ones (except `Upgrade` and its
     /// `Connection`, which make it go over HTTP/1.1). Its version and the form of its target are

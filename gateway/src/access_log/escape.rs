@@ -1,7 +1,7 @@
 //! Values on their way into a line.
 //!
-//! Owns that nothing in a value can end the line, the string or the field that it is in, or
-//! steer a terminal: not for readers that know other ends of lines than `\n`, either.
+//! Owns the escaping: no value can end its line, string or field, or control a terminal. This also
+//! holds for readers that know other line ends than `\n`.
 
 /// Writes a value as a JSON string, quotes included. What is not UTF-8 becomes U+FFFD.
 pub(super) fn json(value: &[u8], line: &mut Vec<u8>) {

@@ -1,7 +1,7 @@
 //! A file of lines, and the files before it.
 //!
-//! Owns when another file is begun, the names of those before it, and how many stay. What is in a
-//! file are whole lines: of what a full disk did not take to its end, nothing stays.
+//! Owns the rotation, the names of older files, and how many are kept. A file has whole lines only:
+//! a line that a full disk took in part is removed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};

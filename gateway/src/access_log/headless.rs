@@ -1,6 +1,6 @@
 //! Requests of which no head could be read.
 //!
-//! Owns what is said of them: in the log of the process always, and in the log of their listener.
+//! Owns their lines: always in the log of the process, and in the log of their listener.
 
 use std::net::IpAddr;
 use std::time::Duration;

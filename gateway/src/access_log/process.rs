@@ -1,6 +1,6 @@
 //! Lines about requests in the log of the process.
 //!
-//! Owns the names of their fields. A failed exchange says whose fault it was and the whole chain of
+//! Owns the names of their fields. A failed exchange has the source of the failure and the whole chain of
 //! causes, which the client never sees.
 
 use std::cell::RefCell;

@@ -1,4 +1,4 @@
-//! What is not shown.
+//! Redaction of log lines.
 //!
 //! Owns which names mean secrets, and how a query is shown without theirs.
 

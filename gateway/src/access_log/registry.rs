@@ -1,7 +1,7 @@
 //! The logs of the process, through reloads.
 //!
-//! Owns the writers: one for each named log, which goes on where a new configuration has the same log
-//! at the same place. One that no configuration has any more writes what it was given, and ends.
+//! Owns the writers: one for each named log. A writer continues if a new configuration has the same log
+//! at the same place. Otherwise it writes its remaining lines, and ends.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, channel};

@@ -1,4 +1,4 @@
-//! The way of lines from workers to the writer of a log.
+//! The queue of lines from workers to the writer of a log.
 //!
 //! Owns its bound, in lines and in bytes: what has no room is dropped and counted, and no worker waits.
 

@@ -1,6 +1,6 @@
 //! Standard output.
 //!
-//! Owns that lines of several logs do not end up in each other.
+//! Owns a lock, so that lines of several logs do not mix.
 
 use std::fs::File;
 use std::io::{self, Write as _};

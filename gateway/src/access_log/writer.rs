@@ -1,8 +1,8 @@
 //! The thread that writes the lines of one log.
 //!
-//! Owns what happens when its destination cannot be had: lines of a file or of standard output are
-//! dropped, those for a server wait within the bound, and it is tried again. The log of the process
-//! says once that it went, and once that it is back.
+//! Owns what happens when its destination is not available: lines of a file or of standard output are
+//! dropped, those for a server wait within the bound, and the writer retries. The log of the process
+//! has one line when the destination is lost, and one when it is back.
 
 use std::io;
 use std::sync::Arc;

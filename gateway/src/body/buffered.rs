@@ -1,6 +1,6 @@
-//! Bodies that were read, or begun to be read, for a plugin.
+//! Bodies that were read completely or in part, for example for a plugin.
 //!
-//! Owns how they go on from memory.
+//! Owns how they are sent from memory.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,7 +1,7 @@
 //! A request body that comes from a client.
 //!
-//! Owns that its connection, or its stream over HTTP/2, learns when nobody needs it any more: what
-//! follows there is the rest of this body until it has ended, even if nobody reads it.
+//! Owns the notice to its connection, or its stream over HTTP/2, when the body is not needed any more:
+//! the next bytes there belong to this body until it has ended, even if nobody reads it.
 
 use std::pin::Pin;
 use std::rc::Rc;

@@ -1,7 +1,6 @@
 //! A small body that the gateway itself reads.
 //!
-//! Owns the limit on what is held in memory. How long each piece may take is watched by the body
-//! itself. Bodies that plugins ask for are in
+//! Owns the limit on the memory. The body itself limits the time for each chunk. Bodies that plugins ask for are in
 //! [`crate::chain`].
 
 use std::future::poll_fn;

@@ -20,7 +20,7 @@ use crate::timer::Deadline;
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
-/// What is watched of a request body.
+/// Monitors a request body.
 pub(crate) struct RequestBodyMonitor {
     observer: Rc<dyn Observer>,
     limit: Option<u64>,

@@ -1,7 +1,7 @@
 //! A response body on its way to the client.
 //!
-//! Owns the count of its bytes, the idle timeout of the upstream, the way of its connection back
-//! into the pool, the time limit of the whole exchange where there is one, and the
+//! Owns the count of its bytes, the idle timeout of the upstream, the return of its connection to the
+//! pool, the time limit of the whole exchange if there is one, and the
 //! notice of how the body ended. A body that broke off stays an error all the way to the client:
 //! a part must never look like the whole.
 
@@ -21,7 +21,7 @@ use crate::upstream::{Lease, write_fields};
 
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 
-/// What is watched of a response body.
+/// Monitors a response body.
 pub(crate) struct ResponseBodyMonitor {
     observer: Rc<dyn Observer>,
     /// Where it comes from; `None` for what the gateway makes itself.
@@ -39,7 +39,7 @@ pub(super) enum Held {
     Trailers(Vec<u8>, u64),
 }
 
-/// The upstream behind a response body.
+/// Monitors the upstream of a response body.
 pub(crate) struct UpstreamBodyMonitor {
     /// Dropped when the last byte has come, so that the connection can serve again.
     lease: Option<Lease>,
@@ -56,7 +56,7 @@ impl UpstreamBodyMonitor {
         Self { lease: Some(lease), timers, idle, deadline: None, waiting: false }
     }
 
-    /// Gives the connection back: the body has ended.
+    /// Returns the connection: the body has ended.
     pub(super) fn release(&mut self) {
         self.lease = None;
     }

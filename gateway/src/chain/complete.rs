@@ -1,8 +1,8 @@
 //! The end of an exchange, reported to the plugins that asked for it.
 //!
 //! Owns when that happens: after the last byte, in a task of the worker. An exchange ends in a
-//! `Drop`, anywhere on the worker's thread, and no guest may run there: it would run inside of
-//! whatever let the exchange go.
+//! `Drop`, anywhere on the worker's thread. No guest may run there: it would run inside of
+//! the code that dropped the exchange.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;

@@ -1,4 +1,4 @@
-//! Changes that a plugin asked for, put into a head.
+//! Applies a plugin's changes to a head.
 //!
 //! Owns the contract on the rest of what a plugin may write, where names and values are valid
 //! already: a method, a path, a status, no head without bounds. A breach fails the plugin, not the

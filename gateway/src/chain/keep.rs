@@ -1,4 +1,4 @@
-//! What plugins leave with an exchange, and that it is counted.
+//! Data that plugins keep with an exchange, counted in bytes.
 //!
 //! Owns the bound on it, for one exchange and for a plugin's exchanges together: contexts, attributes,
 //! and the fields that request hooks note for the response. Counted before any of it is kept, so that

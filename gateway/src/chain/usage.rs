@@ -1,4 +1,4 @@
-//! What an exchange counts for, what its plugins add to that, and what they say of it.
+//! The usage of an exchange, what its plugins add to it, and its consumer.
 //!
 //! Owns which attribute names the consumer, and that a plugin may still add when the exchange has ended.
 

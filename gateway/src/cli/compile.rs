@@ -1,6 +1,6 @@
 //! `gateway compile`: what a gateway runs in its own process for each component.
 //!
-//! Owns the arguments, which `gateway::compile_with` adds. Not for people, and not shown to them.
+//! Owns the arguments, which `gateway::compile_with` adds. An internal command, hidden in the help.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,8 +1,7 @@
 //! `gateway dev`: serves while plugins are developed.
 //!
-//! Owns what the command is given, and what is there from its beginning to its end: the terminal, the
-//! log, the thread of control. Everything that serves is what `run` uses. Must not be used to serve
-//! others: it shows what it is sent.
+//! Owns the arguments, and what lives for the whole command: the terminal, the log, the control thread.
+//! It serves with the same code as `run`. Must not be used in production: it shows what it receives.
 
 mod crates;
 mod dev_loop;

@@ -2,8 +2,8 @@
 //!
 //! Owns its format, its filter (`GATEWAY_LOG`, such as `info`, `debug` or `warn,plugin=debug`: the
 //! syntax of `tracing_subscriber`'s `EnvFilter`; default `info`), which may change, and the way of its lines to
-//! standard error. A thread of its own writes them, so that who reads them slowly, or not at all,
-//! holds no worker up; what it cannot take in time is dropped, and counted in the log.
+//! standard error. A separate thread writes them, so that a reader that is slow or does not read
+//! delays no worker; lines that do not fit are dropped, and counted in the log.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

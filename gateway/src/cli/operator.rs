@@ -1,6 +1,6 @@
-//! What the admin API of a gateway may have this program do.
+//! What the admin API of a gateway can ask of this program.
 //!
-//! Owns the way of a request for a reload to the thread that reloads. One is under way at a time.
+//! Owns the channel to the thread that reloads. One reload runs at a time.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The end of an exchange.
 //!
-//! Owns the seam at which others learn that an exchange has ended, once, with the request and the
-//! response over or abandoned. It happens in a `Drop`, anywhere on the worker's thread: an observer notes
-//! what it needs and returns. It must not wait, and no guest may run there.
+//! Owns the call of the observers, once, when the request and the response are complete or abandoned. It
+//! happens in a `Drop`, anywhere on the worker's thread: an observer records what it needs and returns. It must
+//! not wait, and no guest may run there.
 
 use std::fmt;
 

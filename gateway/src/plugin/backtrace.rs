@@ -1,4 +1,4 @@
-//! The way to a trap, as its author reads it.
+//! The backtrace of a trap, for the author of the plugin.
 //!
 //! Owns which frames are shown, and how: by the names that the component kept, with files and lines
 //! where it has debug information and the engine reads that. Must not decide what a trap means.

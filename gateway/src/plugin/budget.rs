@@ -58,7 +58,7 @@ impl Budget {
         Arc::clone(&self.slices)
     }
 
-    /// The epoch has come as far as was asked for. The hook is interrupted if the thread has
+    /// The epoch deadline fired. The hook is interrupted if the thread has
     /// computed for the whole time since the first look, and otherwise continues for what is left.
     ///
     /// So it computes for a quarter more than it may, and two ticks, at the very most.

@@ -1,11 +1,11 @@
 //! Changes that a plugin lets the gateway make again without calling it.
 //!
-//! Owns what counts as the same request: all that would arrive with the call, byte by byte. A full
-//! place gives way to the next change, so that neither many keys nor long ones can fill the memory.
+//! Owns what counts as the same request: all that would arrive with the call, byte by byte. A new
+//! change replaces the old one in its slot, so that neither many keys nor long keys can fill the memory.
 //! Belongs to one worker. Must not decide whether a change may be kept.
 //!
-//! What arrives may be a credential. So the place of a change is a secret hash of it, and the bytes
-//! are compared in a time that does not depend on where they differ.
+//! The input may be a credential. So the slot of a change is a keyed hash of it, and the bytes are
+//! compared in constant time.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
@@ -25,7 +25,7 @@ const MAX_CHANGE: usize = 4 << 10;
 /// For how long a change is made again at most, even if the plugin allows more.
 const MAX_TIME: Duration = Duration::from_hours(1);
 
-/// All that arrives with a call of `on-request`, in its own order and form.
+/// The key of a reusable change: the full input of an `on-request` call, in a canonical form.
 pub(crate) struct ReuseKey(SmallVec<[u8; 104]>);
 
 impl ReuseKey {
@@ -56,7 +56,7 @@ impl ReuseKey {
     }
 }
 
-/// The changes of one plugin that can be made again.
+/// The cache of one plugin's reusable changes.
 #[derive(Debug)]
 pub(crate) struct ChangeCache {
     secret: RandomState,

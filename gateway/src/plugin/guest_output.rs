@@ -243,7 +243,7 @@ fn end_of(lines: &[OutputLine]) -> usize {
     lines.iter().rposition(|line| says_why(&line.text)).map_or(0, |last| last + 1)
 }
 
-/// Whether a line can be what a failure is about.
+/// Whether the line may be the failure's cause.
 pub(crate) fn says_why(text: &str) -> bool {
     let text = text.trim_start();
     !text.is_empty() && !text.starts_with("note:")

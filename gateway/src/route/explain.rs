@@ -1,4 +1,4 @@
-//! Why a request is served by one route and not by another.
+//! Why one route serves a request and the others do not.
 //!
 //! Owns the account that a person reads. It asks the configuration itself rather than the
 //! compiled table, so that the two check each other; it is slow and is in no request's way.

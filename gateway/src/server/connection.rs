@@ -1,4 +1,4 @@
-//! What is known of one client connection.
+//! The state of one client connection.
 //!
 //! Owns the phase it is in, from which its timeouts follow, and which ends only when both the
 //! response and the request are over; what was read and not yet used; and values that are the same

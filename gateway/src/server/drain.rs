@@ -1,6 +1,6 @@
 //! The end of a worker's connections.
 //!
-//! Owns the notice to finish and the count of those who have not.
+//! Owns the notice to finish and the count of open connections.
 
 use std::cell::Cell;
 use std::rc::Rc;

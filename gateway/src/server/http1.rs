@@ -1,7 +1,7 @@
 //! HTTP/1.1 connections (RFC 9112).
 //!
 //! Owns how hyper is set up for them, what follows when one ends (a 408 for a head that did not
-//! come, a tunnel after 101, a patient close), and the rest of a connection between requests.
+//! come, a tunnel after 101, a lingering close), and idle connections between requests (parked).
 
 use std::pin::Pin;
 use std::rc::Rc;

@@ -1,8 +1,8 @@
-//! The rest of a request body that nobody wants.
+//! The rest of a request body that is not read any more.
 //!
 //! Owns how much of it is read: over HTTP/1.1 so that its connection can be used again, and over HTTP/2
-//! so that a client that sends before it reads gets to its response. What is more costs more than
-//! another connection does.
+//! so that a client that sends before it reads receives its response. Reading more would cost more than
+//! a new connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

@@ -1,7 +1,7 @@
 //! A close that lets the client read the last response.
 //!
 //! Owns the wait for a client that is still sending: closing a socket with unread bytes makes the
-//! kernel send a reset, which can take the response from under the client.
+//! kernel send a reset, and the client can lose the response.
 
 use std::time::Duration;
 

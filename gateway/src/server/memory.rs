@@ -1,8 +1,8 @@
-//! Memory that goes back to the system when connections have ended or become idle.
+//! Returns memory to the system when connections have ended or become idle.
 //!
-//! Owns the moment. How it is done is the affair of the process, which chose its allocator. Most
-//! allocators give back a little with each call that they get, and nothing once no calls come: a
-//! gateway that nobody asks anything after a rush would keep all that the rush took.
+//! Owns the moment. The process, which chose its allocator, does it. Most allocators return a little
+//! memory with each call, and nothing without calls: a gateway that is idle after a peak would keep the
+//! memory of the peak.
 
 use std::rc::Rc;
 use std::sync::OnceLock;

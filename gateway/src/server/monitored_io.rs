@@ -1,9 +1,9 @@
-//! The byte stream between a client and hyper, watched.
+//! The monitored byte stream between a client and hyper.
 //!
 //! Owns three things that hyper leaves open: it reports to the connection what was read and written,
 //! so that timeouts need no timer a request; it hands over one request at a time, and hides the end
-//! of the input from hyper until the last of them is answered; and it puts a problem document in
-//! place of the bare answer that hyper gives to a head that it cannot read.
+//! of the input from hyper until the last of them is answered; and it sends a problem document
+//! instead of the bare answer of hyper to a head that it cannot read.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Which protocol a client speaks in clear.
+//! Which protocol a client speaks without TLS.
 //!
 //! Owns the comparison with the preface of HTTP/2 (RFC 9113 section 3.4). What was read is
 //! replayed to the code that serves the connection.

@@ -55,7 +55,7 @@ pub(crate) enum Command {
 /// Where a worker answers, with its index.
 pub(crate) type Answer<T> = std::sync::mpsc::Sender<(usize, T)>;
 
-/// What a thread is started with.
+/// What a worker thread is started with.
 #[derive(Debug)]
 pub(crate) struct WorkerInit {
     pub(crate) index: usize,

@@ -1,7 +1,7 @@
 //! The thread that exports spans.
 //!
-//! Owns batches, what becomes of one that the collector does not take, and the words about it in the
-//! log: one line when the collector goes and one when it is back. Must not keep what was refused: the
+//! Owns batches, what becomes of one that the collector refuses, and the log lines: one when the
+//! collector is lost and one when it is back. Must not keep what was refused: the
 //! queue is the only bound that there is.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};

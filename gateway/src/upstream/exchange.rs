@@ -34,7 +34,7 @@ pub(super) const CONTINUE_WITHIN: Duration = Duration::from_secs(1);
 /// Interim responses to one request, at most.
 pub(super) const MAX_INTERIMS: usize = 64;
 
-/// How long the response's head may take.
+/// The deadline for the head of a response.
 #[derive(Clone, Copy)]
 pub(super) struct ResponseDeadline<'a> {
     pub(super) timers: &'a Timers,

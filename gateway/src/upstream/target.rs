@@ -36,7 +36,7 @@ pub(super) struct Target {
     timers: Timers,
 }
 
-/// What a new connection to the target will speak.
+/// The protocol that a new connection to the target will use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum KnownProtocol {
     /// Decided by ALPN, and there was no connection yet.
@@ -265,7 +265,7 @@ impl Target {
     }
 }
 
-/// A connect that several requests wait for.
+/// A connection attempt that several requests wait for.
 struct SharedConnect {
     result: OnceCell<Result<(), ConnectError>>,
     /// The connection, if it turned out to be for one request at a time: the first to ask has it.

@@ -1,7 +1,7 @@
 //! The loop of a development run.
 //!
-//! Owns the order of things: a change is taken up, the crate is built, the plugin is swapped in
-//! place. What does not build or load leaves in force what was. Must not show a request.
+//! Owns the order: a change is detected, the crate is built, the plugin is replaced in the running
+//! gateway. If building or loading fails, the old plugin stays. Must not show a request.
 
 use std::collections::BTreeMap;
 use std::io::BufRead as _;

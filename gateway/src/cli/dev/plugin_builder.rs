@@ -1,8 +1,8 @@
-//! The plugins of a configuration as they are built, again and again.
+//! Builds the plugins of a configuration, again after each change.
 //!
 //! Owns which crate is to be built after a change, the cargo that does so, and the components that
-//! come out. They replace those that the configuration names, which stay as they are: what is
-//! served here is made to be looked into, not to ship. Must not serve.
+//! come out. They replace those that the configuration names, whose files do not change: components
+//! built here are for debugging, not for release. Must not serve.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! A trace, for people and for machines.
+//! A trace, as text and as JSON.
 //!
 //! Owns its two forms: one line for a request, and everything about one. What looks like a secret
 //! is shown by its beginning only. Must not know where a trace comes from.

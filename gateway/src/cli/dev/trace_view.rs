@@ -1,7 +1,7 @@
-//! Who reads the traces.
+//! The view of the traces.
 //!
 //! Owns the thread that shows them, in the order in which exchanges end, and the last one, which can
-//! be shown or sent again. Must not hold up a worker: what cannot be shown in time is not shown.
+//! be shown or sent again. Must not delay a worker: a trace that cannot be shown in time is skipped.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};

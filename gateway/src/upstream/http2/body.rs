@@ -16,7 +16,7 @@ use crate::http2::Received;
 #[derive(Debug)]
 pub(crate) struct Http2Body {
     received: Received,
-    /// What is left of the request, where the target has answered before its end.
+    /// The rest of the request, if the target answered before its end.
     remainder: Option<Rc<Remainder>>,
 }
 

@@ -151,7 +151,7 @@ pub(in super::super) struct Stream {
     pub(in super::super) reused: bool,
     opened: Instant,
     is_answered: Cell<bool>,
-    /// What is left of the request, which keeps the place.
+    /// The rest of the request, which keeps the stream open.
     remainder: RefCell<Option<Rc<Remainder>>>,
 }
 
