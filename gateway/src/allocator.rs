@@ -15,7 +15,7 @@ const NATURAL: usize = 16;
 /// See the module.
 pub(crate) struct Allocator;
 
-/// Whether a block is aligned as it should be without a word about it. A smaller one is aligned to
+/// Whether a block is correctly aligned without an explicit alignment. A smaller one is aligned to
 /// its size, rounded down to a power of two.
 #[inline]
 fn is_natural(layout: Layout) -> bool {

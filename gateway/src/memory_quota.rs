@@ -95,7 +95,7 @@ impl LocalQuota {
         }
     }
 
-    /// A thousandth of a small bound, or other workers would be refused for nothing.
+    /// A thousandth of a small bound, or other workers would be refused without need.
     fn in_hand(&self) -> usize {
         (self.bound.limit() / 1024).min(IN_HAND)
     }

@@ -229,7 +229,7 @@ impl Upstream {
     /// put right here, and so is its `Host`, by `host`: [`HostPolicy::Target`] names the target
     /// that it really goes to. A route that rewrites `Host` passes [`HostPolicy::Preserve`].
     ///
-    /// Dropping the future gives the exchange up: over HTTP/1.1 its connection is closed, over
+    /// Dropping the future cancels the exchange: over HTTP/1.1 its connection is closed, over
     /// HTTP/2 its stream is reset.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::{Body, Chunk, ConfigError, Interest, Request, Response, ResponseHead,
 ///
 /// A hook is called only if [`interest`](Plugin::interest) names it, the body hooks only if a
 /// [`BodyMode`](crate::BodyMode) asks for them and the message has a body. On the way in the plugins of a route run first to
-/// last, on the way out last to first. A hook that panics costs its request: the message and the
+/// last, on the way out last to first. If a hook panics, its request fails: the message and the
 /// place go to the gateway's log, and the request is answered as the configuration's `on_error`
 /// says.
 pub trait Plugin: Sized + 'static {

@@ -205,7 +205,7 @@ impl Request {
     }
 
     /// One line with this value in the response, in place of all lines of this name, whoever
-    /// answers. It is written on the way back, where this plugin's `on_response` has its place:
+    /// answers. It is written into the response at the place of this plugin's `on_response`:
     /// a plugin that knows now what it will write needs no `on_response` for it, which saves a
     /// call.
     pub fn set_response_header(&mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) {

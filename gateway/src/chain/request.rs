@@ -54,7 +54,7 @@ pub(crate) struct NoRoom {
 }
 
 /// Runs the plugins over a request, first to last. They leave the body to forward, and where one
-/// answers, what is at hand of it; the head is in the run.
+/// answers, the part of it that has arrived; the head is in the run.
 pub(crate) async fn on_request(run: &Rc<Run>, body: &mut Body) -> Result<(), Stop> {
     for index in 0..run.chain.pools.len() {
         // Before anything is asked of the plugin, whatever hooks it has: those that are let in are

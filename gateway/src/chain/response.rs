@@ -131,7 +131,7 @@ async fn step(
         see_head(run, index).await?;
     }
     if run.response_body(index) != BodyMode::None {
-        // Boxed, as on the way forward.
+        // Boxed, as for the request.
         body = Box::pin(see_body(run, index, body)).await?;
     }
     let mut response = Response::new(body);
@@ -166,7 +166,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
                 ResponseHead { status: response.status.as_u16(), fields: values::Values(&fields) };
             ready.call::<OnResponse>(heads.clone(), (head, &context))
         }
-        // Boxed, as on the way forward.
+        // Boxed, as for the request.
         None => {
             run.timeline.waits_in(index, Hook::OnResponse);
             Box::pin(see_head_later(pool, flow, &heads, response, &context)).await

@@ -72,7 +72,7 @@ impl Run {
         Decision::Failed { kind: failure.kind(), goes_on }
     }
 
-    /// So many fields of the head that is at hand were written.
+    /// The number of fields that were written in the current head.
     #[inline]
     pub(super) fn notes_fields(&self, fields: usize) {
         self.timeline.changes(|changes| changes.fields = Changes::number(fields));

@@ -11,7 +11,7 @@ use std::time::Duration;
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// What of a file changes with its content, also where another file was put in its place by a rename
-/// or by the change of a link on the way to it, and has the times and the size of the first.
+/// or by the change of a link in its path, and has the times and the size of the first.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Look {
     file: (u64, u64),

@@ -167,7 +167,7 @@ impl ResponseBody {
         Ok(frame)
     }
 
-    /// The response is complete; what the guest still does is its own affair, for a while.
+    /// The response is complete; the guest may continue for a while.
     fn let_go(&mut self) {
         if let Some(guest) = self.guest.take() {
             self.remainders.take_over(guest);

@@ -136,7 +136,7 @@ impl OutgoingRequests {
         Ok(Answer { answered, upstream: name })
     }
 
-    /// The upstream that the authority names. Whether TLS is spoken to it is its own affair, and so
+    /// The upstream that the authority names. Its configuration decides on TLS, and so
     /// is the port.
     fn upstream(&self, uri: &Uri) -> Option<(UpstreamId, String)> {
         let authority = uri.authority()?.as_str();

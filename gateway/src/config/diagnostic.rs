@@ -14,7 +14,7 @@ use super::{Source, Span};
 pub enum Severity {
     /// The configuration is refused.
     Error,
-    /// The configuration runs, but hardly as it was meant.
+    /// The configuration runs, but probably not as intended.
     Warning,
 }
 

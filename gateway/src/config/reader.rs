@@ -24,7 +24,7 @@ use super::{Source, Span};
 /// A TOML value with its place.
 pub(super) type Value<'a> = Spanned<DeValue<'a>>;
 
-/// Everything that reading needs at hand, and everything found wrong so far.
+/// The context of reading, and the errors so far.
 pub(super) struct Reading<'a> {
     pub(super) source: &'a Source,
     pub(super) sources: Sources<'a>,

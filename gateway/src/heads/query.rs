@@ -31,7 +31,7 @@ const fn is_plain(byte: u8) -> bool {
 }
 
 /// Whether the target in a raw head of HTTP/1 has a fragment, which is the client's own and is in
-/// no request (RFC 9112 section 3.2). The parser cuts it off without a word.
+/// no request (RFC 9112 section 3.2). The parser removes it silently.
 pub(crate) fn has_fragment(raw_head: &[u8]) -> bool {
     let Some(space) = memchr::memchr(b' ', raw_head) else { return false };
     let rest = &raw_head[space..];

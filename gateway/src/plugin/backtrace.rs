@@ -12,7 +12,7 @@ const MAX_FRAMES: usize = 16;
 /// Bytes of a name that are shown: those of generic functions can be pages long.
 const MAX_NAME: usize = 160;
 
-/// A function on the way, and where in it the way continues.
+/// A function of the backtrace, and the position in it.
 struct Frame<'a> {
     name: Cow<'a, str>,
     place: Option<String>,
@@ -75,7 +75,7 @@ impl Frame<'_> {
         }
     }
 
-    /// Whether it is on the way from the gateway to the plugin's own type.
+    /// Whether it is between the gateway and the plugin's own type.
     fn is_entry(&self) -> bool {
         let is_sdk = |place: &String| place.contains("plugin-sdk/src/");
         self.place.as_ref().is_some_and(is_sdk)

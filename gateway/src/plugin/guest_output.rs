@@ -79,7 +79,7 @@ pub(crate) struct FailureReport {
     place: Option<String>,
     /// The rest of it, line by line.
     trace: Vec<String>,
-    /// Whether an interpreter ran the author's code. The functions on the way to the trap are its
+    /// Whether an interpreter ran the author's code. The functions of the backtrace are its
     /// own then, and say nothing.
     pub(crate) is_interpreted: bool,
 }

@@ -404,7 +404,7 @@ impl Loader {
     }
 
     /// What its schema has against the configuration of a plugin that imports what it was not granted.
-    /// It is asked for nothing but the schema, and everything that it imports refuses.
+    /// Only the schema is asked for, and every import refuses.
     fn faults_of_ungranted(
         &self,
         config: &config::Plugin,

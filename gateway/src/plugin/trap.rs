@@ -159,7 +159,7 @@ fn is_leaving(error: &wasmtime::Error) -> bool {
     calls(error, &["Py_Exit", "exit", "_Exit", "__wasi_proc_exit"])
 }
 
-/// Whether one of these functions is on the way.
+/// Whether one of these functions is in the backtrace.
 fn calls(error: &wasmtime::Error, functions: &[&str]) -> bool {
     let names = |backtrace: &WasmBacktrace| {
         let mut names = backtrace.frames().iter().filter_map(|frame| frame.func_name());

@@ -20,7 +20,7 @@ use crate::respond::{self, Caller, Form, id_of_call};
 
 /// The largest body that is looked into.
 const MAX_CALL: u64 = 64 << 10;
-/// How long is waited for its bytes: what is at hand comes at once, and a refusal must not wait for
+/// How long is waited for its bytes: bytes that have arrived are read at once, and a refusal must not wait for
 /// the rest.
 const AT_HAND: Duration = Duration::from_millis(100);
 

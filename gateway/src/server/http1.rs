@@ -32,7 +32,7 @@ const DEFAULT_FIELDS: usize = 100;
 /// Bytes buffered for reading and for writing, at least.
 const BUFFER: usize = 64 << 10;
 
-/// How long hyper keeps a connection that asks for nothing: with its buffers, it is twenty times as
+/// How long hyper keeps an idle connection: with its buffers, it is twenty times as
 /// large as one that only waits for a byte.
 const PARK_AFTER: Duration = Duration::from_secs(1);
 

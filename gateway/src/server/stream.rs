@@ -167,7 +167,7 @@ impl StreamSlot {
         true
     }
 
-    /// Whether what is left of the request body is of use to nobody.
+    /// Whether the rest of the request body is not needed.
     pub(super) fn has_leftover(&self) -> bool {
         matches!(*self.upload.borrow(), Upload::Left(_))
     }

@@ -289,7 +289,7 @@ struct Begun {
     replay: Bytes,
 }
 
-/// TLS and the choice of a protocol. `None` if the client left without a word, or the gateway
+/// TLS and the choice of a protocol. `None` if the client left without sending anything, or the gateway
 /// ends before it said one.
 async fn begin(connection: &Rc<ClientConnection>, stream: TcpStream) -> io::Result<Option<Begun>> {
     let timers = &connection.worker.state.timers;

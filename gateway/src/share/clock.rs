@@ -15,7 +15,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// it is there.
 pub(crate) const PATIENCE: u32 = 100;
 
-/// How long it rests before it looks whether it is still of use.
+/// How long it sleeps before it checks whether it is still needed.
 const REST: Duration = Duration::from_millis(50);
 
 /// Ticks, from its own thread, which sleeps while nothing is called: a thousand ticks a second

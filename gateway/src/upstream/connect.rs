@@ -96,7 +96,7 @@ impl Endpoint {
         Ok(stream)
     }
 
-    /// Lets the kernel find out connections whose target is gone without a word.
+    /// Makes the kernel detect connections whose target is gone without notice.
     fn keep_alive(&self, stream: &TcpStream) -> io::Result<()> {
         let between = (self.ping_timeout / PROBES).max(Duration::from_secs(1));
         sockopt::set_tcp_keepidle(stream, self.ping)?;

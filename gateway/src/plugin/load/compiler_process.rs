@@ -23,7 +23,7 @@ use crate::config::Process;
 use crate::plugin::engine::{self, Backtraces};
 use crate::plugin::trap::mebibytes;
 
-/// Components that are smaller are compiled without a word in the log, and at no lower priority by a
+/// Components that are smaller are compiled without a log line, and at no lower priority by a
 /// process that does not serve yet.
 const LARGE: usize = 1 << 20;
 /// The priority of the process (`nice`): it gives way to those that serve.

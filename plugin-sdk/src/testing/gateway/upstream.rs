@@ -63,7 +63,7 @@ impl Upstream {
             let (method, target) = message.request.clone().unwrap_or_default();
             let ResponseBuilder { head, chunks } = match self.answer(&method, &target, message) {
                 Some(Ok(response)) => response,
-                // Not without a word: the gateway would try once more.
+                // With a byte: otherwise the gateway would try once more.
                 Some(Err(error)) => return write!(writer, "no HTTP: {error}\r\n\r\n"),
                 None => return Ok(()),
             };
