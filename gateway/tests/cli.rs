@@ -151,7 +151,7 @@ respond = {{ body = "fine" }}
     assert_eq!(done.status.code(), Some(1));
     let said = text(&done.stderr);
     for (place, words) in [
-        ("3:11", "listener `public` cannot have"),
+        ("3:11", "listener `public` cannot listen on"),
         ("7:10", "plugin `keys`: "),
         ("10:13", "it imports what it was not granted: \"limiter\""),
         ("22:10", "plugin `other`: "),

@@ -20,7 +20,7 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
         Key::new(
             "on_error",
             Kind::Choice(&["closed", "open"]),
-            "What happens when it fails: the request is refused, or goes on without it.",
+            "What happens when it fails: the request is refused, or continues without it.",
         )
         .default("closed"),
         Key::new(

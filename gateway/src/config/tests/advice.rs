@@ -95,7 +95,7 @@ fn tells_a_table_that_stands_twice_once() {
     let again = "[upstreams.u]\ntargets = [\"http://b\"]\n[upstreams.u.timeouts]\nidle = \"5s\"";
     let found = told(&file("", TARGETS, again, FORWARD));
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].0.contains("stands twice"), "{found:?}");
+    assert!(found[0].0.contains("is set twice"), "{found:?}");
 }
 
 #[test]
