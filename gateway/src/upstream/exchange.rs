@@ -184,7 +184,7 @@ where
 
 /// An HTTP/1.1 exchange without an answer so far. Given up after some time, however that comes about,
 /// the connections that were idle all the while are abandoned too: they may be as dead as this one,
-/// and each would cost another request its whole patience.
+/// and each would cost another request the whole timeout.
 struct Unanswered<'a> {
     target: &'a Target,
     since: Instant,
