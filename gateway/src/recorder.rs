@@ -22,5 +22,4 @@ pub(crate) use self::redact::redacted;
 pub(crate) use self::ring::Recorder;
 pub(crate) use self::routes::{others, wants};
 pub(crate) use self::rules::{Dice, Ended, Kept, Rules};
-pub(crate) use self::sentence::sentence;
 pub(crate) use self::timeline::{Changes, Decision, Hook, How, Manner, Span, Timeline, Timing};

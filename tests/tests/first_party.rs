@@ -539,3 +539,92 @@ json = [{{ op = "set", pointer = "/for", value = "${{consumer.id}}" }}]
     let seen = upstream.requests();
     assert_eq!((seen.len(), &seen[0].headers["x-limited"]), (2, &"no".parse().unwrap()));
 }
+
+#[tokio::test]
+async fn a_page_of_an_allowed_origin_can_read_every_answer_and_its_preflight_needs_no_key() {
+    let upstream = Upstream::echo().await;
+    let text = format!(
+        r#"{KEYS}
+[plugins.browser]
+component = "cors"
+
+[plugins.browser.config]
+origins = ["https://*.app.example"]
+methods = ["GET", "PUT"]
+headers = ["x-api-key"]
+{}"#,
+        route_through("\"browser\", \"keys\"")
+    );
+    let values: [(&str, &dyn std::fmt::Display); 2] =
+        [("ORDERS", &upstream.address), ("DIGEST", &digest_of("quickstart-key"))];
+    let gateway = Setup::toml(&text, &values).start();
+    let allowed = |answer: &Answer| {
+        let field = answer.head.headers.get("access-control-allow-origin");
+        field.map(|field| field.to_str().unwrap().to_owned())
+    };
+    let mut client = Http1::connect(gateway.address).await;
+    let origin = ("origin", "https://a.app.example");
+    let asked = ("access-control-request-method", "PUT");
+    let preflight = client.send(request("OPTIONS", "/orders", &[origin, asked], "")).await;
+    assert_eq!(preflight.status(), 204);
+    assert_eq!(allowed(&preflight).as_deref(), Some("https://a.app.example"));
+    assert_eq!(preflight.head.headers["access-control-allow-methods"], "GET, PUT");
+    assert_eq!(preflight.head.headers["access-control-allow-headers"], "x-api-key");
+    let foreign = ("origin", "https://app.example.evil.example");
+    let preflight = client.send(request("OPTIONS", "/orders", &[foreign, asked], "")).await;
+    assert_eq!((preflight.status(), allowed(&preflight)), (403, None));
+    assert!(upstream.requests().is_empty());
+    for (fields, status) in
+        [(vec![origin], 401), (vec![origin, ("x-api-key", "quickstart-key")], 200)]
+    {
+        // Twice: the second time what is known may be done without a call.
+        for _ in 0..2 {
+            let answer = client.send(request("GET", "/orders", &fields, "")).await;
+            assert_eq!(answer.status(), status);
+            assert_eq!(allowed(&answer).as_deref(), Some("https://a.app.example"));
+            assert_eq!(answer.head.headers["vary"], "origin");
+        }
+    }
+    let fields = [foreign, ("x-api-key", "quickstart-key")];
+    let answer = client.send(request("GET", "/orders", &fields, "")).await;
+    assert_eq!((answer.status(), allowed(&answer)), (200, None));
+}
+
+#[tokio::test]
+async fn an_address_decides_and_behind_a_trusted_proxy_it_is_the_clients() {
+    let upstream = Upstream::echo().await;
+    let text = format!(
+        r#"
+[plugins.office]
+component = "ip"
+
+[plugins.office.config]
+allow = ["192.0.2.0/24", "2001:db8::/32"]
+deny = ["192.0.2.66"]
+{}"#,
+        route_through("\"office\"")
+    );
+    let gateway = Setup::toml(&text, &[("ORDERS", &upstream.address)])
+        .listen(|it| it.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()])
+        .start();
+    let cases = [
+        ("192.0.2.7", 200),
+        ("192.0.2.7", 200),
+        ("192.0.2.66", 403),
+        ("198.51.100.1", 403),
+        ("2001:db8::7", 200),
+        // What stands before the address that the proxy saw is the client's own invention.
+        ("192.0.2.7, 198.51.100.1", 403),
+    ];
+    for (client, status) in cases {
+        let answer = ask(&gateway, &[("x-forwarded-for", client)]).await;
+        assert_eq!(answer.status(), status, "{client}");
+        if status == 403 {
+            assert_eq!(answer.problem()["instance"], answer.id());
+            assert!(!answer.text().contains("192.0.2"), "{}", answer.text());
+        }
+    }
+    // The peer itself.
+    assert_eq!(ask(&gateway, &[]).await.status(), 403);
+    assert_eq!(upstream.requests().len(), 3);
+}

@@ -7,9 +7,10 @@
 use std::sync::Weak;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::sentence::sentence;
 use super::timeline::Manner;
 use super::{Decision, Kept, Span, others};
 use crate::config::{Config, ListenerId};
@@ -25,7 +26,8 @@ pub(crate) struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) trace_id: Option<String>,
     /// When the head of the request was there, in UTC.
-    pub(crate) time: String,
+    #[serde(serialize_with = "in_utc")]
+    pub(crate) time: SystemTime,
     pub(crate) kept: Kept,
     pub(crate) worker: usize,
     pub(crate) listener: String,
@@ -45,8 +47,6 @@ pub(crate) struct Record {
     pub(crate) answered_by: Option<String>,
     /// `complete`, `failed` or `left`.
     pub(crate) outcome: &'static str,
-    /// What happened, in one sentence.
-    pub(crate) explanation: String,
     pub(crate) error: Option<Error>,
     pub(crate) duration_ns: u64,
     /// To the head of the response.
@@ -216,10 +216,13 @@ fn word(kind: FailureKind) -> &'static str {
 }
 
 impl Record {
-    /// All of it, and what other routes had to do with it, as far as the configuration still lives.
+    /// All of it, what happened in one sentence, and what other routes had to do with it, as far as the
+    /// configuration still lives.
     pub(crate) fn json(&self) -> Value {
         let mut json = serde_json::to_value(self).unwrap_or_default();
-        if let (Some(config), Some(members)) = (self.config.upgrade(), json.as_object_mut()) {
+        let Some(members) = json.as_object_mut() else { return json };
+        members.insert("explanation".into(), sentence(self).into());
+        if let Some(config) = self.config.upgrade() {
             let others = others(&config, self);
             members.insert("other_routes".into(), serde_json::to_value(others).unwrap_or_default());
         }
@@ -231,7 +234,7 @@ impl Record {
         serde_json::json!({
             "sequence": self.sequence,
             "id": self.id,
-            "time": self.time,
+            "time": rfc3339(self.time),
             "kept": self.kept,
             "method": self.method,
             "host": self.host,
@@ -242,9 +245,13 @@ impl Record {
             "outcome": self.outcome,
             "fault": self.error.as_ref().map(|error| error.fault),
             "duration_ns": self.duration_ns,
-            "explanation": self.explanation,
+            "explanation": sentence(self),
         })
     }
+}
+
+fn in_utc<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*time))
 }
 
 /// A time as RFC 3339 has it, in UTC, with milliseconds.

@@ -36,6 +36,26 @@ pub(super) const OVERHEAD: [f64; 12] =
 pub(super) const BYTES: [f64; 7] =
     [256.0, 1024.0, 4096.0, 16_384.0, 65_536.0, 1_048_576.0, 16_777_216.0];
 
+/// The same bounds in whole nanoseconds and bytes: requests are counted without floating-point numbers.
+const SECONDS_NS: [u64; SECONDS.len()] = whole(SECONDS, 1e9);
+const OVERHEAD_NS: [u64; OVERHEAD.len()] = whole(OVERHEAD, 1e9);
+const BYTES_WHOLE: [u64; BYTES.len()] = whole(BYTES, 1.0);
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "bounds are positive, and whole in this unit but for their rounding"
+)]
+const fn whole<const N: usize>(bounds: [f64; N], unit: f64) -> [u64; N] {
+    let mut in_unit = [0; N];
+    let mut index = 0;
+    while index < N {
+        in_unit[index] = (bounds[index] * unit + 0.5) as u64;
+        index += 1;
+    }
+    in_unit
+}
+
 /// By whose fault exchanges fail.
 pub(crate) const FAULTS: [&str; 4] = ["client", "upstream", "plugin", "gateway"];
 
@@ -181,15 +201,15 @@ impl<const N: usize> Default for Buckets<N> {
 }
 
 impl<const N: usize> Buckets<N> {
-    fn observe(&self, bounds: &[f64], value: f64, exact: u64) {
+    /// Counts a value; the bounds are in its unit.
+    fn observe(&self, bounds: &[u64], value: u64) {
         let bucket = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
-        add(&self.counts[bucket], 1);
-        add(&self.sum, exact);
+        add(&self.counts[bucket.min(N - 1)], 1);
+        add(&self.sum, value);
     }
 
-    fn time(&self, bounds: &[f64], time: Duration) {
-        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-        self.observe(bounds, time.as_secs_f64(), nanos);
+    fn time(&self, bounds: &[u64], time: Duration) {
+        self.observe(bounds, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
     fn add_to(&self, sum: &mut Distribution) {
@@ -257,19 +277,15 @@ impl RouteTraffic {
         if let Some(fault) = sample.fault {
             add(&own.faults[fault], 1);
         }
-        own.duration.time(&SECONDS, sample.duration);
+        own.duration.time(&SECONDS_NS, sample.duration);
         if let Some(upstream) = sample.upstream {
-            own.upstream.time(&SECONDS, upstream);
+            own.upstream.time(&SECONDS_NS, upstream);
         }
         if let Some(overhead) = sample.overhead {
-            own.overhead.time(&OVERHEAD, overhead);
+            own.overhead.time(&OVERHEAD_NS, overhead);
         }
-        let bytes = |buckets: &Buckets<{ BYTES.len() + 1 }>, bytes: u64| {
-            #[expect(clippy::cast_precision_loss, reason = "it chooses a bucket")]
-            buckets.observe(&BYTES, bytes as f64, bytes);
-        };
-        bytes(&own.uploaded, sample.uploaded);
-        bytes(&own.downloaded, sample.downloaded);
+        own.uploaded.observe(&BYTES_WHOLE, sample.uploaded);
+        own.downloaded.observe(&BYTES_WHOLE, sample.downloaded);
     }
 
     fn totals(&self) -> Option<Totals> {

@@ -68,9 +68,7 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
         sequence: 0,
         id: exchange.id().to_owned(),
         trace_id: exchange.span.as_ref().map(|span| span.trace.to_string()),
-        time: recorder::rfc3339(
-            SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
-        ),
+        time: SystemTime::now().checked_sub(duration).unwrap_or(SystemTime::UNIX_EPOCH),
         kept,
         worker: exchange.worker(),
         listener: facts.listener.name.to_string(),
@@ -89,7 +87,6 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
             None if exchange.client_left() => "left",
             None => "complete",
         },
-        explanation: String::new(),
         error: failure.map(|failure| Error {
             fault: failure.error_source().as_str(),
             cause: cut(failure.chain(), MOST_OF_CAUSE),
@@ -108,7 +105,6 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
         route_index: exchange.route(),
     };
     record.answered_by = answered_by(exchange, failure, &record);
-    record.explanation = recorder::sentence(&record);
     record
 }
 

@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::series::Times;
 use super::text::{head, line, write_histogram};
-use super::{Histogram, Kind, PluginMetrics};
+use super::{Kind, PluginMetrics};
 
 /// Hooks in the order in which plugins export them; the first two are no hooks of a request.
 const HOOKS: [&str; 9] = [
@@ -35,7 +36,7 @@ const CLASSES: [&str; 6] = ["0xx", "1xx", "2xx", "3xx", "4xx", "5xx"];
 #[derive(Debug, Default)]
 pub(super) struct Hooks {
     is_timed: bool,
-    times: [OnceLock<Box<Histogram>>; HOOKS.len()],
+    times: [OnceLock<Box<Times<{ BOUNDS.len() }>>>; HOOKS.len()],
     answers: [AtomicU64; CLASSES.len()],
 }
 
@@ -77,8 +78,7 @@ impl PluginMetrics {
         let began = began?;
         let took = began.elapsed();
         if let Some(times) = self.hooks.times.get(hook) {
-            let times = times.get_or_init(|| Box::new(Histogram::new(&BOUNDS)));
-            times.observe(took.as_secs_f64());
+            times.get_or_init(|| Box::new(Times::new(&BOUNDS))).observe(took);
         }
         Some((began, took))
     }

@@ -5,6 +5,7 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use super::Kind;
 
@@ -70,6 +71,24 @@ pub(crate) struct Histogram {
 #[repr(align(64))]
 struct Buckets {
     counts: Box<[AtomicU64]>,
+    sum: AtomicU64,
+}
+
+/// Times of known bounds, in whole nanoseconds: for what is measured with nearly every request.
+#[derive(Debug)]
+pub(super) struct Times<const N: usize> {
+    /// In seconds, as they are shown.
+    bounds: &'static [f64; N],
+    nanos: [u64; N],
+    cells: Box<[TimeCells<N>]>,
+}
+
+/// One count a bound, one for the rest, and the sum.
+#[derive(Debug)]
+#[repr(align(64))]
+struct TimeCells<const N: usize> {
+    counts: [AtomicU64; N],
+    above: AtomicU64,
     sum: AtomicU64,
 }
 
@@ -157,6 +176,55 @@ impl Histogram {
     }
 }
 
+impl<const N: usize> Times<N> {
+    /// No times yet; the bounds rise, and are in seconds.
+    pub(super) fn new(bounds: &'static [f64; N]) -> Self {
+        let cells = || TimeCells {
+            counts: [const { AtomicU64::new(0) }; N],
+            above: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
+        };
+        let nanos = bounds.map(|seconds| nanos(Duration::from_secs_f64(seconds)));
+        Self { bounds, nanos, cells: (0..*CELLS).map(|_| cells()).collect() }
+    }
+
+    /// Counts a time.
+    pub(super) fn observe(&self, time: Duration) {
+        let time = nanos(time);
+        let own = &self.cells[own(self.cells.len())];
+        let bucket = self.nanos.iter().position(|bound| time <= *bound);
+        bucket.map_or(&own.above, |bucket| &own.counts[bucket]).fetch_add(1, Relaxed);
+        own.sum.fetch_add(time, Relaxed);
+    }
+
+    /// All times so far.
+    pub(super) fn sum(&self) -> Distribution<'_> {
+        let mut cumulated = vec![0; N + 1];
+        let mut sum = 0;
+        for cell in &self.cells {
+            sum += cell.sum.load(Relaxed);
+            let counts = cell.counts.iter().chain([&cell.above]);
+            for (total, count) in cumulated.iter_mut().zip(counts) {
+                *total += count.load(Relaxed);
+            }
+        }
+        let mut below = 0;
+        for count in &mut cumulated {
+            below += *count;
+            *count = below;
+        }
+        Distribution {
+            bounds: self.bounds,
+            cumulated,
+            sum: Duration::from_nanos(sum).as_secs_f64(),
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,6 +245,19 @@ mod tests {
         assert_eq!(counter.sum(), 20_000);
         assert_eq!(histogram.sum().cumulated, [0, 10_000, 10_000]);
         assert!((histogram.sum().sum - 15_000.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn times_are_counted_like_values() {
+        static BOUNDS: [f64; 3] = [0.000_002, 0.001, 2.5];
+        let (times, values) = (Times::new(&BOUNDS), Histogram::new(&BOUNDS));
+        for nanos in [0, 1_999, 2_000, 2_001, 1_000_000, 1_000_001, 2_500_000_000, 9_000_000_000] {
+            let time = Duration::from_nanos(nanos);
+            times.observe(time);
+            values.observe(time.as_secs_f64());
+        }
+        assert_eq!(times.sum(), values.sum());
+        assert_eq!(times.sum().cumulated, [3, 5, 7, 8]);
     }
 
     #[test]

@@ -1,0 +1,101 @@
+//! Lets requests in, or refuses them, by the address of their client.
+//!
+//! `config` is what is written in the file, and `networks` finds the most specific network that holds an
+//! address. Who the client is, behind trusted proxies, is decided by the gateway: the plugin reads the
+//! attribute `client.address`.
+
+mod config;
+mod networks;
+
+use std::time::Duration;
+
+use gateway_plugin_sdk::log;
+use gateway_plugin_sdk::prelude::*;
+
+pub use config::Config;
+use networks::{Found, Networks};
+
+/// The address of the client, as the gateway knows it.
+const ADDRESS: &str = "client.address";
+
+/// The attribute with the network that decided, for access logs and later hooks.
+const MATCHED: &str = "ip.matched";
+
+/// For how long the gateway may decide the same without a call.
+const REUSE: Duration = Duration::from_secs(60);
+
+/// The plugin, configured.
+#[derive(Debug)]
+pub struct Ip {
+    networks: Networks,
+    /// What becomes of an address that no network holds.
+    is_open: bool,
+    status: u16,
+    dry_run: bool,
+}
+
+impl Plugin for Ip {
+    type Config = Config;
+    type Context = ();
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        let mut errors = Vec::new();
+        if config.allow.is_empty() && config.deny.is_empty() {
+            errors.push(ConfigError::new("`allow` or `deny` has at least one network"));
+        }
+        if !(400..=499).contains(&config.status) {
+            errors.push(ConfigError::at("/status", "a refusal has a status from 400 to 499"));
+        }
+        let (networks, found) = Networks::new(&config.allow, &config.deny);
+        errors.extend(found);
+        ConfigError::collect(errors)?;
+        Ok(Self {
+            networks,
+            is_open: config.allow.is_empty(),
+            status: config.status,
+            dry_run: config.dry_run,
+        })
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::on_request().attribute(ADDRESS).never_waits()
+    }
+
+    fn on_request(&self, request: &mut Request, (): &mut ()) -> Outcome {
+        let address = request.attribute(ADDRESS).unwrap_or_default();
+        let found = self.networks.find(address);
+        let (allows, network) = match &found {
+            Found::Network { allows, network } => (*allows, Some(network.to_string())),
+            Found::None => (self.is_open, None),
+            // Not an address at all: nobody can have meant to allow it.
+            Found::NotAnAddress => (false, None),
+        };
+        if !allows {
+            let by = network.as_deref().unwrap_or("no network of `allow`");
+            let verb = if self.dry_run { "would refuse" } else { "refuses" };
+            log::info!("{verb} {address}: {by}");
+        }
+        if let Some(network) = &network
+            && request.set_attribute(MATCHED, network).is_err()
+        {
+            log::warn!("no room for the attribute {MATCHED}");
+        }
+        if allows || self.dry_run {
+            request.reuse_for(REUSE);
+            return Outcome::Next;
+        }
+        Outcome::respond(refusal(self.status))
+    }
+}
+
+/// The reason is in the log, and not in the answer.
+fn refusal(status: u16) -> Response {
+    let detail = "Requests from this address are not served here.";
+    match status {
+        403 => Response::forbidden(detail),
+        404 => Response::not_found("There is nothing here."),
+        other => Response::problem(other, "Refused", detail),
+    }
+}
+
+register_plugin!(Ip);
