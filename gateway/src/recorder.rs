@@ -16,7 +16,7 @@ mod timeline;
 
 pub(crate) use self::filter::Filter;
 pub(crate) use self::record::{
-    Attempt, Error, HookRecord, Record, RouteRecord, Running, UpstreamRecord, rfc3339,
+    Attempt, Error, HookRecord, Record, RouteRecord, Running, UpstreamRecord,
 };
 pub(crate) use self::redact::redacted;
 pub(crate) use self::ring::Recorder;
