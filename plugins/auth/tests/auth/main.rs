@@ -6,7 +6,9 @@ mod api_keys;
 mod basic;
 mod configuration;
 mod consumers;
+mod documents;
 mod issuer;
+mod issuers;
 mod jwt;
 mod jwt_attacks;
 
