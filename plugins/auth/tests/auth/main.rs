@@ -11,6 +11,7 @@ mod issuer;
 mod issuers;
 mod jwt;
 mod jwt_attacks;
+mod tools;
 
 use auth::Auth;
 use gateway_plugin_sdk::testing::{Answer, Exchange, Harness};
