@@ -10,6 +10,7 @@ mod authorisation;
 mod call;
 mod certificates;
 mod configuration;
+mod documents;
 mod explain;
 mod health;
 mod in_force;
@@ -40,6 +41,7 @@ pub(crate) use audit::open as open_audit;
 pub(crate) use in_force::{Current, InForce};
 pub use operator::{Busy, Operator, Reloaded};
 
+use crate::documents::Documents;
 use crate::recorder::Recorder;
 use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
@@ -59,6 +61,7 @@ pub(crate) struct Admin(Arc<State>);
 pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<Usage>,
+    pub(crate) documents: Arc<Documents>,
     /// What happened to single requests.
     pub(crate) recorder: Arc<Recorder>,
     /// The configuration in force.

@@ -12,6 +12,7 @@ mod admin;
 mod certificates;
 mod component;
 mod diagnostic;
+mod document;
 mod fault;
 mod fill;
 mod foreign;
@@ -101,6 +102,8 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// `[upstreams.NAME]`, in the order of the file.
     pub upstreams: Vec<Upstream>,
+    /// `[documents.NAME]`, in the order of the file.
+    pub documents: Vec<Arc<Document>>,
     /// `[components.NAME]` in the order of the file, then those that routes name by their file or
     /// write inline.
     pub components: Vec<HttpComponent>,
@@ -527,6 +530,63 @@ pub struct UpstreamTimeouts {
     pub idle: Duration,
 }
 
+/// `[documents.NAME]`: a file or a remote text that plugins read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The table's name.
+    pub name: String,
+    /// Where it comes from.
+    pub source: DocumentSource,
+    /// `size`: bytes that it may have. Default 1 MiB.
+    pub size: usize,
+}
+
+/// Where a document comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum DocumentSource {
+    /// `file`, resolved against the configuration's folder; it exists.
+    File(PathBuf),
+    /// `upstream` and `path`
+    Remote(Box<RemoteDocument>),
+}
+
+/// A document that is fetched.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RemoteDocument {
+    /// `upstream`, whole: a document belongs to no worker.
+    pub upstream: Upstream,
+    /// `path`
+    pub path: http::uri::PathAndQuery,
+    /// `headers`
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// `follow`
+    pub follow: Option<Follow>,
+    /// `refresh`. Default 5 min.
+    pub refresh: Duration,
+    /// `min_refresh`; not longer than `refresh`. Default 60 s.
+    pub min_refresh: Duration,
+    /// `timeout`. Default 5 s.
+    pub timeout: Duration,
+}
+
+/// `follow` of a document.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Follow {
+    /// `pointer`. Default `/jwks_uri`.
+    pub pointer: String,
+    /// `upstream`. Default: that of the document.
+    pub upstream: Upstream,
+    /// `issuer`
+    pub issuer: Option<String>,
+}
+
+impl std::fmt::Debug for Document {
+    /// Without the header fields, which may hold secrets that were filled in.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Document").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// A component that answers requests in place of an upstream: `[components.NAME]`, or `component`
 /// of a route.
 #[derive(Clone)]
@@ -618,6 +678,8 @@ pub struct Plugin {
     pub grants_span: Option<Span>,
     /// `secrets`: those that it may read; `None` where the file has none.
     pub secrets: Option<Vec<Secret>>,
+    /// `documents`: those that it may read; `None` where the file has none.
+    pub documents: Option<Vec<Arc<Document>>>,
     /// `upstreams`: those that it may send requests to, with their names; `None` where the file
     /// has none.
     pub upstreams: Option<Vec<(String, UpstreamId)>>,
@@ -734,6 +796,8 @@ pub enum Isolation {
 /// A host interface that must be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Grant {
+    /// Documents: by `documents`, which names them.
+    Documents,
     /// Requests to upstreams: by `upstreams`, which names them.
     HttpClient,
     /// `"key-value"`

@@ -222,6 +222,10 @@ impl Gateway {
         if usage.is_recording() {
             self.handle.0.loader.metrics().records_usage(usage.counts());
         }
+        let documents = Arc::clone(self.handle.0.loader.documents());
+        documents.begin();
+        // What the first requests ask for is there.
+        documents.first().await;
         let names = self.shared.config.listeners.iter().map(|listener| listener.name.as_str());
         let slots = self.handle.0.loader.metrics().listeners(names);
         let mut threads = Vec::new();
@@ -247,6 +251,7 @@ impl Gateway {
         }
         let joined = join(threads);
         usage.finish();
+        documents.finish();
         self.handle.0.spans.finish();
         self.handle.0.logs.finish();
         joined
@@ -502,6 +507,7 @@ impl Handle {
         shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
         shared.recorder = Rules::of(config, &self.0.recorder);
         shared.logs = logs;
+        self.0.loader.documents().wait_for_first();
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
         self.0.spans.apply(prepared, self.0.loader.metrics());
         self.0.current.put(in_force);

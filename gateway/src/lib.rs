@@ -35,6 +35,7 @@ mod component;
 pub mod config;
 mod conn;
 mod connection_slots;
+mod documents;
 pub mod error;
 mod exchange;
 pub mod explain;

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config;
+use crate::documents::Documents;
 use crate::memory_quota::MemoryQuota;
 use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
@@ -26,6 +27,8 @@ pub(crate) struct State {
     pub(crate) bodies: Arc<MemoryQuota>,
     /// Where usage is recorded.
     pub(crate) usage: Arc<Usage>,
+    /// What is kept current for plugins.
+    pub(crate) documents: Arc<Documents>,
 }
 
 impl Default for State {
@@ -33,7 +36,8 @@ impl Default for State {
         let (metrics, stores) = (Arc::<Metrics>::default(), Arc::default());
         let bodies = Arc::new(MemoryQuota::new(config::BUFFERED_BODIES));
         metrics.holds(&bodies);
-        Self { stores, metrics, bodies, usage: Arc::default() }
+        let documents = Arc::new(Documents::new(&metrics));
+        Self { stores, metrics, bodies, usage: Arc::default(), documents }
     }
 }
 

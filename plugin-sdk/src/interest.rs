@@ -188,6 +188,7 @@ impl Interest {
     }
 
     /// A promise that no hook calls a function that waits ([`password`](crate::password),
+    /// [`documents::refresh`](crate::documents::refresh),
     /// [`http_client`](crate::http_client)), although the component could: hooks are then cheaper
     /// to call, and one that waits all the same fails.
     /// For plugins that use such a function under some configurations only.

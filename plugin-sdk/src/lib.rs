@@ -65,8 +65,8 @@
 //!
 //! [`attributes`], [`clock`], [`digest`], [`exchange`], [`log`] and [`random`] are always there.
 //! [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`] and [`usage`] must be granted in the
-//! gateway's configuration, and so must each secret of [`secrets`] and each upstream of
-//! [`http_client`]. A component imports only what its code calls.
+//! gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`] and
+//! each upstream of [`http_client`]. A component imports only what its code calls.
 //!
 //! # The crate of a plugin
 //!
@@ -103,6 +103,7 @@ mod context;
 mod declared;
 pub mod digest;
 mod dispatch;
+pub mod documents;
 pub mod exchange;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

@@ -53,6 +53,7 @@ mod both;
 pub(crate) mod calls;
 mod contract;
 pub(crate) mod cryptography;
+mod documents;
 mod exchange;
 mod gateway;
 mod harness;

@@ -62,6 +62,7 @@ impl Setup {
             buffered_bodies: config::BUFFERED_BODIES,
         };
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
+        let documents = vec![];
         let listeners = vec![listener("public")];
         let source = Arc::new(config::Source::new("test.toml", ""));
         let config = Config {
@@ -74,6 +75,7 @@ impl Setup {
             access_logs: vec![],
             listeners,
             upstreams,
+            documents,
             components,
             plugins,
             routes,

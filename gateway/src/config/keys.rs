@@ -7,6 +7,7 @@
 mod access_logs;
 mod admin;
 mod components;
+mod documents;
 mod file;
 mod listeners;
 mod plugins;
@@ -20,6 +21,7 @@ use access_logs::ACCESS_LOG;
 pub(super) use access_logs::{FACILITIES, LOG_FILE, LOG_SYSLOG};
 use admin::ADMIN;
 pub(super) use components::COMPONENT;
+use documents::DOCUMENT;
 pub(super) use file::ROOT;
 use listeners::LISTENER;
 pub(super) use listeners::LISTENER_TLS;

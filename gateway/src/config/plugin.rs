@@ -8,6 +8,7 @@ mod settings;
 use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
+use super::document::Documents;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::secrets::Secrets;
@@ -22,6 +23,7 @@ pub(super) struct Scope<'s> {
     pub(super) known: &'s Known<'s>,
     pub(super) upstreams: &'s Names,
     pub(super) secrets: &'s Secrets,
+    pub(super) documents: &'s Documents,
 }
 
 /// A plugin as far as it could be read, and what is not certain of it.
@@ -70,12 +72,15 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
     let queue = limits.integer("queue").unwrap_or_default() as usize;
     let grants = grants(table);
     let secrets = secrets(table, scope);
+    let documents = scope.documents.granted(table);
     let upstreams = upstream::granted(table, "upstreams", scope.upstreams);
     let forward_to = upstream::granted(table, "forward_to", scope.upstreams).unwrap_or_default();
-    let listed = table.list("secrets").unwrap_or_default().len();
+    let listed = |key| table.list(key).unwrap_or_default().len();
+    let lacks_secret = secrets.as_ref().is_some_and(|found| found.len() != listed("secrets"));
+    let lacks_document = documents.as_ref().is_some_and(|found| found.len() != listed("documents"));
     let doubts = Doubts {
         table: table.has_unknown_keys() || table.reading.errors() - before > in_settings,
-        surroundings: secrets.as_ref().is_some_and(|found| found.len() != listed),
+        surroundings: lacks_secret || lacks_document,
         values: settings.doubtful,
     };
     let plugin = Plugin {
@@ -102,6 +107,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         grants,
         grants_span: table.value("grants").map(|value| value.span()),
         secrets,
+        documents,
         upstreams,
         forward_to,
     };

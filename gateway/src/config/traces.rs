@@ -92,7 +92,8 @@ fn endpoint_of(text: &str, protocol: CollectorProtocol) -> Result<String, Fault>
     }
 }
 
-fn headers(table: &Table<'_, '_>) -> Vec<(HeaderName, HeaderValue)> {
+/// `headers`, whose values may be secrets.
+pub(super) fn headers(table: &Table<'_, '_>) -> Vec<(HeaderName, HeaderValue)> {
     let read = |(name, value): (Text, Text)| {
         let name = header_name(table.reading, &name)?;
         let Ok(mut parsed) = HeaderValue::from_str(&value.value) else {

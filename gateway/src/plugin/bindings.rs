@@ -413,6 +413,34 @@ pub(crate) enum KeyValueError {
     NotANumber,
 }
 
+/// `documents.document`
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct DocumentOut {
+    pub(crate) version: u64,
+    pub(crate) content: Vec<u8>,
+    pub(crate) age: u64,
+}
+
+/// `documents.refreshed`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum Refreshed {
+    #[component(name = "changed")]
+    Changed,
+    #[component(name = "unchanged")]
+    Unchanged,
+    #[component(name = "failed")]
+    Failed,
+    #[component(name = "too-soon")]
+    TooSoon,
+    #[component(name = "pending")]
+    Pending,
+    #[component(name = "not-granted")]
+    NotGranted,
+}
+
 /// `http-client.request`
 #[derive(ComponentType, Lift, Debug)]
 #[component(record)]

@@ -131,6 +131,12 @@ impl ChangeCache {
         places[place(hash)] = Some(known);
     }
 
+    /// Lets go of everything.
+    #[cold]
+    pub(crate) fn forget(&self) {
+        self.places.borrow_mut().iter_mut().for_each(|place| self.let_go(place));
+    }
+
     fn let_go(&self, place: &mut Option<Box<CacheEntry>>) {
         if let Some(known) = place.take() {
             self.bytes.set(self.bytes.get() - known.bytes());

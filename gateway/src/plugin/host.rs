@@ -6,6 +6,7 @@
 mod attributes;
 mod clock;
 mod digest;
+mod documents;
 mod exchange;
 mod functions;
 mod http_client;
@@ -29,6 +30,7 @@ use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use crate::config::{Grant, Secret, UpstreamId};
+use crate::documents::Document;
 use crate::heads::ExchangeView;
 use crate::plugin::budget::Budget;
 use crate::plugin::trap::MemoryRefused;
@@ -90,6 +92,8 @@ pub(crate) struct Identity {
     pub(crate) metrics: Arc<PluginMetrics>,
     /// The secrets that it was granted.
     pub(crate) secrets: Vec<Secret>,
+    /// The documents that it was granted.
+    pub(crate) documents: Vec<(String, Arc<Document>)>,
     /// The upstreams that it was granted.
     pub(crate) upstreams: Vec<(String, UpstreamId)>,
 }
@@ -206,7 +210,7 @@ pub(super) struct Interface {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 14] = [
+pub(super) const INTERFACES: [Interface; 15] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("log", None, log::link),
@@ -217,6 +221,10 @@ pub(super) const INTERFACES: [Interface; 14] = [
     Interface::new("key-value", Some(Grant::KeyValue), key_value::link),
     Interface::new("metrics", Some(Grant::Metrics), metrics::link),
     Interface::new("secrets", Some(Grant::Secrets), secrets::link),
+    Interface {
+        link_refusing: Some(documents::link_refusing),
+        ..Interface::new("documents", Some(Grant::Documents), documents::link)
+    },
     Interface {
         link_refusing: Some(http_client::link_refusing),
         ..Interface::new("http-client", Some(Grant::HttpClient), http_client::link)

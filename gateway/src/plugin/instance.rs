@@ -301,7 +301,7 @@ impl Instance {
         data.heads = None;
         let attributes = std::mem::take(&mut data.attributes);
         let (context, usage) = (data.context.take(), data.usage.take());
-        let impure = data.impure.get() || data.is_seeded.get() || self.waits;
+        let impure = data.impure.get() || data.is_seeded.get();
         results.map(|results| Called { results, attributes, context, usage, impure })
     }
 

@@ -38,6 +38,7 @@ use super::schema::Variant;
 use super::trap::{limits_for, mebibytes};
 use super::{Failure, Interest};
 use crate::config::{self, Doubts, Grant, Isolation, OnError};
+use crate::documents::{Document, Documents};
 use crate::memory_quota::{QuotaExceeded, Reservation, Reserved};
 use crate::share::Clock;
 use crate::state::State;
@@ -344,11 +345,22 @@ impl Loader {
         &self.state.usage
     }
 
+    /// What is kept current for plugins, for as long as the process lives.
+    pub(crate) fn documents(&self) -> &Arc<Documents> {
+        &self.state.documents
+    }
+
+    fn documents_of(&self, config: &config::Plugin) -> Vec<(String, Arc<Document>)> {
+        let granted = config.documents.iter().flatten();
+        granted.map(|it| (it.name.clone(), self.state.documents.of(it))).collect()
+    }
+
     /// Forgets what was compiled for plugins other than those of a configuration, and what they kept,
     /// and takes over its bounds.
     pub(crate) fn keep_only(&self, config: &config::Config) {
         self.compiled.keep_only(&config.plugins);
         self.state.keep(&config.plugins);
+        self.state.documents.keep(config);
         let components = config.components.iter().map(|component| &*component.name);
         self.state.metrics.keep_components(&components.collect());
         self.state.bodies.set(config.process.buffered_bodies);
@@ -451,6 +463,7 @@ impl Loader {
             stores: self.state.of(config),
             metrics: self.state.metrics.of(&name),
             secrets: config.secrets.clone().unwrap_or_default(),
+            documents: self.documents_of(config),
             upstreams: config.upstreams.clone().unwrap_or_default(),
         };
         let plugin = Plugin {
@@ -589,6 +602,7 @@ fn asks_for_request(wanted: &ComponentItem, engine: &Engine) -> bool {
 /// configuration lists its grants.
 fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
     let is_listed = match grant {
+        Grant::Documents => config.documents.as_ref().map(|_| true),
         Grant::Secrets => config.secrets.as_ref().map(|_| true),
         Grant::HttpClient => config.upstreams.as_ref().map(|_| true),
         _ => config.grants.as_ref().map(|grants| grants.contains(&grant)),
@@ -599,6 +613,7 @@ fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
 /// The key that grants an interface by naming what may be reached through it.
 pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
     match grant {
+        Grant::Documents => Some("documents"),
         Grant::Secrets => Some("secrets"),
         Grant::HttpClient => Some("upstreams"),
         Grant::KeyValue

@@ -46,6 +46,8 @@ pub(crate) struct Pool {
     /// Until when calls are in slices, in ticks; 0 while they are not.
     slow_until: Cell<u64>,
     reuse: ChangeCache,
+    /// Which documents what is in `reuse` is from.
+    reuse_of: Cell<u64>,
     /// Of the last call, until the next one; `None` where calls are not timed.
     timing: Cell<Option<Timing>>,
     /// What it keeps with exchanges of this worker.
@@ -62,6 +64,7 @@ impl Pool {
             every_request: unshared(&plugin.interest.every_request),
             every_response: unshared(&plugin.interest.every_response),
             reuse: ChangeCache::new(plugin.bounds.reuse),
+            reuse_of: Cell::new(0),
             kept: LocalQuota::new(&plugin.identity.stores.kept),
             is_managed: Cell::new(plugin.waits),
             slow_until: Cell::new(0),
@@ -117,6 +120,9 @@ impl Pool {
 
     /// A change that the plugin made where the same arrived, and allowed to be made again.
     pub(crate) fn reuse(&self, arrived: &ReuseKey) -> Option<RequestChange> {
+        if self.documents() != self.reuse_of.get() {
+            return None;
+        }
         let change = self.reuse.change(arrived)?;
         self.plugin.identity.metrics.reused();
         Some(change)
@@ -128,8 +134,26 @@ impl Pool {
         self.plugin.isolation == Isolation::Pooled
     }
 
-    /// Keeps a change to be made again.
-    pub(crate) fn keep(&self, arrived: &ReuseKey, change: RequestChange, time: Duration) {
+    /// Which documents its hooks find, to be asked before one whose change is to be kept.
+    pub(crate) fn documents(&self) -> u64 {
+        self.plugin.identity.document_versions()
+    }
+
+    /// Keeps a change to be made again, unless one of the documents that the hook may have read is
+    /// another by now.
+    pub(crate) fn keep(
+        &self,
+        arrived: &ReuseKey,
+        change: RequestChange,
+        time: Duration,
+        documents: u64,
+    ) {
+        if documents != self.documents() {
+            return;
+        }
+        if documents != self.reuse_of.replace(documents) {
+            self.reuse.forget();
+        }
         self.reuse.keep(arrived, change, time);
     }
 

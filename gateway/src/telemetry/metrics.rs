@@ -6,6 +6,7 @@
 
 mod access_logs;
 mod component;
+mod documents;
 mod hooks;
 mod name;
 mod plugins;
@@ -33,6 +34,7 @@ use crate::memory_quota::MemoryQuota;
 
 pub(crate) use access_logs::AccessLogCounts;
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
+pub(crate) use documents::DocumentCounts;
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};
@@ -77,6 +79,7 @@ pub(crate) struct Metrics {
     /// Of spans, once any is exported.
     spans: OnceLock<Arc<SpanCounts>>,
     access_logs: access_logs::AccessLogs,
+    documents: documents::Documents,
 }
 
 /// The numbers of one configured plugin.
@@ -167,6 +170,7 @@ impl Default for Metrics {
             usage: OnceLock::new(),
             spans: OnceLock::new(),
             access_logs: access_logs::AccessLogs::default(),
+            documents: documents::Documents::default(),
         }
     }
 }
@@ -275,6 +279,16 @@ impl Metrics {
     /// Forgets the access logs that are not configured any more.
     pub(crate) fn keep_access_logs(&self, names: &[&str]) {
         self.access_logs.keep(names);
+    }
+
+    /// Those of the document of this name.
+    pub(crate) fn of_document(&self, name: &str) -> Arc<DocumentCounts> {
+        self.documents.of(name)
+    }
+
+    /// Forgets the documents that are not configured any more.
+    pub(crate) fn keep_documents(&self, names: &[&str]) {
+        self.documents.keep(names);
     }
 
     /// A configuration was put in force.

@@ -1,6 +1,7 @@
 //! Host calls in native tests: served by the test host of this thread.
 
 use crate::attributes::AttributeError;
+use crate::documents::{Document, Refreshed};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
 use crate::limiter::{Charge, LimiterError, Verdict};
@@ -150,6 +151,18 @@ pub(crate) fn usage_add(name: &str, amount: i64) {
 
 pub(crate) fn secret(name: &str) -> Option<String> {
     current().secret(name)
+}
+
+pub(crate) fn document_version(name: &str) -> Option<u64> {
+    current().documents().version(name)
+}
+
+pub(crate) fn document(name: &str) -> Option<Document> {
+    current().documents().get(name)
+}
+
+pub(crate) fn refresh_document(name: &str, _wait: u64) -> Refreshed {
+    reached().refresh_document(name)
 }
 
 pub(crate) fn send(request: Request) -> Result<Response, HttpError> {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::attributes::AttributeError;
 use crate::bindings::gateway::plugin as imports;
+use crate::documents::{Document, Refreshed};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
 use crate::limiter::{Charge, LimiterError, Verdict, nanoseconds};
@@ -15,6 +16,7 @@ use crate::wire::Field;
 
 pub(crate) use imports::clock::{monotonic, now};
 pub(crate) use imports::digest::sha256;
+pub(crate) use imports::documents::version as document_version;
 pub(crate) use imports::exchange::{
     keep_context, request_field, request_fields, request_method, request_path, request_query,
     response_field, response_fields, response_status,
@@ -120,6 +122,23 @@ pub(crate) fn verify_password(hash: &str, password: &str) -> Result<bool, Passwo
         Error::Unsupported => PasswordError::Unsupported,
         Error::Busy => PasswordError::Busy,
     })
+}
+
+pub(crate) fn document(name: &str) -> Option<Document> {
+    let imports::documents::Document { version, content, age } = imports::documents::get(name)?;
+    Some(Document { version, content, age: Duration::from_nanos(age) })
+}
+
+pub(crate) fn refresh_document(name: &str, wait: u64) -> Refreshed {
+    use imports::documents::Refreshed as Wire;
+    match imports::documents::refresh(name, wait) {
+        Wire::Changed => Refreshed::Changed,
+        Wire::Unchanged => Refreshed::Unchanged,
+        Wire::Failed => Refreshed::Failed,
+        Wire::TooSoon => Refreshed::TooSoon,
+        Wire::Pending => Refreshed::Pending,
+        Wire::NotGranted => Refreshed::NotGranted,
+    }
 }
 
 pub(crate) fn send(request: Request) -> Result<Response, HttpError> {

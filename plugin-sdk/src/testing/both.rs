@@ -84,6 +84,7 @@ pub(crate) type Answering = Arc<dyn Fn(&Call) -> Result<ResponseBuilder, HttpErr
 pub struct Grants {
     pub(crate) interfaces: Vec<String>,
     pub(crate) secrets: Vec<(String, String)>,
+    pub(crate) documents: Vec<(String, Vec<u8>)>,
     pub(crate) upstreams: Vec<(String, Answering)>,
 }
 
@@ -106,6 +107,12 @@ impl Grants {
         self
     }
 
+    /// A document with this content, which in a gateway is a file.
+    pub fn document(mut self, name: impl Into<String>, content: impl Into<Vec<u8>>) -> Self {
+        self.documents.push((name.into(), content.into()));
+        self
+    }
+
     /// An upstream, and how it answers each request that the plugin sends to it. In a gateway any
     /// error is [`HttpError::Protocol`]. A request that the plugin sends on to this upstream
     /// waits for the test's [`response`](HostExchange::response), as any does.
@@ -125,7 +132,11 @@ impl fmt::Debug for Grants {
         let upstreams: Vec<_> = self.upstreams.iter().map(|(name, _)| name).collect();
         let mut told = formatter.debug_struct("Grants");
         told.field("interfaces", &self.interfaces);
-        told.field("secrets", &secrets).field("upstreams", &upstreams).finish()
+        let documents: Vec<_> = self.documents.iter().map(|(name, _)| name).collect();
+        told.field("secrets", &secrets)
+            .field("documents", &documents)
+            .field("upstreams", &upstreams)
+            .finish()
     }
 }
 
@@ -139,6 +150,9 @@ impl<P: Plugin> Host for Harness<P> {
         let mut preparation = Self::prepare();
         for (name, value) in grants.secrets {
             preparation = preparation.secret(name, value);
+        }
+        for (name, content) in grants.documents {
+            preparation = preparation.document(name, content);
         }
         for (name, answer) in grants.upstreams {
             preparation = preparation.upstream(name, move |call| answer(call));

@@ -104,7 +104,7 @@ impl GatewayBuilder {
             None => process::build(&program)?.to_string_lossy().into_owned(),
         };
         let arrivals = Arc::new(Arrivals::default());
-        let Grants { interfaces, secrets, upstreams } = self.grants;
+        let Grants { interfaces, secrets, documents, upstreams } = self.grants;
         let mut named = Vec::new();
         for (name, answer) in upstreams {
             let address = upstream::listen(&arrivals, Some((name.clone(), answer)));
@@ -116,11 +116,12 @@ impl GatewayBuilder {
             settings: &self.settings,
             interfaces: &interfaces,
             secrets: &secrets,
+            documents: &documents,
             upstreams: &named,
             upstream: upstream::listen(&arrivals, None).map_err(|error| error.to_string())?,
         };
         let text = text.written()?;
-        let process = Process::start(&program, &text, &secrets)?;
+        let process = Process::start(&program, &text, &secrets, &documents)?;
         Ok(Gateway { process, arrivals, turn: Mutex::default() })
     }
 }

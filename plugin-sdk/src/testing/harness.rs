@@ -149,6 +149,17 @@ impl<P: Plugin> Harness<P> {
         self.host.metrics().observed(name, labels)
     }
 
+    /// Gives a document another content, as a fetch in the background would.
+    pub fn set_document(&self, name: &str, content: impl Into<Vec<u8>>) {
+        self.host.documents().set(name, content.into());
+    }
+
+    /// How often the plugin asked for a document to be fetched. The gateway fetches it less often: it
+    /// bounds that.
+    pub fn refreshes(&self, name: &str) -> usize {
+        self.host.documents().refreshes(name)
+    }
+
     /// The requests that the plugin sent to upstreams, in order.
     pub fn calls(&self) -> Vec<Call> {
         self.host.calls().sent()
@@ -170,6 +181,23 @@ impl<P: Plugin> Preparation<P> {
     /// Grants a secret.
     pub fn secret(self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.host.set_secret(name.into(), value.into());
+        self
+    }
+
+    /// Grants a document with this content.
+    pub fn document(self, name: impl AsRef<str>, content: impl Into<Vec<u8>>) -> Self {
+        self.host.documents().set(name.as_ref(), content.into());
+        self
+    }
+
+    /// Grants a document that is not there before the plugin asks for it, and says what a fetch finds:
+    /// `None` fails.
+    pub fn document_from(
+        self,
+        name: impl AsRef<str>,
+        source: impl Fn() -> Option<Vec<u8>> + 'static,
+    ) -> Self {
+        self.host.documents().serve(name.as_ref(), source);
         self
     }
 

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::attributes::{self, AttributeError};
+use crate::documents::Refreshed;
 use crate::http_client::{HttpError, Request, Response};
 use crate::limiter::{Charge, LimiterError, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::testing::calls::Calls;
 use crate::testing::cryptography;
+use crate::testing::documents::Documents;
 use crate::testing::limiter::Buckets;
 use crate::testing::metrics::Metrics;
 use crate::testing::store::Store;
@@ -72,6 +74,7 @@ pub(crate) struct TestHost {
     metrics: RefCell<Metrics>,
     usage: RefCell<Usage>,
     secrets: RefCell<BTreeMap<String, String>>,
+    documents: Documents,
     calls: Calls,
     /// What the plugin promised.
     never_waits: Cell<bool>,
@@ -131,6 +134,7 @@ impl TestHost {
             metrics: RefCell::default(),
             usage: RefCell::default(),
             secrets: RefCell::default(),
+            documents: Documents::default(),
             calls: Calls::new(),
             never_waits: Cell::new(false),
             impure: Cell::new(false),
@@ -251,6 +255,15 @@ impl TestHost {
 
     pub(crate) fn set_secret(&self, name: String, value: String) {
         self.secrets.borrow_mut().insert(name, value);
+    }
+
+    pub(crate) fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    pub(crate) fn refresh_document(&self, name: &str) -> Refreshed {
+        assert!(!self.never_waits.get(), "a hook waits, and the interest said that none would");
+        self.documents.refresh(name)
     }
 
     pub(crate) fn calls(&self) -> &Calls {

@@ -37,6 +37,13 @@ impl<V: Clone> Cache<V> {
         self.entries.borrow().values.get(digest).cloned()
     }
 
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        let Entries { values, order } = &mut *self.entries.borrow_mut();
+        values.clear();
+        order.clear();
+    }
+
     /// Remembers a value, in place of the former one.
     pub(crate) fn remember(&self, digest: [u8; 32], value: V) {
         if !self.is_on() {

@@ -222,6 +222,12 @@ pub struct JwtConfig {
     #[serde(default = "default_cache")]
     #[schemars(range(max = crate::jwt::MAX_CACHE))]
     pub cache: usize,
+
+    /// How long a request waits for the keys of its issuer to be fetched, if its token is signed by
+    /// one that is not there; at most 10 s. Default `2s`.
+    #[serde(default = "default_key_wait")]
+    #[schemars(regex(pattern = crate::time::DURATION))]
+    pub key_wait: String,
 }
 
 /// Who issues tokens, for whom, and with which keys.
@@ -256,6 +262,12 @@ pub struct IssuerConfig {
     #[serde(default)]
     #[schemars(with = "Option<TextOrTable>")]
     pub jwks: Option<Value>,
+
+    /// The name of a document that is the JWK Set of the issuer. The plugin must be granted it:
+    /// `documents = ["NAME"]` beside `component`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub document: Option<String>,
 
     /// Stands before the consumer's name, so that two issuers cannot name the same consumer.
     /// Default nothing.
@@ -414,6 +426,10 @@ fn default_scope_claims() -> Vec<String> {
 
 fn default_cache() -> usize {
     256
+}
+
+fn default_key_wait() -> String {
+    "2s".to_owned()
 }
 
 fn default_remember() -> String {

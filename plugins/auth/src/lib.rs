@@ -26,7 +26,7 @@ use crate::api_key::ApiKeys;
 use crate::basic::Users;
 use crate::consumer::{Admission, Admitted, Consumer, Policy, is_name};
 use crate::credential::{Credential, Places};
-use crate::jwt::Jwt;
+use crate::jwt::{Jwt, NotAdmitted};
 use crate::problems::{Pointer, Problems};
 use crate::refusal::{Challenges, Refusal, Schemes, is_address, is_realm};
 
@@ -76,7 +76,7 @@ impl Plugin for Auth {
         if self.places.are_in_query() {
             interest = interest.query();
         }
-        if self.users.is_none() {
+        if self.users.is_none() && self.jwt.as_ref().is_none_or(Jwt::never_waits) {
             interest = interest.never_waits();
         }
         if !self.places.is_empty() {
@@ -91,7 +91,9 @@ impl Plugin for Auth {
         };
         match refusal {
             Refusal::Missing => log::debug!("refused: {refusal}"),
-            Refusal::Busy | Refusal::NoConsumer => log::warn!("refused: {refusal}"),
+            Refusal::Busy | Refusal::NoKeys(_) | Refusal::NoConsumer => {
+                log::warn!("refused: {refusal}")
+            }
             Refusal::Failed(_) => log::error!("refused: {refusal}"),
             _ => log::info!("refused: {refusal}"),
         }
@@ -147,7 +149,8 @@ impl Auth {
         if let Some(jwt) = self.jwt.as_ref().filter(|_| kinds.jwt) {
             match jwt.verify(text, &self.policy) {
                 Ok(admitted) => return Ok(admitted),
-                Err(why) => reason = why,
+                Err(NotAdmitted::Refused(why)) => reason = why,
+                Err(NotAdmitted::NoKeys(why)) => return Err(Refusal::NoKeys(why)),
             }
         }
         Err(Refusal::Invalid { bearer: *bearer, reason })

@@ -36,6 +36,8 @@ pub(crate) enum Refusal {
     NoConsumer,
     /// Too many passwords are being verified.
     Busy,
+    /// The keys of the issuer cannot be had.
+    NoKeys(&'static str),
     /// Something is wrong here and not with the request.
     Failed(&'static str),
 }
@@ -46,7 +48,7 @@ impl fmt::Display for Refusal {
             Self::Missing => "there is no credential",
             Self::Several => "there is more than one credential",
             Self::MalformedBearer => "the bearer credential is malformed",
-            Self::Invalid { reason, .. } | Self::Failed(reason) => reason,
+            Self::Invalid { reason, .. } | Self::Failed(reason) | Self::NoKeys(reason) => reason,
             Self::Insufficient { .. } => "the consumer lacks a required scope or claim",
             Self::NoConsumer => "no plugin before this one has authenticated the consumer",
             Self::Busy => "too many passwords are being verified",
@@ -126,7 +128,7 @@ impl Challenges {
                 }
             }
             Refusal::NoConsumer => Response::forbidden(FORBIDDEN),
-            Refusal::Busy => {
+            Refusal::Busy | Refusal::NoKeys(_) => {
                 let detail = "The credential cannot be checked at the moment.";
                 Response::service_unavailable(detail).header("retry-after", "1")
             }

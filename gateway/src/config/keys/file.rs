@@ -3,8 +3,8 @@
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{
-    ACCESS_LOG, ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER, ROUTE, TRACES,
-    UPSTREAM, USAGE,
+    ACCESS_LOG, ADMIN, COMPONENT, DAY, DOCUMENT, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER,
+    ROUTE, TRACES, UPSTREAM, USAGE,
 };
 
 pub(in crate::config) static ROOT: Keys = Keys {
@@ -55,6 +55,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
              from a file.",
         )
         .example("{ NAME = \"${env:VARIABLE}\" }"),
+        Key::new(
+            "documents",
+            Kind::NamedTables(&DOCUMENT),
+            "Files and remote texts that plugins read, by name.",
+        )
+        .example("[documents.NAME]"),
         Key::new(
             "components",
             Kind::NamedTables(&COMPONENT),

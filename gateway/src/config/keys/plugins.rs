@@ -58,6 +58,12 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
         )
         .example("[\"NAME\"]"),
         Key::new(
+            "documents",
+            Kind::List(&Kind::Text),
+            "Documents of `[documents.NAME]` that it may read. Default: none.",
+        )
+        .example("[\"NAME\"]"),
+        Key::new(
             "upstreams",
             Kind::List(&Kind::Text),
             "Upstreams that it may send requests to by itself. Default: none.",

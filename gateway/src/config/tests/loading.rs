@@ -397,6 +397,7 @@ fn runs_the_examples_of_the_documentation() {
     for name in ["greet", "mine"] {
         fs::write(folder.path().join(format!("plugins/{name}.wasm")), "").unwrap();
     }
+    fs::write(folder.path().join("denied.txt"), "").unwrap();
     fs::create_dir(folder.path().join("services")).unwrap();
     fs::write(folder.path().join("services/hello.wasm"), "").unwrap();
     let loaded = load_in(&folder).unwrap_or_else(|found| panic!("{found}"));

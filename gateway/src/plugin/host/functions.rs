@@ -71,7 +71,7 @@ impl<'a, 'b> Functions<'a, 'b> {
         self.linker.func_wrap(name, function)
     }
 
-    /// Puts a function that waits. No change of a plugin with one is made again.
+    /// Puts a function that waits. No change of a hook that called one is made again.
     pub(super) fn func_wrap_async<Params, Return, F>(
         &mut self,
         name: &str,
@@ -85,7 +85,11 @@ impl<'a, 'b> Functions<'a, 'b> {
         Params: ComponentNamedList + Lift + 'static,
         Return: ComponentNamedList + Lower + 'static,
     {
-        self.linker.func_wrap_async(name, function)
+        let mark = self.mark;
+        self.linker.func_wrap_async(name, move |store: Context<'_>, params: Params| {
+            mark(store.data());
+            function(store, params)
+        })
     }
 
     /// Puts a resource.

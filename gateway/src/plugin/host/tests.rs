@@ -111,6 +111,8 @@ fn every_function_is_known_whose_result_is_the_same_each_time() {
         "clock.monotonic",
         "clock.now",
         "digest.sha256",
+        "documents.get",
+        "documents.version",
         "secrets.get",
         "signature.[method]verifying-key.verify",
         "signature.[static]verifying-key.parse",

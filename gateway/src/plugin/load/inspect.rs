@@ -205,6 +205,7 @@ fn bytes(component: &config::Component) -> Result<Vec<u8>, LoadError> {
 pub(super) fn grant_everything(plugin: &mut config::Plugin) {
     plugin.grants = Some(INTERFACES.iter().filter_map(|interface| interface.grant).collect());
     plugin.secrets.get_or_insert_default();
+    plugin.documents.get_or_insert_default();
     plugin.upstreams.get_or_insert_default();
     plugin.deadline = plugin.deadline.max(Duration::from_secs(1));
     plugin.configure = plugin.configure.max(Duration::from_secs(1));
@@ -239,6 +240,7 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         grants: Some(grants),
         grants_span: None,
         secrets: Some(Vec::new()),
+        documents: Some(Vec::new()),
         upstreams: Some(Vec::new()),
         forward_to: Vec::new(),
     }

@@ -98,6 +98,7 @@ impl Metrics {
             spans.write(page);
         }
         self.access_logs.write(page);
+        self.documents.write(page);
     }
 
     fn write_certificates(&self, page: &mut String) {

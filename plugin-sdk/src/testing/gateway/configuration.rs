@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::testing::gateway::process::{PLUGIN, secret_variable};
+use crate::testing::gateway::process::{PLUGIN, document_file, secret_variable};
 
 /// One route through one plugin to the upstream of the test.
 pub(super) struct Configuration<'a> {
@@ -17,6 +17,8 @@ pub(super) struct Configuration<'a> {
     pub(super) interfaces: &'a [String],
     /// Names and values; the values come from the environment.
     pub(super) secrets: &'a [(String, String)],
+    /// Names and contents; the contents are files beside the configuration.
+    pub(super) documents: &'a [(String, Vec<u8>)],
     /// Those that the plugin was granted.
     pub(super) upstreams: &'a [(String, SocketAddr)],
     pub(super) upstream: SocketAddr,
@@ -31,6 +33,7 @@ impl Configuration<'_> {
             ("config", self.config.clone()),
             ("grants", self.interfaces.iter().map(String::as_str).collect()),
             ("secrets", names(self.secrets)),
+            ("documents", names(self.documents)),
             ("upstreams", names(self.upstreams)),
             ("forward_to", names(self.upstreams)),
         ];
@@ -55,6 +58,10 @@ impl Configuration<'_> {
         for (index, (name, _)) in self.secrets.iter().enumerate() {
             let variable = secret_variable(index);
             text += &format!("{} = \"${{env:{variable}}}\"\n", string(name));
+        }
+        for (index, (name, _)) in self.documents.iter().enumerate() {
+            let (name, file) = (string(name), document_file(index));
+            text += &format!("[documents.{name}]\nfile = \"{file}\"\n");
         }
         text += &format!("[plugins.{PLUGIN}]\n");
         for (key, value) in &plugin {

@@ -55,11 +55,16 @@ impl Process {
         program: &OsStr,
         config: &str,
         secrets: &[(String, String)],
+        documents: &[(String, Vec<u8>)],
     ) -> Result<Self, String> {
         let folder = Folder::new().map_err(|error| format!("no folder for a gateway: {error}"))?;
         let file = folder.0.join("gateway.toml");
         let written = std::fs::write(&file, config);
         written.map_err(|error| format!("{}: {error}", file.display()))?;
+        for (index, (name, content)) in documents.iter().enumerate() {
+            let written = std::fs::write(folder.0.join(document_file(index)), content);
+            written.map_err(|error| format!("the document {name}: {error}"))?;
+        }
         let mut command = Command::new(program);
         command.arg("run").arg(&file).args(["--log-format", "json"]);
         for (index, (_, value)) in secrets.iter().enumerate() {
@@ -146,6 +151,11 @@ pub(super) fn build(program: &OsStr) -> Result<&'static Path, String> {
 /// The variable that holds a secret: it must not be in the file.
 pub(super) fn secret_variable(index: usize) -> String {
     format!("TESTED_SECRET_{index}")
+}
+
+/// The file of a document, beside the configuration.
+pub(super) fn document_file(index: usize) -> String {
+    format!("document-{index}")
 }
 
 /// The gateway's binary, unless the test names one.

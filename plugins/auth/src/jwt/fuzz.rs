@@ -34,18 +34,18 @@ fn a_text_that_is_a_token_is_the_only_way_to_write_it() {
     Target::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/tokens"), TOKENS).check(|text| {
         let Ok(token) = Token::parse(text) else { return };
         tokens += 1;
-        let signature = URL_SAFE_NO_PAD.encode(&token.signature);
-        assert_eq!([token.signed, b".", signature.as_bytes()].concat(), text);
-        let mut parts = token.signed.split(|byte| *byte == b'.');
+        let signature = URL_SAFE_NO_PAD.encode(&token.jws.signature);
+        assert_eq!([token.jws.signed, b".", signature.as_bytes()].concat(), text);
+        let mut parts = token.jws.signed.split(|byte| *byte == b'.');
         let mut next = || URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap();
         let (header, payload) = (next(), next());
         let written = [URL_SAFE_NO_PAD.encode(&header), URL_SAFE_NO_PAD.encode(&payload)].join(".");
-        assert_eq!(written.as_bytes(), token.signed);
+        assert_eq!(written.as_bytes(), token.jws.signed);
         // Nothing is dropped from the payload, nor added.
         let payload: Value = serde_json::from_slice(&payload).unwrap();
         assert_eq!(payload, Value::Object(token.claims));
         let header: Value = serde_json::from_slice(&header).unwrap();
-        assert_eq!(header["alg"], token.header.algorithm.as_str());
+        assert_eq!(header["alg"], token.jws.header.algorithm.as_str());
         assert!(header.get("crit").is_none());
     });
     assert!(tokens > 2, "only {tokens} were tokens");

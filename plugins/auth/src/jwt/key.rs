@@ -33,7 +33,7 @@ impl Key {
         if !allowed.contains(&algorithm) {
             problems.add(&at.key("algorithm"), "is not among the algorithms of the issuer");
         }
-        let symmetric = needed_type(algorithm).0 == "oct";
+        let symmetric = is_symmetric(algorithm);
         let (name, made) = match (&spec.pem, &spec.jwk, &spec.secret) {
             (Some(_), None, None) if symmetric => {
                 ("pem", Err("holds a public key, which is no secret for this algorithm".into()))
@@ -64,8 +64,8 @@ fn elsewhere(text: &str) -> Option<&'static str> {
     let text = text.trim();
     if text.starts_with("https://") || text.starts_with("http://") {
         return Some(
-            "is an address, and keys are not fetched: save what it serves in a file, and write \
-             `\"${file:NAME}\"`",
+            "is an address: write `document = \"NAME\"` instead, and `[documents.NAME]` with `upstream` \
+             and `path`",
         );
     }
     let is_name = (1..=255).contains(&text.len())
@@ -169,6 +169,42 @@ pub(super) fn jwk_set(
         problems.add(at, format!("holds no usable key: {reasons}"));
     }
     keys
+}
+
+/// Keys of a set that is fetched, at most.
+const MAX_KEYS: usize = 64;
+
+/// The usable keys of a JWK Set that its issuer serves. Nobody who reads the configuration can put one
+/// right that is of no use: it is left out, and the log says so. Secrets are never among them, since
+/// what is fetched is not secret.
+pub(super) fn fetched_set(document: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, String> {
+    let document = document.strip_prefix("\u{feff}".as_bytes()).unwrap_or(document);
+    let set = json::object(document);
+    let Some(Value::Array(items)) = set.as_ref().and_then(|set| set.get("keys")) else {
+        return Err("it is not a JWK Set: a JSON object with the list `keys`".to_owned());
+    };
+    if items.len() > MAX_KEYS {
+        return Err(format!("it has more than {MAX_KEYS} keys"));
+    }
+    let allowed: Vec<_> = allowed.iter().copied().filter(|it| !is_symmetric(*it)).collect();
+    let mut keys = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        match from_set(item, &allowed) {
+            Ok(usable) => keys.extend(usable),
+            Err(Unusable::Wrong(reason)) => {
+                log::warn!("of a fetched JWK Set, {} {reason}", name(index, item));
+            }
+            Err(Unusable::NotForThis(reason)) => {
+                log::debug!("of a fetched JWK Set, {} {reason}", name(index, item));
+            }
+        }
+    }
+    Ok(keys)
+}
+
+/// Whether keys of this algorithm are secrets.
+pub(super) fn is_symmetric(algorithm: Algorithm) -> bool {
+    needed_type(algorithm).0 == "oct"
 }
 
 /// A key of a set in a message: its place, and its name if it has one.

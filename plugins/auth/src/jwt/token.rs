@@ -14,11 +14,18 @@ pub(super) const MAX_TOKEN: usize = 16 * 1024;
 /// A token as it was sent. Nothing in it has been verified.
 #[derive(Debug)]
 pub(super) struct Token<'t> {
+    pub(super) jws: Jws<'t>,
+    pub(super) claims: Map<String, Value>,
+}
+
+/// What is signed, whatever it says (RFC 7515).
+#[derive(Debug)]
+pub(super) struct Jws<'t> {
     /// What was signed: header and payload as they were sent.
     pub(super) signed: &'t [u8],
     pub(super) signature: Vec<u8>,
     pub(super) header: Header,
-    pub(super) claims: Map<String, Value>,
+    payload: Vec<u8>,
 }
 
 /// The parts of the JOSE header that count. References to keys (`jku`, `x5u`) and keys (`jwk`,
@@ -33,6 +40,15 @@ pub(super) struct Header {
 impl<'t> Token<'t> {
     /// Reads a token in compact serialisation (RFC 7515 section 7.1).
     pub(super) fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
+        let jws = Jws::parse(text)?;
+        let claims = json::object(&jws.payload);
+        let claims = claims.ok_or("the token's payload is not one JSON object")?;
+        Ok(Self { jws, claims })
+    }
+}
+
+impl<'t> Jws<'t> {
+    pub(super) fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
         if text.len() > MAX_TOKEN {
             return Err("the token is longer than 16 KiB");
         }
@@ -41,11 +57,10 @@ impl<'t> Token<'t> {
             return Err("the token does not have three parts");
         };
         let header = decode(&text[..first])?;
-        let claims = decode(&text[first + 1..second])?;
+        let payload = decode(&text[first + 1..second])?;
         let signature = decode(&text[second + 1..])?;
         let header = json::object(&header).ok_or("the token's header is not one JSON object")?;
-        let claims = json::object(&claims).ok_or("the token's payload is not one JSON object")?;
-        Ok(Self { signed: &text[..second], signature, header: Header::new(header)?, claims })
+        Ok(Self { signed: &text[..second], signature, header: Header::new(header)?, payload })
     }
 }
 
@@ -93,13 +108,13 @@ mod tests {
     #[test]
     fn reads_the_example_of_rfc_7519() {
         let token = Token::parse(EXAMPLE.as_bytes()).unwrap();
-        assert_eq!(token.header.algorithm, "HS256");
-        assert_eq!(token.header.kind.as_deref(), Some("JWT"));
-        assert_eq!(token.header.kid, None);
+        assert_eq!(token.jws.header.algorithm, "HS256");
+        assert_eq!(token.jws.header.kind.as_deref(), Some("JWT"));
+        assert_eq!(token.jws.header.kid, None);
         assert_eq!(token.claims["iss"], "joe");
         assert_eq!(token.claims["exp"], 1_300_819_380);
         assert_eq!(token.claims["http://example.com/is_root"], true);
-        assert_eq!((token.signed.len(), token.signature.len()), (EXAMPLE.len() - 44, 32));
+        assert_eq!((token.jws.signed.len(), token.jws.signature.len()), (EXAMPLE.len() - 44, 32));
     }
 
     #[test]

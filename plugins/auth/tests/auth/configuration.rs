@@ -428,7 +428,7 @@ fn says_what_stands_in_place_of_the_text_of_a_file() {
         config["jwt"]["issuers"][0]["jwks"] = text.into();
         message(config)
     };
-    assert!(jwks("https://a.example/jwks").contains("keys are not fetched"));
+    assert!(jwks("https://a.example/jwks").contains("`document = \"NAME\"`"));
     assert!(jwks("x.jwks").contains("${file:NAME}"));
     assert!(message(json!({ "basic": { "htpasswd": "users" } })).contains("${file:NAME}"));
     let key = |key: Value| {

@@ -6,9 +6,12 @@ mod api_keys;
 mod basic;
 mod configuration;
 mod consumers;
+mod documents;
 mod issuer;
+mod issuers;
 mod jwt;
 mod jwt_attacks;
+mod tools;
 
 use auth::Auth;
 use gateway_plugin_sdk::testing::{Answer, Exchange, Harness};

@@ -1,0 +1,83 @@
+//! `gateway:plugin/documents`: the documents that the plugin was granted.
+//!
+//! Owns that what follows from a document is not made again once it changed: reading one is nothing that
+//! keeps a change from being made again, since the pool looks at the versions of all that are granted
+//! ([`Identity::document_versions`]).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::functions::Functions;
+use super::{Context, HostState, Identity};
+use crate::documents::{self, Document};
+use crate::plugin::bindings::{DocumentOut, Refreshed};
+
+/// How long a hook may wait for a fetch.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    link_reading(linker)?;
+    linker.func_wrap_async("refresh", |mut store: Context<'_>, (name, wait): (String, u64)| {
+        Box::new(async move {
+            let Some(document) = store.data().document(&name).cloned() else {
+                return Ok((Refreshed::NotGranted,));
+            };
+            store.data_mut().budget.pause();
+            let refreshed = document.refresh(Duration::from_nanos(wait).min(MAX_WAIT)).await;
+            // The epoch went on while the hook waited, and waiting is not computing.
+            let look = store.data_mut().budget.resume();
+            store.set_epoch_deadline(look);
+            Ok((outcome(refreshed),))
+        })
+    })
+}
+
+/// For a plugin whose interest promises that it never waits.
+pub(super) fn link_refusing(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    link_reading(linker)?;
+    linker.func_wrap(
+        "refresh",
+        |_: Context<'_>, (_, _): (String, u64)| -> wasmtime::Result<(Refreshed,)> {
+            wasmtime::bail!(
+                "it called `documents.refresh`, although its interest says `never-waits`"
+            )
+        },
+    )
+}
+
+fn link_reading(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    linker.same_each_time("version", |store: Context<'_>, (name,): (String,)| {
+        Ok((store.data().document(&name).map(|document| document.version()),))
+    })?;
+    linker.same_each_time("get", |store: Context<'_>, (name,): (String,)| {
+        let content = store.data().document(&name).and_then(|document| document.content());
+        Ok((content.map(|content| DocumentOut {
+            version: content.version,
+            content: content.bytes.to_vec(),
+            age: u64::try_from(content.age.as_nanos()).unwrap_or(u64::MAX),
+        }),))
+    })
+}
+
+fn outcome(refreshed: documents::Refreshed) -> Refreshed {
+    match refreshed {
+        documents::Refreshed::Changed => Refreshed::Changed,
+        documents::Refreshed::Unchanged => Refreshed::Unchanged,
+        documents::Refreshed::Failed => Refreshed::Failed,
+        documents::Refreshed::TooSoon => Refreshed::TooSoon,
+        documents::Refreshed::Pending => Refreshed::Pending,
+    }
+}
+
+impl HostState {
+    fn document(&self, name: &str) -> Option<&Arc<Document>> {
+        self.identity.documents.iter().find(|(known, _)| known == name).map(|(_, it)| it)
+    }
+}
+
+impl Identity {
+    /// A number that is another one once a document that it was granted has changed: versions only grow.
+    pub(in crate::plugin) fn document_versions(&self) -> u64 {
+        self.documents.iter().map(|(_, document)| document.version()).sum()
+    }
+}

@@ -1,0 +1,164 @@
+//! Documents that the gateway keeps current in the background: keys, lists, tables, flags. The
+//! configured plugin is granted them one by one, by `documents = ["NAME"]`.
+//!
+//! [`version`] costs next to nothing. So a hook asks for it, and reads the document with [`get`] only
+//! where it is another one than that of which the instance keeps what it made:
+//! [`Parsed`] does both. What a plugin allows to be made again
+//! ([`Request::reuse_for`](crate::Request::reuse_for)) is forgotten once a document that it was granted
+//! has changed.
+//!
+//! ```
+//! use gateway_plugin_sdk::documents::Parsed;
+//! use gateway_plugin_sdk::prelude::*;
+//! use gateway_plugin_sdk::testing::{self, Harness};
+//!
+//! struct Deny {
+//!     addresses: Parsed<Vec<String>>,
+//! }
+//!
+//! fn lines(content: &[u8]) -> Result<Vec<String>, String> {
+//!     let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
+//!     Ok(text.lines().map(str::to_owned).collect())
+//! }
+//!
+//! impl Plugin for Deny {
+//!     type Config = NoConfig;
+//!     type Context = ();
+//!
+//!     fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+//!         Ok(Self { addresses: Parsed::new("denied", lines)? })
+//!     }
+//!
+//!     fn interest(&self) -> Interest {
+//!         Interest::on_request().attribute("client.address")
+//!     }
+//!
+//!     fn on_request(&self, request: &mut Request, _: &mut ()) -> Outcome {
+//!         let address = request.attribute("client.address").unwrap_or_default().to_owned();
+//!         match self.addresses.get().is_some_and(|denied| denied.contains(&address)) {
+//!             true => Outcome::respond(Response::forbidden("not from here")),
+//!             false => Outcome::Next,
+//!         }
+//!     }
+//! }
+//!
+//! let harness = Harness::<Deny>::prepare().document("denied", "10.0.0.1\n").configure(NoConfig {});
+//! let harness = harness.unwrap();
+//! let from = |address| harness.request(testing::request().attribute("client.address", address));
+//! assert_eq!(from("10.0.0.1").answer().unwrap().status(), 403);
+//! harness.set_document("denied", "10.0.0.2\n");
+//! assert!(from("10.0.0.1").answer().is_none());
+//! ```
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::limiter::nanoseconds;
+use crate::{ConfigError, host, log};
+
+/// A document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Which version it is: each new content has a higher one.
+    pub version: u64,
+    /// What it says.
+    pub content: Vec<u8>,
+    /// How long ago it was last known to be what its source has.
+    pub age: Duration,
+}
+
+/// What came of asking for a refresh.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refreshed {
+    /// There is a new version.
+    Changed,
+    /// It was fetched, and is what it was.
+    Unchanged,
+    /// It could not be fetched.
+    Failed,
+    /// It was asked for too short a time ago, and nothing new came of it.
+    TooSoon,
+    /// The time to wait is over, and the fetch goes on.
+    Pending,
+    /// The plugin was not granted a document of this name.
+    NotGranted,
+}
+
+/// The version of a document, 0 while there is none; `None` if the plugin was not granted it.
+pub fn version(name: &str) -> Option<u64> {
+    host::document_version(name)
+}
+
+/// A document; `None` while there is none, or if the plugin was not granted it.
+pub fn get(name: &str) -> Option<Document> {
+    host::document(name)
+}
+
+/// Has a document fetched now, and waits for that for so long, 10 s at most. All that ask meanwhile
+/// share one fetch, and after one that brought nothing new there is none for a while: so a plugin may
+/// ask because of what a client sent.
+pub fn refresh(name: &str, wait: Duration) -> Refreshed {
+    host::refresh_document(name, nanoseconds(wait))
+}
+
+type Parse<T> = Box<dyn Fn(&[u8]) -> Result<T, String>>;
+
+/// What an instance made of a document, kept for as long as the document is the same.
+pub struct Parsed<T> {
+    name: String,
+    parse: Parse<T>,
+    kept: RefCell<(u64, Option<Rc<T>>)>,
+}
+
+impl<T> Parsed<T> {
+    /// A document of this name. One that `parse` refuses is noted in the log, and what was made of
+    /// the one before stays in force.
+    ///
+    /// # Errors
+    /// If the plugin was not granted it.
+    pub fn new(
+        name: impl Into<String>,
+        parse: impl Fn(&[u8]) -> Result<T, String> + 'static,
+    ) -> Result<Self, ConfigError> {
+        let name = name.into();
+        if version(&name).is_none() {
+            let message = format!("needs `documents = [\"{name}\"]` beside `component`");
+            return Err(ConfigError::new(message));
+        }
+        Ok(Self { name, parse: Box::new(parse), kept: RefCell::new((0, None)) })
+    }
+
+    /// What was made of the newest document that could be read; `None` before there is one.
+    pub fn get(&self) -> Option<Rc<T>> {
+        let current = self.version();
+        let mut kept = self.kept.borrow_mut();
+        if current != kept.0
+            && let Some(document) = get(&self.name)
+        {
+            kept.0 = document.version;
+            match (self.parse)(&document.content) {
+                Ok(parsed) => kept.1 = Some(Rc::new(parsed)),
+                Err(why) => log::warn!("the document {:?} cannot be read: {why}", self.name),
+            }
+        }
+        kept.1.clone()
+    }
+
+    /// The version of the document, 0 while there is none.
+    pub fn version(&self) -> u64 {
+        version(&self.name).unwrap_or(0)
+    }
+
+    /// Has the document fetched now; see [`refresh`].
+    pub fn refresh(&self, wait: Duration) -> Refreshed {
+        refresh(&self.name, wait)
+    }
+}
+
+impl<T> fmt::Debug for Parsed<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Parsed").field("name", &self.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,78 @@
+//! Documents of native tests: those that the test gave, and what a refresh brings.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::documents::{Document, Refreshed};
+
+type Source = Rc<dyn Fn() -> Option<Vec<u8>>>;
+
+/// The documents that a plugin was granted.
+#[derive(Default)]
+pub(crate) struct Documents(RefCell<BTreeMap<String, State>>);
+
+#[derive(Default)]
+struct State {
+    version: u64,
+    content: Option<Vec<u8>>,
+    /// What a fetch finds.
+    source: Option<Source>,
+    refreshes: usize,
+}
+
+impl State {
+    fn set(&mut self, content: Vec<u8>) -> bool {
+        let is_new = self.content.as_ref() != Some(&content);
+        if is_new {
+            self.version += 1;
+            self.content = Some(content);
+        }
+        is_new
+    }
+}
+
+impl Documents {
+    /// Grants a document, or gives it another content.
+    pub(crate) fn set(&self, name: &str, content: Vec<u8>) {
+        self.0.borrow_mut().entry(name.to_owned()).or_default().set(content);
+    }
+
+    /// Grants a document, and says what a fetch finds.
+    pub(crate) fn serve(&self, name: &str, source: impl Fn() -> Option<Vec<u8>> + 'static) {
+        self.0.borrow_mut().entry(name.to_owned()).or_default().source = Some(Rc::new(source));
+    }
+
+    pub(crate) fn version(&self, name: &str) -> Option<u64> {
+        self.0.borrow().get(name).map(|state| state.version)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Document> {
+        let documents = self.0.borrow();
+        let state = documents.get(name)?;
+        let content = state.content.clone()?;
+        Some(Document { version: state.version, content, age: std::time::Duration::ZERO })
+    }
+
+    pub(crate) fn refresh(&self, name: &str) -> Refreshed {
+        let source = {
+            let mut documents = self.0.borrow_mut();
+            let Some(state) = documents.get_mut(name) else { return Refreshed::NotGranted };
+            state.refreshes += 1;
+            state.source.clone()
+        };
+        let found = match source {
+            Some(source) => source(),
+            // What the test gave is what there is.
+            None => return Refreshed::Unchanged,
+        };
+        let Some(content) = found else { return Refreshed::Failed };
+        let mut documents = self.0.borrow_mut();
+        let state = documents.entry(name.to_owned()).or_default();
+        if state.set(content) { Refreshed::Changed } else { Refreshed::Unchanged }
+    }
+
+    pub(crate) fn refreshes(&self, name: &str) -> usize {
+        self.0.borrow().get(name).map_or(0, |state| state.refreshes)
+    }
+}
