@@ -153,6 +153,7 @@ impl Jwt {
             key_id: key.kid.as_deref().unwrap_or_default(),
             scopes: &scopes,
             claims: &token.claims,
+            group: None,
         });
         Ok(Verified { times, admission: Rc::new(admission) })
     }

@@ -161,6 +161,7 @@ fn anonymous(name: &str, policy: &Policy) -> Admission {
         key_id: "",
         scopes: &[],
         claims: &serde_json::Map::new(),
+        group: None,
     })
 }
 
