@@ -3,6 +3,7 @@
 //! Owns the limits: for the listener, and for one address, so that one client cannot take all slots.
 //! Shared by all workers; used when a connection is accepted and closed, never by a request.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
@@ -23,6 +24,9 @@ const LOG_EVERY: Duration = Duration::from_secs(10);
 pub(crate) struct ConnectionSlots {
     pub(crate) listener: Arc<str>,
     open: AtomicUsize,
+    accepted: AtomicU64,
+    /// By the place in [`PROTOCOLS`].
+    by_protocol: [AtomicUsize; PROTOCOLS.len()],
     by_address: Mutex<HashMap<IpAddr, usize, RandomState>>,
     /// By the place in [`BOUNDS`].
     refused: [AtomicU64; BOUNDS.len()],
@@ -36,6 +40,15 @@ enum LimitKind {
     PerAddress,
 }
 
+/// What is spoken on a connection, once that is known: before, it is neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http1,
+    Http2,
+}
+
+const PROTOCOLS: [&str; 2] = ["http1", "http2"];
+
 /// The settings of the limits.
 pub(crate) const BOUNDS: [&str; 2] = ["connections", "connections_per_address"];
 
@@ -45,6 +58,16 @@ pub(crate) struct ConnectionSlot {
     slots: Arc<ConnectionSlots>,
     /// The client, if its connections are counted.
     client: Option<IpAddr>,
+    protocol: Cell<Option<Protocol>>,
+}
+
+impl ConnectionSlot {
+    /// This is spoken on the connection.
+    pub(crate) fn speaks(&self, protocol: Protocol) {
+        if self.protocol.replace(Some(protocol)).is_none() {
+            self.slots.by_protocol[protocol as usize].fetch_add(1, Relaxed);
+        }
+    }
 }
 
 impl ConnectionSlots {
@@ -52,6 +75,8 @@ impl ConnectionSlots {
         Self {
             listener: listener.into(),
             open: AtomicUsize::new(0),
+            accepted: AtomicU64::new(0),
+            by_protocol: Default::default(),
             by_address: Mutex::default(),
             refused: Default::default(),
             last_logged: Mutex::default(),
@@ -60,6 +85,18 @@ impl ConnectionSlots {
 
     pub(crate) fn open(&self) -> usize {
         self.open.load(Relaxed)
+    }
+
+    /// How many are open, by what is spoken on them.
+    pub(crate) fn open_by_protocol(&self) -> [(&'static str, usize); 3] {
+        let [http1, http2] = self.by_protocol.each_ref().map(|count| count.load(Relaxed));
+        let unknown = self.open().saturating_sub(http1 + http2);
+        [(PROTOCOLS[0], http1), (PROTOCOLS[1], http2), ("unknown", unknown)]
+    }
+
+    /// How many were accepted so far.
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Relaxed)
     }
 
     /// How many were refused, by the limit that they reached.
@@ -80,8 +117,10 @@ impl ConnectionSlots {
             self.refuse(LimitKind::Connections, address, most);
             return None;
         }
-        let mut slot = ConnectionSlot { slots: Arc::clone(self), client: None };
+        let mut slot =
+            ConnectionSlot { slots: Arc::clone(self), client: None, protocol: Cell::new(None) };
         let Some(most) = limits.connections_per_address.filter(|_| !is_proxy) else {
+            self.accepted.fetch_add(1, Relaxed);
             return Some(slot);
         };
         let client = client_of(address);
@@ -94,6 +133,7 @@ impl ConnectionSlots {
         }
         *count += 1;
         drop(clients);
+        self.accepted.fetch_add(1, Relaxed);
         slot.client = Some(client);
         Some(slot)
     }
@@ -120,6 +160,9 @@ impl ConnectionSlots {
 impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.slots.open.fetch_sub(1, Relaxed);
+        if let Some(protocol) = self.protocol.get() {
+            self.slots.by_protocol[protocol as usize].fetch_sub(1, Relaxed);
+        }
         let Some(client) = self.client else { return };
         if let Entry::Occupied(mut count) = self.slots.clients().entry(client) {
             *count.get_mut() -= 1;

@@ -5,6 +5,7 @@
 //! not know how an answer is written; that is [`crate::respond`].
 
 mod component;
+mod reason;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use http::{Method, StatusCode};
 use thiserror::Error;
 
 pub use self::component::ComponentError;
+pub use self::reason::Reason;
 use crate::path::PathError;
 use crate::upstream::{ConnectError, UpstreamError};
 
@@ -151,6 +153,9 @@ pub enum Failure {
     /// 502: the response broke off, or is one that cannot be passed on.
     #[error("the upstream's response is unusable")]
     UpstreamBroken(#[source] Cause),
+    /// 502: the response stopped in its body for `timeouts.idle` of the upstream.
+    #[error("the upstream's response is unusable")]
+    UpstreamStalled(#[source] Cause),
     /// 504: the time for the whole exchange is over.
     #[error("the request took longer than it may")]
     RequestTimeout,
@@ -241,7 +246,7 @@ impl Failure {
             Self::PluginBusy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(error) => error.status(),
             Self::Component { source, .. } => source.status(),
-            Self::UpstreamBroken(_) => StatusCode::BAD_GATEWAY,
+            Self::UpstreamBroken(_) | Self::UpstreamStalled(_) => StatusCode::BAD_GATEWAY,
             Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -270,6 +275,7 @@ impl Failure {
             Self::Upstream(_)
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
+            | Self::UpstreamStalled(_)
             | Self::RequestTimeout => ErrorSource::Upstream,
         }
     }
@@ -334,6 +340,7 @@ impl Failure {
             | Self::Upstream(_)
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
+            | Self::UpstreamStalled(_)
             | Self::RequestTimeout => false,
         }
     }

@@ -125,6 +125,7 @@ fn counted(config: &Config, traffic: &Traffic) -> Counted {
     Counted {
         routes: config.routes.iter().map(|route| of_route(&route.name)).collect(),
         unrouted: of_route(""),
+        unread: traffic.unread(),
         targets: config.upstreams.iter().map(of_upstream).collect(),
     }
 }
@@ -183,6 +184,12 @@ impl Snapshot {
             Some(previous) => previous.upstreams.succeeded_by(&config.upstreams, timers)?,
             None => Upstreams::new(&config.upstreams, timers)?,
         };
+        if let Some(counted) = &shared.counted {
+            for (index, targets) in counted.targets.iter().enumerate() {
+                let pools = upstreams.upstream(UpstreamId(index)).gauges();
+                targets.iter().zip(pools).for_each(|(target, pool)| target.has_pool(pool));
+            }
+        }
         let granted = config.components.iter().flat_map(|component| component.upstreams.iter());
         let granted: Vec<_> = granted.map(|(_, id)| *id).collect();
         let caller = (!granted.is_empty()).then(|| {
@@ -246,6 +253,9 @@ impl Snapshot {
         let (listener, client) = (&facts.listener, facts.peer_address);
         let log = self.shared.logs.named(self.access_log(listener.id, None));
         access_log::write_headless(log, &listener.name, id, client, failure);
+        if let Some(counted) = &self.shared.counted {
+            counted.unread.refused(failure.reason() as usize);
+        }
     }
 
     /// The plugins of a route.

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, mpsc};
 
-pub(crate) use self::finished::{Attempt, Finished, Hook};
+pub(crate) use self::finished::{Answer, Attempt, Finished, Hook};
 pub(crate) use self::span::{Span, Wants};
 use crate::config;
 use crate::telemetry::metrics::{Metrics, SpanCounts};

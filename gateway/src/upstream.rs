@@ -14,6 +14,7 @@ mod balance;
 mod connect;
 mod error;
 mod exchange;
+mod gauge;
 mod head;
 mod http1;
 mod http2;
@@ -43,6 +44,7 @@ pub use self::error::{Cause, ConnectError, Excess, SetupError, UpstreamError};
 pub(crate) use self::exchange::Along;
 pub use self::exchange::Lease;
 use self::exchange::{Failed, ResponseDeadline};
+pub(crate) use self::gauge::PoolGauge;
 pub(crate) use self::http1::{ResponseBody, Switched};
 pub(crate) use self::http2::Http2Body;
 pub(crate) use self::lingering::keep;
@@ -211,6 +213,11 @@ impl Upstream {
     #[must_use]
     pub fn host_policy(&self) -> &HostPolicy {
         &self.host
+    }
+
+    /// Where the connections to each target are counted, in the order of the configuration.
+    pub(crate) fn gauges(&self) -> impl Iterator<Item = &Arc<PoolGauge>> {
+        self.targets.iter().map(|target| target.gauge())
     }
 
     /// Connections that are open and can take a request.

@@ -11,10 +11,9 @@ use crate::telemetry::metrics;
 
 #[expect(clippy::unnecessary_wraps, reason = "all endpoints answer so")]
 pub(super) fn metrics(admin: &Admin, call: &Call) -> Answer {
-    let page = admin.0.metrics.text();
     Ok(match takes_open_metrics(&call.headers) {
-        true => Reply::text(metrics::OPEN_METRICS, metrics::open_metrics(&page)),
-        false => Reply::text(metrics::CONTENT_TYPE, page),
+        true => Reply::text(metrics::OPEN_METRICS, admin.0.metrics.open_metrics()),
+        false => Reply::text(metrics::CONTENT_TYPE, admin.0.metrics.text()),
     })
 }
 

@@ -241,10 +241,10 @@ pub(crate) fn broken(error: &BodyError) -> Failure {
             Failure::Component { component: component.clone(), source: cause.clone() }
         }
         BodyError::OutOfTime => Failure::RequestTimeout,
-        BodyError::Broken(_)
-        | BodyError::TooLarge(_)
-        | BodyError::Stalled
-        | BodyError::Late(..) => Failure::UpstreamBroken(error_cause(error)),
+        BodyError::Stalled => Failure::UpstreamStalled(error_cause(error)),
+        BodyError::Broken(_) | BodyError::TooLarge(_) | BodyError::Late(..) => {
+            Failure::UpstreamBroken(error_cause(error))
+        }
     }
 }
 

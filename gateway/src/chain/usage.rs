@@ -10,12 +10,25 @@ use crate::access_log::Attributes;
 use crate::heads::MadeCall;
 use crate::usage::{Amounts, CONSUMER, Cells, Dimensions, Sums};
 
+/// The attribute that names the group of the consumer.
+const GROUP: &str = "consumer.group";
+
 impl Run {
     /// The exchange ended: it is recorded, with what plugins added.
     pub(crate) fn count_usage(&self, cells: &Rc<Cells>, place: Dimensions, sums: Sums) {
         let heads = self.heads.borrow();
         let consumer = heads.attribute(CONSUMER);
         self.usage.record(cells, place, consumer, sums, wants_complete(self));
+    }
+
+    /// The group of the consumer, if a plugin said one.
+    pub(crate) fn with_group(&self, look: impl FnOnce(&str)) {
+        let heads = self.heads.borrow();
+        // By the name alone: it is none of the gateway's own attributes.
+        let group = heads.attributes.iter().find(|known| known.name == GROUP);
+        if let Some(group) = group.filter(|group| !group.value.is_empty()) {
+            look(group.value.as_str());
+        }
     }
 
     /// The calls that its plugins made, for the trace.

@@ -16,7 +16,8 @@ use crate::chain::{self, End, Ending, Endings};
 use crate::config::AccessLog;
 use crate::error::{ErrorSource, Failure};
 use crate::exchange::{AtEnd, Exchange};
-use crate::telemetry::traffic::Sample;
+use crate::spans::Wants;
+use crate::telemetry::traffic::{Candidate, Sample, Tried};
 use crate::usage;
 
 /// The observers of a worker's exchanges; the ends that plugins asked for go to `endings`, and what was used
@@ -143,6 +144,8 @@ impl AtEnd for Metrics {
         let sample = Sample {
             status: exchange.status().map(|status| status.as_u16()),
             fault: failure.map(|failure| failure.error_source() as usize),
+            reason: failure.map(Failure::reason),
+            candidate: candidate(exchange, failure),
             duration: exchange.elapsed(),
             upstream,
             overhead: to_head.map(|it| it.saturating_sub(upstream.unwrap_or_default())),
@@ -157,13 +160,37 @@ impl AtEnd for Metrics {
                 counted.unrouted.end(worker, &sample);
             }
         }
+        if let (Some(route), Some(run)) = (exchange.route(), exchange.run()) {
+            run.with_group(|group| {
+                counted.routes[route].end_of_group(worker, group, sample.status);
+            });
+        }
         if let Some(upstream) = exchange.destination() {
             let targets = &counted.targets[upstream.0];
+            let mut is_retry = false;
             exchange.tries().each(|target, result, is_new| {
                 if let Some(target) = targets.get(target) {
-                    target.tried(worker, result, is_new);
+                    target.tried(worker, Tried { result, is_new, is_retry });
                 }
+                is_retry = true;
             });
         }
     }
+}
+
+/// What stands for others in the metrics, if it can be found: a trace that is exported, or without traces the
+/// request id.
+fn candidate<'a>(exchange: &'a Exchange, failure: Option<&Failure>) -> Option<Candidate<'a>> {
+    let trace = match (&exchange.span, &exchange.snapshot.shared.spans) {
+        (Some(span), Some(sink)) => {
+            let (status, duration) = (exchange.status(), exchange.elapsed());
+            let wants = Wants { status, has_failed: failure.is_some(), duration };
+            if !span.is_wanted(&sink.settings, wants) {
+                return None;
+            }
+            Some(u128::from_be_bytes(span.trace.to_bytes()))
+        }
+        _ => None,
+    };
+    Some(Candidate { trace, request_id: exchange.id.as_bytes(), now: exchange.timers().now() })
 }

@@ -23,7 +23,7 @@ use super::{Transport, http1, http2};
 use crate::chain::Endings;
 use crate::config::ListenerId;
 use crate::conn::ListenerState;
-use crate::connection_slots::ConnectionSlots;
+use crate::connection_slots::{ConnectionSlots, Place, Protocol};
 use crate::exchange::{Application, WorkerState};
 use crate::share::Share;
 use crate::snapshot::{Shared, Snapshot};
@@ -252,8 +252,9 @@ fn spawn_connection<A: Application>(
     let worker = Rc::clone(worker);
     let memory = Rc::clone(&worker.memory);
     tokio::task::spawn_local(async move {
-        let (_open, _slot) = (open, slot);
-        if let Err(error) = connect(application, worker, listener, stream, peer).await {
+        let _open = open;
+        let ends = (stream, peer);
+        if let Err(error) = connect(application, worker, listener, ends, &slot).await {
             tracing::debug!(%error, %peer, "connection ended before its first request");
         }
         memory.was_freed();
@@ -264,8 +265,8 @@ async fn connect<A: Application>(
     application: A,
     worker: Rc<Worker>,
     listener: Rc<ListenerState>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    (stream, peer): (TcpStream, SocketAddr),
+    slot: &Place,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
@@ -274,6 +275,7 @@ async fn connect<A: Application>(
     let Some(begun) = Box::pin(begin(&connection, stream)).await? else {
         return Ok(());
     };
+    slot.speaks(if begun.is_http2 { Protocol::Http2 } else { Protocol::Http1 });
     if begun.is_http2 {
         Box::pin(http2::serve(application, begun.transport, begun.replay, connection)).await;
     } else {

@@ -48,6 +48,8 @@ pub(crate) struct Finished {
     /// The upstream, and what was tried there.
     pub(crate) upstream: Option<Box<str>>,
     pub(crate) attempts: Vec<Attempt>,
+    /// The component that was to answer.
+    pub(crate) component: Option<Answer>,
     /// What was called of plugins.
     pub(crate) hooks: Vec<Hook>,
     /// What plugins sent by themselves.
@@ -70,6 +72,17 @@ pub(crate) struct Attempt {
     pub(crate) connect: Option<Duration>,
 }
 
+/// What a component that answers a route made of the request.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) component: Box<str>,
+    /// How long before the end of the exchange it was given the request, and answered or failed.
+    pub(crate) began: Duration,
+    pub(crate) over: Duration,
+    /// Why there was no answer.
+    pub(crate) failure: Option<&'static str>,
+}
+
 /// A hook that was called. All calls for chunks of a body are one.
 #[derive(Debug)]
 pub(crate) struct Hook {
@@ -90,12 +103,14 @@ pub(crate) struct Hook {
 }
 
 impl Finished {
-    /// Its spans: its own, and one for each hook, each attempt, and each call of a plugin.
+    /// Its spans: its own, and one for each hook, each attempt, the component that answers, and each call of
+    /// a plugin.
     pub(super) fn into_spans(self, scope: &InstrumentationScope, spans: &mut Vec<SpanData>) {
         let last = self.attempts.len().saturating_sub(1);
         for (index, attempt) in self.attempts.iter().enumerate() {
             spans.push(self.of_attempt(attempt, index, index == last, scope));
         }
+        spans.extend(self.component.as_ref().map(|answer| self.of_component(answer, scope)));
         for hook in &self.hooks {
             spans.push(self.of_hook(hook, scope));
         }
@@ -195,6 +210,25 @@ impl Finished {
         };
         let times = (before(self.ended, attempt.began), before(self.ended, attempt.over));
         self.child(id, shown(method), times, attributes, error, scope)
+    }
+
+    fn of_component(&self, answer: &Answer, scope: &InstrumentationScope) -> SpanData {
+        let (method, original) = method(&self.method);
+        let status = self.status.filter(|_| answer.failure.is_none());
+        let mut attributes = Attributes::default();
+        attributes.add("gateway.component", String::from(answer.component.clone()));
+        attributes.add("http.request.method", method);
+        attributes.maybe("http.request.method_original", original);
+        attributes.maybe("http.response.status_code", status.map(number));
+        let failed = status.filter(|status| status.is_server_error());
+        let error = answer.failure.or(failed.as_ref().map(|status| status.as_str()));
+        let error = error.map(str::to_owned);
+        let times = (before(self.ended, answer.began), before(self.ended, answer.over));
+        let name = format!("{} answer", answer.component);
+        // The component is given this span as its parent.
+        let mut span = self.child(self.span.call, name, times, attributes, error, scope);
+        span.span_kind = SpanKind::Internal;
+        span
     }
 
     fn of_call(&self, call: &MadeCall, scope: &InstrumentationScope) -> SpanData {

@@ -93,6 +93,9 @@ impl Limits {
             }
             verdicts.push(verdict);
         }
+        if !charges.is_empty() {
+            self.metrics.limited(all_allowed);
+        }
         verdicts
     }
 

@@ -14,6 +14,7 @@ mod process;
 mod routes;
 mod series;
 mod spans;
+mod targets;
 mod text;
 mod turns;
 mod usage;
@@ -39,7 +40,7 @@ pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};
 pub(crate) use spans::SpanCounts;
-pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS, open_metrics};
+pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS};
 pub(crate) use turns::TurnMetrics;
 pub(crate) use usage::UsageCounts;
 
@@ -105,6 +106,8 @@ pub(crate) struct PluginMetrics {
     instances_made: AtomicU64,
     reused: Counter,
     buckets_displaced: AtomicU64,
+    /// Requests that its limits let through, and refused.
+    limited: [Counter; DECISIONS.len()],
     turns: Arc<TurnMetrics>,
 }
 
@@ -139,6 +142,9 @@ pub(crate) enum CallResult {
 
 /// The words for it.
 const CALLS: [&str; 6] = ["response", "connect", "timeout", "too-large", "protocol", "refused"];
+
+/// What a limiter decides.
+const DECISIONS: [&str; 2] = ["allowed", "refused"];
 
 /// Why there is no such series.
 #[derive(Debug, PartialEq, Eq)]
@@ -383,6 +389,7 @@ impl PluginMetrics {
             instances_made: AtomicU64::new(0),
             reused: Counter::default(),
             buckets_displaced: AtomicU64::new(0),
+            limited: Default::default(),
             turns: Arc::default(),
         }
     }
@@ -469,6 +476,11 @@ impl PluginMetrics {
                  way, and new keys may be limited too early. This is told once; \
                  `gateway_plugin_buckets_displaced_total` counts on");
         }
+    }
+
+    /// Its limits let a request through, or refused it.
+    pub(crate) fn limited(&self, is_allowed: bool) {
+        self.limited[usize::from(!is_allowed)].add(1);
     }
 
     /// How many did.

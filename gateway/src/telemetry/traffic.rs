@@ -5,13 +5,26 @@
 //! are made with the first request of a route, so that workers never write to one cache line, and routes
 //! without traffic cost a pointer. Must not know what a request is.
 
+mod exemplars;
+mod groups;
+mod targets;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+
+pub(crate) use self::exemplars::Candidate;
+pub(super) use self::exemplars::Exemplar;
+use self::exemplars::Exemplars;
+pub(super) use self::exemplars::ShownExemplars;
+pub(super) use self::groups::OTHER;
+use self::groups::{GroupCells, Groups, Pairs};
+pub(crate) use self::targets::{RESULTS, TargetTraffic, Tried};
+use crate::error::Reason;
 
 /// Statuses that have a series of their own. Others are counted by their class.
 const STATUSES: [u16; 31] = [
@@ -20,7 +33,7 @@ const STATUSES: [u16; 31] = [
 ];
 
 /// The classes, and requests that got no response at all.
-const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+pub(super) const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
 
 /// Upper bounds of the buckets of times, in seconds.
 pub(super) const SECONDS: [f64; 16] = [
@@ -64,12 +77,41 @@ pub(crate) const FAULTS: [&str; 4] = ["client", "upstream", "plugin", "gateway"]
 pub(crate) struct Traffic {
     routes: DashMap<Box<str>, Arc<RouteTraffic>, RandomState>,
     targets: DashMap<(Box<str>, Box<str>), Arc<TargetTraffic>, RandomState>,
+    unread: Arc<Unread>,
+    pairs: Pairs,
+}
+
+/// Heads of requests that could not be read, by reason. They are rare, and have no route.
+#[derive(Debug)]
+pub(crate) struct Unread([AtomicU64; Reason::COUNT]);
+
+impl Default for Unread {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Reason::COUNT])
+    }
+}
+
+impl Unread {
+    /// One was refused; a place among the reasons.
+    pub(crate) fn refused(&self, reason: usize) {
+        self.0[reason].fetch_add(1, Relaxed);
+    }
+
+    /// Those that there were.
+    pub(super) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts =
+            Reason::all().zip(&self.0).map(|((word, _), count)| (word, count.load(Relaxed)));
+        counts.filter(|(_, count)| *count > 0)
+    }
 }
 
 impl Traffic {
     /// Those of the route of this name; the empty name stands for requests without a route.
     pub(crate) fn of_route(&self, route: &str, workers: usize) -> Arc<RouteTraffic> {
-        let new = || Arc::new(RouteTraffic { name: route.into(), cells: slots(workers) });
+        let new = || {
+            let (groups, pairs) = (OnceLock::new(), self.pairs.clone());
+            Arc::new(RouteTraffic { name: route.into(), cells: slots(workers), groups, pairs })
+        };
         self.routes.entry(route.into()).or_insert_with(new).clone()
     }
 
@@ -83,9 +125,15 @@ impl Traffic {
         let names = (upstream.into(), target.into());
         let new = || {
             let (upstream, target) = (upstream.into(), target.into());
-            Arc::new(TargetTraffic { upstream, target, cells: slots(workers) })
+            let (cells, pools) = (slots(workers), Mutex::default());
+            Arc::new(TargetTraffic { upstream, target, cells, pools })
         };
         self.targets.entry(names).or_insert_with(new).clone()
+    }
+
+    /// Those of heads that could not be read.
+    pub(crate) fn unread(&self) -> Arc<Unread> {
+        Arc::clone(&self.unread)
     }
 
     /// Forgets the routes and targets that are not configured any more.
@@ -154,14 +202,21 @@ pub(crate) struct RouteSummary {
 pub(crate) struct RouteTraffic {
     pub(super) name: Box<str>,
     cells: Box<[OnceLock<Box<Cells>>]>,
+    /// Once a consumer has one.
+    groups: OnceLock<Box<Groups>>,
+    pairs: Pairs,
 }
 
 /// What is known of an exchange at its end.
 #[derive(Debug)]
-pub(crate) struct Sample {
+pub(crate) struct Sample<'a> {
     pub(crate) status: Option<u16>,
     /// Index in [`FAULTS`].
     pub(crate) fault: Option<usize>,
+    /// Why it failed.
+    pub(crate) reason: Option<Reason>,
+    /// Whether it may stand for others.
+    pub(crate) candidate: Option<Candidate<'a>>,
     pub(crate) duration: Duration,
     /// From sending the request to the head of the response, where there was an upstream.
     pub(crate) upstream: Option<Duration>,
@@ -180,11 +235,25 @@ struct Cells {
     statuses: [AtomicU64; STATUSES.len()],
     classes: [AtomicU64; CLASSES.len()],
     faults: [AtomicU64; FAULTS.len()],
+    reasons: Reasons,
     duration: Buckets<{ SECONDS.len() + 1 }>,
     upstream: Buckets<{ SECONDS.len() + 1 }>,
     overhead: Buckets<{ OVERHEAD.len() + 1 }>,
     uploaded: Buckets<{ BYTES.len() + 1 }>,
     downloaded: Buckets<{ BYTES.len() + 1 }>,
+    /// Once there is one.
+    exemplars: OnceLock<Box<Exemplars>>,
+    groups: OnceLock<Box<GroupCells>>,
+}
+
+/// By the place in [`Reason`].
+#[derive(Debug)]
+struct Reasons([AtomicU64; Reason::COUNT]);
+
+impl Default for Reasons {
+    fn default() -> Self {
+        Self([const { AtomicU64::new(0) }; Reason::COUNT])
+    }
 }
 
 /// Counts by bound, and the sum: nanoseconds or bytes.
@@ -201,15 +270,17 @@ impl<const N: usize> Default for Buckets<N> {
 }
 
 impl<const N: usize> Buckets<N> {
-    /// Counts a value; the bounds are in its unit.
-    fn observe(&self, bounds: &[u64], value: u64) {
+    /// Counts a value; the bounds are in its unit. Returns the place of the bucket.
+    fn observe(&self, bounds: &[u64], value: u64) -> usize {
         let bucket = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
-        add(&self.counts[bucket.min(N - 1)], 1);
+        let bucket = bucket.min(N - 1);
+        add(&self.counts[bucket], 1);
         add(&self.sum, value);
+        bucket
     }
 
-    fn time(&self, bounds: &[u64], time: Duration) {
-        self.observe(bounds, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+    fn time(&self, bounds: &[u64], time: Duration) -> usize {
+        self.observe(bounds, u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
 
     fn add_to(&self, sum: &mut Distribution) {
@@ -249,6 +320,10 @@ pub(super) struct Totals {
     pub(super) statuses: Vec<(String, u64)>,
     /// By the place in [`FAULTS`].
     pub(super) faults: [u64; FAULTS.len()],
+    /// By the place in [`Reason`].
+    pub(super) reasons: [u64; Reason::COUNT],
+    /// Groups of consumers, with the requests of each by class.
+    pub(super) groups: Vec<(String, [u64; CLASSES.len()])>,
     pub(super) duration: Distribution,
     pub(super) upstream: Distribution,
     pub(super) overhead: Distribution,
@@ -265,7 +340,7 @@ impl RouteTraffic {
     }
 
     /// A request that [began](Self::begin) on this worker has ended.
-    pub(crate) fn end(&self, worker: usize, sample: &Sample) {
+    pub(crate) fn end(&self, worker: usize, sample: &Sample<'_>) {
         let Some(own) = own(&self.cells, worker) else { return };
         add(&own.ended, 1);
         let known = sample.status.map(|status| (status, STATUSES.binary_search(&status)));
@@ -277,7 +352,17 @@ impl RouteTraffic {
         if let Some(fault) = sample.fault {
             add(&own.faults[fault], 1);
         }
-        own.duration.time(&SECONDS_NS, sample.duration);
+        if let Some(reason) = sample.reason {
+            add(&own.reasons.0[reason as usize], 1);
+        }
+        let bucket = own.duration.time(&SECONDS_NS, sample.duration);
+        if let Some(candidate) = sample.candidate {
+            let exemplars = own.exemplars.get_or_init(Box::default);
+            exemplars.observe(bucket, sample.duration.as_secs_f64(), candidate);
+            if let Some(reason) = sample.reason {
+                exemplars.failed(reason as usize, candidate);
+            }
+        }
         if let Some(upstream) = sample.upstream {
             own.upstream.time(&SECONDS_NS, upstream);
         }
@@ -286,6 +371,39 @@ impl RouteTraffic {
         }
         own.uploaded.observe(&BYTES_WHOLE, sample.uploaded);
         own.downloaded.observe(&BYTES_WHOLE, sample.downloaded);
+    }
+
+    /// A request that ends was made by a consumer of this group.
+    pub(crate) fn end_of_group(&self, worker: usize, group: &str, status: Option<u16>) {
+        let Some(own) = own(&self.cells, worker) else { return };
+        let groups = self.groups.get_or_init(|| Box::new(Groups::new(&self.pairs)));
+        let class = status.map_or(0, |status| usize::from(status / 100).min(5));
+        own.groups.get_or_init(Box::default).count(groups.place(group), class);
+    }
+
+    /// Its groups with their requests by class; those beyond the bound together.
+    fn group_totals(&self, made: &[&Cells]) -> Vec<(String, [u64; CLASSES.len()])> {
+        let Some(groups) = self.groups.get() else { return Vec::new() };
+        let sum = |place| {
+            let mut sums = [0; CLASSES.len()];
+            for cells in made.iter().filter_map(|cells| cells.groups.get()) {
+                sums.iter_mut().zip(cells.of(place)).for_each(|(sum, count)| *sum += count);
+            }
+            sums
+        };
+        let named = groups.names().map(|(name, place)| (name.to_owned(), sum(place)));
+        let other = (OTHER.to_owned(), sum(groups::MOST_OF_ROUTE));
+        let mut all: Vec<_> = named.chain([other]).collect();
+        all.sort();
+        all
+    }
+
+    /// The requests that stand for the others of their bucket, the youngest of all workers.
+    pub(super) fn exemplars(&self) -> ShownExemplars {
+        let mut shown = ShownExemplars::default();
+        let cells = self.cells.iter().filter_map(OnceLock::get);
+        cells.filter_map(|cells| cells.exemplars.get()).for_each(|own| own.add_to(&mut shown));
+        shown
     }
 
     fn totals(&self) -> Option<Totals> {
@@ -313,6 +431,8 @@ impl RouteTraffic {
             },
             statuses: exact.chain(classes).filter(|(_, count)| *count > 0).collect(),
             faults: std::array::from_fn(|index| sum(&|cells| &cells.faults[index])),
+            reasons: std::array::from_fn(|index| sum(&|cells| &cells.reasons.0[index])),
+            groups: self.group_totals(&made),
             duration: Distribution { counts: vec![0; SECONDS.len() + 1], sum: 0 },
             upstream: Distribution { counts: vec![0; SECONDS.len() + 1], sum: 0 },
             overhead: Distribution { counts: vec![0; OVERHEAD.len() + 1], sum: 0 },
@@ -330,67 +450,12 @@ impl RouteTraffic {
     }
 }
 
-/// What became of requests at one target.
-#[derive(Debug)]
-pub(crate) struct TargetTraffic {
-    pub(super) upstream: Box<str>,
-    pub(super) target: Box<str>,
-    cells: Box<[OnceLock<Box<TargetCells>>]>,
-}
-
-/// How a try at a target ends, in the words of the access log.
-pub(crate) const RESULTS: [&str; 12] = [
-    "answered",
-    "unresolved",
-    "refused",
-    "unreachable",
-    "no-tls",
-    "no-http2",
-    "connect-timeout",
-    "first-byte-timeout",
-    "closed",
-    "reset",
-    "malformed",
-    "unanswered",
-];
-
-#[derive(Debug, Default)]
-#[repr(align(64))]
-struct TargetCells {
-    results: [AtomicU64; RESULTS.len()],
-    opened: AtomicU64,
-}
-
-impl TargetTraffic {
-    /// A try has ended so, over a new connection or a pooled one.
-    pub(crate) fn tried(&self, worker: usize, result: &str, is_new: bool) {
-        let Some(own) = own(&self.cells, worker) else { return };
-        // What has no word of its own is a request without an answer.
-        let index = RESULTS.iter().position(|known| *known == result);
-        add(&own.results[index.unwrap_or(RESULTS.len() - 1)], 1);
-        if is_new {
-            add(&own.opened, 1);
-        }
-    }
-
-    /// By the place in [`RESULTS`], and how many connections were opened.
-    pub(super) fn totals(&self) -> ([u64; RESULTS.len()], u64) {
-        let (mut results, mut opened) = ([0; RESULTS.len()], 0);
-        for cells in self.cells.iter().filter_map(OnceLock::get) {
-            for (sum, cell) in results.iter_mut().zip(&cells.results) {
-                *sum += cell.load(Relaxed);
-            }
-            opened += cells.opened.load(Relaxed);
-        }
-        (results, opened)
-    }
-}
-
 /// The numbers of one configuration, by index.
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) routes: Box<[Arc<RouteTraffic>]>,
     pub(crate) unrouted: Arc<RouteTraffic>,
+    pub(crate) unread: Arc<Unread>,
     /// By upstream and target.
     pub(crate) targets: Box<[Box<[Arc<TargetTraffic>]>]>,
 }
@@ -399,10 +464,12 @@ pub(crate) struct Counted {
 mod tests {
     use super::*;
 
-    fn sample(status: Option<u16>, duration: Duration) -> Sample {
+    fn sample(status: Option<u16>, duration: Duration) -> Sample<'static> {
         Sample {
             status,
             fault: None,
+            reason: None,
+            candidate: None,
             duration,
             upstream: None,
             overhead: None,
@@ -443,15 +510,5 @@ mod tests {
         route.begin(7);
         traffic.keep(&HashSet::new(), &HashSet::new());
         assert!(traffic.routes().is_empty());
-    }
-
-    #[test]
-    fn tries_are_counted_by_their_result() {
-        let target = Traffic::default().of_target("u", "127.0.0.1:1", 1);
-        target.tried(0, "answered", true);
-        target.tried(0, "answered", false);
-        target.tried(0, "what nobody knows", false);
-        let (results, opened) = target.totals();
-        assert_eq!((results[0], results[RESULTS.len() - 1], opened), (2, 1, 1));
     }
 }

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::error::ConnectError;
+use super::gauge::{Counted, PoolGauge};
 use super::http1::{Http1Connection, Io};
 use super::http2;
 use super::shared::Shared;
@@ -44,6 +45,8 @@ pub(super) struct Endpoint {
     pub(super) ping_timeout: Duration,
     pub(super) limits: UpstreamLimits,
     pub(super) timers: Timers,
+    /// Where its connections are counted.
+    pub(super) gauge: Arc<PoolGauge>,
     /// The host's addresses, as long as they are being looked up.
     pub(super) lookups: Shared<Found>,
 }
@@ -64,7 +67,11 @@ impl Endpoint {
         let Some((tls, name)) = &self.tls else {
             return match self.http2_only && !http1 {
                 true => self.begin_http2(tcp).await,
-                false => Ok(Connected::Http1(Http1Connection::new(Io::Plain(tcp), self.limits))),
+                false => Ok(Connected::Http1(Http1Connection::new(
+                    Io::Plain(tcp),
+                    self.limits,
+                    self.counted(),
+                ))),
             };
         };
         let connector = if http1 { &tls.http1 } else { &tls.by_protocol };
@@ -77,7 +84,12 @@ impl Endpoint {
         if http2 {
             return self.begin_http2(stream).await;
         }
-        Ok(Connected::Http1(Http1Connection::new(Io::Tls(Box::new(stream)), self.limits)))
+        let io = Io::Tls(Box::new(stream));
+        Ok(Connected::Http1(Http1Connection::new(io, self.limits, self.counted())))
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::new(&self.gauge)
     }
 
     /// Whether no connection can be one over which the protocol changes.
@@ -121,6 +133,7 @@ impl Endpoint {
             ping: self.ping,
             ping_timeout: self.ping_timeout,
             timers: &self.timers,
+            gauge: &self.gauge,
         };
         let begun = http2::Connection::begin(io, settings).await;
         begun.map(Connected::Http2).map_err(|error| ConnectError::Handshake(Arc::new(error)))

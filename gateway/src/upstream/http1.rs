@@ -30,6 +30,7 @@ pub(crate) use self::response::ResponseBody;
 pub(super) use self::send::{Sent, send};
 pub(crate) use self::switched::Switched;
 use super::error::Excess;
+use super::gauge::Counted;
 use crate::config::UpstreamLimits;
 
 /// Bytes of the trailers of a response, at most.
@@ -37,7 +38,7 @@ const MAX_TRAILER_BYTES: usize = 64 * 1024;
 
 /// A connection to a target. Its pool, its exchange and the body of its response share it.
 #[derive(Debug)]
-pub(super) struct Http1Connection(RefCell<ConnectionState>);
+pub(super) struct Http1Connection(RefCell<ConnectionState>, Counted);
 
 #[derive(Debug)]
 struct ConnectionState {
@@ -102,8 +103,8 @@ pub(super) enum BodyError {
 }
 
 impl Http1Connection {
-    pub(super) fn new(io: Io, limits: UpstreamLimits) -> Rc<Self> {
-        Rc::new(Self(RefCell::new(ConnectionState {
+    pub(super) fn new(io: Io, limits: UpstreamLimits, counted: Counted) -> Rc<Self> {
+        let state = ConnectionState {
             io,
             input: Bytes::new(),
             limits,
@@ -116,7 +117,13 @@ impl Http1Connection {
             idle: None,
             is_broken: false,
             reader: None,
-        })))
+        };
+        Rc::new(Self(RefCell::new(state), counted))
+    }
+
+    /// Whether it waits for a request from now on, for who counts that.
+    pub(super) fn waits(&self, waits: bool) {
+        self.1.is_idle(waits);
     }
 
     /// Whether a request can be sent: the last exchange is over, and nothing has come since; a

@@ -59,6 +59,12 @@ impl Http1Pool {
 
     /// The connection that was used last, if one is alive.
     pub(super) fn take(&mut self, now: Instant) -> Option<Rc<Http1Connection>> {
+        let taken = self.find(now)?;
+        taken.waits(false);
+        Some(taken)
+    }
+
+    fn find(&mut self, now: Instant) -> Option<Rc<Http1Connection>> {
         while let Some(Idle { connection, since }) = self.idle.pop() {
             if now.saturating_duration_since(since) >= self.timeout {
                 connection.close();
@@ -120,7 +126,10 @@ impl Http1Pool {
             () if connection.will_be_ready() => &mut self.finishing,
             () if connection.is_doubtful() => return self.put_doubtful(connection, now),
             () if self.idle.len() >= self.capacity => return connection.close(),
-            () if connection.is_ready() => &mut self.idle,
+            () if connection.is_ready() => {
+                connection.waits(true);
+                &mut self.idle
+            }
             () => return connection.close(),
         };
         list.push(Idle { connection, since: now });
@@ -133,7 +142,10 @@ impl Http1Pool {
         }
         let may_rest = connection.can_rest() && !self.sends_unasked && self.capacity > 0;
         match may_rest && self.resting.len() < MOST_RESTING {
-            true => self.resting.push(Idle { connection, since: now }),
+            true => {
+                connection.waits(true);
+                self.resting.push(Idle { connection, since: now });
+            }
             false => connection.close(),
         }
     }
@@ -182,6 +194,7 @@ impl Http1Pool {
         for Idle { connection, since } in finished.collect::<Vec<_>>().into_iter().chain(rested) {
             if connection.is_ready() && self.idle.len() < capacity {
                 let at = self.idle.partition_point(|idle| idle.since <= since);
+                connection.waits(true);
                 self.idle.insert(at, Idle { connection, since });
                 continue;
             }

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::connect::{Connected, Endpoint};
 use super::error::{ConnectError, SetupError};
+use super::gauge::PoolGauge;
 use super::head::Name;
 use super::http1::Http1Connection;
 use super::http2::{self, Stream};
@@ -86,6 +87,7 @@ impl Target {
             ping_timeout: upstream.ping_timeout,
             limits: upstream.limits,
             timers: timers.clone(),
+            gauge: Arc::default(),
             lookups: Shared::default(),
         };
         let authority = Arc::from(&*target.authority);
@@ -154,6 +156,11 @@ impl Target {
     pub(super) fn sweep(&self, now: Instant) {
         self.http1.borrow_mut().sweep(now);
         self.http2.borrow_mut().sweep(now);
+    }
+
+    /// Where its connections are counted.
+    pub(super) fn gauge(&self) -> &Arc<PoolGauge> {
+        &self.endpoint.gauge
     }
 
     /// Open connections that wait for a request or are shared.

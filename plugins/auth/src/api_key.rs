@@ -89,6 +89,9 @@ impl ApiKey {
                 problems.add(&at.key(key), "is no name of 1 to 1024 bytes on one line");
             }
         }
+        if spec.group.as_deref().is_some_and(|group| !is_name(group)) {
+            problems.add(&at.key("group"), "is no name on one line");
+        }
         check_scopes(&spec.scopes, &at.key("scopes"), problems);
         let expires = spec.expires.as_deref().map(|text| {
             let seconds = time::date(text).and_then(|seconds| u64::try_from(seconds).ok());
@@ -112,6 +115,7 @@ impl ApiKey {
             key_id: &spec.id,
             scopes: &scopes,
             claims: &spec.claims,
+            group: spec.group.as_deref(),
         }));
         Some(Self { tag: tagger.tag(&digest), digest, expires, admission })
     }

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gateway_plugin_sdk::password::PasswordError;
 use gateway_plugin_sdk::{clock, digest, password, random};
-use serde_json::{Map, Value};
+use serde_json::Map;
 
 use crate::cache::Cache;
 use crate::config::{BasicConfig, UserSpec};
@@ -81,7 +81,15 @@ impl Users {
                     problems.add(&at.key("htpasswd"), message);
                     continue;
                 }
-                users.push(User::admitting(&name, hash, &name, (&[], &Map::new()), policy));
+                let consumer = Consumer {
+                    id: &name,
+                    method: "basic",
+                    key_id: &name,
+                    scopes: &[],
+                    claims: &Map::new(),
+                    group: None,
+                };
+                users.push(User::admitting(hash, &consumer, policy));
             }
         }
         if config.users.is_empty() && config.htpasswd.is_none() {
@@ -157,6 +165,9 @@ impl User {
         if !is_name(consumer) {
             problems.add(&at.key("consumer"), "is no name of 1 to 1024 bytes on one line");
         }
+        if spec.group.as_deref().is_some_and(|group| !is_name(group)) {
+            problems.add(&at.key("group"), "is no name on one line");
+        }
         check_scopes(&spec.scopes, &at.key("scopes"), problems);
         let hash = match Hash::read(&spec.hash, &spec.name) {
             Ok(hash) => hash,
@@ -166,18 +177,20 @@ impl User {
             }
         };
         let scopes: Vec<&str> = spec.scopes.iter().map(String::as_str).collect();
-        Some(Self::admitting(&spec.name, hash, consumer, (&scopes, &spec.claims), policy))
+        let consumer = Consumer {
+            id: consumer,
+            method: "basic",
+            key_id: &spec.name,
+            scopes: &scopes,
+            claims: &spec.claims,
+            group: spec.group.as_deref(),
+        };
+        Some(Self::admitting(hash, &consumer, policy))
     }
 
-    fn admitting(
-        name: &str,
-        hash: Hash,
-        consumer: &str,
-        (scopes, claims): (&[&str], &Map<String, Value>),
-        policy: &Policy,
-    ) -> Self {
-        let consumer = Consumer { id: consumer, method: "basic", key_id: name, scopes, claims };
-        Self { name: name.to_owned(), hash, admission: Rc::new(policy.admit(&consumer)) }
+    fn admitting(hash: Hash, consumer: &Consumer<'_>, policy: &Policy) -> Self {
+        let (name, admission) = (consumer.key_id.to_owned(), Rc::new(policy.admit(consumer)));
+        Self { name, hash, admission }
     }
 }
 

@@ -42,6 +42,13 @@ pub struct Config {
     #[serde(default)]
     pub claims_to_attributes: Vec<String>,
 
+    /// The claim that names the consumer's group, such as a plan or a team: a text or a whole number. It
+    /// becomes the attribute `consumer.group`, by which metrics count requests. A name, or a JSON Pointer.
+    /// Default none.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub group_claim: Option<String>,
+
     /// What a consumer must have besides a valid credential; 403 if not. Without any method it
     /// checks the consumer that a plugin before this one found.
     #[serde(default)]
@@ -58,6 +65,16 @@ pub struct Config {
     /// Admits names with passwords (RFC 7617).
     #[serde(default)]
     pub basic: Option<BasicConfig>,
+}
+
+impl Config {
+    /// Whether anything in it names the groups of consumers.
+    pub(crate) fn names_groups(&self) -> bool {
+        let keys = self.api_key.iter().flat_map(|methods| &methods.keys);
+        let users = self.basic.iter().flat_map(|methods| &methods.users);
+        self.group_claim.is_some()
+            || keys.map(|key| &key.group).chain(users.map(|user| &user.group)).any(Option::is_some)
+    }
 }
 
 /// What a consumer must have.
@@ -147,6 +164,12 @@ pub struct ApiKeySpec {
     #[serde(default)]
     #[schemars(length(min = 1, max = 1024))]
     pub consumer: Option<String>,
+
+    /// The group of the consumer, such as a plan or a team, for the attribute `consumer.group`. Default: what
+    /// `group_claim` finds, or none.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 64))]
+    pub group: Option<String>,
 
     /// What the key allows. Default nothing.
     #[serde(default)]
@@ -346,6 +369,12 @@ pub struct UserSpec {
     #[serde(default)]
     #[schemars(length(min = 1, max = 1024))]
     pub consumer: Option<String>,
+
+    /// The group of the consumer, such as a plan or a team, for the attribute `consumer.group`. Default: what
+    /// `group_claim` finds, or none.
+    #[serde(default)]
+    #[schemars(length(min = 1, max = 64))]
+    pub group: Option<String>,
 
     /// What the user may do. Default nothing.
     #[serde(default)]

@@ -46,6 +46,8 @@ pub(crate) struct Consumer<'a> {
     pub(crate) scopes: &'a [&'a str],
     /// What else is known.
     pub(crate) claims: &'a Map<String, Value>,
+    /// The group that the configuration names, for `consumer.group`.
+    pub(crate) group: Option<&'a str>,
 }
 
 /// What follows for a request; made once for each consumer in the configuration.
@@ -93,6 +95,9 @@ pub(crate) struct Policy {
     method: Rc<str>,
     key_id: Rc<str>,
     scopes: Rc<str>,
+    /// Where anything names groups.
+    group: Option<Rc<str>>,
+    group_claim: Option<String>,
     claims: Vec<ClaimAttribute>,
     fields: Vec<(HeaderName, Source)>,
     require: Require,
@@ -112,6 +117,7 @@ enum Source {
     Method,
     KeyId,
     Scopes,
+    Group,
     /// An index into the claims that become attributes.
     Claim(usize),
 }
@@ -126,6 +132,8 @@ impl Policy {
             method: "consumer.method".into(),
             key_id: "consumer.key-id".into(),
             scopes: "consumer.scopes".into(),
+            group: config.names_groups().then(|| "consumer.group".into()),
+            group_claim: config.group_claim.take(),
             claims: Vec::new(),
             fields: Vec::new(),
             require: config.require.take().unwrap_or_default(),
@@ -175,13 +183,15 @@ impl Policy {
             ("consumer.method", _) => Source::Method,
             ("consumer.key-id", _) => Source::KeyId,
             ("consumer.scopes", _) => Source::Scopes,
+            ("consumer.group", _) => Source::Group,
             (_, Some(claim)) => {
                 let known = self.claims.iter().position(|known| &*known.attribute == attribute);
                 Source::Claim(known.unwrap_or_else(|| self.add_claim(claim, at, problems)))
             }
             _ => {
                 let message = "is none of the attributes `consumer.id`, `consumer.method`, \
-                               `consumer.key-id`, `consumer.scopes` and `consumer.claim.NAME`";
+                               `consumer.key-id`, `consumer.scopes`, `consumer.group` and \
+                               `consumer.claim.NAME`";
                 return problems.add(at, message);
             }
         };
@@ -216,11 +226,13 @@ impl Policy {
         let scopes = consumer.scopes.join(" ");
         let claims = self.claims.iter().map(|known| claim_text(consumer.claims, &known.claim));
         let claims: Vec<_> = claims.collect();
+        let group = self.group_of(consumer);
         let field = |(_, source): &(HeaderName, Source)| match source {
             Source::Id => field_value(consumer.id),
             Source::Method => field_value(consumer.method),
             Source::KeyId => field_value(consumer.key_id),
             Source::Scopes => field_value(&scopes),
+            Source::Group => field_value(&group),
             Source::Claim(index) => claims[*index].as_deref().and_then(field_value),
         };
         let fields = self.fields.iter().map(field).collect();
@@ -230,11 +242,27 @@ impl Policy {
             (Rc::clone(&self.key_id), consumer.key_id.to_owned()),
             (Rc::clone(&self.scopes), scopes),
         ];
+        // One without a group has an empty one: a plugin before this may have set another.
+        attributes.extend(self.group.as_ref().map(|name| (Rc::clone(name), group)));
         let named = self.claims.iter().zip(claims);
         attributes.extend(
             named.filter_map(|(known, text)| text.map(|text| (Rc::clone(&known.attribute), text))),
         );
         Admission { attributes, fields, sufficient: self.suffices(consumer) }
+    }
+
+    /// The group of a consumer; empty if it has none.
+    fn group_of(&self, consumer: &Consumer<'_>) -> String {
+        if let Some(group) = consumer.group {
+            return group.to_owned();
+        }
+        let claim = self.group_claim.as_deref();
+        let group = match claim.and_then(|claim| json::claim(consumer.claims, claim)) {
+            Some(Value::String(group)) => group.clone(),
+            Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+            Some(_) | None => String::new(),
+        };
+        if is_name(&group) { group } else { String::new() }
     }
 
     fn suffices(&self, consumer: &Consumer<'_>) -> bool {

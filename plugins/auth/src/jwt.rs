@@ -202,6 +202,7 @@ impl Jwt {
             key_id: kid.as_deref().unwrap_or_default(),
             scopes: &scopes,
             claims: &token.claims,
+            group: None,
         });
         Ok(Verified { times, admission: Rc::new(admission) })
     }

@@ -164,6 +164,7 @@ fn anonymous(name: &str, policy: &Policy) -> Admission {
         key_id: "",
         scopes: &[],
         claims: &serde_json::Map::new(),
+        group: None,
     })
 }
 

@@ -198,6 +198,35 @@ respond = { status = 200, body = "hi" }
 }
 
 #[tokio::test]
+async fn a_component_that_answers_is_a_child() {
+    let text = r#"
+[components.service]
+file = "./serves.wasm"
+limits = { deadline = "50ms" }
+[[routes]]
+name = "served"
+paths = ["/{*rest}"]
+component = "service"
+"#;
+    let (taken, _collector, gateway) = over_http("", text, &"127.0.0.1:1").await;
+    let mut client = Http1::connect(gateway.address).await;
+    assert_eq!(client.send(get("/environment")).await.status(), 200);
+    let spans = taken.spans(2).await;
+    let (server, answer) = (of_kind(&spans, SERVER), of_kind(&spans, INTERNAL));
+    assert_eq!((&*answer.name, &answer.parent_span_id), ("service answer", &server.span_id));
+    assert_eq!(answer.trace_id, server.trace_id);
+    has(answer, &[("gateway.component", "service"), ("http.response.status_code", "200")]);
+    let (began, over) = (answer.start_time_unix_nano, answer.end_time_unix_nano);
+    assert!(server.start_time_unix_nano <= began && began <= over, "{spans:#?}");
+    assert!(over <= server.end_time_unix_nano, "{spans:#?}");
+
+    assert_eq!(client.send(get("/panics")).await.status(), 502);
+    let spans = taken.spans(4).await;
+    let failed = spans.iter().rfind(|span| span.kind == INTERNAL).unwrap();
+    has(failed, &[("gateway.component", "service"), ("error.type", "component")]);
+}
+
+#[tokio::test]
 async fn a_collector_that_is_away_costs_spans_and_nothing_else() {
     let upstream = Upstream::echo().await;
     let text = format!(

@@ -19,6 +19,8 @@ struct Server {
     programs: PathBuf,
     folder: TempDir,
     port: u16,
+    /// Settings of the server, besides those of all tests.
+    settings: Vec<String>,
     child: Child,
 }
 
@@ -46,6 +48,11 @@ fn is_root() -> bool {
 impl Server {
     /// `None` where there is no PostgreSQL.
     async fn start() -> Option<Self> {
+        Self::start_with(|_| Vec::new()).await
+    }
+
+    /// The same with settings, which may need files in its folder.
+    async fn start_with(settings: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let Some(programs) = programs() else {
             eprintln!("PostgreSQL is not installed: not tested");
             return None;
@@ -64,15 +71,17 @@ impl Server {
             .status();
         assert!(made.unwrap().success(), "initdb");
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let child = Self::spawn(&programs, folder.path(), port);
-        let server = Self { programs, folder, port, child };
+        let settings = settings(folder.path());
+        let child = Self::spawn(&programs, folder.path(), port, &settings);
+        let server = Self { programs, folder, port, settings, child };
         server.ready().await;
         Some(server)
     }
 
-    fn spawn(programs: &Path, folder: &Path, port: u16) -> Child {
+    fn spawn(programs: &Path, folder: &Path, port: u16, settings: &[String]) -> Child {
         as_somebody(&programs.join("postgres"))
             .current_dir(folder)
+            .args(settings.iter().flat_map(|setting| ["-c", setting]))
             .args(["-D", "data", "-h", "127.0.0.1", "-k", "", "-F", "-p", &port.to_string()])
             .stderr(Stdio::null())
             .stdout(Stdio::null())
@@ -93,7 +102,7 @@ impl Server {
     }
 
     async fn start_again(&mut self) {
-        self.child = Self::spawn(&self.programs, self.folder.path(), self.port);
+        self.child = Self::spawn(&self.programs, self.folder.path(), self.port, &self.settings);
         self.ready().await;
     }
 
@@ -209,4 +218,72 @@ async fn a_gateway_starts_without_its_database_and_writes_when_it_is_there() {
         server.count("SELECT coalesce(sum(requests), 0) FROM usage_days").await == Some(30)
     })
     .await;
+}
+
+/// A certificate and its key in the server's folder, which it takes from there.
+fn secured(folder: &Path, names: &[&str]) -> Vec<String> {
+    use std::os::unix::fs::{PermissionsExt as _, chown};
+    let (certificate, key) = gateway_tests::tls::pem(names);
+    let place = |name: &str| folder.join(name);
+    std::fs::write(place("server.crt"), certificate).unwrap();
+    std::fs::write(place("server.key"), key).unwrap();
+    std::fs::set_permissions(place("server.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    if is_root() {
+        chown(place("server.key"), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let file = |setting: &str, name: &str| format!("{setting}={}", place(name).display());
+    vec!["ssl=on".into(), file("ssl_cert_file", "server.crt"), file("ssl_key_file", "server.key")]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_rows_go_to_a_server_that_is_trusted_and_to_no_other() {
+    let names = ["localhost", "127.0.0.1"];
+    let Some(server) = Server::start_with(|folder| secured(folder, &names)).await else { return };
+    let trusted = server.folder.path().join("server.crt");
+    let of = |host: &str, ca: Option<&Path>| {
+        let url = format!("postgres://gateway@{host}:{}/postgres?sslmode=require", server.port);
+        let ca = ca.map(|ca| format!("ca = {ca:?}\n")).unwrap_or_default();
+        setup(&url, &format!("password = \"${{env:PASSWORD}}\"\n{ca}"))
+    };
+    for host in ["127.0.0.1", "localhost"] {
+        let gateway = of(host, Some(&trusted)).start();
+        ask_often(gateway.address, 30, 3).await;
+        until_true(|| async { metric(&gateway, "gateway_usage_store_up").await == 1 }).await;
+        let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+                         WHERE application_name = 'gateway' AND ssl";
+        assert_eq!(server.count(encrypted).await, Some(1), "{host}");
+    }
+    let rows = report(&of("localhost", Some(&trusted)).config, "consumer");
+    assert_eq!(sum(&rows, "requests"), 60, "{rows:#}");
+
+    // One that nobody trusts, and one whose certificate is for another name.
+    let (other, _) = gateway_tests::tls::pem(&names);
+    let untrusted = server.folder.path().join("other.crt");
+    std::fs::write(&untrusted, other).unwrap();
+    for ca in [None, Some(&*untrusted)] {
+        let setup = of("localhost", ca);
+        let said = report(&setup.config, "consumer");
+        let said = said.as_str().unwrap_or_else(|| panic!("rows from an untrusted server: {said}"));
+        let clear = "nobody who is trusted issued the server's certificate; `ca` names";
+        assert!(said.contains(clear), "{said}");
+        let gateway = setup.start();
+        ask_often(gateway.address, 10, 1).await;
+        until_true(|| async { metric(&gateway, "gateway_usage_rows_waiting").await > 0 }).await;
+        assert_eq!(metric(&gateway, "gateway_usage_store_up").await, 0);
+    }
+    let rows = server.count("SELECT sum(requests) FROM usage_days").await;
+    assert_eq!(rows, Some(60), "nothing went to who is not trusted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_tls_the_certificate_must_be_for_the_host() {
+    let secured = |folder: &Path| secured(folder, &["db.example"]);
+    let Some(server) = Server::start_with(secured).await else { return };
+    let ca = server.folder.path().join("server.crt");
+    let url = format!("postgres://gateway@localhost:{}/postgres?sslmode=require", server.port);
+    let setup = setup(&url, &format!("password = \"${{env:PASSWORD}}\"\nca = {ca:?}\n"));
+    let said = report(&setup.config, "consumer");
+    let said = said.as_str().unwrap_or_else(|| panic!("rows by another name: {said}"));
+    let clear = "certificate is for another host than that of the URL";
+    assert!(said.contains(clear) && said.contains("db.example"), "{said}");
 }

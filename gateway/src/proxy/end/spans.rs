@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::config::Action;
 use crate::error::Failure;
 use crate::exchange::{AtEnd, Exchange};
 use crate::recorder::HookRecord;
-use crate::spans::{Attempt, Finished, Hook, Wants};
+use crate::spans::{Answer, Attempt, Finished, Hook, Wants};
 
 /// Hands it to the exporter, where it is wanted.
 #[derive(Debug)]
@@ -50,6 +51,7 @@ impl AtEnd for Spans {
             downloaded: exchange.downloaded(),
             upstream,
             attempts: attempts(exchange),
+            component: component(exchange, failure),
             hooks: hooks(exchange),
             calls: exchange.run().map(|run| run.made_calls()).unwrap_or_default(),
             now: exchange.timers().now(),
@@ -73,6 +75,24 @@ fn hooks(exchange: &Exchange) -> Vec<Hook> {
         failure: hook.failure,
     };
     called.map(hook).collect()
+}
+
+/// What the component made of it, where one answers the route and was given the request.
+fn component(exchange: &Exchange, failure: Option<&Failure>) -> Option<Answer> {
+    let (route, _) = exchange.route_and_pattern()?;
+    let Action::Component(id) = &route.action else { return None };
+    let (now, (sent, answered)) = (exchange.timers().now(), exchange.at_upstream());
+    let before = |at: Instant| now.saturating_duration_since(at);
+    let failure = match answered {
+        Some(_) => None,
+        None => Some(failure.map_or("unanswered", |failure| failure.reason().as_str())),
+    };
+    Some(Answer {
+        component: (**exchange.snapshot.component(*id).name()).into(),
+        began: before(sent?),
+        over: before(answered.unwrap_or(now)),
+        failure,
+    })
 }
 
 /// The tries at targets. Their own times are those of a coarse clock; where the exchange knows exactly when

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::name::parts;
 use super::series::Distribution;
 use super::{
-    CALLS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics, component, hooks, process,
-    routes,
+    CALLS, Counter, DECISIONS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics,
+    component, hooks, process, routes, targets,
 };
+use crate::telemetry::traffic::Exemplar;
 
 /// `content-type` of the page.
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,7 +22,7 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The page as OpenMetrics 1.0, which names the family of a counter without its suffix and marks the end.
-pub(crate) fn open_metrics(page: &str) -> String {
+fn open_metrics(page: &str) -> String {
     let mut open = String::with_capacity(page.len() + 8);
     for line in page.lines() {
         // A family without help begins with its type.
@@ -51,12 +52,21 @@ pub(crate) fn open_metrics(page: &str) -> String {
 impl Metrics {
     /// The page.
     pub(crate) fn text(&self) -> String {
+        self.page(false)
+    }
+
+    /// The page as OpenMetrics, with exemplars.
+    pub(crate) fn open_metrics(&self) -> String {
+        open_metrics(&self.page(true))
+    }
+
+    fn page(&self, with_exemplars: bool) -> String {
         let mut page = String::with_capacity(4 << 10);
         self.write_process(&mut page);
         process::write(&mut page);
         process::write_workers(&mut page, &lock(&self.workers).clone());
-        routes::write(&mut page, &self.traffic);
-        routes::write_targets(&mut page, &self.traffic);
+        routes::write(&mut page, &self.traffic, with_exemplars);
+        targets::write(&mut page, &self.traffic);
         self.write_certificates(&mut page);
         let mut plugins: Vec<_> = self.plugins.iter().map(|known| Arc::clone(&known)).collect();
         plugins.sort_by(|one, other| one.name.cmp(&other.name));
@@ -120,7 +130,15 @@ impl Metrics {
         let name = "gateway_connections";
         head(page, name, Kind::Gauge, "Open connections of clients.");
         for slots in listeners {
-            line(page, name, &[("listener", &slots.listener)], slots.open());
+            for (protocol, count) in slots.open_by_protocol() {
+                let labels = [("listener", &*slots.listener), ("protocol", protocol)];
+                line(page, name, &labels, count);
+            }
+        }
+        let name = "gateway_connections_accepted_total";
+        head(page, name, Kind::Counter, "Connections of clients that were accepted and served.");
+        for slots in listeners {
+            line(page, name, &[("listener", &slots.listener)], slots.accepted());
         }
         let name = "gateway_connections_refused_total";
         let help = "Connections that were closed at once, by the limit that was reached.";
@@ -197,6 +215,19 @@ fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
     let name = "gateway_plugin_buckets_displaced_total";
     let help = "Buckets of rate limits that gave way before they were full.";
     each(page, name, Kind::Counter, help, &|plugin| plugin.displaced().into());
+    let name = "gateway_plugin_limiter_decisions_total";
+    let help =
+        "Requests that the limits of a plugin let through or refused, whatever it made of that.";
+    head(page, name, Kind::Counter, help);
+    for plugin in plugins {
+        let counts = plugin.limited.each_ref().map(Counter::sum);
+        // A plugin that limits nothing has no lines.
+        if counts.iter().any(|count| *count > 0) {
+            for (decision, count) in DECISIONS.iter().zip(counts) {
+                line(page, name, &[("plugin", &plugin.name), ("decision", decision)], count);
+            }
+        }
+    }
     let (name, help) = ("gateway_plugin_held_body_bytes", "Bytes of bodies that are held for it.");
     each(page, name, Kind::Gauge, help, &|plugin| {
         i128::try_from(plugin.held()).unwrap_or(i128::MAX)
@@ -280,6 +311,17 @@ pub(super) fn line(
     labels: &[(&str, &str)],
     value: impl std::fmt::Display,
 ) {
+    line_with(page, name, labels, value, None);
+}
+
+/// A line, with an exemplar behind it if there is one.
+pub(super) fn line_with(
+    page: &mut String,
+    name: &str,
+    labels: &[(&str, &str)],
+    value: impl std::fmt::Display,
+    exemplar: Option<&Exemplar>,
+) {
     page.push_str(name);
     for (index, (label, value)) in labels.iter().enumerate() {
         page.push(if index == 0 { '{' } else { ',' });
@@ -291,7 +333,10 @@ pub(super) fn line(
     if !labels.is_empty() {
         page.push('}');
     }
-    let _infallible = writeln!(page, " {value}");
+    let _infallible = match exemplar {
+        Some(exemplar) => writeln!(page, " {value}{exemplar}"),
+        None => writeln!(page, " {value}"),
+    };
 }
 
 fn escape(page: &mut String, value: &str) {
@@ -318,7 +363,7 @@ pub(super) fn number(value: f64) -> String {
 mod tests {
     use std::sync::atomic::AtomicU64;
 
-    use super::super::{Counter, Histogram, Key};
+    use super::super::{Histogram, Key};
     use super::*;
 
     #[test]

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use h2::{Ping, PingPong, SendStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::super::gauge::{Counted, PoolGauge};
 use super::super::pool::SUSPICIOUS;
 use super::send::Remainder;
 use crate::timer::Timers;
@@ -42,6 +44,8 @@ pub(in super::super) struct Settings<'a> {
     pub(in super::super) ping: Duration,
     pub(in super::super) ping_timeout: Duration,
     pub(in super::super) timers: &'a Timers,
+    /// Where it is counted.
+    pub(in super::super) gauge: &'a Arc<PoolGauge>,
 }
 
 /// See the module.
@@ -53,6 +57,7 @@ pub(in super::super) struct Connection {
     idle_since: Cell<Instant>,
     /// It takes no further request.
     is_retired: Cell<bool>,
+    counted: Counted,
     timers: Timers,
 }
 
@@ -115,6 +120,7 @@ impl Connection {
             used: Cell::new(false),
             idle_since: Cell::new(now),
             is_retired: Cell::new(false),
+            counted: Counted::new(settings.gauge),
             timers,
         }))
     }
@@ -141,6 +147,7 @@ impl Connection {
         self.active.set(self.active.get() - 1);
         // It counts where it was the last.
         self.idle_since.set(self.timers.now());
+        self.counted.is_idle(self.active.get() == 0);
     }
 }
 
@@ -158,6 +165,7 @@ pub(in super::super) struct Stream {
 impl Stream {
     pub(in super::super) fn open(connection: &Rc<Connection>) -> Self {
         connection.active.set(connection.active.get() + 1);
+        connection.counted.is_idle(false);
         Self {
             reused: connection.used.replace(true),
             opened: connection.timers.now(),

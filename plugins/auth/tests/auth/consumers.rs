@@ -115,6 +115,45 @@ fn reads_scopes_and_claims_of_tokens_from_where_it_is_told() {
     assert_eq!(refusal(&plugin.request(request().header("authorization", token))).status(), 401);
 }
 
+#[test]
+fn the_group_is_the_keys_own_or_that_of_a_claim() {
+    let group = |mut config: Value, claim: Option<&str>| {
+        config["headers"] = json!({ "x-plan": "consumer.group" });
+        if let Some(claim) = claim {
+            config["group_claim"] = claim.into();
+        }
+        let plugin = plugin(config);
+        let exchange = plugin.request(request().header("x-api-key", "key"));
+        assert_admitted(&exchange, "key");
+        let sent = exchange.request().header("x-plan").map(str::to_owned);
+        let group = exchange.attribute("consumer.group");
+        assert_eq!(sent, group.clone().filter(|group| !group.is_empty()));
+        group
+    };
+    let claims =
+        json!({ "claims": { "plan": "pro", "team": 7, "at": { "x": "deep" }, "roles": ["a"] } });
+    let by_claim = |claim: &str| group(key_with(claims.clone()), Some(claim));
+    assert_eq!(by_claim("plan").as_deref(), Some("pro"));
+    assert_eq!(by_claim("team").as_deref(), Some("7"));
+    assert_eq!(by_claim("/at/x").as_deref(), Some("deep"));
+    // It is none, and takes the place of one that a plugin before has set.
+    assert_eq!(by_claim("roles").as_deref(), Some(""));
+    assert_eq!(by_claim("nothing").as_deref(), Some(""));
+    let mut own = claims.clone();
+    own["group"] = "gold".into();
+    assert_eq!(group(key_with(own), Some("plan")).as_deref(), Some("gold"));
+    // Where nothing names groups, nobody pays for an attribute.
+    assert_eq!(group(key_with(claims), None), None);
+
+    let signer = Signer::new("HS256");
+    let mut config = trusting(&[&signer]);
+    config["group_claim"] = "plan".into();
+    let token = format!("Bearer {}", signer.token(&claims_but(json!({ "plan": "silver" }))));
+    let plugin = plugin(config);
+    let exchange = plugin.request(request().header("authorization", token));
+    assert_eq!(exchange.attribute("consumer.group").as_deref(), Some("silver"));
+}
+
 fn telling() -> Value {
     let mut config = key_with(json!({
         "consumer": "ada", "scopes": ["read", "write"],

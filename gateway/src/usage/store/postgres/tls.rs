@@ -6,6 +6,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustls::CertificateError;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, MakeTlsConnect, TlsConnect, TlsStream};
@@ -37,6 +38,23 @@ impl MakeTlsConnect<tokio_postgres::Socket> for Tls {
     }
 }
 
+/// The same error with what to do about it, where the certificate is not trusted.
+fn told(error: io::Error) -> io::Error {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(cause)) = cause else { return error };
+    let words = match cause {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "nobody who is trusted issued the server's certificate; `ca` names the certificate of its \
+             issuer, or its own"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "the server's certificate is for another host than that of the URL"
+        }
+        _ => "the server's certificate is not accepted",
+    };
+    io::Error::new(error.kind(), format!("{words} ({cause})"))
+}
+
 /// A handshake that has not begun.
 pub(super) struct Handshake {
     connector: TlsConnector,
@@ -50,7 +68,7 @@ impl TlsConnect<tokio_postgres::Socket> for Handshake {
 
     fn connect(self, socket: tokio_postgres::Socket) -> Self::Future {
         Box::pin(async move {
-            let stream = self.connector.connect(self.name, socket).await?;
+            let stream = self.connector.connect(self.name, socket).await.map_err(told)?;
             Ok(Secured(Box::new(stream)))
         })
     }

@@ -1,0 +1,216 @@
+//! Why an exchange failed, in one word: for metrics, where texts would be series without end.
+//!
+//! Owns the closed list of reasons. Those that are timeouts end in `-timeout`.
+
+use super::{ComponentError, Cut, Failure, Fault};
+use crate::upstream::{ConnectError, UpstreamError};
+
+/// See the module; the words are [`Reason::as_str`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is its word")]
+pub enum Reason {
+    Malformed,
+    NoRoute,
+    Method,
+    HeaderTimeout,
+    BodyTimeout,
+    BodyRate,
+    BufferTimeout,
+    BodySize,
+    TargetSize,
+    HeaderSize,
+    Version,
+    ConnectMethod,
+    TransferCoding,
+    ClientLeft,
+    RequestBody,
+    Connect,
+    ConnectTimeout,
+    FirstByteTimeout,
+    Closed,
+    Reset,
+    MalformedResponse,
+    ResponseHeaderSize,
+    NoUpgrade,
+    ProtocolError,
+    BrokenResponse,
+    UpstreamIdleTimeout,
+    RequestTimeout,
+    Component,
+    ComponentBusy,
+    Plugin,
+    PluginBusy,
+    Internal,
+    NoRoom,
+    ClientIdleTimeout,
+    TunnelIdleTimeout,
+    Drain,
+}
+
+/// By the place in [`Reason`].
+const WORDS: [(&str, Fault); Reason::COUNT] = [
+    ("malformed", Fault::Client),
+    ("no-route", Fault::Client),
+    ("method", Fault::Client),
+    ("header-timeout", Fault::Client),
+    ("body-timeout", Fault::Client),
+    ("body-rate", Fault::Client),
+    ("buffer-timeout", Fault::Client),
+    ("body-size", Fault::Client),
+    ("target-size", Fault::Client),
+    ("header-size", Fault::Client),
+    ("version", Fault::Client),
+    ("connect-method", Fault::Client),
+    ("transfer-coding", Fault::Client),
+    ("client-left", Fault::Client),
+    ("request-body", Fault::Client),
+    ("connect", Fault::Upstream),
+    ("connect-timeout", Fault::Upstream),
+    ("first-byte-timeout", Fault::Upstream),
+    ("closed", Fault::Upstream),
+    ("reset", Fault::Upstream),
+    ("malformed-response", Fault::Upstream),
+    ("response-header-size", Fault::Upstream),
+    ("no-upgrade", Fault::Upstream),
+    ("protocol-error", Fault::Upstream),
+    ("broken-response", Fault::Upstream),
+    ("upstream-idle-timeout", Fault::Upstream),
+    ("request-timeout", Fault::Upstream),
+    ("component", Fault::Upstream),
+    ("component-busy", Fault::Upstream),
+    ("plugin", Fault::Plugin),
+    ("plugin-busy", Fault::Plugin),
+    ("internal", Fault::Gateway),
+    ("no-room", Fault::Gateway),
+    ("client-idle-timeout", Fault::Gateway),
+    ("tunnel-idle-timeout", Fault::Gateway),
+    ("drain", Fault::Gateway),
+];
+
+impl Reason {
+    /// How many there are.
+    pub const COUNT: usize = Self::Drain as usize + 1;
+
+    /// Word and fault of each, by its place.
+    pub fn all() -> impl Iterator<Item = (&'static str, Fault)> {
+        WORDS.into_iter()
+    }
+
+    /// Its word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        WORDS[self as usize].0
+    }
+}
+
+impl Failure {
+    /// Why, in one word.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Malformed(_) => Reason::Malformed,
+            Self::NotFound => Reason::NoRoute,
+            Self::MethodNotAllowed { .. } => Reason::Method,
+            Self::HeadTimeout => Reason::HeaderTimeout,
+            Self::UploadStalled => Reason::BodyTimeout,
+            Self::UploadTooSlow { .. } => Reason::BodyRate,
+            Self::UploadTooLong { .. } => Reason::BufferTimeout,
+            Self::BodyTooLarge { .. } => Reason::BodySize,
+            Self::TargetTooLong => Reason::TargetSize,
+            Self::HeadTooLarge => Reason::HeaderSize,
+            Self::VersionRefused => Reason::Version,
+            Self::ConnectRefused => Reason::ConnectMethod,
+            Self::TransferCoding => Reason::TransferCoding,
+            Self::ClientLeft(_) => Reason::ClientLeft,
+            Self::Internal(_) => Reason::Internal,
+            Self::NoRoom { .. } => Reason::NoRoom,
+            Self::Cut(Cut::Idle(_)) => Reason::ClientIdleTimeout,
+            Self::Cut(Cut::Silent(_)) => Reason::TunnelIdleTimeout,
+            Self::Cut(Cut::Drain) => Reason::Drain,
+            Self::PluginFailed { .. } => Reason::Plugin,
+            Self::PluginBusy { .. } => Reason::PluginBusy,
+            Self::Upstream(error) => of_upstream(error),
+            Self::Component { source, .. } => of_component(source),
+            Self::UpstreamBroken(_) => Reason::BrokenResponse,
+            Self::UpstreamStalled(_) => Reason::UpstreamIdleTimeout,
+            Self::RequestTimeout => Reason::RequestTimeout,
+        }
+    }
+}
+
+fn of_upstream(error: &UpstreamError) -> Reason {
+    match error {
+        UpstreamError::Connect { cause: ConnectError::Timeout(_), .. } => Reason::ConnectTimeout,
+        UpstreamError::Connect { .. } => Reason::Connect,
+        UpstreamError::FirstByteTimeout { .. } => Reason::FirstByteTimeout,
+        UpstreamError::ClosedBeforeResponse { .. } => Reason::Closed,
+        UpstreamError::Reset { .. } => Reason::Reset,
+        UpstreamError::MalformedResponse { .. } => Reason::MalformedResponse,
+        UpstreamError::ResponseTooLarge { .. } => Reason::ResponseHeaderSize,
+        UpstreamError::NoUpgrade { .. } => Reason::NoUpgrade,
+        UpstreamError::RequestBody { .. } => Reason::RequestBody,
+        UpstreamError::Protocol { .. } => Reason::ProtocolError,
+    }
+}
+
+fn of_component(error: &ComponentError) -> Reason {
+    match error {
+        ComponentError::FirstByteTimeout(_) => Reason::FirstByteTimeout,
+        ComponentError::Stalled(_) => Reason::UpstreamIdleTimeout,
+        ComponentError::Exhausted(_) | ComponentError::NoPlace(_) | ComponentError::Busy(_) => {
+            Reason::ComponentBusy
+        }
+        _ => Reason::Component,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn each_reason_has_a_word_and_the_fault_of_its_failures() {
+        let words: HashSet<_> = Reason::all().map(|(word, _)| word).collect();
+        assert_eq!(words.len(), Reason::COUNT);
+        let target = || Arc::from("a:1");
+        let failures = [
+            (Failure::NotFound, "no-route"),
+            (Failure::UploadTooLong { limit: Duration::ZERO }, "buffer-timeout"),
+            (Failure::Cut(Cut::Idle(Duration::ZERO)), "client-idle-timeout"),
+            (Failure::Cut(Cut::Drain), "drain"),
+            (Failure::PluginBusy { plugin: String::new(), source: "x".into() }, "plugin-busy"),
+            (Failure::UpstreamStalled("x".into()), "upstream-idle-timeout"),
+            (Failure::RequestTimeout, "request-timeout"),
+            (
+                Failure::Upstream(UpstreamError::RequestBody {
+                    target: target(),
+                    cause: "".into(),
+                }),
+                "request-body",
+            ),
+            (
+                Failure::Upstream(UpstreamError::Connect {
+                    target: target(),
+                    cause: ConnectError::Timeout(Duration::ZERO),
+                }),
+                "connect-timeout",
+            ),
+            (
+                Failure::Component {
+                    component: target(),
+                    source: Arc::new(ComponentError::Busy(1)),
+                },
+                "component-busy",
+            ),
+        ];
+        for (failure, word) in failures {
+            let reason = failure.reason();
+            assert_eq!(reason.as_str(), word);
+            assert_eq!(WORDS[reason as usize].1, failure.fault(), "{word}");
+        }
+    }
+}
