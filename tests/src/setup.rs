@@ -74,6 +74,7 @@ impl Setup {
             access_logs: vec![],
             listeners,
             upstreams,
+            stores: vec![],
             components,
             plugins,
             routes,

@@ -14,11 +14,12 @@ use super::names::Names;
 use super::reader::{Reading, Table};
 use super::route::Scope;
 use super::secrets::Secrets;
+use super::store::Stores;
 use super::syntax::Doubtful;
 use super::{
     Admin, Config, Doubts, HttpComponent, Listener, NamedAccessLog, Plugin, Process, Recorder,
-    Route, Source, Span, Traces, Upstream, Usage, access_log, admin, component, foreign, listener,
-    plugin, process, recorder, route, syntax, traces, upstream, usage,
+    Route, Source, Span, Store, Traces, Upstream, Usage, access_log, admin, component, foreign,
+    listener, plugin, process, recorder, route, syntax, traces, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -161,6 +162,8 @@ struct Parts {
     access_logs: Vec<Option<NamedAccessLog>>,
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
+    stores: Vec<Arc<Store>>,
+    has_all_stores: bool,
     components: Vec<Option<HttpComponent>>,
     plugins: Vec<plugin::Read>,
     routes: Vec<Option<Route>>,
@@ -171,6 +174,7 @@ impl Parts {
         self.access_logs.iter().all(Option::is_some)
             && self.listeners.iter().all(Option::is_some)
             && self.upstreams.iter().all(Option::is_some)
+            && self.has_all_stores
             && self.components.iter().all(Option::is_some)
             && self.plugins.iter().all(Option::is_some)
             && self.routes.iter().all(Option::is_some)
@@ -188,6 +192,7 @@ impl Parts {
             access_logs: self.access_logs.into_iter().flatten().collect(),
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
+            stores: self.stores,
             components: self.components.into_iter().flatten().collect(),
             plugins: self.plugins.into_iter().flatten().map(|(plugin, _)| plugin).collect(),
             routes: self.routes.into_iter().flatten().collect(),
@@ -253,7 +258,9 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         upstreams.iter().map(|(name, table)| upstream::read(name, table)).collect();
 
     let secrets = Secrets::read(root);
-    let plugin_scope = plugin::Scope { known, upstreams: &upstream_names, secrets: &secrets };
+    let stores = Stores::read(root);
+    let plugin_scope =
+        plugin::Scope { known, upstreams: &upstream_names, secrets: &secrets, stores: &stores };
     let components = root.named_tables("components");
     let names = components.iter().map(|(name, _)| Some(name.clone())).collect();
     let component_names = Names::new(reading, "component", names);
@@ -293,6 +300,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let log_place = |index: usize| log_spans[index].clone();
     log_names.warn_of_unused(reading, "listener, route or `[gateway]`", log_place);
     secrets.warn_of_unused(reading);
+    stores.warn_of_unused(root);
     if usage_table.is_none() {
         usage::warn_of_plugins_without(root, &plugins);
     }
@@ -307,6 +315,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         access_logs,
         listeners,
         upstreams,
+        stores: stores.all(),
+        has_all_stores: stores.is_whole(),
         components,
         plugins,
         routes,

@@ -120,6 +120,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         access_logs: vec![],
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
+        stores: vec![],
         components: vec![],
         plugins: vec![],
         routes,

@@ -9,6 +9,7 @@
 //! ([`table`]), and a key that gave way, or might have, begins again with what the fullest of those
 //! that gave way had used: it may be refused too early, and is never admitted beyond its limit.
 
+mod durable;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,7 +18,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use self::table::{Key, Table};
+pub(in crate::state) use self::durable::{Written, wall};
+pub(in crate::state) use self::table::Key;
+use self::table::Table;
+use super::journal::Journal;
 use crate::telemetry::metrics::PluginMetrics;
 
 /// The buckets of one plugin.
@@ -25,6 +29,8 @@ pub(crate) struct Limits {
     buckets: Table,
     metrics: Arc<PluginMetrics>,
     origin: Instant,
+    /// The buckets that changed, where they are written to a file.
+    journal: Option<Journal<Key>>,
 }
 
 /// A bucket's rule, and what to take from it. No field but `cost` is zero.
@@ -64,7 +70,7 @@ impl std::fmt::Debug for Limits {
 impl Limits {
     /// The buckets of the plugin with these metrics, in as many bytes.
     pub(crate) fn new(metrics: Arc<PluginMetrics>, bytes: usize) -> Self {
-        Self { buckets: Table::new(bytes), metrics, origin: Instant::now() }
+        Self { buckets: Table::new(bytes), metrics, origin: Instant::now(), journal: None }
     }
 
     /// Lets the buckets take as many bytes from now on.
@@ -81,7 +87,16 @@ impl Limits {
         self.take_at(charges, nanos(self.origin))
     }
 
-    fn take_at(&self, charges: &[Charge<'_>], now: u64) -> Vec<Verdict> {
+    pub(in crate::state) fn take_at(&self, charges: &[Charge<'_>], now: u64) -> Vec<Verdict> {
+        let verdicts = self.charge_all(charges, now);
+        if let Some(journal) = &self.journal {
+            // Also after a refusal: what was given back may have been written in between.
+            charges.iter().for_each(|charge| journal.note(self.buckets.key(charge.key)));
+        }
+        verdicts
+    }
+
+    fn charge_all(&self, charges: &[Charge<'_>], now: u64) -> Vec<Verdict> {
         let mut verdicts = Vec::with_capacity(charges.len());
         let mut all_allowed = true;
         for (index, charge) in charges.iter().enumerate() {
@@ -140,14 +155,14 @@ impl Limits {
 }
 
 /// A charge in units of time: a token is the time in which it flows in.
-struct Rule {
-    token: u64,
-    cost: u64,
-    depth: u64,
+pub(in crate::state) struct Rule {
+    pub(in crate::state) token: u64,
+    pub(in crate::state) cost: u64,
+    pub(in crate::state) depth: u64,
 }
 
 impl Rule {
-    fn of(charge: &Charge<'_>) -> Self {
+    pub(in crate::state) fn of(charge: &Charge<'_>) -> Self {
         let scaled = |tokens: u64| {
             // Dividing 128 bits takes several times as long, and is hardly ever needed.
             let time = match tokens.checked_mul(charge.period) {
@@ -162,7 +177,8 @@ impl Rule {
         Self { token: scaled(1).max(1), cost: scaled(charge.cost), depth: scaled(charge.burst) }
     }
 
-    fn verdict(&self, allowed: bool, tat: u64, now: u64) -> Verdict {
+    /// What is said of a bucket that is full again at `tat`.
+    pub(in crate::state) fn verdict(&self, allowed: bool, tat: u64, now: u64) -> Verdict {
         let used = tat.saturating_sub(now);
         let short = used.saturating_add(self.cost).saturating_sub(self.depth);
         Verdict {

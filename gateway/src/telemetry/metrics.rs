@@ -13,6 +13,7 @@ mod process;
 mod routes;
 mod series;
 mod spans;
+mod stores;
 mod text;
 mod turns;
 mod usage;
@@ -37,6 +38,7 @@ pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};
 pub(crate) use spans::SpanCounts;
+pub(crate) use stores::{StoreCounts, StoreResult};
 pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS, open_metrics};
 pub(crate) use turns::TurnMetrics;
 pub(crate) use usage::UsageCounts;
@@ -77,6 +79,7 @@ pub(crate) struct Metrics {
     /// Of spans, once any is exported.
     spans: OnceLock<Arc<SpanCounts>>,
     access_logs: access_logs::AccessLogs,
+    stores: DashMap<Box<str>, Arc<StoreCounts>, RandomState>,
 }
 
 /// The numbers of one configured plugin.
@@ -167,6 +170,7 @@ impl Default for Metrics {
             usage: OnceLock::new(),
             spans: OnceLock::new(),
             access_logs: access_logs::AccessLogs::default(),
+            stores: DashMap::default(),
         }
     }
 }
@@ -270,6 +274,17 @@ impl Metrics {
     /// Those of the access log of this name.
     pub(crate) fn of_access_log(&self, name: &str) -> Arc<AccessLogCounts> {
         self.access_logs.of(name)
+    }
+
+    /// Those of the store of this name.
+    pub(crate) fn of_store(&self, name: &str) -> Arc<StoreCounts> {
+        let new = || Arc::new(StoreCounts::new(name));
+        self.stores.entry(name.into()).or_insert_with(new).clone()
+    }
+
+    /// Forgets the stores that are not configured any more.
+    pub(crate) fn keep_stores(&self, is_kept: &dyn Fn(&str) -> bool) {
+        self.stores.retain(|name, _| is_kept(name));
     }
 
     /// Forgets the access logs that are not configured any more.

@@ -3,8 +3,8 @@
 //! Owns no behaviour. A key stands here only if something in the gateway obeys it.
 
 use super::{
-    ACCESS_LOG, ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER, ROUTE, TRACES,
-    UPSTREAM, USAGE,
+    ACCESS_LOG, ADMIN, COMPONENT, DAY, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER, ROUTE, STORE,
+    TRACES, UPSTREAM, USAGE,
 };
 
 pub(in crate::config) static ROOT: Keys = Keys {
@@ -55,6 +55,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
              from a file.",
         )
         .example("{ NAME = \"${env:VARIABLE}\" }"),
+        Key::new(
+            "stores",
+            Kind::NamedTables(&STORE),
+            "Where the state of plugins is kept, by name. Default: each plugin's own in memory.",
+        )
+        .example("[stores.NAME]"),
         Key::new(
             "components",
             Kind::NamedTables(&COMPONENT),
