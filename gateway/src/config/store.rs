@@ -266,7 +266,7 @@ fn parse(text: &str, port: u16) -> Result<Url, Fault> {
         "rediss" | "valkeys" => true,
         _ => {
             let fault = Fault::new(0..scheme.len(), format!("there is no store for `{scheme}`"));
-            let known = suggest::closest(scheme, ["redis", "rediss"].into_iter());
+            let known = suggest::closest(scheme, ["redis", "rediss"]);
             return Err(fault.help(match known {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => "the schemes are `redis` and, with TLS, `rediss`".to_owned(),

@@ -5,6 +5,8 @@
 //! costs durability, and is a warning and a metric.
 
 mod database;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -188,7 +190,8 @@ impl Writer {
 
     /// Writes what changed, in one transaction.
     fn write(&mut self) {
-        let changes: Vec<_> = self.parts.iter().filter_map(changes).collect();
+        let changes: Vec<_> =
+            self.parts.iter().filter_map(|(plugin, part)| changes(plugin, part)).collect();
         if changes.is_empty() && self.is_up {
             return;
         }
@@ -239,10 +242,10 @@ struct Change {
     are_all: bool,
 }
 
-fn changes((plugin, part): (&Box<str>, &Part)) -> Option<Change> {
+fn changes(plugin: &str, part: &Part) -> Option<Change> {
     let buckets = part.limits.as_ref().map(|limits| limits.changes()).unwrap_or_default();
     let (entries, are_all) = part.key_values.as_ref().map(|it| it.changes()).unwrap_or_default();
     let is_something =
         !buckets.buckets.is_empty() || buckets.floor > 0 || !entries.is_empty() || are_all;
-    is_something.then(|| Change { plugin: plugin.clone(), buckets, entries, are_all })
+    is_something.then(|| Change { plugin: plugin.into(), buckets, entries, are_all })
 }

@@ -138,7 +138,7 @@ impl Database {
         self.sweep_to(MAX_BUCKETS)
     }
 
-    fn sweep_to(&mut self, most: i64) -> rusqlite::Result<()> {
+    pub(super) fn sweep_to(&mut self, most: i64) -> rusqlite::Result<()> {
         let now = integer(wall());
         let begin = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(begin)?;

@@ -145,7 +145,7 @@ fn login(settings: &RedisStore) -> RedisConnectionInfo {
 
 fn sentinels(settings: &RedisStore, master: &str) -> RedisResult<SentinelClient> {
     let kind = SentinelServerType::Master;
-    let mut builder = SentinelClientBuilder::new(addresses(settings), master.to_owned(), kind)?
+    let mut builder = SentinelClientBuilder::new(addresses(settings), master, kind)?
         .set_client_to_redis_db(settings.database);
     if settings.tls {
         builder = builder
