@@ -13,6 +13,7 @@ mod configuration;
 mod explain;
 mod health;
 mod in_force;
+mod limits;
 mod listener;
 mod listeners;
 mod log_level;
@@ -59,6 +60,8 @@ pub(crate) struct Admin(Arc<State>);
 pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<Usage>,
+    /// What plugins keep.
+    pub(crate) limits: crate::state::State,
     /// What happened to single requests.
     pub(crate) recorder: Arc<Recorder>,
     /// The configuration in force.

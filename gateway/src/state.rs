@@ -3,6 +3,7 @@
 //! Owns the stores of each configured plugin and their bounds, and lets those of plugins go that are
 //! configured no more. Must not know Wasm; the host interfaces in `plugin/host` translate.
 
+mod consumer_limits;
 mod file;
 mod journal;
 pub(crate) mod key_value;
@@ -15,6 +16,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use self::consumer_limits::ConsumerLimits;
 use self::file::{File, Part};
 use self::named::Named;
 use self::redis::limits::SharedLimits;
@@ -100,6 +102,16 @@ impl State {
             Arc::new(SharedLimits::new(&store, &identity, used, &stores.limits))
         });
         stores
+    }
+
+    /// The limits of a plugin that has run.
+    pub(crate) fn limits_of(&self, plugin: &config::Plugin) -> Option<ConsumerLimits> {
+        let limits = Arc::clone(&self.stores().get(&self.place(plugin))?.limits);
+        let store = self.named.redis(plugin.limiter_use.store.as_ref());
+        let shared = store.map(|store| {
+            Arc::new(SharedLimits::new(&store, &identity(plugin), &plugin.limiter_use, &limits))
+        });
+        Some(ConsumerLimits { limits, shared })
     }
 
     fn new_stores(

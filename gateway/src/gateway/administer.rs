@@ -48,6 +48,7 @@ impl Handle {
         let state = State {
             metrics: Arc::clone(self.0.loader.metrics()),
             usage: Arc::clone(self.0.loader.usage()),
+            limits: self.0.loader.state().clone(),
             recorder: Arc::clone(&self.0.recorder),
             current: Arc::clone(&self.0.current),
             is_draining: Arc::clone(&self.0.is_draining),

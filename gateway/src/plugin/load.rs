@@ -339,6 +339,11 @@ impl Loader {
         &self.state.metrics
     }
 
+    /// What plugins keep.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Where usage is recorded, for as long as the process lives.
     pub(crate) fn usage(&self) -> &Arc<Usage> {
         &self.state.usage

@@ -1,10 +1,13 @@
 //! `gateway:plugin/limiter`: the token buckets, shared by all workers and the plugin's own.
 
+use std::borrow::Cow;
+
 use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::{Charge, LimiterError, Verdict};
 use crate::state::limits;
 use crate::state::redis::Unavailable;
+use crate::usage::CONSUMER;
 use smallvec::SmallVec;
 
 const MAX_CHARGES: usize = 16;
@@ -29,6 +32,10 @@ pub(super) fn link_shared(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()
             store.data_mut().budget.pause();
             let charges: SmallVec<[_; 1]> = charges.iter().map(to_state).collect();
             let verdicts = shared.take(&charges).await;
+            let data = store.data();
+            if let Some(consumer) = data.consumer() {
+                data.identity.stores.limits.note_shared(&consumer, &charges);
+            }
             // The epoch went on while the hook waited, and waiting is not computing.
             let look = store.data_mut().budget.resume();
             store.set_epoch_deadline(look);
@@ -51,12 +58,17 @@ pub(super) fn link_refusing(linker: &mut Functions<'_, '_>) -> wasmtime::Result<
 }
 
 impl HostState {
+    /// Who is served, as plugins before this one said.
+    fn consumer(&self) -> Option<String> {
+        self.heads.as_ref()?.attribute(CONSUMER).map(Cow::into_owned)
+    }
+
     fn take(&self, charges: Vec<Charge>) -> Result<Vec<Verdict>, LimiterError> {
         if !are_valid(&charges) {
             return Err(LimiterError::Invalid);
         }
         let charges: SmallVec<[_; 1]> = charges.iter().map(to_state).collect();
-        let verdicts = self.identity.stores.limits.take(&charges);
+        let verdicts = self.identity.stores.limits.take_for(&charges, || self.consumer());
         Ok(verdicts.into_iter().map(from_state).collect())
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::consumers::Consumers;
 use super::table::{Key, Table};
 use super::{Limits, nanos};
 use crate::state::journal::{Changed, Journal};
@@ -49,7 +50,13 @@ impl Limits {
             displaced += gave_way;
         }
         metrics.buckets_displaced(displaced);
-        Self { buckets, metrics, origin, journal: Some(Journal::new()) }
+        Self {
+            buckets,
+            metrics,
+            origin,
+            journal: Some(Journal::new()),
+            consumers: Consumers::default(),
+        }
     }
 
     /// What changed since this was asked last, as it is now.

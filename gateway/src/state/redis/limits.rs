@@ -11,7 +11,7 @@ use redis::Value;
 use super::lease::{Leases, Part};
 use super::{Redis, Unavailable};
 use crate::config::{LimiterUse, OnStoreError};
-use crate::state::limits::{Charge, Limits, Rule, Verdict};
+use crate::state::limits::{Bucket, Charge, Limits, Rule, Verdict};
 
 /// Bytes of a key that goes over as it is; of a longer one its hash does.
 const MAX_PLAIN_KEY: usize = 64;
@@ -97,6 +97,28 @@ impl SharedLimits {
             }
             (Err(Unavailable), OnStoreError::Local) => Ok(self.take_share(charges)),
         }
+    }
+
+    /// How buckets are.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn look(&self, buckets: &[Bucket]) -> Result<Vec<Verdict>, Unavailable> {
+        self.connect_here();
+        let charges: Vec<_> = buckets.iter().map(Bucket::look).collect();
+        self.ask(&charges, &[], "").await.map(|answer| answer.verdicts)
+    }
+
+    /// Makes buckets full. Permits that gateways hold ahead stay with them.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn reset(&self, buckets: &[Bucket]) -> Result<(), Unavailable> {
+        self.connect_here();
+        let charges: Vec<_> = buckets.iter().map(Bucket::look).collect();
+        let whole = |charge| Part { returned: Asked::of(charge).rule.depth, ..Part::default() };
+        let parts: Vec<_> = charges.iter().map(whole).collect();
+        self.ask(&charges, &parts, "").await.map(|_| ())
     }
 
     /// This gateway's share, in memory.

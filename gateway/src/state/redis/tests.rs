@@ -107,7 +107,7 @@ fn the_script_agrees_with_the_limits_in_memory() {
                 };
                 charges.push(Charge { cost, ..charge });
             }
-            let expected = memory.take_at(&charges, now * 1_000);
+            let expected = memory.take_at(&charges, now * 1_000).0;
             let answer = shared.ask(&charges, &[], &now.to_string()).await.expect("it answers");
             assert_eq!(answer.verdicts, expected, "step {step}: {charges:?}");
         }
