@@ -33,7 +33,7 @@ respond = { body = "fine" }
 pub(crate) struct Gateway {
     child: Child,
     pub(crate) address: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     lines: Arc<Mutex<Vec<Value>>>,
 }
 

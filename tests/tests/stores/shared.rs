@@ -8,7 +8,7 @@ use super::gateways::{Gateway, flood, limit};
 use super::server::{KINDS, Kind, Server};
 
 /// A store, with patience: this machine may be slow, and a check without an answer counts as refused.
-fn store(server: &Server, more: &str) -> String {
+pub(crate) fn store(server: &Server, more: &str) -> String {
     format!("[stores.shared]\nredis = \"{}\"\ntimeout = \"10s\"\n{more}\n", server.url())
 }
 
