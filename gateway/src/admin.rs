@@ -14,6 +14,7 @@ mod documents;
 mod explain;
 mod health;
 mod in_force;
+mod limits;
 mod listener;
 mod listeners;
 mod log_level;
@@ -62,6 +63,8 @@ pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<Usage>,
     pub(crate) documents: Arc<Documents>,
+    /// What plugins keep.
+    pub(crate) limits: crate::state::State,
     /// What happened to single requests.
     pub(crate) recorder: Arc<Recorder>,
     /// The configuration in force.

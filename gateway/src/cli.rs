@@ -8,6 +8,7 @@ mod check;
 mod compile;
 mod dev;
 mod explain;
+mod limits;
 mod live;
 mod log;
 mod operator;
@@ -83,6 +84,8 @@ enum Command {
     Explain(Box<explain::Question>),
     /// Make a running gateway read its file again, and report the result.
     Reload(reload::Question),
+    /// Report what is left of a consumer's limits, or have them begin again.
+    Limits(limits::Question),
     /// Create tokens for the admin API.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -116,6 +119,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Check { bind, file } => check::check(&file, bind, format),
         Command::Explain(question) => explain::explain(&question, format),
         Command::Reload(question) => reload::reload(&question),
+        Command::Limits(question) => limits::limits(&question),
         Command::Admin(command) => admin::run(&command),
         Command::Schema { file } => schema::schema(file.as_deref(), format),
         Command::Requests(question) => requests::requests(&question, format),

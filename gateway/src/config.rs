@@ -28,6 +28,7 @@ mod route;
 mod schema;
 mod secrets;
 mod source;
+mod store;
 mod suggest;
 mod syntax;
 #[cfg(test)]
@@ -104,6 +105,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// `[documents.NAME]`, in the order of the file.
     pub documents: Vec<Arc<Document>>,
+    /// `[stores.NAME]`, in the order of the file.
+    pub stores: Vec<Arc<Store>>,
     /// `[components.NAME]` in the order of the file, then those that routes name by their file or
     /// write inline.
     pub components: Vec<HttpComponent>,
@@ -669,6 +672,10 @@ pub struct Plugin {
     pub limiter: usize,
     /// `limits.key_value`: bytes of its keys and values. Default 64 MiB.
     pub key_value: usize,
+    /// `limiter`: where its rate limits are kept.
+    pub limiter_use: LimiterUse,
+    /// `key_value`: where its keys and values are kept; `None` is memory.
+    pub key_value_store: Option<Arc<Store>>,
     /// What else of `limits` bounds what it leaves in the gateway.
     pub bounds: PluginBounds,
     /// `grants`; `None` where the file has none (a first-party component then gets what it
@@ -685,6 +692,111 @@ pub struct Plugin {
     pub upstreams: Option<Vec<(String, UpstreamId)>>,
     /// `forward_to`: those that it may forward a request to instead of the route's. Default none.
     pub forward_to: Vec<(String, UpstreamId)>,
+}
+
+/// `[stores.NAME]`: where the state of plugins is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The table's name.
+    pub name: String,
+    /// Where the name stands in the file.
+    pub span: Span,
+    /// Where the state is.
+    pub kind: StoreKind,
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreKind {
+    /// In the memory of the process.
+    Memory,
+    /// There too, and written to an SQLite file.
+    File {
+        /// `file`, resolved against the configuration's folder.
+        path: PathBuf,
+    },
+    /// In Redis or Valkey.
+    Redis(RedisStore),
+}
+
+/// A server of Redis or Valkey, or several.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisStore {
+    /// Whether the URL says `rediss`.
+    pub tls: bool,
+    /// The hosts of the URL with their ports.
+    pub hosts: Vec<(String, u16)>,
+    /// The database of the URL.
+    pub database: i64,
+    /// `topology`
+    pub topology: Topology,
+    /// `username`
+    pub username: Option<String>,
+    /// `password`
+    pub password: Option<String>,
+    /// `ca`: trust these instead of the system's roots (a PEM file, read).
+    pub ca: Option<Vec<rustls::pki_types::CertificateDer<'static>>>,
+    /// `timeout`: how long a request waits at most. Default 50 ms.
+    pub timeout: Duration,
+    /// `instances`: gateways that share the store. Default 1.
+    pub instances: u64,
+    /// `prefix`: what all keys begin with. Default `gateway`.
+    pub prefix: String,
+}
+
+impl std::fmt::Debug for RedisStore {
+    /// Without the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisStore").field("hosts", &self.hosts).finish_non_exhaustive()
+    }
+}
+
+/// What the URL of a Redis store names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Topology {
+    /// One server.
+    Single,
+    /// Sentinels.
+    Sentinel {
+        /// `master`: under which name they know the server.
+        master: String,
+    },
+    /// Nodes of a cluster.
+    Cluster,
+}
+
+/// `limiter` of a plugin: where its rate limits are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LimiterUse {
+    /// `store`; `None` is memory.
+    pub store: Option<Arc<Store>>,
+    /// `on_store_error`: what becomes of a check that the store does not answer.
+    pub on_store_error: OnStoreError,
+    /// `lease`: permits that are taken at once; 0 for none.
+    pub lease: u64,
+}
+
+impl LimiterUse {
+    /// The Redis store, if it is one.
+    #[must_use]
+    pub fn redis(&self) -> Option<&RedisStore> {
+        match &self.store.as_ref()?.kind {
+            StoreKind::Redis(redis) => Some(redis),
+            StoreKind::Memory | StoreKind::File { .. } => None,
+        }
+    }
+}
+
+/// What becomes of a check that the store does not answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnStoreError {
+    /// `"local"` (default): this gateway counts its share in memory.
+    #[default]
+    Local,
+    /// `"open"`: the check is passed.
+    Open,
+    /// `"closed"`: the plugin hears `unavailable`.
+    Closed,
 }
 
 /// `limits` of a plugin on what it leaves in the gateway outside of its instances.

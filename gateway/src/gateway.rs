@@ -108,8 +108,10 @@ impl Gateway {
         config: Arc<Config>,
         tracer: Option<Arc<Tracer>>,
     ) -> Result<Self, BindErrors> {
+        let unopened = open_stores(&loader, &config);
         let Loaded { plugins, components, warnings, mut errors } =
             prepare(&loader, &config, &[], false);
+        errors.extend(unopened);
         let workers = config.process.workers.max(1);
         let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
         let admin = administer::bind(&config, &mut errors);
@@ -252,6 +254,7 @@ impl Gateway {
         let joined = join(threads);
         usage.finish();
         documents.finish();
+        self.handle.0.loader.finish_stores();
         self.handle.0.spans.finish();
         self.handle.0.logs.finish();
         joined
@@ -279,6 +282,15 @@ struct Loaded {
     components: Vec<Arc<Component>>,
     warnings: Vec<PluginWarning>,
     errors: Vec<BindError>,
+}
+
+/// Opens the stores of a configuration, before what uses them is loaded.
+fn open_stores(loader: &Loader, config: &Config) -> Vec<BindError> {
+    let unopened = loader.open_stores(config).into_iter().map(|(store, message)| {
+        let name = config.stores[store].name.clone();
+        BindError::Store { store, name, message }
+    });
+    unopened.collect()
 }
 
 /// Opens the access logs of a configuration.
@@ -489,8 +501,10 @@ impl Handle {
         if !same_listeners(current, config) {
             return Err(ReloadError::Listeners);
         }
+        let unopened = open_stores(&self.0.loader, config);
         let Loaded { plugins, components, warnings, mut errors } =
             prepare(&self.0.loader, config, &[], true);
+        errors.extend(unopened);
         let metrics = self.0.loader.metrics();
         let logs = open_logs(&self.0.logs, config, metrics, &mut errors);
         if !errors.is_empty() {

@@ -3,24 +3,35 @@
 //! Owns the stores of each configured plugin and their bounds, and lets those of plugins go that are
 //! configured no more. Must not know Wasm; the host interfaces in `plugin/host` translate.
 
+mod consumer_limits;
+mod file;
+mod journal;
 pub(crate) mod key_value;
 pub(crate) mod limits;
+mod named;
+pub(crate) mod redis;
 pub(crate) mod volume;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub(crate) use self::consumer_limits::ConsumerLimits;
+use self::file::{File, Part};
+use self::named::Named;
+use self::redis::limits::SharedLimits;
 use crate::config;
 use crate::documents::Documents;
 use crate::memory_quota::MemoryQuota;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, PluginMetrics};
 use crate::usage::Usage;
 
 /// The state of the process. It survives a reload: a limit is not reset by a new configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct State {
     stores: Arc<Mutex<HashMap<Box<str>, Stores>>>,
+    /// `[stores.NAME]`, as far as they are open.
+    pub(crate) named: Arc<Named>,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
     /// The bodies that are held for plugins.
@@ -37,15 +48,18 @@ impl Default for State {
         let bodies = Arc::new(MemoryQuota::new(config::BUFFERED_BODIES));
         metrics.holds(&bodies);
         let documents = Arc::new(Documents::new(&metrics));
-        Self { stores, metrics, bodies, usage: Arc::default(), documents }
+        let usage = Arc::default();
+        Self { stores, named: Arc::default(), metrics, bodies, usage, documents }
     }
 }
 
 /// What one configured plugin keeps.
 #[derive(Debug, Clone)]
 pub(crate) struct Stores {
-    /// Token buckets.
+    /// Token buckets in memory.
     pub(crate) limits: Arc<limits::Limits>,
+    /// Those that it shares with other gateways instead.
+    pub(crate) shared_limits: Option<Arc<SharedLimits>>,
     /// Keys and values.
     pub(crate) key_values: Arc<key_value::Store>,
     /// What it keeps with its exchanges.
@@ -54,6 +68,8 @@ pub(crate) struct Stores {
     pub(crate) bodies: Arc<MemoryQuota>,
     /// What may be logged of it.
     pub(crate) volume: Arc<volume::Volume>,
+    /// The files that it is written to.
+    files: Vec<(Box<str>, Arc<File>, Part)>,
 }
 
 impl Stores {
@@ -64,6 +80,13 @@ impl Stores {
         self.bodies.set(plugin.bounds.buffered);
         self.volume.bound(plugin.bounds.log_lines, plugin.bounds.log_bytes);
     }
+
+    /// It is configured no more.
+    fn leave(&self) {
+        for (plugin, file, part) in &self.files {
+            file.leave(plugin, part.clone());
+        }
+    }
 }
 
 impl State {
@@ -71,22 +94,95 @@ impl State {
     pub(crate) fn of(&self, plugin: &config::Plugin) -> Stores {
         let metrics = self.metrics.of(&plugin.name.as_str().into());
         metrics.begin(plugin.bounds.metrics);
-        let new = || {
-            let bodies = Arc::new(MemoryQuota::new(plugin.bounds.buffered));
-            metrics.holds(&bodies);
-            Stores {
-                limits: Arc::new(limits::Limits::new(Arc::clone(&metrics), plugin.limiter)),
-                key_values: Arc::new(key_value::Store::new(plugin.key_value)),
-                kept: Arc::new(MemoryQuota::new(plugin.bounds.exchanges)),
-                bodies,
-                volume: Arc::new(volume::Volume::new(
-                    metrics,
-                    plugin.bounds.log_lines,
-                    plugin.bounds.log_bytes,
-                )),
+        let identity = identity(plugin);
+        let files = [
+            self.named.file(plugin.limiter_use.store.as_ref()),
+            self.named.file(plugin.key_value_store.as_ref()),
+        ];
+        let new = || self.new_stores(plugin, &identity, &files, &metrics);
+        let mut stores = self.stores().entry(self.place(plugin)).or_insert_with(new).clone();
+        let store = self.named.redis(plugin.limiter_use.store.as_ref());
+        stores.shared_limits = store.map(|store| {
+            let used = &plugin.limiter_use;
+            Arc::new(SharedLimits::new(&store, &identity, used, &stores.limits))
+        });
+        stores
+    }
+
+    /// The limits of a plugin that has run.
+    pub(crate) fn limits_of(&self, plugin: &config::Plugin) -> Option<ConsumerLimits> {
+        let limits = Arc::clone(&self.stores().get(&self.place(plugin))?.limits);
+        let store = self.named.redis(plugin.limiter_use.store.as_ref());
+        let shared = store.map(|store| {
+            Arc::new(SharedLimits::new(&store, &identity(plugin), &plugin.limiter_use, &limits))
+        });
+        Some(ConsumerLimits { limits, shared })
+    }
+
+    fn new_stores(
+        &self,
+        plugin: &config::Plugin,
+        identity: &str,
+        [of_limits, of_values]: &[Option<Arc<File>>; 2],
+        metrics: &Arc<PluginMetrics>,
+    ) -> Stores {
+        let bodies = Arc::new(MemoryQuota::new(plugin.bounds.buffered));
+        metrics.holds(&bodies);
+        let limits = match of_limits {
+            Some(file) => {
+                let written = file.load(identity).buckets;
+                let secret = file.secret();
+                limits::Limits::durable(Arc::clone(metrics), plugin.limiter, secret, &written)
             }
+            None => limits::Limits::new(Arc::clone(metrics), plugin.limiter),
         };
-        self.stores().entry((*identity(plugin)).into()).or_insert_with(new).clone()
+        let key_values = match of_values {
+            Some(file) => key_value::Store::durable(plugin.key_value, file.load(identity).entries),
+            None => key_value::Store::new(plugin.key_value),
+        };
+        let (limits, key_values) = (Arc::new(limits), Arc::new(key_values));
+        let of_limits = of_limits
+            .as_ref()
+            .map(|file| (file, Part { limits: Some(Arc::clone(&limits)), key_values: None }));
+        let of_values = of_values
+            .as_ref()
+            .map(|file| (file, Part { limits: None, key_values: Some(Arc::clone(&key_values)) }));
+        let parts = match (of_limits, of_values) {
+            // One part, if it is one file.
+            (Some((one, limits)), Some((other, values))) if Arc::ptr_eq(one, other) => {
+                vec![(one, Part { key_values: values.key_values, ..limits })]
+            }
+            (limits, values) => limits.into_iter().chain(values).collect(),
+        };
+        let written = parts.into_iter().map(|(file, part)| {
+            file.keep(identity, part.clone());
+            (identity.into(), Arc::clone(file), part)
+        });
+        let files = written.collect();
+        let kept = Arc::new(MemoryQuota::new(plugin.bounds.exchanges));
+        let (lines, bytes) = (plugin.bounds.log_lines, plugin.bounds.log_bytes);
+        let volume = Arc::new(volume::Volume::new(Arc::clone(metrics), lines, bytes));
+        Stores { limits, shared_limits: None, key_values, kept, bodies, volume, files }
+    }
+
+    /// Opens the stores of a configuration that are not open, and says which cannot be.
+    pub(crate) fn open(&self, config: &config::Config) -> Vec<(usize, String)> {
+        let stores = config.stores.iter().enumerate();
+        let opened = stores.map(|(index, store)| (index, self.named.open(store, &self.metrics)));
+        opened.filter_map(|(index, opened)| Some((index, opened.err()?.to_string()))).collect()
+    }
+
+    /// These stores are configured, and no others.
+    pub(crate) fn keep_stores(&self, stores: &[Arc<config::Store>]) {
+        self.named.keep(stores, &self.metrics);
+    }
+
+    fn place(&self, plugin: &config::Plugin) -> Box<str> {
+        let file = |store| self.named.file(store).map(|file| file.path().display().to_string());
+        let limits = file(plugin.limiter_use.store.as_ref()).unwrap_or_default();
+        let values = file(plugin.key_value_store.as_ref()).unwrap_or_default();
+        // In another place it has another state.
+        format!("{}\0{limits}\0{values}", identity(plugin)).into()
     }
 
     /// These plugins are configured, and no others: their stores stay, with the bounds that they
@@ -96,11 +192,16 @@ impl State {
             let stores = self.of(plugin);
             stores.bound(plugin);
             self.metrics.of(&plugin.name.as_str().into()).bound(plugin.bounds.metrics);
-            ((*identity(plugin)).into(), stores)
+            (self.place(plugin), stores)
         });
         let kept: HashMap<_, _> = kept.collect();
         let gone = std::mem::replace(&mut *self.stores(), kept);
-        // Freed without the lock.
+        // Without the lock, since a file is written for a last time.
+        for (place, stores) in &gone {
+            if !self.stores().contains_key(place) {
+                stores.leave();
+            }
+        }
         drop(gone);
         self.metrics.keep(&plugins.iter().map(|plugin| &*plugin.name).collect());
     }

@@ -76,6 +76,7 @@ impl Setup {
             listeners,
             upstreams,
             documents,
+            stores: vec![],
             components,
             plugins,
             routes,

@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 
 use super::call::{Answer, Call, Refusal};
 use super::{
-    Admin, certificates, configuration, documents, explain, health, listeners, log_level, metrics,
-    openapi, plugins, reload, requests, routes, upstreams, usage,
+    Admin, certificates, configuration, documents, explain, health, limits, listeners, log_level,
+    metrics, openapi, plugins, reload, requests, routes, upstreams, usage,
 };
 
 /// How long an answer may take, with reading the request's body.
@@ -84,6 +84,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/plugins", "The plugins and what they cost", Some("Plugins"), Apart(plugins::list)),
     get("/plugins/{name}", "One plugin and what it costs", Some("Plugin"), Apart(plugins::one)),
     get("/documents", "The documents and how they stand", Some("DocumentStates"), Apart(documents::list)),
+    get("/limits", "The limits of a consumer", Some("Limits"), Waits(limits::look)),
+    post("/limits/reset", "Have a consumer's limits begin again", Some("LimitsReset"), Waits(limits::reset)),
     get("/certificates", "The certificates and when they end", Some("Certificates"), Now(certificates::list)),
     get("/explain", "Which route takes a request, and why", Some("Account"), Apart(explain::explain)),
     post("/reload", "Put the file on disk in force", Some("Reload"), Waits(reload::reload)).long(),

@@ -148,6 +148,12 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
             Diagnostic::error(log.destination_span.clone(), message)
                 .note("paths are relative to the configuration file")
         }
+        BindError::Store { store, name, message } => {
+            let span = config.stores[*store].span.clone();
+            // A path may hold what was filled in.
+            Diagnostic::error(span, format!("the store `{name}` cannot be opened: {message}"))
+                .note("paths are relative to the configuration file")
+        }
         BindError::Usage(_) => {
             let span = config.usage.as_ref().map_or(0..0, |usage| usage.store_span.clone());
             Diagnostic::error(span, error.to_string())

@@ -15,11 +15,12 @@ use super::names::Names;
 use super::reader::{Reading, Table};
 use super::route::Scope;
 use super::secrets::Secrets;
+use super::store::Stores;
 use super::syntax::Doubtful;
 use super::{
     Admin, Config, Document, Doubts, HttpComponent, Listener, NamedAccessLog, Plugin, Process,
-    Recorder, Route, Source, Span, Traces, Upstream, Usage, access_log, admin, component, foreign,
-    listener, plugin, process, recorder, route, syntax, traces, upstream, usage,
+    Recorder, Route, Source, Span, Store, Traces, Upstream, Usage, access_log, admin, component,
+    foreign, listener, plugin, process, recorder, route, syntax, traces, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -163,6 +164,8 @@ struct Parts {
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
     documents: Vec<Option<Arc<Document>>>,
+    stores: Vec<Arc<Store>>,
+    has_all_stores: bool,
     components: Vec<Option<HttpComponent>>,
     plugins: Vec<plugin::Read>,
     routes: Vec<Option<Route>>,
@@ -174,6 +177,7 @@ impl Parts {
             && self.listeners.iter().all(Option::is_some)
             && self.upstreams.iter().all(Option::is_some)
             && self.documents.iter().all(Option::is_some)
+            && self.has_all_stores
             && self.components.iter().all(Option::is_some)
             && self.plugins.iter().all(Option::is_some)
             && self.routes.iter().all(Option::is_some)
@@ -192,6 +196,7 @@ impl Parts {
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
             documents: self.documents.into_iter().flatten().collect(),
+            stores: self.stores,
             components: self.components.into_iter().flatten().collect(),
             plugins: self.plugins.into_iter().flatten().map(|(plugin, _)| plugin).collect(),
             routes: self.routes.into_iter().flatten().collect(),
@@ -259,11 +264,13 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let secrets = Secrets::read(root);
     let documents =
         Documents::read(root, document::Known { names: &upstream_names, upstreams: &upstreams });
+    let stores = Stores::read(root);
     let plugin_scope = plugin::Scope {
         known,
         upstreams: &upstream_names,
         secrets: &secrets,
         documents: &documents,
+        stores: &stores,
     };
     let components = root.named_tables("components");
     let names = components.iter().map(|(name, _)| Some(name.clone())).collect();
@@ -305,6 +312,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     log_names.warn_of_unused(reading, "listener, route or `[gateway]`", log_place);
     secrets.warn_of_unused(reading);
     documents.warn_of_unused(root);
+    stores.warn_of_unused(root);
     if usage_table.is_none() {
         usage::warn_of_plugins_without(root, &plugins);
     }
@@ -320,6 +328,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         listeners,
         upstreams,
         documents: documents.read,
+        stores: stores.all(),
+        has_all_stores: stores.is_whole(),
         components,
         plugins,
         routes,

@@ -12,6 +12,7 @@ use super::document::Documents;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::secrets::Secrets;
+use super::store::Stores;
 use super::{
     Component, Doubts, Grant, Isolation, Known, OnError, Plugin, PluginBounds, Secret, suggest,
     upstream,
@@ -24,6 +25,7 @@ pub(super) struct Scope<'s> {
     pub(super) upstreams: &'s Names,
     pub(super) secrets: &'s Secrets,
     pub(super) documents: &'s Documents,
+    pub(super) stores: &'s Stores,
 }
 
 /// A plugin as far as it could be read, and what is not certain of it.
@@ -70,6 +72,8 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         log_bytes: size("log_bytes"),
     };
     let queue = limits.integer("queue").unwrap_or_default() as usize;
+    let (limiter_use, key_value_store) =
+        (scope.stores.limiter(table), scope.stores.key_value(table));
     let grants = grants(table);
     let secrets = secrets(table, scope);
     let documents = scope.documents.granted(table);
@@ -103,6 +107,8 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         queue,
         limiter,
         key_value,
+        limiter_use,
+        key_value_store,
         bounds,
         grants,
         grants_span: table.value("grants").map(|value| value.span()),

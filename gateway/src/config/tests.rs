@@ -12,6 +12,7 @@ mod refusals;
 mod rendering;
 mod routes;
 mod secrets;
+mod stores;
 mod traces;
 mod usage;
 
@@ -25,7 +26,7 @@ const KNOWN: Known<'_> = Known { built_in: &["lock", "meter"] };
 fn environment(name: &str) -> Option<OsString> {
     let value = match name {
         "SECRET" => "hunter2",
-        "GREET_TOKEN" | "HELLO_TOKEN" | "OTLP_TOKEN" => "token",
+        "GREET_TOKEN" | "HELLO_TOKEN" | "OTLP_TOKEN" | "REDIS_PASSWORD" => "token",
         "STRIPE_KEY" => "sk",
         "GATEWAY_DEBUG" => "0123456789abcdef",
         "SPACED" => "0123456789 abcdef",

@@ -99,6 +99,7 @@ fn is_secret(path: &[String]) -> bool {
         ["secrets", ..]
         | ["admin", "token"]
         | ["usage", "password"]
+        | ["stores", _, "password"]
         | ["plugins", _, "config", ..]
         | ["routes", "plugins", "config", ..]
         | ["components", _, "environment", ..]

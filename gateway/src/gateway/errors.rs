@@ -82,6 +82,16 @@ pub enum BindError {
         /// What would fix it.
         help: Option<String>,
     },
+    /// A store of `[stores.NAME]` cannot be opened.
+    #[error("store `{name}` cannot be opened: {message}")]
+    Store {
+        /// Its place in `Config::stores`.
+        store: usize,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
     /// The store of `[usage]` cannot be had.
     #[error("usage cannot be recorded: {0}")]
     Usage(String),

@@ -393,10 +393,6 @@ pub(crate) enum LimiterError {
     #[component(name = "invalid")]
     Invalid,
     #[component(name = "unavailable")]
-    #[expect(
-        dead_code,
-        reason = "for a store that can be out of reach; the one in memory never is"
-    )]
     Unavailable,
 }
 

@@ -29,7 +29,7 @@ use std::sync::Arc;
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
 
-use crate::config::{Grant, Secret, UpstreamId};
+use crate::config::{self, Grant, Secret, UpstreamId};
 use crate::documents::Document;
 use crate::heads::ExchangeView;
 use crate::plugin::budget::Budget;
@@ -202,9 +202,17 @@ pub(super) struct Interface {
     /// What must be granted before a component may import it.
     pub(super) grant: Option<Grant>,
     link: Link,
-    /// If a call may wait, which makes every call into the instance go through a fiber: what is
-    /// linked instead for a plugin that promised never to call it.
-    link_refusing: Option<Link>,
+    waiting: Option<Waiting>,
+}
+
+/// An interface whose calls may wait, which makes every call into the instance go through a fiber.
+#[derive(Clone, Copy)]
+pub(super) struct Waiting {
+    link: Link,
+    /// What is linked instead for a plugin that promised never to call it.
+    link_refusing: Link,
+    /// Whether it is for this plugin that calls may wait.
+    applies: fn(&config::Plugin) -> bool,
 }
 
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
@@ -217,21 +225,28 @@ pub(super) const INTERFACES: [Interface; 15] = [
     Interface::new("clock", None, clock::link),
     Interface::new("random", None, random::link),
     Interface::new("digest", None, digest::link),
-    Interface::new("limiter", Some(Grant::Limiter), limiter::link),
+    Interface {
+        waiting: Some(Waiting {
+            link: limiter::link_shared,
+            link_refusing: limiter::link_refusing,
+            applies: |plugin| plugin.limiter_use.redis().is_some(),
+        }),
+        ..Interface::new("limiter", Some(Grant::Limiter), limiter::link)
+    },
     Interface::new("key-value", Some(Grant::KeyValue), key_value::link),
     Interface::new("metrics", Some(Grant::Metrics), metrics::link),
     Interface::new("secrets", Some(Grant::Secrets), secrets::link),
     Interface {
-        link_refusing: Some(documents::link_refusing),
+        waiting: Some(Waiting::always(documents::link, documents::link_refusing)),
         ..Interface::new("documents", Some(Grant::Documents), documents::link)
     },
     Interface {
-        link_refusing: Some(http_client::link_refusing),
+        waiting: Some(Waiting::always(http_client::link, http_client::link_refusing)),
         ..Interface::new("http-client", Some(Grant::HttpClient), http_client::link)
     },
     Interface::new("signature", Some(Grant::Signature), signature::link),
     Interface {
-        link_refusing: Some(password::link_refusing),
+        waiting: Some(Waiting::always(password::link, password::link_refusing)),
         ..Interface::new("password", Some(Grant::Password), password::link)
     },
     Interface::new("usage", Some(Grant::Usage), usage::link),
@@ -240,12 +255,12 @@ pub(super) const INTERFACES: [Interface; 15] = [
 impl Interface {
     /// An interface whose calls never wait.
     const fn new(name: &'static str, grant: Option<Grant>, link: Link) -> Self {
-        Self { name, grant, link, link_refusing: None }
+        Self { name, grant, link, waiting: None }
     }
 
-    /// Whether a call may wait.
-    pub(super) fn waits(&self) -> bool {
-        self.link_refusing.is_some()
+    /// How a call may wait, if it may for this plugin.
+    pub(super) fn waiting(&self, plugin: &config::Plugin) -> Option<Waiting> {
+        self.waiting.filter(|waiting| (waiting.applies)(plugin))
     }
 
     /// Puts the interface into a plugin's linker, under the name by which it is imported: with the
@@ -254,10 +269,22 @@ impl Interface {
         &self,
         linker: &mut Linker<HostState>,
         name: &str,
+        waiting: Option<Waiting>,
         may_wait: bool,
     ) -> wasmtime::Result<()> {
-        let link = self.link_refusing.filter(|_| !may_wait).unwrap_or(self.link);
+        let link = match waiting {
+            Some(waiting) if may_wait => waiting.link,
+            Some(waiting) => waiting.link_refusing,
+            None => self.link,
+        };
         link(&mut functions::Functions::new(&mut linker.instance(name)?))
+    }
+}
+
+impl Waiting {
+    /// Calls may wait whoever makes them.
+    const fn always(link: Link, link_refusing: Link) -> Self {
+        Self { link, link_refusing, applies: |_| true }
     }
 }
 

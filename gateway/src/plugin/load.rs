@@ -291,7 +291,7 @@ impl Loader {
         plugin.interest = self.configure(&plugin, &mut instance)?;
         warnings.extend(worn_at_once(&plugin, &instance));
         if plugin.waits && plugin.interest.never_waits {
-            let linked = self.link(&component, false);
+            let linked = self.link(config, &component, false);
             plugin.pre = linked.map_err(|error| vec![refused(format!("{error:#}"), None)])?.pre;
             plugin.waits = false;
         }
@@ -340,6 +340,11 @@ impl Loader {
         &self.state.metrics
     }
 
+    /// What plugins keep.
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Where usage is recorded, for as long as the process lives.
     pub(crate) fn usage(&self) -> &Arc<Usage> {
         &self.state.usage
@@ -361,9 +366,20 @@ impl Loader {
         self.compiled.keep_only(&config.plugins);
         self.state.keep(&config.plugins);
         self.state.documents.keep(config);
+        self.state.keep_stores(&config.stores);
         let components = config.components.iter().map(|component| &*component.name);
         self.state.metrics.keep_components(&components.collect());
         self.state.bodies.set(config.process.buffered_bodies);
+    }
+
+    /// Opens the stores of a configuration that are not open, and says which cannot be.
+    pub(crate) fn open_stores(&self, config: &config::Config) -> Vec<(usize, String)> {
+        self.state.open(config)
+    }
+
+    /// Writes what is to be written of stores.
+    pub(crate) fn finish_stores(&self) {
+        self.state.named.finish();
     }
 
     fn compile(&self, config: &config::Plugin) -> Result<Component, LoadError> {
@@ -442,8 +458,9 @@ impl Loader {
         config: &config::Plugin,
         component: &Component,
     ) -> Result<(Plugin, Instance), LoadError> {
-        let linked =
-            self.link(component, true).map_err(|error| refused(format!("{error:#}"), None))?;
+        let linked = self
+            .link(config, component, true)
+            .map_err(|error| refused(format!("{error:#}"), None))?;
         self.prepare_linked(config, component, linked)
     }
 
@@ -503,15 +520,21 @@ impl Loader {
     }
 
     /// Links what the component imports; functions that wait only if it may wait.
-    fn link(&self, component: &Component, may_wait: bool) -> wasmtime::Result<Linked> {
+    fn link(
+        &self,
+        config: &config::Plugin,
+        component: &Component,
+        may_wait: bool,
+    ) -> wasmtime::Result<Linked> {
         let mut linker = Linker::new(&self.engine);
         let (mut waits, mut reads_request) = (false, false);
         for (name, wanted) in component.component_type().imports(&self.engine) {
             match import(name) {
                 Import::Host(index) => {
                     let interface = &INTERFACES[index];
-                    interface.link(&mut linker, name, may_wait)?;
-                    waits |= may_wait && interface.waits();
+                    let waiting = interface.waiting(config);
+                    interface.link(&mut linker, name, waiting, may_wait)?;
+                    waits |= may_wait && waiting.is_some();
                     reads_request |=
                         interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
                 }

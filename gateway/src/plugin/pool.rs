@@ -59,6 +59,9 @@ pub(crate) struct Pool {
 impl Pool {
     /// An empty pool; instances are made when they are needed.
     pub(crate) fn new(plugin: Arc<Plugin>, caller: Option<Caller>) -> Self {
+        if let Some(shared) = &plugin.identity.stores.shared_limits {
+            shared.connect_here();
+        }
         let unshared = |edits: &[Edit]| edits.iter().map(Edit::unshared).collect();
         Self {
             every_request: unshared(&plugin.interest.every_request),

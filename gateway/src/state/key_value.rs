@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::journal::{Changed, Journal};
+
 #[cfg(test)]
 mod tests;
 
@@ -34,7 +36,12 @@ pub(crate) struct Store {
     share: Share,
     /// The shard that is looked through first when there is no room.
     next: AtomicUsize,
+    /// The keys that changed, where they are written to a file.
+    journal: Option<Journal<Box<str>>>,
 }
+
+/// A key, its value, and for how long it is to live.
+pub(in crate::state) type Entry = (Box<str>, Option<(Bytes, Option<Duration>)>);
 
 /// What a store takes, and may.
 #[derive(Debug)]
@@ -78,7 +85,59 @@ impl Store {
     pub(crate) fn new(bytes: usize) -> Self {
         let share = Share { bytes: AtomicUsize::new(0), most: AtomicUsize::new(bytes) };
         let (shards, next) = (OnceLock::new(), AtomicUsize::new(0));
-        Self { hasher: RandomState::new(), shards, share, next }
+        Self { hasher: RandomState::new(), shards, share, next, journal: None }
+    }
+
+    /// As [`new`](Self::new), with what was written to a file and is to be written there.
+    pub(in crate::state) fn durable(bytes: usize, entries: Vec<Entry>) -> Self {
+        let store = Self::new(bytes);
+        for (key, value) in entries {
+            // What does not fit any more stays in the file until its time is over.
+            if let Some((value, ttl)) = value {
+                let _too_large_now = store.set(&key, value, ttl);
+            }
+        }
+        Self { journal: Some(Journal::new()), ..store }
+    }
+
+    /// What changed since this was asked last, as it is now; and whether that is all there is.
+    pub(in crate::state) fn changes(&self) -> (Vec<Entry>, bool) {
+        let Some(journal) = &self.journal else { return (Vec::new(), false) };
+        let now = Instant::now();
+        let left = |value: &Value| {
+            let ttl = value.expires.map(|end| end.saturating_duration_since(now));
+            value.is_alive(now).then(|| (value.bytes.clone(), ttl))
+        };
+        match journal.take() {
+            Changed::Keys(keys) => {
+                let entry = |key: Box<str>| {
+                    let value = read(self.shard(&key)).values.get(&key).and_then(left);
+                    (key, value)
+                };
+                (keys.into_iter().map(entry).collect(), false)
+            }
+            Changed::All => {
+                let mut all = Vec::new();
+                for shard in self.shards() {
+                    let shard = read(shard);
+                    all.extend(shard.values.iter().map(|(key, value)| (key.clone(), left(value))));
+                }
+                (all, true)
+            }
+        }
+    }
+
+    /// What changed could not be written.
+    pub(in crate::state) fn unwritten(&self) {
+        if let Some(journal) = &self.journal {
+            journal.note_all();
+        }
+    }
+
+    fn note(&self, key: &str) {
+        if let Some(journal) = &self.journal {
+            journal.note(key.into());
+        }
     }
 
     /// Lets the store take as many bytes from now on. What is there stays.
@@ -127,6 +186,7 @@ impl Store {
     /// Removes a value, and says whether there was one.
     pub(crate) fn delete(&self, key: &str) -> bool {
         let removed = write(self.shard(key)).values.remove(key);
+        self.note(key);
         let Some(old) = removed else { return false };
         self.share.give_back(size(key, &old));
         old.is_alive(Instant::now())
@@ -155,6 +215,19 @@ impl Store {
 
     /// Makes a change to the shard of a key; again if there was no room for it and then is.
     fn change<T>(
+        &self,
+        key: &str,
+        value: usize,
+        change: impl Fn(&mut Shard, Instant) -> Result<T, WriteError>,
+    ) -> Result<T, WriteError> {
+        let changed = self.try_to_change(key, value, change);
+        if changed.is_ok() {
+            self.note(key);
+        }
+        changed
+    }
+
+    fn try_to_change<T>(
         &self,
         key: &str,
         value: usize,

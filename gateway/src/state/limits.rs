@@ -9,6 +9,8 @@
 //! ([`table`]), and a key that gave way, or might have, begins again with what the fullest of those
 //! that gave way had used: it may be refused too early, and is never admitted beyond its limit.
 
+mod consumers;
+mod durable;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-use self::table::{Key, Table};
+pub(crate) use self::consumers::Bucket;
+use self::consumers::Consumers;
+pub(in crate::state) use self::durable::{Written, wall};
+pub(in crate::state) use self::table::Key;
+use self::table::Table;
+use super::journal::Journal;
 use crate::telemetry::metrics::PluginMetrics;
 
 /// The buckets of one plugin.
@@ -25,6 +32,9 @@ pub(crate) struct Limits {
     buckets: Table,
     metrics: Arc<PluginMetrics>,
     origin: Instant,
+    /// The buckets that changed, where they are written to a file.
+    journal: Option<Journal<Key>>,
+    consumers: Consumers,
 }
 
 /// A bucket's rule, and what to take from it. No field but `cost` is zero.
@@ -64,7 +74,13 @@ impl std::fmt::Debug for Limits {
 impl Limits {
     /// The buckets of the plugin with these metrics, in as many bytes.
     pub(crate) fn new(metrics: Arc<PluginMetrics>, bytes: usize) -> Self {
-        Self { buckets: Table::new(bytes), metrics, origin: Instant::now() }
+        Self {
+            buckets: Table::new(bytes),
+            metrics,
+            origin: Instant::now(),
+            journal: None,
+            consumers: Consumers::default(),
+        }
     }
 
     /// Lets the buckets take as many bytes from now on.
@@ -78,14 +94,83 @@ impl Limits {
 
     /// Charges all buckets if each has enough, none otherwise; one verdict a charge.
     pub(crate) fn take(&self, charges: &[Charge<'_>]) -> Vec<Verdict> {
-        self.take_at(charges, nanos(self.origin))
+        self.take_for(charges, || None)
     }
 
-    fn take_at(&self, charges: &[Charge<'_>], now: u64) -> Vec<Verdict> {
+    /// The same, and notes the buckets that begin with the consumer that they are for.
+    pub(crate) fn take_for(
+        &self,
+        charges: &[Charge<'_>],
+        consumer: impl FnOnce() -> Option<String>,
+    ) -> Vec<Verdict> {
+        let now = nanos(self.origin);
+        let (verdicts, has_begun) = self.take_at(charges, now);
+        if has_begun && let Some(consumer) = consumer() {
+            self.note(&consumer, charges, now);
+        }
+        verdicts
+    }
+
+    #[cold]
+    fn note(&self, consumer: &str, charges: &[Charge<'_>], now: u64) {
+        let full = |bucket: &Bucket| self.charge(&bucket.look(), now, false, &mut false).reset == 0;
+        self.consumers.note(consumer, charges, now, full);
+    }
+
+    /// A consumer has these buckets in a store that several gateways share.
+    pub(crate) fn note_shared(&self, consumer: &str, charges: &[Charge<'_>]) {
+        if !self.consumers.has(consumer, charges) {
+            let now = nanos(self.origin);
+            // Whether they are full is known to the store alone: the oldest knowledge is as good.
+            self.consumers.note(consumer, charges, now, |_| true);
+        }
+    }
+
+    /// A check was decided elsewhere.
+    pub(in crate::state) fn decided(&self, is_allowed: bool) {
+        self.metrics.limited(is_allowed);
+    }
+
+    /// The buckets that are known of a consumer.
+    pub(crate) fn of_consumer(&self, consumer: &str) -> Vec<Bucket> {
+        self.consumers.of(consumer)
+    }
+
+    /// How a bucket is.
+    pub(crate) fn look(&self, bucket: &Bucket) -> Verdict {
+        self.charge(&bucket.look(), nanos(self.origin), false, &mut false)
+    }
+
+    /// Makes a bucket full. Returns whether it was not.
+    pub(crate) fn reset(&self, bucket: &Bucket) -> bool {
+        let (key, now) = (self.buckets.key(&bucket.key), nanos(self.origin));
+        let before = self.buckets.held(key, |full_at| full_at.swap(0, Relaxed));
+        if let Some(journal) = &self.journal {
+            journal.note(key);
+        }
+        before.is_some_and(|before| before > now)
+    }
+
+    /// Also whether a bucket has begun.
+    pub(in crate::state) fn take_at(
+        &self,
+        charges: &[Charge<'_>],
+        now: u64,
+    ) -> (Vec<Verdict>, bool) {
+        let mut has_begun = false;
+        let verdicts = self.charge_all(charges, now, &mut has_begun);
+        if let Some(journal) = &self.journal {
+            // Also after a refusal: what was given back may have been written in between.
+            charges.iter().for_each(|charge| journal.note(self.buckets.key(charge.key)));
+        }
+        (verdicts, has_begun)
+    }
+
+    fn charge_all(&self, charges: &[Charge<'_>], now: u64, has_begun: &mut bool) -> Vec<Verdict> {
         let mut verdicts = Vec::with_capacity(charges.len());
         let mut all_allowed = true;
         for (index, charge) in charges.iter().enumerate() {
-            let verdict = self.charge(charge, now, all_allowed);
+            let verdict = self.charge(charge, now, all_allowed, has_begun);
             if all_allowed && !verdict.allowed {
                 all_allowed = false;
                 self.give_back(&charges[..index]);
@@ -100,12 +185,13 @@ impl Limits {
     }
 
     /// Takes from one bucket, or with `commit` false only says how it would go.
-    fn charge(&self, charge: &Charge<'_>, now: u64, commit: bool) -> Verdict {
+    fn charge(&self, charge: &Charge<'_>, now: u64, commit: bool, has_begun: &mut bool) -> Verdict {
         let (key, rule) = (self.buckets.key(charge.key), Rule::of(charge));
         if let Some(verdict) = self.buckets.held(key, |bucket| settle(bucket, &rule, now, commit)) {
             return verdict;
         }
         if commit && rule.cost > 0 {
+            *has_begun = true;
             return self.charge_new(key, &rule, now);
         }
         let full_at = AtomicU64::new(self.buckets.unheld(key, rule.depth));
@@ -137,20 +223,20 @@ impl Limits {
     /// After a refusal the verdicts before it speak of charges that were not made.
     fn look_again(&self, charges: &[Charge<'_>], now: u64, verdicts: &mut [Verdict]) {
         for (charge, verdict) in charges.iter().zip(verdicts) {
-            *verdict = self.charge(charge, now, false);
+            *verdict = self.charge(charge, now, false, &mut false);
         }
     }
 }
 
 /// A charge in units of time: a token is the time in which it flows in.
-struct Rule {
-    token: u64,
-    cost: u64,
-    depth: u64,
+pub(in crate::state) struct Rule {
+    pub(in crate::state) token: u64,
+    pub(in crate::state) cost: u64,
+    pub(in crate::state) depth: u64,
 }
 
 impl Rule {
-    fn of(charge: &Charge<'_>) -> Self {
+    pub(in crate::state) fn of(charge: &Charge<'_>) -> Self {
         let scaled = |tokens: u64| {
             // Dividing 128 bits takes several times as long, and is hardly ever needed.
             let time = match tokens.checked_mul(charge.period) {
@@ -165,7 +251,8 @@ impl Rule {
         Self { token: scaled(1).max(1), cost: scaled(charge.cost), depth: scaled(charge.burst) }
     }
 
-    fn verdict(&self, allowed: bool, tat: u64, now: u64) -> Verdict {
+    /// What is said of a bucket that is full again at `tat`.
+    pub(in crate::state) fn verdict(&self, allowed: bool, tat: u64, now: u64) -> Verdict {
         let used = tat.saturating_sub(now);
         let short = used.saturating_add(self.cost).saturating_sub(self.depth);
         Verdict {

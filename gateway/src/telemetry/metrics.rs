@@ -14,6 +14,7 @@ mod process;
 mod routes;
 mod series;
 mod spans;
+mod stores;
 mod targets;
 mod text;
 mod turns;
@@ -40,6 +41,7 @@ pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};
 pub(crate) use spans::SpanCounts;
+pub(crate) use stores::{StoreCounts, StoreResult};
 pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS};
 pub(crate) use turns::TurnMetrics;
 pub(crate) use usage::UsageCounts;
@@ -81,6 +83,7 @@ pub(crate) struct Metrics {
     spans: OnceLock<Arc<SpanCounts>>,
     access_logs: access_logs::AccessLogs,
     documents: documents::Documents,
+    stores: DashMap<Box<str>, Arc<StoreCounts>, RandomState>,
 }
 
 /// The numbers of one configured plugin.
@@ -177,6 +180,7 @@ impl Default for Metrics {
             spans: OnceLock::new(),
             access_logs: access_logs::AccessLogs::default(),
             documents: documents::Documents::default(),
+            stores: DashMap::default(),
         }
     }
 }
@@ -280,6 +284,17 @@ impl Metrics {
     /// Those of the access log of this name.
     pub(crate) fn of_access_log(&self, name: &str) -> Arc<AccessLogCounts> {
         self.access_logs.of(name)
+    }
+
+    /// Those of the store of this name.
+    pub(crate) fn of_store(&self, name: &str) -> Arc<StoreCounts> {
+        let new = || Arc::new(StoreCounts::new(name));
+        self.stores.entry(name.into()).or_insert_with(new).clone()
+    }
+
+    /// Forgets the stores that are not configured any more.
+    pub(crate) fn keep_stores(&self, is_kept: &dyn Fn(&str) -> bool) {
+        self.stores.retain(|name, _| is_kept(name));
     }
 
     /// Forgets the access logs that are not configured any more.

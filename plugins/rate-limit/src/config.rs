@@ -21,8 +21,8 @@ pub struct Config {
     #[serde(default)]
     pub headers: Headers,
 
-    /// What becomes of a request while the limiter's store is out of reach. The gateway's own, in
-    /// memory, never is, and a flood of keys fills it with no harm to any limit.
+    /// What becomes of a request while the limiter's store is out of reach, where the gateway says
+    /// so (`limiter = { store = "NAME", on_store_error = "closed" }`). Memory never is out of reach.
     #[serde(default)]
     pub on_unavailable: OnUnavailable,
 
@@ -148,9 +148,9 @@ pub enum Headers {
 #[serde(rename_all = "lowercase")]
 pub enum OnUnavailable {
     /// It goes on, uncounted.
-    #[default]
     Open,
     /// It is refused with 503.
+    #[default]
     Closed,
 }
 

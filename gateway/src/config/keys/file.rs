@@ -4,7 +4,7 @@
 
 use super::{
     ACCESS_LOG, ADMIN, COMPONENT, DAY, DOCUMENT, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER,
-    ROUTE, TRACES, UPSTREAM, USAGE,
+    ROUTE, STORE, TRACES, UPSTREAM, USAGE,
 };
 
 pub(in crate::config) static ROOT: Keys = Keys {
@@ -61,6 +61,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             "Files and remote texts that plugins read, by name.",
         )
         .example("[documents.NAME]"),
+        Key::new(
+            "stores",
+            Kind::NamedTables(&STORE),
+            "Where the state of plugins is kept, by name. Default: each plugin's own in memory.",
+        )
+        .example("[stores.NAME]"),
         Key::new(
             "components",
             Kind::NamedTables(&COMPONENT),

@@ -2,6 +2,7 @@
 //!
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
+use super::stores::LIMITER_USE;
 use super::{Key, Keys, Kind};
 
 pub(in crate::config) static PLUGIN: Keys = Keys {
@@ -44,6 +45,18 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
              first-party, otherwise none.",
         )
         .example("[\"key-value\"]"),
+        Key::new(
+            "limiter",
+            Kind::TextOrTable(&LIMITER_USE),
+            "The store of its rate limits, by name. Default: in memory.",
+        )
+        .example("\"NAME\""),
+        Key::new(
+            "key_value",
+            Kind::Text,
+            "The store of its keys and values, by name. Default: in memory.",
+        )
+        .example("\"NAME\""),
         Key::new(
             "source",
             Kind::Text,

@@ -79,9 +79,24 @@ added_fields = ["forwarded", "x-request-id"]
 [upstreams.alpha]
 targets = ["http://[::1]"]
 
+[stores.kept]
+file = "state.db"
+
+[stores.shared]
+redis = "rediss://a.example,b.example:6380"
+topology = "sentinel"
+master = "mymaster"
+username = "edge"
+password = "${env:SECRET}"
+timeout = "20ms"
+instances = 3
+prefix = "edge"
+
 [plugins.keys]
 component = "lock"
 on_error = "open"
+limiter = { store = "shared", on_store_error = "open", lease = 50 }
+key_value = "kept"
 isolation = "fresh"
 limits = { deadline = "5ms", memory = "32MiB", instances = 3, queue = 9, limiter = "1MiB", key_value = "2MiB", exchange = "3KiB", exchanges = "3MiB", buffered = "4MiB", buffer_time = "6s", reuse = "5MiB", metrics = "6MiB", log_lines = 7, log_bytes = "8KiB" }
 grants = ["usage", "signature", "metrics", "key-value", "limiter", "password"]

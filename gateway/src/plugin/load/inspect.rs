@@ -236,6 +236,8 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         queue: 1,
         limiter: 64 << 10,
         key_value: 64 << 10,
+        limiter_use: config::LimiterUse::default(),
+        key_value_store: None,
         bounds: config::PluginBounds::default(),
         grants: Some(grants),
         grants_span: None,

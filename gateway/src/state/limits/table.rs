@@ -32,8 +32,8 @@ pub(super) struct Table {
 }
 
 /// A key, hashed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Key([u64; 2]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(in crate::state) struct Key(pub(in crate::state) [u64; 2]);
 
 #[derive(Default)]
 #[repr(align(128))]
@@ -63,8 +63,13 @@ impl Table {
     /// An empty table that may take as many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         let random = RandomState::new();
+        Self::keyed(bytes, [random.hash_one(0_u8), random.hash_one(1_u8)])
+    }
+
+    /// An empty table whose keys are hashed with this secret, which another process may have had.
+    pub(super) fn keyed(bytes: usize, secret: [u64; 2]) -> Self {
         Self {
-            hasher: SipHasher13::new_with_keys(random.hash_one(0_u8), random.hash_one(1_u8)),
+            hasher: SipHasher13::new_with_keys(secret[0], secret[1]),
             shards: OnceLock::new(),
             most: AtomicUsize::new(sets(bytes)),
         }
@@ -108,6 +113,43 @@ impl Table {
             return (charged, 0);
         }
         (charged, sets.put(key, after, now, self.most.load(Relaxed)))
+    }
+
+    /// No bucket that is not held is full sooner than that.
+    pub(super) fn raise_floor(&self, floor: u64, now: u64) {
+        for index in 0..SHARDS as u64 {
+            let mut sets = self.shard(Key([index << 58, 0])).write();
+            if sets.list.is_empty() {
+                sets.list = sets_of(1);
+            }
+            for set in &mut sets.list {
+                set.floor = set.floor.max(floor);
+                set.gave_way = set.gave_way.max(now);
+            }
+        }
+    }
+
+    /// The latest moment at which a bucket that gave way would have been full.
+    pub(super) fn floor(&self) -> u64 {
+        let shards = self.shards.get().into_iter().flatten();
+        let of = |shard: &Shard| shard.read().list.iter().map(|set| set.floor).max().unwrap_or(0);
+        shards.map(of).max().unwrap_or(0)
+    }
+
+    /// The buckets that are not full, with when they are.
+    pub(super) fn all(&self, now: u64) -> Vec<(Key, u64)> {
+        let mut all = Vec::new();
+        for shard in self.shards.get().into_iter().flatten() {
+            for set in &shard.read().list {
+                for (index, full_at) in set.full_at.iter().enumerate() {
+                    let full_at = full_at.load(Relaxed);
+                    if full_at > now {
+                        all.push((Key([set.keys[0][index], set.keys[1][index]]), full_at));
+                    }
+                }
+            }
+        }
+        all
     }
 
     /// Lets the table take as many bytes from now on. Returns how many buckets gave way.

@@ -20,7 +20,7 @@ fn ten_a_minute(key: &str) -> Charge<'_> {
 }
 
 fn one(limits: &Limits, charge: Charge<'_>, now: u64) -> Verdict {
-    limits.take_at(&[charge], now)[0]
+    limits.take_at(&[charge], now).0[0]
 }
 
 #[test]
@@ -53,10 +53,10 @@ fn takes_nothing_from_any_bucket_when_one_refuses() {
     let limits = limits(PLENTY);
     let tight = Charge { key: "tight", limit: 1, period: 60 * SECOND, burst: 1, cost: 1 };
     let both = [ten_a_minute("wide"), tight];
-    let first = limits.take_at(&both, SECOND);
+    let first = limits.take_at(&both, SECOND).0;
     assert!(first.iter().all(|verdict| verdict.allowed));
     for _ in 0..5 {
-        let verdicts = limits.take_at(&both, SECOND);
+        let verdicts = limits.take_at(&both, SECOND).0;
         assert!(!verdicts[1].allowed);
         assert_eq!(verdicts[0].remaining, 9, "the wide bucket keeps its tokens");
     }
@@ -256,4 +256,25 @@ fn many_threads_admit_no_more_than_the_limit_while_others_flood_and_the_table_gr
     let admitted: Vec<u64> = admitted.iter().map(|count| count.load(Relaxed)).collect();
     assert!(admitted.iter().all(|count| *count <= 10), "{admitted:?}");
     assert!(admitted.iter().sum::<u64>() > 0 && displaced(&limits) > 0);
+}
+
+#[test]
+fn a_consumer_can_be_looked_up_and_begins_again() {
+    let limits = limits(PLENTY);
+    let other = Charge { key: "b", limit: 5, period: SECOND * 60, burst: 5, cost: 2 };
+    for _ in 0..3 {
+        limits.take_for(&[ten_a_minute("a")], || Some("acme".to_owned()));
+    }
+    limits.take_for(&[ten_a_minute("a"), other], || Some("acme".to_owned()));
+    limits.take_for(&[ten_a_minute("z")], || None);
+    let left = |consumer: &str| -> Vec<(Box<str>, u64)> {
+        let buckets = limits.of_consumer(consumer).into_iter();
+        buckets.map(|it| (it.key.clone(), limits.look(&it).remaining)).collect()
+    };
+    assert_eq!(left("acme"), [("a".into(), 6), ("b".into(), 3)]);
+    assert!(left("zenith").is_empty());
+    let reset = limits.of_consumer("acme").iter().filter(|it| limits.reset(it)).count();
+    assert_eq!(reset, 2);
+    assert_eq!(left("acme"), [("a".into(), 10), ("b".into(), 5)]);
+    assert!(!limits.reset(&limits.of_consumer("acme")[0]));
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::name::parts;
 use super::series::Distribution;
+use super::stores;
 use super::{
     CALLS, Counter, DECISIONS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics,
     component, hooks, process, routes, targets,
@@ -109,6 +110,9 @@ impl Metrics {
         }
         self.access_logs.write(page);
         self.documents.write(page);
+        let mut stores: Vec<_> = self.stores.iter().map(|known| Arc::clone(&known)).collect();
+        stores.sort_by(|one, other| one.name().cmp(other.name()));
+        stores::write(page, &stores);
     }
 
     fn write_certificates(&self, page: &mut String) {

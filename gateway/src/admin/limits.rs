@@ -1,0 +1,98 @@
+//! `GET /limits` and `POST /limits/reset`: the limits of a consumer, and a new start for it.
+//!
+//! Owns how a limit is shown. Which plugins limit a consumer is known from their buckets: this gateway shows those
+//! that began through it.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use super::Admin;
+use super::audit::Entry;
+use super::call::{Answer, Call, Refusal, Reply};
+use super::router::Waiting;
+use crate::state::ConsumerLimits;
+use crate::state::limits::{Bucket, Verdict};
+
+/// Whose limits, and of which plugin.
+struct Question {
+    consumer: String,
+    plugin: Option<String>,
+}
+
+pub(super) fn look<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
+    Box::pin(async {
+        let question = question(call)?;
+        let mut limits = Vec::new();
+        for (plugin, of_plugin) in asked(admin, &question)? {
+            let buckets = of_plugin.look(&question.consumer).await.map_err(|_| away(&plugin))?;
+            let is_shared = of_plugin.is_shared();
+            let show = |(bucket, verdict): &(_, _)| show(&plugin, is_shared, bucket, verdict);
+            limits.extend(buckets.iter().map(show));
+        }
+        Ok(Reply::json(json!({ "consumer": question.consumer, "limits": limits })))
+    })
+}
+
+pub(super) fn reset<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
+    Box::pin(async {
+        let question = question(call)?;
+        let asked = asked(admin, &question)?;
+        let what = json!({ "consumer": question.consumer, "plugin": question.plugin });
+        let entry = Entry::of(admin, call, "limits-reset", what)?;
+        let mut reset = 0;
+        for (plugin, of_plugin) in asked {
+            match of_plugin.reset(&question.consumer).await {
+                Ok(count) => reset += count,
+                Err(_) => {
+                    entry.done("failed");
+                    return Err(away(&plugin));
+                }
+            }
+        }
+        entry.done("reset");
+        Ok(Reply::json(json!({ "consumer": question.consumer, "reset": reset })))
+    })
+}
+
+fn question(call: &Call) -> Result<Question, Refusal> {
+    let [consumer, plugin] = call.known(["consumer", "plugin"])?;
+    let consumer = consumer.filter(|name| !name.is_empty());
+    let consumer = consumer.ok_or_else(|| Refusal::bad("`consumer` is required: whose limits?"))?;
+    Ok(Question { consumer, plugin })
+}
+
+/// The plugins in question that have run.
+fn asked(admin: &Admin, question: &Question) -> Result<Vec<(String, ConsumerLimits)>, Refusal> {
+    let in_force = admin.in_force();
+    let plugins = &in_force.config.plugins;
+    if let Some(name) = &question.plugin
+        && !plugins.iter().any(|plugin| plugin.name == *name)
+    {
+        return Err(Refusal::not_found("there is no such plugin"));
+    }
+    let is_asked = |name: &str| question.plugin.as_deref().is_none_or(|asked| asked == name);
+    let plugins = plugins.iter().filter(|plugin| is_asked(&plugin.name));
+    let of = |plugin| Some((String::clone(&plugin.name), admin.0.limits.limits_of(plugin)?));
+    Ok(plugins.filter_map(of).collect())
+}
+
+fn away(plugin: &str) -> Refusal {
+    let why = format!("the store of the plugin `{plugin}` does not answer");
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "seconds for people and scripts")]
+fn show(plugin: &str, is_shared: bool, bucket: &Bucket, verdict: &Verdict) -> Value {
+    let seconds = |nanos: u64| nanos as f64 / 1e9;
+    json!({
+        "plugin": plugin,
+        // Plugins choose their keys; control characters are escaped.
+        "key": bucket.key.escape_debug().to_string(),
+        "limit": bucket.limit,
+        "period_seconds": seconds(bucket.period),
+        "burst": bucket.burst,
+        "remaining": verdict.remaining,
+        "full_in_seconds": seconds(verdict.reset),
+        "is_shared": is_shared,
+    })
+}

@@ -1,0 +1,50 @@
+//! The limits of a consumer as those who operate the gateway ask for them: how much is left, and a new start.
+//!
+//! Owns that both kinds of stores are asked alike. A gateway knows the buckets that began through it.
+
+use std::sync::Arc;
+
+use super::limits::{Bucket, Limits, Verdict};
+use super::redis::Unavailable;
+use super::redis::limits::SharedLimits;
+
+/// The limits of one plugin.
+#[derive(Debug)]
+pub(crate) struct ConsumerLimits {
+    pub(super) limits: Arc<Limits>,
+    pub(super) shared: Option<Arc<SharedLimits>>,
+}
+
+impl ConsumerLimits {
+    /// Whether the buckets are in a store that several gateways share.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// The buckets of a consumer, and how each is.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn look(&self, consumer: &str) -> Result<Vec<(Bucket, Verdict)>, Unavailable> {
+        let buckets = self.limits.of_consumer(consumer);
+        let verdicts = match &self.shared {
+            Some(shared) => shared.look(&buckets).await?,
+            None => buckets.iter().map(|bucket| self.limits.look(bucket)).collect(),
+        };
+        Ok(buckets.into_iter().zip(verdicts).collect())
+    }
+
+    /// Makes the buckets of a consumer full. Returns how many were not.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn reset(&self, consumer: &str) -> Result<usize, Unavailable> {
+        let buckets = self.limits.of_consumer(consumer);
+        if let Some(shared) = &self.shared {
+            let used = shared.look(&buckets).await?.iter().filter(|it| it.reset > 0).count();
+            shared.reset(&buckets).await?;
+            return Ok(used);
+        }
+        Ok(buckets.iter().filter(|bucket| self.limits.reset(bucket)).count())
+    }
+}

@@ -1,0 +1,86 @@
+//! What a file keeps under pressure, and what comes back from it.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::state::limits::{Charge, Key, wall};
+use crate::telemetry::metrics::Metrics;
+
+const DAY: u64 = 86_400_000_000_000;
+const SECRET: [u64; 2] = [1, 2];
+
+fn durable(bytes: usize, written: &Written) -> Limits {
+    Limits::durable(Metrics::default().of(&"p".into()), bytes, SECRET, written)
+}
+
+fn allowed(limits: &Limits, key: &str) -> bool {
+    let charge = Charge { key, limit: 3, period: DAY, burst: 3, cost: 1 };
+    limits.take(&[charge])[0].allowed
+}
+
+#[test]
+fn buckets_come_back_as_they_were_and_no_others() {
+    let limits = durable(1 << 20, &Written::default());
+    assert_eq!([(); 4].map(|()| allowed(&limits, "a")), [true, true, true, false]);
+    assert!(allowed(&limits, "b"));
+    let again = durable(1 << 20, &limits.changes());
+    assert!(!allowed(&again, "a"));
+    assert_eq!([(); 3].map(|()| allowed(&again, "b")), [true, true, false]);
+    assert!(allowed(&again, "c"));
+    assert_eq!(limits.changes(), Written::default(), "it is told once");
+}
+
+#[test]
+fn who_floods_the_memory_and_has_the_gateway_restarted_resets_nobody() {
+    // 64 sets of ten buckets.
+    let limits = durable(16 << 10, &Written::default());
+    for _ in 0..3 {
+        assert!(allowed(&limits, "victim"));
+    }
+    let (mut rows, mut floor) = (HashMap::new(), 0);
+    for key in 0..5_000 {
+        let key = format!("attacker {key}");
+        for _ in 0..3 {
+            allowed(&limits, &key);
+        }
+        if key.ends_with("00") {
+            let changed = limits.changes();
+            rows.extend(changed.buckets.iter().map(|(Key(key), full_at)| (*key, *full_at)));
+            floor = floor.max(changed.floor);
+        }
+    }
+    assert!(!allowed(&limits, "victim"));
+    let buckets = rows.into_iter().map(|(key, full_at)| (Key(key), full_at)).collect();
+    let again = durable(16 << 10, &Written { buckets, floor });
+    assert!(!allowed(&again, "victim"));
+}
+
+#[test]
+fn what_there_is_no_room_for_in_the_file_counts_as_full_no_sooner() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state.db");
+    let mut database = Database::open(&path).expect("it is new");
+    let now = wall();
+    let buckets = (1..=100).map(|key| (Key([key, 0]), now + key * DAY)).collect();
+    let change = Change {
+        plugin: "p".into(),
+        buckets: Written { buckets, floor: 0 },
+        entries: vec![("k".into(), Some((bytes::Bytes::from_static(b"v"), None)))],
+        are_all: false,
+    };
+    database.write(&[change]).expect("it is written");
+    database.sweep_to(10).expect("it is swept");
+    let secret = database.secret();
+    drop(database);
+    let database = Database::open(&path).expect("it is there");
+    assert_eq!(database.secret(), secret);
+    let loaded = database.load("p").expect("it is read");
+    let mut kept: Vec<_> = loaded.buckets.buckets.iter().map(|(Key([key, _]), _)| *key).collect();
+    kept.sort_unstable();
+    assert_eq!(kept, (91..=100).collect::<Vec<_>>(), "those that are full last stay");
+    assert_eq!(loaded.buckets.floor, now + 90 * DAY);
+    assert_eq!(loaded.entries.len(), 1);
+    assert!(database.load("other").expect("it is read").buckets.buckets.is_empty());
+    let again = durable(1 << 20, &loaded.buckets);
+    assert!(!allowed(&again, "of whom nothing is known"), "it may have been one of those");
+}

@@ -1,0 +1,151 @@
+//! Which buckets a consumer has, for those who operate the gateway.
+//!
+//! Owns a list for each consumer. It is written when a bucket begins, and not when it is charged. No limit depends
+//! on it: a consumer that has no place in it has the same limits, and only cannot be looked up.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+
+use super::Charge;
+
+/// Buckets of all consumers of a plugin, at most.
+const MOST: usize = 100_000;
+/// Buckets of one consumer, at most.
+const MOST_OF_ONE: usize = 64;
+/// Bytes of a consumer's name, at most.
+const MOST_OF_NAME: usize = 256;
+/// Nanoseconds between two searches for buckets that need no place any more.
+const PAUSE: u64 = 10_000_000_000;
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Consumers {
+    buckets: DashMap<Box<str>, Vec<Bucket>, RandomState>,
+    count: AtomicUsize,
+    swept: AtomicU64,
+}
+
+/// A bucket, with the rule that it began with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) key: Box<str>,
+    pub(crate) limit: u64,
+    /// In nanoseconds.
+    pub(crate) period: u64,
+    pub(crate) burst: u64,
+}
+
+impl Bucket {
+    /// A charge that takes nothing.
+    pub(crate) fn look(&self) -> Charge<'_> {
+        let Self { key, limit, period, burst } = self;
+        Charge { key, limit: *limit, period: *period, burst: *burst, cost: 0 }
+    }
+}
+
+impl Consumers {
+    /// Whether it is known that the consumer has all of these buckets.
+    pub(super) fn has(&self, consumer: &str, charges: &[Charge<'_>]) -> bool {
+        let Some(buckets) = self.buckets.get(consumer) else { return false };
+        charges.iter().all(|charge| buckets.iter().any(|bucket| *bucket.key == *charge.key))
+    }
+
+    /// The consumer has these buckets. Where there is no place, those go that are `full`: a bucket that is
+    /// full equals one that never was.
+    pub(super) fn note(
+        &self,
+        consumer: &str,
+        charges: &[Charge<'_>],
+        now: u64,
+        full: impl Fn(&Bucket) -> bool,
+    ) {
+        if consumer.len() > MOST_OF_NAME {
+            return;
+        }
+        if self.count.load(Relaxed) + charges.len() > MOST {
+            self.sweep(now, full);
+        }
+        let mut buckets = self.buckets.entry(consumer.into()).or_default();
+        for charge in charges {
+            let rule = (charge.limit, charge.period, charge.burst);
+            match buckets.iter_mut().find(|bucket| *bucket.key == *charge.key) {
+                Some(known) => (known.limit, known.period, known.burst) = rule,
+                None if buckets.len() < MOST_OF_ONE && self.count.load(Relaxed) < MOST => {
+                    let (limit, period, burst) = rule;
+                    buckets.push(Bucket { key: charge.key.into(), limit, period, burst });
+                    self.count.fetch_add(1, Relaxed);
+                }
+                None => {}
+            }
+        }
+        let is_empty = buckets.is_empty();
+        drop(buckets);
+        if is_empty {
+            self.buckets.remove_if(consumer, |_, buckets| buckets.is_empty());
+        }
+    }
+
+    fn sweep(&self, now: u64, full: impl Fn(&Bucket) -> bool) {
+        let swept = self.swept.load(Relaxed);
+        let is_due = swept == 0 || now.saturating_sub(swept) >= PAUSE;
+        // One thread does it.
+        if !is_due || self.swept.compare_exchange(swept, now.max(1), Relaxed, Relaxed).is_err() {
+            return;
+        }
+        self.buckets.retain(|_, buckets| {
+            let before = buckets.len();
+            buckets.retain(|bucket| !full(bucket));
+            self.count.fetch_sub(before - buckets.len(), Relaxed);
+            !buckets.is_empty()
+        });
+    }
+
+    /// The buckets of a consumer, in the order in which they began.
+    pub(super) fn of(&self, consumer: &str) -> Vec<Bucket> {
+        self.buckets.get(consumer).map(|buckets| buckets.clone()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn charge(key: &str) -> Charge<'_> {
+        Charge { key, limit: 10, period: 1, burst: 10, cost: 1 }
+    }
+
+    #[test]
+    fn a_consumer_has_the_buckets_that_began_for_it_once_each() {
+        let consumers = Consumers::default();
+        for _ in 0..2 {
+            consumers.note("acme", &[charge("a"), charge("b")], 1, |_| false);
+        }
+        consumers.note("zenith", &[charge("a")], 1, |_| false);
+        let keys = |name: &str| consumers.of(name).into_iter().map(|it| it.key).collect::<Vec<_>>();
+        assert_eq!(keys("acme"), ["a".into(), "b".into()]);
+        assert_eq!(keys("zenith"), ["a".into()]);
+        assert!(consumers.has("acme", &[charge("b")]) && !consumers.has("acme", &[charge("c")]));
+        assert!(keys("nobody").is_empty());
+    }
+
+    #[test]
+    fn there_is_a_bound_and_full_buckets_make_room() {
+        let consumers = Consumers::default();
+        for number in 0..MOST_OF_ONE + 9 {
+            consumers.note("one", &[charge(&number.to_string())], 1, |_| false);
+        }
+        assert_eq!(consumers.of("one").len(), MOST_OF_ONE);
+        for number in 0..MOST {
+            consumers.note(&number.to_string(), &[charge("a")], 1, |_| false);
+        }
+        assert_eq!(consumers.count.load(Relaxed), MOST);
+        consumers.note("late", &[charge("a")], 2, |_| false);
+        assert!(consumers.of("late").is_empty());
+        consumers.note("late", &[charge("a")], PAUSE + 2, |bucket| *bucket.key == *"a");
+        assert_eq!(consumers.of("late").len(), 1);
+        assert_eq!(consumers.count.load(Relaxed), MOST_OF_ONE + 1);
+        assert_eq!(consumers.buckets.len(), 2);
+    }
+}

@@ -1,0 +1,205 @@
+//! Redis and Valkey, as a store that several gateways share.
+//!
+//! Owns one connection for each worker, over which its checks are pipelined, and when it is given up: after an
+//! error of the connection, an answer that no retry mends, or several checks without an answer in time (a
+//! circuit breaker). Until it is made anew, and has been seen to serve, no check waits for the store. Must not
+//! know what is counted.
+
+mod connect;
+pub(crate) mod lease;
+pub(crate) mod limits;
+mod link;
+#[cfg(test)]
+mod tests;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, Value};
+
+use self::link::Link;
+use crate::config::RedisStore;
+use crate::telemetry::metrics::{StoreCounts, StoreResult};
+
+thread_local! {
+    /// The connections of this thread, by the number of their store.
+    static LINKS: RefCell<HashMap<u64, Weak<Link>>> = RefCell::default();
+}
+
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+/// The script that charges buckets.
+const SCRIPT: &str = include_str!("redis/take.lua");
+
+/// A store.
+#[derive(Debug)]
+pub(crate) struct Redis {
+    number: u64,
+    name: Box<str>,
+    settings: RedisStore,
+    links: Mutex<Vec<Arc<Link>>>,
+    /// Connections that are down now.
+    down: AtomicUsize,
+    counts: Arc<StoreCounts>,
+}
+
+/// The store did not answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unavailable;
+
+impl Redis {
+    pub(crate) fn new(name: &str, settings: &RedisStore, counts: Arc<StoreCounts>) -> Arc<Self> {
+        Arc::new(Self {
+            number: NUMBERS.fetch_add(1, Relaxed),
+            name: name.into(),
+            settings: settings.clone(),
+            links: Mutex::default(),
+            down: AtomicUsize::new(0),
+            counts,
+        })
+    }
+
+    /// The settings with which it was made.
+    pub(crate) fn settings(&self) -> &RedisStore {
+        &self.settings
+    }
+
+    /// Connects this thread, whose runtime serves the connection from then on.
+    pub(crate) fn connect_here(self: &Arc<Self>) {
+        if self.link().is_some() {
+            return;
+        }
+        let link = Arc::new(Link::default());
+        LINKS.with_borrow_mut(|links| {
+            links.retain(|_, link| link.strong_count() > 0);
+            links.insert(self.number, Arc::downgrade(&link));
+        });
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&link));
+        tokio::spawn(link::serve(link, Arc::downgrade(self)));
+    }
+
+    fn link(&self) -> Option<Arc<Link>> {
+        LINKS.with_borrow(|links| links.get(&self.number).and_then(Weak::upgrade))
+    }
+
+    /// Runs the script on these keys and arguments, once.
+    async fn run(&self, keys: &[String], arguments: &[String]) -> Result<Value, Unavailable> {
+        let Some(link) = self.link() else { return Err(Unavailable) };
+        let began = Instant::now();
+        let mut made = match link.made() {
+            Some(made) => made,
+            // At the very beginning: the connection is being made.
+            None if link.is_new() => {
+                let up = tokio::time::timeout(self.settings.timeout, link.up.notified()).await;
+                match up.ok().and_then(|()| link.made()) {
+                    Some(made) => made,
+                    None => return Err(self.refused(StoreResult::Away)),
+                }
+            }
+            None => return Err(self.refused(StoreResult::Away)),
+        };
+        let left = self.settings.timeout.saturating_sub(began.elapsed());
+        let asked = async {
+            let connection = &mut made.connection;
+            match connection.ask(&evaluate("EVALSHA", &made.sha, keys, arguments)).await {
+                // Nothing of the check was done. The store began anew, or forgot its scripts.
+                Err(error) if error.code() == Some("NOSCRIPT") => {
+                    connection.ask(&evaluate("EVAL", SCRIPT, keys, arguments)).await
+                }
+                answered => answered,
+            }
+        };
+        let answered = tokio::time::timeout(left, asked).await;
+        let took = began.elapsed();
+        match answered {
+            Ok(Ok(value)) => {
+                link.answered();
+                self.counts.called(StoreResult::Answered, took);
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                link.failed(&made, is_final(&error), &error.to_string());
+                self.counts.called(StoreResult::Error, took);
+                Err(Unavailable)
+            }
+            Err(_) => {
+                link.failed(&made, false, &silent(self.settings.timeout));
+                self.counts.called(StoreResult::Timeout, took);
+                Err(Unavailable)
+            }
+        }
+    }
+
+    #[cold]
+    fn refused(&self, result: StoreResult) -> Unavailable {
+        self.counts.called(result, Duration::ZERO);
+        Unavailable
+    }
+
+    /// A check was answered by a lease.
+    fn leased(&self) {
+        self.counts.leased();
+    }
+
+    /// A connection of a worker came about for the first time.
+    fn is_made(&self) {
+        if self.down.load(Relaxed) == 0 {
+            self.counts.is_up(true);
+        }
+    }
+
+    /// A connection of a worker came about again.
+    fn is_up(&self) {
+        if self.down.fetch_sub(1, Relaxed) == 1 {
+            self.counts.is_up(true);
+            tracing::info!(store = &*self.name, "the store `{}` answers again", self.name);
+        }
+    }
+
+    /// One was lost, or could not be made.
+    fn is_down(&self, why: &str) {
+        if self.down.fetch_add(1, Relaxed) == 0 {
+            self.counts.is_up(false);
+            tracing::warn!(store = &*self.name, "the store `{}` cannot be had: {why}", self.name);
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        for link in self.links.get_mut().unwrap_or_else(PoisonError::into_inner) {
+            link.close();
+        }
+    }
+}
+
+fn evaluate(command: &str, script: &str, keys: &[String], arguments: &[String]) -> Cmd {
+    let mut evaluate = redis::cmd(command);
+    evaluate.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+    evaluate
+}
+
+fn silent(time: Duration) -> String {
+    format!("no answer within {} ms", time.as_millis())
+}
+
+/// Whether the connection is of no more use: it is broken, or the server behind it is not the one that takes
+/// writes.
+fn is_final(error: &redis::RedisError) -> bool {
+    error.is_unrecoverable_error()
+        || matches!(
+            error.code(),
+            Some(
+                "READONLY"
+                    | "LOADING"
+                    | "MASTERDOWN"
+                    | "CLUSTERDOWN"
+                    | "NOAUTH"
+                    | "NOPERM"
+                    | "WRONGPASS"
+            )
+        )
+}

@@ -1,0 +1,182 @@
+//! From the settings of a store to a connection that has been seen to serve.
+//!
+//! Owns the forms of deployment: a single server, the one that sentinels name, a cluster.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use redis::aio::{ConnectionLike as _, MultiplexedConnection};
+use redis::cluster::ClusterClient;
+use redis::cluster_async::ClusterConnection;
+use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo as _,
+    RedisConnectionInfo, RedisResult, TlsCertificates, TlsMode, Value,
+};
+
+use super::{SCRIPT, evaluate};
+use crate::config::{RedisStore, Topology};
+
+/// To be connected, with TLS and the password.
+pub(super) const CONNECT: Duration = Duration::from_secs(2);
+
+/// A connection, which is cheap to clone.
+#[derive(Clone)]
+pub(super) enum Connection {
+    Server(MultiplexedConnection),
+    Cluster(Box<ClusterConnection>),
+}
+
+impl Connection {
+    pub(super) async fn ask(&mut self, command: &Cmd) -> RedisResult<Value> {
+        match self {
+            Self::Server(connection) => connection.send_packed_command(command).await,
+            Self::Cluster(connection) => connection.req_packed_command(command).await,
+        }?
+        .extract_error()
+    }
+}
+
+/// Connects, loads the script and has it run once: only what takes writes in time is a store.
+pub(super) async fn connect(settings: &RedisStore) -> RedisResult<(Connection, String)> {
+    let mut connection = match tokio::time::timeout(CONNECT, open(settings)).await {
+        Ok(opened) => opened?,
+        Err(_) => return Err(late("it cannot be connected to", CONNECT)),
+    };
+    let mut load = redis::cmd("SCRIPT");
+    load.arg("LOAD").arg(SCRIPT);
+    let probe = async {
+        let loaded = connection.ask(&load).await?;
+        let sha: String = redis::from_redis_value(loaded)?;
+        let key = format!("{}:{{probe}}", settings.prefix);
+        let arguments = ["", "1000", "1000000000", "1", "0", "0", "0"].map(str::to_owned);
+        match connection
+            .ask(&evaluate("EVALSHA", &sha, std::slice::from_ref(&key), &arguments))
+            .await
+        {
+            // Another node than the one that loaded it.
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                connection.ask(&evaluate("EVAL", SCRIPT, &[key], &arguments)).await?;
+            }
+            answered => drop(answered?),
+        }
+        Ok(sha)
+    };
+    // Two round trips, each of which has to be as quick as a check.
+    let patience = settings.timeout * 2;
+    match tokio::time::timeout(patience, probe).await {
+        Ok(probed) => probed.map(|sha| (connection, sha)),
+        Err(_) => Err(late("it does not answer", patience)),
+    }
+}
+
+fn late(what: &str, time: Duration) -> redis::RedisError {
+    let text = format!("{what} within {} ms", time.as_millis());
+    std::io::Error::new(std::io::ErrorKind::TimedOut, text).into()
+}
+
+async fn open(settings: &RedisStore) -> RedisResult<Connection> {
+    match &settings.topology {
+        Topology::Single => {
+            let address = addresses(settings).next();
+            let address = address.ok_or_else(|| late("it has no host", Duration::ZERO))?;
+            let information = address.into_connection_info()?.set_redis_settings(login(settings));
+            let client = match settings.tls {
+                true => Client::build_with_tls(information, certificates(settings))?,
+                false => Client::open(information)?,
+            };
+            let connected = client.get_multiplexed_async_connection_with_config(&untimed()).await?;
+            Ok(Connection::Server(connected))
+        }
+        Topology::Sentinel { master } => {
+            let connected =
+                sentinels(settings, master)?.get_async_connection_with_config(&untimed()).await?;
+            Ok(Connection::Server(connected))
+        }
+        Topology::Cluster => {
+            let mut builder = ClusterClient::builder(addresses(settings))
+                .connection_timeout(CONNECT)
+                .response_timeout(CONNECT)
+                .retries(2)
+                .min_retry_wait(5)
+                .max_retry_wait(20);
+            if settings.tls {
+                builder = builder.tls(TlsMode::Secure).certs(certificates(settings));
+            }
+            if let Some(username) = &settings.username {
+                builder = builder.username(username);
+            }
+            if let Some(password) = &settings.password {
+                builder = builder.password(password);
+            }
+            let connected = builder.build()?.get_async_connection().await?;
+            Ok(Connection::Cluster(Box::new(connected)))
+        }
+    }
+}
+
+/// The gateway has its own time for each check.
+fn untimed() -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(Some(CONNECT))
+}
+
+fn addresses(settings: &RedisStore) -> impl Iterator<Item = ConnectionAddr> {
+    settings.hosts.iter().map(|(host, port)| match settings.tls {
+        true => ConnectionAddr::TcpTls {
+            host: host.clone(),
+            port: *port,
+            insecure: false,
+            tls_params: None,
+        },
+        false => ConnectionAddr::Tcp(host.clone(), *port),
+    })
+}
+
+fn login(settings: &RedisStore) -> RedisConnectionInfo {
+    let mut login = RedisConnectionInfo::default().set_db(settings.database);
+    if let Some(username) = &settings.username {
+        login = login.set_username(username);
+    }
+    if let Some(password) = &settings.password {
+        login = login.set_password(password);
+    }
+    login
+}
+
+fn sentinels(settings: &RedisStore, master: &str) -> RedisResult<SentinelClient> {
+    let kind = SentinelServerType::Master;
+    let mut builder = SentinelClientBuilder::new(addresses(settings), master, kind)?
+        .set_client_to_redis_db(settings.database);
+    if settings.tls {
+        builder = builder
+            .set_client_to_redis_tls_mode(TlsMode::Secure)
+            .set_client_to_redis_certificates(certificates(settings))
+            .set_client_to_sentinel_tls_mode(TlsMode::Secure)
+            .set_client_to_sentinel_certificates(certificates(settings));
+    }
+    if let Some(username) = &settings.username {
+        builder = builder.set_client_to_redis_username(username);
+    }
+    if let Some(password) = &settings.password {
+        builder = builder.set_client_to_redis_password(password);
+    }
+    builder.build()
+}
+
+/// The authorities to trust, as the library takes them.
+fn certificates(settings: &RedisStore) -> TlsCertificates {
+    let pem = settings.ca.as_ref().map(|authorities| {
+        let mut pem = String::new();
+        for authority in authorities {
+            let text = base64::engine::general_purpose::STANDARD.encode(authority);
+            pem.push_str("-----BEGIN CERTIFICATE-----\n");
+            for line in text.as_bytes().chunks(64) {
+                pem.push_str(&String::from_utf8_lossy(line));
+                pem.push('\n');
+            }
+            pem.push_str("-----END CERTIFICATE-----\n");
+        }
+        pem.into_bytes()
+    });
+    TlsCertificates { client_tls: None, root_cert: pem }
+}

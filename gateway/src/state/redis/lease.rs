@@ -1,0 +1,186 @@
+//! Permits that a gateway took from the store ahead of the requests that use them.
+//!
+//! Owns how many are left of each key, and for how long: permits that nobody used within [`LIFE`] go back with
+//! the next question about their key. A permit is taken from the bucket before it is used, so that no more are
+//! handed out than the store gave. Also owns refusals, which hold for a moment too, so that a key without
+//! permits does not ask the store with each request.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use foldhash::fast::RandomState;
+
+use super::limits::{Answer, Asked};
+use crate::state::limits::{Charge, Verdict};
+
+/// How long a permit may wait for its request.
+const LIFE: Duration = Duration::from_secs(1);
+/// How long a refusal holds, at most.
+const REFUSAL: Duration = Duration::from_millis(100);
+/// Keys that have permits, at most. For others each check asks the store.
+const MAX_KEYS: usize = 100_000;
+/// A lease is at most this part of what a bucket holds: other gateways need permits too.
+const PART: u64 = 10;
+/// Keys with the same turn wait for each other.
+const TURNS: usize = 256;
+
+/// The leases of one plugin.
+#[derive(Debug)]
+pub(super) struct Leases {
+    permits: u64,
+    by_key: Mutex<ByKey>,
+    turns: Box<[Arc<tokio::sync::Mutex<()>>]>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct ByKey {
+    map: HashMap<Box<str>, Lease, RandomState>,
+    /// When those that are over were removed.
+    swept: Option<Instant>,
+}
+
+/// What is known of a bucket. Amounts are in nanoseconds of the bucket.
+#[derive(Debug)]
+struct Lease {
+    /// What was taken ahead and is not used yet.
+    left: u64,
+    /// What the store said that is used, with that.
+    used: u64,
+    /// When it said so.
+    at: Instant,
+    /// Until when nothing is admitted.
+    refused_until: Option<Instant>,
+}
+
+/// What is asked for a charge besides itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Part {
+    /// What goes back.
+    pub(super) returned: u64,
+    /// What one permit takes.
+    pub(super) permit: u64,
+    /// Permits to be had ahead.
+    pub(super) ahead: u64,
+}
+
+impl Lease {
+    /// What is used of the bucket now, apart from the permits that are left.
+    fn used(&self, now: Instant) -> u64 {
+        let passed = now.saturating_duration_since(self.at).as_nanos();
+        let passed = u64::try_from(passed).unwrap_or(u64::MAX);
+        self.used.saturating_sub(self.left).saturating_sub(passed)
+    }
+
+    fn has(&self, cost: u64, now: Instant) -> bool {
+        self.left >= cost && now.saturating_duration_since(self.at) < LIFE
+    }
+
+    fn refuses(&self, now: Instant) -> bool {
+        self.refused_until.is_some_and(|until| now < until)
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.at) >= LIFE && !self.refuses(now)
+    }
+}
+
+impl Leases {
+    pub(super) fn new(permits: u64) -> Self {
+        Self {
+            permits,
+            by_key: Mutex::default(),
+            turns: (0..TURNS).map(|_| Arc::default()).collect(),
+            hasher: RandomState::default(),
+        }
+    }
+
+    /// Whose turn it is to ask for a key.
+    pub(super) fn turn(&self, key: &str) -> &tokio::sync::Mutex<()> {
+        &self.turns[self.hasher.hash_one(key) as usize % TURNS]
+    }
+
+    fn by_key(&self) -> MutexGuard<'_, ByKey> {
+        self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes from what is here. `None`: the store is to be asked.
+    pub(super) fn take(&self, charges: &[Charge<'_>], asked: &[Asked]) -> Option<Vec<Verdict>> {
+        let mut by_key = self.by_key();
+        let (by_key, now) = (&mut by_key.map, Instant::now());
+        if let ([charge], [asked]) = (charges, asked) {
+            let lease = by_key.get_mut(charge.key)?;
+            let is_refused = lease.refuses(now) && asked.rule.cost > 0;
+            if is_refused {
+                return Some(vec![asked.rule.verdict(false, lease.used(now), 0)]);
+            }
+        }
+        let has = |(charge, asked): (&Charge<'_>, &Asked)| {
+            by_key.get(charge.key).is_some_and(|it| it.has(asked.rule.cost, now))
+        };
+        let all = charges.iter().zip(asked).all(has);
+        // One key twice would need the sum.
+        let is_twice = |(index, it): (usize, &Charge<'_>)| {
+            charges[..index].iter().any(|other| other.key == it.key)
+        };
+        if !all || charges.iter().enumerate().any(is_twice) {
+            return None;
+        }
+        let mut verdicts = Vec::with_capacity(charges.len());
+        for (charge, asked) in charges.iter().zip(asked) {
+            let lease = by_key.get_mut(charge.key)?;
+            lease.left -= asked.rule.cost;
+            verdicts.push(asked.rule.verdict(true, lease.used(now), 0));
+        }
+        Some(verdicts)
+    }
+
+    /// What to ask for besides the charges themselves. What is left of their keys goes back.
+    pub(super) fn parts(&self, charges: &[Charge<'_>], asked: &[Asked]) -> Vec<Part> {
+        let mut by_key = self.by_key();
+        let by_key = &mut by_key.map;
+        let part = |(charge, Asked { rule, step }): (&Charge<'_>, &Asked)| {
+            let returned = by_key.get_mut(charge.key).map_or(0, |it| std::mem::take(&mut it.left));
+            let is_new = !by_key.contains_key(charge.key);
+            let permit = (rule.token / step * step).max(1);
+            let most = rule.depth / permit / PART;
+            let ahead = match is_new && by_key.len() >= MAX_KEYS {
+                true => 0,
+                false => self.permits.min(most),
+            };
+            // It takes as many permits as it costs.
+            Part { returned, permit, ahead }
+        };
+        charges.iter().zip(asked).map(part).collect()
+    }
+
+    /// Keeps what the store gave.
+    pub(super) fn put(
+        &self,
+        charges: &[Charge<'_>],
+        asked: &[Asked],
+        parts: &[Part],
+        answer: &Answer,
+    ) {
+        let (mut by_key, now) = (self.by_key(), Instant::now());
+        let ByKey { map, swept } = &mut *by_key;
+        if map.len() >= MAX_KEYS && swept.is_none_or(|at| now.duration_since(at) >= LIFE) {
+            map.retain(|_, lease| !lease.is_over(now));
+            *swept = Some(now);
+        }
+        for (index, charge) in charges.iter().enumerate() {
+            let (verdict, used) = (answer.verdicts[index], answer.used[index]);
+            let left = answer.ahead[index].saturating_mul(parts[index].permit);
+            let wait = verdict.retry_after.map_or(REFUSAL, Duration::from_nanos).min(REFUSAL);
+            // Only of one permit it is known that nothing less is admitted.
+            let is_refused = !verdict.allowed && asked[index].rule.cost <= parts[index].permit;
+            let lease =
+                Lease { left, used, at: now, refused_until: is_refused.then(|| now + wait) };
+            if map.len() < MAX_KEYS || map.contains_key(charge.key) {
+                map.insert(charge.key.into(), lease);
+            }
+        }
+    }
+}

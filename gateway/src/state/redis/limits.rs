@@ -1,0 +1,232 @@
+//! One plugin's rate limits in a store that several gateways share.
+//!
+//! Owns what is asked of the store for a check, what its answer means, and what becomes of a check without one.
+//! The arithmetic is that of the limits in memory: amounts go over in nanoseconds, rounded to what a floating
+//! point number holds, so that exactly as much is admitted as the limit says.
+
+use std::sync::Arc;
+
+use redis::Value;
+
+use super::lease::{Leases, Part};
+use super::{Redis, Unavailable};
+use crate::config::{LimiterUse, OnStoreError};
+use crate::state::limits::{Bucket, Charge, Limits, Rule, Verdict};
+
+/// Bytes of a key that goes over as it is; of a longer one its hash does.
+const MAX_PLAIN_KEY: usize = 64;
+/// Amounts below this are exact in a floating point number.
+const EXACT: u64 = 1 << 52;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct SharedLimits {
+    store: Arc<Redis>,
+    /// What its keys begin with. In braces: all keys of a check are in one slot of a cluster.
+    prefix: Box<str>,
+    on_error: OnStoreError,
+    leases: Option<Leases>,
+    /// Gateways that share the store.
+    instances: u64,
+    /// For checks that the store does not answer.
+    local: Arc<Limits>,
+}
+
+/// What is asked for one charge.
+pub(super) struct Asked {
+    pub(super) rule: Rule,
+    /// The step in which amounts of its size are exact.
+    pub(super) step: u64,
+}
+
+impl Asked {
+    pub(super) fn of(charge: &Charge<'_>) -> Self {
+        let rule = Rule::of(charge);
+        let step = (rule.depth / EXACT + 1).next_power_of_two();
+        let depth = rule.depth / step * step;
+        let cost = match rule.cost <= rule.depth {
+            true => rule.cost / step * step,
+            // It stays too much.
+            false => depth.saturating_add(step),
+        };
+        Self { rule: Rule { token: rule.token, cost, depth }, step }
+    }
+}
+
+impl SharedLimits {
+    /// The limits of a plugin in a store.
+    pub(crate) fn new(
+        store: &Arc<Redis>,
+        plugin: &str,
+        used: &LimiterUse,
+        local: &Arc<Limits>,
+    ) -> Self {
+        let settings = store.settings();
+        // Braces in the name would end the part that a cluster hashes.
+        let plugin = plugin.replace(['{', '}'], "_");
+        Self {
+            prefix: format!("{}:{{{plugin}}}:", settings.prefix).into(),
+            on_error: used.on_store_error,
+            leases: (used.lease > 0).then(|| Leases::new(used.lease)),
+            instances: settings.instances,
+            local: Arc::clone(local),
+            store: Arc::clone(store),
+        }
+    }
+
+    /// Connects the worker of this thread.
+    pub(crate) fn connect_here(&self) {
+        self.store.connect_here();
+    }
+
+    /// Charges all buckets if each has enough, none otherwise; one verdict a charge.
+    ///
+    /// # Errors
+    /// When the store does not answer, and the plugin is to hear of it.
+    pub(crate) async fn take(&self, charges: &[Charge<'_>]) -> Result<Vec<Verdict>, Unavailable> {
+        let answered = match &self.leases {
+            Some(leases) => self.take_leased(leases, charges).await,
+            None => self.ask(charges, &[], "").await.map(|answer| answer.verdicts),
+        };
+        match (answered, self.on_error) {
+            (Ok(verdicts), _) => {
+                self.local.decided(verdicts.iter().all(|verdict| verdict.allowed));
+                Ok(verdicts)
+            }
+            (Err(Unavailable), OnStoreError::Closed) => Err(Unavailable),
+            (Err(Unavailable), OnStoreError::Open) => {
+                let passed = |charge: &Charge<'_>| Rule::of(charge).verdict(true, 0, 0);
+                Ok(charges.iter().map(passed).collect())
+            }
+            (Err(Unavailable), OnStoreError::Local) => Ok(self.take_share(charges)),
+        }
+    }
+
+    /// How buckets are.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn look(&self, buckets: &[Bucket]) -> Result<Vec<Verdict>, Unavailable> {
+        self.connect_here();
+        let charges: Vec<_> = buckets.iter().map(Bucket::look).collect();
+        self.ask(&charges, &[], "").await.map(|answer| answer.verdicts)
+    }
+
+    /// Makes buckets full. Permits that gateways hold ahead stay with them.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn reset(&self, buckets: &[Bucket]) -> Result<(), Unavailable> {
+        self.connect_here();
+        let charges: Vec<_> = buckets.iter().map(Bucket::look).collect();
+        let whole = |charge| Part { returned: Asked::of(charge).rule.depth, ..Part::default() };
+        let parts: Vec<_> = charges.iter().map(whole).collect();
+        self.ask(&charges, &parts, "").await.map(|_| ())
+    }
+
+    /// This gateway's share, in memory.
+    fn take_share(&self, charges: &[Charge<'_>]) -> Vec<Verdict> {
+        if self.instances == 1 {
+            return self.local.take(charges);
+        }
+        let mut shares = charges.to_vec();
+        for share in &mut shares {
+            share.period = share.period.saturating_mul(self.instances);
+            // Not less than one request costs: some are admitted.
+            let least = share.cost.min(share.burst);
+            share.burst = share.burst.div_ceil(self.instances).max(least);
+        }
+        self.local.take(&shares)
+    }
+
+    async fn take_leased(
+        &self,
+        leases: &Leases,
+        charges: &[Charge<'_>],
+    ) -> Result<Vec<Verdict>, Unavailable> {
+        let asked: Vec<_> = charges.iter().map(Asked::of).collect();
+        if let Some(verdicts) = leases.take(charges, &asked) {
+            self.store.leased();
+            return Ok(verdicts);
+        }
+        // One at a time asks for a key: the others find what it brings.
+        let Some(first) = charges.first() else { return Ok(Vec::new()) };
+        let _turn = leases.turn(first.key).lock().await;
+        if let Some(verdicts) = leases.take(charges, &asked) {
+            self.store.leased();
+            return Ok(verdicts);
+        }
+        let parts = leases.parts(charges, &asked);
+        let answer = self.ask(charges, &parts, "").await?;
+        leases.put(charges, &asked, &parts, &answer);
+        Ok(answer.verdicts)
+    }
+
+    /// Asks the store. `time`: in microseconds, for tests.
+    pub(super) async fn ask(
+        &self,
+        charges: &[Charge<'_>],
+        parts: &[Part],
+        time: &str,
+    ) -> Result<Answer, Unavailable> {
+        if charges.is_empty() {
+            return Ok(Answer { verdicts: Vec::new(), used: Vec::new(), ahead: Vec::new() });
+        }
+        let keys: Vec<_> = charges.iter().map(|charge| self.key(charge.key)).collect();
+        let asked: Vec<_> = charges.iter().map(Asked::of).collect();
+        let mut arguments = Vec::with_capacity(1 + 6 * charges.len());
+        arguments.push(time.to_owned());
+        for (index, Asked { rule, step }) in asked.iter().enumerate() {
+            let part = parts.get(index).copied().unwrap_or_default();
+            let numbers = [rule.cost, rule.depth, *step, part.returned, part.permit, part.ahead];
+            arguments.extend(numbers.map(|number| number.to_string()));
+        }
+        let value = self.store.run(&keys, &arguments).await?;
+        Answer::read(&value, &asked).ok_or(Unavailable)
+    }
+
+    /// The key of a bucket in the server.
+    fn key(&self, key: &str) -> String {
+        if key.len() <= MAX_PLAIN_KEY {
+            return format!("{}={key}", self.prefix);
+        }
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
+        let mut text = format!("{}#", self.prefix);
+        for byte in digest.as_ref() {
+            text.push_str(&format!("{byte:02x}"));
+        }
+        text
+    }
+}
+
+/// What the store said.
+pub(super) struct Answer {
+    pub(super) verdicts: Vec<Verdict>,
+    /// What is used of each bucket, in nanoseconds.
+    pub(super) used: Vec<u64>,
+    /// Permits that were taken ahead.
+    pub(super) ahead: Vec<u64>,
+}
+
+impl Answer {
+    fn read(value: &Value, asked: &[Asked]) -> Option<Self> {
+        let Value::Array(numbers) = value else { return None };
+        let number = |index: usize| match numbers.get(index)? {
+            Value::Int(number) => u64::try_from(*number).ok(),
+            _ => None,
+        };
+        let refused = usize::try_from(number(0)?).ok()?;
+        let mut answer = Self { verdicts: Vec::new(), used: Vec::new(), ahead: Vec::new() };
+        for (index, Asked { rule, .. }) in asked.iter().enumerate() {
+            let (used, ahead) = (number(1 + 2 * index)?, number(2 + 2 * index)?);
+            let allowed = match refused {
+                0 => true,
+                _ => refused != index + 1 && used.saturating_add(rule.cost) <= rule.depth,
+            };
+            answer.verdicts.push(rule.verdict(allowed, used, 0));
+            answer.used.push(used);
+            answer.ahead.push(ahead);
+        }
+        Some(answer)
+    }
+}

@@ -1,0 +1,36 @@
+//! Permits that gateways take ahead.
+
+use tempfile::tempdir;
+
+use super::gateways::{Gateway, flood, limit};
+use super::server::{KINDS, Server};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_asks_the_store_once_in_fifty_requests_and_admits_no_more_than_the_limit() {
+    for kind in KINDS {
+        let Some(server) = Server::start(kind, &[]).await else { continue };
+        let folder = tempdir().unwrap();
+        let url = server.url();
+        let mut text = format!("[stores.shared]\nredis = \"{url}\"\ntimeout = \"10s\"\n");
+        let leased = "{ store = \"shared\", on_store_error = \"closed\", lease = 50 }";
+        text +=
+            &limit("day", leased, "{ name = \"day\", limit = 2000, window = \"1d\", key = [] }");
+        let mut gateways = Vec::new();
+        for _ in 0..3 {
+            gateways.push(Gateway::run_up(folder.path(), &text).await);
+        }
+        let all: Vec<_> = gateways.iter().collect();
+        let counts = flood(&all, "/day", 60, 20).await;
+        assert_eq!(counts.get(&200), Some(&1200), "{kind:?}: {counts:?}");
+        let mut calls = 0.0;
+        for gateway in &gateways {
+            calls += gateway.metric("gateway_store_calls_total").await;
+        }
+        // 51 requests a call; a permit that waited for a second goes back, and costs another.
+        assert!((12.0..=60.0).contains(&calls), "{kind:?}: {calls}");
+        let counts = flood(&all, "/day", 60, 40).await;
+        let admitted = 1200 + counts.get(&200).copied().unwrap_or(0);
+        // What other gateways hold ahead is refused too early.
+        assert!((2000 - 3 * 51..=2000).contains(&admitted), "{kind:?}: {admitted}");
+    }
+}

