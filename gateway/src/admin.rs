@@ -9,12 +9,15 @@ mod audit;
 mod authorisation;
 mod call;
 mod certificates;
+mod chain;
 mod configuration;
+mod dashboard;
 mod explain;
 mod health;
 mod in_force;
 mod listener;
 mod listeners;
+mod live;
 mod log_level;
 mod mask;
 mod metrics;
@@ -26,6 +29,7 @@ mod reload;
 mod requests;
 mod router;
 mod routes;
+mod traffic;
 mod upstreams;
 mod usage;
 
@@ -38,6 +42,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use audit::open as open_audit;
 pub(crate) use in_force::{Current, InForce};
+pub(crate) use live::Live;
 pub use operator::{Busy, Operator, Reloaded};
 
 use crate::recorder::Recorder;
@@ -72,6 +77,7 @@ pub(crate) struct State {
     /// Who makes changes; nobody where the gateway is a part of another program.
     pub(crate) operator: Option<Arc<dyn Operator>>,
     pub(crate) places: Places,
+    pub(crate) live: Live,
 }
 
 /// What is bounded.

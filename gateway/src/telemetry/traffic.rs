@@ -5,6 +5,8 @@
 //! are made with the first request of a route, so that workers never write to one cache line, and routes
 //! without traffic cost a pointer. Must not know what a request is.
 
+mod glance;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
@@ -12,6 +14,10 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
+
+pub(crate) use glance::{
+    DURATION_BOUNDS, OVERHEAD_BOUNDS, RouteGlance, STATUS_CLASSES, TargetGlance,
+};
 
 /// Statuses that have a series of their own. Others are counted by their class.
 const STATUSES: [u16; 31] = [
