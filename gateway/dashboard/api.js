@@ -31,7 +31,7 @@ export function forgetToken() {
 
 /** The answer, with its body to be read. Asks for a token where the API wants one, and asks again. */
 export async function send(path, options = {}) {
-  for (;;) {
+  for (let tries = 0; ; tries += 1) {
     let response;
     try {
       response = await fetch(place(path), { ...options, headers: headers(), cache: "no-store", redirect: "error", credentials: "omit" });
@@ -41,6 +41,12 @@ export async function send(path, options = {}) {
     }
     if (response.ok) return response;
     const error = await problem(response);
+    // Few answers are made at a time: the next place is free in a moment.
+    if (response.status === 503 && tries < 5 && !options.once) {
+      await new Promise((resolve) => setTimeout(resolve, 200 + 300 * tries + 200 * Math.random()));
+      options.signal?.throwIfAborted();
+      continue;
+    }
     if (response.status !== 401) throw error;
     // All questions wait for one token.
     asks ??= askToken(hasToken() ? "The gateway does not take this token." : null).finally(() => { asks = null; });

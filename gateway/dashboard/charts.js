@@ -7,6 +7,26 @@ import { NONE, clock } from "./format.js";
 const charts = new Set();
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 
+/** The values of 1, 2 and 5 that lie in a range; of a wide one, the powers of ten. */
+function steps(low, high) {
+  const found = [];
+  const factors = high / low > 500 ? [1] : [1, 2, 5];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.ceil(Math.log10(high)); power += 1) {
+    for (const factor of factors) {
+      const value = factor * 10 ** power;
+      if (value >= low * 0.999 && value <= high * 1.001) found.push(value);
+    }
+  }
+  return found;
+}
+
+/** The next of those values, up or down. */
+function nice(value, way) {
+  const power = Math.floor(Math.log10(value));
+  const all = [-1, 0, 1].flatMap((by) => [1, 2, 5].map((factor) => factor * 10 ** (power + by)));
+  return way > 0 ? all.find((it) => it >= value) : all.findLast((it) => it <= value);
+}
+
 /** Draws all charts again, in the colours of another theme. */
 export function recolor() {
   for (const chart of charts) chart.build();
@@ -86,13 +106,13 @@ export class Chart {
       cursor: { y: false, sync: { key: "time" }, points: { show: !this.stacked, size: 6 }, drag: { x: false, y: false } },
       hooks: { setCursor: [(chart) => this.say(chart.cursor.idx ?? this.at.length - 1)] },
       scales: {
-        x: { time: true, range: (chart, low, high) => [Math.min(low, high - 300), high] },
-        y: this.log ? { distr: 3, range: (chart, low, high) => [Math.min(low ?? 0.001, 0.001), Math.max(high ?? 0.1, 0.01)] } : { range: (chart, low, high) => [0, high > 0 ? high * 1.1 : 1] },
+        x: { time: true, range: (chart, low, high) => [Math.min(low, high - 180), high] },
+        y: this.log ? { distr: 3, range: (chart, low, high) => (low ? [nice(low * 0.8, -1), nice(high * 1.1, 1)] : [0.001, 0.1]) } : { range: (chart, low, high) => [0, high > 0 ? high * 1.1 : 1] },
       },
       axes: [
         { ...axis, grid: { show: false }, size: 26, space: 80, values: (chart, splits) => splits.map((at) => clock(at).slice(0, at % 60 ? 8 : 5)) },
         { ...axis, grid: { stroke: color("grid"), width: 1 }, size: 62, space: 34,
-          filter: this.log ? (chart, splits) => splits.map((value) => (Number.isInteger(Math.round(Math.log10(value) * 1e6) / 1e6) ? value : null)) : undefined,
+          ...(this.log ? { splits: (chart, axis, low, high) => steps(low, high), filter: (chart, splits) => splits } : {}),
           values: (chart, splits) => splits.map((value) => (value === null ? "" : this.format(value))) },
       ],
       series: [{}, ...shown.map(line)],
@@ -107,7 +127,11 @@ export class Chart {
 
   /** The values of a point beside the names. */
   say(index) {
-    this.values.forEach((value, number) => { value.textContent = this.format(this.columns[number][index]); });
+    this.values.forEach((value, number) => {
+      value.textContent = this.format(this.columns[number][index]);
+      // What never was takes no place in the legend.
+      value.parentElement.hidden = this.stacked && number > 0 && !this.columns[number].some((it) => it > 0);
+    });
   }
 
   tabulate() {

@@ -28,7 +28,7 @@ function showDiff(it) {
   const findings = it.on_disk.findings ?? [];
   const said = findings.length ? h("ul", { class: "plain" }, findings.map((finding) => h("li", null, badge(finding.severity, finding.severity === "error" ? "bad" : "warn"), ` ${finding.line ? `line ${finding.line}: ` : ""}${finding.message}`, finding.help ? h("span", { class: "muted" }, ` ${finding.help}`) : null))) : null;
   if (it.same_text) return h("div", null, h("p", null, badge("same", "good"), " The file on disk is what is in force."), said);
-  const head = h("p", null, badge(it.on_disk.valid ? "valid" : "invalid", it.on_disk.valid ? "warn" : "bad"), it.on_disk.valid ? " The file on disk is another, and not in force: reload it with SIGHUP or gateway reload." : " The file on disk would be refused.");
+  const head = h("p", null, badge(it.on_disk.valid ? "valid" : "invalid", it.on_disk.valid ? "warn" : "bad"), it.on_disk.valid ? " The file on disk is another. The gateway reads it in a moment, or with gateway reload." : " The file on disk would be refused.");
   const changes = new Table({
     caption: "Changes", key: (row) => row.path, none: "Nothing but comments or blanks differs.",
     columns: [

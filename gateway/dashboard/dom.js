@@ -76,6 +76,11 @@ export function failure(error, retry) {
     retry ? h("button", { type: "button", class: "button", onclick: retry }, "Try again") : null);
 }
 
+/** A sentence of the gateway, in which names stand between backticks. */
+export function prose(text) {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", null, part) : part));
+}
+
 /** A status as a coloured badge; the text says it too. */
 export function badge(text, tone) {
   return h("span", { class: `badge ${tone ?? ""}` }, text);

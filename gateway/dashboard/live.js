@@ -43,7 +43,7 @@ async function run() {
   for (let tries = 0; !own.signal.aborted; tries += 1) {
     try {
       await refresh(own.signal);
-      const response = await send("traffic/stream", { signal: own.signal });
+      const response = await send("traffic/stream", { signal: own.signal, once: true });
       for await (const event of events(response.body)) {
         tries = 0;
         take(event, own.signal);

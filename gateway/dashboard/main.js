@@ -23,7 +23,7 @@ const PAGES = [
   ["upstreams", "Upstreams", upstreams, "M4 4h12v5H4zM4 11h12v5H4zM7 6.5h.01M7 13.5h.01"],
   ["plugins", "Plugins", plugins, "M8 3v4M12 3v4M5 7h10v3a5 5 0 01-10 0zM10 15v3"],
   ["usage", "Usage", usage, "M4 16V9M8.700 16V4M13.300 16v-5M17 16V7"],
-  ["configuration", "Configuration", configuration, "M3 6h8M15 6h2M3 14h2M9 14h8M13 4v4M7 12v4"],
+  ["configuration", "Config", configuration, "M3 6h8M15 6h2M3 14h2M9 14h8M13 4v4M7 12v4"],
 ];
 const DETAIL = { routes: route, requests: request };
 const NAMES = { system: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };

@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { Chart } from "./charts.js";
-import { badge, empty, h, panel, sparkline, tone } from "./dom.js";
+import { badge, empty, h, panel, prose, sparkline, tone } from "./dom.js";
 import * as f from "./format.js";
 import * as live from "./live.js";
 import { Table } from "./table.js";
@@ -33,7 +33,7 @@ export class Tile {
     this.value = h("p", { class: "tile-value" }, f.NONE);
     this.note = h("p", { class: "tile-note" }, note ?? "");
     this.spark = h("div", { class: "tile-spark" });
-    this.element = h("div", { class: "tile" }, h("h3", { class: "tile-label" }, label), this.value, this.note, this.spark);
+    this.element = h("div", { class: "tile" }, h("h2", { class: "tile-label" }, label), this.value, this.note, this.spark);
   }
 
   set(value, note, tone) {
@@ -149,7 +149,7 @@ function event(it) {
   return h("li", null,
     h("time", { datetime: it.time }, f.precise(it.time)), badge(it.status ?? "none", tone(it.status)),
     h("a", { href: `#/requests/${it.id}` }, h("span", { class: "target" }, `${it.method} ${it.target}`)),
-    h("span", { class: "number" }, f.nanos(it.duration_ns)), h("span", { class: "why" }, it.explanation));
+    h("span", { class: "number" }, f.nanos(it.duration_ns)), h("span", { class: "why" }, prose(it.explanation)));
 }
 
 /** What hooks cost over the last seconds: seconds of calls in each second, all workers together. */

@@ -1,7 +1,7 @@
 // One request: what happened, in a sentence and as a waterfall. Owns the order and the scale of its lines.
 
 import { get } from "./api.js";
-import { badge, facts, h, panel, tone } from "./dom.js";
+import { badge, facts, h, panel, prose, tone } from "./dom.js";
 import * as f from "./format.js";
 import { routeLink } from "./overview.js";
 
@@ -16,7 +16,7 @@ function show(root, it) {
   document.title = `${it.method} ${it.target} · Gateway`;
   root.append(
     h("section", { class: `verdict ${tone(it.status)}` }, badge(it.status ?? "none", tone(it.status)),
-      h("p", { class: "sentence" }, it.explanation), h("p", { class: "took" }, f.nanos(it.duration_ns))),
+      h("p", { class: "sentence" }, prose(it.explanation)), h("p", { class: "took" }, f.nanos(it.duration_ns))),
     panel("Waterfall", { note: "from the head of the request to the last byte of the response" }, waterfall(it)),
     h("div", { class: "grid two" },
       panel("Request", {}, facts([

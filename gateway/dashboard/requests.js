@@ -1,7 +1,7 @@
 // Recorded requests. Owns the filters, which are in the address, and following what comes.
 
 import { get, query } from "./api.js";
-import { badge, empty, h, panel, tone } from "./dom.js";
+import { badge, empty, h, panel, prose, tone } from "./dom.js";
 import * as f from "./format.js";
 import { routeLink } from "./overview.js";
 
@@ -18,12 +18,12 @@ export function list(records, { route = true } = {}) {
     h("tbody", null, records.map((it) => h("tr", null,
       h("td", { class: "number left" }, h("time", { datetime: it.time }, f.precise(it.time))),
       h("td", null, badge(it.status ?? "none", tone(it.status))),
-      h("td", { class: "wide" }, h("a", { href: `#/requests/${it.id}` }, h("span", { class: "target" }, `${it.method} ${it.target}`))),
+      h("td", { class: "wide what" }, h("a", { href: `#/requests/${it.id}` }, h("span", { class: "target" }, `${it.method} ${it.target}`))),
       route ? h("td", null, routeLink(it.route)) : null,
       h("td", null, it.consumer ?? f.NONE),
       h("td", { class: "number" }, f.nanos(it.duration_ns)),
       h("td", null, WHY[it.kept] ?? it.kept),
-      h("td", { class: "wide why" }, it.explanation))))));
+      h("td", { class: "wide why" }, prose(it.explanation)))))));
 }
 
 export function mount(root, { signal, parameters, fail }) {

@@ -92,15 +92,18 @@ function showChain(it, route) {
     h("div", { class: "step-head" }, h("strong", null, h("a", { href: `#/plugins?name=${encodeURIComponent(plugin.plugin)}` }, plugin.plugin)),
       h("span", { class: "mono muted" }, plugin.component), h("span", { class: "mono muted place" }, `${plugin.put_at.file.split("/").at(-1)}:${plugin.put_at.line}`)),
     plugin.hooks.length ? hooks(plugin) : h("p", { class: "note" }, "None of its hooks was called yet.")));
-  const basis = it.records ? `“This route” is read from ${f.plural(it.records, "recorded request")}${it.records_kept === "all" ? ", of which most were kept because they failed, were slow or refused" : " of the sample"}; “all routes” from every call.` : "No request of this route is recorded yet, so costs are those of all routes.";
+  const basis = it.records ? `“This route” is read from ${f.plural(it.records, "recorded request")}${it.records_kept === "all" ? ", of which most were kept because they failed, were slow or refused" : " of the sample (it has none that failed, was slow or refused)"}; “all” from every call since the start.` : "No request of this route is recorded yet, so costs are those of all routes.";
   return h("div", null, h("ol", { class: "chain" }, steps, end), it.plugins.length ? h("p", { class: "note" }, basis) : h("p", { class: "note" }, "No plugins: requests go straight on."));
 }
 
 function hooks(plugin) {
-  const head = ["Hook", "This route p50", "p99", "answered", "All routes p50", "p99", "calls"];
+  const cell = (text) => h("td", { class: "number" }, text);
+  // A change that is made again costs no call.
+  const time = (seconds) => (seconds === 0 ? h("span", { class: "muted" }, "no call") : f.duration(seconds));
   const rows = plugin.hooks.map(({ hook, this_route: here, all_routes: all }) => h("tr", null, h("th", { scope: "row" }, hook),
-    [f.duration(here?.p50), f.duration(here?.p99), here ? `${f.count(here.answered)} of ${f.count(here.records)}` : f.NONE, f.duration(all?.p50), f.duration(all?.p99), f.count(all?.calls_total)].map((text) => h("td", { class: "number" }, text))));
+    cell(here ? f.percent(here.called / here.records) : f.NONE), cell(time(here?.p50)), cell(time(here?.p99)), cell(f.count(all?.calls_total)), cell(f.duration(all?.p50)), cell(f.duration(all?.p99))));
+  const head = (text) => h("th", { scope: "col", class: "number" }, text);
   return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Hooks of ${plugin.plugin}` },
-    h("table", { class: "tight" }, h("caption", { class: "hidden" }, `What the hooks of ${plugin.plugin} cost`), h("thead", null, h("tr", null, head.map((it, index) => h("th", { scope: "col", class: index ? "number" : null }, it)))), h("tbody", null, rows)));
+    h("table", { class: "tight" }, h("caption", { class: "hidden" }, `What the hooks of ${plugin.plugin} cost`),
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "Hook"), head("This route: called"), head("p50"), head("p99"), head(plugin.routes > 1 ? `All ${plugin.routes} routes: calls` : "All calls"), head("p50"), head("p99"))), h("tbody", null, rows)));
 }
-

@@ -2,7 +2,7 @@
 // they differ, so that focus, selection and scrolling stay as well. Must not know what a row is about.
 
 import { h } from "./dom.js";
-import { count } from "./format.js";
+import { count, plural } from "./format.js";
 
 const STEP = 100;
 
@@ -80,7 +80,7 @@ export class Table {
       this.body.replaceChildren(...rows);
       if (focus && this.body.contains(focus)) focus.focus({ preventScroll: true });
     }
-    this.total.textContent = this.wanted ? `${count(all.length)} of ${count(this.rows.length)}` : count(this.rows.length);
+    this.total.textContent = this.wanted ? `${count(all.length)} of ${count(this.rows.length)}` : plural(this.rows.length, "row");
     this.message.hidden = all.length > 0;
     this.message.textContent = this.rows.length > 0 ? `Nothing fits “${this.wanted}”.` : this.none;
     this.more.hidden = all.length <= this.limit;

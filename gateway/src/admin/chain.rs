@@ -20,7 +20,8 @@ const RECORDS: usize = 1_000;
 /// Sampled records that are enough to leave out those that are kept for a reason.
 const ENOUGH: usize = 20;
 
-/// What the calls of a hook took on the route, in nanoseconds; and how many of them answered.
+/// What the calls of a hook took on the route, in nanoseconds: nothing where a change was made again without
+/// a call. And how many were calls.
 type Calls = (Vec<u64>, u64);
 
 pub(super) fn one(admin: &Admin, call: &Call) -> Answer {
@@ -55,9 +56,9 @@ pub(super) fn one(admin: &Admin, call: &Call) -> Answer {
 fn calls(records: &[&Arc<Record>]) -> BTreeMap<(String, &'static str), Calls> {
     let mut calls: BTreeMap<_, Calls> = BTreeMap::new();
     for hook in records.iter().flat_map(|record| &record.hooks) {
-        let (took, answered) = calls.entry((hook.plugin.clone(), hook.hook)).or_default();
+        let (took, called) = calls.entry((hook.plugin.clone(), hook.hook)).or_default();
         took.push(hook.took_ns);
-        *answered += u64::from(hook.decision == "answered");
+        *called += u64::from(hook.how == "called");
     }
     calls.values_mut().for_each(|(took, _)| took.sort_unstable());
     calls
@@ -100,7 +101,7 @@ fn totals(hook: &HookGlance) -> Value {
     shown
 }
 
-fn of_records((took, answered): &Calls) -> Value {
+fn of_records((took, called): &Calls) -> Value {
     #[expect(clippy::cast_precision_loss, reason = "four digits are shown")]
     let seconds = |nanos: u64| rounded(nanos as f64 * 1e-9);
     // The nearest rank.
@@ -112,7 +113,7 @@ fn of_records((took, answered): &Calls) -> Value {
         "p50": share(50).copied().map(seconds),
         "p95": share(95).copied().map(seconds),
         "p99": share(99).copied().map(seconds),
-        "answered": answered,
+        "called": called,
     })
 }
 
@@ -124,7 +125,7 @@ mod tests {
     fn shares_of_records_are_the_nearest_rank() {
         let shown = of_records(&((1..=100).map(|it| it * 1_000).collect(), 3));
         assert_eq!((&shown["p50"], &shown["p99"]), (&json!(0.000_05), &json!(0.000_099)));
-        assert_eq!((&shown["records"], &shown["answered"]), (&json!(100), &json!(3)));
+        assert_eq!((&shown["records"], &shown["called"]), (&json!(100), &json!(3)));
         let one = of_records(&(vec![2_000], 0));
         assert_eq!((&one["p50"], &one["p99"]), (&json!(0.000_002), &json!(0.000_002)));
     }
