@@ -106,7 +106,7 @@ export class Chart {
       cursor: { y: false, sync: { key: "time" }, points: { show: !this.stacked, size: 6 }, drag: { x: false, y: false } },
       hooks: { setCursor: [(chart) => this.say(chart.cursor.idx ?? this.at.length - 1)] },
       scales: {
-        x: { time: true, range: (chart, low, high) => [Math.min(low, high - 180), high] },
+        x: { time: true, range: (chart, low, high) => [Math.min(low, high - 60), high] },
         y: this.log ? { distr: 3, range: (chart, low, high) => (low ? [nice(low * 0.8, -1), nice(high * 1.1, 1)] : [0.001, 0.1]) } : { range: (chart, low, high) => [0, high > 0 ? high * 1.1 : 1] },
       },
       axes: [

@@ -17,7 +17,7 @@ export const SHARES = [{ key: "p50", label: "p50", color: "line-a" }, { key: "p9
 export function trafficCharts(points) {
   const traffic = new Chart("Requests by status", { series: STATUSES, format: f.rate, stacked: true });
   const times = new Chart("Latency", { series: SHARES, format: f.duration, log: true });
-  const overhead = new Chart("Time in the gateway and its plugins", { series: SHARES, format: f.duration });
+  const overhead = new Chart("Time in the gateway and its plugins", { series: SHARES, format: f.duration, log: true });
   const set = (it) => {
     const one = it.points;
     traffic.set(one.at, STATUSES.map(({ key }) => one.statuses_per_second[key]));

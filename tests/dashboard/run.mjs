@@ -18,6 +18,8 @@ const at = process.argv.indexOf("--screenshots");
 const screenshots = at < 0 ? null : resolve(process.argv[at + 1]);
 const WARM = Number(process.env.WARM ?? (screenshots ? 100 : 25)) * 1000;
 const PATIENCE = { timeout: 20_000 };
+// Fewer pages, to look at them.
+const pages = process.env.PAGES?.split(",");
 const tests = [];
 const test = (name, run) => tests.push({ name, run });
 
@@ -52,7 +54,7 @@ const PAGES = [
   ["#/", "overview", async (page) => {
     await live(page);
     for (const wanted of [/Requests\s+\d[\d.,]*\/s/, /p99/, /Workers busy\s+[\d.<]+%/, /Memory\s+[\d.]+\sMiB/, /orders/, /on-request/, /Latest failed and slow requests/]) await says(page, wanted);
-    assert.ok(await page.locator(".uplot canvas").count() === 4);
+    await page.waitForFunction(() => document.querySelectorAll(".uplot canvas").length === 4, null, PATIENCE);
     await says(page, /\b50[02]\b/);
   }],
   ["#/routes", "routes", async (page) => {
@@ -76,7 +78,8 @@ const PAGES = [
   }],
   ["#/requests?status=4xx&route=search", "requests-filtered", async (page) => {
     await says(page, /429/);
-    assert.ok(!/\b200\b/.test(await page.locator("tbody").innerText()));
+    const statuses = await page.locator("tbody .badge").allInnerTexts();
+    assert.ok(statuses.length > 0 && statuses.every((it) => it.startsWith("4")), `statuses: ${statuses}`);
   }],
   ["#/upstreams", "upstreams", async (page) => {
     for (const wanted of [/orders/, /search/, /billing/, /refused [\d,]+/, /127\.0\.0\.1:1\b/]) await says(page, wanted);
@@ -97,7 +100,7 @@ const PAGES = [
   ["#/usage?by=consumer%2Croute", "usage-by-route", async (page) => says(page, /acme[\s\S]*orders/)],
   ["#/configuration", "configuration", async (page) => {
     for (const wanted of [/SHA-256\s+[0-9a-f]{64}/, /The file on disk is what is in force/, /public/, /No certificate/, /"routes"/, /\[masked\]/]) await says(page, wanted);
-    assert.ok(!(await text(page)).includes("key-of-acme"));
+    assert.ok(!(await text(page)).includes("key-of-acme"), "a secret is shown");
   }],
 ];
 
@@ -119,7 +122,7 @@ test("every page at two sizes and in two themes", async ({ context, gateway }) =
       assert.equal(page.url(), `${gateway.admin}/dashboard/`);
       await live(page);
       if (screenshots) await sleep(12_000);
-      for (const [hash, name, check] of PAGES) {
+      for (const [hash, name, check] of PAGES.filter(([, it]) => !pages || pages.includes(it))) {
         await go(page, hash);
         await look(() => check(page));
         if (screenshots) {

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use foldhash::fast::RandomState;
+
 use super::difference;
 use super::history::{Figures, Point};
 use crate::telemetry::metrics::{Metrics, PluginGlance};
@@ -17,7 +19,7 @@ use crate::telemetry::traffic::{RouteGlance, TargetGlance};
 pub(super) struct Sampler {
     count: u64,
     at: Option<Instant>,
-    routes: HashMap<Arc<str>, Known>,
+    routes: HashMap<Arc<str>, Known, RandomState>,
     total: RouteGlance,
     /// Since the last point of the history.
     point_began: Option<Instant>,
@@ -27,8 +29,9 @@ pub(super) struct Sampler {
     plugins: Option<HashMap<String, PluginGlance>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
+    name: Arc<str>,
     ended: u64,
     last: RouteGlance,
     /// Since the last point of the history.
@@ -104,16 +107,25 @@ impl Sampler {
             let Some((began, ended)) = route.progress() else { return };
             let open = began.saturating_sub(ended);
             in_flight += open;
-            if !self.routes.contains_key(route.name()) {
-                // What ended before the first look is no news; later, all of it is.
-                let last = if is_first { route.glance() } else { RouteGlance::default() };
-                let ended = if is_first { ended } else { 0 };
-                let known = Known { ended, last, ..Known::default() };
-                self.routes.insert(route.name().into(), known);
-            }
-            let Some((name, _)) = self.routes.get_key_value(route.name()) else { return };
-            let name = Arc::clone(name);
-            let Some(known) = self.routes.get_mut(route.name()) else { return };
+            let known = match self.routes.get_mut(route.name()) {
+                Some(known) => known,
+                None => {
+                    // What ended before the first look is no news; later, all of it is.
+                    let (last, ended) = match is_first {
+                        true => (route.glance(), ended),
+                        false => (RouteGlance::default(), 0),
+                    };
+                    let name: Arc<str> = route.name().into();
+                    let new = Known {
+                        name: Arc::clone(&name),
+                        ended,
+                        last,
+                        pending: RouteGlance::default(),
+                        seen: 0,
+                    };
+                    self.routes.entry(name).or_insert(new)
+                }
+            };
             known.seen = count;
             let mut since = RouteGlance::default();
             if known.ended != ended {
@@ -125,7 +137,7 @@ impl Sampler {
             } else if open == 0 {
                 return;
             }
-            active.push(RouteLook { name, since, in_flight: open });
+            active.push(RouteLook { name: Arc::clone(&known.name), since, in_flight: open });
         });
         // Those that a reload took away.
         self.routes.retain(|_, known| known.seen == count);

@@ -109,3 +109,48 @@ fn rate(count: u64, seconds: f64) -> f64 {
     let count = count as f64;
     rounded(count / seconds.max(0.001))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::look::Sampler;
+    use super::*;
+    use crate::telemetry::metrics::Metrics;
+    use crate::telemetry::traffic::Sample;
+
+    #[test]
+    fn ten_thousand_busy_routes_make_a_snapshot_of_a_hundred() {
+        let (metrics, mut sampler) = (Metrics::default(), Sampler::default());
+        sampler.look(&metrics, true);
+        let sample = Sample {
+            status: Some(200),
+            fault: None,
+            duration: Duration::from_millis(3),
+            upstream: Some(Duration::from_millis(2)),
+            overhead: Some(Duration::from_micros(30)),
+            uploaded: 10,
+            downloaded: 1_000,
+        };
+        for number in 0..10_000 {
+            let route = metrics.traffic.of_route(&format!("route-{number}"), 2);
+            for worker in 0..=usize::from(number % 100 == 0) {
+                route.begin(worker);
+                route.end(worker, &sample);
+            }
+        }
+        let began = Instant::now();
+        let look = sampler.look(&metrics, true);
+        let shown = json(&look, 7);
+        println!("a look at 10,000 busy routes took {:?}", began.elapsed());
+        let began = Instant::now();
+        sampler.look(&metrics, true);
+        println!("a look at 10,000 idle routes took {:?}", began.elapsed());
+        assert_eq!((&shown["routes_active"], &shown["last_point"]), (&10_000.into(), &7.into()));
+        let routes = shown["routes"].as_array().expect("an array");
+        assert!(routes.len() == MOST && routes.iter().all(|route| route["requests"] == 2));
+        assert_eq!(shown["total"]["statuses"], serde_json::json!({ "2xx": 10_100 }));
+        let size = shown.to_string().len();
+        assert!(size < 80_000, "{size} bytes");
+    }
+}
