@@ -102,7 +102,7 @@ export class Chart {
     });
     this.chart = new window.uPlot({
       width, height: this.height, legend: { show: false },
-      padding: [10, 8, 0, 0],
+      padding: [10, 26, 0, 0],
       cursor: { y: false, sync: { key: "time" }, points: { show: !this.stacked, size: 6 }, drag: { x: false, y: false } },
       hooks: { setCursor: [(chart) => this.say(chart.cursor.idx ?? this.at.length - 1)] },
       scales: {
