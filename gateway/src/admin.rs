@@ -9,7 +9,9 @@ mod audit;
 mod authorisation;
 mod call;
 mod certificates;
+mod chain;
 mod configuration;
+mod dashboard;
 mod documents;
 mod explain;
 mod health;
@@ -17,6 +19,7 @@ mod in_force;
 mod limits;
 mod listener;
 mod listeners;
+mod live;
 mod log_level;
 mod mask;
 mod metrics;
@@ -28,6 +31,7 @@ mod reload;
 mod requests;
 mod router;
 mod routes;
+mod traffic;
 mod upstreams;
 mod usage;
 
@@ -40,6 +44,7 @@ use tokio::sync::Semaphore;
 
 pub(crate) use audit::open as open_audit;
 pub(crate) use in_force::{Current, InForce};
+pub(crate) use live::Live;
 pub use operator::{Busy, Operator, Reloaded};
 
 use crate::documents::Documents;
@@ -78,6 +83,7 @@ pub(crate) struct State {
     /// Who makes changes; nobody where the gateway is a part of another program.
     pub(crate) operator: Option<Arc<dyn Operator>>,
     pub(crate) places: Places,
+    pub(crate) live: Live,
 }
 
 /// What is bounded.

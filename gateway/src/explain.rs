@@ -70,6 +70,12 @@ fn listeners(config: &Config, question: &Question) -> Result<Vec<ListenerId>, St
     Ok(if matching.is_empty() { all().collect() } else { matching })
 }
 
+/// The plugins of a route, first to last, and where the file puts them.
+pub(crate) fn chain(config: &Config, route: &Route) -> Vec<PutPlugin> {
+    let file = config.source.path().display().to_string();
+    plugins(&Places { file, positions: config.source.positions(), config }, route)
+}
+
 /// Turns spans into places.
 struct Places<'c> {
     file: String,

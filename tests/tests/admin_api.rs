@@ -4,6 +4,8 @@
 
 #[path = "admin_api/changes.rs"]
 mod changes;
+#[path = "admin_api/dashboard.rs"]
+mod dashboard;
 #[path = "admin_api/document.rs"]
 mod document;
 #[path = "admin_api/endpoints.rs"]
@@ -14,5 +16,7 @@ mod program;
 mod schemathesis;
 #[path = "admin_api/secrets.rs"]
 mod secrets;
+#[path = "admin_api/traffic.rs"]
+mod traffic;
 #[path = "admin_api/who.rs"]
 mod who;

@@ -1,21 +1,31 @@
 //! A request to the admin API, and what is answered.
 //!
-//! Owns the form of answers: JSON, text, and problem documents (RFC 9457) with the id of the request.
+//! Owns the form of answers: JSON, text, files of the dashboard, events, and problem documents (RFC 9457) with
+//! the id of the request.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LOCATION, REFERRER_POLICY,
+    RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
+use super::dashboard::{File, POLICY};
+use super::live::Events;
 use crate::body::Body;
 
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
+const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// A request that may be answered.
@@ -50,6 +60,12 @@ pub(super) enum Content {
     Json(Value),
     /// As it is, with its media type.
     Text(&'static str, String),
+    /// A file of the dashboard, with its entity tag. It is not sent to who has it.
+    File { file: &'static File, tag: &'static str, is_known: bool },
+    /// To this path.
+    Redirect(&'static str),
+    /// Server-sent events.
+    Events(Events),
 }
 
 /// Why a request is not answered as it was asked.
@@ -117,24 +133,42 @@ fn decoded(text: &str) -> String {
 
 impl Reply {
     pub(super) fn json(value: Value) -> Self {
-        Self { status: StatusCode::OK, content: Content::Json(value) }
+        Self::of(Content::Json(value))
     }
 
     pub(super) fn text(kind: &'static str, text: impl Into<String>) -> Self {
-        Self { status: StatusCode::OK, content: Content::Text(kind, text.into()) }
+        Self::of(Content::Text(kind, text.into()))
+    }
+
+    pub(super) fn redirect(place: &'static str) -> Self {
+        Self::of(Content::Redirect(place)).with(StatusCode::FOUND)
+    }
+
+    pub(super) fn of(content: Content) -> Self {
+        Self { status: StatusCode::OK, content }
     }
 
     pub(super) fn with(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
-    /// The response, with its bytes.
-    pub(super) fn response(self, id: &str) -> Response<Body> {
-        let (kind, text) = match self.content {
-            Content::Json(value) => (JSON, format!("{value}\n")),
-            Content::Text(kind, text) => (kind, text),
-        };
-        response(self.status, kind, text, id)
+    /// The response, with its bytes. Events go on until the time `until`, which they put off.
+    pub(super) fn response(self, id: &str, until: &Rc<Cell<Instant>>) -> Response<Body> {
+        match self.content {
+            Content::Json(value) => response(self.status, JSON, format!("{value}\n"), id),
+            Content::Text(kind, text) => response(self.status, kind, text, id),
+            Content::File { file, tag, is_known } => page_file(file, tag, is_known, id),
+            Content::Redirect(place) => {
+                let mut response = response(self.status, "text/plain", String::new(), id);
+                response.headers_mut().insert(LOCATION, HeaderValue::from_static(place));
+                response
+            }
+            Content::Events(events) => {
+                let mut response = response(self.status, "text/event-stream", String::new(), id);
+                *response.body_mut() = events.body(Rc::clone(until));
+                response
+            }
+        }
     }
 }
 
@@ -196,6 +230,31 @@ impl Refusal {
         }
         response
     }
+}
+
+/// A file of the dashboard, with what a browser is to keep it to. It is asked for again each time, and sent
+/// when it has changed.
+fn page_file(file: &File, tag: &'static str, is_known: bool, id: &str) -> Response<Body> {
+    let mut response = response(StatusCode::OK, file.kind, String::new(), id);
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    } else {
+        *response.body_mut() = Body::full(Bytes::from_static(file.text.as_bytes()));
+    }
+    let fields = [
+        (ETAG, tag),
+        (CACHE_CONTROL, "no-cache"),
+        (CONTENT_SECURITY_POLICY, POLICY),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+        (OPENER, "same-origin"),
+        (RESOURCE, "same-origin"),
+        (PERMISSIONS, "camera=(), geolocation=(), microphone=()"),
+    ];
+    for (name, value) in fields {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 fn response(status: StatusCode, kind: &'static str, text: String, id: &str) -> Response<Body> {

@@ -52,6 +52,7 @@ impl Admin {
             let listener = TcpListener::from_std(socket)?;
             tokio::select! {
                 () = self.accept(listener) => {}
+                () = self.look_on() => {}
                 _ = stop => {}
             }
             Ok(())
@@ -83,7 +84,7 @@ impl Admin {
     }
 
     async fn serve(&self, stream: TcpStream, peer: SocketAddr, ids: &RequestIds) {
-        let until = Cell::new(Instant::now() + HEAD);
+        let until = Rc::new(Cell::new(Instant::now() + HEAD));
         let served = async {
             match &self.in_force().tls {
                 None => self.over(stream, peer, ids, &until).await,
@@ -106,7 +107,7 @@ impl Admin {
         stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
         peer: SocketAddr,
         ids: &RequestIds,
-        until: &Cell<Instant>,
+        until: &Rc<Cell<Instant>>,
     ) {
         let service = service_fn(|request: Request<Incoming>| async move {
             let id = ids.next().to_str().unwrap_or_default().to_owned();
@@ -125,16 +126,16 @@ impl Admin {
         request: Request<Incoming>,
         peer: SocketAddr,
         id: String,
-        until: &Cell<Instant>,
+        until: &Rc<Cell<Instant>>,
     ) -> Response<Body> {
         let answer = self.asked(request, peer, &id, until).await;
         let source = &self.in_force().config.source;
         match answer {
             Ok(Reply { status, content: Content::Json(mut value) }) => {
                 mask::hide(source, &mut value);
-                Reply { status, content: Content::Json(value) }.response(&id)
+                Reply { status, content: Content::Json(value) }.response(&id, until)
             }
-            Ok(reply) => reply.response(&id),
+            Ok(reply) => reply.response(&id, until),
             Err(refusal) => {
                 let mut document = refusal.document(&id);
                 mask::hide(source, &mut document);

@@ -11,8 +11,9 @@ use percent_encoding::percent_decode_str;
 
 use super::call::{Answer, Call, Refusal};
 use super::{
-    Admin, certificates, configuration, documents, explain, health, limits, listeners, log_level,
-    metrics, openapi, plugins, reload, requests, routes, upstreams, usage,
+    Admin, certificates, chain, configuration, dashboard, documents, explain, health, limits,
+    listeners, log_level, metrics, openapi, plugins, reload, requests, routes, traffic, upstreams,
+    usage,
 };
 
 /// How long an answer may take, with reading the request's body.
@@ -66,11 +67,17 @@ use Handler::{Apart, Now, Waits};
 /// All of them.
 #[rustfmt::skip]
 pub(super) static ENDPOINTS: &[Endpoint] = &[
+    get("/", "To the dashboard", None, Now(dashboard::redirect)).open(),
+    get("/dashboard", "To the dashboard", None, Now(dashboard::redirect)).open(),
+    get("/dashboard/", "The dashboard, for people", None, Now(dashboard::page)).open(),
+    get("/dashboard/{file}", "A file of the dashboard", None, Now(dashboard::file)).open(),
     get("/healthz", "Whether the gateway takes connections, as text", None, Now(health::healthz)).open(),
     get("/livez", "Whether the process lives", Some("Live"), Now(health::livez)).open(),
     get("/readyz", "Whether requests are served, and why not", Some("Readiness"), Now(health::readyz)).open(),
     get("/version", "Which gateway this is", Some("Version"), Now(health::version)),
     get("/metrics", "Metrics for Prometheus", None, Now(metrics::metrics)),
+    get("/traffic", "The last quarter of an hour", Some("Traffic"), Now(traffic::history)),
+    get("/traffic/stream", "What passes at the moment, as events", None, Now(traffic::stream)),
     get("/usage", "Who used how much", Some("Usage"), Waits(usage::usage)),
     get("/requests", "What happened to single requests", Some("Requests"), Now(requests::list)),
     get("/requests/{id}", "What happened to one request", Some("Record"), Now(requests::one)),
@@ -78,6 +85,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/config/diff", "What the file on disk would change", Some("Difference"), Apart(configuration::diff)),
     get("/routes", "The routes, in the order of the file", Some("Routes"), Apart(routes::list)),
     get("/routes/{name}", "One route and its traffic", Some("Route"), Apart(routes::one)),
+    get("/routes/{name}/chain", "The plugins of a route and what each costs", Some("Chain"), Apart(chain::one)),
     get("/listeners", "The listeners and their connections", Some("Listeners"), Now(listeners::list)),
     get("/upstreams", "The upstreams and their targets", Some("Upstreams"), Apart(upstreams::list)),
     get("/upstreams/{name}", "One upstream and its targets", Some("Upstream"), Apart(upstreams::one)),
@@ -210,7 +218,9 @@ mod tests {
         assert_eq!(asked(Method::POST, "/routes"), "405 Some(\"GET, HEAD\")");
         assert_eq!(asked(Method::POST, "/log-level"), "405 Some(\"GET, HEAD, PUT\")");
         assert_eq!(asked(Method::GET, "/reload"), "405 Some(\"POST\")");
-        for path in ["/", "", "/routes/", "/routes/a/b", "//routes", "/Routes"] {
+        assert_eq!(asked(Method::GET, "/dashboard/"), "/dashboard/ []");
+        assert_eq!(asked(Method::GET, "/dashboard/a.js"), "/dashboard/{file} [\"a.js\"]");
+        for path in ["", "/routes/", "/routes/a/b", "//routes", "/Routes"] {
             assert_eq!(asked(Method::GET, path), "404 None", "{path}");
         }
     }

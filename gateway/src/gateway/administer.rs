@@ -8,7 +8,7 @@ use std::thread;
 use tokio::sync::oneshot;
 
 use super::{BindError, Handle};
-use crate::admin::{Admin, Operator, Places, State, open_audit};
+use crate::admin::{Admin, Live, Operator, Places, State, open_audit};
 use crate::config::Config;
 use crate::server::socket;
 use crate::tls;
@@ -57,6 +57,7 @@ impl Handle {
             addresses,
             operator,
             places: Places::default(),
+            live: Live::default(),
         };
         let (stop, stopped) = oneshot::channel();
         let serve = move || {

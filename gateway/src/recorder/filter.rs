@@ -78,6 +78,11 @@ impl Filter {
         Ok(filter)
     }
 
+    /// The newest of one route.
+    pub(crate) fn of_route(route: &str, limit: usize) -> Self {
+        Self { route: Some(route.to_owned()), limit, ..Self::default() }
+    }
+
     pub(super) fn fits(&self, record: &Record) -> bool {
         let route = record.route.as_ref().map_or("", |route| &route.name);
         record.sequence > self.after

@@ -7,6 +7,7 @@
 mod access_logs;
 mod component;
 mod documents;
+mod glance;
 mod hooks;
 mod name;
 mod plugins;
@@ -37,6 +38,8 @@ use crate::memory_quota::MemoryQuota;
 pub(crate) use access_logs::AccessLogCounts;
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use documents::DocumentCounts;
+pub(crate) use glance::{HookGlance, PluginGlance};
+pub(crate) use hooks::BOUNDS as HOOK_BOUNDS;
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};

@@ -6,6 +6,7 @@
 //! without traffic cost a pointer. Must not know what a request is.
 
 mod exemplars;
+mod glance;
 mod groups;
 mod targets;
 
@@ -25,6 +26,9 @@ pub(super) use self::groups::OTHER;
 use self::groups::{GroupCells, Groups, Pairs};
 pub(crate) use self::targets::{RESULTS, TargetTraffic, Tried};
 use crate::error::Reason;
+pub(crate) use glance::{
+    DURATION_BOUNDS, OVERHEAD_BOUNDS, RouteGlance, STATUS_CLASSES, TargetGlance,
+};
 
 /// Statuses that have a series of their own. Others are counted by their class.
 const STATUSES: [u16; 31] = [

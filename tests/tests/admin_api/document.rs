@@ -25,6 +25,13 @@ pub(crate) fn faults(
     faults
 }
 
+/// What is wrong with a value, by a schema of the document.
+pub(crate) fn fits(document: &Value, schema: &str, value: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    check(document, document.pointer(&schema[1..]).unwrap(), value, "", &mut faults);
+    faults
+}
+
 fn check(root: &Value, schema: &Value, value: &Value, at: &str, faults: &mut Vec<String>) {
     if let Some(reference) = schema["$ref"].as_str() {
         return check(root, root.pointer(&reference[1..]).unwrap(), value, at, faults);

@@ -15,7 +15,13 @@ use super::program::Program;
 const EXAMPLES: &str = "40";
 
 /// What no schema says: a question about usage ends after it begins, and a filter has a grammar.
+///
+/// A stream of events has no end, so nobody who reads answers whole can ask for it.
 const SETTINGS: &str = r#"
+[[operations]]
+include-path = "/traffic/stream"
+enabled = false
+
 [[operations]]
 include-path = "/usage"
 checks.positive_data_acceptance.enabled = false

@@ -74,6 +74,8 @@ respond.body = "b" # {LITERAL}
         "/openapi.json",
         "/routes/b",
         "/routes/none",
+        "/routes/b/chain",
+        "/traffic",
         "/explain?url=/a",
         "/explain?url=/b",
         "/explain?url=/b?token=x",

@@ -25,7 +25,7 @@ const HOOKS: [&str; 9] = [
 ];
 
 /// Upper bounds of the buckets, in seconds.
-const BOUNDS: [f64; 14] = [
+pub(crate) const BOUNDS: [f64; 14] = [
     0.000_002, 0.000_005, 0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.005,
     0.025, 0.1, 0.5, 2.5,
 ];
@@ -52,6 +52,13 @@ impl Hooks {
         called
             .map(|(hook, sum)| (hook, sum.cumulated.last().copied().unwrap_or(0), sum.sum))
             .collect()
+    }
+
+    /// Hooks that were called: how many calls took up to each of [`BOUNDS`], and at last how many there were.
+    pub(super) fn distributions(&self) -> Vec<(&'static str, Vec<u64>, f64)> {
+        let timed = HOOKS.into_iter().zip(&self.times);
+        let called = timed.filter_map(|(hook, times)| Some((hook, times.get()?.sum())));
+        called.map(|(hook, sum)| (hook, sum.cumulated, sum.sum)).collect()
     }
 
     /// Requests that were answered.

@@ -40,7 +40,7 @@ pub(super) fn write(page: &mut String) {
 }
 
 /// Virtual size and resident size in bytes.
-fn memory() -> Option<(u64, u64)> {
+pub(super) fn memory() -> Option<(u64, u64)> {
     let text = fs::read_to_string("/proc/self/status").ok()?;
     let kibibytes = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
@@ -66,7 +66,7 @@ pub(super) fn write_workers(page: &mut String, workers: &[i32]) {
 }
 
 /// Seconds that a thread of this process computed.
-fn computed(thread: i32) -> Option<f64> {
+pub(super) fn computed(thread: i32) -> Option<f64> {
     let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
     let nanos: u64 = text.split(' ').next()?.parse().ok()?;
     #[expect(clippy::cast_precision_loss, reason = "the format has floating-point numbers")]
