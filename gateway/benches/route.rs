@@ -194,6 +194,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         access_logs: vec![],
         listeners: vec![listener],
         upstreams: vec![],
+        documents: Vec::new(),
         components: vec![],
         plugins: vec![],
         routes,
