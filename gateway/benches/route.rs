@@ -195,6 +195,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         listeners: vec![listener],
         upstreams: vec![],
         stores: vec![],
+        documents: Vec::new(),
         components: vec![],
         plugins: vec![],
         routes,

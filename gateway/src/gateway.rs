@@ -225,6 +225,8 @@ impl Gateway {
             self.handle.0.loader.metrics().records_usage(usage.counts());
         }
         let documents = Arc::clone(self.handle.0.loader.documents());
+        // Those that no plugin reads are shown too.
+        documents.keep(&self.shared.config);
         documents.begin();
         // What the first requests ask for is there.
         documents.first().await;

@@ -12,5 +12,7 @@ mod configuration;
 mod keeping;
 #[path = "documents/keys.rs"]
 mod keys;
+#[path = "documents/recipes.rs"]
+mod recipes;
 #[path = "documents/support.rs"]
 mod support;

@@ -145,9 +145,7 @@ fn remote(table: &Table<'_, '_>, known: Known<'_>) -> Option<RemoteDocument> {
         let error = error.label("`path` is required");
         table.reading.report_absence(error.help("add `path = \"/.well-known/jwks.json\"`"));
     }
-    let path = table
-        .word("path")
-        .and_then(|text| table.reading.parsed(&text, "a path", |text| path_of(text)));
+    let path = table.word("path").and_then(|text| table.reading.parsed(&text, "a path", path_of));
     let headers = traces::headers(table);
     let follow = table.given_table("follow");
     let refresh = table.duration("refresh").unwrap_or_default();

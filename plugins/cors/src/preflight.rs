@@ -58,7 +58,7 @@ impl Preflight {
         let headers = match &self.headers {
             // `*` never stands for `Authorization`.
             Names::All => question.headers.clone().filter(|names| is_list(names)),
-            headers => headers.text(),
+            Names::These(_) => self.headers.text(),
         };
         if let Some(headers) = headers {
             answer = answer.header(ALLOW_HEADERS, headers);

@@ -11,6 +11,7 @@ mod issuer;
 mod issuers;
 mod jwt;
 mod jwt_attacks;
+mod manual;
 mod tools;
 
 use auth::Auth;
