@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 
 use super::Admin;
 use super::audit::Entry;
-use super::call::{Answer, Call, Refusal, Reply};
+use super::call::{Call, Refusal, Reply};
 use super::router::Waiting;
+use crate::config::Plugin;
 use crate::state::ConsumerLimits;
 use crate::state::limits::{Bucket, Verdict};
 
@@ -72,7 +73,10 @@ fn asked(admin: &Admin, question: &Question) -> Result<Vec<(String, ConsumerLimi
     }
     let is_asked = |name: &str| question.plugin.as_deref().is_none_or(|asked| asked == name);
     let plugins = plugins.iter().filter(|plugin| is_asked(&plugin.name));
-    let of = |plugin| Some((String::clone(&plugin.name), admin.0.limits.limits_of(plugin)?));
+    let of = |plugin: &Plugin| {
+        let limits = admin.0.limits.limits_of(plugin)?;
+        Some((plugin.name.clone(), limits))
+    };
     Ok(plugins.filter_map(of).collect())
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns the closed list of reasons. Those that are timeouts end in `-timeout`.
 
-use super::{ComponentError, Cut, Failure, Fault};
+use super::{ComponentError, Cut, ErrorSource, Failure};
 use crate::upstream::{ConnectError, UpstreamError};
 
 /// See the module; the words are [`Reason::as_str`].
@@ -48,43 +48,43 @@ pub enum Reason {
 }
 
 /// By the place in [`Reason`].
-const WORDS: [(&str, Fault); Reason::COUNT] = [
-    ("malformed", Fault::Client),
-    ("no-route", Fault::Client),
-    ("method", Fault::Client),
-    ("header-timeout", Fault::Client),
-    ("body-timeout", Fault::Client),
-    ("body-rate", Fault::Client),
-    ("buffer-timeout", Fault::Client),
-    ("body-size", Fault::Client),
-    ("target-size", Fault::Client),
-    ("header-size", Fault::Client),
-    ("version", Fault::Client),
-    ("connect-method", Fault::Client),
-    ("transfer-coding", Fault::Client),
-    ("client-left", Fault::Client),
-    ("request-body", Fault::Client),
-    ("connect", Fault::Upstream),
-    ("connect-timeout", Fault::Upstream),
-    ("first-byte-timeout", Fault::Upstream),
-    ("closed", Fault::Upstream),
-    ("reset", Fault::Upstream),
-    ("malformed-response", Fault::Upstream),
-    ("response-header-size", Fault::Upstream),
-    ("no-upgrade", Fault::Upstream),
-    ("protocol-error", Fault::Upstream),
-    ("broken-response", Fault::Upstream),
-    ("upstream-idle-timeout", Fault::Upstream),
-    ("request-timeout", Fault::Upstream),
-    ("component", Fault::Upstream),
-    ("component-busy", Fault::Upstream),
-    ("plugin", Fault::Plugin),
-    ("plugin-busy", Fault::Plugin),
-    ("internal", Fault::Gateway),
-    ("no-room", Fault::Gateway),
-    ("client-idle-timeout", Fault::Gateway),
-    ("tunnel-idle-timeout", Fault::Gateway),
-    ("drain", Fault::Gateway),
+const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
+    ("malformed", ErrorSource::Client),
+    ("no-route", ErrorSource::Client),
+    ("method", ErrorSource::Client),
+    ("header-timeout", ErrorSource::Client),
+    ("body-timeout", ErrorSource::Client),
+    ("body-rate", ErrorSource::Client),
+    ("buffer-timeout", ErrorSource::Client),
+    ("body-size", ErrorSource::Client),
+    ("target-size", ErrorSource::Client),
+    ("header-size", ErrorSource::Client),
+    ("version", ErrorSource::Client),
+    ("connect-method", ErrorSource::Client),
+    ("transfer-coding", ErrorSource::Client),
+    ("client-left", ErrorSource::Client),
+    ("request-body", ErrorSource::Client),
+    ("connect", ErrorSource::Upstream),
+    ("connect-timeout", ErrorSource::Upstream),
+    ("first-byte-timeout", ErrorSource::Upstream),
+    ("closed", ErrorSource::Upstream),
+    ("reset", ErrorSource::Upstream),
+    ("malformed-response", ErrorSource::Upstream),
+    ("response-header-size", ErrorSource::Upstream),
+    ("no-upgrade", ErrorSource::Upstream),
+    ("protocol-error", ErrorSource::Upstream),
+    ("broken-response", ErrorSource::Upstream),
+    ("upstream-idle-timeout", ErrorSource::Upstream),
+    ("request-timeout", ErrorSource::Upstream),
+    ("component", ErrorSource::Upstream),
+    ("component-busy", ErrorSource::Upstream),
+    ("plugin", ErrorSource::Plugin),
+    ("plugin-busy", ErrorSource::Plugin),
+    ("internal", ErrorSource::Gateway),
+    ("no-room", ErrorSource::Gateway),
+    ("client-idle-timeout", ErrorSource::Gateway),
+    ("tunnel-idle-timeout", ErrorSource::Gateway),
+    ("drain", ErrorSource::Gateway),
 ];
 
 impl Reason {
@@ -92,7 +92,7 @@ impl Reason {
     pub const COUNT: usize = Self::Drain as usize + 1;
 
     /// Word and fault of each, by its place.
-    pub fn all() -> impl Iterator<Item = (&'static str, Fault)> {
+    pub fn all() -> impl Iterator<Item = (&'static str, ErrorSource)> {
         WORDS.into_iter()
     }
 
@@ -210,7 +210,7 @@ mod tests {
         for (failure, word) in failures {
             let reason = failure.reason();
             assert_eq!(reason.as_str(), word);
-            assert_eq!(WORDS[reason as usize].1, failure.fault(), "{word}");
+            assert_eq!(WORDS[reason as usize].1, failure.error_source(), "{word}");
         }
     }
 }

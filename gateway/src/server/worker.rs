@@ -23,7 +23,7 @@ use super::{Transport, http1, http2};
 use crate::chain::Endings;
 use crate::config::ListenerId;
 use crate::conn::ListenerState;
-use crate::connection_slots::{ConnectionSlots, Place, Protocol};
+use crate::connection_slots::{ConnectionSlot, ConnectionSlots, Protocol};
 use crate::exchange::{Application, WorkerState};
 use crate::share::Share;
 use crate::snapshot::{Shared, Snapshot};
@@ -266,7 +266,7 @@ async fn connect<A: Application>(
     worker: Rc<Worker>,
     listener: Rc<ListenerState>,
     (stream, peer): (TcpStream, SocketAddr),
-    slot: &Place,
+    slot: &ConnectionSlot,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;

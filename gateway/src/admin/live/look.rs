@@ -258,6 +258,8 @@ mod tests {
             &Sample {
                 status: Some(200),
                 fault: None,
+                reason: None,
+                candidate: None,
                 duration: Duration::from_millis(3),
                 upstream: None,
                 overhead: None,

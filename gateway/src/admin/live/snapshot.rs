@@ -126,6 +126,8 @@ mod tests {
         let sample = Sample {
             status: Some(200),
             fault: None,
+            reason: None,
+            candidate: None,
             duration: Duration::from_millis(3),
             upstream: Some(Duration::from_millis(2)),
             overhead: Some(Duration::from_micros(30)),

@@ -267,14 +267,15 @@ fn a_consumer_can_be_looked_up_and_begins_again() {
     }
     limits.take_for(&[ten_a_minute("a"), other], || Some("acme".to_owned()));
     limits.take_for(&[ten_a_minute("z")], || None);
-    let left = |consumer: &str| -> Vec<(Box<str>, u64)> {
+    let left = |consumer: &str| -> Vec<(String, u64)> {
         let buckets = limits.of_consumer(consumer).into_iter();
-        buckets.map(|it| (it.key.clone(), limits.look(&it).remaining)).collect()
+        buckets.map(|it| (it.key.to_string(), limits.look(&it).remaining)).collect()
     };
-    assert_eq!(left("acme"), [("a".into(), 6), ("b".into(), 3)]);
+    let both = |a, b| [("a".to_owned(), a), ("b".to_owned(), b)];
+    assert_eq!(left("acme"), both(6, 3));
     assert!(left("zenith").is_empty());
     let reset = limits.of_consumer("acme").iter().filter(|it| limits.reset(it)).count();
     assert_eq!(reset, 2);
-    assert_eq!(left("acme"), [("a".into(), 10), ("b".into(), 5)]);
+    assert_eq!(left("acme"), both(10, 5));
     assert!(!limits.reset(&limits.of_consumer("acme")[0]));
 }

@@ -179,13 +179,15 @@ impl TargetTraffic {
 mod tests {
     use std::time::Duration;
 
-    use super::super::Sample;
+    use super::super::{Sample, Tried};
     use super::*;
 
-    fn sample(status: u16, millis: u64) -> Sample {
+    fn sample(status: u16, millis: u64) -> Sample<'static> {
         Sample {
             status: Some(status),
             fault: (status == 502).then_some(1),
+            reason: None,
+            candidate: None,
             duration: Duration::from_millis(millis),
             upstream: None,
             overhead: Some(Duration::from_micros(40)),
@@ -233,8 +235,8 @@ mod tests {
             seen
         };
         assert_eq!(seen(), []);
-        target.tried(0, "answered", true);
-        target.tried(0, "reset", false);
+        target.tried(0, Tried { result: "answered", is_new: true, is_retry: false });
+        target.tried(0, Tried { result: "reset", is_new: false, is_retry: false });
         let glance = TargetGlance { answered: 1, failed: 1, opened: 1 };
         assert_eq!(seen(), [("u".to_owned(), "a:1".to_owned(), glance)]);
     }
