@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// From the top to the bottom. Modules of one line do not import each other.
-const LAYERS: [&[&str]; 16] = [
+const LAYERS: [&[&str]; 18] = [
     &["gateway", "bench"],
     &["admin", "proxy", "server"],
     &["exchange"],
@@ -16,7 +16,9 @@ const LAYERS: [&[&str]; 16] = [
     &["outbound"],
     &["chain", "component"],
     &["respond", "plugin"],
-    &["access_log", "body", "share", "state", "trace"],
+    &["access_log", "share", "state", "trace"],
+    &["documents"],
+    &["body"],
     &["recorder", "spans", "usage"],
     &["conn", "explain", "heads", "telemetry"],
     &["error", "connection_slots", "route"],

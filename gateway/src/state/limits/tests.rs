@@ -134,7 +134,8 @@ fn a_table_grows_to_its_bound_and_not_beyond_and_shrinks_when_it_rests() {
     // Two homes for each key: nearly all places are taken before any bucket gives way.
     let capacity = (PLENTY / 256 * 10) as u64;
     flood(capacity * 7 / 10, now);
-    assert_eq!(displaced(&limits), 0);
+    // Keys are hashed with a secret of the table's own: hardly ever both homes of a key are full.
+    assert!(displaced(&limits) <= capacity / 1_000, "{}", displaced(&limits));
     flood(capacity * 2, now);
     assert!(displaced(&limits) > 0);
     assert_eq!(bytes(), PLENTY);
