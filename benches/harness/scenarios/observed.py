@@ -14,7 +14,7 @@ PARTS = {
     "metrics": ADMIN + NO_RECORDER,
     "defaults": ADMIN,
     "and usage": ADMIN + '\n[usage]\nstore = "usage-{port}.db"\n',
-    "and access log": ADMIN + '\n[access_logs.all]\nfile = {{ path = "access-{port}.log" }}\n',
+    "and access log": ADMIN + '\n[access_logs.traffic]\nfile = {{ path = "access-{port}.log" }}\n',
     "and 1% traces": ADMIN + '\n[traces]\nendpoint = "http://127.0.0.1:{collector}"\nsample = 0.01\n',
     "and all traces": ADMIN + '\n[traces]\nendpoint = "http://127.0.0.1:{collector}"\nsample = 1.0\n',
 }
@@ -31,7 +31,7 @@ def run(scene, upstream, report, arguments):
             port = scene.next_port
             body += part.format(port=port, collector=collector) if part else ""
             if "access_logs" in part:
-                body = body.replace("\nupstream = ", '\naccess_log = "all"\nupstream = ')
+                body = body.replace("\nupstream = ", '\naccess_log = "traffic"\nupstream = ')
             process, port = gateway.start(scene, arguments.gateway, upstream, body, name=f"observed-{work}-{port}")
             started.append(process)
             contenders[f"{work}, {name}"] = load.loader(process, upstream, f"http://127.0.0.1:{port}/{work}/x", arguments)

@@ -178,7 +178,9 @@ async fn the_admin_listener_tells_metrics_and_health_and_nothing_else() {
     let admin = gateway.admin.unwrap();
     let health = Http1::admin(admin, "/healthz").await;
     assert_eq!((health.status(), health.text()), (200, "ok\n"));
-    assert_eq!(Http1::admin(admin, "/").await.status(), 404);
+    let root = Http1::admin(admin, "/").await;
+    assert_eq!((root.status(), root.header("location")), (302, Some("/dashboard/")));
+    assert_eq!(Http1::admin(admin, "/none").await.status(), 404);
     assert_eq!(Http1::admin(admin, "/one/a").await.status(), 404);
     let posted =
         Http1::connect(admin).await.send(to(admin, request("POST", "/metrics", &[], "x"))).await;
