@@ -145,13 +145,13 @@ fn without_ids(line: &str) -> String {
 }
 
 fn without_number(line: &str, before: &str) -> String {
-    match line.split_once(before) {
-        Some((front, rest)) => {
-            let rest = rest.trim_start_matches(|c: char| c.is_ascii_digit());
-            format!("{front}{before}N{rest}")
-        }
-        None => line.to_owned(),
+    let mut pieces = line.split(before);
+    let mut masked = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let rest = piece.trim_start_matches(|c: char| c.is_ascii_digit());
+        masked.push_str(&format!("{before}N{rest}"));
     }
+    masked
 }
 
 #[test]
@@ -161,6 +161,9 @@ fn what_differs_each_time_is_masked_and_nothing_else_is() {
     assert_eq!(mask("ratelimit: \"per-minute\";r=9;t=6"), "ratelimit: \"per-minute\";r=9;t=N");
     assert_eq!(mask("content-length: 145\r\n"), "content-length: 145");
     assert_eq!(mask("retry-after: 12"), "retry-after: N");
+    let twice = r#"{"detail":"there is again in 6 s.","message":"there is again in 5 s."}"#;
+    let masked = r#"{"detail":"there is again in N s.","message":"there is again in N s."}"#;
+    assert_eq!(mask(twice), masked);
 }
 
 #[test]
