@@ -487,12 +487,9 @@ impl Handle {
     /// Finds out whether the process must be started again for a configuration, as for other addresses.
     ///
     /// # Errors
-    /// [`ReloadError::Listeners`].
+    /// [`ReloadError::Listeners`] and [`ReloadError::Admin`].
     pub fn takes(&self, config: &Config) -> Result<(), ReloadError> {
-        match same_listeners(&self.config(), config) {
-            true => Ok(()),
-            false => Err(ReloadError::Listeners),
-        }
+        has_same_listeners(&self.config(), config)
     }
 
     fn take(
@@ -500,9 +497,7 @@ impl Handle {
         current: &Config,
         config: &Arc<Config>,
     ) -> Result<Vec<PluginWarning>, ReloadError> {
-        if !same_listeners(current, config) {
-            return Err(ReloadError::Listeners);
-        }
+        has_same_listeners(current, config)?;
         let unopened = open_stores(&self.0.loader, config);
         let Loaded { plugins, components, warnings, mut errors } =
             prepare(&self.0.loader, config, &[], true);
@@ -603,13 +598,19 @@ impl Control {
 }
 
 /// Whether names and addresses are the same; limits, timeouts and certificates may change.
-fn same_listeners(old: &Config, new: &Config) -> bool {
+fn has_same_listeners(old: &Config, new: &Config) -> Result<(), ReloadError> {
     let id = |config: &Config| -> Vec<_> {
         config.listeners.iter().map(|it| (it.name.clone(), it.address, it.tls.is_some())).collect()
     };
     let admin =
         |config: &Config| config.admin.as_ref().map(|admin| (admin.address, admin.tls.is_some()));
-    id(old) == id(new) && admin(old) == admin(new)
+    if id(old) != id(new) {
+        return Err(ReloadError::Listeners);
+    }
+    match admin(old) == admin(new) {
+        true => Ok(()),
+        false => Err(ReloadError::Admin),
+    }
 }
 
 #[cfg(test)]

@@ -50,7 +50,7 @@ pub(super) fn reset<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
                 }
             }
         }
-        entry.done("reset");
+        entry.done(if reset == 0 { "nothing" } else { "reset" });
         Ok(Reply::json(json!({ "consumer": question.consumer, "reset": reset })))
     })
 }

@@ -47,7 +47,14 @@ pub(super) fn limits(question: &Question) -> Result<(), Refused> {
     })?;
     match (question.json, question.reset) {
         (true, _) => print(&format!("{answer:#}\n")),
-        (false, true) => print(&format!("{} limits are whole again\n", answer["reset"])),
+        (false, true) => match answer["reset"].as_u64().unwrap_or_default() {
+            0 => {
+                tracing::error!("this gateway knows no limit of this consumer that is in use");
+                return Err(Refused);
+            }
+            1 => print("1 limit is whole again\n"),
+            count => print(&format!("{count} limits are whole again\n")),
+        },
         (false, false) => print(&table(&answer)),
     }
     Ok(())
@@ -56,7 +63,7 @@ pub(super) fn limits(question: &Question) -> Result<(), Refused> {
 fn table(answer: &Value) -> String {
     let limits = answer["limits"].as_array().map(Vec::as_slice).unwrap_or_default();
     if limits.is_empty() {
-        return "this gateway has charged no limit of this consumer\n".to_owned();
+        return "this gateway knows no limit of this consumer\n".to_owned();
     }
     let mut rows = vec![["plugin", "left", "of", "full in", "rate", "key"].map(str::to_owned)];
     for limit in limits {

@@ -2,9 +2,13 @@
 //!
 //! Owns where the state of plugins is kept. Must not open a store: that is done when the gateway binds.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read as _;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
 use toml::de::DeValue;
 
 use super::certificates;
@@ -18,6 +22,8 @@ use super::{LimiterUse, OnStoreError, RedisStore, Store, StoreKind, Topology, su
 /// Keys that mean something for a Redis store alone.
 const OF_REDIS: [&str; 8] =
     ["topology", "master", "username", "password", "ca", "timeout", "instances", "prefix"];
+/// How a file of SQLite begins.
+const SQLITE: &[u8; 16] = b"SQLite format 3\0";
 /// The port of Redis.
 const PORT: u16 = 6379;
 /// The port of a sentinel.
@@ -26,6 +32,8 @@ const SENTINEL_PORT: u16 = 26_379;
 /// The stores of a file, for plugins that name one.
 pub(super) struct Stores {
     names: Names,
+    /// Where each is named.
+    places: Vec<Range<usize>>,
     stores: Vec<Option<Arc<Store>>>,
 }
 
@@ -33,12 +41,13 @@ impl Stores {
     /// Reads every `[stores.NAME]`.
     pub(super) fn read(root: &Table<'_, '_>) -> Self {
         let tables = root.named_tables("stores");
+        let places = tables.iter().map(|(name, _)| name.span.clone()).collect();
         let names = tables.iter().map(|(name, _)| Some(name.clone())).collect();
         let names = Names::new(root.reading, "store", names);
         let stores: Vec<_> =
             tables.iter().map(|(name, table)| read(name, table).map(Arc::new)).collect();
         refuse_shared_files(root, &stores);
-        Self { names, stores }
+        Self { names, places, stores }
     }
 
     /// Whether all could be read.
@@ -102,8 +111,7 @@ impl Stores {
 
     /// Warns of stores that no plugin uses.
     pub(super) fn warn_of_unused(&self, root: &Table<'_, '_>) {
-        let place = |index: usize| self.stores[index].as_ref().map(|it| it.span.clone());
-        self.names.warn_of_unused(root.reading, "plugin", |index| place(index).unwrap_or_default());
+        self.names.warn_of_unused(root.reading, "plugin", |index| self.places[index].clone());
     }
 }
 
@@ -153,80 +161,132 @@ fn path(table: &Table<'_, '_>, text: &Text) -> Option<PathBuf> {
         table.reading.report(error.help(format!("name a file in it: `file = \"{inside}\"`")));
         return None;
     }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if let Some(folder) = folder.filter(|folder| !folder.is_dir()) {
+        let error = format!("there is no folder `{}`", folder.display());
+        table.reading.report(Diagnostic::error(text.span.clone(), error).help("make it first"));
+        return None;
+    }
+    if is_something_else(&path) {
+        let error = format!("`{}` is another kind of file", text.shown);
+        let error = Diagnostic::error(text.span.clone(), error);
+        table.reading.report(error.help("name a file that is not there yet, such as `state.db`"));
+        return None;
+    }
     Some(path)
 }
 
+/// Whether there is a file that does not begin as one of SQLite's does.
+fn is_something_else(path: &Path) -> bool {
+    let mut head = [0; SQLITE.len()];
+    let Ok(mut file) = File::open(path) else { return false };
+    match file.read(&mut head) {
+        // A new database is empty.
+        Ok(0) | Err(_) => false,
+        Ok(length) => head[..length] != *SQLITE,
+    }
+}
+
+/// Reads all of it before it gives up, so that all errors are reported at once.
 fn redis_store(table: &Table<'_, '_>) -> Option<RedisStore> {
-    let text = table.word("redis")?;
+    let text = table.word("redis");
+    let topology = topology(table);
+    let port = match topology {
+        Some(Topology::Sentinel { .. }) => SENTINEL_PORT,
+        _ => PORT,
+    };
+    let url = text.as_ref().and_then(|text| {
+        let url = table.reading.parsed(text, "a `redis://` URL", |url| parse(url, port))?;
+        let topology = topology.as_ref()?;
+        fits(table, text, &url, topology).then_some(url)
+    });
+    let password = password(table);
+    let ca = authorities(table, url.as_ref());
+    let username = table.word("username").map(|text| text.value);
+    let timeout = table.duration("timeout");
+    let instances = table.integer("instances");
+    let prefix = prefix(table);
+    let Url { tls, hosts, database } = url?;
+    Some(RedisStore {
+        tls,
+        hosts,
+        database,
+        topology: topology?,
+        username,
+        password: password?,
+        ca: ca?,
+        timeout: timeout.unwrap_or_default(),
+        instances: instances.unwrap_or(1).max(1),
+        prefix: prefix?,
+    })
+}
+
+fn topology(table: &Table<'_, '_>) -> Option<Topology> {
     let master = table.word("master");
-    let topology = match (table.choice("topology"), master) {
-        ("sentinel", Some(master)) => Topology::Sentinel { master: master.value },
+    match (table.choice("topology"), master) {
+        ("sentinel", Some(master)) => Some(Topology::Sentinel { master: master.value }),
         ("sentinel", None) => {
-            let span = table.value("topology").map_or(text.span.clone(), |value| value.span());
-            let error =
-                Diagnostic::error(span, "`master` says which server the sentinels are asked for");
+            let span = table.value("topology").or(table.value("redis")).map(|value| value.span());
+            let error = "`master` says which server the sentinels are asked for";
+            let error = Diagnostic::error(span.unwrap_or_default(), error);
             table.reading.report(error.help("add `master = \"mymaster\"`"));
-            return None;
+            None
         }
         (topology, master) => {
             if let Some(master) = master {
                 let error = Diagnostic::error(master.span, "`master` is for sentinels alone");
                 table.reading.report(error.help("add `topology = \"sentinel\"`, or leave it out"));
             }
-            if topology == "cluster" { Topology::Cluster } else { Topology::Single }
+            Some(if topology == "cluster" { Topology::Cluster } else { Topology::Single })
         }
-    };
-    let port = match topology {
-        Topology::Sentinel { .. } => SENTINEL_PORT,
-        Topology::Single | Topology::Cluster => PORT,
-    };
-    let parsed = table.reading.parsed(&text, "a `redis://` URL", |url| parse(url, port))?;
-    let Url { tls, hosts, database } = parsed;
-    if matches!(topology, Topology::Single) && hosts.len() > 1 {
+    }
+}
+
+/// Whether the hosts and the database are those of such a topology.
+fn fits(table: &Table<'_, '_>, text: &Text, url: &Url, topology: &Topology) -> bool {
+    if matches!(topology, Topology::Single) && url.hosts.len() > 1 {
         let error = Diagnostic::error(text.span.clone(), "a single server has one host");
         table.reading.report(
             error.help("add `topology = \"cluster\"`, or `topology = \"sentinel\"` with `master`"),
         );
-        return None;
+        return false;
     }
-    if matches!(topology, Topology::Cluster) && database != 0 {
+    if matches!(topology, Topology::Cluster) && url.database != 0 {
         let error = Diagnostic::error(text.span.clone(), "a cluster has database 0 alone");
         table.reading.report(error);
+        return false;
+    }
+    true
+}
+
+/// `Some(None)` where there are none of its own.
+#[expect(
+    clippy::option_option,
+    reason = "one says that they are refused, the other that there are none"
+)]
+fn authorities(
+    table: &Table<'_, '_>,
+    url: Option<&Url>,
+) -> Option<Option<Vec<CertificateDer<'static>>>> {
+    let Some(file) = table.word("ca") else { return Some(None) };
+    if url.is_some_and(|url| !url.tls) {
+        let error = Diagnostic::error(file.span, "`ca` is for `rediss://` alone");
+        table.reading.report(error.label("`redis` is without TLS").help("leave it out"));
         return None;
     }
-    let password = password(table)?;
-    let ca = match table.word("ca") {
-        Some(file) if !tls => {
-            let error = Diagnostic::error(file.span, "`ca` is for `rediss://` alone");
-            table.reading.report(error.label("`redis` is without TLS").help("leave it out"));
-            return None;
-        }
-        Some(file) => Some(certificates::authorities(table.reading, &file)?),
-        None => None,
-    };
-    let username = table.word("username").map(|text| text.value);
-    let timeout = table.duration("timeout").unwrap_or_default();
-    let instances = table.integer("instances").unwrap_or(1).max(1);
+    certificates::authorities(table.reading, &file).map(Some)
+}
+
+fn prefix(table: &Table<'_, '_>) -> Option<String> {
     let prefix = table.word("prefix");
     let prefix = prefix.map_or_else(|| table.default("prefix").to_owned(), |text| text.value);
     if prefix.contains(['{', '}']) {
-        let span = table.value("prefix").map_or(text.span, |value| value.span());
+        let span = table.value("prefix").map(|value| value.span()).unwrap_or_default();
         let error = Diagnostic::error(span, "a prefix has no braces, which a cluster reads");
         table.reading.report(error);
         return None;
     }
-    Some(RedisStore {
-        tls,
-        hosts,
-        database,
-        topology,
-        username,
-        password,
-        ca,
-        timeout,
-        instances,
-        prefix,
-    })
+    Some(prefix)
 }
 
 /// `Some(None)` where there is none.

@@ -105,7 +105,12 @@ impl Limits {
     ) -> Vec<Verdict> {
         let now = nanos(self.origin);
         let (verdicts, has_begun) = self.take_at(charges, now);
-        if has_begun && let Some(consumer) = consumer() {
+        // Those of a file began before the process did.
+        let may_be_new = has_begun || self.journal.is_some();
+        if may_be_new
+            && let Some(consumer) = consumer()
+            && !self.consumers.has(&consumer, charges)
+        {
             self.note(&consumer, charges, now);
         }
         verdicts

@@ -72,7 +72,10 @@ async fn a_reload_is_tried_made_and_refused() {
     program.write(&text("two").replace("name = \"public\"", "name = \"other\""));
     for target in ["/reload?dry_run=true", "/reload"] {
         let problem = reload(&program, target).await.problem();
-        assert_eq!(problem["detail"], "listeners cannot change while the gateway runs", "{target}");
+        assert_eq!(
+            problem["detail"], "listeners cannot change while the gateway runs: restart it",
+            "{target}"
+        );
     }
     assert_eq!(json(&program.get("/config").await)["generation"], 1);
 

@@ -129,6 +129,12 @@ impl Gateway {
         lines.iter().filter_map(|line| Some(line["message"].as_str()?.to_owned())).collect()
     }
 
+    /// The lines of the log in which this field has this value.
+    pub(crate) fn lines_with(&self, field: &str, value: &str) -> Vec<Value> {
+        let lines = self.lines.lock().unwrap();
+        lines.iter().filter(|line| line[field] == value).cloned().collect()
+    }
+
     /// The lines of the log with these words.
     pub(crate) fn said(&self, words: &str) -> usize {
         self.log().iter().filter(|line| line.contains(words)).count()

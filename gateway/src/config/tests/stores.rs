@@ -26,8 +26,8 @@ fn takes_a_store_in_each_place() {
     let memory = plugin("", "limiter = \"kept\"\nkey_value = \"kept\"");
     assert_eq!(memory.limiter_use.store.unwrap().kind, StoreKind::Memory);
     assert_eq!(memory.key_value_store.unwrap().kind, StoreKind::Memory);
-    let file = plugin("file = \"a/state.db\"", "key_value = \"kept\"");
-    let path = "a/state.db".into();
+    let file = plugin("file = \"state.db\"", "key_value = \"kept\"");
+    let path = "state.db".into();
     assert_eq!(file.key_value_store.unwrap().kind, StoreKind::File { path });
     assert_eq!(file.limiter_use.store, None);
     let shared = plugin("redis = \"redis://cache.example\"", "limiter = \"kept\"").limiter_use;
@@ -101,4 +101,38 @@ fn refuses_two_stores_in_one_file_and_warns_of_one_that_nobody_uses() {
     assert!(found.contains("the stores `kept` and `other` are in one file"), "{found}");
     let loaded = check(&with("", "")).unwrap();
     assert!(loaded.warnings.to_string().contains("no plugin uses the store `kept`"));
+}
+
+#[test]
+fn reports_all_errors_of_a_store_at_once() {
+    let store = "redis = \"redis://u:p@a\"\ntopology = \"sentinel\"\npassword = \"a\"\n\
+                 timeout = \"50\"\ninstances = 0\nprefix = \"{a}\"";
+    let found = check(&with(store, "limiter = \"kept\"")).unwrap_err().to_string();
+    for words in [
+        "the URL is no place for a user or password",
+        "`master` says which server",
+        "`password` of a store",
+        "timeout = \"50\"",
+        "instances = 0",
+        "a prefix has no braces",
+    ] {
+        assert!(found.contains(words), "{words} is not in {found}");
+    }
+}
+
+#[test]
+fn looks_where_a_file_is_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other");
+    std::fs::write(&path, "not a database").unwrap();
+    for (file, words) in [
+        (path.display().to_string(), "is another kind of file"),
+        (folder.path().join("none/state.db").display().to_string(), "there is no folder"),
+        (folder.path().display().to_string(), "is a folder"),
+    ] {
+        let found = check(&with(&format!("file = {file:?}"), "limiter = \"kept\"")).unwrap_err();
+        assert!(found.to_string().contains(words), "{found}");
+    }
+    std::fs::write(&path, "SQLite format 3\0").unwrap();
+    plugin(&format!("file = {:?}", path.display().to_string()), "limiter = \"kept\"");
 }
