@@ -133,7 +133,7 @@ function figures(sum) {
   return {
     ...sum,
     rate: sum.seconds > 0 ? sum.requests / sum.seconds : null,
-    errors: sum.requests > 0 ? (of("5xx") + of("none")) / sum.requests : null,
+    errors: sum.requests > 0 ? of("5xx") / sum.requests : null,
     refused: sum.requests > 0 ? of("4xx") / sum.requests : null,
     p50: percentile(sum.buckets, 0.5),
     p95: percentile(sum.buckets, 0.95),

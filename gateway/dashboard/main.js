@@ -45,7 +45,13 @@ function links() {
 function address() {
   const [path, search = ""] = location.hash.replace(/^#\/?/, "").split("?");
   const [page, ...rest] = path.split("/");
-  const detail = rest.length ? decodeURIComponent(rest.join("/")) : null;
+  let detail = null;
+  try {
+    detail = rest.length ? decodeURIComponent(rest.join("/")) : null;
+  } catch {
+    // Not an address that this page writes.
+    return { page: "", detail: null, parameters: {} };
+  }
   return { page, detail, parameters: Object.fromEntries(new URLSearchParams(search)) };
 }
 

@@ -36,10 +36,10 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 }
 
 impl Entry {
-    /// Makes ready to write a change down.
+    /// Writes down that a change is about to be made.
     ///
     /// # Errors
-    /// 503 where the file cannot be opened.
+    /// 503 where that cannot be written to the file.
     pub(super) fn of(
         admin: &Admin,
         call: &Call,
@@ -48,28 +48,36 @@ impl Entry {
     ) -> Result<Self, Refusal> {
         let in_force = admin.in_force();
         let path = in_force.config.admin.as_ref().and_then(|admin| admin.audit.as_deref());
-        let file = path.map(open).transpose().map_err(|error| {
-            tracing::error!(target: "audit", %error, "the file of `audit` cannot be opened");
+        let unwritten = |error: io::Error| {
+            tracing::error!(target: "audit", %error, "the file of `audit` cannot be written");
             let why = "the change is not made, since it cannot be written to the file of `audit`";
             Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
-        })?;
+        };
+        let file = path.map(open).transpose().map_err(unwritten)?;
         let (who, from, request_id) = (call.who, call.peer, call.id.clone());
-        Ok(Self { who, from, action, what, request_id, file })
+        let mut entry = Self { who, from, action, what, request_id, file };
+        entry.write("begun").map_err(unwritten)?;
+        Ok(entry)
     }
 
     /// Writes down what became of it.
-    pub(super) fn done(self, result: &str) {
-        let Self { who, from, action, what, request_id, file } = self;
+    pub(super) fn done(mut self, result: &str) {
+        let Self { who, from, action, what, request_id, .. } = &self;
         tracing::info!(target: "audit", who, %from, action, %what, result, request_id, "change");
-        let Some(mut file) = file else { return };
+        if let Err(error) = self.write(result) {
+            tracing::error!(target: "audit", %error, "the file of `audit` cannot be written");
+        }
+    }
+
+    fn write(&mut self, result: &str) -> io::Result<()> {
+        let Self { who, from, action, what, request_id, file } = self;
+        let Some(file) = file else { return Ok(()) };
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
         let line = json!({
             "at": at, "who": who, "from": from.to_string(), "action": action, "what": what,
             "result": result, "request_id": request_id,
         });
         // In one piece, so that lines of two processes do not mix.
-        if let Err(error) = file.write_all(format!("{line}\n").as_bytes()) {
-            tracing::error!(target: "audit", %error, "the file of `audit` cannot be written");
-        }
+        file.write_all(format!("{line}\n").as_bytes())
     }
 }

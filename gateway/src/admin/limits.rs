@@ -23,14 +23,21 @@ struct Question {
 pub(super) fn look<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
     Box::pin(async {
         let question = question(call)?;
-        let mut limits = Vec::new();
+        let consumer = &question.consumer;
+        let (mut limits, mut unavailable) = (Vec::new(), Vec::new());
         for (plugin, of_plugin) in asked(admin, &question)? {
-            let buckets = of_plugin.look(&question.consumer).await.map_err(|_| away(&plugin))?;
+            let Ok(buckets) = of_plugin.look(consumer).await else {
+                unavailable.push(plugin);
+                continue;
+            };
             let is_shared = of_plugin.is_shared();
-            let show = |(bucket, verdict): &(_, _)| show(&plugin, is_shared, bucket, verdict);
+            let show = |(bucket, verdict): &(Bucket, Verdict)| {
+                show(&plugin, (is_shared, bucket.is_own(consumer)), bucket, verdict)
+            };
             limits.extend(buckets.iter().map(show));
         }
-        Ok(Reply::json(json!({ "consumer": question.consumer, "limits": limits })))
+        let answer = json!({ "consumer": consumer, "limits": limits, "unavailable": unavailable });
+        Ok(Reply::json(answer))
     })
 }
 
@@ -38,20 +45,30 @@ pub(super) fn reset<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
     Box::pin(async {
         let question = question(call)?;
         let asked = asked(admin, &question)?;
-        let what = json!({ "consumer": question.consumer, "plugin": question.plugin });
+        let Question { consumer, plugin } = question;
+        let what = json!({ "consumer": consumer, "plugin": plugin });
         let entry = Entry::of(admin, call, "limits-reset", what)?;
-        let mut reset = 0;
-        for (plugin, of_plugin) in asked {
-            match of_plugin.reset(&question.consumer).await {
-                Ok(count) => reset += count,
-                Err(_) => {
-                    entry.done("failed");
-                    return Err(away(&plugin));
+        let of = consumer.clone();
+        // In a task of its own: it is finished, and written down, whether or not somebody waits for it.
+        let done = tokio::task::spawn_local(async move {
+            let (mut reset, mut unavailable) = (0, Vec::new());
+            for (plugin, of_plugin) in asked {
+                match of_plugin.reset(&of).await {
+                    Ok(count) => reset += count,
+                    Err(_) => unavailable.push(plugin),
                 }
             }
-        }
-        entry.done(if reset == 0 { "nothing" } else { "reset" });
-        Ok(Reply::json(json!({ "consumer": question.consumer, "reset": reset })))
+            entry.done(match (reset, unavailable.is_empty()) {
+                (_, false) => "partly",
+                (0, true) => "nothing",
+                (_, true) => "reset",
+            });
+            (reset, unavailable)
+        });
+        let gone = |_| Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the gateway is about to end");
+        let (reset, unavailable) = done.await.map_err(gone)?;
+        let answer = json!({ "consumer": consumer, "reset": reset, "unavailable": unavailable });
+        Ok(Reply::json(answer))
     })
 }
 
@@ -80,13 +97,13 @@ fn asked(admin: &Admin, question: &Question) -> Result<Vec<(String, ConsumerLimi
     Ok(plugins.filter_map(of).collect())
 }
 
-fn away(plugin: &str) -> Refusal {
-    let why = format!("the store of the plugin `{plugin}` does not answer");
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why)
-}
-
 #[expect(clippy::cast_precision_loss, reason = "seconds for people and scripts")]
-fn show(plugin: &str, is_shared: bool, bucket: &Bucket, verdict: &Verdict) -> Value {
+fn show(
+    plugin: &str,
+    (is_shared, is_own): (bool, bool),
+    bucket: &Bucket,
+    verdict: &Verdict,
+) -> Value {
     let seconds = |nanos: u64| nanos as f64 / 1e9;
     json!({
         "plugin": plugin,
@@ -97,6 +114,7 @@ fn show(plugin: &str, is_shared: bool, bucket: &Bucket, verdict: &Verdict) -> Va
         "burst": bucket.burst,
         "remaining": verdict.remaining,
         "full_in_seconds": seconds(verdict.reset),
+        "is_own": is_own,
         "is_shared": is_shared,
     })
 }

@@ -45,6 +45,9 @@ pub(super) fn limits(question: &Question) -> Result<(), Refused> {
         tracing::error!("{why}");
         Refused
     })?;
+    for plugin in answer["unavailable"].as_array().into_iter().flatten() {
+        tracing::error!("the store of the plugin {plugin} does not answer");
+    }
     match (question.json, question.reset) {
         (true, _) => print(&format!("{answer:#}\n")),
         (false, true) => match answer["reset"].as_u64().unwrap_or_default() {
@@ -76,7 +79,7 @@ fn table(answer: &Value) -> String {
             number("burst"),
             format!("{:.0} s", seconds("full_in_seconds").ceil()),
             format!("{} in {} s", number("limit"), seconds("period_seconds")),
-            text("key"),
+            text("key") + if limit["is_own"] == false { " (others too)" } else { "" },
         ]);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();

@@ -168,7 +168,7 @@ fn path(table: &Table<'_, '_>, text: &Text) -> Option<PathBuf> {
         return None;
     }
     if is_something_else(&path) {
-        let error = format!("`{}` is another kind of file", text.shown);
+        let error = format!("`{}` is not an SQLite file", text.shown);
         let error = Diagnostic::error(text.span.clone(), error);
         table.reading.report(error.help("name a file that is not there yet, such as `state.db`"));
         return None;

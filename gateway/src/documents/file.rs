@@ -40,7 +40,12 @@ pub(super) fn read(
     limit: usize,
     known: Option<Mark>,
 ) -> Result<(Option<Bytes>, Mark), FetchError> {
-    let mark = Mark::of(&std::fs::metadata(path)?);
+    let found = std::fs::metadata(path)?;
+    if !found.is_file() {
+        // To open a pipe is to wait for who writes to it.
+        return Err(FetchError::NotAFile);
+    }
+    let mark = Mark::of(&found);
     if known == Some(mark) {
         return Ok((None, mark));
     }

@@ -34,12 +34,13 @@ impl ConsumerLimits {
         Ok(buckets.into_iter().zip(verdicts).collect())
     }
 
-    /// Makes the buckets of a consumer full. Returns how many were not.
+    /// Makes the buckets full that are the consumer's own. Returns how many were not.
     ///
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn reset(&self, consumer: &str) -> Result<usize, Unavailable> {
-        let buckets = self.limits.of_consumer(consumer);
+        let mut buckets = self.limits.of_consumer(consumer);
+        buckets.retain(|bucket| bucket.is_own(consumer));
         if let Some(shared) = &self.shared {
             let used = shared.look(&buckets).await?.iter().filter(|it| it.reset > 0).count();
             shared.reset(&buckets).await?;

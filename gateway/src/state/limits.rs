@@ -193,6 +193,8 @@ impl Limits {
     fn charge(&self, charge: &Charge<'_>, now: u64, commit: bool, has_begun: &mut bool) -> Verdict {
         let (key, rule) = (self.buckets.key(charge.key), Rule::of(charge));
         if let Some(verdict) = self.buckets.held(key, |bucket| settle(bucket, &rule, now, commit)) {
+            // It was full: whoever it was for may have been forgotten since.
+            *has_begun |= commit && verdict.reset <= rule.cost;
             return verdict;
         }
         if commit && rule.cost > 0 {

@@ -24,13 +24,14 @@ const ALLOW_CREDENTIALS: &str = "access-control-allow-credentials";
 const EXPOSE: &str = "access-control-expose-headers";
 
 /// What an upstream may send of its own, and no client gets.
-const OF_UPSTREAMS: [&str; 6] = [
+const OF_UPSTREAMS: [&str; 7] = [
     ALLOW_ORIGIN,
     ALLOW_CREDENTIALS,
     EXPOSE,
     preflight::ALLOW_METHODS,
     preflight::ALLOW_HEADERS,
     preflight::MAX_AGE,
+    "access-control-allow-private-network",
 ];
 
 /// For how long the gateway may make the same changes without a call.
@@ -81,11 +82,13 @@ impl Plugin for Cors {
     }
 
     fn on_request(&self, request: &mut Request, (): &mut ()) -> Outcome {
-        let Some(origin) = request.header("origin").map(str::to_owned) else {
+        let Some(origin) = request.header_bytes("origin") else {
             self.hide(request);
             request.reuse_for(REUSE);
             return Outcome::Next;
         };
+        // What is no text is no origin that anybody allowed.
+        let origin = String::from_utf8_lossy(origin).into_owned();
         let is_allowed = self.origins.allow(&origin);
         if let Some(question) = preflight::Question::of(request) {
             if !is_allowed {

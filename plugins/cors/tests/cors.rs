@@ -138,6 +138,8 @@ fn other_origins_are_refused_where_that_is_wanted() {
     let harness = harness(json!({ "origins": ["https://app.example"], "enforce": true }));
     let refused = harness.request(get("https://evil.example").method("POST"));
     assert_eq!(refused.answer().unwrap().status(), 403);
+    let unreadable = harness.request(request().header("origin", b"\xff".to_vec()));
+    assert_eq!(unreadable.answer().unwrap().status(), 403);
     assert!(harness.request(get("https://app.example")).answer().is_none());
     assert!(harness.request(request()).answer().is_none());
 }

@@ -103,6 +103,8 @@ async fn a_reload_is_tried_made_and_refused() {
     let audit = program.folder.path().join("audit.jsonl");
     let kept = std::fs::read_to_string(&audit).unwrap();
     let kept: Vec<Value> = kept.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (begun, kept): (Vec<_>, Vec<_>) = kept.into_iter().partition(|it| it["result"] == "begun");
+    assert_eq!(begun.len(), kept.len(), "each has a line before it is made, and one after");
     let results = kept.iter().map(|line| line["result"].as_str().unwrap());
     let results: Vec<_> = results.filter(|result| *result != "busy").collect();
     assert_eq!(results, ["refused", "refused", "in force"]);

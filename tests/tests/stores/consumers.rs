@@ -24,7 +24,7 @@ fn text(limiter: &str) -> String {
         "[plugins.keys]\ncomponent = \"auth\"\n[plugins.keys.config.api_key]\nkeys = [{}]\n\
          [plugins.day]\ncomponent = \"rate-limit\"\n{limiter}limits = {{ deadline = \"1s\" }}\n\
          [plugins.day.config]\npolicies = [{{ name = \"day\", limit = 3, window = \"1d\", \
-         key = [\"consumer.id\"] }}]\n\
+         key = [\"consumer.id\"] }}, {{ name = \"all\", limit = 1000, window = \"1d\", key = [] }}]\n\
          [[routes]]\nname = \"day\"\npaths = [\"/day\"]\nplugins = [\"keys\", \"day\"]\n\
          respond = {{ body = \"fine\" }}\n",
         keys.join(", ")
@@ -44,7 +44,16 @@ async fn left(gateway: &Gateway, consumer: &str) -> Vec<u64> {
         admin(gateway, Method::GET, &format!("/limits?consumer={consumer}")).await;
     assert_eq!((status, &answer["consumer"]), (200, &json!(consumer)));
     let limits = answer["limits"].as_array().unwrap();
-    limits.iter().map(|limit| limit["remaining"].as_u64().unwrap()).collect()
+    let own = limits.iter().filter(|limit| limit["is_own"] == true);
+    own.map(|limit| limit["remaining"].as_u64().unwrap()).collect()
+}
+
+/// What is left for all together.
+async fn left_for_all(gateway: &Gateway) -> u64 {
+    let (_, answer) = admin(gateway, Method::GET, "/limits?consumer=acme").await;
+    let limits = answer["limits"].as_array().unwrap();
+    let all = limits.iter().find(|limit| limit["is_own"] == false).unwrap();
+    all["remaining"].as_u64().unwrap()
 }
 
 /// Used up, looked at, and given back.
@@ -65,7 +74,10 @@ async fn used_and_reset(gateway: &Gateway, is_shared: bool) {
     assert!(limit["full_in_seconds"].as_f64().unwrap() > 86_000.0);
     assert!(limit["key"].as_str().unwrap().contains("acme"), "{answer:#}");
 
+    let before = left_for_all(gateway).await;
+    assert!(before < 1000);
     let (status, answer) = admin(gateway, Method::POST, "/limits/reset?consumer=acme").await;
+    assert_eq!(left_for_all(gateway).await, before, "a limit for all is nobody's own");
     assert_eq!((status, &answer["reset"]), (200, &json!(1)));
     let audited = gateway.lines_with("action", "limits-reset");
     assert_eq!(audited.len(), 1, "it is in the audit log");
@@ -99,8 +111,10 @@ async fn limits_of_a_consumer_in_memory_are_looked_at_and_reset() {
         String::from_utf8(output.stdout).unwrap()
     };
     let shown = run(&[]);
-    assert!(shown.starts_with("plugin  left  of  full in"), "{shown}");
-    assert!(shown.contains("3 in 86400 s"), "{shown}");
+    let head: Vec<_> = shown.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(head, ["plugin", "left", "of", "full", "in", "rate", "key"]);
+    assert!(shown.contains(" 3 in 86400 s "), "{shown}");
+    assert!(shown.contains("(others too)"), "{shown}");
     assert_eq!(run(&["--reset"]), "1 limit is whole again\n");
     assert_eq!(left(&gateway, "zenith").await, [3]);
 }

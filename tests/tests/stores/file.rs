@@ -76,7 +76,7 @@ async fn a_file_of_something_else_is_refused_and_left_as_it_is() {
     let mut command = std::process::Command::new(gateway_tests::binary());
     let output = command.current_dir(folder.path()).arg("run").output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("it is not an SQLite file"), "{said}");
+    assert!(said.contains("is not an SQLite file"), "{said}");
     assert!(std::fs::read_to_string(&file).unwrap().starts_with("not a database"));
 }
 

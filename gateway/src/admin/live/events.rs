@@ -19,6 +19,10 @@ use crate::body::BodyError;
 /// How long a snapshot may wait for its reader, before the connection is closed.
 const UNREAD: Duration = Duration::from_secs(30);
 
+/// How long a stream lasts. The buffers of the system take hours of snapshots for one who reads none, and
+/// there are few places.
+const LIFE: Duration = Duration::from_secs(600);
+
 /// What one listener hears.
 #[derive(Debug)]
 pub(in crate::admin) struct Events {
@@ -33,8 +37,11 @@ impl Events {
         let (next, snapshots) = mpsc::channel(1);
         let (admin, generation) = (admin.clone(), admin.in_force().generation);
         tokio::task::spawn_local(async move {
+            let over = tokio::time::sleep(LIFE);
+            tokio::pin!(over);
             loop {
                 tokio::select! {
+                    () = &mut over => return,
                     changed = heard.changed() => if changed.is_err() { return },
                     () = next.closed() => return,
                 }

@@ -126,7 +126,7 @@ fn looks_where_a_file_is_to_be() {
     let path = folder.path().join("other");
     std::fs::write(&path, "not a database").unwrap();
     for (file, words) in [
-        (path.display().to_string(), "is another kind of file"),
+        (path.display().to_string(), "is not an SQLite file"),
         (folder.path().join("none/state.db").display().to_string(), "there is no folder"),
         (folder.path().display().to_string(), "is a folder"),
     ] {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::Version;
 
 use crate::config::{Action, HostPattern};
-use crate::error::{ErrorSource, Failure};
+use crate::error::{ErrorSource, Failure, Reason};
 use crate::exchange::{AtEnd, Exchange};
 use crate::recorder::{
     self, Attempt, Dice, Ended, Error, Kept, Record, RouteRecord, UpstreamRecord,
@@ -47,7 +47,8 @@ impl AtEnd for FlightRecorder {
 /// Whether the client broke off what it had begun.
 fn is_left(exchange: &Exchange, failure: Option<&Failure>) -> bool {
     let by_client = failure.is_some_and(|failure| failure.error_source() == ErrorSource::Client);
-    by_client && !exchange.is_answer_complete()
+    let has_left = failure.is_some_and(|failure| failure.reason() == Reason::ClientLeft);
+    has_left || (by_client && !exchange.is_answer_complete())
 }
 
 #[cold]
@@ -83,6 +84,7 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
         status: exchange.status().map(|status| status.as_u16()),
         answered_by: None,
         outcome: match failure {
+            Some(failure) if failure.reason() == Reason::ClientLeft => "left",
             Some(_) => "failed",
             None if exchange.client_left() => "left",
             None => "complete",

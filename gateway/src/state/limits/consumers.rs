@@ -38,6 +38,25 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
+    /// Whether the charge is to this bucket, by this rule.
+    fn is_of(&self, charge: &Charge<'_>) -> bool {
+        *self.key == *charge.key
+            && (self.limit, self.period, self.burst) == (charge.limit, charge.period, charge.burst)
+    }
+
+    /// Whether it is the consumer's own, and not one that others are charged to as well: whether its key has
+    /// the name as a part. The keys of a plugin are its own; those that are made of several parts have the
+    /// length of each before it, and begin with what is no part.
+    pub(crate) fn is_own(&self, consumer: &str) -> bool {
+        if *self.key == *consumer {
+            return true;
+        }
+        let part = format!("{}:{consumer}", consumer.len());
+        self.key.match_indices(&part).any(|(at, _)| {
+            self.key[..at].chars().next_back().is_some_and(|before| !before.is_ascii_digit())
+        })
+    }
+
     /// A charge that takes nothing.
     pub(crate) fn look(&self) -> Charge<'_> {
         let Self { key, limit, period, burst } = self;
@@ -49,7 +68,7 @@ impl Consumers {
     /// Whether it is known that the consumer has all of these buckets.
     pub(super) fn has(&self, consumer: &str, charges: &[Charge<'_>]) -> bool {
         let Some(buckets) = self.buckets.get(consumer) else { return false };
-        charges.iter().all(|charge| buckets.iter().any(|bucket| *bucket.key == *charge.key))
+        charges.iter().all(|charge| buckets.iter().any(|bucket| bucket.is_of(charge)))
     }
 
     /// The consumer has these buckets. Where there is no place, those go that are `full`: a bucket that is
@@ -127,6 +146,27 @@ mod tests {
         assert_eq!(keys("zenith"), ["a"]);
         assert!(consumers.has("acme", &[charge("b")]) && !consumers.has("acme", &[charge("c")]));
         assert!(keys("nobody").is_empty());
+    }
+
+    #[test]
+    fn a_bucket_is_ones_own_if_its_key_has_the_name_as_a_part() {
+        let is_own = |key: &str, consumer: &str| {
+            let bucket = Bucket { key: key.into(), limit: 1, period: 1, burst: 1 };
+            bucket.is_own(consumer)
+        };
+        assert!(is_own("5:daily/3/86400000000000/3/11:consumer.id/4:acme", "acme"));
+        assert!(is_own("acme", "acme"));
+        assert!(is_own("3:day/1/1/1/22:consumer.id route.name/4:acme5:other", "other"));
+        assert!(is_own("3:day/1/1/1/22:consumer.id route.name/4:acme5:other", "acme"));
+        for (key, consumer) in [
+            ("3:all/1000/86400000000000/1000/", "acme"),
+            // The name of a policy is no part.
+            ("4:acme/3/86400000000000/3/", "acme"),
+            ("5:daily/3/1/3/11:consumer.id/14:acme", "acme"),
+            ("5:daily/3/1/3/11:consumer.id/5:acmes", "acme"),
+        ] {
+            assert!(!is_own(key, consumer), "{key} {consumer}");
+        }
     }
 
     #[test]
