@@ -27,6 +27,13 @@ function nice(value, way) {
   return way > 0 ? all.find((it) => it >= value) : all.findLast((it) => it <= value);
 }
 
+/** The values without a neighbour, which no line shows. */
+function alone(chart, index) {
+  const values = chart.data[index];
+  const has = (at) => values[at] !== null && values[at] !== undefined;
+  return values.flatMap((_, at) => (has(at) && !has(at - 1) && !has(at + 1) ? [at] : []));
+}
+
 /** Draws all charts again, in the colours of another theme. */
 export function recolor() {
   for (const chart of charts) chart.build();
@@ -97,7 +104,7 @@ export class Chart {
     const axis = { stroke: text, font: "11px system-ui, sans-serif", ticks: { show: false }, gap: 6 };
     const shown = this.stacked ? [...this.series].reverse() : this.series;
     const line = (it) => ({
-      label: it.label, stroke: color(it.color), width: this.stacked ? 1 : 1.6, spanGaps: false, points: { show: false },
+      label: it.label, stroke: color(it.color), width: this.stacked ? 1 : 1.6, spanGaps: false, points: { show: false, size: 6, filter: alone },
       fill: this.stacked ? color(`${it.color}-fill`) : it.fill ? color(`${it.color}-soft`) : undefined,
     });
     this.chart = new window.uPlot({
