@@ -63,6 +63,24 @@ def pyjwt_set():
     return {"algorithm": "RS256", "set": {"keys": [made | {"kid": "1"}]}, "token": token}
 
 
+def authlib_ec(curve, is_whole):
+    """A key with both coordinates at their full length (RFC 7518 section 6.2.1.2), or one without: Authlib leaves
+    out bytes that are zero at the beginning."""
+    length = {"P-256": 32, "P-384": 48, "P-521": 66, "secp256k1": 32}[curve]
+    while True:
+        key = AuthlibKey.generate_key("EC", curve, is_private=True)
+        public = key.as_dict(is_private=False)
+        lengths = {len(base64.urlsafe_b64decode(public[name] + "==")) for name in ("x", "y")}
+        if (lengths == {length}) == is_whole:
+            return key
+
+
+def authlib_short():
+    key = authlib_ec("P-521", is_whole=False)
+    token = AuthlibToken(["ES512"]).encode({"alg": "ES512"}, CLAIMS, key)
+    return {"algorithm": "ES512", "jwk": key.as_dict(is_private=False), "token": token.decode()}
+
+
 def authlib(algorithm):
     if algorithm.startswith("HS"):
         key = AuthlibKey.import_key(SECRET, {"kty": "oct"})
@@ -71,7 +89,7 @@ def authlib(algorithm):
         if algorithm[:2] in ("RS", "PS"):
             key = AuthlibKey.generate_key("RSA", 2048, is_private=True)
         elif algorithm.startswith("ES"):
-            key = AuthlibKey.generate_key("EC", CURVES[algorithm], is_private=True)
+            key = authlib_ec(CURVES[algorithm], is_whole=True)
         else:
             key = AuthlibKey.generate_key("OKP", "Ed25519", is_private=True)
         public = {"jwk": key.as_dict(is_private=False)}
@@ -136,6 +154,7 @@ say("PyJWT", "`at+jwt` with `kid`, keys as a JWK Set without `alg`", pyjwt_set)
 say("joserfc", "no `kid`, keys of two types as a JWK Set", joserfc_set)
 say("joserfc", "a private JWK as the key", joserfc_private)
 say("Authlib", "a private key as PEM", authlib_private)
+say("Authlib", "a P-521 key of which `x` or `y` begins with a zero, as in four of five", authlib_short)
 say("PyJWT", "`alg: none`", pyjwt_none)
 say("PyJWT", "a secret of 5 bytes", pyjwt_short)
 say("PyJWT", "a detached payload (RFC 7797)", pyjwt_detached)
