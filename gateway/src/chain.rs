@@ -14,6 +14,7 @@ mod keep;
 mod record;
 mod request;
 mod response;
+mod slots;
 mod timeline;
 mod usage;
 
@@ -37,6 +38,7 @@ use crate::plugin::edits::Edit;
 use crate::plugin::{Failure, Plugin, Pool};
 use crate::recorder::Timeline;
 use crate::share::{Flow, Share};
+use crate::state::slots::Held;
 use crate::trace::Recording;
 use crate::trailers;
 use crate::usage::OfExchange;
@@ -104,6 +106,8 @@ pub(crate) struct Run {
     has_trailers: [Cell<bool>; 2],
     /// What plugins add to its usage.
     usage: OfExchange,
+    /// The slots that it holds.
+    slots: RefCell<Vec<Held>>,
 }
 
 impl std::fmt::Debug for Run {
@@ -168,6 +172,7 @@ impl Run {
             left_out: RefCell::default(),
             has_trailers: Default::default(),
             usage: OfExchange::default(),
+            slots: RefCell::default(),
         })
     }
 

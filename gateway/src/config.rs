@@ -924,6 +924,8 @@ pub enum Grant {
     Secrets,
     /// `"signature"`
     Signature,
+    /// `"slots"`
+    Slots,
     /// `"usage"`: numbers of its own beside those that the gateway records.
     Usage,
 }

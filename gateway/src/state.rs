@@ -10,6 +10,7 @@ pub(crate) mod key_value;
 pub(crate) mod limits;
 mod named;
 pub(crate) mod redis;
+pub(crate) mod slots;
 pub(crate) mod volume;
 
 use std::borrow::Cow;
@@ -62,6 +63,8 @@ pub(crate) struct Stores {
     pub(crate) shared_limits: Option<Arc<SharedLimits>>,
     /// Keys and values.
     pub(crate) key_values: Arc<key_value::Store>,
+    /// How many of its exchanges are let past at the same time.
+    pub(crate) slots: Arc<slots::Slots>,
     /// What it keeps with its exchanges.
     pub(crate) kept: Arc<MemoryQuota>,
     /// Bodies that are held for it.
@@ -162,7 +165,8 @@ impl State {
         let kept = Arc::new(MemoryQuota::new(plugin.bounds.exchanges));
         let (lines, bytes) = (plugin.bounds.log_lines, plugin.bounds.log_bytes);
         let volume = Arc::new(volume::Volume::new(Arc::clone(metrics), lines, bytes));
-        Stores { limits, shared_limits: None, key_values, kept, bodies, volume, files }
+        let slots = Arc::new(slots::Slots::new(Arc::clone(metrics)));
+        Stores { limits, shared_limits: None, key_values, slots, kept, bodies, volume, files }
     }
 
     /// Opens the stores of a configuration that are not open, and says which cannot be.

@@ -64,8 +64,8 @@
 //! # What a plugin may do
 //!
 //! [`attributes`], [`clock`], [`digest`], [`exchange`], [`log`] and [`random`] are always there.
-//! [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`] and [`usage`] must be granted in the
-//! gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`] and
+//! [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`], [`slots`] and [`usage`] must be granted in
+//! the gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`] and
 //! each upstream of [`http_client`]. A component imports only what its code calls.
 //!
 //! # The crate of a plugin
@@ -133,6 +133,7 @@ mod response;
 mod response_head;
 pub mod secrets;
 pub mod signature;
+pub mod slots;
 mod summary;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;

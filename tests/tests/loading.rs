@@ -359,7 +359,7 @@ fn a_first_party_component_may_be_granted_less_than_it_wants() {
     let said = refusals_of(&format!(
         "[plugins.refused]\ncomponent = \"rate-limit\"\ngrants = []\nconfig = {{ policies = [{{ name = \"a\", limit = 1, window = \"1s\" }}] }}\n{ROUTE}"
     ));
-    assert_eq!(said[0].message, "it imports what it was not granted: \"limiter\"");
+    assert_eq!(said[0].message, "it imports what it was not granted: \"limiter\", \"slots\"");
 }
 
 /// What the schema refuses hides nothing that the plugin would say of the rest.

@@ -10,7 +10,7 @@ use super::Run;
 use crate::heads::ExchangeView;
 use crate::plugin::edits::{Attribute, Edit};
 use crate::plugin::instance::Called;
-use crate::plugin::{Failure, mebibytes};
+use crate::plugin::{AskedSlots, Failure, mebibytes};
 use crate::usage::Amounts;
 
 /// What one attribute or field takes besides its bytes.
@@ -23,6 +23,8 @@ pub(super) struct Left {
     pub(super) context: Option<Vec<u8>>,
     /// What it added to the usage of the exchange: bounded, and not counted as kept.
     pub(super) usage: Option<Box<Amounts>>,
+    /// The slots that it asked for. They are no part of what is kept, but the exchange waits for them.
+    pub(super) slots: Option<Box<AskedSlots>>,
 }
 
 impl Left {
@@ -33,8 +35,8 @@ impl Left {
 
 /// Splits what a hook returned from what it leaves besides.
 pub(super) fn split<R>(called: Called<R>) -> (R, Left) {
-    let Called { results, attributes, context, usage, .. } = called;
-    (results, Left { attributes, context, usage })
+    let Called { results, attributes, context, usage, slots, .. } = called;
+    (results, Left { attributes, context, usage, slots })
 }
 
 /// What is counted of one plugin in one exchange.

@@ -15,7 +15,7 @@ use super::buffer::{self, BufferError};
 use super::filter::{self, Side};
 use super::keep::{self, Left, split};
 use super::record::returned;
-use super::{PluginFailed, Run, edit};
+use super::{PluginFailed, Run, edit, slots};
 use crate::body::Body;
 use crate::heads::ExchangeView;
 use crate::memory_quota::QuotaExceeded;
@@ -138,8 +138,10 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let kept = called.as_ref().ok().and_then(|called| to_keep(pool, &heads, called));
     // Before the heads are changed nobody else may hold them, or they would be copied.
     drop(heads);
+    let mut slots = None;
     let outcome = called.and_then(|called| {
-        let ((outcome,), left) = split(called);
+        let ((outcome,), mut left) = split(called);
+        slots = left.slots.take();
         match outcome {
             RequestOutcome::Next => run.keep(index, left).map(|()| None),
             RequestOutcome::Change(change) => apply(run, index, *change.0, left).map(|()| None),
@@ -151,7 +153,13 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     }
     run.span(index, Hook::OnRequest, &outcome);
     run.note(index, watched, &outcome);
-    finish(run, index, "on-request", outcome)
+    // What a hook took that failed is given back here.
+    let slots = slots.filter(|_| outcome.is_ok());
+    finish(run, index, "on-request", outcome)?;
+    match slots {
+        None => Ok(()),
+        Some(slots) => Box::pin(slots::wait(run, index, "on-request", slots)).await,
+    }
 }
 
 /// A change that can be made again.
@@ -250,8 +258,10 @@ async fn see_whole_body(
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
     let mut is_new = false;
+    let mut slots = None;
     let outcome = called.and_then(|called| {
-        let ((outcome,), left) = split(called);
+        let ((outcome,), mut left) = split(called);
+        slots = left.slots.take();
         match outcome {
             RequestBodyOutcome::Next => run.keep(index, left).map(|()| None),
             RequestBodyOutcome::Change(change) => {
@@ -276,7 +286,11 @@ async fn see_whole_body(
     let body = is_new.then_some((before, next.len()));
     run.span(index, Hook::OnRequestBody, &outcome);
     run.note_body(index, watched, body, &outcome);
-    let seen = finish(run, index, "on-request-body", outcome);
+    let slots = slots.filter(|_| outcome.is_ok());
+    let mut seen = finish(run, index, "on-request-body", outcome);
+    if let (Ok(()), Some(slots)) = (&seen, slots) {
+        seen = slots::wait(run, index, "on-request-body", slots).await;
+    }
     if seen.is_ok() && is_whole {
         run.change(|heads| edit::set_length(&mut heads.request.headers, next.len()));
     }
@@ -284,7 +298,7 @@ async fn see_whole_body(
 }
 
 /// What a hook's outcome means for the way forward.
-fn finish(
+pub(super) fn finish(
     run: &Run,
     index: usize,
     hook: &'static str,

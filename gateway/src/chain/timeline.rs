@@ -67,7 +67,7 @@ impl Run {
         }
     }
 
-    fn failed_decision(&self, index: usize, failure: &Failure) -> Decision {
+    pub(super) fn failed_decision(&self, index: usize, failure: &Failure) -> Decision {
         let goes_on = self.pool(index).plugin().on_error == OnError::Open;
         Decision::Failed { kind: failure.kind(), goes_on }
     }

@@ -186,6 +186,7 @@ fn grants(table: &Table<'_, '_>) -> Option<Vec<Grant>> {
             "limiter" => Grant::Limiter,
             "metrics" => Grant::Metrics,
             "password" => Grant::Password,
+            "slots" => Grant::Slots,
             "usage" => Grant::Usage,
             _ => Grant::Signature,
         })

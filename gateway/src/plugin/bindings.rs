@@ -396,6 +396,71 @@ pub(crate) enum LimiterError {
     Unavailable,
 }
 
+/// `slots.occupancy`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(record)]
+pub(crate) struct Occupancy {
+    #[component(name = "in-use")]
+    pub(crate) in_use: u32,
+    pub(crate) waiting: u32,
+}
+
+/// `slots.taken`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(variant)]
+pub(crate) enum Taken {
+    #[component(name = "yes")]
+    Yes(Occupancy),
+    #[component(name = "no")]
+    No(Occupancy),
+}
+
+/// `slots.wait`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct SlotWait {
+    pub(crate) key: String,
+    pub(crate) limit: u32,
+    pub(crate) queue: u32,
+    pub(crate) time: u64,
+    pub(crate) priority: u8,
+    pub(crate) share: String,
+}
+
+/// `slots.answer`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct SlotAnswer {
+    pub(crate) status: u16,
+    pub(crate) fields: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// `slots.queued`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(variant)]
+pub(crate) enum Queued {
+    #[component(name = "taken")]
+    Taken(Occupancy),
+    #[component(name = "waits")]
+    Waits(Occupancy),
+    #[component(name = "full")]
+    Full(Occupancy),
+}
+
+/// `slots.slots-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum SlotsError {
+    #[component(name = "invalid")]
+    Invalid,
+    #[component(name = "too-many")]
+    TooMany,
+    #[component(name = "not-here")]
+    NotHere,
+}
+
 /// `key-value.key-value-error`
 #[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]

@@ -18,6 +18,7 @@ mod password;
 mod random;
 mod secrets;
 mod signature;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod usage;
@@ -49,6 +50,10 @@ pub(crate) struct HostState {
     pub(crate) context: Option<Vec<u8>>,
     /// What the hook has added to the usage of the exchange so far.
     pub(crate) usage: Option<Box<Amounts>>,
+    /// The slots that the hook has asked for so far.
+    pub(crate) slots: Option<Box<AskedSlots>>,
+    /// Whether it may ask for any.
+    pub(crate) may_take_slots: bool,
     /// Whether the hook asked or told anything but what depends on its arguments alone.
     pub(crate) impure: Cell<bool>,
     /// How often the guest was given a handle or released one.
@@ -105,6 +110,8 @@ impl HostState {
             attributes: Vec::new(),
             context: None,
             usage: None,
+            slots: None,
+            may_take_slots: false,
             impure: Cell::new(false),
             handles: Cell::new(0),
             is_unique: Cell::new(false),
@@ -218,7 +225,7 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 15] = [
+pub(super) const INTERFACES: [Interface; 16] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("log", None, log::link),
@@ -233,6 +240,7 @@ pub(super) const INTERFACES: [Interface; 15] = [
         }),
         ..Interface::new("limiter", Some(Grant::Limiter), limiter::link)
     },
+    Interface::new("slots", Some(Grant::Slots), slots::link),
     Interface::new("key-value", Some(Grant::KeyValue), key_value::link),
     Interface::new("metrics", Some(Grant::Metrics), metrics::link),
     Interface::new("secrets", Some(Grant::Secrets), secrets::link),
@@ -288,6 +296,7 @@ impl Waiting {
     }
 }
 
+pub(crate) use slots::AskedSlots;
 pub(super) use wasi::link as link_wasi;
 
 /// What every host function is given first.

@@ -15,7 +15,7 @@ use super::bindings::{
     RequestOutcome, ResponseBodyOutcome, ResponseHead, ResponseOutcome, Summary,
 };
 use super::engine;
-use super::host::HostState;
+use super::host::{AskedSlots, HostState};
 use super::load::Plugin;
 use super::outbound::Caller;
 use super::reset::Saved;
@@ -38,6 +38,9 @@ pub(crate) trait Hook {
 
     /// Whether it may send requests to upstreams: those that an exchange has at most one of.
     const CALLS_OUT: bool = matches!(Self::INDEX, 2 | 3 | 5 | 6);
+
+    /// Whether it may ask for slots: those behind which an exchange can wait.
+    const TAKES_SLOTS: bool = matches!(Self::INDEX, 2 | 3);
 
     /// Bytes of body that a call hands to the guest.
     fn body(_params: &Self::Params<'_>) -> usize {
@@ -107,6 +110,8 @@ pub(crate) struct Called<R> {
     pub(crate) context: Option<Vec<u8>>,
     /// What it added to the usage of the exchange.
     pub(crate) usage: Option<Box<Amounts>>,
+    /// The slots that it asked for.
+    pub(crate) slots: Option<Box<AskedSlots>>,
     /// Whether anything but its arguments can have decided.
     pub(crate) impure: bool,
 }
@@ -227,7 +232,7 @@ impl Instance {
         params: H::Params<'_>,
         turn: &mut Turn,
     ) -> Result<Called<H::Results>, Failure> {
-        self.begin(self.ticks, Some(heads), H::body(&params));
+        self.begin(self.ticks, Some(heads), H::body(&params), H::TAKES_SLOTS);
         let hook = typed::<H>(self.hooks[H::INDEX]);
         if !self.waits && !turn.is_sliced() {
             let result = turn.take(|| hook.call(&mut self.store, params));
@@ -251,7 +256,7 @@ impl Instance {
         heads: Arc<ExchangeView>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        self.begin(self.ticks, Some(heads), H::body(&params));
+        self.begin(self.ticks, Some(heads), H::body(&params), H::TAKES_SLOTS);
         let result = typed::<H>(self.hooks[H::INDEX]).call(&mut self.store, params);
         self.end(plugin, result)
     }
@@ -263,7 +268,7 @@ impl Instance {
         heads: Option<Arc<ExchangeView>>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        self.begin(ticks, heads, H::body(&params));
+        self.begin(ticks, heads, H::body(&params), H::TAKES_SLOTS);
         let hook = typed::<H>(self.hooks[H::INDEX]);
         let result = if self.waits {
             self.store.data_mut().outbound.begin(H::CALLS_OUT);
@@ -275,7 +280,13 @@ impl Instance {
     }
 
     /// `body` is how many bytes of body the guest is given: it may hand back twice as many.
-    fn begin(&mut self, ticks: u64, heads: Option<Arc<ExchangeView>>, body: usize) {
+    fn begin(
+        &mut self,
+        ticks: u64,
+        heads: Option<Arc<ExchangeView>>,
+        body: usize,
+        takes_slots: bool,
+    ) {
         self.uses += 1;
         let bodies = self.bodies.max(body.saturating_mul(2));
         self.store.set_hostcall_fuel(HOSTCALL_FUEL.saturating_add(bodies));
@@ -283,6 +294,7 @@ impl Instance {
         data.identity.clock.is_needed();
         let look = data.budget.begin(ticks);
         data.heads = heads;
+        data.may_take_slots = takes_slots;
         data.impure.set(false);
         // A guest may do without what it was refused before.
         data.memory.refused = None;
@@ -301,8 +313,9 @@ impl Instance {
         data.heads = None;
         let attributes = std::mem::take(&mut data.attributes);
         let (context, usage) = (data.context.take(), data.usage.take());
+        let slots = data.slots.take();
         let impure = data.impure.get() || data.is_seeded.get();
-        results.map(|results| Called { results, attributes, context, usage, impure })
+        results.map(|results| Called { results, attributes, context, usage, slots, impure })
     }
 
     /// Whether the instance is worn: it served very many hooks, or its memory, which never

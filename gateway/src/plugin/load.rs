@@ -644,6 +644,7 @@ pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
         | Grant::Metrics
         | Grant::Password
         | Grant::Signature
+        | Grant::Slots
         | Grant::Usage => None,
     }
 }

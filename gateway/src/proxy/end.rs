@@ -86,6 +86,8 @@ impl AtEnd for OnComplete {
             request_bytes: exchange.uploaded(),
             response_bytes: exchange.downloaded(),
         };
+        // The run lives on until its plugins have heard of the end.
+        run.give_back_slots();
         self.0.push(Rc::clone(run), end);
     }
 }

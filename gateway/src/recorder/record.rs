@@ -160,6 +160,7 @@ impl HookRecord {
         };
         let how = match span.how {
             Manner::Called => "called",
+            Manner::Waited => "waited",
             Manner::Reused => "reused",
             Manner::Known => "known",
             Manner::Refused => "refused",

@@ -26,7 +26,11 @@ pub(crate) fn sentence(record: &Record) -> String {
         && record.answered_by.as_deref() == Some(&format!("plugin {}", hook.plugin))
     {
         let verb = if status >= 400 { "refused" } else { "answered" };
-        return format!("{verb} by the plugin `{}` in {} with {status}", hook.plugin, hook.hook)
+        let place = match hook.how {
+            "waited" => "while it waited for a slot".to_owned(),
+            _ => format!("in {}", hook.hook),
+        };
+        return format!("{verb} by the plugin `{}` {place} with {status}", hook.plugin)
             + &most(record);
     }
     let by = match record.answered_by.as_deref().and_then(|by| by.split_once(' ')) {
@@ -43,6 +47,9 @@ pub(crate) fn sentence(record: &Record) -> String {
 /// What went on when the client left.
 fn meanwhile(record: &Record) -> String {
     if let Some(running) = &record.running {
+        if running.hook == "slot" {
+            return format!("while it waited for a slot of the plugin `{}`", running.plugin);
+        }
         return format!("while the plugin `{}` was in {}", running.plugin, running.hook);
     }
     if record.status.is_some() {
@@ -67,7 +74,14 @@ fn most(record: &Record) -> String {
     let mut parts: Vec<(u64, String)> = record
         .hooks
         .iter()
-        .map(|hook| (hook.took_ns, format!("in the plugin `{}`, {}", hook.plugin, hook.hook)))
+        .map(|hook| {
+            let plugin = &hook.plugin;
+            let part = match hook.how {
+                "waited" => format!("waiting for a slot of the plugin `{plugin}`"),
+                _ => format!("in the plugin `{plugin}`, {}", hook.hook),
+            };
+            (hook.took_ns, part)
+        })
         .collect();
     if let Some(upstream) = &record.upstream {
         let connecting: u64 = upstream.attempts.iter().filter_map(|it| it.connect_ns).sum();

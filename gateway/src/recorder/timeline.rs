@@ -21,6 +21,8 @@ pub(crate) enum Hook {
     OnRequest,
     OnRequestBody,
     OnRequestChunk,
+    /// No hook: the wait for a slot behind one.
+    Slot,
     EveryResponse,
     OnResponse,
     OnResponseBody,
@@ -35,6 +37,7 @@ impl Hook {
             Self::OnRequest => "on-request",
             Self::OnRequestBody => "on-request-body",
             Self::OnRequestChunk => "on-request-chunk",
+            Self::Slot => "slot",
             Self::EveryResponse => "every-response",
             Self::OnResponse => "on-response",
             Self::OnResponseBody => "on-response-body",
@@ -67,6 +70,8 @@ pub(crate) enum Decision {
 pub(crate) enum How {
     /// It was, and took so long.
     Called(Option<Timing>),
+    /// It was not: the exchange waited for so long.
+    Waited(Timing),
     /// A change that it made before was made again.
     Reused,
     /// What it does to every head was known.
@@ -144,6 +149,7 @@ pub(crate) struct Span {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
     Called,
+    Waited,
     Reused,
     Known,
     Refused,
@@ -205,6 +211,7 @@ impl Timeline {
         self.waiting.set(None);
         let (called, timing) = match how {
             How::Called(timing) => (Manner::Called, timing),
+            How::Waited(timing) => (Manner::Waited, Some(timing)),
             How::Reused => (Manner::Reused, None),
             How::Known => (Manner::Known, None),
             How::Refused => (Manner::Refused, None),

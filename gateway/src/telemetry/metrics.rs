@@ -14,6 +14,7 @@ mod plugins;
 mod process;
 mod routes;
 mod series;
+mod slots;
 mod spans;
 mod stores;
 mod targets;
@@ -43,6 +44,7 @@ pub(crate) use hooks::BOUNDS as HOOK_BOUNDS;
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};
+pub(crate) use slots::{SlotCounts, SlotResult};
 pub(crate) use spans::SpanCounts;
 pub(crate) use stores::{StoreCounts, StoreResult};
 pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS};
@@ -115,6 +117,8 @@ pub(crate) struct PluginMetrics {
     /// Requests that its limits let through, and refused.
     limited: [Counter; DECISIONS.len()],
     turns: Arc<TurnMetrics>,
+    /// Of its slots, once it has asked for one.
+    slots: OnceLock<Arc<SlotCounts>>,
 }
 
 /// How a hook fails.
@@ -409,6 +413,7 @@ impl PluginMetrics {
             buckets_displaced: AtomicU64::new(0),
             limited: Default::default(),
             turns: Arc::default(),
+            slots: OnceLock::new(),
         }
     }
 
@@ -478,6 +483,11 @@ impl PluginMetrics {
     /// What its hooks computed, and waited for that.
     pub(crate) fn turns(&self) -> &Arc<TurnMetrics> {
         &self.turns
+    }
+
+    /// What is counted of its slots.
+    pub(crate) fn slots(&self) -> Arc<SlotCounts> {
+        Arc::clone(self.slots.get_or_init(Arc::default))
     }
 
     /// A change was made again without a call.

@@ -8,9 +8,10 @@ use crate::limiter::{Charge, LimiterError, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::signature::{Algorithm, KeyMaterial};
+use crate::slots::{Occupancy, Queued, SlotsError, Taken, Wait};
 use crate::testing::host::{current, reached};
 use crate::testing::{cryptography, host};
-use crate::wire::Field;
+use crate::wire::{self, Field};
 
 pub(crate) fn request_method() -> String {
     reached().request().method.clone()
@@ -147,6 +148,18 @@ pub(crate) fn metrics_observe(series: u32, value: f64) {
 
 pub(crate) fn usage_add(name: &str, amount: i64) {
     reached().add_usage(name, amount);
+}
+
+pub(crate) fn take_slot(key: &str, limit: u32) -> Result<Taken, SlotsError> {
+    reached().take_slot(key, limit)
+}
+
+pub(crate) fn queue_for_slot(wait: &Wait<'_>, late: wire::Response) -> Result<Queued, SlotsError> {
+    reached().queue_for_slot(wait, late)
+}
+
+pub(crate) fn look_at_slots(key: &str) -> Occupancy {
+    reached().slots().look(key)
 }
 
 pub(crate) fn secret(name: &str) -> Option<String> {

@@ -12,6 +12,7 @@ use crate::limiter::{Charge, LimiterError, Verdict, nanoseconds};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::signature::{Algorithm, KeyMaterial};
+use crate::slots::{Occupancy, Queued, SlotsError, Taken, Wait};
 use crate::wire::Field;
 
 pub(crate) use imports::clock::{monotonic, now};
@@ -89,6 +90,54 @@ pub(crate) fn take<'a>(charges: &[Charge<'a>]) -> Result<Vec<Verdict>, LimiterEr
         retry_after: verdict.retry_after.map(Duration::from_nanos),
     };
     Ok(verdicts.into_iter().map(verdict).collect())
+}
+
+pub(crate) fn take_slot(key: &str, limit: u32) -> Result<Taken, SlotsError> {
+    use imports::slots::Taken as Wire;
+    match imports::slots::take(key, limit).map_err(slots_error)? {
+        Wire::Yes(now) => Ok(Taken::Yes(occupancy(now))),
+        Wire::No(now) => Ok(Taken::No(occupancy(now))),
+    }
+}
+
+pub(crate) fn queue_for_slot(
+    wait: &Wait<'_>,
+    late: crate::wire::Response,
+) -> Result<Queued, SlotsError> {
+    use imports::slots::Queued as Wire;
+    let asked = imports::slots::Wait {
+        key: wait.key,
+        limit: wait.limit,
+        queue: wait.queue,
+        time: nanoseconds(wait.time),
+        priority: wait.priority,
+        share: wait.share,
+    };
+    let fields: Vec<_> =
+        late.fields.iter().map(|field| (field.name.as_str(), field.value.as_slice())).collect();
+    let late = imports::slots::Answer { status: late.status, fields: &fields, body: &late.body };
+    match imports::slots::queue(asked, late).map_err(slots_error)? {
+        Wire::Taken(now) => Ok(Queued::Taken(occupancy(now))),
+        Wire::Waits(now) => Ok(Queued::Waits(occupancy(now))),
+        Wire::Full(now) => Ok(Queued::Full(occupancy(now))),
+    }
+}
+
+pub(crate) fn look_at_slots(key: &str) -> Occupancy {
+    occupancy(imports::slots::look(key))
+}
+
+fn occupancy(now: imports::slots::Occupancy) -> Occupancy {
+    Occupancy { in_use: now.in_use, waiting: now.waiting }
+}
+
+fn slots_error(error: imports::slots::SlotsError) -> SlotsError {
+    use imports::slots::SlotsError as Error;
+    match error {
+        Error::Invalid => SlotsError::Invalid,
+        Error::TooMany => SlotsError::TooMany,
+        Error::NotHere => SlotsError::NotHere,
+    }
 }
 
 pub(crate) fn set_value(key: &str, value: &[u8], ttl: Option<u64>) -> Result<(), KeyValueError> {

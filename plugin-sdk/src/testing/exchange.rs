@@ -13,6 +13,7 @@ use crate::fields::apply;
 use crate::testing::contract::{Breach, judge_request, judge_response, judge_response_change};
 use crate::testing::host::{self, ExchangeState, LogLine, ResponseState, TestHost};
 use crate::testing::message::{Answer, RequestBuilder, ResponseBuilder, SentRequest};
+use crate::testing::slots::HeldSlots;
 use crate::wire::{
     self, Attribute, BodyMode, ChunkDecision, Decision, FieldEdit, RequestChange, ResponseChange,
 };
@@ -51,6 +52,7 @@ pub struct Exchange<'a, P: Plugin> {
     response_edits: Vec<FieldEdit>,
     reuse: Option<Duration>,
     first_log_line: usize,
+    slots: HeldSlots,
 }
 
 impl<'a, P: Plugin> Exchange<'a, P> {
@@ -69,8 +71,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 request: head,
                 response: None,
                 attributes: attributes.into_iter().collect(),
-                kept_context: None,
-                usage: Vec::new(),
+                may_take_slots: true,
+                ..ExchangeState::default()
             }),
             context: Vec::new(),
             response_edits: interest.every_response.clone(),
@@ -81,9 +83,11 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             request_bytes: chunks.iter().map(|chunk| chunk.len() as u64).sum(),
             response_body: interest.response_body,
             first_log_line: host.log_length(),
+            slots: HeldSlots::none(host),
         };
         apply(&mut exchange.state.get_mut().request.fields, &interest.every_request);
         exchange.request_hooks(chunks);
+        exchange.state.get_mut().may_take_slots = false;
         exchange.request.head = exchange.state.borrow().request.clone();
         exchange
     }
@@ -193,6 +197,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             request_bytes: self.request_bytes,
             response_bytes: self.answer.as_ref().map_or(0, |answer| answer.body.len() as u64),
         };
+        self.slots.give_back();
         if self.interest.complete {
             let context = self.context.clone();
             self.call_without_waiting(|configured| configured.on_complete(&summary, &context));
@@ -217,6 +222,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 }
                 Decision::Respond(response) => self.respond(response),
             }
+            self.hold_slots();
         }
         if self.outcome != Outcome::Next {
             return;
@@ -227,6 +233,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             BodyMode::None => self.request.body = chunks.concat(),
             BodyMode::Buffered(limit) => self.request_body(chunks.concat(), limit),
             BodyMode::Chunks => {
+                self.state.get_mut().may_take_slots = false;
                 self.request.body = self.stream(chunks, Configured::on_request_chunk)
             }
         }
@@ -248,6 +255,22 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 self.change_request(change.head);
             }
             Decision::Respond(response) => self.respond(response),
+        }
+        self.hold_slots();
+    }
+
+    /// Holds what the hook took, if the exchange goes on, and answers it if it would have to wait.
+    fn hold_slots(&mut self) {
+        let state = self.state.get_mut();
+        let (taken, late) = (std::mem::take(&mut state.slots), state.late.take());
+        let mut taken_now = HeldSlots::none(self.host);
+        taken_now.hold(taken);
+        if self.outcome != Outcome::Next {
+            return;
+        }
+        match late {
+            Some(late) => self.respond(late),
+            None => self.slots.take_over(taken_now),
         }
     }
 

@@ -10,14 +10,16 @@ use crate::http_client::{HttpError, Request, Response};
 use crate::limiter::{Charge, LimiterError, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
+use crate::slots::{Occupancy, Queued, SlotsError, Taken, Wait};
 use crate::testing::calls::Calls;
 use crate::testing::cryptography;
 use crate::testing::documents::Documents;
 use crate::testing::limiter::Buckets;
 use crate::testing::metrics::Metrics;
+use crate::testing::slots::{self, Slots};
 use crate::testing::store::Store;
 use crate::testing::usage::Usage;
-use crate::wire::Field;
+use crate::wire::{self, Field};
 
 /// A line that the plugin logged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +56,12 @@ pub(crate) struct ExchangeState {
     pub(crate) kept_context: Option<Vec<u8>>,
     /// The names under which it added to usage.
     pub(crate) usage: Vec<String>,
+    /// Whether the hook that runs may take slots.
+    pub(crate) may_take_slots: bool,
+    /// The keys of the slots that it took.
+    pub(crate) slots: Vec<String>,
+    /// The answer of a wait whose time is over.
+    pub(crate) late: Option<wire::Response>,
 }
 
 /// 2026-01-01T00:00:00Z, where the clock of each host begins.
@@ -73,6 +81,7 @@ pub(crate) struct TestHost {
     passwords_busy: Cell<bool>,
     metrics: RefCell<Metrics>,
     usage: RefCell<Usage>,
+    slots: RefCell<Slots>,
     secrets: RefCell<BTreeMap<String, String>>,
     documents: Documents,
     calls: Calls,
@@ -133,6 +142,7 @@ impl TestHost {
             passwords_busy: Cell::new(false),
             metrics: RefCell::default(),
             usage: RefCell::default(),
+            slots: RefCell::default(),
             secrets: RefCell::default(),
             documents: Documents::default(),
             calls: Calls::new(),
@@ -247,6 +257,41 @@ impl TestHost {
 
     pub(crate) fn usage(&self, name: &str) -> i64 {
         self.usage.borrow().sum(name)
+    }
+
+    pub(crate) fn take_slot(&self, key: &str, limit: u32) -> Result<Taken, SlotsError> {
+        let is_valid = key.len() <= 1024 && limit > 0;
+        let mut exchange = self.exchange.borrow_mut();
+        slots::check(exchange.may_take_slots, exchange.slots.len(), is_valid)?;
+        let (is_taken, now) = self.slots().take(key, limit);
+        if is_taken {
+            exchange.slots.push(key.to_owned());
+            return Ok(Taken::Yes(now));
+        }
+        Ok(Taken::No(now))
+    }
+
+    pub(crate) fn queue_for_slot(
+        &self,
+        wait: &Wait<'_>,
+        late: wire::Response,
+    ) -> Result<Queued, SlotsError> {
+        let mut exchange = self.exchange.borrow_mut();
+        slots::check(exchange.may_take_slots, exchange.slots.len(), slots::is_valid(wait))?;
+        let (is_taken, now) = self.slots().take(wait.key, wait.limit);
+        if is_taken {
+            exchange.slots.push(wait.key.to_owned());
+            return Ok(Queued::Taken(now));
+        }
+        if wait.queue == 0 {
+            return Ok(Queued::Full(now));
+        }
+        exchange.late.get_or_insert(late);
+        Ok(Queued::Waits(Occupancy { waiting: 1, ..now }))
+    }
+
+    pub(crate) fn slots(&self) -> RefMut<'_, Slots> {
+        self.slots.borrow_mut()
     }
 
     pub(crate) fn secret(&self, name: &str) -> Option<String> {

@@ -13,9 +13,17 @@ use serde::{Deserialize, Deserializer};
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// The limits, 1 to 16. A request is charged to all of them at once: it is admitted if each
-    /// has room for it, and otherwise charged to none.
+    /// has room for it, and otherwise charged to none. Default none, if there is one under
+    /// `concurrency`.
+    #[serde(default, deserialize_with = "at_least_one")]
     #[schemars(length(min = 1, max = 16))]
     pub policies: Vec<PolicySpec>,
+
+    /// Limits on requests at the same time, at most 8. A request has a slot of each until its response
+    /// is complete, or it ends in another way. Default none.
+    #[serde(default, deserialize_with = "at_least_one")]
+    #[schemars(length(min = 1, max = 8))]
+    pub concurrency: Vec<ConcurrencySpec>,
 
     /// Which response fields tell the client about its limits.
     #[serde(default)]
@@ -77,6 +85,78 @@ pub struct PolicySpec {
     /// What becomes of a request that has no value for a part of the key.
     #[serde(default)]
     pub missing: Missing,
+}
+
+/// A limit on requests at the same time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConcurrencySpec {
+    /// What clients and logs know the limit by, as with policies.
+    #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
+    pub name: String,
+
+    /// How many requests may be under way at once, for each key.
+    #[schemars(range(min = 1))]
+    pub limit: u32,
+
+    /// What requests are told apart by, as with policies. Default `["client.address"]`.
+    #[serde(default = "default_key")]
+    #[schemars(length(max = 8))]
+    pub key: Vec<String>,
+
+    /// What becomes of a request that has no value for a part of the key.
+    #[serde(default)]
+    pub missing: Missing,
+
+    /// How many requests may wait for a slot, for each key, at most 10,000. Default 0: they are
+    /// refused at once.
+    #[serde(default)]
+    #[schemars(range(max = 10_000))]
+    pub queue: u32,
+
+    /// How long a request waits, at most `"1h"`. Default `"10s"`.
+    #[serde(default = "default_wait")]
+    #[schemars(regex(pattern = crate::duration::PATTERN))]
+    pub wait: String,
+
+    /// Which of those that wait has the next slot: the one with the highest number. Default all
+    /// have 0.
+    #[serde(default)]
+    pub priority: Option<PrioritySpec>,
+
+    /// Whose a request is, written like `key`. Those that wait with one priority have slots in turns, one
+    /// for each of these, so that who sends many keeps nobody else waiting. Default: the first who came
+    /// is first.
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    pub share: Vec<String>,
+
+    /// The status of a refusal: 429 or 503. Default 429.
+    #[serde(default = "default_status")]
+    #[schemars(extend("enum" = [429, 503]))]
+    pub status: u16,
+}
+
+/// Where the priority of a request stands: either `header` or `attribute` names that.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PrioritySpec {
+    /// The request field, a whole number. Clients can write it as they like: use it only where
+    /// something in front sets or removes it.
+    #[serde(default)]
+    pub header: Option<HeaderName>,
+
+    /// The attribute, a whole number, as set by a plugin before this one.
+    #[serde(default)]
+    pub attribute: Option<String>,
+
+    /// The priority where none is told, or none that can be read. Default 0.
+    #[serde(default)]
+    pub default: u8,
+
+    /// What a higher one is lowered to. Default 255.
+    #[serde(default = "default_max_priority")]
+    pub max: u8,
 }
 
 /// What a request costs.
@@ -203,6 +283,29 @@ fn default_cost() -> u64 {
 
 fn default_key() -> Vec<String> {
     vec!["client.address".to_owned()]
+}
+
+/// A list that is there for something.
+fn at_least_one<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let list = Vec::deserialize(deserializer)?;
+    if list.is_empty() {
+        return Err(D::Error::custom("the list is empty: leave it out, or put something into it"));
+    }
+    Ok(list)
+}
+
+fn default_wait() -> String {
+    "10s".to_owned()
+}
+
+fn default_status() -> u16 {
+    429
+}
+
+fn default_max_priority() -> u8 {
+    u8::MAX
 }
 
 fn default_ipv6_prefix() -> u8 {

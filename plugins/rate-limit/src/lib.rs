@@ -8,6 +8,7 @@
 
 mod address;
 mod claims;
+mod concurrency;
 mod config;
 mod cost;
 mod duration;
@@ -23,11 +24,18 @@ use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::{clock, log};
 
 use claims::Claims;
-pub use config::{Config, CostSpec, Headers, Missing, OnUnavailable, PolicySpec, ToldCost};
+use concurrency::{Admission, Concurrency};
+pub use config::{
+    ConcurrencySpec, Config, CostSpec, Headers, Missing, OnUnavailable, PolicySpec, PrioritySpec,
+    ToldCost,
+};
 use policy::Policy;
 
 /// The most charges that the limiter takes at once.
 const MOST_POLICIES: usize = 16;
+
+/// The most limits on requests at the same time.
+const MOST_CONCURRENCY: usize = 8;
 
 /// How long an instance keeps silent about a limiter that is out of reach, in seconds.
 const SILENCE: u64 = 10;
@@ -39,6 +47,7 @@ const VIOLATED: &str = "rate-limit.violated";
 #[derive(Debug)]
 pub struct RateLimit {
     policies: Vec<Policy>,
+    concurrency: Vec<Concurrency>,
     /// The value of `RateLimit-Policy`.
     policy_field: String,
     headers: Headers,
@@ -62,8 +71,16 @@ impl Plugin for RateLimit {
                 Err(found) => errors.extend(found),
             }
         }
+        let mut concurrency = Vec::with_capacity(config.concurrency.len());
+        for (index, spec) in config.concurrency.into_iter().enumerate() {
+            match Concurrency::new(spec, &format!("/concurrency/{index}")) {
+                Ok(limit) => concurrency.push(limit),
+                Err(found) => errors.extend(found),
+            }
+        }
         ConfigError::collect(errors)?;
         Ok(Self {
+            concurrency,
             policy_field: fields::policies(&policies),
             policies,
             headers: config.headers,
@@ -75,11 +92,16 @@ impl Plugin for RateLimit {
     }
 
     fn interest(&self) -> Interest {
-        let policies = self.policies.iter();
-        policies.fold(Interest::on_request(), |interest, policy| policy.declare(interest))
+        let interest = Interest::on_request();
+        let interest = self.policies.iter().fold(interest, |it, policy| policy.declare(it));
+        self.concurrency.iter().fold(interest, |it, limit| limit.declare(it))
     }
 
     fn on_request(&self, request: &mut Request, (): &mut ()) -> Outcome {
+        // Before anything is charged: what is refused here has used nothing.
+        if let Some(refused) = self.admit(request) {
+            return Outcome::respond(refused);
+        }
         let claims = Claims::of(request, &self.policies, self.ipv6_prefix);
         match claims.lacking.first() {
             Some(part) if self.dry_run => {
@@ -103,6 +125,31 @@ impl Plugin for RateLimit {
 }
 
 impl RateLimit {
+    /// Takes a slot of each limit on requests at the same time, or says why there is none.
+    fn admit(&self, request: &mut Request) -> Option<Response> {
+        for limit in &self.concurrency {
+            let admission = limit.admit(request, self.ipv6_prefix, self.dry_run);
+            let refused = match admission {
+                Admission::Admitted => continue,
+                Admission::WouldRefuse => None,
+                Admission::Refused(response) => Some(response),
+            };
+            if self.dry_run {
+                log::info!(
+                    "dry run: would refuse a request, or have it wait, under {}",
+                    limit.name
+                );
+            }
+            if request.set_attribute(VIOLATED, &limit.name).is_err() {
+                log::warn!("no room for the attribute {VIOLATED}");
+            }
+            if refused.is_some() {
+                return refused;
+            }
+        }
+        None
+    }
+
     /// Has the response tell what is left, whoever makes it.
     fn tell(&self, request: &mut Request, claims: &Claims<'_>, verdicts: &[Verdict]) {
         if self.dry_run {
@@ -169,9 +216,24 @@ impl RateLimit {
 fn refuse_whole(config: &Config) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     let policies = &config.policies;
-    if policies.is_empty() || policies.len() > MOST_POLICIES {
-        let message = format!("there are 1 to {MOST_POLICIES} policies");
+    if policies.is_empty() && config.concurrency.is_empty() {
+        let message = "there is at least one policy, or one limit under `concurrency`";
         errors.push(ConfigError::at("/policies", message));
+    }
+    if policies.len() > MOST_POLICIES {
+        let message = format!("there are at most {MOST_POLICIES} policies");
+        errors.push(ConfigError::at("/policies", message));
+    }
+    if config.concurrency.len() > MOST_CONCURRENCY {
+        let message = format!("there are at most {MOST_CONCURRENCY} of these limits");
+        errors.push(ConfigError::at("/concurrency", message));
+    }
+    for (index, limit) in config.concurrency.iter().enumerate() {
+        let earlier = config.concurrency[..index].iter().map(|earlier| &earlier.name);
+        if earlier.chain(policies.iter().map(|policy| &policy.name)).any(|it| *it == limit.name) {
+            let message = format!("there is a policy or limit `{}` already", limit.name);
+            errors.push(ConfigError::at(format!("/concurrency/{index}/name"), message));
+        }
     }
     for (index, policy) in policies.iter().enumerate() {
         if policies[..index].iter().any(|earlier| earlier.name == policy.name) {

@@ -99,11 +99,11 @@ impl Policy {
     }
 }
 
-fn keep<T>(errors: &mut Vec<ConfigError>, result: Result<T, ConfigError>) -> Option<T> {
+pub(crate) fn keep<T>(errors: &mut Vec<ConfigError>, result: Result<T, ConfigError>) -> Option<T> {
     result.map_err(|error| errors.push(error)).ok()
 }
 
-fn name(name: &str, pointer: &str) -> Result<(), ConfigError> {
+pub(crate) fn name(name: &str, pointer: &str) -> Result<(), ConfigError> {
     let tame = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
     if matches!(name.len(), 1..=64) && name.bytes().all(tame) {
         return Ok(());
@@ -119,7 +119,7 @@ fn amount(amount: u64, pointer: &str) -> Result<(), ConfigError> {
     Err(ConfigError::at(pointer, format!("{amount} is not between 1 and {MOST}")))
 }
 
-fn window(text: &str, pointer: &str) -> Result<Duration, ConfigError> {
+pub(crate) fn window(text: &str, pointer: &str) -> Result<Duration, ConfigError> {
     let refuse = |message| Err(ConfigError::at(pointer, message));
     match duration::parse(text) {
         Err(error) => refuse(format!("`{text}` is not a duration: {error}")),
@@ -129,7 +129,7 @@ fn window(text: &str, pointer: &str) -> Result<Duration, ConfigError> {
     }
 }
 
-fn parts(key: &[String], pointer: &str, errors: &mut Vec<ConfigError>) -> Vec<Part> {
+pub(crate) fn parts(key: &[String], pointer: &str, errors: &mut Vec<ConfigError>) -> Vec<Part> {
     if key.len() > 8 {
         errors.push(ConfigError::at(pointer, "a key has at most 8 parts"));
         return Vec::new();

@@ -39,6 +39,15 @@ pub(crate) fn quota_exceeded(violated: &[(&Policy, &Verdict)]) -> Response {
     }
 }
 
+/// 429 or 503: no slot is free, and the request does not wait any longer.
+pub(crate) fn no_slot(status: u16, policy: &str, why: &str) -> Response {
+    let title = if status == 503 { "Service Unavailable" } else { "Too Many Requests" };
+    Response::problem(status, title, format!("There is no slot under {policy}. {why}"))
+        .extension("violated-policies", &[policy])
+        // Nobody knows when another one ends.
+        .header("retry-after", "1")
+}
+
 /// 503: the limiter is out of reach, and the configuration says not to go on without.
 pub(crate) fn unavailable() -> Response {
     Response::service_unavailable("The limits cannot be checked at the moment.")

@@ -39,6 +39,7 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
                 "metrics",
                 "password",
                 "signature",
+                "slots",
                 "usage",
             ])),
             "Host interfaces that the component may import. Default: what it imports if it is \

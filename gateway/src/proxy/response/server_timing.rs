@@ -26,7 +26,7 @@ pub(in crate::proxy) fn report(exchange: &Exchange, headers: &mut HeaderMap) {
         run.each_span(|span, plugin| {
             let hook = span.hook.as_str();
             let how = match span.how {
-                Manner::Called => "",
+                Manner::Called | Manner::Waited => "",
                 Manner::Reused => " (reused)",
                 Manner::Known => " (known)",
                 Manner::Refused => " (refused)",

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::name::parts;
 use super::series::Distribution;
-use super::stores;
 use super::{
     CALLS, Counter, DECISIONS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics,
     component, hooks, process, routes, targets,
 };
+use super::{slots, stores};
 use crate::telemetry::traffic::Exemplar;
 
 /// `content-type` of the page.
@@ -232,6 +232,7 @@ fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
             }
         }
     }
+    slots::write(page, plugins);
     let (name, help) = ("gateway_plugin_held_body_bytes", "Bytes of bodies that are held for it.");
     each(page, name, Kind::Gauge, help, &|plugin| {
         i128::try_from(plugin.held()).unwrap_or(i128::MAX)

@@ -111,10 +111,15 @@ fn publishes_a_schema_that_names_every_key_and_default() {
         keys.sort();
         keys
     };
-    let whole = ["dry_run", "headers", "ipv6_prefix", "on_unavailable", "policies"];
+    let whole = ["concurrency", "dry_run", "headers", "ipv6_prefix", "on_unavailable", "policies"];
     assert_eq!(keys(&schema), whole);
     let policy = &schema["$defs"]["PolicySpec"];
     assert_eq!(keys(policy), ["burst", "cost", "key", "limit", "missing", "name", "window"]);
+    let limit = &schema["$defs"]["ConcurrencySpec"];
+    assert_eq!(
+        keys(limit),
+        ["key", "limit", "missing", "name", "priority", "queue", "share", "status", "wait"]
+    );
     assert_eq!(policy["required"], json!(["name", "limit", "window"]));
     assert_eq!(policy["properties"]["key"]["default"], json!(["client.address"]));
     assert_eq!(schema["properties"]["ipv6_prefix"]["default"], 64);

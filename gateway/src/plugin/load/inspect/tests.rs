@@ -146,6 +146,7 @@ fn auth_and_its_schema_agree() {
 fn rate_limit_and_its_schema_agree() {
     let good = json!({
         "policies": [{ "name": "a", "limit": 10, "window": "1m" }],
+        "concurrency": [{ "name": "b", "limit": 3, "queue": 9 }],
         "headers": "both", "on_unavailable": "closed", "ipv6_prefix": 64, "dry_run": true,
     });
     let many: Vec<_> =
@@ -161,6 +162,12 @@ fn rate_limit_and_its_schema_agree() {
         ("missing", json!("skip")),
     ]
     .map(|(key, value)| (policy(key), value));
+    let taken = taken.into_iter().chain([
+        ("/concurrency/0/status".to_owned(), json!(503)),
+        ("/concurrency/0/share".to_owned(), json!(["consumer.id"])),
+        ("/concurrency/0/priority".to_owned(), json!({ "header": "x", "max": 9 })),
+    ]);
+    let taken: Vec<_> = taken.collect();
     let inside = [
         ("name", json!("")),
         ("name", json!("a b")),
@@ -189,6 +196,14 @@ fn rate_limit_and_its_schema_agree() {
     .map(|(key, value)| (policy(key), value));
     let outside = [
         ("/policies", json!([])),
+        ("/concurrency", json!([])),
+        ("/concurrency/0/name", json!("a b")),
+        ("/concurrency/0/limit", json!(0)),
+        ("/concurrency/0/queue", json!(10_001)),
+        ("/concurrency/0/wait", json!("soon")),
+        ("/concurrency/0/status", json!(500)),
+        ("/concurrency/0/priority", json!({ "header": "x", "max": 256 })),
+        ("/concurrency/0/burst", json!(1)),
         ("/policies", json!(many)),
         ("/headers", json!("some")),
         ("/headers", json!("Both")),

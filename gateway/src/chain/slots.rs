@@ -1,0 +1,68 @@
+//! The slots of an exchange: those that its plugins took, and the wait for one.
+//!
+//! Owns that an exchange waits behind the hook that asked, before the next plugin sees it, and that all slots
+//! are given back when it ends.
+
+use std::time::Instant;
+
+use super::request::{Stop, finish};
+use super::{Run, edit};
+use crate::plugin::AskedSlots;
+use crate::recorder::{Decision, Hook, How, Timing};
+use crate::state::slots::Held;
+
+impl Run {
+    /// The exchange has ended: others have its slots, whoever still holds the run.
+    pub(crate) fn give_back_slots(&self) {
+        drop(self.slots.take());
+    }
+
+    fn holds(&self, slots: impl IntoIterator<Item = Held>) {
+        self.slots.borrow_mut().extend(slots);
+    }
+}
+
+/// Holds what a hook took, and waits for what it queued for.
+pub(super) async fn wait(
+    run: &Run,
+    index: usize,
+    hook: &'static str,
+    asked: Box<AskedSlots>,
+) -> Result<(), Stop> {
+    run.holds(asked.held);
+    for (waiting, late) in asked.waiting {
+        let began = waiting.since();
+        run.timeline.waits_in(index, Hook::Slot);
+        let held = waiting.held().await;
+        let answer = match held {
+            Some(held) => {
+                run.holds([held]);
+                Ok(None)
+            }
+            None => edit::response(run.pool(index).plugin(), late).map(Some),
+        };
+        waited(run, index, began, answer.as_ref().map(|it| it.as_ref().map(|it| it.status())));
+        finish(run, index, hook, answer)?;
+    }
+    Ok(())
+}
+
+/// For the flight recorder: the time since the plugin asked.
+fn waited(
+    run: &Run,
+    index: usize,
+    began: Instant,
+    answer: Result<Option<http::StatusCode>, &crate::plugin::Failure>,
+) {
+    if !run.timeline.is_on() {
+        return;
+    }
+    let decision = match answer {
+        Ok(None) => Decision::Next,
+        Ok(Some(status)) => Decision::Answered(status.as_u16()),
+        Err(failure) => run.failed_decision(index, failure),
+    };
+    let none = std::time::Duration::ZERO;
+    let timing = Timing::new(began, began.elapsed(), none, none);
+    run.timeline.add(index, Hook::Slot, decision, How::Waited(timing));
+}

@@ -1,0 +1,290 @@
+//! Slots: how many exchanges are past a plugin at the same time, for each key of it.
+//!
+//! Owns who holds a slot and who waits for one. A slot is a value, [`Held`]: dropped, it is given to the next
+//! one who waits, so that none is lost however its exchange ends. One who waits is a value too, [`Waiting`]:
+//! dropped, it waits no more, and gives back what it was given meanwhile. A key is known for as long as a slot
+//! of it is held, so that there are never more of them than exchanges. Must not know what a key means.
+
+#[cfg(test)]
+mod tests;
+mod turns;
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use tokio::sync::oneshot;
+
+use self::turns::{Place, Turns};
+use crate::telemetry::metrics::{PluginMetrics, SlotCounts, SlotResult};
+
+/// The slots of one plugin.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    lines: DashMap<Arc<str>, Line>,
+    metrics: Arc<PluginMetrics>,
+    counts: OnceLock<Arc<SlotCounts>>,
+}
+
+/// The slots under one key.
+#[derive(Debug, Default)]
+struct Line {
+    /// Those that are held.
+    held: u32,
+    /// How many there are, as the last one said who asked.
+    limit: u32,
+    turns: Turns<oneshot::Sender<Held>>,
+}
+
+/// How the slots under a key are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Occupancy {
+    /// Slots that are held.
+    pub(crate) held: u32,
+    /// Exchanges that wait for one.
+    pub(crate) waiting: u32,
+}
+
+/// What is asked for by one who would wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait<'a> {
+    pub(crate) key: &'a str,
+    /// Slots there are.
+    pub(crate) limit: u32,
+    /// Exchanges that may wait.
+    pub(crate) queue: u32,
+    /// How long this one may.
+    pub(crate) time: Duration,
+    pub(crate) priority: u8,
+    pub(crate) share: &'a str,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Queued {
+    Taken(Held),
+    Waits(Waiting),
+    Full,
+}
+
+/// A slot; free again when dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    slots: Arc<Slots>,
+    key: Arc<str>,
+}
+
+/// A place among those who wait; given up when dropped.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    slots: Arc<Slots>,
+    key: Arc<str>,
+    place: Place,
+    given: oneshot::Receiver<Held>,
+    time: Duration,
+    since: Instant,
+    /// What came of it, once that is known.
+    is_over: bool,
+}
+
+impl Slots {
+    /// The slots of the plugin with these metrics: none is held.
+    pub(crate) fn new(metrics: Arc<PluginMetrics>) -> Self {
+        Self { lines: DashMap::new(), metrics, counts: OnceLock::new() }
+    }
+
+    /// Takes a slot, if one is free and nobody waits for it.
+    pub(crate) fn take(self: &Arc<Self>, key: &str, limit: u32) -> (Option<Held>, Occupancy) {
+        let (given, (held, occupancy)) = self.at(key, limit, |line, key| {
+            let held = line.take().then(|| self.held(key));
+            (held, line.occupancy())
+        });
+        Self::give(given);
+        if held.is_some() {
+            self.counts().asked(SlotResult::Taken);
+        }
+        (held, occupancy)
+    }
+
+    /// Takes a slot, or a place among those who wait.
+    pub(crate) fn queue(self: &Arc<Self>, wait: Wait<'_>) -> (Queued, Occupancy) {
+        let (given, (queued, occupancy)) = self.at(wait.key, wait.limit, |line, key| {
+            let queued = if line.take() {
+                Queued::Taken(self.held(key))
+            } else if line.turns.len() >= wait.queue as usize {
+                Queued::Full
+            } else {
+                let (give, given) = oneshot::channel();
+                let place = line.turns.push(wait.priority, wait.share, give);
+                self.counts().waits(1);
+                Queued::Waits(Waiting {
+                    slots: Arc::clone(self),
+                    key: Arc::clone(key),
+                    place,
+                    given,
+                    time: wait.time,
+                    since: Instant::now(),
+                    is_over: false,
+                })
+            };
+            (queued, line.occupancy())
+        });
+        Self::give(given);
+        match queued {
+            Queued::Taken(_) => self.counts().asked(SlotResult::Taken),
+            Queued::Full => self.counts().asked(SlotResult::Full),
+            Queued::Waits(_) => {}
+        }
+        (queued, occupancy)
+    }
+
+    /// How the slots under a key are used.
+    pub(crate) fn look(&self, key: &str) -> Occupancy {
+        self.lines.get(key).map(|line| line.occupancy()).unwrap_or_default()
+    }
+
+    /// Does something with the line of a key, of which there are so many slots. Those who have one by that are
+    /// to be [given](Self::give) it without the lock.
+    fn at<T>(
+        self: &Arc<Self>,
+        key: &str,
+        limit: u32,
+        act: impl FnOnce(&mut Line, &Arc<str>) -> T,
+    ) -> (Vec<(oneshot::Sender<Held>, Held)>, T) {
+        let mut entry = match self.lines.entry(key.into()) {
+            Entry::Occupied(entry) => entry.into_ref(),
+            Entry::Vacant(entry) => entry.insert(Line::default()),
+        };
+        let (key, line) = entry.pair_mut();
+        line.limit = limit;
+        let key = Arc::clone(key);
+        // A limit that was raised lets in who waits, before who comes.
+        let given = self.next(line, &key);
+        let done = act(line, &key);
+        let is_idle = line.is_idle();
+        drop(entry);
+        if is_idle {
+            self.forget(&key);
+        }
+        (given, done)
+    }
+
+    /// A slot that was counted already.
+    fn held(self: &Arc<Self>, key: &Arc<str>) -> Held {
+        self.counts().holds(1);
+        Held { slots: Arc::clone(self), key: Arc::clone(key) }
+    }
+
+    /// Those whose turn it is, with their slots.
+    fn next(
+        self: &Arc<Self>,
+        line: &mut Line,
+        key: &Arc<str>,
+    ) -> Vec<(oneshot::Sender<Held>, Held)> {
+        let mut given = Vec::new();
+        while line.held < line.limit
+            && let Some(give) = line.turns.pop()
+        {
+            line.held += 1;
+            given.push((give, self.held(key)));
+        }
+        given
+    }
+
+    /// Hands over what was taken for others. One who left meanwhile gives it back by that.
+    fn give(given: Vec<(oneshot::Sender<Held>, Held)>) {
+        for (give, held) in given {
+            drop(give.send(held));
+        }
+    }
+
+    /// A slot is free.
+    fn give_back(self: &Arc<Self>, key: &Arc<str>) {
+        self.counts().holds(-1);
+        let Some(mut line) = self.lines.get_mut(key) else { return };
+        line.held = line.held.saturating_sub(1);
+        let given = self.next(&mut line, key);
+        let is_idle = line.is_idle();
+        drop(line);
+        if is_idle {
+            self.forget(key);
+        }
+        Self::give(given);
+    }
+
+    /// Waits no more. `false` if it was given a slot before.
+    fn leave(&self, key: &Arc<str>, place: &Place) -> bool {
+        let Some(mut line) = self.lines.get_mut(key) else { return false };
+        line.turns.remove(place)
+    }
+
+    fn forget(&self, key: &Arc<str>) {
+        self.lines.remove_if(key, |_, line| line.is_idle());
+    }
+
+    fn counts(&self) -> &SlotCounts {
+        self.counts.get_or_init(|| self.metrics.slots())
+    }
+}
+
+impl Line {
+    /// Counts a slot more as held, if there is one and nobody waits.
+    fn take(&mut self) -> bool {
+        let is_free = self.held < self.limit && self.turns.len() == 0;
+        self.held += u32::from(is_free);
+        is_free
+    }
+
+    fn is_idle(&self) -> bool {
+        self.held == 0 && self.turns.len() == 0
+    }
+
+    fn occupancy(&self) -> Occupancy {
+        let waiting = u32::try_from(self.turns.len()).unwrap_or(u32::MAX);
+        Occupancy { held: self.held, waiting }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.slots.give_back(&self.key);
+    }
+}
+
+impl Waiting {
+    /// When it began to wait.
+    pub(crate) fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Waits for the slot; `None` if the time is over.
+    pub(crate) async fn held(mut self) -> Option<Held> {
+        let left = self.time.saturating_sub(self.since.elapsed());
+        let given = tokio::time::timeout(left, &mut self.given).await;
+        let held = match given {
+            Ok(given) => given.ok(),
+            Err(_) => {
+                // It may have been given while the time ran out.
+                self.given.close();
+                self.given.try_recv().ok()
+            }
+        };
+        let result = if held.is_some() { SlotResult::Waited } else { SlotResult::Late };
+        self.slots.counts().waited(self.since.elapsed(), result);
+        self.is_over = true;
+        held
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.slots.leave(&self.key, &self.place);
+        let counts = self.slots.counts();
+        counts.waits(-1);
+        if !self.is_over {
+            counts.waited(self.since.elapsed(), SlotResult::Left);
+        }
+        // A slot that it was given and never took is in `given`, and is dropped with that.
+    }
+}
