@@ -153,7 +153,7 @@ respond = {{ body = "fine" }}
     for (place, words) in [
         ("3:11", "listener `public` cannot listen on"),
         ("7:10", "plugin `keys`: "),
-        ("10:13", "it imports what it was not granted: \"limiter\""),
+        ("10:13", "it imports what it was not granted: \"limiter\", \"slots\""),
         ("22:10", "plugin `other`: "),
         ("27:8", "plugin `shape`: "),
     ] {
@@ -163,7 +163,10 @@ respond = {{ body = "fine" }}
         assert!(before.contains(words), "{place}: {before:?} in {said}");
     }
     assert!(said.contains(&format!("ss -ltnp 'sport = :{}'", address.port())), "{said}");
-    assert!(said.contains("write `grants = [\"limiter\"]` beside `component`"), "{said}");
+    assert!(
+        said.contains("write `grants = [\"limiter\", \"slots\"]` beside `component`"),
+        "{said}"
+    );
     // `run` refuses the same with the same words.
     let run = on_file("run", &file, &[]);
     assert_eq!((run.status.code(), text(&run.stderr)), (Some(1), said));
@@ -374,7 +377,7 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
         choice = &choice["else"];
     }
     components.sort_unstable();
-    assert_eq!(components, ["auth", "cors", "ip", "rate-limit", "transform"]);
+    assert_eq!(components, ["auth", "cors", "forward-auth", "ip", "rate-limit", "transform"]);
     // A reference of a plugin's schema leads into it.
     let policies = &plain["$defs"]["config_of_rate-limit"]["properties"]["policies"];
     assert!(follow(&plain, &policies["items"])["properties"]["window"].is_object());

@@ -628,3 +628,66 @@ deny = ["192.0.2.66"]
     assert_eq!(ask(&gateway, &[]).await.status(), 403);
     assert_eq!(upstream.requests().len(), 3);
 }
+
+#[tokio::test]
+async fn a_service_decides_who_passes_and_names_the_consumer() {
+    let orders = Upstream::echo().await;
+    let login = Upstream::http1(|request| async move {
+        let sent = |name: &str| request.headers().get(name).and_then(|it| it.to_str().ok());
+        if sent("cookie") == Some("id=7") && sent("x-forwarded-uri") == Some("/orders") {
+            let answer = Response::builder().header("x-user", "ada").header("set-cookie", "seen=1");
+            return answer.body(full("")).unwrap();
+        }
+        let answer = Response::builder().status(302).header("location", "https://login.example/");
+        answer.body(full("go there")).unwrap()
+    })
+    .await;
+    let text = format!(
+        r#"
+[upstreams.login]
+targets = ["http://${{env:LOGIN}}"]
+
+[plugins.session]
+component = "forward-auth"
+upstreams = ["login"]
+
+[plugins.session.config]
+upstream = "login"
+path = "/verify"
+upstream_headers = ["x-user"]
+client_headers = ["set-cookie"]
+attributes = {{ "consumer.id" = "x-user" }}
+timeout = "10s"
+
+[plugins.each]
+component = "rate-limit"
+config = {{ policies = [{{ name = "each", limit = 2, window = "1d", key = ["consumer.id"] }}] }}
+{}"#,
+        route_through("\"session\", \"each\"")
+    );
+    let values: [(&str, &dyn std::fmt::Display); 2] =
+        [("ORDERS", &orders.address), ("LOGIN", &login.address)];
+    let gateway = Setup::toml(&text, &values).start();
+    let away = ask(&gateway, &[("x-user", "root")]).await;
+    assert_eq!((away.status(), away.text()), (302, "go there"));
+    assert_eq!(away.header("location"), Some("https://login.example/"));
+    assert!(orders.requests().is_empty());
+    let session = [("cookie", "id=7"), ("x-user", "root"), ("x-forwarded-uri", "/public")];
+    for status in [200, 200, 429] {
+        let answer = ask(&gateway, &session).await;
+        assert_eq!((answer.status(), answer.header("set-cookie")), (status, Some("seen=1")));
+    }
+    let seen = orders.requests();
+    let users: Vec<_> = seen[0].headers.get_all("x-user").iter().collect();
+    assert_eq!(users, ["ada"]);
+    let asked = login.requests();
+    assert_eq!((asked[1].method.as_str(), asked[1].uri.path()), ("GET", "/verify"));
+    assert_eq!(asked[1].headers["x-forwarded-method"], "GET");
+    // Nobody answers.
+    let values: [(&str, &dyn std::fmt::Display); 2] =
+        [("ORDERS", &orders.address), ("LOGIN", &"127.0.0.1:1")];
+    let gateway = Setup::toml(&text, &values).start();
+    let refused = ask(&gateway, &session).await;
+    assert_eq!((refused.status(), &refused.problem()["instance"]), (503, &json!(refused.id())));
+    assert_eq!(orders.requests().len(), 2);
+}

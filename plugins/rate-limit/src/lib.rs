@@ -218,7 +218,7 @@ fn refuse_whole(config: &Config) -> Vec<ConfigError> {
     let policies = &config.policies;
     if policies.is_empty() && config.concurrency.is_empty() {
         let message = "there is at least one policy, or one limit under `concurrency`";
-        errors.push(ConfigError::at("/policies", message));
+        errors.push(ConfigError::new(message));
     }
     if policies.len() > MOST_POLICIES {
         let message = format!("there are at most {MOST_POLICIES} policies");

@@ -1,0 +1,190 @@
+//! Asks a service of yours whether a request may pass.
+//!
+//! `config` is what is written in the file, `question` is what the service is sent. Here is what its answer
+//! means: the request passes with fields and attributes of the answer, or the client is given the answer.
+
+mod config;
+mod question;
+
+use std::time::Duration;
+
+use gateway_plugin_sdk::http_client;
+use gateway_plugin_sdk::log;
+use gateway_plugin_sdk::prelude::*;
+
+pub use config::{Config, Convention, OnUnavailable};
+use question::Question;
+
+/// Fields of an answer that are about its connection and its framing, which the gateway makes anew.
+const OF_THE_CONNECTION: [&str; 12] = [
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "server",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// The plugin, configured.
+#[derive(Debug)]
+pub struct ForwardAuth {
+    question: Question,
+    upstream_headers: Vec<HeaderName>,
+    client_headers: Vec<HeaderName>,
+    attributes: Vec<(String, HeaderName)>,
+    on_unavailable: OnUnavailable,
+}
+
+impl Plugin for ForwardAuth {
+    type Config = Config;
+    type Context = ();
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        let mut errors = Vec::new();
+        if config.upstream.is_empty() {
+            errors.push(ConfigError::at("/upstream", "it names an upstream"));
+        }
+        if !config.path.starts_with('/') {
+            errors.push(ConfigError::at("/path", "a path begins with `/`"));
+        }
+        let timeout = seconds(&config.timeout).unwrap_or_else(|why| {
+            errors.push(ConfigError::at("/timeout", why));
+            Duration::ZERO
+        });
+        for (index, name) in config.request_headers.iter().enumerate() {
+            if question::is_ours(name) {
+                let message =
+                    format!("the gateway itself writes `{}`: leave it out", name.as_str());
+                errors.push(ConfigError::at(format!("/request_headers/{index}"), message));
+            }
+        }
+        for (index, name) in config.upstream_headers.iter().enumerate() {
+            if OF_THE_CONNECTION.contains(&name.as_str()) || name.as_str() == "host" {
+                let message = format!("`{}` is not passed on", name.as_str());
+                errors.push(ConfigError::at(format!("/upstream_headers/{index}"), message));
+            }
+        }
+        ConfigError::collect(errors)?;
+        Ok(Self {
+            question: Question {
+                upstream: config.upstream,
+                convention: config.convention,
+                path: config.path,
+                headers: config.request_headers,
+                timeout,
+            },
+            upstream_headers: config.upstream_headers,
+            client_headers: config.client_headers,
+            attributes: config.attributes.into_iter().collect(),
+            on_unavailable: config.on_unavailable,
+        })
+    }
+
+    fn interest(&self) -> Interest {
+        let interest = self.question.declare(Interest::on_request());
+        // Whatever comes of the question: what a client sends under these names would pass for an answer.
+        self.upstream_headers
+            .iter()
+            .fold(interest, |it, name| it.always_remove_header(name.as_str()))
+    }
+
+    fn on_request(&self, request: &mut Request, (): &mut ()) -> Outcome {
+        match self.question.about(request).send() {
+            Ok(answer) if answer.status() >= 500 => {
+                self.go_without(&format!("it answered {}", answer.status()))
+            }
+            Ok(answer) if self.passes(&answer) => self.pass(request, &answer),
+            Ok(answer) => Outcome::respond(refusal(answer)),
+            Err(error) => self.go_without(&error.to_string()),
+        }
+    }
+}
+
+impl ForwardAuth {
+    fn passes(&self, answer: &http_client::Response) -> bool {
+        match self.question.convention {
+            Convention::Forwarded => answer.is_success(),
+            Convention::Original => answer.status() == 200,
+        }
+    }
+
+    fn pass(&self, request: &mut Request, answer: &http_client::Response) -> Outcome {
+        for field in answer.headers() {
+            let is_named = |names: &[HeaderName]| {
+                names.iter().any(|name| field.name.eq_ignore_ascii_case(name.as_str()))
+            };
+            if is_named(&self.upstream_headers) {
+                request.add_header(&*field.name, &*field.value);
+            }
+            if is_named(&self.client_headers) {
+                request.add_response_header(&*field.name, &*field.value);
+            }
+        }
+        for (attribute, field) in &self.attributes {
+            let Some(value) = answer.header(field.as_str()).filter(|value| !value.is_empty())
+            else {
+                continue;
+            };
+            if let Err(error) = request.set_attribute(attribute, value) {
+                log::warn!("the attribute {attribute} cannot be set: {error}");
+                return Outcome::respond(unavailable());
+            }
+        }
+        Outcome::Next
+    }
+
+    fn go_without(&self, why: &str) -> Outcome {
+        let upstream = &self.question.upstream;
+        match self.on_unavailable {
+            OnUnavailable::Open => {
+                log::warn!("a request passes, since {upstream} cannot be asked: {why}");
+                Outcome::Next
+            }
+            OnUnavailable::Closed => {
+                log::warn!("a request is refused, since {upstream} cannot be asked: {why}");
+                Outcome::respond(unavailable())
+            }
+        }
+    }
+}
+
+/// What the service answers the client.
+fn refusal(answer: http_client::Response) -> Response {
+    let fields = answer.headers().iter();
+    let fields = fields.filter(|field| !OF_THE_CONNECTION.contains(&&*field.name));
+    let refusal = fields.fold(Response::new(answer.status()), |refusal, field| {
+        refusal.add_header(&*field.name, &*field.value)
+    });
+    refusal.body(answer.into_body())
+}
+
+fn unavailable() -> Response {
+    Response::service_unavailable("Who may ask cannot be checked at the moment.")
+}
+
+/// Reads `5s`, `500ms` or `1m`.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let unit = text.trim_start_matches(|it: char| it.is_ascii_digit());
+    let number = text[..text.len() - unit.len()].parse::<u64>().ok();
+    let time = match (number, unit) {
+        (Some(number), "ms") => Some(Duration::from_millis(number)),
+        (Some(number), "s") => Some(Duration::from_secs(number)),
+        (Some(number), "m") => Some(Duration::from_secs(number.saturating_mul(60))),
+        _ => None,
+    };
+    match time {
+        None => Err(format!("`{text}` is not a duration; write it like \"500ms\" or \"5s\"")),
+        Some(time) if time.is_zero() || time > Duration::from_mins(1) => {
+            Err("the service has from 1 ms to 60 s".to_owned())
+        }
+        Some(time) => Ok(time),
+    }
+}
+
+register_plugin!(ForwardAuth);
