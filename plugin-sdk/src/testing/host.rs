@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::attributes::{self, AttributeError};
 use crate::documents::Refreshed;
 use crate::http_client::{HttpError, Request, Response};
-use crate::limiter::{Charge, LimiterError, Verdict};
+use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::testing::calls::Calls;
@@ -15,6 +15,7 @@ use crate::testing::cryptography;
 use crate::testing::documents::Documents;
 use crate::testing::limiter::Buckets;
 use crate::testing::metrics::Metrics;
+use crate::testing::quotas::Windows;
 use crate::testing::store::Store;
 use crate::testing::usage::Usage;
 use crate::wire::Field;
@@ -69,6 +70,7 @@ pub(crate) struct TestHost {
     log: RefCell<Vec<LogLine>>,
     store: RefCell<Store>,
     buckets: RefCell<Buckets>,
+    windows: RefCell<Windows>,
     limiter_unavailable: Cell<bool>,
     passwords_busy: Cell<bool>,
     metrics: RefCell<Metrics>,
@@ -129,6 +131,7 @@ impl TestHost {
             log: RefCell::default(),
             store: RefCell::default(),
             buckets: RefCell::default(),
+            windows: RefCell::default(),
             limiter_unavailable: Cell::new(false),
             passwords_busy: Cell::new(false),
             metrics: RefCell::default(),
@@ -218,6 +221,22 @@ impl TestHost {
             return Err(LimiterError::Unavailable);
         }
         self.buckets.borrow_mut().take(charges, self.monotonic())
+    }
+
+    pub(crate) fn reserve(&self, quotas: &[Quota<'_>]) -> Result<Vec<Reservation>, LimiterError> {
+        if self.limiter_unavailable.get() {
+            return Err(LimiterError::Unavailable);
+        }
+        let (buckets, times) = (&mut *self.buckets.borrow_mut(), (self.monotonic(), self.now()));
+        self.windows.borrow_mut().reserve(quotas, buckets, times)
+    }
+
+    pub(crate) fn settle(&self, settlements: &[Settlement<'_>]) -> Result<(), LimiterError> {
+        if self.limiter_unavailable.get() {
+            return Err(LimiterError::Unavailable);
+        }
+        let (buckets, times) = (&mut *self.buckets.borrow_mut(), (self.monotonic(), self.now()));
+        self.windows.borrow_mut().settle(settlements, buckets, times)
     }
 
     pub(crate) fn set_limiter_unavailable(&self, is_unavailable: bool) {
