@@ -7,3 +7,4 @@ mod keys;
 mod limits;
 mod support;
 mod unavailable;
+mod windows;
