@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::consumer_limits::ConsumerLimits;
 use self::file::{File, Part};
+use self::limits::quotas::Quotas;
 use self::named::Named;
 use self::redis::limits::SharedLimits;
 use crate::config;
@@ -59,6 +60,8 @@ impl Default for State {
 pub(crate) struct Stores {
     /// Token buckets in memory.
     pub(crate) limits: Arc<limits::Limits>,
+    /// The same buckets, and windows.
+    pub(crate) quotas: Quotas,
     /// Those that it shares with other gateways instead.
     pub(crate) shared_limits: Option<Arc<SharedLimits>>,
     /// Keys and values.
@@ -78,6 +81,7 @@ pub(crate) struct Stores {
 impl Stores {
     fn bound(&self, plugin: &config::Plugin) {
         self.limits.bound(plugin.limiter);
+        self.quotas.windows.bound(plugin.limiter);
         self.key_values.bound(plugin.key_value);
         self.kept.set(plugin.bounds.exchanges);
         self.bodies.set(plugin.bounds.buffered);
@@ -107,19 +111,19 @@ impl State {
         let store = self.named.redis(plugin.limiter_use.store.as_ref());
         stores.shared_limits = store.map(|store| {
             let used = &plugin.limiter_use;
-            Arc::new(SharedLimits::new(&store, &identity, used, &stores.limits))
+            Arc::new(SharedLimits::new(&store, &identity, used, &stores.quotas))
         });
         stores
     }
 
     /// The limits of a plugin that has run.
     pub(crate) fn limits_of(&self, plugin: &config::Plugin) -> Option<ConsumerLimits> {
-        let limits = Arc::clone(&self.stores().get(&self.place(plugin))?.limits);
+        let quotas = self.stores().get(&self.place(plugin))?.quotas.clone();
         let store = self.named.redis(plugin.limiter_use.store.as_ref());
         let shared = store.map(|store| {
-            Arc::new(SharedLimits::new(&store, &identity(plugin), &plugin.limiter_use, &limits))
+            Arc::new(SharedLimits::new(&store, &identity(plugin), &plugin.limiter_use, &quotas))
         });
-        Some(ConsumerLimits { limits, shared })
+        Some(ConsumerLimits { quotas, shared })
     }
 
     fn new_stores(
@@ -131,19 +135,24 @@ impl State {
     ) -> Stores {
         let bodies = Arc::new(MemoryQuota::new(plugin.bounds.buffered));
         metrics.holds(&bodies);
-        let limits = match of_limits {
-            Some(file) => {
-                let written = file.load(identity).buckets;
-                let secret = file.secret();
-                limits::Limits::durable(Arc::clone(metrics), plugin.limiter, secret, &written)
-            }
-            None => limits::Limits::new(Arc::clone(metrics), plugin.limiter),
+        let of_windows = windows_of(identity);
+        let kept = |limits: limits::Limits, name: &str| match of_limits {
+            Some(file) => limits.durable(file.secret(), &file.load(name).buckets),
+            None => limits,
         };
+        let new = limits::Limits::new(Arc::clone(metrics), plugin.limiter);
+        let limits = kept(new, identity);
+        let new = limits::Limits::of_windows(Arc::clone(metrics), plugin.limiter);
+        let windows = Arc::new(kept(new, &of_windows));
         let key_values = match of_values {
             Some(file) => key_value::Store::durable(plugin.key_value, file.load(identity).entries),
             None => key_value::Store::new(plugin.key_value),
         };
         let (limits, key_values) = (Arc::new(limits), Arc::new(key_values));
+        let windows_file = of_limits
+            .as_ref()
+            .map(|file| (file, Part { limits: Some(Arc::clone(&windows)), key_values: None }));
+        let quotas = Quotas { buckets: Arc::clone(&limits), windows };
         let of_limits = of_limits
             .as_ref()
             .map(|file| (file, Part { limits: Some(Arc::clone(&limits)), key_values: None }));
@@ -157,16 +166,28 @@ impl State {
             }
             (limits, values) => limits.into_iter().chain(values).collect(),
         };
-        let written = parts.into_iter().map(|(file, part)| {
-            file.keep(identity, part.clone());
-            (identity.into(), Arc::clone(file), part)
+        let parts = parts.into_iter().map(|(file, part)| (identity, file, part));
+        let windows = windows_file.map(|(file, part)| (&*of_windows, file, part));
+        let written = parts.chain(windows).map(|(name, file, part)| {
+            file.keep(name, part.clone());
+            (name.into(), Arc::clone(file), part)
         });
         let files = written.collect();
         let kept = Arc::new(MemoryQuota::new(plugin.bounds.exchanges));
         let (lines, bytes) = (plugin.bounds.log_lines, plugin.bounds.log_bytes);
         let volume = Arc::new(volume::Volume::new(Arc::clone(metrics), lines, bytes));
         let slots = Arc::new(slots::Slots::new(Arc::clone(metrics)));
-        Stores { limits, shared_limits: None, key_values, slots, kept, bodies, volume, files }
+        Stores {
+            limits,
+            quotas,
+            shared_limits: None,
+            key_values,
+            slots,
+            kept,
+            bodies,
+            volume,
+            files,
+        }
     }
 
     /// Opens the stores of a configuration that are not open, and says which cannot be.
@@ -222,4 +243,9 @@ fn identity(plugin: &config::Plugin) -> Cow<'_, str> {
         return format!("{}\0{}", plugin.name, plugin.component_text).into();
     }
     Cow::Borrowed(&plugin.name)
+}
+
+/// Under which name the windows of a plugin are in a file, beside its buckets: no plugin has it.
+fn windows_of(identity: &str) -> String {
+    format!("{identity}\0\0windows")
 }

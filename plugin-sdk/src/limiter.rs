@@ -1,4 +1,4 @@
-//! Rate limits: token buckets by GCRA, shared by all workers of the gateway. Granted as
+//! Rate limits: token buckets by GCRA, and windows, shared by all workers of the gateway. Granted as
 //! `limiter`. Keys belong to the configured plugin: another does not see them.
 //!
 //! ```
@@ -11,6 +11,21 @@
 //! let verdict = limiter::take(&[charge]).unwrap()[0];
 //! assert!(!verdict.allowed);
 //! assert!(verdict.retry_after.unwrap() <= Duration::from_secs(1));
+//! ```
+//!
+//! What a request costs may be known only when it is answered. An estimate is reserved, and settled:
+//!
+//! ```
+//! use gateway_plugin_sdk::limiter::{self, CalendarUnit, Quota, Settlement, Window};
+//!
+//! let month = Window::Calendar { unit: CalendarUnit::Month, time_zone: "Europe/Berlin" };
+//! let quota = Quota { key: "ada", limit: 1000, window: month, cost: 200 };
+//! let reserved = limiter::reserve(&[quota]).unwrap()[0];
+//! assert!(reserved.allowed && reserved.remaining == 800);
+//!
+//! // It was 50: 150 go back.
+//! limiter::settle(&[Settlement { quota, taken: reserved.taken, by: -150 }]).unwrap();
+//! assert_eq!(limiter::reserve(&[Quota { cost: 0, ..quota }]).unwrap()[0].remaining, 950);
 //! ```
 
 use std::time::Duration;
@@ -62,6 +77,115 @@ pub enum LimiterError {
     /// The limiter's store is out of reach. The gateway's own, in memory, never is.
     #[error("the limiter's store is out of reach")]
     Unavailable,
+}
+
+/// How a quota comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Window<'a> {
+    /// Evenly, token by token, as in [`take`].
+    Bucket {
+        /// The period in which `limit` flows in, at least 1 ns.
+        period: Duration,
+        /// What the bucket holds when full, at least 1.
+        burst: u64,
+    },
+    /// All at once, at the end of each window of this length, counted from 1970: whole milliseconds,
+    /// at most 366 days.
+    Fixed(Duration),
+    /// All at once, with the calendar of a place.
+    Calendar {
+        /// How long the window is.
+        unit: CalendarUnit,
+        /// The place, by its name in the IANA time zone database: `UTC`, `Europe/Berlin`.
+        time_zone: &'a str,
+    },
+}
+
+/// A unit of the calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CalendarUnit {
+    /// An hour of the clock.
+    Hour,
+    /// From midnight to midnight.
+    Day,
+    /// From Monday to Sunday.
+    Week,
+    /// From the first to the last day of a month.
+    Month,
+    /// From 1 January to 31 December.
+    Year,
+}
+
+/// A quota, and what to take from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota<'a> {
+    /// Which quota, at most 1 KiB. Quotas that differ in their limit or window need different keys. A
+    /// bucket is the one that [`take`] charges under this key; windows have keys of their own.
+    pub key: &'a str,
+    /// Tokens of a window, or that flow in per period, at least 1. A window has at most 10^15, and at
+    /// most one for each nanosecond of the shortest window of its kind.
+    pub limit: u64,
+    /// How it comes back.
+    pub window: Window<'a>,
+    /// Tokens to take. Zero looks without taking.
+    pub cost: u64,
+}
+
+/// How a quota was charged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reservation {
+    /// Whether the quota had enough.
+    pub allowed: bool,
+    /// Whole tokens that are left.
+    pub remaining: u64,
+    /// Until the window ends, or the bucket is full again.
+    pub reset: Duration,
+    /// Until the same charge can be allowed: zero if it was; `None` if never, since the cost is over
+    /// the limit or the burst.
+    pub retry_after: Option<Duration>,
+    /// How long the window is, which differs from month to month; of a bucket its period.
+    pub length: Duration,
+    /// What it was taken from, for [`settle`]. It means nothing else.
+    pub taken: u64,
+}
+
+/// What a charge turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settlement<'a> {
+    /// The quota, as it was charged. Its cost does not matter.
+    pub quota: Quota<'a>,
+    /// [`Reservation::taken`].
+    pub taken: u64,
+    /// Tokens to take besides, or to give back if it is negative.
+    pub by: i64,
+}
+
+/// Charges all quotas if each has enough, and none otherwise; up to 16. One reservation each, in the
+/// same order.
+///
+/// # Errors
+/// If a quota is not valid or its time zone not known, or the store cannot answer. Nothing is charged
+/// then.
+pub fn reserve(quotas: &[Quota<'_>]) -> Result<Vec<Reservation>, LimiterError> {
+    host::reserve(quotas)
+}
+
+/// Takes more, or gives back, once it is known what a charge should have been; up to 16. Each is done
+/// by itself. A window that is over stays as it is. More than is left takes what is left; a bucket may
+/// go below empty by its burst.
+///
+/// # Errors
+/// If a quota is not valid, or the store cannot answer: what was taken stays taken then.
+pub fn settle(settlements: &[Settlement<'_>]) -> Result<(), LimiterError> {
+    host::settle(settlements)
+}
+
+/// Whether there is a time zone of this name.
+///
+/// # Errors
+/// If there is none: the nearest name that there is, if any is near.
+pub fn check_time_zone(name: &str) -> Result<(), Option<String>> {
+    host::check_time_zone(name)
 }
 
 /// Charges all buckets if each has enough, and none otherwise. One verdict a charge, in the same

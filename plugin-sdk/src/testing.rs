@@ -61,6 +61,7 @@ pub(crate) mod host;
 mod limiter;
 mod message;
 mod metrics;
+pub(crate) mod quotas;
 mod slots;
 mod store;
 mod usage;

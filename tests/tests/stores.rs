@@ -13,6 +13,8 @@ mod file;
 mod gateways;
 #[path = "stores/lease.rs"]
 mod lease;
+#[path = "stores/quotas.rs"]
+mod quotas;
 #[path = "stores/server.rs"]
 mod server;
 #[path = "stores/shared.rs"]

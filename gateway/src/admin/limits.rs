@@ -12,7 +12,8 @@ use super::call::{Call, Refusal, Reply};
 use super::router::Waiting;
 use crate::config::Plugin;
 use crate::state::ConsumerLimits;
-use crate::state::limits::{Bucket, Verdict};
+use crate::state::limits::Bucket;
+use crate::state::limits::quotas::{Reservation, Window};
 
 /// Whose limits, and of which plugin.
 struct Question {
@@ -31,8 +32,8 @@ pub(super) fn look<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
                 continue;
             };
             let is_shared = of_plugin.is_shared();
-            let show = |(bucket, verdict): &(Bucket, Verdict)| {
-                show(&plugin, (is_shared, bucket.is_own(consumer)), bucket, verdict)
+            let show = |(bucket, reservation): &(Bucket, Reservation)| {
+                show(&plugin, (is_shared, bucket.is_own(consumer)), bucket, reservation)
             };
             limits.extend(buckets.iter().map(show));
         }
@@ -102,16 +103,23 @@ fn show(
     plugin: &str,
     (is_shared, is_own): (bool, bool),
     bucket: &Bucket,
-    verdict: &Verdict,
+    Reservation { verdict, length, .. }: &Reservation,
 ) -> Value {
     let seconds = |nanos: u64| nanos as f64 / 1e9;
+    let (window, time_zone, burst) = match bucket.window {
+        Window::Bucket { burst, .. } => ("bucket", None, burst),
+        Window::Fixed(_) => ("fixed", None, bucket.limit),
+        Window::Calendar(unit, zone) => (unit.name(), Some(zone.name()), bucket.limit),
+    };
     json!({
         "plugin": plugin,
         // Plugins choose their keys; control characters are escaped.
         "key": bucket.key.escape_debug().to_string(),
         "limit": bucket.limit,
-        "period_seconds": seconds(bucket.period),
-        "burst": bucket.burst,
+        "window": window,
+        "time_zone": time_zone,
+        "period_seconds": seconds(*length),
+        "burst": burst,
         "remaining": verdict.remaining,
         "full_in_seconds": seconds(verdict.reset),
         "is_own": is_own,

@@ -78,7 +78,13 @@ fn table(answer: &Value) -> String {
             number("remaining"),
             number("burst"),
             format!("{:.0} s", seconds("full_in_seconds").ceil()),
-            format!("{} in {} s", number("limit"), seconds("period_seconds")),
+            match (limit["window"].as_str(), limit["time_zone"].as_str()) {
+                (Some(unit), Some(zone)) => format!("{} a {unit}, {zone}", number("limit")),
+                (Some("fixed"), _) => {
+                    format!("{} each {} s", number("limit"), seconds("period_seconds"))
+                }
+                _ => format!("{} in {} s", number("limit"), seconds("period_seconds")),
+            },
             text("key") + if limit["is_own"] == false { " (others too)" } else { "" },
         ]);
     }
@@ -105,9 +111,15 @@ mod tests {
             "plugin": "limit", "key": "5:burst4:acme", "limit": 10, "period_seconds": 60.0, "burst": 20,
             "remaining": 3, "full_in_seconds": 101.5, "is_shared": false,
         });
-        let shown = table(&serde_json::json!({ "consumer": "acme", "limits": [limit] }));
-        let expected = "plugin  left  of  full in        rate  key\n\
-                        limit      3  20    102 s  10 in 60 s  5:burst4:acme\n";
+        let month = serde_json::json!({
+            "plugin": "limit", "key": "5:month4:acme", "limit": 500, "period_seconds": 2678400.0, "burst": 500,
+            "remaining": 7, "full_in_seconds": 60.0, "is_shared": false,
+            "window": "month", "time_zone": "Asia/Tokyo",
+        });
+        let shown = table(&serde_json::json!({ "consumer": "acme", "limits": [limit, month] }));
+        let expected = "plugin  left   of  full in                     rate  key\n\
+             limit      3   20    102 s               10 in 60 s  5:burst4:acme\n\
+             limit      7  500     60 s  500 a month, Asia/Tokyo  5:month4:acme\n";
         assert_eq!(shown, expected);
         let none = table(&serde_json::json!({ "consumer": "acme", "limits": [] }));
         assert!(none.contains("no limit"), "{none}");

@@ -4,14 +4,15 @@
 
 use std::sync::Arc;
 
-use super::limits::{Bucket, Limits, Verdict};
+use super::limits::Bucket;
+use super::limits::quotas::{Quotas, Reservation};
 use super::redis::Unavailable;
 use super::redis::limits::SharedLimits;
 
 /// The limits of one plugin.
 #[derive(Debug)]
 pub(crate) struct ConsumerLimits {
-    pub(super) limits: Arc<Limits>,
+    pub(super) quotas: Quotas,
     pub(super) shared: Option<Arc<SharedLimits>>,
 }
 
@@ -25,27 +26,28 @@ impl ConsumerLimits {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub(crate) async fn look(&self, consumer: &str) -> Result<Vec<(Bucket, Verdict)>, Unavailable> {
-        let buckets = self.limits.of_consumer(consumer);
-        let verdicts = match &self.shared {
+    pub(crate) async fn look(
+        &self,
+        consumer: &str,
+    ) -> Result<Vec<(Bucket, Reservation)>, Unavailable> {
+        let buckets = self.quotas.buckets.of_consumer(consumer);
+        let reservations = match &self.shared {
             Some(shared) => shared.look(&buckets).await?,
-            None => buckets.iter().map(|bucket| self.limits.look(bucket)).collect(),
+            None => buckets.iter().map(|bucket| self.quotas.look(bucket)).collect(),
         };
-        Ok(buckets.into_iter().zip(verdicts).collect())
+        Ok(buckets.into_iter().zip(reservations).collect())
     }
 
-    /// Makes the buckets full that are the consumer's own. Returns how many were not.
+    /// Makes the buckets and windows whole that are the consumer's own. Returns how many were not.
     ///
     /// # Errors
     /// When the store does not answer.
     pub(crate) async fn reset(&self, consumer: &str) -> Result<usize, Unavailable> {
-        let mut buckets = self.limits.of_consumer(consumer);
+        let mut buckets = self.quotas.buckets.of_consumer(consumer);
         buckets.retain(|bucket| bucket.is_own(consumer));
         if let Some(shared) = &self.shared {
-            let used = shared.look(&buckets).await?.iter().filter(|it| it.reset > 0).count();
-            shared.reset(&buckets).await?;
-            return Ok(used);
+            return shared.reset(&buckets).await;
         }
-        Ok(buckets.iter().filter(|bucket| self.limits.reset(bucket)).count())
+        Ok(buckets.iter().filter(|bucket| self.quotas.reset(bucket)).count())
     }
 }

@@ -8,9 +8,13 @@
 //! The buckets of a plugin have a bound in bytes. Past it the bucket that is full first gives way
 //! ([`table`]), and a key that gave way, or might have, begins again with what the fullest of those
 //! that gave way had used: it may be refused too early, and is never admitted beyond its limit.
+//!
+//! Windows are counted by the same words in a table of their own ([`quotas`]).
 
+pub(crate) mod calendar;
 mod consumers;
 mod durable;
+pub(crate) mod quotas;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -19,9 +23,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+pub(in crate::state) use self::calendar::Span;
 pub(crate) use self::consumers::Bucket;
 use self::consumers::Consumers;
 pub(in crate::state) use self::durable::{Written, wall};
+use self::quotas::Quota;
 pub(in crate::state) use self::table::Key;
 use self::table::Table;
 use super::journal::Journal;
@@ -31,10 +37,29 @@ use crate::telemetry::metrics::PluginMetrics;
 pub(crate) struct Limits {
     buckets: Table,
     metrics: Arc<PluginMetrics>,
-    origin: Instant,
+    clock: Clock,
     /// The buckets that changed, where they are written to a file.
     journal: Option<Journal<Key>>,
     consumers: Consumers,
+}
+
+/// By what time goes. In nanoseconds, from 1 on, so that an empty bucket's zero lies in the past.
+#[derive(Debug, Clone, Copy)]
+enum Clock {
+    /// That of the process, since then: nobody sets it.
+    Process(Instant),
+    /// That of the wall, since 1970.
+    Wall,
+}
+
+/// When a bucket is charged.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    now: u64,
+    /// What the charge counts from: for windows their end.
+    base: u64,
+    /// No bucket of this rule is full later than this after now.
+    hold: u64,
 }
 
 /// A bucket's rule, and what to take from it. No field but `cost` is zero.
@@ -77,15 +102,24 @@ impl Limits {
         Self {
             buckets: Table::new(bytes),
             metrics,
-            origin: Instant::now(),
+            clock: Clock::Process(Instant::now()),
             journal: None,
             consumers: Consumers::default(),
         }
     }
 
+    /// The windows of the plugin with these metrics, in as many bytes.
+    pub(crate) fn of_windows(metrics: Arc<PluginMetrics>, bytes: usize) -> Self {
+        Self { clock: Clock::Wall, ..Self::new(metrics, bytes) }
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
     /// Lets the buckets take as many bytes from now on.
     pub(crate) fn bound(&self, bytes: usize) {
-        self.bound_at(bytes, nanos(self.origin));
+        self.bound_at(bytes, self.now());
     }
 
     fn bound_at(&self, bytes: usize, now: u64) {
@@ -103,13 +137,13 @@ impl Limits {
         charges: &[Charge<'_>],
         consumer: impl FnOnce() -> Option<String>,
     ) -> Vec<Verdict> {
-        let now = nanos(self.origin);
+        let now = self.now();
         let (verdicts, has_begun) = self.take_at(charges, now);
         // Those of a file began before the process did.
         let may_be_new = has_begun || self.journal.is_some();
         if may_be_new
             && let Some(consumer) = consumer()
-            && !self.consumers.has(&consumer, charges)
+            && !self.consumers.has(&consumer, charges.iter().map(Quota::of))
         {
             self.note(&consumer, charges, now);
         }
@@ -118,16 +152,25 @@ impl Limits {
 
     #[cold]
     fn note(&self, consumer: &str, charges: &[Charge<'_>], now: u64) {
-        let full = |bucket: &Bucket| self.charge(&bucket.look(), now, false, &mut false).reset == 0;
-        self.consumers.note(consumer, charges, now, full);
+        let quotas = charges.iter().map(Quota::of);
+        self.consumers.note(consumer, quotas, now, |bucket| self.is_full(bucket, now));
+    }
+
+    /// Whether a bucket is known to be full. Of a window, which is not here, nothing is known.
+    fn is_full(&self, bucket: &Bucket, now: u64) -> bool {
+        let charge = bucket.look().as_charge();
+        charge.is_some_and(|charge| self.charge(&charge, now, false, &mut false).reset == 0)
     }
 
     /// A consumer has these buckets in a store that several gateways share.
-    pub(crate) fn note_shared(&self, consumer: &str, charges: &[Charge<'_>]) {
-        if !self.consumers.has(consumer, charges) {
-            let now = nanos(self.origin);
+    pub(crate) fn note_shared<'a>(
+        &self,
+        consumer: &str,
+        quotas: impl ExactSizeIterator<Item = Quota<'a>> + Clone,
+    ) {
+        if !self.consumers.has(consumer, quotas.clone()) {
             // Whether they are full is known to the store alone: the oldest knowledge is as good.
-            self.consumers.note(consumer, charges, now, |_| true);
+            self.consumers.note(consumer, quotas, self.now(), |_| true);
         }
     }
 
@@ -141,19 +184,18 @@ impl Limits {
         self.consumers.of(consumer)
     }
 
-    /// How a bucket is.
-    pub(crate) fn look(&self, bucket: &Bucket) -> Verdict {
-        self.charge(&bucket.look(), nanos(self.origin), false, &mut false)
+    /// Makes a bucket full. Returns whether it was not at `base`.
+    fn reset(&self, key: &str, base: u64) -> bool {
+        let key = self.buckets.key(key);
+        let before = self.buckets.held(key, |full_at| full_at.swap(0, Relaxed));
+        self.changed(key);
+        before.is_some_and(|before| before > base)
     }
 
-    /// Makes a bucket full. Returns whether it was not.
-    pub(crate) fn reset(&self, bucket: &Bucket) -> bool {
-        let (key, now) = (self.buckets.key(&bucket.key), nanos(self.origin));
-        let before = self.buckets.held(key, |full_at| full_at.swap(0, Relaxed));
+    fn changed(&self, key: Key) {
         if let Some(journal) = &self.journal {
             journal.note(key);
         }
-        before.is_some_and(|before| before > now)
     }
 
     /// Also whether a bucket has begun.
@@ -192,26 +234,39 @@ impl Limits {
     /// Takes from one bucket, or with `commit` false only says how it would go.
     fn charge(&self, charge: &Charge<'_>, now: u64, commit: bool, has_begun: &mut bool) -> Verdict {
         let (key, rule) = (self.buckets.key(charge.key), Rule::of(charge));
-        if let Some(verdict) = self.buckets.held(key, |bucket| settle(bucket, &rule, now, commit)) {
+        let moment = Moment { now, base: now, hold: rule.depth };
+        self.charge_at(key, &rule, moment, commit, has_begun)
+    }
+
+    fn charge_at(
+        &self,
+        key: Key,
+        rule: &Rule,
+        moment: Moment,
+        commit: bool,
+        has_begun: &mut bool,
+    ) -> Verdict {
+        let base = moment.base;
+        if let Some(verdict) = self.buckets.held(key, |bucket| settle(bucket, rule, base, commit)) {
             // It was full: whoever it was for may have been forgotten since.
             *has_begun |= commit && verdict.reset <= rule.cost;
             return verdict;
         }
         if commit && rule.cost > 0 {
             *has_begun = true;
-            return self.charge_new(key, &rule, now);
+            return self.put(key, moment, |bucket| settle(bucket, rule, base, true));
         }
-        let full_at = AtomicU64::new(self.buckets.unheld(key, rule.depth));
-        settle(&full_at, &rule, now, false)
+        let full_at = AtomicU64::new(self.buckets.unheld(key, moment.hold));
+        settle(&full_at, rule, base, false)
     }
 
-    fn charge_new(&self, key: Key, rule: &Rule, now: u64) -> Verdict {
-        let settled = |bucket: &AtomicU64| settle(bucket, rule, now, true);
-        let (verdict, displaced) = self.buckets.put(key, rule.depth, now, settled);
+    /// Charges a bucket that is not held.
+    fn put<T>(&self, key: Key, moment: Moment, charge: impl FnOnce(&AtomicU64) -> T) -> T {
+        let (charged, displaced) = self.buckets.put(key, moment.hold, moment.now, charge);
         if displaced > 0 {
             self.metrics.buckets_displaced(displaced);
         }
-        verdict
+        charged
     }
 
     /// Returns what charges took whose neighbour was refused.
@@ -292,7 +347,13 @@ fn settle(bucket: &AtomicU64, rule: &Rule, now: u64, commit: bool) -> Verdict {
     }
 }
 
-/// Nanoseconds since the origin, from 1 on, so that an empty bucket's zero lies in the past.
-fn nanos(origin: Instant) -> u64 {
-    u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX / 2) + 1
+impl Clock {
+    fn now(self) -> u64 {
+        match self {
+            Self::Process(origin) => {
+                u64::try_from(origin.elapsed().as_nanos()).unwrap_or(u64::MAX / 2) + 1
+            }
+            Self::Wall => wall().max(1),
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod connect;
 pub(crate) mod lease;
 pub(crate) mod limits;
 mod link;
+mod quotas;
 #[cfg(test)]
 mod tests;
 
@@ -31,8 +32,11 @@ thread_local! {
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-/// The script that charges buckets.
-const SCRIPT: &str = include_str!("redis/take.lua");
+/// The scripts: that which charges buckets, and that which knows windows too.
+const SCRIPTS: [&str; 2] = [include_str!("redis/take.lua"), include_str!("redis/quotas.lua")];
+/// Which script.
+const TAKE: usize = 0;
+const QUOTAS: usize = 1;
 
 /// A store.
 #[derive(Debug)]
@@ -85,8 +89,13 @@ impl Redis {
         LINKS.with_borrow(|links| links.get(&self.number).and_then(Weak::upgrade))
     }
 
-    /// Runs the script on these keys and arguments, once.
-    async fn run(&self, keys: &[String], arguments: &[String]) -> Result<Value, Unavailable> {
+    /// Runs a script on these keys and arguments, once.
+    async fn run(
+        &self,
+        script: usize,
+        keys: &[String],
+        arguments: &[String],
+    ) -> Result<Value, Unavailable> {
         let Some(link) = self.link() else { return Err(Unavailable) };
         let began = Instant::now();
         let mut made = match link.made() {
@@ -104,10 +113,10 @@ impl Redis {
         let left = self.settings.timeout.saturating_sub(began.elapsed());
         let asked = async {
             let connection = &mut made.connection;
-            match connection.ask(&evaluate("EVALSHA", &made.sha, keys, arguments)).await {
+            match connection.ask(&evaluate("EVALSHA", &made.shas[script], keys, arguments)).await {
                 // Nothing of the check was done. The store began anew, or forgot its scripts.
                 Err(error) if error.code() == Some("NOSCRIPT") => {
-                    connection.ask(&evaluate("EVAL", SCRIPT, keys, arguments)).await
+                    connection.ask(&evaluate("EVAL", SCRIPTS[script], keys, arguments)).await
                 }
                 answered => answered,
             }

@@ -4,13 +4,13 @@ use crate::attributes::AttributeError;
 use crate::documents::{Document, Refreshed};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
-use crate::limiter::{Charge, LimiterError, Verdict};
+use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::signature::{Algorithm, KeyMaterial};
 use crate::slots::{Occupancy, Queued, SlotsError, Taken, Wait};
 use crate::testing::host::{current, reached};
-use crate::testing::{cryptography, host};
+use crate::testing::{cryptography, host, quotas};
 use crate::wire::{self, Field};
 
 pub(crate) fn request_method() -> String {
@@ -92,6 +92,18 @@ pub(crate) fn sha256(data: &[u8]) -> (u64, u64, u64, u64) {
 
 pub(crate) fn take(charges: &[Charge<'_>]) -> Result<Vec<Verdict>, LimiterError> {
     reached().take(charges)
+}
+
+pub(crate) fn reserve(quotas: &[Quota<'_>]) -> Result<Vec<Reservation>, LimiterError> {
+    reached().reserve(quotas)
+}
+
+pub(crate) fn settle(settlements: &[Settlement<'_>]) -> Result<(), LimiterError> {
+    reached().settle(settlements)
+}
+
+pub(crate) fn check_time_zone(name: &str) -> Result<(), Option<String>> {
+    quotas::check_time_zone(name)
 }
 
 pub(crate) fn value(key: &str) -> Option<Vec<u8>> {

@@ -8,7 +8,10 @@ use crate::bindings::gateway::plugin as imports;
 use crate::documents::{Document, Refreshed};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
-use crate::limiter::{Charge, LimiterError, Verdict, nanoseconds};
+use crate::limiter::{
+    CalendarUnit, Charge, LimiterError, Quota, Reservation, Settlement, Verdict, Window,
+    nanoseconds,
+};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::signature::{Algorithm, KeyMaterial};
@@ -23,6 +26,7 @@ pub(crate) use imports::exchange::{
     response_field, response_fields, response_status,
 };
 pub(crate) use imports::key_value::{delete as delete_value, get as value};
+pub(crate) use imports::limiter::check_time_zone;
 pub(crate) use imports::metrics::{
     add as metrics_add, counter as metrics_counter, gauge as metrics_gauge,
     histogram as metrics_histogram, observe as metrics_observe, set as metrics_set,
@@ -63,7 +67,7 @@ fn log_level(level: Level) -> imports::log::Level {
 const CHARGES: usize = 16;
 
 pub(crate) fn take<'a>(charges: &[Charge<'a>]) -> Result<Vec<Verdict>, LimiterError> {
-    use imports::limiter::{Charge as Wire, LimiterError as Error};
+    use imports::limiter::Charge as Wire;
     if charges.len() > CHARGES {
         return Err(LimiterError::Invalid);
     }
@@ -79,10 +83,7 @@ pub(crate) fn take<'a>(charges: &[Charge<'a>]) -> Result<Vec<Verdict>, LimiterEr
         [charge] => imports::limiter::take(&[to_wire(charge)]),
         _ => imports::limiter::take(&charges.iter().map(to_wire).collect::<Vec<_>>()),
     };
-    let verdicts = taken.map_err(|error| match error {
-        Error::Invalid => LimiterError::Invalid,
-        Error::Unavailable => LimiterError::Unavailable,
-    })?;
+    let verdicts = taken.map_err(limiter_error)?;
     let verdict = |verdict: imports::limiter::Verdict| Verdict {
         allowed: verdict.allowed,
         remaining: verdict.remaining,
@@ -137,6 +138,67 @@ fn slots_error(error: imports::slots::SlotsError) -> SlotsError {
         Error::Invalid => SlotsError::Invalid,
         Error::TooMany => SlotsError::TooMany,
         Error::NotHere => SlotsError::NotHere,
+    }
+}
+
+pub(crate) fn reserve(quotas: &[Quota<'_>]) -> Result<Vec<Reservation>, LimiterError> {
+    if quotas.len() > CHARGES {
+        return Err(LimiterError::Invalid);
+    }
+    let quotas: Vec<_> = quotas.iter().map(quota).collect();
+    let reserved = imports::limiter::reserve(&quotas).map_err(limiter_error)?;
+    let reservation = |reservation: imports::limiter::Reservation| Reservation {
+        allowed: reservation.allowed,
+        remaining: reservation.remaining,
+        reset: Duration::from_nanos(reservation.reset),
+        retry_after: reservation.retry_after.map(Duration::from_nanos),
+        length: Duration::from_nanos(reservation.length),
+        taken: reservation.taken,
+    };
+    Ok(reserved.into_iter().map(reservation).collect())
+}
+
+pub(crate) fn settle(settlements: &[Settlement<'_>]) -> Result<(), LimiterError> {
+    if settlements.len() > CHARGES {
+        return Err(LimiterError::Invalid);
+    }
+    let settlements: Vec<_> = settlements
+        .iter()
+        .map(|it| imports::limiter::Settlement {
+            quota: quota(&it.quota),
+            taken: it.taken,
+            by: it.by,
+        })
+        .collect();
+    imports::limiter::settle(&settlements).map_err(limiter_error)
+}
+
+fn quota<'a>(quota: &Quota<'a>) -> imports::limiter::Quota<'a> {
+    use imports::limiter::{BucketWindow, CalendarUnit as Unit, CalendarWindow, Window as Wire};
+    let window = match quota.window {
+        Window::Bucket { period, burst } => {
+            Wire::Bucket(BucketWindow { period: nanoseconds(period), burst })
+        }
+        Window::Fixed(length) => Wire::Fixed(nanoseconds(length)),
+        Window::Calendar { unit, time_zone } => {
+            let unit = match unit {
+                CalendarUnit::Hour => Unit::Hour,
+                CalendarUnit::Day => Unit::Day,
+                CalendarUnit::Week => Unit::Week,
+                CalendarUnit::Month => Unit::Month,
+                CalendarUnit::Year => Unit::Year,
+            };
+            Wire::Calendar(CalendarWindow { unit, time_zone })
+        }
+    };
+    imports::limiter::Quota { key: quota.key, limit: quota.limit, window, cost: quota.cost }
+}
+
+fn limiter_error(error: imports::limiter::LimiterError) -> LimiterError {
+    use imports::limiter::LimiterError as Error;
+    match error {
+        Error::Invalid => LimiterError::Invalid,
+        Error::Unavailable => LimiterError::Unavailable,
     }
 }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use crate::attributes::{self, AttributeError};
 use crate::documents::Refreshed;
 use crate::http_client::{HttpError, Request, Response};
-use crate::limiter::{Charge, LimiterError, Verdict};
+use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::slots::{Occupancy, Queued, SlotsError, Taken, Wait};
@@ -16,6 +16,7 @@ use crate::testing::cryptography;
 use crate::testing::documents::Documents;
 use crate::testing::limiter::Buckets;
 use crate::testing::metrics::Metrics;
+use crate::testing::quotas::Windows;
 use crate::testing::slots::{self, Slots};
 use crate::testing::store::Store;
 use crate::testing::usage::Usage;
@@ -77,6 +78,7 @@ pub(crate) struct TestHost {
     log: RefCell<Vec<LogLine>>,
     store: RefCell<Store>,
     buckets: RefCell<Buckets>,
+    windows: RefCell<Windows>,
     limiter_unavailable: Cell<bool>,
     passwords_busy: Cell<bool>,
     metrics: RefCell<Metrics>,
@@ -138,6 +140,7 @@ impl TestHost {
             log: RefCell::default(),
             store: RefCell::default(),
             buckets: RefCell::default(),
+            windows: RefCell::default(),
             limiter_unavailable: Cell::new(false),
             passwords_busy: Cell::new(false),
             metrics: RefCell::default(),
@@ -228,6 +231,22 @@ impl TestHost {
             return Err(LimiterError::Unavailable);
         }
         self.buckets.borrow_mut().take(charges, self.monotonic())
+    }
+
+    pub(crate) fn reserve(&self, quotas: &[Quota<'_>]) -> Result<Vec<Reservation>, LimiterError> {
+        if self.limiter_unavailable.get() {
+            return Err(LimiterError::Unavailable);
+        }
+        let (buckets, times) = (&mut *self.buckets.borrow_mut(), (self.monotonic(), self.now()));
+        self.windows.borrow_mut().reserve(quotas, buckets, times)
+    }
+
+    pub(crate) fn settle(&self, settlements: &[Settlement<'_>]) -> Result<(), LimiterError> {
+        if self.limiter_unavailable.get() {
+            return Err(LimiterError::Unavailable);
+        }
+        let (buckets, times) = (&mut *self.buckets.borrow_mut(), (self.monotonic(), self.now()));
+        self.windows.borrow_mut().settle(settlements, buckets, times)
     }
 
     pub(crate) fn set_limiter_unavailable(&self, is_unavailable: bool) {

@@ -47,6 +47,25 @@ impl Buckets {
             .collect())
     }
 
+    /// How a charge would go, by itself.
+    pub(crate) fn look(&self, charge: &Charge<'_>, now: u64) -> Verdict {
+        let full = self.full.get(charge.key).copied().unwrap_or(0);
+        self.refused(charge, judge(charge, full, now).0, now)
+    }
+
+    /// Takes more, down to a burst below empty, or gives back.
+    pub(crate) fn settle(&mut self, charge: &Charge<'_>, by: i64, now: u64) {
+        let now = u128::from(now) * u128::from(charge.limit);
+        let period = u128::from(nanoseconds(charge.period));
+        let amount = period * u128::from(by.unsigned_abs());
+        let most = now + 2 * period * u128::from(charge.burst);
+        let full = self.full.entry(charge.key.to_owned()).or_default();
+        *full = match by < 0 {
+            true => full.saturating_sub(amount),
+            false => ((*full).max(now) + amount).min(most.max(*full)),
+        };
+    }
+
     /// The verdict of a charge when nothing is charged: what is left is what was there.
     fn refused(&self, charge: &Charge<'_>, verdict: Verdict, now: u64) -> Verdict {
         let full = self.full.get(charge.key).copied().unwrap_or(0);
@@ -55,7 +74,7 @@ impl Buckets {
     }
 }
 
-fn is_valid(charge: &Charge<'_>) -> bool {
+pub(crate) fn is_valid(charge: &Charge<'_>) -> bool {
     charge.key.len() <= 1024 && charge.limit > 0 && !charge.period.is_zero() && charge.burst > 0
 }
 

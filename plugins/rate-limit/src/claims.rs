@@ -5,25 +5,45 @@
 //! request.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use gateway_plugin_sdk::limiter::{Charge, Verdict};
+use gateway_plugin_sdk::limiter::{self, LimiterError, Reservation, Verdict};
 use gateway_plugin_sdk::prelude::Request;
 
-use crate::key::Part;
-use crate::policy::{Claim, Policy};
+use crate::policy::{Claim, Lack, Policy};
+use crate::rate::Rate;
+use crate::settle::{Kept, Reserved};
 
 /// The buckets that a request is charged to.
 pub(crate) struct Claims<'a> {
     /// The keys of all buckets, one behind the other.
     keys: String,
     charged: Vec<Charged<'a>>,
-    /// The parts of keys for lack of which policies refuse the request.
-    pub(crate) lacking: Vec<&'a Part>,
+    /// For lack of what policies refuse the request.
+    pub(crate) lacking: Vec<Lack<'a>>,
+}
+
+/// What was charged, and how it went.
+pub(crate) struct Charges<'a> {
+    pub(crate) all: Vec<Charge<'a>>,
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Charge<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) rate: &'a Rate,
+    pub(crate) verdict: Verdict,
+    /// How long its window is.
+    pub(crate) length: Duration,
 }
 
 /// A bucket that is to be charged.
 struct Charged<'a> {
+    /// Which of the policies.
+    index: usize,
     policy: &'a Policy,
+    rate: &'a Rate,
     /// Where its key stands.
     key: Range<usize>,
     cost: u64,
@@ -37,15 +57,15 @@ impl<'a> Claims<'a> {
             charged: Vec::with_capacity(policies.len()),
             lacking: Vec::new(),
         };
-        for policy in policies {
+        for (index, policy) in policies.iter().enumerate() {
             let start = claims.keys.len();
             match policy.claim(request, ipv6_prefix, &mut claims.keys) {
-                Claim::Charge(cost) => {
+                Claim::Charge(rate, cost) => {
                     let key = start..claims.keys.len();
-                    claims.charged.push(Charged { policy, key, cost });
+                    claims.charged.push(Charged { index, policy, rate, key, cost });
                     continue;
                 }
-                Claim::Refuse(part) => claims.lacking.push(part),
+                Claim::Refuse(lack) => claims.lacking.push(lack),
                 Claim::None => {}
             }
             claims.keys.truncate(start);
@@ -53,28 +73,62 @@ impl<'a> Claims<'a> {
         claims
     }
 
-    /// The charges, for the limiter.
-    pub(crate) fn charges(&self) -> Vec<Charge<'_>> {
-        let charge = |charged: &Charged<'_>| Charge {
-            key: &self.keys[charged.key.clone()],
-            limit: charged.policy.limit,
-            period: charged.policy.period,
-            burst: charged.policy.burst,
-            cost: charged.cost,
+    /// Charges them all, or none. What is to be settled later goes to `reserved`.
+    pub(crate) fn charge(&self, reserved: &mut Reserved) -> Result<Charges<'a>, LimiterError> {
+        if self.charged.iter().all(|charged| charged.policy.is_plain()) {
+            return self.take();
+        }
+        let quota = |it: &Charged<'a>| it.rate.quota(&self.keys[it.key.clone()], it.cost);
+        let reservations = limiter::reserve(&self.charged.iter().map(quota).collect::<Vec<_>>())?;
+        if reservations.iter().all(|reservation| reservation.allowed) {
+            self.keep(&reservations, reserved);
+        }
+        let charge = |(charged, reservation): (&Charged<'a>, &Reservation)| {
+            let Reservation { allowed, remaining, reset, retry_after, length, .. } = *reservation;
+            let verdict = Verdict { allowed, remaining, reset, retry_after };
+            Charge { policy: charged.policy, rate: charged.rate, verdict, length }
         };
-        self.charged.iter().map(charge).collect()
+        Ok(Charges { all: self.charged.iter().zip(&reservations).map(charge).collect() })
     }
 
-    /// The policies with the limiter's verdicts on their charges.
-    pub(crate) fn with<'b>(
-        &self,
-        verdicts: &'b [Verdict],
-    ) -> impl Iterator<Item = (&'a Policy, &'b Verdict)> {
-        self.charged.iter().map(|charged| charged.policy).zip(verdicts)
+    /// The same where buckets are all.
+    fn take(&self) -> Result<Charges<'a>, LimiterError> {
+        let charge = |it: &Charged<'a>| it.rate.charge(&self.keys[it.key.clone()], it.cost);
+        let verdicts = limiter::take(&self.charged.iter().filter_map(charge).collect::<Vec<_>>())?;
+        let charge = |(charged, verdict): (&Charged<'a>, Verdict)| {
+            let length = charged.rate.length().unwrap_or_default();
+            Charge { policy: charged.policy, rate: charged.rate, verdict, length }
+        };
+        Ok(Charges { all: self.charged.iter().zip(verdicts).map(charge).collect() })
+    }
+
+    fn keep(&self, reservations: &[Reservation], reserved: &mut Reserved) {
+        for (charged, reservation) in self.charged.iter().zip(reservations) {
+            if charged.policy.settle.is_some() {
+                reserved.push(Kept {
+                    policy: charged.index,
+                    key: self.keys[charged.key.clone()].to_owned(),
+                    cost: charged.cost,
+                    taken: reservation.taken,
+                });
+            }
+        }
     }
 
     /// Whether no policy applies.
     pub(crate) fn is_empty(&self) -> bool {
         self.charged.is_empty()
+    }
+}
+
+impl<'a> Charges<'a> {
+    /// Whether each has enough.
+    pub(crate) fn are_allowed(&self) -> bool {
+        self.all.iter().all(|charge| charge.verdict.allowed)
+    }
+
+    /// Those that have not.
+    pub(crate) fn violated(&self) -> impl Iterator<Item = &Charge<'a>> + Clone {
+        self.all.iter().filter(|charge| !charge.verdict.allowed)
     }
 }

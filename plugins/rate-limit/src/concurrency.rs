@@ -11,8 +11,8 @@ use gateway_plugin_sdk::slots::{self, Queued, Taken, Wait};
 
 use crate::config::{ConcurrencySpec, Missing, PrioritySpec};
 use crate::key::{self, Part};
-use crate::policy::{keep, name, parts, window};
-use crate::refusal;
+use crate::policy::{Lack, keep, name, parts};
+use crate::{duration, refusal};
 
 /// The most that the gateway takes.
 const LONGEST_QUEUE: u32 = 10_000;
@@ -77,10 +77,7 @@ impl Concurrency {
         let message = "nobody waits: set `queue` to how many requests may".to_owned();
         let where_ = if spec.priority.is_some() { "priority" } else { "share" };
         refuse(is_useless, where_, message);
-        let wait = keep(&mut errors, window(&spec.wait, &at("wait"))).unwrap_or(LONGEST_WAIT);
-        if wait > LONGEST_WAIT {
-            errors.push(ConfigError::at(at("wait"), "a request waits for at most 1h"));
-        }
+        let wait = keep(&mut errors, time(&spec.wait, &at("wait"))).unwrap_or(LONGEST_WAIT);
         let key = parts(&spec.key, &at("key"), &mut errors);
         let share = parts(&spec.share, &at("share"), &mut errors);
         let priority = spec.priority.map(|it| Priority::new(it, &at("priority"))).transpose();
@@ -119,7 +116,7 @@ impl Concurrency {
                 Missing::Shared => key::push_missing(&mut key),
                 Missing::Skip => return Admission::Admitted,
                 Missing::Refuse if dry_run => return Admission::WouldRefuse,
-                Missing::Refuse => return Admission::Refused(refusal::lacks(part)),
+                Missing::Refuse => return Admission::Refused(refusal::lacks(Lack::Part(part))),
             }
         }
         // A dry run counts, and lets all of them through.
@@ -167,6 +164,16 @@ impl Concurrency {
     fn fails(&self, error: &slots::SlotsError) -> Admission {
         log::warn!("no slot under {} can be asked for: {error}", self.name);
         Admission::Refused(refusal::unavailable())
+    }
+}
+
+fn time(text: &str, pointer: &str) -> Result<Duration, ConfigError> {
+    let refuse = |message| Err(ConfigError::at(pointer, message));
+    match duration::parse(text) {
+        Err(error) => refuse(format!("`{text}` is not a duration: {error}")),
+        Ok(time) if time.is_zero() => refuse("who waits has some time".to_owned()),
+        Ok(time) if time > LONGEST_WAIT => refuse("a request waits for at most 1h".to_owned()),
+        Ok(time) => Ok(time),
     }
 }
 

@@ -3,6 +3,8 @@
 //! Owns the keys, their defaults and their documentation, which becomes the JSON Schema. Must not
 //! judge values: `policy` turns what is written here into what is checked, or says what is wrong.
 
+use std::collections::BTreeMap;
+
 use gateway_plugin_sdk::prelude::{HeaderName, JsonSchema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
@@ -55,22 +57,47 @@ pub struct PolicySpec {
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
     pub name: String,
 
-    /// How much flows in per `window`, evenly spread: with 10 in `"1m"`, one each six seconds.
-    #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
-    pub limit: u64,
+    /// How much there is per `window`. With `plans` it is the limit of requests of no plan in the list,
+    /// and without it such requests are refused with 403.
+    #[serde(default)]
+    pub limit: Option<LimitSpec>,
 
-    /// The time in which `limit` flows in, such as `"1s"`, `"1m"`, `"1h30m"`; at most `"366d"`.
-    #[schemars(regex(pattern = crate::duration::PATTERN))]
+    /// The time in which `limit` comes back: `"hour"`, `"day"`, `"week"` (from Monday), `"month"` or
+    /// `"year"` of the calendar, or a time such as `"1s"`, `"1m"`, `"1h30m"`, at most `"366d"`.
+    #[schemars(regex(pattern = crate::duration::WINDOW_PATTERN))]
     pub window: String,
 
-    /// How much may be used at once after a rest. Default `limit`.
+    /// Where the calendar is that of: a name of the IANA time zone database, such as `"Europe/Berlin"`.
+    /// Default `"UTC"`.
+    #[serde(default)]
+    pub time_zone: Option<String>,
+
+    /// How a limit in a time comes back. Windows of the calendar begin and end with it.
+    #[serde(default)]
+    pub algorithm: Option<Algorithm>,
+
+    /// How much may be used at once after a rest. Default `limit`. For buckets only.
     #[serde(default)]
     #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
     pub burst: Option<u64>,
 
-    /// What a request costs. Default 1.
+    /// Other limits for requests of these plans, by the value of `plan`: up to 64.
+    #[serde(default)]
+    pub plans: Option<BTreeMap<String, PlanSpec>>,
+
+    /// The attribute that says the plan of a request: `claim:NAME` is `consumer.claim.NAME`. Default
+    /// `"consumer.group"`.
+    #[serde(default)]
+    pub plan: Option<String>,
+
+    /// What a request costs, or an estimate where it is settled. Default 1.
     #[serde(default)]
     pub cost: CostSpec,
+
+    /// Where the response says what the request did cost. What it cost more or less than `cost` is taken
+    /// or given back then. Without a number there, `cost` stays.
+    #[serde(default)]
+    pub settle: Option<SettleSpec>,
 
     /// What requests are told apart by; each combination of values has the limit to itself.
     ///
@@ -157,6 +184,72 @@ pub struct PrioritySpec {
     /// What a higher one is lowered to. Default 255.
     #[serde(default = "default_max_priority")]
     pub max: u8,
+}
+
+/// How much there is in a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(untagged)]
+pub enum LimitSpec {
+    /// So much.
+    Number(#[schemars(range(min = 1, max = 999_999_999_999_999_u64))] u64),
+    /// The policy does not apply.
+    Word(Unlimited),
+}
+
+/// That there is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "lowercase")]
+pub enum Unlimited {
+    /// There is none.
+    Unlimited,
+}
+
+/// How a limit in a time comes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// Evenly, token by token: with 10 in `"1m"`, one each six seconds. The default.
+    #[default]
+    Bucket,
+    /// All at once at the end of each window: windows of `"1m"` end with each minute.
+    Fixed,
+}
+
+/// The limit of a plan.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlanSpec {
+    /// How much there is per `window`, or `"unlimited"`.
+    pub limit: LimitSpec,
+
+    /// How much may be used at once after a rest. Default `limit`. For buckets only.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
+    pub burst: Option<u64>,
+}
+
+/// Where the cost of a request stands in its response: one of the three.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettleSpec {
+    /// The response field with the cost, a whole number.
+    #[serde(default)]
+    pub response_header: Option<HeaderName>,
+
+    /// Where the cost is in a JSON response: a JSON Pointer (RFC 6901), such as `"/usage/total_tokens"`.
+    /// The response is held until it is whole.
+    #[serde(default)]
+    pub json: Option<String>,
+
+    /// The attribute with the cost, as set by a plugin. It is read when the exchange is over.
+    #[serde(default)]
+    pub attribute: Option<String>,
+
+    /// The largest response body that is read for `json`, in bytes. Of one that says that it is longer,
+    /// `cost` stays. Default 1 MiB.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 67_108_864))]
+    pub max_body: Option<u64>,
 }
 
 /// What a request costs.
@@ -249,6 +342,34 @@ impl Headers {
 impl Default for CostSpec {
     fn default() -> Self {
         Self::Fixed(default_cost())
+    }
+}
+
+/// By hand, so that an error says what may be written.
+impl<'de> Deserialize<'de> for LimitSpec {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LimitVisitor)
+    }
+}
+
+struct LimitVisitor;
+
+impl Visitor<'_> for LimitVisitor {
+    type Value = LimitSpec;
+
+    fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("a whole number, or \"unlimited\"")
+    }
+
+    fn visit_u64<E: Error>(self, limit: u64) -> Result<LimitSpec, E> {
+        Ok(LimitSpec::Number(limit))
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<LimitSpec, E> {
+        match word {
+            "unlimited" => Ok(LimitSpec::Word(Unlimited::Unlimited)),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+        }
     }
 }
 

@@ -23,18 +23,26 @@ enum Source {
 }
 
 impl Cost {
-    /// Checks a cost against what its bucket holds; `pointer` is where it stands.
-    pub(crate) fn new(spec: CostSpec, burst: u64, pointer: &str) -> Result<Self, ConfigError> {
+    /// Checks a cost against what the smallest and the largest bucket hold; `pointer` is where it stands.
+    pub(crate) fn new(
+        spec: CostSpec,
+        bursts: (u64, u64),
+        pointer: &str,
+    ) -> Result<Self, ConfigError> {
         match spec {
             CostSpec::Fixed(cost) => {
-                within(cost, burst, pointer)?;
-                Ok(Self { source: None, default: cost, max: burst })
+                within(cost, bursts.0, pointer)?;
+                Ok(Self { source: None, default: cost, max: cost })
             }
-            CostSpec::Told(told) => Self::told(told, burst, pointer),
+            CostSpec::Told(told) => Self::told(told, bursts, pointer),
         }
     }
 
-    fn told(spec: ToldCost, burst: u64, pointer: &str) -> Result<Self, ConfigError> {
+    fn told(
+        spec: ToldCost,
+        (smallest, largest): (u64, u64),
+        pointer: &str,
+    ) -> Result<Self, ConfigError> {
         let source = match (spec.header, spec.attribute) {
             (Some(header), None) => Source::Header(header),
             (None, Some(attribute)) => Source::Attribute(attribute),
@@ -43,9 +51,9 @@ impl Cost {
                 return Err(ConfigError::at(pointer, message));
             }
         };
-        let max = spec.max.unwrap_or(burst);
-        within(max, burst, &format!("{pointer}/max"))?;
-        within(spec.default, max, &format!("{pointer}/default"))?;
+        let max = spec.max.unwrap_or(largest);
+        within(max, largest, &format!("{pointer}/max"))?;
+        within(spec.default, max.min(smallest), &format!("{pointer}/default"))?;
         Ok(Self { source: Some(source), default: spec.default, max })
     }
 
@@ -58,12 +66,12 @@ impl Cost {
         }
     }
 
-    /// What this request costs.
-    pub(crate) fn of(&self, request: &Request) -> u64 {
+    /// What this request costs, where no more than that would ever fit.
+    pub(crate) fn of(&self, request: &Request, burst: u64) -> u64 {
         match &self.source {
             None => self.default,
-            Some(Source::Header(name)) => self.read(request.header(name)),
-            Some(Source::Attribute(name)) => self.read(request.attribute(name)),
+            Some(Source::Header(name)) => self.read(request.header(name)).min(burst),
+            Some(Source::Attribute(name)) => self.read(request.attribute(name)).min(burst),
         }
     }
 

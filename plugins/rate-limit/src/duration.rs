@@ -17,6 +17,10 @@ const UNITS: [(&str, u64); 5] = [
 /// JSON Schema's pattern for [`parse`].
 pub(crate) const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(d|h|ms?|s))+$";
 
+/// JSON Schema's pattern for a window, of the calendar or as long as that.
+pub(crate) const WINDOW_PATTERN: &str =
+    r"^(hour|day|week|month|year|([0-9]+(\.[0-9]+)?(d|h|ms?|s))+)$";
+
 /// Reads a duration. The error says what is wrong with the text.
 pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text;

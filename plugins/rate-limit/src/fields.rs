@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use gateway_plugin_sdk::limiter::Verdict;
 
+use crate::claims::{Charge, Charges};
 use crate::policy::Policy;
+use crate::rate::Rate;
 
 /// The values of `X-RateLimit-*`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,30 +32,44 @@ impl Legacy {
     }
 }
 
-/// The value of `RateLimit-Policy`.
+/// The value of `RateLimit-Policy`, if it is the same for all requests.
 ///
 /// `w` counts whole seconds only (section 3.1.3), so a window that is none goes without it. A
 /// bucket that holds something else than its quota says so in a parameter of our own.
-pub(crate) fn policies(policies: &[Policy]) -> String {
+pub(crate) fn policies(policies: &[Policy]) -> Option<String> {
     let mut value = String::new();
     for policy in policies {
-        open(&mut value, policy);
-        push(&mut value, ";q=", policy.limit);
-        if policy.period.subsec_nanos() == 0 {
-            push(&mut value, ";w=", policy.period.as_secs());
-        }
-        if policy.burst != policy.limit {
-            push(&mut value, ";gateway-burst=", policy.burst);
-        }
+        let rate = policy.only_rate()?;
+        describe(&mut value, policy, rate, rate.length()?);
+    }
+    Some(value)
+}
+
+/// The same of what a request is charged to: plans differ, and months do.
+pub(crate) fn policies_of(charges: &Charges<'_>) -> String {
+    let mut value = String::with_capacity(64);
+    for charge in &charges.all {
+        describe(&mut value, charge.policy, charge.rate, charge.length);
     }
     value
 }
 
+fn describe(value: &mut String, policy: &Policy, rate: &Rate, length: Duration) {
+    open(value, policy);
+    push(value, ";q=", rate.limit);
+    if length.subsec_nanos() == 0 {
+        push(value, ";w=", length.as_secs());
+    }
+    if rate.burst != rate.limit {
+        push(value, ";gateway-burst=", rate.burst);
+    }
+}
+
 /// The value of `RateLimit` for an admitted request: what is left of each policy, and when it is
 /// whole again.
-pub(crate) fn admitted<'a>(charged: impl Iterator<Item = (&'a Policy, &'a Verdict)>) -> String {
+pub(crate) fn admitted(charges: &Charges<'_>) -> String {
     let mut value = String::with_capacity(64);
-    for (policy, verdict) in charged {
+    for Charge { policy, verdict, .. } in &charges.all {
         open(&mut value, policy);
         push(&mut value, ";r=", verdict.remaining);
         push(&mut value, ";t=", seconds(verdict.reset));
@@ -64,9 +80,9 @@ pub(crate) fn admitted<'a>(charged: impl Iterator<Item = (&'a Policy, &'a Verdic
 /// The value of `RateLimit` for a refused request: the violated policies only, each with the time
 /// until it has room for the request. A policy that had room may well be whole again only
 /// tomorrow, and `Retry-After` must not be earlier than any `t` beside it (section 6).
-pub(crate) fn refused<'a>(violated: impl Iterator<Item = (&'a Policy, &'a Verdict)>) -> String {
+pub(crate) fn refused(charges: &Charges<'_>) -> String {
     let mut value = String::with_capacity(64);
-    for (policy, verdict) in violated {
+    for Charge { policy, verdict, .. } in charges.violated() {
         open(&mut value, policy);
         push(&mut value, ";r=", verdict.remaining);
         if let Some(wait) = verdict.retry_after {
@@ -77,25 +93,21 @@ pub(crate) fn refused<'a>(violated: impl Iterator<Item = (&'a Policy, &'a Verdic
 }
 
 /// `X-RateLimit-*` know one policy: for an admitted request the one with the least left.
-pub(crate) fn tightest<'a>(
-    charged: impl Iterator<Item = (&'a Policy, &'a Verdict)>,
-) -> Option<Legacy> {
-    let tightest = charged.min_by_key(|(_, verdict)| verdict.remaining);
-    tightest.map(|(policy, verdict)| Legacy {
-        limit: policy.limit,
+pub(crate) fn tightest(charges: &Charges<'_>) -> Option<Legacy> {
+    let tightest = charges.all.iter().min_by_key(|charge| charge.verdict.remaining);
+    tightest.map(|Charge { rate, verdict, .. }| Legacy {
+        limit: rate.limit,
         remaining: verdict.remaining,
         reset: seconds(verdict.reset),
     })
 }
 
 /// `X-RateLimit-*` know one policy: for a refused request the one with the longest wait.
-pub(crate) fn longest_wait<'a>(
-    violated: impl Iterator<Item = (&'a Policy, &'a Verdict)>,
-) -> Option<Legacy> {
+pub(crate) fn longest_wait(charges: &Charges<'_>) -> Option<Legacy> {
     let wait = |verdict: &Verdict| verdict.retry_after.unwrap_or(verdict.reset);
-    let longest = violated.max_by_key(|(_, verdict)| wait(verdict));
-    longest.map(|(policy, verdict)| Legacy {
-        limit: policy.limit,
+    let longest = charges.violated().max_by_key(|charge| wait(&charge.verdict));
+    longest.map(|Charge { rate, verdict, .. }| Legacy {
+        limit: rate.limit,
         remaining: verdict.remaining,
         reset: seconds(wait(verdict)),
     })

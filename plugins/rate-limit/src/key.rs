@@ -63,6 +63,15 @@ impl Part {
         }
     }
 
+    /// The request's value of an attribute, as text.
+    pub(crate) fn text<'a>(&self, request: &'a Request) -> Option<&'a str> {
+        match self {
+            Self::Client => request.attribute("client.address"),
+            Self::Header(name) => request.header(name),
+            Self::Attribute(name) => request.attribute(name),
+        }
+    }
+
     /// What the part is called towards people.
     pub(crate) fn name(&self) -> &str {
         match self {

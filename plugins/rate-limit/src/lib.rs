@@ -1,10 +1,11 @@
 //! Limits how often clients may ask.
 //!
 //! A request is charged to all policies at once: each names a bucket (`key`), what it costs
-//! (`cost`) and how the bucket fills (`policy`), and `claims` gathers them. If one has no room,
-//! none is charged and the request is answered 429 (`refusal`). Responses tell what is left
-//! (`fields`). The buckets themselves are the gateway's: an instance of the plugin remembers
-//! nothing about requests.
+//! (`cost`), whose plan has how much (`policy`) and how that comes back (`rate`), and `claims` gathers
+//! them. If one has no room, none is charged and the request is answered 429 (`refusal`). Responses
+//! tell what is left (`fields`). Where the response tells what a request did cost, an estimate is
+//! charged and put right then (`settle`). The buckets themselves are the gateway's: an instance of the
+//! plugin remembers nothing about requests.
 
 mod address;
 mod claims;
@@ -15,21 +16,25 @@ mod duration;
 mod fields;
 mod key;
 mod policy;
+mod rate;
 mod refusal;
+mod settle;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use gateway_plugin_sdk::limiter::{self, LimiterError, Verdict};
+use gateway_plugin_sdk::limiter::LimiterError;
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::{clock, log};
 
-use claims::Claims;
+use claims::{Charges, Claims};
 use concurrency::{Admission, Concurrency};
 pub use config::{
-    ConcurrencySpec, Config, CostSpec, Headers, Missing, OnUnavailable, PolicySpec, PrioritySpec,
-    ToldCost,
+    Algorithm, ConcurrencySpec, Config, CostSpec, Headers, LimitSpec, Missing, OnUnavailable,
+    PlanSpec, PolicySpec, PrioritySpec, SettleSpec, ToldCost, Unlimited,
 };
 use policy::Policy;
+pub use settle::Reserved;
+use settle::Settle;
 
 /// The most charges that the limiter takes at once.
 const MOST_POLICIES: usize = 16;
@@ -48,8 +53,8 @@ const VIOLATED: &str = "rate-limit.violated";
 pub struct RateLimit {
     policies: Vec<Policy>,
     concurrency: Vec<Concurrency>,
-    /// The value of `RateLimit-Policy`.
-    policy_field: String,
+    /// The value of `RateLimit-Policy`, if it is the same for all requests.
+    policy_field: Option<String>,
     headers: Headers,
     on_unavailable: OnUnavailable,
     ipv6_prefix: u8,
@@ -60,7 +65,7 @@ pub struct RateLimit {
 
 impl Plugin for RateLimit {
     type Config = Config;
-    type Context = ();
+    type Context = Reserved;
 
     fn configure(config: Config) -> Result<Self, ConfigError> {
         let mut errors = refuse_whole(&config);
@@ -92,34 +97,68 @@ impl Plugin for RateLimit {
     }
 
     fn interest(&self) -> Interest {
-        let interest = Interest::on_request();
-        let interest = self.policies.iter().fold(interest, |it, policy| policy.declare(it));
-        self.concurrency.iter().fold(interest, |it, limit| limit.declare(it))
+        let policies = self.policies.iter();
+        let interest =
+            policies.fold(Interest::on_request(), |interest, policy| policy.declare(interest));
+        let interest = self.concurrency.iter().fold(interest, |it, limit| limit.declare(it));
+        let settles = self.policies.iter().filter_map(|policy| policy.settle.as_ref());
+        settles.fold(interest, |interest, settle| match settle {
+            Settle::Header(name) => interest.and_on_response().response_header(name),
+            Settle::Json { .. } => ["content-type", "content-length", "content-encoding"]
+                .into_iter()
+                .fold(interest.and_on_response(), Interest::response_header),
+            Settle::Attribute(_) => interest.and_on_complete(),
+        })
     }
 
-    fn on_request(&self, request: &mut Request, (): &mut ()) -> Outcome {
+    fn on_request(&self, request: &mut Request, reserved: &mut Reserved) -> Outcome {
         // Before anything is charged: what is refused here has used nothing.
         if let Some(refused) = self.admit(request) {
             return Outcome::respond(refused);
         }
         let claims = Claims::of(request, &self.policies, self.ipv6_prefix);
         match claims.lacking.first() {
-            Some(part) if self.dry_run => {
-                log::info!("dry run: would refuse a request without {}", part.name());
+            Some(lack) if self.dry_run => {
+                log::info!("dry run: would refuse a request without {}", lack.name());
             }
-            Some(part) => return Outcome::respond(refusal::lacks(part)),
+            Some(lack) => return Outcome::respond(refusal::lacks(*lack)),
             None => {}
         }
         if claims.is_empty() {
             return Outcome::Next;
         }
-        match limiter::take(&claims.charges()) {
-            Ok(verdicts) if verdicts.iter().all(|verdict| verdict.allowed) => {
-                self.tell(request, &claims, &verdicts);
+        match claims.charge(reserved) {
+            Ok(charges) if charges.are_allowed() => {
+                self.tell(request, &charges);
                 Outcome::Next
             }
-            Ok(verdicts) => self.refuse(request, &claims, &verdicts),
+            Ok(charges) => self.refuse(request, &charges),
             Err(error) => self.go_without(error),
+        }
+    }
+
+    fn on_response(&self, response: &mut ResponseHead, reserved: &mut Reserved) -> Outcome {
+        if !reserved.is_empty()
+            && let Some(mode) = reserved.settle_head(&self.policies, response)
+        {
+            response.want_body(mode);
+        }
+        Outcome::Next
+    }
+
+    fn on_response_body(
+        &self,
+        _: &mut ResponseHead,
+        body: &mut Body,
+        reserved: &mut Reserved,
+    ) -> Outcome {
+        reserved.settle_body(&self.policies, body);
+        Outcome::Next
+    }
+
+    fn on_complete(&self, summary: &Summary, reserved: &Reserved) {
+        if !reserved.is_empty() {
+            reserved.settle_end(&self.policies, summary);
         }
     }
 }
@@ -151,17 +190,22 @@ impl RateLimit {
     }
 
     /// Has the response tell what is left, whoever makes it.
-    fn tell(&self, request: &mut Request, claims: &Claims<'_>, verdicts: &[Verdict]) {
+    fn tell(&self, request: &mut Request, charges: &Charges<'_>) {
         if self.dry_run {
             return;
         }
         if self.headers.standard() {
             // The fields are lists: what an upstream or another plugin tells stays beside them.
-            request.add_response_header("ratelimit-policy", self.policy_field.as_str());
-            request.add_response_header("ratelimit", fields::admitted(claims.with(verdicts)));
+            match &self.policy_field {
+                Some(field) => request.add_response_header("ratelimit-policy", field.as_str()),
+                None => {
+                    request.add_response_header("ratelimit-policy", fields::policies_of(charges));
+                }
+            }
+            request.add_response_header("ratelimit", fields::admitted(charges));
         }
         if self.headers.legacy()
-            && let Some(legacy) = fields::tightest(claims.with(verdicts))
+            && let Some(legacy) = fields::tightest(charges)
         {
             for (name, number) in legacy.fields() {
                 request.set_response_header(name, itoa::Buffer::new().format(number));
@@ -169,10 +213,9 @@ impl RateLimit {
         }
     }
 
-    fn refuse(&self, request: &mut Request, claims: &Claims<'_>, verdicts: &[Verdict]) -> Outcome {
-        let violated: Vec<(&Policy, &Verdict)> =
-            claims.with(verdicts).filter(|(_, verdict)| !verdict.allowed).collect();
-        let names: Vec<&str> = violated.iter().map(|(policy, _)| policy.name.as_str()).collect();
+    fn refuse(&self, request: &mut Request, charges: &Charges<'_>) -> Outcome {
+        let names: Vec<&str> =
+            charges.violated().map(|charge| charge.policy.name.as_str()).collect();
         let names = names.join(",");
         if self.dry_run {
             log::info!("dry run: would refuse a request under {names}");
@@ -183,14 +226,18 @@ impl RateLimit {
         if self.dry_run {
             return Outcome::Next;
         }
-        let mut response = refusal::quota_exceeded(&violated);
+        let mut response = refusal::quota_exceeded(charges);
         if self.headers.standard() {
+            let policies = match &self.policy_field {
+                Some(field) => field.clone(),
+                None => fields::policies_of(charges),
+            };
             response = response
-                .header("ratelimit-policy", self.policy_field.as_str())
-                .header("ratelimit", fields::refused(violated.iter().copied()));
+                .header("ratelimit-policy", policies)
+                .header("ratelimit", fields::refused(charges));
         }
         if self.headers.legacy()
-            && let Some(legacy) = fields::longest_wait(violated.iter().copied())
+            && let Some(legacy) = fields::longest_wait(charges)
         {
             for (name, number) in legacy.fields() {
                 response = response.header(name, itoa::Buffer::new().format(number));

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use gateway_plugin_sdk::limiter::Verdict;
 use gateway_plugin_sdk::prelude::Response;
 
+use crate::claims::Charges;
 use crate::fields;
 use crate::key::Part;
-use crate::policy::Policy;
+use crate::policy::Lack;
 
 /// The problem type of draft-ietf-httpapi-ratelimit-headers-11, section 5.1.
 const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
@@ -19,9 +19,9 @@ const QUOTA_EXCEEDED_TITLE: &str =
     "Request cannot be satisfied as assigned quota has been exceeded";
 
 /// 429 with what was violated, and when to come again.
-pub(crate) fn quota_exceeded(violated: &[(&Policy, &Verdict)]) -> Response {
-    let names: Vec<&str> = violated.iter().map(|(policy, _)| policy.name.as_str()).collect();
-    let wait = wait(violated);
+pub(crate) fn quota_exceeded(charges: &Charges<'_>) -> Response {
+    let names: Vec<&str> = charges.violated().map(|it| it.policy.name.as_str()).collect();
+    let wait = wait(charges);
     let mut detail = String::from("No quota is left under ");
     detail.push_str(&names.join(", "));
     if let Some(wait) = wait {
@@ -54,20 +54,21 @@ pub(crate) fn unavailable() -> Response {
 }
 
 /// 400 or 403: the request lacks what its limit goes by.
-pub(crate) fn lacks(part: &Part) -> Response {
-    match part {
-        Part::Header(name) => {
+pub(crate) fn lacks(lack: Lack<'_>) -> Response {
+    match lack {
+        Lack::Part(Part::Header(name)) => {
             Response::bad_request(format!("The field {} is required here.", name.as_str()))
         }
-        Part::Client | Part::Attribute(_) => {
+        Lack::Part(Part::Client | Part::Attribute(_)) => {
             Response::forbidden("The request cannot be counted, since it is nobody's.")
         }
+        Lack::Plan(_) => Response::forbidden("The request has no plan that is served here."),
     }
 }
 
 /// Seconds until all violated policies have room; `None` if one never has.
-fn wait(violated: &[(&Policy, &Verdict)]) -> Option<u64> {
+fn wait(charges: &Charges<'_>) -> Option<u64> {
     let waits: Option<Vec<Duration>> =
-        violated.iter().map(|(_, verdict)| verdict.retry_after).collect();
+        charges.violated().map(|charge| charge.verdict.retry_after).collect();
     waits?.into_iter().max().map(|wait| fields::seconds(wait).max(1))
 }

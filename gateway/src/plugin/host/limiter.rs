@@ -1,11 +1,14 @@
-//! `gateway:plugin/limiter`: the token buckets, shared by all workers and the plugin's own.
+//! `gateway:plugin/limiter`: token buckets and windows, shared by all workers and the plugin's own.
 
 use std::borrow::Cow;
 
 use super::functions::Functions;
 use super::{Context, HostState};
-use crate::plugin::bindings::{Charge, LimiterError, Verdict};
-use crate::state::limits;
+use crate::plugin::bindings::{
+    CalendarUnit, Charge, LimiterError, Quota, Reservation, Settlement, Verdict, Window,
+};
+use crate::state::limits::calendar::{Unit, Zone};
+use crate::state::limits::{self, quotas};
 use crate::state::redis::Unavailable;
 use crate::usage::CONSUMER;
 use smallvec::SmallVec;
@@ -13,10 +16,20 @@ use smallvec::SmallVec;
 const MAX_CHARGES: usize = 16;
 const MAX_KEY: usize = 1 << 10;
 
+type Reserved = Result<Vec<Reservation>, LimiterError>;
+type Settled = Result<(), LimiterError>;
+
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("take", |store: Context<'_>, (charges,): (Vec<Charge>,)| {
         Ok((store.data().take(charges),))
-    })
+    })?;
+    linker.func_wrap("reserve", |store: Context<'_>, (quotas,): (Vec<Quota>,)| {
+        Ok((store.data().reserve(&quotas),))
+    })?;
+    linker.func_wrap("settle", |store: Context<'_>, (settlements,): (Vec<Settlement>,)| {
+        Ok((store.data().settle(&settlements),))
+    })?;
+    link_time_zones(linker)
 }
 
 /// Buckets in a store that several gateways share, for whose answer the hook waits.
@@ -32,29 +45,78 @@ pub(super) fn link_shared(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()
             store.data_mut().budget.pause();
             let charges: SmallVec<[_; 1]> = charges.iter().map(to_state).collect();
             let verdicts = shared.take(&charges).await;
-            let data = store.data();
-            if let Some(consumer) = data.consumer() {
-                data.identity.stores.limits.note_shared(&consumer, &charges);
-            }
-            // The epoch went on while the hook waited, and waiting is not computing.
-            let look = store.data_mut().budget.resume();
-            store.set_epoch_deadline(look);
+            store.data().note_shared(charges.iter().map(quotas::Quota::of));
+            resume(&mut store);
             let verdicts = verdicts.map_err(|Unavailable| LimiterError::Unavailable);
             Ok((verdicts.map(|it| it.into_iter().map(from_state).collect::<Vec<_>>()),))
         })
-    })
+    })?;
+    linker.func_wrap_async("reserve", |mut store: Context<'_>, (quotas,): (Vec<Quota>,)| {
+        Box::new(async move {
+            let Some(shared) = store.data().identity.stores.shared_limits.clone() else {
+                return Ok((Reserved::Err(LimiterError::Unavailable),));
+            };
+            let Some(quotas) = to_quotas(&quotas) else {
+                return Ok((Err(LimiterError::Invalid),));
+            };
+            store.data_mut().budget.pause();
+            let reserved = shared.reserve(&quotas).await;
+            store.data().note_shared(quotas.iter().copied());
+            resume(&mut store);
+            let reserved = reserved.map_err(|Unavailable| LimiterError::Unavailable);
+            Ok((reserved.map(|it| it.into_iter().map(from_reservation).collect::<Vec<_>>()),))
+        })
+    })?;
+    linker.func_wrap_async(
+        "settle",
+        |mut store: Context<'_>, (settlements,): (Vec<Settlement>,)| {
+            Box::new(async move {
+                let Some(shared) = store.data().identity.stores.shared_limits.clone() else {
+                    return Ok((Settled::Err(LimiterError::Unavailable),));
+                };
+                let Some(settlements) = to_settlements(&settlements) else {
+                    return Ok((Err(LimiterError::Invalid),));
+                };
+                store.data_mut().budget.pause();
+                let settled = shared.settle(&settlements).await;
+                resume(&mut store);
+                Ok((settled.map_err(|Unavailable| LimiterError::Unavailable),))
+            })
+        },
+    )?;
+    link_time_zones(linker)
+}
+
+/// The epoch went on while the hook waited, and waiting is not computing.
+fn resume(store: &mut Context<'_>) {
+    let look = store.data_mut().budget.resume();
+    store.set_epoch_deadline(look);
 }
 
 /// For a plugin whose interest promises that it never waits.
 pub(super) fn link_refusing(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
-    linker.func_wrap(
-        "take",
-        |_: Context<'_>,
-         (_,): (Vec<Charge>,)|
-         -> wasmtime::Result<(Result<Vec<Verdict>, LimiterError>,)> {
-            wasmtime::bail!("it called `limiter.take`, although its interest says `never-waits`")
-        },
-    )
+    fn refused<T>(name: &str) -> wasmtime::Result<T> {
+        wasmtime::bail!("it called `limiter.{name}`, although its interest says `never-waits`")
+    }
+    linker.func_wrap("take", |_: Context<'_>, (_,): (Vec<Charge>,)| {
+        refused::<(Result<Vec<Verdict>, LimiterError>,)>("take")
+    })?;
+    linker.func_wrap("reserve", |_: Context<'_>, (_,): (Vec<Quota>,)| {
+        refused::<(Reserved,)>("reserve")
+    })?;
+    linker.func_wrap("settle", |_: Context<'_>, (_,): (Vec<Settlement>,)| {
+        refused::<(Settled,)>("settle")
+    })?;
+    link_time_zones(linker)
+}
+
+fn link_time_zones(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    linker.same_each_time("check-time-zone", |_: Context<'_>, (name,): (String,)| {
+        Ok((match Zone::of(&name) {
+            Some(_) => Ok(()),
+            None => Err(Zone::nearest(&name)),
+        },))
+    })
 }
 
 impl HostState {
@@ -70,6 +132,25 @@ impl HostState {
         let charges: SmallVec<[_; 1]> = charges.iter().map(to_state).collect();
         let verdicts = self.identity.stores.limits.take_for(&charges, || self.consumer());
         Ok(verdicts.into_iter().map(from_state).collect())
+    }
+
+    fn reserve(&self, quotas: &[Quota]) -> Reserved {
+        let quotas = to_quotas(quotas).ok_or(LimiterError::Invalid)?;
+        let reserved = self.identity.stores.quotas.reserve(&quotas, || self.consumer());
+        Ok(reserved.into_iter().map(from_reservation).collect())
+    }
+
+    fn settle(&self, settlements: &[Settlement]) -> Settled {
+        let settlements = to_settlements(settlements).ok_or(LimiterError::Invalid)?;
+        self.identity.stores.quotas.settle(&settlements);
+        Ok(())
+    }
+
+    /// Notes what the consumer has in a store that several gateways share.
+    fn note_shared<'a>(&self, quotas: impl ExactSizeIterator<Item = quotas::Quota<'a>> + Clone) {
+        if let Some(consumer) = self.consumer() {
+            self.identity.stores.limits.note_shared(&consumer, quotas);
+        }
     }
 }
 
@@ -98,4 +179,55 @@ fn from_state(verdict: limits::Verdict) -> Verdict {
         reset: verdict.reset,
         retry_after: verdict.retry_after,
     }
+}
+
+/// `None` if there are too many, or one is not valid.
+fn to_quotas(quotas: &[Quota]) -> Option<Vec<quotas::Quota<'_>>> {
+    if quotas.len() > MAX_CHARGES {
+        return None;
+    }
+    quotas.iter().map(to_quota).collect()
+}
+
+fn to_settlements(settlements: &[Settlement]) -> Option<Vec<quotas::Settlement<'_>>> {
+    if settlements.len() > MAX_CHARGES {
+        return None;
+    }
+    settlements
+        .iter()
+        .map(|Settlement { quota, taken, by }| {
+            Some(quotas::Settlement { quota: to_quota(quota)?, taken: *taken, by: *by })
+        })
+        .collect()
+}
+
+fn to_quota(quota: &Quota) -> Option<quotas::Quota<'_>> {
+    let Quota { key, limit, window, cost } = quota;
+    let window = match window {
+        Window::Bucket(bucket) => {
+            quotas::Window::Bucket { period: bucket.period, burst: bucket.burst }
+        }
+        Window::Fixed(length) => quotas::Window::Fixed(*length),
+        Window::Calendar(calendar) => {
+            quotas::Window::Calendar(to_unit(calendar.unit), Zone::of(&calendar.time_zone)?)
+        }
+    };
+    let is_valid = key.len() <= MAX_KEY && window.is_valid(*limit);
+    is_valid.then_some(quotas::Quota { key, limit: *limit, window, cost: *cost })
+}
+
+fn to_unit(unit: CalendarUnit) -> Unit {
+    match unit {
+        CalendarUnit::Hour => Unit::Hour,
+        CalendarUnit::Day => Unit::Day,
+        CalendarUnit::Week => Unit::Week,
+        CalendarUnit::Month => Unit::Month,
+        CalendarUnit::Year => Unit::Year,
+    }
+}
+
+fn from_reservation(reservation: quotas::Reservation) -> Reservation {
+    let quotas::Reservation { verdict, length, taken } = reservation;
+    let limits::Verdict { allowed, remaining, reset, retry_after } = verdict;
+    Reservation { allowed, remaining, reset, retry_after, length, taken }
 }

@@ -10,7 +10,7 @@ const DAY: u64 = 86_400_000_000_000;
 const SECRET: [u64; 2] = [1, 2];
 
 fn durable(bytes: usize, written: &Written) -> Limits {
-    Limits::durable(Metrics::default().of(&"p".into()), bytes, SECRET, written)
+    Limits::new(Metrics::default().of(&"p".into()), bytes).durable(SECRET, written)
 }
 
 fn allowed(limits: &Limits, key: &str) -> bool {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 
-use super::Charge;
+use super::quotas::{Quota, Window};
 
 /// Buckets of all consumers of a plugin, at most.
 const MOST: usize = 100_000;
@@ -27,21 +27,23 @@ pub(super) struct Consumers {
     swept: AtomicU64,
 }
 
-/// A bucket, with the rule that it began with.
+/// A bucket or a window, with the rule that it began with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bucket {
     pub(crate) key: Box<str>,
     pub(crate) limit: u64,
-    /// In nanoseconds.
-    pub(crate) period: u64,
-    pub(crate) burst: u64,
+    pub(crate) window: Window,
 }
 
 impl Bucket {
     /// Whether the charge is to this bucket, by this rule.
-    fn is_of(&self, charge: &Charge<'_>) -> bool {
-        *self.key == *charge.key
-            && (self.limit, self.period, self.burst) == (charge.limit, charge.period, charge.burst)
+    fn is_of(&self, quota: &Quota<'_>) -> bool {
+        self.is_named(quota) && (self.limit, self.window) == (quota.limit, quota.window)
+    }
+
+    /// Whether it has the key: windows have keys of their own.
+    fn is_named(&self, quota: &Quota<'_>) -> bool {
+        *self.key == *quota.key && self.window.is_bucket() == quota.window.is_bucket()
     }
 
     /// Whether it is the consumer's own, and not one that others are charged to as well: whether its key has
@@ -58,42 +60,45 @@ impl Bucket {
     }
 
     /// A charge that takes nothing.
-    pub(crate) fn look(&self) -> Charge<'_> {
-        let Self { key, limit, period, burst } = self;
-        Charge { key, limit: *limit, period: *period, burst: *burst, cost: 0 }
+    pub(crate) fn look(&self) -> Quota<'_> {
+        let Self { key, limit, window } = self;
+        Quota { key, limit: *limit, window: *window, cost: 0 }
     }
 }
 
 impl Consumers {
     /// Whether it is known that the consumer has all of these buckets.
-    pub(super) fn has(&self, consumer: &str, charges: &[Charge<'_>]) -> bool {
+    pub(super) fn has<'a>(
+        &self,
+        consumer: &str,
+        mut quotas: impl Iterator<Item = Quota<'a>>,
+    ) -> bool {
         let Some(buckets) = self.buckets.get(consumer) else { return false };
-        charges.iter().all(|charge| buckets.iter().any(|bucket| bucket.is_of(charge)))
+        quotas.all(|quota| buckets.iter().any(|bucket| bucket.is_of(&quota)))
     }
 
     /// The consumer has these buckets. Where there is no place, those go that are `full`: a bucket that is
     /// full equals one that never was.
-    pub(super) fn note(
+    pub(super) fn note<'a>(
         &self,
         consumer: &str,
-        charges: &[Charge<'_>],
+        quotas: impl ExactSizeIterator<Item = Quota<'a>>,
         now: u64,
         full: impl Fn(&Bucket) -> bool,
     ) {
         if consumer.len() > MOST_OF_NAME {
             return;
         }
-        if self.count.load(Relaxed) + charges.len() > MOST {
+        if self.count.load(Relaxed) + quotas.len() > MOST {
             self.sweep(now, full);
         }
         let mut buckets = self.buckets.entry(consumer.into()).or_default();
-        for charge in charges {
-            let rule = (charge.limit, charge.period, charge.burst);
-            if let Some(known) = buckets.iter_mut().find(|bucket| *bucket.key == *charge.key) {
-                (known.limit, known.period, known.burst) = rule;
+        for quota in quotas {
+            let Quota { key, limit, window, .. } = quota;
+            if let Some(known) = buckets.iter_mut().find(|bucket| bucket.is_named(&quota)) {
+                (known.limit, known.window) = (limit, window);
             } else if buckets.len() < MOST_OF_ONE && self.count.load(Relaxed) < MOST {
-                let (limit, period, burst) = rule;
-                buckets.push(Bucket { key: charge.key.into(), limit, period, burst });
+                buckets.push(Bucket { key: key.into(), limit, window });
                 self.count.fetch_add(1, Relaxed);
             }
         }
@@ -129,29 +134,34 @@ impl Consumers {
 mod tests {
     use super::*;
 
-    fn charge(key: &str) -> Charge<'_> {
-        Charge { key, limit: 10, period: 1, burst: 10, cost: 1 }
+    const TEN: Window = Window::Bucket { period: 1, burst: 10 };
+
+    fn charge(key: &str) -> Quota<'_> {
+        Quota { key, limit: 10, window: TEN, cost: 1 }
     }
 
     #[test]
     fn a_consumer_has_the_buckets_that_began_for_it_once_each() {
         let consumers = Consumers::default();
         for _ in 0..2 {
-            consumers.note("acme", &[charge("a"), charge("b")], 1, |_| false);
+            consumers.note("acme", [charge("a"), charge("b")].into_iter(), 1, |_| false);
         }
-        consumers.note("zenith", &[charge("a")], 1, |_| false);
+        consumers.note("zenith", [charge("a")].into_iter(), 1, |_| false);
         let keys =
             |name: &str| consumers.of(name).iter().map(|it| it.key.to_string()).collect::<Vec<_>>();
         assert_eq!(keys("acme"), ["a", "b"]);
         assert_eq!(keys("zenith"), ["a"]);
-        assert!(consumers.has("acme", &[charge("b")]) && !consumers.has("acme", &[charge("c")]));
+        assert!(
+            consumers.has("acme", [charge("b")].into_iter())
+                && !consumers.has("acme", [charge("c")].into_iter())
+        );
         assert!(keys("nobody").is_empty());
     }
 
     #[test]
     fn a_bucket_is_ones_own_if_its_key_has_the_name_as_a_part() {
         let is_own = |key: &str, consumer: &str| {
-            let bucket = Bucket { key: key.into(), limit: 1, period: 1, burst: 1 };
+            let bucket = Bucket { key: key.into(), limit: 1, window: TEN };
             bucket.is_own(consumer)
         };
         assert!(is_own("5:daily/3/86400000000000/3/11:consumer.id/4:acme", "acme"));
@@ -173,16 +183,16 @@ mod tests {
     fn there_is_a_bound_and_full_buckets_make_room() {
         let consumers = Consumers::default();
         for number in 0..MOST_OF_ONE + 9 {
-            consumers.note("one", &[charge(&number.to_string())], 1, |_| false);
+            consumers.note("one", [charge(&number.to_string())].into_iter(), 1, |_| false);
         }
         assert_eq!(consumers.of("one").len(), MOST_OF_ONE);
         for number in 0..MOST {
-            consumers.note(&number.to_string(), &[charge("a")], 1, |_| false);
+            consumers.note(&number.to_string(), [charge("a")].into_iter(), 1, |_| false);
         }
         assert_eq!(consumers.count.load(Relaxed), MOST);
-        consumers.note("late", &[charge("a")], 2, |_| false);
+        consumers.note("late", [charge("a")].into_iter(), 2, |_| false);
         assert!(consumers.of("late").is_empty());
-        consumers.note("late", &[charge("a")], PAUSE + 2, |bucket| *bucket.key == *"a");
+        consumers.note("late", [charge("a")].into_iter(), PAUSE + 2, |bucket| *bucket.key == *"a");
         assert_eq!(consumers.of("late").len(), 1);
         assert_eq!(consumers.count.load(Relaxed), MOST_OF_ONE + 1);
         assert_eq!(consumers.buckets.len(), 2);

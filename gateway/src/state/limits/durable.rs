@@ -3,15 +3,13 @@
 //! Owns the step between the clock of the process, in which buckets are, and that of the wall, which goes on
 //! while no gateway runs. Must not know the file.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::consumers::Consumers;
-use super::table::{Key, Table};
-use super::{Limits, nanos};
+use super::table::Key;
+use super::{Clock, Limits};
 use crate::state::journal::{Changed, Journal};
-use crate::telemetry::metrics::PluginMetrics;
 
 /// What is in the file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -29,17 +27,12 @@ pub(in crate::state) fn wall() -> u64 {
 }
 
 impl Limits {
-    /// Buckets as they were written, hashed with the secret with which they were.
-    pub(in crate::state) fn durable(
-        metrics: Arc<PluginMetrics>,
-        bytes: usize,
-        secret: [u64; 2],
-        written: &Written,
-    ) -> Self {
-        let origin = Instant::now();
-        let (now, then) = (nanos(origin), wall());
+    /// The same, with what was written, hashed with the secret with which it was.
+    pub(in crate::state) fn durable(self, secret: [u64; 2], written: &Written) -> Self {
+        let Self { metrics, clock, .. } = self;
+        let (now, then) = (clock.now(), wall());
         let here = |full_at: u64| full_at.saturating_sub(then).saturating_add(now);
-        let buckets = Table::keyed(bytes, secret);
+        let buckets = self.buckets.keyed_anew(secret);
         if written.floor > then {
             buckets.raise_floor(here(written.floor), now);
         }
@@ -53,7 +46,7 @@ impl Limits {
         Self {
             buckets,
             metrics,
-            origin,
+            clock,
             journal: Some(Journal::new()),
             consumers: Consumers::default(),
         }
@@ -62,7 +55,11 @@ impl Limits {
     /// What changed since this was asked last, as it is now.
     pub(in crate::state) fn changes(&self) -> Written {
         let Some(journal) = &self.journal else { return Written::default() };
-        let (now, then) = (nanos(self.origin), wall());
+        let then = wall();
+        let now = match self.clock {
+            Clock::Process(_) => self.now(),
+            Clock::Wall => then,
+        };
         let there = |full_at: u64| full_at.saturating_sub(now).saturating_add(then);
         match journal.take() {
             Changed::Keys(keys) => {

@@ -66,13 +66,17 @@ impl Table {
         Self::keyed(bytes, [random.hash_one(0_u8), random.hash_one(1_u8)])
     }
 
-    /// An empty table whose keys are hashed with this secret, which another process may have had.
-    pub(super) fn keyed(bytes: usize, secret: [u64; 2]) -> Self {
+    fn keyed(bytes: usize, secret: [u64; 2]) -> Self {
         Self {
             hasher: SipHasher13::new_with_keys(secret[0], secret[1]),
             shards: OnceLock::new(),
             most: AtomicUsize::new(sets(bytes)),
         }
+    }
+
+    /// This one, which is empty, with keys hashed with a secret that another process may have had.
+    pub(super) fn keyed_anew(self, secret: [u64; 2]) -> Self {
+        Self { hasher: SipHasher13::new_with_keys(secret[0], secret[1]), ..self }
     }
 
     /// The form of a key in which it is looked for.

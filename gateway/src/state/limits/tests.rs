@@ -261,7 +261,8 @@ fn many_threads_admit_no_more_than_the_limit_while_others_flood_and_the_table_gr
 
 #[test]
 fn a_consumer_can_be_looked_up_and_begins_again() {
-    let limits = limits(PLENTY);
+    let limits = Arc::new(limits(PLENTY));
+    let quotas = quotas::Quotas { buckets: Arc::clone(&limits), windows: Arc::clone(&limits) };
     let other = Charge { key: "b", limit: 5, period: SECOND * 60, burst: 5, cost: 2 };
     for _ in 0..3 {
         limits.take_for(&[ten_a_minute("a")], || Some("acme".to_owned()));
@@ -270,13 +271,13 @@ fn a_consumer_can_be_looked_up_and_begins_again() {
     limits.take_for(&[ten_a_minute("z")], || None);
     let left = |consumer: &str| -> Vec<(String, u64)> {
         let buckets = limits.of_consumer(consumer).into_iter();
-        buckets.map(|it| (it.key.to_string(), limits.look(&it).remaining)).collect()
+        buckets.map(|it| (it.key.to_string(), quotas.look(&it).verdict.remaining)).collect()
     };
     let both = |a, b| [("a".to_owned(), a), ("b".to_owned(), b)];
     assert_eq!(left("acme"), both(6, 3));
     assert!(left("zenith").is_empty());
-    let reset = limits.of_consumer("acme").iter().filter(|it| limits.reset(it)).count();
+    let reset = limits.of_consumer("acme").iter().filter(|it| quotas.reset(it)).count();
     assert_eq!(reset, 2);
     assert_eq!(left("acme"), both(10, 5));
-    assert!(!limits.reset(&limits.of_consumer("acme")[0]));
+    assert!(!quotas.reset(&limits.of_consumer("acme")[0]));
 }

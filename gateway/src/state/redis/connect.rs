@@ -14,7 +14,7 @@ use redis::{
     RedisConnectionInfo, RedisResult, TlsCertificates, TlsMode, Value,
 };
 
-use super::{SCRIPT, evaluate};
+use super::{QUOTAS, SCRIPTS, TAKE, evaluate};
 use crate::config::{RedisStore, Topology};
 
 /// To be connected, with TLS and the password.
@@ -37,35 +37,38 @@ impl Connection {
     }
 }
 
-/// Connects, loads the script and has it run once: only what takes writes in time is a store.
-pub(super) async fn connect(settings: &RedisStore) -> RedisResult<(Connection, String)> {
+/// Connects, loads the scripts and has one run once: only what takes writes in time is a store.
+pub(super) async fn connect(settings: &RedisStore) -> RedisResult<(Connection, [String; 2])> {
     let mut connection = match tokio::time::timeout(CONNECT, open(settings)).await {
         Ok(opened) => opened?,
         Err(_) => return Err(late("it cannot be connected to", CONNECT)),
     };
-    let mut load = redis::cmd("SCRIPT");
-    load.arg("LOAD").arg(SCRIPT);
     let probe = async {
-        let loaded = connection.ask(&load).await?;
-        let sha: String = redis::from_redis_value(loaded)?;
+        let mut shas = [String::new(), String::new()];
+        for script in [TAKE, QUOTAS] {
+            let mut load = redis::cmd("SCRIPT");
+            load.arg("LOAD").arg(SCRIPTS[script]);
+            shas[script] = redis::from_redis_value(connection.ask(&load).await?)?;
+        }
+        let sha = &shas[TAKE];
         let key = format!("{}:{{probe}}", settings.prefix);
         let arguments = ["", "1000", "1000000000", "1", "0", "0", "0"].map(str::to_owned);
         match connection
-            .ask(&evaluate("EVALSHA", &sha, std::slice::from_ref(&key), &arguments))
+            .ask(&evaluate("EVALSHA", sha, std::slice::from_ref(&key), &arguments))
             .await
         {
             // Another node than the one that loaded it.
             Err(error) if error.code() == Some("NOSCRIPT") => {
-                connection.ask(&evaluate("EVAL", SCRIPT, &[key], &arguments)).await?;
+                connection.ask(&evaluate("EVAL", SCRIPTS[TAKE], &[key], &arguments)).await?;
             }
             answered => drop(answered?),
         }
-        Ok(sha)
+        Ok(shas)
     };
-    // Two round trips, each of which has to be as quick as a check.
-    let patience = settings.timeout * 2;
+    // Three round trips, each of which has to be as quick as a check.
+    let patience = settings.timeout * 3;
     match tokio::time::timeout(patience, probe).await {
-        Ok(probed) => probed.map(|sha| (connection, sha)),
+        Ok(probed) => probed.map(|shas| (connection, shas)),
         Err(_) => Err(late("it does not answer", patience)),
     }
 }

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::lease::{Leases, Part};
-use super::{Redis, Unavailable};
+use super::{Redis, TAKE, Unavailable};
 use crate::config::{LimiterUse, OnStoreError};
-use crate::state::limits::{Bucket, Charge, Limits, Rule, Verdict};
+use crate::state::limits::quotas::Quotas;
+use crate::state::limits::{Charge, Rule, Verdict};
 
 /// Bytes of a key that goes over as it is; of a longer one its hash does.
 const MAX_PLAIN_KEY: usize = 64;
@@ -21,15 +22,15 @@ const EXACT: u64 = 1 << 52;
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct SharedLimits {
-    store: Arc<Redis>,
+    pub(super) store: Arc<Redis>,
     /// What its keys begin with. In braces: all keys of a check are in one slot of a cluster.
     prefix: Box<str>,
-    on_error: OnStoreError,
+    pub(super) on_error: OnStoreError,
     leases: Option<Leases>,
     /// Gateways that share the store.
-    instances: u64,
+    pub(super) instances: u64,
     /// For checks that the store does not answer.
-    local: Arc<Limits>,
+    pub(super) local: Quotas,
 }
 
 /// What is asked for one charge.
@@ -55,12 +56,7 @@ impl Asked {
 
 impl SharedLimits {
     /// The limits of a plugin in a store.
-    pub(crate) fn new(
-        store: &Arc<Redis>,
-        plugin: &str,
-        used: &LimiterUse,
-        local: &Arc<Limits>,
-    ) -> Self {
+    pub(crate) fn new(store: &Arc<Redis>, plugin: &str, used: &LimiterUse, local: &Quotas) -> Self {
         let settings = store.settings();
         // Braces in the name would end the part that a cluster hashes.
         let plugin = plugin.replace(['{', '}'], "_");
@@ -69,7 +65,7 @@ impl SharedLimits {
             on_error: used.on_store_error,
             leases: (used.lease > 0).then(|| Leases::new(used.lease)),
             instances: settings.instances,
-            local: Arc::clone(local),
+            local: local.clone(),
             store: Arc::clone(store),
         }
     }
@@ -90,7 +86,7 @@ impl SharedLimits {
         };
         match (answered, self.on_error) {
             (Ok(verdicts), _) => {
-                self.local.decided(verdicts.iter().all(|verdict| verdict.allowed));
+                self.local.buckets.decided(verdicts.iter().all(|verdict| verdict.allowed));
                 Ok(verdicts)
             }
             (Err(Unavailable), OnStoreError::Closed) => Err(Unavailable),
@@ -102,32 +98,10 @@ impl SharedLimits {
         }
     }
 
-    /// How buckets are.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub(crate) async fn look(&self, buckets: &[Bucket]) -> Result<Vec<Verdict>, Unavailable> {
-        self.connect_here();
-        let charges: Vec<_> = buckets.iter().map(Bucket::look).collect();
-        self.ask(&charges, &[], "").await.map(|answer| answer.verdicts)
-    }
-
-    /// Makes buckets full. Permits that gateways hold ahead stay with them.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub(crate) async fn reset(&self, buckets: &[Bucket]) -> Result<(), Unavailable> {
-        self.connect_here();
-        let charges: Vec<_> = buckets.iter().map(Bucket::look).collect();
-        let whole = |charge| Part { returned: Asked::of(charge).rule.depth, ..Part::default() };
-        let parts: Vec<_> = charges.iter().map(whole).collect();
-        self.ask(&charges, &parts, "").await.map(|_| ())
-    }
-
     /// This gateway's share, in memory.
     fn take_share(&self, charges: &[Charge<'_>]) -> Vec<Verdict> {
         if self.instances == 1 {
-            return self.local.take(charges);
+            return self.local.buckets.take(charges);
         }
         let mut shares = charges.to_vec();
         for share in &mut shares {
@@ -136,7 +110,7 @@ impl SharedLimits {
             let least = share.cost.min(share.burst);
             share.burst = share.burst.div_ceil(self.instances).max(least);
         }
-        self.local.take(&shares)
+        self.local.buckets.take(&shares)
     }
 
     async fn take_leased(
@@ -172,7 +146,7 @@ impl SharedLimits {
         if charges.is_empty() {
             return Ok(Answer { verdicts: Vec::new(), used: Vec::new(), ahead: Vec::new() });
         }
-        let keys: Vec<_> = charges.iter().map(|charge| self.key(charge.key)).collect();
+        let keys: Vec<_> = charges.iter().map(|charge| self.key("", charge.key)).collect();
         let asked: Vec<_> = charges.iter().map(Asked::of).collect();
         let mut arguments = Vec::with_capacity(1 + 6 * charges.len());
         arguments.push(time.to_owned());
@@ -181,17 +155,17 @@ impl SharedLimits {
             let numbers = [rule.cost, rule.depth, *step, part.returned, part.permit, part.ahead];
             arguments.extend(numbers.map(|number| number.to_string()));
         }
-        let value = self.store.run(&keys, &arguments).await?;
+        let value = self.store.run(TAKE, &keys, &arguments).await?;
         Answer::read(&value, &asked).ok_or(Unavailable)
     }
 
-    /// The key of a bucket in the server.
-    fn key(&self, key: &str) -> String {
+    /// The key of a bucket in the server, and with a `kind` that of something else.
+    pub(super) fn key(&self, kind: &str, key: &str) -> String {
         if key.len() <= MAX_PLAIN_KEY {
-            return format!("{}={key}", self.prefix);
+            return format!("{}{kind}={key}", self.prefix);
         }
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
-        let mut text = format!("{}#", self.prefix);
+        let mut text = format!("{}{kind}#", self.prefix);
         for byte in digest.as_ref() {
             text.push_str(&format!("{byte:02x}"));
         }

@@ -43,8 +43,8 @@ pub(super) struct Link {
 #[derive(Clone)]
 pub(super) struct Made {
     pub(super) connection: Connection,
-    /// The name of the script.
-    pub(super) sha: Arc<str>,
+    /// The names of the scripts.
+    pub(super) shas: Arc<[String; 2]>,
     generation: u32,
 }
 
@@ -109,10 +109,10 @@ impl Link {
         self.lost.notify_one();
     }
 
-    fn put(&self, connection: Connection, sha: String) {
+    fn put(&self, connection: Connection, shas: [String; 2]) {
         self.failures.store(0, Relaxed);
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
-        *lock(&self.made) = Some(Made { connection, sha: sha.into(), generation });
+        *lock(&self.made) = Some(Made { connection, shas: Arc::new(shas), generation });
         self.is_known.store(true, Relaxed);
         self.up.notify_waiters();
     }
@@ -123,8 +123,8 @@ pub(super) async fn serve(link: Arc<Link>, store: Weak<Redis>) {
     let (mut pause, mut is_down) = (PAUSE, false);
     while let Some(settings) = store.upgrade().map(|store| store.settings.clone()) {
         let why = match connect(&settings).await {
-            Ok((connection, sha)) => {
-                link.put(connection, sha);
+            Ok((connection, shas)) => {
+                link.put(connection, shas);
                 match store.upgrade() {
                     Some(store) if std::mem::take(&mut is_down) => store.is_up(),
                     Some(store) => store.is_made(),

@@ -114,13 +114,27 @@ fn publishes_a_schema_that_names_every_key_and_default() {
     let whole = ["concurrency", "dry_run", "headers", "ipv6_prefix", "on_unavailable", "policies"];
     assert_eq!(keys(&schema), whole);
     let policy = &schema["$defs"]["PolicySpec"];
-    assert_eq!(keys(policy), ["burst", "cost", "key", "limit", "missing", "name", "window"]);
     let limit = &schema["$defs"]["ConcurrencySpec"];
     assert_eq!(
         keys(limit),
         ["key", "limit", "missing", "name", "priority", "queue", "share", "status", "wait"]
     );
-    assert_eq!(policy["required"], json!(["name", "limit", "window"]));
+    let all = [
+        "algorithm",
+        "burst",
+        "cost",
+        "key",
+        "limit",
+        "missing",
+        "name",
+        "plan",
+        "plans",
+        "settle",
+        "time_zone",
+        "window",
+    ];
+    assert_eq!(keys(policy), all);
+    assert_eq!(policy["required"], json!(["name", "window"]));
     assert_eq!(policy["properties"]["key"]["default"], json!(["client.address"]));
     assert_eq!(schema["properties"]["ipv6_prefix"]["default"], 64);
 }

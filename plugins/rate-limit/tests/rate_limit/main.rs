@@ -8,3 +8,4 @@ mod keys;
 mod limits;
 mod support;
 mod unavailable;
+mod windows;

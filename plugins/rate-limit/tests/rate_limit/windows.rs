@@ -1,0 +1,187 @@
+//! Windows of the calendar and of a fixed length, plans, and what is settled.
+
+use std::time::Duration;
+
+use gateway_plugin_sdk::Ending;
+use gateway_plugin_sdk::testing::{self, Harness, RequestBuilder};
+use rate_limit::RateLimit;
+use serde_json::{Value, json};
+
+use crate::support::{ask, configured, limiter, statuses};
+
+fn left(harness: &Harness<RateLimit>, request: RequestBuilder) -> Option<String> {
+    ask(harness, request).header("ratelimit").map(str::to_owned)
+}
+
+/// The clock of a harness begins with 2026.
+#[test]
+fn a_month_comes_back_at_its_end_and_tells_its_length() {
+    let harness = limiter(json!({ "limit": 2, "window": "month" }));
+    let first = ask(&harness, testing::request());
+    assert_eq!(first.header("ratelimit-policy"), Some(r#""burst";q=2;w=2678400"#));
+    assert_eq!(first.header("ratelimit"), Some(r#""burst";r=1;t=2678400"#));
+    harness.advance(Duration::from_secs(31 * 86_400 - 1));
+    assert_eq!(ask(&harness, testing::request()).status(), 200);
+    let refused = ask(&harness, testing::request());
+    assert_eq!((refused.status(), refused.header("retry-after")), (429, Some("1")));
+    harness.advance(Duration::from_secs(1));
+    let february = ask(&harness, testing::request());
+    assert_eq!(february.header("ratelimit-policy"), Some(r#""burst";q=2;w=2419200"#));
+    assert_eq!(february.header("ratelimit"), Some(r#""burst";r=1;t=2419200"#));
+}
+
+#[test]
+fn a_day_ends_at_midnight_of_its_place() {
+    let harness = limiter(json!({ "limit": 1, "window": "day", "time_zone": "Asia/Tokyo" }));
+    assert_eq!(statuses(&harness, 2), [200, 429]);
+    harness.advance(Duration::from_secs(15 * 3_600 - 1));
+    assert_eq!(statuses(&harness, 1), [429]);
+    harness.advance(Duration::from_secs(1));
+    assert_eq!(statuses(&harness, 2), [200, 429]);
+}
+
+#[test]
+fn a_fixed_window_comes_back_all_at_once() {
+    let harness = limiter(json!({ "limit": 3, "algorithm": "fixed" }));
+    assert_eq!(statuses(&harness, 4), [200, 200, 200, 429]);
+    harness.advance(Duration::from_secs(59));
+    assert_eq!(statuses(&harness, 1), [429]);
+    harness.advance(Duration::from_secs(1));
+    assert_eq!(statuses(&harness, 4), [200, 200, 200, 429]);
+}
+
+fn by_plan(policy: Value) -> Harness<RateLimit> {
+    let mut policy = policy;
+    policy["name"] = json!("p");
+    policy["window"] = json!("day");
+    policy["key"] = json!(["consumer.id"]);
+    configured(json!({ "policies": [policy] }))
+}
+
+fn of(plan: &str) -> RequestBuilder {
+    testing::request().attribute("consumer.id", "a").attribute("consumer.group", plan)
+}
+
+#[test]
+fn each_plan_has_its_limit_and_others_have_none_to_use() {
+    let plans =
+        json!({ "pro": { "limit": 5 }, "free": { "limit": 2 }, "staff": { "limit": "unlimited" } });
+    let harness = by_plan(json!({ "plans": plans }));
+    assert_eq!(left(&harness, of("pro")).as_deref(), Some(r#""p";r=4;t=86400"#));
+    assert_eq!(left(&harness, of("free")).as_deref(), Some(r#""p";r=1;t=86400"#));
+    assert_eq!(left(&harness, of("staff")), None);
+    let told = ask(&harness, of("free"));
+    assert_eq!(told.header("ratelimit-policy"), Some(r#""p";q=2;w=86400"#));
+    assert_eq!(ask(&harness, of("free")).status(), 429);
+    assert_eq!(ask(&harness, of("other")).status(), 403);
+    let none = testing::request().attribute("consumer.id", "a");
+    assert_eq!(ask(&harness, none).status(), 403);
+}
+
+#[test]
+fn others_have_the_limit_of_the_policy_and_a_claim_may_be_the_plan() {
+    let plans = json!({ "pro": { "limit": 5 } });
+    let harness = by_plan(json!({ "limit": 1, "plans": plans, "plan": "claim:tier" }));
+    let of = |tier: &str| {
+        let request = testing::request().attribute("consumer.id", "a");
+        ask(&harness, request.attribute("consumer.claim.tier", tier)).status()
+    };
+    assert_eq!([of("x"), of("x"), of("pro"), of("pro"), of("y")], [200, 429, 200, 200, 429]);
+}
+
+fn settled(settle: Value) -> Harness<RateLimit> {
+    limiter(json!({ "limit": 100, "window": "month", "cost": 10, "settle": settle }))
+}
+
+fn used(harness: &Harness<RateLimit>) -> u64 {
+    let field = left(harness, testing::request()).expect("it is told");
+    let (_, rest) = field.split_once(";r=").expect("what is left");
+    let left: u64 = rest.split(';').next().and_then(|it| it.parse().ok()).expect("a number");
+    // The estimate of the question itself.
+    100 - left - 10
+}
+
+#[test]
+fn a_field_of_the_response_settles_the_estimate() {
+    let harness = settled(json!({ "response_header": "X-Tokens" }));
+    for (told, expected) in [("3", 3), ("0", 13), ("many", 33), ("25", 68)] {
+        let mut exchange = harness.request(testing::request());
+        exchange.response(testing::response().header("x-tokens", told));
+        // Each question before was an estimate that stayed.
+        assert_eq!(used(&harness), expected, "{told}");
+    }
+}
+
+#[test]
+fn a_number_in_json_settles_the_estimate() {
+    let harness = settled(json!({ "json": "/usage/total_tokens" }));
+    let answer = |kind: &str, body: &str| {
+        let mut exchange = harness.request(testing::request());
+        let response = testing::response().header("content-type", kind);
+        exchange.response(response.body(body.to_owned()));
+    };
+    answer("application/json", r#"{"usage":{"total_tokens":2}}"#);
+    assert_eq!(used(&harness), 2);
+    answer("application/problem+json; charset=utf-8", r#"{"usage":{"total_tokens":2.5}}"#);
+    assert_eq!(used(&harness), 15);
+    answer("text/plain", r#"{"usage":{"total_tokens":2}}"#);
+    assert_eq!(used(&harness), 35);
+    answer("application/json", "no JSON");
+    assert_eq!(used(&harness), 55);
+}
+
+#[test]
+fn an_attribute_settles_the_estimate_at_the_end_whatever_the_end_is() {
+    let harness = settled(json!({ "attribute": "cost" }));
+    let mut exchange = harness.request(testing::request().attribute("cost", "4"));
+    exchange.response(testing::response());
+    exchange.complete();
+    assert_eq!(used(&harness), 4);
+    let mut exchange = harness.request(testing::request().attribute("cost", "5"));
+    exchange.complete_as(Ending::ClientLeft);
+    assert_eq!(used(&harness), 19);
+    let mut exchange = harness.request(testing::request());
+    exchange.complete_as(Ending::ClientLeft);
+    assert_eq!(used(&harness), 39, "nothing was told");
+}
+
+#[test]
+fn what_is_wrong_with_a_window_a_plan_or_a_settlement_is_said_where_it_stands() {
+    for (change, pointer, words) in [
+        (
+            json!({ "window": "month", "time_zone": "europe/berlin" }),
+            "/policies/0/time_zone",
+            "did you mean `Europe/Berlin`?",
+        ),
+        (json!({ "time_zone": "UTC" }), "/policies/0/time_zone", "only a window of the calendar"),
+        (
+            json!({ "window": "month", "algorithm": "fixed" }),
+            "/policies/0/algorithm",
+            "no algorithm",
+        ),
+        (json!({ "window": "month", "burst": 3 }), "/policies/0/burst", "only a bucket"),
+        (json!({ "window": "fortnight" }), "/policies/0/window", "not a duration"),
+        (
+            json!({ "window": "hour", "limit": 9_000_000_000_000_u64 }),
+            "/policies/0/limit",
+            "nanosecond",
+        ),
+        (json!({ "limit": "unlimited" }), "/policies/0/limit", "leave the policy out"),
+        (json!({ "plan": "consumer.group" }), "/policies/0/plan", "no `plans`"),
+        (json!({ "plans": { "a": { "limit": 0 } } }), "/policies/0/plans/a/limit", "not between"),
+        (json!({ "plans": { "a/b": { "limit": 1 } } }), "/policies/0/plans/a~1b", "neither"),
+        (
+            json!({ "plans": { "a": { "limit": 1 } }, "plan": "header:x" }),
+            "/policies/0/plan",
+            "clients write",
+        ),
+        (json!({ "plans": { "a": { "limit": 1 } }, "cost": 2 }), "/policies/0/cost", "never fit"),
+        (json!({ "settle": {} }), "/policies/0/settle", "one of"),
+        (json!({ "settle": { "json": "usage" } }), "/policies/0/settle/json", "JSON Pointer"),
+    ] {
+        let policy = crate::support::ten_a_minute(change.clone());
+        let refused = Harness::<RateLimit>::new(json!({ "policies": [policy] }));
+        let errors = refused.map(|_| ()).expect_err("it is refused").to_string();
+        assert!(errors.contains(pointer) && errors.contains(words), "{change}: {errors}");
+    }
+}
