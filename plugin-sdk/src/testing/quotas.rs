@@ -61,12 +61,14 @@ impl Windows {
         if all && verdicts.as_slice().iter().all(|verdict| verdict.allowed) {
             self.0 = after;
         }
-        let reservation =
-            |((quota, span), fits): ((&Quota<'_>, &Option<(u64, u64)>), bool)| match span {
+        let mut reservations = Vec::with_capacity(quotas.len());
+        for ((quota, span), fits) in quotas.iter().zip(&spans).zip(judged) {
+            reservations.push(match span {
                 Some(span) => self.of_window(quota, *span, fits, times.1),
                 None => of_bucket(quota, verdicts.next().expect("one for each bucket")),
-            };
-        Ok(quotas.iter().zip(&spans).zip(judged).map(reservation).collect())
+            });
+        }
+        Ok(reservations)
     }
 
     fn of_window(
@@ -138,7 +140,7 @@ fn span(quota: &Quota<'_>, now: u64) -> Result<Option<(u64, u64)>, LimiterError>
         }
         Window::Fixed(length) => {
             let length = nanoseconds(length);
-            if length == 0 || length % 1_000_000 > 0 || length > 366 * DAY {
+            if length == 0 || !length.is_multiple_of(1_000_000) || length > 366 * DAY {
                 return Err(LimiterError::Invalid);
             }
             let begin = now / length * length;

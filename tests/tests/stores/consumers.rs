@@ -4,7 +4,7 @@ use std::process::Command;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use gateway_tests::client::to;
-use gateway_tests::{Http1, binary};
+use gateway_tests::{Http1, binary, until};
 use http::Method;
 use serde_json::{Value, json};
 use tempfile::tempdir;
@@ -79,6 +79,8 @@ async fn used_and_reset(gateway: &Gateway, is_shared: bool) {
     let (status, answer) = admin(gateway, Method::POST, "/limits/reset?consumer=acme").await;
     assert_eq!(left_for_all(gateway).await, before, "a limit for all is nobody's own");
     assert_eq!((status, &answer["reset"]), (200, &json!(1)));
+    // The log is read beside.
+    until(|| !gateway.lines_with("action", "limits-reset").is_empty()).await;
     let audited = gateway.lines_with("action", "limits-reset");
     assert_eq!(audited.len(), 1, "it is in the audit log");
     assert_eq!(audited[0]["result"], "reset");

@@ -17,8 +17,8 @@ use super::calendar::{Span, Unit, Zone};
 use super::table::Key;
 use super::{Bucket, Charge, Limits, Moment, Rule, Verdict};
 
-/// Windows of a fixed length are whole milliseconds.
-pub(crate) const STEP: u64 = 1_000_000;
+/// Windows of a fixed length are whole milliseconds: the scripts of stores count microseconds.
+const STEP: u64 = 1_000_000;
 const LONGEST: u64 = 366 * 86_400 * 1_000_000_000;
 /// Tokens of a window, at most.
 const MOST: u64 = 1_000_000_000_000_000;
@@ -86,7 +86,11 @@ impl Window {
     pub(crate) fn is_valid(self, limit: u64) -> bool {
         match self {
             Self::Bucket { period, burst } => limit > 0 && period > 0 && burst > 0,
-            Self::Fixed(length) if length == 0 || length % STEP > 0 || length > LONGEST => false,
+            Self::Fixed(length)
+                if length == 0 || !length.is_multiple_of(STEP) || length > LONGEST =>
+            {
+                false
+            }
             Self::Fixed(_) | Self::Calendar(..) => (1..=self.shortest().min(MOST)).contains(&limit),
         }
     }

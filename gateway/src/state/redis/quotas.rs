@@ -9,7 +9,7 @@ use redis::Value;
 use super::limits::{Asked, SharedLimits};
 use super::{QUOTAS, Unavailable};
 use crate::config::OnStoreError;
-use crate::state::limits::quotas::{LOCAL, NOWHERE, Quota, Reservation, STEP, Settlement, Window};
+use crate::state::limits::quotas::{LOCAL, NOWHERE, Quota, Reservation, Settlement, Window};
 use crate::state::limits::{Bucket, Rule, Span, Verdict, wall};
 
 /// What the script is to do.
@@ -234,6 +234,3 @@ fn passed(quota: &Quota<'_>) -> Reservation {
     let verdict = Verdict { allowed: true, remaining: burst, reset: 0, retry_after: Some(0) };
     Reservation { verdict, length, taken: NOWHERE }
 }
-
-/// Windows of a fixed length are whole microseconds too.
-const _: () = assert!(STEP % 1_000 == 0);
