@@ -5,8 +5,8 @@ import { empty, h, panel } from "./dom.js";
 import * as f from "./format.js";
 import { Table } from "./table.js";
 
-const BY = [["consumer", "consumer"], ["route", "route"], ["consumer,route", "consumer and route"], ["consumer,status", "consumer and status"], ["upstream", "upstream"], ["day,consumer", "day and consumer"], ["hour,consumer", "hour and consumer"], ["day", "day"], ["hour", "hour"]];
-const TEXTS = ["minute", "hour", "day", "consumer", "route", "status", "upstream"];
+const BY = [["consumer", "consumer"], ["route", "route"], ["consumer,route", "consumer and route"], ["consumer,status", "consumer and status"], ["upstream", "upstream"], ["day,consumer", "day and consumer"], ["hour,consumer", "hour and consumer"], ["day", "day"], ["hour", "hour"], ["month", "month"], ["month,consumer", "month and consumer"]];
+const TEXTS = ["minute", "hour", "day", "month", "consumer", "route", "status", "upstream"];
 const UNITS = { request_bytes: f.bytes, response_bytes: f.bytes, duration_ms: (it) => f.duration(it / 1000) };
 const LABELS = { requests: "Requests", request_bytes: "Request bytes", response_bytes: "Response bytes", duration_ms: "Time" };
 
@@ -49,7 +49,7 @@ function show(report, columns) {
     show: (row) => h("span", { class: "meter info", "aria-hidden": "true" }, h("i", { vars: { "--share": `${(row.requests / most) * 100}%` } })) };
   const table = new Table({
     caption: "Usage", key: (row) => report.by.map((name) => row[name]).join("\0"), none: "",
-    sort: TEXTS.slice(0, 3).includes(report.by[0]) ? null : "requests", descending: true,
+    sort: TEXTS.slice(0, 4).includes(report.by[0]) ? null : "requests", descending: true,
     filter: { label: "Filter", text: (row) => report.by.map((name) => row[name]).join(" ") },
     columns: [...report.by.map(text), number("requests"), bar, ...columns.slice(1).map(number)],
   });

@@ -31,6 +31,7 @@ mod reload;
 mod requests;
 mod router;
 mod routes;
+mod stores;
 mod traffic;
 mod upstreams;
 mod usage;

@@ -234,7 +234,7 @@ pub enum UsageStore {
     Sqlite {
         /// `store`, resolved against the configuration's folder.
         path: PathBuf,
-        /// `size`: bytes of the file. Default 1 GiB.
+        /// `size`: bytes of the file. Default 4 GiB.
         size: u64,
     },
     /// A PostgreSQL database, which several gateways may share.

@@ -4,6 +4,7 @@
 //! configured no more. Must not know Wasm; the host interfaces in `plugin/host` translate.
 
 mod consumer_limits;
+mod facts;
 mod file;
 mod journal;
 pub(crate) mod key_value;
@@ -18,6 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::consumer_limits::ConsumerLimits;
+pub(crate) use self::facts::StoreFacts;
 use self::file::{File, Part};
 use self::limits::quotas::Quotas;
 use self::named::Named;

@@ -15,6 +15,7 @@ mod query;
 mod report;
 mod rows;
 mod store;
+mod sums;
 mod table;
 mod time;
 mod writer;

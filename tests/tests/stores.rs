@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "stores/admin.rs"]
+mod admin;
 #[path = "stores/consumers.rs"]
 mod consumers;
 #[path = "stores/faults.rs"]

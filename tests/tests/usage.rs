@@ -12,5 +12,7 @@ mod postgres;
 mod program;
 #[path = "usage/sqlite.rs"]
 mod sqlite;
+#[path = "usage/sums.rs"]
+mod sums;
 #[path = "usage/support.rs"]
 mod support;

@@ -12,8 +12,8 @@ use percent_encoding::percent_decode_str;
 use super::call::{Answer, Call, Refusal};
 use super::{
     Admin, certificates, chain, configuration, dashboard, documents, explain, health, limits,
-    listeners, log_level, metrics, openapi, plugins, reload, requests, routes, traffic, upstreams,
-    usage,
+    listeners, log_level, metrics, openapi, plugins, reload, requests, routes, stores, traffic,
+    upstreams, usage,
 };
 
 /// How long an answer may take, with reading the request's body.
@@ -92,6 +92,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/plugins", "The plugins and what they cost", Some("Plugins"), Apart(plugins::list)),
     get("/plugins/{name}", "One plugin and what it costs", Some("Plugin"), Apart(plugins::one)),
     get("/documents", "The documents and how they stand", Some("DocumentStates"), Apart(documents::list)),
+    get("/stores", "The stores and how they stand", Some("StoreStates"), Apart(stores::list)),
     get("/limits", "The limits of a consumer", Some("Limits"), Waits(limits::look)),
     post("/limits/reset", "Have a consumer's limits begin again", Some("LimitsReset"), Waits(limits::reset)),
     get("/certificates", "The certificates and when they end", Some("Certificates"), Now(certificates::list)),

@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 #[derive(Debug, Args)]
 pub(super) struct Question {
-    /// What to group by, separated by commas: minute, hour or day, route, consumer, status, upstream.
+    /// What to group by, separated by commas: minute, hour, day or month, route, consumer, status, upstream.
     #[arg(long, default_value = "consumer")]
     by: String,
     /// From this time on, in UTC: 2026-11-01 or 2026-11-01T10:30. Default: all that is kept.

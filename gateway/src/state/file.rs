@@ -20,7 +20,7 @@ pub(crate) use self::database::OpenError;
 use super::key_value;
 use super::key_value::Entry;
 use super::limits::{Limits, Written};
-use crate::telemetry::metrics::{StoreCounts, StoreResult};
+use crate::telemetry::metrics::{StoreCounts, StoreNumbers, StoreResult};
 
 /// How often what changed is written.
 const EVERY: Duration = Duration::from_millis(250);
@@ -33,6 +33,7 @@ pub(crate) struct File {
     path: PathBuf,
     /// With which keys of buckets are hashed.
     secret: [u64; 2],
+    counts: Arc<StoreCounts>,
     sender: Sender<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -80,19 +81,29 @@ impl File {
     ) -> Result<Arc<Self>, OpenError> {
         let database = Database::open(path)?;
         let secret = database.secret();
-        counts.is_up(true);
+        counts.is_up();
         let (sender, messages) = channel();
-        let writer =
-            Writer { name: name.into(), database, counts, parts: HashMap::new(), is_up: true };
+        let writer = Writer {
+            name: name.into(),
+            database,
+            counts: Arc::clone(&counts),
+            parts: HashMap::new(),
+            is_up: true,
+        };
         let thread = std::thread::Builder::new().name("store".to_owned());
         let thread = thread.spawn(move || writer.run(&messages));
         let thread = thread.map_err(|error| OpenError(error.to_string()))?;
         let thread = Mutex::new(Some(thread));
-        Ok(Arc::new(Self { path: path.to_owned(), secret, sender, thread }))
+        Ok(Arc::new(Self { path: path.to_owned(), secret, counts, sender, thread }))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What became of writing to it.
+    pub(crate) fn numbers(&self) -> StoreNumbers {
+        self.counts.numbers()
     }
 
     pub(crate) fn secret(&self) -> [u64; 2] {
@@ -200,7 +211,7 @@ impl Writer {
             Ok(()) => {
                 self.counts.called(StoreResult::Answered, began.elapsed());
                 if !std::mem::replace(&mut self.is_up, true) {
-                    self.counts.is_up(true);
+                    self.counts.is_up();
                     tracing::info!(
                         store = &*self.name,
                         "the store `{}` is written again",
@@ -222,7 +233,7 @@ impl Writer {
 
     fn failed(&mut self, why: &str) {
         if std::mem::replace(&mut self.is_up, false) {
-            self.counts.is_up(false);
+            self.counts.is_down(why);
             tracing::warn!(
                 store = &*self.name,
                 "the store `{}` cannot be written, and is lost if the gateway ends now: {}: {why}",

@@ -48,6 +48,14 @@ impl<K: Hash + Eq> Journal<K> {
         }
     }
 
+    /// How many keys changed since; `None` if it may be all.
+    pub(in crate::state) fn len(&self) -> Option<usize> {
+        let len = |shard: &Mutex<HashSet<K, RandomState>>| {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).len()
+        };
+        (!self.is_full.load(Relaxed)).then(|| self.shards.iter().map(len).sum())
+    }
+
     /// What was written could not be: all of it is to be written again.
     pub(in crate::state) fn note_all(&self) {
         self.is_full.store(true, Relaxed);
@@ -75,9 +83,11 @@ mod tests {
         for key in [1, 2, 1, 1] {
             journal.note(key);
         }
+        assert_eq!(journal.len(), Some(2));
         let Changed::Keys(mut keys) = journal.take() else { panic!("there are few") };
         keys.sort_unstable();
         assert_eq!(keys, [1, 2]);
+        assert_eq!(journal.len(), Some(0));
         assert_eq!(journal.take(), Changed::Keys(Vec::new()));
     }
 
@@ -88,6 +98,7 @@ mod tests {
             journal.note(key);
         }
         assert!(journal.shards.iter().all(|it| it.lock().is_ok_and(|it| it.len() <= MAX_KEYS)));
+        assert_eq!(journal.len(), None);
         assert_eq!(journal.take(), Changed::All);
         assert_eq!(journal.take(), Changed::Keys(Vec::new()));
     }

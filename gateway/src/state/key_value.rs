@@ -134,6 +134,18 @@ impl Store {
         }
     }
 
+    /// How many keys have a value.
+    pub(in crate::state) fn held(&self) -> usize {
+        let now = Instant::now();
+        let shards = self.shards.get().into_iter().flatten();
+        shards.map(|it| read(it).values.values().filter(|it| it.is_alive(now)).count()).sum()
+    }
+
+    /// How many keys changed that are not written yet.
+    pub(in crate::state) fn unwritten_changes(&self) -> usize {
+        self.journal.as_ref().map_or(0, |journal| journal.len().unwrap_or_else(|| self.held()))
+    }
+
     fn note(&self, key: &str) {
         if let Some(journal) = &self.journal {
             journal.note(key.into());

@@ -122,6 +122,16 @@ impl Limits {
         self.bound_at(bytes, self.now());
     }
 
+    /// How many buckets are not full.
+    pub(in crate::state) fn held(&self) -> usize {
+        self.buckets.all(nanos(self.origin)).len()
+    }
+
+    /// How many buckets changed that are not written yet.
+    pub(in crate::state) fn unwritten_changes(&self) -> usize {
+        self.journal.as_ref().map_or(0, |journal| journal.len().unwrap_or_else(|| self.held()))
+    }
+
     fn bound_at(&self, bytes: usize, now: u64) {
         self.metrics.buckets_displaced(self.buckets.bound(bytes, now));
     }

@@ -21,8 +21,9 @@ struct Open {
     place: Place,
 }
 
+/// Where a store is.
 #[derive(Debug, Clone)]
-enum Place {
+pub(super) enum Place {
     File(Arc<File>),
     Redis(Arc<Redis>),
 }
@@ -68,7 +69,8 @@ impl Named {
         drop(gone);
     }
 
-    fn place(&self, store: Option<&Arc<Store>>) -> Option<Place> {
+    /// Where a store is that is open.
+    pub(super) fn place(&self, store: Option<&Arc<Store>>) -> Option<Place> {
         let store = store?;
         let open = self.open_ones();
         open.iter().find(|it| is_same(&it.store, store)).map(|it| it.place.clone())

@@ -23,7 +23,7 @@ use redis::{Cmd, Value};
 
 use self::link::Link;
 use crate::config::RedisStore;
-use crate::telemetry::metrics::{StoreCounts, StoreResult};
+use crate::telemetry::metrics::{StoreCounts, StoreNumbers, StoreResult};
 
 thread_local! {
     /// The connections of this thread, by the number of their store.
@@ -71,6 +71,23 @@ impl Redis {
         &self.settings
     }
 
+    /// What became of what it was asked.
+    pub(crate) fn numbers(&self) -> StoreNumbers {
+        self.counts.numbers()
+    }
+
+    /// Connections that there are, and those that can be used.
+    pub(crate) fn connections(&self) -> [usize; 2] {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        [links.len(), links.iter().filter(|link| link.is_made()).count()]
+    }
+
+    /// Questions that wait for an answer.
+    pub(crate) fn waiting(&self) -> usize {
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        links.iter().map(|link| link.waiting()).sum()
+    }
+
     /// Connects this thread, whose runtime serves the connection from then on.
     pub(crate) fn connect_here(self: &Arc<Self>) {
         if self.link().is_some() {
@@ -97,6 +114,7 @@ impl Redis {
         arguments: &[String],
     ) -> Result<Value, Unavailable> {
         let Some(link) = self.link() else { return Err(Unavailable) };
+        let _waiting = link.waits();
         let began = Instant::now();
         let mut made = match link.made() {
             Some(made) => made,
@@ -156,14 +174,14 @@ impl Redis {
     /// A connection of a worker came about for the first time.
     fn is_made(&self) {
         if self.down.load(Relaxed) == 0 {
-            self.counts.is_up(true);
+            self.counts.is_up();
         }
     }
 
     /// A connection of a worker came about again.
     fn is_up(&self) {
         if self.down.fetch_sub(1, Relaxed) == 1 {
-            self.counts.is_up(true);
+            self.counts.is_up();
             tracing::info!(store = &*self.name, "the store `{}` answers again", self.name);
         }
     }
@@ -171,7 +189,7 @@ impl Redis {
     /// One was lost, or could not be made.
     fn is_down(&self, why: &str) {
         if self.down.fetch_add(1, Relaxed) == 0 {
-            self.counts.is_up(false);
+            self.counts.is_down(why);
             tracing::warn!(store = &*self.name, "the store `{}` cannot be had: {why}", self.name);
         }
     }

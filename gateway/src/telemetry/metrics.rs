@@ -46,7 +46,7 @@ pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};
 pub(crate) use slots::{SlotCounts, SlotResult};
 pub(crate) use spans::SpanCounts;
-pub(crate) use stores::{StoreCounts, StoreResult};
+pub(crate) use stores::{StoreCounts, StoreNumbers, StoreResult};
 pub(crate) use text::{CONTENT_TYPE, OPEN_METRICS};
 pub(crate) use turns::TurnMetrics;
 pub(crate) use usage::UsageCounts;

@@ -22,6 +22,8 @@ pub enum By {
     Hour,
     /// Each day, in UTC.
     Day,
+    /// Each month of the calendar, in UTC.
+    Month,
     /// Each route.
     Route,
     /// Each consumer.
@@ -33,10 +35,11 @@ pub enum By {
 }
 
 /// All of them with their names.
-const ALL: [(&str, By); 7] = [
+const ALL: [(&str, By); 8] = [
     ("minute", By::Minute),
     ("hour", By::Hour),
     ("day", By::Day),
+    ("month", By::Month),
     ("route", By::Route),
     ("consumer", By::Consumer),
     ("status", By::Status),
@@ -51,7 +54,7 @@ impl By {
     }
 
     pub(super) fn is_time(self) -> bool {
-        matches!(self, Self::Minute | Self::Hour | Self::Day)
+        matches!(self, Self::Minute | Self::Hour | Self::Day | Self::Month)
     }
 }
 
@@ -96,7 +99,7 @@ impl Query {
             return Err(QueryError::Invalid(format!("`by` has `{name}` twice, again at {place}")));
         }
         if by.iter().filter(|by| by.is_time()).count() > 1 {
-            let error = "`by` has at most one of `minute`, `hour` and `day`";
+            let error = "`by` has at most one of `minute`, `hour`, `day` and `month`";
             return Err(QueryError::Invalid(error.to_owned()));
         }
         let read = |name: &str, text: Option<&str>| match text {

@@ -5,10 +5,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write as _;
 
+use foldhash::fast::RandomState;
 use serde_json::{Map, Value, json};
 
 use super::query::{By, Query};
-use super::time::{show_day, show_minute};
+use super::time::{show_day, show_minute, show_month};
 
 /// The gateway's own numbers of a group.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -40,7 +41,14 @@ pub(super) enum Part {
 struct Line {
     group: Vec<Part>,
     totals: Totals,
-    amounts: HashMap<String, i64>,
+    amounts: Vec<(String, i64)>,
+}
+
+impl Line {
+    /// What plugins added under a name.
+    fn amount(&self, name: &str) -> i64 {
+        self.amounts.iter().find(|(known, _)| known == name).map_or(0, |(_, amount)| *amount)
+    }
 }
 
 /// The answer to a [`Query`].
@@ -60,20 +68,33 @@ impl Report {
     ) -> Self {
         let mut lines: Vec<Line> = totals
             .into_iter()
-            .map(|(group, totals)| Line { group, totals, amounts: HashMap::new() })
+            .map(|(group, totals)| Line { group, totals, amounts: Vec::new() })
             .collect();
-        let places: HashMap<_, _> =
-            lines.iter().enumerate().map(|(at, line)| (line.group.clone(), at)).collect();
         let mut counters = BTreeSet::new();
-        for (group, name, amount) in amounts {
-            // Each amount is beside a row of numbers.
-            let Some(line) = places.get(&group).and_then(|at| lines.get_mut(*at)) else { continue };
-            counters.insert(name.clone());
-            *line.amounts.entry(name).or_default() += amount;
+        let mut amounts = amounts.into_iter().peekable();
+        // Often there are none, and then no place is looked for.
+        if amounts.peek().is_some() {
+            let places: HashMap<_, _, RandomState> =
+                lines.iter().enumerate().map(|(at, line)| (line.group.clone(), at)).collect();
+            for (group, name, amount) in amounts {
+                // Each amount is beside a row of numbers.
+                let Some(line) = places.get(&group).and_then(|at| lines.get_mut(*at)) else {
+                    continue;
+                };
+                if !counters.contains(&name) {
+                    counters.insert(name.clone());
+                }
+                match line.amounts.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, sum)) => *sum += amount,
+                    None => line.amounts.push((name, amount)),
+                }
+            }
         }
         let has_time = query.by.iter().any(|by| by.is_time());
         let key = |line: &Line| if has_time { 0 } else { -line.totals.requests };
-        lines.sort_by(|one, other| (key(one), &one.group).cmp(&(key(other), &other.group)));
+        // No two groups are the same.
+        lines
+            .sort_unstable_by(|one, other| (key(one), &one.group).cmp(&(key(other), &other.group)));
         Self { query: query.clone(), counters: counters.into_iter().collect(), lines }
     }
 
@@ -89,45 +110,63 @@ impl Report {
         by.chain(own).chain(self.counters.iter().map(String::as_str)).collect()
     }
 
-    fn texts(&self, line: &Line) -> Vec<String> {
+    /// Shows a row, cell by cell, each in the same buffer: an answer has a million of them at times.
+    fn show(&self, line: &Line, cell: &mut String, mut each: impl FnMut(usize, &str)) {
         let Totals { requests, request_bytes, response_bytes, duration_us } = line.totals;
-        let group = self.query.by.iter().zip(&line.group).map(|(by, part)| show(*by, part));
-        let own = [requests, request_bytes, response_bytes].map(|number| number.to_string());
-        let amounts = self.counters.iter().map(|name| line.amounts.get(name).unwrap_or(&0));
-        group
-            .chain(own)
-            .chain([milliseconds(duration_us)])
-            .chain(amounts.map(ToString::to_string))
-            .collect()
+        let mut at = 0;
+        let mut next = |write: &dyn Fn(&mut String)| {
+            cell.clear();
+            write(cell);
+            each(at, cell);
+            at += 1;
+        };
+        for (by, part) in self.query.by.iter().zip(&line.group) {
+            match part {
+                Part::Name(name) => next(&|cell| cell.push_str(name)),
+                Part::Number(_) => next(&|cell| cell.push_str(&show(*by, part))),
+            }
+        }
+        for number in [requests, request_bytes, response_bytes] {
+            next(&|cell| push(cell, number));
+        }
+        next(&|cell| {
+            push(cell, duration_us / 1_000);
+            let _infallible = write!(cell, ".{:03}", duration_us % 1_000);
+        });
+        for name in &self.counters {
+            next(&|cell| push(cell, line.amount(name)));
+        }
     }
 
     /// For people: columns, names to the left and numbers to the right.
     #[must_use]
     pub fn table(&self) -> String {
         let columns = self.columns();
-        let rows: Vec<_> = self.lines.iter().map(|line| self.texts(line)).collect();
-        let width = |text: &str| text.chars().count();
-        let widths: Vec<_> = columns
-            .iter()
-            .enumerate()
-            .map(|(at, name)| rows.iter().map(|row| width(&row[at])).fold(width(name), usize::max))
-            .collect();
-        let mut page = String::new();
-        let mut line = |texts: &mut dyn Iterator<Item = &str>| {
-            let mut text = String::new();
-            for ((at, cell), width) in texts.enumerate().zip(&widths) {
-                let gap = if at == 0 { "" } else { "  " };
-                let _infallible = match at < self.query.by.len() {
-                    true => write!(text, "{gap}{cell:<width$}"),
-                    false => write!(text, "{gap}{cell:>width$}"),
-                };
-            }
-            page.push_str(text.trim_end());
-            page.push('\n');
+        let width = |text: &str| if text.is_ascii() { text.len() } else { text.chars().count() };
+        let mut widths: Vec<_> = columns.iter().map(|name| width(name)).collect();
+        let mut cell = String::new();
+        for line in &self.lines {
+            self.show(line, &mut cell, |at, text| widths[at] = widths[at].max(width(text)));
+        }
+        let names = self.query.by.len();
+        let size = (widths.iter().sum::<usize>() + 2 * widths.len()) * (self.lines.len() + 1);
+        let mut page = String::with_capacity(size);
+        let put = |page: &mut String, at: usize, text: &str| {
+            let blank = widths[at] - width(text);
+            let (before, after) = if at < names { (0, blank) } else { (blank, 0) };
+            let gap = if at == 0 { 0 } else { 2 };
+            page.extend(std::iter::repeat_n(' ', gap + before));
+            page.push_str(text);
+            page.extend(std::iter::repeat_n(' ', after));
         };
-        line(&mut columns.iter().copied());
-        for row in &rows {
-            line(&mut row.iter().map(String::as_str));
+        for (at, name) in columns.iter().enumerate() {
+            put(&mut page, at, name);
+        }
+        page.push('\n');
+        for line in &self.lines {
+            // The last column is a number, which has no blanks behind it.
+            self.show(line, &mut cell, |at, text| put(&mut page, at, text));
+            page.push('\n');
         }
         page
     }
@@ -136,9 +175,17 @@ impl Report {
     #[must_use]
     pub fn csv(&self) -> String {
         let mut page = self.columns().join(",") + "\r\n";
+        let mut cell = String::new();
         for line in &self.lines {
-            let texts: Vec<_> = self.texts(line).iter().map(|text| quoted(text)).collect();
-            page.push_str(&texts.join(","));
+            self.show(line, &mut cell, |at, text| {
+                if at > 0 {
+                    page.push(',');
+                }
+                match text.contains(['"', ',', '\r', '\n']) {
+                    true => page.extend(["\"", &text.replace('"', "\"\""), "\""]),
+                    false => page.push_str(text),
+                }
+            });
             page.push_str("\r\n");
         }
         page
@@ -169,8 +216,8 @@ impl Report {
         object.insert("response_bytes".to_owned(), response_bytes.into());
         object.insert("duration_ms".to_owned(), (duration_us as f64 / 1_000.0).into());
         for name in &self.counters {
-            let amount = line.amounts.get(name).copied().unwrap_or(0);
-            object.insert(name.clone(), amount.into());
+            // Plugins may add under `month`; what the answer is by comes first.
+            object.entry(name.clone()).or_insert_with(|| line.amount(name).into());
         }
         object.into()
     }
@@ -182,21 +229,16 @@ fn show(by: By, part: &Part) -> String {
         (By::Minute, Part::Number(minute)) => show_minute(*minute),
         (By::Hour, Part::Number(hour)) => show_minute(hour * 60),
         (By::Day, Part::Number(day)) => show_day(*day),
+        (By::Month, Part::Number(day)) => show_month(*day),
         (By::Status, Part::Number(0)) => "none".to_owned(),
         (By::Status, Part::Number(class)) => format!("{class}xx"),
         (By::Route | By::Consumer | By::Upstream, Part::Number(number)) => number.to_string(),
     }
 }
 
-fn milliseconds(microseconds: i64) -> String {
-    format!("{}.{:03}", microseconds / 1_000, microseconds % 1_000)
-}
-
-fn quoted(text: &str) -> String {
-    match text.contains(['"', ',', '\r', '\n']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    }
+/// The digits of a number.
+fn push(cell: &mut String, number: i64) {
+    let _infallible = write!(cell, "{number}");
 }
 
 #[cfg(test)]

@@ -65,6 +65,15 @@ impl Store {
         }
     }
 
+    /// Adds a day that has ended to the sums over days. Whether there may be another.
+    pub(super) fn add_to_sums(&mut self, minute: i64) -> Result<bool, StoreError> {
+        let last_day = super::sums::last_closed(minute);
+        match self {
+            Self::Sqlite(store) => store.add_to_sums(last_day),
+            Self::Postgres(store) => store.add_to_sums(last_day),
+        }
+    }
+
     /// Removes what is too old by this minute, or too much.
     pub(super) fn sweep(
         &mut self,

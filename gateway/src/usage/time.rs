@@ -14,8 +14,8 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
 }
 
-/// `2026-11-28`
-pub(super) fn show_day(day: i64) -> String {
+/// The year, month and day of a day since 1970.
+fn date(day: i64) -> (i64, i64, i64) {
     let from_march = day + 719_468;
     let era = from_march.div_euclid(146_097);
     let of_era = from_march.rem_euclid(146_097);
@@ -24,8 +24,34 @@ pub(super) fn show_day(day: i64) -> String {
     let month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// From 1 on.
+pub(super) fn day_of_month(day: i64) -> i64 {
+    date(day).2
+}
+
+/// The first day of the month that a day is in.
+pub(super) fn first_of_month(day: i64) -> i64 {
+    day - day_of_month(day) + 1
+}
+
+/// The first day of the month after the one that a day is in.
+pub(super) fn first_of_next_month(day: i64) -> i64 {
+    first_of_month(first_of_month(day) + 31)
+}
+
+/// `2026-11-28`
+pub(super) fn show_day(day: i64) -> String {
+    let (year, month, day) = date(day);
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// `2026-11`
+pub(super) fn show_month(day: i64) -> String {
+    let (year, month, _) = date(day);
+    format!("{year:04}-{month:02}")
 }
 
 /// `2026-11-28T09:30Z`
@@ -73,6 +99,18 @@ mod tests {
         for day in 0..80_000 {
             assert_eq!(parse(&show_day(day)), Some(day * DAY));
         }
+    }
+
+    #[test]
+    fn every_month_begins_where_the_one_before_ends() {
+        let mut first = 0;
+        for _ in 0..2_500 {
+            let next = first_of_next_month(first);
+            assert!((28..=31).contains(&(next - first)) && day_of_month(next) == 1);
+            assert!((first..next).all(|day| first_of_month(day) == first));
+            first = next;
+        }
+        assert_eq!(show_month(20_785), "2026-11");
     }
 
     #[test]

@@ -33,6 +33,8 @@ const FIRST_RETRY: Duration = Duration::from_millis(250);
 const LAST_RETRY: Duration = Duration::from_secs(15);
 /// How often what is too old is removed.
 const SWEEP: Duration = Duration::from_secs(600);
+/// How long others may have the store between two days that are added to the sums.
+const BETWEEN_DAYS: Duration = Duration::from_millis(100);
 /// How long a store that cannot be had is tried at the end.
 const LAST_CHANCE: Duration = Duration::from_secs(5);
 
@@ -52,6 +54,8 @@ pub(super) struct Writer {
     batches: i64,
     retry: Option<(Instant, Duration)>,
     swept: Option<Instant>,
+    /// Days may wait to be added to the sums.
+    has_days_to_sum: bool,
 }
 
 impl Writer {
@@ -68,6 +72,7 @@ impl Writer {
             batches: 0,
             retry: None,
             swept: None,
+            has_days_to_sum: false,
         }
     }
 
@@ -77,6 +82,7 @@ impl Writer {
             if self.retry.is_none_or(|(at, _)| Instant::now() >= at) {
                 self.write();
                 self.sweep();
+                self.add_to_sums();
             }
             self.count_waiting();
         }
@@ -87,7 +93,8 @@ impl Writer {
     fn receive(&mut self) -> bool {
         let sweep =
             || self.settings.as_ref().map(|_| self.swept.unwrap_or_else(Instant::now) + SWEEP);
-        let until = self.retry.map(|(at, _)| at).or_else(sweep);
+        let sum = || self.has_days_to_sum.then(|| Instant::now() + BETWEEN_DAYS);
+        let until = self.retry.map(|(at, _)| at).or_else(sum).or_else(sweep);
         let first = match until {
             Some(at) => self.receiver.recv_timeout(at.saturating_duration_since(Instant::now())),
             None => self.receiver.recv().map_err(RecvTimeoutError::from),
@@ -145,6 +152,7 @@ impl Writer {
                 self.batch = Some(self.begin(batch.rows));
             }
             (self.store, self.is_up, self.retry, self.swept) = (None, None, None, None);
+            self.has_days_to_sum = false;
         }
         self.settings = settings;
     }
@@ -222,9 +230,24 @@ impl Writer {
             return;
         }
         self.swept = Some(Instant::now());
+        self.has_days_to_sum = true;
         if let Err(error) = store.sweep(settings, minute().into()) {
             tracing::warn!("old usage cannot be removed: {error}");
         }
+    }
+
+    /// Adds one day that has ended to the sums; what was recorded meanwhile is written before the next.
+    fn add_to_sums(&mut self) {
+        let Some(store) = self.store.as_mut().filter(|_| self.has_days_to_sum) else { return };
+        self.has_days_to_sum = match store.add_to_sums(minute().into()) {
+            Ok(may_be_another) => may_be_another,
+            Err(error) => {
+                tracing::warn!(
+                    "usage cannot be summed up by month, and questions take longer: {error}"
+                );
+                false
+            }
+        };
     }
 
     fn count_waiting(&self) {

@@ -323,3 +323,29 @@ async fn many_routes_are_shown_at_once_while_requests_are_served() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     assert!(slowest < Duration::from_secs(2), "{slowest:?}");
 }
+
+#[tokio::test]
+async fn stores_in_memory_in_a_file_and_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let stores = format!(
+        "\n[stores.here]\n[stores.kept]\nfile = {:?}\n[stores.far]\nredis = \"redis://127.0.0.1:1\"\n\
+         [plugins.limit]\ncomponent = \"rate-limit\"\nlimiter = \"far\"\nkey_value = \"kept\"\n\
+         [plugins.limit.config]\npolicies = [{{ name = \"a\", limit = 1, window = \"1h\", key = [] }}]\n",
+        folder.path().join("state.db")
+    );
+    let gateway = Setup::toml(&(TEXT.to_owned() + &stores), &[("SERVICE", &"127.0.0.1:9")]).start();
+    let all = ok(&gateway, "/stores").await;
+    let kinds: Vec<_> = all["stores"].as_array().unwrap().iter().map(|it| &it["kind"]).collect();
+    assert_eq!(kinds, ["memory", "file", "redis"]);
+    let page = ok(&gateway, "/stores?offset=1&limit=1").await;
+    assert_eq!((&page["stores"][0]["name"], &page["total"]), (&json!("kept"), &json!(3)));
+    assert_eq!(page["stores"][0]["plugins"], json!([{ "name": "limit", "keeps": ["key_values"] }]));
+    let began = Instant::now();
+    while ok(&gateway, "/stores").await["stores"][2]["failure"].is_null() {
+        assert!(began.elapsed() < Duration::from_secs(60), "it is not said");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let far = ok(&gateway, "/stores?offset=2").await["stores"][0].clone();
+    assert_eq!((&far["up"], &far["breaker"]), (&json!(false), &json!("open")));
+    asked(&gateway, "/stores", "/stores?name=here", 400).await;
+}

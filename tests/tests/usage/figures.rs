@@ -27,7 +27,8 @@ async fn of_a_hundred_thousand_consumers() {
     connection
         .execute_batch(&format!(
             "PRAGMA synchronous = OFF; DELETE FROM day_rows; DELETE FROM minute_rows;
-             DELETE FROM day_amounts; DELETE FROM minute_amounts;
+             DELETE FROM day_amounts; DELETE FROM minute_amounts; DELETE FROM sums; DELETE FROM sum_amounts;
+             UPDATE summed SET ended = 0;
              CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS
                  (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {CONSUMERS}) SELECT i FROM n;
              INSERT INTO names (id, name) SELECT 1000 + i, printf('consumer-%016x', i * 7919) FROM n;
@@ -51,6 +52,18 @@ async fn of_a_hundred_thousand_consumers() {
         bytes / rows as u64,
         begun.elapsed()
     );
+    let begun = Instant::now();
+    let gateway = setup_it().start();
+    ask_often(gateway.address, 4, 1).await;
+    let is_summed = "SELECT ended >= (unixepoch() - 900) / 86400 FROM summed";
+    while Connection::open(&file).unwrap().query_row(is_summed, [], |row| row.get::<_, i64>(0))
+        != Ok(1)
+    {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    drop(gateway);
+    let bytes = std::fs::metadata(&file).unwrap().len();
+    println!("with sums: {bytes} bytes, made in {:?}", begun.elapsed());
     let today = {
         let connection = Connection::open(&file).unwrap();
         connection.query_row("SELECT date('now')", [], |row| row.get::<_, String>(0)).unwrap()
@@ -60,6 +73,8 @@ async fn of_a_hundred_thousand_consumers() {
         ("route", Some(&*today)),
         ("consumer,route", Some(&*today)),
         ("consumer", None),
+        ("consumer,route", None),
+        ("month,consumer", None),
         ("day", None),
     ] {
         let query = Query::parse(by, from, None).unwrap();

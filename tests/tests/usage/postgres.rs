@@ -1,5 +1,8 @@
 //! Usage in PostgreSQL: a real server, if the machine has one. Without it these tests say so and pass.
 
+#[path = "postgres/sums.rs"]
+mod sums;
+
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};

@@ -135,6 +135,16 @@ pub(crate) async fn until_true<F: Future<Output = bool>>(mut is: impl FnMut() ->
     .await;
 }
 
+/// The same, for what takes its time on a busy machine.
+pub(crate) async fn until_done<F: Future<Output = bool>>(mut is: impl FnMut() -> F) {
+    let done = async {
+        while !is().await {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(300), done).await.unwrap();
+}
+
 /// A path as text.
 pub(crate) fn text(path: &Path) -> &str {
     path.to_str().unwrap()

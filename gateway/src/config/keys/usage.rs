@@ -46,7 +46,7 @@ pub(in crate::config) static USAGE: Keys = Keys {
             Kind::Size { min: 1 << 20, max: 1 << 40 },
             "Bytes of the SQLite file. Over it the oldest rows go first.",
         )
-        .default("1GiB"),
+        .default("4GiB"),
         Key::new(
             "flush",
             Kind::Duration { min: "100ms", max: "10s" },

@@ -28,7 +28,7 @@ fn takes_a_file_and_everything_that_is_set_for_it() {
     assert_eq!((read.keep, read.keep_minutes), (days(30), days(2)));
     assert_eq!(read.flush, Duration::from_secs(1));
     let defaults = usage("store = \"a/b.db\"");
-    assert_eq!(defaults.store, UsageStore::Sqlite { path: "a/b.db".into(), size: 1 << 30 });
+    assert_eq!(defaults.store, UsageStore::Sqlite { path: "a/b.db".into(), size: 4 << 30 });
     assert_eq!((defaults.keep, defaults.keep_minutes), (days(400), days(8)));
     assert_eq!(defaults.flush, Duration::from_secs(5));
     assert!(check(&file("", TARGETS, "", FORWARD)).unwrap().config.usage.is_none());

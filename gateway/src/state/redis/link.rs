@@ -3,7 +3,7 @@
 //! Owns its life: made, lost, made anew after a pause that grows and differs between workers and gateways, so
 //! that a store that comes back is not met by all of them at once.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ pub(super) struct Link {
     /// Whether it was ever made, or could not be.
     is_known: AtomicBool,
     failures: AtomicU32,
+    /// Questions under way. Its worker alone changes it.
+    waiting: AtomicUsize,
     why: Mutex<String>,
     is_closed: AtomicBool,
     /// It was made.
@@ -48,6 +50,15 @@ pub(super) struct Made {
     generation: u32,
 }
 
+/// A question under way.
+pub(super) struct Waiting<'a>(&'a Link);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
+    }
+}
+
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").finish_non_exhaustive()
@@ -62,6 +73,22 @@ impl Link {
     /// The connection, if it can be used.
     pub(super) fn made(&self) -> Option<Made> {
         lock(&self.made).clone()
+    }
+
+    /// Whether it can be used.
+    pub(super) fn is_made(&self) -> bool {
+        lock(&self.made).is_some()
+    }
+
+    /// A question is under way, until it is answered or given up.
+    pub(super) fn waits(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, Relaxed);
+        Waiting(self)
+    }
+
+    /// Questions under way.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
     }
 
     /// Whether nothing is known of the store yet.

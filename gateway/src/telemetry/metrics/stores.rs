@@ -2,9 +2,9 @@
 //!
 //! Owns them and their part of the page. They live as long as a store of that name is configured.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::text::{head, line, write_histogram};
 use super::{Counter, Histogram, Kind};
@@ -31,6 +31,10 @@ const RESULTS: [&str; 4] = ["answered", "error", "timeout", "away"];
 pub(crate) struct StoreCounts {
     name: Box<str>,
     is_up: AtomicBool,
+    /// Since when, in seconds since 1970; 0 while nothing is known.
+    changed_at: AtomicU64,
+    /// Why it cannot be had.
+    failure: Mutex<Option<String>>,
     /// By the place in [`RESULTS`].
     calls: [Counter; RESULTS.len()],
     times: Histogram,
@@ -42,6 +46,8 @@ impl StoreCounts {
         Self {
             name: name.into(),
             is_up: AtomicBool::new(false),
+            changed_at: AtomicU64::new(0),
+            failure: Mutex::default(),
             calls: Default::default(),
             times: Histogram::new(&BOUNDS),
             leased: Counter::default(),
@@ -52,9 +58,34 @@ impl StoreCounts {
         &self.name
     }
 
-    /// Whether it can be had.
-    pub(crate) fn is_up(&self, is: bool) {
-        self.is_up.store(is, Relaxed);
+    /// It can be had.
+    pub(crate) fn is_up(&self) {
+        self.changed(true, None);
+    }
+
+    /// It cannot.
+    pub(crate) fn is_down(&self, why: &str) {
+        self.changed(false, Some(why.to_owned()));
+    }
+
+    fn changed(&self, is_up: bool, failure: Option<String>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        if self.is_up.swap(is_up, Relaxed) != is_up || self.changed_at.load(Relaxed) == 0 {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.changed_at.store(now.as_secs(), Relaxed);
+        }
+    }
+
+    /// What is known of it now.
+    pub(crate) fn numbers(&self) -> StoreNumbers {
+        let changed_at = self.changed_at.load(Relaxed);
+        StoreNumbers {
+            is_up: self.is_up.load(Relaxed),
+            changed_at: (changed_at > 0).then_some(changed_at),
+            failure: self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            calls: RESULTS.iter().zip(&self.calls).map(|(it, calls)| (*it, calls.sum())).collect(),
+            leased: self.leased.sum(),
+        }
     }
 
     /// It was asked, or would have been.
@@ -69,6 +100,20 @@ impl StoreCounts {
     pub(crate) fn leased(&self) {
         self.leased.add(1);
     }
+}
+
+/// What is known of a store at a moment.
+#[derive(Debug)]
+pub(crate) struct StoreNumbers {
+    pub(crate) is_up: bool,
+    /// Since when, in seconds since 1970; `None` while nothing is known.
+    pub(crate) changed_at: Option<u64>,
+    /// Why it cannot be had.
+    pub(crate) failure: Option<String>,
+    /// Questions by what became of them.
+    pub(crate) calls: Vec<(&'static str, u64)>,
+    /// Checks that a lease answered.
+    pub(crate) leased: u64,
 }
 
 /// What the gateway knows about each store.

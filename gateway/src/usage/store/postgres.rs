@@ -4,6 +4,7 @@
 //! the same transaction, so that one whose end was not heard of is not added again.
 
 mod read;
+mod sums;
 mod tls;
 
 use std::str::FromStr as _;
@@ -25,6 +26,8 @@ use crate::usage::rows::{Key, Named, Numbers, Sized};
 const CONNECT: Duration = Duration::from_secs(5);
 /// For a batch, or for what is too old.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// For a day that is added to the sums.
+const LONG: Duration = Duration::from_secs(120);
 /// Rows of one statement.
 const CHUNK: usize = 5_000;
 
@@ -34,6 +37,8 @@ const SCHEMA: &str = include_str!("postgres/schema.sql");
 pub(in crate::usage) struct Postgres {
     runtime: Runtime,
     client: Client,
+    /// Whether there are sums over days.
+    has_sums: bool,
 }
 
 /// What PostgreSQL said: the server's own words are behind the library's.
@@ -83,12 +88,13 @@ async fn connect(store: &PostgresStore) -> Result<Client, StoreError> {
 impl Postgres {
     pub(super) fn open(store: &PostgresStore) -> Result<Self, StoreError> {
         let runtime = runtime()?;
-        let client = within(&runtime, CONNECT * 2, async {
+        let (client, has_sums) = within(&runtime, CONNECT * 2, async {
             let mut client = connect(store).await?;
             create(&mut client).await?;
-            Ok(client)
+            let has_sums = sums::create(&mut client).await?;
+            Ok((client, has_sums))
         })?;
-        Ok(Self { runtime, client })
+        Ok(Self { runtime, client, has_sums })
     }
 
     pub(super) fn write(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -111,15 +117,33 @@ impl Postgres {
         })
     }
 
+    /// Adds a day that has ended to the sums. Whether there may be another.
+    pub(super) fn add_to_sums(&mut self, last_day: i64) -> Result<bool, StoreError> {
+        match self.has_sums {
+            true => within(&self.runtime, LONG, sums::add_a_day(&mut self.client, last_day)),
+            false => Ok(false),
+        }
+    }
+
     pub(super) fn sweep(&mut self, first_minute: i64, first_day: i64) -> Result<(), StoreError> {
-        let client = &self.client;
+        let (client, has_sums) = (&mut self.client, self.has_sums);
         within(&self.runtime, PATIENCE, async {
             for (time, first) in [(MINUTE, first_minute), (DAY, first_day)] {
-                for table in [time.rows, time.counters] {
-                    let (column, first_sql) = (time.column, time.value("$1::int8"));
-                    let sql = format!("DELETE FROM {table} WHERE {column} < {first_sql}");
-                    client.execute(&sql, &[&first]).await?;
+                let (column, first_sql) = (time.column, time.value(&first.to_string()));
+                let transaction = client.transaction().await?;
+                let sql =
+                    format!("SELECT 1 FROM {} WHERE {column} < {first_sql} LIMIT 1", time.rows);
+                if has_sums
+                    && time.column == DAY.column
+                    && !transaction.query(&sql, &[]).await?.is_empty()
+                {
+                    sums::remove_before(&transaction, first).await?;
                 }
+                for table in [time.rows, time.counters] {
+                    let sql = format!("DELETE FROM {table} WHERE {column} < {first_sql}");
+                    transaction.execute(&sql, &[]).await?;
+                }
+                transaction.commit().await?;
             }
             let sql = "DELETE FROM usage_writers WHERE at < now() - interval '7 days'";
             client.execute(sql, &[]).await?;

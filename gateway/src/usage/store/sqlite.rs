@@ -5,6 +5,7 @@
 //! at any time.
 
 mod read;
+mod sums;
 
 use std::collections::HashMap;
 use std::fs;
@@ -23,7 +24,7 @@ use crate::usage::rows::{DAY, Key, Named, Numbers, Rows, Sized};
 /// "Gwus": that the file is one of usage.
 const APPLICATION: i64 = 0x4777_7573;
 /// Of the tables.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long somebody else may have the file.
 const BUSY: Duration = Duration::from_secs(5);
@@ -55,7 +56,7 @@ impl Sqlite {
             return Err(StoreError::Other(format!("{}: {why}", path.display())));
         }
         prepare(&connection).map_err(named)?;
-        if matches!(kind, Kind::New) {
+        if !matches!(kind, Kind::Ours(VERSION)) {
             create(&connection).map_err(named)?;
         }
         let metadata = fs::metadata(path).map_err(|error| StoreError::Other(error.to_string()))?;
@@ -126,6 +127,28 @@ impl Sqlite {
         transaction.commit()
     }
 
+    /// Adds a day that has ended to the sums. Whether there may be another.
+    pub(super) fn add_to_sums(&mut self, last_day: i64) -> Result<bool, StoreError> {
+        let added = self.try_to_add_to_sums(last_day);
+        if let Err(error) = &added
+            && error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+            && self.used()? + (64 << 10) > self.size / 10 * 9
+        {
+            return Ok(self.remove_oldest()?);
+        }
+        let added = added?;
+        self.keep_to_size()?;
+        Ok(added)
+    }
+
+    fn try_to_add_to_sums(&mut self, last_day: i64) -> rusqlite::Result<bool> {
+        let begin = TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(begin)?;
+        let added = sums::add_a_day(&transaction, last_day)?;
+        transaction.commit()?;
+        Ok(added)
+    }
+
     /// Removes what is older than these, and the names that nothing has any more.
     pub(super) fn sweep(&mut self, first_minute: i64, first_day: i64) -> Result<(), StoreError> {
         let removed =
@@ -165,6 +188,13 @@ impl Sqlite {
     fn remove_before(&mut self, table: &str, first: i64) -> rusqlite::Result<usize> {
         let begin = TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(begin)?;
+        let sql = format!("SELECT 1 FROM {table}_rows WHERE {table} < ?1 LIMIT 1");
+        if !transaction.prepare_cached(&sql)?.exists([first])? {
+            return Ok(0);
+        }
+        if table == "day" {
+            sums::remove_before(&transaction, first)?;
+        }
         let sql = format!("DELETE FROM {table}_rows WHERE {table} < ?1");
         let removed = transaction.execute(&sql, [first])?;
         let sql = format!("DELETE FROM {table}_amounts WHERE {table} < ?1");
@@ -222,6 +252,8 @@ impl Names<'_> {
     }
 }
 
+/// Rows are written in the order of their numbers, not of their names: what is beside each other in the file is
+/// written one after the other.
 fn add_numbers(names: &mut Names<'_>, table: &str, rows: &Sized<Numbers>) -> rusqlite::Result<()> {
     let sql = format!(
         "INSERT INTO {table}_rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
@@ -231,8 +263,12 @@ fn add_numbers(names: &mut Names<'_>, table: &str, rows: &Sized<Numbers>) -> rus
              duration_us = duration_us + excluded.duration_us"
     );
     let mut add = names.transaction.prepare_cached(&sql)?;
+    let mut numbered = Vec::with_capacity(rows.len());
     for ((time, key), numbers) in rows {
-        let (consumer, route, status, upstream) = names.key(key)?;
+        numbered.push((*time, names.key(key)?, numbers));
+    }
+    numbered.sort_unstable_by_key(|(time, key, _)| (*time, *key));
+    for (time, (consumer, route, status, upstream), numbers) in numbered {
         let Numbers { requests, request_bytes, response_bytes, duration_us } = numbers;
         add.execute(params![
             time,
@@ -256,9 +292,12 @@ fn add_amounts(names: &mut Names<'_>, table: &str, rows: &Named) -> rusqlite::Re
              amount = max(-{MAX_AMOUNT}, min({MAX_AMOUNT}, amount + excluded.amount))"
     );
     let mut add = names.transaction.prepare_cached(&sql)?;
+    let mut numbered = Vec::with_capacity(rows.len());
     for (((time, key), name), amount) in rows {
-        let (consumer, route, status, upstream) = names.key(key)?;
-        let name = names.number(name)?;
+        numbered.push((*time, names.key(key)?, names.number(name)?, amount));
+    }
+    numbered.sort_unstable();
+    for (time, (consumer, route, status, upstream), name, amount) in numbered {
         add.execute(params![time, consumer, route, status, upstream, name, amount])?;
     }
     Ok(())
@@ -268,7 +307,8 @@ fn add_amounts(names: &mut Names<'_>, table: &str, rows: &Named) -> rusqlite::Re
 enum Kind {
     /// Empty.
     New,
-    Ours,
+    /// With tables of this version.
+    Ours(i64),
     /// Nothing that may be written to, in words.
     Foreign(String),
 }
@@ -283,7 +323,7 @@ fn inspect(connection: &Connection) -> rusqlite::Result<Kind> {
                 "it was made by a newer gateway (its tables have the version {version}, and this \
                  gateway knows {VERSION})"
             )),
-            false => Kind::Ours,
+            false => Kind::Ours(version),
         });
     }
     let tables = number("SELECT count(*) FROM sqlite_schema")?;
@@ -293,13 +333,19 @@ fn inspect(connection: &Connection) -> rusqlite::Result<Kind> {
     })
 }
 
-/// Makes the tables, unless another process did meanwhile.
+/// Makes the tables that are not there, unless another process did meanwhile. A file of the version before keeps
+/// what it has.
 fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch("BEGIN IMMEDIATE")?;
-    let made = match inspect(connection) {
-        Ok(Kind::New) => connection.execute_batch(SCHEMA),
-        other => other.map(drop),
-    };
+    let made = inspect(connection).and_then(|kind| {
+        match kind {
+            Kind::New => connection.execute_batch(SCHEMA)?,
+            Kind::Ours(1) => {}
+            Kind::Ours(_) | Kind::Foreign(_) => return Ok(()),
+        }
+        sums::create(connection)?;
+        connection.execute_batch(&format!("PRAGMA user_version = {VERSION}"))
+    });
     connection.execute_batch(if made.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     made
 }
@@ -340,7 +386,7 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
         connection.busy_timeout(BUSY)?;
         inspect(&connection)
     }) {
-        Ok(Kind::New | Kind::Ours) => Ok(()),
+        Ok(Kind::New | Kind::Ours(_)) => Ok(()),
         Ok(Kind::Foreign(why)) => Err(format!("{shown}: {why}")),
         Err(error) => Err(format!("{shown}: {error}")),
     }

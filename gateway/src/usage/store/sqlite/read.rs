@@ -1,21 +1,21 @@
 //! Questions to the SQLite file.
 //!
-//! Owns how they are put so that SQLite sorts nothing: rows are in the order of day, consumer, route,
-//! status and upstream. Where that is the order of the question, each day is grouped as it is read;
-//! otherwise rows are read as they are. Both are added up here.
+//! Owns how they are put so that SQLite neither sorts nor adds up: rows are read as they are, in the order of the
+//! time, consumer, route, status and upstream, and added up here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use foldhash::fast::RandomState;
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OpenFlags, Params, Row};
+use rusqlite::{Connection, OpenFlags, Row};
 
-use super::{BUSY, Kind, inspect};
+use super::{BUSY, Kind, inspect, sums};
 use crate::usage::query::{By, Query};
 use crate::usage::report::{Part, Report, Totals};
-use crate::usage::rows::DAY;
 use crate::usage::store::StoreError;
+use crate::usage::sums::{Slice, Source, Summed, Unit, plan};
 
 /// Instructions of SQLite between two looks at the clock.
 const LOOK: i32 = 100_000;
@@ -23,8 +23,10 @@ const LOOK: i32 = 100_000;
 /// Groups above which reading all names is quicker than looking for each.
 const MANY: usize = 1_000;
 
-type Groups = HashMap<Vec<i64>, Totals>;
-type Amounts = HashMap<(Vec<i64>, i64), i64>;
+/// The numbers of what a question is by, in its order: a time, and all others.
+type Group = [i64; 5];
+type Groups = HashMap<Group, Totals, RandomState>;
+type Amounts = HashMap<(Group, i64), i64, RandomState>;
 
 /// Answers a query, beside the writer.
 pub(in crate::usage::store) fn read(
@@ -40,22 +42,25 @@ pub(in crate::usage::store) fn read(
     let named = |error| StoreError::Other(format!("{shown}: {error}"));
     let mut connection = Connection::open_with_flags(path, flags).map_err(named)?;
     connection.busy_timeout(BUSY).map_err(named)?;
-    match inspect(&connection).map_err(named)? {
-        Kind::Ours => {}
-        Kind::New => return Ok(Report::new(query, [], [])),
-        Kind::Foreign(why) => return Err(StoreError::Other(format!("{shown}: {why}"))),
-    }
     let until = Instant::now() + timeout;
     connection.progress_handler(LOOK, Some(move || Instant::now() >= until))?;
     // One moment for all that is read.
     let connection = connection.transaction()?;
-    let (mut groups, mut amounts) = (Groups::new(), Amounts::new());
-    for (condition, first, end) in slices(&connection, query)? {
-        let question = Question::new(query, condition);
-        question.numbers(&connection, [first, end], &mut groups)?;
-        question.amounts(&connection, [first, end], &mut amounts)?;
+    let summed = match inspect(&connection).map_err(named)? {
+        // No gateway of this version wrote to it yet.
+        Kind::Ours(1) => Summed::default(),
+        Kind::Ours(_) => sums::summed(&connection)?,
+        Kind::New => return Ok(Report::new(query, [], [])),
+        Kind::Foreign(why) => return Err(StoreError::Other(format!("{shown}: {why}"))),
+    };
+    let (mut groups, mut amounts) = (Groups::default(), Amounts::default());
+    for slice in plan(query, summed) {
+        let question = Question::new(query, slice);
+        question.numbers(&connection, &mut groups)?;
+        question.amounts(&connection, &mut amounts)?;
     }
-    let mut names = Names { connection: &connection, known: HashMap::new() };
+    forget_nothing(&mut groups, &mut amounts);
+    let mut names = Names { connection: &connection, known: HashMap::default() };
     if groups.len() > MANY {
         names.read_all()?;
     }
@@ -70,74 +75,74 @@ pub(in crate::usage::store) fn read(
     Ok(Report::new(query, totals, added))
 }
 
-/// Which rows are read at once: each day by itself, or a range of minutes. The two times are bound.
-fn slices(
-    connection: &Connection,
-    query: &Query,
-) -> rusqlite::Result<Vec<(&'static str, i64, i64)>> {
-    if !query.is_by_day() {
-        let condition = "minute >= ?1 AND minute < ?2";
-        return Ok(vec![(condition, query.from.unwrap_or(0), query.to.unwrap_or(i64::MAX))]);
+/// Sums out of which all was taken again have no row and perhaps no name any more.
+fn forget_nothing(groups: &mut Groups, amounts: &mut Amounts) {
+    if groups.values().all(|totals| totals.requests != 0) {
+        return;
     }
-    // Each by itself, which the order of rows answers; both at once read all rows.
-    let sql = "SELECT (SELECT min(day) FROM day_rows), (SELECT max(day) FROM day_rows)";
-    let ends: (Option<i64>, Option<i64>) =
-        connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let (Some(oldest), Some(newest)) = ends else { return Ok(Vec::new()) };
-    let first = query.from.map_or(oldest, |from| oldest.max(from / DAY));
-    let end = query.to.map_or(newest + 1, |to| (newest + 1).min(to / DAY));
-    Ok((first..end).map(|day| ("day >= ?1 AND day = ?2", day, day)).collect())
+    amounts.retain(|_, amount| *amount != 0);
+    let with_amounts: HashSet<_> = amounts.keys().map(|(group, _)| *group).collect();
+    groups.retain(|group, totals| *totals != Totals::default() || with_amounts.contains(group));
 }
 
-/// The SQL of a question, but for its times.
+/// The SQL of a question to some of the rows.
 struct Question {
-    table: &'static str,
+    rows: &'static str,
+    amounts: &'static str,
     by: String,
     count: usize,
-    condition: &'static str,
-    /// Whether rows come in the order of the groups.
-    is_ordered: bool,
+    condition: String,
+    /// Which of what it is by is a month, read as a day.
+    month: Option<usize>,
 }
 
 impl Question {
-    fn new(query: &Query, condition: &'static str) -> Self {
-        let is_by_day = query.is_by_day();
+    fn new(query: &Query, slice: Slice) -> Self {
+        let (rows, amounts, time) = match slice.source {
+            Source::Minutes => ("minute_rows", "minute_amounts", "minute"),
+            Source::Days => ("day_rows", "day_amounts", "day"),
+            Source::Sums(_) => ("sums", "sum_amounts", "first"),
+        };
         let column = |by: &By| match by {
             By::Minute => "minute",
             By::Hour => "minute / 60",
-            By::Day if is_by_day => "day",
-            By::Day => "minute / 1440",
+            By::Day | By::Month if slice.source == Source::Minutes => "minute / 1440",
+            By::Day | By::Month => time,
             By::Route | By::Consumer | By::Status | By::Upstream => by.name(),
         };
         let by: Vec<_> = query.by.iter().map(column).collect();
-        let table = if is_by_day { "day" } else { "minute" };
-        let order = [By::Consumer, By::Route, By::Status, By::Upstream];
-        let others = query.by.iter().filter(|by| !by.is_time()).count();
-        let is_prefix = order[..others].iter().all(|by| query.by.contains(by));
-        let is_ordered = is_by_day && others > 0 && is_prefix;
-        Self { table, by: by.join(", "), count: by.len(), condition, is_ordered }
+        let mut conditions = Vec::new();
+        if let Source::Sums(sum) = slice.source {
+            conditions.push(format!("unit = {}", sum.code));
+        }
+        conditions.push(format!("{time} >= {}", slice.from.unwrap_or(0)));
+        if let Some(end) = slice.end {
+            conditions.push(format!("{time} < {end}"));
+        }
+        Self {
+            rows,
+            amounts,
+            by: by.join(", "),
+            count: by.len(),
+            condition: conditions.join(" AND "),
+            month: query.by.iter().position(|by| *by == By::Month),
+        }
     }
 
-    fn numbers(
-        &self,
-        connection: &Connection,
-        times: impl Params,
-        groups: &mut Groups,
-    ) -> rusqlite::Result<()> {
-        let Self { table, by, count, condition, is_ordered } = self;
-        let sql = match is_ordered {
-            true => format!(
-                "SELECT {by}, total(requests), total(request_bytes), total(response_bytes), \
-                 total(duration_us) FROM {table}_rows WHERE {condition} GROUP BY {by}"
-            ),
-            false => format!(
-                "SELECT {by}, requests, request_bytes, response_bytes, duration_us \
-                 FROM {table}_rows WHERE {condition}"
-            ),
+    fn numbers(&self, connection: &Connection, groups: &mut Groups) -> rusqlite::Result<()> {
+        let Self { rows, by, count, condition, .. } = self;
+        let mut statement = connection.prepare(&format!(
+            "SELECT {by}, requests, request_bytes, response_bytes, duration_us FROM {rows} \
+             WHERE {condition}"
+        ))?;
+        let mut rows = statement.query([])?;
+        // Rows of one group are often beside each other.
+        let mut last: Option<(Group, Totals)> = None;
+        let mut take = |last: Option<(Group, Totals)>| {
+            if let Some((group, totals)) = last {
+                groups.entry(group).or_default().add(totals);
+            }
         };
-        let mut group = Vec::with_capacity(*count);
-        let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(times)?;
         while let Some(row) = rows.next()? {
             let totals = Totals {
                 requests: whole(row, *count)?,
@@ -145,44 +150,41 @@ impl Question {
                 response_bytes: whole(row, count + 2)?,
                 duration_us: whole(row, count + 3)?,
             };
-            read_group(row, *count, &mut group)?;
-            match groups.get_mut(&group[..]) {
-                Some(known) => known.add(totals),
-                None => drop(groups.insert(group.clone(), totals)),
+            let group = self.group(row)?;
+            match &mut last {
+                Some((known, sum)) if *known == group => sum.add(totals),
+                _ => take(last.replace((group, totals))),
             }
         }
+        take(last);
         Ok(())
     }
 
-    fn amounts(
-        &self,
-        connection: &Connection,
-        times: impl Params,
-        amounts: &mut Amounts,
-    ) -> rusqlite::Result<()> {
-        let Self { table, by, count, condition, .. } = self;
-        let sql = format!("SELECT {by}, counter, amount FROM {table}_amounts WHERE {condition}");
-        let mut statement = connection.prepare_cached(&sql)?;
-        let mut rows = statement.query(times)?;
+    fn amounts(&self, connection: &Connection, amounts: &mut Amounts) -> rusqlite::Result<()> {
+        let Self { amounts: table, by, count, condition, .. } = self;
+        let sql = format!("SELECT {by}, counter, amount FROM {table} WHERE {condition}");
+        let mut statement = connection.prepare(&sql)?;
+        let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            let mut group = Vec::with_capacity(*count);
-            read_group(row, *count, &mut group)?;
-            let sum = amounts.entry((group, row.get(*count)?)).or_default();
+            let sum = amounts.entry((self.group(row)?, row.get(*count)?)).or_default();
             *sum = sum.saturating_add(whole(row, count + 1)?);
         }
         Ok(())
     }
-}
 
-fn read_group(row: &Row<'_>, count: usize, group: &mut Vec<i64>) -> rusqlite::Result<()> {
-    group.clear();
-    for index in 0..count {
-        group.push(row.get(index)?);
+    fn group(&self, row: &Row<'_>) -> rusqlite::Result<Group> {
+        let mut group = Group::default();
+        for (index, part) in group.iter_mut().enumerate().take(self.count) {
+            *part = row.get(index)?;
+        }
+        if let Some(month) = self.month {
+            group[month] = Unit::Month.first(group[month]);
+        }
+        Ok(group)
     }
-    Ok(())
 }
 
-/// A sum, or a number. `total`, unlike `sum`, never fails for its size; up to 2^53 it is exact.
+/// A number. SQLite makes a float of what is too large, so that adding never fails.
 fn whole(row: &Row<'_>, index: usize) -> rusqlite::Result<i64> {
     Ok(match row.get_ref(index)? {
         ValueRef::Integer(number) => number,
@@ -193,7 +195,7 @@ fn whole(row: &Row<'_>, index: usize) -> rusqlite::Result<i64> {
 
 struct Names<'c> {
     connection: &'c Connection,
-    known: HashMap<i64, String>,
+    known: HashMap<i64, String, RandomState>,
 }
 
 impl Names<'_> {
@@ -218,7 +220,7 @@ impl Names<'_> {
 
     fn group(&mut self, query: &Query, group: &[i64]) -> rusqlite::Result<Vec<Part>> {
         let part = |(by, number): (&By, &i64)| match by {
-            By::Minute | By::Hour | By::Day | By::Status => Ok(Part::Number(*number)),
+            By::Minute | By::Hour | By::Day | By::Month | By::Status => Ok(Part::Number(*number)),
             By::Route | By::Consumer | By::Upstream => self.name(*number).map(Part::Name),
         };
         query.by.iter().zip(group).map(part).collect()

@@ -1,5 +1,4 @@
 PRAGMA application_id = 1199011187;
-PRAGMA user_version = 1;
 
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 
