@@ -6,6 +6,7 @@
 mod consumer_limits;
 mod file;
 mod journal;
+pub(crate) mod key_sets;
 pub(crate) mod key_value;
 pub(crate) mod limits;
 mod named;
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(crate) use self::consumer_limits::ConsumerLimits;
 use self::file::{File, Part};
+use self::key_sets::KeySets;
 use self::named::Named;
 use self::redis::limits::SharedLimits;
 use crate::config;
@@ -40,6 +42,8 @@ pub(crate) struct State {
     pub(crate) usage: Arc<Usage>,
     /// What is kept current for plugins.
     pub(crate) documents: Arc<Documents>,
+    /// API keys that are managed at run time.
+    pub(crate) key_sets: Arc<KeySets>,
 }
 
 impl Default for State {
@@ -48,8 +52,9 @@ impl Default for State {
         let bodies = Arc::new(MemoryQuota::new(config::BUFFERED_BODIES));
         metrics.holds(&bodies);
         let documents = Arc::new(Documents::new(&metrics));
-        let usage = Arc::default();
-        Self { stores, named: Arc::default(), metrics, bodies, usage, documents }
+        let (usage, named) = (Arc::default(), Arc::default());
+        let key_sets = Arc::new(KeySets::new(&named));
+        Self { stores, named, metrics, bodies, usage, documents, key_sets }
     }
 }
 

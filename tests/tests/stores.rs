@@ -11,6 +11,10 @@ mod faults;
 mod file;
 #[path = "stores/gateways.rs"]
 mod gateways;
+#[path = "stores/keys.rs"]
+mod keys;
+#[path = "stores/keys_shared.rs"]
+mod keys_shared;
 #[path = "stores/lease.rs"]
 mod lease;
 #[path = "stores/server.rs"]

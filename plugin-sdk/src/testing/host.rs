@@ -13,6 +13,7 @@ use crate::password::PasswordError;
 use crate::testing::calls::Calls;
 use crate::testing::cryptography;
 use crate::testing::documents::Documents;
+use crate::testing::keys::Keys;
 use crate::testing::limiter::Buckets;
 use crate::testing::metrics::Metrics;
 use crate::testing::store::Store;
@@ -75,6 +76,7 @@ pub(crate) struct TestHost {
     usage: RefCell<Usage>,
     secrets: RefCell<BTreeMap<String, String>>,
     documents: Documents,
+    keys: Keys,
     calls: Calls,
     /// What the plugin promised.
     never_waits: Cell<bool>,
@@ -135,6 +137,7 @@ impl TestHost {
             usage: RefCell::default(),
             secrets: RefCell::default(),
             documents: Documents::default(),
+            keys: Keys::default(),
             calls: Calls::new(),
             never_waits: Cell::new(false),
             impure: Cell::new(false),
@@ -259,6 +262,10 @@ impl TestHost {
 
     pub(crate) fn documents(&self) -> &Documents {
         &self.documents
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(crate) fn refresh_document(&self, name: &str) -> Refreshed {
