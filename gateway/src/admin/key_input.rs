@@ -308,7 +308,7 @@ mod tests {
     fn faults(body: &Value, is_new: bool) -> Vec<String> {
         let mut members = Members::read(body.to_string().as_bytes(), false).expect("an object");
         members.facts(is_new);
-        (members.id(), members.digest(), members.grace());
+        let _said = (members.id(), members.digest(), members.grace());
         let Err(refusal) = members.finish() else { return Vec::new() };
         let errors = refusal.document("1")["errors"].clone();
         let at = |error: &Value| error["pointer"].as_str().expect("a place").to_owned();

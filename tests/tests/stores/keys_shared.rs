@@ -105,7 +105,8 @@ async fn two_who_change_at_once_lose_nothing() {
         };
         let (note, group) =
             tokio::join!(tokio::spawn(change(&one, "note")), tokio::spawn(change(&other, "group")));
-        (note.unwrap(), group.unwrap());
+        note.unwrap();
+        group.unwrap();
         let began = Instant::now();
         loop {
             let (_, page) = admin(&one, "GET", "/keys/partners?limit=1000", "").await;

@@ -84,7 +84,7 @@ impl Keeper {
     /// Has what the store has.
     async fn sync(&mut self) -> Result<(), String> {
         let synced = self.place.sync(&self.set.table).await;
-        self.set.tried(synced.as_ref().map(|()| ()).map_err(String::as_str));
+        self.set.tried(synced.as_ref().err().map(String::as_str));
         synced
     }
 

@@ -217,9 +217,10 @@ impl KeySet {
         self.was_tried.load(Ordering::Acquire)
     }
 
-    /// It was tried to have what the store has. Says so where that is new.
-    pub(super) fn tried(&self, outcome: Result<(), &str>) {
-        let why = outcome.err().map(str::to_owned);
+    /// It was tried to have what the store has, and there was this in the way, or nothing. Says so where that is
+    /// new.
+    pub(super) fn tried(&self, why: Option<&str>) {
+        let why = why.map(str::to_owned);
         let before = std::mem::replace(&mut *lock(&self.failure), why.clone());
         let (keys, store) = (self.name(), self.store());
         match (before, why) {
