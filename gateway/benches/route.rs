@@ -196,6 +196,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         upstreams: vec![],
         stores: vec![],
         documents: Vec::new(),
+        keys: Vec::new(),
         components: vec![],
         plugins: vec![],
         routes,

@@ -16,6 +16,8 @@ mod documents;
 mod explain;
 mod health;
 mod in_force;
+mod key_input;
+mod keys;
 mod limits;
 mod listener;
 mod listeners;
@@ -50,6 +52,7 @@ pub use operator::{Busy, Operator, Reloaded};
 
 use crate::documents::Documents;
 use crate::recorder::Recorder;
+use crate::state::key_sets::KeySets;
 use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
 use authorisation::Failures;
@@ -69,6 +72,7 @@ pub(crate) struct State {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<Usage>,
     pub(crate) documents: Arc<Documents>,
+    pub(crate) key_sets: Arc<KeySets>,
     /// What plugins keep.
     pub(crate) limits: crate::state::State,
     /// What happened to single requests.

@@ -8,6 +8,7 @@ mod check;
 mod compile;
 mod dev;
 mod explain;
+mod keys;
 mod limits;
 mod live;
 mod log;
@@ -86,6 +87,9 @@ enum Command {
     Reload(reload::Question),
     /// Report what is left of a consumer's limits, or have them begin again.
     Limits(limits::Question),
+    /// Add, list, change, rotate and revoke the API keys of a running gateway.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Create tokens for the admin API.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -120,6 +124,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(question) => explain::explain(&question, format),
         Command::Reload(question) => reload::reload(&question),
         Command::Limits(question) => limits::limits(&question),
+        Command::Keys(command) => keys::run(&command),
         Command::Admin(command) => admin::run(&command),
         Command::Schema { file } => schema::schema(file.as_deref(), format),
         Command::Requests(question) => requests::requests(&question, format),

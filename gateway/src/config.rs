@@ -16,6 +16,7 @@ mod document;
 mod fault;
 mod fill;
 mod foreign;
+mod key_set;
 mod keys;
 mod listener;
 mod load;
@@ -105,6 +106,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// `[documents.NAME]`, in the order of the file.
     pub documents: Vec<Arc<Document>>,
+    /// `[keys.NAME]`, in the order of the file.
+    pub keys: Vec<Arc<KeySet>>,
     /// `[stores.NAME]`, in the order of the file.
     pub stores: Vec<Arc<Store>>,
     /// `[components.NAME]` in the order of the file, then those that routes name by their file or
@@ -687,11 +690,24 @@ pub struct Plugin {
     pub secrets: Option<Vec<Secret>>,
     /// `documents`: those that it may read; `None` where the file has none.
     pub documents: Option<Vec<Arc<Document>>>,
+    /// `keys`: sets of API keys that it may look keys up in; `None` where the file has none.
+    pub keys: Option<Vec<Arc<KeySet>>>,
     /// `upstreams`: those that it may send requests to, with their names; `None` where the file
     /// has none.
     pub upstreams: Option<Vec<(String, UpstreamId)>>,
     /// `forward_to`: those that it may forward a request to instead of the route's. Default none.
     pub forward_to: Vec<(String, UpstreamId)>,
+}
+
+/// `[keys.NAME]`: API keys that are managed while the gateway runs.
+#[derive(Debug, Clone)]
+pub struct KeySet {
+    /// The table's name.
+    pub name: String,
+    /// `store`: never one in memory.
+    pub store: Arc<Store>,
+    /// `prefix`: what keys that the gateway makes begin with. Default `gw`.
+    pub prefix: String,
 }
 
 /// `[stores.NAME]`: where the state of plugins is kept.
@@ -912,6 +928,8 @@ pub enum Grant {
     Documents,
     /// Requests to upstreams: by `upstreams`, which names them.
     HttpClient,
+    /// API keys: by `keys`, which names sets of them.
+    Keys,
     /// `"key-value"`
     KeyValue,
     /// `"limiter"`

@@ -230,6 +230,10 @@ impl Gateway {
         documents.begin();
         // What the first requests ask for is there.
         documents.first().await;
+        let key_sets = Arc::clone(self.handle.0.loader.key_sets());
+        key_sets.keep(&self.shared.config);
+        key_sets.begin();
+        key_sets.first().await;
         let names = self.shared.config.listeners.iter().map(|listener| listener.name.as_str());
         let slots = self.handle.0.loader.metrics().listeners(names);
         let mut threads = Vec::new();
@@ -256,6 +260,8 @@ impl Gateway {
         let joined = join(threads);
         usage.finish();
         documents.finish();
+        // Before their stores are closed.
+        key_sets.finish();
         self.handle.0.loader.finish_stores();
         self.handle.0.spans.finish();
         self.handle.0.logs.finish();
@@ -519,6 +525,7 @@ impl Handle {
         shared.recorder = Rules::of(config, &self.0.recorder);
         shared.logs = logs;
         self.0.loader.documents().wait_for_first();
+        self.0.loader.key_sets().wait_for_first();
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
         self.0.spans.apply(prepared, self.0.loader.metrics());
         self.0.current.put(in_force);

@@ -7,6 +7,7 @@ mod consumer_limits;
 mod facts;
 mod file;
 mod journal;
+pub(crate) mod key_sets;
 pub(crate) mod key_value;
 pub(crate) mod limits;
 mod named;
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) use self::consumer_limits::ConsumerLimits;
 pub(crate) use self::facts::StoreFacts;
 use self::file::{File, Part};
+use self::key_sets::KeySets;
 use self::limits::quotas::Quotas;
 use self::named::Named;
 use self::redis::limits::SharedLimits;
@@ -44,6 +46,8 @@ pub(crate) struct State {
     pub(crate) usage: Arc<Usage>,
     /// What is kept current for plugins.
     pub(crate) documents: Arc<Documents>,
+    /// API keys that are managed at run time.
+    pub(crate) key_sets: Arc<KeySets>,
 }
 
 impl Default for State {
@@ -52,8 +56,9 @@ impl Default for State {
         let bodies = Arc::new(MemoryQuota::new(config::BUFFERED_BODIES));
         metrics.holds(&bodies);
         let documents = Arc::new(Documents::new(&metrics));
-        let usage = Arc::default();
-        Self { stores, named: Arc::default(), metrics, bodies, usage, documents }
+        let (usage, named) = (Arc::default(), Arc::default());
+        let key_sets = Arc::new(KeySets::new(&named));
+        Self { stores, named, metrics, bodies, usage, documents, key_sets }
     }
 }
 

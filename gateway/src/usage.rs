@@ -34,6 +34,7 @@ pub use self::report::Report;
 pub(crate) use self::store::check;
 use self::table::{Bound, Table};
 pub(crate) use self::table::{Dimensions, Sums};
+pub use self::time::{parse as parse_time, show_minute};
 use self::writer::{Message, Writer};
 use crate::config;
 use crate::telemetry::metrics::UsageCounts;

@@ -65,8 +65,8 @@
 //!
 //! [`attributes`], [`clock`], [`digest`], [`exchange`], [`log`] and [`random`] are always there.
 //! [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`], [`slots`] and [`usage`] must be granted in
-//! the gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`] and
-//! each upstream of [`http_client`]. A component imports only what its code calls.
+//! the gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`],
+//! each set of [`keys`] and each upstream of [`http_client`]. A component imports only what its code calls.
 //!
 //! # The crate of a plugin
 //!
@@ -117,6 +117,7 @@ mod host;
 pub mod http_client;
 mod interest;
 pub mod key_value;
+pub mod keys;
 pub mod limiter;
 pub mod log;
 mod memo;

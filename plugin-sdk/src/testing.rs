@@ -58,6 +58,7 @@ mod exchange;
 mod gateway;
 mod harness;
 pub(crate) mod host;
+mod keys;
 mod limiter;
 mod message;
 mod metrics;

@@ -76,6 +76,7 @@ impl Setup {
             listeners,
             upstreams,
             documents,
+            keys: vec![],
             stores: vec![],
             components,
             plugins,

@@ -13,6 +13,10 @@ mod faults;
 mod file;
 #[path = "stores/gateways.rs"]
 mod gateways;
+#[path = "stores/keys.rs"]
+mod keys;
+#[path = "stores/keys_shared.rs"]
+mod keys_shared;
 #[path = "stores/lease.rs"]
 mod lease;
 #[path = "stores/quotas.rs"]

@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::call::{Answer, Call, Refusal};
 use super::{
-    Admin, certificates, chain, configuration, dashboard, documents, explain, health, limits,
+    Admin, certificates, chain, configuration, dashboard, documents, explain, health, keys, limits,
     listeners, log_level, metrics, openapi, plugins, reload, requests, routes, stores, traffic,
     upstreams, usage,
 };
@@ -95,6 +95,13 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/stores", "The stores and how they stand", Some("StoreStates"), Apart(stores::list)),
     get("/limits", "The limits of a consumer", Some("Limits"), Waits(limits::look)),
     post("/limits/reset", "Have a consumer's limits begin again", Some("LimitsReset"), Waits(limits::reset)),
+    get("/keys", "The sets of API keys and how they stand", Some("KeySets"), Now(keys::sets)),
+    get("/keys/{set}", "The API keys of a set, in the order of their identifiers", Some("ApiKeys"), Waits(keys::list)),
+    post("/keys/{set}", "Add an API key", Some("NewKey"), Waits(keys::add)),
+    get("/keys/{set}/{id}", "One API key", Some("ApiKey"), Waits(keys::one)),
+    patch("/keys/{set}/{id}", "Change what is known of an API key", Some("ApiKey"), Waits(keys::change)),
+    delete("/keys/{set}/{id}", "Revoke an API key", Some("ApiKey"), Waits(keys::revoke)),
+    post("/keys/{set}/{id}/rotate", "Give an API key another secret", Some("NewKey"), Waits(keys::rotate)),
     get("/certificates", "The certificates and when they end", Some("Certificates"), Now(certificates::list)),
     get("/explain", "Which route takes a request, and why", Some("Account"), Apart(explain::explain)),
     post("/reload", "Put the file on disk in force", Some("Reload"), Waits(reload::reload)).long(),
@@ -139,6 +146,24 @@ const fn put(
     handler: Handler,
 ) -> Endpoint {
     endpoint(Method::PUT, path, summary, schema, handler).changing()
+}
+
+const fn patch(
+    path: &'static str,
+    summary: &'static str,
+    schema: Option<&'static str>,
+    handler: Handler,
+) -> Endpoint {
+    endpoint(Method::PATCH, path, summary, schema, handler).changing()
+}
+
+const fn delete(
+    path: &'static str,
+    summary: &'static str,
+    schema: Option<&'static str>,
+    handler: Handler,
+) -> Endpoint {
+    endpoint(Method::DELETE, path, summary, schema, handler).changing()
 }
 
 impl Endpoint {

@@ -123,7 +123,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         }
     }
     let mut watched = run.watch(index, "on-request");
-    let documents = pool.documents();
+    let versions = pool.versions();
     let heads = run.heads();
     let flow = run.flow(index);
     let called = match pool.ready(flow) {
@@ -149,7 +149,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
         }
     });
     if let (Some(kept), Ok(_)) = (kept, &outcome) {
-        pool.keep(&kept.arrived, kept.change, kept.time, documents);
+        pool.keep(&kept.arrived, kept.change, kept.time, versions);
     }
     run.span(index, Hook::OnRequest, &outcome);
     run.note(index, watched, &outcome);

@@ -60,10 +60,26 @@ impl Remote {
         method: Method,
         target: &str,
     ) -> Result<Value, (String, Option<Value>)> {
+        self.tell(admin, method, target, None)
+    }
+
+    /// As [`ask`](Self::ask), with a body.
+    ///
+    /// # Errors
+    /// The same.
+    pub(super) fn tell(
+        &self,
+        admin: &Uri,
+        method: Method,
+        target: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, (String, Option<Value>)> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(|error| (error.to_string(), None))?;
         let asked = async {
-            let asked = tokio::time::timeout(PATIENCE, self.exchange(admin, method, target)).await;
+            let body = body.map(Value::to_string).unwrap_or_default();
+            let exchange = self.exchange(admin, method, target, body);
+            let asked = tokio::time::timeout(PATIENCE, exchange).await;
             asked.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
         };
         let (status, body) = runtime
@@ -85,6 +101,7 @@ impl Remote {
         admin: &Uri,
         method: Method,
         target: &str,
+        body: String,
     ) -> Result<(StatusCode, Vec<u8>), String> {
         let place = place(admin)?;
         let token = self.token()?;
@@ -92,7 +109,7 @@ impl Remote {
             return Err("the token would go over the network in clear: use `https://`".to_owned());
         }
         let authority = admin.authority().map_or(place.host, |authority| authority.as_str());
-        let mut request = Request::new(Body::full(Bytes::new()));
+        let mut request = Request::new(Body::full(Bytes::from(body)));
         *request.method_mut() = method;
         *request.uri_mut() = target.parse().map_err(|error| format!("{error}"))?;
         let headers = request.headers_mut();

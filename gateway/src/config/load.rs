@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::document::{self, Documents};
+use super::key_set::KeySets;
 use super::keys::ROOT;
 use super::names::Names;
 use super::reader::{Reading, Table};
@@ -18,9 +19,10 @@ use super::secrets::Secrets;
 use super::store::Stores;
 use super::syntax::Doubtful;
 use super::{
-    Admin, Config, Document, Doubts, HttpComponent, Listener, NamedAccessLog, Plugin, Process,
-    Recorder, Route, Source, Span, Store, Traces, Upstream, Usage, access_log, admin, component,
-    foreign, listener, plugin, process, recorder, route, syntax, traces, upstream, usage,
+    Admin, Config, Document, Doubts, HttpComponent, KeySet, Listener, NamedAccessLog, Plugin,
+    Process, Recorder, Route, Source, Span, Store, Traces, Upstream, Usage, access_log, admin,
+    component, foreign, listener, plugin, process, recorder, route, syntax, traces, upstream,
+    usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -164,6 +166,7 @@ struct Parts {
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
     documents: Vec<Option<Arc<Document>>>,
+    keys: Vec<Option<Arc<KeySet>>>,
     stores: Vec<Arc<Store>>,
     has_all_stores: bool,
     components: Vec<Option<HttpComponent>>,
@@ -177,6 +180,7 @@ impl Parts {
             && self.listeners.iter().all(Option::is_some)
             && self.upstreams.iter().all(Option::is_some)
             && self.documents.iter().all(Option::is_some)
+            && self.keys.iter().all(Option::is_some)
             && self.has_all_stores
             && self.components.iter().all(Option::is_some)
             && self.plugins.iter().all(Option::is_some)
@@ -196,6 +200,7 @@ impl Parts {
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
             documents: self.documents.into_iter().flatten().collect(),
+            keys: self.keys.into_iter().flatten().collect(),
             stores: self.stores,
             components: self.components.into_iter().flatten().collect(),
             plugins: self.plugins.into_iter().flatten().map(|(plugin, _)| plugin).collect(),
@@ -265,11 +270,13 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let documents =
         Documents::read(root, document::Known { names: &upstream_names, upstreams: &upstreams });
     let stores = Stores::read(root);
+    let keys = KeySets::read(root, &stores);
     let plugin_scope = plugin::Scope {
         known,
         upstreams: &upstream_names,
         secrets: &secrets,
         documents: &documents,
+        keys: &keys,
         stores: &stores,
     };
     let components = root.named_tables("components");
@@ -312,6 +319,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     log_names.warn_of_unused(reading, "listener, route or `[gateway]`", log_place);
     secrets.warn_of_unused(reading);
     documents.warn_of_unused(root);
+    keys.warn_of_unused(root);
     stores.warn_of_unused(root);
     if usage_table.is_none() {
         usage::warn_of_plugins_without(root, &plugins);
@@ -328,6 +336,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         listeners,
         upstreams,
         documents: documents.read,
+        keys: keys.read,
         stores: stores.all(),
         has_all_stores: stores.is_whole(),
         components,

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::diagnostic::Diagnostic;
 use super::document::Documents;
+use super::key_set::KeySets;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::secrets::Secrets;
@@ -25,6 +26,7 @@ pub(super) struct Scope<'s> {
     pub(super) upstreams: &'s Names,
     pub(super) secrets: &'s Secrets,
     pub(super) documents: &'s Documents,
+    pub(super) keys: &'s KeySets,
     pub(super) stores: &'s Stores,
 }
 
@@ -77,14 +79,16 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
     let grants = grants(table);
     let secrets = secrets(table, scope);
     let documents = scope.documents.granted(table);
+    let keys = scope.keys.granted(table);
     let upstreams = upstream::granted(table, "upstreams", scope.upstreams);
     let forward_to = upstream::granted(table, "forward_to", scope.upstreams).unwrap_or_default();
     let listed = |key| table.list(key).unwrap_or_default().len();
     let lacks_secret = secrets.as_ref().is_some_and(|found| found.len() != listed("secrets"));
     let lacks_document = documents.as_ref().is_some_and(|found| found.len() != listed("documents"));
+    let lacks_keys = keys.as_ref().is_some_and(|found| found.len() != listed("keys"));
     let doubts = Doubts {
         table: table.has_unknown_keys() || table.reading.errors() - before > in_settings,
-        surroundings: lacks_secret || lacks_document,
+        surroundings: lacks_secret || lacks_document || lacks_keys,
         values: settings.doubtful,
     };
     let plugin = Plugin {
@@ -114,6 +118,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         grants_span: table.value("grants").map(|value| value.span()),
         secrets,
         documents,
+        keys,
         upstreams,
         forward_to,
     };

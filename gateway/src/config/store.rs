@@ -60,7 +60,7 @@ impl Stores {
         self.stores.iter().flatten().cloned().collect()
     }
 
-    fn find(&self, table: &Table<'_, '_>, name: &Text) -> Option<Arc<Store>> {
+    pub(super) fn find(&self, table: &Table<'_, '_>, name: &Text) -> Option<Arc<Store>> {
         self.names
             .find(table.reading, name, "a `[stores.NAME]` table")
             .and_then(|found| self.stores[found].clone())

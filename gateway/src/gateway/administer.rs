@@ -49,6 +49,7 @@ impl Handle {
             metrics: Arc::clone(self.0.loader.metrics()),
             usage: Arc::clone(self.0.loader.usage()),
             documents: Arc::clone(self.0.loader.documents()),
+            key_sets: Arc::clone(self.0.loader.key_sets()),
             limits: self.0.loader.state().clone(),
             recorder: Arc::clone(&self.0.recorder),
             current: Arc::clone(&self.0.current),

@@ -581,6 +581,33 @@ pub(crate) enum Refreshed {
     NotGranted,
 }
 
+/// `keys.key`
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct KeyOut {
+    pub(crate) id: String,
+    pub(crate) consumer: String,
+    pub(crate) group: Option<String>,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) claims: Vec<(String, String)>,
+    pub(crate) expires: Option<u64>,
+}
+
+/// `keys.key-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum KeyError {
+    #[component(name = "not-granted")]
+    NotGranted,
+    #[component(name = "unavailable")]
+    Unavailable,
+    #[component(name = "expired")]
+    Expired,
+    #[component(name = "invalid")]
+    Invalid,
+}
+
 /// `http-client.request`
 #[derive(ComponentType, Lift, Debug)]
 #[component(record)]

@@ -11,6 +11,7 @@ mod exchange;
 mod functions;
 mod http_client;
 mod key_value;
+mod keys;
 mod limiter;
 mod log;
 mod metrics;
@@ -36,6 +37,7 @@ use crate::heads::ExchangeView;
 use crate::plugin::budget::Budget;
 use crate::plugin::trap::MemoryRefused;
 use crate::share::Clock;
+use crate::state::key_sets::KeySet;
 use crate::state::{State, Stores};
 use crate::telemetry::metrics::PluginMetrics;
 use crate::usage::Amounts;
@@ -99,8 +101,19 @@ pub(crate) struct Identity {
     pub(crate) secrets: Vec<Secret>,
     /// The documents that it was granted.
     pub(crate) documents: Vec<(String, Arc<Document>)>,
+    /// The sets of API keys that it was granted.
+    pub(crate) keys: Vec<(String, Arc<KeySet>)>,
     /// The upstreams that it was granted.
     pub(crate) upstreams: Vec<(String, UpstreamId)>,
+}
+
+impl Identity {
+    /// A number that is another one once a document or a set of keys that it was granted has changed: versions
+    /// and generations only grow.
+    pub(in crate::plugin) fn versions(&self) -> u64 {
+        let documents = self.documents.iter().map(|(_, document)| document.version());
+        documents.chain(self.keys.iter().map(|(_, set)| set.generation())).sum()
+    }
 }
 
 impl HostState {
@@ -225,7 +238,7 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 16] = [
+pub(super) const INTERFACES: [Interface; 17] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("log", None, log::link),
@@ -252,6 +265,7 @@ pub(super) const INTERFACES: [Interface; 16] = [
         waiting: Some(Waiting::always(http_client::link, http_client::link_refusing)),
         ..Interface::new("http-client", Some(Grant::HttpClient), http_client::link)
     },
+    Interface::new("keys", Some(Grant::Keys), keys::link),
     Interface::new("signature", Some(Grant::Signature), signature::link),
     Interface {
         waiting: Some(Waiting::always(password::link, password::link_refusing)),

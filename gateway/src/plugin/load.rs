@@ -42,6 +42,7 @@ use crate::documents::{Document, Documents};
 use crate::memory_quota::{QuotaExceeded, Reservation, Reserved};
 use crate::share::Clock;
 use crate::state::State;
+use crate::state::key_sets::{KeySet, KeySets};
 use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
 use compiled::Compiled;
@@ -360,12 +361,23 @@ impl Loader {
         granted.map(|it| (it.name.clone(), self.state.documents.of(it))).collect()
     }
 
+    /// Sets of API keys, for as long as the process lives.
+    pub(crate) fn key_sets(&self) -> &Arc<KeySets> {
+        &self.state.key_sets
+    }
+
+    fn keys_of(&self, config: &config::Plugin) -> Vec<(String, Arc<KeySet>)> {
+        let granted = config.keys.iter().flatten();
+        granted.map(|it| (it.name.clone(), self.state.key_sets.of(it))).collect()
+    }
+
     /// Forgets what was compiled for plugins other than those of a configuration, and what they kept,
     /// and takes over its bounds.
     pub(crate) fn keep_only(&self, config: &config::Config) {
         self.compiled.keep_only(&config.plugins);
         self.state.keep(&config.plugins);
         self.state.documents.keep(config);
+        self.state.key_sets.keep(config);
         self.state.keep_stores(&config.stores);
         let components = config.components.iter().map(|component| &*component.name);
         self.state.metrics.keep_components(&components.collect());
@@ -481,6 +493,7 @@ impl Loader {
             metrics: self.state.metrics.of(&name),
             secrets: config.secrets.clone().unwrap_or_default(),
             documents: self.documents_of(config),
+            keys: self.keys_of(config),
             upstreams: config.upstreams.clone().unwrap_or_default(),
         };
         let plugin = Plugin {
@@ -626,6 +639,7 @@ fn asks_for_request(wanted: &ComponentItem, engine: &Engine) -> bool {
 fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
     let is_listed = match grant {
         Grant::Documents => config.documents.as_ref().map(|_| true),
+        Grant::Keys => config.keys.as_ref().map(|_| true),
         Grant::Secrets => config.secrets.as_ref().map(|_| true),
         Grant::HttpClient => config.upstreams.as_ref().map(|_| true),
         _ => config.grants.as_ref().map(|grants| grants.contains(&grant)),
@@ -637,6 +651,7 @@ fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
 pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
     match grant {
         Grant::Documents => Some("documents"),
+        Grant::Keys => Some("keys"),
         Grant::Secrets => Some("secrets"),
         Grant::HttpClient => Some("upstreams"),
         Grant::KeyValue

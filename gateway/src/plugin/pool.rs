@@ -46,7 +46,7 @@ pub(crate) struct Pool {
     /// Until when calls are in slices, in ticks; 0 while they are not.
     slow_until: Cell<u64>,
     reuse: ChangeCache,
-    /// Which documents what is in `reuse` is from.
+    /// Which documents and keys what is in `reuse` is from.
     reuse_of: Cell<u64>,
     /// Of the last call, until the next one; `None` where calls are not timed.
     timing: Cell<Option<Timing>>,
@@ -123,7 +123,7 @@ impl Pool {
 
     /// A change that the plugin made where the same arrived, and allowed to be made again.
     pub(crate) fn reuse(&self, arrived: &ReuseKey) -> Option<RequestChange> {
-        if self.documents() != self.reuse_of.get() {
+        if self.versions() != self.reuse_of.get() {
             return None;
         }
         let change = self.reuse.change(arrived)?;
@@ -137,24 +137,24 @@ impl Pool {
         self.plugin.isolation == Isolation::Pooled
     }
 
-    /// Which documents its hooks find, to be asked before one whose change is to be kept.
-    pub(crate) fn documents(&self) -> u64 {
-        self.plugin.identity.document_versions()
+    /// Which documents and keys its hooks find, to be asked before one whose change is to be kept.
+    pub(crate) fn versions(&self) -> u64 {
+        self.plugin.identity.versions()
     }
 
-    /// Keeps a change to be made again, unless one of the documents that the hook may have read is
-    /// another by now.
+    /// Keeps a change to be made again, unless one of the documents or sets of keys that the hook may
+    /// have read is another by now.
     pub(crate) fn keep(
         &self,
         arrived: &ReuseKey,
         change: RequestChange,
         time: Duration,
-        documents: u64,
+        versions: u64,
     ) {
-        if documents != self.documents() {
+        if versions != self.versions() {
             return;
         }
-        if documents != self.reuse_of.replace(documents) {
+        if versions != self.reuse_of.replace(versions) {
             self.reuse.forget();
         }
         self.reuse.keep(arrived, change, time);

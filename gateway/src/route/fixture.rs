@@ -121,6 +121,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
         documents: vec![],
+        keys: vec![],
         stores: vec![],
         components: vec![],
         plugins: vec![],

@@ -16,7 +16,7 @@ pub(crate) struct StoreFacts {
     pub(crate) numbers: Option<StoreNumbers>,
     /// Connections that there are, and those that can be used; of servers.
     pub(crate) connections: Option<[usize; 2]>,
-    /// Buckets that are not full; not of servers.
+    /// Buckets that are not full, and windows of which something was used; not of servers.
     pub(crate) buckets: Option<usize>,
     /// Keys that have a value.
     pub(crate) keys: Option<usize>,
@@ -44,8 +44,10 @@ impl State {
         for plugin in plugins {
             let Some(stores) = self.stores().get(&self.place(plugin)).cloned() else { continue };
             if is_in(&plugin.limiter_use.store) {
-                buckets += stores.limits.held();
-                facts.waiting += stores.limits.unwritten_changes();
+                for table in [&stores.quotas.buckets, &stores.quotas.windows] {
+                    buckets += table.held();
+                    facts.waiting += table.unwritten_changes();
+                }
             }
             if is_in(&plugin.key_value_store) {
                 keys += stores.key_values.held();

@@ -5,6 +5,7 @@
 //! costs durability, and is a warning and a metric.
 
 mod database;
+mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -69,6 +70,8 @@ enum Message {
     Keep(Box<str>, Part),
     /// Writes what is there of a plugin, and forgets it.
     Leave(Box<str>, Part, SyncSender<()>),
+    /// For who waits until it is done.
+    Run(Box<dyn FnOnce(&mut Database) + Send>),
     Stop,
 }
 
@@ -129,6 +132,22 @@ impl File {
         let _ended = left.recv();
     }
 
+    /// Does something with the file, and waits for it.
+    ///
+    /// # Errors
+    /// Why it could not be done, in words.
+    pub(in crate::state) async fn run<T: Send + 'static>(
+        &self,
+        run: impl FnOnce(&mut Database) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, String> {
+        let (sender, done) = tokio::sync::oneshot::channel();
+        let run = Box::new(move |database: &mut Database| drop(sender.send(run(database))));
+        // Dropped at once where nobody takes it: it holds the other end of what is waited for.
+        drop(self.sender.send(Message::Run(run)));
+        let done = done.await.map_err(|_| "the store is closed".to_owned())?;
+        done.map_err(|error| error.to_string())
+    }
+
     /// Writes what is there, and closes the file.
     pub(crate) fn finish(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -172,6 +191,7 @@ impl Writer {
                     });
                     let _gone = answer.send(loaded.unwrap_or_default());
                 }
+                Ok(Message::Run(run)) => run(&mut self.database),
                 Ok(Message::Keep(plugin, part)) => drop(self.parts.insert(plugin, part)),
                 Ok(Message::Leave(plugin, part, answer)) => {
                     self.write();

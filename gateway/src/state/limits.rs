@@ -124,7 +124,7 @@ impl Limits {
 
     /// How many buckets are not full.
     pub(in crate::state) fn held(&self) -> usize {
-        self.buckets.all(nanos(self.origin)).len()
+        self.buckets.all(self.now()).len()
     }
 
     /// How many buckets changed that are not written yet.

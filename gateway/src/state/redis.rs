@@ -54,6 +54,23 @@ pub(crate) struct Redis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Unavailable;
 
+/// Why there is no answer, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::state) enum Asked {
+    /// What was asked for was not done.
+    Not(String),
+    /// It may have been done.
+    Perhaps(String),
+}
+
+impl Asked {
+    pub(in crate::state) fn why(self) -> String {
+        match self {
+            Self::Not(why) | Self::Perhaps(why) => why,
+        }
+    }
+}
+
 impl Redis {
     pub(crate) fn new(name: &str, settings: &RedisStore, counts: Arc<StoreCounts>) -> Arc<Self> {
         Arc::new(Self {
@@ -156,6 +173,50 @@ impl Redis {
                 link.failed(&made, false, &silent(self.settings.timeout));
                 self.counts.called(StoreResult::Timeout, took);
                 Err(Unavailable)
+            }
+        }
+    }
+
+    /// Asks one thing on this thread's connection, for who may wait for longer than requests do.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(in crate::state) async fn ask(
+        &self,
+        command: &Cmd,
+        patience: Duration,
+    ) -> Result<Value, Asked> {
+        let not = |why: &str| Asked::Not(why.to_owned());
+        let link = self.link().ok_or_else(|| not("it is not connected"))?;
+        let began = Instant::now();
+        if link.made().is_none() && link.is_new() {
+            let _in_time = tokio::time::timeout(patience, link.up.notified()).await;
+        }
+        let Some(mut made) = link.made() else {
+            self.counts.called(StoreResult::Away, Duration::ZERO);
+            return Err(not("it cannot be had"));
+        };
+        let answered = tokio::time::timeout(patience, made.connection.ask(command)).await;
+        let took = began.elapsed();
+        match answered {
+            Ok(Ok(value)) => {
+                link.answered();
+                self.counts.called(StoreResult::Answered, took);
+                Ok(value)
+            }
+            Ok(Err(error)) => {
+                link.failed(&made, is_final(&error), &error.to_string());
+                self.counts.called(StoreResult::Error, took);
+                // What the server says it has not done; what the connection says, nobody knows.
+                match error.is_io_error() || error.is_connection_dropped() {
+                    true => Err(Asked::Perhaps(error.to_string())),
+                    false => Err(Asked::Not(error.to_string())),
+                }
+            }
+            Err(_) => {
+                link.failed(&made, false, &silent(patience));
+                self.counts.called(StoreResult::Timeout, took);
+                Err(Asked::Perhaps(silent(patience)))
             }
         }
     }

@@ -55,13 +55,15 @@ pub(super) fn show_month(day: i64) -> String {
 }
 
 /// `2026-11-28T09:30Z`
-pub(super) fn show_minute(minute: i64) -> String {
+#[must_use]
+pub fn show_minute(minute: i64) -> String {
     let (day, minute) = (minute.div_euclid(DAY), minute.rem_euclid(DAY));
     format!("{}T{:02}:{:02}Z", show_day(day), minute / 60, minute % 60)
 }
 
 /// A date, or a date and a time: minutes since 1970.
-pub(super) fn parse(text: &str) -> Option<i64> {
+#[must_use]
+pub fn parse(text: &str) -> Option<i64> {
     let (date, time) = match text.split_once(['T', ' ']) {
         Some((date, time)) => (date, time.strip_suffix('Z').unwrap_or(time)),
         None => (text, "00:00"),

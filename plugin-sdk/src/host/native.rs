@@ -4,6 +4,7 @@ use crate::attributes::AttributeError;
 use crate::documents::{Document, Refreshed};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
+use crate::keys::{Key, KeyError};
 use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
@@ -188,6 +189,11 @@ pub(crate) fn document(name: &str) -> Option<Document> {
 
 pub(crate) fn refresh_document(name: &str, _wait: u64) -> Refreshed {
     reached().refresh_document(name)
+}
+
+pub(crate) fn find_key(set: &str, digest: &[u8]) -> Result<Option<Key>, KeyError> {
+    let host = current();
+    host.keys().find(set, digest, std::time::Duration::from_nanos(host.now()))
 }
 
 pub(crate) fn send(request: Request) -> Result<Response, HttpError> {

@@ -8,6 +8,7 @@ use crate::bindings::gateway::plugin as imports;
 use crate::documents::{Document, Refreshed};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
+use crate::keys::{Key, KeyError};
 use crate::limiter::{
     CalendarUnit, Charge, LimiterError, Quota, Reservation, Settlement, Verdict, Window,
     nanoseconds,
@@ -250,6 +251,20 @@ pub(crate) fn refresh_document(name: &str, wait: u64) -> Refreshed {
         Wire::Pending => Refreshed::Pending,
         Wire::NotGranted => Refreshed::NotGranted,
     }
+}
+
+pub(crate) fn find_key(set: &str, digest: &[u8]) -> Result<Option<Key>, KeyError> {
+    use imports::keys::KeyError as Error;
+    let found = imports::keys::find(set, digest).map_err(|error| match error {
+        Error::NotGranted => KeyError::NotGranted,
+        Error::Unavailable => KeyError::Unavailable,
+        Error::Expired => KeyError::Expired,
+        Error::Invalid => KeyError::Invalid,
+    })?;
+    Ok(found.map(|key| {
+        let imports::keys::Key { id, consumer, group, scopes, claims, expires } = key;
+        Key { id, consumer, group, scopes, claims, expires: expires.map(Duration::from_nanos) }
+    }))
 }
 
 pub(crate) fn send(request: Request) -> Result<Response, HttpError> {

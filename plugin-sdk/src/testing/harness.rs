@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::dispatch::Configured;
 use crate::http_client::HttpError;
+use crate::keys::Key;
 use crate::limiter::nanoseconds;
 use crate::log::Level;
 use crate::testing::calls::Call;
@@ -15,7 +16,7 @@ use crate::testing::contract::judge_edits;
 use crate::testing::exchange::Exchange;
 use crate::testing::host::{self, LogLine, TestHost};
 use crate::testing::message::{RequestBuilder, ResponseBuilder};
-use crate::{ConfigError, Interest, Plugin, configure, key_value};
+use crate::{ConfigError, Interest, Plugin, configure, digest, key_value};
 
 /// A plugin, configured as the gateway would, and a host that serves its calls.
 ///
@@ -160,6 +161,16 @@ impl<P: Plugin> Harness<P> {
         self.host.documents().refreshes(name)
     }
 
+    /// Adds an API key to a set, or changes the one of this identifier, as who runs the gateway would.
+    pub fn add_key(&self, set: &str, secret: impl AsRef<[u8]>, key: Key) {
+        self.host.keys().add(set, digest::sha256(secret.as_ref()), key);
+    }
+
+    /// Revokes an API key. Whether there was one.
+    pub fn revoke_key(&self, set: &str, id: &str) -> bool {
+        self.host.keys().revoke(set, id)
+    }
+
     /// The requests that the plugin sent to upstreams, in order.
     pub fn calls(&self) -> Vec<Call> {
         self.host.calls().sent()
@@ -198,6 +209,18 @@ impl<P: Plugin> Preparation<P> {
         source: impl Fn() -> Option<Vec<u8>> + 'static,
     ) -> Self {
         self.host.documents().serve(name.as_ref(), source);
+        self
+    }
+
+    /// Grants a set of API keys in which there is none yet.
+    pub fn keys(self, set: impl AsRef<str>) -> Self {
+        self.host.keys().grant(set.as_ref(), true);
+        self
+    }
+
+    /// Grants a set of API keys that have not been read yet: the first key that is added is the first read.
+    pub fn unread_keys(self, set: impl AsRef<str>) -> Self {
+        self.host.keys().grant(set.as_ref(), false);
         self
     }
 

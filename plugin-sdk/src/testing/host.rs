@@ -14,6 +14,7 @@ use crate::slots::{Occupancy, Queued, SlotsError, Taken, Wait};
 use crate::testing::calls::Calls;
 use crate::testing::cryptography;
 use crate::testing::documents::Documents;
+use crate::testing::keys::Keys;
 use crate::testing::limiter::Buckets;
 use crate::testing::metrics::Metrics;
 use crate::testing::quotas::Windows;
@@ -86,6 +87,7 @@ pub(crate) struct TestHost {
     slots: RefCell<Slots>,
     secrets: RefCell<BTreeMap<String, String>>,
     documents: Documents,
+    keys: Keys,
     calls: Calls,
     /// What the plugin promised.
     never_waits: Cell<bool>,
@@ -148,6 +150,7 @@ impl TestHost {
             slots: RefCell::default(),
             secrets: RefCell::default(),
             documents: Documents::default(),
+            keys: Keys::default(),
             calls: Calls::new(),
             never_waits: Cell::new(false),
             impure: Cell::new(false),
@@ -323,6 +326,10 @@ impl TestHost {
 
     pub(crate) fn documents(&self) -> &Documents {
         &self.documents
+    }
+
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     pub(crate) fn refresh_document(&self, name: &str) -> Refreshed {

@@ -1,4 +1,5 @@
-//! API keys: digests in the configuration, and finding the one of a presented key.
+//! API keys: digests in the configuration, and finding the one of a presented key there or in a set that is
+//! managed while the gateway runs.
 //!
 //! The time of a look-up must reveal nothing about the digests. So the keys are sorted by
 //! a secret hash of their digests, which no client can compute, and the digest that is found
@@ -8,7 +9,9 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use gateway_plugin_sdk::keys::{self, Key, KeyError, KeySet};
 use gateway_plugin_sdk::{clock, digest, random};
+use serde_json::{Map, Value};
 
 use crate::config::{ApiKeyConfig, ApiKeySpec};
 use crate::consumer::{Admission, Admitted, Consumer, Policy, check_scopes, is_name};
@@ -21,6 +24,17 @@ pub(crate) struct ApiKeys {
     tagger: Tagger,
     /// Sorted by tag.
     keys: Vec<ApiKey>,
+    /// Where other keys are.
+    set: Option<String>,
+}
+
+/// Why a key does not admit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoKey {
+    /// It is none.
+    Refused(&'static str),
+    /// Nobody knows.
+    Unavailable(&'static str),
 }
 
 #[derive(Debug)]
@@ -35,9 +49,16 @@ struct ApiKey {
 impl ApiKeys {
     /// Checks the configured keys.
     pub(crate) fn new(config: &ApiKeyConfig, policy: &Policy, problems: &mut Problems) -> Self {
-        let at = Pointer::default().key("api_key").key("keys");
-        if config.keys.is_empty() {
-            problems.add(&at, "no key is named, so none could be admitted");
+        let at = Pointer::default().key("api_key");
+        let set = config.set.clone();
+        if let Some(name) = &set
+            && let Err(error) = KeySet::new(name)
+        {
+            problems.add(&at.key("set"), error.to_string());
+        }
+        let at = at.key("keys");
+        if config.keys.is_empty() && set.is_none() {
+            problems.add(&at, "no key is named and no `set`, so none could be admitted");
         }
         let (mut ids, mut digests) = (BTreeSet::new(), BTreeSet::new());
         let tagger = Tagger::new();
@@ -56,23 +77,68 @@ impl ApiKeys {
             keys.push(key);
         }
         keys.sort_unstable_by_key(|key| key.tag);
-        Self { tagger, keys }
+        Self { tagger, keys, set }
     }
 
     /// What follows from a presented key.
-    pub(crate) fn verify(&self, presented: &[u8]) -> Result<Admitted, &'static str> {
+    pub(crate) fn verify(&self, presented: &[u8], policy: &Policy) -> Result<Admitted, NoKey> {
         let digest = digest::sha256(presented);
-        let tag = self.tagger.tag(&digest);
-        let first = self.keys.partition_point(|key| key.tag < tag);
-        let candidates = self.keys[first..].iter().take_while(|key| key.tag == tag);
-        let mut candidates = candidates.filter(|key| equal(&key.digest, &digest));
-        let key = candidates.next().ok_or("the API key is not known")?;
-        let Some(expires) = key.expires else { return Ok(Admitted::new(&key.admission)) };
-        match expires.checked_sub(clock::now()) {
-            Some(left) if !left.is_zero() => Ok(Admitted::for_another(&key.admission, left)),
-            _ => Err("the API key has expired"),
+        match (self.find(&digest), &self.set) {
+            (Some(key), _) => admitted(&key.admission, key.expires),
+            (None, Some(set)) => find_in(set, &digest, policy),
+            (None, None) => Err(NoKey::Refused(UNKNOWN)),
         }
     }
+
+    /// The key of the configuration that has a digest.
+    fn find(&self, digest: &[u8; 32]) -> Option<&ApiKey> {
+        let tag = self.tagger.tag(digest);
+        let first = self.keys.partition_point(|key| key.tag < tag);
+        let candidates = self.keys[first..].iter().take_while(|key| key.tag == tag);
+        let mut candidates = candidates.filter(|key| equal(&key.digest, digest));
+        candidates.next()
+    }
+}
+
+const UNKNOWN: &str = "the API key is not known";
+const EXPIRED: &str = "the API key has expired";
+
+/// Who has a key that ends at a time since 1970.
+fn admitted(admission: &Rc<Admission>, expires: Option<Duration>) -> Result<Admitted, NoKey> {
+    let Some(expires) = expires else { return Ok(Admitted::new(admission)) };
+    match expires.checked_sub(clock::now()) {
+        Some(left) if !left.is_zero() => Ok(Admitted::for_another(admission, left)),
+        _ => Err(NoKey::Refused(EXPIRED)),
+    }
+}
+
+/// Finds a key in a set. What follows is made anew each time: the gateway makes it again without a call, until
+/// anything in the set changes.
+fn find_in(set: &str, digest: &[u8; 32], policy: &Policy) -> Result<Admitted, NoKey> {
+    let key = match keys::find(set, digest) {
+        Ok(key) => key.ok_or(NoKey::Refused(UNKNOWN))?,
+        Err(KeyError::Expired) => return Err(NoKey::Refused(EXPIRED)),
+        Err(KeyError::Unavailable | KeyError::NotGranted | KeyError::Invalid) => {
+            return Err(NoKey::Unavailable("the API keys have not been read yet"));
+        }
+    };
+    let scopes: Vec<&str> = key.scopes.iter().map(String::as_str).collect();
+    let admission = Rc::new(policy.admit(&Consumer {
+        id: &key.consumer,
+        method: "api-key",
+        key_id: &key.id,
+        scopes: &scopes,
+        claims: &claims(&key),
+        group: key.group.as_deref(),
+    }));
+    admitted(&admission, key.expires)
+}
+
+/// The gateway takes no claim that is no JSON.
+fn claims(key: &Key) -> Map<String, Value> {
+    let read =
+        |(name, text): &(String, String)| Some((name.clone(), serde_json::from_str(text).ok()?));
+    key.claims.iter().filter_map(read).collect()
 }
 
 impl ApiKey {

@@ -72,7 +72,9 @@ impl Config {
     pub(crate) fn names_groups(&self) -> bool {
         let keys = self.api_key.iter().flat_map(|methods| &methods.keys);
         let users = self.basic.iter().flat_map(|methods| &methods.users);
+        let has_set = self.api_key.as_ref().is_some_and(|methods| methods.set.is_some());
         self.group_claim.is_some()
+            || has_set
             || keys.map(|key| &key.group).chain(users.map(|user| &user.group)).any(Option::is_some)
     }
 }
@@ -123,8 +125,14 @@ pub struct ApiKeyConfig {
     #[serde(default)]
     pub bearer: Option<bool>,
 
-    /// The keys, at least one.
+    /// The set of keys that are managed while the gateway runs: a `[keys.NAME]` table, which `keys` beside
+    /// `component` grants. Default none.
+    #[serde(default)]
     #[schemars(length(min = 1))]
+    pub set: Option<String>,
+
+    /// The keys that stand here; at least one, unless there is a `set`.
+    #[serde(default)]
     pub keys: Vec<ApiKeySpec>,
 }
 

@@ -22,7 +22,7 @@ use std::rc::Rc;
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
-use crate::api_key::ApiKeys;
+use crate::api_key::{ApiKeys, NoKey};
 use crate::basic::Users;
 use crate::consumer::{Admission, Admitted, Consumer, Policy, is_name};
 use crate::credential::{Credential, Places};
@@ -139,11 +139,12 @@ impl Auth {
         if let Some(users) = self.users.as_ref().filter(|_| kinds.basic) {
             return users.verify(text).map(Admitted::only_now);
         }
-        let mut reason = "the credential is not known";
+        let (mut reason, mut unavailable) = ("the credential is not known", None);
         if let Some(keys) = self.api_keys.as_ref().filter(|_| kinds.api_key) {
-            match keys.verify(text) {
+            match keys.verify(text, &self.policy) {
                 Ok(admitted) => return Ok(admitted),
-                Err(why) => reason = why,
+                Err(NoKey::Refused(why)) => reason = why,
+                Err(NoKey::Unavailable(why)) => unavailable = Some(why),
             }
         }
         if let Some(jwt) = self.jwt.as_ref().filter(|_| kinds.jwt) {
@@ -153,7 +154,10 @@ impl Auth {
                 Err(NotAdmitted::NoKeys(why)) => return Err(Refusal::NoKeys(why)),
             }
         }
-        Err(Refusal::Invalid { bearer: *bearer, reason })
+        Err(match unavailable {
+            Some(why) => Refusal::NoKeys(why),
+            None => Refusal::Invalid { bearer: *bearer, reason },
+        })
     }
 }
 

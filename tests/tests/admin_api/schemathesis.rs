@@ -14,7 +14,8 @@ use super::program::Program;
 /// Requests for each endpoint and phase; all of it takes about ten seconds.
 const EXAMPLES: &str = "40";
 
-/// What no schema says: a question about usage ends after it begins, and a filter has a grammar.
+/// What no schema says: a question about usage ends after it begins, a filter has a grammar, and a key does not
+/// end in the past, and has an identifier of its own.
 ///
 /// A stream of events has no end, so nobody who reads answers whole can ask for it.
 const SETTINGS: &str = r#"
@@ -24,6 +25,11 @@ enabled = false
 
 [[operations]]
 include-path = "/usage"
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path-regex = "^/keys/"
+parameters = { "path.set" = "partners" }
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
@@ -55,6 +61,7 @@ async fn schemathesis_finds_nothing() {
         &written(
             "[admin]\naddress = \"127.0.0.1:0\"\n[usage]\nstore = \"usage.db\"\n\
              [upstreams.service]\ntargets = [\"http://127.0.0.1:1\"]\n\
+             [stores.kept]\nfile = \"state.db\"\n[keys.partners]\nstore = \"kept\"\n\
              [plugins.shape]\ncomponent = \"transform\"\nconfig.response.headers.set.a = \"b\"\n\
              [[routes]]\nname = \"r\"\npaths = [\"/\"]\nplugins = [\"shape\"]\nupstream = \"service\"\n",
         ),

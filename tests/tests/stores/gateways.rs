@@ -51,7 +51,10 @@ pub(crate) fn limit(name: &str, limiter: &str, policies: &str) -> String {
 impl Gateway {
     /// Writes a configuration into a folder and runs it there.
     pub(crate) fn run(folder: &Path, text: &str) -> Self {
-        std::fs::write(folder.join("gateway.toml"), format!("{HEAD}{text}")).unwrap();
+        // Compiled components of all tests are kept in one place.
+        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
+        let head = HEAD.replace("workers = 2", &format!("workers = 2\ncache_dir = {cache:?}"));
+        std::fs::write(folder.join("gateway.toml"), format!("{head}{text}")).unwrap();
         let mut child = Command::new(binary())
             .current_dir(folder)
             .env("PASSWORD", "secret")
@@ -82,6 +85,11 @@ impl Gateway {
             }
         });
         Self { child, address: address.unwrap(), admin: admin.unwrap(), lines: all }
+    }
+
+    /// The number of the process.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Those, with the store up.

@@ -3,8 +3,8 @@
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{
-    ACCESS_LOG, ADMIN, COMPONENT, DAY, DOCUMENT, Key, Keys, Kind, LISTENER, PLUGIN, RECORDER,
-    ROUTE, STORE, TRACES, UPSTREAM, USAGE,
+    ACCESS_LOG, ADMIN, COMPONENT, DAY, DOCUMENT, KEY_SET, Key, Keys, Kind, LISTENER, PLUGIN,
+    RECORDER, ROUTE, STORE, TRACES, UPSTREAM, USAGE,
 };
 
 pub(in crate::config) static ROOT: Keys = Keys {
@@ -67,6 +67,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             "Where the state of plugins is kept, by name. Default: each plugin's own in memory.",
         )
         .example("[stores.NAME]"),
+        Key::new(
+            "keys",
+            Kind::NamedTables(&KEY_SET),
+            "Sets of API keys that are managed while the gateway runs, by name.",
+        )
+        .example("[keys.NAME]"),
         Key::new(
             "components",
             Kind::NamedTables(&COMPONENT),

@@ -78,6 +78,12 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
         )
         .example("[\"NAME\"]"),
         Key::new(
+            "keys",
+            Kind::List(&Kind::Text),
+            "Sets of API keys of `[keys.NAME]` that it may look keys up in. Default: none.",
+        )
+        .example("[\"NAME\"]"),
+        Key::new(
             "upstreams",
             Kind::List(&Kind::Text),
             "Upstreams that it may send requests to by itself. Default: none.",

@@ -2,13 +2,13 @@
 //!
 //! Owns that what follows from a document is not made again once it changed: reading one is nothing that
 //! keeps a change from being made again, since the pool looks at the versions of all that are granted
-//! ([`Identity::document_versions`]).
+//! ([`Identity::versions`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::functions::Functions;
-use super::{Context, HostState, Identity};
+use super::{Context, HostState};
 use crate::documents::{self, Document};
 use crate::plugin::bindings::{DocumentOut, Refreshed};
 
@@ -72,12 +72,5 @@ fn outcome(refreshed: documents::Refreshed) -> Refreshed {
 impl HostState {
     fn document(&self, name: &str) -> Option<&Arc<Document>> {
         self.identity.documents.iter().find(|(known, _)| known == name).map(|(_, it)| it)
-    }
-}
-
-impl Identity {
-    /// A number that is another one once a document that it was granted has changed: versions only grow.
-    pub(in crate::plugin) fn document_versions(&self) -> u64 {
-        self.documents.iter().map(|(_, document)| document.version()).sum()
     }
 }

@@ -206,6 +206,7 @@ pub(super) fn grant_everything(plugin: &mut config::Plugin) {
     plugin.grants = Some(INTERFACES.iter().filter_map(|interface| interface.grant).collect());
     plugin.secrets.get_or_insert_default();
     plugin.documents.get_or_insert_default();
+    plugin.keys.get_or_insert_default();
     plugin.upstreams.get_or_insert_default();
     plugin.deadline = plugin.deadline.max(Duration::from_secs(1));
     plugin.configure = plugin.configure.max(Duration::from_secs(1));
@@ -243,6 +244,7 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         grants_span: None,
         secrets: Some(Vec::new()),
         documents: Some(Vec::new()),
+        keys: Some(Vec::new()),
         upstreams: Some(Vec::new()),
         forward_to: Vec::new(),
     }

@@ -43,8 +43,8 @@ impl From<rusqlite::Error> for OpenError {
 }
 
 /// See the module.
-pub(super) struct Database {
-    connection: Connection,
+pub(in crate::state) struct Database {
+    pub(super) connection: Connection,
     path: PathBuf,
     secret: [u64; 2],
 }
@@ -84,6 +84,8 @@ impl Database {
                 "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
             ))?;
         }
+        // Not in files of before there were keys.
+        transaction.execute_batch(super::keys::SCHEMA)?;
         let secret = secret(&transaction)?;
         transaction.commit()?;
         Ok(Self { connection, path: path.to_owned(), secret })

@@ -12,6 +12,7 @@ mod issuers;
 mod jwt;
 mod jwt_attacks;
 mod manual;
+mod sets;
 mod tools;
 
 use auth::Auth;
