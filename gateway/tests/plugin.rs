@@ -205,12 +205,12 @@ fn inspect_shows_first_party_plugins_by_name() {
     for line in [
         "plugin rate-limit 0.1.0\n",
         "gateway-plugin-sdk 0.1.0, for gateway:plugin 0.1.0\n",
-        "  limiter     must be granted: \"limiter\"\n              take\n",
+        "  limiter     must be granted: \"limiter\"\n              take, reserve, settle, check-time-zone\n",
         "  log         always there\n",
-        "  in a configuration: grants = [\"limiter\"]\n",
+        "  in a configuration: grants = [\"limiter\", \"slots\"]\n",
         "  describe, configure, on-request,\n",
-        "  policies: list of table (1 to 16 entries), required\n",
-        "      limit: integer (1 to 999999999999999), required\n",
+        "  policies: list of table (1 to 16 entries), optional\n",
+        "      limit: integer (1 to 999999999999999) or \"unlimited\", optional\n",
         "  dry_run: boolean, default false\n",
     ] {
         assert!(said.contains(line), "{line}:\n{said}");

@@ -116,7 +116,8 @@ impl File {
     /// What was written of a plugin.
     pub(crate) fn load(&self, plugin: &str) -> Loaded {
         let (sender, loaded) = sync_channel(1);
-        let _ended = self.sender.send(Message::Load(plugin.into(), sender));
+        // Dropped where nobody takes it: what it holds would keep the answer from ending.
+        drop(self.sender.send(Message::Load(plugin.into(), sender)));
         loaded.recv().unwrap_or_default()
     }
 
@@ -128,7 +129,7 @@ impl File {
     /// A plugin is configured no more. What it had stays in the file.
     pub(crate) fn leave(&self, plugin: &str, part: Part) {
         let (sender, left) = sync_channel(1);
-        let _ended = self.sender.send(Message::Leave(plugin.into(), part, sender));
+        drop(self.sender.send(Message::Leave(plugin.into(), part, sender)));
         let _ended = left.recv();
     }
 

@@ -131,8 +131,9 @@ pub struct ApiKeyConfig {
     #[schemars(length(min = 1))]
     pub set: Option<String>,
 
-    /// The keys that stand here; at least one, unless there is a `set`.
+    /// The keys that stand here; at least one. Default none, if there is a `set`.
     #[serde(default)]
+    #[schemars(length(min = 1))]
     pub keys: Vec<ApiKeySpec>,
 }
 

@@ -84,3 +84,18 @@ fn what_there_is_no_room_for_in_the_file_counts_as_full_no_sooner() {
     let again = durable(1 << 20, &loaded.buckets);
     assert!(!allowed(&again, "of whom nothing is known"), "it may have been one of those");
 }
+
+#[test]
+fn a_file_that_is_closed_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let counts = Metrics::default().of_store("kept");
+    let file = File::open("kept", &folder.path().join("state.db"), counts).expect("it opens");
+    file.finish();
+    let (sender, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        assert!(file.load("p").entries.is_empty());
+        file.leave("p", Part::default());
+        sender.send(()).expect("somebody waits");
+    });
+    done.recv_timeout(std::time::Duration::from_secs(30)).expect("both came back");
+}
