@@ -222,7 +222,8 @@ fn list(list: &List) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Adds one key after the other; what is refused is said with its line, and does not hold up the others.
+/// Adds one key after the other; what is refused is said with its line, and does not hold up the others. Without
+/// an answer, or where there is no such set, no other line would fare better.
 fn import(import: &Import) -> Result<(), Refused> {
     let unread = |error: std::io::Error| {
         tracing::error!("`{}` cannot be read: {error}", import.file.display());
@@ -244,14 +245,29 @@ fn import(import: &Import) -> Result<(), Refused> {
                 tracing::error!("there is no `digest`: an import makes no secrets");
                 Err(Refused)
             }
-            Ok(Value::Object(body)) => import.place.tell(Method::POST, &[], Some(body)),
+            Ok(Value::Object(body)) => match import.place.told(Method::POST, &[], Some(body)) {
+                Ok(_) => Ok(()),
+                Err(said) => {
+                    let Refused = refused_with(&said);
+                    let status = said.1.as_ref().map(|document| document["status"].as_u64());
+                    if matches!(status, None | Some(Some(401 | 403 | 404))) {
+                        let perhaps = match status {
+                            None => ", whose key may have been added: look",
+                            Some(_) => "",
+                        };
+                        tracing::error!("{added} added; the import ends at line {number}{perhaps}");
+                        return Err(Refused);
+                    }
+                    Err(Refused)
+                }
+            },
             _ => {
                 tracing::error!("this is no JSON object");
                 Err(Refused)
             }
         };
         match outcome {
-            Ok(_) => added += 1,
+            Ok(()) => added += 1,
             Err(Refused) => {
                 tracing::error!("line {number} was not imported");
                 refused += 1;
@@ -285,7 +301,8 @@ impl Facts {
 impl Place {
     fn ask(&self, query: &str) -> Result<Value, Refused> {
         let target = format!("/keys/{}?{query}", encoded(&self.set));
-        self.remote.ask(self.admin()?, Method::GET, &target).map_err(|said| refused(&said))
+        let asked = self.admin().and_then(|admin| self.remote.ask(admin, Method::GET, &target));
+        asked.map_err(|said| refused_with(&said))
     }
 
     fn tell(
@@ -294,18 +311,25 @@ impl Place {
         path: &[&str],
         body: Option<Map<String, Value>>,
     ) -> Result<Value, Refused> {
+        self.told(method, path, body).map_err(|said| refused_with(&said))
+    }
+
+    /// As [`tell`](Self::tell), for who says by itself why there is no such answer.
+    fn told(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Option<Map<String, Value>>,
+    ) -> Result<Value, Told> {
+        let admin = self.admin()?;
         let parts = path.iter().map(|part| format!("/{}", encoded(part)));
         let target = format!("/keys/{}{}", encoded(&self.set), parts.collect::<String>());
         let body = body.map(Value::Object);
-        let told = self.remote.tell(self.admin()?, method, &target, body.as_ref());
-        told.map_err(|said| refused(&said))
+        self.remote.tell(admin, method, &target, body.as_ref())
     }
 
-    fn admin(&self) -> Result<&Uri, Refused> {
-        self.remote.admin.as_ref().ok_or_else(|| {
-            tracing::error!("`--admin URL` is required: the admin API of the gateway");
-            Refused
-        })
+    fn admin(&self) -> Result<&Uri, Told> {
+        self.remote.admin.as_ref().ok_or_else(|| (NO_ADMIN.to_owned(), None))
     }
 
     /// Shows a key with the secret that it has now.
@@ -328,8 +352,13 @@ impl Place {
     }
 }
 
+/// Why there is no answer with 200, and the problem document, if there is one.
+type Told = (String, Option<Value>);
+
+const NO_ADMIN: &str = "`--admin URL` is required: the admin API of the gateway";
+
 /// Says why, with all that is wrong in what was asked for.
-fn refused((why, document): &(String, Option<Value>)) -> Refused {
+fn refused_with((why, document): &Told) -> Refused {
     tracing::error!("{why}");
     let errors = document.as_ref().and_then(|document| document["errors"].as_array());
     for error in errors.into_iter().flatten().skip(1) {

@@ -45,8 +45,10 @@ pub(super) fn limits(question: &Question) -> Result<(), Refused> {
         tracing::error!("{why}");
         Refused
     })?;
+    let mut is_whole = true;
     for plugin in answer["unavailable"].as_array().into_iter().flatten() {
         tracing::error!("the store of the plugin {plugin} does not answer");
+        is_whole = false;
     }
     match (question.json, question.reset) {
         (true, _) => print(&format!("{answer:#}\n")),
@@ -58,9 +60,15 @@ pub(super) fn limits(question: &Question) -> Result<(), Refused> {
             1 => print("1 limit is whole again\n"),
             count => print(&format!("{count} limits are whole again\n")),
         },
-        (false, false) => print(&table(&answer)),
+        // Where a store does not answer, nobody knows that there is none.
+        (false, false)
+            if is_whole || answer["limits"].as_array().is_some_and(|it| !it.is_empty()) =>
+        {
+            print(&table(&answer));
+        }
+        (false, false) => {}
     }
-    Ok(())
+    if is_whole { Ok(()) } else { Err(Refused) }
 }
 
 fn table(answer: &Value) -> String {
@@ -79,6 +87,7 @@ fn table(answer: &Value) -> String {
             number("burst"),
             format!("{:.0} s", seconds("full_in_seconds").ceil()),
             match (limit["window"].as_str(), limit["time_zone"].as_str()) {
+                (Some("hour"), Some(zone)) => format!("{} an hour, {zone}", number("limit")),
                 (Some(unit), Some(zone)) => format!("{} a {unit}, {zone}", number("limit")),
                 (Some("fixed"), _) => {
                     format!("{} each {} s", number("limit"), seconds("period_seconds"))

@@ -194,7 +194,8 @@ impl Redis {
         }
         let Some(mut made) = link.made() else {
             self.counts.called(StoreResult::Away, Duration::ZERO);
-            return Err(not("it cannot be had"));
+            let failure = self.numbers().failure;
+            return Err(not(failure.as_deref().unwrap_or("there is no connection")));
         };
         let answered = tokio::time::timeout(patience, made.connection.ask(command)).await;
         let took = began.elapsed();

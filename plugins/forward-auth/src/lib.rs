@@ -8,7 +8,7 @@ mod question;
 
 use std::time::Duration;
 
-use gateway_plugin_sdk::http_client;
+use gateway_plugin_sdk::http_client::{self, HttpError};
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
@@ -30,6 +30,9 @@ const OF_THE_CONNECTION: [&str; 12] = [
     "upgrade",
     "via",
 ];
+
+/// What attributes of the gateway's own begin with.
+const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
 
 /// The plugin, configured.
 #[derive(Debug)]
@@ -57,17 +60,34 @@ impl Plugin for ForwardAuth {
             errors.push(ConfigError::at("/timeout", why));
             Duration::ZERO
         });
+        if config.path.contains('#')
+            || (config.convention == Convention::Original && config.path.contains('?'))
+        {
+            let message = "a path has no fragment, and before the path of a request no query";
+            errors.push(ConfigError::at("/path", message));
+        }
         for (index, name) in config.request_headers.iter().enumerate() {
-            if question::is_ours(name) {
+            if question::is_ours(name) || is_not_passed_on(name) {
                 let message =
                     format!("the gateway itself writes `{}`: leave it out", name.as_str());
                 errors.push(ConfigError::at(format!("/request_headers/{index}"), message));
             }
         }
-        for (index, name) in config.upstream_headers.iter().enumerate() {
-            if OF_THE_CONNECTION.contains(&name.as_str()) || name.as_str() == "host" {
+        for (list, names) in [
+            ("upstream_headers", &config.upstream_headers),
+            ("client_headers", &config.client_headers),
+        ] {
+            for (index, name) in names.iter().enumerate().filter(|(_, it)| is_not_passed_on(it)) {
                 let message = format!("`{}` is not passed on", name.as_str());
-                errors.push(ConfigError::at(format!("/upstream_headers/{index}"), message));
+                errors.push(ConfigError::at(format!("/{list}/{index}"), message));
+            }
+        }
+        for name in config.attributes.keys() {
+            if RESERVED.iter().any(|prefix| name.starts_with(prefix)) || name.is_empty() {
+                // The name as a part of a JSON Pointer (RFC 6901 section 3).
+                let place = name.replace('~', "~0").replace('/', "~1");
+                let message = format!("the gateway itself sets `{name}`");
+                errors.push(ConfigError::at(format!("/attributes/{place}"), message));
             }
         }
         ConfigError::collect(errors)?;
@@ -101,6 +121,14 @@ impl Plugin for ForwardAuth {
             }
             Ok(answer) if self.passes(&answer) => self.pass(request, &answer),
             Ok(answer) => Outcome::respond(refusal(answer)),
+            // That is a fault of the configuration, which lets nobody pass.
+            Err(error @ (HttpError::NotGranted | HttpError::Invalid(_))) => {
+                log::error!(
+                    "{} cannot be asked: {error}; it is granted by `upstreams` beside `component`",
+                    self.question.upstream
+                );
+                Outcome::respond(unavailable())
+            }
             Err(error) => self.go_without(&error.to_string()),
         }
     }
@@ -152,6 +180,10 @@ impl ForwardAuth {
             }
         }
     }
+}
+
+fn is_not_passed_on(name: &HeaderName) -> bool {
+    OF_THE_CONNECTION.contains(&name.as_str()) || name.as_str() == "host"
 }
 
 /// What the service answers the client.

@@ -130,7 +130,12 @@ fn points_at_each_fault() {
         (json!({ "timeout": "61s" }), "/timeout"),
         (json!({ "timeout": "0s" }), "/timeout"),
         (json!({ "request_headers": ["cookie", "x-forwarded-for"] }), "/request_headers/1"),
+        (json!({ "request_headers": ["content-length"] }), "/request_headers/0"),
         (json!({ "upstream_headers": ["connection"] }), "/upstream_headers/0"),
+        (json!({ "client_headers": ["set-cookie", "content-length"] }), "/client_headers/1"),
+        (json!({ "attributes": { "client.address": "x-user" } }), "/attributes/client.address"),
+        (json!({ "path": "/a?b=c", "convention": "original" }), "/path"),
+        (json!({ "path": "/a#b" }), "/path"),
         (json!({ "upstream_headers": ["a b"] }), "/upstream_headers/0"),
         (json!({ "convention": "nginx" }), "/convention"),
     ];
@@ -163,4 +168,17 @@ fn takes_each_configuration_of_the_manual() {
         }
     }
     assert_eq!(taken, 2);
+}
+
+/// A slip in the configuration must not turn the check off.
+#[test]
+fn an_upstream_that_was_not_granted_lets_nobody_pass_even_where_open_is_asked_for() {
+    let config = json!({ "upstream": "logn", "on_unavailable": "open" });
+    let harness = Harness::<ForwardAuth>::prepare()
+        .upstream("login", |_| Ok(response()))
+        .configure(config)
+        .unwrap();
+    let exchange = harness.request(asked());
+    assert_eq!(exchange.answer().unwrap().status(), 503);
+    assert!(exchange.log().iter().any(|line| line.message.contains("granted by `upstreams`")));
 }

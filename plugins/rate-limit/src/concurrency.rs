@@ -124,7 +124,7 @@ impl Concurrency {
         match slots::take(&key, limit) {
             Ok(Taken::Yes(now)) if now.in_use > self.limit => Admission::WouldRefuse,
             Ok(Taken::Yes(_)) => Admission::Admitted,
-            Ok(Taken::No(_)) if self.queue == 0 => self.refused(),
+            // Also where nobody may wait, so that it is counted.
             Ok(Taken::No(_)) => self.wait(&key, request, ipv6_prefix),
             Err(error) => self.fails(&error),
         }
