@@ -1,4 +1,5 @@
-//! State that all workers share: what the limiter, the key-value interface and the metrics keep.
+//! State that all workers share: what the limiter, the key-value interface, slots, managed API keys and the
+//! metrics keep.
 //!
 //! Owns the stores of each configured plugin and their bounds, and lets those of plugins go that are
 //! configured no more. Must not know Wasm; the host interfaces in `plugin/host` translate.

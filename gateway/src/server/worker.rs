@@ -115,6 +115,8 @@ async fn serve<A: Application>(
     let (timers, share) = (Timers::new(), Rc::new(Share::default()));
     tokio::task::spawn_local(Rc::clone(&share).run());
     let snapshot = Snapshot::new(&init.shared, &timers, &share, None).map_err(io::Error::other)?;
+    // The first configuration ends with its last request, as all others do, and not with the worker.
+    drop(init.shared);
     tokio::task::spawn_local(endings.clone().report());
     tokio::task::spawn_local(Rc::clone(&usage).keep_handing_over());
     let worker = Rc::new(Worker {

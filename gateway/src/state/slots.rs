@@ -13,7 +13,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
-use dashmap::mapref::entry::Entry;
 use tokio::sync::oneshot;
 
 use self::turns::{Place, Turns};
@@ -152,9 +151,9 @@ impl Slots {
         limit: u32,
         act: impl FnOnce(&mut Line, &Arc<str>) -> T,
     ) -> (Vec<(oneshot::Sender<Held>, Held)>, T) {
-        let mut entry = match self.lines.entry(key.into()) {
-            Entry::Occupied(entry) => entry.into_ref(),
-            Entry::Vacant(entry) => entry.insert(Line::default()),
+        let mut entry = match self.lines.get_mut(key) {
+            Some(entry) => entry,
+            None => self.lines.entry(key.into()).or_default(),
         };
         let (key, line) = entry.pair_mut();
         line.limit = limit;

@@ -4,8 +4,9 @@
 //! (`cost`), whose plan has how much (`policy`) and how that comes back (`rate`), and `claims` gathers
 //! them. If one has no room, none is charged and the request is answered 429 (`refusal`). Responses
 //! tell what is left (`fields`). Where the response tells what a request did cost, an estimate is
-//! charged and put right then (`settle`). The buckets themselves are the gateway's: an instance of the
-//! plugin remembers nothing about requests.
+//! charged and put right then (`settle`). Before all that, `concurrency` takes a slot of each limit on
+//! requests at the same time. Buckets and slots are the gateway's: an instance of the plugin remembers
+//! nothing about requests.
 
 mod address;
 mod claims;
