@@ -80,7 +80,7 @@ class Gateway:
 
     def missing(self):
         if not self.binary.is_file():
-            return f"there is no {self.binary}; `cargo build --release` makes it"
+            return f"there is no {self.binary}; `cargo build --profile dist` makes it"
         return None
 
     def version(self):
