@@ -19,6 +19,7 @@ mod reload;
 mod requests;
 mod schema;
 mod serve;
+mod upstreams;
 mod usage;
 mod watch;
 
@@ -85,6 +86,8 @@ enum Command {
     Explain(Box<explain::Question>),
     /// Make a running gateway read its file again, and report the result.
     Reload(reload::Question),
+    /// Report which targets of upstreams take requests, or take one out by hand.
+    Upstreams(upstreams::Question),
     /// Report what is left of a consumer's limits, or have them begin again.
     Limits(limits::Question),
     /// Add, list, change, rotate and revoke the API keys of a running gateway.
@@ -124,6 +127,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(question) => explain::explain(&question, format),
         Command::Reload(question) => reload::reload(&question),
         Command::Limits(question) => limits::limits(&question),
+        Command::Upstreams(question) => upstreams::upstreams(&question),
         Command::Keys(command) => keys::run(&command),
         Command::Admin(command) => admin::run(&command),
         Command::Schema { file } => schema::schema(file.as_deref(), format),

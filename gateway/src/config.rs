@@ -445,6 +445,89 @@ pub struct Upstream {
     pub limits: UpstreamLimits,
     /// `added_fields`
     pub added_fields: AddedFields,
+    /// `balance`
+    pub balance: Balance,
+    /// `ejection`
+    pub ejection: Ejection,
+    /// `health`
+    pub health: Option<HealthCheck>,
+}
+
+/// `balance` of an upstream: how a target is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Balance {
+    /// `"round_robin"`: each in its turn, by weight.
+    #[default]
+    RoundRobin,
+    /// `"least_requests"`: of two at random the one with fewer open requests for its weight.
+    LeastRequests,
+}
+
+/// `ejection` of an upstream: when a target gets no requests for a while, since requests failed at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ejection {
+    /// `consecutive_failures`: so many, one after the other. 0 is never. Default 5.
+    pub consecutive_failures: u32,
+    /// `time`: for how long the first time; the next time soon after for twice as long, and so on.
+    /// Default 30 s.
+    pub time: Duration,
+    /// `max_time`: for how long at most. Default 5 min.
+    pub max_time: Duration,
+    /// `max_share`: in thousandths, how many of the targets at most for what they respond, but always one.
+    /// Default 500.
+    pub max_share: u32,
+    /// `statuses` that are failures. Default 502, 503 and 504.
+    pub statuses: Vec<u16>,
+    /// `panic_threshold`: in thousandths of all weights; while fewer targets take requests, all get some.
+    /// Default 0: only while none does.
+    pub panic_threshold: u32,
+}
+
+impl Default for Ejection {
+    fn default() -> Self {
+        Self {
+            consecutive_failures: 5,
+            time: Duration::from_secs(30),
+            max_time: Duration::from_secs(300),
+            max_share: 500,
+            statuses: vec![502, 503, 504],
+            panic_threshold: 0,
+        }
+    }
+}
+
+/// `health` of an upstream: how it is found out whether a target is there, without requests of clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthCheck {
+    /// `kind`, `path` and `service`
+    pub kind: CheckKind,
+    /// `interval`: from the end of one check to the beginning of the next. Default 10 s.
+    pub interval: Duration,
+    /// `timeout` of a check. Default 2 s.
+    pub timeout: Duration,
+    /// `unhealthy`: so many checks that failed one after the other take a target out. Default 3.
+    pub unhealthy: u32,
+    /// `healthy`: so many that passed let it in again. Default 2.
+    pub healthy: u32,
+}
+
+/// What a check asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CheckKind {
+    /// `"http"`: `GET` of a path.
+    Http {
+        /// `path`
+        path: http::uri::PathAndQuery,
+        /// `statuses` that pass. Default: 200 to 299.
+        statuses: Option<Vec<u16>>,
+    },
+    /// `"tcp"`: a connection.
+    Tcp,
+    /// `"grpc"`: `grpc.health.v1.Health/Check`.
+    Grpc {
+        /// `service`; empty for the whole server.
+        service: String,
+    },
 }
 
 /// `added_fields` of an upstream: what the gateway adds to the fields of each request. Default all.

@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::access_log::{Logs, OpenError, Registry};
 use crate::admin::{Current, InForce, Operator};
+use crate::checks::Checks;
 use crate::component::{self, Component, Refusal};
 use crate::config::{ComponentId, Config, Doubts, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
@@ -75,6 +76,7 @@ struct Control {
     tracer: Option<Arc<Tracer>>,
     spans: Spans,
     recorder: Arc<Recorder>,
+    checks: Checks,
 }
 
 impl Gateway {
@@ -133,11 +135,13 @@ impl Gateway {
         let recorder = Arc::new(Recorder::new(workers));
         shared.recorder = Rules::of(&config, &recorder);
         shared.logs = opened;
+        shared.health = Arc::clone(&metrics.health);
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
         let in_force = InForce::new(config).map_err(BindError::from)?;
         let (reloading, current) = (Mutex::default(), Arc::new(Current::new(in_force)));
         let workers = senders;
+        let checks = Checks::new(&metrics.health);
         let control = Control {
             workers,
             is_draining,
@@ -148,6 +152,7 @@ impl Gateway {
             tracer,
             spans,
             recorder,
+            checks,
         };
         let (handle, operator) = (Handle(Arc::new(control)), None);
         let shared = Arc::new(shared);
@@ -224,6 +229,7 @@ impl Gateway {
         if usage.is_recording() {
             self.handle.0.loader.metrics().records_usage(usage.counts());
         }
+        self.handle.0.checks.begin(&self.shared.config.upstreams);
         let documents = Arc::clone(self.handle.0.loader.documents());
         // Those that no plugin reads are shown too.
         documents.keep(&self.shared.config);
@@ -259,6 +265,7 @@ impl Gateway {
         }
         let joined = join(threads);
         usage.finish();
+        self.handle.0.checks.finish();
         documents.finish();
         // Before their stores are closed.
         key_sets.finish();
@@ -472,6 +479,7 @@ impl Handle {
             upstream.targets.iter().map(|it| (upstream.name.as_str(), &*it.authority))
         });
         metrics.traffic.keep(&routes, &targets.collect());
+        self.0.checks.keep(&current.upstreams);
         let logs: Vec<_> = current.access_logs.iter().map(|log| log.name.as_str()).collect();
         metrics.keep_access_logs(&logs);
         self.reopen_logs();
@@ -524,6 +532,7 @@ impl Handle {
         shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
         shared.recorder = Rules::of(config, &self.0.recorder);
         shared.logs = logs;
+        shared.health = Arc::clone(&self.0.loader.metrics().health);
         self.0.loader.documents().wait_for_first();
         self.0.loader.key_sets().wait_for_first();
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
@@ -653,6 +662,7 @@ mod tests {
             tracer: None,
             spans: Spans::default(),
             recorder: Arc::new(Recorder::new(workers)),
+            checks: Checks::new(&Arc::default()),
         };
         (control, commands, Arc::new(shared))
     }

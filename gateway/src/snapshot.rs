@@ -20,6 +20,7 @@ use crate::config::{
 use crate::conn::{ConnectionFacts, ListenerState};
 use crate::error::Failure;
 use crate::heads::RouteNames;
+use crate::health::Health;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool};
 use crate::recorder::Rules;
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) recorder: Option<Rules>,
     /// Where lines about exchanges go, beside the log of the process.
     pub(crate) logs: Logs,
+    /// Which targets take requests.
+    pub(crate) health: Arc<Health>,
 }
 
 impl Shared {
@@ -99,6 +102,7 @@ impl Shared {
             spans: None,
             recorder: None,
             logs: Logs::default(),
+            health: Arc::default(),
         })
     }
 }
@@ -180,10 +184,9 @@ impl Snapshot {
                 Rc::new(ListenerState { id, name, config, tls })
             })
             .collect();
-        let upstreams = match previous {
-            Some(previous) => previous.upstreams.succeeded_by(&config.upstreams, timers)?,
-            None => Upstreams::new(&config.upstreams, timers)?,
-        };
+        let none = Upstreams::default();
+        let upstreams = previous.map_or(&none, |previous| &previous.upstreams);
+        let upstreams = upstreams.succeeded_by(&config.upstreams, &shared.health, timers)?;
         if let Some(counted) = &shared.counted {
             for (index, targets) in counted.targets.iter().enumerate() {
                 let pools = upstreams.upstream(UpstreamId(index)).gauges();

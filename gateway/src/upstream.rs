@@ -28,7 +28,7 @@ mod tls;
 mod tries;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
@@ -54,6 +54,7 @@ use self::target::{Ready, Target};
 use self::tls::Tls;
 pub(crate) use self::tries::{Shown, Tries};
 use crate::config::{self, HostPolicy, UpstreamId};
+use crate::health::{Health, Reason, UpstreamHealth};
 use crate::timer::Timers;
 
 /// How often connections that were idle for too long are looked for, at most and at least; in
@@ -68,6 +69,7 @@ const MOST_RESENDS: usize = 3;
 const MOST_SKIPPED: u32 = 256;
 
 /// All upstreams of a configuration, for one worker.
+#[derive(Default)]
 pub struct Upstreams {
     list: Vec<Rc<Upstream>>,
 }
@@ -81,25 +83,27 @@ impl Upstreams {
     /// # Panics
     /// Outside of a running [`tokio::task::LocalSet`].
     pub fn new(upstreams: &[config::Upstream], timers: &Timers) -> Result<Self, SetupError> {
-        Self { list: Vec::new() }.succeeded_by(upstreams, timers)
+        Self::default().succeeded_by(upstreams, &Health::default(), timers)
     }
 
     /// Those of a new configuration. An upstream that did not change continues as it is, with its
-    /// connections.
+    /// connections. What is found out about targets goes to `health`, and comes from there.
     ///
     /// # Errors
     /// [`SetupError`], for TLS.
     ///
     /// # Panics
     /// Outside of a running [`tokio::task::LocalSet`].
-    pub fn succeeded_by(
+    pub(crate) fn succeeded_by(
         &self,
         upstreams: &[config::Upstream],
+        health: &Health,
         timers: &Timers,
     ) -> Result<Self, SetupError> {
         let list = upstreams.iter().map(|config| {
             let same = self.list.iter().find(|known| known.config == *config);
-            same.map_or_else(|| Upstream::begin(config, timers), |known| Ok(Rc::clone(known)))
+            let new = || Upstream::begin(config, health, timers);
+            same.map_or_else(new, |known| Ok(Rc::clone(known)))
         });
         Ok(Self { list: list.collect::<Result<_, _>>()? })
     }
@@ -142,6 +146,8 @@ async fn sweep(upstream: Weak<Upstream>, period: Duration, timers: Timers) {
 pub struct Upstream {
     targets: Vec<Rc<Target>>,
     balance: Balance,
+    /// Which targets take requests, where there is a choice.
+    health: Option<Arc<UpstreamHealth>>,
     /// What it was made of, to know it again.
     config: config::Upstream,
     host: HostPolicy,
@@ -176,8 +182,14 @@ pub struct AnswerInfo {
 
 impl Upstream {
     /// Sets it up, and looks after its idle connections for as long as it lives.
-    fn begin(config: &config::Upstream, timers: &Timers) -> Result<Rc<Self>, SetupError> {
-        let upstream = Rc::new(Self::new(config, timers)?);
+    fn begin(
+        config: &config::Upstream,
+        health: &Health,
+        timers: &Timers,
+    ) -> Result<Rc<Self>, SetupError> {
+        let mut upstream = Self::new(config, timers)?;
+        upstream.health = (config.targets.len() > 1).then(|| health.of(config));
+        let upstream = Rc::new(upstream);
         let period = config.idle_timeout.clamp(MOST_OFTEN, LEAST_OFTEN);
         tokio::task::spawn_local(sweep(Rc::downgrade(&upstream), period, timers.clone()));
         Ok(upstream)
@@ -201,7 +213,8 @@ impl Upstream {
         let skip = getrandom::u32().unwrap_or(0) % MOST_SKIPPED;
         Ok(Self {
             targets: targets.collect::<Result<_, _>>()?,
-            balance: Balance::new(weights, skip),
+            balance: Balance::new(weights, upstream.balance, skip),
+            health: None,
             config: upstream.clone(),
             host: upstream.host.clone(),
             first_byte: upstream.timeouts.first_byte,
@@ -267,7 +280,7 @@ impl Upstream {
     {
         let http1 = request.headers().contains_key(header::UPGRADE);
         let mut tried = Tried::new();
-        let mut index = self.balance.choose(&tried).expect("an upstream has a target");
+        let mut index = self.choose(&tried).expect("an upstream has a target");
         if http1 && self.targets[index].has_no_upgrade() {
             let target = Arc::clone(&self.targets[index].authority);
             return Err(UpstreamError::NoUpgrade { target });
@@ -281,9 +294,14 @@ impl Upstream {
             let authority = Arc::clone(&target.authority);
             let refused = tried.len();
             let info = AnswerInfo { target: index, authority, reused, refused, connect };
+            let open = self.balance.begin(index);
             match exchange::exchange(target, channel, request, host, along, self.bound()).await {
-                Ok((response, lease)) => {
+                Ok((response, mut lease)) => {
                     tries.answered(self.timers.now());
+                    if let Some(health) = &self.health {
+                        health.answered(index, response.status());
+                    }
+                    lease.counts(open);
                     return Ok(Answered { response, lease, info });
                 }
                 Err(Failed::Unanswered(error)) if reused && resends < MOST_RESENDS => {
@@ -300,10 +318,33 @@ impl Upstream {
                 Err(failed) => {
                     let error = failed.into_error();
                     tries.failed(tries::no_response(&error), self.timers.now());
+                    if let Some(health) = &self.health
+                        && error.is_by_target()
+                    {
+                        health.failed(index, Reason::NoResponse);
+                    }
                     return Err(error);
                 }
             }
         }
+    }
+
+    /// The next target that takes requests and was not tried. Where none does, any that was not tried, but
+    /// no drained one, unless all are.
+    fn choose(&self, tried: &[usize]) -> Option<usize> {
+        let untried = |index: usize| !tried.contains(&index);
+        let Some(health) = self.health.as_deref().filter(|health| !health.is_ignored()) else {
+            return self.balance.choose(untried);
+        };
+        while let Some(index) =
+            self.balance.choose(|index| untried(index) && health.may_take(index))
+        {
+            if health.takes(index) {
+                return Some(index);
+            }
+        }
+        let undrained = self.balance.choose(|index| untried(index) && !health.is_drained(index));
+        undrained.or_else(|| self.balance.choose(|_| tried.is_empty()))
     }
 
     /// Sends a request again of which the target has processed nothing (RFC 9113 section 8.7), once, over
@@ -333,7 +374,8 @@ impl Upstream {
         })?;
         tries.connected(connect, self.timers.now());
         let sent = exchange::exchange(target, channel, request, host, along, self.bound()).await;
-        let (response, lease) = sent.map_err(|error| failed(error.into_error()))?;
+        let (response, mut lease) = sent.map_err(|error| failed(error.into_error()))?;
+        lease.counts(self.balance.begin(info.target));
         tries.answered(self.timers.now());
         Ok(Answered { response, lease, info: AnswerInfo { reused, connect, ..info } })
     }
@@ -358,6 +400,9 @@ impl Upstream {
                 Ok(ready) => return Ok(ready),
                 Err(cause) => {
                     tries.failed(tries::no_connection(&cause), self.timers.now());
+                    if let Some(health) = &self.health {
+                        health.failed(*index, Reason::Connect);
+                    }
                     *index = self.after_refusal(*index, tried, cause)?;
                 }
             }
@@ -373,7 +418,7 @@ impl Upstream {
     ) -> Result<usize, UpstreamError> {
         tried.push(index);
         let target = &self.targets[index].authority;
-        match self.balance.choose(tried) {
+        match self.choose(tried) {
             Some(next) => {
                 tracing::debug!(%target, %cause, "cannot connect; trying the next target");
                 Ok(next)

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateway::config::{
-    self, AccessLog, Action, AddedFields, Config, ErrorForm, FixedResponse, ForwardedFamily,
-    HostPattern, HostPolicy, Listener, ListenerLimits, ListenerTimeouts, PathPattern, PathRules,
-    Process, Rewrite, Route, RouteMatcher, Segment, Target, Template, TemplatePart, Upstream,
-    UpstreamId, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    self, AccessLog, Action, AddedFields, Balance, Config, Ejection, ErrorForm, FixedResponse,
+    ForwardedFamily, HostPattern, HostPolicy, Listener, ListenerLimits, ListenerTimeouts,
+    PathPattern, PathRules, Process, Rewrite, Route, RouteMatcher, Segment, Target, Template,
+    TemplatePart, Upstream, UpstreamId, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts,
+    UpstreamTls,
 };
 use gateway::{Gateway, Handle, first_party};
 use http::{HeaderMap, StatusCode};
@@ -154,6 +155,9 @@ impl Setup {
             ping_timeout: Duration::from_secs(10),
             limits: UpstreamLimits::default(),
             added_fields: AddedFields::default(),
+            balance: Balance::default(),
+            ejection: Ejection::default(),
+            health: None,
         });
         self
     }

@@ -89,6 +89,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/listeners", "The listeners and their connections", Some("Listeners"), Now(listeners::list)),
     get("/upstreams", "The upstreams and their targets", Some("Upstreams"), Apart(upstreams::list)),
     get("/upstreams/{name}", "One upstream and its targets", Some("Upstream"), Apart(upstreams::one)),
+    post("/upstreams/{name}/drain", "Send a target no more requests", Some("Upstream"), Now(upstreams::drain)),
+    post("/upstreams/{name}/enable", "Let a target have requests again", Some("Upstream"), Now(upstreams::enable)),
     get("/plugins", "The plugins and what they cost", Some("Plugins"), Apart(plugins::list)),
     get("/plugins/{name}", "One plugin and what it costs", Some("Plugin"), Apart(plugins::one)),
     get("/documents", "The documents and how they stand", Some("DocumentStates"), Apart(documents::list)),

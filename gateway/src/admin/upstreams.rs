@@ -1,13 +1,15 @@
-//! `GET /upstreams` and `GET /upstreams/{name}`.
+//! `GET /upstreams` and `GET /upstreams/{name}`, and the targets that are taken out by hand.
 //!
 //! Owns how an upstream is shown. Its connections belong to workers; what is counted of them is shared.
 
 use serde_json::{Map, Value, json};
 
 use super::Admin;
+use super::audit::Entry;
 use super::call::{Answer, Call, Refusal, Reply};
 use super::page::Page;
-use crate::config::{HostPolicy, Target, Upstream, UpstreamProtocol};
+use crate::config::{Balance, HostPolicy, Target, Upstream, UpstreamProtocol};
+use crate::health::{Reason, Shown, TargetHealth};
 
 pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
     let [offset, limit] = call.known(["offset", "limit"])?;
@@ -23,6 +25,38 @@ pub(super) fn one(admin: &Admin, call: &Call) -> Answer {
     let in_force = admin.in_force();
     let found = in_force.config.upstreams.iter().find(|upstream| upstream.name == name);
     let upstream = found.ok_or_else(|| Refusal::not_found("there is no such upstream"))?;
+    Ok(Reply::json(show(admin, upstream)))
+}
+
+pub(super) fn drain(admin: &Admin, call: &Call) -> Answer {
+    by_hand(admin, call, true)
+}
+
+pub(super) fn enable(admin: &Admin, call: &Call) -> Answer {
+    by_hand(admin, call, false)
+}
+
+/// Holds until the other is asked for, or the process ends. Targets of one host and port, in clear and over
+/// TLS, are one machine.
+fn by_hand(admin: &Admin, call: &Call, is_drained: bool) -> Answer {
+    let [target] = call.known(["target"])?;
+    let target = target.ok_or_else(|| Refusal::bad("`target` is required: which one?"))?;
+    let name = call.path.first().map_or("", String::as_str);
+    let in_force = admin.in_force();
+    let found = in_force.config.upstreams.iter().find(|upstream| upstream.name == name);
+    let upstream = found.ok_or_else(|| Refusal::not_found("there is no such upstream"))?;
+    let targets = upstream.targets.iter().filter(|known| known.authority == target);
+    let health = &admin.0.metrics.health;
+    let targets = targets.filter_map(|it| health.target(name, &it.authority, it.tls));
+    let targets: Vec<_> = targets.collect();
+    if targets.is_empty() {
+        return Err(Refusal::not_found("the upstream has no such target"));
+    }
+    let what = json!({ "upstream": name, "target": target });
+    let operation = if is_drained { "target-drain" } else { "target-enable" };
+    let entry = Entry::of(admin, call, operation, what)?;
+    targets.iter().for_each(|target| target.drain(is_drained));
+    entry.done("changed");
     Ok(Reply::json(show(admin, upstream)))
 }
 
@@ -45,6 +79,10 @@ fn show(admin: &Admin, upstream: &Upstream) -> Value {
             "first_byte_seconds": timeouts.first_byte.as_secs_f64(),
             "idle_seconds": timeouts.idle.as_secs_f64(),
         },
+        "balance": match upstream.balance {
+            Balance::RoundRobin => "round_robin",
+            Balance::LeastRequests => "least_requests",
+        },
         "targets": targets.collect::<Vec<_>>(),
     })
 }
@@ -55,11 +93,29 @@ fn show_target(admin: &Admin, upstream: &Upstream, target: &Target) -> Value {
         traffic.attempts(&upstream.name, &target.authority).unwrap_or_default();
     let attempts: Map<String, Value> =
         attempts.into_iter().map(|(result, count)| (result.to_owned(), count.into())).collect();
+    let known = &admin.0.metrics.health;
+    let health = known.target(&upstream.name, &target.authority, target.tls);
     json!({
         "target": target.authority,
         "tls": target.tls,
         "weight": target.weight,
         "attempts": attempts,
         "connections_opened": opened,
+        "health": health.map(|health| show_health(&health.show())),
+    })
+}
+
+fn show_health(shown: &Shown) -> Value {
+    let ejections = Reason::ALL.iter().zip(shown.ejections);
+    let ejections: Map<String, Value> =
+        ejections.map(|(reason, count)| (reason.word().to_owned(), count.into())).collect();
+    json!({
+        "state": shown.state.word(),
+        "reason": shown.reason.map(Reason::word),
+        "seconds_left": shown.until.map(|until| TargetHealth::left(until).as_secs_f64()),
+        "consecutive_failures": shown.failures,
+        "ejections": ejections,
+        "checks": { "passed": shown.checks[0], "failed": shown.checks[1] },
+        "check_error": shown.check_error,
     })
 }

@@ -6,6 +6,7 @@ mod access_logs;
 mod advice;
 mod files;
 mod fuzz;
+mod health;
 mod loading;
 mod recorder;
 mod refusals;

@@ -3,6 +3,7 @@
 //! Owns targets, protocol, TLS, timeouts and kept connections of upstreams, and the names of those
 //! that something else may send requests to.
 
+mod health;
 pub(super) mod target;
 
 use std::collections::HashMap;
@@ -16,8 +17,8 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    AddedFields, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamLimits, UpstreamProtocol,
-    UpstreamTimeouts, UpstreamTls, certificates,
+    AddedFields, Balance, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamLimits,
+    UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates,
 };
 
 /// Reads an upstream.
@@ -48,6 +49,12 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         ping_timeout: keep_alive.duration("ping_timeout").unwrap_or_default(),
         limits: limits(&table.table("limits")),
         added_fields: added_fields(table),
+        balance: match table.choice("balance") {
+            "least_requests" => Balance::LeastRequests,
+            _ => Balance::RoundRobin,
+        },
+        ejection: health::ejection(table),
+        health: health::health(table),
     };
     (!upstream.targets.is_empty()).then_some(upstream)
 }
@@ -66,6 +73,14 @@ fn targets(table: &Table<'_, '_>) -> Vec<Target> {
             ),
             None => drop(first.insert((target.tls, &target.authority), span)),
         }
+    }
+    if !targets.is_empty()
+        && targets.iter().all(|(target, _)| target.weight == 0)
+        && let Some(value) = table.value("targets")
+    {
+        let error = "no target gets a request: each has the weight 0";
+        let error = Diagnostic::error(value.span(), error);
+        table.reading.report(error.help("leave `weight` out where a target shall get its share"));
     }
     targets.into_iter().map(|(target, _)| target).collect()
 }

@@ -34,6 +34,7 @@ use foldhash::fast::RandomState;
 use super::traffic::Traffic;
 use crate::config::CertificateEnd;
 use crate::connection_slots::ConnectionSlots;
+use crate::health::Health;
 use crate::memory_quota::MemoryQuota;
 
 pub(crate) use access_logs::AccessLogCounts;
@@ -78,6 +79,8 @@ pub(crate) struct Metrics {
     listeners: OnceLock<Vec<Arc<ConnectionSlots>>>,
     /// What passes on routes and at targets.
     pub(crate) traffic: Traffic,
+    /// Which targets take requests.
+    pub(crate) health: Arc<Health>,
     /// The threads of the workers, by index.
     workers: Mutex<Vec<i32>>,
     /// When the certificates of listeners end.
@@ -181,6 +184,7 @@ impl Default for Metrics {
             bodies: OnceLock::new(),
             listeners: OnceLock::new(),
             traffic: Traffic::default(),
+            health: Arc::default(),
             workers: Mutex::default(),
             certificates: Mutex::default(),
             usage: OnceLock::new(),

@@ -107,6 +107,17 @@ pub enum UpstreamError {
 }
 
 impl UpstreamError {
+    /// Whether there is no response by the fault of the target that was connected to.
+    pub(super) fn is_by_target(&self) -> bool {
+        matches!(
+            self,
+            Self::FirstByteTimeout { .. }
+                | Self::ClosedBeforeResponse { .. }
+                | Self::Reset { .. }
+                | Self::MalformedResponse { .. }
+        )
+    }
+
     /// What a client is answered: 504 when time ran out, otherwise 502.
     ///
     /// For [`UpstreamError::RequestBody`] it is 400, which the caller replaces by what the body's

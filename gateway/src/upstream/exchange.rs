@@ -16,6 +16,7 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::added::Added;
+use super::balance::Open;
 use super::error::{Cause, UpstreamError};
 use super::http1::Http1Connection;
 use super::http2::{self, Stream};
@@ -80,9 +81,15 @@ pub struct Lease {
     target: Rc<Target>,
     /// Taken when dropped.
     channel: Option<Channel>,
+    /// Counts the request among those that are open at the target.
+    open: Option<Open>,
 }
 
 impl Lease {
+    pub(super) fn counts(&mut self, open: Option<Open>) {
+        self.open = open;
+    }
+
     /// The target fell silent in the middle of the response.
     pub(crate) fn fell_silent(&self) {
         if let Some(Channel::Http2(stream)) = &self.channel {
@@ -179,7 +186,7 @@ where
         }
         Payload::Http2(_) | Payload::Switched(_) => None,
     };
-    Ok((response, Lease { target: Rc::clone(target), channel }))
+    Ok((response, Lease { target: Rc::clone(target), channel, open: None }))
 }
 
 /// An HTTP/1.1 exchange without an answer so far. Given up after some time, however that comes about,
@@ -236,7 +243,7 @@ where
         Failed::Ended(UpstreamError::ResponseTooLarge { target, excess })
     })?;
     let channel = Some(Channel::Http2(stream));
-    Ok((response.map(Payload::Http2), Lease { target: Rc::clone(target), channel }))
+    Ok((response.map(Payload::Http2), Lease { target: Rc::clone(target), channel, open: None }))
 }
 
 fn timeout(target: &Target, bound: ResponseDeadline<'_>) -> UpstreamError {

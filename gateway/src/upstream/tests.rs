@@ -4,6 +4,6 @@ mod both_ways;
 mod failures;
 mod http1;
 mod http2;
-mod support;
+pub(crate) mod support;
 mod tls;
 mod unasked;

@@ -39,6 +39,102 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
             "What the gateway adds to the fields of each request. Default: all of them.",
         )
         .example("[\"x-forwarded\", \"x-request-id\"]"),
+        Key::new(
+            "balance",
+            Kind::Choice(&["round_robin", "least_requests"]),
+            "How a target is chosen: each in its turn, or of two at random the one with fewer open \
+             requests. Both by weight.",
+        )
+        .default("round_robin"),
+        Key::new("ejection", Kind::Table(&EJECTION), "When a target gets no requests for a while."),
+        Key::new("health", Kind::Table(&HEALTH), "Checks of the targets. Default: none."),
+    ],
+};
+
+pub(in crate::config) static EJECTION: Keys = Keys {
+    id: "ejection",
+    title: "`ejection` of an upstream",
+    about: "When a target gets no requests for a while, since requests failed at it.",
+    keys: &[
+        Key::new(
+            "consecutive_failures",
+            Kind::Integer { min: 0, max: 1000 },
+            "So many, one after the other: no connection, no response, or one of `statuses`. 0: never.",
+        )
+        .default("5"),
+        Key::new(
+            "time",
+            EJECTED,
+            "For how long the first time. Then one request shows whether it is back; if not, it is \
+             twice as long, three times, and so on.",
+        )
+        .default("30s"),
+        Key::new("max_time", EJECTED, "For how long at most.").default("5m"),
+        Key::new(
+            "max_share",
+            Kind::Ratio,
+            "How many of the targets at most, if they can be connected to; always one, never the last.",
+        )
+        .default("0.5"),
+        Key::new(
+            "statuses",
+            Kind::List(&Kind::Integer { min: 500, max: 599 }),
+            "Responses that are failures. Default: 502, 503 and 504.",
+        )
+        .example("[500, 502, 503, 504]"),
+        Key::new(
+            "panic_threshold",
+            Kind::Ratio,
+            "While a smaller share of the targets takes requests, by weight, all get some. 0: only \
+             while none does.",
+        )
+        .default("0"),
+    ],
+};
+
+/// Of at least the precision of timers.
+const EJECTED: Kind = Kind::Duration { min: "100ms", max: super::DAY };
+
+pub(in crate::config) static HEALTH: Keys = Keys {
+    id: "health",
+    title: "`health` of an upstream",
+    about: "How it is found out whether targets are there, without requests of clients.",
+    keys: &[
+        Key::new(
+            "kind",
+            Kind::Choice(&["http", "tcp", "grpc"]),
+            "`http`: a `GET`. `tcp`: a connection. `grpc`: `grpc.health.v1.Health/Check`.",
+        )
+        .default("http"),
+        Key::new("path", Kind::Text, "What is asked for; for `http`, which needs it.")
+            .example("\"/healthz\""),
+        Key::new(
+            "statuses",
+            Kind::List(&Kind::Integer { min: 200, max: 599 }),
+            "Responses that pass, for `http`. Default: 200 to 299.",
+        )
+        .example("[200, 401]"),
+        Key::new("service", Kind::Text, "Of which service, for `grpc`. Default: the whole server.")
+            .example("\"orders.v1.Orders\""),
+        Key::new(
+            "interval",
+            Kind::Duration { min: "100ms", max: super::DAY },
+            "From the end of one check to the next.",
+        )
+        .default("10s"),
+        timeout("timeout", "For the whole check.").default("2s"),
+        Key::new(
+            "unhealthy",
+            Kind::Integer { min: 1, max: 100 },
+            "So many that fail, one after the other, take a target out.",
+        )
+        .default("3"),
+        Key::new(
+            "healthy",
+            Kind::Integer { min: 1, max: 100 },
+            "So many that pass let it in again.",
+        )
+        .default("2"),
     ],
 };
 
@@ -50,7 +146,7 @@ pub(in crate::config) static TARGET: Keys = Keys {
         Key::new("url", Kind::Text, "`http` or `https` URL without a path.")
             .required()
             .example("\"http://127.0.0.1:9000\""),
-        Key::new("weight", Kind::Integer { min: 1, max: 1000 }, "Share of the requests.")
+        Key::new("weight", Kind::Integer { min: 0, max: 1000 }, "Share of the requests. 0: none.")
             .default("1"),
     ],
 };

@@ -2,6 +2,7 @@
 
 use super::Kind;
 use super::text::{head, line};
+use crate::health::{Health, Reason, State};
 use crate::telemetry::traffic::{RESULTS, Traffic};
 
 /// Writes all families.
@@ -49,6 +50,38 @@ pub(super) fn write(page: &mut String, traffic: &Traffic) {
             let (upstream, target) = (&*target.upstream, &*target.target);
             let labels = [("upstream", upstream), ("target", target), ("state", state)];
             line(page, name, &labels, count);
+        }
+    }
+}
+
+/// Writes which targets take requests.
+pub(super) fn write_health(page: &mut String, health: &Health) {
+    let all = health.all();
+    if all.is_empty() {
+        return;
+    }
+    let all: Vec<_> = all.iter().map(|target| (target.names(), target.show())).collect();
+    let name = "gateway_upstream_target_up";
+    head(page, name, Kind::Gauge, "Whether the target takes requests.");
+    for ((upstream, target), shown) in &all {
+        let labels = [("upstream", *upstream), ("target", *target)];
+        line(page, name, &labels, u8::from(shown.state == State::Up));
+    }
+    let name = "gateway_upstream_ejections_total";
+    let help = "How often a target was taken out for a while, since requests failed at it, by why.";
+    head(page, name, Kind::Counter, help);
+    for ((upstream, target), shown) in &all {
+        for (reason, count) in Reason::ALL.iter().zip(shown.ejections) {
+            let reason = ("reason", reason.word());
+            line(page, name, &[("upstream", *upstream), ("target", *target), reason], count);
+        }
+    }
+    let name = "gateway_upstream_health_checks_total";
+    head(page, name, Kind::Counter, "Health checks of targets, by how they ended.");
+    for ((upstream, target), shown) in &all {
+        for (result, count) in ["passed", "failed"].iter().zip(shown.checks) {
+            let result = ("result", *result);
+            line(page, name, &[("upstream", *upstream), ("target", *target), result], count);
         }
     }
 }

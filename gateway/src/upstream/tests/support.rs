@@ -49,7 +49,7 @@ pub(super) fn named_target(host: &str, port: u16) -> config::Target {
     config::Target { tls: false, host: host.to_owned(), port, authority, weight: 1 }
 }
 
-pub(super) fn config(targets: Vec<config::Target>) -> config::Upstream {
+pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
     config::Upstream {
         name: "test".to_owned(),
         targets,
@@ -67,6 +67,9 @@ pub(super) fn config(targets: Vec<config::Target>) -> config::Upstream {
         ping_timeout: Duration::from_secs(20),
         limits: config::UpstreamLimits::default(),
         added_fields: config::AddedFields::default(),
+        balance: config::Balance::default(),
+        ejection: config::Ejection::default(),
+        health: None,
     }
 }
 

@@ -16,6 +16,14 @@ impl<'r, 'a> Table<'r, 'a> {
         self.reading.array(self.value(name)?, &format!("`{name}`"))
     }
 
+    /// The range of the whole numbers that an array holds.
+    pub(in crate::config) fn range_of_items(&self, name: &str) -> (u64, u64) {
+        match self.keys.key(name).kind {
+            Kind::List(Kind::Integer { min, max }) => (*min, *max),
+            _ => unreachable!("`{name}` is no array of integers"),
+        }
+    }
+
     /// The elements of an array that may be left out but not be empty.
     pub(in crate::config) fn filled_list(&self, name: &str) -> Option<&'r [Value<'a>]> {
         let items = self.list(name)?;

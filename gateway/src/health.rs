@@ -1,0 +1,179 @@
+//! Which targets of upstreams take requests.
+//!
+//! Owns the health of each target for the life of the process, shared by all workers: what a worker finds
+//! out keeps the others from the same. A reload leaves it as it was, for as long as the upstream has the
+//! target. Requests tell how they ended ([`UpstreamHealth`]), and health checks what they found. Must not
+//! choose a target, nor know what a request is.
+
+mod gate;
+mod target;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config::{Ejection, Upstream};
+
+pub(crate) use self::target::{Reason, Shown, State, TargetHealth};
+
+/// The health of all targets of the process.
+#[derive(Debug, Default)]
+pub(crate) struct Health(Mutex<Vec<Arc<TargetHealth>>>);
+
+impl Health {
+    /// Of the targets of an upstream: those that are known, or new ones.
+    pub(crate) fn of(&self, upstream: &Upstream) -> Arc<UpstreamHealth> {
+        let mut known = lock(&self.0);
+        let targets = upstream.targets.iter().map(|target| {
+            let is_same =
+                |it: &&Arc<TargetHealth>| it.is_of(&upstream.name, &target.authority, target.tls);
+            let same = known.iter().find(is_same).cloned();
+            same.unwrap_or_else(|| {
+                let new = TargetHealth::new(&upstream.name, &target.authority, target.tls);
+                let new = Arc::new(new);
+                known.push(Arc::clone(&new));
+                new
+            })
+        });
+        let targets: Box<[_]> = targets.collect();
+        let weights = upstream.targets.iter().map(|target| target.weight).collect();
+        Arc::new(UpstreamHealth { targets, weights, ejection: upstream.ejection.clone() })
+    }
+
+    /// The upstreams in force are these: knows all of their targets, and forgets the others.
+    pub(crate) fn keep(&self, upstreams: &[Upstream]) {
+        for upstream in upstreams {
+            self.of(upstream);
+        }
+        lock(&self.0).retain(|known| {
+            let of = upstreams.iter().find(|upstream| {
+                let mut targets = upstream.targets.iter();
+                targets.any(|it| known.is_of(&upstream.name, &it.authority, it.tls))
+            });
+            if of.is_some_and(|upstream| upstream.health.is_none()) {
+                // Nobody would say that it is up again.
+                known.is_unchecked();
+            }
+            of.is_some()
+        });
+    }
+
+    /// The target of an upstream, if it is known.
+    pub(crate) fn target(
+        &self,
+        upstream: &str,
+        target: &str,
+        tls: bool,
+    ) -> Option<Arc<TargetHealth>> {
+        lock(&self.0).iter().find(|it| it.is_of(upstream, target, tls)).cloned()
+    }
+
+    /// All of them, by upstream and target.
+    pub(crate) fn all(&self) -> Vec<Arc<TargetHealth>> {
+        let mut all = lock(&self.0).clone();
+        all.sort_by(|one, other| one.names().cmp(&other.names()));
+        all
+    }
+}
+
+/// The health of the targets of one upstream, in the order of its configuration.
+#[derive(Debug)]
+pub(crate) struct UpstreamHealth {
+    targets: Box<[Arc<TargetHealth>]>,
+    weights: Box<[u32]>,
+    ejection: Ejection,
+}
+
+impl UpstreamHealth {
+    /// Whether the next request may be a target's.
+    #[inline]
+    pub(crate) fn may_take(&self, index: usize) -> bool {
+        self.targets[index].gate.may_take()
+    }
+
+    /// Whether a target that [may](Self::may_take) have the request takes it. One whose time is over takes
+    /// a single request, which shows whether it is back.
+    #[inline]
+    pub(crate) fn takes(&self, index: usize) -> bool {
+        self.targets[index].gate.takes(self.ejection.time)
+    }
+
+    /// Whether a target was taken out by hand.
+    #[cold]
+    pub(crate) fn is_drained(&self, index: usize) -> bool {
+        self.targets[index].is_drained()
+    }
+
+    /// Whether so few targets take requests that all get some.
+    #[inline]
+    pub(crate) fn is_ignored(&self) -> bool {
+        self.ejection.panic_threshold > 0 && self.is_below(self.ejection.panic_threshold)
+    }
+
+    fn is_below(&self, threshold: u32) -> bool {
+        let (mut open, mut all) = (0, 0);
+        for (target, weight) in self.targets.iter().zip(&self.weights) {
+            all += u64::from(*weight);
+            open += if target.gate.is_open() { u64::from(*weight) } else { 0 };
+        }
+        open * 1000 < u64::from(threshold) * all
+    }
+
+    /// A response came from a target.
+    #[inline]
+    pub(crate) fn answered(&self, index: usize, status: http::StatusCode) {
+        let target = &self.targets[index];
+        if status.is_server_error() && self.ejection.statuses.contains(&status.as_u16()) {
+            self.failed(index, Reason::Status);
+        } else if !target.is_at_rest() {
+            target.succeeded();
+        }
+    }
+
+    /// A request failed at a target, by the target's fault.
+    #[cold]
+    pub(crate) fn failed(&self, index: usize, reason: Reason) {
+        let policy = &self.ejection;
+        let target = &self.targets[index];
+        let failures = target.failed();
+        let is_probe = target.gate.is_ejected();
+        if policy.consecutive_failures == 0 {
+            return;
+        }
+        if !is_probe && (failures < policy.consecutive_failures || !self.may_eject(index, reason)) {
+            return;
+        }
+        target.eject(policy, reason, failures);
+    }
+
+    /// One target stays, and where targets answer, if badly, more than one: the fault may be in the
+    /// requests.
+    fn may_eject(&self, index: usize, reason: Reason) -> bool {
+        let others = self.targets.iter().enumerate().filter(|(other, _)| *other != index);
+        let open = others.filter(|(_, target)| target.gate.is_open()).count();
+        if reason == Reason::Connect {
+            return open > 0;
+        }
+        // The target itself is among those that are not open: one may always be.
+        let (all, ejected) = (self.targets.len() as u64, (self.targets.len() - open) as u64);
+        let most = (u64::from(self.ejection.max_share) * all / 1000).max(1);
+        open > 0 && ejected <= most
+    }
+}
+
+/// Since the process began, in nanoseconds. Not 0, which stands for an open gate.
+fn now() -> u64 {
+    static ORIGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let origin = *ORIGIN.get_or_init(Instant::now);
+    nanoseconds(origin.elapsed()).max(1)
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

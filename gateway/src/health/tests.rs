@@ -1,0 +1,153 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::StatusCode;
+
+use super::*;
+use crate::config::{CheckKind, HealthCheck, Target};
+use crate::upstream::tests::support::config as upstream;
+
+const WAIT: Duration = Duration::from_secs(20);
+
+fn health(targets: usize, ejection: Ejection) -> Arc<UpstreamHealth> {
+    Health::default().of(&configured(targets, ejection))
+}
+
+fn configured(targets: usize, ejection: Ejection) -> Upstream {
+    let targets = (1..=targets as u16).map(|port| Target {
+        tls: false,
+        host: "a".to_owned(),
+        port,
+        authority: format!("a:{port}"),
+        weight: 1,
+    });
+    Upstream { ejection, ..upstream(targets.collect()) }
+}
+
+fn brief(consecutive_failures: u32) -> Ejection {
+    let time = Duration::from_millis(50);
+    Ejection { consecutive_failures, time, ..Ejection::default() }
+}
+
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + WAIT;
+    while !is_so() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_target_is_ejected_after_failures_in_a_row_and_a_single_request_brings_it_back() {
+    let health = health(3, brief(3));
+    for _ in 0..2 {
+        health.failed(0, Reason::NoResponse);
+    }
+    health.answered(0, StatusCode::OK);
+    for _ in 0..2 {
+        health.failed(0, Reason::NoResponse);
+    }
+    assert!(health.may_take(0), "they were not in a row");
+    health.failed(0, Reason::NoResponse);
+    assert!(!health.may_take(0) && health.may_take(1));
+    wait_until("it is not asked again", || health.may_take(0));
+    assert!(health.takes(0), "one request sees whether it is back");
+    assert!(!health.may_take(0) && !health.takes(0), "and no other");
+    health.answered(0, StatusCode::OK);
+    assert!(health.may_take(0) && health.takes(0) && health.takes(0));
+}
+
+#[test]
+fn a_request_that_fails_where_it_was_to_be_seen_ejects_for_longer() {
+    let health = health(2, brief(1));
+    health.failed(0, Reason::Connect);
+    let first = health.targets[0].show().until.unwrap();
+    wait_until("it is not asked again", || health.takes(0));
+    health.failed(0, Reason::Connect);
+    let shown = health.targets[0].show();
+    assert!(shown.until.unwrap() - first >= Duration::from_millis(100), "twice as long");
+    assert_eq!((shown.state, shown.reason), (State::Ejected, Some(Reason::Connect)));
+    assert_eq!(shown.ejections, [2, 0, 0]);
+    // A late failure of a request from before is not held against it again.
+    health.failed(0, Reason::NoResponse);
+    assert_eq!(health.targets[0].show().ejections, [2, 0, 0]);
+}
+
+#[test]
+fn the_last_target_stays_and_no_more_than_the_share_is_ejected_for_its_responses() {
+    let health = health(4, Ejection { max_share: 500, ..brief(1) });
+    let bad = StatusCode::BAD_GATEWAY;
+    (0..4).for_each(|index| health.answered(index, bad));
+    let open = |health: &UpstreamHealth| (0..4).filter(|index| health.may_take(*index)).count();
+    assert_eq!(open(&health), 2, "half of them");
+    (0..4).for_each(|index| health.failed(index, Reason::Connect));
+    assert_eq!(open(&health), 1, "who cannot be connected to is of no use, but one stays");
+}
+
+#[test]
+fn other_statuses_and_a_count_of_zero_eject_nobody() {
+    let never = health(2, brief(0));
+    (0..99).for_each(|_| never.failed(0, Reason::Connect));
+    assert!(never.takes(0));
+    let health = health(2, brief(1));
+    for status in [500, 501, 429, 404] {
+        health.answered(0, StatusCode::from_u16(status).unwrap());
+        assert!(health.takes(0), "{status}");
+    }
+}
+
+#[test]
+fn all_get_requests_while_too_few_take_them() {
+    let health = health(4, Ejection { panic_threshold: 500, ..brief(1) });
+    health.failed(0, Reason::Connect);
+    health.failed(1, Reason::Connect);
+    assert!(!health.is_ignored(), "half of them are there");
+    health.failed(2, Reason::Connect);
+    assert!(health.is_ignored());
+}
+
+#[test]
+fn checks_take_a_target_out_and_let_it_in_again() {
+    let kind = CheckKind::Tcp;
+    let (interval, timeout) = (Duration::from_secs(1), Duration::from_secs(1));
+    let check = HealthCheck { kind, interval, timeout, unhealthy: 2, healthy: 2 };
+    let health = health(2, Ejection::default());
+    let target = &health.targets[0];
+    let fails = || target.checked(&check, Err("refused".to_owned()));
+    fails();
+    target.checked(&check, Ok(()));
+    fails();
+    assert!(health.takes(0), "they were not in a row");
+    fails();
+    assert!(!health.may_take(0));
+    assert_eq!(target.show().check_error.as_deref(), Some("refused"));
+    target.checked(&check, Ok(()));
+    assert!(!health.may_take(0));
+    target.checked(&check, Ok(()));
+    assert!(health.takes(0));
+    assert_eq!(target.show().checks, [3, 3]);
+}
+
+#[test]
+fn health_outlives_a_reload_for_as_long_as_the_target_is_there() {
+    let known = Health::default();
+    let config = configured(2, brief(1));
+    known.of(&config).failed(0, Reason::Connect);
+    let changed = Upstream { host: crate::config::HostPolicy::Target, ..config.clone() };
+    assert!(!known.of(&changed).may_take(0), "it is the same target");
+    known.keep(&[configured(1, brief(1))]);
+    assert_eq!(known.all().len(), 1);
+    assert!(known.of(&config).may_take(1), "a target that is new");
+}
+
+#[test]
+fn who_is_drained_takes_nothing_until_it_is_enabled() {
+    let health = health(2, brief(1));
+    health.targets[0].drain(true);
+    health.answered(0, StatusCode::OK);
+    assert!(!health.may_take(0) && health.is_drained(0));
+    health.targets[0].drain(false);
+    assert!(health.takes(0));
+}
