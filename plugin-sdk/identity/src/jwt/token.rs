@@ -9,37 +9,37 @@ use serde_json::{Map, Value};
 use crate::json;
 
 /// The longest token that is checked, in bytes.
-pub(super) const MAX_TOKEN: usize = 16 * 1024;
+pub const MAX_TOKEN: usize = 16 * 1024;
 
 /// A token as it was sent. Nothing in it has been verified.
 #[derive(Debug)]
-pub(super) struct Token<'t> {
-    pub(super) jws: Jws<'t>,
-    pub(super) claims: Map<String, Value>,
+pub struct Token<'t> {
+    pub jws: Jws<'t>,
+    pub claims: Map<String, Value>,
 }
 
 /// What is signed, whatever it says (RFC 7515).
 #[derive(Debug)]
-pub(super) struct Jws<'t> {
+pub struct Jws<'t> {
     /// What was signed: header and payload as they were sent.
-    pub(super) signed: &'t [u8],
-    pub(super) signature: Vec<u8>,
-    pub(super) header: Header,
+    pub signed: &'t [u8],
+    pub signature: Vec<u8>,
+    pub header: Header,
     payload: Vec<u8>,
 }
 
 /// The parts of the JOSE header that count. References to keys (`jku`, `x5u`) and keys (`jwk`,
 /// `x5c`) are not among them: a token does not say by what it is to be trusted.
 #[derive(Debug)]
-pub(super) struct Header {
-    pub(super) algorithm: String,
-    pub(super) kid: Option<String>,
-    pub(super) kind: Option<String>,
+pub struct Header {
+    pub algorithm: String,
+    pub kid: Option<String>,
+    pub kind: Option<String>,
 }
 
 impl<'t> Token<'t> {
     /// Reads a token in compact serialisation (RFC 7515 section 7.1).
-    pub(super) fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
+    pub fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
         let jws = Jws::parse(text)?;
         let claims = json::object(&jws.payload);
         let claims = claims.ok_or("the token's payload is not one JSON object")?;
@@ -48,7 +48,7 @@ impl<'t> Token<'t> {
 }
 
 impl<'t> Jws<'t> {
-    pub(super) fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
+    pub fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
         if text.len() > MAX_TOKEN {
             return Err("the token is longer than 16 KiB");
         }
@@ -86,7 +86,7 @@ fn text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, 
 }
 
 /// Decodes base64url without padding and without surplus bits (RFC 7515 section 2).
-pub(super) fn decode(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub fn decode(text: &[u8]) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| "a part of the token is not base64url")
 }
 

@@ -4,23 +4,85 @@
 //! the key.
 
 use gateway_plugin_sdk::log;
+use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::signature::{Algorithm, VerifyingKey};
 use serde_json::{Map, Value};
 
-use crate::config::KeySpec;
 use crate::json;
 use crate::problems::{Pointer, Problems};
 
+/// A key with which an issuer's signatures are verified: one of `pem`, `jwk` and `secret`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeySpec {
+    /// The name of the key (`kid`), of one key for each algorithm. A key without one serves tokens
+    /// whose `kid` no other key has.
+    #[serde(default)]
+    pub kid: Option<String>,
+
+    /// The one algorithm of the key.
+    #[schemars(with = "AlgorithmName")]
+    pub algorithm: String,
+
+    /// A public key as PEM: `PUBLIC KEY`, `RSA PUBLIC KEY`, or a `CERTIFICATE`, of which only the key
+    /// counts.
+    #[serde(default)]
+    pub pem: Option<String>,
+
+    /// A JSON Web Key (RFC 7517): its text or a table.
+    #[serde(default)]
+    #[schemars(with = "Option<TextOrTable>")]
+    pub jwk: Option<Value>,
+
+    /// A shared secret, for `HS256`, `HS384` and `HS512`: the bytes of the text, at least as
+    /// many as the digest has. Bytes that are no text go into a `jwk` of the type `oct`.
+    #[serde(default)]
+    pub secret: Option<String>,
+}
+
+/// An algorithm that signs tokens, by its name in RFC 7518, RFC 8037, RFC 8812 or RFC 9864.
+// For the JSON Schema alone.
+#[derive(JsonSchema)]
+#[expect(missing_docs, reason = "they are the names of the RFCs")]
+pub enum AlgorithmName {
+    HS256,
+    HS384,
+    HS512,
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    ES512,
+    ES256K,
+    EdDSA,
+    Ed25519,
+}
+
+/// A JSON document: its text, or a table.
+// For the JSON Schema alone.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+pub enum TextOrTable {
+    /// Its text.
+    Text(String),
+    /// A table.
+    Table(serde_json::Map<String, Value>),
+}
+
 /// A key with which signatures of one algorithm are verified.
 #[derive(Debug)]
-pub(super) struct Key {
-    pub(super) kid: Option<String>,
-    pub(super) verifying: VerifyingKey,
+pub struct Key {
+    pub kid: Option<String>,
+    pub verifying: VerifyingKey,
 }
 
 impl Key {
     /// Checks a key that is configured by itself.
-    pub(super) fn new(
+    pub fn new(
         spec: &KeySpec,
         allowed: &[Algorithm],
         at: &Pointer,
@@ -134,7 +196,7 @@ fn from_jwk(algorithm: Algorithm, jwk: &Map<String, Value>) -> Result<VerifyingK
 
 /// The usable keys of a JWK Set. What is not meant for these signatures is left out, as RFC 7517
 /// section 5 advises, and the log says so; what is, and is wrong or weak, is an error.
-pub(super) fn jwk_set(
+pub fn jwk_set(
     document: &Value,
     allowed: &[Algorithm],
     issuer: &str,
@@ -177,7 +239,7 @@ const MAX_KEYS: usize = 64;
 /// The usable keys of a JWK Set that its issuer serves. Nobody who reads the configuration can put one
 /// right that is of no use: it is left out, and the log says so. Secrets are never among them, since
 /// what is fetched is not secret.
-pub(super) fn fetched_set(document: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, String> {
+pub fn fetched_set(document: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, String> {
     let document = document.strip_prefix("\u{feff}".as_bytes()).unwrap_or(document);
     let set = json::object(document);
     let Some(Value::Array(items)) = set.as_ref().and_then(|set| set.get("keys")) else {
@@ -203,7 +265,7 @@ pub(super) fn fetched_set(document: &[u8], allowed: &[Algorithm]) -> Result<Vec<
 }
 
 /// Whether keys of this algorithm are secrets.
-pub(super) fn is_symmetric(algorithm: Algorithm) -> bool {
+pub fn is_symmetric(algorithm: Algorithm) -> bool {
     needed_type(algorithm).0 == "oct"
 }
 
@@ -319,7 +381,7 @@ fn text<'j>(jwk: &'j Map<String, Value>, name: &str) -> Option<&'j str> {
 }
 
 /// The message about a name that no algorithm has.
-pub(super) fn unknown_algorithm() -> String {
+pub fn unknown_algorithm() -> String {
     let names = Algorithm::ALL.map(Algorithm::name).join(", ");
     format!("is not the name of an algorithm: {names}, Ed25519")
 }
