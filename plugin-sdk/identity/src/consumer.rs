@@ -97,6 +97,7 @@ pub struct Admission {
 /// Who is admitted, and for how long the same credential leads to the same.
 #[derive(Debug)]
 pub struct Admitted {
+    /// What follows for the request.
     pub admission: Rc<Admission>,
     /// `None` where it may lead to something else the next time.
     pub reuse: Option<Duration>,

@@ -43,8 +43,6 @@
 //! # Ok::<(), gateway_plugin_sdk::ConfigError>(())
 //! ```
 
-#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test fails by panicking"))]
-
 pub mod consumer;
 pub mod json;
 pub mod jwt;

@@ -75,14 +75,14 @@ pub enum TextOrTable {
 
 /// A key with which signatures of one algorithm are verified.
 #[derive(Debug)]
-pub struct Key {
-    pub kid: Option<String>,
-    pub verifying: VerifyingKey,
+pub(super) struct Key {
+    pub(super) kid: Option<String>,
+    pub(super) verifying: VerifyingKey,
 }
 
 impl Key {
     /// Checks a key that is configured by itself.
-    pub fn new(
+    pub(super) fn new(
         spec: &KeySpec,
         allowed: &[Algorithm],
         at: &Pointer,
@@ -196,7 +196,7 @@ fn from_jwk(algorithm: Algorithm, jwk: &Map<String, Value>) -> Result<VerifyingK
 
 /// The usable keys of a JWK Set. What is not meant for these signatures is left out, as RFC 7517
 /// section 5 advises, and the log says so; what is, and is wrong or weak, is an error.
-pub fn jwk_set(
+pub(super) fn jwk_set(
     document: &Value,
     allowed: &[Algorithm],
     issuer: &str,
@@ -239,7 +239,7 @@ const MAX_KEYS: usize = 64;
 /// The usable keys of a JWK Set that its issuer serves. Nobody who reads the configuration can put one
 /// right that is of no use: it is left out, and the log says so. Secrets are never among them, since
 /// what is fetched is not secret.
-pub fn fetched_set(document: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, String> {
+pub(super) fn fetched_set(document: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, String> {
     let document = document.strip_prefix("\u{feff}".as_bytes()).unwrap_or(document);
     let set = json::object(document);
     let Some(Value::Array(items)) = set.as_ref().and_then(|set| set.get("keys")) else {
@@ -265,7 +265,7 @@ pub fn fetched_set(document: &[u8], allowed: &[Algorithm]) -> Result<Vec<Key>, S
 }
 
 /// Whether keys of this algorithm are secrets.
-pub fn is_symmetric(algorithm: Algorithm) -> bool {
+pub(super) fn is_symmetric(algorithm: Algorithm) -> bool {
     needed_type(algorithm).0 == "oct"
 }
 
@@ -381,7 +381,7 @@ fn text<'j>(jwk: &'j Map<String, Value>, name: &str) -> Option<&'j str> {
 }
 
 /// The message about a name that no algorithm has.
-pub fn unknown_algorithm() -> String {
+pub(super) fn unknown_algorithm() -> String {
     let names = Algorithm::ALL.map(Algorithm::name).join(", ");
     format!("is not the name of an algorithm: {names}, Ed25519")
 }

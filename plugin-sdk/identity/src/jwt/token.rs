@@ -14,7 +14,9 @@ pub const MAX_TOKEN: usize = 16 * 1024;
 /// A token as it was sent. Nothing in it has been verified.
 #[derive(Debug)]
 pub struct Token<'t> {
+    /// What is signed, and how.
     pub jws: Jws<'t>,
+    /// What it says.
     pub claims: Map<String, Value>,
 }
 
@@ -23,7 +25,9 @@ pub struct Token<'t> {
 pub struct Jws<'t> {
     /// What was signed: header and payload as they were sent.
     pub signed: &'t [u8],
+    /// The signature.
     pub signature: Vec<u8>,
+    /// What it says of itself.
     pub header: Header,
     payload: Vec<u8>,
 }
@@ -32,13 +36,19 @@ pub struct Jws<'t> {
 /// `x5c`) are not among them: a token does not say by what it is to be trusted.
 #[derive(Debug)]
 pub struct Header {
+    /// `alg`
     pub algorithm: String,
+    /// `kid`
     pub kid: Option<String>,
+    /// `typ`
     pub kind: Option<String>,
 }
 
 impl<'t> Token<'t> {
     /// Reads a token in compact serialisation (RFC 7515 section 7.1).
+    ///
+    /// # Errors
+    /// If it has not this form, or its payload is not one object.
     pub fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
         let jws = Jws::parse(text)?;
         let claims = json::object(&jws.payload);
@@ -48,6 +58,10 @@ impl<'t> Token<'t> {
 }
 
 impl<'t> Jws<'t> {
+    /// Reads what is signed, whatever its payload is.
+    ///
+    /// # Errors
+    /// If it has not this form.
     pub fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
         if text.len() > MAX_TOKEN {
             return Err("the token is longer than 16 KiB");
@@ -86,7 +100,7 @@ fn text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, 
 }
 
 /// Decodes base64url without padding and without surplus bits (RFC 7515 section 2).
-pub fn decode(text: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub(super) fn decode(text: &[u8]) -> Result<Vec<u8>, &'static str> {
     URL_SAFE_NO_PAD.decode(text).map_err(|_| "a part of the token is not base64url")
 }
 
