@@ -1,6 +1,6 @@
 //! For plugins that authenticate: verification of JSON Web Tokens, and what follows for a consumer.
 //!
-//! `auth` is made with it; it is no plugin itself and has no privileges. A plugin that verifies
+//! `auth` and `oidc` are made with it; it is no plugin itself and has no privileges. A plugin that verifies
 //! tokens needs the grant `signature`, and `documents` if keys are fetched. [`jwt`] verifies,
 //! [`consumer`] turns claims into attributes and fields, and the rest is what both need: [`json`] that is
 //! read in one way only, [`problems`] of a configuration with their places, and [`time`] as it is written there.
