@@ -56,7 +56,7 @@ const provider = new Provider(issuer, {
     fetch(String(url).replace('https://shop.example', `http://${gateway}`), { ...options, dispatcher: undefined }),
 });
 
-for (const event of ['server_error', 'backchannel.error', 'grant.error', 'authorization.error']) {
+for (const event of ['server_error', 'backchannel.error']) {
   provider.on(event, (...all) => console.error(event, ...all.filter((it) => it instanceof Error)));
 }
 

@@ -20,13 +20,16 @@ use crate::issuer::Signer;
 
 const KEY: &str = "32 bytes at least, as the plugin wants them";
 
+/// With signs that a form encodes.
+const SECRET: &str = "a secret: with/odd+signs";
+
 /// The configuration: `LOGIN` is the provider's address, `ORDERS` that of the service.
 pub(crate) fn text(further: &str, plugins: &str) -> String {
     format!(
         r#"
 [secrets]
 session = "${{env:KEY}}"
-client = "a secret: with/odd+signs"
+client = "${{env:SECRET}}"
 
 [upstreams.login]
 targets = ["http://${{env:LOGIN}}"]
@@ -78,18 +81,27 @@ upstream = "orders"
 
 /// The gateway, before these.
 pub(crate) fn start(text: &str, login: &dyn Display, orders: &dyn Display) -> Running {
-    Setup::toml(text, &[("LOGIN", login), ("ORDERS", orders), ("KEY", &KEY)]).workers(2).start()
+    Setup::toml(text, &[("LOGIN", login), ("ORDERS", orders), ("KEY", &KEY), ("SECRET", &SECRET)])
+        .workers(2)
+        .start()
 }
 
 /// A browser: its connection and its cookies.
 pub(crate) struct Browser {
     connection: Http1,
+    host: String,
     pub(crate) cookies: BTreeMap<String, String>,
 }
 
 impl Browser {
     pub(crate) async fn new(address: std::net::SocketAddr) -> Self {
-        Self { connection: Http1::connect(address).await, cookies: BTreeMap::new() }
+        Self::at(address, "shop.example").await
+    }
+
+    /// One that goes to a host of this name.
+    pub(crate) async fn at(address: std::net::SocketAddr, host: &str) -> Self {
+        let connection = Http1::connect(address).await;
+        Self { connection, host: host.to_owned(), cookies: BTreeMap::new() }
     }
 
     /// Sends a request with the cookies, and keeps those of the answer.
@@ -106,8 +118,9 @@ impl Browser {
         if !cookies.is_empty() {
             fields.push(("cookie", &cookies));
         }
-        let body = body.to_owned();
-        let answer = self.connection.send(request(method, target, &fields, body)).await;
+        let mut sent = request(method, target, &fields, body.to_owned());
+        sent.headers_mut().insert("host", self.host.parse().unwrap());
+        let answer = self.connection.send(sent).await;
         for line in answer.head.headers.get_all("set-cookie") {
             let line = line.to_str().unwrap();
             let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
@@ -122,18 +135,14 @@ impl Browser {
 
     /// Goes to a page.
     pub(crate) async fn visit(&mut self, target: &str) -> Answer {
-        let fields = [
-            ("host", "shop.example"),
-            ("accept", "text/html"),
-            ("sec-fetch-mode", "navigate"),
-            ("sec-fetch-site", "none"),
-        ];
+        let fields =
+            [("accept", "text/html"), ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "none")];
         self.send("GET", target, &fields, "").await
     }
 
     /// A script asks for something.
     pub(crate) async fn fetch(&mut self, target: &str) -> Answer {
-        let fields = [("host", "shop.example"), ("sec-fetch-mode", "cors")];
+        let fields = [("sec-fetch-mode", "cors")];
         self.send("GET", target, &fields, "").await
     }
 }
@@ -281,7 +290,7 @@ async fn a_browser_logs_in_and_the_provider_logs_it_out() {
         "iss": issuer, "aud": "shop", "iat": now(), "exp": now() + 60, "jti": "1", "sid": "s1",
         "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
     });
-    let form = [("host", "shop.example"), ("content-type", "application/x-www-form-urlencoded")];
+    let form = [("content-type", "application/x-www-form-urlencoded")];
     let mut other = Browser::new(gateway.address).await;
     for (token, status) in
         [(Signer::new("RS256").token(&claims), 400), (provider.signer.token(&claims), 200)]

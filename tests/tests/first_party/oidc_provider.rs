@@ -37,17 +37,12 @@ impl Provider {
         for _ in 0..10 {
             let base = format!("http://{}", self.address);
             let Some(target) = address.strip_prefix(&base) else { return address };
-            let answer = browser.send("GET", target, &self.host(), "").await;
+            let answer = browser.send("GET", target, &[], "").await;
             assert!(matches!(answer.status(), 302 | 303), "{} {}", answer.status(), answer.text());
             let next = answer.header("location").unwrap();
             address = if next.starts_with('/') { format!("{base}{next}") } else { next.to_owned() };
         }
         panic!("no end: {address}");
-    }
-
-    fn host(&self) -> [(&'static str, &'static str); 1] {
-        // One provider a test process.
-        [("host", String::leak(self.address.to_string()))]
     }
 }
 
@@ -76,7 +71,7 @@ async fn a_certified_provider_logs_browsers_in_and_out() {
                    authorization_parameters = { prompt = \"consent\" }";
     let gateway = start(&text(further, "\"login\""), &provider.address, &orders.address);
     writeln!(provider.input, "{}", gateway.address).unwrap();
-    let mut at_provider = Browser::new(provider.address).await;
+    let mut at_provider = Browser::at(provider.address, &provider.address.to_string()).await;
     let mut browser = Browser::new(gateway.address).await;
 
     // Two tabs.
@@ -158,13 +153,12 @@ async fn confirm(
 ) {
     let base = format!("http://{}", provider.address);
     let target = address.strip_prefix(&base).unwrap_or_else(|| panic!("{address}"));
-    let form = browser.send("GET", target, &provider.host(), "").await;
+    let form = browser.send("GET", target, &[], "").await;
     assert_eq!(form.status(), 200, "{}", form.text());
     let (_, rest) = form.text().split_once("name=\"xsrf\" value=\"").expect("a form");
     let (secret, _) = rest.split_once('"').unwrap();
     let body = format!("xsrf={secret}&logout=yes");
-    let [host] = provider.host();
-    let fields = [host, ("content-type", "application/x-www-form-urlencoded")];
+    let fields = [("content-type", "application/x-www-form-urlencoded")];
     let answer = browser.send("POST", "/session/end/confirm", &fields, &body).await;
     assert!(matches!(answer.status(), 302 | 303), "{}", answer.text());
     if let Some(expected) = expected {
