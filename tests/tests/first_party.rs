@@ -7,6 +7,10 @@
 #[path = "../../plugins/auth/tests/auth/issuer.rs"]
 #[allow(dead_code, reason = "it serves the plugin's own tests too")]
 mod issuer;
+#[path = "first_party/oidc.rs"]
+mod oidc;
+#[path = "first_party/oidc_provider.rs"]
+mod oidc_provider;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

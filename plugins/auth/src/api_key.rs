@@ -14,9 +14,11 @@ use gateway_plugin_sdk::{clock, digest, random};
 use serde_json::{Map, Value};
 
 use crate::config::{ApiKeyConfig, ApiKeySpec};
-use crate::consumer::{Admission, Admitted, Consumer, Policy, check_scopes, is_name};
-use crate::problems::{Pointer, Problems};
-use crate::time;
+use gateway_plugin_identity::consumer::{
+    Admission, Admitted, Consumer, Policy, check_scopes, is_name,
+};
+use gateway_plugin_identity::problems::{Pointer, Problems};
+use gateway_plugin_identity::time;
 
 /// The configured keys.
 #[derive(Debug)]

@@ -15,11 +15,11 @@ use serde_json::Map;
 
 use crate::cache::Cache;
 use crate::config::{BasicConfig, UserSpec};
-use crate::consumer::{Admission, Consumer, Policy, check_scopes, is_name};
 use crate::hash::{self, Hash};
-use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
-use crate::time;
+use gateway_plugin_identity::consumer::{Admission, Consumer, Policy, check_scopes, is_name};
+use gateway_plugin_identity::problems::{Pointer, Problems};
+use gateway_plugin_identity::time;
 
 /// The longest credential that is checked, in bytes of base64.
 const MAX_CREDENTIAL: usize = 4 * 1024;

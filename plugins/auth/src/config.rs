@@ -5,6 +5,9 @@
 
 use std::collections::BTreeMap;
 
+use gateway_plugin_identity::consumer::Require;
+use gateway_plugin_identity::jwt::{AlgorithmName, KeySpec, TextOrTable};
+use gateway_plugin_identity::time;
 use gateway_plugin_sdk::prelude::*;
 use serde_json::Value;
 
@@ -77,33 +80,6 @@ impl Config {
             || has_set
             || keys.map(|key| &key.group).chain(users.map(|user| &user.group)).any(Option::is_some)
     }
-}
-
-/// What a consumer must have.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Require {
-    /// Scopes, all of them.
-    #[serde(default)]
-    pub scopes: Vec<String>,
-
-    /// Claims, all of them: each with the values of which it must have one. A claim that is a
-    /// list must hold one. Names, or JSON Pointers.
-    #[serde(default)]
-    #[schemars(with = "BTreeMap<String, AtLeastOne<Scalar>>")]
-    pub claims: BTreeMap<String, Vec<Scalar>>,
-}
-
-/// A value that a claim may have to have.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum Scalar {
-    /// `true` or `false`
-    Flag(bool),
-    /// A whole number.
-    Number(i64),
-    /// A text.
-    Text(String),
 }
 
 /// API keys, and where they are in a request. Where no place is named, they are the field
@@ -222,7 +198,7 @@ pub struct JwtConfig {
     /// How far the clocks may be apart, for `exp`, `nbf` and `iat`; at most 10 minutes. Default
     /// `60s`.
     #[serde(default = "default_skew")]
-    #[schemars(regex(pattern = crate::time::DURATION))]
+    #[schemars(regex(pattern = time::DURATION))]
     pub skew: String,
 
     /// The types (`typ`) that are accepted, without regard to case and without `application/`.
@@ -258,7 +234,7 @@ pub struct JwtConfig {
     /// How long a request waits for the keys of its issuer to be fetched, if its token is signed by
     /// one that is not there; at most 10 s. Default `2s`.
     #[serde(default = "default_key_wait")]
-    #[schemars(regex(pattern = crate::time::DURATION))]
+    #[schemars(regex(pattern = time::DURATION))]
     pub key_wait: String,
 }
 
@@ -307,35 +283,6 @@ pub struct IssuerConfig {
     pub consumer_prefix: String,
 }
 
-/// A key with which an issuer's signatures are verified: one of `pem`, `jwk` and `secret`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct KeySpec {
-    /// The name of the key (`kid`), of one key for each algorithm. A key without one serves tokens
-    /// whose `kid` no other key has.
-    #[serde(default)]
-    pub kid: Option<String>,
-
-    /// The one algorithm of the key.
-    #[schemars(with = "AlgorithmName")]
-    pub algorithm: String,
-
-    /// A public key as PEM: `PUBLIC KEY`, `RSA PUBLIC KEY`, or a `CERTIFICATE`, of which only the key
-    /// counts.
-    #[serde(default)]
-    pub pem: Option<String>,
-
-    /// A JSON Web Key (RFC 7517): its text or a table.
-    #[serde(default)]
-    #[schemars(with = "Option<TextOrTable>")]
-    pub jwk: Option<Value>,
-
-    /// A shared secret, for `HS256`, `HS384` and `HS512`: the bytes of the text, at least as
-    /// many as the digest has. Bytes that are no text go into a `jwk` of the type `oct`.
-    #[serde(default)]
-    pub secret: Option<String>,
-}
-
 /// Names with passwords.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -358,7 +305,7 @@ pub struct BasicConfig {
     /// verified at full cost again. It remembers a salted digest. `0s` turns it off; at most
     /// an hour. Default `60s`.
     #[serde(default = "default_remember")]
-    #[schemars(regex(pattern = crate::time::DURATION))]
+    #[schemars(regex(pattern = time::DURATION))]
     pub remember: String,
 }
 
@@ -394,45 +341,6 @@ pub struct UserSpec {
     #[schemars(with = "BTreeMap<String, Value>")]
     pub claims: serde_json::Map<String, Value>,
 }
-
-/// An algorithm that signs tokens, by its name in RFC 7518, RFC 8037, RFC 8812 or RFC 9864.
-// For the JSON Schema alone.
-#[derive(JsonSchema)]
-#[expect(dead_code, reason = "its schema is used, its values are not")]
-enum AlgorithmName {
-    HS256,
-    HS384,
-    HS512,
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    ES512,
-    ES256K,
-    EdDSA,
-    Ed25519,
-}
-
-/// A JSON document: its text, or a table.
-// For the JSON Schema alone.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "its schema is used, its values are not")]
-enum TextOrTable {
-    Text(String),
-    Table(serde_json::Map<String, Value>),
-}
-
-/// A list that is not empty.
-// For the JSON Schema alone.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-#[expect(dead_code, reason = "its schema is used, its values are not")]
-struct AtLeastOne<T>(#[schemars(length(min = 1))] Vec<T>);
 
 fn default_realm() -> String {
     "api".to_owned()

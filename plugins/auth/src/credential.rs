@@ -11,8 +11,8 @@ use gateway_plugin_sdk::prelude::*;
 
 use self::notation::{COOKIE, cookie, is_bearer_token, parameter, split_scheme, without_cookie};
 use crate::config::{Config, Fields};
-use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
+use gateway_plugin_identity::problems::{Pointer, Problems};
 
 /// The field of RFC 9110 section 11.6.2.
 static AUTHORIZATION: HeaderName = HeaderName::from_static("authorization");

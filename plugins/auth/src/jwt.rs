@@ -3,33 +3,22 @@
 //! Owns the order of the checks: form, type, issuer, algorithm, key, signature, claims. Nothing
 //! that a token says about keys or algorithms is more than a choice among what is configured.
 
-mod claims;
-#[cfg(test)]
-mod fuzz;
 mod issuer;
-mod key;
-mod token;
-#[cfg(test)]
-mod vectors;
-#[cfg(test)]
-mod wycheproof;
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use gateway_plugin_identity::consumer::{Admission, Admitted, Consumer, MAX_ATTRIBUTE, Policy};
+use gateway_plugin_identity::jwt::{self, Header, MAX_TOKEN, NotAdmitted, Times, Token};
+use gateway_plugin_identity::problems::{Pointer, Problems};
+use gateway_plugin_identity::{json, time};
 use gateway_plugin_sdk::{clock, digest};
 use serde_json::Value;
 
-use self::claims::Times;
 use self::issuer::Issuer;
-use self::token::{Header, MAX_TOKEN, Token};
 use crate::cache::Cache;
 use crate::config::JwtConfig;
-use crate::consumer::{Admission, Admitted, Consumer, MAX_ATTRIBUTE, Policy};
-use crate::json;
-use crate::problems::{Pointer, Problems};
-use crate::time;
 
 /// The most tokens that an instance may remember: its memory is bounded.
 pub(crate) const MAX_CACHE: usize = 1024;
@@ -39,21 +28,6 @@ const MAX_SKEW: Duration = Duration::from_secs(600);
 
 /// The longest that a request may wait for keys.
 const MAX_WAIT: Duration = Duration::from_secs(10);
-
-/// Why a token does not admit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotAdmitted {
-    /// Something is wrong with it.
-    Refused(&'static str),
-    /// The key that it may be signed with cannot be had.
-    NoKeys(&'static str),
-}
-
-impl From<&'static str> for NotAdmitted {
-    fn from(reason: &'static str) -> Self {
-        Self::Refused(reason)
-    }
-}
 
 /// What tokens must be like.
 #[derive(Debug)]
@@ -130,7 +104,7 @@ impl Jwt {
         Self {
             issuers: issuer::all(&config.issuers, wait, &at.key("issuers"), problems),
             skew: skew.as_secs_f64(),
-            types: config.types.iter().map(|kind| media_type(kind)).collect(),
+            types: config.types.iter().map(|kind| jwt::media_type(kind)).collect(),
             require_type: config.require_type,
             required_claims: config.required_claims.clone(),
             consumer_claim: config.consumer_claim.clone(),
@@ -142,7 +116,7 @@ impl Jwt {
 
     /// Whether verifying a token never waits for anything.
     pub(crate) fn never_waits(&self) -> bool {
-        !self.issuers.iter().any(Issuer::has_document)
+        !self.issuers.iter().any(|issuer| issuer.keys.have_document())
     }
 
     /// What follows from a token, or why it is refused.
@@ -171,7 +145,7 @@ impl Jwt {
 
     /// The versions of all documents together: they only grow.
     fn versions(&self) -> u64 {
-        self.issuers.iter().map(Issuer::document_version).sum()
+        self.issuers.iter().map(|issuer| issuer.keys.document_version()).sum()
     }
 
     fn verify_anew(&self, text: &[u8], policy: &Policy) -> Result<Verified, NotAdmitted> {
@@ -181,18 +155,18 @@ impl Jwt {
         let name = name.ok_or("the token has no issuer")?;
         let issuer = self.issuers.iter().find(|issuer| issuer.name == name);
         let issuer = issuer.ok_or("the token's issuer is not known")?;
-        let kid = issuer.verify(&token.jws)?;
+        let kid = issuer.keys.verify(&token.jws)?;
         let times = Times::new(&token.claims)?;
         let claim = issuer.audience_claim.as_deref();
-        claims::check_audience(&token.claims, &issuer.audiences, claim)?;
+        jwt::check_audience(&token.claims, &issuer.audiences, claim)?;
         let present = |claim: &String| {
             json::claim(&token.claims, claim).is_some_and(|value| !value.is_null())
         };
         if !self.required_claims.iter().all(present) {
             return Err("the token lacks a required claim".into());
         }
-        let consumer = claims::consumer(&token.claims, &self.consumer_claim)?;
-        let scopes = claims::scopes(&token.claims, &self.scope_claims);
+        let consumer = jwt::consumer(&token.claims, &self.consumer_claim)?;
+        let scopes = jwt::scopes(&token.claims, &self.scope_claims);
         if scopes.iter().map(|scope| scope.len() + 1).sum::<usize>() > MAX_ATTRIBUTE {
             return Err("the token's scopes are longer than 8 KiB".into());
         }
@@ -211,16 +185,10 @@ impl Jwt {
     fn check_type(&self, header: &Header) -> Result<(), &'static str> {
         match &header.kind {
             None if self.require_type => Err("the token does not name its type"),
-            Some(kind) if !self.types.contains(&media_type(kind)) => {
+            Some(kind) if !self.types.contains(&jwt::media_type(kind)) => {
                 Err("the token is of another type")
             }
             None | Some(_) => Ok(()),
         }
     }
-}
-
-/// A type without regard to case and `application/` (RFC 7515 section 4.1.9).
-fn media_type(kind: &str) -> String {
-    let kind = kind.to_ascii_lowercase();
-    kind.strip_prefix("application/").map_or(kind.clone(), str::to_owned)
 }

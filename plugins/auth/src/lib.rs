@@ -8,32 +8,30 @@ mod api_key;
 mod basic;
 mod cache;
 mod config;
-mod consumer;
 mod credential;
 mod hash;
-mod json;
 mod jwt;
-mod problems;
 mod refusal;
-mod time;
 
 use std::rc::Rc;
 
+use gateway_plugin_identity::consumer::{Admission, Admitted, Consumer, Policy, Settings, is_name};
+use gateway_plugin_identity::jwt::NotAdmitted;
+use gateway_plugin_identity::problems::{Pointer, Problems};
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
 use crate::api_key::{ApiKeys, NoKey};
 use crate::basic::Users;
-use crate::consumer::{Admission, Admitted, Consumer, Policy, is_name};
 use crate::credential::{Credential, Places};
-use crate::jwt::{Jwt, NotAdmitted};
-use crate::problems::{Pointer, Problems};
+use crate::jwt::Jwt;
 use crate::refusal::{Challenges, Refusal, Schemes, is_address, is_realm};
 
 pub use crate::config::{
-    ApiKeyConfig, ApiKeySpec, BasicConfig, Config, Fields, IssuerConfig, JwtConfig, KeySpec,
-    Require, Scalar, UserSpec,
+    ApiKeyConfig, ApiKeySpec, BasicConfig, Config, Fields, IssuerConfig, JwtConfig, UserSpec,
 };
+pub use gateway_plugin_identity::consumer::{Require, Scalar};
+pub use gateway_plugin_identity::jwt::KeySpec;
 
 /// The configured plugin.
 pub struct Auth {
@@ -54,7 +52,14 @@ impl Plugin for Auth {
     fn configure(mut config: Config) -> Result<Self, ConfigError> {
         let mut problems = Problems::default();
         let places = Places::new(&config, &mut problems);
-        let policy = Policy::new(&mut config, &places.fields(), &mut problems);
+        let settings = Settings {
+            headers: &config.headers,
+            claims_to_attributes: &config.claims_to_attributes,
+            group_claim: config.group_claim.clone(),
+            require: config.require.take(),
+            names_groups: config.names_groups(),
+        };
+        let policy = Policy::new(settings, &places.fields(), &mut problems);
         check_whole(&config, &places, &policy, &mut problems);
         let auth = Self {
             api_keys: config.api_key.as_ref().map(|it| ApiKeys::new(it, &policy, &mut problems)),

@@ -1,21 +1,14 @@
-//! Who issues tokens, and the choice of the key that verifies one.
+//! Who issues tokens, for whom, and the name that its consumers have here.
 //!
-//! Owns that keys belong to their issuer, and when its document is asked to be fetched: for a token that
-//! another set of keys could verify. What comes of that costs strangers nothing but time: the gateway
-//! fetches once for all that ask, and not again for a while if that brought nothing.
+//! Owns what the configuration says of an issuer besides its keys, which are in `gateway-plugin-identity`.
 
 use std::collections::BTreeSet;
-use std::rc::Rc;
 use std::time::Duration;
 
-use gateway_plugin_sdk::documents::{self, Parsed, Refreshed};
-use gateway_plugin_sdk::signature::Algorithm;
+use gateway_plugin_identity::jwt::{KeySources, Keys};
+use gateway_plugin_identity::problems::{Pointer, Problems};
 
-use super::NotAdmitted;
-use super::key::{self, Key};
-use super::token::Jws;
 use crate::config::IssuerConfig;
-use crate::problems::{Pointer, Problems};
 
 /// Who issues tokens.
 #[derive(Debug)]
@@ -24,17 +17,11 @@ pub(super) struct Issuer {
     pub(super) audiences: Vec<String>,
     /// What stands for `aud` in tokens that have none.
     pub(super) audience_claim: Option<String>,
-    algorithms: Vec<Algorithm>,
-    /// Those of the configuration.
-    pub(super) keys: Vec<Key>,
-    /// Those that it serves.
-    document: Option<Parsed<Vec<Key>>>,
-    /// How long a request waits for them.
-    wait: Duration,
+    pub(super) keys: Keys,
     pub(super) consumer_prefix: String,
 }
 
-/// Checks all issuers.
+/// Checks all issuers. A request waits so long for keys of one.
 pub(super) fn all(
     configs: &[IssuerConfig],
     wait: Duration,
@@ -59,29 +46,8 @@ pub(super) fn all(
     issuers
 }
 
-/// Why no key verifies a token.
-enum NoKey {
-    /// Another set of keys could.
-    Unknown(&'static str),
-    /// None could.
-    Wrong(&'static str),
-}
-
-impl NoKey {
-    fn reason(&self) -> &'static str {
-        match self {
-            Self::Unknown(reason) | Self::Wrong(reason) => reason,
-        }
-    }
-}
-
 impl Issuer {
-    pub(super) fn new(
-        config: &IssuerConfig,
-        wait: Duration,
-        at: &Pointer,
-        problems: &mut Problems,
-    ) -> Self {
+    fn new(config: &IssuerConfig, wait: Duration, at: &Pointer, problems: &mut Problems) -> Self {
         if config.audiences.is_empty() {
             let message = "no audience is named: a token for anybody must not be admitted";
             problems.add(&at.key("audiences"), message);
@@ -93,209 +59,20 @@ impl Issuer {
         if config.consumer_prefix.chars().any(char::is_control) {
             problems.add(&at.key("consumer_prefix"), "holds a control character");
         }
-        let algorithms = algorithms(&config.algorithms, &at.key("algorithms"), problems);
-        let keys = keys(config, &algorithms, at, problems);
-        let document = config.document.as_deref();
-        let document = document.and_then(|name| document_of(name, &algorithms, at, problems));
+        let sources = KeySources {
+            issuer: &config.issuer,
+            algorithms: &config.algorithms,
+            keys: &config.keys,
+            jwks: config.jwks.as_ref(),
+            document: config.document.as_deref(),
+            wait,
+        };
         Self {
             name: config.issuer.clone(),
             audiences: config.audiences.clone(),
             audience_claim: config.audience_claim.clone(),
-            algorithms,
-            keys,
-            document,
-            wait,
+            keys: Keys::new(sources, at, problems),
             consumer_prefix: config.consumer_prefix.clone(),
         }
     }
-
-    pub(super) fn has_document(&self) -> bool {
-        self.document.is_some()
-    }
-
-    /// 0 without one.
-    pub(super) fn document_version(&self) -> u64 {
-        self.document.as_ref().map_or(0, Parsed::version)
-    }
-
-    /// Verifies the token's signature. Returns the name of the key, if it has one.
-    pub(super) fn verify(&self, token: &Jws<'_>) -> Result<Option<String>, NotAdmitted> {
-        let algorithm = token.header.algorithm.parse::<Algorithm>();
-        let algorithm = algorithm.map_err(|_| "the token's algorithm is not supported")?;
-        if !self.algorithms.contains(&algorithm) {
-            return Err("the token's algorithm is not allowed for its issuer".into());
-        }
-        let Some(document) = &self.document else {
-            let found = find(&self.keys, &[], algorithm, token);
-            return found.map(|key| key.kid.clone()).map_err(|none| none.reason().into());
-        };
-        let fetched = document.get();
-        let served = fetched.as_deref().map_or(&[][..], Vec::as_slice);
-        match find(&self.keys, served, algorithm, token) {
-            Ok(key) => Ok(key.kid.clone()),
-            Err(NoKey::Wrong(reason)) => Err(reason.into()),
-            Err(NoKey::Unknown(reason)) => {
-                self.verify_by_newer(document, fetched.as_ref(), algorithm, token, reason)
-            }
-        }
-    }
-
-    /// Verifies a token by a newer set of keys than the one that has no key for it.
-    #[cold]
-    fn verify_by_newer(
-        &self,
-        document: &Parsed<Vec<Key>>,
-        former: Option<&Rc<Vec<Key>>>,
-        algorithm: Algorithm,
-        token: &Jws<'_>,
-        reason: &'static str,
-    ) -> Result<Option<String>, NotAdmitted> {
-        let refreshed = document.refresh(self.wait);
-        // It may have changed by itself, whatever came of asking.
-        let newer = document.get();
-        let is_newer = match (&newer, former) {
-            (Some(newer), Some(former)) => !Rc::ptr_eq(newer, former),
-            (newer, former) => newer.is_some() != former.is_some(),
-        };
-        if let Some(newer) = newer.as_ref().filter(|_| is_newer) {
-            let found = find(&self.keys, newer, algorithm, token);
-            return found.map(|key| key.kid.clone()).map_err(|none| none.reason().into());
-        }
-        match refreshed {
-            // Nobody can say whether the issuer has such a key.
-            Refreshed::Failed | Refreshed::Pending => {
-                Err(NotAdmitted::NoKeys("the keys of the token's issuer cannot be had"))
-            }
-            _ if newer.is_none() => {
-                Err(NotAdmitted::NoKeys("the keys of the token's issuer were never had"))
-            }
-            Refreshed::Changed
-            | Refreshed::Unchanged
-            | Refreshed::TooSoon
-            | Refreshed::NotGranted => Err(reason.into()),
-        }
-    }
-}
-
-/// The key that verifies the token's signature.
-///
-/// A `kid` that names a key leaves only that one. Keys without a name serve tokens whose `kid` names
-/// none, since many are configured from a PEM file that has no place for it.
-fn find<'k>(
-    configured: &'k [Key],
-    served: &'k [Key],
-    algorithm: Algorithm,
-    token: &Jws<'_>,
-) -> Result<&'k Key, NoKey> {
-    let keys = || configured.iter().chain(served);
-    let kid = token.header.kid.as_ref();
-    let named = kid.is_some_and(|kid| keys().any(|key| key.kid.as_ref() == Some(kid)));
-    let candidate =
-        |key: &&Key| kid.is_none() || key.kid.as_ref() == if named { kid } else { None };
-    let fits = |key: &&Key| key.verifying.algorithm() == algorithm && candidate(key);
-    let mut fitting = keys().filter(fits).peekable();
-    if fitting.peek().is_none() {
-        return Err(match kid {
-            Some(_) if named => {
-                NoKey::Wrong("the key that the token's `kid` names is for another algorithm")
-            }
-            Some(_) if keys().any(|key| key.kid.is_some()) => {
-                NoKey::Unknown("no key of the issuer has the token's `kid`")
-            }
-            _ => NoKey::Unknown("no key of the issuer is for the token's algorithm"),
-        });
-    }
-    let verifies = |key: &&Key| key.verifying.verify(token.signed, &token.signature);
-    fitting.find(verifies).ok_or({
-        const REASON: &str = "the token's signature is wrong";
-        if named { NoKey::Wrong(REASON) } else { NoKey::Unknown(REASON) }
-    })
-}
-
-fn document_of(
-    name: &str,
-    algorithms: &[Algorithm],
-    at: &Pointer,
-    problems: &mut Problems,
-) -> Option<Parsed<Vec<Key>>> {
-    let at = at.key("document");
-    if !algorithms.is_empty() && algorithms.iter().copied().all(key::is_symmetric) {
-        let message = "holds public keys, and all algorithms of the issuer take secrets";
-        problems.add(&at, message);
-        return None;
-    }
-    if documents::version(name).is_none() {
-        let message = format!(
-            "is no document that the plugin was granted: write `documents = [{name:?}]` beside `component`"
-        );
-        problems.add(&at, message);
-        return None;
-    }
-    let algorithms = algorithms.to_vec();
-    Parsed::new(name, move |set| key::fetched_set(set, &algorithms)).ok()
-}
-
-fn algorithms(names: &[String], at: &Pointer, problems: &mut Problems) -> Vec<Algorithm> {
-    if names.is_empty() {
-        problems.add(at, "no algorithm is allowed: name at least one");
-    }
-    let mut algorithms = Vec::with_capacity(names.len());
-    for (index, name) in names.iter().enumerate() {
-        match name.parse::<Algorithm>() {
-            // `EdDSA` and `Ed25519` are two names of one (RFC 9864).
-            Ok(algorithm) if algorithms.contains(&algorithm) => {
-                if names[..index].contains(name) {
-                    problems.add(&at.index(index), "is named twice");
-                }
-            }
-            Ok(algorithm) => algorithms.push(algorithm),
-            Err(_) => problems.add(&at.index(index), key::unknown_algorithm()),
-        }
-    }
-    algorithms
-}
-
-fn keys(
-    config: &IssuerConfig,
-    allowed: &[Algorithm],
-    at: &Pointer,
-    problems: &mut Problems,
-) -> Vec<Key> {
-    if config.keys.is_empty() && config.jwks.is_none() && config.document.is_none() {
-        problems
-            .add(&at.key("keys"), "no key is named, and there is neither `document` nor `jwks`");
-    }
-    let mut keys: Vec<Key> = Vec::new();
-    // One name may be that of keys of several types, of which a token's `alg` takes one (RFC 7517
-    // section 4.5).
-    let mut kids = BTreeSet::new();
-    let mut is_new = |key: &Key| {
-        let name = key.kid.as_ref().map(|kid| (kid.clone(), key.verifying.algorithm()));
-        name.is_none_or(|name| kids.insert(name))
-    };
-    for (index, spec) in config.keys.iter().enumerate() {
-        let at = at.key("keys").index(index);
-        let Some(key) = Key::new(spec, allowed, &at, problems) else {
-            continue;
-        };
-        if !is_new(&key) {
-            let algorithm = key.verifying.algorithm();
-            let message = format!("is the name of another key of the issuer for {algorithm}");
-            problems.add(&at.key("kid"), message);
-        }
-        keys.push(key);
-    }
-    if let Some(document) = &config.jwks {
-        let at = at.key("jwks");
-        for key in key::jwk_set(document, allowed, &config.issuer, &at, problems) {
-            if !is_new(&key) {
-                let (kid, algorithm) = (key.kid.as_deref(), key.verifying.algorithm());
-                let kid = kid.unwrap_or_default();
-                let message = format!("the `kid` {kid:?} names more than one key for {algorithm}");
-                problems.add(&at, message);
-            }
-            keys.push(key);
-        }
-    }
-    keys
 }

@@ -8,16 +8,16 @@ use gateway_plugin_sdk::prelude::*;
 
 /// What was found wrong so far.
 #[derive(Debug, Default)]
-pub(crate) struct Problems(Vec<(String, String)>);
+pub struct Problems(Vec<(String, String)>);
 
 impl Problems {
     /// Notes that something is wrong at a place.
-    pub(crate) fn add(&mut self, at: &Pointer, message: impl Into<String>) {
+    pub fn add(&mut self, at: &Pointer, message: impl Into<String>) {
         self.0.push((at.0.clone(), message.into()));
     }
 
     /// The error that names them all, if there are any.
-    pub(crate) fn finish(self) -> Result<(), ConfigError> {
+    pub fn finish(self) -> Result<(), ConfigError> {
         let errors = self.0.into_iter().map(|(at, message)| ConfigError::at(at, message));
         match errors.reduce(ConfigError::join) {
             Some(error) => Err(error),
@@ -28,16 +28,16 @@ impl Problems {
 
 /// A place in the configuration.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Pointer(String);
+pub struct Pointer(String);
 
 impl Pointer {
     /// The place of a member in the table at this place.
-    pub(crate) fn key(&self, key: &str) -> Self {
+    pub fn key(&self, key: &str) -> Self {
         self.token(key.replace('~', "~0").replace('/', "~1"))
     }
 
     /// The place of an item in the list at this place.
-    pub(crate) fn index(&self, index: usize) -> Self {
+    pub fn index(&self, index: usize) -> Self {
         self.token(index)
     }
 

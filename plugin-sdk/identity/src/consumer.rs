@@ -3,18 +3,18 @@
 //!
 //! Owns `require`, `headers` and `claims_to_attributes`. It knows no credentials.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use gateway_plugin_sdk::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::config::{Config, Require, Scalar};
 use crate::json;
 use crate::problems::{Pointer, Problems};
 
 /// The longest attribute that the gateway takes, in bytes.
-pub(crate) const MAX_ATTRIBUTE: usize = 8 * 1024;
+pub const MAX_ATTRIBUTE: usize = 8 * 1024;
 
 /// The longest name of an attribute, in bytes.
 const MAX_ATTRIBUTE_NAME: usize = 128;
@@ -34,38 +34,73 @@ const GATEWAY_FIELDS: [&str; 9] = [
 
 const CLAIM_PREFIX: &str = "consumer.claim.";
 
+/// What a consumer must have.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Require {
+    /// Scopes, all of them.
+    #[serde(default)]
+    pub scopes: Vec<String>,
+
+    /// Claims, all of them: each with the values of which it must have one. A claim that is a
+    /// list must hold one. Names, or JSON Pointers.
+    #[serde(default)]
+    #[schemars(with = "BTreeMap<String, AtLeastOne<Scalar>>")]
+    pub claims: BTreeMap<String, Vec<Scalar>>,
+}
+
+/// A value that a claim may have to have.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Scalar {
+    /// `true` or `false`
+    Flag(bool),
+    /// A whole number.
+    Number(i64),
+    /// A text.
+    Text(String),
+}
+
+/// A list that is not empty.
+// For the JSON Schema alone.
+#[derive(JsonSchema)]
+#[schemars(inline)]
+#[expect(dead_code, reason = "its schema is used, its values are not")]
+struct AtLeastOne<T>(#[schemars(length(min = 1))] Vec<T>);
+
 /// Who sent a request, as a credential says it.
-pub(crate) struct Consumer<'a> {
+pub struct Consumer<'a> {
     /// `consumer.id`
-    pub(crate) id: &'a str,
+    pub id: &'a str,
     /// `consumer.method`
-    pub(crate) method: &'static str,
+    pub method: &'static str,
     /// `consumer.key-id`: which key or user it was; empty if that has no name.
-    pub(crate) key_id: &'a str,
+    pub key_id: &'a str,
     /// `consumer.scopes`
-    pub(crate) scopes: &'a [&'a str],
+    pub scopes: &'a [&'a str],
     /// What else is known.
-    pub(crate) claims: &'a Map<String, Value>,
+    pub claims: &'a Map<String, Value>,
     /// The group that the configuration names, for `consumer.group`.
-    pub(crate) group: Option<&'a str>,
+    pub group: Option<&'a str>,
 }
 
 /// What follows for a request; made once for each consumer in the configuration.
 #[derive(Debug)]
-pub(crate) struct Admission {
+pub struct Admission {
     attributes: Vec<(Rc<str>, String)>,
     /// One value for each of the policy's fields; `None` removes the field.
     fields: Vec<Option<String>>,
     /// Whether the consumer has all that is required.
-    pub(crate) sufficient: bool,
+    pub sufficient: bool,
 }
 
 /// Who is admitted, and for how long the same credential leads to the same.
 #[derive(Debug)]
-pub(crate) struct Admitted {
-    pub(crate) admission: Rc<Admission>,
+pub struct Admitted {
+    /// What follows for the request.
+    pub admission: Rc<Admission>,
     /// `None` where it may lead to something else the next time.
-    pub(crate) reuse: Option<Duration>,
+    pub reuse: Option<Duration>,
 }
 
 /// However long a credential is valid, a clock that is set meanwhile is noticed after this time.
@@ -73,24 +108,40 @@ const LONGEST_REUSE: Duration = Duration::from_secs(60);
 
 impl Admitted {
     /// By a credential that does not expire.
-    pub(crate) fn new(admission: &Rc<Admission>) -> Self {
+    pub fn new(admission: &Rc<Admission>) -> Self {
         Self::for_another(admission, LONGEST_REUSE)
     }
 
     /// By a credential that expires after this time.
-    pub(crate) fn for_another(admission: &Rc<Admission>, time: Duration) -> Self {
+    pub fn for_another(admission: &Rc<Admission>, time: Duration) -> Self {
         Self { admission: Rc::clone(admission), reuse: Some(time.min(LONGEST_REUSE)) }
     }
 
     /// By a credential that is to be verified each time, or remembered elsewhere.
-    pub(crate) fn only_now(admission: Rc<Admission>) -> Self {
+    pub fn only_now(admission: Rc<Admission>) -> Self {
         Self { admission, reuse: None }
     }
 }
 
-/// What the configuration says about every consumer.
+/// What the configuration says about every consumer, as it is written. The names are those of the settings
+/// of `auth` and `oidc`.
 #[derive(Debug)]
-pub(crate) struct Policy {
+pub struct Settings<'c> {
+    /// Request fields, each with the attribute that fills it.
+    pub headers: &'c BTreeMap<String, String>,
+    /// Claims that become attributes.
+    pub claims_to_attributes: &'c [String],
+    /// The claim that names the group.
+    pub group_claim: Option<String>,
+    /// What a consumer must have.
+    pub require: Option<Require>,
+    /// Whether anything names groups, so that consumers without one get an empty attribute.
+    pub names_groups: bool,
+}
+
+/// What the configuration says about every consumer, checked.
+#[derive(Debug)]
+pub struct Policy {
     id: Rc<str>,
     method: Rc<str>,
     key_id: Rc<str>,
@@ -125,24 +176,24 @@ enum Source {
 impl Policy {
     /// Checks the settings that concern every consumer. `taken` are the fields that hold
     /// credentials.
-    pub(crate) fn new(config: &mut Config, taken: &[&str], problems: &mut Problems) -> Self {
+    pub fn new(settings: Settings<'_>, taken: &[&str], problems: &mut Problems) -> Self {
         let root = Pointer::default();
         let mut policy = Self {
             id: "consumer.id".into(),
             method: "consumer.method".into(),
             key_id: "consumer.key-id".into(),
             scopes: "consumer.scopes".into(),
-            group: config.names_groups().then(|| "consumer.group".into()),
-            group_claim: config.group_claim.take(),
+            group: settings.names_groups.then(|| "consumer.group".into()),
+            group_claim: settings.group_claim,
             claims: Vec::new(),
             fields: Vec::new(),
-            require: config.require.take().unwrap_or_default(),
+            require: settings.require.unwrap_or_default(),
         };
-        for (index, claim) in config.claims_to_attributes.iter().enumerate() {
+        for (index, claim) in settings.claims_to_attributes.iter().enumerate() {
             let at = root.key("claims_to_attributes").index(index);
             policy.add_claim(claim, &at, problems);
         }
-        for (name, attribute) in &config.headers {
+        for (name, attribute) in settings.headers {
             let at = root.key("headers").key(name);
             policy.add_field(name, attribute, taken, &at, problems);
         }
@@ -210,19 +261,27 @@ impl Policy {
         }
     }
 
+    /// The claims that follow up: those that become attributes, name the group or are required. For plugins that
+    /// keep no others.
+    pub fn claim_names(&self) -> Vec<&str> {
+        let attributes = self.claims.iter().map(|known| &*known.claim);
+        let required = self.require.claims.keys().map(String::as_str);
+        attributes.chain(self.group_claim.as_deref()).chain(required).collect()
+    }
+
     /// Whether something is required.
-    pub(crate) fn requires(&self) -> bool {
+    pub fn requires(&self) -> bool {
         !self.require.scopes.is_empty() || !self.require.claims.is_empty()
     }
 
     /// The scopes that are required, as challenges have them.
-    pub(crate) fn required_scopes(&self) -> Option<String> {
+    pub fn required_scopes(&self) -> Option<String> {
         let scopes = &self.require.scopes;
         (!scopes.is_empty()).then(|| scopes.join(" "))
     }
 
     /// What follows for a consumer.
-    pub(crate) fn admit(&self, consumer: &Consumer<'_>) -> Admission {
+    pub fn admit(&self, consumer: &Consumer<'_>) -> Admission {
         let scopes = consumer.scopes.join(" ");
         let claims = self.claims.iter().map(|known| claim_text(consumer.claims, &known.claim));
         let claims: Vec<_> = claims.collect();
@@ -278,7 +337,7 @@ impl Policy {
     }
 
     /// Tells the others who the consumer is. Whether the gateway took it all.
-    pub(crate) fn apply(&self, admission: &Admission, request: &mut Request) -> bool {
+    pub fn apply(&self, admission: &Admission, request: &mut Request) -> bool {
         for ((name, _), value) in self.fields.iter().zip(&admission.fields) {
             match value {
                 Some(value) => request.set_header(name, value.as_str()),
@@ -291,7 +350,7 @@ impl Policy {
     }
 
     /// The attributes that [`Policy::suffices_as_told`] reads.
-    pub(crate) fn attributes_to_read(&self) -> Vec<String> {
+    pub fn attributes_to_read(&self) -> Vec<String> {
         let claims = self.require.claims.keys().map(|claim| attribute_name(claim));
         [self.id.to_string(), self.scopes.to_string()].into_iter().chain(claims).collect()
     }
@@ -300,7 +359,7 @@ impl Policy {
     /// if there is no consumer.
     ///
     /// A list arrives as one text here, so it never equals an allowed value.
-    pub(crate) fn suffices_as_told(&self, request: &Request) -> Option<bool> {
+    pub fn suffices_as_told(&self, request: &Request) -> Option<bool> {
         request.attribute(&*self.id).filter(|id| !id.is_empty())?;
         let told = request.attribute(&*self.scopes).unwrap_or_default();
         let told: Vec<&str> = told.split(' ').collect();
@@ -322,7 +381,7 @@ fn attribute_name(claim: &str) -> String {
 }
 
 /// Checks that scopes are scopes (RFC 6749 section 3.3), so that a space never makes two of one.
-pub(crate) fn check_scopes(scopes: &[String], at: &Pointer, problems: &mut Problems) {
+pub fn check_scopes(scopes: &[String], at: &Pointer, problems: &mut Problems) {
     for (index, scope) in scopes.iter().enumerate() {
         if !is_scope(scope) {
             problems.add(&at.index(index), "is no scope: visible ASCII without `\"` and `\\`");
@@ -334,13 +393,13 @@ pub(crate) fn check_scopes(scopes: &[String], at: &Pointer, problems: &mut Probl
 }
 
 /// Whether a text is one scope.
-pub(crate) fn is_scope(text: &str) -> bool {
+pub fn is_scope(text: &str) -> bool {
     let visible = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     !text.is_empty() && text.bytes().all(visible)
 }
 
 /// Whether a text can name a consumer wherever names go: attributes, logs, fields.
-pub(crate) fn is_name(text: &str) -> bool {
+pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= 1024 && !text.chars().any(char::is_control)
 }
 

@@ -9,37 +9,47 @@ use serde_json::{Map, Value};
 use crate::json;
 
 /// The longest token that is checked, in bytes.
-pub(super) const MAX_TOKEN: usize = 16 * 1024;
+pub const MAX_TOKEN: usize = 16 * 1024;
 
 /// A token as it was sent. Nothing in it has been verified.
 #[derive(Debug)]
-pub(super) struct Token<'t> {
-    pub(super) jws: Jws<'t>,
-    pub(super) claims: Map<String, Value>,
+pub struct Token<'t> {
+    /// What is signed, and how.
+    pub jws: Jws<'t>,
+    /// What it says.
+    pub claims: Map<String, Value>,
 }
 
 /// What is signed, whatever it says (RFC 7515).
 #[derive(Debug)]
-pub(super) struct Jws<'t> {
+pub struct Jws<'t> {
     /// What was signed: header and payload as they were sent.
-    pub(super) signed: &'t [u8],
-    pub(super) signature: Vec<u8>,
-    pub(super) header: Header,
+    pub signed: &'t [u8],
+    /// The signature.
+    pub signature: Vec<u8>,
+    /// What it says of itself.
+    pub header: Header,
     payload: Vec<u8>,
 }
 
 /// The parts of the JOSE header that count. References to keys (`jku`, `x5u`) and keys (`jwk`,
 /// `x5c`) are not among them: a token does not say by what it is to be trusted.
 #[derive(Debug)]
-pub(super) struct Header {
-    pub(super) algorithm: String,
-    pub(super) kid: Option<String>,
-    pub(super) kind: Option<String>,
+pub struct Header {
+    /// `alg`
+    pub algorithm: String,
+    /// `kid`
+    pub kid: Option<String>,
+    /// `typ`
+    pub kind: Option<String>,
 }
 
 impl<'t> Token<'t> {
     /// Reads a token in compact serialisation (RFC 7515 section 7.1).
-    pub(super) fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
+    ///
+    /// # Errors
+    /// If it has not this form, or its payload is not one object.
+    pub fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
         let jws = Jws::parse(text)?;
         let claims = json::object(&jws.payload);
         let claims = claims.ok_or("the token's payload is not one JSON object")?;
@@ -48,7 +58,11 @@ impl<'t> Token<'t> {
 }
 
 impl<'t> Jws<'t> {
-    pub(super) fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
+    /// Reads what is signed, whatever its payload is.
+    ///
+    /// # Errors
+    /// If it has not this form.
+    pub fn parse(text: &'t [u8]) -> Result<Self, &'static str> {
         if text.len() > MAX_TOKEN {
             return Err("the token is longer than 16 KiB");
         }

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 /// JSON Schema's pattern for [`duration`].
-pub(crate) const DURATION: &str = "^([0-9]+(d|h|ms?|s))+$";
+pub const DURATION: &str = "^([0-9]+(d|h|ms?|s))+$";
 
 /// `60s`, `1m30s`, `500ms`: whole numbers with units.
-pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
+pub fn duration(text: &str) -> Result<Duration, &'static str> {
     const NOTATION: &str = "is not a duration such as `60s` or `1m30s`";
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -36,7 +36,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
 }
 
 /// `2027-01-31` or `2027-01-31T12:00:00+01:00` (RFC 3339 section 5.6), in seconds since 1970.
-pub(crate) fn date(text: &str) -> Option<i64> {
+pub fn date(text: &str) -> Option<i64> {
     let (day, time) = match text.split_at_checked(10) {
         Some((day, "")) => (day, "00:00:00Z"),
         Some((day, rest)) => (day, rest.strip_prefix(['T', 't', ' '])?),

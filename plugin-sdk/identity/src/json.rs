@@ -10,7 +10,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 /// Reads an object without duplicate members, at any depth.
-pub(crate) fn object(text: &[u8]) -> Option<Map<String, Value>> {
+pub fn object(text: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice(text) {
         Ok(Unambiguous(Value::Object(members))) => Some(members),
         Ok(_) | Err(_) => None,
@@ -19,7 +19,7 @@ pub(crate) fn object(text: &[u8]) -> Option<Map<String, Value>> {
 
 /// The part of a document that a claim's name points to: a member of the outermost object, or
 /// what a JSON Pointer finds if the name begins with `/`.
-pub(crate) fn claim<'v>(members: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
+pub fn claim<'v>(members: &'v Map<String, Value>, name: &str) -> Option<&'v Value> {
     let Some(path) = name.strip_prefix('/') else {
         return members.get(name);
     };

@@ -2,45 +2,52 @@
 //! the keys that are beside them. They are of 2011 and name no audience, so as a whole they are
 //! refused; here it is about their signatures.
 
-use serde_json::json;
+use std::time::Duration;
+
+use serde_json::{Value, json};
 
 use super::*;
+use crate::problems::{Pointer, Problems};
 
 /// `{"iss":"joe","exp":1300819380,"http://example.com/is_root":true}`, in three examples.
 const PAYLOAD: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS\
                        9pc19yb290Ijp0cnVlfQ";
 
-fn issuer(algorithm: &str, jwk: Value) -> Issuer {
-    let config = json!({
-        "issuer": "joe", "audiences": ["api"], "algorithms": [algorithm],
-        "keys": [{ "algorithm": algorithm, "jwk": jwk }],
-    });
-    let config = serde_json::from_value(config).unwrap();
+fn keys(algorithm: &str, jwk: Value) -> Keys {
+    let spec = json!({ "algorithm": algorithm, "jwk": jwk });
+    let sources = KeySources {
+        issuer: "joe",
+        algorithms: &[algorithm.to_owned()],
+        keys: &[serde_json::from_value(spec).unwrap()],
+        jwks: None,
+        document: None,
+        wait: Duration::ZERO,
+    };
     let mut problems = Problems::default();
-    let issuer = Issuer::new(&config, Duration::ZERO, &Pointer::default(), &mut problems);
+    let keys = Keys::new(sources, &Pointer::default(), &mut problems);
     problems.finish().unwrap();
-    issuer
+    keys
 }
 
-fn hmac() -> Issuer {
+fn hmac() -> Keys {
     let k =
         "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow";
-    issuer("HS256", json!({ "kty": "oct", "k": k }))
+    keys("HS256", json!({ "kty": "oct", "k": k }))
 }
 
-fn rsa() -> Issuer {
+fn rsa() -> Keys {
     let n = "ofgWCuLjybRlzo0tZWJjNiuSfb4p4fAkd_wWJcyQoTbji9k0l8W26mPddxHmfHQp-Vaw-4qPCJrcS2mJPMEz\
              P1Pt0Bm4d4QlL-yRT-SFd2lZS-pCgNMsD1W_YpRPEwOWvG6b32690r2jZ47soMZo9wGzjb_7OMg0LOL-bSf6\
              3kpaSHSXndS5z5rexMdbBYUsLA9e-KXBdQOS-UTo7WTBEMa2R2CapHg665xsmtdVMTBQY4uDZlxvb3qCo5Zw\
              Kh9kG4LT6_I5IhlJH7aGhyxXFvUK-DWNmoudF8NAco9_h9iaGNj8q2ethFkMLs91kzk2PAcDTW9gb54h4FRW\
              yuXpoQ";
-    issuer("RS256", json!({ "kty": "RSA", "n": n, "e": "AQAB" }))
+    keys("RS256", json!({ "kty": "RSA", "n": n, "e": "AQAB" }))
 }
 
-fn ecdsa() -> Issuer {
+fn ecdsa() -> Keys {
     let x = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
     let y = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
-    issuer("ES256", json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y }))
+    keys("ES256", json!({ "kty": "EC", "crv": "P-256", "x": x, "y": y }))
 }
 
 const HS256: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -54,9 +61,9 @@ const RS256: &str = "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5
 const ES256: &str = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqP\
                      P3-Kg6NU1Q";
 
-fn verifies(issuer: &Issuer, header: &str, payload: &str, signature: &str) -> bool {
+fn verifies(keys: &Keys, header: &str, payload: &str, signature: &str) -> bool {
     let text = format!("{header}.{payload}.{signature}");
-    Token::parse(text.as_bytes()).is_ok_and(|token| issuer.verify(&token.jws).is_ok())
+    Token::parse(text.as_bytes()).is_ok_and(|token| keys.verify(&token.jws).is_ok())
 }
 
 #[test]
@@ -70,22 +77,22 @@ fn verifies_the_examples() {
 fn refuses_the_examples_with_another_payload() {
     let payload = PAYLOAD.replace("p0cnVl", "p0cnVs");
     assert_ne!(payload, PAYLOAD);
-    for (issuer, header, signature) in [
+    for (keys, header, signature) in [
         (hmac(), "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9", HS256),
         (rsa(), "eyJhbGciOiJSUzI1NiJ9", RS256),
         (ecdsa(), "eyJhbGciOiJFUzI1NiJ9", ES256),
     ] {
-        assert!(!verifies(&issuer, header, &payload, signature));
-        assert!(!verifies(&issuer, header, PAYLOAD, ""));
-        assert!(!verifies(&issuer, header, PAYLOAD, &"A".repeat(signature.len() / 4 * 4)));
+        assert!(!verifies(&keys, header, &payload, signature));
+        assert!(!verifies(&keys, header, PAYLOAD, ""));
+        assert!(!verifies(&keys, header, PAYLOAD, &"A".repeat(signature.len() / 4 * 4)));
     }
 }
 
 #[test]
 fn refuses_the_unsecured_example() {
-    for issuer in [hmac(), rsa(), ecdsa()] {
-        assert!(!verifies(&issuer, "eyJhbGciOiJub25lIn0", PAYLOAD, ""));
-        assert!(!verifies(&issuer, "eyJhbGciOiJub25lIn0", PAYLOAD, HS256));
+    for keys in [hmac(), rsa(), ecdsa()] {
+        assert!(!verifies(&keys, "eyJhbGciOiJub25lIn0", PAYLOAD, ""));
+        assert!(!verifies(&keys, "eyJhbGciOiJub25lIn0", PAYLOAD, HS256));
     }
 }
 
@@ -99,8 +106,8 @@ fn verifies_the_example_on_p_521() {
     let signature = "AdwMgeerwtHoh-l192l60hp9wAHZFVJbLfD_UxMi70cwnZOYaRI1bKPWROc-mZZqwqT2SI-KGDKB\
                      34XO0aw_7XdtAG8GaSwFKdCAPZgoXD2YBJZCPEX3xKpRwcdOO8KpEHwJjyqOgzDO7iKvU8vcnwNr\
                      mxYbSW9ERBXukOXolLzeO_Jn";
-    let issuer = issuer("ES512", json!({ "kty": "EC", "crv": "P-521", "x": x, "y": y }));
-    verifies_text(&issuer, b"eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA", signature);
+    let keys = keys("ES512", json!({ "kty": "EC", "crv": "P-521", "x": x, "y": y }));
+    verifies_text(&keys, b"eyJhbGciOiJFUzUxMiJ9.UGF5bG9hZA", signature);
 }
 
 /// RFC 8037 appendix A.4 signs a text that is no JSON either.
@@ -109,14 +116,14 @@ fn verifies_the_example_on_ed25519() {
     let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
     let signature = "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvp\
                      Ar_MuM0KAg";
-    let issuer = issuer("EdDSA", json!({ "kty": "OKP", "crv": "Ed25519", "x": x }));
+    let keys = keys("EdDSA", json!({ "kty": "OKP", "crv": "Ed25519", "x": x }));
     let message = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-    verifies_text(&issuer, message, signature);
+    verifies_text(&keys, message, signature);
 }
 
-fn verifies_text(issuer: &Issuer, message: &[u8], signature: &str) {
+fn verifies_text(keys: &Keys, message: &[u8], signature: &str) {
     let signature = token::decode(signature.as_bytes()).unwrap();
-    let verifying = &issuer.keys[0].verifying;
+    let verifying = &keys.configured[0].verifying;
     assert!(verifying.verify(message, &signature));
     assert!(!verifying.verify(&message[1..], &signature));
     assert!(!verifying.verify(message, &vec![0; signature.len()]));

@@ -9,7 +9,7 @@ use crate::json;
 
 /// The times between which a token is valid, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Times {
+pub struct Times {
     expires: Option<f64>,
     not_before: Option<f64>,
     issued: Option<f64>,
@@ -17,7 +17,7 @@ pub(super) struct Times {
 
 impl Times {
     /// Reads `exp`, `nbf` and `iat`: each absent, or a number.
-    pub(super) fn new(claims: &Map<String, Value>) -> Result<Self, &'static str> {
+    pub fn new(claims: &Map<String, Value>) -> Result<Self, &'static str> {
         let time = |name: &str| match claims.get(name) {
             None => Ok(None),
             Some(Value::Number(number)) => Ok(Number::as_f64(number)),
@@ -27,7 +27,7 @@ impl Times {
     }
 
     /// Whether the token is valid at a time, with clocks so far apart, all in seconds.
-    pub(super) fn check(&self, now: f64, skew: f64) -> Result<(), &'static str> {
+    pub fn check(&self, now: f64, skew: f64) -> Result<(), &'static str> {
         if self.expires.is_some_and(|expires| now >= expires + skew) {
             return Err("the token has expired");
         }
@@ -41,14 +41,14 @@ impl Times {
     }
 
     /// For how much longer a token that is valid at a time stays so, if it ends.
-    pub(super) fn left(&self, now: f64, skew: f64) -> Option<f64> {
+    pub fn left(&self, now: f64, skew: f64) -> Option<f64> {
         self.expires.map(|expires| expires + skew - now)
     }
 }
 
 /// Whether `aud` names one of the audiences (RFC 7519 section 4.1.3). Where there is none, another
 /// claim may do it, if one is named: some issuers say in `client_id` for whom a token is.
-pub(super) fn check_audience(
+pub fn check_audience(
     claims: &Map<String, Value>,
     audiences: &[String],
     other: Option<&str>,
@@ -69,7 +69,7 @@ pub(super) fn check_audience(
 }
 
 /// The name of the consumer: a text, or a whole number as one.
-pub(super) fn consumer(claims: &Map<String, Value>, claim: &str) -> Result<String, &'static str> {
+pub fn consumer(claims: &Map<String, Value>, claim: &str) -> Result<String, &'static str> {
     let name = match json::claim(claims, claim) {
         Some(Value::String(name)) => name.clone(),
         Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
@@ -79,7 +79,7 @@ pub(super) fn consumer(claims: &Map<String, Value>, claim: &str) -> Result<Strin
 }
 
 /// The scopes: the words of a text, or the texts of a list. What is no scope is left out.
-pub(super) fn scopes<'c>(claims: &'c Map<String, Value>, names: &[String]) -> Vec<&'c str> {
+pub fn scopes<'c>(claims: &'c Map<String, Value>, names: &[String]) -> Vec<&'c str> {
     let mut scopes = Vec::new();
     for name in names {
         match json::claim(claims, name) {
