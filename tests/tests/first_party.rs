@@ -691,3 +691,55 @@ config = {{ policies = [{{ name = "each", limit = 2, window = "1d", key = ["cons
     assert_eq!((refused.status(), &refused.problem()["instance"]), (503, &json!(refused.id())));
     assert_eq!(orders.requests().len(), 2);
 }
+
+#[tokio::test]
+async fn rules_decide_by_who_the_consumer_is_and_what_is_asked_for() {
+    let orders = Upstream::echo().await;
+    let text = format!(
+        r#"
+[plugins.keys]
+component = "auth"
+[plugins.keys.config]
+claims_to_attributes = ["tenant", "roles"]
+[plugins.keys.config.api_key]
+keys = [
+    {{ id = "ada", digest = "{ada}", group = "staff", scopes = ["orders:read"], claims = {{ tenant = "7", roles = ["ops"] }} }},
+    {{ id = "bob", digest = "{bob}", scopes = ["orders:read"], claims = {{ tenant = "8" }} }},
+]
+
+[plugins.rules]
+component = "authorize"
+[[plugins.rules.config.rules]]
+name = "abroad"
+deny = '!(client.address in cidr("127.0.0.0/8"))'
+[[plugins.rules.config.rules]]
+name = "ops"
+allow = '"ops" in consumer.claims.roles && consumer.claims.tenant == request.query.tenant[0]'
+[[plugins.rules.config.rules]]
+name = "staff"
+allow = 'consumer.group == "staff" && request.method == "GET" && route.name == "orders" && request.path == "/orders" && !("tenant" in request.query)'
+{route}"#,
+        ada = digest_of("ada-key"),
+        bob = digest_of("bob-key"),
+        route = route_through("\"keys\", \"rules\"")
+    );
+    let gateway = Setup::toml(&text, &[("ORDERS", &orders.address)]).start();
+    let cases = [
+        ("/orders?tenant=7", "ada-key", 200),
+        ("/orders?tenant=8", "ada-key", 403),
+        ("/orders", "ada-key", 200),
+        ("/orders/9", "ada-key", 403),
+        ("/orders?tenant=8", "bob-key", 403),
+        ("/orders?tenant=7", "nobody", 401),
+    ];
+    let mut client = Http1::connect(gateway.address).await;
+    for (path, key, status) in cases {
+        let answer = client.send(request("GET", path, &[("x-api-key", key)], "")).await;
+        assert_eq!(answer.status(), status, "{path} {key}");
+        if status == 403 {
+            assert_eq!(answer.problem()["instance"], answer.id());
+            assert!(!answer.text().contains("staff"), "{}", answer.text());
+        }
+    }
+    assert_eq!(orders.requests().len(), 2);
+}
