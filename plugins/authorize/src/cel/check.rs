@@ -347,7 +347,8 @@ impl Checker<'_> {
             let found = self.fault(at, message);
             return (found, Kind::Call { name, is_member, arguments });
         }
-        if let [_, Expr { at: place, kind: Kind::Literal(Value::Text(text)) }] = &arguments[..]
+        if let [time, Expr { at: place, kind: Kind::Literal(Value::Text(text)) }] = &arguments[..]
+            && literal(time).is_none()
             && name.starts_with("get")
             && let Err(message) = zone(text)
         {

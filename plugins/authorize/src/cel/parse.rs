@@ -8,7 +8,8 @@ use super::value::Value;
 /// How deep parts may lie in parts.
 const MAX_DEPTH: usize = 32;
 
-/// How many operators may lie in each other from left to right; those of operands of `&&` and `||` do not.
+/// How many operators and selections may lie in each other. Operands of `&&` and `||`, and items of lists, lie
+/// side by side.
 const MAX_LINKED: usize = 100;
 
 /// Words that the language keeps for itself.
@@ -175,16 +176,21 @@ impl Parser {
         let mut left = operand(self)?;
         while let Some(found) = operator(self.peek()) {
             let at = self.at();
-            self.linked += 1;
-            if self.linked > MAX_LINKED {
-                let message = format!("more than {MAX_LINKED} operators follow each other");
-                return Err(self.fault(message));
-            }
+            self.link()?;
             self.advance();
             let right = operand(self)?;
             left = Expr { at, kind: Kind::Binary(found, Box::new([left, right])) };
         }
         Ok(left)
+    }
+
+    /// Counts a part that lies around the one before it.
+    fn link(&mut self) -> Result<(), Fault> {
+        self.linked += 1;
+        if self.linked > MAX_LINKED {
+            return Err(self.fault(format!("more than {MAX_LINKED} operators follow each other")));
+        }
+        Ok(())
     }
 
     fn unary(&mut self) -> Result<Expr, Fault> {
@@ -217,14 +223,10 @@ impl Parser {
     }
 
     fn suffixes(&mut self, mut operand: Expr) -> Result<Expr, Fault> {
-        let mut length = 0;
         loop {
-            length += 1;
-            if length > MAX_DEPTH {
-                return Err(self.fault(format!("more than {MAX_DEPTH} parts follow each other")));
-            }
             let at = self.at();
             if self.takes(".") {
+                self.link()?;
                 let at = self.at();
                 let name = self.name()?;
                 operand = if self.takes("(") {
@@ -234,6 +236,7 @@ impl Parser {
                     Expr { at, kind: Kind::Select(Box::new(operand), name) }
                 };
             } else if self.takes("[") {
+                self.link()?;
                 let index = self.expression()?;
                 self.expect("]")?;
                 operand = Expr { at, kind: Kind::Index(Box::new(operand), Box::new(index)) };
@@ -315,28 +318,34 @@ impl Parser {
 
     /// What stands between commas, to the closing sign. A comma may come last.
     fn list(&mut self, end: &str) -> Result<Vec<Expr>, Fault> {
-        let mut parts = Vec::new();
+        let (mut parts, before, mut most) = (Vec::new(), self.linked, self.linked);
         while !self.takes(end) {
+            self.linked = before;
             parts.push(self.expression()?);
+            most = most.max(self.linked);
             if !self.takes(",") {
                 self.expect(end)?;
                 break;
             }
         }
+        self.linked = most;
         Ok(parts)
     }
 
     fn entries(&mut self) -> Result<Vec<(Expr, Expr)>, Fault> {
-        let mut entries = Vec::new();
+        let (mut entries, before, mut most) = (Vec::new(), self.linked, self.linked);
         while !self.takes("}") {
+            self.linked = before;
             let key = self.expression()?;
             self.expect(":")?;
             entries.push((key, self.expression()?));
+            most = most.max(self.linked);
             if !self.takes(",") {
                 self.expect("}")?;
                 break;
             }
         }
+        self.linked = most;
         Ok(entries)
     }
 }

@@ -110,7 +110,11 @@ pub(crate) fn time(text: &str) -> Option<i128> {
         }
         None => (0, rest),
     };
-    let offset = if zone.eq_ignore_ascii_case("z") { 0 } else { offset(zone)? };
+    let offset = match zone.as_bytes() {
+        b"Z" | b"z" => 0,
+        [b'+' | b'-', ..] => offset(zone)?,
+        _ => return None,
+    };
     let seconds = days * DAY + hour * 3600 + minute * 60 + second - offset;
     let nanoseconds = i128::from(seconds) * SECOND + fraction;
     is_time(nanoseconds).then_some(nanoseconds)
@@ -128,12 +132,12 @@ pub(crate) fn offset(zone: &str) -> Option<i64> {
     if matches!(zone, "UTC" | "Z") {
         return Some(0);
     }
-    let sign = match zone.as_bytes().first()? {
-        b'+' => 1,
-        b'-' => -1,
-        _ => return None,
+    let (sign, clock) = match zone.as_bytes().first()? {
+        b'+' => (1, &zone[1..]),
+        b'-' => (-1, &zone[1..]),
+        _ => (1, zone),
     };
-    let (hours, minutes) = zone[1..].split_once(':')?;
+    let (hours, minutes) = clock.split_once(':')?;
     let number = |part: &str, below: i64| -> Option<i64> {
         let is_number = part.len() == 2 && part.bytes().all(|it| it.is_ascii_digit());
         part.parse().ok().filter(|number| is_number && *number < below)
