@@ -144,6 +144,7 @@ fn heads(table: &Table) -> ExchangeView {
             client_port: 40_000,
             request_id: HeaderValue::from_static("0190b1c2-0000-7000-8000-000000000000"),
             scheme: "https",
+            has_body: false,
             host: "api.example.com".into(),
             listener: "l".into(),
             route: Arc::new(RouteNames { name: "r".into(), patterns: Box::default() }),

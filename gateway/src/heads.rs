@@ -78,6 +78,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) request_id: HeaderValue,
     /// `http` or `https`.
     pub(crate) scheme: &'static str,
+    /// Whether the request came with a body.
+    pub(crate) has_body: bool,
     /// The host without port, in lower case.
     pub(crate) host: Box<str>,
     /// The listener.
@@ -206,6 +208,13 @@ impl ExchangeFacts {
             "client.port" => return Some(Cow::Owned(self.client_port.to_string())),
             "request.id" => self.request_id(),
             "request.scheme" => self.scheme,
+            "request.has-body" => {
+                if self.has_body {
+                    "true"
+                } else {
+                    "false"
+                }
+            }
             "request.host" => &self.host,
             "listener.name" => &self.listener,
             "route.name" => &self.route.name,

@@ -379,7 +379,17 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
     components.sort_unstable();
     assert_eq!(
         components,
-        ["auth", "cors", "forward-auth", "ip", "oidc", "rate-limit", "transform"]
+        [
+            "auth",
+            "authorize",
+            "cors",
+            "forward-auth",
+            "ip",
+            "oidc",
+            "rate-limit",
+            "transform",
+            "validate"
+        ]
     );
     // A reference of a plugin's schema leads into it.
     let policies = &plain["$defs"]["config_of_rate-limit"]["properties"]["policies"];

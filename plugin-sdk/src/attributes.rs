@@ -2,7 +2,7 @@
 //! logs and keys.
 //!
 //! The gateway sets, and plugins cannot: `client.address`, `client.port`, `request.id`,
-//! `request.scheme`, `request.host`, `listener.name`, `route.name`, `route.pattern`,
+//! `request.scheme`, `request.host`, `request.has-body`, `request.has-body`, `listener.name`, `route.name`, `route.pattern`,
 //! `upstream.name`, and `capture.NAME` for each capture of the route's path pattern. By
 //! convention authentication sets `consumer.id`, and `consumer.` with further names.
 //!

@@ -695,3 +695,127 @@ config = {{ policies = [{{ name = "each", limit = 2, window = "1d", key = ["cons
     assert_eq!((refused.status(), &refused.problem()["instance"]), (503, &json!(refused.id())));
     assert_eq!(orders.requests().len(), 2);
 }
+
+#[tokio::test]
+async fn rules_decide_by_who_the_consumer_is_and_what_is_asked_for() {
+    let orders = Upstream::echo().await;
+    let text = format!(
+        r#"
+[plugins.keys]
+component = "auth"
+[plugins.keys.config]
+claims_to_attributes = ["tenant", "roles"]
+[plugins.keys.config.api_key]
+keys = [
+    {{ id = "ada", digest = "{ada}", group = "staff", scopes = ["orders:read"], claims = {{ tenant = "7", roles = ["ops"] }} }},
+    {{ id = "bob", digest = "{bob}", scopes = ["orders:read"], claims = {{ tenant = "8" }} }},
+]
+
+[plugins.rules]
+component = "authorize"
+[[plugins.rules.config.rules]]
+name = "abroad"
+deny = '!(client.address in cidr("127.0.0.0/8"))'
+[[plugins.rules.config.rules]]
+name = "ops"
+allow = '"ops" in consumer.claims.roles && consumer.claims.tenant == request.query.tenant[0]'
+[[plugins.rules.config.rules]]
+name = "staff"
+allow = 'consumer.group == "staff" && request.method == "GET" && route.name == "orders" && request.path == "/orders" && !("tenant" in request.query)'
+{route}"#,
+        ada = digest_of("ada-key"),
+        bob = digest_of("bob-key"),
+        route = route_through("\"keys\", \"rules\"")
+    );
+    let gateway = Setup::toml(&text, &[("ORDERS", &orders.address)]).start();
+    let cases = [
+        ("/orders?tenant=7", "ada-key", 200),
+        ("/orders?tenant=8", "ada-key", 403),
+        ("/orders", "ada-key", 200),
+        ("/orders/9", "ada-key", 403),
+        ("/orders?tenant=8", "bob-key", 403),
+        ("/orders?tenant=7", "nobody", 401),
+    ];
+    let mut client = Http1::connect(gateway.address).await;
+    for (path, key, status) in cases {
+        let answer = client.send(request("GET", path, &[("x-api-key", key)], "")).await;
+        assert_eq!(answer.status(), status, "{path} {key}");
+        if status == 403 {
+            assert_eq!(answer.problem()["instance"], answer.id());
+            assert!(!answer.text().contains("staff"), "{}", answer.text());
+        }
+    }
+    assert_eq!(orders.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn messages_are_validated_by_an_openapi_document_on_both_ways() {
+    let orders = Upstream::http1(|request| async move {
+        let body = if request.uri().query() == Some("limit=2") {
+            r#"{"id": "x"}"#
+        } else {
+            r#"{"id": 1}"#
+        };
+        Response::builder().header("content-type", "application/json").body(full(body)).unwrap()
+    })
+    .await;
+    let text = format!(
+        r##"
+[plugins.api]
+component = "validate"
+[plugins.api.config]
+response = {{ mode = "enforce" }}
+[plugins.api.config.openapi]
+text = """
+{{ "openapi": "3.0.3", "paths": {{ "/orders": {{
+    "get": {{
+        "parameters": [{{ "name": "limit", "in": "query", "schema": {{ "type": "integer", "maximum": 9 }} }}],
+        "responses": {{ "200": {{ "content": {{ "application/json": {{ "schema": {{ "$ref": "#/components/schemas/Order" }} }} }} }} }}
+    }},
+    "post": {{
+        "requestBody": {{ "required": true, "content": {{ "application/json": {{ "schema": {{ "$ref": "#/components/schemas/Order" }} }} }} }},
+        "responses": {{ "200": {{ "description": "made" }} }}
+    }}
+}} }}, "components": {{ "schemas": {{ "Order": {{ "type": "object", "required": ["id"],
+    "properties": {{ "id": {{ "type": "integer", "minimum": 0, "maximum": 18446744073709551616 }},
+        "loop": {{ "$ref": "#/components/schemas/Loop" }} }} }},
+    "Loop": {{ "allOf": [{{ "$ref": "#/components/schemas/Loop" }}] }} }} }} }}
+"""
+{}"##,
+        route_through("\"api\"")
+    );
+    let gateway = Setup::toml(&text, &[("ORDERS", &orders.address)]).start();
+    let mut client = Http1::connect(gateway.address).await;
+    let json_type = [("content-type", "application/json")];
+    let endless = "cannot be checked: it takes too long, or lies too deep";
+    let cases: [(&str, &str, &[(&str, &str)], &str, u16, &[&str]); 10] = [
+        ("GET", "/orders?limit=1", &[], "", 200, &[]),
+        ("GET", "/orders?limit=x", &[], "", 400, &["must be an integer"]),
+        ("GET", "/orders?limit=2", &[], "", 502, &[]),
+        ("POST", "/orders", &json_type, r#"{"id": 18446744073709551616}"#, 200, &[]),
+        (
+            "POST",
+            "/orders",
+            &json_type,
+            r#"{"id": 18446744073709551617}"#,
+            400,
+            &["must be at most 18446744073709551616"],
+        ),
+        ("POST", "/orders", &json_type, r#"{"id": 1, "loop": 1}"#, 400, &[endless]),
+        ("POST", "/orders", &json_type, "", 400, &["is missing"]),
+        ("POST", "/orders", &[("content-type", "text/csv")], "1", 415, &[]),
+        ("PUT", "/orders", &[], "", 405, &[]),
+        ("GET", "/orders/7", &[], "", 404, &[]),
+    ];
+    for (method, path, fields, body, status, errors) in cases {
+        let answer = client.send(request(method, path, fields, body)).await;
+        assert_eq!(answer.status(), status, "{method} {path} {body}: {}", answer.text());
+        if status != 200 {
+            assert_eq!(answer.problem()["instance"], answer.id());
+            let told = answer.problem()["errors"].as_array().cloned().unwrap_or_default();
+            let told: Vec<_> = told.iter().map(|it| it["detail"].as_str().unwrap()).collect();
+            assert_eq!(told, errors, "{method} {path} {body}");
+        }
+    }
+    assert_eq!(orders.requests().len(), 3);
+}

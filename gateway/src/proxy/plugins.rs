@@ -182,6 +182,7 @@ fn heads(
     };
     let (connection, snapshot) = (exchange.facts(), &exchange.snapshot);
     let host = target.host().to_ascii_lowercase().into();
+    let has_body = !http_body::Body::is_end_stream(&request.body);
     let request = RequestHead {
         method: head.method.clone(),
         target: matched.clone(),
@@ -192,6 +193,7 @@ fn heads(
         client_port: connection.peer.port(),
         request_id: exchange.id.clone(),
         scheme: if exchange.is_https() { "https" } else { "http" },
+        has_body,
         host,
         listener: Arc::clone(&connection.listener.name),
         route: Arc::clone(snapshot.route_names(found.index)),

@@ -62,7 +62,9 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         host: &'a Rc<TestHost>,
         request: RequestBuilder,
     ) -> Self {
-        let RequestBuilder { head, attributes, chunks } = request;
+        let RequestBuilder { head, mut attributes, chunks } = request;
+        let has_body = if is_empty(&chunks) { "false" } else { "true" };
+        attributes.push(("request.has-body".to_owned(), has_body.to_owned()));
         let mut exchange = Self {
             configured,
             interest,
