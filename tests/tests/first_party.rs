@@ -7,6 +7,8 @@
 #[path = "../../plugins/auth/tests/auth/issuer.rs"]
 #[allow(dead_code, reason = "it serves the plugin's own tests too")]
 mod issuer;
+#[path = "first_party/transforming.rs"]
+mod transforming;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -12,6 +12,7 @@ use gateway_plugin_sdk::prelude::*;
 use crate::coding::{self, Coding, DecodeError};
 use crate::config::{EncodedPolicy, Policy};
 use crate::events::{EventRules, EventTooLarge, Splitter};
+use crate::form::{self, Repeated};
 use crate::json::edit::{self, Edit};
 use crate::media_type::Pattern;
 use crate::text::Replacer;
@@ -22,6 +23,7 @@ use crate::values::Values;
 pub(crate) struct BodyRules {
     pub(crate) json: Vec<Edit>,
     pub(crate) json_types: Vec<Pattern>,
+    pub(crate) convert: Option<Convert>,
     pub(crate) events: Option<EventRules>,
     pub(crate) event_types: Vec<Pattern>,
     pub(crate) text: Option<Replacer>,
@@ -32,6 +34,21 @@ pub(crate) struct BodyRules {
     pub(crate) on_encoded_body: EncodedPolicy,
     /// The references of these rules' templates.
     pub(crate) references: Vec<usize>,
+}
+
+/// From which format to which; edits of JSON are made in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Convert {
+    pub(crate) from: Format,
+    pub(crate) to: Format,
+    pub(crate) repeated: Repeated,
+}
+
+/// A format of bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Form,
 }
 
 /// What the hooks for one body pass to one another.
@@ -50,7 +67,7 @@ pub(crate) struct BodyState {
 struct Part {
     /// Its place among the sets.
     set: usize,
-    /// Whether its JSON rules are for this body.
+    /// Whether its rules for JSON, or for what is converted from it or to it, are for this body.
     json: bool,
     /// Whether its text rules are.
     text: bool,
@@ -82,23 +99,59 @@ pub(crate) enum Start {
 /// Why a body is refused when it is there.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It says that it is JSON and is not, with the reason.
-    InvalidJson(String),
+    /// It is not the JSON or the form that it says, or that it is to become, with the reason.
+    Unreadable(String),
     /// It is not what its coding says.
     Encoded(DecodeError),
 }
 
 impl BodyRules {
+    fn new_media_type(&self) -> Option<&'static str> {
+        match self.convert?.to {
+            Format::Json => Some("application/json"),
+            Format::Form => Some(form::MEDIA_TYPE),
+        }
+    }
+
     /// Whether a body with a coding is decoded.
     pub(crate) fn decodes(&self) -> bool {
         matches!(self.on_encoded_body, EncodedPolicy::Decode | EncodedPolicy::Recode)
+    }
+
+    /// Edits JSON, or what becomes JSON for that.
+    fn edit(&self, body: &[u8], values: &Values) -> Result<Option<Vec<u8>>, String> {
+        let Some(convert) = self.convert else {
+            let edited = edit::apply_all(&self.json, body, values, "");
+            return edited.map(|edited| edited.map(String::into_bytes)).map_err(not_json);
+        };
+        self.converted(convert, body, values)
+            .map(Some)
+            .map_err(|reason| format!("the body cannot be converted: {reason}"))
+    }
+
+    fn converted(
+        &self,
+        Convert { from, to, repeated }: Convert,
+        body: &[u8],
+        values: &Values,
+    ) -> Result<Vec<u8>, String> {
+        let json = match from {
+            Format::Json => Cow::Borrowed(body),
+            Format::Form => Cow::Owned(form::to_json(body, repeated)?.into_bytes()),
+        };
+        let edited = edit::apply_all(&self.json, &json, values, "")?.map(String::into_bytes);
+        let json = edited.map_or(json, Cow::Owned);
+        Ok(match to {
+            Format::Json => json.into_owned(),
+            Format::Form => form::from_json(edit::without_bom(&json))?.into_bytes(),
+        })
     }
 
     fn part(&self, set: usize, content_type: Option<&str>) -> Option<Part> {
         let is_for = |types: &[Pattern]| types.iter().any(|one| one.matches(content_type));
         let part = Part {
             set,
-            json: !self.json.is_empty() && is_for(&self.json_types),
+            json: (!self.json.is_empty() || self.convert.is_some()) && is_for(&self.json_types),
             text: self.text.is_some() && is_for(&self.text_types),
             events: (self.events.is_some() && is_for(&self.event_types)).then(Splitter::default),
             ..Part::default()
@@ -135,6 +188,10 @@ impl BodyRules {
         }
         known.map(Some).ok_or(coding::KNOWN)
     }
+}
+
+fn not_json(reason: String) -> String {
+    format!("the body is not JSON: {reason}")
 }
 
 impl Part {
@@ -187,14 +244,14 @@ impl BodyState {
         !self.codings.is_empty() && !self.recodes
     }
 
-    /// Changes a whole body.
+    /// Changes a whole body, and returns its new media type if that is another.
     pub(crate) fn change_whole<'r>(
         &self,
         rules: impl Fn(usize) -> Option<&'r BodyRules>,
         body: &mut Body,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Option<&'static str>, Refusal> {
         if body.bytes().is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let parts: Vec<_> =
             self.parts.iter().filter_map(|part| Some((part, rules(part.set)?))).collect();
@@ -205,8 +262,10 @@ impl BodyState {
             bytes = Cow::Owned(decoded.map_err(Refusal::Encoded)?);
         }
         let mut is_changed = self.loses_codings();
+        let mut media_type = None;
         for (part, rules) in parts {
             if let Some(changed) = part.change_whole(rules, &bytes)? {
+                media_type = rules.new_media_type().filter(|_| part.json).or(media_type);
                 bytes = Cow::Owned(changed);
                 is_changed = true;
             }
@@ -215,7 +274,7 @@ impl BodyState {
             let bytes = bytes.into_owned();
             body.set(if self.recodes { coding::encode(&self.codings, bytes) } else { bytes });
         }
-        Ok(())
+        Ok(media_type)
     }
 
     /// Changes a piece of a body.
@@ -246,12 +305,12 @@ impl Part {
         let values = Values::carried(&rules.references, &self.values);
         let mut changed = None;
         if self.json {
-            match edit::apply_all(&rules.json, body, &values, "") {
-                Ok(edited) => changed = edited.map(String::into_bytes),
+            match rules.edit(body, &values) {
+                Ok(edited) => changed = edited,
                 Err(reason) if rules.on_invalid_json == Policy::Reject => {
-                    return Err(Refusal::InvalidJson(reason));
+                    return Err(Refusal::Unreadable(reason));
                 }
-                Err(reason) => log::debug!("the body is left as it is, it is not JSON: {reason}"),
+                Err(reason) => log::debug!("the body is left as it is: {reason}"),
             }
         }
         if let Some(replacer) = rules.text.as_ref().filter(|_| self.text) {

@@ -48,10 +48,12 @@ pub(crate) struct RequestSpec {
     pub(crate) headers: HeadersSpec,
     /// Changes to a JSON body, one after the other. The body is buffered.
     pub(crate) json: Vec<JsonSpec>,
+    /// Another format for the body. `json` edits it in between, as JSON.
+    pub(crate) convert: Option<ConvertSpec>,
     /// Texts to replace in the body, all at once, while it streams.
     pub(crate) text: Vec<TextSpec>,
     /// The media types of bodies that `json` changes: `type/subtype`, `type/*`, `+suffix` or
-    /// `*/*`. Default `["application/json", "+json"]`.
+    /// `*/*`. Default `["application/json", "+json"]`, or the type of forms if they are converted.
     pub(crate) json_types: Option<Vec<String>>,
     /// The media types of bodies that `text` changes. Default `["text/*", "application/json",
     /// "+json", "application/xml", "+xml", "application/javascript"]`.
@@ -80,6 +82,8 @@ pub(crate) struct ResponseSpec {
     pub(crate) headers: HeadersSpec,
     /// Changes to a JSON body, one after the other. The body is buffered.
     pub(crate) json: Vec<JsonSpec>,
+    /// Another format for the body. `json` edits it in between, as JSON.
+    pub(crate) convert: Option<ConvertSpec>,
     /// Texts to replace in the body, all at once, while it streams.
     pub(crate) text: Vec<TextSpec>,
     /// The media types of bodies that `json` changes. Default as for requests.
@@ -113,6 +117,42 @@ pub(crate) struct WhenSpec {
     /// Status codes as the response came: `404`, `"4xx"`, `"500-503"`.
     #[schemars(length(min = 1))]
     pub(crate) status: Vec<StatusCodes>,
+}
+
+/// From which format to which.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConvertSpec {
+    /// The format of the body as it comes. Default `"json"`.
+    pub(crate) from: FormatName,
+    /// The format in which it goes on. Default `"json"`.
+    pub(crate) to: FormatName,
+    /// What becomes of a name that a form has more than once. Default `"list"`.
+    pub(crate) repeated: RepeatedName,
+}
+
+/// A format of bodies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FormatName {
+    /// JSON.
+    #[default]
+    Json,
+    /// A form, `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// What becomes of a name that a form has more than once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RepeatedName {
+    /// An array of its values.
+    #[default]
+    List,
+    /// Its first value.
+    First,
+    /// Its last value.
+    Last,
 }
 
 /// Changes to server-sent events that have data.

@@ -12,6 +12,7 @@ mod config;
 mod encode;
 mod events;
 mod fields;
+mod form;
 mod json;
 mod media_type;
 mod query;
@@ -84,10 +85,20 @@ impl Plugin for Transform {
         Outcome::Next
     }
 
-    fn on_request_body(&self, _: &mut Request, body: &mut Body, context: &mut Context) -> Outcome {
+    fn on_request_body(
+        &self,
+        request: &mut Request,
+        body: &mut Body,
+        context: &mut Context,
+    ) -> Outcome {
         let state = std::mem::take(&mut context.request);
         match state.change_whole(|_| self.rules.request.body.as_ref(), body) {
-            Ok(()) => Outcome::Next,
+            Ok(media_type) => {
+                if let Some(media_type) = media_type {
+                    request.set_header("content-type", media_type);
+                }
+                Outcome::Next
+            }
             Err(refusal) => Outcome::respond(request::refusal(&refusal)),
         }
     }
@@ -108,13 +119,18 @@ impl Plugin for Transform {
 
     fn on_response_body(
         &self,
-        _: &mut ResponseHead,
+        response: &mut ResponseHead,
         body: &mut Body,
         context: &mut Context,
     ) -> Outcome {
         let state = std::mem::take(&mut context.response);
         match state.change_whole(|set| self.rules.response.body(set), body) {
-            Ok(()) => Outcome::Next,
+            Ok(media_type) => {
+                if let Some(media_type) = media_type {
+                    response.set_header("content-type", media_type);
+                }
+                Outcome::Next
+            }
             Err(refusal) => Outcome::respond(response::refusal(&refusal)),
         }
     }

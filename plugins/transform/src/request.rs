@@ -159,9 +159,7 @@ impl Asks {
 /// The answer to a request whose body is refused.
 pub(crate) fn refusal(refusal: &Refusal) -> Response {
     match refusal {
-        Refusal::InvalidJson(reason) => {
-            Response::bad_request(format!("the body is not JSON: {reason}"))
-        }
+        Refusal::Unreadable(reason) => Response::bad_request(reason),
         Refusal::Encoded(DecodeError::Broken(reason)) => Response::bad_request(format!(
             "the body is not what its content-encoding says: {reason}"
         )),

@@ -156,9 +156,9 @@ impl ResponseSets {
 /// The answer instead of a response whose body is refused.
 pub(crate) fn refusal(refusal: &Refusal) -> Response {
     match refusal {
-        Refusal::InvalidJson(reason) => {
-            log::warn!("the upstream's answer is refused, it is not JSON: {reason}");
-            bad_gateway("the upstream's answer is not JSON")
+        Refusal::Unreadable(reason) => {
+            log::warn!("the upstream's answer is refused: {reason}");
+            bad_gateway("the upstream's answer is not in the format that it says")
         }
         Refusal::Encoded(DecodeError::Broken(reason)) => {
             log::warn!("the upstream's answer is refused, it cannot be decoded: {reason}");

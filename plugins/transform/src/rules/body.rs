@@ -1,13 +1,14 @@
 //! The checks of body rules: JSON edits, text replacements, events, media types.
 
 use super::Check;
-use crate::body::BodyRules;
+use crate::body::{BodyRules, Convert, Format};
 use crate::config::{
-    AcceptEncoding, EncodedPolicy, EventSpec, JsonSpec, Policy, RequestSpec, ResponseSpec,
-    TextSpec, ValueType,
+    AcceptEncoding, ConvertSpec, EncodedPolicy, EventSpec, FormatName, JsonSpec, Policy,
+    RepeatedName, RequestSpec, ResponseSpec, TextSpec, ValueType,
 };
 use crate::encode;
 use crate::events::{EventRule, EventRules};
+use crate::form::{self, Repeated};
 use crate::json::edit::{self, Edit, Operation};
 use crate::json::pointer::Pointer;
 use crate::json::value::{ConfigValue, ValueTemplate};
@@ -39,6 +40,7 @@ struct BodySpec<'c> {
     json: &'c [JsonSpec],
     text: &'c [TextSpec],
     json_types: Option<&'c [String]>,
+    convert: Option<&'c ConvertSpec>,
     text_types: Option<&'c [String]>,
     limit: Size,
     on_invalid_json: Policy,
@@ -55,6 +57,7 @@ impl Check {
             json: &spec.json,
             text: &spec.text,
             json_types: spec.json_types.as_deref(),
+            convert: spec.convert.as_ref(),
             text_types: spec.text_types.as_deref(),
             limit: spec.body_limit,
             on_invalid_json: spec.on_invalid_json,
@@ -71,6 +74,7 @@ impl Check {
             json: &spec.json,
             text: &spec.text,
             json_types: spec.json_types.as_deref(),
+            convert: spec.convert.as_ref(),
             text_types: spec.text_types.as_deref(),
             limit: spec.body_limit,
             on_invalid_json: spec.on_invalid_json,
@@ -96,13 +100,19 @@ impl Check {
     fn body(&mut self, spec: &BodySpec<'_>) -> Option<BodyRules> {
         let pointer = spec.pointer;
         let json_types = format!("{pointer}/json_types");
-        let json_types = self.types(&json_types, spec.json_types, &JSON_TYPES);
+        let convert = spec.convert.and_then(|it| self.convert(&format!("{pointer}/convert"), it));
+        let default = match convert {
+            Some(Convert { from: Format::Form, .. }) => &[form::MEDIA_TYPE][..],
+            _ => &JSON_TYPES,
+        };
+        let json_types = self.types(&json_types, spec.json_types, default);
         let text_types = format!("{pointer}/text_types");
         let text_types = self.types(&text_types, spec.text_types, &TEXT_TYPES);
         let event_types = format!("{pointer}/event_types");
         let event_types = self.types(&event_types, spec.event_types, &EVENT_TYPES);
         let events = self.events(spec);
-        if spec.json.is_empty() && spec.text.is_empty() && spec.events.is_empty() {
+        let has_whole = !spec.json.is_empty() || spec.convert.is_some();
+        if !has_whole && spec.text.is_empty() && spec.events.is_empty() {
             return None;
         }
         let json = self.edits(&format!("{pointer}/json"), spec.json);
@@ -111,6 +121,7 @@ impl Check {
             references: references(&json, text.as_ref(), events.as_ref()),
             json,
             json_types,
+            convert,
             events,
             event_types,
             text,
@@ -119,6 +130,23 @@ impl Check {
             on_invalid_json: spec.on_invalid_json,
             on_encoded_body: spec.on_encoded_body,
         })
+    }
+
+    fn convert(&mut self, at: &str, spec: &ConvertSpec) -> Option<Convert> {
+        if spec.from == FormatName::Json && spec.to == FormatName::Json {
+            self.problem(at, "JSON becomes JSON: set `from = \"form\"` or `to = \"form\"`");
+            return None;
+        }
+        let format = |name| match name {
+            FormatName::Json => Format::Json,
+            FormatName::Form => Format::Form,
+        };
+        let repeated = match spec.repeated {
+            RepeatedName::List => Repeated::List,
+            RepeatedName::First => Repeated::First,
+            RepeatedName::Last => Repeated::Last,
+        };
+        Some(Convert { from: format(spec.from), to: format(spec.to), repeated })
     }
 
     fn events(&mut self, spec: &BodySpec<'_>) -> Option<EventRules> {

@@ -151,3 +151,54 @@ fn a_stream_with_a_coding_is_refused_or_passes_and_a_large_event_breaks_it_off()
         "{outcome:?}"
     );
 }
+
+#[test]
+fn forms_become_json_and_json_becomes_forms_with_edits_in_between() {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let harness = harness(json!({
+        "request": {
+            "convert": { "from": "form" },
+            "json": [{ "op": "remove", "pointer": "/internal" },
+                     { "op": "set", "pointer": "/n", "value": "${request.query.n}", "as": "number" }],
+        },
+        "response": {
+            "convert": { "from": "json", "to": "form" },
+            "json": [{ "op": "unwrap", "key": "data" }],
+        },
+    }));
+    let request = |kind: &str, body: &'static str| {
+        testing::request().query("n=1.50").header("content-type", kind).body(body)
+    };
+    let mut exchange = harness.request(request(FORM, "tag=a+b&internal=1&tag=%C3%A9"));
+    assert_eq!(exchange.request().text(), r#"{"tag":["a b","é"],"n":1.50}"#);
+    assert_eq!(exchange.request().header("content-type"), Some(JSON));
+    let response = |body: &'static str| testing::response().header("content-type", JSON).body(body);
+    let answer = exchange.response(response(r#"{"data":{"a":[1.0,"x&y"],"b":null}}"#));
+    assert_eq!((answer.text(), answer.header("content-type")), ("a=1.0&a=x%26y", Some(FORM)));
+    let mut exchange = harness.request(request(JSON, "tag=a"));
+    assert_eq!(exchange.request().text(), "tag=a");
+    assert_eq!(exchange.response(response("[1]")).status(), 502);
+    let exchange = harness.request(request(FORM, "a=%FF"));
+    let answer = exchange.answer().unwrap();
+    assert!(answer.status() == 400 && answer.text().contains("cannot be converted"), "{answer:?}");
+
+    let nothing = json!({ "request": { "convert": { "repeated": "last" } } });
+    let error = Harness::<Transform>::new(&nothing).err().unwrap();
+    assert_eq!(error.issues()[0].pointer, "/request/convert");
+}
+
+#[test]
+fn templates_have_the_claims_of_a_token() {
+    let harness = harness(json!({ "request": {
+        "headers": { "set": { "x-tenant": "${consumer.claim.tenant|none}" } },
+        "json": [{ "op": "set", "pointer": "/roles", "value": "${consumer.claim.roles}", "as": "json" }],
+    } }));
+    let request = testing::request()
+        .header("content-type", JSON)
+        .attribute("consumer.claim.tenant", "acme")
+        .attribute("consumer.claim.roles", "[\"a\"]")
+        .body("{}");
+    let exchange = harness.request(request);
+    assert_eq!(exchange.request().header("x-tenant"), Some("acme"));
+    assert_eq!(exchange.request().text(), "{\"roles\":[\"a\"]}");
+}
