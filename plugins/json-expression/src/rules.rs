@@ -88,7 +88,7 @@ impl Rules {
             return Start::Read(Vec::new());
         };
         match self.on_encoded_body {
-            EncodedPolicy::Pass => return Start::Pass,
+            EncodedPolicy::Pass => Start::Pass,
             EncodedPolicy::Decode | EncodedPolicy::Recode => {
                 if let Some(codings) = coding::parse(field) {
                     return Start::Read(codings);

@@ -1,5 +1,7 @@
 //! Bodies with codings, as other programs make them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::Read as _;
 
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
