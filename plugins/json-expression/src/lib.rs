@@ -148,9 +148,11 @@ impl Plugin for JsonExpression {
         let Some(rules) = &self.response else {
             return Outcome::Next;
         };
+        if matches!(response.status(), 204 | 304) {
+            return Outcome::Next;
+        }
         let (kind, coding) = (response.header("content-type"), response.header("content-encoding"));
         match rules.start(kind, coding) {
-            _ if matches!(response.status(), 204 | 304) => {}
             Start::Pass => response.want_body(BodyMode::None),
             Start::Refuse(_) => {
                 return Outcome::respond(bad_gateway(

@@ -140,3 +140,18 @@ fn all_faults_are_told_with_their_places() {
     );
     assert!(Harness::<JsonExpression>::new(json!({})).is_err());
 }
+
+#[test]
+fn a_response_without_a_body_passes_whatever_its_fields_say() {
+    let harness = harness(json!({ "response": { "expression": "[.]" } }));
+    for (status, passes) in [(304, true), (204, true), (200, false)] {
+        let mut exchange = harness.request(testing::request());
+        let response = testing::response()
+            .status(status)
+            .header("content-type", JSON)
+            .header("content-encoding", "br");
+        let answer = exchange.response(response).status();
+        assert_eq!(answer, if passes { status } else { 502 });
+        assert_eq!(exchange.log().is_empty(), passes, "{status}");
+    }
+}
