@@ -385,6 +385,7 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
             "cors",
             "forward-auth",
             "ip",
+            "json-expression",
             "oidc",
             "rate-limit",
             "transform",

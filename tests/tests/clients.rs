@@ -121,6 +121,43 @@ async fn curl_asks_twice_over_one_http1_connection() {
     assert_eq!(upstream.requests().len(), 2);
 }
 
+/// The body is as Python's `gzip` makes it, and curl undoes what the gateway has made of it.
+#[tokio::test]
+async fn curl_reads_a_compressed_body_that_a_plugin_has_changed() {
+    const BODY: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x2a\x4e\x4d\x2e\x4a\x2d\x51\
+        \xb2\x32\xd4\x51\xca\x03\x92\x46\xc6\x26\xa6\x66\xe6\x16\x96\x06\x08\x96\x1e\x90\x59\x0b\x00\x6c\
+        \xc9\x2b\xcc\x29\x00\x00\x00";
+    let upstream = Upstream::http1(|request| async move {
+        let builder = Response::builder().header("content-type", "application/json");
+        let accepted = request.headers()["accept-encoding"].to_str().unwrap();
+        assert!(accepted.contains("gzip"), "{accepted}");
+        builder.header("content-encoding", "gzip").body(full(BODY)).unwrap()
+    })
+    .await;
+    let text = r#"
+[upstreams.it]
+targets = ["http://${env:IT}"]
+[[routes]]
+name = "it"
+paths = ["/"]
+upstream = "it"
+[[routes.plugins]]
+component = "transform"
+[routes.plugins.config.response]
+on_encoded_body = "POLICY"
+accept_encoding = "client"
+json = [{ op = "remove", pointer = "/secret" }]
+"#;
+    for (policy, coding) in [("recode", "content-encoding: gzip"), ("decode", "content-length: 30")]
+    {
+        let text = text.replace("POLICY", policy);
+        let gateway = Setup::toml(&text, &[("IT", &upstream.address)]).start();
+        let done = curl(&["--compressed", &format!("http://{}/", gateway.address)]).await;
+        done.expect(r#"{"n":12345678901234567890.123}"#);
+        assert!(done.trace.contains(coding), "{policy}: {}", done.trace);
+    }
+}
+
 #[tokio::test]
 async fn curl_speaks_http2_by_prior_knowledge() {
     // One request a connection: curl before 7.89 cannot ask twice over one (curl/curl#10634).

@@ -11,6 +11,8 @@ mod issuer;
 mod oidc;
 #[path = "first_party/oidc_provider.rs"]
 mod oidc_provider;
+#[path = "first_party/transforming.rs"]
+mod transforming;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

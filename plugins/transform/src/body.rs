@@ -1,26 +1,34 @@
 //! Changes to a body, of a request or a response.
 //!
 //! Owns which rules are for which body, whether it is read whole or as it streams, and what
-//! happens to one that cannot be changed. The changes themselves are `json`'s and `text`'s.
+//! happens to one that cannot be changed. The changes themselves are `json`'s, `events`' and `text`'s;
+//! `coding` takes codings off and puts them on.
+
+use std::borrow::Cow;
 
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
+use crate::coding::{self, Coding, DecodeError};
 use crate::config::{EncodedPolicy, Policy};
-use crate::json::document::Node;
-use crate::json::edit::Edit;
+use crate::events::{EventRules, EventTooLarge, Splitter};
+use crate::form::{self, Repeated};
+use crate::json::edit::{self, Edit};
 use crate::media_type::Pattern;
 use crate::text::Replacer;
 use crate::values::Values;
 
-/// The rules for bodies of one direction.
+/// The rules of one set for bodies of one direction.
 #[derive(Debug)]
 pub(crate) struct BodyRules {
     pub(crate) json: Vec<Edit>,
     pub(crate) json_types: Vec<Pattern>,
+    pub(crate) convert: Option<Convert>,
+    pub(crate) events: Option<EventRules>,
+    pub(crate) event_types: Vec<Pattern>,
     pub(crate) text: Option<Replacer>,
     pub(crate) text_types: Vec<Pattern>,
-    /// Bytes of a body that is read whole, at most.
+    /// Bytes of a body that is read whole, at most; decoded, if it has a coding.
     pub(crate) limit: u64,
     pub(crate) on_invalid_json: Policy,
     pub(crate) on_encoded_body: EncodedPolicy,
@@ -28,126 +36,306 @@ pub(crate) struct BodyRules {
     pub(crate) references: Vec<usize>,
 }
 
+/// From which format to which; edits of JSON are made in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Convert {
+    pub(crate) from: Format,
+    pub(crate) to: Format,
+    pub(crate) repeated: Repeated,
+}
+
+/// A format of bodies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Form,
+}
+
 /// What the hooks for one body pass to one another.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct BodyState {
-    /// Whether the JSON rules are for this body.
+    /// One for each set of rules that is for this body, in order.
+    parts: Vec<Part>,
+    /// The codings that it comes with and that are taken off.
+    codings: Vec<Coding>,
+    /// Whether they are put on again.
+    recodes: bool,
+}
+
+/// What one set of rules does with a body.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Part {
+    /// Its place among the sets.
+    set: usize,
+    /// Whether its rules for JSON, or for what is converted from it or to it, are for this body.
     json: bool,
-    /// Whether the text rules are.
+    /// Whether its text rules are.
     text: bool,
+    /// Where its stream is, if its rules for events are.
+    events: Option<Splitter>,
     /// The values of the rules' references.
     values: Vec<Option<String>>,
     /// The end of what was seen, which may begin a match.
     held: Vec<u8>,
 }
 
-/// What the head says about a body.
+/// What a head says about a body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Described<'a> {
+    pub(crate) content_type: Option<&'a str>,
+    pub(crate) content_encoding: Option<&'a str>,
+}
+
+/// What is done with a body.
 pub(crate) enum Start {
     /// No rule is for it.
     Pass,
-    /// It is encoded, and the configuration refuses that.
-    Refuse,
+    /// It is encoded, and that is refused: with the codings that would not be.
+    Refuse(&'static str),
     /// It is read this way.
     Read(BodyMode, BodyState),
 }
 
-/// A body that says it is JSON and is not, with the reason.
-pub(crate) struct InvalidJson(pub(crate) String);
+/// Why a body is refused when it is there.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// It is not the JSON or the form that it says, or that it is to become, with the reason.
+    Unreadable(String),
+    /// It is not what its coding says.
+    Encoded(DecodeError),
+}
 
 impl BodyRules {
-    /// Decides by the head.
-    pub(crate) fn start(
-        &self,
-        content_type: Option<&str>,
-        content_encoding: Option<&str>,
-        values: &Values,
-    ) -> Start {
-        let is_for = |types: &[Pattern]| types.iter().any(|one| one.matches(content_type));
-        let json = !self.json.is_empty() && is_for(&self.json_types);
-        let text = self.text.is_some() && is_for(&self.text_types);
-        if !json && !text {
-            return Start::Pass;
+    fn new_media_type(&self) -> Option<&'static str> {
+        match self.convert?.to {
+            Format::Json => Some("application/json"),
+            Format::Form => Some(form::MEDIA_TYPE),
         }
-        if let Some(coding) = content_encoding.map(str::trim).filter(|coding| is_coded(coding)) {
-            if self.on_encoded_body == EncodedPolicy::Reject {
-                log::warn!(
-                    "a body with content-encoding `{coding}` is refused, since it cannot be changed; \
-                     `on_encoded_body = \"pass\"` would let it go on unchanged"
-                );
-                return Start::Refuse;
-            }
-            log::debug!("the body is left as it is: its content-encoding is `{coding}`");
-            return Start::Pass;
-        }
-        let mode = if json { BodyMode::Buffered(self.limit) } else { BodyMode::Chunks };
-        let values = values.carry(&self.references);
-        Start::Read(mode, BodyState { json, text, values, held: Vec::new() })
     }
 
-    /// Changes a whole body.
-    pub(crate) fn change_whole(
+    /// Whether a body with a coding is decoded.
+    pub(crate) fn decodes(&self) -> bool {
+        matches!(self.on_encoded_body, EncodedPolicy::Decode | EncodedPolicy::Recode)
+    }
+
+    /// Edits JSON, or what becomes JSON for that.
+    fn edit(&self, body: &[u8], values: &Values) -> Result<Option<Vec<u8>>, String> {
+        let Some(convert) = self.convert else {
+            let edited = edit::apply_all(&self.json, body, values, "");
+            return edited.map(|edited| edited.map(String::into_bytes)).map_err(not_json);
+        };
+        self.converted(convert, body, values)
+            .map(Some)
+            .map_err(|reason| format!("the body cannot be converted: {reason}"))
+    }
+
+    fn converted(
         &self,
-        state: &BodyState,
-        body: &mut Body,
-    ) -> Result<(), InvalidJson> {
-        if without_bom(body.bytes()).iter().all(u8::is_ascii_whitespace) {
-            return Ok(());
+        Convert { from, to, repeated }: Convert,
+        body: &[u8],
+        values: &Values,
+    ) -> Result<Vec<u8>, String> {
+        let json = match from {
+            Format::Json => Cow::Borrowed(body),
+            Format::Form => Cow::Owned(form::to_json(body, repeated)?.into_bytes()),
+        };
+        let edited = edit::apply_all(&self.json, &json, values, "")?.map(String::into_bytes);
+        let json = edited.map_or(json, Cow::Owned);
+        Ok(match to {
+            Format::Json => json.into_owned(),
+            Format::Form => form::from_json(edit::without_bom(&json))?.into_bytes(),
+        })
+    }
+
+    fn part(&self, set: usize, content_type: Option<&str>) -> Option<Part> {
+        let is_for = |types: &[Pattern]| types.iter().any(|one| one.matches(content_type));
+        let part = Part {
+            set,
+            json: (!self.json.is_empty() || self.convert.is_some()) && is_for(&self.json_types),
+            text: self.text.is_some() && is_for(&self.text_types),
+            events: (self.events.is_some() && is_for(&self.event_types)).then(Splitter::default),
+            ..Part::default()
+        };
+        part.does_anything().then_some(part)
+    }
+
+    /// What a coding means for a body that these rules are for: `None` to leave it alone, an error
+    /// to refuse it.
+    fn take_off(&self, field: &str, is_stream: bool) -> Result<Option<Vec<Coding>>, &'static str> {
+        if self.on_encoded_body == EncodedPolicy::Pass {
+            log::debug!("the body is left as it is: its content-encoding is `{field}`");
+            return Ok(None);
         }
-        let values = Values::carried(&self.references, &state.values);
-        if state.json {
-            match self.edit_json(body.bytes(), &values) {
-                Ok(Some(changed)) => body.set(changed),
-                Ok(None) => {}
-                Err(reason) if self.on_invalid_json == Policy::Reject => {
-                    return Err(InvalidJson(reason));
+        if is_stream {
+            log::warn!(
+                "an event stream with content-encoding `{field}` is refused: it could not stream"
+            );
+            return Err("identity");
+        }
+        if !self.decodes() {
+            log::warn!(
+                "a body with content-encoding `{field}` is refused, since it cannot be changed; \
+                 `on_encoded_body = \"decode\"` would decode it, `\"pass\"` let it go on unchanged"
+            );
+            return Err("identity");
+        }
+        let known = coding::parse(field);
+        if known.is_none() {
+            log::warn!(
+                "a body with content-encoding `{field}` is refused: what can be decoded is {}",
+                coding::KNOWN
+            );
+        }
+        known.map(Some).ok_or(coding::KNOWN)
+    }
+}
+
+fn not_json(reason: String) -> String {
+    format!("the body is not JSON: {reason}")
+}
+
+impl Part {
+    fn does_anything(&self) -> bool {
+        self.json || self.text || self.events.is_some()
+    }
+}
+
+impl BodyState {
+    /// Decides by the head, for the sets of rules that are for the message.
+    pub(crate) fn start<'r>(
+        sets: impl IntoIterator<Item = (usize, &'r BodyRules)>,
+        body: Described<'_>,
+        values: &Values,
+    ) -> Start {
+        let parts = sets.into_iter().filter_map(|(set, rules)| {
+            rules.part(set, body.content_type).map(|part| (rules, part))
+        });
+        let mut parts: Vec<_> = parts.collect();
+        let is_stream = parts.iter().any(|(_, part)| part.events.is_some());
+        if is_stream {
+            // It has no end that could be waited for.
+            parts.iter_mut().for_each(|(_, part)| part.json = false);
+            parts.retain(|(_, part)| part.does_anything());
+        }
+        let mut state = Self { recodes: true, ..Self::default() };
+        let coding = body.content_encoding.map(str::trim).filter(|field| coding::is_coded(field));
+        let mut limit = u64::MAX;
+        for (rules, mut part) in parts {
+            if let Some(field) = coding {
+                match rules.take_off(field, is_stream) {
+                    Ok(Some(codings)) => state.codings = codings,
+                    Ok(None) => continue,
+                    Err(accepted) => return Start::Refuse(accepted),
                 }
-                Err(reason) => log::debug!("the body is left as it is, it is not JSON: {reason}"),
+                state.recodes &= rules.on_encoded_body == EncodedPolicy::Recode;
+            }
+            if part.json || coding.is_some() {
+                limit = limit.min(rules.limit);
+            }
+            part.values = values.carry(&rules.references);
+            state.parts.push(part);
+        }
+        let mode = if limit == u64::MAX { BodyMode::Chunks } else { BodyMode::Buffered(limit) };
+        if state.parts.is_empty() { Start::Pass } else { Start::Read(mode, state) }
+    }
+
+    /// Whether the body goes on without the codings that it comes with.
+    pub(crate) fn loses_codings(&self) -> bool {
+        !self.codings.is_empty() && !self.recodes
+    }
+
+    /// Changes a whole body, and returns its new media type if that is another.
+    pub(crate) fn change_whole<'r>(
+        &self,
+        rules: impl Fn(usize) -> Option<&'r BodyRules>,
+        body: &mut Body,
+    ) -> Result<Option<&'static str>, Refusal> {
+        if body.bytes().is_empty() {
+            return Ok(None);
+        }
+        let parts: Vec<_> =
+            self.parts.iter().filter_map(|part| Some((part, rules(part.set)?))).collect();
+        let mut bytes = Cow::Borrowed(body.bytes());
+        if !self.codings.is_empty() {
+            let limit = parts.iter().map(|(_, rules)| rules.limit).min().unwrap_or_default();
+            let decoded = coding::decode(&self.codings, &bytes, limit);
+            bytes = Cow::Owned(decoded.map_err(Refusal::Encoded)?);
+        }
+        let mut is_changed = self.loses_codings();
+        let mut media_type = None;
+        for (part, rules) in parts {
+            if let Some(changed) = part.change_whole(rules, &bytes)? {
+                media_type = rules.new_media_type().filter(|_| part.json).or(media_type);
+                bytes = Cow::Owned(changed);
+                is_changed = true;
             }
         }
-        if state.text
-            && let Some(replacer) = &self.text
-            && let Some(changed) = replacer.push(&mut Vec::new(), body.bytes(), true, &values)
-        {
-            body.set(changed);
+        if is_changed {
+            let bytes = bytes.into_owned();
+            body.set(if self.recodes { coding::encode(&self.codings, bytes) } else { bytes });
         }
-        Ok(())
+        Ok(media_type)
     }
 
     /// Changes a piece of a body.
-    pub(crate) fn change_chunk(&self, state: &mut BodyState, chunk: &mut Chunk) {
-        let Some(replacer) = self.text.as_ref().filter(|_| state.text) else {
-            return;
-        };
-        let values = Values::carried(&self.references, &state.values);
-        let changed = replacer.push(&mut state.held, chunk.data(), chunk.is_last(), &values);
+    pub(crate) fn change_chunk<'r>(
+        &mut self,
+        rules: impl Fn(usize) -> Option<&'r BodyRules>,
+        chunk: &mut Chunk,
+    ) -> Result<(), EventTooLarge> {
+        let mut changed = None;
+        for part in &mut self.parts {
+            if let Some(rules) = rules(part.set) {
+                let data = changed.as_deref().unwrap_or(chunk.data());
+                changed = part.change_chunk(rules, data, chunk.is_last())?.or(changed);
+            }
+        }
         if let Some(changed) = changed {
             chunk.replace(changed);
         }
+        Ok(())
     }
+}
 
-    fn edit_json(&self, body: &[u8], values: &Values) -> Result<Option<String>, String> {
-        let mut document = Node::parse(without_bom(body))?;
-        let mut changed = false;
-        for (index, edit) in self.json.iter().enumerate() {
-            match edit.apply(&mut document, values) {
-                Ok(hit) => changed |= hit,
-                Err(reason) => log::warn!("json[{index}] is left out: {reason}"),
+impl Part {
+    fn change_whole(&self, rules: &BodyRules, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+        if edit::without_bom(body).iter().all(u8::is_ascii_whitespace) {
+            return Ok(None);
+        }
+        let values = Values::carried(&rules.references, &self.values);
+        let mut changed = None;
+        if self.json {
+            match rules.edit(body, &values) {
+                Ok(edited) => changed = edited,
+                Err(reason) if rules.on_invalid_json == Policy::Reject => {
+                    return Err(Refusal::Unreadable(reason));
+                }
+                Err(reason) => log::debug!("the body is left as it is: {reason}"),
             }
         }
-        Ok(changed.then(|| {
-            let mut out = String::with_capacity(body.len() + body.len() / 8);
-            document.write(&mut out);
-            out
-        }))
+        if let Some(replacer) = rules.text.as_ref().filter(|_| self.text) {
+            let body = changed.as_deref().unwrap_or(body);
+            changed = replacer.push(&mut Vec::new(), body, true, &values).or(changed);
+        }
+        Ok(changed)
     }
-}
 
-/// A reader may leave a byte order mark out of account, a writer must not write one (RFC 8259 section
-/// 8.1).
-fn without_bom(body: &[u8]) -> &[u8] {
-    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
-}
-
-fn is_coded(coding: &str) -> bool {
-    !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")
+    fn change_chunk(
+        &mut self,
+        rules: &BodyRules,
+        data: &[u8],
+        is_last: bool,
+    ) -> Result<Option<Vec<u8>>, EventTooLarge> {
+        let values = Values::carried(&rules.references, &self.values);
+        let mut changed = None;
+        if let (Some(splitter), Some(events)) = (&mut self.events, &rules.events) {
+            let passed = events.push(splitter, data, is_last, &values)?;
+            changed = (passed != data).then_some(passed);
+        }
+        if let Some(replacer) = rules.text.as_ref().filter(|_| self.text) {
+            let data = changed.as_deref().unwrap_or(data);
+            changed = replacer.push(&mut self.held, data, is_last, &values).or(changed);
+        }
+        Ok(changed)
+    }
 }

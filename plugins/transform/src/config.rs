@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 
 use gateway_plugin_sdk::prelude::*;
 
+mod sets;
+
+pub(crate) use self::sets::{ResponseSpecs, StatusCodes};
 use crate::json::value::ConfigValue;
 use crate::size::Size;
 
@@ -17,9 +20,10 @@ pub struct Config {
     /// Changes to requests, on their way to the upstream.
     #[serde(default)]
     pub(crate) request: RequestSpec,
-    /// Changes to responses, on their way to the client.
+    /// Changes to responses, on their way to the client; or a list of such sets, each for some
+    /// status codes. All that are for a response apply, in order.
     #[serde(default)]
-    pub(crate) response: ResponseSpec,
+    pub(crate) response: ResponseSpecs,
 }
 
 /// Changes to requests. Whatever their order, every `${...}` sees the request as it came to this
@@ -44,21 +48,24 @@ pub(crate) struct RequestSpec {
     pub(crate) headers: HeadersSpec,
     /// Changes to a JSON body, one after the other. The body is buffered.
     pub(crate) json: Vec<JsonSpec>,
+    /// Another format for the body. `json` edits it in between, as JSON.
+    pub(crate) convert: Option<ConvertSpec>,
     /// Texts to replace in the body, all at once, while it streams.
     pub(crate) text: Vec<TextSpec>,
     /// The media types of bodies that `json` changes: `type/subtype`, `type/*`, `+suffix` or
-    /// `*/*`. Default `["application/json", "+json"]`.
+    /// `*/*`. Default `["application/json", "+json"]`, or the type of forms if they are converted.
     pub(crate) json_types: Option<Vec<String>>,
     /// The media types of bodies that `text` changes. Default `["text/*", "application/json",
     /// "+json", "application/xml", "+xml", "application/javascript"]`.
     pub(crate) text_types: Option<Vec<String>>,
-    /// The largest body that `json` changes, in bytes or as `"512KiB"`; a larger one is refused
-    /// with 413. Default 1 MiB.
+    /// The largest body that is read whole, in bytes or as `"512KiB"`, decoded if it has a coding; a
+    /// larger one is refused with 413. Default 1 MiB.
     pub(crate) body_limit: Size,
     /// What happens to a body that says it is JSON and is not. Default `"reject"`: 400.
     pub(crate) on_invalid_json: Policy,
-    /// What happens to a body with a `content-encoding`, which cannot be changed. Default
-    /// `"reject"`: 415. `"pass"` sends it on unchanged, past the rules.
+    /// What happens to a body with a `content-encoding`. Default `"reject"`: 415. `"pass"` sends it
+    /// on unchanged, past the rules. `"decode"` changes it and sends it without the coding,
+    /// `"recode"` with the same coding again; both know `gzip` and `deflate`.
     pub(crate) on_encoded_body: EncodedPolicy,
 }
 
@@ -66,6 +73,8 @@ pub(crate) struct RequestSpec {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct ResponseSpec {
+    /// The responses that these changes are for. Default: all.
+    pub(crate) when: Option<WhenSpec>,
     /// A new status code; or a table of old codes (`404`) and classes of them (`5xx`) with the
     /// new code of each.
     pub(crate) status: Option<StatusSpec>,
@@ -73,20 +82,95 @@ pub(crate) struct ResponseSpec {
     pub(crate) headers: HeadersSpec,
     /// Changes to a JSON body, one after the other. The body is buffered.
     pub(crate) json: Vec<JsonSpec>,
+    /// Another format for the body. `json` edits it in between, as JSON.
+    pub(crate) convert: Option<ConvertSpec>,
     /// Texts to replace in the body, all at once, while it streams.
     pub(crate) text: Vec<TextSpec>,
     /// The media types of bodies that `json` changes. Default as for requests.
     pub(crate) json_types: Option<Vec<String>>,
     /// The media types of bodies that `text` changes. Default as for requests.
     pub(crate) text_types: Option<Vec<String>>,
-    /// The largest body that `json` changes, in bytes or as `"512KiB"`; a larger one fails the
-    /// exchange. Default 1 MiB.
+    /// The largest body that is read whole, in bytes or as `"512KiB"`, decoded if it has a coding; a
+    /// larger one fails the exchange, or, decoded, is answered 502. Default 1 MiB.
     pub(crate) body_limit: Size,
     /// What happens to a body that says it is JSON and is not. Default `"reject"`: 502.
     pub(crate) on_invalid_json: Policy,
-    /// What happens to a body with a `content-encoding`, which cannot be changed. Default
-    /// `"reject"`: 502. `"pass"` sends it on unchanged, past the rules.
+    /// What happens to a body with a `content-encoding`. Default `"reject"`: 502. `"pass"` sends it
+    /// on unchanged, past the rules. `"decode"` changes it and sends it without the coding,
+    /// `"recode"` with the same coding again; both know `gzip` and `deflate`.
     pub(crate) on_encoded_body: EncodedPolicy,
+    /// What the upstream is asked for as `accept-encoding`. Default `"identity"`: a body without
+    /// coding. `"client"`: what the client takes, as far as it can be decoded.
+    pub(crate) accept_encoding: AcceptEncoding,
+    /// Changes to server-sent events, one by one, while they stream.
+    pub(crate) events: Vec<EventSpec>,
+    /// The media types of bodies that `events` changes. Default `["text/event-stream"]`.
+    pub(crate) event_types: Option<Vec<String>>,
+    /// The largest event, at most `"512KiB"`; a larger one breaks the body off. Default 256 KiB.
+    pub(crate) event_limit: Option<Size>,
+}
+
+/// Which responses a set of changes is for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WhenSpec {
+    /// Status codes as the response came: `404`, `"4xx"`, `"500-503"`.
+    #[schemars(length(min = 1))]
+    pub(crate) status: Vec<StatusCodes>,
+}
+
+/// From which format to which.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ConvertSpec {
+    /// The format of the body as it comes. Default `"json"`.
+    pub(crate) from: FormatName,
+    /// The format in which it goes on. Default `"json"`.
+    pub(crate) to: FormatName,
+    /// What becomes of a name that a form has more than once. Default `"list"`.
+    pub(crate) repeated: RepeatedName,
+}
+
+/// A format of bodies.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum FormatName {
+    /// JSON.
+    #[default]
+    Json,
+    /// A form, `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// What becomes of a name that a form has more than once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RepeatedName {
+    /// An array of its values.
+    #[default]
+    List,
+    /// Its first value.
+    First,
+    /// Its last value.
+    Last,
+}
+
+/// Changes to server-sent events that have data.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct EventSpec {
+    /// The types of the events; one without `event` is a `message`. Default: all.
+    #[schemars(length(min = 1))]
+    pub(crate) types: Option<Vec<String>>,
+    /// Whether the events are left out; their `id` and `retry` go on.
+    pub(crate) drop: bool,
+    /// A new type.
+    #[schemars(length(min = 1))]
+    pub(crate) rename: Option<String>,
+    /// Changes to data that is JSON, one after the other. Other data is left alone.
+    pub(crate) json: Vec<JsonSpec>,
+    /// Texts to replace in the data.
+    pub(crate) text: Vec<TextSpec>,
 }
 
 /// Changes to a header, in the order of these settings. Names are in any case.
@@ -278,4 +362,19 @@ pub(crate) enum EncodedPolicy {
     Reject,
     /// It continues as it is.
     Pass,
+    /// It is decoded, changed, and sent without its codings.
+    Decode,
+    /// It is decoded, changed, and encoded again.
+    Recode,
+}
+
+/// What an upstream is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AcceptEncoding {
+    /// A body without coding.
+    #[default]
+    Identity,
+    /// What the client takes, as far as it can be decoded here.
+    Client,
 }

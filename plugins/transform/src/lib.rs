@@ -7,9 +7,12 @@
 //! and a hook without rules is not asked for.
 
 mod body;
+mod coding;
 mod config;
 mod encode;
+mod events;
 mod fields;
+mod form;
 mod json;
 mod media_type;
 mod query;
@@ -23,9 +26,11 @@ mod values;
 
 use gateway_plugin_sdk::prelude::*;
 
-use crate::body::{BodyRules, BodyState, InvalidJson};
+use crate::body::BodyState;
 pub use crate::config::Config;
+use crate::events::EventTooLarge;
 use crate::fields::{Answer, Constant};
+use crate::request::Asks;
 use crate::rules::Rules;
 use crate::template::Reference;
 use crate::values::Values;
@@ -71,25 +76,35 @@ impl Plugin for Transform {
             return Outcome::respond(refusal);
         }
         if self.rules.writes_response_early {
-            self.rules.response.fields.apply(&mut Answer(request), &values);
+            if let Some(edits) = self.rules.response.fields_alone() {
+                edits.apply(&mut Answer(request), &values);
+            }
         } else {
             context.values = values.carry(&plan.carried);
         }
         Outcome::Next
     }
 
-    fn on_request_body(&self, _: &mut Request, body: &mut Body, context: &mut Context) -> Outcome {
+    fn on_request_body(
+        &self,
+        request: &mut Request,
+        body: &mut Body,
+        context: &mut Context,
+    ) -> Outcome {
         let state = std::mem::take(&mut context.request);
-        change_whole(self.rules.request.body.as_ref(), &state, body, |reason| {
-            Response::bad_request(format!("the body is not JSON: {reason}"))
-        })
+        match state.change_whole(|_| self.rules.request.body.as_ref(), body) {
+            Ok(media_type) => {
+                if let Some(media_type) = media_type {
+                    request.set_header("content-type", media_type);
+                }
+                Outcome::Next
+            }
+            Err(refusal) => Outcome::respond(request::refusal(&refusal)),
+        }
     }
 
     fn on_request_chunk(&self, chunk: &mut Chunk, context: &mut Context) -> ChunkOutcome {
-        if let Some(rules) = &self.rules.request.body {
-            rules.change_chunk(&mut context.request, chunk);
-        }
-        ChunkOutcome::Next
+        changed(context.request.change_chunk(|_| self.rules.request.body.as_ref(), chunk))
     }
 
     fn on_response(&self, response: &mut ResponseHead, context: &mut Context) -> Outcome {
@@ -104,33 +119,33 @@ impl Plugin for Transform {
 
     fn on_response_body(
         &self,
-        _: &mut ResponseHead,
+        response: &mut ResponseHead,
         body: &mut Body,
         context: &mut Context,
     ) -> Outcome {
         let state = std::mem::take(&mut context.response);
-        change_whole(self.rules.response.body.as_ref(), &state, body, |_| {
-            Response::problem(502, "Bad Gateway", "the upstream's answer is not JSON")
-        })
+        match state.change_whole(|set| self.rules.response.body(set), body) {
+            Ok(media_type) => {
+                if let Some(media_type) = media_type {
+                    response.set_header("content-type", media_type);
+                }
+                Outcome::Next
+            }
+            Err(refusal) => Outcome::respond(response::refusal(&refusal)),
+        }
     }
 
     fn on_response_chunk(&self, chunk: &mut Chunk, context: &mut Context) -> ChunkOutcome {
-        if let Some(rules) = &self.rules.response.body {
-            rules.change_chunk(&mut context.response, chunk);
-        }
-        ChunkOutcome::Next
+        changed(context.response.change_chunk(|set| self.rules.response.body(set), chunk))
     }
 }
 
-fn change_whole(
-    rules: Option<&BodyRules>,
-    state: &BodyState,
-    body: &mut Body,
-    refusal: impl FnOnce(String) -> Response,
-) -> Outcome {
-    match rules.map_or(Ok(()), |rules| rules.change_whole(state, body)) {
-        Ok(()) => Outcome::Next,
-        Err(InvalidJson(reason)) => Outcome::respond(refusal(reason)),
+fn changed(result: Result<(), EventTooLarge>) -> ChunkOutcome {
+    match result {
+        Ok(()) => ChunkOutcome::Next,
+        Err(EventTooLarge) => {
+            ChunkOutcome::Abort("an event is larger than `event_limit`".to_owned())
+        }
     }
 }
 
@@ -155,8 +170,14 @@ impl Transform {
 
     fn declare_request(&self, mut interest: Interest) -> Interest {
         let rules = &self.rules.request;
-        if rules.body.is_some() {
+        if let Some(body) = &rules.body {
             interest = interest.header("content-type").header("content-encoding");
+            if body.decodes() {
+                interest = interest.request_body(BodyMode::Buffered(body.limit));
+            }
+        }
+        if rules.asks == Asks::Decodable {
+            interest = interest.header("accept-encoding");
         }
         if !rules.query.is_empty() {
             interest = interest.query();
@@ -178,13 +199,18 @@ impl Transform {
     }
 
     fn declare_response(&self, mut interest: Interest) -> Interest {
-        let rules = &self.rules.response;
-        if rules.body.is_some() {
+        let sets = &self.rules.response;
+        if sets.bodies().next().is_some() {
             for name in ["content-type", "content-encoding", "etag"] {
                 interest = interest.response_header(name);
             }
         }
-        for name in rules.fields.reads() {
+        // How much may be handed back is known by the interest: a decoded body is larger.
+        let decoding = sets.bodies().filter(|body| body.decodes());
+        if let Some(limit) = decoding.map(|body| body.limit).max() {
+            interest = interest.response_body(BodyMode::Buffered(limit));
+        }
+        for name in sets.0.iter().flat_map(|set| set.fields.reads()) {
             interest = interest.response_header(name);
         }
         for &index in &self.rules.plan.response_reads {

@@ -5,7 +5,8 @@
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
-use crate::body::{BodyRules, BodyState, Start};
+use crate::body::{BodyRules, BodyState, Described, Refusal, Start};
+use crate::coding::{self, DecodeError};
 use crate::encode;
 use crate::fields::FieldEdits;
 use crate::query::QueryEdits;
@@ -21,8 +22,21 @@ pub(crate) struct RequestRules {
     pub(crate) query: QueryEdits,
     pub(crate) fields: FieldEdits,
     pub(crate) body: Option<BodyRules>,
-    /// Whether the response's body will be changed: then it must come whole and without coding.
-    pub(crate) asks_for_plain_response: bool,
+    /// What the upstream is asked for, since the response's body will be changed.
+    pub(crate) asks: Asks,
+}
+
+/// What a request asks of the response to it. A part of a body must not be changed in any case: it
+/// would be cut at the borders of the original.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// What the client asks.
+    #[default]
+    Nothing,
+    /// A whole body without coding.
+    Plain,
+    /// A whole body with the codings that the client takes, as far as they can be decoded here.
+    Decodable,
 }
 
 impl RequestRules {
@@ -36,7 +50,7 @@ impl RequestRules {
             && self.path.is_none()
             && self.query.is_empty()
             && self.body.is_none()
-            && !self.asks_for_plain_response
+            && self.asks == Asks::Nothing
     }
 
     /// Whether they are edits of fields alone that are the same for every request.
@@ -64,9 +78,7 @@ impl RequestRules {
             request.set_query(query);
         }
         self.apply_method(request, values);
-        if self.asks_for_plain_response {
-            ask_for_plain_response(request);
-        }
+        self.asks.apply(request);
         self.apply_host(request, values);
         self.fields.apply(request, values);
         Ok(())
@@ -81,19 +93,27 @@ impl RequestRules {
         let Some(rules) = &self.body else {
             return Ok(());
         };
-        let content_type = request.header("content-type");
-        match rules.start(content_type, request.header("content-encoding"), values) {
+        let described = Described {
+            content_type: request.header("content-type"),
+            content_encoding: request.header("content-encoding"),
+        };
+        match BodyState::start([(0, rules)], described, values) {
+            // The interest of rules that decode asks for bodies.
+            Start::Pass if rules.decodes() => request.want_request_body(BodyMode::None),
             Start::Pass => {}
-            Start::Refuse => {
+            Start::Refuse(accepted) => {
                 return Err(Response::problem(
                     415,
                     "Unsupported Media Type",
-                    "a body with a content-encoding is not taken here",
+                    "a body with this content-encoding is not taken here",
                 )
-                .header("accept-encoding", "identity"));
+                .header("accept-encoding", accepted));
             }
             Start::Read(mode, started) => {
                 request.want_request_body(mode);
+                if started.loses_codings() {
+                    request.remove_header("content-encoding");
+                }
                 *state = started;
             }
         }
@@ -123,10 +143,30 @@ impl RequestRules {
     }
 }
 
-/// A body with a coding cannot be changed, and a part of a body must not be: it would be cut at
-/// the borders of the original.
-fn ask_for_plain_response(request: &mut Request) {
-    request.set_header("accept-encoding", "identity");
-    request.remove_header("range");
-    request.remove_header("if-range");
+impl Asks {
+    fn apply(self, request: &mut Request) {
+        let accepted = match self {
+            Self::Nothing => return,
+            Self::Plain => "identity".to_owned(),
+            Self::Decodable => coding::acceptable(request.header("accept-encoding")),
+        };
+        request.set_header("accept-encoding", accepted);
+        request.remove_header("range");
+        request.remove_header("if-range");
+    }
+}
+
+/// The answer to a request whose body is refused.
+pub(crate) fn refusal(refusal: &Refusal) -> Response {
+    match refusal {
+        Refusal::Unreadable(reason) => Response::bad_request(reason),
+        Refusal::Encoded(DecodeError::Broken(reason)) => Response::bad_request(format!(
+            "the body is not what its content-encoding says: {reason}"
+        )),
+        Refusal::Encoded(DecodeError::TooLarge(limit)) => Response::problem(
+            413,
+            "Content Too Large",
+            format!("the decoded body is larger than {limit} bytes"),
+        ),
+    }
 }

@@ -1,17 +1,27 @@
 //! Changes to the head of a response.
 //!
-//! Owns the status, and what a changed body means for the fields that describe it. Bodies are
-//! `body`'s.
+//! Owns which sets of rules are for which response, the status, and what a changed body means for the
+//! fields that describe it. Bodies are `body`'s.
 
+use std::ops::RangeInclusive;
+
+use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
-use crate::body::{BodyRules, BodyState, Start};
+use crate::body::{BodyRules, BodyState, Described, Refusal, Start};
+use crate::coding::DecodeError;
 use crate::fields::FieldEdits;
 use crate::values::Values;
 
-/// The rules for responses.
+/// The sets of rules for responses, in order. All that are for a response apply.
+#[derive(Debug, Default)]
+pub(crate) struct ResponseSets(pub(crate) Vec<ResponseRules>);
+
+/// A set of rules for responses.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseRules {
+    /// The status codes that it is for; none means all.
+    pub(crate) when: Vec<RangeInclusive<u16>>,
     pub(crate) status: Option<StatusRule>,
     pub(crate) fields: FieldEdits,
     pub(crate) body: Option<BodyRules>,
@@ -43,20 +53,37 @@ impl StatusRule {
     }
 }
 
-impl ResponseRules {
+impl ResponseSets {
     pub(crate) fn is_empty(&self) -> bool {
-        self.status.is_none() && self.fields.is_empty() && self.body.is_none()
+        self.0.iter().all(ResponseRules::is_empty)
     }
 
-    /// Whether they are edits of fields alone that are the same for every response.
-    pub(crate) fn are_constant(&self) -> bool {
-        self.status.is_none() && self.body.is_none() && self.fields.constants().is_some()
+    /// The fields that are changed, if nothing else is and all responses are meant.
+    pub(crate) fn fields_alone(&self) -> Option<&FieldEdits> {
+        match self.0.as_slice() {
+            [only] if only.is_fields_alone() => Some(&only.fields),
+            _ => None,
+        }
     }
 
-    /// Whether they are edits of fields alone, and none depends on what the response has.
-    pub(crate) fn reads_no_response(&self) -> bool {
-        let is_fields_alone = self.status.is_none() && self.body.is_none();
-        is_fields_alone && !self.fields.is_empty() && self.fields.reads().next().is_none()
+    /// Takes the edits away if they are of fields alone and the same for every response.
+    pub(crate) fn take_constants(&mut self) -> FieldEdits {
+        match self.0.as_mut_slice() {
+            [only] if only.is_fields_alone() && only.fields.constants().is_some() => {
+                std::mem::take(&mut only.fields)
+            }
+            _ => FieldEdits::default(),
+        }
+    }
+
+    /// The rules for bodies of the set in this place.
+    pub(crate) fn body(&self, set: usize) -> Option<&BodyRules> {
+        self.0.get(set)?.body.as_ref()
+    }
+
+    /// The rules for bodies of all sets.
+    pub(crate) fn bodies(&self) -> impl Iterator<Item = &BodyRules> {
+        self.0.iter().filter_map(|set| set.body.as_ref())
     }
 
     /// Applies the rules. The body's state goes into `state` if the body is to be read.
@@ -66,24 +93,17 @@ impl ResponseRules {
         values: &Values,
         state: &mut BodyState,
     ) -> Result<(), Response> {
+        let status = response.status();
         self.start_body(response, values, state)?;
-        self.apply_status(response);
-        self.fields.apply(response, values);
+        for set in self.for_status(status) {
+            set.apply_status(status, response);
+            set.fields.apply(response, values);
+        }
         Ok(())
     }
 
-    fn apply_status(&self, response: &mut ResponseHead) {
-        let Some(rule) = &self.status else {
-            return;
-        };
-        let before = response.status();
-        // 101 is not an answer to be changed: the connection has changed hands.
-        if before >= 200
-            && let Some(status) = rule.becomes(before)
-            && status != before
-        {
-            response.set_status(status);
-        }
+    fn for_status(&self, status: u16) -> impl Iterator<Item = &ResponseRules> {
+        self.0.iter().filter(move |set| set.is_for(status))
     }
 
     fn start_body(
@@ -92,10 +112,11 @@ impl ResponseRules {
         values: &Values,
         state: &mut BodyState,
     ) -> Result<(), Response> {
-        let Some(rules) = &self.body else {
+        if self.bodies().next().is_none() {
             return Ok(());
-        };
-        match response.status() {
+        }
+        let status = response.status();
+        match status {
             ..200 | 204 => return Ok(()),
             304 => {
                 // It speaks of a response whose tag was weakened (RFC 9111 section 4.3.4).
@@ -104,23 +125,83 @@ impl ResponseRules {
             }
             _ => {}
         }
-        let content_type = response.header("content-type");
-        match rules.start(content_type, response.header("content-encoding"), values) {
+        let described = Described {
+            content_type: response.header("content-type"),
+            content_encoding: response.header("content-encoding"),
+        };
+        let sets = self.0.iter().enumerate().filter(|(_, set)| set.is_for(status));
+        let sets = sets.filter_map(|(index, set)| Some((index, set.body.as_ref()?)));
+        match BodyState::start(sets, described, values) {
+            // The interest of rules that decode asks for bodies.
+            Start::Pass if self.bodies().any(BodyRules::decodes) => {
+                response.want_body(BodyMode::None);
+            }
             Start::Pass => {}
-            Start::Refuse => {
-                return Err(Response::problem(
-                    502,
-                    "Bad Gateway",
-                    "the upstream's answer has a content-encoding",
-                ));
+            Start::Refuse(_) => {
+                return Err(bad_gateway("the upstream's answer has a content-encoding"));
             }
             Start::Read(mode, started) => {
                 response.want_body(mode);
+                if started.loses_codings() {
+                    response.remove_header("content-encoding");
+                }
                 *state = started;
                 forget_the_former_body(response);
             }
         }
         Ok(())
+    }
+}
+
+/// The answer instead of a response whose body is refused.
+pub(crate) fn refusal(refusal: &Refusal) -> Response {
+    match refusal {
+        Refusal::Unreadable(reason) => {
+            log::warn!("the upstream's answer is refused: {reason}");
+            bad_gateway("the upstream's answer is not in the format that it says")
+        }
+        Refusal::Encoded(DecodeError::Broken(reason)) => {
+            log::warn!("the upstream's answer is refused, it cannot be decoded: {reason}");
+            bad_gateway("the upstream's answer is not what its content-encoding says")
+        }
+        Refusal::Encoded(DecodeError::TooLarge(limit)) => {
+            log::warn!(
+                "the upstream's answer is refused: decoded, it is larger than {limit} bytes \
+                 (`body_limit`)"
+            );
+            bad_gateway("the upstream's answer is too large")
+        }
+    }
+}
+
+fn bad_gateway(detail: &str) -> Response {
+    Response::problem(502, "Bad Gateway", detail)
+}
+
+impl ResponseRules {
+    fn is_empty(&self) -> bool {
+        self.status.is_none() && self.fields.is_empty() && self.body.is_none()
+    }
+
+    fn is_fields_alone(&self) -> bool {
+        self.when.is_empty() && self.status.is_none() && self.body.is_none()
+    }
+
+    fn is_for(&self, status: u16) -> bool {
+        self.when.is_empty() || self.when.iter().any(|range| range.contains(&status))
+    }
+
+    fn apply_status(&self, before: u16, response: &mut ResponseHead) {
+        let Some(rule) = &self.status else {
+            return;
+        };
+        // 101 is not an answer to be changed: the connection has changed hands.
+        if before >= 200
+            && let Some(status) = rule.becomes(before)
+            && status != before
+        {
+            response.set_status(status);
+        }
     }
 }
 

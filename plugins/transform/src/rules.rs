@@ -8,10 +8,10 @@ mod head;
 
 use gateway_plugin_sdk::prelude::*;
 
-use crate::config::Config;
+use crate::config::{AcceptEncoding, Config, ResponseSpecs};
 use crate::fields::FieldEdits;
-use crate::request::RequestRules;
-use crate::response::ResponseRules;
+use crate::request::{Asks, RequestRules};
+use crate::response::ResponseSets;
 use crate::template::{Direction, Reference, References, Template};
 use crate::values::Plan;
 
@@ -19,7 +19,7 @@ use crate::values::Plan;
 #[derive(Debug)]
 pub(crate) struct Rules {
     pub(crate) request: RequestRules,
-    pub(crate) response: ResponseRules,
+    pub(crate) response: ResponseSets,
     /// The edits of every request and of every response, for which no hook is needed. They are not
     /// among the rules above.
     pub(crate) every_request: FieldEdits,
@@ -38,9 +38,8 @@ impl Rules {
         let mut check = Check::new();
         let request = check.request(&config.request);
         check.direction = Direction::Response;
-        let mut response = check.response(&config.response);
-        let asks_for_plain_response = response.body.is_some();
-        let mut request = RequestRules { asks_for_plain_response, ..request };
+        let mut response = check.responses(&config.response);
+        let mut request = RequestRules { asks: asks(&config.response, &response), ..request };
         if check.problems.is_empty() && request.is_empty() && response.is_empty() {
             check.problem("", "nothing is to be changed: `request` and `response` have no rules");
         }
@@ -50,16 +49,15 @@ impl Rules {
         } else {
             FieldEdits::default()
         };
-        let every_response = if response.are_constant() {
-            std::mem::take(&mut response.fields)
-        } else {
-            FieldEdits::default()
-        };
+        let every_response = response.take_constants();
         let plan = Plan::new(&check.references, check.references.table());
         let references = check.references.table().to_vec();
         let sees_requests = !request.is_empty() || !plan.carried.is_empty();
+        let reads_no_response = response
+            .fields_alone()
+            .is_some_and(|fields| !fields.is_empty() && fields.reads().next().is_none());
         let writes_response_early =
-            sees_requests && response.reads_no_response() && plan.response_reads.is_empty();
+            sees_requests && reads_no_response && plan.response_reads.is_empty();
         Ok(Self {
             request,
             response,
@@ -70,6 +68,15 @@ impl Rules {
             writes_response_early,
         })
     }
+}
+
+/// What requests have to ask for, so that the bodies of their responses can be changed.
+fn asks(specs: &ResponseSpecs, sets: &ResponseSets) -> Asks {
+    let changes = specs.list().zip(&sets.0).filter(|(_, set)| set.body.is_some());
+    changes.fold(Asks::Nothing, |asks, ((_, spec), _)| match spec.accept_encoding {
+        AcceptEncoding::Client if asks != Asks::Plain => Asks::Decodable,
+        AcceptEncoding::Client | AcceptEncoding::Identity => Asks::Plain,
+    })
 }
 
 /// A check under way.

@@ -1,5 +1,10 @@
 //! Bodies of requests and responses, through the hooks.
 
+#[path = "bodies/codings.rs"]
+mod codings;
+#[path = "bodies/sets.rs"]
+mod sets;
+
 use gateway_plugin_sdk::log::Level;
 use gateway_plugin_sdk::serde_json::{Value, json};
 use gateway_plugin_sdk::testing::{self, Harness, Outcome};

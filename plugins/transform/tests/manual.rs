@@ -22,7 +22,7 @@ fn examples() -> Vec<Value> {
 
 #[test]
 fn every_example_is_a_valid_configuration() {
-    assert_eq!(examples().len(), 4);
+    assert_eq!(examples().len(), 8);
     for example in examples() {
         if let Err(error) = Harness::<Transform>::new(&example) {
             panic!("{example}: {error}");
@@ -53,6 +53,31 @@ fn the_first_example_does_what_it_says() {
     let answer = exchange.response(response);
     assert_eq!((answer.status(), answer.header("server")), (200, None));
     assert_eq!(answer.text(), r#"{"data":{"at":"api.example.com"}}"#);
+}
+
+#[test]
+fn the_examples_for_responses_do_what_they_say() {
+    let [sets, codings, events] = [1, 2, 3].map(|at| examples()[at].clone());
+    let response = |status, kind: &str, body: &str| {
+        testing::response().status(status).header("content-type", kind).body(body)
+    };
+    let harness = Harness::<Transform>::new(&sets).expect("it is valid");
+    for (status, body) in [(200, "1"), (404, r#"{"error":1}"#), (500, "1"), (504, r#"{"error":1}"#)]
+    {
+        let mut exchange = harness.request(testing::request());
+        let answer =
+            exchange.response(response(status, "application/json", "1").header("server", "x"));
+        assert_eq!((answer.text(), answer.header("server")), (body, None), "{status}");
+    }
+    let harness = Harness::<Transform>::new(&codings).expect("it is valid");
+    let request = testing::request().header("accept-encoding", "gzip, br");
+    assert_eq!(harness.request(request).request().header("accept-encoding"), Some("gzip"));
+    let harness = Harness::<Transform>::new(&events).expect("it is valid");
+    let mut exchange = harness.request(testing::request());
+    let stream =
+        "event: ping\ndata: 1\n\ndata: {\"at\":\"internal.example\",\"usage\":{\"cost\":1}}\n\n";
+    let answer = exchange.response(response(200, "text/event-stream", stream));
+    assert_eq!(answer.text(), "event: delta\ndata: {\"at\":\"example.com\",\"usage\":{}}\n\n");
 }
 
 #[test]

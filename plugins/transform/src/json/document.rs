@@ -242,6 +242,21 @@ pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// A name as text, and its value.
+pub(crate) type Member<'a> = (String, &'a RawValue);
+
+/// The members of a document that is an object, in order; `None` for any other.
+pub(crate) fn members(json: &[u8]) -> Result<Option<Vec<Member<'_>>>, String> {
+    let text = serde_json::from_slice::<&RawValue>(json).map_err(|error| error.to_string())?.get();
+    if !text.starts_with('{') {
+        return Ok(None);
+    }
+    let Members(members) = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let named = |(key, value): (&RawValue, _)| Some((serde_json::from_str(key.get()).ok()?, value));
+    let named: Option<Vec<_>> = members.into_iter().map(named).collect();
+    named.map(Some).ok_or_else(|| "the name of a member is no text".to_owned())
+}
+
 /// An array index (RFC 6901 section 4): digits without a leading zero.
 fn index(token: &str) -> Option<usize> {
     let digits = token.bytes().all(|byte| byte.is_ascii_digit());

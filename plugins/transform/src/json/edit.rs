@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use gateway_plugin_sdk::log;
+
 use super::document::{NoPlace, Node};
 use super::pointer::Pointer;
 use super::value::{ValueTemplate, WrongType};
@@ -39,6 +41,47 @@ pub(crate) enum Operation {
 pub(crate) enum Skipped {
     NoPlace,
     WrongType(WrongType),
+}
+
+/// Makes edits one after the other in a document. `Ok(None)` means that there was nothing to change,
+/// an error that it is not JSON. `place` is what names the list of edits in the log.
+pub(crate) fn apply_all(
+    edits: &[Edit],
+    body: &[u8],
+    values: &Values,
+    place: &str,
+) -> Result<Option<String>, String> {
+    if edits.is_empty() {
+        return Ok(None);
+    }
+    let mut document = Node::parse(without_bom(body))?;
+    let mut changed = false;
+    for (index, edit) in edits.iter().enumerate() {
+        match edit.apply(&mut document, values) {
+            Ok(hit) => changed |= hit,
+            Err(reason) => log::warn!("{place}json[{index}] is left out: {reason}"),
+        }
+    }
+    Ok(changed.then(|| {
+        let mut out = String::with_capacity(body.len() + body.len() / 8);
+        document.write(&mut out);
+        out
+    }))
+}
+
+/// Appends the indices of the references in these edits.
+pub(crate) fn references(edits: &[Edit], indices: &mut Vec<usize>) {
+    for edit in edits {
+        if let Operation::Set { value, .. } = &edit.operation {
+            value.references(indices);
+        }
+    }
+}
+
+/// A reader may leave a byte order mark out of account, a writer must not write one (RFC 8259 section
+/// 8.1).
+pub(crate) fn without_bom(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body)
 }
 
 impl Edit {

@@ -1,11 +1,15 @@
-//! The checks of body rules: JSON edits, text replacements, media types.
+//! The checks of body rules: JSON edits, text replacements, events, media types.
 
 use super::Check;
-use crate::body::BodyRules;
+use crate::body::{BodyRules, Convert, Format};
 use crate::config::{
-    EncodedPolicy, JsonSpec, Policy, RequestSpec, ResponseSpec, TextSpec, ValueType,
+    AcceptEncoding, ConvertSpec, EncodedPolicy, EventSpec, FormatName, JsonSpec, Policy,
+    RepeatedName, RequestSpec, ResponseSpec, TextSpec, ValueType,
 };
-use crate::json::edit::{Edit, Operation};
+use crate::encode;
+use crate::events::{EventRule, EventRules};
+use crate::form::{self, Repeated};
+use crate::json::edit::{self, Edit, Operation};
 use crate::json::pointer::Pointer;
 use crate::json::value::{ConfigValue, ValueTemplate};
 use crate::media_type::Pattern;
@@ -18,6 +22,12 @@ const JSON_TYPES: [&str; 2] = ["application/json", "+json"];
 const TEXT_TYPES: [&str; 6] =
     ["text/*", "application/json", "+json", "application/xml", "+xml", "application/javascript"];
 
+const EVENT_TYPES: [&str; 1] = ["text/event-stream"];
+
+/// Bytes of an event by default, and at most: what is not complete is copied for each piece.
+const EVENT: u64 = 256 << 10;
+const LARGEST_EVENT: u64 = 512 << 10;
+
 /// Bytes of one pattern, and of all, at most: looking for the beginning of a match at the end of
 /// each chunk takes time by their product.
 const LONGEST_PATTERN: usize = 1024;
@@ -25,15 +35,19 @@ const ALL_PATTERNS: usize = 16 * 1024;
 
 /// The settings about bodies, which requests and responses share.
 struct BodySpec<'c> {
-    /// `/request` or `/response`
-    pointer: &'static str,
+    /// Such as `/request`, `/response/0`.
+    pointer: &'c str,
     json: &'c [JsonSpec],
     text: &'c [TextSpec],
     json_types: Option<&'c [String]>,
+    convert: Option<&'c ConvertSpec>,
     text_types: Option<&'c [String]>,
     limit: Size,
     on_invalid_json: Policy,
     on_encoded_body: EncodedPolicy,
+    events: &'c [EventSpec],
+    event_types: Option<&'c [String]>,
+    event_limit: Option<Size>,
 }
 
 impl Check {
@@ -43,50 +57,155 @@ impl Check {
             json: &spec.json,
             text: &spec.text,
             json_types: spec.json_types.as_deref(),
+            convert: spec.convert.as_ref(),
             text_types: spec.text_types.as_deref(),
             limit: spec.body_limit,
             on_invalid_json: spec.on_invalid_json,
             on_encoded_body: spec.on_encoded_body,
+            events: &[],
+            event_types: None,
+            event_limit: None,
         })
     }
 
-    pub(super) fn response_body(&mut self, spec: &ResponseSpec) -> Option<BodyRules> {
-        self.body(&BodySpec {
-            pointer: "/response",
+    pub(super) fn response_body(&mut self, at: &str, spec: &ResponseSpec) -> Option<BodyRules> {
+        let rules = self.body(&BodySpec {
+            pointer: at,
             json: &spec.json,
             text: &spec.text,
             json_types: spec.json_types.as_deref(),
+            convert: spec.convert.as_ref(),
             text_types: spec.text_types.as_deref(),
             limit: spec.body_limit,
             on_invalid_json: spec.on_invalid_json,
             on_encoded_body: spec.on_encoded_body,
-        })
+            events: &spec.events,
+            event_types: spec.event_types.as_deref(),
+            event_limit: spec.event_limit,
+        });
+        if spec.accept_encoding == AcceptEncoding::Client {
+            let problem = if spec.on_encoded_body == EncodedPolicy::Reject {
+                "the upstream would be asked for codings that are refused: set `on_encoded_body = \
+                 \"decode\"`, too"
+            } else if !spec.events.is_empty() && spec.on_encoded_body != EncodedPolicy::Pass {
+                "the upstream would be asked for codings, and event streams that have one are refused"
+            } else {
+                return rules;
+            };
+            self.problem(format!("{at}/accept_encoding"), problem);
+        }
+        rules
     }
 
     fn body(&mut self, spec: &BodySpec<'_>) -> Option<BodyRules> {
         let pointer = spec.pointer;
         let json_types = format!("{pointer}/json_types");
-        let json_types = self.types(&json_types, spec.json_types, &JSON_TYPES);
+        let convert = spec.convert.and_then(|it| self.convert(&format!("{pointer}/convert"), it));
+        let default = match convert {
+            Some(Convert { from: Format::Form, .. }) => &[form::MEDIA_TYPE][..],
+            _ => &JSON_TYPES,
+        };
+        let json_types = self.types(&json_types, spec.json_types, default);
         let text_types = format!("{pointer}/text_types");
         let text_types = self.types(&text_types, spec.text_types, &TEXT_TYPES);
-        if spec.json.is_empty() && spec.text.is_empty() {
+        let event_types = format!("{pointer}/event_types");
+        let event_types = self.types(&event_types, spec.event_types, &EVENT_TYPES);
+        let events = self.events(spec);
+        let has_whole = !spec.json.is_empty() || spec.convert.is_some();
+        if !has_whole && spec.text.is_empty() && spec.events.is_empty() {
             return None;
         }
-        let mut json = Vec::new();
-        for (index, edit) in spec.json.iter().enumerate() {
-            json.extend(self.edit(&format!("{pointer}/json/{index}"), edit));
-        }
+        let json = self.edits(&format!("{pointer}/json"), spec.json);
         let text = self.replacer(&format!("{pointer}/text"), spec.text);
         Some(BodyRules {
-            references: references(&json, text.as_ref()),
+            references: references(&json, text.as_ref(), events.as_ref()),
             json,
             json_types,
+            convert,
+            events,
+            event_types,
             text,
             text_types,
             limit: spec.limit.0,
             on_invalid_json: spec.on_invalid_json,
             on_encoded_body: spec.on_encoded_body,
         })
+    }
+
+    fn convert(&mut self, at: &str, spec: &ConvertSpec) -> Option<Convert> {
+        if spec.from == FormatName::Json && spec.to == FormatName::Json {
+            self.problem(at, "JSON becomes JSON: set `from = \"form\"` or `to = \"form\"`");
+            return None;
+        }
+        let format = |name| match name {
+            FormatName::Json => Format::Json,
+            FormatName::Form => Format::Form,
+        };
+        let repeated = match spec.repeated {
+            RepeatedName::List => Repeated::List,
+            RepeatedName::First => Repeated::First,
+            RepeatedName::Last => Repeated::Last,
+        };
+        Some(Convert { from: format(spec.from), to: format(spec.to), repeated })
+    }
+
+    fn events(&mut self, spec: &BodySpec<'_>) -> Option<EventRules> {
+        let limit = spec.event_limit.map_or(EVENT, |limit| limit.0);
+        if limit > LARGEST_EVENT {
+            let pointer = format!("{}/event_limit", spec.pointer);
+            self.problem(pointer, "an event may have 512 KiB at most");
+        }
+        let mut rules = Vec::new();
+        for (index, event) in spec.events.iter().enumerate() {
+            rules.push(self.event(&format!("{}/events/{index}", spec.pointer), event));
+        }
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        (!rules.is_empty()).then_some(EventRules { rules, limit })
+    }
+
+    fn event(&mut self, at: &str, spec: &EventSpec) -> EventRule {
+        let changes = !spec.json.is_empty() || !spec.text.is_empty() || spec.rename.is_some();
+        if spec.drop && changes {
+            self.problem(format!("{at}/drop"), "an event that is dropped cannot be changed, too");
+        }
+        if !spec.drop && !changes {
+            self.problem(
+                at,
+                "nothing happens to these events: set `json`, `text`, `rename` or `drop`",
+            );
+        }
+        for (index, kind) in spec.types.iter().flatten().enumerate() {
+            if kind.is_empty() || !encode::is_field_value(kind) {
+                let pointer = format!("{at}/types/{index}");
+                self.problem(pointer, "the type of an event is not empty and has no line breaks");
+            }
+        }
+        if spec.types.as_ref().is_some_and(Vec::is_empty) {
+            self.problem(format!("{at}/types"), "the list is empty: this rule is for no event");
+        }
+        let rename = spec.rename.as_ref().and_then(|rename| {
+            let pointer = format!("{at}/rename");
+            if rename.is_empty() {
+                self.problem(&pointer, "the type is empty");
+            }
+            let message = "the type of an event has no line breaks and no control characters";
+            self.template_of(&pointer, rename, encode::is_field_value, message)
+        });
+        EventRule {
+            kinds: spec.types.clone().unwrap_or_default(),
+            drops: spec.drop,
+            rename,
+            json: self.edits(&format!("{at}/json"), &spec.json),
+            text: self.replacer(&format!("{at}/text"), &spec.text),
+        }
+    }
+
+    fn edits(&mut self, at: &str, specs: &[JsonSpec]) -> Vec<Edit> {
+        let mut edits = Vec::new();
+        for (index, spec) in specs.iter().enumerate() {
+            edits.extend(self.edit(&format!("{at}/{index}"), spec));
+        }
+        edits
     }
 
     fn types(&mut self, pointer: &str, types: Option<&[String]>, default: &[&str]) -> Vec<Pattern> {
@@ -204,15 +323,12 @@ impl Check {
 }
 
 /// The indices of the references in these rules, each once.
-fn references(json: &[Edit], text: Option<&Replacer>) -> Vec<usize> {
+fn references(json: &[Edit], text: Option<&Replacer>, events: Option<&EventRules>) -> Vec<usize> {
     let mut indices = Vec::new();
-    for edit in json {
-        if let Operation::Set { value, .. } = &edit.operation {
-            value.references(&mut indices);
-        }
-    }
-    if let Some(replacer) = text {
-        indices.extend(replacer.references());
+    edit::references(json, &mut indices);
+    indices.extend(text.into_iter().flat_map(Replacer::references));
+    if let Some(events) = events {
+        events.references(&mut indices);
     }
     indices.sort_unstable();
     indices.dedup();

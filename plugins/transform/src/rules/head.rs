@@ -1,16 +1,20 @@
 //! The checks of heads: method, host, path, query, fields, status.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use gateway_plugin_sdk::prelude::*;
 
 use super::{Check, token};
-use crate::config::{HeadersSpec, OneOrMany, QuerySpec, RequestSpec, ResponseSpec, StatusSpec};
+use crate::config::{
+    HeadersSpec, OneOrMany, QuerySpec, RequestSpec, ResponseSpec, ResponseSpecs, StatusSpec,
+    WhenSpec,
+};
 use crate::encode;
 use crate::fields::{FieldEdits, FieldWrite, WriteKind};
 use crate::query::{QueryEdits, QueryWrite};
-use crate::request::RequestRules;
-use crate::response::{ResponseRules, StatusRule};
+use crate::request::{Asks, RequestRules};
+use crate::response::{ResponseRules, ResponseSets, StatusRule};
 use crate::template::Template;
 
 /// The fields that frame a message or belong to one connection: the gateway sets them itself.
@@ -48,16 +52,38 @@ impl Check {
             query: self.query(&spec.query),
             fields: self.fields("/request/headers", &spec.headers),
             body: self.request_body(spec),
-            asks_for_plain_response: false,
+            asks: Asks::Nothing,
         }
     }
 
-    pub(super) fn response(&mut self, spec: &ResponseSpec) -> ResponseRules {
-        ResponseRules {
-            status: spec.status.as_ref().and_then(|status| self.status(status)),
-            fields: self.fields("/response/headers", &spec.headers),
-            body: self.response_body(spec),
+    /// One set of rules for each of the specification's, in order.
+    pub(super) fn responses(&mut self, specs: &ResponseSpecs) -> ResponseSets {
+        if specs.list().next().is_none() {
+            self.problem("/response", "the list has no rules");
         }
+        ResponseSets(specs.list().map(|(at, spec)| self.response(&at, spec)).collect())
+    }
+
+    fn response(&mut self, at: &str, spec: &ResponseSpec) -> ResponseRules {
+        let status = spec.status.as_ref();
+        let when = spec.when.as_ref();
+        ResponseRules {
+            when: when.map(|when| self.when(&format!("{at}/when"), when)).unwrap_or_default(),
+            status: status.and_then(|status| self.status(&format!("{at}/status"), status)),
+            fields: self.fields(&format!("{at}/headers"), &spec.headers),
+            body: self.response_body(at, spec),
+        }
+    }
+
+    fn when(&mut self, at: &str, spec: &WhenSpec) -> Vec<RangeInclusive<u16>> {
+        if spec.status.is_empty() {
+            self.problem(format!("{at}/status"), "the list is empty: these rules are for nothing");
+        }
+        let mut ranges = Vec::new();
+        for (index, codes) in spec.status.iter().enumerate() {
+            ranges.extend(self.accept(&format!("{at}/status/{index}"), codes.range()));
+        }
+        ranges
     }
 
     fn path(&mut self, pointer: &str, text: &str) -> Option<Template> {
@@ -183,16 +209,16 @@ impl Check {
         }
     }
 
-    fn status(&mut self, spec: &StatusSpec) -> Option<StatusRule> {
+    fn status(&mut self, at: &str, spec: &StatusSpec) -> Option<StatusRule> {
         let map = match spec {
             StatusSpec::All(status) => {
-                return self.status_code("/response/status", *status).map(StatusRule::All);
+                return self.status_code(at, *status).map(StatusRule::All);
             }
             StatusSpec::Some(map) => map,
         };
         let (mut codes, mut classes) = (Vec::new(), Vec::new());
         for (old, new) in map {
-            let pointer = format!("/response/status/{}", token(old));
+            let pointer = format!("{at}/{}", token(old));
             let Some(new) = self.status_code(&pointer, *new) else {
                 continue;
             };

@@ -219,6 +219,32 @@ fn rate_limit_and_its_schema_agree() {
 }
 
 #[test]
+fn json_expression_and_its_schema_agree() {
+    let good = json!({
+        "request": { "expression": ".", "headers": ["x-a"], "attributes": ["consumer.id"] },
+        "response": { "expression": ".a", "types": ["*/*"], "body_limit": "4KiB" },
+    });
+    let taken = [
+        ("/request/on_failure", json!("pass")),
+        ("/request/on_invalid_json", json!("reject")),
+        ("/request/on_encoded_body", json!("recode")),
+        ("/response/body_limit", json!(7)),
+    ];
+    let refused = [
+        ("/unknown", json!(1)),
+        ("/request", json!({})),
+        ("/request/expression", json!("")),
+        ("/request/unknown", json!(1)),
+        ("/request/headers", json!("x-a")),
+        ("/request/on_failure", json!("skip")),
+        ("/request/on_encoded_body", json!("gzip")),
+        ("/response/body_limit", json!(0)),
+        ("/response/types", json!("json")),
+    ];
+    Judges::of("json-expression").agree(&good, &taken, &refused);
+}
+
+#[test]
 fn transform_and_its_schema_agree() {
     let good = json!({
         "request": {
@@ -239,7 +265,17 @@ fn transform_and_its_schema_agree() {
         ("/request/json/0", json!({ "op": "set", "pointer": "/a", "value": "1", "as": "number" })),
         ("/request/on_invalid_json", json!("pass")),
         ("/request/on_encoded_body", json!("reject")),
+        ("/request/on_encoded_body", json!("recode")),
         ("/response/status", json!({ "404": 200, "5xx": 502 })),
+        (
+            "/response",
+            json!([{ "when": { "status": [404, "404", "4xx", "500-503"] }, "status": 200 }]),
+        ),
+        ("/response/events", json!([{ "types": ["a"], "drop": true }, { "rename": "b" }])),
+        ("/response/event_limit", json!("512KiB")),
+        ("/request/convert", json!({ "from": "form", "repeated": "last" })),
+        ("/response/event_types", json!(["text/x"])),
+        ("/response/when", json!({ "status": [200] })),
     ];
     let refused = [
         ("/unknown", json!({})),
@@ -272,6 +308,20 @@ fn transform_and_its_schema_agree() {
         ("/response/status", json!("200")),
         ("/response/status", json!({ "404": 600 })),
         ("/response/unknown", json!(1)),
+        ("/response", json!([])),
+        ("/response", json!("all")),
+        ("/response", json!([{ "unknown": 1 }])),
+        ("/response/when", json!({})),
+        ("/response/when", json!({ "status": 404 })),
+        ("/response/when", json!({ "status": [] })),
+        ("/response/when", json!({ "status": ["1xx"] })),
+        ("/response/when", json!({ "status": [600] })),
+        ("/response/accept_encoding", json!("gzip")),
+        ("/response/events", json!([{ "unknown": 1 }])),
+        ("/response/events", json!([{ "types": [], "drop": true }])),
+        ("/response/events", json!([{ "rename": "" }])),
+        ("/request/events", json!([])),
+        ("/request/convert", json!({ "from": "xml" })),
     ];
     Judges::of("transform").agree(&good, &taken, &refused);
 }
