@@ -145,6 +145,7 @@ fn heads(table: &Table) -> ExchangeView {
             request_id: HeaderValue::from_static("0190b1c2-0000-7000-8000-000000000000"),
             scheme: "https",
             host: "api.example.com".into(),
+            has_body: false,
             listener: "l".into(),
             route: Arc::new(RouteNames { name: "r".into(), patterns: Box::default() }),
             pattern,

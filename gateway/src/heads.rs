@@ -80,6 +80,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) scheme: &'static str,
     /// The host without port, in lower case.
     pub(crate) host: Box<str>,
+    /// Whether the request came with a body, which may turn out to be empty.
+    pub(crate) has_body: bool,
     /// The listener.
     pub(crate) listener: Arc<str>,
     /// The route.
@@ -207,6 +209,7 @@ impl ExchangeFacts {
             "request.id" => self.request_id(),
             "request.scheme" => self.scheme,
             "request.host" => &self.host,
+            "request.has-body" => ["false", "true"][usize::from(self.has_body)],
             "listener.name" => &self.listener,
             "route.name" => &self.route.name,
             "route.pattern" => &self.route.patterns.get(self.pattern)?.0,

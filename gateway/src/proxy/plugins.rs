@@ -175,7 +175,7 @@ fn heads(
     target: &Target,
     request: &mut PreparedRequest,
 ) -> Result<Arc<ExchangeView>, Failure> {
-    let head = &mut request.head;
+    let (head, request_body) = (&mut request.head, &request.body);
     let matched = match (target.path_differs(), head.uri.path_and_query()) {
         (false, Some(same)) => same.clone(),
         _ => with_path(target.path(&head.uri), head.uri.query())?,
@@ -193,6 +193,7 @@ fn heads(
         request_id: exchange.id.clone(),
         scheme: if exchange.is_https() { "https" } else { "http" },
         host,
+        has_body: !request_body.is_end_stream(),
         listener: Arc::clone(&connection.listener.name),
         route: Arc::clone(snapshot.route_names(found.index)),
         pattern: found.pattern,

@@ -62,7 +62,9 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         host: &'a Rc<TestHost>,
         request: RequestBuilder,
     ) -> Self {
-        let RequestBuilder { head, attributes, chunks } = request;
+        let RequestBuilder { head, mut attributes, chunks } = request;
+        attributes.retain(|(name, _)| name != "request.has-body");
+        attributes.push(("request.has-body".to_owned(), (!is_empty(&chunks)).to_string()));
         let mut exchange = Self {
             configured,
             interest,
