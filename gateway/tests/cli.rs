@@ -377,7 +377,10 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
         choice = &choice["else"];
     }
     components.sort_unstable();
-    assert_eq!(components, ["auth", "cors", "forward-auth", "ip", "rate-limit", "transform"]);
+    assert_eq!(
+        components,
+        ["auth", "cors", "forward-auth", "http-signature", "ip", "rate-limit", "transform"]
+    );
     // A reference of a plugin's schema leads into it.
     let policies = &plain["$defs"]["config_of_rate-limit"]["properties"]["policies"];
     assert!(follow(&plain, &policies["items"])["properties"]["window"].is_object());

@@ -4,9 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "first_party/introspection.rs"]
+mod introspection;
 #[path = "../../plugins/auth/tests/auth/issuer.rs"]
 #[allow(dead_code, reason = "it serves the plugin's own tests too")]
 mod issuer;
+#[path = "first_party/signatures.rs"]
+mod signatures;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
