@@ -78,10 +78,10 @@ pub(crate) struct ExchangeFacts {
     pub(crate) request_id: HeaderValue,
     /// `http` or `https`.
     pub(crate) scheme: &'static str,
-    /// Whether the request came with a body.
-    pub(crate) has_body: bool,
     /// The host without port, in lower case.
     pub(crate) host: Box<str>,
+    /// Whether the request came with a body, which may turn out to be empty.
+    pub(crate) has_body: bool,
     /// The listener.
     pub(crate) listener: Arc<str>,
     /// The route.
@@ -208,14 +208,8 @@ impl ExchangeFacts {
             "client.port" => return Some(Cow::Owned(self.client_port.to_string())),
             "request.id" => self.request_id(),
             "request.scheme" => self.scheme,
-            "request.has-body" => {
-                if self.has_body {
-                    "true"
-                } else {
-                    "false"
-                }
-            }
             "request.host" => &self.host,
+            "request.has-body" => ["false", "true"][usize::from(self.has_body)],
             "listener.name" => &self.listener,
             "route.name" => &self.route.name,
             "route.pattern" => &self.route.patterns.get(self.pattern)?.0,

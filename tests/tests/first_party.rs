@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "first_party/introspection.rs"]
+mod introspection;
 #[path = "../../plugins/auth/tests/auth/issuer.rs"]
 #[allow(dead_code, reason = "it serves the plugin's own tests too")]
 mod issuer;
@@ -11,6 +13,8 @@ mod issuer;
 mod oidc;
 #[path = "first_party/oidc_provider.rs"]
 mod oidc_provider;
+#[path = "first_party/signatures.rs"]
+mod signatures;
 #[path = "first_party/transforming.rs"]
 mod transforming;
 

@@ -66,14 +66,25 @@ pub(crate) async fn on_request(run: &Rc<Run>, body: &mut Body) -> Result<(), Sto
         run.entered.set(index + 1);
         change_every(run, index)?;
         see_head(run, index).await?;
-        // There is nothing to see in a message without a body.
-        if run.request_body(index) != BodyMode::None && !body.is_end_stream() {
+        if sees_body(run, index, body) {
             // Boxed, so that requests whose body nobody reads do not carry its state around.
             Box::pin(see_body(run, index, body)).await?;
         }
         run.respondents.set(index + 1);
     }
     Ok(())
+}
+
+/// Whether a plugin is shown the body: there is nothing to see in a message without one.
+///
+/// One that turned out to be empty while a plugin before this one waited is a body all the same for who asked
+/// for the whole: it was told in `request.has-body` that there is one, and may have put off its decision.
+fn sees_body(run: &Run, index: usize, body: &Body) -> bool {
+    match run.request_body(index) {
+        BodyMode::None => false,
+        BodyMode::Chunks => !body.is_end_stream(),
+        BodyMode::Buffered(_) => !body.is_end_stream() || run.heads.borrow().facts.has_body,
+    }
 }
 
 /// Too many calls of the plugin wait already.

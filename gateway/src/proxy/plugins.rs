@@ -175,14 +175,13 @@ fn heads(
     target: &Target,
     request: &mut PreparedRequest,
 ) -> Result<Arc<ExchangeView>, Failure> {
-    let head = &mut request.head;
+    let (head, request_body) = (&mut request.head, &request.body);
     let matched = match (target.path_differs(), head.uri.path_and_query()) {
         (false, Some(same)) => same.clone(),
         _ => with_path(target.path(&head.uri), head.uri.query())?,
     };
     let (connection, snapshot) = (exchange.facts(), &exchange.snapshot);
     let host = target.host().to_ascii_lowercase().into();
-    let has_body = !http_body::Body::is_end_stream(&request.body);
     let request = RequestHead {
         method: head.method.clone(),
         target: matched.clone(),
@@ -193,8 +192,8 @@ fn heads(
         client_port: connection.peer.port(),
         request_id: exchange.id.clone(),
         scheme: if exchange.is_https() { "https" } else { "http" },
-        has_body,
         host,
+        has_body: !request_body.is_end_stream(),
         listener: Arc::clone(&connection.listener.name),
         route: Arc::clone(snapshot.route_names(found.index)),
         pattern: found.pattern,

@@ -63,8 +63,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         request: RequestBuilder,
     ) -> Self {
         let RequestBuilder { head, mut attributes, chunks } = request;
-        let has_body = if is_empty(&chunks) { "false" } else { "true" };
-        attributes.push(("request.has-body".to_owned(), has_body.to_owned()));
+        attributes.retain(|(name, _)| name != "request.has-body");
+        attributes.push(("request.has-body".to_owned(), (!is_empty(&chunks)).to_string()));
         let mut exchange = Self {
             configured,
             interest,

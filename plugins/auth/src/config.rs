@@ -11,6 +11,8 @@ use gateway_plugin_identity::time;
 use gateway_plugin_sdk::prelude::*;
 use serde_json::Value;
 
+use crate::introspection::IntrospectionConfig;
+
 /// Who may pass, and what is reported about them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +66,10 @@ pub struct Config {
     /// Admits JSON Web Tokens (RFC 7519).
     #[serde(default)]
     pub jwt: Option<JwtConfig>,
+
+    /// Admits tokens that the authorization server is asked about (RFC 7662).
+    #[serde(default)]
+    pub introspection: Option<IntrospectionConfig>,
 
     /// Admits names with passwords (RFC 7617).
     #[serde(default)]

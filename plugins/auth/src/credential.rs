@@ -39,6 +39,8 @@ pub(crate) struct Kinds {
     pub(crate) api_key: bool,
     /// A JSON Web Token.
     pub(crate) jwt: bool,
+    /// A token that is introspected.
+    pub(crate) introspection: bool,
     /// A name with a password.
     pub(crate) basic: bool,
 }
@@ -68,7 +70,7 @@ impl Places {
     pub(crate) fn new(config: &Config, problems: &mut Problems) -> Self {
         let mut places = Self::default();
         places.add_api_key(config, problems);
-        places.add_jwt(config, problems);
+        places.add_tokens(config, problems);
         if config.basic.is_some() {
             places.add(Location::Authorization, Kinds { basic: true, ..Kinds::default() });
         }
@@ -100,11 +102,28 @@ impl Places {
         }
     }
 
-    fn add_jwt(&mut self, config: &Config, problems: &mut Problems) {
-        let Some(jwt) = &config.jwt else { return };
-        let (at, kinds) = (Pointer::default().key("jwt"), Kinds::JWT);
-        let unnamed = jwt.header.is_none() && jwt.query.is_none() && jwt.cookie.is_none();
-        match jwt.header.clone().or_else(|| unnamed.then(|| AUTHORIZATION.clone())) {
+    fn add_tokens(&mut self, config: &Config, problems: &mut Problems) {
+        let root = Pointer::default();
+        if let Some(jwt) = &config.jwt {
+            let names = (&jwt.header, &jwt.cookie, &jwt.query);
+            self.add_token(names, Kinds::JWT, &root.key("jwt"), problems);
+        }
+        if let Some(tokens) = &config.introspection {
+            let names = (&tokens.header, &tokens.cookie, &tokens.query);
+            self.add_token(names, Kinds::INTROSPECTION, &root.key("introspection"), problems);
+        }
+    }
+
+    /// The field, the cookie and the parameter that may hold a token; without any, `Authorization`.
+    fn add_token(
+        &mut self,
+        (header, cookie, query): (&Option<HeaderName>, &Option<String>, &Option<String>),
+        kinds: Kinds,
+        at: &Pointer,
+        problems: &mut Problems,
+    ) {
+        let unnamed = header.is_none() && query.is_none() && cookie.is_none();
+        match header.clone().or_else(|| unnamed.then(|| AUTHORIZATION.clone())) {
             Some(field) if field == *AUTHORIZATION.as_str() => {
                 self.add(Location::Authorization, kinds)
             }
@@ -114,8 +133,8 @@ impl Places {
             Some(field) => self.add(Location::Field(field), kinds),
             None => {}
         }
-        self.add_parameter(jwt.query.as_ref(), kinds, &at.key("query"), problems);
-        match &jwt.cookie {
+        self.add_parameter(query.as_ref(), kinds, &at.key("query"), problems);
+        match cookie {
             Some(name) if HeaderName::parse(name).is_err() => {
                 problems.add(&at.key("cookie"), "is not the name of a cookie");
             }
@@ -184,7 +203,8 @@ impl Places {
     /// Whether one takes bearer credentials.
     pub(crate) fn take_bearer(&self) -> bool {
         let takes = |place: &Place| {
-            place.kinds.jwt || (place.kinds.api_key && place.location == Location::Authorization)
+            let kinds = place.kinds;
+            kinds.is_token() || (kinds.api_key && place.location == Location::Authorization)
         };
         self.0.iter().any(takes)
     }
@@ -211,13 +231,21 @@ impl Places {
 }
 
 impl Kinds {
-    const API_KEY: Self = Self { api_key: true, jwt: false, basic: false };
-    const JWT: Self = Self { api_key: false, jwt: true, basic: false };
+    const NONE: Self = Self { api_key: false, jwt: false, introspection: false, basic: false };
+    const API_KEY: Self = Self { api_key: true, ..Self::NONE };
+    const JWT: Self = Self { jwt: true, ..Self::NONE };
+    const INTROSPECTION: Self = Self { introspection: true, ..Self::NONE };
+
+    /// Whether it could be a token of either kind.
+    fn is_token(self) -> bool {
+        self.jwt || self.introspection
+    }
 
     fn and(self, other: Self) -> Self {
         Self {
             api_key: self.api_key || other.api_key,
             jwt: self.jwt || other.jwt,
+            introspection: self.introspection || other.introspection,
             basic: self.basic || other.basic,
         }
     }
@@ -233,30 +261,33 @@ impl Place {
                 return self.by_scheme(value).map(Some);
             }
             Location::Field(name) => request.header_bytes(name).map(|value| {
-                let token = if self.kinds.jwt { split_scheme(value, b"bearer") } else { None };
+                let token =
+                    if self.kinds.is_token() { split_scheme(value, b"bearer") } else { None };
                 Cow::Borrowed(token.unwrap_or(value))
             }),
             Location::Query(name) => parameter(request, name)?,
             Location::Cookie(name) => cookie(request, name)?.map(Cow::Borrowed),
         };
-        let Kinds { jwt: bearer, .. } = self.kinds;
+        let bearer = self.kinds.is_token();
         Ok(text.map(|text| Credential { place: self, text, kinds: self.kinds, bearer }))
     }
 
     /// What is behind the scheme of `Authorization`.
     fn by_scheme<'p, 'r>(&'p self, value: &'r [u8]) -> Result<Credential<'p, 'r>, Refusal> {
-        let Kinds { api_key, jwt, basic } = self.kinds;
+        let Kinds { api_key, basic, .. } = self.kinds;
         let credential = |text, kinds, bearer| Credential {
             place: self,
             text: Cow::Borrowed(text),
             kinds,
             bearer,
         };
-        if let Some(text) = split_scheme(value, b"bearer").filter(|_| api_key || jwt) {
+        if let Some(text) =
+            split_scheme(value, b"bearer").filter(|_| api_key || self.kinds.is_token())
+        {
             if !is_bearer_token(text) {
                 return Err(Refusal::MalformedBearer);
             }
-            return Ok(credential(text, Kinds { api_key, jwt, basic: false }, true));
+            return Ok(credential(text, Kinds { basic: false, ..self.kinds }, true));
         }
         if let Some(text) = split_scheme(value, b"basic").filter(|_| basic) {
             return Ok(credential(text, Kinds { basic, ..Kinds::default() }, false));

@@ -1,4 +1,4 @@
-//! Authentication: admits requests with API keys, JSON Web Tokens and HTTP Basic, reports to others
+//! Authentication: admits requests with API keys, tokens and HTTP Basic, reports to others
 //! who the consumer is, and refuses the rest.
 //!
 //! Owns the order: find the one credential, verify it, report, check what is required. Each method
@@ -10,6 +10,7 @@ mod cache;
 mod config;
 mod credential;
 mod hash;
+mod introspection;
 mod jwt;
 mod refusal;
 
@@ -24,12 +25,14 @@ use gateway_plugin_sdk::prelude::*;
 use crate::api_key::{ApiKeys, NoKey};
 use crate::basic::Users;
 use crate::credential::{Credential, Places};
+use crate::introspection::{Introspection, NotActive};
 use crate::jwt::Jwt;
 use crate::refusal::{Challenges, Refusal, Schemes, is_address, is_realm};
 
 pub use crate::config::{
     ApiKeyConfig, ApiKeySpec, BasicConfig, Config, Fields, IssuerConfig, JwtConfig, UserSpec,
 };
+pub use crate::introspection::{ClientAuthentication, IntrospectionConfig};
 pub use gateway_plugin_identity::consumer::{Require, Scalar};
 pub use gateway_plugin_identity::jwt::KeySpec;
 
@@ -38,6 +41,7 @@ pub struct Auth {
     places: Places,
     api_keys: Option<ApiKeys>,
     jwt: Option<Jwt>,
+    introspection: Option<Introspection>,
     users: Option<Users>,
     anonymous: Option<Rc<Admission>>,
     hide_credential: bool,
@@ -64,6 +68,10 @@ impl Plugin for Auth {
         let auth = Self {
             api_keys: config.api_key.as_ref().map(|it| ApiKeys::new(it, &policy, &mut problems)),
             jwt: config.jwt.as_ref().map(|it| Jwt::new(it, &mut problems)),
+            introspection: config
+                .introspection
+                .as_ref()
+                .map(|it| Introspection::new(it, config.jwt.as_ref(), &mut problems)),
             users: config.basic.as_ref().map(|it| Users::new(it, &policy, &mut problems)),
             anonymous: config.anonymous.as_deref().map(|name| Rc::new(anonymous(name, &policy))),
             hide_credential: config.hide_credential,
@@ -81,7 +89,8 @@ impl Plugin for Auth {
         if self.places.are_in_query() {
             interest = interest.query();
         }
-        if self.users.is_none() && self.jwt.as_ref().is_none_or(Jwt::never_waits) {
+        let may_wait = self.users.is_some() || self.introspection.is_some();
+        if !may_wait && self.jwt.as_ref().is_none_or(Jwt::never_waits) {
             interest = interest.never_waits();
         }
         if !self.places.is_empty() {
@@ -152,7 +161,15 @@ impl Auth {
                 Err(NoKey::Unavailable(why)) => unavailable = Some(why),
             }
         }
-        if let Some(jwt) = self.jwt.as_ref().filter(|_| kinds.jwt) {
+        let introspection = self.introspection.as_ref().filter(|_| kinds.introspection);
+        let is_opaque = introspection.is_some_and(|it| !kinds.jwt || !it.is_local(text));
+        if let Some(introspection) = introspection.filter(|_| is_opaque) {
+            match introspection.verify(text, &self.policy) {
+                Ok(admitted) => return Ok(admitted),
+                Err(NotActive::Refused(why)) => reason = why,
+                Err(NotActive::Unavailable(why)) => return Err(Refusal::NoKeys(why)),
+            }
+        } else if let Some(jwt) = self.jwt.as_ref().filter(|_| kinds.jwt) {
             match jwt.verify(text, &self.policy) {
                 Ok(admitted) => return Ok(admitted),
                 Err(NotAdmitted::Refused(why)) => reason = why,
@@ -218,11 +235,14 @@ fn check_whole(config: &Config, places: &Places, policy: &Policy, problems: &mut
             problems.add(&root.key("anonymous"), message);
         }
     }
-    if config.api_key.is_some() || config.jwt.is_some() || config.basic.is_some() {
+    let takes_tokens = config.jwt.is_some() || config.introspection.is_some();
+    if config.api_key.is_some() || takes_tokens || config.basic.is_some() {
         return;
     }
     if !policy.requires() {
-        problems.add(&root, "name a method: `api_key`, `jwt` or `basic`, or what to `require`");
+        let message =
+            "name a method: `api_key`, `jwt`, `introspection` or `basic`, or what to `require`";
+        problems.add(&root, message);
     }
     for (key, present) in [
         ("anonymous", config.anonymous.is_some()),
@@ -230,7 +250,10 @@ fn check_whole(config: &Config, places: &Places, policy: &Policy, problems: &mut
         ("claims_to_attributes", !config.claims_to_attributes.is_empty()),
     ] {
         if present {
-            problems.add(&root.key(key), "needs a method: `api_key`, `jwt` or `basic`");
+            problems.add(
+                &root.key(key),
+                "needs a method: `api_key`, `jwt`, `introspection` or `basic`",
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The recipes in the README of `auth`, each as a configuration that would be served.
+//! The recipes in the READMEs of `auth` and `http-signature`, each as a configuration that would be served.
 
 use std::fs;
 
@@ -9,15 +9,15 @@ use serde_json::json;
 use crate::issuer::Signer;
 
 /// What a recipe leaves out: who is served, and where the service is.
-fn whole(recipe: &str) -> String {
+fn whole(recipe: &str, component: &str) -> String {
     let mut text = recipe.to_owned();
     let plugin = recipe.lines().find_map(|line| {
         let rest = line.trim_start_matches('[').strip_prefix("plugins.")?;
         Some(rest.split(['.', ']']).next()?.to_owned())
     });
     let plugin = plugin.unwrap_or_else(|| panic!("{recipe} configures a plugin"));
-    if !recipe.contains("component = \"auth\"") {
-        text += &format!("\n[plugins.{plugin}]\ncomponent = \"auth\"\n");
+    if !recipe.contains("component = ") {
+        text += &format!("\n[plugins.{plugin}]\ncomponent = \"{component}\"\n");
     }
     if !recipe.contains("[[routes]]") {
         text += &format!(
@@ -33,24 +33,32 @@ fn whole(recipe: &str) -> String {
 
 #[test]
 fn each_recipe_is_a_configuration_that_would_be_served() {
-    let readme = include_str!("../../../plugins/auth/README.md");
+    check("auth", include_str!("../../../plugins/auth/README.md"), 5);
+    check("http-signature", include_str!("../../../plugins/http-signature/README.md"), 5);
+}
+
+fn check(component: &str, readme: &str, count: usize) {
     let blocks = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```"));
     let recipes: Vec<_> = blocks
         .map(|(block, _)| block)
         // One shows a list of plugins alone, and one completes another.
         .filter(|block| block.starts_with('[') && !block.contains("resource_metadata"))
         .collect();
-    assert_eq!(recipes.len(), 4);
-    let folder = std::env::temp_dir().join(format!("recipes-{}", std::process::id()));
+    assert_eq!(recipes.len(), count);
+    let folder = std::env::temp_dir().join(format!("recipes-{component}-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();
     let key = Signer::new("RS256").jwk();
     fs::write(folder.join("jwks.json"), json!({ "keys": [key] }).to_string()).unwrap();
     fs::write(folder.join("billing.pem"), Signer::new("EdDSA").pem()).unwrap();
+    fs::write(folder.join("acme.pem"), Signer::new("EdDSA").pem()).unwrap();
     let hash = "$2y$12$EXRkfkdmXn2gzds2SSitu.MW9.gAVqa9eLS1//RYtYCmB1eLHg.9q";
     for recipe in recipes {
-        let text = whole(recipe);
+        let text = whole(recipe, component);
         let source = Source::new(folder.join("gateway.toml"), &text);
-        let environment = |_: &str| Some(hash.into());
+        let environment = |name: &str| match name {
+            "WEBHOOK_SECRET" => Some("whsec_YSBzZWNyZXQgb2YgMjQgYnl0ZXMuLi4u".into()),
+            _ => Some(hash.into()),
+        };
         let known = Known { built_in: &first_party::names() };
         let loaded = config::read(source, &environment, &known);
         let loaded = loaded.unwrap_or_else(|found| panic!("{text}\n{}", found.render(false)));

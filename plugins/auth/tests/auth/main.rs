@@ -7,6 +7,7 @@ mod basic;
 mod configuration;
 mod consumers;
 mod documents;
+mod introspection;
 mod issuer;
 mod issuers;
 mod jwt;

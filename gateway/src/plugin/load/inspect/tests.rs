@@ -74,6 +74,9 @@ fn auth_and_its_schema_agree() {
             "issuer": "i", "audiences": ["api"], "algorithms": ["HS256"],
             "keys": [{ "algorithm": "HS256", "secret": secret }],
         }] },
+        "introspection": {
+            "upstream": "u", "path": "/introspect", "client_id": "g", "client_secret": "s",
+        },
         "basic": { "users": [{ "name": "u", "hash": format!("$2b$12${}", "a".repeat(53)) }] },
         "require": { "scopes": ["read"], "claims": { "plan": ["gold"] } },
     });
@@ -89,6 +92,9 @@ fn auth_and_its_schema_agree() {
         ("/jwt/cache".to_owned(), json!(1024)),
         ("/jwt/skew".to_owned(), json!("1m30s")),
         ("/basic/remember".to_owned(), json!("0s")),
+        ("/introspection/remember".to_owned(), json!("1h")),
+        ("/introspection/client_authentication".to_owned(), json!("client_secret_post")),
+        ("/introspection/audiences".to_owned(), json!([])),
         ("/require/claims/plan".to_owned(), json!(["gold", 1, true])),
         (at(key, "expires"), json!("2027-01-31")),
         (at(key, "claims"), json!({ "any": { "thing": [1] } })),
@@ -131,6 +137,14 @@ fn auth_and_its_schema_agree() {
         (at(issuer, "unknown"), json!(7)),
         (at(issuer, "keys/0/algorithm"), json!("RS257")),
         (at(issuer, "keys/0/unknown"), json!("RS257")),
+        ("/introspection/upstream".to_owned(), json!("")),
+        ("/introspection/path".to_owned(), json!("introspect")),
+        ("/introspection/client_id".to_owned(), json!("")),
+        ("/introspection/client_secret".to_owned(), json!("")),
+        ("/introspection/client_authentication".to_owned(), json!("none")),
+        ("/introspection/cache".to_owned(), json!(1025)),
+        ("/introspection/timeout".to_owned(), json!("soon")),
+        ("/introspection/unknown".to_owned(), json!(1)),
         ("/basic/users".to_owned(), json!([])),
         ("/basic/remember".to_owned(), json!("for a while")),
         ("/basic/unknown".to_owned(), json!(1)),
@@ -140,6 +154,64 @@ fn auth_and_its_schema_agree() {
         (at(user, "unknown"), json!("")),
     ];
     Judges::of("auth").agree(&good, &taken, &refused);
+}
+
+#[test]
+fn http_signature_and_its_schema_agree() {
+    let secret = "0123456789abcdef";
+    let key = "/message/keys/0";
+    let at = |parent: &str, key: &str| format!("{parent}/{key}");
+    let message = json!({
+        "message": { "keys": [{ "id": "k", "algorithm": "hmac-sha256", "secret": secret }] },
+    });
+    let taken = [
+        ("/max_age".to_owned(), json!("1d")),
+        ("/max_body".to_owned(), json!(16_777_216)),
+        ("/once".to_owned(), json!(false)),
+        ("/message/components".to_owned(), json!(["@authority", "x-a"])),
+        ("/message/structured_fields".to_owned(), json!({ "x-a": "list" })),
+        (at(key, "claims"), json!({ "any": { "thing": [1] } })),
+    ];
+    let refused = [
+        ("/unknown".to_owned(), json!(1)),
+        ("/max_age".to_owned(), json!(5)),
+        ("/max_body".to_owned(), json!(0)),
+        ("/max_body".to_owned(), json!(16_777_217)),
+        ("/once".to_owned(), json!("yes")),
+        ("/message/keys".to_owned(), json!([])),
+        ("/message/components".to_owned(), json!([])),
+        ("/message/content_digest".to_owned(), json!("never")),
+        ("/message/tag".to_owned(), json!("")),
+        ("/message/structured_fields".to_owned(), json!({ "x-a": "map" })),
+        (at(key, "id"), json!("")),
+        (at(key, "algorithm"), json!("HS256")),
+        (at(key, "secret"), json!({ "other": "x" })),
+        (at(key, "secret_encoding"), json!("hex")),
+        (at(key, "unknown"), json!(1)),
+    ];
+    Judges::of("http-signature").agree(&message, &taken, &refused);
+
+    let hmac = json!({ "hmac": {
+        "header": "x-signature", "secrets": [secret], "consumer": "c",
+        "separator": ",", "timestamp_prefix": "t=", "text": "{timestamp}.{body}",
+    } });
+    let taken = [
+        ("/hmac/encoding".to_owned(), json!("base64")),
+        ("/hmac/digest".to_owned(), json!("sha512")),
+        ("/hmac/secrets".to_owned(), json!([secret, secret])),
+    ];
+    let refused = [
+        ("/hmac/header".to_owned(), json!("x y")),
+        ("/hmac/separator".to_owned(), json!("")),
+        ("/hmac/timestamp_prefix".to_owned(), json!("")),
+        ("/hmac/encoding".to_owned(), json!("hexadecimal")),
+        ("/hmac/digest".to_owned(), json!("sha1")),
+        ("/hmac/secrets".to_owned(), json!([])),
+        ("/hmac/secrets".to_owned(), json!([secret, secret, secret, secret, secret])),
+        ("/hmac/consumer".to_owned(), json!("")),
+        ("/hmac/unknown".to_owned(), json!(1)),
+    ];
+    Judges::of("http-signature").agree(&hmac, &taken, &refused);
 }
 
 #[test]

@@ -1,0 +1,39 @@
+// An authorization server, oidc-provider, for tests/tests/first_party/introspection.rs. Its arguments are the port on
+// which it listens and the folder where it is installed. It says "ready" when it serves, and ends with its input.
+
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+
+const [port, folder] = process.argv.slice(2);
+const entry = createRequire(join(folder, "package.json")).resolve("oidc-provider");
+const { Provider } = await import(pathToFileURL(entry));
+const { version } = JSON.parse(readFileSync(join(folder, "node_modules/oidc-provider/package.json"), "utf8"));
+
+const client = (client_id, more) => ({
+  client_id,
+  client_secret: `secret of ${client_id}: 100% +/`,
+  redirect_uris: [],
+  response_types: [],
+  grant_types: ["client_credentials"],
+  ...more,
+});
+
+const provider = new Provider(`http://127.0.0.1:${port}`, {
+  clients: [
+    client("app"),
+    client("gateway"),
+    client("gateway-post", { token_endpoint_auth_method: "client_secret_post" }),
+  ],
+  scopes: ["orders:read"],
+  features: {
+    clientCredentials: { enabled: true },
+    devInteractions: { enabled: false },
+    introspection: { enabled: true, allowedPolicy: () => true },
+    revocation: { enabled: true },
+  },
+});
+provider.on("server_error", (_, error) => console.error(error));
+provider.listen(Number(port), "127.0.0.1", () => console.log(`ready ${version}`));
+process.stdin.on("end", () => process.exit(0)).resume();
