@@ -58,7 +58,7 @@ impl Default for State {
         metrics.holds(&bodies);
         let documents = Arc::new(Documents::new(&metrics));
         let (usage, named) = (Arc::default(), Arc::default());
-        let key_sets = Arc::new(KeySets::new(&named));
+        let key_sets = Arc::new(KeySets::new(&named, &metrics));
         Self { stores, named, metrics, bodies, usage, documents, key_sets }
     }
 }
