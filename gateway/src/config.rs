@@ -762,6 +762,8 @@ pub struct Plugin {
     pub limiter_use: LimiterUse,
     /// `key_value`: where its keys and values are kept; `None` is memory.
     pub key_value_store: Option<Arc<Store>>,
+    /// `key_value.on_store_error`: what becomes of a call that the store does not answer. Never `Open`.
+    pub on_key_value_error: OnStoreError,
     /// What else of `limits` bounds what it leaves in the gateway.
     pub bounds: PluginBounds,
     /// `grants`; `None` where the file has none (a first-party component then gets what it
@@ -879,7 +881,15 @@ impl LimiterUse {
     /// The Redis store, if it is one.
     #[must_use]
     pub fn redis(&self) -> Option<&RedisStore> {
-        match &self.store.as_ref()?.kind {
+        self.store.as_ref()?.redis()
+    }
+}
+
+impl Store {
+    /// The server, if it is one.
+    #[must_use]
+    pub fn redis(&self) -> Option<&RedisStore> {
+        match &self.kind {
             StoreKind::Redis(redis) => Some(redis),
             StoreKind::Memory | StoreKind::File { .. } => None,
         }

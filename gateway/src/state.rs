@@ -26,6 +26,7 @@ use self::file::{File, Part};
 use self::key_sets::KeySets;
 use self::limits::quotas::Quotas;
 use self::named::Named;
+use self::redis::key_values::SharedValues;
 use self::redis::limits::SharedLimits;
 use crate::config;
 use crate::documents::Documents;
@@ -58,7 +59,7 @@ impl Default for State {
         metrics.holds(&bodies);
         let documents = Arc::new(Documents::new(&metrics));
         let (usage, named) = (Arc::default(), Arc::default());
-        let key_sets = Arc::new(KeySets::new(&named));
+        let key_sets = Arc::new(KeySets::new(&named, &metrics));
         Self { stores, named, metrics, bodies, usage, documents, key_sets }
     }
 }
@@ -74,6 +75,8 @@ pub(crate) struct Stores {
     pub(crate) shared_limits: Option<Arc<SharedLimits>>,
     /// Keys and values.
     pub(crate) key_values: Arc<key_value::Store>,
+    /// Those that it shares with other gateways instead.
+    pub(crate) shared_values: Option<Arc<SharedValues>>,
     /// How many of its exchanges are let past at the same time.
     pub(crate) slots: Arc<slots::Slots>,
     /// What it keeps with its exchanges.
@@ -120,6 +123,11 @@ impl State {
         stores.shared_limits = store.map(|store| {
             let used = &plugin.limiter_use;
             Arc::new(SharedLimits::new(&store, &identity, used, &stores.quotas))
+        });
+        let store = self.named.redis(plugin.key_value_store.as_ref());
+        stores.shared_values = store.map(|store| {
+            let (on_error, local) = (plugin.on_key_value_error, &stores.key_values);
+            Arc::new(SharedValues::new(&store, &identity, on_error, local))
         });
         stores
     }
@@ -190,6 +198,7 @@ impl State {
             quotas,
             shared_limits: None,
             key_values,
+            shared_values: None,
             slots,
             kept,
             bodies,

@@ -50,9 +50,14 @@ pub fn set(name: &str, value: &str) -> Result<(), AttributeError> {
     host::set_attribute(name, value)
 }
 
+/// Whether only the gateway sets attributes of this name: for `configure` of a plugin whose configuration names some.
+pub fn is_reserved(name: &str) -> bool {
+    RESERVED.iter().any(|prefix| begins_with(name, prefix))
+}
+
 /// Whether the gateway takes an attribute, as far as that is known without it.
 pub(crate) fn check(name: &str, value: &str) -> Result<(), AttributeError> {
-    if RESERVED.iter().any(|prefix| begins_with(name, prefix)) {
+    if is_reserved(name) {
         return Err(AttributeError::Reserved);
     }
     if name.is_empty() || name.len() > MAX_NAME || value.len() > MAX_VALUE {

@@ -68,6 +68,11 @@ use serde::de::DeserializeOwned;
 use crate::Field;
 use crate::host;
 
+/// Whether the plugin was granted an upstream of this name: for `configure`, which can send nothing.
+pub fn is_granted(upstream: &str) -> bool {
+    host::is_upstream_granted(upstream)
+}
+
 /// A request in the making. It may take 5 s, and its response have a body of 1 MiB, until said
 /// otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]

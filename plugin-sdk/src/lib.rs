@@ -104,6 +104,7 @@ mod declared;
 pub mod digest;
 mod dispatch;
 pub mod documents;
+pub mod duration;
 pub mod exchange;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

@@ -92,6 +92,9 @@ pub enum Window<'a> {
     /// All at once, at the end of each window of this length, counted from 1970: whole milliseconds,
     /// at most 366 days.
     Fixed(Duration),
+    /// As with [`Fixed`](Self::Fixed), but of the window before counts as much as still overlaps with one that
+    /// ends now, as if all of it had come evenly, rounded up. So nothing comes back all at once.
+    Sliding(Duration),
     /// All at once, with the calendar of a place.
     Calendar {
         /// How long the window is.
@@ -120,7 +123,8 @@ pub enum CalendarUnit {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota<'a> {
     /// Which quota, at most 1 KiB. Quotas that differ in their limit or window need different keys. A
-    /// bucket is the one that [`take`] charges under this key; windows have keys of their own.
+    /// bucket is the one that [`take`] charges under this key; windows have keys of their own, and so have those
+    /// that slide.
     pub key: &'a str,
     /// Tokens of a window, or that flow in per period, at least 1. A window has at most 10^15, and at
     /// most one for each nanosecond of the shortest window of its kind.
@@ -138,7 +142,7 @@ pub struct Reservation {
     pub allowed: bool,
     /// Whole tokens that are left.
     pub remaining: u64,
-    /// Until the window ends, or the bucket is full again.
+    /// Until the window ends, nothing of a window that slides counts any more, or the bucket is full again.
     pub reset: Duration,
     /// Until the same charge can be allowed: zero if it was; `None` if never, since the cost is over
     /// the limit or the burst.
@@ -171,7 +175,7 @@ pub fn reserve(quotas: &[Quota<'_>]) -> Result<Vec<Reservation>, LimiterError> {
 }
 
 /// Takes more, or gives back, once it is known what a charge should have been; up to 16. Each is done
-/// by itself. A window that is over stays as it is. More than is left takes what is left; a bucket may
+/// by itself. A window that is over, and of those that slide the one before the last, stays as it is. More than is left takes what is left; a bucket may
 /// go below empty by its burst.
 ///
 /// # Errors

@@ -27,3 +27,5 @@ mod server;
 mod shared;
 #[path = "stores/topologies.rs"]
 mod topologies;
+#[path = "stores/values.rs"]
+mod values;

@@ -39,6 +39,12 @@ pub(super) fn readyz(admin: &Admin, call: &Call) -> Answer {
             "detail": format!("{running} of {all} workers have begun"),
         }));
     }
+    // One whose set was added by a reload served before, and goes on.
+    for set in admin.0.key_sets.never_read() {
+        let detail =
+            format!("the keys `{}` have not been read yet: who has one is refused", set.name());
+        reasons.push(json!({ "reason": "keys", "detail": detail }));
+    }
     let is_ready = reasons.is_empty();
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(Reply::json(json!({ "ready": is_ready, "reasons": reasons })).with(status))

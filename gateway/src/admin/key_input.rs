@@ -72,9 +72,28 @@ impl Facts {
         }
     }
 
+    /// The names of what is said.
+    pub(super) fn names(&self) -> Vec<&'static str> {
+        let said = [
+            ("consumer", self.consumer.is_some()),
+            ("group", self.group.is_something()),
+            ("scopes", self.scopes.is_something()),
+            ("claims", self.claims.is_something()),
+            ("expires", self.expires.is_something()),
+            ("note", self.note.is_something()),
+        ];
+        said.into_iter().filter(|(_, is_said)| *is_said).map(|(name, _)| name).collect()
+    }
+
     /// The consumer, where it is said.
     pub(super) fn consumer(&self) -> Option<&str> {
         self.consumer.as_deref()
+    }
+}
+
+impl<T> Said<T> {
+    fn is_something(&self) -> bool {
+        !matches!(self, Self::Nothing)
     }
 }
 

@@ -115,7 +115,8 @@ pub(super) fn change<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
         let facts = members.facts(false);
         members.finish()?;
         let tag = secret::tag().map_err(no_random)?;
-        let begun = begin_of_key(admin, call, "key-change", set)?;
+        let changed = json!({ "changed": facts.names() });
+        let begun = begin_of_key(admin, call, "key-change", set, changed)?;
         let make = move |before: Option<&Record>| {
             let mut after = before.ok_or(Refused::NotFound)?.clone();
             facts.apply(&mut after);
@@ -136,7 +137,8 @@ pub(super) fn rotate<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
         members.finish()?;
         let (secret, digest) = secret_or(digest, &prefix(admin, &set))?;
         let (tag, now) = (secret::tag().map_err(no_random)?, now());
-        let begun = begin_of_key(admin, call, "key-rotate", set)?;
+        let kept = json!({ "grace": grace });
+        let begun = begin_of_key(admin, call, "key-rotate", set, kept)?;
         let id = Box::<str>::from(&*begun.id);
         let make = move |before: Option<&Record>| {
             let mut after = before.ok_or(Refused::NotFound)?.clone();
@@ -158,7 +160,7 @@ pub(super) fn revoke<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
     Box::pin(async {
         call.known([])?;
         let set = set_of(admin, call)?;
-        let begun = begin_of_key(admin, call, "key-revoke", set)?;
+        let begun = begin_of_key(admin, call, "key-revoke", set, json!({}))?;
         let make = |before: Option<&Record>| before.map(|_| None).ok_or(Refused::NotFound);
         begun.made("revoked", make, |key| show(key, key.last_used())).await
     })
@@ -221,18 +223,22 @@ fn begin(
     Ok(Begun { entry: Entry::of(admin, call, action, what)?, set, id })
 }
 
-/// A change of a key that is there.
+/// A change of a key that is there, with what the audit log says of it besides.
 fn begin_of_key(
     admin: &Admin,
     call: &Call,
     action: &'static str,
     set: Arc<KeySet>,
+    more: Value,
 ) -> Result<Begun, Refusal> {
     let id = id_of(call).to_owned();
     if !is_id(&id) {
         return Err(no_such_key());
     }
-    let what = json!({ "set": set.name(), "id": id });
+    let mut what = json!({ "set": set.name(), "id": id });
+    if let (Value::Object(what), Value::Object(more)) = (&mut what, more) {
+        what.extend(more);
+    }
     begin(admin, call, action, what, set, id)
 }
 

@@ -109,6 +109,7 @@ fn show(
     let (window, time_zone, burst) = match bucket.window {
         Window::Bucket { burst, .. } => ("bucket", None, burst),
         Window::Fixed(_) => ("fixed", None, bucket.limit),
+        Window::Sliding(_) => ("sliding", None, bucket.limit),
         Window::Calendar(unit, zone) => (unit.name(), Some(zone.name()), bucket.limit),
     };
     json!({

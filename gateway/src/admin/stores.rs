@@ -53,6 +53,7 @@ fn show(
         "plugins": plugins(config, store),
         "buckets": facts.buckets,
         "keys": facts.keys,
+        "api_keys": facts.api_keys,
         "waiting": facts.waiting,
         "calls_total": numbers.map(|numbers| calls(&numbers.calls)),
         "leased_total": numbers.map(|numbers| numbers.leased),

@@ -23,7 +23,10 @@ pub(super) enum Command {
     Add(Box<Add>),
     /// List keys, without their secrets.
     List(List),
-    /// Change what is known of a key. Its secret stays.
+    /// Show all that is known of a key, without its secret.
+    Show(Show),
+    /// Change what is known of a key. Its secret stays. What is named is replaced as a whole: `--scope` and
+    /// `--claim` name all that there are to be from then on.
     Change(Box<Change>),
     /// Give a key another secret, and print it, once.
     Rotate(Rotate),
@@ -92,6 +95,14 @@ pub(super) struct List {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Show {
+    #[command(flatten)]
+    place: Place,
+    /// The key.
+    id: String,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Change {
     #[command(flatten)]
     place: Place,
@@ -140,13 +151,38 @@ pub(super) struct Import {
 
 /// Does what is asked.
 pub(super) fn run(command: &Command) -> Result<(), Refused> {
+    if command.place().remote.admin.is_none() {
+        wrong_usage(NO_ADMIN);
+    }
     match command {
         Command::Add(add) => self::add(add),
         Command::List(list) => self::list(list),
+        Command::Show(show) => self::show(show),
         Command::Change(change) => self::change(change),
         Command::Rotate(rotate) => self::rotate(rotate),
         Command::Revoke(revoke) => self::revoke(revoke),
         Command::Import(import) => self::import(import),
+    }
+}
+
+/// Ends as where the command line cannot be read.
+fn wrong_usage(why: &str) -> ! {
+    let kind = clap::error::ErrorKind::MissingRequiredArgument;
+    let error: clap::Error = clap::Error::raw(kind, format!("{why}\n"));
+    error.exit()
+}
+
+impl Command {
+    fn place(&self) -> &Place {
+        match self {
+            Self::Add(it) => &it.place,
+            Self::List(it) => &it.place,
+            Self::Show(it) => &it.place,
+            Self::Change(it) => &it.place,
+            Self::Rotate(it) => &it.place,
+            Self::Revoke(it) => &it.place,
+            Self::Import(it) => &it.place,
+        }
     }
 }
 
@@ -174,11 +210,19 @@ fn change(change: &Change) -> Result<(), Refused> {
     put(&mut body, "consumer", change.consumer.as_deref());
     body.extend(change.clear.iter().map(|what| (what.clone(), Value::Null)));
     if body.is_empty() {
-        tracing::error!("there is nothing to change: name a fact, or one to `--clear`");
-        return Err(Refused);
+        wrong_usage("there is nothing to change: name a fact, or one to `--clear`");
     }
     let key = change.place.tell(Method::PATCH, &[&change.id], Some(body))?;
     print(&match change.place.json {
+        true => format!("{key:#}\n"),
+        false => show::one(&key),
+    });
+    Ok(())
+}
+
+fn show(show: &Show) -> Result<(), Refused> {
+    let key = show.place.tell(Method::GET, &[&show.id], None)?;
+    print(&match show.place.json {
         true => format!("{key:#}\n"),
         false => show::one(&key),
     });

@@ -89,6 +89,9 @@ fn table(answer: &Value) -> String {
             match (limit["window"].as_str(), limit["time_zone"].as_str()) {
                 (Some("hour"), Some(zone)) => format!("{} an hour, {zone}", number("limit")),
                 (Some(unit), Some(zone)) => format!("{} a {unit}, {zone}", number("limit")),
+                (Some("sliding"), _) => {
+                    format!("{} in any {} s", number("limit"), seconds("period_seconds"))
+                }
                 (Some("fixed"), _) => {
                     format!("{} each {} s", number("limit"), seconds("period_seconds"))
                 }

@@ -74,8 +74,8 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         log_bytes: size("log_bytes"),
     };
     let queue = limits.integer("queue").unwrap_or_default() as usize;
-    let (limiter_use, key_value_store) =
-        (scope.stores.limiter(table), scope.stores.key_value(table));
+    let limiter_use = scope.stores.limiter(table);
+    let (key_value_store, on_key_value_error) = scope.stores.key_value(table);
     let grants = grants(table);
     let secrets = secrets(table, scope);
     let documents = scope.documents.granted(table);
@@ -85,10 +85,11 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
     let listed = |key| table.list(key).unwrap_or_default().len();
     let lacks_secret = secrets.as_ref().is_some_and(|found| found.len() != listed("secrets"));
     let lacks_document = documents.as_ref().is_some_and(|found| found.len() != listed("documents"));
+    let lacks_upstream = upstreams.as_ref().is_some_and(|it| it.len() != listed("upstreams"));
     let lacks_keys = keys.as_ref().is_some_and(|found| found.len() != listed("keys"));
     let doubts = Doubts {
         table: table.has_unknown_keys() || table.reading.errors() - before > in_settings,
-        surroundings: lacks_secret || lacks_document || lacks_keys,
+        surroundings: lacks_secret || lacks_document || lacks_keys || lacks_upstream,
         values: settings.doubtful,
     };
     let plugin = Plugin {
@@ -113,6 +114,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         key_value,
         limiter_use,
         key_value_store,
+        on_key_value_error,
         bounds,
         grants,
         grants_span: table.value("grants").map(|value| value.span()),

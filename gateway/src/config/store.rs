@@ -14,7 +14,7 @@ use toml::de::DeValue;
 use super::certificates;
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
-use super::keys::LIMITER_USE;
+use super::keys::{KEY_VALUE_USE, LIMITER_USE};
 use super::names::Names;
 use super::reader::{Table, Text};
 use super::{LimiterUse, OnStoreError, RedisStore, Store, StoreKind, Topology, suggest};
@@ -83,35 +83,44 @@ impl Stores {
             _ => OnStoreError::Local,
         };
         let lease = table.integer("lease").unwrap_or_default();
-        if let Some(store) = store.as_ref().filter(|it| !matches!(it.kind, StoreKind::Redis(_))) {
-            for key in ["on_store_error", "lease"] {
-                let Some(value) = table.value(key) else { continue };
-                let error = format!("`{key}` is for a Redis store alone");
-                let error = Diagnostic::error(value.span(), error);
-                let label = format!("the store `{}` is in this gateway", store.name);
-                table.reading.report(error.label(label).help("leave it out"));
-            }
-        }
+        refuse_of_redis(&table, store.as_deref(), &["on_store_error", "lease"]);
         LimiterUse { store, on_store_error, lease }
     }
 
     /// `key_value` of a plugin.
-    pub(super) fn key_value(&self, plugin: &Table<'_, '_>) -> Option<Arc<Store>> {
-        let name = plugin.word("key_value")?;
-        let store = self.find(plugin, &name)?;
-        if matches!(store.kind, StoreKind::Redis(_)) {
-            let error =
-                format!("the store `{}` is Redis, which keeps rate limits alone", store.name);
-            let error = Diagnostic::error(name.span, error);
-            plugin.reading.report(error.help("name a store in memory or in a file"));
-            return None;
-        }
-        Some(store)
+    pub(super) fn key_value(&self, plugin: &Table<'_, '_>) -> (Option<Arc<Store>>, OnStoreError) {
+        let Some(value) = plugin.value("key_value") else { return Default::default() };
+        let DeValue::Table(_) = value.get_ref() else {
+            let store = plugin.word("key_value").and_then(|name| self.find(plugin, &name));
+            return (store, OnStoreError::Local);
+        };
+        let Some(table) = Table::open(plugin.reading, value, &KEY_VALUE_USE) else {
+            return Default::default();
+        };
+        let store = table.word("store").and_then(|name| self.find(&table, &name));
+        let on_store_error = match table.choice("on_store_error") {
+            "closed" => OnStoreError::Closed,
+            _ => OnStoreError::Local,
+        };
+        refuse_of_redis(&table, store.as_deref(), &["on_store_error"]);
+        (store, on_store_error)
     }
 
     /// Warns of stores that no plugin uses.
     pub(super) fn warn_of_unused(&self, root: &Table<'_, '_>) {
         self.names.warn_of_unused(root.reading, "plugin", |index| self.places[index].clone());
+    }
+}
+
+/// Keys that say how a server is used are not for a store in this gateway.
+fn refuse_of_redis(table: &Table<'_, '_>, store: Option<&Store>, keys: &[&str]) {
+    let Some(store) = store.filter(|store| store.redis().is_none()) else { return };
+    for key in keys {
+        let Some(value) = table.value(key) else { continue };
+        let error = format!("`{key}` is for a Redis store alone");
+        let error = Diagnostic::error(value.span(), error);
+        let label = format!("the store `{}` is in this gateway", store.name);
+        table.reading.report(error.label(label).help("leave it out"));
     }
 }
 

@@ -442,6 +442,14 @@ pub(crate) struct Quota {
     pub(crate) cost: u64,
 }
 
+/// `limiter.sliding-quota`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct SlidingQuota {
+    pub(crate) quota: Quota,
+    pub(crate) slides: bool,
+}
+
 /// `limiter.reservation`
 #[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(record)]

@@ -68,6 +68,8 @@ pub(crate) struct HostState {
     pub(crate) identity: Arc<Identity>,
     /// Verifying keys that the guest holds, counted.
     pub(crate) keys: usize,
+    /// Whether the store did not answer the last call about keys and values.
+    pub(super) is_unanswered: bool,
     /// Host resources that the guest holds.
     pub(crate) table: ResourceTable,
     /// The memory that it may have, and what it asked for.
@@ -131,6 +133,7 @@ impl HostState {
             is_seeded: Cell::new(false),
             identity,
             keys: 0,
+            is_unanswered: false,
             table: ResourceTable::new(),
             memory: MemoryLimit::new(memory),
             output: log::Output::default(),
@@ -254,7 +257,16 @@ pub(super) const INTERFACES: [Interface; 17] = [
         ..Interface::new("limiter", Some(Grant::Limiter), limiter::link)
     },
     Interface::new("slots", Some(Grant::Slots), slots::link),
-    Interface::new("key-value", Some(Grant::KeyValue), key_value::link),
+    Interface {
+        waiting: Some(Waiting {
+            link: key_value::link_shared,
+            link_refusing: key_value::link_refusing,
+            applies: |plugin| {
+                plugin.key_value_store.as_ref().is_some_and(|it| it.redis().is_some())
+            },
+        }),
+        ..Interface::new("key-value", Some(Grant::KeyValue), key_value::link)
+    },
     Interface::new("metrics", Some(Grant::Metrics), metrics::link),
     Interface::new("secrets", Some(Grant::Secrets), secrets::link),
     Interface {

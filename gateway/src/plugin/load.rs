@@ -16,6 +16,7 @@ mod refusal;
 mod repair;
 mod requirements;
 mod resettable;
+mod unused;
 mod version;
 
 use std::path::Path;
@@ -243,13 +244,20 @@ impl Loader {
         warnings: &mut Vec<LoadError>,
     ) -> Result<Plugin, Vec<LoadError>> {
         let Some(doubts) = doubts else {
-            return self.load_whole(config, true, warnings).map_err(refusal::few);
+            let loaded = self.load_whole(config, true, warnings);
+            return loaded.map_err(refusal::few);
         };
         let mut lenient = config.clone();
         if doubts.table {
             inspect::grant_everything(&mut lenient);
         }
+        let before = warnings.len();
         let loaded = self.load_whole(&lenient, !doubts.surroundings, warnings);
+        if doubts.table {
+            // What it was lent is nobody's grant.
+            let tail = warnings.split_off(before);
+            warnings.extend(tail.into_iter().filter(|it| !unused::is_about_grants(it)));
+        }
         loaded.map_err(|mut errors| {
             errors.retain(|error| repair::is_certain(error, doubts));
             refusal::few(errors)
@@ -268,6 +276,7 @@ impl Loader {
             errors.extend(self.faults_of_ungranted(config, &component, warnings));
             return Err(errors);
         }
+        warnings.extend(unused::unused_grants(config, &component));
         let (mut plugin, mut instance) = self.prepare(config, &component).map_err(|e| vec![e])?;
         if let Some(description) = wait(describe(&plugin)) {
             let conforms = conform(&description, config, warnings);

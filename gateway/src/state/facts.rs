@@ -20,6 +20,8 @@ pub(crate) struct StoreFacts {
     pub(crate) buckets: Option<usize>,
     /// Keys that have a value.
     pub(crate) keys: Option<usize>,
+    /// Managed API keys, of all sets that are kept there.
+    pub(crate) api_keys: usize,
     /// Questions without an answer yet, or changes that are not in the file yet.
     pub(crate) waiting: usize,
 }
@@ -27,7 +29,8 @@ pub(crate) struct StoreFacts {
 impl State {
     /// How a store stands that is configured with these plugins.
     pub(crate) fn facts(&self, store: &Arc<Store>, plugins: &[Plugin]) -> StoreFacts {
-        let mut facts = StoreFacts::default();
+        let api_keys = self.key_sets.held_in(store);
+        let mut facts = StoreFacts { api_keys, ..StoreFacts::default() };
         match self.named.place(Some(store)) {
             Some(Place::Redis(redis)) => {
                 facts.numbers = Some(redis.numbers());

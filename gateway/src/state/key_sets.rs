@@ -24,6 +24,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use super::named::Named;
 use crate::config;
+use crate::telemetry::metrics::Metrics;
 
 pub(crate) use set::{ChangeError, Found, KeySet, NotFound, Refused};
 
@@ -38,6 +39,7 @@ const END: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct KeySets {
     named: Arc<Named>,
+    metrics: Arc<Metrics>,
     known: Mutex<Vec<Arc<KeySet>>>,
     thread: Mutex<Option<Thread>>,
 }
@@ -50,8 +52,9 @@ struct Thread {
 
 impl KeySets {
     /// None yet, and nobody looks after any.
-    pub(crate) fn new(named: &Arc<Named>) -> Self {
-        Self { named: Arc::clone(named), known: Mutex::default(), thread: Mutex::default() }
+    pub(crate) fn new(named: &Arc<Named>, metrics: &Arc<Metrics>) -> Self {
+        let (named, metrics) = (Arc::clone(named), Arc::clone(metrics));
+        Self { named, metrics, known: Mutex::default(), thread: Mutex::default() }
     }
 
     /// The set of a definition: the one that is there, or a new one.
@@ -60,7 +63,7 @@ impl KeySets {
         if let Some(same) = known.iter().find(|it| it.is_of(definition)) {
             return Arc::clone(same);
         }
-        let new = Arc::new(KeySet::new(definition));
+        let new = Arc::new(KeySet::new(definition, self.metrics.of_key_set(&definition.name)));
         known.push(Arc::clone(&new));
         if let Some(thread) = &*lock(&self.thread) {
             let _ended = thread.sets.send(Arc::clone(&new));
@@ -84,6 +87,7 @@ impl KeySets {
             Err(error) => return tracing::error!(%error, "keys are not read"),
         };
         for set in &*lock(&self.known) {
+            set.is_of_the_start();
             let _ended = sets.send(Arc::clone(set));
         }
         *lock(&self.thread) = Some(Thread { sets, handle });
@@ -100,6 +104,8 @@ impl KeySets {
             .partition(|set| config.keys.iter().any(|definition| set.is_of(definition)));
         *known = kept;
         drop(known);
+        let is_kept = |name: &str| config.keys.iter().any(|definition| definition.name == name);
+        self.metrics.keep_key_sets(is_kept);
         // Before their stores are closed.
         let until = Instant::now() + END;
         gone.iter().filter_map(|set| set.end()).for_each(|ended| {
@@ -133,6 +139,17 @@ impl KeySets {
         while self.is_one_unread() && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// The sets that were there when the process began, and have not been read since.
+    pub(crate) fn never_read(&self) -> Vec<Arc<KeySet>> {
+        lock(&self.known).iter().filter(|set| set.is_missed()).cloned().collect()
+    }
+
+    /// How many keys there are of sets in a store.
+    pub(crate) fn held_in(&self, store: &config::Store) -> usize {
+        let known = lock(&self.known);
+        known.iter().filter(|set| *set.store == *store).map(|set| set.len()).sum()
     }
 
     fn is_one_unread(&self) -> bool {

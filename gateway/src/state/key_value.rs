@@ -348,7 +348,7 @@ fn size(key: &str, value: &Value) -> usize {
     ENTRY + key.len() + value.bytes.len()
 }
 
-fn check(key: &str, value: &[u8]) -> Result<(), WriteError> {
+pub(in crate::state) fn check(key: &str, value: &[u8]) -> Result<(), WriteError> {
     let fits = key.len() <= MAX_KEY && value.len() <= MAX_VALUE;
     if fits { Ok(()) } else { Err(WriteError::TooLarge) }
 }

@@ -195,8 +195,7 @@ impl Limits {
     }
 
     /// Makes a bucket full. Returns whether it was not at `base`.
-    fn reset(&self, key: &str, base: u64) -> bool {
-        let key = self.buckets.key(key);
+    fn reset(&self, key: Key, base: u64) -> bool {
         let before = self.buckets.held(key, |full_at| full_at.swap(0, Relaxed));
         self.changed(key);
         before.is_some_and(|before| before > base)
@@ -273,6 +272,22 @@ impl Limits {
     /// Charges a bucket that is not held.
     fn put<T>(&self, key: Key, moment: Moment, charge: impl FnOnce(&AtomicU64) -> T) -> T {
         let (charged, displaced) = self.buckets.put(key, moment.hold, moment.now, charge);
+        if displaced > 0 {
+            self.metrics.buckets_displaced(displaced);
+        }
+        charged
+    }
+
+    /// Charges a bucket, with nobody else at it or at the one beside it, whose word it is told.
+    fn put_beside<T>(
+        &self,
+        key: Key,
+        other: Key,
+        moment: Moment,
+        charge: impl FnOnce(&AtomicU64, (u64, bool)) -> T,
+    ) -> T {
+        let Moment { now, hold, .. } = moment;
+        let (charged, displaced) = self.buckets.put_beside(key, other, hold, now, charge);
         if displaced > 0 {
             self.metrics.buckets_displaced(displaced);
         }

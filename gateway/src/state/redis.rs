@@ -6,9 +6,11 @@
 //! know what is counted.
 
 mod connect;
+pub(crate) mod key_values;
 pub(crate) mod lease;
 pub(crate) mod limits;
 mod link;
+mod names;
 mod quotas;
 #[cfg(test)]
 mod tests;
@@ -19,9 +21,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Value};
+use redis::{Cmd, RedisError, Value};
 
-use self::link::Link;
+use self::link::{Link, Made};
 use crate::config::RedisStore;
 use crate::telemetry::metrics::{StoreCounts, StoreNumbers, StoreResult};
 
@@ -32,11 +34,24 @@ thread_local! {
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-/// The scripts: that which charges buckets, and that which knows windows too.
-const SCRIPTS: [&str; 2] = [include_str!("redis/take.lua"), include_str!("redis/quotas.lua")];
+/// The scripts: that which charges buckets, that which knows windows too, and that which adds to a number.
+const SCRIPTS: [&str; 3] = [
+    include_str!("redis/take.lua"),
+    include_str!("redis/quotas.lua"),
+    include_str!("redis/increment.lua"),
+];
 /// Which script.
 const TAKE: usize = 0;
 const QUOTAS: usize = 1;
+const INCREMENT: usize = 2;
+
+/// What is asked for a request.
+#[derive(Clone, Copy)]
+enum Question<'a> {
+    /// A script on these keys and arguments.
+    Script(usize, &'a [String], &'a [String]),
+    Command(&'a Cmd),
+}
 
 /// A store.
 #[derive(Debug)]
@@ -130,8 +145,44 @@ impl Redis {
         keys: &[String],
         arguments: &[String],
     ) -> Result<Value, Unavailable> {
+        let (link, made, answered) = self.put(Question::Script(script, keys, arguments)).await?;
+        match answered {
+            Ok(value) => {
+                link.answered();
+                Ok(value)
+            }
+            Err(error) => {
+                link.failed(&made, is_final(&error), &error.to_string());
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// Asks what the server may refuse: a refusal is an answer too, unless it says that the server is of no use.
+    async fn request(
+        &self,
+        question: Question<'_>,
+    ) -> Result<Result<Value, RedisError>, Unavailable> {
+        let (link, made, answered) = self.put(question).await?;
+        match answered {
+            Err(error) if !is_refusal(&error) => {
+                link.failed(&made, is_final(&error), &error.to_string());
+                Err(Unavailable)
+            }
+            answered => {
+                link.answered();
+                Ok(answered)
+            }
+        }
+    }
+
+    /// Puts a question, once and for as long as a request waits.
+    async fn put(
+        &self,
+        question: Question<'_>,
+    ) -> Result<(Arc<Link>, Made, Result<Value, RedisError>), Unavailable> {
         let Some(link) = self.link() else { return Err(Unavailable) };
-        let _waiting = link.waits();
+        let waiting = link.waits();
         let began = Instant::now();
         let mut made = match link.made() {
             Some(made) => made,
@@ -148,6 +199,10 @@ impl Redis {
         let left = self.settings.timeout.saturating_sub(began.elapsed());
         let asked = async {
             let connection = &mut made.connection;
+            let (script, keys, arguments) = match question {
+                Question::Command(command) => return connection.ask(command).await,
+                Question::Script(script, keys, arguments) => (script, keys, arguments),
+            };
             match connection.ask(&evaluate("EVALSHA", &made.shas[script], keys, arguments)).await {
                 // Nothing of the check was done. The store began anew, or forgot its scripts.
                 Err(error) if error.code() == Some("NOSCRIPT") => {
@@ -158,16 +213,13 @@ impl Redis {
         };
         let answered = tokio::time::timeout(left, asked).await;
         let took = began.elapsed();
+        drop(waiting);
         match answered {
-            Ok(Ok(value)) => {
-                link.answered();
-                self.counts.called(StoreResult::Answered, took);
-                Ok(value)
-            }
-            Ok(Err(error)) => {
-                link.failed(&made, is_final(&error), &error.to_string());
-                self.counts.called(StoreResult::Error, took);
-                Err(Unavailable)
+            Ok(answered) => {
+                let result =
+                    if answered.is_ok() { StoreResult::Answered } else { StoreResult::Error };
+                self.counts.called(result, took);
+                Ok((link, made, answered))
             }
             Err(_) => {
                 link.failed(&made, false, &silent(self.settings.timeout));
@@ -273,6 +325,12 @@ fn evaluate(command: &str, script: &str, keys: &[String], arguments: &[String]) 
 
 fn silent(time: Duration) -> String {
     format!("no answer within {} ms", time.as_millis())
+}
+
+/// Whether the server did not do what it was asked for, and would do something else: it is full, or there is
+/// something else under the key.
+fn is_refusal(error: &RedisError) -> bool {
+    matches!(error.code(), Some("OOM" | "ERR" | "WRONGTYPE"))
 }
 
 /// Whether the connection is of no more use: it is broken, or the server behind it is not the one that takes

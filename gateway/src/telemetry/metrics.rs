@@ -9,6 +9,7 @@ mod component;
 mod documents;
 mod glance;
 mod hooks;
+mod key_sets;
 mod name;
 mod plugins;
 mod process;
@@ -42,6 +43,7 @@ pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use documents::DocumentCounts;
 pub(crate) use glance::{HookGlance, PluginGlance};
 pub(crate) use hooks::BOUNDS as HOOK_BOUNDS;
+pub(crate) use key_sets::{KeyResult, KeySetCounts};
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use plugins::PluginNumbers;
 pub(crate) use series::{Counter, Histogram, Series};
@@ -91,6 +93,7 @@ pub(crate) struct Metrics {
     spans: OnceLock<Arc<SpanCounts>>,
     access_logs: access_logs::AccessLogs,
     documents: documents::Documents,
+    key_sets: key_sets::KeySets,
     stores: DashMap<Box<str>, Arc<StoreCounts>, RandomState>,
 }
 
@@ -191,6 +194,7 @@ impl Default for Metrics {
             spans: OnceLock::new(),
             access_logs: access_logs::AccessLogs::default(),
             documents: documents::Documents::default(),
+            key_sets: key_sets::KeySets::default(),
             stores: DashMap::default(),
         }
     }
@@ -321,6 +325,16 @@ impl Metrics {
     /// Forgets the documents that are not configured any more.
     pub(crate) fn keep_documents(&self, names: &[&str]) {
         self.documents.keep(names);
+    }
+
+    /// Those of the set of API keys of this name.
+    pub(crate) fn of_key_set(&self, name: &str) -> Arc<KeySetCounts> {
+        self.key_sets.of(name)
+    }
+
+    /// Forgets the sets that are not configured any more.
+    pub(crate) fn keep_key_sets(&self, is_kept: impl Fn(&str) -> bool) {
+        self.key_sets.keep(is_kept);
     }
 
     /// A configuration was put in force.

@@ -111,6 +111,11 @@ pub(crate) fn value(key: &str) -> Option<Vec<u8>> {
     reached().store().value(key)
 }
 
+/// That of native tests is in memory.
+pub(crate) fn was_answered() -> bool {
+    true
+}
+
 pub(crate) fn set_value(key: &str, value: &[u8], ttl: Option<u64>) -> Result<(), KeyValueError> {
     reached().store().set(key, value, ttl)
 }
@@ -194,6 +199,10 @@ pub(crate) fn refresh_document(name: &str, _wait: u64) -> Refreshed {
 pub(crate) fn find_key(set: &str, digest: &[u8]) -> Result<Option<Key>, KeyError> {
     let host = current();
     host.keys().find(set, digest, std::time::Duration::from_nanos(host.now()))
+}
+
+pub(crate) fn is_upstream_granted(upstream: &str) -> bool {
+    reached().calls().is_granted(upstream)
 }
 
 pub(crate) fn send(request: Request) -> Result<Response, HttpError> {

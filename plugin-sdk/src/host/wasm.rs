@@ -26,7 +26,8 @@ pub(crate) use imports::exchange::{
     keep_context, request_field, request_fields, request_method, request_path, request_query,
     response_field, response_fields, response_status,
 };
-pub(crate) use imports::key_value::{delete as delete_value, get as value};
+pub(crate) use imports::http_client::is_granted as is_upstream_granted;
+pub(crate) use imports::key_value::{delete as delete_value, get as value, was_answered};
 pub(crate) use imports::limiter::check_time_zone;
 pub(crate) use imports::metrics::{
     add as metrics_add, counter as metrics_counter, gauge as metrics_gauge,
@@ -146,8 +147,16 @@ pub(crate) fn reserve(quotas: &[Quota<'_>]) -> Result<Vec<Reservation>, LimiterE
     if quotas.len() > CHARGES {
         return Err(LimiterError::Invalid);
     }
-    let quotas: Vec<_> = quotas.iter().map(quota).collect();
-    let reserved = imports::limiter::reserve(&quotas).map_err(limiter_error)?;
+    let slides = |quota: &Quota<'_>| matches!(quota.window, Window::Sliding(_));
+    let reserved = if quotas.iter().any(slides) {
+        let sliding = |it| imports::limiter::SlidingQuota { quota: quota(it), slides: slides(it) };
+        let quotas: Vec<_> = quotas.iter().map(sliding).collect();
+        imports::limiter::reserve_sliding(&quotas)
+    } else {
+        let quotas: Vec<_> = quotas.iter().map(quota).collect();
+        imports::limiter::reserve(&quotas)
+    }
+    .map_err(limiter_error)?;
     let reservation = |reservation: imports::limiter::Reservation| Reservation {
         allowed: reservation.allowed,
         remaining: reservation.remaining,
@@ -180,7 +189,8 @@ fn quota<'a>(quota: &Quota<'a>) -> imports::limiter::Quota<'a> {
         Window::Bucket { period, burst } => {
             Wire::Bucket(BucketWindow { period: nanoseconds(period), burst })
         }
-        Window::Fixed(length) => Wire::Fixed(nanoseconds(length)),
+        // What was taken says that it slides.
+        Window::Fixed(length) | Window::Sliding(length) => Wire::Fixed(nanoseconds(length)),
         Window::Calendar { unit, time_zone } => {
             let unit = match unit {
                 CalendarUnit::Hour => Unit::Hour,
@@ -223,6 +233,7 @@ fn key_value_error(error: imports::key_value::KeyValueError) -> KeyValueError {
     use imports::key_value::KeyValueError as Error;
     match error {
         Error::TooLarge => KeyValueError::TooLarge,
+        Error::Full if !was_answered() => KeyValueError::Unavailable,
         Error::Full => KeyValueError::Full,
         Error::NotANumber => KeyValueError::NotANumber,
     }

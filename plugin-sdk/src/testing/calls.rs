@@ -93,6 +93,10 @@ impl Calls {
         self.upstreams.borrow_mut().insert(upstream, Rc::new(answer));
     }
 
+    pub(crate) fn is_granted(&self, upstream: &str) -> bool {
+        self.upstreams.borrow().contains_key(upstream)
+    }
+
     pub(crate) fn sent(&self) -> Vec<Call> {
         self.sent.borrow().clone()
     }

@@ -18,9 +18,12 @@ use crate::limiter::{
 const HOUR: u64 = 3_600_000_000_000;
 const DAY: u64 = 24 * HOUR;
 
-/// What is used of each window, by its key and its end.
+/// What is used of each window, by its key, whether it slides, and its end.
 #[derive(Default)]
-pub(crate) struct Windows(BTreeMap<(String, u64), u64>);
+pub(crate) struct Windows(BTreeMap<(String, bool, u64), u64>);
+
+/// In `taken` of a window that slides: times are whole milliseconds.
+const SLIDING: u64 = 4;
 
 impl Windows {
     /// `times`: of the monotonic clock, in which buckets are, and of the wall.
@@ -41,12 +44,13 @@ impl Windows {
         let mut all = true;
         let mut judged = Vec::with_capacity(quotas.len());
         for (quota, span) in quotas.iter().zip(&spans) {
-            let Some((_, end)) = span else {
+            let Some((begin, end)) = span else {
                 judged.push(true);
                 continue;
             };
-            let used = after.entry((quota.key.to_owned(), *end)).or_default();
-            let fits = used.saturating_add(quota.cost) <= quota.limit;
+            let before = self.before(quota, (*begin, *end), times.1);
+            let used = after.entry(place(quota, *end)).or_default();
+            let fits = used.saturating_add(before).saturating_add(quota.cost) <= quota.limit;
             if fits {
                 *used += quota.cost;
             }
@@ -78,8 +82,11 @@ impl Windows {
         allowed: bool,
         now: u64,
     ) -> Reservation {
-        let used = self.0.get(&(quota.key.to_owned(), end)).copied().unwrap_or(0);
+        let used = self.0.get(&place(quota, end)).copied().unwrap_or(0);
         let left = Duration::from_nanos(end - now);
+        if slides(quota) {
+            return self.of_sliding(quota, (begin, end), allowed, now);
+        }
         Reservation {
             allowed,
             remaining: quota.limit.saturating_sub(used),
@@ -93,6 +100,51 @@ impl Windows {
         }
     }
 
+    /// What counts of the window before one that slides.
+    fn before(&self, quota: &Quota<'_>, (begin, end): (u64, u64), now: u64) -> u64 {
+        let used = self.0.get(&place(quota, begin)).filter(|_| slides(quota));
+        share(used.copied().unwrap_or(0), end - now, end - begin)
+    }
+
+    fn of_sliding(
+        &self,
+        quota: &Quota<'_>,
+        (begin, end): (u64, u64),
+        allowed: bool,
+        now: u64,
+    ) -> Reservation {
+        let (length, left) = (end - begin, end - now);
+        let of = |end| self.0.get(&place(quota, end)).copied().unwrap_or(0);
+        let (used, last) = (of(end), of(begin));
+        let room = quota.limit.checked_sub(quota.cost);
+        // By when so much of an amount is left that it fits.
+        let fits = |room: u64, amount: u64| {
+            let time = u128::from(room) * u128::from(length) / u128::from(amount.max(1));
+            u64::try_from(time).unwrap_or(u64::MAX)
+        };
+        let wait = room.map(|room| match room.checked_sub(used) {
+            Some(room) => left.saturating_sub(fits(room, last)),
+            None => (left + length).saturating_sub(fits(room, used)),
+        });
+        let counted = used.saturating_add(share(last, left, length));
+        let reset = match (used, last) {
+            (0, 0) => 0,
+            (0, _) => left,
+            _ => left + length,
+        };
+        Reservation {
+            allowed,
+            remaining: quota.limit.saturating_sub(counted),
+            reset: Duration::from_nanos(reset),
+            retry_after: match allowed {
+                true => Some(Duration::ZERO),
+                false => wait.map(Duration::from_nanos),
+            },
+            length: Duration::from_nanos(length),
+            taken: end | SLIDING,
+        }
+    }
+
     pub(crate) fn settle(
         &mut self,
         settlements: &[Settlement<'_>],
@@ -103,10 +155,13 @@ impl Windows {
             return Err(LimiterError::Invalid);
         }
         for Settlement { quota, taken, by } in settlements {
-            if span(quota, wall)?.is_none() {
+            let end = taken & !SLIDING;
+            let Some((begin, next)) = span(quota, wall)? else {
                 charge(quota).iter().for_each(|charge| buckets.settle(charge, *by, process));
-            } else if *taken > wall {
-                let used = self.0.entry((quota.key.to_owned(), *taken)).or_default();
+                continue;
+            };
+            if end > wall || (slides(quota) && end + (next - begin) > wall) {
+                let used = self.0.entry(place(quota, end)).or_default();
                 *used = used.saturating_add_signed(*by).min(quota.limit);
             }
         }
@@ -114,11 +169,25 @@ impl Windows {
     }
 }
 
+fn slides(quota: &Quota<'_>) -> bool {
+    matches!(quota.window, Window::Sliding(_))
+}
+
+fn place(quota: &Quota<'_>, end: u64) -> (String, bool, u64) {
+    (quota.key.to_owned(), slides(quota), end)
+}
+
+/// An amount times a part of a length, rounded up.
+fn share(amount: u64, part: u64, length: u64) -> u64 {
+    let product = u128::from(amount) * u128::from(part);
+    u64::try_from(product.div_ceil(u128::from(length.max(1)))).unwrap_or(u64::MAX)
+}
+
 fn charge<'a>(quota: &Quota<'a>) -> Option<Charge<'a>> {
     let Quota { key, limit, window, cost } = *quota;
     match window {
         Window::Bucket { period, burst } => Some(Charge { key, limit, period, burst, cost }),
-        Window::Fixed(_) | Window::Calendar { .. } => None,
+        Window::Fixed(_) | Window::Sliding(_) | Window::Calendar { .. } => None,
     }
 }
 
@@ -126,7 +195,7 @@ fn of_bucket(quota: &Quota<'_>, verdict: Verdict) -> Reservation {
     let Verdict { allowed, remaining, reset, retry_after } = verdict;
     let length = match quota.window {
         Window::Bucket { period, .. } => period,
-        Window::Fixed(_) | Window::Calendar { .. } => Duration::ZERO,
+        Window::Fixed(_) | Window::Sliding(_) | Window::Calendar { .. } => Duration::ZERO,
     };
     Reservation { allowed, remaining, reset, retry_after, length, taken: 0 }
 }
@@ -138,7 +207,7 @@ fn span(quota: &Quota<'_>, now: u64) -> Result<Option<(u64, u64)>, LimiterError>
             let is_valid = charge(quota).as_ref().is_some_and(is_valid);
             return if is_valid { Ok(None) } else { Err(LimiterError::Invalid) };
         }
-        Window::Fixed(length) => {
+        Window::Fixed(length) | Window::Sliding(length) => {
             let length = nanoseconds(length);
             if length == 0 || !length.is_multiple_of(1_000_000) || length > 366 * DAY {
                 return Err(LimiterError::Invalid);

@@ -9,8 +9,8 @@ mod question;
 use std::time::Duration;
 
 use gateway_plugin_sdk::http_client::{self, HttpError};
-use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
+use gateway_plugin_sdk::{attributes, duration, log};
 
 pub use config::{Config, Convention, OnUnavailable};
 use question::Question;
@@ -30,9 +30,6 @@ const OF_THE_CONNECTION: [&str; 12] = [
     "upgrade",
     "via",
 ];
-
-/// What attributes of the gateway's own begin with.
-const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
 
 /// The plugin, configured.
 #[derive(Debug)]
@@ -66,6 +63,13 @@ impl Plugin for ForwardAuth {
             let message = "a path has no fragment, and before the path of a request no query";
             errors.push(ConfigError::at("/path", message));
         }
+        if !config.upstream.is_empty() && !http_client::is_granted(&config.upstream) {
+            let name = &config.upstream;
+            let message = format!(
+                "the upstream `{name}` is not granted: write `upstreams = [\"{name}\"]` beside `component`"
+            );
+            errors.push(ConfigError::at("/upstream", message));
+        }
         for (index, name) in config.request_headers.iter().enumerate() {
             if question::is_ours(name) || is_not_passed_on(name) {
                 let message =
@@ -83,7 +87,7 @@ impl Plugin for ForwardAuth {
             }
         }
         for name in config.attributes.keys() {
-            if RESERVED.iter().any(|prefix| name.starts_with(prefix)) || name.is_empty() {
+            if attributes::is_reserved(name) || name.is_empty() {
                 // The name as a part of a JSON Pointer (RFC 6901 section 3).
                 let place = name.replace('~', "~0").replace('/', "~1");
                 let message = format!("the gateway itself sets `{name}`");
@@ -202,20 +206,12 @@ fn unavailable() -> Response {
 
 /// Reads `5s`, `500ms` or `1m`.
 fn seconds(text: &str) -> Result<Duration, String> {
-    let unit = text.trim_start_matches(|it: char| it.is_ascii_digit());
-    let number = text[..text.len() - unit.len()].parse::<u64>().ok();
-    let time = match (number, unit) {
-        (Some(number), "ms") => Some(Duration::from_millis(number)),
-        (Some(number), "s") => Some(Duration::from_secs(number)),
-        (Some(number), "m") => Some(Duration::from_secs(number.saturating_mul(60))),
-        _ => None,
-    };
-    match time {
-        None => Err(format!("`{text}` is not a duration; write it like \"500ms\" or \"5s\"")),
-        Some(time) if time.is_zero() || time > Duration::from_mins(1) => {
+    match duration::parse(text) {
+        Err(why) => Err(format!("`{text}` is not a duration such as \"500ms\" or \"5s\": {why}")),
+        Ok(time) if time.is_zero() || time > Duration::from_mins(1) => {
             Err("the service has from 1 ms to 60 s".to_owned())
         }
-        Some(time) => Ok(time),
+        Ok(time) => Ok(time),
     }
 }
 

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::{ConfigError, HeaderName, Interest, Request, Response};
 use gateway_plugin_sdk::slots::{self, Queued, Taken, Wait};
+use gateway_plugin_sdk::{duration, log};
 
 use crate::config::{ConcurrencySpec, Missing, PrioritySpec};
 use crate::key::{self, Part};
 use crate::policy::{Lack, keep, name, parts};
-use crate::{duration, refusal};
+use crate::refusal;
 
 /// The most that the gateway takes.
 const LONGEST_QUEUE: u32 = 10_000;

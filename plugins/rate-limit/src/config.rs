@@ -5,10 +5,14 @@
 
 use std::collections::BTreeMap;
 
+use gateway_plugin_sdk::duration;
 use gateway_plugin_sdk::prelude::{HeaderName, JsonSchema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+
+/// JSON Schema's pattern for a window, of the calendar or as long as [`duration::parse`] reads.
+const WINDOW_PATTERN: &str = r"^(hour|day|week|month|year|([0-9]+(\.[0-9]+)?(d|h|ms?|s))+)$";
 
 /// Limits how often clients may ask.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -64,7 +68,7 @@ pub struct PolicySpec {
 
     /// The time in which `limit` comes back: `"hour"`, `"day"`, `"week"` (from Monday), `"month"` or
     /// `"year"` of the calendar, or a time such as `"1s"`, `"1m"`, `"1h30m"`, at most `"366d"`.
-    #[schemars(regex(pattern = crate::duration::WINDOW_PATTERN))]
+    #[schemars(regex(pattern = WINDOW_PATTERN))]
     pub window: String,
 
     /// Where the calendar is that of: a name of the IANA time zone database, such as `"Europe/Berlin"`.
@@ -143,7 +147,7 @@ pub struct ConcurrencySpec {
 
     /// How long a request waits, at most `"1h"`. Default `"10s"`.
     #[serde(default = "default_wait")]
-    #[schemars(regex(pattern = crate::duration::PATTERN))]
+    #[schemars(regex(pattern = duration::PATTERN))]
     pub wait: String,
 
     /// Which of those that wait has the next slot: the one with the highest number. Default all
@@ -213,6 +217,9 @@ pub enum Algorithm {
     Bucket,
     /// All at once at the end of each window: windows of `"1m"` end with each minute.
     Fixed,
+    /// As `fixed`, but of the window before as much still counts as overlaps with one that ends now: the
+    /// sliding window counter.
+    Sliding,
 }
 
 /// The limit of a plan.

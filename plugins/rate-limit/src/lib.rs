@@ -13,7 +13,6 @@ mod claims;
 mod concurrency;
 mod config;
 mod cost;
-mod duration;
 mod fields;
 mod key;
 mod policy;

@@ -5,11 +5,12 @@
 
 use std::time::Duration;
 
+use gateway_plugin_sdk::duration;
 use gateway_plugin_sdk::limiter::{self, CalendarUnit, Charge, Quota, Window};
 use gateway_plugin_sdk::prelude::ConfigError;
 
 use crate::config::{Algorithm, PolicySpec};
-use crate::{duration, key};
+use crate::key;
 
 /// The largest integer of a structured field (RFC 9651 section 3.3.1).
 const MOST: u64 = 999_999_999_999_999;
@@ -32,6 +33,7 @@ const HOUR: u64 = 3_600_000_000_000;
 pub(crate) enum Span {
     Bucket(Duration),
     Fixed(Duration),
+    Sliding(Duration),
     Calendar(CalendarUnit, &'static str, String),
 }
 
@@ -89,16 +91,16 @@ impl Span {
                                    `\"day\"`, `\"week\"`, `\"month\"` or `\"year\"`";
                     refuse("time_zone", message.to_owned());
                 }
-                match spec.algorithm.unwrap_or_default() {
-                    Algorithm::Bucket => Some(Self::Bucket(length)),
-                    Algorithm::Fixed => {
-                        if length.subsec_nanos() % 1_000_000 > 0 {
-                            let message = "a fixed window is whole milliseconds";
-                            refuse("window", message.to_owned());
-                        }
-                        Some(Self::Fixed(length))
-                    }
+                let algorithm = spec.algorithm.unwrap_or_default();
+                if algorithm != Algorithm::Bucket && length.subsec_nanos() % 1_000_000 > 0 {
+                    let message = "a window that is not a bucket's is whole milliseconds";
+                    refuse("window", message.to_owned());
                 }
+                Some(match algorithm {
+                    Algorithm::Bucket => Self::Bucket(length),
+                    Algorithm::Fixed => Self::Fixed(length),
+                    Algorithm::Sliding => Self::Sliding(length),
+                })
             }
         };
         span.filter(|_| errors.is_empty()).ok_or(errors)
@@ -107,7 +109,7 @@ impl Span {
     /// The nanoseconds of the shortest window.
     fn shortest(&self) -> u128 {
         match self {
-            Self::Bucket(length) | Self::Fixed(length) => length.as_nanos(),
+            Self::Bucket(length) | Self::Fixed(length) | Self::Sliding(length) => length.as_nanos(),
             Self::Calendar(unit, ..) => {
                 let of = UNITS.iter().find(|(_, other, _)| other == unit);
                 of.map_or(1, |(_, _, shortest)| u128::from(*shortest))
@@ -149,11 +151,11 @@ impl Rate {
                 let message = "at this rate it takes over 366d until the burst is there again";
                 refuse("burst", message.to_owned());
             }
-            Span::Fixed(_) | Span::Calendar(..) if burst.is_some() => {
+            Span::Fixed(_) | Span::Sliding(_) | Span::Calendar(..) if burst.is_some() => {
                 let message = "only a bucket has a burst: of a window all may be used at once";
                 refuse("burst", message.to_owned());
             }
-            Span::Bucket(_) | Span::Fixed(_) | Span::Calendar(..) => {}
+            Span::Bucket(_) | Span::Fixed(_) | Span::Sliding(_) | Span::Calendar(..) => {}
         }
         if !errors.is_empty() {
             return Err(errors);
@@ -168,7 +170,7 @@ impl Rate {
         let Self { limit, burst, .. } = *self;
         match self.span {
             Span::Bucket(period) => Some(Charge { key, limit, period, burst, cost }),
-            Span::Fixed(_) | Span::Calendar(..) => None,
+            Span::Fixed(_) | Span::Sliding(_) | Span::Calendar(..) => None,
         }
     }
 
@@ -177,6 +179,7 @@ impl Rate {
         let window = match &self.span {
             Span::Bucket(period) => Window::Bucket { period: *period, burst: self.burst },
             Span::Fixed(length) => Window::Fixed(*length),
+            Span::Sliding(length) => Window::Sliding(*length),
             Span::Calendar(unit, _, zone) => Window::Calendar { unit: *unit, time_zone: zone },
         };
         Quota { key, limit: self.limit, window, cost }
@@ -185,7 +188,7 @@ impl Rate {
     /// How long its window is, unless that differs from one to the next.
     pub(crate) fn length(&self) -> Option<Duration> {
         match self.span {
-            Span::Bucket(length) | Span::Fixed(length) => Some(length),
+            Span::Bucket(length) | Span::Fixed(length) | Span::Sliding(length) => Some(length),
             Span::Calendar(..) => None,
         }
     }
@@ -212,6 +215,10 @@ fn prefix(
         Span::Fixed(length) => {
             number(&mut prefix, length.as_nanos());
             prefix.push_str("/fixed");
+        }
+        Span::Sliding(length) => {
+            number(&mut prefix, length.as_nanos());
+            prefix.push_str("/sliding");
         }
         Span::Calendar(_, name, zone) => {
             prefix.push('/');

@@ -47,6 +47,37 @@ async fn a_kill_loses_no_more_than_a_second_of_counts() {
     gateway.kill();
 }
 
+/// What the first configuration had open is closed when it is left, like that of any other.
+#[tokio::test]
+async fn a_reload_away_from_a_file_and_back_finds_what_was_there() {
+    let folder = tempdir().unwrap();
+    let gateway = Gateway::run(folder.path(), &text());
+    assert_eq!(admitted(&gateway, "a", 7).await, 7);
+    let file = folder.path().join("gateway.toml");
+    let first = std::fs::read_to_string(&file).unwrap();
+    let elsewhere = first.replace("state.db", "other.db");
+    let is_open = |name: &str| {
+        let held = std::fs::read_dir(format!("/proc/{}/fd", gateway.process())).unwrap();
+        let mut names = held.filter_map(|it| std::fs::read_link(it.ok()?.path()).ok());
+        names.any(|it| it.ends_with(name))
+    };
+    assert!(is_open("state.db"));
+    for (turn, (text, left)) in [(&elsewhere, 10), (&first, 3), (&elsewhere, 0)].iter().enumerate()
+    {
+        std::fs::write(&file, text).unwrap();
+        let loaded = "gateway_config_reloads_total{result=\"in_force\"}";
+        gateway.until(loaded, |count| count > turn as f64 + 0.5).await;
+        assert_eq!(gateway.said("cannot be opened"), 0, "turn {turn}");
+        assert_eq!(admitted(&gateway, "a", 20).await, *left, "turn {turn}");
+        let left = if text.contains("other.db") { "state.db" } else { "other.db" };
+        let began = std::time::Instant::now();
+        while is_open(left) {
+            assert!(began.elapsed() < Duration::from_secs(60), "{left} stays open: turn {turn}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_file_has_one_gateway_at_a_time() {
     let folder = tempdir().unwrap();

@@ -318,7 +318,7 @@ async fn wrong_questions_are_answered_with_all_that_is_wrong() {
     let output = run(&gateway, &["add", "partners", "--consumer", "a", "--expires", "soon"]);
     assert_eq!(output.status.code(), Some(2));
     let output = Command::new(binary()).args(["keys", "list", "partners"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[tokio::test]
@@ -403,4 +403,45 @@ fn a_configuration_says_what_is_wrong_with_a_set() {
         whole.replacen("store = \"kept\"", "store = \"kep\"", 1).replacen("acme_live", "Acme", 1);
     let said = said(&both);
     assert!(said.contains("is no prefix") && said.contains("no store `kep`"), "{said}");
+}
+
+#[tokio::test]
+async fn what_is_looked_for_and_changed_is_counted_shown_and_written_down_by_name() {
+    let folder = tempdir().unwrap();
+    let gateway = Gateway::run(folder.path(), &(FILE.to_owned() + &text("kept")));
+    let began = Instant::now();
+    while admin(&gateway, "GET", "/readyz", "").await.0 != 200 {
+        assert!(began.elapsed() < Duration::from_secs(60), "it has read its keys");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let secret = add(&gateway, "one", &["--scope", "a", "--claim", "tier=gold"]);
+    assert_eq!(statuses(&gateway, "/any", &secret).await, [200]);
+    assert_eq!(statuses(&gateway, "/any", "nobody's").await, [401]);
+    let of = |result: &str| {
+        format!("gateway_key_set_lookups_total{{keys=\"partners\",result=\"{result}\"}}")
+    };
+    for result in ["found", "unknown"] {
+        gateway.until(&of(result), |count| count > 0.0).await;
+    }
+    gateway.until("gateway_key_set_keys{keys=\"partners\"}", |keys| keys == 1.0).await;
+    gateway.until("gateway_key_set_up{keys=\"partners\"}", |up| up == 1.0).await;
+    assert!(gateway.metric("gateway_key_set_age_seconds").await < 60.0);
+    let (_, stores) = admin(&gateway, "GET", "/stores", "").await;
+    assert_eq!(stores["stores"][0]["api_keys"], 1, "{stores}");
+
+    done(&gateway, &["change", "partners", "one", "--claim", "tier=iron", "--clear", "scopes"]);
+    done(&gateway, &["rotate", "partners", "one", "--grace", "1h"]);
+    let shown = done(&gateway, &["show", "partners", "one"]);
+    assert!(shown.contains("{\"tier\":\"iron\"}") && shown.contains("old secret until"), "{shown}");
+    let listed = done(&gateway, &["list", "partners"]);
+    assert!(listed.contains("{\"tier\":\"iron\"}") && listed.contains("until 20"), "{listed}");
+    gateway_tests::until(|| !gateway.lines_with("action", "key-rotate").is_empty()).await;
+    let changed = gateway.lines_with("action", "key-change");
+    let what: Value = serde_json::from_str(changed[0]["what"].as_str().unwrap()).unwrap();
+    assert_eq!(what["changed"], json!(["scopes", "claims"]));
+    assert!(!changed[0].to_string().contains("iron"), "names alone");
+
+    for wrong in [&["change", "partners", "one"][..], &["rotate", "partners"]] {
+        assert_eq!(run(&gateway, wrong).status.code(), Some(2), "{wrong:?}");
+    }
 }

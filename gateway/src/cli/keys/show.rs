@@ -17,16 +17,20 @@ fn scopes(key: &Value) -> String {
     scopes.filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
 }
 
+fn claims(key: &Value) -> Option<String> {
+    let claims = key["claims"].as_object().filter(|claims| !claims.is_empty())?;
+    Some(Value::Object(claims.clone()).to_string())
+}
+
 /// One key, a line a fact.
 pub(super) fn one(key: &Value) -> String {
-    let claims = key["claims"].as_object().filter(|claims| !claims.is_empty());
     let some = |text: String| (!text.is_empty()).then_some(text);
     let facts = [
         ("id", some(text(key, "id"))),
         ("consumer", some(text(key, "consumer"))),
         ("group", some(text(key, "group"))),
         ("scopes", some(scopes(key))),
-        ("claims", claims.map(|claims| Value::Object(claims.clone()).to_string())),
+        ("claims", claims(key)),
         ("created", time(key, "created")),
         ("rotated", time(key, "rotated")),
         ("old secret until", time(key, "old_secret_until")),
@@ -38,12 +42,22 @@ pub(super) fn one(key: &Value) -> String {
     lines.map(|(name, fact)| format!("{name:<16}  {fact}\n")).collect()
 }
 
-/// A line a key.
+/// A line a key; without claims and former secrets where no key has one.
 pub(super) fn table(keys: &[Value]) -> String {
     if keys.is_empty() {
         return "there are no keys\n".to_owned();
     }
-    let head = ["id", "consumer", "group", "scopes", "expires", "last used", "note"];
+    let head = [
+        "id",
+        "consumer",
+        "group",
+        "scopes",
+        "claims",
+        "expires",
+        "old secret",
+        "last used",
+        "note",
+    ];
     let mut rows = vec![head.map(str::to_owned)];
     for key in keys {
         let expires = match text(key, "state").as_str() {
@@ -55,15 +69,22 @@ pub(super) fn table(keys: &[Value]) -> String {
             text(key, "consumer"),
             text(key, "group"),
             scopes(key),
+            claims(key).unwrap_or_default(),
             expires,
+            time(key, "old_secret_until").map(|at| format!("until {at}")).unwrap_or_default(),
             time(key, "last_used").unwrap_or_else(|| "never".to_owned()),
             text(key, "note"),
         ]);
     }
+    let is_shown = |column: &usize| {
+        !["claims", "old secret"].contains(&head[*column])
+            || rows[1..].iter().any(|row| !row[*column].is_empty())
+    };
+    let columns: Vec<_> = (0..head.len()).filter(is_shown).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<_> = (0..head.len()).map(|column| width(column).unwrap_or_default()).collect();
-    let line = |row: &[String; 7]| {
-        let cells = row.iter().zip(&widths).map(|(text, width)| format!("{text:<width$}"));
+    let widths: Vec<_> = columns.iter().map(|&it| (it, width(it).unwrap_or_default())).collect();
+    let line = |row: &[String; 9]| {
+        let cells = widths.iter().map(|(column, width)| format!("{:<width$}", row[*column]));
         cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     rows.iter().map(line).collect()
@@ -85,9 +106,14 @@ mod tests {
 
     #[test]
     fn shows_a_line_a_key() {
-        let expected = "id  consumer  group  scopes  expires  last used          note\n\
-                        k1  acme             a b     never    2026-11-28T09:30Z  till 7\n";
+        let expected = "id  consumer  group  scopes  claims   expires  last used          note\n\
+                        k1  acme             a b     {\"x\":1}  never    2026-11-28T09:30Z  till 7\n";
         assert_eq!(table(&[key()]), expected);
+        let mut other = key();
+        (other["claims"], other["old_secret_until"]) = (json!({}), json!(1_795_858_200));
+        let expected = "id  consumer  group  scopes  expires  old secret               last used          note\n\
+                        k1  acme             a b     never    until 2026-11-28T09:30Z  2026-11-28T09:30Z  till 7\n";
+        assert_eq!(table(&[other]), expected);
         assert_eq!(table(&[]), "there are no keys\n");
     }
 

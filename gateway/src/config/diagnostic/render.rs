@@ -1,6 +1,9 @@
 //! Findings as text with the lines of the file, and as JSON.
 //!
-//! Owns the look of messages. Whether colours are wanted is the caller's to know.
+//! Owns the look of messages, and that no user or password of a URL is in them: the log has them too. Whether colours
+//! are wanted is the caller's to know.
+
+use std::borrow::Cow;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
@@ -18,7 +21,9 @@ impl Diagnostics {
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
         for diagnostic in self {
-            text.push_str(&renderer.render(&[group(&self.source, diagnostic)]));
+            let diagnostic = without_users(diagnostic);
+            let lines = masked(self.source.text());
+            text.push_str(&renderer.render(&[group(&self.source, &lines, &diagnostic)]));
             text.push_str("\n\n");
         }
         text.push_str(&self.summary());
@@ -44,11 +49,41 @@ impl Diagnostics {
     /// Each finding as one JSON object: `severity`, `message`, `file`, `line`, `column` (both from
     /// 1, null for the file as a whole), `label`, `notes`, `help`, `related`.
     pub fn to_json(&self) -> Vec<Value> {
-        self.iter().map(|diagnostic| object(&self.source, diagnostic)).collect()
+        self.iter().map(|it| object(&self.source, &without_users(it))).collect()
     }
 }
 
-fn group<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Group<'a> {
+/// The same with every text of it masked.
+fn without_users(diagnostic: &Diagnostic) -> Diagnostic {
+    let mut diagnostic = diagnostic.clone();
+    let Diagnostic { message, label, related, notes, help, .. } = &mut diagnostic;
+    let texts = [message].into_iter().chain(label).chain(notes).chain(help);
+    for text in texts.chain(related.iter_mut().map(|(_, label)| label)) {
+        *text = masked(text).into_owned();
+    }
+    diagnostic
+}
+
+/// A text with a `*` for each byte of what stands before an `@` in a URL: all other bytes keep their places. Also
+/// what is no user: a password that is not encoded may have any letter in it.
+fn masked(text: &str) -> Cow<'_, str> {
+    let mut hidden = Vec::new();
+    for (at, scheme) in text.match_indices("://") {
+        let start = at + scheme.len();
+        let ends = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`');
+        let end = text[start..].find(ends).map_or(text.len(), |length| start + length);
+        hidden.extend(text[start..end].rfind('@').map(|length| start..start + length));
+    }
+    if hidden.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut bytes = text.as_bytes().to_vec();
+    hidden.into_iter().for_each(|place| bytes[place].fill(b'*'));
+    // Whole letters were overwritten, so that nothing is lost here.
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn group<'a>(source: &'a Source, lines: &'a str, diagnostic: &'a Diagnostic) -> Group<'a> {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -56,7 +91,7 @@ fn group<'a>(source: &'a Source, diagnostic: &'a Diagnostic) -> Group<'a> {
     let group = level.primary_title(&*diagnostic.message);
     let group = match &diagnostic.span {
         Some(span) => group.element(
-            Snippet::source(source.text())
+            Snippet::source(lines)
                 .path(source.path().display().to_string())
                 .annotation(annotation(source, AnnotationKind::Primary, span, &diagnostic.label))
                 .annotations(diagnostic.related.iter().map(|(span, label)| {
@@ -130,6 +165,25 @@ mod tests {
         let text = show("[[routes]]\r\nname = 1\r\n", "[[routes]]\r\nname = 1");
         assert!(text.contains("1 | [[routes]]\n  | ^^^^^^^^^^ here\n"), "{text}");
         assert!(!text.contains("name = 1"), "{text}");
+    }
+
+    #[test]
+    fn masks_what_stands_before_an_at_in_a_url_wherever_it_is_shown() {
+        let text = show("a = \"redis://ada:hün/t@er2@h:1/0\" # bad\n", "bad");
+        let expected = "1 | a = \"redis://**************@h:1/0\" # bad\n  |                                      ^^^ here";
+        assert!(text.contains(expected), "{text}");
+        let source = Arc::new(Source::new("a.toml", "a = \"redis://:hunter2@h\"\n"));
+        let mut findings = Diagnostics::new(source);
+        let words = "`redis://:hunter2@h` and https://u:hunter2@i";
+        let finding = Diagnostic::error(5..23, words).label(words).note(words).help(words);
+        findings.push(finding.related(0..1, words));
+        let all = findings.render(false) + &findings.to_json()[0].to_string();
+        assert!(!all.contains("hunter2") && all.contains("redis://********@h"), "{all}");
+        assert!(all.contains("https://*********@i"), "{all}");
+        assert_eq!(
+            masked("see https://example.com/a, or a@b"),
+            "see https://example.com/a, or a@b"
+        );
     }
 
     #[test]

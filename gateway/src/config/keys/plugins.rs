@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
-use super::stores::LIMITER_USE;
+use super::stores::{KEY_VALUE_USE, LIMITER_USE};
 use super::{Key, Keys, Kind};
 
 pub(in crate::config) static PLUGIN: Keys = Keys {
@@ -54,7 +54,7 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
         .example("\"NAME\""),
         Key::new(
             "key_value",
-            Kind::Text,
+            Kind::TextOrTable(&KEY_VALUE_USE),
             "The store of its keys and values, by name. Default: in memory.",
         )
         .example("\"NAME\""),

@@ -69,6 +69,22 @@ pub(in crate::config) static STORE: Keys = Keys {
     ],
 };
 
+pub(in crate::config) static KEY_VALUE_USE: Keys = Keys {
+    id: "key_value_use",
+    title: "the store of keys and values",
+    about: "Where the keys and values of a plugin are kept.",
+    keys: &[
+        Key::new("store", Kind::Text, "The name of a store.").required().example("\"NAME\""),
+        Key::new(
+            "on_store_error",
+            Kind::Choice(&["local", "closed"]),
+            "What becomes of a call that the store does not answer: this gateway has keys and values of its \
+             own in memory meanwhile, or the plugin hears of it.",
+        )
+        .default("local"),
+    ],
+};
+
 pub(in crate::config) static LIMITER_USE: Keys = Keys {
     id: "limiter_use",
     title: "the limiter's store",

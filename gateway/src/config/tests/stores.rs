@@ -35,6 +35,12 @@ fn takes_a_store_in_each_place() {
     let table = "limiter = { store = \"kept\", on_store_error = \"closed\", lease = 50 }";
     let shared = plugin("redis = \"redis://cache.example\"", table).limiter_use;
     assert_eq!((shared.on_store_error, shared.lease), (OnStoreError::Closed, 50));
+    let shared = plugin("redis = \"redis://cache.example\"", "key_value = \"kept\"");
+    assert!(shared.key_value_store.is_some_and(|store| store.redis().is_some()));
+    assert_eq!(shared.on_key_value_error, OnStoreError::Local);
+    let table = "key_value = { store = \"kept\", on_store_error = \"closed\" }";
+    let shared = plugin("redis = \"redis://cache.example\"", table);
+    assert_eq!(shared.on_key_value_error, OnStoreError::Closed);
 }
 
 #[test]
@@ -79,7 +85,16 @@ fn refuses_what_has_no_meaning_at_its_place() {
         ("redis = \"redis://a/1\"\ntopology = \"cluster\"", limiter, "database 0 alone"),
         ("redis = \"redis://a\"\nprefix = \"{a}\"", limiter, "a prefix has no braces"),
         ("redis = \"redis://a\"\nca = \"x.pem\"", limiter, "`ca` is for `rediss://` alone"),
-        ("redis = \"redis://a\"", "key_value = \"kept\"", "keeps rate limits alone"),
+        (
+            "file = \"state.db\"",
+            "key_value = { store = \"kept\", on_store_error = \"local\" }",
+            "for a Redis store alone",
+        ),
+        (
+            "redis = \"redis://a\"",
+            "key_value = { store = \"kept\", on_store_error = \"open\" }",
+            "on_store_error",
+        ),
     ] {
         let found = check(&with(store, plugin)).unwrap_err().to_string();
         assert!(found.contains(words), "{store} {plugin}: {found}");

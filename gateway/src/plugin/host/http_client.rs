@@ -90,7 +90,8 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
             store.data().identity.metrics.called(result(&sent));
             Ok((sent,))
         })
-    })
+    })?;
+    link_is_granted(linker)
 }
 
 /// For a plugin whose interest promises that it never waits.
@@ -104,7 +105,15 @@ pub(super) fn link_refusing(linker: &mut Functions<'_, '_>) -> wasmtime::Result<
                 "it called `http-client.send`, although its interest says `never-waits`"
             )
         },
-    )
+    )?;
+    link_is_granted(linker)
+}
+
+fn link_is_granted(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    linker.same_each_time("is-granted", |store: Context<'_>, (upstream,): (String,)| {
+        let granted = &store.data().identity.upstreams;
+        Ok((granted.iter().any(|(name, _)| *name == upstream),))
+    })
 }
 
 /// As it is counted.

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::{
-    CalendarUnit, Charge, LimiterError, Quota, Reservation, Settlement, Verdict, Window,
+    CalendarUnit, Charge, LimiterError, Quota, Reservation, Settlement, SlidingQuota, Verdict,
+    Window,
 };
 use crate::state::limits::calendar::{Unit, Zone};
 use crate::state::limits::{self, quotas};
@@ -24,8 +25,14 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
         Ok((store.data().take(charges),))
     })?;
     linker.func_wrap("reserve", |store: Context<'_>, (quotas,): (Vec<Quota>,)| {
-        Ok((store.data().reserve(&quotas),))
+        Ok((store.data().reserve(to_quotas(&quotas)),))
     })?;
+    linker.func_wrap(
+        "reserve-sliding",
+        |store: Context<'_>, (quotas,): (Vec<SlidingQuota>,)| {
+            Ok((store.data().reserve(to_sliding(&quotas)),))
+        },
+    )?;
     linker.func_wrap("settle", |store: Context<'_>, (settlements,): (Vec<Settlement>,)| {
         Ok((store.data().settle(&settlements),))
     })?;
@@ -52,21 +59,14 @@ pub(super) fn link_shared(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()
         })
     })?;
     linker.func_wrap_async("reserve", |mut store: Context<'_>, (quotas,): (Vec<Quota>,)| {
-        Box::new(async move {
-            let Some(shared) = store.data().identity.stores.shared_limits.clone() else {
-                return Ok((Reserved::Err(LimiterError::Unavailable),));
-            };
-            let Some(quotas) = to_quotas(&quotas) else {
-                return Ok((Err(LimiterError::Invalid),));
-            };
-            store.data_mut().budget.pause();
-            let reserved = shared.reserve(&quotas).await;
-            store.data().note_shared(quotas.iter().copied());
-            resume(&mut store);
-            let reserved = reserved.map_err(|Unavailable| LimiterError::Unavailable);
-            Ok((reserved.map(|it| it.into_iter().map(from_reservation).collect::<Vec<_>>()),))
-        })
+        Box::new(async move { Ok((reserve_shared(&mut store, to_quotas(&quotas)).await,)) })
     })?;
+    linker.func_wrap_async(
+        "reserve-sliding",
+        |mut store: Context<'_>, (quotas,): (Vec<SlidingQuota>,)| {
+            Box::new(async move { Ok((reserve_shared(&mut store, to_sliding(&quotas)).await,)) })
+        },
+    )?;
     linker.func_wrap_async(
         "settle",
         |mut store: Context<'_>, (settlements,): (Vec<Settlement>,)| {
@@ -87,6 +87,21 @@ pub(super) fn link_shared(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()
     link_time_zones(linker)
 }
 
+async fn reserve_shared(
+    store: &mut Context<'_>,
+    quotas: Option<Vec<quotas::Quota<'_>>>,
+) -> Reserved {
+    let shared = store.data().identity.stores.shared_limits.clone();
+    let shared = shared.ok_or(LimiterError::Unavailable)?;
+    let quotas = quotas.ok_or(LimiterError::Invalid)?;
+    store.data_mut().budget.pause();
+    let reserved = shared.reserve(&quotas).await;
+    store.data().note_shared(quotas.iter().copied());
+    resume(store);
+    let reserved = reserved.map_err(|Unavailable| LimiterError::Unavailable)?;
+    Ok(reserved.into_iter().map(from_reservation).collect())
+}
+
 /// The epoch went on while the hook waited, and waiting is not computing.
 fn resume(store: &mut Context<'_>) {
     let look = store.data_mut().budget.resume();
@@ -103,6 +118,9 @@ pub(super) fn link_refusing(linker: &mut Functions<'_, '_>) -> wasmtime::Result<
     })?;
     linker.func_wrap("reserve", |_: Context<'_>, (_,): (Vec<Quota>,)| {
         refused::<(Reserved,)>("reserve")
+    })?;
+    linker.func_wrap("reserve-sliding", |_: Context<'_>, (_,): (Vec<SlidingQuota>,)| {
+        refused::<(Reserved,)>("reserve-sliding")
     })?;
     linker.func_wrap("settle", |_: Context<'_>, (_,): (Vec<Settlement>,)| {
         refused::<(Settled,)>("settle")
@@ -134,8 +152,8 @@ impl HostState {
         Ok(verdicts.into_iter().map(from_state).collect())
     }
 
-    fn reserve(&self, quotas: &[Quota]) -> Reserved {
-        let quotas = to_quotas(quotas).ok_or(LimiterError::Invalid)?;
+    fn reserve(&self, quotas: Option<Vec<quotas::Quota<'_>>>) -> Reserved {
+        let quotas = quotas.ok_or(LimiterError::Invalid)?;
         let reserved = self.identity.stores.quotas.reserve(&quotas, || self.consumer());
         Ok(reserved.into_iter().map(from_reservation).collect())
     }
@@ -189,6 +207,25 @@ fn to_quotas(quotas: &[Quota]) -> Option<Vec<quotas::Quota<'_>>> {
     quotas.iter().map(to_quota).collect()
 }
 
+/// The same with those that slide.
+fn to_sliding(quotas: &[SlidingQuota]) -> Option<Vec<quotas::Quota<'_>>> {
+    if quotas.len() > MAX_CHARGES {
+        return None;
+    }
+    quotas.iter().map(|it| slide(to_quota(&it.quota)?, it.slides)).collect()
+}
+
+/// Of windows only those of a fixed length slide.
+fn slide(quota: quotas::Quota<'_>, slides: bool) -> Option<quotas::Quota<'_>> {
+    match quota.window {
+        _ if !slides => Some(quota),
+        quotas::Window::Fixed(length) => {
+            Some(quotas::Quota { window: quotas::Window::Sliding(length), ..quota })
+        }
+        _ => None,
+    }
+}
+
 fn to_settlements(settlements: &[Settlement]) -> Option<Vec<quotas::Settlement<'_>>> {
     if settlements.len() > MAX_CHARGES {
         return None;
@@ -196,7 +233,8 @@ fn to_settlements(settlements: &[Settlement]) -> Option<Vec<quotas::Settlement<'
     settlements
         .iter()
         .map(|Settlement { quota, taken, by }| {
-            Some(quotas::Settlement { quota: to_quota(quota)?, taken: *taken, by: *by })
+            let quota = slide(to_quota(quota)?, taken & quotas::SLIDING > 0)?;
+            Some(quotas::Settlement { quota, taken: *taken, by: *by })
         })
         .collect()
 }

@@ -107,6 +107,7 @@ impl Keeper {
                 Put { id, before: before.as_ref().map(|it| &it.record), after: after.as_ref() };
             match self.place.put(&put, table).await {
                 Ok(()) => {
+                    self.set.counts.has(table.len());
                     // Another gateway may have revoked what was just added.
                     let now = self.set.key(id).or(before);
                     return now.ok_or(ChangeError::Refused(Refused::NotFound));

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::record::{Digest, Key, Record, now};
 use super::table::Table;
 use crate::config::{self, StoreKind};
+use crate::telemetry::metrics::{KeyResult, KeySetCounts};
 
 /// How long it is waited for what other gateways wrote of uses. Longer than the keeper waits for a store.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,6 +23,9 @@ pub(crate) struct KeySet {
     name: Box<str>,
     pub(super) store: Arc<config::Store>,
     pub(super) table: Table,
+    pub(super) counts: Arc<KeySetCounts>,
+    /// Whether it was there when the process began.
+    is_first: AtomicBool,
     /// Whether it was tried to read the keys.
     was_tried: AtomicBool,
     /// Why the store cannot be had, if it cannot.
@@ -93,12 +97,14 @@ pub(crate) enum ChangeError {
 }
 
 impl KeySet {
-    pub(super) fn new(definition: &config::KeySet) -> Self {
+    pub(super) fn new(definition: &config::KeySet, counts: Arc<KeySetCounts>) -> Self {
         let (orders, receiver) = mpsc::unbounded_channel();
         Self {
             name: definition.name.as_str().into(),
             store: Arc::clone(&definition.store),
             table: Table::default(),
+            counts,
+            is_first: AtomicBool::new(false),
             was_tried: AtomicBool::new(false),
             failure: Mutex::default(),
             orders,
@@ -160,11 +166,18 @@ impl KeySet {
             key.note_use(now);
             Ok(see(Found { id: &key.id, record: &key.record, until }))
         });
-        match found {
+        let found = match found {
             Some(found) => found,
             None if self.generation() == 0 => Err(NotFound::Unread),
             None => Err(NotFound::Unknown),
-        }
+        };
+        self.counts.looked(match &found {
+            Ok(_) => KeyResult::Found,
+            Err(NotFound::Unknown) => KeyResult::Unknown,
+            Err(NotFound::Expired) => KeyResult::Expired,
+            Err(NotFound::Unread) => KeyResult::Unread,
+        });
+        found
     }
 
     /// The key of an identifier.
@@ -213,6 +226,16 @@ impl KeySet {
         own.into_iter().zip(others).map(|(own, other)| own.max(other)).collect()
     }
 
+    /// The process begins with it.
+    pub(super) fn is_of_the_start(&self) {
+        self.is_first.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the process began with it, and could not read it yet.
+    pub(super) fn is_missed(&self) -> bool {
+        self.is_first.load(Ordering::Relaxed) && self.generation() == 0
+    }
+
     pub(super) fn was_tried(&self) -> bool {
         self.was_tried.load(Ordering::Acquire)
     }
@@ -220,6 +243,10 @@ impl KeySet {
     /// It was tried to have what the store has, and there was this in the way, or nothing. Says so where that is
     /// new.
     pub(super) fn tried(&self, why: Option<&str>) {
+        match why {
+            None => self.counts.has(self.len()),
+            Some(_) => self.counts.is_down(),
+        }
         let why = why.map(str::to_owned);
         let before = std::mem::replace(&mut *lock(&self.failure), why.clone());
         let (keys, store) = (self.name(), self.store());

@@ -141,7 +141,7 @@ async fn an_expired_key_is_none_and_says_so() {
 #[test]
 fn a_set_that_nobody_reads_says_so() {
     let folder = tempfile::tempdir().unwrap();
-    let set = KeySet::new(&definition(folder.path()));
+    let set = KeySet::new(&definition(folder.path()), State::default().metrics.of_key_set("a"));
     assert_eq!((found(&set, "one"), set.generation()), (Err(NotFound::Unread), 0));
 }
 

@@ -43,7 +43,7 @@ impl Bucket {
 
     /// Whether it has the key: windows have keys of their own.
     fn is_named(&self, quota: &Quota<'_>) -> bool {
-        *self.key == *quota.key && self.window.is_bucket() == quota.window.is_bucket()
+        *self.key == *quota.key && self.window.shares_keys(quota.window)
     }
 
     /// Whether it is the consumer's own, and not one that others are charged to as well: whether its key has

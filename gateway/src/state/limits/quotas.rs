@@ -5,14 +5,17 @@
 //! is full. A token is a whole number of nanoseconds, so that a window admits exactly its limit. A clock that is
 //! set back finds a later window's word, and is refused rather than admitted twice.
 //!
-//! Windows are in a table of their own, whose clock is that of the wall.
+//! Windows are in a table of their own, whose clock is that of the wall. Those that slide are two words, one for
+//! each of two neighbours ([`sliding`]).
 
+pub(in crate::state) mod sliding;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use self::sliding::Pair;
 use super::calendar::{Span, Unit, Zone};
 use super::table::Key;
 use super::{Bucket, Charge, Limits, Moment, Rule, Verdict};
@@ -26,12 +29,17 @@ const MOST: u64 = 1_000_000_000_000_000;
 pub(in crate::state) const LOCAL: u64 = 1;
 /// It was charged nowhere.
 pub(in crate::state) const NOWHERE: u64 = 2;
+/// Its window slides.
+pub(crate) const SLIDING: u64 = 4;
+/// All marks: a time is whole milliseconds, and has none of them.
+pub(in crate::state) const MARKS: u64 = LOCAL | NOWHERE | SLIDING;
 
 /// How a quota comes back. Times are in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Window {
     Bucket { period: u64, burst: u64 },
     Fixed(u64),
+    Sliding(u64),
     Calendar(Unit, Zone),
 }
 
@@ -82,23 +90,35 @@ impl Window {
         matches!(self, Self::Bucket { .. })
     }
 
+    /// Whether keys of windows of both kinds are the same keys.
+    pub(in crate::state) fn shares_keys(self, other: Self) -> bool {
+        let kind = |window| match window {
+            Self::Bucket { .. } => 0,
+            Self::Fixed(_) | Self::Calendar(..) => 1,
+            Self::Sliding(_) => 2,
+        };
+        kind(self) == kind(other)
+    }
+
     /// Whether it can be counted with this limit.
     pub(crate) fn is_valid(self, limit: u64) -> bool {
         match self {
             Self::Bucket { period, burst } => limit > 0 && period > 0 && burst > 0,
-            Self::Fixed(length)
+            Self::Fixed(length) | Self::Sliding(length)
                 if length == 0 || !length.is_multiple_of(STEP) || length > LONGEST =>
             {
                 false
             }
-            Self::Fixed(_) | Self::Calendar(..) => (1..=self.shortest().min(MOST)).contains(&limit),
+            Self::Fixed(_) | Self::Sliding(_) | Self::Calendar(..) => {
+                (1..=self.shortest().min(MOST)).contains(&limit)
+            }
         }
     }
 
     fn shortest(self) -> u64 {
         match self {
             Self::Bucket { period, .. } => period,
-            Self::Fixed(length) => length,
+            Self::Fixed(length) | Self::Sliding(length) => length,
             Self::Calendar(unit, _) => unit.shortest(),
         }
     }
@@ -107,7 +127,7 @@ impl Window {
     pub(in crate::state) fn span(self, now: u64) -> Option<Span> {
         match self {
             Self::Bucket { .. } => None,
-            Self::Fixed(length) => {
+            Self::Fixed(length) | Self::Sliding(length) => {
                 let begin = now / length * length;
                 Some(Span { begin, end: begin + length, next: begin + 2 * length })
             }
@@ -128,7 +148,7 @@ impl<'a> Quota<'a> {
         let Self { key, limit, window, cost } = *self;
         match window {
             Window::Bucket { period, burst } => Some(Charge { key, limit, period, burst, cost }),
-            Window::Fixed(_) | Window::Calendar(..) => None,
+            Window::Fixed(_) | Window::Sliding(_) | Window::Calendar(..) => None,
         }
     }
 
@@ -154,6 +174,8 @@ struct Step<'a> {
     /// `None` for a bucket.
     span: Option<Span>,
     period: u64,
+    /// The word of the window before, of one that slides.
+    before: Option<Key>,
 }
 
 impl Quotas {
@@ -239,13 +261,11 @@ impl Quotas {
             // Of a window all that was taken can be settled, whatever the share was.
             let instances = if quota.window.is_bucket() { instances } else { 1 };
             let mut step = self.step(&Quota { cost, ..*quota }, times, instances);
-            if let Some(span) = &mut step.span {
-                let end = taken & !(LOCAL | NOWHERE);
-                if end <= times.wall {
+            if step.span.is_some() {
+                step.go_to(quota, taken & !MARKS);
+                if step.moment.base <= times.wall {
                     continue;
                 }
-                span.end = end;
-                step.moment.base = end;
             }
             step.change(*by < 0);
             step.table.changed(step.key);
@@ -259,6 +279,9 @@ impl Quotas {
 
     fn is_full(&self, bucket: &Bucket, times: Times) -> bool {
         let step = self.step(&bucket.look(), times, 1);
+        if step.before.is_some() {
+            return step.charge(false, &mut false).verdict.reset == 0;
+        }
         let full_at = step.table.buckets.held(step.key, |word| word.load(Relaxed));
         full_at.is_none_or(|full_at| full_at <= step.moment.base)
     }
@@ -266,7 +289,9 @@ impl Quotas {
     /// Makes a quota whole. Returns whether it was not.
     pub(crate) fn reset(&self, bucket: &Bucket) -> bool {
         let step = self.step(&bucket.look(), self.times(), 1);
-        step.table.reset(&bucket.key, step.moment.base)
+        let before = step.before.zip(step.span);
+        let before = before.map(|(key, span)| step.table.reset(key, span.end));
+        step.table.reset(step.key, step.moment.base) | before.unwrap_or(false)
     }
 
     fn times(&self) -> Times {
@@ -276,6 +301,10 @@ impl Quotas {
     fn step(&self, quota: &Quota<'_>, times: Times, instances: u64) -> Step<'_> {
         let (rule, span) = (quota.rule(instances), quota.window.span(times.wall));
         let (table, moment) = match (quota.window, span) {
+            (Window::Sliding(length), Some(Span { end, .. })) => {
+                let hold = length.saturating_mul(2).saturating_add(rule.depth);
+                (&self.windows, Moment { now: times.wall, base: end + length, hold })
+            }
             (Window::Fixed(length), Some(Span { end, .. })) => {
                 let hold = length.saturating_add(rule.depth);
                 (&self.windows, Moment { now: times.wall, base: end, hold })
@@ -291,7 +320,14 @@ impl Quotas {
             }
         };
         let (key, period) = (table.buckets.key(quota.key), quota.window.shortest());
-        Step { table, key, rule, moment, span, period }
+        let (key, before) = match (quota.window, span) {
+            (Window::Sliding(length), Some(Span { begin, .. })) => {
+                let number = begin / length;
+                (key.beside(number), Some(key.beside(number + 1)))
+            }
+            _ => (key, None),
+        };
+        Step { table, key, rule, moment, span, period, before }
     }
 }
 
@@ -299,11 +335,57 @@ impl Step<'_> {
     /// Takes, or with `commit` false only says how it would go.
     fn charge(&self, commit: bool, has_begun: &mut bool) -> Reservation {
         let Self { table, key, rule, moment, .. } = self;
+        if let (Some(before), Some(span)) = (self.before, self.span) {
+            return self.charge_pair(before, span, commit, has_begun);
+        }
         let verdict = table.charge_at(*key, rule, *moment, commit, has_begun);
         let Some(span) = self.span else {
             return Reservation { verdict, length: self.period, taken: 0 };
         };
         Reservation::of_window(verdict, span, moment.now)
+    }
+
+    /// The same of a window that slides. Nobody else changes either word meanwhile.
+    fn charge_pair(
+        &self,
+        before: Key,
+        span: Span,
+        commit: bool,
+        has_begun: &mut bool,
+    ) -> Reservation {
+        let Self { table, key, rule, moment, .. } = self;
+        let Rule { token, cost, depth } = *rule;
+        let (limit, cost) = (depth / token, cost / token);
+        let verdict = table.put_beside(*key, before, *moment, |word, (before, is_held)| {
+            let tokens = |word: u64, base: u64| word.saturating_sub(base).div_ceil(token);
+            let left = span.end.saturating_sub(moment.now);
+            let length = span.end - span.begin;
+            let mut used = tokens(word.load(Relaxed), moment.base);
+            let before = tokens(before, span.end);
+            if is_held && before > limit {
+                // The clock was set back: it is a later window's.
+                used = used.max(limit);
+            }
+            let before = before.min(limit);
+            let mut pair = Pair { used, before, left, length };
+            let allowed = pair.counted().saturating_add(cost) <= limit;
+            if allowed && commit && cost > 0 {
+                pair.used += cost;
+                word.store(moment.base + pair.used * token, Relaxed);
+                *has_begun |= before == 0 && used == 0;
+            }
+            pair.verdict(allowed, cost, limit)
+        });
+        Reservation { verdict, length: span.end - span.begin, taken: span.end | SLIDING }
+    }
+
+    /// Turns to the window that ends then.
+    fn go_to(&mut self, quota: &Quota<'_>, end: u64) {
+        self.moment.base = end;
+        if let Window::Sliding(length) = quota.window {
+            self.moment.base = end.saturating_add(length);
+            self.key = self.table.buckets.key(quota.key).beside((end / length).wrapping_sub(1));
+        }
     }
 
     /// Returns what was taken, if nobody is in a later window by now.

@@ -35,6 +35,14 @@ pub(super) struct Table {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(in crate::state) struct Key(pub(in crate::state) [u64; 2]);
 
+impl Key {
+    /// One of two keys in the same shard that differ from it and from each other: those of even and of odd numbers.
+    pub(super) fn beside(self, number: u64) -> Self {
+        let Self([one, other]) = self;
+        Self([one, other ^ (1 + (number & 1))])
+    }
+}
+
 #[derive(Default)]
 #[repr(align(128))]
 struct Shard(RwLock<Sets>);
@@ -106,17 +114,24 @@ impl Table {
         charge: impl FnOnce(&AtomicU64) -> T,
     ) -> (T, u64) {
         let mut sets = self.shard(key).write();
-        if let Some(full_at) = sets.find(key) {
-            return (charge(full_at), 0);
-        }
-        let before = sets.unheld(key, depth);
-        let full_at = AtomicU64::new(before);
-        let charged = charge(&full_at);
-        let after = full_at.into_inner();
-        if after == before || after <= now {
-            return (charged, 0);
-        }
-        (charged, sets.put(key, after, now, self.most.load(Relaxed)))
+        sets.charge(key, depth, now, self.most.load(Relaxed), charge)
+    }
+
+    /// As [`put`](Self::put), and tells the charge when the bucket of a key [`beside`](Key::beside) it is full, and
+    /// whether it is held: nobody charges either meanwhile.
+    pub(super) fn put_beside<T>(
+        &self,
+        key: Key,
+        other: Key,
+        depth: u64,
+        now: u64,
+        charge: impl FnOnce(&AtomicU64, (u64, bool)) -> T,
+    ) -> (T, u64) {
+        let mut sets = self.shard(key).write();
+        let beside = sets.find(other).map(|full_at| full_at.load(Relaxed));
+        let beside = (beside.unwrap_or_else(|| sets.unheld(other, depth)), beside.is_some());
+        let most = self.most.load(Relaxed);
+        sets.charge(key, depth, now, most, |full_at| charge(full_at, beside))
     }
 
     /// No bucket that is not held is full sooner than that.
@@ -223,6 +238,28 @@ impl Sets {
         };
         let [one, other] = self.homes(key).map(of);
         one.max(other)
+    }
+
+    /// See [`Table::put`].
+    fn charge<T>(
+        &mut self,
+        key: Key,
+        depth: u64,
+        now: u64,
+        most: usize,
+        charge: impl FnOnce(&AtomicU64) -> T,
+    ) -> (T, u64) {
+        if let Some(full_at) = self.find(key) {
+            return (charge(full_at), 0);
+        }
+        let before = self.unheld(key, depth);
+        let full_at = AtomicU64::new(before);
+        let charged = charge(&full_at);
+        let after = full_at.into_inner();
+        if after == before || after <= now {
+            return (charged, 0);
+        }
+        (charged, self.put(key, after, now, most))
     }
 
     /// Puts a bucket in, and says how many gave way for it.

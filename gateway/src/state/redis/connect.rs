@@ -14,7 +14,7 @@ use redis::{
     RedisConnectionInfo, RedisResult, TlsCertificates, TlsMode, Value,
 };
 
-use super::{QUOTAS, SCRIPTS, TAKE, evaluate};
+use super::{SCRIPTS, TAKE, evaluate};
 use crate::config::{RedisStore, Topology};
 
 /// To be connected, with TLS and the password.
@@ -38,17 +38,19 @@ impl Connection {
 }
 
 /// Connects, loads the scripts and has one run once: only what takes writes in time is a store.
-pub(super) async fn connect(settings: &RedisStore) -> RedisResult<(Connection, [String; 2])> {
+pub(super) async fn connect(
+    settings: &RedisStore,
+) -> RedisResult<(Connection, [String; SCRIPTS.len()])> {
     let mut connection = match tokio::time::timeout(CONNECT, open(settings)).await {
         Ok(opened) => opened?,
         Err(_) => return Err(late("it cannot be connected to", CONNECT)),
     };
     let probe = async {
-        let mut shas = [String::new(), String::new()];
-        for script in [TAKE, QUOTAS] {
+        let mut shas = [const { String::new() }; SCRIPTS.len()];
+        for (sha, script) in shas.iter_mut().zip(SCRIPTS) {
             let mut load = redis::cmd("SCRIPT");
-            load.arg("LOAD").arg(SCRIPTS[script]);
-            shas[script] = redis::from_redis_value(connection.ask(&load).await?)?;
+            load.arg("LOAD").arg(script);
+            *sha = redis::from_redis_value(connection.ask(&load).await?)?;
         }
         let sha = &shas[TAKE];
         let key = format!("{}:{{probe}}", settings.prefix);
@@ -65,8 +67,8 @@ pub(super) async fn connect(settings: &RedisStore) -> RedisResult<(Connection, [
         }
         Ok(shas)
     };
-    // Three round trips, each of which has to be as quick as a check.
-    let patience = settings.timeout * 3;
+    // Some round trips, each of which has to be as quick as a check.
+    let patience = settings.timeout * 4;
     match tokio::time::timeout(patience, probe).await {
         Ok(probed) => probed.map(|shas| (connection, shas)),
         Err(_) => Err(late("it does not answer", patience)),

@@ -9,13 +9,12 @@ use std::sync::Arc;
 use redis::Value;
 
 use super::lease::{Leases, Part};
+use super::names::Names;
 use super::{Redis, TAKE, Unavailable};
 use crate::config::{LimiterUse, OnStoreError};
 use crate::state::limits::quotas::Quotas;
 use crate::state::limits::{Charge, Rule, Verdict};
 
-/// Bytes of a key that goes over as it is; of a longer one its hash does.
-const MAX_PLAIN_KEY: usize = 64;
 /// Amounts below this are exact in a floating point number.
 const EXACT: u64 = 1 << 52;
 
@@ -23,8 +22,7 @@ const EXACT: u64 = 1 << 52;
 #[derive(Debug)]
 pub(crate) struct SharedLimits {
     pub(super) store: Arc<Redis>,
-    /// What its keys begin with. In braces: all keys of a check are in one slot of a cluster.
-    prefix: Box<str>,
+    names: Names,
     pub(super) on_error: OnStoreError,
     leases: Option<Leases>,
     /// Gateways that share the store.
@@ -58,10 +56,8 @@ impl SharedLimits {
     /// The limits of a plugin in a store.
     pub(crate) fn new(store: &Arc<Redis>, plugin: &str, used: &LimiterUse, local: &Quotas) -> Self {
         let settings = store.settings();
-        // Braces in the name would end the part that a cluster hashes.
-        let plugin = plugin.replace(['{', '}'], "_");
         Self {
-            prefix: format!("{}:{{{plugin}}}:", settings.prefix).into(),
+            names: Names::of(settings, plugin),
             on_error: used.on_store_error,
             leases: (used.lease > 0).then(|| Leases::new(used.lease)),
             instances: settings.instances,
@@ -161,15 +157,7 @@ impl SharedLimits {
 
     /// The key of a bucket in the server, and with a `kind` that of something else.
     pub(super) fn key(&self, kind: &str, key: &str) -> String {
-        if key.len() <= MAX_PLAIN_KEY {
-            return format!("{}{kind}={key}", self.prefix);
-        }
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
-        let mut text = format!("{}{kind}#", self.prefix);
-        for byte in digest.as_ref() {
-            text.push_str(&format!("{byte:02x}"));
-        }
-        text
+        self.names.key(kind, key)
     }
 }
 

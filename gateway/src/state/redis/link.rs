@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 use super::connect::{Connection, connect};
-use super::{Redis, is_final, silent};
+use super::{Redis, SCRIPTS, is_final, silent};
 
 /// Checks in a row without an answer after which none waits any more.
 const FAILURES: u32 = 5;
@@ -46,7 +46,7 @@ pub(super) struct Link {
 pub(super) struct Made {
     pub(super) connection: Connection,
     /// The names of the scripts.
-    pub(super) shas: Arc<[String; 2]>,
+    pub(super) shas: Arc<[String; SCRIPTS.len()]>,
     generation: u32,
 }
 
@@ -136,7 +136,7 @@ impl Link {
         self.lost.notify_one();
     }
 
-    fn put(&self, connection: Connection, shas: [String; 2]) {
+    fn put(&self, connection: Connection, shas: [String; SCRIPTS.len()]) {
         self.failures.store(0, Relaxed);
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
         *lock(&self.made) = Some(Made { connection, shas: Arc::new(shas), generation });

@@ -1,19 +1,21 @@
 -- Charges all quotas if each has room, and none otherwise; or settles each; or makes all whole.
 --
 -- A bucket is that of the other script. A window is 16 bytes: tokens that are used, and when the window ends, in
--- microseconds since 1970. Which window it is, is decided by the clock of this server.
+-- microseconds since 1970. One that slides is 24: tokens that are used in it, tokens that were used in the one
+-- before, and when it ends. Which window it is, is decided by the clock of this server.
 --
 -- KEYS: one for each quota, all in one slot.
 -- ARGV[1]: the time in microseconds, for tests; the server's own if it is empty.
 -- ARGV[2]: `take`, `settle` or `reset`.
 -- Then seven for each quota. `b`, for a bucket in nanoseconds: what it takes, what it holds, the step in which
--- amounts of this size are exact, and three that do not matter. `f`, for windows of a fixed length in tokens:
+-- amounts of this size are exact, and three that do not matter. `f`, for windows of a fixed length in tokens, and `s`, for those that
+-- slide:
 -- what it takes, the limit, the length in microseconds, two that do not matter, and what is settled: the end of
 -- its window. `c`, for windows of the calendar: what it takes, the limit, the begin of a window, its end, the end
 -- of the next, and the end of the one that is settled.
 --
--- The answer: 0, or the first quota that was refused; then for each what is used, when its window ends, and in how
--- many microseconds.
+-- The answer: 0, or the first quota that was refused; then for each what is used, when its window ends, in how
+-- many microseconds, and what was used in the window before.
 
 local now = tonumber(ARGV[1])
 if not now then
@@ -30,9 +32,30 @@ local function is_bucket(i)
   return ARGV[i * 7 - 4] == 'b'
 end
 
+local function slides(i)
+  return ARGV[i * 7 - 4] == 's'
+end
+
+-- amount * times / by, rounded up, exactly: bit by bit where the product is more than a number holds.
+local function share(amount, times, by)
+  if amount * times < 9007199254740992 then
+    return math.ceil(amount * times / by)
+  end
+  local whole, rest, bit = 0, 0, 2 ^ 50
+  while bit >= 1 do
+    whole, rest = whole * 2, rest * 2
+    if amount >= bit then
+      amount, rest = amount - bit, rest + times
+    end
+    local more = math.floor(rest / by)
+    whole, rest, bit = whole + more, rest - more * by, bit / 2
+  end
+  return rest > 0 and whole + 1 or whole
+end
+
 local function window_end(i)
   local one = number(i, 3)
-  if ARGV[i * 7 - 4] == 'f' then
+  if ARGV[i * 7 - 4] ~= 'c' then
     return now - now % one + one
   end
   if now < one then
@@ -45,7 +68,7 @@ local function window_end(i)
 end
 
 local held = redis.call('MGET', unpack(KEYS))
-local before, used, at = {}, {}, {}
+local before, used, at, prior = {}, {}, {}, {}
 for i = 1, #KEYS do
   local key = KEYS[i]
   if not at[key] then
@@ -61,6 +84,18 @@ for i = 1, #KEYS do
       if step > 1 then
         level = math.ceil(level / step) * step
       end
+    elseif slides(i) then
+      local past, ending = 0, window_end(i)
+      level, seen = 0, 0
+      if held[i] and #held[i] == 24 then
+        level, past, seen = struct.unpack('<ddd', held[i])
+      end
+      if seen + number(i, 3) == ending then
+        past, level, seen = level, 0, ending
+      elseif seen < ending then
+        past, level, seen = 0, 0, ending
+      end
+      prior[key] = past
     else
       -- The clock of this server may have been set back: a later window is the one that counts.
       local ending = window_end(i)
@@ -73,12 +108,15 @@ for i = 1, #KEYS do
 end
 
 -- What is told of each: what is used after it, or, if one is refused, before all.
-local refused, told = 0, {}
+local refused, told, was = 0, {}, {}
 if mode == 'take' then
   for i = 1, #KEYS do
     told[i] = used[KEYS[i]]
-    local level = told[i] + number(i, 1)
-    if level > number(i, 2) then
+    local level, past = told[i] + number(i, 1), 0
+    if slides(i) and prior[KEYS[i]] > 0 then
+      past = share(prior[KEYS[i]], math.min(at[KEYS[i]] - now, number(i, 3)), number(i, 3))
+    end
+    if level + past > number(i, 2) then
       refused = i
       break
     end
@@ -97,21 +135,31 @@ elseif mode == 'settle' then
     if is_bucket(i) or at[key] == number(i, 6) then
       local most = math.max(number(i, 2), used[key])
       used[key] = math.max(math.min(used[key] + number(i, 1), most), 0)
+    elseif slides(i) and at[key] - number(i, 3) == number(i, 6) then
+      local most = math.max(number(i, 2), prior[key])
+      prior[key] = math.max(math.min(prior[key] + number(i, 1), most), 0)
     end
   end
 else
   for key in pairs(used) do
     used[key] = 0
   end
+  for i = 1, #KEYS do
+    was[KEYS[i]] = prior[KEYS[i]]
+    if slides(i) then
+      prior[KEYS[i]] = 0
+    end
+  end
 end
 
 local answer = { refused }
 for i = 1, #KEYS do
   local key = KEYS[i]
-  answer[3 * i - 1] = told[i] or before[key]
-  answer[3 * i], answer[3 * i + 1] = 0, 0
+  local place = 4 * i - 2
+  answer[place] = told[i] or before[key]
+  answer[place + 1], answer[place + 2], answer[place + 3] = 0, 0, was[key] or prior[key] or 0
   if not is_bucket(i) then
-    answer[3 * i], answer[3 * i + 1] = at[key], at[key] - now
+    answer[place + 1], answer[place + 2] = at[key], at[key] - now
   end
 end
 
@@ -119,14 +167,21 @@ for i = 1, #KEYS do
   local key = KEYS[i]
   local level = used[key]
   if level then
-    if level > 0 then
+    local past = slides(i) and prior[key] or 0
+    if level > 0 or past > 0 then
       local lives = (at[key] - now) / 1000
       if is_bucket(i) then
         lives = lives + level / 1000000
+      elseif slides(i) and level > 0 then
+        lives = lives + number(i, 3) / 1000
       end
       -- A second longer than it must: clocks are read at different moments.
       lives = math.max(math.ceil(lives), 0) + 1000
-      redis.call('SET', key, struct.pack('<dd', level, at[key]), 'PX', string.format('%.0f', lives))
+      local value = struct.pack('<dd', level, at[key])
+      if slides(i) then
+        value = struct.pack('<ddd', level, past, at[key])
+      end
+      redis.call('SET', key, value, 'PX', string.format('%.0f', lives))
     elseif held[i] then
       redis.call('DEL', key)
     end

@@ -9,8 +9,14 @@ use redis::Value;
 use super::limits::{Asked, SharedLimits};
 use super::{QUOTAS, Unavailable};
 use crate::config::OnStoreError;
-use crate::state::limits::quotas::{LOCAL, NOWHERE, Quota, Reservation, Settlement, Window};
+use crate::state::limits::quotas::sliding::Pair;
+use crate::state::limits::quotas::{
+    LOCAL, MARKS, NOWHERE, Quota, Reservation, SLIDING, Settlement, Window,
+};
 use crate::state::limits::{Bucket, Rule, Span, Verdict, wall};
+
+/// Numbers of the answer for each quota.
+const ANSWER: usize = 4;
 
 /// What the script is to do.
 #[derive(Debug, Clone, Copy)]
@@ -80,7 +86,9 @@ impl SharedLimits {
         self.connect_here();
         let quotas: Vec<_> = buckets.iter().map(Bucket::look).collect();
         let numbers = self.run_quotas(Mode::Reset, &quotas, &[], "", wall()).await?;
-        Ok(numbers.iter().skip(1).step_by(3).filter(|used| **used > 0).count())
+        let answers = numbers.get(1..).unwrap_or_default().chunks_exact(ANSWER);
+        // What is used of it, and of the window before.
+        Ok(answers.filter(|answer| answer[0] > 0 || answer[3] > 0).count())
     }
 
     /// `time`: in microseconds, for tests.
@@ -92,7 +100,7 @@ impl SharedLimits {
     ) -> Result<Vec<Reservation>, Unavailable> {
         let numbers = self.run_quotas(Mode::Take, quotas, &[], time, wall).await?;
         let Some(refused) = numbers.first() else { return Ok(Vec::new()) };
-        let answers = numbers[1..].chunks_exact(3).zip(quotas).enumerate();
+        let answers = numbers[1..].chunks_exact(ANSWER).zip(quotas).enumerate();
         let read = |(index, (answer, quota)): (usize, (&[u64], &Quota<'_>))| {
             read(answer, quota, (*refused, index as u64 + 1), wall)
         };
@@ -131,7 +139,7 @@ impl SharedLimits {
         let Value::Array(values) = self.store.run(QUOTAS, &keys, &arguments).await? else {
             return Err(Unavailable);
         };
-        if values.len() != 1 + 3 * quotas.len() {
+        if values.len() != 1 + ANSWER * quotas.len() {
             return Err(Unavailable);
         }
         let number = |value: &Value| match value {
@@ -146,6 +154,7 @@ impl SharedLimits {
         match quota.window {
             Window::Bucket { .. } => self.key("", quota.key),
             Window::Fixed(_) | Window::Calendar(..) => self.key("w", quota.key),
+            Window::Sliding(_) => self.key("s", quota.key),
         }
     }
 }
@@ -168,16 +177,17 @@ fn push(
     settlement: Option<&Settlement<'_>>,
     wall: u64,
 ) {
-    let taken = settlement.map_or(0, |it| it.taken & !(LOCAL | NOWHERE)) / 1_000;
+    let taken = settlement.map_or(0, |it| it.taken & !MARKS) / 1_000;
     let (kind, cost, numbers) = match (quota.window, quota.as_charge()) {
         (Window::Calendar(unit, zone), _) => {
             let Span { begin, end, next } = unit.span(zone, wall);
             let cost = quota.cost.min(quota.limit.saturating_add(1));
             ("c", cost, [quota.limit, begin / 1_000, end / 1_000, next / 1_000, taken])
         }
-        (Window::Fixed(length), _) => {
+        (Window::Fixed(length) | Window::Sliding(length), _) => {
             let cost = quota.cost.min(quota.limit.saturating_add(1));
-            ("f", cost, [quota.limit, length / 1_000, 0, 0, taken])
+            let kind = if matches!(quota.window, Window::Fixed(_)) { "f" } else { "s" };
+            (kind, cost, [quota.limit, length / 1_000, 0, 0, taken])
         }
         (Window::Bucket { .. }, Some(charge)) => {
             let Asked { rule, step } = Asked::of(&charge);
@@ -206,6 +216,13 @@ fn read(answer: &[u64], quota: &Quota<'_>, (refused, place): (u64, u64), wall: u
         let Rule { cost, depth, .. } = Asked::of(&charge).rule;
         let verdict = Asked::of(&charge).rule.verdict(is_allowed(cost, depth), used, 0);
         return Reservation { verdict, length: period, taken: 0 };
+    }
+    if let Window::Sliding(length) = quota.window {
+        let pair = Pair { used, before: answer[3], left: left.saturating_mul(1_000), length };
+        let fits = || pair.counted().saturating_add(quota.cost) <= quota.limit;
+        let allowed = refused == 0 || (refused != place && fits());
+        let verdict = pair.verdict(allowed, quota.cost, quota.limit);
+        return Reservation { verdict, length, taken: end.saturating_mul(1_000) | SLIDING };
     }
     let allowed = is_allowed(quota.cost, quota.limit);
     let left = left.saturating_mul(1_000);

@@ -95,6 +95,8 @@ fn the_script_for_quotas_agrees_with_those_in_memory() {
             (500, Window::Calendar(Unit::Year, zone("America/New_York"))),
             (3, Window::Calendar(Unit::Hour, zone("Asia/Kolkata"))),
             (4, Window::Fixed(SECOND)),
+            (10, Window::Sliding(60 * SECOND)),
+            (999_999_999_999_999, Window::Sliding(300 * 86_400 * SECOND)),
             (999_999_937, Window::Fixed(90 * SECOND)),
         ];
         let mut now: u64 = 1_790_000_000_000_000;

@@ -7,7 +7,7 @@ use gateway_plugin_sdk::testing::{self, Harness, RequestBuilder};
 use rate_limit::RateLimit;
 use serde_json::{Value, json};
 
-use crate::support::{ask, configured, limiter, statuses};
+use crate::support::{ask, ask_from, configured, limiter, statuses};
 
 fn left(harness: &Harness<RateLimit>, request: RequestBuilder) -> Option<String> {
     ask(harness, request).header("ratelimit").map(str::to_owned)
@@ -48,6 +48,47 @@ fn a_fixed_window_comes_back_all_at_once() {
     assert_eq!(statuses(&harness, 1), [429]);
     harness.advance(Duration::from_secs(1));
     assert_eq!(statuses(&harness, 4), [200, 200, 200, 429]);
+}
+
+/// The clock begins with a minute.
+#[test]
+fn a_window_that_slides_comes_back_as_the_one_before_counts_less() {
+    let harness = limiter(json!({ "limit": 10, "algorithm": "sliding" }));
+    let first = ask_from(&harness, "192.0.2.1");
+    assert_eq!(first.header("ratelimit-policy"), Some(r#""burst";q=10;w=60"#));
+    assert_eq!(first.header("ratelimit"), Some(r#""burst";r=9;t=120"#));
+    assert_eq!(statuses(&harness, 10).into_iter().filter(|status| *status == 200).count(), 9);
+    let refused = ask_from(&harness, "192.0.2.1");
+    assert_eq!((refused.status(), refused.header("retry-after")), (429, Some("66")));
+    harness.advance(Duration::from_secs(65));
+    assert_eq!(statuses(&harness, 1), [429]);
+    harness.advance(Duration::from_secs(1));
+    assert_eq!(statuses(&harness, 2), [200, 429]);
+    harness.advance(Duration::from_secs(24));
+    assert_eq!(statuses(&harness, 6), [200, 200, 200, 200, 429, 429], "half of ten, and one");
+}
+
+#[test]
+fn what_slides_is_settled() {
+    let harness = limiter(json!({
+        "limit": 100, "cost": 10, "algorithm": "sliding", "settle": { "response_header": "x-tokens" },
+    }));
+    for (told, left) in [("3", 97), ("0", 97), ("25", 72)] {
+        let mut exchange = harness.request(testing::request());
+        exchange.response(testing::response().header("x-tokens", told));
+        let field = left_without_asking(&harness);
+        assert_eq!(field, left, "{told}");
+    }
+}
+
+/// What is left, by a request that costs nothing in the end.
+fn left_without_asking(harness: &Harness<RateLimit>) -> u64 {
+    let mut exchange = harness.request(testing::request());
+    exchange.response(testing::response().header("x-tokens", "0"));
+    let field = exchange.answer().expect("it is answered").header("ratelimit").map(str::to_owned);
+    let field = field.expect("it is told");
+    let (_, rest) = field.split_once(";r=").expect("what is left");
+    10 + rest.split(';').next().and_then(|it| it.parse::<u64>().ok()).expect("a number")
 }
 
 fn by_plan(policy: Value) -> Harness<RateLimit> {

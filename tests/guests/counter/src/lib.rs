@@ -3,7 +3,8 @@
 //! a reload or do not, and that a plugin without the grant `key-value` does not load. The request's
 //! `x-count-key` names the counter (default `requests`) and `x-count-by` the step (default 1).
 //! Configured with `ttl`, in milliseconds, for counters that end. A store that is full or a key
-//! that is too long shows as `x-count: ERROR`.
+//! that is too long shows as `x-count: ERROR`. `x-count-do` asks for something else with the same key:
+//! `get`, `set VALUE`, `absent VALUE` or `delete`.
 
 use std::time::Duration;
 
@@ -33,16 +34,27 @@ impl Plugin for Counter {
     }
 
     fn interest(&self) -> Interest {
-        Interest::on_request().header("x-count-key").header("x-count-by").and_on_response()
+        let interest = Interest::on_request().header("x-count-key").header("x-count-by");
+        interest.header("x-count-do").and_on_response()
     }
 
     fn on_request(&self, request: &mut Request, count: &mut String) -> Outcome {
         let key = request.header("x-count-key").unwrap_or("requests");
         let by = request.header("x-count-by").and_then(|by| by.parse().ok()).unwrap_or(1);
-        *count = match key_value::increment(key, by, self.ttl) {
-            Ok(sum) => sum.to_string(),
-            Err(error) => format!("{error:?}"),
+        let asked = request.header("x-count-do").unwrap_or("increment");
+        let (asked, value) = asked.split_once(' ').unwrap_or((asked, ""));
+        let value = value.as_bytes();
+        let done = match asked {
+            "get" => key_value::try_get(key).map(|value| match value {
+                Some(value) => String::from_utf8_lossy(&value).into_owned(),
+                None => "none".to_owned(),
+            }),
+            "set" => key_value::set(key, value, self.ttl).map(|()| "set".to_owned()),
+            "absent" => key_value::set_if_absent(key, value, self.ttl).map(|it| it.to_string()),
+            "delete" => Ok(key_value::delete(key).to_string()),
+            _ => key_value::increment(key, by, self.ttl).map(|sum| sum.to_string()),
         };
+        *count = done.unwrap_or_else(|error| format!("{error:?}"));
         Outcome::Next
     }
 

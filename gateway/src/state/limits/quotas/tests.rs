@@ -1,5 +1,7 @@
 //! Windows against a model that counts, with a clock that is given.
 
+mod sliding;
+
 use std::collections::HashMap;
 
 use super::*;

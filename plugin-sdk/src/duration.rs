@@ -1,7 +1,14 @@
-//! Durations as people write them: `1m`, `1m30s`, `1.5h`.
+//! Durations as people write them in a configuration: `1m`, `1m30s`, `1.5h`.
 //!
-//! Owns the notation, which is that of the gateway's own configuration. Which durations make sense
-//! is for the policy to say.
+//! The notation is that of the gateway's own configuration. Which durations make sense is for the plugin to say.
+//!
+//! ```
+//! use gateway_plugin_sdk::duration;
+//! use std::time::Duration;
+//!
+//! assert_eq!(duration::parse("1m30s"), Ok(Duration::from_secs(90)));
+//! assert!(duration::parse("90").is_err());
+//! ```
 
 use std::time::Duration;
 
@@ -15,14 +22,13 @@ const UNITS: [(&str, u64); 5] = [
 ];
 
 /// JSON Schema's pattern for [`parse`].
-pub(crate) const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(d|h|ms?|s))+$";
+pub const PATTERN: &str = r"^([0-9]+(\.[0-9]+)?(d|h|ms?|s))+$";
 
-/// JSON Schema's pattern for a window, of the calendar or as long as that.
-pub(crate) const WINDOW_PATTERN: &str =
-    r"^(hour|day|week|month|year|([0-9]+(\.[0-9]+)?(d|h|ms?|s))+)$";
-
-/// Reads a duration. The error says what is wrong with the text.
-pub(crate) fn parse(text: &str) -> Result<Duration, &'static str> {
+/// Reads a duration.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
     let mut rest = text;
     let mut units = UNITS.as_slice();
     let mut total = 0_u64;
