@@ -35,7 +35,7 @@ const GATEWAY_FIELDS: [&str; 9] = [
 const CLAIM_PREFIX: &str = "consumer.claim.";
 
 /// What a consumer must have.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Require {
     /// Scopes, all of them.
@@ -45,12 +45,11 @@ pub struct Require {
     /// Claims, all of them: each with the values of which it must have one. A claim that is a
     /// list must hold one. Names, or JSON Pointers.
     #[serde(default)]
-    #[schemars(with = "BTreeMap<String, AtLeastOne<Scalar>>")]
     pub claims: BTreeMap<String, Vec<Scalar>>,
 }
 
 /// A value that a claim may have to have.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
 pub enum Scalar {
     /// `true` or `false`
@@ -60,13 +59,6 @@ pub enum Scalar {
     /// A text.
     Text(String),
 }
-
-/// A list that is not empty.
-// For the JSON Schema alone.
-#[derive(JsonSchema)]
-#[schemars(inline)]
-#[expect(dead_code, reason = "its schema is used, its values are not")]
-struct AtLeastOne<T>(#[schemars(length(min = 1))] Vec<T>);
 
 /// Who sent a request, as a credential says it.
 pub struct Consumer<'a> {

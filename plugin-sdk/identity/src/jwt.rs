@@ -17,7 +17,7 @@ mod vectors;
 mod wycheproof;
 
 pub use self::claims::{Times, check_audience, consumer, scopes};
-pub use self::key::{AlgorithmName, KeySpec, TextOrTable};
+pub use self::key::KeySpec;
 pub use self::keys::{KeySources, Keys};
 pub use self::token::{Header, Jws, MAX_TOKEN, Token};
 

@@ -47,4 +47,5 @@ pub mod consumer;
 pub mod json;
 pub mod jwt;
 pub mod problems;
+pub mod schema;
 pub mod time;

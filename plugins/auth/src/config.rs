@@ -6,12 +6,14 @@
 use std::collections::BTreeMap;
 
 use gateway_plugin_identity::consumer::Require;
-use gateway_plugin_identity::jwt::{AlgorithmName, KeySpec, TextOrTable};
+use gateway_plugin_identity::jwt::KeySpec;
 use gateway_plugin_identity::time;
 use gateway_plugin_sdk::prelude::*;
 use serde_json::Value;
 
 use crate::introspection::IntrospectionConfig;
+
+gateway_plugin_identity::schemas!(schema);
 
 /// Who may pass, and what is reported about them.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -57,6 +59,7 @@ pub struct Config {
     /// What a consumer must have besides a valid credential; 403 if not. Without any method it
     /// checks the consumer that a plugin before this one found.
     #[serde(default)]
+    #[schemars(with = "Option<schema::Require>")]
     pub require: Option<Require>,
 
     /// Admits API keys.
@@ -264,17 +267,18 @@ pub struct IssuerConfig {
     pub audience_claim: Option<String>,
 
     /// The algorithms that this issuer's tokens may be signed with.
-    #[schemars(with = "Vec<AlgorithmName>", length(min = 1))]
+    #[schemars(with = "Vec<schema::AlgorithmName>", length(min = 1))]
     pub algorithms: Vec<String>,
 
     /// Keys, one by one.
     #[serde(default)]
+    #[schemars(with = "Vec<schema::KeySpec>")]
     pub keys: Vec<KeySpec>,
 
     /// Keys as a JWK Set (RFC 7517 section 5): its text, as `"${file:jwks.json}"` fills it in,
     /// or a table.
     #[serde(default)]
-    #[schemars(with = "Option<TextOrTable>")]
+    #[schemars(with = "Option<schema::TextOrTable>")]
     pub jwks: Option<Value>,
 
     /// The name of a document that is the JWK Set of the issuer. The plugin must be granted it:

@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 
 use gateway_plugin_identity::consumer::Require;
-use gateway_plugin_identity::jwt::AlgorithmName;
 use gateway_plugin_identity::time;
 use gateway_plugin_sdk::prelude::*;
+
+gateway_plugin_identity::schemas!(schema);
 
 /// Logs browsers in by OpenID Connect.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -74,7 +75,7 @@ pub struct Config {
     /// The algorithms that the provider may sign ID tokens and logout tokens with: those with public keys.
     /// Default `RS256`.
     #[serde(default = "default_algorithms")]
-    #[schemars(with = "Vec<AlgorithmName>", length(min = 1))]
+    #[schemars(with = "Vec<schema::AlgorithmName>", length(min = 1))]
     pub algorithms: Vec<String>,
 
     /// How far the clocks may be apart; at most 10 minutes. Default `60s`.
@@ -138,6 +139,7 @@ pub struct Config {
 
     /// What a consumer must have besides a session; 403 if not.
     #[serde(default)]
+    #[schemars(with = "Option<schema::Require>")]
     pub require: Option<Require>,
 }
 

@@ -12,7 +12,7 @@ use crate::json;
 use crate::problems::{Pointer, Problems};
 
 /// A key with which an issuer's signatures are verified: one of `pem`, `jwk` and `secret`.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeySpec {
     /// The name of the key (`kid`), of one key for each algorithm. A key without one serves tokens
@@ -21,7 +21,6 @@ pub struct KeySpec {
     pub kid: Option<String>,
 
     /// The one algorithm of the key.
-    #[schemars(with = "AlgorithmName")]
     pub algorithm: String,
 
     /// A public key as PEM: `PUBLIC KEY`, `RSA PUBLIC KEY`, or a `CERTIFICATE`, of which only the key
@@ -31,46 +30,12 @@ pub struct KeySpec {
 
     /// A JSON Web Key (RFC 7517): its text or a table.
     #[serde(default)]
-    #[schemars(with = "Option<TextOrTable>")]
     pub jwk: Option<Value>,
 
     /// A shared secret, for `HS256`, `HS384` and `HS512`: the bytes of the text, at least as
     /// many as the digest has. Bytes that are no text go into a `jwk` of the type `oct`.
     #[serde(default)]
     pub secret: Option<String>,
-}
-
-/// An algorithm that signs tokens, by its name in RFC 7518, RFC 8037, RFC 8812 or RFC 9864.
-// For the JSON Schema alone.
-#[derive(JsonSchema)]
-#[expect(missing_docs, reason = "they are the names of the RFCs")]
-pub enum AlgorithmName {
-    HS256,
-    HS384,
-    HS512,
-    RS256,
-    RS384,
-    RS512,
-    PS256,
-    PS384,
-    PS512,
-    ES256,
-    ES384,
-    ES512,
-    ES256K,
-    EdDSA,
-    Ed25519,
-}
-
-/// A JSON document: its text, or a table.
-// For the JSON Schema alone.
-#[derive(JsonSchema)]
-#[serde(untagged)]
-pub enum TextOrTable {
-    /// Its text.
-    Text(String),
-    /// A table.
-    Table(serde_json::Map<String, Value>),
 }
 
 /// A key with which signatures of one algorithm are verified.
