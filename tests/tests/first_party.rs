@@ -792,35 +792,32 @@ text = """
     );
     let gateway = Setup::toml(&text, &[("ORDERS", &orders.address)]).start();
     let mut client = Http1::connect(gateway.address).await;
-    let json_type = [("content-type", "application/json")];
+    let json_type = "application/json";
     let endless = "cannot be checked: it takes too long, or lies too deep";
-    let cases: [(&str, &str, &[(&str, &str)], &str, u16, &[&str]); 10] = [
-        ("GET", "/orders?limit=1", &[], "", 200, &[]),
-        ("GET", "/orders?limit=x", &[], "", 400, &["must be an integer"]),
-        ("GET", "/orders?limit=2", &[], "", 502, &[]),
-        ("POST", "/orders", &json_type, r#"{"id": 18446744073709551616}"#, 200, &[]),
-        (
-            "POST",
-            "/orders",
-            &json_type,
-            r#"{"id": 18446744073709551617}"#,
-            400,
-            &["must be at most 18446744073709551616"],
-        ),
-        ("POST", "/orders", &json_type, r#"{"id": 1, "loop": 1}"#, 400, &[endless]),
-        ("POST", "/orders", &json_type, "", 400, &["is missing"]),
-        ("POST", "/orders", &[("content-type", "text/csv")], "1", 415, &[]),
-        ("PUT", "/orders", &[], "", 405, &[]),
-        ("GET", "/orders/7", &[], "", 404, &[]),
+    let large = "must be at most 18446744073709551616";
+    // Method, target, type and text of the body, status, and what is told of the one place that is wrong.
+    let cases = [
+        ("GET", "/orders?limit=1", "", "", 200, ""),
+        ("GET", "/orders?limit=x", "", "", 400, "must be an integer"),
+        ("GET", "/orders?limit=2", "", "", 502, ""),
+        ("POST", "/orders", json_type, r#"{"id": 18446744073709551616}"#, 200, ""),
+        ("POST", "/orders", json_type, r#"{"id": 18446744073709551617}"#, 400, large),
+        ("POST", "/orders", json_type, r#"{"id": 1, "loop": 1}"#, 400, endless),
+        ("POST", "/orders", json_type, "", 400, "is missing"),
+        ("POST", "/orders", "text/csv", "1", 415, ""),
+        ("PUT", "/orders", "", "", 405, ""),
+        ("GET", "/orders/7", "", "", 404, ""),
     ];
-    for (method, path, fields, body, status, errors) in cases {
+    for (method, path, content_type, body, status, error) in cases {
+        let typed = [("content-type", content_type)];
+        let fields = if content_type.is_empty() { &[] } else { &typed[..] };
         let answer = client.send(request(method, path, fields, body)).await;
         assert_eq!(answer.status(), status, "{method} {path} {body}: {}", answer.text());
         if status != 200 {
             assert_eq!(answer.problem()["instance"], answer.id());
-            let told = answer.problem()["errors"].as_array().cloned().unwrap_or_default();
-            let told: Vec<_> = told.iter().map(|it| it["detail"].as_str().unwrap()).collect();
-            assert_eq!(told, errors, "{method} {path} {body}");
+            let told =
+                answer.problem()["errors"][0]["detail"].as_str().unwrap_or_default().to_owned();
+            assert_eq!(told, error, "{method} {path} {body}");
         }
     }
     assert_eq!(orders.requests().len(), 3);
