@@ -57,7 +57,7 @@ async fn a_server_that_sentinels_replace_is_left_for_the_new_one() {
 /// Whether all that a server knows is on its way to its replica no more.
 fn is_replicated(server: &Server) -> bool {
     let all = server.ask("INFO replication");
-    let after = |text: &'static str| Some(all.split_once(text)?.1.split(['\r', ',']).next()?);
+    let after = |text: &'static str| all.split_once(text)?.1.split(['\r', ',']).next();
     let offset = after("master_repl_offset:");
     offset.is_some() && after(",offset=") == offset
 }
