@@ -314,9 +314,9 @@ impl Oidc {
         page(request, status, title, detail, (back, AGAIN))
     }
 
-    /// The answer while the provider cannot be asked.
+    /// The answer while the provider, or the store of what was ended, cannot be asked.
     pub(crate) fn unavailable(&self, request: &Request, why: &str) -> Response {
-        log::warn!("the provider cannot be asked: {why}");
+        log::warn!("nobody can say who it is at the moment: {why}");
         let detail = "The login service cannot be reached at the moment.";
         let link = (&*self.home, "Try again");
         page(request, 503, "Service Unavailable", detail, link).header("retry-after", "5")

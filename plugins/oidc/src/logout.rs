@@ -7,8 +7,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway_plugin_identity::jwt::NotAdmitted;
+use gateway_plugin_sdk::key_value::{self, KeyValueError};
 use gateway_plugin_sdk::prelude::*;
-use gateway_plugin_sdk::{clock, digest, key_value, log};
+use gateway_plugin_sdk::{clock, digest, log};
 
 use crate::Oidc;
 use crate::answer::{button, redirect};
@@ -83,19 +84,26 @@ impl Oidc {
     }
 
     /// Why the session was ended before its time, if it was.
-    pub(crate) fn revoked(&self, session: &Session) -> Option<&'static str> {
-        if key_value::get(&format!("ended:{}", session.id)).is_some() {
-            return Some("the session was ended");
+    ///
+    /// # Errors
+    /// If the store, which several gateways may share, does not answer: then nobody can say.
+    pub(crate) fn revoked(&self, session: &Session) -> Result<Option<&'static str>, KeyValueError> {
+        if key_value::try_get(&format!("ended:{}", session.id))?.is_some() {
+            return Ok(Some("the session was ended"));
         }
-        self.logout.back_channel.as_ref()?;
-        let sid = session.provider_session.as_deref().map(|sid| name_of("sid", sid));
-        if sid.is_some_and(|key| key_value::get(&key).is_some()) {
-            return Some("the provider has ended the session");
+        if self.logout.back_channel.is_none() {
+            return Ok(None);
+        }
+        if let Some(sid) = &session.provider_session
+            && key_value::try_get(&name_of("sid", sid))?.is_some()
+        {
+            return Ok(Some("the provider has ended the session"));
         }
         // A login after the logout begins anew.
-        let ended = key_value::get(&name_of("sub", &session.subject))?;
-        let ended: u64 = std::str::from_utf8(&ended).ok()?.parse().ok()?;
-        (session.created <= ended).then_some("the provider has ended all sessions of the user")
+        let ended = key_value::try_get(&name_of("sub", &session.subject))?;
+        let ended = ended.and_then(|it| std::str::from_utf8(&it).ok()?.parse::<u64>().ok());
+        let is_over = ended.is_some_and(|ended| session.created <= ended);
+        Ok(is_over.then_some("the provider has ended all sessions of the user"))
     }
 
     /// Asks for the body with the logout token, or answers.
@@ -149,7 +157,7 @@ impl Oidc {
         };
         let token = self.verifier.logout_token(token)?;
         let keep = Some(self.lifetimes.whole);
-        let failed = |error: key_value::KeyValueError| {
+        let failed = |error: KeyValueError| {
             log::error!("a logout of the provider cannot be kept: {error}");
             None
         };

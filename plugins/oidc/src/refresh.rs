@@ -46,8 +46,15 @@ impl Oidc {
             return Found::Nothing(Some("the session's cookie cannot be opened"));
         };
         let now = clock::now().as_secs();
-        if let Some(why) = session.over(now, &self.lifetimes).or_else(|| self.revoked(&session)) {
+        if let Some(why) = session.over(now, &self.lifetimes) {
             return Found::Nothing(Some(why));
+        }
+        match self.revoked(&session) {
+            Ok(None) => {}
+            Ok(why) => return Found::Nothing(why),
+            Err(error) => {
+                return Found::Unavailable(format!("of ended sessions nothing is known: {error}"));
+            }
         }
         if session.wants_refresh(now, &self.lifetimes) {
             return self.with_new_tokens(session, jar, now);

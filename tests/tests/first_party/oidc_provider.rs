@@ -63,7 +63,7 @@ fn location(answer: &Answer) -> &str {
 }
 
 #[tokio::test]
-#[ignore = "needs the provider: see `provider` in .ci/run"]
+#[ignore = "needs the provider: see `tokens` in .ci/run"]
 async fn a_certified_provider_logs_browsers_in_and_out() {
     let (mut provider, orders) = (Provider::start().await, Upstream::echo().await);
     let further = "userinfo = \"login\"\nclaims_to_attributes = [\"nickname\"]\n\
