@@ -205,7 +205,7 @@ fn inspect_shows_first_party_plugins_by_name() {
     for line in [
         "plugin rate-limit 0.1.0\n",
         "gateway-plugin-sdk 0.1.0, for gateway:plugin 0.1.0\n",
-        "  limiter     must be granted: \"limiter\"\n              take, reserve, settle, check-time-zone\n",
+        "  limiter     must be granted: \"limiter\"\n              take, reserve, reserve-sliding, settle, check-time-zone\n",
         "  log         always there\n",
         "  in a configuration: grants = [\"limiter\", \"slots\"]\n",
         "  describe, configure, on-request,\n",

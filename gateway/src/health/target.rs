@@ -202,8 +202,10 @@ impl TargetHealth {
                 rest.checks[0] += 1;
                 if rest.passed >= check.healthy {
                     (rest.is_down, rest.check_error) = (false, None);
-                    // The checks are the judge where there are some.
-                    if rest.ejected.is_some_and(|ejected| ejected.reason == Reason::Connect) {
+                    // A check has connected, and where the time is over it stands for the request that would
+                    // see whether the target is back.
+                    let is_over = |it: Ejected| it.until <= Instant::now();
+                    if rest.ejected.is_some_and(|it| it.reason == Reason::Connect || is_over(it)) {
                         rest.ejected = None;
                         rest.back_since = Some(Instant::now());
                         self.failures.store(0, Relaxed);

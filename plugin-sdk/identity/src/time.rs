@@ -5,34 +5,15 @@
 use std::time::Duration;
 
 /// JSON Schema's pattern for [`duration`].
-pub const DURATION: &str = "^([0-9]+(d|h|ms?|s))+$";
+pub const DURATION: &str = gateway_plugin_sdk::duration::PATTERN;
 
-/// `60s`, `1m30s`, `500ms`: whole numbers with units.
+/// `60s`, `1m30s`, `500ms`: numbers with units, from large to small.
+///
+/// # Errors
+/// If it is none.
 pub fn duration(text: &str) -> Result<Duration, &'static str> {
-    const NOTATION: &str = "is not a duration such as `60s` or `1m30s`";
-    let mut rest = text;
-    let mut total = Duration::ZERO;
-    if rest.is_empty() {
-        return Err(NOTATION);
-    }
-    while !rest.is_empty() {
-        let unit_at = rest.find(|c: char| !c.is_ascii_digit()).ok_or(NOTATION)?;
-        let number: u64 = rest[..unit_at].parse().map_err(|_| NOTATION)?;
-        let behind = &rest[unit_at..];
-        let end = behind.find(|c: char| c.is_ascii_digit()).unwrap_or(behind.len());
-        let milliseconds = match &behind[..end] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return Err(NOTATION),
-        };
-        let part = number.checked_mul(milliseconds).map(Duration::from_millis);
-        total = part.and_then(|part| total.checked_add(part)).ok_or(NOTATION)?;
-        rest = &behind[end..];
-    }
-    Ok(total)
+    let read = gateway_plugin_sdk::duration::parse(text);
+    read.map_err(|_| "is not a duration such as `60s` or `1m30s`")
 }
 
 /// `2027-01-31` or `2027-01-31T12:00:00+01:00` (RFC 3339 section 5.6), in seconds since 1970.
@@ -158,7 +139,7 @@ mod tests {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1_500)));
-        for text in ["", "60", "s", "1.5h", "60 s", "-1s", "1y", "99999999999999999999s"] {
+        for text in ["", "60", "s", "1h1h", "60 s", "-1s", "1y", "99999999999999999999s"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -135,7 +135,8 @@ fn told(rule: Option<&str>) -> String {
 fn note(note: &Note<'_>) {
     match note {
         Note::Failed { rule, effect: Effect::Allow, why } => {
-            log::warn!("rule `{rule}` cannot be evaluated and allows nothing: {why}");
+            // It is what a rule about others does: most requests have no claim of an administrator.
+            log::debug!("rule `{rule}` cannot be evaluated and allows nothing: {why}");
         }
         Note::Failed { rule, effect: Effect::Deny, why } => {
             log::warn!("rule `{rule}` cannot be evaluated and denies: {why}");

@@ -109,14 +109,18 @@ impl Plugin for HttpSignature {
                 let challenge = format!("HMAC realm={realm}, header={header}");
                 Some((Method::Hmac(hmac), Challenge { challenge, accept: None }))
             }
-            _ => {
-                problems.add(&root, "name a method: one of `message` and `hmac`");
+            (Some(_), Some(_)) => {
+                problems.add(&root.key("hmac"), "stands beside `message`: leave one of them out");
+                None
+            }
+            (None, None) => {
+                problems.add(&root, "name a method: `message` or `hmac`");
                 None
             }
         };
         problems.finish()?;
         let Some((method, challenge)) = configured else {
-            return Err(ConfigError::new("name a method: one of `message` and `hmac`"));
+            return Err(ConfigError::new("name a method: `message` or `hmac`"));
         };
         Ok(Self { method, fields, challenge, max_body: config.max_body, once: config.once })
     }
@@ -239,7 +243,7 @@ impl HttpSignature {
         match refusal {
             Refusal::Missing => log::debug!("refused: {refusal}"),
             Refusal::Invalid(_) | Refusal::Replayed => log::info!("refused: {refusal}"),
-            Refusal::NoRoom => log::warn!("refused: {refusal}"),
+            Refusal::NoRoom | Refusal::NoStore => log::warn!("refused: {refusal}"),
             Refusal::Failed(_) => log::error!("refused: {refusal}"),
         }
         Outcome::respond(self.challenge.answer(refusal, has_body))

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use gateway_plugin_sdk::{clock, digest, key_value};
+use gateway_plugin_sdk::key_value::{self, KeyValueError};
+use gateway_plugin_sdk::{clock, digest};
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
@@ -41,6 +42,7 @@ impl Once {
         match key_value::set_if_absent(&self.key, b"", Some(left)) {
             Ok(true) => Ok(()),
             Ok(false) => Err(Refusal::Replayed),
+            Err(KeyValueError::Unavailable) => Err(Refusal::NoStore),
             Err(_) => Err(Refusal::NoRoom),
         }
     }

@@ -17,8 +17,10 @@ pub(crate) enum Refusal {
     Invalid(Cow<'static, str>),
     /// It was used before.
     Replayed,
-    /// Nobody can say whether it was used before.
+    /// Nobody can note that it was used.
     NoRoom,
+    /// Nobody can say whether it was used before.
+    NoStore,
     /// Something is wrong here and not with the request.
     Failed(&'static str),
 }
@@ -43,6 +45,9 @@ impl fmt::Display for Refusal {
             Self::Replayed => "the signature was used before",
             Self::NoRoom => {
                 "there is no room to note that the signature was used: raise `limits.key_value`"
+            }
+            Self::NoStore => {
+                "the store of `key_value` is out of reach: it knows what was used before"
             }
             Self::Failed(reason) => reason,
         })
@@ -73,7 +78,7 @@ impl Challenge {
                     None => answer,
                 }
             }
-            Refusal::NoRoom => {
+            Refusal::NoRoom | Refusal::NoStore => {
                 let detail = "The signature cannot be checked at the moment.";
                 Response::service_unavailable(detail).header("retry-after", "1")
             }

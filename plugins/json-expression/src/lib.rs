@@ -127,7 +127,7 @@ impl Plugin for JsonExpression {
                     Response::bad_request(format!("the body is not JSON: {reason}"))
                 }
                 Refusal::Expression(reason) => {
-                    log::warn!(
+                    log::info!(
                         "a request is refused, its body does not fit the expression: {reason}"
                     );
                     Response::bad_request("the body does not have the form that is needed here")

@@ -106,9 +106,8 @@ impl Names {
     ) -> Option<Vec<String>> {
         let former = before.own.iter().filter(|(name, _)| name.starts_with(&self.attempt));
         let mut lines: Vec<_> = former.map(|(name, _)| gone(name, "/")).collect();
-        if lines.len() < MAX_ATTEMPTS {
-            lines.clear();
-        }
+        // Browsers send the oldest first (RFC 6265 section 5.4).
+        lines.truncate((lines.len() + 1).saturating_sub(MAX_ATTEMPTS));
         let age = format!("; Max-Age={seconds}");
         lines.push(line(&self.attempt(state)?, sealed, "/", &age));
         Some(lines)

@@ -167,8 +167,11 @@ impl Oidc {
             // The latest logout counts: a token that comes again must not end sessions that began since.
             let seen = name_of("jti", &token.id);
             if key_value::set_if_absent(&seen, b"", keep).map_err(failed)? {
-                let now = clock::now().as_secs().to_string();
-                key_value::set(&name_of("sub", subject), now.as_bytes(), keep).map_err(failed)?;
+                // Sessions that began on the way of the token are of a login after the logout.
+                let skew = self.verifier.skew as u64;
+                let ended = clock::now().as_secs().min(token.issued.saturating_add(skew));
+                let ended = ended.to_string();
+                key_value::set(&name_of("sub", subject), ended.as_bytes(), keep).map_err(failed)?;
             }
         }
         log::info!("the provider has ended a session");

@@ -35,6 +35,8 @@ pub(crate) struct LogoutToken {
     pub(crate) id: String,
     pub(crate) subject: Option<String>,
     pub(crate) session: Option<String>,
+    /// Seconds since 1970.
+    pub(crate) issued: u64,
 }
 
 impl Verifier {
@@ -75,9 +77,8 @@ impl Verifier {
         if claims.contains_key("nonce") {
             return Err("the logout token has a `nonce`".into());
         }
-        if !claims.contains_key("iat") {
-            return Err("the logout token does not say when it was issued".into());
-        }
+        let issued = claims.get("iat").and_then(Value::as_f64);
+        let issued = issued.ok_or("the logout token does not say when it was issued")?;
         let mut take = |name: &str| match claims.remove(name) {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
             _ => None,
@@ -87,7 +88,7 @@ impl Verifier {
         if subject.is_none() && session.is_none() {
             return Err("the logout token names neither a subject nor a session".into());
         }
-        Ok(LogoutToken { id, subject, session })
+        Ok(LogoutToken { id, subject, session, issued: issued as u64 })
     }
 
     /// The algorithm and the claims of a token of the provider for this client that is valid now.

@@ -78,7 +78,7 @@ pub struct RequestConfig {
     #[serde(default = "enforce")]
     pub mode: Mode,
 
-    /// The longest body that is validated, in bytes; longer ones are answered 413. Default 1048576.
+    /// The longest body that is validated, in bytes; longer ones are answered 413. Default 262144.
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 67_108_864))]
     pub limit: u64,
@@ -95,7 +95,7 @@ pub struct ResponseConfig {
     #[serde(default = "report")]
     pub mode: Mode,
 
-    /// The longest body that is validated, in bytes. Default 1048576.
+    /// The longest body that is validated, in bytes. Default 262144.
     #[serde(default = "default_limit")]
     #[schemars(range(min = 1, max = 67_108_864))]
     pub limit: u64,
@@ -142,5 +142,6 @@ fn default_errors() -> usize {
 }
 
 fn default_limit() -> u64 {
-    1 << 20
+    // What fits into the memory and the time that a plugin has by default.
+    256 << 10
 }

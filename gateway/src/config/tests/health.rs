@@ -62,6 +62,12 @@ fn refuses_checks_that_cannot_be_made() {
         "\"s\"",
         "leave it out, or choose another `kind`",
     );
+    refuses(
+        &with("protocol = \"http1\"\nhealth.kind = \"grpc\""),
+        "a check by `grpc` needs HTTP/2, and `protocol` is `http1`",
+        "\"grpc\"",
+        "write `protocol = \"http2\"`, or choose another `kind`",
+    );
     refuses(&with("ejection.statuses = [404]"), "this is no status that can be here", "404", "");
     refuses(
         &with("ejection.statuses = [\"5xx\"]"),

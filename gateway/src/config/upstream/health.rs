@@ -64,6 +64,15 @@ pub(super) fn health(table: &Table<'_, '_>) -> Option<HealthCheck> {
         }
         "grpc" => {
             refuse_beside(&given, "grpc", &["path", "statuses"]);
+            if table.choice("protocol") == "http1"
+                && let Some(value) = given.value("kind")
+            {
+                let error = "a check by `grpc` needs HTTP/2, and `protocol` is `http1`";
+                let error = Diagnostic::error(value.span(), error);
+                table
+                    .reading
+                    .report(error.help("write `protocol = \"http2\"`, or choose another `kind`"));
+            }
             let service = given.word("service").map(|text| text.value).unwrap_or_default();
             CheckKind::Grpc { service }
         }
