@@ -1,3 +1,5 @@
+//! The health of targets: what takes one out, what lets it in again, and for how long.
+
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
