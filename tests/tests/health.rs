@@ -81,15 +81,15 @@ async fn a_target_that_never_answers_costs_a_few_requests_and_not_its_share() {
     })
     .await;
     let ((one, first), (two, second)) = (echo().await, echo().await);
-    let more = "timeouts = { first_byte = \"1s\" }\nejection = { consecutive_failures = 3, time = \"1h\", max_time = \"1h\" }";
+    let more = "timeouts = { first_byte = \"3s\" }\nejection = { consecutive_failures = 2, time = \"1h\", max_time = \"1h\" }";
     let target = silent.address.to_string();
     let gateway = start("silent", [target.clone(), first, second], more, 2);
     let statuses = statuses(&gateway, 60).await;
     let late = statuses.iter().filter(|status| **status == 504).count();
     // Of both workers together.
-    assert_eq!(late, 3, "{statuses:?}");
+    assert_eq!(late, 2, "{statuses:?}");
     assert!(statuses[30..].iter().all(|status| *status == 200), "{statuses:?}");
-    assert_eq!(one.requests().len() + two.requests().len(), 57);
+    assert_eq!(one.requests().len() + two.requests().len(), 58);
     let health = shown(&gateway, "silent", &target).await;
     assert_eq!((&health["state"], &health["reason"]), (&"ejected".into(), &"no_response".into()));
     assert_eq!(health["ejections"]["no_response"], 1);

@@ -111,6 +111,10 @@ impl Client {
             (status @ (429 | 500..), _) => {
                 Err(Failure::Unavailable(format!("the token endpoint answered {status}")))
             }
+            (200, None) => {
+                let why = "the token endpoint answered with what is not one JSON object";
+                Err(Failure::Refused(why.to_owned()))
+            }
             (status, members) => Err(refused(status, members.as_ref())),
         }
     }

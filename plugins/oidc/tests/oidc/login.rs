@@ -172,6 +172,13 @@ fn answered(changes: &Value, tokens: &Value) -> (u16, String) {
 }
 
 #[test]
+fn an_answer_of_the_token_endpoint_that_is_no_object_is_named_in_the_log() {
+    let (status, log) = answered(&json!({}), &json!([1]));
+    assert_eq!(status, 502, "{log}");
+    assert!(log.contains("the token endpoint answered with what is not one JSON object"), "{log}");
+}
+
+#[test]
 fn an_id_token_that_is_not_for_this_login_gives_no_session() {
     let now = crate::issuer::NOW;
     for (changes, reason) in [

@@ -22,7 +22,7 @@ pub(crate) struct Provider {
     pub(crate) challenge: RefCell<String>,
     /// Changes of the claims of its ID tokens, `null` for none.
     pub(crate) claims: RefCell<Value>,
-    /// Changes of what the token endpoint answers.
+    /// Changes of what the token endpoint answers, or what it answers if it is no object.
     pub(crate) tokens: RefCell<Value>,
     /// What it answers instead.
     pub(crate) status: Cell<u16>,
@@ -128,7 +128,10 @@ impl Provider {
             "token_type": "Bearer", "access_token": access, "id_token": self.signer.token(&claims),
             "refresh_token": format!("refresh-{generation}"), "expires_in": 300,
         });
-        merge(&mut answer, &self.tokens.borrow());
+        match &*self.tokens.borrow() {
+            changes @ Value::Object(_) => merge(&mut answer, changes),
+            other => answer = other.clone(),
+        }
         response().header("content-type", "application/json").body(answer.to_string())
     }
 }
