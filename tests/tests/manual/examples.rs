@@ -76,6 +76,31 @@ fn every_example_is_taken_without_a_warning() {
 }
 
 #[tokio::test]
+async fn a_canary_keeps_its_users() {
+    let versions = [
+        Upstream::http1(|_| async { Response::new(full("v1")) }).await,
+        Upstream::http1(|_| async { Response::new(full("v2")) }).await,
+    ];
+    let gateway = Example::read("canary.toml")
+        .at(9001, versions[0].address)
+        .at(9002, versions[1].address)
+        .on_a_free_port()
+        .start();
+    let mut canaries = 0;
+    for user in 0..100 {
+        let user = format!("user-{user}");
+        let wanted = ask(gateway.address, Request::get("/").header("x-user", &user)).await;
+        let is_canary = wanted.text() == "v2";
+        canaries += usize::from(is_canary);
+        let shown = if is_canary { "canary" } else { "stable" };
+        assert_eq!(wanted.header("x-variant"), Some(shown));
+        let again = ask(gateway.address, Request::get("/").header("x-user", &user)).await;
+        assert_eq!(again.text(), wanted.text());
+    }
+    assert!((1..=25).contains(&canaries), "{canaries}");
+}
+
+#[tokio::test]
 async fn access_logs_say_who_asked_and_show_no_secret() {
     let folder = Folder::new("logs");
     let gateway = ready("access-logs.toml", &folder.0).on_a_free_port().start();

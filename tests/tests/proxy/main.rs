@@ -22,6 +22,7 @@ mod limits;
 mod one_hop;
 mod refusals;
 mod smuggling;
+mod splits;
 mod streaming;
 mod streams;
 mod targets;
