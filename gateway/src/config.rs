@@ -25,6 +25,7 @@ mod plugin;
 mod process;
 mod reader;
 mod recorder;
+mod retries;
 mod route;
 mod schema;
 mod secrets;
@@ -58,6 +59,7 @@ pub use admin::TokenDigest;
 pub(crate) use certificates::{CertificateEnd, CertificateFacts, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
+pub use retries::{Retries, RetryBudget, RetryOn};
 pub(crate) use schema::no_such_key;
 pub use schema::schema;
 pub use source::{Position, Positions, Source};
@@ -157,8 +159,8 @@ pub struct Process {
     /// `retry_after_ceiling`: a refusal whose `Retry-After` is longer says `x-should-retry: false`
     /// too. Default 60 s.
     pub retry_after_ceiling: Duration,
-    /// `buffered_bodies`: bytes of bodies that are held in memory for plugins, on all workers and
-    /// for all plugins together. Default 256 MiB.
+    /// `buffered_bodies`: bytes of bodies that are held in memory for plugins and for other attempts,
+    /// on all workers together. Default 256 MiB.
     pub buffered_bodies: usize,
 }
 
@@ -451,6 +453,8 @@ pub struct Upstream {
     pub ejection: Ejection,
     /// `health`
     pub health: Option<HealthCheck>,
+    /// `retry_budget`
+    pub retry_budget: RetryBudget,
 }
 
 /// `balance` of an upstream: how a target is chosen.
@@ -1070,6 +1074,8 @@ pub struct Route {
     pub access_log: Option<AccessLog>,
     /// `errors`: the form of refusals. Default [`ErrorForm::Auto`].
     pub errors: ErrorForm,
+    /// `retries`
+    pub retries: Option<Retries>,
     /// Where the route's table is in the file, for messages.
     pub span: Span,
 }

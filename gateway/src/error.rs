@@ -375,7 +375,9 @@ fn upstream_detail(error: &UpstreamError) -> &'static str {
             "The gateway could not connect to the upstream in time."
         }
         UpstreamError::Connect { .. } => "The gateway could not connect to the upstream.",
-        UpstreamError::FirstByteTimeout { .. } => "The upstream did not answer in time.",
+        UpstreamError::FirstByteTimeout { .. } | UpstreamError::AttemptTimeout { .. } => {
+            "The upstream did not answer in time."
+        }
         UpstreamError::ClosedBeforeResponse { .. } | UpstreamError::Reset { .. } => {
             "The upstream closed the connection before it answered."
         }

@@ -3,7 +3,7 @@
 //! Owns targets, protocol, TLS, timeouts and kept connections of upstreams, and the names of those
 //! that something else may send requests to.
 
-mod health;
+pub(super) mod health;
 pub(super) mod target;
 
 use std::collections::HashMap;
@@ -18,7 +18,7 @@ use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
     AddedFields, Balance, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamLimits,
-    UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates,
+    UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates, retries,
 };
 
 /// Reads an upstream.
@@ -55,6 +55,7 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         },
         ejection: health::ejection(table),
         health: health::health(table),
+        retry_budget: retries::budget(table),
     };
     (!upstream.targets.is_empty()).then_some(upstream)
 }

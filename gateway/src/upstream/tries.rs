@@ -7,6 +7,8 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 use super::error::{ConnectError, UpstreamError};
 use crate::config::Target;
 
@@ -172,6 +174,7 @@ pub(super) fn no_response(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Connect { cause, .. } => no_connection(cause),
         UpstreamError::FirstByteTimeout { .. } => "first-byte-timeout",
+        UpstreamError::AttemptTimeout { .. } => "attempt-timeout",
         UpstreamError::ClosedBeforeResponse { .. } => "closed",
         UpstreamError::Reset { .. } => "reset",
         UpstreamError::MalformedResponse { .. } => "malformed",
@@ -179,6 +182,19 @@ pub(super) fn no_response(error: &UpstreamError) -> &'static str {
         UpstreamError::NoUpgrade { .. } => "no-upgrade",
         UpstreamError::RequestBody { .. } => "request-body-failed",
         UpstreamError::Protocol { .. } => "protocol-error",
+    }
+}
+
+/// A response that another attempt replaces, in a word.
+pub(super) fn status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        429 => "status-429",
+        500 => "status-500",
+        502 => "status-502",
+        503 => "status-503",
+        504 => "status-504",
+        400..500 => "status-4xx",
+        _ => "status-5xx",
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
-use super::{Key, Keys, Kind, timeout};
+use super::{Key, Keys, Kind, RETRY_BUDGET, timeout};
 
 pub(in crate::config) static UPSTREAM: Keys = Keys {
     id: "upstream",
@@ -48,6 +48,11 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         .default("round_robin"),
         Key::new("ejection", Kind::Table(&EJECTION), "When a target gets no requests for a while."),
         Key::new("health", Kind::Table(&HEALTH), "Checks of the targets. Default: none."),
+        Key::new(
+            "retry_budget",
+            Kind::Table(&RETRY_BUDGET),
+            "How many attempts routes with `retries` may add.",
+        ),
     ],
 };
 

@@ -3,8 +3,10 @@
 //! Owns the wait for the response head: it ends with the response, or with a failure of the
 //! request's own body. The bodies stream on after it.
 
+mod repeated;
+
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 
@@ -22,7 +24,7 @@ use crate::proxy::request::hop_by_hop as request_fields;
 use crate::proxy::response::hop_by_hop as response_fields;
 use crate::proxy::response::interim;
 use crate::proxy::response::upgrade;
-use crate::upstream::{self, Along, Upstream, UpstreamError};
+use crate::upstream::{self, Along, Tried, Upstream, UpstreamError};
 
 /// Sends the request on and makes the client's response of what comes back.
 pub(in crate::proxy) async fn forward(
@@ -47,7 +49,14 @@ pub(in crate::proxy) async fn forward(
     let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
     let along = Along { added: Some(&added), interim: Some(&tell) };
     exchange.is_sent();
-    let answer = send(exchange, upstream, &mut request, host, along).await?;
+    let retries = matched.found.route.retries.as_ref().filter(|_| hop.upgrade.is_none());
+    let answer = match retries {
+        None => send(exchange, upstream, &mut request, host, along).await?,
+        // Boxed, so that others do not carry its state around.
+        Some(retries) => {
+            Box::pin(repeated::send(exchange, upstream, request, host, along, retries)).await?
+        }
+    };
     exchange.is_answered_upstream();
     exchange.answered_by(exchange.snapshot.upstream_name(id));
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -78,7 +87,16 @@ async fn send(
     along: Along<'_>,
 ) -> Result<upstream::Answered, Failure> {
     let watches_body = !http_body::Body::is_end_stream(request.body());
-    let mut sent = pin!(upstream.send_noting(request, host, along, exchange.tries()));
+    let mut tried = Tried::new();
+    let sent = pin!(upstream.send_noting(request, host, along, exchange.tries(), &mut tried));
+    until_upload_fails(exchange, watches_body, sent).await
+}
+
+async fn until_upload_fails(
+    exchange: &Exchange,
+    watches_body: bool,
+    mut sent: Pin<&mut impl Future<Output = Result<upstream::Answered, UpstreamError>>>,
+) -> Result<upstream::Answered, Failure> {
     poll_fn(|context| {
         let polled = sent.as_mut().poll(context);
         if let Poll::Ready(Ok(answer)) = polled {

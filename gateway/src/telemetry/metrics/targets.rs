@@ -2,7 +2,7 @@
 
 use super::Kind;
 use super::text::{head, line};
-use crate::health::{Health, Reason, State};
+use crate::health::{Health, NoRetry, Reason, State};
 use crate::telemetry::traffic::{RESULTS, Traffic};
 
 /// Writes all families.
@@ -51,6 +51,26 @@ pub(super) fn write(page: &mut String, traffic: &Traffic) {
             let labels = [("upstream", upstream), ("target", target), ("state", state)];
             line(page, name, &labels, count);
         }
+    }
+}
+
+/// Writes which requests were not sent again, and where no more are for now.
+pub(super) fn write_loads(page: &mut String, health: &Health) {
+    let all = health.loads();
+    if all.is_empty() {
+        return;
+    }
+    let name = "gateway_upstream_retries_refused_total";
+    head(page, name, Kind::Counter, "Requests that were not sent again, by why.");
+    for load in &all {
+        for (reason, count) in NoRetry::ALL.iter().zip(load.refused()) {
+            line(page, name, &[("upstream", load.upstream()), ("reason", reason.word())], count);
+        }
+    }
+    let name = "gateway_upstream_retry_budget_spent";
+    head(page, name, Kind::Gauge, "Whether the retry budget of the upstream is spent.");
+    for load in &all {
+        line(page, name, &[("upstream", load.upstream())], u8::from(load.is_spent()));
     }
 }
 
