@@ -455,6 +455,19 @@ pub struct Upstream {
     pub health: Option<HealthCheck>,
     /// `retry_budget`
     pub retry_budget: RetryBudget,
+    /// `capacity`
+    pub capacity: Option<Capacity>,
+}
+
+/// `capacity` of an upstream: how many requests it has at a time, on all workers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// `requests` that are open, at most.
+    pub requests: usize,
+    /// `queue`: how many more may wait. Default 100.
+    pub queue: usize,
+    /// `queue_time`: for how long. Default 1 s.
+    pub queue_time: Duration,
 }
 
 /// `balance` of an upstream: how a target is chosen.

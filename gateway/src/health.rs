@@ -3,9 +3,10 @@
 //! Owns the health of each target for the life of the process, shared by all workers: what a worker finds
 //! out keeps the others from the same. A reload leaves it as it was, for as long as the upstream has the
 //! target. Requests tell how they ended ([`UpstreamHealth`]), and health checks what they found. Owns too how
-//! many attempts an upstream is sent beside its requests ([`UpstreamLoad`]). Must not choose a target, nor know
-//! what a request is.
+//! many requests an upstream has at a time ([`Places`]), and how many attempts it is sent beside them
+//! ([`UpstreamLoad`]). Must not choose a target, nor know what a request is.
 
+mod capacity;
 mod gate;
 mod load;
 mod target;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Ejection, Upstream};
 
+pub(crate) use self::capacity::{NoPlace, Place, Places};
 pub(crate) use self::load::{NoRetry, UpstreamLoad};
 pub(crate) use self::target::{Reason, Shown, State, TargetHealth};
 

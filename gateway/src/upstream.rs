@@ -57,7 +57,7 @@ use self::target::{Ready, Target};
 use self::tls::Tls;
 pub(crate) use self::tries::{Shown, Tries};
 use crate::config::{self, HostPolicy, UpstreamId};
-use crate::health::{Health, Reason, UpstreamHealth, UpstreamLoad};
+use crate::health::{Health, NoPlace, Place, Places, Reason, UpstreamHealth, UpstreamLoad};
 use crate::timer::Timers;
 
 /// How often connections that were idle for too long are looked for, at most and at least; in
@@ -153,6 +153,8 @@ pub struct Upstream {
     health: Option<Arc<UpstreamHealth>>,
     /// How much all workers ask of it.
     load: Arc<UpstreamLoad>,
+    /// Which requests it has at a time, if that is bounded.
+    places: Option<Arc<Places>>,
     /// What it was made of, to know it again.
     config: config::Upstream,
     host: HostPolicy,
@@ -194,6 +196,7 @@ impl Upstream {
     ) -> Result<Rc<Self>, SetupError> {
         let mut upstream = Self::new(config, timers)?;
         upstream.load = health.load_of(config);
+        upstream.places = upstream.load.places(config);
         upstream.health = (config.targets.len() > 1).then(|| health.of(config));
         let upstream = Rc::new(upstream);
         let period = config.idle_timeout.clamp(MOST_OFTEN, LEAST_OFTEN);
@@ -222,6 +225,7 @@ impl Upstream {
             balance: Balance::new(weights, upstream.balance, skip),
             health: None,
             load: Health::default().load_of(upstream),
+            places: None,
             config: upstream.clone(),
             host: upstream.host.clone(),
             first_byte: upstream.timeouts.first_byte,
@@ -233,6 +237,31 @@ impl Upstream {
     #[must_use]
     pub fn host_policy(&self) -> &HostPolicy {
         &self.host
+    }
+
+    /// Whether there is a bound on its requests, so that each needs a [place](Self::place).
+    pub(crate) fn has_places(&self) -> bool {
+        self.places.is_some()
+    }
+
+    /// A place among its requests, of which there may be so many at a time; `None` without a bound.
+    ///
+    /// # Errors
+    /// When too many wait, or this one has waited for too long.
+    pub(crate) async fn place(&self) -> Result<Option<Place>, NoPlace> {
+        let (Some(places), Some(capacity)) = (&self.places, self.config.capacity) else {
+            return Ok(None);
+        };
+        if let Some(place) = places.take() {
+            return Ok(Some(place));
+        }
+        tokio::select! {
+            biased;
+            place = places.wait() => place.map(Some),
+            () = self.timers.after(capacity.queue_time) => {
+                Err(places.gives_up(capacity.queue_time))
+            }
+        }
     }
 
     /// Where the connections to each target are counted, in the order of the configuration.

@@ -159,6 +159,7 @@ impl Setup {
             ejection: Ejection::default(),
             health: None,
             retry_budget: RetryBudget::default(),
+            capacity: None,
         });
         self
     }

@@ -303,3 +303,107 @@ async fn the_example_of_the_documentation_saves_requests() {
     }
     assert_eq!((busy.requests().len(), well.requests().len()), (2, 4));
 }
+
+/// Holds each request until it is let go.
+async fn holding(gate: &Arc<tokio::sync::Semaphore>) -> Upstream {
+    let gate = Arc::clone(gate);
+    Upstream::http1(move |_| {
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Response::new(full("done"))
+        }
+    })
+    .await
+}
+
+fn spawn(gateway: &Running) -> tokio::task::JoinHandle<Answer> {
+    let address = gateway.address;
+    tokio::spawn(async move { Http1::get(address, "/").await })
+}
+
+async fn becomes(gateway: &Running, line: &str, value: &str) {
+    gateway_tests::within(async {
+        while metric(gateway, line).await != value {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_has_so_many_requests_at_a_time_and_others_wait_or_are_turned_away() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let slow = holding(&gate).await;
+    let config = |requests: usize| {
+        let text = format!(
+            "[admin]\naddress = \"127.0.0.1:0\"\n[upstreams.slow]\ntargets = [\"http://{}\"]\n\
+             capacity = {{ requests = {requests}, queue = 2, queue_time = \"10m\" }}\n\
+             [[routes]]\nname = \"r\"\npaths = [\"/{{*rest}}\"]\nupstream = \"slow\"\n",
+            slow.address
+        );
+        Setup::toml(&text, &[]).workers(2)
+    };
+    let gateway = config(2).start();
+    let (open, waiting) = (
+        "gateway_upstream_requests{upstream=\"slow\",state=\"open\"}",
+        "gateway_upstream_requests{upstream=\"slow\",state=\"waiting\"}",
+    );
+    let mut served = vec![spawn(&gateway), spawn(&gateway)];
+    becomes(&gateway, open, "2").await;
+    served.push(spawn(&gateway));
+    let mut leaves = Raw::connect(gateway.address).await;
+    leaves.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    becomes(&gateway, waiting, "2").await;
+    let answer = Http1::get(gateway.address, "/").await;
+    assert_eq!((answer.status(), answer.header("retry-after")), (503, Some("1")));
+    assert!(!answer.text().contains("slow"), "no names for clients");
+    let line = "gateway_upstream_requests_shed_total{upstream=\"slow\",reason=\"full\"}";
+    assert_eq!(metric(&gateway, line).await, "1");
+    let failed =
+        "gateway_requests_failed_total{route=\"r\",fault=\"upstream\",reason=\"upstream-full\"}";
+    becomes(&gateway, failed, "1").await;
+    let cause = &log::of_request(answer.id())[0];
+    assert!(cause.field("cause").contains("it has 2 requests (`capacity.requests`), and 2 wait"));
+    assert_eq!(slow.requests().len(), 2);
+    // A client that leaves gives up its place in the queue.
+    leaves.reset();
+    becomes(&gateway, waiting, "1").await;
+    // More places are there at once, fewer when requests end.
+    let reload = |requests| {
+        let (handle, config) = (gateway.handle.clone(), config(requests).config);
+        tokio::task::spawn_blocking(move || handle.reload(config).unwrap())
+    };
+    reload(3).await.unwrap();
+    becomes(&gateway, open, "3").await;
+    reload(1).await.unwrap();
+    served.push(spawn(&gateway));
+    becomes(&gateway, waiting, "1").await;
+    gate.add_permits(2);
+    becomes(&gateway, open, "1").await;
+    assert_eq!(metric(&gateway, waiting).await, "1");
+    gate.add_permits(2);
+    for answer in served {
+        assert_eq!(answer.await.unwrap().status(), 200);
+    }
+    becomes(&gateway, open, "0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_a_capacity_turns_requests_away_that_waited_for_too_long() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let slow = holding(&gate).await;
+    let gateway = example("Capacity", &[("10.0.0.1:9000", &slow)]).start();
+    let address = gateway.address;
+    let ask = move || tokio::spawn(async move { Http1::get(address, "/reports/1").await });
+    let first: Vec<_> = (0..4).map(|_| ask()).collect();
+    gateway_tests::until(|| slow.requests().len() == 4).await;
+    let late = ask().await.unwrap();
+    assert_eq!((late.status(), late.header("retry-after")), (503, Some("1")));
+    assert_eq!(slow.requests().len(), 4);
+    gate.add_permits(9);
+    for answer in first {
+        assert_eq!(answer.await.unwrap().status(), 200);
+    }
+    assert_eq!(ask().await.unwrap().status(), 200);
+}

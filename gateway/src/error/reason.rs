@@ -3,6 +3,7 @@
 //! Owns the closed list of reasons. Those that are timeouts end in `-timeout`.
 
 use super::{ComponentError, Cut, ErrorSource, Failure};
+use crate::health::NoPlace;
 use crate::upstream::{ConnectError, UpstreamError};
 
 /// See the module; the words are [`Reason::as_str`].
@@ -34,6 +35,8 @@ pub enum Reason {
     ResponseHeaderSize,
     NoUpgrade,
     ProtocolError,
+    UpstreamFull,
+    UpstreamQueueTimeout,
     BrokenResponse,
     UpstreamIdleTimeout,
     RequestTimeout,
@@ -75,6 +78,8 @@ const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
     ("response-header-size", ErrorSource::Upstream),
     ("no-upgrade", ErrorSource::Upstream),
     ("protocol-error", ErrorSource::Upstream),
+    ("upstream-full", ErrorSource::Upstream),
+    ("upstream-queue-timeout", ErrorSource::Upstream),
     ("broken-response", ErrorSource::Upstream),
     ("upstream-idle-timeout", ErrorSource::Upstream),
     ("request-timeout", ErrorSource::Upstream),
@@ -132,6 +137,8 @@ impl Failure {
             Self::PluginFailed { .. } => Reason::Plugin,
             Self::PluginBusy { .. } => Reason::PluginBusy,
             Self::Upstream(error) => of_upstream(error),
+            Self::UpstreamFull { source: NoPlace::Full { .. }, .. } => Reason::UpstreamFull,
+            Self::UpstreamFull { source: NoPlace::Late { .. }, .. } => Reason::UpstreamQueueTimeout,
             Self::Component { source, .. } => of_component(source),
             Self::UpstreamBroken(_) => Reason::BrokenResponse,
             Self::UpstreamStalled(_) => Reason::UpstreamIdleTimeout,

@@ -5,7 +5,9 @@
 //! that the budget is spent, and one that it is not any more.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
+use super::capacity::Places;
 use super::now;
 use crate::config::{RetryBudget, Upstream};
 
@@ -21,6 +23,8 @@ pub(crate) struct UpstreamLoad {
     is_spent: AtomicBool,
     /// By the place in [`NoRetry::ALL`].
     refused: [AtomicU64; NoRetry::ALL.len()],
+    /// Once there is a bound.
+    places: OnceLock<Arc<Places>>,
 }
 
 /// Why a request was not sent again that would have been.
@@ -55,6 +59,7 @@ impl UpstreamLoad {
             retries: Window::default(),
             is_spent: AtomicBool::new(false),
             refused: Default::default(),
+            places: OnceLock::new(),
         }
     }
 
@@ -67,6 +72,19 @@ impl UpstreamLoad {
     pub(super) fn set(&self, budget: RetryBudget) {
         self.share.store(budget.share, Relaxed);
         self.min_per_second.store(budget.min_per_second, Relaxed);
+    }
+
+    /// Its places, if the configuration bounds them.
+    pub(crate) fn places(&self, upstream: &Upstream) -> Option<Arc<Places>> {
+        let capacity = upstream.capacity?;
+        let places = self.places.get_or_init(|| Places::new(capacity));
+        places.set(capacity);
+        Some(Arc::clone(places))
+    }
+
+    /// Its places, if they were ever bounded.
+    pub(crate) fn known_places(&self) -> Option<&Arc<Places>> {
+        self.places.get()
     }
 
     /// A request begins that may be sent again.

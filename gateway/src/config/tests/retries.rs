@@ -1,11 +1,11 @@
-//! `retries` of a route and `retry_budget` of an upstream.
+//! `retries` of a route, `retry_budget` and `capacity` of an upstream.
 
 use std::time::Duration;
 
 use http::Method;
 
 use super::*;
-use crate::config::{RetryBudget, RetryOn};
+use crate::config::{Capacity, RetryBudget, RetryOn};
 
 fn with(keys: &str) -> String {
     in_route(&format!("{FORWARD}\n{keys}"))
@@ -86,5 +86,28 @@ fn warns_of_retries_without_effect() {
         &with("retries.backoff = \"5s\""),
         "`backoff` is over `max_backoff`, which is what counts",
         "backoff",
+    );
+}
+
+#[test]
+fn reads_how_many_requests_an_upstream_has_at_a_time() {
+    let with = |keys: &str| in_upstream(&format!("{TARGETS}\n{keys}"));
+    let read = |keys: &str| check(&with(keys)).unwrap().config.upstreams.remove(0).capacity;
+    assert_eq!(read(""), None);
+    let queue_time = Duration::from_secs(1);
+    assert_eq!(
+        read("capacity.requests = 5"),
+        Some(Capacity { requests: 5, queue: 100, queue_time })
+    );
+    refuses(
+        &with("capacity = { queue = 5 }"),
+        "`capacity` of an upstream has no `requests`",
+        "{ queue = 5 }",
+        "add `requests = 100`",
+    );
+    warns(
+        &with("capacity = { requests = 5, queue = 0, queue_time = \"2s\" }"),
+        "`queue_time` has no effect: `queue` is 0, and no request waits",
+        "queue_time",
     );
 }

@@ -8,6 +8,7 @@ mod repeated;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT};
@@ -48,19 +49,28 @@ pub(in crate::proxy) async fn forward(
     exchange.forwards_to(id);
     let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
     let along = Along { added: Some(&added), interim: Some(&tell) };
+    let place = match upstream.has_places() {
+        false => None,
+        // Boxed, so that others do not carry its state around.
+        true => Box::pin(upstream.place()).await.map_err(|source| {
+            let upstream = Arc::clone(exchange.snapshot.upstream_name(id));
+            Failure::UpstreamFull { upstream, source }
+        })?,
+    };
     exchange.is_sent();
     let retries = matched.found.route.retries.as_ref().filter(|_| hop.upgrade.is_none());
-    let answer = match retries {
+    let mut answer = match retries {
         None => send(exchange, upstream, &mut request, host, along).await?,
         // Boxed, so that others do not carry its state around.
         Some(retries) => {
             Box::pin(repeated::send(exchange, upstream, request, host, along, retries)).await?
         }
     };
+    answer.lease.holds(place);
     exchange.is_answered_upstream();
     exchange.answered_by(exchange.snapshot.upstream_name(id));
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade::accept(exchange, hop.upgrade, answer.response);
+        return upgrade::accept(exchange, hop.upgrade, answer.response, answer.lease);
     }
     let idle = exchange.snapshot.config.upstreams[id.0].timeouts.idle;
     let (mut head, body) = answer.response.into_parts();

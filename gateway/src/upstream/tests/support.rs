@@ -71,6 +71,7 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         ejection: config::Ejection::default(),
         health: None,
         retry_budget: config::RetryBudget::default(),
+        capacity: None,
     }
 }
 
