@@ -153,6 +153,7 @@ fn heads(table: &Table) -> ExchangeView {
             matched: target,
             upstream: None,
             calls: None,
+            attempts: None,
         },
     }
 }

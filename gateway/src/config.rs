@@ -59,7 +59,7 @@ pub use admin::TokenDigest;
 pub(crate) use certificates::{CertificateEnd, CertificateFacts, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
-pub use retries::{Retries, RetryBudget, RetryOn};
+pub use retries::{RETRY_BODY, Retries, RetryBudget, RetryOn};
 pub(crate) use schema::no_such_key;
 pub use schema::schema;
 pub use source::{Position, Positions, Source};
@@ -1034,6 +1034,8 @@ pub enum Isolation {
 /// A host interface that must be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Grant {
+    /// `"attempts"`: a request once more, in place of the response that came.
+    Attempts,
     /// Documents: by `documents`, which names them.
     Documents,
     /// Requests to upstreams: by `upstreams`, which names them.

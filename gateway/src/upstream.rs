@@ -55,7 +55,7 @@ pub use self::progress::Resume;
 pub(crate) use self::retry::{Policy, Repeat};
 use self::target::{Ready, Target};
 use self::tls::Tls;
-pub(crate) use self::tries::{Shown, Tries};
+pub(crate) use self::tries::{Seen, Shown, Tries};
 use crate::config::{self, HostPolicy, UpstreamId};
 use crate::health::{Health, NoPlace, Place, Places, Reason, UpstreamHealth, UpstreamLoad};
 use crate::timer::Timers;

@@ -79,11 +79,14 @@ async fn metric(gateway: &Running, line: &str) -> String {
 
 /// The attempts of a request, as the log has them, without their times.
 async fn attempts(answer: &Answer) -> String {
-    gateway_tests::until(|| !log::of_request(answer.id()).is_empty()).await;
-    let lines = log::of_request(answer.id());
-    let attempts = lines[0].field("attempts");
-    let words = attempts.split(", ").map(|one| one.split(' ').nth(1).unwrap_or_default());
-    words.collect::<Vec<_>>().join(" ")
+    let line = || {
+        let lines = log::of_request(answer.id());
+        lines.into_iter().find(|line| line.target == "gateway::access")
+    };
+    gateway_tests::until(|| line().is_some()).await;
+    let line = line().unwrap();
+    let words = line.field("attempts").split(", ");
+    words.map(|one| one.split(' ').nth(1).unwrap_or_default()).collect::<Vec<_>>().join(" ")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,7 +181,9 @@ async fn a_body_is_sent_again_whole_though_the_first_target_answered_in_its_midd
     let hasty = Upstream::script(|mut stream| async move {
         let mut buffer = [0; 4096];
         let _read = stream.read(&mut buffer).await;
-        let _sent = stream.write_all(b"HTTP/1.1 503 no\r\ncontent-length: 0\r\n\r\n").await;
+        let _sent = stream
+            .write_all(b"HTTP/1.1 503 no\r\nconnection: close\r\ncontent-length: 0\r\n\r\n")
+            .await;
         while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
     })
     .await;
@@ -406,4 +411,122 @@ async fn the_example_of_a_capacity_turns_requests_away_that_waited_for_too_long(
         assert_eq!(answer.await.unwrap().status(), 200);
     }
     assert_eq!(ask().await.unwrap().status(), 200);
+}
+
+/// Answers with a status and its name, and tells what it was sent.
+async fn provider(name: &'static str, status: u16, says: &'static str) -> Upstream {
+    Upstream::http1(move |request| async move {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.map(|it| it.to_bytes()).unwrap_or_default();
+        let field = |name: &str| head.headers.get(name).map_or("-", |it| it.to_str().unwrap());
+        let told = format!(
+            "{name} {says} {} {} {} {} {}",
+            head.uri,
+            field("x-attempt"),
+            field("authorization"),
+            field("x-secret"),
+            body.len()
+        );
+        Response::builder().status(status).body(full(told)).unwrap()
+    })
+    .await
+}
+
+fn failing_over(name: &str, providers: [&str; 3], keys: &str, route: &str) -> Running {
+    let [one, two, three] = providers;
+    let text = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n[recorder]\nsample = 1.0\n\
+         [upstreams.{name}-1]\ntargets = [\"http://{one}\"]\n\
+         [upstreams.{name}-2]\ntargets = [\"http://{two}\"]\n\
+         [upstreams.{name}-3]\ntargets = [\"http://{three}\"]\n\
+         [plugins.again]\ncomponent = \"./again.wasm\"\ngrants = [\"attempts\"]\n\
+         forward_to = [\"{name}-2\", \"{name}-3\"]\n\
+         config = {{ upstreams = [\"{name}-2\", \"{name}-3\"]{keys} }}\n\
+         [plugins.tagger]\ncomponent = \"./tagger.wasm\"\nconfig = {{ name = \"t\" }}\n\
+         [[routes]]\nname = \"r\"\npaths = [\"/{{*rest}}\"]\nplugins = [\"again\", \"tagger\"]\nupstream = \"{name}-1\"\n\
+         access_log = \"all\"\n{route}\n"
+    );
+    Setup::toml(&text, &[]).workers(1).start()
+}
+
+fn at(upstream: &Upstream) -> String {
+    upstream.address.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_has_a_request_sent_again_to_other_upstreams_until_one_answers() {
+    let one = provider("one", 529, "busy").await;
+    let two = provider("two", 200, "sorry").await;
+    let three = provider("three", 200, "fine").await;
+    let gateway = failing_over("over", [&at(&one), &at(&two), &at(&three)].map(|it| &**it), "", "");
+    let mut client = Http1::connect(gateway.address).await;
+    let prompt = "a prompt ".repeat(20_000);
+    for _ in 0..2 {
+        let expected = "three fine /v1?a=b 3 Bearer over-3 - 180000";
+        let fields = [("x-secret", "s"), ("authorization", "Bearer client")];
+        let request = request("POST", "/v1?a=b", &fields, prompt.clone());
+        let answer = client.send(request).await;
+        assert_eq!((answer.status(), answer.text()), (200, expected));
+        assert_eq!(answer.header("x-sent"), Some("3"));
+        // What request hooks wanted written is there once, and response hooks of others have seen this response once.
+        assert_eq!(
+            (answer.header("x-seen"), answer.header("x-trace-response")),
+            (Some("yes"), Some("t"))
+        );
+        assert_eq!(attempts(&answer).await, "answered answered answered");
+    }
+    let line = format!(
+        "gateway_upstream_attempts_total{{upstream=\"over-2\",target=\"{}\",result=\"answered\"}}",
+        two.address
+    );
+    assert_eq!(metric(&gateway, &line).await, "2");
+    let answer = client.send(request("GET", "/", &[], "")).await;
+    let path = format!("/requests/{}", answer.id());
+    let record = Http1::admin(gateway.admin.unwrap(), &path).await;
+    let record: Value = serde_json::from_slice(&record.body).unwrap();
+    let targets = record["upstream"]["attempts"].as_array().unwrap().iter();
+    let targets: Vec<_> = targets.map(|it| it["target"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(targets, [at(&one), at(&two), at(&three)]);
+    assert_eq!(
+        (&record["answered_by"], &record["failure"]),
+        (&"upstream over-3".into(), &Value::Null)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_attempt_may_have_another_body_and_follows_an_upstream_that_is_not_there() {
+    let nowhere =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let two = provider("two", 200, "fine").await;
+    let keys = ", body = \"translated\"";
+    // Nothing is kept of the client's body.
+    let route = "retries = { body = \"1KiB\" }";
+    let gateway = failing_over("gone", [&nowhere, &at(&two), &nowhere], keys, route);
+    let answer = send(&gateway, "POST", vec![b'x'; 4096]).await;
+    assert_eq!(answer.text(), "two fine /v2/messages?beta=true 2 Bearer gone-2 - 10");
+    assert_eq!(attempts(&answer).await, "refused answered");
+    let lines = log::of_request(answer.id());
+    assert!(lines.iter().all(|line| line.field("cause").is_empty()), "{lines:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_of_a_plugin_are_bounded_and_need_the_body() {
+    let busy = provider("busy", 503, "busy").await;
+    let all = at(&busy);
+    let gateway =
+        failing_over("all", [&all, &all, &all], "", "retries = { statuses = [], body = \"1KiB\" }");
+    let answer = send(&gateway, "GET", "").await;
+    assert_eq!((answer.status(), busy.requests().len()), (503, 8));
+    assert_eq!(answer.header("x-sent"), Some("8"));
+    assert!(
+        log::said(answer.id())
+            .contains(&"no other attempt: the request was sent 8 times".to_owned())
+    );
+    let answer = send(&gateway, "POST", vec![b'x'; 4096]).await;
+    assert_eq!((answer.status(), busy.requests().len()), (503, 9));
+    assert!(
+        log::said(answer.id())
+            .contains(&"no other attempt: the request's body was not kept".to_owned())
+    );
+    assert_eq!(metric(&gateway, "gateway_held_body_bytes").await, "0");
 }

@@ -61,6 +61,9 @@ impl Default for RetryBudget {
     }
 }
 
+/// `body` where nothing else is said.
+pub const RETRY_BODY: usize = 1 << 20;
+
 /// Statuses that say that the target could not, and another may.
 const STATUSES: [u16; 3] = [502, 503, 504];
 

@@ -17,7 +17,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version};
 use crate::body::{Body, BodyError, UpstreamBodyMonitor};
 use crate::config::{HostPolicy, UpstreamId};
 use crate::error::Failure;
-use crate::exchange::Exchange;
+use crate::exchange::{Answerer, Exchange};
 use crate::proxy::action::Matched;
 use crate::proxy::action::rewrite;
 use crate::proxy::request::PreparedRequest;
@@ -68,7 +68,7 @@ pub(in crate::proxy) async fn forward(
     };
     answer.lease.holds(place);
     exchange.is_answered_upstream();
-    exchange.answered_by(exchange.snapshot.upstream_name(id));
+    exchange.answered_by(Answerer::Upstream(id));
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade::accept(exchange, hop.upgrade, answer.response, answer.lease);
     }
