@@ -158,6 +158,7 @@ fn heads(table: &Table) -> ExchangeView {
             upstream: None,
             variant: None,
             calls: None,
+            attempts: None,
         },
     }
 }

@@ -25,6 +25,7 @@ mod plugin;
 mod process;
 mod reader;
 mod recorder;
+mod retries;
 mod route;
 mod schema;
 mod secrets;
@@ -59,6 +60,7 @@ pub use admin::TokenDigest;
 pub(crate) use certificates::{CertificateEnd, CertificateFacts, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
+pub use retries::{RETRY_BODY, Retries, RetryBudget, RetryOn};
 pub(crate) use schema::no_such_key;
 pub use schema::schema;
 pub use source::{Position, Positions, Source};
@@ -160,8 +162,8 @@ pub struct Process {
     /// `retry_after_ceiling`: a refusal whose `Retry-After` is longer says `x-should-retry: false`
     /// too. Default 60 s.
     pub retry_after_ceiling: Duration,
-    /// `buffered_bodies`: bytes of bodies that are held in memory for plugins, on all workers and
-    /// for all plugins together. Default 256 MiB.
+    /// `buffered_bodies`: bytes of bodies that are held in memory for plugins and for other attempts,
+    /// on all workers together. Default 256 MiB.
     pub buffered_bodies: usize,
 }
 
@@ -454,6 +456,21 @@ pub struct Upstream {
     pub ejection: Ejection,
     /// `health`
     pub health: Option<HealthCheck>,
+    /// `retry_budget`
+    pub retry_budget: RetryBudget,
+    /// `capacity`
+    pub capacity: Option<Capacity>,
+}
+
+/// `capacity` of an upstream: how many requests it has at a time, on all workers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// `requests` that are open, at most.
+    pub requests: usize,
+    /// `queue`: how many more may wait. Default 100.
+    pub queue: usize,
+    /// `queue_time`: for how long. Default 1 s.
+    pub queue_time: Duration,
 }
 
 /// `balance` of an upstream: how a target is chosen.
@@ -1020,6 +1037,8 @@ pub enum Isolation {
 /// A host interface that must be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Grant {
+    /// `"attempts"`: a request once more, in place of the response that came.
+    Attempts,
     /// Documents: by `documents`, which names them.
     Documents,
     /// Requests to upstreams: by `upstreams`, which names them.
@@ -1073,6 +1092,8 @@ pub struct Route {
     pub access_log: Option<AccessLog>,
     /// `errors`: the form of refusals. Default [`ErrorForm::Auto`].
     pub errors: ErrorForm,
+    /// `retries`
+    pub retries: Option<Retries>,
     /// Where the route's table is in the file, for messages.
     pub span: Span,
 }

@@ -21,7 +21,7 @@ pub(crate) use self::listener::{ListenerState, contains};
 pub(crate) use self::request_id::RequestIds;
 use crate::error::Cut;
 use crate::http2::Received;
-use crate::upstream::Switched;
+use crate::upstream::{Lease, Switched};
 
 /// Facts that are the same for all requests of a connection.
 #[derive(Debug)]
@@ -144,6 +144,8 @@ pub(crate) struct Tunnel {
     pub(crate) upstream: Switched,
     /// Held until the tunnel ends.
     pub(crate) exchange: Rc<dyn TunnelObserver>,
+    /// The same: it counts among the requests of the upstream.
+    pub(crate) lease: Lease,
 }
 
 /// Learns what passes through a tunnel.

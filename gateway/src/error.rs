@@ -15,6 +15,7 @@ use thiserror::Error;
 
 pub use self::component::ComponentError;
 pub use self::reason::Reason;
+use crate::health::NoPlace;
 use crate::path::PathError;
 use crate::upstream::{ConnectError, UpstreamError};
 
@@ -150,6 +151,15 @@ pub enum Failure {
         #[source]
         source: Arc<ComponentError>,
     },
+    /// 503: the upstream has as many requests as it may have.
+    #[error("no place at the upstream {upstream}: {source}")]
+    UpstreamFull {
+        /// Its name in the configuration.
+        upstream: Arc<str>,
+        /// Which bound is reached.
+        #[source]
+        source: NoPlace,
+    },
     /// 502: the response broke off, or is one that cannot be passed on.
     #[error("the upstream's response is unusable")]
     UpstreamBroken(#[source] Cause),
@@ -236,7 +246,9 @@ impl Failure {
             | Self::UploadStalled
             | Self::UploadTooSlow { .. }
             | Self::UploadTooLong { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::NoRoom { .. } | Self::Cut(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRoom { .. } | Self::UpstreamFull { .. } | Self::Cut(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -273,6 +285,7 @@ impl Failure {
             Self::PluginFailed { .. } | Self::PluginBusy { .. } => ErrorSource::Plugin,
             Self::Upstream(UpstreamError::RequestBody { .. }) => ErrorSource::Client,
             Self::Upstream(_)
+            | Self::UpstreamFull { .. }
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
             | Self::UpstreamStalled(_)
@@ -296,6 +309,9 @@ impl Failure {
                     .to_owned()
             }
             Self::Upstream(error) => upstream_detail(error).to_owned(),
+            Self::UpstreamFull { .. } => {
+                "The upstream has more requests than it can serve at the moment.".to_owned()
+            }
             Self::Component { source, .. } => source.detail().to_owned(),
             other => sentence(&other.to_string()),
         }
@@ -305,7 +321,7 @@ impl Failure {
     #[must_use]
     pub fn is_overload(&self) -> bool {
         match self {
-            Self::NoRoom { .. } | Self::PluginBusy { .. } => true,
+            Self::NoRoom { .. } | Self::PluginBusy { .. } | Self::UpstreamFull { .. } => true,
             Self::Component { source, .. } => source.status() == StatusCode::SERVICE_UNAVAILABLE,
             _ => false,
         }
@@ -338,6 +354,7 @@ impl Failure {
             | Self::NoRoom { .. }
             | Self::PluginBusy { .. }
             | Self::Upstream(_)
+            | Self::UpstreamFull { .. }
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
             | Self::UpstreamStalled(_)
@@ -375,7 +392,9 @@ fn upstream_detail(error: &UpstreamError) -> &'static str {
             "The gateway could not connect to the upstream in time."
         }
         UpstreamError::Connect { .. } => "The gateway could not connect to the upstream.",
-        UpstreamError::FirstByteTimeout { .. } => "The upstream did not answer in time.",
+        UpstreamError::FirstByteTimeout { .. } | UpstreamError::AttemptTimeout { .. } => {
+            "The upstream did not answer in time."
+        }
         UpstreamError::ClosedBeforeResponse { .. } | UpstreamError::Reset { .. } => {
             "The upstream closed the connection before it answered."
         }

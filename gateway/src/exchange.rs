@@ -25,7 +25,7 @@ pub(crate) use self::end::AtEnd;
 pub(crate) use self::worker::WorkerState;
 use crate::access_log::Kept;
 use crate::chain::Run;
-use crate::config::{self, AccessLog, ErrorForm, UpstreamId};
+use crate::config::{self, AccessLog, ComponentId, ErrorForm, UpstreamId};
 use crate::conn::{Client, ConnectionFacts, Downstream, Stream};
 use crate::error::Failure;
 use crate::heads::Calls;
@@ -34,7 +34,7 @@ use crate::snapshot::Snapshot;
 use crate::spans::Span;
 use crate::timer::{Deadline, Timers};
 use crate::trace::{self, Recording};
-use crate::upstream::Tries;
+use crate::upstream::{Seen, Tries};
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +45,13 @@ pub(crate) enum ExchangeOutcome {
     Complete,
     /// See the failure.
     Failed,
+}
+
+/// Who gave a response to a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answerer {
+    Upstream(UpstreamId),
+    Component(ComponentId),
 }
 
 /// See the module.
@@ -103,7 +110,7 @@ pub(crate) struct Exchange {
     run: OnceCell<Rc<Run>>,
     /// Whether the client was handed the whole answer.
     answer_complete: Cell<bool>,
-    upstream: OnceCell<Arc<str>>,
+    answerer: Cell<Option<Answerer>>,
     /// Over HTTP/2.
     stream: Option<Rc<dyn Stream>>,
     /// Whether anybody has asked for the body of the request.
@@ -178,7 +185,7 @@ impl Exchange {
             time_limit: RefCell::new(None),
             run: OnceCell::new(),
             answer_complete: Cell::new(false),
-            upstream: OnceCell::new(),
+            answerer: Cell::new(None),
             stream: init.stream,
             upload_began: Cell::new(false),
             takes_trailers: Cell::new(false),
@@ -288,6 +295,7 @@ impl Exchange {
     /// It is on its way to a target of this upstream.
     pub(crate) fn forwards_to(&self, upstream: UpstreamId) {
         self.destination.set(Some(upstream));
+        self.tries.go_to(upstream);
     }
 
     /// What was tried at targets.
@@ -306,9 +314,14 @@ impl Exchange {
         upstream.map_or(&[], |id| &self.snapshot.config.upstreams[id.0].targets)
     }
 
-    /// It is sent on now.
+    /// The target of a try.
+    pub(crate) fn target(&self, one: Seen) -> Option<&config::Target> {
+        self.snapshot.config.upstreams.get(one.upstream)?.targets.get(one.target)
+    }
+
+    /// It is sent on now, for the first time or again.
     pub(crate) fn is_sent(&self) {
-        if is_timed(&self.snapshot) {
+        if is_timed(&self.snapshot) && self.at_upstream.get().0.is_none() {
             self.at_upstream.set((Some(self.timers().refresh()), None));
         }
     }
@@ -348,9 +361,9 @@ impl Exchange {
         self.component.replace(Some(target.to_owned()));
     }
 
-    /// The upstream that gave a response to it.
-    pub(crate) fn answered_by(&self, upstream: &Arc<str>) {
-        let _set_once = self.upstream.set(Arc::clone(upstream));
+    /// Who gave a response to it.
+    pub(crate) fn answered_by(&self, answerer: Answerer) {
+        self.answerer.set(Some(answerer));
     }
 
     /// Attaches the chain run; its plugins get `on-complete`.
@@ -418,6 +431,14 @@ impl Exchange {
         self.outcome.set(ExchangeOutcome::Failed);
     }
 
+    /// The answer of before is not passed on, and nor is what was wrong with it.
+    pub(crate) fn is_sent_again(&self) {
+        self.failure.take();
+        self.tries.go_on();
+        self.outcome.set(ExchangeOutcome::ClientLeft);
+        self.answerer.set(None);
+    }
+
     /// The reason that [`upload_failed`](crate::body::Observer::upload_failed) left, if any; else wakes the task
     /// when there is one.
     pub(crate) fn poll_upload_failure(&self, context: &Context<'_>) -> Option<Failure> {
@@ -481,7 +502,10 @@ impl Exchange {
 
     /// The upstream that gave a response, if one did.
     pub(crate) fn upstream(&self) -> Option<&Arc<str>> {
-        self.upstream.get()
+        Some(match self.answerer.get()? {
+            Answerer::Upstream(id) => self.snapshot.upstream_name(id),
+            Answerer::Component(id) => self.snapshot.component(id).name(),
+        })
     }
 
     /// The component that answered, where somebody will read it.

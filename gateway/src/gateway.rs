@@ -136,6 +136,7 @@ impl Gateway {
         shared.recorder = Rules::of(&config, &recorder);
         shared.logs = opened;
         shared.health = Arc::clone(&metrics.health);
+        shared.bodies = metrics.held_bodies();
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
         let in_force = InForce::new(config).map_err(BindError::from)?;
@@ -539,6 +540,7 @@ impl Handle {
         shared.recorder = Rules::of(config, &self.0.recorder);
         shared.logs = logs;
         shared.health = Arc::clone(&self.0.loader.metrics().health);
+        shared.bodies = self.0.loader.metrics().held_bodies();
         self.0.loader.documents().wait_for_first();
         self.0.loader.key_sets().wait_for_first();
         self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;

@@ -98,7 +98,20 @@ pub(crate) struct ExchangeFacts {
     pub(crate) variant: Option<usize>,
     /// What plugins call upstreams with, where there are traces.
     pub(crate) calls: Option<Arc<Calls>>,
+    /// While a response passes the plugins: what another attempt would need.
+    pub(crate) attempts: Option<Attempts>,
 }
+
+/// How often a request was sent, and whether it can be sent again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempts {
+    pub(crate) sent: u32,
+    /// Its body was kept, or it has none.
+    pub(crate) is_whole: bool,
+}
+
+/// How often a request is sent at most.
+pub(crate) const MAX_ATTEMPTS: u32 = 8;
 
 /// The names of a route that exchanges refer to.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ use crate::conn::{ConnectionFacts, ListenerState};
 use crate::error::Failure;
 use crate::heads::RouteNames;
 use crate::health::Health;
+use crate::memory_quota::MemoryQuota;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool};
 use crate::recorder::Rules;
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) logs: Logs,
     /// Which targets take requests.
     pub(crate) health: Arc<Health>,
+    /// Where bodies are counted that are held in memory.
+    pub(crate) bodies: Arc<MemoryQuota>,
 }
 
 impl Shared {
@@ -103,6 +106,7 @@ impl Shared {
             recorder: None,
             logs: Logs::default(),
             health: Arc::default(),
+            bodies: Arc::new(MemoryQuota::new(0)),
         })
     }
 }

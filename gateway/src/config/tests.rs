@@ -11,6 +11,7 @@ mod loading;
 mod recorder;
 mod refusals;
 mod rendering;
+mod retries;
 mod routes;
 mod secrets;
 mod split;

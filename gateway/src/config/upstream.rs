@@ -3,7 +3,7 @@
 //! Owns targets, protocol, TLS, timeouts and kept connections of upstreams, and the names of those
 //! that something else may send requests to.
 
-mod health;
+pub(super) mod health;
 pub(super) mod target;
 
 use std::collections::HashMap;
@@ -17,8 +17,8 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    AddedFields, Balance, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamLimits,
-    UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates,
+    AddedFields, Balance, Capacity, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamLimits,
+    UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates, retries,
 };
 
 /// Reads an upstream.
@@ -55,6 +55,8 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         },
         ejection: health::ejection(table),
         health: health::health(table),
+        retry_budget: retries::budget(table),
+        capacity: capacity(table),
     };
     (!upstream.targets.is_empty()).then_some(upstream)
 }
@@ -144,6 +146,19 @@ fn limits(table: &Table<'_, '_>) -> UpstreamLimits {
         header_count: table.integer("header_count").unwrap_or_default() as usize,
         header_size: table.size("header_size").unwrap_or_default() as usize,
     }
+}
+
+fn capacity(table: &Table<'_, '_>) -> Option<Capacity> {
+    let given = table.given_table("capacity")?;
+    let queue = given.integer("queue")? as usize;
+    if queue == 0
+        && let Some(place) = given.key_span("queue_time")
+    {
+        let warning = "`queue_time` has no effect: `queue` is 0, and no request waits";
+        table.reading.report(Diagnostic::warning(place, warning));
+    }
+    let requests = given.integer("requests")? as usize;
+    Some(Capacity { requests, queue, queue_time: given.duration("queue_time")? })
 }
 
 fn added_fields(table: &Table<'_, '_>) -> AddedFields {

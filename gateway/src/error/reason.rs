@@ -3,6 +3,7 @@
 //! Owns the closed list of reasons. Those that are timeouts end in `-timeout`.
 
 use super::{ComponentError, Cut, ErrorSource, Failure};
+use crate::health::NoPlace;
 use crate::upstream::{ConnectError, UpstreamError};
 
 /// See the module; the words are [`Reason::as_str`].
@@ -27,12 +28,15 @@ pub enum Reason {
     Connect,
     ConnectTimeout,
     FirstByteTimeout,
+    AttemptTimeout,
     Closed,
     Reset,
     MalformedResponse,
     ResponseHeaderSize,
     NoUpgrade,
     ProtocolError,
+    UpstreamFull,
+    UpstreamQueueTimeout,
     BrokenResponse,
     UpstreamIdleTimeout,
     RequestTimeout,
@@ -67,12 +71,15 @@ const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
     ("connect", ErrorSource::Upstream),
     ("connect-timeout", ErrorSource::Upstream),
     ("first-byte-timeout", ErrorSource::Upstream),
+    ("attempt-timeout", ErrorSource::Upstream),
     ("closed", ErrorSource::Upstream),
     ("reset", ErrorSource::Upstream),
     ("malformed-response", ErrorSource::Upstream),
     ("response-header-size", ErrorSource::Upstream),
     ("no-upgrade", ErrorSource::Upstream),
     ("protocol-error", ErrorSource::Upstream),
+    ("upstream-full", ErrorSource::Upstream),
+    ("upstream-queue-timeout", ErrorSource::Upstream),
     ("broken-response", ErrorSource::Upstream),
     ("upstream-idle-timeout", ErrorSource::Upstream),
     ("request-timeout", ErrorSource::Upstream),
@@ -130,6 +137,8 @@ impl Failure {
             Self::PluginFailed { .. } => Reason::Plugin,
             Self::PluginBusy { .. } => Reason::PluginBusy,
             Self::Upstream(error) => of_upstream(error),
+            Self::UpstreamFull { source: NoPlace::Full { .. }, .. } => Reason::UpstreamFull,
+            Self::UpstreamFull { source: NoPlace::Late { .. }, .. } => Reason::UpstreamQueueTimeout,
             Self::Component { source, .. } => of_component(source),
             Self::UpstreamBroken(_) => Reason::BrokenResponse,
             Self::UpstreamStalled(_) => Reason::UpstreamIdleTimeout,
@@ -143,6 +152,7 @@ fn of_upstream(error: &UpstreamError) -> Reason {
         UpstreamError::Connect { cause: ConnectError::Timeout(_), .. } => Reason::ConnectTimeout,
         UpstreamError::Connect { .. } => Reason::Connect,
         UpstreamError::FirstByteTimeout { .. } => Reason::FirstByteTimeout,
+        UpstreamError::AttemptTimeout { .. } => Reason::AttemptTimeout,
         UpstreamError::ClosedBeforeResponse { .. } => Reason::Closed,
         UpstreamError::Reset { .. } => Reason::Reset,
         UpstreamError::MalformedResponse { .. } => Reason::MalformedResponse,

@@ -27,6 +27,7 @@ pub(super) async fn run(
 ) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_upstream, mut to_upstream) = tokio::io::split(tunnel.upstream);
+    let _until_the_end = tunnel.lease;
     let moves = Cell::new(0_u64);
     let exchange = &tunnel.exchange;
     let up = async {

@@ -286,6 +286,12 @@ impl Metrics {
         let _set_once = self.bodies.set(Arc::clone(bodies));
     }
 
+    /// The same, once it is known.
+    pub(crate) fn held_bodies(&self) -> Arc<MemoryQuota> {
+        let none = || Arc::new(MemoryQuota::new(0));
+        self.bodies.get().map_or_else(none, Arc::clone)
+    }
+
     /// Where it is counted what becomes of usage.
     pub(crate) fn records_usage(&self, counts: &Arc<UsageCounts>) {
         let _set_once = self.usage.set(Arc::clone(counts));

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use crate::config;
 
 /// Targets that a request has been refused by already.
-pub(super) type Tried = smallvec::SmallVec<[usize; 4]>;
+pub(crate) type Tried = smallvec::SmallVec<[usize; 4]>;
 
 /// How a target is chosen.
 #[derive(Debug)]

@@ -21,6 +21,7 @@ mod lifecycle;
 mod limits;
 mod one_hop;
 mod refusals;
+mod retries;
 mod smuggling;
 mod splits;
 mod streaming;

@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
-use super::{Key, Keys, Kind, timeout};
+use super::{Key, Keys, Kind, RETRY_BUDGET, timeout};
 
 pub(in crate::config) static UPSTREAM: Keys = Keys {
     id: "upstream",
@@ -48,6 +48,39 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         .default("round_robin"),
         Key::new("ejection", Kind::Table(&EJECTION), "When a target gets no requests for a while."),
         Key::new("health", Kind::Table(&HEALTH), "Checks of the targets. Default: none."),
+        Key::new(
+            "retry_budget",
+            Kind::Table(&RETRY_BUDGET),
+            "How many attempts routes with `retries` may add.",
+        ),
+        Key::new(
+            "capacity",
+            Kind::Table(&CAPACITY),
+            "How many requests it has at a time. Default: no bound.",
+        )
+        .example("{ requests = 100 }"),
+    ],
+};
+
+pub(in crate::config) static CAPACITY: Keys = Keys {
+    id: "capacity",
+    title: "`capacity` of an upstream",
+    about: "How many requests of routes it has at a time, on all workers together.",
+    keys: &[
+        Key::new(
+            "requests",
+            Kind::Integer { min: 1, max: 1_000_000 },
+            "Requests that are open, at most: from sending one to the end of its response.",
+        )
+        .required()
+        .example("100"),
+        Key::new(
+            "queue",
+            Kind::Integer { min: 0, max: 1_000_000 },
+            "How many more wait for one of them to end; others are answered 503.",
+        )
+        .default("100"),
+        timeout("queue_time", "How long one waits at most; then it is answered 503.").default("1s"),
     ],
 };
 

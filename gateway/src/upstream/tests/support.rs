@@ -70,6 +70,8 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         balance: config::Balance::default(),
         ejection: config::Ejection::default(),
         health: None,
+        retry_budget: config::RetryBudget::default(),
+        capacity: None,
     }
 }
 
