@@ -34,6 +34,7 @@ use crate::snapshot::Shared;
 use crate::spans::Spans;
 use crate::state::State;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Tickets;
 use crate::trace::Tracer;
 use crate::{upstream, usage};
 
@@ -77,6 +78,7 @@ struct Control {
     spans: Spans,
     recorder: Arc<Recorder>,
     checks: Checks,
+    tickets: Tickets,
 }
 
 impl Gateway {
@@ -124,7 +126,9 @@ impl Gateway {
             return Err(BindErrors { errors, warnings });
         }
         let (traffic, usage) = (&metrics.traffic, loader.usage());
-        let shared = Shared::new(Arc::clone(&config), plugins, components, traffic, usage);
+        let tickets = Tickets::default();
+        let shared =
+            Shared::new(Arc::clone(&config), plugins, components, traffic, usage, &tickets);
         let mut shared = shared.map_err(BindError::from)?;
         metrics.certificates(config.certificate_ends());
         shared.tracer = tracer.clone();
@@ -153,6 +157,7 @@ impl Gateway {
             spans,
             recorder,
             checks,
+            tickets,
         };
         let (handle, operator) = (Handle(Arc::new(control)), None);
         let shared = Arc::new(shared);
@@ -469,6 +474,7 @@ impl Handle {
                 metrics.records_usage(usage.counts());
             }
             current = config;
+            self.0.tickets.keep(current.listeners.iter().map(|it| it.name.as_str()));
             metrics.reloaded();
         } else {
             metrics.refused();
@@ -522,7 +528,8 @@ impl Handle {
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
         let (traffic, usage) = (&self.0.loader.metrics().traffic, self.0.loader.usage());
-        let shared = Shared::new(Arc::clone(config), plugins, components, traffic, usage);
+        let tickets = &self.0.tickets;
+        let shared = Shared::new(Arc::clone(config), plugins, components, traffic, usage, tickets);
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
         let in_force = InForce::new(Arc::clone(config));
@@ -648,7 +655,8 @@ mod tests {
         let config =
             Arc::new(loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false))).config);
         let (state, traffic) = (State::default(), Traffic::default());
-        let shared = Shared::new(config.clone(), Vec::new(), Vec::new(), &traffic, &state.usage);
+        let (usage, tickets) = (&state.usage, Tickets::default());
+        let shared = Shared::new(config.clone(), Vec::new(), Vec::new(), &traffic, usage, &tickets);
         let shared = shared.expect("no TLS");
         let loader = Loader::new(None, state, &[]).expect("an engine");
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
@@ -663,6 +671,7 @@ mod tests {
             spans: Spans::default(),
             recorder: Arc::new(Recorder::new(workers)),
             checks: Checks::new(&Arc::default()),
+            tickets,
         };
         (control, commands, Arc::new(shared))
     }

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderValue, Version};
-use rustls::ServerConfig;
 
 use crate::access_log::{self, Logs};
 use crate::chain::Chain;
@@ -29,7 +28,7 @@ use crate::share::{Flow, Share};
 use crate::spans::Sink;
 use crate::telemetry::traffic::{Counted, Traffic};
 use crate::timer::Timers;
-use crate::tls;
+use crate::tls::{ServerTls, Tickets};
 use crate::trace::Tracer;
 use crate::upstream::{SetupError, Upstream, Upstreams};
 use crate::usage::{Ids, Usage};
@@ -48,7 +47,7 @@ pub(crate) struct Shared {
     route_names: Vec<Arc<RouteNames>>,
     /// One for each upstream.
     upstream_names: Vec<Arc<str>>,
-    tls: Vec<Option<Arc<ServerConfig>>>,
+    tls: Vec<Option<ServerTls>>,
     /// What is counted, if anybody can ask for it.
     pub(crate) counted: Option<Counted>,
     /// Receives a trace of each exchange, if there is one.
@@ -76,13 +75,14 @@ impl Shared {
         components: Vec<Arc<Component>>,
         traffic: &Traffic,
         usage: &Usage,
+        tickets: &Tickets,
     ) -> Result<Self, rustls::Error> {
         let tables =
             (0..config.listeners.len()).map(|id| Table::build(&config, ListenerId(id))).collect();
         let tls = config
             .listeners
             .iter()
-            .map(|listener| listener.tls.as_ref().map(tls::server_config).transpose())
+            .map(|it| it.tls.as_ref().map(|tls| ServerTls::new(tls, &it.name, tickets)).transpose())
             .collect::<Result<_, _>>()?;
         let route_names = config.routes.iter().map(route_names).map(Arc::new).collect();
         let upstream_names = config.upstreams.iter().map(|it| it.name.as_str().into()).collect();
@@ -113,8 +113,9 @@ impl Shared {
     /// # Errors
     /// As those of [`new`](Self::new).
     pub(crate) fn check(config: &Config) -> Result<(), rustls::Error> {
-        let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        listeners.map(tls::server_config).try_for_each(|made| made.map(drop))
+        let tickets = Tickets::default();
+        let mut listeners = config.listeners.iter().filter_map(|it| Some((it, it.tls.as_ref()?)));
+        listeners.try_for_each(|(it, tls)| ServerTls::new(tls, &it.name, &tickets).map(drop))
     }
 }
 

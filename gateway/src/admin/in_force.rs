@@ -32,7 +32,7 @@ impl InForce {
     /// When TLS of `[admin]` cannot be set up.
     pub(crate) fn new(config: Arc<Config>) -> Result<Self, rustls::Error> {
         let tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
-        let tls = tls.map(|tls| tls::server_config_for(tls, &["http/1.1"])).transpose()?;
+        let tls = tls.map(tls::admin_config).transpose()?;
         let sha256 = sha256(config.source.text());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
         Ok(Self { config, generation: 1, since, sha256, tls })

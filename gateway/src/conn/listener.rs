@@ -3,10 +3,9 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
-use rustls::ServerConfig;
-
 use crate::config::{Listener, ListenerId};
+use crate::tls::ServerTls;
+use ipnet::IpNet;
 
 /// See the module.
 #[derive(Debug)]
@@ -14,7 +13,7 @@ pub(crate) struct ListenerState {
     pub(crate) id: ListenerId,
     pub(crate) name: Arc<str>,
     pub(crate) config: Listener,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 impl ListenerState {

@@ -34,7 +34,7 @@ pub(super) fn bind(config: &Config, errors: &mut Vec<BindError>) -> Option<TcpLi
 /// Whether its TLS can be set up.
 pub(super) fn check(config: &Config) -> Result<(), rustls::Error> {
     let tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
-    tls.map_or(Ok(()), |tls| tls::server_config(tls).map(drop))
+    tls.map_or(Ok(()), |tls| tls::admin_config(tls).map(drop))
 }
 
 impl Handle {

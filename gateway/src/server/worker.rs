@@ -30,6 +30,7 @@ use crate::snapshot::{Shared, Snapshot};
 use crate::tcp::{Socket, run_flusher};
 use crate::telemetry::metrics::Metrics;
 use crate::timer::Timers;
+use crate::tls::{HandshakeFailure, take_refused};
 use crate::upstream::SetupError;
 use crate::usage::{Cells, Usage};
 
@@ -274,7 +275,7 @@ async fn connect<A: Application>(
     let local = stream.local_addr()?;
     let connection = Rc::new(ClientConnection::new(worker, listener, peer, local));
     // Boxed, as all is that a connection at rest does without: its task would keep room for it.
-    let Some(begun) = Box::pin(begin(&connection, stream)).await? else {
+    let Some(begun) = Box::pin(begin(&connection, stream, slot)).await? else {
         return Ok(());
     };
     slot.speaks(if begun.is_http2 { Protocol::Http2 } else { Protocol::Http1 });
@@ -295,7 +296,11 @@ struct Begun {
 
 /// TLS and the choice of a protocol. `None` if the client left without sending anything, or the gateway
 /// ends before it said one.
-async fn begin(connection: &Rc<ClientConnection>, stream: TcpStream) -> io::Result<Option<Begun>> {
+async fn begin(
+    connection: &Rc<ClientConnection>,
+    stream: TcpStream,
+    slot: &ConnectionSlot,
+) -> io::Result<Option<Begun>> {
     let timers = &connection.worker.state.timers;
     let Some(tls) = &connection.facts.listener.tls else {
         let mut transport = Transport::Tcp(Socket::new(stream));
@@ -310,13 +315,25 @@ async fn begin(connection: &Rc<ClientConnection>, stream: TcpStream) -> io::Resu
             replay: sniffed.bytes,
         }));
     };
-    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(Socket::new(stream));
+    slot.handshake_begins();
+    let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(Socket::new(stream));
     let stream = tokio::select! {
-        stream = handshake => stream?,
+        stream = handshake => stream,
         () = timers.after(connection.timeouts().header) => {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake"));
+            Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake"))
         }
     };
+    let checked = stream.and_then(|stream| {
+        let client = tls.client(stream.get_ref().1).map_err(io::Error::other)?;
+        Ok((stream, client))
+    });
+    let (stream, client) = checked.inspect_err(|error| {
+        let peer = connection.facts.peer_address;
+        slot.handshake_failed(HandshakeFailure::from(error), peer, take_refused(), error);
+    })?;
+    if let Some(client) = client {
+        let _is_the_first = connection.facts.client_tls.set(client);
+    }
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let transport = Transport::Tls(Box::new(stream));
     Ok(Some(Begun { transport, is_http2, replay: Bytes::new() }))
