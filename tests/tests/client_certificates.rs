@@ -334,12 +334,7 @@ async fn runs_the_example_of_the_documentation() {
         .replace("10.0.0.1:9443", &target.address.to_string())
         .replace("invoices.internal", "a.example")
         .replace("name = \"mutual\"", "name = \"public\"");
-    let source = gateway::config::Source::new(folder.path().join("gateway.toml"), &text);
-    let names = gateway::first_party::names();
-    let known = gateway::config::Known { built_in: &names };
-    let loaded = gateway::config::read(source, &|_| None, &known);
-    let loaded = loaded.unwrap_or_else(|found| panic!("{}", found.render(false)));
-    let gateway = Setup { config: loaded.config }.start();
+    let gateway = read(folder.path(), &text).start();
     let server = tls::from_pem(edge.as_bytes(), edge_key.as_bytes());
     for (serial, id, status) in
         [(1, "spiffe://acme.example/billing", 200), (2, "spiffe://acme.example/other", 403)]
@@ -353,6 +348,80 @@ async fn runs_the_example_of_the_documentation() {
     assert_eq!(request.headers["x-client-subject"], "O=Acme,CN=billing");
     // The gateway is known to the upstream by its own certificate.
     assert_eq!(request.headers["x-name"], "gateway");
+}
+
+/// A file in a folder.
+fn read(folder: &std::path::Path, text: &str) -> Setup {
+    let source = gateway::config::Source::new(folder.join("gateway.toml"), text);
+    let names = gateway::first_party::names();
+    let known = gateway::config::Known { built_in: &names };
+    let loaded = gateway::config::read(source, &|_| None, &known);
+    Setup { config: loaded.unwrap_or_else(|found| panic!("{}", found.render(false))).config }
+}
+
+#[tokio::test]
+async fn auth_knows_clients_by_their_certificates_as_its_manual_says() {
+    let manual = include_str!("../../plugins/auth/README.md");
+    let (_, manual) = manual.split_once("### `client_certificate`").unwrap();
+    let recipes = manual.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```"));
+    let recipes: Vec<_> = recipes.map(|(recipe, _)| recipe).collect();
+    let world = World::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("tls")).unwrap();
+    let (edge, edge_key) = tls::pem(&["a.example"]);
+    for (name, text) in
+        [("edge.pem", &edge), ("edge.key", &edge_key), ("clients-ca.pem", &world.authority.pem())]
+    {
+        std::fs::write(folder.path().join("tls").join(name), text).unwrap();
+    }
+    let text = format!(
+        "{}{}\n[[routes]]\nname = \"both\"\npaths = [\"/both\"]\nplugins = [\"both\"]\n\
+         upstream = \"invoices\"\n[upstreams.invoices]\ntargets = [\"http://{}\"]\n",
+        recipes[0], recipes[1], world.upstream.address
+    );
+    let text = text
+        .replace("0.0.0.0:8443", "127.0.0.1:0")
+        .replace("name = \"mutual\"", "name = \"public\"")
+        .replace("CN=Partners", "CN=Clients");
+    let gateway = read(folder.path(), &text).start();
+    let server = tls::from_pem(edge.as_bytes(), edge_key.as_bytes());
+    let issue = |common: &str, names: &[&str]| world.authority.issue(common, 5, names);
+    let key = ("x-api-key", "quickstart-key");
+    for (shown, path, fields, expected) in [
+        (Some(issue("b", &[ID])), "/invoices/1", None, Some("billing")),
+        (
+            Some(issue("p", &["x.partners.example"])),
+            "/invoices/1",
+            None,
+            Some("x.partners.example"),
+        ),
+        (Some(issue("p", &["x.y.partners.example"])), "/invoices/1", None, None),
+        (None, "/invoices/1", None, None),
+        (Some(issue("acme-1", &[])), "/both", Some(key), Some("")),
+        (Some(issue("acme-1", &[])), "/both", None, None),
+        (Some(issue("other", &[])), "/both", Some(key), None),
+        (None, "/both", Some(key), None),
+    ] {
+        let config = tls::client(&[&server], shown.as_ref());
+        let mut client = http1(&gateway, &config).await;
+        // Twice: the gateway may make the change again without a call.
+        for _ in 0..2 {
+            let forged = ("x-consumer-id", "root");
+            let fields: Vec<_> = fields.into_iter().chain([forged]).collect();
+            let answer = client.send(client::request("GET", path, &fields, "")).await;
+            match expected {
+                Some(consumer) => {
+                    assert_eq!(answer.status(), 200, "{path} {expected:?}");
+                    if !consumer.is_empty() {
+                        assert_eq!(world.last().headers["x-consumer-id"], consumer);
+                    }
+                }
+                None => {
+                    assert!([401, 403].contains(&answer.status()), "{path} {}", answer.status())
+                }
+            }
+        }
+    }
 }
 
 fn server_pem(server: &CertifiedKey) -> String {
