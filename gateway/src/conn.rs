@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 
 pub(crate) use self::forwarded::ForwardedCache;
-pub(crate) use self::listener::{ListenerState, contains};
+pub(crate) use self::listener::{ListenerKey, ListenerState, contains};
 pub(crate) use self::request_id::RequestIds;
 use crate::error::Cut;
 use crate::http2::Received;

@@ -149,7 +149,10 @@ impl Metrics {
     }
 
     fn write_listeners(&self, page: &mut String) {
-        let Some(listeners) = self.listeners.get() else { return };
+        let listeners = &lock(&self.listeners).clone();
+        if listeners.is_empty() {
+            return;
+        }
         let name = "gateway_connections";
         head(page, name, Kind::Gauge, "Open connections of clients.");
         for slots in listeners {
