@@ -127,7 +127,7 @@ pub struct Config {
 impl Config {
     /// When the certificates of its listeners end.
     pub(crate) fn certificate_ends(&self) -> Vec<CertificateEnd> {
-        certificates::ends(&self.listeners)
+        certificates::ends(&self.listeners, &self.upstreams)
     }
 
     /// Whether a socket on this address takes IPv4 connections beside those of IPv6: `[::]` means
@@ -367,11 +367,36 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
 }
 
-/// Certificates of a listener, read and parsed.
-#[derive(Debug, Clone)]
+/// TLS of a listener: its certificates, read and parsed, and what it asks of clients.
+#[derive(Debug, Clone, Default)]
 pub struct ListenerTls {
     /// In the order of the file; each chain fits its key.
     pub certificates: Vec<Arc<rustls::sign::CertifiedKey>>,
+    /// `tls_min_version`
+    pub min_version: TlsVersion,
+    /// `client_certificates`. Default: clients are not asked for any.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// `"1.2"` (default): RFC 5246.
+    #[default]
+    Tls12,
+    /// `"1.3"`: RFC 8446.
+    Tls13,
+}
+
+/// `client_certificates` of a listener.
+#[derive(Debug, Clone)]
+pub struct ClientCertificates {
+    /// `mode`: whether a client without a certificate is refused.
+    pub required: bool,
+    /// `ca`: who issues them; at least one.
+    pub ca: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// `crl`: lists of those that were revoked. Each parses.
+    pub crls: Vec<rustls::pki_types::CertificateRevocationListDer<'static>>,
 }
 
 /// `forwarded_by` of a listener.
@@ -626,7 +651,24 @@ pub struct UpstreamTls {
     pub ca: Option<Vec<rustls::pki_types::CertificateDer<'static>>>,
     /// `server_name`: sent as SNI and verified, instead of the target's host.
     pub server_name: Option<String>,
+    /// `certificate` and `key`: what is shown to a target that asks for a certificate.
+    pub identity: Option<UpstreamIdentity>,
+    /// `min_version`
+    pub min_version: TlsVersion,
 }
+
+/// What the gateway shows to targets that ask for a certificate.
+#[derive(Debug, Clone)]
+pub struct UpstreamIdentity(pub Arc<rustls::sign::CertifiedKey>);
+
+impl PartialEq for UpstreamIdentity {
+    /// The key fits the certificate, so that it is the same where that is.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.cert == other.0.cert
+    }
+}
+
+impl Eq for UpstreamIdentity {}
 
 /// `timeouts` of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -57,6 +57,9 @@ pub enum Failure {
     /// 404
     #[error("no route matches")]
     NotFound,
+    /// 421: the host is not the one for which the TLS connection was made (RFC 9110 section 15.5.20).
+    #[error("the host is not the one that the TLS handshake named")]
+    Misdirected,
     /// 405, with the methods that would do.
     #[error("no route takes this method")]
     MethodNotAllowed {
@@ -241,6 +244,7 @@ impl Failure {
         match self {
             Self::Malformed(_) | Self::ClientLeft(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::HeadTimeout
             | Self::UploadStalled
@@ -269,6 +273,7 @@ impl Failure {
         match self {
             Self::Malformed(_)
             | Self::NotFound
+            | Self::Misdirected
             | Self::MethodNotAllowed { .. }
             | Self::HeadTimeout
             | Self::UploadStalled
@@ -348,6 +353,7 @@ impl Failure {
             | Self::Cut(_)
             | Self::ClientLeft(_) => true,
             Self::NotFound
+            | Self::Misdirected
             | Self::MethodNotAllowed { .. }
             | Self::Internal(_)
             | Self::PluginFailed { .. }

@@ -25,7 +25,7 @@ pub(crate) use self::end::AtEnd;
 pub(crate) use self::worker::WorkerState;
 use crate::access_log::Kept;
 use crate::chain::Run;
-use crate::config::{self, AccessLog, ComponentId, ErrorForm, UpstreamId};
+use crate::config::{self, AccessLog, ComponentId, ErrorForm, ListenerId, UpstreamId};
 use crate::conn::{Client, ConnectionFacts, Downstream, Stream};
 use crate::error::Failure;
 use crate::heads::Calls;
@@ -61,6 +61,8 @@ pub(crate) struct Exchange {
     worker: Rc<WorkerState>,
     /// The configuration it began with, and goes on with whatever is loaded meanwhile.
     pub(crate) snapshot: Rc<Snapshot>,
+    /// The place of its listener there.
+    pub(crate) listener: ListenerId,
     /// Unique; is in the log, in `x-request-id` both ways and in problem documents.
     pub(crate) id: HeaderValue,
     pub(crate) method: Method,
@@ -140,7 +142,7 @@ impl Exchange {
         connection: Rc<dyn Downstream>,
         init: ExchangeInit<'_>,
     ) -> Rc<Self> {
-        let snapshot = worker.snapshot();
+        let (snapshot, listener) = worker.snapshot_of(connection.facts().listener.key);
         let recording = snapshot.tracer.as_ref().map(|it| record(it, connection.facts(), &init));
         let kept = RefCell::new(snapshot.shared.logs.keep(init.headers));
         let span = snapshot.shared.spans.as_ref().map(|it| Span::begin(it, init.headers));
@@ -152,6 +154,7 @@ impl Exchange {
         Rc::new(Self {
             connection,
             snapshot,
+            listener,
             id: init.id,
             method: init.method.clone(),
             uri: init.uri.clone(),
@@ -398,7 +401,7 @@ impl Exchange {
 
     /// Which of its lines are written, and where.
     pub(crate) fn access_log(&self) -> AccessLog {
-        self.snapshot.access_log(self.facts().listener.id, self.route.get())
+        self.snapshot.access_log(self.listener, self.route.get())
     }
 
     /// Keeps what access logs show of the head of the response.

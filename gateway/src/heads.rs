@@ -21,6 +21,7 @@ pub(crate) use self::calls::{Calls, MadeCall};
 pub(crate) use self::hop_by_hop::{strip_hop_by_hop, strip_nominated};
 pub(crate) use self::rules::{check_host_value, normal_path};
 use crate::route::Captures;
+use crate::tls::ClientCertificate;
 
 /// What plugins can read of one exchange: both heads and the attributes.
 #[derive(Debug, Clone)]
@@ -74,6 +75,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) client: IpAddr,
     /// The port of the peer that connected.
     pub(crate) client_port: u16,
+    /// What the client showed in its TLS handshake, if it is trusted.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
     /// The request id.
     pub(crate) request_id: HeaderValue,
     /// `http` or `https`.
@@ -232,7 +235,12 @@ impl ExchangeFacts {
             "route.pattern" => &self.route.patterns.get(self.pattern)?.0,
             "route.variant" => self.route.variants.get(self.variant?)?,
             "upstream.name" => self.upstream.as_deref()?,
-            _ => return self.capture(name.strip_prefix("capture.")?),
+            _ => {
+                return match name.strip_prefix("client.certificate.") {
+                    Some(part) => self.certificate.as_ref()?.attribute(part),
+                    None => self.capture(name.strip_prefix("capture.")?),
+                };
+            }
         };
         Some(Cow::Borrowed(text))
     }

@@ -29,6 +29,7 @@ pub(super) use file::ROOT;
 use key_sets::KEY_SET;
 use listeners::LISTENER;
 pub(super) use listeners::LISTENER_TLS;
+use listeners::TLS_VERSIONS;
 pub(super) use plugins::PLUGIN;
 pub(super) use recorder::RECORDER;
 use retries::{RETRIES, RETRY_BUDGET};

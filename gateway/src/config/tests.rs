@@ -8,6 +8,7 @@ mod files;
 mod fuzz;
 mod health;
 mod loading;
+mod mutual_tls;
 mod recorder;
 mod refusals;
 mod rendering;

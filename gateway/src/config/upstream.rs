@@ -17,8 +17,9 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    AddedFields, Balance, Capacity, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamLimits,
-    UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates, retries,
+    AddedFields, Balance, Capacity, HostPolicy, Span, Target, Upstream, UpstreamId,
+    UpstreamIdentity, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    certificates, listener, retries,
 };
 
 /// Reads an upstream.
@@ -130,7 +131,31 @@ fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
         };
         certificates::warn_of_other_hosts(given.reading, file, found, &hosts);
     }
-    UpstreamTls { ca, server_name }
+    let identity = identity(&given);
+    let min_version = listener::min_version(&given, "min_version");
+    UpstreamTls { ca, server_name, identity, min_version }
+}
+
+/// `certificate` and `key`, of which none is worth anything without the other.
+fn identity(table: &Table<'_, '_>) -> Option<UpstreamIdentity> {
+    let (certificate, key) = (table.word("certificate"), table.word("key"));
+    match (&certificate, &key) {
+        (Some(certificate), Some(key)) => {
+            certificates::client_key(table.reading, certificate, key).map(UpstreamIdentity)
+        }
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            let (given, missing) =
+                if key.is_none() { ("certificate", "key") } else { ("key", "certificate") };
+            if let Some(place) = table.key_span(given) {
+                let error = Diagnostic::error(place, format!("`{given}` needs `{missing}`"));
+                let help =
+                    "name both files: `certificate = \"gateway.pem\", key = \"gateway.key\"`";
+                table.reading.report_absence(error.help(help));
+            }
+            None
+        }
+    }
 }
 
 fn timeouts(table: &Table<'_, '_>) -> UpstreamTimeouts {

@@ -12,6 +12,7 @@ use crate::upstream::{ConnectError, UpstreamError};
 pub enum Reason {
     Malformed,
     NoRoute,
+    Misdirected,
     Method,
     HeaderTimeout,
     BodyTimeout,
@@ -55,6 +56,7 @@ pub enum Reason {
 const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
     ("malformed", ErrorSource::Client),
     ("no-route", ErrorSource::Client),
+    ("misdirected", ErrorSource::Client),
     ("method", ErrorSource::Client),
     ("header-timeout", ErrorSource::Client),
     ("body-timeout", ErrorSource::Client),
@@ -117,6 +119,7 @@ impl Failure {
         match self {
             Self::Malformed(_) => Reason::Malformed,
             Self::NotFound => Reason::NoRoute,
+            Self::Misdirected => Reason::Misdirected,
             Self::MethodNotAllowed { .. } => Reason::Method,
             Self::HeadTimeout => Reason::HeaderTimeout,
             Self::UploadStalled => Reason::BodyTimeout,

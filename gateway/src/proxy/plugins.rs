@@ -210,6 +210,7 @@ fn heads(
     let facts = ExchangeFacts {
         client: exchange.client(),
         client_port: connection.peer.port(),
+        certificate: connection.client_tls.get().and_then(|it| it.certificate.clone()),
         request_id: exchange.id.clone(),
         scheme: if exchange.is_https() { "https" } else { "http" },
         host,

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod boundaries;
+mod client_certificates;
 mod clients;
 mod faults;
 mod forwarded;

@@ -103,7 +103,7 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
         running: run.and_then(|run| run.running(began)),
         upstream: upstream(exchange, since),
         config: Arc::downgrade(&exchange.snapshot.config),
-        listener_id: facts.listener.id,
+        listener_id: exchange.listener,
         route_index: exchange.route(),
     };
     record.answered_by = answered_by(exchange, failure, &record);
