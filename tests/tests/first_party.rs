@@ -9,6 +9,8 @@ mod introspection;
 #[path = "../../plugins/auth/tests/auth/issuer.rs"]
 #[allow(dead_code, reason = "it serves the plugin's own tests too")]
 mod issuer;
+#[path = "first_party/limited_bodies.rs"]
+mod limited_bodies;
 #[path = "first_party/oidc.rs"]
 mod oidc;
 #[path = "first_party/oidc_provider.rs"]
