@@ -19,6 +19,8 @@ mod oidc_provider;
 mod signatures;
 #[path = "first_party/transforming.rs"]
 mod transforming;
+#[path = "first_party/validating.rs"]
+mod validating;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
