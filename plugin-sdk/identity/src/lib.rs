@@ -2,7 +2,8 @@
 //!
 //! `auth` and `oidc` are made with it; it is no plugin itself and has no privileges. A plugin that verifies
 //! tokens needs the grant `signature`, and `documents` if keys are fetched. [`jwt`] verifies,
-//! [`consumer`] turns claims into attributes and fields, and the rest is what both need: [`json`] that is
+//! [`consumer`] turns claims into attributes and fields, [`assertion`] authenticates the gateway to an
+//! authorization server, and the rest is what both need: [`json`] that is
 //! read in one way only, [`problems`] of a configuration with their places, and [`time`] as it is written there.
 //!
 //! ```
@@ -43,6 +44,7 @@
 //! # Ok::<(), gateway_plugin_sdk::ConfigError>(())
 //! ```
 
+pub mod assertion;
 pub mod consumer;
 pub mod json;
 pub mod jwt;

@@ -193,6 +193,13 @@ pub(crate) fn secret(name: &str) -> Option<String> {
     current().secret(name)
 }
 
+pub(crate) fn sign(name: &str, algorithm: &str, message: &[u8]) -> Result<Vec<u8>, String> {
+    let Some(secret) = secret(name) else {
+        return Err("the plugin was not granted a secret of this name".to_owned());
+    };
+    cryptography::sign(&secret, algorithm, message)
+}
+
 pub(crate) fn document_version(name: &str) -> Option<u64> {
     current().documents().version(name)
 }

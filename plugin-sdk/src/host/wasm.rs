@@ -35,7 +35,7 @@ pub(crate) use imports::metrics::{
     histogram as metrics_histogram, observe as metrics_observe, set as metrics_set,
 };
 pub(crate) use imports::random::{bytes as random_bytes, number as random_number};
-pub(crate) use imports::secrets::get as secret;
+pub(crate) use imports::secrets::{get as secret, sign};
 pub(crate) use imports::usage::add as usage_add;
 
 pub(crate) use imports::attributes::get as attribute;

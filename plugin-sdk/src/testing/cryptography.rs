@@ -18,9 +18,11 @@ pub(crate) fn sha256(data: &[u8]) -> (u64, u64, u64, u64) {
     (word(), word(), word(), word())
 }
 
+pub(crate) use self::private_key::sign;
 pub(crate) use password::verify_password;
 pub(crate) use signature::Key;
 
 mod password;
+mod private_key;
 mod public_key;
 mod signature;

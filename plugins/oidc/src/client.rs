@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_plugin_identity::assertion::{self, Assertion};
 use gateway_plugin_identity::json;
 use gateway_plugin_sdk::http_client::{self, HttpError};
 use serde_json::{Map, Value};
 
 use crate::config::ClientAuthentication;
-use crate::provider::{push_encoded, with_parameters};
+use crate::provider::{Metadata, push_encoded, with_parameters};
 
 /// The longest answer, in bytes.
 const MAX_ANSWER: u64 = 256 << 10;
@@ -23,6 +24,7 @@ pub(crate) struct Client {
     pub(crate) id: String,
     pub(crate) secret: Option<String>,
     pub(crate) authentication: ClientAuthentication,
+    pub(crate) assertion: Option<Assertion>,
     pub(crate) timeout: Duration,
 }
 
@@ -82,11 +84,21 @@ impl std::fmt::Display for Failure {
 
 impl Client {
     /// Asks the token endpoint.
-    pub(crate) fn tokens(&self, target: &str, form: &[(&str, &str)]) -> Result<Tokens, Failure> {
-        let mut asked = http_client::post(&*self.upstream, target)
+    pub(crate) fn tokens(
+        &self,
+        provider: &Metadata,
+        form: &[(&str, &str)],
+    ) -> Result<Tokens, Failure> {
+        let mut asked = http_client::post(&*self.upstream, &*provider.token)
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json");
         let mut form = form.to_vec();
+        let assertion = self.assertion.as_ref().map(|it| it.token(&provider.token_address));
+        let assertion = assertion.transpose().map_err(Failure::Refused)?;
+        if let Some(assertion) = &assertion {
+            form.push(("client_assertion_type", assertion::TYPE));
+            form.push(("client_assertion", assertion));
+        }
         match (&self.secret, self.authentication) {
             (Some(secret), ClientAuthentication::ClientSecretBasic) => {
                 // Both are encoded as in a form before (RFC 6749 section 2.3.1).
@@ -99,7 +111,9 @@ impl Client {
             (Some(secret), ClientAuthentication::ClientSecretPost) => {
                 form.extend([("client_id", &*self.id), ("client_secret", secret)]);
             }
-            (None, _) => form.push(("client_id", &self.id)),
+            (_, ClientAuthentication::PrivateKeyJwt) | (None, _) => {
+                form.push(("client_id", &self.id))
+            }
         }
         let asked = asked.body(with_parameters("", form));
         let answer = asked.timeout(self.timeout).response_limit(MAX_ANSWER).send()?;

@@ -3,6 +3,7 @@
 //! Owns names, defaults and documentation of the settings. What they mean together is checked by
 //! `settings`.
 
+use gateway_plugin_identity::assertion::AssertionConfig;
 use std::collections::BTreeMap;
 
 use gateway_plugin_identity::consumer::Require;
@@ -52,9 +53,14 @@ pub struct Config {
     #[schemars(length(min = 1))]
     pub client_secret: Option<String>,
 
-    /// How the secret is sent to the token endpoint. Default `client_secret_basic`.
+    /// How this client authenticates to the token endpoint. Default `client_secret_basic`.
     #[serde(default)]
     pub client_authentication: ClientAuthentication,
+
+    /// The key and the claims of `private_key_jwt`, which has no secret. Default audience: the address of the
+    /// token endpoint.
+    #[serde(default)]
+    pub assertion: Option<AssertionConfig>,
 
     /// The address to which the provider sends browsers back, as it is registered there. Its path is answered
     /// by the plugin; its scheme and host are those under which browsers see the gateway. `https://`, or
@@ -143,7 +149,7 @@ pub struct Config {
     pub require: Option<Require>,
 }
 
-/// How a secret is sent to the token endpoint.
+/// How this client authenticates to the token endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuthentication {
@@ -152,6 +158,8 @@ pub enum ClientAuthentication {
     ClientSecretBasic,
     /// In the body.
     ClientSecretPost,
+    /// By an assertion that a private key signs (RFC 7523 section 2.2).
+    PrivateKeyJwt,
 }
 
 /// The session, which is in a cookie.

@@ -171,7 +171,7 @@ impl Oidc {
         let code = single(request, "code").map_err(Failed::NotOurs)?;
         let code = code.ok_or(Failed::NotOurs("there is neither a code nor an error"))?;
         let tokens = self.client.tokens(
-            &metadata.token,
+            &metadata,
             &[
                 ("grant_type", "authorization_code"),
                 ("code", &code),

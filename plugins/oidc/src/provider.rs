@@ -12,6 +12,8 @@ pub(crate) struct Metadata {
     pub(crate) authorization: String,
     /// Path and query of the token endpoint.
     pub(crate) token: String,
+    /// The whole address of the token endpoint.
+    pub(crate) token_address: String,
     /// Path and query of the userinfo endpoint.
     pub(crate) userinfo: Option<String>,
     /// Where browsers log out: an address.
@@ -44,6 +46,7 @@ impl Metadata {
         Ok(Self {
             authorization: address(authorization, needed(authorization)?)?,
             token: target(token, needed(token)?)?,
+            token_address: needed(token)?.to_owned(),
             userinfo: text(&members, userinfo).map(|it| target(userinfo, it)).transpose()?,
             end_session: text(&members, end_session)
                 .map(|it| address(end_session, it))

@@ -167,7 +167,7 @@ impl Oidc {
             .ok_or_else(|| Renewal::Away("the discovery document was never had".to_owned()))?;
         let refresh_token = session.refresh_token.as_deref().unwrap_or_default();
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token)];
-        let tokens = self.client.tokens(&metadata.token, &form).map_err(|failure| {
+        let tokens = self.client.tokens(&metadata, &form).map_err(|failure| {
             log::info!("tokens cannot be renewed: {failure}");
             match failure {
                 Failure::InvalidGrant => Renewal::Over,

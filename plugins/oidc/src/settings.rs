@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use gateway_plugin_identity::assertion::Assertion;
 use gateway_plugin_identity::consumer::{Policy, Settings};
 use gateway_plugin_identity::jwt::{KeySources, Keys};
 use gateway_plugin_identity::problems::{Pointer, Problems};
@@ -14,7 +15,7 @@ use gateway_plugin_sdk::secrets;
 
 use crate::Oidc;
 use crate::client::Client;
-use crate::config::Config;
+use crate::config::{ClientAuthentication, Config};
 use crate::cookies::{COOKIE, Names};
 use crate::logout::Logout;
 use crate::provider::{Metadata, split};
@@ -138,6 +139,7 @@ pub(crate) fn configured(mut config: Config) -> Result<Oidc, ConfigError> {
     };
     let provider = discovery(&config, &mut problems);
     let secret = client_secret(&config, &mut problems);
+    let assertion = assertion(&config, &mut problems);
     problems.finish()?;
     let Some(provider) = provider else {
         return Err(ConfigError::at("/discovery", "cannot be read"));
@@ -165,6 +167,7 @@ pub(crate) fn configured(mut config: Config) -> Result<Oidc, ConfigError> {
             id: config.client_id,
             secret,
             authentication: config.client_authentication,
+            assertion,
             timeout,
         },
         seal: Seal::new(&keys, &audience),
@@ -224,6 +227,30 @@ fn client_secret(config: &Config, problems: &mut Problems) -> Option<String> {
         problems.add(&at, not_granted("secret", "secrets", name));
     }
     secret
+}
+
+/// What signs, where that is how this client authenticates.
+fn assertion(config: &Config, problems: &mut Problems) -> Option<Assertion> {
+    let root = Pointer::default();
+    let at = root.key("assertion");
+    match (&config.assertion, config.client_authentication) {
+        (Some(assertion), ClientAuthentication::PrivateKeyJwt) => {
+            if config.client_secret.is_some() {
+                let message = "is not for `private_key_jwt`, which has a key";
+                problems.add(&root.key("client_secret"), message);
+            }
+            Some(Assertion::new(assertion, &config.client_id, true, &at, problems))
+        }
+        (None, ClientAuthentication::PrivateKeyJwt) => {
+            problems.add(&at, "is missing: it names the key of `private_key_jwt`");
+            None
+        }
+        (Some(_), _) => {
+            problems.add(&at, "is for `client_authentication = \"private_key_jwt\"`");
+            None
+        }
+        (None, _) => None,
+    }
 }
 
 fn discovery(config: &Config, problems: &mut Problems) -> Option<Parsed<Metadata>> {

@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use gateway_plugin_sdk::limiter::{self, LimiterError, Reservation, Verdict};
-use gateway_plugin_sdk::prelude::Request;
 
+use crate::key::Facts;
 use crate::policy::{Claim, Lack, Policy};
 use crate::rate::Rate;
 use crate::settle::{Kept, Reserved};
@@ -51,7 +51,7 @@ struct Charged<'a> {
 
 impl<'a> Claims<'a> {
     /// What the policies make of a request.
-    pub(crate) fn of(request: &Request, policies: &'a [Policy], ipv6_prefix: u8) -> Self {
+    pub(crate) fn of(facts: Facts<'_>, policies: &'a [Policy]) -> Self {
         let mut claims = Self {
             keys: String::with_capacity(policies.iter().map(Policy::key_size).sum()),
             charged: Vec::with_capacity(policies.len()),
@@ -59,7 +59,7 @@ impl<'a> Claims<'a> {
         };
         for (index, policy) in policies.iter().enumerate() {
             let start = claims.keys.len();
-            match policy.claim(request, ipv6_prefix, &mut claims.keys) {
+            match policy.claim(facts, &mut claims.keys) {
                 Claim::Charge(rate, cost) => {
                     let key = start..claims.keys.len();
                     claims.charged.push(Charged { index, policy, rate, key, cost });

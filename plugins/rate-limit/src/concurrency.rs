@@ -9,8 +9,9 @@ use gateway_plugin_sdk::prelude::{ConfigError, HeaderName, Interest, Request, Re
 use gateway_plugin_sdk::slots::{self, Queued, Taken, Wait};
 use gateway_plugin_sdk::{duration, log};
 
+use crate::body::Pointer;
 use crate::config::{ConcurrencySpec, Missing, PrioritySpec};
-use crate::key::{self, Part};
+use crate::key::{self, Facts, Part};
 use crate::policy::{Lack, keep, name, parts};
 use crate::refusal;
 
@@ -105,18 +106,25 @@ impl Concurrency {
         }
     }
 
+    /// Where parts of the key and of the share stand in bodies.
+    pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        self.key.iter().chain(&self.share).filter_map(Part::pointer)
+    }
+
     /// Takes a slot for a request, or a place among those who wait.
-    pub(crate) fn admit(&self, request: &Request, ipv6_prefix: u8, dry_run: bool) -> Admission {
+    pub(crate) fn admit(&self, facts: Facts<'_>, dry_run: bool) -> Admission {
         let mut key = self.prefix.clone();
         for part in &self.key {
-            if part.push(&mut key, request, ipv6_prefix) {
+            if part.push(&mut key, facts) {
                 continue;
             }
             match self.missing {
                 Missing::Shared => key::push_missing(&mut key),
                 Missing::Skip => return Admission::Admitted,
                 Missing::Refuse if dry_run => return Admission::WouldRefuse,
-                Missing::Refuse => return Admission::Refused(refusal::lacks(Lack::Part(part))),
+                Missing::Refuse => {
+                    return Admission::Refused(refusal::lacks(Lack::Part(part), facts.content));
+                }
             }
         }
         // A dry run counts, and lets all of them through.
@@ -125,15 +133,15 @@ impl Concurrency {
             Ok(Taken::Yes(now)) if now.in_use > self.limit => Admission::WouldRefuse,
             Ok(Taken::Yes(_)) => Admission::Admitted,
             // Also where nobody may wait, so that it is counted.
-            Ok(Taken::No(_)) => self.wait(&key, request, ipv6_prefix),
+            Ok(Taken::No(_)) => self.wait(&key, facts),
             Err(error) => self.fails(&error),
         }
     }
 
-    fn wait(&self, key: &str, request: &Request, ipv6_prefix: u8) -> Admission {
+    fn wait(&self, key: &str, facts: Facts<'_>) -> Admission {
         let mut share = String::new();
         for part in &self.share {
-            if !part.push(&mut share, request, ipv6_prefix) {
+            if !part.push(&mut share, facts) {
                 key::push_missing(&mut share);
             }
         }
@@ -142,7 +150,7 @@ impl Concurrency {
             limit: self.limit,
             queue: self.queue,
             time: self.wait,
-            priority: self.priority.as_ref().map_or(0, |it| it.of(request)),
+            priority: self.priority.as_ref().map_or(0, |it| it.of(facts.request)),
             share: &share,
         };
         let late = refusal::no_slot(self.status, &self.name, "None was free in time.");

@@ -46,6 +46,12 @@ pub struct Config {
     #[schemars(range(min = 1, max = 128))]
     pub ipv6_prefix: u8,
 
+    /// The longest request body that is read for `json:` in a key. Of one that says that it is longer there is no
+    /// value; one that turns out longer is answered 413. Default 1 MiB.
+    #[serde(default = "default_max_body")]
+    #[schemars(range(min = 1, max = 67_108_864))]
+    pub max_body: u64,
+
     /// Count and log what would be refused, and refuse nothing: to try a limit out on live
     /// traffic. Clients see no fields. Default `false`.
     #[serde(default)]
@@ -105,8 +111,8 @@ pub struct PolicySpec {
 
     /// What requests are told apart by; each combination of values has the limit to itself.
     ///
-    /// `header:NAME` is a request field, `claim:NAME` the attribute `consumer.claim.NAME`, and
-    /// anything else an attribute, such as `client.address`, `consumer.id`, `route.name` or
+    /// `header:NAME` is a request field, `cookie:NAME` a cookie, `json:/POINTER` a value in a JSON
+    /// body, `claim:NAME` the attribute `consumer.claim.NAME`, and anything else an attribute, such as `client.address`, `consumer.id`, `route.name` or
     /// `capture.NAME`. At most 8. The empty list means one limit for all requests together.
     /// Default `["client.address"]`.
     #[serde(default = "default_key")]
@@ -434,6 +440,10 @@ fn default_status() -> u16 {
 
 fn default_max_priority() -> u8 {
     u8::MAX
+}
+
+fn default_max_body() -> u64 {
+    1 << 20
 }
 
 fn default_ipv6_prefix() -> u8 {

@@ -7,6 +7,7 @@ use gateway_plugin_sdk::digest;
 use gateway_plugin_sdk::prelude::{HeaderName, Interest, Request};
 
 use crate::address;
+use crate::body::{Content, Pointer};
 
 /// Values longer than this stand in the key as their digest, so that no value makes it too long.
 const LONGEST_VALUE: usize = 64;
@@ -18,8 +19,20 @@ pub(crate) enum Part {
     Client,
     /// A request field.
     Header(HeaderName),
+    /// A cookie.
+    Cookie(String),
+    /// A value in a JSON body.
+    Json(Pointer),
     /// Any other attribute.
     Attribute(String),
+}
+
+/// Where the values of a request stand.
+#[derive(Clone, Copy)]
+pub(crate) struct Facts<'a> {
+    pub(crate) request: &'a Request,
+    pub(crate) content: &'a Content,
+    pub(crate) ipv6_prefix: u8,
 }
 
 impl Part {
@@ -33,13 +46,22 @@ impl Part {
                 .map(Self::Header)
                 .map_err(|_| format!("`{name}` is not a field name"));
         }
+        if let Some(name) = text.strip_prefix("cookie:") {
+            return match is_token(name) {
+                true => Ok(Self::Cookie(name.to_owned())),
+                false => Err(format!("`{name}` is not the name of a cookie")),
+            };
+        }
+        if let Some(pointer) = text.strip_prefix("json:") {
+            return Pointer::parse(pointer).map(Self::Json);
+        }
         if let Some(claim) = text.strip_prefix("claim:").filter(|claim| !claim.is_empty()) {
             return attribute(format!("consumer.claim.{claim}"));
         }
         if let Some((kind, _)) = text.split_once(':') {
             return Err(format!(
-                "`{kind}:` is no kind of key part; there are `header:NAME`, `claim:NAME` and \
-                 attributes such as `consumer.id`"
+                "`{kind}:` is no kind of key part; there are `header:NAME`, `cookie:NAME`, \
+                 `json:/POINTER`, `claim:NAME` and attributes such as `consumer.id`"
             ));
         }
         attribute(text.to_owned())
@@ -50,26 +72,46 @@ impl Part {
         match self {
             Self::Client => interest.attribute("client.address"),
             Self::Header(name) => interest.header(name),
+            Self::Cookie(_) => interest.header("cookie"),
+            Self::Json(_) => Content::declare(interest),
             Self::Attribute(name) => interest.attribute(name),
         }
     }
 
-    /// Appends the request's value, or says that there is none. An empty value is none.
-    pub(crate) fn push(&self, out: &mut String, request: &Request, ipv6_prefix: u8) -> bool {
+    /// Where the part's value stands in the body, if it does.
+    pub(crate) fn pointer(&self) -> Option<&Pointer> {
         match self {
-            Self::Client => push_client(out, request.attribute("client.address"), ipv6_prefix),
+            Self::Json(pointer) => Some(pointer),
+            Self::Client | Self::Header(_) | Self::Cookie(_) | Self::Attribute(_) => None,
+        }
+    }
+
+    /// Appends the request's value, or says that there is none. An empty value is none.
+    pub(crate) fn push(&self, out: &mut String, facts: Facts<'_>) -> bool {
+        let request = facts.request;
+        match self {
+            Self::Client => {
+                push_client(out, request.attribute("client.address"), facts.ipv6_prefix)
+            }
             Self::Header(name) => push_value(out, request.header_bytes(name)),
+            Self::Cookie(name) => push_value(out, cookie(request, name)),
+            Self::Json(pointer) => push_value(out, facts.content.value(pointer)),
             Self::Attribute(name) => push_value(out, request.attribute(name).map(str::as_bytes)),
         }
     }
 
-    /// The request's value of an attribute, as text.
+    /// The request's value, as text, of a part that no client writes.
     pub(crate) fn text<'a>(&self, request: &'a Request) -> Option<&'a str> {
         match self {
             Self::Client => request.attribute("client.address"),
-            Self::Header(name) => request.header(name),
             Self::Attribute(name) => request.attribute(name),
+            Self::Header(_) | Self::Cookie(_) | Self::Json(_) => None,
         }
+    }
+
+    /// Whether clients write the value as they like.
+    pub(crate) fn is_of_the_client(&self) -> bool {
+        matches!(self, Self::Header(_) | Self::Cookie(_) | Self::Json(_))
     }
 
     /// What the part is called towards people.
@@ -77,9 +119,27 @@ impl Part {
         match self {
             Self::Client => "client.address",
             Self::Header(name) => name.as_str(),
-            Self::Attribute(name) => name,
+            Self::Json(pointer) => pointer.as_str(),
+            Self::Cookie(name) | Self::Attribute(name) => name,
         }
     }
+}
+
+/// The first cookie of this name (RFC 6265 section 4.2), over all lines (RFC 9113 section 8.2.3).
+fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a [u8]> {
+    let lines = request.header_lines("cookie").into_iter();
+    let mut cookies = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+    cookies.find_map(|cookie| {
+        let at = cookie.iter().position(|byte| *byte == b'=')?;
+        let (key, value) = (cookie[..at].trim_ascii(), cookie[at + 1..].trim_ascii());
+        (key == name.as_bytes()).then_some(value)
+    })
+}
+
+/// Whether a text is a token (RFC 9110 section 5.6.2), as names of cookies are.
+fn is_token(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    matches!(name.len(), 1..=128) && name.bytes().all(fits)
 }
 
 /// Appends the mark of a missing value, which no value looks like.
@@ -190,11 +250,24 @@ mod tests {
         assert_eq!(Part::parse("header:X-Tenant").expect("a part").name(), "x-tenant");
         assert_eq!(Part::parse("claim:plan").expect("a part").name(), "consumer.claim.plan");
         assert_eq!(Part::parse("route.name").expect("a part").name(), "route.name");
+        assert_eq!(Part::parse("cookie:sid").expect("a part").name(), "sid");
+        assert_eq!(Part::parse("json:/a/0").expect("a part").name(), "/a/0");
     }
 
     #[test]
     fn refuses_what_is_no_part() {
-        for text in ["", "header:", "header:a b", "cookie:a", "a b", "claim:"] {
+        for text in [
+            "",
+            "header:",
+            "header:a b",
+            "cookie:",
+            "cookie:a b",
+            "json:",
+            "json:a",
+            "json:/~2",
+            "a b",
+            "claim:",
+        ] {
             assert!(Part::parse(text).is_err(), "{text}");
         }
         assert!(Part::parse(&"a".repeat(129)).is_err());

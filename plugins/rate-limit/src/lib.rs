@@ -9,6 +9,7 @@
 //! nothing about requests.
 
 mod address;
+mod body;
 mod claims;
 mod concurrency;
 mod config;
@@ -26,12 +27,14 @@ use gateway_plugin_sdk::limiter::LimiterError;
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::{clock, log};
 
+use body::{Content, Pointer};
 use claims::{Charges, Claims};
 use concurrency::{Admission, Concurrency};
 pub use config::{
     Algorithm, ConcurrencySpec, Config, CostSpec, Headers, LimitSpec, Missing, OnUnavailable,
     PlanSpec, PolicySpec, PrioritySpec, SettleSpec, ToldCost, Unlimited,
 };
+use key::Facts;
 use policy::Policy;
 pub use settle::Reserved;
 use settle::Settle;
@@ -41,6 +44,9 @@ const MOST_POLICIES: usize = 16;
 
 /// The most limits on requests at the same time.
 const MOST_CONCURRENCY: usize = 8;
+
+/// The longest body that is read, in bytes.
+const MOST_BODY: u64 = 64 << 20;
 
 /// How long an instance keeps silent about a limiter that is out of reach, in seconds.
 const SILENCE: u64 = 10;
@@ -58,6 +64,9 @@ pub struct RateLimit {
     headers: Headers,
     on_unavailable: OnUnavailable,
     ipv6_prefix: u8,
+    max_body: u64,
+    /// Whether keys have values of bodies.
+    reads_bodies: bool,
     dry_run: bool,
     /// When the next warning about the limiter is due, in seconds of the monotonic clock.
     next_warning: AtomicU64,
@@ -84,16 +93,21 @@ impl Plugin for RateLimit {
             }
         }
         ConfigError::collect(errors)?;
-        Ok(Self {
+        let mut plugin = Self {
             concurrency,
             policy_field: fields::policies(&policies),
             policies,
             headers: config.headers,
             on_unavailable: config.on_unavailable,
             ipv6_prefix: config.ipv6_prefix,
+            max_body: config.max_body,
+            reads_bodies: false,
             dry_run: config.dry_run,
             next_warning: AtomicU64::new(0),
-        })
+        };
+        let reads_bodies = plugin.pointers().next().is_some();
+        plugin.reads_bodies = reads_bodies;
+        Ok(plugin)
     }
 
     fn interest(&self) -> Interest {
@@ -112,29 +126,30 @@ impl Plugin for RateLimit {
     }
 
     fn on_request(&self, request: &mut Request, reserved: &mut Reserved) -> Outcome {
-        // Before anything is charged: what is refused here has used nothing.
-        if let Some(refused) = self.admit(request) {
-            return Outcome::respond(refused);
-        }
-        let claims = Claims::of(request, &self.policies, self.ipv6_prefix);
-        match claims.lacking.first() {
-            Some(lack) if self.dry_run => {
-                log::info!("dry run: would refuse a request without {}", lack.name());
+        let content = match self.reads_bodies {
+            true => Content::of_head(request, self.max_body),
+            false => Some(Content::None),
+        };
+        match content {
+            // A dry run refuses nothing, and whoever reads a body refuses one that turns out too large.
+            None if self.dry_run && request.header("content-length").is_none() => {
+                self.decide(request, &Content::TooLarge, reserved)
             }
-            Some(lack) => return Outcome::respond(refusal::lacks(*lack)),
-            None => {}
-        }
-        if claims.is_empty() {
-            return Outcome::Next;
-        }
-        match claims.charge(reserved) {
-            Ok(charges) if charges.are_allowed() => {
-                self.tell(request, &charges);
+            None => {
+                request.want_request_body(BodyMode::Buffered(self.max_body));
                 Outcome::Next
             }
-            Ok(charges) => self.refuse(request, &charges),
-            Err(error) => self.go_without(error),
+            Some(content) => self.decide(request, &content, reserved),
         }
+    }
+
+    fn on_request_body(
+        &self,
+        request: &mut Request,
+        body: &mut Body,
+        reserved: &mut Reserved,
+    ) -> Outcome {
+        self.decide(request, &Content::of_body(body, self.pointers()), reserved)
     }
 
     fn on_response(&self, response: &mut ResponseHead, reserved: &mut Reserved) -> Outcome {
@@ -164,10 +179,45 @@ impl Plugin for RateLimit {
 }
 
 impl RateLimit {
+    /// All of it happens in one hook, with the head or with the body, so that all is charged or none.
+    fn decide(&self, request: &mut Request, content: &Content, reserved: &mut Reserved) -> Outcome {
+        // Before anything is charged: what is refused here has used nothing.
+        if let Some(refused) = self.admit(request, content) {
+            return Outcome::respond(refused);
+        }
+        let facts = Facts { request, content, ipv6_prefix: self.ipv6_prefix };
+        let claims = Claims::of(facts, &self.policies);
+        match claims.lacking.first() {
+            Some(lack) if self.dry_run => {
+                log::info!("dry run: would refuse a request without {}", lack.name());
+            }
+            Some(lack) => return Outcome::respond(refusal::lacks(*lack, content)),
+            None => {}
+        }
+        if claims.is_empty() {
+            return Outcome::Next;
+        }
+        match claims.charge(reserved) {
+            Ok(charges) if charges.are_allowed() => {
+                self.tell(request, &charges);
+                Outcome::Next
+            }
+            Ok(charges) => self.refuse(request, &charges),
+            Err(error) => self.go_without(error),
+        }
+    }
+
+    /// Where keys have values of bodies.
+    fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        let policies = self.policies.iter().flat_map(Policy::pointers);
+        policies.chain(self.concurrency.iter().flat_map(Concurrency::pointers))
+    }
+
     /// Takes a slot of each limit on requests at the same time, or says why there is none.
-    fn admit(&self, request: &mut Request) -> Option<Response> {
+    fn admit(&self, request: &mut Request, content: &Content) -> Option<Response> {
         for limit in &self.concurrency {
-            let admission = limit.admit(request, self.ipv6_prefix, self.dry_run);
+            let facts = Facts { request, content, ipv6_prefix: self.ipv6_prefix };
+            let admission = limit.admit(facts, self.dry_run);
             let refused = match admission {
                 Admission::Admitted => continue,
                 Admission::WouldRefuse => None,
@@ -290,6 +340,9 @@ fn refuse_whole(config: &Config) -> Vec<ConfigError> {
     }
     if !(1..=128).contains(&config.ipv6_prefix) {
         errors.push(ConfigError::at("/ipv6_prefix", "a prefix has 1 to 128 bits"));
+    }
+    if !(1..=MOST_BODY).contains(&config.max_body) {
+        errors.push(ConfigError::at("/max_body", "a body that is read has 1 byte to 64 MiB"));
     }
     errors
 }

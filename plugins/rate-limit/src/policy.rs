@@ -5,9 +5,10 @@
 
 use gateway_plugin_sdk::prelude::{ConfigError, Interest, Request};
 
+use crate::body::Pointer;
 use crate::config::{LimitSpec, Missing, PlanSpec, PolicySpec};
 use crate::cost::Cost;
-use crate::key::{self, Part};
+use crate::key::{self, Facts, Part};
 use crate::rate::{Rate, Span};
 use crate::settle::Settle;
 
@@ -107,15 +108,15 @@ impl Policy {
 
     /// What the policy makes of a request. Appends the key of the bucket to `keys`, which is to be
     /// cut back unless the claim is a charge.
-    pub(crate) fn claim(&self, request: &Request, ipv6_prefix: u8, keys: &mut String) -> Claim<'_> {
-        let rate = match (self.limit(request), &self.plans) {
+    pub(crate) fn claim(&self, facts: Facts<'_>, keys: &mut String) -> Claim<'_> {
+        let rate = match (self.limit(facts.request), &self.plans) {
             (Limit::Rate(rate), _) => rate,
             (Limit::Refused, Some(plans)) => return Claim::Refuse(Lack::Plan(&plans.by)),
             (Limit::Unlimited | Limit::Refused, _) => return Claim::None,
         };
         keys.push_str(&rate.prefix);
         for part in &self.key {
-            if part.push(keys, request, ipv6_prefix) {
+            if part.push(keys, facts) {
                 continue;
             }
             match self.missing {
@@ -124,7 +125,12 @@ impl Policy {
                 Missing::Refuse => return Claim::Refuse(Lack::Part(part)),
             }
         }
-        Claim::Charge(rate, self.cost.of(request, rate.burst))
+        Claim::Charge(rate, self.cost.of(facts.request, rate.burst))
+    }
+
+    /// Where parts of the key stand in bodies.
+    pub(crate) fn pointers(&self) -> impl Iterator<Item = &Pointer> {
+        self.key.iter().filter_map(Part::pointer)
     }
 
     fn limit(&self, request: &Request) -> &Limit {
@@ -218,8 +224,8 @@ fn plans(
     }
     let by = spec.plan.as_deref().unwrap_or("consumer.group");
     let by = match Part::parse(by) {
-        Ok(Part::Header(_)) => {
-            let message = "clients write headers as they like: a plan is in an attribute, \
+        Ok(part) if part.is_of_the_client() => {
+            let message = "clients write requests as they like: a plan is in an attribute, \
                            such as `consumer.group` or `claim:plan`";
             Err(ConfigError::at(at("plan"), message))
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use gateway_plugin_sdk::prelude::Response;
 
+use crate::body::Content;
 use crate::claims::Charges;
 use crate::fields;
 use crate::key::Part;
@@ -53,11 +54,23 @@ pub(crate) fn unavailable() -> Response {
     Response::service_unavailable("The limits cannot be checked at the moment.")
 }
 
-/// 400 or 403: the request lacks what its limit goes by.
-pub(crate) fn lacks(lack: Lack<'_>) -> Response {
+/// 400, 403 or 413: the request lacks what its limit goes by.
+pub(crate) fn lacks(lack: Lack<'_>, content: &Content) -> Response {
     match lack {
         Lack::Part(Part::Header(name)) => {
             Response::bad_request(format!("The field {} is required here.", name.as_str()))
+        }
+        Lack::Part(Part::Cookie(name)) => {
+            Response::bad_request(format!("The cookie {name} is required here."))
+        }
+        Lack::Part(Part::Json(_)) if *content == Content::TooLarge => {
+            let detail = "The body is longer than what is read of it here.";
+            Response::problem(413, "Content Too Large", detail)
+        }
+        Lack::Part(Part::Json(pointer)) => {
+            let detail =
+                format!("A JSON body with a value at {} is required here.", pointer.as_str());
+            Response::bad_request(detail)
         }
         Lack::Part(Part::Client | Part::Attribute(_)) => {
             Response::forbidden("The request cannot be counted, since it is nobody's.")

@@ -17,6 +17,7 @@ use crate::json::edit::{self, Edit};
 use crate::media_type::Pattern;
 use crate::text::Replacer;
 use crate::values::Values;
+use crate::xml;
 
 /// The rules of one set for bodies of one direction.
 #[derive(Debug)]
@@ -37,11 +38,12 @@ pub(crate) struct BodyRules {
 }
 
 /// From which format to which; edits of JSON are made in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Convert {
     pub(crate) from: Format,
     pub(crate) to: Format,
     pub(crate) repeated: Repeated,
+    pub(crate) xml: xml::Options,
 }
 
 /// A format of bodies.
@@ -49,6 +51,8 @@ pub(crate) struct Convert {
 pub(crate) enum Format {
     Json,
     Form,
+    /// Is only read.
+    Xml,
 }
 
 /// What the hooks for one body pass to one another.
@@ -99,7 +103,7 @@ pub(crate) enum Start {
 /// Why a body is refused when it is there.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// It is not the JSON or the form that it says, or that it is to become, with the reason.
+    /// It is not the JSON, the form or the XML that it says, or that it is to become, with the reason.
     Unreadable(String),
     /// It is not what its coding says.
     Encoded(DecodeError),
@@ -107,8 +111,8 @@ pub(crate) enum Refusal {
 
 impl BodyRules {
     fn new_media_type(&self) -> Option<&'static str> {
-        match self.convert?.to {
-            Format::Json => Some("application/json"),
+        match self.convert.as_ref()?.to {
+            Format::Json | Format::Xml => Some("application/json"),
             Format::Form => Some(form::MEDIA_TYPE),
         }
     }
@@ -120,7 +124,7 @@ impl BodyRules {
 
     /// Edits JSON, or what becomes JSON for that.
     fn edit(&self, body: &[u8], values: &Values) -> Result<Option<Vec<u8>>, String> {
-        let Some(convert) = self.convert else {
+        let Some(convert) = &self.convert else {
             let edited = edit::apply_all(&self.json, body, values, "");
             return edited.map(|edited| edited.map(String::into_bytes)).map_err(not_json);
         };
@@ -131,18 +135,19 @@ impl BodyRules {
 
     fn converted(
         &self,
-        Convert { from, to, repeated }: Convert,
+        Convert { from, to, repeated, xml }: &Convert,
         body: &[u8],
         values: &Values,
     ) -> Result<Vec<u8>, String> {
         let json = match from {
             Format::Json => Cow::Borrowed(body),
-            Format::Form => Cow::Owned(form::to_json(body, repeated)?.into_bytes()),
+            Format::Form => Cow::Owned(form::to_json(body, *repeated)?.into_bytes()),
+            Format::Xml => Cow::Owned(xml::to_json(body, xml)?.into_bytes()),
         };
         let edited = edit::apply_all(&self.json, &json, values, "")?.map(String::into_bytes);
         let json = edited.map_or(json, Cow::Owned);
         Ok(match to {
-            Format::Json => json.into_owned(),
+            Format::Json | Format::Xml => json.into_owned(),
             Format::Form => form::from_json(edit::without_bom(&json))?.into_bytes(),
         })
     }

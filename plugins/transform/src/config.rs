@@ -53,7 +53,7 @@ pub(crate) struct RequestSpec {
     /// Texts to replace in the body, all at once, while it streams.
     pub(crate) text: Vec<TextSpec>,
     /// The media types of bodies that `json` changes: `type/subtype`, `type/*`, `+suffix` or
-    /// `*/*`. Default `["application/json", "+json"]`, or the type of forms if they are converted.
+    /// `*/*`. Default `["application/json", "+json"]`, or the types of forms or of XML if they are converted.
     pub(crate) json_types: Option<Vec<String>>,
     /// The media types of bodies that `text` changes. Default `["text/*", "application/json",
     /// "+json", "application/xml", "+xml", "application/javascript"]`.
@@ -126,12 +126,18 @@ pub(crate) struct ConvertSpec {
     /// The format of the body as it comes. Default `"json"`.
     pub(crate) from: FormatName,
     /// The format in which it goes on. Default `"json"`.
-    pub(crate) to: FormatName,
+    pub(crate) to: TargetName,
     /// What becomes of a name that a form has more than once. Default `"list"`.
-    pub(crate) repeated: RepeatedName,
+    pub(crate) repeated: Option<RepeatedName>,
+    /// Names of XML elements, or of attributes with `@`, that are arrays even where there is one.
+    pub(crate) lists: Vec<String>,
+    /// Whether XML text that is a JSON number becomes a number. Default `false`: a string.
+    pub(crate) numbers: bool,
+    /// What becomes of the prefixes of XML names. Default `"keep"`.
+    pub(crate) prefixes: PrefixesName,
 }
 
-/// A format of bodies.
+/// A format of bodies that are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum FormatName {
@@ -140,6 +146,30 @@ pub(crate) enum FormatName {
     Json,
     /// A form, `application/x-www-form-urlencoded`.
     Form,
+    /// XML 1.0, without document types.
+    Xml,
+}
+
+/// A format of bodies that are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TargetName {
+    /// JSON.
+    #[default]
+    Json,
+    /// A form, `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// What becomes of the prefixes of XML names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum PrefixesName {
+    /// They stay as they are written.
+    #[default]
+    Keep,
+    /// They go, and declarations of namespaces with them.
+    Drop,
 }
 
 /// What becomes of a name that a form has more than once.

@@ -23,6 +23,7 @@ mod size;
 mod template;
 mod text;
 mod values;
+mod xml;
 
 use gateway_plugin_sdk::prelude::*;
 

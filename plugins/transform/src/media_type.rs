@@ -42,6 +42,12 @@ impl Pattern {
         let Some(content_type) = content_type else {
             return *self == Self::Any;
         };
+        // Several lines arrive joined (RFC 9110 section 5.3). A rule that is for one of them holds: who sends a
+        // second line does not go around it.
+        content_type.split(',').any(|one| self.matches_one(one))
+    }
+
+    fn matches_one(&self, content_type: &str) -> bool {
         let essence = content_type.split(';').next().unwrap_or_default().trim().as_bytes();
         match self {
             Self::Any => true,
@@ -73,6 +79,9 @@ mod tests {
             ("+json", Some("application/problem+json"), true),
             ("+JSON", Some("application/problem+json ;x=1"), true),
             ("+json", Some("application/json"), false),
+            ("application/json", Some("application/json, text/plain"), true),
+            ("+json", Some("text/plain;a=b, application/problem+json;c"), true),
+            ("text/*", Some("application/json, text"), false),
             ("*/*", Some("image/png"), true),
             ("*/*", None, true),
         ] {

@@ -22,7 +22,7 @@ fn examples() -> Vec<Value> {
 
 #[test]
 fn every_example_is_a_valid_configuration() {
-    assert_eq!(examples().len(), 8);
+    assert_eq!(examples().len(), 9);
     for example in examples() {
         if let Err(error) = Harness::<Transform>::new(&example) {
             panic!("{example}: {error}");
@@ -78,6 +78,21 @@ fn the_examples_for_responses_do_what_they_say() {
         "event: ping\ndata: 1\n\ndata: {\"at\":\"internal.example\",\"usage\":{\"cost\":1}}\n\n";
     let answer = exchange.response(response(200, "text/event-stream", stream));
     assert_eq!(answer.text(), "event: delta\ndata: {\"at\":\"example.com\",\"usage\":{}}\n\n");
+}
+
+#[test]
+fn the_example_for_xml_does_what_it_says() {
+    let block = |kind: &str| {
+        let (_, rest) = MANUAL.split_once(&format!("```{kind}\n")).expect("there is one");
+        rest.split("```").next().expect("a block ends").trim_end()
+    };
+    let example = examples().into_iter().find(|it| it.pointer("/response/convert/lists").is_some());
+    let harness = Harness::<Transform>::new(example.expect("there is one")).expect("it is valid");
+    let mut exchange = harness.request(testing::request());
+    let response = testing::response().header("content-type", "text/xml; charset=utf-8");
+    let answer = exchange.response(response.body(block("xml")));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.text(), block("json"));
 }
 
 #[test]

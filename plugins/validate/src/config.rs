@@ -25,6 +25,11 @@ pub struct Config {
     #[serde(default = "yes")]
     pub formats: bool,
 
+    /// What becomes of keywords of schemas that nobody knows, such as `requird`. Those that begin with `x-` are
+    /// anybody's. Default `"warn"`.
+    #[serde(default)]
+    pub unknown_keywords: UnknownKeywords,
+
     /// How many places of one message are told, 1 to 100. Default 20.
     #[serde(default = "default_errors")]
     #[schemars(range(min = 1, max = 100))]
@@ -35,7 +40,7 @@ pub struct Config {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenApi {
-    /// The document as JSON: `"${file:openapi.json}"`.
+    /// The document as JSON or YAML: `"${file:openapi.json}"`.
     pub text: Option<String>,
 
     /// The name of a document that the gateway keeps current. The plugin is granted it by
@@ -63,11 +68,25 @@ pub enum Unknown {
     Pass,
 }
 
+/// What becomes of keywords of schemas that nobody knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownKeywords {
+    /// The schema or document is not taken.
+    Refuse,
+    /// They are no condition, and the log says which there are.
+    #[default]
+    Warn,
+    /// They are no condition.
+    Ignore,
+}
+
 /// Requests.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RequestConfig {
-    /// The JSON Schema of bodies: a table, or its text as JSON, such as `"${file:order.schema.json}"`.
+    /// The JSON Schema of bodies: a table, or its text as JSON or YAML, such as
+    /// `"${file:order.schema.json}"`.
     pub schema: Option<Value>,
 
     /// Whether a request without a body is wrong. Default `false`; OpenAPI says it itself.
@@ -88,7 +107,8 @@ pub struct RequestConfig {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResponseConfig {
-    /// The JSON Schema of bodies of successful responses (200 to 299): a table, or its text as JSON.
+    /// The JSON Schema of bodies of successful responses (200 to 299): a table, or its text as JSON or
+    /// YAML.
     pub schema: Option<Value>,
 
     /// What becomes of responses that are wrong. Default `"report"`.

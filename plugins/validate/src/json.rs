@@ -67,6 +67,19 @@ impl Json {
         })
     }
 
+    /// How many bytes of memory a text may take as a value, at most, with what reading it takes: by its brackets and
+    /// commas, wherever they are. A table takes room for eleven members from the first one on.
+    pub(crate) fn cost(text: &[u8]) -> usize {
+        const TABLE: usize = 12 * (size_of::<String>() + size_of::<Json>());
+        // Lists grow by doubling, and are moved then; tables are half full at worst.
+        const MEMBER: usize = 3 * (size_of::<String>() + size_of::<Json>());
+        text.iter().fold(text.len(), |cost, byte| match byte {
+            b'{' => cost.saturating_add(TABLE),
+            b'[' | b',' => cost.saturating_add(MEMBER),
+            _ => cost,
+        })
+    }
+
     /// Reads a text.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, Malformed> {
         let Ok(text) = str::from_utf8(text) else {

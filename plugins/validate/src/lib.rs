@@ -2,16 +2,18 @@
 //!
 //! `config` is what is written in the file, `source` reads it into a `plan`: what is checked of which request.
 //! `openapi` reads documents of that kind, `parameters` what is in paths, queries and fields, `schema` is the
-//! language of schemas, `json` reads values exactly, `report` tells what is wrong.
+//! language of schemas, `json` reads values exactly, `yaml` documents that are written so, `report` tells what is wrong.
 
 mod config;
 mod json;
+mod memory;
 mod openapi;
 mod parameters;
 mod plan;
 mod report;
 mod schema;
 mod source;
+mod yaml;
 
 use std::rc::Rc;
 
@@ -20,7 +22,7 @@ use gateway_plugin_sdk::metrics::{self, Counter};
 use gateway_plugin_sdk::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use config::{Config, Mode, OpenApi, RequestConfig, ResponseConfig, Unknown};
+pub use config::{Config, Mode, OpenApi, RequestConfig, ResponseConfig, Unknown, UnknownKeywords};
 
 use json::Json;
 use parameters::Sources;
@@ -33,6 +35,10 @@ const MAX_LIMIT: u64 = 64 << 20;
 
 /// Whether a body comes with the request. The head does not say that over HTTP/2, nor where it is chunked.
 const HAS_BODY: &str = "request.has-body";
+
+/// Why a body is let through unread, where it is only reported.
+const UNREAD: &str =
+    "its length is not known, over the limit, or more than the plugin's memory has room for";
 
 /// The plugin, configured.
 #[derive(Debug)]
@@ -129,6 +135,10 @@ impl Plugin for Validate {
             // The document changed since the head was looked at: nothing is let through unread.
             return self.judge_request(&Verdict::NotReady);
         };
+        if self.request_mode == Mode::Report && !memory::has_room(Json::cost(body.bytes())) {
+            log::warn!("the request is not validated: {UNREAD}");
+            return Outcome::Next;
+        }
         match self.check(&plan, id, body.bytes(), Side::Request) {
             Ok(()) => Outcome::Next,
             Err(findings) => self.judge_request(&Verdict::Wrong(findings)),
@@ -149,13 +159,10 @@ impl Plugin for Validate {
             return Outcome::Next;
         }
         let length = response.header("content-length").and_then(|it| it.parse::<u64>().ok());
-        let is_short = length.is_some_and(|length| length <= self.response_limit);
-        if self.response_mode == Mode::Enforce || is_short {
+        if self.response_mode == Mode::Enforce || fits(length, self.response_limit) {
             response.want_body(BodyMode::Buffered(self.response_limit));
         } else {
-            log::debug!(
-                "the response is not validated: its length is not known, or over the limit"
-            );
+            log::debug!("the response is not validated: {UNREAD}");
         }
         Outcome::Next
     }
@@ -169,6 +176,10 @@ impl Plugin for Validate {
         let (Some(plan), Some(id)) = (self.plan_of(context), context.body) else {
             return Outcome::Next;
         };
+        if self.response_mode == Mode::Report && !memory::has_room(Json::cost(body.bytes())) {
+            log::warn!("the response is not validated: {UNREAD}");
+            return Outcome::Next;
+        }
         match self.check(&plan, id, body.bytes(), Side::Response) {
             Ok(()) => Outcome::Next,
             Err(findings) => self.judge_response(&Verdict::Wrong(findings).told()),
@@ -214,11 +225,12 @@ impl Validate {
         }
         let Some(id) = body else { return Ok(()) };
         let length = request.header("content-length").and_then(|it| it.parse::<u64>().ok());
-        let is_short = length.is_some_and(|length| length <= self.request_limit);
         // The limit refuses what is longer, and nothing is to be refused where it is only reported.
-        if self.request_mode == Mode::Enforce || is_short {
+        if self.request_mode == Mode::Enforce || fits(length, self.request_limit) {
             context.body = Some(id);
             request.want_request_body(BodyMode::Buffered(self.request_limit));
+        } else {
+            log::warn!("the request is not validated: {UNREAD}");
         }
         Ok(())
     }
@@ -301,6 +313,12 @@ impl Validate {
             Mode::Report | Mode::Off => Outcome::Next,
         }
     }
+}
+
+/// Whether a body of this length can be read: as it comes, and once more.
+fn fits(length: Option<u64>, limit: u64) -> bool {
+    let length = length.filter(|length| *length <= limit).and_then(|it| usize::try_from(it).ok());
+    length.is_some_and(|length| memory::has_room(length.saturating_mul(2)))
 }
 
 /// The schema that the body of a request is to be checked by, if any.

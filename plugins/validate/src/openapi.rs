@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::config::UnknownKeywords;
 use crate::json::{Json, escape};
 use crate::parameters::{Parameter, Place, Style};
 use crate::plan::{
@@ -20,7 +21,7 @@ const NO_PARAMETERS: [&str; 3] = ["accept", "authorization", "content-type"];
 pub(crate) fn read(
     document: &Json,
     base: &str,
-    formats: bool,
+    (formats, unknown): (bool, UnknownKeywords),
 ) -> Result<Plan, Vec<(String, String)>> {
     let version = document.get("openapi").and_then(Json::text).unwrap_or_default();
     let is_openapi_3_0 = version.starts_with("3.0.");
@@ -29,7 +30,7 @@ pub(crate) fn read(
             "an OpenAPI document of the version 3.0 or 3.1 is expected: `\"openapi\": \"3.1.0\"`";
         return Err(vec![("/openapi".to_owned(), message.to_owned())]);
     }
-    let compiler = Compiler::new(document, Dialect { is_openapi_3_0, formats });
+    let compiler = Compiler::new(document, Dialect { is_openapi_3_0, formats, unknown });
     let paths = Paths::new(base.trim_end_matches('/'));
     let mut reader = Reader { compiler, operations: Vec::new(), paths };
     match document.get("paths") {

@@ -2,11 +2,12 @@
 //!
 //! Owns the keywords of draft 4 to 2020-12 that stand in one document, and what OpenAPI 3.0 has instead of
 //! some. What is not supported is refused by name, so that nothing is silently let through. `compile` reads
-//! schemas, `check` checks values, `format` knows the formats.
+//! schemas, `check` checks values, `format` knows the formats, `keywords` which keywords there are.
 
 mod check;
 mod compile;
 mod format;
+mod keywords;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +28,8 @@ pub(crate) type Id = usize;
 #[derive(Debug, Default)]
 pub(crate) struct Schemas {
     nodes: Vec<Node>,
+    /// Keywords that nobody knows, with their places and what is said of them.
+    pub(crate) doubts: Vec<(String, String)>,
 }
 
 /// One schema.
@@ -73,25 +76,54 @@ enum Check {
     Types(Types),
     Enum(BTreeSet<Json>, String),
     MultipleOf(Number),
-    Bound { bound: Number, is_least: bool, is_exclusive: bool },
-    Length { least: Option<u64>, most: Option<u64> },
-    Pattern(Box<Regex>),
+    Bound {
+        bound: Number,
+        is_least: bool,
+        is_exclusive: bool,
+    },
+    Length {
+        least: Option<u64>,
+        most: Option<u64>,
+    },
+    /// With a text that it matches, if the schema has one.
+    Pattern(Box<(Regex, Option<String>)>),
     Format(Format),
-    Items { first: Vec<Id>, rest: Option<Id> },
-    Contains { schema: Id, least: u64, most: Option<u64> },
-    Count { least: Option<u64>, most: Option<u64> },
+    Items {
+        first: Vec<Id>,
+        rest: Option<Id>,
+    },
+    Contains {
+        schema: Id,
+        least: u64,
+        most: Option<u64>,
+    },
+    Count {
+        least: Option<u64>,
+        most: Option<u64>,
+    },
     Unique,
-    Properties { named: BTreeMap<String, Id>, patterns: Vec<(Regex, Id)>, rest: Option<Id> },
+    Properties {
+        named: BTreeMap<String, Id>,
+        patterns: Vec<(Regex, Id)>,
+        rest: Option<Id>,
+    },
     Names(Id),
     Required(Vec<(String, Option<Side>)>),
-    Members { least: Option<u64>, most: Option<u64> },
+    Members {
+        least: Option<u64>,
+        most: Option<u64>,
+    },
     DependentRequired(Vec<(String, Vec<String>)>),
     DependentSchemas(Vec<(String, Id)>),
     AllOf(Vec<Id>),
     AnyOf(Vec<Id>),
     OneOf(Vec<Id>),
     Not(Id),
-    If { condition: Id, then: Option<Id>, otherwise: Option<Id> },
+    If {
+        condition: Id,
+        then: Option<Id>,
+        otherwise: Option<Id>,
+    },
     Reference(Id),
     UnevaluatedItems(Id),
     UnevaluatedProperties(Id),

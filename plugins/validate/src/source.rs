@@ -5,14 +5,16 @@
 use std::rc::Rc;
 
 use gateway_plugin_sdk::documents::{self, Parsed};
+use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::ConfigError;
 use serde_json::Value;
 
-use crate::config::{Config, OpenApi};
-use crate::json::{Json, Malformed};
+use crate::config::{Config, OpenApi, UnknownKeywords};
+use crate::json::Json;
 use crate::openapi;
 use crate::plan::{BodyRule, Content, Operation, Plan, Routes, Statuses};
 use crate::schema::{Compiler, Dialect, Id, Schemas};
+use crate::yaml;
 
 /// Faults of one document that are told, at most.
 const MAX_FAULTS: usize = 20;
@@ -48,7 +50,7 @@ impl Source {
         if !openapi.base_path.is_empty() && !openapi.base_path.starts_with('/') {
             errors.push(ConfigError::at("/openapi/base_path", "a path begins with `/`"));
         }
-        let source = by_openapi(openapi, config.formats);
+        let source = by_openapi(openapi, (config.formats, config.unknown_keywords));
         match (source, ConfigError::collect(errors)) {
             (Ok(source), Ok(())) => Ok(source),
             (Err(error), Ok(())) | (Ok(_), Err(error)) => Err(error),
@@ -65,16 +67,15 @@ impl Source {
     }
 }
 
-fn by_openapi(openapi: &OpenApi, formats: bool) -> Result<Source, ConfigError> {
+fn by_openapi(openapi: &OpenApi, how: (bool, UnknownKeywords)) -> Result<Source, ConfigError> {
     let base = openapi.base_path.clone();
     match (&openapi.text, &openapi.document) {
         (Some(text), None) => {
             let at = "/openapi/text";
-            let document = Json::parse(text.as_bytes());
-            let document = document
-                .map_err(|error| ConfigError::at(at, malformed(text.as_bytes(), &error)))?;
-            let plan = openapi::read(&document, &base, formats)
-                .map_err(|faults| told(at, faults, false))?;
+            let document = parsed(text.as_bytes()).map_err(|error| ConfigError::at(at, error))?;
+            let plan =
+                openapi::read(&document, &base, how).map_err(|faults| told(at, faults, false))?;
+            doubt(&plan.schemas, "the OpenAPI document");
             Ok(Source::Fixed(Rc::new(plan)))
         }
         (None, Some(name)) => {
@@ -83,9 +84,11 @@ fn by_openapi(openapi: &OpenApi, formats: bool) -> Result<Source, ConfigError> {
                 return Err(ConfigError::at("/openapi/document", message));
             }
             let parse = move |content: &[u8]| {
-                let document = Json::parse(content).map_err(|error| malformed(content, &error))?;
-                openapi::read(&document, &base, formats)
-                    .map_err(|faults| told("", faults, false).to_string())
+                let document = parsed(content)?;
+                let plan = openapi::read(&document, &base, how)
+                    .map_err(|faults| told("", faults, false).to_string())?;
+                doubt(&plan.schemas, "the OpenAPI document");
+                Ok(plan)
             };
             Parsed::new(name, parse).map(Source::Document)
         }
@@ -104,7 +107,7 @@ fn by_schemas(config: &Config) -> Result<Plan, ConfigError> {
         ));
     }
     let read = |schema: Option<&Value>, at| {
-        schema.map_or_else(|| Ok((Schemas::default(), None)), |it| read(it, at, config.formats))
+        schema.map_or_else(|| Ok((Schemas::default(), None)), |it| read(it, at, config))
     };
     let (schemas, id, response_schemas, response_id) =
         match (read(request, "/request/schema"), read(response, "/response/schema")) {
@@ -129,24 +132,57 @@ fn by_schemas(config: &Config) -> Result<Plan, ConfigError> {
     })
 }
 
-fn read(schema: &Value, at: &str, formats: bool) -> Result<(Schemas, Option<Id>), ConfigError> {
+fn read(schema: &Value, at: &str, config: &Config) -> Result<(Schemas, Option<Id>), ConfigError> {
     let is_text = schema.is_string();
     let text = schema.as_str().map_or_else(|| schema.to_string(), str::to_owned);
-    let document = Json::parse(text.as_bytes());
-    let document =
-        document.map_err(|error| ConfigError::at(at, malformed(text.as_bytes(), &error)))?;
-    let mut compiler = Compiler::new(&document, Dialect { is_openapi_3_0: false, formats });
+    let document = parsed(text.as_bytes()).map_err(|error| ConfigError::at(at, error))?;
+    let dialect = Dialect {
+        is_openapi_3_0: false,
+        formats: config.formats,
+        unknown: config.unknown_keywords,
+    };
+    let mut compiler = Compiler::new(&document, dialect);
     let id = compiler.schema("");
     let schemas = compiler.finish().map_err(|faults| told(at, faults, !is_text))?;
+    doubt(&schemas, at);
     Ok((schemas, Some(id)))
 }
 
-fn malformed(text: &[u8], error: &Malformed) -> String {
-    let before = &text[..error.at.min(text.len())];
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-    let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-    format!("the JSON is wrong at line {line}, column {column}: {}", error.message)
+/// Reads a text: JSON, if it begins as an object of JSON does, and YAML otherwise.
+fn parsed(text: &[u8]) -> Result<Json, String> {
+    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+    let is_json = text.trim_ascii_start().first() == Some(&b'{');
+    let wrong = |kind, line, column, message: &str| {
+        format!("the {kind} is wrong at line {line}, column {column}: {message}")
+    };
+    if !is_json && let Ok(text) = str::from_utf8(text) {
+        return yaml::parse(text).map_err(|it| wrong("YAML", it.line, it.column, &it.message));
+    }
+    Json::parse(text).map_err(|error| {
+        let before = &text[..error.at.min(text.len())];
+        let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
+        wrong("JSON", line, column, error.message)
+    })
+}
+
+/// Tells operators what is read past, in one line.
+fn doubt(schemas: &Schemas, of: &str) {
+    let doubts = &schemas.doubts;
+    if doubts.is_empty() {
+        return;
+    }
+    let told = doubts.iter().take(MAX_FAULTS).map(|(at, message)| format!("{at}: {message}"));
+    let told: Vec<String> = told.collect();
+    let more = match doubts.len().saturating_sub(MAX_FAULTS) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    log::warn!(
+        "{of} has keywords that are no condition: {}{more} (`unknown_keywords`)",
+        told.join("; ")
+    );
 }
 
 /// Faults of a document: at their places, if it stands in the configuration itself, and else in words.

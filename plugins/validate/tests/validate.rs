@@ -335,6 +335,86 @@ fn points_at_each_fault() {
     assert!(error.contains("`#/components/x` leads nowhere"), "{error}");
 }
 
+fn openapi(text: &str) -> Value {
+    json!({ "openapi": { "text": text } })
+}
+
+#[test]
+fn a_document_may_be_yaml_and_its_faults_have_their_lines() {
+    let yaml = r#"
+openapi: 3.1.0
+info: {title: orders, version: 1.0}
+paths:
+  /orders:
+    post:
+      requestBody:
+        required: true
+        content:
+          application/json:
+            schema: &order
+              type: object
+              required: [id]
+              properties:
+                id: {type: string, pattern: "^[A-Z]-[0-9]+$", example: A-17}
+                count: {type: integer, minimum: 1}   # at least one
+      responses:
+        201:
+          description: made
+          content: {application/json: {schema: *order}}
+"#;
+    let harness = harness(openapi(yaml));
+    assert_eq!(told(&harness, post(r#"{"id": "B-2", "count": 3}"#)), (0, vec![]));
+    let expected = [
+        "/count must be at least 1",
+        r#"/id must match the pattern ^[A-Z]-[0-9]+$, such as "A-17""#,
+    ];
+    let (status, mut errors) = told(&harness, post(r#"{"id": "b", "count": 0}"#));
+    errors.sort();
+    assert_eq!((status, errors.as_slice()), (400, &expected.map(str::to_owned)[..]));
+    assert_eq!(told(&harness, request().method("GET").path("/orders")).0, 405);
+
+    let refused = |text: &str| Harness::<Validate>::new(openapi(text)).err().unwrap().to_string();
+    let twice = refused("openapi: 3.1.0\npaths: {}\npaths: {}");
+    let expected = "the YAML is wrong at line 3, column 1: the key `paths` is there twice";
+    assert!(twice.contains(expected), "{twice}");
+    let wrong = refused(&yaml.replace("minimum: 1", "minimum: many"));
+    assert!(wrong.contains("/count/minimum: `minimum` is a number"), "{wrong}");
+
+    let schema = "type: object\nrequired: [a]\n";
+    let harness = self::harness(json!({ "request": { "schema": schema } }));
+    assert_eq!(told(&harness, post("{}")).1, [" must have the property a"]);
+}
+
+#[test]
+fn unknown_keywords_are_warned_of_or_refused_or_passed_over() {
+    let config = |how: Option<&str>| {
+        let schema = json!({ "type": "object", "requird": ["id"], "x-mine": 1, "properties": {
+            "a": { "maxlength": 3, "title": "A" }, "requird": {},
+        }});
+        let mut config = json!({ "request": { "schema": schema } });
+        if let Some(how) = how {
+            config["unknown_keywords"] = json!(how);
+        }
+        config
+    };
+    let error = Harness::<Validate>::new(config(Some("refuse"))).err().unwrap();
+    let told: Vec<_> =
+        error.issues().iter().map(|it| (it.pointer.as_str(), it.message.as_str())).collect();
+    assert_eq!(
+        told,
+        [
+            ("/request/schema/requird", "`requird` is no keyword; `required` is one"),
+            (
+                "/request/schema/properties/a/maxlength",
+                "`maxlength` is no keyword; `maxLength` is one"
+            ),
+        ]
+    );
+    for how in [None, Some("warn"), Some("ignore")] {
+        assert_eq!(self::told(&harness(config(how)), post("{}")), (0, vec![]));
+    }
+}
+
 /// Each example of the manual is taken, and decides as it says.
 #[test]
 fn the_examples_of_the_manual_decide_as_it_says() {
@@ -369,7 +449,7 @@ fn the_examples_of_the_manual_decide_as_it_says() {
     assert_eq!(
         errors,
         [
-            "/id must match the pattern ^[A-Z]-[0-9]+$",
+            r#"/id must match the pattern ^[A-Z]-[0-9]+$, such as "A-17""#,
             "/lines/0/count must be at least 1",
             "/paid is not allowed",
         ]

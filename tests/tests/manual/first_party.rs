@@ -6,10 +6,12 @@ mod introspection;
 #[path = "../../../plugins/auth/tests/auth/issuer.rs"]
 #[allow(dead_code, reason = "it serves the plugin's own tests too")]
 mod issuer;
+mod limited_bodies;
 mod oidc;
 mod oidc_provider;
 mod signatures;
 mod transforming;
+mod validating;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

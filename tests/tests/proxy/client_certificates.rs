@@ -308,7 +308,7 @@ async fn shows_its_own_certificate_to_upstreams_that_ask() {
 /// The file of the documentation, with what it names.
 #[tokio::test]
 async fn runs_the_example_of_the_documentation() {
-    let text = include_str!("../../docs/tls.md");
+    let text = include_str!("../../../docs/tls.md");
     let (_, text) = text.split_once("```toml\n").unwrap();
     let (text, _) = text.split_once("```").unwrap();
     let world = World::new().await;
@@ -359,7 +359,7 @@ fn read(folder: &std::path::Path, text: &str) -> Setup {
 
 #[tokio::test]
 async fn auth_knows_clients_by_their_certificates_as_its_manual_says() {
-    let manual = include_str!("../../plugins/auth/README.md");
+    let manual = include_str!("../../../plugins/auth/README.md");
     let (_, manual) = manual.split_once("### `client_certificate`").unwrap();
     let recipes = manual.split("```toml\n").skip(1).filter_map(|rest| rest.split_once("```"));
     let recipes: Vec<_> = recipes.map(|(recipe, _)| recipe).collect();

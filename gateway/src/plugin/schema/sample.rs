@@ -53,6 +53,12 @@ impl Schema {
     }
 }
 
+/// A text that the keywords of a schema have nothing against, as far as a made one can be.
+pub(super) fn text(keywords: &Map<String, Value>) -> Option<String> {
+    let maker = Maker { root: &Value::Null, variant: Variant::First, left: &mut 1 };
+    maker.text(&|name| keywords.get(name))
+}
+
 fn below<'s>(
     root: &'s Value,
     schema: &'s Value,

@@ -61,7 +61,7 @@ fn tells_everything_that_is_wrong_at_once() {
             "/mode: `fats` is no value of `mode` | its values are `fast`, `slow` \
              | did you mean `fast`?",
             "/name: `name` is too short: 2 characters | at least 3 characters",
-            "/name: `name` does not match `^[a-z]+$` | A name",
+            "/name: `name` does not match `^[a-z]+$` | such as `zzz` | A name",
             "key /colour: unknown key `colour` in `config` \
              | its keys are `limit`, `list`, `mode`, `must`, `name`",
             "key /nam: unknown key `nam` in `config` | did you mean `name`?",
@@ -307,6 +307,23 @@ fn lists_have_places_and_no_entry_twice() {
         [
             "/list/2: `list[2]` must be an integer, but this is a string | expected an integer",
             "/list/3: `list[3]` is there twice",
+        ]
+    );
+}
+
+#[test]
+fn shows_a_text_that_fits_where_one_does_not() {
+    let schema = object(json!({
+        "window": { "type": "string", "pattern": "^([0-9]+(d|h))+$", "examples": [1, "soon", "1h30m", "2h"] },
+        "made": { "type": "string", "pattern": "^([0-9]+(d|h))+$" },
+        "wide": { "type": "string", "pattern": "^[0-9a-f]{200}$" },
+    }));
+    assert_eq!(
+        told(schema, json!({ "window": "x", "made": "x", "wide": "x" })),
+        [
+            "/made: `made` does not match `^([0-9]+(d|h))+$` | such as `1d`",
+            "/wide: `wide` does not match `^[0-9a-f]{200}$`",
+            "/window: `window` does not match `^([0-9]+(d|h))+$` | such as `2h`",
         ]
     );
 }

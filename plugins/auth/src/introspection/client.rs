@@ -12,6 +12,7 @@ use gateway_plugin_sdk::http_client::{self, HttpError};
 use gateway_plugin_sdk::secrets;
 
 use super::config::{ClientAuthentication, IntrospectionConfig};
+use gateway_plugin_identity::assertion::{self, Assertion};
 use gateway_plugin_identity::problems::{Pointer, Problems};
 
 /// The longest answer that is read.
@@ -27,6 +28,8 @@ pub(super) struct Client {
     authorization: Option<String>,
     /// What stands behind the token otherwise.
     parameters: String,
+    /// What is made anew for each question, if that is how.
+    assertion: Option<Assertion>,
     timeout: Duration,
 }
 
@@ -37,6 +40,8 @@ pub(super) enum Failure {
     Http(HttpError),
     /// It has another status than 200.
     Status(u16),
+    /// It could not be asked, since nothing was signed.
+    Unsigned(String),
 }
 
 impl fmt::Display for Failure {
@@ -47,8 +52,10 @@ impl fmt::Display for Failure {
             }
             Self::Http(error) => error.fmt(formatter),
             // RFC 7662 section 2.3.
-            Self::Status(401) => formatter
-                .write_str("the endpoint answered 401: it does not take the client's secret"),
+            Self::Status(401) => formatter.write_str(
+                "the endpoint answered 401: it does not take the client's secret or assertion",
+            ),
+            Self::Unsigned(why) => formatter.write_str(why),
             Self::Status(status) => write!(formatter, "the endpoint answered {status}"),
         }
     }
@@ -79,7 +86,9 @@ impl Client {
         if timeout.is_zero() {
             problems.add(&at.key("timeout"), "leaves no time for an answer");
         }
-        let secret = secret(config, at, problems);
+        let assertion = assertion(config, at, problems);
+        let is_signed = config.client_authentication == ClientAuthentication::PrivateKeyJwt;
+        let secret = if is_signed { String::new() } else { secret(config, at, problems) };
         let (id, secret) = (encoded(config.client_id.as_bytes()), encoded(secret.as_bytes()));
         let (authorization, parameters) = match config.client_authentication {
             ClientAuthentication::ClientSecretBasic => {
@@ -89,12 +98,17 @@ impl Client {
             ClientAuthentication::ClientSecretPost => {
                 (None, format!("&client_id={id}&client_secret={secret}"))
             }
+            ClientAuthentication::PrivateKeyJwt => {
+                let kind = encoded(assertion::TYPE.as_bytes());
+                (None, format!("&client_id={id}&client_assertion_type={kind}"))
+            }
         };
         Self {
             upstream: config.upstream.clone(),
             path: config.path.clone(),
             authorization,
             parameters,
+            assertion,
             timeout,
         }
     }
@@ -102,7 +116,12 @@ impl Client {
     /// The body of the answer about a token.
     pub(super) fn ask(&self, token: &[u8]) -> Result<Vec<u8>, Failure> {
         let token = encoded(token);
-        let body = format!("token={token}&token_type_hint=access_token{}", self.parameters);
+        let mut body = format!("token={token}&token_type_hint=access_token{}", self.parameters);
+        if let Some(assertion) = &self.assertion {
+            let assertion = assertion.token("").map_err(Failure::Unsigned)?;
+            body.push_str("&client_assertion=");
+            body.push_str(&assertion);
+        }
         let mut question = http_client::post(&*self.upstream, &*self.path)
             .header("content-type", "application/x-www-form-urlencoded")
             .header("accept", "application/json")
@@ -118,6 +137,39 @@ impl Client {
         } else {
             Err(Failure::Status(answer.status()))
         }
+    }
+}
+
+/// What signs, where that is how the gateway authenticates itself.
+fn assertion(
+    config: &IntrospectionConfig,
+    at: &Pointer,
+    problems: &mut Problems,
+) -> Option<Assertion> {
+    let is_signed = config.client_authentication == ClientAuthentication::PrivateKeyJwt;
+    if is_signed {
+        for (key, secret) in [("client_secret", &config.client_secret), ("secret", &config.secret)]
+        {
+            if secret.is_some() {
+                problems.add(&at.key(key), "is not for `private_key_jwt`, which has a key");
+            }
+        }
+    }
+    let at = at.key("assertion");
+    match &config.assertion {
+        Some(assertion) if is_signed => {
+            Some(Assertion::new(assertion, &config.client_id, false, &at, problems))
+        }
+        Some(_) => {
+            let message = "is for `client_authentication = \"private_key_jwt\"`";
+            problems.add(&at, message);
+            None
+        }
+        None if is_signed => {
+            problems.add(&at, "is missing: it names the key of `private_key_jwt`");
+            None
+        }
+        None => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The settings of introspection as they are written.
 
+use gateway_plugin_identity::assertion::AssertionConfig;
 use gateway_plugin_sdk::prelude::*;
 
 /// Tokens that are introspected (RFC 7662), where, and where they are in a request. The default place is
@@ -34,6 +35,10 @@ pub struct IntrospectionConfig {
     /// How the gateway authenticates itself. Default `client_secret_basic`.
     #[serde(default)]
     pub client_authentication: ClientAuthentication,
+
+    /// The key and the claims of `private_key_jwt`, which has no secret.
+    #[serde(default)]
+    pub assertion: Option<AssertionConfig>,
 
     /// The request field that holds the token: behind `Bearer` in `authorization`, bare or
     /// behind `Bearer` in any other.
@@ -111,6 +116,8 @@ pub enum ClientAuthentication {
     ClientSecretBasic,
     /// By parameters beside the token.
     ClientSecretPost,
+    /// By an assertion that a private key signs (RFC 7523 section 2.2).
+    PrivateKeyJwt,
 }
 
 fn default_consumer_claim() -> String {

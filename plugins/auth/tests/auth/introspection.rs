@@ -5,6 +5,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use auth::Auth;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway_plugin_sdk::http_client::HttpError;
 use gateway_plugin_sdk::testing::{Harness, request, response};
 use serde_json::{Value, json};
@@ -312,5 +314,98 @@ fn reports_every_setting_that_is_wrong() {
     ] {
         let error = try_plugin(&endpoint, &config(changes)).map(drop).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");
+    }
+}
+
+/// Settings of a client with a key.
+fn signing(algorithm: &str, changes: Value) -> Value {
+    let mut assertion = json!({
+        "key": "of-key", "algorithm": algorithm, "key_id": "k1", "audience": "https://id.example",
+    });
+    for (key, value) in changes.as_object().unwrap() {
+        assertion[key] = value.clone();
+    }
+    assertion.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+    config(json!({
+        "client_secret": null, "client_authentication": "private_key_jwt", "assertion": assertion,
+    }))
+}
+
+/// The plugin with a key.
+fn with_key(key: &str, config: &Value) -> Result<Harness<Auth>, gateway_plugin_sdk::ConfigError> {
+    let prepared = Harness::<Auth>::prepare().secret("of-key", key);
+    prepared.upstream("id", |_| Ok(response().body(active().to_string()))).configure(config)
+}
+
+#[test]
+fn the_gateway_authenticates_itself_by_an_assertion_that_its_key_signs() {
+    for algorithm in ["ES256", "RS256", "PS512", "EdDSA"] {
+        let signer = Signer::new(algorithm);
+        let plugin = with_key(&signer.private_pem(), &signing(algorithm, json!({}))).unwrap();
+        assert_admitted(&plugin.request(bearing("one")), "ada");
+        assert_admitted(&plugin.request(bearing("two")), "ada");
+        // An authorization server that trusts the key takes each once: both have ids of their own.
+        let server = crate::plugin(json!({ "jwt": { "issuers": [{
+            "issuer": "gateway", "audiences": ["https://id.example"], "algorithms": [algorithm],
+            "keys": [signer.config()],
+        }] } }));
+        let mut ids = Vec::new();
+        for (call, token) in plugin.calls().iter().zip(["one", "two"]) {
+            assert_eq!(call.header("authorization"), None);
+            let (form, assertion) = call.text().split_once("&client_assertion=").unwrap();
+            let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+            assert_eq!(
+                form,
+                format!(
+                    "token={token}&token_type_hint=access_token&client_id=gateway&client_assertion_type={kind}"
+                )
+            );
+            server.set_time(Duration::from_secs(NOW));
+            assert_admitted(&server.request(bearing(assertion)), "gateway");
+            let part = |index: usize| {
+                let part = assertion.split('.').nth(index).unwrap();
+                serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+            };
+            assert_eq!(part(0), json!({ "alg": algorithm, "typ": "JWT", "kid": "k1" }));
+            let claims = part(1);
+            assert_eq!(claims["iss"], claims["sub"]);
+            assert_eq!(claims["exp"].as_u64().unwrap() - claims["iat"].as_u64().unwrap(), 60);
+            ids.push(claims["jti"].as_str().unwrap().to_owned());
+        }
+        assert_ne!(ids[0], ids[1]);
+    }
+}
+
+#[test]
+fn what_cannot_be_signed_is_refused_where_it_stands() {
+    let signer = Signer::new("ES256");
+    let key = signer.private_pem();
+    let refused = |key: &str, config: &Value| {
+        let error = with_key(key, config).map(drop).unwrap_err();
+        let line = |it: &gateway_plugin_sdk::ConfigIssue| format!("{}: {}", it.pointer, it.message);
+        error.issues().iter().map(line).collect::<Vec<_>>().join("\n")
+    };
+    let both = json!({ "client_secret": "x", "client_authentication": "private_key_jwt" });
+    for (key, config, told) in [
+        (&*key, signing("ES256", json!({ "key": "none" })), "/assertion/key: is no secret"),
+        (
+            &key,
+            signing("RS256", json!({})),
+            "/assertion/key: cannot sign: the section `PRIVATE KEY`",
+        ),
+        (&signer.pem(), signing("ES256", json!({})), "cannot sign: the section `PUBLIC KEY`"),
+        (&key, signing("ES256", json!({ "audience": null })), "/assertion: needs an `audience`"),
+        (&key, signing("HS256", json!({})), "/assertion/algorithm"),
+        (&key, config(both.clone()), "/client_secret: is not for `private_key_jwt`"),
+        (&key, config(both), "/assertion: is missing"),
+        (
+            &key,
+            config(json!({ "assertion": { "key": "of-key", "algorithm": "ES256" } })),
+            "/assertion: is for `client_authentication",
+        ),
+    ] {
+        let refused = refused(key, &config);
+        assert!(refused.contains(told), "{told}: {refused}");
+        assert!(!refused.contains(&key[40..60]), "{refused}");
     }
 }

@@ -1,6 +1,6 @@
 //! Somebody who issues tokens: keys made for the test, and signatures by them.
 
-use aws_lc_rs::encoding::AsDer;
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::{KeyPair as RsaKeyPair, KeySize};
@@ -79,6 +79,20 @@ impl Signer {
         let lines: Vec<&str> =
             base64.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", lines.join("\n"))
+    }
+
+    /// The private key as PEM.
+    pub(crate) fn private_pem(&self) -> String {
+        let der = match self {
+            Self::Secret(..) => panic!("a secret is no private key"),
+            Self::Rsa(_, key) => AsDer::<Pkcs8V1Der<'_>>::as_der(key).unwrap().as_ref().to_vec(),
+            Self::Ecdsa(_, key) => key.to_pkcs8v1().unwrap().as_ref().to_vec(),
+            Self::Ed25519(key) => key.to_pkcs8v1().unwrap().as_ref().to_vec(),
+        };
+        format!(
+            "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+            STANDARD.encode(der)
+        )
     }
 
     /// The public key as a JWK.

@@ -43,6 +43,7 @@ pub(crate) fn configured(
         .secret("old", "one of the former keys, 32 bytes long")
         .secret("short", "31 bytes, which are one too few")
         .secret("client", "s:cret")
+        .secret("key", provider.client.private_pem())
         .document("provider", Provider::discovery().to_string())
         .document("keys", provider.keys())
         .upstream("provider", move |call| it.answer(call))

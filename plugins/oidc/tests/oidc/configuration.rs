@@ -5,7 +5,7 @@ use oidc::Oidc;
 use serde_json::{Value, json};
 
 use crate::browser::{config, configured};
-use crate::provider::Provider;
+use crate::provider::{Provider, merge};
 
 #[test]
 fn points_at_each_fault() {
@@ -13,6 +13,11 @@ fn points_at_each_fault() {
         let mut session = json!({ "keys": ["new"] });
         crate::provider::merge(&mut session, &changes);
         json!({ "session": session })
+    };
+    let signed = |changes: Value| {
+        let mut assertion = json!({ "key": "key", "algorithm": "ES256" });
+        merge(&mut assertion, &changes);
+        json!({ "client_authentication": "private_key_jwt", "assertion": assertion })
     };
     let provider = Provider::new();
     for (changes, place) in [
@@ -23,7 +28,13 @@ fn points_at_each_fault() {
         (json!({ "discovery": "keys" }), "/discovery"),
         (json!({ "document": "none" }), "/document"),
         (json!({ "client_secret": "none" }), "/client_secret"),
-        (json!({ "client_authentication": "private_key_jwt" }), "/client_authentication"),
+        (json!({ "client_authentication": "client_secret_jwt" }), "/client_authentication"),
+        (json!({ "client_authentication": "private_key_jwt" }), "/assertion"),
+        (json!({ "assertion": { "key": "key", "algorithm": "ES256" } }), "/assertion"),
+        (signed(json!({})), "/client_secret"),
+        (signed(json!({ "key": "none" })), "/assertion/key"),
+        (signed(json!({ "algorithm": "RS256" })), "/assertion/key"),
+        (signed(json!({ "algorithm": "HS256" })), "/assertion/algorithm"),
         (json!({ "redirect_uri": "/oidc/callback" }), "/redirect_uri"),
         (json!({ "redirect_uri": "http://shop.example/oidc/callback" }), "/redirect_uri"),
         (json!({ "redirect_uri": "https://shop.example/" }), "/redirect_uri"),

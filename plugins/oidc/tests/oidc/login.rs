@@ -1,5 +1,8 @@
 //! From the first request to the session, and all that can go wrong between.
 
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, KeyPair as _, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway_plugin_sdk::http_client::HttpError;
 use gateway_plugin_sdk::testing::request;
 use serde_json::{Value, json};
@@ -287,4 +290,26 @@ fn the_userinfo_endpoint_adds_claims_of_the_same_subject() {
         let sent = world.begin("/orders");
         assert_eq!(status(&world.come_back(&sent["state"])), 502);
     }
+}
+
+#[test]
+fn a_client_with_a_key_signs_an_assertion_for_each_question() {
+    let world = World::new(json!({
+        "client_secret": null, "client_authentication": "private_key_jwt",
+        "assertion": { "key": "key", "algorithm": "ES256", "key_id": "k1" },
+    }));
+    world.log_in();
+    let assertions = world.provider.assertions.borrow();
+    assert_eq!(assertions.len(), 1);
+    let (signed, signature) = assertions[0].rsplit_once('.').unwrap();
+    let decoded = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let Signer::Ecdsa(_, key) = &world.provider.client else { panic!("a key on a curve") };
+    let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key().as_ref());
+    key.verify(signed.as_bytes(), &decoded(signature)).expect("it is signed");
+    let (header, claims) = signed.split_once('.').unwrap();
+    let json = |text: &str| serde_json::from_slice::<Value>(&decoded(text)).unwrap();
+    assert_eq!(json(header), json!({ "alg": "ES256", "typ": "JWT", "kid": "k1" }));
+    let claims = json(claims);
+    assert_eq!((&claims["iss"], &claims["sub"]), (&json!("shop"), &json!("shop")));
+    assert_eq!(claims["aud"], "https://id.example/token");
 }

@@ -17,6 +17,9 @@ pub(crate) const ISSUER: &str = "https://id.example";
 /// The provider.
 pub(crate) struct Provider {
     pub(crate) signer: Signer,
+    /// The key of the client, and the assertions that came.
+    pub(crate) client: Signer,
+    pub(crate) assertions: RefCell<Vec<String>>,
     /// What it was sent in the address of the last login.
     pub(crate) nonce: RefCell<String>,
     pub(crate) challenge: RefCell<String>,
@@ -37,6 +40,8 @@ impl Provider {
     pub(crate) fn new() -> Rc<Self> {
         Rc::new(Self {
             signer: Signer::new("ES256"),
+            client: Signer::new("ES256"),
+            assertions: RefCell::default(),
             nonce: RefCell::default(),
             challenge: RefCell::default(),
             claims: RefCell::new(json!({})),
@@ -93,11 +98,18 @@ impl Provider {
     fn token(&self, call: &Call) -> ResponseBuilder {
         assert_eq!(call.header("content-type"), Some("application/x-www-form-urlencoded"));
         let basic = format!("Basic {}", STANDARD.encode("shop:s%3Acret"));
-        assert_eq!(call.header("authorization"), Some(&*basic));
+        let is_signed = call.text().contains("&client_assertion=");
+        assert_eq!(call.header("authorization"), (!is_signed).then_some(&*basic));
         let value = |name: &str| {
             let pairs = call.text().split('&').filter_map(|pair| pair.split_once('='));
             pairs.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned()).next()
         };
+        if let Some(assertion) = value("client_assertion") {
+            self.assertions.borrow_mut().push(assertion);
+            assert_eq!(value("client_id").as_deref(), Some("shop"));
+            let kind = "urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer";
+            assert_eq!(value("client_assertion_type").as_deref(), Some(kind));
+        }
         let generation = self.refresh.get();
         let nonce = match value("grant_type").as_deref() {
             Some("authorization_code") => {

@@ -53,8 +53,10 @@ fn points_at_each_fault_of_a_policy() {
         (json!({ "cost": { "header": "a", "default": 0 } }), "/policies/0/cost/default"),
         (json!({ "cost": { "header": "a", "max": 2, "default": 3 } }), "/policies/0/cost/default"),
         (json!({ "cost": { "header": "a b" } }), "/policies/0/cost/header"),
-        (json!({ "key": ["client.address", "cookie:a"] }), "/policies/0/key/1"),
+        (json!({ "key": ["client.address", "cookie:a b"] }), "/policies/0/key/1"),
         (json!({ "key": ["header:a b"] }), "/policies/0/key/0"),
+        (json!({ "key": ["json:model"] }), "/policies/0/key/0"),
+        (json!({ "plans": { "a": { "limit": 1 } }, "plan": "cookie:a" }), "/policies/0/plan"),
         (json!({ "key": ["a", "b", "c", "d", "e", "f", "g", "h", "i"] }), "/policies/0/key"),
         (json!({ "missing": "ignore" }), "/policies/0/missing"),
         (json!({ "per": "1m" }), "/policies/0/per"),
@@ -73,6 +75,8 @@ fn points_at_faults_beyond_a_single_policy() {
     assert_eq!(refused_at(json!({ "policies": many })), ["/policies"]);
     assert_eq!(refused_at(json!({ "policies": [policy(), policy()] })), ["/policies/1/name"]);
     let prefix = |bits: u8| refused_at(json!({ "policies": [policy()], "ipv6_prefix": bits }));
+    let body = |bytes: u64| refused_at(json!({ "policies": [policy()], "max_body": bytes }));
+    assert_eq!([body(0), body((64 << 20) + 1)], [["/max_body"], ["/max_body"]]);
     assert_eq!([prefix(0), prefix(129)], [["/ipv6_prefix"], ["/ipv6_prefix"]]);
     assert_eq!(refused_at(json!({ "policies": [policy()], "headers": "some" })), ["/headers"]);
 }
@@ -111,7 +115,15 @@ fn publishes_a_schema_that_names_every_key_and_default() {
         keys.sort();
         keys
     };
-    let whole = ["concurrency", "dry_run", "headers", "ipv6_prefix", "on_unavailable", "policies"];
+    let whole = [
+        "concurrency",
+        "dry_run",
+        "headers",
+        "ipv6_prefix",
+        "max_body",
+        "on_unavailable",
+        "policies",
+    ];
     assert_eq!(keys(&schema), whole);
     let policy = &schema["$defs"]["PolicySpec"];
     let limit = &schema["$defs"]["ConcurrencySpec"];

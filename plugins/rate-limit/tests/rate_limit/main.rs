@@ -1,5 +1,6 @@
 //! What clients see of the plugin, through the harness of the SDK.
 
+mod bodies;
 mod concurrency;
 mod configuration;
 mod costs;

@@ -4,7 +4,7 @@ use super::Check;
 use crate::body::{BodyRules, Convert, Format};
 use crate::config::{
     AcceptEncoding, ConvertSpec, EncodedPolicy, EventSpec, FormatName, JsonSpec, Policy,
-    RepeatedName, RequestSpec, ResponseSpec, TextSpec, ValueType,
+    PrefixesName, RepeatedName, RequestSpec, ResponseSpec, TargetName, TextSpec, ValueType,
 };
 use crate::encode;
 use crate::events::{EventRule, EventRules};
@@ -16,8 +16,11 @@ use crate::media_type::Pattern;
 use crate::size::Size;
 use crate::template::Template;
 use crate::text::Replacer;
+use crate::xml;
 
 const JSON_TYPES: [&str; 2] = ["application/json", "+json"];
+
+const XML_TYPES: [&str; 3] = ["application/xml", "text/xml", "+xml"];
 
 const TEXT_TYPES: [&str; 6] =
     ["text/*", "application/json", "+json", "application/xml", "+xml", "application/javascript"];
@@ -103,6 +106,7 @@ impl Check {
         let convert = spec.convert.and_then(|it| self.convert(&format!("{pointer}/convert"), it));
         let default = match convert {
             Some(Convert { from: Format::Form, .. }) => &[form::MEDIA_TYPE][..],
+            Some(Convert { from: Format::Xml, .. }) => &XML_TYPES,
             _ => &JSON_TYPES,
         };
         let json_types = self.types(&json_types, spec.json_types, default);
@@ -133,20 +137,47 @@ impl Check {
     }
 
     fn convert(&mut self, at: &str, spec: &ConvertSpec) -> Option<Convert> {
-        if spec.from == FormatName::Json && spec.to == FormatName::Json {
-            self.problem(at, "JSON becomes JSON: set `from = \"form\"` or `to = \"form\"`");
+        if spec.from == FormatName::Json && spec.to == TargetName::Json {
+            let message =
+                "JSON becomes JSON: set `from = \"form\"`, `from = \"xml\"` or `to = \"form\"`";
+            self.problem(at, message);
             return None;
         }
-        let format = |name| match name {
-            FormatName::Json => Format::Json,
-            FormatName::Form => Format::Form,
-        };
-        let repeated = match spec.repeated {
+        let of_xml = [
+            ("lists", !spec.lists.is_empty()),
+            ("numbers", spec.numbers),
+            ("prefixes", spec.prefixes == PrefixesName::Drop),
+        ];
+        for (setting, is_set) in of_xml {
+            if is_set && spec.from != FormatName::Xml {
+                self.problem(format!("{at}/{setting}"), "only for `from = \"xml\"`");
+            }
+        }
+        let repeated = match spec.repeated.unwrap_or_default() {
             RepeatedName::List => Repeated::List,
             RepeatedName::First => Repeated::First,
             RepeatedName::Last => Repeated::Last,
         };
-        Some(Convert { from: format(spec.from), to: format(spec.to), repeated })
+        if spec.repeated.is_some() && spec.from == FormatName::Xml {
+            self.problem(format!("{at}/repeated"), "for forms: elements are lists, see `lists`");
+        }
+        Some(Convert {
+            from: match spec.from {
+                FormatName::Json => Format::Json,
+                FormatName::Form => Format::Form,
+                FormatName::Xml => Format::Xml,
+            },
+            to: match spec.to {
+                TargetName::Json => Format::Json,
+                TargetName::Form => Format::Form,
+            },
+            repeated,
+            xml: xml::Options {
+                lists: spec.lists.clone(),
+                numbers: spec.numbers,
+                drops_prefixes: spec.prefixes == PrefixesName::Drop,
+            },
+        })
     }
 
     fn events(&mut self, spec: &BodySpec<'_>) -> Option<EventRules> {

@@ -216,9 +216,15 @@ impl<'a> Checker<'a> {
             (Check::Length { least, most }, Json::Text(text)) => {
                 self.size(text.chars().count(), *least, *most, "character")
             }
-            (Check::Pattern(regex), Json::Text(text)) => {
+            (Check::Pattern(pattern), Json::Text(text)) => {
+                let (regex, example) = &**pattern;
+                let such_as = || example.as_ref().map(|text| format!(", such as {text:?}"));
                 regex.is_match(text)
-                    || self.tell(format!("must match the pattern {}", short(regex.as_str())))
+                    || self.tell(format!(
+                        "must match the pattern {}{}",
+                        short(regex.as_str()),
+                        such_as().unwrap_or_default()
+                    ))
             }
             (Check::Format(format), _) => {
                 format.holds(value) || self.tell(format!("must have the format {}", format.name()))

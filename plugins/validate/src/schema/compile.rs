@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use regex_lite::{Regex, RegexBuilder};
 
 use super::format::Format;
+use super::keywords;
 use super::{Check, Id, NULL, Node, Schemas, Side, TYPE_NAMES, Types};
+use crate::config::UnknownKeywords;
 use crate::json::{Json, Number, escape};
 
 /// Bytes of a compiled pattern, at most.
@@ -23,6 +25,7 @@ pub(crate) struct Dialect {
     pub(crate) is_openapi_3_0: bool,
     /// Whether formats are checked.
     pub(crate) formats: bool,
+    pub(crate) unknown: UnknownKeywords,
 }
 
 /// Reads the schemas of a document.
@@ -38,6 +41,8 @@ pub(crate) struct Compiler<'a> {
     nodes: Vec<Node>,
     depth: usize,
     faults: Vec<(String, String)>,
+    /// What is read past, and perhaps should not be.
+    doubts: Vec<(String, String)>,
 }
 
 impl<'a> Compiler<'a> {
@@ -56,6 +61,7 @@ impl<'a> Compiler<'a> {
             nodes: Vec::new(),
             depth: 0,
             faults: Vec::new(),
+            doubts: Vec::new(),
         };
         if !(version.is_empty() || version.contains("://json-schema.org/draft")) {
             let message =
@@ -68,7 +74,7 @@ impl<'a> Compiler<'a> {
 
     /// Whether a schema that was read asks for a type, as far as it says so in one place.
     pub(crate) fn wants(&mut self, id: Id, name: &str) -> bool {
-        let schemas = Schemas { nodes: std::mem::take(&mut self.nodes) };
+        let schemas = Schemas { nodes: std::mem::take(&mut self.nodes), doubts: Vec::new() };
         let wants = schemas.wants(id, name);
         self.nodes = schemas.nodes;
         wants
@@ -76,7 +82,8 @@ impl<'a> Compiler<'a> {
 
     /// What was read, or what is wrong, each with a JSON Pointer into the document.
     pub(crate) fn finish(self) -> Result<Schemas, Vec<(String, String)>> {
-        if self.faults.is_empty() { Ok(Schemas { nodes: self.nodes }) } else { Err(self.faults) }
+        let Self { nodes, faults, doubts, .. } = self;
+        if faults.is_empty() { Ok(Schemas { nodes, doubts }) } else { Err(faults) }
     }
 
     pub(crate) fn fault(&mut self, pointer: &str, message: impl Into<String>) {
@@ -245,6 +252,17 @@ impl<'a> Keywords<'_, 'a, '_> {
     }
 
     fn refuse_what_is_unknown(&mut self) {
+        let unknown = self.compiler.dialect.unknown;
+        for name in self.members.keys().filter(|_| unknown != UnknownKeywords::Ignore) {
+            let Some(message) = keywords::is_unknown(name) else { continue };
+            match unknown {
+                UnknownKeywords::Refuse => self.fault(name, message),
+                UnknownKeywords::Warn | UnknownKeywords::Ignore => {
+                    let at = self.at(name);
+                    self.compiler.doubts.push((at, message));
+                }
+            }
+        }
         for name in NOT_SUPPORTED {
             if self.get(name).is_some() {
                 self.fault(name, format!("`{name}` is not supported"));
@@ -373,11 +391,23 @@ impl<'a> Keywords<'_, 'a, '_> {
             match pattern.text() {
                 Some(pattern) => {
                     let regex = self.pattern("pattern", pattern);
-                    self.checks.extend(regex.map(|it| Check::Pattern(Box::new(it))));
+                    let example = regex.as_ref().and_then(|regex| self.example(regex));
+                    self.checks.extend(regex.map(|it| Check::Pattern(Box::new((it, example)))));
                 }
                 None => self.fault("pattern", "a pattern is a string"),
             }
         }
+    }
+
+    /// A text of the schema's own that a pattern matches.
+    fn example(&self, pattern: &Regex) -> Option<String> {
+        let listed = match self.get("examples") {
+            Some(Json::Array(items)) => items.as_slice(),
+            _ => &[],
+        };
+        let all = listed.iter().chain(self.get("example")).chain(self.get("default"));
+        let fitting = |text: &&str| text.len() <= 100 && pattern.is_match(text);
+        all.filter_map(Json::text).find(fitting).map(str::to_owned)
     }
 
     fn pattern(&mut self, name: &str, pattern: &str) -> Option<Regex> {

@@ -122,7 +122,7 @@ fn formats_are_checked_where_that_is_asked_for() {
 
 #[test]
 fn openapi_3_0_has_its_own_words() {
-    let dialect = Dialect { is_openapi_3_0: true, formats: true };
+    let dialect = Dialect { is_openapi_3_0: true, formats: true, ..Dialect::default() };
     let fits = |schema: &str, value: &str, side| {
         problems_in(&json(schema), &json(value), dialect, side).is_empty()
     };

@@ -115,6 +115,70 @@ keys = [{{ algorithm = "ES256", pem = """{}""" }}]
     assert_eq!(bearing(&gateway, "good+1").await.status(), 503);
 }
 
+#[tokio::test]
+async fn the_gateway_signs_its_questions_with_a_key_that_no_plugin_reads() {
+    let client = Signer::new("ES256");
+    let server = Upstream::http1(|request| async {
+        let form = request.into_body().collect().await.unwrap().to_bytes();
+        let form = String::from_utf8(form.to_vec()).unwrap();
+        let (_, assertion) = form.split_once("&client_assertion=").unwrap();
+        let answer = json!({ "active": true, "sub": assertion });
+        Response::new(full(answer.to_string()))
+    })
+    .await;
+    let orders = Upstream::echo().await;
+    // The assertion comes back as the name of the consumer; a second plugin trusts the key that signed it.
+    let text = format!(
+        r#"
+[upstreams.login]
+targets = ["http://${{env:LOGIN}}"]
+[secrets]
+key = "${{env:KEY}}"
+[plugins.tokens]
+component = "auth"
+upstreams = ["login"]
+secrets = ["key"]
+[plugins.tokens.config]
+headers = {{ "x-assertion" = "consumer.id" }}
+[plugins.tokens.config.introspection]
+upstream = "login"
+path = "/introspect"
+client_id = "gateway"
+client_authentication = "private_key_jwt"
+assertion = {{ key = "key", algorithm = "ES256", audience = "https://id.example" }}
+[plugins.server]
+component = "auth"
+[[plugins.server.config.jwt.issuers]]
+issuer = "gateway"
+audiences = ["https://id.example"]
+algorithms = ["ES256"]
+keys = [{{ algorithm = "ES256", pem = """{}""" }}]
+{}
+[[routes]]
+name = "server"
+paths = ["/server"]
+plugins = ["server"]
+respond = {{}}
+"#,
+        client.pem(),
+        route_through("\"tokens\"")
+    );
+    let key = client.private_pem();
+    let values: [(&str, &dyn std::fmt::Display); 3] =
+        [("ORDERS", &orders.address), ("LOGIN", &server.address), ("KEY", &key)];
+    let gateway = Setup::toml(&text, &values).start();
+    assert_eq!(bearing(&gateway, "opaque").await.status(), 200);
+    let assertion = orders.requests()[0].headers["x-assertion"].to_str().unwrap().to_owned();
+    let field = format!("Bearer {assertion}");
+    let mut client = Http1::connect(gateway.address).await;
+    let answer = client.send(request("GET", "/server", &[("authorization", &field)], "")).await;
+    assert_eq!(answer.status(), 200, "{:?}", log::said(answer.id()));
+    let forged = format!("{}A", &field[..field.len() - 1]);
+    let forged = if forged == field { format!("{}B", &field[..field.len() - 1]) } else { forged };
+    let answer = client.send(request("GET", "/server", &[("authorization", &forged)], "")).await;
+    assert_eq!(answer.status(), 401);
+}
+
 /// oidc-provider, which ends with this.
 struct Server {
     _process: std::process::Child,
@@ -122,7 +186,7 @@ struct Server {
 }
 
 impl Server {
-    fn start() -> Self {
+    fn start(client: &Signer) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = free.local_addr().unwrap();
         drop(free);
@@ -131,7 +195,7 @@ impl Server {
         let folder = std::env::var("TOKEN_TOOLS_NODE").expect("TOKEN_TOOLS_NODE is set");
         // It ends when its input does, which this process holds.
         let mut process = Command::new("node")
-            .args([script, &address.port().to_string(), &folder])
+            .args([script, &address.port().to_string(), &folder, &client.jwk().to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -159,13 +223,15 @@ impl Server {
 #[tokio::test]
 #[ignore = "needs oidc-provider: see `tokens` in .ci/run"]
 async fn a_real_authorization_server_says_which_tokens_are_active() {
-    let server = Server::start();
+    let client = Signer::new("ES256");
+    let server = Server::start(&client);
     let plugin = |name: &str, settings: &str| {
         format!(
             r#"
 [plugins.{name}]
 component = "auth"
 upstreams = ["login"]
+secrets = ["key"]
 
 [plugins.{name}.config]
 headers = {{ "x-consumer" = "consumer.id" }}
@@ -189,7 +255,16 @@ respond = {{}}
         )
     };
     let text = [
-        "[upstreams.login]\ntargets = [\"http://${env:LOGIN}\"]\n".to_owned(),
+        "[upstreams.login]\ntargets = [\"http://${env:LOGIN}\"]\n[secrets]\nkey = \"${env:KEY}\"\n"
+            .to_owned(),
+        plugin(
+            "key",
+            &format!(
+                "client_id = \"gateway-key\"\nclient_authentication = \"private_key_jwt\"\nremember = \"0s\"\n\
+                 assertion = {{ key = \"key\", algorithm = \"ES256\", audience = \"http://{}\" }}",
+                server.address
+            ),
+        ),
         plugin("basic", "client_id = \"gateway\"\nclient_secret = \"secret of gateway: 100% +/\""),
         plugin(
             "post",
@@ -198,7 +273,9 @@ respond = {{}}
         ),
         plugin("wrong", "client_id = \"gateway\"\nclient_secret = \"another secret\""),
     ];
-    let gateway = Setup::toml(&text.concat(), &[("LOGIN", &server.address)]).start();
+    let key = client.private_pem();
+    let values = [("LOGIN", &server.address as &dyn std::fmt::Display), ("KEY", &key)];
+    let gateway = Setup::toml(&text.concat(), &values).start();
     let ask = async |path: &str, token: &str| {
         let field = format!("Bearer {token}");
         let mut client = Http1::connect(gateway.address).await;
@@ -208,7 +285,7 @@ respond = {{}}
     let issued = server.ask("/token", grant("&scope=orders%3Aread")).await;
     let issued: serde_json::Value = serde_json::from_str(issued.text()).unwrap();
     let token = issued["access_token"].as_str().unwrap();
-    for path in ["/basic", "/post"] {
+    for path in ["/basic", "/post", "/key", "/key"] {
         let answer = ask(path, token).await;
         assert_eq!(answer.status(), 200, "{path}: {:?}", log::said(answer.id()));
         assert_eq!(ask(path, "no-token-at-all").await.status(), 401, "{path}");

@@ -196,3 +196,49 @@ on_failure = "pass"
     let answer = client.send(request("POST", "/orders", &fields, body)).await;
     assert_eq!(answer.text(), body);
 }
+
+#[tokio::test]
+async fn a_transformation_reads_xml_on_both_ways() {
+    let text = format!(
+        r#"
+[plugins.shape]
+component = "transform"
+[plugins.shape.config.request]
+convert = {{ from = "xml", numbers = true }}
+body_limit = "64KiB"
+[plugins.shape.config.response]
+convert = {{ from = "xml", lists = ["item"], prefixes = "drop" }}
+json = [{{ op = "unwrap", key = "Envelope" }}]
+{}"#,
+        route_through("\"shape\"")
+    );
+    const SOAP: &str = "<?xml version=\"1.0\"?>\n<s:Envelope \
+        xmlns:s=\"urn:s\"><s:Body><item>pen &amp; ink</item></s:Body></s:Envelope>";
+    let upstream = Upstream::http1(|request| async {
+        assert_eq!(request.headers()["content-type"], "application/json");
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let builder = Response::builder().header("content-type", "application/soap+xml");
+        builder.header("x-seen", body.as_ref()).body(full(SOAP)).unwrap()
+    })
+    .await;
+    let gateway = Setup::toml(&text, &[("ORDERS", &upstream.address)]).start();
+    let mut client = Http1::connect(gateway.address).await;
+    // The second line does not lead around the rule.
+    let fields = [("content-type", "text/xml"), ("content-type", "text/plain")];
+    let xml = "<order id='7'><n>1.50</n></order>";
+    let answer = client.send(request("POST", "/orders", &fields, xml)).await;
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.header("x-seen"), Some(r#"{"order":{"@id":7,"n":1.50}}"#));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.text(), r#"{"Body":{"item":["pen & ink"]}}"#);
+    for (xml, status) in [
+        ("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>".to_owned(), 400),
+        (format!("<a>{}</a>", "<b>".repeat(100)), 400),
+        (format!("<a>{}</a>", " ".repeat(64 << 10)), 413),
+    ] {
+        let mut client = Http1::connect(gateway.address).await;
+        let answer = client.send(request("POST", "/orders", &fields[..1], xml)).await;
+        assert_eq!((answer.status(), &answer.problem()["status"]), (status, &json!(status)));
+    }
+    assert_eq!(upstream.requests().len(), 1);
+}

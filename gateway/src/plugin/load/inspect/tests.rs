@@ -220,6 +220,7 @@ fn rate_limit_and_its_schema_agree() {
         "policies": [{ "name": "a", "limit": 10, "window": "1m" }],
         "concurrency": [{ "name": "b", "limit": 3, "queue": 9 }],
         "headers": "both", "on_unavailable": "closed", "ipv6_prefix": 64, "dry_run": true,
+        "max_body": 1024,
     });
     let many: Vec<_> =
         (0..17).map(|it| json!({ "name": it.to_string(), "limit": 1, "window": "1s" })).collect();
@@ -282,6 +283,8 @@ fn rate_limit_and_its_schema_agree() {
         ("/on_unavailable", json!("half")),
         ("/ipv6_prefix", json!(0)),
         ("/ipv6_prefix", json!(129)),
+        ("/max_body", json!(0)),
+        ("/max_body", json!(67_108_865)),
         ("/dry_run", json!(1)),
         ("/unknown", json!(1)),
     ];
@@ -346,6 +349,8 @@ fn transform_and_its_schema_agree() {
         ("/response/events", json!([{ "types": ["a"], "drop": true }, { "rename": "b" }])),
         ("/response/event_limit", json!("512KiB")),
         ("/request/convert", json!({ "from": "form", "repeated": "last" })),
+        ("/response/convert", json!({ "from": "xml", "lists": ["a"], "numbers": true })),
+        ("/response/convert", json!({ "from": "xml", "to": "form", "prefixes": "drop" })),
         ("/response/event_types", json!(["text/x"])),
         ("/response/when", json!({ "status": [200] })),
     ];

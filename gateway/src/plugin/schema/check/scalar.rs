@@ -9,10 +9,15 @@ use serde_json::{Number, Value};
 
 use super::{Done, Exhausted, Keywords, Walk};
 use crate::plugin::schema::messages::{self, Fault, quote};
+use crate::plugin::schema::sample;
 
 /// What the compilation of a pattern costs in steps, and the bytes that it may take.
 const PATTERN_STEPS: usize = 2_000;
 const PATTERN_BYTES: usize = 128 << 10;
+
+/// Examples of a schema that are looked at, and the characters of one that is shown.
+const MOST_EXAMPLES: usize = 4;
+const LONGEST_EXAMPLE: usize = 80;
 
 /// A text longer than this is not held against a pattern.
 const MATCHED_TEXT: usize = 32 << 10;
@@ -74,7 +79,30 @@ impl<'s> Walk<'s, '_> {
         let without: String = text.chars().filter(|it| !it.is_whitespace()).collect();
         let has_spaces = without.len() < text.len() && self.matches(pattern, &without)?;
         let help = has_spaces.then(|| "leave out the spaces".to_owned());
-        self.tell(Fault::new(self.pointer(), message).note(about).help(help))
+        let fault = Fault::new(self.pointer(), message).note(about).help(help);
+        let example = self.example(keywords, pattern)?;
+        self.tell(match example {
+            Some(example) => fault.label(format!("such as `{}`", quote(&example))),
+            None => fault,
+        })
+    }
+
+    /// A text that fits: one of the schema's own, or one that is made.
+    fn example(
+        &mut self,
+        keywords: &'s Keywords,
+        pattern: &'s str,
+    ) -> Result<Option<String>, Exhausted> {
+        let listed = keywords.get("examples").and_then(Value::as_array).into_iter().flatten();
+        let own = listed.chain(keywords.get("default")).filter_map(Value::as_str);
+        let made = sample::text(keywords);
+        for text in own.map(str::to_owned).take(MOST_EXAMPLES).chain(made) {
+            let length = text.chars().count();
+            if (1..=LONGEST_EXAMPLE).contains(&length) && self.matches(pattern, &text)? {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a text matches a pattern; one that cannot be run matches everything.
