@@ -222,6 +222,7 @@ fn route(matcher: RouteMatcher) -> Route {
         access_log: None,
         errors: ErrorForm::default(),
         retries: None,
+        mirror: None,
         span: 0..0,
     }
 }

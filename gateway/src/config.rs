@@ -20,6 +20,7 @@ mod key_set;
 mod keys;
 mod listener;
 mod load;
+mod mirror;
 mod names;
 mod plugin;
 mod process;
@@ -60,6 +61,7 @@ pub use admin::TokenDigest;
 pub(crate) use certificates::{CertificateEnd, CertificateFacts, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
+pub use mirror::Mirror;
 pub use retries::{RETRY_BODY, Retries, RetryBudget, RetryOn};
 pub(crate) use schema::no_such_key;
 pub use schema::schema;
@@ -1136,6 +1138,8 @@ pub struct Route {
     pub errors: ErrorForm,
     /// `retries`
     pub retries: Option<Retries>,
+    /// `mirror`
+    pub mirror: Option<Mirror>,
     /// Where the route's table is in the file, for messages.
     pub span: Span,
 }

@@ -28,7 +28,7 @@ use crate::recorder::Rules;
 use crate::route::Table;
 use crate::share::{Flow, Share};
 use crate::spans::Sink;
-use crate::telemetry::traffic::{Counted, Traffic};
+use crate::telemetry::traffic::{Counted, MirrorTraffic, Traffic};
 use crate::timer::Timers;
 use crate::tls::{ServerTls, Tickets};
 use crate::trace::Tracer;
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     tls: Vec<Option<ServerTls>>,
     /// For each listener which it is, and its connections.
     pub(crate) listeners: Vec<(ListenerKey, Arc<ConnectionSlots>)>,
+    /// What becomes of copies of requests, for each route that has any.
+    pub(crate) mirrors: Box<[Option<Arc<MirrorTraffic>>]>,
     /// What is counted, if anybody can ask for it.
     pub(crate) counted: Option<Counted>,
     /// Receives a trace of each exchange, if there is one.
@@ -92,6 +94,11 @@ impl Shared {
             .collect::<Result<_, _>>()?;
         let route_names = config.routes.iter().map(route_names).map(Arc::new).collect();
         let upstream_names = config.upstreams.iter().map(|it| it.name.as_str().into()).collect();
+        let of_mirror = |route: &config::Route| {
+            let mirror = route.mirror.as_ref()?;
+            Some(traffic.of_mirror(&route.name, &config.upstreams[mirror.upstream.0].name))
+        };
+        let mirrors = config.routes.iter().map(of_mirror).collect();
         let counted = config.admin.is_some().then(|| counted(&config, traffic));
         let usage = usage.ids(&config);
         let listeners = config.listeners.iter().zip(0..);
@@ -108,6 +115,7 @@ impl Shared {
             route_names,
             upstream_names,
             tls,
+            mirrors,
             counted,
             tracer: None,
             usage,

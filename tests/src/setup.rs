@@ -319,6 +319,7 @@ pub fn route(path: &str) -> Route {
         access_log: None,
         errors: ErrorForm::default(),
         retries: None,
+        mirror: None,
         span: 0..0,
         path_spans: vec![],
         path_lines: vec![],

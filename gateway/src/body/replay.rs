@@ -37,6 +37,8 @@ struct State {
     keeps: bool,
     /// All that was read is kept.
     is_whole: bool,
+    /// Its end was read.
+    is_over: bool,
     /// The client is waited for.
     is_starved: bool,
     /// Which of those who read it may still do so.
@@ -66,6 +68,7 @@ impl Replay {
             limit,
             keeps: fits,
             is_whole: fits,
+            is_over: false,
             is_starved: false,
             turn: 0,
             waker: None,
@@ -86,6 +89,12 @@ impl Replay {
     /// Whether it can be read once more.
     pub(crate) fn is_whole(&self) -> bool {
         self.0.borrow().is_whole
+    }
+
+    /// Whether all of it was read, and is kept: to read it once more waits for nobody.
+    pub(crate) fn is_complete(&self) -> bool {
+        let state = self.0.borrow();
+        state.is_whole && (state.is_over || state.source.is_end_stream())
     }
 
     /// Whether whoever reads it waits for the client.
@@ -165,7 +174,7 @@ impl http_body::Body for Reader {
                 this.next = state.kept.len() + usize::from(frame.is_trailers());
             }
             Poll::Ready(Some(Err(_))) => state.let_go(),
-            Poll::Ready(None) => {}
+            Poll::Ready(None) => state.is_over = true,
         }
         polled
     }

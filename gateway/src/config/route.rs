@@ -20,7 +20,7 @@ use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
     Action, ErrorForm, HostPattern, HttpComponent, Listener, ListenerId, PathPattern, PathRules,
-    Plugin, PluginId, Route, Segment, Span, ValuePattern, access_log, plugin, retries,
+    Plugin, PluginId, Route, Segment, Span, ValuePattern, access_log, mirror, plugin, retries,
 };
 use crate::path::{PathError, normalise};
 
@@ -54,8 +54,10 @@ pub(super) fn read(
     let body_size = table.table("limits").size("body_size");
     let request_timeout = table.table("timeouts").duration("request");
     let access_log = access_log::named(table, scope.access_logs);
-    let may_forward = matches!(action, None | Some(Action::Forward(_))) || !plugins.is_empty();
+    let forwards = matches!(action, None | Some(Action::Forward(_) | Action::Split(_)));
+    let may_forward = forwards || !plugins.is_empty();
     let retries = retries::retries(table, may_forward);
+    let mirror = mirror::mirror(table, scope.upstreams, may_forward);
     let errors = match table.choice("errors") {
         "problem" => ErrorForm::Problem,
         "openai" => ErrorForm::OpenAi,
@@ -83,6 +85,7 @@ pub(super) fn read(
         access_log,
         errors,
         retries,
+        mirror,
         span: table.span.clone(),
     });
     (name, route)

@@ -31,6 +31,7 @@ pub(super) fn route(name: &str, path: &str) -> Route {
         access_log: None,
         errors: ErrorForm::default(),
         retries: None,
+        mirror: None,
         span: 0..0,
     }
 }

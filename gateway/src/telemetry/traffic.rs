@@ -8,6 +8,7 @@
 mod exemplars;
 mod glance;
 mod groups;
+mod mirrors;
 mod targets;
 
 use std::collections::HashSet;
@@ -24,6 +25,7 @@ use self::exemplars::Exemplars;
 pub(super) use self::exemplars::ShownExemplars;
 pub(super) use self::groups::OTHER;
 use self::groups::{GroupCells, Groups, Pairs};
+pub(crate) use self::mirrors::{MirrorTraffic, Mirrored};
 pub(crate) use self::targets::{RESULTS, TargetTraffic, Tried};
 use crate::error::Reason;
 pub(crate) use glance::{
@@ -82,6 +84,8 @@ pub(crate) struct Traffic {
     routes: DashMap<Box<str>, Arc<RouteTraffic>, RandomState>,
     /// By route and variant.
     variants: DashMap<(Box<str>, Box<str>), Arc<RouteTraffic>, RandomState>,
+    /// By route.
+    mirrors: DashMap<Box<str>, Arc<MirrorTraffic>, RandomState>,
     targets: DashMap<(Box<str>, Box<str>), Arc<TargetTraffic>, RandomState>,
     unread: Arc<Unread>,
     pairs: Pairs,
@@ -135,6 +139,23 @@ impl Traffic {
         Arc::new(RouteTraffic { name, variant, cells: slots(workers), groups, pairs })
     }
 
+    /// Those of copies of the requests of a route, for an upstream.
+    pub(crate) fn of_mirror(&self, route: &str, upstream: &str) -> Arc<MirrorTraffic> {
+        let new = || Arc::new(MirrorTraffic::new(route, upstream));
+        let mut known = self.mirrors.entry(route.into()).or_insert_with(new);
+        if *known.upstream != *upstream {
+            *known = new();
+        }
+        known.clone()
+    }
+
+    /// All copies, by route.
+    pub(super) fn mirrors(&self) -> Vec<Arc<MirrorTraffic>> {
+        let mut all: Vec<_> = self.mirrors.iter().map(|known| Arc::clone(&known)).collect();
+        all.sort_by(|one, other| one.route.cmp(&other.route));
+        all
+    }
+
     /// Those of a target of the upstream of this name.
     pub(crate) fn of_target(
         &self,
@@ -164,6 +185,7 @@ impl Traffic {
         targets: &HashSet<(&str, &str)>,
     ) {
         self.routes.retain(|name, _| name.is_empty() || routes.contains(&**name));
+        self.mirrors.retain(|route, _| routes.contains(&**route));
         self.variants.retain(|(route, name), _| variants.contains(&(&**route, &**name)));
         self.targets.retain(|(upstream, target), _| targets.contains(&(&**upstream, &**target)));
     }

@@ -20,6 +20,7 @@ mod http2;
 mod known;
 mod lifecycle;
 mod limits;
+mod mirrors;
 mod one_hop;
 mod refusals;
 mod retries;

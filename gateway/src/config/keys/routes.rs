@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
-use super::{COMPONENT, Key, Keys, Kind, PLUGIN, REDIRECTS, RETRIES, timeout};
+use super::{COMPONENT, DAY, Key, Keys, Kind, PLUGIN, REDIRECTS, RETRIES, timeout};
 
 pub(in crate::config) static ROUTE: Keys = Keys {
     id: "route",
@@ -73,6 +73,12 @@ pub(in crate::config) static ROUTE: Keys = Keys {
         )
         .example("{ attempts = 3 }"),
         Key::new(
+            "mirror",
+            Kind::Table(&MIRROR),
+            "Another upstream that gets copies of the requests, whose responses nobody gets.",
+        )
+        .example("{ upstream = \"NAME\" }"),
+        Key::new(
             "access_log",
             Kind::Text,
             "The name of an `[access_logs.NAME]`, or `off`, `errors` or `all`, for its requests. \
@@ -86,6 +92,32 @@ pub(in crate::config) static ROUTE: Keys = Keys {
              MCP, JSON-RPC, else a problem document).",
         )
         .default("auto"),
+    ],
+};
+
+pub(in crate::config) static MIRROR: Keys = Keys {
+    id: "mirror",
+    title: "`mirror`",
+    about: "Another upstream that gets copies of the requests, whose responses nobody gets.",
+    keys: &[
+        Key::new("upstream", Kind::Text, "Name of the upstream that gets the copies.")
+            .required()
+            .example("\"NAME\""),
+        Key::new("ratio", Kind::Ratio, "Share of the requests that is copied.").default("1"),
+        Key::new(
+            "requests",
+            Kind::Integer { min: 1, max: 100_000 },
+            "Copies on their way at a time, over all workers; more are not sent.",
+        )
+        .default("100"),
+        Key::new(
+            "body",
+            Kind::Size { min: 0, max: 1 << 30 },
+            "Bytes of a request body that are kept for the copy; requests with more have none.",
+        )
+        .default("1MiB"),
+        Key::new("timeout", Kind::Duration { min: "1ms", max: DAY }, "For the whole of a copy.")
+            .default("30s"),
     ],
 };
 

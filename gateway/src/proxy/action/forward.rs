@@ -19,6 +19,7 @@ use crate::config::{HostPolicy, UpstreamId};
 use crate::error::Failure;
 use crate::exchange::{Answerer, Exchange};
 use crate::proxy::action::Matched;
+use crate::proxy::action::mirror;
 use crate::proxy::action::rewrite;
 use crate::proxy::request::PreparedRequest;
 use crate::proxy::request::hop_by_hop as request_fields;
@@ -57,15 +58,29 @@ pub(in crate::proxy) async fn forward(
             Failure::UpstreamFull { upstream, source }
         })?,
     };
+    // Boxed, so that others do not carry it around.
+    let copy = matched.found.route.mirror.as_ref().filter(|_| hop.upgrade.is_none());
+    let copy = copy.and_then(|mirror| {
+        let own = exchange.snapshot.upstream(mirror.upstream).host_policy();
+        let own = if matched.found.route.rewrite.host.is_some() { host } else { own };
+        mirror::keep(exchange, mirror, &mut request, own, &added).map(|copy| (copy, mirror))
+    });
     exchange.is_sent();
     let retries = matched.found.route.retries.as_ref().filter(|_| hop.upgrade.is_none());
-    let mut answer = match retries {
-        None => send(exchange, upstream, &mut request, host, along).await?,
+    let answer = match retries {
+        None => send(exchange, upstream, &mut request, host, along).await,
         // Boxed, so that others do not carry its state around.
         Some(retries) => {
-            Box::pin(repeated::send(exchange, upstream, request, host, along, retries)).await?
+            Box::pin(repeated::send(exchange, upstream, request, host, along, retries)).await
         }
     };
+    if let Some((copy, mirror)) = copy
+        && let Some(counts) = &exchange.snapshot.shared.mirrors[matched.found.index]
+    {
+        let status = answer.as_ref().ok().map(|answer| answer.response.status());
+        copy.send(exchange, mirror, counts, status);
+    }
+    let mut answer = answer?;
     answer.lease.holds(place);
     exchange.is_answered_upstream();
     exchange.answered_by(Answerer::Upstream(id));

@@ -70,6 +70,11 @@ fn mixed(number: u64) -> u64 {
     number ^ (number >> 31)
 }
 
+/// Whether a request is one of the share, which is from 0 to 1.
+pub(super) fn is_drawn(share: f64) -> bool {
+    share >= 1.0 || unit(random()) < share
+}
+
 fn random() -> u64 {
     thread_local! {
         static STATE: Cell<u64> = Cell::new(getrandom::u64().unwrap_or(0x9e37_79b9_7f4a_7c15));

@@ -6,8 +6,8 @@ use super::Kind;
 use super::text::{head, line, line_with, number};
 use crate::error::Reason;
 use crate::telemetry::traffic::{
-    BYTES, CLASSES, Distribution, OTHER, OVERHEAD, RouteTraffic, SECONDS, ShownExemplars, Totals,
-    Traffic,
+    BYTES, CLASSES, Distribution, MirrorTraffic, OTHER, OVERHEAD, RouteTraffic, SECONDS,
+    ShownExemplars, Totals, Traffic,
 };
 
 type Routes = [(Arc<RouteTraffic>, Totals)];
@@ -45,6 +45,7 @@ pub(super) fn write(page: &mut String, traffic: &Traffic, with_exemplars: bool) 
     }
     write_groups(page, routes);
     write_variants(page, &traffic.variants());
+    write_mirrors(page, &traffic.mirrors());
     let name = "gateway_requests_in_flight";
     head(page, name, Kind::Gauge, "Requests that have a route and have not ended.");
     for (route, totals) in routes {
@@ -143,6 +144,34 @@ fn write_variants(page: &mut String, variants: &Routes) {
     let name = "gateway_variant_request_duration_seconds";
     let help = "From the head of a request to the last byte of its response, by variant.";
     histogram(page, name, help, (variants, &[]), &SECONDS, 1e-9, |totals| &totals.duration);
+}
+
+/// Writes what became of copies of requests.
+fn write_mirrors(page: &mut String, mirrors: &[Arc<MirrorTraffic>]) {
+    if mirrors.is_empty() {
+        return;
+    }
+    let name = "gateway_mirrored_requests_total";
+    let help = "Copies of requests, by what became of them: their response has the status that the client got, or \
+                another one; there was none, or none in time; or the copy was not sent.";
+    head(page, name, Kind::Counter, help);
+    for mirror in mirrors {
+        for (result, count) in mirror.results() {
+            let labels =
+                [("route", &*mirror.route), ("upstream", &*mirror.upstream), ("result", result)];
+            line(page, name, &labels, count);
+        }
+    }
+    let name = "gateway_mirrored_response_seconds_total";
+    let help =
+        "Time to the head of the response, of requests and of their copies, where both have one.";
+    head(page, name, Kind::Counter, help);
+    for mirror in mirrors {
+        for (of, seconds) in ["request", "copy"].into_iter().zip(mirror.seconds()) {
+            let labels = [("route", &*mirror.route), ("upstream", &*mirror.upstream), ("of", of)];
+            line(page, name, &labels, number(seconds));
+        }
+    }
 }
 
 /// One family; the sums are counted in as many of the unit.

@@ -1,0 +1,122 @@
+//! Copies of requests for another upstream, whose responses nobody gets.
+//!
+//! Owns what is kept of a request for its copy, and the sending of it. It is sent when the request has its
+//! response, and only with a body that is whole by then: so it cannot hold the request up, and what becomes of
+//! it can be compared. Must not change anything of the request.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::EXPECT;
+use http::request::Parts;
+use http::{Request, StatusCode};
+
+use super::split::is_drawn;
+use crate::body::{Body, Replay};
+use crate::config::{HostPolicy, Mirror};
+use crate::exchange::Exchange;
+use crate::telemetry::traffic::{MirrorTraffic, Mirrored};
+use crate::upstream::{Added, Upstream, UpstreamError};
+
+/// Bytes of the response to a copy that are read; the connection of a longer one is closed.
+const MOST: usize = 1 << 20;
+
+/// A request of which a copy may be sent.
+pub(super) struct Copy {
+    head: Parts,
+    body: Option<Replay>,
+    host: HostPolicy,
+    began: Instant,
+}
+
+/// Keeps a request that is about to be sent, if it is to be copied.
+pub(super) fn keep(
+    exchange: &Exchange,
+    mirror: &Mirror,
+    request: &mut Request<Body>,
+    host: &HostPolicy,
+    added: &impl Added,
+) -> Option<Box<Copy>> {
+    if !is_drawn(mirror.ratio) {
+        return None;
+    }
+    let has_body = !http_body::Body::is_end_stream(request.body());
+    let body = has_body.then(|| {
+        let body = std::mem::take(request.body_mut());
+        let kept = Replay::new(body, mirror.body, &exchange.snapshot.shared.bodies);
+        *request.body_mut() = kept.read();
+        kept
+    });
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    // They are written once, and the copy has them too.
+    added.insert(request.headers_mut());
+    *copy.headers_mut() = request.headers().clone();
+    copy.headers_mut().remove(EXPECT);
+    let (head, ()) = copy.into_parts();
+    Some(Box::new(Copy { head, body, host: host.clone(), began: Instant::now() }))
+}
+
+impl Copy {
+    /// Sends it, now that the request has this status, or none.
+    pub(super) fn send(
+        self,
+        exchange: &Exchange,
+        mirror: &Mirror,
+        counts: &Arc<MirrorTraffic>,
+        status: Option<StatusCode>,
+    ) {
+        let Self { head, body, host, began } = self;
+        let body = match &body {
+            None => Some(Body::empty()),
+            Some(kept) => kept.is_complete().then(|| kept.read()),
+        };
+        let (Some(body), Some(open)) = (body, counts.begin(mirror.requests)) else {
+            return counts.ended(Mirrored::Skipped);
+        };
+        let upstream = Rc::clone(exchange.snapshot.upstream(mirror.upstream));
+        let (counts, timeout) = (Arc::clone(counts), mirror.timeout);
+        let took = began.elapsed();
+        tokio::task::spawn_local(async move {
+            let mut request = Request::from_parts(head, body);
+            let asked = ask(&upstream, &mut request, &host, &counts, (status, took));
+            let result = match tokio::time::timeout(timeout, asked).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => Mirrored::Failed,
+                Err(_) => Mirrored::Timeout,
+            };
+            counts.ended(result);
+            drop(open);
+        });
+    }
+}
+
+/// Sends a copy, and compares its response with that of the request.
+async fn ask(
+    upstream: &Upstream,
+    request: &mut Request<Body>,
+    host: &HostPolicy,
+    counts: &MirrorTraffic,
+    (status, took): (Option<StatusCode>, Duration),
+) -> Result<Mirrored, UpstreamError> {
+    let began = Instant::now();
+    let answered = upstream.send(request, host).await?;
+    let copied = answered.response.status();
+    if status.is_some() {
+        counts.took(took, began.elapsed());
+    }
+    let mut body = pin!(Body::answered(answered.response.into_body()));
+    let mut length = 0;
+    while length < MOST {
+        let frame = poll_fn(|context| http_body::Body::poll_frame(body.as_mut(), context)).await;
+        let Some(Ok(frame)) = frame else { break };
+        length += frame.data_ref().map_or(0, bytes::Bytes::len);
+    }
+    drop(answered.lease);
+    Ok(if status == Some(copied) { Mirrored::Same } else { Mirrored::Different })
+}
