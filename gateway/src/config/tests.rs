@@ -14,6 +14,7 @@ mod rendering;
 mod retries;
 mod routes;
 mod secrets;
+mod split;
 mod stores;
 mod traces;
 mod usage;

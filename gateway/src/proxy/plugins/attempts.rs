@@ -103,7 +103,7 @@ pub(super) async fn send_again(
     let (head, hop) = (sent.head.clone(), sent.hop.clone());
     let request = Box::new(PreparedRequest { head, body, hop });
     let matched = Matched { found, target, chosen_path: sent.chosen_path.as_deref() };
-    run.forwarded_to(exchange.snapshot.upstream_name(sent.upstream));
+    run.forwarded_to(exchange.snapshot.upstream_name(sent.upstream), exchange.variant());
     exchange.is_sent_again();
     act(exchange, &matched, &Action::Forward(sent.upstream), request).await
 }
