@@ -54,7 +54,8 @@ pub(super) fn read(
     let body_size = table.table("limits").size("body_size");
     let request_timeout = table.table("timeouts").duration("request");
     let access_log = access_log::named(table, scope.access_logs);
-    let may_forward = matches!(action, None | Some(Action::Forward(_))) || !plugins.is_empty();
+    let forwards = matches!(action, None | Some(Action::Forward(_) | Action::Split(_)));
+    let may_forward = forwards || !plugins.is_empty();
     let retries = retries::retries(table, may_forward);
     let errors = match table.choice("errors") {
         "problem" => ErrorForm::Problem,

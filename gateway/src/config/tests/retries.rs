@@ -73,6 +73,8 @@ fn refuses_retries_that_never_happen_or_cannot_be() {
 
 #[test]
 fn warns_of_retries_without_effect() {
+    let split = "split = { variants = [{ name = \"a\", upstream = \"u\" }, { name = \"b\", upstream = \"u\" }] }";
+    assert_eq!(findings(&in_route(&format!("paths = [\"/\"]\n{split}\nretries = {{}}"))), []);
     warns(
         &in_route("paths = [\"/\"]\nrespond = {}\nretries = {}"),
         "`retries` has no effect: the route forwards to no upstream",
