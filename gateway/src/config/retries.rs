@@ -31,6 +31,8 @@ pub struct Retries {
     pub max_backoff: Duration,
     /// `retry_after`: the longest `Retry-After` that is waited for.
     pub retry_after: Duration,
+    /// `hedge_after`: when a request without a body is sent to another target besides.
+    pub hedge_after: Option<Duration>,
     /// `body`: bytes of a request body that are kept.
     pub body: usize,
 }
@@ -118,6 +120,7 @@ pub(super) fn retries(route: &Table<'_, '_>, may_forward: bool) -> Option<Retrie
         backoff: backoff.min(max_backoff),
         max_backoff,
         retry_after: table.duration("retry_after").unwrap_or_default(),
+        hedge_after: table.duration("hedge_after"),
         body: table.size("body").unwrap_or_default() as usize,
     })
 }

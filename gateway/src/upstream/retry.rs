@@ -4,8 +4,10 @@
 //! request, the budget of the upstream, the wait, and to which target it goes. What needs no policy (another
 //! target while nothing was sent, a fresh connection for one that was closed) is part of one attempt.
 
-use std::pin::pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -29,6 +31,9 @@ pub(crate) trait Repeat<B> {
 
     /// The same once more, in place of the one before, whose body ends.
     fn again(&mut self) -> Option<Request<B>>;
+
+    /// The same at the same time, if it has no body.
+    fn twin(&self) -> Option<Request<B>>;
 
     /// Whether the client is waited for, who sends the body.
     fn waits_for_client(&self) -> bool;
@@ -77,7 +82,8 @@ impl Upstream {
             if is_last {
                 repeat.settle();
             }
-            let sent = self.attempt(&mut request, repeat, policy, &mut tried).await;
+            let may_hedge = policy.retries.methods.contains(&method);
+            let sent = self.attempt(&mut request, repeat, policy, may_hedge, &mut tried).await;
             if is_last {
                 return sent;
             }
@@ -118,14 +124,15 @@ impl Upstream {
         request: &mut Request<B>,
         repeat: &impl Repeat<B>,
         policy: Policy<'_>,
+        may_hedge: bool,
         tried: &mut Tried,
     ) -> Result<Answered, UpstreamError>
     where
         B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
         B::Error: Into<Cause>,
     {
-        let Policy { retries, host, along, tries } = policy;
-        let sent = self.send_noting(request, host, along, tries, tried);
+        let Policy { retries, tries, .. } = policy;
+        let sent = self.hedged(request, repeat, policy, may_hedge, tried);
         let Some(timeout) = retries.attempt_timeout else { return sent.await };
         let mut sent = pin!(sent);
         loop {
@@ -148,6 +155,53 @@ impl Upstream {
         Err(UpstreamError::AttemptTimeout { target, timeout })
     }
 
+    /// Sends it, and to another target besides if there is no response for a while. The first response counts;
+    /// who is slower is abandoned.
+    async fn hedged<B>(
+        &self,
+        request: &mut Request<B>,
+        repeat: &impl Repeat<B>,
+        policy: Policy<'_>,
+        may_hedge: bool,
+        tried: &mut Tried,
+    ) -> Result<Answered, UpstreamError>
+    where
+        B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
+        B::Error: Into<Cause>,
+    {
+        let Policy { retries, host, along, tries } = policy;
+        let Some(after) = retries.hedge_after.filter(|_| may_hedge) else {
+            return self.send_noting(request, host, along, tries, tried).await;
+        };
+        let mut others = tried.clone();
+        let mut first = pin!(self.send_noting(request, host, along, tries, tried));
+        tokio::select! {
+            biased;
+            sent = first.as_mut() => return sent,
+            () = self.timers.after(after) => {}
+        }
+        let is_other = self.turns_away(tries, &mut others);
+        let twin = repeat.twin().filter(|_| is_other && self.load.may_retry());
+        let Some(mut twin) = twin else { return first.await };
+        let beside = tries.beside();
+        let mut second = pin!(self.send_noting(&mut twin, host, along, &beside, &mut others));
+        let (mut failed, mut also_failed) = (None, None);
+        let sent = poll_fn(|context| {
+            let answered = poll(first.as_mut(), &mut failed, context);
+            let answered = answered.or_else(|| poll(second.as_mut(), &mut also_failed, context));
+            match answered {
+                Some(answered) => Poll::Ready(Ok(answered)),
+                None => match failed.take_if(|_| also_failed.is_some()) {
+                    Some(error) => Poll::Ready(Err(error)),
+                    None => Poll::Pending,
+                },
+            }
+        })
+        .await;
+        tries.join(&beside, self.timers.now());
+        sent
+    }
+
     /// The next attempt shall not go where the last one went, if there is another target. Whether there is;
     /// if not, all of them may be asked again.
     fn turns_away(&self, tries: &Tries, tried: &mut Tried) -> bool {
@@ -165,6 +219,25 @@ impl Upstream {
             tried.clear();
         }
         is_other
+    }
+}
+
+/// One of two that run at the same time, unless it has failed already.
+fn poll(
+    future: Pin<&mut impl Future<Output = Result<Answered, UpstreamError>>>,
+    failed: &mut Option<UpstreamError>,
+    context: &mut Context<'_>,
+) -> Option<Answered> {
+    if failed.is_some() {
+        return None;
+    }
+    match future.poll(context) {
+        Poll::Ready(Ok(answered)) => Some(answered),
+        Poll::Ready(Err(error)) => {
+            *failed = Some(error);
+            None
+        }
+        Poll::Pending => None,
     }
 }
 

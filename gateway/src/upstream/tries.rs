@@ -81,6 +81,22 @@ impl Tries {
         self.change(|it| it.end = Some(("answered", now)));
     }
 
+    /// For a request that is sent to the same upstream at the same time.
+    pub(super) fn beside(&self) -> Self {
+        Self { upstream: self.upstream.clone(), ..Self::default() }
+    }
+
+    /// Adds what was tried beside. What is not answered by now is not waited for any more.
+    pub(super) fn join(&self, other: &Self, now: Instant) {
+        for tries in [self, other] {
+            if tries.last.get().is_some_and(|last| last.end.is_none()) {
+                tries.failed("cancelled", now);
+            }
+        }
+        self.before.borrow_mut().append(&mut other.before.borrow_mut());
+        self.last.set(self.last.get().or(other.last.get()));
+    }
+
     /// Nothing came of it.
     pub(super) fn failed(&self, how: &'static str, now: Instant) {
         self.change(|it| it.end = Some((how, now)));

@@ -528,3 +528,39 @@ async fn attempts_of_a_plugin_are_bounded_and_need_the_body() {
     );
     assert_eq!(metric(&gateway, "gateway_held_body_bytes").await, "0");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_is_slow_is_sent_to_another_target_besides_and_the_slower_one_is_cancelled()
+{
+    let left = Arc::new(AtomicUsize::new(0));
+    let gone = Arc::clone(&left);
+    let silent = Upstream::script(move |mut stream| {
+        let gone = Arc::clone(&gone);
+        async move {
+            let mut buffer = [0; 4096];
+            while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {}
+            gone.fetch_add(1, SeqCst);
+        }
+    })
+    .await;
+    let well = Upstream::echo().await;
+    let budget = "retry_budget = { share = 0.0, min_per_second = 1 }";
+    let retries = "on = [], statuses = [503], hedge_after = \"20ms\"";
+    let gateway = start("hedged", &[&silent, &well], retries, budget);
+    let mut client = Http1::connect(gateway.address).await;
+    let mut hedged = 0;
+    for _ in 0..6 {
+        let answer = client.send(request("GET", "/", &[], "")).await;
+        assert_eq!(answer.status(), 200);
+        let shown = attempts(&answer).await;
+        // Where the machine was slow, the good one is hedged too, or a second one came for nothing.
+        hedged += usize::from(shown == "cancelled answered");
+    }
+    assert!((1..=6).contains(&hedged), "{hedged}");
+    gateway_tests::until(|| left.load(SeqCst) >= hedged).await;
+    let line = format!(
+        "gateway_upstream_attempts_total{{upstream=\"hedged\",target=\"{}\",result=\"cancelled\"}}",
+        silent.address
+    );
+    assert!(metric(&gateway, &line).await.parse::<usize>().unwrap() >= hedged);
+}

@@ -60,6 +60,11 @@ pub(in crate::config) static RETRIES: Keys = Keys {
              passed on.",
         )
         .default("1s"),
+        timeout(
+            "hedge_after",
+            "A request without a body that has no response after this is sent to another target besides. \
+             Default: never.",
+        ),
         Key::new(
             "body",
             Kind::Size { min: 0, max: 1 << 30 },

@@ -22,7 +22,8 @@ fn reads_when_a_request_is_sent_again() {
     assert!(plain.methods.iter().all(Method::is_idempotent) && plain.methods.len() == 6);
     let full = read(
         "retries = { attempts = 2, on = [\"connect\", \"timeout\"], statuses = [429], methods = [\"POST\"], \
-         attempt_timeout = \"2s\", backoff = \"1ms\", max_backoff = \"2ms\", retry_after = \"0s\", body = \"8KiB\" }",
+         attempt_timeout = \"2s\", backoff = \"1ms\", max_backoff = \"2ms\", retry_after = \"0s\", body = \"8KiB\", \
+         hedge_after = \"95ms\" }",
     )
     .unwrap();
     assert_eq!(full.on, RetryOn { connect: true, reset: false, timeout: true });
@@ -30,7 +31,7 @@ fn reads_when_a_request_is_sent_again() {
     assert_eq!((full.attempts, full.body), (2, 8 << 10));
     let ms = Duration::from_millis;
     assert_eq!((full.backoff, full.max_backoff, full.retry_after), (ms(1), ms(2), ms(0)));
-    assert_eq!(full.attempt_timeout, Some(ms(2000)));
+    assert_eq!((full.attempt_timeout, full.hedge_after), (Some(ms(2000)), Some(ms(95))));
     let budget = |keys: &str| {
         let text = in_upstream(&format!("{TARGETS}\n{keys}"));
         check(&text).unwrap().config.upstreams.remove(0).retry_budget
@@ -72,6 +73,8 @@ fn refuses_retries_that_never_happen_or_cannot_be() {
 
 #[test]
 fn warns_of_retries_without_effect() {
+    let split = "split = { variants = [{ name = \"a\", upstream = \"u\" }, { name = \"b\", upstream = \"u\" }] }";
+    assert_eq!(findings(&in_route(&format!("paths = [\"/\"]\n{split}\nretries = {{}}"))), []);
     warns(
         &in_route("paths = [\"/\"]\nrespond = {}\nretries = {}"),
         "`retries` has no effect: the route forwards to no upstream",

@@ -188,12 +188,13 @@ fn upstream(exchange: &Exchange, since: impl Fn(Instant) -> u64) -> Option<Upstr
             connection: one.connected.map(|_| if one.connect.is_some() { "new" } else { "reused" }),
             connect_ns: one.connect.map(nanos),
             result: one.result,
-            ended_at_ns: match one.ended {
-                Some(_) if one.result == "answered" => answered.map(&since),
-                ended => ended.map(|at| since(at.max(sent))),
-            },
+            ended_at_ns: one.ended.map(|at| since(at.max(sent))),
         });
     });
+    // Of this one it is known exactly.
+    if let Some(last) = attempts.last_mut().filter(|last| last.result == "answered") {
+        last.ended_at_ns = answered.map(&since);
+    }
     Some(UpstreamRecord {
         name,
         kind,

@@ -104,15 +104,18 @@ fn attempts(exchange: &Exchange) -> Vec<Attempt> {
     let mut attempts = Vec::new();
     exchange.tries().list(|one| {
         let Some(target) = exchange.target(one) else { return };
-        let (is_first, is_answered) = (attempts.is_empty(), one.result == "answered");
+        let is_first = attempts.is_empty();
         attempts.push(Attempt {
             authority: target.authority.as_str().into(),
             is_tls: target.tls,
             began: before(sent.filter(|_| is_first).unwrap_or(one.began)),
-            over: before(answered.filter(|_| is_answered).or(one.ended).unwrap_or(now)),
+            over: before(one.ended.unwrap_or(now)),
             how: one.result,
             connect: one.connect,
         });
     });
+    if let Some(last) = attempts.last_mut().filter(|last: &&mut Attempt| last.how == "answered") {
+        last.over = answered.map_or(last.over, before);
+    }
     attempts
 }

@@ -20,7 +20,7 @@ pub(crate) struct TargetTraffic {
 }
 
 /// How a try at a target ends, in the words of the access log.
-pub(crate) const RESULTS: [&str; 18] = [
+pub(crate) const RESULTS: [&str; 19] = [
     "answered",
     "unresolved",
     "refused",
@@ -31,6 +31,7 @@ pub(crate) const RESULTS: [&str; 18] = [
     "first-byte-timeout",
     "attempt-timeout",
     "status",
+    "cancelled",
     "closed",
     "reset",
     "malformed",

@@ -84,6 +84,10 @@ impl Repeat<Body> for KeptRequest<'_> {
         self.can_repeat().then(|| self.request())
     }
 
+    fn twin(&self) -> Option<Request<Body>> {
+        self.body.is_none().then(|| self.request())
+    }
+
     fn waits_for_client(&self) -> bool {
         self.body.as_ref().is_some_and(Replay::is_starved)
     }
