@@ -1,4 +1,4 @@
-// An authorization server, oidc-provider, for tests/tests/first_party/introspection.rs. Its arguments are the port on
+// An authorization server, oidc-provider, for tests/tests/manual/first_party/introspection.rs. Its arguments are the port on
 // which it listens and the folder where it is installed. It says "ready" when it serves, and ends with its input.
 
 import { readFileSync } from "node:fs";
