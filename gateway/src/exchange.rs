@@ -108,6 +108,7 @@ pub(crate) struct Exchange {
     upload_failure: RefCell<Option<Failure>>,
     upload_waker: RefCell<Option<Waker>>,
     time_limit: RefCell<Option<Deadline>>,
+    is_deadline: Cell<bool>,
     /// Its way through the plugins of its route, if there are any.
     run: OnceCell<Rc<Run>>,
     /// Whether the client was handed the whole answer.
@@ -186,6 +187,7 @@ impl Exchange {
             upload_failure: RefCell::new(None),
             upload_waker: RefCell::new(None),
             time_limit: RefCell::new(None),
+            is_deadline: Cell::new(false),
             run: OnceCell::new(),
             answer_complete: Cell::new(false),
             answerer: Cell::new(None),
@@ -397,6 +399,17 @@ impl Exchange {
     /// Ends the whole exchange after this time.
     pub(crate) fn limit_time(&self, limit: Duration) {
         self.time_limit.replace(Some(self.timers().after(limit)));
+    }
+
+    /// Its client waits no longer than this.
+    pub(crate) fn has_deadline(&self, deadline: Duration) {
+        self.limit_time(deadline);
+        self.is_deadline.set(true);
+    }
+
+    /// Whether the time for it is what its client said.
+    pub(crate) fn is_deadline(&self) -> bool {
+        self.is_deadline.get()
     }
 
     /// Which of its lines are written, and where.

@@ -121,7 +121,7 @@ async fn run(
         Ok(found) => found,
         Err(failure) => return Err(refuse_early(exchange, body, &checked, failure).await),
     };
-    if let Err(failure) = limits::admit(exchange, found.route, &checked, body) {
+    if let Err(failure) = limits::admit(exchange, found.route, (&checked, &head.headers), body) {
         return Err(refuse_early(exchange, body, &checked, failure).await);
     }
     if exchange.recording.is_some() {

@@ -8,6 +8,7 @@ mod facts;
 mod pem;
 mod revoked;
 mod shown;
+mod stapled;
 mod trust;
 
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use facts::{Facts, Validity};
 use pem::Section;
 pub(super) use revoked::{lists as revoked, warn_of_missing as warn_of_missing_lists};
 pub(crate) use shown::CertificateFacts;
+pub(super) use stapled::response as stapled;
 pub(crate) use trust::{VERIFIED, is_for, names};
 
 /// When a certificate of a listener, or of the gateway towards an upstream, ends.

@@ -3,8 +3,10 @@
 //! Owns addresses, trusted peers, limits and timeouts of listeners.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::IpNet;
+use rustls::sign::CertifiedKey;
 
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
@@ -80,7 +82,12 @@ pub(super) fn tls(table: &Table<'_, '_>) -> Option<ListenerTls> {
     let certificates = items.iter().filter_map(|item| {
         let table = Table::open(table.reading, item, &LISTENER_TLS)?;
         let files = (table.word("certificate"), table.word("key"));
-        certificates::certified_key(table.reading, &files.0?, &files.1?)
+        let ocsp = table.word("ocsp").map(|file| certificates::stapled(table.reading, &file));
+        let key = certificates::certified_key(table.reading, &files.0?, &files.1?)?;
+        match ocsp {
+            None => Some(key),
+            Some(ocsp) => Some(Arc::new(CertifiedKey { ocsp: Some(ocsp?), ..(*key).clone() })),
+        }
     });
     Some(ListenerTls { certificates: certificates.collect(), ..ListenerTls::default() })
 }

@@ -52,6 +52,7 @@ pub(in crate::proxy) async fn finish(exchange: &Exchange, response: &mut Respons
         errors: exchange.error_form(),
         caller: exchange.caller(),
         call: exchange.call(),
+        is_deadline: exchange.is_deadline(),
         id: &exchange.id,
         is_head: exchange.method == Method::HEAD,
         ceiling: exchange.snapshot.config.process.retry_after_ceiling.as_secs(),

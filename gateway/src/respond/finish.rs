@@ -33,6 +33,8 @@ pub(crate) struct Form<'a> {
     pub(crate) caller: Caller,
     /// The id of the call where it is one of JSON-RPC.
     pub(crate) call: Option<&'a str>,
+    /// A time that is over is the one that the client gave.
+    pub(crate) is_deadline: bool,
     /// The request id.
     pub(crate) id: &'a HeaderValue,
     /// The request is a `HEAD`.
@@ -60,7 +62,8 @@ pub(crate) async fn finish(wanted: Form<'_>, response: &mut Response<Body>) {
     if caller.is_grpc() && form != ErrorForm::Problem {
         let text = read(response).await;
         let message = told(response, text.as_deref());
-        grpc::put(response, caller, &message);
+        let is_over = wanted.is_deadline && response.status() == StatusCode::GATEWAY_TIMEOUT;
+        grpc::put(response, caller, &message, is_over);
         return;
     }
     if is_problem(response.headers()) {

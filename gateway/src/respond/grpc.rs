@@ -16,8 +16,14 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 
 /// Turns a refusal into one of gRPC. Its other fields stay; they are metadata then.
-pub(super) fn put(response: &mut Response<Body>, caller: Caller, message: &str) {
-    let code = code(response.status());
+pub(super) fn put(
+    response: &mut Response<Body>,
+    caller: Caller,
+    message: &str,
+    is_past_deadline: bool,
+) {
+    // DEADLINE_EXCEEDED, where the client said until when it waits.
+    let code = if is_past_deadline { "4" } else { code(response.status()) };
     let kind = match caller {
         Caller::GrpcWeb => "application/grpc-web",
         Caller::GrpcWebText => "application/grpc-web-text",

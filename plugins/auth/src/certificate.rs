@@ -161,7 +161,7 @@ impl Certificates {
         policy: &Policy,
     ) -> Result<Option<Admitted>, Refusal> {
         let Some(fingerprint) = request.attribute(FINGERPRINT) else { return Ok(None) };
-        let left = left(&request.attribute(NOT_AFTER).unwrap_or_default())
+        let left = left(request.attribute(NOT_AFTER).unwrap_or_default())
             .ok_or(Refusal::Certificate("the certificate of the client has expired"))?;
         let found = self.clients.iter().find_map(|client| Some((client, client.fits(request)?)));
         let (client, name) =
@@ -174,7 +174,7 @@ impl Certificates {
         let admission: Rc<Admission> = Rc::new(policy.admit(&Consumer {
             id,
             method: "client-certificate",
-            key_id: &fingerprint,
+            key_id: fingerprint,
             scopes: &scopes,
             claims: &client.claims,
             group: client.group.as_deref(),
@@ -243,7 +243,7 @@ impl Client {
     fn fits(&self, request: &Request) -> Option<String> {
         let mut first = None;
         for condition in &self.conditions {
-            let name = condition.fits(&request.attribute(condition.attribute)?)?;
+            let name = condition.fits(request.attribute(condition.attribute)?)?;
             first.get_or_insert(name);
         }
         first

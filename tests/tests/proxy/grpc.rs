@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use gateway_tests::{Setup, within};
+use gateway_tests::{Http2, Setup, Upstream, client, within};
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc;
 use tonic::metadata::MetadataValue;
@@ -190,6 +190,29 @@ async fn tells_the_server_the_deadline_of_a_call() {
     request.set_timeout(Duration::from_secs(19));
     let answer = client.say(request).await.unwrap().into_inner();
     assert_eq!(answer.text, "19000000u");
+}
+
+/// The client does not keep the time: it says how long it would wait.
+#[tokio::test]
+async fn a_call_is_given_up_when_its_deadline_is_over() {
+    let (reset, was_reset) = tokio::sync::oneshot::channel::<()>();
+    let reset = std::sync::Mutex::new(Some(reset));
+    let silent = Upstream::http2(move |_| {
+        let dropped = reset.lock().unwrap().take();
+        async move {
+            let _tells_when_it_is_dropped = dropped;
+            std::future::pending().await
+        }
+    })
+    .await;
+    let gateway = Setup::proxy(silent.address).over_http2().start();
+    let mut caller = Http2::connect(gateway.address).await;
+    let fields =
+        [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", "150m")];
+    let answer = caller.send(client::request2("POST", "/test.Echo/Say", &fields, "")).await;
+    assert_eq!((answer.status(), answer.header("grpc-status")), (200, Some("4")));
+    assert_eq!(silent.request().headers["grpc-timeout"], "150m");
+    within(was_reset).await.unwrap_err();
 }
 
 #[tokio::test]

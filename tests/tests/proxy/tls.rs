@@ -48,3 +48,59 @@ async fn gives_up_a_handshake_that_does_not_end() {
     raw.send([0x16, 3, 1]).await;
     assert_eq!(raw.rest().await, "");
 }
+
+/// Keeps what the server says of its certificate.
+#[derive(Debug, Default)]
+struct Stapled(std::sync::Mutex<Vec<u8>>);
+
+impl rustls::client::danger::ServerCertVerifier for Stapled {
+    fn verify_server_cert(
+        &self,
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &[rustls::pki_types::CertificateDer<'_>],
+        _: &rustls::pki_types::ServerName<'_>,
+        ocsp: &[u8],
+        _: rustls::pki_types::UnixTime,
+    ) -> Result<rustls::client::danger::ServerCertVerified, rustls::Error> {
+        *self.0.lock().unwrap() = ocsp.to_vec();
+        Ok(rustls::client::danger::ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &rustls::pki_types::CertificateDer<'_>,
+        _: &rustls::DigitallySignedStruct,
+    ) -> Result<rustls::client::danger::HandshakeSignatureValid, rustls::Error> {
+        Ok(rustls::client::danger::HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<rustls::SignatureScheme> {
+        let provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[tokio::test]
+async fn tells_clients_what_the_authority_says_of_the_certificate() {
+    let response = include_bytes!("../../../gateway/src/config/tests/pem/ocsp.der");
+    let mut certificate = (*tls::certificate(&["a.example"])).clone();
+    certificate.ocsp = Some(response.to_vec());
+    let gateway = secured(vec![std::sync::Arc::new(certificate)]).start();
+    for versions in [&[&rustls::version::TLS12][..], &[&rustls::version::TLS13]] {
+        let seen = std::sync::Arc::new(Stapled::default());
+        let mut config = tls::client_for(&[], None, versions);
+        config.dangerous().set_certificate_verifier(seen.clone());
+        tls::try_connect(gateway.address, "a.example", &config, &[]).await.unwrap();
+        assert_eq!(*seen.0.lock().unwrap(), response);
+    }
+}

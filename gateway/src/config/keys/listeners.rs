@@ -85,6 +85,13 @@ pub(in crate::config) static LISTENER_TLS: Keys = Keys {
         Key::new("key", Kind::Text, "PEM file: the private key.")
             .required()
             .example("\"tls/site.key\""),
+        Key::new(
+            "ocsp",
+            Kind::Text,
+            "DER file: what the authority says of the certificate (OCSP), which clients are told that \
+             ask for it. Default: none.",
+        )
+        .example("\"tls/site.ocsp\""),
     ],
 };
 

@@ -141,3 +141,28 @@ fn reads_what_upstreams_are_shown() {
         assert!(told.contains(expected) && told.contains('^'), "{expected}\n{told}");
     }
 }
+
+#[test]
+fn reads_what_an_authority_says_of_a_certificate() {
+    let text = in_listener(
+        "tls = { certificate = \"cert.pem\", key = \"key.pem\", ocsp = \"site.ocsp\" }",
+    );
+    let response = include_bytes!("pem/ocsp.der");
+    let folder = folder(&text, &[]);
+    let told = |bytes: &[u8]| {
+        fs::write(folder.path().join("site.ocsp"), bytes).unwrap();
+        load(&folder.path().join("gateway.toml"), &environment, &KNOWN)
+    };
+    let loaded = told(response).unwrap();
+    let tls = loaded.config.listeners[0].tls.as_ref().unwrap();
+    assert_eq!(tls.certificates[0].ocsp.as_deref(), Some(&response[..]));
+    assert!(loaded.files.iter().any(|file| file.ends_with("site.ocsp")));
+    for (bytes, expected) in [
+        (&response[..response.len() - 1], "is no OCSP response in DER form"),
+        (&b"nothing"[..], "is no OCSP response in DER form"),
+        (&[0x30, 3, 0x0a, 1, 6], "the request was not authorized"),
+    ] {
+        let found = told(bytes).unwrap_err().render(false);
+        assert!(found.contains(expected) && found.contains('^'), "{found}");
+    }
+}

@@ -116,6 +116,8 @@ async fn a_reload_is_tried_made_and_refused() {
     assert_eq!(last["request_id"], made.id());
     assert!(last["from"].as_str().unwrap().starts_with("127.0.0.1:"));
     assert_eq!(std::fs::metadata(&audit).unwrap().permissions().mode() & 0o077, 0);
+    // The log is read by another thread.
+    gateway_tests::until(|| program.lines("audit").len() >= kept.len()).await;
     let logged = program.lines("audit");
     assert_eq!(logged.len(), kept.len(), "{logged:?}");
     assert_eq!(logged.last().unwrap()["request_id"], made.id());
