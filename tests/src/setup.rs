@@ -140,6 +140,7 @@ impl Setup {
                 port: address.port(),
                 authority: address.to_string(),
                 weight: 1,
+                priority: 0,
             }],
             protocol: UpstreamProtocol::Auto,
             host: HostPolicy::Preserve,
@@ -156,6 +157,9 @@ impl Setup {
             limits: UpstreamLimits::default(),
             added_fields: AddedFields::default(),
             balance: Balance::default(),
+            hash_by: gateway::config::HashBy::default(),
+            slow_start: std::time::Duration::ZERO,
+            overprovisioning: 140,
             ejection: Ejection::default(),
             health: None,
         });

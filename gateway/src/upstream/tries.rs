@@ -197,6 +197,7 @@ mod tests {
             port: 1,
             authority: authority.to_owned(),
             weight: 1,
+            priority: 0,
         };
         let mut targets = [target("a:1"), target("b:2")];
         let shown = |now| tries.shown(now, &targets).to_string();

@@ -183,7 +183,7 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Json, Str
     // `!` alone: a text.
     let name = match (tag.is_yaml_core_schema(), tag.suffix.as_str()) {
         (true, name) => name,
-        (false, "") => "str",
+        (false, "" | "!") => "str",
         (false, _) => return Err(unknown(tag)),
     };
     let value = if name == "str" { Json::Text(text.to_owned()) } else { plain(text)? };
