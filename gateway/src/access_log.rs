@@ -49,6 +49,8 @@ pub(crate) struct Record<'a> {
     pub(crate) route: Option<&'a str>,
     /// The upstream or the component that answered.
     pub(crate) upstream_name: Option<&'a str>,
+    /// The variant of the route that it went to.
+    pub(crate) variant: Option<&'a str>,
     pub(crate) status: Option<StatusCode>,
     pub(crate) uploaded: u64,
     pub(crate) downloaded: u64,

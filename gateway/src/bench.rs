@@ -147,11 +147,16 @@ fn heads(table: &Table) -> ExchangeView {
             host: "api.example.com".into(),
             has_body: false,
             listener: "l".into(),
-            route: Arc::new(RouteNames { name: "r".into(), patterns: Box::default() }),
+            route: Arc::new(RouteNames {
+                name: "r".into(),
+                patterns: Box::default(),
+                variants: Box::default(),
+            }),
             pattern,
             captures,
             matched: target,
             upstream: None,
+            variant: None,
             calls: None,
         },
     }

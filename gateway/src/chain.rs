@@ -218,9 +218,17 @@ impl Run {
         self.upstream.borrow()
     }
 
-    /// Notes the upstream for `upstream.name`.
-    pub(crate) fn forwarded_to(&self, upstream: &Arc<str>) {
-        self.change(|heads| heads.facts.upstream = Some(upstream.clone()));
+    /// Notes the upstream for `upstream.name`, and the variant of the route for `route.variant`.
+    pub(crate) fn forwarded_to(&self, upstream: &Arc<str>, variant: Option<usize>) {
+        self.change(|heads| {
+            heads.facts.upstream = Some(upstream.clone());
+            heads.facts.variant = variant;
+        });
+    }
+
+    /// The value of an attribute, the gateway's or a plugin's.
+    pub(crate) fn attribute(&self, name: &str) -> Option<Box<str>> {
+        self.heads.borrow().attribute(name).map(Into::into)
     }
 
     /// The heads, to hand to a hook.

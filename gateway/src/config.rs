@@ -29,6 +29,7 @@ mod route;
 mod schema;
 mod secrets;
 mod source;
+mod split;
 mod store;
 mod suggest;
 mod syntax;
@@ -61,6 +62,8 @@ pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
 pub(crate) use schema::no_such_key;
 pub use schema::schema;
 pub use source::{Position, Positions, Source};
+pub(crate) use split::stable_hash;
+pub use split::{Split, StickyKey, Variant};
 pub(crate) use suggest::closest;
 pub(crate) use units::duration;
 pub(crate) use written::{Change, Written, names_secret};
@@ -1085,7 +1088,7 @@ pub struct Route {
     pub plugins: Vec<PluginId>,
     /// Where each of them is in the route, in the same order.
     pub plugin_spans: Vec<Span>,
-    /// `upstream`, `component`, `respond` or `redirect`.
+    /// `upstream`, `split`, `component`, `respond` or `redirect`.
     pub action: Action,
     /// `rewrite`
     pub rewrite: Rewrite,
@@ -1178,6 +1181,8 @@ pub enum ValuePattern {
 pub enum Action {
     /// `upstream = "NAME"`
     Forward(UpstreamId),
+    /// `split = { variants, by, salt }`
+    Split(Box<Split>),
     /// `component = "NAME"`, or the path of a file, or a table.
     Component(ComponentId),
     /// `respond = { status, headers, body }`

@@ -85,6 +85,8 @@ pub(crate) struct Exchange {
     component: RefCell<Option<String>>,
     /// The upstream that it is forwarded to.
     destination: Cell<Option<UpstreamId>>,
+    /// The index of the variant of its route.
+    variant: Cell<Option<usize>>,
     tries: Tries,
     status: Cell<Option<StatusCode>>,
     head_after: Cell<Option<Duration>>,
@@ -162,6 +164,7 @@ impl Exchange {
             call: OnceCell::new(),
             component: RefCell::new(None),
             destination: Cell::new(None),
+            variant: Cell::new(None),
             tries: Tries::default(),
             status: Cell::new(None),
             head_after: Cell::new(None),
@@ -261,6 +264,25 @@ impl Exchange {
     /// The name of the route that serves it, once found.
     pub(crate) fn route_name(&self) -> Option<&str> {
         self.route.get().map(|route| self.snapshot.config.routes[route].name.as_str())
+    }
+
+    /// It goes to the variant of its route with this index.
+    pub(crate) fn goes_to_variant(&self, variant: usize) {
+        self.variant.set(Some(variant));
+        if let (Some(counted), Some(route)) = (&self.snapshot.shared.counted, self.route.get()) {
+            counted.variants[route][variant].begin(self.worker.index);
+        }
+    }
+
+    /// The index of the variant of its route, once it is chosen.
+    pub(crate) fn variant(&self) -> Option<usize> {
+        self.variant.get()
+    }
+
+    /// The name of the variant of its route, once it is chosen.
+    pub(crate) fn variant_name(&self) -> Option<&str> {
+        let names = self.snapshot.route_names(self.route.get()?);
+        Some(names.variants.get(self.variant.get()?)?)
     }
 
     /// It is on its way to a target of this upstream.

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method};
 
 pub use account::{Account, Act, Considered, FilePosition, OnListener, PutPlugin};
 
-use crate::config::{Action, Config, ListenerId, Positions, Route};
+use crate::config::{self, Action, Config, ListenerId, Positions, Route};
 use crate::route::{self, Query, Step, Verdict};
 
 /// A request that nobody has sent.
@@ -176,6 +176,16 @@ fn act(config: &Config, action: &Action) -> Act {
         |kind: &str, status: u16| Act { kind: kind.to_owned(), name: None, status: Some(status) };
     match action {
         Action::Forward(id) => named("upstream", &config.upstreams[id.0].name),
+        Action::Split(split) => {
+            let variant = |it: &config::Variant| {
+                format!(
+                    "{} ({}, weight {})",
+                    it.name, config.upstreams[it.upstream.0].name, it.weight
+                )
+            };
+            let variants: Vec<_> = split.variants.iter().map(variant).collect();
+            named("split", &variants.join(", "))
+        }
         Action::Component(id) => named("component", &config.components[id.0].name),
         Action::Respond(fixed) => answered("respond", fixed.status.as_u16()),
         Action::Redirect(redirect) => answered("redirect", redirect.status.as_u16()),

@@ -22,7 +22,7 @@ use crate::access_log::{Logs, OpenError, Registry};
 use crate::admin::{Current, InForce, Operator};
 use crate::checks::Checks;
 use crate::component::{self, Component, Refusal};
-use crate::config::{ComponentId, Config, Doubts, ListenerId, PluginId};
+use crate::config::{Action, ComponentId, Config, Doubts, ListenerId, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::SpanTarget;
 use crate::plugin::{LoadError, Loader, Plugin};
@@ -478,7 +478,13 @@ impl Handle {
         let targets = current.upstreams.iter().flat_map(|upstream| {
             upstream.targets.iter().map(|it| (upstream.name.as_str(), &*it.authority))
         });
-        metrics.traffic.keep(&routes, &targets.collect());
+        let variants = current.routes.iter().flat_map(|route| match &route.action {
+            Action::Split(split) => {
+                split.variants.iter().map(|it| (route.name.as_str(), it.name.as_str())).collect()
+            }
+            _ => Vec::new(),
+        });
+        metrics.traffic.keep(&routes, &variants.collect(), &targets.collect());
         self.0.checks.keep(&current.upstreams);
         let logs: Vec<_> = current.access_logs.iter().map(|log| log.name.as_str()).collect();
         metrics.keep_access_logs(&logs);

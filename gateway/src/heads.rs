@@ -94,6 +94,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) matched: PathAndQuery,
     /// The upstream, once it is chosen.
     pub(crate) upstream: Option<Arc<str>>,
+    /// The index of the route's variant, once it is chosen.
+    pub(crate) variant: Option<usize>,
     /// What plugins call upstreams with, where there are traces.
     pub(crate) calls: Option<Arc<Calls>>,
 }
@@ -105,6 +107,8 @@ pub(crate) struct RouteNames {
     pub(crate) name: Box<str>,
     /// Its path patterns.
     pub(crate) patterns: Box<[PatternNames]>,
+    /// Its variants, where it splits.
+    pub(crate) variants: Box<[Box<str>]>,
 }
 
 /// A path pattern as the file has it, and the names of its captures.
@@ -213,6 +217,7 @@ impl ExchangeFacts {
             "listener.name" => &self.listener,
             "route.name" => &self.route.name,
             "route.pattern" => &self.route.patterns.get(self.pattern)?.0,
+            "route.variant" => self.route.variants.get(self.variant?)?,
             "upstream.name" => self.upstream.as_deref()?,
             _ => return self.capture(name.strip_prefix("capture.")?),
         };

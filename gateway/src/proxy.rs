@@ -18,6 +18,7 @@ use std::task::Poll;
 
 use http::request::Parts;
 use http::{Request, Response};
+use percent_encoding::percent_decode_str;
 
 use self::action::Matched;
 use self::refusal::{refuse, refuse_early};
@@ -28,6 +29,7 @@ use self::request::{
 };
 use crate::body::{Body, FromClient, Observer as _};
 use crate::chain::Endings;
+use crate::config::Action;
 use crate::conn::{Downstream, Stream};
 use crate::error::Failure;
 use crate::exchange::{Application, AtEnd, Exchange, ExchangeInit, WorkerState};
@@ -131,12 +133,26 @@ async fn run(
     let chain = exchange.snapshot.chain(found.index);
     if chain.is_empty() {
         let matched = Matched { found: &found, target: &target, chosen_path: None };
-        let acted = pin!(action::act(exchange, &matched, &found.route.action, request));
+        let variant = split(exchange, &matched, head);
+        let action = variant.as_ref().unwrap_or(&found.route.action);
+        let acted = pin!(action::act(exchange, &matched, action, request));
         return within_time(exchange, acted).await;
     }
     // Boxed, so that requests without plugins do not carry its state around.
     let mut through = Box::pin(plugins::run(exchange, chain, &found, &target, request));
     within_time(exchange, through.as_mut()).await
+}
+
+/// The variant of a request that goes through no plugins.
+fn split(exchange: &Exchange, matched: &Matched<'_>, head: &Parts) -> Option<Action> {
+    let Matched { found, target, .. } = matched;
+    let capture = |index| {
+        let value = found.captures.value(index, target.path(&head.uri))?;
+        Some(percent_decode_str(value).decode_utf8_lossy().into())
+    };
+    let attribute =
+        |name: &str| action::split::own_attribute(exchange, name, target.host(), capture);
+    action::split::settle(exchange, &found.route.action, &head.headers, attribute)
 }
 
 fn begin(

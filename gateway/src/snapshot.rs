@@ -126,7 +126,16 @@ fn counted(config: &Config, traffic: &Traffic) -> Counted {
         let targets = upstream.targets.iter();
         targets.map(|it| traffic.of_target(&upstream.name, &it.authority, workers)).collect()
     };
+    let of_variants = |route: &config::Route| match &route.action {
+        Action::Split(split) => split
+            .variants
+            .iter()
+            .map(|it| traffic.of_variant(&route.name, &it.name, workers))
+            .collect(),
+        _ => Box::default(),
+    };
     Counted {
+        variants: config.routes.iter().map(of_variants).collect(),
         routes: config.routes.iter().map(|route| of_route(&route.name)).collect(),
         unrouted: of_route(""),
         unread: traffic.unread(),
@@ -142,7 +151,11 @@ fn route_names(route: &crate::config::Route) -> RouteNames {
         });
         (pattern.text.as_str().into(), names.collect())
     });
-    RouteNames { name: route.name.as_str().into(), patterns: patterns.collect() }
+    let variants = match &route.action {
+        Action::Split(split) => split.variants.iter().map(|it| it.name.as_str().into()).collect(),
+        _ => Box::default(),
+    };
+    RouteNames { name: route.name.as_str().into(), patterns: patterns.collect(), variants }
 }
 
 /// What one worker uses.
@@ -219,7 +232,9 @@ impl Snapshot {
         let chains = config.routes.iter().zip(&shared.route_names).map(chain).collect();
         let flow = |(route, names): (&config::Route, &Arc<RouteNames>)| match &route.action {
             Action::Component(id) => Some(shared.components[id.0].flow(share, &names.name)),
-            Action::Forward(_) | Action::Respond(_) | Action::Redirect(_) => None,
+            Action::Forward(_) | Action::Split(_) | Action::Respond(_) | Action::Redirect(_) => {
+                None
+            }
         };
         let flows = config.routes.iter().zip(&shared.route_names).map(flow).collect();
         let via = ["1.0", "1.1", "2.0"].map(|version| via(version, &config.process.via));

@@ -26,6 +26,7 @@ pub(crate) fn write_headless(
         request: None,
         route: None,
         upstream_name: None,
+        variant: None,
         status: Some(failure.status()),
         uploaded: 0,
         downloaded: 0,

@@ -55,6 +55,7 @@ impl Written {
             }),
             route: Some("r"),
             upstream_name: None,
+            variant: None,
             status: Some(StatusCode::OK),
             uploaded: 0,
             downloaded: 12,

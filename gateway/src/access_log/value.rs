@@ -143,6 +143,7 @@ impl Source {
                 return display(out, format_args!("{seconds}.{millis:03}"), Value::Bare);
             }
             LogField::Upstream => out.extend_from_slice(way.target?.as_bytes()),
+            LogField::Variant => out.extend_from_slice(record.variant?.as_bytes()),
             LogField::UpstreamName => out.extend_from_slice(record.upstream_name?.as_bytes()),
             LogField::Attempts => return display(out, way.attempts?, Value::Text),
             LogField::Left => return display(out, record.left, Value::Bare),

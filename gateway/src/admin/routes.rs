@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 use super::Admin;
 use super::call::{Answer, Call, Refusal, Reply};
 use super::page::Page;
-use crate::config::{Action, Config, HostPattern, Positions, Route, ValuePattern, names_secret};
+use crate::config::{
+    Action, Config, HostPattern, Positions, Route, ValuePattern, Variant, names_secret,
+};
 
 pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
     let [offset, limit] = call.known(["offset", "limit"])?;
@@ -76,6 +78,14 @@ fn action(config: &Config, action: &Action) -> Value {
     match action {
         Action::Forward(id) => {
             json!({ "kind": "upstream", "name": config.upstreams[id.0].name, "status": null })
+        }
+        Action::Split(split) => {
+            let variant = |it: &Variant| {
+                let upstream = &config.upstreams[it.upstream.0].name;
+                json!({ "name": it.name, "upstream": upstream, "weight": it.weight })
+            };
+            let variants: Vec<_> = split.variants.iter().map(variant).collect();
+            json!({ "kind": "split", "name": null, "status": null, "variants": variants })
         }
         Action::Component(id) => {
             json!({ "kind": "component", "name": config.components[id.0].name, "status": null })

@@ -153,6 +153,8 @@ pub enum LogField {
     Duration,
     Upstream,
     UpstreamName,
+    /// `variant`: of a route that splits.
+    Variant,
     Attempts,
     Left,
     Fault,

@@ -39,7 +39,7 @@ use upstreams::UPSTREAM;
 use usage::USAGE;
 
 /// What a route does: it has one of them.
-pub(super) const ACTIONS: [&str; 4] = ["upstream", "component", "respond", "redirect"];
+pub(super) const ACTIONS: [&str; 5] = ["upstream", "split", "component", "respond", "redirect"];
 
 /// The statuses of a redirect (RFC 9110 section 15.4).
 pub(super) const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];

@@ -13,6 +13,7 @@ mod refusals;
 mod rendering;
 mod routes;
 mod secrets;
+mod split;
 mod stores;
 mod traces;
 mod usage;

@@ -32,6 +32,7 @@ impl Exchange {
             }),
             route: self.route_name(),
             upstream_name: self.upstream().map(|name| &**name),
+            variant: self.variant_name(),
             status: self.status(),
             uploaded: self.uploaded(),
             downloaded: self.downloaded(),

@@ -24,6 +24,8 @@ pub(super) struct Budget {
     allowed: Duration,
     /// The thread's time when it was first looked at.
     since: Option<Duration>,
+    /// Whether it has waited already.
+    has_waited: bool,
     /// What is known of a call in slices, if it is one.
     is_sliced: bool,
     slices: Arc<Slices>,
@@ -36,6 +38,7 @@ impl Budget {
         let whole = u32::try_from(ticks.saturating_sub(1)).unwrap_or(u32::MAX);
         self.allowed = TICK.saturating_mul(whole);
         self.since = None;
+        self.has_waited = false;
         self.is_sliced = false;
         ticks.div_ceil(4).min(LOOK)
     }
@@ -61,7 +64,8 @@ impl Budget {
     /// The epoch deadline fired. The hook is interrupted if the thread has
     /// computed for the whole time since the first look, and otherwise continues for what is left.
     ///
-    /// So it computes for a quarter more than it may, and two ticks, at the very most.
+    /// So it computes for a quarter more than it may, and two ticks, at the very most; one that waits meanwhile for
+    /// another quarter.
     pub(super) fn look(&mut self) -> UpdateDeadline {
         self.look_at(thread_time())
     }
@@ -69,12 +73,22 @@ impl Budget {
     /// The hook begins to wait for something. Waiting is not computing; what it computed before
     /// stays spent, or a plugin that waits again and again could compute without end.
     pub(super) fn pause(&mut self) {
-        self.pause_at(thread_time());
+        // Reading the thread's time is a call to the system.
+        if self.since.is_some() {
+            self.pause_at(thread_time());
+        }
     }
 
     /// The hook continues. Returns after how many ticks to look.
+    ///
+    /// Most hooks that wait do so once. What they compute between the first time and the second is spent from the
+    /// first look on, as what they compute before is: that is a quarter of their time, and no more of it.
     pub(super) fn resume(&mut self) -> u64 {
-        self.resume_at(thread_time())
+        if self.is_sliced || std::mem::replace(&mut self.has_waited, true) {
+            return self.resume_at(thread_time());
+        }
+        self.since = None;
+        engine::ticks(self.allowed).div_ceil(4).min(LOOK)
     }
 
     fn pause_at(&mut self, now: Duration) {
@@ -169,6 +183,20 @@ mod tests {
         budget.pause_at(605 * MS);
         assert_eq!(budget.resume_at(700 * MS), 1);
         assert_eq!(ticks_left(budget.look_at(701 * MS)), None);
+    }
+
+    #[test]
+    fn only_who_waits_more_than_once_is_measured_between() {
+        let mut budget = Budget::default();
+        budget.begin(engine::ticks(20 * MS));
+        budget.pause();
+        assert_eq!(budget.resume(), 6, "a quarter of 20 ms, and the tick that has begun");
+        assert_eq!(budget.since, None);
+        budget.pause();
+        budget.resume();
+        assert!(budget.since.is_some());
+        budget.begin(engine::ticks(20 * MS));
+        assert_eq!(budget.resume(), 6, "the next hook has a wait of its own");
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod hash_key;
 pub(super) mod redirect;
 pub(super) mod respond;
 pub(super) mod rewrite;
+pub(super) mod split;
 pub(super) mod template;
 
 use std::rc::Rc;
@@ -39,6 +40,8 @@ pub(super) async fn act(
 ) -> Result<Response<Body>, Failure> {
     match action {
         Action::Respond(fixed) => Ok(respond::fixed(exchange, fixed)),
+        // Settled before: a request has one variant.
+        Action::Split(_) => Err(Failure::Internal("a split was not settled")),
         Action::Redirect(to) => redirect::redirect(exchange, matched, to, &request.head),
         Action::Forward(upstream) => forward::forward(exchange, matched, *upstream, request).await,
         // Boxed, so that routes without one do not carry its state around.

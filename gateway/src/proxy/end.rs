@@ -156,7 +156,12 @@ impl AtEnd for Metrics {
         };
         let worker = exchange.worker();
         match exchange.route() {
-            Some(route) => counted.routes[route].end(worker, &sample),
+            Some(route) => {
+                counted.routes[route].end(worker, &sample);
+                if let Some(variant) = exchange.variant() {
+                    counted.variants[route][variant].end(worker, &sample);
+                }
+            }
             None => {
                 counted.unrouted.begin(worker);
                 counted.unrouted.end(worker, &sample);

@@ -20,7 +20,7 @@ use crate::heads::{ExchangeFacts, ExchangeView, RequestHead};
 use crate::plugin::full_text;
 use crate::proxy::action::Matched;
 use crate::proxy::action::act;
-use crate::proxy::action::rewrite;
+use crate::proxy::action::{rewrite, split};
 use crate::proxy::refusal;
 use crate::proxy::refusal::refuse;
 use crate::proxy::request::FoundRoute;
@@ -114,14 +114,18 @@ async fn forth(
     let path = changed.target.path();
     let chosen_path = (path != target.path(&request.head.uri)).then_some(path);
     let matched = Matched { found, target, chosen_path };
-    let chosen = chosen_upstream(exchange, run);
+    let attribute = |name: &str| run.attribute(name);
+    let chosen = chosen_upstream(exchange, run)
+        .or_else(|| split::settle(exchange, &found.route.action, &request.head.headers, attribute));
     let action = chosen.as_ref().unwrap_or(&found.route.action);
     match action {
-        Action::Forward(upstream) => run.forwarded_to(exchange.snapshot.upstream_name(*upstream)),
-        Action::Component(component) => {
-            run.forwarded_to(exchange.snapshot.component(*component).name());
+        Action::Forward(upstream) => {
+            run.forwarded_to(exchange.snapshot.upstream_name(*upstream), exchange.variant());
         }
-        Action::Respond(_) | Action::Redirect(_) => {}
+        Action::Component(component) => {
+            run.forwarded_to(exchange.snapshot.component(*component).name(), None);
+        }
+        Action::Split(_) | Action::Respond(_) | Action::Redirect(_) => {}
     }
     act(exchange, &matched, action, request).await
 }
@@ -200,6 +204,7 @@ fn heads(
         captures: found.captures.clone(),
         matched,
         upstream: None,
+        variant: None,
         calls: exchange.calls(),
     };
     Ok(Arc::new(ExchangeView { request, response: None, attributes: Vec::new(), facts }))

@@ -80,6 +80,8 @@ pub(crate) const FAULTS: [&str; 4] = ["client", "upstream", "plugin", "gateway"]
 #[derive(Debug, Default)]
 pub(crate) struct Traffic {
     routes: DashMap<Box<str>, Arc<RouteTraffic>, RandomState>,
+    /// By route and variant.
+    variants: DashMap<(Box<str>, Box<str>), Arc<RouteTraffic>, RandomState>,
     targets: DashMap<(Box<str>, Box<str>), Arc<TargetTraffic>, RandomState>,
     unread: Arc<Unread>,
     pairs: Pairs,
@@ -112,11 +114,25 @@ impl Unread {
 impl Traffic {
     /// Those of the route of this name; the empty name stands for requests without a route.
     pub(crate) fn of_route(&self, route: &str, workers: usize) -> Arc<RouteTraffic> {
-        let new = || {
-            let (groups, pairs) = (OnceLock::new(), self.pairs.clone());
-            Arc::new(RouteTraffic { name: route.into(), cells: slots(workers), groups, pairs })
-        };
+        let new = || self.new_route(route, "", workers);
         self.routes.entry(route.into()).or_insert_with(new).clone()
+    }
+
+    /// Those of a variant of a route, which are among those of the route too.
+    pub(crate) fn of_variant(
+        &self,
+        route: &str,
+        variant: &str,
+        workers: usize,
+    ) -> Arc<RouteTraffic> {
+        let new = || self.new_route(route, variant, workers);
+        self.variants.entry((route.into(), variant.into())).or_insert_with(new).clone()
+    }
+
+    fn new_route(&self, name: &str, variant: &str, workers: usize) -> Arc<RouteTraffic> {
+        let (groups, pairs) = (OnceLock::new(), self.pairs.clone());
+        let (name, variant) = (name.into(), variant.into());
+        Arc::new(RouteTraffic { name, variant, cells: slots(workers), groups, pairs })
     }
 
     /// Those of a target of the upstream of this name.
@@ -141,8 +157,14 @@ impl Traffic {
     }
 
     /// Forgets the routes and targets that are not configured any more.
-    pub(crate) fn keep(&self, routes: &HashSet<&str>, targets: &HashSet<(&str, &str)>) {
+    pub(crate) fn keep(
+        &self,
+        routes: &HashSet<&str>,
+        variants: &HashSet<(&str, &str)>,
+        targets: &HashSet<(&str, &str)>,
+    ) {
         self.routes.retain(|name, _| name.is_empty() || routes.contains(&**name));
+        self.variants.retain(|(route, name), _| variants.contains(&(&**route, &**name)));
         self.targets.retain(|(upstream, target), _| targets.contains(&(&**upstream, &**target)));
     }
 
@@ -180,12 +202,21 @@ impl Traffic {
 
     /// All routes that have served a request, by name.
     pub(super) fn routes(&self) -> Vec<(Arc<RouteTraffic>, Totals)> {
-        let known = self.routes.iter().map(|known| Arc::clone(&known));
-        let mut routes: Vec<_> =
-            known.filter_map(|route| route.totals().map(|totals| (route, totals))).collect();
-        routes.sort_by(|one, other| one.0.name.cmp(&other.0.name));
-        routes
+        with_totals(self.routes.iter().map(|known| Arc::clone(&known)))
     }
+
+    /// All variants that have served a request, by the names of the route and of the variant.
+    pub(super) fn variants(&self) -> Vec<(Arc<RouteTraffic>, Totals)> {
+        with_totals(self.variants.iter().map(|known| Arc::clone(&known)))
+    }
+}
+
+fn with_totals(known: impl Iterator<Item = Arc<RouteTraffic>>) -> Vec<(Arc<RouteTraffic>, Totals)> {
+    let mut routes: Vec<_> =
+        known.filter_map(|route| route.totals().map(|totals| (route, totals))).collect();
+    let names = |route: &RouteTraffic| (route.name.clone(), route.variant.clone());
+    routes.sort_by_key(|(route, _)| names(route));
+    routes
 }
 
 /// What passed on one route, added up over all workers.
@@ -205,6 +236,8 @@ pub(crate) struct RouteSummary {
 #[derive(Debug)]
 pub(crate) struct RouteTraffic {
     pub(super) name: Box<str>,
+    /// Empty for the whole route.
+    pub(super) variant: Box<str>,
     cells: Box<[OnceLock<Box<Cells>>]>,
     /// Once a consumer has one.
     groups: OnceLock<Box<Groups>>,
@@ -458,6 +491,8 @@ impl RouteTraffic {
 #[derive(Debug)]
 pub(crate) struct Counted {
     pub(crate) routes: Box<[Arc<RouteTraffic>]>,
+    /// By route and variant.
+    pub(crate) variants: Box<[Box<[Arc<RouteTraffic>]>]>,
     pub(crate) unrouted: Arc<RouteTraffic>,
     pub(crate) unread: Arc<Unread>,
     /// By upstream and target.
@@ -512,7 +547,7 @@ mod tests {
         assert_eq!(totals.downloaded.sum, 1_500);
         // A worker that is not there counts nothing, and breaks nothing.
         route.begin(7);
-        traffic.keep(&HashSet::new(), &HashSet::new());
+        traffic.keep(&HashSet::new(), &HashSet::new(), &HashSet::new());
         assert!(traffic.routes().is_empty());
     }
 }

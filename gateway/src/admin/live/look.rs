@@ -294,7 +294,7 @@ mod tests {
         assert_eq!((point.total.requests(), point.routes.len()), (0, 0));
         assert!(sampler.point(&look, Duration::from_secs(60)).is_none());
         // What a reload took away is forgotten.
-        metrics.traffic.keep(&["a"].into(), &[].into());
+        metrics.traffic.keep(&["a"].into(), &[].into(), &[].into());
         sampler.look(&metrics, false);
         assert_eq!(sampler.routes.keys().map(|it| &**it).collect::<Vec<_>>(), ["a"]);
     }

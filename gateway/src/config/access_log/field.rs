@@ -9,7 +9,7 @@ use crate::config::fault::Fault;
 use crate::config::suggest;
 
 /// Names that are whole.
-const NAMES: [(&str, LogField); 29] = [
+const NAMES: [(&str, LogField); 30] = [
     ("time", LogField::Time),
     ("time_common", LogField::TimeCommon),
     ("time_unix", LogField::TimeUnix),
@@ -35,6 +35,7 @@ const NAMES: [(&str, LogField); 29] = [
     ("duration", LogField::Duration),
     ("upstream", LogField::Upstream),
     ("upstream_name", LogField::UpstreamName),
+    ("variant", LogField::Variant),
     ("attempts", LogField::Attempts),
     ("left", LogField::Left),
     ("fault", LogField::Fault),
@@ -45,13 +46,14 @@ const NAMES: [(&str, LogField); 29] = [
 const PREFIXES: [&str; 3] = ["request.header.", "response.header.", "attribute."];
 
 /// Attributes that the gateway sets, and which field has the same.
-const OWN: [(&str, &str); 7] = [
+const OWN: [(&str, &str); 8] = [
     ("client.address", "client"),
     ("request.id", "request_id"),
     ("request.scheme", "scheme"),
     ("request.host", "host"),
     ("listener.name", "listener"),
     ("route.name", "route"),
+    ("route.variant", "variant"),
     ("upstream.name", "upstream_name"),
 ];
 

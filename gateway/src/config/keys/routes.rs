@@ -44,6 +44,12 @@ pub(in crate::config) static ROUTE: Keys = Keys {
         .example("[\"NAME\"]"),
         Key::new("upstream", Kind::Text, "Name of the upstream that answers.").example("\"NAME\""),
         Key::new(
+            "split",
+            Kind::Table(&SPLIT),
+            "Several upstreams that answer, each a share of the requests.",
+        )
+        .example("{ variants = [{ name = \"a\", upstream = \"NAME\" }] }"),
+        Key::new(
             "component",
             Kind::TextOrTable(&COMPONENT),
             "The component that answers: a name, the path of a file (with `/` or `.wasm`), or a \
@@ -74,6 +80,51 @@ pub(in crate::config) static ROUTE: Keys = Keys {
              MCP, JSON-RPC, else a problem document).",
         )
         .default("auto"),
+    ],
+};
+
+pub(in crate::config) static SPLIT: Keys = Keys {
+    id: "split",
+    title: "`split`",
+    about: "Several upstreams that answer, each a share of the requests.",
+    keys: &[
+        Key::new("variants", Kind::Tables(&VARIANT), "The upstreams and their shares.")
+            .required()
+            .example("[{ name = \"a\", upstream = \"NAME\" }]"),
+        Key::new(
+            "by",
+            Kind::List(&Kind::Text),
+            "What keeps a request at its variant: an attribute like `consumer.id` or `client.address`, \
+             `claim:NAME`, `header:NAME` or `cookie:NAME`. The first that the request has. Default: each \
+             request is drawn anew.",
+        )
+        .example("[\"consumer.id\"]"),
+        Key::new(
+            "salt",
+            Kind::Text,
+            "Splits with the same salt and names put the same clients into the same variants. Default: \
+             the route's name.",
+        ),
+    ],
+};
+
+pub(in crate::config) static VARIANT: Keys = Keys {
+    id: "variant",
+    title: "a variant of `split`",
+    about: "An upstream and its share of the requests.",
+    keys: &[
+        Key::new("name", Kind::Text, "Unique name, for logs and metrics.")
+            .required()
+            .example("\"canary\""),
+        Key::new("upstream", Kind::Text, "Name of the upstream that answers.")
+            .required()
+            .example("\"NAME\""),
+        Key::new(
+            "weight",
+            Kind::Integer { min: 0, max: 1_000_000 },
+            "Its part of the sum of all weights; 0 for none.",
+        )
+        .default("1"),
     ],
 };
 

@@ -16,7 +16,7 @@ use crate::config::reader::{Table, Text};
 use crate::config::upstream::target;
 use crate::config::{
     Action, ComponentId, FixedResponse, HttpComponent, Redirect, Rewrite, Template, TemplatePart,
-    UpstreamId, component, suggest,
+    UpstreamId, component, split, suggest,
 };
 
 /// Header fields that the gateway sets itself (RFC 9110 section 7.6.1 and framing).
@@ -42,11 +42,16 @@ pub(super) fn read(
     let upstream = table.word("upstream").and_then(|name| {
         scope.upstreams.find(table.reading, &name, "a `[upstreams.NAME]` table with `targets`")
     });
+    let has_plugins = table.list("plugins").is_some_and(|plugins| !plugins.is_empty());
+    let split = table
+        .given_table("split")
+        .and_then(|given| split::read(&given, scope.upstreams, name, has_plugins));
     let component = component(table, scope, name);
     let respond = table.given_table("respond").map(|respond| fixed_response(&respond));
     let redirect = table.given_table("redirect").and_then(|table| redirect(&table, paths));
     upstream
         .map(|index| Action::Forward(UpstreamId(index)))
+        .or(split.map(Box::new).map(Action::Split))
         .or(component.map(Action::Component))
         .or(respond.map(Action::Respond))
         .or(redirect.map(Action::Redirect))
@@ -97,8 +102,7 @@ fn refuse_all_but_one(table: &Table<'_, '_>) {
         // What was meant has its error already.
         [] if ACTIONS.iter().any(|key| table.misspells(key)) => {}
         [] => {
-            let error =
-                "`[[routes]]` has neither `upstream` nor `component` nor `respond` nor `redirect`";
+            let error = "`[[routes]]` has none of `upstream`, `split`, `component`, `respond` and `redirect`";
             let error = Diagnostic::error(table.span.clone(), error);
             table.reading.report_absence(
                 error.label("one of them is required").help("add `upstream = \"NAME\"`"),
@@ -216,9 +220,10 @@ pub(super) fn rewrite(table: &Table<'_, '_>, paths: &Paths) -> Rewrite {
     let Some(given) = table.given_table("rewrite") else {
         return Rewrite::default();
     };
-    if table.key_span("upstream").is_none() && table.key_span("component").is_none() {
+    if ["upstream", "split", "component"].iter().all(|key| table.key_span(key).is_none()) {
         let place = table.key_span("rewrite").unwrap_or_else(|| given.span.clone());
-        let error = Diagnostic::error(place, "`rewrite` goes only with `upstream` or `component`");
+        let error = "`rewrite` goes only with `upstream`, `split` or `component`";
+        let error = Diagnostic::error(place, error);
         table.reading.report_absence(error);
     }
     let prefix = |key| {

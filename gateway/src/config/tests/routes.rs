@@ -119,7 +119,7 @@ fn refuses_paths_that_no_request_has() {
 fn refuses_routes_with_no_action_or_with_several() {
     refuses(
         &in_route("paths = [\"/\"]"),
-        "`[[routes]]` has neither `upstream` nor `component` nor `respond` nor `redirect`",
+        "`[[routes]]` has none of `upstream`, `split`, `component`, `respond` and `redirect`",
         "[[routes]]",
         "add `upstream = \"NAME\"`",
     );
@@ -131,7 +131,7 @@ fn refuses_routes_with_no_action_or_with_several() {
     );
     refuses(
         &in_route("paths = [\"/\"]\nrespond = {}\nrewrite = {}"),
-        "`rewrite` goes only with `upstream` or `component`",
+        "`rewrite` goes only with `upstream`, `split` or `component`",
         "rewrite",
         "",
     );

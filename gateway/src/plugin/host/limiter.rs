@@ -49,11 +49,17 @@ pub(super) fn link_shared(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()
             if !are_valid(&charges) {
                 return Ok((Err(LimiterError::Invalid),));
             }
-            store.data_mut().budget.pause();
             let charges: SmallVec<[_; 1]> = charges.iter().map(to_state).collect();
-            let verdicts = shared.take(&charges).await;
+            let verdicts = match shared.take_leased(&charges) {
+                Some(verdicts) => Ok(verdicts),
+                None => {
+                    store.data_mut().budget.pause();
+                    let verdicts = shared.take(&charges).await;
+                    resume(&mut store);
+                    verdicts
+                }
+            };
             store.data().note_shared(charges.iter().map(quotas::Quota::of));
-            resume(&mut store);
             let verdicts = verdicts.map_err(|Unavailable| LimiterError::Unavailable);
             Ok((verdicts.map(|it| it.into_iter().map(from_state).collect::<Vec<_>>()),))
         })

@@ -207,7 +207,7 @@ fn upstream(exchange: &Exchange, since: impl Fn(Instant) -> u64) -> Option<Upstr
 fn component(exchange: &Exchange) -> Option<String> {
     match &exchange.route_and_pattern()?.0.action {
         Action::Component(id) => Some(exchange.snapshot.component(*id).name().to_string()),
-        Action::Forward(_) | Action::Respond(_) | Action::Redirect(_) => None,
+        Action::Forward(_) | Action::Split(_) | Action::Respond(_) | Action::Redirect(_) => None,
     }
 }
 

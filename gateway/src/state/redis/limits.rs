@@ -71,13 +71,23 @@ impl SharedLimits {
         self.store.connect_here();
     }
 
+    /// As [`take`](Self::take), where permits are here that were taken ahead.
+    pub(crate) fn take_leased(&self, charges: &[Charge<'_>]) -> Option<Vec<Verdict>> {
+        let leases = self.leases.as_ref()?;
+        let asked: Vec<_> = charges.iter().map(Asked::of).collect();
+        let verdicts = leases.take(charges, &asked)?;
+        self.store.leased();
+        self.local.buckets.decided(verdicts.iter().all(|verdict| verdict.allowed));
+        Some(verdicts)
+    }
+
     /// Charges all buckets if each has enough, none otherwise; one verdict a charge.
     ///
     /// # Errors
     /// When the store does not answer, and the plugin is to hear of it.
     pub(crate) async fn take(&self, charges: &[Charge<'_>]) -> Result<Vec<Verdict>, Unavailable> {
         let answered = match &self.leases {
-            Some(leases) => self.take_leased(leases, charges).await,
+            Some(leases) => self.lease(leases, charges).await,
             None => self.ask(charges, &[], "").await.map(|answer| answer.verdicts),
         };
         match (answered, self.on_error) {
@@ -109,16 +119,13 @@ impl SharedLimits {
         self.local.buckets.take(&shares)
     }
 
-    async fn take_leased(
+    /// Takes permits ahead.
+    async fn lease(
         &self,
         leases: &Leases,
         charges: &[Charge<'_>],
     ) -> Result<Vec<Verdict>, Unavailable> {
         let asked: Vec<_> = charges.iter().map(Asked::of).collect();
-        if let Some(verdicts) = leases.take(charges, &asked) {
-            self.store.leased();
-            return Ok(verdicts);
-        }
         // One at a time asks for a key: the others find what it brings.
         let Some(first) = charges.first() else { return Ok(Vec::new()) };
         let _turn = leases.turn(first.key).lock().await;

@@ -44,6 +44,7 @@ pub(super) fn write(page: &mut String, traffic: &Traffic, with_exemplars: bool) 
         }
     }
     write_groups(page, routes);
+    write_variants(page, &traffic.variants());
     let name = "gateway_requests_in_flight";
     head(page, name, Kind::Gauge, "Requests that have a route and have not ended.");
     for (route, totals) in routes {
@@ -107,6 +108,43 @@ fn write_groups(page: &mut String, routes: &Routes) {
     line(page, name, &[], others.sum::<u64>());
 }
 
+/// Writes the requests of routes that split, by variant.
+fn write_variants(page: &mut String, variants: &Routes) {
+    if variants.is_empty() {
+        return;
+    }
+    let name = "gateway_variant_requests_total";
+    let help = "Requests that have ended of routes that split, by route, variant and status. They are counted \
+                by route too.";
+    head(page, name, Kind::Counter, help);
+    for (route, totals) in variants {
+        for (status, count) in &totals.statuses {
+            let labels =
+                [("route", &*route.name), ("variant", &*route.variant), ("status", status)];
+            line(page, name, &labels, count);
+        }
+    }
+    let name = "gateway_variant_requests_failed_total";
+    let help = "Requests that failed, of routes that split, by whose fault it was and why.";
+    head(page, name, Kind::Counter, help);
+    for (route, totals) in variants {
+        let reasons = Reason::all().zip(&totals.reasons);
+        for ((reason, fault), count) in reasons.filter(|(_, count)| **count > 0) {
+            let (route, variant) = (&*route.name, &*route.variant);
+            let labels = [
+                ("route", route),
+                ("variant", variant),
+                ("fault", fault.as_str()),
+                ("reason", reason),
+            ];
+            line(page, name, &labels, count);
+        }
+    }
+    let name = "gateway_variant_request_duration_seconds";
+    let help = "From the head of a request to the last byte of its response, by variant.";
+    histogram(page, name, help, (variants, &[]), &SECONDS, 1e-9, |totals| &totals.duration);
+}
+
 /// One family; the sums are counted in as many of the unit.
 fn histogram(
     page: &mut String,
@@ -127,17 +165,20 @@ fn histogram(
             continue;
         }
         let exemplars = exemplars.get(index);
+        // Only what is of a variant is named after one.
+        let named = if route.variant.is_empty() { 2 } else { 3 };
         let mut below = 0;
         for (place, (bound, count)) in bounds.iter().zip(&distribution.counts).enumerate() {
             below += count;
             let exemplar = exemplars.and_then(|of| of.of_bucket(place)).filter(|_| *count > 0);
-            let labels = [("route", &*route.name), ("le", bound)];
-            line_with(page, &bucket, &labels, below, exemplar);
+            let labels = [("route", &*route.name), ("le", bound), ("variant", &*route.variant)];
+            line_with(page, &bucket, &labels[..named], below, exemplar);
         }
         #[expect(clippy::cast_precision_loss, reason = "the format has floating-point numbers")]
         let total = distribution.sum as f64 * unit;
-        line(page, &sum, &[("route", &route.name)], number(total));
-        line(page, &count, &[("route", &route.name)], below);
+        let labels = [("route", &*route.name), ("variant", &*route.variant)];
+        line(page, &sum, &labels[..named - 1], number(total));
+        line(page, &count, &labels[..named - 1], below);
     }
 }
 

@@ -98,7 +98,7 @@ impl References {
 }
 
 /// The attributes that the gateway sets, besides the captures.
-const GATEWAY_ATTRIBUTES: [&str; 9] = [
+const GATEWAY_ATTRIBUTES: [&str; 10] = [
     "client.address",
     "client.port",
     "listener.name",
@@ -107,6 +107,7 @@ const GATEWAY_ATTRIBUTES: [&str; 9] = [
     "request.scheme",
     "route.name",
     "route.pattern",
+    "route.variant",
     "upstream.name",
 ];
 

@@ -1,0 +1,11 @@
+//! What users are told: the README, the examples and the first-party plugins, as they are configured there.
+//!
+//! One program, since to link one takes longer than most of its modules run.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod example;
+mod examples;
+mod first_party;
+mod other_languages;
+mod readme;

@@ -1,0 +1,11 @@
+//! The admin API: who may ask, what is answered, and what is never seen.
+
+mod changes;
+mod dashboard;
+mod document;
+mod endpoints;
+mod program;
+mod schemathesis;
+mod secrets;
+mod traffic;
+mod who;

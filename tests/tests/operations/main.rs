@@ -1,0 +1,14 @@
+//! What operators see and keep: logs, metrics, traces, usage, the admin API, documents and stores.
+//!
+//! One program, since to link one takes longer than most of its modules run.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod access_log;
+mod admin_api;
+mod documents;
+mod monitoring;
+mod recorder;
+mod stores;
+mod traces;
+mod usage;

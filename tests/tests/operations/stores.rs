@@ -1,0 +1,16 @@
+//! Named stores: what survives, what is shared, and what becomes of requests while a store is away. On a real
+//! Redis and a real Valkey, if the machine has them; without one these tests say so and pass.
+
+mod admin;
+mod consumers;
+mod faults;
+mod file;
+mod gateways;
+mod keys;
+mod keys_shared;
+mod lease;
+mod quotas;
+mod server;
+mod shared;
+mod topologies;
+mod values;

@@ -1,0 +1,29 @@
+//! What the gateway does between a client and an upstream: both protocols on both sides, to the byte.
+//!
+//! One program, since to link one takes longer than most of its modules run.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bodies;
+mod boundaries;
+mod clients;
+mod faults;
+mod forwarded;
+mod fuzz;
+mod grpc;
+mod heads;
+mod health;
+mod hostile;
+mod http1;
+mod http2;
+mod known;
+mod lifecycle;
+mod limits;
+mod one_hop;
+mod refusals;
+mod smuggling;
+mod splits;
+mod streaming;
+mod streams;
+mod targets;
+mod tls;
