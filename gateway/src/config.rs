@@ -451,7 +451,7 @@ pub struct Upstream {
     /// `balance`
     pub balance: Balance,
     /// `hash_by`: what `"consistent_hash"` goes by. Default the client's address.
-    pub hash_by: HashBy,
+    pub hash_by: StickyKey,
     /// `slow_start`: how long a target that is new or back takes until it has its whole weight. Default 0.
     pub slow_start: Duration,
     /// `overprovisioning`, in hundredths: how much more than its share the targets of a priority can take.
@@ -475,20 +475,6 @@ pub enum Balance {
     PeakEwma,
     /// `"consistent_hash"`: the one that a key belongs to.
     ConsistentHash,
-}
-
-/// `hash_by` of an upstream: where the key of a request is.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum HashBy {
-    /// `"client.address"`
-    #[default]
-    ClientAddress,
-    /// `"header:NAME"`
-    Header(http::HeaderName),
-    /// `"cookie:NAME"`
-    Cookie(String),
-    /// Any other attribute.
-    Attribute(String),
 }
 
 /// `ejection` of an upstream: when a target gets no requests for a while, since requests failed at it.

@@ -40,7 +40,6 @@ use http::{Request, Response, header};
 use http_body::Body;
 
 pub(crate) use self::added::{Added, write_fields, write_line};
-pub(crate) use self::balance::key;
 use self::balance::{Balance, Tried};
 pub use self::error::{Cause, ConnectError, Excess, SetupError, UpstreamError};
 pub(crate) use self::exchange::Along;
@@ -353,7 +352,7 @@ impl Upstream {
     }
 
     /// What a request is hashed by, where that decides which target it goes to.
-    pub(crate) fn hash_by(&self) -> Option<&config::HashBy> {
+    pub(crate) fn hash_by(&self) -> Option<&config::StickyKey> {
         let is_hashed = self.config.balance == config::Balance::ConsistentHash;
         (is_hashed && self.targets.len() > 1).then_some(&self.config.hash_by)
     }

@@ -157,7 +157,7 @@ impl Setup {
             limits: UpstreamLimits::default(),
             added_fields: AddedFields::default(),
             balance: Balance::default(),
-            hash_by: gateway::config::HashBy::default(),
+            hash_by: gateway::config::StickyKey::default(),
             slow_start: std::time::Duration::ZERO,
             overprovisioning: 140,
             ejection: Ejection::default(),

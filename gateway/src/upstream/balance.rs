@@ -23,7 +23,6 @@ use crate::health::{UpstreamHealth, WHOLE};
 #[derive(Debug, Default)]
 pub(super) struct Tried {
     targets: smallvec::SmallVec<[usize; 4]>,
-    /// See [`key`].
     pub(super) key: Option<u64>,
 }
 
@@ -52,11 +51,6 @@ struct WeightedTarget {
     weight: i64,
     /// What the target has been owed, less what it got, in parts of the total weight.
     credit: i64,
-}
-
-/// The key of a request, by the text that it is hashed by: the same in every gateway and after every restart.
-pub(crate) fn key(text: &[u8]) -> u64 {
-    maglev::hash(text)
 }
 
 impl Tried {

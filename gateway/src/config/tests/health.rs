@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Balance, CheckKind, Ejection, HashBy};
+use crate::config::{Balance, CheckKind, Ejection, StickyKey};
 
 fn with(keys: &str) -> String {
     in_upstream(&format!("{TARGETS}\n{keys}"))
@@ -84,10 +84,10 @@ fn reads_what_requests_are_hashed_by_and_priorities() {
         let keys = format!("{TARGETS}\nbalance = \"consistent_hash\"\nhash_by = \"{by}\"");
         read(&keys).hash_by
     };
-    assert_eq!(hash("client.address"), HashBy::ClientAddress);
-    assert_eq!(hash("header:X-Tenant"), HashBy::Header("x-tenant".parse().unwrap()));
-    assert_eq!(hash("cookie:sid"), HashBy::Cookie("sid".to_owned()));
-    assert_eq!(hash("consumer.id"), HashBy::Attribute("consumer.id".to_owned()));
+    assert_eq!(hash("client.address"), StickyKey::ClientAddress);
+    assert_eq!(hash("header:X-Tenant"), StickyKey::Header("x-tenant".parse().unwrap()));
+    assert_eq!(hash("cookie:sid"), StickyKey::Cookie("sid".to_owned()));
+    assert_eq!(hash("consumer.id"), StickyKey::Attribute("consumer.id".to_owned()));
     let plain = read(TARGETS);
     assert_eq!((plain.slow_start, plain.overprovisioning), (Duration::ZERO, 140));
     let levels = read(
@@ -100,10 +100,14 @@ fn reads_what_requests_are_hashed_by_and_priorities() {
 
 #[test]
 fn refuses_keys_that_are_none_and_warns_of_what_has_no_effect() {
-    for (by, place) in [("header:a b", "a b"), ("cookie:", ""), ("a b", "a b")] {
+    for (by, told_of) in [
+        ("header:a b", "no name of a header field"),
+        ("cookie:", "no name of a cookie"),
+        ("request.path", "no request has this attribute"),
+    ] {
         let keys = format!("balance = \"consistent_hash\"\nhash_by = \"{by}\"");
         let told = check(&with(&keys)).unwrap_err().render(false);
-        assert!(told.contains(&format!("`{place}` is no")), "{told}");
+        assert!(told.contains(told_of), "{told}");
     }
     warns(
         &with("hash_by = \"header:a\""),

@@ -4,12 +4,9 @@
 
 use std::time::Duration;
 
-use http::HeaderName;
-
 use crate::config::diagnostic::Diagnostic;
-use crate::config::fault::Fault;
 use crate::config::reader::Table;
-use crate::config::{Balance, HashBy, Target};
+use crate::config::{Balance, StickyKey, Target, split};
 
 pub(super) fn balance(table: &Table<'_, '_>) -> Balance {
     match table.choice("balance") {
@@ -20,37 +17,16 @@ pub(super) fn balance(table: &Table<'_, '_>) -> Balance {
     }
 }
 
-pub(super) fn hash_by(table: &Table<'_, '_>) -> HashBy {
-    let Some(text) = table.word("hash_by") else { return HashBy::default() };
+pub(super) fn hash_by(table: &Table<'_, '_>) -> StickyKey {
+    let Some(text) = table.word("hash_by") else { return StickyKey::default() };
     if balance(table) != Balance::ConsistentHash {
         let warning = "`hash_by` has no effect: `balance` is not `consistent_hash`";
         table.reading.report(Diagnostic::warning(text.span.clone(), warning));
     }
-    table.reading.parsed(&text, "what a request is hashed by", parse).unwrap_or_default()
-}
-
-fn parse(text: &str) -> Result<HashBy, Fault> {
-    let fault = |start: usize, what: String| Fault::new(start..text.len(), what);
-    if text == "client.address" {
-        return Ok(HashBy::ClientAddress);
-    }
-    if let Some(name) = text.strip_prefix("header:") {
-        let header = name.parse::<HeaderName>().map(HashBy::Header);
-        return header.map_err(|_| fault(7, format!("`{name}` is not a field name")));
-    }
-    if let Some(name) = text.strip_prefix("cookie:") {
-        // A token, as names of cookies are, and names of fields too.
-        return match name.parse::<HeaderName>() {
-            Ok(_) => Ok(HashBy::Cookie(name.to_owned())),
-            Err(_) => Err(fault(7, format!("`{name}` is not the name of a cookie"))),
-        };
-    }
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
-    if !text.is_empty() && text.len() <= 128 && text.chars().all(fits) {
-        return Ok(HashBy::Attribute(text.to_owned()));
-    }
-    let fault = fault(0, format!("`{text}` is no attribute"));
-    Err(fault.help("there are `header:NAME`, `cookie:NAME` and attributes such as `consumer.id`"))
+    table
+        .reading
+        .parsed(&text, "what a request is hashed by", split::sticky_key)
+        .unwrap_or_default()
 }
 
 pub(super) fn slow_start(table: &Table<'_, '_>) -> Duration {

@@ -68,7 +68,7 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         limits: config::UpstreamLimits::default(),
         added_fields: config::AddedFields::default(),
         balance: config::Balance::default(),
-        hash_by: config::HashBy::default(),
+        hash_by: config::StickyKey::default(),
         slow_start: Duration::ZERO,
         overprovisioning: 140,
         ejection: config::Ejection::default(),
