@@ -86,6 +86,7 @@ impl Levels {
             all += weight;
             up += if is_up(target) { weight } else { 0 };
         }
-        if all == 0 { 0 } else { (up * self.overprovisioning * ALL / 100 / all).min(ALL) }
+        let can_take = (up * self.overprovisioning * ALL / 100).checked_div(all);
+        can_take.unwrap_or_default().min(ALL)
     }
 }

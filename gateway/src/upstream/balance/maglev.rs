@@ -110,7 +110,7 @@ mod tests {
     }
 
     /// The name of the target of each of many keys.
-    fn owners<'n>(names: &'n [String], may: impl Fn(usize) -> bool) -> Vec<&'n str> {
+    fn owners(names: &[String], may: impl Fn(usize) -> bool) -> Vec<&str> {
         let table = table(names);
         let key = |number: usize| hash(format!("session-{number}").as_bytes());
         (0..KEYS).map(|it| &*names[table.find(key(it), &may).unwrap()]).collect()
