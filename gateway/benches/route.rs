@@ -221,6 +221,7 @@ fn route(matcher: RouteMatcher) -> Route {
         request_timeout: None,
         access_log: None,
         errors: ErrorForm::default(),
+        retries: None,
         span: 0..0,
     }
 }

@@ -38,8 +38,6 @@ mod traffic;
 mod upstreams;
 mod usage;
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -83,8 +81,6 @@ pub(crate) struct State {
     pub(crate) is_draining: Arc<AtomicBool>,
     /// How many workers there are.
     pub(crate) workers: usize,
-    /// The addresses that listeners have, by name.
-    pub(crate) addresses: BTreeMap<String, SocketAddr>,
     /// Who makes changes; nobody where the gateway is a part of another program.
     pub(crate) operator: Option<Arc<dyn Operator>>,
     pub(crate) places: Places,

@@ -142,6 +142,7 @@ fn heads(table: &Table) -> ExchangeView {
         facts: ExchangeFacts {
             client: [127, 0, 0, 1].into(),
             client_port: 40_000,
+            certificate: None,
             request_id: HeaderValue::from_static("0190b1c2-0000-7000-8000-000000000000"),
             scheme: "https",
             host: "api.example.com".into(),
@@ -158,6 +159,7 @@ fn heads(table: &Table) -> ExchangeView {
             upstream: None,
             variant: None,
             calls: None,
+            attempts: None,
         },
     }
 }

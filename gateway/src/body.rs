@@ -7,6 +7,7 @@ mod buffered;
 mod client;
 mod collect;
 mod observer;
+mod replay;
 mod request_monitor;
 mod response_monitor;
 
@@ -26,6 +27,7 @@ pub(crate) use self::client::FromClient;
 use self::client::{ClientBody, StreamBody};
 pub(crate) use self::collect::{CollectError, collect};
 pub(crate) use self::observer::{Observer, TrailerFilter, TrailerForm};
+pub(crate) use self::replay::Replay;
 pub(crate) use self::request_monitor::RequestBodyMonitor;
 pub(crate) use self::response_monitor::{ResponseBodyMonitor, UpstreamBodyMonitor, broken};
 use crate::conn::Downstream;

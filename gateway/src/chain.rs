@@ -6,6 +6,7 @@
 //! way forward; the response hooks of those before it still run, last to first. Must not know
 //! Wasm: [`crate::plugin`] does.
 
+mod attempts;
 mod buffer;
 mod complete;
 mod edit;
@@ -25,6 +26,7 @@ use std::time::Instant;
 
 use http::{HeaderMap, HeaderName};
 
+pub(crate) use self::attempts::Again;
 pub(crate) use self::complete::{End, Endings, wants_complete};
 pub(crate) use self::filter::Side;
 pub(crate) use self::request::{NoRoom, Stop, on_request};
@@ -50,6 +52,8 @@ pub(crate) struct Chain {
     flows: Box<[Rc<Flow>]>,
     /// Whether a later hook may ask for the request's head, so that it must outlive the request.
     keeps_request: bool,
+    /// Whether a plugin may ask for another attempt.
+    may_attempt: bool,
 }
 
 impl std::fmt::Debug for Chain {
@@ -75,7 +79,8 @@ impl Chain {
                 interest.response || interest.complete || interest.response_body != BodyMode::None;
             plugin.reads_request && later
         });
-        Self { pools, flows, keeps_request }
+        let may_attempt = pools.iter().any(|pool| pool.plugin().may_attempt);
+        Self { pools, flows, keeps_request, may_attempt }
     }
 
     /// Whether there is nothing to run.
@@ -216,6 +221,11 @@ impl Run {
     /// The upstream that a plugin chose, if one did.
     pub(crate) fn chosen_upstream(&self) -> Ref<'_, Option<String>> {
         self.upstream.borrow()
+    }
+
+    /// Whether one of its plugins may ask for another attempt.
+    pub(crate) fn may_attempt(&self) -> bool {
+        self.chain.may_attempt
     }
 
     /// Notes the upstream for `upstream.name`, and the variant of the route for `route.variant`.

@@ -25,6 +25,7 @@ mod plugin;
 mod process;
 mod reader;
 mod recorder;
+mod retries;
 mod route;
 mod schema;
 mod secrets;
@@ -59,6 +60,7 @@ pub use admin::TokenDigest;
 pub(crate) use certificates::{CertificateEnd, CertificateFacts, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
+pub use retries::{RETRY_BODY, Retries, RetryBudget, RetryOn};
 pub(crate) use schema::no_such_key;
 pub use schema::schema;
 pub use source::{Position, Positions, Source};
@@ -125,7 +127,7 @@ pub struct Config {
 impl Config {
     /// When the certificates of its listeners end.
     pub(crate) fn certificate_ends(&self) -> Vec<CertificateEnd> {
-        certificates::ends(&self.listeners)
+        certificates::ends(&self.listeners, &self.upstreams)
     }
 
     /// Whether a socket on this address takes IPv4 connections beside those of IPv6: `[::]` means
@@ -160,8 +162,8 @@ pub struct Process {
     /// `retry_after_ceiling`: a refusal whose `Retry-After` is longer says `x-should-retry: false`
     /// too. Default 60 s.
     pub retry_after_ceiling: Duration,
-    /// `buffered_bodies`: bytes of bodies that are held in memory for plugins, on all workers and
-    /// for all plugins together. Default 256 MiB.
+    /// `buffered_bodies`: bytes of bodies that are held in memory for plugins and for other attempts,
+    /// on all workers together. Default 256 MiB.
     pub buffered_bodies: usize,
 }
 
@@ -365,11 +367,36 @@ pub struct Listener {
     pub timeouts: ListenerTimeouts,
 }
 
-/// Certificates of a listener, read and parsed.
-#[derive(Debug, Clone)]
+/// TLS of a listener: its certificates, read and parsed, and what it asks of clients.
+#[derive(Debug, Clone, Default)]
 pub struct ListenerTls {
     /// In the order of the file; each chain fits its key.
     pub certificates: Vec<Arc<rustls::sign::CertifiedKey>>,
+    /// `tls_min_version`
+    pub min_version: TlsVersion,
+    /// `client_certificates`. Default: clients are not asked for any.
+    pub clients: Option<ClientCertificates>,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// `"1.2"` (default): RFC 5246.
+    #[default]
+    Tls12,
+    /// `"1.3"`: RFC 8446.
+    Tls13,
+}
+
+/// `client_certificates` of a listener.
+#[derive(Debug, Clone)]
+pub struct ClientCertificates {
+    /// `mode`: whether a client without a certificate is refused.
+    pub required: bool,
+    /// `ca`: who issues them; at least one.
+    pub ca: Vec<rustls::pki_types::CertificateDer<'static>>,
+    /// `crl`: lists of those that were revoked. Each parses.
+    pub crls: Vec<rustls::pki_types::CertificateRevocationListDer<'static>>,
 }
 
 /// `forwarded_by` of a listener.
@@ -461,6 +488,21 @@ pub struct Upstream {
     pub ejection: Ejection,
     /// `health`
     pub health: Option<HealthCheck>,
+    /// `retry_budget`
+    pub retry_budget: RetryBudget,
+    /// `capacity`
+    pub capacity: Option<Capacity>,
+}
+
+/// `capacity` of an upstream: how many requests it has at a time, on all workers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// `requests` that are open, at most.
+    pub requests: usize,
+    /// `queue`: how many more may wait. Default 100.
+    pub queue: usize,
+    /// `queue_time`: for how long. Default 1 s.
+    pub queue_time: Duration,
 }
 
 /// `balance` of an upstream: how a target is chosen.
@@ -622,7 +664,24 @@ pub struct UpstreamTls {
     pub ca: Option<Vec<rustls::pki_types::CertificateDer<'static>>>,
     /// `server_name`: sent as SNI and verified, instead of the target's host.
     pub server_name: Option<String>,
+    /// `certificate` and `key`: what is shown to a target that asks for a certificate.
+    pub identity: Option<UpstreamIdentity>,
+    /// `min_version`
+    pub min_version: TlsVersion,
 }
+
+/// What the gateway shows to targets that ask for a certificate.
+#[derive(Debug, Clone)]
+pub struct UpstreamIdentity(pub Arc<rustls::sign::CertifiedKey>);
+
+impl PartialEq for UpstreamIdentity {
+    /// The key fits the certificate, so that it is the same where that is.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.cert == other.0.cert
+    }
+}
+
+impl Eq for UpstreamIdentity {}
 
 /// `timeouts` of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -1033,6 +1092,8 @@ pub enum Isolation {
 /// A host interface that must be granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Grant {
+    /// `"attempts"`: a request once more, in place of the response that came.
+    Attempts,
     /// Documents: by `documents`, which names them.
     Documents,
     /// Requests to upstreams: by `upstreams`, which names them.
@@ -1086,6 +1147,8 @@ pub struct Route {
     pub access_log: Option<AccessLog>,
     /// `errors`: the form of refusals. Default [`ErrorForm::Auto`].
     pub errors: ErrorForm,
+    /// `retries`
+    pub retries: Option<Retries>,
     /// Where the route's table is in the file, for messages.
     pub span: Span,
 }

@@ -8,6 +8,7 @@ pub(crate) mod forwarded;
 mod listener;
 mod request_id;
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -17,11 +18,12 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::body::Incoming;
 
 pub(crate) use self::forwarded::ForwardedCache;
-pub(crate) use self::listener::{ListenerState, contains};
+pub(crate) use self::listener::{ListenerKey, ListenerState, contains};
 pub(crate) use self::request_id::RequestIds;
 use crate::error::Cut;
 use crate::http2::Received;
-use crate::upstream::Switched;
+use crate::tls::ClientTls;
+use crate::upstream::{Lease, Switched};
 
 /// Facts that are the same for all requests of a connection.
 #[derive(Debug)]
@@ -33,6 +35,8 @@ pub(crate) struct ConnectionFacts {
     pub(crate) peer_is_trusted: bool,
     pub(crate) is_tls: bool,
     pub(crate) local_port: u16,
+    /// What the handshake told, where clients are asked for certificates.
+    pub(crate) client_tls: OnceCell<Box<ClientTls>>,
     pub(crate) forwarded: ForwardedCache,
 }
 
@@ -48,6 +52,7 @@ impl ConnectionFacts {
             peer_address,
             is_tls,
             local_port: local.port(),
+            client_tls: OnceCell::new(),
         }
     }
 }
@@ -144,6 +149,8 @@ pub(crate) struct Tunnel {
     pub(crate) upstream: Switched,
     /// Held until the tunnel ends.
     pub(crate) exchange: Rc<dyn TunnelObserver>,
+    /// The same: it counts among the requests of the upstream.
+    pub(crate) lease: Lease,
 }
 
 /// Learns what passes through a tunnel.

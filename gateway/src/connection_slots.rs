@@ -15,9 +15,13 @@ use foldhash::fast::RandomState;
 use rustix::process::{Resource, getrlimit};
 
 use crate::config::ListenerLimits;
+use crate::tls::{HandshakeFailure, RefusedClient};
 
 /// The interval between two log lines about refused connections.
 const LOG_EVERY: Duration = Duration::from_secs(10);
+
+/// Lines about refused certificates in that time.
+const MOST_LINES: u32 = 20;
 
 /// See the module.
 #[derive(Debug)]
@@ -31,6 +35,10 @@ pub(crate) struct ConnectionSlots {
     /// By the place in [`BOUNDS`].
     refused: [AtomicU64; BOUNDS.len()],
     last_logged: Mutex<Option<Instant>>,
+    /// By the place in [`HandshakeFailure::WORDS`]; there once somebody spoke TLS.
+    handshakes: OnceLock<[AtomicU64; HandshakeFailure::COUNT]>,
+    /// Lines about refused certificates since the first of them.
+    told: Mutex<(Option<Instant>, u32)>,
 }
 
 /// The limit that a connection reached.
@@ -68,6 +76,34 @@ impl ConnectionSlot {
             self.slots.by_protocol[protocol as usize].fetch_add(1, Relaxed);
         }
     }
+
+    /// A TLS handshake begins.
+    pub(crate) fn handshake_begins(&self) {
+        self.slots.handshakes.get_or_init(Default::default);
+    }
+
+    /// It failed. What is said of the certificate that was refused, if one was, is in the log.
+    pub(crate) fn handshake_failed(
+        &self,
+        failure: HandshakeFailure,
+        peer: IpAddr,
+        refused: Option<RefusedClient>,
+        error: &dyn std::fmt::Display,
+    ) {
+        let counts = self.slots.handshakes.get_or_init(Default::default);
+        counts[failure as usize].fetch_add(1, Relaxed);
+        if !failure.is_about_certificate() || !self.slots.may_tell() {
+            return;
+        }
+        let listener = &*self.slots.listener;
+        let reason = failure.words().map_or_else(|| error.to_string(), str::to_owned);
+        match refused {
+            Some(RefusedClient { subject, issuer, fingerprint }) => tracing::info!(listener,
+                client = %peer, subject, issuer, fingerprint, reason,
+                "the certificate of a client is refused"),
+            None => tracing::info!(listener, client = %peer, reason, "a client is refused"),
+        }
+    }
 }
 
 impl ConnectionSlots {
@@ -80,6 +116,8 @@ impl ConnectionSlots {
             by_address: Mutex::default(),
             refused: Default::default(),
             last_logged: Mutex::default(),
+            handshakes: OnceLock::new(),
+            told: Mutex::default(),
         }
     }
 
@@ -102,6 +140,29 @@ impl ConnectionSlots {
     /// How many were refused, by the limit that they reached.
     pub(crate) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         BOUNDS.into_iter().zip(self.refused.iter().map(|count| count.load(Relaxed)))
+    }
+
+    /// How many handshakes failed, by the reason, where there is TLS.
+    pub(crate) fn failed_handshakes(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.handshakes.get().into_iter().flatten();
+        HandshakeFailure::WORDS.into_iter().zip(counts.map(|count| count.load(Relaxed)))
+    }
+
+    /// Whether there is room for a line about a certificate: strangers must not fill the log.
+    fn may_tell(&self) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.0.is_none_or(|since| since.elapsed() >= LOG_EVERY) {
+            *told = (Some(Instant::now()), 0);
+        }
+        told.1 += 1;
+        if told.1 == MOST_LINES + 1 {
+            tracing::info!(
+                listener = &*self.listener,
+                "there are more such clients: not all are in the \
+                 log, and `gateway_tls_handshakes_failed_total` counts on"
+            );
+        }
+        told.1 <= MOST_LINES
     }
 
     /// Takes a slot for a connection from this address, if one is free.

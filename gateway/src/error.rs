@@ -15,6 +15,7 @@ use thiserror::Error;
 
 pub use self::component::ComponentError;
 pub use self::reason::Reason;
+use crate::health::NoPlace;
 use crate::path::PathError;
 use crate::upstream::{ConnectError, UpstreamError};
 
@@ -56,6 +57,9 @@ pub enum Failure {
     /// 404
     #[error("no route matches")]
     NotFound,
+    /// 421: the host is not the one for which the TLS connection was made (RFC 9110 section 15.5.20).
+    #[error("the host is not the one that the TLS handshake named")]
+    Misdirected,
     /// 405, with the methods that would do.
     #[error("no route takes this method")]
     MethodNotAllowed {
@@ -150,6 +154,15 @@ pub enum Failure {
         #[source]
         source: Arc<ComponentError>,
     },
+    /// 503: the upstream has as many requests as it may have.
+    #[error("no place at the upstream {upstream}: {source}")]
+    UpstreamFull {
+        /// Its name in the configuration.
+        upstream: Arc<str>,
+        /// Which bound is reached.
+        #[source]
+        source: NoPlace,
+    },
     /// 502: the response broke off, or is one that cannot be passed on.
     #[error("the upstream's response is unusable")]
     UpstreamBroken(#[source] Cause),
@@ -231,12 +244,15 @@ impl Failure {
         match self {
             Self::Malformed(_) | Self::ClientLeft(_) => StatusCode::BAD_REQUEST,
             Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::HeadTimeout
             | Self::UploadStalled
             | Self::UploadTooSlow { .. }
             | Self::UploadTooLong { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::NoRoom { .. } | Self::Cut(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRoom { .. } | Self::UpstreamFull { .. } | Self::Cut(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -257,6 +273,7 @@ impl Failure {
         match self {
             Self::Malformed(_)
             | Self::NotFound
+            | Self::Misdirected
             | Self::MethodNotAllowed { .. }
             | Self::HeadTimeout
             | Self::UploadStalled
@@ -273,6 +290,7 @@ impl Failure {
             Self::PluginFailed { .. } | Self::PluginBusy { .. } => ErrorSource::Plugin,
             Self::Upstream(UpstreamError::RequestBody { .. }) => ErrorSource::Client,
             Self::Upstream(_)
+            | Self::UpstreamFull { .. }
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
             | Self::UpstreamStalled(_)
@@ -296,6 +314,9 @@ impl Failure {
                     .to_owned()
             }
             Self::Upstream(error) => upstream_detail(error).to_owned(),
+            Self::UpstreamFull { .. } => {
+                "The upstream has more requests than it can serve at the moment.".to_owned()
+            }
             Self::Component { source, .. } => source.detail().to_owned(),
             other => sentence(&other.to_string()),
         }
@@ -305,7 +326,7 @@ impl Failure {
     #[must_use]
     pub fn is_overload(&self) -> bool {
         match self {
-            Self::NoRoom { .. } | Self::PluginBusy { .. } => true,
+            Self::NoRoom { .. } | Self::PluginBusy { .. } | Self::UpstreamFull { .. } => true,
             Self::Component { source, .. } => source.status() == StatusCode::SERVICE_UNAVAILABLE,
             _ => false,
         }
@@ -332,12 +353,14 @@ impl Failure {
             | Self::Cut(_)
             | Self::ClientLeft(_) => true,
             Self::NotFound
+            | Self::Misdirected
             | Self::MethodNotAllowed { .. }
             | Self::Internal(_)
             | Self::PluginFailed { .. }
             | Self::NoRoom { .. }
             | Self::PluginBusy { .. }
             | Self::Upstream(_)
+            | Self::UpstreamFull { .. }
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
             | Self::UpstreamStalled(_)
@@ -375,7 +398,9 @@ fn upstream_detail(error: &UpstreamError) -> &'static str {
             "The gateway could not connect to the upstream in time."
         }
         UpstreamError::Connect { .. } => "The gateway could not connect to the upstream.",
-        UpstreamError::FirstByteTimeout { .. } => "The upstream did not answer in time.",
+        UpstreamError::FirstByteTimeout { .. } | UpstreamError::AttemptTimeout { .. } => {
+            "The upstream did not answer in time."
+        }
         UpstreamError::ClosedBeforeResponse { .. } | UpstreamError::Reset { .. } => {
             "The upstream closed the connection before it answered."
         }

@@ -25,7 +25,7 @@ pub(crate) use self::end::AtEnd;
 pub(crate) use self::worker::WorkerState;
 use crate::access_log::Kept;
 use crate::chain::Run;
-use crate::config::{self, AccessLog, ErrorForm, UpstreamId};
+use crate::config::{self, AccessLog, ComponentId, ErrorForm, ListenerId, UpstreamId};
 use crate::conn::{Client, ConnectionFacts, Downstream, Stream};
 use crate::error::Failure;
 use crate::heads::Calls;
@@ -34,7 +34,7 @@ use crate::snapshot::Snapshot;
 use crate::spans::Span;
 use crate::timer::{Deadline, Timers};
 use crate::trace::{self, Recording};
-use crate::upstream::Tries;
+use crate::upstream::{Seen, Tries};
 
 /// How an exchange ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +47,13 @@ pub(crate) enum ExchangeOutcome {
     Failed,
 }
 
+/// Who gave a response to a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Answerer {
+    Upstream(UpstreamId),
+    Component(ComponentId),
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -54,6 +61,8 @@ pub(crate) struct Exchange {
     worker: Rc<WorkerState>,
     /// The configuration it began with, and goes on with whatever is loaded meanwhile.
     pub(crate) snapshot: Rc<Snapshot>,
+    /// The place of its listener there.
+    pub(crate) listener: ListenerId,
     /// Unique; is in the log, in `x-request-id` both ways and in problem documents.
     pub(crate) id: HeaderValue,
     pub(crate) method: Method,
@@ -103,7 +112,7 @@ pub(crate) struct Exchange {
     run: OnceCell<Rc<Run>>,
     /// Whether the client was handed the whole answer.
     answer_complete: Cell<bool>,
-    upstream: OnceCell<Arc<str>>,
+    answerer: Cell<Option<Answerer>>,
     /// Over HTTP/2.
     stream: Option<Rc<dyn Stream>>,
     /// Whether anybody has asked for the body of the request.
@@ -133,7 +142,7 @@ impl Exchange {
         connection: Rc<dyn Downstream>,
         init: ExchangeInit<'_>,
     ) -> Rc<Self> {
-        let snapshot = worker.snapshot();
+        let (snapshot, listener) = worker.snapshot_of(connection.facts().listener.key);
         let recording = snapshot.tracer.as_ref().map(|it| record(it, connection.facts(), &init));
         let kept = RefCell::new(snapshot.shared.logs.keep(init.headers));
         let span = snapshot.shared.spans.as_ref().map(|it| Span::begin(it, init.headers));
@@ -145,6 +154,7 @@ impl Exchange {
         Rc::new(Self {
             connection,
             snapshot,
+            listener,
             id: init.id,
             method: init.method.clone(),
             uri: init.uri.clone(),
@@ -178,7 +188,7 @@ impl Exchange {
             time_limit: RefCell::new(None),
             run: OnceCell::new(),
             answer_complete: Cell::new(false),
-            upstream: OnceCell::new(),
+            answerer: Cell::new(None),
             stream: init.stream,
             upload_began: Cell::new(false),
             takes_trailers: Cell::new(false),
@@ -288,6 +298,7 @@ impl Exchange {
     /// It is on its way to a target of this upstream.
     pub(crate) fn forwards_to(&self, upstream: UpstreamId) {
         self.destination.set(Some(upstream));
+        self.tries.go_to(upstream);
     }
 
     /// What was tried at targets.
@@ -306,9 +317,14 @@ impl Exchange {
         upstream.map_or(&[], |id| &self.snapshot.config.upstreams[id.0].targets)
     }
 
-    /// It is sent on now.
+    /// The target of a try.
+    pub(crate) fn target(&self, one: Seen) -> Option<&config::Target> {
+        self.snapshot.config.upstreams.get(one.upstream)?.targets.get(one.target)
+    }
+
+    /// It is sent on now, for the first time or again.
     pub(crate) fn is_sent(&self) {
-        if is_timed(&self.snapshot) {
+        if is_timed(&self.snapshot) && self.at_upstream.get().0.is_none() {
             self.at_upstream.set((Some(self.timers().refresh()), None));
         }
     }
@@ -348,9 +364,9 @@ impl Exchange {
         self.component.replace(Some(target.to_owned()));
     }
 
-    /// The upstream that gave a response to it.
-    pub(crate) fn answered_by(&self, upstream: &Arc<str>) {
-        let _set_once = self.upstream.set(Arc::clone(upstream));
+    /// Who gave a response to it.
+    pub(crate) fn answered_by(&self, answerer: Answerer) {
+        self.answerer.set(Some(answerer));
     }
 
     /// Attaches the chain run; its plugins get `on-complete`.
@@ -385,7 +401,7 @@ impl Exchange {
 
     /// Which of its lines are written, and where.
     pub(crate) fn access_log(&self) -> AccessLog {
-        self.snapshot.access_log(self.facts().listener.id, self.route.get())
+        self.snapshot.access_log(self.listener, self.route.get())
     }
 
     /// Keeps what access logs show of the head of the response.
@@ -416,6 +432,14 @@ impl Exchange {
             *slot = Some(failure);
         }
         self.outcome.set(ExchangeOutcome::Failed);
+    }
+
+    /// The answer of before is not passed on, and nor is what was wrong with it.
+    pub(crate) fn is_sent_again(&self) {
+        self.failure.take();
+        self.tries.go_on();
+        self.outcome.set(ExchangeOutcome::ClientLeft);
+        self.answerer.set(None);
     }
 
     /// The reason that [`upload_failed`](crate::body::Observer::upload_failed) left, if any; else wakes the task
@@ -481,7 +505,10 @@ impl Exchange {
 
     /// The upstream that gave a response, if one did.
     pub(crate) fn upstream(&self) -> Option<&Arc<str>> {
-        self.upstream.get()
+        Some(match self.answerer.get()? {
+            Answerer::Upstream(id) => self.snapshot.upstream_name(id),
+            Answerer::Component(id) => self.snapshot.component(id).name(),
+        })
     }
 
     /// The component that answered, where somebody will read it.

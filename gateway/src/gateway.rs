@@ -5,10 +5,11 @@
 
 mod administer;
 mod errors;
+mod listeners;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::RecvTimeoutError;
@@ -22,22 +23,23 @@ use crate::access_log::{Logs, OpenError, Registry};
 use crate::admin::{Current, InForce, Operator};
 use crate::checks::Checks;
 use crate::component::{self, Component, Refusal};
-use crate::config::{Action, ComponentId, Config, Doubts, ListenerId, PluginId};
+use crate::config::{Action, ComponentId, Config, Doubts, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::SpanTarget;
 use crate::plugin::{LoadError, Loader, Plugin};
 use crate::proxy::Proxy;
 use crate::recorder::{Recorder, Rules};
-use crate::server::socket;
-use crate::server::worker::{self, Command, WorkerInit};
+use crate::server::worker::{self, Command, Sockets, WorkerInit};
 use crate::snapshot::Shared;
 use crate::spans::Spans;
 use crate::state::State;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::Tickets;
 use crate::trace::Tracer;
 use crate::{upstream, usage};
 
 pub use errors::{BindError, BindErrors, PluginWarning, ReloadError, RunError};
+use listeners::Bound;
 
 /// How long workers may take to prepare a configuration. A hook may hold a worker up for as long as
 /// the longest deadline.
@@ -49,11 +51,10 @@ const LOOK: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
-    /// For each worker, one for each listener.
-    sockets: Vec<Vec<TcpListener>>,
+    /// For each worker, those of all listeners.
+    sockets: Vec<Sockets>,
     addresses: BTreeMap<String, SocketAddr>,
-    admin: Option<TcpListener>,
-    operator: Option<Arc<dyn Operator>>,
+    admin: administer::Plan,
     warnings: Vec<PluginWarning>,
     handle: Handle,
     commands: Vec<mpsc::UnboundedReceiver<Command>>,
@@ -77,6 +78,11 @@ struct Control {
     spans: Spans,
     recorder: Arc<Recorder>,
     checks: Checks,
+    tickets: Tickets,
+    bound: Bound,
+    admin: Mutex<Option<administer::Serving>>,
+    /// Who makes the changes that the admin API is asked for.
+    operator: Mutex<Option<Arc<dyn Operator>>>,
 }
 
 impl Gateway {
@@ -115,8 +121,9 @@ impl Gateway {
             prepare(&loader, &config, &[], false);
         errors.extend(unopened);
         let workers = config.process.workers.max(1);
-        let (sockets, addresses) = bind_listeners(&config, workers, &mut errors);
-        let admin = administer::bind(&config, &mut errors);
+        let bound = Bound::default();
+        let mut plan = bound.plan(&config, workers, &mut errors);
+        let admin = administer::plan(&config, None, &mut errors);
         let metrics = loader.metrics();
         let logs = Registry::default();
         let opened = open_logs(&logs, &config, metrics, &mut errors);
@@ -124,7 +131,9 @@ impl Gateway {
             return Err(BindErrors { errors, warnings });
         }
         let (traffic, usage) = (&metrics.traffic, loader.usage());
-        let shared = Shared::new(Arc::clone(&config), plugins, components, traffic, usage);
+        let tickets = Tickets::default();
+        let shared =
+            Shared::new(Arc::clone(&config), plugins, components, traffic, usage, &tickets);
         let mut shared = shared.map_err(BindError::from)?;
         metrics.certificates(config.certificate_ends());
         shared.tracer = tracer.clone();
@@ -136,9 +145,15 @@ impl Gateway {
         shared.recorder = Rules::of(&config, &recorder);
         shared.logs = opened;
         shared.health = Arc::clone(&metrics.health);
+        shared.bodies = metrics.held_bodies();
+        shared.listeners = plan.listeners(&config, metrics);
+        metrics.keep_listeners(shared.listeners.iter().map(|(_, slots)| Arc::clone(slots)));
+        let addresses = plan.addresses();
+        bound.begin(&mut plan);
+        let sockets = plan.sockets;
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
         let is_draining = Arc::default();
-        let in_force = InForce::new(config).map_err(BindError::from)?;
+        let in_force = InForce::new(config, addresses.clone()).map_err(BindError::from)?;
         let (reloading, current) = (Mutex::default(), Arc::new(Current::new(in_force)));
         let workers = senders;
         let checks = Checks::new(&metrics.health);
@@ -153,10 +168,14 @@ impl Gateway {
             spans,
             recorder,
             checks,
+            tickets,
+            bound,
+            admin: Mutex::default(),
+            operator: Mutex::default(),
         };
-        let (handle, operator) = (Handle(Arc::new(control)), None);
+        let handle = Handle(Arc::new(control));
         let shared = Arc::new(shared);
-        Ok(Self { shared, sockets, addresses, admin, operator, warnings, handle, commands })
+        Ok(Self { shared, sockets, addresses, admin, warnings, handle, commands })
     }
 
     /// Finds out all that would keep a configuration from being served, without serving it; with
@@ -172,8 +191,8 @@ impl Gateway {
         };
         let Loaded { warnings, mut errors, .. } = prepare(&loader, config, doubts, false);
         if addresses {
-            bind_listeners(config, config.process.workers.max(1), &mut errors);
-            administer::bind(config, &mut errors);
+            Bound::default().plan(config, config.process.workers.max(1), &mut errors);
+            administer::plan(config, None, &mut errors);
         }
         errors.extend(Shared::check(config).err().map(BindError::from));
         errors.extend(administer::check(config).err().map(BindError::from));
@@ -195,13 +214,19 @@ impl Gateway {
     /// The address of `[admin]`, with the port that the system chose for 0.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref()?.local_addr().ok()
+        match &self.admin {
+            administer::Plan::Begins(_, socket) => socket.local_addr().ok(),
+            administer::Plan::Same | administer::Plan::Ends => None,
+        }
     }
 
     /// Has this program make the changes that the admin API is asked for. Without one it makes none.
     #[must_use]
     pub fn operated_by(self, operator: impl Into<Arc<dyn Operator>>) -> Self {
-        Self { operator: Some(operator.into()), ..self }
+        let mut own = self.handle.0.operator.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = Some(operator.into());
+        drop(own);
+        self
     }
 
     /// Warnings about its plugins.
@@ -221,9 +246,7 @@ impl Gateway {
     /// # Errors
     /// [`RunError`], as soon as one worker fails; the others are drained first.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-        let (addresses, operator) = (self.addresses, self.operator);
-        let serve = |socket| self.handle.serve_admin(socket, addresses, operator);
-        let _until_all_is_over = self.admin.map(serve);
+        self.handle.administer(self.admin);
         let usage = Arc::clone(self.handle.0.loader.usage());
         usage.apply(&self.shared.config);
         if usage.is_recording() {
@@ -240,15 +263,13 @@ impl Gateway {
         key_sets.keep(&self.shared.config);
         key_sets.begin();
         key_sets.first().await;
-        let names = self.shared.config.listeners.iter().map(|listener| listener.name.as_str());
-        let slots = self.handle.0.loader.metrics().listeners(names);
         let mut threads = Vec::new();
         let mut ends = Vec::new();
         for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
         {
-            let (shared, slots) = (Arc::clone(&self.shared), slots.clone());
+            let shared = Arc::clone(&self.shared);
             let (usage, metrics) = (Arc::clone(&usage), Arc::clone(self.handle.0.loader.metrics()));
-            let init = WorkerInit { index, shared, sockets, commands, slots, metrics, usage };
+            let init = WorkerInit { index, shared, sockets, commands, metrics, usage };
             let (ended, end) = oneshot::channel::<()>();
             let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
                 let _ended = ended;
@@ -264,6 +285,7 @@ impl Gateway {
             let _dropped_when_the_thread_ends = end.await;
         }
         let joined = join(threads);
+        self.handle.administer(administer::Plan::Ends);
         usage.finish();
         self.handle.0.checks.finish();
         documents.finish();
@@ -391,32 +413,6 @@ fn load_components(loader: &Loader, config: &Config, all: &mut Loaded) {
     }
 }
 
-type Bound = (Vec<Vec<TcpListener>>, BTreeMap<String, SocketAddr>);
-
-/// Binds each listener once for each worker.
-fn bind_listeners(config: &Config, workers: usize, errors: &mut Vec<BindError>) -> Bound {
-    let mut sockets: Vec<Vec<TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-    let mut addresses = BTreeMap::new();
-    for (index, listener) in config.listeners.iter().enumerate() {
-        let bound = socket::bind(listener.address, config.takes_ipv4(listener.address), workers);
-        match bound.and_then(|bound| Ok((bound[0].local_addr()?, bound))) {
-            Ok((address, bound)) => {
-                addresses.insert(listener.name.clone(), address);
-                for (worker, socket) in sockets.iter_mut().zip(bound) {
-                    worker.push(socket);
-                }
-            }
-            Err(source) => errors.push(BindError::Listen {
-                listener: ListenerId(index),
-                name: listener.name.clone(),
-                address: listener.address,
-                source,
-            }),
-        }
-    }
-    (sockets, addresses)
-}
-
 /// Ends with the shutdown, or when any worker has ended.
 async fn wait(ends: &mut [oneshot::Receiver<()>], shutdown: impl Future<Output = ()>) {
     let mut shutdown = std::pin::pin!(shutdown);
@@ -469,6 +465,7 @@ impl Handle {
                 metrics.records_usage(usage.counts());
             }
             current = config;
+            self.0.tickets.keep(current.listeners.iter().map(|it| it.name.as_str()));
             metrics.reloaded();
         } else {
             metrics.refused();
@@ -504,12 +501,20 @@ impl Handle {
         self.0.loader.metrics().refused();
     }
 
-    /// Finds out whether the process must be started again for a configuration, as for other addresses.
-    ///
-    /// # Errors
-    /// [`ReloadError::Listeners`] and [`ReloadError::Admin`].
-    pub fn takes(&self, config: &Config) -> Result<(), ReloadError> {
-        has_same_listeners(&self.config(), config)
+    /// Finds out whether the addresses that are new in a configuration can be had.
+    #[must_use]
+    pub fn takes(&self, config: &Config) -> Vec<BindError> {
+        let mut errors = Vec::new();
+        self.0.bound.plan(config, self.0.workers.len(), &mut errors);
+        let admin = self.0.admin.lock().unwrap_or_else(PoisonError::into_inner);
+        administer::plan(config, admin.as_ref(), &mut errors);
+        errors
+    }
+
+    /// The address of each listener, by its name; with the port that the system chose for 0.
+    #[must_use]
+    pub fn local_addresses(&self) -> BTreeMap<String, SocketAddr> {
+        self.0.bound.addresses()
     }
 
     fn take(
@@ -517,33 +522,52 @@ impl Handle {
         current: &Config,
         config: &Arc<Config>,
     ) -> Result<Vec<PluginWarning>, ReloadError> {
-        has_same_listeners(current, config)?;
         let unopened = open_stores(&self.0.loader, config);
         let Loaded { plugins, components, warnings, mut errors } =
             prepare(&self.0.loader, config, &[], true);
         errors.extend(unopened);
         let metrics = self.0.loader.metrics();
+        let mut plan = self.0.bound.plan(config, self.0.workers.len(), &mut errors);
+        let serving = self.0.admin.lock().unwrap_or_else(PoisonError::into_inner);
+        let admin = administer::plan(config, serving.as_ref(), &mut errors);
+        drop(serving);
+        if config.admin.is_some() {
+            self.0.loader.state().metrics.is_served();
+        }
         let logs = open_logs(&self.0.logs, config, metrics, &mut errors);
         if !errors.is_empty() {
             return Err(ReloadError::Refused(BindErrors { errors, warnings }));
         }
         let (traffic, usage) = (&self.0.loader.metrics().traffic, self.0.loader.usage());
-        let shared = Shared::new(Arc::clone(config), plugins, components, traffic, usage);
+        let tickets = &self.0.tickets;
+        let shared = Shared::new(Arc::clone(config), plugins, components, traffic, usage, tickets);
         let shared = shared.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()));
         let mut shared = shared?;
-        let in_force = InForce::new(Arc::clone(config));
+        let in_force = InForce::new(Arc::clone(config), plan.addresses());
         let in_force = in_force.map_err(|tls| ReloadError::Refused(BindError::from(tls).into()))?;
         shared.tracer = self.0.tracer.clone();
         let prepared = self.0.spans.prepare(config);
         shared.spans = prepared.as_ref().map(|it| Arc::clone(&it.sink));
         shared.recorder = Rules::of(config, &self.0.recorder);
         shared.logs = logs;
-        shared.health = Arc::clone(&self.0.loader.metrics().health);
+        shared.health = Arc::clone(&metrics.health);
+        shared.bodies = metrics.held_bodies();
+        shared.listeners = plan.listeners(config, metrics);
+        let slots: Vec<_> = shared.listeners.iter().map(|(_, slots)| Arc::clone(slots)).collect();
+        let sockets = std::mem::take(&mut plan.sockets);
         self.0.loader.documents().wait_for_first();
         self.0.loader.key_sets().wait_for_first();
-        self.0.put_in_force(&Arc::new(shared), WORKER_ANSWERS)?;
+        self.0.put_in_force(&Arc::new(shared), sockets, WORKER_ANSWERS)?;
+        metrics.keep_listeners(slots.into_iter());
+        self.0.bound.apply(plan);
+        if config.process.workers != current.process.workers {
+            tracing::warn!(
+                "`gateway.workers` is another now, and counts from the next start of the process on"
+            );
+        }
         self.0.spans.apply(prepared, self.0.loader.metrics());
         self.0.current.put(in_force);
+        self.administer(admin);
         Ok(warnings)
     }
 
@@ -553,6 +577,14 @@ impl Handle {
         let grace = self.grace();
         for worker in &self.0.workers {
             let _ended_already = worker.send(Command::Drain(grace));
+        }
+    }
+
+    /// Ends what [`shutdown`](Self::shutdown) lets finish.
+    pub fn end_now(&self) {
+        self.0.is_draining.store(true, Ordering::Relaxed);
+        for worker in &self.0.workers {
+            let _ended_already = worker.send(Command::Drain(Duration::ZERO));
         }
     }
 
@@ -568,8 +600,17 @@ impl Handle {
 impl Control {
     /// Has every worker prepare a configuration, and then, if all of them can, take it. A worker
     /// may refuse what was checked before: files and the system's certificates change.
-    fn put_in_force(&self, shared: &Arc<Shared>, timeout: Duration) -> Result<(), ReloadError> {
-        let prepared = self.ask(|answer| Command::Prepare(Arc::clone(shared), answer), timeout);
+    fn put_in_force(
+        &self,
+        shared: &Arc<Shared>,
+        mut sockets: Vec<Sockets>,
+        timeout: Duration,
+    ) -> Result<(), ReloadError> {
+        let prepare = |index: usize, answer| {
+            let own = sockets.get_mut(index).map(std::mem::take).unwrap_or_default();
+            Command::Prepare(Arc::clone(shared), own, answer)
+        };
+        let prepared = self.ask(prepare, timeout);
         let refused = prepared.and_then(|answers| {
             let refused = answers.into_iter().find_map(|(index, it)| Some((index, it.err()?)));
             refused.map_or(Ok(()), |(index, source)| Err(ReloadError::Worker { index, source }))
@@ -580,7 +621,7 @@ impl Control {
             }
             return Err(refused);
         }
-        match self.ask(Command::Commit, timeout) {
+        match self.ask(|_, answer| Command::Commit(answer), timeout) {
             // It has the command, and takes the configuration before it does anything else.
             Err(ReloadError::Silent(_)) => {
                 tracing::warn!("a worker is busy, and takes the new configuration later");
@@ -593,12 +634,12 @@ impl Control {
     /// Sends a command to all workers and gathers their answers.
     fn ask<T>(
         &self,
-        command: impl Fn(worker::Answer<T>) -> Command,
+        mut command: impl FnMut(usize, worker::Answer<T>) -> Command,
         timeout: Duration,
     ) -> Result<Vec<(usize, T)>, ReloadError> {
         let (answer, answers) = std::sync::mpsc::channel();
-        for worker in &self.workers {
-            worker.send(command(answer.clone())).map_err(|_| ReloadError::Ended)?;
+        for (index, worker) in self.workers.iter().enumerate() {
+            worker.send(command(index, answer.clone())).map_err(|_| ReloadError::Ended)?;
         }
         drop(answer);
         let until = Instant::now() + timeout;
@@ -616,22 +657,6 @@ impl Control {
             }
         }
         Ok(all)
-    }
-}
-
-/// Whether names and addresses are the same; limits, timeouts and certificates may change.
-fn has_same_listeners(old: &Config, new: &Config) -> Result<(), ReloadError> {
-    let id = |config: &Config| -> Vec<_> {
-        config.listeners.iter().map(|it| (it.name.clone(), it.address, it.tls.is_some())).collect()
-    };
-    let admin =
-        |config: &Config| config.admin.as_ref().map(|admin| (admin.address, admin.tls.is_some()));
-    if id(old) != id(new) {
-        return Err(ReloadError::Listeners);
-    }
-    match admin(old) == admin(new) {
-        true => Ok(()),
-        false => Err(ReloadError::Admin),
     }
 }
 
@@ -654,7 +679,8 @@ mod tests {
         let config =
             Arc::new(loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false))).config);
         let (state, traffic) = (State::default(), Traffic::default());
-        let shared = Shared::new(config.clone(), Vec::new(), Vec::new(), &traffic, &state.usage);
+        let (usage, tickets) = (&state.usage, Tickets::default());
+        let shared = Shared::new(config.clone(), Vec::new(), Vec::new(), &traffic, usage, &tickets);
         let shared = shared.expect("no TLS");
         let loader = Loader::new(None, state, &[]).expect("an engine");
         let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
@@ -664,11 +690,15 @@ mod tests {
             loader,
             logs: Registry::default(),
             reloading: Mutex::default(),
-            current: Arc::new(Current::new(InForce::new(config).expect("no TLS"))),
+            current: Arc::new(Current::new(InForce::new(config, BTreeMap::new()).expect("no TLS"))),
             tracer: None,
             spans: Spans::default(),
             recorder: Arc::new(Recorder::new(workers)),
             checks: Checks::new(&Arc::default()),
+            tickets,
+            bound: Bound::default(),
+            admin: Mutex::default(),
+            operator: Mutex::default(),
         };
         (control, commands, Arc::new(shared))
     }
@@ -683,7 +713,7 @@ mod tests {
             let mut asked = Vec::new();
             while let Some(command) = commands.blocking_recv() {
                 match command {
-                    Command::Prepare(_, answer) => {
+                    Command::Prepare(_, _, answer) => {
                         asked.push("prepare");
                         let refused = SetupError::NoSystemRoots("no such file".to_owned());
                         let _given_up =
@@ -708,7 +738,7 @@ mod tests {
             let workers = commands.into_iter().zip(can).enumerate();
             let workers: Vec<_> =
                 workers.map(|(index, (it, can))| worker(index, it, can)).collect();
-            let taken = control.put_in_force(&shared, WORKER_ANSWERS);
+            let taken = control.put_in_force(&shared, Vec::new(), WORKER_ANSWERS);
             drop(control);
             let then = if can[1] { "commit" } else { "discard" };
             for worker in workers {
@@ -727,10 +757,10 @@ mod tests {
         let (control, mut commands, shared) = control(2);
         let silent = commands.pop().expect("there are two");
         let other = worker(0, commands.pop().expect("there are two"), true);
-        let taken = control.put_in_force(&shared, BRIEF);
+        let taken = control.put_in_force(&shared, Vec::new(), BRIEF);
         assert!(matches!(taken, Err(ReloadError::Silent(BRIEF))), "{taken:?}");
         drop(silent);
-        let taken = control.put_in_force(&shared, WORKER_ANSWERS);
+        let taken = control.put_in_force(&shared, Vec::new(), WORKER_ANSWERS);
         assert!(matches!(taken, Err(ReloadError::Ended)), "{taken:?}");
         control.is_draining.store(true, Ordering::Relaxed);
         drop(control);

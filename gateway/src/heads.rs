@@ -21,6 +21,7 @@ pub(crate) use self::calls::{Calls, MadeCall};
 pub(crate) use self::hop_by_hop::{strip_hop_by_hop, strip_nominated};
 pub(crate) use self::rules::{check_host_value, normal_path};
 use crate::route::Captures;
+use crate::tls::ClientCertificate;
 
 /// What plugins can read of one exchange: both heads and the attributes.
 #[derive(Debug, Clone)]
@@ -74,6 +75,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) client: IpAddr,
     /// The port of the peer that connected.
     pub(crate) client_port: u16,
+    /// What the client showed in its TLS handshake, if it is trusted.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
     /// The request id.
     pub(crate) request_id: HeaderValue,
     /// `http` or `https`.
@@ -98,7 +101,20 @@ pub(crate) struct ExchangeFacts {
     pub(crate) variant: Option<usize>,
     /// What plugins call upstreams with, where there are traces.
     pub(crate) calls: Option<Arc<Calls>>,
+    /// While a response passes the plugins: what another attempt would need.
+    pub(crate) attempts: Option<Attempts>,
 }
+
+/// How often a request was sent, and whether it can be sent again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Attempts {
+    pub(crate) sent: u32,
+    /// Its body was kept, or it has none.
+    pub(crate) is_whole: bool,
+}
+
+/// How often a request is sent at most.
+pub(crate) const MAX_ATTEMPTS: u32 = 8;
 
 /// The names of a route that exchanges refer to.
 #[derive(Debug)]
@@ -219,7 +235,12 @@ impl ExchangeFacts {
             "route.pattern" => &self.route.patterns.get(self.pattern)?.0,
             "route.variant" => self.route.variants.get(self.variant?)?,
             "upstream.name" => self.upstream.as_deref()?,
-            _ => return self.capture(name.strip_prefix("capture.")?),
+            _ => {
+                return match name.strip_prefix("client.certificate.") {
+                    Some(part) => self.certificate.as_ref()?.attribute(part),
+                    None => self.capture(name.strip_prefix("capture.")?),
+                };
+            }
         };
         Some(Cow::Borrowed(text))
     }

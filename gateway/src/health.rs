@@ -2,10 +2,13 @@
 //!
 //! Owns the health of each target for the life of the process, shared by all workers: what a worker finds
 //! out keeps the others from the same. A reload leaves it as it was, for as long as the upstream has the
-//! target. Requests tell how they ended ([`UpstreamHealth`]), and health checks what they found. Must not
-//! choose a target, nor know what a request is.
+//! target. Requests tell how they ended ([`UpstreamHealth`]), and health checks what they found. Owns too how
+//! many requests an upstream has at a time ([`Places`]), and how many attempts it is sent beside them
+//! ([`UpstreamLoad`]). Must not choose a target, nor know what a request is.
 
+mod capacity;
 mod gate;
+mod load;
 mod target;
 
 #[cfg(test)]
@@ -16,16 +19,21 @@ use std::time::{Duration, Instant};
 
 use crate::config::{Ejection, Upstream};
 
+pub(crate) use self::capacity::{NoPlace, Place, Places};
+pub(crate) use self::load::{NoRetry, UpstreamLoad};
 pub(crate) use self::target::{Reason, Shown, State, TargetHealth};
 
 /// The health of all targets of the process.
 #[derive(Debug, Default)]
-pub(crate) struct Health(Mutex<Vec<Arc<TargetHealth>>>);
+pub(crate) struct Health {
+    targets: Mutex<Vec<Arc<TargetHealth>>>,
+    loads: Mutex<Vec<Arc<UpstreamLoad>>>,
+}
 
 impl Health {
     /// Of the targets of an upstream: those that are known, or new ones.
     pub(crate) fn of(&self, upstream: &Upstream) -> Arc<UpstreamHealth> {
-        let mut known = lock(&self.0);
+        let mut known = lock(&self.targets);
         // At the start all targets are new, and have their weights at once.
         let is_known = known.iter().any(|it| it.names().0 == upstream.name);
         let targets = upstream.targets.iter().map(|target| {
@@ -55,12 +63,32 @@ impl Health {
         })
     }
 
+    /// What is asked of an upstream, by all workers.
+    pub(crate) fn load_of(&self, upstream: &Upstream) -> Arc<UpstreamLoad> {
+        let mut known = lock(&self.loads);
+        if let Some(same) = known.iter().find(|it| it.upstream() == upstream.name) {
+            same.set(upstream.retry_budget);
+            return Arc::clone(same);
+        }
+        let new = Arc::new(UpstreamLoad::new(upstream));
+        known.push(Arc::clone(&new));
+        new
+    }
+
+    /// What is asked of each upstream, by name.
+    pub(crate) fn loads(&self) -> Vec<Arc<UpstreamLoad>> {
+        let mut all = lock(&self.loads).clone();
+        all.sort_by(|one, other| one.upstream().cmp(other.upstream()));
+        all
+    }
+
     /// The upstreams in force are these: knows all of their targets, and forgets the others.
     pub(crate) fn keep(&self, upstreams: &[Upstream]) {
         for upstream in upstreams {
             self.of(upstream);
         }
-        lock(&self.0).retain(|known| {
+        lock(&self.loads).retain(|known| upstreams.iter().any(|it| it.name == known.upstream()));
+        lock(&self.targets).retain(|known| {
             let of = upstreams.iter().find(|upstream| {
                 let mut targets = upstream.targets.iter();
                 targets.any(|it| known.is_of(&upstream.name, &it.authority, it.tls))
@@ -80,12 +108,12 @@ impl Health {
         target: &str,
         tls: bool,
     ) -> Option<Arc<TargetHealth>> {
-        lock(&self.0).iter().find(|it| it.is_of(upstream, target, tls)).cloned()
+        lock(&self.targets).iter().find(|it| it.is_of(upstream, target, tls)).cloned()
     }
 
     /// All of them, by upstream and target.
     pub(crate) fn all(&self) -> Vec<Arc<TargetHealth>> {
-        let mut all = lock(&self.0).clone();
+        let mut all = lock(&self.targets).clone();
         all.sort_by(|one, other| one.names().cmp(&other.names()));
         all
     }

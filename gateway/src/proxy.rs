@@ -110,6 +110,9 @@ async fn run(
         Ok(target) => target,
         Err(failure) => return Err(refuse_early(exchange, body, &checked, failure.into()).await),
     };
+    if exchange.facts().client_tls.get().is_some_and(|tls| !tls.is_for(target.host())) {
+        return Err(refuse_early(exchange, body, &checked, Failure::Misdirected).await);
+    }
     if let Some(response) = max_forwards::take(head)? {
         return Ok(response);
     }

@@ -4,6 +4,7 @@
 //! request, and the way back. Must not know of routes or upstreams; a request goes to the
 //! [`Application`](crate::exchange::Application).
 
+mod accepting;
 mod chunks;
 mod connection;
 mod downstream;

@@ -9,7 +9,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::{HeaderValue, Version};
-use rustls::ServerConfig;
 
 use crate::access_log::{self, Logs};
 use crate::chain::Chain;
@@ -17,10 +16,12 @@ use crate::component::{Component, Instances};
 use crate::config::{
     self, AccessLog, Action, ComponentId, Config, ListenerId, Segment, UpstreamId,
 };
-use crate::conn::{ConnectionFacts, ListenerState};
+use crate::conn::{ConnectionFacts, ListenerKey, ListenerState};
+use crate::connection_slots::ConnectionSlots;
 use crate::error::Failure;
 use crate::heads::RouteNames;
 use crate::health::Health;
+use crate::memory_quota::MemoryQuota;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool};
 use crate::recorder::Rules;
@@ -29,7 +30,7 @@ use crate::share::{Flow, Share};
 use crate::spans::Sink;
 use crate::telemetry::traffic::{Counted, Traffic};
 use crate::timer::Timers;
-use crate::tls;
+use crate::tls::{ServerTls, Tickets};
 use crate::trace::Tracer;
 use crate::upstream::{SetupError, Upstream, Upstreams};
 use crate::usage::{Ids, Usage};
@@ -48,7 +49,9 @@ pub(crate) struct Shared {
     route_names: Vec<Arc<RouteNames>>,
     /// One for each upstream.
     upstream_names: Vec<Arc<str>>,
-    tls: Vec<Option<Arc<ServerConfig>>>,
+    tls: Vec<Option<ServerTls>>,
+    /// For each listener which it is, and its connections.
+    pub(crate) listeners: Vec<(ListenerKey, Arc<ConnectionSlots>)>,
     /// What is counted, if anybody can ask for it.
     pub(crate) counted: Option<Counted>,
     /// Receives a trace of each exchange, if there is one.
@@ -63,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) logs: Logs,
     /// Which targets take requests.
     pub(crate) health: Arc<Health>,
+    /// Where bodies are counted that are held in memory.
+    pub(crate) bodies: Arc<MemoryQuota>,
 }
 
 impl Shared {
@@ -76,19 +81,26 @@ impl Shared {
         components: Vec<Arc<Component>>,
         traffic: &Traffic,
         usage: &Usage,
+        tickets: &Tickets,
     ) -> Result<Self, rustls::Error> {
         let tables =
             (0..config.listeners.len()).map(|id| Table::build(&config, ListenerId(id))).collect();
         let tls = config
             .listeners
             .iter()
-            .map(|listener| listener.tls.as_ref().map(tls::server_config).transpose())
+            .map(|it| it.tls.as_ref().map(|tls| ServerTls::new(tls, &it.name, tickets)).transpose())
             .collect::<Result<_, _>>()?;
         let route_names = config.routes.iter().map(route_names).map(Arc::new).collect();
         let upstream_names = config.upstreams.iter().map(|it| it.name.as_str().into()).collect();
         let counted = config.admin.is_some().then(|| counted(&config, traffic));
         let usage = usage.ids(&config);
+        let listeners = config.listeners.iter().zip(0..);
+        let listeners = listeners.map(|(listener, number)| {
+            (ListenerKey(number), Arc::new(ConnectionSlots::new(&listener.name)))
+        });
+        let listeners = listeners.collect();
         Ok(Self {
+            listeners,
             config,
             tables,
             plugins,
@@ -103,6 +115,7 @@ impl Shared {
             recorder: None,
             logs: Logs::default(),
             health: Arc::default(),
+            bodies: Arc::new(MemoryQuota::new(0)),
         })
     }
 }
@@ -113,8 +126,9 @@ impl Shared {
     /// # Errors
     /// As those of [`new`](Self::new).
     pub(crate) fn check(config: &Config) -> Result<(), rustls::Error> {
-        let listeners = config.listeners.iter().filter_map(|listener| listener.tls.as_ref());
-        listeners.map(tls::server_config).try_for_each(|made| made.map(drop))
+        let tickets = Tickets::default();
+        let mut listeners = config.listeners.iter().filter_map(|it| Some((it, it.tls.as_ref()?)));
+        listeners.try_for_each(|(it, tls)| ServerTls::new(tls, &it.name, &tickets).map(drop))
     }
 }
 
@@ -190,11 +204,11 @@ impl Snapshot {
             .listeners
             .iter()
             .zip(&shared.tls)
-            .enumerate()
-            .map(|(index, (listener, tls))| {
-                let (id, config, tls) = (ListenerId(index), listener.clone(), tls.clone());
+            .zip(&shared.listeners)
+            .map(|((listener, tls), (key, slots))| {
+                let (config, tls, slots) = (listener.clone(), tls.clone(), Arc::clone(slots));
                 let name = config.name.as_str().into();
-                Rc::new(ListenerState { id, name, config, tls })
+                Rc::new(ListenerState { key: *key, slots, name, config, tls })
             })
             .collect();
         let none = Upstreams::default();
@@ -247,6 +261,11 @@ impl Snapshot {
         &self.listeners[id.0]
     }
 
+    /// The place of a listener in this configuration, if it is in it.
+    pub(crate) fn listener_of(&self, key: ListenerKey) -> Option<ListenerId> {
+        self.shared.listeners.iter().position(|(known, _)| *known == key).map(ListenerId)
+    }
+
     pub(crate) fn table(&self, id: ListenerId) -> &Table {
         &self.shared.tables[id.0]
     }
@@ -269,7 +288,12 @@ impl Snapshot {
     /// Writes the lines about a request of which no head could be read.
     pub(crate) fn log_headless(&self, facts: &ConnectionFacts, id: &str, failure: &Failure) {
         let (listener, client) = (&facts.listener, facts.peer_address);
-        let log = self.shared.logs.named(self.access_log(listener.id, None));
+        let kind = match self.listener_of(listener.key) {
+            Some(id) => self.access_log(id, None),
+            // It has ended meanwhile.
+            None => self.config.process.access_log,
+        };
+        let log = self.shared.logs.named(kind);
         access_log::write_headless(log, &listener.name, id, client, failure);
         if let Some(counted) = &self.shared.counted {
             counted.unread.refused(failure.reason() as usize);

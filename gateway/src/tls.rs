@@ -1,42 +1,130 @@
 //! TLS of listeners, and of the connections that the gateway opens for itself: to stores and collectors.
 //!
-//! Owns the choice of a certificate by server name, and ALPN. Certificates come checked from the
-//! configuration.
+//! Owns the choice of a certificate by server name, ALPN, and what a handshake tells of a client.
+//! Certificates come checked from the configuration.
+
+mod clients;
+mod identity;
+mod refused;
+mod tickets;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use rustls::crypto::aws_lc_rs;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
-use crate::config::ListenerTls;
+use self::clients::ClientVerifier;
+pub(crate) use self::clients::{RefusedClient, take_refused};
+pub(crate) use self::identity::ClientCertificate;
+pub(crate) use self::refused::HandshakeFailure;
+pub(crate) use self::tickets::Tickets;
+use crate::config::{ListenerTls, TlsVersion};
 
-/// How handshakes on a listener go.
-///
-/// # Errors
-/// Those of rustls.
-pub(crate) fn server_config(tls: &ListenerTls) -> Result<Arc<ServerConfig>, rustls::Error> {
-    server_config_for(tls, &["h2", "http/1.1"])
+/// TLS of a listener, ready for handshakes.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerTls {
+    pub(crate) config: Arc<ServerConfig>,
+    /// Who judges the certificates of clients, where they are asked for any.
+    clients: Option<Arc<ClientVerifier>>,
 }
 
-/// The same with these protocols, best first.
+impl ServerTls {
+    /// For the listener of this name.
+    ///
+    /// # Errors
+    /// Those of rustls.
+    pub(crate) fn new(
+        tls: &ListenerTls,
+        listener: &str,
+        tickets: &Tickets,
+    ) -> Result<Self, rustls::Error> {
+        let clients = tls.clients.as_ref().map(ClientVerifier::new).transpose()?.map(Arc::new);
+        let mut config = server_config(tls, clients.clone(), &["h2", "http/1.1"])?;
+        config.ticketer = tickets.of(listener, tls.clients.as_ref())?;
+        Ok(Self { config: Arc::new(config), clients })
+    }
+
+    /// What a handshake told of the client, where it is asked for a certificate.
+    ///
+    /// # Errors
+    /// When the certificate of a session that was resumed does not count any more.
+    pub(crate) fn client(
+        &self,
+        connection: &rustls::ServerConnection,
+    ) -> Result<Option<Box<ClientTls>>, rustls::Error> {
+        let Some(verifier) = &self.clients else { return Ok(None) };
+        if connection.handshake_kind() == Some(HandshakeKind::Resumed) {
+            verifier.check_resumed(connection.peer_certificates())?;
+        }
+        let certificate = connection.peer_certificates().and_then(|chain| chain.first());
+        Ok(Some(Box::new(ClientTls {
+            server_name: connection.server_name().map(Into::into),
+            certificate: certificate.map(|it| Arc::new(ClientCertificate::new(it))),
+        })))
+    }
+}
+
+/// What is known of the client of a connection whose listener asks for certificates.
+#[derive(Debug)]
+pub(crate) struct ClientTls {
+    /// The name that it asked for, in lower case.
+    server_name: Option<Box<str>>,
+    /// What it showed.
+    pub(crate) certificate: Option<Arc<ClientCertificate>>,
+}
+
+impl ClientTls {
+    /// Whether a request for this host may come over the connection: who connected was judged as
+    /// somebody who asks for the host that the handshake named, if it named one.
+    pub(crate) fn is_for(&self, host: &str) -> bool {
+        let Some(name) = &self.server_name else { return true };
+        let host = host.strip_suffix('.').unwrap_or(host);
+        host.is_empty() || host.eq_ignore_ascii_case(name)
+    }
+}
+
+/// How handshakes on the listener of the admin API go.
 ///
 /// # Errors
 /// Those of rustls.
-pub(crate) fn server_config_for(
-    tls: &ListenerTls,
-    protocols: &[&str],
-) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(Certificates::new(&tls.certificates)));
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+pub(crate) fn admin_config(tls: &ListenerTls) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = server_config(tls, None, &["http/1.1"])?;
     config.ticketer = aws_lc_rs::Ticketer::new()?;
     Ok(Arc::new(config))
+}
+
+fn server_config(
+    tls: &ListenerTls,
+    clients: Option<Arc<ClientVerifier>>,
+    protocols: &[&str],
+) -> Result<ServerConfig, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(tls.min_version))?;
+    let builder = match clients {
+        Some(clients) => builder.with_client_cert_verifier(clients),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(&tls.certificates)));
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    Ok(config)
+}
+
+/// From this version on.
+pub(crate) fn versions(least: TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    static NEWEST: [&SupportedProtocolVersion; 1] = [&rustls::version::TLS13];
+    match least {
+        TlsVersion::Tls12 => rustls::ALL_VERSIONS,
+        TlsVersion::Tls13 => &NEWEST,
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    Arc::clone(PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())))
 }
 
 /// How the gateway's own connections go: trusting these authorities, or the system's without.

@@ -23,6 +23,7 @@ mod lingering;
 mod payload;
 mod pool;
 mod progress;
+mod retry;
 mod shared;
 mod target;
 mod tls;
@@ -40,7 +41,8 @@ use http::{Request, Response, header};
 use http_body::Body;
 
 pub(crate) use self::added::{Added, write_fields, write_line};
-use self::balance::{Balance, Tried};
+use self::balance::Balance;
+pub(crate) use self::balance::Tried;
 pub use self::error::{Cause, ConnectError, Excess, SetupError, UpstreamError};
 pub(crate) use self::exchange::Along;
 pub use self::exchange::Lease;
@@ -51,11 +53,12 @@ pub(crate) use self::http2::Http2Body;
 pub(crate) use self::lingering::keep;
 pub(crate) use self::payload::Payload;
 pub use self::progress::Resume;
+pub(crate) use self::retry::{Policy, Repeat};
 use self::target::{Ready, Target};
 use self::tls::Tls;
-pub(crate) use self::tries::{Shown, Tries};
+pub(crate) use self::tries::{Seen, Shown, Tries};
 use crate::config::{self, HostPolicy, UpstreamId};
-use crate::health::{Health, Reason, UpstreamHealth};
+use crate::health::{Health, NoPlace, Place, Places, Reason, UpstreamHealth, UpstreamLoad};
 use crate::timer::Timers;
 
 /// How often connections that were idle for too long are looked for, at most and at least; in
@@ -149,6 +152,10 @@ pub struct Upstream {
     balance: Balance,
     /// Which targets take requests, where there is a choice.
     health: Option<Arc<UpstreamHealth>>,
+    /// How much all workers ask of it.
+    load: Arc<UpstreamLoad>,
+    /// Which requests it has at a time, if that is bounded.
+    places: Option<Arc<Places>>,
     /// What it was made of, to know it again.
     config: config::Upstream,
     host: HostPolicy,
@@ -189,6 +196,8 @@ impl Upstream {
         timers: &Timers,
     ) -> Result<Rc<Self>, SetupError> {
         let mut upstream = Self::new(config, timers)?;
+        upstream.load = health.load_of(config);
+        upstream.places = upstream.load.places(config);
         upstream.health = (config.targets.len() > 1).then(|| health.of(config));
         let upstream = Rc::new(upstream);
         let period = config.idle_timeout.clamp(MOST_OFTEN, LEAST_OFTEN);
@@ -215,6 +224,8 @@ impl Upstream {
             targets: targets.collect::<Result<_, _>>()?,
             balance: Balance::new(upstream, skip),
             health: None,
+            load: Health::default().load_of(upstream),
+            places: None,
             config: upstream.clone(),
             host: upstream.host.clone(),
             first_byte: upstream.timeouts.first_byte,
@@ -226,6 +237,31 @@ impl Upstream {
     #[must_use]
     pub fn host_policy(&self) -> &HostPolicy {
         &self.host
+    }
+
+    /// Whether there is a bound on its requests, so that each needs a [place](Self::place).
+    pub(crate) fn has_places(&self) -> bool {
+        self.places.is_some()
+    }
+
+    /// A place among its requests, of which there may be so many at a time; `None` without a bound.
+    ///
+    /// # Errors
+    /// When too many wait, or this one has waited for too long.
+    pub(crate) async fn place(&self) -> Result<Option<Place>, NoPlace> {
+        let (Some(places), Some(capacity)) = (&self.places, self.config.capacity) else {
+            return Ok(None);
+        };
+        if let Some(place) = places.take() {
+            return Ok(Some(place));
+        }
+        tokio::select! {
+            biased;
+            place = places.wait() => place.map(Some),
+            () = self.timers.after(capacity.queue_time) => {
+                Err(places.gives_up(capacity.queue_time))
+            }
+        }
     }
 
     /// Where the connections to each target are counted, in the order of the configuration.
@@ -263,32 +299,34 @@ impl Upstream {
         B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
         B::Error: Into<Cause>,
     {
-        self.send_noting(request, host, Along::default(), &Tries::default()).await
+        let tries = Tries::default();
+        self.send_noting(request, host, Along::default(), &tries, &mut Tried::new()).await
     }
 
-    /// As [`send`](Self::send), with what goes along, and notes what is tried.
+    /// As [`send`](Self::send), with what goes along, and notes what is tried. Targets that were `tried`
+    /// already are passed over; those that cannot be connected to are put there.
     pub(crate) async fn send_noting<B>(
         &self,
         request: &mut Request<B>,
         host: &HostPolicy,
         along: Along<'_>,
         tries: &Tries,
+        tried: &mut Tried,
     ) -> Result<Answered, UpstreamError>
     where
         B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
         B::Error: Into<Cause>,
     {
         let http1 = request.headers().contains_key(header::UPGRADE);
-        let mut tried = Tried::default();
         tried.key = along.key;
-        let mut index = self.choose(&tried).expect("an upstream has a target");
+        let mut index = self.choose(tried).expect("an upstream has a target");
         if http1 && self.targets[index].has_no_upgrade() {
             let target = Arc::clone(&self.targets[index].authority);
             return Err(UpstreamError::NoUpgrade { target });
         }
         let mut resends = 0;
         loop {
-            let connecting = self.connection(&mut index, &mut tried, tries, resends == 0, http1);
+            let connecting = self.connection(&mut index, tried, tries, resends == 0, http1);
             let Ready { channel, reused, connect } = connecting.await?;
             tries.connected(connect, self.timers.now());
             let target = &self.targets[index];

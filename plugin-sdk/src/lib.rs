@@ -64,7 +64,7 @@
 //! # What a plugin may do
 //!
 //! [`attributes`], [`clock`], [`digest`], [`exchange`], [`log`] and [`random`] are always there.
-//! [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`], [`slots`] and [`usage`] must be granted in
+//! [`attempts`], [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`], [`slots`] and [`usage`] must be granted in
 //! the gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`],
 //! each set of [`keys`] and each upstream of [`http_client`]. A component imports only what its code calls.
 //!
@@ -91,6 +91,7 @@
 
 #[cfg(all(target_family = "wasm", feature = "allocator"))]
 mod allocator;
+pub mod attempts;
 pub mod attributes;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use gateway::config::{
     self, AccessLog, Action, AddedFields, Balance, Config, Ejection, ErrorForm, FixedResponse,
     ForwardedFamily, HostPattern, HostPolicy, Listener, ListenerLimits, ListenerTimeouts,
-    PathPattern, PathRules, Process, Rewrite, Route, RouteMatcher, Segment, Target, Template,
-    TemplatePart, Upstream, UpstreamId, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts,
-    UpstreamTls,
+    PathPattern, PathRules, Process, RetryBudget, Rewrite, Route, RouteMatcher, Segment, Target,
+    Template, TemplatePart, Upstream, UpstreamId, UpstreamLimits, UpstreamProtocol,
+    UpstreamTimeouts, UpstreamTls,
 };
 use gateway::{Gateway, Handle, first_party};
 use http::{HeaderMap, StatusCode};
@@ -162,6 +162,8 @@ impl Setup {
             overprovisioning: 140,
             ejection: Ejection::default(),
             health: None,
+            retry_budget: RetryBudget::default(),
+            capacity: None,
         });
         self
     }
@@ -320,6 +322,7 @@ pub fn route(path: &str) -> Route {
         request_timeout: None,
         access_log: None,
         errors: ErrorForm::default(),
+        retries: None,
         span: 0..0,
         path_spans: vec![],
         path_lines: vec![],

@@ -2,6 +2,8 @@
 //!
 //! Owns which one that is, since when, and how many there were.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -23,6 +25,8 @@ pub(crate) struct InForce {
     pub(super) sha256: String,
     /// How handshakes of `[admin]` go, where it has TLS.
     pub(super) tls: Option<Arc<ServerConfig>>,
+    /// The addresses that listeners have, by name: port 0 is another one by then.
+    pub(crate) addresses: BTreeMap<String, SocketAddr>,
 }
 
 impl InForce {
@@ -30,12 +34,15 @@ impl InForce {
     ///
     /// # Errors
     /// When TLS of `[admin]` cannot be set up.
-    pub(crate) fn new(config: Arc<Config>) -> Result<Self, rustls::Error> {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        addresses: BTreeMap<String, SocketAddr>,
+    ) -> Result<Self, rustls::Error> {
         let tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
-        let tls = tls.map(|tls| tls::server_config_for(tls, &["http/1.1"])).transpose()?;
+        let tls = tls.map(tls::admin_config).transpose()?;
         let sha256 = sha256(config.source.text());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
-        Ok(Self { config, generation: 1, since, sha256, tls })
+        Ok(Self { config, generation: 1, since, sha256, tls, addresses })
     }
 }
 

@@ -35,6 +35,8 @@ const MAX_CONNECTIONS: usize = 32;
 const HEAD: Duration = Duration::from_secs(5);
 /// How long to wait when the process has no descriptor left.
 const BACK_OFF: Duration = Duration::from_millis(100);
+/// How long open connections may go on once it is not served any more.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// Bytes of the head of a request.
 const MAX_HEAD: usize = 32 << 10;
 /// Bytes of the body of a request.
@@ -50,11 +52,15 @@ impl Admin {
         let served = LocalSet::new().block_on(&runtime, async {
             socket.set_nonblocking(true)?;
             let listener = TcpListener::from_std(socket)?;
+            let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
             tokio::select! {
-                () = self.accept(listener) => {}
+                () = self.accept(listener, &places) => {}
                 () = self.look_on() => {}
                 _ = stop => {}
             }
+            // Who asked for the change that ends it learns what came of it.
+            let all = places.acquire_many(MAX_CONNECTIONS as u32);
+            let _in_vain = tokio::time::timeout(FAREWELL, all).await;
             Ok(())
         });
         // An answer that is still being made on a thread apart is of no use to anybody.
@@ -62,11 +68,10 @@ impl Admin {
         served
     }
 
-    async fn accept(&self, listener: TcpListener) {
-        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    async fn accept(&self, listener: TcpListener, places: &Arc<Semaphore>) {
         let ids = Rc::new(RequestIds::new());
         loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(places).acquire_owned().await else { return };
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     let (admin, ids) = (self.clone(), Rc::clone(&ids));

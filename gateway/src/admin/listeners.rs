@@ -4,22 +4,23 @@ use serde_json::{Map, Value, json};
 
 use super::Admin;
 use super::call::{Answer, Call, Reply};
+use super::in_force::InForce;
 use crate::config::Listener;
 
 pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
     call.known([])?;
     let in_force = admin.in_force();
     let listeners: Vec<Value> =
-        in_force.config.listeners.iter().map(|it| show(admin, it)).collect();
+        in_force.config.listeners.iter().map(|it| show(admin, &in_force, it)).collect();
     Ok(Reply::json(json!({ "listeners": listeners })))
 }
 
-fn show(admin: &Admin, listener: &Listener) -> Value {
+fn show(admin: &Admin, in_force: &InForce, listener: &Listener) -> Value {
     // Port 0 is another one by now.
-    let address = admin.0.addresses.get(&listener.name).unwrap_or(&listener.address);
+    let address = in_force.addresses.get(&listener.name).unwrap_or(&listener.address);
     let places = admin.0.metrics.slots_of(&listener.name);
     let refused: Map<String, Value> = places
-        .into_iter()
+        .iter()
         .flat_map(|places| places.refused())
         .map(|(limit, count)| (limit.to_owned(), count.into()))
         .collect();
@@ -30,7 +31,7 @@ fn show(admin: &Admin, listener: &Listener) -> Value {
         "address": address.to_string(),
         "tls": listener.tls.is_some(),
         "certificates": listener.tls.as_ref().map_or(0, |tls| tls.certificates.len()),
-        "connections": places.map_or(0, |places| places.open()),
+        "connections": places.as_ref().map_or(0, |places| places.open()),
         "connections_refused": refused,
         "trusted_proxies": trusted.collect::<Vec<_>>(),
         "limits": {

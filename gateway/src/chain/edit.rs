@@ -34,7 +34,7 @@ fn fit(headers: usize, edits: usize) -> Result<(), Failure> {
 }
 
 /// Applies edits to the fields of a head, first to last.
-fn apply(headers: &mut HeaderMap, edits: impl Iterator<Item = Edit>) {
+pub(super) fn apply(headers: &mut HeaderMap, edits: impl Iterator<Item = Edit>) {
     for edit in edits {
         match edit {
             Edit::Set(name, value) => drop(headers.insert(name, value)),
@@ -136,7 +136,7 @@ fn parse_method(text: String) -> Result<Method, Failure> {
     parsed.ok_or_else(|| Failure::breach(format!("the method {text:?} is not allowed")))
 }
 
-fn parse_target(
+pub(super) fn parse_target(
     target: &PathAndQuery,
     path: Option<String>,
     query: Option<String>,

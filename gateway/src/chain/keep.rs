@@ -10,7 +10,7 @@ use super::Run;
 use crate::heads::ExchangeView;
 use crate::plugin::edits::{Attribute, Edit};
 use crate::plugin::instance::Called;
-use crate::plugin::{AskedSlots, Failure, mebibytes};
+use crate::plugin::{Asked, Failure, mebibytes};
 use crate::usage::Amounts;
 
 /// What one attribute or field takes besides its bytes.
@@ -24,7 +24,7 @@ pub(super) struct Left {
     /// What it added to the usage of the exchange: bounded, and not counted as kept.
     pub(super) usage: Option<Box<Amounts>>,
     /// The slots that it asked for. They are no part of what is kept, but the exchange waits for them.
-    pub(super) slots: Option<Box<AskedSlots>>,
+    pub(super) slots: Option<Box<Asked>>,
 }
 
 impl Left {

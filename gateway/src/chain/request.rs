@@ -378,7 +378,7 @@ fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(
 }
 
 /// Whether the plugin may choose this upstream.
-fn check_choice(run: &Run, index: usize, upstream: &str) -> Result<(), Failure> {
+pub(super) fn check_choice(run: &Run, index: usize, upstream: &str) -> Result<(), Failure> {
     let granted = &run.pool(index).plugin().forward_to;
     if granted.iter().any(|name| name == upstream) {
         return Ok(());

@@ -10,6 +10,7 @@ use http::{HeaderMap, Method, Response};
 use http_body::Body as _;
 use hyper::ext::ReasonPhrase;
 
+use super::attempts::{self, Again};
 use super::buffer::{self, BufferError};
 use super::filter::{self, Side};
 use super::keep::{self, Left, split};
@@ -37,16 +38,19 @@ enum Stop {
     Broken(BodyError),
     /// There is no room for the whole body that a plugin asked for.
     NoRoom(NoRoom),
+    /// A plugin wants the request sent again.
+    Again(Box<Again>),
 }
 
 /// Runs the plugins over a response, last to first, from the last one that saw the request on.
 /// `fail` makes the answer when a plugin fails or the body breaks off; the plugins before still
-/// see it.
+/// see it. Returns what a plugin wants sent in place of the response, which is then gone.
 pub(crate) async fn on_response(
     run: &Rc<Run>,
     response: &mut Response<Body>,
     fail: impl Fn(ResponseFailed) -> Response<Body>,
-) {
+) -> Option<Box<Again>> {
+    let all = run.respondents.get();
     while let Some(index) = run.respondents.get().checked_sub(1) {
         run.respondents.set(index);
         if run.is_left_out(index) {
@@ -67,8 +71,14 @@ pub(crate) async fn on_response(
             Err(Stop::Failed(failed)) => fail(ResponseFailed::Plugin(failed)),
             Err(Stop::Broken(error)) => fail(ResponseFailed::Upstream(error)),
             Err(Stop::NoRoom(no_room)) => fail(ResponseFailed::NoRoom(no_room)),
+            Err(Stop::Again(again)) => {
+                run.respondents.set(all);
+                run.change(|heads| heads.response = None);
+                return Some(again);
+            }
         };
     }
+    None
 }
 
 /// Writes the fields that the plugin wants in every response, and those that its request hooks
@@ -76,8 +86,13 @@ pub(crate) async fn on_response(
 fn write_known(run: &Run, index: usize, response: &mut Response<Body>) -> Result<(), PluginFailed> {
     let (_, every) = run.pool(index).every();
     write(run, index, "every-response", every.iter().cloned(), response)?;
-    let noted = std::mem::take(&mut run.plugin_states.borrow_mut()[index].response_edits);
-    if !noted.is_empty() {
+    // Another attempt may bring another response.
+    let stays = run.chain.may_attempt;
+    let noted = {
+        let known = &mut run.plugin_states.borrow_mut()[index].response_edits;
+        if stays { known.clone() } else { std::mem::take(known) }
+    };
+    if !noted.is_empty() && !stays {
         run.fields_written(index, keep::bytes_of(&noted));
     }
     write(run, index, "on-response", noted, response)
@@ -174,8 +189,13 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     };
     returned(&mut watched);
     drop(heads);
+    let mut again = None;
     let outcome = called.and_then(|called| {
-        let ((outcome,), left) = split(called);
+        let ((outcome,), mut left) = split(called);
+        let asked = left.slots.take();
+        if !matches!(outcome, ResponseOutcome::Respond(_)) {
+            again = attempts::asked(run, index, asked)?;
+        }
         match outcome {
             ResponseOutcome::Next => run.keep(index, left).map(|()| None),
             ResponseOutcome::Change(change) => apply(run, index, change, left).map(|()| None),
@@ -184,7 +204,9 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     });
     run.span(index, Hook::OnResponse, &outcome);
     run.note(index, watched, &outcome);
-    finish(run, index, "on-response", outcome)
+    let again = again.filter(|_| outcome.is_ok());
+    finish(run, index, "on-response", outcome)?;
+    again.map_or(Ok(()), |again| Err(Stop::Again(again)))
 }
 
 async fn see_head_later(
@@ -261,8 +283,13 @@ async fn see_whole_body(
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
     let mut is_new = false;
+    let mut again = None;
     let outcome = called.and_then(|called| {
-        let ((outcome,), left) = split(called);
+        let ((outcome,), mut left) = split(called);
+        let asked = left.slots.take();
+        if !matches!(outcome, ResponseBodyOutcome::Respond(_)) {
+            again = attempts::asked(run, index, asked)?;
+        }
         match outcome {
             ResponseBodyOutcome::Next => run.keep(index, left).map(|()| None),
             ResponseBodyOutcome::Change(change) => {
@@ -287,7 +314,11 @@ async fn see_whole_body(
     let body = is_new.then_some((before, next.len()));
     run.span(index, Hook::OnResponseBody, &outcome);
     run.note_body(index, watched, body, &outcome);
+    let again = again.filter(|_| outcome.is_ok());
     finish(run, index, "on-response-body", outcome)?;
+    if let Some(again) = again {
+        return Err(Stop::Again(again));
+    }
     if trailers.is_none() {
         run.change_response(|head| edit::set_length(&mut head.headers, next.len()));
     }

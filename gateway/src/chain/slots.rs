@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::request::{Stop, finish};
 use super::{Run, edit};
-use crate::plugin::AskedSlots;
+use crate::plugin::Asked;
 use crate::recorder::{Decision, Hook, How, Timing};
 use crate::state::slots::Held;
 
@@ -27,7 +27,7 @@ pub(super) async fn wait(
     run: &Run,
     index: usize,
     hook: &'static str,
-    asked: Box<AskedSlots>,
+    asked: Box<Asked>,
 ) -> Result<(), Stop> {
     run.holds(asked.held);
     for (waiting, late) in asked.waiting {

@@ -118,6 +118,17 @@ async fn control(
             () = reloads(&handle, file, watch, wishes, format) => {}
         }
         tracing::info!("shutting down: open exchanges may finish");
+        let handle = handle.clone();
+        // Heard while the gateway drains, and dropped with the runtime.
+        drop(tokio::spawn(async move {
+            tokio::select! {
+                _ = end.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = quit.recv() => {}
+            }
+            tracing::warn!("a second signal: open exchanges are cut");
+            handle.end_now();
+        }));
     };
     gateway.run(shutdown).await.map_err(|error| say("a worker ended", &error))
 }
@@ -225,14 +236,13 @@ fn try_out(handle: &Handle, file: &Path) -> ReloadOutcome {
     let refused = Some(REFUSED.to_owned());
     match prepare(file) {
         Ok(mut prepared) => {
-            let found = Gateway::check(&prepared.config, &[], false);
-            let takes = handle.takes(&prepared.config);
+            let mut found = Gateway::check(&prepared.config, &[], false);
+            found.errors.extend(handle.takes(&prepared.config));
             if !found.is_empty() {
                 return ReloadOutcome::new(refused, &prepared.refused(&found), Vec::new());
             }
             prepared.warned(&found.warnings);
-            let refused = takes.err().map(|error| error.to_string());
-            ReloadOutcome::new(refused, &prepared.findings, Vec::new())
+            ReloadOutcome::new(None, &prepared.findings, Vec::new())
         }
         Err(refusal) => ReloadOutcome::new(refused, &refusal.everything(false), Vec::new()),
     }

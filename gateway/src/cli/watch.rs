@@ -23,6 +23,8 @@ struct Look {
 /// Files and how they looked.
 pub(super) struct Watch {
     files: Vec<(PathBuf, Option<Look>)>,
+    /// Those that are gone: since when, and whether that was said.
+    gone: Vec<(PathBuf, bool)>,
     period: Duration,
 }
 
@@ -32,7 +34,7 @@ impl Watch {
             let look = look(&path);
             (path, look)
         });
-        Self { files: files.collect(), period: PERIOD }
+        Self { files: files.collect(), gone: Vec::new(), period: PERIOD }
     }
 
     /// Watches these too.
@@ -71,6 +73,25 @@ impl Watch {
             if self.differs() {
                 return self.settle().await;
             }
+            self.tell_of_gone();
+        }
+    }
+
+    /// Says once of each file that it is gone, if it is so twice in a row: one that is replaced may be gone
+    /// for a moment.
+    fn tell_of_gone(&mut self) {
+        let is_gone =
+            |(path, known): &(PathBuf, Option<Look>)| known.is_some() && look(path).is_none();
+        let gone: Vec<_> =
+            self.files.iter().filter(|it| is_gone(it)).map(|it| it.0.clone()).collect();
+        let before = std::mem::take(&mut self.gone);
+        for path in gone {
+            let told = before.iter().find(|(known, _)| *known == path).map(|(_, told)| *told);
+            if told == Some(false) {
+                tracing::warn!(file = %path.display(),
+                    "the file is gone: what was read from it stays in force, and the next start would fail");
+            }
+            self.gone.push((path, told.is_some()));
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod facts;
 mod pem;
+mod revoked;
 mod shown;
 mod trust;
 
@@ -16,40 +17,47 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SigningKey};
 
-use super::Listener;
 use super::diagnostic::Diagnostic;
 use super::reader::{Reading, Text};
 use super::source::{MAX_FILE, read_bounded};
+use super::{Listener, Upstream};
 use facts::{Facts, Validity};
 use pem::Section;
+pub(super) use revoked::{lists as revoked, warn_of_missing as warn_of_missing_lists};
 pub(crate) use shown::CertificateFacts;
 pub(crate) use trust::{VERIFIED, is_for, names};
 
-/// When a certificate of a listener ends.
+/// When a certificate of a listener, or of the gateway towards an upstream, ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CertificateEnd {
-    pub(crate) listener: String,
+    /// Whose it is.
+    pub(crate) owner: String,
+    pub(crate) is_upstreams: bool,
     /// Its first name, or its subject.
     pub(crate) name: String,
     /// Seconds since 1970.
     pub(crate) at: i64,
 }
 
-/// When the listeners' own certificates end.
-pub(super) fn ends(listeners: &[Listener]) -> Vec<CertificateEnd> {
-    let of = |listener: &Listener, key: &CertifiedKey| {
-        let certificate = key.cert.first()?;
-        let facts = Facts::of(certificate)?;
-        let parsed = webpki::EndEntityCert::try_from(certificate).ok();
-        let name = parsed.and_then(|it| it.valid_dns_names().next().map(str::to_owned));
-        let name = name.unwrap_or(facts.subject);
-        Some(CertificateEnd { listener: listener.name.clone(), name, at: facts.not_after.0 })
-    };
-    let each = listeners.iter().filter_map(|listener| Some((listener, listener.tls.as_ref()?)));
-    each.flat_map(|(listener, tls)| {
-        tls.certificates.iter().filter_map(move |key| of(listener, key))
-    })
-    .collect()
+/// When the gateway's own certificates end: those of listeners, then those that upstreams are shown.
+pub(super) fn ends(listeners: &[Listener], upstreams: &[Upstream]) -> Vec<CertificateEnd> {
+    let of_listeners = listeners.iter().flat_map(|listener| {
+        let keys = listener.tls.iter().flat_map(|tls| &tls.certificates);
+        keys.filter_map(|key| end(&listener.name, false, key))
+    });
+    let of_upstreams = upstreams
+        .iter()
+        .filter_map(|upstream| end(&upstream.name, true, &upstream.tls.identity.as_ref()?.0));
+    of_listeners.chain(of_upstreams).collect()
+}
+
+fn end(owner: &str, is_upstreams: bool, key: &CertifiedKey) -> Option<CertificateEnd> {
+    let certificate = key.cert.first()?;
+    let facts = Facts::of(certificate)?;
+    let parsed = webpki::EndEntityCert::try_from(certificate).ok();
+    let name = parsed.and_then(|it| it.valid_dns_names().next().map(str::to_owned));
+    let name = name.unwrap_or(facts.subject);
+    Some(CertificateEnd { owner: owner.to_owned(), is_upstreams, name, at: facts.not_after.0 })
 }
 
 /// What makes a certificate that serves a host, for who has none that does.
@@ -60,12 +68,38 @@ const MAKE: &str = "`openssl req -x509 -newkey rsa:2048 -noenc -days 365 -subj /
 const NAME_CURVE: &str = "`openssl ec -in OLD.key -param_enc named_curve -out NEW.key` names it in the key, \
                           with which the certificate is issued anew";
 
-/// The chain in one file with the key in the other.
+/// The chain of a server in one file with the key in the other.
 pub(super) fn certified_key(
     reading: &Reading<'_>,
     certificate: &Text,
     key: &Text,
 ) -> Option<Arc<CertifiedKey>> {
+    let found = pair(reading, certificate, key)?;
+    look_at_chain(reading, certificate, &found.cert);
+    warn_of_no_host(reading, certificate, &found.cert);
+    Some(found)
+}
+
+/// The chain of a client in one file with the key in the other.
+pub(super) fn client_key(
+    reading: &Reading<'_>,
+    certificate: &Text,
+    key: &Text,
+) -> Option<Arc<CertifiedKey>> {
+    let found = pair(reading, certificate, key)?;
+    look_at_chain(reading, certificate, &found.cert);
+    if !trust::is_for_clients(&found.cert[0]) {
+        let warning = format!(
+            "the certificate in `{}` is not for clients: its `extendedKeyUsage` has no `clientAuth`",
+            certificate.shown
+        );
+        let warning = Diagnostic::warning(certificate.span.clone(), warning);
+        reading.report(warning.note("most servers refuse it"));
+    }
+    Some(found)
+}
+
+fn pair(reading: &Reading<'_>, certificate: &Text, key: &Text) -> Option<Arc<CertifiedKey>> {
     let chain = chain(reading, certificate);
     let signing_key = private_key(reading, key).and_then(|der| usable(reading, key, der));
     let (chain, signing_key) = (chain?, signing_key?);
@@ -96,7 +130,6 @@ pub(super) fn certified_key(
         });
         return None;
     }
-    look_at_chain(reading, certificate, &chain);
     Some(Arc::new(CertifiedKey::new(chain, signing_key)))
 }
 
@@ -240,7 +273,9 @@ fn authority(
                 "`openssl pkcs7 -in {} -print_certs -out NEW.pem` takes the certificates out of it",
                 for_shell(&file.shown)
             )),
-            "X509 CRL" => error.help("revocation lists are not read: take it out of the file"),
+            "X509 CRL" => error.help(
+                "a revocation list belongs in a file of its own, which `crl` of `client_certificates` names",
+            ),
             "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST" => {
                 error.help("it asks for a certificate: take the one that was issued for it")
             }
@@ -297,21 +332,27 @@ fn chain(reading: &Reading<'_>, file: &Text) -> Option<Vec<CertificateDer<'stati
     Some(chain)
 }
 
-/// Warns of what a client may not take: dates, no names, and links that are missing or not in order.
+/// Warns of a certificate that no client takes for that of any host.
+fn warn_of_no_host(reading: &Reading<'_>, file: &Text, chain: &[CertificateDer<'static>]) {
+    let own = chain.first().and_then(Facts::of);
+    if own.is_some_and(|own| !own.has_names) {
+        let warning =
+            format!("the certificate in `{}` is for no host: it has no subjectAltName", file.shown);
+        reading.report(
+            Diagnostic::warning(file.span.clone(), warning)
+                .note("clients do not take the common name for one")
+                .help(MAKE),
+        );
+    }
+}
+
+/// Warns of what the other side may not take: dates, and links that are missing or not in order.
 fn look_at_chain(reading: &Reading<'_>, file: &Text, chain: &[CertificateDer<'static>]) {
     let warn = |words: String| Diagnostic::warning(file.span.clone(), words);
     for (index, certificate) in chain.iter().enumerate() {
         warn_of_dates(reading, file, certificate, &format!("number {}", index + 1));
     }
     let facts: Vec<_> = chain.iter().filter_map(Facts::of).collect();
-    if let Some(own) = facts.first()
-        && !own.has_names
-    {
-        let warning =
-            format!("the certificate in `{}` is for no host: it has no subjectAltName", file.shown);
-        reading
-            .report(warn(warning).note("clients do not take the common name for one").help(MAKE));
-    }
     for (index, link) in facts.iter().enumerate().skip(1) {
         if chain[..index].contains(&chain[index]) {
             let warning = format!("certificate {} in `{}` is there twice", index + 1, file.shown);

@@ -12,8 +12,8 @@ use super::keys::LISTENER_TLS;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::{
-    ForwardedFamily, Listener, ListenerLimits, ListenerTimeouts, ListenerTls, PathParameters,
-    PathRules, access_log, certificates,
+    ClientCertificates, ForwardedFamily, Listener, ListenerLimits, ListenerTimeouts, ListenerTls,
+    PathParameters, PathRules, TlsVersion, access_log, certificates,
 };
 
 /// Reads a listener; the name stays known even if the rest is wrong.
@@ -24,7 +24,7 @@ pub(super) fn read(table: &Table<'_, '_>, logs: &Names) -> (Option<Text>, Option
         let parsed = table.reading.parsed(&text, "an address and a port", address_of);
         Some((parsed?, text.span))
     });
-    let tls = tls(table);
+    let tls = tls_of_clients(table);
     let trusted_proxies = trusted_proxies(table);
     let forwarded_by = match table.choice("forwarded_by") {
         "forwarded" => ForwardedFamily::Forwarded,
@@ -82,7 +82,44 @@ pub(super) fn tls(table: &Table<'_, '_>) -> Option<ListenerTls> {
         let files = (table.word("certificate"), table.word("key"));
         certificates::certified_key(table.reading, &files.0?, &files.1?)
     });
-    Some(ListenerTls { certificates: certificates.collect() })
+    Some(ListenerTls { certificates: certificates.collect(), ..ListenerTls::default() })
+}
+
+/// The same of a listener, with what it asks of clients.
+fn tls_of_clients(table: &Table<'_, '_>) -> Option<ListenerTls> {
+    let clients = table.given_table("client_certificates").and_then(|it| client_certificates(&it));
+    let min_version = min_version(table, "tls_min_version");
+    let Some(tls) = tls(table) else {
+        for key in ["client_certificates", "tls_min_version"] {
+            if let Some(place) = table.key_span(key) {
+                let error = Diagnostic::error(place, format!("`{key}` needs `tls`"));
+                let help = "add `tls = { certificate = \"site.pem\", key = \"site.key\" }`";
+                table.reading.report_absence(error.help(help));
+            }
+        }
+        return None;
+    };
+    Some(ListenerTls { min_version, clients, ..tls })
+}
+
+/// A version of TLS.
+pub(super) fn min_version(table: &Table<'_, '_>, key: &str) -> TlsVersion {
+    if table.choice(key) == "1.3" { TlsVersion::Tls13 } else { TlsVersion::Tls12 }
+}
+
+fn client_certificates(table: &Table<'_, '_>) -> Option<ClientCertificates> {
+    let reading = table.reading;
+    let required = table.choice("mode") == "required";
+    let file = table.word("ca");
+    let ca = file.as_ref().and_then(|file| certificates::authorities(reading, file));
+    let lists = table.list("crl").unwrap_or_default().iter();
+    let lists = lists.filter_map(|item| reading.text(item, "an element of `crl`"));
+    let lists: Vec<_> = lists.map(|file| certificates::revoked(reading, &file)).collect();
+    let (file, ca) = (file?, ca?);
+    // One that cannot be read is an error, and says all that can be said.
+    let lists: Vec<_> = lists.into_iter().collect::<Option<Vec<_>>>()?.concat();
+    certificates::warn_of_missing_lists(reading, &file, &ca, &lists);
+    Some(ClientCertificates { required, ca, crls: lists })
 }
 
 fn trusted_proxies(table: &Table<'_, '_>) -> Vec<IpNet> {

@@ -189,6 +189,7 @@ fn grants(table: &Table<'_, '_>) -> Option<Vec<Grant>> {
         .choices("grants")?
         .into_iter()
         .map(|name| match name {
+            "attempts" => Grant::Attempts,
             "key-value" => Grant::KeyValue,
             "limiter" => Grant::Limiter,
             "metrics" => Grant::Metrics,

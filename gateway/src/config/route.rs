@@ -19,8 +19,8 @@ use super::keys::PLUGIN;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    ErrorForm, HostPattern, HttpComponent, Listener, ListenerId, PathPattern, PathRules, Plugin,
-    PluginId, Route, Segment, Span, ValuePattern, access_log, plugin,
+    Action, ErrorForm, HostPattern, HttpComponent, Listener, ListenerId, PathPattern, PathRules,
+    Plugin, PluginId, Route, Segment, Span, ValuePattern, access_log, plugin, retries,
 };
 use crate::path::{PathError, normalise};
 
@@ -47,13 +47,15 @@ pub(super) fn read(
     let listeners = listeners(table, scope);
     let paths = path::list(table);
     let matcher = matcher::read(table, &paths);
-    let (plugins, plugin_spans) =
+    let (plugins, plugin_spans): (Vec<_>, Vec<_>) =
         plugins(table, scope, name.as_ref(), all_plugins).into_iter().unzip();
     let action = action::read(table, scope, &paths, name.as_ref());
     let rewrite = action::rewrite(table, &paths);
     let body_size = table.table("limits").size("body_size");
     let request_timeout = table.table("timeouts").duration("request");
     let access_log = access_log::named(table, scope.access_logs);
+    let may_forward = matches!(action, None | Some(Action::Forward(_))) || !plugins.is_empty();
+    let retries = retries::retries(table, may_forward);
     let errors = match table.choice("errors") {
         "problem" => ErrorForm::Problem,
         "openai" => ErrorForm::OpenAi,
@@ -80,6 +82,7 @@ pub(super) fn read(
         request_timeout,
         access_log,
         errors,
+        retries,
         span: table.span.clone(),
     });
     (name, route)

@@ -4,7 +4,7 @@
 //! that something else may send requests to.
 
 mod balance;
-mod health;
+pub(super) mod health;
 pub(super) mod target;
 
 use std::collections::HashMap;
@@ -18,8 +18,9 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    AddedFields, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamLimits, UpstreamProtocol,
-    UpstreamTimeouts, UpstreamTls, certificates,
+    AddedFields, Capacity, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamIdentity,
+    UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates, listener,
+    retries,
 };
 
 /// Reads an upstream.
@@ -57,6 +58,8 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         overprovisioning: table.integer("overprovisioning").unwrap_or_default() as u32,
         ejection: health::ejection(table),
         health: health::health(table),
+        retry_budget: retries::budget(table),
+        capacity: capacity(table),
     };
     (!upstream.targets.is_empty()).then_some(upstream)
 }
@@ -132,7 +135,31 @@ fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
         };
         certificates::warn_of_other_hosts(given.reading, file, found, &hosts);
     }
-    UpstreamTls { ca, server_name }
+    let identity = identity(&given);
+    let min_version = listener::min_version(&given, "min_version");
+    UpstreamTls { ca, server_name, identity, min_version }
+}
+
+/// `certificate` and `key`, of which none is worth anything without the other.
+fn identity(table: &Table<'_, '_>) -> Option<UpstreamIdentity> {
+    let (certificate, key) = (table.word("certificate"), table.word("key"));
+    match (&certificate, &key) {
+        (Some(certificate), Some(key)) => {
+            certificates::client_key(table.reading, certificate, key).map(UpstreamIdentity)
+        }
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            let (given, missing) =
+                if key.is_none() { ("certificate", "key") } else { ("key", "certificate") };
+            if let Some(place) = table.key_span(given) {
+                let error = Diagnostic::error(place, format!("`{given}` needs `{missing}`"));
+                let help =
+                    "name both files: `certificate = \"gateway.pem\", key = \"gateway.key\"`";
+                table.reading.report_absence(error.help(help));
+            }
+            None
+        }
+    }
 }
 
 fn timeouts(table: &Table<'_, '_>) -> UpstreamTimeouts {
@@ -148,6 +175,19 @@ fn limits(table: &Table<'_, '_>) -> UpstreamLimits {
         header_count: table.integer("header_count").unwrap_or_default() as usize,
         header_size: table.size("header_size").unwrap_or_default() as usize,
     }
+}
+
+fn capacity(table: &Table<'_, '_>) -> Option<Capacity> {
+    let given = table.given_table("capacity")?;
+    let queue = given.integer("queue")? as usize;
+    if queue == 0
+        && let Some(place) = given.key_span("queue_time")
+    {
+        let warning = "`queue_time` has no effect: `queue` is 0, and no request waits";
+        table.reading.report(Diagnostic::warning(place, warning));
+    }
+    let requests = given.integer("requests")? as usize;
+    Some(Capacity { requests, queue, queue_time: given.duration("queue_time")? })
 }
 
 fn added_fields(table: &Table<'_, '_>) -> AddedFields {

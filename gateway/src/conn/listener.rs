@@ -3,18 +3,24 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::config::Listener;
+use crate::connection_slots::ConnectionSlots;
+use crate::tls::ServerTls;
 use ipnet::IpNet;
-use rustls::ServerConfig;
 
-use crate::config::{Listener, ListenerId};
+/// A listener, whatever its place in the configuration: the same as long as its sockets are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ListenerKey(pub(crate) u64);
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct ListenerState {
-    pub(crate) id: ListenerId,
+    pub(crate) key: ListenerKey,
+    /// Its connections, counted.
+    pub(crate) slots: Arc<ConnectionSlots>,
     pub(crate) name: Arc<str>,
     pub(crate) config: Listener,
-    pub(crate) tls: Option<Arc<ServerConfig>>,
+    pub(crate) tls: Option<ServerTls>,
 }
 
 impl ListenerState {

@@ -3,6 +3,7 @@
 //! Owns the closed list of reasons. Those that are timeouts end in `-timeout`.
 
 use super::{ComponentError, Cut, ErrorSource, Failure};
+use crate::health::NoPlace;
 use crate::upstream::{ConnectError, UpstreamError};
 
 /// See the module; the words are [`Reason::as_str`].
@@ -11,6 +12,7 @@ use crate::upstream::{ConnectError, UpstreamError};
 pub enum Reason {
     Malformed,
     NoRoute,
+    Misdirected,
     Method,
     HeaderTimeout,
     BodyTimeout,
@@ -27,12 +29,15 @@ pub enum Reason {
     Connect,
     ConnectTimeout,
     FirstByteTimeout,
+    AttemptTimeout,
     Closed,
     Reset,
     MalformedResponse,
     ResponseHeaderSize,
     NoUpgrade,
     ProtocolError,
+    UpstreamFull,
+    UpstreamQueueTimeout,
     BrokenResponse,
     UpstreamIdleTimeout,
     RequestTimeout,
@@ -51,6 +56,7 @@ pub enum Reason {
 const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
     ("malformed", ErrorSource::Client),
     ("no-route", ErrorSource::Client),
+    ("misdirected", ErrorSource::Client),
     ("method", ErrorSource::Client),
     ("header-timeout", ErrorSource::Client),
     ("body-timeout", ErrorSource::Client),
@@ -67,12 +73,15 @@ const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
     ("connect", ErrorSource::Upstream),
     ("connect-timeout", ErrorSource::Upstream),
     ("first-byte-timeout", ErrorSource::Upstream),
+    ("attempt-timeout", ErrorSource::Upstream),
     ("closed", ErrorSource::Upstream),
     ("reset", ErrorSource::Upstream),
     ("malformed-response", ErrorSource::Upstream),
     ("response-header-size", ErrorSource::Upstream),
     ("no-upgrade", ErrorSource::Upstream),
     ("protocol-error", ErrorSource::Upstream),
+    ("upstream-full", ErrorSource::Upstream),
+    ("upstream-queue-timeout", ErrorSource::Upstream),
     ("broken-response", ErrorSource::Upstream),
     ("upstream-idle-timeout", ErrorSource::Upstream),
     ("request-timeout", ErrorSource::Upstream),
@@ -110,6 +119,7 @@ impl Failure {
         match self {
             Self::Malformed(_) => Reason::Malformed,
             Self::NotFound => Reason::NoRoute,
+            Self::Misdirected => Reason::Misdirected,
             Self::MethodNotAllowed { .. } => Reason::Method,
             Self::HeadTimeout => Reason::HeaderTimeout,
             Self::UploadStalled => Reason::BodyTimeout,
@@ -130,6 +140,8 @@ impl Failure {
             Self::PluginFailed { .. } => Reason::Plugin,
             Self::PluginBusy { .. } => Reason::PluginBusy,
             Self::Upstream(error) => of_upstream(error),
+            Self::UpstreamFull { source: NoPlace::Full { .. }, .. } => Reason::UpstreamFull,
+            Self::UpstreamFull { source: NoPlace::Late { .. }, .. } => Reason::UpstreamQueueTimeout,
             Self::Component { source, .. } => of_component(source),
             Self::UpstreamBroken(_) => Reason::BrokenResponse,
             Self::UpstreamStalled(_) => Reason::UpstreamIdleTimeout,
@@ -143,6 +155,7 @@ fn of_upstream(error: &UpstreamError) -> Reason {
         UpstreamError::Connect { cause: ConnectError::Timeout(_), .. } => Reason::ConnectTimeout,
         UpstreamError::Connect { .. } => Reason::Connect,
         UpstreamError::FirstByteTimeout { .. } => Reason::FirstByteTimeout,
+        UpstreamError::AttemptTimeout { .. } => Reason::AttemptTimeout,
         UpstreamError::ClosedBeforeResponse { .. } => Reason::Closed,
         UpstreamError::Reset { .. } => Reason::Reset,
         UpstreamError::MalformedResponse { .. } => Reason::MalformedResponse,

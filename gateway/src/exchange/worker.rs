@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::AtEnd;
-use crate::conn::RequestIds;
+use crate::config::ListenerId;
+use crate::conn::{ListenerKey, RequestIds};
 use crate::snapshot::Snapshot;
 use crate::timer::Timers;
 
@@ -17,6 +18,8 @@ pub(crate) struct WorkerState {
     /// In this order.
     pub(super) at_end: Box<[Box<dyn AtEnd>]>,
     snapshot: RefCell<Rc<Snapshot>>,
+    /// Listeners that are gone and have connections, each with the last configuration that had it.
+    retired: RefCell<Vec<(ListenerKey, Rc<Snapshot>)>>,
 }
 
 impl WorkerState {
@@ -27,12 +30,43 @@ impl WorkerState {
         at_end: Box<[Box<dyn AtEnd>]>,
     ) -> Self {
         let snapshot = RefCell::new(Rc::new(snapshot));
-        Self { index, timers, ids: RequestIds::new(), at_end, snapshot }
+        Self {
+            index,
+            timers,
+            ids: RequestIds::new(),
+            at_end,
+            snapshot,
+            retired: RefCell::default(),
+        }
     }
 
     /// The configuration that is in force now.
     pub(crate) fn snapshot(&self) -> Rc<Snapshot> {
         Rc::clone(&self.snapshot.borrow())
+    }
+
+    /// The configuration that is in force for connections of a listener, and its place there: where it is
+    /// gone, the last one that had it.
+    pub(crate) fn snapshot_of(&self, listener: ListenerKey) -> (Rc<Snapshot>, ListenerId) {
+        let current = self.snapshot();
+        if let Some(id) = current.listener_of(listener) {
+            return (current, id);
+        }
+        let retired = self.retired.borrow();
+        let last = retired.iter().find(|(key, _)| *key == listener);
+        let found = last.and_then(|(_, last)| Some((Rc::clone(last), last.listener_of(listener)?)));
+        // Its connections have ended before it is forgotten.
+        found.unwrap_or((current, ListenerId(0)))
+    }
+
+    /// A listener is not in the next configuration.
+    pub(crate) fn retire(&self, listener: ListenerKey) {
+        self.retired.borrow_mut().push((listener, self.snapshot()));
+    }
+
+    /// A listener that was retired has no connections any more.
+    pub(crate) fn forget(&self, listener: ListenerKey) {
+        self.retired.borrow_mut().retain(|(key, _)| *key != listener);
     }
 
     /// Puts a configuration in force: exchanges that begin from now on see it.

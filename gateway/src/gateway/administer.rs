@@ -1,32 +1,61 @@
 //! The admin API of a gateway: its address, its thread, and what it is given to know.
 
-use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use tokio::sync::oneshot;
 
 use super::{BindError, Handle};
-use crate::admin::{Admin, Live, Operator, Places, State, open_audit};
+use crate::admin::{Admin, Live, Places, State, open_audit};
 use crate::config::Config;
 use crate::server::socket;
 use crate::tls;
 
-/// Takes the address of `[admin]`, and opens what it writes to.
-pub(super) fn bind(config: &Config, errors: &mut Vec<BindError>) -> Option<TcpListener> {
-    let admin = config.admin.as_ref()?;
+/// An admin API that is served, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Serving {
+    place: (SocketAddr, bool),
+    port: u16,
+    _stop: oneshot::Sender<()>,
+}
+
+/// What becomes of the admin API with a configuration.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// It stays where it is, or is nowhere.
+    Same,
+    Ends,
+    Begins((SocketAddr, bool), TcpListener),
+}
+
+/// Takes the address of `[admin]` if it is another one, and opens what it writes to.
+pub(super) fn plan(
+    config: &Config,
+    serving: Option<&Serving>,
+    errors: &mut Vec<BindError>,
+) -> Plan {
+    let Some(admin) = config.admin.as_ref() else {
+        return if serving.is_some() { Plan::Ends } else { Plan::Same };
+    };
     if let Some(path) = &admin.audit
         && let Err(source) = open_audit(path)
     {
         errors.push(BindError::Audit { path: path.clone(), source });
     }
     let address = admin.address;
-    match socket::bind(address, config.takes_ipv4(address), 1) {
-        Ok(mut bound) => bound.pop(),
+    let place = (address, config.takes_ipv4(address));
+    if serving.is_some_and(|serving| serving.place == place) {
+        return Plan::Same;
+    }
+    let shares = serving.is_some_and(|serving| address.port() == serving.port);
+    let bound = socket::bind(address, place.1, 1, shares).map(|mut bound| bound.pop());
+    match bound {
+        Ok(Some(socket)) => Plan::Begins(place, socket),
+        Ok(None) => Plan::Same,
         Err(source) => {
             errors.push(BindError::Admin { address, source });
-            None
+            Plan::Same
         }
     }
 }
@@ -34,17 +63,23 @@ pub(super) fn bind(config: &Config, errors: &mut Vec<BindError>) -> Option<TcpLi
 /// Whether its TLS can be set up.
 pub(super) fn check(config: &Config) -> Result<(), rustls::Error> {
     let tls = config.admin.as_ref().and_then(|admin| admin.tls.as_ref());
-    tls.map_or(Ok(()), |tls| tls::server_config(tls).map(drop))
+    tls.map_or(Ok(()), |tls| tls::admin_config(tls).map(drop))
 }
 
 impl Handle {
-    /// Serves `[admin]` on its own thread, until what it returns is dropped.
-    pub(super) fn serve_admin(
-        &self,
-        socket: TcpListener,
-        addresses: BTreeMap<String, SocketAddr>,
-        operator: Option<Arc<dyn Operator>>,
-    ) -> oneshot::Sender<()> {
+    /// Does what was planned. Each admin API has its own thread.
+    pub(super) fn administer(&self, plan: Plan) {
+        let mut serving = self.0.admin.lock().unwrap_or_else(PoisonError::into_inner);
+        match plan {
+            Plan::Same => {}
+            Plan::Ends => *serving = None,
+            Plan::Begins(place, socket) => *serving = self.serve_admin(place, socket),
+        }
+    }
+
+    fn serve_admin(&self, place: (SocketAddr, bool), socket: TcpListener) -> Option<Serving> {
+        let operator = self.0.operator.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let port = socket.local_addr().map_or(place.0.port(), |address| address.port());
         let state = State {
             metrics: Arc::clone(self.0.loader.metrics()),
             usage: Arc::clone(self.0.loader.usage()),
@@ -55,7 +90,6 @@ impl Handle {
             current: Arc::clone(&self.0.current),
             is_draining: Arc::clone(&self.0.is_draining),
             workers: self.0.workers.len(),
-            addresses,
             operator,
             places: Places::default(),
             live: Live::default(),
@@ -67,9 +101,12 @@ impl Handle {
             }
         };
         // Metrics are no reason not to serve.
-        if let Err(error) = thread::Builder::new().name("admin".into()).spawn(serve) {
-            tracing::error!(%error, "`admin` is not served");
+        match thread::Builder::new().name("admin".into()).spawn(serve) {
+            Ok(_thread) => Some(Serving { place, port, _stop: stop }),
+            Err(error) => {
+                tracing::error!(%error, "`admin` is not served");
+                None
+            }
         }
-        stop
     }
 }

@@ -145,14 +145,6 @@ pub struct PluginWarning {
 /// Why a configuration was not taken. The one before it stays in force.
 #[derive(Debug, Error)]
 pub enum ReloadError {
-    /// Listeners come and go only with the process.
-    #[error("listeners cannot change while the gateway runs: restart it")]
-    Listeners,
-    /// So does the listener of the admin API.
-    #[error(
-        "`[admin]`, its address and whether it has TLS cannot change while the gateway runs: restart it"
-    )]
-    Admin,
     /// What it needs cannot be had.
     #[error("the configuration cannot be applied")]
     Refused(BindErrors),

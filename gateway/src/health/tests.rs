@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 
 use super::*;
-use crate::config::{CheckKind, HealthCheck, Target};
+use crate::config::{CheckKind, HealthCheck, RetryBudget, Target};
 use crate::upstream::tests::support::config as upstream;
 
 const WAIT: Duration = Duration::from_secs(20);
@@ -153,4 +153,35 @@ fn who_is_drained_takes_nothing_until_it_is_enabled() {
     assert!(!health.may_take(0) && health.is_drained(0));
     health.targets[0].drain(false);
     assert!(health.takes(0));
+}
+
+fn load(share: u32, min_per_second: u32) -> UpstreamLoad {
+    let retry_budget = RetryBudget { share, min_per_second };
+    UpstreamLoad::new(&Upstream { retry_budget, ..configured(1, Ejection::default()) })
+}
+
+fn granted(load: &UpstreamLoad, second: u32, asked: usize) -> usize {
+    (0..asked).filter(|_| load.may_retry_at(second)).count()
+}
+
+#[test]
+fn a_share_of_the_requests_of_the_last_seconds_may_be_sent_again_and_a_minimum() {
+    let load = load(200, 1);
+    (0..100).for_each(|_| load.begins_at(20));
+    assert_eq!(granted(&load, 20, 50), 20 + 10);
+    assert_eq!((load.is_spent(), load.refused()), (true, [20, 0]));
+    assert_eq!(granted(&load, 29, 1), 0, "all of it is of the last ten seconds");
+    // The requests are as old as the attempts.
+    assert_eq!(granted(&load, 30, 50), 10);
+    assert_eq!(granted(&self::load(0, 0), 11, 3), 0);
+}
+
+#[test]
+fn a_retry_budget_that_was_spent_has_room_when_half_of_it_is_free() {
+    let load = load(0, 1);
+    assert_eq!(granted(&load, 11, 6) + granted(&load, 15, 6), 10);
+    assert!(load.is_spent());
+    // Four of the ten are still of the last ten seconds.
+    assert_eq!(granted(&load, 21, 1), 1);
+    assert!(!load.is_spent());
 }

@@ -483,6 +483,34 @@ pub(crate) enum LimiterError {
     Unavailable,
 }
 
+/// `attempts.attempt`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct Attempt {
+    pub(crate) upstream: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) query: Option<String>,
+    pub(crate) remove: Vec<String>,
+    pub(crate) set: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Option<Vec<u8>>,
+    pub(crate) wait: u64,
+}
+
+/// `attempts.attempts-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum AttemptsError {
+    #[component(name = "not-here")]
+    NotHere,
+    #[component(name = "too-many")]
+    TooMany,
+    #[component(name = "body-gone")]
+    BodyGone,
+    #[component(name = "invalid")]
+    Invalid,
+}
+
 /// `slots.occupancy`
 #[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(record)]

@@ -3,6 +3,7 @@
 //! Owns [`HostState`], the data of a store, and the table of interfaces with the grant that each
 //! needs. One room an interface. Must not call a guest.
 
+mod attempts;
 mod attributes;
 mod clock;
 mod digest;
@@ -53,7 +54,7 @@ pub(crate) struct HostState {
     /// What the hook has added to the usage of the exchange so far.
     pub(crate) usage: Option<Box<Amounts>>,
     /// The slots that the hook has asked for so far.
-    pub(crate) slots: Option<Box<AskedSlots>>,
+    pub(crate) slots: Option<Box<Asked>>,
     /// Whether it may ask for any.
     pub(crate) may_take_slots: bool,
     /// Whether the hook asked or told anything but what depends on its arguments alone.
@@ -241,9 +242,10 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 17] = [
+pub(super) const INTERFACES: [Interface; 18] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
+    Interface::new("attempts", Some(Grant::Attempts), attempts::link),
     Interface::new("log", None, log::link),
     Interface::new("clock", None, clock::link),
     Interface::new("random", None, random::link),
@@ -322,7 +324,7 @@ impl Waiting {
     }
 }
 
-pub(crate) use slots::AskedSlots;
+pub(crate) use slots::Asked;
 pub(super) use wasi::link as link_wasi;
 
 /// What every host function is given first.

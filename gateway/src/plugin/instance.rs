@@ -15,7 +15,7 @@ use super::bindings::{
     RequestOutcome, ResponseBodyOutcome, ResponseHead, ResponseOutcome, Summary,
 };
 use super::engine;
-use super::host::{AskedSlots, HostState};
+use super::host::{Asked, HostState};
 use super::load::Plugin;
 use super::outbound::Caller;
 use super::reset::Saved;
@@ -111,7 +111,7 @@ pub(crate) struct Called<R> {
     /// What it added to the usage of the exchange.
     pub(crate) usage: Option<Box<Amounts>>,
     /// The slots that it asked for.
-    pub(crate) slots: Option<Box<AskedSlots>>,
+    pub(crate) slots: Option<Box<Asked>>,
     /// Whether anything but its arguments can have decided.
     pub(crate) impure: bool,
 }

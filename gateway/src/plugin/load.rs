@@ -74,6 +74,8 @@ pub(crate) struct Plugin {
     pub(crate) on_error: OnError,
     /// Whether it may ask for the request's head in a later hook.
     pub(crate) reads_request: bool,
+    /// Whether it may ask for another attempt, so that requests must be kept.
+    pub(crate) may_attempt: bool,
     pub(super) isolation: Isolation,
     pub(super) deadline: Duration,
     /// What `configure` may take.
@@ -465,7 +467,7 @@ impl Loader {
             .define_unknown_imports_as_traps(component)
             .and_then(|()| linker.instantiate_pre(component));
         let Ok(pre) = linked else { return Vec::new() };
-        let linked = Linked { pre, waits: false, reads_request: false };
+        let linked = Linked { pre, waits: false, reads_request: false, may_attempt: false };
         let Ok((plugin, _)) = self.prepare_linked(config, component, linked) else {
             return Vec::new();
         };
@@ -510,6 +512,7 @@ impl Loader {
             interest: Interest::none(),
             on_error: config.on_error,
             reads_request: linked.reads_request,
+            may_attempt: linked.may_attempt,
             isolation: config.isolation,
             deadline: config.deadline,
             configure: config.configure,
@@ -550,12 +553,14 @@ impl Loader {
     ) -> wasmtime::Result<Linked> {
         let mut linker = Linker::new(&self.engine);
         let (mut waits, mut reads_request) = (false, false);
+        let mut may_attempt = false;
         for (name, wanted) in component.component_type().imports(&self.engine) {
             match import(name) {
                 Import::Host(index) => {
                     let interface = &INTERFACES[index];
                     let waiting = interface.waiting(config);
                     interface.link(&mut linker, name, waiting, may_wait)?;
+                    may_attempt |= interface.name == "attempts";
                     waits |= may_wait && waiting.is_some();
                     reads_request |=
                         interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
@@ -568,7 +573,8 @@ impl Loader {
                 Import::OtherVersion(_) | Import::Unknown => {}
             }
         }
-        Ok(Linked { pre: linker.instantiate_pre(component)?, waits, reads_request })
+        let pre = linker.instantiate_pre(component)?;
+        Ok(Linked { pre, waits, reads_request, may_attempt })
     }
 
     fn configure(
@@ -611,6 +617,7 @@ struct Linked {
     pre: InstancePre<HostState>,
     waits: bool,
     reads_request: bool,
+    may_attempt: bool,
 }
 
 /// What a component imports under a name.
@@ -663,7 +670,8 @@ pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
         Grant::Keys => Some("keys"),
         Grant::Secrets => Some("secrets"),
         Grant::HttpClient => Some("upstreams"),
-        Grant::KeyValue
+        Grant::Attempts
+        | Grant::KeyValue
         | Grant::Limiter
         | Grant::Metrics
         | Grant::Password

@@ -121,7 +121,8 @@ impl AtEnd for Log {
         let component = exchange.component();
         let (tries, targets) = (exchange.tries(), exchange.targets());
         let target = tries.target().and_then(|index| targets.get(index));
-        let attempts = target.map(|_| tries.shown(exchange.timers().now(), targets));
+        let upstreams = &exchange.snapshot.config.upstreams;
+        let attempts = target.map(|_| tries.shown(exchange.timers().now(), upstreams));
         let target = target.map(|target| &*target.authority).or(component.as_deref());
         let way = Way { target, attempts: attempts.as_ref() };
         let record = exchange.record();
@@ -172,11 +173,11 @@ impl AtEnd for Metrics {
                 counted.routes[route].end_of_group(worker, group, sample.status);
             });
         }
-        if let Some(upstream) = exchange.destination() {
-            let targets = &counted.targets[upstream.0];
+        if exchange.destination().is_some() {
             let mut is_retry = false;
-            exchange.tries().each(|target, result, is_new| {
-                if let Some(target) = targets.get(target) {
+            exchange.tries().each(|(upstream, target), result, is_new| {
+                let targets = counted.targets.get(upstream);
+                if let Some(target) = targets.and_then(|it| it.get(target)) {
                     target.tried(worker, Tried { result, is_new, is_retry });
                 }
                 is_retry = true;

@@ -3,6 +3,8 @@
 //! Owns what the plugins are shown of the exchange, and what their outcome means for it. Must not
 //! call a plugin; the chain does.
 
+mod attempts;
+
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
+use self::attempts::Sent;
 use crate::body::{self, Body};
 use crate::chain::{self, Chain, ResponseFailed, Run, Side, Stop};
 use crate::config::Action;
@@ -46,17 +49,26 @@ pub(in crate::proxy) async fn run(
         run.may_have_trailers(Side::Request);
     }
     exchange.runs(Rc::clone(&run));
-    let acted = forth(exchange, &run, found, target, request).await;
+    let mut sent = None;
+    let acted = forth(exchange, &run, found, target, request, &mut sent).await;
     let mut response = acted.unwrap_or_else(|failure| refuse(exchange, failure));
     if is_tunnel && response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // From here on the bytes are another protocol's, and the head is that protocol's too.
         return Ok(response);
     }
-    if response.body().may_have_trailers(true) {
-        run.may_have_trailers(Side::Response);
+    loop {
+        if response.body().may_have_trailers(true) {
+            run.may_have_trailers(Side::Response);
+        }
+        run.may_send_again(sent.as_deref().map(Sent::attempts));
+        let fail = |failed| refuse(exchange, response_failure(failed));
+        let again = chain::on_response(&run, &mut response, fail).await;
+        let (Some(again), Some(sent)) = (again, &mut sent) else { break };
+        // Boxed, so that others do not carry its state around.
+        let acted = Box::pin(attempts::send_again(exchange, &run, found, target, sent, *again));
+        response = acted.await.unwrap_or_else(|failure| refuse(exchange, failure));
     }
-    let fail = |failed| refuse(exchange, response_failure(failed));
-    chain::on_response(&run, &mut response, fail).await;
+    run.may_send_again(None);
     settle_body(exchange, &mut response);
     Ok(response)
 }
@@ -95,6 +107,7 @@ async fn forth(
     found: &FoundRoute<'_>,
     target: &Target,
     mut request: Box<PreparedRequest>,
+    sent: &mut Option<Box<Sent>>,
 ) -> Result<Response<Body>, Failure> {
     if let Err(stop) = chain::on_request(run, &mut request.body).await {
         let refused = matches!(stop, Stop::Answered(_) | Stop::Failed(_));
@@ -118,6 +131,9 @@ async fn forth(
     let chosen = chosen_upstream(exchange, run)
         .or_else(|| split::settle(exchange, &found.route.action, &request.head.headers, attribute));
     let action = chosen.as_ref().unwrap_or(&found.route.action);
+    if run.may_attempt() {
+        *sent = attempts::keep(exchange, &matched, action, &mut request);
+    }
     match action {
         Action::Forward(upstream) => {
             run.forwarded_to(exchange.snapshot.upstream_name(*upstream), exchange.variant());
@@ -194,6 +210,7 @@ fn heads(
     let facts = ExchangeFacts {
         client: exchange.client(),
         client_port: connection.peer.port(),
+        certificate: connection.client_tls.get().and_then(|it| it.certificate.clone()),
         request_id: exchange.id.clone(),
         scheme: if exchange.is_https() { "https" } else { "http" },
         host,
@@ -206,6 +223,7 @@ fn heads(
         upstream: None,
         variant: None,
         calls: exchange.calls(),
+        attempts: None,
     };
     Ok(Arc::new(ExchangeView { request, response: None, attributes: Vec::new(), facts }))
 }

@@ -30,6 +30,7 @@ pub(super) fn route(name: &str, path: &str) -> Route {
         request_timeout: None,
         access_log: None,
         errors: ErrorForm::default(),
+        retries: None,
         span: 0..0,
     }
 }

@@ -16,6 +16,7 @@ use h2::server::SendResponse;
 use http_body::Body as _;
 use hyper::body::Incoming;
 
+use super::drain::Drain;
 use super::inbound::{Cutter, Inbound, News};
 use super::inserts::Inserts;
 use super::leftover::{self, Leftover, Progress};
@@ -61,6 +62,8 @@ pub(crate) enum Wait {
 #[derive(Debug)]
 pub(crate) struct ClientConnection {
     pub(crate) worker: Rc<Worker>,
+    /// The end of its listener.
+    pub(super) drain: Rc<Drain>,
     pub(super) facts: ConnectionFacts,
     is_http2: Cell<bool>,
     phase: Cell<Phase>,
@@ -94,11 +97,13 @@ impl ClientConnection {
     pub(crate) fn new(
         worker: Rc<Worker>,
         listener: Rc<ListenerState>,
+        drain: Rc<Drain>,
         peer: SocketAddr,
         local: SocketAddr,
     ) -> Self {
         Self {
             worker,
+            drain,
             facts: ConnectionFacts::new(listener, peer, local),
             is_http2: Cell::new(false),
             phase: Cell::new(Phase::Idle),

@@ -49,7 +49,7 @@ impl Downstream for ClientConnection {
     }
 
     fn cut(&self) -> Option<Cut> {
-        self.cut.get().or_else(|| self.worker.drain.has_cut().then_some(Cut::Drain))
+        self.cut.get().or_else(|| self.drain.has_cut().then_some(Cut::Drain))
     }
 
     fn response_gone(&self) {

@@ -1,20 +1,24 @@
-//! The end of a worker's connections.
+//! The end of the connections of a listener on one worker.
 //!
-//! Owns the notice to finish and the count of open connections.
+//! Owns the notice to finish, and which connections are open.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
+use tokio::task::AbortHandle;
 
-/// Tells the connections of one worker to finish, and waits for them.
+/// Tells connections to finish, and waits for them.
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
     draining: Cell<bool>,
     cut: Cell<bool>,
     start: Notify,
-    open: Cell<usize>,
+    /// By number. Without a handle until its task is known.
+    open: RefCell<HashMap<u64, Option<AbortHandle>, foldhash::fast::RandomState>>,
+    next: Cell<u64>,
     empty: Notify,
 }
 
@@ -30,9 +34,16 @@ impl Drain {
         self.draining.get()
     }
 
-    /// Those that are left are ended.
+    /// Those that are left are ended, by whoever owns their tasks.
     pub(crate) fn cut(&self) {
         self.cut.set(true);
+    }
+
+    /// Ends those that are left.
+    pub(crate) fn abort(&self) {
+        self.cut();
+        let left: Vec<_> = self.open.borrow().values().flatten().cloned().collect();
+        left.iter().for_each(AbortHandle::abort);
     }
 
     /// Whether those that are left are ended.
@@ -47,13 +58,21 @@ impl Drain {
 
     /// Counts a connection while it lives.
     pub(crate) fn enter(self: &Rc<Self>) -> Open {
-        self.open.set(self.open.get() + 1);
-        Open(Rc::clone(self))
+        let number = self.next.replace(self.next.get() + 1);
+        self.open.borrow_mut().insert(number, None);
+        Open { drain: Rc::clone(self), number }
+    }
+
+    /// This task is that of a connection.
+    pub(crate) fn runs(&self, number: u64, task: AbortHandle) {
+        if let Some(known) = self.open.borrow_mut().get_mut(&number) {
+            *known = Some(task);
+        }
     }
 
     /// Ends when no connection is left.
     pub(crate) async fn emptied(&self) {
-        while self.open.get() > 0 {
+        while !self.open.borrow().is_empty() {
             self.empty.notified().await;
         }
     }
@@ -61,13 +80,16 @@ impl Drain {
 
 /// An open connection.
 #[derive(Debug)]
-pub(crate) struct Open(Rc<Drain>);
+pub(crate) struct Open {
+    drain: Rc<Drain>,
+    pub(crate) number: u64,
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.open.set(self.0.open.get() - 1);
-        if self.0.open.get() == 0 {
-            self.0.empty.notify_one();
+        let _finished = self.drain.open.borrow_mut().remove(&self.number);
+        if self.drain.open.borrow().is_empty() {
+            self.drain.empty.notify_waiters();
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn drive<C: Drive>(
     connection: &ClientConnection,
     park_after: Option<Duration>,
 ) -> End<C::Error> {
-    let drain = &connection.worker.drain;
+    let drain = &connection.drain;
     let mut started = pin!(drain.started());
     let mut deadline = connection.worker.state.timers.after(Duration::ZERO);
     let mut current = (Wait::Nothing, 0);

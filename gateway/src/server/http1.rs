@@ -102,7 +102,7 @@ async fn park(
     mut transport: Transport,
     connection: &ClientConnection,
 ) -> Option<(Transport, Bytes)> {
-    let drain = &connection.worker.drain;
+    let drain = &connection.drain;
     let mut first = [0; 16];
     let timeout = connection.timeouts().keep_alive.saturating_sub(PARK_AFTER);
     let read = tokio::select! {

@@ -12,7 +12,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 const BACKLOG: i32 = 1_024;
 
 /// One socket for each worker, all on the same address; port 0 is chosen by the first. One on
-/// `[::]` may take IPv4 connections too.
+/// `[::]` may take IPv4 connections too. `shares`: this process listens on the port already, on an
+/// address that this one may overlap until it is given up.
 ///
 /// # Errors
 /// Those of the system; in particular [`io::ErrorKind::AddrInUse`] if anybody listens there, even
@@ -21,8 +22,11 @@ pub(crate) fn bind(
     address: SocketAddr,
     takes_ipv4: bool,
     workers: usize,
+    shares: bool,
 ) -> io::Result<Vec<TcpListener>> {
-    claim(address, takes_ipv4)?;
+    if !shares {
+        claim(address, takes_ipv4)?;
+    }
     let first = listen(address, takes_ipv4)?;
     let address = first.local_addr()?;
     let mut sockets = vec![first];

@@ -3,14 +3,15 @@
 //! Owns the copying and its idle timeout. Knows nothing of the protocol that is spoken.
 
 use std::cell::Cell;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::Transport;
 use super::connection::ClientConnection;
-use crate::conn::Tunnel;
+use crate::conn::{Tunnel, TunnelObserver};
 use crate::error::Cut;
 
 /// Bytes read at once.
@@ -27,6 +28,7 @@ pub(super) async fn run(
 ) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
     let (mut from_upstream, mut to_upstream) = tokio::io::split(tunnel.upstream);
+    let _until_the_end = tunnel.lease;
     let moves = Cell::new(0_u64);
     let exchange = &tunnel.exchange;
     let up = async {
@@ -39,7 +41,7 @@ pub(super) async fn run(
     let down = copy(&mut from_upstream, &mut to_client, &moves, |length| {
         exchange.tunnel_downloaded(length);
     });
-    let mut drained = pin!(connection.worker.drain.started());
+    let mut cutting = Cutting { exchange, connection, is_over: false };
     tokio::select! {
         _both_done_or_one_broke = async { tokio::try_join!(up, down) } => {
             exchange.tunnel_ended();
@@ -47,7 +49,23 @@ pub(super) async fn run(
         () = idle(connection, &moves) => {
             exchange.tunnel_cut_off(Cut::Silent(connection.timeouts().idle));
         }
-        () = drained.as_mut() => exchange.tunnel_cut_off(Cut::Drain),
+    }
+    cutting.is_over = true;
+}
+
+/// A tunnel may go on for as long as the listener or the gateway lets open exchanges finish. Where it is
+/// ended then, its exchange learns why.
+struct Cutting<'t> {
+    exchange: &'t Rc<dyn TunnelObserver>,
+    connection: &'t ClientConnection,
+    is_over: bool,
+}
+
+impl Drop for Cutting<'_> {
+    fn drop(&mut self) {
+        if !self.is_over && self.connection.drain.has_cut() {
+            self.exchange.tunnel_cut_off(Cut::Drain);
+        }
     }
 }
 

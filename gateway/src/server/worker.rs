@@ -3,8 +3,10 @@
 //! Owns its accept queues and its connections from accept to protocol. Commands from the control
 //! thread come over a channel; nothing else crosses.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,25 +17,26 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 
+use super::accepting::{Accepting, accept};
 use super::connection::ClientConnection;
 use super::drain::Drain;
 use super::memory::{Memory, keep_giving_back};
 use super::sniff::sniff;
 use super::{Transport, http1, http2};
 use crate::chain::Endings;
-use crate::config::ListenerId;
-use crate::conn::ListenerState;
-use crate::connection_slots::{ConnectionSlot, ConnectionSlots, Protocol};
+use crate::conn::{ListenerKey, ListenerState};
+use crate::connection_slots::{ConnectionSlot, Protocol};
 use crate::exchange::{Application, WorkerState};
 use crate::share::Share;
 use crate::snapshot::{Shared, Snapshot};
 use crate::tcp::{Socket, run_flusher};
 use crate::telemetry::metrics::Metrics;
 use crate::timer::Timers;
+use crate::tls::{HandshakeFailure, take_refused};
 use crate::upstream::SetupError;
 use crate::usage::{Cells, Usage};
 
-/// How long to wait when the process has no descriptor left.
+/// How long a connection may take to its first byte while its listener ends.
 const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// For how long `on-complete` of the last exchanges may take when the worker ends.
@@ -42,15 +45,19 @@ const LAST_REPORTS: Duration = Duration::from_secs(1);
 /// The commands of the control thread to a worker.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Build all that this configuration needs, and answer whether it can be put in force.
-    Prepare(Arc<Shared>, Answer<Result<(), SetupError>>),
+    /// Build all that this configuration needs, and answer whether it can be put in force. The sockets are
+    /// those of listeners that are new in it.
+    Prepare(Arc<Shared>, Sockets, Answer<Result<(), SetupError>>),
     /// Put what was prepared in force: new requests see it. Cannot fail.
     Commit(Answer<()>),
     /// Forget what was prepared: another worker cannot take it.
     Discard,
-    /// Finish, within this time.
+    /// Finish, within this time; a second one may make it less.
     Drain(Duration),
 }
+
+/// One for each listener that is to be opened.
+pub(crate) type Sockets = Vec<(ListenerKey, StdListener)>;
 
 /// Where a worker answers, with its index.
 pub(crate) type Answer<T> = std::sync::mpsc::Sender<(usize, T)>;
@@ -60,11 +67,9 @@ pub(crate) type Answer<T> = std::sync::mpsc::Sender<(usize, T)>;
 pub(crate) struct WorkerInit {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
-    /// One for each listener of the configuration.
-    pub(crate) sockets: Vec<StdListener>,
+    /// Of all listeners of the configuration.
+    pub(crate) sockets: Sockets,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
-    /// One for each listener; all workers have the same.
-    pub(crate) slots: Vec<Arc<ConnectionSlots>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<Usage>,
 }
@@ -73,11 +78,13 @@ pub(crate) struct WorkerInit {
 #[derive(Debug)]
 pub(crate) struct Worker {
     pub(super) state: Rc<WorkerState>,
-    pub(super) drain: Rc<Drain>,
     pub(super) memory: Rc<Memory>,
     /// Who computes next.
     share: Rc<Share>,
-    slots: Vec<Arc<ConnectionSlots>>,
+    /// Those of the configuration in force.
+    listeners: RefCell<Vec<Rc<Accepting>>>,
+    /// Those that are gone and have connections.
+    leaving: RefCell<Vec<Rc<Accepting>>>,
 }
 
 /// Runs the worker until it has drained.
@@ -127,30 +134,83 @@ async fn serve<A: Application>(
             application.observers(&endings, &usage),
         )),
         share,
-        drain: Rc::default(),
         memory: Rc::default(),
-        slots: init.slots,
+        listeners: RefCell::default(),
+        leaving: RefCell::default(),
     });
     let memory = keep_giving_back(Rc::clone(&worker.memory), worker.state.timers.clone());
     tokio::task::spawn_local(memory);
-    for (index, socket) in init.sockets.into_iter().enumerate() {
-        let listener = TcpListener::from_std(socket)?;
-        tokio::task::spawn_local(accept(
-            application,
-            Rc::clone(&worker),
-            listener,
-            ListenerId(index),
-        ));
+    for (key, socket) in init.sockets {
+        worker.open(application, key, socket)?;
     }
     tracing::debug!(worker = init.index, "worker started");
-    run_commands(&worker, init.index, init.commands).await;
+    run_commands(application, &worker, init.index, init.commands).await;
     // What is still there is cut off, and not left by its client.
-    worker.drain.cut();
+    worker.all().iter().for_each(|it| it.drain.cut());
     let _those_that_wait = tokio::time::timeout(LAST_REPORTS, endings.reported()).await;
     Ok(())
 }
 
-async fn run_commands(
+impl Worker {
+    /// Begins to accept the connections of a listener.
+    fn open<A: Application>(
+        self: &Rc<Self>,
+        application: A,
+        key: ListenerKey,
+        socket: StdListener,
+    ) -> io::Result<()> {
+        let listener = TcpListener::from_std(socket)?;
+        let accepting = Rc::new(Accepting::new(key));
+        self.listeners.borrow_mut().push(Rc::clone(&accepting));
+        tokio::task::spawn_local(accept(application, Rc::clone(self), listener, accepting));
+        Ok(())
+    }
+
+    /// Puts a configuration in force: its new listeners open, and those that it does not have finish.
+    fn put_in_force<A: Application>(
+        self: &Rc<Self>,
+        application: A,
+        next: Snapshot,
+        sockets: Sockets,
+    ) {
+        let grace = next.config.process.shutdown_grace;
+        let is_gone = |it: &mut Rc<Accepting>| next.listener_of(it.key).is_none();
+        let gone: Vec<_> = self.listeners.borrow_mut().extract_if(.., is_gone).collect();
+        gone.iter().for_each(|it| self.state.retire(it.key));
+        self.state.put_in_force(next);
+        for (key, socket) in sockets {
+            if let Err(error) = self.open(application, key, socket) {
+                tracing::error!(%error, "a listener cannot be served by a worker");
+            }
+        }
+        for accepting in gone {
+            self.leaving.borrow_mut().push(Rc::clone(&accepting));
+            tokio::task::spawn_local(Rc::clone(self).leave(accepting, grace));
+        }
+    }
+
+    /// Ends a listener.
+    async fn leave(self: Rc<Self>, listener: Rc<Accepting>, grace: Duration) {
+        listener.drain.start();
+        if tokio::time::timeout(grace, listener.drain.emptied()).await.is_err() {
+            tracing::warn!(
+                "connections of a listener that is gone were cut at the end of the grace time"
+            );
+            listener.drain.abort();
+            listener.drain.emptied().await;
+        }
+        self.leaving.borrow_mut().retain(|it| it.key != listener.key);
+        self.state.forget(listener.key);
+    }
+
+    /// All listeners, those that are gone too.
+    fn all(&self) -> Vec<Rc<Accepting>> {
+        self.listeners.borrow().iter().chain(&*self.leaving.borrow()).cloned().collect()
+    }
+}
+
+async fn run_commands<A: Application>(
+    application: A,
     worker: &Rc<Worker>,
     index: usize,
     mut commands: mpsc::UnboundedReceiver<Command>,
@@ -158,123 +218,67 @@ async fn run_commands(
     let mut prepared = None;
     while let Some(command) = commands.recv().await {
         match command {
-            Command::Prepare(shared, answer) => {
+            Command::Prepare(shared, sockets, answer) => {
                 let (before, timers) = (worker.state.snapshot(), &worker.state.timers);
                 let next = Snapshot::new(&shared, timers, &worker.share, Some(&before));
-                let outcome = next.map(|next| prepared = Some(next));
+                let outcome = next.map(|next| prepared = Some((next, sockets)));
                 let _given_up = answer.send((index, outcome));
             }
             Command::Commit(answer) => {
-                if let Some(next) = prepared.take() {
-                    worker.state.put_in_force(next);
+                if let Some((next, sockets)) = prepared.take() {
+                    worker.put_in_force(application, next, sockets);
                 }
                 let _given_up = answer.send((index, ()));
             }
             Command::Discard => prepared = None,
-            Command::Drain(grace) => {
-                worker.drain.start();
-                tokio::select! {
-                    () = worker.drain.emptied() => {}
-                    () = tokio::time::sleep(grace) => {
-                        tracing::warn!("connections were cut at the end of the grace time");
-                    }
-                }
-                return;
-            }
+            Command::Drain(grace) => return drain(worker, grace, commands).await,
         }
     }
 }
 
-async fn accept<A: Application>(
-    application: A,
-    worker: Rc<Worker>,
-    listener: TcpListener,
-    id: ListenerId,
-) {
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = worker.drain.started() => {
-                return take_queued(application, &worker, &listener, id).await;
-            }
-        };
-        match accepted {
-            Ok((stream, peer)) => spawn_connection(application, &worker, stream, peer, id),
-            Err(error) if concerns_one_connection(&error) => {}
-            Err(error) => {
-                tracing::error!(%error, listener = id.0, "cannot accept connections");
-                tokio::time::sleep(BACK_OFF).await;
-            }
-        }
-    }
-}
-
-/// Connections that the kernel has already agreed to are served once more before the socket
-/// closes; a client would see a reset otherwise.
-async fn take_queued<A: Application>(
-    application: A,
+/// Lets open exchanges finish, for no longer than the last command allows.
+async fn drain(
     worker: &Rc<Worker>,
-    listener: &TcpListener,
-    id: ListenerId,
+    grace: Duration,
+    mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
+    let all = worker.all();
+    all.iter().for_each(|it| it.drain.start());
+    let mut emptied = pin!(async {
+        for listener in &all {
+            listener.drain.emptied().await;
+        }
+    });
+    let mut until = tokio::time::Instant::now() + grace;
     loop {
         tokio::select! {
-            biased;
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => spawn_connection(application, worker, stream, peer, id),
-                Err(_) => return,
-            },
-            () = std::future::ready(()) => return,
+            () = emptied.as_mut() => return,
+            () = tokio::time::sleep_until(until) => {
+                tracing::warn!("connections were cut at the end of the grace time");
+                return;
+            }
+            Some(command) = commands.recv() => {
+                if let Command::Drain(grace) = command {
+                    until = until.min(tokio::time::Instant::now() + grace);
+                }
+            }
         }
     }
 }
 
-fn concerns_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::Interrupted
-    )
-}
-
-fn spawn_connection<A: Application>(
-    application: A,
-    worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    id: ListenerId,
-) {
-    let listener = Rc::clone(worker.state.snapshot().listener(id));
-    let address = peer.ip().to_canonical();
-    let slot = worker.slots[id.0].take(&listener.config.limits, address, listener.trusts(address));
-    let Some(slot) = slot else { return };
-    let open = worker.drain.enter();
-    let worker = Rc::clone(worker);
-    let memory = Rc::clone(&worker.memory);
-    tokio::task::spawn_local(async move {
-        let _open = open;
-        let ends = (stream, peer);
-        if let Err(error) = connect(application, worker, listener, ends, &slot).await {
-            tracing::debug!(%error, %peer, "connection ended before its first request");
-        }
-        memory.was_freed();
-    });
-}
-
-async fn connect<A: Application>(
+/// Serves a connection that was accepted.
+pub(super) async fn connect<A: Application>(
     application: A,
     worker: Rc<Worker>,
-    listener: Rc<ListenerState>,
+    (listener, drain): (Rc<ListenerState>, Rc<Drain>),
     (stream, peer): (TcpStream, SocketAddr),
     slot: &ConnectionSlot,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let local = stream.local_addr()?;
-    let connection = Rc::new(ClientConnection::new(worker, listener, peer, local));
+    let connection = Rc::new(ClientConnection::new(worker, listener, drain, peer, local));
     // Boxed, as all is that a connection at rest does without: its task would keep room for it.
-    let Some(begun) = Box::pin(begin(&connection, stream)).await? else {
+    let Some(begun) = Box::pin(begin(&connection, stream, slot)).await? else {
         return Ok(());
     };
     slot.speaks(if begun.is_http2 { Protocol::Http2 } else { Protocol::Http1 });
@@ -295,7 +299,11 @@ struct Begun {
 
 /// TLS and the choice of a protocol. `None` if the client left without sending anything, or the gateway
 /// ends before it said one.
-async fn begin(connection: &Rc<ClientConnection>, stream: TcpStream) -> io::Result<Option<Begun>> {
+async fn begin(
+    connection: &Rc<ClientConnection>,
+    stream: TcpStream,
+    slot: &ConnectionSlot,
+) -> io::Result<Option<Begun>> {
     let timers = &connection.worker.state.timers;
     let Some(tls) = &connection.facts.listener.tls else {
         let mut transport = Transport::Tcp(Socket::new(stream));
@@ -310,13 +318,25 @@ async fn begin(connection: &Rc<ClientConnection>, stream: TcpStream) -> io::Resu
             replay: sniffed.bytes,
         }));
     };
-    let handshake = TlsAcceptor::from(Arc::clone(tls)).accept(Socket::new(stream));
+    slot.handshake_begins();
+    let handshake = TlsAcceptor::from(Arc::clone(&tls.config)).accept(Socket::new(stream));
     let stream = tokio::select! {
-        stream = handshake => stream?,
+        stream = handshake => stream,
         () = timers.after(connection.timeouts().header) => {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake"));
+            Err(io::Error::new(io::ErrorKind::TimedOut, "TLS handshake"))
         }
     };
+    let checked = stream.and_then(|stream| {
+        let client = tls.client(stream.get_ref().1).map_err(io::Error::other)?;
+        Ok((stream, client))
+    });
+    let (stream, client) = checked.inspect_err(|error| {
+        let peer = connection.facts.peer_address;
+        slot.handshake_failed(HandshakeFailure::from(error), peer, take_refused(), error);
+    })?;
+    if let Some(client) = client {
+        let _is_the_first = connection.facts.client_tls.set(client);
+    }
     let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     let transport = Transport::Tls(Box::new(stream));
     Ok(Some(Begun { transport, is_http2, replay: Bytes::new() }))
@@ -324,9 +344,9 @@ async fn begin(connection: &Rc<ClientConnection>, stream: TcpStream) -> io::Resu
 
 /// A connection that was just accepted is given a moment even while the gateway drains.
 async fn until_draining(connection: &ClientConnection) {
-    if connection.worker.drain.is_draining() {
+    if connection.drain.is_draining() {
         tokio::time::sleep(BACK_OFF).await;
     } else {
-        connection.worker.drain.started().await;
+        connection.drain.started().await;
     }
 }

@@ -78,7 +78,7 @@ pub(crate) struct Metrics {
     /// Bodies that are held for plugins.
     bodies: OnceLock<Arc<MemoryQuota>>,
     /// One for each listener, once the gateway runs.
-    listeners: OnceLock<Vec<Arc<ConnectionSlots>>>,
+    listeners: Mutex<Vec<Arc<ConnectionSlots>>>,
     /// What passes on routes and at targets.
     pub(crate) traffic: Traffic,
     /// Which targets take requests.
@@ -185,7 +185,7 @@ impl Default for Metrics {
             in_force_since: AtomicU64::new(now),
             is_served: AtomicBool::new(false),
             bodies: OnceLock::new(),
-            listeners: OnceLock::new(),
+            listeners: Mutex::default(),
             traffic: Traffic::default(),
             health: Arc::default(),
             workers: Mutex::default(),
@@ -201,13 +201,25 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// The places of listeners with these names, which live as long as the process.
+    /// The places of listeners with these names: those that are there, or new ones.
     pub(crate) fn listeners<'a>(
         &self,
         names: impl Iterator<Item = &'a str>,
     ) -> Vec<Arc<ConnectionSlots>> {
-        let new = || names.map(|name| Arc::new(ConnectionSlots::new(name))).collect();
-        self.listeners.get_or_init(new).clone()
+        let new = |name| Arc::new(ConnectionSlots::new(name));
+        names.map(|name| self.slots_of(name).unwrap_or_else(|| new(name))).collect()
+    }
+
+    /// These are the listeners now. Others are shown for as long as they have connections, or rather until
+    /// the next change.
+    pub(crate) fn keep_listeners(&self, slots: impl Iterator<Item = Arc<ConnectionSlots>>) {
+        let mut known = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept: Vec<_> = slots.collect();
+        let is_gone = |it: &Arc<ConnectionSlots>| kept.iter().all(|kept| !Arc::ptr_eq(kept, it));
+        let leaving: Vec<_> =
+            known.iter().filter(|it| is_gone(it) && it.open() > 0).cloned().collect();
+        kept.extend(leaving);
+        *known = kept;
     }
 
     /// Somebody reads how long hooks take: plugins that are loaded from now on are timed.
@@ -271,9 +283,10 @@ impl Metrics {
         (self.reloads.load(Relaxed), self.refused.load(Relaxed))
     }
 
-    /// The places of the listener of this name, once the gateway runs.
-    pub(crate) fn slots_of(&self, listener: &str) -> Option<&Arc<ConnectionSlots>> {
-        self.listeners.get()?.iter().find(|slots| &*slots.listener == listener)
+    /// The places of the listener of this name.
+    pub(crate) fn slots_of(&self, listener: &str) -> Option<Arc<ConnectionSlots>> {
+        let known = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        known.iter().find(|slots| &*slots.listener == listener).cloned()
     }
 
     /// The listeners have these certificates.
@@ -284,6 +297,12 @@ impl Metrics {
     /// Where it is counted what is held for plugins.
     pub(crate) fn holds(&self, bodies: &Arc<MemoryQuota>) {
         let _set_once = self.bodies.set(Arc::clone(bodies));
+    }
+
+    /// The same, once it is known.
+    pub(crate) fn held_bodies(&self) -> Arc<MemoryQuota> {
+        let none = || Arc::new(MemoryQuota::new(0));
+        self.bodies.get().map_or_else(none, Arc::clone)
     }
 
     /// Where it is counted what becomes of usage.

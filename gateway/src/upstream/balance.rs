@@ -21,7 +21,7 @@ use crate::health::{UpstreamHealth, WHOLE};
 
 /// Targets that a request has been refused by already, and what it is hashed by.
 #[derive(Debug, Default)]
-pub(super) struct Tried {
+pub(crate) struct Tried {
     targets: smallvec::SmallVec<[usize; 4]>,
     pub(super) key: Option<u64>,
 }
@@ -54,8 +54,16 @@ struct WeightedTarget {
 }
 
 impl Tried {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
     pub(super) fn push(&mut self, target: usize) {
         self.targets.push(target);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.targets.clear();
     }
 
     pub(super) fn len(&self) -> usize {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::http1;
+use super::{http1, http2};
 
 /// The cause of an error, of any type.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -31,6 +31,14 @@ pub enum UpstreamError {
     /// The request was sent and no response began in time.
     #[error("{target} sent no response within {timeout:?} after the request (`first_byte`)")]
     FirstByteTimeout {
+        /// The target, as `host:port`.
+        target: Arc<str>,
+        /// The configured bound.
+        timeout: Duration,
+    },
+    /// An attempt took longer than the route gives it.
+    #[error("{target} sent no response within {timeout:?} (`retries.attempt_timeout`)")]
+    AttemptTimeout {
         /// The target, as `host:port`.
         target: Arc<str>,
         /// The configured bound.
@@ -112,10 +120,28 @@ impl UpstreamError {
         matches!(
             self,
             Self::FirstByteTimeout { .. }
+                | Self::AttemptTimeout { .. }
                 | Self::ClosedBeforeResponse { .. }
                 | Self::Reset { .. }
                 | Self::MalformedResponse { .. }
         )
+    }
+
+    /// Whether the target has processed nothing of the request for certain.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        let cause = match self {
+            Self::Connect { .. } => return true,
+            Self::ClosedBeforeResponse { cause, .. } | Self::Reset { cause, .. } => Some(cause),
+            Self::Protocol { cause, .. } => cause.as_ref(),
+            Self::FirstByteTimeout { .. }
+            | Self::AttemptTimeout { .. }
+            | Self::MalformedResponse { .. }
+            | Self::ResponseTooLarge { .. }
+            | Self::NoUpgrade { .. }
+            | Self::RequestBody { .. } => None,
+        };
+        let cause = cause.and_then(|cause| cause.downcast_ref::<h2::Error>());
+        cause.is_some_and(http2::was_not_processed)
     }
 
     /// What a client is answered: 504 when time ran out, otherwise 502.
@@ -126,7 +152,8 @@ impl UpstreamError {
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Connect { cause: ConnectError::Timeout(_), .. }
-            | Self::FirstByteTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            | Self::FirstByteTimeout { .. }
+            | Self::AttemptTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestBody { .. } => StatusCode::BAD_REQUEST,
             Self::NoUpgrade { .. } => StatusCode::NOT_IMPLEMENTED,
             Self::Connect { .. }
@@ -144,6 +171,7 @@ impl UpstreamError {
         match self {
             Self::Connect { target, .. }
             | Self::FirstByteTimeout { target, .. }
+            | Self::AttemptTimeout { target, .. }
             | Self::ClosedBeforeResponse { target, .. }
             | Self::Reset { target, .. }
             | Self::MalformedResponse { target, .. }

@@ -4,6 +4,7 @@
 //! into the pool. Chooses nothing and tries nothing again.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use super::progress::{self, Progress, Resume};
 use super::target::{Channel, Target};
 use super::{head, http1};
 use crate::config::HostPolicy;
+use crate::health::Place;
 use crate::timer::{Deadline, TICK, Timers};
 
 /// How long a target may take to say 100 to a request that expects it, until the body is sent all the
@@ -85,11 +87,24 @@ pub struct Lease {
     channel: Option<Channel>,
     /// Counts the request among those that are open at the target.
     open: Option<Open>,
+    /// Its place among the requests of the upstream, where they are bounded.
+    place: Option<Place>,
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").finish_non_exhaustive()
+    }
 }
 
 impl Lease {
     pub(super) fn counts(&mut self, open: Option<Open>) {
         self.open = open;
+    }
+
+    /// The request has a place among those of the upstream.
+    pub(crate) fn holds(&mut self, place: Option<Place>) {
+        self.place = place;
     }
 
     /// The target fell silent in the middle of the response.
@@ -188,7 +203,7 @@ where
         }
         Payload::Http2(_) | Payload::Switched(_) => None,
     };
-    Ok((response, Lease { target: Rc::clone(target), channel, open: None }))
+    Ok((response, Lease { target: Rc::clone(target), channel, open: None, place: None }))
 }
 
 /// An HTTP/1.1 exchange without an answer so far. Given up after some time, however that comes about,
@@ -245,7 +260,10 @@ where
         Failed::Ended(UpstreamError::ResponseTooLarge { target, excess })
     })?;
     let channel = Some(Channel::Http2(stream));
-    Ok((response.map(Payload::Http2), Lease { target: Rc::clone(target), channel, open: None }))
+    Ok((
+        response.map(Payload::Http2),
+        Lease { target: Rc::clone(target), channel, open: None, place: None },
+    ))
 }
 
 fn timeout(target: &Target, bound: ResponseDeadline<'_>) -> UpstreamError {

@@ -10,4 +10,4 @@ mod send;
 
 pub(crate) use self::body::Http2Body;
 pub(super) use self::connection::{Connection, Settings, Stream};
-pub(super) use self::send::{Error, Way, send};
+pub(super) use self::send::{Error, Way, send, was_not_processed};

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::ServerName;
+use rustls::sign::SingleCertAndKey;
 use rustls::{ClientConfig, RootCertStore};
 use tokio_rustls::TlsConnector;
 
@@ -43,8 +44,8 @@ impl Tls {
             config::UpstreamProtocol::Http1 => &[HTTP1],
             config::UpstreamProtocol::Http2 => &[H2],
         };
-        let by_protocol = client(Arc::clone(&verifier), offered).map_err(failed)?;
-        let http1 = client(verifier, &[HTTP1]).map_err(failed)?;
+        let by_protocol = client(&upstream.tls, Arc::clone(&verifier), offered).map_err(failed)?;
+        let http1 = client(&upstream.tls, verifier, &[HTTP1]).map_err(failed)?;
         Ok(Self { by_protocol, http1 })
     }
 }
@@ -65,14 +66,21 @@ pub(super) fn server_name(
 }
 
 fn client(
+    tls: &config::UpstreamTls,
     verifier: Arc<dyn ServerCertVerifier>,
     alpn: &[&[u8]],
 ) -> Result<TlsConnector, rustls::Error> {
-    let mut config = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(crate::tls::versions(tls.min_version))?
         .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match &tls.identity {
+        Some(identity) => {
+            let shown = SingleCertAndKey::from(Arc::clone(&identity.0));
+            builder.with_client_cert_resolver(Arc::new(shown))
+        }
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
     Ok(TlsConnector::from(Arc::new(config)))
 }

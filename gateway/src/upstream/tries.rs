@@ -7,19 +7,25 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 use super::error::{ConnectError, UpstreamError};
-use crate::config::Target;
+use crate::config::{Upstream, UpstreamId};
 
 /// The tries of one request, first to last.
 #[derive(Debug, Default)]
 pub(crate) struct Tries {
-    failed: RefCell<Vec<Try>>,
+    /// Index of the upstream to which the request goes.
+    upstream: Cell<usize>,
+    /// All but the last.
+    before: RefCell<Vec<Try>>,
     last: Cell<Option<Try>>,
 }
 
 /// One try.
 #[derive(Debug, Clone, Copy)]
 struct Try {
+    upstream: usize,
     /// Index of the target in the upstream's list.
     target: usize,
     began: Instant,
@@ -32,6 +38,8 @@ struct Try {
 /// One try, as others see it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
+    /// Index of its upstream.
+    pub(crate) upstream: usize,
     /// Index of the target in the upstream's list.
     pub(crate) target: usize,
     pub(crate) began: Instant,
@@ -45,9 +53,22 @@ pub(crate) struct Seen {
 }
 
 impl Tries {
+    /// The request goes to this upstream from now on.
+    pub(crate) fn go_to(&self, UpstreamId(index): UpstreamId) {
+        self.upstream.set(index);
+    }
+
+    /// What was answered is not passed on, and others follow.
+    pub(crate) fn go_on(&self) {
+        if let Some(last) = self.last.take() {
+            self.before.borrow_mut().push(last);
+        }
+    }
+
     /// A target is chosen.
     pub(super) fn begin(&self, target: usize, now: Instant) {
-        self.last.set(Some(Try { target, began: now, connected: None, end: None }));
+        let upstream = self.upstream.get();
+        self.last.set(Some(Try { upstream, target, began: now, connected: None, end: None }));
     }
 
     /// There is a connection to it.
@@ -64,7 +85,7 @@ impl Tries {
     pub(super) fn failed(&self, how: &'static str, now: Instant) {
         self.change(|it| it.end = Some((how, now)));
         if let Some(last) = self.last.get() {
-            self.failed.borrow_mut().push(last);
+            self.before.borrow_mut().push(last);
         }
         self.last.set(None);
     }
@@ -77,24 +98,29 @@ impl Tries {
         self.last.set(last);
     }
 
-    /// The target of the last try.
+    /// The target of the last try, of the upstream to which the request goes.
     pub(crate) fn target(&self) -> Option<usize> {
-        let last = self.last.get().or_else(|| self.failed.borrow().last().copied());
-        last.map(|it| it.target)
+        let last = self.last.get().or_else(|| self.before.borrow().last().copied());
+        last.filter(|it| it.upstream == self.upstream.get()).map(|it| it.target)
     }
 
-    /// Each of them: the index of its target, how it ended, and whether a connection was opened for it.
-    pub(crate) fn each(&self, mut each: impl FnMut(usize, &'static str, bool)) {
-        for one in self.failed.borrow().iter().copied().chain(self.last.get()) {
+    /// Each of them: the indexes of its upstream and its target, how it ended, and whether a connection was opened for it.
+    pub(crate) fn each(&self, mut each: impl FnMut((usize, usize), &'static str, bool)) {
+        for one in self.before.borrow().iter().copied().chain(self.last.get()) {
             let (how, _) = one.end.unwrap_or(("unanswered", one.began));
-            each(one.target, how, one.connected.is_some_and(|(_, took)| took.is_some()));
+            each(
+                (one.upstream, one.target),
+                how,
+                one.connected.is_some_and(|(_, took)| took.is_some()),
+            );
         }
     }
 
     /// Each of them, first to last.
     pub(crate) fn list(&self, mut each: impl FnMut(Seen)) {
-        for one in self.failed.borrow().iter().copied().chain(self.last.get()) {
+        for one in self.before.borrow().iter().copied().chain(self.last.get()) {
             each(Seen {
+                upstream: one.upstream,
                 target: one.target,
                 began: one.began,
                 connected: one.connected.map(|(since, _)| since),
@@ -105,9 +131,9 @@ impl Tries {
         }
     }
 
-    /// All of them for the log, with the names of these targets.
-    pub(crate) fn shown<'t>(&'t self, now: Instant, targets: &'t [Target]) -> Shown<'t> {
-        Shown { tries: self, now, targets }
+    /// All of them for the log, with the names of the targets of these upstreams.
+    pub(crate) fn shown<'t>(&'t self, now: Instant, upstreams: &'t [Upstream]) -> Shown<'t> {
+        Shown { tries: self, now, upstreams }
     }
 }
 
@@ -115,21 +141,21 @@ impl Tries {
 pub(crate) struct Shown<'t> {
     tries: &'t Tries,
     now: Instant,
-    targets: &'t [Target],
+    upstreams: &'t [Upstream],
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let failed = self.tries.failed.borrow();
-        // One host and port may be there twice, in clear and over TLS.
-        let is_mixed =
-            self.targets.iter().any(|it| it.tls) && self.targets.iter().any(|it| !it.tls);
-        for (index, one) in failed.iter().copied().chain(self.tries.last.get()).enumerate() {
+        let before = self.tries.before.borrow();
+        for (index, one) in before.iter().copied().chain(self.tries.last.get()).enumerate() {
             if index > 0 {
                 f.write_str(", ")?;
             }
             let (how, ended) = one.end.unwrap_or(("unanswered", self.now));
-            let target = self.targets.get(one.target);
+            let targets = self.upstreams.get(one.upstream).map_or(&[][..], |it| &it.targets);
+            let target = targets.get(one.target);
+            // One host and port may be there twice, in clear and over TLS.
+            let is_mixed = targets.iter().any(|it| it.tls) && targets.iter().any(|it| !it.tls);
             let name = target.map_or("?", |it| &it.authority);
             let scheme = match target {
                 Some(target) if is_mixed && target.tls => "https://",
@@ -172,6 +198,7 @@ pub(super) fn no_response(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Connect { cause, .. } => no_connection(cause),
         UpstreamError::FirstByteTimeout { .. } => "first-byte-timeout",
+        UpstreamError::AttemptTimeout { .. } => "attempt-timeout",
         UpstreamError::ClosedBeforeResponse { .. } => "closed",
         UpstreamError::Reset { .. } => "reset",
         UpstreamError::MalformedResponse { .. } => "malformed",
@@ -182,9 +209,24 @@ pub(super) fn no_response(error: &UpstreamError) -> &'static str {
     }
 }
 
+/// A response that another attempt replaces, in a word.
+pub(super) fn status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        429 => "status-429",
+        500 => "status-500",
+        502 => "status-502",
+        503 => "status-503",
+        504 => "status-504",
+        400..500 => "status-4xx",
+        _ => "status-5xx",
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::tests::support::config;
     use super::*;
+    use crate::config::Target;
 
     #[test]
     fn tells_each_try_with_its_target_its_end_and_its_times() {
@@ -199,8 +241,8 @@ mod tests {
             weight: 1,
             priority: 0,
         };
-        let mut targets = [target("a:1"), target("b:2")];
-        let shown = |now| tries.shown(now, &targets).to_string();
+        let mut upstreams = [config(vec![target("a:1"), target("b:2")])];
+        let shown = |now| tries.shown(now, &upstreams).to_string();
         assert_eq!((shown(at(0)), tries.target()), (String::new(), None));
         tries.begin(0, at(0));
         tries.failed("refused", at(3));
@@ -215,8 +257,8 @@ mod tests {
         tries.answered(at(12));
         let end = "a:1 refused connect=3ms, b:2 answered connect=2ms first_byte=7ms";
         assert_eq!((shown(at(90)), tries.target()), (end.to_owned(), Some(1)));
-        targets[1].tls = true;
+        upstreams[0].targets[1].tls = true;
         let end = "http://a:1 refused connect=3ms, https://b:2 answered connect=2ms first_byte=7ms";
-        assert_eq!(tries.shown(at(90), &targets).to_string(), end);
+        assert_eq!(tries.shown(at(90), &upstreams).to_string(), end);
     }
 }

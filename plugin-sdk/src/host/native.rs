@@ -1,5 +1,6 @@
 //! Host calls in native tests: served by the test host of this thread.
 
+use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::AttributeError;
 use crate::documents::{Document, Refreshed};
 use crate::http_client::{HttpError, Request, Response};
@@ -174,6 +175,14 @@ pub(crate) fn take_slot(key: &str, limit: u32) -> Result<Taken, SlotsError> {
 
 pub(crate) fn queue_for_slot(wait: &Wait<'_>, late: wire::Response) -> Result<Queued, SlotsError> {
     reached().queue_for_slot(wait, late)
+}
+
+pub(crate) fn attempts_sent() -> u32 {
+    reached().attempts_sent()
+}
+
+pub(crate) fn ask_for_attempt(attempt: &Attempt) -> Result<(), AttemptsError> {
+    reached().ask_for_attempt(attempt)
 }
 
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::AttributeError;
 use crate::bindings::gateway::plugin as imports;
 use crate::documents::{Document, Refreshed};
@@ -124,6 +125,32 @@ pub(crate) fn queue_for_slot(
         Wire::Waits(now) => Ok(Queued::Waits(occupancy(now))),
         Wire::Full(now) => Ok(Queued::Full(occupancy(now))),
     }
+}
+
+pub(crate) fn attempts_sent() -> u32 {
+    imports::attempts::sent()
+}
+
+pub(crate) fn ask_for_attempt(attempt: &Attempt) -> Result<(), AttemptsError> {
+    use imports::attempts::AttemptsError as Error;
+    let remove: Vec<_> = attempt.remove.iter().map(String::as_str).collect();
+    let set: Vec<_> =
+        attempt.set.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    let asked = imports::attempts::Attempt {
+        upstream: attempt.upstream.as_deref(),
+        path: attempt.path.as_deref(),
+        query: attempt.query.as_deref(),
+        remove: &remove,
+        set: &set,
+        body: attempt.body.as_deref(),
+        wait: nanoseconds(attempt.wait),
+    };
+    imports::attempts::again(asked).map_err(|error| match error {
+        Error::NotHere => AttemptsError::NotHere,
+        Error::TooMany => AttemptsError::TooMany,
+        Error::BodyGone => AttemptsError::BodyGone,
+        Error::Invalid => AttemptsError::Invalid,
+    })
 }
 
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {

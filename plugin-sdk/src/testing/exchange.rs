@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::attempts::Attempt;
 use crate::dispatch::Configured;
 use crate::fields::apply;
 use crate::testing::contract::{Breach, judge_request, judge_response, judge_response_change};
@@ -53,6 +54,9 @@ pub struct Exchange<'a, P: Plugin> {
     reuse: Option<Duration>,
     first_log_line: usize,
     slots: HeldSlots,
+    /// Responses that came.
+    sent: u32,
+    attempt: Option<Attempt>,
 }
 
 impl<'a, P: Plugin> Exchange<'a, P> {
@@ -86,6 +90,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             response_body: interest.response_body,
             first_log_line: host.log_length(),
             slots: HeldSlots::none(host),
+            sent: 0,
+            attempt: None,
         };
         apply(&mut exchange.state.get_mut().request.fields, &interest.every_request);
         exchange.request_hooks(chunks);
@@ -132,6 +138,12 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     /// `None` if the plugin did not allow it, or called what may differ from call to call.
     pub fn reuse(&self) -> Option<Duration> {
         self.reuse
+    }
+
+    /// The attempt that the plugin asked for in place of the last response. The next response is the one to
+    /// that.
+    pub fn attempt(&self) -> Option<&Attempt> {
+        self.attempt.as_ref()
     }
 
     /// What the plugin logged since this exchange began.
@@ -278,8 +290,12 @@ impl<'a, P: Plugin> Exchange<'a, P> {
 
     fn response_hooks(&mut self, response: ResponseBuilder) {
         let ResponseBuilder { mut head, chunks } = response;
-        apply(&mut head.fields, &std::mem::take(&mut self.response_edits));
-        self.state.borrow_mut().response = Some(head);
+        apply(&mut head.fields, &self.response_edits);
+        self.sent += 1;
+        self.attempt = None;
+        let state = self.state.get_mut();
+        state.response = Some(head);
+        state.sent = self.sent;
         if self.interest.response {
             let head = self.response_head();
             let context = self.context.clone();
@@ -289,19 +305,32 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 Decision::Respond(response) => self.respond(response),
             }
         }
-        if self.outcome != Outcome::Next {
+        if self.outcome != Outcome::Next || self.is_sent_again() {
             return;
         }
         let body = match self.response_body {
             _ if is_empty(&chunks) => Vec::new(),
             BodyMode::None => chunks.concat(),
             BodyMode::Buffered(limit) => self.whole_response_body(chunks.concat(), limit),
-            BodyMode::Chunks => self.stream(chunks, Configured::on_response_chunk),
+            BodyMode::Chunks => {
+                self.state.get_mut().sent = 0;
+                self.stream(chunks, Configured::on_response_chunk)
+            }
         };
-        if matches!(self.outcome, Outcome::Next | Outcome::Abort(_)) {
+        self.state.get_mut().sent = 0;
+        if matches!(self.outcome, Outcome::Next | Outcome::Abort(_)) && !self.is_sent_again() {
             let head = self.state.borrow().response.clone().unwrap_or_default();
             self.answer = Some(Answer { head, body });
         }
+    }
+
+    /// Whether the hook that ran last asked for another attempt, and let the response pass.
+    fn is_sent_again(&mut self) -> bool {
+        let asked = self.state.get_mut().attempt.take();
+        if self.outcome == Outcome::Next && asked.is_some() {
+            self.attempt = asked;
+        }
+        self.attempt.is_some()
     }
 
     fn whole_response_body(&mut self, body: Vec<u8>, limit: u64) -> Vec<u8> {

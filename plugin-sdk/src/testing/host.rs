@@ -3,7 +3,9 @@
 use std::cell::{Cell, Ref, RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
+use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::{self, AttributeError};
 use crate::documents::Refreshed;
 use crate::http_client::{HttpError, Request, Response};
@@ -64,6 +66,10 @@ pub(crate) struct ExchangeState {
     pub(crate) slots: Vec<String>,
     /// The answer of a wait whose time is over.
     pub(crate) late: Option<wire::Response>,
+    /// How often the request was sent, while another attempt may be asked for.
+    pub(crate) sent: u32,
+    /// The attempt that was asked for.
+    pub(crate) attempt: Option<Attempt>,
 }
 
 /// 2026-01-01T00:00:00Z, where the clock of each host begins.
@@ -310,6 +316,23 @@ impl TestHost {
         }
         exchange.late.get_or_insert(late);
         Ok(Queued::Waits(Occupancy { waiting: 1, ..now }))
+    }
+
+    pub(crate) fn attempts_sent(&self) -> u32 {
+        self.exchange.borrow().sent
+    }
+
+    pub(crate) fn ask_for_attempt(&self, attempt: &Attempt) -> Result<(), AttemptsError> {
+        let mut exchange = self.exchange.borrow_mut();
+        match exchange.sent {
+            0 => Err(AttemptsError::NotHere),
+            8.. => Err(AttemptsError::TooMany),
+            _ if attempt.wait > Duration::from_mins(1) => Err(AttemptsError::Invalid),
+            _ => {
+                exchange.attempt = Some(attempt.clone());
+                Ok(())
+            }
+        }
     }
 
     pub(crate) fn slots(&self) -> RefMut<'_, Slots> {

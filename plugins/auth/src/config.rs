@@ -11,6 +11,7 @@ use gateway_plugin_identity::time;
 use gateway_plugin_sdk::prelude::*;
 use serde_json::Value;
 
+use crate::certificate::CertificateConfig;
 use crate::introspection::IntrospectionConfig;
 
 gateway_plugin_identity::schemas!(schema);
@@ -77,6 +78,10 @@ pub struct Config {
     /// Admits names with passwords (RFC 7617).
     #[serde(default)]
     pub basic: Option<BasicConfig>,
+
+    /// Admits clients by the certificates that they showed to a listener with `client_certificates`.
+    #[serde(default)]
+    pub client_certificate: Option<CertificateConfig>,
 }
 
 impl Config {
@@ -85,8 +90,10 @@ impl Config {
         let keys = self.api_key.iter().flat_map(|methods| &methods.keys);
         let users = self.basic.iter().flat_map(|methods| &methods.users);
         let has_set = self.api_key.as_ref().is_some_and(|methods| methods.set.is_some());
+        let clients = self.client_certificate.iter().flat_map(|it| &it.clients);
         self.group_claim.is_some()
             || has_set
+            || clients.map(|client| &client.group).any(Option::is_some)
             || keys.map(|key| &key.group).chain(users.map(|user| &user.group)).any(Option::is_some)
     }
 }

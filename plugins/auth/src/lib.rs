@@ -7,6 +7,7 @@
 mod api_key;
 mod basic;
 mod cache;
+mod certificate;
 mod config;
 mod credential;
 mod hash;
@@ -24,11 +25,13 @@ use gateway_plugin_sdk::prelude::*;
 
 use crate::api_key::{ApiKeys, NoKey};
 use crate::basic::Users;
+use crate::certificate::Certificates;
 use crate::credential::{Credential, Places};
 use crate::introspection::{Introspection, NotActive};
 use crate::jwt::Jwt;
 use crate::refusal::{Challenges, Refusal, Schemes, is_address, is_realm};
 
+pub use crate::certificate::{CertificateConfig, ClientSpec, Combine};
 pub use crate::config::{
     ApiKeyConfig, ApiKeySpec, BasicConfig, Config, Fields, IssuerConfig, JwtConfig, UserSpec,
 };
@@ -43,6 +46,7 @@ pub struct Auth {
     jwt: Option<Jwt>,
     introspection: Option<Introspection>,
     users: Option<Users>,
+    certificates: Option<Certificates>,
     anonymous: Option<Rc<Admission>>,
     hide_credential: bool,
     policy: Policy,
@@ -73,6 +77,10 @@ impl Plugin for Auth {
                 .as_ref()
                 .map(|it| Introspection::new(it, config.jwt.as_ref(), &mut problems)),
             users: config.basic.as_ref().map(|it| Users::new(it, &policy, &mut problems)),
+            certificates: config
+                .client_certificate
+                .as_ref()
+                .map(|it| Certificates::new(it, &mut problems)),
             anonymous: config.anonymous.as_deref().map(|name| Rc::new(anonymous(name, &policy))),
             hide_credential: config.hide_credential,
             challenges: Challenges::new(&config.realm, schemes(&config, &places, &policy)),
@@ -93,7 +101,9 @@ impl Plugin for Auth {
         if !may_wait && self.jwt.as_ref().is_none_or(Jwt::never_waits) {
             interest = interest.never_waits();
         }
-        if !self.places.is_empty() {
+        let certificates = self.certificates.iter().flat_map(Certificates::attributes);
+        interest = certificates.fold(interest, Interest::attribute);
+        if self.has_method() {
             return interest;
         }
         self.policy.attributes_to_read().into_iter().fold(interest, Interest::attribute)
@@ -104,7 +114,9 @@ impl Plugin for Auth {
             return Outcome::Next;
         };
         match refusal {
-            Refusal::Missing => log::debug!("refused: {refusal}"),
+            Refusal::Missing | Refusal::Certificate(NO_CERTIFICATE) => {
+                log::debug!("refused: {refusal}")
+            }
             Refusal::Busy | Refusal::NoKeys(_) | Refusal::NoConsumer => {
                 log::warn!("refused: {refusal}")
             }
@@ -116,20 +128,31 @@ impl Plugin for Auth {
 }
 
 impl Auth {
+    /// Whether it authenticates, and does not only look at what another one found out.
+    fn has_method(&self) -> bool {
+        !self.places.is_empty() || self.certificates.is_some()
+    }
+
     fn decide(&self, request: &mut Request) -> Result<(), Refusal> {
-        if self.places.is_empty() {
+        if !self.has_method() {
             return match self.policy.suffices_as_told(request) {
                 Some(true) => Ok(()),
                 Some(false) => Err(Refusal::Insufficient { bearer: false }),
                 None => Err(Refusal::NoConsumer),
             };
         }
-        let (admitted, place, bearer) = match self.places.find(request)? {
+        let (mut admitted, place, bearer) = match self.places.find(request)? {
             Some(credential) => {
                 (self.verify(&credential)?, Some(credential.place), credential.bearer)
             }
-            None => (Admitted::new(self.anonymous.as_ref().ok_or(Refusal::Missing)?), None, false),
+            None => (self.without_credential(request)?, None, false),
         };
+        if let Some(certificates) = self.certificates.as_ref().filter(|it| it.are_needed) {
+            let shown = certificates.verify(request, &self.policy)?;
+            let shown = shown.ok_or(Refusal::Certificate(NO_CERTIFICATE))?;
+            // What follows counts no longer than either.
+            admitted.reuse = admitted.reuse.zip(shown.reuse).map(|(one, other)| one.min(other));
+        }
         let Admitted { admission, reuse } = admitted;
         if let Some(place) = place.filter(|_| self.hide_credential) {
             place.hide(request);
@@ -146,6 +169,19 @@ impl Auth {
             request.reuse_for(reuse);
         }
         Ok(())
+    }
+
+    /// Who sends a request that has none: the client of the connection, or nobody in particular.
+    fn without_credential(&self, request: &Request) -> Result<Admitted, Refusal> {
+        if let Some(certificates) = self.certificates.as_ref().filter(|it| !it.are_needed)
+            && let Some(admitted) = certificates.verify(request, &self.policy)?
+        {
+            return Ok(admitted);
+        }
+        self.anonymous.as_ref().map(Admitted::new).ok_or(match self.places.is_empty() {
+            true => Refusal::Certificate(NO_CERTIFICATE),
+            false => Refusal::Missing,
+        })
     }
 
     fn verify(&self, credential: &Credential<'_, '_>) -> Result<Admitted, Refusal> {
@@ -182,6 +218,8 @@ impl Auth {
         })
     }
 }
+
+const NO_CERTIFICATE: &str = "the client showed no certificate";
 
 fn anonymous(name: &str, policy: &Policy) -> Admission {
     policy.admit(&Consumer {
@@ -235,13 +273,25 @@ fn check_whole(config: &Config, places: &Places, policy: &Policy, problems: &mut
             problems.add(&root.key("anonymous"), message);
         }
     }
+    if config.client_certificate.as_ref().is_some_and(|it| it.combine == Combine::All) {
+        let at = root.key("client_certificate").key("combine");
+        if places.is_empty() {
+            let message =
+                "`all` needs another method: `api_key`, `jwt`, `introspection` or `basic`";
+            problems.add(&at, message);
+        }
+        if config.anonymous.is_some() {
+            let message = "`all` and `anonymous` exclude each other";
+            problems.add(&at, message);
+        }
+    }
     let takes_tokens = config.jwt.is_some() || config.introspection.is_some();
-    if config.api_key.is_some() || takes_tokens || config.basic.is_some() {
+    let others = [config.api_key.is_some(), config.basic.is_some()];
+    if takes_tokens || others.contains(&true) || config.client_certificate.is_some() {
         return;
     }
     if !policy.requires() {
-        let message =
-            "name a method: `api_key`, `jwt`, `introspection` or `basic`, or what to `require`";
+        let message = "name a method: `api_key`, `jwt`, `introspection`, `basic` or `client_certificate`, or what to `require`";
         problems.add(&root, message);
     }
     for (key, present) in [
@@ -252,7 +302,7 @@ fn check_whole(config: &Config, places: &Places, policy: &Policy, problems: &mut
         if present {
             problems.add(
                 &root.key(key),
-                "needs a method: `api_key`, `jwt`, `introspection` or `basic`",
+                "needs a method: `api_key`, `jwt`, `introspection`, `basic` or `client_certificate`",
             );
         }
     }

@@ -27,6 +27,8 @@ pub(crate) enum Refusal {
         /// What is wrong.
         reason: &'static str,
     },
+    /// The client showed no certificate that admits.
+    Certificate(&'static str),
     /// The consumer lacks what is required.
     Insufficient {
         /// Whether the credential came as a bearer credential.
@@ -48,7 +50,10 @@ impl fmt::Display for Refusal {
             Self::Missing => "there is no credential",
             Self::Several => "there is more than one credential",
             Self::MalformedBearer => "the bearer credential is malformed",
-            Self::Invalid { reason, .. } | Self::Failed(reason) | Self::NoKeys(reason) => reason,
+            Self::Invalid { reason, .. }
+            | Self::Certificate(reason)
+            | Self::Failed(reason)
+            | Self::NoKeys(reason) => reason,
             Self::Insufficient { .. } => "the consumer lacks a required scope or claim",
             Self::NoConsumer => "no plugin before this one has authenticated the consumer",
             Self::Busy => "too many passwords are being verified",
@@ -109,6 +114,11 @@ impl Challenges {
         match refusal {
             Refusal::Missing => self.unauthorized(None),
             Refusal::Invalid { bearer, .. } => self.unauthorized(bearer.then_some("invalid_token")),
+            // Where there is nothing else to ask for, a challenge would have no scheme.
+            Refusal::Certificate(_) if self.are_none() => {
+                Response::forbidden("A client certificate that is known here is needed.")
+            }
+            Refusal::Certificate(_) => self.unauthorized(None),
             Refusal::Several | Refusal::MalformedBearer => {
                 let detail = match refusal {
                     Refusal::Several => "The request carries more than one credential.",
@@ -137,6 +147,10 @@ impl Challenges {
                 Response::problem(500, "Internal Server Error", detail)
             }
         }
+    }
+
+    fn are_none(&self) -> bool {
+        self.bearer.is_none() && self.basic.is_none() && self.api_key.is_none()
     }
 
     fn unauthorized(&self, error: Option<&str>) -> Response {

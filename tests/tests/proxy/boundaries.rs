@@ -124,7 +124,7 @@ async fn bridged(gateway: &Running, certificate: &Arc<rustls::sign::CertifiedKey
 
 fn secured(setup: Setup) -> (Setup, Arc<rustls::sign::CertifiedKey>) {
     let certificate = tls::certificate(&["a.example"]);
-    let tls = ListenerTls { certificates: vec![certificate.clone()] };
+    let tls = ListenerTls { certificates: vec![certificate.clone()], ..ListenerTls::default() };
     (setup.listen(|it| it.tls = Some(tls)), certificate)
 }
 

@@ -95,7 +95,7 @@ fn secured(identities: &[&Identity], upstream: &Upstream) -> Running {
         .upstream(upstream.address)
         .route(route("/"))
         .route(forward("/up/{*rest}", 0))
-        .listen(|it| it.tls = Some(ListenerTls { certificates }))
+        .listen(|it| it.tls = Some(ListenerTls { certificates, ..ListenerTls::default() }))
         .start()
 }
 

@@ -6,6 +6,7 @@
 
 mod bodies;
 mod boundaries;
+mod client_certificates;
 mod clients;
 mod faults;
 mod forwarded;
@@ -21,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod one_hop;
 mod refusals;
+mod retries;
 mod smuggling;
 mod splits;
 mod streaming;

@@ -74,7 +74,7 @@ async fn interim_responses_come_to_a_client_whatever_the_upstream_speaks() {
     hears_hints(Streams::connect(gateway.address).await).await;
 
     let certificate = tls::certificate(&["a.example"]);
-    let secured = ListenerTls { certificates: vec![certificate.clone()] };
+    let secured = ListenerTls { certificates: vec![certificate.clone()], ..ListenerTls::default() };
     let gateway = Setup::proxy(one.address).listen(|it| it.tls = Some(secured)).start();
     let stream = tls::connect(gateway.address, "a.example", &[&certificate], &["h2"]).await;
     hears_hints(Streams::over(stream).await).await;

@@ -4,7 +4,7 @@ use gateway::config::ListenerTls;
 use gateway_tests::{Http1, Http2, Raw, Setup, client, route, tls};
 
 fn secured(certificates: Vec<std::sync::Arc<rustls::sign::CertifiedKey>>) -> Setup {
-    let tls = ListenerTls { certificates };
+    let tls = ListenerTls { certificates, ..ListenerTls::default() };
     Setup::new().route(route("/")).listen(|it| it.tls = Some(tls))
 }
 

@@ -58,8 +58,7 @@ impl Facts {
     }
 
     pub(super) fn validity(&self) -> Validity {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX));
+        let now = now();
         if now < self.not_before.0 {
             Validity::NotYet(self.not_before.1.clone())
         } else if now > self.not_after.0 {
@@ -68,6 +67,12 @@ impl Facts {
             Validity::Now
         }
     }
+}
+
+/// Seconds since 1970.
+pub(super) fn now() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0, |it| i64::try_from(it.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// The subject, or the first name where it has none.

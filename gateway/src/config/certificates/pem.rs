@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use rustls::pki_types::pem::{PemObject, SectionKind};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 /// What is between `-----BEGIN LABEL-----` and `-----END LABEL-----`.
 pub(super) struct Section {
@@ -50,6 +50,11 @@ impl Section {
     /// The bytes of a certificate.
     pub(super) fn certificate(&self) -> Result<CertificateDer<'static>, Broken> {
         Ok(CertificateDer::from(self.bytes("CERTIFICATE")?))
+    }
+
+    /// The bytes of a list of revoked certificates.
+    pub(super) fn list(&self) -> Result<CertificateRevocationListDer<'static>, Broken> {
+        Ok(CertificateRevocationListDer::from(self.bytes("X509 CRL")?))
     }
 
     /// The bytes of a private key of a form that can be read.

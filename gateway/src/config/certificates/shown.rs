@@ -33,7 +33,7 @@ impl Config {
         let tables = listeners.map(|it| (Some(it.name.as_str()), it.tls.as_ref()));
         let admin = self.admin.as_ref().map(|admin| (None, admin.tls.as_ref()));
         let tables = tables.chain(admin).filter_map(|(name, tls)| Some((name, tls?)));
-        let keys = tables.flat_map(|(name, ListenerTls { certificates })| {
+        let keys = tables.flat_map(|(name, ListenerTls { certificates, .. })| {
             certificates.iter().map(move |key| (name, key))
         });
         keys.filter_map(|(name, key)| facts(name, key)).collect()

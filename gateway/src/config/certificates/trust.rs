@@ -101,6 +101,13 @@ fn common_names<'p>(parsed: &'p X509Certificate<'_>) -> impl Iterator<Item = &'p
     parsed.subject().iter_common_name().filter_map(|name| name.as_str().ok())
 }
 
+/// Whether a client may show it (RFC 5280 section 4.2.1.12).
+pub(super) fn is_for_clients(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return true };
+    let usage = parsed.extended_key_usage().ok().flatten();
+    usage.is_none_or(|usage| usage.value.client_auth || usage.value.any)
+}
+
 /// What a certificate is for, in words.
 pub(crate) fn names(certificate: &CertificateDer<'_>) -> String {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {

@@ -24,6 +24,17 @@ pub(in crate::config) static LISTENER: Keys = Keys {
         )
         .example("{ certificate = \"tls/site.pem\", key = \"tls/site.key\" }"),
         Key::new(
+            "tls_min_version",
+            Kind::Choice(&TLS_VERSIONS),
+            "The oldest version of TLS that clients may speak.",
+        )
+        .default("1.2"),
+        Key::new(
+            "client_certificates",
+            Kind::Table(&CLIENT_CERTIFICATES),
+            "Asks clients for certificates (mutual TLS). Default: they are not asked.",
+        ),
+        Key::new(
             "trusted_proxies",
             Kind::List(&Kind::Text),
             "Peers (addresses or CIDR ranges) that say who the client is, in the fields that \
@@ -74,6 +85,34 @@ pub(in crate::config) static LISTENER_TLS: Keys = Keys {
         Key::new("key", Kind::Text, "PEM file: the private key.")
             .required()
             .example("\"tls/site.key\""),
+    ],
+};
+
+/// Versions of TLS, by the names that they have in files.
+pub(in crate::config) const TLS_VERSIONS: [&str; 2] = ["1.2", "1.3"];
+
+pub(in crate::config) static CLIENT_CERTIFICATES: Keys = Keys {
+    id: "client_certificates",
+    title: "`client_certificates` of a listener",
+    about: "Whose certificates clients may show.",
+    keys: &[
+        Key::new(
+            "mode",
+            Kind::Choice(&["required", "optional"]),
+            "Whether a client without a certificate is refused. One with a certificate that is not \
+             valid is refused in any case.",
+        )
+        .default("required"),
+        Key::new("ca", Kind::Text, "PEM file: the authorities that issue them.")
+            .required()
+            .example("\"tls/clients-ca.pem\""),
+        Key::new(
+            "crl",
+            Kind::List(&Kind::Text),
+            "Files, PEM or DER: lists of certificates that were revoked. With any, each authority \
+             of a client's chain must have one. Default: none.",
+        )
+        .example("[\"tls/clients.crl\"]"),
     ],
 };
 

@@ -34,6 +34,7 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
         Key::new(
             "grants",
             Kind::List(&Kind::Choice(&[
+                "attempts",
                 "key-value",
                 "limiter",
                 "metrics",

@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
-use super::{COMPONENT, Key, Keys, Kind, PLUGIN, REDIRECTS, timeout};
+use super::{COMPONENT, Key, Keys, Kind, PLUGIN, REDIRECTS, RETRIES, timeout};
 
 pub(in crate::config) static ROUTE: Keys = Keys {
     id: "route",
@@ -66,6 +66,12 @@ pub(in crate::config) static ROUTE: Keys = Keys {
         ),
         Key::new("limits", Kind::Table(&ROUTE_LIMITS), "Limits instead of the listener's."),
         Key::new("timeouts", Kind::Table(&ROUTE_TIMEOUTS), "Timeouts instead of the listener's."),
+        Key::new(
+            "retries",
+            Kind::Table(&RETRIES),
+            "When a request is sent once more. Default: never, if a target may have received it.",
+        )
+        .example("{ attempts = 3 }"),
         Key::new(
             "access_log",
             Kind::Text,

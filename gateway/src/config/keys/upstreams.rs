@@ -2,7 +2,7 @@
 //!
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
-use super::{Key, Keys, Kind, timeout};
+use super::{Key, Keys, Kind, RETRY_BUDGET, TLS_VERSIONS, timeout};
 
 pub(in crate::config) static UPSTREAM: Keys = Keys {
     id: "upstream",
@@ -29,7 +29,11 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
             "What requests carry as `Host`: what the client sent, or the target's host and port.",
         )
         .default("preserve"),
-        Key::new("tls", Kind::Table(&UPSTREAM_TLS), "How the targets' certificates are verified."),
+        Key::new(
+            "tls",
+            Kind::Table(&UPSTREAM_TLS),
+            "How targets are spoken to over TLS: whom to trust, and who the gateway is.",
+        ),
         Key::new("timeouts", Kind::Table(&UPSTREAM_TIMEOUTS), "Timeouts towards targets."),
         Key::new("keep_alive", Kind::Table(&KEEP_ALIVE), "How connections are kept and tried."),
         Key::new("limits", Kind::Table(&UPSTREAM_LIMITS), "Limits of responses."),
@@ -69,6 +73,39 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         .default("140"),
         Key::new("ejection", Kind::Table(&EJECTION), "When a target gets no requests for a while."),
         Key::new("health", Kind::Table(&HEALTH), "Checks of the targets. Default: none."),
+        Key::new(
+            "retry_budget",
+            Kind::Table(&RETRY_BUDGET),
+            "How many attempts routes with `retries` may add.",
+        ),
+        Key::new(
+            "capacity",
+            Kind::Table(&CAPACITY),
+            "How many requests it has at a time. Default: no bound.",
+        )
+        .example("{ requests = 100 }"),
+    ],
+};
+
+pub(in crate::config) static CAPACITY: Keys = Keys {
+    id: "capacity",
+    title: "`capacity` of an upstream",
+    about: "How many requests of routes it has at a time, on all workers together.",
+    keys: &[
+        Key::new(
+            "requests",
+            Kind::Integer { min: 1, max: 1_000_000 },
+            "Requests that are open, at most: from sending one to the end of its response.",
+        )
+        .required()
+        .example("100"),
+        Key::new(
+            "queue",
+            Kind::Integer { min: 0, max: 1_000_000 },
+            "How many more wait for one of them to end; others are answered 503.",
+        )
+        .default("100"),
+        timeout("queue_time", "How long one waits at most; then it is answered 503.").default("1s"),
     ],
 };
 
@@ -181,7 +218,7 @@ pub(in crate::config) static TARGET: Keys = Keys {
 pub(in crate::config) static UPSTREAM_TLS: Keys = Keys {
     id: "upstream_tls",
     title: "`tls` of an upstream",
-    about: "How the targets' certificates are verified.",
+    about: "How targets are spoken to over TLS: whom to trust, and who the gateway is.",
     keys: &[
         Key::new(
             "ca",
@@ -193,6 +230,21 @@ pub(in crate::config) static UPSTREAM_TLS: Keys = Keys {
             Kind::Text,
             "Name sent as SNI and verified. Default: the target's host.",
         ),
+        Key::new(
+            "certificate",
+            Kind::Text,
+            "PEM file: the certificate that targets are shown that ask for one, then its chain. \
+             Default: none.",
+        )
+        .example("\"tls/gateway.pem\""),
+        Key::new("key", Kind::Text, "PEM file: the private key of `certificate`.")
+            .example("\"tls/gateway.key\""),
+        Key::new(
+            "min_version",
+            Kind::Choice(&TLS_VERSIONS),
+            "The oldest version of TLS that targets may speak.",
+        )
+        .default("1.2"),
     ],
 };
 

@@ -30,7 +30,7 @@ fn hosts(table: &Table<'_, '_>) -> Vec<HostPattern> {
     list(table, "hosts", "a host", host::parse)
 }
 
-fn methods(table: &Table<'_, '_>) -> Vec<Method> {
+pub(in crate::config) fn methods(table: &Table<'_, '_>) -> Vec<Method> {
     list(table, "methods", "a method", |text| {
         let fault = || Fault::new(0..text.len(), format!("`{text}` is not a method"));
         let upper = text.to_ascii_uppercase();

@@ -169,7 +169,7 @@ fn passes_over_nothing_in_a_file_of_trust() {
     for (more, told) in [
         (section("TRUSTED CERTIFICATE"), "`openssl x509 -in ca.pem -out NEW.pem` makes a plain"),
         (section("PKCS7"), "`openssl pkcs7 -in ca.pem -print_certs -out NEW.pem`"),
-        (section("X509 CRL"), "revocation lists are not read"),
+        (section("X509 CRL"), "a revocation list belongs in a file of its own"),
         (section("CERTIFICATE REQUEST"), "take the one that was issued for it"),
         (section("PUBLIC KEY"), "a section `PUBLIC KEY` in line"),
         (key.clone(), "a private key has no business there"),

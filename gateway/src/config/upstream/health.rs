@@ -40,12 +40,12 @@ pub(super) fn ejection(table: &Table<'_, '_>) -> Ejection {
     }
 }
 
-fn thousandths(ratio: Option<f64>) -> u32 {
+pub(in crate::config) fn thousandths(ratio: Option<f64>) -> u32 {
     (ratio.unwrap_or_default() * 1000.0).round() as u32
 }
 
 /// The statuses of a table, in a range that its declaration has.
-fn statuses(table: &Table<'_, '_>) -> Option<Vec<u16>> {
+pub(in crate::config) fn statuses(table: &Table<'_, '_>) -> Option<Vec<u16>> {
     let items = table.list("statuses")?;
     let (min, max) = table.range_of_items("statuses");
     let read = items.iter().filter_map(|item| {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::{
-    Field, Occupancy, Queued, Response, SlotAnswer, SlotWait, SlotsError, Taken,
+    Attempt, Field, Occupancy, Queued, Response, SlotAnswer, SlotWait, SlotsError, Taken,
 };
 use crate::state::slots::{self, Held, Waiting};
 
@@ -18,12 +18,14 @@ const MAX_KEY: usize = 1 << 10;
 const MAX_SHARE: usize = 256;
 const MAX_QUEUE: u32 = 10_000;
 
-/// What a hook asked for.
+/// What a hook asked for, that happens when it has returned.
 #[derive(Debug, Default)]
-pub(crate) struct AskedSlots {
+pub(crate) struct Asked {
     pub(crate) held: Vec<Held>,
     /// With the answers for those whose time is over.
     pub(crate) waiting: Vec<(Waiting, Response)>,
+    /// Another attempt.
+    pub(crate) attempt: Option<Box<Attempt>>,
 }
 
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {

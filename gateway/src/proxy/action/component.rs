@@ -16,7 +16,7 @@ use crate::body::Body;
 use crate::component::{Call, Instances};
 use crate::config::{AccessLog, AddedFields, ComponentId, HostPolicy};
 use crate::error::Failure;
-use crate::exchange::Exchange;
+use crate::exchange::{Answerer, Exchange};
 use crate::heads;
 use crate::proxy::action::Matched;
 use crate::proxy::action::rewrite;
@@ -55,7 +55,7 @@ pub(in crate::proxy) async fn answer(
     exchange.is_sent();
     let mut response = run(exchange, component, flow, Request::from_parts(head, body)).await?;
     exchange.is_answered_upstream();
-    exchange.answered_by(component.name());
+    exchange.answered_by(Answerer::Component(id));
     exchange.is_of_type(response.headers().get(CONTENT_TYPE));
     heads::strip_hop_by_hop(response.headers_mut());
     Ok(response)

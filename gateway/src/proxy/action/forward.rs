@@ -3,9 +3,12 @@
 //! Owns the wait for the response head: it ends with the response, or with a failure of the
 //! request's own body. The bodies stream on after it.
 
+mod repeated;
+
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Poll;
 
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT};
@@ -14,7 +17,7 @@ use http::{HeaderValue, Request, Response, StatusCode, Version};
 use crate::body::{Body, BodyError, UpstreamBodyMonitor};
 use crate::config::{HostPolicy, UpstreamId};
 use crate::error::Failure;
-use crate::exchange::Exchange;
+use crate::exchange::{Answerer, Exchange};
 use crate::proxy::action::rewrite;
 use crate::proxy::action::{Matched, hash_key};
 use crate::proxy::request::PreparedRequest;
@@ -22,7 +25,7 @@ use crate::proxy::request::hop_by_hop as request_fields;
 use crate::proxy::response::hop_by_hop as response_fields;
 use crate::proxy::response::interim;
 use crate::proxy::response::upgrade;
-use crate::upstream::{self, Along, Upstream, UpstreamError};
+use crate::upstream::{self, Along, Tried, Upstream, UpstreamError};
 
 /// Sends the request on and makes the client's response of what comes back.
 pub(in crate::proxy) async fn forward(
@@ -47,12 +50,28 @@ pub(in crate::proxy) async fn forward(
     let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
     let key = hash_key::of(exchange, upstream, request.headers());
     let along = Along { added: Some(&added), interim: Some(&tell), key };
+    let place = match upstream.has_places() {
+        false => None,
+        // Boxed, so that others do not carry its state around.
+        true => Box::pin(upstream.place()).await.map_err(|source| {
+            let upstream = Arc::clone(exchange.snapshot.upstream_name(id));
+            Failure::UpstreamFull { upstream, source }
+        })?,
+    };
     exchange.is_sent();
-    let answer = send(exchange, upstream, &mut request, host, along).await?;
+    let retries = matched.found.route.retries.as_ref().filter(|_| hop.upgrade.is_none());
+    let mut answer = match retries {
+        None => send(exchange, upstream, &mut request, host, along).await?,
+        // Boxed, so that others do not carry its state around.
+        Some(retries) => {
+            Box::pin(repeated::send(exchange, upstream, request, host, along, retries)).await?
+        }
+    };
+    answer.lease.holds(place);
     exchange.is_answered_upstream();
-    exchange.answered_by(exchange.snapshot.upstream_name(id));
+    exchange.answered_by(Answerer::Upstream(id));
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade::accept(exchange, hop.upgrade, answer.response);
+        return upgrade::accept(exchange, hop.upgrade, answer.response, answer.lease);
     }
     let idle = exchange.snapshot.config.upstreams[id.0].timeouts.idle;
     let (mut head, body) = answer.response.into_parts();
@@ -79,7 +98,16 @@ async fn send(
     along: Along<'_>,
 ) -> Result<upstream::Answered, Failure> {
     let watches_body = !http_body::Body::is_end_stream(request.body());
-    let mut sent = pin!(upstream.send_noting(request, host, along, exchange.tries()));
+    let mut tried = Tried::new();
+    let sent = pin!(upstream.send_noting(request, host, along, exchange.tries(), &mut tried));
+    until_upload_fails(exchange, watches_body, sent).await
+}
+
+async fn until_upload_fails(
+    exchange: &Exchange,
+    watches_body: bool,
+    mut sent: Pin<&mut impl Future<Output = Result<upstream::Answered, UpstreamError>>>,
+) -> Result<upstream::Answered, Failure> {
     poll_fn(|context| {
         let polled = sent.as_mut().poll(context);
         if let Poll::Ready(Ok(answer)) = polled {

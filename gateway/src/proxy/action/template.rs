@@ -18,7 +18,7 @@ pub(in crate::proxy) fn fill(
     head: &Parts,
 ) -> String {
     let path = matched.target.path(&head.uri);
-    let table = exchange.snapshot.table(exchange.facts().listener.id);
+    let table = exchange.snapshot.table(exchange.listener);
     let captures = matched.found.captures.named(table, path);
     let mut text = String::new();
     for part in &template.parts {

@@ -103,7 +103,7 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
         running: run.and_then(|run| run.running(began)),
         upstream: upstream(exchange, since),
         config: Arc::downgrade(&exchange.snapshot.config),
-        listener_id: facts.listener.id,
+        listener_id: exchange.listener,
         route_index: exchange.route(),
     };
     record.answered_by = answered_by(exchange, failure, &record);
@@ -179,11 +179,10 @@ fn upstream(exchange: &Exchange, since: impl Fn(Instant) -> u64) -> Option<Upstr
         Some(id) => (exchange.snapshot.upstream_name(id).to_string(), "upstream"),
         None => (component(exchange)?, "component"),
     };
-    let targets = exchange.targets();
     let mut attempts = Vec::new();
     exchange.tries().list(|one| {
         attempts.push(Attempt {
-            target: targets.get(one.target).map_or("?", |target| &*target.authority).to_owned(),
+            target: exchange.target(one).map_or("?", |target| &*target.authority).to_owned(),
             // The coarse clock may be a little behind the exact one.
             at_ns: since(one.began.max(sent)),
             connection: one.connected.map(|_| if one.connect.is_some() { "new" } else { "reused" }),

@@ -98,12 +98,12 @@ fn component(exchange: &Exchange, failure: Option<&Failure>) -> Option<Answer> {
 /// The tries at targets. Their own times are those of a coarse clock; where the exchange knows exactly when
 /// the first began and the last was answered, that is taken.
 fn attempts(exchange: &Exchange) -> Vec<Attempt> {
-    let (now, targets) = (exchange.timers().now(), exchange.targets());
+    let now = exchange.timers().now();
     let (sent, answered) = exchange.at_upstream();
     let before = |at: Instant| now.saturating_duration_since(at);
     let mut attempts = Vec::new();
     exchange.tries().list(|one| {
-        let Some(target) = targets.get(one.target) else { return };
+        let Some(target) = exchange.target(one) else { return };
         let (is_first, is_answered) = (attempts.is_empty(), one.result == "answered");
         attempts.push(Attempt {
             authority: target.authority.as_str().into(),

@@ -30,7 +30,7 @@ const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// What of the fields that end at this hop starts again at the next one.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(in crate::proxy) struct Hop {
     /// The upgrade that the client asks for.
     pub(in crate::proxy) upgrade: Option<HeaderValue>,

@@ -34,7 +34,7 @@ pub(in crate::proxy) fn find<'a>(
     };
     exchange.is_for(target.field(), target.host_length(), target.other_path());
     let snapshot = &exchange.snapshot;
-    match snapshot.table(exchange.facts().listener.id).find(&query) {
+    match snapshot.table(exchange.listener).find(&query) {
         Found::Route { route: index, pattern, captures } => {
             exchange.routed(index, pattern);
             Ok(FoundRoute { route: &snapshot.config.routes[index], index, pattern, captures })

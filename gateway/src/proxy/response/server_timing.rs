@@ -41,9 +41,8 @@ pub(in crate::proxy) fn report(exchange: &Exchange, headers: &mut HeaderMap) {
             }
         });
     }
-    let targets = exchange.targets();
     exchange.tries().list(|one| {
-        let target = targets.get(one.target).map_or("?", |target| &*target.authority);
+        let target = exchange.target(one).map_or("?", |target| &*target.authority);
         if let Some(took) = one.connect {
             metric(&mut text, "connect", target, Some(took));
         } else if one.connected.is_some() {

@@ -15,7 +15,7 @@ use crate::error::Failure;
 use crate::exchange::Exchange;
 use crate::proxy::request::checks::Checked;
 use crate::proxy::request::hop_by_hop::has_upgrades;
-use crate::upstream::Payload;
+use crate::upstream::{Lease, Payload};
 
 /// The protocol that the client asks for: only over HTTP/1.1, only if `Connection` says so too,
 /// and only without a body, which would have to end before the new protocol begins.
@@ -57,6 +57,7 @@ pub(in crate::proxy) fn accept(
     exchange: &Rc<Exchange>,
     asked: Option<HeaderValue>,
     response: Response<Payload>,
+    lease: Lease,
 ) -> Result<Response<Body>, Failure> {
     let agreed = response.headers().get(UPGRADE).cloned();
     let (Some(asked), Some(agreed)) = (asked, agreed) else {
@@ -73,7 +74,7 @@ pub(in crate::proxy) fn accept(
     let Payload::Switched(upstream) = payload else {
         return Err(Failure::UpstreamBroken("101 over HTTP/2, which has none".into()));
     };
-    let tunnel = Tunnel { upstream, exchange: exchange.clone() };
+    let tunnel = Tunnel { upstream, exchange: exchange.clone(), lease };
     exchange.connection.switch_to(tunnel);
     crate::proxy::response::hop_by_hop::prepare(exchange, &mut head.headers, head.version);
     ask(&mut head.headers, &agreed);

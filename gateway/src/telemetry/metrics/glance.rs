@@ -81,8 +81,8 @@ impl Metrics {
 
     /// Open connections of clients, over all listeners.
     pub(crate) fn connections(&self) -> u64 {
-        let listeners = self.listeners.get().into_iter().flatten();
-        listeners.map(|slots| slots.open() as u64).sum()
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.iter().map(|slots| slots.open() as u64).sum()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::Kind;
 use super::text::{head, line};
-use crate::health::{Health, Reason, State};
+use crate::health::{Health, NoPlace, NoRetry, Reason, State};
 use crate::telemetry::traffic::{RESULTS, Traffic};
 
 /// Writes all families.
@@ -50,6 +50,47 @@ pub(super) fn write(page: &mut String, traffic: &Traffic) {
             let (upstream, target) = (&*target.upstream, &*target.target);
             let labels = [("upstream", upstream), ("target", target), ("state", state)];
             line(page, name, &labels, count);
+        }
+    }
+}
+
+/// Writes which requests were not sent again, and where no more are for now.
+pub(super) fn write_loads(page: &mut String, health: &Health) {
+    let all = health.loads();
+    if all.is_empty() {
+        return;
+    }
+    let name = "gateway_upstream_retries_refused_total";
+    head(page, name, Kind::Counter, "Requests that were not sent again, by why.");
+    for load in &all {
+        for (reason, count) in NoRetry::ALL.iter().zip(load.refused()) {
+            line(page, name, &[("upstream", load.upstream()), ("reason", reason.word())], count);
+        }
+    }
+    let name = "gateway_upstream_retry_budget_spent";
+    head(page, name, Kind::Gauge, "Whether the retry budget of the upstream is spent.");
+    for load in &all {
+        line(page, name, &[("upstream", load.upstream())], u8::from(load.is_spent()));
+    }
+    let places = all.iter().filter_map(|load| Some((load.upstream(), load.known_places()?)));
+    let places: Vec<_> = places.collect();
+    if places.is_empty() {
+        return;
+    }
+    let name = "gateway_upstream_requests";
+    let help = "Requests that the upstream has, and that wait for a place, where they are bounded.";
+    head(page, name, Kind::Gauge, help);
+    for (upstream, places) in &places {
+        let (open, waiting) = places.counts();
+        for (state, count) in [("open", open), ("waiting", waiting)] {
+            line(page, name, &[("upstream", *upstream), ("state", state)], count);
+        }
+    }
+    let name = "gateway_upstream_requests_shed_total";
+    head(page, name, Kind::Counter, "Requests that got no place at the upstream, by why.");
+    for (upstream, places) in &places {
+        for (reason, count) in NoPlace::WORDS.iter().zip(places.shed()) {
+            line(page, name, &[("upstream", *upstream), ("reason", *reason)], count);
         }
     }
 }

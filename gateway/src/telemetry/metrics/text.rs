@@ -69,6 +69,7 @@ impl Metrics {
         routes::write(&mut page, &self.traffic, with_exemplars);
         targets::write(&mut page, &self.traffic);
         targets::write_health(&mut page, &self.health);
+        targets::write_loads(&mut page, &self.health);
         self.write_certificates(&mut page);
         let mut plugins: Vec<_> = self.plugins.iter().map(|known| Arc::clone(&known)).collect();
         plugins.sort_by(|one, other| one.name.cmp(&other.name));
@@ -122,17 +123,37 @@ impl Metrics {
         if ends.is_empty() {
             return;
         }
-        let name = "gateway_certificate_expiry_timestamp_seconds";
-        let help = "When a certificate of a listener ends, in seconds since 1970.";
-        head(page, name, Kind::Gauge, help);
-        for end in ends {
-            let labels = [("listener", &*end.listener), ("name", &end.name)];
-            line(page, name, &labels, end.at);
+        let of_listeners = "gateway_certificate_expiry_timestamp_seconds";
+        let of_upstreams = "gateway_upstream_certificate_expiry_timestamp_seconds";
+        for (name, label, is_upstreams, help) in [
+            (
+                of_listeners,
+                "listener",
+                false,
+                "When a certificate of a listener ends, in seconds since 1970.",
+            ),
+            (
+                of_upstreams,
+                "upstream",
+                true,
+                "When a certificate that an upstream is shown ends, in seconds since 1970.",
+            ),
+        ] {
+            let mut ends = ends.iter().filter(|end| end.is_upstreams == is_upstreams).peekable();
+            if ends.peek().is_some() {
+                head(page, name, Kind::Gauge, help);
+            }
+            for end in ends {
+                line(page, name, &[(label, &*end.owner), ("name", &end.name)], end.at);
+            }
         }
     }
 
     fn write_listeners(&self, page: &mut String) {
-        let Some(listeners) = self.listeners.get() else { return };
+        let listeners = &lock(&self.listeners).clone();
+        if listeners.is_empty() {
+            return;
+        }
         let name = "gateway_connections";
         head(page, name, Kind::Gauge, "Open connections of clients.");
         for slots in listeners {
@@ -152,6 +173,17 @@ impl Metrics {
         for slots in listeners {
             for (limit, count) in slots.refused() {
                 let labels = [("listener", &*slots.listener), ("limit", limit)];
+                line(page, name, &labels, count);
+            }
+        }
+        let name = "gateway_tls_handshakes_failed_total";
+        let help = "TLS handshakes of clients that failed, by the reason.";
+        if listeners.iter().any(|slots| slots.failed_handshakes().next().is_some()) {
+            head(page, name, Kind::Counter, help);
+        }
+        for slots in listeners {
+            for (reason, count) in slots.failed_handshakes() {
+                let labels = [("listener", &*slots.listener), ("reason", reason)];
                 line(page, name, &labels, count);
             }
         }

@@ -20,7 +20,7 @@ pub(crate) struct TargetTraffic {
 }
 
 /// How a try at a target ends, in the words of the access log.
-pub(crate) const RESULTS: [&str; 16] = [
+pub(crate) const RESULTS: [&str; 18] = [
     "answered",
     "unresolved",
     "refused",
@@ -29,6 +29,8 @@ pub(crate) const RESULTS: [&str; 16] = [
     "no-http2",
     "connect-timeout",
     "first-byte-timeout",
+    "attempt-timeout",
+    "status",
     "closed",
     "reset",
     "malformed",
@@ -62,8 +64,10 @@ impl TargetTraffic {
     /// A try has ended on this worker.
     pub(crate) fn tried(&self, worker: usize, tried: Tried) {
         let Some(own) = own(&self.cells, worker) else { return };
+        let is_status = tried.result.starts_with("status-");
+        let result = if is_status { "status" } else { tried.result };
         // What has no word of its own is a request without an answer.
-        let index = RESULTS.iter().position(|known| *known == tried.result);
+        let index = RESULTS.iter().position(|known| *known == result);
         add(&own.results[index.unwrap_or(RESULTS.len() - 1)], 1);
         if tried.is_new {
             add(&own.opened, 1);

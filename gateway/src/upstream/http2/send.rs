@@ -101,7 +101,7 @@ where
 }
 
 /// A stream that was refused, or is above the last one of a GOAWAY.
-fn was_not_processed(error: &h2::Error) -> bool {
+pub(in super::super) fn was_not_processed(error: &h2::Error) -> bool {
     error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
 }
 

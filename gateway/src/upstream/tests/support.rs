@@ -73,6 +73,8 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         overprovisioning: 140,
         ejection: config::Ejection::default(),
         health: None,
+        retry_budget: config::RetryBudget::default(),
+        capacity: None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod api_keys;
 mod basic;
+mod certificates;
 mod configuration;
 mod consumers;
 mod documents;

@@ -118,8 +118,10 @@ async fn a_reload_sets_nothing_back_and_is_counted() {
     assert_eq!(seen["gateway_config_reloads_total{result=\"in_force\"}"], 1.0);
     assert_eq!(seen["gateway_config_reloads_total{result=\"refused\"}"], 0.0);
 
-    let broken: Config = recorded(&["one"]).listen(|listener| listener.name.push('x')).config;
-    assert!(matches!(gateway.handle.reload(broken), Err(ReloadError::Listeners)));
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let broken: Config = recorded(&["one"]).listen(|listener| listener.address = address).config;
+    assert!(matches!(gateway.handle.reload(broken), Err(ReloadError::Refused(_))));
     let seen = series(&gateway).await;
     assert_eq!(seen["gateway_config_reloads_total{result=\"refused\"}"], 1.0);
     assert_eq!(seen["gateway_config_last_reload_successful"], 0.0);

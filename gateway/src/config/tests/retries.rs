@@ -1,0 +1,113 @@
+//! `retries` of a route, `retry_budget` and `capacity` of an upstream.
+
+use std::time::Duration;
+
+use http::Method;
+
+use super::*;
+use crate::config::{Capacity, RetryBudget, RetryOn};
+
+fn with(keys: &str) -> String {
+    in_route(&format!("{FORWARD}\n{keys}"))
+}
+
+#[test]
+fn reads_when_a_request_is_sent_again() {
+    let read = |keys: &str| check(&with(keys)).unwrap().config.routes.pop().unwrap().retries;
+    assert_eq!(read(""), None);
+    let plain = read("retries = {}").unwrap();
+    assert_eq!((plain.attempts, plain.body, plain.attempt_timeout), (3, 1 << 20, None));
+    assert_eq!(plain.on, RetryOn { connect: true, reset: true, timeout: true });
+    assert_eq!(plain.statuses, [502, 503, 504]);
+    assert!(plain.methods.iter().all(Method::is_idempotent) && plain.methods.len() == 6);
+    let full = read(
+        "retries = { attempts = 2, on = [\"connect\", \"timeout\"], statuses = [429], methods = [\"POST\"], \
+         attempt_timeout = \"2s\", backoff = \"1ms\", max_backoff = \"2ms\", retry_after = \"0s\", body = \"8KiB\" }",
+    )
+    .unwrap();
+    assert_eq!(full.on, RetryOn { connect: true, reset: false, timeout: true });
+    assert_eq!((full.statuses, full.methods), (vec![429], vec![Method::POST]));
+    assert_eq!((full.attempts, full.body), (2, 8 << 10));
+    let ms = Duration::from_millis;
+    assert_eq!((full.backoff, full.max_backoff, full.retry_after), (ms(1), ms(2), ms(0)));
+    assert_eq!(full.attempt_timeout, Some(ms(2000)));
+    let budget = |keys: &str| {
+        let text = in_upstream(&format!("{TARGETS}\n{keys}"));
+        check(&text).unwrap().config.upstreams.remove(0).retry_budget
+    };
+    assert_eq!(budget(""), RetryBudget::default());
+    let given = budget("retry_budget = { share = 0.5, min_per_second = 0 }");
+    assert_eq!(given, RetryBudget { share: 500, min_per_second: 0 });
+}
+
+#[test]
+fn refuses_retries_that_never_happen_or_cannot_be() {
+    refuses(
+        &with("retries = { on = [], statuses = [] }"),
+        "no request is ever sent again: `on` and `statuses` are empty",
+        "on",
+        "name a failure or a status, or leave `retries` out",
+    );
+    refuses(
+        &with("retries.on = [\"conect\"]"),
+        "`conect` is no value of `on`",
+        "\"conect\"",
+        "did you mean `connect`?",
+    );
+    refuses(&with("retries.statuses = [200]"), "this is no status that can be here", "200", "");
+    refuses(
+        &with("retries.methods = [\"post\"]"),
+        "`post` is not a method",
+        "post",
+        "methods are case-sensitive: write `POST`",
+    );
+    refuses(&with("retries.attempts = 1"), "`attempts` is out of range: 1", "1", "");
+    refuses(
+        &with("attempts = 2"),
+        "unknown key `attempts` in `[[routes]]`",
+        "attempts",
+        "`attempts` belongs in `retries`: `retries.attempts = ...`",
+    );
+}
+
+#[test]
+fn warns_of_retries_without_effect() {
+    warns(
+        &in_route("paths = [\"/\"]\nrespond = {}\nretries = {}"),
+        "`retries` has no effect: the route forwards to no upstream",
+        "retries",
+    );
+    warns(
+        &with("retries = { on = [\"reset\"], attempt_timeout = \"1s\" }"),
+        "an attempt that takes as long is ended, and no other follows",
+        "attempt_timeout",
+    );
+    warns(
+        &with("retries.backoff = \"5s\""),
+        "`backoff` is over `max_backoff`, which is what counts",
+        "backoff",
+    );
+}
+
+#[test]
+fn reads_how_many_requests_an_upstream_has_at_a_time() {
+    let with = |keys: &str| in_upstream(&format!("{TARGETS}\n{keys}"));
+    let read = |keys: &str| check(&with(keys)).unwrap().config.upstreams.remove(0).capacity;
+    assert_eq!(read(""), None);
+    let queue_time = Duration::from_secs(1);
+    assert_eq!(
+        read("capacity.requests = 5"),
+        Some(Capacity { requests: 5, queue: 100, queue_time })
+    );
+    refuses(
+        &with("capacity = { queue = 5 }"),
+        "`capacity` of an upstream has no `requests`",
+        "{ queue = 5 }",
+        "add `requests = 100`",
+    );
+    warns(
+        &with("capacity = { requests = 5, queue = 0, queue_time = \"2s\" }"),
+        "`queue_time` has no effect: `queue` is 0, and no request waits",
+        "queue_time",
+    );
+}

@@ -1,0 +1,41 @@
+//! `gateway:plugin/attempts`: the request once more, in place of the response that came.
+//!
+//! Owns what a hook may ask for. It happens when the hook has returned.
+
+use super::functions::Functions;
+use super::{Context, HostState};
+use crate::heads::{Attempts, MAX_ATTEMPTS};
+use crate::plugin::bindings::{Attempt, AttemptsError};
+
+/// The longest wait before an attempt, in nanoseconds.
+const MAX_WAIT: u64 = 60_000_000_000;
+
+pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    linker.func_wrap("sent", |store: Context<'_>, (): ()| {
+        Ok((store.data().attempts().map_or(0, |attempts| attempts.sent),))
+    })?;
+    linker.func_wrap("again", |mut store: Context<'_>, (attempt,): (Attempt,)| {
+        Ok((store.data_mut().ask_for_attempt(attempt),))
+    })
+}
+
+impl HostState {
+    fn attempts(&self) -> Option<Attempts> {
+        self.heads.as_ref()?.facts.attempts
+    }
+
+    fn ask_for_attempt(&mut self, attempt: Attempt) -> Result<(), AttemptsError> {
+        let Some(known) = self.attempts() else { return Err(AttemptsError::NotHere) };
+        if known.sent >= MAX_ATTEMPTS {
+            return Err(AttemptsError::TooMany);
+        }
+        if !known.is_whole && attempt.body.is_none() {
+            return Err(AttemptsError::BodyGone);
+        }
+        if attempt.wait > MAX_WAIT {
+            return Err(AttemptsError::Invalid);
+        }
+        self.slots.get_or_insert_default().attempt = Some(Box::new(attempt));
+        Ok(())
+    }
+}
