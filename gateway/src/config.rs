@@ -479,6 +479,13 @@ pub struct Upstream {
     pub added_fields: AddedFields,
     /// `balance`
     pub balance: Balance,
+    /// `hash_by`: what `"consistent_hash"` goes by. Default the client's address.
+    pub hash_by: StickyKey,
+    /// `slow_start`: how long a target that is new or back takes until it has its whole weight. Default 0.
+    pub slow_start: Duration,
+    /// `overprovisioning`, in hundredths: how much more than its share the targets of a priority can take.
+    /// Default 140.
+    pub overprovisioning: u32,
     /// `ejection`
     pub ejection: Ejection,
     /// `health`
@@ -508,6 +515,10 @@ pub enum Balance {
     RoundRobin,
     /// `"least_requests"`: of two at random the one with fewer open requests for its weight.
     LeastRequests,
+    /// `"peak_ewma"`: of two at random the one that answers sooner, by what it took and what is open.
+    PeakEwma,
+    /// `"consistent_hash"`: the one that a key belongs to.
+    ConsistentHash,
 }
 
 /// `ejection` of an upstream: when a target gets no requests for a while, since requests failed at it.
@@ -624,6 +635,8 @@ pub struct Target {
     pub authority: String,
     /// Share of the requests, 1 to 1,000. Default 1.
     pub weight: u32,
+    /// Those with the lowest number have the requests, as far as they can take them. Default 0.
+    pub priority: u8,
 }
 
 /// `protocol` of an upstream.

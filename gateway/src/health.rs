@@ -34,6 +34,8 @@ impl Health {
     /// Of the targets of an upstream: those that are known, or new ones.
     pub(crate) fn of(&self, upstream: &Upstream) -> Arc<UpstreamHealth> {
         let mut known = lock(&self.targets);
+        // At the start all targets are new, and have their weights at once.
+        let is_known = known.iter().any(|it| it.names().0 == upstream.name);
         let targets = upstream.targets.iter().map(|target| {
             let is_same =
                 |it: &&Arc<TargetHealth>| it.is_of(&upstream.name, &target.authority, target.tls);
@@ -41,13 +43,24 @@ impl Health {
             same.unwrap_or_else(|| {
                 let new = TargetHealth::new(&upstream.name, &target.authority, target.tls);
                 let new = Arc::new(new);
+                if is_known {
+                    new.begins();
+                }
                 known.push(Arc::clone(&new));
                 new
             })
         });
         let targets: Box<[_]> = targets.collect();
         let weights = upstream.targets.iter().map(|target| target.weight).collect();
-        Arc::new(UpstreamHealth { targets, weights, ejection: upstream.ejection.clone() })
+        let priorities: Box<[u8]> = upstream.targets.iter().map(|it| it.priority).collect();
+        let is_one = priorities.iter().all(|priority| *priority == priorities[0]);
+        Arc::new(UpstreamHealth {
+            targets,
+            weights,
+            priorities: if is_one { Box::default() } else { priorities },
+            slow_start: nanoseconds(upstream.slow_start),
+            ejection: upstream.ejection.clone(),
+        })
     }
 
     /// What is asked of an upstream, by all workers.
@@ -111,8 +124,18 @@ impl Health {
 pub(crate) struct UpstreamHealth {
     targets: Box<[Arc<TargetHealth>]>,
     weights: Box<[u32]>,
+    /// Of each target; none where all have the same.
+    priorities: Box<[u8]>,
+    /// In nanoseconds.
+    slow_start: u64,
     ejection: Ejection,
 }
+
+/// The whole weight of a target, in the parts of [`UpstreamHealth::share`].
+pub(crate) const WHOLE: u32 = 1000;
+
+/// What a target has of its weight in the first moment.
+const LEAST_SHARE: u64 = 100;
 
 impl UpstreamHealth {
     /// Whether the next request may be a target's.
@@ -140,9 +163,41 @@ impl UpstreamHealth {
         self.ejection.panic_threshold > 0 && self.is_below(self.ejection.panic_threshold)
     }
 
+    /// Whether a target takes requests.
+    #[inline]
+    pub(crate) fn is_open(&self, index: usize) -> bool {
+        self.targets[index].gate.is_open()
+    }
+
+    /// How much of its weight a target has: less while it is new or has just come back.
+    #[inline]
+    pub(crate) fn share(&self, index: usize) -> u32 {
+        if self.slow_start == 0 {
+            return WHOLE;
+        }
+        let Some(age) = self.targets[index].age() else { return WHOLE };
+        if age >= self.slow_start {
+            self.targets[index].has_begun();
+            return WHOLE;
+        }
+        let grown = u128::from(age) * u128::from(WHOLE) / u128::from(self.slow_start);
+        u32::try_from(grown.max(u128::from(LEAST_SHARE))).unwrap_or(WHOLE)
+    }
+
     fn is_below(&self, threshold: u32) -> bool {
+        if self.priorities.is_empty() {
+            return self.is_level_below(threshold, None);
+        }
+        // One priority that has enough takes what the others cannot.
+        self.priorities.iter().all(|priority| self.is_level_below(threshold, Some(*priority)))
+    }
+
+    fn is_level_below(&self, threshold: u32, priority: Option<u8>) -> bool {
         let (mut open, mut all) = (0, 0);
-        for (target, weight) in self.targets.iter().zip(&self.weights) {
+        for (index, (target, weight)) in self.targets.iter().zip(&self.weights).enumerate() {
+            if priority.is_some_and(|priority| self.priorities[index] != priority) {
+                continue;
+            }
             all += u64::from(*weight);
             open += if target.gate.is_open() { u64::from(*weight) } else { 0 };
         }

@@ -10,6 +10,7 @@
 //! no task for an exchange, unless its request outlasts the wait for its response.
 
 mod added;
+mod addresses;
 mod balance;
 mod connect;
 mod error;
@@ -217,12 +218,11 @@ impl Upstream {
             .targets
             .iter()
             .map(|target| Target::new(upstream, target, tls.as_ref(), timers).map(Rc::new));
-        let weights = upstream.targets.iter().map(|target| target.weight);
         // Where there is no randomness, all workers start alike: uneven for a moment, not wrong.
         let skip = getrandom::u32().unwrap_or(0) % MOST_SKIPPED;
         Ok(Self {
             targets: targets.collect::<Result<_, _>>()?,
-            balance: Balance::new(weights, upstream.balance, skip),
+            balance: Balance::new(upstream, skip),
             health: None,
             load: Health::default().load_of(upstream),
             places: None,
@@ -318,6 +318,7 @@ impl Upstream {
         B::Error: Into<Cause>,
     {
         let http1 = request.headers().contains_key(header::UPGRADE);
+        tried.key = along.key;
         let mut index = self.choose(tried).expect("an upstream has a target");
         if http1 && self.targets[index].has_no_upgrade() {
             let target = Arc::clone(&self.targets[index].authority);
@@ -332,12 +333,15 @@ impl Upstream {
             let authority = Arc::clone(&target.authority);
             let refused = tried.len();
             let info = AnswerInfo { target: index, authority, reused, refused, connect };
-            let open = self.balance.begin(index);
+            let mut open = self.balance.begin(index);
             match exchange::exchange(target, channel, request, host, along, self.bound()).await {
                 Ok((response, mut lease)) => {
                     tries.answered(self.timers.now());
                     if let Some(health) = &self.health {
                         health.answered(index, response.status());
+                    }
+                    if let Some(open) = &mut open {
+                        open.is_answered();
                     }
                     lease.counts(open);
                     return Ok(Answered { response, lease, info });
@@ -369,20 +373,26 @@ impl Upstream {
 
     /// The next target that takes requests and was not tried. Where none does, any that was not tried, but
     /// no drained one, unless all are.
-    fn choose(&self, tried: &[usize]) -> Option<usize> {
-        let untried = |index: usize| !tried.contains(&index);
+    fn choose(&self, tried: &Tried) -> Option<usize> {
+        let untried = |index: usize| !tried.contains(index);
         let Some(health) = self.health.as_deref().filter(|health| !health.is_ignored()) else {
-            return self.balance.choose(untried);
+            return self.balance.choose(tried.key, None, untried);
         };
-        while let Some(index) =
-            self.balance.choose(|index| untried(index) && health.may_take(index))
-        {
+        let may = |index: usize| untried(index) && health.may_take(index);
+        while let Some(index) = self.balance.choose(tried.key, Some(health), may) {
             if health.takes(index) {
                 return Some(index);
             }
         }
-        let undrained = self.balance.choose(|index| untried(index) && !health.is_drained(index));
-        undrained.or_else(|| self.balance.choose(|_| tried.is_empty()))
+        let undrained = |index: usize| untried(index) && !health.is_drained(index);
+        let undrained = self.balance.choose(tried.key, None, undrained);
+        undrained.or_else(|| self.balance.choose(tried.key, None, |_| tried.is_empty()))
+    }
+
+    /// What a request is hashed by, where that decides which target it goes to.
+    pub(crate) fn hash_by(&self) -> Option<&config::StickyKey> {
+        let is_hashed = self.config.balance == config::Balance::ConsistentHash;
+        (is_hashed && self.targets.len() > 1).then_some(&self.config.hash_by)
     }
 
     /// Sends a request again of which the target has processed nothing (RFC 9113 section 8.7), once, over

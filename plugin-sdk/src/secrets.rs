@@ -67,6 +67,7 @@ pub fn sign(name: &str, algorithm: Algorithm, message: &[u8]) -> Result<Vec<u8>,
 pub struct SignError(String);
 
 #[cfg(all(test, not(target_family = "wasm")))]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::process::Command;
 

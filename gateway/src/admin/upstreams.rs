@@ -82,6 +82,8 @@ fn show(admin: &Admin, upstream: &Upstream) -> Value {
         "balance": match upstream.balance {
             Balance::RoundRobin => "round_robin",
             Balance::LeastRequests => "least_requests",
+            Balance::PeakEwma => "peak_ewma",
+            Balance::ConsistentHash => "consistent_hash",
         },
         "targets": targets.collect::<Vec<_>>(),
     })
@@ -99,6 +101,7 @@ fn show_target(admin: &Admin, upstream: &Upstream, target: &Target) -> Value {
         "target": target.authority,
         "tls": target.tls,
         "weight": target.weight,
+        "priority": target.priority,
         "attempts": attempts,
         "connections_opened": opened,
         "health": health.map(|health| show_health(&health.show())),

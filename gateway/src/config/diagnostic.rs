@@ -36,6 +36,8 @@ pub struct Diagnostic {
     pub notes: Vec<String>,
     /// What to do about it.
     pub help: Vec<String>,
+    /// What no message may show, of its own line or of others, such as a secret in the file.
+    pub hidden: Option<Span>,
 }
 
 impl Diagnostic {
@@ -64,7 +66,13 @@ impl Diagnostic {
             related: Vec::new(),
             notes: Vec::new(),
             help: Vec::new(),
+            hidden: None,
         }
+    }
+
+    /// An error at a secret that no line shows.
+    pub fn secret(span: Span, message: impl Into<String>) -> Self {
+        Self { hidden: Some(span.clone()), ..Self::error(span, message) }
     }
 
     /// Sets what the caret says.

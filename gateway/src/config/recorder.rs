@@ -40,11 +40,8 @@ fn debug_secret(table: &Table<'_, '_>) -> Option<String> {
     let text = table.word("debug_secret")?;
     let report = |error: Diagnostic| table.reading.report(error);
     if !text.is_secret() {
-        // Without the line, which would show it.
-        let line = table.reading.source.position(text.span.start).line;
-        let error =
-            format!("`debug_secret` of `[recorder]` is written in the file itself, on line {line}");
-        report(Diagnostic::file_error(error).help(
+        let error = "`debug_secret` of `[recorder]` is written in the file itself";
+        report(Diagnostic::secret(text.span.clone(), error).help(
             "write `debug_secret = \"${env:VARIABLE}\"` or `debug_secret = \"${file:PATH}\"`",
         ));
         return None;

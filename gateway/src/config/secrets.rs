@@ -43,11 +43,8 @@ impl Secrets {
 
 fn value(reading: &Reading<'_>, name: &Text, text: &Text) -> Option<String> {
     if !text.is_secret() {
-        // Without the line, which would show it.
-        let line = reading.source.position(text.span.start).line;
-        let error =
-            format!("the secret `{}` is written in the file itself, on line {line}", name.shown);
-        reading.report(Diagnostic::file_error(error).help(format!(
+        let error = format!("the secret `{}` is written in the file itself", name.shown);
+        reading.report(Diagnostic::secret(text.span.clone(), error).help(format!(
             "write `{0} = \"${{env:VARIABLE}}\"` or `{0} = \"${{file:PATH}}\"`",
             name.shown
         )));

@@ -55,9 +55,10 @@ pub struct Variant {
 }
 
 /// An element of `by`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum StickyKey {
     /// `"client.address"`; of IPv6 the first 64 bits, as a client has them to itself.
+    #[default]
     ClientAddress,
     /// The attribute of this name: `"consumer.id"`, `"claim:sub"`.
     Attribute(String),
@@ -136,7 +137,7 @@ fn variants(table: &Table<'_, '_>, upstreams: &Names) -> Option<Vec<Variant>> {
     Some(variants)
 }
 
-fn sticky_key(text: &str) -> Result<StickyKey, Fault> {
+pub(super) fn sticky_key(text: &str) -> Result<StickyKey, Fault> {
     let fault = |place, what: &str| Fault::new(place, what.to_owned());
     if let Some(name) = text.strip_prefix("header:") {
         let header = HeaderName::from_bytes(name.as_bytes());

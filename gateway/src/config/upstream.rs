@@ -3,6 +3,7 @@
 //! Owns targets, protocol, TLS, timeouts and kept connections of upstreams, and the names of those
 //! that something else may send requests to.
 
+mod balance;
 pub(super) mod health;
 pub(super) mod target;
 
@@ -17,14 +18,15 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    AddedFields, Balance, Capacity, HostPolicy, Span, Target, Upstream, UpstreamId,
-    UpstreamIdentity, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
-    certificates, listener, retries,
+    AddedFields, Capacity, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamIdentity,
+    UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates, listener,
+    retries,
 };
 
 /// Reads an upstream.
 pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
     let targets = targets(table);
+    balance::warn_of_one_priority(table, &targets);
     let protocol = match table.choice("protocol") {
         "http1" => UpstreamProtocol::Http1,
         "http2" => UpstreamProtocol::Http2,
@@ -50,10 +52,10 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         ping_timeout: keep_alive.duration("ping_timeout").unwrap_or_default(),
         limits: limits(&table.table("limits")),
         added_fields: added_fields(table),
-        balance: match table.choice("balance") {
-            "least_requests" => Balance::LeastRequests,
-            _ => Balance::RoundRobin,
-        },
+        balance: balance::balance(table),
+        hash_by: balance::hash_by(table),
+        slow_start: balance::slow_start(table),
+        overprovisioning: table.integer("overprovisioning").unwrap_or_default() as u32,
         ejection: health::ejection(table),
         health: health::health(table),
         retry_budget: retries::budget(table),
@@ -89,13 +91,14 @@ fn targets(table: &Table<'_, '_>) -> Vec<Target> {
 }
 
 fn target<'a>(reading: &Reading<'a>, item: &Value<'a>) -> Option<(Target, Span)> {
-    let (url, weight) = match item.get_ref() {
+    let (url, weight, priority) = match item.get_ref() {
         DeValue::Table(_) => {
             let table = Table::open(reading, item, &TARGET)?;
             let weight = table.integer("weight");
-            (table.text("url")?, weight)
+            let priority = table.integer("priority");
+            (table.text("url")?, weight, priority)
         }
-        DeValue::String(_) => (reading.text(item, "a target")?, None),
+        DeValue::String(_) => (reading.text(item, "a target")?, None, None),
         _ => {
             reading.report(reading.wrong_type(item, "a target", "a URL or a table"));
             return None;
@@ -103,6 +106,7 @@ fn target<'a>(reading: &Reading<'a>, item: &Value<'a>) -> Option<(Target, Span)>
     };
     let mut target = reading.parsed(&url, "a URL of a target", target::parse)?;
     target.weight = weight.unwrap_or(1) as u32;
+    target.priority = priority.unwrap_or_default() as u8;
     Some((target, url.span))
 }
 

@@ -84,11 +84,8 @@ fn postgres(table: &Table<'_, '_>, text: &Text) -> Option<String> {
         })
     })?;
     if parsed.get_password().is_some() && !text.is_secret() {
-        // Without the line, which would show it.
-        let line = table.reading.source.position(text.span.start).line;
-        let error =
-            format!("the password of `store` is written in the file itself, on line {line}");
-        table.reading.report(Diagnostic::file_error(error).help(
+        let error = "the password of `store` is written in the file itself";
+        table.reading.report(Diagnostic::secret(text.span.clone(), error).help(
             "leave it out of the URL, and write `password = \"${env:VARIABLE}\"` or \
              `password = \"${file:PATH}\"`",
         ));
@@ -122,12 +119,9 @@ fn password(table: &Table<'_, '_>, is_postgres: bool) -> Option<String> {
         return None;
     }
     if !text.is_secret() {
-        // Without the line, which would show it.
-        let line = table.reading.source.position(text.span.start).line;
-        let error =
-            format!("`password` of `[usage]` is written in the file itself, on line {line}");
+        let error = "`password` of `[usage]` is written in the file itself";
         table.reading.report(
-            Diagnostic::file_error(error)
+            Diagnostic::secret(text.span.clone(), error)
                 .help("write `password = \"${env:VARIABLE}\"` or `password = \"${file:PATH}\"`"),
         );
     }

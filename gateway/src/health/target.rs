@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::gate::Gate;
-use super::lock;
+use super::{lock, now};
 use crate::config::{Ejection, HealthCheck};
 
 /// Why a target was ejected.
@@ -85,6 +85,8 @@ pub(crate) struct TargetHealth {
     pub(super) gate: Gate,
     /// Requests that failed one after the other.
     failures: AtomicU32,
+    /// When it began to take requests, since the process began; 0 once that no longer matters.
+    began: AtomicU64,
     /// By the place in [`Reason::ALL`].
     ejections: [AtomicU64; Reason::ALL.len()],
     rest: Mutex<Rest>,
@@ -110,6 +112,8 @@ struct Rest {
 struct Ejected {
     reason: Reason,
     until: Instant,
+    /// For how long.
+    time: Duration,
 }
 
 impl TargetHealth {
@@ -120,6 +124,7 @@ impl TargetHealth {
             tls,
             gate: Gate::default(),
             failures: AtomicU32::new(0),
+            began: AtomicU64::new(0),
             ejections: Default::default(),
             rest: Mutex::default(),
         }
@@ -138,6 +143,23 @@ impl TargetHealth {
     #[inline]
     pub(super) fn is_at_rest(&self) -> bool {
         self.failures.load(Relaxed) == 0 && self.gate.is_open()
+    }
+
+    /// It is new, or back.
+    pub(super) fn begins(&self) {
+        self.began.store(now(), Relaxed);
+    }
+
+    /// For how long it has taken requests, in nanoseconds; `None` if that no longer matters.
+    #[inline]
+    pub(super) fn age(&self) -> Option<u64> {
+        let began = self.began.load(Relaxed);
+        (began != 0).then(|| now().saturating_sub(began))
+    }
+
+    /// It has its whole weight.
+    pub(super) fn has_begun(&self) {
+        self.began.store(0, Relaxed);
     }
 
     /// A request was answered.
@@ -176,11 +198,24 @@ impl TargetHealth {
         let was_well = rest.back_since.is_some_and(|since| now - since >= policy.max_time);
         rest.times = if was_well { 1 } else { rest.times.saturating_add(1) };
         let time = policy.time.saturating_mul(rest.times).min(policy.max_time);
-        let is_new = rest.ejected.is_none();
-        rest.ejected = Some(Ejected { reason, until: now + time });
+        let before = rest.ejected.map(|ejected| ejected.time);
+        rest.ejected = Some(Ejected { reason, until: now + time, time });
         self.ejections[reason as usize].fetch_add(1, Relaxed);
         self.apply(&rest);
-        if is_new && !rest.is_down && !rest.is_drained {
+        if rest.is_down || rest.is_drained {
+            return;
+        }
+        // Once it is out for as long as it can be, nothing new is told.
+        if before.is_some_and(|before| before != time) {
+            tracing::info!(
+                upstream = &*self.upstream,
+                target = &*self.target,
+                reason = reason.word(),
+                seconds = time.as_secs_f64(),
+                "the target is not back, and takes no requests for longer"
+            );
+        }
+        if before.is_none() {
             tracing::warn!(
                 upstream = &*self.upstream,
                 target = &*self.target,
@@ -279,7 +314,12 @@ impl TargetHealth {
             Some(ejected) => {
                 self.gate.close_for(ejected.until.saturating_duration_since(Instant::now()));
             }
-            None => self.gate.open(),
+            None => {
+                if !self.gate.is_open() {
+                    self.begins();
+                }
+                self.gate.open();
+            }
         }
     }
 

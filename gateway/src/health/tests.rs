@@ -24,6 +24,7 @@ fn configured(targets: usize, ejection: Ejection) -> Upstream {
         port,
         authority: format!("a:{port}"),
         weight: 1,
+        priority: 0,
     });
     Upstream { ejection, ..upstream(targets.collect()) }
 }

@@ -5,6 +5,7 @@
 pub(super) mod component;
 pub(super) mod forward;
 pub(super) mod forwarded;
+mod hash_key;
 mod mirror;
 pub(super) mod redirect;
 pub(super) mod respond;

@@ -16,6 +16,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::addresses::{Addresses, Found, in_turns};
 use super::error::ConnectError;
 use super::gauge::{Counted, PoolGauge};
 use super::http1::{Http1Connection, Io};
@@ -28,6 +29,9 @@ use crate::timer::Timers;
 
 /// How long an address may take before the next one is tried beside it (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
+
+/// How long a look-up may take where other addresses are known.
+const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// TCP keep-alive probes without an answer until a connection counts as broken.
 const PROBES: u32 = 3;
@@ -49,10 +53,9 @@ pub(super) struct Endpoint {
     pub(super) gauge: Arc<PoolGauge>,
     /// The host's addresses, as long as they are being looked up.
     pub(super) lookups: Shared<Found>,
+    /// Those that were found last.
+    pub(super) addresses: Addresses,
 }
-
-/// What a look-up came to.
-pub(super) type Found = Result<Rc<[SocketAddr]>, ConnectError>;
 
 /// A new connection; where it has a task, that runs.
 pub(super) enum Connected {
@@ -120,8 +123,17 @@ impl Endpoint {
     /// The host's addresses. The system looks a name up on a thread, which continues when the request
     /// has been abandoned: later requests wait for the same look-up, or requests would pile threads
     /// up while a name server is silent.
+    /// While none is found, or takes long, the last addresses serve.
     async fn resolve(&self) -> Found {
-        self.lookups.get(|| look_up(Arc::clone(&self.host), self.port)).await
+        let found = self.lookups.get(|| look_up(Arc::clone(&self.host), self.port));
+        let Some(known) = self.addresses.known() else {
+            return self.addresses.or_known(&self.host, found.await);
+        };
+        tokio::select! {
+            biased;
+            found = found => self.addresses.or_known(&self.host, found),
+            () = self.timers.after(LOOK_UP) => Ok(known),
+        }
     }
 
     async fn begin_http2<T>(&self, io: T) -> Result<Connected, ConnectError>
@@ -150,7 +162,7 @@ impl Endpoint {
 async fn look_up(host: Arc<str>, port: u16) -> Found {
     let found = tokio::net::lookup_host((&*host, port)).await;
     let failed = |error| ConnectError::Dns { host: Arc::clone(&host), cause: Arc::new(error) };
-    let addresses: Rc<[_]> = found.map_err(failed)?.collect();
+    let addresses = in_turns(found.map_err(failed)?);
     if addresses.is_empty() {
         return Err(failed(io::Error::new(io::ErrorKind::NotFound, "it has no address")));
     }

@@ -50,6 +50,8 @@ pub(crate) struct Along<'a> {
     /// Fields besides those of its map.
     pub(crate) added: Option<&'a dyn Added>,
     pub(crate) interim: Interim<'a>,
+    /// What it is hashed by.
+    pub(crate) key: Option<u64>,
 }
 
 /// Receives the interim responses that come before the final one (RFC 9110 section 15.2).

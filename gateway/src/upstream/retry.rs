@@ -206,7 +206,7 @@ impl Upstream {
     /// if not, all of them may be asked again.
     fn turns_away(&self, tries: &Tries, tried: &mut Tried) -> bool {
         if let Some(index) = tries.target()
-            && !tried.contains(&index)
+            && !tried.contains(index)
         {
             tried.push(index);
         }
@@ -214,7 +214,7 @@ impl Upstream {
         let takes = |index: usize| health.is_none_or(|health| health.may_take(index));
         let mut targets = self.config.targets.iter().enumerate();
         let is_other =
-            targets.any(|(index, it)| it.weight > 0 && !tried.contains(&index) && takes(index));
+            targets.any(|(index, it)| it.weight > 0 && !tried.contains(index) && takes(index));
         if !is_other {
             tried.clear();
         }

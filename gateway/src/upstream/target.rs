@@ -11,6 +11,7 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 
+use super::addresses::Addresses;
 use super::connect::{Connected, Endpoint};
 use super::error::{ConnectError, SetupError};
 use super::gauge::PoolGauge;
@@ -89,6 +90,7 @@ impl Target {
             timers: timers.clone(),
             gauge: Arc::default(),
             lookups: Shared::default(),
+            addresses: Addresses::default(),
         };
         let authority = Arc::from(&*target.authority);
         let (most, timeout) = (upstream.idle_connections, upstream.idle_timeout);

@@ -255,6 +255,7 @@ mod tests {
             port: 1,
             authority: authority.to_owned(),
             weight: 1,
+            priority: 0,
         };
         let mut upstreams = [config(vec![target("a:1"), target("b:2")])];
         let shown = |now| tries.shown(now, &upstreams).to_string();

@@ -16,6 +16,11 @@ impl Problems {
         self.0.push((at.0.clone(), message.into()));
     }
 
+    /// Notes what was found elsewhere.
+    pub fn append(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
     /// The error that names them all, if there are any.
     pub fn finish(self) -> Result<(), ConfigError> {
         let errors = self.0.into_iter().map(|(at, message)| ConfigError::at(at, message));

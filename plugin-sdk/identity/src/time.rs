@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::problems::{Pointer, Problems};
+
 /// JSON Schema's pattern for [`duration`].
 pub const DURATION: &str = gateway_plugin_sdk::duration::PATTERN;
 
@@ -14,6 +16,21 @@ pub const DURATION: &str = gateway_plugin_sdk::duration::PATTERN;
 pub fn duration(text: &str) -> Result<Duration, &'static str> {
     let read = gateway_plugin_sdk::duration::parse(text);
     read.map_err(|_| "is not a duration such as `60s` or `1m30s`")
+}
+
+/// A duration of at most so long. What is wrong with it is noted, and the longest stands in its place.
+pub fn at_most(text: &str, most: Duration, at: &Pointer, problems: &mut Problems) -> Duration {
+    match duration(text) {
+        Ok(time) if time <= most => time,
+        Ok(_) => {
+            problems.add(at, format!("is longer than {} s", most.as_secs()));
+            most
+        }
+        Err(message) => {
+            problems.add(at, message);
+            most
+        }
+    }
 }
 
 /// `2027-01-31` or `2027-01-31T12:00:00+01:00` (RFC 3339 section 5.6), in seconds since 1970.

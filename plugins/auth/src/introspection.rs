@@ -81,9 +81,13 @@ impl Introspection {
         let capacity = config.cache.min(MAX_CACHE);
         let hour = Duration::from_hours(1);
         let minute = Duration::from_mins(1);
-        let active = duration(&config.remember, hour, &at.key("remember"), problems);
-        let refused =
-            duration(&config.remember_inactive, minute, &at.key("remember_inactive"), problems);
+        let active = time::at_most(&config.remember, hour, &at.key("remember"), problems);
+        let refused = time::at_most(
+            &config.remember_inactive,
+            minute,
+            &at.key("remember_inactive"),
+            problems,
+        );
         let issuers = jwt.iter().flat_map(|jwt| &jwt.issuers);
         Self {
             client: Client::new(config, &at, problems),
@@ -174,20 +178,5 @@ impl<V: Clone> Remembered<V> {
 
     fn remember(&self, digest: [u8; 32], now: Duration, value: V) {
         self.answers.remember(digest, (now.saturating_add(self.time), value));
-    }
-}
-
-/// A duration of at most so long.
-fn duration(text: &str, most: Duration, at: &Pointer, problems: &mut Problems) -> Duration {
-    match time::duration(text) {
-        Ok(time) if time <= most => time,
-        Ok(_) => {
-            problems.add(at, format!("is longer than {} s", most.as_secs()));
-            most
-        }
-        Err(message) => {
-            problems.add(at, message);
-            most
-        }
     }
 }

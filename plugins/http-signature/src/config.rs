@@ -31,12 +31,12 @@ pub struct Config {
 
     /// How old a signature may be; at most a day. Default `5m`.
     #[serde(default = "default_max_age")]
-    #[schemars(regex(pattern = crate::time::DURATION))]
+    #[schemars(regex(pattern = gateway_plugin_identity::time::DURATION))]
     pub max_age: String,
 
     /// How far the clock of a signer may be ahead; at most 10 minutes. Default `30s`.
     #[serde(default = "default_skew")]
-    #[schemars(regex(pattern = crate::time::DURATION))]
+    #[schemars(regex(pattern = gateway_plugin_identity::time::DURATION))]
     pub skew: String,
 
     /// The longest body that is checked, in bytes; a longer one is refused with 413. At most 16 MiB. Default

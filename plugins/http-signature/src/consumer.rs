@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use gateway_plugin_sdk::prelude::*;
 use serde_json::{Map, Value};
 
-use crate::problems::{Pointer, Problems};
+use gateway_plugin_identity::problems::{Pointer, Problems};
 
 const CLAIM_PREFIX: &str = "consumer.claim.";
 

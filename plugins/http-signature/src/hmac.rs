@@ -18,9 +18,10 @@ use self::template::Template;
 use crate::config::{HmacConfig, HmacDigest, SignatureEncoding};
 use crate::consumer::{Consumer, Owner};
 use crate::once::Once;
-use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
-use crate::{secret, time};
+use crate::secret;
+use gateway_plugin_identity::problems::{Pointer, Problems};
+use gateway_plugin_identity::time;
 
 /// The most signatures and secrets that are tried: each reads the whole body.
 const MOST_SIGNATURES: usize = 4;

@@ -9,10 +9,8 @@ mod content_digest;
 mod hmac;
 mod message;
 mod once;
-mod problems;
 mod refusal;
 mod secret;
-mod time;
 
 use std::time::Duration;
 
@@ -25,8 +23,9 @@ use crate::content_digest::Expected;
 use crate::hmac::Hmac;
 use crate::message::Messages;
 use crate::once::Once;
-use crate::problems::{Pointer, Problems};
 use crate::refusal::{Challenge, Refusal, is_realm, quoted};
+use gateway_plugin_identity::problems::{Pointer, Problems};
+use gateway_plugin_identity::time;
 
 pub use crate::config::{
     Config, ContentDigest, FieldKind, HmacConfig, HmacDigest, KeySpec, MessageConfig, Secret,

@@ -23,8 +23,8 @@ use crate::config::{ContentDigest, FieldKind, MessageConfig};
 use crate::consumer::Consumer;
 use crate::content_digest::Expected;
 use crate::once::Once;
-use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
+use gateway_plugin_identity::problems::{Pointer, Problems};
 
 /// The most signatures that are looked at in one request.
 const MOST_SIGNATURES: usize = 8;

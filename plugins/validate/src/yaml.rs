@@ -183,15 +183,17 @@ fn scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>) -> Result<Json, Str
     // `!` alone: a text.
     let name = match (tag.is_yaml_core_schema(), tag.suffix.as_str()) {
         (true, name) => name,
-        (false, "") => "str",
+        (false, "" | "!") => "str",
         (false, _) => return Err(unknown(tag)),
     };
     let value = if name == "str" { Json::Text(text.to_owned()) } else { plain(text)? };
-    let fits = match (name, &value) {
-        ("str", _) | ("null", Json::Null) | ("bool", Json::Bool(_)) => true,
-        ("int" | "float", Json::Number(_)) => true,
-        _ => false,
-    };
+    let fits = matches!(
+        (name, &value),
+        ("str", _)
+            | ("null", Json::Null)
+            | ("bool", Json::Bool(_))
+            | ("int" | "float", Json::Number(_))
+    );
     if fits { Ok(value) } else { Err(format!("`{text}` is not what its tag `!!{name}` says")) }
 }
 

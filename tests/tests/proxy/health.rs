@@ -1,6 +1,8 @@
 //! Which targets of an upstream get requests: those at which requests failed, or whose health checks do, are
 //! left out, for all workers, and come back by themselves.
 
+mod balancing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 

@@ -18,16 +18,27 @@ impl Diagnostics {
         if self.is_empty() {
             return String::new();
         }
+        let lines = self.without_secrets();
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let mut text = String::new();
         for diagnostic in self {
             let diagnostic = without_users(diagnostic);
-            let lines = masked(self.source.text());
+            let lines = masked(&lines);
             text.push_str(&renderer.render(&[group(&self.source, &lines, &diagnostic)]));
             text.push_str("\n\n");
         }
         text.push_str(&self.summary());
         text
+    }
+
+    /// The lines of the file with a `*` for each byte of the secrets that are written in it.
+    fn without_secrets(&self) -> String {
+        let mut bytes = self.source.text().as_bytes().to_vec();
+        for place in self.iter().filter_map(|finding| finding.hidden.clone()) {
+            let hidden = bytes.get_mut(place).unwrap_or_default();
+            hidden.iter_mut().filter(|byte| !byte.is_ascii_whitespace()).for_each(|it| *it = b'*');
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// One line that counts: `gateway.toml: 2 errors, 1 warning`.

@@ -45,11 +45,32 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         .example("[\"x-forwarded\", \"x-request-id\"]"),
         Key::new(
             "balance",
-            Kind::Choice(&["round_robin", "least_requests"]),
-            "How a target is chosen: each in its turn, or of two at random the one with fewer open \
-             requests. Both by weight.",
+            Kind::Choice(&["round_robin", "least_requests", "peak_ewma", "consistent_hash"]),
+            "How a target is chosen: each in its turn; of two at random the one with fewer open \
+             requests, or the one that answers sooner; or the one that a key belongs to. All by \
+             weight.",
         )
         .default("round_robin"),
+        Key::new(
+            "hash_by",
+            Kind::Text,
+            "What `consistent_hash` goes by: `header:NAME`, `cookie:NAME`, or an attribute such as \
+             `client.address` or `consumer.id`.",
+        )
+        .default("client.address"),
+        Key::new(
+            "slow_start",
+            Kind::Duration { min: "0s", max: "1h" },
+            "How long a target that is new or back takes until it has its whole weight.",
+        )
+        .default("0s"),
+        Key::new(
+            "overprovisioning",
+            Kind::Integer { min: 100, max: 1000 },
+            "Percent: how much more than its share the healthy targets of a priority can take, until \
+             the next priority has the rest.",
+        )
+        .default("140"),
         Key::new("ejection", Kind::Table(&EJECTION), "When a target gets no requests for a while."),
         Key::new("health", Kind::Table(&HEALTH), "Checks of the targets. Default: none."),
         Key::new(
@@ -185,6 +206,12 @@ pub(in crate::config) static TARGET: Keys = Keys {
             .example("\"http://127.0.0.1:9000\""),
         Key::new("weight", Kind::Integer { min: 0, max: 1000 }, "Share of the requests. 0: none.")
             .default("1"),
+        Key::new(
+            "priority",
+            Kind::Integer { min: 0, max: 15 },
+            "Those with the lowest number have the requests, as far as they can take them.",
+        )
+        .default("0"),
     ],
 };
 

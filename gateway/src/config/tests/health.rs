@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Balance, CheckKind, Ejection};
+use crate::config::{Balance, CheckKind, Ejection, StickyKey};
 
 fn with(keys: &str) -> String {
     in_upstream(&format!("{TARGETS}\n{keys}"))
@@ -78,6 +78,58 @@ fn refuses_checks_that_cannot_be_made() {
 }
 
 #[test]
+fn reads_what_requests_are_hashed_by_and_priorities() {
+    let read = |keys: &str| check(&in_upstream(keys)).unwrap().config.upstreams.remove(0);
+    let hash = |by: &str| {
+        let keys = format!("{TARGETS}\nbalance = \"consistent_hash\"\nhash_by = \"{by}\"");
+        read(&keys).hash_by
+    };
+    assert_eq!(hash("client.address"), StickyKey::ClientAddress);
+    assert_eq!(hash("header:X-Tenant"), StickyKey::Header("x-tenant".parse().unwrap()));
+    assert_eq!(hash("cookie:sid"), StickyKey::Cookie("sid".to_owned()));
+    assert_eq!(hash("consumer.id"), StickyKey::Attribute("consumer.id".to_owned()));
+    let plain = read(TARGETS);
+    assert_eq!((plain.slow_start, plain.overprovisioning), (Duration::ZERO, 140));
+    let levels = read(
+        "targets = [\"http://a\", { url = \"http://b\", priority = 1 }]\nslow_start = \"30s\"\n\
+         overprovisioning = 200",
+    );
+    let priorities: Vec<_> = levels.targets.iter().map(|target| target.priority).collect();
+    assert_eq!((priorities, levels.slow_start), (vec![0, 1], Duration::from_secs(30)));
+}
+
+#[test]
+fn refuses_keys_that_are_none_and_warns_of_what_has_no_effect() {
+    for (by, told_of) in [
+        ("header:a b", "no name of a header field"),
+        ("cookie:", "no name of a cookie"),
+        ("request.path", "no request has this attribute"),
+    ] {
+        let keys = format!("balance = \"consistent_hash\"\nhash_by = \"{by}\"");
+        let told = check(&with(&keys)).unwrap_err().render(false);
+        assert!(told.contains(told_of), "{told}");
+    }
+    warns(
+        &with("hash_by = \"header:a\""),
+        "`hash_by` has no effect: `balance` is not `consistent_hash`",
+        "\"header:a\"",
+    );
+    warns(
+        &with("balance = \"consistent_hash\"\nslow_start = \"1s\""),
+        "`slow_start` has no effect with `consistent_hash`: keys would move twice",
+        "slow_start",
+    );
+    warns(
+        &with("overprovisioning = 150"),
+        "`overprovisioning` has no effect: all targets have one priority",
+        "overprovisioning",
+    );
+    let far = in_upstream("targets = [{ url = \"http://a\", priority = 16 }]");
+    let told = check(&far).unwrap_err().render(false);
+    assert!(told.contains("`priority`") && told.contains("0 to 15"), "{told}");
+}
+
+#[test]
 fn refuses_weights_that_leave_no_target() {
     let targets = "[{ url = \"http://a\", weight = 0 }, { url = \"http://b\", weight = 0 }]";
     refuses(
@@ -95,4 +147,8 @@ fn warns_of_a_time_that_the_longest_cuts() {
         "`time` is over `max_time`, which is what counts",
         "time",
     );
+    // The default of one that is wrong is nobody's time.
+    let told = check(&with("ejection = { time = \"soon\", max_time = \"10s\" }")).unwrap_err();
+    let told = told.render(false);
+    assert!(told.contains("`soon`") && !told.contains("which is what counts"), "{told}");
 }

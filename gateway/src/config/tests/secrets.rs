@@ -116,7 +116,8 @@ fn refuses_a_secret_in_the_file_itself_without_showing_it() {
     let found = check(&text).unwrap_err();
     let told = format!("{}{:?}", found.render(false), found.to_json());
     assert!(
-        told.contains("the secret `stripe` is written in the file itself, on line 8"),
+        told.contains("the secret `stripe` is written in the file itself\n -->")
+            && told.contains("8 | stripe = ***********\n  |          ^^^^^^^^^^^"),
         "{told}"
     );
     assert!(told.contains("write `stripe = \"${env:VARIABLE}\"`"), "{told}");

@@ -8,14 +8,23 @@ use toml::de::DeValue;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::fault::Fault;
 use crate::config::reader::{Table, integer};
+use crate::config::units;
 use crate::config::{CheckKind, Ejection, HealthCheck};
 
 pub(super) fn ejection(table: &Table<'_, '_>) -> Ejection {
     let standard = Ejection::default();
     let given = table.table("ejection");
     let (time, max_time) = (given.duration("time"), given.duration("max_time"));
+    // One that cannot be read is told of already; the default in its place is not what the file says.
+    let is_meant = |name: &str, read| match given.value(name).map(|value| value.get_ref()) {
+        Some(DeValue::String(text)) => units::duration(text) == Ok(read),
+        Some(_) => false,
+        None => true,
+    };
     if let (Some(time), Some(max_time)) = (time, max_time)
         && time > max_time
+        && is_meant("time", time)
+        && is_meant("max_time", max_time)
         && let Some(place) = given.key_span("time").or_else(|| given.key_span("max_time"))
     {
         let warning = "`time` is over `max_time`, which is what counts";

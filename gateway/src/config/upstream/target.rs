@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 use crate::config::Target;
 use crate::config::fault::Fault;
 
-/// Parses `http://host:port` or `https://host:port`; the weight is 1.
+/// Parses `http://host:port` or `https://host:port`; the weight is 1, the priority 0.
 pub(in crate::config) fn parse(url: &str) -> Result<Target, Fault> {
     let (tls, start) = scheme(url)?;
     let rest = &url[start..];
@@ -27,7 +27,7 @@ pub(in crate::config) fn parse(url: &str) -> Result<Target, Fault> {
         Some(port) if port != default_port => format!("{in_brackets}:{port}"),
         _ => in_brackets,
     };
-    Ok(Target { tls, host, port: port.unwrap_or(default_port), authority, weight: 1 })
+    Ok(Target { tls, host, port: port.unwrap_or(default_port), authority, weight: 1, priority: 0 })
 }
 
 fn scheme(url: &str) -> Result<(bool, usize), Fault> {

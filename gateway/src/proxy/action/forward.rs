@@ -18,9 +18,8 @@ use crate::body::{Body, BodyError, UpstreamBodyMonitor};
 use crate::config::{HostPolicy, UpstreamId};
 use crate::error::Failure;
 use crate::exchange::{Answerer, Exchange};
-use crate::proxy::action::Matched;
-use crate::proxy::action::mirror;
 use crate::proxy::action::rewrite;
+use crate::proxy::action::{Matched, hash_key, mirror};
 use crate::proxy::request::PreparedRequest;
 use crate::proxy::request::hop_by_hop as request_fields;
 use crate::proxy::response::hop_by_hop as response_fields;
@@ -49,7 +48,8 @@ pub(in crate::proxy) async fn forward(
     let mut request = Request::from_parts(head, body);
     exchange.forwards_to(id);
     let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
-    let along = Along { added: Some(&added), interim: Some(&tell) };
+    let key = hash_key::of(exchange, upstream, request.headers());
+    let along = Along { added: Some(&added), interim: Some(&tell), key };
     let place = match upstream.has_places() {
         false => None,
         // Boxed, so that others do not carry its state around.

@@ -23,24 +23,36 @@ pub(in crate::proxy) fn settle(
     attribute: impl Fn(&str) -> Option<Box<str>>,
 ) -> Option<Action> {
     let Action::Split(split) = action else { return None };
-    let key = split.by.iter().find_map(|key| match key {
-        StickyKey::ClientAddress => Some(of_address(split.salt, exchange.client())),
-        StickyKey::Attribute(name) => {
-            let value = attribute(name).filter(|value| !value.is_empty())?;
-            Some(stable_hash(split.salt, value.as_bytes()))
-        }
-        StickyKey::Header(name) => {
-            let value = headers.get(name).filter(|value| !value.is_empty())?;
-            Some(stable_hash(split.salt, value.as_bytes()))
-        }
-        StickyKey::Cookie(name) => {
-            let value = cookie(headers, name).filter(|value| !value.is_empty())?;
-            Some(stable_hash(split.salt, value))
-        }
-    });
+    let key =
+        split.by.iter().find_map(|key| hashed(key, split.salt, exchange, headers, &attribute));
     let variant = best(&split.variants, key.unwrap_or_else(random));
     exchange.goes_to_variant(variant);
     Some(Action::Forward(split.variants[variant].upstream))
+}
+
+/// The hash of what a request has for a key; `None` if it has nothing there.
+pub(super) fn hashed(
+    key: &StickyKey,
+    salt: u64,
+    exchange: &Exchange,
+    headers: &HeaderMap,
+    attribute: &impl Fn(&str) -> Option<Box<str>>,
+) -> Option<u64> {
+    match key {
+        StickyKey::ClientAddress => Some(of_address(salt, exchange.client())),
+        StickyKey::Attribute(name) => {
+            let value = attribute(name).filter(|value| !value.is_empty())?;
+            Some(stable_hash(salt, value.as_bytes()))
+        }
+        StickyKey::Header(name) => {
+            let value = headers.get(name).filter(|value| !value.is_empty())?;
+            Some(stable_hash(salt, value.as_bytes()))
+        }
+        StickyKey::Cookie(name) => {
+            let value = cookie(headers, name).filter(|value| !value.is_empty())?;
+            Some(stable_hash(salt, value))
+        }
+    }
 }
 
 /// The variant with the best score.

@@ -46,7 +46,7 @@ pub(super) fn target(address: SocketAddr) -> config::Target {
 
 pub(super) fn named_target(host: &str, port: u16) -> config::Target {
     let authority = format!("{host}:{port}");
-    config::Target { tls: false, host: host.to_owned(), port, authority, weight: 1 }
+    config::Target { tls: false, host: host.to_owned(), port, authority, weight: 1, priority: 0 }
 }
 
 pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
@@ -68,6 +68,9 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         limits: config::UpstreamLimits::default(),
         added_fields: config::AddedFields::default(),
         balance: config::Balance::default(),
+        hash_by: config::StickyKey::default(),
+        slow_start: Duration::ZERO,
+        overprovisioning: 140,
         ejection: config::Ejection::default(),
         health: None,
         retry_budget: config::RetryBudget::default(),

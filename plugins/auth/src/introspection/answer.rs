@@ -12,6 +12,7 @@ use gateway_plugin_identity::consumer::{
 };
 use gateway_plugin_identity::json;
 use gateway_plugin_identity::problems::{Pointer, Problems};
+use gateway_plugin_identity::time;
 
 const MAX_SKEW: Duration = Duration::from_secs(600);
 
@@ -53,7 +54,7 @@ impl Expectations {
             consumer_claim: config.consumer_claim.clone(),
             consumer_prefix: config.consumer_prefix.clone(),
             scope_claims: config.scope_claims.clone(),
-            skew: super::duration(&config.skew, MAX_SKEW, &at.key("skew"), problems),
+            skew: time::at_most(&config.skew, MAX_SKEW, &at.key("skew"), problems),
         }
     }
 

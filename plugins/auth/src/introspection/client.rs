@@ -14,6 +14,7 @@ use gateway_plugin_sdk::secrets;
 use super::config::{ClientAuthentication, IntrospectionConfig};
 use gateway_plugin_identity::assertion::{self, Assertion};
 use gateway_plugin_identity::problems::{Pointer, Problems};
+use gateway_plugin_identity::time;
 
 /// The longest answer that is read.
 const MAX_ANSWER: u64 = 64 << 10;
@@ -82,7 +83,7 @@ impl Client {
         if config.client_id.is_empty() {
             problems.add(&at.key("client_id"), "must not be empty");
         }
-        let timeout = super::duration(&config.timeout, MAX_TIMEOUT, &at.key("timeout"), problems);
+        let timeout = time::at_most(&config.timeout, MAX_TIMEOUT, &at.key("timeout"), problems);
         if timeout.is_zero() {
             problems.add(&at.key("timeout"), "leaves no time for an answer");
         }

@@ -1,5 +1,6 @@
 // An authorization server, oidc-provider, for tests/tests/manual/first_party/introspection.rs. Its arguments are the port on
-// which it listens, the folder where it is installed, and the public key of a client as a JWK. It says "ready" when it serves, and ends with its input.
+// which it listens, the folder where it is installed, and the public key of a client as a JWK. It says "ready" when it
+// serves, and ends with its input.
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -4,8 +4,8 @@
 
 use gateway_plugin_sdk::prelude::*;
 
-use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
+use gateway_plugin_identity::problems::{Pointer, Problems};
 
 /// A text with places.
 #[derive(Debug, Default)]

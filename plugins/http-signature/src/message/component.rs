@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use sfv::{BareItem, FieldType as _, InnerList, Item, Parser};
 
 use crate::content_digest::Covered;
-use crate::problems::{Pointer, Problems};
 use crate::refusal::Refusal;
+use gateway_plugin_identity::problems::{Pointer, Problems};
 
 /// The most components that a signature may cover.
 const MOST: usize = 64;

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::config::{KeySpec, SignatureAlgorithm};
 use crate::consumer::{Consumer, Owner, is_name};
-use crate::problems::{Pointer, Problems};
 use crate::secret;
+use gateway_plugin_identity::problems::{Pointer, Problems};
 
 /// A key, and whose it is.
 pub(super) struct Key {

@@ -398,7 +398,8 @@ fn transform_and_its_schema_agree() {
         ("/response/events", json!([{ "types": [], "drop": true }])),
         ("/response/events", json!([{ "rename": "" }])),
         ("/request/events", json!([])),
-        ("/request/convert", json!({ "from": "xml" })),
+        ("/request/convert", json!({ "from": "yaml" })),
+        ("/request/convert", json!({ "to": "xml" })),
     ];
     Judges::of("transform").agree(&good, &taken, &refused);
 }
