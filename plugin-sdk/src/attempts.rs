@@ -33,10 +33,10 @@
 //!
 //! let harness = Harness::<FailOver>::new(NoConfig {}).unwrap();
 //! let mut exchange = harness.request(testing::request());
-//! exchange.try_response(testing::response(503));
+//! exchange.try_response(testing::response().status(503));
 //! assert_eq!(exchange.attempt().unwrap().to(), Some("second"));
 //! // The response to it is the next one.
-//! assert_eq!(exchange.response(testing::response(200)).status(), 200);
+//! assert_eq!(exchange.response(testing::response()).status(), 200);
 //! ```
 //!
 //! # Where
