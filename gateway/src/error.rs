@@ -186,7 +186,7 @@ pub enum Cut {
     )]
     Silent(std::time::Duration),
     /// `shutdown_grace`.
-    #[error("the gateway ends, and cut the exchange off")]
+    #[error("the gateway or the listener ends, and cut the exchange off")]
     Drain,
 }
 

@@ -96,6 +96,10 @@ pub(crate) struct Exchange {
     destination: Cell<Option<UpstreamId>>,
     /// The index of the variant of its route.
     variant: Cell<Option<usize>>,
+    /// Whether it was decided if a copy of it is sent.
+    is_mirrored: Cell<bool>,
+    /// When it is given up, where that is known.
+    ends_at: Cell<Option<Instant>>,
     tries: Tries,
     status: Cell<Option<StatusCode>>,
     head_after: Cell<Option<Duration>>,
@@ -176,6 +180,8 @@ impl Exchange {
             component: RefCell::new(None),
             destination: Cell::new(None),
             variant: Cell::new(None),
+            is_mirrored: Cell::new(false),
+            ends_at: Cell::new(None),
             tries: Tries::default(),
             status: Cell::new(None),
             head_after: Cell::new(None),
@@ -398,6 +404,7 @@ impl Exchange {
 
     /// Ends the whole exchange after this time.
     pub(crate) fn limit_time(&self, limit: Duration) {
+        self.ends_at.set(self.timers().now().checked_add(limit));
         self.time_limit.replace(Some(self.timers().after(limit)));
     }
 
@@ -410,6 +417,16 @@ impl Exchange {
     /// Whether the time for it is what its client said.
     pub(crate) fn is_deadline(&self) -> bool {
         self.is_deadline.get()
+    }
+
+    /// When it is given up, where that is known.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        self.ends_at.get()
+    }
+
+    /// Whether it is to be decided if a copy of it is sent: once, however often it is sent itself.
+    pub(crate) fn is_first_sent(&self) -> bool {
+        !self.is_mirrored.replace(true)
     }
 
     /// Which of its lines are written, and where.

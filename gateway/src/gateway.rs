@@ -567,6 +567,7 @@ impl Handle {
         }
         self.0.spans.apply(prepared, self.0.loader.metrics());
         self.0.current.put(in_force);
+        admin.log();
         self.administer(admin);
         Ok(warnings)
     }

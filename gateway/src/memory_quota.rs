@@ -47,6 +47,13 @@ impl MemoryQuota {
         self.held.fetch_update(Relaxed, Relaxed, more).is_ok()
     }
 
+    /// Holds so many bytes more of what the gateway can do without: half of the room is for what it needs.
+    pub(crate) fn take_spare(&self, bytes: usize) -> bool {
+        let limit = self.limit() / 2;
+        let more = |held: usize| held.checked_add(bytes).filter(|sum| *sum <= limit);
+        self.held.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
     /// Holds so many bytes less.
     pub(crate) fn give(&self, bytes: usize) {
         self.held.fetch_sub(bytes, Relaxed);
@@ -211,6 +218,15 @@ mod tests {
         other.release(400_000);
         drop(other);
         assert_eq!(bound.held(), 0);
+    }
+
+    #[test]
+    fn what_can_be_done_without_takes_half_of_the_room() {
+        let quota = MemoryQuota::new(100);
+        assert!(quota.take_spare(50) && !quota.take_spare(1));
+        assert!(quota.take(50) && !quota.take(1));
+        quota.give(50);
+        assert!(!quota.take_spare(1), "others have taken it");
     }
 
     #[test]

@@ -18,7 +18,6 @@ use std::task::Poll;
 
 use http::request::Parts;
 use http::{Request, Response};
-use percent_encoding::percent_decode_str;
 
 use self::action::Matched;
 use self::refusal::{refuse, refuse_early};
@@ -148,14 +147,8 @@ async fn run(
 
 /// The variant of a request that goes through no plugins.
 fn split(exchange: &Exchange, matched: &Matched<'_>, head: &Parts) -> Option<Action> {
-    let Matched { found, target, .. } = matched;
-    let capture = |index| {
-        let value = found.captures.value(index, target.path(&head.uri))?;
-        Some(percent_decode_str(value).decode_utf8_lossy().into())
-    };
-    let attribute =
-        |name: &str| action::split::own_attribute(exchange, name, target.host(), capture);
-    action::split::settle(exchange, &found.route.action, &head.headers, attribute)
+    let attribute = |name: &str| action::split::own_attribute(exchange, matched, head, name);
+    action::split::settle(exchange, &matched.found.route.action, &head.headers, attribute)
 }
 
 fn begin(

@@ -124,7 +124,7 @@ impl State {
             self.trailers = Some(trailers.clone());
         }
         let Some(data) = frame.data_ref() else { return };
-        if self.held + data.len() > self.limit || !self.quota.take(data.len()) {
+        if self.held + data.len() > self.limit || !self.quota.take_spare(data.len()) {
             self.keeps = false;
             tracing::debug!(limit = self.limit, "the request body is not kept for another attempt");
             return self.let_go();

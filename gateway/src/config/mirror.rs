@@ -28,12 +28,19 @@ pub struct Mirror {
 pub(super) fn mirror(
     route: &Table<'_, '_>,
     upstreams: &Names,
-    may_forward: bool,
+    (own, may_forward): (Option<UpstreamId>, bool),
 ) -> Option<Mirror> {
     let table = route.given_table("mirror")?;
     let upstream = table.word("upstream").and_then(|name| {
         upstreams.find(table.reading, &name, "a `[upstreams.NAME]` table with `targets`")
     });
+    if let (Some(index), Some(value)) = (upstream, table.value("upstream"))
+        && own == Some(UpstreamId(index))
+    {
+        let warning = "the upstream of the route gets each of these requests twice";
+        let warning = Diagnostic::warning(value.span(), warning);
+        table.reading.report(warning.help("name another upstream"));
+    }
     if !may_forward {
         let place = route.key_span("mirror").unwrap_or_else(|| table.span.clone());
         let warning = "`mirror` has no effect: the route forwards to no upstream";

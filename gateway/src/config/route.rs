@@ -6,7 +6,7 @@
 mod action;
 mod host;
 pub(super) mod matcher;
-mod path;
+pub(super) mod path;
 mod template;
 
 use std::cell::RefCell;
@@ -57,7 +57,11 @@ pub(super) fn read(
     let forwards = matches!(action, None | Some(Action::Forward(_) | Action::Split(_)));
     let may_forward = forwards || !plugins.is_empty();
     let retries = retries::retries(table, may_forward);
-    let mirror = mirror::mirror(table, scope.upstreams, may_forward);
+    let own = match &action {
+        Some(Action::Forward(id)) => Some(*id),
+        _ => None,
+    };
+    let mirror = mirror::mirror(table, scope.upstreams, (own, may_forward));
     let errors = match table.choice("errors") {
         "problem" => ErrorForm::Problem,
         "openai" => ErrorForm::OpenAi,

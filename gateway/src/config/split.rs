@@ -13,6 +13,7 @@ use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::names::Names;
 use super::reader::{Table, Text};
+use super::route::path::Paths;
 use super::{Span, UpstreamId, suggest};
 
 /// Attributes that the gateway sets, and that a request may stick by.
@@ -24,6 +25,20 @@ const OWN: [&str; 7] = [
     "request.id",
     "request.scheme",
     "route.pattern",
+];
+/// What is known of the certificate that a client showed.
+const CERTIFICATE: &str = "client.certificate.";
+const OF_CERTIFICATE: [&str; 10] = [
+    "common-name",
+    "dns",
+    "email",
+    "fingerprint",
+    "issuer",
+    "not-after",
+    "serial",
+    "spiffe-id",
+    "subject",
+    "uri",
 ];
 /// Beginnings of attributes that plugins cannot set.
 const RESERVED: [&str; 5] = ["client.", "request.", "listener.", "route.", "upstream."];
@@ -80,13 +95,21 @@ pub(super) fn read(
     table: &Table<'_, '_>,
     upstreams: &Names,
     route: Option<&Text>,
-    has_plugins: bool,
+    (paths, has_plugins): (&Paths, bool),
 ) -> Option<Split> {
     let variants = variants(table, upstreams);
     let by = table.list("by").unwrap_or_default();
     let by = by.iter().filter_map(|item| table.reading.text(item, "an element of `by`"));
     let by = by.filter_map(|text| {
         let key = table.reading.parsed(&text, "what a request sticks by", sticky_key)?;
+        if let StickyKey::Attribute(name) = &key
+            && let Some(capture) = name.strip_prefix("capture.")
+            && !paths.may_capture(capture)
+        {
+            let error = format!("no path of the route captures `{capture}`");
+            let error = Diagnostic::error(text.span.clone(), error);
+            table.reading.report(error.help("name a `{...}` of `paths`"));
+        }
         if matches!(&key, StickyKey::Attribute(name) if !has_plugins && !is_own(name)) {
             let warning =
                 format!("nothing sets the attribute `{}`: the route has no plugins", text.shown);
@@ -168,9 +191,27 @@ pub(super) fn sticky_key(text: &str) -> Result<StickyKey, Fault> {
     if text.is_empty() {
         return Err(fault(0..0, "this is empty").help("write `consumer.id`"));
     }
+    if let Some((prefix, name)) = text.split_once(':') {
+        let error = fault(0..prefix.len() + 1, "this is none of `header:`, `cookie:` and `claim:`");
+        return Err(match suggest::closest(prefix, ["header", "cookie", "claim"]) {
+            Some(meant) => error.help(format!("did you mean `{meant}:{name}`?")),
+            None => error.help("write `header:x-user`, `cookie:session` or `claim:sub`"),
+        });
+    }
+    if let Some(part) = text.strip_prefix(CERTIFICATE) {
+        if OF_CERTIFICATE.contains(&part) {
+            return Ok(StickyKey::Attribute(text.to_owned()));
+        }
+        let place = CERTIFICATE.len()..text.len();
+        let error = fault(place, "nothing of a certificate has this name");
+        return Err(match suggest::closest(part, OF_CERTIFICATE) {
+            Some(meant) => error.help(format!("did you mean `{CERTIFICATE}{meant}`?")),
+            None => error.help(format!("there are `{}`", OF_CERTIFICATE.join("`, `"))),
+        });
+    }
     let is_reserved = RESERVED.iter().any(|prefix| text.starts_with(prefix));
     if is_reserved && !OWN.contains(&text) {
-        let error = fault(0..text.len(), "no request has this attribute when it is split");
+        let error = fault(0..text.len(), "no request has this attribute before it is sent on");
         return Err(match suggest::closest(text, OWN) {
             Some(meant) => error.help(format!("did you mean `{meant}`?")),
             None => error.help(format!("there are `{}`", OWN.join("`, `"))),
@@ -181,5 +222,7 @@ pub(super) fn sticky_key(text: &str) -> Result<StickyKey, Fault> {
 
 /// Whether the gateway sets it.
 fn is_own(attribute: &str) -> bool {
-    OWN.contains(&attribute) || attribute.starts_with("capture.")
+    OWN.contains(&attribute)
+        || attribute.starts_with("capture.")
+        || attribute.starts_with(CERTIFICATE)
 }

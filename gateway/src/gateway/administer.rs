@@ -66,6 +66,21 @@ pub(super) fn check(config: &Config) -> Result<(), rustls::Error> {
     tls.map_or(Ok(()), |tls| tls::admin_config(tls).map(drop))
 }
 
+impl Plan {
+    /// Says what changes while the gateway runs.
+    pub(super) fn log(&self) {
+        match self {
+            Self::Same => {}
+            Self::Ends => tracing::info!("the admin API is not served any more"),
+            Self::Begins(_, socket) => {
+                if let Ok(address) = socket.local_addr() {
+                    tracing::info!(%address, "the admin API is served");
+                }
+            }
+        }
+    }
+}
+
 impl Handle {
     /// Does what was planned. Each admin API has its own thread.
     pub(super) fn administer(&self, plan: Plan) {

@@ -103,9 +103,7 @@ impl UpstreamLoad {
     }
 
     pub(super) fn may_retry_at(&self, second: u32) -> bool {
-        let share = u64::from(self.share.load(Relaxed)) * self.requests.sum(second) / 1000;
-        let least = u64::from(self.min_per_second.load(Relaxed)) * SECONDS as u64;
-        let (budget, used) = (share + least, self.retries.sum(second));
+        let (budget, used) = self.room(second);
         if used >= budget {
             self.is_refused(NoRetry::Budget);
             if !self.is_spent.swap(true, Relaxed) {
@@ -118,6 +116,18 @@ impl UpstreamLoad {
             return false;
         }
         self.retries.add(second);
+        self.notes_room(budget, used);
+        true
+    }
+
+    /// The budget, and what is used of it.
+    fn room(&self, second: u32) -> (u64, u64) {
+        let share = u64::from(self.share.load(Relaxed)) * self.requests.sum(second) / 1000;
+        let least = u64::from(self.min_per_second.load(Relaxed)) * SECONDS as u64;
+        (share + least, self.retries.sum(second))
+    }
+
+    fn notes_room(&self, budget: u64, used: u64) {
         // Not at once: at the bound, it would change with each request.
         if self.is_spent.load(Relaxed) && used * 2 <= budget && self.is_spent.swap(false, Relaxed) {
             tracing::info!(
@@ -125,7 +135,6 @@ impl UpstreamLoad {
                 "the retry budget has room: requests that fail are sent again"
             );
         }
-        true
     }
 
     /// A request is not sent again for this reason.
@@ -135,6 +144,13 @@ impl UpstreamLoad {
 
     /// Whether the budget is spent.
     pub(crate) fn is_spent(&self) -> bool {
+        self.is_spent_at(second())
+    }
+
+    /// Time alone makes room, though no request fails.
+    pub(super) fn is_spent_at(&self, second: u32) -> bool {
+        let (budget, used) = self.room(second);
+        self.notes_room(budget, used);
         self.is_spent.load(Relaxed)
     }
 

@@ -169,7 +169,7 @@ fn a_share_of_the_requests_of_the_last_seconds_may_be_sent_again_and_a_minimum()
     let load = load(200, 1);
     (0..100).for_each(|_| load.begins_at(20));
     assert_eq!(granted(&load, 20, 50), 20 + 10);
-    assert_eq!((load.is_spent(), load.refused()), (true, [20, 0]));
+    assert_eq!((load.is_spent_at(20), load.refused()), (true, [20, 0]));
     assert_eq!(granted(&load, 29, 1), 0, "all of it is of the last ten seconds");
     // The requests are as old as the attempts.
     assert_eq!(granted(&load, 30, 50), 10);
@@ -180,8 +180,8 @@ fn a_share_of_the_requests_of_the_last_seconds_may_be_sent_again_and_a_minimum()
 fn a_retry_budget_that_was_spent_has_room_when_half_of_it_is_free() {
     let load = load(0, 1);
     assert_eq!(granted(&load, 11, 6) + granted(&load, 15, 6), 10);
-    assert!(load.is_spent());
+    assert!(load.is_spent_at(15));
     // Four of the ten are still of the last ten seconds.
     assert_eq!(granted(&load, 21, 1), 1);
-    assert!(!load.is_spent());
+    assert!(!load.is_spent_at(21));
 }

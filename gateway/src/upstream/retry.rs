@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
@@ -49,6 +49,8 @@ pub(crate) struct Policy<'a> {
     pub(crate) host: &'a HostPolicy,
     pub(crate) along: Along<'a>,
     pub(crate) tries: &'a Tries,
+    /// When the request is given up. No wait goes beyond it.
+    pub(crate) until: Option<Instant>,
 }
 
 /// Why there is another attempt.
@@ -92,6 +94,10 @@ impl Upstream {
             let Some(pause) = pause(&verdict, policy.retries, is_other, rounds) else {
                 return sent;
             };
+            let resumes = self.timers.now().checked_add(pause);
+            if !pause.is_zero() && policy.until.is_some_and(|until| resumes >= Some(until)) {
+                return sent;
+            }
             if !repeat.can_repeat() {
                 self.load.is_refused(NoRetry::Body);
                 return sent;
@@ -169,7 +175,7 @@ impl Upstream {
         B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
         B::Error: Into<Cause>,
     {
-        let Policy { retries, host, along, tries } = policy;
+        let Policy { retries, host, along, tries, until: _ } = policy;
         let Some(after) = retries.hedge_after.filter(|_| may_hedge) else {
             return self.send_noting(request, host, along, tries, tried).await;
         };

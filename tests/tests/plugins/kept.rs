@@ -433,7 +433,10 @@ async fn what_is_cut_at_the_end_of_the_grace_time_is_the_gateways_doing() {
     let causes = causes("drain");
     assert_eq!(causes.len(), 2, "{causes:?}");
     for (fault, cause) in causes {
-        assert!(fault == "gateway" && cause.contains("the gateway ends"), "{fault}: {cause}");
+        assert!(
+            fault == "gateway" && cause.contains("the gateway or the listener ends"),
+            "{fault}: {cause}"
+        );
     }
 }
 

@@ -135,3 +135,32 @@ async fn a_ratio_copies_a_share() {
     assert!((20..=80).contains(&copies), "{copies}");
     assert_eq!(real.requests().len(), 100);
 }
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_has_one_copy() {
+    let status = |status: u16| {
+        Upstream::http1(move |_| async move {
+            Response::builder().status(status).body(full("")).unwrap()
+        })
+    };
+    let (first, second, shadow) = (status(503).await, status(200).await, status(503).await);
+    let text = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n\
+         [upstreams.first]\ntargets = [\"http://{}\"]\n\
+         [upstreams.second]\ntargets = [\"http://{}\"]\n\
+         [upstreams.shadow]\ntargets = [\"http://{}\"]\n\
+         [plugins.again]\ncomponent = \"./again.wasm\"\ngrants = [\"attempts\"]\n\
+         forward_to = [\"second\"]\nconfig = {{ upstreams = [\"second\"] }}\n\
+         [[routes]]\nname = \"r\"\npaths = [\"/{{*rest}}\"]\nplugins = [\"again\"]\n\
+         upstream = \"first\"\nmirror.upstream = \"shadow\"\n",
+        first.address, second.address, shadow.address
+    );
+    let gateway = Setup::toml(&text, &[]).start();
+    let mut client = Http1::connect(gateway.address).await;
+    let answer = client.send(request("POST", "/", &[("authorization", "own")], "body")).await;
+    assert_eq!((answer.status(), answer.header("x-sent")), (200, Some("2")));
+    until_count(&gateway, "same", 1).await;
+    let copy = shadow.request();
+    assert_eq!(copy.headers["authorization"], "own", "and not what is meant for the second");
+    assert_eq!((shadow.requests().len(), count(&gateway, "different").await), (1, 0));
+}

@@ -222,6 +222,21 @@ async fn a_body_over_the_bound_is_sent_once() {
     assert_eq!(metric(&gateway, refused).await, "1");
 }
 
+#[tokio::test]
+async fn no_wait_goes_beyond_the_time_of_the_request() {
+    let busy = answering(503, &[("retry-after", "3")]).await;
+    let text = format!(
+        "[upstreams.in-time]\ntargets = [\"http://{}\"]\n\
+         [[routes]]\nname = \"r\"\npaths = [\"/{{*rest}}\"]\nupstream = \"in-time\"\n\
+         retries = {{ attempts = 3, retry_after = \"5s\" }}\ntimeouts.request = \"2s\"\n",
+        busy.address
+    );
+    let gateway = Setup::toml(&text, &[]).start();
+    let answer = send(&gateway, "GET", "").await;
+    assert_eq!((answer.status(), answer.header("retry-after")), (503, Some("3")));
+    assert_eq!(busy.requests().len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn retry_after_is_waited_for_within_its_bound() {
     let soon = answering(503, &[("retry-after", "0")]).await;

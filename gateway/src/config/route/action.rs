@@ -45,7 +45,7 @@ pub(super) fn read(
     let has_plugins = table.list("plugins").is_some_and(|plugins| !plugins.is_empty());
     let split = table
         .given_table("split")
-        .and_then(|given| split::read(&given, scope.upstreams, name, has_plugins));
+        .and_then(|given| split::read(&given, scope.upstreams, name, (paths, has_plugins)));
     let component = component(table, scope, name);
     let respond = table.given_table("respond").map(|respond| fixed_response(&respond));
     let redirect = table.given_table("redirect").and_then(|table| redirect(&table, paths));

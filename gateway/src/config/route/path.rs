@@ -14,7 +14,7 @@ use crate::config::{PathPattern, Segment, Span};
 const RESERVED: [&str; 4] = ["host", "authority", "path", "query"];
 
 /// The patterns of a route.
-pub(super) struct Paths {
+pub(in crate::config) struct Paths {
     /// Those that parse.
     pub(super) patterns: Vec<(PathPattern, Span)>,
     /// Whether all of them do.
@@ -34,6 +34,11 @@ impl Paths {
         };
         let everywhere = |name: &&str| rest.iter().all(|(pattern, _)| captures(pattern, name));
         first.0.segments.iter().filter_map(Segment::capture).filter(everywhere).collect()
+    }
+
+    /// Whether a pattern captures this, as far as that is known.
+    pub(in crate::config) fn may_capture(&self, name: &str) -> bool {
+        !self.complete || self.patterns.iter().any(|(pattern, _)| captures(pattern, name))
     }
 
     /// A pattern without this capture.

@@ -70,7 +70,7 @@ fn refuses_keys_that_no_request_has() {
     };
     refuses(
         &by("client.adress"),
-        "no request has this attribute when it is split",
+        "no request has this attribute before it is sent on",
         "client.adress",
         "did you mean `client.address`?",
     );
@@ -82,6 +82,25 @@ fn refuses_keys_that_no_request_has() {
     );
     refuses(&by("cookie:"), "this is no name of a cookie", "\"", "write it like `cookie:session`");
     refuses(&by("claim:"), "the claim has no name", "claim:", "write `claim:sub`");
+    refuses(
+        &by("cookies:sid"),
+        "this is none of `header:`, `cookie:` and `claim:`",
+        "cookies:",
+        "did you mean `cookie:sid`?",
+    );
+    refuses(
+        &by("capture.nope"),
+        "no path of the route captures `nope`",
+        "\"capture.nope\"",
+        "name a `{...}` of `paths`",
+    );
+    refuses(
+        &by("client.certificate.subjct"),
+        "nothing of a certificate has this name",
+        "subjct",
+        "did you mean `client.certificate.subject`?",
+    );
+    check(&by("client.certificate.spiffe-id")).unwrap();
     warns(
         &by("consumer.id"),
         "nothing sets the attribute `consumer.id`: the route has no plugins",

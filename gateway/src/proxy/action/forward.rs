@@ -36,6 +36,8 @@ pub(in crate::proxy) async fn forward(
 ) -> Result<Response<Body>, Failure> {
     let PreparedRequest { mut head, body, hop } = *request;
     let upstream = exchange.snapshot.upstream(id);
+    // Before the target is rewritten, of which it may be a part.
+    let key = hash_key::of(exchange, upstream, matched, &head);
     let fields = exchange.snapshot.config.upstreams[id.0].added_fields;
     let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);
     let host = rewrite::apply(exchange, matched, &mut head, upstream.host_policy())?;
@@ -48,7 +50,6 @@ pub(in crate::proxy) async fn forward(
     let mut request = Request::from_parts(head, body);
     exchange.forwards_to(id);
     let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
-    let key = hash_key::of(exchange, upstream, request.headers());
     let along = Along { added: Some(&added), interim: Some(&tell), key };
     let place = match upstream.has_places() {
         false => None,
@@ -59,7 +60,8 @@ pub(in crate::proxy) async fn forward(
         })?,
     };
     // Boxed, so that others do not carry it around.
-    let copy = matched.found.route.mirror.as_ref().filter(|_| hop.upgrade.is_none());
+    let copy = matched.found.route.mirror.as_ref();
+    let copy = copy.filter(|_| hop.upgrade.is_none() && exchange.is_first_sent());
     let copy = copy.and_then(|mirror| {
         let own = exchange.snapshot.upstream(mirror.upstream).host_policy();
         let own = if matched.found.route.rewrite.host.is_some() { host } else { own };

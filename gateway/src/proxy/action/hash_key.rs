@@ -2,19 +2,28 @@
 //!
 //! Owns that the key is made of what a plugin of the route may have set. What becomes of it is the upstream's affair.
 
-use http::HeaderMap;
+use http::request::Parts;
 
-use super::split;
+use super::{Matched, split};
 use crate::access_log::Attributes as _;
 use crate::exchange::Exchange;
 use crate::upstream::Upstream;
 
 /// The key of a request; `None` if the upstream needs none, or the request has no value there.
-pub(super) fn of(exchange: &Exchange, upstream: &Upstream, headers: &HeaderMap) -> Option<u64> {
+pub(super) fn of(
+    exchange: &Exchange,
+    upstream: &Upstream,
+    matched: &Matched<'_>,
+    head: &Parts,
+) -> Option<u64> {
+    let by = upstream.hash_by()?;
     let attribute = |name: &str| {
+        let Some(run) = exchange.run() else {
+            return split::own_attribute(exchange, matched, head, name);
+        };
         let mut found = None;
-        exchange.run()?.look(name, &mut |value| found = Some(value.into()));
+        run.look(name, &mut |value| found = Some(value.into()));
         found
     };
-    split::hashed(upstream.hash_by()?, 0, exchange, headers, &attribute)
+    split::hashed(by, 0, exchange, &head.headers, &attribute)
 }

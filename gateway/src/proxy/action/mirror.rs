@@ -19,7 +19,7 @@ use crate::body::{Body, Replay};
 use crate::config::{HostPolicy, Mirror};
 use crate::exchange::Exchange;
 use crate::telemetry::traffic::{MirrorTraffic, Mirrored};
-use crate::upstream::{Added, Upstream, UpstreamError};
+use crate::upstream::{Added, Answered, Upstream};
 
 /// Bytes of the response to a copy that are read; the connection of a longer one is closed.
 const MOST: usize = 1 << 20;
@@ -84,32 +84,47 @@ impl Copy {
         let took = began.elapsed();
         tokio::task::spawn_local(async move {
             let mut request = Request::from_parts(head, body);
-            let asked = ask(&upstream, &mut request, &host, &counts, (status, took));
-            let result = match tokio::time::timeout(timeout, asked).await {
-                Ok(Ok(result)) => result,
-                Ok(Err(_)) => Mirrored::Failed,
-                Err(_) => Mirrored::Timeout,
+            let deadline = tokio::time::Instant::now() + timeout;
+            let asked = ask(&upstream, &mut request, &host);
+            let (result, answered) = match tokio::time::timeout_at(deadline, asked).await {
+                Ok(Ok((answered, time))) => {
+                    if status.is_some() {
+                        counts.took(took, time);
+                    }
+                    let is_same = status == Some(answered.response.status());
+                    let result = if is_same { Mirrored::Same } else { Mirrored::Different };
+                    (result, Some(answered))
+                }
+                Ok(Err(failed)) => (failed, None),
+                Err(_) => (Mirrored::Timeout, None),
             };
             counts.ended(result);
+            if let Some(answered) = answered {
+                let _in_time = tokio::time::timeout_at(deadline, drain(answered)).await;
+            }
             drop(open);
         });
     }
 }
 
-/// Sends a copy, and compares its response with that of the request.
+/// Sends a copy. Returns its response, and when that came since it was sent.
 async fn ask(
     upstream: &Upstream,
     request: &mut Request<Body>,
     host: &HostPolicy,
-    counts: &MirrorTraffic,
-    (status, took): (Option<StatusCode>, Duration),
-) -> Result<Mirrored, UpstreamError> {
+) -> Result<(Answered, Duration), Mirrored> {
+    let place = match upstream.has_places() {
+        false => None,
+        true => upstream.place().await.map_err(|_| Mirrored::Skipped)?,
+    };
     let began = Instant::now();
-    let answered = upstream.send(request, host).await?;
-    let copied = answered.response.status();
-    if status.is_some() {
-        counts.took(took, began.elapsed());
-    }
+    let mut answered = upstream.send(request, host).await.map_err(|_| Mirrored::Failed)?;
+    answered.lease.holds(place);
+    Ok((answered, began.elapsed()))
+}
+
+/// Reads a response to its end, so that its connection can be used again.
+async fn drain(answered: Answered) {
     let mut body = pin!(Body::answered(answered.response.into_body()));
     let mut length = 0;
     while length < MOST {
@@ -118,5 +133,4 @@ async fn ask(
         length += frame.data_ref().map_or(0, bytes::Bytes::len);
     }
     drop(answered.lease);
-    Ok(if status == Some(copied) { Mirrored::Same } else { Mirrored::Different })
 }

@@ -11,7 +11,10 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::COOKIE;
+use http::request::Parts;
+use percent_encoding::percent_decode_str;
 
+use super::Matched;
 use crate::config::{Action, StickyKey, Variant, stable_hash};
 use crate::exchange::Exchange;
 
@@ -119,23 +122,33 @@ fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
 /// An attribute that the gateway itself sets, of a request without plugins.
 pub(in crate::proxy) fn own_attribute(
     exchange: &Exchange,
+    matched: &Matched<'_>,
+    head: &Parts,
     name: &str,
-    host: &str,
-    capture: impl Fn(usize) -> Option<Box<str>>,
 ) -> Option<Box<str>> {
-    let names = exchange.snapshot.route_names(exchange.route()?);
-    let (pattern, captures) = names.patterns.get(exchange.pattern())?;
+    let Matched { found, target, .. } = matched;
+    let (pattern, captures) =
+        exchange.snapshot.route_names(found.index).patterns.get(found.pattern)?;
+    let facts = exchange.facts();
     let value: Cow<'_, str> = match name {
-        "client.port" => exchange.facts().peer.port().to_string().into(),
-        "listener.name" => (&*exchange.facts().listener.name).into(),
-        "request.host" => host.to_ascii_lowercase().into(),
+        "client.port" => facts.peer.port().to_string().into(),
+        "listener.name" => (&*facts.listener.name).into(),
+        "request.host" => target.host().to_ascii_lowercase().into(),
         "request.id" => exchange.id().into(),
         "request.scheme" => if exchange.is_https() { "https" } else { "http" }.into(),
         "route.pattern" => (&**pattern).into(),
-        _ => {
-            let name = name.strip_prefix("capture.")?;
-            return capture(captures.iter().position(|known| **known == *name)?);
-        }
+        _ => match name.strip_prefix("client.certificate.") {
+            Some(part) => {
+                let certificate = facts.client_tls.get()?.certificate.as_ref()?;
+                return certificate.attribute(part).map(Into::into);
+            }
+            None => {
+                let name = name.strip_prefix("capture.")?;
+                let index = captures.iter().position(|known| **known == *name)?;
+                let value = found.captures.value(index, target.path(&head.uri))?;
+                percent_decode_str(value).decode_utf8_lossy()
+            }
+        },
     };
     Some(value.into())
 }

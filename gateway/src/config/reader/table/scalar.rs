@@ -113,7 +113,8 @@ impl<'a> Table<'_, 'a> {
             _ => {
                 let error =
                     self.reading.wrong_type(value, &format!("`{name}`"), "a number from 0 to 1");
-                let example = self.keys.key(name).default.unwrap_or("0.1");
+                let default = self.keys.key(name).default.filter(|default| *default != "1");
+                let example = default.unwrap_or("0.1");
                 self.reading.report(error.help(format!("write `{name} = {example}`")));
                 return None;
             }

@@ -47,7 +47,8 @@ pub(super) async fn send(
         is_told: &is_told,
     };
     let request = kept.request();
-    let policy = Policy { retries, host, along, tries: exchange.tries() };
+    let (tries, until) = (exchange.tries(), exchange.ends_at());
+    let policy = Policy { retries, host, along, tries, until };
     let sent = pin!(upstream.send_repeatedly(request, &mut kept, policy));
     until_upload_fails(exchange, has_body, sent).await
 }
