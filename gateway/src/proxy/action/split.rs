@@ -3,7 +3,8 @@
 //! Owns the choice, by weighted rendezvous hashing (Thaler and Ravishankar 1998; weights by the logarithm):
 //! each variant has a score from the hash of the request's key and its own name, and the best wins. So the
 //! same key has the same variant in every gateway, and where weights change only those keys move that a
-//! variant gains or loses. Must not know what an upstream is.
+//! variant gains or loses. Also owns what a request has for a key, by which upstreams choose targets too. Must not
+//! know how a request is sent.
 
 use std::borrow::Cow;
 use std::cell::Cell;
