@@ -1,0 +1,136 @@
+//! How many tokens a call used: of whole responses, and of streams of every shape.
+//!
+//! Totals include what is part of them: cached input is input, reasoning is output. Providers
+//! that count otherwise are converted here, so that nobody else has to know.
+
+mod read;
+mod stream;
+
+pub use stream::{Seen, Stream};
+
+use crate::json::Raw;
+use crate::protocol::Protocol;
+use crate::saved::saved;
+
+/// The class of service that a provider says it used, by which prices differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Tier {
+    /// Pay as you go.
+    #[default]
+    Standard,
+    /// Answers within a day.
+    Batch,
+    /// Slower and cheaper.
+    Flex,
+    /// Faster and dearer.
+    Priority,
+}
+saved!(
+    enum Tier {
+        Standard,
+        Batch,
+        Flex,
+        Priority,
+    }
+);
+
+impl Tier {
+    /// The tier that a provider's word means.
+    pub fn of_name(name: &str) -> Option<Self> {
+        match name {
+            "default" | "standard" | "standard_only" | "ON_DEMAND" => Some(Self::Standard),
+            "batch" => Some(Self::Batch),
+            "flex" | "ON_DEMAND_FLEX" => Some(Self::Flex),
+            "priority" | "ON_DEMAND_PRIORITY" => Some(Self::Priority),
+            _ => None,
+        }
+    }
+}
+
+/// The tokens of one call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All input, caches included.
+    pub input: u64,
+    /// All output, reasoning included.
+    pub output: u64,
+    /// Of the input: read from a cache.
+    pub cached_input: u64,
+    /// Of the input: written to a cache, for five minutes or as long as the provider's default.
+    pub cache_write: u64,
+    /// Of the input: written to a cache for an hour.
+    pub cache_write_1h: u64,
+    /// Of the output: reasoning.
+    pub reasoning: u64,
+    /// Of the input: audio.
+    pub audio_input: u64,
+    /// Of the output: audio.
+    pub audio_output: u64,
+    /// Of the input: images.
+    pub image_input: u64,
+    /// Of the output: images.
+    pub image_output: u64,
+    /// Of the input: results of tools that the provider ran itself.
+    pub tool_input: u64,
+    /// Of the output: predicted text that was not taken, which is billed.
+    pub rejected_prediction: u64,
+    /// Searches that the provider made.
+    pub searches: u64,
+    /// The class of service.
+    pub tier: Tier,
+    /// Whether it is an estimate, as the provider gave none.
+    pub estimated: bool,
+}
+saved!(struct Usage {
+    input, output, cached_input, cache_write, cache_write_1h, reasoning, audio_input, audio_output,
+    image_input, image_output, tool_input, rejected_prediction, searches, tier, estimated,
+});
+
+impl Usage {
+    /// Input and output.
+    pub fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+
+    /// The input that was neither read from a cache nor written to one.
+    pub fn uncached_input(&self) -> u64 {
+        self.input
+            .saturating_sub(self.cached_input)
+            .saturating_sub(self.cache_write)
+            .saturating_sub(self.cache_write_1h)
+    }
+
+    /// An estimate where a provider gave no usage.
+    pub fn estimate(input: u64, output: u64) -> Self {
+        Self { input, output, estimated: true, ..Self::default() }
+    }
+}
+
+/// The usage in a whole response. `None` if it has none; a usage of zero is a usage.
+pub fn of_body(protocol: Protocol, body: &[u8]) -> Option<Usage> {
+    of_json(protocol, Raw::parse(body).ok()?)
+}
+
+/// The same of a body that is parsed already.
+pub fn of_json(protocol: Protocol, body: Raw<'_>) -> Option<Usage> {
+    match protocol {
+        Protocol::Anthropic => read::Parts::default().with_anthropic(body.some("usage")?).usage(),
+        Protocol::BedrockConverse => {
+            read::Parts::default().with_bedrock(body.some("usage")?).usage()
+        }
+        Protocol::Gemini if body.is_array() => {
+            body.elements().filter_map(|part| read::gemini(part.some("usageMetadata")?)).last()
+        }
+        Protocol::Gemini => read::gemini(body.some("usageMetadata")?),
+        Protocol::Ollama => read::ollama(body),
+        _ => read::openai_in(body),
+    }
+}
+
+/// Why a whole response ended, in the provider's word.
+pub fn finish_of_body(protocol: Protocol, body: &[u8]) -> Option<String> {
+    stream::finish(protocol, Raw::parse(body).ok()?)
+}
+
+#[cfg(test)]
+mod tests;

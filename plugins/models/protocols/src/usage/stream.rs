@@ -1,0 +1,361 @@
+//! The usage of a stream, and what else its events say to policy.
+//!
+//! Most events are pieces of text. Those are told by names of members that a scan finds, without
+//! a parse; only an event that has a usage, an end or an error is read as a whole.
+
+use super::read::{self, Parts};
+use super::{Tier, Usage};
+use crate::error::{self, Failure};
+use crate::framing::Event;
+use crate::json::{self, Raw};
+use crate::protocol::Protocol;
+use crate::saved::saved;
+
+/// What one event was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// It has text, reasoning, or a part of a call of a tool.
+    pub content: bool,
+    /// It has a usage.
+    pub usage: bool,
+    /// It is the chunk that `include_usage` adds: no choices, a usage. A client that did not ask
+    /// for it must not get it.
+    pub extra_usage: bool,
+    /// It says that the answer is over.
+    pub terminal: bool,
+    /// It is an error.
+    pub error: bool,
+}
+
+/// Reads the events of one stream.
+#[derive(Clone, Debug)]
+pub struct Stream {
+    protocol: Protocol,
+    parts: Parts,
+    usage: Option<Usage>,
+    tier: Option<Tier>,
+    finish: Option<String>,
+    has_content: bool,
+    text_bytes: u64,
+    is_over: bool,
+    failure: Option<Failure>,
+    failed_first: bool,
+}
+saved!(struct Stream {
+    protocol, parts, usage, tier, finish, has_content, text_bytes, is_over, failure, failed_first,
+});
+
+/// What a scan found in an event.
+#[derive(Clone, Copy, Default)]
+struct Found {
+    text: u64,
+    content: bool,
+    parse: bool,
+}
+
+impl Stream {
+    /// A stream of a provider that speaks `protocol`.
+    pub fn new(protocol: Protocol) -> Self {
+        Self {
+            protocol,
+            parts: Parts::default(),
+            usage: None,
+            tier: None,
+            finish: None,
+            has_content: false,
+            text_bytes: 0,
+            is_over: false,
+            failure: None,
+            failed_first: false,
+        }
+    }
+
+    /// Reads one event.
+    pub fn event(&mut self, event: &Event<'_>) -> Seen {
+        let Some(data) = event.data.as_deref() else { return Seen::default() };
+        let data = data.trim_ascii();
+        if data == b"[DONE]" {
+            return Seen { terminal: true, ..Seen::default() };
+        }
+        let found = match self.protocol {
+            _ if event.is_exception || event.name == b"error" => {
+                Found { parse: true, ..Found::default() }
+            }
+            Protocol::Anthropic => anthropic(event.name, data),
+            Protocol::BedrockConverse => bedrock(event.name, data),
+            Protocol::OpenAiResponses => responses(event.name, data),
+            Protocol::Gemini => {
+                Found { parse: true, ..scan(data, &["text", "functionCall", "inlineData"], &[]) }
+            }
+            Protocol::Ollama => scan(
+                data,
+                &["content", "thinking", "tool_calls", "response"],
+                &["done_reason", "error", "prompt_eval_count", "eval_count"],
+            ),
+            _ => scan(
+                data,
+                &[
+                    "content",
+                    "text",
+                    "reasoning",
+                    "reasoning_content",
+                    "refusal",
+                    "arguments",
+                    "tool_calls",
+                    "data",
+                ],
+                &["usage", "finish_reason", "error"],
+            ),
+        };
+        let mut seen = Seen { content: found.content, ..Seen::default() };
+        if found.parse
+            && let Ok(json) = Raw::parse(data)
+        {
+            self.read(event, json, &mut seen);
+        } else if event.is_exception || event.name == b"error" {
+            seen.error = true;
+            self.fail(error::of_text(self.protocol, event.name, data));
+        }
+        self.text_bytes = self.text_bytes.saturating_add(found.text);
+        self.has_content |= seen.content;
+        self.is_over |= seen.terminal;
+        seen
+    }
+
+    fn read(&mut self, event: &Event<'_>, json: Raw<'_>, seen: &mut Seen) {
+        if let Some(failure) = error::of_stream(self.protocol, event, json) {
+            *seen = Seen { error: true, ..Seen::default() };
+            // A failed response says what it used.
+            if let Some(usage) = json.some("response").and_then(read::openai_in) {
+                self.usage = Some(usage);
+            }
+            return self.fail(failure);
+        }
+        match self.protocol {
+            Protocol::Anthropic => {
+                let usage = match json.some("message") {
+                    Some(message) => message.some("usage"),
+                    None => json.some("usage"),
+                };
+                seen.usage = usage.is_some();
+                if let Some(usage) = usage {
+                    self.parts = std::mem::take(&mut self.parts).with_anthropic(usage);
+                }
+                seen.terminal = json.get("type").is_some_and(|kind| kind.is("message_stop"));
+            }
+            Protocol::BedrockConverse => {
+                if let Some(usage) = json.some("usage") {
+                    seen.usage = true;
+                    self.parts = std::mem::take(&mut self.parts).with_bedrock(usage);
+                }
+                seen.terminal = event.name == b"messageStop";
+            }
+            Protocol::Gemini => {
+                if let Some(usage) = json.some("usageMetadata").and_then(read::gemini) {
+                    seen.usage = true;
+                    self.usage = Some(usage);
+                }
+            }
+            Protocol::Ollama => {
+                if let Some(usage) = read::ollama(json) {
+                    seen.usage = true;
+                    self.usage = Some(usage);
+                }
+                seen.terminal = json.get("done").and_then(Raw::bool) == Some(true);
+            }
+            Protocol::OpenAiResponses => {
+                if let Some(response) = json.some("response") {
+                    self.take_openai(response, seen);
+                }
+                let kind = json.text_of("type").unwrap_or_default();
+                seen.terminal = matches!(&*kind, "response.completed" | "response.incomplete");
+            }
+            _ => {
+                self.take_openai(json, seen);
+                let choices = json.get("choices");
+                seen.extra_usage = seen.usage
+                    && choices
+                        .is_some_and(|list| list.is_array() && list.elements().next().is_none());
+                // Images and audio have typed events with their usage in the last.
+                let kind = json.text_of("type").unwrap_or_default();
+                seen.terminal = kind.ends_with(".completed") || kind.ends_with(".done");
+            }
+        }
+        if let Some(finish) = finish(self.protocol, json) {
+            seen.terminal |= !matches!(self.protocol, Protocol::Anthropic);
+            self.finish = Some(finish);
+        }
+    }
+
+    fn take_openai(&mut self, json: Raw<'_>, seen: &mut Seen) {
+        if let Some(usage) = read::openai_in(json) {
+            seen.usage = true;
+            self.usage = Some(usage);
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        if self.failure.is_none() {
+            self.failed_first = !self.has_content;
+            self.failure = Some(failure);
+        }
+    }
+
+    /// The usage as far as the stream has said it.
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage.or_else(|| self.parts.usage())
+    }
+
+    /// The usage, or an estimate marked as such: the given input, and a token for each four bytes
+    /// of text that came.
+    ///
+    /// What Anthropic says at the start has an output that is a beginning only: as long as the
+    /// stream did not end, its output is the larger of that and the estimate.
+    pub fn usage_or_estimate(&self, input: u64) -> Usage {
+        let output = self.text_bytes.div_ceil(4);
+        match self.usage() {
+            Some(usage) if self.is_over || self.usage.is_some() => usage,
+            Some(usage) => Usage { output: usage.output.max(output), estimated: true, ..usage },
+            None => Usage::estimate(input, output),
+        }
+    }
+
+    /// Why the answer ended, in the provider's word.
+    pub fn finish_reason(&self) -> Option<&str> {
+        self.finish.as_deref()
+    }
+
+    /// Whether content was seen: from then on another provider must not be asked.
+    pub fn has_content(&self) -> bool {
+        self.has_content
+    }
+
+    /// The bytes of text, reasoning and arguments that came.
+    pub fn text_bytes(&self) -> u64 {
+        self.text_bytes
+    }
+
+    /// Whether the answer came to its end: the event that says so was seen and no error was.
+    /// `[DONE]` alone says nothing, as it follows errors too.
+    pub fn is_complete(&self) -> bool {
+        let needs_reason =
+            matches!(self.protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions);
+        self.is_over && self.failure.is_none() && (!needs_reason || self.finish.is_some())
+    }
+
+    /// The error that came in the stream.
+    pub fn failure(&self) -> Option<&Failure> {
+        self.failure.as_ref()
+    }
+
+    /// Whether that error came before any content, so that another provider can be asked.
+    pub fn failed_before_content(&self) -> bool {
+        self.failed_first
+    }
+}
+
+/// Looks for members by name. One of `content` with a string counts its bytes; one of `parse`
+/// that is not `null` makes the event worth reading as a whole.
+fn scan(data: &[u8], content: &[&str], parse: &[&str]) -> Found {
+    let mut found = Found::default();
+    json::scan(data, |name, value, length| {
+        if content.iter().any(|known| known.as_bytes() == name) {
+            let first = value.first().copied().unwrap_or(b'n');
+            let second = value.get(json::space(value, 1)).copied().unwrap_or(b']');
+            found.text += length.unwrap_or(0) as u64;
+            found.content |= match first {
+                b'"' => length != Some(0),
+                b'[' => second == b'{' && name == b"tool_calls",
+                b'{' => name == b"functionCall" || name == b"inlineData",
+                _ => false,
+            };
+        } else if parse.iter().any(|known| known.as_bytes() == name) {
+            found.parse |= !value.starts_with(b"null");
+        }
+    });
+    found
+}
+
+fn anthropic(name: &[u8], data: &[u8]) -> Found {
+    let kind = kind(name, data);
+    match kind {
+        b"content_block_delta" => scan(data, &["text", "thinking", "partial_json"], &[]),
+        b"content_block_start" => {
+            let tool = memchr::memmem::find(data, b"tool_use").is_some();
+            Found { content: tool, ..Found::default() }
+        }
+        b"ping" | b"content_block_stop" => Found::default(),
+        _ => Found { parse: true, ..Found::default() },
+    }
+}
+
+fn bedrock(name: &[u8], data: &[u8]) -> Found {
+    match name {
+        b"contentBlockDelta" => scan(data, &["text", "input"], &[]),
+        b"contentBlockStart" => {
+            let tool = memchr::memmem::find(data, b"\"toolUse\"").is_some();
+            Found { content: tool, ..Found::default() }
+        }
+        b"contentBlockStop" | b"messageStart" => Found::default(),
+        _ => Found { parse: true, ..Found::default() },
+    }
+}
+
+fn responses(name: &[u8], data: &[u8]) -> Found {
+    let kind = kind(name, data);
+    if kind.ends_with(b".delta") {
+        return scan(data, &["delta"], &[]);
+    }
+    match kind {
+        b"response.output_item.added" => {
+            let call = memchr::memmem::find(data, b"_call\"").is_some();
+            Found { content: call, ..Found::default() }
+        }
+        b"response.completed" | b"response.incomplete" | b"response.failed" | b"error" => {
+            Found { parse: true, ..Found::default() }
+        }
+        _ => Found::default(),
+    }
+}
+
+/// The type of an event: its name, or if it has none the first member `type`.
+fn kind<'a>(name: &'a [u8], data: &'a [u8]) -> &'a [u8] {
+    if !name.is_empty() {
+        return name;
+    }
+    let mut kind: &[u8] = b"";
+    json::scan(data, |name, value, length| {
+        if kind.is_empty()
+            && name == b"type"
+            && let Some(length) = length
+        {
+            kind = &value[1..=length];
+        }
+    });
+    kind
+}
+
+/// Why an answer ended, from an event or a whole response.
+pub(super) fn finish(protocol: Protocol, json: Raw<'_>) -> Option<String> {
+    let first = |list: &str, member: &str| {
+        let mut items = json.some(list)?.elements();
+        items.find_map(|item| item.text_of(member))
+    };
+    let word = match protocol {
+        Protocol::Anthropic => match json.some("delta") {
+            Some(delta) => delta.text_of("stop_reason"),
+            None => json.text_of("stop_reason"),
+        },
+        Protocol::BedrockConverse => json.text_of("stopReason"),
+        Protocol::Gemini => first("candidates", "finishReason")
+            .or_else(|| json.some("promptFeedback")?.text_of("blockReason")),
+        Protocol::Ollama => json.text_of("done_reason"),
+        Protocol::OpenAiResponses => {
+            let response = json.some("response").unwrap_or(json);
+            let reason = response.some("incomplete_details").and_then(|why| why.text_of("reason"));
+            reason.or_else(|| response.text_of("status"))
+        }
+        _ => first("choices", "finish_reason"),
+    };
+    word.map(|word| word.into_owned())
+}

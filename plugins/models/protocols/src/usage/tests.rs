@@ -1,0 +1,314 @@
+//! Streams of every shape, cut at every byte, give the same usage; cut off, they are not whole.
+
+use super::{Stream, Tier, Usage, finish_of_body, of_body};
+use crate::error::Class;
+use crate::framing::{Framing, Reader, event_stream};
+use crate::protocol::Protocol;
+use crate::saved::Saved;
+
+fn read(protocol: Protocol, framing: Framing, chunks: &[&[u8]]) -> Stream {
+    let mut reader = Reader::new(framing, 100_000);
+    let mut stream = Stream::new(protocol);
+    for chunk in chunks {
+        reader
+            .read(chunk, |event| {
+                stream.event(&event);
+            })
+            .expect("a stream in its framing");
+        reader = Reader::from_bytes(&reader.to_bytes()).expect("what was saved");
+        stream = Stream::from_bytes(&stream.to_bytes()).expect("what was saved");
+    }
+    stream
+}
+
+/// Reads the stream whole, at every split and byte for byte, and cut off before `end`.
+fn check(protocol: Protocol, stream: &[u8], end: &str, usage: Usage, finish: &str) {
+    let framing = match stream.starts_with(b"[") {
+        true => Framing::JsonArray,
+        false => protocol.framing(),
+    };
+    let same = |chunks: &[&[u8]]| {
+        let read = read(protocol, framing, chunks);
+        assert_eq!(read.usage(), Some(usage));
+        assert_eq!(read.usage_or_estimate(9), usage);
+        assert_eq!(read.finish_reason(), Some(finish));
+        assert!(read.is_complete() && read.has_content() && read.failure().is_none());
+    };
+    same(&[stream]);
+    for cut in 0..=stream.len() {
+        same(&[&stream[..cut], &stream[cut..]]);
+    }
+    let bytes: Vec<_> = stream.chunks(1).collect();
+    same(&bytes);
+    let last = memchr::memmem::rfind(stream, end.as_bytes()).expect("the end is in the stream");
+    for cut in 0..=last {
+        let read = read(protocol, framing, &[&stream[..cut]]);
+        assert!(!read.is_complete(), "cut at {cut} of {}", stream.len());
+    }
+}
+
+fn sse(events: &[&str]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for event in events {
+        match event.split_once('|').filter(|(name, _)| !name.starts_with('{')) {
+            Some((name, data)) => out.extend(format!("event: {name}\ndata: {data}\n\n").bytes()),
+            None => out.extend(format!("data: {event}\n\n").bytes()),
+        }
+    }
+    out
+}
+
+#[test]
+fn chat_with_the_chunk_that_include_usage_adds() {
+    let stream = sse(&[
+        r#"{"id":"c","object":"chat.completion.chunk","model":"m","service_tier":"default","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}],"usage":null,"obfuscation":"xx"}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{"content":"a \"usage\": {\"prompt_tokens\":9}"},"finish_reason":null}],"usage":null}"#,
+        r#"{"id":"c","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}"#,
+        r#"{"id":"c","service_tier":"priority","choices":[],"usage":{"prompt_tokens":1200,"completion_tokens":300,"total_tokens":1500,"prompt_tokens_details":{"cached_tokens":1024,"cache_write_tokens":64,"audio_tokens":3},"completion_tokens_details":{"reasoning_tokens":256,"audio_tokens":2,"accepted_prediction_tokens":1,"rejected_prediction_tokens":5}}}"#,
+        "[DONE]",
+    ]);
+    let usage = Usage {
+        input: 1200,
+        output: 300,
+        cached_input: 1024,
+        cache_write: 64,
+        reasoning: 256,
+        audio_input: 3,
+        audio_output: 2,
+        rejected_prediction: 5,
+        tier: Tier::Priority,
+        ..Usage::default()
+    };
+    check(Protocol::OpenAiChat, &stream, "finish_reason\":\"stop", usage, "stop");
+}
+
+#[test]
+fn only_the_added_chunk_is_the_added_chunk() {
+    let extra = |json: &str| {
+        let mut seen = Vec::new();
+        let mut stream = Stream::new(Protocol::OpenAiChat);
+        let mut reader = Reader::new(Framing::Sse, 10_000);
+        reader.read(&sse(&[json]), |event| seen.push(stream.event(&event))).expect("an event");
+        seen[0].extra_usage
+    };
+    assert!(extra(r#"{"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":1}}"#));
+    assert!(extra(r#"{"usage" : {"prompt_tokens":1}, "choices" : [ ] }"#));
+    // Azure's first chunk has no choices either.
+    assert!(!extra(r#"{"choices":[],"prompt_filter_results":[],"usage":null}"#));
+    assert!(!extra(r#"{"choices":[{"delta":{"content":"x"}}],"usage":{"prompt_tokens":1}}"#));
+}
+
+#[test]
+fn usage_in_every_chunk_replaces_and_is_not_added() {
+    let stream = sse(&[
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant"}}],"usage":{"prompt_tokens":7,"completion_tokens":0,"total_tokens":7}}"#,
+        r#"{"choices":[{"index":0,"delta":{"reasoning":"a"}}],"usage":{"prompt_tokens":7,"completion_tokens":1,"total_tokens":8}}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"b"},"finish_reason":"length"}],"usage":{"prompt_tokens":7,"completion_tokens":2,"total_tokens":9}}"#,
+        "[DONE]",
+    ]);
+    let usage = Usage { input: 7, output: 2, ..Usage::default() };
+    check(Protocol::OpenAiChat, &stream, "\"finish_reason\":\"length\"", usage, "length");
+}
+
+#[test]
+fn an_error_before_done_is_no_success() {
+    let stream = sse(&[
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#,
+        r#"{"error":{"message":"EngineCore died","type":"InternalServerError","param":null,"code":500}}"#,
+        "[DONE]",
+    ]);
+    let read = read(Protocol::OpenAiChat, Framing::Sse, &[&stream]);
+    assert!(!read.is_complete() && read.failed_before_content());
+    let failure = read.failure().expect("an error");
+    assert_eq!((failure.class, failure.status), (Class::Server, 500));
+    let done = self::read(Protocol::OpenAiChat, Framing::Sse, &[b"data: [DONE]\n\n"]);
+    assert!(!done.is_complete());
+}
+
+#[test]
+fn completions() {
+    let stream = sse(&[
+        r#"{"object":"text_completion","choices":[{"index":0,"text":"Hi","finish_reason":null}]}"#,
+        r#"{"object":"text_completion","choices":[{"index":0,"text":"","finish_reason":"stop"}],"usage":{"prompt_tokens":2,"total_tokens":3,"completion_tokens":1}}"#,
+        "[DONE]",
+    ]);
+    let usage = Usage { input: 2, output: 1, ..Usage::default() };
+    check(Protocol::OpenAiCompletions, &stream, "\"stop\"", usage, "stop");
+}
+
+#[test]
+fn responses() {
+    let stream = sse(&[
+        r#"response.created|{"type":"response.created","sequence_number":0,"response":{"id":"r","status":"in_progress","usage":null}}"#,
+        r#"response.output_text.delta|{"type":"response.output_text.delta","sequence_number":4,"delta":"Hello"}"#,
+        r#"response.completed|{"type":"response.completed","sequence_number":9,"response":{"id":"r","status":"completed","service_tier":"flex","usage":{"input_tokens":100,"input_tokens_details":{"cached_tokens":64},"output_tokens":20,"output_tokens_details":{"reasoning_tokens":12},"total_tokens":120}}}"#,
+    ]);
+    let usage = Usage {
+        input: 100,
+        output: 20,
+        cached_input: 64,
+        reasoning: 12,
+        tier: Tier::Flex,
+        ..Usage::default()
+    };
+    check(Protocol::OpenAiResponses, &stream, "response.completed\",", usage, "completed");
+    let failed = sse(&[
+        r#"response.failed|{"type":"response.failed","response":{"status":"failed","error":{"code":"rate_limit_exceeded","message":"Slow"},"usage":{"input_tokens":5,"output_tokens":0,"total_tokens":5}}}"#,
+    ]);
+    let read = read(Protocol::OpenAiResponses, Framing::Sse, &[&failed]);
+    assert!(!read.is_complete());
+    assert_eq!(read.failure().map(|failure| failure.class), Some(Class::RateLimited));
+    assert_eq!(read.usage().map(|usage| usage.input), Some(5));
+}
+
+#[test]
+fn anthropic_with_caches_and_repeated_fields() {
+    let stream = sse(&[
+        r#"message_start|{"type":"message_start","message":{"id":"m","usage":{"input_tokens":10,"cache_creation_input_tokens":300,"cache_read_input_tokens":2000,"cache_creation":{"ephemeral_5m_input_tokens":200,"ephemeral_1h_input_tokens":100},"output_tokens":1,"service_tier":"standard"}}}"#,
+        r#"ping|{"type":"ping"}"#,
+        r#"content_block_start|{"type":"content_block_start","index":0,"content_block":{"type":"thinking","thinking":"","signature":""}}"#,
+        r#"content_block_delta|{"type":"content_block_delta","index":0,"delta":{"type":"thinking_delta","thinking":"usage"}}"#,
+        r#"content_block_stop|{"type":"content_block_stop","index":0}"#,
+        r#"message_delta|{"type":"message_delta","delta":{"stop_reason":"tool_use","stop_sequence":null},"usage":{"input_tokens":12,"cache_read_input_tokens":2000,"output_tokens":50,"output_tokens_details":{"thinking_tokens":40},"server_tool_use":{"web_search_requests":2}}}"#,
+        r#"message_stop|{"type":"message_stop"}"#,
+    ]);
+    let usage = Usage {
+        input: 2312,
+        output: 50,
+        cached_input: 2000,
+        cache_write: 200,
+        cache_write_1h: 100,
+        reasoning: 40,
+        searches: 2,
+        ..Usage::default()
+    };
+    check(Protocol::Anthropic, &stream, "message_stop\"}", usage, "tool_use");
+    let cut = memchr::memmem::find(&stream, b"event: message_delta").expect("an event");
+    let read = read(Protocol::Anthropic, Framing::Sse, &[&stream[..cut]]);
+    let estimate = read.usage_or_estimate(1);
+    assert!(estimate.estimated);
+    assert_eq!((estimate.input, estimate.output), (2310, 2));
+}
+
+#[test]
+fn anthropic_overloaded_after_a_status_of_200() {
+    let stream = sse(&[
+        r#"message_start|{"type":"message_start","message":{"usage":{"input_tokens":10,"output_tokens":1}}}"#,
+        r#"error|{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
+    ]);
+    let read = read(Protocol::Anthropic, Framing::Sse, &[&stream]);
+    assert!(read.failed_before_content());
+    let failure = read.failure().expect("an error");
+    assert_eq!((failure.class, failure.status), (Class::Overloaded, 529));
+}
+
+const GEMINI: [&str; 3] = [
+    r#"{"usageMetadata":{"trafficType":"ON_DEMAND"},"responseId":"x"}"#,
+    r#"{"candidates":[{"content":{"parts":[{"text":"a"}],"role":"model"},"index":0}],"usageMetadata":{"promptTokenCount":30,"totalTokenCount":35,"thoughtsTokenCount":5}}"#,
+    r#"{"candidates":[{"content":{"parts":[{"text":"b"}]},"finishReason":"STOP","index":0}],"usageMetadata":{"promptTokenCount":30,"candidatesTokenCount":4,"thoughtsTokenCount":6,"toolUsePromptTokenCount":8,"cachedContentTokenCount":16,"totalTokenCount":48,"promptTokensDetails":[{"modality":"TEXT","tokenCount":20},{"modality":"AUDIO","tokenCount":10}],"trafficType":"ON_DEMAND"}}"#,
+];
+
+#[test]
+fn gemini_as_events_and_as_an_array() {
+    let usage = Usage {
+        input: 38,
+        output: 10,
+        cached_input: 16,
+        reasoning: 6,
+        audio_input: 10,
+        tool_input: 8,
+        ..Usage::default()
+    };
+    check(Protocol::Gemini, &sse(&GEMINI), "finishReason", usage, "STOP");
+    let array = format!("[{}]", GEMINI.join("\r\n,\r\n"));
+    check(Protocol::Gemini, array.as_bytes(), "finishReason", usage, "STOP");
+    assert_eq!(of_body(Protocol::Gemini, array.as_bytes()), Some(usage));
+}
+
+#[test]
+fn gemini_that_refuses_the_prompt() {
+    let stream = sse(&[
+        r#"{"promptFeedback":{"blockReason":"SAFETY"},"usageMetadata":{"promptTokenCount":4,"totalTokenCount":4}}"#,
+    ]);
+    let read = read(Protocol::Gemini, Framing::Sse, &[&stream]);
+    assert_eq!(read.finish_reason(), Some("SAFETY"));
+    assert!(read.is_complete() && !read.has_content());
+}
+
+#[test]
+fn ollama_with_counts_left_out() {
+    let stream = b"{\"message\":{\"role\":\"assistant\",\"content\":\"Hi\"},\"done\":false}\n\
+        {\"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\"eval_count\":3}\n";
+    let usage = Usage { output: 3, ..Usage::default() };
+    check(Protocol::Ollama, stream, "\"done_reason\"", usage, "stop");
+    let late =
+        b"{\"message\":{\"content\":\"Hi\"},\"done\":false}\n{\"error\":\"out of memory\"}\n";
+    let read = read(Protocol::Ollama, Framing::Ndjson, &[late]);
+    assert!(!read.is_complete() && !read.failed_before_content());
+    assert_eq!(read.failure().map(|failure| failure.message.as_str()), Some("out of memory"));
+}
+
+#[test]
+fn bedrock_whose_usage_comes_after_the_stop() {
+    let mut stream = Vec::new();
+    for (name, json) in [
+        ("messageStart", r#"{"role":"assistant"}"#),
+        ("contentBlockDelta", r#"{"contentBlockIndex":0,"delta":{"text":"Hi"}}"#),
+        ("contentBlockStop", r#"{"contentBlockIndex":0}"#),
+        ("messageStop", r#"{"stopReason":"end_turn"}"#),
+        (
+            "metadata",
+            r#"{"usage":{"inputTokens":10,"outputTokens":2,"totalTokens":42,"cacheReadInputTokens":20,"cacheWriteInputTokens":10,"cacheDetails":[{"ttl":"1h","inputTokens":4},{"ttl":"5m","inputTokens":6}]},"metrics":{"latencyMs":5}}"#,
+        ),
+    ] {
+        event_stream::write_event(&mut stream, name, json);
+    }
+    let usage = Usage {
+        input: 40,
+        output: 2,
+        cached_input: 20,
+        cache_write: 6,
+        cache_write_1h: 4,
+        ..Usage::default()
+    };
+    check(Protocol::BedrockConverse, &stream, "stopReason", usage, "end_turn");
+    let mut broken = Vec::new();
+    event_stream::write_event(&mut broken, "messageStart", "{}");
+    event_stream::write_exception(
+        &mut broken,
+        "modelStreamErrorException",
+        r#"{"message":"m","originalStatusCode":429}"#,
+    );
+    let read = read(Protocol::BedrockConverse, Framing::EventStream, &[&broken]);
+    let failure = read.failure().expect("an error");
+    assert_eq!((failure.class, failure.status), (Class::RateLimited, 424));
+}
+
+#[test]
+fn whole_responses() {
+    let of = |protocol, json: &str| of_body(protocol, json.as_bytes());
+    let plain = |input, output| Some(Usage { input, output, ..Usage::default() });
+    let chat = r#"{"choices":[{"finish_reason":"stop"}],"usage":{"prompt_tokens":0,"completion_tokens":0}}"#;
+    assert_eq!(of(Protocol::OpenAiChat, chat), plain(0, 0));
+    assert_eq!(finish_of_body(Protocol::OpenAiChat, chat.as_bytes()).as_deref(), Some("stop"));
+    assert_eq!(of(Protocol::OpenAiChat, r#"{"choices":[],"usage":null}"#), None);
+    let embeddings = r#"{"data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}"#;
+    assert_eq!(of(Protocol::OpenAiEmbeddings, embeddings), plain(8, 0));
+    let images = r#"{"usage":{"input_tokens":5,"output_tokens":9,"input_tokens_details":{"text_tokens":3,"image_tokens":2}}}"#;
+    let with_images = Usage { input: 5, output: 9, image_input: 2, ..Usage::default() };
+    assert_eq!(of(Protocol::OpenAiOther, images), Some(with_images));
+    let apart = r#"{"usage":{"prompt_tokens":10,"completion_tokens":5,"total_tokens":35,"completion_tokens_details":{"reasoning_tokens":20}}}"#;
+    let with_reasoning = Usage { input: 10, output: 25, reasoning: 20, ..Usage::default() };
+    assert_eq!(of(Protocol::OpenAiChat, apart), Some(with_reasoning));
+    let ollama = r#"{"done":true,"done_reason":"stop","prompt_eval_count":4,"eval_count":2}"#;
+    assert_eq!(of(Protocol::Ollama, ollama), plain(4, 2));
+    assert_eq!(of(Protocol::OpenAiChat, "not JSON"), None);
+}
+
+#[test]
+fn what_is_no_json_in_a_stream_does_no_harm() {
+    let read =
+        read(Protocol::OpenAiChat, Framing::Sse, &[b"data: {\"usage\":{\n\ndata: \n\n: x\n\n"]);
+    assert_eq!(read.usage(), None);
+    assert!(!read.is_complete());
+}
