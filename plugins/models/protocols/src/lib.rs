@@ -10,6 +10,7 @@ pub mod error;
 pub mod framing;
 pub mod json;
 mod protocol;
+pub mod request;
 pub mod saved;
 pub mod usage;
 

@@ -188,6 +188,39 @@ impl<'a> Call<'a> {
     }
 }
 
+impl Call<'_> {
+    /// The path with another model in the place of its own. `None` if it has none.
+    pub fn path_with_model(path: &str, model: &str) -> Option<String> {
+        let between = |before: &str, behind: &str| {
+            let start = path.rfind(before)? + before.len();
+            let end = start + path[start..].find(behind)?;
+            Some(format!("{}{}{}", &path[..start], encode(model), &path[end..]))
+        };
+        match Call::of_path(path)?.protocol {
+            Protocol::Gemini => between("/models/", ":"),
+            Protocol::BedrockConverse => between("/model/", "/"),
+            _ => between("/openai/deployments/", "/"),
+        }
+    }
+}
+
+/// Percent-encodes what is not unreserved (RFC 3986 section 2.3).
+fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => {
+                let digit = |n: u8| char::from(b"0123456789ABCDEF"[usize::from(n)]);
+                out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            }
+        }
+    }
+    out
+}
+
 /// Takes percent-encoding away: Bedrock's model ids have `:` and `/` that clients encode.
 fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {

@@ -1,0 +1,174 @@
+//! Changes of a request's body: only the members in question change, byte for byte the rest is
+//! what the caller wrote.
+
+use std::ops::Range;
+
+use crate::json::{Fault, Raw, Writer};
+use crate::protocol::Protocol;
+
+/// Changes of one body, made together by [`Edits::apply`].
+#[derive(Clone, Debug)]
+pub struct Edits<'a> {
+    protocol: Protocol,
+    body: &'a [u8],
+    root: Raw<'a>,
+    changes: Vec<(Range<usize>, String)>,
+}
+
+impl<'a> Edits<'a> {
+    /// No changes of `body`, which must be JSON.
+    pub fn new(protocol: Protocol, body: &'a [u8]) -> Result<Self, Fault> {
+        let root = Raw::parse(body)?;
+        if !root.is_object() {
+            return Err(Fault { at: 0 });
+        }
+        Ok(Self { protocol, body, root, changes: Vec::new() })
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Replaces the model, or adds it.
+    pub fn model(&mut self, name: &str) {
+        let mut json = Writer::new();
+        json.str(name);
+        self.set(&["model"], &json.out);
+    }
+
+    /// Lets the output have `most` tokens at most: a larger bound is lowered, and where there is
+    /// none one is set. `name` is the member to set then for servers that know only one of those
+    /// of chat completions: `max_tokens` or `max_completion_tokens`.
+    pub fn max_output(&mut self, most: u64, name: Option<&'static str>) {
+        let paths: &[&[&str]] = match self.protocol {
+            Protocol::OpenAiChat => &[&["max_completion_tokens"], &["max_tokens"]],
+            Protocol::OpenAiResponses => &[&["max_output_tokens"]],
+            Protocol::Gemini => &[
+                &["generationConfig", "maxOutputTokens"],
+                &["generationConfig", "max_output_tokens"],
+                &["generation_config", "max_output_tokens"],
+                &["generation_config", "maxOutputTokens"],
+            ],
+            Protocol::Ollama => &[&["options", "num_predict"]],
+            Protocol::BedrockConverse => &[&["inferenceConfig", "maxTokens"]],
+            Protocol::OpenAiEmbeddings | Protocol::OpenAiOther => return,
+            Protocol::OpenAiCompletions | Protocol::Anthropic => &[&["max_tokens"]],
+        };
+        let mut is_set = false;
+        for path in paths {
+            let value = path.iter().try_fold(self.root, |value, name| value.some(name));
+            let Some(value) = value else { continue };
+            is_set = true;
+            let number = value.u64().or_else(|| value.escaped()?.parse().ok());
+            if number.is_none_or(|number| number > most) {
+                self.set(path, &most.to_string());
+            }
+        }
+        if is_set {
+            return;
+        }
+        let snake = self.protocol == Protocol::Gemini
+            && self.root.some("generationConfig").is_none()
+            && self.root.some("generation_config").is_some();
+        let path = if snake { paths[2] } else { paths[0] };
+        match name.filter(|_| self.protocol == Protocol::OpenAiChat) {
+            Some(name) => self.set(&[name], &most.to_string()),
+            None => self.set(path, &most.to_string()),
+        }
+    }
+
+    /// Asks for the usage as an event of the stream, in protocols that do not give it unasked.
+    pub fn include_usage(&mut self) {
+        if matches!(self.protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions) {
+            let options = self.root.some("stream_options");
+            let asked = options.and_then(|options| options.get("include_usage"));
+            if asked.and_then(Raw::bool) != Some(true) {
+                self.set(&["stream_options", "include_usage"], "true");
+            }
+        }
+    }
+
+    /// Gives the member at `path` the value `json`, and adds it and the objects around it where
+    /// they are missing.
+    pub fn set(&mut self, path: &[&str], json: &str) {
+        let mut object = self.root;
+        for (depth, name) in path.iter().enumerate() {
+            let rest = &path[depth + 1..];
+            let values: Vec<_> =
+                object.members().filter(|(key, _)| key.is(name)).map(|(_, value)| value).collect();
+            match values.last() {
+                Some(value) if !rest.is_empty() && value.is_object() => object = *value,
+                Some(_) => {
+                    for value in values {
+                        let range = value.range_in(self.body);
+                        self.changes.push((range, nested(rest, json)));
+                    }
+                    return;
+                }
+                None => {
+                    let end = object.range_in(self.body).end - 1;
+                    let at = end..end;
+                    let is_first = object.members().next().is_none()
+                        && self.changes.iter().all(|(range, _)| *range != at);
+                    let mut text = Writer::new();
+                    text.key(name).raw(&nested(rest, json));
+                    self.changes
+                        .push((at, format!("{}{}", if is_first { "" } else { "," }, text.out)));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Takes the members of that name out of the body's object.
+    pub fn remove(&mut self, name: &str) {
+        let members: Vec<_> = self.root.members().collect();
+        let ranges = |(key, value): &(Raw<'_>, Raw<'_>)| {
+            key.range_in(self.body).start..value.range_in(self.body).end
+        };
+        let places: Vec<_> = members.iter().map(ranges).collect();
+        let kept: Vec<_> = members.iter().map(|(key, _)| !key.is(name)).collect();
+        let first_kept = kept.iter().position(|kept| *kept).unwrap_or(kept.len());
+        for at in 0..members.len() {
+            if kept[at] {
+                continue;
+            }
+            // With the comma before it; at the front, with the one behind it.
+            let range = match (at.checked_sub(1), places.get(at + 1)) {
+                (Some(before), _) if at > first_kept => places[before].end..places[at].end,
+                (_, Some(next)) => places[at].start..next.start,
+                (_, None) => places[at].clone(),
+            };
+            self.changes.push((range, String::new()));
+        }
+    }
+
+    /// The body with the changes.
+    pub fn apply(mut self) -> Vec<u8> {
+        self.changes.sort_by_key(|(range, _)| range.start);
+        let added: usize = self.changes.iter().map(|(_, text)| text.len()).sum();
+        let mut out = Vec::with_capacity(self.body.len() + added);
+        let mut at = 0;
+        for (range, text) in &self.changes {
+            out.extend_from_slice(self.body.get(at..range.start).unwrap_or_default());
+            out.extend_from_slice(text.as_bytes());
+            at = range.end;
+        }
+        out.extend_from_slice(&self.body[at..]);
+        out
+    }
+}
+
+/// The value inside of objects with one member each.
+fn nested(path: &[&str], json: &str) -> String {
+    let mut out = Writer::new();
+    for name in path {
+        out.open('{').key(name);
+    }
+    out.raw(json);
+    path.iter().for_each(|_| {
+        out.close('}');
+    });
+    out.out
+}

@@ -1,0 +1,273 @@
+//! Reading a request once, without a tree.
+
+use super::text::{Size, Texts};
+use crate::json::{self, Raw};
+use crate::protocol::{Call, Protocol};
+
+/// What policy needs of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Request {
+    /// The model, from the body or the path.
+    pub model: Option<String>,
+    /// Whether a stream is asked for.
+    pub stream: bool,
+    /// Whether the usage is asked for as an event of the stream.
+    pub include_usage: bool,
+    /// How many answers are asked for.
+    pub n: u64,
+    /// The bound of the output's tokens, as the caller wrote it.
+    pub max_output: Option<u64>,
+    /// Whether tools are offered.
+    pub has_tools: bool,
+    /// Who the caller's user is, as the caller says.
+    pub user: Option<String>,
+    /// What requests of one conversation have in common: a cache key, a conversation, an earlier
+    /// response.
+    pub session: Option<String>,
+    /// The class of service that is asked for.
+    pub service_tier: Option<String>,
+    /// How large the input is.
+    pub size: Size,
+    /// Chained hashes of the beginning of the input, one for each whole KiB of text: requests
+    /// whose first n hashes agree begin with the same n KiB.
+    pub prefix: Vec<u64>,
+}
+
+impl Request {
+    /// The tokens of all answers at most, if the model may write `default` where the caller set
+    /// no bound.
+    pub fn output_bound(&self, default: u64) -> u64 {
+        self.max_output.unwrap_or(default).saturating_mul(self.n.max(1))
+    }
+}
+
+/// Why a request cannot be read. Each would let a provider read something else than the gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not JSON.
+    Json(json::Fault),
+    /// It is JSON but not an object.
+    NotAnObject,
+    /// A member is there twice.
+    Twice(&'static str),
+    /// A member is not of its type; the second text says which.
+    WrongType(&'static str, &'static str),
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json(fault) => write!(f, "the body is {fault}"),
+            Self::NotAnObject => f.write_str("the body is not a JSON object"),
+            Self::Twice(name) => write!(f, "the member `{name}` is there twice"),
+            Self::WrongType(name, kind) => write!(f, "the member `{name}` is not {kind}"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// The members of a request that matter here, in all spellings.
+const NAMES: [&str; 36] = [
+    "model",
+    "stream",
+    "stream_options",
+    "n",
+    "max_completion_tokens",
+    "max_tokens",
+    "max_output_tokens",
+    "messages",
+    "system",
+    "tools",
+    "functions",
+    "contents",
+    "input",
+    "instructions",
+    "prompt",
+    "suffix",
+    "generationConfig",
+    "generation_config",
+    "systemInstruction",
+    "system_instruction",
+    "options",
+    "inferenceConfig",
+    "toolConfig",
+    "user",
+    "safety_identifier",
+    "metadata",
+    "prompt_cache_key",
+    "session_id",
+    "conversation",
+    "previous_response_id",
+    "cachedContent",
+    "cached_content",
+    "service_tier",
+    "images",
+    "response_format",
+    "template",
+];
+
+/// The members of one object, each of [`NAMES`] once.
+struct Body<'a>([Option<Raw<'a>>; NAMES.len()]);
+
+impl<'a> Body<'a> {
+    fn of(root: Raw<'a>) -> Result<Self, Fault> {
+        let mut found = [None; NAMES.len()];
+        for (key, value) in root.members() {
+            let Some(name) = key.str() else { continue };
+            let Some(at) = NAMES.iter().position(|known| *known == name) else { continue };
+            if found[at].replace(value).is_some() {
+                return Err(Fault::Twice(NAMES[at]));
+            }
+        }
+        Ok(Self(found))
+    }
+
+    fn get(&self, name: &str) -> Option<Raw<'a>> {
+        let at = NAMES.iter().position(|known| *known == name)?;
+        self.0[at].filter(|value| !value.is_null())
+    }
+
+    fn text(&self, name: &'static str) -> Result<Option<String>, Fault> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let text = value.str().ok_or(Fault::WrongType(name, "a string"))?;
+        Ok(Some(text.into_owned()))
+    }
+}
+
+/// A whole number that is not negative; a negative one is no bound.
+fn number(value: Option<Raw<'_>>, name: &'static str) -> Result<Option<u64>, Fault> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+    // The JSON form of protobuf has numbers as strings, too.
+    let text = value.escaped().unwrap_or(value.text());
+    match value.u64().or_else(|| text.parse().ok()) {
+        Some(number) => Ok(Some(number)),
+        None if value.i64().is_some() => Ok(None),
+        None => Err(Fault::WrongType(name, "a whole number")),
+    }
+}
+
+fn truth(value: Option<Raw<'_>>, name: &'static str) -> Result<Option<bool>, Fault> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(None) };
+    value.bool().map(Some).ok_or(Fault::WrongType(name, "true or false"))
+}
+
+/// The member of an object that may have one of two spellings, but not both.
+fn either<'a>(
+    object: Option<Raw<'a>>,
+    name: &'static str,
+    other: &str,
+) -> Result<Option<Raw<'a>>, Fault> {
+    let Some(object) = object else { return Ok(None) };
+    let mut found = object.members().filter(|(key, _)| key.is(name) || key.is(other));
+    let value = found.next().map(|(_, value)| value);
+    match found.next() {
+        Some(_) => Err(Fault::Twice(name)),
+        None => Ok(value.filter(|value| !value.is_null())),
+    }
+}
+
+/// Reads a request. `call` is what its path said.
+pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
+    let root = Raw::parse(body).map_err(Fault::Json)?;
+    if !root.is_object() {
+        return Err(Fault::NotAnObject);
+    }
+    let body = Body::of(root)?;
+    let model = match &call.model {
+        Some(model) => Some(model.clone().into_owned()),
+        None => body.text("model")?,
+    };
+    let stream = match call.stream {
+        Some(stream) => stream,
+        None => truth(body.get("stream"), "stream")?.unwrap_or(call.protocol == Protocol::Ollama),
+    };
+    let mut texts = Texts::new();
+    read_texts(&body, &mut texts);
+    let mut request = Request { model, stream, n: 1, ..Request::default() };
+    let config = |name, other| body.get(name).or_else(|| body.get(other));
+    request.max_output = match call.protocol {
+        Protocol::Gemini => {
+            let config = config("generationConfig", "generation_config");
+            let name = "candidateCount";
+            request.n = number(either(config, name, "candidate_count")?, name)?.unwrap_or(1);
+            let name = "maxOutputTokens";
+            number(either(config, name, "max_output_tokens")?, name)?
+        }
+        Protocol::BedrockConverse => {
+            number(either(body.get("inferenceConfig"), "maxTokens", "maxTokens")?, "maxTokens")?
+        }
+        Protocol::Ollama => {
+            number(either(body.get("options"), "num_predict", "num_predict")?, "num_predict")?
+        }
+        Protocol::OpenAiResponses => number(body.get("max_output_tokens"), "max_output_tokens")?,
+        Protocol::OpenAiChat => {
+            let newer = number(body.get("max_completion_tokens"), "max_completion_tokens")?;
+            let older = number(body.get("max_tokens"), "max_tokens")?;
+            // Servers differ in which they take if both are there; the larger bounds both.
+            newer.max(older)
+        }
+        _ => number(body.get("max_tokens"), "max_tokens")?,
+    };
+    if call.protocol.is_openai() {
+        request.n = number(body.get("n"), "n")?.unwrap_or(1);
+    }
+    let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
+    request.include_usage = truth(usage, "stream_options.include_usage")?.unwrap_or(false);
+    let tools = body.get("tools").or_else(|| body.get("functions"));
+    let tools = tools.or_else(|| body.get("toolConfig")?.some("tools"));
+    request.has_tools = tools.is_some_and(|tools| tools.elements().next().is_some());
+    let metadata_user = body.get("metadata").and_then(|metadata| metadata.text_of("user_id"));
+    request.user = match body.text("safety_identifier")? {
+        Some(user) => Some(user),
+        None => body.text("user")?.or(metadata_user.map(|user| user.into_owned())),
+    };
+    let names = ["prompt_cache_key", "session_id", "conversation", "previous_response_id"];
+    let caches = ["cachedContent", "cached_content"];
+    request.session = names.into_iter().chain(caches).find_map(|name| {
+        let value = body.get(name)?;
+        Some(value.str().or_else(|| value.text_of("id"))?.into_owned())
+    });
+    request.service_tier = body.text("service_tier")?;
+    request.size = texts.size;
+    request.prefix = texts.prefix;
+    Ok(request)
+}
+
+/// Tools and instructions come first, as in what a model gets.
+fn read_texts(body: &Body<'_>, texts: &mut Texts) {
+    for name in ["tools", "functions", "toolConfig", "response_format"] {
+        if let Some(value) = body.get(name) {
+            texts.mark(b't');
+            texts.walk(value, true);
+        }
+    }
+    for name in ["system", "instructions", "systemInstruction", "system_instruction", "template"] {
+        if let Some(value) = body.get(name) {
+            texts.mark(b's');
+            texts.walk(value, false);
+        }
+    }
+    for name in ["messages", "contents"] {
+        for message in body.get(name).into_iter().flat_map(Raw::elements) {
+            let role = message.get("role").and_then(Raw::escaped);
+            texts.mark(role.and_then(|role| role.bytes().next()).unwrap_or(b'm'));
+            texts.size.messages += 1;
+            texts.walk(message, false);
+        }
+        // Gemini takes one content for a list of one.
+        if let Some(one) = body.get(name).filter(|value| value.is_object() || value.is_string()) {
+            texts.size.messages += 1;
+            texts.walk(one, false);
+        }
+    }
+    for name in ["input", "prompt", "suffix"] {
+        if let Some(value) = body.get(name) {
+            texts.mark(b'p');
+            texts.input(value);
+        }
+    }
+    if let Some(images) = body.get("images").filter(|value| value.is_array()) {
+        texts.size.images += images.elements().count() as u64;
+    }
+}
