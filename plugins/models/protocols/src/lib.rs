@@ -9,6 +9,7 @@ mod date;
 pub mod error;
 pub mod framing;
 pub mod json;
+pub mod price;
 mod protocol;
 pub mod request;
 pub mod saved;
