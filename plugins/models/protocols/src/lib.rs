@@ -13,6 +13,7 @@ pub mod price;
 mod protocol;
 pub mod request;
 pub mod saved;
+pub mod translate;
 pub mod usage;
 
 pub use protocol::{Action, Call, Protocol};

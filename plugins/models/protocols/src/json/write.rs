@@ -67,6 +67,15 @@ impl Writer {
         self
     }
 
+    /// A string whose escapes are there already.
+    pub fn inside(&mut self, escaped: &str) -> &mut Self {
+        self.comma();
+        self.out.push('"');
+        self.out.push_str(escaped);
+        self.out.push('"');
+        self
+    }
+
     /// A value that is JSON text already.
     pub fn raw(&mut self, text: &str) -> &mut Self {
         self.comma();

@@ -201,6 +201,11 @@ impl Stream {
         }
     }
 
+    /// What the provider speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.protocol
+    }
+
     /// The usage as far as the stream has said it.
     pub fn usage(&self) -> Option<Usage> {
         self.usage.or_else(|| self.parts.usage())

@@ -1,0 +1,137 @@
+//! Ids of calls of tools, which each protocol wants in its own form.
+//!
+//! Every mapping is injective: two calls never get one id. What comes back from a client is the
+//! id that the provider gave.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// What stands before the signature that Gemini wants back with a call, in the id of the call:
+/// no other place of a request survives every client.
+const SIGNATURE: &str = "__thought__";
+
+/// What Anthropic's ids begin with.
+const ANTHROPIC: &str = "toolu_";
+
+/// The id with the signature in it.
+pub(super) fn with_signature(id: &str, signature: Option<&str>) -> String {
+    match signature {
+        Some(signature) => format!("{id}{SIGNATURE}{signature}"),
+        None => id.to_owned(),
+    }
+}
+
+/// The id and the signature that was put into it.
+pub(super) fn split_signature(id: &str) -> (&str, Option<&str>) {
+    match id.split_once(SIGNATURE) {
+        Some((id, signature)) => (id, Some(signature)),
+        None => (id, None),
+    }
+}
+
+/// Letters, digits, `_` and `-` only, as Anthropic and Bedrock want it: any other byte becomes
+/// `_x` and two digits, and so does the `_` of an `_x` that was there.
+pub(super) fn escape(id: &str) -> Cow<'_, str> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if id.bytes().all(is_plain) && !id.contains("_x") {
+        return Cow::Borrowed(id);
+    }
+    let mut out = String::with_capacity(id.len() + 8);
+    for (at, byte) in id.bytes().enumerate() {
+        let opens = byte == b'_' && id.as_bytes().get(at + 1) == Some(&b'x');
+        match is_plain(byte) && !opens {
+            true => out.push(char::from(byte)),
+            // Writing to a text does not fail.
+            false => _ = write!(out, "_x{byte:02x}"),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// What [`escape`] was given.
+pub(super) fn unescape(id: &str) -> Cow<'_, str> {
+    if !id.contains("_x") {
+        return Cow::Borrowed(id);
+    }
+    let (mut out, mut rest) = (Vec::with_capacity(id.len()), id);
+    while let Some(at) = rest.find("_x") {
+        let code = rest.get(at + 2..at + 4).and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        let Some(code) = code else { return Cow::Borrowed(id) };
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        out.push(code);
+        rest = &rest[at + 4..];
+    }
+    out.extend_from_slice(rest.as_bytes());
+    String::from_utf8(out).map_or(Cow::Borrowed(id), Cow::Owned)
+}
+
+/// What a client of Anthropic gets.
+pub(super) fn to_anthropic_client(id: &str) -> String {
+    format!("{ANTHROPIC}{}", escape(id))
+}
+
+/// What it sent back, as the provider gave it.
+pub(super) fn of_anthropic_client(id: &str) -> String {
+    unescape(id.strip_prefix(ANTHROPIC).unwrap_or(id)).into_owned()
+}
+
+/// No longer than `most`: a longer id becomes one made of its hash.
+pub(super) fn shorten(id: Cow<'_, str>, most: usize) -> Cow<'_, str> {
+    if id.len() <= most {
+        return id;
+    }
+    let hash = |seed: u64| {
+        id.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    };
+    let (one, two) = (hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15));
+    Cow::Owned(format!("call_{one:016x}{two:016x}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        escape, of_anthropic_client, shorten, split_signature, to_anthropic_client, unescape,
+        with_signature,
+    };
+
+    #[test]
+    fn ids_come_back_as_they_were() {
+        let ids = [
+            "call_1",
+            "toolu_1",
+            "a_x2b",
+            "a+b",
+            "a_x5fx2b",
+            "_x",
+            "_",
+            "x",
+            "\u{e9}",
+            "",
+            "__x",
+            "a__thought__b+/=",
+        ];
+        let mut given: Vec<_> = ids.iter().map(|id| to_anthropic_client(id)).collect();
+        for (id, given) in ids.iter().zip(&given) {
+            assert_eq!(of_anthropic_client(given), *id);
+            assert!(
+                given
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+            );
+            assert_eq!(unescape(&escape(id)), *id);
+        }
+        given.sort();
+        given.dedup();
+        assert_eq!(given.len(), ids.len());
+    }
+
+    #[test]
+    fn signatures_travel_in_ids() {
+        let id = with_signature("call_1", Some("AbC+/="));
+        assert_eq!(split_signature(&id), ("call_1", Some("AbC+/=")));
+        assert_eq!(split_signature("call_1"), ("call_1", None));
+        let (one, two) = (shorten("x".repeat(99).into(), 40), shorten("y".repeat(99).into(), 40));
+        assert!(one != two && one.len() <= 40);
+        assert_eq!(shorten("short".into(), 40), "short");
+    }
+}
