@@ -1214,6 +1214,8 @@ pub struct PathPattern {
 pub enum Segment {
     /// This text, in normalised form.
     Literal(String),
+    /// `{name}:verb`: one segment that ends with this text, behind something and a colon. Name and verb.
+    Verb(String, String),
     /// `{name}`: one segment that is not empty.
     Param(String),
     /// `{*name}`: the rest of the path, empty too; only as the last segment.

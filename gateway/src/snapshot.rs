@@ -169,7 +169,9 @@ fn route_names(route: &crate::config::Route) -> RouteNames {
     let patterns = route.matcher.paths.iter().map(|pattern| {
         let names = pattern.segments.iter().filter_map(|segment| match segment {
             Segment::Literal(_) => None,
-            Segment::Param(name) | Segment::Rest(name) => Some(name.as_str().into()),
+            Segment::Param(name) | Segment::Verb(name, _) | Segment::Rest(name) => {
+                Some(name.as_str().into())
+            }
         });
         (pattern.text.as_str().into(), names.collect())
     });

@@ -370,7 +370,10 @@ fn pattern(text: &str) -> PathPattern {
                 Some(name) => Segment::Rest(name.to_owned()),
                 None => Segment::Param(name.to_owned()),
             },
-            None => Segment::Literal(segment.to_owned()),
+            None => match segment.split_once("}:") {
+                Some((name, verb)) => Segment::Verb(name[1..].to_owned(), verb.to_owned()),
+                None => Segment::Literal(segment.to_owned()),
+            },
         }
     });
     PathPattern { text: text.to_owned(), segments: segments.collect() }

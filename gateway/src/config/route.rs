@@ -270,9 +270,10 @@ fn fingerprint(route: &Route) -> String {
 /// patterns differ.
 fn shape(pattern: &PathPattern) -> String {
     let segments = pattern.segments.iter().map(|segment| match segment {
-        Segment::Literal(text) => text,
-        Segment::Param(_) => "{}",
-        Segment::Rest(_) => "{*}",
+        Segment::Literal(text) => text.clone(),
+        Segment::Verb(_, verb) => format!("{{}}:{verb}"),
+        Segment::Param(_) => "{}".to_owned(),
+        Segment::Rest(_) => "{*}".to_owned(),
     });
-    segments.fold(String::new(), |shape, segment| shape + "/" + segment)
+    segments.fold(String::new(), |shape, segment| shape + "/" + &segment)
 }

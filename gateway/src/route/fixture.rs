@@ -91,7 +91,10 @@ fn wanted(value: &str) -> ValuePattern {
 fn pattern(text: &str) -> PathPattern {
     let segment = |text: &str| match text.strip_prefix('{').and_then(|text| text.strip_suffix('}'))
     {
-        None => Segment::Literal(text.to_owned()),
+        None => match text.split_once("}:") {
+            Some((name, verb)) => Segment::Verb(name[1..].to_owned(), verb.to_owned()),
+            None => Segment::Literal(text.to_owned()),
+        },
         Some(name) => match name.strip_prefix('*') {
             Some(name) => Segment::Rest(name.to_owned()),
             None => Segment::Param(name.to_owned()),

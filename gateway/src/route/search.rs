@@ -75,6 +75,13 @@ impl<'a> Search<'a> {
         if let Some(hit) = literal.and_then(|child| self.walk(child, end + 1)) {
             return Some(hit);
         }
+        if let Some((child, name)) = node.verb(segment) {
+            self.capture(start, start + name);
+            if let Some(hit) = self.walk(child, end + 1) {
+                return Some(hit);
+            }
+            self.ranges.pop();
+        }
         if let Some(child) = node.param
             && !segment.is_empty()
         {

@@ -109,6 +109,7 @@ impl Cover<'_> {
             let node = trie.node(at);
             at = match segment {
                 Segment::Literal(text) => node.literal(&super::trie::decoded(text.as_bytes()))?,
+                Segment::Verb(_, verb) => node.exact_verb(verb)?,
                 Segment::Param(_) => node.param?,
                 Segment::Rest(_) => return self.of_rest(at),
             };

@@ -165,7 +165,9 @@ impl Draft {
 fn names(segments: &[Segment]) -> Box<[Box<str>]> {
     let name = |segment: &Segment| match segment {
         Segment::Literal(_) => None,
-        Segment::Param(name) | Segment::Rest(name) => Some(name.as_str().into()),
+        Segment::Param(name) | Segment::Verb(name, _) | Segment::Rest(name) => {
+            Some(name.as_str().into())
+        }
     };
     segments.iter().filter_map(name).collect()
 }

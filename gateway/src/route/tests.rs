@@ -60,6 +60,25 @@ fn a_literal_goes_before_a_parameter_and_that_before_a_rest() {
 }
 
 #[test]
+fn a_verb_goes_before_a_parameter_and_captures_what_is_before_it() {
+    let config = config(vec![
+        route("any", "/models/{model}"),
+        route("generate", "/models/{model}:generateContent"),
+        route("stream", "/models/{model}:streamGenerateContent"),
+        route("exact", "/models/tiny:generateContent"),
+        route("deeper", "/models/{model}:generateContent/{id}").method("GET"),
+    ]);
+    gives(&config, "POST h/models/a-1:generateContent", "generate model=a-1");
+    gives(&config, "POST h/models/a%3AgenerateContent", "generate model=a");
+    gives(&config, "POST h/models/a:b:streamGenerateContent", "stream model=a:b");
+    gives(&config, "POST h/models/tiny:generateContent", "exact");
+    gives(&config, "GET h/models/a:generateContent/7", "deeper model=a id=7");
+    gives(&config, "POST h/models/:generateContent", "any model=:generateContent");
+    gives(&config, "POST h/models/generateContent", "any model=generateContent");
+    gives(&config, "POST h/models/a:countTokens", "any model=a:countTokens");
+}
+
+#[test]
 fn a_branch_that_leads_nowhere_gives_way_to_the_next() {
     let config = config(vec![
         route("deep", "/a/b/c/d"),
@@ -277,7 +296,7 @@ fn agrees(config: &Config, explanation: &Explanation, route: usize, pattern: usi
 }
 
 const HOSTS: [&str; 5] = ["a.b.c", "b.c", "*.c", "*.b.c", "*.a.b.c"];
-const SEGMENTS: [&str; 6] = ["a", "b", "{x}", "{y}", "{*r}", ""];
+const SEGMENTS: [&str; 7] = ["a", "b", "{x}", "{y}", "{x}:v", "{*r}", ""];
 const METHODS: [&str; 4] = ["GET", "HEAD", "POST", "PURGE"];
 
 fn random_config(dice: &mut Dice) -> Config {
@@ -321,7 +340,7 @@ fn random_ask(dice: &mut Dice) -> super::fixture::Ask {
     let mut path = String::new();
     for _ in 0..=dice.roll(3) {
         path.push('/');
-        path.push_str(dice.one_of(&["a", "b", "%61", "z", ""]));
+        path.push_str(dice.one_of(&["a", "b", "%61", "z", "z:v", ""]));
     }
     let path = normalise(&path, PathRules::default()).unwrap();
     let query = dice.one_of(&["", "?q=1", "?q=2"]);

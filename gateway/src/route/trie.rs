@@ -43,6 +43,8 @@ pub(super) struct Trie {
 #[derive(Debug)]
 pub(super) struct Node {
     literals: Literals,
+    /// What goes on with `{name}:verb`, by verb.
+    verbs: Box<[(Box<str>, NodeId)]>,
     pub(super) param: Option<NodeId>,
     /// Patterns that go on with `{*rest}`.
     pub(super) rest: Leaf,
@@ -82,6 +84,22 @@ impl Node {
     }
 }
 
+impl Node {
+    /// The node behind a segment that ends with a verb, and the length of what is before the colon.
+    pub(super) fn verb(&self, segment: &[u8]) -> Option<(NodeId, usize)> {
+        self.verbs.iter().find_map(|(verb, node)| {
+            let front = segment.strip_suffix(verb.as_bytes())?;
+            let name = front.strip_suffix(b":").or_else(|| front.strip_suffix(b"%3A"))?;
+            (!name.is_empty()).then_some((*node, name.len()))
+        })
+    }
+
+    /// The node of patterns with this verb.
+    pub(super) fn exact_verb(&self, verb: &str) -> Option<NodeId> {
+        self.verbs.iter().find(|(known, _)| **known == *verb).map(|(_, node)| *node)
+    }
+}
+
 /// A segment as literals are compared.
 pub(super) fn decoded(segment: &[u8]) -> Cow<'_, [u8]> {
     percent_decode(segment).into()
@@ -96,6 +114,7 @@ pub(super) struct Builder<K> {
 #[derive(Debug)]
 struct Draft<K> {
     literals: HashMap<Box<[u8]>, NodeId, RandomState>,
+    verbs: Vec<(Box<str>, NodeId)>,
     param: Option<NodeId>,
     rest: Vec<(K, Candidate)>,
     end: Vec<(K, Candidate)>,
@@ -108,7 +127,13 @@ impl<K: Ord> Builder<K> {
 
     /// A new node that nothing leads to yet.
     pub(super) fn push(&mut self) -> NodeId {
-        let draft = Draft { literals: HashMap::default(), param: None, rest: vec![], end: vec![] };
+        let draft = Draft {
+            literals: HashMap::default(),
+            verbs: Vec::new(),
+            param: None,
+            rest: Vec::new(),
+            end: Vec::new(),
+        };
         self.nodes.push(draft);
         NodeId::try_from(self.nodes.len() - 1).expect("a configuration has fewer segments")
     }
@@ -125,6 +150,7 @@ impl<K: Ord> Builder<K> {
         for segment in segments {
             at = match segment {
                 Segment::Literal(text) => self.literal_or_push(at, text),
+                Segment::Verb(_, verb) => self.verb_or_push(at, verb),
                 Segment::Param(_) => self.param_or_push(at),
                 Segment::Rest(_) => {
                     self.nodes[at as usize].rest.push((key, candidate));
@@ -145,6 +171,16 @@ impl<K: Ord> Builder<K> {
         node
     }
 
+    fn verb_or_push(&mut self, at: NodeId, verb: &str) -> NodeId {
+        let mut known = self.nodes[at as usize].verbs.iter();
+        if let Some((_, node)) = known.find(|(known, _)| **known == *verb) {
+            return *node;
+        }
+        let node = self.push();
+        self.nodes[at as usize].verbs.push((verb.into(), node));
+        node
+    }
+
     fn param_or_push(&mut self, at: NodeId) -> NodeId {
         if let Some(node) = self.nodes[at as usize].param {
             return node;
@@ -160,6 +196,7 @@ impl<K: Ord> Builder<K> {
         for draft in self.nodes {
             let node = Node {
                 literals: Literals::new(draft.literals),
+                verbs: draft.verbs.into(),
                 param: draft.param,
                 rest: pack(draft.rest, &mut trie.candidates),
                 end: pack(draft.end, &mut trie.candidates),

@@ -56,7 +56,7 @@ impl Segment {
     fn capture(&self) -> Option<&str> {
         match self {
             Self::Literal(_) => None,
-            Self::Param(name) | Self::Rest(name) => Some(name),
+            Self::Param(name) | Self::Verb(name, _) | Self::Rest(name) => Some(name),
         }
     }
 }
@@ -197,6 +197,12 @@ fn parse_segment(segment: &str, place: Range<usize>, last: bool) -> Result<Segme
         let fault = Fault::new(place, format!("`{segment}` is how others write a capture"));
         return Err(fault.help(format!("write `{capture}`")));
     }
+    if let Some((name, verb)) = segment.split_once("}:")
+        && let Some(name) = name.strip_prefix('{')
+        && !verb.contains(['{', '}'])
+    {
+        return with_verb(name, verb, place);
+    }
     let inner = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
     match inner {
         Some(name) => capture(name, place, last),
@@ -204,6 +210,22 @@ fn parse_segment(segment: &str, place: Range<usize>, last: bool) -> Result<Segme
             Some(_) => Err(braces(segment, place)),
             None => literal(segment, place.start).map(Segment::Literal),
         },
+    }
+}
+
+/// `{name}:verb`, as in methods of Google's APIs (AIP-136).
+fn with_verb(name: &str, verb: &str, place: Range<usize>) -> Result<Segment, Fault> {
+    let start = place.start + name.len() + "{}:".len();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    if verb.is_empty() || !verb.chars().all(plain) {
+        let fault = format!("`{verb}` is not what can be behind a capture and a colon");
+        let end = start + verb.len();
+        return Err(Fault::new(start - 1..end, fault)
+            .help("letters, digits, `-`, `.`, `_` and `~`, as in `{model}:generate`"));
+    }
+    match capture(name, place.start..start - 1, false)? {
+        Segment::Param(name) => Ok(Segment::Verb(name, verb.to_owned())),
+        other => Ok(other),
     }
 }
 
@@ -331,7 +353,7 @@ pub(super) fn prefix(text: &str) -> Result<String, Fault> {
                 normal.push('/');
                 normal.push_str(literal);
             }
-            Segment::Param(_) | Segment::Rest(_) => {
+            Segment::Param(_) | Segment::Verb(..) | Segment::Rest(_) => {
                 return Err(Fault::new(0..text.len(), "a prefix has no captures")
                     .help("`path` takes captures"));
             }
@@ -350,12 +372,18 @@ pub(super) fn can_begin_with(pattern: &PathPattern, prefix: &str) -> bool {
     for wanted in prefix.split('/').skip(1) {
         match segments.next() {
             Some(Segment::Literal(literal)) if literal != wanted => return false,
-            Some(Segment::Literal(_) | Segment::Param(_)) => {}
+            Some(Segment::Verb(_, verb)) if !is_verb_of(wanted, verb) => return false,
+            Some(Segment::Literal(_) | Segment::Param(_) | Segment::Verb(..)) => {}
             Some(Segment::Rest(_)) => return true,
             None => return false,
         }
     }
     true
+}
+
+fn is_verb_of(segment: &str, verb: &str) -> bool {
+    let name = segment.strip_suffix(verb).and_then(|front| front.strip_suffix(':'));
+    name.is_some_and(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -377,6 +405,8 @@ mod tests {
         assert_eq!(segments("/{*rest}"), [Segment::Rest("rest".to_owned())]);
         let order = [literal("orders"), Segment::Param("id".to_owned()), literal("x")];
         assert_eq!(segments("/orders/{id}/x"), order);
+        let verb = Segment::Verb("model".to_owned(), "generate".to_owned());
+        assert_eq!(segments("/models/{model}:generate"), [literal("models"), verb]);
     }
 
     #[test]
@@ -401,6 +431,10 @@ mod tests {
         assert_eq!(place("/a/x{id}"), "x{id}");
         assert_eq!(place("/a/{id}{b}"), "{id}{b}");
         assert_eq!(place("/a/{}"), "{}");
+        assert_eq!(place("/a/{}:b"), "{}");
+        assert_eq!(place("/a/{b}:"), ":");
+        assert_eq!(place("/a/{b}:c:d"), ":c:d");
+        assert_eq!(place("/a/{*b}:c"), "{*b}");
         assert_eq!(place("/a/{1}"), "{1}");
         assert_eq!(place("/a/{host}"), "{host}");
         assert_eq!(place("/{*a}/b"), "{*a}");

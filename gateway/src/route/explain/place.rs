@@ -29,6 +29,7 @@ pub(super) type PathRank = Vec<Kind>;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Literal,
+    Verb,
     Param,
     Rest,
 }
@@ -55,6 +56,7 @@ pub(super) fn host_rank(pattern: Option<&HostPattern>, host: &str) -> Option<Hos
 pub(super) fn path_rank(path: &PathPattern) -> PathRank {
     let kind = |segment: &Segment| match segment {
         Segment::Literal(_) => Kind::Literal,
+        Segment::Verb(..) => Kind::Verb,
         Segment::Param(_) => Kind::Param,
         Segment::Rest(_) => Kind::Rest,
     };
@@ -72,6 +74,13 @@ pub(super) fn matches(pattern: &PathPattern, path: &str) -> bool {
             (_, None) => return false,
             (Segment::Rest(_), Some(_)) => return true,
             (Segment::Param(_), Some(part)) if !part.is_empty() => {}
+            (Segment::Verb(_, verb), Some(part)) => {
+                let front = part.strip_suffix(verb.as_str());
+                let name = front.and_then(|it| it.strip_suffix(':').or(it.strip_suffix("%3A")));
+                if name.is_none_or(str::is_empty) {
+                    return false;
+                }
+            }
             (Segment::Literal(literal), Some(part))
                 if decoded(literal.as_bytes()) == decoded(part.as_bytes()) => {}
             (Segment::Param(_) | Segment::Literal(_), Some(_)) => return false,
