@@ -139,6 +139,7 @@ fn heads(table: &Table) -> ExchangeView {
         request: RequestHead { method: Method::GET, target: target.clone(), headers },
         response: None,
         attributes: Vec::new(),
+        received: None,
         facts: ExchangeFacts {
             client: [127, 0, 0, 1].into(),
             client_port: 40_000,

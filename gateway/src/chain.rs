@@ -24,6 +24,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::attempts::Again;
@@ -130,6 +131,8 @@ struct PluginState {
     response_edits: Vec<Edit>,
     /// What is counted of all this.
     kept: keep::Kept,
+    /// The request's body as it saw it, if it may ask for another attempt.
+    received: Option<Bytes>,
 }
 
 impl PluginState {
@@ -163,6 +166,7 @@ impl Run {
             response_body: pool.plugin().interest.response_body,
             response_edits: Vec::new(),
             kept: keep::Kept::default(),
+            received: None,
         };
         Rc::new(Self {
             chain: chain.clone(),

@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
@@ -34,6 +35,8 @@ pub(crate) struct ExchangeView {
     pub(crate) attributes: Vec<Attribute>,
     /// What the gateway knows.
     pub(crate) facts: ExchangeFacts,
+    /// For the plugin that sees a response and may ask for another attempt: the request's body as it saw it.
+    pub(crate) received: Option<Bytes>,
 }
 
 /// A name and a text that a plugin set.

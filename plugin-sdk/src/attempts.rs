@@ -157,6 +157,12 @@ pub fn sent() -> u32 {
     host::attempts_sent()
 }
 
+/// The request's body as `on_request_body` of this plugin saw it, whatever was made of it there and since; `None` if it saw
+/// none, or in a hook that cannot ask for another attempt.
+pub fn received_body() -> Option<Vec<u8>> {
+    host::received_body()
+}
+
 /// Asks for another attempt, in place of one that this hook asked for before.
 ///
 /// # Errors

@@ -48,6 +48,16 @@ impl Run {
     }
 }
 
+impl Run {
+    /// There is no other attempt, so that nobody needs bodies of requests as plugins saw them.
+    pub(super) fn forget_received(&self) {
+        self.plugin_states.borrow_mut().iter_mut().for_each(|state| state.received = None);
+        if self.heads.borrow().received.is_some() {
+            self.change(|heads| heads.received = None);
+        }
+    }
+}
+
 /// What the plugin asked for, if it did.
 pub(super) fn asked(
     run: &Run,

@@ -259,6 +259,9 @@ async fn see_whole_body(
     bytes: Bytes,
     is_whole: bool,
 ) -> (Result<(), Stop>, Bytes) {
+    if run.pool(index).plugin().may_attempt {
+        run.plugin_states.borrow_mut()[index].received = Some(bytes.clone());
+    }
     let context = run.context(index);
     let mut watched = run.watch(index, "on-request-body");
     let (pool, flow) = (run.pool(index), run.flow(index));

@@ -78,6 +78,9 @@ pub(crate) async fn on_response(
             }
         };
     }
+    if run.chain.may_attempt {
+        run.forget_received();
+    }
     None
 }
 
@@ -141,7 +144,12 @@ async fn step(
 ) -> Result<Response<Body>, Stop> {
     let (parts, mut body) = response.into_parts();
     let head = heads::ResponseHead { status: parts.status, headers: parts.headers };
-    run.change(|heads| heads.response = Some(head));
+    run.change(|heads| {
+        heads.response = Some(head);
+        if run.chain.may_attempt {
+            heads.received = run.plugin_states.borrow()[index].received.clone();
+        }
+    });
     if run.pool(index).plugin().interest.response {
         see_head(run, index).await?;
     }

@@ -225,7 +225,8 @@ fn heads(
         calls: exchange.calls(),
         attempts: None,
     };
-    Ok(Arc::new(ExchangeView { request, response: None, attributes: Vec::new(), facts }))
+    let attributes = Vec::new();
+    Ok(Arc::new(ExchangeView { request, response: None, attributes, facts, received: None }))
 }
 
 fn with_path(path: &str, query: Option<&str>) -> Result<PathAndQuery, Failure> {

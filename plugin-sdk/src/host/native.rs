@@ -177,6 +177,10 @@ pub(crate) fn queue_for_slot(wait: &Wait<'_>, late: wire::Response) -> Result<Qu
     reached().queue_for_slot(wait, late)
 }
 
+pub(crate) fn received_body() -> Option<Vec<u8>> {
+    reached().received_body()
+}
+
 pub(crate) fn attempts_sent() -> u32 {
     reached().attempts_sent()
 }

@@ -127,6 +127,10 @@ pub(crate) fn queue_for_slot(
     }
 }
 
+pub(crate) fn received_body() -> Option<Vec<u8>> {
+    imports::attempts::received_body()
+}
+
 pub(crate) fn attempts_sent() -> u32 {
     imports::attempts::sent()
 }

@@ -259,6 +259,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             return;
         }
         self.request.body.clone_from(&body);
+        self.state.get_mut().received = Some(body.clone());
         let context = self.context.clone();
         match self.call(|configured| configured.on_request_body(body, &context)) {
             Decision::Next => {}

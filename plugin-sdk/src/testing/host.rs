@@ -70,6 +70,8 @@ pub(crate) struct ExchangeState {
     pub(crate) sent: u32,
     /// The attempt that was asked for.
     pub(crate) attempt: Option<Attempt>,
+    /// The request's body as `on_request_body` saw it.
+    pub(crate) received: Option<Vec<u8>>,
 }
 
 /// 2026-01-01T00:00:00Z, where the clock of each host begins.
@@ -316,6 +318,11 @@ impl TestHost {
         }
         exchange.late.get_or_insert(late);
         Ok(Queued::Waits(Occupancy { waiting: 1, ..now }))
+    }
+
+    pub(crate) fn received_body(&self) -> Option<Vec<u8>> {
+        let exchange = self.exchange.borrow();
+        exchange.received.clone().filter(|_| exchange.sent > 0)
     }
 
     pub(crate) fn attempts_sent(&self) -> u32 {

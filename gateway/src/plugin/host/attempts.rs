@@ -14,6 +14,9 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("sent", |store: Context<'_>, (): ()| {
         Ok((store.data().attempts().map_or(0, |attempts| attempts.sent),))
     })?;
+    linker.func_wrap("received-body", |store: Context<'_>, (): ()| {
+        Ok((store.data().received_body(),))
+    })?;
     linker.func_wrap("again", |mut store: Context<'_>, (attempt,): (Attempt,)| {
         Ok((store.data_mut().ask_for_attempt(attempt),))
     })
@@ -22,6 +25,12 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
 impl HostState {
     fn attempts(&self) -> Option<Attempts> {
         self.heads.as_ref()?.facts.attempts
+    }
+
+    fn received_body(&self) -> Option<Vec<u8>> {
+        let heads = self.heads.as_ref()?;
+        heads.facts.attempts?;
+        heads.received.as_ref().map(|body| body.to_vec())
     }
 
     fn ask_for_attempt(&mut self, attempt: Attempt) -> Result<(), AttemptsError> {
