@@ -7,5 +7,6 @@
 mod example;
 mod examples;
 mod first_party;
+mod model_serving;
 mod other_languages;
 mod readme;

@@ -82,6 +82,14 @@ impl Example {
         self.with("../target/wasm32-wasip2/release/hello.wasm", &component)
     }
 
+    /// Lets the component be the one that is built here from `examples/components/model-server`.
+    pub(crate) fn with_model_server(self) -> Self {
+        static BUILT: OnceLock<PathBuf> = OnceLock::new();
+        let component = BUILT.get_or_init(|| rust_component("model-server"));
+        let component = component.to_str().unwrap();
+        self.with("../target/wasm32-wasip2/release/model_server.wasm", component)
+    }
+
     /// Checks it as `gateway check` would: neither errors nor warnings are fine.
     pub(crate) fn load(&self) -> Config {
         let names = first_party::names();

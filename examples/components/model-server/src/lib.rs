@@ -1,0 +1,101 @@
+//! Speaks the APIs of OpenAI, Anthropic and Gemini, as a `wasi:http` component. There is no model behind it: it repeats
+//! what it was told, and says so. For examples and tests of what stands in front of a model.
+//!
+//! A model whose name begins with `busy` answers 429, one with `broken` 503, one with `overloaded` answers 200 and then,
+//! in a stream, an error in place of content.
+
+// Nowhere else is there a `wasi:http` to answer.
+#![cfg(target_family = "wasm")]
+
+mod anthropic;
+mod gemini;
+mod openai;
+mod reply;
+
+use std::io::{Read as _, Write as _};
+
+use serde_json::{Value, json};
+use wasip2::http::types::{
+    Fields, IncomingRequest, Method, OutgoingBody, OutgoingResponse, ResponseOutparam,
+};
+
+use reply::{Answer, Reply};
+
+wasip2::http::proxy::export!(ModelServer);
+
+struct ModelServer;
+
+impl wasip2::exports::http::incoming_handler::Guest for ModelServer {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let path = request.path_with_query().unwrap_or_default();
+        let path = path.split('?').next().unwrap_or_default();
+        let answer = match request.method() {
+            Method::Get if path.ends_with("/models") => openai::models(),
+            Method::Post => match read(&request) {
+                Some(body) => answer(path, &body),
+                None => {
+                    Answer::error(400, json!({ "error": { "message": "The body is not JSON." } }))
+                }
+            },
+            _ => unknown(),
+        };
+        send(out, &answer);
+    }
+}
+
+fn answer(path: &str, body: &Value) -> Answer {
+    if path.ends_with("/chat/completions") {
+        openai::chat(body)
+    } else if path.ends_with("/embeddings") {
+        openai::embeddings(body)
+    } else if path.ends_with("/messages") {
+        anthropic::messages(body)
+    } else if let Some((model, verb)) = path.rsplit('/').next().and_then(|end| end.split_once(':'))
+    {
+        gemini::generate(model, verb, body)
+    } else {
+        unknown()
+    }
+}
+
+fn unknown() -> Answer {
+    Answer::error(404, json!({ "error": { "message": "There is nothing here." } }))
+}
+
+fn read(request: &IncomingRequest) -> Option<Value> {
+    let body = request.consume().ok()?;
+    let mut stream = body.stream().ok()?;
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+fn send(out: ResponseOutparam, answer: &Answer) {
+    let fields = Fields::new();
+    let field = |name: &str, value: &str| {
+        fields.append(name, value.as_bytes()).expect("a field that a response may have");
+    };
+    let kind = match answer.reply {
+        Reply::Json(_) => "application/json",
+        Reply::Events(_) => "text/event-stream",
+    };
+    field("content-type", kind);
+    for (name, value) in &answer.fields {
+        field(name, value);
+    }
+    let response = OutgoingResponse::new(fields);
+    response.set_status_code(answer.status).expect("a status");
+    let body = response.body().expect("the body is asked for once");
+    ResponseOutparam::set(out, Ok(response));
+    let mut stream = body.write().expect("the stream is asked for once");
+    // A client that has left takes no more: there is nobody to tell.
+    let _client_left = match &answer.reply {
+        Reply::Json(json) => stream.write_all(json.to_string().as_bytes()),
+        Reply::Events(events) => events.iter().try_for_each(|event| {
+            stream.write_all(event.as_bytes())?;
+            stream.flush()
+        }),
+    };
+    drop(stream);
+    let _client_left = OutgoingBody::finish(body, None);
+}

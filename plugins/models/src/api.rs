@@ -1,0 +1,91 @@
+//! Which API a request is for, and which providers can serve it as it is.
+//!
+//! Owns what of a path is the API's own. What stands before it is the route's, and does not matter here.
+
+use gateway_model_protocols::{Action, Call, Protocol};
+
+use crate::config::Provider;
+
+/// Where OpenAI's endpoints begin that are passed on as they are.
+const OTHERS: [&str; 3] = ["/images/", "/audio/", "/moderations"];
+
+/// What of the path is the API's own, such as `/chat/completions`.
+pub(crate) fn endpoint<'a>(call: &Call<'_>, path: &'a str) -> &'a str {
+    let tail = |marks: &[&str]| {
+        let at = marks.iter().filter_map(|mark| path.rfind(mark)).min();
+        at.map_or(path, |at| &path[at..])
+    };
+    match call.protocol {
+        Protocol::OpenAiChat => "/chat/completions",
+        Protocol::OpenAiCompletions => "/completions",
+        Protocol::OpenAiResponses if call.action == Action::CountTokens => {
+            "/responses/input_tokens"
+        }
+        Protocol::OpenAiResponses => "/responses",
+        Protocol::OpenAiEmbeddings => "/embeddings",
+        Protocol::OpenAiOther => tail(&OTHERS),
+        Protocol::Anthropic if call.action == Action::CountTokens => "/messages/count_tokens",
+        Protocol::Anthropic => "/messages",
+        Protocol::Gemini => tail(&["/models/"]),
+        Protocol::Ollama => tail(&["/api/"]),
+        Protocol::BedrockConverse => tail(&["/model/"]),
+    }
+}
+
+impl Provider {
+    /// Whether it has the API itself, so that requests and responses pass as they are.
+    pub(crate) fn speaks(self, protocol: Protocol) -> bool {
+        match self {
+            Self::Openai | Self::Azure => protocol.is_openai(),
+            Self::Anthropic => protocol == Protocol::Anthropic,
+            Self::Gemini => protocol == Protocol::Gemini,
+            Self::Ollama => protocol == Protocol::Ollama,
+        }
+    }
+
+    /// The API into which requests of others are translated.
+    pub(crate) fn own(self) -> Protocol {
+        match self {
+            Self::Openai | Self::Azure => Protocol::OpenAiChat,
+            Self::Anthropic => Protocol::Anthropic,
+            Self::Gemini => Protocol::Gemini,
+            Self::Ollama => Protocol::Ollama,
+        }
+    }
+}
+
+/// Whether requests of an API can be translated for providers that have another one.
+pub(crate) fn is_translated(protocol: Protocol, action: Action) -> bool {
+    let is_known = matches!(
+        protocol,
+        Protocol::OpenAiChat
+            | Protocol::OpenAiResponses
+            | Protocol::Anthropic
+            | Protocol::Gemini
+            | Protocol::Ollama
+    );
+    is_known && action == Action::Generate
+}
+
+/// The endpoint for a translated request, and its query.
+pub(crate) fn endpoint_of(spoken: Protocol, streams: bool) -> (&'static str, Option<&'static str>) {
+    match spoken {
+        Protocol::Anthropic => ("/messages", None),
+        Protocol::Gemini if streams => ("/models/:streamGenerateContent", Some("alt=sse")),
+        Protocol::Gemini => ("/models/:generateContent", None),
+        Protocol::Ollama => ("/api/chat", None),
+        _ => ("/chat/completions", None),
+    }
+}
+
+/// What OpenTelemetry's conventions call the operation.
+pub(crate) fn operation(protocol: Protocol, action: Action) -> &'static str {
+    match (action, protocol) {
+        (Action::Embed, _) => "embeddings",
+        (Action::Generate, Protocol::OpenAiCompletions) => "text_completion",
+        (Action::Generate, Protocol::Gemini) => "generate_content",
+        (Action::Generate, _) => "chat",
+        (Action::CountTokens, _) => "count_tokens",
+        (Action::Models | Action::Other, _) => "other",
+    }
+}

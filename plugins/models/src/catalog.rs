@@ -1,0 +1,346 @@
+//! The models and their deployments, checked.
+//!
+//! Owns what names mean. Must not decide about requests: `choose` does.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use gateway_plugin_sdk::prelude::ConfigError;
+use gateway_plugin_sdk::{duration, secrets};
+
+use crate::config::{ConcurrencySpec, Config, DeploymentSpec, ModelSpec, Provider, ShareSpec};
+use crate::cost::Price;
+
+/// What the configuration offers.
+#[derive(Debug)]
+pub(crate) struct Catalog {
+    pub(crate) deployments: Vec<Deployment>,
+    pub(crate) models: Vec<Model>,
+    /// Names and aliases.
+    by_name: HashMap<String, usize>,
+}
+
+/// A model of a provider, at an upstream.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    pub(crate) name: String,
+    pub(crate) upstream: String,
+    pub(crate) provider: Provider,
+    /// What the provider calls it.
+    pub(crate) model: Option<String>,
+    pub(crate) credential: Option<String>,
+    /// What stands before the API's paths.
+    pub(crate) path: String,
+    pub(crate) api_version: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) price: Option<Price>,
+    pub(crate) price_name: Option<String>,
+    pub(crate) concurrency: Option<Concurrency>,
+    pub(crate) requests_per_minute: Option<u64>,
+    pub(crate) tokens_per_minute: Option<u64>,
+}
+
+/// How many requests a deployment serves at a time.
+#[derive(Debug)]
+pub(crate) struct Concurrency {
+    pub(crate) limit: u32,
+    pub(crate) queue: u32,
+    pub(crate) wait: Duration,
+}
+
+/// A model that clients may ask for.
+#[derive(Debug)]
+pub(crate) struct Model {
+    pub(crate) name: String,
+    pub(crate) shares: Vec<Share>,
+    pub(crate) consumers: Option<Vec<String>>,
+    pub(crate) max_output_tokens: Option<u64>,
+    pub(crate) max_input_tokens: Option<u64>,
+    pub(crate) affinity: Option<Affinity>,
+}
+
+/// A deployment's part in a model.
+#[derive(Debug)]
+pub(crate) struct Share {
+    pub(crate) deployment: usize,
+    pub(crate) weight: u32,
+    pub(crate) priority: u8,
+}
+
+/// By what requests stay with a deployment.
+#[derive(Debug)]
+pub(crate) enum Affinity {
+    Header(String),
+    Attribute(String),
+    Session,
+    Prompt,
+}
+
+impl Provider {
+    fn default_path(self) -> &'static str {
+        match self {
+            Self::Openai | Self::Anthropic => "/v1",
+            Self::Azure => "/openai",
+            Self::Gemini => "/v1beta",
+            Self::Ollama => "",
+        }
+    }
+
+    /// What OpenTelemetry's conventions call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Openai => "openai",
+            Self::Azure => "azure.ai.openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gcp.gemini",
+            Self::Ollama => "ollama",
+        }
+    }
+}
+
+impl Catalog {
+    pub(crate) fn new(config: &mut Config) -> Result<Self, ConfigError> {
+        let mut errors = Vec::new();
+        let names: Vec<String> = config.deployments.keys().cloned().collect();
+        let mut deployments = Vec::with_capacity(names.len());
+        for (name, spec) in std::mem::take(&mut config.deployments) {
+            match Deployment::new(&name, spec, config.prices.is_some()) {
+                Ok(deployment) => deployments.push(deployment),
+                Err(found) => errors.push(found),
+            }
+        }
+        let (mut models, mut by_name) = (Vec::new(), HashMap::new());
+        for (name, spec) in std::mem::take(&mut config.models) {
+            errors.extend(claim_names(&name, &spec, models.len(), &mut by_name));
+            match Model::new(name, spec, &names) {
+                Ok(model) => models.push(model),
+                Err(found) => errors.push(found),
+            }
+        }
+        if names.is_empty() {
+            errors.push(ConfigError::at("/deployments", "there is at least one deployment"));
+        }
+        if models.is_empty() && errors.is_empty() {
+            errors.push(ConfigError::at("/models", "there is at least one model"));
+        }
+        ConfigError::collect(errors)?;
+        Ok(Self { deployments, models, by_name })
+    }
+
+    /// The model that a client asks for.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The model whose name is most like this one.
+    pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
+        let names = self.by_name.keys().map(String::as_str);
+        let near = names.map(|known| (distance(known, name), known));
+        let (distance, nearest) = near.min()?;
+        (distance <= name.len().max(3) / 3).then_some(nearest)
+    }
+}
+
+impl Deployment {
+    fn new(name: &str, spec: DeploymentSpec, has_prices: bool) -> Result<Self, ConfigError> {
+        let at = |key: &str| format!("/deployments/{}/{key}", escaped(name));
+        let mut errors = Vec::new();
+        let credential = match &spec.secret {
+            None => None,
+            Some(secret) => match secrets::get(secret) {
+                Some(credential) => Some(credential),
+                None => {
+                    let message = format!(
+                        "the plugin is not granted the secret `{secret}`: it needs `secrets = [\"{secret}\"]` beside \
+                         `component`"
+                    );
+                    errors.push(ConfigError::at(at("secret"), message));
+                    None
+                }
+            },
+        };
+        let path = spec.path.unwrap_or_else(|| spec.provider.default_path().to_owned());
+        if !path.is_empty() && (!path.starts_with('/') || path.ends_with('/')) {
+            let message =
+                "a path begins with `/` and does not end so, as in `/v1`; it may be empty";
+            errors.push(ConfigError::at(at("path"), message));
+        }
+        if spec.api_version.is_some() && spec.provider != Provider::Azure {
+            let message = "only the provider `azure` has it";
+            errors.push(ConfigError::at(at("api_version"), message));
+        }
+        let price = match &spec.price {
+            None => None,
+            Some(price) => match Price::new(price) {
+                Ok(price) => Some(price),
+                Err((key, message)) => {
+                    let key = key.replace('.', "/");
+                    errors.push(ConfigError::at(at(&format!("price/{key}")), message));
+                    None
+                }
+            },
+        };
+        if spec.price_name.is_some() && !has_prices {
+            errors.push(ConfigError::at(
+                at("price_name"),
+                "it is a name in `prices`, which is not set",
+            ));
+        }
+        let concurrency = match spec.concurrency {
+            None => None,
+            Some(spec) => match Concurrency::new(&spec) {
+                Ok(concurrency) => Some(concurrency),
+                Err((key, message)) => {
+                    errors.push(ConfigError::at(at(&format!("concurrency/{key}")), message));
+                    None
+                }
+            },
+        };
+        ConfigError::collect(errors)?;
+        Ok(Self {
+            name: name.to_owned(),
+            upstream: spec.upstream,
+            provider: spec.provider,
+            price_name: spec.price_name.or_else(|| spec.model.clone()),
+            model: spec.model,
+            credential,
+            path,
+            api_version: spec.api_version.unwrap_or_else(|| "2024-10-21".to_owned()),
+            headers: spec
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name.to_string(), value))
+                .collect(),
+            price,
+            concurrency,
+            requests_per_minute: spec.limits.and_then(|limits| limits.requests_per_minute),
+            tokens_per_minute: spec.limits.and_then(|limits| limits.tokens_per_minute),
+        })
+    }
+}
+
+impl Concurrency {
+    fn new(spec: &ConcurrencySpec) -> Result<Self, (&'static str, String)> {
+        let wait = duration::parse(&spec.wait).map_err(|why| ("wait", why.to_string()))?;
+        if wait.is_zero() || wait > Duration::from_secs(3600) {
+            return Err((
+                "wait",
+                "a request waits for more than nothing and at most `1h`".to_owned(),
+            ));
+        }
+        if spec.limit == 0 {
+            return Err(("limit", "at least one request at a time".to_owned()));
+        }
+        if spec.queue > 10_000 {
+            return Err(("queue", "at most 10,000 requests wait".to_owned()));
+        }
+        Ok(Self { limit: spec.limit, queue: spec.queue, wait })
+    }
+}
+
+impl Model {
+    fn new(name: String, spec: ModelSpec, deployments: &[String]) -> Result<Self, ConfigError> {
+        let pointer = format!("/models/{}", escaped(&name));
+        let mut errors = Vec::new();
+        let mut shares = Vec::with_capacity(spec.deployments.len());
+        for (index, share) in spec.deployments.into_iter().enumerate() {
+            let ShareSpec { name, weight, priority } = share;
+            match deployments.binary_search(&name) {
+                Ok(deployment) if shares.iter().any(|it: &Share| it.deployment == deployment) => {
+                    let message = format!("`{name}` is in the list already");
+                    errors.push(ConfigError::at(
+                        format!("{pointer}/deployments/{index}/name"),
+                        message,
+                    ));
+                }
+                Ok(deployment) => shares.push(Share { deployment, weight, priority }),
+                Err(_) => {
+                    let near = deployments.iter().min_by_key(|known| distance(known, &name));
+                    let hint =
+                        near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+                    let message = format!("there is no deployment `{name}`{hint}");
+                    errors.push(ConfigError::at(
+                        format!("{pointer}/deployments/{index}/name"),
+                        message,
+                    ));
+                }
+            }
+        }
+        if shares.iter().all(|share| share.weight == 0) && errors.is_empty() {
+            let message = "at least one deployment has a weight above 0";
+            errors.push(ConfigError::at(format!("{pointer}/deployments"), message));
+        }
+        let affinity = match spec.affinity.as_deref() {
+            None => None,
+            Some("prompt") => Some(Affinity::Prompt),
+            Some("session") => Some(Affinity::Session),
+            Some(text) => match text.split_once(':') {
+                Some(("header", name)) if !name.is_empty() => {
+                    Some(Affinity::Header(name.to_ascii_lowercase()))
+                }
+                Some(("attribute", name)) if !name.is_empty() => {
+                    Some(Affinity::Attribute(name.to_owned()))
+                }
+                _ => {
+                    let message = "`prompt`, `session`, `header:NAME` or `attribute:NAME`";
+                    errors.push(ConfigError::at(format!("{pointer}/affinity"), message));
+                    None
+                }
+            },
+        };
+        ConfigError::collect(errors)?;
+        shares.sort_by_key(|share| share.priority);
+        Ok(Self {
+            name,
+            shares,
+            consumers: spec.consumers,
+            max_output_tokens: spec.max_output_tokens,
+            max_input_tokens: spec.max_input_tokens,
+            affinity,
+        })
+    }
+}
+
+fn claim_names(
+    name: &str,
+    spec: &ModelSpec,
+    model: usize,
+    by_name: &mut HashMap<String, usize>,
+) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    if name.is_empty() || name.len() > 256 {
+        let pointer = format!("/models/{}", escaped(name));
+        errors.push(ConfigError::at(pointer, "a name has 1 to 256 bytes"));
+    }
+    let aliases = spec.aliases.iter().enumerate();
+    let aliases = aliases.map(|(index, alias)| (alias.as_str(), format!("/aliases/{index}")));
+    for (other, place) in std::iter::once((name, String::new())).chain(aliases) {
+        if by_name.insert(other.to_owned(), model).is_some() {
+            let pointer = format!("/models/{}{place}", escaped(name));
+            errors.push(ConfigError::at(
+                pointer,
+                format!("there is a model or an alias `{other}` already"),
+            ));
+        }
+    }
+    errors
+}
+
+/// A key as part of a JSON Pointer (RFC 6901 section 3).
+fn escaped(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}
+
+/// How many letters differ (Levenshtein).
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.chars().count()).collect();
+    for (i, left) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, right) in other.chars().enumerate() {
+            let kept = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = kept.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.chars().count()]
+}

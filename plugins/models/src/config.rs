@@ -1,0 +1,267 @@
+//! The configuration as it is written.
+//!
+//! Owns the keys, their defaults and their documentation, which becomes the JSON Schema. Must not judge values:
+//! `catalog` turns what is written here into what is checked, or says what is wrong.
+
+use std::collections::BTreeMap;
+
+use gateway_plugin_sdk::duration;
+use gateway_plugin_sdk::prelude::{HeaderName, JsonSchema};
+use serde::Deserialize;
+
+/// Serves many AI models behind one API.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The deployments, by name: a model of a provider, at an upstream. 1 to 64.
+    #[schemars(length(min = 1, max = 64))]
+    pub deployments: BTreeMap<String, DeploymentSpec>,
+
+    /// The models that clients may ask for, by name. 1 to 1,024.
+    #[schemars(length(min = 1, max = 1024))]
+    pub models: BTreeMap<String, ModelSpec>,
+
+    /// The name of a document with prices: the public JSON table of prices per token, whose keys are names of
+    /// models, or an own one in the form of `price`. A deployment with a `price` does not need it.
+    #[serde(default)]
+    pub prices: Option<String>,
+
+    /// The longest request body that is read, in bytes. A longer one is answered 413. Default 32 MiB.
+    #[serde(default = "default_max_body")]
+    #[schemars(range(min = 1024, max = 268_435_456))]
+    pub max_body: u64,
+
+    /// How often one request is sent, at most, to deployments of its model: 1 to 8. Default 3.
+    #[serde(default = "default_attempts")]
+    #[schemars(range(min = 1, max = 8))]
+    pub attempts: u32,
+
+    /// How long a deployment is passed over after it failed, where the provider does not say it: at most `"1h"`.
+    /// Default `"5s"`.
+    #[serde(default = "default_cool_down")]
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub cool_down: String,
+
+    /// For which failures of a deployment another one is asked. Default `["rate-limited", "overloaded", "server"]`.
+    #[serde(default = "default_fail_over")]
+    pub fail_over: Vec<FailOver>,
+
+    /// Write into responses which deployment answered: `x-model-deployment`. Default `false`.
+    #[serde(default)]
+    pub response_headers: bool,
+
+    /// The names of the metrics.
+    #[serde(default)]
+    pub metric_names: MetricNames,
+}
+
+/// A failure for which another deployment is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailOver {
+    /// Its limits are used up.
+    RateLimited,
+    /// It has no capacity.
+    Overloaded,
+    /// It failed, could not be reached, or took too long.
+    Server,
+    /// The request is too long for its model.
+    ContextTooLong,
+    /// Its filter refused the content.
+    ContentFiltered,
+    /// It does not know the model.
+    NotFound,
+    /// It refused the gateway's credentials.
+    Auth,
+}
+
+/// A model of a provider, at an upstream.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentSpec {
+    /// The upstream, one that `forward_to` of this plugin lists.
+    pub upstream: String,
+
+    /// Which API it has.
+    pub provider: Provider,
+
+    /// What the provider calls the model. Default the name that the client asked for.
+    #[serde(default)]
+    pub model: Option<String>,
+
+    /// The secret with the provider's key, one that `secrets` of this plugin lists. Without one, the request is
+    /// sent without credentials: the client's own never reach a provider.
+    #[serde(default)]
+    pub secret: Option<String>,
+
+    /// What stands before the API's paths at the upstream. Default the provider's: `"/v1"` of OpenAI, for example.
+    #[serde(default)]
+    pub path: Option<String>,
+
+    /// The `api-version` of Azure OpenAI. Default `"2024-10-21"`.
+    #[serde(default)]
+    pub api_version: Option<String>,
+
+    /// Fields that are set in each request to it.
+    #[serde(default)]
+    pub headers: BTreeMap<HeaderName, String>,
+
+    /// What its tokens cost, in US dollars for a million of them, as decimal texts: `input`, `output`, `cache_read`,
+    /// `cache_write`, `cache_write_1h`, `reasoning`, `audio_input`, `audio_output`, `image_input`, `image_output`, and
+    /// `search` for a million searches. `above = [{ tokens = 200000, input = "5" }]` has prices of longer requests;
+    /// `batch`, `flex` and `priority` are tables with those of other classes of service.
+    #[serde(default)]
+    pub price: Option<serde_json::Map<String, serde_json::Value>>,
+
+    /// The name under which `prices` has it. Default `model`.
+    #[serde(default)]
+    pub price_name: Option<String>,
+
+    /// How many requests it serves at a time. More wait, or go to another deployment.
+    #[serde(default)]
+    pub concurrency: Option<ConcurrencySpec>,
+
+    /// How much it is sent within a minute: what is over goes to another deployment, so that the provider need not
+    /// refuse it.
+    #[serde(default)]
+    pub limits: Option<LimitsSpec>,
+}
+
+/// Which API a deployment has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Provider {
+    /// OpenAI, and what speaks its API: vLLM, llama.cpp, TGI, Mistral and others.
+    Openai,
+    /// Azure OpenAI: the model is in the path.
+    Azure,
+    /// Anthropic.
+    Anthropic,
+    /// Gemini of Google AI Studio.
+    Gemini,
+    /// Ollama's own API.
+    Ollama,
+}
+
+/// How many requests a deployment serves at a time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConcurrencySpec {
+    /// So many.
+    #[schemars(range(min = 1))]
+    pub limit: u32,
+
+    /// How many more may wait, at most 10,000. Only requests for which there is no other deployment do. Default 0.
+    #[serde(default)]
+    #[schemars(range(max = 10_000))]
+    pub queue: u32,
+
+    /// How long they wait, at most `"1h"`. Default `"30s"`.
+    #[serde(default = "default_wait")]
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub wait: String,
+}
+
+/// How much a deployment is sent within a minute.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LimitsSpec {
+    /// So many requests.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
+    pub requests_per_minute: Option<u64>,
+
+    /// So many tokens, of requests and responses together: estimated before, and put right by the usage.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
+    pub tokens_per_minute: Option<u64>,
+}
+
+/// A model that clients may ask for.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ModelSpec {
+    /// Its deployments, 1 to 16: those with the lowest `priority` that can take the request share it.
+    #[schemars(length(min = 1, max = 16))]
+    pub deployments: Vec<ShareSpec>,
+
+    /// Other names that clients may use for it.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+
+    /// Who may use it: values of the attribute `consumer.group`, or names of consumers as `consumer.id`. Default
+    /// everybody.
+    #[serde(default)]
+    pub consumers: Option<Vec<String>>,
+
+    /// The most output tokens that a request may ask for. One that asks for more, or does not say it, is sent with
+    /// this number.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub max_output_tokens: Option<u64>,
+
+    /// The most input tokens, as estimated from the size of the texts. A longer request is answered 413.
+    #[serde(default)]
+    #[schemars(range(min = 1))]
+    pub max_input_tokens: Option<u64>,
+
+    /// By what requests stay with a deployment, so that its cache of prompts is of use: `prompt` by how their texts
+    /// begin, `session` by what the client says of its session, `header:NAME` or `attribute:NAME`. Default each request
+    /// by itself.
+    #[serde(default)]
+    pub affinity: Option<String>,
+}
+
+/// A deployment's part in a model.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ShareSpec {
+    /// The deployment.
+    pub name: String,
+
+    /// Its part of the requests, beside the others of its priority: 0 to 1,000,000; 0 is none. Default 1.
+    #[serde(default = "default_weight")]
+    #[schemars(range(max = 1_000_000))]
+    pub weight: u32,
+
+    /// Lower numbers are asked first. Default 0.
+    #[serde(default)]
+    pub priority: u8,
+}
+
+/// The names of the metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricNames {
+    /// Those of OpenTelemetry's conventions since 2026: counters of tokens by kind.
+    #[default]
+    New,
+    /// Those before: one histogram of tokens with the label `gen_ai_token_type`.
+    Old,
+    /// Both.
+    Both,
+}
+
+fn default_max_body() -> u64 {
+    32 << 20
+}
+
+fn default_attempts() -> u32 {
+    3
+}
+
+fn default_cool_down() -> String {
+    "5s".to_owned()
+}
+
+fn default_fail_over() -> Vec<FailOver> {
+    vec![FailOver::RateLimited, FailOver::Overloaded, FailOver::Server]
+}
+
+fn default_wait() -> String {
+    "30s".to_owned()
+}
+
+fn default_weight() -> u32 {
+    1
+}

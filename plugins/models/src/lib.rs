@@ -1,0 +1,228 @@
+//! Serves many AI models behind one API.
+//!
+//! A request names a model (`api` says whose API it speaks). The `catalog` has the model's deployments, `choose` picks
+//! one that has room, `address` and `outgoing` turn the request into what that deployment expects. When it fails,
+//! `fail_over` asks the next. The response passes as it is; `reading` finds its usage, `cost` what it costs, and `meter`
+//! makes numbers of it. What is refused is refused in the form of the client's API (`refusal`). What a call keeps
+//! between its hooks is `state`; an instance of the plugin remembers nothing about requests.
+
+mod address;
+mod api;
+mod catalog;
+mod choose;
+mod config;
+mod cost;
+mod fail_over;
+mod listing;
+mod meter;
+mod outgoing;
+mod reading;
+mod refusal;
+mod state;
+
+use gateway_model_protocols::{Action, Protocol};
+use gateway_plugin_sdk::prelude::*;
+use gateway_plugin_sdk::{attempts, log};
+
+use catalog::{Catalog, Model};
+pub use config::{
+    ConcurrencySpec, Config, DeploymentSpec, FailOver, LimitsSpec, MetricNames, ModelSpec,
+    Provider, ShareSpec,
+};
+use cost::Prices;
+use fail_over::FailOvers;
+pub use state::Progress;
+use state::Reading;
+
+/// The plugin, configured.
+pub struct Models {
+    catalog: Catalog,
+    prices: Prices,
+    fail_overs: FailOvers,
+    max_body: u64,
+    response_headers: bool,
+    metric_names: MetricNames,
+}
+
+impl Plugin for Models {
+    type Config = Config;
+    type Context = Progress;
+
+    fn configure(mut config: Config) -> Result<Self, ConfigError> {
+        let mut errors = Vec::new();
+        let mut kept = |error| errors.push(error);
+        let catalog = Catalog::new(&mut config).map_err(&mut kept).ok();
+        let prices = Prices::new(config.prices.as_deref()).map_err(&mut kept).ok();
+        let fail_overs = FailOvers::new(&config).map_err(&mut kept).ok();
+        ConfigError::collect(errors)?;
+        let (Some(catalog), Some(prices), Some(fail_overs)) = (catalog, prices, fail_overs) else {
+            return Err(ConfigError::new("the configuration cannot be read"));
+        };
+        Ok(Self {
+            catalog,
+            prices,
+            fail_overs,
+            max_body: config.max_body,
+            response_headers: config.response_headers,
+            metric_names: config.metric_names,
+        })
+    }
+
+    fn interest(&self) -> Interest {
+        Interest::on_request()
+            .method()
+            .path()
+            .header("anthropic-version")
+            .attribute("request.has-body")
+            .and_on_response()
+            .response_header("content-type")
+            .response_header("retry-after")
+            .and_on_complete()
+    }
+
+    fn on_request(&self, request: &mut Request, _: &mut Progress) -> Outcome {
+        let call = match gateway_model_protocols::Call::of_path(request.path()) {
+            Some(call) if (request.method() == "GET") == (call.action == Action::Models) => call,
+            _ => return Outcome::respond(refusal::no_endpoint(request.method(), request.path())),
+        };
+        if call.action == Action::Models {
+            return self.list(request, call.protocol);
+        }
+        if request.attribute("request.has-body") != Some("true") {
+            let message = "The request has no body.";
+            return Outcome::respond(refusal::invalid(call.protocol, message, None));
+        }
+        request.want_request_body(BodyMode::Buffered(self.max_body));
+        Outcome::Next
+    }
+
+    fn on_request_body(
+        &self,
+        request: &mut Request,
+        body: &mut Body,
+        progress: &mut Progress,
+    ) -> Outcome {
+        match self.send(request, body) {
+            Ok(call) => {
+                progress.0 = Some(Box::new(call));
+                Outcome::Next
+            }
+            Err(refused) => Outcome::Respond(refused),
+        }
+    }
+
+    fn on_response(&self, response: &mut ResponseHead, progress: &mut Progress) -> Outcome {
+        let Some(call) = &mut progress.0 else { return Outcome::Next };
+        if attempts::sent() == 0 {
+            // Somebody behind this plugin answered: no deployment was asked.
+            self.release(call);
+            progress.0 = None;
+            return Outcome::Next;
+        }
+        if response.status() >= 400 {
+            return self.failed(response, call);
+        }
+        self.begin(response, call);
+        Outcome::Next
+    }
+
+    fn on_response_body(
+        &self,
+        response: &mut ResponseHead,
+        body: &mut Body,
+        progress: &mut Progress,
+    ) -> Outcome {
+        let Some(call) = &mut progress.0 else { return Outcome::Next };
+        match std::mem::take(&mut call.reading) {
+            Reading::Whole => self.translate(body, call),
+            _ => self.failed_with(response, body, call),
+        }
+    }
+
+    fn on_response_chunk(&self, chunk: &mut Chunk, progress: &mut Progress) -> ChunkOutcome {
+        let Some(call) = &mut progress.0 else { return ChunkOutcome::Next };
+        let read = reading::chunk(call, chunk);
+        if let Some(failure) = read.failure {
+            let name = &self.catalog.deployments[call.deployment].name;
+            log::warn!("the stream of deployment {name} failed: {failure}");
+        }
+        if read.usage {
+            self.tell(call);
+        }
+        ChunkOutcome::Next
+    }
+
+    fn on_complete(&self, summary: &Summary, progress: &Progress) {
+        let Some(call) = &progress.0 else { return };
+        let (model, deployment) =
+            (&self.catalog.models[call.model], &self.catalog.deployments[call.deployment]);
+        let usage = call.usage();
+        if let Some(reserved) = &call.reserved {
+            let used = usage.as_ref().map(|usage| usage.total());
+            // What was answered without a usage keeps its estimate; what was not answered used nothing.
+            let unknown = if summary.status < 400 { call.tokens } else { 0 };
+            reserved.settle(&self.catalog, used.unwrap_or(unknown));
+        }
+        let cost = usage.as_ref().and_then(|usage| self.prices.of(deployment, usage));
+        let now = reading::nanoseconds();
+        meter::Ended { call, model, deployment, usage, cost, now }
+            .count(summary, self.metric_names);
+    }
+}
+
+impl Models {
+    /// Says how far the usage of a call has come.
+    fn tell(&self, call: &state::Call) {
+        if let Some(usage) = call.usage() {
+            let cost = self.prices.of(&self.catalog.deployments[call.deployment], &usage);
+            meter::tell(&usage, cost);
+        }
+    }
+
+    fn list(&self, request: &Request, protocol: Protocol) -> Outcome {
+        let protocol = match protocol {
+            Protocol::OpenAiOther if request.header("anthropic-version").is_some() => {
+                Protocol::Anthropic
+            }
+            Protocol::OpenAiOther if request.path().contains("/v1beta/") => Protocol::Gemini,
+            other => other,
+        };
+        let who = Who::of(request);
+        let behind = request.path().rsplit_once("/models/").map(|(_, name)| name.to_owned());
+        let Some(name) = behind else {
+            let list = listing::list(&self.catalog, protocol, |model| who.may_use(model));
+            return Outcome::respond(list);
+        };
+        let model = self.catalog.find(&name).map(|index| &self.catalog.models[index]);
+        Outcome::respond(match model.filter(|model| who.may_use(model)) {
+            Some(model) => listing::one(model, protocol),
+            None => refusal::no_model(protocol, &name, self.catalog.nearest(&name)),
+        })
+    }
+}
+
+/// Whose request it is.
+pub(crate) struct Who {
+    id: String,
+    group: String,
+}
+
+impl Who {
+    pub(crate) fn of(request: &Request) -> Self {
+        let text = |name: &str| request.attribute(name).unwrap_or_default().to_owned();
+        Self { id: text("consumer.id"), group: text("consumer.group") }
+    }
+
+    pub(crate) fn may_use(&self, model: &Model) -> bool {
+        model.consumers.as_ref().is_none_or(|allowed| {
+            let is = |name: &String| !name.is_empty() && (*name == self.id || *name == self.group);
+            allowed.iter().any(is)
+        })
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+register_plugin!(Models);

@@ -1,0 +1,194 @@
+//! The body of a response on its way to the client.
+//!
+//! Owns what is read of it, and the one thing that is taken out: the usage that the client did not ask for. All other
+//! bytes pass as they are. Must not count: `meter` does.
+
+use gateway_model_protocols::Protocol;
+use gateway_model_protocols::error::{Class, Refusal};
+use gateway_model_protocols::framing::{Event, Fault, Reader};
+use gateway_model_protocols::translate::Translator;
+use gateway_model_protocols::usage::{self, Stream};
+use gateway_plugin_sdk::prelude::Chunk;
+use gateway_plugin_sdk::{clock, log};
+
+use crate::state::{Call, Reading, TAIL, readers, translators};
+
+/// What a chunk brought.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Read {
+    /// There is news of the usage, or it is time to say how far the text has come.
+    pub(crate) usage: bool,
+    /// The stream failed.
+    pub(crate) failure: Option<String>,
+}
+
+/// How often an estimate is told while a text comes: once for so many bytes.
+const EACH: u64 = 1024;
+
+/// Reads a chunk, and changes it if need be.
+pub(crate) fn chunk(call: &mut Call, chunk: &mut Chunk) -> Read {
+    match std::mem::take(&mut call.reading) {
+        Reading::Nothing | Reading::Failure | Reading::Whole => Read::default(),
+        Reading::Translated(kept) => match translators(&kept) {
+            Some((reader, translator)) => translated(call, (reader, translator), chunk),
+            None => Read::default(),
+        },
+        Reading::Tail(tail, is_first) => json(call, tail, is_first, chunk),
+        Reading::Events(kept) => match readers(&kept) {
+            Some((reader, stream)) => events(call, (reader, stream), chunk),
+            None => Read::default(),
+        },
+    }
+}
+
+fn events(call: &mut Call, (mut reader, mut stream): (Reader, Stream), chunk: &mut Chunk) -> Read {
+    let hides = call.hides_usage;
+    let had_content = stream.has_content();
+    let before = stream.text_bytes() / EACH;
+    let held_before = if hides { reader.held().to_vec() } else { Vec::new() };
+    let (mut out, mut drops, mut read) = (Vec::new(), false, Read::default());
+    let mut each = |event: Event<'_>| {
+        let seen = stream.event(&event);
+        read.usage |= seen.usage;
+        if hides && seen.extra_usage {
+            drops = true;
+        } else if hides {
+            out.extend_from_slice(event.raw);
+        }
+    };
+    let fault = reader.read(chunk.data(), &mut each).err();
+    if fault.is_none() && chunk.is_last() {
+        reader.finish(&mut each);
+    }
+    if !had_content && stream.has_content() {
+        call.first = Some(nanoseconds());
+        read.usage = true;
+    }
+    read.usage |= stream.text_bytes() / EACH != before;
+    if let Some(failure) = stream.failure() {
+        read.failure = Some(format!("{}: {}", failure.class.name(), failure.message));
+    }
+    let holds = !reader.held().is_empty();
+    if hides && fault.is_none() && (drops || !held_before.is_empty() || holds) {
+        chunk.replace(out);
+    }
+    if let Some(fault) = fault {
+        give_up(held_before, chunk, fault);
+    } else if !chunk.is_last() {
+        call.reading = Reading::of(&reader, &stream);
+    }
+    call.is_complete = stream.is_complete();
+    if read.usage || chunk.is_last() {
+        call.set_usage(stream.usage_or_estimate(call.input));
+        read.usage = true;
+    }
+    read
+}
+
+fn translated(
+    call: &mut Call,
+    (mut reader, mut translator): (Reader, Translator),
+    chunk: &mut Chunk,
+) -> Read {
+    let had_content = translator.usage().has_content();
+    let before = translator.usage().text_bytes() / EACH;
+    let (mut out, mut read) = (Vec::new(), Read::default());
+    let mut each = |event: Event<'_>| read.usage |= translator.event(&event, &mut out).usage;
+    let fault = reader.read(chunk.data(), &mut each).err();
+    if fault.is_none() && chunk.is_last() {
+        reader.finish(&mut each);
+    }
+    if let Some(fault) = fault {
+        log::warn!("a stream cannot be translated: {fault}");
+        let refusal = Refusal {
+            status: 502,
+            class: Class::Server,
+            code: "",
+            message: "The provider's stream cannot be read.",
+            param: None,
+            request_id: None,
+        };
+        translator.fail(&refusal, &mut out);
+    } else if chunk.is_last() {
+        translator.finish(&mut out);
+    }
+    let stream = translator.usage();
+    if !had_content && stream.has_content() {
+        call.first = Some(nanoseconds());
+        read.usage = true;
+    }
+    read.usage |= stream.text_bytes() / EACH != before || chunk.is_last();
+    if let Some(failure) = stream.failure() {
+        read.failure = Some(format!("{}: {}", failure.class.name(), failure.message));
+    }
+    call.is_complete = stream.is_complete();
+    if read.usage {
+        call.set_usage(stream.usage_or_estimate(call.input));
+    }
+    chunk.replace(out);
+    if !chunk.is_last() {
+        // What follows an end or an error is read to its end, and not passed on.
+        call.reading = Reading::translated(&reader, &translator);
+    }
+    read
+}
+
+/// Lets what cannot be read pass, behind what was held back of it.
+fn give_up(mut held: Vec<u8>, chunk: &mut Chunk, fault: Fault) {
+    log::warn!("the usage of a stream cannot be read: {fault}");
+    if !held.is_empty() {
+        held.extend_from_slice(chunk.data());
+        chunk.replace(held);
+    }
+}
+
+/// Keeps the end of a body, where APIs have their usage, and reads it with the last chunk.
+fn json(call: &mut Call, mut tail: Vec<u8>, is_first: bool, chunk: &mut Chunk) -> Read {
+    tail.extend_from_slice(chunk.data());
+    if !chunk.is_last() {
+        let cut = tail.len().saturating_sub(TAIL);
+        tail.drain(..cut);
+        call.reading = Reading::Tail(tail, is_first && cut == 0);
+        return Read::default();
+    }
+    call.is_complete = true;
+    let found = match is_first {
+        true => usage::of_body(call.protocol(), &tail),
+        false => of_tail(call.protocol(), &tail),
+    };
+    if let Some(usage) = found {
+        call.set_usage(usage);
+    }
+    Read { usage: found.is_some(), failure: None }
+}
+
+/// The usage in the end of a body.
+fn of_tail(protocol: Protocol, tail: &[u8]) -> Option<usage::Usage> {
+    let name: &[u8] =
+        if protocol == Protocol::Gemini { b"\"usageMetadata\"" } else { b"\"usage\"" };
+    let at = tail.windows(name.len()).rposition(|window| window == name)?;
+    let rest = &tail[at..];
+    let open = rest.iter().position(|byte| *byte == b'{')?;
+    let (mut depth, mut is_text, mut skips) = (0_u32, false, false);
+    for (index, byte) in rest.iter().enumerate().skip(open) {
+        match byte {
+            _ if skips => skips = false,
+            b'\\' if is_text => skips = true,
+            b'"' => is_text = !is_text,
+            b'{' if !is_text => depth += 1,
+            b'}' if !is_text => {
+                depth -= 1;
+                if depth == 0 {
+                    let object = [b"{", &rest[..=index], b"}"].concat();
+                    return usage::of_body(protocol, &object);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+pub(crate) fn nanoseconds() -> u64 {
+    u64::try_from(clock::monotonic().as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,103 @@
+//! Refusals in the form of the API that the client speaks, which is what its official client shows to people.
+//!
+//! Owns status, class and words of each. Must not decide whether to refuse.
+
+use std::time::Duration;
+
+use gateway_model_protocols::Protocol;
+use gateway_model_protocols::error::{self, Class, Failure, Refusal};
+use gateway_plugin_sdk::attributes;
+use gateway_plugin_sdk::prelude::Response;
+
+/// A refusal of the plugin's own.
+pub(crate) struct Refused<'a> {
+    pub(crate) status: u16,
+    pub(crate) class: Class,
+    /// A word for programs; empty for the usual one of the class.
+    pub(crate) code: &'a str,
+    pub(crate) message: &'a str,
+    pub(crate) param: Option<&'a str>,
+}
+
+impl Refused<'_> {
+    /// As a response of this API.
+    pub(crate) fn response(&self, protocol: Protocol) -> Response {
+        let id = attributes::value("request.id");
+        let refusal = Refusal {
+            status: self.status,
+            class: self.class,
+            code: self.code,
+            message: self.message,
+            param: self.param,
+            request_id: id.as_deref(),
+        };
+        Response::new(self.status)
+            .header("content-type", "application/json")
+            .body(error::body(protocol, &refusal))
+    }
+}
+
+/// 400: the request is wrong.
+pub(crate) fn invalid(protocol: Protocol, message: &str, param: Option<&str>) -> Response {
+    Refused { status: 400, class: Class::Invalid, code: "", message, param }.response(protocol)
+}
+
+/// 404: there is no such model.
+pub(crate) fn no_model(protocol: Protocol, name: &str, nearest: Option<&str>) -> Response {
+    let hint = nearest.map(|it| format!(" Did you mean `{it}`?")).unwrap_or_default();
+    let message = format!("There is no model `{name}` here.{hint}");
+    let (class, message) = (Class::NotFound, message.as_str());
+    Refused { status: 404, class, code: "", message, param: Some("model") }.response(protocol)
+}
+
+/// 404: there is no such endpoint.
+pub(crate) fn no_endpoint(method: &str, path: &str) -> Response {
+    let message = format!("There is no endpoint {method} {path} here.");
+    let (class, message) = (Class::NotFound, message.as_str());
+    let refused = Refused { status: 404, class, code: "unknown_url", message, param: None };
+    refused.response(Protocol::OpenAiOther)
+}
+
+/// 403: the consumer may not use the model.
+pub(crate) fn not_allowed(protocol: Protocol, name: &str) -> Response {
+    let message = format!("The model `{name}` is not for you.");
+    let (class, message) = (Class::Auth, message.as_str());
+    Refused { status: 403, class, code: "", message, param: Some("model") }.response(protocol)
+}
+
+/// 400: the input is longer than the model may be given.
+pub(crate) fn too_long(protocol: Protocol, input: u64, most: u64) -> Response {
+    let message =
+        format!("The input has about {input} tokens, and at most {most} are allowed here.");
+    let (class, message) = (Class::ContextTooLong, message.as_str());
+    Refused { status: 400, class, code: "", message, param: None }.response(protocol)
+}
+
+/// 429: the limits of all deployments are used up.
+pub(crate) fn limited(protocol: Protocol, model: &str, wait: Option<Duration>) -> Response {
+    let message = format!("The model `{model}` has no room within its limits at the moment.");
+    let (class, message) = (Class::RateLimited, message.as_str());
+    let response =
+        Refused { status: 429, class, code: "", message, param: None }.response(protocol);
+    let seconds = wait.map_or(1, |wait| wait.as_millis().div_ceil(1000).max(1));
+    response.header("retry-after", seconds.to_string())
+}
+
+/// 503: as many requests as may be are under way, and wait.
+pub(crate) fn busy(protocol: Protocol, model: &str) -> Response {
+    let message = format!("All places for requests to the model `{model}` are taken.");
+    let (class, message) = (Class::Overloaded, message.as_str());
+    let response =
+        Refused { status: 503, class, code: "", message, param: None }.response(protocol);
+    response.header("retry-after", "1")
+}
+
+/// 502: what came of the provider is the gateway's affair, not the client's.
+pub(crate) fn provider_failed(protocol: Protocol, message: &str) -> Response {
+    Refused { status: 502, class: Class::Server, code: "", message, param: None }.response(protocol)
+}
+
+/// The body of an error of the gateway's or a provider's, in the client's form.
+pub(crate) fn body(protocol: Protocol, failure: &Failure) -> String {
+    error::body(protocol, &Refusal::of(failure))
+}

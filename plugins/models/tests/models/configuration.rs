@@ -1,0 +1,89 @@
+//! What the plugin says of a wrong configuration.
+
+use gateway_plugin_sdk::testing::Harness;
+use models::Models;
+use serde_json::{Value, json};
+
+use super::support::config;
+
+fn issues(config: Value) -> Vec<(String, String)> {
+    let prepared = Harness::<Models>::prepare().secret("openai", "a").secret("anthropic", "b");
+    let error = prepared.configure(config).err().expect("it is refused");
+    error.issues().iter().map(|issue| (issue.pointer.clone(), issue.message.clone())).collect()
+}
+
+fn with(pointer: &str, value: Value) -> Value {
+    let mut config = config();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    config.pointer_mut(parent).expect(pointer)[key] = value;
+    config
+}
+
+#[test]
+fn each_fault_has_its_place_and_says_what_to_write() {
+    let cases = [
+        (
+            "/deployments/gpu/secret",
+            json!("opnai"),
+            "/deployments/gpu/secret",
+            "secrets = [\"opnai\"]",
+        ),
+        ("/deployments/gpu/path", json!("v1"), "/deployments/gpu/path", "begins with `/`"),
+        ("/deployments/gpu/api_version", json!("1"), "/deployments/gpu/api_version", "azure"),
+        (
+            "/deployments/gpu/price",
+            json!({ "input": "cheap" }),
+            "/deployments/gpu/price/input",
+            "0.15",
+        ),
+        (
+            "/deployments/gpu/price",
+            json!({ "inptu": "1" }),
+            "/deployments/gpu/price/inptu",
+            "known",
+        ),
+        ("/deployments/gpu/price_name", json!("x"), "/deployments/gpu/price_name", "`prices`"),
+        (
+            "/deployments/gpu/concurrency",
+            json!({ "limit": 1, "wait": "2h" }),
+            "/deployments/gpu/concurrency/wait",
+            "1h",
+        ),
+        (
+            "/models/mini/deployments",
+            json!([{ "name": "hostd" }]),
+            "/models/mini/deployments/0/name",
+            "`hosted`",
+        ),
+        (
+            "/models/mini/deployments",
+            json!([{ "name": "hosted" }, { "name": "hosted" }]),
+            "/models/mini/deployments/1/name",
+            "already",
+        ),
+        (
+            "/models/mini/deployments",
+            json!([{ "name": "hosted", "weight": 0 }]),
+            "/models/mini/deployments",
+            "above 0",
+        ),
+        ("/models/mini/aliases", json!(["fast"]), "/models/mini/aliases/0", "already"),
+        ("/models/mini/affinity", json!("cookie"), "/models/mini/affinity", "header:NAME"),
+        ("/cool_down", json!("2h"), "/cool_down", "1h"),
+        ("/attempts", json!(9), "/attempts", "1 to 8"),
+        ("/prices", json!("table"), "/prices", "documents = [\"table\"]"),
+    ];
+    for (place, value, pointer, hint) in cases {
+        let found = issues(with(place, value.clone()));
+        let [(at, message)] = &found[..] else { panic!("{place} {value}: {found:?}") };
+        assert!(at == pointer && message.contains(hint), "{place} {value}: {at}: {message}");
+    }
+}
+
+#[test]
+fn all_faults_are_told_at_once() {
+    let mut config = with("/deployments/gpu/path", json!("v1"));
+    config["models"]["mini"]["affinity"] = json!("cookie");
+    config["cool_down"] = json!("soon");
+    assert_eq!(issues(config).len(), 3);
+}

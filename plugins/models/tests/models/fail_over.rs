@@ -1,0 +1,125 @@
+//! What becomes of a call whose deployment fails.
+
+use std::time::Duration;
+
+use gateway_plugin_sdk::testing::{self, Harness};
+use models::Models;
+use serde_json::{Value, json};
+
+use super::support::{answer, config, configured, hello, plugin, post};
+
+fn failed(status: u16) -> testing::ResponseBuilder {
+    let error = json!({ "error": { "message": "no", "type": "server_error", "code": null } });
+    answer(error).status(status)
+}
+
+fn deployment(harness: &Harness<Models>) -> String {
+    harness.request(hello("fast")).attribute("model.deployment").unwrap()
+}
+
+#[test]
+fn the_next_deployment_gets_the_request_as_the_client_sent_it() {
+    for status in [429, 500, 502, 503, 504, 529] {
+        let harness = plugin();
+        let mut exchange = harness.request(hello("fast"));
+        exchange.try_response(failed(status));
+        let attempt = exchange.attempt().unwrap_or_else(|| panic!("{status}"));
+        assert_eq!(attempt.to(), Some("openai"));
+        assert_eq!(attempt.header("authorization"), Some("Bearer sk-1"));
+        let body: Value = serde_json::from_slice(attempt.new_body().unwrap()).unwrap();
+        assert_eq!(body["model"], "gpt-mini");
+        let response = exchange.response(answer(json!({ "usage": { "prompt_tokens": 1 } })));
+        assert_eq!(response.status(), 200);
+        assert_eq!(exchange.attribute("model.deployment").as_deref(), Some("hosted"));
+        // The one that failed is passed over for a while.
+        assert_eq!(deployment(&harness), "hosted");
+        harness.advance(Duration::from_secs(6));
+        assert_eq!(deployment(&harness), "gpu");
+    }
+}
+
+#[test]
+fn a_deployment_is_passed_over_for_as_long_as_it_says() {
+    let harness = plugin();
+    harness.request(hello("fast")).try_response(failed(429).header("retry-after", "30"));
+    harness.advance(Duration::from_secs(29));
+    assert_eq!(deployment(&harness), "hosted");
+    harness.advance(Duration::from_secs(2));
+    assert_eq!(deployment(&harness), "gpu");
+}
+
+#[test]
+fn when_all_cool_down_one_is_asked_all_the_same() {
+    let harness = plugin();
+    let mut exchange = harness.request(hello("fast"));
+    exchange.try_response(failed(503));
+    exchange.response(failed(503));
+    assert_eq!(exchange.answer().unwrap().status(), 503);
+    assert_eq!(exchange.answer().unwrap().json::<Value>()["error"]["message"], "no");
+    assert_eq!(deployment(&harness), "gpu");
+}
+
+#[test]
+fn a_wrong_request_is_wrong_everywhere() {
+    let harness = plugin();
+    let mut exchange = harness.request(hello("fast"));
+    let error = json!({ "error": { "message": "bad", "type": "invalid_request_error" } });
+    assert_eq!(exchange.response(answer(error.clone()).status(400)).json::<Value>(), error);
+    assert!(exchange.attempt().is_none());
+}
+
+#[test]
+fn too_long_a_context_goes_elsewhere_where_that_is_configured() {
+    let mut config = config();
+    config["fail_over"] = json!(["context-too-long"]);
+    let harness = configured(config);
+    let mut exchange = harness.request(hello("fast"));
+    let error = json!({ "error": {
+        "message": "too long", "type": "invalid_request_error", "code": "context_length_exceeded",
+    } });
+    exchange.try_response(answer(error).status(400));
+    assert_eq!(exchange.attempt().unwrap().to(), Some("openai"));
+    // It did nothing wrong.
+    assert_eq!(deployment(&harness), "gpu");
+}
+
+#[test]
+fn clients_are_not_shown_a_refusal_of_the_gateway_s_key() {
+    let harness = plugin();
+    let mut exchange = harness.request(hello("mini"));
+    let error = json!({ "error": { "message": "Incorrect API key: sk-1", "type": "invalid_request_error" } });
+    let response = exchange.response(answer(error).status(401));
+    assert_eq!(response.status(), 502);
+    assert!(!response.text().contains("sk-1"), "{}", response.text());
+    assert!(exchange.log().iter().any(|line| line.message.contains("hosted")));
+}
+
+#[test]
+fn a_failure_of_the_gateway_has_the_client_s_form() {
+    let harness = plugin();
+    let mut exchange = harness.request(post(
+        "/v1/messages",
+        json!({ "model": "smart", "max_tokens": 5, "messages": [] }),
+    ));
+    let problem = json!({ "type": "about:blank", "title": "Bad Gateway", "status": 502, "detail": "It is away." });
+    let response = testing::response()
+        .status(502)
+        .header("content-type", "application/problem+json")
+        .body(problem.to_string());
+    let response = exchange.response(response);
+    assert_eq!(
+        (response.status(), response.header("content-type")),
+        (502, Some("application/json"))
+    );
+    assert_eq!(response.json::<Value>()["type"], "error");
+}
+
+#[test]
+fn a_request_is_sent_as_often_as_is_configured() {
+    let mut config = config();
+    config["attempts"] = json!(1);
+    let harness = configured(config);
+    let mut exchange = harness.request(hello("fast"));
+    assert_eq!(exchange.response(failed(503)).status(), 503);
+    assert!(exchange.attempt().is_none());
+}
