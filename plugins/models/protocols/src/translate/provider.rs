@@ -71,9 +71,10 @@ impl Provider {
         }
     }
 
-    fn start(&mut self, id: Option<Raw<'_>>, sink: &mut dyn Sink) {
+    /// Begins the answer, whose id is the member of that name.
+    fn start(&mut self, json: Option<Raw<'_>>, name: &str, sink: &mut dyn Sink) {
         if !std::mem::replace(&mut self.is_started, true) {
-            let id = id.and_then(Raw::str).unwrap_or_default();
+            let id = json.and_then(|json| json.text_of(name)).unwrap_or_default();
             sink.item(Item::Start(&id));
         }
     }

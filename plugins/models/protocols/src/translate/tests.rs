@@ -1,5 +1,6 @@
 //! Every provider's answers for every client, and requests the other way.
 
+mod mutations;
 mod requests;
 mod streams;
 mod wholes;

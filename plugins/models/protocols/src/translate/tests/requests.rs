@@ -4,7 +4,7 @@ use crate::json::Raw;
 use crate::protocol::{Call, Protocol};
 use crate::translate::{Refused, Target, Translated, request};
 
-const CHAT: &str = r#"{"model":"alias","stream":true,"temperature":0.70,"max_tokens":500,"stop":["END"],"user":"u1",
+pub(super) const CHAT: &str = r#"{"model":"alias","stream":true,"temperature":0.70,"max_tokens":500,"stop":["END"],"user":"u1",
 "reasoning_effort":"low","parallel_tool_calls":false,"tool_choice":"auto","metadata":{"a":"b"},"messages":[
 {"role":"system","content":"Be brief."},
 {"role":"user","content":[{"type":"text","text":"What \u00e9?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]},
@@ -16,12 +16,29 @@ const CHAT: &str = r#"{"model":"alias","stream":true,"temperature":0.70,"max_tok
 "tools":[{"type":"function","function":{"name":"weather","description":"d","parameters":{"type":"object","properties":{"n":{"type":"number","exclusiveMinimum":0}},"additionalProperties":false},"strict":true}},
 {"type":"function","function":{"name":"time"}}]}"#;
 
-const CLAUDE: &str = r#"{"model":"alias","max_tokens":4000,"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],
+pub(super) const CLAUDE: &str = r#"{"model":"alias","max_tokens":4000,"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],
 "thinking":{"type":"enabled","budget_tokens":2000},"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"metadata":{"user_id":"u1"},"messages":[
 {"role":"user","content":"Hi"},
 {"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"c2ln"},{"type":"redacted_thinking","data":"xyz"},{"type":"text","text":" "},{"type":"tool_use","id":"toolu_call_x2b1","name":"f","input":{"x":1.0}}]},
 {"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_call_x2b1","is_error":true,"content":[{"type":"text","text":"bad"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]},{"type":"text","text":"so?"}]}],
 "tools":[{"name":"f","input_schema":{"type":"object","properties":{}}}]}"#;
+
+pub(super) const GEMINI: &str = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]},
+        {"role":"model","parts":[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"c2ln"},
+        {"functionCall":{"name":"f","args":{"a":1}}},{"functionCall":{"name":"f","args":{"a":2}}}]},
+        {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":1}}},{"functionResponse":{"name":"f","response":{"r":2}}}]}],
+        "system_instruction":{"parts":[{"text":"S"}]},"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"INTEGER"}}}}]}],
+        "generationConfig":{"maxOutputTokens":99,"thinkingConfig":{"thinkingBudget":0}}}"#;
+
+pub(super) const OLLAMA: &str = r#"{"model":"x","messages":[{"role":"user","content":"Hi","images":["/9j/AA"]},
+        {"role":"assistant","content":"t","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","tool_name":"f","content":"r"},
+        {"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"a":2}}}]},{"role":"tool","tool_name":"f","content":"s"}],
+        "options":{"temperature":1.5,"num_ctx":8000}}"#;
+
+pub(super) const RESPONSES: &str = r#"{"model":"x","instructions":"S","input":[{"role":"user","content":"Hi"},
+        {"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"gw1:t:c2ln"},
+        {"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"r"}],
+        "tools":[{"type":"function","name":"f","parameters":{"type":"object"}}],"reasoning":{"effort":"high"},"max_output_tokens":9000}"#;
 
 fn to(path: &str, body: &str, target: &Target<'_>) -> Result<Translated, Refused> {
     let translated = request(&Call::of_path(path).expect("a path"), body.as_bytes(), target);
@@ -112,13 +129,7 @@ fn chat_for_ollama() {
 
 #[test]
 fn gemini_for_anthropic() {
-    let body = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]},
-        {"role":"model","parts":[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"c2ln"},
-        {"functionCall":{"name":"f","args":{"a":1}}},{"functionCall":{"name":"f","args":{"a":2}}}]},
-        {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":1}}},{"functionResponse":{"name":"f","response":{"r":2}}}]}],
-        "system_instruction":{"parts":[{"text":"S"}]},"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"INTEGER"}}}}]}],
-        "generationConfig":{"maxOutputTokens":99,"thinkingConfig":{"thinkingBudget":0}}}"#;
-    let got = plain("/v1beta/models/g:streamGenerateContent", body, Protocol::Anthropic);
+    let got = plain("/v1beta/models/g:streamGenerateContent", GEMINI, Protocol::Anthropic);
     let expected = concat!(
         r#"{"model":"m","max_tokens":99,"system":[{"type":"text","text":"S"}],"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]},"#,
         r#"{"role":"assistant","content":[{"type":"thinking","thinking":"ab","signature":"c2ln"},{"type":"tool_use","id":"call_1","name":"f","input":{"a":1}},{"type":"tool_use","id":"call_2","name":"f","input":{"a":2}}]},"#,
@@ -130,11 +141,7 @@ fn gemini_for_anthropic() {
 
 #[test]
 fn ollama_and_responses_for_anthropic() {
-    let body = r#"{"model":"x","messages":[{"role":"user","content":"Hi","images":["/9j/AA"]},
-        {"role":"assistant","content":"t","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","tool_name":"f","content":"r"},
-        {"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"a":2}}}]},{"role":"tool","tool_name":"f","content":"s"}],
-        "options":{"temperature":1.5,"num_ctx":8000}}"#;
-    let got = plain("/api/chat", body, Protocol::Anthropic);
+    let got = plain("/api/chat", OLLAMA, Protocol::Anthropic);
     let expected = concat!(
         r#"{"model":"m","max_tokens":8192,"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},{"type":"image","source":{"type":"base64","media_type":"image/jpeg","data":"/9j/AA"}}]},"#,
         r#"{"role":"assistant","content":[{"type":"text","text":"t"},{"type":"tool_use","id":"call_1","name":"f","input":{"a":1}}]},"#,
@@ -145,11 +152,7 @@ fn ollama_and_responses_for_anthropic() {
     assert_eq!(got.body, expected);
     assert_eq!(got.ignored, ["options.num_ctx", "temperature above 1"]);
 
-    let body = r#"{"model":"x","instructions":"S","input":[{"role":"user","content":"Hi"},
-        {"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"gw1:t:c2ln"},
-        {"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"r"}],
-        "tools":[{"type":"function","name":"f","parameters":{"type":"object"}}],"reasoning":{"effort":"high"},"max_output_tokens":9000}"#;
-    let got = plain("/v1/responses", body, Protocol::Anthropic);
+    let got = plain("/v1/responses", RESPONSES, Protocol::Anthropic);
     let expected = concat!(
         r#"{"model":"m","max_tokens":9000,"system":[{"type":"text","text":"S"}],"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]},"#,
         r#"{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"c2ln"},{"type":"tool_use","id":"c1","name":"f","input":{}}]},"#,

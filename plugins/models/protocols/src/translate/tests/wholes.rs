@@ -8,7 +8,7 @@ use crate::translate::provider::Provider;
 use crate::translate::response;
 use crate::usage;
 
-const WHOLES: [(Protocol, &str); 5] = [
+pub(super) const WHOLES: [(Protocol, &str); 5] = [
     (
         Protocol::OpenAiChat,
         r#"{"id":"c1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi \u00e9","reasoning_content":"hm","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\": 1.50}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":15,"completion_tokens":20,"total_tokens":35}}"#,
