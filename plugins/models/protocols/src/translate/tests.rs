@@ -121,7 +121,7 @@ fn stream_of(provider: Protocol) -> Vec<u8> {
             );
             sse(
                 "",
-                r#"{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"weather","args":{"city":"Oslo"}},"thoughtSignature":"AbC+/="},{"functionCall":{"name":"time","args":{}}}]}}],"usageMetadata":{"promptTokenCount":15,"totalTokenCount":15}}"#,
+                r#"{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"weather","args":{"city":"Oslo"}},"thoughtSignature":"AbC+/w=="},{"functionCall":{"name":"time","args":{}}}]}}],"usageMetadata":{"promptTokenCount":15,"totalTokenCount":15}}"#,
             );
             sse(
                 "",

@@ -8,10 +8,10 @@ pub(super) const CHAT: &str = r#"{"model":"alias","stream":true,"temperature":0.
 "reasoning_effort":"low","parallel_tool_calls":false,"tool_choice":"auto","metadata":{"a":"b"},"messages":[
 {"role":"system","content":"Be brief."},
 {"role":"user","content":[{"type":"text","text":"What \u00e9?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]},
-{"role":"assistant","content":null,"tool_calls":[{"id":"call_1__thought__AbC+/=","type":"function","function":{"name":"weather","arguments":"{\"n\": 1.50}"}},
+{"role":"assistant","content":null,"tool_calls":[{"id":"call_1__thought__AbC+/w==","type":"function","function":{"name":"weather","arguments":"{\"n\": 1.50}"}},
 {"id":"call_2","type":"function","function":{"name":"time","arguments":""}}]},
 {"role":"tool","tool_call_id":"call_2","content":"noon"},
-{"role":"tool","tool_call_id":"call_1__thought__AbC+/=","content":"{\"rain\":true}"},
+{"role":"tool","tool_call_id":"call_1__thought__AbC+/w==","content":"{\"rain\":true}"},
 {"role":"user","content":"And?"}],
 "tools":[{"type":"function","function":{"name":"weather","description":"d","parameters":{"type":"object","properties":{"n":{"type":"number","exclusiveMinimum":0}},"additionalProperties":false},"strict":true}},
 {"type":"function","function":{"name":"time"}}]}"#;
@@ -76,7 +76,7 @@ fn chat_for_gemini() {
     let got = plain(PATH_CHAT, CHAT, Protocol::Gemini);
     let expected = concat!(
         r#"{"systemInstruction":{"parts":[{"text":"Be brief."}]},"contents":[{"role":"user","parts":[{"text":"What \u00e9?"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]},"#,
-        r#"{"role":"model","parts":[{"functionCall":{"name":"weather","args":{"n": 1.50}},"thoughtSignature":"AbC+/="},{"functionCall":{"name":"time","args":{}}}]},"#,
+        r#"{"role":"model","parts":[{"functionCall":{"name":"weather","args":{"n": 1.50}},"thoughtSignature":"AbC+/w=="},{"functionCall":{"name":"time","args":{}}}]},"#,
         r#"{"role":"user","parts":[{"functionResponse":{"name":"weather","response":{"rain":true}}},{"functionResponse":{"name":"time","response":{"result":"noon"}}}]},{"role":"user","parts":[{"text":"And?"}]}],"#,
         r#""generationConfig":{"maxOutputTokens":500,"temperature":0.70,"stopSequences":["END"],"thinkingConfig":{"thinkingBudget":2048,"includeThoughts":true}},"#,
         r#""tools":[{"functionDeclarations":[{"name":"weather","description":"d","parameters":{"type":"object","properties":{"n":{"type":"number"}}}},{"name":"time"}]}],"toolConfig":{"functionCallingConfig":{"mode":"AUTO"}}}"#,

@@ -279,6 +279,17 @@ fn the_events_of_responses_are_numbered_and_whole() {
     assert_eq!(names, expected);
     let response =
         Raw::parse(last.as_bytes()).expect("JSON").get("response").expect("a response").text();
+    let items: Vec<_> = Raw::parse(response.as_bytes())
+        .expect("JSON")
+        .get("output")
+        .expect("output")
+        .elements()
+        .collect();
+    let ids: Vec<_> = items.iter().filter_map(|item| item.text_of("id")).collect();
+    assert_eq!(ids, ["rs_msg_1_0", "msg_msg_1_1", "fc_msg_1_2", "fc_msg_1_3"]);
+    for id in ids {
+        assert!(stream.matches(&format!(r#""item":{{"id":"{id}""#)).count() == 2, "{id}");
+    }
     for part in [
         r#""encrypted_content":"gw1:t:c2ln""#,
         r#""text":"Let \"me\" see \u00e9""#,
