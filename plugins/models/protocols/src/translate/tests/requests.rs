@@ -233,6 +233,14 @@ fn what_cannot_be_translated_is_refused_by_its_name() {
         let message = refused(path, rest, protocol);
         assert!(message.contains(name), "{message}");
     }
+    let stored = r#"{"model":"x","input":[{"type":"item_reference","id":"msg_1"}]}"#;
+    let refused = to("/v1/responses", stored, &Target::new(Protocol::Anthropic, "m"));
+    assert!(
+        refused
+            .expect_err("a refusal")
+            .to_string()
+            .starts_with("`input.0` needs what only OpenAI stores")
+    );
     let arguments = r#"{"model":"x","messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]}]}"#;
     let refused =
         to(PATH_CHAT, arguments, &Target::new(Protocol::Anthropic, "m")).expect_err("a refusal");
