@@ -5,6 +5,7 @@ mod bedrock;
 mod gemini;
 mod ollama;
 mod openai;
+mod responses;
 
 use super::answer::{Item, Sink};
 use crate::json::{Raw, Writer};
@@ -34,6 +35,7 @@ impl Provider {
     pub(super) fn new(protocol: Protocol, seed: &str) -> Option<Self> {
         let known = [
             Protocol::OpenAiChat,
+            Protocol::OpenAiResponses,
             Protocol::Anthropic,
             Protocol::Gemini,
             Protocol::Ollama,
@@ -56,6 +58,7 @@ impl Provider {
             Protocol::Gemini => self.gemini(json, sink),
             Protocol::Ollama => self.ollama(json, sink),
             Protocol::BedrockConverse => self.bedrock_event(name, json, sink),
+            Protocol::OpenAiResponses => self.responses_event(json, sink),
             _ => self.openai(json, "delta", sink),
         }
     }
@@ -67,6 +70,7 @@ impl Provider {
             Protocol::Gemini => self.gemini(json, sink),
             Protocol::Ollama => self.ollama(json, sink),
             Protocol::BedrockConverse => self.bedrock_whole(json, sink),
+            Protocol::OpenAiResponses => self.responses_whole(json, sink),
             _ => self.openai(json, "message", sink),
         }
     }

@@ -114,6 +114,26 @@ fn claude_for_bedrock() {
 }
 
 #[test]
+fn chat_and_claude_for_responses() {
+    let body = CHAT.replace(r#""stop":["END"],"#, "");
+    let got = plain(PATH_CHAT, &body, Protocol::OpenAiResponses);
+    let expected = concat!(
+        r#"{"model":"m","store":false,"instructions":"Be brief.","input":[{"role":"user","content":[{"type":"input_text","text":"What \u00e9?"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]},"#,
+        r#"{"type":"function_call","call_id":"call_1","name":"weather","arguments":"{\"n\": 1.50}"},{"type":"function_call","call_id":"call_2","name":"time","arguments":"{}"},"#,
+        r#"{"type":"function_call_output","call_id":"call_2","output":"noon"},{"type":"function_call_output","call_id":"call_1","output":"{\"rain\":true}"},{"role":"user","content":[{"type":"input_text","text":"And?"}]}],"#,
+        r#""stream":true,"max_output_tokens":500,"temperature":0.70,"tools":[{"type":"function","name":"weather","description":"d","parameters":{"type":"object","properties":{"n":{"type":"number","exclusiveMinimum":0}},"additionalProperties":false},"strict":true},"#,
+        r#"{"type":"function","name":"time","parameters":{"type":"object","properties":{}},"strict":false}],"parallel_tool_calls":false,"tool_choice":"auto","reasoning":{"effort":"low","summary":"auto"},"include":["reasoning.encrypted_content"],"safety_identifier":"u1"}"#,
+    );
+    assert_eq!(got.body, expected);
+    // Reasoning that OpenAI encrypted goes back to OpenAI, and not to Claude.
+    let body = CLAUDE.replace("c2ln", "openai:rs_1:gAAA");
+    let got = plain(PATH_CLAUDE, &body, Protocol::OpenAiResponses);
+    assert!(got.body.contains(r#"{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"gAAA"}"#), "{}", got.body);
+    let got = plain(PATH_CLAUDE, &body, Protocol::Anthropic);
+    assert!(!got.body.contains("gAAA") && got.ignored.contains(&"thinking".to_owned()));
+}
+
+#[test]
 fn chat_for_ollama() {
     let got = plain(PATH_CHAT, CHAT, Protocol::Ollama);
     for part in [
