@@ -7,6 +7,7 @@ mod retry;
 
 pub use class::Class;
 pub use read::{Failure, of_response, of_stream, of_text};
+pub(crate) use render::numbered_event;
 pub use render::{Refusal, aws_type, body, event};
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub enum Tier {
     Flex,
     /// Faster and dearer.
     Priority,
+    /// The fastest and dearest.
+    Ultrafast,
 }
 saved!(
     enum Tier {
@@ -31,6 +33,7 @@ saved!(
         Batch,
         Flex,
         Priority,
+        Ultrafast,
     }
 );
 
@@ -42,6 +45,7 @@ impl Tier {
             "batch" => Some(Self::Batch),
             "flex" | "ON_DEMAND_FLEX" => Some(Self::Flex),
             "priority" | "ON_DEMAND_PRIORITY" => Some(Self::Priority),
+            "ultrafast" => Some(Self::Ultrafast),
             _ => None,
         }
     }

@@ -69,6 +69,11 @@ pub fn body(protocol: Protocol, refusal: &Refusal<'_>) -> String {
 
 /// The event that ends a stream with the refusal, in the framing of the protocol's streams.
 pub fn event(protocol: Protocol, refusal: &Refusal<'_>) -> Vec<u8> {
+    numbered_event(protocol, refusal, 0)
+}
+
+/// The same behind other events of a stream of responses, which are numbered.
+pub(crate) fn numbered_event(protocol: Protocol, refusal: &Refusal<'_>, number: u64) -> Vec<u8> {
     let mut out = Vec::new();
     match protocol {
         Protocol::Anthropic => write_named_sse(&mut out, "error", &body(protocol, refusal)),
@@ -85,7 +90,8 @@ pub fn event(protocol: Protocol, refusal: &Refusal<'_>) -> Vec<u8> {
             // error only if there is a member `error`.
             let mut writer = Writer::new();
             writer.object(|w| {
-                w.key("type").str("error").key("code").str(refusal.code());
+                w.key("type").str("error").key("sequence_number").u64(number);
+                w.key("code").str(refusal.code());
                 w.key("message").str(refusal.message).key("param");
                 optional(w, refusal.param);
                 openai(w, refusal);

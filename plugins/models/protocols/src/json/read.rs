@@ -38,6 +38,23 @@ impl<'a> Raw<'a> {
         }
     }
 
+    /// The value without a check of its grammar, for reading single members of it in one pass:
+    /// what is not JSON there has no members from that place on.
+    pub fn unchecked(text: &'a [u8]) -> Option<Self> {
+        std::str::from_utf8(text).ok().map(|text| Self(text.trim_ascii()))
+    }
+
+    /// The members of these names, found in one pass; of several of one name the last.
+    pub fn fields<const N: usize>(self, names: [&str; N]) -> [Option<Raw<'a>>; N] {
+        let mut found = [None; N];
+        for (key, value) in self.members() {
+            if let Some(at) = names.iter().position(|name| key.is(name)) {
+                found[at] = Some(value).filter(|value| !value.is_null());
+            }
+        }
+        found
+    }
+
     /// The text.
     pub fn text(self) -> &'a str {
         self.0
@@ -111,8 +128,11 @@ impl<'a> Raw<'a> {
     /// Whether it is the string `text`.
     pub fn is(self, text: &str) -> bool {
         match self.escaped() {
-            Some(inner) if inner.contains('\\') => unescape(inner) == text,
-            Some(inner) => inner == text,
+            Some(inner) if inner == text => true,
+            // An escape makes the text longer, and most names differ from the start.
+            Some(inner) => {
+                inner.len() > text.len() && inner.contains('\\') && unescape(inner) == text
+            }
             None => false,
         }
     }

@@ -21,8 +21,12 @@ const NAMES: [(&str, Kind); 11] = [
     ("search", Kind::Search),
 ];
 
-const TIERS: [(&str, Tier); 3] =
-    [("batch", Tier::Batch), ("flex", Tier::Flex), ("priority", Tier::Priority)];
+const TIERS: [(&str, Tier); 4] = [
+    ("batch", Tier::Batch),
+    ("flex", Tier::Flex),
+    ("priority", Tier::Priority),
+    ("ultrafast", Tier::Ultrafast),
+];
 
 /// Reads a row. A number of JSON is taken by its digits, as a text would be; `search` is dollars
 /// for a million searches.

@@ -82,6 +82,9 @@ fn price(name: &str, value: Raw<'_>) -> Option<Price> {
         } else if let Some(behind) = rest.strip_prefix("_flex") {
             tier = Tier::Flex;
             behind
+        } else if let Some(behind) = rest.strip_prefix("_ultrafast") {
+            tier = Tier::Ultrafast;
+            behind
         } else {
             tier = Tier::Batch;
             rest.strip_prefix("_batches")?

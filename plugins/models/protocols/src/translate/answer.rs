@@ -108,7 +108,9 @@ impl Answer {
     /// The block of that kind that is being written, begun if it is not.
     pub(super) fn block(&mut self, kind: Kind) -> &mut Block {
         let is_open = self.blocks.last().is_some_and(|last| {
-            last.kind == kind && last.signature.is_empty() && !matches!(kind, Kind::Redacted)
+            // Redacted thinking is one block each, and a new one has no text.
+            let is_full = kind == Kind::Redacted && !last.text.is_empty();
+            last.kind == kind && last.signature.is_empty() && !is_full
         });
         if !is_open {
             self.blocks.push(Block { kind, ..Block::default() });

@@ -202,7 +202,7 @@ impl Client {
 
     /// Writes an error in the place of the rest of the answer.
     pub(super) fn error(&mut self, refusal: &Refusal<'_>) {
-        let event = error::event(self.to, refusal);
+        let event = error::numbered_event(self.to, refusal, self.sequence);
         self.out.extend_from_slice(&event);
     }
 

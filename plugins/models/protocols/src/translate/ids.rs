@@ -29,6 +29,32 @@ pub(super) fn split_signature(id: &str) -> (&str, Option<&str>) {
     }
 }
 
+/// What marks reasoning that OpenAI encrypted, in the place of a signature.
+const ENCRYPTED: &str = "openai:";
+
+/// A signature that has the id and the encrypted text of reasoning.
+pub(super) fn with_encrypted(id: &str, content: &str) -> String {
+    format!("{ENCRYPTED}{id}:{content}")
+}
+
+/// The id and the encrypted text, if it is such a signature.
+pub(super) fn split_encrypted(signature: &str) -> Option<(&str, &str)> {
+    signature.strip_prefix(ENCRYPTED)?.split_once(':')
+}
+
+/// Whether a signature, as a literal, is one of Claude's and not OpenAI's.
+pub(super) fn is_claude(signature: &str) -> bool {
+    !signature.trim_start_matches('"').starts_with(ENCRYPTED)
+}
+
+/// Whether it is base64, which clients of Gemini's decode.
+pub(super) fn is_base64(signature: &str) -> bool {
+    let body = signature.trim_end_matches('=');
+    signature.len().is_multiple_of(4)
+        && signature.len() - body.len() <= 2
+        && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
 /// Letters, digits, `_` and `-` only, as Anthropic and Bedrock want it: any other byte becomes
 /// `_x` and two digits, and so does the `_` of an `_x` that was there.
 pub(super) fn escape(id: &str) -> Cow<'_, str> {
@@ -127,8 +153,8 @@ mod tests {
 
     #[test]
     fn signatures_travel_in_ids() {
-        let id = with_signature("call_1", Some("AbC+/="));
-        assert_eq!(split_signature(&id), ("call_1", Some("AbC+/=")));
+        let id = with_signature("call_1", Some("AbC+/w=="));
+        assert_eq!(split_signature(&id), ("call_1", Some("AbC+/w==")));
         assert_eq!(split_signature("call_1"), ("call_1", None));
         let (one, two) = (shorten("x".repeat(99).into(), 40), shorten("y".repeat(99).into(), 40));
         assert!(one != two && one.len() <= 40);

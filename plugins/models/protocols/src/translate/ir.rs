@@ -298,6 +298,15 @@ pub(super) fn string<'a>(value: Raw<'a>, member: &str) -> Result<Text<'a>, Refus
     }
 }
 
+/// The string member of that name, if there is one; a member of another type is refused.
+pub(super) fn text_member<'a>(
+    object: Raw<'a>,
+    name: &str,
+    member: &str,
+) -> Result<Option<Text<'a>>, Refused> {
+    object.some(name).map(|value| string(value, &format!("{member}.{name}"))).transpose()
+}
+
 /// The text that a literal stands for.
 pub(super) fn decoded<'t>(text: &'t str) -> Cow<'t, str> {
     Raw::parse(text.as_bytes()).ok().and_then(Raw::str).unwrap_or_default()

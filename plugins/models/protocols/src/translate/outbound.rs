@@ -5,9 +5,10 @@ mod bedrock;
 mod gemini;
 mod ollama;
 mod openai;
+mod responses;
 
 use super::Target;
-use super::ir::{Format, Part, Refused, Request, Role, Tool};
+use super::ir::{Format, Part, Refused, Request, Role, Text, Tool};
 use crate::json::{Raw, Writer};
 use crate::protocol::Protocol;
 
@@ -20,6 +21,7 @@ pub(super) fn write(request: &mut Request<'_>, target: &Target<'_>) -> Result<St
         Protocol::Gemini => gemini::write(request, target),
         Protocol::BedrockConverse => bedrock::write(request, target),
         Protocol::Ollama => ollama::write(request, target),
+        Protocol::OpenAiResponses => responses::write(request, target),
         _ => Err(Refused::new("", "is for a provider's API that nothing is translated to")),
     }
 }
@@ -32,7 +34,16 @@ fn report(request: &mut Request<'_>, to: Protocol) {
     for part in of_messages.chain(&request.system) {
         match part {
             // A model takes its own thinking alone, which its signature proves.
-            Part::Thinking { signature: None, .. } if is_claude => lost.push("thinking"),
+            Part::Thinking { signature, .. } if is_claude && !proves(signature) => {
+                lost.push("thinking");
+            }
+            Part::Thinking { signature, .. }
+                if to == Protocol::OpenAiResponses
+                    && (proves(signature) || signature.is_none()) =>
+            {
+                lost.push("thinking");
+            }
+            Part::Redacted(_) if to == Protocol::OpenAiResponses => lost.push("thinking"),
             Part::Thinking { .. } | Part::Redacted(_) if to == Protocol::Gemini => {
                 lost.push("thinking");
             }
@@ -41,7 +52,8 @@ fn report(request: &mut Request<'_>, to: Protocol) {
             _ => {}
         }
     }
-    if to != Protocol::OpenAiChat && request.tools.iter().any(|tool| tool.strict == Some(true)) {
+    let has_strict = matches!(to, Protocol::OpenAiChat | Protocol::OpenAiResponses);
+    if !has_strict && request.tools.iter().any(|tool| tool.strict == Some(true)) {
         lost.push("tools: strict");
     }
     lost.into_iter().for_each(|member| request.ignore(member));
@@ -54,9 +66,15 @@ fn misses_thinking(request: &Request<'_>) -> bool {
         let has = |kind: fn(&Part<'_>) -> bool| message.parts.iter().any(kind);
         has(|part| matches!(part, Part::Call(_)))
             && !has(|part| {
-                matches!(part, Part::Thinking { signature: Some(_), .. } | Part::Redacted(_))
+                matches!(part, Part::Redacted(_))
+                    || matches!(part, Part::Thinking { signature, .. } if proves(signature))
             })
     })
+}
+
+/// Whether thinking is Claude's own.
+fn proves(signature: &Option<Text<'_>>) -> bool {
+    signature.as_deref().is_some_and(super::ids::is_claude)
 }
 
 /// Writes what the request has of the sampling, by the provider's names; what has none is

@@ -5,6 +5,7 @@ mod bedrock;
 mod gemini;
 mod ollama;
 mod openai;
+mod responses;
 
 use super::answer::{Item, Sink};
 use crate::json::{Raw, Writer};
@@ -34,6 +35,7 @@ impl Provider {
     pub(super) fn new(protocol: Protocol, seed: &str) -> Option<Self> {
         let known = [
             Protocol::OpenAiChat,
+            Protocol::OpenAiResponses,
             Protocol::Anthropic,
             Protocol::Gemini,
             Protocol::Ollama,
@@ -56,6 +58,7 @@ impl Provider {
             Protocol::Gemini => self.gemini(json, sink),
             Protocol::Ollama => self.ollama(json, sink),
             Protocol::BedrockConverse => self.bedrock_event(name, json, sink),
+            Protocol::OpenAiResponses => self.responses_event(json, sink),
             _ => self.openai(json, "delta", sink),
         }
     }
@@ -67,13 +70,15 @@ impl Provider {
             Protocol::Gemini => self.gemini(json, sink),
             Protocol::Ollama => self.ollama(json, sink),
             Protocol::BedrockConverse => self.bedrock_whole(json, sink),
+            Protocol::OpenAiResponses => self.responses_whole(json, sink),
             _ => self.openai(json, "message", sink),
         }
     }
 
-    fn start(&mut self, id: Option<Raw<'_>>, sink: &mut dyn Sink) {
+    /// Begins the answer, whose id is the member of that name.
+    fn start(&mut self, json: Option<Raw<'_>>, name: &str, sink: &mut dyn Sink) {
         if !std::mem::replace(&mut self.is_started, true) {
-            let id = id.and_then(Raw::str).unwrap_or_default();
+            let id = json.and_then(|json| json.text_of(name)).unwrap_or_default();
             sink.item(Item::Start(&id));
         }
     }

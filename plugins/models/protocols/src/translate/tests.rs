@@ -1,5 +1,6 @@
 //! Every provider's answers for every client, and requests the other way.
 
+mod mutations;
 mod requests;
 mod streams;
 mod wholes;
@@ -16,8 +17,9 @@ const CLIENTS: [Protocol; 5] = [
     Protocol::Ollama,
     Protocol::OpenAiResponses,
 ];
-const PROVIDERS: [Protocol; 5] = [
+const PROVIDERS: [Protocol; 6] = [
     Protocol::OpenAiChat,
+    Protocol::OpenAiResponses,
     Protocol::Anthropic,
     Protocol::Gemini,
     Protocol::Ollama,
@@ -120,12 +122,74 @@ fn stream_of(provider: Protocol) -> Vec<u8> {
             );
             sse(
                 "",
-                r#"{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"weather","args":{"city":"Oslo"}},"thoughtSignature":"AbC+/="},{"functionCall":{"name":"time","args":{}}}]}}],"usageMetadata":{"promptTokenCount":15,"totalTokenCount":15}}"#,
+                r#"{"candidates":[{"content":{"role":"model","parts":[{"functionCall":{"name":"weather","args":{"city":"Oslo"}},"thoughtSignature":"AbC+/w=="},{"functionCall":{"name":"time","args":{}}}]}}],"usageMetadata":{"promptTokenCount":15,"totalTokenCount":15}}"#,
             );
             sse(
                 "",
                 r#"{"candidates":[{"content":{"role":"model","parts":[{"text":""}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":15,"cachedContentTokenCount":5,"candidatesTokenCount":18,"thoughtsTokenCount":2,"totalTokenCount":35}}"#,
             );
+        }
+        Protocol::OpenAiResponses => {
+            for (name, data) in [
+                (
+                    "response.created",
+                    r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","status":"in_progress","output":[],"usage":null}}"#,
+                ),
+                (
+                    "response.output_item.added",
+                    r#"{"type":"response.output_item.added","output_index":0,"item":{"id":"rs_1","type":"reasoning","summary":[]}}"#,
+                ),
+                (
+                    "response.reasoning_summary_part.added",
+                    r#"{"type":"response.reasoning_summary_part.added","item_id":"rs_1","output_index":0,"summary_index":0,"part":{"type":"summary_text","text":""}}"#,
+                ),
+                (
+                    "response.reasoning_summary_text.delta",
+                    r#"{"type":"response.reasoning_summary_text.delta","item_id":"rs_1","output_index":0,"summary_index":0,"delta":"hm\n"}"#,
+                ),
+                (
+                    "response.output_item.done",
+                    r#"{"type":"response.output_item.done","output_index":0,"item":{"id":"rs_1","type":"reasoning","summary":[{"type":"summary_text","text":"hm\n"}],"encrypted_content":"gAAAA=="}}"#,
+                ),
+                (
+                    "response.output_item.added",
+                    r#"{"type":"response.output_item.added","output_index":1,"item":{"id":"msg_1","type":"message","role":"assistant","content":[]}}"#,
+                ),
+                (
+                    "response.output_text.delta",
+                    r#"{"type":"response.output_text.delta","item_id":"msg_1","output_index":1,"content_index":0,"delta":"Let \"me\" see \u00e9"}"#,
+                ),
+                (
+                    "response.output_text.done",
+                    r#"{"type":"response.output_text.done","item_id":"msg_1","output_index":1,"content_index":0,"text":"Let \"me\" see \u00e9"}"#,
+                ),
+                (
+                    "response.output_item.added",
+                    r#"{"type":"response.output_item.added","output_index":2,"item":{"id":"fc_1","type":"function_call","call_id":"call_A","name":"weather","arguments":""}}"#,
+                ),
+                (
+                    "response.function_call_arguments.delta",
+                    r#"{"type":"response.function_call_arguments.delta","item_id":"fc_1","output_index":2,"delta":"{\"city\":\"Oslo\"}"}"#,
+                ),
+                (
+                    "response.function_call_arguments.done",
+                    r#"{"type":"response.function_call_arguments.done","item_id":"fc_1","output_index":2,"arguments":"{\"city\":\"Oslo\"}"}"#,
+                ),
+                (
+                    "response.output_item.added",
+                    r#"{"type":"response.output_item.added","output_index":3,"item":{"id":"fc_2","type":"function_call","call_id":"call_B","name":"time","arguments":""}}"#,
+                ),
+                (
+                    "response.function_call_arguments.done",
+                    r#"{"type":"response.function_call_arguments.done","item_id":"fc_2","output_index":3,"arguments":"{}"}"#,
+                ),
+                (
+                    "response.completed",
+                    r#"{"type":"response.completed","response":{"id":"resp_1","status":"completed","output":[],"usage":{"input_tokens":15,"input_tokens_details":{"cached_tokens":5},"output_tokens":20,"total_tokens":35}}}"#,
+                ),
+            ] {
+                sse(name, data);
+            }
         }
         Protocol::Ollama => {
             for line in [

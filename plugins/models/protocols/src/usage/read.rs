@@ -6,48 +6,63 @@ use crate::saved::saved;
 
 /// The usage of an object of OpenAI's with a member `usage`.
 pub(super) fn openai_in(body: Raw<'_>) -> Option<Usage> {
-    let mut usage = openai(body.some("usage")?)?;
-    if let Some(tier) = body.text_of("service_tier").and_then(|name| Tier::of_name(&name)) {
-        usage.tier = tier;
-    }
-    Some(usage)
+    let [usage, tier] = body.fields(["usage", "service_tier"]);
+    openai(usage?, tier)
 }
 
 /// Chat, completions and embeddings say `prompt` and `completion`; responses, images and
 /// transcriptions `input` and `output`.
-fn openai(usage: Raw<'_>) -> Option<Usage> {
-    let either = |a, b| usage.u64_of(a).or_else(|| usage.u64_of(b));
-    let total = usage.u64_of("total_tokens");
-    let input = either("prompt_tokens", "input_tokens");
-    let output = either("completion_tokens", "output_tokens");
-    input.or(output).or(total)?;
-    let details = |a, b| usage.some(a).or_else(|| usage.some(b));
-    let of_input = details("prompt_tokens_details", "input_tokens_details");
-    let of_output = details("completion_tokens_details", "output_tokens_details");
-    let input_part = |name| of_input.and_then(|part| part.u64_of(name));
-    let output_part = |name| of_output.and_then(|part| part.u64_of(name)).unwrap_or(0);
-    let input = input.unwrap_or_else(|| total.unwrap_or(0).saturating_sub(output.unwrap_or(0)));
-    let mut output = output.unwrap_or_else(|| total.unwrap_or(0).saturating_sub(input));
-    let reasoning = output_part("reasoning_tokens");
-    // Some compatible providers keep reasoning apart from the completion; their total tells.
-    if reasoning > 0 && total == Some(input + output + reasoning) {
-        output += reasoning;
+pub(super) fn openai(usage: Raw<'_>, tier: Option<Raw<'_>>) -> Option<Usage> {
+    let mut found = Usage::default();
+    let (mut input, mut output, mut total, mut hits) = (None, None, None, None);
+    for (key, value) in usage.members() {
+        match key.escaped().unwrap_or("") {
+            "prompt_tokens" | "input_tokens" => input = value.u64().or(input),
+            "completion_tokens" | "output_tokens" => output = value.u64().or(output),
+            "total_tokens" => total = value.u64(),
+            // DeepSeek has the hits of its cache outside of the details.
+            "prompt_cache_hit_tokens" => hits = value.u64(),
+            "prompt_tokens_details" | "input_tokens_details" => {
+                for (key, value) in value.members() {
+                    let Some(count) = value.u64() else { continue };
+                    match key.escaped().unwrap_or("") {
+                        "cached_tokens" => found.cached_input = count,
+                        "cache_write_tokens" => found.cache_write = count,
+                        "audio_tokens" => found.audio_input = count,
+                        "image_tokens" => found.image_input = count,
+                        _ => {}
+                    }
+                }
+            }
+            "completion_tokens_details" | "output_tokens_details" => {
+                for (key, value) in value.members() {
+                    let Some(count) = value.u64() else { continue };
+                    match key.escaped().unwrap_or("") {
+                        "reasoning_tokens" => found.reasoning = count,
+                        "audio_tokens" => found.audio_output = count,
+                        "image_tokens" => found.image_output = count,
+                        "rejected_prediction_tokens" => found.rejected_prediction = count,
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
     }
-    // DeepSeek has the hits of its cache outside of the details.
-    let cached = input_part("cached_tokens").or_else(|| usage.u64_of("prompt_cache_hit_tokens"));
-    Some(Usage {
-        input,
-        output,
-        cached_input: cached.unwrap_or(0),
-        cache_write: input_part("cache_write_tokens").unwrap_or(0),
-        reasoning,
-        audio_input: input_part("audio_tokens").unwrap_or(0),
-        audio_output: output_part("audio_tokens"),
-        image_input: input_part("image_tokens").unwrap_or(0),
-        image_output: output_part("image_tokens"),
-        rejected_prediction: output_part("rejected_prediction_tokens"),
-        ..Usage::default()
-    })
+    input.or(output).or(total)?;
+    let all = total.unwrap_or(0);
+    found.input = input.unwrap_or_else(|| all.saturating_sub(output.unwrap_or(0)));
+    found.output = output.unwrap_or_else(|| all.saturating_sub(found.input));
+    // Some compatible providers keep reasoning apart from the completion; their total tells.
+    let with_reasoning = found.total().saturating_add(found.reasoning);
+    if found.reasoning > 0 && total == Some(with_reasoning) {
+        found.output = found.output.saturating_add(found.reasoning);
+    }
+    if found.cached_input == 0 {
+        found.cached_input = hits.unwrap_or(0);
+    }
+    found.tier = tier.and_then(Raw::str).and_then(|it| Tier::of_name(&it)).unwrap_or_default();
+    Some(found)
 }
 
 /// Counts of Anthropic or Bedrock, whose input is without the caches. In a stream each field
@@ -137,32 +152,55 @@ impl Parts {
 /// Gemini's `usageMetadata`: candidates are without thoughts, the prompt is with its cache but
 /// without what tools brought. `None` while it has no counts, as in an early chunk.
 pub(super) fn gemini(usage: Raw<'_>) -> Option<Usage> {
-    let prompt = usage.u64_of("promptTokenCount");
-    let candidates = usage.u64_of("candidatesTokenCount");
-    let thoughts = usage.u64_of("thoughtsTokenCount");
-    let total = usage.u64_of("totalTokenCount");
-    prompt.or(candidates).or(thoughts).or(total)?;
-    let tool_input = usage.u64_of("toolUsePromptTokenCount").unwrap_or(0);
-    let thoughts = thoughts.unwrap_or(0);
-    let modality = |list: &str, kind: &str| {
-        let details = usage.some(list).into_iter().flat_map(Raw::elements);
-        let of_kind = details.filter(|detail| detail.get("modality").is_some_and(|m| m.is(kind)));
-        of_kind.filter_map(|detail| detail.u64_of("tokenCount")).fold(0, u64::saturating_add)
-    };
-    let traffic = usage.text_of("trafficType").and_then(|name| Tier::of_name(&name));
-    Some(Usage {
-        input: prompt.unwrap_or(0).saturating_add(tool_input),
-        output: candidates.unwrap_or(0).saturating_add(thoughts),
-        cached_input: usage.u64_of("cachedContentTokenCount").unwrap_or(0),
-        reasoning: thoughts,
-        tool_input,
-        audio_input: modality("promptTokensDetails", "AUDIO"),
-        audio_output: modality("candidatesTokensDetails", "AUDIO"),
-        image_input: modality("promptTokensDetails", "IMAGE"),
-        image_output: modality("candidatesTokensDetails", "IMAGE"),
-        tier: traffic.unwrap_or_default(),
-        ..Usage::default()
-    })
+    let mut found = Usage::default();
+    let mut has_counts = false;
+    for (key, value) in usage.members() {
+        let count = value.u64();
+        has_counts |= count.is_some();
+        match (key.escaped().unwrap_or(""), count) {
+            ("promptTokenCount", Some(count)) => add(&mut found.input, count),
+            ("toolUsePromptTokenCount", Some(count)) => {
+                add(&mut found.input, count);
+                found.tool_input = count;
+            }
+            ("candidatesTokenCount", Some(count)) => add(&mut found.output, count),
+            ("thoughtsTokenCount", Some(count)) => {
+                add(&mut found.output, count);
+                found.reasoning = count;
+            }
+            ("cachedContentTokenCount", Some(count)) => found.cached_input = count,
+            ("promptTokensDetails", None) => {
+                (found.audio_input, found.image_input) = modalities(value);
+            }
+            ("candidatesTokensDetails", None) => {
+                (found.audio_output, found.image_output) = modalities(value);
+            }
+            ("trafficType", None) => {
+                found.tier = value.str().and_then(|it| Tier::of_name(&it)).unwrap_or_default();
+            }
+            _ => {}
+        }
+    }
+    has_counts.then_some(found)
+}
+
+/// The tokens of audio and of images.
+fn modalities(details: Raw<'_>) -> (u64, u64) {
+    let (mut audio, mut image) = (0, 0);
+    for detail in details.elements() {
+        let [kind, count] = detail.fields(["modality", "tokenCount"]);
+        let count = count.and_then(Raw::u64).unwrap_or(0);
+        match kind.and_then(Raw::escaped) {
+            Some("AUDIO") => add(&mut audio, count),
+            Some("IMAGE") => add(&mut image, count),
+            _ => {}
+        }
+    }
+    (audio, image)
+}
+
+fn add(sum: &mut u64, count: u64) {
+    *sum = sum.saturating_add(count);
 }
 
 /// Ollama's counts are members of the last object, left out where they are zero.

@@ -51,6 +51,12 @@ struct Found {
     text: u64,
     content: bool,
     parse: bool,
+    /// Something else than a usage makes it worth reading: an end or an error.
+    is_special: bool,
+}
+
+impl Found {
+    const SPECIAL: Self = Self { text: 0, content: false, parse: true, is_special: true };
 }
 
 impl Stream {
@@ -78,19 +84,24 @@ impl Stream {
             return Seen { terminal: true, ..Seen::default() };
         }
         let found = match self.protocol {
-            _ if event.is_exception || event.name == b"error" => {
-                Found { parse: true, ..Found::default() }
-            }
+            _ if event.is_exception || event.name == b"error" => Found::SPECIAL,
             Protocol::Anthropic => anthropic(event.name, data),
             Protocol::BedrockConverse => bedrock(event.name, data),
             Protocol::OpenAiResponses => responses(event.name, data),
             Protocol::Gemini => {
-                Found { parse: true, ..scan(data, &["text", "functionCall", "inlineData"], &[]) }
+                let content = ["text", "functionCall", "inlineData"];
+                scan(
+                    data,
+                    &content,
+                    &["finishReason", "error", "promptFeedback"],
+                    &["usageMetadata"],
+                )
             }
             Protocol::Ollama => scan(
                 data,
                 &["content", "thinking", "tool_calls", "response"],
                 &["done_reason", "error", "prompt_eval_count", "eval_count"],
+                &[],
             ),
             _ => scan(
                 data,
@@ -104,11 +115,14 @@ impl Stream {
                     "tool_calls",
                     "data",
                 ],
-                &["usage", "finish_reason", "error"],
+                &["finish_reason", "error"],
+                &["usage"],
             ),
         };
         let mut seen = Seen { content: found.content, ..Seen::default() };
-        if found.parse
+        if found.parse && !found.is_special {
+            self.read_usage(data, &mut seen);
+        } else if found.parse
             && let Ok(json) = Raw::parse(data)
         {
             self.read(event, json, &mut seen);
@@ -120,6 +134,25 @@ impl Stream {
         self.has_content |= seen.content;
         self.is_over |= seen.terminal;
         seen
+    }
+
+    /// Reads an event that has nothing of interest but a usage, as each does that some servers
+    /// send: one pass over its members.
+    fn read_usage(&mut self, data: &[u8], seen: &mut Seen) {
+        let Some(json) = Raw::unchecked(data) else { return };
+        let usage = if self.protocol == Protocol::Gemini {
+            let [usage] = json.fields(["usageMetadata"]);
+            usage.and_then(read::gemini)
+        } else {
+            let [usage, tier, choices, kind] =
+                json.fields(["usage", "service_tier", "choices", "type"]);
+            seen.extra_usage = choices.is_some_and(is_empty);
+            seen.terminal = kind.and_then(Raw::escaped).is_some_and(is_last_kind);
+            usage.and_then(|usage| read::openai(usage, tier))
+        };
+        seen.usage = usage.is_some();
+        seen.extra_usage &= seen.usage;
+        self.usage = usage.or(self.usage);
     }
 
     fn read(&mut self, event: &Event<'_>, json: Raw<'_>, seen: &mut Seen) {
@@ -172,13 +205,8 @@ impl Stream {
             }
             _ => {
                 self.take_openai(json, seen);
-                let choices = json.get("choices");
-                seen.extra_usage = seen.usage
-                    && choices
-                        .is_some_and(|list| list.is_array() && list.elements().next().is_none());
-                // Images and audio have typed events with their usage in the last.
-                let kind = json.text_of("type").unwrap_or_default();
-                seen.terminal = kind.ends_with(".completed") || kind.ends_with(".done");
+                seen.extra_usage = seen.usage && json.get("choices").is_some_and(is_empty);
+                seen.terminal = json.get("type").and_then(Raw::escaped).is_some_and(is_last_kind);
             }
         }
         if let Some(finish) = finish(self.protocol, json) {
@@ -259,12 +287,22 @@ impl Stream {
     }
 }
 
-/// Looks for members by name. One of `content` with a string counts its bytes; one of `parse`
-/// that is not `null` makes the event worth reading as a whole.
-fn scan(data: &[u8], content: &[&str], parse: &[&str]) -> Found {
+fn is_empty(list: Raw<'_>) -> bool {
+    list.is_array() && list.elements().next().is_none()
+}
+
+/// Images and audio have typed events, with their usage in the last.
+fn is_last_kind(kind: &str) -> bool {
+    kind.ends_with(".completed") || kind.ends_with(".done")
+}
+
+/// Looks for members by name. One of `content` with a string counts its bytes; one of `special`
+/// or `usage` that is not `null` makes the event worth reading.
+fn scan(data: &[u8], content: &[&str], special: &[&str], usage: &[&str]) -> Found {
     let mut found = Found::default();
+    let is_in = |names: &[&str], name: &[u8]| names.iter().any(|known| known.as_bytes() == name);
     json::scan(data, |name, value, length| {
-        if content.iter().any(|known| known.as_bytes() == name) {
+        if is_in(content, name) {
             let first = value.first().copied().unwrap_or(b'n');
             let second = value.get(json::space(value, 1)).copied().unwrap_or(b']');
             found.text += length.unwrap_or(0) as u64;
@@ -274,42 +312,45 @@ fn scan(data: &[u8], content: &[&str], parse: &[&str]) -> Found {
                 b'{' => name == b"functionCall" || name == b"inlineData",
                 _ => false,
             };
-        } else if parse.iter().any(|known| known.as_bytes() == name) {
+        } else if is_in(special, name) {
+            found.is_special |= !value.starts_with(b"null");
+        } else if is_in(usage, name) {
             found.parse |= !value.starts_with(b"null");
         }
     });
+    found.parse |= found.is_special;
     found
 }
 
 fn anthropic(name: &[u8], data: &[u8]) -> Found {
     let kind = kind(name, data);
     match kind {
-        b"content_block_delta" => scan(data, &["text", "thinking", "partial_json"], &[]),
+        b"content_block_delta" => scan(data, &["text", "thinking", "partial_json"], &[], &[]),
         b"content_block_start" => {
             let tool = memchr::memmem::find(data, b"tool_use").is_some();
             Found { content: tool, ..Found::default() }
         }
         b"ping" | b"content_block_stop" => Found::default(),
-        _ => Found { parse: true, ..Found::default() },
+        _ => Found::SPECIAL,
     }
 }
 
 fn bedrock(name: &[u8], data: &[u8]) -> Found {
     match name {
-        b"contentBlockDelta" => scan(data, &["text", "input"], &[]),
+        b"contentBlockDelta" => scan(data, &["text", "input"], &[], &[]),
         b"contentBlockStart" => {
             let tool = memchr::memmem::find(data, b"\"toolUse\"").is_some();
             Found { content: tool, ..Found::default() }
         }
         b"contentBlockStop" | b"messageStart" => Found::default(),
-        _ => Found { parse: true, ..Found::default() },
+        _ => Found::SPECIAL,
     }
 }
 
 fn responses(name: &[u8], data: &[u8]) -> Found {
     let kind = kind(name, data);
     if kind.ends_with(b".delta") {
-        return scan(data, &["delta"], &[]);
+        return scan(data, &["delta"], &[], &[]);
     }
     match kind {
         b"response.output_item.added" => {
@@ -317,7 +358,7 @@ fn responses(name: &[u8], data: &[u8]) -> Found {
             Found { content: call, ..Found::default() }
         }
         b"response.completed" | b"response.incomplete" | b"response.failed" | b"error" => {
-            Found { parse: true, ..Found::default() }
+            Found::SPECIAL
         }
         _ => Found::default(),
     }

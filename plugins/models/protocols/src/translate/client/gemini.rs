@@ -7,6 +7,7 @@ use crate::protocol::Protocol;
 use crate::translate::Options;
 use crate::translate::answer::{Answer, Block, Kind};
 use crate::translate::finish::{Reason, word};
+use crate::translate::ids;
 use crate::usage::Usage;
 
 impl Client {
@@ -44,7 +45,7 @@ impl Client {
                 Some(arguments) => self.gemini_chunk(|w| call(w, &block, &arguments)),
                 None => self.fault = Some(no_object(&block.name)),
             }
-        } else if !block.signature.is_empty() {
+        } else if is_signed(&block) {
             self.gemini_chunk(|w| {
                 w.key("text").str("").key("thought").bool(true);
                 w.key("thoughtSignature").inside(&block.signature);
@@ -71,6 +72,11 @@ impl Client {
         });
         write_sse(&mut self.out, &w.out);
     }
+}
+
+/// Whether thinking has a signature that clients can decode; OpenAI's is of no use to them.
+fn is_signed(block: &Block) -> bool {
+    !block.signature.is_empty() && ids::is_base64(&block.signature)
 }
 
 fn call(w: &mut Writer, block: &Block, arguments: &str) {
@@ -116,7 +122,7 @@ pub(super) fn whole(
             Kind::Thinking => {
                 w.object(|w| {
                     w.key("text").inside(&block.text).key("thought").bool(true);
-                    if !block.signature.is_empty() {
+                    if is_signed(block) {
                         w.key("thoughtSignature").inside(&block.signature);
                     }
                 });

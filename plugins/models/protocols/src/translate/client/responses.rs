@@ -30,9 +30,14 @@ impl Client {
         }
     }
 
-    fn responses_item(&mut self, name: &str, kind: Kind, is_done: bool) {
+    /// The open block, which is the last of the answer.
+    fn responses_block(&self) -> Block {
+        self.answer.blocks.last().cloned().unwrap_or_default()
+    }
+
+    fn responses_item(&mut self, name: &str, is_done: bool) {
         let index = self.blocks - 1;
-        let block = self.answer.block(kind).clone();
+        let block = self.responses_block();
         let id = self.id().to_owned();
         self.responses_event(name, |w| {
             w.key("output_index").u64(index).key("item");
@@ -42,20 +47,23 @@ impl Client {
 
     /// Calls have their block already, other kinds begin it here.
     pub(super) fn responses_open(&mut self, kind: Kind) {
-        if matches!(kind, Kind::Redacted) {
+        if kind != Kind::Call {
+            self.answer.blocks.push(Block { kind, ..Block::default() });
+        }
+        if kind == Kind::Redacted {
             return;
         }
-        self.responses_item("response.output_item.added", kind, false);
+        self.responses_item("response.output_item.added", false);
         if is_message(kind) {
-            self.responses_part("response.content_part.added", kind, false);
+            self.responses_part("response.content_part.added", false);
         } else if kind == Kind::Thinking {
-            self.responses_part("response.reasoning_summary_part.added", kind, false);
+            self.responses_part("response.reasoning_summary_part.added", false);
         }
     }
 
-    fn responses_part(&mut self, name: &str, kind: Kind, is_done: bool) {
-        let block = self.answer.block(kind).clone();
-        let member = if kind == Kind::Thinking { "summary_index" } else { "content_index" };
+    fn responses_part(&mut self, name: &str, is_done: bool) {
+        let block = self.responses_block();
+        let member = if block.kind == Kind::Thinking { "summary_index" } else { "content_index" };
         self.responses_at(name, member, |w| {
             w.key("part");
             part(w, &block, is_done);
@@ -87,18 +95,17 @@ impl Client {
     }
 
     pub(super) fn responses_close(&mut self, kind: Kind) {
-        let text = self.answer.block(kind).text.clone();
+        let Block { text, name: of, .. } = self.responses_block();
         self.open = kind;
         match kind {
-            Kind::Redacted => self.responses_item("response.output_item.added", kind, true),
+            Kind::Redacted => self.responses_item("response.output_item.added", true),
             Kind::Thinking => {
                 let name = "response.reasoning_summary_text.done";
                 self.responses_at(name, "summary_index", |w| _ = w.key("text").inside(&text));
-                self.responses_part("response.reasoning_summary_part.done", kind, true);
+                self.responses_part("response.reasoning_summary_part.done", true);
             }
             Kind::Call => {
                 let name = "response.function_call_arguments.done";
-                let of = self.answer.block(kind).name.clone();
                 self.responses_at(name, "", |w| {
                     w.key("name").inside(&of).key("arguments").inside(&text);
                 });
@@ -106,15 +113,15 @@ impl Client {
             Kind::Refusal => {
                 let name = "response.refusal.done";
                 self.responses_at(name, "content_index", |w| _ = w.key("refusal").inside(&text));
-                self.responses_part("response.content_part.done", kind, true);
+                self.responses_part("response.content_part.done", true);
             }
             Kind::Text | Kind::None => {
                 let name = "response.output_text.done";
                 self.responses_at(name, "content_index", |w| _ = w.key("text").inside(&text));
-                self.responses_part("response.content_part.done", kind, true);
+                self.responses_part("response.content_part.done", true);
             }
         }
-        self.responses_item("response.output_item.done", kind, true);
+        self.responses_item("response.output_item.done", true);
         self.open = Kind::None;
     }
 

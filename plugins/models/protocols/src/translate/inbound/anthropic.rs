@@ -7,7 +7,7 @@ use crate::json::Raw;
 use crate::translate::ids;
 use crate::translate::ir::{
     Call, Choice, Data, Effort, Format, Media, Part, Reasoning, Refused, Request, Role, Tool,
-    literal, string,
+    arguments, literal, string, text_member,
 };
 
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
@@ -99,7 +99,7 @@ fn read_tool<'a>(tool: Raw<'a>, member: &str) -> Result<Tool<'a>, Refused> {
         tool.some("name").ok_or_else(|| Refused::new(format!("{member}.name"), "is missing"))?;
     Ok(Tool {
         name: string(name, member)?,
-        description: tool.some("description").map(|text| Cow::Borrowed(text.text())),
+        description: text_member(tool, "description", member)?,
         schema: tool.some("input_schema").map(|schema| Cow::Borrowed(schema.text())),
         strict: tool.get("strict").and_then(Raw::bool),
     })
@@ -170,7 +170,7 @@ fn read_block<'a>(block: Raw<'a>, member: &str) -> Result<Part<'a>, Refused> {
         "text" => Ok(Part::Text(text("text")?)),
         "image" => Ok(Part::Image(source(some("source")?, member)?)),
         "document" => {
-            let name = block.some("title").map(|title| Cow::Borrowed(title.text()));
+            let name = text_member(block, "title", member)?;
             let from = some("source")?;
             if from.get("type").is_some_and(|kind| kind.is("text")) {
                 let data = from.some("data").ok_or_else(|| missing("source.data"))?;
@@ -186,11 +186,11 @@ fn read_block<'a>(block: Raw<'a>, member: &str) -> Result<Part<'a>, Refused> {
             let id = some("id")?.str().ok_or_else(|| missing("id"))?;
             let whole = ids::of_anthropic_client(&id);
             let (id, signature) = ids::split_signature(&whole);
-            let input = block.some("input").map_or("{}", Raw::text);
+            let input = block.some("input").map(|it| arguments(it, &format!("{member}.input")));
             Ok(Part::Call(Call {
                 id: id.to_owned(),
                 name: text("name")?,
-                arguments: Cow::Borrowed(input),
+                arguments: input.unwrap_or(Ok(Cow::Borrowed("{}")))?,
                 signature: signature.map(str::to_owned),
             }))
         }
@@ -206,9 +206,9 @@ fn read_block<'a>(block: Raw<'a>, member: &str) -> Result<Part<'a>, Refused> {
             Ok(Part::Result { id, content, is_error })
         }
         "thinking" => {
-            let signature = block.some("signature").filter(|text| text.text() != "\"\"");
-            let text = block.some("thinking").map_or_else(|| literal(""), |it| it.text().into());
-            Ok(Part::Thinking { text, signature: signature.map(|it| Cow::Borrowed(it.text())) })
+            let signature = text_member(block, "signature", member)?.filter(|it| it != "\"\"");
+            let text = text_member(block, "thinking", member)?.unwrap_or_else(|| literal(""));
+            Ok(Part::Thinking { text, signature })
         }
         "redacted_thinking" => Ok(Part::Redacted(text("data")?)),
         _ => Err(Refused::unknown(format!("{member}.type"))),

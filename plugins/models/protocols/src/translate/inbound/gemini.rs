@@ -7,7 +7,7 @@ use super::{members, number, sampling};
 use crate::json::Raw;
 use crate::translate::ir::{
     Call, Choice, Data, Effort, Format, Media, Part, Reasoning, Refused, Request, Role, Tool,
-    literal, string,
+    arguments, decoded, literal, string, text_member,
 };
 use crate::translate::schema;
 
@@ -127,16 +127,16 @@ fn read_content<'a>(
 
 fn read_part<'a>(calls: &mut Calls, part: Raw<'a>, member: &str) -> Result<Part<'a>, Refused> {
     let signature = get(part, "thoughtSignature");
+    let signature = signature.map(|it| string(it, member)).transpose()?;
     // An empty text may have a signature, so that it says something.
     for (key, value) in part.members().filter(|(_, value)| !value.is_null()) {
         let name = key.str().unwrap_or_default();
         let missing = |name: &str| Refused::new(format!("{member}.{name}"), "is missing");
         return match &*camel(&name) {
             "thought" | "thoughtSignature" | "videoMetadata" => continue,
-            "text" if part.get("thought").and_then(Raw::bool) == Some(true) => Ok(Part::Thinking {
-                text: string(value, member)?,
-                signature: signature.map(|text| Cow::Borrowed(text.text())),
-            }),
+            "text" if part.get("thought").and_then(Raw::bool) == Some(true) => {
+                Ok(Part::Thinking { text: string(value, member)?, signature })
+            }
             "text" => Ok(Part::Text(string(value, member)?)),
             "inlineData" | "fileData" => {
                 let kind = get(value, "mimeType").and_then(Raw::str).unwrap_or_default();
@@ -152,11 +152,12 @@ fn read_part<'a>(calls: &mut Calls, part: Raw<'a>, member: &str) -> Result<Part<
             }
             "functionCall" => {
                 let name = value.some("name").ok_or_else(|| missing("functionCall.name"))?;
+                let args = value.some("args").map(|it| arguments(it, &format!("{member}.args")));
                 Ok(Part::Call(Call {
                     id: calls.call(&name.str().unwrap_or_default(), value.text_of("id")),
                     name: string(name, member)?,
-                    arguments: Cow::Borrowed(value.some("args").map_or("{}", Raw::text)),
-                    signature: signature.and_then(Raw::str).map(Cow::into_owned),
+                    arguments: args.unwrap_or(Ok(Cow::Borrowed("{}")))?,
+                    signature: signature.map(|text| decoded(&text).into_owned()),
                 }))
             }
             "functionResponse" => {
@@ -227,7 +228,7 @@ fn read_tool<'a>(request: &mut Request<'a>, tool: Raw<'a>, member: &str) -> Resu
             let own = || Some(Cow::Owned(schema::of_gemini(function.some("parameters")?)));
             request.tools.push(Tool {
                 name: string(name, member)?,
-                description: function.some("description").map(|text| Cow::Borrowed(text.text())),
+                description: text_member(function, "description", member)?,
                 schema: plain.or_else(own),
                 strict: None,
             });

@@ -9,6 +9,10 @@ use crate::json::Raw;
 use crate::translate::ids;
 use crate::translate::ir::{Call, Part, Refused, Request, Role, arguments, literal, string};
 
+/// Why what OpenAI keeps is refused.
+const STORED: &str =
+    "needs what only OpenAI stores; send the whole conversation, with `store` set to false";
+
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
     let mut request = Request { include_usage: true, ..Request::default() };
     for (name, value) in members(root) {
@@ -63,6 +67,9 @@ pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
             | "prompt_cache_key"
             | "stream_options"
             | "prompt_cache_retention" => request.ignore(name),
+            "previous_response_id" | "conversation" | "background" | "prompt" => {
+                return Err(Refused::new(name, STORED));
+            }
             "parallel_tool_calls" => {}
             _ => return Err(Refused::unknown(name)),
         }
@@ -131,6 +138,7 @@ fn read_item<'a>(request: &mut Request<'a>, item: Raw<'a>, member: &str) -> Resu
                 None => request.ignore("input.reasoning"),
             }
         }
+        "item_reference" => return Err(Refused::new(member, STORED)),
         _ => return Err(Refused::unknown(format!("{member}.type"))),
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Requests for Anthropic's messages.
 
-use super::{misses_thinking, schema, stop};
+use super::{misses_thinking, proves, schema, stop};
 use crate::json::Writer;
 use crate::translate::Target;
 use crate::translate::ids;
@@ -241,6 +241,7 @@ fn write_part(w: &mut Writer, part: &Part<'_>) -> Result<(), Refused> {
             w.close('}');
         }
         // Thinking of another model has no signature, and is refused without.
+        Part::Thinking { signature, .. } if !proves(signature) => {}
         Part::Thinking { signature: None, .. } => {}
         Part::Thinking { text, signature: Some(signature) } => {
             w.object(|w| {

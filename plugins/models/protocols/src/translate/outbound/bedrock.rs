@@ -1,6 +1,6 @@
 //! Requests for Bedrock's Converse.
 
-use super::{joined, misses_thinking, refuse_format, sampling, schema, stop};
+use super::{joined, misses_thinking, proves, refuse_format, sampling, schema, stop};
 use crate::json::Writer;
 use crate::translate::Target;
 use crate::translate::ids;
@@ -221,6 +221,7 @@ fn write_part(w: &mut Writer, part: &Part<'_>) -> Result<(), Refused> {
             w.key("status").str(if *is_error { "error" } else { "success" });
             w.close('}').close('}');
         }
+        Part::Thinking { signature, .. } if !proves(signature) => {}
         Part::Thinking { signature: None, .. } => {}
         Part::Thinking { text, signature: Some(signature) } => {
             w.object(|w| {

@@ -13,7 +13,7 @@ impl Provider {
     ) -> Result<(), Fault> {
         match json.get("type").and_then(Raw::escaped).unwrap_or("") {
             "message_start" => {
-                self.start(json.some("message").and_then(|message| message.get("id")), sink);
+                self.start(json.some("message"), "id", sink);
             }
             "content_block_start" => {
                 if let Some(block) = json.some("content_block") {
@@ -58,7 +58,7 @@ impl Provider {
         json: Raw<'_>,
         sink: &mut dyn Sink,
     ) -> Result<(), Fault> {
-        self.start(json.get("id"), sink);
+        self.start(Some(json), "id", sink);
         for block in json.some("content").into_iter().flat_map(Raw::elements) {
             self.anthropic_block(block, true, sink)?;
         }

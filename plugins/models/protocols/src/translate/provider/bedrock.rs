@@ -13,7 +13,7 @@ impl Provider {
         sink: &mut dyn Sink,
     ) -> Result<(), Fault> {
         match name {
-            b"messageStart" => self.start(None, sink),
+            b"messageStart" => self.start(None, "", sink),
             b"contentBlockStart" => {
                 for (key, value) in json.some("start").into_iter().flat_map(Raw::members) {
                     match key.escaped().unwrap_or("") {
@@ -53,7 +53,7 @@ impl Provider {
         json: Raw<'_>,
         sink: &mut dyn Sink,
     ) -> Result<(), Fault> {
-        self.start(None, sink);
+        self.start(None, "", sink);
         let message = json.some("output").and_then(|output| output.some("message"));
         let content = message.and_then(|message| message.some("content"));
         for (key, value) in content.into_iter().flat_map(Raw::elements).flat_map(Raw::members) {

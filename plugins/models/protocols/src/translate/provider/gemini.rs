@@ -3,34 +3,37 @@
 use super::{Fault, Provider, object, text};
 use crate::json::Raw;
 use crate::translate::answer::{Item, Sink};
-use crate::translate::finish::Finish;
+use crate::translate::finish::{Finish, Reason};
 
 impl Provider {
     pub(super) fn gemini(&mut self, json: Raw<'_>, sink: &mut dyn Sink) -> Result<(), Fault> {
         if json.is_array() {
             return json.elements().try_for_each(|part| self.gemini(part, sink));
         }
-        self.start(json.get("responseId"), sink);
-        if let Some(why) = json.some("promptFeedback").and_then(|it| it.text_of("blockReason")) {
-            let finish =
-                Finish { reason: crate::translate::finish::Reason::Filter, ..Finish::of(&why) };
-            sink.item(Item::Finish(finish));
+        self.start(Some(json), "responseId", sink);
+        let [candidates, feedback] = json.fields(["candidates", "promptFeedback"]);
+        if let Some(why) = feedback.and_then(|it| it.text_of("blockReason")) {
+            sink.item(Item::Finish(Finish { reason: Reason::Filter, ..Finish::of(&why) }));
         }
-        let mut candidates = json.some("candidates").into_iter().flat_map(Raw::elements);
-        let Some(candidate) = candidates.next() else { return Ok(()) };
-        let parts = candidate.some("content").and_then(|content| content.some("parts"));
+        let Some(candidate) = candidates.and_then(|it| it.elements().next()) else {
+            return Ok(());
+        };
+        let [content, word] = candidate.fields(["content", "finishReason"]);
+        let parts = content.and_then(|content| content.some("parts"));
         for part in parts.into_iter().flat_map(Raw::elements) {
             self.gemini_part(part, sink)?;
         }
-        if let Some(word) = candidate.text_of("finishReason") {
+        if let Some(word) = word.and_then(Raw::str) {
             sink.item(Item::Finish(Finish::of(&word)));
         }
         Ok(())
     }
 
     fn gemini_part(&mut self, part: Raw<'_>, sink: &mut dyn Sink) -> Result<(), Fault> {
-        let signature = part.some("thoughtSignature").and_then(Raw::str);
-        if let Some(call) = part.some("functionCall") {
+        let [call, thought, inner, signature] =
+            part.fields(["functionCall", "thought", "text", "thoughtSignature"]);
+        let signature = signature.and_then(Raw::str);
+        if let Some(call) = call {
             if call.some("partialArgs").is_some()
                 || call.get("willContinue").and_then(Raw::bool) == Some(true)
             {
@@ -42,8 +45,8 @@ impl Provider {
             object(call.some("args"), sink);
             return Ok(());
         }
-        let is_thought = part.get("thought").and_then(Raw::bool) == Some(true);
-        if let Some(inner) = part.get("text").and_then(Raw::escaped) {
+        let is_thought = thought.and_then(Raw::bool) == Some(true);
+        if let Some(inner) = inner.and_then(Raw::escaped) {
             match (is_thought, inner) {
                 (_, "") => {}
                 (true, inner) => sink.item(Item::Thinking(inner)),

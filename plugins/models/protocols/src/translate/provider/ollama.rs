@@ -7,7 +7,7 @@ use crate::translate::finish::Finish;
 
 impl Provider {
     pub(super) fn ollama(&mut self, json: Raw<'_>, sink: &mut dyn Sink) -> Result<(), Fault> {
-        self.start(None, sink);
+        self.start(None, "", sink);
         if let Some(message) = json.some("message") {
             let thinking = text(message, "thinking");
             thinking.into_iter().for_each(|it| sink.item(Item::Thinking(it)));

@@ -18,17 +18,16 @@ impl Provider {
         let Some(choice) = choices.find(|choice| choice.u64_of("index").unwrap_or(0) == 0) else {
             return Ok(());
         };
-        self.start(json.get("id"), sink);
-        for (key, value) in choice.some(name).into_iter().flat_map(Raw::members) {
+        self.start(Some(json), "id", sink);
+        let [said, word] = choice.fields([name, "finish_reason"]);
+        for (key, value) in said.into_iter().flat_map(Raw::members) {
             let inner = value.escaped().filter(|text| !text.is_empty());
             match (key.escaped().unwrap_or(""), inner) {
                 ("content", Some(text)) => sink.item(Item::Text(text)),
                 // vLLM and others; some say the same in both.
                 ("reasoning_content", Some(text)) => sink.item(Item::Thinking(text)),
                 ("reasoning", Some(text))
-                    if choice
-                        .some(name)
-                        .is_some_and(|it| it.some("reasoning_content").is_none()) =>
+                    if said.is_some_and(|it| it.some("reasoning_content").is_none()) =>
                 {
                     sink.item(Item::Thinking(text));
                 }
@@ -47,7 +46,7 @@ impl Provider {
                 _ => {}
             }
         }
-        if let Some(word) = choice.text_of("finish_reason") {
+        if let Some(word) = word.and_then(Raw::str) {
             sink.item(Item::Finish(Finish::of(&word)));
         }
         Ok(())

@@ -4,24 +4,41 @@ use crate::json::Raw;
 use crate::protocol::{Call, Protocol};
 use crate::translate::{Refused, Target, Translated, request};
 
-const CHAT: &str = r#"{"model":"alias","stream":true,"temperature":0.70,"max_tokens":500,"stop":["END"],"user":"u1",
+pub(super) const CHAT: &str = r#"{"model":"alias","stream":true,"temperature":0.70,"max_tokens":500,"stop":["END"],"user":"u1",
 "reasoning_effort":"low","parallel_tool_calls":false,"tool_choice":"auto","metadata":{"a":"b"},"messages":[
 {"role":"system","content":"Be brief."},
 {"role":"user","content":[{"type":"text","text":"What \u00e9?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]},
-{"role":"assistant","content":null,"tool_calls":[{"id":"call_1__thought__AbC+/=","type":"function","function":{"name":"weather","arguments":"{\"n\": 1.50}"}},
+{"role":"assistant","content":null,"tool_calls":[{"id":"call_1__thought__AbC+/w==","type":"function","function":{"name":"weather","arguments":"{\"n\": 1.50}"}},
 {"id":"call_2","type":"function","function":{"name":"time","arguments":""}}]},
 {"role":"tool","tool_call_id":"call_2","content":"noon"},
-{"role":"tool","tool_call_id":"call_1__thought__AbC+/=","content":"{\"rain\":true}"},
+{"role":"tool","tool_call_id":"call_1__thought__AbC+/w==","content":"{\"rain\":true}"},
 {"role":"user","content":"And?"}],
 "tools":[{"type":"function","function":{"name":"weather","description":"d","parameters":{"type":"object","properties":{"n":{"type":"number","exclusiveMinimum":0}},"additionalProperties":false},"strict":true}},
 {"type":"function","function":{"name":"time"}}]}"#;
 
-const CLAUDE: &str = r#"{"model":"alias","max_tokens":4000,"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],
+pub(super) const CLAUDE: &str = r#"{"model":"alias","max_tokens":4000,"system":[{"type":"text","text":"Be brief.","cache_control":{"type":"ephemeral"}}],
 "thinking":{"type":"enabled","budget_tokens":2000},"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"metadata":{"user_id":"u1"},"messages":[
 {"role":"user","content":"Hi"},
 {"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"c2ln"},{"type":"redacted_thinking","data":"xyz"},{"type":"text","text":" "},{"type":"tool_use","id":"toolu_call_x2b1","name":"f","input":{"x":1.0}}]},
 {"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_call_x2b1","is_error":true,"content":[{"type":"text","text":"bad"},{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AAAA"}}]},{"type":"text","text":"so?"}]}],
 "tools":[{"name":"f","input_schema":{"type":"object","properties":{}}}]}"#;
+
+pub(super) const GEMINI: &str = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]},
+        {"role":"model","parts":[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"c2ln"},
+        {"functionCall":{"name":"f","args":{"a":1}}},{"functionCall":{"name":"f","args":{"a":2}}}]},
+        {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":1}}},{"functionResponse":{"name":"f","response":{"r":2}}}]}],
+        "system_instruction":{"parts":[{"text":"S"}]},"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"INTEGER"}}}}]}],
+        "generationConfig":{"maxOutputTokens":99,"thinkingConfig":{"thinkingBudget":0}}}"#;
+
+pub(super) const OLLAMA: &str = r#"{"model":"x","messages":[{"role":"user","content":"Hi","images":["/9j/AA"]},
+        {"role":"assistant","content":"t","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","tool_name":"f","content":"r"},
+        {"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"a":2}}}]},{"role":"tool","tool_name":"f","content":"s"}],
+        "options":{"temperature":1.5,"num_ctx":8000}}"#;
+
+pub(super) const RESPONSES: &str = r#"{"model":"x","instructions":"S","input":[{"role":"user","content":"Hi"},
+        {"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"gw1:t:c2ln"},
+        {"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"r"}],
+        "tools":[{"type":"function","name":"f","parameters":{"type":"object"}}],"reasoning":{"effort":"high"},"max_output_tokens":9000}"#;
 
 fn to(path: &str, body: &str, target: &Target<'_>) -> Result<Translated, Refused> {
     let translated = request(&Call::of_path(path).expect("a path"), body.as_bytes(), target);
@@ -59,7 +76,7 @@ fn chat_for_gemini() {
     let got = plain(PATH_CHAT, CHAT, Protocol::Gemini);
     let expected = concat!(
         r#"{"systemInstruction":{"parts":[{"text":"Be brief."}]},"contents":[{"role":"user","parts":[{"text":"What \u00e9?"},{"inlineData":{"mimeType":"image/png","data":"AAAA"}}]},"#,
-        r#"{"role":"model","parts":[{"functionCall":{"name":"weather","args":{"n": 1.50}},"thoughtSignature":"AbC+/="},{"functionCall":{"name":"time","args":{}}}]},"#,
+        r#"{"role":"model","parts":[{"functionCall":{"name":"weather","args":{"n": 1.50}},"thoughtSignature":"AbC+/w=="},{"functionCall":{"name":"time","args":{}}}]},"#,
         r#"{"role":"user","parts":[{"functionResponse":{"name":"weather","response":{"rain":true}}},{"functionResponse":{"name":"time","response":{"result":"noon"}}}]},{"role":"user","parts":[{"text":"And?"}]}],"#,
         r#""generationConfig":{"maxOutputTokens":500,"temperature":0.70,"stopSequences":["END"],"thinkingConfig":{"thinkingBudget":2048,"includeThoughts":true}},"#,
         r#""tools":[{"functionDeclarations":[{"name":"weather","description":"d","parameters":{"type":"object","properties":{"n":{"type":"number"}}}},{"name":"time"}]}],"toolConfig":{"functionCallingConfig":{"mode":"AUTO"}}}"#,
@@ -97,6 +114,26 @@ fn claude_for_bedrock() {
 }
 
 #[test]
+fn chat_and_claude_for_responses() {
+    let body = CHAT.replace(r#""stop":["END"],"#, "");
+    let got = plain(PATH_CHAT, &body, Protocol::OpenAiResponses);
+    let expected = concat!(
+        r#"{"model":"m","store":false,"instructions":"Be brief.","input":[{"role":"user","content":[{"type":"input_text","text":"What \u00e9?"},{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]},"#,
+        r#"{"type":"function_call","call_id":"call_1","name":"weather","arguments":"{\"n\": 1.50}"},{"type":"function_call","call_id":"call_2","name":"time","arguments":"{}"},"#,
+        r#"{"type":"function_call_output","call_id":"call_2","output":"noon"},{"type":"function_call_output","call_id":"call_1","output":"{\"rain\":true}"},{"role":"user","content":[{"type":"input_text","text":"And?"}]}],"#,
+        r#""stream":true,"max_output_tokens":500,"temperature":0.70,"tools":[{"type":"function","name":"weather","description":"d","parameters":{"type":"object","properties":{"n":{"type":"number","exclusiveMinimum":0}},"additionalProperties":false},"strict":true},"#,
+        r#"{"type":"function","name":"time","parameters":{"type":"object","properties":{}},"strict":false}],"parallel_tool_calls":false,"tool_choice":"auto","reasoning":{"effort":"low","summary":"auto"},"include":["reasoning.encrypted_content"],"safety_identifier":"u1"}"#,
+    );
+    assert_eq!(got.body, expected);
+    // Reasoning that OpenAI encrypted goes back to OpenAI, and not to Claude.
+    let body = CLAUDE.replace("c2ln", "openai:rs_1:gAAA");
+    let got = plain(PATH_CLAUDE, &body, Protocol::OpenAiResponses);
+    assert!(got.body.contains(r#"{"type":"reasoning","id":"rs_1","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"gAAA"}"#), "{}", got.body);
+    let got = plain(PATH_CLAUDE, &body, Protocol::Anthropic);
+    assert!(!got.body.contains("gAAA") && got.ignored.contains(&"thinking".to_owned()));
+}
+
+#[test]
 fn chat_for_ollama() {
     let got = plain(PATH_CHAT, CHAT, Protocol::Ollama);
     for part in [
@@ -112,13 +149,7 @@ fn chat_for_ollama() {
 
 #[test]
 fn gemini_for_anthropic() {
-    let body = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]},
-        {"role":"model","parts":[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"c2ln"},
-        {"functionCall":{"name":"f","args":{"a":1}}},{"functionCall":{"name":"f","args":{"a":2}}}]},
-        {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":1}}},{"functionResponse":{"name":"f","response":{"r":2}}}]}],
-        "system_instruction":{"parts":[{"text":"S"}]},"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"INTEGER"}}}}]}],
-        "generationConfig":{"maxOutputTokens":99,"thinkingConfig":{"thinkingBudget":0}}}"#;
-    let got = plain("/v1beta/models/g:streamGenerateContent", body, Protocol::Anthropic);
+    let got = plain("/v1beta/models/g:streamGenerateContent", GEMINI, Protocol::Anthropic);
     let expected = concat!(
         r#"{"model":"m","max_tokens":99,"system":[{"type":"text","text":"S"}],"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]},"#,
         r#"{"role":"assistant","content":[{"type":"thinking","thinking":"ab","signature":"c2ln"},{"type":"tool_use","id":"call_1","name":"f","input":{"a":1}},{"type":"tool_use","id":"call_2","name":"f","input":{"a":2}}]},"#,
@@ -130,11 +161,7 @@ fn gemini_for_anthropic() {
 
 #[test]
 fn ollama_and_responses_for_anthropic() {
-    let body = r#"{"model":"x","messages":[{"role":"user","content":"Hi","images":["/9j/AA"]},
-        {"role":"assistant","content":"t","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","tool_name":"f","content":"r"},
-        {"role":"assistant","tool_calls":[{"function":{"name":"f","arguments":{"a":2}}}]},{"role":"tool","tool_name":"f","content":"s"}],
-        "options":{"temperature":1.5,"num_ctx":8000}}"#;
-    let got = plain("/api/chat", body, Protocol::Anthropic);
+    let got = plain("/api/chat", OLLAMA, Protocol::Anthropic);
     let expected = concat!(
         r#"{"model":"m","max_tokens":8192,"messages":[{"role":"user","content":[{"type":"text","text":"Hi"},{"type":"image","source":{"type":"base64","media_type":"image/jpeg","data":"/9j/AA"}}]},"#,
         r#"{"role":"assistant","content":[{"type":"text","text":"t"},{"type":"tool_use","id":"call_1","name":"f","input":{"a":1}}]},"#,
@@ -145,11 +172,7 @@ fn ollama_and_responses_for_anthropic() {
     assert_eq!(got.body, expected);
     assert_eq!(got.ignored, ["options.num_ctx", "temperature above 1"]);
 
-    let body = r#"{"model":"x","instructions":"S","input":[{"role":"user","content":"Hi"},
-        {"type":"reasoning","id":"rs","summary":[{"type":"summary_text","text":"hm"}],"encrypted_content":"gw1:t:c2ln"},
-        {"type":"function_call","call_id":"c1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c1","output":"r"}],
-        "tools":[{"type":"function","name":"f","parameters":{"type":"object"}}],"reasoning":{"effort":"high"},"max_output_tokens":9000}"#;
-    let got = plain("/v1/responses", body, Protocol::Anthropic);
+    let got = plain("/v1/responses", RESPONSES, Protocol::Anthropic);
     let expected = concat!(
         r#"{"model":"m","max_tokens":9000,"system":[{"type":"text","text":"S"}],"messages":[{"role":"user","content":[{"type":"text","text":"Hi"}]},"#,
         r#"{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"c2ln"},{"type":"tool_use","id":"c1","name":"f","input":{}}]},"#,
@@ -230,6 +253,14 @@ fn what_cannot_be_translated_is_refused_by_its_name() {
         let message = refused(path, rest, protocol);
         assert!(message.contains(name), "{message}");
     }
+    let stored = r#"{"model":"x","input":[{"type":"item_reference","id":"msg_1"}]}"#;
+    let refused = to("/v1/responses", stored, &Target::new(Protocol::Anthropic, "m"));
+    assert!(
+        refused
+            .expect_err("a refusal")
+            .to_string()
+            .starts_with("`input.0` needs what only OpenAI stores")
+    );
     let arguments = r#"{"model":"x","messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":"{"}}]}]}"#;
     let refused =
         to(PATH_CHAT, arguments, &Target::new(Protocol::Anthropic, "m")).expect_err("a refusal");

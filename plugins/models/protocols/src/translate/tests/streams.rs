@@ -55,9 +55,6 @@ fn every_client_gets_what_every_provider_said() {
             assert!(usage.is_complete() && usage.has_content(), "{about}");
             let tokens = usage.usage().expect("a usage");
             assert_eq!((tokens.input, tokens.output), (15, 20), "{about}");
-            if to == Protocol::OpenAiResponses {
-                continue;
-            }
             assert_eq!(answer.text(Kind::Thinking), "hm\\n", "{about}");
             assert_eq!(answer.text(Kind::Text), r#"Let \"me\" see \u00e9"#, "{about}");
             let calls: Vec<_> = answer.of(Kind::Call).collect();
@@ -77,12 +74,16 @@ fn every_client_gets_what_every_provider_said() {
                 Protocol::OpenAiChat | Protocol::Gemini if signed => {
                     assert!(stream.contains("\"c2ln\""), "{about}")
                 }
+                Protocol::Anthropic | Protocol::OpenAiChat if from == Protocol::OpenAiResponses => {
+                    assert!(stream.contains("openai:rs_1:gAAAA=="), "{about}");
+                }
                 _ => {}
             }
             let word = match to {
                 Protocol::OpenAiChat => "tool_calls",
                 Protocol::Anthropic => "tool_use",
                 Protocol::Gemini => "STOP",
+                Protocol::OpenAiResponses => "completed",
                 _ => "stop",
             };
             assert_eq!(usage.finish_reason(), Some(word), "{about}");
@@ -115,6 +116,7 @@ fn a_stream_that_is_cut_off_is_an_error_and_never_an_end() {
             Protocol::Gemini => "finishReason",
             Protocol::Ollama => "done_reason",
             Protocol::BedrockConverse => "stopReason",
+            Protocol::OpenAiResponses => "response.completed",
             _ => "finish_reason\":\"tool_calls",
         };
         let end = memchr::memmem::find(&stream, end.as_bytes()).expect("an end");
@@ -279,6 +281,17 @@ fn the_events_of_responses_are_numbered_and_whole() {
     assert_eq!(names, expected);
     let response =
         Raw::parse(last.as_bytes()).expect("JSON").get("response").expect("a response").text();
+    let items: Vec<_> = Raw::parse(response.as_bytes())
+        .expect("JSON")
+        .get("output")
+        .expect("output")
+        .elements()
+        .collect();
+    let ids: Vec<_> = items.iter().filter_map(|item| item.text_of("id")).collect();
+    assert_eq!(ids, ["rs_msg_1_0", "msg_msg_1_1", "fc_msg_1_2", "fc_msg_1_3"]);
+    for id in ids {
+        assert!(stream.matches(&format!(r#""item":{{"id":"{id}""#)).count() == 2, "{id}");
+    }
     for part in [
         r#""encrypted_content":"gw1:t:c2ln""#,
         r#""text":"Let \"me\" see \u00e9""#,
