@@ -224,6 +224,7 @@ fn heads(
         variant: None,
         calls: exchange.calls(),
         attempts: None,
+        held_by: None,
     };
     Ok(Arc::new(ExchangeView { request, response: None, attributes: Vec::new(), facts }))
 }
