@@ -161,6 +161,7 @@ fn heads(table: &Table) -> ExchangeView {
             variant: None,
             calls: None,
             attempts: None,
+            held_by: None,
         },
     }
 }

@@ -11,6 +11,7 @@ mod buffer;
 mod complete;
 mod edit;
 mod filter;
+mod held;
 mod keep;
 mod record;
 mod request;

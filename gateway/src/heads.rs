@@ -106,6 +106,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) calls: Option<Arc<Calls>>,
     /// While a response passes the plugins: what another attempt would need.
     pub(crate) attempts: Option<Attempts>,
+    /// The plugin that holds the response back, while one does.
+    pub(crate) held_by: Option<Arc<str>>,
 }
 
 /// How often a request was sent, and whether it can be sent again.

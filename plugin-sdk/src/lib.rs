@@ -63,7 +63,7 @@
 //!
 //! # What a plugin may do
 //!
-//! [`attributes`], [`clock`], [`digest`], [`exchange`], [`log`] and [`random`] are always there.
+//! [`attributes`], [`clock`], [`digest`], [`exchange`], [`held_response`], [`log`] and [`random`] are always there.
 //! [`attempts`], [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`], [`slots`] and [`usage`] must be granted in
 //! the gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`],
 //! each set of [`keys`] and each upstream of [`http_client`]. A component imports only what its code calls.
@@ -115,6 +115,7 @@ mod fields;
 #[doc(hidden)]
 pub mod head_hooks;
 mod header_name;
+pub mod held_response;
 mod host;
 pub mod http_client;
 mod interest;

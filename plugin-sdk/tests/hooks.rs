@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use gateway_plugin_sdk::attempts::{self, Attempt};
+use gateway_plugin_sdk::held_response::{self, HeadChange, HeldResponseError};
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::testing::{self, Breach, Exchange, Harness};
 use gateway_plugin_sdk::{Ending, attributes, clock, exchange, key_value, limiter, log, password};
@@ -593,4 +595,60 @@ fn refuses_to_set_attributes_that_are_the_gateways() {
     .harness();
     let exchange = harness.request(testing::request());
     assert_eq!(exchange.attribute("client.address").as_deref(), Some("127.0.0.1"));
+}
+
+/// A stream whose pieces are named by what the plugin does with them.
+fn streams(pieces: &[&str]) -> testing::ResponseBuilder {
+    testing::response().chunks(pieces.to_vec())
+}
+
+#[test]
+fn a_response_is_held_back_until_a_chunk_or_a_bound_decides() {
+    let harness = Scripted {
+        response: |_, _| {
+            assert_eq!(held_response::hold(0, Duration::ZERO), Err(HeldResponseError::Invalid));
+            held_response::hold(12, Duration::from_secs(1)).unwrap();
+            assert!(!held_response::is_held(), "the hook has not returned");
+            Outcome::Next
+        },
+        chunk: |chunk, context| {
+            context.push_str(if held_response::is_held() { "h" } else { "s" });
+            let change = HeadChange::new().status(503).set_header("x-early", context.as_bytes());
+            match chunk.data() {
+                b"go" => held_response::release(),
+                b"head" => held_response::change_head(&change).unwrap(),
+                b"answer" => held_response::respond(Response::new(529)).unwrap(),
+                b"again" => attempts::again(&Attempt::new()).unwrap(),
+                b"cut" => return ChunkOutcome::Abort("so".to_owned()),
+                b"late" => {
+                    let answered = held_response::respond(Response::new(500));
+                    assert_eq!(answered, Err(HeldResponseError::NotHere));
+                    assert!(attempts::again(&Attempt::new()).is_err());
+                }
+                _ => {}
+            }
+            ChunkOutcome::Next
+        },
+        ..Scripted::new(Interest::on_response())
+    }
+    .harness();
+    let came = |pieces: &[&str]| {
+        let mut exchange = harness.request(testing::request());
+        let answer = exchange.response(streams(pieces)).clone();
+        (answer.status(), answer.text().to_owned(), exchange.released_after())
+    };
+    assert_eq!(came(&["a", "go", "late"]), (200, "agolate".to_owned(), Some(2)));
+    assert_eq!(came(&["a", "b"]), (200, "ab".to_owned(), Some(2)));
+    assert_eq!(came(&["12345678", "head", "late"]).0, 503);
+    assert_eq!(came(&["12345678", "1234", "late"]).2, Some(2));
+    assert_eq!(came(&["a", "answer", "never"]), (529, String::new(), None));
+    let mut exchange = harness.request(testing::request());
+    exchange.try_response(streams(&["a", "again", "never"]));
+    assert!(exchange.attempt().is_some() && exchange.answer().is_none());
+    assert_eq!(exchange.response(streams(&["go"])).text(), "go");
+    let mut exchange = harness.request(testing::request());
+    assert_eq!(
+        *exchange.try_response(streams(&["a", "cut"])),
+        testing::Outcome::Abort("so".into())
+    );
 }

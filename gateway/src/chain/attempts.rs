@@ -90,7 +90,11 @@ pub(super) fn asked(
     Ok(Some(Box::new(Again { upstream, target, body, wait, edits })))
 }
 
-fn edits(remove: Vec<String>, set: Vec<(String, Vec<u8>)>) -> Result<Vec<Edit>, Failure> {
+/// Names that are taken away, and then fields that are set.
+pub(super) fn edits(
+    remove: Vec<String>,
+    set: Vec<(String, Vec<u8>)>,
+) -> Result<Vec<Edit>, Failure> {
     let field = |name, value| Field { name, value };
     let removed = Edits::lines(remove.into_iter().map(|name| field(name, Vec::new())).collect())?;
     let written = Edits::lines(set.into_iter().map(|(name, value)| field(name, value)).collect())?;

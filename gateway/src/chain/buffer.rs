@@ -68,7 +68,7 @@ async fn read(
 
 /// The pieces of a body. Most bodies that anybody holds come in one, which is then not copied. One
 /// that others follow is: it may be a small part of what was read from a connection.
-struct Pieces {
+pub(super) struct Pieces {
     only: Bytes,
     all: Vec<u8>,
     /// How many bytes there will be, if that is known.
@@ -77,15 +77,15 @@ struct Pieces {
 }
 
 impl Pieces {
-    fn new(reservation: Reservation, announced: Option<u64>) -> Self {
+    pub(super) fn new(reservation: Reservation, announced: Option<u64>) -> Self {
         Self { only: Bytes::new(), all: Vec::new(), announced, reservation }
     }
 
-    fn length(&self) -> usize {
+    pub(super) fn length(&self) -> usize {
         self.only.len() + self.all.len()
     }
 
-    fn push(&mut self, data: Bytes, is_last: bool) -> Result<(), QuotaExceeded> {
+    pub(super) fn push(&mut self, data: Bytes, is_last: bool) -> Result<(), QuotaExceeded> {
         if is_last && self.length() == 0 {
             self.reservation.grow(data.len())?;
             self.only = data;
@@ -103,7 +103,7 @@ impl Pieces {
         Ok(())
     }
 
-    fn join(self) -> Bytes {
+    pub(super) fn join(self) -> Bytes {
         let Self { only, all, reservation, .. } = self;
         match (only.is_empty(), all.is_empty()) {
             (true, true) => only,

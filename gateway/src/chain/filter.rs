@@ -4,6 +4,7 @@
 //! one is read only when this one is on its way, so that backpressure holds from end to end. No
 //! instance is held between two chunks.
 
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,12 +15,13 @@ use http::HeaderMap;
 use http_body::{Body as _, Frame, SizeHint};
 
 use super::Run;
+use super::held::{self, Decided, Decisions};
 use super::keep::{Left, split};
 use super::record::{Watched, returned};
 use crate::body::{Body, BodyError};
-use crate::plugin::Failure;
 use crate::plugin::bindings::{BodyChunk, ChunkOutcome};
 use crate::plugin::instance::{Called, OnRequestChunk, OnResponseChunk};
+use crate::plugin::{Asked, Failure};
 use crate::recorder::Hook;
 
 /// Which body of the exchange.
@@ -31,15 +33,11 @@ pub(crate) enum Side {
 
 /// Lets a body pass through the chunk hook of a plugin.
 pub(super) fn wrap(run: &Rc<Run>, index: usize, side: Side, inner: Body) -> Body {
-    let filter = Filter {
-        plugin: Rc::new(Stage { run: run.clone(), index, side }),
-        inner,
-        state: FilterState::Reading,
-    };
-    Body::filtered(Box::pin(filter))
+    Filter::new(run, index, side, inner, None).into_body()
 }
 
-struct Filter {
+/// A body on its way through the chunk hook of a plugin.
+pub(super) struct Filter {
     plugin: Rc<Stage>,
     inner: Body,
     state: FilterState,
@@ -49,6 +47,8 @@ struct Stage {
     run: Rc<Run>,
     index: usize,
     side: Side,
+    /// What the hook decides of a response that it holds back, while it does.
+    held: RefCell<Option<Box<Decisions>>>,
 }
 
 /// What is passed on in a chunk's place.
@@ -120,7 +120,8 @@ impl http_body::Body for Filter {
                 FilterState::Seen(Err(error), _) => return Poll::Ready(Some(Err(error))),
                 FilterState::Seen(Ok(data), next) => {
                     this.state = next.into();
-                    if !data.is_empty() {
+                    // Who holds a response back looks at each decision.
+                    if !data.is_empty() || this.is_held() {
                         return Poll::Ready(Some(Ok(Frame::data(data))));
                     }
                 }
@@ -138,6 +139,41 @@ impl http_body::Body for Filter {
 }
 
 impl Filter {
+    /// `held`: what the hook decides is wanted.
+    pub(super) fn new(
+        run: &Rc<Run>,
+        index: usize,
+        side: Side,
+        inner: Body,
+        held: Option<Box<Decisions>>,
+    ) -> Self {
+        let stage = Stage { run: run.clone(), index, side, held: RefCell::new(held) };
+        Self { plugin: Rc::new(stage), inner, state: FilterState::Reading }
+    }
+
+    pub(super) fn into_body(self) -> Body {
+        Body::filtered(Box::pin(self))
+    }
+
+    /// Whether the hook has begun and waits for something.
+    pub(super) fn is_in_hook(&self) -> bool {
+        matches!(self.state, FilterState::Waiting(..))
+    }
+
+    fn is_held(&self) -> bool {
+        self.plugin.held.borrow().is_some()
+    }
+
+    /// What the hook decided last of a response that it holds back.
+    pub(super) fn decided(&self) -> Option<Decided> {
+        self.plugin.held.borrow_mut().as_mut()?.last.take()
+    }
+
+    /// The response is held back no longer.
+    pub(super) fn let_go(&self) {
+        self.plugin.held.take();
+    }
+
     /// A frame as a chunk, and what follows on it.
     fn split(&self, frame: Option<Frame<Bytes>>) -> (Bytes, Next) {
         let Some(frame) = frame else { return (Bytes::new(), Next::Nothing) };
@@ -230,13 +266,18 @@ impl Stage {
         data: Bytes,
         watched: Option<Watched>,
     ) -> Passed {
-        let ((outcome,), left) = split(called);
+        let ((outcome,), mut left) = split(called);
+        let decided = match left.slots.take() {
+            None => Ok(()),
+            Some(asked) => self.decide(asked, &outcome),
+        };
         match outcome {
-            ChunkOutcome::Next => self.pass(None, None, left, data, watched),
+            ChunkOutcome::Next => self.pass(decided, (None, None), left, data, watched),
             ChunkOutcome::Change(change) => {
-                self.pass(change.data, change.context, left, data, watched)
+                self.pass(decided, (change.data, change.context), left, data, watched)
             }
             ChunkOutcome::Abort(why) => {
+                self.put(Decided::Failed);
                 self.run.span_cut(self.index, self.span_hook());
                 self.run.note_cut(self.index, watched, &why);
                 // The body ends either way.
@@ -255,17 +296,18 @@ impl Stage {
     /// What is passed on instead of a chunk, if what the hook leaves can be kept.
     fn pass(
         &self,
-        new: Option<Vec<u8>>,
-        context: Option<Vec<u8>>,
+        decided: Result<(), Failure>,
+        (new, context): (Option<Vec<u8>>, Option<Vec<u8>>),
         left: Left,
         data: Bytes,
         watched: Option<Watched>,
     ) -> Passed {
         let (run, index) = (&self.run, self.index);
         let length = new.as_ref().map(|new| (data.len(), new.len()));
-        let new = new.map(|new| run.pool(index).plugin().counted(new)).transpose();
-        let kept =
-            new.and_then(|new| run.count(index, context.as_deref(), &left, &[], 0).map(|()| new));
+        let kept = decided.and_then(|()| {
+            let new = new.map(|new| run.pool(index).plugin().counted(new)).transpose()?;
+            run.count(index, context.as_deref(), &left, &[], 0).map(|()| new)
+        });
         match kept {
             Ok(new) => {
                 run.timeline.changes(|changes| changes.body = new.is_some());
@@ -284,6 +326,28 @@ impl Stage {
 
     fn fail(&self, failure: Failure) -> Result<(), BodyError> {
         let judged = self.run.apply_on_error(self.index, self.hook(), failure);
+        self.put(if judged.is_ok() { Decided::LetGo } else { Decided::Failed });
         judged.map_err(|failed| BodyError::Plugin(failed.plugin))
+    }
+
+    /// Notes a decision, if one is wanted.
+    fn put(&self, decided: Decided) {
+        if let Some(held) = self.held.borrow_mut().as_mut() {
+            held.last = Some(decided);
+        }
+    }
+
+    /// What the hook wants of the response that it holds back.
+    #[cold]
+    fn decide(&self, mut asked: Box<Asked>, outcome: &ChunkOutcome) -> Result<(), Failure> {
+        let is_held = self.held.borrow().is_some();
+        if !is_held || matches!(outcome, ChunkOutcome::Abort(_)) {
+            return Ok(());
+        }
+        let of_held = asked.response.take().unwrap_or_default();
+        if let Some(decided) = held::decide(&self.run, self.index, *of_held, asked)? {
+            self.put(decided);
+        }
+        Ok(())
     }
 }

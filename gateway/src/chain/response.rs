@@ -13,6 +13,7 @@ use hyper::ext::ReasonPhrase;
 use super::attempts::{self, Again};
 use super::buffer::{self, BufferError};
 use super::filter::{self, Side};
+use super::held;
 use super::keep::{self, Left, split};
 use super::record::returned;
 use super::request::{Joined, NoRoom};
@@ -24,18 +25,20 @@ use crate::plugin::bindings::{
 };
 use crate::plugin::edits::Edit;
 use crate::plugin::instance::{Called, OnResponse, OnResponseBody};
-use crate::plugin::{Failure, Pool, values};
+use crate::plugin::{Failure, Hold, Pool, values};
 use crate::recorder::{Hook, How};
 use crate::share::Flow;
 
 /// Why a response is not passed on.
-enum Stop {
+pub(super) enum Stop {
     /// A plugin answered with another.
     Replaced(Box<Response<Body>>),
     /// A plugin failed, and its `on_error` is `closed`.
     Failed(PluginFailed),
     /// The upstream broke off while a plugin waited for the whole body.
     Broken(BodyError),
+    /// The upstream broke off while the plugin held the response back, of which nothing was passed on.
+    Lost(BodyError),
     /// There is no room for the whole body that a plugin asked for.
     NoRoom(NoRoom),
     /// A plugin wants the request sent again.
@@ -71,6 +74,10 @@ pub(crate) async fn on_response(
             Err(Stop::Failed(failed)) => fail(ResponseFailed::Plugin(failed)),
             Err(Stop::Broken(error)) => fail(ResponseFailed::Upstream(error)),
             Err(Stop::NoRoom(no_room)) => fail(ResponseFailed::NoRoom(no_room)),
+            Err(Stop::Lost(error)) => {
+                run.respondents.set(index + 1);
+                fail(ResponseFailed::Upstream(error))
+            }
             Err(Stop::Again(again)) => {
                 run.respondents.set(all);
                 run.change(|heads| heads.response = None);
@@ -89,8 +96,8 @@ pub(crate) async fn on_response(
 fn write_known(run: &Run, index: usize, response: &mut Response<Body>) -> Result<(), PluginFailed> {
     let (_, every) = run.pool(index).every();
     write(run, index, "every-response", every.iter().cloned(), response)?;
-    // Another attempt may bring another response.
-    let stays = run.chain.may_attempt;
+    // Another attempt may bring another response, and so may one that breaks off before it is let go.
+    let stays = run.chain.may_attempt || run.pool(index).plugin().may_hold;
     let noted = {
         let known = &mut run.plugin_states.borrow_mut()[index].response_edits;
         if stays { known.clone() } else { std::mem::take(known) }
@@ -150,12 +157,13 @@ async fn step(
             heads.received = run.plugin_states.borrow()[index].received.clone();
         }
     });
+    let mut hold = None;
     if run.pool(index).plugin().interest.response {
-        see_head(run, index).await?;
+        hold = see_head(run, index).await?;
     }
-    if run.response_body(index) != BodyMode::None {
+    if run.response_body(index) != BodyMode::None || hold.is_some() {
         // Boxed, as for the request.
-        body = Box::pin(see_body(run, index, body)).await?;
+        body = Box::pin(see_body(run, index, body, hold)).await?;
     }
     let mut response = Response::new(body);
     // What hyper keeps with a response, such as an upgrade, goes on with it.
@@ -173,12 +181,13 @@ async fn step(
     Ok(response)
 }
 
-async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
+/// Whether the plugin holds the response back.
+async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
     let pool = run.pool(index);
     let context = run.context(index);
     let mut watched = run.watch(index, "on-response");
     let heads = run.heads();
-    let Some(response) = &heads.response else { return Ok(()) };
+    let Some(response) = &heads.response else { return Ok(None) };
     let flow = run.flow(index);
     let called = match pool.ready(flow) {
         Some(ready) => {
@@ -197,10 +206,11 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     };
     returned(&mut watched);
     drop(heads);
-    let mut again = None;
+    let (mut again, mut hold) = (None, None);
     let outcome = called.and_then(|called| {
         let ((outcome,), mut left) = split(called);
         let asked = left.slots.take();
+        hold = asked.as_ref().and_then(|asked| asked.response.as_ref()?.hold);
         if !matches!(outcome, ResponseOutcome::Respond(_)) {
             again = attempts::asked(run, index, asked)?;
         }
@@ -212,9 +222,9 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     });
     run.span(index, Hook::OnResponse, &outcome);
     run.note(index, watched, &outcome);
-    let again = again.filter(|_| outcome.is_ok());
+    let (again, hold) = if outcome.is_ok() { (again, hold) } else { (None, None) };
     finish(run, index, "on-response", outcome)?;
-    again.map_or(Ok(()), |again| Err(Stop::Again(again)))
+    again.map_or(Ok(hold), |again| Err(Stop::Again(again)))
 }
 
 async fn see_head_later(
@@ -231,8 +241,14 @@ async fn see_head_later(
     pool.call::<OnResponse>(flow, heads.clone(), (head, context)).await
 }
 
-async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop> {
-    match run.response_body(index) {
+async fn see_body(
+    run: &Rc<Run>,
+    index: usize,
+    body: Body,
+    hold: Option<Hold>,
+) -> Result<Body, Stop> {
+    let mode = if hold.is_some() { BodyMode::Chunks } else { run.response_body(index) };
+    match mode {
         BodyMode::None => Ok(body),
         _ if is_head(run) => {
             // They would be those of a body that no plugin has changed.
@@ -248,7 +264,10 @@ async fn see_body(run: &Rc<Run>, index: usize, body: Body) -> Result<Body, Stop>
                 head.headers.remove(CONTENT_LENGTH);
                 run.body_changes(Side::Response, &mut head.headers);
             });
-            Ok(filter::wrap(run, index, Side::Response, body))
+            match hold {
+                Some(hold) => Box::pin(held::hold(run, index, body, hold)).await,
+                None => Ok(filter::wrap(run, index, Side::Response, body)),
+            }
         }
         BodyMode::Buffered(wanted) => see_buffered(run, index, body, wanted).await,
     }
@@ -384,7 +403,10 @@ fn is_head(run: &Run) -> bool {
 }
 
 impl Run {
-    fn change_response<T>(&self, edit: impl FnOnce(&mut heads::ResponseHead) -> T) -> Option<T> {
+    pub(super) fn change_response<T>(
+        &self,
+        edit: impl FnOnce(&mut heads::ResponseHead) -> T,
+    ) -> Option<T> {
         self.change(|heads| heads.response.as_mut().map(edit))
     }
 }

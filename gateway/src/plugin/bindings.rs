@@ -511,6 +511,26 @@ pub(crate) enum AttemptsError {
     Invalid,
 }
 
+/// `held-response.held-response-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum HeldResponseError {
+    #[component(name = "not-here")]
+    NotHere,
+    #[component(name = "invalid")]
+    Invalid,
+}
+
+/// `held-response.head-change`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct HeadChange {
+    pub(crate) status: Option<u16>,
+    pub(crate) remove: Vec<String>,
+    pub(crate) set: Vec<(String, Vec<u8>)>,
+}
+
 /// `slots.occupancy`
 #[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(record)]
@@ -542,7 +562,7 @@ pub(crate) struct SlotWait {
     pub(crate) share: String,
 }
 
-/// `slots.answer`
+/// `slots.answer` and `held-response.answer`
 #[derive(ComponentType, Lift, Debug)]
 #[component(record)]
 pub(crate) struct SlotAnswer {

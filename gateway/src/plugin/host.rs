@@ -10,6 +10,7 @@ mod digest;
 mod documents;
 mod exchange;
 mod functions;
+mod held_response;
 mod http_client;
 mod key_value;
 mod keys;
@@ -55,8 +56,8 @@ pub(crate) struct HostState {
     pub(crate) usage: Option<Box<Amounts>>,
     /// The slots that the hook has asked for so far.
     pub(crate) slots: Option<Box<Asked>>,
-    /// Whether it may ask for any.
-    pub(crate) may_take_slots: bool,
+    /// Which hook runs, or ran last, by its place among the exports.
+    pub(crate) hook: usize,
     /// Whether the hook asked or told anything but what depends on its arguments alone.
     pub(crate) impure: Cell<bool>,
     /// How often the guest was given a handle or released one.
@@ -127,7 +128,7 @@ impl HostState {
             context: None,
             usage: None,
             slots: None,
-            may_take_slots: false,
+            hook: 0,
             impure: Cell::new(false),
             handles: Cell::new(0),
             is_unique: Cell::new(false),
@@ -242,10 +243,11 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 18] = [
+pub(super) const INTERFACES: [Interface; 19] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("attempts", Some(Grant::Attempts), attempts::link),
+    Interface::new("held-response", None, held_response::link),
     Interface::new("log", None, log::link),
     Interface::new("clock", None, clock::link),
     Interface::new("random", None, random::link),
@@ -324,6 +326,7 @@ impl Waiting {
     }
 }
 
+pub(crate) use held_response::{Hold, OfHeld};
 pub(crate) use slots::Asked;
 pub(super) use wasi::link as link_wasi;
 

@@ -39,9 +39,6 @@ pub(crate) trait Hook {
     /// Whether it may send requests to upstreams: those that an exchange has at most one of.
     const CALLS_OUT: bool = matches!(Self::INDEX, 2 | 3 | 5 | 6);
 
-    /// Whether it may ask for slots: those behind which an exchange can wait.
-    const TAKES_SLOTS: bool = matches!(Self::INDEX, 2 | 3);
-
     /// Bytes of body that a call hands to the guest.
     fn body(_params: &Self::Params<'_>) -> usize {
         0
@@ -232,7 +229,7 @@ impl Instance {
         params: H::Params<'_>,
         turn: &mut Turn,
     ) -> Result<Called<H::Results>, Failure> {
-        self.begin(self.ticks, Some(heads), H::body(&params), H::TAKES_SLOTS);
+        self.begin(self.ticks, Some(heads), H::body(&params), H::INDEX);
         let hook = typed::<H>(self.hooks[H::INDEX]);
         if !self.waits && !turn.is_sliced() {
             let result = turn.take(|| hook.call(&mut self.store, params));
@@ -256,7 +253,7 @@ impl Instance {
         heads: Arc<ExchangeView>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        self.begin(self.ticks, Some(heads), H::body(&params), H::TAKES_SLOTS);
+        self.begin(self.ticks, Some(heads), H::body(&params), H::INDEX);
         let result = typed::<H>(self.hooks[H::INDEX]).call(&mut self.store, params);
         self.end(plugin, result)
     }
@@ -268,7 +265,7 @@ impl Instance {
         heads: Option<Arc<ExchangeView>>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        self.begin(ticks, heads, H::body(&params), H::TAKES_SLOTS);
+        self.begin(ticks, heads, H::body(&params), H::INDEX);
         let hook = typed::<H>(self.hooks[H::INDEX]);
         let result = if self.waits {
             self.store.data_mut().outbound.begin(H::CALLS_OUT);
@@ -280,13 +277,7 @@ impl Instance {
     }
 
     /// `body` is how many bytes of body the guest is given: it may hand back twice as many.
-    fn begin(
-        &mut self,
-        ticks: u64,
-        heads: Option<Arc<ExchangeView>>,
-        body: usize,
-        takes_slots: bool,
-    ) {
+    fn begin(&mut self, ticks: u64, heads: Option<Arc<ExchangeView>>, body: usize, hook: usize) {
         self.uses += 1;
         let bodies = self.bodies.max(body.saturating_mul(2));
         self.store.set_hostcall_fuel(HOSTCALL_FUEL.saturating_add(bodies));
@@ -294,7 +285,7 @@ impl Instance {
         data.identity.clock.is_needed();
         let look = data.budget.begin(ticks);
         data.heads = heads;
-        data.may_take_slots = takes_slots;
+        data.hook = hook;
         data.impure.set(false);
         // A guest may do without what it was refused before.
         data.memory.refused = None;

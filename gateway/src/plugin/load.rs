@@ -76,6 +76,8 @@ pub(crate) struct Plugin {
     pub(crate) reads_request: bool,
     /// Whether it may ask for another attempt, so that requests must be kept.
     pub(crate) may_attempt: bool,
+    /// Whether it may hold a response back, and see another in its place.
+    pub(crate) may_hold: bool,
     pub(super) isolation: Isolation,
     pub(super) deadline: Duration,
     /// What `configure` may take.
@@ -467,7 +469,8 @@ impl Loader {
             .define_unknown_imports_as_traps(component)
             .and_then(|()| linker.instantiate_pre(component));
         let Ok(pre) = linked else { return Vec::new() };
-        let linked = Linked { pre, waits: false, reads_request: false, may_attempt: false };
+        let linked =
+            Linked { pre, waits: false, reads_request: false, may_attempt: false, may_hold: false };
         let Ok((plugin, _)) = self.prepare_linked(config, component, linked) else {
             return Vec::new();
         };
@@ -513,6 +516,7 @@ impl Loader {
             on_error: config.on_error,
             reads_request: linked.reads_request,
             may_attempt: linked.may_attempt,
+            may_hold: linked.may_hold,
             isolation: config.isolation,
             deadline: config.deadline,
             configure: config.configure,
@@ -553,7 +557,7 @@ impl Loader {
     ) -> wasmtime::Result<Linked> {
         let mut linker = Linker::new(&self.engine);
         let (mut waits, mut reads_request) = (false, false);
-        let mut may_attempt = false;
+        let (mut may_attempt, mut may_hold) = (false, false);
         for (name, wanted) in component.component_type().imports(&self.engine) {
             match import(name) {
                 Import::Host(index) => {
@@ -561,6 +565,7 @@ impl Loader {
                     let waiting = interface.waiting(config);
                     interface.link(&mut linker, name, waiting, may_wait)?;
                     may_attempt |= interface.name == "attempts";
+                    may_hold |= interface.name == "held-response";
                     waits |= may_wait && waiting.is_some();
                     reads_request |=
                         interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
@@ -574,7 +579,7 @@ impl Loader {
             }
         }
         let pre = linker.instantiate_pre(component)?;
-        Ok(Linked { pre, waits, reads_request, may_attempt })
+        Ok(Linked { pre, waits, reads_request, may_attempt, may_hold })
     }
 
     fn configure(
@@ -618,6 +623,7 @@ struct Linked {
     waits: bool,
     reads_request: bool,
     may_attempt: bool,
+    may_hold: bool,
 }
 
 /// What a component imports under a name.

@@ -224,6 +224,7 @@ fn heads(
         variant: None,
         calls: exchange.calls(),
         attempts: None,
+        held_by: None,
     };
     let attributes = Vec::new();
     Ok(Arc::new(ExchangeView { request, response: None, attributes, facts, received: None }))

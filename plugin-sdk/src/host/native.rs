@@ -3,6 +3,7 @@
 use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::AttributeError;
 use crate::documents::{Document, Refreshed};
+use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
 use crate::keys::{Key, KeyError};
@@ -187,6 +188,29 @@ pub(crate) fn attempts_sent() -> u32 {
 
 pub(crate) fn ask_for_attempt(attempt: &Attempt) -> Result<(), AttemptsError> {
     reached().ask_for_attempt(attempt)
+}
+
+pub(crate) fn hold_response(
+    bytes: u32,
+    time: std::time::Duration,
+) -> Result<(), HeldResponseError> {
+    reached().hold_response(bytes, time)
+}
+
+pub(crate) fn is_response_held() -> bool {
+    reached().is_response_held()
+}
+
+pub(crate) fn release_response() {
+    reached().release_response();
+}
+
+pub(crate) fn change_held_head(change: &HeadChange) -> Result<(), HeldResponseError> {
+    reached().change_held_head(change)
+}
+
+pub(crate) fn respond_instead(answer: wire::Response) -> Result<(), HeldResponseError> {
+    reached().respond_instead(answer)
 }
 
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {

@@ -7,6 +7,7 @@ use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::AttributeError;
 use crate::bindings::gateway::plugin as imports;
 use crate::documents::{Document, Refreshed};
+use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
 use crate::keys::{Key, KeyError};
@@ -27,6 +28,7 @@ pub(crate) use imports::exchange::{
     keep_context, request_field, request_fields, request_method, request_path, request_query,
     response_field, response_fields, response_status,
 };
+pub(crate) use imports::held_response::{is_held as is_response_held, release as release_response};
 pub(crate) use imports::http_client::is_granted as is_upstream_granted;
 pub(crate) use imports::key_value::{delete as delete_value, get as value, was_answered};
 pub(crate) use imports::limiter::check_time_zone;
@@ -155,6 +157,38 @@ pub(crate) fn ask_for_attempt(attempt: &Attempt) -> Result<(), AttemptsError> {
         Error::BodyGone => AttemptsError::BodyGone,
         Error::Invalid => AttemptsError::Invalid,
     })
+}
+
+pub(crate) fn hold_response(bytes: u32, time: Duration) -> Result<(), HeldResponseError> {
+    imports::held_response::hold(bytes, nanoseconds(time)).map_err(held_response_error)
+}
+
+pub(crate) fn change_held_head(change: &HeadChange) -> Result<(), HeldResponseError> {
+    let remove: Vec<_> = change.remove.iter().map(String::as_str).collect();
+    let set: Vec<_> =
+        change.set.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
+    let change =
+        imports::held_response::HeadChange { status: change.status, remove: &remove, set: &set };
+    imports::held_response::change_head(change).map_err(held_response_error)
+}
+
+pub(crate) fn respond_instead(answer: crate::wire::Response) -> Result<(), HeldResponseError> {
+    let fields: Vec<_> =
+        answer.fields.iter().map(|field| (field.name.as_str(), field.value.as_slice())).collect();
+    let answer = imports::held_response::Answer {
+        status: answer.status,
+        fields: &fields,
+        body: &answer.body,
+    };
+    imports::held_response::respond(answer).map_err(held_response_error)
+}
+
+fn held_response_error(error: imports::held_response::HeldResponseError) -> HeldResponseError {
+    use imports::held_response::HeldResponseError as Error;
+    match error {
+        Error::NotHere => HeldResponseError::NotHere,
+        Error::Invalid => HeldResponseError::Invalid,
+    }
 }
 
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {

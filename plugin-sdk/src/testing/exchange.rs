@@ -11,8 +11,9 @@ use std::time::Duration;
 use crate::attempts::Attempt;
 use crate::dispatch::Configured;
 use crate::fields::apply;
+use crate::held_response::HeadChange;
 use crate::testing::contract::{Breach, judge_request, judge_response, judge_response_change};
-use crate::testing::host::{self, ExchangeState, LogLine, ResponseState, TestHost};
+use crate::testing::host::{self, ExchangeState, HeldState, LogLine, ResponseState, TestHost};
 use crate::testing::message::{Answer, RequestBuilder, ResponseBuilder, SentRequest};
 use crate::testing::slots::HeldSlots;
 use crate::wire::{
@@ -57,6 +58,8 @@ pub struct Exchange<'a, P: Plugin> {
     /// Responses that came.
     sent: u32,
     attempt: Option<Attempt>,
+    /// Chunks that the plugin saw of the last response until it was let go.
+    released_after: Option<usize>,
 }
 
 impl<'a, P: Plugin> Exchange<'a, P> {
@@ -92,6 +95,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             slots: HeldSlots::none(host),
             sent: 0,
             attempt: None,
+            released_after: None,
         };
         apply(&mut exchange.state.get_mut().request.fields, &interest.every_request);
         exchange.request_hooks(chunks);
@@ -144,6 +148,13 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     /// that.
     pub fn attempt(&self) -> Option<&Attempt> {
         self.attempt.as_ref()
+    }
+
+    /// How many chunks of the last response the plugin saw until it let it go, or its body ended, or the bound on
+    /// the bytes was reached; `None` if it did not hold the response back, or did not let it go. No time passes here
+    /// while a response is held back.
+    pub fn released_after(&self) -> Option<usize> {
+        self.released_after
     }
 
     /// What the plugin logged since this exchange began.
@@ -294,23 +305,29 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         apply(&mut head.fields, &self.response_edits);
         self.sent += 1;
         self.attempt = None;
+        self.released_after = None;
         let state = self.state.get_mut();
         state.response = Some(head);
         state.sent = self.sent;
+        state.hold = None;
         if self.interest.response {
             let head = self.response_head();
             let context = self.context.clone();
+            self.state.get_mut().may_hold = true;
             match self.call(|configured| configured.on_response(head, &context)) {
                 Decision::Next => {}
                 Decision::Change(change) => self.change_response(change),
                 Decision::Respond(response) => self.respond(response),
             }
+            self.state.get_mut().may_hold = false;
         }
         if self.outcome != Outcome::Next || self.is_sent_again() {
             return;
         }
+        let hold = self.state.get_mut().hold;
         let body = match self.response_body {
             _ if is_empty(&chunks) => Vec::new(),
+            _ if hold.is_some() => self.held_response(chunks, hold.unwrap_or_default() as usize),
             BodyMode::None => chunks.concat(),
             BodyMode::Buffered(limit) => self.whole_response_body(chunks.concat(), limit),
             BodyMode::Chunks => {
@@ -323,6 +340,48 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             let head = self.state.borrow().response.clone().unwrap_or_default();
             self.answer = Some(Answer { head, body });
         }
+    }
+
+    /// Sends a body chunk by chunk while the response is held back, and the rest as it streams.
+    fn held_response(&mut self, chunks: Vec<Vec<u8>>, bound: usize) -> Vec<u8> {
+        let mut kept = Vec::new();
+        let chunks: Vec<Vec<u8>> = chunks.into_iter().filter(|c| !c.is_empty()).collect();
+        let count = chunks.len();
+        let mut chunks = chunks.into_iter().enumerate();
+        while let Some((index, chunk)) = chunks.next() {
+            self.state.get_mut().held = Some(HeldState::default());
+            let is_last = index + 1 == count;
+            kept.extend(self.chunk(chunk, is_last, Configured::on_response_chunk));
+            let held = self.state.get_mut().held.take().unwrap_or_default();
+            if let Outcome::Abort(_) = self.outcome {
+                return kept;
+            }
+            self.change_held_head(held.change);
+            if let Some(answer) = held.answer {
+                self.state.get_mut().attempt = None;
+                self.respond(answer);
+                return kept;
+            }
+            if self.outcome != Outcome::Next || self.is_sent_again() {
+                return kept;
+            }
+            if held.release || is_last || kept.len() >= bound {
+                self.released_after = Some(index + 1);
+                break;
+            }
+        }
+        self.state.get_mut().sent = 0;
+        let rest: Vec<_> = chunks.map(|(_, chunk)| chunk).collect();
+        kept.extend(self.stream(rest, Configured::on_response_chunk));
+        kept
+    }
+
+    fn change_held_head(&mut self, change: Option<HeadChange>) {
+        let Some(HeadChange { status, remove, set }) = change else { return };
+        let removed = remove.into_iter().map(FieldEdit::Remove);
+        let field = |(name, value)| FieldEdit::Set(wire::Field { name, value });
+        let fields = removed.chain(set.into_iter().map(field)).collect();
+        self.change_response(ResponseChange { status, fields, ..ResponseChange::default() });
     }
 
     /// Whether the hook that ran last asked for another attempt, and let the response pass.
@@ -362,25 +421,35 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         let count = chunks.len();
         let mut sent = Vec::new();
         for (index, chunk) in chunks.into_iter().enumerate() {
-            let context = self.context.clone();
-            let former = chunk.clone();
-            let last = index + 1 == count;
-            let seen =
-                self.call_without_waiting(|configured| hook(configured, chunk, last, &context));
-            match seen {
-                ChunkDecision::Next => sent.extend(former),
-                ChunkDecision::Change { data, context } => {
-                    self.keep(context);
-                    sent.extend(data.unwrap_or(former));
-                }
-                ChunkDecision::Abort(reason) => {
-                    self.keep_what_was_kept();
-                    self.outcome = Outcome::Abort(reason);
-                    return sent;
-                }
+            sent.extend(self.chunk(chunk, index + 1 == count, hook));
+            if let Outcome::Abort(_) = self.outcome {
+                break;
             }
         }
         sent
+    }
+
+    /// Sends a piece of a body; what comes out.
+    fn chunk(
+        &mut self,
+        chunk: Vec<u8>,
+        last: bool,
+        hook: fn(&Configured<P>, Vec<u8>, bool, &[u8]) -> ChunkDecision,
+    ) -> Vec<u8> {
+        let context = self.context.clone();
+        let former = chunk.clone();
+        match self.call_without_waiting(|configured| hook(configured, chunk, last, &context)) {
+            ChunkDecision::Next => former,
+            ChunkDecision::Change { data, context } => {
+                self.keep(context);
+                data.unwrap_or(former)
+            }
+            ChunkDecision::Abort(reason) => {
+                self.keep_what_was_kept();
+                self.outcome = Outcome::Abort(reason);
+                Vec::new()
+            }
+        }
     }
 
     fn request_head(&self) -> wire::RequestHead {

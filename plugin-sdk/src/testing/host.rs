@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::{self, AttributeError};
 use crate::documents::Refreshed;
+use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
 use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdict};
 use crate::log::Level;
@@ -72,6 +73,20 @@ pub(crate) struct ExchangeState {
     pub(crate) attempt: Option<Attempt>,
     /// The request's body as `on_request_body` saw it.
     pub(crate) received: Option<Vec<u8>>,
+    /// Whether the hook that runs may hold the response back.
+    pub(crate) may_hold: bool,
+    /// For how many bytes it is held back.
+    pub(crate) hold: Option<u32>,
+    /// What the hook that runs decides of a response that is held back.
+    pub(crate) held: Option<HeldState>,
+}
+
+/// What is decided of a response that is held back.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HeldState {
+    pub(crate) release: bool,
+    pub(crate) change: Option<HeadChange>,
+    pub(crate) answer: Option<wire::Response>,
 }
 
 /// 2026-01-01T00:00:00Z, where the clock of each host begins.
@@ -340,6 +355,44 @@ impl TestHost {
                 Ok(())
             }
         }
+    }
+
+    pub(crate) fn hold_response(
+        &self,
+        bytes: u32,
+        time: Duration,
+    ) -> Result<(), HeldResponseError> {
+        let mut exchange = self.exchange.borrow_mut();
+        if !exchange.may_hold {
+            return Err(HeldResponseError::NotHere);
+        }
+        let is_valid =
+            (1..=1 << 20).contains(&bytes) && !time.is_zero() && time <= Duration::from_mins(10);
+        if !is_valid {
+            return Err(HeldResponseError::Invalid);
+        }
+        exchange.hold = Some(bytes);
+        Ok(())
+    }
+
+    pub(crate) fn is_response_held(&self) -> bool {
+        self.exchange.borrow().held.is_some()
+    }
+
+    pub(crate) fn release_response(&self) {
+        let _not_held = self.of_held(|held| held.release = true);
+    }
+
+    pub(crate) fn change_held_head(&self, change: &HeadChange) -> Result<(), HeldResponseError> {
+        self.of_held(|held| held.change = Some(change.clone()))
+    }
+
+    pub(crate) fn respond_instead(&self, answer: wire::Response) -> Result<(), HeldResponseError> {
+        self.of_held(|held| held.answer = Some(answer))
+    }
+
+    fn of_held(&self, ask: impl FnOnce(&mut HeldState)) -> Result<(), HeldResponseError> {
+        self.exchange.borrow_mut().held.as_mut().map(ask).ok_or(HeldResponseError::NotHere)
     }
 
     pub(crate) fn slots(&self) -> RefMut<'_, Slots> {

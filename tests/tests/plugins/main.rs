@@ -7,6 +7,7 @@
 mod capabilities;
 mod compiling;
 mod components;
+mod held;
 mod hooks;
 mod interface;
 mod interleavings;

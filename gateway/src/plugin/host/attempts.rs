@@ -6,9 +6,12 @@ use super::functions::Functions;
 use super::{Context, HostState};
 use crate::heads::{Attempts, MAX_ATTEMPTS};
 use crate::plugin::bindings::{Attempt, AttemptsError};
+use crate::plugin::instance::{Hook, OnResponse, OnResponseBody};
 
 /// The longest wait before an attempt, in nanoseconds.
 const MAX_WAIT: u64 = 60_000_000_000;
+/// The hooks that see a response before anything of it is passed on, also if it is not held back.
+const BEFORE: [usize; 2] = [OnResponse::INDEX, OnResponseBody::INDEX];
 
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("sent", |store: Context<'_>, (): ()| {
@@ -23,8 +26,10 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
 }
 
 impl HostState {
+    /// Of a hook that sees a response before anything of it was passed on.
     fn attempts(&self) -> Option<Attempts> {
-        self.heads.as_ref()?.facts.attempts
+        let is_before = BEFORE.contains(&self.hook) || self.is_held();
+        self.heads.as_ref().filter(|_| is_before)?.facts.attempts
     }
 
     fn received_body(&self) -> Option<Vec<u8>> {

@@ -6,10 +6,11 @@
 use std::time::Duration;
 
 use super::functions::Functions;
-use super::{Context, HostState};
+use super::{Context, HostState, OfHeld};
 use crate::plugin::bindings::{
     Attempt, Field, Occupancy, Queued, Response, SlotAnswer, SlotWait, SlotsError, Taken,
 };
+use crate::plugin::instance::{Hook, OnRequest, OnRequestBody};
 use crate::state::slots::{self, Held, Waiting};
 
 /// Slots that one hook asks for, at most.
@@ -17,6 +18,8 @@ const MAX_SLOTS: usize = 16;
 const MAX_KEY: usize = 1 << 10;
 const MAX_SHARE: usize = 256;
 const MAX_QUEUE: u32 = 10_000;
+/// The hooks behind which an exchange can wait.
+const TAKES_SLOTS: [usize; 2] = [OnRequest::INDEX, OnRequestBody::INDEX];
 
 /// What a hook asked for, that happens when it has returned.
 #[derive(Debug, Default)]
@@ -26,6 +29,8 @@ pub(crate) struct Asked {
     pub(crate) waiting: Vec<(Waiting, Response)>,
     /// Another attempt.
     pub(crate) attempt: Option<Box<Attempt>>,
+    /// What becomes of a response that is held back.
+    pub(crate) response: Option<Box<OfHeld>>,
 }
 
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
@@ -42,7 +47,7 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
 
 impl HostState {
     fn may_ask(&self, is_valid: bool) -> Result<(), SlotsError> {
-        if !self.may_take_slots {
+        if !TAKES_SLOTS.contains(&self.hook) {
             return Err(SlotsError::NotHere);
         }
         if !is_valid {
