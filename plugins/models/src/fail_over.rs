@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gateway_model_protocols::error::{self, Class, Failure};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, Outcome, ResponseHead};
-use gateway_plugin_sdk::{attempts, clock, duration, log};
+use gateway_plugin_sdk::{attempts, clock, duration, held_response, log};
 
 use crate::choose::{self, Chosen, Wanted};
 use crate::config::{Config, FailOver};
@@ -55,7 +55,7 @@ impl Models {
     /// The head of a failure. Its body is asked for where that decides what follows.
     pub(crate) fn failed(&self, response: &mut ResponseHead, call: &mut Call) -> Outcome {
         let class = Class::of_status(response.status());
-        if class.is_worth_another() && self.again(response, call, class, None) {
+        if class.is_worth_another() && self.again(call, class, retry_after(response)) {
             return Outcome::Next;
         }
         call.reading = Reading::Failure;
@@ -77,9 +77,7 @@ impl Models {
             error::of_response(spoken, response.status(), &header, body.bytes(), now)
         };
         // Of the first kinds another was asked for with the head, if there was one.
-        if !failure.class.is_worth_another()
-            && self.again(response, call, failure.class, Some(&failure))
-        {
+        if !failure.class.is_worth_another() && self.again(call, failure.class, told(&failure)) {
             return Outcome::Next;
         }
         let deployment = &self.catalog.deployments[call.deployment];
@@ -103,19 +101,22 @@ impl Models {
         Outcome::Next
     }
 
-    /// Has the next deployment asked, if there is one. The one before cools down.
-    fn again(
-        &self,
-        response: &ResponseHead,
-        call: &mut Call,
-        class: Class,
-        failure: Option<&Failure>,
-    ) -> bool {
+    /// A stream that failed before it had content, of which nothing was passed on: another deployment is asked, or the
+    /// client is answered what the provider would have said with a status.
+    pub(crate) fn failed_early(&self, call: &mut Call, failure: &Failure) {
+        if self.again(call, failure.class, told(failure)) {
+            return;
+        }
+        let answer = refusal::of_failure(call.protocol(), failure);
+        if let Err(error) = held_response::respond(answer) {
+            log::warn!("an error in a stream has no status: {error}");
+        }
+    }
+
+    /// Has the next deployment asked, if there is one. The one before cools down, for as long as it said.
+    fn again(&self, call: &mut Call, class: Class, told: Option<Duration>) -> bool {
         let failed = &self.catalog.deployments[call.deployment];
         if matches!(class, Class::RateLimited | Class::Overloaded | Class::Server | Class::Auth) {
-            let told =
-                failure.and_then(|failure| failure.retry_after_ms).map(Duration::from_millis);
-            let told = told.or_else(|| retry_after(response));
             let time = told.map_or(self.fail_overs.cool_down, |told| told.min(MAX_COOL_DOWN));
             if !time.is_zero() {
                 choose::cool_down(failed, time);
@@ -140,15 +141,15 @@ impl Models {
         let Chosen::Deployment(next, reserved) = wanted.next() else { return false };
         let before = std::mem::replace(&mut call.deployment, next);
         call.reserved = reserved;
-        let status = response.status();
-        match self.resend(response, call) {
+        let class = class.name();
+        match self.resend(call) {
             Ok(()) => {
                 let next = &self.catalog.deployments[next].name;
-                log::info!("deployment {} answered {status}; {next} is asked", failed.name);
+                log::info!("deployment {} failed ({class}); {next} is asked", failed.name);
                 true
             }
             Err(why) => {
-                log::warn!("deployment {} answered {status}, and {why}", failed.name);
+                log::warn!("deployment {} failed ({class}), and {why}", failed.name);
                 self.release(call);
                 call.deployment = before;
                 false
@@ -162,6 +163,11 @@ impl Models {
             reserved.settle(&self.catalog, 0);
         }
     }
+}
+
+/// How long a provider said that it wants to be left alone.
+fn told(failure: &Failure) -> Option<Duration> {
+    failure.retry_after_ms.map(Duration::from_millis)
 }
 
 /// `Retry-After` in seconds. A date is rare, and read with the body only.

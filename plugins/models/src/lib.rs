@@ -22,7 +22,7 @@ mod state;
 
 use gateway_model_protocols::{Action, Protocol};
 use gateway_plugin_sdk::prelude::*;
-use gateway_plugin_sdk::{attempts, log};
+use gateway_plugin_sdk::{attempts, held_response, log};
 
 use catalog::{Catalog, Model};
 pub use config::{
@@ -142,9 +142,17 @@ impl Plugin for Models {
     fn on_response_chunk(&self, chunk: &mut Chunk, progress: &mut Progress) -> ChunkOutcome {
         let Some(call) = &mut progress.0 else { return ChunkOutcome::Next };
         let read = reading::chunk(call, chunk);
-        if let Some(failure) = read.failure {
+        if let Some(failure) = &read.failure {
             let name = &self.catalog.deployments[call.deployment].name;
-            log::warn!("the stream of deployment {name} failed: {failure}");
+            let (class, message) = (failure.class.name(), &failure.message);
+            log::warn!("the stream of deployment {name} failed ({class}): {message}");
+        }
+        if held_response::is_held() {
+            match &read.failure {
+                Some(failure) if read.is_early => self.failed_early(call, failure),
+                _ if read.has_begun => held_response::release(),
+                _ => {}
+            }
         }
         if read.usage {
             self.tell(call);

@@ -2,13 +2,15 @@
 //!
 //! Owns what is checked before anything is sent, and which bytes of the body change: only those that must.
 
+use std::time::Duration;
+
 use gateway_model_protocols::framing::{Framing, Reader};
 use gateway_model_protocols::request::{self, Edits};
 use gateway_model_protocols::translate::{self, Options, Target, Translator};
 use gateway_model_protocols::usage::{self, Usage};
 use gateway_model_protocols::{Action, Call as Asked, Protocol};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, Request, Response, ResponseHead};
-use gateway_plugin_sdk::{attempts, attributes, clock, log};
+use gateway_plugin_sdk::{attempts, attributes, clock, exchange, held_response, log};
 
 use crate::address::{self, Address};
 use crate::catalog::{Affinity, Deployment, Model};
@@ -22,6 +24,10 @@ const USUAL_OUTPUT: u64 = 1024;
 
 /// The longest answer that is translated as a whole, in bytes.
 const MAX_ANSWER: u64 = 16 << 20;
+
+/// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
+const HELD_BYTES: u32 = 64 << 10;
+const HELD_TIME: Duration = Duration::from_secs(10);
 
 /// Fields by which clients say what belongs together.
 const SESSIONS: [&str; 2] = ["x-session-id", "x-claude-code-session-id"];
@@ -146,7 +152,7 @@ impl Models {
     }
 
     /// Asks for another attempt, at the deployment that the call has now.
-    pub(crate) fn resend(&self, response: &ResponseHead, call: &mut Call) -> Result<(), String> {
+    pub(crate) fn resend(&self, call: &mut Call) -> Result<(), String> {
         let body = attempts::received_body().ok_or("its request was not kept")?;
         let path = call.path.clone();
         let asked = Asked::of_path(&path).ok_or("its path was not kept")?;
@@ -154,8 +160,8 @@ impl Models {
         let name = read.model.as_deref().unwrap_or_default();
         let (model, deployment) =
             (&self.catalog.models[call.model], &self.catalog.deployments[call.deployment]);
-        let query = response.request().query();
-        let has_version = response.request().header("anthropic-version").is_some();
+        let query = exchange::request().query();
+        let has_version = exchange::request().header("anthropic-version").is_some();
         let sent = Sent { asked: &asked, path: &path, query: query.as_deref(), name, has_version };
         let prepared = sent.prepare(deployment, model, call, &body);
         let Prepared { address, body: changed } =
@@ -192,6 +198,9 @@ impl Models {
             None => return,
         };
         response.want_body(BodyMode::Chunks);
+        if framing.is_some() {
+            hold();
+        }
     }
 
     /// The head of a response that is translated.
@@ -221,6 +230,7 @@ impl Models {
             },
         );
         response.want_body(BodyMode::Chunks);
+        hold();
     }
 
     /// A whole response of another API.
@@ -278,6 +288,14 @@ impl Models {
         if let Some(cost) = self.prices.of(deployment, &estimate) {
             meter::set(meter::COST_ESTIMATE, &cost.to_string());
         }
+    }
+}
+
+/// Holds a stream back until it has content: what fails before that can still be answered with a status, or by another
+/// deployment.
+fn hold() {
+    if let Err(error) = held_response::hold(HELD_BYTES, HELD_TIME) {
+        log::warn!("a stream is not held back until it has content: {error}");
     }
 }
 

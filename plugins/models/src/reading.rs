@@ -4,7 +4,7 @@
 //! bytes pass as they are. Must not count: `meter` does.
 
 use gateway_model_protocols::Protocol;
-use gateway_model_protocols::error::{Class, Refusal};
+use gateway_model_protocols::error::{Class, Failure, Refusal};
 use gateway_model_protocols::framing::{Event, Fault, Reader};
 use gateway_model_protocols::translate::Translator;
 use gateway_model_protocols::usage::{self, Stream};
@@ -19,7 +19,20 @@ pub(crate) struct Read {
     /// There is news of the usage, or it is time to say how far the text has come.
     pub(crate) usage: bool,
     /// The stream failed.
-    pub(crate) failure: Option<String>,
+    pub(crate) failure: Option<Failure>,
+    /// It failed before it had content.
+    pub(crate) is_early: bool,
+    /// It has content, or is at its end.
+    pub(crate) has_begun: bool,
+}
+
+impl Read {
+    /// A failure is news once.
+    fn see(&mut self, stream: &Stream, had_failed: bool) {
+        self.failure = stream.failure().filter(|_| !had_failed).cloned();
+        self.is_early = stream.failed_before_content();
+        self.has_begun = stream.has_content() || stream.is_complete();
+    }
 }
 
 /// How often an estimate is told while a text comes: once for so many bytes.
@@ -43,7 +56,7 @@ pub(crate) fn chunk(call: &mut Call, chunk: &mut Chunk) -> Read {
 
 fn events(call: &mut Call, (mut reader, mut stream): (Reader, Stream), chunk: &mut Chunk) -> Read {
     let hides = call.hides_usage;
-    let had_content = stream.has_content();
+    let (had_content, had_failed) = (stream.has_content(), stream.failure().is_some());
     let before = stream.text_bytes() / EACH;
     let held_before = if hides { reader.held().to_vec() } else { Vec::new() };
     let (mut out, mut drops, mut read) = (Vec::new(), false, Read::default());
@@ -65,9 +78,7 @@ fn events(call: &mut Call, (mut reader, mut stream): (Reader, Stream), chunk: &m
         read.usage = true;
     }
     read.usage |= stream.text_bytes() / EACH != before;
-    if let Some(failure) = stream.failure() {
-        read.failure = Some(format!("{}: {}", failure.class.name(), failure.message));
-    }
+    read.see(&stream, had_failed);
     let holds = !reader.held().is_empty();
     if hides && fault.is_none() && (drops || !held_before.is_empty() || holds) {
         chunk.replace(out);
@@ -90,7 +101,8 @@ fn translated(
     (mut reader, mut translator): (Reader, Translator),
     chunk: &mut Chunk,
 ) -> Read {
-    let had_content = translator.usage().has_content();
+    let stream = translator.usage();
+    let (had_content, had_failed) = (stream.has_content(), stream.failure().is_some());
     let before = translator.usage().text_bytes() / EACH;
     let (mut out, mut read) = (Vec::new(), Read::default());
     let mut each = |event: Event<'_>| read.usage |= translator.event(&event, &mut out).usage;
@@ -118,9 +130,7 @@ fn translated(
         read.usage = true;
     }
     read.usage |= stream.text_bytes() / EACH != before || chunk.is_last();
-    if let Some(failure) = stream.failure() {
-        read.failure = Some(format!("{}: {}", failure.class.name(), failure.message));
-    }
+    read.see(stream, had_failed);
     call.is_complete = stream.is_complete();
     if read.usage {
         call.set_usage(stream.usage_or_estimate(call.input));
@@ -159,7 +169,7 @@ fn json(call: &mut Call, mut tail: Vec<u8>, is_first: bool, chunk: &mut Chunk) -
     if let Some(usage) = found {
         call.set_usage(usage);
     }
-    Read { usage: found.is_some(), failure: None }
+    Read { usage: found.is_some(), ..Read::default() }
 }
 
 /// The usage in the end of a body.

@@ -97,6 +97,13 @@ pub(crate) fn provider_failed(protocol: Protocol, message: &str) -> Response {
     Refused { status: 502, class: Class::Server, code: "", message, param: None }.response(protocol)
 }
 
+/// An error of a provider's that came without a status.
+pub(crate) fn of_failure(protocol: Protocol, failure: &Failure) -> Response {
+    Response::new(failure.status)
+        .header("content-type", "application/json")
+        .body(body(protocol, failure))
+}
+
 /// The body of an error of the gateway's or a provider's, in the client's form.
 pub(crate) fn body(protocol: Protocol, failure: &Failure) -> String {
     error::body(protocol, &Refusal::of(failure))
