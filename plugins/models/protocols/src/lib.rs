@@ -8,6 +8,7 @@
 mod date;
 pub mod error;
 pub mod framing;
+mod ids;
 pub mod json;
 pub mod price;
 mod protocol;

@@ -8,7 +8,7 @@
 mod answer;
 mod client;
 mod finish;
-mod ids;
+
 mod inbound;
 mod ir;
 mod outbound;

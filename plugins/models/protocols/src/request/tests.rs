@@ -193,3 +193,54 @@ fn the_model_of_a_path_is_replaced() {
     );
     assert_eq!(with("/v1/messages"), None);
 }
+
+#[test]
+fn what_other_providers_left_in_a_conversation_is_taken_out() {
+    let mended = |protocol, body: &str| edited(protocol, body, |edits| edits.mend_history());
+    let claude = r#"{"messages":[{"role":"user","content":"a"}, {"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":""}, {"type":"text","text":"b"}]},
+        {"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"openai:rs:g"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"c2ln"}]}]}"#;
+    let expected = r#"{"messages":[{"role":"user","content":"a"}, {"role":"assistant","content":[{"type":"text","text":"b"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"c2ln"}]}]}"#;
+    assert_eq!(mended(Protocol::Anthropic, claude), expected);
+    let long = "y".repeat(50);
+    let chat = format!(
+        r#"{{"messages":[{{"role":"assistant","thinking_blocks":[{{}}],"tool_calls":[{{"id":"call_1__thought__AbC+/w==","x":1.0}},{{"id":"{long}"}}]}},{{"role":"tool","tool_call_id":"call_1__thought__AbC+/w=="}}]}}"#
+    );
+    let got = mended(Protocol::OpenAiChat, &chat);
+    assert!(
+        got.starts_with(
+            r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"call_1","x":1.0},{"id":"call_"#
+        ),
+        "{got}"
+    );
+    assert!(
+        got.ends_with(r#"{"role":"tool","tool_call_id":"call_1"}]}"#) && !got.contains(&long),
+        "{got}"
+    );
+    let responses = r#"{"input":[{"type":"reasoning","encrypted_content":"gw1:t:c"}, {"type":"reasoning","encrypted_content":"gAAA"}]}"#;
+    assert_eq!(
+        mended(Protocol::OpenAiResponses, responses),
+        r#"{"input":[{"type":"reasoning","encrypted_content":"gAAA"}]}"#
+    );
+    let gemini = r#"{"contents":[{"role":"model","parts":[{"text":"","thought":true,"thoughtSignature":"Z3cxc2ln"},{"functionCall":{"name":"f"}},{"functionCall":{"name":"g"}}]}]}"#;
+    let expected = r#"{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"skip_thought_signature_validator"},{"functionCall":{"name":"g"}}]}]}"#;
+    assert_eq!(mended(Protocol::Gemini, gemini), expected);
+    // A conversation with one provider stays as it is.
+    for (protocol, body) in [
+        (
+            Protocol::Anthropic,
+            r#"{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"c2ln"}]}]}"#,
+        ),
+        (
+            Protocol::OpenAiChat,
+            r#"{"messages":[{"role":"tool","tool_call_id":"call_1","content":"x"}]}"#,
+        ),
+        (
+            Protocol::Gemini,
+            r#"{"contents":[{"parts":[{"functionCall":{},"thoughtSignature":"x"},{"functionCall":{}}]}]}"#,
+        ),
+    ] {
+        let mut edits = Edits::new(protocol, body.as_bytes()).expect("JSON");
+        edits.mend_history();
+        assert!(edits.is_empty(), "{body}");
+    }
+}

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::{members, number, sampling};
+use crate::ids;
 use crate::json::Raw;
-use crate::translate::ids;
 use crate::translate::ir::{
     Call, Choice, Data, Effort, Format, Media, Part, Reasoning, Refused, Request, Role, Tool,
     arguments, literal, string, text_member,

@@ -5,8 +5,8 @@ use std::borrow::Cow;
 
 use super::openai::{choice, effort, format, function, read_content};
 use super::{members, number, sampling};
+use crate::ids;
 use crate::json::Raw;
-use crate::translate::ids;
 use crate::translate::ir::{Call, Part, Refused, Request, Role, arguments, literal, string};
 
 /// Why what OpenAI keeps is refused.

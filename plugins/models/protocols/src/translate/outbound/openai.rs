@@ -1,9 +1,9 @@
 //! Requests for OpenAI's chat completions and servers that are compatible.
 
 use super::{function, joined, sampling, stop};
+use crate::ids;
 use crate::json::Writer;
 use crate::translate::Target;
-use crate::translate::ids;
 use crate::translate::ir::{
     Call, Choice, Data, Format, Media, Message, Part, Reasoning, Refused, Request, Role, is_blank,
 };

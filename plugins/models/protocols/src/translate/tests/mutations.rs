@@ -71,6 +71,7 @@ fn requests() {
                 edits.model("m");
                 edits.max_output(5, None);
                 edits.include_usage();
+                edits.mend_history();
                 let edited = edits.apply();
                 assert!(Raw::parse(&edited).is_ok(), "{body}");
             }

@@ -24,7 +24,7 @@ pub(super) const CLAUDE: &str = r#"{"model":"alias","max_tokens":4000,"system":[
 "tools":[{"name":"f","input_schema":{"type":"object","properties":{}}}]}"#;
 
 pub(super) const GEMINI: &str = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]},
-        {"role":"model","parts":[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"c2ln"},
+        {"role":"model","parts":[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"Z3cxc2ln"},
         {"functionCall":{"name":"f","args":{"a":1}}},{"functionCall":{"name":"f","args":{"a":2}}}]},
         {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":1}}},{"functionResponse":{"name":"f","response":{"r":2}}}]}],
         "system_instruction":{"parts":[{"text":"S"}]},"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"INTEGER"}}}}]}],

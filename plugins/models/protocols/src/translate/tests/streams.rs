@@ -71,8 +71,11 @@ fn every_client_gets_what_every_provider_said() {
                 Protocol::Anthropic if signed => {
                     assert_eq!(answer.blocks[0].signature, "c2ln", "{about}")
                 }
-                Protocol::OpenAiChat | Protocol::Gemini if signed => {
-                    assert!(stream.contains("\"c2ln\""), "{about}")
+                Protocol::OpenAiChat if signed => {
+                    assert!(stream.contains("\"c2ln\""), "{about}");
+                }
+                Protocol::Gemini if signed => {
+                    assert!(stream.contains("\"Z3cxc2ln\""), "{about}");
                 }
                 Protocol::Anthropic | Protocol::OpenAiChat if from == Protocol::OpenAiResponses => {
                     assert!(stream.contains("openai:rs_1:gAAAA=="), "{about}");
