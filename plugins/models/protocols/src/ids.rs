@@ -118,22 +118,40 @@ pub(crate) fn of_anthropic_client(id: &str) -> String {
     unescape(id.strip_prefix(ANTHROPIC).unwrap_or(id)).into_owned()
 }
 
+/// Nine letters and digits, as Mistral wants ids.
+pub(crate) fn nine(id: &str) -> String {
+    let is_nine = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_nine {
+        return id.to_owned();
+    }
+    let mut hash =
+        hash(id, 0xcbf2_9ce4_8422_2325) ^ hash(id, 0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut digit = || {
+        let digit = digits[(hash % 62) as usize];
+        hash /= 62;
+        char::from(digit)
+    };
+    (0..9).map(|_| digit()).collect()
+}
+
+fn hash(id: &str, seed: u64) -> u64 {
+    id.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// No longer than `most`: a longer id becomes one made of its hash.
 pub(crate) fn shorten(id: Cow<'_, str>, most: usize) -> Cow<'_, str> {
     if id.len() <= most {
         return id;
     }
-    let hash = |seed: u64| {
-        id.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
-    };
-    let (one, two) = (hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15));
+    let (one, two) = (hash(&id, 0xcbf2_9ce4_8422_2325), hash(&id, 0x9e37_79b9_7f4a_7c15));
     Cow::Owned(format!("call_{one:016x}{two:016x}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        escape, of_anthropic_client, shorten, split_signature, to_anthropic_client, unescape,
+        escape, nine, of_anthropic_client, shorten, split_signature, to_anthropic_client, unescape,
         with_signature,
     };
 
@@ -176,5 +194,7 @@ mod tests {
         let (one, two) = (shorten("x".repeat(99).into(), 40), shorten("y".repeat(99).into(), 40));
         assert!(one != two && one.len() <= 40);
         assert_eq!(shorten("short".into(), 40), "short");
+        assert_eq!(nine("AbCdEf123"), "AbCdEf123");
+        assert!(nine("call_1") != nine("call_2") && nine("call_1").len() == 9);
     }
 }

@@ -24,6 +24,8 @@ impl Provider {
             let inner = value.escaped().filter(|text| !text.is_empty());
             match (key.escaped().unwrap_or(""), inner) {
                 ("content", Some(text)) => sink.item(Item::Text(text)),
+                // Mistral's reasoning models have a list of parts.
+                ("content", None) if value.is_array() => parts(value, sink)?,
                 // vLLM and others; some say the same in both.
                 ("reasoning_content", Some(text)) => sink.item(Item::Thinking(text)),
                 ("reasoning", Some(text))
@@ -83,4 +85,24 @@ impl Provider {
         }
         Ok(())
     }
+}
+
+fn parts(list: Raw<'_>, sink: &mut dyn Sink) -> Result<(), Fault> {
+    for part in list.elements() {
+        match part.get("type").and_then(Raw::escaped).unwrap_or("") {
+            "text" => text(part, "text").into_iter().for_each(|it| sink.item(Item::Text(it))),
+            "thinking" => {
+                for inner in part.some("thinking").into_iter().flat_map(Raw::elements) {
+                    let thought = text(inner, "text");
+                    thought.into_iter().for_each(|it| sink.item(Item::Thinking(it)));
+                }
+            }
+            kind => {
+                return Err(format!(
+                    "The provider's answer has a part `{kind}`, which cannot be translated."
+                ));
+            }
+        }
+    }
+    Ok(())
 }

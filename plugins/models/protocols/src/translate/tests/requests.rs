@@ -272,6 +272,21 @@ fn what_cannot_be_translated_is_refused_by_its_name() {
 }
 
 #[test]
+fn ids_are_nine_characters_where_a_server_wants_that() {
+    let target = Target { short_ids: true, ..Target::new(Protocol::OpenAiChat, "m") };
+    let got = to(PATH_CLAUDE, CLAUDE, &target).expect("a translation").body;
+    let root = Raw::parse(got.as_bytes()).expect("JSON");
+    let messages: Vec<_> = root.get("messages").expect("messages").elements().collect();
+    let call =
+        messages[2].get("tool_calls").and_then(|calls| calls.elements().next()).expect("a call");
+    let (of_call, of_result) = (call.text_of("id"), messages[3].text_of("tool_call_id"));
+    assert_eq!(of_call, of_result);
+    assert!(
+        of_call.is_some_and(|id| id.len() == 9 && id.bytes().all(|it| it.is_ascii_alphanumeric()))
+    );
+}
+
+#[test]
 fn targets_have_their_paths() {
     let path = |protocol, stream| Target::new(protocol, "a:b").path(stream);
     assert_eq!(path(Protocol::Gemini, true), "/v1beta/models/a%3Ab:streamGenerateContent?alt=sse");

@@ -305,3 +305,20 @@ fn the_events_of_responses_are_numbered_and_whole() {
         assert!(response.contains(part), "{part} in {response}");
     }
 }
+
+#[test]
+fn contents_that_are_lists_are_read() {
+    let stream = concat!(
+        r#"data: {"choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}"#,
+        "\n\n",
+        r#"data: {"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"Hi"}]},"finish_reason":"stop"}]}"#,
+        "\n\n",
+    );
+    let written = translated(Protocol::OpenAiChat, Protocol::Anthropic, &[stream.as_bytes()]);
+    let (answer, usage) = understood(Protocol::Anthropic, &written);
+    assert_eq!(
+        (answer.text(Kind::Thinking).as_str(), answer.text(Kind::Text).as_str()),
+        ("hm", "Hi")
+    );
+    assert!(usage.is_complete() && usage.has_content());
+}
