@@ -52,6 +52,10 @@ fn what_policy_needs_of_each_protocol() {
         request("/model/b/converse", r#"{"inferenceConfig":{"maxTokens":5},"messages":[]}"#);
     assert_eq!((bedrock.model.as_deref(), bedrock.max_output), (Some("b"), Some(5)));
 
+    let many =
+        request("/v1/completions", r#"{"prompt":["a","b"],"n":2,"best_of":3,"max_tokens":4}"#);
+    assert_eq!(many.output_bound(9), 24);
+
     let tokens = request("/v1/embeddings", r#"{"model":"e","input":[[1,2,3],[4]]}"#);
     assert_eq!(tokens.size.estimate(), 4);
 }
@@ -70,6 +74,14 @@ fn what_could_be_read_in_two_ways_is_refused() {
     );
     assert_eq!(fault(chat, "[]"), Fault::NotAnObject);
     assert!(matches!(fault(chat, "{"), Fault::Json(_)));
+    assert_eq!(fault("/api/chat", r#"{"model":"a","Model":"b"}"#), Fault::Case("model"));
+    assert_eq!(
+        fault("/api/chat", r#"{"options":{"num_predict":1,"NUM_PREDICT":9}}"#),
+        Fault::Twice("num_predict")
+    );
+    let both =
+        r#"{"generationConfig":{"maxOutputTokens":1},"generation_config":{"max_output_tokens":9}}"#;
+    assert_eq!(fault("/models/g:generateContent", both), Fault::Twice("generationConfig"));
     let both = r#"{"generationConfig":{"maxOutputTokens":1,"max_output_tokens":9}}"#;
     assert_eq!(fault("/models/g:generateContent", both), Fault::Twice("maxOutputTokens"));
 }
