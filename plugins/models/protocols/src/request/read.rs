@@ -123,7 +123,7 @@ impl<'a> Body<'a> {
             let Some(name) = key.str() else { continue };
             // Servers in Go take a name in any case, and the last of all.
             let is_alike = |known: &&str| known.eq_ignore_ascii_case(&name);
-            let Some(at) = NAMES.iter().position(|known| is_alike(known)) else { continue };
+            let Some(at) = NAMES.iter().position(is_alike) else { continue };
             if NAMES[at] != name {
                 return Err(Fault::Case(NAMES[at]));
             }

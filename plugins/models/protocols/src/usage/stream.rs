@@ -235,6 +235,14 @@ impl Stream {
         }
     }
 
+    /// Reads a whole response in the place of a stream.
+    pub fn whole(&mut self, body: Raw<'_>) {
+        self.usage = super::of_json(self.protocol, body);
+        self.finish = finish(self.protocol, body);
+        self.is_over = self.finish.is_some();
+        self.ended = self.answers;
+    }
+
     fn fail(&mut self, failure: Failure) {
         if self.failure.is_none() {
             self.failed_first = !self.has_content;
