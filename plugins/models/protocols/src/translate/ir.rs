@@ -246,8 +246,12 @@ impl<'a> Request<'a> {
     }
 
     pub(super) fn ignore(&mut self, member: impl Into<String>) {
-        let member = member.into();
-        if !self.ignored.contains(&member) {
+        // The names are a caller's, and go to logs: not more and not longer than somebody reads.
+        let mut member = member.into();
+        if let Some((end, _)) = member.char_indices().nth(80) {
+            member.truncate(end);
+        }
+        if self.ignored.len() < 40 && !self.ignored.contains(&member) {
             self.ignored.push(member);
         }
     }

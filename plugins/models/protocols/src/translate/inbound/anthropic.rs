@@ -10,6 +10,29 @@ use crate::translate::ir::{
     arguments, literal, string, text_member,
 };
 
+/// The members inside of messages and tools that are read.
+pub(super) const INNER: &[&str] = &[
+    "role",
+    "content",
+    "type",
+    "text",
+    "source",
+    "media_type",
+    "data",
+    "url",
+    "id",
+    "name",
+    "tool_use_id",
+    "is_error",
+    "thinking",
+    "signature",
+    "title",
+    "cache_control",
+    "ttl",
+    "description",
+    "strict",
+];
+
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
     let mut request = Request { include_usage: true, ..Request::default() };
     for (name, value) in members(root) {

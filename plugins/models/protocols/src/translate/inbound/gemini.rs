@@ -12,6 +12,34 @@ use crate::translate::ir::{
 };
 use crate::translate::schema;
 
+/// The members inside of messages and tools that are read.
+pub(super) const INNER: &[&str] = &[
+    "role",
+    "parts",
+    "text",
+    "thought",
+    "thoughtSignature",
+    "thought_signature",
+    "inlineData",
+    "inline_data",
+    "fileData",
+    "file_data",
+    "mimeType",
+    "mime_type",
+    "data",
+    "fileUri",
+    "file_uri",
+    "functionCall",
+    "function_call",
+    "functionResponse",
+    "function_response",
+    "id",
+    "name",
+    "functionDeclarations",
+    "function_declarations",
+    "description",
+];
+
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
     let mut request = Request { include_usage: true, ..Request::default() };
     let mut calls = Calls::default();

@@ -253,6 +253,10 @@ fn what_cannot_be_translated_is_refused_by_its_name() {
         let message = refused(path, rest, protocol);
         assert!(message.contains(name), "{message}");
     }
+    // Inside of messages and tools it is reported.
+    let inner = r#"{"model":"x","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"a","brand_new":1}]}],"tools":[{"name":"f","defer_loading":true,"input_schema":{"x":1}}]}"#;
+    let got = plain(PATH_CLAUDE, inner, OpenAiChat);
+    assert_eq!(got.ignored, ["messages: brand_new", "tools: defer_loading"]);
     let stored = r#"{"model":"x","input":[{"type":"item_reference","id":"msg_1"}]}"#;
     let refused = to("/v1/responses", stored, &Target::new(Protocol::Anthropic, "m"));
     assert!(
