@@ -274,10 +274,9 @@ impl<'a> Request<'a> {
 /// Whether a value says no more than its absence.
 pub(super) fn is_neutral(value: Raw<'_>) -> bool {
     let text = value.text();
+    let is_list = value.is_array() || value.is_object();
     matches!(text, "null" | "false" | "\"\"")
-        || ((value.is_array() || value.is_object())
-            && value.elements().next().is_none()
-            && value.members().next().is_none())
+        || (is_list && text[1..text.len() - 1].trim_ascii().is_empty())
 }
 
 /// Whether a literal has nothing but white space in it.

@@ -15,11 +15,12 @@ impl Provider {
     ) -> Result<(), Fault> {
         let mut choices = json.some("choices").into_iter().flat_map(Raw::elements);
         // One answer is asked for; the chunk with the usage has none.
-        let Some(choice) = choices.find(|choice| choice.u64_of("index").unwrap_or(0) == 0) else {
-            return Ok(());
-        };
+        let first = choices.find_map(|choice| {
+            let [index, said, word] = choice.fields(["index", name, "finish_reason"]);
+            (index.and_then(Raw::u64).unwrap_or(0) == 0).then_some((said, word))
+        });
+        let Some((said, word)) = first else { return Ok(()) };
         self.start(Some(json), "id", sink);
-        let [said, word] = choice.fields([name, "finish_reason"]);
         for (key, value) in said.into_iter().flat_map(Raw::members) {
             let inner = value.escaped().filter(|text| !text.is_empty());
             match (key.escaped().unwrap_or(""), inner) {
