@@ -5,9 +5,11 @@
 //! network, and keeps the numbers and the order of what it passes on. State between two chunks
 //! of a stream can be written to bytes ([`saved::Saved`]).
 
+pub mod catalog;
 mod date;
 pub mod error;
 pub mod framing;
+mod ids;
 pub mod json;
 pub mod price;
 mod protocol;

@@ -8,7 +8,7 @@
 mod answer;
 mod client;
 mod finish;
-mod ids;
+
 mod inbound;
 mod ir;
 mod outbound;
@@ -39,6 +39,8 @@ pub struct Target<'t> {
     /// For chat completions: whether the server takes `top_k` and `reasoning_content` as vLLM and
     /// others do.
     pub extensions: bool,
+    /// For chat completions: whether ids of calls have nine letters and digits, as at Mistral.
+    pub short_ids: bool,
     /// For Anthropic: whether the model decides how much it thinks and takes an effort, as newer
     /// ones do, instead of a budget.
     pub adaptive_thinking: bool,
@@ -53,6 +55,7 @@ impl<'t> Target<'t> {
             default_max_output: 8192,
             max_output_name: "max_completion_tokens",
             extensions: false,
+            short_ids: false,
             adaptive_thinking: false,
         }
     }

@@ -5,7 +5,7 @@ use crate::saved::saved;
 /// The kinds of errors that policy tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
-    /// Too many requests or tokens; another deployment may take it.
+    /// Too many requests or tokens, or no money left; another deployment may take it.
     RateLimited,
     /// The provider has no capacity.
     Overloaded,
@@ -51,7 +51,7 @@ const WORDS: [(&str, Class); 40] = [
     ("toomanyrequests", Class::RateLimited),
     ("resourceexhausted", Class::RateLimited),
     ("quota", Class::RateLimited),
-    ("tokensexceeded", Class::RateLimited),
+    ("billing", Class::RateLimited),
     ("overloaded", Class::Overloaded),
     ("unavailable", Class::Overloaded),
     ("slowdown", Class::Overloaded),
@@ -66,7 +66,7 @@ const WORDS: [(&str, Class); 40] = [
     ("unrecognizedclient", Class::Auth),
     ("expiredtoken", Class::Auth),
     ("invalidsignature", Class::Auth),
-    ("billing", Class::Auth),
+    ("insufficientbalance", Class::RateLimited),
     ("notfound", Class::NotFound),
     ("invalidrequest", Class::Invalid),
     ("invalidargument", Class::Invalid),
@@ -92,6 +92,9 @@ const TOO_LONG: [&str; 9] = [
     "exceeds the available context",
 ];
 
+/// What messages say of an account without money, which ends as limits do: elsewhere or later.
+const NO_CREDIT: [&str; 3] = ["credit balance", "insufficient balance", "insufficient funds"];
+
 /// What messages say of a refusal by a filter.
 const FILTERED: [&str; 4] =
     ["content management policy", "content filtering policy", "content policy", "safety system"];
@@ -112,6 +115,9 @@ impl Class {
             if TOO_LONG.iter().any(|part| message.contains(part)) {
                 return Self::ContextTooLong;
             }
+            if NO_CREDIT.iter().any(|part| message.contains(part)) {
+                return Self::RateLimited;
+            }
             if FILTERED.iter().any(|part| message.contains(part)) {
                 return Self::ContentFiltered;
             }
@@ -122,7 +128,7 @@ impl Class {
     /// The class of a status about which nothing else is known.
     pub fn of_status(status: u16) -> Self {
         match status {
-            429 => Self::RateLimited,
+            402 | 429 => Self::RateLimited,
             503 | 529 => Self::Overloaded,
             401 | 403 => Self::Auth,
             404 | 410 => Self::NotFound,

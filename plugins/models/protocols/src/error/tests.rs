@@ -70,6 +70,13 @@ fn errors_of_responses_have_their_class() {
             Class::Invalid,
             "validation",
         ),
+        (
+            OpenAiChat,
+            402,
+            r#"{"error":{"message":"Insufficient Balance","type":"unknown_error","code":"invalid_request_error"}}"#,
+            Class::RateLimited,
+            "unknown_error",
+        ),
         (OpenAiChat, 502, "<html>Bad Gateway</html>", Class::Server, ""),
         (
             Anthropic,

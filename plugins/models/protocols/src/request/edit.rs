@@ -123,17 +123,41 @@ impl<'a> Edits<'a> {
 
     /// Takes the members of that name out of the body's object.
     pub fn remove(&mut self, name: &str) {
-        let members: Vec<_> = self.root.members().collect();
-        let ranges = |(key, value): &(Raw<'_>, Raw<'_>)| {
-            key.range_in(self.body).start..value.range_in(self.body).end
-        };
-        let places: Vec<_> = members.iter().map(ranges).collect();
-        let kept: Vec<_> = members.iter().map(|(key, _)| !key.is(name)).collect();
+        self.remove_from(self.root, name);
+    }
+
+    /// Takes the members of that name out of an object of the body.
+    pub(super) fn remove_from(&mut self, object: Raw<'_>, name: &str) {
+        let (mut places, mut kept) = (Vec::new(), Vec::new());
+        for (key, value) in object.members() {
+            places.push(key.range_in(self.body).start..value.range_in(self.body).end);
+            kept.push(!key.is(name));
+        }
+        self.cut(&places, &kept);
+    }
+
+    /// Takes elements out of a list of the body.
+    pub(super) fn remove_elements(&mut self, list: Raw<'_>, kept: &[bool]) {
+        let places: Vec<_> = list.elements().map(|it| it.range_in(self.body)).collect();
+        self.cut(&places, kept);
+    }
+
+    /// Replaces a value of the body.
+    pub(super) fn replace(&mut self, value: Raw<'_>, json: String) {
+        self.changes.push((value.range_in(self.body), json));
+    }
+
+    /// Adds a member to an object of the body that has others.
+    pub(super) fn add(&mut self, object: Raw<'_>, name: &str, text: &str) {
+        let at = object.range_in(self.body).end - 1;
+        let mut json = Writer::new();
+        json.key(name).str(text);
+        self.changes.push((at..at, format!(",{}", json.out)));
+    }
+
+    fn cut(&mut self, places: &[Range<usize>], kept: &[bool]) {
         let first_kept = kept.iter().position(|kept| *kept).unwrap_or(kept.len());
-        for at in 0..members.len() {
-            if kept[at] {
-                continue;
-            }
+        for at in (0..places.len()).filter(|at| !kept[*at]) {
             // With the comma before it; at the front, with the one behind it.
             let range = match (at.checked_sub(1), places.get(at + 1)) {
                 (Some(before), _) if at > first_kept => places[before].end..places[at].end,
@@ -142,6 +166,14 @@ impl<'a> Edits<'a> {
             };
             self.changes.push((range, String::new()));
         }
+    }
+
+    pub(super) fn root(&self) -> Raw<'a> {
+        self.root
+    }
+
+    pub(super) fn protocol(&self) -> Protocol {
+        self.protocol
     }
 
     /// The body with the changes.

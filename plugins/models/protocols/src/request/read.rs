@@ -13,7 +13,7 @@ pub struct Request {
     pub stream: bool,
     /// Whether the usage is asked for as an event of the stream.
     pub include_usage: bool,
-    /// How many answers are asked for.
+    /// How many answers are asked for, with those of `best_of` and of several prompts.
     pub n: u64,
     /// The bound of the output's tokens, as the caller wrote it.
     pub max_output: Option<u64>,
@@ -50,6 +50,8 @@ pub enum Fault {
     NotAnObject,
     /// A member is there twice.
     Twice(&'static str),
+    /// A member has this name but for the case of its letters.
+    Case(&'static str),
     /// A member is not of its type; the second text says which.
     WrongType(&'static str, &'static str),
 }
@@ -60,6 +62,9 @@ impl std::fmt::Display for Fault {
             Self::Json(fault) => write!(f, "the body is {fault}"),
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
             Self::Twice(name) => write!(f, "the member `{name}` is there twice"),
+            Self::Case(name) => {
+                write!(f, "a member has the name `{name}` but for the case of its letters")
+            }
             Self::WrongType(name, kind) => write!(f, "the member `{name}` is not {kind}"),
         }
     }
@@ -68,11 +73,12 @@ impl std::fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 /// The members of a request that matter here, in all spellings.
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 37] = [
     "model",
     "stream",
     "stream_options",
     "n",
+    "best_of",
     "max_completion_tokens",
     "max_tokens",
     "max_output_tokens",
@@ -115,7 +121,12 @@ impl<'a> Body<'a> {
         let mut found = [None; NAMES.len()];
         for (key, value) in root.members() {
             let Some(name) = key.str() else { continue };
-            let Some(at) = NAMES.iter().position(|known| *known == name) else { continue };
+            // Servers in Go take a name in any case, and the last of all.
+            let is_alike = |known: &&str| known.eq_ignore_ascii_case(&name);
+            let Some(at) = NAMES.iter().position(is_alike) else { continue };
+            if NAMES[at] != name {
+                return Err(Fault::Case(NAMES[at]));
+            }
             if found[at].replace(value).is_some() {
                 return Err(Fault::Twice(NAMES[at]));
             }
@@ -159,7 +170,11 @@ fn either<'a>(
     other: &str,
 ) -> Result<Option<Raw<'a>>, Fault> {
     let Some(object) = object else { return Ok(None) };
-    let mut found = object.members().filter(|(key, _)| key.is(name) || key.is(other));
+    let is_it = |key: Raw<'_>| {
+        let key = key.str().unwrap_or_default();
+        key.eq_ignore_ascii_case(name) || key.eq_ignore_ascii_case(other)
+    };
+    let mut found = object.members().filter(|(key, _)| is_it(*key));
     let value = found.next().map(|(_, value)| value);
     match found.next() {
         Some(_) => Err(Fault::Twice(name)),
@@ -185,10 +200,12 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
     let mut texts = Texts::new();
     read_texts(&body, &mut texts);
     let mut request = Request { model, stream, n: 1, ..Request::default() };
-    let config = |name, other| body.get(name).or_else(|| body.get(other));
     request.max_output = match call.protocol {
         Protocol::Gemini => {
-            let config = config("generationConfig", "generation_config");
+            let config = match (body.get("generationConfig"), body.get("generation_config")) {
+                (Some(_), Some(_)) => return Err(Fault::Twice("generationConfig")),
+                (one, other) => one.or(other),
+            };
             let name = "candidateCount";
             request.n = number(either(config, name, "candidate_count")?, name)?.unwrap_or(1);
             let name = "maxOutputTokens";
@@ -210,7 +227,14 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
         _ => number(body.get("max_tokens"), "max_tokens")?,
     };
     if call.protocol.is_openai() {
-        request.n = number(body.get("n"), "n")?.unwrap_or(1);
+        let best = number(body.get("best_of"), "best_of")?.unwrap_or(1);
+        request.n = number(body.get("n"), "n")?.unwrap_or(1).max(best);
+    }
+    if call.protocol == Protocol::OpenAiCompletions {
+        // Each prompt of a list is answered; a list of numbers is one prompt.
+        let prompts = body.get("prompt").into_iter().flat_map(Raw::elements);
+        let count = prompts.filter(|it| it.is_string() || it.is_array()).count().max(1);
+        request.n = request.n.saturating_mul(count as u64);
     }
     let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
     request.include_usage = truth(usage, "stream_options.include_usage")?.unwrap_or(false);

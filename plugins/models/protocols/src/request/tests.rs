@@ -52,6 +52,10 @@ fn what_policy_needs_of_each_protocol() {
         request("/model/b/converse", r#"{"inferenceConfig":{"maxTokens":5},"messages":[]}"#);
     assert_eq!((bedrock.model.as_deref(), bedrock.max_output), (Some("b"), Some(5)));
 
+    let many =
+        request("/v1/completions", r#"{"prompt":["a","b"],"n":2,"best_of":3,"max_tokens":4}"#);
+    assert_eq!(many.output_bound(9), 24);
+
     let tokens = request("/v1/embeddings", r#"{"model":"e","input":[[1,2,3],[4]]}"#);
     assert_eq!(tokens.size.estimate(), 4);
 }
@@ -70,6 +74,14 @@ fn what_could_be_read_in_two_ways_is_refused() {
     );
     assert_eq!(fault(chat, "[]"), Fault::NotAnObject);
     assert!(matches!(fault(chat, "{"), Fault::Json(_)));
+    assert_eq!(fault("/api/chat", r#"{"model":"a","Model":"b"}"#), Fault::Case("model"));
+    assert_eq!(
+        fault("/api/chat", r#"{"options":{"num_predict":1,"NUM_PREDICT":9}}"#),
+        Fault::Twice("num_predict")
+    );
+    let both =
+        r#"{"generationConfig":{"maxOutputTokens":1},"generation_config":{"max_output_tokens":9}}"#;
+    assert_eq!(fault("/models/g:generateContent", both), Fault::Twice("generationConfig"));
     let both = r#"{"generationConfig":{"maxOutputTokens":1,"max_output_tokens":9}}"#;
     assert_eq!(fault("/models/g:generateContent", both), Fault::Twice("maxOutputTokens"));
 }
@@ -192,4 +204,55 @@ fn the_model_of_a_path_is_replaced() {
         Some("/openai/deployments/a%3Ab%2Fc/chat/completions")
     );
     assert_eq!(with("/v1/messages"), None);
+}
+
+#[test]
+fn what_other_providers_left_in_a_conversation_is_taken_out() {
+    let mended = |protocol, body: &str| edited(protocol, body, |edits| edits.mend_history());
+    let claude = r#"{"messages":[{"role":"user","content":"a"}, {"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":""}, {"type":"text","text":"b"}]},
+        {"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"openai:rs:g"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"c2ln"}]}]}"#;
+    let expected = r#"{"messages":[{"role":"user","content":"a"}, {"role":"assistant","content":[{"type":"text","text":"b"}]},{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"c2ln"}]}]}"#;
+    assert_eq!(mended(Protocol::Anthropic, claude), expected);
+    let long = "y".repeat(50);
+    let chat = format!(
+        r#"{{"messages":[{{"role":"assistant","thinking_blocks":[{{}}],"tool_calls":[{{"id":"call_1__thought__AbC+/w==","x":1.0}},{{"id":"{long}"}}]}},{{"role":"tool","tool_call_id":"call_1__thought__AbC+/w=="}}]}}"#
+    );
+    let got = mended(Protocol::OpenAiChat, &chat);
+    assert!(
+        got.starts_with(
+            r#"{"messages":[{"role":"assistant","tool_calls":[{"id":"call_1","x":1.0},{"id":"call_"#
+        ),
+        "{got}"
+    );
+    assert!(
+        got.ends_with(r#"{"role":"tool","tool_call_id":"call_1"}]}"#) && !got.contains(&long),
+        "{got}"
+    );
+    let responses = r#"{"input":[{"type":"reasoning","encrypted_content":"gw1:t:c"}, {"type":"reasoning","encrypted_content":"gAAA"}]}"#;
+    assert_eq!(
+        mended(Protocol::OpenAiResponses, responses),
+        r#"{"input":[{"type":"reasoning","encrypted_content":"gAAA"}]}"#
+    );
+    let gemini = r#"{"contents":[{"role":"model","parts":[{"text":"","thought":true,"thoughtSignature":"Z3cxc2ln"},{"functionCall":{"name":"f"}},{"functionCall":{"name":"g"}}]}]}"#;
+    let expected = r#"{"contents":[{"role":"model","parts":[{"functionCall":{"name":"f"},"thoughtSignature":"skip_thought_signature_validator"},{"functionCall":{"name":"g"}}]}]}"#;
+    assert_eq!(mended(Protocol::Gemini, gemini), expected);
+    // A conversation with one provider stays as it is.
+    for (protocol, body) in [
+        (
+            Protocol::Anthropic,
+            r#"{"messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"x","signature":"c2ln"}]}]}"#,
+        ),
+        (
+            Protocol::OpenAiChat,
+            r#"{"messages":[{"role":"tool","tool_call_id":"call_1","content":"x"}]}"#,
+        ),
+        (
+            Protocol::Gemini,
+            r#"{"contents":[{"parts":[{"functionCall":{},"thoughtSignature":"x"},{"functionCall":{}}]}]}"#,
+        ),
+    ] {
+        let mut edits = Edits::new(protocol, body.as_bytes()).expect("JSON");
+        edits.mend_history();
+        assert!(edits.is_empty(), "{body}");
+    }
 }

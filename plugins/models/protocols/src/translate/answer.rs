@@ -138,7 +138,7 @@ impl Sink for Answer {
             Item::Refusal(text) => self.block(Kind::Refusal).text.push_str(text),
             Item::Call { id, name, signature } => self.blocks.push(Block {
                 kind: Kind::Call,
-                id: super::ids::with_signature(id, signature),
+                id: crate::ids::with_signature(id, signature),
                 name: name.to_owned(),
                 call_signature: signature.map(str::to_owned),
                 ..Block::default()

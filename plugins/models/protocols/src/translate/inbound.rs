@@ -14,17 +14,39 @@ use crate::protocol::{Call, Protocol};
 
 /// Reads a request of a client.
 pub(super) fn read<'a>(call: &Call<'_>, root: Raw<'a>) -> Result<Request<'a>, Refused> {
-    match call.protocol {
-        Protocol::OpenAiChat => openai::read(root),
-        Protocol::OpenAiResponses => responses::read(root),
-        Protocol::Anthropic => anthropic::read(root),
+    let (mut request, lists, known) = match call.protocol {
+        Protocol::OpenAiChat => (openai::read(root)?, ["messages", "tools"], openai::INNER),
+        Protocol::OpenAiResponses => (responses::read(root)?, ["input", "tools"], responses::INNER),
+        Protocol::Anthropic => (anthropic::read(root)?, ["messages", "tools"], anthropic::INNER),
         Protocol::Gemini => {
             let mut request = gemini::read(root)?;
             request.stream = call.stream.unwrap_or(false);
-            Ok(request)
+            (request, ["contents", "tools"], gemini::INNER)
         }
-        Protocol::Ollama => ollama::read(root),
-        _ => Err(Refused::new("", "is of an API that cannot be translated")),
+        Protocol::Ollama => (ollama::read(root)?, ["messages", "tools"], ollama::INNER),
+        _ => return Err(Refused::new("", "is of an API that cannot be translated")),
+    };
+    for list in lists {
+        if let Some(value) = root.some(list) {
+            report(&mut request, value, list, known);
+        }
+    }
+    Ok(request)
+}
+
+/// Reports the members inside of messages and tools that no reader knows. Those of a caller's
+/// own, such as arguments and schemas, are no members of the protocol.
+fn report(request: &mut Request<'_>, value: Raw<'_>, list: &str, known: &[&str]) {
+    const OWN: [&str; 6] = ["input", "arguments", "parameters", "input_schema", "args", "response"];
+    value.elements().for_each(|element| report(request, element, list, known));
+    for (name, inner) in members(value) {
+        if OWN.contains(&&*name) || name == "parametersJsonSchema" {
+            continue;
+        }
+        match known.contains(&&*name) {
+            true => report(request, inner, list, known),
+            false => request.ignore(format!("{list}: {name}")),
+        }
     }
 }
 

@@ -246,8 +246,12 @@ impl<'a> Request<'a> {
     }
 
     pub(super) fn ignore(&mut self, member: impl Into<String>) {
-        let member = member.into();
-        if !self.ignored.contains(&member) {
+        // The names are a caller's, and go to logs: not more and not longer than somebody reads.
+        let mut member = member.into();
+        if let Some((end, _)) = member.char_indices().nth(80) {
+            member.truncate(end);
+        }
+        if self.ignored.len() < 40 && !self.ignored.contains(&member) {
             self.ignored.push(member);
         }
     }
@@ -270,10 +274,9 @@ impl<'a> Request<'a> {
 /// Whether a value says no more than its absence.
 pub(super) fn is_neutral(value: Raw<'_>) -> bool {
     let text = value.text();
+    let is_list = value.is_array() || value.is_object();
     matches!(text, "null" | "false" | "\"\"")
-        || ((value.is_array() || value.is_object())
-            && value.elements().next().is_none()
-            && value.members().next().is_none())
+        || (is_list && text[1..text.len() - 1].trim_ascii().is_empty())
 }
 
 /// Whether a literal has nothing but white space in it.

@@ -74,7 +74,7 @@ fn misses_thinking(request: &Request<'_>) -> bool {
 
 /// Whether thinking is Claude's own.
 fn proves(signature: &Option<Text<'_>>) -> bool {
-    signature.as_deref().is_some_and(super::ids::is_claude)
+    signature.as_deref().is_some_and(crate::ids::is_claude)
 }
 
 /// Writes what the request has of the sampling, by the provider's names; what has none is

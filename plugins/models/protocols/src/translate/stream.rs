@@ -65,6 +65,22 @@ impl Translator {
         seen
     }
 
+    /// Writes a whole answer as a stream: the provider was asked for a stream and did not give
+    /// one.
+    pub fn whole(&mut self, body: &[u8], out: &mut Vec<u8>) {
+        match Raw::parse(body) {
+            Ok(json) => {
+                self.usage.whole(json);
+                match self.provider.whole(json, &mut self.client) {
+                    Ok(()) => self.end(),
+                    Err(fault) => self.broken(&fault),
+                }
+            }
+            Err(_) => self.broken("The provider's answer is not JSON."),
+        }
+        out.append(&mut self.client.out);
+    }
+
     /// The provider's stream ended. Without its own end the answer is not whole, and the client
     /// is told so.
     pub fn finish(&mut self, out: &mut Vec<u8>) {

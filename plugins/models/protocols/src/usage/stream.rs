@@ -38,11 +38,15 @@ pub struct Stream {
     has_content: bool,
     text_bytes: u64,
     is_over: bool,
+    /// How many answers were asked for, and how many came to their end.
+    answers: u64,
+    ended: u64,
     failure: Option<Failure>,
     failed_first: bool,
 }
 saved!(struct Stream {
-    protocol, parts, usage, tier, finish, has_content, text_bytes, is_over, failure, failed_first,
+    protocol, parts, usage, tier, finish, has_content, text_bytes, is_over, answers, ended,
+    failure, failed_first,
 });
 
 /// What a scan found in an event.
@@ -71,9 +75,16 @@ impl Stream {
             has_content: false,
             text_bytes: 0,
             is_over: false,
+            answers: 1,
+            ended: 0,
             failure: None,
             failed_first: false,
         }
+    }
+
+    /// The stream of a request for `answers` answers: it is complete when all of them are.
+    pub fn of_answers(protocol: Protocol, answers: u64) -> Self {
+        Self { answers: answers.max(1), ..Self::new(protocol) }
     }
 
     /// Reads one event.
@@ -212,6 +223,8 @@ impl Stream {
         if let Some(finish) = finish(self.protocol, json) {
             seen.terminal |= !matches!(self.protocol, Protocol::Anthropic);
             self.finish = Some(finish);
+            let choices = json.some("choices").into_iter().flat_map(Raw::elements);
+            self.ended += choices.filter(|it| it.some("finish_reason").is_some()).count() as u64;
         }
     }
 
@@ -220,6 +233,14 @@ impl Stream {
             seen.usage = true;
             self.usage = Some(usage);
         }
+    }
+
+    /// Reads a whole response in the place of a stream.
+    pub fn whole(&mut self, body: Raw<'_>) {
+        self.usage = super::of_json(self.protocol, body);
+        self.finish = finish(self.protocol, body);
+        self.is_over = self.finish.is_some();
+        self.ended = self.answers;
     }
 
     fn fail(&mut self, failure: Failure) {
@@ -273,7 +294,8 @@ impl Stream {
     pub fn is_complete(&self) -> bool {
         let needs_reason =
             matches!(self.protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions);
-        self.is_over && self.failure.is_none() && (!needs_reason || self.finish.is_some())
+        let have_reasons = self.finish.is_some() && self.ended >= self.answers;
+        self.is_over && self.failure.is_none() && (!needs_reason || have_reasons)
     }
 
     /// The error that came in the stream.

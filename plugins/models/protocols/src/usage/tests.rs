@@ -126,6 +126,23 @@ fn an_error_before_done_is_no_success() {
 }
 
 #[test]
+fn several_answers_are_complete_when_all_are() {
+    let stream = sse(&[
+        r#"{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}"#,
+        r#"{"choices":[{"index":1,"delta":{},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"length"}]}"#,
+        "[DONE]",
+    ]);
+    let last = memchr::memmem::find(&stream, b"length").expect("an end");
+    for (end, is_complete) in [(last, false), (stream.len(), true)] {
+        let mut read = Stream::of_answers(Protocol::OpenAiChat, 2);
+        let mut reader = Reader::new(Framing::Sse, 1000);
+        reader.read(&stream[..end], |event| _ = read.event(&event)).expect("events");
+        assert_eq!(read.is_complete(), is_complete);
+    }
+}
+
+#[test]
 fn completions() {
     let stream = sse(&[
         r#"{"object":"text_completion","choices":[{"index":0,"text":"Hi","finish_reason":null}]}"#,

@@ -2,12 +2,12 @@
 
 use super::{Client, id, no_object};
 use crate::framing::write_named_sse;
+use crate::ids;
 use crate::json::Writer;
 use crate::protocol::Protocol;
 use crate::translate::Options;
 use crate::translate::answer::{Answer, Kind};
 use crate::translate::finish::{Finish, Reason, word};
-use crate::translate::ids;
 use crate::usage::Usage;
 
 impl Client {

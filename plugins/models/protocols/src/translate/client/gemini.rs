@@ -2,12 +2,12 @@
 
 use super::{Client, id, no_object};
 use crate::framing::write_sse;
+use crate::ids;
 use crate::json::Writer;
 use crate::protocol::Protocol;
 use crate::translate::Options;
 use crate::translate::answer::{Answer, Block, Kind};
 use crate::translate::finish::{Reason, word};
-use crate::translate::ids;
 use crate::usage::Usage;
 
 impl Client {
@@ -45,10 +45,10 @@ impl Client {
                 Some(arguments) => self.gemini_chunk(|w| call(w, &block, &arguments)),
                 None => self.fault = Some(no_object(&block.name)),
             }
-        } else if is_signed(&block) {
+        } else if let Some(signature) = signature(&block) {
             self.gemini_chunk(|w| {
                 w.key("text").str("").key("thought").bool(true);
-                w.key("thoughtSignature").inside(&block.signature);
+                w.key("thoughtSignature").str(&signature);
             });
         }
     }
@@ -74,9 +74,9 @@ impl Client {
     }
 }
 
-/// Whether thinking has a signature that clients can decode; OpenAI's is of no use to them.
-fn is_signed(block: &Block) -> bool {
-    !block.signature.is_empty() && ids::is_base64(&block.signature)
+/// The signature of thinking, for clients that decode it; OpenAI's is of no use to them.
+fn signature(block: &Block) -> Option<String> {
+    ids::to_gemini_client(&block.signature).filter(|_| !block.signature.is_empty())
 }
 
 fn call(w: &mut Writer, block: &Block, arguments: &str) {
@@ -122,8 +122,8 @@ pub(super) fn whole(
             Kind::Thinking => {
                 w.object(|w| {
                     w.key("text").inside(&block.text).key("thought").bool(true);
-                    if is_signed(block) {
-                        w.key("thoughtSignature").inside(&block.signature);
+                    if let Some(signature) = signature(block) {
+                        w.key("thoughtSignature").str(&signature);
                     }
                 });
             }

@@ -5,7 +5,7 @@ use crate::date;
 use crate::json::Writer;
 use crate::protocol::Protocol;
 use crate::translate::Options;
-use crate::translate::answer::{Answer, Kind};
+use crate::translate::answer::{Answer, Block, Kind};
 use crate::translate::finish::{Reason, word};
 use crate::usage::Usage;
 
@@ -42,9 +42,10 @@ impl Client {
             self.fault = Some(no_object(&block.name));
             return;
         };
+        let index = self.calls - 1;
         self.ollama_line(|w| {
             w.key("content").str("").key("tool_calls").array(|w| {
-                call(w, &block.id, &block.name, &arguments);
+                call(w, index, &block, &arguments);
             });
         });
     }
@@ -59,10 +60,12 @@ impl Client {
     }
 }
 
-fn call(w: &mut Writer, id: &str, name: &str, arguments: &str) {
+/// Clients that put a stream together tell calls apart by the index.
+fn call(w: &mut Writer, index: u64, block: &Block, arguments: &str) {
     w.object(|w| {
-        w.key("id").str(id).key("function").object(|w| {
-            w.key("name").inside(name).key("arguments").raw(arguments);
+        w.key("id").str(&block.id).key("function").object(|w| {
+            w.key("index").u64(index).key("name").inside(&block.name);
+            w.key("arguments").raw(arguments);
         });
     });
 }
@@ -91,9 +94,9 @@ pub(super) fn whole(
     }
     if answer.of(Kind::Call).next().is_some() {
         w.key("tool_calls").open('[');
-        for block in answer.of(Kind::Call) {
+        for (index, block) in answer.of(Kind::Call).enumerate() {
             let arguments = block.arguments().ok_or_else(|| no_object(&block.name))?;
-            call(&mut w, &block.id, &block.name, &arguments);
+            call(&mut w, index as u64, block, &arguments);
         }
         w.close(']');
     }

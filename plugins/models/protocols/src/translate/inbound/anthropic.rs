@@ -3,12 +3,35 @@
 use std::borrow::Cow;
 
 use super::{members, number, sampling};
+use crate::ids;
 use crate::json::Raw;
-use crate::translate::ids;
 use crate::translate::ir::{
     Call, Choice, Data, Effort, Format, Media, Part, Reasoning, Refused, Request, Role, Tool,
     arguments, literal, string, text_member,
 };
+
+/// The members inside of messages and tools that are read.
+pub(super) const INNER: &[&str] = &[
+    "role",
+    "content",
+    "type",
+    "text",
+    "source",
+    "media_type",
+    "data",
+    "url",
+    "id",
+    "name",
+    "tool_use_id",
+    "is_error",
+    "thinking",
+    "signature",
+    "title",
+    "cache_control",
+    "ttl",
+    "description",
+    "strict",
+];
 
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
     let mut request = Request { include_usage: true, ..Request::default() };

@@ -4,12 +4,41 @@
 use std::borrow::Cow;
 
 use super::{members, number, sampling};
+use crate::ids;
 use crate::json::Raw;
 use crate::translate::ir::{
     Call, Choice, Data, Effort, Format, Media, Part, Reasoning, Refused, Request, Role, Tool,
     arguments, decoded, literal, string, text_member,
 };
 use crate::translate::schema;
+
+/// The members inside of messages and tools that are read.
+pub(super) const INNER: &[&str] = &[
+    "role",
+    "parts",
+    "text",
+    "thought",
+    "thoughtSignature",
+    "thought_signature",
+    "inlineData",
+    "inline_data",
+    "fileData",
+    "file_data",
+    "mimeType",
+    "mime_type",
+    "data",
+    "fileUri",
+    "file_uri",
+    "functionCall",
+    "function_call",
+    "functionResponse",
+    "function_response",
+    "id",
+    "name",
+    "functionDeclarations",
+    "function_declarations",
+    "description",
+];
 
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
     let mut request = Request { include_usage: true, ..Request::default() };
@@ -135,7 +164,10 @@ fn read_part<'a>(calls: &mut Calls, part: Raw<'a>, member: &str) -> Result<Part<
         return match &*camel(&name) {
             "thought" | "thoughtSignature" | "videoMetadata" => continue,
             "text" if part.get("thought").and_then(Raw::bool) == Some(true) => {
-                Ok(Part::Thinking { text: string(value, member)?, signature })
+                let signature = signature.map(|it| decoded(&it).into_owned());
+                let signature = signature.as_deref().and_then(ids::of_gemini_client);
+                let (text, signature) = (string(value, member)?, signature.map(literal));
+                Ok(Part::Thinking { text, signature })
             }
             "text" => Ok(Part::Text(string(value, member)?)),
             "inlineData" | "fileData" => {

@@ -9,6 +9,24 @@ use crate::translate::ir::{
     Call, Data, Effort, Format, Media, Part, Reasoning, Refused, Request, Role, arguments, string,
 };
 
+/// The members inside of messages and tools that are read.
+pub(super) const INNER: &[&str] = &[
+    "role",
+    "content",
+    "thinking",
+    "images",
+    "tool_calls",
+    "tool_name",
+    "tool_call_id",
+    "id",
+    "function",
+    "name",
+    "description",
+    "type",
+    "strict",
+    "index",
+];
+
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
     let stream = root.get("stream").and_then(Raw::bool).unwrap_or(true);
     let mut request = Request { stream, include_usage: true, ..Request::default() };

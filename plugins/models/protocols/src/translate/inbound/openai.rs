@@ -3,12 +3,43 @@
 use std::borrow::Cow;
 
 use super::{members, number, sampling};
+use crate::ids;
 use crate::json::Raw;
-use crate::translate::ids;
 use crate::translate::ir::{
     Call, Choice, Data, Effort, Format, Media, Part, Reasoning, Refused, Request, Role, Tool,
     arguments, is_neutral, string,
 };
+
+/// The members inside of messages and tools that are read.
+pub(super) const INNER: &[&str] = &[
+    "role",
+    "content",
+    "refusal",
+    "tool_calls",
+    "tool_call_id",
+    "name",
+    "annotations",
+    "thinking_blocks",
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+    "signature",
+    "data",
+    "index",
+    "id",
+    "type",
+    "text",
+    "image_url",
+    "url",
+    "input_audio",
+    "format",
+    "file",
+    "file_data",
+    "filename",
+    "function",
+    "description",
+    "strict",
+];
 
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
     let mut request = Request::default();

@@ -5,13 +5,37 @@ use std::borrow::Cow;
 
 use super::openai::{choice, effort, format, function, read_content};
 use super::{members, number, sampling};
+use crate::ids;
 use crate::json::Raw;
-use crate::translate::ids;
 use crate::translate::ir::{Call, Part, Refused, Request, Role, arguments, literal, string};
 
 /// Why what OpenAI keeps is refused.
 const STORED: &str =
     "needs what only OpenAI stores; send the whole conversation, with `store` set to false";
+
+/// The members inside of messages and tools that are read.
+pub(super) const INNER: &[&str] = &[
+    "role",
+    "content",
+    "type",
+    "text",
+    "refusal",
+    "image_url",
+    "file_data",
+    "file_url",
+    "filename",
+    "id",
+    "status",
+    "call_id",
+    "name",
+    "output",
+    "summary",
+    "encrypted_content",
+    "description",
+    "strict",
+    "annotations",
+    "logprobs",
+];
 
 pub(super) fn read(root: Raw<'_>) -> Result<Request<'_>, Refused> {
     let mut request = Request { include_usage: true, ..Request::default() };

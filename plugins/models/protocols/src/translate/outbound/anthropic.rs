@@ -1,9 +1,9 @@
 //! Requests for Anthropic's messages.
 
 use super::{misses_thinking, proves, schema, stop};
+use crate::ids;
 use crate::json::Writer;
 use crate::translate::Target;
-use crate::translate::ids;
 use crate::translate::ir::{
     Choice, Data, Format, Media, Message, Part, Reasoning, Refused, Request, Role, is_blank,
 };

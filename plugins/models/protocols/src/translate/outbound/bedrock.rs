@@ -1,9 +1,9 @@
 //! Requests for Bedrock's Converse.
 
 use super::{joined, misses_thinking, proves, refuse_format, sampling, schema, stop};
+use crate::ids;
 use crate::json::Writer;
 use crate::translate::Target;
-use crate::translate::ids;
 use crate::translate::ir::{
     Choice, Data, Media, Message, Part, Reasoning, Refused, Request, Role, is_blank, literal,
 };

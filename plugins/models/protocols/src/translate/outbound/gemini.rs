@@ -1,15 +1,13 @@
 //! Requests for Gemini's `generateContent`.
 
 use super::{as_object, joined, sampling, stop};
+use crate::ids;
 use crate::json::Writer;
 use crate::translate::Target;
 use crate::translate::ir::{
     Choice, Data, Format, Media, Message, Part, Reasoning, Refused, Request, Role, is_blank,
 };
 use crate::translate::schema;
-
-/// What Gemini takes in the place of a signature that was lost on the way.
-const NO_SIGNATURE: &str = "skip_thought_signature_validator";
 
 pub(super) fn write(request: &mut Request<'_>, _: &Target<'_>) -> Result<String, Refused> {
     let mut w = Writer::new();
@@ -169,7 +167,7 @@ fn write_content(
         if let Part::Call(call) = part {
             // The first call of a turn must have a signature.
             let signature = call.signature.as_deref();
-            let signature = signature.or(is_first.then_some(NO_SIGNATURE));
+            let signature = signature.or(is_first.then_some(ids::NO_SIGNATURE));
             is_first = false;
             w.object(|w| {
                 w.key("functionCall").object(|w| {

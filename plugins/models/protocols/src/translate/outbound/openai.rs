@@ -1,9 +1,11 @@
 //! Requests for OpenAI's chat completions and servers that are compatible.
 
+use std::borrow::Cow;
+
 use super::{function, joined, sampling, stop};
+use crate::ids;
 use crate::json::Writer;
 use crate::translate::Target;
-use crate::translate::ids;
 use crate::translate::ir::{
     Call, Choice, Data, Format, Media, Message, Part, Reasoning, Refused, Request, Role, is_blank,
 };
@@ -21,8 +23,8 @@ pub(super) fn write(request: &mut Request<'_>, target: &Target<'_>) -> Result<St
     let mut lost = Lost { thinking: false, extensions: target.extensions };
     for message in &request.messages {
         match message.role {
-            Role::User => user(&mut w, message)?,
-            Role::Assistant => assistant(&mut w, message, &mut lost)?,
+            Role::User => user(&mut w, message, target)?,
+            Role::Assistant => assistant(&mut w, message, target, &mut lost)?,
         }
     }
     w.close(']');
@@ -105,9 +107,17 @@ struct Lost {
     extensions: bool,
 }
 
+/// The id of a call in the form that the server takes.
+fn id<'t>(id: &'t str, target: &Target<'_>) -> Cow<'t, str> {
+    match target.short_ids {
+        true => ids::nine(id).into(),
+        false => ids::shorten(id.into(), ID),
+    }
+}
+
 /// Results of tools come first, each a message of its own; what in them is not text follows as
 /// the user's.
-fn user(w: &mut Writer, message: &Message<'_>) -> Result<(), Refused> {
+fn user(w: &mut Writer, message: &Message<'_>, target: &Target<'_>) -> Result<(), Refused> {
     let mut rest: Vec<&Part<'_>> = Vec::new();
     for part in &message.parts {
         let Part::Result { id, content, is_error } = part else {
@@ -116,7 +126,7 @@ fn user(w: &mut Writer, message: &Message<'_>) -> Result<(), Refused> {
         };
         w.object(|w| {
             w.key("role").str("tool");
-            w.key("tool_call_id").str(&ids::shorten(id.as_str().into(), ID));
+            w.key("tool_call_id").str(&self::id(id, target));
             let text = joined(content);
             match is_error {
                 false => w.key("content").raw(&text),
@@ -179,7 +189,12 @@ fn content(w: &mut Writer, part: &Part<'_>) -> Result<(), Refused> {
     Ok(())
 }
 
-fn assistant(w: &mut Writer, message: &Message<'_>, lost: &mut Lost) -> Result<(), Refused> {
+fn assistant(
+    w: &mut Writer,
+    message: &Message<'_>,
+    target: &Target<'_>,
+    lost: &mut Lost,
+) -> Result<(), Refused> {
     let calls = || {
         message.parts.iter().filter_map(|part| match part {
             Part::Call(call) => Some(call),
@@ -213,15 +228,15 @@ fn assistant(w: &mut Writer, message: &Message<'_>, lost: &mut Lost) -> Result<(
             w.key("reasoning_content").raw(&format!("\"{thinking}\""));
         }
         if calls().next().is_some() {
-            w.key("tool_calls").array(|w| calls().for_each(|call| write_call(w, call)));
+            w.key("tool_calls").array(|w| calls().for_each(|call| write_call(w, call, target)));
         }
     });
     Ok(())
 }
 
-fn write_call(w: &mut Writer, call: &Call<'_>) {
+fn write_call(w: &mut Writer, call: &Call<'_>, target: &Target<'_>) {
     w.object(|w| {
-        w.key("id").str(&ids::shorten(call.id.as_str().into(), ID));
+        w.key("id").str(&id(&call.id, target));
         w.key("type").str("function").key("function").object(|w| {
             w.key("name").raw(&call.name).key("arguments").str(&call.arguments);
         });

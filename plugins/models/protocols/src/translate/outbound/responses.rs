@@ -2,9 +2,9 @@
 //! Nothing is stored there; reasoning goes back and forth encrypted.
 
 use super::{joined, schema};
+use crate::ids;
 use crate::json::Writer;
 use crate::translate::Target;
-use crate::translate::ids;
 use crate::translate::ir::{
     Choice, Data, Format, Media, Message, Part, Reasoning, Refused, Request, Role, decoded,
     is_blank,

@@ -15,15 +15,18 @@ impl Provider {
     ) -> Result<(), Fault> {
         let mut choices = json.some("choices").into_iter().flat_map(Raw::elements);
         // One answer is asked for; the chunk with the usage has none.
-        let Some(choice) = choices.find(|choice| choice.u64_of("index").unwrap_or(0) == 0) else {
-            return Ok(());
-        };
+        let first = choices.find_map(|choice| {
+            let [index, said, word] = choice.fields(["index", name, "finish_reason"]);
+            (index.and_then(Raw::u64).unwrap_or(0) == 0).then_some((said, word))
+        });
+        let Some((said, word)) = first else { return Ok(()) };
         self.start(Some(json), "id", sink);
-        let [said, word] = choice.fields([name, "finish_reason"]);
         for (key, value) in said.into_iter().flat_map(Raw::members) {
             let inner = value.escaped().filter(|text| !text.is_empty());
             match (key.escaped().unwrap_or(""), inner) {
                 ("content", Some(text)) => sink.item(Item::Text(text)),
+                // Mistral's reasoning models have a list of parts.
+                ("content", None) if value.is_array() => parts(value, sink)?,
                 // vLLM and others; some say the same in both.
                 ("reasoning_content", Some(text)) => sink.item(Item::Thinking(text)),
                 ("reasoning", Some(text))
@@ -83,4 +86,24 @@ impl Provider {
         }
         Ok(())
     }
+}
+
+fn parts(list: Raw<'_>, sink: &mut dyn Sink) -> Result<(), Fault> {
+    for part in list.elements() {
+        match part.get("type").and_then(Raw::escaped).unwrap_or("") {
+            "text" => text(part, "text").into_iter().for_each(|it| sink.item(Item::Text(it))),
+            "thinking" => {
+                for inner in part.some("thinking").into_iter().flat_map(Raw::elements) {
+                    let thought = text(inner, "text");
+                    thought.into_iter().for_each(|it| sink.item(Item::Thinking(it)));
+                }
+            }
+            kind => {
+                return Err(format!(
+                    "The provider's answer has a part `{kind}`, which cannot be translated."
+                ));
+            }
+        }
+    }
+    Ok(())
 }

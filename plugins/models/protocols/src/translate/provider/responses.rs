@@ -1,10 +1,10 @@
 //! Answers of OpenAI's responses.
 
 use super::{Fault, Provider, escaped, text};
+use crate::ids;
 use crate::json::Raw;
 use crate::translate::answer::{Item, Sink};
 use crate::translate::finish::Finish;
-use crate::translate::ids;
 
 impl Provider {
     pub(super) fn responses_event(

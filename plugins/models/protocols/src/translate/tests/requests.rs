@@ -24,7 +24,7 @@ pub(super) const CLAUDE: &str = r#"{"model":"alias","max_tokens":4000,"system":[
 "tools":[{"name":"f","input_schema":{"type":"object","properties":{}}}]}"#;
 
 pub(super) const GEMINI: &str = r#"{"contents":[{"role":"user","parts":[{"text":"Hi"}]},
-        {"role":"model","parts":[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"c2ln"},
+        {"role":"model","parts":[{"text":"a","thought":true},{"text":"b","thought":true},{"text":"","thought":true,"thoughtSignature":"Z3cxc2ln"},
         {"functionCall":{"name":"f","args":{"a":1}}},{"functionCall":{"name":"f","args":{"a":2}}}]},
         {"role":"user","parts":[{"functionResponse":{"name":"f","response":{"r":1}}},{"functionResponse":{"name":"f","response":{"r":2}}}]}],
         "system_instruction":{"parts":[{"text":"S"}]},"tools":[{"functionDeclarations":[{"name":"f","parameters":{"type":"OBJECT","properties":{"a":{"type":"INTEGER"}}}}]}],
@@ -253,6 +253,10 @@ fn what_cannot_be_translated_is_refused_by_its_name() {
         let message = refused(path, rest, protocol);
         assert!(message.contains(name), "{message}");
     }
+    // Inside of messages and tools it is reported.
+    let inner = r#"{"model":"x","max_tokens":9,"messages":[{"role":"user","content":[{"type":"text","text":"a","brand_new":1}]}],"tools":[{"name":"f","defer_loading":true,"input_schema":{"x":1}}]}"#;
+    let got = plain(PATH_CLAUDE, inner, OpenAiChat);
+    assert_eq!(got.ignored, ["messages: brand_new", "tools: defer_loading"]);
     let stored = r#"{"model":"x","input":[{"type":"item_reference","id":"msg_1"}]}"#;
     let refused = to("/v1/responses", stored, &Target::new(Protocol::Anthropic, "m"));
     assert!(
@@ -269,6 +273,21 @@ fn what_cannot_be_translated_is_refused_by_its_name() {
     let neutral =
         r#"{"model":"x","messages":[],"logprobs":false,"logit_bias":{},"audio":null,"tools":[]}"#;
     assert!(to(PATH_CHAT, neutral, &Target::new(Protocol::Gemini, "m")).is_ok());
+}
+
+#[test]
+fn ids_are_nine_characters_where_a_server_wants_that() {
+    let target = Target { short_ids: true, ..Target::new(Protocol::OpenAiChat, "m") };
+    let got = to(PATH_CLAUDE, CLAUDE, &target).expect("a translation").body;
+    let root = Raw::parse(got.as_bytes()).expect("JSON");
+    let messages: Vec<_> = root.get("messages").expect("messages").elements().collect();
+    let call =
+        messages[2].get("tool_calls").and_then(|calls| calls.elements().next()).expect("a call");
+    let (of_call, of_result) = (call.text_of("id"), messages[3].text_of("tool_call_id"));
+    assert_eq!(of_call, of_result);
+    assert!(
+        of_call.is_some_and(|id| id.len() == 9 && id.bytes().all(|it| it.is_ascii_alphanumeric()))
+    );
 }
 
 #[test]

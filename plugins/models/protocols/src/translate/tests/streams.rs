@@ -71,8 +71,11 @@ fn every_client_gets_what_every_provider_said() {
                 Protocol::Anthropic if signed => {
                     assert_eq!(answer.blocks[0].signature, "c2ln", "{about}")
                 }
-                Protocol::OpenAiChat | Protocol::Gemini if signed => {
-                    assert!(stream.contains("\"c2ln\""), "{about}")
+                Protocol::OpenAiChat if signed => {
+                    assert!(stream.contains("\"c2ln\""), "{about}");
+                }
+                Protocol::Gemini if signed => {
+                    assert!(stream.contains("\"Z3cxc2ln\""), "{about}");
                 }
                 Protocol::Anthropic | Protocol::OpenAiChat if from == Protocol::OpenAiResponses => {
                     assert!(stream.contains("openai:rs_1:gAAAA=="), "{about}");
@@ -301,4 +304,21 @@ fn the_events_of_responses_are_numbered_and_whole() {
     ] {
         assert!(response.contains(part), "{part} in {response}");
     }
+}
+
+#[test]
+fn contents_that_are_lists_are_read() {
+    let stream = concat!(
+        r#"data: {"choices":[{"index":0,"delta":{"content":[{"type":"thinking","thinking":[{"type":"text","text":"hm"}]}]}}]}"#,
+        "\n\n",
+        r#"data: {"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"Hi"}]},"finish_reason":"stop"}]}"#,
+        "\n\n",
+    );
+    let written = translated(Protocol::OpenAiChat, Protocol::Anthropic, &[stream.as_bytes()]);
+    let (answer, usage) = understood(Protocol::Anthropic, &written);
+    assert_eq!(
+        (answer.text(Kind::Thinking).as_str(), answer.text(Kind::Text).as_str()),
+        ("hm", "Hi")
+    );
+    assert!(usage.is_complete() && usage.has_content());
 }

@@ -1,12 +1,13 @@
 //! Whole answers: what a client reads is what the provider said.
 
 use super::{CLIENTS, options};
+use crate::framing::Reader;
 use crate::json::Raw;
 use crate::protocol::Protocol;
 use crate::translate::answer::{Answer, Kind};
 use crate::translate::provider::Provider;
-use crate::translate::response;
-use crate::usage;
+use crate::translate::{Translator, response};
+use crate::usage::{self, Stream};
 
 pub(super) const WHOLES: [(Protocol, &str); 6] = [
     (
@@ -91,5 +92,30 @@ fn reasons_to_end_are_translated_and_the_providers_word_is_kept_where_it_says_mo
         assert!(written.contains(&format!(r#""finish_reason":"{word}""#)), "{written}");
         let own = format!(r#""native_finish_reason":"{reason}""#);
         assert_eq!(written.contains(&own), native, "{written}");
+    }
+}
+
+#[test]
+fn a_whole_answer_is_written_as_a_stream_where_one_was_asked_for() {
+    for (from, body) in WHOLES {
+        for to in CLIENTS {
+            let mut translator = Translator::new(from, to, &options()).expect("a translation");
+            let mut out = Vec::new();
+            translator.whole(body.as_bytes(), &mut out);
+            assert!(translator.is_over() && translator.usage().is_complete());
+            let mut read = Stream::new(to);
+            let mut reader = Reader::new(to.framing(), 100_000);
+            reader.read(&out, |event| _ = read.event(&event)).expect("a stream");
+            let about = String::from_utf8_lossy(&out).into_owned();
+            assert!(read.is_complete() && read.has_content(), "{about}");
+            assert_eq!(read.usage().map(|usage| usage.total()), Some(35), "{about}");
+        }
+    }
+    let (from, to) = (Protocol::OpenAiChat, Protocol::Anthropic);
+    for body in ["<html>", "{}"] {
+        let mut translator = Translator::new(from, to, &options()).expect("a translation");
+        let mut out = Vec::new();
+        translator.whole(body.as_bytes(), &mut out);
+        assert!(String::from_utf8_lossy(&out).starts_with("event: error"), "{body}");
     }
 }

@@ -1,4 +1,5 @@
-//! Ids of calls of tools, which each protocol wants in its own form.
+//! Ids of calls of tools, which each protocol wants in its own form, and signatures that must
+//! come back to the provider that gave them.
 //!
 //! Every mapping is injective: two calls never get one id. What comes back from a client is the
 //! id that the provider gave.
@@ -14,7 +15,7 @@ const SIGNATURE: &str = "__thought__";
 const ANTHROPIC: &str = "toolu_";
 
 /// The id with the signature in it.
-pub(super) fn with_signature(id: &str, signature: Option<&str>) -> String {
+pub(crate) fn with_signature(id: &str, signature: Option<&str>) -> String {
     match signature {
         Some(signature) => format!("{id}{SIGNATURE}{signature}"),
         None => id.to_owned(),
@@ -22,7 +23,7 @@ pub(super) fn with_signature(id: &str, signature: Option<&str>) -> String {
 }
 
 /// The id and the signature that was put into it.
-pub(super) fn split_signature(id: &str) -> (&str, Option<&str>) {
+pub(crate) fn split_signature(id: &str) -> (&str, Option<&str>) {
     match id.split_once(SIGNATURE) {
         Some((id, signature)) => (id, Some(signature)),
         None => (id, None),
@@ -33,22 +34,38 @@ pub(super) fn split_signature(id: &str) -> (&str, Option<&str>) {
 const ENCRYPTED: &str = "openai:";
 
 /// A signature that has the id and the encrypted text of reasoning.
-pub(super) fn with_encrypted(id: &str, content: &str) -> String {
+pub(crate) fn with_encrypted(id: &str, content: &str) -> String {
     format!("{ENCRYPTED}{id}:{content}")
 }
 
 /// The id and the encrypted text, if it is such a signature.
-pub(super) fn split_encrypted(signature: &str) -> Option<(&str, &str)> {
+pub(crate) fn split_encrypted(signature: &str) -> Option<(&str, &str)> {
     signature.strip_prefix(ENCRYPTED)?.split_once(':')
 }
 
 /// Whether a signature, as a literal, is one of Claude's and not OpenAI's.
-pub(super) fn is_claude(signature: &str) -> bool {
+pub(crate) fn is_claude(signature: &str) -> bool {
     !signature.trim_start_matches('"').starts_with(ENCRYPTED)
 }
 
+/// What Gemini takes in the place of a signature that was lost on the way.
+pub(crate) const NO_SIGNATURE: &str = "skip_thought_signature_validator";
+
+/// What stands before Claude's signatures that clients of Gemini get: base64 that says `gw1`.
+const CLAUDES: &str = "Z3cx";
+
+/// The signature for a client of Gemini's, unless it cannot be decoded as such clients do.
+pub(crate) fn to_gemini_client(signature: &str) -> Option<String> {
+    is_base64(signature).then(|| format!("{CLAUDES}{signature}"))
+}
+
+/// The signature of Claude's that it sent back. Gemini's own are of no use to Claude.
+pub(crate) fn of_gemini_client(signature: &str) -> Option<&str> {
+    signature.strip_prefix(CLAUDES)
+}
+
 /// Whether it is base64, which clients of Gemini's decode.
-pub(super) fn is_base64(signature: &str) -> bool {
+fn is_base64(signature: &str) -> bool {
     let body = signature.trim_end_matches('=');
     signature.len().is_multiple_of(4)
         && signature.len() - body.len() <= 2
@@ -57,7 +74,7 @@ pub(super) fn is_base64(signature: &str) -> bool {
 
 /// Letters, digits, `_` and `-` only, as Anthropic and Bedrock want it: any other byte becomes
 /// `_x` and two digits, and so does the `_` of an `_x` that was there.
-pub(super) fn escape(id: &str) -> Cow<'_, str> {
+pub(crate) fn escape(id: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if id.bytes().all(is_plain) && !id.contains("_x") {
         return Cow::Borrowed(id);
@@ -75,7 +92,7 @@ pub(super) fn escape(id: &str) -> Cow<'_, str> {
 }
 
 /// What [`escape`] was given.
-pub(super) fn unescape(id: &str) -> Cow<'_, str> {
+pub(crate) fn unescape(id: &str) -> Cow<'_, str> {
     if !id.contains("_x") {
         return Cow::Borrowed(id);
     }
@@ -92,31 +109,49 @@ pub(super) fn unescape(id: &str) -> Cow<'_, str> {
 }
 
 /// What a client of Anthropic gets.
-pub(super) fn to_anthropic_client(id: &str) -> String {
+pub(crate) fn to_anthropic_client(id: &str) -> String {
     format!("{ANTHROPIC}{}", escape(id))
 }
 
 /// What it sent back, as the provider gave it.
-pub(super) fn of_anthropic_client(id: &str) -> String {
+pub(crate) fn of_anthropic_client(id: &str) -> String {
     unescape(id.strip_prefix(ANTHROPIC).unwrap_or(id)).into_owned()
 }
 
+/// Nine letters and digits, as Mistral wants ids.
+pub(crate) fn nine(id: &str) -> String {
+    let is_nine = id.len() == 9 && id.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if is_nine {
+        return id.to_owned();
+    }
+    let mut hash =
+        hash(id, 0xcbf2_9ce4_8422_2325) ^ hash(id, 0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    let digits = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut digit = || {
+        let digit = digits[(hash % 62) as usize];
+        hash /= 62;
+        char::from(digit)
+    };
+    (0..9).map(|_| digit()).collect()
+}
+
+fn hash(id: &str, seed: u64) -> u64 {
+    id.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
 /// No longer than `most`: a longer id becomes one made of its hash.
-pub(super) fn shorten(id: Cow<'_, str>, most: usize) -> Cow<'_, str> {
+pub(crate) fn shorten(id: Cow<'_, str>, most: usize) -> Cow<'_, str> {
     if id.len() <= most {
         return id;
     }
-    let hash = |seed: u64| {
-        id.bytes().fold(seed, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
-    };
-    let (one, two) = (hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15));
+    let (one, two) = (hash(&id, 0xcbf2_9ce4_8422_2325), hash(&id, 0x9e37_79b9_7f4a_7c15));
     Cow::Owned(format!("call_{one:016x}{two:016x}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        escape, of_anthropic_client, shorten, split_signature, to_anthropic_client, unescape,
+        escape, nine, of_anthropic_client, shorten, split_signature, to_anthropic_client, unescape,
         with_signature,
     };
 
@@ -159,5 +194,7 @@ mod tests {
         let (one, two) = (shorten("x".repeat(99).into(), 40), shorten("y".repeat(99).into(), 40));
         assert!(one != two && one.len() <= 40);
         assert_eq!(shorten("short".into(), 40), "short");
+        assert_eq!(nine("AbCdEf123"), "AbCdEf123");
+        assert!(nine("call_1") != nine("call_2") && nine("call_1").len() == 9);
     }
 }
