@@ -494,6 +494,8 @@ pub struct Upstream {
     pub retry_budget: RetryBudget,
     /// `capacity`
     pub capacity: Option<Capacity>,
+    /// `grpc_web` is `translate`
+    pub grpc_web: bool,
 }
 
 /// `capacity` of an upstream: how many requests it has at a time, on all workers together.

@@ -7,5 +7,6 @@
 mod example;
 mod examples;
 mod first_party;
+mod grpc_web;
 mod other_languages;
 mod readme;
