@@ -111,7 +111,8 @@ fn target<'a>(reading: &Reading<'a>, item: &Value<'a>) -> Option<(Target, Span)>
     Some((target, url.span))
 }
 
-fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
+/// How targets are spoken to over TLS.
+pub(super) fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
     let Some(given) = table.given_table("tls") else {
         return UpstreamTls::default();
     };
