@@ -26,6 +26,7 @@ mod plugin;
 mod process;
 mod reader;
 mod recorder;
+mod renew;
 mod retries;
 mod route;
 mod schema;
@@ -91,7 +92,7 @@ pub struct PluginId(pub usize);
 pub struct ComponentId(pub usize);
 
 /// A whole configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// The text that its spans point into.
     pub source: Arc<Source>,
@@ -391,7 +392,7 @@ pub enum TlsVersion {
 }
 
 /// `client_certificates` of a listener.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCertificates {
     /// `mode`: whether a client without a certificate is refused.
     pub required: bool,
@@ -494,6 +495,8 @@ pub struct Upstream {
     pub retry_budget: RetryBudget,
     /// `capacity`
     pub capacity: Option<Capacity>,
+    /// `grpc_web` is `translate`
+    pub grpc_web: bool,
 }
 
 /// `capacity` of an upstream: how many requests it has at a time, on all workers together.

@@ -232,6 +232,9 @@ pub enum Malformed {
     /// A body that two servers could end in different places.
     #[error("the chunks of the request body do not follow RFC 9112")]
     Chunks,
+    /// A body of gRPC-Web in its notation as text.
+    #[error("the body of gRPC-Web is not base64")]
+    Base64,
     /// Such names collide with hyphens in CGI-like environments.
     #[error("a field name holds an underscore")]
     Underscore,

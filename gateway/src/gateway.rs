@@ -491,6 +491,26 @@ impl Handle {
         taken
     }
 
+    /// Reads the certificates of the configuration in force again, and nothing else: for when another one is refused,
+    /// which must keep none from being renewed. Returns whether there are new ones, and those that could not be read,
+    /// with the reason. Waits as [`Handle::reload`] does.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; what is in force stays then.
+    pub fn renew(
+        &self,
+        environment: &dyn Fn(&str) -> Option<std::ffi::OsString>,
+    ) -> Result<(bool, Vec<(String, String)>), ReloadError> {
+        let _alone = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.config();
+        let renewed = current.renewed(environment);
+        let Some(config) = renewed.config.map(Arc::new) else { return Ok((false, renewed.kept)) };
+        self.take(&current, &config)?;
+        self.0.loader.metrics().certificates(config.certificate_ends());
+        self.0.checks.keep(&config.upstreams);
+        Ok((true, renewed.kept))
+    }
+
     /// Opens the files of access logs again, which may have been moved. A [reload](Self::reload) does so too.
     pub fn reopen_logs(&self) {
         self.0.logs.reopen();

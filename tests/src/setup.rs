@@ -164,6 +164,7 @@ impl Setup {
             health: None,
             retry_budget: RetryBudget::default(),
             capacity: None,
+            grpc_web: false,
         });
         self
     }

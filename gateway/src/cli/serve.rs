@@ -216,7 +216,10 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> ReloadOutcome {
             report(&findings, format);
             match &refused {
                 None => tracing::info!(routes, "the new configuration is in force"),
-                Some(why) => tracing::error!("the configuration in force stays: {why}"),
+                Some(why) => {
+                    tracing::error!("the configuration in force stays: {why}");
+                    renew(handle);
+                }
             }
             ReloadOutcome::new(refused, &findings, files)
         }
@@ -226,8 +229,26 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> ReloadOutcome {
             report(&findings, format);
             tracing::error!("the configuration in force stays: {REFUSED}");
             handle.refused();
+            renew(handle);
             ReloadOutcome::new(Some(REFUSED.to_owned()), &findings, files)
         }
+    }
+}
+
+/// A file that is refused keeps no certificate from being renewed.
+fn renew(handle: &Handle) {
+    match handle.renew(&|name| std::env::var_os(name)) {
+        Ok((is_new, kept)) => {
+            for (owner, why) in kept {
+                tracing::error!(%owner, "the last good certificates stay: {why}");
+            }
+            if is_new {
+                tracing::info!(
+                    "renewed certificates are in force; the rest of the configuration stays"
+                );
+            }
+        }
+        Err(error) => tracing::error!("renewed certificates cannot be taken: {error}"),
     }
 }
 

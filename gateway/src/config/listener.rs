@@ -93,7 +93,7 @@ pub(super) fn tls(table: &Table<'_, '_>) -> Option<ListenerTls> {
 }
 
 /// The same of a listener, with what it asks of clients.
-fn tls_of_clients(table: &Table<'_, '_>) -> Option<ListenerTls> {
+pub(super) fn tls_of_clients(table: &Table<'_, '_>) -> Option<ListenerTls> {
     let clients = table.given_table("client_certificates").and_then(|it| client_certificates(&it));
     let min_version = min_version(table, "tls_min_version");
     let Some(tls) = tls(table) else {

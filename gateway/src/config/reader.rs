@@ -96,6 +96,13 @@ impl<'a> Reading<'a> {
         self.findings.borrow().iter().filter(is_error).count()
     }
 
+    /// The first error behind so many others, in words.
+    pub(super) fn errors_from(&self, before: usize) -> Option<String> {
+        let findings = self.findings.borrow();
+        let is_error = |it: &&Finding| it.diagnostic.severity == Severity::Error;
+        findings.iter().filter(is_error).nth(before).map(|it| it.diagnostic.message.clone())
+    }
+
     /// What was found, and what was filled in.
     ///
     /// Where the text itself is broken, what seems to be missing may be where it is, and what else

@@ -60,6 +60,7 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         health: health::health(table),
         retry_budget: retries::budget(table),
         capacity: capacity(table),
+        grpc_web: grpc_web(table, protocol),
     };
     (!upstream.targets.is_empty()).then_some(upstream)
 }
@@ -110,7 +111,8 @@ fn target<'a>(reading: &Reading<'a>, item: &Value<'a>) -> Option<(Target, Span)>
     Some((target, url.span))
 }
 
-fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
+/// How targets are spoken to over TLS.
+pub(super) fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
     let Some(given) = table.given_table("tls") else {
         return UpstreamTls::default();
     };
@@ -188,6 +190,19 @@ fn capacity(table: &Table<'_, '_>) -> Option<Capacity> {
     }
     let requests = given.integer("requests")? as usize;
     Some(Capacity { requests, queue, queue_time: given.duration("queue_time")? })
+}
+
+/// gRPC is spoken over HTTP/2 alone: its status is in the trailers.
+fn grpc_web(table: &Table<'_, '_>, protocol: UpstreamProtocol) -> bool {
+    let wanted = table.choice("grpc_web") == "translate";
+    if wanted
+        && protocol == UpstreamProtocol::Http1
+        && let Some(place) = table.key_span("grpc_web")
+    {
+        let error = Diagnostic::error(place, "`grpc_web` needs targets that speak HTTP/2");
+        table.reading.report(error.help("write `protocol = \"http2\"`"));
+    }
+    wanted
 }
 
 fn added_fields(table: &Table<'_, '_>) -> AddedFields {

@@ -7,6 +7,7 @@
 mod example;
 mod examples;
 mod first_party;
+mod grpc_web;
 mod model_serving;
 mod other_languages;
 mod readme;

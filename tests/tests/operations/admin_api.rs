@@ -4,7 +4,7 @@ mod changes;
 mod dashboard;
 mod document;
 mod endpoints;
-mod program;
+pub(crate) mod program;
 mod schemathesis;
 mod secrets;
 mod traffic;

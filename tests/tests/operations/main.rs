@@ -9,6 +9,7 @@ mod admin_api;
 mod documents;
 mod monitoring;
 mod recorder;
+mod renewal;
 mod stores;
 mod traces;
 mod usage;

@@ -1,6 +1,7 @@
 //! gRPC through the gateway: a real client and a real server, over HTTP/2 in clear on both sides.
 
 mod echo;
+mod web;
 
 use std::net::SocketAddr;
 use std::time::Duration;

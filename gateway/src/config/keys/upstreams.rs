@@ -84,6 +84,12 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
             "How many requests it has at a time. Default: no bound.",
         )
         .example("{ requests = 100 }"),
+        Key::new(
+            "grpc_web",
+            Kind::Choice(&["pass", "translate"]),
+            "What becomes of calls of gRPC-Web: they pass as they are, or are translated to gRPC.",
+        )
+        .default("pass"),
     ],
 };
 

@@ -313,3 +313,14 @@ fn refuses_plugin_settings_that_json_does_not_have() {
         "",
     );
 }
+
+#[test]
+fn refuses_grpc_web_where_no_grpc_is_spoken() {
+    let text = format!("{TARGETS}\nprotocol = \"http1\"\ngrpc_web = \"translate\"");
+    refuses(
+        &in_upstream(&text),
+        "`grpc_web` needs targets that speak HTTP/2",
+        "grpc_web",
+        "write `protocol = \"http2\"`",
+    );
+}

@@ -3,6 +3,7 @@
 //! Owns the wait for the response head: it ends with the response, or with a failure of the
 //! request's own body. The bodies stream on after it.
 
+mod grpc_web;
 mod repeated;
 
 use std::future::poll_fn;
@@ -34,11 +35,16 @@ pub(in crate::proxy) async fn forward(
     id: UpstreamId,
     request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
-    let PreparedRequest { mut head, body, hop } = *request;
+    let PreparedRequest { mut head, mut body, mut hop } = *request;
     let upstream = exchange.snapshot.upstream(id);
     // Before the target is rewritten, of which it may be a part.
     let key = hash_key::of(exchange, upstream, matched, &head);
-    let fields = exchange.snapshot.config.upstreams[id.0].added_fields;
+    let settings = &exchange.snapshot.config.upstreams[id.0];
+    let web = match settings.grpc_web {
+        false => None,
+        true => grpc_web::translate(exchange, &mut head, &mut body, &mut hop),
+    };
+    let fields = settings.added_fields;
     let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);
     let host = rewrite::apply(exchange, matched, &mut head, upstream.host_policy())?;
     head.extensions.clear();
@@ -89,7 +95,7 @@ pub(in crate::proxy) async fn forward(
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return upgrade::accept(exchange, hop.upgrade, answer.response, answer.lease);
     }
-    let idle = exchange.snapshot.config.upstreams[id.0].timeouts.idle;
+    let idle = settings.timeouts.idle;
     let (mut head, body) = answer.response.into_parts();
     response_fields::refuse_malformed(&head)?;
     exchange.is_of_type(head.headers.get(CONTENT_TYPE));
@@ -102,6 +108,9 @@ pub(in crate::proxy) async fn forward(
     }
     let mut body = Body::answered(body);
     body.monitor_upstream(UpstreamBodyMonitor::new(answer.lease, exchange.timers().clone(), idle));
+    if let Some(web) = web {
+        body = web.translate(&mut head, body);
+    }
     Ok(Response::from_parts(head, body))
 }
 

@@ -75,6 +75,7 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         health: None,
         retry_budget: config::RetryBudget::default(),
         capacity: None,
+        grpc_web: false,
     }
 }
 
