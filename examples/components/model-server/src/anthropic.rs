@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::reply::{Answer, Mood, Said, texts};
+use crate::reply::{Answer, Mood, Said, each, texts};
 
 pub(crate) fn messages(body: &Value) -> Answer {
     let model = body["model"].as_str().unwrap_or("stand-in");
@@ -21,8 +21,15 @@ pub(crate) fn messages(body: &Value) -> Answer {
     let mut prompt = vec![texts(&body["system"])];
     let messages = body["messages"].as_array().cloned().unwrap_or_default();
     prompt.extend(messages.iter().map(|it| texts(&it["content"])));
-    let said = Said::to(&prompt, Some(most));
-    let reason = if said.cut { "max_tokens" } else { "end_turn" };
+    let tools: Vec<_> =
+        each(&body["tools"]).map(|tool| (&tool["name"], &tool["input_schema"])).collect();
+    let said = Said::with_tools(&prompt, Some(most), &tools);
+    let reason = match &said {
+        Said { calls, .. } if !calls.is_empty() => "tool_use",
+        Said { cut: true, .. } => "max_tokens",
+        Said { .. } => "end_turn",
+    };
+    let tool_use = |index: usize, name: &str, input: &Value| json!({ "type": "tool_use", "id": format!("toolu_{index}"), "name": name, "input": input });
     let message = |content: Value, reason: Option<&str>, output: usize| {
         json!({
             "id": "msg_1", "type": "message", "role": "assistant", "model": model,
@@ -31,7 +38,11 @@ pub(crate) fn messages(body: &Value) -> Answer {
         })
     };
     if body["stream"] != true {
-        let content = json!([{ "type": "text", "text": said.text() }]);
+        let mut content = json!([{ "type": "text", "text": said.text() }]);
+        if !said.calls.is_empty() {
+            let calls = said.calls.iter().enumerate();
+            content = calls.map(|(at, call)| tool_use(at, &call.name, &call.arguments)).collect();
+        }
         return Answer::json(message(content, Some(reason), said.words.len()));
     }
     if matches!(mood, Mood::Overloaded) {
@@ -41,18 +52,32 @@ pub(crate) fn messages(body: &Value) -> Answer {
             event(&error("overloaded_error", "Overloaded")),
         ]);
     }
-    let delta = |word: &String| {
-        let delta = json!({ "type": "text_delta", "text": word });
-        event(&json!({ "type": "content_block_delta", "index": 0, "delta": delta }))
+    let delta = |index: usize, delta: Value| {
+        event(&json!({ "type": "content_block_delta", "index": index, "delta": delta }))
     };
-    let block = json!({ "type": "text", "text": "" });
+    let start = |index: usize, block: Value| {
+        event(&json!({ "type": "content_block_start", "index": index, "content_block": block }))
+    };
+    let stop = |index: usize| event(&json!({ "type": "content_block_stop", "index": index }));
     let mut events = vec![
         event(&json!({ "type": "message_start", "message": message(json!([]), None, 1) })),
-        event(&json!({ "type": "content_block_start", "index": 0, "content_block": block })),
         event(&json!({ "type": "ping" })),
     ];
-    events.extend(said.words.iter().map(delta));
-    events.push(event(&json!({ "type": "content_block_stop", "index": 0 })));
+    for (at, call) in said.calls.iter().enumerate() {
+        events.push(start(at, tool_use(at, &call.name, &json!({}))));
+        events.extend(
+            call.pieces().map(|piece| {
+                delta(at, json!({ "type": "input_json_delta", "partial_json": piece }))
+            }),
+        );
+        events.push(stop(at));
+    }
+    if said.calls.is_empty() {
+        events.push(start(0, json!({ "type": "text", "text": "" })));
+        let words = said.words.iter();
+        events.extend(words.map(|word| delta(0, json!({ "type": "text_delta", "text": word }))));
+        events.push(stop(0));
+    }
     events.push(event(&json!({
         "type": "message_delta",
         "delta": { "stop_reason": reason, "stop_sequence": null },

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::reply::{Answer, Mood, Said, event, texts};
+use crate::reply::{Answer, Mood, Said, each, event, texts};
 
 pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
     let streams = match verb {
@@ -10,19 +10,22 @@ pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
         "streamGenerateContent" => true,
         _ => return Answer::error(404, error(404, "NOT_FOUND", "There is no such method.")),
     };
+    let overloaded = || error(503, "UNAVAILABLE", "The model is overloaded.");
     match Mood::of(model) {
         Mood::Busy => {
             return Answer::error(429, error(429, "RESOURCE_EXHAUSTED", "Too many requests."));
         }
-        Mood::Broken | Mood::Overloaded => {
-            return Answer::error(503, error(503, "UNAVAILABLE", "The model is overloaded."));
-        }
-        Mood::Well => {}
+        Mood::Overloaded if streams => return Answer::events(vec![event(&overloaded())]),
+        Mood::Broken => return Answer::error(503, overloaded()),
+        Mood::Well | Mood::Overloaded => {}
     }
     let mut prompt = vec![texts(&body["systemInstruction"]["parts"])];
     let contents = body["contents"].as_array().cloned().unwrap_or_default();
-    prompt.extend(contents.iter().map(|it| texts(&it["parts"])));
-    let said = Said::to(&prompt, body["generationConfig"]["maxOutputTokens"].as_u64());
+    prompt.extend(contents.iter().map(|it| told(&it["parts"])));
+    let tools = each(&body["tools"]).flat_map(|tool| each(&tool["functionDeclarations"]));
+    let tools: Vec<_> = tools.map(|tool| (&tool["name"], schema(tool))).collect();
+    let most = body["generationConfig"]["maxOutputTokens"].as_u64();
+    let said = Said::with_tools(&prompt, most, &tools);
     let reason = if said.cut { "MAX_TOKENS" } else { "STOP" };
     let usage = |output: usize| {
         json!({
@@ -31,8 +34,8 @@ pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
             "totalTokenCount": said.input + output,
         })
     };
-    let piece = |text: &str, reason: Option<&str>, output: usize| {
-        let content = json!({ "role": "model", "parts": [{ "text": text }] });
+    let piece = |parts: Value, reason: Option<&str>, output: usize| {
+        let content = json!({ "role": "model", "parts": parts });
         let mut candidate = json!({ "index": 0, "content": content });
         if let Some(reason) = reason {
             candidate["finishReason"] = reason.into();
@@ -42,16 +45,37 @@ pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
             "responseId": "1",
         })
     };
-    let all = said.words.len();
+    let calls = said.calls.iter();
+    let mut parts: Vec<Value> = calls
+        .map(|call| json!({ "functionCall": { "name": call.name, "args": call.arguments } }))
+        .collect();
     if !streams {
-        return Answer::json(piece(&said.text(), Some(reason), all));
+        if parts.is_empty() {
+            parts.push(json!({ "text": said.text() }));
+        }
+        return Answer::json(piece(parts.into(), Some(reason), said.words.len()));
     }
-    let words = said.words.iter().enumerate();
-    let events = words.map(|(index, word)| {
+    if parts.is_empty() {
+        parts = said.words.iter().map(|word| json!({ "text": word })).collect();
+    }
+    let all = parts.len();
+    let events = parts.into_iter().enumerate().map(|(index, part)| {
         let is_last = index + 1 == all;
-        event(&piece(word, is_last.then_some(reason), index + 1))
+        event(&piece(json!([part]), is_last.then_some(reason), index + 1))
     });
     Answer::events(events.collect())
+}
+
+/// The texts of parts, and what functions gave.
+fn told(parts: &Value) -> String {
+    let given = each(parts).map(|part| &part["functionResponse"]["response"]);
+    let given: Vec<String> = given.filter(|it| !it.is_null()).map(Value::to_string).collect();
+    if given.is_empty() { texts(parts) } else { given.join(" ") }
+}
+
+/// A function's parameters are in either member.
+fn schema(function: &Value) -> &Value {
+    function.get("parametersJsonSchema").unwrap_or(&function["parameters"])
 }
 
 fn error(code: u16, status: &str, message: &str) -> Value {

@@ -1,5 +1,8 @@
-//! Speaks the APIs of OpenAI, Anthropic and Gemini, as a `wasi:http` component. There is no model behind it: it repeats
-//! what it was told, and says so. For examples and tests of what stands in front of a model.
+//! Speaks the APIs of OpenAI, Anthropic, Gemini and Ollama, as a `wasi:http` component. There is no model behind it: it
+//! repeats what it was told, and says so. For examples and tests of what stands in front of a model.
+//!
+//! Where a prompt begins with `call `, each tool that the request offers is called, and the rest of the prompt is the
+//! value of each argument that the tool requires.
 //!
 //! A model whose name begins with `busy` answers 429, one with `broken` 503, one with `overloaded` answers 200 and then,
 //! in a stream, an error in place of content.
@@ -9,8 +12,10 @@
 
 mod anthropic;
 mod gemini;
+mod ollama;
 mod openai;
 mod reply;
+mod responses;
 
 use std::io::{Read as _, Write as _};
 
@@ -46,6 +51,10 @@ impl wasip2::exports::http::incoming_handler::Guest for ModelServer {
 fn answer(path: &str, body: &Value) -> Answer {
     if path.ends_with("/chat/completions") {
         openai::chat(body)
+    } else if path.ends_with("/responses") {
+        responses::create(body)
+    } else if path.ends_with("/api/chat") {
+        ollama::chat(body)
     } else if path.ends_with("/embeddings") {
         openai::embeddings(body)
     } else if path.ends_with("/messages") {
@@ -78,6 +87,7 @@ fn send(out: ResponseOutparam, answer: &Answer) {
     let kind = match answer.reply {
         Reply::Json(_) => "application/json",
         Reply::Events(_) => "text/event-stream",
+        Reply::Lines(_) => "application/x-ndjson",
     };
     field("content-type", kind);
     for (name, value) in &answer.fields {
@@ -91,9 +101,9 @@ fn send(out: ResponseOutparam, answer: &Answer) {
     // A client that has left takes no more: there is nobody to tell.
     let _client_left = match &answer.reply {
         Reply::Json(json) => stream.write_all(json.to_string().as_bytes()),
-        Reply::Events(events) => events.iter().try_for_each(|event| {
+        Reply::Events(events) | Reply::Lines(events) => events.iter().try_for_each(|event| {
             stream.write_all(event.as_bytes())?;
-            stream.flush()
+            std::io::Write::flush(&mut stream)
         }),
     };
     drop(stream);

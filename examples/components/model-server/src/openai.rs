@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::reply::{Answer, Mood, Said, event, texts};
+use crate::reply::{Answer, Mood, Said, ToolCall, each, event, texts};
 
 pub(crate) fn models() -> Answer {
     let model =
@@ -19,15 +19,29 @@ pub(crate) fn chat(body: &Value) -> Answer {
     let messages = body["messages"].as_array().cloned().unwrap_or_default();
     let messages: Vec<String> = messages.iter().map(|it| texts(&it["content"])).collect();
     let most = body["max_completion_tokens"].as_u64().or(body["max_tokens"].as_u64());
-    let said = Said::to(&messages, most);
-    let reason = if said.cut { "length" } else { "stop" };
+    let tools = each(&body["tools"]).map(|tool| &tool["function"]);
+    let tools: Vec<_> = tools.map(|tool| (&tool["name"], &tool["parameters"])).collect();
+    let said = Said::with_tools(&messages, most, &tools);
+    let reason = match &said {
+        Said { calls, .. } if !calls.is_empty() => "tool_calls",
+        Said { cut: true, .. } => "length",
+        Said { .. } => "stop",
+    };
     let usage = json!({
         "prompt_tokens": said.input,
         "completion_tokens": said.words.len(),
         "total_tokens": said.input + said.words.len(),
     });
     if body["stream"] != true {
-        let message = json!({ "role": "assistant", "content": said.text() });
+        let mut message = json!({ "role": "assistant", "content": said.text() });
+        if !said.calls.is_empty() {
+            let calls = said.calls.iter().enumerate();
+            let calls =
+                calls.map(|(index, call)| tool_call(index, call, &call.arguments.to_string()));
+            message = json!({
+                "role": "assistant", "content": null, "tool_calls": calls.collect::<Vec<_>>(),
+            });
+        }
         return Answer::json(json!({
             "id": "chatcmpl-1", "object": "chat.completion", "created": 0, "model": model,
             "choices": [{ "index": 0, "message": message, "finish_reason": reason }],
@@ -49,7 +63,17 @@ pub(crate) fn chat(body: &Value) -> Answer {
         return Answer::events(vec![event(&error("server_error", "The model is overloaded."))]);
     }
     let mut events = vec![chunk(json!({ "role": "assistant", "content": "" }), None)];
-    events.extend(said.words.iter().map(|word| chunk(json!({ "content": word }), None)));
+    for (index, call) in said.calls.iter().enumerate() {
+        let [first, rest] = call.pieces();
+        let mut start = tool_call(index, call, &first);
+        start["index"] = index.into();
+        events.push(chunk(json!({ "tool_calls": [start] }), None));
+        let more = json!({ "index": index, "function": { "arguments": rest } });
+        events.push(chunk(json!({ "tool_calls": [more] }), None));
+    }
+    if said.calls.is_empty() {
+        events.extend(said.words.iter().map(|word| chunk(json!({ "content": word }), None)));
+    }
     events.push(chunk(json!({}), Some(reason)));
     if asks_usage {
         events.push(event(&json!({
@@ -59,6 +83,13 @@ pub(crate) fn chat(body: &Value) -> Answer {
     }
     events.push("data: [DONE]\n\n".to_owned());
     Answer::events(events)
+}
+
+fn tool_call(index: usize, call: &ToolCall, arguments: &str) -> Value {
+    json!({
+        "id": format!("call_{index}"), "type": "function",
+        "function": { "name": call.name, "arguments": arguments },
+    })
 }
 
 pub(crate) fn embeddings(body: &Value) -> Answer {
@@ -85,7 +116,7 @@ pub(crate) fn embeddings(body: &Value) -> Answer {
     }))
 }
 
-fn refusal(mood: &Mood) -> Option<Answer> {
+pub(crate) fn refusal(mood: &Mood) -> Option<Answer> {
     match mood {
         Mood::Busy => {
             let json = error("rate_limit_error", "Too many requests for this model.");
@@ -96,6 +127,6 @@ fn refusal(mood: &Mood) -> Option<Answer> {
     }
 }
 
-fn error(kind: &str, message: &str) -> Value {
+pub(crate) fn error(kind: &str, message: &str) -> Value {
     json!({ "error": { "message": message, "type": kind, "param": null, "code": null } })
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns the words and their number, which stand for tokens. The APIs put them into their forms.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A response.
 pub(crate) struct Answer {
@@ -16,6 +16,8 @@ pub(crate) enum Reply {
     Json(Value),
     /// Events as they are sent, one after the other.
     Events(Vec<String>),
+    /// Lines of JSON, likewise.
+    Lines(Vec<String>),
 }
 
 /// What is answered to a prompt.
@@ -25,7 +27,18 @@ pub(crate) struct Said {
     pub(crate) input: usize,
     /// Whether there was more to say.
     pub(crate) cut: bool,
+    /// In place of words.
+    pub(crate) calls: Vec<ToolCall>,
 }
+
+/// A tool that is to be called.
+pub(crate) struct ToolCall {
+    pub(crate) name: String,
+    pub(crate) arguments: Value,
+}
+
+/// A tool that a request offers, and the JSON Schema of its arguments.
+pub(crate) type Tool<'a> = (&'a Value, &'a Value);
 
 /// What the name of a model asks for.
 pub(crate) enum Mood {
@@ -43,6 +56,10 @@ impl Answer {
 
     pub(crate) fn events(events: Vec<String>) -> Self {
         Self { status: 200, fields: Vec::new(), reply: Reply::Events(events) }
+    }
+
+    pub(crate) fn lines(lines: Vec<String>) -> Self {
+        Self { status: 200, fields: Vec::new(), reply: Reply::Lines(lines) }
     }
 
     pub(crate) fn error(status: u16, json: Value) -> Self {
@@ -79,7 +96,21 @@ impl Said {
         for word in words.iter_mut().skip(1) {
             word.insert(0, ' ');
         }
-        Self { words, input, cut }
+        Self { words, input, cut, calls: Vec::new() }
+    }
+
+    /// The same where tools are offered: they are called if the last text asks for it.
+    pub(crate) fn with_tools(texts: &[String], most: Option<u64>, tools: &[Tool<'_>]) -> Self {
+        let mut said = Self::to(texts, most);
+        let Some(argument) = texts.last().and_then(|last| last.strip_prefix("call ")) else {
+            return said;
+        };
+        said.calls = tools.iter().map(|tool| ToolCall::of(tool, argument)).collect();
+        if !said.calls.is_empty() {
+            said.words.truncate(said.calls.len());
+            said.cut = false;
+        }
+        said
     }
 
     pub(crate) fn text(&self) -> String {
@@ -87,12 +118,38 @@ impl Said {
     }
 }
 
-/// The texts in a content: a text, or a list of parts with `text`.
+impl ToolCall {
+    fn of((name, schema): &Tool<'_>, argument: &str) -> Self {
+        let required =
+            schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        let arguments: Map<String, Value> =
+            required.map(|name| (name.to_owned(), argument.into())).collect();
+        Self { name: name.as_str().unwrap_or_default().to_owned(), arguments: arguments.into() }
+    }
+
+    /// Its arguments as the text of JSON, in two pieces.
+    pub(crate) fn pieces(&self) -> [String; 2] {
+        let text = self.arguments.to_string();
+        let middle = text.len() / 2;
+        let middle = (middle..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        [text[..middle].to_owned(), text[middle..].to_owned()]
+    }
+}
+
+/// The members of a list, which may be missing.
+pub(crate) fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}
+
+/// The texts in a content: a text, or a list of parts with `text`, or with the `content` that a tool gave.
 pub(crate) fn texts(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
-            let parts = parts.iter().filter_map(|part| part["text"].as_str());
+            let text = |part: &'_ Value| {
+                part["text"].as_str().or(part["content"].as_str()).map(str::to_owned)
+            };
+            let parts = parts.iter().filter_map(text);
             parts.collect::<Vec<_>>().join(" ")
         }
         _ => String::new(),
