@@ -73,6 +73,7 @@ impl Plugin for Models {
             .method()
             .path()
             .header("anthropic-version")
+            .header("x-goog-api-client")
             .attribute("request.has-body")
             .and_on_response()
             .response_header("content-type")
@@ -188,11 +189,17 @@ impl Models {
     }
 
     fn list(&self, request: &Request, protocol: Protocol) -> Outcome {
+        // Three APIs have their lists at one path.
         let protocol = match protocol {
             Protocol::OpenAiOther if request.header("anthropic-version").is_some() => {
                 Protocol::Anthropic
             }
-            Protocol::OpenAiOther if request.path().contains("/v1beta/") => Protocol::Gemini,
+            Protocol::OpenAiOther
+                if request.path().contains("/v1beta/")
+                    || request.header("x-goog-api-client").is_some() =>
+            {
+                Protocol::Gemini
+            }
             other => other,
         };
         let who = Who::of(request);

@@ -73,9 +73,10 @@ fn told(parts: &Value) -> String {
     if given.is_empty() { texts(parts) } else { given.join(" ") }
 }
 
-/// A function's parameters are in either member.
+/// A function's parameters are in one of three members.
 fn schema(function: &Value) -> &Value {
-    function.get("parametersJsonSchema").unwrap_or(&function["parameters"])
+    let json = function.get("parametersJsonSchema").or(function.get("parameters_json_schema"));
+    json.unwrap_or(&function["parameters"])
 }
 
 fn error(code: u16, status: &str, message: &str) -> Value {

@@ -146,10 +146,10 @@ pub(crate) fn texts(content: &Value) -> String {
     match content {
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
-            let text = |part: &'_ Value| {
-                part["text"].as_str().or(part["content"].as_str()).map(str::to_owned)
-            };
-            let parts = parts.iter().filter_map(text);
+            let parts = parts.iter().map(|part| match part["text"].as_str() {
+                Some(text) => text.to_owned(),
+                None => texts(&part["content"]),
+            });
             parts.collect::<Vec<_>>().join(" ")
         }
         _ => String::new(),

@@ -172,7 +172,7 @@ impl<'a> Call<'a> {
             call(Protocol::Ollama, Action::Embed)
         } else if ends("/api/tags") {
             call(Protocol::Ollama, Action::Models)
-        } else if ends("/models") || path.contains("/v1/models/") {
+        } else if ends("/models") || path.contains("/models/") {
             call(Protocol::OpenAiOther, Action::Models)
         } else if path.contains("/images/") || path.contains("/audio/") || ends("/moderations") {
             call(Protocol::OpenAiOther, Action::Other)
@@ -289,6 +289,7 @@ mod tests {
             ),
             ("/api/chat", Protocol::Ollama, Generate, None, None),
             ("/v1/models", Protocol::OpenAiOther, Models, None, None),
+            ("/v1beta/models/gemini-3-pro", Protocol::OpenAiOther, Models, None, None),
         ] {
             let expected = Some((protocol, action, model.map(str::to_owned), stream));
             assert_eq!(read(path), expected, "{path}");

@@ -167,4 +167,19 @@ fn models_are_listed_for_those_who_may_use_them() {
     assert_eq!(one.answer().unwrap().json::<Value>()["id"], "mini");
     let anthropic = list().header("anthropic-version", "2023-06-01");
     assert_eq!(names(anthropic), ["fast", "mini", "smart"]);
+    // Google's own client asks at the path of the others', and says who it is.
+    let of_google = |request: testing::RequestBuilder| {
+        let exchange = harness.request(request);
+        exchange.answer().unwrap().json::<Value>()
+    };
+    let client =
+        |path| testing::request().path(path).header("x-goog-api-client", "google-genai-sdk/3.6.1");
+    let beta = testing::request().path("/v1beta/models");
+    for all in [of_google(client("/v1/models")), of_google(beta)] {
+        assert_eq!(all["models"][0]["name"], "models/fast", "{all}");
+    }
+    let beta = testing::request().path("/v1beta/models/mini");
+    for one in [of_google(client("/v1/models/mini")), of_google(beta)] {
+        assert_eq!(one["name"], "models/mini", "{one}");
+    }
 }

@@ -1,0 +1,83 @@
+"""A real gateway from the built binary, with every provider's API behind it. Owns the configuration and the process."""
+
+import pathlib
+import re
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).parent
+PROVIDERS = ["openai", "anthropic", "gemini", "ollama"]
+FAULTS = ["busy", "broken", "overloaded"]
+
+
+def free_port():
+    with socket.socket() as it:
+        it.bind(("127.0.0.1", 0))
+        return it.getsockname()[1]
+
+
+def deployments():
+    """Every provider's deployments and models, as TOML."""
+    text = ""
+    for provider in PROVIDERS:
+        for fault in ["", *(f"-{fault}" for fault in FAULTS)]:
+            name = provider + fault
+            text += f'\n[plugins.models.config.deployments.{name}]\nupstream = "providers"\n'
+            text += f'provider = "{provider}"\nmodel = "{fault[1:] or "model"}-of-{provider}"\n'
+            text += f'[plugins.models.config.models.{name}]\ndeployments = [{{ name = "{name}" }}]\n'
+            if fault:
+                text += f"[plugins.models.config.models.{name}-next]\n"
+                text += f'deployments = [{{ name = "{name}" }}, {{ name = "{provider}", priority = 1 }}]\n'
+    return text
+
+
+class Gateway:
+    def __init__(self, binary, component):
+        self.folder = tempfile.TemporaryDirectory()
+        self.port, self.admin, stand_in = free_port(), free_port(), free_port()
+        text = (HERE / "models.toml").read_text()
+        text = text.replace(":8080", f":{self.port}").replace(":8081", f":{stand_in}").replace(":9090", f":{self.admin}")
+        text = text.replace("model_server.wasm", str(pathlib.Path(component).resolve()))
+        text = text.replace('\n[[routes]]\nname = "openai"', f'{deployments()}\n[[routes]]\nname = "openai"')
+        file = pathlib.Path(self.folder.name, "gateway.toml")
+        file.write_text(text)
+        self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
+        self.process = subprocess.Popen([binary, "run", str(file)], stdout=self.log, stderr=self.log)
+        self.address = f"http://127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), 1).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise SystemExit(f"the gateway does not start:\n{self.logged()}")
+                time.sleep(0.1)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(20)
+        self.log.close()
+        self.folder.cleanup()
+
+    def logged(self):
+        self.log.seek(0)
+        return self.log.read()
+
+    def count(self, outcome, model):
+        """How many requests for a model had an outcome, by the metrics."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics", timeout=10) as response:
+            lines = response.read().decode().splitlines()
+        counts = [
+            float(line.rsplit(" ", 1)[1])
+            for line in lines
+            if re.match(r"\w*gen_ai_requests\w*\{", line)
+            and f'outcome="{outcome}"' in line
+            and f'gen_ai_request_model="{model}"' in line
+        ]
+        return sum(counts)

@@ -1,0 +1,167 @@
+"""The official clients of OpenAI, Anthropic, Google and Ollama through the gateway, to a provider of each API.
+
+    pip install --requirement tests/clients/requirements.txt
+    python tests/clients/run.py
+
+Prints what works as the tables in docs/models.md, and fails where those say anything else. GATEWAY and MODEL_SERVER
+name the program and the component where they are not those of `cargo build` and of a release.
+"""
+
+import os
+import pathlib
+import sys
+import time
+import traceback
+
+import clients
+from clients import Failed
+from gateway import PROVIDERS, Gateway
+
+ROOT = pathlib.Path(__file__).parents[2]
+BINARY = os.environ.get("GATEWAY", ROOT / "target/debug/gateway")
+COMPONENT = os.environ.get("MODEL_SERVER", ROOT / "target/wasm32-wasip2/release/model_server.wasm")
+SAID = "I am a stand-in and no model. You said: "
+ENDS = {"stop", "completed", "end_turn", "STOP"}
+ENDS_OF_TOOLS = {"tool_calls", "completed", "tool_use", "STOP", "stop"}
+
+
+def equal(what, got, wanted):
+    assert got == wanted, f"{what}: {got!r} and not {wanted!r}"
+
+
+def answers(ask, model):
+    text, usage, calls, reason, _ = ask(model, [("user", "good day")])
+    equal("the text", text, SAID + "good day")
+    equal("the usage", usage, (2, 11))
+    equal("the calls", calls, [])
+    assert reason in ENDS, f"the end is {reason!r}"
+
+
+def calls_tools(ask, model):
+    told = [("user", "call Oslo")]
+    _, usage, calls, reason, got = ask(model, told, tools=True)
+    equal("the calls", [(name, arguments) for _, name, arguments in calls], [("weather", {"city": "Oslo"}), ("time", {"city": "Oslo"})])
+    equal("the usage", usage, (2, 2))
+    assert reason in ENDS_OF_TOOLS, f"the end is {reason!r}"
+    ids = [str(id) for id, _, _ in calls]
+    assert ids[0] is None or ids[0] != ids[1] or ids[0] == "None", f"both calls are {ids[0]}"
+    told += [("calls", got), ("results", [(id, name, f"{name} is fine") for id, name, _ in calls])]
+    text, *_ = ask(model, told, tools=True)
+    assert text.startswith(SAID) and "time is fine" in text, f"after the tools: {text!r}"
+
+
+def fails(client, asks, model):
+    """What the client's user catches: the same from both ways to ask."""
+    told = set()
+    for ask in asks:
+        try:
+            got = client.guarded(ask, model, [("user", "good day")])
+        except Failed as failed:
+            provider_says = ["too many requests", "overloaded", "does not run"]
+            assert any(it in failed.message.lower() for it in provider_says), f"the message is {failed.message!r}"
+            told.add(f"`{type(failed.__cause__).__name__}` {failed.status}")
+        else:
+            raise AssertionError(f"nothing failed: {got!r}")
+    assert len(told) == 1, f"a stream fails otherwise than a whole answer: {told}"
+    return told.pop()
+
+
+def caught(by_provider):
+    """Errors by provider: that of most, and who has another."""
+    errors = list(by_provider.values())
+    usual = max(errors, key=errors.count, default="none")
+    others = [f"{provider}: {error}" for provider, error in by_provider.items() if error != usual]
+    return "; ".join([usual, *others])
+
+
+def leaves(client, gateway, model):
+    before = gateway.count("client_left", model)
+    text = client.leave(model, [("user", "word " * 30_000)])
+    assert "I am a stand-in".startswith(text), f"the first text is {text!r}"
+    deadline = time.monotonic() + 10
+    while gateway.count("client_left", model) == before:
+        assert time.monotonic() < deadline, "the gateway does not say that the client has left"
+        time.sleep(0.05)
+    answers(client.whole, model)
+
+
+def lists(client):
+    names = client.models()
+    wanted = {name for provider in PROVIDERS for name in (provider, f"{provider}-busy", f"{provider}-busy-next")}
+    assert wanted <= set(names), f"{wanted - set(names)} are missing"
+    equal("how often names are listed", len(names), len(set(names)))
+
+
+def checks(client, gateway):
+    """What is to work, and what is to fail: by column, and each for the name of a provider."""
+    both = [client.whole, client.stream]
+
+    def next_answers(provider):
+        for ask in both:
+            answers(ask, f"{provider}-busy-next")
+            answers(ask, f"{provider}-broken-next")
+        answers(client.stream, f"{provider}-overloaded-next")
+
+    works = {
+        "answer": lambda provider: answers(client.whole, provider),
+        "stream": lambda provider: answers(client.stream, provider),
+        "tools": lambda provider: calls_tools(client.whole, provider),
+        "tools in a stream": lambda provider: calls_tools(client.stream, provider),
+        "fail-over": next_answers,
+        "client leaves": lambda provider: leaves(client, gateway, provider),
+        "models": lambda _: lists(client),
+    }
+    errors = {
+        "429": lambda provider: fails(client, both, f"{provider}-busy"),
+        "503": lambda provider: fails(client, both, f"{provider}-broken"),
+        "error before content": lambda provider: fails(client, [client.stream], f"{provider}-overloaded"),
+    }
+    return works, errors
+
+
+def tables(gateway):
+    works, errors, wrong = [], [], []
+    for kind in clients.ALL:
+        client = kind(gateway.address)
+
+        def row(checks, cell):
+            cells = {"client": client.name}
+            for column, check in checks.items():
+                well = {}
+                for provider in PROVIDERS:
+                    try:
+                        well[provider] = check(provider)
+                    except Exception as error:
+                        wrong.append(f"{client.name}, {column}, {provider}: {error or type(error).__name__}")
+                        if os.environ.get("TRACE"):
+                            traceback.print_exc()
+                cells[column] = cell(well)
+            return cells
+
+        whether, which = checks(client, gateway)
+        works.append(row(whether, lambda well: "all" if list(well) == PROVIDERS else ", ".join(well) or "none"))
+        errors.append(row(which, caught))
+    return table(works), table(errors), wrong
+
+
+def table(rows):
+    head = [f"| {' | '.join(rows[0])} |", "|---" * len(rows[0]) + "|"]
+    return "\n".join([*head, *(f"| {' | '.join(row.values())} |" for row in rows), ""])
+
+
+def main():
+    began = time.monotonic()
+    with Gateway(BINARY, COMPONENT) as gateway:
+        works, errors, wrong = tables(gateway)
+        logged = gateway.logged()
+    print(f"{works}\n{errors}")
+    page = (ROOT / "docs/models.md").read_text()
+    for it in (works, errors):
+        if it not in page:
+            wrong.append("docs/models.md has another table than:\n" + it)
+    print(f"{time.monotonic() - began:.1f} s")
+    if wrong:
+        sys.exit("\n".join([*wrong, "", "the gateway's log ends:", *logged.splitlines()[-20:]]))
+
+
+main()
