@@ -93,7 +93,7 @@ fn send(out: ResponseOutparam, answer: &Answer) {
         Reply::Json(json) => stream.write_all(json.to_string().as_bytes()),
         Reply::Events(events) => events.iter().try_for_each(|event| {
             stream.write_all(event.as_bytes())?;
-            stream.flush()
+            std::io::Write::flush(&mut stream)
         }),
     };
     drop(stream);
