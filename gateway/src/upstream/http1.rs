@@ -40,7 +40,12 @@ const MAX_TRAILER_BYTES: usize = 64 * 1024;
 
 /// A connection to a target. Its pool, its exchange and the body of its response share it.
 #[derive(Debug)]
-pub(super) struct Http1Connection(RefCell<ConnectionState>, Counted);
+pub(super) struct Http1Connection {
+    state: RefCell<ConnectionState>,
+    counted: Counted,
+    /// When it takes no further request.
+    ends: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct ConnectionState {
@@ -109,7 +114,12 @@ pub(super) enum BodyError {
 }
 
 impl Http1Connection {
-    pub(super) fn new(io: Io, limits: UpstreamLimits, counted: Counted) -> Rc<Self> {
+    pub(super) fn new(
+        io: Io,
+        limits: UpstreamLimits,
+        counted: Counted,
+        ends: Option<Instant>,
+    ) -> Rc<Self> {
         let state = ConnectionState {
             io,
             input: Bytes::new(),
@@ -126,12 +136,17 @@ impl Http1Connection {
             is_broken: false,
             reader: None,
         };
-        Rc::new(Self(RefCell::new(state), counted))
+        Rc::new(Self { state: RefCell::new(state), counted, ends })
     }
 
     /// Whether it waits for a request from now on, for who counts that.
     pub(super) fn waits(&self, waits: bool) {
-        self.1.is_idle(waits);
+        self.counted.is_idle(waits);
+    }
+
+    /// Whether it is as old as it may become.
+    pub(super) fn is_too_old(&self, now: Instant) -> bool {
+        self.ends.is_some_and(|ends| ends <= now)
     }
 
     /// Whether a request can be sent: the last exchange is over, and nothing has come since; a
@@ -219,7 +234,7 @@ impl Http1Connection {
     }
 
     fn state(&self) -> RefMut<'_, ConnectionState> {
-        self.0.borrow_mut()
+        self.state.borrow_mut()
     }
 
     /// The task that sent the rest of the request is done.

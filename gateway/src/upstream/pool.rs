@@ -174,6 +174,7 @@ impl Http1Pool {
                 self.finishing.retain(|idle| idle.connection.is_sending());
                 &mut self.finishing
             }
+            () if connection.is_too_old(now) => return connection.close(),
             () if connection.is_doubtful() => return self.put_doubtful(connection, now),
             () if self.idle.len() >= self.capacity => return connection.close(),
             () if connection.is_ready() => {
@@ -227,7 +228,8 @@ impl Http1Pool {
         let mut idle_time = std::mem::take(&mut self.idle_time);
         self.idle.retain_mut(|idle| {
             let age = now.saturating_duration_since(idle.since);
-            if idle.connection.is_ready() && age < timeout {
+            let is_old = age >= timeout || idle.connection.is_too_old(now);
+            if idle.connection.is_ready() && !is_old {
                 idle_time.is_open(age.saturating_sub(TICK));
                 return true;
             }

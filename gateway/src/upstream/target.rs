@@ -87,6 +87,7 @@ impl Target {
             http2_only: upstream.protocol == UpstreamProtocol::Http2,
             ping: upstream.ping,
             ping_timeout: upstream.ping_timeout,
+            max_age: upstream.max_age,
             limits: upstream.limits,
             timers: timers.clone(),
             gauge: Arc::default(),

@@ -15,9 +15,10 @@ use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::support::{
-    Server, SlowBody, TestBody, answer, empty, full, get, ms, read_head, request, run, send,
-    upstream_at,
+    Server, SlowBody, TestBody, answer, config, empty, full, get, ms, read_head, request, run,
+    send, target, upstream, upstream_at,
 };
+use crate::config::UpstreamProtocol;
 use crate::upstream::UpstreamError;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -253,6 +254,27 @@ fn a_connection_whose_answer_came_before_the_request_was_sent_serves_no_other() 
             assert_eq!((&*early.text, early.reused), ("ok", false));
             tokio::time::sleep(ms(60)).await;
             assert_eq!(server.accepted(), number);
+        }
+    });
+}
+
+#[test]
+fn a_connection_takes_no_request_beyond_its_age_and_those_that_it_has_go_on() {
+    run(async {
+        for protocol in [UpstreamProtocol::Http1, UpstreamProtocol::Http2] {
+            let server = match protocol {
+                UpstreamProtocol::Http2 => Server::http2(100).await,
+                _ => Server::http1().await,
+            };
+            let mut config = config(vec![target(server.address)]);
+            (config.protocol, config.max_age) = (protocol, ms(150));
+            let upstream = upstream(&config);
+            for _ in 0..40 {
+                assert_eq!(answer(&upstream, get("/slow")).await.status, 200);
+            }
+            // 40 requests of 20 ms each.
+            let opened = server.accepted();
+            assert!((4..=20).contains(&opened), "{protocol:?}: {opened}");
         }
     });
 }

@@ -65,6 +65,7 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         idle_timeout: Duration::from_secs(20),
         ping: Duration::from_secs(20),
         ping_timeout: Duration::from_secs(20),
+        max_age: Duration::ZERO,
         limits: config::UpstreamLimits::default(),
         added_fields: config::AddedFields::default(),
         balance: config::Balance::default(),
