@@ -50,6 +50,7 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         idle_timeout: keep_alive.duration("idle").unwrap_or_default(),
         ping: keep_alive.duration("ping").unwrap_or_default(),
         ping_timeout: keep_alive.duration("ping_timeout").unwrap_or_default(),
+        max_age: keep_alive.duration("max_age").unwrap_or_default(),
         limits: limits(&table.table("limits")),
         added_fields: added_fields(table),
         balance: balance::balance(table),
