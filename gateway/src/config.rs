@@ -474,6 +474,8 @@ pub struct Upstream {
     pub ping: Duration,
     /// `keep_alive.ping_timeout`: how long the answer may take. Default 10 s.
     pub ping_timeout: Duration,
+    /// `keep_alive.max_age`: how old a connection becomes; zero is no bound. Default 0 s.
+    pub max_age: Duration,
     /// `limits`
     pub limits: UpstreamLimits,
     /// `added_fields`

@@ -8,8 +8,10 @@
 //! does. Must not know what the bytes mean.
 
 mod flush;
+mod info;
 
 use std::io::{self, ErrorKind, IoSlice};
+use std::os::fd::AsFd as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -21,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 pub(crate) use self::flush::run_flusher;
+pub(crate) use self::info::TcpInfo;
 
 /// What may wait to be sent, in bytes; more is sent at once.
 const MOST_WAITING: usize = 4 << 10;
@@ -47,6 +50,8 @@ struct Inner {
 struct Out {
     bytes: Vec<u8>,
     sent: usize,
+    /// What the kernel has taken, in bytes, since the connection was opened.
+    taken: u64,
     /// It is in the flusher's list.
     is_listed: bool,
     /// The peer takes nothing at the moment.
@@ -92,6 +97,26 @@ impl Socket {
 }
 
 impl Socket {
+    /// How many bytes were written, since the connection was opened.
+    pub(crate) fn written(&self) -> u64 {
+        let out = self.0.out();
+        out.taken + (out.bytes.len() - out.sent) as u64
+    }
+
+    /// Whether the peer's kernel has confirmed nothing of what was written behind so many bytes. Where the end of the peer's
+    /// stream has come too, the peer closed it before any of that arrived: each segment says what has arrived until then.
+    pub(crate) fn is_unconfirmed(&self, behind: u64) -> bool {
+        // The first byte that is counted is the opening of the connection.
+        self.info().is_some_and(|info| info.confirmed > 0 && info.confirmed <= behind + 1)
+    }
+
+    /// What the kernel knows.
+    pub(crate) fn info(&self) -> Option<TcpInfo> {
+        TcpInfo::of(self.0.stream.as_fd())
+    }
+}
+
+impl Socket {
     /// Waits until there is something to read, or the end.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         self.0.stream.readable().await
@@ -132,7 +157,10 @@ impl Inner {
     fn send_waiting(&self, out: &mut Out) -> io::Result<()> {
         while out.sent < out.bytes.len() {
             match self.send(&out.bytes[out.sent..]) {
-                Ok(sent) => out.sent += sent,
+                Ok(sent) => {
+                    out.sent += sent;
+                    out.taken += sent as u64;
+                }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     out.is_blocked = true;
                     return Err(error);
@@ -243,12 +271,15 @@ impl AsyncWrite for Socket {
             return Poll::Ready(Ok(length));
         }
         ready!(inner.poll_send_waiting(&mut out, context))?;
-        drop(out);
         loop {
             ready!(inner.stream.poll_write_ready(context))?;
             match inner.stream.try_write_vectored(slices) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                result => return Poll::Ready(result),
+                Ok(length) => {
+                    out.taken += length as u64;
+                    return Poll::Ready(Ok(length));
+                }
+                failed => return Poll::Ready(failed),
             }
         }
     }

@@ -12,6 +12,7 @@
 mod added;
 mod addresses;
 mod balance;
+mod care;
 mod connect;
 mod error;
 mod exchange;
@@ -19,6 +20,7 @@ mod gauge;
 mod head;
 mod http1;
 mod http2;
+mod idle_time;
 mod lingering;
 mod payload;
 mod pool;
@@ -37,12 +39,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Request, Response};
 use http_body::Body;
 
 pub(crate) use self::added::{Added, write_fields, write_line};
 use self::balance::Balance;
 pub(crate) use self::balance::Tried;
+use self::care::Wants;
 pub use self::error::{Cause, ConnectError, Excess, SetupError, UpstreamError};
 pub(crate) use self::exchange::Along;
 pub use self::exchange::Lease;
@@ -317,16 +320,16 @@ impl Upstream {
         B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
         B::Error: Into<Cause>,
     {
-        let http1 = request.headers().contains_key(header::UPGRADE);
+        let wants = Wants::of(request);
         tried.key = along.key;
         let mut index = self.choose(tried).expect("an upstream has a target");
-        if http1 && self.targets[index].has_no_upgrade() {
+        if wants.http1 && self.targets[index].has_no_upgrade() {
             let target = Arc::clone(&self.targets[index].authority);
             return Err(UpstreamError::NoUpgrade { target });
         }
         let mut resends = 0;
         loop {
-            let connecting = self.connection(&mut index, tried, tries, resends == 0, http1);
+            let connecting = self.connection(&mut index, tried, tries, resends == 0, wants);
             let Ready { channel, reused, connect } = connecting.await?;
             tries.connected(connect, self.timers.now());
             let target = &self.targets[index];
@@ -334,7 +337,9 @@ impl Upstream {
             let refused = tried.len();
             let info = AnswerInfo { target: index, authority, reused, refused, connect };
             let mut open = self.balance.begin(index);
-            match exchange::exchange(target, channel, request, host, along, self.bound()).await {
+            match exchange::exchange(target, (channel, reused), request, host, along, self.bound())
+                .await
+            {
                 Ok((response, mut lease)) => {
                     tries.answered(self.timers.now());
                     if let Some(health) = &self.health {
@@ -421,7 +426,8 @@ impl Upstream {
             failed(UpstreamError::Connect { target: Arc::clone(&target.authority), cause })
         })?;
         tries.connected(connect, self.timers.now());
-        let sent = exchange::exchange(target, channel, request, host, along, self.bound()).await;
+        let sent =
+            exchange::exchange(target, (channel, reused), request, host, along, self.bound()).await;
         let (response, mut lease) = sent.map_err(|error| failed(error.into_error()))?;
         lease.counts(self.balance.begin(info.target));
         tries.answered(self.timers.now());
@@ -435,16 +441,16 @@ impl Upstream {
         tried: &mut Tried,
         tries: &Tries,
         mut pooled: bool,
-        http1: bool,
+        wants: Wants,
     ) -> Result<Ready, UpstreamError> {
         loop {
             let target = &self.targets[*index];
             tries.begin(*index, self.timers.now());
-            if pooled && let Some(ready) = target.pooled(http1) {
+            if pooled && let Some(ready) = target.pooled(wants) {
                 return Ok(ready);
             }
             // Boxed, since it is rare and its state is large.
-            match Box::pin(target.connected(http1)).await {
+            match Box::pin(target.connected(wants.http1)).await {
                 Ok(ready) => return Ok(ready),
                 Err(cause) => {
                     tries.failed(tries::no_connection(&cause), self.timers.now());

@@ -154,6 +154,7 @@ impl Setup {
             idle_timeout: Duration::from_secs(60),
             ping: Duration::from_secs(30),
             ping_timeout: Duration::from_secs(10),
+            max_age: Duration::ZERO,
             limits: UpstreamLimits::default(),
             added_fields: AddedFields::default(),
             balance: Balance::default(),

@@ -8,7 +8,8 @@ use super::Admin;
 use super::call::{Answer, Call, Refusal, Reply};
 use super::page::Page;
 use crate::config::{
-    Action, Config, HostPattern, Positions, Route, ValuePattern, Variant, names_secret,
+    Action, Config, HostPattern, Positions, Retries, RetryOn, Route, ValuePattern, Variant,
+    names_secret,
 };
 
 pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
@@ -55,8 +56,28 @@ fn show(config: &Config, positions: &Positions<'_>, route: &Route) -> Value {
         "query": values(query),
         "plugins": plugins.collect::<Vec<_>>(),
         "action": action(config, &route.action),
+        "mirror": route.mirror.as_ref().map(|it| json!({
+            "upstream": config.upstreams[it.upstream.0].name,
+            "ratio": it.ratio,
+        })),
+        "retries": route.retries.as_ref().map(retries),
         "body_size_bytes": route.body_size,
         "request_timeout_seconds": route.request_timeout.map(|it| it.as_secs_f64()),
+    })
+}
+
+fn retries(retries: &Retries) -> Value {
+    let RetryOn { connect, reset, timeout } = retries.on;
+    let on = [(connect, "connect"), (reset, "reset"), (timeout, "timeout")];
+    let on = on.into_iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name);
+    json!({
+        "attempts": retries.attempts,
+        "on": on.collect::<Vec<_>>(),
+        "statuses": retries.statuses,
+        "methods": retries.methods.iter().map(http::Method::as_str).collect::<Vec<_>>(),
+        "attempt_timeout_seconds": retries.attempt_timeout.map(|it| it.as_secs_f64()),
+        "hedge_after_seconds": retries.hedge_after.map(|it| it.as_secs_f64()),
+        "body_bytes": retries.body,
     })
 }
 

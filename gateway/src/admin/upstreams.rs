@@ -8,7 +8,7 @@ use super::Admin;
 use super::audit::Entry;
 use super::call::{Answer, Call, Refusal, Reply};
 use super::page::Page;
-use crate::config::{Balance, HostPolicy, Target, Upstream, UpstreamProtocol};
+use crate::config::{Balance, HostPolicy, StickyKey, Target, Upstream, UpstreamProtocol};
 use crate::health::{Reason, Shown, TargetHealth};
 
 pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
@@ -60,6 +60,16 @@ fn by_hand(admin: &Admin, call: &Call, is_drained: bool) -> Answer {
     Ok(Reply::json(show(admin, upstream)))
 }
 
+/// As the configuration writes it.
+fn hash_by(key: &StickyKey) -> String {
+    match key {
+        StickyKey::ClientAddress => "client.address".to_owned(),
+        StickyKey::Attribute(name) => name.clone(),
+        StickyKey::Header(name) => format!("header:{name}"),
+        StickyKey::Cookie(name) => format!("cookie:{name}"),
+    }
+}
+
 fn show(admin: &Admin, upstream: &Upstream) -> Value {
     let targets = upstream.targets.iter().map(|target| show_target(admin, upstream, target));
     let timeouts = &upstream.timeouts;
@@ -84,6 +94,17 @@ fn show(admin: &Admin, upstream: &Upstream) -> Value {
             Balance::LeastRequests => "least_requests",
             Balance::PeakEwma => "peak_ewma",
             Balance::ConsistentHash => "consistent_hash",
+        },
+        "hash_by": (upstream.balance == Balance::ConsistentHash).then(|| hash_by(&upstream.hash_by)),
+        "slow_start_seconds": upstream.slow_start.as_secs_f64(),
+        "capacity": upstream.capacity.as_ref().map(|it| json!({
+            "requests": it.requests,
+            "queue": it.queue,
+            "queue_time_seconds": it.queue_time.as_secs_f64(),
+        })),
+        "retry_budget": {
+            "share": f64::from(upstream.retry_budget.share) / 1000.0,
+            "min_per_second": upstream.retry_budget.min_per_second,
         },
         "targets": targets.collect::<Vec<_>>(),
     })

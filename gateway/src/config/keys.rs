@@ -27,18 +27,16 @@ pub(super) use components::COMPONENT;
 use documents::DOCUMENT;
 pub(super) use file::ROOT;
 use key_sets::KEY_SET;
-use listeners::LISTENER;
-pub(super) use listeners::LISTENER_TLS;
 use listeners::TLS_VERSIONS;
+pub(super) use listeners::{LISTENER, LISTENER_TLS};
 pub(super) use plugins::PLUGIN;
 pub(super) use recorder::RECORDER;
 use retries::{RETRIES, RETRY_BUDGET};
-use routes::ROUTE;
+pub(super) use routes::ROUTE;
 use stores::STORE;
 pub(super) use stores::{KEY_VALUE_USE, LIMITER_USE};
 use traces::TRACES;
-pub(super) use upstreams::TARGET;
-use upstreams::UPSTREAM;
+pub(super) use upstreams::{TARGET, UPSTREAM};
 use usage::USAGE;
 
 /// What a route does: it has one of them.

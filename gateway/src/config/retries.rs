@@ -83,6 +83,9 @@ pub(super) fn retries(route: &Table<'_, '_>, may_forward: bool) -> Option<Retrie
     let statuses = health::statuses(&table).unwrap_or_else(|| STATUSES.to_vec());
     let is_nothing = on.as_ref().is_some_and(Vec::is_empty) && statuses.is_empty();
     let chosen = match table.value("methods") {
+        Some(value) if value.get_ref().as_array().is_some_and(|items| items.is_empty()) => {
+            Vec::new()
+        }
         Some(_) => methods(&table),
         None => IDEMPOTENT.to_vec(),
     };

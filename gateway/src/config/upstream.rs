@@ -36,6 +36,7 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         "target" => HostPolicy::Target,
         _ => HostPolicy::Preserve,
     };
+    let balance = balance::balance(table);
     let tls = tls(table, &targets);
     let timeouts = timeouts(&table.table("timeouts"));
     let keep_alive = table.table("keep_alive");
@@ -50,11 +51,12 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         idle_timeout: keep_alive.duration("idle").unwrap_or_default(),
         ping: keep_alive.duration("ping").unwrap_or_default(),
         ping_timeout: keep_alive.duration("ping_timeout").unwrap_or_default(),
+        max_age: keep_alive.duration("max_age").unwrap_or_default(),
         limits: limits(&table.table("limits")),
         added_fields: added_fields(table),
-        balance: balance::balance(table),
-        hash_by: balance::hash_by(table),
-        slow_start: balance::slow_start(table),
+        balance,
+        hash_by: balance::hash_by(table, balance),
+        slow_start: balance::slow_start(table, balance),
         overprovisioning: table.integer("overprovisioning").unwrap_or_default() as u32,
         ejection: health::ejection(table),
         health: health::health(table),
@@ -69,15 +71,18 @@ fn targets(table: &Table<'_, '_>) -> Vec<Target> {
     let items = table.filled_list("targets").unwrap_or_default();
     let read = |item| target(table.reading, item);
     let targets: Vec<_> = items.iter().filter_map(read).collect();
-    let mut first: HashMap<(bool, &str), &Span> = HashMap::new();
+    let mut first: HashMap<(bool, &str), (&Span, u8)> = HashMap::new();
     for (target, span) in &targets {
         match first.get(&(target.tls, &*target.authority)) {
-            Some(earlier) => table.reading.report(
+            Some((earlier, priority)) => table.reading.report(
                 Diagnostic::warning(span.clone(), "this target is listed twice")
                     .related((*earlier).clone(), "first here")
-                    .help("give it a `weight` if it shall have a larger share"),
+                    .help(match *priority == target.priority {
+                        true => "give it a `weight` if it shall have a larger share",
+                        false => "it takes over from itself: leave one of both out",
+                    }),
             ),
-            None => drop(first.insert((target.tls, &target.authority), span)),
+            None => drop(first.insert((target.tls, &target.authority), (span, target.priority))),
         }
     }
     if !targets.is_empty()

@@ -276,9 +276,12 @@ impl Instance {
         self.end(plugin, result)
     }
 
-    /// `body` is how many bytes of body the guest is given: it may hand back twice as many.
+    /// `body` is how many bytes of body the guest is given: it may hand back twice as many, and as much of the body of
+    /// a request that it can have sent again.
     fn begin(&mut self, ticks: u64, heads: Option<Arc<ExchangeView>>, body: usize, hook: usize) {
         self.uses += 1;
+        let received = heads.as_ref().and_then(|heads| heads.received.as_ref());
+        let body = received.map_or(body, |received| body.max(received.len()));
         let bodies = self.bodies.max(body.saturating_mul(2));
         self.store.set_hostcall_fuel(HOSTCALL_FUEL.saturating_add(bodies));
         let data = self.store.data_mut();

@@ -174,3 +174,30 @@ fn a_failed_send_fails_the_next_write() {
         assert!(near.write_all(b"more").await.is_err());
     });
 }
+
+#[test]
+fn what_arrived_before_the_peer_closed_is_known() {
+    run(async {
+        let (mut near, mut far) = pair().await;
+        near.write_all(b"first").await.unwrap();
+        far.read_exact(&mut [0; 5]).await.unwrap();
+        assert!(near.is_unconfirmed(near.written()) && !near.is_unconfirmed(0));
+        drop(far);
+        near.readable().await.unwrap();
+        let begins = near.written();
+        near.write_all(b"second").await.unwrap();
+        assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!(near.is_unconfirmed(begins));
+
+        let (mut near, mut far) = pair().await;
+        let begins = near.written();
+        near.write_all(b"second").await.unwrap();
+        far.read_exact(&mut [0; 6]).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(far);
+        assert_eq!(near.read(&mut [0; 8]).await.unwrap(), 0);
+        assert!(!near.is_unconfirmed(begins));
+        let ago = near.info().unwrap().since_confirmed;
+        assert!(ago < Duration::from_millis(40), "the end confirms: {ago:?}");
+    });
+}

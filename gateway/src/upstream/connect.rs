@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
 use rustls::pki_types::ServerName;
@@ -47,6 +47,8 @@ pub(super) struct Endpoint {
     pub(super) http2_only: bool,
     pub(super) ping: Duration,
     pub(super) ping_timeout: Duration,
+    /// How old a connection becomes; zero is no bound.
+    pub(super) max_age: Duration,
     pub(super) limits: UpstreamLimits,
     pub(super) timers: Timers,
     /// Where its connections are counted.
@@ -70,11 +72,7 @@ impl Endpoint {
         let Some((tls, name)) = &self.tls else {
             return match self.http2_only && !http1 {
                 true => self.begin_http2(tcp).await,
-                false => Ok(Connected::Http1(Http1Connection::new(
-                    Io::Plain(tcp),
-                    self.limits,
-                    self.counted(),
-                ))),
+                false => Ok(self.begin_http1(Io::Plain(tcp))),
             };
         };
         let connector = if http1 { &tls.http1 } else { &tls.by_protocol };
@@ -87,8 +85,19 @@ impl Endpoint {
         if http2 {
             return self.begin_http2(stream).await;
         }
-        let io = Io::Tls(Box::new(stream));
-        Ok(Connected::Http1(Http1Connection::new(io, self.limits, self.counted())))
+        Ok(self.begin_http1(Io::Tls(Box::new(stream))))
+    }
+
+    fn begin_http1(&self, io: Io) -> Connected {
+        let (counted, ends) = (self.counted(), self.ends());
+        Connected::Http1(Http1Connection::new(io, self.limits, counted, ends))
+    }
+
+    /// When a connection that is new takes no further request. Those that were opened together do not end together.
+    fn ends(&self) -> Option<Instant> {
+        let random = || getrandom::u32().unwrap_or(0);
+        let early = || self.max_age / 10 * (random() % 1024) / 1024;
+        (!self.max_age.is_zero()).then(|| self.timers.now() + self.max_age - early())
     }
 
     fn counted(&self) -> Counted {
@@ -146,6 +155,7 @@ impl Endpoint {
             ping_timeout: self.ping_timeout,
             timers: &self.timers,
             gauge: &self.gauge,
+            ends: self.ends(),
         };
         let begun = http2::Connection::begin(io, settings).await;
         begun.map(Connected::Http2).map_err(|error| ConnectError::Handshake(Arc::new(error)))

@@ -23,7 +23,7 @@ use super::http1::Http1Connection;
 use super::http2::{self, Stream};
 use super::payload::Payload;
 use super::pool;
-use super::progress::{self, Progress, Resume};
+use super::progress::{self, Progress, Resume, Watch};
 use super::target::{Channel, Target};
 use super::{head, http1};
 use crate::config::HostPolicy;
@@ -124,10 +124,10 @@ impl Drop for Lease {
 }
 
 /// Sends the request and waits for the head of its response. The request is borrowed: moved from
-/// hand to hand, it would be in the state of each exchange many times.
+/// hand to hand, it would be in the state of each exchange many times. `reused` says that the connection has served before.
 pub(super) async fn exchange<B>(
     target: &Rc<Target>,
-    channel: Channel,
+    (channel, reused): (Channel, bool),
     request: &mut Request<B>,
     host: &HostPolicy,
     along: Along<'_>,
@@ -139,7 +139,7 @@ where
 {
     match channel {
         Channel::Http1(connection) => {
-            over_http1(target, connection, request, host, along, bound).await
+            over_http1(target, (connection, reused), request, host, along, bound).await
         }
         // Boxed, so that the state of such an exchange is not carried around where it is not used.
         Channel::Http2(stream) => {
@@ -153,23 +153,29 @@ where
 
 async fn over_http1<B>(
     target: &Rc<Target>,
-    connection: Rc<Http1Connection>,
+    (connection, reused): (Rc<Http1Connection>, bool),
     request: &mut Request<B>,
     host: &HostPolicy,
     along: Along<'_>,
     bound: ResponseDeadline<'_>,
 ) -> Result<(Response<Payload>, Lease), Failed>
 where
-    B: Body<Data = Bytes> + Default + Unpin + 'static,
+    B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
     B::Error: Into<Cause>,
 {
     head::for_http1(request, &target.name, host);
     let mut unanswered = Unanswered { target, since: bound.timers.now(), is_over: false };
     let watch = progress::watch(request.body(), bound.timers);
     let progress = watch.as_deref();
+    if reused {
+        if !request.method().is_idempotent() {
+            connection.notes_where_it_begins();
+        }
+        progress.inspect(|progress| progress.keep());
+    }
     let sent =
         wait(pin!(http1::send(&connection, request, along, watch.as_ref())), progress, bound).await;
-    let Some(http1::Sent { result, was_heard, is_foreign }) = sent else {
+    let Some(http1::Sent { result, was_heard, is_foreign, has_ended }) = sent else {
         return Err(Failed::Ended(timeout(target, bound)));
     };
     unanswered.is_over = true;
@@ -185,15 +191,21 @@ where
             if is_foreign && connection.is_doubtful() {
                 target.heard_unasked();
             }
-            // One with a body cannot be repeated: the body is gone.
-            let is_whole = (!was_heard || is_foreign) && watch.is_none();
-            return Err(if is_whole && request.method().is_idempotent() {
+            // What is new to a fresh connection is not sent again.
+            let may_repeat = match () {
+                () if !reused || (was_heard && !is_foreign) => false,
+                () if request.method().is_idempotent() => true,
+                () => has_ended && !was_heard && connection.was_closed_before_it_began(),
+            };
+            let put_back = |watch: &Watch<B>| watch.put_back(request.body_mut());
+            return Err(if may_repeat && watch.as_ref().is_none_or(put_back) {
                 Failed::Unanswered(error)
             } else {
                 Failed::Ended(error)
             });
         }
     };
+    progress.inspect(|progress| progress.keep_no_more());
     // What came whole with its head, or changed its protocol, has done with the connection.
     let channel = match response.body() {
         Payload::Http1(_) => Some(Channel::Http1(connection)),

@@ -17,9 +17,10 @@ mod switched;
 mod upload;
 
 use std::cell::{RefCell, RefMut};
-use std::io::Error as IoError;
+use std::io::{Error as IoError, ErrorKind};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use tokio::task::AbortHandle;
@@ -32,13 +33,19 @@ pub(crate) use self::switched::Switched;
 use super::error::Excess;
 use super::gauge::Counted;
 use crate::config::UpstreamLimits;
+use crate::timer::TICK;
 
 /// Bytes of the trailers of a response, at most.
 const MAX_TRAILER_BYTES: usize = 64 * 1024;
 
 /// A connection to a target. Its pool, its exchange and the body of its response share it.
 #[derive(Debug)]
-pub(super) struct Http1Connection(RefCell<ConnectionState>, Counted);
+pub(super) struct Http1Connection {
+    state: RefCell<ConnectionState>,
+    counted: Counted,
+    /// When it takes no further request.
+    ends: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct ConnectionState {
@@ -58,6 +65,10 @@ struct ConnectionState {
     is_doubtful: bool,
     /// Something came that nobody asked for.
     has_spoken: bool,
+    /// The target has ended it while it was idle.
+    has_ended: bool,
+    /// What was written before the request that is on its way, in bytes.
+    begins_at: u64,
     /// How long the target keeps it idle, in seconds, where it has said so.
     idle: Option<u32>,
     /// The request broke off behind its response's back: the response is not to be trusted.
@@ -103,7 +114,12 @@ pub(super) enum BodyError {
 }
 
 impl Http1Connection {
-    pub(super) fn new(io: Io, limits: UpstreamLimits, counted: Counted) -> Rc<Self> {
+    pub(super) fn new(
+        io: Io,
+        limits: UpstreamLimits,
+        counted: Counted,
+        ends: Option<Instant>,
+    ) -> Rc<Self> {
         let state = ConnectionState {
             io,
             input: Bytes::new(),
@@ -114,16 +130,23 @@ impl Http1Connection {
             is_reusable: true,
             is_doubtful: false,
             has_spoken: false,
+            has_ended: false,
+            begins_at: 0,
             idle: None,
             is_broken: false,
             reader: None,
         };
-        Rc::new(Self(RefCell::new(state), counted))
+        Rc::new(Self { state: RefCell::new(state), counted, ends })
     }
 
     /// Whether it waits for a request from now on, for who counts that.
     pub(super) fn waits(&self, waits: bool) {
-        self.1.is_idle(waits);
+        self.counted.is_idle(waits);
+    }
+
+    /// Whether it is as old as it may become.
+    pub(super) fn is_too_old(&self, now: Instant) -> bool {
+        self.ends.is_some_and(|ends| ends <= now)
     }
 
     /// Whether a request can be sent: the last exchange is over, and nothing has come since; a
@@ -135,10 +158,40 @@ impl Http1Connection {
         at_rest && state.is_reusable && state.input.is_empty() && state.is_open()
     }
 
-    /// Whether it will be ready by itself: its request is still being sent.
-    pub(super) fn will_be_ready(&self) -> bool {
+    /// Whether it is ready by the kernel's word, which costs a system call: the runtime may not know yet that the target
+    /// has closed.
+    pub(super) fn is_still_ready(&self) -> bool {
+        let mut state = self.state();
+        let news = state.io.news();
+        state.has_ended |= news == Some(News::End);
+        state.is_reusable &= news.is_none();
+        news.is_none()
+    }
+
+    /// Whether its request is still being sent, behind its response.
+    pub(super) fn is_sending(&self) -> bool {
         let state = self.state();
         !state.is_reading && state.upload.is_some() && state.is_reusable
+    }
+
+    /// For how long it was idle when the target closed it, if it did, where it is idle `since`.
+    pub(super) fn was_closed_after(&self, since: Instant) -> Option<Duration> {
+        let state = self.state();
+        let info = state.io.socket().info().filter(|_| state.has_ended)?;
+        let ago = info.since_confirmed + info.round_trip + TICK;
+        Instant::now().saturating_duration_since(since).checked_sub(ago)
+    }
+
+    /// A request begins that may not be sent twice.
+    pub(super) fn notes_where_it_begins(&self) {
+        let mut state = self.state();
+        state.begins_at = state.io.socket().written();
+    }
+
+    /// Whether the target, which has ended the connection, did so before any of the request had reached its system.
+    pub(super) fn was_closed_before_it_began(&self) -> bool {
+        let state = self.state();
+        state.io.socket().is_unconfirmed(state.begins_at)
     }
 
     /// Whether something may come that is no part of the next response: the last one had no body by
@@ -181,7 +234,7 @@ impl Http1Connection {
     }
 
     fn state(&self) -> RefMut<'_, ConnectionState> {
-        self.0.borrow_mut()
+        self.state.borrow_mut()
     }
 
     /// The task that sent the rest of the request is done.
@@ -189,7 +242,9 @@ impl Http1Connection {
         let mut state = self.state();
         state.upload = None;
         match result {
-            Ok(()) => {}
+            Ok(()) if state.is_reading => {}
+            // The target answered first: it may not have read the request, and may close yet.
+            Ok(()) => state.is_reusable = false,
             // The target need not listen to the end to answer.
             Err(upload::Failed::Io(_)) => state.is_reusable = false,
             Err(upload::Failed::Body) => {
@@ -208,12 +263,18 @@ impl ConnectionState {
         if self.io.is_quiet() {
             let news = if self.is_doubtful { self.io.news() } else { None };
             self.has_spoken |= news == Some(News::Bytes);
+            self.has_ended |= news == Some(News::End);
             self.is_reusable &= news.is_none();
             return news.is_none();
         }
-        let open = self.poll_fill(&mut Context::from_waker(Waker::noop()), 0).is_pending();
-        self.is_reusable &= open;
-        open
+        let filled = self.poll_fill(&mut Context::from_waker(Waker::noop()), 0);
+        self.has_ended |= match &filled {
+            Poll::Ready(Ok(length)) => *length == 0,
+            Poll::Ready(Err(error)) => error.kind() == ErrorKind::UnexpectedEof,
+            Poll::Pending => false,
+        };
+        self.is_reusable &= filled.is_pending();
+        filled.is_pending()
     }
 
     /// Reads more into the input; `expected` is how much of a body is still to come. The end is

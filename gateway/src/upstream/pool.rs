@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use super::http1::Http1Connection;
 use super::http2::{self, Stream};
+use super::idle_time::IdleTime;
+use crate::timer::TICK;
 
 /// HTTP/1.1 connections without a request.
 pub(super) struct Http1Pool {
     /// By `since`, the youngest last.
     idle: Vec<Idle>,
-    /// Those whose last request is still being sent, though its response is read. They become
-    /// ready or closed by themselves.
+    /// Those whose last request is still being sent, though its response is read. They serve no other.
     finishing: Vec<Idle>,
     /// Those whose last response had no body by its kind, by `since`, the youngest last.
     resting: Vec<Idle>,
@@ -27,6 +28,8 @@ pub(super) struct Http1Pool {
     /// How long a connection is kept: as configured, or a little less than the target says that it does.
     timeout: Duration,
     configured: Duration,
+    /// What the target's closes say of it.
+    idle_time: IdleTime,
 }
 
 struct Idle {
@@ -38,6 +41,9 @@ struct Idle {
 /// all the same (RFC 9112 section 6.3 has none), mostly within a few milliseconds, and it would be
 /// the beginning of the next response.
 const REST: Duration = Duration::from_millis(100);
+
+/// For how long a connection is taken as it is: asking the kernel would find nothing that the runtime does not know.
+const BRIEF: Duration = Duration::from_millis(1);
 
 /// Connections that rest, at most.
 const MOST_RESTING: usize = 1024;
@@ -53,50 +59,90 @@ impl Drop for Http1Pool {
 impl Http1Pool {
     pub(super) fn new(target: Arc<str>, capacity: usize, timeout: Duration) -> Self {
         let (idle, finishing, resting) = (Vec::new(), Vec::new(), Vec::new());
-        let (sends_unasked, configured) = (false, timeout);
-        Self { idle, finishing, resting, sends_unasked, target, capacity, timeout, configured }
+        Self {
+            idle,
+            finishing,
+            resting,
+            sends_unasked: false,
+            target,
+            capacity,
+            timeout,
+            configured: timeout,
+            idle_time: IdleTime::default(),
+        }
     }
 
-    /// The connection that was used last, if one is alive.
-    pub(super) fn take(&mut self, now: Instant) -> Option<Rc<Http1Connection>> {
-        let taken = self.find(now)?;
+    /// The connection that was used last, if one is alive and will do.
+    pub(super) fn take(&mut self, now: Instant, care: bool) -> Option<Rc<Http1Connection>> {
+        let taken = self.find(now, care)?;
         taken.waits(false);
         Some(taken)
     }
 
-    fn find(&mut self, now: Instant) -> Option<Rc<Http1Connection>> {
+    fn find(&mut self, now: Instant, care: bool) -> Option<Rc<Http1Connection>> {
         while let Some(Idle { connection, since }) = self.idle.pop() {
-            if now.saturating_duration_since(since) >= self.timeout {
+            let idle = now.saturating_duration_since(since);
+            if idle >= self.timeout {
                 connection.close();
                 self.idle.drain(..).for_each(|idle| idle.connection.close());
                 break;
             }
-            if connection.is_ready() {
+            if !connection.is_ready() {
+                self.learns_from(&connection, since);
+            } else if !care {
                 return Some(connection);
+            } else if idle > self.idle_time.safe() {
+                self.idle.push(Idle { connection, since });
+                return self.take_safe(now);
+            } else if idle < BRIEF || connection.is_still_ready() {
+                return Some(connection);
+            } else {
+                self.learns_from(&connection, since);
+                connection.close();
             }
         }
-        if !self.resting.is_empty()
-            && let Some(rested) = self.take_idle(now)
-        {
-            return Some(rested);
+        if self.resting.is_empty() { None } else { self.take_idle(now, care) }
+    }
+
+    /// The youngest, if it is safe by what the oldest one that is open shows.
+    #[cold]
+    fn take_safe(&mut self, now: Instant) -> Option<Rc<Http1Connection>> {
+        while let Some(Idle { connection, since }) = self.idle.first() {
+            if connection.is_ready() && connection.is_still_ready() {
+                // `since` may be a tick early.
+                self.idle_time.is_open(now.saturating_duration_since(*since + TICK));
+                break;
+            }
+            let Idle { connection, since } = self.idle.remove(0);
+            self.learns_from(&connection, since);
+            connection.close();
         }
-        if self.finishing.is_empty() {
+        let youngest = self.idle.last()?;
+        let is_safe = now.saturating_duration_since(youngest.since) <= self.idle_time.safe();
+        if !is_safe || !youngest.connection.is_still_ready() {
             return None;
         }
-        self.finishing.retain(|idle| idle.connection.will_be_ready() || idle.connection.is_ready());
-        let ready = self.finishing.iter().position(|idle| {
-            let has_rested = now.saturating_duration_since(idle.since) >= REST;
-            idle.connection.is_ready() && (has_rested || !idle.connection.is_doubtful())
-        })?;
-        Some(self.finishing.swap_remove(ready).connection)
+        self.idle.pop().map(|idle| idle.connection)
+    }
+
+    /// The connection was idle `since`, and is not ready any more.
+    #[cold]
+    fn learns_from(&mut self, connection: &Http1Connection, since: Instant) {
+        if let Some(after) = connection.was_closed_after(since) {
+            self.idle_time.was_closed(after);
+        }
     }
 
     /// One that has rested, and on which nothing came.
     #[cold]
-    fn take_idle(&mut self, now: Instant) -> Option<Rc<Http1Connection>> {
+    fn take_idle(&mut self, now: Instant, care: bool) -> Option<Rc<Http1Connection>> {
+        let safe = if care { self.idle_time.safe() } else { Duration::MAX };
         let mut rested = self.rested(now);
         while rested > 0 {
             rested -= 1;
+            if now.saturating_duration_since(self.resting[rested].since) > safe {
+                return None;
+            }
             let Idle { connection, .. } = self.resting.remove(rested);
             if connection.is_ready() {
                 return Some(connection);
@@ -120,10 +166,15 @@ impl Http1Pool {
     pub(super) fn put(&mut self, connection: Rc<Http1Connection>, now: Instant) {
         if let Some(said) = connection.idle() {
             self.timeout = self.configured.min(sooner(said));
+            self.idle_time.is_open(self.timeout);
         }
         let list = match () {
-            // It is not idle: its request would be cut off.
-            () if connection.will_be_ready() => &mut self.finishing,
+            // Its request would be cut off.
+            () if connection.is_sending() => {
+                self.finishing.retain(|idle| idle.connection.is_sending());
+                &mut self.finishing
+            }
+            () if connection.is_too_old(now) => return connection.close(),
             () if connection.is_doubtful() => return self.put_doubtful(connection, now),
             () if self.idle.len() >= self.capacity => return connection.close(),
             () if connection.is_ready() => {
@@ -174,24 +225,35 @@ impl Http1Pool {
     /// Gives up what is closed or too old.
     pub(super) fn sweep(&mut self, now: Instant) {
         let (timeout, capacity) = (self.timeout, self.capacity);
-        let stays = |idle: &mut Idle| {
+        let mut idle_time = std::mem::take(&mut self.idle_time);
+        self.idle.retain_mut(|idle| {
+            let age = now.saturating_duration_since(idle.since);
+            let is_old = age >= timeout || idle.connection.is_too_old(now);
+            if idle.connection.is_ready() && !is_old {
+                idle_time.is_open(age.saturating_sub(TICK));
+                return true;
+            }
+            if let Some(after) = idle.connection.was_closed_after(idle.since) {
+                idle_time.was_closed(after);
+            }
+            idle.connection.close();
+            false
+        });
+        self.idle_time = idle_time;
+        self.finishing.retain_mut(|idle| {
             // A request that is still sent may take its time, as long as it moves.
             if idle.connection.take_progress() {
                 idle.since = now;
             }
-            let young = now.saturating_duration_since(idle.since) < timeout;
-            let alive = idle.connection.will_be_ready() || idle.connection.is_ready();
-            if !(young && alive) {
+            let stays = now.saturating_duration_since(idle.since) < timeout;
+            let stays = stays && idle.connection.is_sending();
+            if !stays {
                 idle.connection.close();
             }
-            young && alive
-        };
-        self.idle.retain_mut(stays);
-        self.finishing.retain_mut(stays);
+            stays
+        });
         let rested = self.rested(now);
-        let rested: Vec<_> = self.resting.drain(..rested).collect();
-        let finished = self.finishing.extract_if(.., |idle| idle.connection.is_ready());
-        for Idle { connection, since } in finished.collect::<Vec<_>>().into_iter().chain(rested) {
+        for Idle { connection, since } in self.resting.drain(..rested).collect::<Vec<_>>() {
             if connection.is_ready() && self.idle.len() < capacity {
                 let at = self.idle.partition_point(|idle| idle.since <= since);
                 connection.waits(true);

@@ -27,7 +27,7 @@ pub(super) struct TrackedBody<B: Body> {
 }
 
 /// What was taken out of a body, as long as it can be put back.
-#[derive(Default)]
+#[derive(Debug, Default)]
 enum Kept {
     #[default]
     Nothing,
@@ -42,6 +42,9 @@ const MOST_KEPT: usize = 64 << 10;
 
 impl Kept {
     fn push(&mut self, frame: &Frame<Bytes>) {
+        if matches!(self, Self::TooMuch) {
+            return;
+        }
         let Some(data) = frame.data_ref() else {
             *self = Self::TooMuch;
             return;
@@ -89,6 +92,8 @@ pub(super) struct Progress<E> {
     /// Whether the connection would take more and the body has none yet.
     starved: Cell<bool>,
     failure: RefCell<Option<E>>,
+    /// What was taken out of the body, for a connection that may turn out to be closed.
+    kept: RefCell<Kept>,
 }
 
 /// Looks on while this body is sent.
@@ -99,6 +104,7 @@ pub(super) fn watch<B: Body>(body: &B, timers: &Timers) -> Option<Watch<B>> {
             last: Cell::new(timers.now()),
             starved: Cell::new(false),
             failure: RefCell::new(None),
+            kept: RefCell::new(Kept::TooMuch),
         })
     })
 }
@@ -116,6 +122,9 @@ pub(super) fn poll_frame<B: Body<Data = Bytes> + Unpin>(
     progress.starved.set(polled.is_pending());
     polled.map(|frame| {
         progress.advance();
+        if let Some(Ok(frame)) = &frame {
+            progress.kept.borrow_mut().push(frame);
+        }
         frame.map(|result| {
             result.map_err(|error| {
                 progress.failure.replace(Some(error));
@@ -141,6 +150,25 @@ impl<E> Progress<E> {
     /// The error by which the body failed, once.
     pub(super) fn take_failure(&self) -> Option<E> {
         self.failure.take()
+    }
+
+    /// Keeps what is taken out of the body from now on.
+    pub(super) fn keep(&self) {
+        self.kept.replace(Kept::Nothing);
+    }
+
+    /// Keeps nothing any more.
+    pub(super) fn keep_no_more(&self) {
+        self.kept.replace(Kept::TooMuch);
+    }
+
+    /// Puts back what was taken out of the body. Whether that was possible.
+    pub(super) fn put_back<B: Resume + Default>(&self, body: &mut B) -> bool {
+        let kept = self.kept.replace(Kept::TooMuch).into_bytes();
+        if let Some(read) = kept.as_ref().filter(|read| !read.is_empty()) {
+            *body = B::resumed(read.clone(), std::mem::take(body));
+        }
+        kept.is_some()
     }
 
     /// A deadline on the same clock.

@@ -12,6 +12,7 @@ use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 
 use super::addresses::Addresses;
+use super::care::Wants;
 use super::connect::{Connected, Endpoint};
 use super::error::{ConnectError, SetupError};
 use super::gauge::PoolGauge;
@@ -86,6 +87,7 @@ impl Target {
             http2_only: upstream.protocol == UpstreamProtocol::Http2,
             ping: upstream.ping,
             ping_timeout: upstream.ping_timeout,
+            max_age: upstream.max_age,
             limits: upstream.limits,
             timers: timers.clone(),
             gauge: Arc::default(),
@@ -108,14 +110,16 @@ impl Target {
         })
     }
 
-    /// A connection from the pool. `http1`: only one that speaks HTTP/1.1 will do.
-    pub(super) fn pooled(&self, http1: bool) -> Option<Ready> {
-        let shared = !http1 && self.known_protocol.get() != KnownProtocol::Http1;
+    /// A connection from the pool.
+    pub(super) fn pooled(&self, wants: Wants) -> Option<Ready> {
+        let shared = !wants.http1 && self.known_protocol.get() != KnownProtocol::Http1;
         if shared && let Some(stream) = self.http2.borrow_mut().take(None) {
             let reused = stream.reused;
             return Some(Ready { channel: Channel::Http2(stream), reused, connect: None });
         }
-        let connection = self.http1.borrow_mut().take(self.timers.now())?;
+        // A worker that was held up has a clock that was held up too.
+        let now = if wants.care { self.timers.refresh() } else { self.timers.now() };
+        let connection = self.http1.borrow_mut().take(now, wants.care)?;
         Some(Ready { channel: Channel::Http1(connection), reused: true, connect: None })
     }
 

@@ -348,7 +348,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         let chunks: Vec<Vec<u8>> = chunks.into_iter().filter(|c| !c.is_empty()).collect();
         let count = chunks.len();
         let mut chunks = chunks.into_iter().enumerate();
-        while let Some((index, chunk)) = chunks.next() {
+        for (index, chunk) in chunks.by_ref() {
             self.state.get_mut().held = Some(HeldState::default());
             let is_last = index + 1 == count;
             kept.extend(self.chunk(chunk, is_last, Configured::on_response_chunk));

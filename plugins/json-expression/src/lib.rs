@@ -13,6 +13,9 @@ mod encode;
 mod expression;
 #[path = "../../transform/src/media_type.rs"]
 mod media_type;
+#[path = "../../transform/src/memory.rs"]
+#[allow(dead_code, reason = "`transform` also counts parts of bodies")]
+mod memory;
 mod rules;
 #[path = "../../transform/src/size.rs"]
 mod size;
@@ -140,6 +143,12 @@ impl Plugin for JsonExpression {
                     "Content Too Large",
                     format!("the decoded body is larger than {limit} bytes"),
                 ),
+                Refusal::Encoded(DecodeError::NoRoom(window)) => {
+                    log::warn!("a request is refused: {}", coding::no_room(window));
+                    let detail =
+                        "the content-encoding takes more memory than there is to decode it";
+                    Response::problem(413, "Content Too Large", detail)
+                }
             }),
         }
     }
@@ -199,6 +208,9 @@ impl Plugin for JsonExpression {
                     }
                     Refusal::Encoded(DecodeError::TooLarge(limit)) => {
                         ("is too large", format!("decoded, it is larger than {limit} bytes"))
+                    }
+                    Refusal::Encoded(DecodeError::NoRoom(window)) => {
+                        ("takes more memory than there is to decode it", coding::no_room(window))
                     }
                 };
                 log::warn!("the upstream's answer {detail}: {reason}");

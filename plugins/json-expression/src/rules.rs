@@ -106,9 +106,14 @@ impl Rules {
         }
     }
 
+    /// Whether the codings are put on again.
+    fn recodes(&self, codings: &[Coding]) -> bool {
+        self.on_encoded_body == EncodedPolicy::Recode && coding::can_be_put_on(codings)
+    }
+
     /// Whether a body with these codings goes on without them.
     pub(crate) fn loses(&self, codings: &[Coding]) -> bool {
-        !codings.is_empty() && self.on_encoded_body == EncodedPolicy::Decode
+        !codings.is_empty() && !self.recodes(codings)
     }
 
     /// Changes a body.
@@ -139,8 +144,11 @@ impl Rules {
             }
         };
         if let Some(changed) = changed {
-            let is_recoded = self.on_encoded_body == EncodedPolicy::Recode;
-            body.set(if is_recoded { coding::encode(codings, changed) } else { changed });
+            body.set(if self.recodes(codings) {
+                coding::encode(codings, changed)
+            } else {
+                changed
+            });
         }
         Ok(())
     }

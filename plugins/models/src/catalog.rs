@@ -57,6 +57,8 @@ pub(crate) struct Model {
     pub(crate) max_output_tokens: Option<u64>,
     pub(crate) max_input_tokens: Option<u64>,
     pub(crate) affinity: Option<Affinity>,
+    /// Its deployments speak different APIs, so that an answer of one may come to another in the next request.
+    pub(crate) is_mixed: bool,
 }
 
 /// A deployment's part in a model.
@@ -124,6 +126,12 @@ impl Catalog {
             errors.push(ConfigError::at("/models", "there is at least one model"));
         }
         ConfigError::collect(errors)?;
+        for model in &mut models {
+            let mut own =
+                model.shares.iter().map(|share| deployments[share.deployment].provider.own());
+            let first = own.next();
+            model.is_mixed = own.any(|other| Some(other) != first);
+        }
         Ok(Self { deployments, models, by_name })
     }
 
@@ -297,6 +305,7 @@ impl Model {
             max_output_tokens: spec.max_output_tokens,
             max_input_tokens: spec.max_input_tokens,
             affinity,
+            is_mixed: false,
         })
     }
 }

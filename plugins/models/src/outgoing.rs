@@ -372,6 +372,9 @@ fn edited(own: &str, model: &Model, call: &Call, body: &[u8], name: &str) -> Opt
     if call.hides_usage {
         edits.include_usage();
     }
+    if model.is_mixed {
+        edits.mend_history();
+    }
     (!edits.is_empty()).then(|| edits.apply())
 }
 

@@ -228,7 +228,10 @@ impl BodyState {
         for (rules, mut part) in parts {
             if let Some(field) = coding {
                 match rules.take_off(field, is_stream) {
-                    Ok(Some(codings)) => state.codings = codings,
+                    Ok(Some(codings)) => {
+                        state.recodes &= coding::can_be_put_on(&codings);
+                        state.codings = codings;
+                    }
                     Ok(None) => continue,
                     Err(accepted) => return Start::Refuse(accepted),
                 }

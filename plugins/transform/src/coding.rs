@@ -3,6 +3,15 @@
 //! Owns the bound on what a body may become: each decoded byte counts, whatever the ratio, so that
 //! memory is bounded before it is taken. Must not know of rules or heads.
 
+// By their paths, since `json-expression` has this file too.
+#[path = "coding/brotli.rs"]
+mod brotli;
+#[cfg(test)]
+#[path = "coding/peers.rs"]
+mod peers;
+#[path = "coding/zstd.rs"]
+mod zstd;
+
 use std::io::{self, Read};
 
 use flate2::Compression;
@@ -10,16 +19,25 @@ use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use flate2::read::{GzEncoder, ZlibEncoder};
 use gateway_plugin_sdk::prelude::*;
 
-/// A coding that can be taken off and put on.
+use crate::memory::has_room;
+
+/// A coding that can be taken off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Coding {
     Gzip,
     /// The `zlib` format (RFC 1950); what some senders mean, bare `deflate` (RFC 1951), is read too.
     Deflate,
+    /// Is not put on.
+    Brotli,
+    /// Is not put on.
+    Zstd,
 }
 
 /// What is decoded, as `accept-encoding` names it.
-pub(crate) const KNOWN: &str = "gzip, deflate";
+pub(crate) const KNOWN: &str = "gzip, deflate, br, zstd";
+
+/// How much is decoded at once.
+const STEP: usize = 32 << 10;
 
 /// Codings on top of one another, at most: more is no use to anybody.
 const MOST: usize = 4;
@@ -31,6 +49,18 @@ pub(crate) enum DecodeError {
     TooLarge(u64),
     /// It is not what its head says, for this reason.
     Broken(String),
+    /// It reaches back over so many bytes, for which there is no memory.
+    NoRoom(usize),
+}
+
+impl DecodeError {
+    fn broken(reason: &str) -> Self {
+        Self::Broken(reason.to_owned())
+    }
+
+    fn cut_off() -> Self {
+        Self::broken("it ends before its end")
+    }
 }
 
 /// The codings that a field names, in the order in which they were applied; `None` if one is not
@@ -60,18 +90,25 @@ pub(crate) fn decode(codings: &[Coding], body: &[u8], limit: u64) -> Result<Vec<
     Ok(decoded.unwrap_or_else(|| body.to_vec()))
 }
 
-/// Puts codings on, the first one first.
-pub(crate) fn encode(codings: &[Coding], body: Vec<u8>) -> Vec<u8> {
-    codings.iter().fold(body, |body, coding| coding.encode(&body))
+/// Whether all of them can be put on.
+pub(crate) fn can_be_put_on(codings: &[Coding]) -> bool {
+    codings.iter().all(|coding| coding.can_be_put_on())
 }
 
-/// The part of an `accept-encoding` that can be decoded here, `identity` if nothing is.
-pub(crate) fn acceptable(field: Option<&str>) -> String {
+/// Puts codings on, the first one first. Those that cannot be are left out.
+pub(crate) fn encode(codings: &[Coding], body: Vec<u8>) -> Vec<u8> {
+    codings.iter().fold(body, |body, coding| coding.encode(body))
+}
+
+/// The part of an `accept-encoding` that can be decoded here, and put on again if it `is_put_on`; `identity` if
+/// nothing is.
+pub(crate) fn acceptable(field: Option<&str>, is_put_on: bool) -> String {
     let mut kept: Vec<&str> = Vec::new();
     for item in field.unwrap_or_default().split(',') {
         let item = item.trim();
         let name = item.split(';').next().unwrap_or_default().trim();
-        if name.eq_ignore_ascii_case("identity") || Coding::named(name).is_some() {
+        let is_known = |coding: Coding| !is_put_on || coding.can_be_put_on();
+        if name.eq_ignore_ascii_case("identity") || Coding::named(name).is_some_and(is_known) {
             kept.push(item);
         }
     }
@@ -92,13 +129,23 @@ impl Coding {
             Some(Self::Gzip)
         } else if is("deflate") {
             Some(Self::Deflate)
+        } else if is("br") {
+            Some(Self::Brotli)
+        } else if is("zstd") {
+            Some(Self::Zstd)
         } else {
             None
         }
     }
 
+    fn can_be_put_on(self) -> bool {
+        matches!(self, Self::Gzip | Self::Deflate)
+    }
+
     fn decode(self, body: &[u8], limit: u64) -> Result<Vec<u8>, DecodeError> {
         let (out, rest) = match self {
+            Self::Brotli => brotli::decode(body, limit)?,
+            Self::Zstd => (zstd::decode(body, limit)?, &[][..]),
             Self::Gzip => {
                 let mut decoder = MultiGzDecoder::new(body);
                 (read(&mut decoder, limit)?, decoder.into_inner())
@@ -118,12 +165,13 @@ impl Coding {
         Ok(out)
     }
 
-    fn encode(self, body: &[u8]) -> Vec<u8> {
+    fn encode(self, body: Vec<u8>) -> Vec<u8> {
         let mut out = Vec::with_capacity(body.len() / 2);
         let level = Compression::fast();
         let written = match self {
-            Self::Gzip => GzEncoder::new(body, level).read_to_end(&mut out),
-            Self::Deflate => ZlibEncoder::new(body, level).read_to_end(&mut out),
+            Self::Gzip => GzEncoder::new(&*body, level).read_to_end(&mut out),
+            Self::Deflate => ZlibEncoder::new(&*body, level).read_to_end(&mut out),
+            Self::Brotli | Self::Zstd => return body,
         };
         written.expect("memory can be read and written");
         out
@@ -138,11 +186,26 @@ fn read(decoder: &mut impl Read, limit: u64) -> Result<Vec<u8>, DecodeError> {
     }
     match read {
         Ok(_) => Ok(out),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(DecodeError::Broken("it ends before its end".to_owned()))
-        }
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(DecodeError::cut_off()),
         Err(error) => Err(DecodeError::Broken(error.to_string())),
     }
+}
+
+/// What operators read of a body that takes too much memory to decode.
+pub(crate) fn no_room(window: usize) -> String {
+    format!(
+        "to decode its body takes {window} bytes and more, and the plugin's memory has no room for them; raise \
+         `limits.memory`"
+    )
+}
+
+/// Adds what was decoded.
+fn add(out: &mut Vec<u8>, piece: &[u8], limit: u64) -> Result<(), DecodeError> {
+    if out.len() as u64 + piece.len() as u64 > limit {
+        return Err(DecodeError::TooLarge(limit));
+    }
+    out.extend_from_slice(piece);
+    Ok(())
 }
 
 /// Whether the first two bytes are a header of RFC 1950 section 2.2.
@@ -235,7 +298,9 @@ mod tests {
     fn knows_its_codings_by_name_and_no_others() {
         assert_eq!(parse("identity, X-GZip ,,deflate"), Some(vec![Coding::Gzip, Coding::Deflate]));
         assert_eq!(parse(" identity "), Some(Vec::new()));
-        for field in ["br", "gzip, zstd", "compress", "gzip;q=1", "gzip,gzip,gzip,gzip,gzip"] {
+        assert_eq!(parse("BR, zstd"), Some(vec![Coding::Brotli, Coding::Zstd]));
+        assert!(can_be_put_on(&[Coding::Gzip]) && !can_be_put_on(&[Coding::Gzip, Coding::Brotli]));
+        for field in ["brotli", "gzip, dcz", "compress", "gzip;q=1", "gzip,gzip,gzip,gzip,gzip"] {
             assert_eq!(parse(field), None, "{field}");
         }
         assert!(is_coded("br") && !is_coded("identity,") && !is_coded(""));
@@ -243,14 +308,16 @@ mod tests {
 
     #[test]
     fn accepts_from_an_upstream_what_the_client_accepts_and_it_can_decode() {
-        for (client, asked) in [
-            (None, "identity"),
-            (Some(""), "identity"),
-            (Some("br, *"), "identity"),
-            (Some("gzip, deflate, br, zstd"), "gzip, deflate"),
-            (Some("br;q=1.0, GZIP;q=0.5, identity;q=0"), "GZIP;q=0.5, identity;q=0"),
+        for (client, decoded, recoded) in [
+            (None, "identity", "identity"),
+            (Some(""), "identity", "identity"),
+            (Some("dcb, *"), "identity", "identity"),
+            (Some("br"), "br", "identity"),
+            (Some("gzip, deflate, br, zstd"), "gzip, deflate, br, zstd", "gzip, deflate"),
+            (Some("br;q=1.0, GZIP;q=0.5, dcz"), "br;q=1.0, GZIP;q=0.5", "GZIP;q=0.5"),
         ] {
-            assert_eq!(acceptable(client), asked);
+            assert_eq!(acceptable(client, false), decoded);
+            assert_eq!(acceptable(client, true), recoded);
         }
     }
 }

@@ -15,6 +15,7 @@ mod fields;
 mod form;
 mod json;
 mod media_type;
+mod memory;
 mod query;
 mod request;
 mod response;
@@ -177,7 +178,7 @@ impl Transform {
                 interest = interest.request_body(BodyMode::Buffered(body.limit));
             }
         }
-        if rules.asks == Asks::Decodable {
+        if matches!(rules.asks, Asks::Codings { .. }) {
             interest = interest.header("accept-encoding");
         }
         if !rules.query.is_empty() {

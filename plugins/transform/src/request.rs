@@ -36,7 +36,10 @@ pub(crate) enum Asks {
     /// A whole body without coding.
     Plain,
     /// A whole body with the codings that the client takes, as far as they can be decoded here.
-    Decodable,
+    Codings {
+        /// And put on again.
+        put_on: bool,
+    },
 }
 
 impl RequestRules {
@@ -148,7 +151,9 @@ impl Asks {
         let accepted = match self {
             Self::Nothing => return,
             Self::Plain => "identity".to_owned(),
-            Self::Decodable => coding::acceptable(request.header("accept-encoding")),
+            Self::Codings { put_on } => {
+                coding::acceptable(request.header("accept-encoding"), put_on)
+            }
         };
         request.set_header("accept-encoding", accepted);
         request.remove_header("range");
@@ -168,5 +173,10 @@ pub(crate) fn refusal(refusal: &Refusal) -> Response {
             "Content Too Large",
             format!("the decoded body is larger than {limit} bytes"),
         ),
+        Refusal::Encoded(DecodeError::NoRoom(window)) => {
+            log::warn!("a request is refused: {}", coding::no_room(*window));
+            let detail = "the content-encoding takes more memory than there is to decode it";
+            Response::problem(413, "Content Too Large", detail)
+        }
     }
 }

@@ -9,7 +9,7 @@ use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
 use crate::body::{BodyRules, BodyState, Described, Refusal, Start};
-use crate::coding::DecodeError;
+use crate::coding::{self, DecodeError};
 use crate::fields::FieldEdits;
 use crate::values::Values;
 
@@ -170,6 +170,10 @@ pub(crate) fn refusal(refusal: &Refusal) -> Response {
                  (`body_limit`)"
             );
             bad_gateway("the upstream's answer is too large")
+        }
+        Refusal::Encoded(DecodeError::NoRoom(window)) => {
+            log::warn!("the upstream's answer is refused: {}", coding::no_room(*window));
+            bad_gateway("the upstream's answer takes more memory than there is to decode it")
         }
     }
 }

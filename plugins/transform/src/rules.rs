@@ -8,7 +8,7 @@ mod head;
 
 use gateway_plugin_sdk::prelude::*;
 
-use crate::config::{AcceptEncoding, Config, ResponseSpecs};
+use crate::config::{AcceptEncoding, Config, EncodedPolicy, ResponseSpecs};
 use crate::fields::FieldEdits;
 use crate::request::{Asks, RequestRules};
 use crate::response::ResponseSets;
@@ -74,7 +74,10 @@ impl Rules {
 fn asks(specs: &ResponseSpecs, sets: &ResponseSets) -> Asks {
     let changes = specs.list().zip(&sets.0).filter(|(_, set)| set.body.is_some());
     changes.fold(Asks::Nothing, |asks, ((_, spec), _)| match spec.accept_encoding {
-        AcceptEncoding::Client if asks != Asks::Plain => Asks::Decodable,
+        AcceptEncoding::Client if asks != Asks::Plain => Asks::Codings {
+            put_on: asks == Asks::Codings { put_on: true }
+                || spec.on_encoded_body == EncodedPolicy::Recode,
+        },
         AcceptEncoding::Client | AcceptEncoding::Identity => Asks::Plain,
     })
 }

@@ -13,12 +13,16 @@ use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 
 use crate::json::document::quoted;
+use crate::memory::{self, Parts};
 
 /// Elements in one another, at most.
 const DEEPEST: usize = 64;
 
 /// Attributes of an element, at most: each is compared with those before it.
 const MOST_ATTRIBUTES: usize = 256;
+
+/// What an element or an attribute takes in memory at most, besides its text: members, their names, a place in order.
+const PART: usize = 256;
 
 /// How a document is read.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -48,6 +52,11 @@ pub(crate) fn to_json(document: &[u8], options: &Options) -> Result<String, Stri
     if let Some(other) = document.chars().find(|c| !is_xml(*c)) {
         return Err(format!("U+{:04X} cannot be in an XML document", u32::from(other)));
     }
+    // A text is written into each of the elements that it is in, and what was there is let go.
+    if !memory::has_room(document.len().saturating_mul(3)) {
+        return Err("the plugin's memory (`limits.memory`) has no room for the document".to_owned());
+    }
+    let mut parts = Parts::of(PART);
     let mut reader = Reader::from_str(document);
     reader.config_mut().expand_empty_elements = true;
     let mut open: Vec<Open> = vec![Open::default()];
@@ -59,7 +68,8 @@ pub(crate) fn to_json(document: &[u8], options: &Options) -> Result<String, Stri
         if matches!(event, Event::Eof) {
             break;
         }
-        take(event, &mut open, options).map_err(|reason| format!("{reason} (at byte {at})"))?;
+        take(event, &mut open, &mut parts, options)
+            .map_err(|reason| format!("{reason} (at byte {at})"))?;
     }
     match (open.pop(), open.pop()) {
         (Some(top), None) if top.members.is_empty() => Err("there is no element".to_owned()),
@@ -69,7 +79,12 @@ pub(crate) fn to_json(document: &[u8], options: &Options) -> Result<String, Stri
     }
 }
 
-fn take(event: Event<'_>, open: &mut Vec<Open>, options: &Options) -> Result<(), String> {
+fn take(
+    event: Event<'_>,
+    open: &mut Vec<Open>,
+    parts: &mut Parts,
+    options: &Options,
+) -> Result<(), String> {
     let depth = open.len();
     let Some(inner) = open.last_mut() else { return Err("there is no element".to_owned()) };
     match event {
@@ -79,7 +94,10 @@ fn take(event: Event<'_>, open: &mut Vec<Open>, options: &Options) -> Result<(),
         Event::Start(_) if depth == 1 && !inner.members.is_empty() => {
             return Err("there is more than one element at the top".to_owned());
         }
-        Event::Start(start) => open.push(Open::new(&start, options)?),
+        Event::Start(start) => {
+            parts.add()?;
+            open.push(Open::new(&start, parts, options)?);
+        }
         Event::End(_) => {
             let element = open.pop().filter(|_| depth > 1).ok_or("no element begins here")?;
             let name = element.name.clone();
@@ -133,12 +151,13 @@ impl Options {
 }
 
 impl Open {
-    fn new(start: &BytesStart<'_>, options: &Options) -> Result<Self, String> {
+    fn new(start: &BytesStart<'_>, parts: &mut Parts, options: &Options) -> Result<Self, String> {
         let mut element = Self { name: options.name(start.name().0).to_owned(), ..Self::default() };
         for (index, attribute) in start.attributes().enumerate() {
             if index == MOST_ATTRIBUTES {
                 return Err(format!("an element has more than {MOST_ATTRIBUTES} attributes"));
             }
+            parts.add()?;
             let attribute = attribute.map_err(|error| error.to_string())?;
             let name = attribute.key.0;
             if options.drops_prefixes && (name == "xmlns" || name.starts_with("xmlns:")) {

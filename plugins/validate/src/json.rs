@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 pub(crate) use number::Number;
 
+use crate::memory::Room;
+
 /// A value. The order is one of any kind, so that values can be sorted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Json {
@@ -28,6 +30,16 @@ pub(crate) const MAX_DEPTH: usize = 96;
 pub(crate) struct Malformed {
     pub(crate) at: usize,
     pub(crate) message: &'static str,
+}
+
+/// Why a text is not read that may be right.
+const NO_ROOM: &str = "the plugin's memory (`limits.memory`) has no room for more";
+
+impl Malformed {
+    /// Whether nothing is wrong with the text but that there is no memory for it.
+    pub(crate) fn is_for_room(&self) -> bool {
+        self.message == NO_ROOM
+    }
 }
 
 impl Json {
@@ -67,25 +79,23 @@ impl Json {
         })
     }
 
-    /// How many bytes of memory a text may take as a value, at most, with what reading it takes: by its brackets and
-    /// commas, wherever they are. A table takes room for eleven members from the first one on.
-    pub(crate) fn cost(text: &[u8]) -> usize {
-        const TABLE: usize = 12 * (size_of::<String>() + size_of::<Json>());
-        // Lists grow by doubling, and are moved then; tables are half full at worst.
-        const MEMBER: usize = 3 * (size_of::<String>() + size_of::<Json>());
-        text.iter().fold(text.len(), |cost, byte| match byte {
-            b'{' => cost.saturating_add(TABLE),
-            b'[' | b',' => cost.saturating_add(MEMBER),
-            _ => cost,
-        })
-    }
+    /// What a value takes in memory besides its text, at most: a place in a list, which grows by doubling and is moved
+    /// then, or in a table that is half full.
+    pub(crate) const PLACE: usize = 3 * (size_of::<String>() + size_of::<Self>());
+
+    /// What a table takes besides its members: room for eleven from the first one on.
+    pub(crate) const TABLE: usize = 12 * (size_of::<String>() + size_of::<Self>());
 
     /// Reads a text.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, Malformed> {
+        Self::parse_within(text, Room::default())
+    }
+
+    fn parse_within(text: &[u8], room: Room) -> Result<Self, Malformed> {
         let Ok(text) = str::from_utf8(text) else {
             return Err(Malformed { at: 0, message: "the text is not UTF-8" });
         };
-        let mut reader = Reader { text, at: 0 };
+        let mut reader = Reader { text, at: 0, room };
         reader.space();
         let value = reader.value(0)?;
         reader.space();
@@ -104,11 +114,17 @@ pub(crate) fn escape(name: &str) -> String {
 struct Reader<'a> {
     text: &'a str,
     at: usize,
+    room: Room,
 }
 
 impl Reader<'_> {
     fn fault(&self, message: &'static str) -> Malformed {
         Malformed { at: self.at, message }
+    }
+
+    /// So many bytes are about to be taken.
+    fn take(&mut self, bytes: usize) -> Result<(), Malformed> {
+        if self.room.take(bytes) { Ok(()) } else { Err(self.fault(NO_ROOM)) }
     }
 
     fn peek(&self) -> Option<u8> {
@@ -131,8 +147,12 @@ impl Reader<'_> {
         if depth > MAX_DEPTH {
             return Err(self.fault("arrays and objects lie too deep in each other"));
         }
+        self.take(Json::PLACE)?;
         match self.peek() {
-            Some(b'{') => self.object(depth),
+            Some(b'{') => {
+                self.take(Json::TABLE)?;
+                self.object(depth)
+            }
             Some(b'[') => self.array(depth),
             Some(b'"') => self.string().map(Json::Text),
             Some(b'-' | b'0'..=b'9') => self.number(),
@@ -213,6 +233,8 @@ impl Reader<'_> {
             let rest = &self.text[self.at..];
             let end = rest.bytes().position(|it| matches!(it, b'"' | b'\\' | 0..=0x1f));
             let Some(end) = end else { return Err(self.fault("the text does not end")) };
+            // As it grows it is moved.
+            self.take(2 * end)?;
             plain.push_str(&rest[..end]);
             self.at += end + 1;
             match rest.as_bytes()[end] {
@@ -327,6 +349,21 @@ mod tests {
         let deep = |count: usize| "[".repeat(count) + &"]".repeat(count);
         assert!(parse(&deep(MAX_DEPTH)).is_ok());
         assert!(parse(&deep(100_000)).is_err());
+    }
+
+    #[test]
+    fn reads_no_more_than_there_is_memory_for() {
+        let within =
+            |text: &str| Json::parse_within(text.as_bytes(), Room::by(|it| it < 200 << 10));
+        let many = |what: &str, count: usize| format!("[{}0]", format!("{what},").repeat(count));
+        assert!(within(&many("[1]", 500)).is_ok());
+        for large in [many("0", 50_000), many("{}", 5_000), many("\"\\n\"", 50_000)] {
+            assert!(within(&large).expect_err("it is large").is_for_room());
+        }
+        let long = format!("[1,\"{}\"]", "x".repeat(100 << 10));
+        let found = within(&long).expect_err("it is long");
+        assert_eq!((found.is_for_room(), found.at), (true, 4));
+        assert!(!within("[").expect_err("it does not end").is_for_room());
     }
 
     #[test]

@@ -135,13 +135,13 @@ impl Plugin for Validate {
             // The document changed since the head was looked at: nothing is let through unread.
             return self.judge_request(&Verdict::NotReady);
         };
-        if self.request_mode == Mode::Report && !memory::has_room(Json::cost(body.bytes())) {
-            log::warn!("the request is not validated: {UNREAD}");
-            return Outcome::Next;
-        }
         match self.check(&plan, id, body.bytes(), Side::Request) {
             Ok(()) => Outcome::Next,
-            Err(findings) => self.judge_request(&Verdict::Wrong(findings)),
+            Err(Verdict::NoRoom) if self.request_mode == Mode::Report => {
+                log::warn!("the request is not validated: {UNREAD}");
+                Outcome::Next
+            }
+            Err(verdict) => self.judge_request(&verdict),
         }
     }
 
@@ -176,13 +176,13 @@ impl Plugin for Validate {
         let (Some(plan), Some(id)) = (self.plan_of(context), context.body) else {
             return Outcome::Next;
         };
-        if self.response_mode == Mode::Report && !memory::has_room(Json::cost(body.bytes())) {
-            log::warn!("the response is not validated: {UNREAD}");
-            return Outcome::Next;
-        }
         match self.check(&plan, id, body.bytes(), Side::Response) {
             Ok(()) => Outcome::Next,
-            Err(findings) => self.judge_response(&Verdict::Wrong(findings).told()),
+            Err(Verdict::NoRoom) if self.response_mode == Mode::Report => {
+                log::warn!("the response is not validated: {UNREAD}");
+                Outcome::Next
+            }
+            Err(verdict) => self.judge_response(&verdict.told()),
         }
     }
 }
@@ -269,9 +269,13 @@ impl Validate {
         }
     }
 
-    fn check(&self, plan: &Plan, id: Id, body: &[u8], side: Side) -> Result<(), Vec<Finding>> {
-        let value = Json::parse(body).map_err(|error| {
-            vec![Finding::body("", format!("is no JSON: {} (byte {})", error.message, error.at))]
+    fn check(&self, plan: &Plan, id: Id, body: &[u8], side: Side) -> Result<(), Verdict> {
+        let value = Json::parse(body).map_err(|error| match error.is_for_room() {
+            true => Verdict::NoRoom,
+            false => {
+                let detail = format!("is no JSON: {} (byte {})", error.message, error.at);
+                Verdict::Wrong(vec![Finding::body("", detail)])
+            }
         })?;
         let schemas = match (side, &plan.response_schemas) {
             (Side::Response, Some(schemas)) => schemas,
@@ -281,7 +285,8 @@ impl Validate {
         if problems.is_empty() {
             return Ok(());
         }
-        Err(problems.into_iter().map(|it| Finding::body(it.pointer, it.detail)).collect())
+        let findings = problems.into_iter().map(|it| Finding::body(it.pointer, it.detail));
+        Err(Verdict::Wrong(findings.collect()))
     }
 
     fn judge_request(&self, verdict: &Verdict) -> Outcome {

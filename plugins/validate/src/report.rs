@@ -39,6 +39,8 @@ pub(crate) enum Verdict {
     /// The `content-type` is none of the operation's.
     WrongType,
     Wrong(Vec<Finding>),
+    /// The plugin's memory has no room for the body.
+    NoRoom,
     /// There is nothing yet to check by.
     NotReady,
 }
@@ -69,6 +71,10 @@ impl Verdict {
                 let detail = "The request is not as it has to be; `errors` has each place.";
                 Response::bad_request(detail).extension("errors", &told)
             }
+            Self::NoRoom => {
+                let detail = "The body has more values than can be checked.";
+                Response::problem(413, "Content Too Large", detail)
+            }
             Self::NotReady => {
                 Response::service_unavailable("Requests cannot be checked at the moment.")
             }
@@ -81,6 +87,9 @@ impl Verdict {
             Self::NoPath => "no operation has this path".to_owned(),
             Self::NoMethod(allowed) => format!("the path has no such method, only {allowed}"),
             Self::WrongType => "the operation has no such content-type".to_owned(),
+            Self::NoRoom => "the body takes more than the plugin's memory has room for; raise \
+                             `limits.memory` for such bodies"
+                .to_owned(),
             Self::NotReady => "the document is not there yet".to_owned(),
             Self::Wrong(findings) => {
                 let told: Vec<String> = findings

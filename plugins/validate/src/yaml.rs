@@ -1,16 +1,21 @@
 //! YAML (1.2, core schema) as JSON.
 //!
 //! Owns which of YAML there is: one document whose keys are texts, with the types of JSON. What could be read in two ways
-//! is refused: keys that come twice, tags of other kinds, merge keys. What aliases repeat is bounded.
+//! is refused: keys that come twice, tags of other kinds, merge keys. What aliases repeat is bounded, and nothing is read
+//! for which there is no memory: a text of a kilobyte can stand for a billion values.
 
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
 use crate::json::{Json, MAX_DEPTH};
+use crate::memory::Room;
 
 /// Values of a document, at most, with what aliases repeat.
 const MOST_VALUES: usize = 500_000;
+
+/// Values that aliases repeat, at most: documents that people write repeat some hundreds.
+const MOST_REPEATED: usize = 100_000;
 
 /// What is wrong with a text, and in which line and column, from 1.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,25 +32,39 @@ enum Open {
     Table(BTreeMap<String, Json>, Option<String>),
 }
 
-#[derive(Default)]
 struct Reader {
     open: Vec<(Open, Mark)>,
-    /// What stands at each anchor, with the number of its values.
-    anchors: BTreeMap<usize, (Json, usize)>,
+    /// What stands at each anchor, and how large that is.
+    anchors: BTreeMap<usize, (Json, Size)>,
     values: usize,
+    repeated: usize,
+    room: Room,
     whole: Option<Json>,
 }
 
-/// The anchor of a value, if it has one, and how many values were read before it.
+/// How large something is.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    values: usize,
+    /// In memory.
+    bytes: usize,
+}
+
+/// The anchor of a value, if it has one, and what was read before it.
 #[derive(Clone, Copy)]
 struct Mark {
     anchor: usize,
-    values: usize,
+    before: Size,
 }
 
 /// Reads a text.
 pub(crate) fn parse(text: &str) -> Result<Json, Malformed> {
-    let mut reader = Reader::default();
+    parse_within(text, Room::default())
+}
+
+fn parse_within(text: &str, room: Room) -> Result<Json, Malformed> {
+    let (open, anchors) = Default::default();
+    let mut reader = Reader { open, anchors, values: 0, repeated: 0, room, whole: None };
     let at = |mark: &Marker, message: String| Malformed {
         line: mark.line(),
         column: mark.col() + 1,
@@ -66,20 +85,22 @@ impl Reader {
                 Err("there is a second document".to_owned())
             }
             Event::Alias(anchor) => {
-                let known = self.anchors.get(&anchor).cloned();
-                let (value, count) = known.ok_or("the alias leads to what it is part of")?;
+                let known = self.anchors.get(&anchor);
+                let (_, size) = *known.ok_or("the alias leads to what it is part of")?;
                 if self.awaits_key() {
                     return Err("a key is a text, and no alias".to_owned());
                 }
-                self.count(count)?;
-                self.put(value, Mark { anchor: 0, values: 0 })
+                let mark = self.mark(0);
+                self.repeat(size)?;
+                let value = self.anchors.get(&anchor).map(|(value, _)| value.clone());
+                self.put(value.unwrap_or(Json::Null), mark)
             }
             Event::Scalar(text, style, anchor, tag) => {
                 let mark = self.mark(anchor);
                 if self.awaits_key() {
                     return self.key(&text, tag.is_some() || anchor > 0);
                 }
-                self.count(1)?;
+                self.count(1, Json::PLACE + text.len())?;
                 self.put(scalar(&text, style, tag.as_deref())?, mark)
             }
             Event::SequenceStart(anchor, tag) => {
@@ -102,13 +123,32 @@ impl Reader {
     }
 
     fn mark(&self, anchor: usize) -> Mark {
-        Mark { anchor, values: self.values }
+        Mark { anchor, before: Size { values: self.values, bytes: self.room.taken() } }
     }
 
-    fn count(&mut self, values: usize) -> Result<(), String> {
+    /// So much is about to be read.
+    fn count(&mut self, values: usize, bytes: usize) -> Result<(), String> {
         self.values += values;
-        let is_many = self.values > MOST_VALUES;
-        if is_many { Err(format!("there are more than {MOST_VALUES} values")) } else { Ok(()) }
+        if self.values > MOST_VALUES {
+            return Err(format!("there are more than {MOST_VALUES} values"));
+        }
+        if self.room.take(bytes) {
+            return Ok(());
+        }
+        Err(format!(
+            "the plugin's memory (`limits.memory`) has no room for more: {} values up to here, {} of which \
+             aliases and anchors repeat",
+            self.values, self.repeated
+        ))
+    }
+
+    /// So much is about to be there once more.
+    fn repeat(&mut self, size: Size) -> Result<(), String> {
+        self.repeated += size.values;
+        if self.repeated > MOST_REPEATED {
+            return Err(format!("aliases and anchors repeat more than {MOST_REPEATED} values"));
+        }
+        self.count(size.values, size.bytes)
     }
 
     fn awaits_key(&self) -> bool {
@@ -127,7 +167,7 @@ impl Reader {
             return Err(format!("the key `{text}` is there twice"));
         }
         *key = Some(text.to_owned());
-        Ok(())
+        self.count(0, text.len())
     }
 
     fn begin(
@@ -149,14 +189,21 @@ impl Reader {
             return Err(unknown(tag));
         }
         let mark = self.mark(anchor);
-        self.count(1)?;
+        let table = if matches!(open, Open::Table(..)) { Json::TABLE } else { 0 };
+        self.count(1, Json::PLACE + table)?;
         self.open.push((open, mark));
         Ok(())
     }
 
     fn put(&mut self, value: Json, mark: Mark) -> Result<(), String> {
         if mark.anchor > 0 {
-            self.anchors.insert(mark.anchor, (value.clone(), self.values - mark.values));
+            let size = Size {
+                values: self.values - mark.before.values,
+                bytes: self.room.taken() - mark.before.bytes,
+            };
+            // It is kept for its aliases.
+            self.repeat(size)?;
+            self.anchors.insert(mark.anchor, (value.clone(), size));
         }
         match self.open.last_mut() {
             None => self.whole = Some(value),
@@ -299,6 +346,28 @@ mod tests {
             let item = format!("*a{}", level - 1);
             bomb.push_str(&format!("a{level}: &a{level} [{}]\n", [item.as_str(); 9].join(", ")));
         }
-        assert!(refused(&bomb).message.contains("more than 500000 values"));
+        let reason = "aliases and anchors repeat more than 100000 values";
+        assert!(refused(&bomb).message.contains(reason));
+        // Each anchor keeps all that is in it, without any alias.
+        let anchored: String = (0..90).map(|level| format!("&a{level} [")).collect();
+        let items = vec!["x"; 2_000].join(", ");
+        let nested = format!("{anchored}{items}{}", "]".repeat(90));
+        assert!(refused(&nested).message.contains(reason));
+        let many = format!("[{}]", vec!["x"; 500_000].join(", "));
+        assert!(refused(&many).message.contains("more than 500000 values"));
+    }
+
+    #[test]
+    fn reads_no_more_than_there_is_memory_for() {
+        let items = |count: usize| format!("a: [{}]", vec!["x"; count].join(", "));
+        let within = |yaml: &str| parse_within(yaml, Room::by(|bytes| bytes < 200 << 10));
+        assert!(within(&items(1_000)).is_ok(), "what was asked for is there");
+        let long = format!("a: {}", "x".repeat(150 << 10));
+        let found = within(&long).expect_err("150 KiB, and as much again to go on");
+        assert_eq!((found.line, found.column), (1, 4));
+        assert!(found.message.contains("no room for more: 2 values"), "{found:?}");
+        let repeated = format!("a: &a [{}]\nb: *a", vec!["x"; 5_000].join(", "));
+        let found = within(&repeated).expect_err("copies");
+        assert!(found.message.contains("(`limits.memory`)"), "{found:?}");
     }
 }

@@ -31,7 +31,8 @@ impl Drop for Folder {
 }
 
 fn example(folder: &Folder) -> Running {
-    let example = Example::read("models.toml").inside(&folder.0).with_model_server();
+    let example =
+        Example::read("models.toml").inside(&folder.0).with_model_server().with_provider_keys();
     example.at(8081, free_address()).on_a_free_port().start()
 }
 

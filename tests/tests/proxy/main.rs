@@ -17,6 +17,7 @@ mod health;
 mod hostile;
 mod http1;
 mod http2;
+mod kept_connections;
 mod known;
 mod lifecycle;
 mod limits;

@@ -286,6 +286,13 @@ pub(in crate::config) static KEEP_ALIVE: Keys = Keys {
         )
         .default("30s"),
         Key::new("ping_timeout", PROBE, "How long the answer to that may take.").default("10s"),
+        Key::new(
+            "max_age",
+            Kind::Duration { min: "0s", max: super::DAY },
+            "How old a connection becomes until it takes no further request, less up to a tenth at \
+             random. 0s: as old as it may.",
+        )
+        .default("0s"),
     ],
 };
 

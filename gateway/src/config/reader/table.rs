@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{Reading, Text, Value};
 use crate::config::diagnostic::Diagnostic;
-use crate::config::keys::Keys;
+use crate::config::keys::{Keys, LISTENER, ROUTE, UPSTREAM};
 use crate::config::{Span, suggest};
 
 /// A table, or the defaults of one that the file does not have.
@@ -82,9 +82,21 @@ impl<'r, 'a> Table<'r, 'a> {
         let error = error.did_you_mean(suggestion);
         let known: Vec<_> = self.keys.names().map(|name| format!("`{name}`")).collect();
         if suggestion.is_none() {
+            if let Some(place) = self.place_of(name) {
+                return error.help(format!("`{name}` belongs in {place}"));
+            }
             return error.note(format!("its keys are {}", known.join(", ")));
         }
         error
+    }
+
+    /// The tables beside this one that have such a key.
+    fn place_of(&self, name: &str) -> Option<String> {
+        let beside: [&Keys; 3] = [&LISTENER, &ROUTE, &UPSTREAM];
+        let is_one = beside.iter().any(|keys| keys.id == self.keys.id);
+        let has = |keys: &&&Keys| is_one && keys.names().any(|known| known == name);
+        let titles: Vec<_> = beside.iter().filter(has).map(|keys| keys.title).collect();
+        (!titles.is_empty()).then(|| titles.join(" or "))
     }
 
     /// The value of a key; a missing required one is an error.

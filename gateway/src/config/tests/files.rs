@@ -72,7 +72,7 @@ protocol = "http2"
 host = "target"
 tls = { server_name = "inner.example" }
 timeouts = { connect = "1s", first_byte = "2s", idle = "3s" }
-keep_alive = { connections = 5, idle = "1m", ping = "2m", ping_timeout = "3s" }
+keep_alive = { connections = 5, idle = "1m", ping = "2m", ping_timeout = "3s", max_age = "1h" }
 limits = { header_count = 7, header_size = "9KiB" }
 added_fields = ["forwarded", "x-request-id"]
 
@@ -231,6 +231,7 @@ fn takes_everything_that_is_set_for_upstreams_in_the_order_of_the_file() {
     assert_eq!((zeta.timeouts.first_byte.as_secs(), zeta.timeouts.idle.as_secs()), (2, 3));
     assert_eq!((zeta.idle_connections, zeta.idle_timeout.as_secs()), (5, 60));
     assert_eq!((zeta.ping.as_secs(), zeta.ping_timeout.as_secs()), (120, 3));
+    assert_eq!(zeta.max_age.as_secs(), 3_600);
     assert_eq!((zeta.limits.header_count, zeta.limits.header_size), (7, 9 << 10));
     let some = AddedFields { forwarded: true, request_id: true, x_forwarded: false, via: false };
     assert_eq!((zeta.added_fields, alpha.added_fields), (some, AddedFields::default()));

@@ -324,3 +324,32 @@ fn refuses_grpc_web_where_no_grpc_is_spoken() {
         "write `protocol = \"http2\"`",
     );
 }
+
+#[test]
+fn keys_of_the_table_beside_are_told_their_place() {
+    refuses(
+        &in_upstream(&format!("{TARGETS}\nretries = {{}}")),
+        "unknown key `retries` in `[upstreams.NAME]`",
+        "retries",
+        "`retries` belongs in `[[routes]]`",
+    );
+    refuses(
+        &in_route(&format!("{FORWARD}\ncapacity = {{ requests = 1 }}")),
+        "unknown key `capacity` in `[[routes]]`",
+        "capacity",
+        "`capacity` belongs in `[upstreams.NAME]`",
+    );
+}
+
+#[test]
+fn what_is_wrong_in_an_upstream_is_said_once() {
+    let text = format!("{TARGETS}\nbalance = \"random\"\nhash_by = \"a\"\nslow_start = \"1s\"");
+    let found = findings(&in_upstream(&text));
+    let about = found.iter().filter(|it| it.1.contains("`random`")).count();
+    assert_eq!(about, 1, "{found:?}");
+    let twice =
+        "targets = [\"http://127.0.0.1:9\", { url = \"http://127.0.0.1:9\", priority = 1 }]";
+    let found = check(&in_upstream(twice)).unwrap();
+    let warning = found.warnings.iter().next().unwrap();
+    assert_eq!(warning.help, ["it takes over from itself: leave one of both out"]);
+}

@@ -29,6 +29,7 @@ fn reads_when_a_request_is_sent_again() {
     assert_eq!(full.on, RetryOn { connect: true, reset: false, timeout: true });
     assert_eq!((full.statuses, full.methods), (vec![429], vec![Method::POST]));
     assert_eq!((full.attempts, full.body), (2, 8 << 10));
+    assert_eq!(read("retries.methods = []").unwrap().methods, [Method::GET; 0]);
     let ms = Duration::from_millis;
     assert_eq!((full.backoff, full.max_backoff, full.retry_after), (ms(1), ms(2), ms(0)));
     assert_eq!((full.attempt_timeout, full.hedge_after), (Some(ms(2000)), Some(ms(95))));

@@ -17,9 +17,9 @@ pub(super) fn balance(table: &Table<'_, '_>) -> Balance {
     }
 }
 
-pub(super) fn hash_by(table: &Table<'_, '_>) -> StickyKey {
+pub(super) fn hash_by(table: &Table<'_, '_>, balance: Balance) -> StickyKey {
     let Some(text) = table.word("hash_by") else { return StickyKey::default() };
-    if balance(table) != Balance::ConsistentHash {
+    if balance != Balance::ConsistentHash {
         let warning = "`hash_by` has no effect: `balance` is not `consistent_hash`";
         table.reading.report(Diagnostic::warning(text.span.clone(), warning));
     }
@@ -29,10 +29,10 @@ pub(super) fn hash_by(table: &Table<'_, '_>) -> StickyKey {
         .unwrap_or_default()
 }
 
-pub(super) fn slow_start(table: &Table<'_, '_>) -> Duration {
+pub(super) fn slow_start(table: &Table<'_, '_>, balance: Balance) -> Duration {
     let time = table.duration("slow_start").unwrap_or_default();
     if !time.is_zero()
-        && balance(table) == Balance::ConsistentHash
+        && balance == Balance::ConsistentHash
         && let Some(place) = table.key_span("slow_start")
     {
         let warning = "`slow_start` has no effect with `consistent_hash`: keys would move twice";

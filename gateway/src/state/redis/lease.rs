@@ -2,8 +2,9 @@
 //!
 //! Owns how many are left of each key, and for how long: permits that nobody used within [`LIFE`] go back with
 //! the next question about their key. A permit is taken from the bucket before it is used, so that no more are
-//! handed out than the store gave. Also owns refusals, which hold for a moment too, so that a key without
-//! permits does not ask the store with each request.
+//! handed out than the store gave. When half of a lease is used it is time for the next one, so that requests for
+//! a busy key seldom wait for it. Also owns refusals, which hold for a moment too, so that a key without permits
+//! does not ask the store with each request.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
@@ -11,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
+use smallvec::smallvec;
 
-use super::limits::{Answer, Asked};
-use crate::state::limits::{Charge, Verdict};
+use super::limits::{Answer, Asked, Verdicts};
+use crate::state::limits::Charge;
 
 /// How long a permit may wait for its request.
 const LIFE: Duration = Duration::from_secs(1);
@@ -53,6 +55,17 @@ struct Lease {
     at: Instant,
     /// Until when nothing is admitted.
     refused_until: Option<Instant>,
+    /// What a whole lease is.
+    whole: u64,
+    /// Whether the next one is asked for, or was not to be had when it was.
+    is_renewed: bool,
+}
+
+/// What was taken from what is here.
+pub(super) struct Taken {
+    pub(super) verdicts: Verdicts,
+    /// Whether the next leases are to be asked for: see [`Leases::parts_to_renew`].
+    pub(super) is_low: bool,
 }
 
 /// What is asked for a charge besides itself.
@@ -85,6 +98,13 @@ impl Lease {
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) >= LIFE && !self.refuses(now)
     }
+
+    /// Takes what [`has`](Self::has) said is there. Returns whether the next lease is to be asked for now.
+    fn take(&mut self, cost: u64) -> bool {
+        self.left -= cost;
+        let is_low = self.left <= self.whole / 2 && cost > 0;
+        is_low && !std::mem::replace(&mut self.is_renewed, true)
+    }
 }
 
 impl Leases {
@@ -107,15 +127,19 @@ impl Leases {
     }
 
     /// Takes from what is here. `None`: the store is to be asked.
-    pub(super) fn take(&self, charges: &[Charge<'_>], asked: &[Asked]) -> Option<Vec<Verdict>> {
+    pub(super) fn take(&self, charges: &[Charge<'_>], asked: &[Asked]) -> Option<Taken> {
         let mut by_key = self.by_key();
         let (by_key, now) = (&mut by_key.map, Instant::now());
-        if let ([charge], [asked]) = (charges, asked) {
+        // Nearly every check is of one bucket, which is looked up once.
+        if let ([charge], [Asked { rule, .. }]) = (charges, asked) {
             let lease = by_key.get_mut(charge.key)?;
-            let is_refused = lease.refuses(now) && asked.rule.cost > 0;
-            if is_refused {
-                return Some(vec![asked.rule.verdict(false, lease.used(now), 0)]);
-            }
+            let (allowed, is_low) = match lease.refuses(now) && rule.cost > 0 {
+                true => (false, false),
+                false if !lease.has(rule.cost, now) => return None,
+                false => (true, lease.take(rule.cost)),
+            };
+            let verdicts = smallvec![rule.verdict(allowed, lease.used(now), 0)];
+            return Some(Taken { verdicts, is_low });
         }
         let has = |(charge, asked): (&Charge<'_>, &Asked)| {
             by_key.get(charge.key).is_some_and(|it| it.has(asked.rule.cost, now))
@@ -128,13 +152,13 @@ impl Leases {
         if !all || charges.iter().enumerate().any(is_twice) {
             return None;
         }
-        let mut verdicts = Vec::with_capacity(charges.len());
+        let mut taken = Taken { verdicts: Verdicts::with_capacity(charges.len()), is_low: false };
         for (charge, asked) in charges.iter().zip(asked) {
             let lease = by_key.get_mut(charge.key)?;
-            lease.left -= asked.rule.cost;
-            verdicts.push(asked.rule.verdict(true, lease.used(now), 0));
+            taken.is_low |= lease.take(asked.rule.cost);
+            taken.verdicts.push(asked.rule.verdict(true, lease.used(now), 0));
         }
-        Some(verdicts)
+        Some(taken)
     }
 
     /// What to ask for besides the charges themselves. What is left of their keys goes back.
@@ -154,6 +178,35 @@ impl Leases {
             Part { returned, permit, ahead }
         };
         charges.iter().zip(asked).map(part).collect()
+    }
+
+    /// What to ask for where leases are low, besides what is left of them.
+    pub(super) fn parts_to_renew(&self, charges: &[Charge<'_>], asked: &[Asked]) -> Vec<Part> {
+        let by_key = self.by_key();
+        let part = |(charge, Asked { rule, step }): (&Charge<'_>, &Asked)| {
+            let permit = (rule.token / step * step).max(1);
+            let lease = by_key.map.get(charge.key).filter(|lease| lease.is_renewed);
+            let ahead = lease.map_or(0, |lease| lease.whole / permit);
+            Part { returned: 0, permit, ahead }
+        };
+        charges.iter().zip(asked).map(part).collect()
+    }
+
+    /// Adds what the store gave to what is left. `None`: it did not answer.
+    pub(super) fn renew(&self, charges: &[Charge<'_>], parts: &[Part], answer: Option<&Answer>) {
+        let (mut by_key, now) = (self.by_key(), Instant::now());
+        for (index, charge) in charges.iter().enumerate() {
+            let Some(lease) = by_key.map.get_mut(charge.key) else { continue };
+            let Some(answer) = answer else {
+                lease.is_renewed = false;
+                continue;
+            };
+            let given = answer.ahead[index];
+            lease.left += given.saturating_mul(parts[index].permit);
+            (lease.used, lease.at) = (answer.used[index], now);
+            // Where the bucket is nearly empty, the request that finds no permit asks.
+            lease.is_renewed &= given < parts[index].ahead;
+        }
     }
 
     /// Keeps what the store gave.
@@ -176,8 +229,14 @@ impl Leases {
             let wait = verdict.retry_after.map_or(REFUSAL, Duration::from_nanos).min(REFUSAL);
             // Only of one permit it is known that nothing less is admitted.
             let is_refused = !verdict.allowed && asked[index].rule.cost <= parts[index].permit;
-            let lease =
-                Lease { left, used, at: now, refused_until: is_refused.then(|| now + wait) };
+            let lease = Lease {
+                left,
+                used,
+                at: now,
+                refused_until: is_refused.then(|| now + wait),
+                whole: parts[index].ahead.saturating_mul(parts[index].permit),
+                is_renewed: false,
+            };
             if map.len() < MAX_KEYS || map.contains_key(charge.key) {
                 map.insert(charge.key.into(), lease);
             }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use redis::Value;
+use smallvec::SmallVec;
 
 use super::lease::{Leases, Part};
 use super::names::Names;
@@ -17,6 +18,9 @@ use crate::state::limits::{Charge, Rule, Verdict};
 
 /// Amounts below this are exact in a floating point number.
 const EXACT: u64 = 1 << 52;
+
+/// One for each charge.
+pub(crate) type Verdicts = SmallVec<[Verdict; 1]>;
 
 /// See the module.
 #[derive(Debug)]
@@ -72,20 +76,46 @@ impl SharedLimits {
     }
 
     /// As [`take`](Self::take), where permits are here that were taken ahead.
-    pub(crate) fn take_leased(&self, charges: &[Charge<'_>]) -> Option<Vec<Verdict>> {
+    pub(crate) fn take_leased(self: &Arc<Self>, charges: &[Charge<'_>]) -> Option<Verdicts> {
         let leases = self.leases.as_ref()?;
-        let asked: Vec<_> = charges.iter().map(Asked::of).collect();
-        let verdicts = leases.take(charges, &asked)?;
+        let asked: SmallVec<[_; 1]> = charges.iter().map(Asked::of).collect();
+        let taken = leases.take(charges, &asked)?;
         self.store.leased();
-        self.local.buckets.decided(verdicts.iter().all(|verdict| verdict.allowed));
-        Some(verdicts)
+        self.local.buckets.decided(taken.verdicts.iter().all(|verdict| verdict.allowed));
+        if taken.is_low {
+            self.renew(charges);
+        }
+        Some(taken.verdicts)
+    }
+
+    /// Asks for the next leases, for which nobody waits yet.
+    fn renew(self: &Arc<Self>, charges: &[Charge<'_>]) {
+        let keys: Vec<_> = charges.iter().map(|charge| charge.key.to_owned()).collect();
+        let rules: Vec<_> = charges.iter().map(|it| (it.limit, it.period, it.burst)).collect();
+        let limits = Arc::clone(self);
+        tokio::spawn(async move {
+            let charges: Vec<_> = keys
+                .iter()
+                .zip(rules)
+                .map(|(key, (limit, period, burst))| Charge { key, limit, period, burst, cost: 0 })
+                .collect();
+            let (Some(leases), Some(first)) = (&limits.leases, charges.first()) else { return };
+            let _turn = leases.turn(first.key).lock().await;
+            let asked: Vec<_> = charges.iter().map(Asked::of).collect();
+            let parts = leases.parts_to_renew(&charges, &asked);
+            let answer = limits.ask(&charges, &parts, "").await;
+            leases.renew(&charges, &parts, answer.ok().as_ref());
+        });
     }
 
     /// Charges all buckets if each has enough, none otherwise; one verdict a charge.
     ///
     /// # Errors
     /// When the store does not answer, and the plugin is to hear of it.
-    pub(crate) async fn take(&self, charges: &[Charge<'_>]) -> Result<Vec<Verdict>, Unavailable> {
+    pub(crate) async fn take(
+        self: &Arc<Self>,
+        charges: &[Charge<'_>],
+    ) -> Result<Verdicts, Unavailable> {
         let answered = match &self.leases {
             Some(leases) => self.lease(leases, charges).await,
             None => self.ask(charges, &[], "").await.map(|answer| answer.verdicts),
@@ -100,7 +130,7 @@ impl SharedLimits {
                 let passed = |charge: &Charge<'_>| Rule::of(charge).verdict(true, 0, 0);
                 Ok(charges.iter().map(passed).collect())
             }
-            (Err(Unavailable), OnStoreError::Local) => Ok(self.take_share(charges)),
+            (Err(Unavailable), OnStoreError::Local) => Ok(self.take_share(charges).into()),
         }
     }
 
@@ -121,17 +151,20 @@ impl SharedLimits {
 
     /// Takes permits ahead.
     async fn lease(
-        &self,
+        self: &Arc<Self>,
         leases: &Leases,
         charges: &[Charge<'_>],
-    ) -> Result<Vec<Verdict>, Unavailable> {
+    ) -> Result<Verdicts, Unavailable> {
         let asked: Vec<_> = charges.iter().map(Asked::of).collect();
         // One at a time asks for a key: the others find what it brings.
-        let Some(first) = charges.first() else { return Ok(Vec::new()) };
+        let Some(first) = charges.first() else { return Ok(Verdicts::new()) };
         let _turn = leases.turn(first.key).lock().await;
-        if let Some(verdicts) = leases.take(charges, &asked) {
+        if let Some(taken) = leases.take(charges, &asked) {
             self.store.leased();
-            return Ok(verdicts);
+            if taken.is_low {
+                self.renew(charges);
+            }
+            return Ok(taken.verdicts);
         }
         let parts = leases.parts(charges, &asked);
         let answer = self.ask(charges, &parts, "").await?;
@@ -147,7 +180,7 @@ impl SharedLimits {
         time: &str,
     ) -> Result<Answer, Unavailable> {
         if charges.is_empty() {
-            return Ok(Answer { verdicts: Vec::new(), used: Vec::new(), ahead: Vec::new() });
+            return Ok(Answer { verdicts: Verdicts::new(), used: Vec::new(), ahead: Vec::new() });
         }
         let keys: Vec<_> = charges.iter().map(|charge| self.key("", charge.key)).collect();
         let asked: Vec<_> = charges.iter().map(Asked::of).collect();
@@ -170,7 +203,7 @@ impl SharedLimits {
 
 /// What the store said.
 pub(super) struct Answer {
-    pub(super) verdicts: Vec<Verdict>,
+    pub(super) verdicts: Verdicts,
     /// What is used of each bucket, in nanoseconds.
     pub(super) used: Vec<u64>,
     /// Permits that were taken ahead.
@@ -185,7 +218,7 @@ impl Answer {
             _ => None,
         };
         let refused = usize::try_from(number(0)?).ok()?;
-        let mut answer = Self { verdicts: Vec::new(), used: Vec::new(), ahead: Vec::new() };
+        let mut answer = Self { verdicts: Verdicts::new(), used: Vec::new(), ahead: Vec::new() };
         for (index, Asked { rule, .. }) in asked.iter().enumerate() {
             let (used, ahead) = (number(1 + 2 * index)?, number(2 + 2 * index)?);
             let allowed = match refused {

@@ -197,7 +197,7 @@ fn the_script_agrees_with_the_limits_in_memory() {
             }
             let expected = memory.take_at(&charges, now * 1_000).0;
             let answer = shared.ask(&charges, &[], &now.to_string()).await.expect("it answers");
-            assert_eq!(answer.verdicts, expected, "step {step}: {charges:?}");
+            assert_eq!(answer.verdicts.as_slice(), expected, "step {step}: {charges:?}");
         }
     });
 }

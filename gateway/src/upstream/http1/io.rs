@@ -57,6 +57,14 @@ impl Io {
         }
     }
 
+    /// The socket below.
+    pub(super) fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+
     /// Reads what is there, behind what is in `input`. Zero is the end.
     pub(super) fn poll_fill(
         &mut self,

@@ -4,6 +4,7 @@
 //! whole request, and the rest of it is then sent behind the response's back.
 
 use std::future::poll_fn;
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -29,6 +30,8 @@ pub(in super::super) struct Sent {
     /// What came is none from its first byte on: on a connection that has served before, it was sent
     /// with the response before.
     pub(in super::super) is_foreign: bool,
+    /// Whether the target has ended the connection, in place of a response.
+    pub(in super::super) has_ended: bool,
 }
 
 /// Sends a request over a connection that is ready, and waits for the head of its response. The
@@ -48,6 +51,7 @@ where
     let mut wait = Wait {
         was_heard: false,
         is_foreign: false,
+        has_ended: false,
         unsent: None,
         interims: 0,
         continues: false,
@@ -80,7 +84,7 @@ where
         }
     })
     .await;
-    let (was_heard, is_foreign) = (wait.was_heard, wait.is_foreign);
+    let (was_heard, is_foreign, has_ended) = (wait.was_heard, wait.is_foreign, wait.has_ended);
     let result = result.and_then(|head| {
         let refused = |upload: &Upload| upload.is_held() && !head.status.is_success();
         if upload.as_ref().is_some_and(refused) {
@@ -92,12 +96,13 @@ where
         }
         respond(connection, head, std::mem::take(request.headers_mut()))
     });
-    Sent { result, was_heard, is_foreign }
+    Sent { result, was_heard, is_foreign, has_ended }
 }
 
 struct Wait<'a> {
     was_heard: bool,
     is_foreign: bool,
+    has_ended: bool,
     /// Why the request could not be written.
     unsent: Option<std::io::Error>,
     /// Interim responses so far.
@@ -146,10 +151,15 @@ impl Wait<'_> {
             }
             match ready!(state.poll_fill(context, 0)) {
                 Ok(0) => {
+                    self.has_ended = true;
                     return Poll::Ready(Err(self.unsent.take().map_or(Error::Closed, Error::Io)));
                 }
                 Ok(_) => self.was_heard = true,
-                Err(error) => return Poll::Ready(Err(Error::Io(error))),
+                Err(error) => {
+                    // TLS says so of an end that was not announced.
+                    self.has_ended = error.kind() == ErrorKind::UnexpectedEof;
+                    return Poll::Ready(Err(Error::Io(error)));
+                }
             }
         }
     }

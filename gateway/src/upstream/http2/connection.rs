@@ -46,6 +46,8 @@ pub(in super::super) struct Settings<'a> {
     pub(in super::super) timers: &'a Timers,
     /// Where it is counted.
     pub(in super::super) gauge: &'a Arc<PoolGauge>,
+    /// When it takes no further request.
+    pub(in super::super) ends: Option<Instant>,
 }
 
 /// See the module.
@@ -58,6 +60,7 @@ pub(in super::super) struct Connection {
     /// It takes no further request.
     is_retired: Cell<bool>,
     counted: Counted,
+    ends: Option<Instant>,
     timers: Timers,
 }
 
@@ -121,6 +124,7 @@ impl Connection {
             idle_since: Cell::new(now),
             is_retired: Cell::new(false),
             counted: Counted::new(settings.gauge),
+            ends: settings.ends,
             timers,
         }))
     }
@@ -129,7 +133,8 @@ impl Connection {
         // It waits for nothing: a stream for which there is no room yet waits by itself.
         let mut context = Context::from_waker(Waker::noop());
         let polled = self.sender.borrow_mut().poll_ready(&mut context);
-        !self.is_retired.get() && !matches!(polled, Poll::Ready(Err(_)))
+        let is_too_old = self.ends.is_some_and(|ends| ends <= self.timers.now());
+        !self.is_retired.get() && !is_too_old && !matches!(polled, Poll::Ready(Err(_)))
     }
 
     /// A peer that allows no stream, for now, still gets one: it waits inside.

@@ -69,7 +69,6 @@ fn a_body_of_unknown_length_goes_in_chunks_whatever_the_method() {
                 format!("10\r\n0123456789abcdef\r\n1388\r\n{}\r\n0\r\n\r\n", "x".repeat(5000));
             assert_eq!(answer.text, expected);
         }
-        assert_eq!(server.accepted(), 1);
     });
 }
 
@@ -190,7 +189,7 @@ fn a_request_that_may_be_repeated_is_when_a_used_connection_ends_without_a_word(
 #[test]
 fn no_other_request_is_sent_twice() {
     run(async {
-        for (method, body) in [(Method::POST, empty()), (Method::PUT, full("x"))] {
+        for (method, body) in [(Method::POST, empty()), (Method::PATCH, full("x"))] {
             let server = server_that_leaves().await;
             let upstream = upstream_at(server.address);
             answer(&upstream, get("/")).await;

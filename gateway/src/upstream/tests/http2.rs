@@ -11,6 +11,7 @@ use super::support::{
     upstream,
 };
 use crate::config::{HostPolicy, UpstreamProtocol};
+use crate::upstream::care::Wants;
 use crate::upstream::{Upstream, UpstreamError};
 
 fn http2_upstream(server: &Server) -> Rc<Upstream> {
@@ -173,7 +174,7 @@ fn a_connection_that_the_peer_says_goodbye_on_is_replaced() {
         let upstream = http2_upstream(&server);
         assert!(!answer(&upstream, get("/")).await.reused);
         goodbye.notify_waiters();
-        while upstream.targets[0].pooled(false).is_some() {
+        while upstream.targets[0].pooled(Wants::default()).is_some() {
             tokio::time::sleep(ms(5)).await;
         }
         assert!(!answer(&upstream, get("/")).await.reused);

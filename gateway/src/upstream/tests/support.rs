@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
 use hyper::body::Incoming;
@@ -65,6 +65,7 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         idle_timeout: Duration::from_secs(20),
         ping: Duration::from_secs(20),
         ping_timeout: Duration::from_secs(20),
+        max_age: Duration::ZERO,
         limits: config::UpstreamLimits::default(),
         added_fields: config::AddedFields::default(),
         balance: config::Balance::default(),
@@ -274,6 +275,20 @@ impl Body for Resumed {
             return Pin::new(&mut self.rest).poll_frame(context);
         }
         Poll::Ready(Some(Ok(Frame::data(read))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (rest, read) = (self.rest.size_hint(), self.read.len() as u64);
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + read);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + read);
+        }
+        hint
     }
 }
 

@@ -4,13 +4,14 @@
 //! space survive. [`Raw::parse`] checks the whole grammar once; what is read from its result
 //! can then be taken as well-formed. Must not know any protocol.
 
+mod grammar;
 mod read;
 mod write;
 
 pub use read::{Elements, Fault, Members, Raw};
 pub use write::Writer;
 
-pub(crate) use read::{scan, space};
+pub(crate) use grammar::{scan, space};
 
 #[cfg(test)]
 mod tests;

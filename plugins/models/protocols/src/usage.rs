@@ -4,6 +4,7 @@
 //! that count otherwise are converted here, so that nobody else has to know.
 
 mod read;
+mod scan;
 mod stream;
 
 pub use stream::{Seen, Stream};

@@ -6,7 +6,7 @@ use gateway_plugin_sdk::testing::{self, Harness};
 use models::Models;
 use serde_json::{Value, json};
 
-use super::support::{answer, config, configured, hello, plugin, post};
+use super::support::{answer, chat, config, configured, hello, plugin, post, stream};
 
 fn failed(status: u16) -> testing::ResponseBuilder {
     let error = json!({ "error": { "message": "no", "type": "server_error", "code": null } });
@@ -121,5 +121,49 @@ fn a_request_is_sent_as_often_as_is_configured() {
     let harness = configured(config);
     let mut exchange = harness.request(hello("fast"));
     assert_eq!(exchange.response(failed(503)).status(), 503);
+    assert!(exchange.attempt().is_none());
+}
+
+const EARLY: &str =
+    "data: {\"error\":{\"message\":\"busy\",\"type\":\"server_error\",\"code\":null}}\n\n";
+
+fn streamed(model: &str) -> testing::RequestBuilder {
+    chat(json!({ "model": model, "stream": true, "messages": [] }))
+}
+
+#[test]
+fn a_stream_that_fails_before_it_has_content_is_asked_of_the_next() {
+    let harness = plugin();
+    let mut exchange = harness.request(streamed("fast"));
+    exchange.try_response(stream(&[": wait\n\n", EARLY]));
+    assert_eq!(exchange.attempt().unwrap().to(), Some("openai"));
+    let text =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\ndata: [DONE]\n\n";
+    assert_eq!(exchange.response(stream(&[text])).text(), text);
+    assert_eq!(deployment(&harness), "hosted");
+}
+
+#[test]
+fn without_another_deployment_an_early_error_has_a_status() {
+    let harness = plugin();
+    let mut exchange = harness.request(streamed("mini"));
+    let answer = exchange.response(stream(&[EARLY]));
+    assert_eq!((answer.status(), answer.header("content-type")), (502, Some("application/json")));
+    assert_eq!(answer.json::<Value>()["error"]["message"], "busy");
+    // By another API too, in the client's form.
+    let mut exchange = harness.request(streamed("smart"));
+    let early = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+    let answer = exchange.response(stream(&[early]));
+    assert_eq!(answer.status(), 529);
+    assert_eq!(answer.json::<Value>()["error"]["message"], "Overloaded");
+}
+
+#[test]
+fn what_fails_after_content_is_passed_on() {
+    let harness = plugin();
+    let mut exchange = harness.request(streamed("fast"));
+    let content = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    let answer = exchange.response(stream(&[content, EARLY]));
+    assert_eq!((answer.status(), answer.text()), (200, &*[content, EARLY].concat()));
     assert!(exchange.attempt().is_none());
 }

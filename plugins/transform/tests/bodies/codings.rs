@@ -139,8 +139,10 @@ fn what_is_not_known_broken_or_too_large_is_refused() {
         coded
     };
     for (coding, body, status, part) in [
-        ("br", b"{}".to_vec(), 415, "content-encoding"),
-        ("gzip, zstd", b"{}".to_vec(), 415, "content-encoding"),
+        ("compress", b"{}".to_vec(), 415, "content-encoding"),
+        ("gzip, dcz", b"{}".to_vec(), 415, "content-encoding"),
+        ("br", b"{}".to_vec(), 400, "content-encoding says"),
+        ("zstd", b"{}".to_vec(), 400, "content-encoding says"),
         ("gzip", b"{}".to_vec(), 400, "content-encoding says"),
         ("gzip", gzip(1000)[..20].to_vec(), 400, "ends before its end"),
         ("gzip", gzip(1025), 413, "larger than 1024 bytes"),
@@ -156,7 +158,7 @@ fn what_is_not_known_broken_or_too_large_is_refused() {
         assert_eq!(answer.status(), status, "{coding} {part}");
         assert!(answer.text().contains(part), "{coding}: {}", answer.text());
         if status == 415 {
-            assert_eq!(answer.header("accept-encoding"), Some("gzip, deflate"));
+            assert_eq!(answer.header("accept-encoding"), Some("gzip, deflate, br, zstd"));
         }
         let mut exchange = harness.request(testing::request());
         let response = testing::response()
@@ -167,6 +169,24 @@ fn what_is_not_known_broken_or_too_large_is_refused() {
     }
     let exchange = harness.request(request("gzip", gzip(1024)));
     assert_eq!(exchange.request().text().len(), 1024);
+}
+
+#[test]
+fn what_cannot_be_put_on_again_goes_on_without_a_coding() {
+    let rules = harness(json!({ "request": {
+        "json": [{ "op": "set", "pointer": "/seen", "value": 1 }],
+        "on_encoded_body": "recode",
+    } }));
+    // Made by the encoders of Python's `brotli` and `zstandard`.
+    for (coding, coded) in [
+        ("br", &b"\x0b\x03\x80{\x22a\x22:1}\x03"[..]),
+        ("zstd", b"(\xb5/\xfd \x079\x00\x00{\x22a\x22:1}"),
+    ] {
+        let exchange = rules.request(request(coding, coded.to_vec()));
+        let sent = exchange.request();
+        assert_eq!(sent.header("content-encoding"), None, "{coding}");
+        assert_eq!(sent.text(), r#"{"a":1,"seen":1}"#, "{coding}");
+    }
 }
 
 #[test]

@@ -90,6 +90,11 @@ impl Example {
         self.with("../target/wasm32-wasip2/release/model_server.wasm", component)
     }
 
+    /// Sets the keys of providers, which the example's server does not look at.
+    pub(crate) fn with_provider_keys(self) -> Self {
+        self.env("OPENAI_API_KEY", "any").env("ANTHROPIC_API_KEY", "any")
+    }
+
     /// Checks it as `gateway check` would: neither errors nor warnings are fine.
     pub(crate) fn load(&self) -> Config {
         let names = first_party::names();

@@ -82,13 +82,30 @@ json = [{{ op = "remove", pointer = "/seen" }}]
 
     let bomb = gzip(&vec![b' '; 64 << 20]);
     for (body, coding, status) in
-        [(bomb, "gzip", 413), (b"{}".to_vec(), "gzip", 400), (b"{}".to_vec(), "br", 415)]
+        [(bomb, "gzip", 413), (b"{}".to_vec(), "gzip", 400), (b"{}".to_vec(), "compress", 415)]
     {
         let fields = [("content-type", "application/json"), ("content-encoding", coding)];
         let answer = client.send(request("POST", "/orders", &fields, body)).await;
         assert_eq!((answer.status(), &answer.problem()["status"]), (status, &json!(status)));
     }
     assert_eq!(upstream.requests().len(), 1);
+    // Made by the encoders of Python's `brotli` and `zstandard`.
+    let made: [(&str, &[u8]); 2] = [
+        ("br", b"\x0b\x03\x80{\x22a\x22:1}\x03"),
+        ("zstd", b"(\xb5/\xfd \x079\x00\x00{\x22a\x22:1}"),
+    ];
+    for (coding, coded) in made {
+        let fields = [
+            ("content-type", "application/json"),
+            ("content-encoding", coding),
+            ("accept-encoding", "gzip, deflate, br, zstd"),
+        ];
+        let answer = client.send(request("POST", "/orders", &fields, coded.to_vec())).await;
+        assert_eq!(answer.status(), 200, "{coding}: {}", answer.text());
+        let answer = client.send(request("POST", "/orders", &fields, b"{}".to_vec())).await;
+        assert_eq!(answer.status(), 400, "{coding}");
+    }
+    assert_eq!(upstream.requests().len(), 3);
 }
 
 #[tokio::test]
@@ -205,7 +222,7 @@ async fn a_transformation_reads_xml_on_both_ways() {
 component = "transform"
 [plugins.shape.config.request]
 convert = {{ from = "xml", numbers = true }}
-body_limit = "64KiB"
+body_limit = "1MiB"
 [plugins.shape.config.response]
 convert = {{ from = "xml", lists = ["item"], prefixes = "drop" }}
 json = [{{ op = "unwrap", key = "Envelope" }}]
@@ -234,7 +251,9 @@ json = [{{ op = "unwrap", key = "Envelope" }}]
     for (xml, status) in [
         ("<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><a>&x;</a>".to_owned(), 400),
         (format!("<a>{}</a>", "<b>".repeat(100)), 400),
-        (format!("<a>{}</a>", " ".repeat(64 << 10)), 413),
+        (format!("<a>{}</a>", " ".repeat(1 << 20)), 413),
+        // More than the default memory has room for.
+        (format!("<a>{}</a>", "<b/>".repeat(200_000)), 400),
     ] {
         let mut client = Http1::connect(gateway.address).await;
         let answer = client.send(request("POST", "/orders", &fields[..1], xml)).await;

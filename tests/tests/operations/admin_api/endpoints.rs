@@ -153,6 +153,8 @@ async fn routes_listeners_and_upstreams() {
             "query": { "page": "*" },
             "plugins": ["tag", "api/v1.plugins[1]"],
             "action": { "kind": "upstream", "name": "service", "status": null },
+            "mirror": null,
+            "retries": null,
             "body_size_bytes": null,
             "request_timeout_seconds": null,
         })
@@ -348,4 +350,45 @@ async fn stores_in_memory_in_a_file_and_away() {
     let far = ok(&gateway, "/stores?offset=2").await["stores"][0].clone();
     assert_eq!((&far["up"], &far["breaker"]), (&json!(false), &json!("open")));
     asked(&gateway, "/stores", "/stores?name=here", 400).await;
+}
+
+#[tokio::test]
+async fn how_routes_and_upstreams_are_set_is_shown() {
+    let text = r#"
+        [admin]
+        address = "127.0.0.1:0"
+        [upstreams.carts]
+        targets = ["http://127.0.0.1:9"]
+        balance = "consistent_hash"
+        hash_by = "header:x-user"
+        capacity = { requests = 4, queue = 2 }
+        retry_budget = { share = 0.5, min_per_second = 3 }
+        [upstreams.shadow]
+        targets = ["http://127.0.0.1:9"]
+        slow_start = "30s"
+        [[routes]]
+        name = "carts"
+        paths = ["/carts"]
+        upstream = "carts"
+        mirror = { upstream = "shadow", ratio = 0.25 }
+        retries = { attempts = 2, on = ["connect", "reset"], statuses = [503], methods = [], hedge_after = "50ms" }
+        "#;
+    let gateway = Setup::toml(text, &[]).start();
+    let route = asked(&gateway, "/routes/{name}", "/routes/carts", 200).await;
+    assert_eq!(route["mirror"], json!({ "upstream": "shadow", "ratio": 0.25 }));
+    assert_eq!(
+        route["retries"],
+        json!({
+            "attempts": 2, "on": ["connect", "reset"], "statuses": [503], "methods": [],
+            "attempt_timeout_seconds": null, "hedge_after_seconds": 0.05, "body_bytes": 1 << 20,
+        })
+    );
+    let upstream = |name: &str| format!("/upstreams/{name}");
+    let carts = asked(&gateway, "/upstreams/{name}", &upstream("carts"), 200).await;
+    let capacity = json!({ "requests": 4, "queue": 2, "queue_time_seconds": 1.0 });
+    assert_eq!((&carts["hash_by"], &carts["capacity"]), (&json!("header:x-user"), &capacity));
+    assert_eq!(carts["retry_budget"], json!({ "share": 0.5, "min_per_second": 3 }));
+    let shadow = asked(&gateway, "/upstreams/{name}", &upstream("shadow"), 200).await;
+    assert_eq!((&shadow["hash_by"], &shadow["capacity"]), (&Value::Null, &Value::Null));
+    assert_eq!(shadow["slow_start_seconds"], json!(30.0));
 }

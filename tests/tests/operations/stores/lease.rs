@@ -26,11 +26,11 @@ async fn a_lease_asks_the_store_once_in_fifty_requests_and_admits_no_more_than_t
         for gateway in &gateways {
             calls += gateway.metric("gateway_store_calls_total").await;
         }
-        // 51 requests a call; a permit that waited for a second goes back, and costs another.
+        // 50 requests a call; a permit that waited for a second goes back, and costs another.
         assert!((12.0..=60.0).contains(&calls), "{kind:?}: {calls}");
         let counts = flood(&all, "/day", 60, 40).await;
         let admitted = 1200 + counts.get(&200).copied().unwrap_or(0);
-        // What other gateways hold ahead is refused too early.
-        assert!((2000 - 3 * 51..=2000).contains(&admitted), "{kind:?}: {admitted}");
+        // What other gateways hold ahead is refused too early: a lease and a half.
+        assert!((2000 - 3 * 76..=2000).contains(&admitted), "{kind:?}: {admitted}");
     }
 }
