@@ -403,8 +403,9 @@ fn affinity(request: &Request, model: &Model, session: Option<&str>) -> Option<u
     }
 }
 
+/// A text as one sentence; some of the library's are one already.
 fn sentence(text: &str) -> String {
-    let mut letters = text.chars();
+    let mut letters = text.trim_end_matches('.').chars();
     let first = letters.next().map(|first| first.to_uppercase().collect::<String>());
     [&first.unwrap_or_default(), letters.as_str(), "."].concat()
 }

@@ -122,6 +122,8 @@ fn what_cannot_be_told_to_a_provider_is_refused_by_its_name() {
     let refused = exchange.answer().unwrap();
     assert_eq!(refused.status(), 400);
     assert!(refused.text().contains("logit_bias"), "{}", refused.text());
+    let message = refused.json::<Value>()["error"]["message"].as_str().unwrap().to_owned();
+    assert!(message.ends_with("of this model."), "{message}");
     // Another deployment of the model can take it.
     let harness = with_models(json!({
         "any": { "deployments": [{ "name": "claude" }, { "name": "hosted", "priority": 1 }] },
