@@ -22,6 +22,11 @@ class Failed(Exception):
         super().__init__(f"{status}: {message}")
         self.status, self.message = status, message
 
+    def __str__(self):
+        """The class of the client's own error and the status in it, or the event that says it."""
+        kind = f"`{type(self.__cause__).__name__}`" if self.__cause__ else "event"
+        return f"{kind} {self.status}" if self.status else kind
+
 
 class Client:
     """`told` are the messages so far: ("user", text), ("calls", what the client got), ("results", calls)."""
@@ -42,7 +47,7 @@ class Client:
 
 
 def openai_client(address):
-    return openai.OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0, timeout=20)
+    return openai.OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0, timeout=60)
 
 
 class Chat(Client):
@@ -120,6 +125,10 @@ class Responses(Chat):
 
     def stream(self, model, told, tools=False):
         with self.client.responses.stream(**self.request(model, told, tools)) as stream:
+            for event in stream:
+                # It raises nothing of this: its user reads the event.
+                if event.type == "response.failed":
+                    raise Failed(event.type, event.response.error.message)
             return self.answer(stream.get_final_response())
 
     def leave(self, model, told):
@@ -132,7 +141,7 @@ class Messages(Client):
     raises = (anthropic.APIError,)
 
     def __init__(self, address):
-        self.client = anthropic.Anthropic(base_url=address, api_key=KEY, max_retries=0, timeout=20)
+        self.client = anthropic.Anthropic(base_url=address, api_key=KEY, max_retries=0, timeout=60)
 
     def status_of(self, error):
         return getattr(error, "status_code", None)
@@ -179,7 +188,7 @@ class Gemini(Client):
     raises = (errors.APIError,)
 
     def __init__(self, address):
-        options = types.HttpOptions(base_url=address, timeout=20_000, retry_options=types.HttpRetryOptions(attempts=1))
+        options = types.HttpOptions(base_url=address, timeout=60_000, retry_options=types.HttpRetryOptions(attempts=1))
         self.client = genai.Client(api_key=KEY, http_options=options)
 
     def status_of(self, error):
@@ -234,7 +243,7 @@ class Ollama(Client):
     raises = (ollama.ResponseError,)
 
     def __init__(self, address):
-        self.client = ollama.Client(host=address, headers={"authorization": f"Bearer {KEY}"}, timeout=20)
+        self.client = ollama.Client(host=address, headers={"authorization": f"Bearer {KEY}"}, timeout=60)
 
     def message_of(self, error):
         return error.error

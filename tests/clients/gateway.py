@@ -10,7 +10,7 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).parent
 PROVIDERS = ["openai", "anthropic", "gemini", "ollama"]
-FAULTS = ["busy", "broken", "overloaded"]
+FAULTS = ["busy", "broken", "overloaded", "breaks"]
 
 
 def free_port():

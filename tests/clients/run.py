@@ -59,7 +59,7 @@ def fails(client, asks, model):
         except Failed as failed:
             provider_says = ["too many requests", "overloaded", "does not run"]
             assert any(it in failed.message.lower() for it in provider_says), f"the message is {failed.message!r}"
-            told.add(f"`{type(failed.__cause__).__name__}` {failed.status}")
+            told.add(str(failed))
         else:
             raise AssertionError(f"nothing failed: {got!r}")
     assert len(told) == 1, f"a stream fails otherwise than a whole answer: {told}"
@@ -115,6 +115,7 @@ def checks(client, gateway):
         "429": lambda provider: fails(client, both, f"{provider}-busy"),
         "503": lambda provider: fails(client, both, f"{provider}-broken"),
         "error before content": lambda provider: fails(client, [client.stream], f"{provider}-overloaded"),
+        "error in the middle": lambda provider: fails(client, [client.stream], f"{provider}-breaks"),
     }
     return works, errors
 

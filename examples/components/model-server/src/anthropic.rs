@@ -13,7 +13,7 @@ pub(crate) fn messages(body: &Value) -> Answer {
             return Answer::error(429, json).with("retry-after", "1");
         }
         Mood::Broken => return Answer::error(529, error("overloaded_error", "Overloaded")),
-        Mood::Well | Mood::Overloaded => {}
+        Mood::Well | Mood::Overloaded | Mood::Breaks => {}
     }
     let Some(most) = body["max_tokens"].as_u64() else {
         return Answer::error(400, error("invalid_request_error", "max_tokens: Field required"));
@@ -84,7 +84,7 @@ pub(crate) fn messages(body: &Value) -> Answer {
         "usage": { "output_tokens": said.words.len() },
     })));
     events.push(event(&json!({ "type": "message_stop" })));
-    Answer::events(events)
+    Answer::events(mood.stream(events, || event(&error("overloaded_error", "Overloaded"))))
 }
 
 /// An event with the name of its type.

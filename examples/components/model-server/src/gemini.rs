@@ -11,13 +11,14 @@ pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
         _ => return Answer::error(404, error(404, "NOT_FOUND", "There is no such method.")),
     };
     let overloaded = || error(503, "UNAVAILABLE", "The model is overloaded.");
-    match Mood::of(model) {
+    let mood = Mood::of(model);
+    match mood {
         Mood::Busy => {
             return Answer::error(429, error(429, "RESOURCE_EXHAUSTED", "Too many requests."));
         }
         Mood::Overloaded if streams => return Answer::events(vec![event(&overloaded())]),
         Mood::Broken => return Answer::error(503, overloaded()),
-        Mood::Well | Mood::Overloaded => {}
+        Mood::Well | Mood::Overloaded | Mood::Breaks => {}
     }
     let mut prompt = vec![texts(&body["systemInstruction"]["parts"])];
     let contents = body["contents"].as_array().cloned().unwrap_or_default();
@@ -63,7 +64,7 @@ pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
         let is_last = index + 1 == all;
         event(&piece(json!([part]), is_last.then_some(reason), index + 1))
     });
-    Answer::events(events.collect())
+    Answer::events(mood.stream(events.collect(), || event(&overloaded())))
 }
 
 /// The texts of parts, and what functions gave.

@@ -5,7 +5,7 @@
 //! value of each argument that the tool requires.
 //!
 //! A model whose name begins with `busy` answers 429, one with `broken` 503, one with `overloaded` answers 200 and then,
-//! in a stream, an error in place of content.
+//! in a stream, an error in place of content, and one with `breaks` an error in the middle of it.
 
 // Nowhere else is there a `wasi:http` to answer.
 #![cfg(target_family = "wasm")]

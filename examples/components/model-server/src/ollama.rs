@@ -9,11 +9,12 @@ pub(crate) fn chat(body: &Value) -> Answer {
     // A stream is what is sent where a request says nothing.
     let streams = body["stream"] != false;
     let overloaded = || json!({ "error": "The model is overloaded." });
-    match Mood::of(model) {
+    let mood = Mood::of(model);
+    match mood {
         Mood::Busy => return Answer::error(429, json!({ "error": "Too many requests." })),
         Mood::Broken => return Answer::error(503, json!({ "error": "The model does not run." })),
         Mood::Overloaded if streams => return Answer::lines(vec![line(&overloaded())]),
-        Mood::Well | Mood::Overloaded => {}
+        Mood::Well | Mood::Overloaded | Mood::Breaks => {}
     }
     let messages: Vec<String> = each(&body["messages"]).map(|it| texts(&it["content"])).collect();
     let tools = each(&body["tools"]).map(|tool| &tool["function"]);
@@ -50,7 +51,7 @@ pub(crate) fn chat(body: &Value) -> Answer {
     }
     lines.extend(calls.iter().map(|call| line(&piece("", std::slice::from_ref(call)))));
     lines.push(line(&end(piece("", &[]))));
-    Answer::lines(lines)
+    Answer::lines(mood.stream(lines, || line(&overloaded())))
 }
 
 fn line(json: &Value) -> String {

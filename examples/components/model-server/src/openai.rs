@@ -82,7 +82,8 @@ pub(crate) fn chat(body: &Value) -> Answer {
         })));
     }
     events.push("data: [DONE]\n\n".to_owned());
-    Answer::events(events)
+    let broken = || event(&error("server_error", "The model is overloaded."));
+    Answer::events(mood.stream(events, broken))
 }
 
 fn tool_call(index: usize, call: &ToolCall, arguments: &str) -> Value {
@@ -123,7 +124,7 @@ pub(crate) fn refusal(mood: &Mood) -> Option<Answer> {
             Some(Answer::error(429, json).with("retry-after", "1"))
         }
         Mood::Broken => Some(Answer::error(503, error("server_error", "The model does not run."))),
-        Mood::Well | Mood::Overloaded => None,
+        Mood::Well | Mood::Overloaded | Mood::Breaks => None,
     }
 }
 

@@ -47,6 +47,8 @@ pub(crate) enum Mood {
     Broken,
     /// It fails after the head of its response.
     Overloaded,
+    /// It fails in the middle of a stream.
+    Breaks,
 }
 
 impl Answer {
@@ -73,11 +75,25 @@ impl Answer {
 }
 
 impl Mood {
+    /// A stream as it is sent: in the middle of it may be an error.
+    pub(crate) fn stream(
+        &self,
+        mut pieces: Vec<String>,
+        error: impl FnOnce() -> String,
+    ) -> Vec<String> {
+        if matches!(self, Self::Breaks) {
+            pieces.truncate(pieces.len() / 2);
+            pieces.push(error());
+        }
+        pieces
+    }
+
     pub(crate) fn of(model: &str) -> Self {
         match model {
             _ if model.starts_with("busy") => Self::Busy,
             _ if model.starts_with("broken") => Self::Broken,
             _ if model.starts_with("overloaded") => Self::Overloaded,
+            _ if model.starts_with("breaks") => Self::Breaks,
             _ => Self::Well,
         }
     }

@@ -39,13 +39,16 @@ pub(crate) fn create(body: &Value) -> Answer {
     if body["stream"] != true {
         return Answer::json(response("completed", &items));
     }
-    let mut events = Events::default();
-    events.push("response.created", json!({ "response": response("in_progress", &[]) }));
-    if matches!(mood, Mood::Overloaded) {
+    let failed = || {
         let mut failed = response("failed", &[]);
         failed["error"] = error("server_error", "The model is overloaded.")["error"].clone();
         failed["error"]["code"] = "server_error".into();
-        events.push("response.failed", json!({ "response": failed }));
+        json!({ "response": failed })
+    };
+    let mut events = Events::default();
+    events.push("response.created", json!({ "response": response("in_progress", &[]) }));
+    if matches!(mood, Mood::Overloaded) {
+        events.push("response.failed", failed());
         return Answer::events(events.0);
     }
     for (at, item) in items.iter().enumerate() {
@@ -77,7 +80,8 @@ pub(crate) fn create(body: &Value) -> Answer {
         events.push("response.output_item.done", json!({ "output_index": at, "item": item }));
     }
     events.push("response.completed", json!({ "response": response("completed", &items) }));
-    Answer::events(events.0)
+    let middle = events.0.len() / 2;
+    Answer::events(mood.stream(events.0, || event(middle, "response.failed", failed())))
 }
 
 /// What is answered, as items of a response.
@@ -104,9 +108,13 @@ fn items(said: &Said) -> Vec<Value> {
 struct Events(Vec<String>);
 
 impl Events {
-    fn push(&mut self, name: &str, mut json: Value) {
-        json["type"] = name.into();
-        json["sequence_number"] = self.0.len().into();
-        self.0.push(format!("event: {name}\ndata: {json}\n\n"));
+    fn push(&mut self, name: &str, json: Value) {
+        self.0.push(event(self.0.len(), name, json));
     }
+}
+
+fn event(number: usize, name: &str, mut json: Value) -> String {
+    json["type"] = name.into();
+    json["sequence_number"] = number.into();
+    format!("event: {name}\ndata: {json}\n\n")
 }
