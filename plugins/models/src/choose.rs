@@ -213,7 +213,7 @@ const BEGINNINGS: usize = 8;
 /// The deployment that was given the longest beginning of this prompt. `prefix` has a number for each beginning, the
 /// shortest first.
 pub(crate) fn remembered(catalog: &Catalog, model: &Model, prefix: &[u64]) -> Option<usize> {
-    if prefix.is_empty() || random::number() % EXPLORED == 0 {
+    if prefix.is_empty() || random::number().is_multiple_of(EXPLORED) {
         return None;
     }
     let name = prefix
