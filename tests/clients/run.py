@@ -17,7 +17,7 @@ import clients
 from clients import Failed
 from gateway import PROVIDERS, Gateway
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GATEWAY", ROOT / "target/debug/gateway")
 COMPONENT = os.environ.get("MODEL_SERVER", ROOT / "target/wasm32-wasip2/release/model_server.wasm")
 SAID = "I am a stand-in and no model. You said: "
