@@ -157,6 +157,12 @@ pub fn sent() -> u32 {
     host::attempts_sent()
 }
 
+/// Whether the configured plugin may forward requests, and have attempts sent, to an upstream of this name: whether it
+/// lists it under `forward_to`. For `configure`. In native tests it may to all.
+pub fn may_forward(upstream: &str) -> bool {
+    host::may_forward(upstream)
+}
+
 /// The request's body as `on_request_body` of this plugin saw it, whatever was made of it there and since; `None` if it saw
 /// none, or in a hook that cannot ask for another attempt.
 pub fn received_body() -> Option<Vec<u8>> {

@@ -382,7 +382,7 @@ fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(
 
 /// Whether the plugin may choose this upstream.
 pub(super) fn check_choice(run: &Run, index: usize, upstream: &str) -> Result<(), Failure> {
-    let granted = &run.pool(index).plugin().forward_to;
+    let granted = run.pool(index).plugin().forward_to();
     if granted.iter().any(|name| name == upstream) {
         return Ok(());
     }

@@ -109,6 +109,8 @@ pub(crate) struct Identity {
     pub(crate) keys: Vec<(String, Arc<KeySet>)>,
     /// The upstreams that it was granted.
     pub(crate) upstreams: Vec<(String, UpstreamId)>,
+    /// The upstreams that it may forward to.
+    pub(crate) forward_to: Box<[String]>,
 }
 
 impl Identity {

@@ -96,8 +96,6 @@ pub(crate) struct Plugin {
     /// Whether its component comes with the binary.
     pub(super) is_first_party: bool,
     pub(super) config: String,
-    /// Upstreams that it may forward requests to.
-    pub(crate) forward_to: Box<[String]>,
     pub(super) identity: Arc<Identity>,
     pub(super) pre: InstancePre<HostState>,
     pub(super) exports: Vec<ComponentExportIndex>,
@@ -106,6 +104,11 @@ pub(crate) struct Plugin {
 }
 
 impl Plugin {
+    /// The upstreams that it may forward requests to.
+    pub(crate) fn forward_to(&self) -> &[String] {
+        &self.identity.forward_to
+    }
+
     /// As much of a body as is held for it: what it asks for, and no more than an instance can take.
     pub(crate) fn largest_buffer(&self, wanted: u64) -> u64 {
         wanted.min(self.memory as u64)
@@ -509,6 +512,7 @@ impl Loader {
             documents: self.documents_of(config),
             keys: self.keys_of(config),
             upstreams: config.upstreams.clone().unwrap_or_default(),
+            forward_to: config.forward_to.iter().map(|(name, _)| name.clone()).collect(),
         };
         let plugin = Plugin {
             name,
@@ -529,7 +533,6 @@ impl Loader {
             resets: false,
             is_first_party: matches!(config.component, config::Component::BuiltIn(_)),
             config: config.config.clone(),
-            forward_to: config.forward_to.iter().map(|(name, _)| name.clone()).collect(),
             identity: Arc::new(identity),
             pre: linked.pre,
             exports,

@@ -129,6 +129,10 @@ pub(crate) fn queue_for_slot(
     }
 }
 
+pub(crate) fn may_forward(upstream: &str) -> bool {
+    imports::attempts::may_forward(upstream)
+}
+
 pub(crate) fn received_body() -> Option<Vec<u8>> {
     imports::attempts::received_body()
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns the paths and the fields of each provider. Must not know bodies.
 
+use gateway_model_protocols as protocols;
 use gateway_plugin_sdk::attempts::Attempt;
 use gateway_plugin_sdk::prelude::Request;
 
@@ -10,12 +11,16 @@ use crate::config::Provider;
 
 /// Fields that are the client's own credentials, or would have the provider answer in a form that cannot be read. None
 /// of them reaches a provider.
-const REMOVED: [&str; 8] = [
+const REMOVED: [&str; 12] = [
     "authorization",
     "x-api-key",
     "api-key",
     "x-goog-api-key",
     "cookie",
+    "ocp-apim-subscription-key",
+    "proxy-authorization",
+    "x-amz-security-token",
+    "x-auth-token",
     "openai-organization",
     "openai-project",
     "accept-encoding",
@@ -116,7 +121,7 @@ impl Address {
 fn without(query: &str, name: &str) -> String {
     let kept = query.split('&').filter(|pair| {
         let key = pair.split('=').next().unwrap_or_default();
-        key != name && !pair.is_empty()
+        !protocols::decode(key).eq_ignore_ascii_case(name) && !pair.is_empty()
     });
     kept.collect::<Vec<_>>().join("&")
 }

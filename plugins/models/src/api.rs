@@ -54,6 +54,15 @@ impl Provider {
     }
 }
 
+/// Whether a call is one that is passed on. What Gemini does besides is not: it could change what the account has.
+pub(crate) fn is_known(call: &Call<'_>) -> bool {
+    match call.action {
+        Action::Generate | Action::CountTokens | Action::Embed => true,
+        Action::Other => call.protocol.is_openai(),
+        Action::Models => false,
+    }
+}
+
 /// Whether requests of an API can be translated for providers that have another one.
 pub(crate) fn is_translated(protocol: Protocol, action: Action) -> bool {
     let is_known = matches!(

@@ -5,11 +5,33 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use gateway_plugin_sdk::prelude::ConfigError;
-use gateway_plugin_sdk::{duration, secrets};
+use gateway_plugin_sdk::prelude::{ConfigError, HeaderName};
+use gateway_plugin_sdk::{attempts, duration, secrets};
 
 use crate::config::{ConcurrencySpec, Config, DeploymentSpec, ModelSpec, Provider, ShareSpec};
 use crate::cost::Price;
+
+/// The most deployments: which of them can serve a call is kept as bits.
+const MOST_DEPLOYMENTS: usize = 64;
+
+/// The most models.
+const MOST_MODELS: usize = 1024;
+
+/// The longest name of a model, in bytes.
+pub(crate) const MOST_NAME: usize = 256;
+
+/// Fields that are the gateway's.
+const FRAMING: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// What the configuration offers.
 #[derive(Debug)]
@@ -104,6 +126,7 @@ impl Catalog {
     pub(crate) fn new(config: &mut Config) -> Result<Self, ConfigError> {
         let mut errors = Vec::new();
         let names: Vec<String> = config.deployments.keys().cloned().collect();
+        let asked = config.models.len();
         let mut deployments = Vec::with_capacity(names.len());
         for (name, spec) in std::mem::take(&mut config.deployments) {
             match Deployment::new(&name, spec, config.prices.is_some()) {
@@ -118,6 +141,14 @@ impl Catalog {
                 Ok(model) => models.push(model),
                 Err(found) => errors.push(found),
             }
+        }
+        if names.len() > MOST_DEPLOYMENTS {
+            let message = format!("there are at most {MOST_DEPLOYMENTS} deployments");
+            errors.push(ConfigError::at("/deployments", message));
+        }
+        if asked > MOST_MODELS {
+            let message = format!("there are at most {MOST_MODELS} models");
+            errors.push(ConfigError::at("/models", message));
         }
         if names.is_empty() {
             errors.push(ConfigError::at("/deployments", "there is at least one deployment"));
@@ -140,9 +171,10 @@ impl Catalog {
         self.by_name.get(name).copied()
     }
 
-    /// The model whose name is most like this one.
-    pub(crate) fn nearest(&self, name: &str) -> Option<&str> {
-        let names = self.by_name.keys().map(String::as_str);
+    /// The model whose name is most like this one, of those that may be seen.
+    pub(crate) fn nearest(&self, name: &str, may_see: impl Fn(&Model) -> bool) -> Option<&str> {
+        let seen = self.by_name.iter().filter(|(_, model)| may_see(&self.models[**model]));
+        let names = seen.map(|(name, _)| name.as_str());
         let near = names.map(|known| (distance(known, name), known));
         let (distance, nearest) = near.min()?;
         (distance <= name.len().max(3) / 3).then_some(nearest)
@@ -167,10 +199,27 @@ impl Deployment {
                 }
             },
         };
+        if !attempts::may_forward(&spec.upstream) {
+            let message = format!(
+                "the plugin may not forward to `{0}`: it needs `forward_to = [\"{0}\"]` beside `component`, with an \
+                 upstream of this name",
+                spec.upstream
+            );
+            errors.push(ConfigError::at(at("upstream"), message));
+        }
+        for (name, value) in &spec.headers {
+            let is_text = value.bytes().all(|byte| byte == b'\t' || (b' '..0x7f).contains(&byte));
+            if !is_text || FRAMING.contains(&name.as_str()) {
+                let pointer = at(&format!("headers/{}", escaped(name.as_str())));
+                let message = "no request can be given this field: a value is one line of ASCII, and what frames a \
+                               message is the gateway's";
+                errors.push(ConfigError::at(pointer, message));
+            }
+        }
         let path = spec.path.unwrap_or_else(|| spec.provider.default_path().to_owned());
-        if !path.is_empty() && (!path.starts_with('/') || path.ends_with('/')) {
-            let message =
-                "a path begins with `/` and does not end so, as in `/v1`; it may be empty";
+        if !path.is_empty() && !is_path(&path) {
+            let message = "a path begins with `/`, does not end so, and has letters, digits and `-._~` between, as in \
+                           `/v1`; it may be empty";
             errors.push(ConfigError::at(at("path"), message));
         }
         if spec.api_version.is_some() && spec.provider != Provider::Azure {
@@ -283,7 +332,7 @@ impl Model {
             Some("prompt") => Some(Affinity::Prompt),
             Some("session") => Some(Affinity::Session),
             Some(text) => match text.split_once(':') {
-                Some(("header", name)) if !name.is_empty() => {
+                Some(("header", name)) if HeaderName::try_from(name).is_ok() => {
                     Some(Affinity::Header(name.to_ascii_lowercase()))
                 }
                 Some(("attribute", name)) if !name.is_empty() => {
@@ -317,13 +366,13 @@ fn claim_names(
     by_name: &mut HashMap<String, usize>,
 ) -> Vec<ConfigError> {
     let mut errors = Vec::new();
-    if name.is_empty() || name.len() > 256 {
-        let pointer = format!("/models/{}", escaped(name));
-        errors.push(ConfigError::at(pointer, "a name has 1 to 256 bytes"));
-    }
     let aliases = spec.aliases.iter().enumerate();
     let aliases = aliases.map(|(index, alias)| (alias.as_str(), format!("/aliases/{index}")));
     for (other, place) in std::iter::once((name, String::new())).chain(aliases) {
+        if other.is_empty() || other.len() > MOST_NAME {
+            let pointer = format!("/models/{}{place}", escaped(name));
+            errors.push(ConfigError::at(pointer, "a name has 1 to 256 bytes"));
+        }
         if by_name.insert(other.to_owned(), model).is_some() {
             let pointer = format!("/models/{}{place}", escaped(name));
             errors.push(ConfigError::at(
@@ -338,6 +387,16 @@ fn claim_names(
 /// A key as part of a JSON Pointer (RFC 6901 section 3).
 fn escaped(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
+}
+
+/// Whether a path can stand before those of an API.
+fn is_path(path: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let dots = |segment: &str| matches!(segment, "." | "..");
+    path.starts_with('/')
+        && !path.ends_with('/')
+        && path.bytes().all(plain)
+        && !path.split('/').any(dots)
 }
 
 /// How many letters differ (Levenshtein).

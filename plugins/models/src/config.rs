@@ -200,7 +200,7 @@ pub struct ModelSpec {
     #[schemars(range(min = 1))]
     pub max_output_tokens: Option<u64>,
 
-    /// The most input tokens, as estimated from the size of the texts. A longer request is answered 413.
+    /// The most input tokens, as estimated from the size of the texts. A longer request is answered 400.
     #[serde(default)]
     #[schemars(range(min = 1))]
     pub max_input_tokens: Option<u64>,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use gateway_model_protocols::error::{self, Class, Failure};
-use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, Outcome, ResponseHead};
+use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, Outcome, Response, ResponseHead};
 use gateway_plugin_sdk::{attempts, clock, duration, held_response, log};
 
 use crate::choose::{self, Chosen, Wanted};
@@ -54,9 +54,17 @@ impl FailOvers {
 impl Models {
     /// The head of a failure. Its body is asked for where that decides what follows.
     pub(crate) fn failed(&self, response: &mut ResponseHead, call: &mut Call) -> Outcome {
-        let class = Class::of_status(response.status());
+        // A redirection, or no content, is no answer of a model.
+        let status = response.status();
+        let class = if status < 400 { Class::Server } else { Class::of_status(status) };
         if class.is_worth_another() && self.again(call, class, retry_after(response)) {
             return Outcome::Next;
+        }
+        self.used_nothing(call);
+        if status < 400 {
+            log::warn!("a deployment answered {status}, which is no answer");
+            let message = "The provider's answer is none.";
+            return Outcome::respond(refusal::provider_failed(call.protocol(), message));
         }
         call.reading = Reading::Failure;
         response.want_body(BodyMode::Buffered(MAX_ERROR));
@@ -76,21 +84,13 @@ impl Models {
             let now = clock::now().as_secs();
             error::of_response(spoken, response.status(), &header, body.bytes(), now)
         };
+
         // Of the first kinds another was asked for with the head, if there was one.
         if !failure.class.is_worth_another() && self.again(call, failure.class, told(&failure)) {
             return Outcome::Next;
         }
-        let deployment = &self.catalog.deployments[call.deployment];
-        // Some name a wrong key as they name a wrong request.
-        if failure.class == Class::Auth || response.status() == 401 {
-            log::error!(
-                "deployment {} refused the gateway's credentials: {}",
-                deployment.name,
-                failure.message
-            );
-            // It speaks of the gateway's key, and clients would take it for their own.
-            let message = "The provider refused the gateway's credentials.";
-            return Outcome::respond(refusal::provider_failed(protocol, message));
+        if let Some(refused) = self.refused_credentials(call, &failure) {
+            return Outcome::respond(refused);
         }
         let is_problem =
             response.header("content-type").is_some_and(|kind| kind.contains("problem"));
@@ -107,14 +107,28 @@ impl Models {
         if self.again(call, failure.class, told(failure)) {
             return;
         }
-        let answer = refusal::of_failure(call.protocol(), failure);
+        self.used_nothing(call);
+        let refused = self.refused_credentials(call, failure);
+        let answer = refused.unwrap_or_else(|| refusal::of_failure(call.protocol(), failure));
         if let Err(error) = held_response::respond(answer) {
             log::warn!("an error in a stream has no status: {error}");
         }
     }
 
+    /// The answer where a provider refused the gateway's key: it speaks of that, and clients would take it for their own.
+    fn refused_credentials(&self, call: &Call, failure: &Failure) -> Option<Response> {
+        // Some name a wrong key as they name a wrong request.
+        if failure.class != Class::Auth && failure.status != 401 {
+            return None;
+        }
+        let (name, message) = (&self.catalog.deployments[call.deployment].name, &failure.message);
+        log::error!("deployment {name} refused the gateway's credentials: {message}");
+        let message = "The provider refused the gateway's credentials.";
+        Some(refusal::provider_failed(call.protocol(), message))
+    }
+
     /// Has the next deployment asked, if there is one. The one before cools down, for as long as it said.
-    fn again(&self, call: &mut Call, class: Class, told: Option<Duration>) -> bool {
+    pub(crate) fn again(&self, call: &mut Call, class: Class, told: Option<Duration>) -> bool {
         let failed = &self.catalog.deployments[call.deployment];
         if matches!(class, Class::RateLimited | Class::Overloaded | Class::Server | Class::Auth) {
             let time = told.map_or(self.fail_overs.cool_down, |told| told.min(MAX_COOL_DOWN));
@@ -124,37 +138,44 @@ impl Models {
         }
         let is_able =
             self.fail_overs.classes.contains(&class) && attempts::sent() < self.fail_overs.attempts;
-        call.able &= !(1 << call.deployment);
-        if !is_able || call.able == 0 {
+        let (before, spoken, class) = (call.deployment, call.spoken(), class.name());
+        call.able &= !(1 << before);
+        if !is_able {
             return false;
         }
         self.release(call);
-        let wanted = Wanted {
-            catalog: &self.catalog,
-            model: &self.catalog.models[call.model],
-            able: call.able,
-            affinity: call.affinity,
-            preferred: None,
-            tokens: call.tokens,
-            consumer: "",
-        };
-        let Chosen::Deployment(next, reserved) = wanted.next() else { return false };
-        let before = std::mem::replace(&mut call.deployment, next);
-        call.reserved = reserved;
-        let class = class.name();
-        match self.resend(call) {
-            Ok(()) => {
-                let next = &self.catalog.deployments[next].name;
-                log::info!("deployment {} failed ({class}); {next} is asked", failed.name);
-                true
-            }
-            Err(why) => {
-                log::warn!("deployment {} failed ({class}), and {why}", failed.name);
-                self.release(call);
-                call.deployment = before;
-                false
+        while call.able != 0 {
+            let wanted = Wanted {
+                catalog: &self.catalog,
+                model: &self.catalog.models[call.model],
+                able: call.able,
+                affinity: call.affinity,
+                preferred: None,
+                tokens: call.tokens,
+                consumer: "",
+            };
+            let Chosen::Deployment(next, reserved) = wanted.next() else { break };
+            call.deployment = next;
+            call.reserved = reserved;
+            let name = &self.catalog.deployments[next].name;
+            match self.resend(call) {
+                Ok(()) => {
+                    log::info!("deployment {} failed ({class}); {name} is asked", failed.name);
+                    return true;
+                }
+                Err(why) => {
+                    log::warn!(
+                        "deployment {} failed ({class}); not {name}, since {why}",
+                        failed.name
+                    );
+                    self.release(call);
+                    call.able &= !(1 << next);
+                }
             }
         }
+        call.deployment = before;
+        call.set_spoken(spoken);
+        false
     }
 
     /// Gives back what was taken from the limits of a deployment that did not answer.

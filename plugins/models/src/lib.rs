@@ -20,7 +20,8 @@ mod reading;
 mod refusal;
 mod state;
 
-use gateway_model_protocols::{Action, Protocol};
+use gateway_model_protocols::usage::Usage;
+use gateway_model_protocols::{self as protocols, Protocol};
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::{attempts, held_response, log};
 
@@ -42,6 +43,7 @@ pub struct Models {
     max_body: u64,
     response_headers: bool,
     metric_names: MetricNames,
+    series: meter::Series,
 }
 
 impl Plugin for Models {
@@ -65,6 +67,7 @@ impl Plugin for Models {
             max_body: config.max_body,
             response_headers: config.response_headers,
             metric_names: config.metric_names,
+            series: meter::Series::default(),
         })
     }
 
@@ -82,13 +85,14 @@ impl Plugin for Models {
     }
 
     fn on_request(&self, request: &mut Request, _: &mut Progress) -> Outcome {
-        let call = match gateway_model_protocols::Call::of_path(request.path()) {
-            Some(call) if (request.method() == "GET") == (call.action == Action::Models) => call,
-            _ => return Outcome::respond(refusal::no_endpoint(request.method(), request.path())),
-        };
-        if call.action == Action::Models {
-            return self.list(request, call.protocol);
+        if matches!(request.method(), "GET" | "HEAD") {
+            return self.list(request);
         }
+        let call = gateway_model_protocols::Call::of_path(request.path());
+        let Some(call) = call.filter(|call| request.method() == "POST" && api::is_known(call))
+        else {
+            return Outcome::respond(refusal::no_endpoint(request.method(), request.path()));
+        };
         if request.attribute("request.has-body") != Some("true") {
             let message = "The request has no body.";
             return Outcome::respond(refusal::invalid(call.protocol, message, None));
@@ -120,9 +124,10 @@ impl Plugin for Models {
             progress.0 = None;
             return Outcome::Next;
         }
-        if response.status() >= 400 {
+        if response.status() >= 300 || response.status() == 204 {
             return self.failed(response, call);
         }
+        call.is_answered = true;
         self.begin(response, call);
         Outcome::Next
     }
@@ -169,13 +174,16 @@ impl Plugin for Models {
         if let Some(reserved) = &call.reserved {
             let used = usage.as_ref().map(|usage| usage.total());
             // What was answered without a usage keeps its estimate; what was not answered used nothing.
-            let unknown = if summary.status < 400 { call.tokens } else { 0 };
+            let unknown = if call.is_answered { call.tokens } else { call.input };
             reserved.settle(&self.catalog, used.unwrap_or(unknown));
         }
         let cost = usage.as_ref().and_then(|usage| self.prices.of(deployment, usage));
         let now = reading::nanoseconds();
-        meter::Ended { call, model, deployment, usage, cost, now }
-            .count(summary, self.metric_names);
+        meter::Ended { call, model, deployment, usage, cost, now }.count(
+            summary,
+            self.metric_names,
+            &self.series,
+        );
     }
 }
 
@@ -188,30 +196,35 @@ impl Models {
         }
     }
 
-    fn list(&self, request: &Request, protocol: Protocol) -> Outcome {
-        // Three APIs have their lists at one path.
-        let protocol = match protocol {
-            Protocol::OpenAiOther if request.header("anthropic-version").is_some() => {
-                Protocol::Anthropic
-            }
+    /// What did not come has used nothing.
+    fn used_nothing(&self, call: &mut state::Call) {
+        call.set_usage(Usage::default());
+        self.tell(call);
+    }
+
+    /// The list of models, or one of them.
+    fn list(&self, request: &Request) -> Outcome {
+        let (path, who) = (request.path(), Who::of(request));
+        let protocol = if path.ends_with("/api/tags") {
+            Protocol::Ollama
+        } else if request.header("anthropic-version").is_some() {
+            Protocol::Anthropic
+        } else if path.contains("/v1beta/") || request.header("x-goog-api-client").is_some() {
+            Protocol::Gemini
+        } else {
             Protocol::OpenAiOther
-                if request.path().contains("/v1beta/")
-                    || request.header("x-goog-api-client").is_some() =>
-            {
-                Protocol::Gemini
-            }
-            other => other,
         };
-        let who = Who::of(request);
-        let behind = request.path().rsplit_once("/models/").map(|(_, name)| name.to_owned());
-        let Some(name) = behind else {
+        if path.ends_with("/models") || protocol == Protocol::Ollama {
             let list = listing::list(&self.catalog, protocol, |model| who.may_use(model));
             return Outcome::respond(list);
+        }
+        let Some((_, name)) = path.rsplit_once("/models/") else {
+            return Outcome::respond(refusal::no_endpoint(request.method(), path));
         };
-        let model = self.catalog.find(&name).map(|index| &self.catalog.models[index]);
-        Outcome::respond(match model.filter(|model| who.may_use(model)) {
-            Some(model) => listing::one(model, protocol),
-            None => refusal::no_model(protocol, &name, self.catalog.nearest(&name)),
+        let name = protocols::decode(name);
+        Outcome::respond(match self.model(&name, &who) {
+            Ok((_, model)) => listing::one(model, protocol),
+            Err(nearest) => refusal::no_model(protocol, &name, nearest),
         })
     }
 }

@@ -3,7 +3,11 @@
 //! Owns their names. Attributes are set while the response passes, so that plugins behind this one can settle by them;
 //! metrics and rows are counted once, at the end.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use gateway_model_protocols::usage::Usage;
+use gateway_plugin_sdk::metrics::{Counter, Histogram};
 use gateway_plugin_sdk::{Ending, Summary};
 use gateway_plugin_sdk::{attributes, log, metrics, usage as rows};
 
@@ -19,8 +23,8 @@ pub(crate) const ESTIMATE: &str = "model.tokens.estimate";
 pub(crate) const COST_ESTIMATE: &str = "model.cost.estimate";
 const INPUT: &str = "model.tokens.input";
 const OUTPUT: &str = "model.tokens.output";
-const TOTAL: &str = "model.tokens.total";
-const COST: &str = "model.cost";
+pub(crate) const TOTAL: &str = "model.tokens.total";
+pub(crate) const COST: &str = "model.cost";
 
 /// Bounds of OpenTelemetry's conventions, v1.41: seconds, and seconds for a token.
 const SECONDS: [f64; 14] =
@@ -46,6 +50,36 @@ const TOKENS: [f64; 14] = [
     16_777_216.0,
     67_108_864.0,
 ];
+
+/// Which series: a metric with values for its labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    name: &'static str,
+    /// The value of a label that not all have.
+    extra: &'static str,
+    model: usize,
+    deployment: usize,
+    operation: &'static str,
+}
+
+/// The series that an instance has asked the gateway for: to ask costs more than to count.
+#[derive(Debug, Default)]
+pub(crate) struct Series {
+    counters: RefCell<HashMap<Key, Counter>>,
+    histograms: RefCell<HashMap<Key, Histogram>>,
+}
+
+impl Series {
+    fn counter(&self, key: Key, labels: &[(&str, &str)]) -> Counter {
+        let known = &mut *self.counters.borrow_mut();
+        *known.entry(key).or_insert_with(|| metrics::counter_with(key.name, labels))
+    }
+
+    fn histogram(&self, key: Key, labels: &[(&str, &str)], bounds: &[f64]) -> Histogram {
+        let known = &mut *self.histograms.borrow_mut();
+        *known.entry(key).or_insert_with(|| metrics::histogram_with(key.name, labels, bounds))
+    }
+}
 
 /// Says how far the usage of a call has come.
 pub(crate) fn tell(usage: &Usage, cost: Option<u64>) {
@@ -77,33 +111,35 @@ pub(crate) struct Ended<'a> {
 
 impl Ended<'_> {
     /// Counts it.
-    pub(crate) fn count(&self, summary: &Summary, names: MetricNames) {
+    pub(crate) fn count(&self, summary: &Summary, names: MetricNames, series: &Series) {
         let labels = self.labels();
+        let of = |name, extra| self.key(name, extra);
         let duration = seconds(self.now.saturating_sub(self.call.began));
         let outcome = outcome(summary);
         let with_outcome = [&labels[..], &[("outcome", outcome)]].concat();
-        metrics::counter_with("gen_ai_requests", &with_outcome).increment();
-        metrics::histogram_with("gen_ai_client_inference_duration_seconds", &labels, &SECONDS)
-            .observe(duration);
+        series.counter(of("gen_ai_requests", outcome), &with_outcome).increment();
+        let name = "gen_ai_client_inference_duration_seconds";
+        series.histogram(of(name, ""), &labels, &SECONDS).observe(duration);
         if let Some(first) = self.call.first {
             let first = seconds(first.saturating_sub(self.call.began));
-            metrics::histogram_with("gen_ai_server_time_to_first_token_seconds", &labels, &FIRST)
-                .observe(first);
+            let name = "gen_ai_server_time_to_first_token_seconds";
+            series.histogram(of(name, ""), &labels, &FIRST).observe(first);
             let more = self.usage.map_or(0, |usage| usage.output.saturating_sub(1));
             if more > 0 && self.call.is_complete {
                 #[expect(clippy::cast_precision_loss, reason = "tokens of a response are few")]
                 let each = (duration - first) / more as f64;
                 let name = "gen_ai_server_time_per_output_token_seconds";
-                metrics::histogram_with(name, &labels, &EACH).observe(each);
+                series.histogram(of(name, ""), &labels, &EACH).observe(each);
             }
         }
         if let Some(usage) = &self.usage {
-            self.count_usage(usage, names);
+            self.count_usage(usage, names, series);
         }
     }
 
-    fn count_usage(&self, usage: &Usage, names: MetricNames) {
+    fn count_usage(&self, usage: &Usage, names: MetricNames, series: &Series) {
         let labels = self.labels();
+        let of = |name, extra| self.key(name, extra);
         let kinds = [
             ("input_tokens", usage.input),
             ("output_tokens", usage.output),
@@ -119,29 +155,37 @@ impl Ended<'_> {
         }
         if let Some(cost) = self.cost.filter(|cost| *cost > 0) {
             rows::add("cost_usd_nanos", i64::try_from(cost).unwrap_or(i64::MAX));
-            metrics::counter_with("gen_ai_cost_usd_nanos", &labels).add(cost);
+            series.counter(of("gen_ai_cost_usd_nanos", ""), &labels).add(cost);
         }
         if names != MetricNames::Old {
             let kinds = [
-                ("input_tokens", usage.input),
-                ("output_tokens", usage.output),
-                ("cache_read_input_tokens", usage.cached_input),
-                ("cache_write_input_tokens", usage.cache_write + usage.cache_write_1h),
-                ("reasoning_output_tokens", usage.reasoning),
+                ("gen_ai_client_inference_usage_input_tokens", usage.input),
+                ("gen_ai_client_inference_usage_output_tokens", usage.output),
+                ("gen_ai_client_inference_usage_cache_read_input_tokens", usage.cached_input),
+                (
+                    "gen_ai_client_inference_usage_cache_write_input_tokens",
+                    usage.cache_write + usage.cache_write_1h,
+                ),
+                ("gen_ai_client_inference_usage_reasoning_output_tokens", usage.reasoning),
             ];
-            for (kind, amount) in kinds.into_iter().filter(|(_, amount)| *amount > 0) {
-                let name = format!("gen_ai_client_inference_usage_{kind}");
-                metrics::counter_with(&name, &labels).add(amount);
+            for (name, amount) in kinds.into_iter().filter(|(_, amount)| *amount > 0) {
+                series.counter(of(name, ""), &labels).add(amount);
             }
         }
         if names != MetricNames::New {
             for (kind, amount) in [("input", usage.input), ("output", usage.output)] {
                 let labels = [&labels[..], &[("gen_ai_token_type", kind)]].concat();
                 #[expect(clippy::cast_precision_loss, reason = "tokens of a call are few")]
-                metrics::histogram_with("gen_ai_client_token_usage", &labels, &TOKENS)
+                series
+                    .histogram(of("gen_ai_client_token_usage", kind), &labels, &TOKENS)
                     .observe(amount as f64);
             }
         }
+    }
+
+    fn key(&self, name: &'static str, extra: &'static str) -> Key {
+        let operation = operation(self.call.protocol(), self.call.action());
+        Key { name, extra, model: self.call.model, deployment: self.call.deployment, operation }
     }
 
     fn labels(&self) -> [(&str, &str); 4] {

@@ -13,7 +13,7 @@ use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, Request, Response, Re
 use gateway_plugin_sdk::{attempts, attributes, clock, exchange, held_response, log};
 
 use crate::address::{self, Address};
-use crate::catalog::{Affinity, Deployment, Model};
+use crate::catalog::{Affinity, Deployment, MOST_NAME, Model};
 use crate::choose::{self, Chosen, Full, Wanted};
 use crate::reading::nanoseconds;
 use crate::state::{Call, MAX_EVENT, Reading};
@@ -28,6 +28,9 @@ const MAX_ANSWER: u64 = 16 << 20;
 /// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
 const HELD_BYTES: u32 = 64 << 10;
 const HELD_TIME: Duration = Duration::from_secs(10);
+
+/// Fields of responses that are about the gateway's account.
+const KEPT_BACK: [&str; 3] = ["set-cookie", "openai-organization", "openai-project"];
 
 /// Fields by which clients say what belongs together.
 const SESSIONS: [&str; 2] = ["x-session-id", "x-claude-code-session-id"];
@@ -52,14 +55,9 @@ impl Models {
             return Err(Box::new(refusal::invalid(protocol, message, Some("model"))));
         };
         let who = Who::of(request);
-        let found = self.catalog.find(name).map(|index| (index, &self.catalog.models[index]));
-        let Some((index, model)) = found else {
-            let refused = refusal::no_model(protocol, name, self.catalog.nearest(name));
-            return Err(Box::new(refused));
-        };
-        if !who.may_use(model) {
-            return Err(Box::new(refusal::not_allowed(protocol, name)));
-        }
+        let (index, model) = self
+            .model(name, &who)
+            .map_err(|nearest| Box::new(refusal::no_model(protocol, name, nearest)))?;
         let input = read.size.estimate();
         if let Some(most) = model.max_input_tokens.filter(|most| input > *most) {
             return Err(Box::new(refusal::too_long(protocol, input, most)));
@@ -102,7 +100,7 @@ impl Models {
                     }
                     prepared.address.apply(request);
                     request.set_upstream(&deployment.upstream);
-                    self.describe(&call, model, deployment, output);
+                    self.describe(request, &call, model, deployment, output);
                     return Ok(call);
                 }
                 Err(refused) => {
@@ -174,6 +172,9 @@ impl Models {
 
     /// The head of a response that goes to the client.
     pub(crate) fn begin(&self, response: &mut ResponseHead, call: &mut Call) {
+        for name in KEPT_BACK {
+            response.remove_header(name);
+        }
         if self.response_headers {
             let name = &self.catalog.deployments[call.deployment].name;
             response.set_header("x-model-deployment", name.as_str());
@@ -195,7 +196,11 @@ impl Models {
         call.reading = match framing {
             Some(framing) => Reading::events(framing, spoken),
             None if is_json => Reading::Tail(Vec::new(), true),
-            None => return,
+            None => {
+                // What cannot be read is charged as it was estimated.
+                call.set_usage(call.estimated());
+                return self.tell(call);
+            }
         };
         response.want_body(BodyMode::Chunks);
         if framing.is_some() {
@@ -247,6 +252,10 @@ impl Models {
                 Outcome::Next
             }
             Err(failure) => {
+                if self.again(call, failure.class, None) {
+                    return Outcome::Next;
+                }
+                self.used_nothing(call);
                 let name = &self.catalog.deployments[call.deployment].name;
                 log::warn!(
                     "the answer of deployment {name} is not translated: {}",
@@ -269,6 +278,16 @@ impl Models {
         }
     }
 
+    /// The model of this name, if the consumer may use it; else one that it may have meant.
+    pub(crate) fn model(&self, name: &str, who: &Who) -> Result<(usize, &Model), Option<&str>> {
+        if name.len() > MOST_NAME {
+            return Err(None);
+        }
+        let found = self.catalog.find(name).map(|index| (index, &self.catalog.models[index]));
+        let found = found.filter(|(_, model)| who.may_use(model));
+        found.ok_or_else(|| self.catalog.nearest(name, |model| who.may_use(model)))
+    }
+
     /// The deployments of a model that have this API, or one that it can be translated for.
     fn able(&self, model: &Model, protocol: Protocol, action: Action) -> u64 {
         let shares = model.shares.iter().filter(|share| share.weight > 0);
@@ -280,13 +299,31 @@ impl Models {
     }
 
     /// What plugins behind this one, logs and the recorder know of the call.
-    fn describe(&self, call: &Call, model: &Model, deployment: &Deployment, output: u64) {
-        meter::set(meter::MODEL, &model.name);
-        meter::set(meter::DEPLOYMENT, &deployment.name);
-        meter::set(meter::ESTIMATE, &call.tokens.to_string());
+    fn describe(
+        &self,
+        request: &mut Request,
+        call: &Call,
+        model: &Model,
+        deployment: &Deployment,
+        output: u64,
+    ) {
+        let mut set = |name: &str, value: &str| {
+            if let Err(error) = request.set_attribute(name, value) {
+                log::warn!("the attribute {name} cannot be set: {error}");
+            }
+        };
+        set(meter::MODEL, &model.name);
+        set(meter::DEPLOYMENT, &deployment.name);
+        set(meter::ESTIMATE, &call.tokens.to_string());
+        // What is used if the client leaves before there is a response.
+        let begun = Usage::estimate(call.input, 0);
+        set(meter::TOTAL, &begun.total().to_string());
+        if let Some(cost) = self.prices.of(deployment, &begun) {
+            set(meter::COST, &cost.to_string());
+        }
         let estimate = Usage::estimate(call.input, output);
         if let Some(cost) = self.prices.of(deployment, &estimate) {
-            meter::set(meter::COST_ESTIMATE, &cost.to_string());
+            set(meter::COST_ESTIMATE, &cost.to_string());
         }
     }
 }
@@ -332,7 +369,9 @@ impl Sent<'_> {
         if deployment.provider.speaks(call.protocol()) {
             call.set_spoken(call.protocol());
             let address = at(api::endpoint(self.asked, self.path), self.query);
-            return Ok(Prepared { address, body: edited(own, model, call, body, self.name) });
+            // The model that a path names is the one that counts: the body must not name another.
+            let named = if self.asked.model.is_some() { "" } else { self.name };
+            return Ok(Prepared { address, body: edited(own, model, call, body, named) });
         }
         let spoken = deployment.provider.own();
         let mut target = Target::new(spoken, own);

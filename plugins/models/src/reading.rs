@@ -35,6 +35,24 @@ impl Read {
     }
 }
 
+impl Read {
+    /// A stream that cannot be read on, or has ended too early, before it had content is no answer.
+    fn breaks(&mut self, stream: &Stream, is_broken: bool) {
+        let is_empty = !stream.has_content() && stream.usage().is_none();
+        if is_broken && is_empty && self.failure.is_none() {
+            self.failure = Some(Failure {
+                class: Class::Server,
+                status: 502,
+                kind: String::new(),
+                code: String::new(),
+                message: "The provider's stream ended before its answer did.".to_owned(),
+                retry_after_ms: None,
+            });
+            self.is_early = true;
+        }
+    }
+}
+
 /// How often an estimate is told while a text comes: once for so many bytes.
 const EACH: u64 = 1024;
 
@@ -79,6 +97,7 @@ fn events(call: &mut Call, (mut reader, mut stream): (Reader, Stream), chunk: &m
     }
     read.usage |= stream.text_bytes() / EACH != before;
     read.see(&stream, had_failed);
+    read.breaks(&stream, chunk.is_last() && !stream.is_complete());
     let holds = !reader.held().is_empty();
     if hides && fault.is_none() && (drops || !held_before.is_empty() || holds) {
         chunk.replace(out);
@@ -125,12 +144,14 @@ fn translated(
         translator.finish(&mut out);
     }
     let stream = translator.usage();
+    let is_broken = fault.is_some() || (chunk.is_last() && !stream.is_complete());
     if !had_content && stream.has_content() {
         call.first = Some(nanoseconds());
         read.usage = true;
     }
     read.usage |= stream.text_bytes() / EACH != before || chunk.is_last();
     read.see(stream, had_failed);
+    read.breaks(stream, is_broken);
     call.is_complete = stream.is_complete();
     if read.usage {
         call.set_usage(stream.usage_or_estimate(call.input));
@@ -166,14 +187,20 @@ fn json(call: &mut Call, mut tail: Vec<u8>, is_first: bool, chunk: &mut Chunk) -
         true => usage::of_body(call.protocol(), &tail),
         false => of_tail(call.protocol(), &tail),
     };
-    if let Some(usage) = found {
-        call.set_usage(usage);
-    }
-    Read { usage: found.is_some(), ..Read::default() }
+    // Without a usage it is charged as it was estimated.
+    call.set_usage(found.unwrap_or_else(|| call.estimated()));
+    Read { usage: true, ..Read::default() }
 }
 
 /// The usage in the end of a body.
 fn of_tail(protocol: Protocol, tail: &[u8]) -> Option<usage::Usage> {
+    if protocol == Protocol::Ollama {
+        let of = |name: &str| number(tail, name).map(|number| format!("\"{name}\":{number}"));
+        let members = [of("prompt_eval_count"), of("eval_count")];
+        let members = members.into_iter().flatten().collect::<Vec<_>>().join(",");
+        let body = format!("{{\"done\":true,{members}}}");
+        return usage::of_body(protocol, body.as_bytes()).filter(|_| !members.is_empty());
+    }
     let name: &[u8] =
         if protocol == Protocol::Gemini { b"\"usageMetadata\"" } else { b"\"usage\"" };
     let at = tail.windows(name.len()).rposition(|window| window == name)?;
@@ -197,6 +224,15 @@ fn of_tail(protocol: Protocol, tail: &[u8]) -> Option<usage::Usage> {
         }
     }
     None
+}
+
+/// The whole number that is the value of the last member of this name.
+fn number(tail: &[u8], name: &str) -> Option<u64> {
+    let name = format!("\"{name}\"");
+    let at = tail.windows(name.len()).rposition(|window| window == name.as_bytes())?;
+    let rest = tail[at + name.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }
 
 pub(crate) fn nanoseconds() -> u64 {

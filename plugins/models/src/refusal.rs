@@ -9,6 +9,8 @@ use gateway_model_protocols::error::{self, Class, Failure, Refusal};
 use gateway_plugin_sdk::attributes;
 use gateway_plugin_sdk::prelude::Response;
 
+use crate::catalog::MOST_NAME;
+
 /// A refusal of the plugin's own.
 pub(crate) struct Refused<'a> {
     pub(crate) status: u16,
@@ -45,7 +47,10 @@ pub(crate) fn invalid(protocol: Protocol, message: &str, param: Option<&str>) ->
 /// 404: there is no such model.
 pub(crate) fn no_model(protocol: Protocol, name: &str, nearest: Option<&str>) -> Response {
     let hint = nearest.map(|it| format!(" Did you mean `{it}`?")).unwrap_or_default();
-    let message = format!("There is no model `{name}` here.{hint}");
+    let message = match name.len() <= MOST_NAME {
+        true => format!("There is no model `{name}` here.{hint}"),
+        false => "There is no model with such a long name here.".to_owned(),
+    };
     let (class, message) = (Class::NotFound, message.as_str());
     Refused { status: 404, class, code: "", message, param: Some("model") }.response(protocol)
 }
@@ -56,13 +61,6 @@ pub(crate) fn no_endpoint(method: &str, path: &str) -> Response {
     let (class, message) = (Class::NotFound, message.as_str());
     let refused = Refused { status: 404, class, code: "unknown_url", message, param: None };
     refused.response(Protocol::OpenAiOther)
-}
-
-/// 403: the consumer may not use the model.
-pub(crate) fn not_allowed(protocol: Protocol, name: &str) -> Response {
-    let message = format!("The model `{name}` is not for you.");
-    let (class, message) = (Class::Auth, message.as_str());
-    Refused { status: 403, class, code: "", message, param: Some("model") }.response(protocol)
 }
 
 /// 400: the input is longer than the model may be given.

@@ -11,8 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::choose::Reserved;
 
-/// The largest event of a stream that is read, in bytes: images come as one.
-pub(crate) const MAX_EVENT: usize = 16 << 20;
+/// The largest event of a stream that is read, in bytes. What is not whole of one is kept with the exchange, which has
+/// 1 MiB for all that a plugin keeps.
+pub(crate) const MAX_EVENT: usize = 512 << 10;
+
+/// More tokens than a call can have used.
+const MOST_TOKENS: u64 = 1_000_000_000;
 
 /// The end of a JSON body that is kept for its usage, in bytes.
 pub(crate) const TAIL: usize = 16 << 10;
@@ -48,6 +52,8 @@ pub(crate) struct Call {
     pub(crate) tokens: u64,
     pub(crate) reserved: Option<Reserved>,
     pub(crate) reading: Reading,
+    /// Whether a deployment answered.
+    pub(crate) is_answered: bool,
     /// Whether the response came whole.
     pub(crate) is_complete: bool,
     usage: Option<Vec<u8>>,
@@ -90,6 +96,7 @@ impl Call {
             tokens: 0,
             reserved: None,
             reading: Reading::Nothing,
+            is_answered: false,
             is_complete: false,
             usage: None,
         }
@@ -121,7 +128,14 @@ impl Call {
         self.usage.as_deref().and_then(Usage::from_bytes)
     }
 
+    /// The usage where none can be read.
+    pub(crate) fn estimated(&self) -> Usage {
+        Usage::estimate(self.input, self.tokens.saturating_sub(self.input))
+    }
+
     pub(crate) fn set_usage(&mut self, usage: Usage) {
+        // Nobody's quota ends by a number that no model has.
+        let usage = if usage.total() > MOST_TOKENS { self.estimated() } else { usage };
         self.usage = Some(usage.to_bytes());
     }
 }

@@ -234,7 +234,7 @@ fn braces(segment: &str, place: Range<usize>) -> Fault {
     if balanced {
         let fault =
             Fault::new(place, format!("in `{segment}` a capture is only a part of a segment"));
-        return fault.help("a capture takes a whole segment: `/{name}/`");
+        return fault.help("a capture takes a whole segment, as in `/{name}/`, or what is before `:verb`, as in `/{name}:verb`");
     }
     let at = segment.find(['{', '}']).unwrap_or_default() + place.start;
     Fault::new(at..at + 1, format!("the braces of `{segment}` are not balanced"))

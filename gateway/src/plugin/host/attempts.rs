@@ -17,6 +17,9 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("sent", |store: Context<'_>, (): ()| {
         Ok((store.data().attempts().map_or(0, |attempts| attempts.sent),))
     })?;
+    linker.func_wrap("may-forward", |store: Context<'_>, (upstream,): (String,)| {
+        Ok((store.data().identity.forward_to.contains(&upstream),))
+    })?;
     linker.func_wrap("received-body", |store: Context<'_>, (): ()| {
         Ok((store.data().received_body(),))
     })?;

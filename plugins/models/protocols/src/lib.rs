@@ -18,5 +18,5 @@ pub mod saved;
 pub mod translate;
 pub mod usage;
 
-pub use protocol::{Action, Call, Protocol};
+pub use protocol::{Action, Call, Protocol, decode};
 pub use saved::Saved;

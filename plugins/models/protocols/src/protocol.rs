@@ -222,7 +222,7 @@ pub(crate) fn encode(text: &str) -> String {
 }
 
 /// Takes percent-encoding away: Bedrock's model ids have `:` and `/` that clients encode.
-fn decode(text: &str) -> Cow<'_, str> {
+pub fn decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

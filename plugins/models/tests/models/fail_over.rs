@@ -167,3 +167,42 @@ fn what_fails_after_content_is_passed_on() {
     assert_eq!((answer.status(), answer.text()), (200, &*[content, EARLY].concat()));
     assert!(exchange.attempt().is_none());
 }
+
+#[test]
+fn what_is_no_answer_is_asked_of_the_next() {
+    let redirects = || testing::response().status(302).header("location", "https://login.example/");
+    let harness = plugin();
+    let mut exchange = harness.request(streamed("fast"));
+    exchange.try_response(redirects());
+    assert_eq!(exchange.attempt().unwrap().to(), Some("openai"));
+    let answer = exchange.response(redirects());
+    assert_eq!((answer.status(), answer.header("location")), (502, None));
+    // Nor is a stream that ends without a word.
+    let harness = plugin();
+    let mut exchange = harness.request(streamed("fast"));
+    exchange.try_response(stream(&[": nothing\n\n"]));
+    assert_eq!(exchange.attempt().unwrap().to(), Some("openai"));
+}
+
+#[test]
+fn a_wrong_key_in_a_stream_is_not_shown_either() {
+    let harness = plugin();
+    let mut exchange = harness.request(streamed("mini"));
+    let early = "data: {\"error\":{\"message\":\"Incorrect API key: sk-1\",\"code\":\"invalid_api_key\"}}\n\n";
+    let answer = exchange.response(stream(&[early]));
+    assert_eq!(answer.status(), 502);
+    assert!(!answer.text().contains("sk-1"), "{}", answer.text());
+}
+
+#[test]
+fn a_deployment_that_cannot_be_told_the_request_is_passed_over() {
+    let mut config = config();
+    config["models"]["any"] = json!({ "deployments": [
+        { "name": "gpu" }, { "name": "claude", "priority": 1 }, { "name": "hosted", "priority": 2 },
+    ] });
+    let harness = configured(config);
+    let body = json!({ "model": "any", "messages": [], "logit_bias": { "5": 1 } });
+    let mut exchange = harness.request(chat(body));
+    exchange.try_response(failed(500));
+    assert_eq!(exchange.attempt().unwrap().to(), Some("openai"));
+}

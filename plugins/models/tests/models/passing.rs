@@ -160,8 +160,12 @@ fn models_are_listed_for_those_who_may_use_them() {
     assert_eq!(names(list()), ["fast", "mini", "smart"]);
     let team = |name| list().attribute("consumer.group", name);
     assert_eq!(names(team("team-a")), ["fast", "mini", "secret", "smart"]);
+    // To others it is not there, and no hint says that it is.
+    let refused = harness.request(hello("secre").attribute("consumer.group", "team-b"));
+    let text = refused.answer().unwrap().text();
+    assert!(text.contains("no model") && !text.contains("`secret`"), "{text}");
     let refused = harness.request(hello("secret").attribute("consumer.group", "team-b"));
-    assert_eq!(refused.answer().unwrap().status(), 403);
+    assert_eq!(refused.answer().unwrap().status(), 404);
     assert!(harness.request(hello("secret").attribute("consumer.id", "team-a")).answer().is_none());
     let one = harness.request(testing::request().path("/v1/models/mini"));
     assert_eq!(one.answer().unwrap().json::<Value>()["id"], "mini");
@@ -182,4 +186,51 @@ fn models_are_listed_for_those_who_may_use_them() {
     for one in [of_google(client("/v1/models/mini")), of_google(beta)] {
         assert_eq!(one["name"], "models/mini", "{one}");
     }
+}
+
+#[test]
+fn the_model_that_a_path_names_is_the_one_that_is_asked() {
+    let harness = plugin();
+    let body = json!({ "model": "gpt-huge", "messages": [] });
+    let exchange = harness.request(post("/openai/deployments/mini/chat/completions", body));
+    let sent: Value = serde_json::from_slice(exchange.request().body()).unwrap();
+    assert_eq!(sent["model"], "gpt-mini");
+}
+
+#[test]
+fn only_what_calls_a_model_is_passed_on() {
+    let harness = plugin();
+    let refused = |request: testing::RequestBuilder| {
+        harness.request(request).answer().map(|answer| answer.status())
+    };
+    let delete = post("/v1/chat/completions", json!({ "model": "mini" })).method("DELETE");
+    assert_eq!(refused(delete), Some(404));
+    assert_eq!(refused(post("/v1beta/models/mini:deleteAll", json!({}))), Some(404));
+    let long = "x".repeat(1_000_000);
+    let exchange = harness.request(hello(&long));
+    assert!(exchange.answer().unwrap().text().len() < 300);
+}
+
+#[test]
+fn names_of_models_in_a_path_may_have_a_colon_and_escapes() {
+    let harness = with_models(json!({ "llama3:8b v2": { "deployments": [{ "name": "gpu" }] } }));
+    for method in ["GET", "HEAD"] {
+        let request = testing::request().method(method).path("/v1/models/llama3:8b%20v2");
+        assert_eq!(harness.request(request).answer().unwrap().status(), 200);
+    }
+}
+
+#[test]
+fn an_event_that_is_too_long_to_be_read_passes() {
+    let harness = plugin();
+    let mut exchange =
+        harness.request(chat(json!({ "model": "mini", "stream": true, "messages": [] })));
+    let content = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";
+    let long = format!("data: {{\"image\":\"{}\"}}\n\n", "A".repeat(2 << 20));
+    let whole = [content, &long, content].concat();
+    let pieces: Vec<&str> =
+        whole.as_bytes().chunks(60_000).map(|it| std::str::from_utf8(it).unwrap()).collect();
+    assert!(exchange.response(stream(&pieces)).text() == whole);
+    let usage = exchange.attribute("model.tokens.output").unwrap();
+    assert!(usage.parse::<u64>().unwrap() >= 1, "{usage}");
 }

@@ -42,7 +42,9 @@ fn the_estimate_is_known_before_and_put_right_after() {
     let estimate: u64 = exchange.attribute("model.tokens.estimate").unwrap().parse().unwrap();
     assert!((102..115).contains(&estimate), "{estimate}");
     assert!(exchange.attribute("model.cost.estimate").is_some());
-    assert!(exchange.attribute("model.tokens.total").is_none());
+    // A client that leaves now has used its request.
+    let total: u64 = exchange.attribute("model.tokens.total").unwrap().parse().unwrap();
+    assert_eq!(total, estimate - 100);
     let usage = json!({ "prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0 });
     exchange.response(answer(json!({ "choices": [], "usage": usage })));
     // A zero is a number.
@@ -73,6 +75,8 @@ fn a_call_that_somebody_behind_refused_is_none() {
     let refused = [&LABELS[..], &[("outcome", "refused")]].concat();
     assert_eq!(harness.counter("gen_ai_requests", &refused), 1);
     assert_eq!(harness.usage("input_tokens"), 0);
+    // What was reserved is given back.
+    assert_eq!(exchange.attribute("model.tokens.total").as_deref(), Some("0"));
 }
 
 #[test]
@@ -109,4 +113,19 @@ fn old_names_of_metrics_are_there_for_those_who_ask() {
     let labels = [&LABELS[..], &[("gen_ai_token_type", "output")]].concat();
     assert_eq!(harness.observations("gen_ai_client_token_usage", &labels), [50.0]);
     assert_eq!(harness.counter("gen_ai_client_inference_usage_input_tokens", &LABELS), 0);
+}
+
+#[test]
+fn what_cannot_be_counted_is_charged_as_it_was_estimated() {
+    let harness = plugin();
+    let bodies = [
+        json!({ "choices": [] }),
+        json!({ "usage": { "prompt_tokens": u64::MAX, "completion_tokens": 1, "total_tokens": 1 } }),
+    ];
+    for body in bodies {
+        let mut exchange = harness.request(hello("mini"));
+        let estimate = exchange.attribute("model.tokens.estimate");
+        exchange.response(answer(body));
+        assert_eq!(exchange.attribute("model.tokens.total"), estimate);
+    }
 }
