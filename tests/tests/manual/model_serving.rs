@@ -87,7 +87,10 @@ async fn two_teams_have_three_models_by_any_api() {
     assert!(answer.text().contains("stand-in"), "{}", answer.text());
     // What a team may not use, it does not see; and nobody gets in without a key.
     let answer = ask("/v1/chat/completions", "team-b-key", chat("smart", false)).await;
-    assert_eq!((answer.status(), &json_of(&answer)["error"]["param"]), (403, &json!("model")));
+    assert_eq!(
+        (answer.status(), &json_of(&answer)["error"]["code"]),
+        (404, &json!("model_not_found"))
+    );
     let answer = ask("/v1/chat/completions", "nobody", chat("chat", false)).await;
     assert_eq!(
         (answer.status(), &json_of(&answer)["error"]["code"]),
