@@ -1,12 +1,14 @@
 //! Serves many AI models behind one API.
 //!
-//! A request names a model (`api` says whose API it speaks). The `catalog` has the model's deployments, `choose` picks
-//! one that has room, `address` and `outgoing` turn the request into what that deployment expects. When it fails,
-//! `fail_over` asks the next. The response passes as it is; `reading` finds its usage, `cost` what it costs, and `meter`
-//! makes numbers of it. What is refused is refused in the form of the client's API (`refusal`). What a call keeps
-//! between its hooks is `state`; an instance of the plugin remembers nothing about requests.
+//! A request names a model (`api` says whose API it speaks). `outgoing` checks it, the `catalog` has the model's
+//! deployments, and `choose` picks one that has room; `prepare` and `address` turn the request into what that deployment
+//! expects. When it fails, `fail_over` asks the next. The response passes as it is, or translated: `answering` says how
+//! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it. What is refused
+//! is refused in the form of the client's API (`refusal`). What a call keeps between its hooks is `state`; an instance
+//! of the plugin remembers nothing about requests.
 
 mod address;
+mod answering;
 mod api;
 mod catalog;
 mod choose;
@@ -16,6 +18,7 @@ mod fail_over;
 mod listing;
 mod meter;
 mod outgoing;
+mod prepare;
 mod reading;
 mod refusal;
 mod state;

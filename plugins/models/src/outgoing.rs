@@ -1,36 +1,22 @@
 //! From a client's request to one that a deployment understands, for the first time and for each attempt after it.
 //!
-//! Owns what is checked before anything is sent, and which bytes of the body change: only those that must.
+//! Owns what is checked before anything is sent, and what is known of a call from then on.
 
-use std::time::Duration;
-
-use gateway_model_protocols::framing::{Framing, Reader};
-use gateway_model_protocols::request::{self, Edits};
-use gateway_model_protocols::translate::{self, Options, Target, Translator};
-use gateway_model_protocols::usage::{self, Usage};
+use gateway_model_protocols::request;
+use gateway_model_protocols::usage::Usage;
 use gateway_model_protocols::{Action, Call as Asked, Protocol};
-use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, Request, Response, ResponseHead};
-use gateway_plugin_sdk::{attempts, attributes, clock, exchange, held_response, log};
+use gateway_plugin_sdk::prelude::{Body, Request, Response};
+use gateway_plugin_sdk::{attempts, exchange, log};
 
-use crate::address::{self, Address};
 use crate::catalog::{Affinity, Deployment, MOST_NAME, Model};
 use crate::choose::{self, Chosen, Full, Wanted};
+use crate::prepare::{Prepared, Sent};
 use crate::reading::nanoseconds;
-use crate::state::{Call, MAX_EVENT, Reading};
+use crate::state::Call;
 use crate::{Models, Who, api, meter, refusal};
 
 /// Output tokens of a request that names no bound, for estimates.
 const USUAL_OUTPUT: u64 = 1024;
-
-/// The longest answer that is translated as a whole, in bytes.
-const MAX_ANSWER: u64 = 16 << 20;
-
-/// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
-const HELD_BYTES: u32 = 64 << 10;
-const HELD_TIME: Duration = Duration::from_secs(10);
-
-/// Fields of responses that are about the gateway's account.
-const KEPT_BACK: [&str; 3] = ["set-cookie", "openai-organization", "openai-project"];
 
 /// Fields by which clients say what belongs together.
 const SESSIONS: [&str; 2] = ["x-session-id", "x-claude-code-session-id"];
@@ -170,114 +156,6 @@ impl Models {
         Ok(())
     }
 
-    /// The head of a response that goes to the client.
-    pub(crate) fn begin(&self, response: &mut ResponseHead, call: &mut Call) {
-        for name in KEPT_BACK {
-            response.remove_header(name);
-        }
-        if self.response_headers {
-            let name = &self.catalog.deployments[call.deployment].name;
-            response.set_header("x-model-deployment", name.as_str());
-        }
-        let spoken = call.spoken();
-        let kind = response.header("content-type").unwrap_or_default();
-        let is_json = kind.split(';').next().unwrap_or_default().trim().ends_with("json");
-        let framing = match Framing::of_content_type(kind) {
-            Some(framing) => Some(framing),
-            // Without `alt=sse` it is one array that grows.
-            None if is_json && call.streams && spoken == Protocol::Gemini => {
-                Some(Framing::JsonArray)
-            }
-            None => None,
-        };
-        if call.is_translated() {
-            return self.begin_translated(response, call, framing);
-        }
-        call.reading = match framing {
-            Some(framing) => Reading::events(framing, spoken),
-            None if is_json => Reading::Tail(Vec::new(), true),
-            None => {
-                // What cannot be read is charged as it was estimated.
-                call.set_usage(call.estimated());
-                return self.tell(call);
-            }
-        };
-        response.want_body(BodyMode::Chunks);
-        if framing.is_some() {
-            hold();
-        }
-    }
-
-    /// The head of a response that is translated.
-    fn begin_translated(
-        &self,
-        response: &mut ResponseHead,
-        call: &mut Call,
-        framing: Option<Framing>,
-    ) {
-        let options = self.options(call);
-        let translator = framing.and_then(|framing| {
-            let translator = Translator::new(call.spoken(), call.protocol(), &options)?;
-            Some(Reading::translated(&Reader::new(framing, MAX_EVENT), &translator))
-        });
-        let Some(reading) = translator else {
-            call.reading = Reading::Whole;
-            response.set_header("content-type", "application/json");
-            response.want_body(BodyMode::Buffered(MAX_ANSWER));
-            return;
-        };
-        call.reading = reading;
-        response.set_header(
-            "content-type",
-            match call.protocol().framing() {
-                Framing::Ndjson => "application/x-ndjson",
-                _ => "text/event-stream",
-            },
-        );
-        response.want_body(BodyMode::Chunks);
-        hold();
-    }
-
-    /// A whole response of another API.
-    pub(crate) fn translate(&self, body: &mut Body, call: &mut Call) -> Outcome {
-        let (spoken, protocol) = (call.spoken(), call.protocol());
-        if let Some(usage) = usage::of_body(spoken, body.bytes()) {
-            call.set_usage(usage);
-            self.tell(call);
-        }
-        match translate::response(spoken, protocol, body.bytes(), &self.options(call)) {
-            Ok(translated) => {
-                call.is_complete = true;
-                body.set(translated);
-                Outcome::Next
-            }
-            Err(failure) => {
-                if self.again(call, failure.class, None) {
-                    return Outcome::Next;
-                }
-                self.used_nothing(call);
-                let name = &self.catalog.deployments[call.deployment].name;
-                log::warn!(
-                    "the answer of deployment {name} is not translated: {}",
-                    failure.message
-                );
-                Outcome::respond(refusal::provider_failed(protocol, &failure.message))
-            }
-        }
-    }
-
-    fn options(&self, call: &Call) -> Options {
-        let id = attributes::value("request.id").unwrap_or_default();
-        let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-        Options {
-            id: id.chars().filter(plain).collect(),
-            model: self.catalog.models[call.model].name.clone(),
-            created: clock::now().as_secs(),
-            include_usage: !call.hides_usage,
-            input_estimate: call.input,
-        }
-    }
-
     /// The model of this name, if the consumer may use it; else one that it may have meant.
     pub(crate) fn model(&self, name: &str, who: &Who) -> Result<(usize, &Model), Option<&str>> {
         if name.len() > MOST_NAME {
@@ -326,95 +204,6 @@ impl Models {
             set(meter::COST_ESTIMATE, &cost.to_string());
         }
     }
-}
-
-/// Holds a stream back until it has content: what fails before that can still be answered with a status, or by another
-/// deployment.
-fn hold() {
-    if let Err(error) = held_response::hold(HELD_BYTES, HELD_TIME) {
-        log::warn!("a stream is not held back until it has content: {error}");
-    }
-}
-
-/// A request as the client sent it.
-struct Sent<'a> {
-    asked: &'a Asked<'a>,
-    path: &'a str,
-    query: Option<&'a str>,
-    /// The name of the model.
-    name: &'a str,
-    has_version: bool,
-}
-
-/// A request as a deployment gets it.
-struct Prepared {
-    address: Address,
-    /// The body, if it is another one.
-    body: Option<Vec<u8>>,
-}
-
-impl Sent<'_> {
-    fn prepare(
-        &self,
-        deployment: &Deployment,
-        model: &Model,
-        call: &mut Call,
-        body: &[u8],
-    ) -> Result<Prepared, translate::Refused> {
-        let own = deployment.model.as_deref().unwrap_or(self.name);
-        let at = |endpoint: &str, query: Option<&str>| {
-            let has_version = self.has_version;
-            Address::of(deployment, address::Asked { endpoint, query, model: own, has_version })
-        };
-        if deployment.provider.speaks(call.protocol()) {
-            call.set_spoken(call.protocol());
-            let address = at(api::endpoint(self.asked, self.path), self.query);
-            // The model that a path names is the one that counts: the body must not name another.
-            let named = if self.asked.model.is_some() { "" } else { self.name };
-            return Ok(Prepared { address, body: edited(own, model, call, body, named) });
-        }
-        let spoken = deployment.provider.own();
-        let mut target = Target::new(spoken, own);
-        if let Some(most) = model.max_output_tokens {
-            target.default_max_output = most;
-        }
-        let translated = translate::request(self.asked, body, &target)?;
-        if !translated.ignored.is_empty() {
-            let ignored = translated.ignored.join(", ");
-            log::debug!("deployment {} is not told of {ignored}", deployment.name);
-        }
-        call.set_spoken(spoken);
-        let (endpoint, query) = api::endpoint_of(spoken, translated.stream);
-        let mut body = translated.body.into_bytes();
-        if let Some(most) = model.max_output_tokens
-            && let Ok(mut edits) = Edits::new(spoken, &body)
-        {
-            edits.max_output(most, None);
-            body = edits.apply();
-        }
-        Ok(Prepared { address: at(endpoint, query), body: Some(body) })
-    }
-}
-
-/// The body as a deployment that speaks the client's API gets it, if it is another one.
-fn edited(own: &str, model: &Model, call: &Call, body: &[u8], name: &str) -> Option<Vec<u8>> {
-    let mut edits = Edits::new(call.protocol(), body).ok()?;
-    // Gemini has it in the path.
-    if own != name && call.protocol() != Protocol::Gemini {
-        edits.model(own);
-    }
-    if let Some(most) = model.max_output_tokens
-        && call.action() == Action::Generate
-    {
-        edits.max_output(most, None);
-    }
-    if call.hides_usage {
-        edits.include_usage();
-    }
-    if model.is_mixed {
-        edits.mend_history();
-    }
-    (!edits.is_empty()).then(|| edits.apply())
 }
 
 /// Whether a stream has a usage only for those who ask.

@@ -1,0 +1,144 @@
+//! The head of a response, on its way to the client.
+//!
+//! Owns how the body of each response is asked for: event by event, at its end, or whole. Must not read one: `reading`
+//! does.
+
+use std::time::Duration;
+
+use gateway_model_protocols::Protocol;
+use gateway_model_protocols::framing::{Framing, Reader};
+use gateway_model_protocols::translate::{self, Options, Translator};
+use gateway_model_protocols::usage;
+use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, ResponseHead};
+use gateway_plugin_sdk::{attributes, clock, held_response, log};
+
+use crate::state::{Call, MAX_EVENT, Reading};
+use crate::{Models, refusal};
+
+/// The longest answer that is translated as a whole, in bytes.
+const MAX_ANSWER: u64 = 16 << 20;
+
+/// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
+const HELD_BYTES: u32 = 64 << 10;
+const HELD_TIME: Duration = Duration::from_secs(10);
+
+/// Fields of responses that are about the gateway's account.
+const KEPT_BACK: [&str; 3] = ["set-cookie", "openai-organization", "openai-project"];
+
+impl Models {
+    /// The head of a response that goes to the client.
+    pub(crate) fn begin(&self, response: &mut ResponseHead, call: &mut Call) {
+        for name in KEPT_BACK {
+            response.remove_header(name);
+        }
+        if self.response_headers {
+            let name = &self.catalog.deployments[call.deployment].name;
+            response.set_header("x-model-deployment", name.as_str());
+        }
+        let spoken = call.spoken();
+        let kind = response.header("content-type").unwrap_or_default();
+        let is_json = kind.split(';').next().unwrap_or_default().trim().ends_with("json");
+        let framing = match Framing::of_content_type(kind) {
+            Some(framing) => Some(framing),
+            // Without `alt=sse` it is one array that grows.
+            None if is_json && call.streams && spoken == Protocol::Gemini => {
+                Some(Framing::JsonArray)
+            }
+            None => None,
+        };
+        if call.is_translated() {
+            return self.begin_translated(response, call, framing);
+        }
+        call.reading = match framing {
+            Some(framing) => Reading::events(framing, spoken),
+            None if is_json => Reading::Tail(Vec::new(), true),
+            None => {
+                // What cannot be read is charged as it was estimated.
+                call.set_usage(call.estimated());
+                return self.tell(call);
+            }
+        };
+        response.want_body(BodyMode::Chunks);
+        if framing.is_some() {
+            hold();
+        }
+    }
+
+    /// The head of a response that is translated.
+    fn begin_translated(
+        &self,
+        response: &mut ResponseHead,
+        call: &mut Call,
+        framing: Option<Framing>,
+    ) {
+        let options = self.options(call);
+        let translator = framing.and_then(|framing| {
+            let translator = Translator::new(call.spoken(), call.protocol(), &options)?;
+            Some(Reading::translated(&Reader::new(framing, MAX_EVENT), &translator))
+        });
+        let Some(reading) = translator else {
+            call.reading = Reading::Whole;
+            response.set_header("content-type", "application/json");
+            response.want_body(BodyMode::Buffered(MAX_ANSWER));
+            return;
+        };
+        call.reading = reading;
+        response.set_header(
+            "content-type",
+            match call.protocol().framing() {
+                Framing::Ndjson => "application/x-ndjson",
+                _ => "text/event-stream",
+            },
+        );
+        response.want_body(BodyMode::Chunks);
+        hold();
+    }
+
+    /// A whole response of another API.
+    pub(crate) fn translate(&self, body: &mut Body, call: &mut Call) -> Outcome {
+        let (spoken, protocol) = (call.spoken(), call.protocol());
+        if let Some(usage) = usage::of_body(spoken, body.bytes()) {
+            call.set_usage(usage);
+            self.tell(call);
+        }
+        match translate::response(spoken, protocol, body.bytes(), &self.options(call)) {
+            Ok(translated) => {
+                call.is_complete = true;
+                body.set(translated);
+                Outcome::Next
+            }
+            Err(failure) => {
+                if self.again(call, failure.class, None) {
+                    return Outcome::Next;
+                }
+                self.used_nothing(call);
+                let name = &self.catalog.deployments[call.deployment].name;
+                log::warn!(
+                    "the answer of deployment {name} is not translated: {}",
+                    failure.message
+                );
+                Outcome::respond(refusal::provider_failed(protocol, &failure.message))
+            }
+        }
+    }
+
+    fn options(&self, call: &Call) -> Options {
+        let id = attributes::value("request.id").unwrap_or_default();
+        let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+        Options {
+            id: id.chars().filter(plain).collect(),
+            model: self.catalog.models[call.model].name.clone(),
+            created: clock::now().as_secs(),
+            include_usage: !call.hides_usage,
+            input_estimate: call.input,
+        }
+    }
+}
+
+/// Holds a stream back until it has content: what fails before that can still be answered with a status, or by another
+/// deployment.
+fn hold() {
+    if let Err(error) = held_response::hold(HELD_BYTES, HELD_TIME) {
+        log::warn!("a stream is not held back until it has content: {error}");
+    }
+}
