@@ -84,7 +84,6 @@ impl Models {
             let now = clock::now().as_secs();
             error::of_response(spoken, response.status(), &header, body.bytes(), now)
         };
-
         // Of the first kinds another was asked for with the head, if there was one.
         if !failure.class.is_worth_another() && self.again(call, failure.class, told(&failure)) {
             return Outcome::Next;

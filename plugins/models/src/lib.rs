@@ -124,6 +124,7 @@ impl Plugin for Models {
         if attempts::sent() == 0 {
             // Somebody behind this plugin answered: no deployment was asked.
             self.release(call);
+            self.used_nothing(call);
             progress.0 = None;
             return Outcome::Next;
         }

@@ -33,9 +33,7 @@ impl Read {
         self.is_early = stream.failed_before_content();
         self.has_begun = stream.has_content() || stream.is_complete();
     }
-}
 
-impl Read {
     /// A stream that cannot be read on, or has ended too early, before it had content is no answer.
     fn breaks(&mut self, stream: &Stream, is_broken: bool) {
         let is_empty = !stream.has_content() && stream.usage().is_none();

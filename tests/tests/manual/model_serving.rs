@@ -157,6 +157,16 @@ paths = ["/v1/{*rest}"]
 plugins = ["models"]
 upstream = "first"
 
+[plugins.nobody]
+component = "ip"
+config.deny = ["0.0.0.0/0"]
+
+[[routes]]
+name = "refused"
+paths = ["/refused/v1/{*rest}"]
+plugins = ["models", "quota", "nobody"]
+upstream = "first"
+
 [[routes]]
 name = "quota"
 paths = ["/quota/v1/{*rest}"]
@@ -210,6 +220,20 @@ async fn a_deployment_that_fails_hangs_or_is_away_is_replaced_with_bodies_of_any
     let answer = post(gateway.address, "/v1/chat/completions", "-", &chat("one", false)).await;
     assert_eq!(answer.status(), 504);
     assert!(json_of(&answer)["error"]["message"].as_str().is_some(), "{}", answer.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_plugin_refuses_is_charged_nothing() {
+    let first = server(200).await;
+    let gateway = serve(first.address, first.address);
+    // Nearly all of the quota each, so that a second one is refused by it if the first was charged.
+    let mut body = chat("one", false);
+    body["messages"][0]["content"] = "word ".repeat(60_000).into();
+    for _ in 0..3 {
+        let answer = post(gateway.address, "/refused/v1/chat/completions", "-", &body).await;
+        assert_eq!(answer.status(), 403, "{}", answer.text());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
