@@ -1,7 +1,17 @@
 //! The context of an exchange, as bytes: postcard inside, opaque to the gateway.
 
+use std::cell::RefCell;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+/// The most bytes that an instance keeps for writing contexts.
+const MOST_SCRATCH: usize = 4096;
+
+thread_local! {
+    /// Where contexts are written: as large as those that there were, so that each is written once.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Whether a context of this type carries anything. `()` does not, and costs nothing.
 pub(crate) const fn is_used<C>() -> bool {
@@ -30,13 +40,21 @@ pub(crate) fn encode<C: Serialize>(context: &C, before: &[u8]) -> Option<Vec<u8>
     if !is_used::<C>() {
         return None;
     }
-    // Most contexts are small and mostly do not change: no allocation for those.
-    let mut small = [0; 64];
-    if let Ok(bytes) = postcard::to_slice(context, &mut small) {
-        return (bytes != before).then(|| bytes.to_vec());
-    }
-    match postcard::to_allocvec(context) {
-        Ok(bytes) => (bytes != before).then_some(bytes),
-        Err(_) => panic!("the context cannot be written by postcard"),
-    }
+    // Most contexts do not change: they are written where nothing has to be allocated for them.
+    SCRATCH.with_borrow_mut(|scratch| {
+        loop {
+            let error = match postcard::to_slice(context, scratch) {
+                Ok(bytes) => return (bytes != before).then(|| bytes.to_vec()),
+                Err(error) => error,
+            };
+            if error != postcard::Error::SerializeBufferFull || scratch.len() >= MOST_SCRATCH {
+                break;
+            }
+            scratch.resize((scratch.len() * 4).max(64), 0);
+        }
+        match postcard::to_allocvec(context) {
+            Ok(bytes) => (bytes != before).then_some(bytes),
+            Err(_) => panic!("the context cannot be written by postcard"),
+        }
+    })
 }

@@ -11,6 +11,7 @@ use gateway_model_protocols::translate::{self, Options, Translator};
 use gateway_model_protocols::usage;
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, ResponseHead};
 use gateway_plugin_sdk::{attributes, clock, held_response, log};
+use serde_bytes::ByteBuf;
 
 use crate::state::{Call, MAX_EVENT, Reading};
 use crate::{Models, refusal};
@@ -51,7 +52,7 @@ impl Models {
         }
         call.reading = match framing {
             Some(framing) => Reading::events(framing, spoken),
-            None if is_json => Reading::Tail(Vec::new(), true),
+            None if is_json => Reading::Tail(ByteBuf::new(), true),
             None => {
                 // What cannot be read is charged as it was estimated.
                 call.set_usage(call.estimated());

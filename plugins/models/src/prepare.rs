@@ -75,7 +75,7 @@ impl Sent<'_> {
 
 /// The body as a deployment that speaks the client's API gets it, if it is another one.
 fn edited(own: &str, model: &Model, call: &Call, body: &[u8], name: &str) -> Option<Vec<u8>> {
-    let mut edits = Edits::new(call.protocol(), body).ok()?;
+    let mut edits = Edits::of_read(call.protocol(), body)?;
     // Gemini has it in the path.
     if own != name && call.protocol() != Protocol::Gemini {
         edits.model(own);

@@ -10,6 +10,7 @@ use gateway_model_protocols::translate::Translator;
 use gateway_model_protocols::usage::{self, Stream};
 use gateway_plugin_sdk::prelude::Chunk;
 use gateway_plugin_sdk::{clock, log};
+use serde_bytes::ByteBuf;
 
 use crate::state::{Call, Reading, TAIL, readers, translators};
 
@@ -172,7 +173,7 @@ fn give_up(mut held: Vec<u8>, chunk: &mut Chunk, fault: Fault) {
 }
 
 /// Keeps the end of a body, where APIs have their usage, and reads it with the last chunk.
-fn json(call: &mut Call, mut tail: Vec<u8>, is_first: bool, chunk: &mut Chunk) -> Read {
+fn json(call: &mut Call, mut tail: ByteBuf, is_first: bool, chunk: &mut Chunk) -> Read {
     tail.extend_from_slice(chunk.data());
     if !chunk.is_last() {
         let cut = tail.len().saturating_sub(TAIL);

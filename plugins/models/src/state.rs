@@ -8,6 +8,7 @@ use gateway_model_protocols::translate::Translator;
 use gateway_model_protocols::usage::{Stream, Usage};
 use gateway_model_protocols::{Action, Protocol};
 use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
 
 use crate::choose::Reserved;
 
@@ -56,7 +57,7 @@ pub(crate) struct Call {
     pub(crate) is_answered: bool,
     /// Whether the response came whole.
     pub(crate) is_complete: bool,
-    usage: Option<Vec<u8>>,
+    usage: Option<ByteBuf>,
 }
 
 /// How the response is read.
@@ -66,13 +67,13 @@ pub(crate) enum Reading {
     #[default]
     Nothing,
     /// Event by event.
-    Events(Vec<u8>),
+    Events(ByteBuf),
     /// Event by event, each translated.
-    Translated(Vec<u8>),
+    Translated(ByteBuf),
     /// A whole body that is translated.
     Whole,
     /// The end of a JSON body. Whether it is its beginning too.
-    Tail(Vec<u8>, bool),
+    Tail(ByteBuf, bool),
     /// An error whose body decides what follows.
     Failure,
 }
@@ -125,7 +126,7 @@ impl Call {
 
     /// The usage as far as it is known.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        self.usage.as_deref().and_then(Usage::from_bytes)
+        self.usage.as_ref().and_then(|bytes| Usage::from_bytes(bytes))
     }
 
     /// The usage where none can be read.
@@ -136,7 +137,7 @@ impl Call {
     pub(crate) fn set_usage(&mut self, usage: Usage) {
         // Nobody's quota ends by a number that no model has.
         let usage = if usage.total() > MOST_TOKENS { self.estimated() } else { usage };
-        self.usage = Some(usage.to_bytes());
+        self.usage = Some(ByteBuf::from(usage.to_bytes()));
     }
 }
 
@@ -150,14 +151,14 @@ impl Reading {
         let mut bytes = Vec::with_capacity(256 + reader.held().len());
         reader.save(&mut bytes);
         translator.save(&mut bytes);
-        Self::Translated(bytes)
+        Self::Translated(bytes.into())
     }
 
     pub(crate) fn of(reader: &Reader, stream: &Stream) -> Self {
         let mut bytes = Vec::with_capacity(96 + reader.held().len());
         reader.save(&mut bytes);
         stream.save(&mut bytes);
-        Self::Events(bytes)
+        Self::Events(bytes.into())
     }
 }
 

@@ -172,20 +172,27 @@ impl<'a> Call<'a> {
             call(Protocol::Ollama, Action::Embed)
         } else if ends("/api/tags") {
             call(Protocol::Ollama, Action::Models)
-        } else if ends("/models") || path.contains("/models/") {
+        } else if ends("/models") || behind(path, "/models/").is_some() {
             call(Protocol::OpenAiOther, Action::Models)
         } else if path.contains("/images/") || path.contains("/audio/") || ends("/moderations") {
             call(Protocol::OpenAiOther, Action::Other)
         } else {
             return None;
         };
-        if let Some((_, behind)) = path.split_once("/openai/deployments/")
+        if let Some(behind) = behind(path, "/openai/deployments/")
             && let Some((deployment, _)) = behind.split_once('/')
         {
             found.model = Some(decode(deployment));
         }
         Some(found)
     }
+}
+
+/// What stands behind the first `part` of a path. The searchers of the standard library prepare themselves for longer
+/// texts than paths.
+fn behind<'a>(path: &'a str, part: &str) -> Option<&'a str> {
+    let at = path.as_bytes().windows(part.len()).position(|window| window == part.as_bytes())?;
+    path.get(at + part.len()..)
 }
 
 impl Call<'_> {

@@ -111,9 +111,10 @@ impl Usage {
     }
 }
 
-/// The usage in a whole response. `None` if it has none; a usage of zero is a usage.
+/// The usage in a whole response. `None` if it has none; a usage of zero is a usage. What is not JSON has the usage
+/// that lies before the fault.
 pub fn of_body(protocol: Protocol, body: &[u8]) -> Option<Usage> {
-    of_json(protocol, Raw::parse(body).ok()?)
+    of_json(protocol, Raw::unchecked(body)?)
 }
 
 /// The same of a body that is parsed already.

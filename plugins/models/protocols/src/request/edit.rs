@@ -25,6 +25,13 @@ impl<'a> Edits<'a> {
         Ok(Self { protocol, body, root, changes: Vec::new() })
     }
 
+    /// No changes of `body`, which was read as a request ([`request::read`](crate::request::read)) and found to be
+    /// one. What is not is changed at the wrong place.
+    pub fn of_read(protocol: Protocol, body: &'a [u8]) -> Option<Self> {
+        let root = Raw::unchecked(body).filter(|root| root.is_object())?;
+        Some(Self { protocol, body, root, changes: Vec::new() })
+    }
+
     /// Whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty()

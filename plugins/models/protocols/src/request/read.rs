@@ -72,46 +72,59 @@ impl std::fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
-/// The members of a request that matter here, in all spellings.
-const NAMES: [&str; 37] = [
-    "model",
-    "stream",
-    "stream_options",
-    "n",
-    "best_of",
-    "max_completion_tokens",
-    "max_tokens",
-    "max_output_tokens",
-    "messages",
-    "system",
-    "tools",
-    "functions",
-    "contents",
-    "input",
-    "instructions",
-    "prompt",
-    "suffix",
-    "generationConfig",
-    "generation_config",
-    "systemInstruction",
-    "system_instruction",
-    "options",
-    "inferenceConfig",
-    "toolConfig",
-    "user",
-    "safety_identifier",
-    "metadata",
-    "prompt_cache_key",
-    "session_id",
-    "conversation",
-    "previous_response_id",
-    "cachedContent",
-    "cached_content",
-    "service_tier",
-    "images",
-    "response_format",
-    "template",
-];
+/// Makes [`Member`] and [`NAMES`], in one order.
+macro_rules! members {
+    ($($member:ident = $name:literal,)+) => {
+        /// A member of a request that matters here, in each of its spellings.
+        #[derive(Clone, Copy)]
+        enum Member {
+            $($member,)+
+        }
+
+        /// Their names.
+        const NAMES: [&str; [$($name),+].len()] = [$($name),+];
+    };
+}
+
+members! {
+    Model = "model",
+    Stream = "stream",
+    StreamOptions = "stream_options",
+    N = "n",
+    BestOf = "best_of",
+    MaxCompletionTokens = "max_completion_tokens",
+    MaxTokens = "max_tokens",
+    MaxOutputTokens = "max_output_tokens",
+    Messages = "messages",
+    System = "system",
+    Tools = "tools",
+    Functions = "functions",
+    Contents = "contents",
+    Input = "input",
+    Instructions = "instructions",
+    Prompt = "prompt",
+    Suffix = "suffix",
+    GenerationConfig = "generationConfig",
+    GenerationConfigSnake = "generation_config",
+    SystemInstruction = "systemInstruction",
+    SystemInstructionSnake = "system_instruction",
+    Options = "options",
+    InferenceConfig = "inferenceConfig",
+    ToolConfig = "toolConfig",
+    User = "user",
+    SafetyIdentifier = "safety_identifier",
+    Metadata = "metadata",
+    PromptCacheKey = "prompt_cache_key",
+    SessionId = "session_id",
+    Conversation = "conversation",
+    PreviousResponseId = "previous_response_id",
+    CachedContent = "cachedContent",
+    CachedContentSnake = "cached_content",
+    ServiceTier = "service_tier",
+    Images = "images",
+    ResponseFormat = "response_format",
+    Template = "template",
+}
 
 /// The members of one object, each of [`NAMES`] once.
 struct Body<'a>([Option<Raw<'a>>; NAMES.len()]);
@@ -134,15 +147,18 @@ impl<'a> Body<'a> {
         Ok(Self(found))
     }
 
-    fn get(&self, name: &str) -> Option<Raw<'a>> {
-        let at = NAMES.iter().position(|known| *known == name)?;
-        self.0[at].filter(|value| !value.is_null())
+    fn get(&self, member: Member) -> Option<Raw<'a>> {
+        self.0[member as usize].filter(|value| !value.is_null())
     }
 
-    fn text(&self, name: &'static str) -> Result<Option<String>, Fault> {
-        let Some(value) = self.get(name) else { return Ok(None) };
-        let text = value.str().ok_or(Fault::WrongType(name, "a string"))?;
+    fn text(&self, member: Member) -> Result<Option<String>, Fault> {
+        let Some(value) = self.get(member) else { return Ok(None) };
+        let text = value.str().ok_or(Fault::WrongType(NAMES[member as usize], "a string"))?;
         Ok(Some(text.into_owned()))
+    }
+
+    fn number(&self, member: Member) -> Result<Option<u64>, Fault> {
+        number(self.get(member), NAMES[member as usize])
     }
 }
 
@@ -191,68 +207,79 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
     let body = Body::of(root)?;
     let model = match &call.model {
         Some(model) => Some(model.clone().into_owned()),
-        None => body.text("model")?,
+        None => body.text(Member::Model)?,
     };
     let stream = match call.stream {
         Some(stream) => stream,
-        None => truth(body.get("stream"), "stream")?.unwrap_or(call.protocol == Protocol::Ollama),
+        None => {
+            truth(body.get(Member::Stream), "stream")?.unwrap_or(call.protocol == Protocol::Ollama)
+        }
     };
     let mut texts = Texts::new();
     read_texts(&body, &mut texts);
     let mut request = Request { model, stream, n: 1, ..Request::default() };
     request.max_output = match call.protocol {
         Protocol::Gemini => {
-            let config = match (body.get("generationConfig"), body.get("generation_config")) {
-                (Some(_), Some(_)) => return Err(Fault::Twice("generationConfig")),
-                (one, other) => one.or(other),
-            };
+            let config =
+                match (body.get(Member::GenerationConfig), body.get(Member::GenerationConfigSnake))
+                {
+                    (Some(_), Some(_)) => return Err(Fault::Twice("generationConfig")),
+                    (one, other) => one.or(other),
+                };
             let name = "candidateCount";
             request.n = number(either(config, name, "candidate_count")?, name)?.unwrap_or(1);
             let name = "maxOutputTokens";
             number(either(config, name, "max_output_tokens")?, name)?
         }
-        Protocol::BedrockConverse => {
-            number(either(body.get("inferenceConfig"), "maxTokens", "maxTokens")?, "maxTokens")?
-        }
+        Protocol::BedrockConverse => number(
+            either(body.get(Member::InferenceConfig), "maxTokens", "maxTokens")?,
+            "maxTokens",
+        )?,
         Protocol::Ollama => {
-            number(either(body.get("options"), "num_predict", "num_predict")?, "num_predict")?
+            number(either(body.get(Member::Options), "num_predict", "num_predict")?, "num_predict")?
         }
-        Protocol::OpenAiResponses => number(body.get("max_output_tokens"), "max_output_tokens")?,
+        Protocol::OpenAiResponses => body.number(Member::MaxOutputTokens)?,
         Protocol::OpenAiChat => {
-            let newer = number(body.get("max_completion_tokens"), "max_completion_tokens")?;
-            let older = number(body.get("max_tokens"), "max_tokens")?;
+            let newer = body.number(Member::MaxCompletionTokens)?;
+            let older = body.number(Member::MaxTokens)?;
             // Servers differ in which they take if both are there; the larger bounds both.
             newer.max(older)
         }
-        _ => number(body.get("max_tokens"), "max_tokens")?,
+        _ => body.number(Member::MaxTokens)?,
     };
     if call.protocol.is_openai() {
-        let best = number(body.get("best_of"), "best_of")?.unwrap_or(1);
-        request.n = number(body.get("n"), "n")?.unwrap_or(1).max(best);
+        let best = body.number(Member::BestOf)?.unwrap_or(1);
+        request.n = body.number(Member::N)?.unwrap_or(1).max(best);
     }
     if call.protocol == Protocol::OpenAiCompletions {
         // Each prompt of a list is answered; a list of numbers is one prompt.
-        let prompts = body.get("prompt").into_iter().flat_map(Raw::elements);
+        let prompts = body.get(Member::Prompt).into_iter().flat_map(Raw::elements);
         let count = prompts.filter(|it| it.is_string() || it.is_array()).count().max(1);
         request.n = request.n.saturating_mul(count as u64);
     }
-    let usage = body.get("stream_options").and_then(|options| options.get("include_usage"));
+    let usage = body.get(Member::StreamOptions).and_then(|options| options.get("include_usage"));
     request.include_usage = truth(usage, "stream_options.include_usage")?.unwrap_or(false);
-    let tools = body.get("tools").or_else(|| body.get("functions"));
-    let tools = tools.or_else(|| body.get("toolConfig")?.some("tools"));
+    let tools = body.get(Member::Tools).or_else(|| body.get(Member::Functions));
+    let tools = tools.or_else(|| body.get(Member::ToolConfig)?.some("tools"));
     request.has_tools = tools.is_some_and(|tools| tools.elements().next().is_some());
-    let metadata_user = body.get("metadata").and_then(|metadata| metadata.text_of("user_id"));
-    request.user = match body.text("safety_identifier")? {
+    let metadata_user = body.get(Member::Metadata).and_then(|metadata| metadata.text_of("user_id"));
+    request.user = match body.text(Member::SafetyIdentifier)? {
         Some(user) => Some(user),
-        None => body.text("user")?.or(metadata_user.map(|user| user.into_owned())),
+        None => body.text(Member::User)?.or(metadata_user.map(|user| user.into_owned())),
     };
-    let names = ["prompt_cache_key", "session_id", "conversation", "previous_response_id"];
-    let caches = ["cachedContent", "cached_content"];
-    request.session = names.into_iter().chain(caches).find_map(|name| {
+    let names = [
+        Member::PromptCacheKey,
+        Member::SessionId,
+        Member::Conversation,
+        Member::PreviousResponseId,
+        Member::CachedContent,
+        Member::CachedContentSnake,
+    ];
+    request.session = names.into_iter().find_map(|name| {
         let value = body.get(name)?;
         Some(value.str().or_else(|| value.text_of("id"))?.into_owned())
     });
-    request.service_tier = body.text("service_tier")?;
+    request.service_tier = body.text(Member::ServiceTier)?;
     request.size = texts.size;
     request.prefix = texts.prefix;
     Ok(request)
@@ -260,19 +287,25 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
 
 /// Tools and instructions come first, as in what a model gets.
 fn read_texts(body: &Body<'_>, texts: &mut Texts) {
-    for name in ["tools", "functions", "toolConfig", "response_format"] {
+    for name in [Member::Tools, Member::Functions, Member::ToolConfig, Member::ResponseFormat] {
         if let Some(value) = body.get(name) {
             texts.mark(b't');
             texts.walk(value, true);
         }
     }
-    for name in ["system", "instructions", "systemInstruction", "system_instruction", "template"] {
+    for name in [
+        Member::System,
+        Member::Instructions,
+        Member::SystemInstruction,
+        Member::SystemInstructionSnake,
+        Member::Template,
+    ] {
         if let Some(value) = body.get(name) {
             texts.mark(b's');
             texts.walk(value, false);
         }
     }
-    for name in ["messages", "contents"] {
+    for name in [Member::Messages, Member::Contents] {
         for message in body.get(name).into_iter().flat_map(Raw::elements) {
             let role = message.get("role").and_then(Raw::escaped);
             texts.mark(role.and_then(|role| role.bytes().next()).unwrap_or(b'm'));
@@ -285,13 +318,13 @@ fn read_texts(body: &Body<'_>, texts: &mut Texts) {
             texts.walk(one, false);
         }
     }
-    for name in ["input", "prompt", "suffix"] {
+    for name in [Member::Input, Member::Prompt, Member::Suffix] {
         if let Some(value) = body.get(name) {
             texts.mark(b'p');
             texts.input(value);
         }
     }
-    if let Some(images) = body.get("images").filter(|value| value.is_array()) {
+    if let Some(images) = body.get(Member::Images).filter(|value| value.is_array()) {
         texts.size.images += images.elements().count() as u64;
     }
 }

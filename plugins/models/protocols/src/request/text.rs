@@ -144,7 +144,8 @@ impl Texts {
             self.size.ascii += value.text().len() as u64;
             return;
         }
-        let kind = value.get("type").and_then(Raw::escaped).unwrap_or("");
+        // Few members need it, and to find it is a pass over all of them.
+        let kind = || value.get("type").and_then(Raw::escaped).unwrap_or("");
         for (key, member) in value.members() {
             let name = key.escaped().unwrap_or("");
             match name {
@@ -159,8 +160,8 @@ impl Texts {
                 "input_audio" => self.media("audio/", member),
                 "file" | "document" if member.is_object() => self.media("", member),
                 "file_data" if member.is_string() => self.media("", member),
-                "source" if kind == "image" => self.media("image/", member),
-                "source" if kind == "document" => match member.get("type").map(Raw::text) {
+                "source" if kind() == "image" => self.media("image/", member),
+                "source" if kind() == "document" => match member.get("type").map(Raw::text) {
                     Some("\"text\"" | "\"content\"") => self.walk(member, false),
                     _ => self.media("", member),
                 },
