@@ -50,6 +50,7 @@
 //! exchange: parts of a plugin can be tested by themselves.
 
 mod both;
+pub(crate) mod cache;
 pub(crate) mod calls;
 mod contract;
 pub(crate) mod cryptography;

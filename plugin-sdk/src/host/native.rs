@@ -2,6 +2,7 @@
 
 use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::AttributeError;
+use crate::cache::{Background, CacheError, Collapsed, Entry, Freshening, Serve, Store};
 use crate::documents::{Document, Refreshed};
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
@@ -215,6 +216,87 @@ pub(crate) fn change_held_head(change: &HeadChange) -> Result<(), HeldResponseEr
 
 pub(crate) fn respond_instead(answer: wire::Response) -> Result<(), HeldResponseError> {
     reached().respond_instead(answer)
+}
+
+pub(crate) fn cache_lookup(key: &[u8]) -> Vec<Entry> {
+    reached().cache_lookup(key)
+}
+
+pub(crate) fn cache_fields(entry: u64) -> Result<Vec<Field>, CacheError> {
+    reached().cached().given(entry).map(|stored| stored.head.fields.clone())
+}
+
+pub(crate) fn cache_field(entry: u64, name: &str) -> Vec<Vec<u8>> {
+    let host = reached();
+    let cached = host.cached();
+    cached.given(entry).map(|stored| host::lines(&stored.head.fields, name)).unwrap_or_default()
+}
+
+pub(crate) fn cache_serve(serve: &Serve) -> Result<(), CacheError> {
+    reached().cached().serve(serve)
+}
+
+pub(crate) fn cache_keep(entry: u64) -> Result<(), CacheError> {
+    reached().cached().keep(entry)
+}
+
+pub(crate) fn cache_kept() -> Option<Entry> {
+    let host = reached();
+    let kept = host.cached().kept(host.monotonic());
+    kept
+}
+
+pub(crate) fn cache_collapse(
+    key: &[u8],
+    time: std::time::Duration,
+    waiters: u32,
+) -> Result<Collapsed, CacheError> {
+    if key.len() > 8 << 10 || time.is_zero() || waiters > 10_000 {
+        return Err(CacheError::Invalid);
+    }
+    reached().cache_collapse()
+}
+
+pub(crate) fn cache_revalidate(key: &[u8], background: &Background) -> Result<bool, CacheError> {
+    if key.len() > 8 << 10 {
+        return Err(CacheError::Invalid);
+    }
+    let host = reached();
+    let method = host.request().method.clone();
+    let asked = host.cached().revalidate(&method, background);
+    asked
+}
+
+pub(crate) fn cache_is_background() -> bool {
+    reached().cached().is_background
+}
+
+pub(crate) fn cache_store(store: &Store) -> Result<(), CacheError> {
+    let host = reached();
+    let head = host.response().clone().unwrap_or_default();
+    let method = host.request().method.clone();
+    let stored = host.cached().store(store, head, &method);
+    stored
+}
+
+pub(crate) fn cache_discard() -> Result<(), CacheError> {
+    reached().cached().change_store(None)
+}
+
+pub(crate) fn cache_set_metadata(metadata: &[u8]) -> Result<(), CacheError> {
+    reached().cached().change_store(Some(metadata))
+}
+
+pub(crate) fn cache_freshen(entry: u64, freshening: &Freshening) -> Result<Entry, CacheError> {
+    reached().cache_freshen(entry, freshening)
+}
+
+pub(crate) fn cache_purge_key(key: &[u8]) -> u32 {
+    reached().cache().purge(|other, _| other == key)
+}
+
+pub(crate) fn cache_purge_tag(tag: &str) -> u32 {
+    reached().cache().purge(|_, tags| tags.iter().any(|other| other == tag))
 }
 
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {

@@ -6,6 +6,10 @@ use std::time::Duration;
 use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::AttributeError;
 use crate::bindings::gateway::plugin as imports;
+use crate::cache::{
+    Background, CacheError, Collapsed, Entry, Freshening, Freshness, HeadChange as CacheChange,
+    Serve, Store,
+};
 use crate::documents::{Document, Refreshed};
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
@@ -21,6 +25,10 @@ use crate::signature::{Algorithm, KeyMaterial};
 use crate::slots::{Occupancy, Queued, SlotsError, Taken, Wait};
 use crate::wire::Field;
 
+pub(crate) use imports::cache::{
+    field as cache_field, is_background as cache_is_background, purge_key as cache_purge_key,
+    purge_tag as cache_purge_tag,
+};
 pub(crate) use imports::clock::{monotonic, now};
 pub(crate) use imports::digest::sha256;
 pub(crate) use imports::documents::version as document_version;
@@ -192,6 +200,113 @@ fn held_response_error(error: imports::held_response::HeldResponseError) -> Held
     match error {
         Error::NotHere => HeldResponseError::NotHere,
         Error::Invalid => HeldResponseError::Invalid,
+    }
+}
+
+pub(crate) fn cache_lookup(key: &[u8]) -> Vec<Entry> {
+    imports::cache::lookup(key).into_iter().map(cache_entry).collect()
+}
+
+pub(crate) fn cache_fields(entry: u64) -> Result<Vec<Field>, CacheError> {
+    let fields = imports::cache::fields(entry).map_err(cache_error)?;
+    Ok(fields.into_iter().map(|(name, value)| Field { name, value }).collect())
+}
+
+pub(crate) fn cache_serve(serve: &Serve) -> Result<(), CacheError> {
+    use imports::cache::Freshness as Wire;
+    let (remove, set) = cache_change(&serve.change);
+    let freshness = match serve.freshness {
+        Freshness::Fresh => Wire::Fresh,
+        Freshness::Stale => Wire::Stale,
+        Freshness::Revalidated => Wire::Revalidated,
+    };
+    let change = imports::cache::HeadChange { remove: &remove, set: &set };
+    let Serve { entry, status, .. } = *serve;
+    imports::cache::serve(imports::cache::Answer { entry, status, change, freshness })
+        .map_err(cache_error)
+}
+
+pub(crate) fn cache_keep(entry: u64) -> Result<(), CacheError> {
+    imports::cache::keep(entry).map_err(cache_error)
+}
+
+pub(crate) fn cache_kept() -> Option<Entry> {
+    imports::cache::kept().map(cache_entry)
+}
+
+pub(crate) fn cache_collapse(
+    key: &[u8],
+    time: Duration,
+    waiters: u32,
+) -> Result<Collapsed, CacheError> {
+    use imports::cache::Collapsed as Wire;
+    let collapsed = imports::cache::collapse(key, nanoseconds(time), waiters);
+    Ok(match collapsed.map_err(cache_error)? {
+        Wire::Leads => Collapsed::Leads,
+        Wire::Waits => Collapsed::Waits,
+        Wire::Joins(entry) => Collapsed::Joins(cache_entry(entry)),
+        Wire::Alone => Collapsed::Alone,
+    })
+}
+
+pub(crate) fn cache_revalidate(key: &[u8], background: &Background) -> Result<bool, CacheError> {
+    let (remove, set) = cache_change(&background.change);
+    let change = imports::cache::HeadChange { remove: &remove, set: &set };
+    let (context, entry) = (background.context.as_slice(), background.entry);
+    let background = imports::cache::Background { change, context, entry };
+    imports::cache::revalidate(key, background).map_err(cache_error)
+}
+
+pub(crate) fn cache_store(store: &Store) -> Result<(), CacheError> {
+    let (remove, set) = cache_change(&store.change);
+    let change = imports::cache::HeadChange { remove: &remove, set: &set };
+    let tags: Vec<_> = store.tags.iter().map(String::as_str).collect();
+    let store = imports::cache::Storing {
+        key: &store.key,
+        variant: &store.variant,
+        metadata: &store.metadata,
+        tags: &tags,
+        partition: &store.partition,
+        ttl: nanoseconds(store.ttl),
+        change,
+    };
+    imports::cache::store(store).map_err(cache_error)
+}
+
+pub(crate) fn cache_discard() -> Result<(), CacheError> {
+    imports::cache::discard().map_err(cache_error)
+}
+
+pub(crate) fn cache_set_metadata(metadata: &[u8]) -> Result<(), CacheError> {
+    imports::cache::set_metadata(metadata).map_err(cache_error)
+}
+
+pub(crate) fn cache_freshen(entry: u64, freshening: &Freshening) -> Result<Entry, CacheError> {
+    let (remove, set) = cache_change(&freshening.change);
+    let change = imports::cache::HeadChange { remove: &remove, set: &set };
+    let metadata = freshening.metadata.as_deref();
+    let ttl = nanoseconds(freshening.ttl);
+    let freshening = imports::cache::Freshening { metadata, change, ttl };
+    imports::cache::freshen(entry, freshening).map(cache_entry).map_err(cache_error)
+}
+
+fn cache_change(change: &CacheChange) -> (Vec<&str>, Vec<(&str, &[u8])>) {
+    let set = change.set.iter().map(|(name, value)| (name.as_str(), value.as_slice()));
+    (change.remove.iter().map(String::as_str).collect(), set.collect())
+}
+
+fn cache_entry(entry: imports::cache::Entry) -> Entry {
+    let imports::cache::Entry { id, metadata, status, resident, size } = entry;
+    Entry { id, metadata, status, resident: Duration::from_nanos(resident), size }
+}
+
+fn cache_error(error: imports::cache::CacheError) -> CacheError {
+    use imports::cache::CacheError as Error;
+    match error {
+        Error::NotHere => CacheError::NotHere,
+        Error::Invalid => CacheError::Invalid,
+        Error::Gone => CacheError::Gone,
+        Error::TooLarge => CacheError::TooLarge,
     }
 }
 

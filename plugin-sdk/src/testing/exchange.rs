@@ -9,9 +9,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::attempts::Attempt;
+use crate::cache::Background;
 use crate::dispatch::Configured;
 use crate::fields::apply;
 use crate::held_response::HeadChange;
+use crate::testing::cache::{self, Stage};
 use crate::testing::contract::{Breach, judge_request, judge_response, judge_response_change};
 use crate::testing::host::{self, ExchangeState, HeldState, LogLine, ResponseState, TestHost};
 use crate::testing::message::{Answer, RequestBuilder, ResponseBuilder, SentRequest};
@@ -60,6 +62,8 @@ pub struct Exchange<'a, P: Plugin> {
     attempt: Option<Attempt>,
     /// Chunks that the plugin saw of the last response until it was let go.
     released_after: Option<usize>,
+    background: Option<Background>,
+    is_from_cache: bool,
 }
 
 impl<'a, P: Plugin> Exchange<'a, P> {
@@ -96,9 +100,13 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             sent: 0,
             attempt: None,
             released_after: None,
+            background: None,
+            is_from_cache: false,
         };
         apply(&mut exchange.state.get_mut().request.fields, &interest.every_request);
+        exchange.state.get_mut().cache.stage = Stage::Request;
         exchange.request_hooks(chunks);
+        exchange.state.get_mut().cache.stage = Stage::Elsewhere;
         exchange.state.get_mut().may_take_slots = false;
         exchange.request.head = exchange.state.borrow().request.clone();
         exchange
@@ -155,6 +163,16 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     /// while a response is held back.
     pub fn released_after(&self) -> Option<usize> {
         self.released_after
+    }
+
+    /// The request that the plugin had sent in the background, if it did.
+    pub fn background(&self) -> Option<&Background> {
+        self.background.as_ref()
+    }
+
+    /// Whether the answer is one that the cache had.
+    pub fn is_from_cache(&self) -> bool {
+        self.is_from_cache
     }
 
     /// What the plugin logged since this exchange began.
@@ -235,7 +253,15 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         if self.interest.request {
             let head = self.request_head();
             self.host.take_reached_out();
-            match self.call(|configured| configured.on_request(head)) {
+            let decided = self.call(|configured| configured.on_request(head));
+            let decided = match self.waited_for_another() {
+                true => {
+                    let head = self.request_head();
+                    self.call(|configured| configured.on_request(head))
+                }
+                false => decided,
+            };
+            match decided {
                 Decision::Next => {}
                 Decision::Change(change) => {
                     if !self.host.take_reached_out() {
@@ -248,6 +274,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 Decision::Respond(response) => self.respond(response),
             }
             self.hold_slots();
+            self.serve_cached();
         }
         if self.outcome != Outcome::Next {
             return;
@@ -272,7 +299,13 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         self.request.body.clone_from(&body);
         self.state.get_mut().received = Some(body.clone());
         let context = self.context.clone();
-        match self.call(|configured| configured.on_request_body(body, &context)) {
+        let again = body.clone();
+        let decided = self.call(|configured| configured.on_request_body(body, &context));
+        let decided = match self.waited_for_another() {
+            true => self.call(|configured| configured.on_request_body(again, &context)),
+            false => decided,
+        };
+        match decided {
             Decision::Next => {}
             Decision::Change(change) => {
                 if let Some(body) = change.body {
@@ -283,6 +316,66 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             Decision::Respond(response) => self.respond(response),
         }
         self.hold_slots();
+        self.serve_cached();
+    }
+
+    /// Whether the hook that ran waits for the response of another exchange: it is called again.
+    fn waited_for_another(&mut self) -> bool {
+        std::mem::take(&mut self.state.get_mut().cache.waits)
+    }
+
+    /// Answers from the cache, if the hook that ran asked for it and let the exchange go on.
+    fn serve_cached(&mut self) {
+        let cached = &mut self.state.get_mut().cache;
+        let (serve, background) = (cached.serve.take(), cached.background.take());
+        if self.outcome != Outcome::Next {
+            return;
+        }
+        self.background = background.or(self.background.take());
+        let Some(serve) = serve else { return };
+        let stored = cached.given(serve.entry).expect("the hook was given it").clone();
+        let mut head = stored.head;
+        head.status = serve.status.unwrap_or(head.status);
+        apply(&mut head.fields, &cache::edits(&serve.change));
+        let has_body = head.status != 304 && self.state.get_mut().request.method != "HEAD";
+        let body = if has_body { stored.body } else { Vec::new() };
+        self.host.cache().served.push(serve.freshness);
+        self.is_from_cache = true;
+        self.respond(wire::Response { status: head.status, fields: head.fields, body });
+    }
+
+    /// The same plugin over a request that another exchange sent in the background.
+    pub(crate) fn background_of(of: &Self) -> Self {
+        let background = of.background.as_ref().expect("nothing was sent in the background");
+        let mut state = of.state.borrow().clone();
+        state.response = None;
+        state.cache.is_background = true;
+        if let Some(entry) = background.entry {
+            state.cache.keep(entry).expect("the hook was given it");
+        }
+        apply(&mut state.request.fields, &cache::edits(&background.change));
+        let request = SentRequest { head: state.request.clone(), ..SentRequest::default() };
+        Self {
+            configured: of.configured,
+            interest: of.interest,
+            host: of.host,
+            state: RefCell::new(state),
+            context: background.context.clone(),
+            outcome: Outcome::Next,
+            request,
+            answer: None,
+            request_bytes: 0,
+            response_body: of.interest.response_body,
+            response_edits: Vec::new(),
+            reuse: None,
+            first_log_line: of.host.log_length(),
+            slots: HeldSlots::none(of.host),
+            sent: 0,
+            attempt: None,
+            released_after: None,
+            background: None,
+            is_from_cache: false,
+        }
     }
 
     /// Holds what the hook took, if the exchange goes on, and answers it if it would have to wait.
@@ -314,12 +407,15 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             let head = self.response_head();
             let context = self.context.clone();
             self.state.get_mut().may_hold = true;
+            self.state.get_mut().cache.stage = Stage::Response;
             match self.call(|configured| configured.on_response(head, &context)) {
                 Decision::Next => {}
                 Decision::Change(change) => self.change_response(change),
                 Decision::Respond(response) => self.respond(response),
             }
             self.state.get_mut().may_hold = false;
+            self.state.get_mut().cache.stage = Stage::ResponseChunk;
+            self.serve_cached();
         }
         if self.outcome != Outcome::Next || self.is_sent_again() {
             return;
@@ -338,7 +434,18 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         self.state.get_mut().sent = 0;
         if matches!(self.outcome, Outcome::Next | Outcome::Abort(_)) && !self.is_sent_again() {
             let head = self.state.borrow().response.clone().unwrap_or_default();
+            self.store(&body);
             self.answer = Some(Answer { head, body });
+        }
+    }
+
+    /// Puts the response into the cache, if it is to be stored and came whole.
+    fn store(&mut self, body: &[u8]) {
+        let cached = &mut self.state.get_mut().cache;
+        let (store, head) = (cached.store.take(), std::mem::take(&mut cached.store_head));
+        if let Some(store) = store.filter(|_| self.outcome == Outcome::Next) {
+            let now = self.host.monotonic();
+            self.host.cache().put(store, head, body.to_vec(), now);
         }
     }
 
@@ -400,7 +507,10 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         }
         let context = self.context.clone();
         let former = body.clone();
-        match self.call(|configured| configured.on_response_body(body, &context)) {
+        self.state.get_mut().cache.stage = Stage::Response;
+        let decided = self.call(|configured| configured.on_response_body(body, &context));
+        self.serve_cached();
+        match decided {
             Decision::Next => {}
             Decision::Change(change) => {
                 self.change_response(change.head);

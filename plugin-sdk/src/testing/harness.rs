@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::cache::{Collapsed, Freshness};
 use crate::dispatch::Configured;
 use crate::http_client::HttpError;
 use crate::keys::Key;
@@ -148,6 +149,26 @@ impl<P: Plugin> Harness<P> {
     /// The values that the plugin counted in a histogram, in order.
     pub fn observations(&self, name: &str, labels: &[(&str, &str)]) -> Vec<f64> {
         self.host.metrics().observed(name, labels)
+    }
+
+    /// What comes of the next call of [`cache::collapse`](crate::cache::collapse) that has no answer yet. Where it is
+    /// `Waits`, the hook is called again. An entry to join is one that is stored.
+    pub fn collapse_next(&self, collapsed: Collapsed) {
+        self.host.cache().collapses.push_back(collapsed);
+    }
+
+    /// How entries of the cache were served, in order.
+    pub fn served(&self) -> Vec<Freshness> {
+        self.host.cache().served.clone()
+    }
+
+    /// Sends a request through the plugin as one that is sent in the background: its response hooks alone see it, with
+    /// the context and the entry that it was asked for with.
+    ///
+    /// # Panics
+    /// If the exchange sent nothing in the background.
+    pub fn background<'a>(&'a self, of: &Exchange<'a, P>) -> Exchange<'a, P> {
+        Exchange::background_of(of)
     }
 
     /// Gives a document another content, as a fetch in the background would.

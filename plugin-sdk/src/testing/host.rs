@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::{self, AttributeError};
+use crate::cache::{CacheError, Collapsed, Entry, Freshening};
 use crate::documents::Refreshed;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
@@ -14,6 +15,7 @@ use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdi
 use crate::log::Level;
 use crate::password::PasswordError;
 use crate::slots::{Occupancy, Queued, SlotsError, Taken, Wait};
+use crate::testing::cache::{Cache, OfExchange};
 use crate::testing::calls::Calls;
 use crate::testing::cryptography;
 use crate::testing::documents::Documents;
@@ -79,6 +81,8 @@ pub(crate) struct ExchangeState {
     pub(crate) hold: Option<u32>,
     /// What the hook that runs decides of a response that is held back.
     pub(crate) held: Option<HeldState>,
+    /// What it has to do with the cache.
+    pub(crate) cache: OfExchange,
 }
 
 /// What is decided of a response that is held back.
@@ -108,6 +112,7 @@ pub(crate) struct TestHost {
     metrics: RefCell<Metrics>,
     usage: RefCell<Usage>,
     slots: RefCell<Slots>,
+    cache: RefCell<Cache>,
     secrets: RefCell<BTreeMap<String, String>>,
     documents: Documents,
     keys: Keys,
@@ -171,6 +176,7 @@ impl TestHost {
             metrics: RefCell::default(),
             usage: RefCell::default(),
             slots: RefCell::default(),
+            cache: RefCell::default(),
             secrets: RefCell::default(),
             documents: Documents::default(),
             keys: Keys::default(),
@@ -393,6 +399,31 @@ impl TestHost {
 
     fn of_held(&self, ask: impl FnOnce(&mut HeldState)) -> Result<(), HeldResponseError> {
         self.exchange.borrow_mut().held.as_mut().map(ask).ok_or(HeldResponseError::NotHere)
+    }
+
+    pub(crate) fn cache(&self) -> RefMut<'_, Cache> {
+        self.cache.borrow_mut()
+    }
+
+    /// What the exchange has to do with the cache.
+    pub(crate) fn cached(&self) -> RefMut<'_, OfExchange> {
+        RefMut::map(self.exchange.borrow_mut(), |exchange| &mut exchange.cache)
+    }
+
+    pub(crate) fn cache_lookup(&self, key: &[u8]) -> Vec<Entry> {
+        self.cache().lookup(key, self.monotonic(), &mut self.cached())
+    }
+
+    pub(crate) fn cache_collapse(&self) -> Result<Collapsed, CacheError> {
+        self.cache().collapse(&mut self.cached(), self.monotonic())
+    }
+
+    pub(crate) fn cache_freshen(
+        &self,
+        entry: u64,
+        freshening: &Freshening,
+    ) -> Result<Entry, CacheError> {
+        self.cache().freshen(&mut self.cached(), entry, freshening, self.monotonic())
     }
 
     pub(crate) fn slots(&self) -> RefMut<'_, Slots> {
