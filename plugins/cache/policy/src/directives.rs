@@ -92,7 +92,7 @@ impl ResponseDirectives {
             // A quote that is out of place may hide where the next directive begins.
             read.is_malformed |= !is_quoted_properly(member);
             let (name, value) = split(member);
-            read.see(&name, value.as_deref(), |value| seconds(value));
+            read.see(&name, value.as_deref(), seconds);
         }
         read
     }

@@ -81,9 +81,7 @@ pub fn freshen(
     let may_keep = is_for_all(&directives)
         && is_for_all(&own_said)
         && !request.directives.no_store
-        && (!request.has_credentials
-            || request.owns_key
-            || own_said.shares_authorized());
+        && (!request.has_credentials || request.owns_key || own_said.shares_authorized());
     let keep = if may_keep { fresh.keep(rules, now) } else { 0 };
     let mut remove = Vec::new();
     for said in [&directives, &own_said] {
