@@ -1,0 +1,41 @@
+//! What is kept of a request between its hooks.
+
+use serde::{Deserialize, Serialize};
+
+use crate::events::Events;
+use crate::scan::{Said, Scanner};
+
+/// A request that goes to the server, if it is of the protocol.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Progress(pub(crate) Option<Box<Call>>);
+
+/// Such a request.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Call {
+    /// The labels of its metrics; empty if it is not counted.
+    pub(crate) method: String,
+    pub(crate) name: String,
+    /// The rules that are for who asks.
+    pub(crate) of: Vec<u16>,
+    /// Whether its answer may have lists that are filtered.
+    pub(crate) filters: bool,
+    /// Whether the duration says something: of a stream that stays open it does not.
+    pub(crate) is_timed: bool,
+    /// The key of the session: servers say its id in each response, and clients take it from each.
+    pub(crate) affinity: Option<String>,
+    pub(crate) reading: Reading,
+    pub(crate) said: Said,
+}
+
+/// How the response is read.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) enum Reading {
+    /// Not at all.
+    #[default]
+    Nothing,
+    /// A JSON body that passes.
+    Json(Scanner),
+    /// A JSON body with a list.
+    List,
+    Events(Box<Events>),
+}

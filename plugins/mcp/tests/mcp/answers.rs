@@ -1,0 +1,125 @@
+//! Answers of the server on their way to the client.
+
+use gateway_plugin_sdk::testing;
+use serde_json::{Value, json};
+
+use crate::support::{config, json_answer, new, old, plugin, stream};
+
+fn tools(names: &[&str]) -> Value {
+    let tools: Vec<_> =
+        names.iter().map(|name| json!({ "name": name, "inputSchema": {} })).collect();
+    json!({ "jsonrpc": "2.0", "id": 7, "result": { "tools": tools, "nextCursor": "c" } })
+}
+
+#[test]
+fn lists_are_filtered_as_calls_are() {
+    let plugin = plugin(config());
+    let wanted = tools(&["add", "files_read"]);
+    let all = tools(&["wipe", "add", "files_delete", "files_read"]);
+    let mut exchange = plugin.request(new("tools/list", json!({})));
+    let answer = exchange.response(json_answer(&all));
+    assert_eq!(answer.text(), wanted.to_string());
+    let event = format!("id: 1\nevent: message\ndata: {all}\n\n");
+    let (front, back) = event.split_at(40);
+    let mut exchange = plugin.request(old("tools/list", json!({})));
+    let answer = exchange.response(stream(&[": ping\n\n", front, back]));
+    assert_eq!(answer.text(), format!(": ping\n\nid: 1\nevent: message\ndata: {wanted}\n\n"));
+    // Taken up again: the list comes by the stream of a GET.
+    let get = testing::request()
+        .path("/mcp")
+        .header("last-event-id", "0")
+        .attribute("consumer.id", "ada");
+    let mut exchange = plugin.request(get);
+    assert_eq!(exchange.request().header("last-event-id"), Some("0"));
+    let answer = exchange.response(stream(&[&event]));
+    assert!(answer.text().contains("files_read") && !answer.text().contains("wipe"));
+}
+
+#[test]
+fn a_list_that_cannot_be_read_does_not_pass() {
+    let plugin = plugin(config());
+    let list = || plugin.request(old("tools/list", json!({})));
+    let mut exchange = list();
+    let coded = json_answer(&tools(&["wipe"])).header("content-encoding", "gzip");
+    assert_eq!(exchange.response(coded).status(), 502);
+    let mut exchange = list();
+    let broken = testing::response()
+        .header("content-type", "application/json")
+        .body("{\"result\": {\"tools\": [");
+    assert_eq!(exchange.response(broken).status(), 502);
+}
+
+#[test]
+fn a_tool_that_is_not_as_it_was_pinned_is_hidden_or_reported() {
+    let all = tools(&["add", "files_read"]);
+    let pin = format!("sha256:{}", "0".repeat(64));
+    let exchange_with = |on_changed: &str, pin: &str| {
+        let plugin = plugin(json!({ "pins": { "add": pin }, "on_changed": on_changed }));
+        let mut exchange = plugin.request(old("tools/list", json!({})));
+        let text = exchange.response(json_answer(&all)).text().to_owned();
+        (text, exchange.log().iter().map(|line| line.message.clone()).collect::<String>())
+    };
+    let (text, log) = exchange_with("hide", &pin);
+    assert_eq!(text, tools(&["files_read"]).to_string());
+    let digest = log.split("its digest is ").nth(1).unwrap();
+    let (text, log) = exchange_with("report", &pin);
+    assert_eq!(text, all.to_string());
+    assert!(log.contains("is not as it was pinned, and is listed"), "{log}");
+    // The log has what to pin.
+    let (text, log) = exchange_with("hide", digest);
+    assert_eq!((text, log.as_str()), (all.to_string(), ""));
+}
+
+#[test]
+fn what_an_answer_says_is_told_and_counted() {
+    let plugin = plugin(config());
+    let answers = [
+        (json!({ "result": { "content": [] } }), "ok", None),
+        (json!({ "result": { "content": [], "isError": true } }), "tool_error", None),
+        (json!({ "error": { "code": -32602, "message": "no" } }), "error", Some("-32602")),
+    ];
+    for (body, outcome, code) in answers {
+        for answer in [json_answer(&body), stream(&[": a\n\n", &format!("data: {body}\n\n")])] {
+            let mut exchange = plugin.request(old("tools/call", json!({ "name": "add" })));
+            let text = exchange.response(answer).text().to_owned();
+            assert!(text.contains(&body.to_string()));
+            assert_eq!(exchange.attribute("mcp.outcome").as_deref(), Some(outcome));
+            assert_eq!(exchange.attribute("mcp.error").as_deref(), code);
+            exchange.complete();
+        }
+        let labels = [("method", "tools/call"), ("name", "add"), ("outcome", outcome)];
+        assert_eq!(plugin.counter("mcp_requests", &labels), 2, "{outcome}");
+    }
+    // A name that a client makes up makes no series.
+    let mut exchange = plugin.request(old("tools/call", json!({ "name": "files_made_up" })));
+    exchange.response(json_answer(&json!({ "result": {} })));
+    exchange.complete();
+    let labels = [("method", "tools/call"), ("name", "other"), ("outcome", "ok")];
+    assert_eq!(plugin.counter("mcp_requests", &labels), 1);
+}
+
+#[test]
+fn a_session_has_a_key_that_comes_back_with_each_request() {
+    let plugin = plugin(json!({ "sticky_sessions": true }));
+    let session = |id: &str| json_answer(&json!({ "result": {} })).header("mcp-session-id", id);
+    let mut exchange =
+        plugin.request(old("initialize", json!({ "protocolVersion": "2025-11-25" })));
+    let key = exchange.attribute("mcp.affinity").unwrap();
+    let id = exchange.response(session("s-1")).header("mcp-session-id").unwrap().to_owned();
+    assert_eq!(id, format!("{key}.s-1"));
+    // The server says it each time, and clients take it each time.
+    let mut exchange = plugin.request(old("tools/list", json!({})).header("mcp-session-id", &*id));
+    assert_eq!(exchange.attribute("mcp.affinity"), Some(key.clone()));
+    assert_eq!(exchange.request().header("mcp-session-id"), Some("s-1"));
+    assert_eq!(exchange.response(session("s-1")).header("mcp-session-id"), Some(&*id));
+    for method in ["GET", "DELETE"] {
+        let request = testing::request().method(method).path("/mcp").header("mcp-session-id", &*id);
+        let exchange = plugin.request(request);
+        assert_eq!(exchange.request().header("mcp-session-id"), Some("s-1"));
+        assert_eq!(exchange.attribute("mcp.affinity"), Some(key.clone()));
+        assert!(exchange.attribute("mcp.session").is_some_and(|session| !session.contains("s-1")));
+    }
+    // One that is not from here: the client begins a new one.
+    let exchange = plugin.request(old("tools/list", json!({})).header("mcp-session-id", "s-1"));
+    assert_eq!(exchange.answer().unwrap().status(), 404);
+}
