@@ -360,6 +360,8 @@ pub struct Listener {
     pub trusted_proxies: Vec<IpNet>,
     /// `forwarded_by`: the fields in which they say it; those of the other family are not read.
     pub forwarded_by: ForwardedFamily,
+    /// `half_close`
+    pub half_close: HalfClose,
     /// `path_parameters` and `encoded_slashes`
     pub paths: PathRules,
     /// `access_log`, instead of that of `[gateway]`.
@@ -400,6 +402,17 @@ pub struct ClientCertificates {
     pub ca: Vec<rustls::pki_types::CertificateDer<'static>>,
     /// `crl`: lists of those that were revoked. Each parses.
     pub crls: Vec<rustls::pki_types::CertificateRevocationListDer<'static>>,
+}
+
+/// `half_close` of a listener: what becomes of a request over HTTP/1.1 whose client sends no more and has no whole
+/// answer yet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum HalfClose {
+    /// `"abort"` (default): the client has left, and its request is given up.
+    #[default]
+    Abort,
+    /// `"answer"`: it waits for its answer (RFC 9112 section 9.6).
+    Answer,
 }
 
 /// `forwarded_by` of a listener.

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateway::config::{
     self, AccessLog, Action, AddedFields, Balance, Config, Ejection, ErrorForm, FixedResponse,
-    ForwardedFamily, HostPattern, HostPolicy, Listener, ListenerLimits, ListenerTimeouts,
-    PathPattern, PathRules, Process, RetryBudget, Rewrite, Route, RouteMatcher, Segment, Target,
-    Template, TemplatePart, Upstream, UpstreamId, UpstreamLimits, UpstreamProtocol,
-    UpstreamTimeouts, UpstreamTls,
+    ForwardedFamily, HalfClose, HostPattern, HostPolicy, Listener, ListenerLimits,
+    ListenerTimeouts, PathPattern, PathRules, Process, RetryBudget, Rewrite, Route, RouteMatcher,
+    Segment, Target, Template, TemplatePart, Upstream, UpstreamId, UpstreamLimits,
+    UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
 };
 use gateway::{Gateway, Handle, first_party};
 use http::{HeaderMap, StatusCode};
@@ -285,6 +285,7 @@ pub fn listener(name: &str) -> Listener {
         tls: None,
         trusted_proxies: vec![],
         forwarded_by: ForwardedFamily::default(),
+        half_close: HalfClose::default(),
         paths: PathRules::default(),
         access_log: None,
         limits: ListenerLimits {

@@ -14,8 +14,8 @@ use super::keys::LISTENER_TLS;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
 use super::{
-    ClientCertificates, ForwardedFamily, Listener, ListenerLimits, ListenerTimeouts, ListenerTls,
-    PathParameters, PathRules, TlsVersion, access_log, certificates,
+    ClientCertificates, ForwardedFamily, HalfClose, Listener, ListenerLimits, ListenerTimeouts,
+    ListenerTls, PathParameters, PathRules, TlsVersion, access_log, certificates,
 };
 
 /// Reads a listener; the name stays known even if the rest is wrong.
@@ -33,6 +33,10 @@ pub(super) fn read(table: &Table<'_, '_>, logs: &Names) -> (Option<Text>, Option
         _ => ForwardedFamily::XForwarded,
     };
     warn_of_idle_family(table, &trusted_proxies);
+    let half_close = match table.choice("half_close") {
+        "answer" => HalfClose::Answer,
+        _ => HalfClose::Abort,
+    };
     let paths = path_rules(table);
     let access_log = access_log::named(table, logs);
     let limits = limits(&table.table("limits"));
@@ -44,6 +48,7 @@ pub(super) fn read(table: &Table<'_, '_>, logs: &Names) -> (Option<Text>, Option
         tls,
         trusted_proxies,
         forwarded_by,
+        half_close,
         paths,
         access_log,
         limits,

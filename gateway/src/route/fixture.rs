@@ -7,9 +7,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::{Found, Query, Table};
 use crate::config::{
-    AccessLog, Action, Config, ErrorForm, FixedResponse, ForwardedFamily, HostPattern, Listener,
-    ListenerId, ListenerLimits, ListenerTimeouts, PathPattern, PathRules, Process, Rewrite, Route,
-    RouteMatcher, Segment, Source, ValuePattern,
+    AccessLog, Action, Config, ErrorForm, FixedResponse, ForwardedFamily, HalfClose, HostPattern,
+    Listener, ListenerId, ListenerLimits, ListenerTimeouts, PathPattern, PathRules, Process,
+    Rewrite, Route, RouteMatcher, Segment, Source, ValuePattern,
 };
 /// A route named `name` with one path pattern, on every listener.
 pub(super) fn route(name: &str, path: &str) -> Route {
@@ -142,6 +142,7 @@ fn listener(name: &str) -> Listener {
         tls: None,
         trusted_proxies: vec![],
         forwarded_by: ForwardedFamily::default(),
+        half_close: HalfClose::default(),
         paths: PathRules::default(),
         access_log: None,
         limits: ListenerLimits {

@@ -17,6 +17,7 @@ use super::chunks::BadChunk;
 use super::connection::ClientConnection;
 use super::inbound::{Ahead, Inbound, MOST_AHEAD, News};
 use super::{Broken, Transport};
+use crate::config::HalfClose;
 use crate::conn::Downstream as _;
 use crate::error::{Failure, Malformed};
 use crate::respond;
@@ -121,8 +122,8 @@ impl MonitoredIo {
         Poll::Ready(Ok(()))
     }
 
-    /// Reads what belongs to the next request, to know of a client that breaks the connection. The
-    /// end of the input is no news for hyper: a client that has sent its requests may end its side
+    /// Reads what belongs to the next request, to know of a client that breaks the connection. With `half_close =
+    /// "answer"` the end of the input is no news for hyper: a client that has sent its requests may end its side
     /// and wait (RFC 9112 section 9.6).
     fn poll_read_ahead(
         &mut self,
@@ -146,6 +147,11 @@ impl MonitoredIo {
         }
         if !self.connection.is_at_eof() {
             return Poll::Pending;
+        }
+        // Whether it has left or only sends no more shows when an answer is written to it, which may be minutes
+        // after its request has taken a place.
+        if self.connection.facts.listener.config.half_close == HalfClose::Abort {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         let broken = self.broken.get_or_insert_with(|| self.transport.broken());
         ready!(broken.poll(context));

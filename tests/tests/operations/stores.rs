@@ -12,5 +12,6 @@ mod lease;
 mod quotas;
 mod server;
 mod shared;
+mod streams;
 mod topologies;
 mod values;

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateway::config::ListenerTls;
+use gateway::config::{HalfClose, ListenerTls};
 use gateway_tests::upstream::full;
 use gateway_tests::{Raw, Running, Setup, Upstream, forward, route, tls, until, within};
 use http::Response;
@@ -346,9 +346,12 @@ async fn slow() -> Upstream {
 #[tokio::test]
 async fn answers_a_client_that_has_ended_its_side() {
     let upstream = slow().await;
-    let (setup, certificate) = secured(Setup::proxy(upstream.address).route(route("/fixed")));
-    let (clear, secure) =
-        (Setup::proxy(upstream.address).route(route("/fixed")).start(), setup.start());
+    let patient = || {
+        let setup = Setup::proxy(upstream.address).route(route("/fixed"));
+        setup.listen(|it| it.half_close = HalfClose::Answer)
+    };
+    let (setup, certificate) = secured(patient());
+    let (clear, secure) = (patient().start(), setup.start());
     let get = "GET /a HTTP/1.1\r\nhost: a\r\n\r\n";
     let post =
         "POST /b HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n";
@@ -396,7 +399,8 @@ async fn gives_up_the_upstream_when_the_client_breaks_the_connection() {
             }
         })
         .await;
-        let gateway = Setup::proxy(upstream.address).start();
+        let gateway =
+            Setup::proxy(upstream.address).listen(|it| it.half_close = HalfClose::Answer).start();
         let mut raw = Raw::connect(gateway.address).await;
         raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\nGET /pipelined HTTP/1.1\r\n").await;
         if ends_its_side_before {
@@ -406,6 +410,37 @@ async fn gives_up_the_upstream_when_the_client_breaks_the_connection() {
         tokio::time::sleep(SHORT).await;
         raw.reset();
         gateway_tests::within(receiver).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn gives_up_the_upstream_when_the_client_closes_the_connection() {
+    for is_secure in [false, true] {
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        let upstream = Upstream::script(move |stream| {
+            let sender = sender.lock().unwrap().take();
+            async move {
+                let mut raw = Raw::from(stream);
+                raw.read_until("\r\n\r\n").await;
+                raw.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nbegun").await;
+                raw.rest().await;
+                sender.unwrap().send(()).unwrap();
+            }
+        })
+        .await;
+        let (setup, certificate) = secured(Setup::proxy(upstream.address));
+        let clear = Setup::proxy(upstream.address).start();
+        let secure = setup.start();
+        let mut raw = match is_secure {
+            true => bridged(&secure, &certificate).await,
+            false => Raw::connect(clear.address).await,
+        };
+        raw.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        raw.read_until("begun").await;
+        drop(raw);
+        // Nothing more is written to it, and the upstream is left all the same.
+        within(receiver).await.unwrap();
     }
 }
 

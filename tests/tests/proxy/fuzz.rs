@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateway::config::PathRules;
+use gateway::config::{HalfClose, PathRules};
 use gateway_fuzz::Target;
 use gateway_tests::upstream::full;
 use gateway_tests::{Setup, Upstream};
@@ -74,7 +74,8 @@ fn what_reaches_the_service_of_fuzzed_requests_is_what_a_strict_reader_sees() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let log = Log::default();
     let upstream = runtime.block_on(service(&log));
-    let gateway = Setup::proxy(upstream.address).start();
+    let gateway =
+        Setup::proxy(upstream.address).listen(|it| it.half_close = HalfClose::Answer).start();
     let (mut case, mut forwarded) = (0_u32, 0);
     let mut meant_by = HashMap::new();
     Target::new(concat!(env!("CARGO_MANIFEST_DIR"), "/seeds/requests"), TOKENS).check(|input| {

@@ -49,6 +49,13 @@ pub(in crate::config) static LISTENER: Keys = Keys {
         )
         .default("x-forwarded"),
         Key::new(
+            "half_close",
+            Kind::Choice(&["abort", "answer"]),
+            "What becomes of a request over HTTP/1.1 whose client ends its side of the connection before it has the answer: \
+             given up, as that of a client that has left, or answered.",
+        )
+        .default("abort"),
+        Key::new(
             "path_parameters",
             Kind::Choice(&["refuse", "keep", "strip"]),
             "What becomes of a path with parameters (`/a;v=1`), which some servers do not count to \
