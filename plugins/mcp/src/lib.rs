@@ -1,13 +1,12 @@
 //! Lets clients of the Model Context Protocol through to servers, and decides who may call what.
 //!
 //! A request's body is a `message` of JSON-RPC; `fields` checks that its head says the same, `rules` whether it is
-//! allowed. The answer passes as it is: `scan` and `events` read on the side what it says, `list` takes out what the client
+//! allowed. The answer passes as it is, read on the side for what it says; `list` takes out what the client
 //! may not see, and `pins` tells which tools are not what they were. `session` keeps sessions at one target, `resource`
 //! says who issues tokens, `meter` counts. What is refused is an error of JSON-RPC (`refusal`). What a request keeps
 //! between its hooks is `state`; an instance of the plugin remembers nothing about requests.
 
 mod config;
-mod events;
 mod fields;
 mod list;
 mod message;
@@ -17,21 +16,19 @@ mod receive;
 mod refusal;
 mod resource;
 mod rules;
-mod scan;
 mod session;
 mod state;
 
+use gateway_json_rpc::{Events, Scanner, Unreadable};
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::{digest, log};
 
 pub use config::{Config, OnChanged, ResourceSpec, RuleSpec};
-use events::Events;
 use list::Filter;
 use meter::Meter;
 use pins::{Pins, hex};
 use resource::Resource;
 use rules::Rules;
-use scan::Scanner;
 pub use state::Progress;
 use state::Reading;
 
@@ -209,8 +206,8 @@ impl Plugin for Mcp {
                 }
             }
             Reading::Events(events) => {
-                let filter = self.filter(&call.of);
-                if self.pass(events, chunk, call.filters.then_some(&filter)).is_err() {
+                let filter = call.filters.then(|| self.filter(&call.of));
+                if pass(events, chunk, filter.as_ref()).is_err() {
                     return ChunkOutcome::Abort("a list is too long to be filtered".to_owned());
                 }
                 call.said = events.said;
@@ -238,24 +235,24 @@ impl Mcp {
     fn filters(&self) -> bool {
         self.rules.any() || !self.pins.is_empty()
     }
+}
 
-    fn pass(
-        &self,
-        events: &mut Events,
-        chunk: &mut Chunk,
-        filter: Option<&Filter<'_>>,
-    ) -> Result<(), list::Unreadable> {
-        let mut out = events.read(chunk.data(), filter)?;
-        if filter.is_some() {
-            if chunk.is_last() {
-                out.extend(events.rest());
-            }
-            if out != chunk.data() {
-                chunk.replace(out);
-            }
-        }
-        Ok(())
+/// An event stream, with lists as the client may see them.
+fn pass(
+    events: &mut Events,
+    chunk: &mut Chunk,
+    filter: Option<&Filter<'_>>,
+) -> Result<(), Unreadable> {
+    let Some(filter) = filter else { return events.read(chunk.data(), None).map(drop) };
+    let change = |message: &[u8]| filter.message(message);
+    let mut out = events.read(chunk.data(), Some(&change))?;
+    if chunk.is_last() {
+        out.extend(events.rest());
     }
+    if out != chunk.data() {
+        chunk.replace(out);
+    }
+    Ok(())
 }
 
 /// A session, for logs and keys. Whoever has the id itself can speak in the session.

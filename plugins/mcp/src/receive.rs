@@ -2,11 +2,12 @@
 //!
 //! Owns the order of the checks, and what later plugins learn of it.
 
+use gateway_json_rpc::Kind;
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Request, Response};
 
 use crate::fields::Fields;
-use crate::message::{self, Kind, Message, Subject};
+use crate::message::{self, Message, Subject};
 use crate::meter::Meter;
 use crate::resource::Resource;
 use crate::rules::{Verdict, Who};

@@ -1,9 +1,7 @@
 //! What is kept of a request between its hooks.
 
+use gateway_json_rpc::{Events, Said, Scanner};
 use serde::{Deserialize, Serialize};
-
-use crate::events::Events;
-use crate::scan::{Said, Scanner};
 
 /// A request that goes to the server, if it is of the protocol.
 #[derive(Debug, Default, Serialize, Deserialize)]
