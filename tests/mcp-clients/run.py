@@ -65,7 +65,7 @@ def configuration(file, ports):
     for old, new in ports.items():
         text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
     text = text.replace("limit = 120\n", "limit = 40\n")
-    for name in ("auth", "authorize", "rate-limit", "mcp", "a2a"):
+    for name in ("auth", "authorize", "rate-limit"):
         text = text.replace(f'component = "{name}"', f'component = "{name}"\nlimits = {{ deadline = "1s" }}')
     return text
 

@@ -40,9 +40,10 @@ impl Address {
         is_fine.then(|| Self(text.trim_end_matches('/').to_owned()))
     }
 
-    /// An address of the agent's as clients reach it.
+    /// An address of the agent's as clients reach it; of another server the address alone.
     fn of(&self, address: &str, origin: &str) -> String {
-        format!("{}{}", self.0, &address[origin.len()..])
+        let path = address.strip_prefix(origin).filter(|_| self::origin(address) == Some(origin));
+        format!("{}{}", self.0, path.unwrap_or_default())
     }
 }
 
@@ -88,14 +89,8 @@ fn card(raw: Raw<'_>, address: &Address, out: &mut Writer) -> Option<()> {
         out.raw(key.text());
         out.out.push(':');
         if is("url") {
-            let old = value.str()?;
-            // It is the address of the protocol that is preferred, which may be another one.
-            let new = if old.starts_with(&*origin) {
-                address.of(&old, &origin)
-            } else {
-                address.0.clone()
-            };
-            out.str(&new);
+            // Of another protocol or server it is of no use, and what is preferred may be that.
+            out.str(&address.of(&value.str()?, &origin));
         } else if is("supportedInterfaces") || is("additionalInterfaces") {
             out.open('[');
             for interface in value.elements().filter(|it| is_reachable(*it, &origin)) {
@@ -165,7 +160,7 @@ mod tests {
             {"url": "http://10.0.0.1:9/a2a", "protocolBinding": "JSONRPC", "protocolVersion": "1.0"},
             {"url": "10.0.0.1:8", "protocolBinding": "GRPC"},
             {"url": "http://10.0.0.1:9/rest", "protocolBinding": "HTTP+JSON"},
-            {"url": "http://10.0.0.2:9/a2a", "protocolBinding": "JSONRPC"}],
+            {"url": "http://10.0.0.1:90/a2a", "protocolBinding": "JSONRPC"}],
             "url": "http://10.0.0.1:9/", "iconUrl": "https://cdn.example.com/i.png"}"#;
         let wanted = r#"{"name":"a","version":1.0,"supportedInterfaces":[{"url":"https://api.example.com/agents/a/a2a","protocolBinding":"JSONRPC","protocolVersion":"1.0"}],"url":"https://api.example.com/agents/a/","iconUrl":"https://cdn.example.com/i.png"}"#;
         assert_eq!(rewritten(card, Place::Whole).unwrap(), wanted);

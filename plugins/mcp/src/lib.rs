@@ -161,6 +161,10 @@ impl Plugin for Mcp {
             "text/event-stream" => Reading::Events(Box::default()),
             "application/json" if call.filters => Reading::List,
             "application/json" => Reading::Json(Scanner::default()),
+            _ if call.filters && response.status() == 200 => {
+                log::warn!("a list of the media type `{kind}` cannot be filtered");
+                return Outcome::respond(refusal::unreadable());
+            }
             _ => return Outcome::Next,
         };
         response.want_body(match call.reading {

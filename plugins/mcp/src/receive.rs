@@ -39,6 +39,10 @@ impl Mcp {
                 request.want_request_body(BodyMode::Buffered(self.max_body));
                 None
             }
+            // What is said over a WebSocket could not be read here.
+            "GET" if request.header_bytes("sec-websocket-key").is_some() => {
+                return Err(Box::new(refusal::method()));
+            }
             "GET" => Some("stream"),
             "DELETE" => Some("end"),
             _ => return Err(Box::new(refusal::method())),

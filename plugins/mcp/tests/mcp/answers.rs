@@ -43,6 +43,9 @@ fn a_list_that_cannot_be_read_does_not_pass() {
     let coded = json_answer(&tools(&["wipe"])).header("content-encoding", "gzip");
     assert_eq!(exchange.response(coded).status(), 502);
     let mut exchange = list();
+    let text = testing::response().header("content-type", "text/plain");
+    assert_eq!(exchange.response(text.body(tools(&["wipe"]).to_string())).status(), 502);
+    let mut exchange = list();
     let broken = testing::response()
         .header("content-type", "application/json")
         .body("{\"result\": {\"tools\": [");
