@@ -8,6 +8,8 @@
 
 mod config;
 mod fields;
+#[cfg(test)]
+mod fuzz;
 mod list;
 mod message;
 mod meter;

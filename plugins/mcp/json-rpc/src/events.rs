@@ -35,6 +35,8 @@ enum Line {
 pub struct Events {
     line: Line,
     after_cr: bool,
+    /// That CR ended an event, to which a LF belongs that comes later.
+    after_end: bool,
     scanner: Scanner,
     held: Vec<u8>,
     /// The event was too long to be held back: its beginning has gone.
@@ -117,8 +119,12 @@ impl Events {
             let byte = bytes[at];
             let is_second = byte == b'\n' && self.after_cr;
             self.after_cr = byte == b'\r';
+            let was_end = std::mem::take(&mut self.after_end);
             if is_second {
                 at += 1;
+                if was_end {
+                    return (at, true);
+                }
                 continue;
             }
             if matches!(byte, b'\n' | b'\r') {
@@ -129,6 +135,7 @@ impl Events {
                             self.after_cr = false;
                             at += 1;
                         }
+                        self.after_end = self.after_cr;
                         return (at, true);
                     }
                     // Lines of data are one text, with line ends in between.
