@@ -27,7 +27,7 @@ import oauth
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GATEWAY", ROOT / "target/debug/gateway")
-TOOLS = ["add", "count", "fail", "files_read", "where"]
+TOOLS = ["add", "count", "fail", "files_read", "interrupted", "where"]
 
 
 def free_port():
@@ -106,6 +106,7 @@ def row(name, seen, is_sticky, wrong):
 
     def streams():
         equal("count", "counted to 5")
+        equal("interrupted", "taken up")
         assert 1 <= seen["progress"] <= 5, f"{seen['progress']} notifications"
         return "yes"
 
