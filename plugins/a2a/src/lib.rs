@@ -56,6 +56,8 @@ pub struct Progress(Option<Box<Call>>);
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Call {
     operation: Operation,
+    /// The id of the request, as it is written.
+    id: Option<String>,
     /// Whether the answer is a card, or has one as its result.
     card: Option<card::Place>,
     reading: Reading,
@@ -67,6 +69,8 @@ enum Reading {
     #[default]
     Nothing,
     Json(Scanner),
+    /// A problem document, of the gateway where no agent answered.
+    Problem,
     Events(Box<Events>),
 }
 
@@ -149,7 +153,8 @@ impl Plugin for A2a {
             return Outcome::Respond(refuse(400, message.id, fault.code, fault.message, None));
         }
         let card = (operation == Operation::GetExtendedAgentCard).then_some(card::Place::Result);
-        progress.0 = Some(Box::new(Call { operation, card, ..Call::default() }));
+        let id = message.id_of_request();
+        progress.0 = Some(Box::new(Call { operation, id, card, ..Call::default() }));
         Outcome::Next
     }
 
@@ -172,6 +177,11 @@ impl Plugin for A2a {
         }
         call.reading = match &*kind {
             _ if is_coded => Reading::Nothing,
+            "application/problem+json" if response.status() >= 400 && call.id.is_some() => {
+                response.want_body(BodyMode::Buffered(MAX_CARD));
+                call.reading = Reading::Problem;
+                return Outcome::Next;
+            }
             "text/event-stream" => Reading::Events(Box::default()),
             "application/json" | "application/a2a+json" => Reading::Json(Scanner::default()),
             _ => Reading::Nothing,
@@ -184,11 +194,19 @@ impl Plugin for A2a {
 
     fn on_response_body(
         &self,
-        _: &mut ResponseHead,
+        response: &mut ResponseHead,
         body: &mut Body,
         progress: &mut Progress,
     ) -> Outcome {
         let Some(call) = &mut progress.0 else { return Outcome::Next };
+        if let (Reading::Problem, Some(id)) = (&call.reading, &call.id) {
+            // By then the gateway does not know any more whom it answers.
+            if let Some(error) = envelope::error_of_problem(id, response.status(), body.bytes()) {
+                response.set_header("content-type", "application/json");
+                body.set(error);
+            }
+            return Outcome::Next;
+        }
         let Some(place) = call.card else { return Outcome::Next };
         let mut scanner = Scanner::default();
         scanner.read(body.bytes());
@@ -213,7 +231,7 @@ impl Plugin for A2a {
         let Some(call) = &mut progress.0 else { return ChunkOutcome::Next };
         let before = call.said;
         match &mut call.reading {
-            Reading::Nothing => {}
+            Reading::Nothing | Reading::Problem => {}
             Reading::Json(scanner) => {
                 scanner.read(chunk.data());
                 if chunk.is_last() {

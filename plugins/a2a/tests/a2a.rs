@@ -127,3 +127,16 @@ fn an_address_is_one() {
         assert_eq!(error.issues()[0].pointer, "/address", "{address}");
     }
 }
+
+#[test]
+fn a_problem_is_an_error_for_the_request() {
+    let plugin = plugin();
+    let answer = testing::response().status(502).header("content-type", "application/problem+json");
+    let mut exchange = plugin.request(call("GetTask", json!({ "id": "t" })));
+    let answer = exchange.response(answer.body(r#"{"detail":"It is away."}"#));
+    let body: Value = answer.json();
+    assert_eq!(
+        (answer.status(), &body["id"], &body["error"]["message"]),
+        (502, &json!(7), &json!("It is away."))
+    );
+}

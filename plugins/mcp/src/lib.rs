@@ -21,7 +21,7 @@ mod rules;
 mod session;
 mod state;
 
-use gateway_json_rpc::{Events, Scanner, Unreadable};
+use gateway_json_rpc::{Events, Scanner, Unreadable, envelope};
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::{digest, log};
 
@@ -160,6 +160,9 @@ impl Plugin for Mcp {
         let kind = response.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         call.reading = match &*kind {
+            "application/problem+json" if response.status() >= 400 && call.id.is_some() => {
+                Reading::Problem
+            }
             "text/event-stream" => Reading::Events(Box::default()),
             "application/json" if call.filters => Reading::List,
             "application/json" => Reading::Json(Scanner::default()),
@@ -170,7 +173,7 @@ impl Plugin for Mcp {
             _ => return Outcome::Next,
         };
         response.want_body(match call.reading {
-            Reading::List => BodyMode::Buffered(self.max_list),
+            Reading::List | Reading::Problem => BodyMode::Buffered(self.max_list),
             _ => BodyMode::Chunks,
         });
         Outcome::Next
@@ -183,6 +186,14 @@ impl Plugin for Mcp {
         progress: &mut Progress,
     ) -> Outcome {
         let Some(call) = &mut progress.0 else { return Outcome::Next };
+        if let (Reading::Problem, Some(id)) = (&call.reading, &call.id) {
+            // By then the gateway does not know any more whom it answers.
+            if let Some(error) = envelope::error_of_problem(id, response.status(), body.bytes()) {
+                response.set_header("content-type", "application/json");
+                body.set(error);
+            }
+            return Outcome::Next;
+        }
         let mut scanner = Scanner::default();
         scanner.read(body.bytes());
         call.said = scanner.said();
@@ -204,7 +215,7 @@ impl Plugin for Mcp {
         let Some(call) = &mut progress.0 else { return ChunkOutcome::Next };
         let before = call.said;
         match &mut call.reading {
-            Reading::Nothing | Reading::List => return ChunkOutcome::Next,
+            Reading::Nothing | Reading::List | Reading::Problem => return ChunkOutcome::Next,
             Reading::Json(scanner) => {
                 scanner.read(chunk.data());
                 if chunk.is_last() {

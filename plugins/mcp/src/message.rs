@@ -42,6 +42,8 @@ pub(crate) struct Message<'a> {
     pub(crate) kind: Kind,
     /// The id as it is written.
     pub(crate) id: Option<&'a str>,
+    /// The same, for a refusal that comes when the body is gone.
+    pub(crate) kept_id: Option<String>,
     /// Empty for a response.
     pub(crate) method: Cow<'a, str>,
     /// What `Mcp-Name` has of it, where it has something.
@@ -62,6 +64,7 @@ pub(crate) fn read(body: &[u8]) -> Result<(Vec<Message<'_>>, bool), Fault> {
     let messages = envelopes.into_iter().map(|it| {
         let mut message = Message {
             kind: it.kind,
+            kept_id: it.id_of_request(),
             id: it.id,
             method: it.method,
             name: None,

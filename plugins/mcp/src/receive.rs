@@ -136,6 +136,7 @@ impl Mcp {
         let mut call = Call {
             method: Meter::method(method_of(first, is_batch)),
             name: self.meter.name(name_of(first, is_batch)),
+            id: first.kept_id.clone().filter(|_| !is_batch),
             of,
             filters: lists && self.filters(),
             is_timed: is_call && first.method != "subscriptions/listen",

@@ -13,6 +13,8 @@ pub(crate) struct Call {
     /// The labels of its metrics; empty if it is not counted.
     pub(crate) method: String,
     pub(crate) name: String,
+    /// The id of the request, as it is written.
+    pub(crate) id: Option<String>,
     /// The rules that are for who asks.
     pub(crate) of: Vec<u16>,
     /// Whether its answer may have lists that are filtered.
@@ -35,5 +37,7 @@ pub(crate) enum Reading {
     Json(Scanner),
     /// A JSON body with a list.
     List,
+    /// A problem document, of the gateway where no server answered.
+    Problem,
     Events(Box<Events>),
 }

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::example::file::Example;
+use super::example::file::{Example, free_address};
 use gateway_tests::client::request;
 use gateway_tests::upstream::full;
 use gateway_tests::{Answer, Http1, Running, Setup, Upstream, within};
@@ -261,4 +261,13 @@ errors = "json-rpc"
     assert_eq!(refused.status(), 403);
     error(&refused);
     assert_eq!(client.ask("tools/list", json!({})).await.status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_away_is_an_error_of_json_rpc() {
+    let (away, other) = (free_address(), free_address());
+    let gateway = read().at(9001, away).at(9002, other).on_a_free_port().start();
+    let answer = Client::new(&gateway, "team-a-key", NEW).call("add").await;
+    assert_eq!(answer.status(), 502);
+    error(&answer);
 }

@@ -139,6 +139,36 @@ pub fn error(id: Option<&str>, code: i32, message: &str, instance: Option<&str>)
     format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.unwrap_or("null"))
 }
 
+/// The longest id that is kept for a refusal that comes later, in bytes.
+const MOST_ID: usize = 256;
+
+impl Envelope<'_> {
+    /// The id by which a refusal is known that comes when the body is gone.
+    pub fn id_of_request(&self) -> Option<String> {
+        let id = self.id.filter(|id| self.kind == Kind::Request && id.len() <= MOST_ID);
+        id.map(str::to_owned)
+    }
+}
+
+/// A problem document (RFC 9457) as an error for the request with this id, in the form in which the gateway has it; `None` if
+/// it is no document.
+pub fn error_of_problem(id: &str, status: u16, document: &[u8]) -> Option<String> {
+    let document = Raw::parse(document).ok().filter(|document| document.is_object())?;
+    let told = ["detail", "message", "title"]
+        .iter()
+        .find_map(|name| document.text_of(name).filter(|text| !text.is_empty()));
+    let code = match status {
+        400 => -32_600,
+        500 => -32_603,
+        _ => -32_000,
+    };
+    let message = serde_json::Value::from(told.as_deref().unwrap_or("It failed."));
+    let data = document.text();
+    Some(format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message},"data":{data}}}}}"#
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,5 +214,17 @@ mod tests {
         ] {
             assert!(read(body.as_bytes()).is_err(), "{body}");
         }
+    }
+
+    #[test]
+    fn a_problem_is_an_error_for_its_request() {
+        let problem = br#"{"title":"Bad Gateway","status":502,"detail":"It is \"away\"."}"#;
+        let error = error_of_problem("1.0", 502, problem).unwrap();
+        let problem = std::str::from_utf8(problem).unwrap();
+        let wanted = format!(
+            r#"{{"jsonrpc":"2.0","id":1.0,"error":{{"code":-32000,"message":"It is \"away\".","data":{problem}}}}}"#
+        );
+        assert_eq!(error, wanted);
+        assert_eq!(error_of_problem("1", 502, b"[]"), None);
     }
 }
