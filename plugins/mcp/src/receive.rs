@@ -39,6 +39,11 @@ impl Mcp {
                 request.want_request_body(BodyMode::Buffered(self.max_body));
                 None
             }
+            // A server that looks into it, as some do by a field, would see what nobody has checked.
+            "GET" | "DELETE" if request.attribute("request.has-body") == Some("true") => {
+                let message = "A body is sent by POST.";
+                return Err(Box::new(refusal::one(400, None, -32_600, message)));
+            }
             // What is said over a WebSocket could not be read here.
             "GET" if request.header_bytes("sec-websocket-key").is_some() => {
                 return Err(Box::new(refusal::method()));
