@@ -4,6 +4,7 @@
     python examples/mcp/server.py 9001 one
 """
 
+import asyncio
 import sys
 
 import uvicorn
@@ -59,6 +60,14 @@ async def count(to: int, ctx: Context) -> str:
 
 
 @server.tool()
+async def interrupted(ctx: Context) -> str:
+    """Answers after its stream was closed, where a client takes it up again."""
+    await ctx.close_sse_stream()
+    await asyncio.sleep(0.2)
+    return "taken up"
+
+
+@server.tool()
 def files_read(path: str) -> str:
     """Reads a file, or says so."""
     return f"the text of {path}"
@@ -96,5 +105,5 @@ def salaries() -> str:
 
 
 if __name__ == "__main__":
-    app = server.streamable_http_app(event_store=Events())
+    app = server.streamable_http_app(event_store=Events(), retry_interval=100)
     uvicorn.run(app, host="127.0.0.1", port=PORT, log_level="warning")

@@ -380,6 +380,7 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
     assert_eq!(
         components,
         [
+            "a2a",
             "auth",
             "authorize",
             "cache",

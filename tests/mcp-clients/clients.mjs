@@ -44,6 +44,7 @@ async function see(library, options) {
   const counts = { onprogress: () => { progress += 1; } };
   seen.count = (await (library === v1 ? call('count', { to: 5 }, undefined, counts) : call('count', { to: 5 }, counts))).content[0].text;
   seen.progress = progress;
+  seen.interrupted = (await call('interrupted', {})).content[0].text;
   seen.where = [];
   for (let turn = 0; turn < 6; turn += 1) seen.where.push((await call('where', {})).content[0].text);
   seen.refused = await caught(() => call('files_delete', { path: '/etc' }));

@@ -47,6 +47,7 @@ async def see(address, mode):
 
         seen["count"] = (await it.call_tool("count", {"to": 5}, progress_callback=progress)).content[0].text
         seen["progress"] = len(told)
+        seen["interrupted"] = (await it.call_tool("interrupted", {})).content[0].text
         seen["where"] = [(await it.call_tool("where", {})).content[0].text for _ in range(6)]
         seen["refused"] = await caught(lambda: it.call_tool("files_delete", {"path": "/etc"}))
         seen["secret"] = await caught(lambda: it.read_resource("salaries://all"))

@@ -1,4 +1,4 @@
-"""The official clients of MCP through the gateway of examples/mcp.toml, to two servers that are real.
+"""The official clients of MCP and A2A through the gateway: of MCP through that of examples/mcp.toml, to two servers that are real.
 
     pip install --requirement tests/mcp-clients/requirements.txt
     npm install --prefix FOLDER        (with tests/mcp-clients/package.json there)
@@ -21,12 +21,13 @@ import time
 import traceback
 import urllib.request
 
+import agents
 import clients
 import oauth
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GATEWAY", ROOT / "target/debug/gateway")
-TOOLS = ["add", "count", "fail", "files_read", "where"]
+TOOLS = ["add", "count", "fail", "files_read", "interrupted", "where"]
 
 
 def free_port():
@@ -64,10 +65,9 @@ def configuration(file, ports):
     for old, new in ports.items():
         text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
     text = text.replace("limit = 120\n", "limit = 40\n")
-    text = text.replace('component = "auth"', 'component = "auth"\nlimits = { deadline = "1s" }')
-    text = text.replace('component = "rate-limit"', 'component = "rate-limit"\nlimits = { deadline = "1s" }')
-    component = os.environ.get("MCP_COMPONENT", "mcp")
-    return text.replace('component = "mcp"', f'component = "{component}"\nlimits = {{ deadline = "1s" }}')
+    for name in ("auth", "authorize", "rate-limit"):
+        text = text.replace(f'component = "{name}"', f'component = "{name}"\nlimits = {{ deadline = "1s" }}')
+    return text
 
 
 def refused(seen):
@@ -106,6 +106,7 @@ def row(name, seen, is_sticky, wrong):
 
     def streams():
         equal("count", "counted to 5")
+        equal("interrupted", "taken up")
         assert 1 <= seen["progress"] <= 5, f"{seen['progress']} notifications"
         return "yes"
 
@@ -164,9 +165,25 @@ async def finds_tokens(folder, file, ports, log):
         assert seen[key] == value, f"{key} is {seen[key]!r} and not {value!r}"
 
 
+async def finds_an_agent(file, ports, log):
+    """A client of A2A that knows an address alone finds the agent's card there, and calls it at the gateway."""
+    file.write_text(configuration("tests/mcp-clients/agent.toml", ports))
+    address = f"http://127.0.0.1:{ports[8080]}/agents/repeats"
+    command = [sys.executable, ROOT / "tests/mcp-clients/agent.py", str(ports[9003]), f"http://10.0.0.1:{ports[9003]}"]
+    with running(command, ports[9003], log), running([BINARY, "run", file], ports[8080], log):
+        seen = await agents.see(address)
+    said = ["good", "day", "to", "you"]
+    wanted = {"card": [f"{address}/rpc"], "streamed": (said, True), "whole": (said, False), "task": True}
+    for key, value in wanted.items():
+        assert seen[key] == value, f"{key} is {seen[key]!r} and not {value!r}"
+    # All that its user learns.
+    assert seen["cancelled"].startswith("A2AClientError: HTTP Error 403"), seen["cancelled"]
+    assert "(HTTP 401)" in seen["nobody"], seen["nobody"]
+
+
 def main(folder):
     began, wrong, rows = time.monotonic(), [], []
-    ports = {port: free_port() for port in (8080, 9090, 9001, 9002, 9009)}
+    ports = {port: free_port() for port in (8080, 9090, 9001, 9002, 9003, 9009)}
     with contextlib.ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory())
         log = stack.enter_context(open(pathlib.Path(place, "log"), "w+"))
@@ -192,12 +209,16 @@ def main(folder):
             counted(ports[9090])
         except AssertionError as error:
             wrong.append(str(error))
-        try:
-            asyncio.run(finds_tokens(folder, pathlib.Path(place, "oauth.toml"), ports | {8080: free_port()}, log))
-        except Exception as error:
-            wrong.append(f"tokens: {clients.flat(error)!r}")
-            if os.environ.get("TRACE"):
-                traceback.print_exc()
+        for what, check in (
+            ("tokens", lambda ports: finds_tokens(folder, pathlib.Path(place, "oauth.toml"), ports, log)),
+            ("agents", lambda ports: finds_an_agent(pathlib.Path(place, "agent.toml"), ports, log)),
+        ):
+            try:
+                asyncio.run(check(ports | {8080: free_port()}))
+            except Exception as error:
+                wrong.append(f"{what}: {clients.flat(error)!r}")
+                if os.environ.get("TRACE"):
+                    traceback.print_exc()
         log.seek(0)
         logged = log.read().splitlines()
     head = ["client", "lists", "calls", "streams", "targets", "a tool that is not allowed", "a resource that is not", "429", "401"]

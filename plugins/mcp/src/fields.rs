@@ -4,8 +4,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gateway_json_rpc::Kind;
 
-use crate::message::{Kind, Message};
+use crate::message::Message;
 
 /// The first revision that has no sessions, and in which fields repeat the body.
 const FIRST_STATELESS: &str = "2026-07-28";

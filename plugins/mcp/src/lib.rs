@@ -1,14 +1,15 @@
 //! Lets clients of the Model Context Protocol through to servers, and decides who may call what.
 //!
 //! A request's body is a `message` of JSON-RPC; `fields` checks that its head says the same, `rules` whether it is
-//! allowed. The answer passes as it is: `scan` and `events` read on the side what it says, `list` takes out what the client
+//! allowed. The answer passes as it is, read on the side for what it says; `list` takes out what the client
 //! may not see, and `pins` tells which tools are not what they were. `session` keeps sessions at one target, `resource`
 //! says who issues tokens, `meter` counts. What is refused is an error of JSON-RPC (`refusal`). What a request keeps
 //! between its hooks is `state`; an instance of the plugin remembers nothing about requests.
 
 mod config;
-mod events;
 mod fields;
+#[cfg(test)]
+mod fuzz;
 mod list;
 mod message;
 mod meter;
@@ -17,21 +18,19 @@ mod receive;
 mod refusal;
 mod resource;
 mod rules;
-mod scan;
 mod session;
 mod state;
 
+use gateway_json_rpc::{Events, Scanner, Unreadable, envelope};
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::{digest, log};
 
 pub use config::{Config, OnChanged, ResourceSpec, RuleSpec};
-use events::Events;
 use list::Filter;
 use meter::Meter;
 use pins::{Pins, hex};
 use resource::Resource;
 use rules::Rules;
-use scan::Scanner;
 pub use state::Progress;
 use state::Reading;
 
@@ -161,13 +160,20 @@ impl Plugin for Mcp {
         let kind = response.header("content-type").unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         call.reading = match &*kind {
+            "application/problem+json" if response.status() >= 400 && call.id.is_some() => {
+                Reading::Problem
+            }
             "text/event-stream" => Reading::Events(Box::default()),
             "application/json" if call.filters => Reading::List,
             "application/json" => Reading::Json(Scanner::default()),
+            _ if call.filters && response.status() == 200 => {
+                log::warn!("a list of the media type `{kind}` cannot be filtered");
+                return Outcome::respond(refusal::unreadable());
+            }
             _ => return Outcome::Next,
         };
         response.want_body(match call.reading {
-            Reading::List => BodyMode::Buffered(self.max_list),
+            Reading::List | Reading::Problem => BodyMode::Buffered(self.max_list),
             _ => BodyMode::Chunks,
         });
         Outcome::Next
@@ -180,6 +186,14 @@ impl Plugin for Mcp {
         progress: &mut Progress,
     ) -> Outcome {
         let Some(call) = &mut progress.0 else { return Outcome::Next };
+        if let (Reading::Problem, Some(id)) = (&call.reading, &call.id) {
+            // By then the gateway does not know any more whom it answers.
+            if let Some(error) = envelope::error_of_problem(id, response.status(), body.bytes()) {
+                response.set_header("content-type", "application/json");
+                body.set(error);
+            }
+            return Outcome::Next;
+        }
         let mut scanner = Scanner::default();
         scanner.read(body.bytes());
         call.said = scanner.said();
@@ -201,7 +215,7 @@ impl Plugin for Mcp {
         let Some(call) = &mut progress.0 else { return ChunkOutcome::Next };
         let before = call.said;
         match &mut call.reading {
-            Reading::Nothing | Reading::List => return ChunkOutcome::Next,
+            Reading::Nothing | Reading::List | Reading::Problem => return ChunkOutcome::Next,
             Reading::Json(scanner) => {
                 scanner.read(chunk.data());
                 if chunk.is_last() {
@@ -209,8 +223,8 @@ impl Plugin for Mcp {
                 }
             }
             Reading::Events(events) => {
-                let filter = self.filter(&call.of);
-                if self.pass(events, chunk, call.filters.then_some(&filter)).is_err() {
+                let filter = call.filters.then(|| self.filter(&call.of));
+                if pass(events, chunk, filter.as_ref()).is_err() {
                     return ChunkOutcome::Abort("a list is too long to be filtered".to_owned());
                 }
                 call.said = events.said;
@@ -238,24 +252,24 @@ impl Mcp {
     fn filters(&self) -> bool {
         self.rules.any() || !self.pins.is_empty()
     }
+}
 
-    fn pass(
-        &self,
-        events: &mut Events,
-        chunk: &mut Chunk,
-        filter: Option<&Filter<'_>>,
-    ) -> Result<(), list::Unreadable> {
-        let mut out = events.read(chunk.data(), filter)?;
-        if filter.is_some() {
-            if chunk.is_last() {
-                out.extend(events.rest());
-            }
-            if out != chunk.data() {
-                chunk.replace(out);
-            }
-        }
-        Ok(())
+/// An event stream, with lists as the client may see them.
+fn pass(
+    events: &mut Events,
+    chunk: &mut Chunk,
+    filter: Option<&Filter<'_>>,
+) -> Result<(), Unreadable> {
+    let Some(filter) = filter else { return events.read(chunk.data(), None).map(drop) };
+    let change = |message: &[u8]| filter.message(message);
+    let mut out = events.read(chunk.data(), Some(&change))?;
+    if chunk.is_last() {
+        out.extend(events.rest());
     }
+    if out != chunk.data() {
+        chunk.replace(out);
+    }
+    Ok(())
 }
 
 /// A session, for logs and keys. Whoever has the id itself can speak in the session.

@@ -2,11 +2,12 @@
 //!
 //! Owns the change of a message: all bytes but those of what is taken out stay as they are.
 
+use gateway_json_rpc::{Unreadable, folded_eq};
 use gateway_model_protocols::json::Raw;
 use gateway_plugin_sdk::log;
 
 use crate::config::OnChanged;
-use crate::message::{Subject, folded_eq};
+use crate::message::Subject;
 use crate::pins::Pins;
 use crate::rules::Rules;
 
@@ -27,10 +28,6 @@ pub(crate) struct Filter<'a> {
     /// The rules that are for the client.
     pub(crate) of: &'a [u16],
 }
-
-/// A list that cannot be read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Unreadable;
 
 impl Filter<'_> {
     /// The message with what the client may see; none if that is all.

@@ -1,11 +1,12 @@
-//! Messages of JSON-RPC as clients send them.
+//! Messages of the protocol as clients send them.
 //!
-//! Owns what a message is, what it is about, and what could be read in two ways: a member that is there twice, or that
-//! only readers without regard to case would find, is refused here, since the server may read the other one. Must not
-//! decide who may send it.
+//! Owns what a message is about. What it is, and what could be read in two ways, is `gateway-json-rpc`'s. Must not decide
+//! who may send it.
 
 use std::borrow::Cow;
 
+use gateway_json_rpc::envelope;
+use gateway_json_rpc::{Fault, Kind, only};
 use gateway_model_protocols::json::Raw;
 
 /// The member of `_meta` with the revision, since 2026-07-28.
@@ -15,14 +16,6 @@ const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 
 /// The longest name or URI, in bytes.
 const MOST_NAME: usize = 4096;
-
-/// What a message is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Request,
-    Notification,
-    Response,
-}
 
 /// What a rule speaks of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +42,8 @@ pub(crate) struct Message<'a> {
     pub(crate) kind: Kind,
     /// The id as it is written.
     pub(crate) id: Option<&'a str>,
+    /// The same, for a refusal that comes when the body is gone.
+    pub(crate) kept_id: Option<String>,
     /// Empty for a response.
     pub(crate) method: Cow<'a, str>,
     /// What `Mcp-Name` has of it, where it has something.
@@ -63,88 +58,27 @@ pub(crate) struct Message<'a> {
     pub(crate) client: Option<Cow<'a, str>>,
 }
 
-/// Why a body is no message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// The code of JSON-RPC.
-    pub(crate) code: i32,
-    pub(crate) message: &'static str,
-}
-
-const NOT_JSON: Fault = Fault { code: -32_700, message: "The body is not JSON." };
-
-fn invalid<T>(message: &'static str) -> Result<T, Fault> {
-    Err(Fault { code: -32_600, message })
-}
-
 /// The messages of a body, and whether it is a batch.
 pub(crate) fn read(body: &[u8]) -> Result<(Vec<Message<'_>>, bool), Fault> {
-    let raw = Raw::parse(body).map_err(|_| NOT_JSON)?;
-    if !raw.is_array() {
-        return Ok((vec![message(raw)?], false));
-    }
-    let messages = raw.elements().map(message).collect::<Result<Vec<_>, _>>()?;
-    if messages.is_empty() {
-        return invalid("The batch is empty.");
-    }
-    Ok((messages, true))
-}
-
-fn message(raw: Raw<'_>) -> Result<Message<'_>, Fault> {
-    if !raw.is_object() {
-        return invalid("The body is no message of JSON-RPC.");
-    }
-    let [version, id, method, params, result, error] =
-        only(raw, ["jsonrpc", "id", "method", "params", "result", "error"])?;
-    if !version.is_some_and(|version| version.is("2.0")) {
-        return invalid("`jsonrpc` is not \"2.0\".");
-    }
-    let is_answer = result.is_some() || error.is_some();
-    let is_id = |id: &Raw<'_>| {
-        id.is_string() || id.text().starts_with(|c: char| c == '-' || c.is_ascii_digit())
-    };
-    let id = match id {
-        Some(id) if is_id(&id) => Some(id.text()),
-        // The answer to what could not be read.
-        Some(id) if is_answer && id.is_null() => None,
-        Some(_) => return invalid("`id` is neither a string nor a number."),
-        None => None,
-    };
-    let Some(method) = method else {
-        return match is_answer {
-            true => Ok(Message { id, ..bare(Kind::Response) }),
-            false => invalid("The message has no `method`."),
+    let (envelopes, is_batch) = envelope::read(body)?;
+    let messages = envelopes.into_iter().map(|it| {
+        let mut message = Message {
+            kind: it.kind,
+            kept_id: it.id_of_request(),
+            id: it.id,
+            method: it.method,
+            name: None,
+            about: Vec::new(),
+            version: None,
+            has_meta_version: false,
+            client: None,
         };
-    };
-    let Some(method) = method.str().filter(|method| !method.is_empty() && method.len() <= 256)
-    else {
-        return invalid("`method` is no name of a method.");
-    };
-    if is_answer {
-        return invalid("The message is a request and a response.");
-    }
-    let kind = if id.is_some() { Kind::Request } else { Kind::Notification };
-    let mut message = Message { id, method, ..bare(kind) };
-    if let Some(params) = params {
-        if !params.is_object() && !params.is_null() && !params.is_array() {
-            return invalid("`params` is neither an object nor an array.");
+        if let Some(params) = it.params {
+            message.look_into(params)?;
         }
-        message.look_into(params)?;
-    }
-    Ok(message)
-}
-
-fn bare<'a>(kind: Kind) -> Message<'a> {
-    Message {
-        kind,
-        id: None,
-        method: Cow::Borrowed(""),
-        name: None,
-        about: Vec::new(),
-        version: None,
-        has_meta_version: false,
-        client: None,
-    }
+        Ok(message)
+    });
+    Ok((messages.collect::<Result<_, _>>()?, is_batch))
 }
 
 impl<'a> Message<'a> {
@@ -252,35 +186,6 @@ fn text(raw: Option<Raw<'_>>) -> Result<Option<Cow<'_, str>>, Fault> {
     }
 }
 
-/// The members of these names, if nobody could read others in their place.
-pub(crate) fn only<'a, const N: usize>(
-    object: Raw<'a>,
-    names: [&str; N],
-) -> Result<[Option<Raw<'a>>; N], Fault> {
-    let mut found = [None; N];
-    for (key, value) in object.members() {
-        let key = key.str().unwrap_or_default();
-        let Some(at) = names.iter().position(|name| folded_eq(&key, name)) else { continue };
-        if key != names[at] {
-            return invalid("A member has the name of another but for the case of its letters.");
-        }
-        if found[at].replace(value).is_some() {
-            return invalid("A member is there twice.");
-        }
-    }
-    Ok(found)
-}
-
-/// Whether a reader without regard to case takes one for the other: two characters beyond ASCII fold into it.
-pub(crate) fn folded_eq(key: &str, name: &str) -> bool {
-    let fold = |c: char| match c {
-        '\u{17f}' => 's',
-        '\u{212a}' => 'k',
-        c => c.to_ascii_lowercase(),
-    };
-    key.chars().map(fold).eq(name.chars().map(fold))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,24 +219,16 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_two_readers_could_read_differently() {
-        for body in [
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call"}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","Method":"tools/call"}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/list","m\u0065thod":"tools/call"}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a"},"paramſ":{"name":"b"}}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"a","NAME":"b"}}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"a","result":{}}"#,
-            r#"{"jsonrpc":"2.0","id":null,"method":"a"}"#,
-            r#"{"id":1,"method":"a"}"#,
-            r#"{"jsonrpc":"2.0","id":1}"#,
-            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":["a"]}}"#,
-            "[]",
-            "3",
-            "{",
-            "",
+    fn refuses_names_that_two_readers_could_read_differently() {
+        for params in [
+            r#"{"name":"a","NAME":"b"}"#,
+            r#"{"name":"a","name":"b"}"#,
+            r#"{"name":["a"]}"#,
+            r#"{"name":"a","_meta":{},"_META":{}}"#,
         ] {
-            assert!(one(body).is_err(), "{body}");
+            let body =
+                format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{params}}}"#);
+            assert!(one(&body).is_err(), "{body}");
         }
     }
 }

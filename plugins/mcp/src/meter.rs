@@ -5,11 +5,11 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
+use gateway_json_rpc::Said;
 use gateway_plugin_sdk::metrics::{self, Counter, Histogram};
 use gateway_plugin_sdk::{ConfigError, Ending, Summary, attributes, log};
 
 use crate::rules::{Pattern, Rules};
-use crate::scan::Said;
 use crate::state::Call;
 
 /// Methods of all revisions.

@@ -2,11 +2,12 @@
 //!
 //! Owns the order of the checks, and what later plugins learn of it.
 
+use gateway_json_rpc::Kind;
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Request, Response};
 
 use crate::fields::Fields;
-use crate::message::{self, Kind, Message, Subject};
+use crate::message::{self, Message, Subject};
 use crate::meter::Meter;
 use crate::resource::Resource;
 use crate::rules::{Verdict, Who};
@@ -37,6 +38,15 @@ impl Mcp {
                 check_content(request)?;
                 request.want_request_body(BodyMode::Buffered(self.max_body));
                 None
+            }
+            // A server that looks into it, as some do by a field, would see what nobody has checked.
+            "GET" | "DELETE" if request.attribute("request.has-body") == Some("true") => {
+                let message = "A body is sent by POST.";
+                return Err(Box::new(refusal::one(400, None, -32_600, message)));
+            }
+            // What is said over a WebSocket could not be read here.
+            "GET" if request.header_bytes("sec-websocket-key").is_some() => {
+                return Err(Box::new(refusal::method()));
             }
             "GET" => Some("stream"),
             "DELETE" => Some("end"),
@@ -131,6 +141,7 @@ impl Mcp {
         let mut call = Call {
             method: Meter::method(method_of(first, is_batch)),
             name: self.meter.name(name_of(first, is_batch)),
+            id: first.kept_id.clone().filter(|_| !is_batch),
             of,
             filters: lists && self.filters(),
             is_timed: is_call && first.method != "subscriptions/listen",

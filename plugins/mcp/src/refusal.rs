@@ -2,11 +2,11 @@
 //!
 //! Owns status, code and words of each. Must not decide whether to refuse.
 
+use gateway_json_rpc::{Fault, envelope};
 use gateway_plugin_sdk::attributes;
 use gateway_plugin_sdk::prelude::Response;
-use serde_json::json;
 
-use crate::message::{Fault, Message, Subject};
+use crate::message::{Message, Subject};
 use crate::resource::Resource;
 use crate::rules::Verdict;
 
@@ -15,9 +15,8 @@ const REFUSED: i32 = -32_000;
 
 /// An error for a request with this id, as it is written.
 fn error(id: Option<&str>, code: i32, message: &str) -> String {
-    let request = attributes::value("request.id");
-    let error = json!({ "code": code, "message": message, "data": { "instance": request } });
-    format!(r#"{{"jsonrpc":"2.0","id":{},"error":{error}}}"#, id.unwrap_or("null"))
+    let instance = attributes::value("request.id");
+    envelope::error(id, code, message, instance.as_deref())
 }
 
 /// An error with the status of HTTP that belongs to it.

@@ -1,9 +1,7 @@
 //! What is kept of a request between its hooks.
 
+use gateway_json_rpc::{Events, Said, Scanner};
 use serde::{Deserialize, Serialize};
-
-use crate::events::Events;
-use crate::scan::{Said, Scanner};
 
 /// A request that goes to the server, if it is of the protocol.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -15,6 +13,8 @@ pub(crate) struct Call {
     /// The labels of its metrics; empty if it is not counted.
     pub(crate) method: String,
     pub(crate) name: String,
+    /// The id of the request, as it is written.
+    pub(crate) id: Option<String>,
     /// The rules that are for who asks.
     pub(crate) of: Vec<u16>,
     /// Whether its answer may have lists that are filtered.
@@ -37,5 +37,7 @@ pub(crate) enum Reading {
     Json(Scanner),
     /// A JSON body with a list.
     List,
+    /// A problem document, of the gateway where no server answered.
+    Problem,
     Events(Box<Events>),
 }

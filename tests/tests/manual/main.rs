@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod agent_serving;
 mod example;
 mod examples;
 mod first_party;
 mod grpc_web;
+mod mcp_serving;
 mod model_serving;
 mod other_languages;
 mod readme;

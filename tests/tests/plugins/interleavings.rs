@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use gateway::config::HalfClose;
 use gateway_tests::upstream::full;
 use gateway_tests::{PATIENCE, Setup, Upstream, route};
 use http::Response;
@@ -338,6 +339,7 @@ fn check(seed: u64, planned: &[Planned], heard: &[u8], ending: Ending, seen: &[(
 async fn requests_are_what_was_sent() {
     let (upstream, seen) = upstream().await;
     let gateway = Setup::proxy(upstream.address)
+        .listen(|it| it.half_close = HalfClose::Answer)
         .route(route("/fixed/{*rest}"))
         .listen(|it| it.timeouts.keep_alive = Duration::from_secs(3))
         .start();

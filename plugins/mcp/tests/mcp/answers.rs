@@ -43,6 +43,9 @@ fn a_list_that_cannot_be_read_does_not_pass() {
     let coded = json_answer(&tools(&["wipe"])).header("content-encoding", "gzip");
     assert_eq!(exchange.response(coded).status(), 502);
     let mut exchange = list();
+    let text = testing::response().header("content-type", "text/plain");
+    assert_eq!(exchange.response(text.body(tools(&["wipe"]).to_string())).status(), 502);
+    let mut exchange = list();
     let broken = testing::response()
         .header("content-type", "application/json")
         .body("{\"result\": {\"tools\": [");
@@ -122,4 +125,30 @@ fn a_session_has_a_key_that_comes_back_with_each_request() {
     // One that is not from here: the client begins a new one.
     let exchange = plugin.request(old("tools/list", json!({})).header("mcp-session-id", "s-1"));
     assert_eq!(exchange.answer().unwrap().status(), 404);
+}
+
+#[test]
+fn a_problem_is_an_error_for_the_request() {
+    let plugin = plugin(json!({}));
+    let problem = r#"{"title":"Bad Gateway","status":502,"detail":"It is away."}"#;
+    let answer = || {
+        let answer =
+            testing::response().status(502).header("content-type", "application/problem+json");
+        answer.header("retry-after", "7").body(problem)
+    };
+    for request in [old("tools/call", json!({ "name": "add" })), new("ping", json!({}))] {
+        let mut exchange = plugin.request(request);
+        let answer = exchange.response(answer());
+        let body: Value = answer.json();
+        assert_eq!((answer.status(), answer.header("retry-after")), (502, Some("7")));
+        assert_eq!((&body["id"], &body["error"]["message"]), (&json!(7), &json!("It is away.")));
+        assert_eq!(
+            body["error"]["data"].to_string(),
+            serde_json::from_str::<Value>(problem).unwrap().to_string()
+        );
+    }
+    // Nobody waits for an answer to it.
+    let note = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+    let mut exchange = plugin.request(crate::support::post(note));
+    assert_eq!(exchange.response(answer()).text(), problem);
 }

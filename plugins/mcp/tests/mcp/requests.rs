@@ -142,6 +142,8 @@ fn bodies_that_could_be_read_otherwise_are_refused() {
             400,
         ),
         (testing::request().method("PUT").path("/mcp"), 405),
+        (testing::request().path("/mcp").header("sec-websocket-key", "x"), 405),
+        (testing::request().path("/mcp").body(list), 400),
     ] {
         let exchange = plugin.request(request);
         let answer = exchange.answer().expect("it is refused");

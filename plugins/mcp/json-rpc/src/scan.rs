@@ -1,4 +1,4 @@
-//! What a message of a server says, read as its bytes come: nothing of it is kept, however long it is.
+//! What an answer says, read as its bytes come: nothing of it is kept, however long it is.
 //!
 //! Owns three questions: whether it is a result or an error, whether a tool failed, and whether it may be a list. Must not
 //! check the grammar.
@@ -23,7 +23,7 @@ enum In {
 
 /// The reader of one message.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(crate) struct Scanner {
+pub struct Scanner {
     has_begun: bool,
     /// A batch: its messages are one level deeper.
     is_batch: bool,
@@ -48,10 +48,11 @@ pub(crate) struct Scanner {
 
 /// What a message said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Said {
+pub enum Said {
     /// Nothing that answers a request.
     #[default]
     Nothing,
+    /// A result.
     Result,
     /// A result of which the tool says that it is an error.
     ToolError,
@@ -61,7 +62,7 @@ pub(crate) enum Said {
 
 impl Scanner {
     /// What the message said, as far as it was read.
-    pub(crate) fn said(&self) -> Said {
+    pub fn said(&self) -> Said {
         if self.has_error {
             let code = std::str::from_utf8(&self.code).ok().and_then(|code| code.parse().ok());
             return Said::Error(code.unwrap_or_default());
@@ -74,12 +75,12 @@ impl Scanner {
     }
 
     /// Whether a result in it has a list, or a name that may be one.
-    pub(crate) fn has_list(&self) -> bool {
+    pub fn has_list(&self) -> bool {
         self.has_list
     }
 
     /// Takes the next bytes.
-    pub(crate) fn read(&mut self, bytes: &[u8]) {
+    pub fn read(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
         while let Some((byte, behind)) = rest.split_first() {
             rest = behind;
