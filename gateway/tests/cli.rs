@@ -383,6 +383,7 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
             "auth",
             "authorize",
             "cors",
+            "experiments",
             "flags",
             "forward-auth",
             "http-signature",
