@@ -385,6 +385,8 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
             "authorize",
             "cache",
             "cors",
+            "experiments",
+            "flags",
             "forward-auth",
             "http-signature",
             "ip",

@@ -1,20 +1,19 @@
 //! Authorisation by rules: expressions in the Common Expression Language decide who may do what.
 //!
-//! `config` is what is written in the file, `rules` decides, `cel` is the language. The plugin authenticates
+//! `config` is what is written in the file, `rules` decides; the language is `gateway-cel`. The plugin authenticates
 //! nobody: it reads what `auth`, or another plugin before it, found out.
 
-mod cel;
 mod config;
 mod rules;
 
 use std::time::Duration;
 
+use gateway_cel::Reads;
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
 pub use config::{Config, Effect, Rule};
 
-use cel::Reads;
 use rules::{Decision, Note, Refusal, Rules};
 
 /// The attribute with the name of the rule that decided.

@@ -5,8 +5,8 @@
 
 use gateway_plugin_sdk::prelude::ConfigError;
 
-use crate::cel::{Condition, Evaluator, Facts, Reads};
 use crate::config::{Config, Effect, Rule as RuleConfig};
+use gateway_cel::{Condition, Evaluator, Facts, Reads};
 
 /// The longest name of a rule, in bytes.
 const MAX_NAME: usize = 64;

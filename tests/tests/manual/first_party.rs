@@ -2,6 +2,8 @@
 //!
 //! Over 400 lines: one story for each thing that they promise, and one for all three together.
 
+mod experiments;
+mod flags;
 mod introspection;
 #[path = "../../../plugins/auth/tests/auth/issuer.rs"]
 #[allow(dead_code, reason = "it serves the plugin's own tests too")]

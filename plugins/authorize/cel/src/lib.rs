@@ -1,6 +1,6 @@
 //! The Common Expression Language: from the text of an expression to its value.
 //!
-//! Owns the language and knows nothing of rules: `token` and `parse` read the text, `check` resolves its
+//! Owns the language and knows nothing of rules. Plugins that decide about requests share it: `token` and `parse` read the text, `check` resolves its
 //! names and types, and notes what it reads, `eval` finds its value. `variables` is the one list of what an
 //! expression can name of a request, `functions` that of what it can call.
 
@@ -19,16 +19,17 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use check::Reads;
-pub(crate) use eval::Evaluator;
-pub(crate) use variables::Facts;
+pub use check::Reads;
+pub use eval::Evaluator;
+pub use time::time as timestamp;
+pub use variables::Facts;
 
 use ast::Expr;
 use types::Type;
 
 /// An expression that was read and checked: it has a value that is true or false.
 #[derive(Debug)]
-pub(crate) struct Condition {
+pub struct Condition {
     expression: Expr,
     source: String,
 }
@@ -54,7 +55,7 @@ impl Condition {
     ///
     /// # Errors
     /// With all that is wrong, each in a sentence that begins with its place.
-    pub(crate) fn compile(source: &str, reads: &mut Reads) -> Result<Self, Vec<String>> {
+    pub fn compile(source: &str, reads: &mut Reads) -> Result<Self, Vec<String>> {
         if source.len() > MAX_LENGTH {
             return Err(vec![format!("an expression has at most {MAX_LENGTH} bytes")]);
         }
@@ -75,7 +76,7 @@ impl Condition {
     ///
     /// # Errors
     /// With what is missing or of another type, in a sentence that begins with its place.
-    pub(crate) fn holds(&self, evaluator: &mut Evaluator<'_>) -> Result<bool, String> {
+    pub fn holds(&self, evaluator: &mut Evaluator<'_>) -> Result<bool, String> {
         let found = evaluator.condition(&self.expression);
         found.map_err(|fault| format!("{}: {}", place(&self.source, fault.at), fault.message))
     }

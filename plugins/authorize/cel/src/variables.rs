@@ -84,13 +84,18 @@ pub(crate) const VARIABLES: [(&str, Variable, Type); 22] = [
 ];
 
 /// Where facts about a request come from.
-pub(crate) trait Facts {
+pub trait Facts {
+    /// The method.
     fn method(&self) -> &str;
+    /// The path.
     fn path(&self) -> &str;
+    /// The parameters of the query, decoded.
     fn query(&self) -> Vec<(String, String)>;
+    /// The value of a header field.
     fn header(&self, name: &str) -> Option<Vec<u8>>;
     /// The names of all header fields, in lower case.
     fn header_names(&self) -> Vec<String>;
+    /// An attribute.
     fn attribute(&self, name: &str) -> Option<&str>;
     /// Nanoseconds since 1970.
     fn time(&self) -> u128;

@@ -18,15 +18,21 @@ use super::variables::{Source, VARIABLES, Variable};
 
 /// What expressions read of a request.
 #[derive(Debug, Default)]
-pub(crate) struct Reads {
-    pub(crate) method: bool,
-    pub(crate) path: bool,
-    pub(crate) query: bool,
-    pub(crate) time: bool,
-    pub(crate) headers: BTreeSet<String>,
-    pub(crate) attributes: BTreeSet<String>,
+pub struct Reads {
+    /// The method.
+    pub method: bool,
+    /// The path.
+    pub path: bool,
+    /// The query.
+    pub query: bool,
+    /// The time.
+    pub time: bool,
+    /// Header fields, in lower case.
+    pub headers: BTreeSet<String>,
+    /// Attributes.
+    pub attributes: BTreeSet<String>,
     /// Whether it is known with the request only what else is read.
-    pub(crate) is_dynamic: bool,
+    pub is_dynamic: bool,
 }
 
 /// Bytes of a compiled pattern, at most.

@@ -84,7 +84,7 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Reads a time as RFC 3339 writes it.
-pub(crate) fn time(text: &str) -> Option<i128> {
+pub fn time(text: &str) -> Option<i128> {
     let bytes = text.as_bytes();
     let number = |from: usize, to: usize| -> Option<i64> {
         let part = text.get(from..to)?;

@@ -12,14 +12,15 @@ use super::variables::{Facts, Known, Source};
 const MAX_STEPS: u32 = 200_000;
 
 /// Evaluates expressions for one request.
-pub(crate) struct Evaluator<'a> {
+pub struct Evaluator<'a> {
     known: Known<'a>,
     locals: Vec<Value>,
     steps: u32,
 }
 
 impl<'a> Evaluator<'a> {
-    pub(crate) fn new(facts: &'a dyn Facts) -> Self {
+    /// For the facts of a request.
+    pub fn new(facts: &'a dyn Facts) -> Self {
         Self { known: Known::new(facts), locals: Vec::new(), steps: 0 }
     }
 

@@ -1,0 +1,118 @@
+//! Who was exposed to which variant: each unit once in a window, counted and compared with the weights.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::time::Duration;
+
+use gateway_experiments::{Salt, sample_ratio};
+use gateway_plugin_sdk::prelude::ConfigError;
+use gateway_plugin_sdk::{duration, key_value, log, metrics, usage};
+
+use crate::config::ExposuresSpec;
+use crate::experiment::Experiment;
+
+/// The most that an instance remembers, so that the store is not asked for each request of a unit.
+const MOST_REMEMBERED: usize = 10_000;
+
+/// How often the counts are compared with the weights: after so many exposures of a variant.
+const COMPARED_EACH: i64 = 16;
+
+/// How exposures are noted.
+pub(crate) struct Exposures {
+    window: Duration,
+    logs: bool,
+    uses: bool,
+    /// What was noted in which window; it may be forgotten.
+    remembered: RefCell<(u64, HashSet<u64>)>,
+}
+
+impl Exposures {
+    pub(crate) fn new(spec: &ExposuresSpec) -> Result<Self, ConfigError> {
+        let window = duration::parse(&spec.window)
+            .map_err(|why| ConfigError::at("/exposures/window", why))?;
+        let range = Duration::from_secs(1)..=Duration::from_secs(90 * 86_400);
+        if !range.contains(&window) {
+            return Err(ConfigError::at("/exposures/window", "a window is from `1s` to `90d`"));
+        }
+        Ok(Self { window, logs: spec.log, uses: spec.usage, remembered: RefCell::default() })
+    }
+
+    /// Notes that a unit has a variant.
+    pub(crate) fn note(&self, experiment: &Experiment, variant: usize, unit: &str, now: Duration) {
+        let (name, variant_name) = (&experiment.spec.name, &experiment.spec.variants[variant].name);
+        let window = now.as_nanos() / self.window.as_nanos();
+        let window = u64::try_from(window).unwrap_or(u64::MAX);
+        // The store has no names of units, and no more of them than this number.
+        let text = format!("{name}:{variant_name}:{:x}:{window}:{unit}", experiment.version);
+        let key = Salt::new("exposure").key(text.as_bytes());
+        if self.is_remembered(window, key) {
+            return;
+        }
+        let place = format!("e:{key:016x}");
+        match key_value::set_if_absent(&place, b"", Some(self.window)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                return log::warn!("an exposure to experiment `{name}` was not noted: {error}");
+            }
+        }
+        metrics::counter_with(
+            "experiment_exposures_total",
+            &[("experiment", name), ("variant", variant_name)],
+        )
+        .increment();
+        if self.logs {
+            // Names are plain, and the number of a unit is no unit.
+            log::info!(
+                "{{\"event\":\"exposure\",\"experiment\":\"{name}\",\"variant\":\"{variant_name}\",\"unit\":\"{:016x}\"}}",
+                Salt::new("unit").key(unit.as_bytes())
+            );
+        }
+        if self.uses {
+            usage::add(&usage_name(name, variant_name), 1);
+        }
+        let counted = key_value::increment(&count_key(experiment, variant), 1, None);
+        if counted.is_ok_and(|count| count % COMPARED_EACH == 0) {
+            compare(experiment);
+        }
+    }
+
+    fn is_remembered(&self, window: u64, key: u64) -> bool {
+        let mut remembered = self.remembered.borrow_mut();
+        if remembered.0 != window || remembered.1.len() >= MOST_REMEMBERED {
+            *remembered = (window, HashSet::new());
+        }
+        !remembered.1.insert(key)
+    }
+}
+
+fn count_key(experiment: &Experiment, variant: usize) -> String {
+    let name = &experiment.spec.name;
+    format!("c:{name}:{:x}:{}", experiment.version, experiment.spec.variants[variant].name)
+}
+
+/// Compares what was assigned with the plan.
+fn compare(experiment: &Experiment) {
+    let count = |variant| {
+        let kept = key_value::get(&count_key(experiment, variant)).unwrap_or_default();
+        std::str::from_utf8(&kept).ok().and_then(|text| text.parse().ok()).unwrap_or(0_u64)
+    };
+    let counts: Vec<u64> = (0..experiment.spec.variants.len()).map(count).collect();
+    let weights: Vec<f64> = experiment.variants.weights().collect();
+    if let Some(probability) = sample_ratio(&counts, &weights) {
+        let labels = [("experiment", experiment.spec.name.as_str())];
+        metrics::gauge_with("experiment_sample_ratio_p_value", &labels).set(probability);
+    }
+}
+
+/// The usage counter of a variant.
+pub(crate) fn usage_name(experiment: &str, variant: &str) -> String {
+    let mut name: String = format!("exposed_{experiment}_{variant}")
+        .chars()
+        .map(
+            |letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' },
+        )
+        .collect();
+    name.truncate(64);
+    name
+}

@@ -1,0 +1,211 @@
+//! Experiments: a unit, such as a user, has the same variant of an experiment each time, on each gateway.
+//!
+//! `config` is what is written in the file, `experiment` says who takes part and what a variant changes, `source` whose
+//! request it is, `force` what testers force, `exposure` notes who was exposed, and `guardrail`
+//! takes a variant out that does worse than the control. How units are assigned is
+//! `gateway-experiments`, how audiences are told is `gateway-cel`.
+
+mod config;
+mod experiment;
+mod exposure;
+mod force;
+mod guardrail;
+mod source;
+
+use std::time::Duration;
+
+use gateway_cel::{Evaluator, Reads};
+use gateway_experiments::Salt;
+use gateway_plugin_sdk::prelude::*;
+use gateway_plugin_sdk::{clock, metrics};
+use serde::{Deserialize, Serialize};
+
+pub use config::{
+    Config, ExperimentSpec, ExposuresSpec, ForceSpec, GuardrailSpec, HoldoutSpec, VariantSpec,
+};
+
+use experiment::Experiment;
+use exposure::Exposures;
+use force::Force;
+use source::Source;
+
+/// The attribute of units that take part in nothing.
+const HOLDOUT: &str = "experiment-holdout";
+
+/// For how long the gateway may decide the same without a call.
+const REUSE: Duration = Duration::from_secs(60);
+
+/// The same where the time counts.
+const REUSE_WHERE_TIME_COUNTS: Duration = Duration::from_secs(1);
+
+/// The plugin, configured.
+pub struct Experiments {
+    units: Vec<Source>,
+    holdout: Option<(Salt, f64)>,
+    force: Option<Force>,
+    exposures: Option<Exposures>,
+    experiments: Vec<Experiment>,
+    reads: Reads,
+    counts: bool,
+}
+
+/// What a request has of experiments, by their places in the configuration.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Assigned(Vec<(u16, u16)>);
+
+impl Plugin for Experiments {
+    type Config = Config;
+    type Context = Assigned;
+
+    fn configure(config: Config) -> Result<Self, ConfigError> {
+        let mut errors = Vec::new();
+        let mut units = Vec::new();
+        for (index, text) in config.unit.iter().enumerate() {
+            match Source::parse(text) {
+                Ok(source) => units.push(source),
+                Err(message) => errors.push(ConfigError::at(format!("/unit/{index}"), message)),
+            }
+        }
+        let mut kept = |error| errors.push(error);
+        let force =
+            config.force.map(|spec| Force::new(spec).map_err(&mut kept)).and_then(Result::ok);
+        let exposures =
+            config.exposures.as_ref().map(|spec| Exposures::new(spec).map_err(&mut kept));
+        let exposures = exposures.and_then(Result::ok);
+        let holdout = config.holdout.as_ref();
+        if holdout.is_some_and(|spec| !(0.0..=100.0).contains(&spec.share)) {
+            errors.push(ConfigError::at("/holdout/share", "a share is from 0 to 100 percent"));
+        }
+        if !(1..=100).contains(&config.experiments.len()) {
+            errors.push(ConfigError::at("/experiments", "there are from 1 to 100 experiments"));
+        }
+        let (mut experiments, mut reads) = (Vec::new(), Reads::default());
+        for (index, spec) in config.experiments.into_iter().enumerate() {
+            let read = Experiment::new(spec, index, &experiments, &mut reads, &mut errors);
+            experiments.extend(read);
+        }
+        ConfigError::collect(errors)?;
+        let holdout =
+            holdout.map(|spec| (Salt::new(&format!("holdout:{}", spec.salt)), spec.share / 100.0));
+        Ok(Self { units, holdout, force, exposures, experiments, reads, counts: config.metrics })
+    }
+
+    fn interest(&self) -> Interest {
+        let Reads { method, path, query, headers, attributes, .. } = &self.reads;
+        let mut interest = Interest::on_request().never_waits();
+        if *method {
+            interest = interest.method();
+        }
+        if *path {
+            interest = interest.path();
+        }
+        if *query {
+            interest = interest.query();
+        }
+        interest = headers.iter().fold(interest, Interest::header);
+        interest = attributes.iter().fold(interest, Interest::attribute);
+        interest = self.units.iter().fold(interest, |interest, unit| unit.declare(interest));
+        interest = self.force.iter().fold(interest, |interest, force| force.interest(interest));
+        if self.counts || self.has_guardrail() { interest.and_on_complete() } else { interest }
+    }
+
+    fn on_request(&self, request: &mut Request, assigned: &mut Assigned) -> Outcome {
+        let now = clock::now();
+        let forced = self.force.as_ref().map(|force| force.take(request, now)).unwrap_or_default();
+        let unit = self.units.iter().find_map(|source| source.value(request)).map(str::to_owned);
+        let is_held_out = unit.as_ref().is_some_and(|unit| {
+            self.holdout.is_some_and(|(salt, share)| salt.place(unit.as_bytes()) < share)
+        });
+        let chosen = self.chosen(request, unit.as_deref(), &forced, is_held_out, now);
+        if is_held_out {
+            // A short text under a name that is not reserved always has room, or the exchange has none for any.
+            let _full = request.set_attribute(HOLDOUT, "true");
+        }
+        for (index, (experiment, chosen)) in self.experiments.iter().zip(&chosen).enumerate() {
+            experiment.apply(request, chosen.map(|(variant, _)| variant));
+            let Some((variant, is_assigned)) = *chosen else { continue };
+            if !is_assigned {
+                continue;
+            }
+            // There are at most 100 experiments with 20 variants.
+            assigned.0.push((index as u16, variant as u16));
+            if let (Some(exposures), Some(unit)) = (&self.exposures, &unit) {
+                exposures.note(experiment, variant, unit, now);
+            }
+        }
+        self.allow_reuse(request);
+        Outcome::Next
+    }
+
+    fn on_complete(&self, summary: &Summary, assigned: &Assigned) {
+        for (experiment, variant) in &assigned.0 {
+            let Some(experiment) = self.experiments.get(usize::from(*experiment)) else { continue };
+            let index = usize::from(*variant);
+            let Some(variant) = experiment.spec.variants.get(index) else { continue };
+            if let Some(guardrail) = &experiment.guardrail {
+                guardrail.note(experiment, index, summary);
+            }
+            if !self.counts {
+                continue;
+            }
+            let (name, variant) = (experiment.spec.name.as_str(), variant.name.as_str());
+            let class = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
+            let status = class.get(usize::from(summary.status / 100)).copied().unwrap_or("none");
+            let labels = [("experiment", name), ("variant", variant), ("status", status)];
+            metrics::counter_with("experiment_requests_total", &labels).increment();
+            metrics::histogram_with("experiment_request_duration_seconds", &labels[..2], &[])
+                .observe(summary.duration.as_secs_f64());
+        }
+    }
+}
+
+impl Experiments {
+    /// The variant of each experiment, and whether the rules assigned it: what is forced or overridden tells nothing.
+    fn chosen(
+        &self,
+        request: &Request,
+        unit: Option<&str>,
+        forced: &[(String, String)],
+        is_held_out: bool,
+        now: Duration,
+    ) -> Vec<Option<(usize, bool)>> {
+        let mut evaluator = Evaluator::new(request);
+        let chosen = |experiment: &Experiment| {
+            let mine = forced.iter().find(|(name, _)| *name == experiment.spec.name);
+            if let Some(variant) = mine.and_then(|(_, variant)| experiment.variant(variant)) {
+                return Some((variant, false));
+            }
+            let unit = unit?;
+            if let Some(name) = experiment.spec.overrides.get(unit) {
+                return experiment.variant(name).map(|variant| (variant, false));
+            }
+            if is_held_out {
+                return None;
+            }
+            experiment.assigned(unit.as_bytes(), now, &mut evaluator).map(|variant| (variant, true))
+        };
+        self.experiments.iter().map(chosen).collect()
+    }
+
+    fn has_guardrail(&self) -> bool {
+        self.experiments.iter().any(|experiment| experiment.guardrail.is_some())
+    }
+
+    /// Requests that are alike in all that is read have the same variants.
+    fn allow_reuse(&self, request: &mut Request) {
+        let Reads { path, query, time, is_dynamic, attributes, .. } = &self.reads;
+        let varies = |name: &String| {
+            name.starts_with("capture.") || name == "request.id" || name == "client.port"
+        };
+        let is_rare = *path || *query || *time || *is_dynamic || attributes.iter().any(varies);
+        // What testers force ends with its time.
+        if is_rare || self.force.is_some() || self.units.iter().any(Source::is_rarely_alike) {
+            return;
+        }
+        let may_change =
+            self.has_guardrail() || self.experiments.iter().any(Experiment::has_schedule);
+        request.reuse_for(if may_change { REUSE_WHERE_TIME_COUNTS } else { REUSE });
+    }
+}
+
+register_plugin!(Experiments);
