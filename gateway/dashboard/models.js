@@ -155,8 +155,11 @@ export function mount(root, { signal, fail }) {
     for (const [kind, table] of Object.entries(shown)) table.set(rows(kind));
     const points = looks.slice(1).map((_, index) => point(index + 1));
     const column = (key) => points.map((it) => it[key]);
-    used.set(column("at"), [column("input"), column("output")]);
-    first.set(column("at"), [column("p50"), column("p95")]);
+    // One point makes no line.
+    if (points.length > 1) {
+      used.set(column("at"), [column("input"), column("output")]);
+      first.set(column("at"), [column("p50"), column("p95")]);
+    }
     const deployments = rows("deployments");
     const all = (of) => deployments.reduce((total, it) => total + (it.now ? of(it.now) : 0), 0);
     const calls = all((it) => it.calls);

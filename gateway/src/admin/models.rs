@@ -3,7 +3,7 @@
 //! Owns which of a plugin's series is which number of a deployment or a model. The numbers are those of
 //! `GET /plugins/{name}/metrics`, summed up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
@@ -29,7 +29,7 @@ pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
     let mut offered = models::offered(&in_force.config);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |it| it.as_secs_f64());
     for ((_, plugin), shown) in models::plugins(&in_force.config).zip(&mut offered) {
-        let numbers = Numbers(admin.0.metrics.recorded(&plugin.name, "gen_ai_"));
+        let numbers = Numbers::new(admin.0.metrics.recorded(&plugin.name, "gen_ai_"));
         let slots = recorded::slots(admin, plugin);
         for (list, label) in [("deployments", "deployment"), ("models", MODEL)] {
             for one in shown[list].as_array_mut().into_iter().flatten() {
@@ -59,15 +59,30 @@ fn slots_of(slots: &[Value], deployment: &str) -> Value {
     json!({ "held": number("held"), "waiting": number("waiting") })
 }
 
-/// What a plugin recorded.
-struct Numbers(Vec<Recorded>);
+/// What a plugin recorded, by the name of the metric: there may be many models, and many series.
+struct Numbers(HashMap<String, Vec<Recorded>>);
 
 impl Numbers {
+    fn new(recorded: Vec<Recorded>) -> Self {
+        let mut by_name: HashMap<String, Vec<Recorded>> = HashMap::new();
+        for series in recorded {
+            match by_name.get_mut(&series.name) {
+                Some(known) => known.push(series),
+                None => drop(by_name.insert(series.name.clone(), vec![series])),
+            }
+        }
+        Self(by_name)
+    }
+
+    /// All series of a metric.
+    fn all(&self, name: &str) -> &[Recorded] {
+        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The series of a metric that have this value of a label.
     fn of(&self, name: &str, label: &str, value: &str) -> impl Iterator<Item = &Recorded> {
-        self.0.iter().filter(move |series| {
-            series.name == name && label_of(series, label).unwrap_or_default() == value
-        })
+        let is_it = move |series: &&Recorded| label_of(series, label).unwrap_or_default() == value;
+        self.all(name).iter().filter(is_it)
     }
 
     fn count(&self, name: &str, label: &str, value: &str) -> u64 {
@@ -150,9 +165,9 @@ impl Numbers {
 
     /// What is counted for each consumer that has a label of its own, and for all others.
     fn consumers(&self) -> Value {
-        let requests = self.0.iter().filter(|series| series.name == "gen_ai_requests_total");
-        let names = requests.filter_map(|series| label_of(series, "consumer"));
-        let names: std::collections::BTreeSet<&str> = names.collect();
+        let requests = self.all("gen_ai_requests_total").iter();
+        let names: BTreeSet<&str> =
+            requests.filter_map(|series| label_of(series, "consumer")).collect();
         let show = |name: &str| {
             let mut shown = json!({ "name": name });
             self.add_to(&mut shown, "consumer", name);
