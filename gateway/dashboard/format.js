@@ -84,6 +84,15 @@ export function ago(seconds) {
   return `${duration(Math.max(0, Date.now() / 1000 - seconds))} ago`;
 }
 
+/** Of billionths of a US dollar. */
+export function dollars(nanos) {
+  if (!is(nanos)) return NONE;
+  const value = nanos / 1e9;
+  if (value === 0) return "$0";
+  if (value < 0.000_1) return "<$0.0001";
+  return value >= 100 ? `$${whole.format(value)}` : `$${value.toFixed(value >= 1 ? 2 : 4)}`;
+}
+
 /** A word and its number. */
 export function plural(number, word) {
   return `${count(number)} ${word}${number === 1 ? "" : "s"}`;

@@ -6,6 +6,7 @@ import { recolor } from "./charts.js";
 import { failure, h, icon } from "./dom.js";
 import * as keyboard from "./keyboard.js";
 import * as live from "./live.js";
+import * as models from "./models.js";
 import * as configuration from "./configuration.js";
 import * as overview from "./overview.js";
 import * as plugins from "./plugins.js";
@@ -22,6 +23,7 @@ const PAGES = [
   ["requests", "Requests", requests, "M4 5h12M4 10h8M4 15h10"],
   ["upstreams", "Upstreams", upstreams, "M4 4h12v5H4zM4 11h12v5H4zM7 6.5h.01M7 13.5h.01"],
   ["plugins", "Plugins", plugins, "M8 3v4M12 3v4M5 7h10v3a5 5 0 01-10 0zM10 15v3"],
+  ["models", "Models", models, "M10 3l6 3.500v7L10 17l-6-3.500v-7zM10 10l6-3.500M10 10v7M10 10L4 6.500"],
   ["usage", "Usage", usage, "M4 16V9M8.700 16V4M13.300 16v-5M17 16V7"],
   ["configuration", "Config", configuration, "M3 6h8M15 6h2M3 14h2M9 14h8M13 4v4M7 12v4"],
 ];

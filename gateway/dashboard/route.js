@@ -15,11 +15,14 @@ export function mount(root, { signal, detail: name, fail }) {
   const chain = h("div");
   const statuses = h("div");
   const requests = h("div");
+  const variants = h("div");
+  const copies = h("div");
   root.append(
     h("p", { class: "crumb" }, h("a", { href: "#/routes" }, "Routes"), " / ", h("span", null, name)),
     h("section", { class: "tiles", "aria-label": "Now" }, Object.values(tiles).map((it) => it.element)),
     panel("Chain", { note: "in the order of the request; the response runs back" }, chain),
     h("div", { class: "grid two" }, charts.all.map((it) => it.element), panel("Statuses", { note: "since the start of the process" }, statuses)),
+    variants, copies,
     panel("Route", {}, about),
     panel("Recorded requests", { note: "failed, slow and refused ones, and a sample", actions: h("a", { class: "more", href: `#/requests?route=${encodeURIComponent(name)}` }, "All of this route") }, requests));
   const path = encodeURIComponent(name);
@@ -31,6 +34,7 @@ export function mount(root, { signal, detail: name, fail }) {
     about.replaceChildren(facts([
       ["Line in the file", f.count(route.line)], ["Listeners", links(route.listeners)], ["Hosts", links(route.hosts) || "any"], ["Paths", h("span", { class: "mono" }, links(route.paths))],
       ["Methods", links(route.methods) || "any"], ["Fields", wants(route.headers)], ["Parameters", wants(route.query)], ["Goes to", action(route.action)],
+      ["Sent again", route.retries ? resends(route.retries) : null], ["Copies", route.mirror ? h("span", null, `${f.percent(route.mirror.ratio)} to `, upstream(route.mirror.upstream)) : null],
       ["Body limit", route.body_size_bytes === null ? null : f.bytes(route.body_size_bytes)], ["Time limit", route.request_timeout_seconds === null ? null : f.duration(route.request_timeout_seconds)],
     ]));
     totals(route.traffic);
@@ -39,6 +43,8 @@ export function mount(root, { signal, detail: name, fail }) {
   };
   const totals = (traffic) => {
     tiles.total.set(f.count(traffic?.requests ?? 0), traffic?.duration_seconds.count ? `mean ${f.duration(traffic.duration_seconds.sum / traffic.duration_seconds.count)}` : "no request yet");
+    variants.replaceChildren(...(Object.keys(traffic?.variants ?? {}).length ? [compare(traffic)] : []));
+    copies.replaceChildren(...(traffic?.mirror ? [mirror(traffic.mirror)] : []));
     statuses.replaceChildren(traffic ? bars(traffic) : empty("No request yet", "As soon as a request takes this route, its numbers are here."));
   };
   const points = async () => {
@@ -83,6 +89,31 @@ function bars(traffic) {
   });
   const failed = Object.entries(traffic.failed).filter(([, number]) => number > 0).map(([fault, number]) => `${fault} ${f.count(number)}`).join(", ");
   return h("div", null, h("ul", { class: "bars" }, rows), failed ? h("p", { class: "note" }, `Failed by fault: ${failed}`) : null);
+}
+
+const upstream = (name) => h("a", { href: `#/upstreams?name=${encodeURIComponent(name)}` }, name);
+const resends = (it) => `up to ${it.attempts} times, on ${[...it.on, ...it.statuses].join(", ")}${it.hedge_after_seconds === null ? "" : `; to a second target after ${f.duration(it.hedge_after_seconds)}`}`;
+
+/** A table in a panel; `rows` begin with their heading. */
+function small(title, note, heads, rows) {
+  return panel(title, { note }, h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": title }, h("table", null, h("caption", { class: "hidden" }, title),
+    h("thead", null, h("tr", null, heads.map((text, index) => h("th", { scope: "col", class: index ? "number" : null }, text)))),
+    h("tbody", null, rows.map(([name, ...cells]) => h("tr", null, h("th", { scope: "row" }, name), cells.map((text) => h("td", { class: "number" }, text))))))));
+}
+
+function compare(traffic) {
+  const rows = Object.entries(traffic.variants).map(([name, it]) => {
+    const bad = Object.entries(it.statuses).filter(([status]) => status.startsWith("5") || status === "none").reduce((sum, [, count]) => sum + count, 0);
+    return [name, f.count(it.requests), f.percent(traffic.requests ? it.requests / traffic.requests : null), f.percent(it.requests ? bad / it.requests : null), f.duration(it.duration_seconds.count ? it.duration_seconds.sum / it.duration_seconds.count : null)];
+  });
+  return small("Variants", "since the start of the process; by the variant that a request was for", ["Variant", "Requests", "Share", "Errors", "Mean time"], rows);
+}
+
+function mirror(it) {
+  const both = it.results.same + it.results.different;
+  const { request, copy } = it.response_seconds;
+  return small(`Copies to ${it.upstream}`, both ? `to the head of the response: ${f.duration(request / both)} on average, its copy ${f.duration(copy / both)}` : "since the start of the process",
+    ["Became of it", "Copies"], Object.entries(it.results).map(([result, count]) => [{ same: "the same status", different: "another status", failed: "no response", timeout: "no response in time", skipped: "not sent" }[result] ?? result, f.count(count)]));
 }
 
 /** The plugins as steps, each with the cost of its hooks. */

@@ -21,6 +21,7 @@ export async function all(path, member, signal) {
 export function action(it) {
   if (it.kind === "upstream") return h("a", { href: `#/upstreams?name=${encodeURIComponent(it.name)}` }, it.name);
   if (it.kind === "component") return `component ${it.name}`;
+  if (it.kind === "split") return `split ${it.variants.map((one) => `${one.name} ${one.weight}`).join(", ")}`;
   return `${it.kind} ${it.status}`;
 }
 

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -148,6 +149,7 @@ fn heads(table: &Table) -> ExchangeView {
             scheme: "https",
             host: "api.example.com".into(),
             has_body: false,
+            waited: Duration::ZERO,
             listener: "l".into(),
             route: Arc::new(RouteNames {
                 name: "r".into(),

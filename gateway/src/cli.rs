@@ -12,6 +12,7 @@ mod keys;
 mod limits;
 mod live;
 mod log;
+mod models;
 mod operator;
 mod plugin;
 mod prepare;
@@ -90,6 +91,9 @@ enum Command {
     Upstreams(upstreams::Question),
     /// Report what is left of a consumer's limits, or have them begin again.
     Limits(limits::Question),
+    /// List the models of a gateway, and test whether their deployments answer.
+    #[command(subcommand)]
+    Models(models::Command),
     /// Add, list, change, rotate and revoke the API keys of a running gateway.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -128,6 +132,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Reload(question) => reload::reload(&question),
         Command::Limits(question) => limits::limits(&question),
         Command::Upstreams(question) => upstreams::upstreams(&question),
+        Command::Models(command) => models::run(&command, format),
         Command::Keys(command) => keys::run(&command),
         Command::Admin(command) => admin::run(&command),
         Command::Schema { file } => schema::schema(file.as_deref(), format),

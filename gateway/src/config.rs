@@ -9,6 +9,7 @@
 
 mod access_log;
 mod admin;
+mod certificate_use;
 mod certificates;
 mod component;
 mod diagnostic;

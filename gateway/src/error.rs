@@ -172,6 +172,9 @@ pub enum Failure {
     /// 504: the time for the whole exchange is over.
     #[error("the request took longer than it may")]
     RequestTimeout,
+    /// 504: the client of a gRPC call waits no longer (`grpc-timeout`). Nobody behind the gateway failed.
+    #[error("the client's deadline is over")]
+    DeadlineOver,
 }
 
 /// Why the gateway ended an exchange that was on its way.
@@ -266,7 +269,7 @@ impl Failure {
             Self::Upstream(error) => error.status(),
             Self::Component { source, .. } => source.status(),
             Self::UpstreamBroken(_) | Self::UpstreamStalled(_) => StatusCode::BAD_GATEWAY,
-            Self::RequestTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::RequestTimeout | Self::DeadlineOver => StatusCode::GATEWAY_TIMEOUT,
         }
     }
 
@@ -288,6 +291,7 @@ impl Failure {
             | Self::HeadTooLarge
             | Self::ConnectRefused
             | Self::TransferCoding
+            | Self::DeadlineOver
             | Self::ClientLeft(_) => ErrorSource::Client,
             Self::Internal(_) | Self::NoRoom { .. } | Self::Cut(_) => ErrorSource::Gateway,
             Self::PluginFailed { .. } | Self::PluginBusy { .. } => ErrorSource::Plugin,
@@ -367,7 +371,8 @@ impl Failure {
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
             | Self::UpstreamStalled(_)
-            | Self::RequestTimeout => false,
+            | Self::RequestTimeout
+            | Self::DeadlineOver => false,
         }
     }
 

@@ -419,6 +419,11 @@ impl Exchange {
         self.is_deadline.get()
     }
 
+    /// Why it is given up when the time for it is over.
+    pub(crate) fn out_of_time(&self) -> Failure {
+        if self.is_deadline() { Failure::DeadlineOver } else { Failure::RequestTimeout }
+    }
+
     /// When it is given up, where that is known.
     pub(crate) fn ends_at(&self) -> Option<Instant> {
         self.ends_at.get()

@@ -9,7 +9,7 @@ mod text;
 
 use http::{HeaderMap, Method};
 
-pub use account::{Account, Act, Considered, FilePosition, OnListener, PutPlugin};
+pub use account::{Account, Act, Considered, Copies, FilePosition, OnListener, PutPlugin, Resends};
 
 use crate::config::{self, Action, Config, ListenerId, Positions, Route};
 use crate::route::{self, Query, Step, Verdict};
@@ -126,6 +126,11 @@ fn on_listener(places: &Places<'_>, question: &Question, id: ListenerId) -> OnLi
     account.winner = Some(winner.name.clone());
     account.plugins = plugins(places, winner);
     account.action = Some(act(config, &winner.action));
+    account.retries = winner.retries.as_ref().map(resends);
+    account.mirror = winner.mirror.as_ref().map(|mirror| Copies {
+        upstream: config.upstreams[mirror.upstream.0].name.clone(),
+        ratio: mirror.ratio,
+    });
     account
 }
 
@@ -166,6 +171,19 @@ fn plugins(places: &Places<'_>, route: &Route) -> Vec<PutPlugin> {
     route.plugins.iter().enumerate().map(put).collect()
 }
 
+fn resends(retries: &config::Retries) -> Resends {
+    let config::RetryOn { connect, reset, timeout } = retries.on;
+    let on = [(connect, "connect"), (reset, "reset"), (timeout, "timeout")];
+    let on = on.into_iter().filter(|(is_on, _)| *is_on).map(|(_, name)| name.to_owned());
+    Resends {
+        attempts: retries.attempts,
+        on: on.collect(),
+        statuses: retries.statuses.clone(),
+        attempt_timeout_seconds: retries.attempt_timeout.map(|it| it.as_secs_f64()),
+        hedge_after_seconds: retries.hedge_after.map(|it| it.as_secs_f64()),
+    }
+}
+
 fn act(config: &Config, action: &Action) -> Act {
     let named = |kind: &str, name: &str| Act {
         kind: kind.to_owned(),
@@ -195,6 +213,42 @@ fn act(config: &Config, action: &Action) -> Act {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn says_what_else_becomes_of_a_request() {
+        let text = r#"
+            [[listeners]]
+            name = "l"
+            address = "127.0.0.1:0"
+            [upstreams.one]
+            targets = ["http://127.0.0.1:1"]
+            [upstreams.two]
+            targets = ["http://127.0.0.1:2"]
+            [[routes]]
+            name = "r"
+            paths = ["/"]
+            split = { variants = [{ name = "now", upstream = "one", weight = 9 }, { name = "next", upstream = "two", weight = 1 }] }
+            retries = { attempts = 2, on = ["connect"], statuses = [503], attempt_timeout = "2s" }
+            mirror = { upstream = "two", ratio = 0.1 }
+        "#;
+        let source = config::Source::new("test.toml", text);
+        let loaded = config::read(source, &|_| None, &config::Known { built_in: &[] }).unwrap();
+        let question = Question {
+            method: Method::GET,
+            url: "/".parse().unwrap(),
+            headers: HeaderMap::new(),
+            listener: None,
+            routes: 10,
+        };
+        let account = explain(&loaded.config, &question).unwrap();
+        let told = account.to_string();
+        let expected = "then: split now (one, weight 9), next (two, weight 1)\n  \
+                        sent up to 2 times, on connect, 503; 2 s for each\n  copies of 10% go to two\n";
+        assert!(told.ends_with(expected), "{told}");
+        let read: Account =
+            serde_json::from_str(&serde_json::to_string(&account).unwrap()).unwrap();
+        assert_eq!(read, account);
+    }
 
     #[test]
     fn reads_a_url_as_the_gateway_reads_a_target() {

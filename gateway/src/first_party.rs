@@ -1,7 +1,7 @@
 //! The plugins that come with the binary.
 //!
 //! Owns the list that the build script made of `plugins/`: each as a component, by its name.
-//! Nothing here or elsewhere in the gateway names one of them.
+//! Nothing on the path of a request names one of them.
 
 /// Name and component of each.
 pub(crate) static FIRST_PARTY: &[(&str, &[u8])] =

@@ -537,6 +537,17 @@ impl Handle {
         self.0.bound.addresses()
     }
 
+    /// The addresses that this gateway has, with what each is for, in words.
+    #[must_use]
+    pub fn own_addresses(&self) -> Vec<(String, SocketAddr)> {
+        let listeners = self.0.bound.addresses().into_iter();
+        let mut own: Vec<_> =
+            listeners.map(|(name, address)| (format!("the listener `{name}`"), address)).collect();
+        let admin = self.0.admin.lock().unwrap_or_else(PoisonError::into_inner);
+        own.extend(admin.as_ref().map(|admin| ("`[admin]`".to_owned(), admin.address())));
+        own
+    }
+
     fn take(
         &self,
         current: &Config,

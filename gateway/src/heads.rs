@@ -13,6 +13,7 @@ pub(crate) mod trace_context;
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -88,6 +89,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) host: Box<str>,
     /// Whether the request came with a body, which may turn out to be empty.
     pub(crate) has_body: bool,
+    /// How long it waited for slots of its plugins.
+    pub(crate) waited: Duration,
     /// The listener.
     pub(crate) listener: Arc<str>,
     /// The route.
@@ -234,6 +237,10 @@ impl ExchangeFacts {
             "request.id" => self.request_id(),
             "request.scheme" => self.scheme,
             "request.host" => &self.host,
+            "request.waited-ms" if self.waited.is_zero() => "0",
+            "request.waited-ms" => {
+                return Some(Cow::Owned(format!("{:.3}", self.waited.as_secs_f64() * 1e3)));
+            }
             "request.has-body" => ["false", "true"][usize::from(self.has_body)],
             "listener.name" => &self.listener,
             "route.name" => &self.route.name,

@@ -179,7 +179,7 @@ async fn within_time(
         if let Poll::Ready(result) = work.as_mut().poll(context) {
             return Poll::Ready(result);
         }
-        exchange.poll_time_limit(context).map(|()| Err(Failure::RequestTimeout))
+        exchange.poll_time_limit(context).map(|()| Err(exchange.out_of_time()))
     })
     .await
 }

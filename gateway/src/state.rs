@@ -142,6 +142,11 @@ impl State {
         Some(ConsumerLimits { quotas, shared })
     }
 
+    /// The slots of a plugin that has run.
+    pub(crate) fn slots_of(&self, plugin: &config::Plugin) -> Option<Arc<slots::Slots>> {
+        Some(Arc::clone(&self.stores().get(&self.place(plugin))?.slots))
+    }
+
     fn new_stores(
         &self,
         plugin: &config::Plugin,

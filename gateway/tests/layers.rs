@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 18] = [
     &["recorder", "spans", "usage"],
     &["conn", "explain", "heads", "telemetry"],
     &["error", "connection_slots", "route"],
-    &["first_party", "memory_quota", "upstream"],
+    &["first_party", "memory_quota", "models", "upstream"],
     &["health", "http2", "timer", "tls", "trailers"],
     &["config"],
     &["path", "tcp"],

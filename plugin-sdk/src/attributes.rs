@@ -2,7 +2,8 @@
 //! logs and keys.
 //!
 //! The gateway sets, and plugins cannot: `client.address`, `client.port`, `request.id`,
-//! `request.scheme`, `request.host`, `request.has-body` (`true` or `false`: whether it came with a body,
+//! `request.scheme`, `request.host`, `request.waited-ms` (milliseconds that it
+//! waited for slots of its plugins so far), `request.has-body` (`true` or `false`: whether it came with a body,
 //! which may turn out to be empty), `listener.name`, `route.name`, `route.pattern`, `upstream.name`, and
 //! `capture.NAME` for each capture of the route's path pattern. By
 //! convention authentication sets `consumer.id`, and `consumer.` with further names.

@@ -52,7 +52,7 @@
 //!
 //! # Bounds
 //!
-//! The value of a label is cut at 128 bytes. A configured plugin has at most 1,000 series, each a
+//! The value of a label is cut at 128 bytes. A configured plugin has at most 5,000 series, each a
 //! metric with values for its labels. What is recorded for more is dropped, and the gateway's log
 //! says so once. So do not make a label of what a client can choose.
 

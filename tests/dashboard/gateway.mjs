@@ -41,9 +41,32 @@ function service({ base, spread, late = 0, bad = 0 }) {
   });
 }
 
+/** A model of OpenAI's API: a stream of some tokens, or now and then an error. */
+function model() {
+  let count = 0;
+  return createServer((request, response) => {
+    count += 1;
+    const chosen = count;
+    request.resume();
+    if (chosen % 9 === 0) {
+      response.writeHead(429, { "content-type": "application/json", "retry-after": "2" });
+      response.end(JSON.stringify({ error: { message: "Too many tokens.", type: "rate_limit_error" } }));
+      return;
+    }
+    response.writeHead(200, { "content-type": "text/event-stream" });
+    const event = (it) => response.write(`data: ${JSON.stringify(it)}\n\n`);
+    setTimeout(() => event({ choices: [{ index: 0, delta: { content: "good" } }] }), 20);
+    setTimeout(() => {
+      event({ choices: [{ index: 0, delta: { content: " day" }, finish_reason: "stop" }] });
+      event({ choices: [], usage: { prompt_tokens: 40, completion_tokens: 8, total_tokens: 48 } });
+      response.end("data: [DONE]\n\n");
+    }, 120);
+  });
+}
+
 const listen = (server) => new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve(server.address().port)));
 
-function configuration({ gateway, admin, orders, search, token, usage }) {
+function configuration({ gateway, admin, orders, search, model, token, usage }) {
   const keys = Object.entries(KEYS).map(([key, consumer]) => `[[plugins.keys.config.api_key.keys]]\nid = "${consumer}"\ndigest = "sha256:${sha256(key)}"\nconsumer = "${consumer}"\n`).join("");
   return `
 [gateway]
@@ -70,6 +93,30 @@ targets = ["http://127.0.0.1:${search}"]
 
 [upstreams.billing]
 targets = ["http://127.0.0.1:1"]
+
+[upstreams.own]
+targets = ["http://127.0.0.1:${model}"]
+
+[upstreams.hosted]
+targets = ["http://127.0.0.1:${model}"]
+
+[plugins.models]
+component = "models"
+forward_to = ["own", "hosted"]
+limits = { deadline = "1s", memory = "128MiB" }
+[plugins.models.config.deployments.gpu]
+upstream = "own"
+provider = "openai"
+model = "llama"
+concurrency = { limit = 2, queue = 50 }
+[plugins.models.config.deployments.gpt]
+upstream = "hosted"
+provider = "openai"
+model = "gpt"
+price = { input = "0.40", output = "1.60" }
+[plugins.models.config.models.chat]
+aliases = ["gpt-4o-mini"]
+deployments = [{ name = "gpu" }, { name = "gpt", priority = 1 }]
 
 [plugins.keys]
 component = "auth"
@@ -100,13 +147,21 @@ upstream = "orders"
 name = "search"
 paths = ["/search"]
 plugins = ["keys", "limit", "shape"]
-upstream = "search"
+split = { variants = [{ name = "now", upstream = "search", weight = 3 }, { name = "next", upstream = "orders", weight = 1 }] }
+retries = { attempts = 2, on = ["connect"], statuses = [503] }
+mirror = { upstream = "orders", ratio = 0.5 }
 
 [[routes]]
 name = "billing/v1"
 paths = ["/billing/{*rest}"]
 plugins = ["keys"]
 upstream = "billing"
+
+[[routes]]
+name = "models"
+paths = ["/v1/{*rest}"]
+plugins = ["keys", "models"]
+upstream = "own"
 
 [[routes]]
 name = "status"
@@ -123,11 +178,11 @@ respond = { status = 204 }
 /** Starts all of it. `stop` ends all of it. */
 export async function start({ binary, token = false, usage = true }) {
   const folder = mkdtempSync(join(tmpdir(), "gateway-dashboard-"));
-  const servers = [service({ base: 3, spread: 12, bad: 97 }), service({ base: 4, spread: 14, late: 160 }), service({ base: 18, spread: 60, late: 70 })];
-  const [one, two, search] = await Promise.all(servers.map(listen));
+  const servers = [service({ base: 3, spread: 12, bad: 97 }), service({ base: 4, spread: 14, late: 160 }), service({ base: 18, spread: 60, late: 70 }), model()];
+  const [one, two, search, ai] = await Promise.all(servers.map(listen));
   const [gateway, admin] = [await port(), await port()];
   const file = join(folder, "gateway.toml");
-  const text = configuration({ gateway, admin, orders: [one, two], search, token, usage });
+  const text = configuration({ gateway, admin, orders: [one, two], search, model: ai, token, usage });
   writeFileSync(file, text);
   const log = [];
   const child = spawn(binary, ["run", file], { stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, GATEWAY_LOG: "info" } });
@@ -179,6 +234,7 @@ export function load(port) {
     every(1400, () => once("/not/there", { key: keys[0] })),
     every(2600, () => once("/billing/v1/invoice", { key: keys[1] })),
     every(25, () => once("/status")),
+    every(70, (count) => once("/v1/chat/completions", { method: "POST", key: keys[count % 3], headers: { "content-type": "application/json" }, body: JSON.stringify({ model: count % 40 ? "chat" : "no-such-model", stream: true, messages: [{ role: "user", content: "good day" }] }) })),
     every(4000, () => once(encodeURI(MARKUP).replaceAll("%3C", "<").replaceAll("%3E", ">"), { headers: { "x-api-key": "<b>no key</b>" } })),
   ];
   return { stop: async () => { isOver = true; await Promise.all(runs); agent.destroy(); } };

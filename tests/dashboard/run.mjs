@@ -66,12 +66,13 @@ const PAGES = [
     await page.getByRole("button", { name: "p99" }).click();
     assert.equal(await page.locator("th[aria-sort]").innerText().then((it) => it.trim().slice(0, 3)), "p99");
     await page.getByRole("searchbox").fill("limit");
-    await says(page, /1 of 5/);
+    await says(page, /1 of 6/);
     await page.getByRole("searchbox").fill("nothing like that");
     await says(page, /Nothing fits/);
     await page.getByRole("searchbox").fill("");
   }],
   ["#/routes/search", "route", async (page) => {
+    for (const wanted of [/Variants[\s\S]*next[\s\S]*now/, /Copies to orders[\s\S]*the same status/, /Sent again\s+up to 2 times, on connect, 503/, /split now 3, next 1/]) await says(page, wanted);
     for (const wanted of [/Chain/, /keys[\s\S]*limit[\s\S]*shape/, /gateway\.toml:\d+/, /on-request/, /search/, /Since the start\s+[\d,]+/, /429/, /per|recorded request/]) await says(page, wanted);
     const cells = await page.locator(".chain td").allInnerTexts();
     assert.ok(cells.some((it) => /\d+\s*µs|\d\sms/.test(it)), `costs: ${cells}`);
@@ -85,13 +86,23 @@ const PAGES = [
     assert.ok(statuses.length > 0 && statuses.every((it) => it.startsWith("4")), `statuses: ${statuses}`);
   }],
   ["#/upstreams", "upstreams", async (page) => {
-    for (const wanted of [/orders/, /search/, /billing/, /refused [\d,]+/, /127\.0\.0\.1:1\b/]) await says(page, wanted);
+    for (const wanted of [/orders/, /search/, /billing/, /refused [\d,]+/, /127\.0\.0\.1:1\b/, /Retry budget 20% not spent/]) await says(page, wanted);
+    // The only target of an upstream is never ejected.
+    await lists(page, /billing[\s\S]*up/);
   }],
   ["#/plugins", "plugins", async (page) => {
     for (const wanted of [/keys/, /rate-limit/, /transform/, /MiB/]) await says(page, wanted);
   }],
   ["#/plugins?name=keys", "plugin", async (page) => {
     for (const wanted of [/on-request/, /live, \d+ made/, /Deadline/]) await says(page, wanted);
+  }],
+  ["#/models", "models", async (page) => {
+    for (const wanted of [/Tokens out/, /Cooling down/, /Time to the first token/]) await says(page, wanted);
+    // The second look says what passes now.
+    await page.waitForFunction(() => [...document.querySelectorAll("main tbody tr")].some((row) => /chat[\s\S]*\d\/s[\s\S]*ms/.test(row.innerText)), null, PATIENCE);
+    for (const wanted of [/gpu[\s\S]*of 2/, /gpt[\s\S]*\$0\.\d+/, /rate limited \d+/, /acme/, /zenith/]) await lists(page, wanted);
+    const overs = await page.evaluate(() => [...document.querySelectorAll("main tbody tr")].find((row) => /^chat/.test(row.innerText)).innerText);
+    assert.match(overs, /gpu, gpt/);
   }],
   ["#/usage", "usage", async (page) => {
     for (const wanted of [/acme/, /zenith/, /orbit/]) await says(page, wanted);
@@ -134,10 +145,10 @@ test("every page at two sizes and in two themes", async ({ context, gateway }) =
         }
         await look(() => fits(page, `${name} ${size}`), () => accessible(page, `${name} ${size} ${scheme}`));
       }
-      await go(page, "#/requests?slower=500ms");
+      await go(page, "#/requests?slower=500ms&route=orders");
       await lists(page, /slow/);
       await page.locator("tbody a[href^='#/requests/']").first().click();
-      for (const wanted of [/Waterfall/, /waiting for the head/, /Why this route/, /6\d\d\sms/]) await says(page, wanted);
+      for (const wanted of [/Waterfall/, /waiting for the head/, /Why this route/, /[6-9]\d\d\sms/]) await says(page, wanted);
       await look(() => fits(page, `request ${size}`), () => accessible(page, `request ${size} ${scheme}`));
       if (screenshots) await page.screenshot({ path: join(screenshots, `request-${size}-${scheme}.png`), fullPage: size === "phone" });
       wrong.push(...faults);
@@ -193,7 +204,7 @@ test("the keyboard alone", async ({ context, gateway }) => {
   assert.equal(await page.evaluate(() => document.activeElement.id), "skip");
   await page.keyboard.press("Enter");
   assert.equal(await page.evaluate(() => document.activeElement.id), "main");
-  for (const [keys, hash] of [["gr", "#/routes"], ["gq", "#/requests"], ["gu", "#/upstreams"], ["gp", "#/plugins"], ["gs", "#/usage"], ["gc", "#/configuration"], ["go", "#/"]]) {
+  for (const [keys, hash] of [["gr", "#/routes"], ["gq", "#/requests"], ["gu", "#/upstreams"], ["gp", "#/plugins"], ["gm", "#/models"], ["gs", "#/usage"], ["gc", "#/configuration"], ["go", "#/"]]) {
     for (const key of keys) await page.keyboard.press(key);
     await page.waitForFunction((it) => document.getElementById("main").dataset.shown === it, hash, PATIENCE);
     assert.equal(await page.evaluate(() => document.activeElement.id), "title", "a new page has the focus at its title");

@@ -60,6 +60,7 @@ static FILES: &[File] = files![
     SCRIPT "request.js",
     SCRIPT "upstreams.js",
     SCRIPT "plugins.js",
+    SCRIPT "models.js",
     SCRIPT "usage.js",
     SCRIPT "configuration.js",
     CSS "uPlot.min.css",

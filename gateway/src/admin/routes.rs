@@ -11,6 +11,7 @@ use crate::config::{
     Action, Config, HostPattern, Positions, Retries, RetryOn, Route, ValuePattern, Variant,
     names_secret,
 };
+use crate::telemetry::traffic::RouteSummary;
 
 pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
     let [offset, limit] = call.known(["offset", "limit"])?;
@@ -122,7 +123,25 @@ fn action(config: &Config, action: &Action) -> Value {
 
 /// What passed on it since the process began; nothing before its first request.
 fn traffic(admin: &Admin, route: &str) -> Value {
-    let Some(summary) = admin.0.metrics.traffic.summary(route) else { return Value::Null };
+    let known = &admin.0.metrics.traffic;
+    let Some(summary) = known.summary(route) else { return Value::Null };
+    let mut shown = numbers(summary);
+    let variants = known.variant_summaries(route).into_iter();
+    let variants = variants.map(|(name, summary)| (name, numbers(summary)));
+    shown["variants"] = variants.collect::<Map<_, _>>().into();
+    shown["mirror"] = known.mirror_summary(route).map_or(Value::Null, |mirror| {
+        let results =
+            mirror.results.into_iter().map(|(result, count)| (result.to_owned(), json!(count)));
+        json!({
+            "upstream": mirror.upstream,
+            "results": results.collect::<Map<_, _>>(),
+            "response_seconds": { "request": mirror.request_seconds, "copy": mirror.copy_seconds },
+        })
+    });
+    shown
+}
+
+fn numbers(summary: RouteSummary) -> Value {
     let counts = |all: &mut dyn Iterator<Item = (String, u64)>| -> Value {
         all.map(|(name, count)| (name, Value::from(count))).collect::<Map<_, _>>().into()
     };

@@ -9,7 +9,8 @@ use super::audit::Entry;
 use super::call::{Answer, Call, Refusal, Reply};
 use super::page::Page;
 use crate::config::{Balance, HostPolicy, StickyKey, Target, Upstream, UpstreamProtocol};
-use crate::health::{Reason, Shown, TargetHealth};
+use crate::health::{NoPlace, NoRetry, Reason, Shown, TargetHealth};
+use crate::telemetry::traffic::TargetSummary;
 
 pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
     let [offset, limit] = call.known(["offset", "limit"])?;
@@ -106,16 +107,39 @@ fn show(admin: &Admin, upstream: &Upstream) -> Value {
             "share": f64::from(upstream.retry_budget.share) / 1000.0,
             "min_per_second": upstream.retry_budget.min_per_second,
         },
+        "load": show_load(admin, upstream),
         "targets": targets.collect::<Vec<_>>(),
+    })
+}
+
+/// What is asked of it beyond what clients ask, and who waits for a place.
+fn show_load(admin: &Admin, upstream: &Upstream) -> Value {
+    let loads = admin.0.metrics.health.loads();
+    let load = loads.iter().find(|load| load.upstream() == upstream.name);
+    let named = |words: &[&str], counts: &[u64]| -> Value {
+        let counts =
+            words.iter().zip(counts).map(|(word, count)| ((*word).to_owned(), json!(count)));
+        counts.collect::<Map<_, _>>().into()
+    };
+    let refused = load.map_or([0; NoRetry::ALL.len()], |load| load.refused());
+    let places = load.and_then(|load| load.known_places()).map(|places| {
+        let (open, waiting) = places.counts();
+        let shed = named(&NoPlace::WORDS, &places.shed());
+        json!({ "open": open, "waiting": waiting, "shed_total": shed })
+    });
+    json!({
+        "retry_budget_spent": load.is_some_and(|load| load.is_spent()),
+        "retries_refused_total": named(&NoRetry::ALL.map(NoRetry::word), &refused),
+        "requests": places,
     })
 }
 
 fn show_target(admin: &Admin, upstream: &Upstream, target: &Target) -> Value {
     let traffic = &admin.0.metrics.traffic;
-    let (attempts, opened) =
+    let TargetSummary { results, opened, retries } =
         traffic.attempts(&upstream.name, &target.authority).unwrap_or_default();
     let attempts: Map<String, Value> =
-        attempts.into_iter().map(|(result, count)| (result.to_owned(), count.into())).collect();
+        results.into_iter().map(|(result, count)| (result.to_owned(), count.into())).collect();
     let known = &admin.0.metrics.health;
     let health = known.target(&upstream.name, &target.authority, target.tls);
     json!({
@@ -124,6 +148,7 @@ fn show_target(admin: &Admin, upstream: &Upstream, target: &Target) -> Value {
         "weight": target.weight,
         "priority": target.priority,
         "attempts": attempts,
+        "retries_total": retries,
         "connections_opened": opened,
         "health": health.map(|health| show_health(&health.show())),
     })

@@ -34,6 +34,7 @@ pub(super) async fn wait(
         let began = waiting.since();
         run.timeline.waits_in(index, Hook::Slot);
         let held = waiting.held().await;
+        run.change(|heads| heads.facts.waited += began.elapsed());
         let answer = match held {
             Some(held) => {
                 run.holds([held]);

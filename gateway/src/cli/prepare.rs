@@ -4,6 +4,7 @@
 //! into diagnostics that point into the file.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use gateway::config::{
     self, Config, Diagnostic, Diagnostics, Known, Plugin, Remains, Source, Span,
 };
 use gateway::route::{self, Scope, Shadow};
-use gateway::{BindError, BindErrors, Gateway, PluginWarning, SpanTarget, first_party};
+use gateway::{BindError, BindErrors, Gateway, Handle, PluginWarning, SpanTarget, first_party};
 
 /// A configuration whose text is fine.
 pub(super) struct Prepared {
@@ -21,6 +22,8 @@ pub(super) struct Prepared {
     /// The files that it is made of.
     pub(super) files: Vec<PathBuf>,
     source: Arc<Source>,
+    /// The addresses of the gateway that is to take it, with what has each.
+    own: Vec<(String, SocketAddr)>,
 }
 
 /// A configuration whose text is refused.
@@ -44,7 +47,7 @@ impl Refusal {
         let Some(config) = parts else { return findings };
         let refused = Gateway::check(&config, &doubts, addresses);
         let (config, files) = (Arc::new(config), Vec::new());
-        Prepared { config, findings, files, source }.refused(&refused)
+        Prepared { config, findings, files, source, own: Vec::new() }.refused(&refused)
     }
 }
 
@@ -66,10 +69,15 @@ pub(super) fn prepare_with(
     for shadow in route::shadowed(&config) {
         findings.push(shadowed(&config, &shadow));
     }
-    Ok(Prepared { config: Arc::new(config), findings, files, source })
+    Ok(Prepared { config: Arc::new(config), findings, files, source, own: Vec::new() })
 }
 
 impl Prepared {
+    /// A gateway that runs is to take it.
+    pub(super) fn to_be_taken_by(&mut self, handle: &Handle) {
+        self.own = handle.own_addresses();
+    }
+
     /// Adds warnings about plugins that can serve.
     pub(super) fn warned(&mut self, warnings: &[PluginWarning]) {
         for PluginWarning { plugin, name, message, note } in warnings {
@@ -84,7 +92,7 @@ impl Prepared {
     pub(super) fn refused(mut self, refused: &BindErrors) -> Diagnostics {
         self.warned(&refused.warnings);
         for error in &refused.errors {
-            self.findings.push(diagnostic(&self.config, &self.source, error));
+            self.findings.push(diagnostic(&self.config, (&self.source, &self.own), error));
         }
         self.findings
     }
@@ -106,18 +114,22 @@ fn shadowed(config: &Config, shadow: &Shadow) -> Diagnostic {
     })
 }
 
-fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic {
+fn diagnostic(
+    config: &Config,
+    (source, own): (&Source, &[(String, SocketAddr)]),
+    error: &BindError,
+) -> Diagnostic {
     match error {
         BindError::Listen { listener, source: cause, .. } => {
             let listener = &config.listeners[listener.0];
             let (address, name) = (listener.address, &listener.name);
             let message = format!("listener `{name}` cannot listen on {address}: {cause}");
             let diagnostic = Diagnostic::error(listener.address_span.clone(), message);
-            advise_on_address(diagnostic, address, cause)
+            advise_on_address(diagnostic, address, cause, own)
         }
         BindError::Admin { address, source: cause } => {
             let span = config.admin.as_ref().map_or(0..0, |admin| admin.address_span.clone());
-            advise_on_address(Diagnostic::error(span, error.to_string()), *address, cause)
+            advise_on_address(Diagnostic::error(span, error.to_string()), *address, cause, own)
         }
         BindError::Audit { path, source: cause } => {
             let path = source.redact(&path.display().to_string());
@@ -167,9 +179,17 @@ fn diagnostic(config: &Config, source: &Source, error: &BindError) -> Diagnostic
 
 fn advise_on_address(
     diagnostic: Diagnostic,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     cause: &std::io::Error,
+    own: &[(String, SocketAddr)],
 ) -> Diagnostic {
+    let in_use = cause.kind() == std::io::ErrorKind::AddrInUse;
+    if let Some((who, _)) = own.iter().find(|(_, own)| in_use && own.port() == address.port()) {
+        return diagnostic.help(format!(
+            "this gateway has the port itself, for {who}, until a configuration without that is in force: take two \
+             steps, with another port in between, or restart"
+        ));
+    }
     match cause.kind() {
         std::io::ErrorKind::AddrInUse => diagnostic.help(format!(
             "another process has the port: `ss -ltnp 'sport = :{}'` shows which; if it is this \

@@ -21,8 +21,8 @@ use super::syntax::Doubtful;
 use super::{
     Admin, Config, Document, Doubts, HttpComponent, KeySet, Listener, NamedAccessLog, Plugin,
     Process, Recorder, Route, Source, Span, Store, Traces, Upstream, Usage, access_log, admin,
-    component, foreign, listener, plugin, process, recorder, route, syntax, traces, upstream,
-    usage,
+    certificate_use, component, foreign, listener, plugin, process, recorder, route, syntax,
+    traces, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -324,6 +324,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     if usage_table.is_none() {
         usage::warn_of_plugins_without(root, &plugins);
     }
+    certificate_use::warn_of_nobody_asked(reading, &listeners, &plugins, &routes);
 
     let components = scope.all_components.into_inner();
     Parts {

@@ -25,6 +25,7 @@ pub enum Reason {
     ConnectMethod,
     TransferCoding,
     ClientLeft,
+    DeadlineTimeout,
     RequestBody,
     Connect,
     ConnectTimeout,
@@ -69,6 +70,7 @@ const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
     ("connect-method", ErrorSource::Client),
     ("transfer-coding", ErrorSource::Client),
     ("client-left", ErrorSource::Client),
+    ("deadline-timeout", ErrorSource::Client),
     ("request-body", ErrorSource::Client),
     ("connect", ErrorSource::Upstream),
     ("connect-timeout", ErrorSource::Upstream),
@@ -146,6 +148,7 @@ impl Failure {
             Self::UpstreamBroken(_) => Reason::BrokenResponse,
             Self::UpstreamStalled(_) => Reason::UpstreamIdleTimeout,
             Self::RequestTimeout => Reason::RequestTimeout,
+            Self::DeadlineOver => Reason::DeadlineTimeout,
         }
     }
 }
@@ -198,6 +201,7 @@ mod tests {
             (Failure::PluginBusy { plugin: String::new(), source: "x".into() }, "plugin-busy"),
             (Failure::UpstreamStalled("x".into()), "upstream-idle-timeout"),
             (Failure::RequestTimeout, "request-timeout"),
+            (Failure::DeadlineOver, "deadline-timeout"),
             (
                 Failure::Upstream(UpstreamError::RequestBody {
                     target: target(),

@@ -97,7 +97,10 @@ impl Observer for Exchange {
     }
 
     fn download_failed(&self, failure: Failure) {
-        self.fail(failure);
+        self.fail(match failure {
+            Failure::RequestTimeout => self.out_of_time(),
+            failure => failure,
+        });
     }
 
     fn download_gone(&self) {

@@ -5,14 +5,14 @@
 use serde::{Deserialize, Serialize};
 
 /// What becomes of a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Account {
     /// One for each listener that it could come in by.
     pub listeners: Vec<OnListener>,
 }
 
 /// What becomes of a request on one listener.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct OnListener {
     /// Its name.
     pub listener: String,
@@ -35,6 +35,12 @@ pub struct OnListener {
     pub plugins: Vec<PutPlugin>,
     /// What the winner does with a request that came through them.
     pub action: Option<Act>,
+    /// When the request is sent once more, if the winner says so.
+    #[serde(default)]
+    pub retries: Option<Resends>,
+    /// Where copies of the winner's requests go, if any do.
+    #[serde(default)]
+    pub mirror: Option<Copies>,
 }
 
 /// What one route says to a request.
@@ -90,10 +96,34 @@ pub struct PutPlugin {
     pub forward_to: Vec<String>,
 }
 
+/// When a request is sent once more.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Resends {
+    /// How often it is sent at most.
+    pub attempts: u32,
+    /// `connect`, `reset` and `timeout`, as far as they count.
+    pub on: Vec<String>,
+    /// The statuses that count.
+    pub statuses: Vec<u16>,
+    /// How long one attempt may take.
+    pub attempt_timeout_seconds: Option<f64>,
+    /// After what time it is sent to a second target as well.
+    pub hedge_after_seconds: Option<f64>,
+}
+
+/// Copies of requests.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Copies {
+    /// The upstream that gets them.
+    pub upstream: String,
+    /// The share of the requests, from 0 to 1.
+    pub ratio: f64,
+}
+
 /// What a route does.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Act {
-    /// `upstream`, `component`, `respond` or `redirect`.
+    /// `upstream`, `split`, `component`, `respond` or `redirect`.
     pub kind: String,
     /// The name of the upstream or the component.
     pub name: Option<String>,

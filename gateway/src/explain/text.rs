@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::account::{Account, Act, Considered, OnListener, PutPlugin};
+use super::account::{Account, Act, Considered, Copies, OnListener, PutPlugin, Resends};
 
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,6 +42,12 @@ impl fmt::Display for OnListener {
             let names = plugin.forward_to.join(", ");
             writeln!(f, "  or an upstream that {} chooses: {names}", plugin.plugin)?;
         }
+        if let Some(retries) = &self.retries {
+            writeln!(f, "  {retries}")?;
+        }
+        if let Some(mirror) = &self.mirror {
+            writeln!(f, "  {mirror}")?;
+        }
         Ok(())
     }
 }
@@ -75,6 +81,28 @@ impl fmt::Display for Considered {
             Some(got) => write!(f, ", got {got}"),
             None => write!(f, ", is missing"),
         }
+    }
+}
+
+impl fmt::Display for Resends {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let statuses = self.statuses.iter().map(u16::to_string);
+        let on: Vec<_> = self.on.iter().cloned().chain(statuses).collect();
+        write!(f, "sent up to {} times, on {}", self.attempts, on.join(", "))?;
+        if let Some(seconds) = self.attempt_timeout_seconds {
+            write!(f, "; {seconds} s for each")?;
+        }
+        if let Some(seconds) = self.hedge_after_seconds {
+            write!(f, "; to a second target after {seconds} s")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Copies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = (self.ratio * 1e4).round() / 100.0;
+        write!(f, "copies of {percent}% go to {}", self.upstream)
     }
 }
 

@@ -20,6 +20,13 @@ pub(super) struct Serving {
     _stop: oneshot::Sender<()>,
 }
 
+impl Serving {
+    /// Where it is served.
+    pub(super) fn address(&self) -> SocketAddr {
+        SocketAddr::new(self.place.0.ip(), self.port)
+    }
+}
+
 /// What becomes of the admin API with a configuration.
 #[derive(Debug)]
 pub(super) enum Plan {

@@ -7,6 +7,7 @@ mod attempts;
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::uri::PathAndQuery;
@@ -215,6 +216,7 @@ fn heads(
         scheme: if exchange.is_https() { "https" } else { "http" },
         host,
         has_body: !request_body.is_end_stream(),
+        waited: Duration::ZERO,
         listener: Arc::clone(&connection.listener.name),
         route: Arc::clone(snapshot.route_names(found.index)),
         pattern: found.pattern,

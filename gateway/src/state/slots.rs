@@ -143,6 +143,15 @@ impl Slots {
         self.lines.get(key).map(|line| line.occupancy()).unwrap_or_default()
     }
 
+    /// All keys of which slots are held or waited for: each with how many there are, and how they are used.
+    pub(crate) fn all(&self) -> Vec<(Arc<str>, u32, Occupancy)> {
+        let lines = self.lines.iter();
+        let mut all: Vec<_> =
+            lines.map(|line| (Arc::clone(line.key()), line.limit, line.occupancy())).collect();
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        all
+    }
+
     /// Does something with the line of a key, of which there are so many slots. Those who have one by that are
     /// to be [given](Self::give) it without the lock.
     fn at<T>(

@@ -13,6 +13,7 @@ mod key_sets;
 mod name;
 mod plugins;
 mod process;
+mod recorded;
 mod routes;
 mod series;
 mod slots;
@@ -46,6 +47,7 @@ pub(crate) use hooks::BOUNDS as HOOK_BOUNDS;
 pub(crate) use key_sets::{KeyResult, KeySetCounts};
 pub(crate) use name::{Invalid, Key, Kind};
 pub(crate) use plugins::PluginNumbers;
+pub(crate) use recorded::{Recorded, RecordedValue};
 pub(crate) use series::{Counter, Histogram, Series};
 pub(crate) use slots::{SlotCounts, SlotResult};
 pub(crate) use spans::SpanCounts;
@@ -55,7 +57,7 @@ pub(crate) use turns::TurnMetrics;
 pub(crate) use usage::UsageCounts;
 
 /// Series of one configured plugin, at most. A histogram of 32 bounds takes 4 KiB on 16 cores.
-const MAX_SERIES: usize = 1_000;
+const MAX_SERIES: usize = 5_000;
 /// What a series takes in the tables besides its name and its cells.
 const SERIES: usize = 256;
 

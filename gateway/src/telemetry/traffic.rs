@@ -192,26 +192,29 @@ impl Traffic {
 
     /// What passed on the route of this name, if anything did.
     pub(crate) fn summary(&self, route: &str) -> Option<RouteSummary> {
-        let totals = self.routes.get(route)?.totals()?;
-        Some(RouteSummary {
-            requests: totals.statuses.iter().map(|(_, count)| count).sum(),
-            in_flight: totals.in_flight,
-            failed: FAULTS.into_iter().zip(totals.faults).collect(),
-            statuses: totals.statuses,
-            duration_count: totals.duration.counts.iter().sum(),
-            duration_ns: totals.duration.sum,
-        })
+        Some(self.routes.get(route)?.totals()?.summary())
     }
 
-    /// How tries at a target ended, and for how many a connection was opened.
-    pub(crate) fn attempts(
-        &self,
-        upstream: &str,
-        target: &str,
-    ) -> Option<(Vec<(&'static str, u64)>, u64)> {
+    /// What passed on each variant of a route, of those that had a request, by name.
+    pub(crate) fn variant_summaries(&self, route: &str) -> Vec<(String, RouteSummary)> {
+        let of_route = self.variants().into_iter().filter(|(known, _)| *known.name == *route);
+        of_route.map(|(known, totals)| (known.variant.to_string(), totals.summary())).collect()
+    }
+
+    /// What became of the copies of a route's requests.
+    pub(crate) fn mirror_summary(&self, route: &str) -> Option<MirrorSummary> {
+        let mirror = self.mirrors.get(route)?;
+        let [request_seconds, copy_seconds] = mirror.seconds();
+        let (upstream, results) = (mirror.upstream.to_string(), mirror.results().collect());
+        Some(MirrorSummary { upstream, results, request_seconds, copy_seconds })
+    }
+
+    /// What became of tries at a target.
+    pub(crate) fn attempts(&self, upstream: &str, target: &str) -> Option<TargetSummary> {
         let found = self.targets.get(&(upstream.into(), target.into()))?;
         let (results, opened) = found.totals();
-        Some((RESULTS.into_iter().zip(results).collect(), opened))
+        let results = RESULTS.into_iter().zip(results).collect();
+        Some(TargetSummary { results, opened, retries: found.retries() })
     }
 
     /// All targets, by name.
@@ -239,6 +242,40 @@ fn with_totals(known: impl Iterator<Item = Arc<RouteTraffic>>) -> Vec<(Arc<Route
     let names = |route: &RouteTraffic| (route.name.clone(), route.variant.clone());
     routes.sort_by_key(|(route, _)| names(route));
     routes
+}
+
+impl Totals {
+    fn summary(self) -> RouteSummary {
+        RouteSummary {
+            requests: self.statuses.iter().map(|(_, count)| count).sum(),
+            in_flight: self.in_flight,
+            failed: FAULTS.into_iter().zip(self.faults).collect(),
+            statuses: self.statuses,
+            duration_count: self.duration.counts.iter().sum(),
+            duration_ns: self.duration.sum,
+        }
+    }
+}
+
+/// What became of tries at a target, added up over all workers.
+#[derive(Debug, Default)]
+pub(crate) struct TargetSummary {
+    /// How they ended.
+    pub(crate) results: Vec<(&'static str, u64)>,
+    /// For how many a connection was opened.
+    pub(crate) opened: u64,
+    /// Those that followed another one for the same request.
+    pub(crate) retries: u64,
+}
+
+/// What became of copies of requests.
+#[derive(Debug)]
+pub(crate) struct MirrorSummary {
+    pub(crate) upstream: String,
+    pub(crate) results: Vec<(&'static str, u64)>,
+    /// To the heads of both responses, where both have one.
+    pub(crate) request_seconds: f64,
+    pub(crate) copy_seconds: f64,
 }
 
 /// What passed on one route, added up over all workers.

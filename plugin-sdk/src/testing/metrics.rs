@@ -1,7 +1,7 @@
 //! The metrics of native tests, by the rules of the gateway's.
 
 /// Series of one configured plugin, at most.
-const MAX_SERIES: usize = 1000;
+const MAX_SERIES: usize = 5000;
 const MAX_LABELS: usize = 8;
 const MAX_NAME: usize = 64;
 const MAX_LABEL_VALUE: usize = 128;

@@ -53,6 +53,12 @@ pub struct Config {
     /// The names of the metrics.
     #[serde(default)]
     pub metric_names: MetricNames,
+
+    /// For how many consumers metrics are counted apart, as the label `consumer`: the first who come. All others are
+    /// `other`. 0 is no such label, at most 1,000. Default 20.
+    #[serde(default = "default_metric_consumers")]
+    #[schemars(range(max = 1000))]
+    pub metric_consumers: u32,
 }
 
 /// A failure for which another deployment is asked.
@@ -233,10 +239,10 @@ pub struct ShareSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricNames {
-    /// Those of OpenTelemetry's conventions since 2026: counters of tokens by kind.
+    /// Those of OpenTelemetry's conventions since 2026: counters of tokens by kind, `gen_ai_client_inference_...`.
     #[default]
     New,
-    /// Those before: one histogram of tokens with the label `gen_ai_token_type`.
+    /// Those before: one histogram of tokens with the label `gen_ai_token_type`, `gen_ai_client_operation_...`.
     Old,
     /// Both.
     Both,
@@ -256,6 +262,10 @@ fn default_cool_down() -> String {
 
 fn default_fail_over() -> Vec<FailOver> {
     vec![FailOver::RateLimited, FailOver::Overloaded, FailOver::Server]
+}
+
+fn default_metric_consumers() -> u32 {
+    20
 }
 
 fn default_wait() -> String {

@@ -12,7 +12,7 @@ use gateway_plugin_sdk::{attempts, clock, duration, held_response, log};
 use crate::choose::{self, Chosen, Wanted};
 use crate::config::{Config, FailOver};
 use crate::state::{Call, Reading};
-use crate::{Models, refusal};
+use crate::{Models, meter, reading, refusal};
 
 /// The longest error of a provider that is read, in bytes.
 const MAX_ERROR: u64 = 1 << 20;
@@ -133,20 +133,23 @@ impl Models {
             let time = told.map_or(self.fail_overs.cool_down, |told| told.min(MAX_COOL_DOWN));
             if !time.is_zero() {
                 choose::cool_down(failed, time);
+                meter::cools_down(failed, (clock::now() + time).as_secs_f64());
             }
         }
         let is_able =
             self.fail_overs.classes.contains(&class) && attempts::sent() < self.fail_overs.attempts;
         let (before, spoken, class) = (call.deployment, call.spoken(), class.name());
         call.able &= !(1 << before);
+        let model = &self.catalog.models[call.model];
         if !is_able {
+            meter::failed(model, failed, class, None);
             return false;
         }
         self.release(call);
         while call.able != 0 {
             let wanted = Wanted {
                 catalog: &self.catalog,
-                model: &self.catalog.models[call.model],
+                model,
                 able: call.able,
                 affinity: call.affinity,
                 preferred: None,
@@ -160,6 +163,8 @@ impl Models {
             match self.resend(call) {
                 Ok(()) => {
                     log::info!("deployment {} failed ({class}); {name} is asked", failed.name);
+                    meter::failed(model, failed, class, Some(name));
+                    call.sent = Some(reading::nanoseconds());
                     return true;
                 }
                 Err(why) => {
@@ -172,6 +177,7 @@ impl Models {
                 }
             }
         }
+        meter::failed(model, failed, class, None);
         call.deployment = before;
         call.set_spoken(spoken);
         false

@@ -3,7 +3,8 @@
 //! A request names a model (`api` says whose API it speaks). `outgoing` checks it, the `catalog` has the model's
 //! deployments, and `choose` picks one that has room; `prepare` and `address` turn the request into what that deployment
 //! expects. When it fails, `fail_over` asks the next. The response passes as it is, or translated: `answering` says how
-//! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it. What is refused
+//! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it, for
+//! `series` by model, deployment and consumer (`consumers`). What is refused
 //! is refused in the form of the client's API (`refusal`). What a call keeps between its hooks is `state`; an instance
 //! of the plugin remembers nothing about requests.
 
@@ -13,6 +14,7 @@ mod api;
 mod catalog;
 mod choose;
 mod config;
+mod consumers;
 mod cost;
 mod fail_over;
 mod listing;
@@ -21,6 +23,7 @@ mod outgoing;
 mod prepare;
 mod reading;
 mod refusal;
+mod series;
 mod state;
 
 use gateway_model_protocols::usage::Usage;
@@ -46,7 +49,7 @@ pub struct Models {
     max_body: u64,
     response_headers: bool,
     metric_names: MetricNames,
-    series: meter::Series,
+    series: series::Series,
 }
 
 impl Plugin for Models {
@@ -70,7 +73,7 @@ impl Plugin for Models {
             max_body: config.max_body,
             response_headers: config.response_headers,
             metric_names: config.metric_names,
-            series: meter::Series::default(),
+            series: series::Series::new(config.metric_consumers),
         })
     }
 

@@ -3,17 +3,14 @@
 //! Owns their names. Attributes are set while the response passes, so that plugins behind this one can settle by them;
 //! metrics and rows are counted once, at the end.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-
 use gateway_model_protocols::usage::Usage;
-use gateway_plugin_sdk::metrics::{Counter, Histogram};
 use gateway_plugin_sdk::{Ending, Summary};
 use gateway_plugin_sdk::{attributes, log, metrics, usage as rows};
 
 use crate::api::operation;
 use crate::catalog::{Deployment, Model};
 use crate::config::MetricNames;
+use crate::series::{self, Series};
 use crate::state::Call;
 
 /// Names of attributes.
@@ -25,61 +22,11 @@ const INPUT: &str = "model.tokens.input";
 const OUTPUT: &str = "model.tokens.output";
 pub(crate) const TOTAL: &str = "model.tokens.total";
 pub(crate) const COST: &str = "model.cost";
+/// Milliseconds that the exchange waited for places; the gateway's.
+const WAITED: &str = "request.waited-ms";
 
-/// Bounds of OpenTelemetry's conventions, v1.41: seconds, and seconds for a token.
-const SECONDS: [f64; 14] =
-    [0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92];
-const FIRST: [f64; 18] = [
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
-    30.0, 60.0,
-];
-const EACH: [f64; 13] = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5];
-const TOKENS: [f64; 14] = [
-    1.0,
-    4.0,
-    16.0,
-    64.0,
-    256.0,
-    1024.0,
-    4096.0,
-    16384.0,
-    65536.0,
-    262_144.0,
-    1_048_576.0,
-    4_194_304.0,
-    16_777_216.0,
-    67_108_864.0,
-];
-
-/// Which series: a metric with values for its labels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Key {
-    name: &'static str,
-    /// The value of a label that not all have.
-    extra: &'static str,
-    model: usize,
-    deployment: usize,
-    operation: &'static str,
-}
-
-/// The series that an instance has asked the gateway for: to ask costs more than to count.
-#[derive(Debug, Default)]
-pub(crate) struct Series {
-    counters: RefCell<HashMap<Key, Counter>>,
-    histograms: RefCell<HashMap<Key, Histogram>>,
-}
-
-impl Series {
-    fn counter(&self, key: Key, labels: &[(&str, &str)]) -> Counter {
-        let known = &mut *self.counters.borrow_mut();
-        *known.entry(key).or_insert_with(|| metrics::counter_with(key.name, labels))
-    }
-
-    fn histogram(&self, key: Key, labels: &[(&str, &str)], bounds: &[f64]) -> Histogram {
-        let known = &mut *self.histograms.borrow_mut();
-        *known.entry(key).or_insert_with(|| metrics::histogram_with(key.name, labels, bounds))
-    }
-}
+/// The label of the model that was asked for.
+const MODEL_LABEL: &str = "gen_ai_request_model";
 
 /// Says how far the usage of a call has come.
 pub(crate) fn tell(usage: &Usage, cost: Option<u64>) {
@@ -112,99 +59,127 @@ pub(crate) struct Ended<'a> {
 impl Ended<'_> {
     /// Counts it.
     pub(crate) fn count(&self, summary: &Summary, names: MetricNames, series: &Series) {
-        let labels = self.labels();
-        let of = |name, extra| self.key(name, extra);
-        let duration = seconds(self.now.saturating_sub(self.call.began));
-        let outcome = outcome(summary);
-        let with_outcome = [&labels[..], &[("outcome", outcome)]].concat();
-        series.counter(of("gen_ai_requests", outcome), &with_outcome).increment();
-        let name = "gen_ai_client_inference_duration_seconds";
-        series.histogram(of(name, ""), &labels, &SECONDS).observe(duration);
+        let operation = operation(self.call.protocol(), self.call.action());
+        let key = (self.call.model, self.call.deployment, operation);
+        let row = series.of(key, || {
+            vec![
+                (MODEL_LABEL, self.model.name.clone()),
+                ("deployment", self.deployment.name.clone()),
+                ("gen_ai_provider_name", self.deployment.provider.name().to_owned()),
+                ("gen_ai_operation_name", operation.to_owned()),
+            ]
+        });
+        row.add(outcome(summary), 1);
+        let began = self.call.began;
+        let waited = self.waited();
+        // Another attempt noted when it was sent; the first was when its turn had come.
+        let sent = self.call.sent.unwrap_or_else(|| began.saturating_add(waited.unwrap_or(0)));
+        let since = |from: u64, to: u64| seconds(to.saturating_sub(from));
+        let (whole, own) = (since(began, self.now), since(sent, self.now));
+        row.observe(series::REQUEST_DURATION, whole);
+        if let Some(waited) = waited {
+            row.observe(series::QUEUE_DURATION, seconds(waited));
+        }
+        if names != MetricNames::Old {
+            row.observe(series::INFERENCE_DURATION, own);
+        }
+        if names != MetricNames::New {
+            row.observe(series::OPERATION_DURATION, own);
+        }
         if let Some(first) = self.call.first {
-            let first = seconds(first.saturating_sub(self.call.began));
-            let name = "gen_ai_server_time_to_first_token_seconds";
-            series.histogram(of(name, ""), &labels, &FIRST).observe(first);
+            row.observe(series::FIRST_TOKEN, since(began, first));
+            if names != MetricNames::Old {
+                row.observe(series::INFERENCE_FIRST_CHUNK, since(sent, first));
+            }
+            if names != MetricNames::New {
+                row.observe(series::OPERATION_FIRST_CHUNK, since(sent, first));
+            }
             let more = self.usage.map_or(0, |usage| usage.output.saturating_sub(1));
             if more > 0 && self.call.is_complete {
                 #[expect(clippy::cast_precision_loss, reason = "tokens of a response are few")]
-                let each = (duration - first) / more as f64;
-                let name = "gen_ai_server_time_per_output_token_seconds";
-                series.histogram(of(name, ""), &labels, &EACH).observe(each);
+                let each = since(first, self.now) / more as f64;
+                row.observe(series::EACH_TOKEN, each);
             }
         }
         if let Some(usage) = &self.usage {
-            self.count_usage(usage, names, series);
+            self.count_usage(usage, names, &row);
         }
     }
 
-    fn count_usage(&self, usage: &Usage, names: MetricNames, series: &Series) {
-        let labels = self.labels();
-        let of = |name, extra| self.key(name, extra);
+    fn count_usage(&self, usage: &Usage, names: MetricNames, row: &series::Row) {
         let kinds = [
-            ("input_tokens", usage.input),
-            ("output_tokens", usage.output),
-            ("cached_input_tokens", usage.cached_input),
-            ("cache_write_tokens", usage.cache_write + usage.cache_write_1h),
-            ("reasoning_tokens", usage.reasoning),
+            ("input_tokens", series::INPUT, usage.input),
+            ("output_tokens", series::OUTPUT, usage.output),
+            ("cached_input_tokens", series::CACHE_READ, usage.cached_input),
+            ("cache_write_tokens", series::CACHE_WRITE, usage.cache_write + usage.cache_write_1h),
+            ("reasoning_tokens", series::REASONING, usage.reasoning),
         ];
-        for (name, amount) in kinds.into_iter().filter(|(_, amount)| *amount > 0) {
+        for (name, counter, amount) in kinds.into_iter().filter(|(.., amount)| *amount > 0) {
             rows::add(name, i64::try_from(amount).unwrap_or(i64::MAX));
+            if names != MetricNames::Old {
+                row.add(counter, amount);
+            }
         }
         if usage.estimated {
             rows::add("estimated_calls", 1);
         }
         if let Some(cost) = self.cost.filter(|cost| *cost > 0) {
             rows::add("cost_usd_nanos", i64::try_from(cost).unwrap_or(i64::MAX));
-            series.counter(of("gen_ai_cost_usd_nanos", ""), &labels).add(cost);
-        }
-        if names != MetricNames::Old {
-            let kinds = [
-                ("gen_ai_client_inference_usage_input_tokens", usage.input),
-                ("gen_ai_client_inference_usage_output_tokens", usage.output),
-                ("gen_ai_client_inference_usage_cache_read_input_tokens", usage.cached_input),
-                (
-                    "gen_ai_client_inference_usage_cache_write_input_tokens",
-                    usage.cache_write + usage.cache_write_1h,
-                ),
-                ("gen_ai_client_inference_usage_reasoning_output_tokens", usage.reasoning),
-            ];
-            for (name, amount) in kinds.into_iter().filter(|(_, amount)| *amount > 0) {
-                series.counter(of(name, ""), &labels).add(amount);
-            }
+            row.add(series::COST, cost);
         }
         if names != MetricNames::New {
-            for (kind, amount) in [("input", usage.input), ("output", usage.output)] {
-                let labels = [&labels[..], &[("gen_ai_token_type", kind)]].concat();
-                #[expect(clippy::cast_precision_loss, reason = "tokens of a call are few")]
-                series
-                    .histogram(of("gen_ai_client_token_usage", kind), &labels, &TOKENS)
-                    .observe(amount as f64);
-            }
+            #[expect(clippy::cast_precision_loss, reason = "tokens of a call are few")]
+            let tokens = [usage.input as f64, usage.output as f64];
+            row.observe(series::INPUT_USAGE, tokens[0]);
+            row.observe(series::OUTPUT_USAGE, tokens[1]);
         }
     }
 
-    fn key(&self, name: &'static str, extra: &'static str) -> Key {
-        let operation = operation(self.call.protocol(), self.call.action());
-        Key { name, extra, model: self.call.model, deployment: self.call.deployment, operation }
-    }
-
-    fn labels(&self) -> [(&str, &str); 4] {
-        [
-            ("gen_ai_request_model", &self.model.name),
-            ("deployment", &self.deployment.name),
-            ("gen_ai_provider_name", self.deployment.provider.name()),
-            ("gen_ai_operation_name", operation(self.call.protocol(), self.call.action())),
-        ]
+    /// How long the call waited for a place at its deployment, in nanoseconds, where it may have to.
+    fn waited(&self) -> Option<u64> {
+        self.deployment.concurrency.as_ref().filter(|places| places.queue > 0)?;
+        let milliseconds: f64 = attributes::value(WAITED)?.parse().ok()?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the gateway's number, which is a time and less than an hour"
+        )]
+        let nanoseconds = (milliseconds * 1e6) as u64;
+        Some(nanoseconds)
     }
 }
 
-fn outcome(summary: &Summary) -> &'static str {
+/// An attempt at a deployment failed. `next` is the deployment that is asked instead, if there is one.
+pub(crate) fn failed(model: &Model, deployment: &Deployment, class: &str, next: Option<&str>) {
+    let labels = [
+        (MODEL_LABEL, model.name.as_str()),
+        ("deployment", &deployment.name),
+        ("error_type", class),
+        ("next", next.unwrap_or_default()),
+    ];
+    metrics::counter_with("gen_ai_failed_attempts", &labels).increment();
+}
+
+/// A deployment is passed over until then, in seconds since 1970.
+pub(crate) fn cools_down(deployment: &Deployment, until: f64) {
+    let labels = [("deployment", deployment.name.as_str())];
+    metrics::gauge_with("gen_ai_cool_down_end_timestamp_seconds", &labels).set(until);
+}
+
+/// A request was refused before any deployment was asked. Without a model, the client named one that there is not.
+pub(crate) fn refused(model: Option<&Model>, reason: &str) {
+    let model = model.map_or("", |model| &model.name);
+    let labels = [(MODEL_LABEL, model), ("reason", reason)];
+    metrics::counter_with("gen_ai_refused_requests", &labels).increment();
+}
+
+fn outcome(summary: &Summary) -> usize {
     match summary.ending {
-        Ending::Complete if summary.status < 400 => "ok",
-        Ending::Complete => "refused",
-        Ending::ClientLeft => "client_left",
-        Ending::UpstreamFailed => "upstream_failed",
-        Ending::PluginFailed | Ending::GatewayFailed => "gateway_failed",
+        Ending::Complete if summary.status < 400 => series::OK,
+        Ending::Complete => series::REFUSED,
+        Ending::ClientLeft => series::CLIENT_LEFT,
+        Ending::UpstreamFailed => series::UPSTREAM_FAILED,
+        Ending::PluginFailed | Ending::GatewayFailed => series::GATEWAY_FAILED,
     }
 }
 

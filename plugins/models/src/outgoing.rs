@@ -41,11 +41,13 @@ impl Models {
             return Err(Box::new(refusal::invalid(protocol, message, Some("model"))));
         };
         let who = Who::of(request);
-        let (index, model) = self
-            .model(name, &who)
-            .map_err(|nearest| Box::new(refusal::no_model(protocol, name, nearest)))?;
+        let (index, model) = self.model(name, &who).map_err(|nearest| {
+            meter::refused(None, "unknown_model");
+            Box::new(refusal::no_model(protocol, name, nearest))
+        })?;
         let input = read.size.estimate();
         if let Some(most) = model.max_input_tokens.filter(|most| input > *most) {
+            meter::refused(Some(model), "input_too_long");
             return Err(Box::new(refusal::too_long(protocol, input, most)));
         }
         let mut call = Call::new(protocol, asked.action);
@@ -129,9 +131,13 @@ impl Models {
                 Ok(())
             }
             Chosen::None(Full { busy: true, retry_after: None }) => {
+                meter::refused(Some(model), "busy");
                 Err(Box::new(refusal::busy(protocol, name)))
             }
-            Chosen::None(full) => Err(Box::new(refusal::limited(protocol, name, full.retry_after))),
+            Chosen::None(full) => {
+                meter::refused(Some(model), "rate_limited");
+                Err(Box::new(refusal::limited(protocol, name, full.retry_after)))
+            }
         }
     }
 

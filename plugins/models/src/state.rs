@@ -45,6 +45,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     /// Times of the monotonic clock, in nanoseconds.
     pub(crate) began: u64,
+    /// When it was sent to the deployment, if that was not the first.
+    pub(crate) sent: Option<u64>,
     /// When the first content came.
     pub(crate) first: Option<u64>,
     /// Tokens of the request, as estimated.
@@ -92,6 +94,7 @@ impl Call {
             streams: false,
             path: String::new(),
             began: 0,
+            sent: None,
             first: None,
             input: 0,
             tokens: 0,

@@ -29,6 +29,11 @@ const KEYED: &str = "[plugins.keys]\ncomponent = \"auth\"\n[[plugins.keys.config
     digest = \"sha256:130a82f68d3064ef477880b571abfcf0f1f4aac4f9cd161aea5e6b543d2ee2d8\"\ngroup = \"gold\"\n\
     [[routes]]\nname = \"keyed\"\npaths = [\"/keyed\"]\nplugins = [\"keys\"]\nrespond = { status = 200 }\n";
 
+/// A route that splits, and has copies made.
+const SPLIT: &str = "[[routes]]\nname = \"split\"\npaths = [\"/split\"]\n\
+    split = { variants = [{ name = \"a\", upstream = \"service\", weight = 1 }, { name = \"b\", upstream = \"gone\", weight = 0 }] }\n\
+    mirror = { upstream = \"gone\" }\n";
+
 async fn page(gateway: &Running) -> String {
     Http1::admin(gateway.admin.unwrap(), "/metrics").await.text().to_owned()
 }
@@ -252,14 +257,15 @@ async fn the_rules_and_the_dashboard_name_metrics_that_there_are() {
     let log = folder.path().join("log");
     let routes = format!(
         "access_log = \"x\"\n[access_logs.x]\nfile = {log:?}\n\
-         [traces]\nendpoint = \"http://127.0.0.1:1\"\n{ROUTES}{KEYED}"
+         [traces]\nendpoint = \"http://127.0.0.1:1\"\n{ROUTES}{KEYED}{SPLIT}"
     );
     let gateway = Setup::toml(&routes, &[("UPSTREAM", &service.address)]).start();
     Http1::get(gateway.address, "/api/a").await;
     Http1::get(gateway.address, "/gone").await;
     let keyed = request("GET", "/keyed", &[("x-api-key", "quickstart-key")], "");
     assert_eq!(Http1::connect(gateway.address).await.send(keyed).await.status(), 200);
-    after(&gateway, 3.0).await;
+    Http1::get(gateway.address, "/split").await;
+    after(&gateway, 4.0).await;
     let page = page(&gateway).await;
     let rules = fs::read_to_string(monitoring().join("alerts.yml")).unwrap();
     let dashboard = fs::read_to_string(monitoring().join("dashboard.json")).unwrap();

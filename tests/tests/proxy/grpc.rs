@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use gateway_tests::{Http2, Setup, Upstream, client, within};
+use gateway_tests::{Http1, Http2, Setup, Upstream, client, within};
 use http::uri::PathAndQuery;
 use tokio::sync::mpsc;
 use tonic::metadata::MetadataValue;
@@ -214,6 +214,30 @@ async fn a_call_is_given_up_when_its_deadline_is_over() {
     assert_eq!((answer.status(), answer.header("grpc-status")), (200, Some("4")));
     assert_eq!(silent.request().headers["grpc-timeout"], "150m");
     within(was_reset).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_deadline_that_is_over_is_not_the_upstreams_fault() {
+    let silent = Upstream::http2(|_| async { std::future::pending().await }).await;
+    let text = "[admin]\naddress = \"127.0.0.1:0\"\n\
+        [upstreams.silent]\ntargets = [\"http://${env:SILENT}\"]\nprotocol = \"http2\"\n\
+        ejection = { consecutive_failures = 1, max_share = 1.0 }\n\
+        [[routes]]\nname = \"echo\"\npaths = [\"/{*rest}\"]\nupstream = \"silent\"\n";
+    let gateway = Setup::toml(text, &[("SILENT", &silent.address)]).start();
+    let mut caller = Http2::connect(gateway.address).await;
+    let fields =
+        [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", "50m")];
+    for _ in 0..2 {
+        let answer = caller.send(client::request2("POST", "/test.Echo/Say", &fields, "")).await;
+        assert_eq!(answer.header("grpc-status"), Some("4"));
+    }
+    let page = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
+    let failed = "gateway_requests_failed_total{route=\"echo\",fault=\"client\",reason=\"deadline-timeout\"} 2\n";
+    assert!(page.text().contains(failed), "{}", page.text());
+    assert!(!page.text().contains("fault=\"upstream\""), "{}", page.text());
+    let ejected =
+        page.text().lines().filter(|line| line.starts_with("gateway_upstream_ejections_total"));
+    assert!(ejected.clone().count() > 0 && ejected.clone().all(|line| line.ends_with(" 0")));
 }
 
 #[tokio::test]

@@ -144,3 +144,38 @@ async fn the_variant_is_in_metrics_access_logs_and_attributes() {
     assert_eq!(shown["action"]["kind"], "split", "{shown}");
     assert_eq!(shown["action"]["variants"][1]["upstream"], "v2");
 }
+
+#[tokio::test]
+async fn the_variant_is_that_of_the_upstream_that_answered_where_a_plugin_sent_it_elsewhere() {
+    let failing =
+        Upstream::http1(|_| async { Response::builder().status(503).body(full("no")).unwrap() })
+            .await;
+    let (stable, other) = (named("stable").await, named("other").await);
+    let asks = |next: &str| {
+        let text = format!(
+            "[admin]\naddress = \"127.0.0.1:0\"\n\
+             [upstreams.v1]\ntargets = [\"http://{}\"]\n[upstreams.v2]\ntargets = [\"http://{}\"]\n\
+             [upstreams.other]\ntargets = [\"http://{}\"]\n\
+             [plugins.shape]\ncomponent = \"transform\"\n\
+             config = {{ response.headers.set.x-variant = \"variant ${{route.variant}}\" }}\n\
+             [plugins.again]\ncomponent = \"./again.wasm\"\ngrants = [\"attempts\"]\n\
+             forward_to = [\"v1\", \"other\"]\nconfig = {{ upstreams = [\"{next}\"] }}\n\
+             [[routes]]\nname = \"chat\"\npaths = [\"/\"]\nplugins = [\"shape\", \"again\"]\n\
+             [routes.split]\nvariants = [{{ name = \"canary\", upstream = \"v2\", weight = 1 }}, \
+             {{ name = \"stable\", upstream = \"v1\", weight = 0 }}]\n",
+            stable.address, failing.address, other.address
+        );
+        Setup::toml(&text, &[]).start()
+    };
+    for (next, variant) in [("v1", "variant stable"), ("other", "variant")] {
+        let gateway = asks(next);
+        let answer = Http1::get(gateway.address, "/").await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.header("x-variant").unwrap_or_default().trim(), variant, "{next}");
+        // The failure is the canary's all the same, and the request is counted as its.
+        let page = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
+        let line =
+            "gateway_variant_requests_total{route=\"chat\",variant=\"canary\",status=\"200\"} 1\n";
+        assert!(page.text().contains(line), "{}", page.text());
+    }
+}

@@ -166,3 +166,27 @@ fn reads_what_an_authority_says_of_a_certificate() {
         assert!(found.contains(expected) && found.contains('^'), "{found}");
     }
 }
+
+#[test]
+fn warns_of_certificates_that_nobody_asks_for() {
+    let (one, _) = own(&[rcgen::ExtendedKeyUsagePurpose::ServerAuth]);
+    let files: &[(&str, &str)] = &[("ca.pem", &one)];
+    let text = |config: &str| {
+        format!(
+            "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\n\
+             [plugins.who]\ncomponent = \"auth\"\n[plugins.who.config]\n{config}\n\
+             [[routes]]\nname = \"r\"\npaths = [\"/\"]\nplugins = [\"who\"]\nrespond = {{ status = 200 }}\n"
+        )
+    };
+    let expected = "the plugin `who` reads certificates of clients, and no listener asks for any";
+    for config in [
+        "client_certificate = {}",
+        "key = [\"client.certificate.subject\"]",
+        "set = { x-who = \"${client.certificate.fingerprint}\" }",
+    ] {
+        let told = told(&text(config), files);
+        assert!(told.contains(expected) && told.contains('^'), "{config}\n{told}");
+    }
+    let told = told(&text("key = [\"client.address\"]"), files);
+    assert!(!told.contains("certificates of clients"), "{told}");
+}

@@ -103,7 +103,15 @@ pub(super) async fn send_again(
     let (head, hop) = (sent.head.clone(), sent.hop.clone());
     let request = Box::new(PreparedRequest { head, body, hop });
     let matched = Matched { found, target, chosen_path: sent.chosen_path.as_deref() };
-    run.forwarded_to(exchange.snapshot.upstream_name(sent.upstream), exchange.variant());
+    let variant = variant_of(&found.route.action, sent.upstream, exchange.variant());
+    run.forwarded_to(exchange.snapshot.upstream_name(sent.upstream), variant);
     exchange.is_sent_again();
     act(exchange, &matched, &Action::Forward(sent.upstream), request).await
+}
+
+/// The variant of a route that an upstream is: the request's own, if it is the same upstream still.
+fn variant_of(action: &Action, upstream: UpstreamId, own: Option<usize>) -> Option<usize> {
+    let Action::Split(split) = action else { return own };
+    let is_it = |index: &usize| split.variants[*index].upstream == upstream;
+    own.filter(is_it).or_else(|| (0..split.variants.len()).find(is_it))
 }

@@ -41,6 +41,18 @@ async fn reload(program: &Program, target: &str) -> Answer {
 }
 
 #[tokio::test]
+async fn a_port_that_the_gateway_has_itself_is_said_so() {
+    let program = start().await;
+    let more = format!("[[listeners]]\nname = \"second\"\naddress = \"{}\"\n", program.admin);
+    program.write(&(text("two") + &more));
+    let refused = reload(&program, "/reload?dry_run=true").await;
+    assert_eq!(refused.status(), 422);
+    let told = refused.text().to_owned();
+    assert!(told.contains("this gateway has the port itself, for `[admin]`"), "{told}");
+    assert!(!told.contains("another process"), "{told}");
+}
+
+#[tokio::test]
 async fn a_reload_is_tried_made_and_refused() {
     let program = start().await;
     let first = json(&program.get("/config").await);
