@@ -81,14 +81,21 @@ impl Cache {
         let rules = &self.settings.rules;
         let before = (&kept.stored, entry.status, &old);
         let Some(fresh) = freshen(&request, before, fields, rules, asked.at, now) else {
-            // The client cannot be answered with either. The next one is not asked about it.
-            log::warn!(
-                "the upstream confirmed a response that it was not asked about: {}",
-                asked.url
-            );
+            // It has said `304` to what was asked, so the client gets that, as it was. Nothing is updated by it, and the
+            // next request asks for all of it.
+            log::warn!("a confirmation has other validators than what is stored: {}", asked.url);
+            let report = Report {
+                forward: Some(asked.why),
+                forward_status: Some(304),
+                detail: Some("other-validators"),
+                ..Report::default()
+            };
+            let serve = self.serving(asked, &kept, &entry, &report, now);
+            if !cache::is_background() {
+                let _gone = cache::serve(&serve.freshness(Freshness::Stale));
+            }
             cache::purge_key(&asked.key);
-            response.set_status(502);
-            return self.report(response, asked, Report::default());
+            return;
         };
         let report = Report {
             forward: Some(asked.why),
