@@ -59,11 +59,12 @@ impl Plugin for Cache {
     }
 
     fn on_request(&self, request: &mut Request, progress: &mut Progress) -> Outcome {
-        let asked = Asked::new(request, &self.settings);
+        let mut asked = Asked::new(request, &self.settings);
         match request.method() {
             "GET" | "HEAD" => self.look(request, asked, progress),
             "OPTIONS" | "TRACE" | "CONNECT" => Outcome::Next,
             _ => {
+                asked.keep_url(request);
                 progress.0 = Some(Box::new(asked));
                 Outcome::Next
             }
