@@ -295,6 +295,20 @@ fn a_head_is_answered_from_what_get_has_stored() {
 }
 
 #[test]
+fn requests_that_are_more_than_their_key_pass() {
+    let harness = harness(json!({}));
+    assert_eq!(text(&harness, get("/a"), "one"), "one");
+    for odd in [
+        get("/a").header("upgrade", "websocket"),
+        get("/a").header("sec-websocket-key", "x"),
+        get("/a").body("a body"),
+    ] {
+        assert_eq!(text(&harness, odd, "odd"), "odd");
+    }
+    assert_eq!(text(&harness, get("/a"), "two"), "one");
+}
+
+#[test]
 fn points_at_each_fault() {
     let cases = [
         (json!({ "default_ttl": "2h", "max_ttl": "1h" }), "/default_ttl"),
