@@ -197,7 +197,9 @@ impl Cache {
                 }
             }
             Err(why) => {
-                if !matches!(why, NotStored::Method | NotStored::Request) && !is_error(status) {
+                if !matches!(why, NotStored::Method | NotStored::Request | NotStored::Status)
+                    && !is_error(status)
+                {
                     self.useless.add(&asked.key, now);
                 }
                 let detail = (why != NotStored::Method).then(|| why.name());
