@@ -13,7 +13,7 @@ use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
 use crate::asked::{Asked, Kept, now};
-use crate::looking::is_fulfilled;
+use crate::looking::{One, is_fulfilled};
 use crate::{Cache, RESULT, tags};
 
 /// How many responses for one path are found by `No-Vary-Search`.
@@ -81,14 +81,21 @@ impl Cache {
         let rules = &self.settings.rules;
         let before = (&kept.stored, entry.status, &old);
         let Some(fresh) = freshen(&request, before, fields, rules, asked.at, now) else {
-            // The client cannot be answered with either. The next one is not asked about it.
-            log::warn!(
-                "the upstream confirmed a response that it was not asked about: {}",
-                asked.url
-            );
+            // It has said `304` to what was asked, so the client gets that, as it was. Nothing is updated by it, and the
+            // next request asks for all of it.
+            log::warn!("a confirmation has other validators than what is stored: {}", asked.url);
+            let report = Report {
+                forward: Some(asked.why),
+                forward_status: Some(304),
+                detail: Some("other-validators"),
+                ..Report::default()
+            };
+            let serve = self.serving(asked, &kept, &entry, &report, now);
+            if !cache::is_background() {
+                let _gone = cache::serve(&serve.freshness(Freshness::Stale));
+            }
             cache::purge_key(&asked.key);
-            response.set_status(502);
-            return self.report(response, asked, Report::default());
+            return;
         };
         let report = Report {
             forward: Some(asked.why),
@@ -151,7 +158,8 @@ impl Cache {
         report: &Report,
         now: Millis,
     ) -> Serve {
-        let serve = self.reported(Serve::new(entry.id), entry, &kept.stored, report, now);
+        let one = One { entry, stored: &kept.stored, said: &kept.said };
+        let serve = self.reported(Serve::new(entry.id), one, report, now);
         if is_fulfilled(asked, entry, &kept.stored) { serve.status(304) } else { serve }
     }
 
@@ -189,7 +197,9 @@ impl Cache {
                 }
             }
             Err(why) => {
-                if !matches!(why, NotStored::Method | NotStored::Request) && !is_error(status) {
+                if !matches!(why, NotStored::Method | NotStored::Request | NotStored::Status)
+                    && !is_error(status)
+                {
                     self.useless.add(&asked.key, now);
                 }
                 let detail = (why != NotStored::Method).then(|| why.name());
@@ -201,16 +211,18 @@ impl Cache {
     fn put(&self, asked: &Asked, fields: &Fields, storing: Storing) -> bool {
         let search = Variation::of(fields)
             .filter(|_| !asked.query.is_empty())
-            .filter(|_| cache::lookup(&asked.path_key).len() < MOST_SEARCHES)
+            .filter(|_| cache::lookup(&asked.path_key()).len() < MOST_SEARCHES)
             .map(|search| (search.key(&asked.query), search))
             .map(|(key, search)| (search, key));
-        let key = if search.is_some() { &asked.path_key } else { &asked.key };
+        let path_key = search.as_ref().map(|_| asked.path_key());
+        let key = path_key.as_ref().unwrap_or(&asked.key);
         let mut variant = storing.stored.variant();
         if let Some((_, query)) = &search {
             variant.extend_from_slice(b"\n?");
             variant.extend_from_slice(query.as_bytes());
         }
-        let kept = Kept { stored: storing.stored, search };
+        let said = fields.value("cache-status").unwrap_or_default().into_owned();
+        let kept = Kept { stored: storing.stored, said, search };
         let mut store = Store::new(key, Duration::from_secs(storing.keep))
             .variant(variant)
             .metadata(kept.to_bytes())

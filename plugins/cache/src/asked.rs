@@ -1,6 +1,5 @@
 //! What is asked for: its key, and what the hooks of an exchange tell each other.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use gateway_cache_policy::conditional::ANSWERED;
@@ -34,12 +33,12 @@ pub struct Progress(pub(crate) Option<Box<Asked>>);
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Asked {
     pub(crate) method: String,
-    /// The key, and its part before the query.
     pub(crate) key: Vec<u8>,
-    pub(crate) path_key: Vec<u8>,
+    /// Where what stands behind the query begins in it.
+    parts_from: usize,
     /// The query, as far as it counts.
     pub(crate) query: String,
-    /// Scheme, host, path and query, as they were asked for.
+    /// Scheme, host, path and query, as they were asked for; empty as long as it is answered from what is stored.
     pub(crate) url: String,
     /// Whose it is; empty if it is not known.
     pub(crate) consumer: String,
@@ -60,6 +59,8 @@ pub(crate) struct Asked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kept {
     pub(crate) stored: Stored,
+    /// What other caches have said of it in `Cache-Status`.
+    pub(crate) said: Vec<u8>,
     /// Which parameters of the query count for it, and the query that it has then.
     pub(crate) search: Option<(gateway_cache_policy::variation::Variation, String)>,
 }
@@ -96,11 +97,15 @@ impl Asked {
         if !is_listed(settings.may_revalidate.as_ref(), Some(&consumer), group) {
             (directives.no_cache, directives.max_age, directives.min_fresh) = (false, None, None);
         }
-        let base = format!("{scheme}://{host}{path}");
-        let url = query.map_or_else(|| base.clone(), |query| format!("{base}?{query}"));
         let query = settings.query.key(query.unwrap_or_default());
+        let mut key =
+            String::with_capacity(scheme.len() + host.len() + path.len() + query.len() + 64);
+        for part in [scheme, "://", host, path, "?", &query] {
+            key.push_str(part);
+        }
         // Each part in a form that has an end, so that no two requests have one key.
-        let mut parts = String::new();
+        let behind = key.len();
+        let parts = &mut key;
         for name in &settings.key_headers {
             let _ = write!(parts, "\n{:?}", request.header_bytes(name));
         }
@@ -115,10 +120,10 @@ impl Asked {
         });
         Self {
             method: request.method().to_owned(),
-            key: format!("{base}?{query}{parts}").into_bytes(),
-            path_key: format!("{base}{parts}\n*").into_bytes(),
+            key: key.into_bytes(),
+            parts_from: behind,
             query,
-            url,
+            url: String::new(),
             consumer,
             owns_key,
             has_credentials,
@@ -131,12 +136,29 @@ impl Asked {
         }
     }
 
+    /// The key of all queries for which a response is that says which of their parameters count.
+    pub(crate) fn path_key(&self) -> Vec<u8> {
+        let query = self.parts_from - self.query.len();
+        [&self.key[..query], &self.key[self.parts_from..], b"\n*"].concat()
+    }
+
+    /// Keeps what was asked for, for the hooks of the response.
+    pub(crate) fn keep_url(&mut self, request: &prelude::Request) {
+        let text = |name: &str| request.attribute(name).unwrap_or_default();
+        let (scheme, host) = (text("request.scheme"), text("request.host"));
+        self.url = format!("{scheme}://{host}{}", request.path());
+        if let Some(query) = request.query() {
+            self.url.push('?');
+            self.url.push_str(query);
+        }
+    }
+
     /// The request for the rules, in the hook that sees it.
     pub(crate) fn arrived(&self, request: &prelude::Request, stored: &[Stored]) -> Request {
         let mut fields = Fields::default();
         let vary = stored.iter().flat_map(|one| one.vary.iter().map(|(name, _)| name.as_str()));
-        for name in READ.into_iter().chain(vary).collect::<BTreeSet<_>>() {
-            if let Some(value) = request.header_bytes(name) {
+        for name in READ.into_iter().chain(vary.filter(|name| !READ.contains(name))) {
+            if let Some(value) = request.header_bytes(name).filter(|_| !fields.has(name)) {
                 fields.push(name, value);
             }
         }

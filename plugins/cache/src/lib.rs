@@ -25,6 +25,9 @@ use useless::Useless;
 /// The attribute that says how a request was answered.
 const RESULT: &str = "cache.result";
 
+/// Fields of requests for another protocol.
+const UPGRADES: [&str; 2] = ["upgrade", "sec-websocket-key"];
+
 /// The plugin, configured.
 #[derive(Debug)]
 pub struct Cache {
@@ -42,14 +45,16 @@ impl Plugin for Cache {
 
     fn interest(&self) -> Interest {
         let mut interest = Interest::on_request().method().path().query().and_on_response();
-        for name in READ {
+        for name in READ.into_iter().chain(UPGRADES) {
             interest = interest.header(name);
         }
         let settings = &self.settings;
         for name in settings.key_headers.iter().chain(&settings.bypass_header) {
             interest = interest.header(name);
         }
-        for name in ["request.scheme", "request.host", "consumer.id", "consumer.group"] {
+        for name in
+            ["request.scheme", "request.host", "request.has-body", "consumer.id", "consumer.group"]
+        {
             interest = interest.attribute(name);
         }
         for name in &settings.key_attributes {
@@ -59,11 +64,20 @@ impl Plugin for Cache {
     }
 
     fn on_request(&self, request: &mut Request, progress: &mut Progress) -> Outcome {
-        let asked = Asked::new(request, &self.settings);
+        // The key has nothing of a body, and a connection that changes its protocol is no response.
+        let is_odd = |request: &Request| {
+            request.attribute("request.has-body") == Some("true")
+                || UPGRADES.iter().any(|name| request.header_bytes(name).is_some())
+        };
+        if matches!(request.method(), "GET" | "HEAD") && is_odd(request) {
+            return Outcome::Next;
+        }
+        let mut asked = Asked::new(request, &self.settings);
         match request.method() {
             "GET" | "HEAD" => self.look(request, asked, progress),
             "OPTIONS" | "TRACE" | "CONNECT" => Outcome::Next,
             _ => {
+                asked.keep_url(request);
                 progress.0 = Some(Box::new(asked));
                 Outcome::Next
             }

@@ -13,10 +13,20 @@ use crate::{Cache, RESULT};
 /// The fields of a request that are about a part of the response, or that make it conditional.
 const OF_ONE_CLIENT: [&str; 4] = ["if-none-match", "if-modified-since", "range", "if-range"];
 
+/// One stored response.
+#[derive(Clone, Copy)]
+pub(crate) struct One<'a> {
+    pub(crate) entry: &'a Entry,
+    pub(crate) stored: &'a Stored,
+    /// What other caches have said of it.
+    pub(crate) said: &'a [u8],
+}
+
 /// What is stored for a key.
 struct Found {
     entries: Vec<Entry>,
     stored: Vec<Stored>,
+    said: Vec<Vec<u8>>,
 }
 
 impl Cache {
@@ -52,12 +62,12 @@ impl Cache {
             }
             Decision::Revalidating(at) => {
                 self.serve(request, &asked, found.at(at), Freshness::Stale);
-                self.revalidate(asked, found.at(at));
+                self.revalidate(request, asked, found.at(at));
                 Outcome::Next
             }
             Decision::Validate(at, why) => {
                 asked.why = why;
-                let (entry, stored) = found.at(at);
+                let One { entry, stored, .. } = found.at(at);
                 if cache::keep(entry.id).is_err() {
                     return forward(request, asked, why, progress);
                 }
@@ -106,33 +116,27 @@ impl Cache {
 
     /// What is stored: for the query as it is, or for all whose other parameters do not count (`No-Vary-Search`).
     fn find(&self, asked: &Asked, request: &Request) -> Found {
-        let mut found = Found { entries: Vec::new(), stored: Vec::new() };
+        let mut found = Found { entries: Vec::new(), stored: Vec::new(), said: Vec::new() };
         found.add(cache::lookup(&asked.key), |_| true);
         let query = request.query().unwrap_or_default();
         if found.entries.is_empty() && !query.is_empty() {
             let is_for = |kept: &Kept| {
                 kept.search.as_ref().is_some_and(|(search, key)| search.key(&asked.query) == *key)
             };
-            found.add(cache::lookup(&asked.path_key), is_for);
+            found.add(cache::lookup(&asked.path_key()), is_for);
         }
         found
     }
 
     /// Answers with a stored response.
-    fn serve(
-        &self,
-        request: &mut Request,
-        asked: &Asked,
-        (entry, stored): (&Entry, &Stored),
-        freshness: Freshness,
-    ) {
-        let ttl = Some(stored.ttl(asked.at));
+    fn serve(&self, request: &mut Request, asked: &Asked, one: One<'_>, freshness: Freshness) {
+        let ttl = Some(one.stored.ttl(asked.at));
         let report = Report { hit: true, ttl, collapsed: asked.collapsed, ..Report::default() };
-        let mut serve = Serve::new(entry.id).freshness(freshness);
-        if is_fulfilled(asked, entry, stored) {
+        let mut serve = Serve::new(one.entry.id).freshness(freshness);
+        if is_fulfilled(asked, one.entry, one.stored) {
             serve = serve.status(304);
         }
-        serve = self.reported(serve, entry, stored, &report, asked.at);
+        serve = self.reported(serve, one, &report, asked.at);
         let result = if freshness == Freshness::Fresh { "hit" } else { "stale" };
         // There is always room: it is set once.
         let _full = request.set_attribute(RESULT, result);
@@ -143,23 +147,22 @@ impl Cache {
     pub(crate) fn reported(
         &self,
         serve: Serve,
-        entry: &Entry,
-        stored: &Stored,
+        one: One<'_>,
         report: &Report,
         now: Millis,
     ) -> Serve {
-        let serve = serve.set_header("age", stored.age(now).to_string());
+        let serve = serve.set_header("age", one.stored.age(now).to_string());
         let Some(name) = &self.settings.name else { return serve };
-        let mut said = cache::field(entry.id, "cache-status").join(b", ".as_slice());
-        if !said.is_empty() {
-            said.extend_from_slice(b", ");
+        let own = report.write(name);
+        if one.said.is_empty() {
+            return serve.set_header("cache-status", own);
         }
-        said.extend_from_slice(report.write(name).as_bytes());
-        serve.set_header("cache-status", said)
+        serve.set_header("cache-status", [one.said, b", ", own.as_bytes()].concat())
     }
 
     /// Has a stale response revalidated, beside that it is served.
-    fn revalidate(&self, mut asked: Asked, (entry, stored): (&Entry, &Stored)) {
+    fn revalidate(&self, request: &Request, mut asked: Asked, one: One<'_>) {
+        let One { entry, stored, .. } = one;
         if asked.method != "GET" {
             return;
         }
@@ -170,6 +173,7 @@ impl Cache {
         for (name, value) in conditions(stored) {
             background = background.set_header(name, value);
         }
+        asked.keep_url(request);
         asked.conditions.clear();
         asked.directives = gateway_cache_policy::RequestDirectives::default();
         asked.validates = stored.validators.is_any();
@@ -196,7 +200,8 @@ impl Cache {
                 if select(&asked.arrived(request, &stored), &stored, now) != Decision::Fresh(0) {
                     return false;
                 }
-                self.serve(request, asked, (&entry, &stored[0]), Freshness::Fresh);
+                let one = One { entry: &entry, stored: &stored[0], said: &kept.said };
+                self.serve(request, asked, one, Freshness::Fresh);
                 true
             }
             Ok(Collapsed::Leads | Collapsed::Alone) | Err(_) => false,
@@ -210,12 +215,13 @@ impl Found {
             if let Some(kept) = Kept::from_bytes(&entry.metadata).filter(&is_for) {
                 self.entries.push(entry);
                 self.stored.push(kept.stored);
+                self.said.push(kept.said);
             }
         }
     }
 
-    fn at(&self, at: usize) -> (&Entry, &Stored) {
-        (&self.entries[at], &self.stored[at])
+    fn at(&self, at: usize) -> One<'_> {
+        One { entry: &self.entries[at], stored: &self.stored[at], said: &self.said[at] }
     }
 }
 
@@ -243,6 +249,7 @@ fn forward(
 ) -> Outcome {
     asked.why = why;
     asked.at = now();
+    asked.keep_url(request);
     let result = if why == Forward::Bypass { "bypass" } else { "miss" };
     let _full = request.set_attribute(RESULT, result);
     progress.0 = Some(Box::new(asked));

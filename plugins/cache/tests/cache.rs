@@ -135,6 +135,18 @@ fn a_stale_response_is_confirmed_and_the_client_has_it() {
 }
 
 #[test]
+fn a_confirmation_of_something_else_updates_nothing() {
+    let harness = harness(json!({}));
+    send(&harness, get("/a"), answer(&[AGED, ("etag", "\"1\""), ("x-part", "old")], "one"));
+    harness.advance(Duration::from_secs(100));
+    let other = answer(&[("etag", "\"2\""), ("x-part", "new")], "").status(304);
+    let (_, told) = send(&harness, get("/a"), other);
+    assert_eq!((told.status(), told.text(), told.header("x-part")), (200, "one", Some("old")));
+    let exchange = harness.request(get("/a"));
+    assert_eq!(exchange.request().header("if-none-match"), None);
+}
+
+#[test]
 fn what_is_stale_is_served_while_it_is_revalidated_and_instead_of_errors() {
     let harness = harness(json!({}));
     let head = [
@@ -280,6 +292,20 @@ fn a_head_is_answered_from_what_get_has_stored() {
     harness.advance(Duration::from_secs(61));
     send(&harness, get("/a").method("HEAD"), answer(&[AGED, ("etag", "\"2\"")], ""));
     assert_eq!(text(&harness, get("/a"), "two"), "two");
+}
+
+#[test]
+fn requests_that_are_more_than_their_key_pass() {
+    let harness = harness(json!({}));
+    assert_eq!(text(&harness, get("/a"), "one"), "one");
+    for odd in [
+        get("/a").header("upgrade", "websocket"),
+        get("/a").header("sec-websocket-key", "x"),
+        get("/a").body("a body"),
+    ] {
+        assert_eq!(text(&harness, odd, "odd"), "odd");
+    }
+    assert_eq!(text(&harness, get("/a"), "two"), "one");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agent_serving;
+mod caching;
 mod example;
 mod examples;
 mod first_party;
@@ -12,4 +13,5 @@ mod grpc_web;
 mod mcp_serving;
 mod model_serving;
 mod other_languages;
+mod predictions;
 mod readme;
