@@ -1,5 +1,6 @@
 """A real gateway from the built binary, with every provider's API behind it. Owns the configuration and the process."""
 
+import os
 import pathlib
 import re
 import socket
@@ -8,8 +9,17 @@ import tempfile
 import time
 import urllib.request
 
+import signed
+from clients import PROVIDERS
+
 HERE = pathlib.Path(__file__).parent
-PROVIDERS = ["openai", "anthropic", "gemini", "ollama"]
+# What deployments of a provider have besides, as TOML, and the end of its models' names.
+SETTINGS = {
+    "bedrock": (
+        f'region = "{signed.REGION}"\naws = {{ access_key_id = "aws-id", secret_access_key = "aws-key", session_token = "aws-token" }}\n',
+        "-v1:0",
+    )
+}
 FAULTS = ["busy", "broken", "overloaded", "breaks"]
 
 
@@ -24,9 +34,10 @@ def deployments():
     text = ""
     for provider in PROVIDERS:
         for fault in ["", *(f"-{fault}" for fault in FAULTS)]:
-            name = provider + fault
-            text += f'\n[plugins.models.config.deployments.{name}]\nupstream = "providers"\n'
-            text += f'provider = "{provider}"\nmodel = "{fault[1:] or "model"}-of-{provider}"\n'
+            name, (settings, version) = provider + fault, SETTINGS.get(provider, ("", ""))
+            upstream = "signed" if provider == "bedrock" else "providers"
+            text += f'\n[plugins.models.config.deployments.{name}]\nupstream = "{upstream}"\n'
+            text += f'provider = "{provider}"\nmodel = "{fault[1:] or "model"}-of-{provider}{version}"\n{settings}'
             text += f'[plugins.models.config.models.{name}]\ndeployments = [{{ name = "{name}" }}]\n'
             if fault:
                 text += f"[plugins.models.config.models.{name}-next]\n"
@@ -39,13 +50,16 @@ class Gateway:
         self.folder = tempfile.TemporaryDirectory()
         self.port, self.admin, stand_in = free_port(), free_port(), free_port()
         text = (HERE / "models.toml").read_text()
+        text = text.replace(":8082", f":{signed.serve(stand_in)}")
         text = text.replace(":8080", f":{self.port}").replace(":8081", f":{stand_in}").replace(":9090", f":{self.admin}")
         text = text.replace("model_server.wasm", str(pathlib.Path(component).resolve()))
         text = text.replace('\n[[routes]]\nname = "openai"', f'{deployments()}\n[[routes]]\nname = "openai"')
         file = pathlib.Path(self.folder.name, "gateway.toml")
         file.write_text(text)
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
-        self.process = subprocess.Popen([binary, "run", str(file)], stdout=self.log, stderr=self.log)
+        secrets = {"AWS_ACCESS_KEY_ID": signed.KEY_ID, "AWS_SECRET_ACCESS_KEY": signed.KEY, "AWS_SESSION_TOKEN": signed.TOKEN}
+        environment = {**os.environ, **secrets}
+        self.process = subprocess.Popen([binary, "run", str(file)], stdout=self.log, stderr=self.log, env=environment)
         self.address = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self):

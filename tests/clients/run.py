@@ -1,4 +1,4 @@
-"""The official clients of OpenAI, Anthropic, Google and Ollama through the gateway, to a provider of each API.
+"""The official clients of OpenAI, Anthropic, Google, Ollama and AWS through the gateway, to a provider of each API.
 
     pip install --requirement tests/clients/requirements.txt
     python tests/clients/run.py
@@ -14,8 +14,8 @@ import time
 import traceback
 
 import clients
-from clients import Failed
-from gateway import PROVIDERS, Gateway
+from clients import PROVIDERS, Failed
+from gateway import Gateway
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GATEWAY", ROOT / "target/debug/gateway")
@@ -129,7 +129,9 @@ def tables(gateway):
             cells = {"client": client.name}
             for column, check in checks.items():
                 well = {}
-                for provider in PROVIDERS:
+                for provider in client.providers:
+                    if column == "models" and client.models is None:
+                        continue
                     try:
                         well[provider] = check(provider)
                     except Exception as error:
@@ -140,7 +142,11 @@ def tables(gateway):
             return cells
 
         whether, which = checks(client, gateway)
-        works.append(row(whether, lambda well: "all" if list(well) == PROVIDERS else ", ".join(well) or "none"))
+
+        def whose(well):
+            return "all" if list(well) == PROVIDERS else ", ".join(well) or "–"
+
+        works.append(row(whether, whose))
         errors.append(row(which, caught))
     return table(works), table(errors), wrong
 

@@ -31,6 +31,11 @@ pub struct Config {
     #[schemars(range(min = 1024, max = 268_435_456))]
     pub max_body: u64,
 
+    /// The longest answer that is translated as a whole, in bytes. A longer one is answered 502. Default 16 MiB.
+    #[serde(default = "default_max_answer")]
+    #[schemars(range(min = 1024, max = 268_435_456))]
+    pub max_answer: u64,
+
     /// How often one request is sent, at most, to deployments of its model: 1 to 8. Default 3.
     #[serde(default = "default_attempts")]
     #[schemars(range(min = 1, max = 8))]
@@ -94,11 +99,31 @@ pub struct DeploymentSpec {
     #[serde(default)]
     pub secret: Option<String>,
 
+    /// The access key of AWS that signs requests to Bedrock. In its place `secret` may have a key of Bedrock's own.
+    #[serde(default)]
+    pub aws: Option<AwsSpec>,
+
+    /// The region of Bedrock or the location of Vertex AI, such as `"eu-central-1"`, `"europe-west4"` or `"global"`.
+    #[serde(default)]
+    pub region: Option<String>,
+
+    /// The project of Vertex AI.
+    #[serde(default)]
+    pub project: Option<String>,
+
+    /// The account of Vertex AI for which access tokens are fetched.
+    #[serde(default)]
+    pub service_account: Option<ServiceAccountSpec>,
+
+    /// The `Host` of requests to Bedrock, which is signed. Default `"bedrock-runtime.REGION.amazonaws.com"`.
+    #[serde(default)]
+    pub host: Option<String>,
+
     /// What stands before the API's paths at the upstream. Default the provider's: `"/v1"` of OpenAI, for example.
     #[serde(default)]
     pub path: Option<String>,
 
-    /// The `api-version` of Azure OpenAI. Default `"2024-10-21"`.
+    /// The `api-version` of Azure OpenAI, or `"v1"` for its API without dates. Default `"2024-10-21"`.
     #[serde(default)]
     pub api_version: Option<String>,
 
@@ -131,7 +156,7 @@ pub struct DeploymentSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
-    /// OpenAI, and what speaks its API: vLLM, llama.cpp, TGI, Mistral and others.
+    /// OpenAI, and what speaks its API: vLLM, llama.cpp, TGI and others.
     Openai,
     /// Azure OpenAI: the model is in the path.
     Azure,
@@ -141,6 +166,57 @@ pub enum Provider {
     Gemini,
     /// Ollama's own API.
     Ollama,
+    /// Bedrock of AWS: Converse.
+    Bedrock,
+    /// Gemini on Vertex AI.
+    Vertex,
+    /// Models of Anthropic on Vertex AI.
+    VertexAnthropic,
+    /// Mistral: OpenAI's API without some of its members.
+    Mistral,
+    /// Cohere, by the API that it has for clients of OpenAI.
+    Cohere,
+}
+
+/// A service account of Google, which gets an access token for a message that it signed (RFC 7523).
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ServiceAccountSpec {
+    /// Its address: `client_email` of its key.
+    pub email: String,
+
+    /// The name of the secret with `private_key` of its key, in PEM, which `secrets` of this plugin lists.
+    pub key: String,
+
+    /// The id of the key: `private_key_id`.
+    #[serde(default)]
+    pub key_id: Option<String>,
+
+    /// The upstream that gives tokens, one that `upstreams` of this plugin lists.
+    pub upstream: String,
+
+    /// The path there. Default `"/token"`.
+    #[serde(default = "default_token_path")]
+    pub path: String,
+
+    /// For whom the message is. Default `"https://oauth2.googleapis.com/token"`.
+    #[serde(default = "default_audience")]
+    pub audience: String,
+}
+
+/// The names of the secrets with an access key of AWS, which `secrets` of this plugin lists.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AwsSpec {
+    /// The id of the key.
+    pub access_key_id: String,
+
+    /// The secret key.
+    pub secret_access_key: String,
+
+    /// The token of the session, which temporary credentials have.
+    #[serde(default)]
+    pub session_token: Option<String>,
 }
 
 /// How many requests a deployment serves at a time.
@@ -246,6 +322,10 @@ fn default_max_body() -> u64 {
     32 << 20
 }
 
+fn default_max_answer() -> u64 {
+    16 << 20
+}
+
 fn default_attempts() -> u32 {
     3
 }
@@ -260,6 +340,14 @@ fn default_fail_over() -> Vec<FailOver> {
 
 fn default_wait() -> String {
     "30s".to_owned()
+}
+
+fn default_token_path() -> String {
+    "/token".to_owned()
+}
+
+fn default_audience() -> String {
+    "https://oauth2.googleapis.com/token".to_owned()
 }
 
 fn default_weight() -> u32 {

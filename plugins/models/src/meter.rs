@@ -146,6 +146,9 @@ impl Ended<'_> {
             ("cached_input_tokens", usage.cached_input),
             ("cache_write_tokens", usage.cache_write + usage.cache_write_1h),
             ("reasoning_tokens", usage.reasoning),
+            ("audio_input_tokens", usage.audio_input),
+            ("audio_output_tokens", usage.audio_output),
+            ("audio_seconds", usage.audio_seconds),
         ];
         for (name, amount) in kinds.into_iter().filter(|(_, amount)| *amount > 0) {
             rows::add(name, i64::try_from(amount).unwrap_or(i64::MAX));
@@ -156,6 +159,9 @@ impl Ended<'_> {
         if let Some(cost) = self.cost.filter(|cost| *cost > 0) {
             rows::add("cost_usd_nanos", i64::try_from(cost).unwrap_or(i64::MAX));
             series.counter(of("gen_ai_cost_usd_nanos", ""), &labels).add(cost);
+        }
+        if usage.audio_seconds > 0 {
+            series.counter(of("gen_ai_audio_seconds", ""), &labels).add(usage.audio_seconds);
         }
         if names != MetricNames::Old {
             let kinds = [

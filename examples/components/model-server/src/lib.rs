@@ -1,4 +1,4 @@
-//! Speaks the APIs of OpenAI, Anthropic, Gemini and Ollama, as a `wasi:http` component. There is no model behind it: it
+//! Speaks the APIs of OpenAI, Anthropic, Gemini, Ollama and Bedrock, as a `wasi:http` component. There is no model behind it: it
 //! repeats what it was told, and says so. For examples and tests of what stands in front of a model.
 //!
 //! Where a prompt begins with `call `, each tool that the request offers is called, and the rest of the prompt is the
@@ -11,6 +11,7 @@
 #![cfg(target_family = "wasm")]
 
 mod anthropic;
+mod bedrock;
 mod gemini;
 mod ollama;
 mod openai;
@@ -59,6 +60,8 @@ fn answer(path: &str, body: &Value) -> Answer {
         openai::embeddings(body)
     } else if path.ends_with("/messages") {
         anthropic::messages(body)
+    } else if let Some((model, verb)) = bedrock::called(path) {
+        bedrock::converse(&model, verb, body)
     } else if let Some((model, verb)) = path.rsplit('/').next().and_then(|end| end.split_once(':'))
     {
         gemini::generate(model, verb, body)
@@ -88,6 +91,7 @@ fn send(out: ResponseOutparam, answer: &Answer) {
         Reply::Json(_) => "application/json",
         Reply::Events(_) => "text/event-stream",
         Reply::Lines(_) => "application/x-ndjson",
+        Reply::Frames(_) => "application/vnd.amazon.eventstream",
     };
     field("content-type", kind);
     for (name, value) in &answer.fields {
@@ -99,12 +103,16 @@ fn send(out: ResponseOutparam, answer: &Answer) {
     ResponseOutparam::set(out, Ok(response));
     let mut stream = body.write().expect("the stream is asked for once");
     // A client that has left takes no more: there is nobody to tell.
+    let mut write = |event: &[u8]| {
+        stream.write_all(event)?;
+        std::io::Write::flush(&mut stream)
+    };
     let _client_left = match &answer.reply {
-        Reply::Json(json) => stream.write_all(json.to_string().as_bytes()),
-        Reply::Events(events) | Reply::Lines(events) => events.iter().try_for_each(|event| {
-            stream.write_all(event.as_bytes())?;
-            std::io::Write::flush(&mut stream)
-        }),
+        Reply::Json(json) => write(json.to_string().as_bytes()),
+        Reply::Events(events) | Reply::Lines(events) => {
+            events.iter().try_for_each(|event| write(event.as_bytes()))
+        }
+        Reply::Frames(frames) => frames.iter().try_for_each(|frame| write(frame)),
     };
     drop(stream);
     let _client_left = OutgoingBody::finish(body, None);

@@ -7,7 +7,7 @@ mod decimal;
 mod own;
 mod public;
 
-pub use own::of_own;
+pub use own::{names as own_names, of_own};
 pub use public::{PublicRow, public_rows};
 
 use crate::usage::{Tier, Usage};

@@ -28,6 +28,11 @@ const TIERS: [(&str, Tier); 4] = [
     ("ultrafast", Tier::Ultrafast),
 ];
 
+/// The names of what can have a price.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, _)| *name).chain(TIERS.iter().map(|(name, _)| *name)).chain(["above"])
+}
+
 /// Reads a row. A number of JSON is taken by its digits, as a text would be; `search` is dollars
 /// for a million searches.
 pub fn of_own(json: &[u8]) -> Result<Row, Fault> {

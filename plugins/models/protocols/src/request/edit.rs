@@ -121,6 +121,18 @@ impl<'a> Edits<'a> {
         }
     }
 
+    /// Gives the member of one name another. Where there is one of that name too, it is left out.
+    pub fn rename(&mut self, name: &str, other: &str) {
+        if self.root.get(other).is_some() {
+            return self.remove(name);
+        }
+        let mut json = Writer::new();
+        json.str(other);
+        for (key, _) in self.root.members().filter(|(key, _)| key.is(name)) {
+            self.changes.push((key.range_in(self.body), json.out.clone()));
+        }
+    }
+
     /// Takes the members of that name out of the body's object.
     pub fn remove(&mut self, name: &str) {
         self.remove_from(self.root, name);
