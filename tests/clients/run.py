@@ -151,6 +151,20 @@ def tables(gateway):
     return table(works), table(errors), wrong
 
 
+def files(address):
+    """What OpenAI's client sends as forms with files, and gets as bytes."""
+    client = clients.openai_client(address)
+    sound = bytes(range(256)) * 1000
+    said = client.audio.transcriptions.create(model="openai", file=("a \"sound\".mp3", sound), prompt="model")
+    assert said.text.endswith(" to model-of-openai."), said.text
+    equal("the seconds", said.usage.seconds, 2)
+    edited = client.images.edit(model="openai", image=[("a.png", sound), ("b.png", sound)], prompt="a cat")
+    assert edited.data[0].revised_prompt.endswith(" to model-of-openai."), edited
+    equal("the tokens", edited.usage.total_tokens, 30)
+    spoken = client.audio.speech.create(model="openai", input="good day", voice="alloy")
+    equal("the sound", spoken.content[1::2], b"good day")
+
+
 def table(rows):
     head = [f"| {' | '.join(rows[0])} |", "|---" * len(rows[0]) + "|"]
     return "\n".join([*head, *(f"| {' | '.join(row.values())} |" for row in rows), ""])
@@ -160,6 +174,7 @@ def main():
     began = time.monotonic()
     with Gateway(BINARY, COMPONENT) as gateway:
         works, errors, wrong = tables(gateway)
+        files(gateway.address)
         logged = gateway.logged()
     print(f"{works}\n{errors}")
     page = (ROOT / "docs/models.md").read_text()

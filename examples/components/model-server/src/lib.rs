@@ -12,6 +12,7 @@
 
 mod anthropic;
 mod bedrock;
+mod files;
 mod gemini;
 mod ollama;
 mod openai;
@@ -37,6 +38,10 @@ impl wasip2::exports::http::incoming_handler::Guest for ModelServer {
         let path = path.split('?').next().unwrap_or_default();
         let answer = match request.method() {
             Method::Get if path.ends_with("/models") => openai::models(),
+            Method::Post if is_form(&request) => match bytes(&request) {
+                Some(form) => files::answer(path, &form),
+                None => unknown(),
+            },
             Method::Post => match read(&request) {
                 Some(body) => answer(path, &body),
                 None => {
@@ -56,6 +61,8 @@ fn answer(path: &str, body: &Value) -> Answer {
         responses::create(body)
     } else if path.ends_with("/api/chat") {
         ollama::chat(body)
+    } else if path.ends_with("/audio/speech") {
+        files::speech(body)
     } else if path.ends_with("/embeddings") {
         openai::embeddings(body)
     } else if path.ends_with("/messages") {
@@ -74,12 +81,21 @@ fn unknown() -> Answer {
     Answer::error(404, json!({ "error": { "message": "There is nothing here." } }))
 }
 
+fn is_form(request: &IncomingRequest) -> bool {
+    let kinds = request.headers().get("content-type");
+    kinds.first().is_some_and(|kind| kind.starts_with(b"multipart/form-data"))
+}
+
 fn read(request: &IncomingRequest) -> Option<Value> {
+    serde_json::from_slice(&bytes(request)?).ok()
+}
+
+fn bytes(request: &IncomingRequest) -> Option<Vec<u8>> {
     let body = request.consume().ok()?;
     let mut stream = body.stream().ok()?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    Some(bytes)
 }
 
 fn send(out: ResponseOutparam, answer: &Answer) {
@@ -92,6 +108,7 @@ fn send(out: ResponseOutparam, answer: &Answer) {
         Reply::Events(_) => "text/event-stream",
         Reply::Lines(_) => "application/x-ndjson",
         Reply::Frames(_) => "application/vnd.amazon.eventstream",
+        Reply::Sound(_) => "audio/mpeg",
     };
     field("content-type", kind);
     for (name, value) in &answer.fields {
@@ -112,6 +129,7 @@ fn send(out: ResponseOutparam, answer: &Answer) {
         Reply::Events(events) | Reply::Lines(events) => {
             events.iter().try_for_each(|event| write(event.as_bytes()))
         }
+        Reply::Sound(sound) => write(sound),
         Reply::Frames(frames) => frames.iter().try_for_each(|frame| write(frame)),
     };
     drop(stream);

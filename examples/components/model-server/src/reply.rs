@@ -20,6 +20,8 @@ pub(crate) enum Reply {
     Lines(Vec<String>),
     /// Frames of an event stream of AWS, likewise.
     Frames(Vec<Vec<u8>>),
+    /// Speech.
+    Sound(Vec<u8>),
 }
 
 /// What is answered to a prompt.
