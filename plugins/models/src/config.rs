@@ -132,9 +132,9 @@ pub struct DeploymentSpec {
     pub headers: BTreeMap<HeaderName, String>,
 
     /// What its tokens cost, in US dollars for a million of them, as decimal texts: `input`, `output`, `cache_read`,
-    /// `cache_write`, `cache_write_1h`, `reasoning`, `audio_input`, `audio_output`, `image_input`, `image_output`, and
-    /// `search` for a million searches. `above = [{ tokens = 200000, input = "5" }]` has prices of longer requests;
-    /// `batch`, `flex` and `priority` are tables with those of other classes of service.
+    /// `cache_write`, `cache_write_1h`, `reasoning`, `audio_input`, `audio_output`, `image_input`, `image_output`,
+    /// `search` for a million searches, and `audio_second` for a million seconds of audio.
+    /// `above = [{ tokens = 200000, input = "5" }]` has prices of longer requests; `batch`, `flex` and `priority` are tables with those of other classes of service.
     #[serde(default)]
     pub price: Option<serde_json::Map<String, serde_json::Value>>,
 
