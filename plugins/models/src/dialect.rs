@@ -21,12 +21,17 @@ impl Provider {
         matches!(self, Self::Mistral | Self::Cohere).then_some("max_tokens")
     }
 
+    /// Whether ids of calls must have nine letters and digits, whoever made them.
+    pub(crate) fn has_short_ids(self) -> bool {
+        self == Self::Mistral
+    }
+
     /// What a translation heeds.
     pub(crate) fn heed(self, target: &mut Target<'_>) {
         if let Some(name) = self.max_output_name() {
             target.max_output_name = name;
         }
-        target.short_ids = self == Self::Mistral;
+        target.short_ids = self.has_short_ids();
     }
 
     /// Whether [`Self::edit`] changes requests.

@@ -152,7 +152,10 @@ fn edited(
     if call.hides_usage && provider.takes_stream_options() {
         edits.include_usage();
     }
-    if model.is_mixed {
+    if provider.has_short_ids() {
+        edits.shorten_ids();
+    }
+    if model.is_mixed || provider.has_short_ids() {
         edits.mend_history();
     }
     provider.edit(&mut edits, call.protocol(), call.action());

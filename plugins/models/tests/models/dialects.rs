@@ -79,6 +79,30 @@ fn mistral_gets_what_it_knows_and_says_the_usage_unasked() {
 }
 
 #[test]
+fn mistral_gets_ids_of_calls_that_others_made_in_its_form() {
+    let harness = plugin(json!({ "provider": "mistral" }));
+    let history = |one: &str, other: &str| {
+        let call = |id: &str| json!({ "id": id, "type": "function", "function": { "name": "f", "arguments": "{}" } });
+        json!({ "model": "m", "messages": [
+            { "role": "assistant", "tool_calls": [call(one), call(other)] },
+            { "role": "tool", "tool_call_id": one, "content": "1" },
+            { "role": "tool", "tool_call_id": other, "content": "2" },
+        ] })
+    };
+    let exchange =
+        harness.request(post("/v1/chat/completions", history("D681PevKs", "call_of_another")));
+    let body = sent(&exchange);
+    let ids: Vec<&str> =
+        ["/0/tool_calls/0/id", "/0/tool_calls/1/id", "/1/tool_call_id", "/2/tool_call_id"]
+            .iter()
+            .map(|at| body["messages"].pointer(at).unwrap().as_str().unwrap())
+            .collect();
+    assert_eq!((ids[0], ids[2]), ("D681PevKs", "D681PevKs"));
+    assert!(ids[1].len() == 9 && ids[1].bytes().all(|it| it.is_ascii_alphanumeric()), "{ids:?}");
+    assert_eq!(ids[1], ids[3]);
+}
+
+#[test]
 fn cohere_is_asked_by_the_api_that_it_has_for_openai_s_clients() {
     let harness = plugin(json!({ "provider": "cohere" }));
     let ask = json!({ "model": "m", "max_completion_tokens": 10, "messages": [] });

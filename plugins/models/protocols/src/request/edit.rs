@@ -13,6 +13,8 @@ pub struct Edits<'a> {
     body: &'a [u8],
     root: Raw<'a>,
     changes: Vec<(Range<usize>, String)>,
+    /// Whether ids of calls have nine letters and digits.
+    pub(super) short_ids: bool,
 }
 
 impl<'a> Edits<'a> {
@@ -22,7 +24,7 @@ impl<'a> Edits<'a> {
         if !root.is_object() {
             return Err(Fault { at: 0 });
         }
-        Ok(Self { protocol, body, root, changes: Vec::new() })
+        Ok(Self { protocol, body, root, changes: Vec::new(), short_ids: false })
     }
 
     /// Whether nothing changes.
@@ -119,6 +121,12 @@ impl<'a> Edits<'a> {
                 }
             }
         }
+    }
+
+    /// Has [`Edits::mend_history`] give calls of tools ids of nine letters and digits, as Mistral wants them. One that is such
+    /// an id stays as it is.
+    pub fn shorten_ids(&mut self) {
+        self.short_ids = true;
     }
 
     /// Gives the member of one name another. Where there is one of that name too, it is left out.
