@@ -3,11 +3,15 @@
 //! Owns the keys, their defaults and their documentation, which becomes the JSON Schema. Must not judge values:
 //! `catalog` turns what is written here into what is checked, or says what is wrong.
 
+mod credentials;
+
 use std::collections::BTreeMap;
 
 use gateway_plugin_sdk::duration;
 use gateway_plugin_sdk::prelude::{HeaderName, JsonSchema};
 use serde::Deserialize;
+
+pub use credentials::{AwsSpec, ServiceAccountSpec};
 
 /// Serves many AI models behind one API.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -178,47 +182,6 @@ pub enum Provider {
     Cohere,
 }
 
-/// A service account of Google, which gets an access token for a message that it signed (RFC 7523).
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ServiceAccountSpec {
-    /// Its address: `client_email` of its key.
-    pub email: String,
-
-    /// The name of the secret with `private_key` of its key, in PEM, which `secrets` of this plugin lists.
-    pub key: String,
-
-    /// The id of the key: `private_key_id`.
-    #[serde(default)]
-    pub key_id: Option<String>,
-
-    /// The upstream that gives tokens, one that `upstreams` of this plugin lists.
-    pub upstream: String,
-
-    /// The path there. Default `"/token"`.
-    #[serde(default = "default_token_path")]
-    pub path: String,
-
-    /// For whom the message is. Default `"https://oauth2.googleapis.com/token"`.
-    #[serde(default = "default_audience")]
-    pub audience: String,
-}
-
-/// The names of the secrets with an access key of AWS, which `secrets` of this plugin lists.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct AwsSpec {
-    /// The id of the key.
-    pub access_key_id: String,
-
-    /// The secret key.
-    pub secret_access_key: String,
-
-    /// The token of the session, which temporary credentials have.
-    #[serde(default)]
-    pub session_token: Option<String>,
-}
-
 /// How many requests a deployment serves at a time.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -340,14 +303,6 @@ fn default_fail_over() -> Vec<FailOver> {
 
 fn default_wait() -> String {
     "30s".to_owned()
-}
-
-fn default_token_path() -> String {
-    "/token".to_owned()
-}
-
-fn default_audience() -> String {
-    "https://oauth2.googleapis.com/token".to_owned()
 }
 
 fn default_weight() -> u32 {
