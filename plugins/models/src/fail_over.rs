@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use gateway_model_protocols::Protocol;
 use gateway_model_protocols::error::{self, Class, Failure};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, Outcome, Response, ResponseHead};
 use gateway_plugin_sdk::{attempts, clock, duration, held_response, log};
@@ -18,9 +17,6 @@ use crate::{Models, refusal};
 
 /// The longest error of a provider that is read, in bytes.
 const MAX_ERROR: u64 = 1 << 20;
-
-/// Clients wait as long as they are told, or not at all. For longer than this they are told not to ask again.
-const LONG: Duration = Duration::from_secs(60);
 
 /// The longest time for which a deployment is passed over.
 const MAX_COOL_DOWN: Duration = Duration::from_secs(600);
@@ -111,9 +107,8 @@ impl Models {
                 response.set_header("retry-after", wait.as_millis().div_ceil(1000).to_string());
             }
         }
-        let is_long = told(&failure).is_some_and(|wait| wait > LONG);
-        let obeys = protocol.is_openai() || protocol == Protocol::Anthropic;
-        if is_long && obeys && response.header("x-should-retry").is_none() {
+        let is_long = told(&failure).is_some_and(|wait| refusal::is_no_use(protocol, wait));
+        if is_long && response.header("x-should-retry").is_none() {
             response.set_header("x-should-retry", "false");
         }
         Outcome::Next

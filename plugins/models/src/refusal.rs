@@ -109,8 +109,17 @@ pub(crate) fn of_failure(
     let mut response = response.header("content-type", "application/json");
     if let Some(wait) = wait {
         response = response.header("retry-after", wait.as_millis().div_ceil(1000).to_string());
+        if is_no_use(protocol, wait) {
+            response = response.header("x-should-retry", "false");
+        }
     }
     typed(response, protocol, failure.class).body(body(protocol, failure))
+}
+
+/// Whether a client had better not ask again by itself: some wait as long as they are told.
+pub(crate) fn is_no_use(protocol: Protocol, wait: Duration) -> bool {
+    let obeys = protocol.is_openai() || protocol == Protocol::Anthropic;
+    obeys && wait > Duration::from_secs(60)
 }
 
 /// The status of a provider's error for a client of this API: 529 is Anthropic's alone.

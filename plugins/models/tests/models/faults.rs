@@ -197,6 +197,13 @@ fn a_wait_is_what_the_provider_says_or_how_long_it_is_passed_over() {
         // Those clients would wait as long as they are told.
         let obeys = path.starts_with("/v1/");
         assert_eq!(told.header("x-should-retry"), obeys.then_some("false"), "{path}");
+        // In a response of 200 likewise.
+        let hidden = json!({ "error": { "code": 429, "status": "RESOURCE_EXHAUSTED", "message": "no", "details": [
+            { "@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "90s" } ] } });
+        let mut exchange = harness.request(ask(path, false));
+        let told = exchange.response(answer(hidden));
+        assert_eq!((told.status(), told.header("retry-after")), (429, Some("90")), "{path}");
+        assert_eq!(told.header("x-should-retry"), obeys.then_some("false"), "{path}");
         let harness = plugin("anthropic", 1);
         let full =
             json!({ "type": "error", "error": { "type": "overloaded_error", "message": "no" } });
