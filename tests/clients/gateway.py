@@ -21,6 +21,8 @@ SETTINGS = {
     )
 }
 FAULTS = ["busy", "broken", "overloaded", "breaks"]
+# Upstreams at which nobody takes a connection, and at which nobody answers.
+UPSTREAMS = ["away", "silent"]
 
 
 def free_port():
@@ -33,9 +35,10 @@ def deployments():
     """Every provider's deployments and models, as TOML."""
     text = ""
     for provider in PROVIDERS:
-        for fault in ["", *(f"-{fault}" for fault in FAULTS)]:
+        for fault in ["", *(f"-{fault}" for fault in [*FAULTS, *UPSTREAMS])]:
             name, (settings, version) = provider + fault, SETTINGS.get(provider, ("", ""))
             upstream = "signed" if provider == "bedrock" else "providers"
+            upstream = fault[1:] if fault[1:] in UPSTREAMS else upstream
             text += f'\n[plugins.models.config.deployments.{name}]\nupstream = "{upstream}"\n'
             text += f'provider = "{provider}"\nmodel = "{fault[1:] or "model"}-of-{provider}{version}"\n{settings}'
             text += f'[plugins.models.config.models.{name}]\ndeployments = [{{ name = "{name}" }}]\n'
@@ -50,6 +53,8 @@ class Gateway:
         self.folder = tempfile.TemporaryDirectory()
         self.port, self.admin, stand_in = free_port(), free_port(), free_port()
         text = (HERE / "models.toml").read_text()
+        self.silent = socket.create_server(("127.0.0.1", 0))
+        text = text.replace(":8083", f":{free_port()}").replace(":8084", f":{self.silent.getsockname()[1]}")
         text = text.replace(":8082", f":{signed.serve(stand_in)}")
         text = text.replace(":8080", f":{self.port}").replace(":8081", f":{stand_in}").replace(":9090", f":{self.admin}")
         text = text.replace("model_server.wasm", str(pathlib.Path(component).resolve()))
@@ -76,6 +81,7 @@ class Gateway:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(20)
+        self.silent.close()
         self.log.close()
         self.folder.cleanup()
 

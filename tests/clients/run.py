@@ -57,7 +57,7 @@ def fails(client, asks, model):
         try:
             got = client.guarded(ask, model, [("user", "good day")])
         except Failed as failed:
-            provider_says = ["too many requests", "overloaded", "does not run"]
+            provider_says = ["too many requests", "overloaded", "does not run", "upstream"]
             assert any(it in failed.message.lower() for it in provider_says), f"the message is {failed.message!r}"
             told.add(str(failed))
         else:
@@ -100,6 +100,8 @@ def checks(client, gateway):
         for ask in both:
             answers(ask, f"{provider}-busy-next")
             answers(ask, f"{provider}-broken-next")
+            answers(ask, f"{provider}-away-next")
+            answers(ask, f"{provider}-silent-next")
         answers(client.stream, f"{provider}-overloaded-next")
 
     works = {
@@ -114,6 +116,8 @@ def checks(client, gateway):
     errors = {
         "429": lambda provider: fails(client, both, f"{provider}-busy"),
         "503": lambda provider: fails(client, both, f"{provider}-broken"),
+        "away": lambda provider: fails(client, both, f"{provider}-away"),
+        "silent": lambda provider: fails(client, both, f"{provider}-silent"),
         "error before content": lambda provider: fails(client, [client.stream], f"{provider}-overloaded"),
         "error in the middle": lambda provider: fails(client, [client.stream], f"{provider}-breaks"),
     }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use gateway_model_protocols::Protocol;
 use gateway_model_protocols::error::{self, Class, Failure};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, Outcome, Response, ResponseHead};
 use gateway_plugin_sdk::{attempts, clock, duration, held_response, log};
@@ -103,6 +104,9 @@ impl Models {
         if is_problem || spoken != protocol {
             response.set_header("content-type", "application/json");
             body.set(refusal::body(protocol, &failure));
+            if protocol == Protocol::BedrockConverse {
+                response.set_header("x-amzn-errortype", error::aws_type(failure.class));
+            }
             if let Some(wait) = wait.filter(|_| response.header("retry-after").is_none()) {
                 response.set_header("retry-after", wait.as_millis().div_ceil(1000).to_string());
             }
