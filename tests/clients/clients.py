@@ -1,14 +1,19 @@
 """The official clients, each behind the same few calls. Owns what each calls its members and its errors."""
 
 import json
+import os
 
 import anthropic
+import boto3
 import ollama
 import openai
+from botocore.config import Config
+from botocore.exceptions import ClientError
 from google import genai
 from google.genai import errors, types
 
 KEY = "team-a-key"
+PROVIDERS = ["openai", "anthropic", "gemini", "ollama", "bedrock"]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = {name: {**PARAMETERS} for name in ("weather", "time")}
 # Enough of a stream for a client to leave in the middle.
@@ -32,6 +37,8 @@ class Client:
     """`told` are the messages so far: ("user", text), ("calls", what the client got), ("results", calls)."""
 
     raises = ()
+    # Providers whose models it can call.
+    providers = PROVIDERS
 
     def status_of(self, error):
         return error.status_code
@@ -285,4 +292,76 @@ class Ollama(Client):
         return [it.model for it in self.client.list().models]
 
 
-ALL = [Chat, Responses, Messages, Gemini, Ollama]
+class Converse(Client):
+    name = "`boto3`, Converse"
+    raises = (ClientError,)
+    providers = ["bedrock"]
+
+    def __init__(self, address):
+        # A key of the gateway in the place of one of Bedrock's.
+        os.environ["AWS_BEARER_TOKEN_BEDROCK"] = KEY
+        config = Config(retries={"total_max_attempts": 1}, read_timeout=60)
+        self.client = boto3.client("bedrock-runtime", endpoint_url=address, region_name="us-east-1", config=config)
+
+    def status_of(self, error):
+        return error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+
+    def message_of(self, error):
+        return error.response["Error"]["Message"]
+
+    def request(self, model, told, tools):
+        messages = []
+        for kind, it in told:
+            if kind == "user":
+                messages.append({"role": "user", "content": [{"text": it}]})
+            elif kind == "calls":
+                messages.append({"role": "assistant", "content": it})
+            else:
+                results = [{"toolResult": {"toolUseId": id, "content": [{"text": text}]}} for id, _, text in it]
+                messages.append({"role": "user", "content": results})
+        request = {"modelId": model, "messages": messages, "inferenceConfig": {"maxTokens": MOST}}
+        if tools:
+            specs = [{"toolSpec": {"name": name, "inputSchema": {"json": it}}} for name, it in TOOLS.items()]
+            request["toolConfig"] = {"tools": specs}
+        return request
+
+    def answer(self, content, usage, reason):
+        text = "".join(it.get("text", "") for it in content)
+        calls = [it["toolUse"] for it in content if "toolUse" in it]
+        calls = [(it["toolUseId"], it["name"], it["input"]) for it in calls]
+        return text, (usage["inputTokens"], usage["outputTokens"]), calls, reason, content
+
+    def whole(self, model, told, tools=False):
+        got = self.client.converse(**self.request(model, told, tools))
+        return self.answer(got["output"]["message"]["content"], got["usage"], got["stopReason"])
+
+    def stream(self, model, told, tools=False):
+        content, usage, reason = [], None, None
+        for event in self.client.converse_stream(**self.request(model, told, tools))["stream"]:
+            if start := event.get("contentBlockStart"):
+                content.append({"toolUse": {**start["start"]["toolUse"], "input": ""}})
+            elif delta := event.get("contentBlockDelta"):
+                if "toolUse" in delta["delta"]:
+                    content[-1]["toolUse"]["input"] += delta["delta"]["toolUse"]["input"]
+                else:
+                    content.append({"text": delta["delta"]["text"]})
+            elif stop := event.get("messageStop"):
+                reason = stop["stopReason"]
+            elif end := event.get("metadata"):
+                usage = end["usage"]
+        for it in content:
+            if "toolUse" in it:
+                it["toolUse"]["input"] = json.loads(it["toolUse"]["input"])
+        return self.answer(content, usage, reason)
+
+    def leave(self, model, told):
+        stream = self.client.converse_stream(**self.request(model, told, False))["stream"]
+        text = next(it["contentBlockDelta"]["delta"]["text"] for it in stream if "contentBlockDelta" in it)
+        stream.close()
+        return text
+
+    # It has no call that lists what it may converse with.
+    models = None
+
+
+ALL = [Chat, Responses, Messages, Gemini, Ollama, Converse]

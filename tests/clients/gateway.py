@@ -9,9 +9,20 @@ import tempfile
 import time
 import urllib.request
 
+import signed
+from clients import PROVIDERS
+
 HERE = pathlib.Path(__file__).parent
-PROVIDERS = ["openai", "anthropic", "gemini", "ollama"]
+# What deployments of a provider have besides, as TOML, and the end of its models' names.
+SETTINGS = {
+    "bedrock": (
+        f'region = "{signed.REGION}"\naws = {{ access_key_id = "aws-id", secret_access_key = "aws-key", session_token = "aws-token" }}\n',
+        "-v1:0",
+    )
+}
 FAULTS = ["busy", "broken", "overloaded", "breaks"]
+# Upstreams at which nobody takes a connection, and at which nobody answers.
+UPSTREAMS = ["away", "silent"]
 
 
 def free_port():
@@ -24,10 +35,12 @@ def deployments():
     """Every provider's deployments and models, as TOML."""
     text = ""
     for provider in PROVIDERS:
-        for fault in ["", *(f"-{fault}" for fault in FAULTS)]:
-            name = provider + fault
-            text += f'\n[plugins.models.config.deployments.{name}]\nupstream = "providers"\n'
-            text += f'provider = "{provider}"\nmodel = "{fault[1:] or "model"}-of-{provider}"\n'
+        for fault in ["", *(f"-{fault}" for fault in [*FAULTS, *UPSTREAMS])]:
+            name, (settings, version) = provider + fault, SETTINGS.get(provider, ("", ""))
+            upstream = "signed" if provider == "bedrock" else "providers"
+            upstream = fault[1:] if fault[1:] in UPSTREAMS else upstream
+            text += f'\n[plugins.models.config.deployments.{name}]\nupstream = "{upstream}"\n'
+            text += f'provider = "{provider}"\nmodel = "{fault[1:] or "model"}-of-{provider}{version}"\n{settings}'
             text += f'[plugins.models.config.models.{name}]\ndeployments = [{{ name = "{name}" }}]\n'
             if fault:
                 text += f"[plugins.models.config.models.{name}-next]\n"
@@ -40,6 +53,9 @@ class Gateway:
         self.folder = tempfile.TemporaryDirectory()
         self.port, self.admin, stand_in = free_port(), free_port(), free_port()
         text = (file or HERE / "models.toml").read_text()
+        self.silent = socket.create_server(("127.0.0.1", 0))
+        text = text.replace(":8083", f":{free_port()}").replace(":8084", f":{self.silent.getsockname()[1]}")
+        text = text.replace(":8082", f":{signed.serve(stand_in)}")
         text = text.replace(":8080", f":{self.port}").replace(":8081", f":{stand_in}").replace(":9090", f":{self.admin}")
         text = re.sub(r'[^"]*model_server\.wasm', str(pathlib.Path(component).resolve()), text)
         if not file:
@@ -47,7 +63,8 @@ class Gateway:
         file = pathlib.Path(self.folder.name, "gateway.toml")
         file.write_text(text)
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
-        environment = {**os.environ, "OPENAI_API_KEY": "any"}
+        secrets = {"AWS_ACCESS_KEY_ID": signed.KEY_ID, "AWS_SECRET_ACCESS_KEY": signed.KEY, "AWS_SESSION_TOKEN": signed.TOKEN}
+        environment = {**os.environ, **secrets, "OPENAI_API_KEY": "any"}
         self.process = subprocess.Popen([binary, "run", str(file)], stdout=self.log, stderr=self.log, env=environment)
         self.address = f"http://127.0.0.1:{self.port}"
 
@@ -65,6 +82,7 @@ class Gateway:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(20)
+        self.silent.close()
         self.log.close()
         self.folder.cleanup()
 

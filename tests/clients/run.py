@@ -1,4 +1,4 @@
-"""The official clients of OpenAI, Anthropic, Google and Ollama through the gateway, to a provider of each API.
+"""The official clients of OpenAI, Anthropic, Google, Ollama and AWS through the gateway, to a provider of each API.
 
     pip install --requirement tests/clients/requirements.txt
     python tests/clients/run.py
@@ -14,8 +14,8 @@ import time
 import traceback
 
 import clients
-from clients import Failed
-from gateway import PROVIDERS, Gateway
+from clients import PROVIDERS, Failed
+from gateway import Gateway
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GATEWAY", ROOT / "target/debug/gateway")
@@ -57,7 +57,7 @@ def fails(client, asks, model):
         try:
             got = client.guarded(ask, model, [("user", "good day")])
         except Failed as failed:
-            provider_says = ["too many requests", "overloaded", "does not run"]
+            provider_says = ["too many requests", "overloaded", "does not run", "upstream"]
             assert any(it in failed.message.lower() for it in provider_says), f"the message is {failed.message!r}"
             told.add(str(failed))
         else:
@@ -100,6 +100,8 @@ def checks(client, gateway):
         for ask in both:
             answers(ask, f"{provider}-busy-next")
             answers(ask, f"{provider}-broken-next")
+            answers(ask, f"{provider}-away-next")
+            answers(ask, f"{provider}-silent-next")
         answers(client.stream, f"{provider}-overloaded-next")
 
     works = {
@@ -114,6 +116,8 @@ def checks(client, gateway):
     errors = {
         "429": lambda provider: fails(client, both, f"{provider}-busy"),
         "503": lambda provider: fails(client, both, f"{provider}-broken"),
+        "away": lambda provider: fails(client, both, f"{provider}-away"),
+        "silent": lambda provider: fails(client, both, f"{provider}-silent"),
         "error before content": lambda provider: fails(client, [client.stream], f"{provider}-overloaded"),
         "error in the middle": lambda provider: fails(client, [client.stream], f"{provider}-breaks"),
     }
@@ -129,7 +133,9 @@ def tables(gateway):
             cells = {"client": client.name}
             for column, check in checks.items():
                 well = {}
-                for provider in PROVIDERS:
+                for provider in client.providers:
+                    if column == "models" and client.models is None:
+                        continue
                     try:
                         well[provider] = check(provider)
                     except Exception as error:
@@ -140,9 +146,27 @@ def tables(gateway):
             return cells
 
         whether, which = checks(client, gateway)
-        works.append(row(whether, lambda well: "all" if list(well) == PROVIDERS else ", ".join(well) or "none"))
+
+        def whose(well):
+            return "all" if list(well) == PROVIDERS else ", ".join(well) or "–"
+
+        works.append(row(whether, whose))
         errors.append(row(which, caught))
     return table(works), table(errors), wrong
+
+
+def files(address):
+    """What OpenAI's client sends as forms with files, and gets as bytes."""
+    client = clients.openai_client(address)
+    sound = bytes(range(256)) * 1000
+    said = client.audio.transcriptions.create(model="openai", file=("a \"sound\".mp3", sound), prompt="model")
+    assert said.text.endswith(" to model-of-openai."), said.text
+    equal("the seconds", said.usage.seconds, 2)
+    edited = client.images.edit(model="openai", image=[("a.png", sound), ("b.png", sound)], prompt="a cat")
+    assert edited.data[0].revised_prompt.endswith(" to model-of-openai."), edited
+    equal("the tokens", edited.usage.total_tokens, 30)
+    spoken = client.audio.speech.create(model="openai", input="good day", voice="alloy")
+    equal("the sound", spoken.content[1::2], b"good day")
 
 
 def table(rows):
@@ -154,6 +178,7 @@ def main():
     began = time.monotonic()
     with Gateway(BINARY, COMPONENT) as gateway:
         works, errors, wrong = tables(gateway)
+        files(gateway.address)
         logged = gateway.logged()
     print(f"{works}\n{errors}")
     page = (ROOT / "docs/models.md").read_text()

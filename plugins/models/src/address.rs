@@ -2,16 +2,18 @@
 //!
 //! Owns the paths and the fields of each provider. Must not know bodies.
 
-use gateway_model_protocols as protocols;
+use gateway_model_protocols::{self as protocols, Action};
 use gateway_plugin_sdk::attempts::Attempt;
+use gateway_plugin_sdk::clock;
 use gateway_plugin_sdk::prelude::Request;
 
 use crate::catalog::Deployment;
 use crate::config::Provider;
+use crate::credential::Credential;
 
 /// Fields that are the client's own credentials, or would have the provider answer in a form that cannot be read. None
 /// of them reaches a provider.
-const REMOVED: [&str; 12] = [
+const REMOVED: [&str; 14] = [
     "authorization",
     "x-api-key",
     "api-key",
@@ -20,6 +22,8 @@ const REMOVED: [&str; 12] = [
     "ocp-apim-subscription-key",
     "proxy-authorization",
     "x-amz-security-token",
+    "x-amz-date",
+    "x-amz-content-sha256",
     "x-auth-token",
     "openai-organization",
     "openai-project",
@@ -28,6 +32,9 @@ const REMOVED: [&str; 12] = [
 
 /// The version of Anthropic's API, where the client names none.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
+
+/// Azure's version without a date.
+const UNDATED: &str = "v1";
 
 /// The head of a request as a deployment gets it.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,6 +53,10 @@ pub(crate) struct Asked<'a> {
     pub(crate) query: Option<&'a str>,
     /// What the provider calls the model.
     pub(crate) model: &'a str,
+    /// Whether a stream is asked for.
+    pub(crate) streams: bool,
+    /// What is asked.
+    pub(crate) action: Action,
     /// Whether the client says which version of Anthropic's API it speaks.
     pub(crate) has_version: bool,
 }
@@ -54,32 +65,54 @@ impl Address {
     pub(crate) fn of(deployment: &Deployment, asked: Asked<'_>) -> Self {
         let mut query = without(asked.query.unwrap_or_default(), "key");
         let path = match deployment.provider {
-            Provider::Openai | Provider::Anthropic | Provider::Ollama => {
-                [&deployment.path, asked.endpoint].concat()
-            }
-            Provider::Azure => {
-                let version = ["api-version=", &deployment.api_version].concat();
-                query = joined(&without(&query, "api-version"), &version);
-                let model = segment(asked.model);
-                [&deployment.path, "/deployments/", &model, asked.endpoint].concat()
-            }
+            Provider::Openai
+            | Provider::Anthropic
+            | Provider::Ollama
+            | Provider::Mistral
+            | Provider::Cohere => [&deployment.path, asked.endpoint].concat(),
+            Provider::Azure => azure(deployment, &asked, &mut query),
             Provider::Gemini => {
                 let verb = asked.endpoint.split_once(':').map_or("", |(_, verb)| verb);
                 let model = segment(asked.model);
                 [&deployment.path, "/models/", &model, ":", verb].concat()
             }
+            Provider::Vertex => {
+                let verb = asked.endpoint.split_once(':').map_or("", |(_, verb)| verb);
+                [&vertex(deployment, "google"), &segment(asked.model), ":", verb].concat()
+            }
+            Provider::VertexAnthropic => {
+                query.clear();
+                let verb = if asked.streams { ":streamRawPredict" } else { ":rawPredict" };
+                let model = match asked.action {
+                    Action::CountTokens => "count-tokens",
+                    _ => asked.model,
+                };
+                [&vertex(deployment, "anthropic"), &segment(model), verb].concat()
+            }
+            Provider::Bedrock => {
+                query.clear();
+                let verb = asked.endpoint.rsplit('/').next().unwrap_or_default();
+                // As AWS's own clients write it: `:` and `/` of ids and ARNs too.
+                let model = protocols::encode(asked.model);
+                [&deployment.path, "/model/", &model, "/", verb].concat()
+            }
         };
         let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
         let mut set =
             |name: &str, value: String| fields.push((name.to_owned(), value.into_bytes()));
-        if let Some(credential) = &deployment.credential {
+        if let Credential::Key(key) = &deployment.credential {
             match deployment.provider {
-                Provider::Openai | Provider::Ollama => {
-                    set("authorization", ["Bearer ", credential].concat());
+                Provider::Openai
+                | Provider::Ollama
+                | Provider::Bedrock
+                | Provider::Mistral
+                | Provider::Cohere
+                | Provider::VertexAnthropic => {
+                    set("authorization", ["Bearer ", key].concat());
                 }
-                Provider::Azure => set("api-key", credential.clone()),
-                Provider::Anthropic => set("x-api-key", credential.clone()),
-                Provider::Gemini => set("x-goog-api-key", credential.clone()),
+                Provider::Azure => set("api-key", key.clone()),
+                Provider::Anthropic => set("x-api-key", key.clone()),
+                Provider::Gemini | Provider::Vertex => set("x-goog-api-key", key.clone()),
             }
         }
         if deployment.provider == Provider::Anthropic && !asked.has_version {
@@ -90,6 +123,28 @@ impl Address {
             set(name, value.clone());
         }
         Self { path, query, fields }
+    }
+
+    /// Adds the credentials that are made for each request, or fetched.
+    pub(crate) fn sign(&mut self, deployment: &Deployment, body: &[u8]) -> Result<(), String> {
+        if let Credential::Account(account) = &deployment.credential {
+            self.set("authorization", &["Bearer ", &account.token()?].concat());
+        }
+        if let Credential::Aws(aws) = &deployment.credential {
+            let mut set = |name: &str, value: String| {
+                self.fields.push((name.to_owned(), value.into_bytes()));
+            };
+            set("host", aws.host.clone());
+            for (name, value) in aws.sign(&self.path, body, clock::now().as_secs()) {
+                set(name, value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a field.
+    pub(crate) fn set(&mut self, name: &str, value: &str) {
+        self.fields.push((name.to_owned(), value.as_bytes().to_vec()));
     }
 
     /// Sends a request there.
@@ -115,6 +170,28 @@ impl Address {
         }
         attempt
     }
+}
+
+/// Azure's path: with dates by deployment, but for responses, which have the deployment in the body. Without dates as
+/// OpenAI's own, and there responses are too where the date is older than they are.
+fn azure(deployment: &Deployment, asked: &Asked<'_>, query: &mut String) -> String {
+    *query = without(query, "api-version");
+    let version = &*deployment.api_version;
+    let is_responses = asked.endpoint.starts_with("/responses");
+    if version == UNDATED || (is_responses && version < "2025-03-01-preview") {
+        return [&deployment.path, "/", UNDATED, asked.endpoint].concat();
+    }
+    *query = joined(query, &["api-version=", version].concat());
+    if is_responses {
+        return [&deployment.path, asked.endpoint].concat();
+    }
+    [&deployment.path, "/deployments/", &segment(asked.model), asked.endpoint].concat()
+}
+
+/// What stands before the name of a publisher's model on Vertex AI.
+fn vertex(deployment: &Deployment, publisher: &str) -> String {
+    let Deployment { path, project, region, .. } = deployment;
+    format!("{path}/projects/{project}/locations/{region}/publishers/{publisher}/models/")
 }
 
 /// A query without the parameters of this name.

@@ -5,19 +5,17 @@
 
 use std::time::Duration;
 
-use gateway_model_protocols::Protocol;
+use gateway_model_protocols::error;
 use gateway_model_protocols::framing::{Framing, Reader};
 use gateway_model_protocols::translate::{self, Options, Translator};
 use gateway_model_protocols::usage;
+use gateway_model_protocols::{Action, Protocol};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, ResponseHead};
 use gateway_plugin_sdk::{attributes, clock, held_response, log};
 use serde_bytes::ByteBuf;
 
 use crate::state::{Call, MAX_EVENT, Reading};
 use crate::{Models, refusal};
-
-/// The longest answer that is translated as a whole, in bytes.
-const MAX_ANSWER: u64 = 16 << 20;
 
 /// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
 const HELD_BYTES: u32 = 64 << 10;
@@ -60,7 +58,8 @@ impl Models {
             }
         };
         response.want_body(BodyMode::Chunks);
-        if framing.is_some() {
+        // The beginning of a whole answer says whether it is an error.
+        if framing.is_some() || call.action() != Action::Other {
             hold();
         }
     }
@@ -80,13 +79,14 @@ impl Models {
         let Some(reading) = translator else {
             call.reading = Reading::Whole;
             response.set_header("content-type", "application/json");
-            response.want_body(BodyMode::Buffered(MAX_ANSWER));
+            response.want_body(BodyMode::Buffered(self.max_answer));
             return;
         };
         call.reading = reading;
         response.set_header(
             "content-type",
             match call.protocol().framing() {
+                _ if call.array.is_some() => "application/json",
                 Framing::Ndjson => "application/x-ndjson",
                 _ => "text/event-stream",
             },
@@ -98,6 +98,12 @@ impl Models {
     /// A whole response of another API.
     pub(crate) fn translate(&self, body: &mut Body, call: &mut Call) -> Outcome {
         let (spoken, protocol) = (call.spoken(), call.protocol());
+        if let Some(failure) = error::of_answer(body.bytes()) {
+            return match self.failed_unsaid(call, &failure) {
+                Some(answer) => Outcome::respond(answer),
+                None => Outcome::Next,
+            };
+        }
         if let Some(usage) = usage::of_body(spoken, body.bytes()) {
             call.set_usage(usage);
             self.tell(call);
@@ -134,6 +140,16 @@ impl Models {
             input_estimate: call.input,
         }
     }
+}
+
+/// Whether a response is not what the API answers, but a page of something in between, for example.
+pub(crate) fn is_foreign(response: &ResponseHead, call: &Call) -> bool {
+    let kind = response.header("content-type").unwrap_or_default();
+    let media = kind.split(';').next().unwrap_or_default().trim();
+    let is_known =
+        media.is_empty() || media.ends_with("json") || Framing::of_content_type(kind).is_some();
+    let is_empty = response.header("content-length") == Some("0");
+    call.action() != Action::Other && (!is_known || is_empty)
 }
 
 /// Holds a stream back until it has content: what fails before that can still be answered with a status, or by another

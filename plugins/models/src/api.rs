@@ -34,22 +34,30 @@ pub(crate) fn endpoint<'a>(call: &Call<'_>, path: &'a str) -> &'a str {
 
 impl Provider {
     /// Whether it has the API itself, so that requests and responses pass as they are.
-    pub(crate) fn speaks(self, protocol: Protocol) -> bool {
+    pub(crate) fn speaks(self, protocol: Protocol, action: Action) -> bool {
         match self {
             Self::Openai | Self::Azure => protocol.is_openai(),
             Self::Anthropic => protocol == Protocol::Anthropic,
             Self::Gemini => protocol == Protocol::Gemini,
+            Self::Vertex => protocol == Protocol::Gemini && action != Action::Embed,
+            Self::VertexAnthropic => protocol == Protocol::Anthropic,
+            Self::Mistral | Self::Cohere => matches!(
+                protocol,
+                Protocol::OpenAiChat | Protocol::OpenAiEmbeddings | Protocol::OpenAiOther
+            ),
             Self::Ollama => protocol == Protocol::Ollama,
+            Self::Bedrock => protocol == Protocol::BedrockConverse,
         }
     }
 
     /// The API into which requests of others are translated.
     pub(crate) fn own(self) -> Protocol {
         match self {
-            Self::Openai | Self::Azure => Protocol::OpenAiChat,
-            Self::Anthropic => Protocol::Anthropic,
-            Self::Gemini => Protocol::Gemini,
+            Self::Openai | Self::Azure | Self::Mistral | Self::Cohere => Protocol::OpenAiChat,
+            Self::Anthropic | Self::VertexAnthropic => Protocol::Anthropic,
+            Self::Gemini | Self::Vertex => Protocol::Gemini,
             Self::Ollama => Protocol::Ollama,
+            Self::Bedrock => Protocol::BedrockConverse,
         }
     }
 }
@@ -83,6 +91,8 @@ pub(crate) fn endpoint_of(spoken: Protocol, streams: bool) -> (&'static str, Opt
         Protocol::Gemini if streams => ("/models/:streamGenerateContent", Some("alt=sse")),
         Protocol::Gemini => ("/models/:generateContent", None),
         Protocol::Ollama => ("/api/chat", None),
+        Protocol::BedrockConverse if streams => ("/converse-stream", None),
+        Protocol::BedrockConverse => ("/converse", None),
         _ => ("/chat/completions", None),
     }
 }

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use gateway_plugin_sdk::prelude::{ConfigError, HeaderName};
-use gateway_plugin_sdk::{attempts, duration, secrets};
+use gateway_plugin_sdk::{attempts, duration};
 
 use crate::config::{ConcurrencySpec, Config, DeploymentSpec, ModelSpec, Provider, ShareSpec};
 use crate::cost::Price;
+use crate::credential::Credential;
 
 /// The most deployments: which of them can serve a call is kept as bits.
 const MOST_DEPLOYMENTS: usize = 64;
@@ -50,7 +51,10 @@ pub(crate) struct Deployment {
     pub(crate) provider: Provider,
     /// What the provider calls it.
     pub(crate) model: Option<String>,
-    pub(crate) credential: Option<String>,
+    pub(crate) credential: Credential,
+    /// Of Vertex AI.
+    pub(crate) project: String,
+    pub(crate) region: String,
     /// What stands before the API's paths.
     pub(crate) path: String,
     pub(crate) api_version: String,
@@ -103,10 +107,12 @@ pub(crate) enum Affinity {
 impl Provider {
     fn default_path(self) -> &'static str {
         match self {
-            Self::Openai | Self::Anthropic => "/v1",
+            Self::Openai | Self::Anthropic | Self::Mistral => "/v1",
+            Self::Vertex | Self::VertexAnthropic => "/v1",
+            Self::Cohere => "/compatibility/v1",
             Self::Azure => "/openai",
             Self::Gemini => "/v1beta",
-            Self::Ollama => "",
+            Self::Ollama | Self::Bedrock => "",
         }
     }
 
@@ -118,6 +124,10 @@ impl Provider {
             Self::Anthropic => "anthropic",
             Self::Gemini => "gcp.gemini",
             Self::Ollama => "ollama",
+            Self::Bedrock => "aws.bedrock",
+            Self::Vertex | Self::VertexAnthropic => "gcp.vertex_ai",
+            Self::Mistral => "mistral_ai",
+            Self::Cohere => "cohere",
         }
     }
 }
@@ -166,6 +176,12 @@ impl Catalog {
         Ok(Self { deployments, models, by_name })
     }
 
+    /// Whether tokens are fetched for a deployment.
+    pub(crate) fn has_accounts(&self) -> bool {
+        let is_one = |it: &Deployment| matches!(it.credential, Credential::Account(_));
+        self.deployments.iter().any(is_one)
+    }
+
     /// The model that a client asks for.
     pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.by_name.get(name).copied()
@@ -185,20 +201,7 @@ impl Deployment {
     fn new(name: &str, spec: DeploymentSpec, has_prices: bool) -> Result<Self, ConfigError> {
         let at = |key: &str| format!("/deployments/{}/{key}", escaped(name));
         let mut errors = Vec::new();
-        let credential = match &spec.secret {
-            None => None,
-            Some(secret) => match secrets::get(secret) {
-                Some(credential) => Some(credential),
-                None => {
-                    let message = format!(
-                        "the plugin is not granted the secret `{secret}`: it needs `secrets = [\"{secret}\"]` beside \
-                         `component`"
-                    );
-                    errors.push(ConfigError::at(at("secret"), message));
-                    None
-                }
-            },
-        };
+        let credential = Credential::new(&spec, &at, &mut errors);
         if !attempts::may_forward(&spec.upstream) {
             let message = format!(
                 "the plugin may not forward to `{0}`: it needs `forward_to = [\"{0}\"]` beside `component`, with an \
@@ -261,6 +264,8 @@ impl Deployment {
             price_name: spec.price_name.or_else(|| spec.model.clone()),
             model: spec.model,
             credential,
+            project: spec.project.unwrap_or_default(),
+            region: spec.region.unwrap_or_default(),
             path,
             api_version: spec.api_version.unwrap_or_else(|| "2024-10-21".to_owned()),
             headers: spec
@@ -400,7 +405,7 @@ fn is_path(path: &str) -> bool {
 }
 
 /// How many letters differ (Levenshtein).
-fn distance(one: &str, other: &str) -> usize {
+pub(crate) fn distance(one: &str, other: &str) -> usize {
     let mut row: Vec<usize> = (0..=other.chars().count()).collect();
     for (i, left) in one.chars().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);

@@ -3,11 +3,15 @@
 //! Owns the keys, their defaults and their documentation, which becomes the JSON Schema. Must not judge values:
 //! `catalog` turns what is written here into what is checked, or says what is wrong.
 
+mod credentials;
+
 use std::collections::BTreeMap;
 
 use gateway_plugin_sdk::duration;
 use gateway_plugin_sdk::prelude::{HeaderName, JsonSchema};
 use serde::Deserialize;
+
+pub use credentials::{AwsSpec, ServiceAccountSpec};
 
 /// Serves many AI models behind one API.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -30,6 +34,11 @@ pub struct Config {
     #[serde(default = "default_max_body")]
     #[schemars(range(min = 1024, max = 268_435_456))]
     pub max_body: u64,
+
+    /// The longest answer that is translated as a whole, in bytes. A longer one is answered 502. Default 16 MiB.
+    #[serde(default = "default_max_answer")]
+    #[schemars(range(min = 1024, max = 268_435_456))]
+    pub max_answer: u64,
 
     /// How often one request is sent, at most, to deployments of its model: 1 to 8. Default 3.
     #[serde(default = "default_attempts")]
@@ -100,11 +109,31 @@ pub struct DeploymentSpec {
     #[serde(default)]
     pub secret: Option<String>,
 
+    /// The access key of AWS that signs requests to Bedrock. In its place `secret` may have a key of Bedrock's own.
+    #[serde(default)]
+    pub aws: Option<AwsSpec>,
+
+    /// The region of Bedrock or the location of Vertex AI, such as `"eu-central-1"`, `"europe-west4"` or `"global"`.
+    #[serde(default)]
+    pub region: Option<String>,
+
+    /// The project of Vertex AI.
+    #[serde(default)]
+    pub project: Option<String>,
+
+    /// The account of Vertex AI for which access tokens are fetched.
+    #[serde(default)]
+    pub service_account: Option<ServiceAccountSpec>,
+
+    /// The `Host` of requests to Bedrock, which is signed. Default `"bedrock-runtime.REGION.amazonaws.com"`.
+    #[serde(default)]
+    pub host: Option<String>,
+
     /// What stands before the API's paths at the upstream. Default the provider's: `"/v1"` of OpenAI, for example.
     #[serde(default)]
     pub path: Option<String>,
 
-    /// The `api-version` of Azure OpenAI. Default `"2024-10-21"`.
+    /// The `api-version` of Azure OpenAI, or `"v1"` for its API without dates. Default `"2024-10-21"`.
     #[serde(default)]
     pub api_version: Option<String>,
 
@@ -113,9 +142,9 @@ pub struct DeploymentSpec {
     pub headers: BTreeMap<HeaderName, String>,
 
     /// What its tokens cost, in US dollars for a million of them, as decimal texts: `input`, `output`, `cache_read`,
-    /// `cache_write`, `cache_write_1h`, `reasoning`, `audio_input`, `audio_output`, `image_input`, `image_output`, and
-    /// `search` for a million searches. `above = [{ tokens = 200000, input = "5" }]` has prices of longer requests;
-    /// `batch`, `flex` and `priority` are tables with those of other classes of service.
+    /// `cache_write`, `cache_write_1h`, `reasoning`, `audio_input`, `audio_output`, `image_input`, `image_output`,
+    /// `search` for a million searches, and `audio_second` for a million seconds of audio.
+    /// `above = [{ tokens = 200000, input = "5" }]` has prices of longer requests; `batch`, `flex` and `priority` are tables with those of other classes of service.
     #[serde(default)]
     pub price: Option<serde_json::Map<String, serde_json::Value>>,
 
@@ -137,7 +166,7 @@ pub struct DeploymentSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Provider {
-    /// OpenAI, and what speaks its API: vLLM, llama.cpp, TGI, Mistral and others.
+    /// OpenAI, and what speaks its API: vLLM, llama.cpp, TGI and others.
     Openai,
     /// Azure OpenAI: the model is in the path.
     Azure,
@@ -147,6 +176,16 @@ pub enum Provider {
     Gemini,
     /// Ollama's own API.
     Ollama,
+    /// Bedrock of AWS: Converse.
+    Bedrock,
+    /// Gemini on Vertex AI.
+    Vertex,
+    /// Models of Anthropic on Vertex AI.
+    VertexAnthropic,
+    /// Mistral: OpenAI's API without some of its members.
+    Mistral,
+    /// Cohere, by the API that it has for clients of OpenAI.
+    Cohere,
 }
 
 /// How many requests a deployment serves at a time.
@@ -250,6 +289,10 @@ pub enum MetricNames {
 
 fn default_max_body() -> u64 {
     32 << 20
+}
+
+fn default_max_answer() -> u64 {
+    16 << 20
 }
 
 fn default_attempts() -> u32 {

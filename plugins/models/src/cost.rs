@@ -5,14 +5,14 @@
 use std::collections::HashMap;
 
 use gateway_model_protocols::json::Raw;
-use gateway_model_protocols::price::{Row, of_own, public_rows};
+use gateway_model_protocols::price::{Row, of_own, own_names, public_rows};
 use gateway_model_protocols::usage::Usage;
 use gateway_plugin_sdk::documents::Parsed;
 use gateway_plugin_sdk::prelude::ConfigError;
 
 use serde_json::{Map, Value};
 
-use crate::catalog::Deployment;
+use crate::catalog::{Deployment, distance};
 
 /// What a deployment's tokens cost.
 #[derive(Debug)]
@@ -24,7 +24,15 @@ impl Price {
         let json = serde_json::to_vec(spec).map_err(|error| (String::new(), error.to_string()))?;
         of_own(&json).map(Self).map_err(|fault| {
             let key = fault.path.rsplit('.').next().unwrap_or_default();
-            let message = format!("`{key}` {}, as in `\"0.15\"`", fault.reason);
+            let nearest = own_names().min_by_key(|name| distance(name, key));
+            let message = match nearest.filter(|name| {
+                !own_names().any(|known| known == key)
+                    && key != "tokens"
+                    && distance(name, key) <= 3
+            }) {
+                Some(name) => format!("`{key}` {}; did you mean `{name}`?", fault.reason),
+                None => format!("`{key}` {}, as in `\"0.15\"`", fault.reason),
+            };
             (fault.path, message)
         })
     }

@@ -5,12 +5,14 @@
 
 use std::time::Duration;
 
+use gateway_model_protocols::Protocol;
 use gateway_model_protocols::error::{self, Class, Failure};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, Outcome, Response, ResponseHead};
 use gateway_plugin_sdk::{attempts, clock, duration, held_response, log};
 
 use crate::choose::{self, Chosen, Wanted};
 use crate::config::{Config, FailOver};
+use crate::credential::Credential;
 use crate::state::{Call, Reading};
 use crate::{Models, meter, reading, refusal};
 
@@ -63,7 +65,7 @@ impl Models {
         self.used_nothing(call);
         if status < 400 {
             log::warn!("a deployment answered {status}, which is no answer");
-            let message = "The provider's answer is none.";
+            let message = "The provider's answer is none of its API.";
             return Outcome::respond(refusal::provider_failed(call.protocol(), message));
         }
         call.reading = Reading::Failure;
@@ -84,8 +86,9 @@ impl Models {
             let now = clock::now().as_secs();
             error::of_response(spoken, response.status(), &header, body.bytes(), now)
         };
-        // Of the first kinds another was asked for with the head, if there was one.
-        if !failure.class.is_worth_another() && self.again(call, failure.class, told(&failure)) {
+        // For some statuses another was asked for with the head, if there was one.
+        let was_asked = Class::of_status(response.status()).is_worth_another();
+        if !was_asked && self.again(call, failure.class, told(&failure)) {
             return Outcome::Next;
         }
         if let Some(refused) = self.refused_credentials(call, &failure) {
@@ -93,25 +96,53 @@ impl Models {
         }
         let is_problem =
             response.header("content-type").is_some_and(|kind| kind.contains("problem"));
+        let wait = self.wait(&failure);
+        let status = refusal::status(protocol, &failure);
+        if status != response.status() {
+            response.set_status(status);
+        }
         if is_problem || spoken != protocol {
             response.set_header("content-type", "application/json");
             body.set(refusal::body(protocol, &failure));
+            if protocol == Protocol::BedrockConverse {
+                response.set_header("x-amzn-errortype", error::aws_type(failure.class));
+            }
+            if let Some(wait) = wait.filter(|_| response.header("retry-after").is_none()) {
+                response.set_header("retry-after", wait.as_millis().div_ceil(1000).to_string());
+            }
+        }
+        let is_long = told(&failure).is_some_and(|wait| refusal::is_no_use(protocol, wait));
+        if is_long && response.header("x-should-retry").is_none() {
+            response.set_header("x-should-retry", "false");
         }
         Outcome::Next
+    }
+
+    /// How long a client does well to wait: as the provider says, or until the deployment is asked first again.
+    fn wait(&self, failure: &Failure) -> Option<Duration> {
+        let is_wait = matches!(failure.class, Class::RateLimited | Class::Overloaded);
+        let own = Some(self.fail_overs.cool_down).filter(|own| is_wait && !own.is_zero());
+        told(failure).or(own)
     }
 
     /// A stream that failed before it had content, of which nothing was passed on: another deployment is asked, or the
     /// client is answered what the provider would have said with a status.
     pub(crate) fn failed_early(&self, call: &mut Call, failure: &Failure) {
-        if self.again(call, failure.class, told(failure)) {
-            return;
-        }
-        self.used_nothing(call);
-        let refused = self.refused_credentials(call, failure);
-        let answer = refused.unwrap_or_else(|| refusal::of_failure(call.protocol(), failure));
+        let Some(answer) = self.failed_unsaid(call, failure) else { return };
         if let Err(error) = held_response::respond(answer) {
             log::warn!("an error in a stream has no status: {error}");
         }
+    }
+
+    /// A failure that the status did not say. The client's answer, unless another deployment is asked.
+    pub(crate) fn failed_unsaid(&self, call: &mut Call, failure: &Failure) -> Option<Response> {
+        if self.again(call, failure.class, told(failure)) {
+            return None;
+        }
+        self.used_nothing(call);
+        let refused = self.refused_credentials(call, failure);
+        let wait = self.wait(failure);
+        Some(refused.unwrap_or_else(|| refusal::of_failure(call.protocol(), failure, wait)))
     }
 
     /// The answer where a provider refused the gateway's key: it speaks of that, and clients would take it for their own.
@@ -120,7 +151,11 @@ impl Models {
         if failure.class != Class::Auth && failure.status != 401 {
             return None;
         }
-        let (name, message) = (&self.catalog.deployments[call.deployment].name, &failure.message);
+        let deployment = &self.catalog.deployments[call.deployment];
+        if let Credential::Account(account) = &deployment.credential {
+            account.forget();
+        }
+        let (name, message) = (&deployment.name, &failure.message);
         log::error!("deployment {name} refused the gateway's credentials: {message}");
         let message = "The provider refused the gateway's credentials.";
         Some(refusal::provider_failed(call.protocol(), message))

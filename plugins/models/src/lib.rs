@@ -16,6 +16,8 @@ mod choose;
 mod config;
 mod consumers;
 mod cost;
+mod credential;
+mod dialect;
 mod fail_over;
 mod listing;
 mod meter;
@@ -24,6 +26,7 @@ mod prepare;
 mod reading;
 mod refusal;
 mod series;
+mod service_account;
 mod state;
 
 use gateway_model_protocols::usage::Usage;
@@ -33,8 +36,8 @@ use gateway_plugin_sdk::{attempts, held_response, log};
 
 use catalog::{Catalog, Model};
 pub use config::{
-    ConcurrencySpec, Config, DeploymentSpec, FailOver, LimitsSpec, MetricNames, ModelSpec,
-    Provider, ShareSpec,
+    AwsSpec, ConcurrencySpec, Config, DeploymentSpec, FailOver, LimitsSpec, MetricNames, ModelSpec,
+    Provider, ServiceAccountSpec, ShareSpec,
 };
 use cost::Prices;
 use fail_over::FailOvers;
@@ -47,6 +50,7 @@ pub struct Models {
     prices: Prices,
     fail_overs: FailOvers,
     max_body: u64,
+    max_answer: u64,
     response_headers: bool,
     metric_names: MetricNames,
     series: series::Series,
@@ -71,6 +75,7 @@ impl Plugin for Models {
             prices,
             fail_overs,
             max_body: config.max_body,
+            max_answer: config.max_answer,
             response_headers: config.response_headers,
             metric_names: config.metric_names,
             series: series::Series::new(config.metric_consumers),
@@ -78,7 +83,7 @@ impl Plugin for Models {
     }
 
     fn interest(&self) -> Interest {
-        Interest::on_request()
+        let interest = Interest::on_request()
             .method()
             .path()
             .header("anthropic-version")
@@ -87,7 +92,9 @@ impl Plugin for Models {
             .and_on_response()
             .response_header("content-type")
             .response_header("retry-after")
-            .and_on_complete()
+            .and_on_complete();
+        // Only tokens are waited for.
+        if self.catalog.has_accounts() { interest } else { interest.never_waits() }
     }
 
     fn on_request(&self, request: &mut Request, _: &mut Progress) -> Outcome {
@@ -131,7 +138,8 @@ impl Plugin for Models {
             progress.0 = None;
             return Outcome::Next;
         }
-        if response.status() >= 300 || response.status() == 204 {
+        let status = response.status();
+        if status >= 300 || status == 204 || answering::is_foreign(response, call) {
             return self.failed(response, call);
         }
         call.is_answered = true;
@@ -158,7 +166,7 @@ impl Plugin for Models {
         if let Some(failure) = &read.failure {
             let name = &self.catalog.deployments[call.deployment].name;
             let (class, message) = (failure.class.name(), &failure.message);
-            log::warn!("the stream of deployment {name} failed ({class}): {message}");
+            log::warn!("the answer of deployment {name} failed ({class}): {message}");
         }
         if held_response::is_held() {
             match &read.failure {

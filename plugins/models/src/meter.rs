@@ -120,12 +120,23 @@ impl Ended<'_> {
                 row.add(counter, amount);
             }
         }
+        let audio = [
+            ("audio_input_tokens", usage.audio_input),
+            ("audio_output_tokens", usage.audio_output),
+            ("audio_seconds", usage.audio_seconds),
+        ];
+        for (name, amount) in audio.into_iter().filter(|(_, amount)| *amount > 0) {
+            rows::add(name, i64::try_from(amount).unwrap_or(i64::MAX));
+        }
         if usage.estimated {
             rows::add("estimated_calls", 1);
         }
         if let Some(cost) = self.cost.filter(|cost| *cost > 0) {
             rows::add("cost_usd_nanos", i64::try_from(cost).unwrap_or(i64::MAX));
             row.add(series::COST, cost);
+        }
+        if usage.audio_seconds > 0 {
+            row.add(series::AUDIO_SECONDS, usage.audio_seconds);
         }
         if names != MetricNames::New {
             #[expect(clippy::cast_precision_loss, reason = "tokens of a call are few")]

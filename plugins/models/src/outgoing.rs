@@ -2,7 +2,7 @@
 //!
 //! Owns what is checked before anything is sent, and what is known of a call from then on.
 
-use gateway_model_protocols::request;
+use gateway_model_protocols::request::{self, Fault, Request as Read, form};
 use gateway_model_protocols::usage::Usage;
 use gateway_model_protocols::{Action, Call as Asked, Protocol};
 use gateway_plugin_sdk::prelude::{Body, Request, Response};
@@ -10,7 +10,7 @@ use gateway_plugin_sdk::{attempts, exchange, log};
 
 use crate::catalog::{Affinity, Deployment, MOST_NAME, Model};
 use crate::choose::{self, Chosen, Full, Wanted};
-use crate::prepare::{Prepared, Sent};
+use crate::prepare::{Prepared, Sent, Unprepared, sentence};
 use crate::reading::nanoseconds;
 use crate::state::Call;
 use crate::{Models, Who, api, meter, refusal};
@@ -33,7 +33,8 @@ impl Models {
             return Err(Box::new(refusal::no_endpoint(request.method(), &path)));
         };
         let protocol = asked.protocol;
-        let read = request::read(&asked, body.bytes()).map_err(|fault| {
+        let kind = form_kind(protocol, || request.header("content-type").map(str::to_owned));
+        let read = read(&asked, body.bytes(), kind.as_deref()).map_err(|fault| {
             Box::new(refusal::invalid(protocol, &sentence(&fault.to_string()), None))
         })?;
         let Some(name) = read.model.as_deref() else {
@@ -75,8 +76,12 @@ impl Models {
         };
         let preferred = choose::remembered(&self.catalog, model, prefix);
         let query = request.query().map(str::to_owned);
+        let is_array =
+            protocol == Protocol::Gemini && read.stream && !wants_events(query.as_deref());
+        call.array = is_array.then_some(false);
         let has_version = request.header("anthropic-version").is_some();
-        let sent = Sent { asked: &asked, path: &path, query: query.as_deref(), name, has_version };
+        let (query, form) = (query.as_deref(), kind.as_deref());
+        let sent = Sent { asked: &asked, path: &path, query, name, has_version, form };
         loop {
             self.choose(&mut call, model, preferred, who.id(), name)?;
             let deployment = &self.catalog.deployments[call.deployment];
@@ -91,14 +96,14 @@ impl Models {
                     self.describe(request, &call, model, deployment, output);
                     return Ok(call);
                 }
-                Err(refused) => {
+                Err(why) => {
                     self.release(&mut call);
                     call.able &= !(1 << call.deployment);
+                    if let Unprepared::NoToken(why) = &why {
+                        log::error!("deployment {}: {why}", deployment.name);
+                    }
                     if call.able == 0 {
-                        let message = sentence(&refused.to_string());
-                        let member = Some(refused.member.as_str());
-                        let refused = refusal::invalid(protocol, &message, member);
-                        return Err(Box::new(refused));
+                        return Err(Box::new(why.answer(protocol)));
                     }
                 }
             }
@@ -146,16 +151,17 @@ impl Models {
         let body = attempts::received_body().ok_or("its request was not kept")?;
         let path = call.path.clone();
         let asked = Asked::of_path(&path).ok_or("its path was not kept")?;
-        let read = request::read(&asked, &body).map_err(|fault| fault.to_string())?;
+        let kind = form_kind(asked.protocol, || exchange::request().header("content-type"));
+        let read = read(&asked, &body, kind.as_deref()).map_err(|fault| fault.to_string())?;
         let name = read.model.as_deref().unwrap_or_default();
         let (model, deployment) =
             (&self.catalog.models[call.model], &self.catalog.deployments[call.deployment]);
         let query = exchange::request().query();
         let has_version = exchange::request().header("anthropic-version").is_some();
-        let sent = Sent { asked: &asked, path: &path, query: query.as_deref(), name, has_version };
+        let (query, form) = (query.as_deref(), kind.as_deref());
+        let sent = Sent { asked: &asked, path: &path, query, name, has_version, form };
         let prepared = sent.prepare(deployment, model, call, &body);
-        let Prepared { address, body: changed } =
-            prepared.map_err(|refused| refused.to_string())?;
+        let Prepared { address, body: changed } = prepared.map_err(|why| why.to_string())?;
         let attempt = address.attempt(&deployment.upstream).body(changed.unwrap_or(body));
         attempts::again(&attempt).map_err(|error| error.to_string())?;
         meter::set(meter::DEPLOYMENT, &deployment.name);
@@ -177,7 +183,7 @@ impl Models {
         let shares = model.shares.iter().filter(|share| share.weight > 0);
         let able = shares.filter(|share| {
             let provider = self.catalog.deployments[share.deployment].provider;
-            provider.speaks(protocol) || api::is_translated(protocol, action)
+            provider.speaks(protocol, action) || api::is_translated(protocol, action)
         });
         able.fold(0, |bits, share| bits | (1 << share.deployment))
     }
@@ -212,6 +218,27 @@ impl Models {
     }
 }
 
+/// The content type of a body that is a form with files, which some endpoints take.
+fn form_kind(protocol: Protocol, kind: impl FnOnce() -> Option<String>) -> Option<String> {
+    if protocol != Protocol::OpenAiOther {
+        return None;
+    }
+    kind().filter(|kind| form::is_form(kind))
+}
+
+fn read(asked: &Asked<'_>, body: &[u8], form: Option<&str>) -> Result<Read, Fault> {
+    match form {
+        Some(kind) => form::read(asked, body, kind),
+        None => request::read(asked, body),
+    }
+}
+
+/// Whether a client of Gemini's wants events, and not one array.
+fn wants_events(query: Option<&str>) -> bool {
+    let mut pairs = query.unwrap_or_default().split('&');
+    pairs.any(|pair| gateway_model_protocols::decode(pair) == "alt=sse")
+}
+
 /// Whether a stream has a usage only for those who ask.
 fn adds_usage(protocol: Protocol) -> bool {
     matches!(protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions)
@@ -235,11 +262,4 @@ fn affinity(request: &Request, model: &Model, session: Option<&str>) -> Option<u
         }
         Affinity::Prompt => None,
     }
-}
-
-/// A text as one sentence; some of the library's are one already.
-fn sentence(text: &str) -> String {
-    let mut letters = text.trim_end_matches('.').chars();
-    let first = letters.next().map(|first| first.to_uppercase().collect::<String>());
-    [&first.unwrap_or_default(), letters.as_str(), "."].concat()
 }

@@ -4,7 +4,7 @@
 //! bytes pass as they are. Must not count: `meter` does.
 
 use gateway_model_protocols::Protocol;
-use gateway_model_protocols::error::{Class, Failure, Refusal};
+use gateway_model_protocols::error::{self, Class, Failure, Refusal};
 use gateway_model_protocols::framing::{Event, Fault, Reader};
 use gateway_model_protocols::translate::Translator;
 use gateway_model_protocols::usage::{self, Stream};
@@ -155,12 +155,29 @@ fn translated(
     if read.usage {
         call.set_usage(stream.usage_or_estimate(call.input));
     }
+    if let Some(has_element) = &mut call.array {
+        out = elements(&out, has_element, chunk.is_last());
+    }
     chunk.replace(out);
     if !chunk.is_last() {
         // What follows an end or an error is read to its end, and not passed on.
         call.reading = Reading::translated(&reader, &translator);
     }
     read
+}
+
+/// Events of Gemini's as elements of one array, which ends with the last of them.
+fn elements(events: &[u8], has_element: &mut bool, is_last: bool) -> Vec<u8> {
+    let mut out = Vec::with_capacity(events.len() + 2);
+    for event in events.split(|byte| *byte == b'\n').filter_map(|it| it.strip_prefix(b"data: ")) {
+        out.extend_from_slice(if *has_element { b",\r\n" } else { b"[" });
+        out.extend_from_slice(event.trim_ascii());
+        *has_element = true;
+    }
+    if is_last {
+        out.extend_from_slice(if *has_element { b"]" } else { b"[]" });
+    }
+    out
 }
 
 /// Lets what cannot be read pass, behind what was held back of it.
@@ -172,14 +189,20 @@ fn give_up(mut held: Vec<u8>, chunk: &mut Chunk, fault: Fault) {
     }
 }
 
-/// Keeps the end of a body, where APIs have their usage, and reads it with the last chunk.
+/// Keeps the end of a body, where APIs have their usage, and reads it with the last chunk. One that begins as an error
+/// is held back until it is whole.
 fn json(call: &mut Call, mut tail: ByteBuf, is_first: bool, chunk: &mut Chunk) -> Read {
     tail.extend_from_slice(chunk.data());
+    let may_fail = is_first && error::begins_as_error(&tail) != Some(false);
     if !chunk.is_last() {
         let cut = tail.len().saturating_sub(TAIL);
         tail.drain(..cut);
         call.reading = Reading::Tail(tail, is_first && cut == 0);
-        return Read::default();
+        return Read { has_begun: !may_fail, ..Read::default() };
+    }
+    if may_fail && let Some(failure) = error::of_answer(&tail) {
+        call.set_usage(usage::Usage::default());
+        return Read { usage: true, failure: Some(failure), is_early: true, has_begun: false };
     }
     call.is_complete = true;
     let found = match is_first {
@@ -188,7 +211,7 @@ fn json(call: &mut Call, mut tail: ByteBuf, is_first: bool, chunk: &mut Chunk) -
     };
     // Without a usage it is charged as it was estimated.
     call.set_usage(found.unwrap_or_else(|| call.estimated()));
-    Read { usage: true, ..Read::default() }
+    Read { usage: true, has_begun: true, ..Read::default() }
 }
 
 /// The usage in the end of a body.

@@ -33,15 +33,19 @@ impl Refused<'_> {
             param: self.param,
             request_id: id.as_deref(),
         };
-        Response::new(self.status)
-            .header("content-type", "application/json")
-            .body(error::body(protocol, &refusal))
+        let response = Response::new(self.status).header("content-type", "application/json");
+        typed(response, protocol, self.class).body(error::body(protocol, &refusal))
     }
 }
 
 /// 400: the request is wrong.
 pub(crate) fn invalid(protocol: Protocol, message: &str, param: Option<&str>) -> Response {
     Refused { status: 400, class: Class::Invalid, code: "", message, param }.response(protocol)
+}
+
+/// 502: the gateway has no credentials for the provider.
+pub(crate) fn no_token(protocol: Protocol) -> Response {
+    provider_failed(protocol, "The provider did not give the gateway access.")
 }
 
 /// 404: there is no such model.
@@ -96,10 +100,42 @@ pub(crate) fn provider_failed(protocol: Protocol, message: &str) -> Response {
 }
 
 /// An error of a provider's that came without a status.
-pub(crate) fn of_failure(protocol: Protocol, failure: &Failure) -> Response {
-    Response::new(failure.status)
-        .header("content-type", "application/json")
-        .body(body(protocol, failure))
+pub(crate) fn of_failure(
+    protocol: Protocol,
+    failure: &Failure,
+    wait: Option<Duration>,
+) -> Response {
+    let response = Response::new(status(protocol, failure));
+    let mut response = response.header("content-type", "application/json");
+    if let Some(wait) = wait {
+        response = response.header("retry-after", wait.as_millis().div_ceil(1000).to_string());
+        if is_no_use(protocol, wait) {
+            response = response.header("x-should-retry", "false");
+        }
+    }
+    typed(response, protocol, failure.class).body(body(protocol, failure))
+}
+
+/// Whether a client had better not ask again by itself: some wait as long as they are told.
+pub(crate) fn is_no_use(protocol: Protocol, wait: Duration) -> bool {
+    let obeys = protocol.is_openai() || protocol == Protocol::Anthropic;
+    obeys && wait > Duration::from_secs(60)
+}
+
+/// The status of a provider's error for a client of this API: 529 is Anthropic's alone.
+pub(crate) fn status(protocol: Protocol, failure: &Failure) -> u16 {
+    match failure.status {
+        529 if protocol != Protocol::Anthropic => 503,
+        status => status,
+    }
+}
+
+/// Bedrock's clients tell errors apart by a field.
+fn typed(response: Response, protocol: Protocol, class: Class) -> Response {
+    match protocol {
+        Protocol::BedrockConverse => response.header("x-amzn-errortype", error::aws_type(class)),
+        _ => response,
+    }
 }
 
 /// The body of an error of the gateway's or a provider's, in the client's form.

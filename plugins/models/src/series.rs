@@ -23,11 +23,12 @@ pub(crate) const OUTPUT: usize = 7;
 pub(crate) const CACHE_READ: usize = 8;
 pub(crate) const CACHE_WRITE: usize = 9;
 pub(crate) const REASONING: usize = 10;
+pub(crate) const AUDIO_SECONDS: usize = 11;
 
 /// A label that some series of a metric have besides.
 type Extra = Option<(&'static str, &'static str)>;
 
-const COUNTERS: [(&str, Extra); 11] = [
+const COUNTERS: [(&str, Extra); 12] = [
     ("gen_ai_requests", Some(("outcome", "ok"))),
     ("gen_ai_requests", Some(("outcome", "refused"))),
     ("gen_ai_requests", Some(("outcome", "client_left"))),
@@ -39,6 +40,7 @@ const COUNTERS: [(&str, Extra); 11] = [
     ("gen_ai_client_inference_usage_cache_read_input_tokens", None),
     ("gen_ai_client_inference_usage_cache_write_input_tokens", None),
     ("gen_ai_client_inference_usage_reasoning_output_tokens", None),
+    ("gen_ai_audio_seconds", None),
 ];
 
 /// Places in [`HISTOGRAMS`].

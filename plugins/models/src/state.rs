@@ -41,6 +41,8 @@ pub(crate) struct Call {
     /// Whether the usage in a stream was asked for here, so that the client must not see it.
     pub(crate) hides_usage: bool,
     pub(crate) streams: bool,
+    /// For a client of Gemini's that takes a stream as one array of JSON: whether it has an element already.
+    pub(crate) array: Option<bool>,
     /// The path of the request, as the client sent it.
     pub(crate) path: String,
     /// Times of the monotonic clock, in nanoseconds.
@@ -92,6 +94,7 @@ impl Call {
             affinity: None,
             hides_usage: false,
             streams: false,
+            array: None,
             path: String::new(),
             began: 0,
             sent: None,

@@ -1,4 +1,4 @@
-//! Speaks the APIs of OpenAI, Anthropic, Gemini and Ollama, as a `wasi:http` component. There is no model behind it: it
+//! Speaks the APIs of OpenAI, Anthropic, Gemini, Ollama and Bedrock, as a `wasi:http` component. There is no model behind it: it
 //! repeats what it was told, and says so. For examples and tests of what stands in front of a model.
 //!
 //! Where a prompt begins with `call `, each tool that the request offers is called, and the rest of the prompt is the
@@ -11,6 +11,8 @@
 #![cfg(target_family = "wasm")]
 
 mod anthropic;
+mod bedrock;
+mod files;
 mod gemini;
 mod ollama;
 mod openai;
@@ -36,6 +38,10 @@ impl wasip2::exports::http::incoming_handler::Guest for ModelServer {
         let path = path.split('?').next().unwrap_or_default();
         let answer = match request.method() {
             Method::Get if path.ends_with("/models") => openai::models(),
+            Method::Post if is_form(&request) => match bytes(&request) {
+                Some(form) => files::answer(path, &form),
+                None => unknown(),
+            },
             Method::Post => match read(&request) {
                 Some(body) => answer(path, &body),
                 None => {
@@ -55,10 +61,14 @@ fn answer(path: &str, body: &Value) -> Answer {
         responses::create(body)
     } else if path.ends_with("/api/chat") {
         ollama::chat(body)
+    } else if path.ends_with("/audio/speech") {
+        files::speech(body)
     } else if path.ends_with("/embeddings") {
         openai::embeddings(body)
     } else if path.ends_with("/messages") {
         anthropic::messages(body)
+    } else if let Some((model, verb)) = bedrock::called(path) {
+        bedrock::converse(&model, verb, body)
     } else if let Some((model, verb)) = path.rsplit('/').next().and_then(|end| end.split_once(':'))
     {
         gemini::generate(model, verb, body)
@@ -71,12 +81,21 @@ fn unknown() -> Answer {
     Answer::error(404, json!({ "error": { "message": "There is nothing here." } }))
 }
 
+fn is_form(request: &IncomingRequest) -> bool {
+    let kinds = request.headers().get("content-type");
+    kinds.first().is_some_and(|kind| kind.starts_with(b"multipart/form-data"))
+}
+
 fn read(request: &IncomingRequest) -> Option<Value> {
+    serde_json::from_slice(&bytes(request)?).ok()
+}
+
+fn bytes(request: &IncomingRequest) -> Option<Vec<u8>> {
     let body = request.consume().ok()?;
     let mut stream = body.stream().ok()?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).ok()?;
-    serde_json::from_slice(&bytes).ok()
+    Some(bytes)
 }
 
 fn send(out: ResponseOutparam, answer: &Answer) {
@@ -88,6 +107,8 @@ fn send(out: ResponseOutparam, answer: &Answer) {
         Reply::Json(_) => "application/json",
         Reply::Events(_) => "text/event-stream",
         Reply::Lines(_) => "application/x-ndjson",
+        Reply::Frames(_) => "application/vnd.amazon.eventstream",
+        Reply::Sound(_) => "audio/mpeg",
     };
     field("content-type", kind);
     for (name, value) in &answer.fields {
@@ -99,12 +120,17 @@ fn send(out: ResponseOutparam, answer: &Answer) {
     ResponseOutparam::set(out, Ok(response));
     let mut stream = body.write().expect("the stream is asked for once");
     // A client that has left takes no more: there is nobody to tell.
+    let mut write = |event: &[u8]| {
+        stream.write_all(event)?;
+        std::io::Write::flush(&mut stream)
+    };
     let _client_left = match &answer.reply {
-        Reply::Json(json) => stream.write_all(json.to_string().as_bytes()),
-        Reply::Events(events) | Reply::Lines(events) => events.iter().try_for_each(|event| {
-            stream.write_all(event.as_bytes())?;
-            std::io::Write::flush(&mut stream)
-        }),
+        Reply::Json(json) => write(json.to_string().as_bytes()),
+        Reply::Events(events) | Reply::Lines(events) => {
+            events.iter().try_for_each(|event| write(event.as_bytes()))
+        }
+        Reply::Sound(sound) => write(sound),
+        Reply::Frames(frames) => frames.iter().try_for_each(|frame| write(frame)),
     };
     drop(stream);
     let _client_left = OutgoingBody::finish(body, None);

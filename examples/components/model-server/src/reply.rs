@@ -18,6 +18,10 @@ pub(crate) enum Reply {
     Events(Vec<String>),
     /// Lines of JSON, likewise.
     Lines(Vec<String>),
+    /// Frames of an event stream of AWS, likewise.
+    Frames(Vec<Vec<u8>>),
+    /// Speech.
+    Sound(Vec<u8>),
 }
 
 /// What is answered to a prompt.
@@ -64,6 +68,10 @@ impl Answer {
         Self { status: 200, fields: Vec::new(), reply: Reply::Lines(lines) }
     }
 
+    pub(crate) fn frames(frames: Vec<Vec<u8>>) -> Self {
+        Self { status: 200, fields: Vec::new(), reply: Reply::Frames(frames) }
+    }
+
     pub(crate) fn error(status: u16, json: Value) -> Self {
         Self { status, ..Self::json(json) }
     }
@@ -76,11 +84,7 @@ impl Answer {
 
 impl Mood {
     /// A stream as it is sent: in the middle of it may be an error.
-    pub(crate) fn stream(
-        &self,
-        mut pieces: Vec<String>,
-        error: impl FnOnce() -> String,
-    ) -> Vec<String> {
+    pub(crate) fn stream<T>(&self, mut pieces: Vec<T>, error: impl FnOnce() -> T) -> Vec<T> {
         if matches!(self, Self::Breaks) {
             pieces.truncate(pieces.len() / 2);
             pieces.push(error());

@@ -15,8 +15,9 @@ pub mod price;
 mod protocol;
 pub mod request;
 pub mod saved;
+pub mod sigv4;
 pub mod translate;
 pub mod usage;
 
-pub use protocol::{Action, Call, Protocol, decode};
+pub use protocol::{Action, Call, Protocol, decode, encode};
 pub use saved::Saved;

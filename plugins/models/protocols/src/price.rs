@@ -7,7 +7,7 @@ mod decimal;
 mod own;
 mod public;
 
-pub use own::of_own;
+pub use own::{names as own_names, of_own};
 pub use public::{PublicRow, public_rows};
 
 use crate::usage::{Tier, Usage};
@@ -37,6 +37,8 @@ pub enum Kind {
     ImageOutput,
     /// One search of the provider's; without a price free.
     Search,
+    /// A second of audio, where seconds are counted; without a price free.
+    AudioSecond,
 }
 
 /// An amount of money in picodollars, a millionth of a millionth of a dollar.
@@ -88,7 +90,7 @@ impl Row {
         self.prices.is_empty()
     }
 
-    /// Sets a price of dollars for a million tokens, or for a million searches, written as a
+    /// Sets a price of dollars for a million tokens, searches or seconds, written as a
     /// decimal number. It holds for requests with more than `above` input tokens, and for all if
     /// that is 0. `None` if the text is no decimal number that is zero or more.
     pub fn set(&mut self, kind: Kind, above: u64, tier: Tier, per_million: &str) -> Option<()> {
@@ -123,7 +125,7 @@ impl Row {
             }
             Kind::CacheWrite1h => Some(Kind::CacheWrite),
             Kind::Reasoning | Kind::AudioOutput | Kind::ImageOutput => Some(Kind::Output),
-            Kind::Input | Kind::Output | Kind::Search => None,
+            Kind::Input | Kind::Output | Kind::Search | Kind::AudioSecond => None,
         };
         find(kind).unwrap_or_else(|| other.map_or(0, |other| self.price(other, usage)))
     }
@@ -150,6 +152,7 @@ impl Row {
             (Kind::CacheWrite, usage.cache_write),
             (Kind::CacheWrite1h, usage.cache_write_1h),
             (Kind::Search, usage.searches),
+            (Kind::AudioSecond, usage.audio_seconds),
         ];
         let sum = parts.iter().fold(0_u128, |sum, (kind, count)| match count {
             0 => sum,

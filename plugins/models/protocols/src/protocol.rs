@@ -212,7 +212,7 @@ impl Call<'_> {
 }
 
 /// Percent-encodes what is not unreserved (RFC 3986 section 2.3).
-pub(crate) fn encode(text: &str) -> String {
+pub fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

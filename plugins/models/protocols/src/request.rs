@@ -1,6 +1,7 @@
 //! What policy needs of a request, and changes of its body that keep the rest as it was.
 
 mod edit;
+pub mod form;
 mod history;
 mod read;
 mod text;

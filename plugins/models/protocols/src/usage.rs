@@ -81,6 +81,8 @@ pub struct Usage {
     pub rejected_prediction: u64,
     /// Searches that the provider made.
     pub searches: u64,
+    /// Seconds of audio, where those are counted and no tokens.
+    pub audio_seconds: u64,
     /// The class of service.
     pub tier: Tier,
     /// Whether it is an estimate, as the provider gave none.
@@ -88,7 +90,7 @@ pub struct Usage {
 }
 saved!(struct Usage {
     input, output, cached_input, cache_write, cache_write_1h, reasoning, audio_input, audio_output,
-    image_input, image_output, tool_input, rejected_prediction, searches, tier, estimated,
+    image_input, image_output, tool_input, rejected_prediction, searches, audio_seconds, tier, estimated,
 });
 
 impl Usage {

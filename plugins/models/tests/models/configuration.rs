@@ -38,6 +38,12 @@ fn each_fault_has_its_place_and_says_what_to_write() {
         ),
         (
             "/deployments/gpu/price",
+            json!({ "batch": { "cache_reed": "1" } }),
+            "/deployments/gpu/price/batch/cache_reed",
+            "did you mean `cache_read`?",
+        ),
+        (
+            "/deployments/gpu/price",
             json!({ "inptu": "1" }),
             "/deployments/gpu/price/inptu",
             "known",

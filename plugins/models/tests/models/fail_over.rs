@@ -154,7 +154,7 @@ fn without_another_deployment_an_early_error_has_a_status() {
     let mut exchange = harness.request(streamed("smart"));
     let early = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
     let answer = exchange.response(stream(&[early]));
-    assert_eq!(answer.status(), 529);
+    assert_eq!(answer.status(), 503);
     assert_eq!(answer.json::<Value>()["error"]["message"], "Overloaded");
 }
 

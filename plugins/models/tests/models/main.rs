@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bedrock;
 mod choosing;
 mod configuration;
+mod dialects;
 mod fail_over;
+mod faults;
+mod files;
 mod passing;
 mod support;
 mod translating;
 mod usage;
+mod vertex;

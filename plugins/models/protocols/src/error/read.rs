@@ -69,6 +69,55 @@ pub fn of_stream(protocol: Protocol, event: &Event<'_>, json: Raw<'_>) -> Option
     (name == "error" || is("error") || has_error).then(|| of_json(json, None, ""))
 }
 
+/// The error that a response with the status of a success is all the same; `None` if it is an answer.
+pub fn of_answer(body: &[u8]) -> Option<Failure> {
+    let json = Raw::parse(body).ok()?;
+    let one = if json.is_array() { json.elements().next()? } else { json };
+    let is = |name: &str| one.get(name).is_some_and(|value| value.is("error"));
+    let has_error = one.some("error").is_some() || is("type") || is("object");
+    let is_answer = ["choices", "candidates", "content", "data", "message"]
+        .iter()
+        .any(|name| one.some(name).is_some_and(|it| it.is_array() || it.is_object()));
+    (has_error && !is_answer).then(|| of_json(json, None, ""))
+}
+
+/// Whether a response whose first bytes are these may be an error, by its first member; `None` as long as they are too
+/// few.
+pub fn begins_as_error(bytes: &[u8]) -> Option<bool> {
+    let skip = |bytes: &mut &[u8], one: u8| {
+        *bytes = bytes.trim_ascii_start();
+        let found = bytes.first().map(|first| *first == one);
+        if found == Some(true) {
+            *bytes = &bytes[1..];
+        }
+        found
+    };
+    let mut rest = bytes;
+    skip(&mut rest, b'[')?;
+    if !skip(&mut rest, b'{')? || !skip(&mut rest, b'"')? {
+        return Some(false);
+    }
+    let end = rest.iter().position(|byte| *byte == b'"');
+    let Some(end) = end else { return (rest.len() > 16).then_some(false) };
+    let (name, mut value) = (&rest[..end], &rest[end + 1..]);
+    if !skip(&mut value, b':')? {
+        return Some(false);
+    }
+    let value = value.trim_ascii_start();
+    if name == b"error" {
+        return Some(*value.first()? != b'n');
+    }
+    let says_error = b"\"error\"";
+    if !matches!(name, b"type" | b"object") {
+        return Some(false);
+    }
+    let known = value.len().min(says_error.len());
+    match value[..known] == says_error[..known] {
+        true if known < says_error.len() => None,
+        says => Some(says),
+    }
+}
+
 /// The error in an event that is not JSON.
 pub fn of_text(protocol: Protocol, name: &[u8], data: &[u8]) -> Failure {
     let name = std::str::from_utf8(name).unwrap_or("");

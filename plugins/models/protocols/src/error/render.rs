@@ -158,7 +158,9 @@ fn gemini(writer: &mut Writer, refusal: &Refusal<'_>) {
         _ => "INVALID_ARGUMENT",
     };
     writer.key("error").object(|w| {
-        w.key("code").u64(u64::from(refusal.status));
+        // 529 is Anthropic's alone.
+        let code = if refusal.status == 529 { 503 } else { refusal.status };
+        w.key("code").u64(u64::from(code));
         w.key("message").str(refusal.message).key("status").str(status);
         w.key("details").array(|w| {
             w.object(|w| {

@@ -171,6 +171,33 @@ fn a_refusal_in_a_stream_is_read_as_an_error_of_its_class() {
 }
 
 #[test]
+fn an_answer_that_is_an_error_is_told_by_its_beginning_and_read_as_a_whole() {
+    for (json, is_one) in [
+        (r#"{"error":{"message":"m","type":"server_error","code":null}}"#, true),
+        (r#" { "error" : "m" }"#, true),
+        (r#"[{"error":{"code":503,"message":"m","status":"UNAVAILABLE"}}]"#, true),
+        (r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#, true),
+        (r#"{"object":"error","message":"m","code":500}"#, true),
+        (r#"{"error":null,"choices":[]}"#, false),
+        (r#"{"id":"a","choices":[],"error":null}"#, false),
+        (r#"{"type":"message","content":[]}"#, false),
+        (r#"{"object":"list","data":[]}"#, false),
+        ("[]", false),
+        ("<html>", false),
+    ] {
+        let failure = super::of_answer(json.as_bytes());
+        assert_eq!(failure.is_some(), is_one, "{json}");
+        assert!(failure.is_none_or(|it| it.message == "m"), "{json}");
+        // However much of it is there, nothing that is one is taken for none.
+        let told: Vec<_> = (0..=json.len())
+            .filter_map(|end| super::begins_as_error(&json.as_bytes()[..end]))
+            .collect();
+        assert_eq!(told.last(), Some(&is_one), "{json}");
+        assert!(told.iter().all(|told| *told == is_one), "{json}");
+    }
+}
+
+#[test]
 fn an_event_with_null_for_an_error_is_none() {
     let mut reader = Reader::new(Protocol::OpenAiChat.framing(), 1000);
     let read = reader.read(b"data: {\"choices\":[],\"error\":null}\n\n", |event| {

@@ -7,7 +7,7 @@ use super::{Fault, Kind, Row};
 use crate::json::Raw;
 use crate::usage::Tier;
 
-const NAMES: [(&str, Kind); 11] = [
+const NAMES: [(&str, Kind); 12] = [
     ("input", Kind::Input),
     ("output", Kind::Output),
     ("cache_read", Kind::CacheRead),
@@ -19,6 +19,7 @@ const NAMES: [(&str, Kind); 11] = [
     ("image_input", Kind::ImageInput),
     ("image_output", Kind::ImageOutput),
     ("search", Kind::Search),
+    ("audio_second", Kind::AudioSecond),
 ];
 
 const TIERS: [(&str, Tier); 4] = [
@@ -28,8 +29,13 @@ const TIERS: [(&str, Tier); 4] = [
     ("ultrafast", Tier::Ultrafast),
 ];
 
+/// The names of what can have a price.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(name, _)| *name).chain(TIERS.iter().map(|(name, _)| *name)).chain(["above"])
+}
+
 /// Reads a row. A number of JSON is taken by its digits, as a text would be; `search` is dollars
-/// for a million searches.
+/// for a million searches, `audio_second` for a million seconds.
 pub fn of_own(json: &[u8]) -> Result<Row, Fault> {
     let fault = |reason| Fault { path: String::new(), reason };
     let root = Raw::parse(json).map_err(|_| fault("is not JSON"))?;

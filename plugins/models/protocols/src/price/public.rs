@@ -7,7 +7,7 @@ use crate::json::{Fault, Raw};
 use crate::usage::Tier;
 
 /// The beginnings of the members' names, longer ones before those that begin them.
-const NAMES: [(&str, Kind); 10] = [
+const NAMES: [(&str, Kind); 11] = [
     ("input_cost_per_token", Kind::Input),
     ("output_cost_per_token", Kind::Output),
     ("cache_read_input_token_cost", Kind::CacheRead),
@@ -18,6 +18,7 @@ const NAMES: [(&str, Kind); 10] = [
     ("input_cost_per_image_token", Kind::ImageInput),
     ("output_cost_per_image_token", Kind::ImageOutput),
     ("search_context_cost_per_query", Kind::Search),
+    ("input_cost_per_second", Kind::AudioSecond),
 ];
 
 /// One model of the table.
@@ -31,7 +32,7 @@ pub struct PublicRow<'a> {
     pub max_input: Option<u64>,
     /// The most output tokens that it writes.
     pub max_output: Option<u64>,
-    /// Members that are costs but not of a kind that is known here, such as those a second, or
+    /// Members that are costs but not of a kind that is known here, such as those a picture, or
     /// that are no decimal number: what they would add is not in any cost.
     pub unknown: Vec<Cow<'a, str>>,
 }

@@ -20,7 +20,8 @@ const TABLE: &str = r#"{
     "output_cost_per_token_above_200k_tokens": 2.25e-05,
     "cache_creation_input_token_cost_above_1hr_above_200k_tokens": 1.2e-05,
     "search_context_cost_per_query": {"search_context_size_low": 0.01, "search_context_size_medium": 0.01}},
-  "speech": {"input_cost_per_second": 0.0001, "output_cost_per_token": null}
+  "speech": {"input_cost_per_second": 0.0001, "output_cost_per_token": null,
+    "input_cost_per_pixel": 1e-08}
 }"#;
 
 fn row(name: &str) -> Row {
@@ -54,6 +55,15 @@ fn tokens_are_paid_for_once_each() {
 }
 
 #[test]
+fn seconds_of_audio_are_paid_for_where_they_are_counted() {
+    let usage = Usage { audio_seconds: 90, ..Usage::default() };
+    assert_eq!(dollars(&row("speech"), usage), "0.009");
+    let own = of_own(br#"{"audio_second": "100"}"#).expect("a price");
+    assert_eq!(dollars(&own, usage), "0.009");
+    assert_eq!(dollars(&row("gpt"), usage), "0");
+}
+
+#[test]
 fn above_a_threshold_the_whole_request_is_dearer() {
     let claude = row("claude");
     let at = |input| Usage { input, output: 1, ..Usage::default() };
@@ -79,8 +89,8 @@ fn the_table_says_what_is_not_priced_here() {
     assert_eq!(rows.iter().map(|row| &*row.name).collect::<Vec<_>>(), ["gpt", "claude", "speech"]);
     assert_eq!((rows[0].max_input, rows[0].max_output), (Some(400_000), Some(128_000)));
     assert!(rows[0].unknown.is_empty() && rows[1].unknown.is_empty());
-    assert_eq!(rows[2].unknown, ["input_cost_per_second"]);
-    assert!(rows[2].row.is_empty());
+    assert_eq!(rows[2].unknown, ["input_cost_per_pixel"]);
+    assert!(!rows[2].row.is_empty());
     assert!(public_rows(b"{").is_err());
 }
 

@@ -13,6 +13,8 @@ pub struct Edits<'a> {
     body: &'a [u8],
     root: Raw<'a>,
     changes: Vec<(Range<usize>, String)>,
+    /// Whether ids of calls have nine letters and digits.
+    pub(super) short_ids: bool,
 }
 
 impl<'a> Edits<'a> {
@@ -22,14 +24,14 @@ impl<'a> Edits<'a> {
         if !root.is_object() {
             return Err(Fault { at: 0 });
         }
-        Ok(Self { protocol, body, root, changes: Vec::new() })
+        Ok(Self { protocol, body, root, changes: Vec::new(), short_ids: false })
     }
 
     /// No changes of `body`, which was read as a request ([`request::read`](crate::request::read)) and found to be
     /// one. What is not is changed at the wrong place.
     pub fn of_read(protocol: Protocol, body: &'a [u8]) -> Option<Self> {
         let root = Raw::unchecked(body).filter(|root| root.is_object())?;
-        Some(Self { protocol, body, root, changes: Vec::new() })
+        Some(Self { protocol, body, root, changes: Vec::new(), short_ids: false })
     }
 
     /// Whether nothing changes.
@@ -125,6 +127,24 @@ impl<'a> Edits<'a> {
                     return;
                 }
             }
+        }
+    }
+
+    /// Has [`Edits::mend_history`] give calls of tools ids of nine letters and digits, as Mistral wants them. One that is such
+    /// an id stays as it is.
+    pub fn shorten_ids(&mut self) {
+        self.short_ids = true;
+    }
+
+    /// Gives the member of one name another. Where there is one of that name too, it is left out.
+    pub fn rename(&mut self, name: &str, other: &str) {
+        if self.root.get(other).is_some() {
+            return self.remove(name);
+        }
+        let mut json = Writer::new();
+        json.str(other);
+        for (key, _) in self.root.members().filter(|(key, _)| key.is(name)) {
+            self.changes.push((key.range_in(self.body), json.out.clone()));
         }
     }
 

@@ -39,7 +39,11 @@ impl Edits<'_> {
     /// The id without a signature in it, and no longer than OpenAI takes it.
     fn mend_id(&mut self, id: Option<Raw<'_>>, most: usize) {
         let Some((value, text)) = id.and_then(|id| Some((id, id.str()?))) else { return };
-        let id = ids::shorten(ids::split_signature(&text).0.into(), most);
+        let own = ids::split_signature(&text).0;
+        let id = match self.short_ids {
+            true => ids::nine(own).into(),
+            false => ids::shorten(own.into(), most),
+        };
         if *id != *text {
             let mut json = Writer::new();
             json.str(&id);

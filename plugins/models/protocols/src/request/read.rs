@@ -48,6 +48,8 @@ pub enum Fault {
     Json(json::Fault),
     /// It is JSON but not an object.
     NotAnObject,
+    /// It is a form that cannot be read; the text says why.
+    Form(&'static str),
     /// A member is there twice.
     Twice(&'static str),
     /// A member has this name but for the case of its letters.
@@ -61,6 +63,7 @@ impl std::fmt::Display for Fault {
         match self {
             Self::Json(fault) => write!(f, "the body is {fault}"),
             Self::NotAnObject => f.write_str("the body is not a JSON object"),
+            Self::Form(why) => write!(f, "the form {why}"),
             Self::Twice(name) => write!(f, "the member `{name}` is there twice"),
             Self::Case(name) => {
                 write!(f, "a member has the name `{name}` but for the case of its letters")

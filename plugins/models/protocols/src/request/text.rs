@@ -76,7 +76,7 @@ impl Texts {
         self.hash(escaped.as_bytes());
     }
 
-    fn measure(&mut self, text: &[u8]) {
+    pub(super) fn measure(&mut self, text: &[u8]) {
         let other: u32 = text
             .chunks(8)
             .map(|chunk| match <[u8; 8]>::try_from(chunk) {

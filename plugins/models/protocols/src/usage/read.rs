@@ -20,9 +20,11 @@ pub(super) fn openai(usage: Raw<'_>, tier: Option<Raw<'_>>) -> Option<Usage> {
             "prompt_tokens" | "input_tokens" => input = value.u64().or(input),
             "completion_tokens" | "output_tokens" => output = value.u64().or(output),
             "total_tokens" => total = value.u64(),
+            // Of a transcription, in place of tokens; with a fraction, perhaps.
+            "seconds" => found.audio_seconds = whole_seconds(value),
             // DeepSeek has the hits of its cache outside of the details.
             "prompt_cache_hit_tokens" => hits = value.u64(),
-            "prompt_tokens_details" | "input_tokens_details" => {
+            "prompt_tokens_details" | "input_tokens_details" | "input_token_details" => {
                 for (key, value) in value.members() {
                     let Some(count) = value.u64() else { continue };
                     match key.escaped().unwrap_or("") {
@@ -34,7 +36,7 @@ pub(super) fn openai(usage: Raw<'_>, tier: Option<Raw<'_>>) -> Option<Usage> {
                     }
                 }
             }
-            "completion_tokens_details" | "output_tokens_details" => {
+            "completion_tokens_details" | "output_tokens_details" | "output_token_details" => {
                 for (key, value) in value.members() {
                     let Some(count) = value.u64() else { continue };
                     match key.escaped().unwrap_or("") {
@@ -49,7 +51,9 @@ pub(super) fn openai(usage: Raw<'_>, tier: Option<Raw<'_>>) -> Option<Usage> {
             _ => {}
         }
     }
-    input.or(output).or(total)?;
+    if found.audio_seconds == 0 {
+        input.or(output).or(total)?;
+    }
     let all = total.unwrap_or(0);
     found.input = input.unwrap_or_else(|| all.saturating_sub(output.unwrap_or(0)));
     found.output = output.unwrap_or_else(|| all.saturating_sub(found.input));
@@ -63,6 +67,13 @@ pub(super) fn openai(usage: Raw<'_>, tier: Option<Raw<'_>>) -> Option<Usage> {
     }
     found.tier = tier.and_then(Raw::str).and_then(|it| Tier::of_name(&it)).unwrap_or_default();
     Some(found)
+}
+
+/// A number of seconds, rounded up.
+fn whole_seconds(value: Raw<'_>) -> u64 {
+    let (whole, fraction) = value.text().split_once('.').unwrap_or((value.text(), ""));
+    let whole: u64 = whole.parse().unwrap_or(0);
+    whole.saturating_add(u64::from(fraction.bytes().any(|digit| digit != b'0')))
 }
 
 /// Counts of Anthropic or Bedrock, whose input is without the caches. In a stream each field

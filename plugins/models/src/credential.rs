@@ -1,0 +1,166 @@
+//! What a deployment's requests are authenticated with.
+//!
+//! Owns which credentials each provider takes, and how they are read from the configuration. `address` puts them into
+//! requests.
+
+use std::fmt;
+
+use gateway_model_protocols::sigv4;
+use gateway_plugin_sdk::prelude::ConfigError;
+use gateway_plugin_sdk::secrets;
+
+use crate::config::{AwsSpec, DeploymentSpec, Provider};
+use crate::service_account::ServiceAccount;
+
+/// The credentials of a deployment.
+pub(crate) enum Credential {
+    /// None are sent.
+    None,
+    /// A key, as it is sent.
+    Key(String),
+    /// A key that signs each request.
+    Aws(Aws),
+    /// An account for which tokens are fetched.
+    Account(ServiceAccount),
+}
+
+/// An access key of AWS, and what its signatures are for.
+pub(crate) struct Aws {
+    access_key_id: String,
+    secret_access_key: String,
+    session_token: Option<String>,
+    region: String,
+    /// The `Host` that is signed, and sent.
+    pub(crate) host: String,
+}
+
+// Keys are for nobody to read.
+impl fmt::Debug for Credential {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::None => "None",
+            Self::Key(_) => "Key",
+            Self::Aws(_) => "Aws",
+            Self::Account(_) => "Account",
+        })
+    }
+}
+
+impl Credential {
+    /// The credentials that a deployment names. `at` makes the place of a key of it.
+    pub(crate) fn new(
+        spec: &DeploymentSpec,
+        at: &dyn Fn(&str) -> String,
+        errors: &mut Vec<ConfigError>,
+    ) -> Self {
+        let is_aws = spec.provider == Provider::Bedrock;
+        let is_vertex = matches!(spec.provider, Provider::Vertex | Provider::VertexAnthropic);
+        let of_aws = "only the provider `bedrock` has it";
+        let of_vertex = "only the providers `vertex` and `vertex-anthropic` have it";
+        let of_both = "only the providers `bedrock`, `vertex` and `vertex-anthropic` have it";
+        for (key, is_set, is_known, message) in [
+            ("aws", spec.aws.is_some(), is_aws, of_aws),
+            ("host", spec.host.is_some(), is_aws, of_aws),
+            ("project", spec.project.is_some(), is_vertex, of_vertex),
+            ("service_account", spec.service_account.is_some(), is_vertex, of_vertex),
+            ("region", spec.region.is_some(), is_aws || is_vertex, of_both),
+        ] {
+            if is_set && !is_known {
+                errors.push(ConfigError::at(at(key), message));
+            }
+        }
+        let label = |text: &Option<String>| text.as_deref().is_some_and(is_label);
+        if (is_aws || is_vertex) && !label(&spec.region) {
+            let message = match is_aws {
+                true => "`bedrock` needs the region, as in `\"eu-central-1\"`",
+                false => "Vertex AI needs the location, as in `\"europe-west4\"` or `\"global\"`",
+            };
+            errors.push(ConfigError::at(at("region"), message));
+        }
+        if is_vertex && !label(&spec.project) {
+            let message = "Vertex AI needs the id of the project, as in `\"my-project\"`";
+            errors.push(ConfigError::at(at("project"), message));
+        }
+        if spec.provider == Provider::VertexAnthropic && spec.secret.is_some() {
+            let message = "no key is taken there: name a `service_account`";
+            errors.push(ConfigError::at(at("secret"), message));
+        }
+        if let Some(host) = &spec.host
+            && !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte))
+        {
+            let message = "the host, as requests to the upstream carry it: `host` or `host:port`";
+            errors.push(ConfigError::at(at("host"), message));
+        }
+        let others =
+            [("aws", spec.aws.is_some()), ("service_account", spec.service_account.is_some())];
+        for (key, _) in others.iter().filter(|(_, is_set)| *is_set && spec.secret.is_some()) {
+            errors.push(ConfigError::at(at(key), "stands beside `secret`: name one of them"));
+        }
+        if let Some(name) = &spec.secret {
+            return granted(name, &at("secret"), errors).map_or(Self::None, Self::Key);
+        }
+        if let Some(account) = &spec.service_account {
+            let at = |key: &str| at(&format!("service_account/{key}"));
+            return Self::Account(ServiceAccount::new(account, &at, errors));
+        }
+        match &spec.aws {
+            Some(aws) => Aws::new(aws, spec, at, errors).map_or(Self::None, Self::Aws),
+            None => Self::None,
+        }
+    }
+}
+
+impl Aws {
+    fn new(
+        aws: &AwsSpec,
+        spec: &DeploymentSpec,
+        at: &dyn Fn(&str) -> String,
+        errors: &mut Vec<ConfigError>,
+    ) -> Option<Self> {
+        let mut read = |key: &str, name: &str| granted(name, &at(&format!("aws/{key}")), errors);
+        let access_key_id = read("access_key_id", &aws.access_key_id);
+        let secret_access_key = read("secret_access_key", &aws.secret_access_key);
+        let session_token = aws.session_token.as_deref().map(|name| read("session_token", name));
+        let region = spec.region.clone().unwrap_or_default();
+        let usual = || format!("bedrock-runtime.{region}.amazonaws.com");
+        Some(Self {
+            access_key_id: access_key_id?,
+            secret_access_key: secret_access_key?,
+            session_token: session_token.flatten(),
+            host: spec.host.clone().unwrap_or_else(usual),
+            region,
+        })
+    }
+
+    /// The fields that sign a request to this path.
+    pub(crate) fn sign(&self, path: &str, body: &[u8], now: u64) -> Vec<(&'static str, String)> {
+        let credentials = sigv4::Credentials {
+            access_key_id: &self.access_key_id,
+            secret_access_key: &self.secret_access_key,
+            session_token: self.session_token.as_deref(),
+        };
+        let (host, region) = (&*self.host, &*self.region);
+        let service = "bedrock";
+        sigv4::sign(
+            credentials,
+            sigv4::Request { method: "POST", host, path, body, region, service, now },
+        )
+    }
+}
+
+/// The secret of this name.
+fn granted(name: &str, at: &str, errors: &mut Vec<ConfigError>) -> Option<String> {
+    let secret = secrets::get(name);
+    if secret.is_none() {
+        let message = format!(
+            "the plugin is not granted the secret `{name}`: it needs `secrets = [\"{name}\"]` beside `component`"
+        );
+        errors.push(ConfigError::at(at, message));
+    }
+    secret
+}
+
+/// Whether a text can stand in the name of a host.
+fn is_label(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
