@@ -384,6 +384,7 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
             "authorize",
             "cors",
             "forward-auth",
+            "guardrails",
             "http-signature",
             "ip",
             "json-expression",

@@ -8,6 +8,7 @@ mod example;
 mod examples;
 mod first_party;
 mod grpc_web;
+mod guarding;
 mod model_serving;
 mod other_languages;
 mod readme;
