@@ -35,13 +35,14 @@ def deployments():
 
 
 class Gateway:
-    def __init__(self, binary, component):
+    def __init__(self, binary, component, change=lambda text: text):
         self.folder = tempfile.TemporaryDirectory()
         self.port, self.admin, stand_in = free_port(), free_port(), free_port()
         text = (HERE / "models.toml").read_text()
         text = text.replace(":8080", f":{self.port}").replace(":8081", f":{stand_in}").replace(":9090", f":{self.admin}")
         text = text.replace("model_server.wasm", str(pathlib.Path(component).resolve()))
         text = text.replace('\n[[routes]]\nname = "openai"', f'{deployments()}\n[[routes]]\nname = "openai"')
+        text = change(text)
         file = pathlib.Path(self.folder.name, "gateway.toml")
         file.write_text(text)
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
