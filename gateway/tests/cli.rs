@@ -388,6 +388,7 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
             "experiments",
             "flags",
             "forward-auth",
+            "guardrails",
             "http-signature",
             "ip",
             "json-expression",

@@ -2,8 +2,8 @@
 //! The configured plugin is granted them one by one, by `upstreams = ["NAME"]`.
 //!
 //! The hook waits for the response, and the gateway serves others meanwhile; the deadline of the
-//! hook does not count the wait. Requests are for `on_request`, `on_request_body`, `on_response`
-//! and `on_response_body`, at most 16 in one hook, and are abandoned if the client leaves.
+//! hook does not count the wait. Requests are for `on_request`, `on_request_body`, `on_response`,
+//! `on_response_body` and `on_response_chunk`, at most 16 in one hook, and are abandoned if the client leaves.
 //!
 //! ```
 //! use gateway_plugin_sdk::prelude::*;

@@ -43,6 +43,7 @@ impl Plugin for Calls {
         *times = request.header("x-times").and_then(|times| times.parse().ok()).unwrap_or(1);
         match request.header("x-where") {
             Some("chunk") => request.want_request_body(BodyMode::Chunks),
+            Some("piece") => request.want_response_body(BodyMode::Chunks),
             Some("complete") => {}
             _ => {
                 self.call(*times);
@@ -53,6 +54,11 @@ impl Plugin for Calls {
     }
 
     fn on_request_chunk(&self, _: &mut Chunk, times: &mut u32) -> ChunkOutcome {
+        self.call(std::mem::take(times));
+        ChunkOutcome::Next
+    }
+
+    fn on_response_chunk(&self, _: &mut Chunk, times: &mut u32) -> ChunkOutcome {
         self.call(std::mem::take(times));
         ChunkOutcome::Next
     }
@@ -92,6 +98,14 @@ fn hooks_that_cannot_wait_are_told_so() {
         harness.request(request).complete();
         assert_eq!((counted(&harness, "NotHere"), harness.calls().len()), (1, 0), "{place}");
     }
+}
+
+#[test]
+fn a_hook_for_pieces_of_a_response_can_wait() {
+    let harness = harness("short");
+    let mut exchange = harness.request(testing::request().header("x-where", "piece"));
+    exchange.response(testing::response().chunks(["one", "two"]));
+    assert_eq!((counted(&harness, "200"), harness.calls().len()), (1, 1));
 }
 
 #[test]

@@ -49,7 +49,7 @@ def deployments():
 
 
 class Gateway:
-    def __init__(self, binary, component, file=None):
+    def __init__(self, binary, component, file=None, change=lambda text: text):
         self.folder = tempfile.TemporaryDirectory()
         self.port, self.admin, stand_in = free_port(), free_port(), free_port()
         text = (file or HERE / "models.toml").read_text()
@@ -60,6 +60,7 @@ class Gateway:
         text = re.sub(r'[^"]*model_server\.wasm', str(pathlib.Path(component).resolve()), text)
         if not file:
             text = text.replace('\n[[routes]]\nname = "openai"', f'{deployments()}\n[[routes]]\nname = "openai"')
+        text = change(text)
         file = pathlib.Path(self.folder.name, "gateway.toml")
         file.write_text(text)
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")

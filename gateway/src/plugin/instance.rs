@@ -36,8 +36,9 @@ pub(crate) trait Hook {
     /// Its place in [`HOOK_NAMES`].
     const INDEX: usize;
 
-    /// Whether it may send requests to upstreams: those that an exchange has at most one of.
-    const CALLS_OUT: bool = matches!(Self::INDEX, 2 | 3 | 5 | 6);
+    /// Whether it may send requests to upstreams: those that an exchange has at most one of, and the one for pieces
+    /// of a response, whose upstream waits meanwhile.
+    const CALLS_OUT: bool = matches!(Self::INDEX, 2 | 3 | 5 | 6 | 7);
 
     /// Bytes of body that a call hands to the guest.
     fn body(_params: &Self::Params<'_>) -> usize {

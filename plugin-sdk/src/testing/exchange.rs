@@ -548,7 +548,13 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     ) -> Vec<u8> {
         let context = self.context.clone();
         let former = chunk.clone();
-        match self.call_without_waiting(|configured| hook(configured, chunk, last, &context)) {
+        // Pieces of a request cannot wait.
+        let decision = if self.state.borrow().response.is_some() {
+            self.call(|configured| hook(configured, chunk, last, &context))
+        } else {
+            self.call_without_waiting(|configured| hook(configured, chunk, last, &context))
+        };
+        match decision {
             ChunkDecision::Next => former,
             ChunkDecision::Change { data, context } => {
                 self.keep(context);

@@ -32,6 +32,7 @@ fn ready(name: &str, folder: &Path) -> Example {
         // What they write is beside them.
         "usage.toml" | "access-logs.toml" => example.inside(folder),
         "component.toml" => example.with_hello(),
+        "guardrails.toml" => example.inside(folder).with_model_server(),
         "models.toml" => example.inside(folder).with_model_server().with_provider_keys(),
         "predictions.toml" => example.with_model_server().with_provider_keys(),
         _ => example,

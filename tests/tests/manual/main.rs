@@ -11,6 +11,7 @@ mod examples;
 mod first_party;
 mod grpc_web;
 mod mcp_serving;
+mod guarding;
 mod model_serving;
 mod other_languages;
 mod predictions;

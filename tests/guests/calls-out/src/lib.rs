@@ -3,7 +3,7 @@
 //! `x-timeout` a time in milliseconds, `x-limit` how long the response's body may be. The last
 //! answer shows as `x-answer: STATUS BODY` or as the error, and `x-answers` counts the responses.
 //! With `x-where: body` it asks in the body hook instead, and with `x-where: chunk` in the chunk
-//! hook, whose answer it writes in the chunk's place; with `x-where: complete` at the end, whose
+//! hook, whose answer it writes in the chunk's place, as with `x-where: piece` in the response's; with `x-where: complete` at the end, whose
 //! answer it logs. With `x-spin` it computes for ever when the response is there. Configured with
 //! `promise`, it says that it never waits.
 
@@ -63,6 +63,7 @@ impl Plugin for CallsOut {
         match request.header("x-where") {
             Some("body") => request.want_request_body(BodyMode::Buffered(1 << 20)),
             Some("chunk") => request.want_request_body(BodyMode::Chunks),
+            Some("piece") => request.want_response_body(BodyMode::Chunks),
             Some("complete") => {}
             _ => {
                 let (told, count) = wish.fulfil();
@@ -84,6 +85,11 @@ impl Plugin for CallsOut {
     }
 
     fn on_request_chunk(&self, chunk: &mut Chunk, wish: &mut Wish) -> ChunkOutcome {
+        chunk.replace(wish.fulfil().0);
+        ChunkOutcome::Next
+    }
+
+    fn on_response_chunk(&self, chunk: &mut Chunk, wish: &mut Wish) -> ChunkOutcome {
         chunk.replace(wish.fulfil().0);
         ChunkOutcome::Next
     }

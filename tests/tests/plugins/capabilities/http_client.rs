@@ -251,10 +251,11 @@ async fn a_client_that_leaves_takes_the_call_with_it() {
 }
 
 #[tokio::test]
-async fn body_hooks_can_wait_and_chunk_hooks_are_told_that_they_cannot() {
+async fn hooks_of_bodies_and_pieces_of_responses_can_wait_and_those_of_requests_are_told_that_they_cannot()
+ {
     let upstream = Upstream::echo().await;
     let gateway = calling("where", &upstream).start();
-    for (place, expected) in [("body", "200  0 "), ("chunk", "NotHere")] {
+    for (place, expected) in [("body", "200  0 "), ("chunk", "NotHere"), ("piece", "200  0 ")] {
         let fields = [("x-call", "granted"), ("x-where", place)];
         let asked = request("POST", "/echo", &fields, "a body");
         let answer = Http1::connect(gateway.address).await.send(asked).await;
