@@ -21,7 +21,7 @@ use crate::body::Body;
 use crate::heads::ExchangeView;
 use crate::plugin::instance::Called;
 use crate::plugin::{Asked, Failure, InBackground, OfCache, Served};
-use crate::state::cache::{Cached, Lead, Waited, Waiting, now};
+use crate::state::cache::{Cache, Cached, Lead, Waited, Waiting, now};
 use crate::telemetry::metrics::CacheResult;
 
 /// What a plugin has of the cache in an exchange.
@@ -31,6 +31,8 @@ pub(super) struct OfPlugin {
     shown: Arc<Cached>,
     /// Others wait for its response.
     lead: Option<Lead>,
+    /// The cache had nothing to answer with, unless the response says that it has.
+    missed: Option<Arc<Cache>>,
 }
 
 impl OfPlugin {
@@ -88,7 +90,11 @@ impl Run {
     /// The plugin has seen the response: who waits for it goes on.
     pub(super) fn settle_cache(&self, index: usize) {
         let states = &mut self.plugin_states.borrow_mut();
-        let lead = states[index].cached.as_mut().and_then(|it| it.lead.take());
+        let Some(of_cache) = &mut states[index].cached else { return };
+        if let Some(cache) = of_cache.missed.take() {
+            cache.counts.answered(CacheResult::Miss);
+        }
+        let lead = of_cache.lead.take();
         if let Some(lead) = lead {
             lead.settle();
         }
@@ -126,10 +132,18 @@ impl Run {
         Ok(run)
     }
 
-    fn count_cache(&self, asked: &OfCache) {
+    fn count_cache(&self, index: usize, asked: &OfCache) {
         let Some(cache) = &asked.asked else { return };
-        let result = asked.serve.as_ref().map_or(CacheResult::Miss, |serve| serve.result);
-        cache.counts.answered(result);
+        let result = match &asked.serve {
+            Some(serve) => {
+                cache.counts.answered(serve.result);
+                serve.result
+            }
+            None => {
+                self.of_cache(index, |it| it.missed = Some(Arc::clone(cache)));
+                CacheResult::Miss
+            }
+        };
         self.change(|heads| heads.facts.cache = Some(result.name()));
     }
 }
@@ -141,7 +155,7 @@ pub(super) fn of_request(
     asked: &mut Asked,
 ) -> Result<Option<Box<Response<Body>>>, Failure> {
     let Some(mut asked) = asked.cache.take() else { return Ok(None) };
-    run.count_cache(&asked);
+    run.count_cache(index, &asked);
     if asked.keep.is_some() || asked.lead.is_some() {
         run.of_cache(index, |it| {
             it.lead = asked.lead.take().or(it.lead.take());
@@ -174,6 +188,7 @@ pub(super) fn of_response(
     }
     let Some(serve) = serve else { return Ok(None) };
     let (cache, result) = (asked.asked, serve.result);
+    run.of_cache(index, |it| it.missed = None);
     if let Some(cache) = cache {
         cache.counts.answered(result);
         run.change(|heads| heads.facts.cache = Some(result.name()));

@@ -66,6 +66,9 @@ pub(crate) async fn on_response(
         }
         let interest = &run.pool(index).plugin().interest;
         if !interest.response && run.response_body(index) == BodyMode::None {
+            if run.chain.uses_cache {
+                run.settle_cache(index);
+            }
             continue;
         }
         // Boxed, so that exchanges without hooks for responses do not carry its state around.
