@@ -4,6 +4,7 @@
 //! is a file below. Must not hold anything that a user of the library would miss.
 
 mod admin;
+mod cache;
 mod check;
 mod compile;
 mod dev;
@@ -90,6 +91,9 @@ enum Command {
     Upstreams(upstreams::Question),
     /// Report what is left of a consumer's limits, or have them begin again.
     Limits(limits::Question),
+    /// List the caches of a running gateway, or remove what they hold.
+    #[command(subcommand)]
+    Cache(cache::Command),
     /// Add, list, change, rotate and revoke the API keys of a running gateway.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -127,6 +131,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(question) => explain::explain(&question, format),
         Command::Reload(question) => reload::reload(&question),
         Command::Limits(question) => limits::limits(&question),
+        Command::Cache(command) => cache::run(&command),
         Command::Upstreams(question) => upstreams::upstreams(&question),
         Command::Keys(command) => keys::run(&command),
         Command::Admin(command) => admin::run(&command),
