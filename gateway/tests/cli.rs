@@ -382,6 +382,7 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
         [
             "auth",
             "authorize",
+            "cache",
             "cors",
             "forward-auth",
             "http-signature",
@@ -389,6 +390,7 @@ fn the_schema_holds_those_of_plugins_under_their_components_and_names() {
             "json-expression",
             "models",
             "oidc",
+            "predictions",
             "rate-limit",
             "transform",
             "validate"

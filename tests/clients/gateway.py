@@ -1,5 +1,6 @@
 """A real gateway from the built binary, with every provider's API behind it. Owns the configuration and the process."""
 
+import os
 import pathlib
 import re
 import socket
@@ -35,17 +36,19 @@ def deployments():
 
 
 class Gateway:
-    def __init__(self, binary, component):
+    def __init__(self, binary, component, file=None):
         self.folder = tempfile.TemporaryDirectory()
         self.port, self.admin, stand_in = free_port(), free_port(), free_port()
-        text = (HERE / "models.toml").read_text()
+        text = (file or HERE / "models.toml").read_text()
         text = text.replace(":8080", f":{self.port}").replace(":8081", f":{stand_in}").replace(":9090", f":{self.admin}")
-        text = text.replace("model_server.wasm", str(pathlib.Path(component).resolve()))
-        text = text.replace('\n[[routes]]\nname = "openai"', f'{deployments()}\n[[routes]]\nname = "openai"')
+        text = re.sub(r'[^"]*model_server\.wasm', str(pathlib.Path(component).resolve()), text)
+        if not file:
+            text = text.replace('\n[[routes]]\nname = "openai"', f'{deployments()}\n[[routes]]\nname = "openai"')
         file = pathlib.Path(self.folder.name, "gateway.toml")
         file.write_text(text)
         self.log = open(pathlib.Path(self.folder.name, "log"), "w+")
-        self.process = subprocess.Popen([binary, "run", str(file)], stdout=self.log, stderr=self.log)
+        environment = {**os.environ, "OPENAI_API_KEY": "any"}
+        self.process = subprocess.Popen([binary, "run", str(file)], stdout=self.log, stderr=self.log, env=environment)
         self.address = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self):

@@ -180,6 +180,8 @@ impl Cache {
         let Store { key, variant, metadata, tags, ttl, change, .. } = store;
         let mut head = head;
         apply(&mut head.fields, &edits(&change));
+        // The gateway sets it when it is served.
+        head.fields.retain(|field| field.name != "content-length");
         self.stored.retain(|it| it.key != key || it.variant != variant);
         self.last += 1;
         let until = now.saturating_add(crate::limiter::nanoseconds(ttl));

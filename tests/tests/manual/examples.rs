@@ -33,6 +33,7 @@ fn ready(name: &str, folder: &Path) -> Example {
         "usage.toml" | "access-logs.toml" => example.inside(folder),
         "component.toml" => example.with_hello(),
         "models.toml" => example.inside(folder).with_model_server().with_provider_keys(),
+        "predictions.toml" => example.with_model_server().with_provider_keys(),
         _ => example,
     }
 }

@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod caching;
 mod example;
 mod examples;
 mod first_party;
 mod grpc_web;
 mod model_serving;
 mod other_languages;
+mod predictions;
 mod readme;

@@ -1,0 +1,197 @@
+//! What is asked for: its key, and what the hooks of an exchange tell each other.
+
+use std::fmt::Write as _;
+
+use gateway_cache_policy::conditional::ANSWERED;
+use gateway_cache_policy::status::Forward;
+use gateway_cache_policy::{Fields, Millis, Request, RequestDirectives, Stored};
+use gateway_plugin_sdk::exchange::RequestView;
+use gateway_plugin_sdk::{clock, prelude};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Credentials;
+use crate::settings::{Settings, is_listed};
+
+/// The request fields that are always read, as they arrive with the hook.
+pub(crate) const READ: [&str; 9] = [
+    "authorization",
+    "cache-control",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "pragma",
+    "range",
+];
+
+/// A request in the hooks of its exchange; none if the cache has nothing to do with it.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Progress(pub(crate) Option<Box<Asked>>);
+
+/// A request that was sent on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) key: Vec<u8>,
+    /// Where what stands behind the query begins in it.
+    parts_from: usize,
+    /// The query, as far as it counts.
+    pub(crate) query: String,
+    /// Scheme, host, path and query, as they were asked for; empty as long as it is answered from what is stored.
+    pub(crate) url: String,
+    /// Whose it is; empty if it is not known.
+    pub(crate) consumer: String,
+    pub(crate) owns_key: bool,
+    pub(crate) has_credentials: bool,
+    pub(crate) directives: RequestDirectives,
+    /// The conditions of the client, which are answered here.
+    pub(crate) conditions: Vec<(String, Vec<u8>)>,
+    /// When it was sent.
+    pub(crate) at: Millis,
+    pub(crate) why: Forward,
+    pub(crate) collapsed: bool,
+    /// Whether the upstream is asked about the entry that is kept.
+    pub(crate) validates: bool,
+}
+
+/// What is remembered of a stored response.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) stored: Stored,
+    /// What other caches have said of it in `Cache-Status`.
+    pub(crate) said: Vec<u8>,
+    /// Which parameters of the query count for it, and the query that it has then.
+    pub(crate) search: Option<(gateway_cache_policy::variation::Variation, String)>,
+}
+
+impl Kept {
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        postcard::to_allocvec(self).unwrap_or_default()
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        postcard::from_bytes(bytes).ok()
+    }
+}
+
+/// The time of day.
+pub(crate) fn now() -> Millis {
+    u64::try_from(clock::now().as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Asked {
+    /// Reads a request.
+    pub(crate) fn new(request: &prelude::Request, settings: &Settings) -> Self {
+        let text = |name: &str| request.attribute(name).unwrap_or_default();
+        let (scheme, host) = (text("request.scheme"), text("request.host"));
+        let (path, query) = (request.path(), request.query());
+        let consumer = text("consumer.id").to_owned();
+        let has_header = request.header_bytes("authorization").is_some();
+        let owns_key = settings.credentials == Credentials::ByConsumer && !consumer.is_empty();
+        let is_shared = settings.credentials == Credentials::Shared;
+        let has_credentials = !is_shared && (has_header || !consumer.is_empty());
+        let mut directives =
+            RequestDirectives::of(request.header("cache-control"), request.header("pragma"));
+        let group = request.attribute("consumer.group");
+        if !is_listed(settings.may_revalidate.as_ref(), Some(&consumer), group) {
+            (directives.no_cache, directives.max_age, directives.min_fresh) = (false, None, None);
+        }
+        let query = settings.query.key(query.unwrap_or_default());
+        let mut key =
+            String::with_capacity(scheme.len() + host.len() + path.len() + query.len() + 64);
+        for part in [scheme, "://", host, path, "?", &query] {
+            key.push_str(part);
+        }
+        // Each part in a form that has an end, so that no two requests have one key.
+        let behind = key.len();
+        let parts = &mut key;
+        for name in &settings.key_headers {
+            let _ = write!(parts, "\n{:?}", request.header_bytes(name));
+        }
+        for name in &settings.key_attributes {
+            let _ = write!(parts, "\n{:?}", request.attribute(name));
+        }
+        if owns_key {
+            let _ = write!(parts, "\nconsumer {consumer:?}");
+        }
+        let conditions = ANSWERED.into_iter().filter_map(|name| {
+            request.header_bytes(name).map(|value| (name.to_owned(), value.to_vec()))
+        });
+        Self {
+            method: request.method().to_owned(),
+            key: key.into_bytes(),
+            parts_from: behind,
+            query,
+            url: String::new(),
+            consumer,
+            owns_key,
+            has_credentials,
+            directives,
+            conditions: conditions.collect(),
+            at: now(),
+            why: Forward::UriMiss,
+            collapsed: false,
+            validates: false,
+        }
+    }
+
+    /// The key of all queries for which a response is that says which of their parameters count.
+    pub(crate) fn path_key(&self) -> Vec<u8> {
+        let query = self.parts_from - self.query.len();
+        [&self.key[..query], &self.key[self.parts_from..], b"\n*"].concat()
+    }
+
+    /// Keeps what was asked for, for the hooks of the response.
+    pub(crate) fn keep_url(&mut self, request: &prelude::Request) {
+        let text = |name: &str| request.attribute(name).unwrap_or_default();
+        let (scheme, host) = (text("request.scheme"), text("request.host"));
+        self.url = format!("{scheme}://{host}{}", request.path());
+        if let Some(query) = request.query() {
+            self.url.push('?');
+            self.url.push_str(query);
+        }
+    }
+
+    /// The request for the rules, in the hook that sees it.
+    pub(crate) fn arrived(&self, request: &prelude::Request, stored: &[Stored]) -> Request {
+        let mut fields = Fields::default();
+        let vary = stored.iter().flat_map(|one| one.vary.iter().map(|(name, _)| name.as_str()));
+        for name in READ.into_iter().chain(vary.filter(|name| !READ.contains(name))) {
+            if let Some(value) = request.header_bytes(name).filter(|_| !fields.has(name)) {
+                fields.push(name, value);
+            }
+        }
+        self.request(fields)
+    }
+
+    /// The request for the rules, in the hooks of its response. `vary` are the fields that this one is selected by.
+    pub(crate) fn sent(&self, request: RequestView, vary: &[String]) -> Request {
+        let mut fields = Fields::default();
+        let all = request.headers();
+        for field in all.into_iter().filter(|field| vary.contains(&field.name)) {
+            if ANSWERED.iter().all(|name| field.name != *name) {
+                fields.push(&field.name, field.value);
+            }
+        }
+        for (name, value) in &self.conditions {
+            fields.push(name, value.clone());
+        }
+        self.request(fields)
+    }
+
+    fn request(&self, fields: Fields) -> Request {
+        Request {
+            method: self.method.clone(),
+            fields,
+            directives: self.directives.clone(),
+            has_credentials: self.has_credentials,
+            owns_key: self.owns_key,
+        }
+    }
+
+    /// The conditions of the client, as fields.
+    pub(crate) fn conditions(&self) -> Fields {
+        Fields::new(self.conditions.iter().cloned())
+    }
+}

@@ -1,0 +1,166 @@
+//! The plugin `cache` through a running gateway, as `examples/cache.toml` has it, in front of servers that follow a
+//! script.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
+
+use super::example::file::Example;
+use gateway_tests::client::request;
+use gateway_tests::upstream::full;
+use gateway_tests::{Answer, Http1, Running, Setup, Upstream, within};
+use http::Response;
+use tokio::task::JoinSet;
+
+const AGED: (&str, &str) = ("cache-control", "max-age=60");
+
+async fn ask(gateway: &Running, method: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let mut client = Http1::connect(gateway.address).await;
+    within(client.send(request(method, path, fields, ""))).await
+}
+
+/// A server whose answers are numbered, with these fields.
+async fn numbered(fields: &'static [(&'static str, &'static str)]) -> Upstream {
+    let count = Arc::new(AtomicUsize::new(0));
+    Upstream::http1(move |request| {
+        let number = count.fetch_add(1, Ordering::Relaxed) + 1;
+        let confirms = request.headers().contains_key("if-none-match");
+        async move {
+            let mut response = Response::builder();
+            for (name, value) in fields {
+                response = response.header(*name, *value);
+            }
+            match confirms {
+                true => response.status(304).body(full("")).unwrap(),
+                false => response.body(full(format!("answer {number}"))).unwrap(),
+            }
+        }
+    })
+    .await
+}
+
+fn gateway(config: &str, upstream: &Upstream) -> Running {
+    let text = format!(
+        r#"
+[upstreams.site]
+targets = ["http://${{env:SITE}}"]
+[plugins.cache]
+component = "cache"
+[plugins.cache.config]
+{config}
+[[routes]]
+paths = ["/{{*rest}}"]
+plugins = ["cache"]
+upstream = "site"
+"#
+    );
+    Setup::toml(&text, &[("SITE", &upstream.address)]).start()
+}
+
+#[tokio::test]
+async fn the_example_serves_again_what_its_server_said() {
+    let site = Upstream::http1(|request| async move {
+        let status = if request.uri().path() == "/none" { 404 } else { 200 };
+        Response::builder().status(status).body(full(request.uri().to_string())).unwrap()
+    })
+    .await;
+    let gateway = Example::read("cache.toml").on_a_free_port().at(8081, site.address).start();
+    let first = ask(&gateway, "GET", "/a?b=1&utm_source=mail&a=2", &[]).await;
+    assert_eq!(first.header("cache-status"), Some("gateway; fwd=uri-miss; ttl=10; stored"));
+    let second = ask(&gateway, "GET", "/a?a=2&b=1", &[]).await;
+    assert_eq!(second.text(), first.text());
+    assert!(second.header("cache-status").unwrap().starts_with("gateway; hit; ttl="));
+    assert!(second.header("age").is_some());
+    for _ in 0..2 {
+        assert_eq!(ask(&gateway, "GET", "/none", &[]).await.status(), 404);
+    }
+    assert_eq!(site.requests().len(), 2);
+}
+
+#[tokio::test]
+async fn conditions_ranges_and_heads_are_answered_from_what_is_stored() {
+    let site = numbered(&[AGED, ("etag", "\"1\""), ("x-kept", "yes")]).await;
+    let gateway = gateway("", &site);
+    let first = ask(&gateway, "GET", "/a", &[]).await;
+    assert_eq!(first.text(), "answer 1");
+    let has = ask(&gateway, "GET", "/a", &[("if-none-match", "W/\"1\"")]).await;
+    assert_eq!((has.status(), has.text(), has.header("etag")), (304, "", Some("\"1\"")));
+    let part = ask(&gateway, "GET", "/a", &[("range", "bytes=7-")]).await;
+    assert_eq!((part.status(), part.text()), (206, "1"));
+    assert_eq!(part.header("content-range"), Some("bytes 7-7/8"));
+    let head = ask(&gateway, "HEAD", "/a", &[]).await;
+    assert_eq!((head.text(), head.header("content-length")), ("", Some("8")));
+    assert_eq!(head.header("x-kept"), Some("yes"));
+    // The client wants it confirmed, which it is.
+    let confirmed = ask(&gateway, "GET", "/a", &[("cache-control", "no-cache")]).await;
+    assert_eq!(confirmed.text(), "answer 1");
+    let status = "gateway; fwd=request; fwd-status=304; ttl=60; stored";
+    assert_eq!(confirmed.header("cache-status"), Some(status));
+    assert_eq!(site.requests().len(), 2);
+    let nothing = ask(&gateway, "GET", "/b", &[("cache-control", "only-if-cached")]).await;
+    assert_eq!((nothing.status(), site.requests().len()), (504, 2));
+    // A change makes it invalid.
+    assert_eq!(ask(&gateway, "DELETE", "/a", &[]).await.status(), 200);
+    assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "answer 4");
+}
+
+#[tokio::test]
+async fn nobody_gets_what_is_for_another() {
+    let site = numbered(&[AGED]).await;
+    let gateway = gateway("", &site);
+    for number in 1..4 {
+        let told = ask(&gateway, "GET", "/a", &[("authorization", "Bearer x")]).await;
+        assert_eq!(told.text(), format!("answer {number}"));
+        assert!(told.header("cache-status").unwrap().ends_with("detail=authorization"));
+    }
+    let cookies = numbered(&[AGED, ("set-cookie", "id=1")]).await;
+    let gateway = self::gateway("", &cookies);
+    for number in 1..3 {
+        assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), format!("answer {number}"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_stale_is_served_while_it_is_revalidated_and_when_the_server_is_gone() {
+    let site =
+        numbered(&[("cache-control", "max-age=1, stale-while-revalidate=60, stale-if-error=60")])
+            .await;
+    let gateway = gateway("", &site);
+    assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "answer 1");
+    tokio::time::sleep(Duration::from_millis(2050)).await;
+    assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "answer 1");
+    let until = SystemTime::now() + Duration::from_secs(5);
+    while ask(&gateway, "GET", "/a", &[]).await.text() != "answer 2" {
+        assert!(SystemTime::now() < until, "it is not revalidated");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let errors = numbered(&[("cache-control", "max-age=1, stale-if-error=60")]).await;
+    let gateway = self::gateway("", &errors);
+    assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "answer 1");
+    drop(errors);
+    tokio::time::sleep(Duration::from_millis(2050)).await;
+    let saved = ask(&gateway, "GET", "/a", &[]).await;
+    assert_eq!((saved.status(), saved.text()), (200, "answer 1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_for_the_same_become_one() {
+    let site = Upstream::http1(|_| async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Response::builder().header("cache-control", "max-age=60").body(full("one")).unwrap()
+    })
+    .await;
+    let gateway = gateway("", &site);
+    let mut asks = JoinSet::new();
+    let address = gateway.address;
+    for _ in 0..20 {
+        asks.spawn(async move {
+            let mut client = Http1::connect(address).await;
+            within(client.send(request("GET", "/a", &[], ""))).await.text().to_owned()
+        });
+    }
+    while let Some(text) = asks.join_next().await {
+        assert_eq!(text.unwrap(), "one");
+    }
+    assert_eq!(site.requests().len(), 1);
+}
