@@ -194,6 +194,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         access_logs: vec![],
         listeners: vec![listener],
         upstreams: vec![],
+        caches: vec![],
         stores: vec![],
         documents: Vec::new(),
         keys: Vec::new(),

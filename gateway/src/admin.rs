@@ -7,6 +7,7 @@
 
 mod audit;
 mod authorisation;
+mod caches;
 mod call;
 mod certificates;
 mod chain;

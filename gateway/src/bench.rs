@@ -141,6 +141,7 @@ fn heads(table: &Table) -> ExchangeView {
         response: None,
         attributes: Vec::new(),
         received: None,
+        cached: None,
         facts: ExchangeFacts {
             client: [127, 0, 0, 1].into(),
             client_port: 40_000,
@@ -163,6 +164,7 @@ fn heads(table: &Table) -> ExchangeView {
             variant: None,
             calls: None,
             attempts: None,
+            cache: None,
             held_by: None,
         },
     }

@@ -177,6 +177,16 @@ impl Body {
         }
     }
 
+    /// All of it, if it is there already.
+    pub(crate) fn whole(&self) -> Option<Bytes> {
+        match &self.source {
+            Source::Empty => Some(Bytes::new()),
+            Source::Full(bytes) => Some(bytes.clone()),
+            source if http_body::Body::is_end_stream(source) => Some(Bytes::new()),
+            _ => None,
+        }
+    }
+
     /// What was read of a body already, and the rest of it.
     pub(crate) fn resumed(read: Bytes, rest: Self) -> Self {
         Self::filtered(buffered::resumed(read, rest))

@@ -8,6 +8,7 @@
 
 mod attempts;
 mod buffer;
+mod cache;
 mod complete;
 mod edit;
 mod filter;
@@ -39,7 +40,7 @@ use crate::heads::{ExchangeView, RequestHead};
 use crate::plugin::bindings::BodyMode;
 pub(crate) use crate::plugin::bindings::Ending;
 use crate::plugin::edits::Edit;
-use crate::plugin::{Failure, Plugin, Pool};
+use crate::plugin::{Failure, InBackground, Plugin, Pool};
 use crate::recorder::Timeline;
 use crate::share::{Flow, Share};
 use crate::state::slots::Held;
@@ -56,6 +57,8 @@ pub(crate) struct Chain {
     keeps_request: bool,
     /// Whether a plugin may ask for another attempt.
     may_attempt: bool,
+    /// Whether a plugin may keep and serve responses.
+    uses_cache: bool,
 }
 
 impl std::fmt::Debug for Chain {
@@ -82,7 +85,8 @@ impl Chain {
             plugin.reads_request && later
         });
         let may_attempt = pools.iter().any(|pool| pool.plugin().may_attempt);
-        Self { pools, flows, keeps_request, may_attempt }
+        let uses_cache = pools.iter().any(|pool| pool.plugin().uses_cache);
+        Self { pools, flows, keeps_request, may_attempt, uses_cache }
     }
 
     /// Whether there is nothing to run.
@@ -96,6 +100,10 @@ pub(crate) struct Run {
     chain: Rc<Chain>,
     heads: RefCell<Arc<ExchangeView>>,
     plugin_states: RefCell<Box<[PluginState]>>,
+    /// The first plugin that sees the request: others are not concerned with one in the background.
+    first: Cell<usize>,
+    /// The last plugin that sees the response.
+    lowest: Cell<usize>,
     /// The plugins whose response hooks are still to run: those before this index.
     respondents: Cell<usize>,
     /// The plugins that saw the request: those before this index.
@@ -115,6 +123,8 @@ pub(crate) struct Run {
     usage: OfExchange,
     /// The slots that it holds.
     slots: RefCell<Vec<Held>>,
+    /// What is to be sent in the background, and for which plugin.
+    background: RefCell<Option<(usize, Box<InBackground>)>>,
 }
 
 impl std::fmt::Debug for Run {
@@ -134,6 +144,8 @@ struct PluginState {
     kept: keep::Kept,
     /// The request's body as it saw it, if it may ask for another attempt.
     received: Option<Bytes>,
+    /// What it has of the cache.
+    cached: Option<Box<cache::OfPlugin>>,
 }
 
 impl PluginState {
@@ -168,11 +180,14 @@ impl Run {
             response_edits: Vec::new(),
             kept: keep::Kept::default(),
             received: None,
+            cached: None,
         };
         Rc::new(Self {
             chain: chain.clone(),
             plugin_states: RefCell::new(chain.pools.iter().map(link).collect()),
             heads: RefCell::new(heads),
+            first: Cell::new(0),
+            lowest: Cell::new(0),
             respondents: Cell::new(0),
             entered: Cell::new(0),
             upstream: RefCell::default(),
@@ -183,6 +198,7 @@ impl Run {
             has_trailers: Default::default(),
             usage: OfExchange::default(),
             slots: RefCell::default(),
+            background: RefCell::default(),
         })
     }
 

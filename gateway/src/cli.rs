@@ -4,6 +4,7 @@
 //! is a file below. Must not hold anything that a user of the library would miss.
 
 mod admin;
+mod cache;
 mod check;
 mod compile;
 mod dev;
@@ -91,6 +92,9 @@ enum Command {
     Upstreams(upstreams::Question),
     /// Report what is left of a consumer's limits, or have them begin again.
     Limits(limits::Question),
+    /// List the caches of a running gateway, or remove what they hold.
+    #[command(subcommand)]
+    Cache(cache::Command),
     /// List the models of a gateway, and test whether their deployments answer.
     #[command(subcommand)]
     Models(models::Command),
@@ -131,6 +135,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(question) => explain::explain(&question, format),
         Command::Reload(question) => reload::reload(&question),
         Command::Limits(question) => limits::limits(&question),
+        Command::Cache(command) => cache::run(&command),
         Command::Upstreams(question) => upstreams::upstreams(&question),
         Command::Models(command) => models::run(&command, format),
         Command::Keys(command) => keys::run(&command),

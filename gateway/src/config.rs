@@ -9,6 +9,7 @@
 
 mod access_log;
 mod admin;
+mod cache;
 mod certificate_use;
 mod certificates;
 mod component;
@@ -117,6 +118,8 @@ pub struct Config {
     pub documents: Vec<Arc<Document>>,
     /// `[keys.NAME]`, in the order of the file.
     pub keys: Vec<Arc<KeySet>>,
+    /// `[caches.NAME]`, in the order of the file.
+    pub caches: Vec<Arc<Cache>>,
     /// `[stores.NAME]`, in the order of the file.
     pub stores: Vec<Arc<Store>>,
     /// `[components.NAME]` in the order of the file, then those that routes name by their file or
@@ -856,6 +859,8 @@ pub struct Plugin {
     pub key_value: usize,
     /// `limiter`: where its rate limits are kept.
     pub limiter_use: LimiterUse,
+    /// `cache`: where it keeps responses. Default: the one named `default`.
+    pub cache: Arc<Cache>,
     /// `key_value`: where its keys and values are kept; `None` is memory.
     pub key_value_store: Option<Arc<Store>>,
     /// `key_value.on_store_error`: what becomes of a call that the store does not answer. Never `Open`.
@@ -889,6 +894,23 @@ pub struct KeySet {
     pub store: Arc<Store>,
     /// `prefix`: what keys that the gateway makes begin with. Default `gw`.
     pub prefix: String,
+}
+
+/// `[caches.NAME]`: responses that plugins keep.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    /// The table's name.
+    pub name: String,
+    /// Where the name stands in the file.
+    pub span: Span,
+    /// `memory`: bytes of all that is kept. Default 256 MiB.
+    pub memory: u64,
+    /// `max_object`: bytes of the largest body. Default 8 MiB.
+    pub max_object: u64,
+    /// `partition`: bytes for each owner that a plugin names. Default: no bound.
+    pub partition: Option<u64>,
+    /// `abandoned`: whether a response is stored that nobody waits for any more. Default `stop`.
+    pub finishes: bool,
 }
 
 /// `[stores.NAME]`: where the state of plugins is kept.
@@ -1115,6 +1137,8 @@ pub enum Isolation {
 pub enum Grant {
     /// `"attempts"`: a request once more, in place of the response that came.
     Attempts,
+    /// `"cache"`: responses that are kept and served again.
+    Cache,
     /// Documents: by `documents`, which names them.
     Documents,
     /// Requests to upstreams: by `upstreams`, which names them.

@@ -59,7 +59,7 @@ impl ConnectionFacts {
 
 /// The client as a trusted proxy describes it. Both families of fields are written from it, and the log
 /// and the plugins get the same account.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) address: IpAddr,
     pub(crate) is_https: bool,

@@ -129,6 +129,8 @@ pub(crate) struct Exchange {
     pub(crate) recording: Option<Rc<Recording>>,
     /// Its span, where `[traces]` is configured.
     pub(crate) span: Option<Box<Span>>,
+    /// It has no client: nobody learns of its end.
+    is_background: bool,
 }
 
 /// The initial values of an exchange.
@@ -203,7 +205,70 @@ impl Exchange {
             kept,
             recording,
             span,
+            is_background: false,
         })
+    }
+
+    /// The same request without its client: what comes of it is sent to nobody, and nobody learns of its end.
+    pub(crate) fn in_background(&self) -> Rc<Self> {
+        let exchange = Rc::new(Self {
+            connection: Rc::clone(&self.connection),
+            snapshot: Rc::clone(&self.snapshot),
+            listener: self.listener,
+            id: self.id.clone(),
+            method: self.method.clone(),
+            uri: self.uri.clone(),
+            version: self.version,
+            began: self.timers().now(),
+            worker: Rc::clone(&self.worker),
+            forwarded_client: OnceCell::new(),
+            route: Cell::new(self.route.get()),
+            pattern: Cell::new(self.pattern.get()),
+            host: RefCell::new(None),
+            matched_path: OnceCell::new(),
+            is_debug: Cell::new(false),
+            is_event_stream: Cell::new(false),
+            first_event: Cell::new(None),
+            errors: Cell::new(self.errors.get()),
+            caller: Cell::new(Caller::Plain),
+            call: OnceCell::new(),
+            component: RefCell::new(None),
+            destination: Cell::new(None),
+            variant: Cell::new(None),
+            is_mirrored: Cell::new(true),
+            ends_at: Cell::new(None),
+            tries: Tries::default(),
+            status: Cell::new(None),
+            head_after: Cell::new(None),
+            at_upstream: Cell::new((None, None)),
+            uploaded: Cell::new(0),
+            downloaded: Cell::new(0),
+            outcome: Cell::new(ExchangeOutcome::ClientLeft),
+            failure: RefCell::new(None),
+            upload_failure: RefCell::new(None),
+            upload_waker: RefCell::new(None),
+            time_limit: RefCell::new(None),
+            is_deadline: Cell::new(false),
+            run: OnceCell::new(),
+            answer_complete: Cell::new(false),
+            answerer: Cell::new(None),
+            stream: None,
+            upload_began: Cell::new(false),
+            takes_trailers: Cell::new(false),
+            kept: RefCell::new(None),
+            recording: None,
+            span: None,
+            is_background: true,
+        });
+        if let Some(client) = self.forwarded_client() {
+            exchange.is_forwarded_for(client.clone());
+        }
+        exchange
+    }
+
+    /// Whether it has no client.
+    pub(crate) fn is_background(&self) -> bool {
+        self.is_background
     }
 
     /// The request id as text.
@@ -287,7 +352,9 @@ impl Exchange {
     /// It goes to the variant of its route with this index.
     pub(crate) fn goes_to_variant(&self, variant: usize) {
         self.variant.set(Some(variant));
-        if let (Some(counted), Some(route)) = (&self.snapshot.shared.counted, self.route.get()) {
+        if let (Some(counted), Some(route)) = (&self.snapshot.shared.counted, self.route.get())
+            && !self.is_background
+        {
             counted.variants[route][variant].begin(self.worker.index);
         }
     }

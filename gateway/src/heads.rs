@@ -38,6 +38,8 @@ pub(crate) struct ExchangeView {
     pub(crate) facts: ExchangeFacts,
     /// For the plugin that sees a response and may ask for another attempt: the request's body as it saw it.
     pub(crate) received: Option<Bytes>,
+    /// What the plugin whose hook is called has of the cache.
+    pub(crate) cached: Option<Arc<dyn std::any::Any + Send + Sync>>,
 }
 
 /// A name and a text that a plugin set.
@@ -109,6 +111,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) calls: Option<Arc<Calls>>,
     /// While a response passes the plugins: what another attempt would need.
     pub(crate) attempts: Option<Attempts>,
+    /// How a cache answered, for `request.cache`.
+    pub(crate) cache: Option<&'static str>,
     /// The plugin that holds the response back, while one does.
     pub(crate) held_by: Option<Arc<str>>,
 }
@@ -241,6 +245,7 @@ impl ExchangeFacts {
             "request.waited-ms" => {
                 return Some(Cow::Owned(format!("{:.3}", self.waited.as_secs_f64() * 1e3)));
             }
+            "request.cache" => self.cache?,
             "request.has-body" => ["false", "true"][usize::from(self.has_body)],
             "listener.name" => &self.listener,
             "route.name" => &self.route.name,

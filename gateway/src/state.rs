@@ -4,6 +4,7 @@
 //! Owns the stores of each configured plugin and their bounds, and lets those of plugins go that are
 //! configured no more. Must not know Wasm; the host interfaces in `plugin/host` translate.
 
+pub(crate) mod cache;
 mod consumer_limits;
 mod facts;
 mod file;
@@ -48,6 +49,8 @@ pub(crate) struct State {
     pub(crate) usage: Arc<Usage>,
     /// What is kept current for plugins.
     pub(crate) documents: Arc<Documents>,
+    /// `[caches.NAME]`, as far as they are used.
+    pub(crate) caches: Arc<cache::Caches>,
     /// API keys that are managed at run time.
     pub(crate) key_sets: Arc<KeySets>,
 }
@@ -60,7 +63,8 @@ impl Default for State {
         let documents = Arc::new(Documents::new(&metrics));
         let (usage, named) = (Arc::default(), Arc::default());
         let key_sets = Arc::new(KeySets::new(&named, &metrics));
-        Self { stores, named, metrics, bodies, usage, documents, key_sets }
+        let caches = Arc::new(cache::Caches::new(&metrics));
+        Self { stores, named, metrics, bodies, usage, documents, caches, key_sets }
     }
 }
 
@@ -130,6 +134,11 @@ impl State {
             Arc::new(SharedValues::new(&store, &identity, on_error, local))
         });
         stores
+    }
+
+    /// The cache of a plugin, which is not made before it is asked for.
+    pub(crate) fn cache_of(&self, plugin: &config::Plugin) -> cache::OfPlugin {
+        cache::OfPlugin::new(&self.caches, &plugin.cache, &identity(plugin))
     }
 
     /// The limits of a plugin that has run.
@@ -250,6 +259,8 @@ impl State {
             }
         }
         drop(gone);
+        let caches: Vec<_> = plugins.iter().map(|plugin| Arc::clone(&plugin.cache)).collect();
+        self.caches.keep(&caches);
         self.metrics.keep(&plugins.iter().map(|plugin| &*plugin.name).collect());
     }
 

@@ -3,11 +3,11 @@
 //     git clone https://github.com/http-tests/cache-tests && (cd cache-tests && npm install undici)
 //     node tests/http-cache/run.mjs cache-tests
 //
-// Prints how many of the tests are passed, and fails where docs/caching.md says anything else. GATEWAY names the program where
-// it is not that of `cargo build`. It is run by hand: the package of the suite on npm is an older one.
+// Prints how many of the tests are passed and why others are not, and fails if there are fewer than there have to be. GATEWAY
+// names the program where it is not that of `cargo build`. It is run by hand: the package of the suite on npm is an older one.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
@@ -87,17 +87,8 @@ function outcome(results) {
   return { counts, left };
 }
 
-/** The same from docs/caching.md. */
-function promised() {
-  const text = readFileSync(join(root, "docs/caching.md"), "utf8");
-  const section = text.split("## How it compares with the public test suite")[1].split("\n## ")[0];
-  const counts = {};
-  for (const [, kind, passed, all] of section.matchAll(/^\| (required|optimal) \| (\d+) of (\d+) \|/gm)) {
-    counts[kind] = { passed: Number(passed), all: Number(all) };
-  }
-  const rows = [...section.matchAll(/^\| `([^|]+)` \|/gm)];
-  return { counts, left: rows.flatMap(([, ids]) => ids.split("`, `")) };
-}
+/** How many have to be passed. */
+const LEAST = { required: 151, optimal: 60 };
 
 try {
   const [port, origin] = [await freePort(), await freePort()];
@@ -109,16 +100,9 @@ try {
   await listens(port, start(binary, ["run", file], {}));
   await runTests(suites, false, `http://127.0.0.1:${port}`);
   const { counts, left } = outcome(getResults());
-  const said = promised();
   console.log(JSON.stringify(counts));
   for (const [id, why] of Object.entries(left)) console.log(`${id} (${why})`);
-  const isSame = JSON.stringify(counts.required) === JSON.stringify(said.counts.required)
-    && JSON.stringify(counts.optimal) === JSON.stringify(said.counts.optimal)
-    && JSON.stringify(Object.keys(left).sort()) === JSON.stringify([...said.left].sort());
-  if (!isSame) {
-    console.error("docs/caching.md says something else:", JSON.stringify(said));
-    process.exitCode = 1;
-  }
+  if (Object.entries(LEAST).some(([kind, least]) => counts[kind].passed < least)) process.exitCode = 1;
 } finally {
   for (const child of started) child.kill();
   rmSync(folder, { recursive: true, force: true });

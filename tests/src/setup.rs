@@ -78,6 +78,7 @@ impl Setup {
             upstreams,
             documents,
             keys: vec![],
+            caches: vec![],
             stores: vec![],
             components,
             plugins,

@@ -11,9 +11,9 @@ use percent_encoding::percent_decode_str;
 
 use super::call::{Answer, Call, Refusal};
 use super::{
-    Admin, certificates, chain, configuration, dashboard, documents, explain, health, keys, limits,
-    listeners, log_level, metrics, models, openapi, plugins, recorded, reload, requests, routes,
-    stores, traffic, upstreams, usage,
+    Admin, caches, certificates, chain, configuration, dashboard, documents, explain, health, keys,
+    limits, listeners, log_level, metrics, models, openapi, plugins, recorded, reload, requests,
+    routes, stores, traffic, upstreams, usage,
 };
 
 /// How long an answer may take, with reading the request's body.
@@ -97,6 +97,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/models", "The models of plugins and how their deployments stand", Some("Models"), Now(models::list)),
     get("/documents", "The documents and how they stand", Some("DocumentStates"), Apart(documents::list)),
     get("/stores", "The stores and how they stand", Some("StoreStates"), Apart(stores::list)),
+    get("/caches", "The caches and how they stand", Some("Caches"), Apart(caches::list)),
+    post("/caches/{name}/purge", "Remove stored responses", Some("CachePurge"), Apart(caches::purge)),
     get("/limits", "The limits of a consumer", Some("Limits"), Waits(limits::look)),
     post("/limits/reset", "Have a consumer's limits begin again", Some("LimitsReset"), Waits(limits::reset)),
     get("/keys", "The sets of API keys and how they stand", Some("KeySets"), Now(keys::sets)),

@@ -203,8 +203,12 @@ impl Stage {
         let chunk = BodyChunk { data: &data, last };
         let mut watched = run.watch(self.index, self.hook());
         let called = match self.side {
-            Side::Request => ready.call::<OnRequestChunk>(run.heads(), (chunk, &context)),
-            Side::Response => ready.call::<OnResponseChunk>(run.heads(), (chunk, &context)),
+            Side::Request => {
+                ready.call::<OnRequestChunk>(run.heads_of(self.index), (chunk, &context))
+            }
+            Side::Response => {
+                ready.call::<OnResponseChunk>(run.heads_of(self.index), (chunk, &context))
+            }
         };
         returned(&mut watched);
         FilterState::Seen(self.finish(called, data, watched), next)
@@ -235,7 +239,7 @@ impl Stage {
         let chunk = BodyChunk { data: &data, last };
         let mut watched = run.watch(self.index, self.hook());
         run.timeline.waits_in(self.index, self.span_hook());
-        let heads = run.heads();
+        let heads = run.heads_of(self.index);
         let called = match self.side {
             Side::Request => pool.call::<OnRequestChunk>(flow, heads, (chunk, &context)).await,
             Side::Response => pool.call::<OnResponseChunk>(flow, heads, (chunk, &context)).await,

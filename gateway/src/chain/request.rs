@@ -15,7 +15,7 @@ use super::buffer::{self, BufferError};
 use super::filter::{self, Side};
 use super::keep::{self, Left, split};
 use super::record::returned;
-use super::{PluginFailed, Run, edit, slots};
+use super::{PluginFailed, Run, cache, edit, slots};
 use crate::body::Body;
 use crate::heads::ExchangeView;
 use crate::memory_quota::QuotaExceeded;
@@ -56,7 +56,7 @@ pub(crate) struct NoRoom {
 /// Runs the plugins over a request, first to last. They leave the body to forward, and where one
 /// answers, the part of it that has arrived; the head is in the run.
 pub(crate) async fn on_request(run: &Rc<Run>, body: &mut Body) -> Result<(), Stop> {
-    for index in 0..run.chain.pools.len() {
+    for index in run.first.get()..run.chain.pools.len() {
         // Before anything is asked of the plugin, whatever hooks it has: those that are let in are
         // seen by it to their end.
         if run.flow(index).is_full() {
@@ -135,14 +135,23 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     }
     let mut watched = run.watch(index, "on-request");
     let versions = pool.versions();
-    let heads = run.heads();
     let flow = run.flow(index);
-    let called = match pool.ready(flow) {
-        Some(ready) => see_head_now(ready, pool, &heads),
-        // Boxed, so that what may wait does not make every other exchange's state large.
-        None => {
-            run.timeline.waits_in(index, Hook::OnRequest);
-            Box::pin(see_head_later(pool, flow, &heads)).await
+    let (called, heads) = loop {
+        let heads = run.heads_of(index);
+        let mut called = match pool.ready(flow) {
+            Some(ready) => see_head_now(ready, pool, &heads),
+            // Boxed, so that what may wait does not make every other exchange's state large.
+            None => {
+                run.timeline.waits_in(index, Hook::OnRequest);
+                Box::pin(see_head_later(pool, flow, &heads)).await
+            }
+        };
+        match cache::wait_of(&mut called) {
+            None => break (called, heads),
+            Some(wait) => {
+                drop((called, heads));
+                Box::pin(cache::wait(run, index, wait)).await;
+            }
         }
     };
     returned(&mut watched);
@@ -169,7 +178,10 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     finish(run, index, "on-request", outcome)?;
     match slots {
         None => Ok(()),
-        Some(slots) => Box::pin(slots::wait(run, index, "on-request", slots)).await,
+        Some(mut slots) => {
+            finish(run, index, "on-request", cache::of_request(run, index, &mut slots))?;
+            Box::pin(slots::wait(run, index, "on-request", slots)).await
+        }
     }
 }
 
@@ -268,7 +280,17 @@ async fn see_whole_body(
     if pool.may_wait(flow) {
         run.timeline.waits_in(index, Hook::OnRequestBody);
     }
-    let called = pool.call::<OnRequestBody>(flow, run.heads(), (&bytes, &context)).await;
+    let called = loop {
+        let heads = run.heads_of(index);
+        let mut called = pool.call::<OnRequestBody>(flow, heads, (&bytes, &context)).await;
+        match cache::wait_of(&mut called) {
+            None => break called,
+            Some(wait) => {
+                drop(called);
+                Box::pin(cache::wait(run, index, wait)).await;
+            }
+        }
+    };
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
     let mut is_new = false;
@@ -302,8 +324,12 @@ async fn see_whole_body(
     run.note_body(index, watched, body, &outcome);
     let slots = slots.filter(|_| outcome.is_ok());
     let mut seen = finish(run, index, "on-request-body", outcome);
-    if let (Ok(()), Some(slots)) = (&seen, slots) {
-        seen = slots::wait(run, index, "on-request-body", slots).await;
+    if let (Ok(()), Some(mut slots)) = (&seen, slots) {
+        let cached = cache::of_request(run, index, &mut slots);
+        seen = finish(run, index, "on-request-body", cached);
+        if seen.is_ok() {
+            seen = slots::wait(run, index, "on-request-body", slots).await;
+        }
     }
     if seen.is_ok() && is_whole {
         run.change(|heads| edit::set_length(&mut heads.request.headers, next.len()));

@@ -17,7 +17,7 @@ use super::held;
 use super::keep::{self, Left, split};
 use super::record::returned;
 use super::request::{Joined, NoRoom};
-use super::{PluginFailed, Run, edit};
+use super::{PluginFailed, Run, cache, edit};
 use crate::body::{Body, BodyError};
 use crate::heads;
 use crate::plugin::bindings::{
@@ -54,7 +54,8 @@ pub(crate) async fn on_response(
     fail: impl Fn(ResponseFailed) -> Response<Body>,
 ) -> Option<Box<Again>> {
     let all = run.respondents.get();
-    while let Some(index) = run.respondents.get().checked_sub(1) {
+    let lowest = run.lowest.get();
+    while let Some(index) = run.respondents.get().checked_sub(1).filter(|it| *it >= lowest) {
         run.respondents.set(index);
         if run.is_left_out(index) {
             continue;
@@ -65,6 +66,9 @@ pub(crate) async fn on_response(
         }
         let interest = &run.pool(index).plugin().interest;
         if !interest.response && run.response_body(index) == BodyMode::None {
+            if run.chain.uses_cache {
+                run.settle_cache(index);
+            }
             continue;
         }
         // Boxed, so that exchanges without hooks for responses do not carry its state around.
@@ -84,6 +88,9 @@ pub(crate) async fn on_response(
                 return Some(again);
             }
         };
+        if run.chain.uses_cache {
+            run.settle_cache(index);
+        }
     }
     if run.chain.may_attempt {
         run.forget_received();
@@ -157,6 +164,9 @@ async fn step(
             heads.received = run.plugin_states.borrow()[index].received.clone();
         }
     });
+    if run.chain.uses_cache {
+        run.forget_fill(index);
+    }
     let mut hold = None;
     if run.pool(index).plugin().interest.response {
         hold = see_head(run, index).await?;
@@ -164,6 +174,9 @@ async fn step(
     if run.response_body(index) != BodyMode::None || hold.is_some() {
         // Boxed, as for the request.
         body = Box::pin(see_body(run, index, body, hold)).await?;
+    }
+    if run.chain.uses_cache {
+        body = cache::store(run, index, body);
     }
     let mut response = Response::new(body);
     // What hyper keeps with a response, such as an upgrade, goes on with it.
@@ -186,7 +199,7 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
     let pool = run.pool(index);
     let context = run.context(index);
     let mut watched = run.watch(index, "on-response");
-    let heads = run.heads();
+    let heads = run.heads_of(index);
     let Some(response) = &heads.response else { return Ok(None) };
     let flow = run.flow(index);
     let called = match pool.ready(flow) {
@@ -206,10 +219,11 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
     };
     returned(&mut watched);
     drop(heads);
-    let (mut again, mut hold) = (None, None);
+    let (mut again, mut hold, mut cached) = (None, None, None);
     let outcome = called.and_then(|called| {
         let ((outcome,), mut left) = split(called);
-        let asked = left.slots.take();
+        let mut asked = left.slots.take();
+        cached = asked.as_mut().and_then(|asked| asked.cache.take());
         hold = asked.as_ref().and_then(|asked| asked.response.as_ref()?.hold);
         if !matches!(outcome, ResponseOutcome::Respond(_)) {
             again = attempts::asked(run, index, asked)?;
@@ -223,7 +237,11 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
     run.span(index, Hook::OnResponse, &outcome);
     run.note(index, watched, &outcome);
     let (again, hold) = if outcome.is_ok() { (again, hold) } else { (None, None) };
+    let cached = cached.filter(|_| outcome.is_ok() && again.is_none());
     finish(run, index, "on-response", outcome)?;
+    if let Some(cached) = cached {
+        finish(run, index, "on-response", cache::of_response(run, index, cached))?;
+    }
     again.map_or(Ok(hold), |again| Err(Stop::Again(again)))
 }
 
@@ -306,14 +324,15 @@ async fn see_whole_body(
     if pool.may_wait(flow) {
         run.timeline.waits_in(index, Hook::OnResponseBody);
     }
-    let called = pool.call::<OnResponseBody>(flow, run.heads(), (&bytes, &context)).await;
+    let called = pool.call::<OnResponseBody>(flow, run.heads_of(index), (&bytes, &context)).await;
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
     let mut is_new = false;
-    let mut again = None;
+    let (mut again, mut cached) = (None, None);
     let outcome = called.and_then(|called| {
         let ((outcome,), mut left) = split(called);
-        let asked = left.slots.take();
+        let mut asked = left.slots.take();
+        cached = asked.as_mut().and_then(|asked| asked.cache.take());
         if !matches!(outcome, ResponseBodyOutcome::Respond(_)) {
             again = attempts::asked(run, index, asked)?;
         }
@@ -342,7 +361,11 @@ async fn see_whole_body(
     run.span(index, Hook::OnResponseBody, &outcome);
     run.note_body(index, watched, body, &outcome);
     let again = again.filter(|_| outcome.is_ok());
+    let cached = cached.filter(|_| outcome.is_ok() && again.is_none());
     finish(run, index, "on-response-body", outcome)?;
+    if let Some(cached) = cached {
+        finish(run, index, "on-response-body", cache::of_response(run, index, cached))?;
+    }
     if let Some(again) = again {
         return Err(Stop::Again(again));
     }

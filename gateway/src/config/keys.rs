@@ -6,6 +6,7 @@
 
 mod access_logs;
 mod admin;
+mod caches;
 mod components;
 mod documents;
 mod file;
@@ -23,6 +24,7 @@ mod usage;
 use access_logs::ACCESS_LOG;
 pub(super) use access_logs::{FACILITIES, LOG_FILE, LOG_SYSLOG};
 use admin::ADMIN;
+use caches::CACHE;
 pub(super) use components::COMPONENT;
 use documents::DOCUMENT;
 pub(super) use file::ROOT;

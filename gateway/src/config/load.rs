@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::cache::Caches;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::document::{self, Documents};
 use super::key_set::KeySets;
@@ -19,9 +20,9 @@ use super::secrets::Secrets;
 use super::store::Stores;
 use super::syntax::Doubtful;
 use super::{
-    Admin, Config, Document, Doubts, HttpComponent, KeySet, Listener, NamedAccessLog, Plugin,
-    Process, Recorder, Route, Source, Span, Store, Traces, Upstream, Usage, access_log, admin,
-    certificate_use, component, foreign, listener, plugin, process, recorder, route, syntax,
+    Admin, Cache, Config, Document, Doubts, HttpComponent, KeySet, Listener, NamedAccessLog,
+    Plugin, Process, Recorder, Route, Source, Span, Store, Traces, Upstream, Usage, access_log,
+    admin, certificate_use, component, foreign, listener, plugin, process, recorder, route, syntax,
     traces, upstream, usage,
 };
 
@@ -169,6 +170,8 @@ struct Parts {
     keys: Vec<Option<Arc<KeySet>>>,
     stores: Vec<Arc<Store>>,
     has_all_stores: bool,
+    caches: Vec<Arc<Cache>>,
+    has_all_caches: bool,
     components: Vec<Option<HttpComponent>>,
     plugins: Vec<plugin::Read>,
     routes: Vec<Option<Route>>,
@@ -182,6 +185,7 @@ impl Parts {
             && self.documents.iter().all(Option::is_some)
             && self.keys.iter().all(Option::is_some)
             && self.has_all_stores
+            && self.has_all_caches
             && self.components.iter().all(Option::is_some)
             && self.plugins.iter().all(Option::is_some)
             && self.routes.iter().all(Option::is_some)
@@ -202,6 +206,7 @@ impl Parts {
             documents: self.documents.into_iter().flatten().collect(),
             keys: self.keys.into_iter().flatten().collect(),
             stores: self.stores,
+            caches: self.caches,
             components: self.components.into_iter().flatten().collect(),
             plugins: self.plugins.into_iter().flatten().map(|(plugin, _)| plugin).collect(),
             routes: self.routes.into_iter().flatten().collect(),
@@ -270,6 +275,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let documents =
         Documents::read(root, document::Known { names: &upstream_names, upstreams: &upstreams });
     let stores = Stores::read(root);
+    let caches = Caches::read(root);
     let keys = KeySets::read(root, &stores);
     let plugin_scope = plugin::Scope {
         known,
@@ -278,6 +284,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         documents: &documents,
         keys: &keys,
         stores: &stores,
+        caches: &caches,
     };
     let components = root.named_tables("components");
     let names = components.iter().map(|(name, _)| Some(name.clone())).collect();
@@ -321,6 +328,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     documents.warn_of_unused(root);
     keys.warn_of_unused(root);
     stores.warn_of_unused(root);
+    caches.warn_of_unused(root);
     if usage_table.is_none() {
         usage::warn_of_plugins_without(root, &plugins);
     }
@@ -340,6 +348,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         keys: keys.read,
         stores: stores.all(),
         has_all_stores: stores.is_whole(),
+        caches: caches.all(),
+        has_all_caches: caches.is_whole(),
         components,
         plugins,
         routes,

@@ -7,6 +7,7 @@ mod settings;
 
 use std::path::{Path, PathBuf};
 
+use super::cache::Caches;
 use super::diagnostic::Diagnostic;
 use super::document::Documents;
 use super::key_set::KeySets;
@@ -28,6 +29,7 @@ pub(super) struct Scope<'s> {
     pub(super) documents: &'s Documents,
     pub(super) keys: &'s KeySets,
     pub(super) stores: &'s Stores,
+    pub(super) caches: &'s Caches,
 }
 
 /// A plugin as far as it could be read, and what is not certain of it.
@@ -76,6 +78,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
     let queue = limits.integer("queue").unwrap_or_default() as usize;
     let limiter_use = scope.stores.limiter(table);
     let (key_value_store, on_key_value_error) = scope.stores.key_value(table);
+    let cache = scope.caches.of(table);
     let grants = grants(table);
     let secrets = secrets(table, scope);
     let documents = scope.documents.granted(table);
@@ -113,6 +116,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         limiter,
         key_value,
         limiter_use,
+        cache,
         key_value_store,
         on_key_value_error,
         bounds,
@@ -190,6 +194,7 @@ fn grants(table: &Table<'_, '_>) -> Option<Vec<Grant>> {
         .into_iter()
         .map(|name| match name {
             "attempts" => Grant::Attempts,
+            "cache" => Grant::Cache,
             "key-value" => Grant::KeyValue,
             "limiter" => Grant::Limiter,
             "metrics" => Grant::Metrics,

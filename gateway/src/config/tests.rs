@@ -4,6 +4,7 @@
 
 mod access_logs;
 mod advice;
+mod caches;
 mod files;
 mod fuzz;
 mod health;

@@ -58,6 +58,9 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        if self.is_background {
+            return;
+        }
         let failure = self.failure.take().or_else(|| self.upload_failure.take());
         let failure = failure.or_else(|| self.cut());
         if super::is_timed(&self.snapshot) {

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod attributes;
+mod cache;
 mod clock;
 mod digest;
 mod documents;
@@ -39,6 +40,7 @@ use crate::heads::ExchangeView;
 use crate::plugin::budget::Budget;
 use crate::plugin::trap::MemoryRefused;
 use crate::share::Clock;
+use crate::state::cache::OfPlugin;
 use crate::state::key_sets::KeySet;
 use crate::state::{State, Stores};
 use crate::telemetry::metrics::PluginMetrics;
@@ -99,6 +101,8 @@ pub(crate) struct Identity {
     pub(crate) state: State,
     /// Its own buckets, keys and values.
     pub(crate) stores: Stores,
+    /// Where it keeps responses.
+    pub(crate) cache: OfPlugin,
     /// What is counted about it.
     pub(crate) metrics: Arc<PluginMetrics>,
     /// The secrets that it was granted.
@@ -245,11 +249,12 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 19] = [
+pub(super) const INTERFACES: [Interface; 20] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("attempts", Some(Grant::Attempts), attempts::link),
     Interface::new("held-response", None, held_response::link),
+    Interface::new("cache", Some(Grant::Cache), cache::link),
     Interface::new("log", None, log::link),
     Interface::new("clock", None, clock::link),
     Interface::new("random", None, random::link),
@@ -328,6 +333,7 @@ impl Waiting {
     }
 }
 
+pub(crate) use cache::{InBackground, OfCache, Served};
 pub(crate) use held_response::{Hold, OfHeld};
 pub(crate) use slots::Asked;
 pub(super) use wasi::link as link_wasi;

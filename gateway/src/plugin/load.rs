@@ -78,6 +78,8 @@ pub(crate) struct Plugin {
     pub(crate) may_attempt: bool,
     /// Whether it may hold a response back, and see another in its place.
     pub(crate) may_hold: bool,
+    /// Whether it may keep and serve responses.
+    pub(crate) uses_cache: bool,
     pub(super) isolation: Isolation,
     pub(super) deadline: Duration,
     /// What `configure` may take.
@@ -472,8 +474,14 @@ impl Loader {
             .define_unknown_imports_as_traps(component)
             .and_then(|()| linker.instantiate_pre(component));
         let Ok(pre) = linked else { return Vec::new() };
-        let linked =
-            Linked { pre, waits: false, reads_request: false, may_attempt: false, may_hold: false };
+        let linked = Linked {
+            pre,
+            waits: false,
+            reads_request: false,
+            may_attempt: false,
+            may_hold: false,
+            uses_cache: false,
+        };
         let Ok((plugin, _)) = self.prepare_linked(config, component, linked) else {
             return Vec::new();
         };
@@ -507,6 +515,7 @@ impl Loader {
             clock: self.clock.clone(),
             state: self.state.clone(),
             stores: self.state.of(config),
+            cache: self.state.cache_of(config),
             metrics: self.state.metrics.of(&name),
             secrets: config.secrets.clone().unwrap_or_default(),
             documents: self.documents_of(config),
@@ -521,6 +530,7 @@ impl Loader {
             reads_request: linked.reads_request,
             may_attempt: linked.may_attempt,
             may_hold: linked.may_hold,
+            uses_cache: linked.uses_cache,
             isolation: config.isolation,
             deadline: config.deadline,
             configure: config.configure,
@@ -560,7 +570,7 @@ impl Loader {
     ) -> wasmtime::Result<Linked> {
         let mut linker = Linker::new(&self.engine);
         let (mut waits, mut reads_request) = (false, false);
-        let (mut may_attempt, mut may_hold) = (false, false);
+        let (mut may_attempt, mut may_hold, mut uses_cache) = (false, false, false);
         for (name, wanted) in component.component_type().imports(&self.engine) {
             match import(name) {
                 Import::Host(index) => {
@@ -569,6 +579,7 @@ impl Loader {
                     interface.link(&mut linker, name, waiting, may_wait)?;
                     may_attempt |= interface.name == "attempts";
                     may_hold |= interface.name == "held-response";
+                    uses_cache |= interface.name == "cache";
                     waits |= may_wait && waiting.is_some();
                     reads_request |=
                         interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
@@ -582,7 +593,7 @@ impl Loader {
             }
         }
         let pre = linker.instantiate_pre(component)?;
-        Ok(Linked { pre, waits, reads_request, may_attempt, may_hold })
+        Ok(Linked { pre, waits, reads_request, may_attempt, may_hold, uses_cache })
     }
 
     fn configure(
@@ -627,6 +638,7 @@ struct Linked {
     reads_request: bool,
     may_attempt: bool,
     may_hold: bool,
+    uses_cache: bool,
 }
 
 /// What a component imports under a name.
@@ -680,6 +692,7 @@ pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
         Grant::Secrets => Some("secrets"),
         Grant::HttpClient => Some("upstreams"),
         Grant::Attempts
+        | Grant::Cache
         | Grant::KeyValue
         | Grant::Limiter
         | Grant::Metrics

@@ -4,6 +4,7 @@
 //! call a plugin; the chain does.
 
 mod attempts;
+mod background;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -41,7 +42,6 @@ pub(in crate::proxy) async fn run(
     target: &Target,
     request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
-    let is_tunnel = request.hop.upgrade.is_some();
     let mut request = request;
     let heads = heads(exchange, found, target, &mut request)?;
     let run = Run::start(chain, heads, exchange.recording.clone(), exchange.recorded_since());
@@ -50,12 +50,24 @@ pub(in crate::proxy) async fn run(
         run.may_have_trailers(Side::Request);
     }
     exchange.runs(Rc::clone(&run));
+    Ok(pass(exchange, &run, found, target, request).await)
+}
+
+/// The way of a run, forth and back.
+async fn pass(
+    exchange: &Rc<Exchange>,
+    run: &Rc<Run>,
+    found: &FoundRoute<'_>,
+    target: &Target,
+    request: Box<PreparedRequest>,
+) -> Response<Body> {
+    let is_tunnel = request.hop.upgrade.is_some();
     let mut sent = None;
-    let acted = forth(exchange, &run, found, target, request, &mut sent).await;
+    let acted = forth(exchange, run, found, target, request, &mut sent).await;
     let mut response = acted.unwrap_or_else(|failure| refuse(exchange, failure));
     if is_tunnel && response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // From here on the bytes are another protocol's, and the head is that protocol's too.
-        return Ok(response);
+        return response;
     }
     loop {
         if response.body().may_have_trailers(true) {
@@ -63,15 +75,15 @@ pub(in crate::proxy) async fn run(
         }
         run.may_send_again(sent.as_deref().map(Sent::attempts));
         let fail = |failed| refuse(exchange, response_failure(failed));
-        let again = chain::on_response(&run, &mut response, fail).await;
+        let again = chain::on_response(run, &mut response, fail).await;
         let (Some(again), Some(sent)) = (again, &mut sent) else { break };
         // Boxed, so that others do not carry its state around.
-        let acted = Box::pin(attempts::send_again(exchange, &run, found, target, sent, *again));
+        let acted = Box::pin(attempts::send_again(exchange, run, found, target, sent, *again));
         response = acted.await.unwrap_or_else(|failure| refuse(exchange, failure));
     }
     run.may_send_again(None);
     settle_body(exchange, &mut response);
-    Ok(response)
+    response
 }
 
 /// Plugins may change the method and the status, and with them whether there can be a body and what
@@ -111,6 +123,9 @@ async fn forth(
     sent: &mut Option<Box<Sent>>,
 ) -> Result<Response<Body>, Failure> {
     if let Err(stop) = chain::on_request(run, &mut request.body).await {
+        if let Some(wanted) = run.take_background() {
+            background::send(exchange, run, found, target, &request, wanted);
+        }
         let refused = matches!(stop, Stop::Answered(_) | Stop::Failed(_));
         let body = std::mem::take(&mut request.body);
         if refused && !body.is_end_stream() {
@@ -226,10 +241,18 @@ fn heads(
         variant: None,
         calls: exchange.calls(),
         attempts: None,
+        cache: None,
         held_by: None,
     };
     let attributes = Vec::new();
-    Ok(Arc::new(ExchangeView { request, response: None, attributes, facts, received: None }))
+    Ok(Arc::new(ExchangeView {
+        request,
+        response: None,
+        attributes,
+        facts,
+        received: None,
+        cached: None,
+    }))
 }
 
 fn with_path(path: &str, query: Option<&str>) -> Result<PathAndQuery, Failure> {

@@ -5,6 +5,7 @@
 //! plugin records. Must not know Wasm.
 
 mod access_logs;
+mod caches;
 mod component;
 mod documents;
 mod glance;
@@ -40,6 +41,7 @@ use crate::health::Health;
 use crate::memory_quota::MemoryQuota;
 
 pub(crate) use access_logs::AccessLogCounts;
+pub(crate) use caches::{CacheCounts, CacheResult};
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use documents::DocumentCounts;
 pub(crate) use glance::{HookGlance, PluginGlance};
@@ -97,6 +99,7 @@ pub(crate) struct Metrics {
     documents: documents::Documents,
     key_sets: key_sets::KeySets,
     stores: DashMap<Box<str>, Arc<StoreCounts>, RandomState>,
+    caches: DashMap<Box<str>, Arc<CacheCounts>, RandomState>,
 }
 
 /// The numbers of one configured plugin.
@@ -198,6 +201,7 @@ impl Default for Metrics {
             documents: documents::Documents::default(),
             key_sets: key_sets::KeySets::default(),
             stores: DashMap::default(),
+            caches: DashMap::default(),
         }
     }
 }
@@ -326,6 +330,17 @@ impl Metrics {
     pub(crate) fn of_store(&self, name: &str) -> Arc<StoreCounts> {
         let new = || Arc::new(StoreCounts::new(name));
         self.stores.entry(name.into()).or_insert_with(new).clone()
+    }
+
+    /// Those of the cache of this name.
+    pub(crate) fn of_cache(&self, name: &str) -> Arc<CacheCounts> {
+        let new = || Arc::new(CacheCounts::new(name));
+        self.caches.entry(name.into()).or_insert_with(new).clone()
+    }
+
+    /// Forgets the caches that are not configured any more.
+    pub(crate) fn keep_caches(&self, is_kept: &dyn Fn(&str) -> bool) {
+        self.caches.retain(|name, _| is_kept(name));
     }
 
     /// Forgets the stores that are not configured any more.

@@ -14,7 +14,7 @@ use gateway_plugin_sdk::prelude::*;
 
 use crate::asked::{Asked, Kept, now};
 use crate::looking::{One, is_fulfilled};
-use crate::{Cache, RESULT, tags};
+use crate::{Cache, tags};
 
 /// How many responses for one path are found by `No-Vary-Search`.
 const MOST_SEARCHES: usize = 64;
@@ -50,7 +50,6 @@ impl Cache {
                     ..Report::default()
                 };
                 let serve = self.serving(&asked, &kept, &entry, &report, now);
-                let _full = response.set_attribute(RESULT, "stale");
                 if !cache::is_background()
                     && cache::serve(&serve.freshness(Freshness::Stale)).is_ok()
                 {
@@ -113,7 +112,6 @@ impl Cache {
         for (name, value) in joined(&fresh.set).chain(joined(&fresh.own)) {
             serve = serve.set_header(name, value);
         }
-        let _full = response.set_attribute(RESULT, "revalidated");
         let _gone = cache::serve(&serve.freshness(Freshness::Revalidated));
     }
 

@@ -22,9 +22,6 @@ pub use config::{Config, Credentials, KeySpec, SetCookieSpec};
 use settings::Settings;
 use useless::Useless;
 
-/// The attribute that says how a request was answered.
-const RESULT: &str = "cache.result";
-
 /// Fields of requests for another protocol.
 const UPGRADES: [&str; 2] = ["upgrade", "sec-websocket-key"];
 

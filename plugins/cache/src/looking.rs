@@ -6,9 +6,9 @@ use gateway_cache_policy::{Decision, Millis, Stored, select};
 use gateway_plugin_sdk::cache::{self, Background, Collapsed, Entry, Freshness, Serve};
 use gateway_plugin_sdk::prelude::*;
 
+use crate::Cache;
 use crate::asked::{Asked, Kept, Progress, now};
 use crate::settings::is_listed;
-use crate::{Cache, RESULT};
 
 /// The fields of a request that are about a part of the response, or that make it conditional.
 const OF_ONE_CLIENT: [&str; 4] = ["if-none-match", "if-modified-since", "range", "if-range"];
@@ -53,15 +53,15 @@ impl Cache {
                 Outcome::respond(refused)
             }
             Decision::Fresh(at) => {
-                self.serve(request, &asked, found.at(at), Freshness::Fresh);
+                self.serve(&asked, found.at(at), Freshness::Fresh);
                 Outcome::Next
             }
             Decision::Stale(at) => {
-                self.serve(request, &asked, found.at(at), Freshness::Stale);
+                self.serve(&asked, found.at(at), Freshness::Stale);
                 Outcome::Next
             }
             Decision::Revalidating(at) => {
-                self.serve(request, &asked, found.at(at), Freshness::Stale);
+                self.serve(&asked, found.at(at), Freshness::Stale);
                 self.revalidate(request, asked, found.at(at));
                 Outcome::Next
             }
@@ -129,7 +129,7 @@ impl Cache {
     }
 
     /// Answers with a stored response.
-    fn serve(&self, request: &mut Request, asked: &Asked, one: One<'_>, freshness: Freshness) {
+    fn serve(&self, asked: &Asked, one: One<'_>, freshness: Freshness) {
         let ttl = Some(one.stored.ttl(asked.at));
         let report = Report { hit: true, ttl, collapsed: asked.collapsed, ..Report::default() };
         let mut serve = Serve::new(one.entry.id).freshness(freshness);
@@ -137,9 +137,6 @@ impl Cache {
             serve = serve.status(304);
         }
         serve = self.reported(serve, one, &report, asked.at);
-        let result = if freshness == Freshness::Fresh { "hit" } else { "stale" };
-        // There is always room: it is set once.
-        let _full = request.set_attribute(RESULT, result);
         let _gone = cache::serve(&serve);
     }
 
@@ -201,7 +198,7 @@ impl Cache {
                     return false;
                 }
                 let one = One { entry: &entry, stored: &stored[0], said: &kept.said };
-                self.serve(request, asked, one, Freshness::Fresh);
+                self.serve(asked, one, Freshness::Fresh);
                 true
             }
             Ok(Collapsed::Leads | Collapsed::Alone) | Err(_) => false,
@@ -250,8 +247,6 @@ fn forward(
     asked.why = why;
     asked.at = now();
     asked.keep_url(request);
-    let result = if why == Forward::Bypass { "bypass" } else { "miss" };
-    let _full = request.set_attribute(RESULT, result);
     progress.0 = Some(Box::new(asked));
     Outcome::Next
 }

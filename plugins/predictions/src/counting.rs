@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Count;
 
-/// The attribute that says how a request was answered.
-const RESULT: &str = "cache.result";
-
 /// What is remembered of an answer.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Kept {
@@ -45,15 +42,14 @@ impl Kept {
     }
 }
 
-/// Says how a request was answered.
-pub(crate) fn result(request: &mut Request, result: &str) {
-    set(request, RESULT, result);
+/// Counts how a request was answered.
+pub(crate) fn result(result: &str) {
     metrics::counter_with("prediction_cache_requests", &[("result", result)]).increment();
 }
 
 /// Says what an answer counts that is given again.
 pub(crate) fn given(request: &mut Request, kept: &Kept, model: Option<&str>, count: Count) {
-    result(request, "hit");
+    result("hit");
     set(request, "model.cached", "true");
     for (name, value) in [("model.name", model), ("model.deployment", kept.deployment.as_deref())] {
         if let Some(value) = value {

@@ -133,16 +133,16 @@ impl Plugin for Predictions {
         }
         let asks = self.directives(request);
         if asks.no_store {
-            return self.passes(request, "request-no-store", progress);
+            return self.passes("request-no-store", progress);
         }
         let kind = request.header("content-type").unwrap_or("application/json");
         let is_json = kind.split(';').next().unwrap_or_default().trim().ends_with("json");
         if !is_json || request.header("content-encoding").is_some() {
-            return self.passes(request, "request-not-json", progress);
+            return self.passes("request-not-json", progress);
         }
         let length = request.header("content-length").and_then(|text| text.parse::<u64>().ok());
         if length.is_some_and(|length| length > self.settings.config.max_request) {
-            return self.passes(request, "request-too-long", progress);
+            return self.passes("request-too-long", progress);
         }
         request.want_request_body(BodyMode::Buffered(
             length.map_or(MAX_UNTOLD, |length| length.max(1)),
@@ -158,7 +158,7 @@ impl Plugin for Predictions {
     ) -> Outcome {
         let question = match Question::new(request, body.bytes(), &self.settings) {
             Ok(question) => question,
-            Err(unfit) => return self.passes(request, unfit.name(), progress),
+            Err(unfit) => return self.passes(unfit.name(), progress),
         };
         let refreshes = self.directives(request).no_cache;
         let kept = cache::lookup(&question.key).into_iter().find(|entry| self.is_kept(entry));
@@ -179,7 +179,7 @@ impl Plugin for Predictions {
                 Ok(Collapsed::Leads) | Err(_) => {}
             }
         }
-        counting::result(request, "miss");
+        counting::result("miss");
         progress.0 = State::Asks(Box::new(Asked {
             key: question.key,
             tenant: question.tenant,
@@ -264,8 +264,8 @@ impl Predictions {
         RequestDirectives::of(said, None)
     }
 
-    fn passes(&self, request: &mut Request, why: &str, progress: &mut Progress) -> Outcome {
-        counting::result(request, "bypass");
+    fn passes(&self, why: &str, progress: &mut Progress) -> Outcome {
+        counting::result("bypass");
         progress.0 = State::Passes(why.to_owned());
         Outcome::Next
     }

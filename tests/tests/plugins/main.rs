@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod caches;
 mod capabilities;
 mod compiling;
 mod components;

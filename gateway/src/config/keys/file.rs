@@ -3,7 +3,7 @@
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{
-    ACCESS_LOG, ADMIN, COMPONENT, DAY, DOCUMENT, KEY_SET, Key, Keys, Kind, LISTENER, PLUGIN,
+    ACCESS_LOG, ADMIN, CACHE, COMPONENT, DAY, DOCUMENT, KEY_SET, Key, Keys, Kind, LISTENER, PLUGIN,
     RECORDER, ROUTE, STORE, TRACES, UPSTREAM, USAGE,
 };
 
@@ -61,6 +61,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             "Files and remote texts that plugins read, by name.",
         )
         .example("[documents.NAME]"),
+        Key::new(
+            "caches",
+            Kind::NamedTables(&CACHE),
+            "Where plugins keep responses, by name. Default: one named `default`, in memory.",
+        )
+        .example("[caches.NAME]"),
         Key::new(
             "stores",
             Kind::NamedTables(&STORE),

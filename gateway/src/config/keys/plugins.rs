@@ -35,6 +35,7 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
             "grants",
             Kind::List(&Kind::Choice(&[
                 "attempts",
+                "cache",
                 "key-value",
                 "limiter",
                 "metrics",
@@ -57,6 +58,13 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
             "key_value",
             Kind::TextOrTable(&KEY_VALUE_USE),
             "The store of its keys and values, by name. Default: in memory.",
+        )
+        .example("\"NAME\""),
+        Key::new(
+            "cache",
+            Kind::Text,
+            "The cache of `[caches.NAME]` that it keeps responses in, by name. Default: `default`, which need not be \
+             configured.",
         )
         .example("\"NAME\""),
         Key::new(

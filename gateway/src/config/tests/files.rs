@@ -79,6 +79,12 @@ added_fields = ["forwarded", "x-request-id"]
 [upstreams.alpha]
 targets = ["http://[::1]"]
 
+[caches.pages]
+memory = "5MiB"
+max_object = "2MiB"
+partition = "1MiB"
+abandoned = "finish"
+
 [stores.kept]
 file = "state.db"
 
@@ -97,6 +103,7 @@ component = "lock"
 on_error = "open"
 limiter = { store = "shared", on_store_error = "open", lease = 50 }
 key_value = "kept"
+cache = "pages"
 isolation = "fresh"
 limits = { deadline = "5ms", memory = "32MiB", instances = 3, queue = 9, limiter = "1MiB", key_value = "2MiB", exchange = "3KiB", exchanges = "3MiB", buffered = "4MiB", buffer_time = "6s", reuse = "5MiB", metrics = "6MiB", log_lines = 7, log_bytes = "8KiB" }
 grants = ["usage", "signature", "metrics", "key-value", "limiter", "password"]
@@ -256,6 +263,9 @@ fn takes_everything_that_is_set_for_plugins() {
         log_bytes: 8 << 10,
     };
     assert_eq!(keys.bounds, bounds);
+    let cache = &keys.cache;
+    assert_eq!((&*cache.name, cache.memory, cache.max_object), ("pages", 5 << 20, 2 << 20));
+    assert_eq!((cache.partition, cache.finishes), (Some(1 << 20), true));
     assert_eq!(config.process.buffered_bodies, 7 << 20);
     let all = [
         Grant::KeyValue,

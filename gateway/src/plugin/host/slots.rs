@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::functions::Functions;
-use super::{Context, HostState, OfHeld};
+use super::{Context, HostState, OfCache, OfHeld};
 use crate::plugin::bindings::{
     Attempt, Field, Occupancy, Queued, Response, SlotAnswer, SlotWait, SlotsError, Taken,
 };
@@ -31,6 +31,8 @@ pub(crate) struct Asked {
     pub(crate) attempt: Option<Box<Attempt>>,
     /// What becomes of a response that is held back.
     pub(crate) response: Option<Box<OfHeld>>,
+    /// What it has to do with the cache.
+    pub(crate) cache: Option<Box<OfCache>>,
 }
 
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {

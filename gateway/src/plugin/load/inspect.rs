@@ -239,6 +239,7 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         key_value: 64 << 10,
         limiter_use: config::LimiterUse::default(),
         key_value_store: None,
+        cache: Default::default(),
         on_key_value_error: config::OnStoreError::Local,
         bounds: config::PluginBounds::default(),
         grants: Some(grants),

@@ -30,7 +30,7 @@ pub(in crate::proxy) const METHODS: [Method; 7] = [
 ];
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::proxy) struct Target {
     /// The field value that holds the host, and how long the host in it is.
     field: Option<HeaderValue>,

@@ -21,7 +21,10 @@ pub(in crate::proxy) fn pass_on(
     expects: bool,
 ) {
     // HTTP/1.0 has none.
-    if exchange.version < Version::HTTP_11 || (expects && status == StatusCode::CONTINUE) {
+    if exchange.is_background()
+        || exchange.version < Version::HTTP_11
+        || (expects && status == StatusCode::CONTINUE)
+    {
         return;
     }
     // Malformed over HTTP/2 (RFC 9113 section 8.2.1).

@@ -116,6 +116,9 @@ impl Metrics {
         let mut stores: Vec<_> = self.stores.iter().map(|known| Arc::clone(&known)).collect();
         stores.sort_by(|one, other| one.name().cmp(other.name()));
         stores::write(page, &stores);
+        let mut caches: Vec<_> = self.caches.iter().map(|known| Arc::clone(&known)).collect();
+        caches.sort_by(|one, other| one.name().cmp(other.name()));
+        caches::write(page, &caches);
     }
 
     fn write_certificates(&self, page: &mut String) {

@@ -1,0 +1,112 @@
+//! `GET /caches` and `POST /caches/{name}/purge`.
+//!
+//! Owns how a cache is shown, and what is purged. What is in a cache is never shown.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::Admin;
+use super::audit::Entry;
+use super::call::{Answer, Call, Refusal, Reply};
+use super::page::Page;
+use crate::config::{self, Config};
+use crate::state::cache::Cache;
+
+/// What a purge is of: one of them.
+const SCOPES: [&str; 5] = ["key", "tag", "url", "partition", "all"];
+/// What a plugin puts before a URL to have it for a tag.
+const URL: &str = "url:";
+
+pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
+    let [offset, limit] = call.known(["offset", "limit"])?;
+    let page = Page::new(offset.as_deref(), limit.as_deref())?;
+    let in_force = admin.in_force();
+    let open = admin.0.limits.caches.all();
+    let settings = settings(&in_force.config);
+    let show = |settings: &Arc<config::Cache>| {
+        let cache = open.iter().find(|cache| cache.settings.name == settings.name);
+        show(&in_force.config, settings, cache)
+    };
+    Ok(Reply::json(page.of("caches", settings.iter(), show)))
+}
+
+pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
+    let [key, tag, url, partition, all] = call.known(SCOPES)?;
+    let name = call.path.first().map(String::as_str).unwrap_or_default();
+    let in_force = admin.in_force();
+    if !settings(&in_force.config).iter().any(|known| known.name == name) {
+        return Err(Refusal::not_found("there is no such cache"));
+    }
+    let given = [("key", key), ("tag", tag), ("url", url), ("partition", partition), ("all", all)];
+    let mut given = given.into_iter().filter_map(|(scope, value)| Some((scope, value?)));
+    let (Some((scope, value)), None) = (given.next(), given.next()) else {
+        let why = "say what is purged, by one of `key`, `tag`, `url`, `partition` and `all`";
+        return Err(Refusal::bad(why));
+    };
+    match (scope, value.as_str()) {
+        ("all", "true") => {}
+        ("all", _) => return Err(Refusal::bad("`all` is `true`, or not there")),
+        (_, "") => return Err(Refusal::bad(&format!("`{scope}` is empty"))),
+        _ => {}
+    }
+    let what = json!({ "cache": name, scope: value });
+    let entry = Entry::of(admin, call, "cache-purge", what)?;
+    let open = admin.0.limits.caches.all();
+    let cache = open.iter().find(|cache| cache.settings.name == name);
+    let purged = cache.map_or(0, |cache| {
+        let purged = match scope {
+            "key" => cache.purge_keys(&value),
+            "tag" => cache.purge_tags(&value),
+            "url" => cache.purge_tags(&format!("{URL}{value}")),
+            "partition" => cache.purge_partition(&value),
+            _ => cache.purge_all(),
+        };
+        cache.counts.purged(purged as u64);
+        purged
+    });
+    entry.done(if purged > 0 { "purged" } else { "nothing" });
+    Ok(Reply::json(json!({ "cache": name, "purged": purged })))
+}
+
+/// The caches of a configuration: those of the file, and the default one if a plugin may use it.
+fn settings(config: &Config) -> Vec<Arc<config::Cache>> {
+    let mut all = config.caches.clone();
+    for plugin in &config.plugins {
+        if !all.iter().any(|known| known.name == plugin.cache.name) {
+            all.push(Arc::clone(&plugin.cache));
+        }
+    }
+    all
+}
+
+fn show(config: &Config, settings: &config::Cache, cache: Option<&Arc<Cache>>) -> Value {
+    let plugins = config.plugins.iter().filter(|plugin| plugin.cache.name == settings.name);
+    let users: Vec<_> = plugins.map(|plugin| plugin.name.as_str()).collect();
+    let mut shown = json!({
+        "name": settings.name,
+        "memory": settings.memory,
+        "max_object": settings.max_object,
+        "partition": settings.partition,
+        "plugins": users,
+        "objects": cache.map_or(0, |cache| cache.objects()),
+        "bytes": cache.map_or(0, |cache| cache.bytes()),
+        "partitions": cache.map_or(0, |cache| cache.owners()),
+        "arriving": cache.map_or(0, |cache| cache.arriving()),
+        "requests_total": Map::new(),
+    });
+    if let Some(cache) = cache {
+        let results = cache.counts.results().map(|(name, count)| (name.to_owned(), count.into()));
+        shown["requests_total"] = Value::Object(results.collect());
+        for (name, count) in cache.counts.others() {
+            shown[name] = count.into();
+        }
+    } else {
+        for name in
+            ["stored_total", "evicted_total", "purged_total", "collapsed_total", "background_total"]
+        {
+            shown[name] = 0.into();
+        }
+    }
+    shown
+}

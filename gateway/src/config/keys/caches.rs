@@ -1,0 +1,40 @@
+//! Keys of `[caches.NAME]`.
+//!
+//! Owns no behaviour. A key stands here only if something in the gateway obeys it.
+
+use super::{Key, Keys, Kind};
+
+const LARGEST: u64 = 1 << 40;
+
+pub(in crate::config) static CACHE: Keys = Keys {
+    id: "cache",
+    title: "a cache",
+    about: "Responses that plugins keep and serve again, in memory, shared by all workers.",
+    keys: &[
+        Key::new(
+            "memory",
+            Kind::Size { min: 64 << 10, max: LARGEST },
+            "Bytes of all that is kept, with what keeping it takes.",
+        )
+        .default("256MiB"),
+        Key::new(
+            "max_object",
+            Kind::Size { min: 1, max: 1 << 30 },
+            "Bytes of the largest body that is kept.",
+        )
+        .default("8MiB"),
+        Key::new(
+            "partition",
+            Kind::Size { min: 1 << 10, max: LARGEST },
+            "Bytes for each owner that the plugin names, such as a tenant: its oldest entries give way. Default: no \
+             bound.",
+        )
+        .example("\"16MiB\""),
+        Key::new(
+            "abandoned",
+            Kind::Choice(&["stop", "finish"]),
+            "What becomes of a response that is being stored when nobody waits for it any more.",
+        )
+        .default("stop"),
+    ],
+};

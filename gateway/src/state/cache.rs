@@ -1,0 +1,521 @@
+//! Caches of responses: `[caches.NAME]`, shared by all workers.
+//!
+//! Owns what is stored under which key, its bounds in bytes, and how it is purged. Which responses may be stored,
+//! and who may be served them, is for plugins to say. Must not know HTTP semantics beyond heads and bodies.
+
+mod entry;
+mod fill;
+mod flight;
+mod index;
+
+use std::collections::HashMap;
+use std::hash::Hasher as _;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use dashmap::DashMap;
+use foldhash::fast::RandomState;
+use quick_cache::sync::Cache as Map;
+use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+pub(crate) use self::entry::{Entry, Freshened, Wanted};
+pub(crate) use self::fill::{Fill, Polled, Reader};
+use self::flight::Phase;
+pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};
+use self::index::Index;
+use crate::config::Cache as Settings;
+use crate::telemetry::metrics::{CacheCounts, Metrics};
+
+/// Entries under one key, at most.
+const MAX_VARIANTS: usize = 64;
+/// Locks for changes of what is under a key.
+const LOCKS: usize = 64;
+/// Sharding ends where a shard would have room for fewer of the largest objects than this.
+const LARGEST_IN_SHARD: u64 = 4;
+const MAX_SHARDS: u64 = 64;
+/// What an object takes at least, for the memory of what was evicted: it is as long as the list of what is kept.
+const LEAST_SIZE: u64 = 1 << 10;
+
+/// Nanoseconds since the process asked for the first time.
+pub(crate) fn now() -> u64 {
+    static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    let began = BEGAN.get_or_init(Instant::now);
+    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The caches that are in use.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    open: Mutex<HashMap<Box<str>, Arc<Cache>>>,
+    metrics: Arc<Metrics>,
+}
+
+impl Caches {
+    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+        Self { open: Mutex::default(), metrics: Arc::clone(metrics) }
+    }
+
+    /// The cache with these settings: the one that is there, or a new and empty one.
+    pub(crate) fn of(&self, settings: &Arc<Settings>) -> Arc<Cache> {
+        let mut open = self.open();
+        if let Some(cache) = open.get(&*settings.name)
+            && cache.settings.is_same(settings)
+        {
+            return Arc::clone(cache);
+        }
+        let cache = Arc::new(Cache::new(settings, self.metrics.of_cache(&settings.name)));
+        open.insert(settings.name.as_str().into(), Arc::clone(&cache));
+        cache
+    }
+
+    /// These are configured, and no others.
+    pub(super) fn keep(&self, settings: &[Arc<Settings>]) {
+        let is_kept = |name: &str| settings.iter().any(|it| it.name == name);
+        self.open().retain(|name, _| is_kept(name));
+        self.metrics.keep_caches(&is_kept);
+    }
+
+    /// All that are in use, by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Cache>> {
+        let mut all: Vec<_> = self.open().values().cloned().collect();
+        all.sort_by(|one, other| one.settings.name.cmp(&other.settings.name));
+        all
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<Box<str>, Arc<Cache>>> {
+        lock(&self.open)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One cache.
+pub(crate) struct Cache {
+    pub(crate) settings: Arc<Settings>,
+    map: Map<u128, Group, Weigh, RandomState, Evicted>,
+    hasher: SipHasher13,
+    index: Arc<Index>,
+    flights: DashMap<u128, Arc<Flight>, RandomState>,
+    /// What arrives at the moment.
+    arriving: DashMap<u64, Weak<Fill>, RandomState>,
+    /// Bytes of it.
+    arriving_bytes: AtomicUsize,
+    partitions: DashMap<Box<str>, Arc<Partition>, RandomState>,
+    /// Who keeps something here.
+    spaces: Mutex<Vec<Space>>,
+    locks: Box<[Mutex<()>]>,
+    last: AtomicU64,
+    pub(crate) counts: Arc<CacheCounts>,
+}
+
+impl std::fmt::Debug for Cache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cache").field("name", &self.settings.name).finish_non_exhaustive()
+    }
+}
+
+/// The keys and tags of one plugin.
+#[derive(Debug, Clone)]
+pub(crate) struct Space {
+    pub(crate) plugin: Arc<str>,
+    hasher: SipHasher13,
+}
+
+/// The entries under one key, the last one that was stored first.
+#[derive(Debug, Clone)]
+pub(crate) enum Group {
+    One(Arc<Entry>),
+    Many(Arc<[Arc<Entry>]>),
+}
+
+impl Group {
+    fn of(mut entries: Vec<Arc<Entry>>) -> Option<Self> {
+        match entries.len() {
+            0 => None,
+            1 => entries.pop().map(Self::One),
+            _ => Some(Self::Many(entries.into())),
+        }
+    }
+
+    fn entries(&self) -> &[Arc<Entry>] {
+        match self {
+            Self::One(entry) => std::slice::from_ref(entry),
+            Self::Many(entries) => entries,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Weigh;
+
+impl Weighter<u128, Group> for Weigh {
+    fn weight(&self, _: &u128, group: &Group) -> u64 {
+        group.entries().iter().map(|entry| entry.size()).sum()
+    }
+}
+
+/// Counts what was evicted, and drops it outside of the shard's lock.
+#[derive(Debug, Clone)]
+struct Evicted(Arc<CacheCounts>);
+
+impl Lifecycle<u128, Group> for Evicted {
+    type RequestState = Vec<Group>;
+
+    fn on_evict(&self, state: &mut Vec<Group>, _: u128, group: Group) {
+        self.0.evicted(group.entries().len() as u64);
+        state.push(group);
+    }
+}
+
+/// The entries of one owner, who may have so many bytes.
+#[derive(Debug, Default)]
+pub(crate) struct Partition {
+    bytes: AtomicU64,
+    objects: AtomicU64,
+    /// In the order in which they were stored; some may be gone.
+    order: Mutex<std::collections::VecDeque<(u128, u64)>>,
+}
+
+impl Cache {
+    fn new(settings: &Arc<Settings>, counts: Arc<CacheCounts>) -> Self {
+        let memory = settings.memory;
+        let shards = memory / settings.max_object.saturating_mul(LARGEST_IN_SHARD).max(1);
+        let shards = shards.clamp(1, MAX_SHARDS);
+        // The power of two below.
+        let shards = 1_u64 << shards.ilog2();
+        let options = OptionsBuilder::new()
+            .shards(shards as usize)
+            .estimated_items_capacity((memory / LEAST_SIZE).max(32 * shards) as usize)
+            .weight_capacity(memory)
+            .ghost_allocation(1.0)
+            .build();
+        let map = match options {
+            Ok(options) => {
+                let evicted = Evicted(Arc::clone(&counts));
+                Map::with_options(options, Weigh, RandomState::default(), evicted)
+            }
+            // All that it needs is given.
+            Err(_) => {
+                Map::with(32, memory, Weigh, RandomState::default(), Evicted(Arc::clone(&counts)))
+            }
+        };
+        let secret = || getrandom::u64().unwrap_or(0x6361_6368_6573);
+        Self {
+            map,
+            hasher: SipHasher13::new_with_keys(secret(), secret()),
+            index: Arc::new(Index::new(&counts)),
+            flights: DashMap::default(),
+            arriving: DashMap::default(),
+            arriving_bytes: AtomicUsize::new(0),
+            partitions: DashMap::default(),
+            spaces: Mutex::default(),
+            locks: (0..LOCKS).map(|_| Mutex::default()).collect(),
+            last: AtomicU64::new(0),
+            counts,
+            settings: Arc::clone(settings),
+        }
+    }
+
+    /// The keys and tags of a plugin.
+    pub(crate) fn space(&self, plugin: &str) -> Space {
+        let mut spaces = lock(&self.spaces);
+        if let Some(space) = spaces.iter().find(|space| *space.plugin == *plugin) {
+            return space.clone();
+        }
+        let mut hasher = self.hasher;
+        hasher.write_usize(plugin.len());
+        hasher.write(plugin.as_bytes());
+        let space = Space { plugin: plugin.into(), hasher };
+        spaces.push(space.clone());
+        space
+    }
+
+    /// All whose keys were ever asked for.
+    fn spaces(&self) -> Vec<Space> {
+        lock(&self.spaces).clone()
+    }
+
+    /// Another number for an entry.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.last.fetch_add(1, Relaxed) + 1
+    }
+
+    /// The entries under a key that are not over.
+    pub(crate) fn lookup(&self, key: u128, mut each: impl FnMut(&Arc<Entry>)) {
+        let Some(group) = self.map.get(&key) else { return };
+        let now = now();
+        let mut is_over = true;
+        for entry in group.entries().iter().filter(|entry| entry.until > now) {
+            is_over = false;
+            each(entry);
+        }
+        if is_over {
+            self.map.remove_if(&key, |it| it.entries().iter().all(|entry| entry.until <= now));
+        }
+    }
+
+    fn lock_for(&self, key: u128) -> MutexGuard<'_, ()> {
+        lock(&self.locks[(key % LOCKS as u128) as usize])
+    }
+
+    /// Puts an entry in place of the one of its variant.
+    fn put(&self, entry: Entry) {
+        let key = entry.key;
+        let now = now();
+        let partition = entry.partition.clone();
+        let id = entry.id;
+        {
+            let _changes = self.lock_for(key);
+            let entry = Arc::new(entry.counted(&self.index));
+            let before = self.map.peek(&key);
+            let others = before.iter().flat_map(Group::entries);
+            let others = others.filter(|it| it.until > now && it.variant() != entry.variant());
+            let all: Vec<_> =
+                std::iter::once(&entry).chain(others).take(MAX_VARIANTS).cloned().collect();
+            if let Some(group) = Group::of(all) {
+                self.map.insert(key, group);
+            }
+        }
+        if let Some(partition) = partition {
+            self.bound_partition(&partition, key, id);
+        }
+    }
+
+    /// The oldest entries of an owner who has too much give way.
+    fn bound_partition(&self, partition: &Partition, key: u128, id: u64) {
+        let Some(limit) = self.settings.partition else { return };
+        let mut gone = Vec::new();
+        {
+            let mut order = lock(&partition.order);
+            order.push_back((key, id));
+            let live = partition.objects.load(Relaxed) as usize;
+            if order.len() > 2 * live + 64 {
+                order.retain(|(key, id)| self.has(*key, *id));
+            }
+            let mut bytes = partition.bytes.load(Relaxed);
+            while bytes > limit
+                && let Some((key, id)) = order.pop_front()
+            {
+                let Some(entry) = self.find(key, id) else { continue };
+                bytes = bytes.saturating_sub(entry.size());
+                gone.push((key, id));
+            }
+        }
+        for (key, id) in gone {
+            if self.take_out(key, |entry| entry.id == id) > 0 {
+                self.counts.evicted(1);
+            }
+        }
+    }
+
+    fn has(&self, key: u128, id: u64) -> bool {
+        self.find(key, id).is_some()
+    }
+
+    fn find(&self, key: u128, id: u64) -> Option<Arc<Entry>> {
+        let group = self.map.peek(&key)?;
+        group.entries().iter().find(|entry| entry.id == id).cloned()
+    }
+
+    /// Takes entries out from under a key, and says how many.
+    fn take_out(&self, key: u128, is_it: impl Fn(&Entry) -> bool) -> usize {
+        let _changes = self.lock_for(key);
+        let Some(group) = self.map.peek(&key) else { return 0 };
+        let (gone, stay): (Vec<_>, Vec<_>) =
+            group.entries().iter().cloned().partition(|entry| is_it(entry));
+        if gone.is_empty() {
+            return 0;
+        }
+        match Group::of(stay) {
+            Some(group) => self.map.insert(key, group),
+            None => drop(self.map.remove(&key)),
+        }
+        gone.len()
+    }
+
+    /// Changes an entry: the new one takes its place, if it is still there.
+    pub(crate) fn freshen(&self, old: &Arc<Entry>, freshened: Freshened) -> Arc<Entry> {
+        let new = old.freshened(freshened, self.next_id());
+        let key = old.key;
+        let _changes = self.lock_for(key);
+        let group = self.map.peek(&key);
+        let Some(group) = group.filter(|it| it.entries().iter().any(|it| it.id == old.id)) else {
+            return Arc::new(new);
+        };
+        let new = Arc::new(new.counted(&self.index));
+        let others = group.entries().iter().filter(|it| it.id != old.id);
+        let all = std::iter::once(&new).chain(others).cloned().collect();
+        if let Some(group) = Group::of(all) {
+            self.map.insert(key, group);
+        }
+        if let Some(partition) = &new.partition {
+            lock(&partition.order).push_back((key, new.id));
+        }
+        new
+    }
+
+    /// The owner of this name, if there is a bound for each.
+    fn partition(&self, space: &Space, name: &str) -> Option<Arc<Partition>> {
+        self.settings.partition?;
+        if name.is_empty() {
+            return None;
+        }
+        let name = format!("{}\0{name}", space.plugin);
+        if let Some(known) = self.partitions.get(name.as_str()) {
+            return Some(Arc::clone(&known));
+        }
+        if self.partitions.len() >= 10_000 {
+            self.partitions.retain(|_, it| it.objects.load(Relaxed) > 0);
+        }
+        Some(self.partitions.entry(name.into()).or_default().clone())
+    }
+
+    /// Removes the entries under a key of this plugin.
+    pub(crate) fn purge_key(&self, space: &Space, key: &[u8]) -> usize {
+        let key = space.key(key);
+        self.discard(|fill| fill.head.key == key);
+        self.take_out(key, |_| true)
+    }
+
+    /// Removes the entries of this plugin that have a tag.
+    pub(crate) fn purge_tag(&self, space: &Space, tag: &str) -> usize {
+        self.purge_hashed(space.tag(tag))
+    }
+
+    fn purge_hashed(&self, tag: u64) -> usize {
+        self.discard(|fill| fill.head.tags.contains(&tag));
+        let found = self.index.tagged(tag);
+        found.into_iter().map(|(key, id)| self.take_out(key, |entry| entry.id == id)).sum()
+    }
+
+    /// Removes what all plugins have under a key.
+    pub(crate) fn purge_keys(&self, key: &str) -> usize {
+        self.spaces().iter().map(|space| self.purge_key(space, key.as_bytes())).sum()
+    }
+
+    /// Removes what all plugins have with a tag.
+    pub(crate) fn purge_tags(&self, tag: &str) -> usize {
+        self.spaces().iter().map(|space| self.purge_tag(space, tag)).sum()
+    }
+
+    /// Removes what all plugins have of an owner.
+    pub(crate) fn purge_partition(&self, name: &str) -> usize {
+        self.spaces().iter().map(|space| self.purge_hashed(space.owner(name))).sum()
+    }
+
+    /// Removes everything.
+    pub(crate) fn purge_all(&self) -> usize {
+        self.discard(|_| true);
+        let objects = self.objects();
+        self.map.clear();
+        objects
+    }
+
+    /// What arrives is not stored.
+    fn discard(&self, is_it: impl Fn(&Fill) -> bool) {
+        for known in &self.arriving {
+            if let Some(fill) = known.upgrade().filter(|fill| is_it(fill)) {
+                fill.discard();
+            }
+        }
+    }
+
+    /// How many entries there are.
+    pub(crate) fn objects(&self) -> usize {
+        self.index.objects()
+    }
+
+    /// Bytes that count for the bound.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.map.weight()
+    }
+
+    /// Owners who have something here, if they are bounded.
+    pub(crate) fn owners(&self) -> usize {
+        self.partitions.iter().filter(|it| it.objects.load(Relaxed) > 0).count()
+    }
+
+    /// Responses that are being stored.
+    pub(crate) fn arriving(&self) -> usize {
+        self.arriving.len()
+    }
+}
+
+impl Space {
+    /// The key in the map: secret, so that nobody finds two texts with the same.
+    pub(crate) fn key(&self, key: &[u8]) -> u128 {
+        self.hash(b'k', key)
+    }
+
+    /// A tag in the index.
+    pub(crate) fn tag(&self, tag: &str) -> u64 {
+        self.hash(b't', tag.as_bytes()) as u64
+    }
+
+    /// An owner in the index.
+    pub(crate) fn owner(&self, name: &str) -> u64 {
+        self.hash(b'o', name.as_bytes()) as u64
+    }
+
+    fn hash(&self, kind: u8, text: &[u8]) -> u128 {
+        let mut hasher = self.hasher;
+        hasher.write(&[kind]);
+        hasher.write(text);
+        hasher.finish128().as_u128()
+    }
+}
+
+/// What a plugin has of the cache in an exchange, for its hooks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Cached {
+    /// The entry that it keeps.
+    pub(crate) kept: Option<Arc<Entry>>,
+    /// Whose response it waited for.
+    pub(crate) waited: Option<Waited>,
+    /// The response that is being stored.
+    pub(crate) fill: Option<Arc<Fill>>,
+    /// Whether the request is sent without a client.
+    pub(crate) is_background: bool,
+}
+
+/// A wait for the response of another.
+#[derive(Debug, Clone)]
+pub(crate) struct Waited {
+    pub(crate) flight: Arc<Flight>,
+    /// Until when it may wait, by [`now`].
+    pub(crate) until: u64,
+}
+
+/// The cache of one configured plugin, made when it is first asked for.
+#[derive(Debug)]
+pub(crate) struct OfPlugin {
+    caches: Arc<Caches>,
+    settings: Arc<Settings>,
+    plugin: Box<str>,
+    made: std::sync::OnceLock<(Arc<Cache>, Space)>,
+}
+
+impl OfPlugin {
+    pub(super) fn new(caches: &Arc<Caches>, settings: &Arc<Settings>, plugin: &str) -> Self {
+        let (caches, settings) = (Arc::clone(caches), Arc::clone(settings));
+        Self { caches, settings, plugin: plugin.into(), made: std::sync::OnceLock::new() }
+    }
+
+    /// The cache, and the plugin's keys in it.
+    pub(crate) fn get(&self) -> (Arc<Cache>, Space) {
+        let make = || {
+            let cache = self.caches.of(&self.settings);
+            let space = cache.space(&self.plugin);
+            (cache, space)
+        };
+        let (cache, space) = self.made.get_or_init(make);
+        (Arc::clone(cache), space.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,315 @@
+//! A response that is being stored.
+//!
+//! Owns the pieces of its body that have come, shared by all who are served it meanwhile, and that it is stored only
+//! when its end has come. Over the bound for one object it is not stored, and only what somebody still has to read is
+//! kept. Must not read a body: who does gives it the pieces.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::{Cache, Entry, Lead, lock};
+
+/// Bytes ahead of the slowest reader of a body that is not stored.
+const AHEAD: usize = 256 << 10;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Fill {
+    pub(crate) head: Arc<Entry>,
+    cache: Arc<Cache>,
+    stream: Mutex<Stream>,
+    lead: Mutex<Option<Lead>>,
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    pieces: VecDeque<Bytes>,
+    /// How many pieces are gone from before them.
+    gone: usize,
+    /// Bytes of the pieces.
+    held: usize,
+    /// How long the body will be, if that is known.
+    expected: Option<u64>,
+    trailers: Option<HeaderMap>,
+    end: Option<Result<(), Arc<str>>>,
+    /// It is not stored.
+    is_discarded: bool,
+    /// Read pieces are let go.
+    is_passing: bool,
+    metadata: Option<Vec<u8>>,
+    readers: Vec<Option<Place>>,
+    /// Who gives it pieces, while it may not.
+    feeder: Option<Waker>,
+}
+
+#[derive(Debug)]
+struct Place {
+    next: usize,
+    waker: Option<Waker>,
+}
+
+/// Who is served it while it arrives.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    fill: Arc<Fill>,
+    index: usize,
+    read: u64,
+}
+
+/// What comes next.
+pub(crate) enum Polled {
+    Data(Bytes),
+    Trailers(HeaderMap),
+    End,
+    Failed(Arc<str>),
+}
+
+impl Fill {
+    /// Of a response with this head.
+    pub(crate) fn new(cache: &Arc<Cache>, head: Entry) -> Arc<Self> {
+        Arc::new(Self {
+            head: Arc::new(head),
+            cache: Arc::clone(cache),
+            stream: Mutex::default(),
+            lead: Mutex::default(),
+        })
+    }
+
+    /// Its body begins to arrive. Those who wait for its leader can read it from now on.
+    pub(crate) fn begins(self: &Arc<Self>, expected: Option<u64>, lead: Option<Lead>) {
+        lock(&self.stream).expected = expected;
+        self.cache.arriving.insert(self.head.id, Arc::downgrade(self));
+        if let Some(lead) = lead {
+            lead.arrives(self);
+            *lock(&self.lead) = Some(lead);
+        }
+    }
+
+    /// All of it is there.
+    pub(crate) fn is_whole(&self, body: &Bytes, lead: Option<Lead>) {
+        let stream = std::mem::take(&mut *lock(&self.stream));
+        if !stream.is_discarded && body.len() as u64 <= self.cache.settings.max_object {
+            self.put(Bytes::from(body.to_vec()), stream.metadata.as_deref());
+        }
+        if let Some(lead) = lead {
+            lead.settle();
+        }
+    }
+
+    fn put(&self, body: Bytes, metadata: Option<&[u8]>) {
+        self.cache.counts.stored();
+        self.cache.put(self.head.with_body(body, metadata));
+    }
+
+    /// It is not stored.
+    pub(crate) fn discard(&self) {
+        lock(&self.stream).is_discarded = true;
+    }
+
+    /// It is stored with other metadata.
+    pub(crate) fn set_metadata(&self, metadata: Vec<u8>) {
+        lock(&self.stream).metadata = Some(metadata);
+    }
+
+    /// Whether somebody who comes now gets all of it.
+    pub(super) fn can_be_joined(&self) -> bool {
+        let stream = lock(&self.stream);
+        !stream.is_passing && !matches!(stream.end, Some(Err(_)))
+    }
+
+    /// Reads it from its beginning; `None` if that is not there any more.
+    pub(crate) fn read(self: &Arc<Self>) -> Option<Reader> {
+        let mut stream = lock(&self.stream);
+        if stream.gone > 0 {
+            return None;
+        }
+        let place = Some(Place { next: 0, waker: None });
+        let index = match stream.readers.iter().position(Option::is_none) {
+            Some(free) => {
+                stream.readers[free] = place;
+                free
+            }
+            None => {
+                stream.readers.push(place);
+                stream.readers.len() - 1
+            }
+        };
+        Some(Reader { fill: Arc::clone(self), index, read: 0 })
+    }
+
+    /// Whether the next piece is wanted: `false` if nobody reads it and it is not to be finished without.
+    pub(crate) fn poll_wanted(&self, context: &Context<'_>) -> Poll<bool> {
+        let mut stream = lock(&self.stream);
+        let is_read = stream.readers.iter().any(Option::is_some);
+        if !is_read && (stream.is_discarded || !self.cache.settings.finishes) {
+            return Poll::Ready(false);
+        }
+        if stream.is_passing && stream.held >= AHEAD {
+            stream.feeder = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        // Who leaves last tells.
+        stream.feeder = Some(context.waker().clone());
+        Poll::Ready(true)
+    }
+
+    /// A piece of its body.
+    pub(crate) fn push(&self, piece: Bytes) {
+        let length = piece.len();
+        let arriving = self.cache.arriving_bytes.fetch_add(length, Relaxed) + length;
+        let mut stream = lock(&self.stream);
+        stream.pieces.push_back(piece);
+        stream.held += length;
+        let settings = &self.cache.settings;
+        let is_too_much =
+            stream.held as u64 > settings.max_object || arriving as u64 > settings.memory;
+        if is_too_much && !stream.is_passing {
+            stream.is_passing = true;
+            stream.is_discarded = true;
+        }
+        stream.let_go(&self.cache);
+        stream.wake();
+    }
+
+    /// Behind it come these trailers. They are not stored.
+    pub(crate) fn trailers(&self, trailers: HeaderMap) {
+        lock(&self.stream).trailers = Some(trailers);
+    }
+
+    /// It has come to its end, or broke off.
+    pub(crate) fn end(&self, end: Result<(), Arc<str>>) {
+        let (body, metadata) = {
+            let mut stream = lock(&self.stream);
+            let is_stored = end.is_ok() && !stream.is_discarded && stream.end.is_none();
+            stream.end.get_or_insert(end);
+            let body = is_stored.then(|| {
+                let mut body = Vec::with_capacity(stream.held);
+                stream.pieces.iter().for_each(|piece| body.extend_from_slice(piece));
+                Bytes::from(body)
+            });
+            stream.wake();
+            (body, stream.metadata.take())
+        };
+        if let Some(body) = body {
+            self.put(body, metadata.as_deref());
+        }
+        self.cache.arriving.remove(&self.head.id);
+        let lead = lock(&self.lead).take();
+        if let Some(lead) = lead {
+            lead.settle();
+        }
+    }
+
+    /// How much is left to read for who has read so much, if that is known.
+    fn left(&self, read: u64) -> Option<u64> {
+        lock(&self.stream).expected.map(|all| all.saturating_sub(read))
+    }
+}
+
+impl Stream {
+    /// Lets go of what everybody has read, if it is not stored.
+    fn let_go(&mut self, cache: &Cache) {
+        if !self.is_passing {
+            return;
+        }
+        let slowest = self.readers.iter().flatten().map(|place| place.next).min();
+        let slowest = slowest.unwrap_or(usize::MAX);
+        while self.gone < slowest
+            && let Some(piece) = self.pieces.pop_front()
+        {
+            self.gone += 1;
+            self.held -= piece.len();
+            cache.arriving_bytes.fetch_sub(piece.len(), Relaxed);
+        }
+        if self.held < AHEAD
+            && let Some(feeder) = self.feeder.take()
+        {
+            feeder.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        for place in self.readers.iter_mut().flatten() {
+            if let Some(waker) = place.waker.take() {
+                waker.wake();
+            }
+        }
+    }
+}
+
+impl Drop for Fill {
+    fn drop(&mut self) {
+        let held = self.stream.get_mut().map_or(0, |stream| stream.held);
+        self.cache.arriving_bytes.fetch_sub(held, Relaxed);
+        self.cache.arriving.remove(&self.head.id);
+    }
+}
+
+impl Reader {
+    /// The next piece.
+    pub(crate) fn poll(&mut self, context: &Context<'_>) -> Poll<Polled> {
+        let mut stream = lock(&self.fill.stream);
+        let gone = stream.gone;
+        let stream = &mut *stream;
+        let Some(Some(place)) = stream.readers.get_mut(self.index) else {
+            return Poll::Ready(Polled::End);
+        };
+        if let Some(piece) = stream.pieces.get(place.next - gone) {
+            let piece = piece.clone();
+            place.next += 1;
+            self.read += piece.len() as u64;
+            stream.let_go(&self.fill.cache);
+            return Poll::Ready(Polled::Data(piece));
+        }
+        match &stream.end {
+            Some(Err(why)) => return Poll::Ready(Polled::Failed(Arc::clone(why))),
+            Some(Ok(())) => {
+                // Once.
+                let is_first = place.next == gone + stream.pieces.len();
+                place.next = gone + stream.pieces.len() + 1;
+                return Poll::Ready(match &stream.trailers {
+                    Some(trailers) if is_first => Polled::Trailers(trailers.clone()),
+                    _ => Polled::End,
+                });
+            }
+            None => {}
+        }
+        match &mut place.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            none => *none = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// Whether nothing comes any more.
+    pub(crate) fn is_at_end(&self) -> bool {
+        let stream = lock(&self.fill.stream);
+        let Some(Some(place)) = stream.readers.get(self.index) else { return true };
+        let all = stream.gone + stream.pieces.len();
+        matches!(stream.end, Some(Ok(())))
+            && (place.next > all || (place.next == all && stream.trailers.is_none()))
+    }
+
+    /// Bytes that are left, if that is known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        self.fill.left(self.read)
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut stream = lock(&self.fill.stream);
+        if let Some(place) = stream.readers.get_mut(self.index) {
+            *place = None;
+        }
+        stream.let_go(&self.fill.cache);
+        if let Some(feeder) = stream.feeder.take() {
+            feeder.wake();
+        }
+    }
+}

@@ -1,0 +1,283 @@
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue};
+
+use super::*;
+
+const TTL: u64 = 1_000_000_000_000;
+
+struct Fixture {
+    cache: Arc<Cache>,
+    space: Space,
+}
+
+impl Fixture {
+    fn new(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::default();
+        change(&mut settings);
+        let metrics = Arc::default();
+        let cache = Caches::new(&metrics).of(&Arc::new(settings));
+        let space = cache.space("a");
+        Self { cache, space }
+    }
+
+    fn head(&self, key: &str, variant: &str, tags: &[&str], partition: &str, ttl: u64) -> Entry {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("text/plain"));
+        headers.append("set-thing", HeaderValue::from_static("1"));
+        headers.append("set-thing", HeaderValue::from_static("2"));
+        let tags: Vec<_> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let wanted = Wanted {
+            key: self.space.key(key.as_bytes()),
+            status: 200,
+            headers: &headers,
+            variant: variant.as_bytes(),
+            metadata: b"noted",
+            tags: &tags,
+            partition,
+            ttl,
+        };
+        Entry::head(&self.cache, &self.space, &wanted)
+    }
+
+    fn put(&self, key: &str, variant: &str, tags: &[&str], body: &str) {
+        let fill = Fill::new(&self.cache, self.head(key, variant, tags, "", TTL));
+        fill.is_whole(&Bytes::copy_from_slice(body.as_bytes()), None);
+    }
+
+    fn bodies(&self, key: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        self.cache.lookup(self.space.key(key.as_bytes()), |entry| {
+            found.push(String::from_utf8_lossy(&entry.body).into_owned());
+        });
+        found
+    }
+}
+
+#[test]
+fn finds_what_was_stored_under_a_key_the_last_one_first() {
+    let it = Fixture::new(|_| {});
+    it.put("k", "gzip", &[], "one");
+    it.put("k", "br", &[], "two");
+    it.put("other", "", &[], "three");
+    assert_eq!(it.bodies("k"), ["two", "one"]);
+    it.put("k", "gzip", &[], "four");
+    assert_eq!(it.bodies("k"), ["four", "two"]);
+    assert_eq!(it.bodies("nothing"), [""; 0]);
+    assert_eq!(it.cache.objects(), 3);
+    // Another plugin does not see it.
+    let mut seen = 0;
+    it.cache.lookup(it.cache.space("b").key(b"k"), |_| seen += 1);
+    assert_eq!(seen, 0);
+    it.cache.lookup(it.space.key(b"k"), |entry| {
+        assert_eq!(entry.metadata(), b"noted");
+        assert_eq!(entry.headers()["content-type"], "text/plain");
+        assert_eq!(entry.headers().get_all("set-thing").iter().count(), 2);
+        assert_eq!(entry.fields().count(), 3);
+    });
+}
+
+#[test]
+fn what_is_over_is_not_found() {
+    let it = Fixture::new(|_| {});
+    let fill = Fill::new(&it.cache, it.head("k", "", &[], "", 1));
+    fill.is_whole(&Bytes::from_static(b"x"), None);
+    std::thread::sleep(Duration::from_millis(1));
+    assert_eq!(it.bodies("k"), [""; 0]);
+    drop(fill);
+    assert_eq!(it.cache.objects(), 0);
+}
+
+#[test]
+fn purges_by_key_tag_owner_and_all_and_says_how_many() {
+    let it = Fixture::new(|settings| settings.partition = Some(1 << 20));
+    it.put("a", "", &["x", "url:http://a/"], "a");
+    it.put("b", "1", &["x"], "b1");
+    it.put("b", "2", &["x", "y"], "b2");
+    assert_eq!(it.cache.purge_tags("z"), 0);
+    assert_eq!(it.cache.purge_tags("y"), 1);
+    assert_eq!(it.bodies("b"), ["b1"]);
+    assert_eq!(it.cache.purge_tags("url:http://a/"), 1);
+    assert_eq!(it.cache.purge_tags("url:http://a/"), 0);
+    assert_eq!(it.cache.purge_keys("b"), 1);
+    let fill = Fill::new(&it.cache, it.head("c", "", &[], "acme", TTL));
+    fill.is_whole(&Bytes::from_static(b"c"), None);
+    drop(fill);
+    assert_eq!(it.cache.owners(), 1);
+    assert_eq!(it.cache.purge_partition("other"), 0);
+    assert_eq!(it.cache.purge_partition("acme"), 1);
+    it.put("d", "", &["x"], "d");
+    assert_eq!(it.cache.purge_tag(&it.cache.space("b"), "x"), 0);
+    assert_eq!(it.cache.purge_all(), 1);
+    assert_eq!((it.cache.objects(), it.cache.owners()), (0, 0));
+}
+
+#[test]
+fn an_owner_has_so_much_and_the_oldest_gives_way() {
+    let it = Fixture::new(|settings| settings.partition = Some(4 << 10));
+    let put = |key: &str, owner: &str| {
+        let fill = Fill::new(&it.cache, it.head(key, "", &[], owner, TTL));
+        fill.is_whole(&Bytes::from(vec![b'x'; 1 << 10]), None);
+    };
+    put("of-another", "b");
+    for index in 0..200 {
+        put(&format!("k{index}"), "a");
+    }
+    let found = |key: &str| !it.bodies(key).is_empty();
+    assert!(found("k199") && found("of-another") && !found("k0") && !found("k190"));
+    assert!(it.cache.objects() <= 4);
+}
+
+#[test]
+fn all_of_it_is_bounded() {
+    let it = Fixture::new(|settings| (settings.memory, settings.max_object) = (1 << 20, 64 << 10));
+    for index in 0..4_000 {
+        it.put(&format!("k{index}"), "", &["all"], &"x".repeat(1 << 10));
+    }
+    assert!(it.cache.bytes() <= 1 << 20, "{}", it.cache.bytes());
+    assert!((500..1_000).contains(&it.cache.objects()), "{}", it.cache.objects());
+    // What was evicted is not in the index either.
+    let objects = it.cache.objects();
+    assert_eq!(it.cache.purge_tags("all"), objects);
+}
+
+fn poll(reader: &mut Reader) -> Option<String> {
+    match reader.poll(&Context::from_waker(Waker::noop())) {
+        Poll::Pending => None,
+        Poll::Ready(Polled::Data(data)) => Some(String::from_utf8_lossy(&data).into_owned()),
+        Poll::Ready(Polled::Trailers(_)) => Some("trailers".to_owned()),
+        Poll::Ready(Polled::End) => Some("end".to_owned()),
+        Poll::Ready(Polled::Failed(why)) => Some(format!("failed: {why}")),
+    }
+}
+
+#[test]
+fn who_is_served_it_as_it_arrives_has_all_of_it_and_others_find_it_at_its_end() {
+    let it = Fixture::new(|_| {});
+    let fill = Fill::new(&it.cache, it.head("k", "", &["x"], "", TTL));
+    fill.begins(Some(6), None);
+    let mut one = fill.read().expect("it begins");
+    assert_eq!((poll(&mut one), one.left()), (None, Some(6)));
+    fill.push(Bytes::from_static(b"one"));
+    let mut two = fill.read().expect("it is there");
+    assert_eq!((poll(&mut one), one.left()), (Some("one".to_owned()), Some(3)));
+    assert_eq!(it.bodies("k"), [""; 0]);
+    assert_eq!(it.cache.arriving(), 1);
+    drop(one);
+    fill.push(Bytes::from_static(b"two"));
+    fill.set_metadata(b"later".to_vec());
+    fill.end(Ok(()));
+    assert_eq!(it.bodies("k"), ["onetwo"]);
+    it.cache.lookup(it.space.key(b"k"), |entry| assert_eq!(entry.metadata(), b"later"));
+    for expected in ["one", "two", "end"] {
+        assert_eq!(poll(&mut two).as_deref(), Some(expected));
+    }
+    assert!(two.is_at_end());
+    assert_eq!(it.cache.arriving(), 0);
+}
+
+#[test]
+fn what_breaks_off_or_is_purged_meanwhile_is_not_stored() {
+    let it = Fixture::new(|_| {});
+    let fill = Fill::new(&it.cache, it.head("k", "", &[], "", TTL));
+    fill.begins(None, None);
+    let mut reader = fill.read().expect("it begins");
+    fill.push(Bytes::from_static(b"half"));
+    fill.end(Err("the connection broke".into()));
+    assert_eq!(poll(&mut reader).as_deref(), Some("half"));
+    assert_eq!(poll(&mut reader).as_deref(), Some("failed: the connection broke"));
+    assert!(!reader.is_at_end());
+    assert_eq!(it.bodies("k"), [""; 0]);
+
+    let fill = Fill::new(&it.cache, it.head("k", "", &["x"], "", TTL));
+    fill.begins(None, None);
+    let mut reader = fill.read().expect("it begins");
+    assert_eq!(it.cache.purge_tags("x"), 0);
+    fill.push(Bytes::from_static(b"whole"));
+    fill.end(Ok(()));
+    assert_eq!(poll(&mut reader).as_deref(), Some("whole"));
+    assert_eq!(it.bodies("k"), [""; 0]);
+}
+
+#[test]
+fn a_body_that_is_too_large_passes_at_the_pace_of_the_slowest() {
+    let it = Fixture::new(|settings| (settings.memory, settings.max_object) = (1 << 20, 1 << 16));
+    let fill = Fill::new(&it.cache, it.head("k", "", &[], "", TTL));
+    fill.begins(None, None);
+    let mut reader = fill.read().expect("it begins");
+    let context = Context::from_waker(Waker::noop());
+    let mut pushed = 0;
+    while fill.poll_wanted(&context).is_ready() {
+        fill.push(Bytes::from(vec![b'x'; 1 << 14]));
+        pushed += 1;
+        assert!(pushed < 100, "it is bounded");
+    }
+    assert!(!fill.can_be_joined());
+    let mut read = 0;
+    while poll(&mut reader).is_some() {
+        read += 1;
+    }
+    assert_eq!(read, pushed);
+    assert!(fill.poll_wanted(&context).is_ready() && fill.read().is_none());
+    fill.end(Ok(()));
+    assert_eq!(it.bodies("k"), [""; 0]);
+    // Nobody reads it.
+    drop(reader);
+    assert_eq!(fill.poll_wanted(&context), Poll::Ready(false));
+}
+
+#[test]
+fn one_leads_and_who_waits_learns_what_became_of_it() {
+    let it = Fixture::new(|_| {});
+    let key = it.space.key(b"k");
+    let ask = |waited: Option<&Arc<Flight>>| it.cache.collapse(key, 1, waited, false);
+    let Collapse::Leads(lead) = ask(None) else { panic!("nobody asks") };
+    let Collapse::Waits(waiting) = ask(None) else { panic!("one asks") };
+    assert!(matches!(ask(None), Collapse::Alone), "one may wait");
+    assert!(matches!(it.cache.collapse(key, 9, None, true), Collapse::Alone));
+    let flight = {
+        let mut waits = pin!(waiting.wait(Duration::from_secs(60)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.expect("a runtime");
+        let _entered = runtime.enter();
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waits.as_mut().poll(&mut context).is_pending());
+        // The leader is gone: the next one who asks leads.
+        drop(lead);
+        let Poll::Ready(flight) = waits.as_mut().poll(&mut context) else { panic!("it is over") };
+        flight
+    };
+    drop(waiting);
+    let Collapse::Leads(lead) = ask(Some(&flight)) else { panic!("nobody asks any more") };
+    let Collapse::Waits(waiting) = ask(None) else { panic!("one asks") };
+    let fill = Fill::new(&it.cache, it.head("k", "", &[], "", TTL));
+    fill.begins(None, Some(lead));
+    assert!(matches!(ask(None), Collapse::Joins(_)));
+    fill.push(Bytes::from_static(b"x"));
+    fill.end(Ok(()));
+    assert!(matches!(ask(None), Collapse::Leads(_)));
+    drop(waiting);
+}
+
+/// What an object takes, for figures: `cargo test --release --workspace --lib million -- --ignored --nocapture`.
+#[test]
+#[ignore = "it takes two gigabytes"]
+fn a_million_objects_of_1_kib() {
+    let it = Fixture::new(|settings| settings.memory = 4 << 30);
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages = pages.split(' ').nth(1).and_then(|it| it.parse::<u64>().ok());
+        pages.unwrap_or_default() * 4096
+    };
+    let before = resident();
+    for index in 0..1_000_000 {
+        it.put(&format!("GET http://a.example/objects/{index}"), "", &[], &"x".repeat(1 << 10));
+    }
+    let each = (resident() - before) / 1_000_000;
+    println!("{each} bytes each; {} counted", it.cache.bytes() / 1_000_000);
+    assert_eq!(it.cache.objects(), 1_000_000);
+    assert!(each <= 1_434, "{each}");
+}

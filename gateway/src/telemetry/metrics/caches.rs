@@ -1,0 +1,174 @@
+//! The numbers of caches.
+//!
+//! Owns them and their part of the page. They live as long as a cache of that name is configured.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::text::{head, line};
+use super::{Counter, Kind};
+
+/// How a request was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CacheResult {
+    /// From the cache, fresh.
+    Hit,
+    /// From the cache, stale.
+    Stale,
+    /// From the cache, after the upstream has confirmed it.
+    Revalidated,
+    /// With the response that another request asked for, as it arrived.
+    Joined,
+    /// The cache had nothing to answer with.
+    Miss,
+}
+
+/// The words for it.
+const RESULTS: [&str; 5] = ["hit", "stale", "revalidated", "joined", "miss"];
+
+impl CacheResult {
+    /// In a word.
+    pub(crate) fn name(self) -> &'static str {
+        RESULTS[self as usize]
+    }
+}
+
+/// The numbers of one cache.
+#[derive(Debug)]
+pub(crate) struct CacheCounts {
+    name: Box<str>,
+    /// By the place in [`RESULTS`].
+    results: [Counter; RESULTS.len()],
+    stored: Counter,
+    evicted: Counter,
+    purged: Counter,
+    /// Requests that waited for the response of another.
+    collapsed: Counter,
+    /// Requests that were sent in the background.
+    background: Counter,
+    bytes: AtomicU64,
+    objects: AtomicU64,
+}
+
+impl CacheCounts {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.into(),
+            results: Default::default(),
+            stored: Counter::default(),
+            evicted: Counter::default(),
+            purged: Counter::default(),
+            collapsed: Counter::default(),
+            background: Counter::default(),
+            bytes: AtomicU64::new(0),
+            objects: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A request was answered so.
+    pub(crate) fn answered(&self, result: CacheResult) {
+        self.results[result as usize].add(1);
+    }
+
+    /// A response was stored.
+    pub(crate) fn stored(&self) {
+        self.stored.add(1);
+    }
+
+    /// Entries gave way to others.
+    pub(crate) fn evicted(&self, entries: u64) {
+        self.evicted.add(entries);
+    }
+
+    /// Entries were removed since somebody said so.
+    pub(crate) fn purged(&self, entries: u64) {
+        self.purged.add(entries);
+    }
+
+    /// A request waited for the response of another.
+    pub(crate) fn collapsed(&self) {
+        self.collapsed.add(1);
+    }
+
+    /// A request was sent in the background.
+    pub(crate) fn sent_in_background(&self) {
+        self.background.add(1);
+    }
+
+    /// An entry of so many bytes is kept from now on.
+    pub(crate) fn added(&self, bytes: u64) {
+        self.objects.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// An entry of so many bytes is gone.
+    pub(crate) fn removed(&self, bytes: u64) {
+        self.objects.fetch_sub(1, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    /// How requests were answered, with the words for it.
+    pub(crate) fn results(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        RESULTS.iter().zip(&self.results).map(|(result, count)| (*result, count.sum()))
+    }
+
+    /// Other numbers by name.
+    pub(crate) fn others(&self) -> [(&'static str, u64); 5] {
+        [
+            ("stored_total", self.stored.sum()),
+            ("evicted_total", self.evicted.sum()),
+            ("purged_total", self.purged.sum()),
+            ("collapsed_total", self.collapsed.sum()),
+            ("background_total", self.background.sum()),
+        ]
+    }
+}
+
+/// What the gateway knows about each cache.
+pub(super) fn write(page: &mut String, caches: &[Arc<CacheCounts>]) {
+    if caches.is_empty() {
+        return;
+    }
+    let name = "gateway_cache_requests_total";
+    head(page, name, Kind::Counter, "Requests that asked the cache, by how they were answered.");
+    for cache in caches {
+        for (result, count) in cache.results() {
+            line(page, name, &[("cache", &cache.name), ("result", result)], count);
+        }
+    }
+    let counters: [(&str, &str, fn(&CacheCounts) -> &Counter); 5] = [
+        ("gateway_cache_stored_total", "Responses that were stored.", |it| &it.stored),
+        ("gateway_cache_evicted_total", "Entries that gave way to others.", |it| &it.evicted),
+        ("gateway_cache_purged_total", "Entries that were purged.", |it| &it.purged),
+        (
+            "gateway_cache_collapsed_total",
+            "Requests that waited for the response of another one.",
+            |it| &it.collapsed,
+        ),
+        (
+            "gateway_cache_background_total",
+            "Requests that were sent in the background to renew an entry.",
+            |it| &it.background,
+        ),
+    ];
+    for (name, help, counter) in counters {
+        head(page, name, Kind::Counter, help);
+        for cache in caches {
+            line(page, name, &[("cache", &cache.name)], counter(cache).sum());
+        }
+    }
+    let gauges: [(&str, &str, fn(&CacheCounts) -> &AtomicU64); 2] = [
+        ("gateway_cache_objects", "Entries that are kept.", |it| &it.objects),
+        ("gateway_cache_bytes", "Bytes of entries that are kept.", |it| &it.bytes),
+    ];
+    for (name, help, gauge) in gauges {
+        head(page, name, Kind::Gauge, help);
+        for cache in caches {
+            line(page, name, &[("cache", &cache.name)], gauge(cache).load(Relaxed));
+        }
+    }
+}
