@@ -43,6 +43,8 @@ pub(crate) struct Address {
     /// Without `?`; empty for none.
     query: String,
     fields: Vec<(String, Vec<u8>)>,
+    /// Fields that were for the deployment before.
+    forgotten: Vec<String>,
 }
 
 /// What an address depends on.
@@ -122,7 +124,7 @@ impl Address {
         for (name, value) in &deployment.headers {
             set(name, value.clone());
         }
-        Self { path, query, fields }
+        Self { path, query, fields, forgotten: Vec::new() }
     }
 
     /// Adds the credentials that are made for each request, or fetched.
@@ -140,6 +142,11 @@ impl Address {
             }
         }
         Ok(())
+    }
+
+    /// Takes away what another deployment's requests have.
+    pub(crate) fn forget(&mut self, other: &Deployment) {
+        self.forgotten = other.headers.iter().map(|(name, _)| name.clone()).collect();
     }
 
     /// Adds a field.
@@ -163,6 +170,9 @@ impl Address {
     pub(crate) fn attempt(self, upstream: &str) -> Attempt {
         let mut attempt = Attempt::new().upstream(upstream).path(self.path).query(self.query);
         for name in REMOVED {
+            attempt = attempt.remove_header(name);
+        }
+        for name in self.forgotten {
             attempt = attempt.remove_header(name);
         }
         for (name, value) in self.fields {

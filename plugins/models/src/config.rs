@@ -35,7 +35,7 @@ pub struct Config {
     #[schemars(range(min = 1024, max = 268_435_456))]
     pub max_body: u64,
 
-    /// The longest answer that is translated as a whole, in bytes. A longer one is answered 502. Default 16 MiB.
+    /// The longest answer that is translated as a whole, in bytes. A longer one is refused. Default 16 MiB.
     #[serde(default = "default_max_answer")]
     #[schemars(range(min = 1024, max = 268_435_456))]
     pub max_answer: u64,

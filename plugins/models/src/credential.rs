@@ -47,6 +47,11 @@ impl fmt::Debug for Credential {
 }
 
 impl Credential {
+    /// Whether requests carry a `Host` of its own.
+    pub(crate) fn has_host(&self) -> bool {
+        matches!(self, Self::Aws(_))
+    }
+
     /// The credentials that a deployment names. `at` makes the place of a key of it.
     pub(crate) fn new(
         spec: &DeploymentSpec,

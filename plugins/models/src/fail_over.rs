@@ -195,7 +195,7 @@ impl Models {
             call.deployment = next;
             call.reserved = reserved;
             let name = &self.catalog.deployments[next].name;
-            match self.resend(call) {
+            match self.resend(call, before) {
                 Ok(()) => {
                     log::info!("deployment {} failed ({class}); {name} is asked", failed.name);
                     meter::failed(model, failed, class, Some(name));

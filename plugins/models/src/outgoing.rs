@@ -76,6 +76,7 @@ impl Models {
         };
         let preferred = choose::remembered(&self.catalog, model, prefix);
         let query = request.query().map(str::to_owned);
+        call.query.clone_from(&query);
         let is_array =
             protocol == Protocol::Gemini && read.stream && !wants_events(query.as_deref());
         call.array = is_array.then_some(false);
@@ -90,6 +91,9 @@ impl Models {
                     choose::remember(deployment, model, prefix);
                     if let Some(changed) = prepared.body {
                         body.set(changed);
+                    }
+                    if deployment.credential.has_host() {
+                        call.host = request.header("host").map(str::to_owned);
                     }
                     prepared.address.apply(request);
                     request.set_upstream(&deployment.upstream);
@@ -146,8 +150,8 @@ impl Models {
         }
     }
 
-    /// Asks for another attempt, at the deployment that the call has now.
-    pub(crate) fn resend(&self, call: &mut Call) -> Result<(), String> {
+    /// Asks for another attempt, at the deployment that the call has now, after the one that it had before.
+    pub(crate) fn resend(&self, call: &mut Call, before: usize) -> Result<(), String> {
         let body = attempts::received_body().ok_or("its request was not kept")?;
         let path = call.path.clone();
         let asked = Asked::of_path(&path).ok_or("its path was not kept")?;
@@ -156,12 +160,18 @@ impl Models {
         let name = read.model.as_deref().unwrap_or_default();
         let (model, deployment) =
             (&self.catalog.models[call.model], &self.catalog.deployments[call.deployment]);
-        let query = exchange::request().query();
+        let query = call.query.clone();
         let has_version = exchange::request().header("anthropic-version").is_some();
         let (query, form) = (query.as_deref(), kind.as_deref());
         let sent = Sent { asked: &asked, path: &path, query, name, has_version, form };
         let prepared = sent.prepare(deployment, model, call, &body);
-        let Prepared { address, body: changed } = prepared.map_err(|why| why.to_string())?;
+        let Prepared { mut address, body: changed } = prepared.map_err(|why| why.to_string())?;
+        if deployment.credential.has_host() {
+            call.host = call.host.take().or_else(|| exchange::request().header("host"));
+        } else if let Some(host) = &call.host {
+            address.set("host", host);
+        }
+        address.forget(&self.catalog.deployments[before]);
         let attempt = address.attempt(&deployment.upstream).body(changed.unwrap_or(body));
         attempts::again(&attempt).map_err(|error| error.to_string())?;
         meter::set(meter::DEPLOYMENT, &deployment.name);

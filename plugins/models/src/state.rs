@@ -43,8 +43,12 @@ pub(crate) struct Call {
     pub(crate) streams: bool,
     /// For a client of Gemini's that takes a stream as one array of JSON: whether it has an element already.
     pub(crate) array: Option<bool>,
+    /// The `Host` of the request, as the client sent it, where one that signs another was asked.
+    pub(crate) host: Option<String>,
     /// The path of the request, as the client sent it.
     pub(crate) path: String,
+    /// Its query, likewise.
+    pub(crate) query: Option<String>,
     /// Times of the monotonic clock, in nanoseconds.
     pub(crate) began: u64,
     /// When it was sent to the deployment, if that was not the first.
@@ -95,7 +99,9 @@ impl Call {
             hides_usage: false,
             streams: false,
             array: None,
+            host: None,
             path: String::new(),
+            query: None,
             began: 0,
             sent: None,
             first: None,

@@ -106,6 +106,24 @@ fn throttling_is_asked_of_the_next_whatever_its_status() {
 }
 
 #[test]
+fn the_next_deployment_is_told_nothing_that_was_for_the_one_before() {
+    let mut config = config();
+    config["deployments"]["claude"]["headers"] = json!({ "x-account": "ours" });
+    config["deployments"]["gpt"] = json!({ "upstream": "openai", "provider": "openai" });
+    config["models"]["smart"]["deployments"][1] = json!({ "name": "gpt", "priority": 1 });
+    let harness = prepared().configure(config).unwrap();
+    let mut exchange = harness.request(hello("smart").header("host", "gateway.example"));
+    assert_eq!(exchange.request().header("x-account"), Some("ours"));
+    exchange.try_response(answer(json!({ "message": "no" })).status(503));
+    let attempt = exchange.attempt().unwrap();
+    assert_eq!(attempt.header("host"), Some("gateway.example"));
+    let removed = format!("{attempt:?}");
+    for name in ["x-account", "authorization", "x-amz-date", "x-amz-security-token"] {
+        assert!(removed.contains(&format!("{name:?}")) && attempt.header(name).is_none(), "{name}");
+    }
+}
+
+#[test]
 fn an_exception_before_content_is_asked_of_the_next_and_signed_again() {
     let harness = plugin();
     let streamed = || {
@@ -179,4 +197,19 @@ fn what_is_missing_is_said_at_its_place() {
             error.issues().iter().any(|it| it.pointer == pointer && it.message.contains(words));
         assert!(found, "{error:?}");
     }
+}
+
+#[test]
+fn another_attempt_has_the_query_that_the_client_sent() {
+    let mut config = config();
+    config["deployments"]["gemini"] = json!({ "upstream": "openai", "provider": "gemini" });
+    config["models"]["smart"]["deployments"][1] = json!({ "name": "gemini", "priority": 1 });
+    let harness = prepared().configure(config).unwrap();
+    let body = json!({ "contents": [{ "role": "user", "parts": [{ "text": "hi" }] }] });
+    let ask = post("/v1beta/models/smart:streamGenerateContent", body).query("alt=sse");
+    let mut exchange = harness.request(ask);
+    assert_eq!(exchange.request().query(), None);
+    exchange.try_response(answer(json!({ "message": "no" })).status(503));
+    let attempt = format!("{:?}", exchange.attempt().unwrap());
+    assert!(attempt.contains("\"alt=sse\""), "{attempt}");
 }
