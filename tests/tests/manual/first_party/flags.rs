@@ -127,7 +127,7 @@ async fn a_changed_file_is_in_force_at_once_and_a_wrong_one_changes_nothing() {
     shop.write(&text.replace("\"$ref\": \"is_paying\"", "\"$ref\": \"is_payin\""));
     let told = |line: &log::Line| {
         line.message.contains(
-            "line 13, column 28: flags.new-checkout.targeting.if.0: there is no \"is_payin\"",
+            "line 12, column 29: flags.new-checkout.targeting.if.0: there is no \"is_payin\"",
         )
     };
     let mut calls = 0;
