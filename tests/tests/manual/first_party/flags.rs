@@ -30,6 +30,7 @@ async fn service(name: &'static str) -> Upstream {
 
 impl Shop {
     async fn start(name: &str) -> Self {
+        log::listen();
         let folder =
             Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
