@@ -1,40 +1,92 @@
 //! The document of definitions: what was read last without a fault is in force.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
-use gateway_flags::{Fault, Flags};
-use gateway_plugin_sdk::documents::Parsed;
-use gateway_plugin_sdk::log;
+use gateway_flags::{Fault, Flags, Loading};
 use gateway_plugin_sdk::prelude::ConfigError;
+use gateway_plugin_sdk::{documents, log};
 
 /// The most faults that the log has of one document.
 const MOST_TOLD: usize = 10;
 
+/// How many flags one request reads of a document that changed, so that none takes long.
+const PART: usize = 100;
+
 /// The definitions.
-pub(crate) struct Definitions(Parsed<Flags>);
+pub(crate) struct Definitions {
+    document: String,
+    is_strict: bool,
+    state: RefCell<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The version of the document that was looked at last.
+    version: u64,
+    current: Option<Rc<Flags>>,
+    /// That version, as far as it is read.
+    loading: Option<Loading>,
+}
 
 impl Definitions {
-    /// From the document of this name.
+    /// From the document of this name. What is there is read at once: there is more time for that than in a request.
     pub(crate) fn new(document: &str, is_strict: bool) -> Result<Self, ConfigError> {
-        Parsed::new(document, move |content: &[u8]| read(content, is_strict)).map(Self)
+        if documents::version(document).is_none() {
+            let message = format!("needs `documents = [\"{document}\"]` beside `component`");
+            return Err(ConfigError::new(message));
+        }
+        let made = Self { document: document.to_owned(), is_strict, state: RefCell::default() };
+        made.read(usize::MAX);
+        Ok(made)
     }
 
     /// What is in force; `None` before there was a document that could be read.
     pub(crate) fn get(&self) -> Option<Rc<Flags>> {
-        self.0.get()
+        self.read(PART);
+        self.state.borrow().current.clone()
     }
-}
 
-fn read(content: &[u8], is_strict: bool) -> Result<Flags, String> {
-    let text = std::str::from_utf8(content).map_err(|error| error.to_string())?;
-    if is_strict {
-        return Flags::parse(text).map_err(|faults| told(&faults));
+    /// Whether what is in force is what will be in the next request.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.state.borrow().loading.is_none()
     }
-    let (flags, faults) = Flags::parse_each(text).map_err(|faults| told(&faults))?;
-    if !faults.is_empty() {
-        log::warn!("flags of the document have a targeting that is wrong: {}", told(&faults));
+
+    fn read(&self, count: usize) {
+        let version = documents::version(&self.document).unwrap_or(0);
+        let mut state = self.state.borrow_mut();
+        if version != state.version
+            && let Some(document) = documents::get(&self.document)
+        {
+            state.version = document.version;
+            let text = String::from_utf8(document.content).map_err(|error| error.to_string());
+            let loading = text.and_then(|text| Loading::new(text).map_err(|faults| told(&faults)));
+            state.loading = loading.map_err(|why| self.refuse(&why)).ok();
+        }
+        let Some(mut loading) = state.loading.take() else { return };
+        if !loading.advance(count) {
+            state.loading = Some(loading);
+            return;
+        }
+        match loading.finish() {
+            Ok((_, faults)) if self.is_strict && !faults.is_empty() => self.refuse(&told(&faults)),
+            Err(faults) => self.refuse(&told(&faults)),
+            Ok((flags, faults)) => {
+                state.current = Some(Rc::new(flags));
+                if !faults.is_empty() {
+                    let (name, faults) = (&self.document, told(&faults));
+                    log::warn!(
+                        "flags of the document {name:?} have a targeting that is wrong: {faults}"
+                    );
+                }
+            }
+        }
     }
-    Ok(flags)
+
+    /// What is in force stays.
+    fn refuse(&self, why: &str) {
+        log::warn!("the document {:?} cannot be read: {why}", self.document);
+    }
 }
 
 fn told(faults: &[Fault]) -> String {

@@ -118,7 +118,7 @@ impl FlagsPlugin {
             setting.apply(request, found.as_ref());
         }
         let reads_time = flags.is_some_and(|flags| flags.reads_time());
-        if !reads_time && self.contexts.are_often_alike() {
+        if !reads_time && self.definitions.is_settled() && self.contexts.are_often_alike() {
             request.reuse_for(REUSE);
         }
     }

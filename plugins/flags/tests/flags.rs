@@ -243,3 +243,29 @@ fn a_configuration_that_is_wrong_is_refused_with_all_that_is_wrong() {
         Harness::<FlagsPlugin>::prepare().document("flags", "{}").configure(json!({})).is_err()
     );
 }
+
+/// No request takes long because a document changed: it is read in parts, and the one before is in force meanwhile.
+#[test]
+fn a_large_document_is_read_over_several_requests() {
+    let many = |value: &str| {
+        let flag = |index| {
+            (
+                format!("f{index:03}"),
+                json!({ "state": "ENABLED", "variants": { "on": value }, "defaultVariant": "on" }),
+            )
+        };
+        json!({ "flags": (0..250).map(flag).collect::<serde_json::Map<_, _>>() }).to_string()
+    };
+    let config = json!({ "set": [{ "flag": "f000", "header": "x-flag" }] });
+    let harness =
+        Harness::<FlagsPlugin>::prepare().document("flags", many("a")).configure(config).unwrap();
+    let asked = || {
+        let exchange = harness.request(request());
+        (exchange.request().header("x-flag").map(str::to_owned), exchange.reuse().is_some())
+    };
+    assert_eq!(asked(), (Some("a".to_owned()), true), "all is read when the plugin is configured");
+    harness.set_document("flags", many("b"));
+    let answers = [asked(), asked(), asked()];
+    let [a, b] = ["a", "b"].map(|text| Some(text.to_owned()));
+    assert_eq!(answers, [(a.clone(), false), (a, false), (b, true)]);
+}

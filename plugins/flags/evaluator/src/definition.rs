@@ -1,6 +1,6 @@
 //! Reads a document of flags, and finds all that is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -12,6 +12,9 @@ use crate::{near, place};
 /// The most flags.
 const MOST_FLAGS: usize = 5_000;
 
+/// The most faults that are told of a document.
+const MOST_FAULTS: usize = 100;
+
 /// What a flag can have. Other members are for other readers.
 const KEYS: [&str; 5] = ["state", "variants", "defaultVariant", "targeting", "metadata"];
 
@@ -20,6 +23,7 @@ const KEYS: [&str; 5] = ["state", "variants", "defaultVariant", "targeting", "me
 pub struct Flags {
     flags: BTreeMap<String, Flag>,
     metadata: Map<String, Value>,
+    reads_time: bool,
 }
 
 /// Something that is wrong in a document.
@@ -67,33 +71,9 @@ impl Flags {
     /// # Errors
     /// With all that is wrong, if it is more than the targeting of flags.
     pub fn parse_each(text: &str) -> Result<(Self, Vec<Fault>), Vec<Fault>> {
-        let root: Value = serde_json::from_str(text).map_err(|error| {
-            let message = error.to_string();
-            let message = message
-                .rsplit_once(" at line")
-                .map_or(&*message, |(message, _)| message)
-                .to_owned();
-            vec![Fault { line: error.line(), column: error.column(), path: String::new(), message }]
-        })?;
-        let shared = root.get("$evaluators").and_then(Value::as_object);
-        let mut reader = Reader { compiler: Compiler::new(shared) };
-        let flags = reader.document(&root);
-        let faults = reader.compiler.into_faults();
-        let is_of_targeting =
-            |(path, _): &(Vec<String>, String)| match path.first().map(String::as_str) {
-                Some("$evaluators") => path.len() > 1,
-                _ => path.get(2).is_some_and(|step| step == "targeting"),
-            };
-        let is_usable = faults.iter().all(is_of_targeting);
-        let mut faults: Vec<Fault> = faults
-            .into_iter()
-            .map(|(path, message)| {
-                let (line, column) = place::of(text, &path);
-                Fault { line, column, path: path.join("."), message }
-            })
-            .collect();
-        faults.sort_by_key(|fault| (fault.line, fault.column));
-        if is_usable { Ok((flags, faults)) } else { Err(faults) }
+        let mut loading = Loading::new(text.to_owned())?;
+        loading.advance(usize::MAX);
+        loading.finish()
     }
 
     /// The flag with this key.
@@ -131,9 +111,78 @@ impl Flags {
     /// Whether a flag reads the time.
     #[must_use]
     pub fn reads_time(&self) -> bool {
-        self.iter().any(
-            |flag| matches!(&flag.targeting, Some(Targeting::Logic(logic)) if logic.reads_time()),
-        )
+        self.reads_time
+    }
+}
+
+/// A document that is read in parts, so that no part takes long.
+#[derive(Debug)]
+pub struct Loading {
+    text: String,
+    root: Value,
+    flags: Flags,
+    /// Flags that were looked at.
+    done: usize,
+    faults: Vec<(Vec<String>, String)>,
+}
+
+impl Loading {
+    /// Begins. What is no JSON is known at once.
+    ///
+    /// # Errors
+    /// With what is wrong.
+    pub fn new(text: String) -> Result<Self, Vec<Fault>> {
+        let root: Value = serde_json::from_str(&text).map_err(|error| {
+            let message = error.to_string();
+            let message = message.rsplit_once(" at line").map_or(&*message, |(message, _)| message);
+            let (line, column, message) = (error.line(), error.column(), message.to_owned());
+            vec![Fault { line, column, path: String::new(), message }]
+        })?;
+        let mut loading = Self { text, root, flags: Flags::default(), done: 0, faults: Vec::new() };
+        let mut reader = Reader { compiler: Compiler::new(None) };
+        loading.flags.metadata = reader.head(&loading.root);
+        loading.faults = reader.compiler.faults;
+        Ok(loading)
+    }
+
+    /// Reads some more flags, and says whether all are read.
+    pub fn advance(&mut self, count: usize) -> bool {
+        let shared = self.root.get("$evaluators").and_then(Value::as_object);
+        let Some(written) = self.root.get("flags").and_then(Value::as_object) else { return true };
+        let mut reader = Reader { compiler: Compiler::new(shared) };
+        for (key, value) in written.iter().skip(self.done).take(count) {
+            if let Some(flag) = reader.flag(key, value, &self.flags.metadata) {
+                self.flags.reads_time |=
+                    matches!(&flag.targeting, Some(Targeting::Logic(logic)) if logic.reads_time());
+                self.flags.flags.insert(key.clone(), flag);
+            }
+        }
+        self.done = self.done.saturating_add(count);
+        self.faults.extend(reader.compiler.faults);
+        self.faults.truncate(MOST_FAULTS);
+        self.done >= written.len()
+    }
+
+    /// The flags, when all are read, with the faults of their targeting.
+    ///
+    /// # Errors
+    /// With all that is wrong, if it is more than that.
+    pub fn finish(self) -> Result<(Flags, Vec<Fault>), Vec<Fault>> {
+        let is_of_targeting =
+            |(path, _): &(Vec<String>, String)| match path.first().map(String::as_str) {
+                Some("$evaluators") => path.len() > 1,
+                _ => path.get(2).is_some_and(|step| step == "targeting"),
+            };
+        let is_usable = self.faults.iter().all(is_of_targeting);
+        // Each is told once, however many flags share the expression.
+        let distinct: BTreeSet<_> = self.faults.into_iter().collect();
+        let placed = distinct.into_iter().map(|(path, message)| {
+            let (line, column) = place::of(&self.text, &path);
+            Fault { line, column, path: path.join("."), message }
+        });
+        let mut faults: Vec<Fault> = placed.collect();
+        faults.sort_by_key(|fault| (fault.line, fault.column));
+        if is_usable { Ok((self.flags, faults)) } else { Err(faults) }
     }
 }
 
@@ -143,34 +192,27 @@ impl Reader<'_> {
         self.compiler.faults.push((path, message.into()));
     }
 
-    fn document(&mut self, root: &Value) -> Flags {
-        let mut flags = Flags::default();
+    /// All but the flags. Returns the metadata.
+    fn head(&mut self, root: &Value) -> Map<String, Value> {
         let Some(members) = root.as_object() else {
             self.fault(&[], "a document of flags is a JSON object: {\"flags\": {}}");
-            return flags;
+            return Map::new();
         };
         if members.get("$evaluators").is_some_and(|shared| !shared.is_object()) {
             self.fault(&["$evaluators"], "these are expressions by name: an object");
         }
-        flags.metadata = self.metadata(members.get("metadata"), &["metadata"]);
         match members.get("flags") {
             Some(Value::Object(written)) if written.len() > MOST_FLAGS => {
                 self.fault(&["flags"], format!("there are at most {MOST_FLAGS} flags"));
             }
-            Some(Value::Object(written)) => {
-                for (key, value) in written {
-                    if let Some(flag) = self.flag(key, value, &flags.metadata) {
-                        flags.flags.insert(key.clone(), flag);
-                    }
-                }
-            }
+            Some(Value::Object(_)) => {}
             Some(_) => self.fault(&["flags"], "these are flags by key: an object"),
             None => {
                 let hint = near::hint("flags", members.keys().map(String::as_str));
                 self.fault(&[], format!("there is no \"flags\"{hint}"));
             }
         }
-        flags
+        self.metadata(members.get("metadata"), &["metadata"])
     }
 
     fn metadata(&mut self, written: Option<&Value>, path: &[&str]) -> Map<String, Value> {

@@ -25,6 +25,6 @@ mod near;
 mod place;
 mod version;
 
-pub use definition::{Fault, Flags};
+pub use definition::{Fault, Flags, Loading};
 pub use flag::{ErrorCode, Evaluation, Flag, Kind, Reason};
 pub use hash::murmur3;

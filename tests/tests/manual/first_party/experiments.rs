@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gateway_tests::client::{get, request};
+use gateway_tests::client::request;
 use gateway_tests::upstream::full;
 use gateway_tests::{Http1, Running, Upstream, log};
 use http::Response;
@@ -30,6 +30,7 @@ async fn ask(gateway: &Running, user: &str) -> String {
 
 #[tokio::test]
 async fn a_unit_has_the_same_variants_on_each_gateway_and_after_a_restart() {
+    log::listen();
     let upstreams = [service("v1").await, service("v2").await];
     let start = || {
         let example = Example::read("experiments.toml");
@@ -53,7 +54,7 @@ async fn a_unit_has_the_same_variants_on_each_gateway_and_after_a_restart() {
     // Each unit was noted once, though it came again.
     ask(&one, "user-1").await;
     let admin = one.admin.expect("the example has an `[admin]`");
-    let metrics = Http1::connect(admin).await.send(get("/metrics")).await;
+    let metrics = Http1::admin(admin, "/metrics").await;
     let exposed = |variant: &str| {
         let mut lines = metrics.text().lines();
         let line = lines
@@ -76,6 +77,7 @@ async fn a_unit_has_the_same_variants_on_each_gateway_and_after_a_restart() {
 
 #[tokio::test]
 async fn a_version_that_fails_goes_back_to_nobody() {
+    log::listen();
     let old = service("v1").await;
     let new =
         Upstream::http1(|_| async { Response::builder().status(503).body(full("")).unwrap() })

@@ -1,7 +1,5 @@
 //! From JSON to an expression, with all that is wrong with it and where.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 
 use super::evaluate::Evaluator;
@@ -228,15 +226,6 @@ impl<'a> Compiler<'a> {
         reading.path = outer;
         reading.inside.pop();
         node
-    }
-
-    /// Faults by place, each told once, however many flags share the expression.
-    pub(crate) fn into_faults(self) -> Vec<(Vec<String>, String)> {
-        let mut seen = BTreeMap::new();
-        for (path, message) in self.faults {
-            seen.entry((path, message)).or_insert(());
-        }
-        seen.into_keys().collect()
     }
 }
 
