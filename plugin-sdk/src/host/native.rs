@@ -242,8 +242,7 @@ pub(crate) fn cache_keep(entry: u64) -> Result<(), CacheError> {
 
 pub(crate) fn cache_kept() -> Option<Entry> {
     let host = reached();
-    let kept = host.cached().kept(host.monotonic());
-    kept
+    host.cached().kept(host.monotonic())
 }
 
 pub(crate) fn cache_collapse(
@@ -263,8 +262,7 @@ pub(crate) fn cache_revalidate(key: &[u8], background: &Background) -> Result<bo
     }
     let host = reached();
     let method = host.request().method.clone();
-    let asked = host.cached().revalidate(&method, background);
-    asked
+    host.cached().revalidate(&method, background)
 }
 
 pub(crate) fn cache_is_background() -> bool {
@@ -275,8 +273,7 @@ pub(crate) fn cache_store(store: &Store) -> Result<(), CacheError> {
     let host = reached();
     let head = host.response().clone().unwrap_or_default();
     let method = host.request().method.clone();
-    let stored = host.cached().store(store, head, &method);
-    stored
+    host.cached().store(store, head, &method)
 }
 
 pub(crate) fn cache_discard() -> Result<(), CacheError> {
