@@ -46,6 +46,7 @@ mod heads;
 mod health;
 mod http2;
 mod memory_quota;
+mod names;
 mod outbound;
 mod path;
 mod plugin;

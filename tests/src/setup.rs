@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gateway::config::{
     self, AccessLog, Action, AddedFields, Balance, Config, Ejection, ErrorForm, FixedResponse,
-    ForwardedFamily, HostPattern, HostPolicy, Listener, ListenerLimits, ListenerTimeouts,
+    ForwardedFamily, HostPattern, HostPolicy, Listener, ListenerLimits, ListenerTimeouts, Origin,
     PathPattern, PathRules, Process, RetryBudget, Rewrite, Route, RouteMatcher, Segment, Target,
     Template, TemplatePart, Upstream, UpstreamId, UpstreamLimits, UpstreamProtocol,
     UpstreamTimeouts, UpstreamTls,
@@ -141,7 +141,10 @@ impl Setup {
                 authority: address.to_string(),
                 weight: 1,
                 priority: 0,
+                origin: Origin::Url,
             }],
+            written: Vec::new(),
+            dns: gateway::config::Dns::default(),
             protocol: UpstreamProtocol::Auto,
             host: HostPolicy::Preserve,
             tls: UpstreamTls::default(),
@@ -165,6 +168,7 @@ impl Setup {
             health: None,
             retry_budget: RetryBudget::default(),
             capacity: None,
+            connections: None,
             grpc_web: false,
         });
         self

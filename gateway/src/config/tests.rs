@@ -4,6 +4,7 @@
 
 mod access_logs;
 mod advice;
+mod dns;
 mod files;
 mod fuzz;
 mod health;
