@@ -15,6 +15,7 @@ use tokio::task::LocalSet;
 
 use crate::config::{HealthCheck, Upstream};
 use crate::health::{Health, TargetHealth};
+use crate::names::Names;
 use crate::tcp::run_flusher;
 use crate::timer::Timers;
 
@@ -22,6 +23,7 @@ use crate::timer::Timers;
 #[derive(Debug)]
 pub(crate) struct Checks {
     health: Arc<Health>,
+    names: Arc<Names>,
     running: Mutex<Vec<Arc<Checked>>>,
     /// The thread that makes them, once there are some.
     thread: Mutex<Option<mpsc::UnboundedSender<Arc<Checked>>>>,
@@ -43,9 +45,10 @@ struct Checked {
 
 impl Checks {
     /// None yet.
-    pub(crate) fn new(health: &Arc<Health>) -> Self {
+    pub(crate) fn new(health: &Arc<Health>, names: &Arc<Names>) -> Self {
         let (running, thread) = (Mutex::default(), Mutex::default());
-        Self { health: Arc::clone(health), running, thread, is_on: AtomicBool::new(false) }
+        let (health, names) = (Arc::clone(health), Arc::clone(names));
+        Self { health, names, running, thread, is_on: AtomicBool::new(false) }
     }
 
     /// The gateway runs with these upstreams.
@@ -85,7 +88,8 @@ impl Checks {
         let Some(check) = &upstream.health else { return Vec::new() };
         let targets = upstream.targets.iter().filter_map(|target| {
             let health = self.health.target(&upstream.name, &target.authority, target.tls)?;
-            let upstream = Upstream { targets: vec![target.clone()], ..upstream.clone() };
+            let upstream =
+                Upstream { targets: vec![target.clone()], written: Vec::new(), ..upstream.clone() };
             let (is_over, wake) = (AtomicBool::new(false), Notify::new());
             Some(Checked { upstream, check: check.clone(), health, is_over, wake })
         });
@@ -96,7 +100,8 @@ impl Checks {
         let mut thread = lock(&self.thread);
         if thread.is_none() {
             let (sender, receiver) = mpsc::unbounded_channel();
-            let run = move || run(receiver);
+            let names = Arc::clone(&self.names);
+            let run = move || run(receiver, names);
             if let Err(error) = thread::Builder::new().name("health-checks".into()).spawn(run) {
                 return tracing::error!(%error, "targets are not checked");
             }
@@ -127,7 +132,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Checks the targets that come, until nobody sends any more.
-fn run(mut targets: mpsc::UnboundedReceiver<Arc<Checked>>) {
+fn run(mut targets: mpsc::UnboundedReceiver<Arc<Checked>>, names: Arc<Names>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -138,14 +143,14 @@ fn run(mut targets: mpsc::UnboundedReceiver<Arc<Checked>>) {
         tokio::task::spawn_local(run_flusher());
         let timers = Timers::new();
         while let Some(checked) = targets.recv().await {
-            tokio::task::spawn_local(check(checked, timers.clone()));
+            tokio::task::spawn_local(check(checked, Arc::clone(&names), timers.clone()));
         }
     });
     runtime.shutdown_background();
 }
 
-async fn check(checked: Arc<Checked>, timers: Timers) {
-    let target = match ask::Target::new(&checked.upstream, &checked.check, &timers) {
+async fn check(checked: Arc<Checked>, names: Arc<Names>, timers: Timers) {
+    let target = match ask::Target::new(&checked.upstream, &checked.check, &names, &timers) {
         Ok(target) => target,
         // The workers have refused the configuration for the same.
         Err(error) => return tracing::error!(%error, "a target is not checked"),

@@ -47,7 +47,7 @@ mod usage;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -471,8 +471,12 @@ pub struct ListenerTimeouts {
 pub struct Upstream {
     /// The table's name.
     pub name: String,
-    /// `targets`, at least one.
+    /// `targets`, at least one; where names stand for several, those that are known by now.
     pub targets: Vec<Target>,
+    /// `targets` as the file has them, where names stand for several; else none.
+    pub written: Vec<Target>,
+    /// `dns`
+    pub dns: Dns,
     /// `protocol`
     pub protocol: UpstreamProtocol,
     /// `host`
@@ -514,6 +518,8 @@ pub struct Upstream {
     pub retry_budget: RetryBudget,
     /// `capacity`
     pub capacity: Option<Capacity>,
+    /// `connections`
+    pub connections: Option<ConnectionBound>,
     /// `grpc_web` is `translate`
     pub grpc_web: bool,
 }
@@ -524,6 +530,17 @@ pub struct Capacity {
     /// `requests` that are open, at most.
     pub requests: usize,
     /// `queue`: how many more may wait. Default 100.
+    pub queue: usize,
+    /// `queue_time`: for how long. Default 1 s.
+    pub queue_time: Duration,
+}
+
+/// `connections` of an upstream: how many each of its targets has at a time, on all workers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionBound {
+    /// `max`: connections that are open, at most.
+    pub max: usize,
+    /// `queue`: how many requests may wait for one. Default 100.
     pub queue: usize,
     /// `queue_time`: for how long. Default 1 s.
     pub queue_time: Duration,
@@ -561,6 +578,35 @@ pub struct Ejection {
     /// `panic_threshold`: in thousandths of all weights; while fewer targets take requests, all get some.
     /// Default 0: only while none does.
     pub panic_threshold: u32,
+    /// `outliers`
+    pub outliers: Option<Outliers>,
+}
+
+/// `ejection.outliers` of an upstream: when a target is ejected for what it does worse than the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outliers {
+    /// `interval` at which targets are compared. Default 10 s.
+    pub interval: Duration,
+    /// `min_requests` of a target in it, to be compared. Default 100.
+    pub min_requests: u32,
+    /// `min_targets` that have so many. Default 5.
+    pub min_targets: u32,
+    /// `success_rate`: in hundredths of the standard deviation. 0 is off. Default 190.
+    pub success_rate: u32,
+    /// `latency`: in hundredths of the median of the others. 0 is off. Default 0.
+    pub latency: u32,
+}
+
+impl Default for Outliers {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(10),
+            min_requests: 100,
+            min_targets: 5,
+            success_rate: 190,
+            latency: 0,
+        }
+    }
 }
 
 impl Default for Ejection {
@@ -572,6 +618,7 @@ impl Default for Ejection {
             max_share: 500,
             statuses: vec![502, 503, 504],
             panic_threshold: 0,
+            outliers: None,
         }
     }
 }
@@ -659,6 +706,109 @@ pub struct Target {
     pub weight: u32,
     /// Those with the lowest number have the requests, as far as they can take them. Default 0.
     pub priority: u8,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// Where a target comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// `url`
+    #[default]
+    Url,
+    /// `srv`: its host is the name of records that name the targets.
+    Srv,
+    /// An address of a name.
+    Address {
+        /// It.
+        address: IpAddr,
+        /// The name with its port, as `Host` would say it.
+        of: String,
+    },
+    /// A record of the type SRV.
+    Service {
+        /// The domain of the records.
+        of: String,
+    },
+}
+
+impl Target {
+    /// Its address, where that is known without a look-up.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        match &self.origin {
+            Origin::Address { address, .. } => Some(*address),
+            _ => self.host.parse().ok(),
+        }
+    }
+
+    /// Whether its host is the name of records of the type SRV.
+    pub(crate) fn is_srv(&self) -> bool {
+        self.origin == Origin::Srv
+    }
+
+    /// Its host and port as a `Host` field says them.
+    pub(crate) fn host_field(&self) -> &str {
+        match &self.origin {
+            Origin::Address { of, .. } => of,
+            _ => &self.authority,
+        }
+    }
+
+    /// The name in its certificate. What a record of the type SRV says is not to be trusted for it (RFC 6125 section
+    /// 6.2.1): anybody on the way can say it.
+    pub(crate) fn server_name(&self) -> &str {
+        match &self.origin {
+            Origin::Service { of } => of,
+            Origin::Srv => {
+                let labels = self.host.split_inclusive('.').take_while(|it| it.starts_with('_'));
+                let domain = &self.host[labels.map(str::len).sum()..];
+                if domain.is_empty() { &self.host } else { domain }
+            }
+            Origin::Url | Origin::Address { .. } => &self.host,
+        }
+    }
+}
+
+/// `dns` of an upstream: how the names of its targets become addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dns {
+    /// `resolver`
+    pub resolver: Resolver,
+    /// `servers`: whom to ask; none: whom the system asks.
+    pub servers: Vec<SocketAddr>,
+    /// `addresses` is `all`: each address is a target.
+    pub is_each: bool,
+    /// `interval`: how often the system is asked. Default 30 s.
+    pub interval: Duration,
+    /// `min_ttl`: for how long an answer holds at least. Default 1 s.
+    pub min_ttl: Duration,
+    /// `max_ttl`: and at most. Default 5 min.
+    pub max_ttl: Duration,
+    /// `negative_ttl`: how long it takes at most until a name is asked for again that was not found. Default 5 s.
+    pub negative_ttl: Duration,
+}
+
+impl Default for Dns {
+    fn default() -> Self {
+        Self {
+            resolver: Resolver::System,
+            servers: Vec::new(),
+            is_each: false,
+            interval: Duration::from_secs(30),
+            min_ttl: Duration::from_secs(1),
+            max_ttl: Duration::from_secs(300),
+            negative_ttl: Duration::from_secs(5),
+        }
+    }
+}
+
+/// `dns.resolver`: who looks names up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resolver {
+    /// `"system"`: the system, with its hosts file and its cache.
+    System,
+    /// `"dns"`: the gateway, by DNS.
+    Dns,
 }
 
 /// `protocol` of an upstream.

@@ -66,7 +66,8 @@ impl Documents {
     /// Begins to look after them, on a thread that ends with [`finish`](Self::finish).
     pub(crate) fn begin(&self) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let look_after = move || refresh::run(receiver);
+        let names = Arc::clone(&self.metrics.names);
+        let look_after = move || refresh::run(receiver, &names);
         if let Err(error) = thread::Builder::new().name("documents".into()).spawn(look_after) {
             tracing::error!(%error, "documents are not fetched");
             return;

@@ -320,10 +320,10 @@ impl Failure {
                 "A plugin on this route has more requests than it can serve at the moment."
                     .to_owned()
             }
-            Self::Upstream(error) => upstream_detail(error).to_owned(),
-            Self::UpstreamFull { .. } => {
+            Self::UpstreamFull { .. } | Self::Upstream(UpstreamError::NoConnection { .. }) => {
                 "The upstream has more requests than it can serve at the moment.".to_owned()
             }
+            Self::Upstream(error) => upstream_detail(error).to_owned(),
             Self::Component { source, .. } => source.detail().to_owned(),
             other => sentence(&other.to_string()),
         }
@@ -333,7 +333,10 @@ impl Failure {
     #[must_use]
     pub fn is_overload(&self) -> bool {
         match self {
-            Self::NoRoom { .. } | Self::PluginBusy { .. } | Self::UpstreamFull { .. } => true,
+            Self::NoRoom { .. }
+            | Self::PluginBusy { .. }
+            | Self::UpstreamFull { .. }
+            | Self::Upstream(UpstreamError::NoConnection { .. }) => true,
             Self::Component { source, .. } => source.status() == StatusCode::SERVICE_UNAVAILABLE,
             _ => false,
         }
@@ -415,6 +418,9 @@ fn upstream_detail(error: &UpstreamError) -> &'static str {
         UpstreamError::MalformedResponse { .. } => "The upstream's answer is not valid HTTP.",
         UpstreamError::ResponseTooLarge { .. } => {
             "The head of the upstream's answer is larger than the gateway takes."
+        }
+        UpstreamError::NoConnection { .. } => {
+            "The upstream has more requests than it can serve at the moment."
         }
         UpstreamError::NoUpgrade { .. } => {
             "The upstream speaks HTTP/2, over which the connection cannot change its protocol."

@@ -116,6 +116,8 @@ impl Gateway {
         config: Arc<Config>,
         tracer: Option<Arc<Tracer>>,
     ) -> Result<Self, BindErrors> {
+        let names = Arc::clone(&loader.metrics().names);
+        let config = names.expanded(&config).map_or(config, Arc::new);
         let unopened = open_stores(&loader, &config);
         let Loaded { plugins, components, warnings, mut errors } =
             prepare(&loader, &config, &[], false);
@@ -145,6 +147,7 @@ impl Gateway {
         shared.recorder = Rules::of(&config, &recorder);
         shared.logs = opened;
         shared.health = Arc::clone(&metrics.health);
+        shared.names = names;
         shared.bodies = metrics.held_bodies();
         shared.listeners = plan.listeners(&config, metrics);
         metrics.keep_listeners(shared.listeners.iter().map(|(_, slots)| Arc::clone(slots)));
@@ -156,7 +159,7 @@ impl Gateway {
         let in_force = InForce::new(config, addresses.clone()).map_err(BindError::from)?;
         let (reloading, current) = (Mutex::default(), Arc::new(Current::new(in_force)));
         let workers = senders;
-        let checks = Checks::new(&metrics.health);
+        let checks = Checks::new(&metrics.health, &metrics.names);
         let control = Control {
             workers,
             is_draining,
@@ -253,6 +256,12 @@ impl Gateway {
             self.handle.0.loader.metrics().records_usage(usage.counts());
         }
         self.handle.0.checks.begin(&self.shared.config.upstreams);
+        let names = Arc::clone(&self.handle.0.loader.metrics().names);
+        let changes = names.follow();
+        let follower = self.handle.clone();
+        let follow = move || follower.follow_names(&changes);
+        let follower = thread::Builder::new().name("discovery".into()).spawn(follow);
+        let follower = follower.map_err(RunError::Discovery)?;
         let documents = Arc::clone(self.handle.0.loader.documents());
         // Those that no plugin reads are shown too.
         documents.keep(&self.shared.config);
@@ -288,6 +297,8 @@ impl Gateway {
         self.handle.administer(administer::Plan::Ends);
         usage.finish();
         self.handle.0.checks.finish();
+        names.finish();
+        let _panicked = follower.join();
         documents.finish();
         // Before their stores are closed.
         key_sets.finish();
@@ -454,7 +465,9 @@ impl Handle {
         config: impl Into<Arc<Config>>,
     ) -> Result<Vec<PluginWarning>, ReloadError> {
         let _alone = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
-        let config = config.into();
+        let config: Arc<Config> = config.into();
+        let expanded = self.0.loader.metrics().names.expanded(&config);
+        let config = expanded.map_or(config, Arc::new);
         let mut current = self.config();
         let taken = self.take(&current, &config);
         let metrics = self.0.loader.metrics();
@@ -471,6 +484,18 @@ impl Handle {
             metrics.refused();
         }
         metrics.certificates(current.certificate_ends());
+        self.keep_upstreams(&current);
+        let logs: Vec<_> = current.access_logs.iter().map(|log| log.name.as_str()).collect();
+        metrics.keep_access_logs(&logs);
+        self.reopen_logs();
+        // A plugin of a refused configuration may have begun to record.
+        self.0.loader.keep_only(&current);
+        taken
+    }
+
+    /// Forgets what was known of targets that the configuration in force does not have.
+    fn keep_upstreams(&self, current: &Config) {
+        let metrics = self.0.loader.metrics();
         let routes = current.routes.iter().map(|route| route.name.as_str()).collect();
         let targets = current.upstreams.iter().flat_map(|upstream| {
             upstream.targets.iter().map(|it| (upstream.name.as_str(), &*it.authority))
@@ -483,12 +508,34 @@ impl Handle {
         });
         metrics.traffic.keep(&routes, &variants.collect(), &targets.collect());
         self.0.checks.keep(&current.upstreams);
-        let logs: Vec<_> = current.access_logs.iter().map(|log| log.name.as_str()).collect();
-        metrics.keep_access_logs(&logs);
-        self.reopen_logs();
-        // A plugin of a refused configuration may have begun to record.
-        self.0.loader.keep_only(&current);
-        taken
+        metrics.names.keep(&current.upstreams);
+    }
+
+    /// Puts the targets in force that names stand for, each time that they are others, until the names end.
+    fn follow_names(&self, changes: &std::sync::mpsc::Receiver<()>) {
+        loop {
+            // Some may have changed before anybody followed.
+            if !self.take_names() || changes.recv().is_err() {
+                return;
+            }
+            // Names that change together are one change.
+            thread::sleep(LOOK);
+            changes.try_iter().for_each(drop);
+        }
+    }
+
+    /// Puts the targets in force that names stand for by now; `false` if the gateway has ended.
+    fn take_names(&self) -> bool {
+        let _alone = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let current = self.config();
+        let expanded = self.0.loader.metrics().names.expanded(&current);
+        let Some(config) = expanded.map(Arc::new) else { return true };
+        match self.take(&current, &config) {
+            Ok(_) => self.keep_upstreams(&config),
+            Err(ReloadError::Ended) => return false,
+            Err(error) => tracing::error!(%error, "targets that were found are not in force"),
+        }
+        true
     }
 
     /// Reads the certificates of the configuration in force again, and nothing else: for when another one is refused,
@@ -582,6 +629,7 @@ impl Handle {
         shared.recorder = Rules::of(config, &self.0.recorder);
         shared.logs = logs;
         shared.health = Arc::clone(&metrics.health);
+        shared.names = Arc::clone(&metrics.names);
         shared.bodies = metrics.held_bodies();
         shared.listeners = plan.listeners(config, metrics);
         let slots: Vec<_> = shared.listeners.iter().map(|(_, slots)| Arc::clone(slots)).collect();
@@ -726,7 +774,7 @@ mod tests {
             tracer: None,
             spans: Spans::default(),
             recorder: Arc::new(Recorder::new(workers)),
-            checks: Checks::new(&Arc::default()),
+            checks: Checks::new(&Arc::default(), &Arc::default()),
             tickets,
             bound: Bound::default(),
             admin: Mutex::default(),

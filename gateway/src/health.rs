@@ -7,19 +7,23 @@
 //! ([`UpstreamLoad`]). Must not choose a target, nor know what a request is.
 
 mod capacity;
+mod connections;
 mod gate;
 mod load;
+mod outliers;
 mod target;
 
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::config::{Ejection, Upstream};
 
 pub(crate) use self::capacity::{NoPlace, Place, Places};
+pub(crate) use self::connections::{Connections, Permit};
 pub(crate) use self::load::{NoRetry, UpstreamLoad};
 pub(crate) use self::target::{Reason, Shown, State, TargetHealth};
 
@@ -63,6 +67,13 @@ impl Health {
         })
     }
 
+    /// The connections of the targets of an upstream, in its order, where they are bounded.
+    pub(crate) fn connections_of(&self, upstream: &Upstream) -> Option<Vec<Arc<Connections>>> {
+        upstream.connections?;
+        let of = self.of(upstream);
+        Some(of.targets.iter().map(|target| target.connections(upstream.connections)).collect())
+    }
+
     /// What is asked of an upstream, by all workers.
     pub(crate) fn load_of(&self, upstream: &Upstream) -> Arc<UpstreamLoad> {
         let mut known = lock(&self.loads);
@@ -93,6 +104,9 @@ impl Health {
                 let mut targets = upstream.targets.iter();
                 targets.any(|it| known.is_of(&upstream.name, &it.authority, it.tls))
             });
+            if let Some(upstream) = of {
+                known.bounds(upstream.connections);
+            }
             if of.is_some_and(|upstream| upstream.health.is_none()) {
                 // Nobody would say that it is up again.
                 known.is_unchecked();
@@ -206,12 +220,46 @@ impl UpstreamHealth {
 
     /// A response came from a target.
     #[inline]
-    pub(crate) fn answered(&self, index: usize, status: http::StatusCode) {
+    pub(crate) fn answered(&self, index: usize, status: http::StatusCode, began: Option<Instant>) {
         let target = &self.targets[index];
         if status.is_server_error() && self.ejection.statuses.contains(&status.as_u16()) {
             self.failed(index, Reason::Status);
-        } else if !target.is_at_rest() {
+            return;
+        }
+        if let Some(began) = began {
+            target.tally.answered(began.elapsed());
+            self.compare();
+        }
+        if !target.is_at_rest() {
             target.succeeded();
+        }
+    }
+
+    /// When a request begins, where it matters how long it takes.
+    #[inline]
+    pub(crate) fn begins(&self) -> Option<Instant> {
+        self.ejection.outliers.as_ref().map(|_| Instant::now())
+    }
+
+    /// Looks for targets that do worse than the others, if it is time.
+    fn compare(&self) {
+        let Some(outliers) = &self.ejection.outliers else { return };
+        let (round, now) = (&self.targets[0].round, now());
+        let due = round.load(Relaxed);
+        let next = now.saturating_add(nanoseconds(outliers.interval));
+        if now < due || round.compare_exchange(due, next, Relaxed, Relaxed).is_err() {
+            return;
+        }
+        let tallies: Vec<_> = self.targets.iter().map(|target| target.tally.take()).collect();
+        // What came before belongs to no stretch.
+        if due == 0 {
+            return;
+        }
+        for (index, reason) in outliers::found(outliers, &tallies) {
+            let target = &self.targets[index];
+            if target.gate.is_open() && self.may_eject(index, reason) {
+                target.eject(&self.ejection, reason, 0);
+            }
         }
     }
 
@@ -220,6 +268,10 @@ impl UpstreamHealth {
     pub(crate) fn failed(&self, index: usize, reason: Reason) {
         let policy = &self.ejection;
         let target = &self.targets[index];
+        if policy.outliers.is_some() {
+            target.tally.failed();
+            self.compare();
+        }
         let failures = target.failed();
         let is_probe = target.gate.is_ejected();
         if policy.consecutive_failures == 0 {

@@ -47,6 +47,7 @@ mod health;
 mod http2;
 mod memory_quota;
 pub mod models;
+mod names;
 mod outbound;
 mod path;
 mod plugin;

@@ -22,6 +22,7 @@ use crate::error::Failure;
 use crate::heads::RouteNames;
 use crate::health::Health;
 use crate::memory_quota::MemoryQuota;
+use crate::names::Names;
 use crate::outbound;
 use crate::plugin::{Plugin, Pool};
 use crate::recorder::Rules;
@@ -68,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) logs: Logs,
     /// Which targets take requests.
     pub(crate) health: Arc<Health>,
+    /// Where names are looked up.
+    pub(crate) names: Arc<Names>,
     /// Where bodies are counted that are held in memory.
     pub(crate) bodies: Arc<MemoryQuota>,
 }
@@ -123,6 +126,7 @@ impl Shared {
             recorder: None,
             logs: Logs::default(),
             health: Arc::default(),
+            names: Arc::default(),
             bodies: Arc::new(MemoryQuota::new(0)),
         })
     }
@@ -223,7 +227,8 @@ impl Snapshot {
             .collect();
         let none = Upstreams::default();
         let upstreams = previous.map_or(&none, |previous| &previous.upstreams);
-        let upstreams = upstreams.succeeded_by(&config.upstreams, &shared.health, timers)?;
+        let upstreams =
+            upstreams.succeeded_by(&config.upstreams, &shared.health, &shared.names, timers)?;
         if let Some(counted) = &shared.counted {
             for (index, targets) in counted.targets.iter().enumerate() {
                 let pools = upstreams.upstream(UpstreamId(index)).gauges();
@@ -265,6 +270,11 @@ impl Snapshot {
         let tracer = shared.tracer.clone();
         let (config, shared) = (Arc::clone(config), Arc::clone(shared));
         Ok(Self { config, shared, listeners, upstreams, components, chains, flows, via, tracer })
+    }
+
+    /// It is in force in place of another one.
+    pub(crate) fn succeeds(&self, before: &Self) {
+        self.upstreams.succeed(&before.upstreams);
     }
 
     pub(crate) fn listener(&self, id: ListenerId) -> &Rc<ListenerState> {

@@ -23,10 +23,11 @@ mod http2;
 mod idle_time;
 mod lingering;
 mod payload;
+mod peers;
 mod pool;
 mod progress;
+mod queue;
 mod retry;
-mod shared;
 mod target;
 mod tls;
 mod tries;
@@ -61,7 +62,10 @@ use self::target::{Ready, Target};
 use self::tls::Tls;
 pub(crate) use self::tries::{Seen, Shown, Tries};
 use crate::config::{self, HostPolicy, UpstreamId};
-use crate::health::{Health, NoPlace, Place, Places, Reason, UpstreamHealth, UpstreamLoad};
+use crate::health::{
+    Connections, Health, NoPlace, Place, Places, Reason, UpstreamHealth, UpstreamLoad,
+};
+use crate::names::Names;
 use crate::timer::Timers;
 
 /// How often connections that were idle for too long are looked for, at most and at least; in
@@ -89,12 +93,16 @@ impl Upstreams {
     ///
     /// # Panics
     /// Outside of a running [`tokio::task::LocalSet`].
-    pub fn new(upstreams: &[config::Upstream], timers: &Timers) -> Result<Self, SetupError> {
-        Self::default().succeeded_by(upstreams, &Health::default(), timers)
+    pub(crate) fn new(
+        upstreams: &[config::Upstream],
+        names: &Names,
+        timers: &Timers,
+    ) -> Result<Self, SetupError> {
+        Self::default().succeeded_by(upstreams, &Health::default(), names, timers)
     }
 
     /// Those of a new configuration. An upstream that did not change continues as it is, with its
-    /// connections. What is found out about targets goes to `health`, and comes from there.
+    /// connections, and where targets alone changed, the others continue. What is found out about targets goes to `health`, and comes from there.
     ///
     /// # Errors
     /// [`SetupError`], for TLS.
@@ -105,14 +113,26 @@ impl Upstreams {
         &self,
         upstreams: &[config::Upstream],
         health: &Health,
+        names: &Names,
         timers: &Timers,
     ) -> Result<Self, SetupError> {
         let list = upstreams.iter().map(|config| {
             let same = self.list.iter().find(|known| known.config == *config);
-            let new = || Upstream::begin(config, health, timers);
+            let similar = || self.list.iter().find(|known| known.differs_in_targets(config));
+            let new = || Upstream::begin(config, similar(), health, names, timers);
             same.map_or_else(new, |known| Ok(Rc::clone(known)))
         });
         Ok(Self { list: list.collect::<Result<_, _>>()? })
+    }
+
+    /// These are in force now in place of others: connections to targets that are gone take no further request.
+    pub(crate) fn succeed(&self, others: &Self) {
+        let is_kept = |target: &Rc<Target>| {
+            let mut all = self.list.iter().flat_map(|upstream| &upstream.targets);
+            all.any(|kept| Rc::ptr_eq(kept, target))
+        };
+        let gone = others.list.iter().flat_map(|upstream| &upstream.targets);
+        gone.filter(|target| !is_kept(target)).for_each(|target| target.retire());
     }
 
     /// The upstream of this id, which must be of the same configuration.
@@ -195,10 +215,14 @@ impl Upstream {
     /// Sets it up, and looks after its idle connections for as long as it lives.
     fn begin(
         config: &config::Upstream,
+        similar: Option<&Rc<Self>>,
         health: &Health,
+        names: &Names,
         timers: &Timers,
     ) -> Result<Rc<Self>, SetupError> {
-        let mut upstream = Self::new(config, timers)?;
+        let similar = similar.map(|similar| &**similar);
+        let connections = health.connections_of(config);
+        let mut upstream = Self::succeeding(config, similar, connections, names, timers)?;
         upstream.load = health.load_of(config);
         upstream.places = upstream.load.places(config);
         upstream.health = (config.targets.len() > 1).then(|| health.of(config));
@@ -214,13 +238,39 @@ impl Upstream {
     ///
     /// # Errors
     /// [`SetupError`], for TLS.
-    pub fn new(upstream: &config::Upstream, timers: &Timers) -> Result<Self, SetupError> {
+    #[cfg(test)]
+    pub(crate) fn new(
+        upstream: &config::Upstream,
+        names: &Names,
+        timers: &Timers,
+    ) -> Result<Self, SetupError> {
+        Self::succeeding(upstream, None, None, names, timers)
+    }
+
+    /// The same, with the targets of another one that it has too.
+    fn succeeding(
+        upstream: &config::Upstream,
+        similar: Option<&Self>,
+        connections: Option<Vec<Arc<Connections>>>,
+        names: &Names,
+        timers: &Timers,
+    ) -> Result<Self, SetupError> {
         let uses_tls = upstream.targets.iter().any(|target| target.tls);
         let tls = uses_tls.then(|| Tls::new(upstream)).transpose()?;
-        let targets = upstream
-            .targets
-            .iter()
-            .map(|target| Target::new(upstream, target, tls.as_ref(), timers).map(Rc::new));
+        let targets = upstream.targets.iter().enumerate().map(|(index, target)| {
+            if let Some(same) = similar.and_then(|similar| similar.target(target)) {
+                return Ok(Rc::clone(same));
+            }
+            let name = names.of(upstream, target);
+            let bound = connections.as_ref().map(|all| Arc::clone(&all[index]));
+            let target = Target::new(upstream, target, tls.as_ref(), name, bound, timers)?;
+            let target = Rc::new(target);
+            if let Some(bound) = target.bound() {
+                let gives_up = queue::give_up_idle(Rc::downgrade(&target), Arc::clone(bound));
+                tokio::task::spawn_local(gives_up);
+            }
+            Ok(target)
+        });
         // Where there is no randomness, all workers start alike: uneven for a moment, not wrong.
         let skip = getrandom::u32().unwrap_or(0) % MOST_SKIPPED;
         Ok(Self {
@@ -234,6 +284,34 @@ impl Upstream {
             first_byte: upstream.timeouts.first_byte,
             timers: timers.clone(),
         })
+    }
+
+    /// Whether this and another differ in their targets, and in nothing else.
+    fn differs_in_targets(&self, other: &config::Upstream) -> bool {
+        let without = |upstream: &config::Upstream| config::Upstream {
+            targets: Vec::new(),
+            written: Vec::new(),
+            ..upstream.clone()
+        };
+        self.config.name == other.name && without(&self.config) == without(other)
+    }
+
+    /// The target that is the same, whatever its share.
+    fn target(&self, other: &config::Target) -> Option<&Rc<Target>> {
+        let is_same = |known: &config::Target| {
+            let config::Target { weight, priority, .. } = *other;
+            config::Target { weight, priority, ..known.clone() } == *other
+        };
+        let index = self.config.targets.iter().position(is_same)?;
+        self.targets.get(index)
+    }
+
+    /// Opens a connection to its first target, and closes it.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub(crate) async fn reach(&self) -> Result<(), ConnectError> {
+        self.targets[0].reach().await
     }
 
     /// What its requests carry as `Host`, unless the route says something else.
@@ -337,13 +415,14 @@ impl Upstream {
             let refused = tried.len();
             let info = AnswerInfo { target: index, authority, reused, refused, connect };
             let mut open = self.balance.begin(index);
+            let began = self.health.as_deref().and_then(UpstreamHealth::begins);
             match exchange::exchange(target, (channel, reused), request, host, along, self.bound())
                 .await
             {
                 Ok((response, mut lease)) => {
                     tries.answered(self.timers.now());
                     if let Some(health) = &self.health {
-                        health.answered(index, response.status());
+                        health.answered(index, response.status(), began);
                     }
                     if let Some(open) = &mut open {
                         open.is_answered();
@@ -443,6 +522,7 @@ impl Upstream {
         mut pooled: bool,
         wants: Wants,
     ) -> Result<Ready, UpstreamError> {
+        let mut full = None;
         loop {
             let target = &self.targets[*index];
             tries.begin(*index, self.timers.now());
@@ -452,16 +532,50 @@ impl Upstream {
             // Boxed, since it is rare and its state is large.
             match Box::pin(target.connected(wants.http1)).await {
                 Ok(ready) => return Ok(ready),
+                Err(ConnectError::Full) => {
+                    tries.failed("full", self.timers.now());
+                    let first = *full.get_or_insert(*index);
+                    tried.push(*index);
+                    match self.choose(tried) {
+                        Some(next) => *index = next,
+                        None => {
+                            *index = first;
+                            return self.wait_for_connection(first, tries, wants).await;
+                        }
+                    }
+                }
                 Err(cause) => {
                     tries.failed(tries::no_connection(&cause), self.timers.now());
                     if let Some(health) = &self.health {
                         health.failed(*index, Reason::Connect);
                     }
-                    *index = self.after_refusal(*index, tried, cause)?;
+                    match (self.after_refusal(*index, tried, cause), full) {
+                        (Ok(next), _) => *index = next,
+                        (Err(_), Some(first)) => {
+                            *index = first;
+                            return self.wait_for_connection(first, tries, wants).await;
+                        }
+                        (Err(error), None) => return Err(error),
+                    }
                 }
             }
             pooled = true;
         }
+    }
+
+    /// Where no target has a connection free: the first one is waited for.
+    #[cold]
+    async fn wait_for_connection(
+        &self,
+        index: usize,
+        tries: &Tries,
+        wants: Wants,
+    ) -> Result<Ready, UpstreamError> {
+        let time = self.config.connections.map(|bound| bound.queue_time).unwrap_or_default();
+        tries.begin(index, self.timers.now());
+        let ready = queue::wait(&self.targets[index], wants, time, &self.timers);
+        let ready = Box::pin(ready).await;
+        ready.inspect_err(|error| tries.failed(tries::no_response(error), self.timers.now()))
     }
 
     fn after_refusal(

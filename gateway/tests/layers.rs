@@ -23,7 +23,7 @@ const LAYERS: [&[&str]; 18] = [
     &["conn", "explain", "heads", "telemetry"],
     &["error", "connection_slots", "route"],
     &["first_party", "memory_quota", "models", "upstream"],
-    &["health", "http2", "timer", "tls", "trailers"],
+    &["health", "http2", "names", "timer", "tls", "trailers"],
     &["config"],
     &["path", "tcp"],
     &["allocator"],

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use gateway::config::{
     self, AccessLog, Action, AddedFields, Balance, Config, Ejection, ErrorForm, FixedResponse,
     ForwardedFamily, HalfClose, HostPattern, HostPolicy, Listener, ListenerLimits,
-    ListenerTimeouts, PathPattern, PathRules, Process, RetryBudget, Rewrite, Route, RouteMatcher,
-    Segment, Target, Template, TemplatePart, Upstream, UpstreamId, UpstreamLimits,
+    ListenerTimeouts, Origin, PathPattern, PathRules, Process, RetryBudget, Rewrite, Route,
+    RouteMatcher, Segment, Target, Template, TemplatePart, Upstream, UpstreamId, UpstreamLimits,
     UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
 };
 use gateway::{Gateway, Handle, first_party};
@@ -142,7 +142,10 @@ impl Setup {
                 authority: address.to_string(),
                 weight: 1,
                 priority: 0,
+                origin: Origin::Url,
             }],
+            written: Vec::new(),
+            dns: gateway::config::Dns::default(),
             protocol: UpstreamProtocol::Auto,
             host: HostPolicy::Preserve,
             tls: UpstreamTls::default(),
@@ -166,6 +169,7 @@ impl Setup {
             health: None,
             retry_budget: RetryBudget::default(),
             capacity: None,
+            connections: None,
             grpc_web: false,
         });
         self

@@ -1,7 +1,7 @@
 //! Services behind the gateway that follow a script.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +17,9 @@ use tokio::task::JoinHandle;
 
 /// A body of any kind.
 pub type BoxBody = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// Any free port.
+const LOOPBACK: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// A service; it ends when it is dropped.
 #[derive(Debug)]
@@ -46,7 +49,7 @@ impl Upstream {
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Response<BoxBody>> + Send + 'static,
     {
-        Self::serve(answer, false).await
+        Self::serve(answer, false, LOOPBACK).await
     }
 
     /// Answers each request over HTTP/2 in clear.
@@ -55,7 +58,7 @@ impl Upstream {
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Response<BoxBody>> + Send + 'static,
     {
-        Self::serve(answer, true).await
+        Self::serve(answer, true, LOOPBACK).await
     }
 
     /// Answers 200 with the body of the request.
@@ -69,7 +72,19 @@ impl Upstream {
         .await
     }
 
-    async fn serve<F, R>(answer: F, http2: bool) -> Self
+    /// As [`http1`](Self::http1), at this address.
+    ///
+    /// # Panics
+    /// If it is not free.
+    pub async fn http1_at<F, R>(address: SocketAddr, answer: F) -> Self
+    where
+        F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
+        R: Future<Output = Response<BoxBody>> + Send + 'static,
+    {
+        Self::serve(answer, false, address).await
+    }
+
+    async fn serve<F, R>(answer: F, http2: bool, address: SocketAddr) -> Self
     where
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Response<BoxBody>> + Send + 'static,
@@ -96,7 +111,7 @@ impl Upstream {
                 };
             }
         };
-        let mut this = Self::script(script).await;
+        let mut this = Self::script_at(address, script).await;
         this.requests = requests;
         this
     }
@@ -110,7 +125,15 @@ impl Upstream {
         F: Fn(TcpStream) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::script_at(LOOPBACK, script).await
+    }
+
+    async fn script_at<F, R>(address: SocketAddr, script: F) -> Self
+    where
+        F: Fn(TcpStream) -> R + Send + Sync + 'static,
+        R: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("bound");
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);

@@ -10,6 +10,7 @@ use super::call::{Answer, Call, Refusal, Reply};
 use super::page::Page;
 use crate::config::{Balance, HostPolicy, StickyKey, Target, Upstream, UpstreamProtocol};
 use crate::health::{NoPlace, NoRetry, Reason, Shown, TargetHealth};
+use crate::names::Shown as Name;
 use crate::telemetry::traffic::TargetSummary;
 
 pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
@@ -74,6 +75,9 @@ fn hash_by(key: &StickyKey) -> String {
 fn show(admin: &Admin, upstream: &Upstream) -> Value {
     let targets = upstream.targets.iter().map(|target| show_target(admin, upstream, target));
     let timeouts = &upstream.timeouts;
+    let names = admin.0.metrics.names.all();
+    let names = names.iter().filter(|name| name.names().0 == upstream.name);
+    let names = names.map(|name| show_name(name.names().1, &name.show()));
     json!({
         "name": upstream.name,
         "protocol": match upstream.protocol {
@@ -103,11 +107,17 @@ fn show(admin: &Admin, upstream: &Upstream) -> Value {
             "queue": it.queue,
             "queue_time_seconds": it.queue_time.as_secs_f64(),
         })),
+        "connections": upstream.connections.as_ref().map(|it| json!({
+            "max": it.max,
+            "queue": it.queue,
+            "queue_time_seconds": it.queue_time.as_secs_f64(),
+        })),
         "retry_budget": {
             "share": f64::from(upstream.retry_budget.share) / 1000.0,
             "min_per_second": upstream.retry_budget.min_per_second,
         },
         "load": show_load(admin, upstream),
+        "names": names.collect::<Vec<_>>(),
         "targets": targets.collect::<Vec<_>>(),
     })
 }
@@ -131,6 +141,19 @@ fn show_load(admin: &Admin, upstream: &Upstream) -> Value {
         "retry_budget_spent": load.is_some_and(|load| load.is_spent()),
         "retries_refused_total": named(&NoRetry::ALL.map(NoRetry::word), &refused),
         "requests": places,
+    })
+}
+
+fn show_name(host: &str, shown: &Name) -> Value {
+    json!({
+        "name": host,
+        "kind": if shown.is_srv { "srv" } else { "address" },
+        "resolver": shown.resolver,
+        "answer": shown.answer,
+        "age_seconds": shown.age.map(|age| age.as_secs_f64()),
+        "ttl_seconds": shown.ttl.map(|ttl| ttl.as_secs_f64()),
+        "look_ups": { "found": shown.counts[0], "failed": shown.counts[1] },
+        "error": shown.error,
     })
 }
 

@@ -9,10 +9,10 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, TE, USER_AGENT};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Version};
 use http_body::Body as _;
-use tokio::net::TcpStream;
 
 use crate::body::Body;
 use crate::config::{CheckKind, HealthCheck, HostPolicy, Upstream, UpstreamId, UpstreamProtocol};
+use crate::names::Names;
 use crate::timer::Timers;
 use crate::upstream::{SetupError, Upstreams};
 
@@ -26,31 +26,29 @@ const READ: usize = 64 << 10;
 pub(super) struct Target<'c> {
     check: &'c HealthCheck,
     upstreams: Upstreams,
-    host: &'c str,
-    port: u16,
 }
 
 impl<'c> Target<'c> {
     pub(super) fn new(
         upstream: &'c Upstream,
         check: &'c HealthCheck,
+        names: &Names,
         timers: &Timers,
     ) -> Result<Self, SetupError> {
         let mut one = Upstream { health: None, ..upstream.clone() };
         if matches!(check.kind, CheckKind::Grpc { .. }) {
             one.protocol = UpstreamProtocol::Http2;
         }
-        let target = &upstream.targets[0];
-        let upstreams = Upstreams::new(std::slice::from_ref(&one), timers)?;
-        Ok(Self { check, upstreams, host: &target.host, port: target.port })
+        let upstreams = Upstreams::new(std::slice::from_ref(&one), names, timers)?;
+        Ok(Self { check, upstreams })
     }
 
     /// Asks it; an error says what is wrong with the answer.
     pub(super) async fn ask(&self) -> Result<(), String> {
         match &self.check.kind {
             CheckKind::Tcp => {
-                let connected = TcpStream::connect((self.host, self.port)).await;
-                connected.map(drop).map_err(|error| format!("cannot connect: {error}"))
+                let reached = self.upstreams.upstream(UpstreamId(0)).reach().await;
+                reached.map_err(|error| format!("cannot connect: {error}"))
             }
             CheckKind::Http { path, statuses } => {
                 let mut request = Request::new(Body::empty());

@@ -94,6 +94,8 @@ fn why(health: &Value) -> String {
                 Some("connect") => "it could not be connected to",
                 Some("no_response") => "it did not respond",
                 Some("status") => "its responses were failures",
+                Some("success_rate") => "more requests failed than at the others",
+                Some("latency") => "it was slower than the others",
                 _ => "requests failed",
             };
             let left = health["seconds_left"].as_f64().unwrap_or_default();

@@ -128,7 +128,11 @@ impl Keys {
 
     /// Keys of which a table has exactly one.
     pub(super) fn alternatives(&self) -> &'static [&'static str] {
-        if self.id == ROUTE.id { &ACTIONS } else { &[] }
+        match self.id {
+            id if id == ROUTE.id => &ACTIONS,
+            id if id == TARGET.id => &["url", "srv"],
+            _ => &[],
+        }
     }
 
     /// The key whose table has a key of this name, for users who put it one level too high.

@@ -5,6 +5,7 @@
 mod access_logs;
 mod advice;
 mod caches;
+mod dns;
 mod files;
 mod fuzz;
 mod health;

@@ -4,6 +4,7 @@
 //! that something else may send requests to.
 
 mod balance;
+mod dns;
 pub(super) mod health;
 pub(super) mod target;
 
@@ -18,14 +19,16 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    AddedFields, Capacity, HostPolicy, Span, Target, Upstream, UpstreamId, UpstreamIdentity,
-    UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls, certificates, listener,
-    retries,
+    AddedFields, Capacity, ConnectionBound, HostPolicy, Span, Target, Upstream, UpstreamId,
+    UpstreamIdentity, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    certificates, listener, retries,
 };
 
 /// Reads an upstream.
 pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
     let targets = targets(table);
+    let dns = dns::dns(table, &targets);
+    let is_written = dns::stand_for_several(&dns, &targets);
     balance::warn_of_one_priority(table, &targets);
     let protocol = match table.choice("protocol") {
         "http1" => UpstreamProtocol::Http1,
@@ -42,7 +45,9 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
     let keep_alive = table.table("keep_alive");
     let upstream = Upstream {
         name: name.value.clone(),
+        written: if is_written { targets.clone() } else { Vec::new() },
         targets,
+        dns,
         protocol,
         host,
         tls,
@@ -62,6 +67,7 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         health: health::health(table),
         retry_budget: retries::budget(table),
         capacity: capacity(table),
+        connections: connections(table),
         grpc_web: grpc_web(table, protocol),
     };
     (!upstream.targets.is_empty()).then_some(upstream)
@@ -97,23 +103,46 @@ fn targets(table: &Table<'_, '_>) -> Vec<Target> {
 }
 
 fn target<'a>(reading: &Reading<'a>, item: &Value<'a>) -> Option<(Target, Span)> {
-    let (url, weight, priority) = match item.get_ref() {
+    let (url, is_srv, weight, priority) = match item.get_ref() {
         DeValue::Table(_) => {
             let table = Table::open(reading, item, &TARGET)?;
             let weight = table.integer("weight");
             let priority = table.integer("priority");
-            (table.text("url")?, weight, priority)
+            let (url, is_srv) = url_or_srv(&table)?;
+            (url, is_srv, weight, priority)
         }
-        DeValue::String(_) => (reading.text(item, "a target")?, None, None),
+        DeValue::String(_) => (reading.text(item, "a target")?, false, None, None),
         _ => {
             reading.report(reading.wrong_type(item, "a target", "a URL or a table"));
             return None;
         }
     };
-    let mut target = reading.parsed(&url, "a URL of a target", target::parse)?;
+    let mut target = match is_srv {
+        false => reading.parsed(&url, "a URL of a target", target::parse)?,
+        true => reading.parsed(&url, "a URL with a name of SRV records", target::parse_srv)?,
+    };
     target.weight = weight.unwrap_or(1) as u32;
     target.priority = priority.unwrap_or_default() as u8;
     Some((target, url.span))
+}
+
+/// `url` or `srv`, of which a target has one, and whether it is the second.
+fn url_or_srv(table: &Table<'_, '_>) -> Option<(Text, bool)> {
+    let (url, srv) = (table.value("url"), table.value("srv"));
+    if let (Some(_), Some(srv)) = (url, srv) {
+        let error = Diagnostic::error(srv.span(), "a target has a `url` or an `srv`, and not both");
+        table.reading.report(error.help("make two targets of it"));
+        return None;
+    }
+    if url.is_none() && srv.is_none() && !table.misspells("url") && !table.misspells("srv") {
+        let error = Diagnostic::error(table.span.clone(), "a target has no `url`");
+        let error = error.label("`url` or `srv` is required");
+        table.reading.report_absence(error.help("add `url = \"http://127.0.0.1:9000\"`"));
+    }
+    match srv {
+        Some(_) => Some((table.text("srv")?, true)),
+        None => Some((table.text("url")?, false)),
+    }
 }
 
 /// How targets are spoken to over TLS.
@@ -138,7 +167,7 @@ pub(super) fn tls(table: &Table<'_, '_>, targets: &[Target]) -> UpstreamTls {
     if let (Some(file), Some(found)) = (&file, &ca) {
         let hosts: Vec<&str> = match &server_name {
             Some(name) => vec![name],
-            None => targets.iter().filter(|it| it.tls).map(|it| &*it.host).collect(),
+            None => targets.iter().filter(|it| it.tls).map(Target::server_name).collect(),
         };
         certificates::warn_of_other_hosts(given.reading, file, found, &hosts);
     }
@@ -186,15 +215,28 @@ fn limits(table: &Table<'_, '_>) -> UpstreamLimits {
 
 fn capacity(table: &Table<'_, '_>) -> Option<Capacity> {
     let given = table.given_table("capacity")?;
+    let (queue, queue_time) = queue(&given)?;
+    let requests = given.integer("requests")? as usize;
+    Some(Capacity { requests, queue, queue_time })
+}
+
+fn connections(table: &Table<'_, '_>) -> Option<ConnectionBound> {
+    let given = table.given_table("connections")?;
+    let (queue, queue_time) = queue(&given)?;
+    let max = given.integer("max")? as usize;
+    Some(ConnectionBound { max, queue, queue_time })
+}
+
+/// How many may wait, and for how long.
+fn queue(given: &Table<'_, '_>) -> Option<(usize, std::time::Duration)> {
     let queue = given.integer("queue")? as usize;
     if queue == 0
         && let Some(place) = given.key_span("queue_time")
     {
         let warning = "`queue_time` has no effect: `queue` is 0, and no request waits";
-        table.reading.report(Diagnostic::warning(place, warning));
+        given.reading.report(Diagnostic::warning(place, warning));
     }
-    let requests = given.integer("requests")? as usize;
-    Some(Capacity { requests, queue, queue_time: given.duration("queue_time")? })
+    Some((queue, given.duration("queue_time")?))
 }
 
 /// gRPC is spoken over HTTP/2 alone: its status is in the trailers.

@@ -14,7 +14,10 @@ use http::{HeaderMap, HeaderValue, Request, StatusCode};
 
 use super::error::FetchError;
 use crate::body::Body;
-use crate::config::{Follow, HostPolicy, RemoteDocument, Upstream as Definition, UpstreamId};
+use crate::config::{
+    Follow, HostPolicy, RemoteDocument, Target, Upstream as Definition, UpstreamId,
+};
+use crate::names::Names;
 use crate::timer::Timers;
 use crate::upstream::Upstreams;
 
@@ -26,6 +29,8 @@ pub(super) struct Source {
     limit: usize,
     upstream: Upstreams,
     followed: Option<Upstreams>,
+    /// Of upstreams whose names stand for several.
+    targets: Vec<(String, Vec<Target>)>,
     /// Of the last response that had the document, with where it came from.
     etag: Option<(PathAndQuery, HeaderValue)>,
 }
@@ -41,16 +46,34 @@ impl Source {
     pub(super) fn new(
         remote: &RemoteDocument,
         limit: usize,
+        names: &Names,
         timers: &Timers,
     ) -> Result<Self, FetchError> {
-        let upstream = |definition: &Definition| {
-            let made = Upstreams::new(std::slice::from_ref(definition), timers);
+        let mut targets = Vec::new();
+        let mut upstream = |definition: &Definition| {
+            let mut definition = definition.clone();
+            if !definition.written.is_empty() {
+                definition.targets = names.targets(&definition);
+                targets.push((definition.name.clone(), definition.targets.clone()));
+            }
+            let made = Upstreams::new(std::slice::from_ref(&definition), names, timers);
             made.map_err(|error| FetchError::Setup(error.to_string()))
         };
         let followed =
             remote.follow.as_ref().map(|follow| upstream(&follow.upstream)).transpose()?;
         let (upstream, remote) = (upstream(&remote.upstream)?, remote.clone());
-        Ok(Self { remote, limit, upstream, followed, etag: None })
+        Ok(Self { remote, limit, upstream, followed, targets, etag: None })
+    }
+
+    /// Whether the names of its upstreams stand for other targets by now.
+    pub(super) fn has_other_targets(&self, names: &Names) -> bool {
+        let follow = self.remote.follow.as_ref();
+        let all = std::iter::once(&self.remote.upstream).chain(follow.map(|it| &it.upstream));
+        let mut dynamic = all.filter(|upstream| !upstream.written.is_empty());
+        dynamic.any(|upstream| {
+            let known = self.targets.iter().find(|(name, _)| *name == upstream.name);
+            known.is_none_or(|(_, targets)| *targets != names.targets(upstream))
+        })
     }
 
     /// Fetches it, within its time.

@@ -15,6 +15,7 @@ use super::error::FetchError;
 use super::fetch::{Fetched, Source};
 use super::{file, freshness};
 use crate::config::{DocumentSource, RemoteDocument};
+use crate::names::Names;
 use crate::tcp::run_flusher;
 use crate::timer::Timers;
 
@@ -22,7 +23,7 @@ use crate::timer::Timers;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Looks after the documents that come, until nobody sends any more.
-pub(super) fn run(mut documents: mpsc::UnboundedReceiver<Arc<Document>>) {
+pub(super) fn run(mut documents: mpsc::UnboundedReceiver<Arc<Document>>, names: &Arc<Names>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -34,13 +35,13 @@ pub(super) fn run(mut documents: mpsc::UnboundedReceiver<Arc<Document>>) {
         let timers = Timers::new();
         while let Some(document) = documents.recv().await {
             document.is_attended();
-            tokio::task::spawn_local(look_after(document, timers.clone()));
+            tokio::task::spawn_local(look_after(document, Arc::clone(names), timers.clone()));
         }
     });
     runtime.shutdown_background();
 }
 
-async fn look_after(document: Arc<Document>, timers: Timers) {
+async fn look_after(document: Arc<Document>, names: Arc<Names>, timers: Timers) {
     match &document.definition().source {
         DocumentSource::File(path) => {
             let mut known = None;
@@ -59,15 +60,22 @@ async fn look_after(document: Arc<Document>, timers: Timers) {
                 pause(&document, LOOK).await;
             }
         }
-        DocumentSource::Remote(remote) => fetch_again_and_again(&document, remote, &timers).await,
+        DocumentSource::Remote(remote) => {
+            fetch_again_and_again(&document, remote, &names, &timers).await;
+        }
     }
 }
 
-async fn fetch_again_and_again(document: &Document, remote: &RemoteDocument, timers: &Timers) {
+async fn fetch_again_and_again(
+    document: &Document,
+    remote: &RemoteDocument,
+    names: &Names,
+    timers: &Timers,
+) {
     let (mut source, mut failures) = (None, 0);
     while !document.is_over() {
         document.begins();
-        let fetched = fetch(&mut source, document, remote, timers).await;
+        let fetched = fetch(&mut source, document, remote, (names, timers)).await;
         let wait = match fetched {
             Ok(Fetched { bytes, headers }) => {
                 failures = 0;
@@ -88,11 +96,14 @@ async fn fetch(
     source: &mut Option<Source>,
     document: &Document,
     remote: &RemoteDocument,
-    timers: &Timers,
+    (names, timers): (&Names, &Timers),
 ) -> Result<Fetched, FetchError> {
+    if source.as_ref().is_some_and(|source| source.has_other_targets(names)) {
+        *source = None;
+    }
     let source = match source {
         Some(source) => source,
-        none => none.insert(Source::new(remote, document.definition().size, timers)?),
+        none => none.insert(Source::new(remote, document.definition().size, names, timers)?),
     };
     source.fetch().await
 }

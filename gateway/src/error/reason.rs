@@ -142,8 +142,7 @@ impl Failure {
             Self::PluginFailed { .. } => Reason::Plugin,
             Self::PluginBusy { .. } => Reason::PluginBusy,
             Self::Upstream(error) => of_upstream(error),
-            Self::UpstreamFull { source: NoPlace::Full { .. }, .. } => Reason::UpstreamFull,
-            Self::UpstreamFull { source: NoPlace::Late { .. }, .. } => Reason::UpstreamQueueTimeout,
+            Self::UpstreamFull { source, .. } => of_no_place(source),
             Self::Component { source, .. } => of_component(source),
             Self::UpstreamBroken(_) => Reason::BrokenResponse,
             Self::UpstreamStalled(_) => Reason::UpstreamIdleTimeout,
@@ -153,10 +152,18 @@ impl Failure {
     }
 }
 
+fn of_no_place(source: &NoPlace) -> Reason {
+    match source {
+        NoPlace::Full { .. } | NoPlace::NoConnection { .. } => Reason::UpstreamFull,
+        NoPlace::Late { .. } | NoPlace::LateConnection { .. } => Reason::UpstreamQueueTimeout,
+    }
+}
+
 fn of_upstream(error: &UpstreamError) -> Reason {
     match error {
         UpstreamError::Connect { cause: ConnectError::Timeout(_), .. } => Reason::ConnectTimeout,
         UpstreamError::Connect { .. } => Reason::Connect,
+        UpstreamError::NoConnection { source, .. } => of_no_place(source),
         UpstreamError::FirstByteTimeout { .. } => Reason::FirstByteTimeout,
         UpstreamError::AttemptTimeout { .. } => Reason::AttemptTimeout,
         UpstreamError::ClosedBeforeResponse { .. } => Reason::Closed,

@@ -71,6 +71,8 @@ impl WorkerState {
 
     /// Puts a configuration in force: exchanges that begin from now on see it.
     pub(crate) fn put_in_force(&self, snapshot: Snapshot) {
-        self.snapshot.replace(Rc::new(snapshot));
+        let snapshot = Rc::new(snapshot);
+        let before = self.snapshot.replace(Rc::clone(&snapshot));
+        snapshot.succeeds(&before);
     }
 }

@@ -175,6 +175,9 @@ pub enum RunError {
         /// What the system said.
         source: io::Error,
     },
+    /// The thread that follows names of targets could not be started.
+    #[error("the thread that follows names: {0}")]
+    Discovery(io::Error),
     /// A worker panicked.
     #[error("worker {index} panicked")]
     Panicked {

@@ -45,6 +45,25 @@ pub enum NoPlace {
         /// `queue`
         queue: usize,
     },
+    /// A target has as many connections as it may have, and as many requests wait for one as may.
+    #[error(
+        "it has {max} connections (`connections.max`), and {queue} requests wait \
+         (`connections.queue`)"
+    )]
+    NoConnection {
+        /// `max`
+        max: usize,
+        /// `queue`
+        queue: usize,
+    },
+    /// It waited for a connection for as long as it may.
+    #[error("none of its {max} connections was free within {time:?} (`connections.queue_time`)")]
+    LateConnection {
+        /// `max`
+        max: usize,
+        /// `queue_time`
+        time: Duration,
+    },
     /// It waited for as long as it may.
     #[error("none of its {requests} requests ended within {time:?} (`capacity.queue_time`)")]
     Late {

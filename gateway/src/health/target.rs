@@ -3,13 +3,15 @@
 //! Owns why a target takes no requests, when it takes some again, and the one line in the log for each
 //! change. What is rare is behind a lock; requests that succeed at a healthy target read two numbers.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::connections::Connections;
 use super::gate::Gate;
+use super::outliers::Tally;
 use super::{lock, now};
-use crate::config::{Ejection, HealthCheck};
+use crate::config::{ConnectionBound, Ejection, HealthCheck};
 
 /// Why a target was ejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,10 +22,20 @@ pub(crate) enum Reason {
     NoResponse,
     /// Responses with a status of `ejection.statuses`.
     Status,
+    /// More requests failed at it than at the others.
+    SuccessRate,
+    /// Its responses took longer than those of the others.
+    Latency,
 }
 
 impl Reason {
-    pub(crate) const ALL: [Self; 3] = [Self::Connect, Self::NoResponse, Self::Status];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Connect, Self::NoResponse, Self::Status, Self::SuccessRate, Self::Latency];
+
+    /// Whether a single request that succeeds says nothing against it.
+    fn is_of_many(self) -> bool {
+        matches!(self, Self::SuccessRate | Self::Latency)
+    }
 
     /// In a word.
     pub(crate) fn word(self) -> &'static str {
@@ -31,6 +43,8 @@ impl Reason {
             Self::Connect => "connect",
             Self::NoResponse => "no_response",
             Self::Status => "status",
+            Self::SuccessRate => "success_rate",
+            Self::Latency => "latency",
         }
     }
 }
@@ -90,6 +104,11 @@ pub(crate) struct TargetHealth {
     /// By the place in [`Reason::ALL`].
     ejections: [AtomicU64; Reason::ALL.len()],
     rest: Mutex<Rest>,
+    pub(super) tally: Tally,
+    /// Of the first target of an upstream: when its targets are compared again.
+    pub(super) round: AtomicU64,
+    /// Once they are bounded.
+    connections: OnceLock<Arc<Connections>>,
 }
 
 /// What only changes need.
@@ -127,11 +146,31 @@ impl TargetHealth {
             began: AtomicU64::new(0),
             ejections: Default::default(),
             rest: Mutex::default(),
+            tally: Tally::default(),
+            round: AtomicU64::new(0),
+            connections: OnceLock::new(),
         }
     }
 
     pub(super) fn is_of(&self, upstream: &str, target: &str, tls: bool) -> bool {
         *self.upstream == *upstream && *self.target == *target && self.tls == tls
+    }
+
+    /// Its connections, with this bound.
+    pub(super) fn connections(&self, bound: Option<ConnectionBound>) -> Arc<Connections> {
+        let connections = self.connections.get_or_init(Arc::default);
+        connections.set(bound);
+        Arc::clone(connections)
+    }
+
+    /// The configuration in force says so.
+    pub(super) fn bounds(&self, bound: Option<ConnectionBound>) {
+        self.connections.get().inspect(|connections| connections.set(bound));
+    }
+
+    /// Its connections, if they were ever bounded.
+    pub(crate) fn known_connections(&self) -> Option<&Arc<Connections>> {
+        self.connections.get()
     }
 
     /// Its upstream's name, and its own.
@@ -170,6 +209,11 @@ impl TargetHealth {
             return;
         }
         let mut rest = lock(&self.rest);
+        // One that was under way already.
+        let is_early = |it: Ejected| it.reason.is_of_many() && it.until > Instant::now();
+        if rest.ejected.is_some_and(is_early) {
+            return;
+        }
         if rest.ejected.take().is_some() {
             rest.back_since = Some(Instant::now());
             self.apply(&rest);
@@ -222,7 +266,11 @@ impl TargetHealth {
                 reason = reason.word(),
                 failures,
                 seconds = time.as_secs_f64(),
-                "the target takes no requests for a while: too many failed in a row"
+                "the target takes no requests for a while: {}",
+                match reason.is_of_many() {
+                    true => "it does worse than the others",
+                    false => "too many failed in a row",
+                }
             );
         }
     }

@@ -25,6 +25,7 @@ fn configured(targets: usize, ejection: Ejection) -> Upstream {
         authority: format!("a:{port}"),
         weight: 1,
         priority: 0,
+        origin: crate::config::Origin::Url,
     });
     Upstream { ejection, ..upstream(targets.collect()) }
 }
@@ -48,7 +49,7 @@ fn a_target_is_ejected_after_failures_in_a_row_and_a_single_request_brings_it_ba
     for _ in 0..2 {
         health.failed(0, Reason::NoResponse);
     }
-    health.answered(0, StatusCode::OK);
+    health.answered(0, StatusCode::OK, None);
     for _ in 0..2 {
         health.failed(0, Reason::NoResponse);
     }
@@ -58,7 +59,7 @@ fn a_target_is_ejected_after_failures_in_a_row_and_a_single_request_brings_it_ba
     wait_until("it is not asked again", || health.may_take(0));
     assert!(health.takes(0), "one request sees whether it is back");
     assert!(!health.may_take(0) && !health.takes(0), "and no other");
-    health.answered(0, StatusCode::OK);
+    health.answered(0, StatusCode::OK, None);
     assert!(health.may_take(0) && health.takes(0) && health.takes(0));
 }
 
@@ -72,17 +73,17 @@ fn a_request_that_fails_where_it_was_to_be_seen_ejects_for_longer() {
     let shown = health.targets[0].show();
     assert!(shown.until.unwrap() - first >= Duration::from_millis(100), "twice as long");
     assert_eq!((shown.state, shown.reason), (State::Ejected, Some(Reason::Connect)));
-    assert_eq!(shown.ejections, [2, 0, 0]);
+    assert_eq!(shown.ejections, [2, 0, 0, 0, 0]);
     // A late failure of a request from before is not held against it again.
     health.failed(0, Reason::NoResponse);
-    assert_eq!(health.targets[0].show().ejections, [2, 0, 0]);
+    assert_eq!(health.targets[0].show().ejections, [2, 0, 0, 0, 0]);
 }
 
 #[test]
 fn the_last_target_stays_and_no_more_than_the_share_is_ejected_for_its_responses() {
     let health = health(4, Ejection { max_share: 500, ..brief(1) });
     let bad = StatusCode::BAD_GATEWAY;
-    (0..4).for_each(|index| health.answered(index, bad));
+    (0..4).for_each(|index| health.answered(index, bad, None));
     let open = |health: &UpstreamHealth| (0..4).filter(|index| health.may_take(*index)).count();
     assert_eq!(open(&health), 2, "half of them");
     (0..4).for_each(|index| health.failed(index, Reason::Connect));
@@ -96,7 +97,7 @@ fn other_statuses_and_a_count_of_zero_eject_nobody() {
     assert!(never.takes(0));
     let health = health(2, brief(1));
     for status in [500, 501, 429, 404] {
-        health.answered(0, StatusCode::from_u16(status).unwrap());
+        health.answered(0, StatusCode::from_u16(status).unwrap(), None);
         assert!(health.takes(0), "{status}");
     }
 }
@@ -149,10 +150,25 @@ fn health_outlives_a_reload_for_as_long_as_the_target_is_there() {
 fn who_is_drained_takes_nothing_until_it_is_enabled() {
     let health = health(2, brief(1));
     health.targets[0].drain(true);
-    health.answered(0, StatusCode::OK);
+    health.answered(0, StatusCode::OK, None);
     assert!(!health.may_take(0) && health.is_drained(0));
     health.targets[0].drain(false);
     assert!(health.takes(0));
+}
+
+#[test]
+fn a_success_that_was_under_way_does_not_bring_an_outlier_back() {
+    let policy = Ejection { time: Duration::from_millis(50), ..Ejection::default() };
+    let health = health(2, policy.clone());
+    health.targets[0].eject(&policy, Reason::Latency, 0);
+    health.answered(0, StatusCode::OK, None);
+    assert!(!health.is_open(0) && !health.may_take(0));
+    while !health.may_take(0) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(health.takes(0), "one request sees whether it is back");
+    health.answered(0, StatusCode::OK, None);
+    assert!(health.is_open(0));
 }
 
 fn load(share: u32, min_per_second: u32) -> UpstreamLoad {

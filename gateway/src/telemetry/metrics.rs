@@ -39,6 +39,7 @@ use crate::config::CertificateEnd;
 use crate::connection_slots::ConnectionSlots;
 use crate::health::Health;
 use crate::memory_quota::MemoryQuota;
+use crate::names::Names;
 
 pub(crate) use access_logs::AccessLogCounts;
 pub(crate) use caches::{CacheCounts, CacheResult};
@@ -87,6 +88,8 @@ pub(crate) struct Metrics {
     pub(crate) traffic: Traffic,
     /// Which targets take requests.
     pub(crate) health: Arc<Health>,
+    /// Where names are looked up.
+    pub(crate) names: Arc<Names>,
     /// The threads of the workers, by index.
     workers: Mutex<Vec<i32>>,
     /// When the certificates of listeners end.
@@ -193,6 +196,7 @@ impl Default for Metrics {
             listeners: Mutex::default(),
             traffic: Traffic::default(),
             health: Arc::default(),
+            names: Arc::default(),
             workers: Mutex::default(),
             certificates: Mutex::default(),
             usage: OnceLock::new(),

@@ -16,22 +16,21 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::addresses::{Addresses, Found, in_turns};
+use super::addresses::in_turns;
 use super::error::ConnectError;
 use super::gauge::{Counted, PoolGauge};
 use super::http1::{Http1Connection, Io};
 use super::http2;
-use super::shared::Shared;
+use super::peers::{IsGone, Peers};
 use super::tls::{self, Tls};
 use crate::config::UpstreamLimits;
+use crate::health::{Connections, Permit};
+use crate::names::Name;
 use crate::tcp::Socket;
 use crate::timer::Timers;
 
 /// How long an address may take before the next one is tried beside it (RFC 8305 section 5).
 const HEAD_START: Duration = Duration::from_millis(250);
-
-/// How long a look-up may take where other addresses are known.
-const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// TCP keep-alive probes without an answer until a connection counts as broken.
 const PROBES: u32 = 3;
@@ -40,8 +39,12 @@ const PROBES: u32 = 3;
 pub(super) struct Endpoint {
     pub(super) host: Arc<str>,
     pub(super) port: u16,
-    /// The host, if it is an address and no name.
+    /// Where it is, if that is known without a look-up.
     pub(super) address: Option<IpAddr>,
+    /// Else what is looked up.
+    pub(super) name: Option<Arc<Name>>,
+    /// Where its connections go to.
+    pub(super) peers: Peers,
     pub(super) tls: Option<(Tls, ServerName<'static>)>,
     /// HTTP/2 or nothing.
     pub(super) http2_only: bool,
@@ -51,12 +54,29 @@ pub(super) struct Endpoint {
     pub(super) max_age: Duration,
     pub(super) limits: UpstreamLimits,
     pub(super) timers: Timers,
+    /// How many there may be, if that is bounded.
+    pub(super) bound: Option<Arc<Connections>>,
     /// Where its connections are counted.
     pub(super) gauge: Arc<PoolGauge>,
-    /// The host's addresses, as long as they are being looked up.
-    pub(super) lookups: Shared<Found>,
-    /// Those that were found last.
-    pub(super) addresses: Addresses,
+}
+
+/// When a connection takes no further request.
+#[derive(Debug)]
+pub(super) struct Ends {
+    at: Option<Instant>,
+    is_gone: IsGone,
+}
+
+impl Ends {
+    pub(super) fn has_come(&self, now: Instant) -> bool {
+        self.is_gone.get() || self.at.is_some_and(|at| at <= now)
+    }
+}
+
+/// What belongs to a connection that is being opened.
+struct Begun {
+    is_gone: IsGone,
+    permit: Option<Permit>,
 }
 
 /// A new connection; where it has a task, that runs.
@@ -68,11 +88,17 @@ pub(super) enum Connected {
 impl Endpoint {
     /// Connects; with `http1`, for HTTP/1.1 even if the target would speak HTTP/2.
     pub(super) async fn connect(&self, http1: bool) -> Result<Connected, ConnectError> {
-        let tcp = Socket::new(self.tcp().await?);
+        let permit = match &self.bound {
+            Some(bound) => Some(bound.take().ok_or(ConnectError::Full)?),
+            None => None,
+        };
+        let (tcp, is_gone) = self.tcp().await?;
+        let begun = Begun { is_gone, permit };
+        let tcp = Socket::new(tcp);
         let Some((tls, name)) = &self.tls else {
             return match self.http2_only && !http1 {
-                true => self.begin_http2(tcp).await,
-                false => Ok(self.begin_http1(Io::Plain(tcp))),
+                true => self.begin_http2(tcp, begun).await,
+                false => Ok(self.begin_http1(Io::Plain(tcp), begun)),
             };
         };
         let connector = if http1 { &tls.http1 } else { &tls.by_protocol };
@@ -83,13 +109,15 @@ impl Endpoint {
             return Err(ConnectError::NoHttp2);
         }
         if http2 {
-            return self.begin_http2(stream).await;
+            return self.begin_http2(stream, begun).await;
         }
-        Ok(self.begin_http1(Io::Tls(Box::new(stream))))
+        Ok(self.begin_http1(Io::Tls(Box::new(stream)), begun))
     }
 
-    fn begin_http1(&self, io: Io) -> Connected {
-        let (counted, ends) = (self.counted(), self.ends());
+    fn begin_http1(&self, io: Io, begun: Begun) -> Connected {
+        let Begun { is_gone, permit } = begun;
+        let counted = Counted::new(&self.gauge, permit);
+        let ends = Ends { at: self.ends(), is_gone };
         Connected::Http1(Http1Connection::new(io, self.limits, counted, ends))
     }
 
@@ -100,24 +128,26 @@ impl Endpoint {
         (!self.max_age.is_zero()).then(|| self.timers.now() + self.max_age - early())
     }
 
-    fn counted(&self) -> Counted {
-        Counted::new(&self.gauge)
-    }
-
     /// Whether no connection can be one over which the protocol changes.
     pub(super) fn has_no_http1(&self) -> bool {
         self.http2_only && self.tls.is_none()
     }
 
-    async fn tcp(&self) -> Result<TcpStream, ConnectError> {
-        let stream = match self.address {
-            Some(address) => TcpStream::connect((address, self.port)).await,
-            None => race(&self.resolve().await?, &self.timers).await,
+    /// A connection, and whether the address that it goes to is gone.
+    pub(super) async fn tcp(&self) -> Result<(TcpStream, IsGone), ConnectError> {
+        let stream = match (&self.address, &self.name) {
+            (Some(address), _) => TcpStream::connect((*address, self.port)).await,
+            (None, Some(name)) => {
+                let stream = race(&self.addresses(name).await?, &self.timers).await;
+                stream.inspect_err(|_| name.ask_again())
+            }
+            (None, None) => Err(io::ErrorKind::AddrNotAvailable.into()),
         };
         let stream = stream.map_err(ConnectError::from_tcp)?;
         stream.set_nodelay(true).map_err(ConnectError::from_tcp)?;
         self.keep_alive(&stream).map_err(ConnectError::from_tcp)?;
-        Ok(stream)
+        let peer = stream.peer_addr().map_err(ConnectError::from_tcp)?;
+        Ok((stream, self.peers.of(peer.ip())))
     }
 
     /// Makes the kernel detect connections whose target is gone without notice.
@@ -129,33 +159,27 @@ impl Endpoint {
         Ok(sockopt::set_socket_keepalive(stream, true)?)
     }
 
-    /// The host's addresses. The system looks a name up on a thread, which continues when the request
-    /// has been abandoned: later requests wait for the same look-up, or requests would pile threads
-    /// up while a name server is silent.
-    /// While none is found, or takes long, the last addresses serve.
-    async fn resolve(&self) -> Found {
-        let found = self.lookups.get(|| look_up(Arc::clone(&self.host), self.port));
-        let Some(known) = self.addresses.known() else {
-            return self.addresses.or_known(&self.host, found.await);
-        };
-        tokio::select! {
-            biased;
-            found = found => self.addresses.or_known(&self.host, found),
-            () = self.timers.after(LOOK_UP) => Ok(known),
-        }
+    /// The host's addresses: those that were found last.
+    async fn addresses(&self, name: &Name) -> Result<Rc<[SocketAddr]>, ConnectError> {
+        let found = name.addresses().await.map_err(|reason| ConnectError::Dns {
+            host: Arc::clone(&self.host),
+            cause: Arc::new(io::Error::other(reason)),
+        })?;
+        Ok(in_turns(found.iter().map(|address| SocketAddr::new(*address, self.port))))
     }
 
-    async fn begin_http2<T>(&self, io: T) -> Result<Connected, ConnectError>
+    async fn begin_http2<T>(&self, io: T, begun: Begun) -> Result<Connected, ConnectError>
     where
         T: AsyncRead + AsyncWrite + Unpin + 'static,
     {
+        let Begun { is_gone, permit } = begun;
         let settings = http2::Settings {
             header_list: self.header_list(),
             ping: self.ping,
             ping_timeout: self.ping_timeout,
             timers: &self.timers,
-            gauge: &self.gauge,
-            ends: self.ends(),
+            counted: Counted::new(&self.gauge, permit),
+            ends: Ends { at: self.ends(), is_gone },
         };
         let begun = http2::Connection::begin(io, settings).await;
         begun.map(Connected::Http2).map_err(|error| ConnectError::Handshake(Arc::new(error)))
@@ -167,16 +191,6 @@ impl Endpoint {
         let most = 4 * self.limits.header_size + 32 * self.limits.header_count;
         u32::try_from(most).unwrap_or(u32::MAX)
     }
-}
-
-async fn look_up(host: Arc<str>, port: u16) -> Found {
-    let found = tokio::net::lookup_host((&*host, port)).await;
-    let failed = |error| ConnectError::Dns { host: Arc::clone(&host), cause: Arc::new(error) };
-    let addresses = in_turns(found.map_err(failed)?);
-    if addresses.is_empty() {
-        return Err(failed(io::Error::new(io::ErrorKind::NotFound, "it has no address")));
-    }
-    Ok(addresses)
 }
 
 /// The first address that answers. They are tried in the resolver's order, each one

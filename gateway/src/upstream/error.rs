@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{http1, http2};
+use crate::health::NoPlace;
 
 /// The cause of an error, of any type.
 pub type Cause = Box<dyn Error + Send + Sync>;
@@ -27,6 +28,15 @@ pub enum UpstreamError {
         /// What was in the way.
         #[source]
         cause: ConnectError,
+    },
+    /// Each target has as many connections as it may have, and none became free.
+    #[error("no connection to {target}: {source}")]
+    NoConnection {
+        /// The target that was waited for, as `host:port`.
+        target: Arc<str>,
+        /// Which bound is reached.
+        #[source]
+        source: NoPlace,
     },
     /// The request was sent and no response began in time.
     #[error("{target} sent no response within {timeout:?} after the request (`first_byte`)")]
@@ -137,6 +147,7 @@ impl UpstreamError {
             | Self::AttemptTimeout { .. }
             | Self::MalformedResponse { .. }
             | Self::ResponseTooLarge { .. }
+            | Self::NoConnection { .. }
             | Self::NoUpgrade { .. }
             | Self::RequestBody { .. } => None,
         };
@@ -156,6 +167,7 @@ impl UpstreamError {
             | Self::AttemptTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestBody { .. } => StatusCode::BAD_REQUEST,
             Self::NoUpgrade { .. } => StatusCode::NOT_IMPLEMENTED,
+            Self::NoConnection { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Connect { .. }
             | Self::ClosedBeforeResponse { .. }
             | Self::Reset { .. }
@@ -170,6 +182,7 @@ impl UpstreamError {
     pub fn target(&self) -> &str {
         match self {
             Self::Connect { target, .. }
+            | Self::NoConnection { target, .. }
             | Self::FirstByteTimeout { target, .. }
             | Self::AttemptTimeout { target, .. }
             | Self::ClosedBeforeResponse { target, .. }
@@ -249,6 +262,9 @@ pub enum ConnectError {
     /// The HTTP/2 connection could not be begun.
     #[error("HTTP/2: {0}")]
     Handshake(#[source] Arc<h2::Error>),
+    /// The target has as many connections as it may have.
+    #[error("it has as many connections as it may have (`connections.max`)")]
+    Full,
     /// TCP and TLS took longer than they may.
     #[error("no connection within {0:?} (`connect`)")]
     Timeout(Duration),

@@ -7,6 +7,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::health::Permit;
+
 /// See the module.
 #[derive(Debug, Default)]
 #[repr(align(64))]
@@ -27,13 +29,15 @@ impl PoolGauge {
 pub(super) struct Counted {
     gauge: Arc<PoolGauge>,
     is_idle: Cell<bool>,
+    /// Where the connections of the target are bounded.
+    _permit: Option<Permit>,
 }
 
 impl Counted {
     /// It opens, for a request.
-    pub(super) fn new(gauge: &Arc<PoolGauge>) -> Self {
+    pub(super) fn new(gauge: &Arc<PoolGauge>, permit: Option<Permit>) -> Self {
         change(&gauge.open, 1);
-        Self { gauge: Arc::clone(gauge), is_idle: Cell::new(false) }
+        Self { gauge: Arc::clone(gauge), is_idle: Cell::new(false), _permit: permit }
     }
 
     /// Whether it waits for a request from now on.
@@ -63,7 +67,7 @@ mod tests {
     #[test]
     fn a_connection_is_counted_while_it_lives_and_once_as_idle() {
         let gauge = Arc::<PoolGauge>::default();
-        let (one, other) = (Counted::new(&gauge), Counted::new(&gauge));
+        let (one, other) = (Counted::new(&gauge, None), Counted::new(&gauge, None));
         one.is_idle(true);
         one.is_idle(true);
         assert_eq!(gauge.counts(), (2, 1));

@@ -30,6 +30,7 @@ use self::io::News;
 pub(crate) use self::response::ResponseBody;
 pub(super) use self::send::{Sent, send};
 pub(crate) use self::switched::Switched;
+use super::connect::Ends;
 use super::error::Excess;
 use super::gauge::Counted;
 use crate::config::UpstreamLimits;
@@ -44,7 +45,7 @@ pub(super) struct Http1Connection {
     state: RefCell<ConnectionState>,
     counted: Counted,
     /// When it takes no further request.
-    ends: Option<Instant>,
+    ends: Ends,
 }
 
 #[derive(Debug)]
@@ -114,12 +115,7 @@ pub(super) enum BodyError {
 }
 
 impl Http1Connection {
-    pub(super) fn new(
-        io: Io,
-        limits: UpstreamLimits,
-        counted: Counted,
-        ends: Option<Instant>,
-    ) -> Rc<Self> {
+    pub(super) fn new(io: Io, limits: UpstreamLimits, counted: Counted, ends: Ends) -> Rc<Self> {
         let state = ConnectionState {
             io,
             input: Bytes::new(),
@@ -144,9 +140,9 @@ impl Http1Connection {
         self.counted.is_idle(waits);
     }
 
-    /// Whether it is as old as it may become.
+    /// Whether it is as old as it may become, or goes to an address that is gone.
     pub(super) fn is_too_old(&self, now: Instant) -> bool {
-        self.ends.is_some_and(|ends| ends <= now)
+        self.ends.has_come(now)
     }
 
     /// Whether a request can be sent: the last exchange is over, and nothing has come since; a

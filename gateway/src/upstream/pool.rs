@@ -214,6 +214,18 @@ impl Http1Pool {
         }
     }
 
+    /// Closes the one that was idle for the longest time; `false` if none is.
+    pub(super) fn give_one_up(&mut self) -> bool {
+        let list = if self.idle.is_empty() { &mut self.resting } else { &mut self.idle };
+        match list.is_empty() {
+            true => false,
+            false => {
+                list.remove(0).connection.close();
+                true
+            }
+        }
+    }
+
     /// Gives up what was idle at `then` already.
     pub(super) fn close_older(&mut self, then: Instant) {
         for list in [&mut self.idle, &mut self.resting] {
@@ -305,6 +317,13 @@ impl Http2Pool {
 
     pub(super) fn put(&mut self, connection: Rc<http2::Connection>) {
         self.connections.push(connection);
+    }
+
+    /// Gives up one that is without a stream; `false` if none is.
+    pub(super) fn give_one_up(&mut self) -> bool {
+        let is_free = |connection: &Rc<http2::Connection>| connection.is_free();
+        let found = self.connections.iter().position(is_free);
+        found.map(|index| self.connections.remove(index)).is_some()
     }
 
     /// Gives up what is closed or was without a stream for too long.

@@ -266,6 +266,7 @@ fn verdict(
         ) => retries.on.reset,
         Err(
             UpstreamError::MalformedResponse { .. }
+            | UpstreamError::NoConnection { .. }
             | UpstreamError::ResponseTooLarge { .. }
             | UpstreamError::NoUpgrade { .. }
             | UpstreamError::RequestBody { .. },

@@ -11,7 +11,6 @@ use http::HeaderValue;
 use http::uri::{Authority, Scheme};
 use tokio::sync::Notify;
 
-use super::addresses::Addresses;
 use super::care::Wants;
 use super::connect::{Connected, Endpoint};
 use super::error::{ConnectError, SetupError};
@@ -19,10 +18,13 @@ use super::gauge::PoolGauge;
 use super::head::Name;
 use super::http1::Http1Connection;
 use super::http2::{self, Stream};
+use super::peers::Peers;
 use super::pool::{Http1Pool, Http2Pool};
-use super::shared::Shared;
+use super::queue::Queue;
 use super::tls::{self, Tls};
 use crate::config::{self, UpstreamLimits, UpstreamProtocol};
+use crate::health::Connections;
+use crate::names::Name as DnsName;
 use crate::timer::Timers;
 
 /// See the module.
@@ -36,6 +38,8 @@ pub(super) struct Target {
     http2: RefCell<Http2Pool>,
     /// The connect that everybody waits for whose connection can be shared.
     shared_connect: RefCell<Option<Rc<SharedConnect>>>,
+    /// Those who wait for a connection on this worker.
+    pub(super) queue: Queue,
     timers: Timers,
 }
 
@@ -68,6 +72,8 @@ impl Target {
         upstream: &config::Upstream,
         target: &config::Target,
         tls: Option<&Tls>,
+        dns_name: Option<Arc<DnsName>>,
+        bound: Option<Arc<Connections>>,
         timers: &Timers,
     ) -> Result<Self, SetupError> {
         let server = match (target.tls, tls) {
@@ -82,7 +88,9 @@ impl Target {
         let endpoint = Endpoint {
             host: Arc::from(&*target.host),
             port: target.port,
-            address: target.host.parse().ok(),
+            address: target.address(),
+            name: dns_name,
+            peers: Peers::default(),
             tls: server,
             http2_only: upstream.protocol == UpstreamProtocol::Http2,
             ping: upstream.ping,
@@ -91,8 +99,7 @@ impl Target {
             limits: upstream.limits,
             timers: timers.clone(),
             gauge: Arc::default(),
-            lookups: Shared::default(),
-            addresses: Addresses::default(),
+            bound,
         };
         let authority = Arc::from(&*target.authority);
         let (most, timeout) = (upstream.idle_connections, upstream.idle_timeout);
@@ -106,6 +113,7 @@ impl Target {
             http1: RefCell::new(http1),
             http2: RefCell::new(Http2Pool::new(upstream.idle_timeout)),
             shared_connect: RefCell::new(None),
+            queue: Queue::default(),
             timers: timers.clone(),
         })
     }
@@ -131,6 +139,19 @@ impl Target {
             }
             Channel::Http2(stream) => drop(stream),
         }
+        if let Some(bound) = self.endpoint.bound.as_deref().filter(|bound| bound.waiting() > 0) {
+            self.queue.has_room(bound, || self.gives_one_up());
+        }
+    }
+
+    /// Closes an idle connection, for whom waits for one on another worker; `false` if there is none.
+    pub(super) fn gives_one_up(&self) -> bool {
+        self.http1.borrow_mut().give_one_up() || self.http2.borrow_mut().give_one_up()
+    }
+
+    /// How many connections it may have, if that is bounded.
+    pub(super) fn bound(&self) -> Option<&Arc<Connections>> {
+        self.endpoint.bound.as_ref()
     }
 
     /// Closes what has been idle since `then`: a request that began then was not answered, and
@@ -158,8 +179,22 @@ impl Target {
         self.endpoint.limits
     }
 
-    /// Closes what has been idle for too long.
+    /// Opens a connection, and closes it.
+    pub(super) async fn reach(&self) -> Result<(), ConnectError> {
+        self.endpoint.tcp().await.map(drop)
+    }
+
+    /// It is no target any more: its connections take no further request.
+    pub(super) fn retire(&self) {
+        self.endpoint.peers.retire(|_| false);
+        self.sweep(self.timers.now());
+    }
+
+    /// Closes what has been idle for too long, or is to an address that the name has no more.
     pub(super) fn sweep(&self, now: Instant) {
+        if let Some(name) = &self.endpoint.name {
+            self.endpoint.peers.retire(|address| name.stays(address));
+        }
         self.http1.borrow_mut().sweep(now);
         self.http2.borrow_mut().sweep(now);
     }
@@ -324,7 +359,7 @@ fn name(upstream: &config::Upstream, target: &config::Target) -> Result<Name, Se
     };
     Ok(Name {
         scheme: if target.tls { Scheme::HTTPS } else { Scheme::HTTP },
-        authority: Authority::try_from(&*target.authority).map_err(|_| failed())?,
-        host: HeaderValue::from_str(&target.authority).map_err(|_| failed())?,
+        authority: Authority::try_from(target.host_field()).map_err(|_| failed())?,
+        host: HeaderValue::from_str(target.host_field()).map_err(|_| failed())?,
     })
 }

@@ -1,6 +1,7 @@
 //! Over real sockets: hyper's servers where a server behaves, raw ones where it does not.
 
 mod both_ways;
+mod bounded;
 mod closes;
 mod failures;
 mod http1;

@@ -60,7 +60,12 @@ pub(super) fn server_name(
     upstream: &config::Upstream,
     target: &config::Target,
 ) -> Result<ServerName<'static>, SetupError> {
-    let name = upstream.tls.server_name.as_ref().unwrap_or(&target.host);
+    let name = upstream
+        .tls
+        .server_name
+        .as_ref()
+        .map_or_else(|| target.server_name(), String::as_str)
+        .to_owned();
     ServerName::try_from(name.clone())
         .map_err(|_| SetupError::ServerName { upstream: upstream.name.clone(), name: name.clone() })
 }

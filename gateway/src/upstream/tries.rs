@@ -201,6 +201,7 @@ fn milliseconds(from: Instant, to: Instant) -> u128 {
 pub(super) fn no_connection(cause: &ConnectError) -> &'static str {
     match cause {
         ConnectError::Dns { .. } => "unresolved",
+        ConnectError::Full => "full",
         ConnectError::Refused(_) => "refused",
         ConnectError::Unreachable(_) => "unreachable",
         ConnectError::Tls(_) => "no-tls",
@@ -213,6 +214,7 @@ pub(super) fn no_connection(cause: &ConnectError) -> &'static str {
 pub(super) fn no_response(error: &UpstreamError) -> &'static str {
     match error {
         UpstreamError::Connect { cause, .. } => no_connection(cause),
+        UpstreamError::NoConnection { .. } => "full",
         UpstreamError::FirstByteTimeout { .. } => "first-byte-timeout",
         UpstreamError::AttemptTimeout { .. } => "attempt-timeout",
         UpstreamError::ClosedBeforeResponse { .. } => "closed",
@@ -256,6 +258,7 @@ mod tests {
             authority: authority.to_owned(),
             weight: 1,
             priority: 0,
+            origin: crate::config::Origin::Url,
         };
         let mut upstreams = [config(vec![target("a:1"), target("b:2")])];
         let shown = |now| tries.shown(now, &upstreams).to_string();

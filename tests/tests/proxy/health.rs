@@ -2,6 +2,8 @@
 //! left out, for all workers, and come back by themselves.
 
 mod balancing;
+mod chaos;
+mod outliers;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
@@ -61,6 +63,16 @@ async fn becomes(gateway: &Running, upstream: &str, target: &str, state: &str) {
     within(async {
         while shown(gateway, upstream, target).await["state"] != state {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+/// As [`becomes`], with requests meanwhile.
+async fn becomes_by(gateway: &Running, upstream: &str, target: &str, state: &str) {
+    within(async {
+        while shown(gateway, upstream, target).await["state"] != state {
+            Http1::get(gateway.address, "/").await;
         }
     })
     .await;

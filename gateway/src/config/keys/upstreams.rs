@@ -16,6 +16,7 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         )
         .required()
         .example("[\"http://127.0.0.1:9000\"]"),
+        Key::new("dns", Kind::Table(&DNS), "How the names of its targets become addresses."),
         Key::new(
             "protocol",
             Kind::Choice(&["auto", "http1", "http2"]),
@@ -85,6 +86,12 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         )
         .example("{ requests = 100 }"),
         Key::new(
+            "connections",
+            Kind::Table(&CONNECTIONS),
+            "How many connections each target has at a time. Default: no bound.",
+        )
+        .example("{ max = 100 }"),
+        Key::new(
             "grpc_web",
             Kind::Choice(&["pass", "translate"]),
             "What becomes of calls of gRPC-Web: they pass as they are, or are translated to gRPC.",
@@ -92,6 +99,44 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         .default("pass"),
     ],
 };
+
+pub(in crate::config) static DNS: Keys = Keys {
+    id: "dns",
+    title: "`dns` of an upstream",
+    about: "How the names of its targets become addresses, in the background.",
+    keys: &[
+        Key::new(
+            "resolver",
+            Kind::Choice(&["system", "dns"]),
+            "`system`: as all programs of the machine do. `dns`: by DNS, with the TTL of records.",
+        )
+        .default("system"),
+        Key::new(
+            "servers",
+            Kind::List(&Kind::Text),
+            "Name servers, by address. Default: those of `/etc/resolv.conf`.",
+        )
+        .example("[\"10.0.0.10:53\"]"),
+        Key::new(
+            "addresses",
+            Kind::Choice(&["any", "all"]),
+            "`any`: a name is one target, at whichever of its addresses. `all`: each of its \
+             addresses is a target.",
+        )
+        .default("any"),
+        Key::new("interval", TTL, "How often the system is asked.").default("30s"),
+        Key::new("min_ttl", TTL, "For how long an answer by DNS holds at least.").default("1s"),
+        Key::new("max_ttl", TTL, "For how long an answer by DNS holds at most.").default("5m"),
+        Key::new(
+            "negative_ttl",
+            TTL,
+            "How long it takes at most until a name is asked for again that was not found.",
+        )
+        .default("5s"),
+    ],
+};
+
+const TTL: Kind = Kind::Duration { min: "100ms", max: super::DAY };
 
 pub(in crate::config) static CAPACITY: Keys = Keys {
     id: "capacity",
@@ -109,6 +154,28 @@ pub(in crate::config) static CAPACITY: Keys = Keys {
             "queue",
             Kind::Integer { min: 0, max: 1_000_000 },
             "How many more wait for one of them to end; others are answered 503.",
+        )
+        .default("100"),
+        timeout("queue_time", "How long one waits at most; then it is answered 503.").default("1s"),
+    ],
+};
+
+pub(in crate::config) static CONNECTIONS: Keys = Keys {
+    id: "connections",
+    title: "`connections` of an upstream",
+    about: "How many connections each of its targets has at a time, on all workers together.",
+    keys: &[
+        Key::new(
+            "max",
+            Kind::Integer { min: 1, max: 1_000_000 },
+            "Connections that are open, at most: busy ones, idle ones, and tunnels.",
+        )
+        .required()
+        .example("100"),
+        Key::new(
+            "queue",
+            Kind::Integer { min: 0, max: 1_000_000 },
+            "How many requests wait for one of them, for each target; others are answered 503.",
         )
         .default("100"),
         timeout("queue_time", "How long one waits at most; then it is answered 503.").default("1s"),
@@ -151,6 +218,47 @@ pub(in crate::config) static EJECTION: Keys = Keys {
             Kind::Ratio,
             "While a smaller share of the targets takes requests, by weight, all get some. 0: only \
              while none does.",
+        )
+        .default("0"),
+        Key::new(
+            "outliers",
+            Kind::Table(&OUTLIERS),
+            "When a target is ejected for what it does worse than the others. Default: never.",
+        )
+        .example("{ latency = 300 }"),
+    ],
+};
+
+pub(in crate::config) static OUTLIERS: Keys = Keys {
+    id: "outliers",
+    title: "`outliers` of an ejection",
+    about: "When a target is ejected for what it does worse than the others.",
+    keys: &[
+        Key::new("interval", EJECTED, "How often targets are compared.").default("10s"),
+        Key::new(
+            "min_requests",
+            Kind::Integer { min: 1, max: 1_000_000 },
+            "Requests in an interval from which on a target is compared.",
+        )
+        .default("100"),
+        Key::new(
+            "min_targets",
+            Kind::Integer { min: 2, max: 1000 },
+            "Targets that have so many, from which on they are compared.",
+        )
+        .default("5"),
+        Key::new(
+            "success_rate",
+            Kind::Integer { min: 0, max: 1000 },
+            "Percent of the standard deviation: a target is ejected whose share of successes is \
+             below the mean by more. 0: none is.",
+        )
+        .default("190"),
+        Key::new(
+            "latency",
+            Kind::Integer { min: 0, max: 10_000 },
+            "Percent: a target is ejected whose responses take longer than so much of the median \
+             of the others. 0: none is.",
         )
         .default("0"),
     ],
@@ -208,8 +316,14 @@ pub(in crate::config) static TARGET: Keys = Keys {
     about: "One server of an upstream.",
     keys: &[
         Key::new("url", Kind::Text, "`http` or `https` URL without a path.")
-            .required()
             .example("\"http://127.0.0.1:9000\""),
+        Key::new(
+            "srv",
+            Kind::Text,
+            "In place of `url`: a URL without a port, whose host is the name of SRV records. Each \
+             is a target.",
+        )
+        .example("\"http://_http._tcp.orders.internal\""),
         Key::new("weight", Kind::Integer { min: 0, max: 1000 }, "Share of the requests. 0: none.")
             .default("1"),
         Key::new(

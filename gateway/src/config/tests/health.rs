@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::config::{Balance, CheckKind, Ejection, StickyKey};
+use crate::config::{Balance, CheckKind, Ejection, Outliers, StickyKey};
 
 fn with(keys: &str) -> String {
     in_upstream(&format!("{TARGETS}\n{keys}"))
@@ -30,6 +30,7 @@ fn reads_when_a_target_is_left_out() {
         max_share: 250,
         statuses: vec![500],
         panic_threshold: 500,
+        outliers: None,
     };
     assert_eq!((full.ejection, full.balance), (ejection, Balance::LeastRequests));
     let health = full.health.unwrap();
@@ -39,6 +40,28 @@ fn reads_when_a_target_is_left_out() {
     assert_eq!(grpc.kind, CheckKind::Grpc { service: "a.B".to_owned() });
     assert_eq!((grpc.interval, grpc.timeout), (Duration::from_secs(10), Duration::from_secs(2)));
     assert_eq!(read("health = { kind = \"tcp\" }").health.unwrap().kind, CheckKind::Tcp);
+}
+
+#[test]
+fn reads_when_targets_are_compared() {
+    let read =
+        |keys: &str| check(&with(keys)).unwrap().config.upstreams.remove(0).ejection.outliers;
+    assert_eq!(read(""), None);
+    assert_eq!(read("ejection.outliers = {}"), Some(Outliers::default()));
+    let outliers =
+        Outliers { min_targets: 3, success_rate: 0, latency: 250, ..Outliers::default() };
+    let keys = "ejection.outliers = { min_targets = 3, success_rate = 0, latency = 250 }";
+    assert_eq!(read(keys), Some(outliers));
+    warns(
+        &with("ejection.outliers = { success_rate = 0 }"),
+        "`outliers` has no effect: `success_rate` and `latency` are 0",
+        "{ success_rate = 0 }",
+    );
+    warns(
+        &with("ejection.outliers = { min_targets = 4 }"),
+        "of 4 targets none is below the mean by so many standard deviations",
+        "min_targets",
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::*;
-use crate::config::{Capacity, RetryBudget, RetryOn};
+use crate::config::{Capacity, ConnectionBound, RetryBudget, RetryOn};
 
 fn with(keys: &str) -> String {
     in_route(&format!("{FORWARD}\n{keys}"))
@@ -111,6 +111,27 @@ fn reads_how_many_requests_an_upstream_has_at_a_time() {
     );
     warns(
         &with("capacity = { requests = 5, queue = 0, queue_time = \"2s\" }"),
+        "`queue_time` has no effect: `queue` is 0, and no request waits",
+        "queue_time",
+    );
+}
+
+#[test]
+fn reads_how_many_connections_a_target_has_at_a_time() {
+    let with = |keys: &str| in_upstream(&format!("{TARGETS}\n{keys}"));
+    let read = |keys: &str| check(&with(keys)).unwrap().config.upstreams.remove(0).connections;
+    assert_eq!(read(""), None);
+    let queue_time = Duration::from_secs(1);
+    let bound = ConnectionBound { max: 5, queue: 100, queue_time };
+    assert_eq!(read("connections.max = 5"), Some(bound));
+    refuses(
+        &with("connections = { queue = 5 }"),
+        "`connections` of an upstream has no `max`",
+        "{ queue = 5 }",
+        "add `max = 100`",
+    );
+    warns(
+        &with("connections = { max = 5, queue = 0, queue_time = \"2s\" }"),
         "`queue_time` has no effect: `queue` is 0, and no request waits",
         "queue_time",
     );

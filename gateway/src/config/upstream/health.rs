@@ -9,7 +9,7 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::fault::Fault;
 use crate::config::reader::{Table, integer};
 use crate::config::units;
-use crate::config::{CheckKind, Ejection, HealthCheck};
+use crate::config::{CheckKind, Ejection, HealthCheck, Outliers};
 
 pub(super) fn ejection(table: &Table<'_, '_>) -> Ejection {
     let standard = Ejection::default();
@@ -37,7 +37,38 @@ pub(super) fn ejection(table: &Table<'_, '_>) -> Ejection {
         max_share: thousandths(given.ratio("max_share")),
         statuses: statuses(&given).unwrap_or(standard.statuses),
         panic_threshold: thousandths(given.ratio("panic_threshold")),
+        outliers: outliers(&given),
     }
+}
+
+fn outliers(ejection: &Table<'_, '_>) -> Option<Outliers> {
+    let given = ejection.given_table("outliers")?;
+    let number = |key| given.integer(key).map(|number| number as u32);
+    let outliers = Outliers {
+        interval: given.duration("interval")?,
+        min_requests: number("min_requests")?,
+        min_targets: number("min_targets")?,
+        success_rate: number("success_rate")?,
+        latency: number("latency")?,
+    };
+    if outliers.success_rate == 0 && outliers.latency == 0 {
+        let warning = "`outliers` has no effect: `success_rate` and `latency` are 0";
+        ejection.reading.report(Diagnostic::warning(given.span.clone(), warning));
+    }
+    // One of so many is at most so far from the mean (Samuelson's inequality).
+    let most = 100.0 * f64::from(outliers.min_targets.saturating_sub(1)).sqrt();
+    if f64::from(outliers.success_rate) >= most
+        && outliers.success_rate > 0
+        && let Some(place) =
+            given.key_span("success_rate").or_else(|| given.key_span("min_targets"))
+    {
+        let targets = outliers.min_targets;
+        let warning =
+            format!("of {targets} targets none is below the mean by so many standard deviations");
+        let help = format!("`success_rate` under {most:.0}, or more `min_targets`");
+        ejection.reading.report(Diagnostic::warning(place, warning).help(help));
+    }
+    Some(outliers)
 }
 
 pub(in crate::config) fn thousandths(ratio: Option<f64>) -> u32 {

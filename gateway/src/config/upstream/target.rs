@@ -4,8 +4,8 @@
 
 use std::net::Ipv6Addr;
 
-use crate::config::Target;
 use crate::config::fault::Fault;
+use crate::config::{Origin, Target};
 
 /// Parses `http://host:port` or `https://host:port`; the weight is 1, the priority 0.
 pub(in crate::config) fn parse(url: &str) -> Result<Target, Fault> {
@@ -27,7 +27,26 @@ pub(in crate::config) fn parse(url: &str) -> Result<Target, Fault> {
         Some(port) if port != default_port => format!("{in_brackets}:{port}"),
         _ => in_brackets,
     };
-    Ok(Target { tls, host, port: port.unwrap_or(default_port), authority, weight: 1, priority: 0 })
+    let (port, origin) = (port.unwrap_or(default_port), Origin::Url);
+    Ok(Target { tls, host, port, authority, weight: 1, priority: 0, origin })
+}
+
+/// Parses `http://name` or `https://name`, where the name is one of SRV records.
+pub(in crate::config) fn parse_srv(url: &str) -> Result<Target, Fault> {
+    let target = parse(url)?;
+    let (_, start) = scheme(url)?;
+    let end = url[start..].find('/').map_or(url.len(), |found| start + found);
+    if let Some(port) = url[start..end].rfind(':') {
+        return Err(Fault::new(start + port..end, "SRV records say the port themselves")
+            .help("leave the port out"));
+    }
+    if target.host.parse::<std::net::IpAddr>().is_ok() {
+        return Err(
+            Fault::new(start..end, "an address has no SRV records").help("write it as a `url`")
+        );
+    }
+    let authority = target.host.clone();
+    Ok(Target { authority, origin: Origin::Srv, ..target })
 }
 
 fn scheme(url: &str) -> Result<(bool, usize), Fault> {
@@ -163,5 +182,11 @@ mod tests {
         assert_eq!(place("http://a b"), " ");
         assert_eq!(place("http://a..b"), "a..b");
         assert_eq!(place("http://"), "");
+        let place = |url: &str| url[parse_srv(url).expect_err(url).place].to_owned();
+        assert_eq!(place("http://_http._tcp.a:80/"), ":80");
+        assert_eq!(place("http://10.0.0.1"), "10.0.0.1");
+        let name = |url| parse_srv(url).expect(url).server_name().to_owned();
+        assert_eq!(name("https://_http._tcp.a.example"), "a.example");
+        assert_eq!(name("https://a.service.consul"), "a.service.consul");
     }
 }

@@ -3,6 +3,7 @@
 use super::Kind;
 use super::text::{head, line};
 use crate::health::{Health, NoPlace, NoRetry, Reason, State};
+use crate::names::Names;
 use crate::telemetry::traffic::{RESULTS, Traffic};
 
 /// Writes all families.
@@ -97,11 +98,11 @@ pub(super) fn write_loads(page: &mut String, health: &Health) {
 
 /// Writes which targets take requests.
 pub(super) fn write_health(page: &mut String, health: &Health) {
-    let all = health.all();
-    if all.is_empty() {
+    let known = health.all();
+    if known.is_empty() {
         return;
     }
-    let all: Vec<_> = all.iter().map(|target| (target.names(), target.show())).collect();
+    let all: Vec<_> = known.iter().map(|target| (target.names(), target.show())).collect();
     let name = "gateway_upstream_target_up";
     head(page, name, Kind::Gauge, "Whether the target takes requests.");
     for ((upstream, target), shown) in &all {
@@ -117,6 +118,25 @@ pub(super) fn write_health(page: &mut String, health: &Health) {
             line(page, name, &[("upstream", *upstream), ("target", *target), reason], count);
         }
     }
+    let bounded =
+        known.iter().filter_map(|target| Some((target.names(), target.known_connections()?)));
+    let bounded: Vec<_> = bounded.collect();
+    if !bounded.is_empty() {
+        let name = "gateway_upstream_connections_waiting";
+        head(page, name, Kind::Gauge, "Requests that wait for a connection to the target.");
+        for ((upstream, target), connections) in &bounded {
+            let labels = [("upstream", *upstream), ("target", *target)];
+            line(page, name, &labels, connections.counts().1);
+        }
+        let name = "gateway_upstream_connections_shed_total";
+        head(page, name, Kind::Counter, "Requests that got no connection to the target, by why.");
+        for ((upstream, target), connections) in &bounded {
+            for (reason, count) in NoPlace::WORDS.iter().zip(connections.shed()) {
+                let labels = [("upstream", *upstream), ("target", *target), ("reason", *reason)];
+                line(page, name, &labels, count);
+            }
+        }
+    }
     let name = "gateway_upstream_health_checks_total";
     head(page, name, Kind::Counter, "Health checks of targets, by how they ended.");
     for ((upstream, target), shown) in &all {
@@ -124,5 +144,40 @@ pub(super) fn write_health(page: &mut String, health: &Health) {
             let result = ("result", *result);
             line(page, name, &[("upstream", *upstream), ("target", *target), result], count);
         }
+    }
+}
+
+/// Writes what became of looking names up.
+pub(super) fn write_names(page: &mut String, names: &Names) {
+    let all = names.all();
+    if all.is_empty() {
+        return;
+    }
+    let all: Vec<_> = all.iter().map(|name| (name.names(), name.show())).collect();
+    let name = "gateway_upstream_name_look_ups_total";
+    head(
+        page,
+        name,
+        Kind::Counter,
+        "Look-ups of names of targets, by whether they found something.",
+    );
+    for ((upstream, of), shown) in &all {
+        for (result, count) in ["found", "failed"].iter().zip(shown.counts) {
+            let labels = [("upstream", *upstream), ("name", *of), ("result", *result)];
+            line(page, name, &labels, count);
+        }
+    }
+    let name = "gateway_upstream_name_age_seconds";
+    head(page, name, Kind::Gauge, "How old the answer is that a name of targets stands for.");
+    for ((upstream, of), shown) in &all {
+        if let Some(age) = shown.age {
+            line(page, name, &[("upstream", *upstream), ("name", *of)], age.as_secs_f64());
+        }
+    }
+    let name = "gateway_upstream_name_addresses";
+    let help = "For how many addresses or services a name of targets stands.";
+    head(page, name, Kind::Gauge, help);
+    for ((upstream, of), shown) in &all {
+        line(page, name, &[("upstream", *upstream), ("name", *of)], shown.answer.len());
     }
 }

@@ -13,7 +13,7 @@ use super::{
     CALLS, Counter, DECISIONS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics,
     component, hooks, process, routes, targets,
 };
-use super::{slots, stores};
+use super::{caches, slots, stores};
 use crate::telemetry::traffic::Exemplar;
 
 /// `content-type` of the page.
@@ -70,6 +70,7 @@ impl Metrics {
         targets::write(&mut page, &self.traffic);
         targets::write_health(&mut page, &self.health);
         targets::write_loads(&mut page, &self.health);
+        targets::write_names(&mut page, &self.names);
         self.write_certificates(&mut page);
         let mut plugins: Vec<_> = self.plugins.iter().map(|known| Arc::clone(&known)).collect();
         plugins.sort_by(|one, other| one.name.cmp(&other.name));

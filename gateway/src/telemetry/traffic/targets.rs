@@ -20,9 +20,10 @@ pub(crate) struct TargetTraffic {
 }
 
 /// How a try at a target ends, in the words of the access log.
-pub(crate) const RESULTS: [&str; 19] = [
+pub(crate) const RESULTS: [&str; 20] = [
     "answered",
     "unresolved",
+    "full",
     "refused",
     "unreachable",
     "no-tls",

@@ -17,6 +17,7 @@ fn upstream(weights: &[u32], kind: config::Balance) -> config::Upstream {
         authority: format!("t{index}"),
         weight: *weight,
         priority: 0,
+        origin: config::Origin::Url,
     };
     let targets = weights.iter().enumerate().map(target).collect();
     config::Upstream { balance: kind, ..support::config(targets) }
@@ -211,7 +212,7 @@ fn a_target_that_is_back_begins_slowly() {
     while !health.may_take(1) {
         std::thread::sleep(Duration::from_millis(1));
     }
-    health.answered(1, http::StatusCode::OK);
+    health.answered(1, http::StatusCode::OK, None);
     // A tenth of its weight beside a whole one.
     let share = share_of(&balance, Some(&health), 1, 2_200);
     assert!(share.abs_diff(200) < 20, "{share}");

@@ -7,7 +7,6 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -17,7 +16,8 @@ use h2::{Ping, PingPong, SendStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::super::gauge::{Counted, PoolGauge};
+use super::super::connect::Ends;
+use super::super::gauge::Counted;
 use super::super::pool::SUSPICIOUS;
 use super::send::Remainder;
 use crate::timer::Timers;
@@ -44,10 +44,10 @@ pub(in super::super) struct Settings<'a> {
     pub(in super::super) ping: Duration,
     pub(in super::super) ping_timeout: Duration,
     pub(in super::super) timers: &'a Timers,
-    /// Where it is counted.
-    pub(in super::super) gauge: &'a Arc<PoolGauge>,
+    /// As one of those to its target.
+    pub(in super::super) counted: Counted,
     /// When it takes no further request.
-    pub(in super::super) ends: Option<Instant>,
+    pub(in super::super) ends: Ends,
 }
 
 /// See the module.
@@ -60,7 +60,7 @@ pub(in super::super) struct Connection {
     /// It takes no further request.
     is_retired: Cell<bool>,
     counted: Counted,
-    ends: Option<Instant>,
+    ends: Ends,
     timers: Timers,
 }
 
@@ -123,7 +123,7 @@ impl Connection {
             used: Cell::new(false),
             idle_since: Cell::new(now),
             is_retired: Cell::new(false),
-            counted: Counted::new(settings.gauge),
+            counted: settings.counted,
             ends: settings.ends,
             timers,
         }))
@@ -133,13 +133,18 @@ impl Connection {
         // It waits for nothing: a stream for which there is no room yet waits by itself.
         let mut context = Context::from_waker(Waker::noop());
         let polled = self.sender.borrow_mut().poll_ready(&mut context);
-        let is_too_old = self.ends.is_some_and(|ends| ends <= self.timers.now());
+        let is_too_old = self.ends.has_come(self.timers.now());
         !self.is_retired.get() && !is_too_old && !matches!(polled, Poll::Ready(Err(_)))
     }
 
     /// A peer that allows no stream, for now, still gets one: it waits inside.
     pub(in super::super) fn has_room(&self) -> bool {
         self.active.get() < self.sender.borrow().current_max_send_streams().max(1)
+    }
+
+    /// Whether it has no stream.
+    pub(in super::super) fn is_free(&self) -> bool {
+        self.active.get() == 0
     }
 
     /// Whether it was without a stream for so long.

@@ -7,8 +7,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 
 use super::support::{
-    Server, SlowBody, answer, config, get, ms, named_target, read_head, request, run, send, target,
-    upstream, upstream_at, upstream_with_first_byte,
+    Server, SlowBody, answer, config, get, ms, named_target, names, read_head, request, run, send,
+    target, upstream, upstream_at, upstream_with_first_byte,
 };
 use crate::config::Target;
 use crate::upstream::{ConnectError, Upstream, UpstreamError};
@@ -79,7 +79,7 @@ fn a_handshake_that_does_not_end_is_a_gateway_timeout() {
         let mut config = config(vec![target]);
         config.tls.ca = Some(Vec::new());
         config.timeouts.connect = ms(50);
-        let Err(setup) = Upstream::new(&config, &crate::timer::Timers::new()) else {
+        let Err(setup) = Upstream::new(&config, names(), &crate::timer::Timers::new()) else {
             panic!("trusts nobody");
         };
         assert!(setup.to_string().contains("TLS"), "{setup}");

@@ -10,8 +10,8 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::support::{
-    Server, SlowBody, answer, config, empty, full, get, ms, read_head, request, run, send, target,
-    upstream, upstream_at, upstream_with_first_byte,
+    Server, SlowBody, answer, config, empty, full, get, ms, names, read_head, request, run, send,
+    target, upstream, upstream_at, upstream_with_first_byte,
 };
 use crate::config::HostPolicy;
 use crate::timer::Timers;
@@ -123,7 +123,7 @@ fn the_sweep_closes_connections_that_nobody_asks_for() {
         .await;
         let mut config = config(vec![target(server.address)]);
         config.idle_timeout = ms(30);
-        let upstreams = Upstreams::new(&[config], &Timers::new()).unwrap();
+        let upstreams = Upstreams::new(&[config], names(), &Timers::new()).unwrap();
         answer(upstreams.upstream(crate::config::UpstreamId(0)), get("/")).await;
         sees_close.await.unwrap();
     });

@@ -6,6 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use tokio::time::Sleep;
 
 use super::super::{Answered, Resume, Upstream, UpstreamError};
 use crate::config::{self, HostPolicy, UpstreamProtocol, UpstreamTimeouts, UpstreamTls};
+use crate::names::Names;
 use crate::timer::Timers;
 
 pub(super) type TestBody = UnsyncBoxBody<Bytes, io::Error>;
@@ -46,13 +48,16 @@ pub(super) fn target(address: SocketAddr) -> config::Target {
 
 pub(super) fn named_target(host: &str, port: u16) -> config::Target {
     let authority = format!("{host}:{port}");
-    config::Target { tls: false, host: host.to_owned(), port, authority, weight: 1, priority: 0 }
+    let (host, origin) = (host.to_owned(), config::Origin::Url);
+    config::Target { tls: false, host, port, authority, weight: 1, priority: 0, origin }
 }
 
 pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
     config::Upstream {
         name: "test".to_owned(),
         targets,
+        written: Vec::new(),
+        dns: config::Dns::default(),
         protocol: UpstreamProtocol::Auto,
         host: HostPolicy::Preserve,
         tls: UpstreamTls::default(),
@@ -76,12 +81,19 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         health: None,
         retry_budget: config::RetryBudget::default(),
         capacity: None,
+        connections: None,
         grpc_web: false,
     }
 }
 
+/// Names that are looked up for as long as the tests run.
+pub(super) fn names() -> &'static Names {
+    static NAMES: OnceLock<Names> = OnceLock::new();
+    NAMES.get_or_init(Names::default)
+}
+
 pub(super) fn upstream(config: &config::Upstream) -> Upstream {
-    Upstream::new(config, &Timers::new()).unwrap()
+    Upstream::new(config, names(), &Timers::new()).unwrap()
 }
 
 pub(super) fn upstream_at(address: SocketAddr) -> Upstream {

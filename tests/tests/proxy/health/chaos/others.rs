@@ -1,0 +1,119 @@
+//! HAProxy and Envoy, as near to the settings of the gateway as theirs come.
+
+use std::fmt::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+
+use super::{ATTEMPT, CONNECT};
+
+pub(super) struct Other {
+    pub(super) address: SocketAddr,
+    child: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
+
+pub(super) async fn start(proxy: &str, targets: &[SocketAddr]) -> Other {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let program = std::env::var("CHAOS_PROGRAM").unwrap_or_else(|_| proxy.to_owned());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(if proxy == "envoy" { "envoy.yaml" } else { "haproxy.cfg" });
+    let text = if proxy == "envoy" { envoy(address, targets) } else { haproxy(address, targets) };
+    std::fs::write(&file, text).unwrap();
+    let mut command = Command::new(program);
+    match proxy {
+        "envoy" => {
+            command.arg("-c").arg(&file).args(["--concurrency", "2", "--log-level", "error"])
+        }
+        _ => command.arg("-f").arg(&file).arg("-db"),
+    };
+    let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
+    gateway_tests::until(|| TcpStream::connect(address).is_ok()).await;
+    // Until its first checks have passed.
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    Other { address, child, _folder: folder }
+}
+
+fn haproxy(address: SocketAddr, targets: &[SocketAddr]) -> String {
+    let (connect, attempt) = (CONNECT.as_millis(), ATTEMPT.as_millis());
+    let mut text = format!(
+        "global\n  nbthread 2\ndefaults\n  mode http\n  timeout connect {connect}ms\n  timeout client 60s\n  \
+         timeout server {attempt}ms\n  timeout check 500ms\n  retries 3\n  option redispatch 1\n  \
+         retry-on all-retryable-errors\n  option httpchk GET /\n  default-server check inter 500ms \
+         fall 2 rise 1 observe layer7 error-limit 2 on-error mark-down\nfrontend in\n  bind {address}\n  \
+         http-request disable-l7-retry if METH_POST\n  default_backend targets\nbackend targets\n  \
+         balance roundrobin\n"
+    );
+    for (index, target) in targets.iter().enumerate() {
+        let _infallible = writeln!(text, "  server t{index} {target}");
+    }
+    text
+}
+
+fn envoy(address: SocketAddr, targets: &[SocketAddr]) -> String {
+    let socket = |address: SocketAddr| {
+        format!(
+            "{{ socket_address: {{ address: {}, port_value: {} }} }}",
+            address.ip(),
+            address.port()
+        )
+    };
+    let endpoints: String = targets
+        .iter()
+        .map(|target| format!("        - endpoint: {{ address: {} }}\n", socket(*target)))
+        .collect();
+    let listener = socket(address);
+    let (connect, attempt) = (CONNECT.as_secs_f64(), ATTEMPT.as_secs_f64());
+    let policy = |on: &str| {
+        format!(
+            "{{ retry_on: \"{on}\", num_retries: 3, per_try_timeout: {attempt}s, \
+             retry_host_predicate: [{{ name: envoy.retry_host_predicates.previous_hosts, typed_config: \
+             {{ \"@type\": type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate }} }}], \
+             host_selection_retry_max_attempts: 10 }}"
+        )
+    };
+    let (safe, post) = (policy("5xx,reset,connect-failure"), policy("connect-failure"));
+    format!(
+        "static_resources:
+  listeners:
+  - address: {listener}
+    filter_chains:
+    - filters:
+      - name: envoy.filters.network.http_connection_manager
+        typed_config:
+          \"@type\": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+          stat_prefix: in
+          http_filters:
+          - name: envoy.filters.http.router
+            typed_config: {{ \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
+          route_config:
+            virtual_hosts:
+            - name: all
+              domains: [\"*\"]
+              routes:
+              - match: {{ prefix: /, headers: [{{ name: \":method\", string_match: {{ exact: POST }} }}] }}
+                route: {{ cluster: targets, timeout: 15s, retry_policy: {post} }}
+              - match: {{ prefix: / }}
+                route: {{ cluster: targets, timeout: 15s, retry_policy: {safe} }}
+  clusters:
+  - name: targets
+    type: STATIC
+    connect_timeout: {connect}s
+    common_lb_config: {{ healthy_panic_threshold: {{ value: 0 }} }}
+    circuit_breakers: {{ thresholds: [{{ max_connections: 100000, max_pending_requests: 100000, max_requests: 100000, max_retries: 100000 }}] }}
+    outlier_detection: {{ consecutive_5xx: 2, consecutive_gateway_failure: 2, enforcing_consecutive_gateway_failure: 100, interval: 0.5s, base_ejection_time: 1s, max_ejection_time: 5s, max_ejection_percent: 100 }}
+    health_checks:
+    - {{ timeout: 0.5s, interval: 0.5s, no_traffic_interval: 0.5s, unhealthy_threshold: 2, healthy_threshold: 1, http_health_check: {{ path: / }} }}
+    load_assignment:
+      cluster_name: targets
+      endpoints:
+      - lb_endpoints:
+{endpoints}"
+    )
+}
