@@ -73,7 +73,7 @@ pub struct Config {
     pub keep_stale: String,
 
     /// For whom responses to requests with credentials are: requests with `Authorization`, and those of a consumer
-    /// that an other plugin has found. Default `"standard"`.
+    /// that another plugin has found. Default `"standard"`.
     #[serde(default)]
     pub credentials: Credentials,
 

@@ -121,7 +121,7 @@ async fn nobody_gets_what_is_for_another() {
 }
 
 #[tokio::test]
-async fn what_is_stale_is_served_while_it_is_revalidated_and_when_the_server_is_gone() {
+async fn what_is_stale_is_served_while_it_is_revalidated_and_when_the_server_fails() {
     let site =
         numbered(&[("cache-control", "max-age=1, stale-while-revalidate=60, stale-if-error=60")])
             .await;
@@ -134,10 +134,21 @@ async fn what_is_stale_is_served_while_it_is_revalidated_and_when_the_server_is_
         assert!(SystemTime::now() < until, "it is not revalidated");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let errors = numbered(&[("cache-control", "max-age=1, stale-if-error=60")]).await;
+    let count = AtomicUsize::new(0);
+    let errors = Upstream::http1(move |_| {
+        let is_first = count.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            let response =
+                Response::builder().header("cache-control", "max-age=1, stale-if-error=60");
+            match is_first {
+                true => response.body(full("answer 1")).unwrap(),
+                false => response.status(503).body(full("broken")).unwrap(),
+            }
+        }
+    })
+    .await;
     let gateway = self::gateway("", &errors);
     assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "answer 1");
-    drop(errors);
     tokio::time::sleep(Duration::from_millis(2050)).await;
     let saved = ask(&gateway, "GET", "/a", &[]).await;
     assert_eq!((saved.status(), saved.text()), (200, "answer 1"));
