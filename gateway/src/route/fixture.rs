@@ -127,6 +127,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         upstreams: vec![],
         documents: vec![],
         keys: vec![],
+        caches: vec![],
         stores: vec![],
         components: vec![],
         plugins: vec![],

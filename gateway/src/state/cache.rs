@@ -22,7 +22,6 @@ use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 pub(crate) use self::entry::{Entry, Freshened, Wanted};
 pub(crate) use self::fill::{Fill, Polled, Reader};
-use self::flight::Phase;
 pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};
 use self::index::Index;
 use crate::config::Cache as Settings;

@@ -1,6 +1,7 @@
 //! `[caches.NAME]` and the plugins that name one: what they take and what they refuse.
 
 use super::*;
+use crate::config::Grant;
 
 /// A file with these keys of the cache `pages`, and these of the plugin `keys`.
 fn with(cache: &str, plugin: &str) -> String {
