@@ -34,6 +34,7 @@ pub enum Reason {
     Reset,
     MalformedResponse,
     ResponseHeaderSize,
+    ResponseSize,
     NoUpgrade,
     ProtocolError,
     UpstreamFull,
@@ -78,6 +79,7 @@ const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
     ("reset", ErrorSource::Upstream),
     ("malformed-response", ErrorSource::Upstream),
     ("response-header-size", ErrorSource::Upstream),
+    ("response-size", ErrorSource::Upstream),
     ("no-upgrade", ErrorSource::Upstream),
     ("protocol-error", ErrorSource::Upstream),
     ("upstream-full", ErrorSource::Upstream),
@@ -134,6 +136,7 @@ impl Failure {
             Self::ClientLeft(_) => Reason::ClientLeft,
             Self::Internal(_) => Reason::Internal,
             Self::NoRoom { .. } => Reason::NoRoom,
+            Self::AnswerTooLarge { .. } => Reason::ResponseSize,
             Self::Cut(Cut::Idle(_)) => Reason::ClientIdleTimeout,
             Self::Cut(Cut::Silent(_)) => Reason::TunnelIdleTimeout,
             Self::Cut(Cut::Drain) => Reason::Drain,
@@ -198,6 +201,7 @@ mod tests {
             (Failure::PluginBusy { plugin: String::new(), source: "x".into() }, "plugin-busy"),
             (Failure::UpstreamStalled("x".into()), "upstream-idle-timeout"),
             (Failure::RequestTimeout, "request-timeout"),
+            (Failure::AnswerTooLarge { plugin: target(), limit: 1 }, "response-size"),
             (
                 Failure::Upstream(UpstreamError::RequestBody {
                     target: target(),

@@ -8,6 +8,7 @@ mod example;
 mod examples;
 mod first_party;
 mod grpc_web;
+mod model_providers;
 mod model_serving;
 mod other_languages;
 mod readme;
