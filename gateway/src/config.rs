@@ -1365,6 +1365,8 @@ pub enum ErrorForm {
     Anthropic,
     /// `"google"`: an error of Google's APIs, Gemini's among them.
     Google,
+    /// `"ollama"`: an error of Ollama's API.
+    Ollama,
     /// `"json-rpc"`: an error of JSON-RPC 2.0.
     JsonRpc,
 }

@@ -101,6 +101,14 @@ pub enum Failure {
         /// Bytes.
         limit: u64,
     },
+    /// 502: the whole response that a plugin asked for is longer than it takes.
+    #[error("the response is longer than the {limit} bytes that the plugin {plugin} takes")]
+    AnswerTooLarge {
+        /// Its name in the configuration.
+        plugin: Arc<str>,
+        /// Bytes.
+        limit: u64,
+    },
     /// 414
     #[error("the request target is too long")]
     TargetTooLong,
@@ -268,7 +276,9 @@ impl Failure {
             Self::PluginBusy { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Upstream(error) => error.status(),
             Self::Component { source, .. } => source.status(),
-            Self::UpstreamBroken(_) | Self::UpstreamStalled(_) => StatusCode::BAD_GATEWAY,
+            Self::UpstreamBroken(_) | Self::UpstreamStalled(_) | Self::AnswerTooLarge { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::RequestTimeout | Self::DeadlineOver => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -301,6 +311,7 @@ impl Failure {
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
             | Self::UpstreamStalled(_)
+            | Self::AnswerTooLarge { .. }
             | Self::RequestTimeout => ErrorSource::Upstream,
         }
     }
@@ -312,6 +323,11 @@ impl Failure {
             Self::Malformed(what) => sentence(&what.to_string()),
             Self::Internal(_) => "Something failed in the gateway.".to_owned(),
             Self::PluginFailed { .. } => "A plugin on this route failed.".to_owned(),
+            Self::AnswerTooLarge { limit, .. } => {
+                format!(
+                    "The upstream's answer is longer than {limit} bytes, the most that is read as a whole."
+                )
+            }
             Self::NoRoom { .. } => {
                 "There is no room for the body at the moment: it would have to be held in memory."
                     .to_owned()
@@ -374,6 +390,7 @@ impl Failure {
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
             | Self::UpstreamStalled(_)
+            | Self::AnswerTooLarge { .. }
             | Self::RequestTimeout
             | Self::DeadlineOver => false,
         }

@@ -41,6 +41,8 @@ pub(super) enum Stop {
     Lost(BodyError),
     /// There is no room for the whole body that a plugin asked for.
     NoRoom(NoRoom),
+    /// The whole body that a plugin asked for is longer than it takes, and its `on_error` is `closed`.
+    TooLarge { plugin: Arc<str>, limit: u64 },
     /// A plugin wants the request sent again.
     Again(Box<Again>),
 }
@@ -78,6 +80,9 @@ pub(crate) async fn on_response(
             Err(Stop::Failed(failed)) => fail(ResponseFailed::Plugin(failed)),
             Err(Stop::Broken(error)) => fail(ResponseFailed::Upstream(error)),
             Err(Stop::NoRoom(no_room)) => fail(ResponseFailed::NoRoom(no_room)),
+            Err(Stop::TooLarge { plugin, limit }) => {
+                fail(ResponseFailed::TooLarge { plugin, limit })
+            }
             Err(Stop::Lost(error)) => {
                 run.respondents.set(index + 1);
                 fail(ResponseFailed::Upstream(error))
@@ -149,6 +154,8 @@ pub(crate) enum ResponseFailed {
     Upstream(BodyError),
     /// There is no room for the body that a plugin asked for.
     NoRoom(NoRoom),
+    /// The body is longer than the plugin takes.
+    TooLarge { plugin: Arc<str>, limit: u64 },
 }
 
 async fn step(
@@ -307,7 +314,11 @@ async fn see_buffered(run: &Run, index: usize, body: Body, wanted: u64) -> Resul
             let failure =
                 Failure::breach(format!("the response body is larger than its {limit} {whose}"));
             let judged = run.apply_on_error(index, "on-response-body", failure);
-            judged.map(|()| *rest).map_err(Stop::Failed)
+            // What the plugin takes is no fault of its own; what its memory allows is one of the configuration.
+            judged.map(|()| *rest).map_err(|failed| match limit < wanted {
+                true => Stop::Failed(failed),
+                false => Stop::TooLarge { plugin: name(), limit },
+            })
         }
     }
 }

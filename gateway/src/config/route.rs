@@ -67,6 +67,7 @@ pub(super) fn read(
         "openai" => ErrorForm::OpenAi,
         "anthropic" => ErrorForm::Anthropic,
         "google" => ErrorForm::Google,
+        "ollama" => ErrorForm::Ollama,
         "json-rpc" => ErrorForm::JsonRpc,
         _ => ErrorForm::Auto,
     };

@@ -35,6 +35,7 @@ pub enum Reason {
     Reset,
     MalformedResponse,
     ResponseHeaderSize,
+    ResponseSize,
     NoUpgrade,
     ProtocolError,
     UpstreamFull,
@@ -80,6 +81,7 @@ const WORDS: [(&str, ErrorSource); Reason::COUNT] = [
     ("reset", ErrorSource::Upstream),
     ("malformed-response", ErrorSource::Upstream),
     ("response-header-size", ErrorSource::Upstream),
+    ("response-size", ErrorSource::Upstream),
     ("no-upgrade", ErrorSource::Upstream),
     ("protocol-error", ErrorSource::Upstream),
     ("upstream-full", ErrorSource::Upstream),
@@ -136,6 +138,7 @@ impl Failure {
             Self::ClientLeft(_) => Reason::ClientLeft,
             Self::Internal(_) => Reason::Internal,
             Self::NoRoom { .. } => Reason::NoRoom,
+            Self::AnswerTooLarge { .. } => Reason::ResponseSize,
             Self::Cut(Cut::Idle(_)) => Reason::ClientIdleTimeout,
             Self::Cut(Cut::Silent(_)) => Reason::TunnelIdleTimeout,
             Self::Cut(Cut::Drain) => Reason::Drain,
@@ -209,6 +212,7 @@ mod tests {
             (Failure::UpstreamStalled("x".into()), "upstream-idle-timeout"),
             (Failure::RequestTimeout, "request-timeout"),
             (Failure::DeadlineOver, "deadline-timeout"),
+            (Failure::AnswerTooLarge { plugin: target(), limit: 1 }, "response-size"),
             (
                 Failure::Upstream(UpstreamError::RequestBody {
                     target: target(),

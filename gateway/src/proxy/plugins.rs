@@ -187,6 +187,7 @@ fn response_failure(failed: ResponseFailed) -> Failure {
         ResponseFailed::Plugin(failed) => plugin_failure(failed),
         ResponseFailed::Upstream(error) => body::broken(&error),
         ResponseFailed::NoRoom(no_room) => no_room_failure(no_room),
+        ResponseFailed::TooLarge { plugin, limit } => Failure::AnswerTooLarge { plugin, limit },
     }
 }
 

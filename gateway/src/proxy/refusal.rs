@@ -91,6 +91,10 @@ fn may_be_call(exchange: &Exchange) -> bool {
     match exchange.error_form() {
         ErrorForm::JsonRpc => true,
         ErrorForm::Auto => matches!(exchange.caller(), Caller::Json | Caller::Mcp),
-        ErrorForm::Problem | ErrorForm::OpenAi | ErrorForm::Anthropic | ErrorForm::Google => false,
+        ErrorForm::Problem
+        | ErrorForm::OpenAi
+        | ErrorForm::Anthropic
+        | ErrorForm::Google
+        | ErrorForm::Ollama => false,
     }
 }

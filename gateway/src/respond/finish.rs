@@ -87,6 +87,7 @@ pub(crate) async fn finish(wanted: Form<'_>, response: &mut Response<Body>) {
                     Some(provider::anthropic(&refusal).to_string())
                 }
                 ErrorForm::Google => Some(provider::google(&refusal).to_string()),
+                ErrorForm::Ollama => Some(provider::ollama(&refusal).to_string()),
                 ErrorForm::Auto | ErrorForm::Problem | ErrorForm::JsonRpc => {
                     if !refusal.document.contains_key("message") {
                         with_message(response, text.as_deref(), &refusal.message);

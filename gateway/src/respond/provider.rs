@@ -38,6 +38,11 @@ pub(super) fn anthropic(refusal: &Refused<'_>) -> Value {
     })
 }
 
+/// Ollama: `{"error": "..."}`.
+pub(super) fn ollama(refusal: &Refused<'_>) -> Value {
+    json!({ "error": refusal.message })
+}
+
 /// Google: `{"error": {"code": ..., "message": ..., "status": ...}}`, with `google.rpc.RetryInfo`
 /// where a time is known.
 pub(super) fn google(refusal: &Refused<'_>) -> Value {

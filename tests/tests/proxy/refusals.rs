@@ -161,6 +161,20 @@ async fn a_route_of_a_provider_refuses_as_the_provider_does() {
 }
 
 #[tokio::test]
+async fn ollama_s_clients_read_one_member() {
+    let silent = silent().await;
+    let gateway = setup("ollama", &silent.address);
+    for (method, path, body, status) in REFUSED {
+        for answer in both(&gateway, method, path, &[], body).await {
+            assert_eq!(answer.status(), status);
+            let json = json_of(&answer);
+            assert!(json["error"].as_str().unwrap().ends_with('.'), "{json}");
+            assert_eq!(json.as_object().unwrap().len(), 1);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_of_head_has_the_fields_of_the_others_and_no_body() {
     let silent = silent().await;
     for (form, kind) in [("auto", "application/problem+json"), ("openai", "application/json")] {

@@ -87,7 +87,15 @@ pub(in crate::config) static ROUTE: Keys = Keys {
         .example("\"NAME\""),
         Key::new(
             "errors",
-            Kind::Choice(&["auto", "problem", "openai", "anthropic", "google", "json-rpc"]),
+            Kind::Choice(&[
+                "auto",
+                "problem",
+                "openai",
+                "anthropic",
+                "google",
+                "ollama",
+                "json-rpc",
+            ]),
             "The form of refusals, the gateway's and its plugins': `auto` goes by the request (gRPC, \
              MCP, JSON-RPC, else a problem document).",
         )

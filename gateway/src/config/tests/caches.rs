@@ -26,7 +26,8 @@ fn takes_the_bounds_of_a_cache_and_who_uses_it() {
 
 #[test]
 fn plugins_that_name_none_share_the_default() {
-    let text = file("", TARGETS, "[plugins.keys]\ncomponent = \"lock\"", "respond = {}");
+    let route = format!("{FORWARD}\nplugins = [\"keys\"]");
+    let text = file("", TARGETS, "[plugins.keys]\ncomponent = \"lock\"", &route);
     let loaded = check(&text).unwrap_or_else(|found| panic!("{found}"));
     let cache = &loaded.config.plugins[0].cache;
     assert_eq!((&*cache.name, cache.memory, cache.max_object), ("default", 256 << 20, 8 << 20));

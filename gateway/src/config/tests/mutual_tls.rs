@@ -174,7 +174,7 @@ fn warns_of_certificates_that_nobody_asks_for() {
     let text = |config: &str| {
         format!(
             "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:1\"\n\
-             [plugins.who]\ncomponent = \"auth\"\n[plugins.who.config]\n{config}\n\
+             [plugins.who]\ncomponent = \"lock\"\n[plugins.who.config]\n{config}\n\
              [[routes]]\nname = \"r\"\npaths = [\"/\"]\nplugins = [\"who\"]\nrespond = {{ status = 200 }}\n"
         )
     };
