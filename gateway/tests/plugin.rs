@@ -293,7 +293,7 @@ fn inspect_says_what_a_file_is_that_is_no_plugin() {
     }
     let told = refused(&folder.gateway(&["plugin", "inspect", "rate-limits"]));
     assert!(
-        told.contains("no file `rate-limits`\nhelp: the first-party plugins are auth, "),
+        told.contains("no file `rate-limits`\nhelp: the first-party plugins are a2a, auth, "),
         "{told}"
     );
     let told = refused(&folder.gateway(&["--log-format", "json", "plugin", "inspect", "x.wasm"]));

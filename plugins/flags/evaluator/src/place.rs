@@ -96,6 +96,6 @@ mod tests {
         assert_eq!(at(&["ü", "c"]), (3, 14));
         assert_eq!(at(&["ü", "missing"]), (3, 8));
         let once = text.replace("\"a\": [0,\n 7]", "\"d\": 1");
-        assert_eq!(of(&once, &["a".into(), "1".into(), "b".into()]), (2, 30));
+        assert_eq!(of(&once, &["a".into(), "1".into(), "b".into()]), (2, 31));
     }
 }
