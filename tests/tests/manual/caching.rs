@@ -49,6 +49,7 @@ component = "cache"
 [plugins.cache.config]
 {config}
 [[routes]]
+name = "site"
 paths = ["/{{*rest}}"]
 plugins = ["cache"]
 upstream = "site"
