@@ -7,10 +7,10 @@
 //! ```
 //! use gateway_flags::{Flags, Reason};
 //!
-//! let flags = Flags::parse(r#"{ "flags": { "color": {
+//! let flags = Flags::parse(r##"{ "flags": { "color": {
 //!     "state": "ENABLED", "variants": { "red": "#f00", "blue": "#00f" }, "defaultVariant": "red",
 //!     "targeting": { "if": [{ "==": [{ "var": "plan" }, "pro"] }, "blue"] }
-//! } } }"#).unwrap();
+//! } } }"##).unwrap();
 //! let context = serde_json::json!({ "targetingKey": "ada", "plan": "pro" });
 //! let evaluation = flags.evaluate("color", context.as_object().unwrap(), 1_700_000_000);
 //! assert_eq!((evaluation.variant.as_deref(), evaluation.reason), (Some("blue"), Reason::TargetingMatch));

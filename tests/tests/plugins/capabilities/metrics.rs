@@ -14,7 +14,7 @@ fn recorded(names: &[&str]) -> Setup {
     let plugin = |name: &&str| {
         format!(
             "[plugins.{name}]\ncomponent = \"./records.wasm\"\ngrants = [\"metrics\"]\n\
-             [[routes]]\nname = \"{name}\"\npaths = [\"/{name}/{{*rest}}\"]\n\
+             limits = {{ deadline = \"1s\" }}\n[[routes]]\nname = \"{name}\"\npaths = [\"/{name}/{{*rest}}\"]\n\
              plugins = [\"{name}\"]\nrespond = {{ body = \"fine\" }}\n"
         )
     };
@@ -141,19 +141,19 @@ async fn until_async(gateway: &Running, is: impl Fn(&HashMap<String, f64>) -> bo
 async fn a_flood_of_series_is_bounded_and_told_once() {
     let gateway = recorded(&["flood"]).start();
     for _ in 0..2 {
-        assert_eq!(ask(&gateway, "/flood/a", ("x-flood", "1500")).await.status(), 200);
+        assert_eq!(ask(&gateway, "/flood/a", ("x-flood", "5500")).await.status(), 200);
     }
     let seen = series(&gateway).await;
     let own = seen.keys().filter(|key| key.starts_with("plugin_")).count();
     // Six lines are one histogram.
-    assert_eq!(own, 1_000 + 4);
+    assert_eq!(own, 5_000 + 4);
     assert_eq!(seen["plugin_flood_total{plugin=\"flood\",number=\"0\"}"], 2.0);
     let dropped = seen["gateway_plugin_metrics_dropped_total{plugin=\"flood\"}"];
-    assert_eq!(dropped, 2.0 * (1_500.0 - 996.0));
+    assert_eq!(dropped, 2.0 * (5_500.0 - 4_996.0));
     let told = log::of_plugin("flood");
     let told: Vec<_> = told.iter().filter(|line| line.message.contains("is dropped")).collect();
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].message.contains("it has 1000 series already"), "{}", told[0].message);
+    assert!(told[0].message.contains("it has 5000 series already"), "{}", told[0].message);
     // What was there before continues.
     assert_eq!(seen["plugin_requests_total{plugin=\"flood\"}"], 2.0);
 }
