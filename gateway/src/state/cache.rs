@@ -21,7 +21,7 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 pub(crate) use self::entry::{Entry, Freshened, Wanted};
-pub(crate) use self::fill::{Fill, Polled, Reader};
+pub(crate) use self::fill::{Fill, Polled, Reader, STALLED};
 pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};
 use self::index::Index;
 use crate::config::Cache as Settings;
@@ -416,11 +416,9 @@ impl Cache {
 
     /// What arrives is not stored.
     fn discard(&self, is_it: impl Fn(&Fill) -> bool) {
-        for known in &self.arriving {
-            if let Some(fill) = known.upgrade().filter(|fill| is_it(fill)) {
-                fill.discard();
-            }
-        }
+        // The last who holds one takes it out of the map, which must not happen while the map is read.
+        let arriving: Vec<_> = self.arriving.iter().filter_map(|known| known.upgrade()).collect();
+        arriving.iter().filter(|fill| is_it(fill)).for_each(|fill| fill.discard());
     }
 
     /// How many entries there are.

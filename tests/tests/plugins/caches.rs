@@ -95,9 +95,10 @@ fn start(origin: &Origin, fresh_ms: u64, more: &str) -> Running {
         "[admin]\naddress = \"127.0.0.1:0\"\n[upstreams.origin]\ntargets = [\"http://{}\"]\n\
          [caches.pages]\nmemory = \"4MiB\"\nmax_object = \"100KiB\"\npartition = \"8KiB\"\n{more}\n\
          [plugins.keep]\ncomponent = \"./caches.wasm\"\ngrants = [\"cache\"]\ncache = \"pages\"\n\
+         limits = {{ deadline = \"10s\" }}\n\
          config = {{ fresh_ms = {fresh_ms} }}\n\
-         [plugins.before]\ncomponent = \"./tagger.wasm\"\nconfig = {{ name = \"before\" }}\n\
-         [plugins.behind]\ncomponent = \"./tagger.wasm\"\nconfig = {{ name = \"behind\" }}\n\
+         [plugins.before]\ncomponent = \"./tagger.wasm\"\nlimits = {{ deadline = \"10s\" }}\nconfig = {{ name = \"before\" }}\n\
+         [plugins.behind]\ncomponent = \"./tagger.wasm\"\nlimits = {{ deadline = \"10s\" }}\nconfig = {{ name = \"behind\" }}\n\
          [[routes]]\nname = \"all\"\npaths = [\"/{{*rest}}\"]\nplugins = [\"before\", \"keep\", \"behind\"]\n\
          upstream = \"origin\"\n",
         origin.upstream.address
@@ -192,6 +193,8 @@ async fn one_request_is_sent_for_all_who_ask_at_the_same_time() {
     for path in ["/wait-head", "/wait-stream"] {
         let before = origin.sent();
         let address = gateway.address;
+        let collapsed = async || caches(&gateway).await["collapsed_total"].as_u64().unwrap();
+        let all = collapsed().await;
         let asks: Vec<_> = (0..300)
             .map(|_| {
                 tokio::spawn(async move {
@@ -199,8 +202,6 @@ async fn one_request_is_sent_for_all_who_ask_at_the_same_time() {
                 })
             })
             .collect();
-        let collapsed = async || caches(&gateway).await["collapsed_total"].as_u64().unwrap();
-        let all = collapsed().await;
         if path == "/wait-head" {
             while collapsed().await < all + 299 {
                 tokio::time::sleep(Duration::from_millis(10)).await;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::{Body, BodyError};
-use crate::state::cache::{Fill, Polled, Reader};
+use crate::state::cache::{Fill, Polled, Reader, STALLED};
 
 /// What a reader gets.
 pub(super) fn of(reader: Reader) -> Body {
@@ -64,7 +64,9 @@ pub(super) async fn feed(fill: Arc<Fill>, body: Body) {
             true => body.as_mut().poll_frame(context).map(Some),
             false => Poll::Ready(None),
         });
-        match next.await {
+        // Who reads nothing is looked for again when nothing has moved.
+        let Ok(next) = tokio::time::timeout(STALLED, next).await else { continue };
+        match next {
             None => return,
             Some(None) => return fill.0.end(Ok(())),
             Some(Some(Err(error))) => return fill.0.end(Err(error.to_string().into())),

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -16,6 +17,9 @@ use super::{Cache, Entry, Lead, lock};
 
 /// Bytes ahead of the slowest reader of a body that is not stored.
 const AHEAD: usize = 256 << 10;
+
+/// How long a reader of such a body may read nothing while others wait for more of it.
+pub(crate) const STALLED: Duration = Duration::from_secs(5);
 
 /// See the module.
 #[derive(Debug)]
@@ -51,6 +55,10 @@ struct Stream {
 struct Place {
     next: usize,
     waker: Option<Waker>,
+    /// When it had its last piece.
+    moved: Instant,
+    /// It has kept others waiting for too long, and gets no more.
+    is_cut: bool,
 }
 
 /// Who is served it while it arrives.
@@ -106,9 +114,13 @@ impl Fill {
         self.cache.put(self.head.with_body(body, metadata));
     }
 
-    /// It is not stored.
+    /// It is not stored. Who asks from now on is not served it: those who read it already are.
     pub(crate) fn discard(&self) {
         lock(&self.stream).is_discarded = true;
+        let lead = lock(&self.lead).take();
+        if let Some(lead) = lead {
+            lead.settle();
+        }
     }
 
     /// It is stored with other metadata.
@@ -119,7 +131,7 @@ impl Fill {
     /// Whether somebody who comes now gets all of it.
     pub(super) fn can_be_joined(&self) -> bool {
         let stream = lock(&self.stream);
-        !stream.is_passing && !matches!(stream.end, Some(Err(_)))
+        !stream.is_passing && !stream.is_discarded && !matches!(stream.end, Some(Err(_)))
     }
 
     /// Reads it from its beginning; `None` if that is not there any more.
@@ -128,7 +140,7 @@ impl Fill {
         if stream.gone > 0 {
             return None;
         }
-        let place = Some(Place { next: 0, waker: None });
+        let place = Some(Place { next: 0, waker: None, moved: Instant::now(), is_cut: false });
         let index = match stream.readers.iter().position(Option::is_none) {
             Some(free) => {
                 stream.readers[free] = place;
@@ -148,6 +160,9 @@ impl Fill {
         let is_read = stream.readers.iter().any(Option::is_some);
         if !is_read && (stream.is_discarded || !self.cache.settings.finishes) {
             return Poll::Ready(false);
+        }
+        if stream.is_passing && stream.held >= AHEAD {
+            stream.cut_stalled(&self.cache);
         }
         if stream.is_passing && stream.held >= AHEAD {
             stream.feeder = Some(context.waker().clone());
@@ -217,7 +232,8 @@ impl Stream {
         if !self.is_passing {
             return;
         }
-        let slowest = self.readers.iter().flatten().map(|place| place.next).min();
+        let reading = self.readers.iter().flatten().filter(|place| !place.is_cut);
+        let slowest = reading.map(|place| place.next).min();
         let slowest = slowest.unwrap_or(usize::MAX);
         while self.gone < slowest
             && let Some(piece) = self.pieces.pop_front()
@@ -231,6 +247,24 @@ impl Stream {
         {
             feeder.wake();
         }
+    }
+
+    /// Cuts off those who have read nothing for [`STALLED`], if somebody else has read all there is and waits for them.
+    fn cut_stalled(&mut self, cache: &Cache) {
+        let all = self.gone + self.pieces.len();
+        let places = || self.readers.iter().flatten().filter(|place| !place.is_cut);
+        if !places().any(|place| place.next == all) {
+            return;
+        }
+        for place in self.readers.iter_mut().flatten() {
+            if place.next < all && place.moved.elapsed() >= STALLED {
+                place.is_cut = true;
+                if let Some(waker) = place.waker.take() {
+                    waker.wake();
+                }
+            }
+        }
+        self.let_go(cache);
     }
 
     fn wake(&mut self) {
@@ -259,9 +293,15 @@ impl Reader {
         let Some(Some(place)) = stream.readers.get_mut(self.index) else {
             return Poll::Ready(Polled::End);
         };
+        if place.is_cut {
+            return Poll::Ready(Polled::Failed(Arc::from(
+                "it is read too slowly, and others wait",
+            )));
+        }
         if let Some(piece) = stream.pieces.get(place.next - gone) {
             let piece = piece.clone();
             place.next += 1;
+            place.moved = Instant::now();
             self.read += piece.len() as u64;
             stream.let_go(&self.fill.cache);
             return Poll::Ready(Polled::Data(piece));

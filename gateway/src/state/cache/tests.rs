@@ -230,6 +230,36 @@ fn a_body_that_is_too_large_passes_at_the_pace_of_the_slowest() {
 }
 
 #[test]
+fn who_reads_nothing_keeps_nobody_waiting() {
+    let it = Fixture::new(|settings| (settings.memory, settings.max_object) = (1 << 20, 1 << 16));
+    let fill = Fill::new(&it.cache, it.head("k", "", &[], "", TTL));
+    fill.begins(None, None);
+    let (mut reader, mut stalled) = (fill.read().unwrap(), fill.read().unwrap());
+    let context = Context::from_waker(Waker::noop());
+    while fill.poll_wanted(&context).is_ready() {
+        fill.push(Bytes::from(vec![b'x'; 1 << 14]));
+        while poll(&mut reader).is_some() {}
+    }
+    std::thread::sleep(super::STALLED);
+    assert!(fill.poll_wanted(&context).is_ready());
+    fill.push(Bytes::from_static(b"more"));
+    assert_eq!(poll(&mut reader).as_deref(), Some("more"));
+    assert!(matches!(stalled.poll(&context), Poll::Ready(Polled::Failed(_))));
+}
+
+#[test]
+fn what_is_purged_is_not_joined_any_more() {
+    let it = Fixture::new(|_| {});
+    let fill = Fill::new(&it.cache, it.head("k", "", &["x"], "", TTL));
+    let key = it.space.key(b"k");
+    let Collapse::Leads(lead) = it.cache.collapse(key, 10, None, false) else { panic!("leads") };
+    fill.begins(None, Some(lead));
+    assert!(matches!(it.cache.collapse(key, 10, None, false), Collapse::Joins(_)));
+    it.cache.purge_tags("x");
+    assert!(matches!(it.cache.collapse(key, 10, None, false), Collapse::Leads(_)));
+}
+
+#[test]
 fn one_leads_and_who_waits_learns_what_became_of_it() {
     let it = Fixture::new(|_| {});
     let key = it.space.key(b"k");
