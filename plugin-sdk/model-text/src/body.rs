@@ -122,8 +122,8 @@ mod tests {
         for (body, wanted) in [
             // Chat completions: texts, parts, arguments, results; no names, ids or images.
             (
-                r#"{"model":"x","messages":[{"role":"x","content":"axb"},{"role":"u","content":[{"type":"x","text":"x"},{"type":"image_url","image_url":{"url":"data:image/png;base64,xxx"}}]},{"role":"assistant","tool_calls":[{"id":"x","function":{"name":"f","arguments":"{\"a\":\"x\"}"}}]},{"role":"tool","tool_call_id":"x","content":"x"}]}"#,
-                r#"{"model":"x","messages":[{"role":"x","content":"a_\"b"},{"role":"u","content":[{"type":"x","text":"_\""},{"type":"image_url","image_url":{"url":"data:image/png;base64,xxx"}}]},{"role":"assistant","tool_calls":[{"id":"x","function":{"name":"f","arguments":"{\"a\":\"_\\\"\"}"}}]},{"role":"tool","tool_call_id":"x","content":"_\""}]}"#,
+                r#"{"model":"x","messages":[{"role":"x","content":"axb"},{"role":"u","content":[{"type":"x","text":"x"},{"type":"image_url","image_url":{"url":"data:image/png;base64,xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}]},{"role":"assistant","tool_calls":[{"id":"x","function":{"name":"f","arguments":"{\"a\":\"x\"}"}}]},{"role":"tool","tool_call_id":"x","content":"x"}]}"#,
+                r#"{"model":"x","messages":[{"role":"x","content":"a_\"b"},{"role":"u","content":[{"type":"x","text":"_\""},{"type":"image_url","image_url":{"url":"data:image/png;base64,xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}}]},{"role":"assistant","tool_calls":[{"id":"x","function":{"name":"f","arguments":"{\"a\":\"_\\\"\"}"}}]},{"role":"tool","tool_call_id":"x","content":"_\""}]}"#,
             ),
             // Anthropic: below a tool's input every name is its own.
             (
@@ -150,6 +150,51 @@ mod tests {
             ),
         ] {
             assert_eq!(changed(body), wanted);
+        }
+    }
+
+    #[test]
+    fn only_a_file_in_a_member_for_files_is_not_looked_at() {
+        let file = "xA+/".repeat(16);
+        for (body, is_seen) in [
+            (format!(r#"{{"image_url":{{"url":"data:image/png;base64,{file}"}}}}"#), false),
+            (format!(r#"{{"url":"data:;base64,{file}=="}}"#), false),
+            (format!(r#"{{"url":"data:image\/png;base64,{file}\/="}}"#), false),
+            (format!(r#"{{"file_data":"data:text/plain;base64,{file}"}}"#), false),
+            (format!(r#"{{"file_data":"{file}"}}"#), false),
+            (format!(r#"{{"images":["{file}"]}}"#), false),
+            (format!(r#"{{"data":[{{"embedding":"{file}"}}]}}"#), false),
+            // What is no file, and where no file is.
+            (r#"{"url":"data:;base64,my x is"}"#.to_owned(), true),
+            (format!(r#"{{"url":"data:x;base64, {file}"}}"#), true),
+            (format!(r#"{{"url":"data:x;base64,{file} "}}"#), true),
+            (r#"{"url":"data:;base64,x"}"#.to_owned(), true),
+            (format!(r#"{{"content":"data:;base64,{file}"}}"#), true),
+            (format!(r#"{{"text":"data:;base64,{file}"}}"#), true),
+            (r#"{"file_data":"my x"}"#.to_owned(), true),
+            (r#"{"data":"my x"}"#.to_owned(), true),
+            (r#"{"images":["my x"]}"#.to_owned(), true),
+        ] {
+            assert_eq!(changed(&body) != body, is_seen, "{body}");
+        }
+    }
+
+    #[test]
+    fn names_of_what_is_no_text_hide_nothing_below_them() {
+        for name in ["type", "model", "data", "format", "detail", "signature", "images", "id"] {
+            for value in [r#"{"a":"my x"}"#, r#"["my x"]"#, r#"[{"a":["my x"]}]"#] {
+                let body = format!(r#"{{"messages":[{{"{name}":{value}}}]}}"#);
+                assert_ne!(changed(&body), body);
+            }
+        }
+        for body in [
+            r#"{"tools":[{"input_schema":{"properties":{"a":{"format":"x"}}}}]}"#,
+            r#"{"text":{"format":{"type":"json_schema","schema":{"enum":["a"],"id":"x"}}}}"#,
+            r#"{"metadata":{"id":"x"}}"#,
+            r#"{"prompt_cache_key":"x"}"#,
+            r#"{"format":{"type":"x"}}"#,
+        ] {
+            assert_ne!(changed(body), body);
         }
     }
 

@@ -36,8 +36,8 @@ pub(crate) enum Ends {
     All,
 }
 
-/// Members that are no text: names, ids, kinds, and what is encoded.
-const NO_TEXT: [&str; 42] = [
+/// Members whose strings are no text: names, ids and kinds. Objects and arrays of these names are looked into.
+const NO_TEXT: [&str; 37] = [
     "type",
     "role",
     "id",
@@ -64,10 +64,6 @@ const NO_TEXT: [&str; 42] = [
     "thought_signature",
     "encrypted_content",
     "redacted_thinking",
-    "data",
-    "b64_json",
-    "images",
-    "file_data",
     "media_type",
     "mimeType",
     "mime_type",
@@ -77,13 +73,45 @@ const NO_TEXT: [&str; 42] = [
     "service_tier",
     "system_fingerprint",
     "obfuscation",
-    "prompt_cache_key",
     "event_id",
     "done_reason",
 ];
 
-/// Below these the names are the tools' own, and say nothing of what is below them.
-const OF_TOOLS: [&str; 5] = ["input", "args", "arguments", "response", "parameters"];
+/// Below these the names are the tools' or the client's own, and say nothing of what is below them.
+const OF_TOOLS: [&str; 14] = [
+    "input",
+    "args",
+    "arguments",
+    "response",
+    "parameters",
+    "input_schema",
+    "schema",
+    "format",
+    "metadata",
+    "parametersJsonSchema",
+    "responseSchema",
+    "response_schema",
+    "responseJsonSchema",
+    "response_json_schema",
+];
+
+/// Members that may have a file as a `data:` URL.
+const WITH_URLS: [&str; 11] = [
+    "url",
+    "image_url",
+    "audio_url",
+    "video_url",
+    "file_url",
+    "file_data",
+    "data",
+    "images",
+    "image",
+    "audio",
+    "video",
+];
+
+/// What is shorter is rather a text of letters and digits than a file.
+const SHORTEST_FILE: usize = 64;
 
 /// All texts of a body.
 pub(crate) fn of_body(root: Raw<'_>, body: &[u8]) -> Vec<Place> {
@@ -138,7 +166,9 @@ struct Walk<'b> {
 impl Walk<'_> {
     fn value(&mut self, value: Raw<'_>, name: &str, kind: Kind, is_tools: bool) {
         if let Some(written) = value.escaped() {
-            if !written.is_empty() && !is_encoded(written) {
+            let is_file = self.piece.is_none() && WITH_URLS.contains(&name) && is_data_url(written)
+                || !is_tools && is_encoded(name, written);
+            if !written.is_empty() && !is_file {
                 let start = value.range_in(self.body).start + 1;
                 let range = start..start + written.len();
                 let kind = if !is_tools && is_arguments(name) { Kind::Arguments } else { kind };
@@ -154,7 +184,7 @@ impl Walk<'_> {
             let key = key.escaped().unwrap_or_default();
             // A document of Anthropic's may be text.
             let is_text = key == "data" && value.get("type").is_some_and(|it| it.is("text"));
-            if !is_tools && !is_text && NO_TEXT.contains(&key) {
+            if !is_tools && is_no_text(key, member) {
                 continue;
             }
             let below = is_tools || member.is_object() && OF_TOOLS.contains(&key);
@@ -166,7 +196,8 @@ impl Walk<'_> {
                 }
                 self.piece = Some(Channel { id, group });
             }
-            self.value(member, key, kind_of(key, kind), below);
+            let name = if is_text { "" } else { key };
+            self.value(member, name, kind_of(key, kind), below);
             self.piece = piece;
         }
     }
@@ -182,7 +213,7 @@ impl Walk<'_> {
     fn rest(&mut self, root: Raw<'_>, but: &[&str]) {
         for (key, member) in root.members() {
             let key = key.escaped().unwrap_or_default();
-            if !but.contains(&key) && !NO_TEXT.contains(&key) {
+            if !but.contains(&key) && !is_no_text(key, member) {
                 self.value(member, key, kind_of(key, Kind::Said), false);
             }
         }
@@ -206,10 +237,46 @@ fn kind_of(name: &str, kind: Kind) -> Kind {
     }
 }
 
-/// A file inside of the text.
-fn is_encoded(written: &str) -> bool {
-    written.starts_with("data:")
-        && written.get(..128.min(written.len())).is_some_and(|start| start.contains(";base64,"))
+fn is_no_text(name: &str, value: Raw<'_>) -> bool {
+    value.is_string() && NO_TEXT.contains(&name)
+}
+
+/// Whether the member of this name has nothing but base64.
+fn is_encoded(name: &str, written: &str) -> bool {
+    match name {
+        "data" | "b64_json" | "images" | "embedding" => is_base64(written, true),
+        "file_data" => written.len() >= SHORTEST_FILE && is_base64(written, true),
+        _ => false,
+    }
+}
+
+/// A file in a `data:` URL: a media type, and behind it nothing but base64.
+fn is_data_url(written: &str) -> bool {
+    let is_of_type = |byte: u8| {
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'/' | b'\\' | b'+' | b'.' | b'-' | b';' | b'=')
+    };
+    written.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).is_some_and(
+        |(kind, file)| {
+            kind.len() <= 128
+                && kind.bytes().all(is_of_type)
+                && file.len() >= SHORTEST_FILE
+                && is_base64(file, false)
+        },
+    )
+}
+
+/// Base64 as it stands in JSON, in which `/` may be escaped; also with the letters for URLs.
+fn is_base64(written: &str, for_urls: bool) -> bool {
+    let bytes = written.as_bytes();
+    let padding = bytes.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+    let letters = &bytes[..bytes.len() - padding];
+    letters.iter().enumerate().all(|(at, byte)| match byte {
+        b'+' | b'/' => true,
+        b'-' | b'_' => for_urls,
+        b'\\' => letters.get(at + 1) == Some(&b'/'),
+        byte => byte.is_ascii_alphanumeric(),
+    })
 }
 
 fn chat(walk: &mut Walk<'_>, root: Raw<'_>) -> Ends {
@@ -242,9 +309,20 @@ fn anthropic(walk: &mut Walk<'_>, root: Raw<'_>) -> Ends {
             Ends::None
         }
         (Some("ping"), _) => Ends::None,
-        _ => {
+        (kind, _) => {
             walk.rest(root, &["usage"]);
-            Ends::All
+            // What is not known may come in the middle of a block, whose text goes on behind it.
+            match kind {
+                Some(
+                    "message_start"
+                    | "content_block_start"
+                    | "content_block_stop"
+                    | "message_delta"
+                    | "message_stop"
+                    | "error",
+                ) => Ends::All,
+                _ => Ends::None,
+            }
         }
     }
 }
@@ -294,6 +372,7 @@ fn gemini(walk: &mut Walk<'_>, root: Raw<'_>) -> Ends {
                 Some(text) => {
                     let is_thought = part.get("thought").and_then(Raw::bool) == Some(true);
                     walk.pieces(text, if is_thought { "thinking" } else { "text" }, group);
+                    walk.rest(part, &["text"]);
                 }
                 None => {
                     walk.rest(part, &[]);
@@ -325,7 +404,8 @@ fn ollama(walk: &mut Walk<'_>, root: Raw<'_>) -> Ends {
                 walk.value(member, "tool_calls", Kind::Said, false);
                 ends = Ends::All;
             }
-            _ => {}
+            name if is_no_text(name, member) => {}
+            name => walk.value(member, name, Kind::Said, false),
         }
     }
     walk.rest(root, &["message", "response", "thinking"]);

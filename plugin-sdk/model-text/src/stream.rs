@@ -200,7 +200,8 @@ impl Stream {
             let text = String::from_utf8_lossy(json).into_owned();
             self.push(raw, Vec::new());
             self.plain(&text, data, check);
-            return Ends::All;
+            // The last event of OpenAI's; another is none of the texts that grow.
+            return if text == "[DONE]" { Ends::All } else { Ends::None };
         };
         let (places, ends) = places::of_event(self.protocol(), root, json);
         let mut head = std::mem::take(&mut self.head);

@@ -62,7 +62,7 @@ impl Check for Inbound<'_> {
                 Mode::Redact => changes.replace(range, redacted(&rules.names[detector])),
                 Mode::Mask => {
                     let placeholder =
-                        self.vault.placeholder(&rules.names[detector], value, &self.request);
+                        self.vault.placeholder(&rules.names[detector], value, &mut self.request);
                     changes.replace(
                         range,
                         placeholder.unwrap_or_else(|| redacted(&rules.names[detector])),
@@ -130,10 +130,9 @@ impl Outbound<'_> {
             match rules.modes[detector] {
                 Mode::Report | Mode::Mask => {}
                 Mode::Redact => {
-                    let is_free = edits[..*put_back]
-                        .iter()
-                        .all(|(it, _)| it.end <= range.start || range.end <= it.start);
-                    if is_free {
+                    let back = &edits[..*put_back];
+                    let next = back.partition_point(|(it, _)| it.end <= range.start);
+                    if back.get(next).is_none_or(|(it, _)| range.end <= it.start) {
                         edits.push((range, redacted(&rules.names[detector])));
                     }
                 }

@@ -13,6 +13,11 @@ use crate::outgoing::is_json;
 use crate::report::{self, Direction};
 use crate::{Guardrails, Passage, Scope, vault};
 
+/// Fields of requests for another protocol, in which nothing can be read. The gateway keeps `upgrade` to itself.
+pub(crate) const UPGRADES: [&str; 2] = ["upgrade", "sec-websocket-key"];
+
+const UPGRADED: &str = "the request is for another protocol, such as WebSocket";
+
 impl Guardrails {
     /// The head of a request.
     pub(crate) fn ask_for_body(&self, request: &mut Request, passage: &mut Passage) -> Outcome {
@@ -33,6 +38,11 @@ impl Guardrails {
         if self.looks_at_answers(passage.scope) {
             // Nothing is unpacked here.
             request.set_header("accept-encoding", "identity");
+        }
+        if UPGRADES.iter().any(|name| request.header_bytes(name).is_some())
+            && let Some(refused) = self.unread(passage.scope, Direction::Input, 400, UPGRADED)
+        {
+            return refused;
         }
         if !has_body || !self.looks_at_requests() {
             return Outcome::Next;

@@ -96,6 +96,8 @@ impl Plugin for Guardrails {
             .header("content-type")
             .header("content-encoding")
             .header("content-length")
+            .header(incoming::UPGRADES[0])
+            .header(incoming::UPGRADES[1])
             .attribute("request.has-body")
             .attribute("model.name")
             .and_on_response()

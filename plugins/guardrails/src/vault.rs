@@ -2,7 +2,8 @@
 //!
 //! Owns how placeholders look and how they are found again. Kept with the exchange, and nowhere else.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +12,10 @@ use serde::{Deserialize, Serialize};
 const MOST: usize = 256 << 10;
 /// The longest placeholder: a name of 32 letters, a number, brackets.
 const LONGEST: usize = 48;
+/// How many placeholders of a text are looked for one by one.
+const FEW: usize = 4;
+/// How often JSON stands in strings of JSON, at most.
+const MOST_NESTED: usize = 4;
 
 /// Placeholders and values, each with a NUL behind it: every hook of a stream reads it, and most look for nothing.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -32,22 +37,26 @@ impl Vault {
         &mut self,
         detector: &str,
         value: &str,
-        request: &Request<'_>,
+        request: &mut Request<'_>,
     ) -> Option<String> {
         let name = label(detector);
-        let known =
-            self.entries().find(|(placeholder, of)| *of == value && of_label(placeholder, &name));
-        if let Some((placeholder, _)) = known {
-            return Some(placeholder.to_owned());
+        let written = |number: u32| format!("[{name}_{number}]");
+        let Known { own, labels } = request.known(self);
+        let of_label = labels.entry(name.clone()).or_default();
+        if let Some(number) = of_label.numbers.get(value) {
+            return Some(written(*number));
         }
         if value.contains('\0') || self.0.len() + value.len() + LONGEST > MOST {
             return None;
         }
-        let taken = self.entries().filter(|(placeholder, _)| of_label(placeholder, &name)).count();
-        let numbers = taken + 1..;
-        let placeholder = numbers.map(|number| format!("[{name}_{number}]")).find(|it| {
-            self.entries().all(|(placeholder, _)| placeholder != it) && !request.has(&name, it)
-        })?;
+        let placeholder = loop {
+            of_label.last += 1;
+            let placeholder = written(of_label.last);
+            if !own.contains(&placeholder) {
+                break placeholder;
+            }
+        };
+        of_label.numbers.insert(value.to_owned(), of_label.last);
         for text in [&placeholder, value] {
             self.0.push_str(text);
             self.0.push('\0');
@@ -65,6 +74,7 @@ impl Vault {
         if self.is_empty() {
             return text.len();
         }
+        let (mut looked_up, mut values) = (0, HashMap::new());
         for (at, _) in text.match_indices('[') {
             let rest = &text[at..];
             let is_part =
@@ -78,10 +88,19 @@ impl Vault {
                     return at;
                 }
             } else if rest.as_bytes()[length] == b']' {
-                let written = &rest[..=length];
                 // Models do not always keep the case.
-                let value = self.entries().find(|(known, _)| known.eq_ignore_ascii_case(written));
-                if let Some((_, value)) = value {
+                let written = rest[..=length].to_ascii_uppercase();
+                // Most texts have few, for which a map is not worth it.
+                looked_up += 1;
+                let value = if looked_up <= FEW {
+                    self.entries().find(|(known, _)| *known == written).map(|(_, value)| value)
+                } else {
+                    if values.is_empty() {
+                        values.extend(self.entries());
+                    }
+                    values.get(written.as_str()).copied()
+                };
+                if let Some(value) = value {
                     each(at..at + length + 1, value);
                 }
             }
@@ -93,25 +112,87 @@ impl Vault {
 /// The request in which values are masked.
 pub(crate) struct Request<'a> {
     text: &'a str,
-    /// Labels of placeholders that it may have itself, and whether it does: looked for once.
-    labels: RefCell<Vec<(String, bool)>>,
+    known: Option<Known>,
+}
+
+/// What is known of placeholders once the first is needed.
+#[derive(Default)]
+struct Known {
+    /// Those that the request has itself, in upper case.
+    own: HashSet<String>,
+    labels: HashMap<String, OfLabel>,
+}
+
+/// The values that were masked with one label.
+#[derive(Default)]
+struct OfLabel {
+    numbers: HashMap<String, u32>,
+    /// The highest number that was tried.
+    last: u32,
 }
 
 impl<'a> Request<'a> {
     pub(crate) fn new(text: &'a str) -> Self {
-        Self { text, labels: RefCell::default() }
+        Self { text, known: None }
     }
 
-    fn has(&self, label: &str, placeholder: &str) -> bool {
-        let mut labels = self.labels.borrow_mut();
-        let known = labels.iter().find(|(known, _)| known == label).map(|(_, has)| *has);
-        let has = known.unwrap_or_else(|| {
-            let has = self.text.contains(&format!("[{label}_"));
-            labels.push((label.to_owned(), has));
-            has
-        });
-        has && self.text.contains(placeholder)
+    fn known(&mut self, vault: &Vault) -> &mut Known {
+        self.known.get_or_insert_with(|| {
+            let mut known = Known::default();
+            for (placeholder, value) in vault.entries() {
+                let inner = placeholder.trim_matches(['[', ']']);
+                let Some((label, number)) = inner.rsplit_once('_') else { continue };
+                let Ok(number) = number.parse() else { continue };
+                let of_label = known.labels.entry(label.to_owned()).or_default();
+                of_label.last = of_label.last.max(number);
+                of_label.numbers.insert(value.to_owned(), number);
+            }
+            own(self.text, &mut known.own);
+            known
+        })
     }
+}
+
+/// Adds all that look like placeholders in a request, in upper case: as they are written, and as they are read when
+/// escapes are taken away, as often as JSON stands in strings of JSON.
+fn own(text: &str, found: &mut HashSet<String>) {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MOST_NESTED {
+        for (at, _) in text.match_indices('[') {
+            let rest = &text.as_bytes()[at + 1..];
+            let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+            let length = rest.iter().take(LONGEST).take_while(|byte| is_part(byte)).count();
+            if rest.get(length) == Some(&b']') {
+                found.insert(text[at..at + length + 2].to_ascii_uppercase());
+            }
+        }
+        // Only so can what placeholders are made of be written otherwise.
+        if !text.contains("\\u00") {
+            return;
+        }
+        text = Cow::Owned(without_escapes(&text));
+    }
+}
+
+/// Takes away one level of the escapes that ASCII can have by its number.
+fn without_escapes(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        let code = rest.strip_prefix("u00").and_then(|rest| rest.get(..2));
+        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok()).filter(u8::is_ascii);
+        if let Some(code) = code {
+            out.push(char::from(code));
+            rest = &rest[5..];
+        } else {
+            out.push('\\');
+            rest = rest.strip_prefix('\\').unwrap_or(rest);
+        }
+    }
+    out.push_str(rest);
+    out
 }
 
 /// A detector's name in a placeholder.
@@ -119,21 +200,16 @@ pub(crate) fn label(detector: &str) -> String {
     detector.to_ascii_uppercase().replace('-', "_")
 }
 
-fn of_label(placeholder: &str, label: &str) -> bool {
-    let number = placeholder.strip_prefix('[').and_then(|rest| rest.strip_prefix(label));
-    number.is_some_and(|rest| {
-        rest.strip_prefix('_').is_some_and(|rest| rest.trim_end_matches(']').parse::<u32>().is_ok())
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, Instant};
+
     use super::{Request, Vault};
 
     #[test]
     fn a_value_has_one_placeholder_which_nothing_else_has() {
         let mut vault = Vault::default();
-        let request = &Request::new("I read of [EMAIL_1] once");
+        let request = &mut Request::new("I read of [EMAIL_1] once");
         assert_eq!(vault.placeholder("email", "a@b.de", request).as_deref(), Some("[EMAIL_2]"));
         assert_eq!(vault.placeholder("email", "c@b.de", request).as_deref(), Some("[EMAIL_3]"));
         assert_eq!(vault.placeholder("email", "a@b.de", request).as_deref(), Some("[EMAIL_2]"));
@@ -145,7 +221,7 @@ mod tests {
     #[test]
     fn placeholders_are_found_in_any_case_and_waited_for() {
         let mut vault = Vault::default();
-        vault.placeholder("email", "a@b.de", &Request::new(""));
+        vault.placeholder("email", "a@b.de", &mut Request::new(""));
         let read = |text: &str, is_end| {
             let mut found = Vec::new();
             let until =
@@ -161,5 +237,73 @@ mod tests {
             let until = if text == "[[" { 1 } else { text.len() };
             assert_eq!(read(text, false), (Vec::new(), until), "{text}");
         }
+    }
+
+    #[test]
+    fn placeholders_of_the_request_are_known_however_they_are_written() {
+        for text in [
+            "[EMAIL_1]",
+            "[email_1]",
+            "[Email_1]",
+            r"\u005bEMAIL_1]",
+            r"\u005BEMAIL\u005F1\u005d",
+            r"[\u0065mail_1]",
+            r#"{\"a\": \"\\u005bemail_1\\u005d\"}"#,
+            r"a \\ b \\\\u005bemail_1]",
+        ] {
+            let mut vault = Vault::default();
+            let placeholder = vault.placeholder("email", "a@b.de", &mut Request::new(text));
+            assert_eq!(placeholder.as_deref(), Some("[EMAIL_2]"), "{text}");
+        }
+        for text in ["[EMAIL_12]", "EMAIL_1", "[EMAIL_1", "[EMAIL 1]", r"\u00", r"\", r"\u00\u00e9"]
+        {
+            let mut vault = Vault::default();
+            let placeholder = vault.placeholder("email", "a@b.de", &mut Request::new(text));
+            assert_eq!(placeholder.as_deref(), Some("[EMAIL_1]"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_vault_that_has_values_gives_them_the_same_placeholders() {
+        let mut vault = Vault::default();
+        vault.placeholder("api-key", "a", &mut Request::new("[API_KEY_1]"));
+        let request = &mut Request::new("");
+        assert_eq!(vault.placeholder("api-key", "a", request).as_deref(), Some("[API_KEY_2]"));
+        assert_eq!(vault.placeholder("api-key", "b", request).as_deref(), Some("[API_KEY_3]"));
+    }
+
+    /// The shortest of some runs, so that what else runs on the machine counts little.
+    fn time(mut run: impl FnMut()) -> Duration {
+        let once = |_| {
+            let start = Instant::now();
+            run();
+            start.elapsed()
+        };
+        (0..5).map(once).min().unwrap_or_default()
+    }
+
+    #[test]
+    fn many_values_take_as_long_each_as_few() {
+        let masked = |count: u32| {
+            let own: String = (0..count).map(|number| format!("[email_{number}] ")).collect();
+            let (mut vault, mut request) = (Vault::default(), Request::new(&own));
+            for value in 0..count {
+                vault.placeholder("email", &value.to_string(), &mut request);
+            }
+            vault
+        };
+        let back = |count: u32| {
+            let vault = masked(count);
+            let said: String = vault.entries().map(|(placeholder, _)| placeholder).collect();
+            let mut found = 0;
+            assert_eq!(vault.find(&said, true, |_, _| found += 1), said.len());
+            assert_eq!(found, vault.entries().count());
+        };
+        // Four times as many: 16 times as long if each looked at all others.
+        let (few, many) = (time(|| drop(masked(5_000))), time(|| drop(masked(20_000))));
+        assert!(many < few * 9, "{few:?}, {many:?}");
+        // More have no room.
+        let (few, many) = (time(|| back(2_500)), time(|| back(10_000)));
+        assert!(many < few * 9, "{few:?}, {many:?}");
     }
 }

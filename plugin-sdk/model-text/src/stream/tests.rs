@@ -242,3 +242,35 @@ fn an_event_that_is_too_large_ends_the_reading() {
         }
     }
 }
+
+#[test]
+fn an_event_that_is_not_known_does_not_end_a_text() {
+    let event = |kind: &str, rest: &str| {
+        format!("event: {kind}\ndata: {{\"type\":\"{kind}\",\"index\":0{rest}}}\n\n")
+    };
+    let delta = |text: &str| {
+        let rest = format!(",\"delta\":{{\"type\":\"text_delta\",\"text\":\"{text}\"}}");
+        event("content_block_delta", &rest)
+    };
+    for other in [
+        event("content_block_note", ",\"note\":\"n\""),
+        event("content_block_delta", ""),
+        "event: x\ndata: {\"a\":\"n\"}\n\n".to_owned(),
+        "data: no JSON\n\n".to_owned(),
+        ": comment\n\n".to_owned(),
+    ] {
+        let end = event("content_block_stop", "");
+        let stream = [delta("a 1"), other.clone(), delta("2 b"), end.clone()].concat();
+        let wanted = [delta("a [\\\"n]"), other, delta(" b"), end].concat();
+        assert_eq!(passed(Protocol::Anthropic, Framing::Sse, &stream), wanted);
+    }
+}
+
+#[test]
+fn a_piece_that_looks_like_a_file_is_a_text() {
+    let stream = chat(&["data:;base64,", &"A1b2".repeat(16), " x"]) + CHAT_END;
+    let out = passed(Protocol::OpenAiChat, Framing::Sse, &stream);
+    assert!(!out.contains("A1b2") && out.contains("[\\\"n]"), "{out}");
+    let stream = chat(&[&format!("data:;base64,{} x", "A1b2".repeat(16))]) + CHAT_END;
+    assert!(!passed(Protocol::OpenAiChat, Framing::Sse, &stream).contains("A1b2"));
+}

@@ -115,8 +115,8 @@ impl Builtin {
     pub fn longest(self) -> usize {
         match self {
             Self::Email => 320,
-            Self::Card => 40,
-            Self::Iban => 44,
+            Self::Card => 80,
+            Self::Iban => 64,
             Self::Phone => 32,
             Self::IpAddress => 48,
             Self::UsSsn | Self::BrCpf | Self::EsDni | Self::ItFiscalCode | Self::PlPesel => 20,
@@ -136,7 +136,8 @@ impl Builtin {
             Self::Card | Self::UsSsn | Self::BrCpf | Self::PlPesel => byte.is_ascii_digit(),
             Self::FrNir => matches!(byte, b'1' | b'2'),
             Self::EsDni => byte.is_ascii_digit() || matches!(byte, b'X' | b'Y' | b'Z'),
-            Self::Iban | Self::ItFiscalCode => byte.is_ascii_uppercase(),
+            Self::Iban => byte.is_ascii_alphabetic(),
+            Self::ItFiscalCode => byte.is_ascii_uppercase(),
             Self::Phone => matches!(byte, b'+' | b'(' | b'2'..=b'9'),
             Self::IpAddress => byte.is_ascii_hexdigit() || byte == b':',
             Self::ApiKey => keys::can_start(byte),

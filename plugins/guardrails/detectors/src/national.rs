@@ -37,7 +37,9 @@ pub(crate) fn br_cpf(text: &Cursor<'_>) -> Result<Option<Found>, More> {
     if !text.is_start() {
         return Ok(None);
     }
-    let found = digits(text, 0, 11, b".-")?;
+    let found = digits(text, 0, 11, |text, at| {
+        Ok(usize::from(text.is(at, |byte| matches!(byte, b'.' | b'-'))?))
+    })?;
     let Some((_, end)) = found.get(10).copied() else { return Ok(None) };
     let written = &text.bytes[..end];
     let is_form =

@@ -7,7 +7,7 @@ pub(crate) fn digits(
     text: &Cursor<'_>,
     from: usize,
     most: usize,
-    separators: &[u8],
+    separator: impl Fn(&Cursor<'_>, usize) -> Result<usize, More>,
 ) -> Result<Vec<(u8, usize)>, More> {
     let mut found: Vec<(u8, usize)> = Vec::with_capacity(most);
     let mut at = from;
@@ -17,16 +17,36 @@ pub(crate) fn digits(
                 at += 1;
                 found.push((byte - b'0', at));
             }
-            Some(byte) if separators.contains(&byte) && !found.is_empty() => {
-                if !text.is(at + 1, |byte| byte.is_ascii_digit())? {
+            Some(_) if !found.is_empty() => {
+                let length = separator(text, at)?;
+                if length == 0 || !text.is(at + length, |byte| byte.is_ascii_digit())? {
                     break;
                 }
-                at += 1;
+                at += length;
             }
             _ => break,
         }
     }
     Ok(found)
+}
+
+/// How long the space or the hyphen at an offset is, also one that does not break a line; 0 if there is none.
+fn space_or_hyphen(text: &Cursor<'_>, at: usize) -> Result<usize, More> {
+    Ok(match text.get(at)? {
+        Some(b' ' | b'-') => 1,
+        // U+00A0.
+        Some(0xc2) if text.is(at + 1, |byte| byte == 0xa0)? => 2,
+        // U+2007, U+2009, U+202F; U+2010, U+2011, U+2013.
+        Some(0xe2)
+            if text.is(at + 1, |byte| byte == 0x80)?
+                && text.is(at + 2, |byte| {
+                    matches!(byte, 0x87 | 0x89 | 0xaf | 0x90 | 0x91 | 0x93)
+                })? =>
+        {
+            3
+        }
+        _ => 0,
+    })
 }
 
 /// Luhn's checksum (ISO/IEC 7812-1).
@@ -49,14 +69,34 @@ pub(crate) fn card(text: &Cursor<'_>) -> Result<Option<Found>, More> {
     if !text.is_start() || matches!(text.before, b'.' | b'_') {
         return Ok(None);
     }
-    let digits = digits(text, 0, 19, b" -")?;
+    let digits = digits(text, 0, 19, |text, at| match text.get(at)? {
+        Some(b'.') => Ok(1),
+        _ => space_or_hyphen(text, at),
+    })?;
     for length in (13..=digits.len()).rev() {
         let end = digits[length - 1].1;
-        if is_issued(&digits[..length]) && luhn(&digits[..length]) && text.is_over(end)? {
+        let digits = &digits[..length];
+        if is_issued(digits) && luhn(digits) && is_grouped(text, digits) && text.is_over(end)? {
             return text.to(end);
         }
     }
     Ok(None)
+}
+
+/// Whether dots stand between groups as cards have them: others are in fractions, versions and addresses of hosts.
+fn is_grouped(text: &Cursor<'_>, digits: &[(u8, usize)]) -> bool {
+    let (mut groups, mut length, mut is_short, mut has_dots) = (1, 0, false, false);
+    for (at, (_, end)) in digits.iter().enumerate() {
+        length += 1;
+        let is_last = at + 1 == digits.len();
+        if is_last || digits[at + 1].1 > end + 1 {
+            is_short |= !(3..=7).contains(&length);
+            has_dots |= !is_last && text.bytes[*end] == b'.';
+            groups += usize::from(!is_last);
+            length = 0;
+        }
+    }
+    !has_dots || groups > 2 && !is_short
 }
 
 /// Whether an issuer has numbers that begin so and are as long.
@@ -88,26 +128,23 @@ const IBANS: &[u8] = b"AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22C
 
 /// A country, two check digits, and as many letters and digits as the country has, in groups of four or not.
 pub(crate) fn iban(text: &Cursor<'_>) -> Result<Option<Found>, More> {
-    if !text.is_start() || !text.is(1, |byte| byte.is_ascii_uppercase())? {
+    if !text.is_start() || !text.is(1, |byte| byte.is_ascii_alphabetic())? {
         return Ok(None);
     }
     let country = &text.bytes[..2];
-    let Some(row) = IBANS.chunks_exact(4).find(|row| row[..2] == *country) else { return Ok(None) };
+    let row = IBANS.chunks_exact(4).find(|row| row[..2].eq_ignore_ascii_case(country));
+    let Some(row) = row else { return Ok(None) };
     let length = usize::from((row[2] - b'0') * 10 + row[3] - b'0');
     let mut all = Vec::with_capacity(length);
     let mut at = 0;
     while all.len() < length {
-        let byte = match text.get(at)? {
-            Some(b' ') if all.len() % 4 == 0 && !all.is_empty() => {
-                at += 1;
-                text.get(at)?
-            }
-            byte => byte,
-        };
+        if all.len() % 4 == 0 && !all.is_empty() {
+            at += space_or_hyphen(text, at)?;
+        }
         let is_check = matches!(all.len(), 2 | 3);
-        match byte {
-            Some(byte) if byte.is_ascii_digit() || byte.is_ascii_uppercase() && !is_check => {
-                all.push(byte)
+        match text.get(at)? {
+            Some(byte) if byte.is_ascii_digit() || byte.is_ascii_alphabetic() && !is_check => {
+                all.push(byte.to_ascii_uppercase());
             }
             _ => return Ok(None),
         }

@@ -25,7 +25,14 @@ fn cases() -> Vec<(Builtin, Vec<String>, Vec<&'static str>)> {
     vec![
         (
             Builtin::Email,
-            texts(&["ada@example.com", "a.b-c+d@x.co.uk", "1@2.de", "o_k@sub.example.museum"]),
+            texts(&[
+                "ada@b\u{fc}cher.de",
+                "ada@\u{43f}\u{440}.\u{440}\u{444}",
+                "ada@example.com",
+                "a.b-c+d@x.co.uk",
+                "1@2.de",
+                "o_k@sub.example.museum",
+            ]),
             vec!["ada@localhost", "@example.com", "a@b.c", "a@b..de", "a b@", "x@1.2"],
         ),
         (
@@ -37,6 +44,11 @@ fn cases() -> Vec<(Builtin, Vec<String>, Vec<&'static str>)> {
                 "6011111111111117",
                 "3530111333300000",
                 "2223003122003222",
+                "4111\u{a0}1111\u{a0}1111\u{a0}1111",
+                "4111\u{202f}1111\u{202f}1111\u{202f}1111",
+                "4111\u{2011}1111\u{2011}1111\u{2011}1111",
+                "4111.1111.1111.1111",
+                "3782.822463.10005",
             ]),
             vec![
                 "4111 1111 1111 1112",
@@ -44,6 +56,9 @@ fn cases() -> Vec<(Builtin, Vec<String>, Vec<&'static str>)> {
                 "14111111111111111",
                 "4111111111111111a",
                 "0.4111111111111111",
+                "4.111111111111111",
+                "41.11.1111.1111.1111",
+                "4111..1111.1111.1111",
             ],
         ),
         (
@@ -52,10 +67,17 @@ fn cases() -> Vec<(Builtin, Vec<String>, Vec<&'static str>)> {
                 "DE89370400440532013000",
                 "GB82 WEST 1234 5698 7654 32",
                 "NO9386011117947",
+                "de89370400440532013000",
+                "gb82 west 1234 5698 7654 32",
+                "GB82-WEST-1234-5698-7654-32",
+                "GB82\u{a0}WEST\u{a0}1234\u{a0}5698\u{a0}7654\u{a0}32",
+                "De89\u{202f}3704\u{202f}0044\u{202f}0532\u{202f}0130\u{202f}00",
                 "FR1420041010050500013M02606",
             ]),
             vec![
                 "DE89370400440532013001",
+                "de89370400440532013001",
+                "GB82--WEST-1234-5698-7654-32",
                 "XX89370400440532013000",
                 "DE89370400440532013000A",
                 "DE8937040044",
@@ -236,6 +258,18 @@ fn a_text_that_grows_gives_the_same_wherever_it_is_cut() {
             assert!(most <= all.longest(), "{most}");
         }
     }
+}
+
+#[test]
+fn a_domain_ends_where_other_scripts_and_quotes_begin() {
+    let set = set(&[Builtin::Email]);
+    for behind in ["\u{201d}", "\u{307e}\u{3067}", "\u{a0}x", "\u{bb}", "\u{1f600}"] {
+        assert_eq!(found(&set, &format!("ada@example.com{behind}")), ["ada@example.com"]);
+    }
+    // Cut where the longest domain ends, not within a letter.
+    found(&set, &format!("a@{}", "\u{fc}".repeat(300)));
+    found(&set, &format!("a@x{}", "\u{fc}".repeat(300)));
+    found(&set, &format!("a@{}.de{}", "ab.".repeat(83), "\u{fc}".repeat(9)));
 }
 
 #[test]

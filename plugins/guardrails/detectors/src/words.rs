@@ -9,6 +9,12 @@ pub(crate) fn is_atom(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'%' | b'+' | b'-')
 }
 
+/// A byte of a domain. Of other letters those of two bytes count: in their scripts (Latin, Greek, Cyrillic and
+/// others up to Hebrew) a space stands between words, so that the domain ends where it does.
+fn is_of_domain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | 0x80..=0xbf | 0xc3..=0xd6)
+}
+
 /// `local@domain`, where the domain has a dot and ends as names do.
 pub(crate) fn email(text: &Cursor<'_>) -> Result<Option<Found>, More> {
     if is_atom(text.before) {
@@ -19,14 +25,19 @@ pub(crate) fn email(text: &Cursor<'_>) -> Result<Option<Found>, More> {
         return Ok(None);
     }
     let start = at + 1;
-    let mut end =
-        text.run(start, 254, |byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))?;
+    let mut end = text.run(start, 254, is_of_domain)?;
+    // Not within a letter.
+    if text.bytes.get(end).is_some_and(|byte| matches!(byte, 0x80..=0xbf)) {
+        end -= 1;
+    }
     while end > start && matches!(text.bytes[end - 1], b'.' | b'-') {
         end -= 1;
     }
     let labels: Vec<&[u8]> = text.bytes[start..end].split(|byte| *byte == b'.').collect();
     let is_label = |label: &&[u8]| (1..64).contains(&label.len()) && label[0] != b'-';
-    let is_name = |last: &&[u8]| last.len() > 1 && last.iter().any(u8::is_ascii_alphabetic);
+    let is_name = |last: &&[u8]| {
+        last.len() > 1 && last.iter().any(|byte| !byte.is_ascii_digit() && *byte != b'-')
+    };
     let is_domain =
         labels.len() > 1 && labels.iter().all(is_label) && labels.last().is_some_and(is_name);
     if is_domain { text.to(end) } else { Ok(None) }

@@ -15,6 +15,11 @@ fn guarded(on_unreadable: &str) -> Harness<Guardrails> {
     }))
 }
 
+fn web_socket(path: &str) -> RequestBuilder {
+    let request = testing::request().method("GET").path(path);
+    request.header("sec-websocket-version", "13").header("sec-websocket-key", "eA==")
+}
+
 fn requests() -> Vec<(&'static str, RequestBuilder, u16)> {
     let long = json!({ "messages": [{ "content": "x".repeat(4000) }] });
     vec![
@@ -23,6 +28,8 @@ fn requests() -> Vec<(&'static str, RequestBuilder, u16)> {
         ("long", post("/v1/chat/completions", &long).header("content-length", "4100"), 413),
         ("broken", chat("hi").body("{\"messages\":"), 400),
         ("no text", chat("hi").body(b"{\"a\":\"\xff\"}".as_slice()), 400),
+        ("a WebSocket", web_socket("/v1/responses"), 400),
+        ("a WebSocket elsewhere", web_socket("/v1/realtime"), 400),
         ("elsewhere", post("/files", &json!({ "a": "b" })), 400),
     ]
 }
@@ -44,6 +51,13 @@ fn requests_that_cannot_be_read_are_refused_or_pass() {
         assert!(exchange.attribute("guardrails.unreadable").is_some(), "{name}");
         assert_eq!(plugin.counter("guardrails_unreadable", &[("direction", "input")]), 1, "{name}");
     }
+}
+
+#[test]
+fn a_request_that_is_said_to_be_for_a_web_socket_is_read_all_the_same() {
+    let plugin = guarded("open");
+    let exchange = plugin.request(chat("ada@example.com").header("sec-websocket-key", "eA=="));
+    assert!(exchange.request().text().contains("[EMAIL_1]"));
 }
 
 fn answers() -> Vec<(&'static str, ResponseBuilder)> {
