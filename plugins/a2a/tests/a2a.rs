@@ -46,6 +46,15 @@ fn a_call_says_what_it_asks_for_under_the_names_of_both_revisions() {
 }
 
 #[test]
+fn a_preflight_passes_without_the_clients_token() {
+    let request = testing::request().method("OPTIONS").path("/a2a");
+    let plugin = plugin();
+    let exchange = plugin.request(request.header("authorization", "Bearer x"));
+    assert!(exchange.answer().is_none());
+    assert_eq!(exchange.request().header("authorization"), None);
+}
+
+#[test]
 fn what_is_no_call_is_refused() {
     let plugin = plugin();
     for (request, status) in [
@@ -58,6 +67,22 @@ fn what_is_no_call_is_refused() {
         // The binding to REST, in which no rule would know what is asked.
         (testing::request().path("/tasks/t"), 405),
         (testing::request().method("DELETE").path("/tasks/t"), 405),
+        // Over another protocol nothing could be read.
+        (
+            testing::request()
+                .path("/.well-known/agent-card.json")
+                .attribute("request.has-upgrade", "true"),
+            405,
+        ),
+        (
+            testing::request()
+                .method("OPTIONS")
+                .path("/a2a")
+                .attribute("request.has-upgrade", "true"),
+            405,
+        ),
+        (testing::request().path("/.well-known/agent-card.json").body("{}"), 400),
+        (testing::request().method("OPTIONS").path("/a2a").body("{}"), 400),
     ] {
         let exchange = plugin.request(request);
         let answer = exchange.answer().expect("it is refused");

@@ -104,6 +104,7 @@ impl Plugin for Mcp {
             .header("content-type")
             .header("content-encoding")
             .attribute("request.has-body")
+            .attribute("request.has-upgrade")
             .and_on_response()
             .response_header("content-type")
             .response_header("content-encoding")

@@ -28,11 +28,11 @@ impl Mcp {
         {
             return Err(Box::new(answer));
         }
-        // A preflight request asks about another one.
-        if request.method() == "OPTIONS" {
-            return Ok(());
-        }
         self.check_origin(request)?;
+        // What is said in another protocol could not be read here.
+        if request.attribute("request.has-upgrade") == Some("true") {
+            return Err(Box::new(refusal::upgrade()));
+        }
         let message = match request.method() {
             "POST" => {
                 check_content(request)?;
@@ -40,16 +40,21 @@ impl Mcp {
                 None
             }
             // A server that looks into it, as some do by a field, would see what nobody has checked.
-            "GET" | "DELETE" if request.attribute("request.has-body") == Some("true") => {
+            "GET" | "DELETE" | "OPTIONS"
+                if request.attribute("request.has-body") == Some("true") =>
+            {
                 let message = "A body is sent by POST.";
                 return Err(Box::new(refusal::one(400, None, -32_600, message)));
             }
-            // What is said over a WebSocket could not be read here.
-            "GET" if request.header_bytes("sec-websocket-key").is_some() => {
-                return Err(Box::new(refusal::method()));
-            }
             "GET" => Some("stream"),
             "DELETE" => Some("end"),
+            // A preflight request asks about another one.
+            "OPTIONS" => {
+                if !self.pass_authorization {
+                    request.remove_header("authorization");
+                }
+                return Ok(());
+            }
             _ => return Err(Box::new(refusal::method())),
         };
         // Answers are read here.

@@ -41,6 +41,12 @@ pub(crate) fn method() -> Response {
     one(405, None, -32_600, message).header("allow", "GET, POST, DELETE")
 }
 
+/// 405: the connection would be for another protocol.
+pub(crate) fn upgrade() -> Response {
+    let message = "No other protocol is spoken here: send the request without `Upgrade`.";
+    one(405, None, -32_600, message).header("allow", "GET, POST, DELETE")
+}
+
 /// 415: the body cannot be read.
 pub(crate) fn media_type(message: &str) -> Response {
     one(415, None, -32_600, message)

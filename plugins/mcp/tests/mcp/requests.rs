@@ -142,7 +142,29 @@ fn bodies_that_could_be_read_otherwise_are_refused() {
             400,
         ),
         (testing::request().method("PUT").path("/mcp"), 405),
-        (testing::request().path("/mcp").header("sec-websocket-key", "x"), 405),
+        (testing::request().path("/mcp").attribute("request.has-upgrade", "true"), 405),
+        (
+            testing::request()
+                .method("DELETE")
+                .path("/mcp")
+                .attribute("request.has-upgrade", "true"),
+            405,
+        ),
+        (
+            testing::request()
+                .method("OPTIONS")
+                .path("/mcp")
+                .attribute("request.has-upgrade", "true"),
+            405,
+        ),
+        (testing::request().method("OPTIONS").path("/mcp").body(list), 400),
+        (
+            testing::request()
+                .method("OPTIONS")
+                .path("/mcp")
+                .header("origin", "https://evil.example"),
+            403,
+        ),
         (testing::request().path("/mcp").body(list), 400),
     ] {
         let exchange = plugin.request(request);
@@ -153,6 +175,17 @@ fn bodies_that_could_be_read_otherwise_are_refused() {
     }
     let fine = post_as("application/json; charset=UTF-8", list);
     assert!(plugin.request(fine).answer().is_none());
+}
+
+#[test]
+fn a_preflight_passes_without_the_clients_token() {
+    for passes in [false, true] {
+        let plugin = plugin(json!({ "pass_authorization": passes }));
+        let request = testing::request().method("OPTIONS").path("/mcp");
+        let exchange = plugin.request(request.header("authorization", "Bearer x"));
+        assert!(exchange.answer().is_none());
+        assert_eq!(exchange.request().header("authorization").is_some(), passes);
+    }
 }
 
 #[test]
