@@ -20,6 +20,7 @@ mod resource;
 mod rules;
 mod session;
 mod state;
+mod uri;
 
 use gateway_json_rpc::{Events, Scanner, Unreadable, envelope};
 use gateway_plugin_sdk::prelude::*;
