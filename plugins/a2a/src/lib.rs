@@ -161,7 +161,8 @@ impl Plugin for A2a {
                 return Outcome::Respond(refuse(400, None, -32_600, message, None));
             }
             Err(fault) => {
-                return Outcome::Respond(refuse(400, None, fault.code, fault.message, None));
+                let id = envelope::id_of(body.bytes());
+                return Outcome::Respond(refuse(400, id, fault.code, fault.message, None));
             }
         };
         let operation = Operation::of(&message.method);
@@ -183,7 +184,13 @@ impl Plugin for A2a {
         if call.card.is_some() && response.status() == 200 {
             if is_coded || !matches!(&*kind, "application/json" | "application/a2a+json") {
                 log::warn!("the agent's card is no JSON that can be read");
-                return Outcome::Respond(refuse(502, None, -32_603, card::UNREADABLE, None));
+                return Outcome::Respond(refuse(
+                    502,
+                    call.id.as_deref(),
+                    -32_603,
+                    card::UNREADABLE,
+                    None,
+                ));
             }
             // They are those of another text.
             response.remove_header("etag");
@@ -238,7 +245,7 @@ impl Plugin for A2a {
             }
             None => {
                 log::warn!("the agent's card has no address that can be replaced");
-                Outcome::Respond(refuse(502, None, -32_603, card::UNREADABLE, None))
+                Outcome::Respond(refuse(502, call.id.as_deref(), -32_603, card::UNREADABLE, None))
             }
         }
     }

@@ -46,6 +46,19 @@ fn a_call_says_what_it_asks_for_under_the_names_of_both_revisions() {
 }
 
 #[test]
+fn a_body_that_is_no_message_is_refused_with_its_id() {
+    let plugin = plugin();
+    for body in [
+        r#"{"jsonrpc":"2.0","id":7,"method":"GetTask","Method":"CancelTask"}"#,
+        r#"{"id":7,"method":"GetTask"}"#,
+    ] {
+        let exchange = plugin.request(post(body));
+        let answer = exchange.answer().expect("it is refused");
+        assert_eq!((answer.status(), answer.json::<Value>()["id"].clone()), (400, json!(7)));
+    }
+}
+
+#[test]
 fn a_preflight_passes_without_the_clients_token() {
     let request = testing::request().method("OPTIONS").path("/a2a");
     let plugin = plugin();

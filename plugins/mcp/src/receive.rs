@@ -2,7 +2,7 @@
 //!
 //! Owns the order of the checks, and what later plugins learn of it.
 
-use gateway_json_rpc::Kind;
+use gateway_json_rpc::{Kind, envelope};
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Request, Response};
 
@@ -113,7 +113,7 @@ impl Mcp {
     ) -> Result<Call, Refused> {
         let (messages, is_batch) = message::read(body.bytes()).map_err(|fault| {
             self.meter.refused("other", "");
-            Box::new(refusal::no_message(fault))
+            Box::new(refusal::no_message(envelope::id_of(body.bytes()), fault))
         })?;
         let lines =
             |name: &str| request.header_lines(name).into_iter().map(<[u8]>::to_vec).collect();

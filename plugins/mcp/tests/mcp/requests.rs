@@ -127,7 +127,6 @@ fn bodies_that_could_be_read_otherwise_are_refused() {
     let list = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#;
     for (request, status) in [
         (post("{").header("x-a", "b"), 400),
-        (post(r#"{"jsonrpc":"2.0","id":7,"method":"a","method":"b"}"#), 400),
         (post("[]"), 400),
         (post(format!("[{list}]")), 400),
         (post(list).header("content-encoding", "gzip"), 415),
@@ -175,6 +174,20 @@ fn bodies_that_could_be_read_otherwise_are_refused() {
     }
     let fine = post_as("application/json; charset=UTF-8", list);
     assert!(plugin.request(fine).answer().is_none());
+}
+
+#[test]
+fn a_body_that_is_no_message_is_refused_with_its_id() {
+    let plugin = plugin(json!({}));
+    for body in [
+        r#"{"jsonrpc":"2.0","id":7,"method":"a","method":"b"}"#,
+        r#"{"id":7,"method":"a"}"#,
+        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":["a"]}}"#,
+    ] {
+        let exchange = plugin.request(post(body));
+        let answer = exchange.answer().expect("it is refused");
+        assert_eq!((answer.status(), answer.json::<Value>()["id"].clone()), (400, json!(7)));
+    }
 }
 
 #[test]
