@@ -150,6 +150,7 @@ fn heads(table: &Table) -> ExchangeView {
             scheme: "https",
             host: "api.example.com".into(),
             has_body: false,
+            has_upgrade: false,
             waited: Duration::ZERO,
             listener: "l".into(),
             route: Arc::new(RouteNames {

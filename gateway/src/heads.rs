@@ -91,6 +91,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) host: Box<str>,
     /// Whether the request came with a body, which may turn out to be empty.
     pub(crate) has_body: bool,
+    /// It asks for another protocol on its connection, for `request.has-upgrade`.
+    pub(crate) has_upgrade: bool,
     /// How long it waited for slots of its plugins.
     pub(crate) waited: Duration,
     /// The listener.
@@ -247,6 +249,7 @@ impl ExchangeFacts {
             }
             "request.cache" => self.cache?,
             "request.has-body" => ["false", "true"][usize::from(self.has_body)],
+            "request.has-upgrade" => ["false", "true"][usize::from(self.has_upgrade)],
             "listener.name" => &self.listener,
             "route.name" => &self.route.name,
             "route.pattern" => &self.route.patterns.get(self.pattern)?.0,

@@ -4,7 +4,8 @@
 //! The gateway sets, and plugins cannot: `client.address`, `client.port`, `request.id`,
 //! `request.scheme`, `request.host`, `request.waited-ms` (milliseconds that it
 //! waited for slots of its plugins so far), `request.has-body` (`true` or `false`: whether it came with a body,
-//! which may turn out to be empty), `listener.name`, `route.name`, `route.pattern`, `upstream.name`, and
+//! which may turn out to be empty), `request.has-upgrade` (`true` or `false`: whether it asks for another protocol on its
+//! connection, whose bytes pass no plugin), `listener.name`, `route.name`, `route.pattern`, `upstream.name`, and
 //! `capture.NAME` for each capture of the route's path pattern. By
 //! convention authentication sets `consumer.id`, and `consumer.` with further names.
 //!

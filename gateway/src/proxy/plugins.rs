@@ -213,6 +213,7 @@ fn heads(
     request: &mut PreparedRequest,
 ) -> Result<Arc<ExchangeView>, Failure> {
     let (head, request_body) = (&mut request.head, &request.body);
+    let has_upgrade = request.hop.upgrade.is_some();
     let matched = match (target.path_differs(), head.uri.path_and_query()) {
         (false, Some(same)) => same.clone(),
         _ => with_path(target.path(&head.uri), head.uri.query())?,
@@ -232,6 +233,7 @@ fn heads(
         scheme: if exchange.is_https() { "https" } else { "http" },
         host,
         has_body: !request_body.is_end_stream(),
+        has_upgrade,
         waited: Duration::ZERO,
         listener: Arc::clone(&connection.listener.name),
         route: Arc::clone(snapshot.route_names(found.index)),

@@ -95,6 +95,7 @@ impl Plugin for A2a {
             .header("content-type")
             .header("content-encoding")
             .attribute("request.has-body")
+            .attribute("request.has-upgrade")
             .and_on_response()
             .response_header("content-type")
             .response_header("content-encoding")
@@ -102,9 +103,24 @@ impl Plugin for A2a {
     }
 
     fn on_request(&self, request: &mut Request, progress: &mut Progress) -> Outcome {
+        // What is said in another protocol could not be read here.
+        if request.attribute("request.has-upgrade") == Some("true") {
+            let message = "No other protocol is spoken here: send the request without `Upgrade`.";
+            return Outcome::Respond(refuse(405, None, -32_600, message, Some("GET, POST")));
+        }
         match request.method() {
+            // An agent that looks into it would see what nobody has checked.
+            "GET" | "OPTIONS" if request.attribute("request.has-body") == Some("true") => {
+                let message = "A body is sent by POST.";
+                return Outcome::Respond(refuse(400, None, -32_600, message, None));
+            }
             // A preflight request asks about another one.
-            "OPTIONS" => return Outcome::Next,
+            "OPTIONS" => {
+                if !self.pass_authorization {
+                    request.remove_header("authorization");
+                }
+                return Outcome::Next;
+            }
             "GET" if card::is_at(request.path()) => {
                 let card = Some(card::Place::Whole);
                 progress.0 =
@@ -145,7 +161,8 @@ impl Plugin for A2a {
                 return Outcome::Respond(refuse(400, None, -32_600, message, None));
             }
             Err(fault) => {
-                return Outcome::Respond(refuse(400, None, fault.code, fault.message, None));
+                let id = envelope::id_of(body.bytes());
+                return Outcome::Respond(refuse(400, id, fault.code, fault.message, None));
             }
         };
         let operation = Operation::of(&message.method);
@@ -167,7 +184,13 @@ impl Plugin for A2a {
         if call.card.is_some() && response.status() == 200 {
             if is_coded || !matches!(&*kind, "application/json" | "application/a2a+json") {
                 log::warn!("the agent's card is no JSON that can be read");
-                return Outcome::Respond(refuse(502, None, -32_603, card::UNREADABLE, None));
+                return Outcome::Respond(refuse(
+                    502,
+                    call.id.as_deref(),
+                    -32_603,
+                    card::UNREADABLE,
+                    None,
+                ));
             }
             // They are those of another text.
             response.remove_header("etag");
@@ -222,7 +245,7 @@ impl Plugin for A2a {
             }
             None => {
                 log::warn!("the agent's card has no address that can be replaced");
-                Outcome::Respond(refuse(502, None, -32_603, card::UNREADABLE, None))
+                Outcome::Respond(refuse(502, call.id.as_deref(), -32_603, card::UNREADABLE, None))
             }
         }
     }

@@ -46,6 +46,28 @@ fn a_call_says_what_it_asks_for_under_the_names_of_both_revisions() {
 }
 
 #[test]
+fn a_body_that_is_no_message_is_refused_with_its_id() {
+    let plugin = plugin();
+    for body in [
+        r#"{"jsonrpc":"2.0","id":7,"method":"GetTask","Method":"CancelTask"}"#,
+        r#"{"id":7,"method":"GetTask"}"#,
+    ] {
+        let exchange = plugin.request(post(body));
+        let answer = exchange.answer().expect("it is refused");
+        assert_eq!((answer.status(), answer.json::<Value>()["id"].clone()), (400, json!(7)));
+    }
+}
+
+#[test]
+fn a_preflight_passes_without_the_clients_token() {
+    let request = testing::request().method("OPTIONS").path("/a2a");
+    let plugin = plugin();
+    let exchange = plugin.request(request.header("authorization", "Bearer x"));
+    assert!(exchange.answer().is_none());
+    assert_eq!(exchange.request().header("authorization"), None);
+}
+
+#[test]
 fn what_is_no_call_is_refused() {
     let plugin = plugin();
     for (request, status) in [
@@ -58,6 +80,22 @@ fn what_is_no_call_is_refused() {
         // The binding to REST, in which no rule would know what is asked.
         (testing::request().path("/tasks/t"), 405),
         (testing::request().method("DELETE").path("/tasks/t"), 405),
+        // Over another protocol nothing could be read.
+        (
+            testing::request()
+                .path("/.well-known/agent-card.json")
+                .attribute("request.has-upgrade", "true"),
+            405,
+        ),
+        (
+            testing::request()
+                .method("OPTIONS")
+                .path("/a2a")
+                .attribute("request.has-upgrade", "true"),
+            405,
+        ),
+        (testing::request().path("/.well-known/agent-card.json").body("{}"), 400),
+        (testing::request().method("OPTIONS").path("/a2a").body("{}"), 400),
     ] {
         let exchange = plugin.request(request);
         let answer = exchange.answer().expect("it is refused");

@@ -20,6 +20,7 @@ mod resource;
 mod rules;
 mod session;
 mod state;
+mod uri;
 
 use gateway_json_rpc::{Events, Scanner, Unreadable, envelope};
 use gateway_plugin_sdk::prelude::*;
@@ -104,6 +105,7 @@ impl Plugin for Mcp {
             .header("content-type")
             .header("content-encoding")
             .attribute("request.has-body")
+            .attribute("request.has-upgrade")
             .and_on_response()
             .response_header("content-type")
             .response_header("content-encoding")
@@ -152,7 +154,7 @@ impl Plugin for Mcp {
             let message = "the server's answer has a content coding";
             if call.filters && response.status() < 300 {
                 log::warn!("{message}, so that it cannot be filtered");
-                return Outcome::respond(refusal::unreadable());
+                return Outcome::respond(refusal::unreadable(call.id.as_deref()));
             }
             log::debug!("{message}, so that it is not read");
             return Outcome::Next;
@@ -168,7 +170,7 @@ impl Plugin for Mcp {
             "application/json" => Reading::Json(Scanner::default()),
             _ if call.filters && response.status() == 200 => {
                 log::warn!("a list of the media type `{kind}` cannot be filtered");
-                return Outcome::respond(refusal::unreadable());
+                return Outcome::respond(refusal::unreadable(call.id.as_deref()));
             }
             _ => return Outcome::Next,
         };
@@ -205,7 +207,7 @@ impl Plugin for Mcp {
             Err(_) if response.status() >= 400 => {}
             Err(_) => {
                 log::warn!("the server's list is not JSON");
-                return Outcome::respond(refusal::unreadable());
+                return Outcome::respond(refusal::unreadable(call.id.as_deref()));
             }
         }
         Outcome::Next
@@ -224,7 +226,7 @@ impl Plugin for Mcp {
             }
             Reading::Events(events) => {
                 let filter = call.filters.then(|| self.filter(&call.of));
-                if pass(events, chunk, filter.as_ref()).is_err() {
+                if pass(events, chunk, filter.as_ref(), call.id.as_deref()).is_err() {
                     return ChunkOutcome::Abort("a list is too long to be filtered".to_owned());
                 }
                 call.said = events.said;
@@ -259,9 +261,15 @@ fn pass(
     events: &mut Events,
     chunk: &mut Chunk,
     filter: Option<&Filter<'_>>,
+    id: Option<&str>,
 ) -> Result<(), Unreadable> {
     let Some(filter) = filter else { return events.read(chunk.data(), None).map(drop) };
-    let change = |message: &[u8]| filter.message(message);
+    let change = |message: &[u8]| {
+        filter.message(message).or_else(|_| {
+            log::warn!("a list of the server in a stream cannot be read");
+            Ok(Some(refusal::unreadable_message(id)))
+        })
+    };
     let mut out = events.read(chunk.data(), Some(&change))?;
     if chunk.is_last() {
         out.extend(events.rest());

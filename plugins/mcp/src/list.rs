@@ -35,14 +35,14 @@ impl Filter<'_> {
         let raw = Raw::parse(text).map_err(|_| Unreadable)?;
         let mut cuts = Cuts { text, out: Vec::new(), from: 0 };
         if raw.is_array() {
-            raw.elements().for_each(|raw| self.results(raw, &mut cuts));
+            raw.elements().try_for_each(|raw| self.results(raw, &mut cuts))?;
         } else {
-            self.results(raw, &mut cuts);
+            self.results(raw, &mut cuts)?;
         }
         Ok(cuts.end())
     }
 
-    fn results(&self, message: Raw<'_>, cuts: &mut Cuts<'_>) {
+    fn results(&self, message: Raw<'_>, cuts: &mut Cuts<'_>) -> Result<(), Unreadable> {
         for (key, result) in message.members() {
             if !folded_eq(&key.str().unwrap_or_default(), "result") {
                 continue;
@@ -55,16 +55,27 @@ impl Filter<'_> {
                 }
                 if let Some((_, subject, name)) = LISTS.iter().find(|(it, ..)| folded_eq(&key, it))
                 {
-                    self.list(list, *subject, name, cuts);
+                    self.list(list, *subject, name, cuts)?;
                 }
             }
         }
+        Ok(())
     }
 
-    fn list(&self, list: Raw<'_>, subject: Subject, name: &str, cuts: &mut Cuts<'_>) {
+    fn list(
+        &self,
+        list: Raw<'_>,
+        subject: Subject,
+        name: &str,
+        cuts: &mut Cuts<'_>,
+    ) -> Result<(), Unreadable> {
         let is_pinned = subject == Subject::Tool && !self.pins.is_empty();
         if !self.rules.govern(subject) && !is_pinned {
-            return;
+            return Ok(());
+        }
+        // A lenient client may find things in what is no list.
+        if !list.is_array() {
+            return if list.is_null() { Ok(()) } else { Err(Unreadable) };
         }
         // Where the last thing ended that stays, or the bracket that opens the list.
         let mut kept_any = false;
@@ -86,6 +97,7 @@ impl Filter<'_> {
         if !kept_any && before > start {
             cuts.cut(start, before);
         }
+        Ok(())
     }
 
     fn shows(&self, thing: Raw<'_>, subject: Subject, name: &str) -> bool {
@@ -176,6 +188,26 @@ mod tests {
         // What stays is the same to the byte.
         let whole = message(&format!("  {b} ,  {d}"));
         assert_eq!(filtered(&whole), whole);
+    }
+
+    #[test]
+    fn what_is_no_list_cannot_be_read() {
+        let specs = serde_json::json!([{ "tools": ["b"] }]);
+        let specs: Vec<_> = serde_json::from_value(specs).unwrap();
+        let (rules, pins) = (Rules::new(&specs).unwrap(), Pins::default());
+        let filter = Filter { rules: &rules, pins: &pins, on_changed: OnChanged::Hide, of: &[0] };
+        for list in [r#"{"a":{"name":"a"}}"#, r#"{"name":"a"}"#, r#""a""#, "1", "true"] {
+            for text in [
+                format!(r#"{{"id":1,"result":{{"tools":{list}}}}}"#),
+                format!(r#"[{{"id":1,"result":{{"tools":{list}}}}}]"#),
+            ] {
+                assert_eq!(filter.message(text.as_bytes()), Err(Unreadable), "{text}");
+            }
+            // No rule speaks of prompts.
+            let text = format!(r#"{{"id":1,"result":{{"prompts":{list}}}}}"#);
+            assert_eq!(filter.message(text.as_bytes()), Ok(None), "{text}");
+        }
+        assert_eq!(filter.message(br#"{"id":1,"result":{"tools":null}}"#), Ok(None));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of the checks, and what later plugins learn of it.
 
-use gateway_json_rpc::Kind;
+use gateway_json_rpc::{Kind, envelope};
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Request, Response};
 
@@ -28,11 +28,11 @@ impl Mcp {
         {
             return Err(Box::new(answer));
         }
-        // A preflight request asks about another one.
-        if request.method() == "OPTIONS" {
-            return Ok(());
-        }
         self.check_origin(request)?;
+        // What is said in another protocol could not be read here.
+        if request.attribute("request.has-upgrade") == Some("true") {
+            return Err(Box::new(refusal::upgrade()));
+        }
         let message = match request.method() {
             "POST" => {
                 check_content(request)?;
@@ -40,16 +40,21 @@ impl Mcp {
                 None
             }
             // A server that looks into it, as some do by a field, would see what nobody has checked.
-            "GET" | "DELETE" if request.attribute("request.has-body") == Some("true") => {
+            "GET" | "DELETE" | "OPTIONS"
+                if request.attribute("request.has-body") == Some("true") =>
+            {
                 let message = "A body is sent by POST.";
                 return Err(Box::new(refusal::one(400, None, -32_600, message)));
             }
-            // What is said over a WebSocket could not be read here.
-            "GET" if request.header_bytes("sec-websocket-key").is_some() => {
-                return Err(Box::new(refusal::method()));
-            }
             "GET" => Some("stream"),
             "DELETE" => Some("end"),
+            // A preflight request asks about another one.
+            "OPTIONS" => {
+                if !self.pass_authorization {
+                    request.remove_header("authorization");
+                }
+                return Ok(());
+            }
             _ => return Err(Box::new(refusal::method())),
         };
         // Answers are read here.
@@ -108,7 +113,7 @@ impl Mcp {
     ) -> Result<Call, Refused> {
         let (messages, is_batch) = message::read(body.bytes()).map_err(|fault| {
             self.meter.refused("other", "");
-            Box::new(refusal::no_message(fault))
+            Box::new(refusal::no_message(envelope::id_of(body.bytes()), fault))
         })?;
         let lines =
             |name: &str| request.header_lines(name).into_iter().map(<[u8]>::to_vec).collect();

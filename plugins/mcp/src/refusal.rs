@@ -13,6 +13,9 @@ use crate::rules::Verdict;
 /// The code of what the protocol has none for, as in the gateway's own refusals.
 const REFUSED: i32 = -32_000;
 
+/// What is said of a list that cannot be filtered.
+const UNREADABLE: &str = "The server's list cannot be read.";
+
 /// An error for a request with this id, as it is written.
 fn error(id: Option<&str>, code: i32, message: &str) -> String {
     let instance = attributes::value("request.id");
@@ -26,8 +29,8 @@ pub(crate) fn one(status: u16, id: Option<&str>, code: i32, message: &str) -> Re
 }
 
 /// 400: the body is no message.
-pub(crate) fn no_message(fault: Fault) -> Response {
-    one(400, None, fault.code, fault.message)
+pub(crate) fn no_message(id: Option<&str>, fault: Fault) -> Response {
+    one(400, id, fault.code, fault.message)
 }
 
 /// 403: a page of the web asks.
@@ -38,6 +41,12 @@ pub(crate) fn origin() -> Response {
 /// 405: the protocol has no such method of HTTP.
 pub(crate) fn method() -> Response {
     let message = "Only GET, POST and DELETE are known here.";
+    one(405, None, -32_600, message).header("allow", "GET, POST, DELETE")
+}
+
+/// 405: the connection would be for another protocol.
+pub(crate) fn upgrade() -> Response {
+    let message = "No other protocol is spoken here: send the request without `Upgrade`.";
     one(405, None, -32_600, message).header("allow", "GET, POST, DELETE")
 }
 
@@ -52,8 +61,13 @@ pub(crate) fn session() -> Response {
 }
 
 /// 502: what came cannot be filtered, and so it does not pass.
-pub(crate) fn unreadable() -> Response {
-    one(502, None, -32_603, "The server's list cannot be read.")
+pub(crate) fn unreadable(id: Option<&str>) -> Response {
+    one(502, id, -32_603, UNREADABLE)
+}
+
+/// The same, for a stream that has begun.
+pub(crate) fn unreadable_message(id: Option<&str>) -> Vec<u8> {
+    error(id, -32_603, UNREADABLE).into_bytes()
 }
 
 /// 403: what a request is about is not for who asks. Each request of a batch has its answer.

@@ -7,6 +7,7 @@ use gateway_plugin_sdk::attributes;
 
 use crate::config::RuleSpec;
 use crate::message::Subject;
+use crate::uri;
 
 /// A name, or how names begin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +149,7 @@ impl Rules {
         let lists = of.iter().filter_map(|index| self.rules.get(usize::from(*index)));
         let mut is_allowed = !self.closed[kind];
         for lists in lists.map(|rule| &rule.lists[kind]) {
-            if lists.deny.iter().any(|pattern| pattern.fits(name)) {
+            if lists.deny.iter().any(|pattern| denies(pattern, subject, name)) {
                 return false;
             }
             is_allowed |= lists.allow.iter().any(|pattern| allows(pattern, subject, name));
@@ -174,7 +175,8 @@ impl Rules {
         let is_denied = of
             .iter()
             .filter_map(|index| self.rules.get(usize::from(*index)))
-            .any(|rule| rule.lists[subject as usize].deny.iter().any(|pattern| pattern.fits(name)));
+            .flat_map(|rule| &rule.lists[subject as usize].deny)
+            .any(|pattern| denies(pattern, subject, name));
         let helps = self
             .rules
             .iter()
@@ -188,14 +190,17 @@ impl Rules {
 
 /// Resources are paths: what begins as is allowed must not lead elsewhere from there.
 fn allows(pattern: &Pattern, subject: Subject, name: &str) -> bool {
-    let leads_elsewhere = || {
-        let plain =
-            name.to_ascii_lowercase().replace("%2e", ".").replace("%2f", "/").replace("%5c", "/");
-        plain.replace('\\', "/").split('/').any(|part| part == "." || part == "..")
-    };
-    let is_safe =
-        subject != Subject::Resource || matches!(pattern, Pattern::Exact(_)) || !leads_elsewhere();
+    let is_safe = subject != Subject::Resource
+        || matches!(pattern, Pattern::Exact(_))
+        || !uri::may_lead_elsewhere(name);
     pattern.fits(name) && is_safe
+}
+
+/// Whether a thing is denied, for resources however it is encoded.
+fn denies(pattern: &Pattern, subject: Subject, name: &str) -> bool {
+    let is_denied = |all: Vec<String>| all.iter().any(|text| pattern.fits(text));
+    pattern.fits(name)
+        || (subject == Subject::Resource && uri::spellings(name).is_some_and(is_denied))
 }
 
 impl Rule {
@@ -284,13 +289,17 @@ mod tests {
             rules(serde_json::json!([{ "resources": ["file:///docs/*", "file:///a/../b"] }]));
         let may = |uri: &str| rules.allow(&[0], Subject::Resource, uri);
         assert!(may("file:///docs/a.txt") && may("file:///docs/a..b") && may("file:///a/../b"));
-        for uri in [
-            "file:///docs/../x",
-            "file:///docs/%2E%2e/x",
-            "file:///docs/..%2fx",
-            r"file:///docs/..\x",
-            "file:///docs/%2e%2E%5cx",
-        ] {
+        assert!(!may("file:///docs/../x") && !may("file:///docs/%252e%252e/x"));
+    }
+
+    #[test]
+    fn a_resource_is_denied_however_it_is_encoded() {
+        let rules = rules(serde_json::json!([
+            { "resources": ["docs://*"], "deny_resources": ["docs://secret/*", "docs://one"] }
+        ]));
+        let may = |uri: &str| rules.allow(&[0], Subject::Resource, uri);
+        assert!(may("docs://open/a"));
+        for uri in ["docs://secret/a", "docs://%73ecret/a", "docs://secret%2fa", "docs://%256fne"] {
             assert!(!may(uri), "{uri}");
         }
     }

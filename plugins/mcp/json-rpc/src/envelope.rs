@@ -72,9 +72,6 @@ fn envelope(raw: Raw<'_>) -> Result<Envelope<'_>, Fault> {
         return invalid("`jsonrpc` is not \"2.0\".");
     }
     let is_answer = result.is_some() || error.is_some();
-    let is_id = |id: &Raw<'_>| {
-        id.is_string() || id.text().starts_with(|c: char| c == '-' || c.is_ascii_digit())
-    };
     let id = match id {
         Some(id) if is_id(&id) => Some(id.text()),
         // The answer to what could not be read.
@@ -141,6 +138,17 @@ pub fn error(id: Option<&str>, code: i32, message: &str, instance: Option<&str>)
 
 /// The longest id that is kept for a refusal that comes later, in bytes.
 const MOST_ID: usize = 256;
+
+/// The id of a body that is one message but for its faults, as it is written; `None` if it has none that is certain.
+pub fn id_of(body: &[u8]) -> Option<&str> {
+    let raw = Raw::parse(body).ok().filter(|raw| raw.is_object())?;
+    let [id] = only(raw, ["id"]).ok()?;
+    id.filter(is_id).map(Raw::text)
+}
+
+fn is_id(id: &Raw<'_>) -> bool {
+    id.is_string() || id.text().starts_with(|c: char| c == '-' || c.is_ascii_digit())
+}
 
 impl Envelope<'_> {
     /// The id by which a refusal is known that comes when the body is gone.
@@ -213,6 +221,21 @@ mod tests {
             "",
         ] {
             assert!(read(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_faulty_message_has_an_id_if_it_is_certain() {
+        for (body, id) in [
+            (r#"{"jsonrpc":"1.0","id":7,"method":"a"}"#, Some("7")),
+            (r#"{"id": "x","method":"a","method":"b"}"#, Some("\"x\"")),
+            (r#"{"id":7,"id":8,"method":"a"}"#, None),
+            (r#"{"id":7,"ID":8,"method":"a"}"#, None),
+            (r#"{"id":[7],"method":"a"}"#, None),
+            (r#"[{"id":7}]"#, None),
+            (r#"{"id":7"#, None),
+        ] {
+            assert_eq!(id_of(body.as_bytes()), id, "{body}");
         }
     }
 

@@ -49,7 +49,40 @@ fn a_list_that_cannot_be_read_does_not_pass() {
     let broken = testing::response()
         .header("content-type", "application/json")
         .body("{\"result\": {\"tools\": [");
-    assert_eq!(exchange.response(broken).status(), 502);
+    let answer = exchange.response(broken);
+    assert_eq!((answer.status(), answer.json::<Value>()["id"].clone()), (502, json!(7)));
+    let mut exchange = list();
+    let object = json!({ "id": 7, "result": { "tools": { "wipe": { "name": "wipe" } } } });
+    assert_eq!(exchange.response(json_answer(&object)).status(), 502);
+}
+
+#[test]
+fn a_list_in_an_event_is_read_over_its_lines() {
+    let plugin = plugin(config());
+    let all = serde_json::to_string_pretty(&tools(&["wipe", "add"])).unwrap();
+    for end in ["\n", "\r\n", "\r"] {
+        let event = format!("id: 1\n\ndata: {}\n\n", all.replace('\n', "\ndata: "));
+        let event = event.replace('\n', end);
+        let mut exchange = plugin.request(old("tools/list", json!({})));
+        let answer = exchange.response(stream(&[&event]));
+        let data = answer.text().split(['\n', '\r']).filter_map(|line| line.strip_prefix("data: "));
+        let message: Value = serde_json::from_str(&data.collect::<String>()).unwrap();
+        assert_eq!(message, tools(&["add"]));
+    }
+    // What cannot be read is answered, and the stream goes on.
+    for broken in [
+        r#"{"id":7,"result":{"tools":{"a":{"name":"wipe"}}}}"#.to_owned(),
+        r#"{"id":7,"result":{"tools":[{"name":"wipe"}"#.to_owned(),
+        format!("{0}\ndata: {0}", tools(&["wipe"])),
+        "{\"id\":7,\"result\":{\"tools\":[{\"name\":\"wi\ndata: pe\"}]}}".to_owned(),
+    ] {
+        let mut exchange = plugin.request(old("tools/list", json!({})));
+        let answer = exchange.response(stream(&[&format!("data: {broken}\n\n: more\n\n")]));
+        let (event, rest) = answer.text().split_once("\n\n").unwrap();
+        let message: Value = serde_json::from_str(event.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!((&message["id"], &message["error"]["code"]), (&json!(7), &json!(-32603)));
+        assert_eq!(rest, ": more\n\n");
+    }
 }
 
 #[test]

@@ -127,7 +127,6 @@ fn bodies_that_could_be_read_otherwise_are_refused() {
     let list = r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#;
     for (request, status) in [
         (post("{").header("x-a", "b"), 400),
-        (post(r#"{"jsonrpc":"2.0","id":7,"method":"a","method":"b"}"#), 400),
         (post("[]"), 400),
         (post(format!("[{list}]")), 400),
         (post(list).header("content-encoding", "gzip"), 415),
@@ -142,7 +141,29 @@ fn bodies_that_could_be_read_otherwise_are_refused() {
             400,
         ),
         (testing::request().method("PUT").path("/mcp"), 405),
-        (testing::request().path("/mcp").header("sec-websocket-key", "x"), 405),
+        (testing::request().path("/mcp").attribute("request.has-upgrade", "true"), 405),
+        (
+            testing::request()
+                .method("DELETE")
+                .path("/mcp")
+                .attribute("request.has-upgrade", "true"),
+            405,
+        ),
+        (
+            testing::request()
+                .method("OPTIONS")
+                .path("/mcp")
+                .attribute("request.has-upgrade", "true"),
+            405,
+        ),
+        (testing::request().method("OPTIONS").path("/mcp").body(list), 400),
+        (
+            testing::request()
+                .method("OPTIONS")
+                .path("/mcp")
+                .header("origin", "https://evil.example"),
+            403,
+        ),
         (testing::request().path("/mcp").body(list), 400),
     ] {
         let exchange = plugin.request(request);
@@ -153,6 +174,31 @@ fn bodies_that_could_be_read_otherwise_are_refused() {
     }
     let fine = post_as("application/json; charset=UTF-8", list);
     assert!(plugin.request(fine).answer().is_none());
+}
+
+#[test]
+fn a_body_that_is_no_message_is_refused_with_its_id() {
+    let plugin = plugin(json!({}));
+    for body in [
+        r#"{"jsonrpc":"2.0","id":7,"method":"a","method":"b"}"#,
+        r#"{"id":7,"method":"a"}"#,
+        r#"{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":["a"]}}"#,
+    ] {
+        let exchange = plugin.request(post(body));
+        let answer = exchange.answer().expect("it is refused");
+        assert_eq!((answer.status(), answer.json::<Value>()["id"].clone()), (400, json!(7)));
+    }
+}
+
+#[test]
+fn a_preflight_passes_without_the_clients_token() {
+    for passes in [false, true] {
+        let plugin = plugin(json!({ "pass_authorization": passes }));
+        let request = testing::request().method("OPTIONS").path("/mcp");
+        let exchange = plugin.request(request.header("authorization", "Bearer x"));
+        assert!(exchange.answer().is_none());
+        assert_eq!(exchange.request().header("authorization").is_some(), passes);
+    }
 }
 
 #[test]
