@@ -222,7 +222,9 @@ fn kind_of(name: &str, kind: Kind) -> Kind {
 }
 
 fn is_no_text(name: &str, value: Raw<'_>) -> bool {
-    value.is_string() && NO_TEXT.contains(&name)
+    // None of these has white space: an error's `detail`, for one, may be a sentence.
+    let is_sentence = |it: &str| [" ", "\\n", "\\t", "\\u"].iter().any(|space| it.contains(space));
+    NO_TEXT.contains(&name) && value.escaped().is_some_and(|it| !is_sentence(it))
 }
 
 fn chat(walk: &mut Walk<'_>, root: Raw<'_>) -> Ends {
