@@ -192,6 +192,9 @@ mod tests {
             r#"{"text":{"format":{"type":"json_schema","schema":{"enum":["a"],"id":"x"}}}}"#,
             r#"{"metadata":{"id":"x"}}"#,
             r#"{"prompt_cache_key":"x"}"#,
+            r#"{"detail":"no x"}"#,
+            r#"{"detail":"no\nx"}"#,
+            r#"{"status":"no\u0020x"}"#,
             r#"{"format":{"type":"x"}}"#,
         ] {
             assert_ne!(changed(body), body);

@@ -72,6 +72,7 @@
 
 mod body;
 mod conversation;
+mod encoded;
 pub mod ending;
 mod escape;
 mod places;

@@ -8,6 +8,7 @@ use std::ops::Range;
 use gateway_model_protocols::Protocol;
 use gateway_model_protocols::json::Raw;
 
+use crate::encoded;
 use crate::text::Kind;
 
 /// A string.
@@ -95,24 +96,6 @@ const OF_TOOLS: [&str; 14] = [
     "response_json_schema",
 ];
 
-/// Members that may have a file as a `data:` URL.
-const WITH_URLS: [&str; 11] = [
-    "url",
-    "image_url",
-    "audio_url",
-    "video_url",
-    "file_url",
-    "file_data",
-    "data",
-    "images",
-    "image",
-    "audio",
-    "video",
-];
-
-/// What is shorter is rather a text of letters and digits than a file.
-const SHORTEST_FILE: usize = 64;
-
 /// All texts of a body.
 pub(crate) fn of_body(root: Raw<'_>, body: &[u8]) -> Vec<Place> {
     let mut walk = Walk { body, places: Vec::new(), piece: None };
@@ -166,8 +149,9 @@ struct Walk<'b> {
 impl Walk<'_> {
     fn value(&mut self, value: Raw<'_>, name: &str, kind: Kind, is_tools: bool) {
         if let Some(written) = value.escaped() {
-            let is_file = self.piece.is_none() && WITH_URLS.contains(&name) && is_data_url(written)
-                || !is_tools && is_encoded(name, written);
+            // A piece may be the front of what is no file.
+            let is_file = self.piece.is_none() && encoded::is_url_of_file(name, written)
+                || !is_tools && encoded::is_file(name, written);
             if !written.is_empty() && !is_file {
                 let start = value.range_in(self.body).start + 1;
                 let range = start..start + written.len();
@@ -238,45 +222,9 @@ fn kind_of(name: &str, kind: Kind) -> Kind {
 }
 
 fn is_no_text(name: &str, value: Raw<'_>) -> bool {
-    value.is_string() && NO_TEXT.contains(&name)
-}
-
-/// Whether the member of this name has nothing but base64.
-fn is_encoded(name: &str, written: &str) -> bool {
-    match name {
-        "data" | "b64_json" | "images" | "embedding" => is_base64(written, true),
-        "file_data" => written.len() >= SHORTEST_FILE && is_base64(written, true),
-        _ => false,
-    }
-}
-
-/// A file in a `data:` URL: a media type, and behind it nothing but base64.
-fn is_data_url(written: &str) -> bool {
-    let is_of_type = |byte: u8| {
-        byte.is_ascii_alphanumeric()
-            || matches!(byte, b'/' | b'\\' | b'+' | b'.' | b'-' | b';' | b'=')
-    };
-    written.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,")).is_some_and(
-        |(kind, file)| {
-            kind.len() <= 128
-                && kind.bytes().all(is_of_type)
-                && file.len() >= SHORTEST_FILE
-                && is_base64(file, false)
-        },
-    )
-}
-
-/// Base64 as it stands in JSON, in which `/` may be escaped; also with the letters for URLs.
-fn is_base64(written: &str, for_urls: bool) -> bool {
-    let bytes = written.as_bytes();
-    let padding = bytes.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
-    let letters = &bytes[..bytes.len() - padding];
-    letters.iter().enumerate().all(|(at, byte)| match byte {
-        b'+' | b'/' => true,
-        b'-' | b'_' => for_urls,
-        b'\\' => letters.get(at + 1) == Some(&b'/'),
-        byte => byte.is_ascii_alphanumeric(),
-    })
+    // None of these has white space: an error's `detail`, for one, may be a sentence.
+    let is_sentence = |it: &str| [" ", "\\n", "\\t", "\\u"].iter().any(|space| it.contains(space));
+    NO_TEXT.contains(&name) && value.escaped().is_some_and(|it| !is_sentence(it))
 }
 
 fn chat(walk: &mut Walk<'_>, root: Raw<'_>) -> Ends {
