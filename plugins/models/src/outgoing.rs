@@ -2,6 +2,7 @@
 //!
 //! Owns what is checked before anything is sent, and what is known of a call from then on.
 
+use gateway_model_protocols::error::Class;
 use gateway_model_protocols::request::{self, Fault, Request as Read, form};
 use gateway_model_protocols::usage::Usage;
 use gateway_model_protocols::{Action, Call as Asked, Protocol};
@@ -105,6 +106,7 @@ impl Models {
                     call.able &= !(1 << call.deployment);
                     if let Unprepared::NoToken(why) = &why {
                         log::error!("deployment {}: {why}", deployment.name);
+                        meter::failed(model, deployment, Class::Auth.name(), None);
                     }
                     if call.able == 0 {
                         return Err(Box::new(why.answer(protocol)));
@@ -165,7 +167,12 @@ impl Models {
         let (query, form) = (query.as_deref(), kind.as_deref());
         let sent = Sent { asked: &asked, path: &path, query, name, has_version, form };
         let prepared = sent.prepare(deployment, model, call, &body);
-        let Prepared { mut address, body: changed } = prepared.map_err(|why| why.to_string())?;
+        let Prepared { mut address, body: changed } = prepared.map_err(|why| {
+            if matches!(why, Unprepared::NoToken(_)) {
+                meter::failed(model, deployment, Class::Auth.name(), None);
+            }
+            why.to_string()
+        })?;
         if deployment.credential.has_host() {
             call.host = call.host.take().or_else(|| exchange::request().header("host"));
         } else if let Some(host) = &call.host {

@@ -3,11 +3,11 @@
 //! Owns what is read of it, and the one thing that is taken out: the usage that the client did not ask for. All other
 //! bytes pass as they are. Must not count: `meter` does.
 
-use gateway_model_protocols::Protocol;
 use gateway_model_protocols::error::{self, Class, Failure, Refusal};
 use gateway_model_protocols::framing::{Event, Fault, Reader};
 use gateway_model_protocols::translate::Translator;
 use gateway_model_protocols::usage::{self, Stream};
+use gateway_model_protocols::{Action, Protocol};
 use gateway_plugin_sdk::prelude::Chunk;
 use gateway_plugin_sdk::{clock, log};
 use serde_bytes::ByteBuf;
@@ -39,16 +39,20 @@ impl Read {
     fn breaks(&mut self, stream: &Stream, is_broken: bool) {
         let is_empty = !stream.has_content() && stream.usage().is_none();
         if is_broken && is_empty && self.failure.is_none() {
-            self.failure = Some(Failure {
-                class: Class::Server,
-                status: 502,
-                kind: String::new(),
-                code: String::new(),
-                message: "The provider's stream ended before its answer did.".to_owned(),
-                retry_after_ms: None,
-            });
+            self.failure = Some(failed("The provider's stream ended before its answer did."));
             self.is_early = true;
         }
+    }
+}
+
+fn failed(message: &str) -> Failure {
+    Failure {
+        class: Class::Server,
+        status: 502,
+        kind: String::new(),
+        code: String::new(),
+        message: message.to_owned(),
+        retry_after_ms: None,
     }
 }
 
@@ -193,14 +197,20 @@ fn give_up(mut held: Vec<u8>, chunk: &mut Chunk, fault: Fault) {
 /// is held back until it is whole.
 fn json(call: &mut Call, mut tail: ByteBuf, is_first: bool, chunk: &mut Chunk) -> Read {
     tail.extend_from_slice(chunk.data());
-    let may_fail = is_first && error::begins_as_error(&tail) != Some(false);
+    let may_say_nothing = is_first && says_nothing(call, &tail, chunk.is_last());
+    let may_fail = is_first && (may_say_nothing || error::begins_as_error(&tail) != Some(false));
     if !chunk.is_last() {
         let cut = tail.len().saturating_sub(TAIL);
         tail.drain(..cut);
         call.reading = Reading::Tail(tail, is_first && cut == 0);
         return Read { has_begun: !may_fail, ..Read::default() };
     }
-    if may_fail && let Some(failure) = error::of_answer(&tail) {
+    let failure = match may_fail {
+        true if may_say_nothing => Some(failed("The provider's answer has nothing in it.")),
+        true => error::of_answer(&tail),
+        false => None,
+    };
+    if let Some(failure) = failure {
         call.set_usage(usage::Usage::default());
         return Read { usage: true, failure: Some(failure), is_early: true, has_begun: false };
     }
@@ -212,6 +222,18 @@ fn json(call: &mut Call, mut tail: ByteBuf, is_first: bool, chunk: &mut Chunk) -
     // Without a usage it is charged as it was estimated.
     call.set_usage(found.unwrap_or_else(|| call.estimated()));
     Read { usage: true, has_begun: true, ..Read::default() }
+}
+
+/// Whether a chat completion has neither a text nor a usage; of one that is not whole, whether it may be so.
+fn says_nothing(call: &Call, body: &[u8], is_whole: bool) -> bool {
+    const NOTHING: [&[u8]; 3] = [b"null", b"{}", b"{\"choices\":[]}"];
+    let is_chat = call.protocol() == Protocol::OpenAiChat && call.action() == Action::Generate;
+    if !is_chat || body.len() > 64 {
+        return false;
+    }
+    let mut plain = body.to_vec();
+    plain.retain(|byte| !byte.is_ascii_whitespace());
+    NOTHING.iter().any(|it| *it == plain || (!is_whole && it.starts_with(&plain)))
 }
 
 /// The usage in the end of a body.

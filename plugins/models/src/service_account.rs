@@ -88,6 +88,7 @@ impl ServiceAccount {
     pub(crate) fn token(&self) -> Result<String, String> {
         if let Some(token) = key_value::get(&self.kept)
             && let Ok(token) = String::from_utf8(token)
+            && is_token(&token)
         {
             return Ok(token);
         }
@@ -107,6 +108,10 @@ impl ServiceAccount {
         }
         let granted: Granted =
             answer.json().map_err(|_| "the server's answer has no access token".to_owned())?;
+        // Each request with it would fail, for as long as it is kept.
+        if !is_token(&granted.access_token) {
+            return Err("the server's access token cannot stand in a field".to_owned());
+        }
         let time = granted.expires_in.saturating_sub(EARLY);
         if time > 0 {
             let time = Duration::from_secs(time);
@@ -138,4 +143,9 @@ impl ServiceAccount {
             .map_err(|error| format!("the message for an access token is not signed: {error}"))?;
         Ok([message, URL_SAFE_NO_PAD.encode(signature)].join("."))
     }
+}
+
+/// Whether `Authorization` can carry it: visible ASCII (RFC 6750 section 2.1).
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -237,6 +237,31 @@ fn an_error_with_the_status_of_a_success_is_held_back_until_it_is_whole() {
 }
 
 #[test]
+fn a_chat_completion_that_says_nothing_is_a_failure() {
+    let pieces_of = |body: &str, end: usize| {
+        let pieces = [&body[..end], &body[end..]].map(|piece| piece.as_bytes().to_vec());
+        testing::response().header("content-type", "application/json").chunks(pieces)
+    };
+    for body in ["null", "{}", " { }\n", "{\"choices\":[]}", "{\n \"choices\": []\n}\n"] {
+        for end in 0..=body.len() {
+            let harness = plugin("openai", 1);
+            let mut exchange = harness.request(ask("/v1/chat/completions", false));
+            assert_eq!(exchange.response(pieces_of(body, end)).status(), 502, "{body} {end}");
+            // Another API's answer is not known so well.
+            let mut exchange = harness.request(ask("/v1/responses", false));
+            assert_eq!(exchange.response(pieces_of(body, end)).status(), 200, "{body} {end}");
+        }
+    }
+    for body in ["{\"choices\":[{}]}", "{\"choices\":[],\"usage\":{\"prompt_tokens\":1}}"] {
+        for end in 0..=body.len() {
+            let harness = plugin("openai", 1);
+            let mut exchange = harness.request(ask("/v1/chat/completions", false));
+            assert_eq!(exchange.response(pieces_of(body, end)).text(), body, "{end}");
+        }
+    }
+}
+
+#[test]
 fn a_client_of_gemini_s_without_events_gets_one_array() {
     let text = |text: &str| {
         format!(

@@ -119,7 +119,7 @@ fn old_names_of_metrics_are_there_for_those_who_ask() {
 fn what_cannot_be_counted_is_charged_as_it_was_estimated() {
     let harness = plugin();
     let bodies = [
-        json!({ "choices": [] }),
+        json!({ "choices": [{}] }),
         json!({ "usage": { "prompt_tokens": u64::MAX, "completion_tokens": 1, "total_tokens": 1 } }),
     ];
     for body in bodies {

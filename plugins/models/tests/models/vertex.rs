@@ -53,11 +53,15 @@ fn key() -> String {
 
 /// The plugin, with a server of tokens that answers with this status.
 fn plugin(key: &str, status: u16) -> Harness<Models> {
+    plugin_with(key, status, "ya29.token")
+}
+
+fn plugin_with(key: &str, status: u16, token: &'static str) -> Harness<Models> {
     Harness::prepare()
         .secret("key", key)
         .upstream("oauth", move |_| {
             let granted =
-                json!({ "access_token": "ya29.token", "expires_in": 3599, "token_type": "Bearer" });
+                json!({ "access_token": token, "expires_in": 3599, "token_type": "Bearer" });
             Ok(testing::response()
                 .status(status)
                 .header("content-type", "application/json")
@@ -125,6 +129,29 @@ fn without_a_token_the_next_is_asked_or_the_client_told() {
     );
     assert!(exchange.log().iter().any(|line| line.message.contains("the server answered 400")));
     assert_eq!(harness.request(hello("both")).request().upstream(), Some("openai"));
+}
+
+#[test]
+fn a_token_that_no_field_can_carry_is_none() {
+    let key = key();
+    for token in ["", "a\nb", "a\r\nx: y", "a b", "t\u{f6}ken", "a\0"] {
+        let harness = plugin_with(&key, 200, token);
+        let exchange = harness.request(hello("gemini"));
+        assert_eq!(exchange.answer().unwrap().status(), 502, "{token:?}");
+        assert!(exchange.log().iter().any(|line| line.message.contains("cannot stand in a field")));
+        // It is not kept, the next deployment is asked, and both failures count.
+        assert_eq!(harness.request(hello("both")).request().upstream(), Some("openai"));
+        assert_eq!(harness.calls().len(), 2);
+        for model in ["gemini", "both"] {
+            let labels = [
+                ("gen_ai_request_model", model),
+                ("deployment", "gemini"),
+                ("error_type", "auth"),
+                ("next", ""),
+            ];
+            assert_eq!(harness.counter("gen_ai_failed_attempts", &labels), 1, "{token:?}");
+        }
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::protocol::{Call, Protocol};
 
 /// Reads a request of a client.
 pub(super) fn read<'a>(call: &Call<'_>, root: Raw<'a>) -> Result<Request<'a>, Refused> {
+    check_messages(call.protocol, root)?;
     let (mut request, lists, known) = match call.protocol {
         Protocol::OpenAiChat => (openai::read(root)?, ["messages", "tools"], openai::INNER),
         Protocol::OpenAiResponses => (responses::read(root)?, ["input", "tools"], responses::INNER),
@@ -32,6 +33,56 @@ pub(super) fn read<'a>(call: &Call<'_>, root: Raw<'a>) -> Result<Request<'a>, Re
         }
     }
     Ok(request)
+}
+
+/// What is no list of messages would be read as none, and the model asked without them.
+fn check_messages(protocol: Protocol, root: Raw<'_>) -> Result<(), Refused> {
+    let (list, content) = match protocol {
+        Protocol::OpenAiResponses => ("input", "content"),
+        Protocol::Gemini => ("contents", "parts"),
+        _ => ("messages", "content"),
+    };
+    let Some(messages) = root.get(list) else { return Ok(()) };
+    let is_one = match protocol {
+        Protocol::OpenAiResponses => messages.is_string(),
+        Protocol::Gemini => messages.is_object(),
+        _ => false,
+    };
+    if !is_one && !messages.is_array() {
+        return Err(Refused::new(list, "is no list of messages"));
+    }
+    let one = messages.is_object().then_some(messages);
+    for (at, message) in one.into_iter().chain(messages.elements()).enumerate() {
+        let member = || format!("{list}.{at}");
+        if !message.is_object() {
+            return Err(Refused::new(member(), "is no message"));
+        }
+        check_content(message, content, &member)?;
+    }
+    Ok(())
+}
+
+fn check_content(
+    message: Raw<'_>,
+    content: &str,
+    member: &dyn Fn() -> String,
+) -> Result<(), Refused> {
+    let is_other = message.text_of("type").is_some_and(|kind| kind != "message");
+    match message.get(content).filter(|content| !content.is_null()) {
+        Some(value) if content == "parts" && value.is_array() => Ok(()),
+        Some(value) if content != "parts" && (value.is_string() || value.is_array()) => Ok(()),
+        Some(_) => {
+            let kinds =
+                if content == "parts" { "is no list" } else { "is neither a text nor a list" };
+            Err(Refused::new(format!("{}.{content}", member()), kinds))
+        }
+        // An assistant may have called tools, other items have no content, and Ollama's may be images.
+        None if is_other || message.some("images").is_some() => Ok(()),
+        None if matches!(&*message.text_of("role").unwrap_or_default(), "assistant" | "model") => {
+            Ok(())
+        }
+        None => Err(Refused::new(format!("{}.{content}", member()), "is missing")),
+    }
 }
 
 /// Reports the members inside of messages and tools that no reader knows. Those of a caller's

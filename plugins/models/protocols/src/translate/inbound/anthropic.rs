@@ -176,6 +176,9 @@ fn read_content<'a>(
         parts.push(Part::Text(Cow::Borrowed(value.text())));
         return Ok(());
     }
+    if !value.is_array() {
+        return Err(Refused::new(member, "is neither a text nor a list"));
+    }
     for (at, block) in value.elements().enumerate() {
         parts.push(read_block(block, &format!("{member}.{at}"))?);
         if block.some("cache_control").is_some() {

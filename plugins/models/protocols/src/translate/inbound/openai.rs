@@ -277,6 +277,9 @@ pub(super) fn read_content<'a>(
         parts.push(Part::Text(Cow::Borrowed(value.text())));
         return Ok(());
     }
+    if !value.is_array() {
+        return Err(Refused::new(member, "is neither a text nor a list"));
+    }
     for (at, part) in value.elements().enumerate() {
         parts.push(read_part(part, &format!("{member}.{at}"))?);
     }

@@ -220,6 +220,69 @@ fn bedrock_has_tools_where_the_history_has_calls() {
 }
 
 #[test]
+fn what_is_no_list_of_messages_is_refused_by_its_name() {
+    let refused = |path: &str, messages: &str| {
+        let list = match path {
+            "/v1/responses" => "input",
+            path if path.contains(':') => "contents",
+            _ => "messages",
+        };
+        let most = if path == PATH_CLAUDE { r#""max_tokens":9,"# } else { "" };
+        let body = format!(r#"{{"model":"x",{most}"{list}":{messages}}}"#);
+        let got = to(path, &body, &Target::new(Protocol::BedrockConverse, "m"));
+        got.map(|got| got.body).map_err(|refused| refused.member)
+    };
+    let (gemini, responses) = ("/models/g:generateContent", "/v1/responses");
+    for path in [PATH_CHAT, PATH_CLAUDE, "/api/chat"] {
+        for (messages, member) in [
+            (r#""x""#, "messages"),
+            ("5", "messages"),
+            (r#"{"a":1}"#, "messages"),
+            ("{}", "messages"),
+            ("null", "messages"),
+            ("false", "messages"),
+            ("[5]", "messages.0"),
+            (r#"[{"role":"user"}]"#, "messages.0.content"),
+            (r#"[{"role":"user","content":null}]"#, "messages.0.content"),
+            (r#"[{"role":"user","content":5}]"#, "messages.0.content"),
+            (r#"[{"role":"user","content":{"a":1}}]"#, "messages.0.content"),
+            (r#"[{"role":"user","content":{}}]"#, "messages.0.content"),
+            (
+                r#"[{"role":"user","content":"a"},{"role":"assistant","content":5}]"#,
+                "messages.1.content",
+            ),
+        ] {
+            assert_eq!(refused(path, messages), Err(member.into()), "{path} {messages}");
+        }
+        let fine = r#"[{"role":"user","content":"a"}]"#;
+        assert!(refused(path, fine).is_ok(), "{path}");
+    }
+    for (path, messages, member) in [
+        (gemini, r#""x""#, "contents"),
+        (gemini, "null", "contents"),
+        (gemini, r#"[{"role":"user"}]"#, "contents.0.parts"),
+        (gemini, r#"{"role":"user","parts":"a"}"#, "contents.0.parts"),
+        (gemini, r#"[{"parts":{"text":"a"}}]"#, "contents.0.parts"),
+        (responses, "5", "input"),
+        (responses, r#"{"a":1}"#, "input"),
+        (responses, r#"[{"role":"user"}]"#, "input.0.content"),
+        (responses, r#"[{"role":"user","content":5}]"#, "input.0.content"),
+        (
+            responses,
+            r#"[{"type":"function_call_output","call_id":"a","output":5}]"#,
+            "input.0.output",
+        ),
+        (
+            PATH_CLAUDE,
+            r#"[{"role":"user","content":[{"type":"tool_result","tool_use_id":"a","content":5}]}]"#,
+            "messages.0.content.0.content",
+        ),
+    ] {
+        assert_eq!(refused(path, messages), Err(member.into()), "{path} {messages}");
+    }
+}
+
+#[test]
 fn what_cannot_be_translated_is_refused_by_its_name() {
     let refused = |path: &str, rest: &str, protocol| {
         let list = if path.contains(':') { "contents" } else { "messages" };
