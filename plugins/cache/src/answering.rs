@@ -28,7 +28,7 @@ impl Cache {
         let now = now();
         if !matches!(asked.method.as_str(), "GET" | "HEAD") {
             if invalidates(&asked.method, status) {
-                for tag in tags::invalidated(&asked, &fields) {
+                for tag in tags::invalidated(&asked, &fields, &self.settings.query) {
                     cache::purge_tag(&tag);
                 }
             }
@@ -225,7 +225,7 @@ impl Cache {
             .variant(variant)
             .metadata(kept.to_bytes())
             .partition(asked.consumer.chars().take(64).collect::<String>());
-        for tag in tags::of(asked, fields, &self.settings.tag_fields) {
+        for tag in tags::of(asked, fields, &self.settings.tag_fields, &self.settings.query) {
             store = store.tag(tag);
         }
         for name in storing.without {

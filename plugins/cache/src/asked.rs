@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use gateway_cache_policy::authority;
 use gateway_cache_policy::conditional::ANSWERED;
 use gateway_cache_policy::status::Forward;
 use gateway_cache_policy::{Fields, Millis, Request, RequestDirectives, Stored};
@@ -13,9 +14,10 @@ use crate::config::Credentials;
 use crate::settings::{Settings, is_listed};
 
 /// The request fields that are always read, as they arrive with the hook.
-pub(crate) const READ: [&str; 9] = [
+pub(crate) const READ: [&str; 10] = [
     "authorization",
     "cache-control",
+    "host",
     "if-match",
     "if-modified-since",
     "if-none-match",
@@ -38,7 +40,7 @@ pub(crate) struct Asked {
     parts_from: usize,
     /// The query, as far as it counts.
     pub(crate) query: String,
-    /// Scheme, host, path and query, as they were asked for; empty as long as it is answered from what is stored.
+    /// Scheme, authority, path and query, as they were asked for; empty as long as it is answered from what is stored.
     pub(crate) url: String,
     /// Whose it is; empty if it is not known.
     pub(crate) consumer: String,
@@ -80,11 +82,18 @@ pub(crate) fn now() -> Millis {
     u64::try_from(clock::now().as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The host and its port.
+fn authority_of(request: &prelude::Request) -> String {
+    let text = |name: &str| request.attribute(name).unwrap_or_default();
+    authority::of(text("request.scheme"), request.header("host"), text("request.host"))
+}
+
 impl Asked {
     /// Reads a request.
     pub(crate) fn new(request: &prelude::Request, settings: &Settings) -> Self {
         let text = |name: &str| request.attribute(name).unwrap_or_default();
-        let (scheme, host) = (text("request.scheme"), text("request.host"));
+        let scheme = text("request.scheme");
+        let authority = authority_of(request);
         let (path, query) = (request.path(), request.query());
         let consumer = text("consumer.id").to_owned();
         let has_header = request.header_bytes("authorization").is_some();
@@ -99,13 +108,19 @@ impl Asked {
         }
         let query = settings.query.key(query.unwrap_or_default());
         let mut key =
-            String::with_capacity(scheme.len() + host.len() + path.len() + query.len() + 64);
-        for part in [scheme, "://", host, path, "?", &query] {
+            String::with_capacity(scheme.len() + authority.len() + path.len() + query.len() + 96);
+        for part in [scheme, "://", &authority, path, "?", &query] {
             key.push_str(part);
         }
         // Each part in a form that has an end, so that no two requests have one key.
         let behind = key.len();
         let parts = &mut key;
+        // Another route may have another upstream, and what one was answered is not for the other.
+        let _ = write!(parts, "\n{:?} {:?}", text("route.name"), text("listener.name"));
+        let field = request.header("host").map(|field| authority::normal(scheme, field));
+        if let Some(field) = field.filter(|field| *field != authority) {
+            let _ = write!(parts, "\nhost {field:?}");
+        }
         for name in &settings.key_headers {
             let _ = write!(parts, "\n{:?}", request.header_bytes(name));
         }
@@ -145,8 +160,8 @@ impl Asked {
     /// Keeps what was asked for, for the hooks of the response.
     pub(crate) fn keep_url(&mut self, request: &prelude::Request) {
         let text = |name: &str| request.attribute(name).unwrap_or_default();
-        let (scheme, host) = (text("request.scheme"), text("request.host"));
-        self.url = format!("{scheme}://{host}{}", request.path());
+        let scheme = text("request.scheme");
+        self.url = format!("{scheme}://{}{}", authority_of(request), request.path());
         if let Some(query) = request.query() {
             self.url.push('?');
             self.url.push_str(query);

@@ -49,9 +49,15 @@ impl Plugin for Cache {
         for name in settings.key_headers.iter().chain(&settings.bypass_header) {
             interest = interest.header(name);
         }
-        for name in
-            ["request.scheme", "request.host", "request.has-body", "consumer.id", "consumer.group"]
-        {
+        for name in [
+            "request.scheme",
+            "request.host",
+            "request.has-body",
+            "route.name",
+            "listener.name",
+            "consumer.id",
+            "consumer.group",
+        ] {
             interest = interest.attribute(name);
         }
         for name in &settings.key_attributes {

@@ -87,6 +87,38 @@ fn the_key_has_what_counts_and_nothing_else() {
 }
 
 #[test]
+fn another_port_route_or_listener_has_its_own_responses() {
+    let harness = harness(json!({}));
+    let at = |host: &str| get("/a").header("host", host);
+    assert_eq!(text(&harness, at("a.example:6666"), "of the port"), "of the port");
+    assert_eq!(text(&harness, at("a.example"), "one"), "one");
+    assert_eq!(text(&harness, at("A.example:443"), "two"), "one");
+    assert_eq!(text(&harness, at("b.example"), "of another host"), "of another host");
+    assert_eq!(text(&harness, at("a.example:6666"), "two"), "of the port");
+    for name in ["route.name", "listener.name"] {
+        let other = || at("a.example").attribute(name, "other");
+        assert_eq!(text(&harness, other(), name), name);
+        assert_eq!(text(&harness, other(), "again"), name);
+    }
+}
+
+#[test]
+fn a_change_is_of_the_port_that_it_was_sent_to_and_of_what_counts_of_its_query() {
+    let harness = harness(json!({ "key": { "query_ignore": ["utm_x"] } }));
+    let at = |host: &str, path: &str| get(path).header("host", host);
+    let change = |path: &str| {
+        let request = at("a.example:81", path).method("POST").body("x");
+        send(&harness, request, answer(&[], "").status(201));
+    };
+    for host in ["a.example", "a.example:81"] {
+        text(&harness, at(host, "/a?x=1&utm_x=1"), "old");
+    }
+    change("/a?utm_x=2&x=1");
+    assert_eq!(text(&harness, at("a.example", "/a?x=1"), "new"), "old");
+    assert_eq!(text(&harness, at("a.example:81", "/a?x=1"), "new"), "new");
+}
+
+#[test]
 fn what_varies_is_kept_for_each_kind_of_request() {
     let harness = harness(json!({}));
     let varies = [AGED, ("vary", "accept-encoding")];

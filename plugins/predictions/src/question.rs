@@ -1,5 +1,6 @@
 //! What a request asks: whether its answer may be kept, and under which key.
 
+use gateway_cache_policy::authority;
 use gateway_model_protocols::json::Raw;
 use gateway_model_protocols::{Action, Call, Protocol, request as read};
 use gateway_plugin_sdk::digest;
@@ -8,9 +9,21 @@ use gateway_plugin_sdk::prelude::Request;
 use crate::canonical::{self, Fault};
 use crate::config::{Settings, SharedWith};
 
-/// Fields in which clients send credentials.
-pub(crate) const CREDENTIALS: [&str; 4] =
-    ["authorization", "x-api-key", "api-key", "x-goog-api-key"];
+/// Fields in which clients send credentials, and those that say for which organisation they do.
+pub(crate) const CREDENTIALS: [&str; 12] = [
+    "authorization",
+    "x-api-key",
+    "api-key",
+    "x-goog-api-key",
+    "proxy-authorization",
+    "cookie",
+    "openai-organization",
+    "openai-project",
+    "anthropic-organization-id",
+    "anthropic-workspace-id",
+    "x-goog-user-project",
+    "x-amz-security-token",
+];
 
 /// Members that make a request one of a series, so that the answer is more than an answer.
 const OF_A_SERIES: [&str; 3] = ["previous_response_id", "conversation", "background"];
@@ -33,7 +46,9 @@ pub(crate) struct Question {
 /// Why an answer is not kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unfit {
-    /// It is not JSON, or readers may take it for different things.
+    /// It is not JSON.
+    NoJson,
+    /// Readers may take it for different things.
     Body,
     /// It is one of a series.
     Series,
@@ -44,6 +59,7 @@ pub(crate) enum Unfit {
 impl Unfit {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Unfit::NoJson => "request-not-json",
             Unfit::Body => "request-ambiguous",
             Unfit::Series => "request-stateful",
             Unfit::Random => "request-not-deterministic",
@@ -69,9 +85,10 @@ impl Question {
         let config = &settings.config;
         let call = call(request.path(), settings).flatten();
         let form = canonical::form(body, &settings.choice).map_err(|fault| match fault {
-            Fault::Json | Fault::Twice | Fault::Surrogate => Unfit::Body,
+            Fault::Json => Unfit::NoJson,
+            Fault::Twice | Fault::Surrogate => Unfit::Body,
         })?;
-        let root = Raw::parse(body).map_err(|_| Unfit::Body)?;
+        let root = Raw::parse(body).map_err(|_| Unfit::NoJson)?;
         let (mut model, mut answers) = (None, 1);
         if let Some(call) = &call {
             let read = read::read(call, body).map_err(|_| Unfit::Body)?;
@@ -94,7 +111,13 @@ impl Question {
         };
         part(tenant.as_bytes());
         part(config.generation.as_bytes());
-        part(request.attribute("request.host").unwrap_or_default().as_bytes());
+        let attribute = |name: &str| request.attribute(name).unwrap_or_default();
+        let (scheme, field) = (attribute("request.scheme"), request.header("host"));
+        part(authority::of(scheme, field, attribute("request.host")).as_bytes());
+        part(authority::normal(scheme, field.unwrap_or_default()).as_bytes());
+        // Another route may have another upstream, with other models behind the same names.
+        part(attribute("route.name").as_bytes());
+        part(attribute("listener.name").as_bytes());
         part(request.path().as_bytes());
         part(query(request).as_bytes());
         for name in &config.headers {

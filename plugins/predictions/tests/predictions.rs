@@ -173,6 +173,12 @@ fn only_what_is_the_same_each_time_is_kept_unless_it_is_said() {
     // What is one of a series is more than an answer.
     let part = ",\"temperature\":0,\"previous_response_id\":\"r\"";
     assert!(!is_kept(&any, ask(CHAT, &with(part)), completion("x")));
+    for none in ["{\"model\":", "model=m", ""] {
+        let request = ask(CHAT, none).body(if none.is_empty() { " " } else { none });
+        let (_, passed) = send(&any, request, completion("x"));
+        let detail = Some("predictions; fwd=bypass; detail=request-not-json");
+        assert_eq!(passed.header("cache-status"), detail, "{none}");
+    }
     let (_, passed) = send(&any, ask(CHAT, r#"{"model":"m","model":"n"}"#), completion("x"));
     assert_eq!(
         passed.header("cache-status"),
@@ -288,5 +294,46 @@ fn points_at_each_fault() {
     ] {
         let error = Harness::<Predictions>::new(&config).err().unwrap();
         assert_eq!(error.issues()[0].pointer, pointer, "{config}: {error}");
+    }
+}
+
+#[test]
+fn another_port_route_or_listener_has_its_own_answers() {
+    let harness = Harness::<Predictions>::new(json!({ "only_deterministic": false })).unwrap();
+    let with = |host: &str| {
+        ask(CHAT, r#"{"model":"m"}"#).attribute("request.host", "a.example").header("host", host)
+    };
+    let sent = |request, name: &str| send(&harness, request, completion(name)).0;
+    assert!(!sent(with("a.example:6666"), "port"));
+    assert!(!sent(with("a.example"), "none"));
+    assert!(sent(with("A.example:80"), "none"));
+    assert!(!sent(with("b.example"), "host"));
+    for name in ["route.name", "listener.name"] {
+        assert!(!sent(with("a.example").attribute(name, "other"), name));
+        assert!(sent(with("a.example").attribute(name, "other"), name));
+    }
+}
+
+#[test]
+fn each_credential_and_organisation_parts_clients() {
+    let harness = Harness::<Predictions>::new(json!({ "only_deterministic": false })).unwrap();
+    let by = |name: &str, value: &str| {
+        let request = ask(CHAT, r#"{"model":"m"}"#).attribute("consumer.id", "");
+        request.header("authorization", "Bearer common").header(name, value)
+    };
+    for name in [
+        "x-api-key",
+        "proxy-authorization",
+        "cookie",
+        "openai-organization",
+        "openai-project",
+        "anthropic-organization-id",
+        "anthropic-workspace-id",
+        "x-goog-user-project",
+        "x-amz-security-token",
+    ] {
+        assert!(!send(&harness, by(name, "one"), completion("one")).0, "{name}");
+        assert!(!send(&harness, by(name, "two"), completion("two")).0, "{name}");
+        assert!(send(&harness, by(name, "one"), completion("three")).0, "{name}");
     }
 }

@@ -7,6 +7,7 @@
 //!
 //! Nothing here knows a gateway, a store or a clock: time comes in as milliseconds since 1970.
 
+pub mod authority;
 pub mod conditional;
 pub mod date;
 pub mod directives;
