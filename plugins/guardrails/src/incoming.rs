@@ -13,8 +13,8 @@ use crate::outgoing::is_json;
 use crate::report::{self, Direction};
 use crate::{Guardrails, Passage, Scope, vault};
 
-/// Fields of requests for another protocol, in which nothing can be read. The gateway keeps `upgrade` to itself.
-pub(crate) const UPGRADES: [&str; 2] = ["upgrade", "sec-websocket-key"];
+/// Whether a request is for another protocol, in which nothing can be read.
+pub(crate) const UPGRADE: &str = "request.has-upgrade";
 
 const UPGRADED: &str = "the request is for another protocol, such as WebSocket";
 
@@ -39,7 +39,7 @@ impl Guardrails {
             // Nothing is unpacked here.
             request.set_header("accept-encoding", "identity");
         }
-        if UPGRADES.iter().any(|name| request.header_bytes(name).is_some())
+        if request.attribute(UPGRADE) == Some("true")
             && let Some(refused) = self.unread(passage.scope, Direction::Input, 400, UPGRADED)
         {
             return refused;

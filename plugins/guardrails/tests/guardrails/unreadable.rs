@@ -17,7 +17,7 @@ fn guarded(on_unreadable: &str) -> Harness<Guardrails> {
 
 fn web_socket(path: &str) -> RequestBuilder {
     let request = testing::request().method("GET").path(path);
-    request.header("sec-websocket-version", "13").header("sec-websocket-key", "eA==")
+    request.attribute("request.has-upgrade", "true")
 }
 
 fn requests() -> Vec<(&'static str, RequestBuilder, u16)> {
@@ -56,7 +56,7 @@ fn requests_that_cannot_be_read_are_refused_or_pass() {
 #[test]
 fn a_request_that_is_said_to_be_for_a_web_socket_is_read_all_the_same() {
     let plugin = guarded("open");
-    let exchange = plugin.request(chat("ada@example.com").header("sec-websocket-key", "eA=="));
+    let exchange = plugin.request(chat("ada@example.com").attribute("request.has-upgrade", "true"));
     assert!(exchange.request().text().contains("[EMAIL_1]"));
 }
 
