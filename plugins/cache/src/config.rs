@@ -22,7 +22,7 @@ pub struct Config {
     #[serde(default = "default_true")]
     pub cache_status: bool,
 
-    /// What tells stored responses apart, besides scheme, host, path and query.
+    /// What tells stored responses apart, besides scheme, host and port, path, query, route and listener.
     #[serde(default)]
     pub key: KeySpec,
 
@@ -111,7 +111,7 @@ pub struct Config {
     pub collapse_waiters: u32,
 }
 
-/// What tells stored responses apart, besides scheme, host, path and query.
+/// What tells stored responses apart, besides scheme, host and port, path, query, route and listener.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeySpec {

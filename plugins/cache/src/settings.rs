@@ -65,12 +65,12 @@ impl Settings {
             let place = format!("/status_ttl/{code}");
             let lifetime = seconds(&place, ttl);
             match code.parse::<u16>() {
-                Ok(status @ (200..=205 | 300..=303 | 305..=599)) => {
+                Ok(status @ (200..=203 | 300..=303 | 305..=599)) => {
                     status_ttl.push((status, lifetime));
                 }
                 _ => no_status.push(ConfigError::at(
                     place,
-                    "a status code is 200 to 599, without 206 and 304, which are no whole responses",
+                    "a status code is 200 to 599, without 204, 205, 206 and 304, which are not stored",
                 )),
             }
         }

@@ -345,6 +345,7 @@ fn points_at_each_fault() {
     let cases = [
         (json!({ "default_ttl": "2h", "max_ttl": "1h" }), "/default_ttl"),
         (json!({ "status_ttl": { "206": "1s" } }), "/status_ttl/206"),
+        (json!({ "status_ttl": { "204": "1s" } }), "/status_ttl/204"),
         (json!({ "status_ttl": { "404": "soon" } }), "/status_ttl/404"),
         (json!({ "key": { "query_only": [], "query_ignore": [] } }), "/key/query_ignore"),
         (json!({ "key": { "attributes": [""] } }), "/key/attributes/0"),

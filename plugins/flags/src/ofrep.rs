@@ -34,7 +34,8 @@ impl Asked {
         }
         let (_, key) = path.rsplit_once(EVALUATE)?;
         match key {
-            "" | "/" => Some(Self::All),
+            "" => Some(Self::All),
+            // Also the empty key, which no flag has: an application that has lost a key is not told of all flags.
             key => key.strip_prefix('/').map(|key| Self::One(decoded(key))),
         }
     }
@@ -195,4 +196,26 @@ fn decoded(text: &str) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_key_is_no_flag_and_not_all_of_them() {
+        assert_eq!(Asked::of_path("/x/ofrep/v1/evaluate/flags"), Some(Asked::All));
+        let asked = Asked::of_path("/x/ofrep/v1/evaluate/flags/").unwrap();
+        assert_eq!(asked, Asked::One(String::new()));
+        let mut loading = gateway_flags::Loading::new(
+            r#"{"flags":{"a":{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}}}"#
+                .to_owned(),
+        )
+        .unwrap();
+        while !loading.advance(100) {}
+        let (flags, _) = loading.finish().unwrap();
+        let answer = answer(&asked, Some(&flags), b"{}", |theirs| theirs, None, 0);
+        assert_eq!(answer.status(), 404);
+    }
 }
