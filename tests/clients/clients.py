@@ -12,8 +12,9 @@ from botocore.exceptions import ClientError
 from google import genai
 from google.genai import errors, types
 
+from providers import PROVIDERS
+
 KEY = "team-a-key"
-PROVIDERS = ["openai", "anthropic", "gemini", "ollama", "bedrock"]
 PARAMETERS = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOLS = {name: {**PARAMETERS} for name in ("weather", "time")}
 # Enough of a stream for a client to leave in the middle.

@@ -10,7 +10,7 @@ import time
 import urllib.request
 
 import signed
-from clients import PROVIDERS
+from providers import PROVIDERS
 
 HERE = pathlib.Path(__file__).parent
 # What deployments of a provider have besides, as TOML, and the end of its models' names.

@@ -93,7 +93,7 @@ def stream_stopped(client, model):
 
 def main():
     rows, wrong = [], []
-    with Gateway(BINARY, COMPONENT, guarded) as gateway:
+    with Gateway(BINARY, COMPONENT, change=guarded) as gateway:
         for kind in clients.ALL:
             client = kind(gateway.address)
             cells = {"client": client.name}
