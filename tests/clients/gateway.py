@@ -25,10 +25,18 @@ FAULTS = ["busy", "broken", "overloaded", "breaks"]
 UPSTREAMS = ["away", "silent"]
 
 
+TAKEN = set()
+
+
 def free_port():
-    with socket.socket() as it:
-        it.bind(("127.0.0.1", 0))
-        return it.getsockname()[1]
+    """Another one each time: the system may give out again what nobody listens on yet."""
+    while True:
+        with socket.socket() as it:
+            it.bind(("127.0.0.1", 0))
+            port = it.getsockname()[1]
+        if port not in TAKEN:
+            TAKEN.add(port)
+            return port
 
 
 def deployments():
