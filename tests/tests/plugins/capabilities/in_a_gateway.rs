@@ -150,5 +150,5 @@ fn what_only_a_gateway_shows_is_shown() {
     let mut exchange = upper.request(testing::request());
     assert_eq!(exchange.response(testing::response().chunks(["a", "b"])).text(), "AB");
     let mut exchange = upper.request(testing::request());
-    assert_eq!(exchange.response(testing::response().body("more than eight")).status(), 500);
+    assert_eq!(exchange.response(testing::response().body("more than eight")).status(), 502);
 }
