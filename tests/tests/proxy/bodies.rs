@@ -148,7 +148,10 @@ async fn a_response_body_over_the_plugins_limit_fails_closed_and_passes_open() {
     let answer = Http1::get(closed.address, "/").await;
     assert_eq!(
         (answer.status(), answer.problem()["detail"].as_str()),
-        (500, Some("A plugin on this route failed."))
+        (
+            502,
+            Some("The upstream's answer is longer than 8 bytes, the most that is read as a whole.")
+        )
     );
     until(|| {
         log::of_request(answer.id()).iter().any(|line| line.field("hook") == "on-response-body")
