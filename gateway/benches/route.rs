@@ -167,6 +167,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         tls: None,
         trusted_proxies: vec![],
         forwarded_by: ForwardedFamily::default(),
+        half_close: gateway::config::HalfClose::default(),
         paths: PathRules::default(),
         access_log: None,
         limits,

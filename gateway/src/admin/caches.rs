@@ -47,7 +47,7 @@ pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
     match (scope, value.as_str()) {
         ("all", "true") => {}
         ("all", _) => return Err(Refusal::bad("`all` is `true`, or not there")),
-        (_, "") => return Err(Refusal::bad(&format!("`{scope}` is empty"))),
+        (_, "") => return Err(Refusal::bad(format!("`{scope}` is empty"))),
         _ => {}
     }
     let what = json!({ "cache": name, scope: value });

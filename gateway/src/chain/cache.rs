@@ -172,6 +172,7 @@ pub(super) fn of_request(
 }
 
 /// What a response hook asked for: what is passed on instead, if there is anything.
+#[expect(clippy::boxed_local, reason = "it stays where the call has left it")]
 pub(super) fn of_response(
     run: &Run,
     index: usize,

@@ -74,7 +74,7 @@ pub(super) fn prepare_with(
 
 impl Prepared {
     /// A gateway that runs is to take it.
-    pub(super) fn to_be_taken_by(&mut self, handle: &Handle) {
+    pub(super) fn is_taken_by(&mut self, handle: &Handle) {
         self.own = handle.own_addresses();
     }
 

@@ -257,7 +257,7 @@ fn try_out(handle: &Handle, file: &Path) -> ReloadOutcome {
     let refused = Some(REFUSED.to_owned());
     match prepare(file) {
         Ok(mut prepared) => {
-            prepared.to_be_taken_by(handle);
+            prepared.is_taken_by(handle);
             let mut found = Gateway::check(&prepared.config, &[], false);
             found.errors.extend(handle.takes(&prepared.config));
             if !found.is_empty() {
@@ -272,7 +272,7 @@ fn try_out(handle: &Handle, file: &Path) -> ReloadOutcome {
 
 /// Has a gateway take a configuration. Returns why it is refused, if it is, and all findings.
 fn take(handle: &Handle, mut prepared: Prepared) -> (Option<String>, Diagnostics) {
-    prepared.to_be_taken_by(handle);
+    prepared.is_taken_by(handle);
     match handle.reload(prepared.config.clone()) {
         Ok(warnings) => {
             prepared.warned(&warnings);

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use super::text::{head, line};
 use super::{Counter, Kind};
 
+/// A metric: its name, what it says, and where its number is.
+type Shown<T> = (&'static str, &'static str, fn(&CacheCounts) -> &T);
+
 /// How a request was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CacheResult {
@@ -140,7 +143,7 @@ pub(super) fn write(page: &mut String, caches: &[Arc<CacheCounts>]) {
             line(page, name, &[("cache", &cache.name), ("result", result)], count);
         }
     }
-    let counters: [(&str, &str, fn(&CacheCounts) -> &Counter); 5] = [
+    let counters: [Shown<Counter>; 5] = [
         ("gateway_cache_stored_total", "Responses that were stored.", |it| &it.stored),
         ("gateway_cache_evicted_total", "Entries that gave way to others.", |it| &it.evicted),
         ("gateway_cache_purged_total", "Entries that were purged.", |it| &it.purged),
@@ -161,7 +164,7 @@ pub(super) fn write(page: &mut String, caches: &[Arc<CacheCounts>]) {
             line(page, name, &[("cache", &cache.name)], counter(cache).sum());
         }
     }
-    let gauges: [(&str, &str, fn(&CacheCounts) -> &AtomicU64); 2] = [
+    let gauges: [Shown<AtomicU64>; 2] = [
         ("gateway_cache_objects", "Entries that are kept.", |it| &it.objects),
         ("gateway_cache_bytes", "Bytes of entries that are kept.", |it| &it.bytes),
     ];

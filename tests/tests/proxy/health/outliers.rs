@@ -33,7 +33,7 @@ async fn a_target_whose_requests_fail_more_often_than_those_of_the_others_is_eje
     let count = Arc::new(AtomicUsize::new(0));
     // Never two in a row.
     let flaky = Upstream::http1(move |_| {
-        let status = if count.fetch_add(1, SeqCst) % 3 == 0 { 503 } else { 200 };
+        let status = if count.fetch_add(1, SeqCst).is_multiple_of(3) { 503 } else { 200 };
         async move { Response::builder().status(status).body(full("")).unwrap() }
     })
     .await;
