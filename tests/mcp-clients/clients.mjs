@@ -2,11 +2,11 @@
 // address of the gateway. Prints what was seen, as JSON.
 
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [folder, address] = process.argv.slice(2);
-const require = createRequire(join(folder, 'package.json'));
+const require = createRequire(resolve(folder, 'package.json'));
 const load = async (name) => import(pathToFileURL(require.resolve(name)));
 
 const v1 = { ...(await load('@modelcontextprotocol/sdk/client/index.js')), ...(await load('@modelcontextprotocol/sdk/client/streamableHttp.js')) };

@@ -4,11 +4,11 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 const [folder, port, resource] = process.argv.slice(2);
-const require = createRequire(join(folder, 'package.json'));
+const require = createRequire(resolve(folder, 'package.json'));
 const { Provider } = await import(pathToFileURL(require.resolve('oidc-provider')));
 
 const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });

@@ -44,7 +44,7 @@ def wait_for(port, process):
             return
         except OSError:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("it does not start")
+                raise SystemExit(f"{process.args} does not start")
             time.sleep(0.1)
 
 

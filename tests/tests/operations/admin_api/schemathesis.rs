@@ -17,6 +17,8 @@ const EXAMPLES: &str = "15";
 /// What no schema says: a question about usage ends after it begins, a filter has a grammar, and a key does not
 /// end in the past, and has an identifier of its own.
 ///
+/// What is purged from a cache is said by one of several parameters.
+///
 /// A stream of events has no end, so nobody who reads answers whole can ask for it.
 const SETTINGS: &str = r#"
 [[operations]]
@@ -30,6 +32,10 @@ checks.positive_data_acceptance.enabled = false
 [[operations]]
 include-path-regex = "^/keys/"
 parameters = { "path.set" = "partners" }
+checks.positive_data_acceptance.enabled = false
+
+[[operations]]
+include-path-regex = "/purge$"
 checks.positive_data_acceptance.enabled = false
 
 [[operations]]
