@@ -26,12 +26,13 @@ const binary = process.env.GATEWAY ?? join(root, "target/debug/gateway");
 const folder = mkdtempSync(join(tmpdir(), "http-cache-"));
 const started = [];
 
+// Below the ports that the system gives to those who connect: who looks whether somebody listens must not be given the
+// one that it asks for, and so connect to itself.
 function freePort() {
   return new Promise((done) => {
-    const socket = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = socket.address();
-      socket.close(() => done(port));
-    });
+    const port = 20_000 + Math.floor(Math.random() * 10_000);
+    const socket = createServer().on("error", () => done(freePort()));
+    socket.listen(port, "127.0.0.1", () => socket.close(() => done(port)));
   });
 }
 

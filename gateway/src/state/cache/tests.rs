@@ -1,3 +1,5 @@
+//! Who is served what, what gives way, and what becomes of a response while it arrives.
+
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
