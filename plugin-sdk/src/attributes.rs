@@ -13,6 +13,7 @@
 
 use std::rc::Rc;
 
+use crate::arrived::Values;
 use crate::declared::Declared;
 use crate::host;
 use crate::memo::Memo;
@@ -78,14 +79,14 @@ fn begins_with(name: &str, prefix: &str) -> bool {
 /// The attributes as a view sees them: what arrived, what was fetched, and what it set.
 pub(crate) struct Attributes {
     declared: Rc<Declared>,
-    values: Vec<Option<String>>,
+    values: Values,
     fetched: Memo<Option<String>>,
     /// What goes to the gateway with the outcome of the hook.
     set: Vec<Attribute>,
 }
 
 impl Attributes {
-    pub(crate) fn new(declared: Rc<Declared>, values: Vec<Option<String>>) -> Self {
+    pub(crate) fn new(declared: Rc<Declared>, values: Values) -> Self {
         Self { declared, values, fetched: Memo::default(), set: Vec::new() }
     }
 
@@ -93,12 +94,16 @@ impl Attributes {
         if let Some(set) = self.set.iter().rev().find(|set| same(&set.name, name)) {
             return Some(&set.value);
         }
-        for (declared, value) in self.declared.attributes.iter().zip(&self.values) {
-            if same(declared, name) {
-                return value.as_deref();
-            }
+        if !self.values.is_empty()
+            && let Some(position) = self.position(name)
+        {
+            return self.values.text(position);
         }
         self.fetched.value_or(name, || value(name)).as_deref()
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.declared.attributes.iter().position(|declared| same(declared, name))
     }
 
     /// Sets an attribute with the outcome of the hook.
@@ -119,10 +124,8 @@ impl Attributes {
     /// Sets an attribute at once.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), AttributeError> {
         set(name, value)?;
-        for (declared, arrived) in self.declared.attributes.iter().zip(&mut self.values) {
-            if declared == name {
-                *arrived = Some(value.to_owned());
-            }
+        if let Some(position) = self.position(name) {
+            self.values.set(position, value);
         }
         self.fetched.clear();
         Ok(())

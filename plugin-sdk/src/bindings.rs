@@ -10,7 +10,7 @@
 
 wit_bindgen::generate!({
     path: "../wit",
-    world: "plugin",
+    world: "plugin-in-place",
     ownership: Borrowing { duplicate_if_necessary: true },
     with: {
         "gateway:plugin/types@0.1.0/attribute": crate::wire::Attribute,

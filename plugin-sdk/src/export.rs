@@ -281,6 +281,12 @@ macro_rules! __export_plugin {
                 }
             }
 
+            impl $crate::bindings::exports::gateway::plugin::arguments::Guest for Exported {
+                fn block() -> $crate::bindings::exports::gateway::plugin::arguments::MemoryBlock {
+                    $crate::head_hooks::block()
+                }
+            }
+
             impl $crate::head_hooks::HeadHooks for Exported {
                 fn on_request(
                     head: $crate::wire::RequestHead,

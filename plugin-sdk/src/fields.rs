@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::arrived::Values;
 use crate::declared::Declared;
 use crate::memo::Memo;
 use crate::names::same_field;
@@ -18,7 +19,7 @@ pub(crate) trait Side {
 pub(crate) struct Fields<S> {
     declared: Rc<Declared>,
     /// By position in the declaration; empty in hooks that no values arrive with.
-    values: Vec<Option<Vec<u8>>>,
+    values: Values,
     edits: Vec<FieldEdit>,
     fetched: Memo<Lines>,
     /// What edits and what was there make together; forgotten with each edit.
@@ -43,7 +44,7 @@ struct Edited<'a> {
 }
 
 impl<S: Side> Fields<S> {
-    pub(crate) fn new(declared: Rc<Declared>, values: Vec<Option<Vec<u8>>>) -> Self {
+    pub(crate) fn new(declared: Rc<Declared>, values: Values) -> Self {
         Self {
             declared,
             values,
@@ -147,10 +148,10 @@ impl<S: Side> Fields<S> {
     }
 
     fn arrived(&self, name: &str) -> Option<&[u8]> {
-        let names = S::declared(&self.declared);
-        for (declared, value) in names.iter().zip(&self.values) {
-            if same_field(declared, name) {
-                return value.as_deref();
+        if !self.values.is_empty() {
+            let mut names = S::declared(&self.declared).iter();
+            if let Some(position) = names.position(|declared| same_field(declared, name)) {
+                return self.values.get(position);
             }
         }
         let lines = self.fetched(name);

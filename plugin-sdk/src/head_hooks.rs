@@ -2,14 +2,17 @@
 //!
 //! Owns how their arguments are taken over and how their outcomes are laid out in memory, by the
 //! canonical ABI. The code that is generated for the other hooks copies each list into a new block
-//! and needs a second call, after which it gives everything back; here the outcome is kept as the
+//! and needs a second call, after which it gives everything back; here arguments are read where the gateway has laid
+//! them down ([`block`]), and the outcome is kept as the
 //! plugin made it, the gateway reads it where it is, and it is dropped when the next hook
 //! begins. Must not know what the hooks do.
 #![expect(unsafe_code, reason = "arguments and outcomes cross the border as addresses")]
 
-use std::cell::RefCell;
+use std::cell::{RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
+use std::slice;
 
+use crate::arrived::{Record, Text, Values};
 use crate::wire::{
     Attribute, BodyMode, Decision, Field, FieldEdit, RequestChange, RequestHead, Response,
     ResponseChange, ResponseHead,
@@ -105,7 +108,7 @@ impl Kept {
                 words[0] = 2;
                 words[2] = u32::from(*status);
                 words[3..5].copy_from_slice(&pair_records(pairs, fields));
-                words[5..7].copy_from_slice(&block(body));
+                words[5..7].copy_from_slice(&bytes(body));
             }
         }
         words.as_mut_ptr().cast()
@@ -113,7 +116,7 @@ impl Kept {
 }
 
 /// The address and the length of a block of bytes.
-fn block(bytes: impl AsRef<[u8]>) -> [u32; 2] {
+fn bytes(bytes: impl AsRef<[u8]>) -> [u32; 2] {
     list(bytes.as_ref())
 }
 
@@ -124,7 +127,7 @@ fn list<T>(items: &[T]) -> [u32; 2] {
 /// `option` of a string or of a block of bytes.
 fn optional<T: AsRef<[u8]> + ?Sized>(bytes: Option<&T>) -> [u32; 3] {
     bytes.map_or([0; 3], |bytes| {
-        let [address, length] = block(bytes);
+        let [address, length] = self::bytes(bytes);
         [1, address, length]
     })
 }
@@ -151,7 +154,7 @@ fn edit_records(records: &mut Vec<EditRecord>, edits: &[FieldEdit]) -> [u32; 2] 
             FieldEdit::Append(field) => (1, &field.name, &*field.value),
             FieldEdit::Remove(name) => (2, name, &[][..]),
         };
-        let ([name, name_length], [value, value_length]) = (block(name), block(value));
+        let ([name, name_length], [value, value_length]) = (bytes(name), bytes(value));
         [case, name, name_length, value, value_length]
     };
     records.clear();
@@ -162,7 +165,7 @@ fn edit_records(records: &mut Vec<EditRecord>, edits: &[FieldEdit]) -> [u32; 2] 
 fn pair_records<T: Pair>(records: &mut Vec<PairRecord>, pairs: &[T]) -> [u32; 2] {
     let record = |pair: &T| {
         let (name, value) = pair.name_and_value();
-        let ([name, name_length], [value, value_length]) = (block(name), block(value));
+        let ([name, name_length], [value, value_length]) = (bytes(name), bytes(value));
         [name, name_length, value, value_length]
     };
     records.clear();
@@ -194,6 +197,28 @@ fn keep(outcome: Outcome) -> *mut u8 {
     })
 }
 
+/// Where the gateway lays down what a hook is called with, if all of it fits; see `wit/arguments.wit`.
+#[repr(align(8))]
+struct Block(UnsafeCell<[u8; 4096]>);
+
+// SAFETY: a component has one thread.
+unsafe impl Sync for Block {}
+
+static BLOCK: Block = Block(UnsafeCell::new([0; 4096]));
+
+/// Serves `arguments.block`.
+pub fn block() -> crate::bindings::exports::gateway::plugin::arguments::MemoryBlock {
+    crate::bindings::exports::gateway::plugin::arguments::MemoryBlock {
+        address: BLOCK.0.get() as usize as u32,
+        length: size_of::<Block>() as u32,
+    }
+}
+
+/// Whether something was laid down there, so that it is not to be given back.
+fn is_in_place(address: *const u8) -> bool {
+    (address as usize).wrapping_sub(BLOCK.0.get() as usize) < size_of::<Block>()
+}
+
 /// A list in the arguments of a hook: its block is this component's from now on.
 ///
 /// # Safety
@@ -204,24 +229,37 @@ unsafe fn owned<T>(address: *mut u8, length: usize) -> Vec<T> {
 }
 
 /// # Safety
-/// As [`owned`], if the case says that there is one.
-unsafe fn optional_text(case: i32, address: *mut u8, length: usize) -> Option<String> {
+/// As [`owned`], if the case says that there is one, or it lies in the block and stays there.
+unsafe fn optional_text(case: i32, address: *mut u8, length: usize) -> Option<Text> {
     // SAFETY: the caller's promise, and strings are UTF-8 by the canonical ABI.
-    (case == 1).then(|| unsafe { String::from_utf8_unchecked(owned(address, length)) })
+    (case == 1).then(|| unsafe {
+        if is_in_place(address) {
+            let bytes = slice::from_raw_parts(address.cast_const(), length);
+            Text::Borrowed(str::from_utf8_unchecked(bytes))
+        } else {
+            Text::Owned(String::from_utf8_unchecked(owned(address, length)))
+        }
+    })
 }
 
 /// `list<option<list<u8>>>`, or of strings.
 ///
 /// # Safety
-/// As [`owned`], for the list and for each element.
-unsafe fn optional_blocks(address: *mut u8, length: usize) -> Vec<Option<Vec<u8>>> {
+/// As [`optional_text`], for the list and for each element: all of them lie in the block, or none.
+unsafe fn values(address: *mut u8, length: usize) -> Values {
+    if is_in_place(address) {
+        // SAFETY: the caller's promise.
+        return unsafe {
+            Values::in_place(slice::from_raw_parts(address.cast_const().cast(), length))
+        };
+    }
     // SAFETY: the caller's promise.
-    let records: Vec<[u32; 3]> = unsafe { owned(address, length) };
-    let element = |[case, address, length]: [u32; 3]| {
+    let records: Vec<Record> = unsafe { owned(address, length) };
+    let element = |[case, address, length]: Record| {
         // SAFETY: the caller's promise for the element.
         (case & 0xff == 1).then(|| unsafe { owned(address as usize as *mut u8, length as usize) })
     };
-    records.into_iter().map(element).collect()
+    records.into_iter().map(element).collect::<Vec<Option<Vec<u8>>>>().into()
 }
 
 /// The export `on-request`; see `wit/hooks.wit`.
@@ -245,17 +283,15 @@ pub unsafe fn _export_on_request_cabi<T: HeadHooks>(
     attributes: *mut u8,
     attributes_length: usize,
 ) -> *mut u8 {
-    // SAFETY: the gateway hands blocks over that it had made by `cabi_realloc`, and texts in UTF-8.
+    // SAFETY: the gateway has laid all down in the block, where it stays until the hook returns, or hands blocks over
+    // that it had made by `cabi_realloc`; texts are in UTF-8.
     let head = unsafe {
         RequestHead {
             method: optional_text(method, method_address, method_length),
             path: optional_text(path, path_address, path_length),
             query: optional_text(query, query_address, query_length),
-            fields: optional_blocks(fields, fields_length),
-            attributes: optional_blocks(attributes, attributes_length)
-                .into_iter()
-                .map(|text| text.map(|text| String::from_utf8_unchecked(text)))
-                .collect(),
+            fields: values(fields, fields_length),
+            attributes: values(attributes, attributes_length),
         }
     };
     keep(Outcome::Request(T::on_request(head)))
@@ -273,11 +309,17 @@ pub unsafe fn _export_on_response_cabi<T: HeadHooks>(
     context: *mut u8,
     context_length: usize,
 ) -> *mut u8 {
-    // SAFETY: the gateway hands blocks over that it had made by `cabi_realloc`.
-    let (fields, context) =
-        unsafe { (optional_blocks(fields, fields_length), owned::<u8>(context, context_length)) };
-    let head = ResponseHead { status: status as u16, fields };
-    keep(Outcome::Response(T::on_response(head, &context)))
+    // SAFETY: as in `_export_on_request_cabi`.
+    let head =
+        ResponseHead { status: status as u16, fields: unsafe { values(fields, fields_length) } };
+    let outcome = if is_in_place(context) {
+        // SAFETY: as above.
+        T::on_response(head, unsafe { slice::from_raw_parts(context.cast_const(), context_length) })
+    } else {
+        // SAFETY: as above.
+        T::on_response(head, &unsafe { owned::<u8>(context, context_length) })
+    };
+    keep(Outcome::Response(outcome))
 }
 
 /// Where the generated `export_hooks!` looks for the functions of the hooks: those of this module,
@@ -290,6 +332,10 @@ pub mod exports {
                 pub use crate::__export_hooks_cabi as __export_gateway_plugin_hooks_0_1_0_cabi;
                 pub use crate::bindings::exports::gateway::plugin::hooks::*;
                 pub use crate::head_hooks::{_export_on_request_cabi, _export_on_response_cabi};
+            }
+
+            pub mod arguments {
+                pub use crate::bindings::exports::gateway::plugin::arguments::*;
             }
         }
     }

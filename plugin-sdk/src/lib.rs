@@ -91,6 +91,8 @@
 
 #[cfg(all(target_family = "wasm", feature = "allocator"))]
 mod allocator;
+#[doc(hidden)]
+pub mod arrived;
 pub mod attempts;
 pub mod attributes;
 #[cfg(target_family = "wasm")]

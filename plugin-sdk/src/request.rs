@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::arrived::{Text, Values};
 use crate::attributes::{AttributeError, Attributes};
 use crate::declared::Declared;
 use crate::fields::{Fields, RequestSide};
@@ -22,9 +23,9 @@ use crate::{host, query};
 /// gateway's: a change to one is a breach of contract and fails the request. So is a name or a
 /// value that no head can carry.
 pub struct Request {
-    method: OnceCell<String>,
-    path: OnceCell<String>,
-    query: OnceCell<Option<String>>,
+    method: OnceCell<Text>,
+    path: OnceCell<Text>,
+    query: OnceCell<Option<Text>>,
     fields: Fields<RequestSide>,
     response_fields: Vec<FieldEdit>,
     attributes: Attributes,
@@ -52,14 +53,10 @@ impl Request {
 
     /// The request in a hook that no head arrives with: all is fetched when it is asked for.
     pub(crate) fn remote(declared: Rc<Declared>) -> Self {
-        Self::behind(declared, Vec::new(), Vec::new())
+        Self::behind(declared, Values::default(), Values::default())
     }
 
-    fn behind(
-        declared: Rc<Declared>,
-        fields: Vec<Option<Vec<u8>>>,
-        attributes: Vec<Option<String>>,
-    ) -> Self {
+    fn behind(declared: Rc<Declared>, fields: Values, attributes: Values) -> Self {
         Self {
             method: OnceCell::new(),
             path: OnceCell::new(),
@@ -80,17 +77,17 @@ impl Request {
 
     /// The method, such as `GET`.
     pub fn method(&self) -> &str {
-        self.method.get_or_init(host::request_method)
+        self.method.get_or_init(|| host::request_method().into())
     }
 
     /// The path, normalised, beginning with `/`, percent-encoded.
     pub fn path(&self) -> &str {
-        self.path.get_or_init(host::request_path)
+        self.path.get_or_init(|| host::request_path().into())
     }
 
     /// The query without its `?`, as it was sent; `None` if the target has no `?`.
     pub fn query(&self) -> Option<&str> {
-        self.query.get_or_init(host::request_query).as_deref()
+        self.query.get_or_init(|| host::request_query().map(Text::from)).as_deref()
     }
 
     /// The parameters of the query, decoded, in order; `+` is a space, as in forms.
@@ -149,20 +146,20 @@ impl Request {
 
     /// Changes the method.
     pub fn set_method(&mut self, method: impl Into<String>) {
-        self.method = OnceCell::from(method.into());
+        self.method = OnceCell::from(Text::from(method.into()));
         self.method_changed = true;
     }
 
     /// Changes the path: beginning with `/`, percent-encoded, without query.
     pub fn set_path(&mut self, path: impl Into<String>) {
-        self.path = OnceCell::from(path.into());
+        self.path = OnceCell::from(Text::from(path.into()));
         self.path_changed = true;
     }
 
     /// Changes the query: without `?`, percent-encoded. The empty string removes it.
     pub fn set_query(&mut self, query: impl Into<String>) {
         let query = query.into();
-        self.query = OnceCell::from((!query.is_empty()).then_some(query));
+        self.query = OnceCell::from((!query.is_empty()).then_some(Text::from(query)));
         self.query_changed = true;
     }
 
@@ -285,9 +282,11 @@ impl Request {
             || context.is_some()
             || self.reuse_for.is_some();
         changed.then(|| wire::RequestChange {
-            method: if self.method_changed { self.method.take() } else { None },
-            path: if self.path_changed { self.path.take() } else { None },
-            query: self.query_changed.then(|| self.query.take().flatten().unwrap_or_default()),
+            method: self.method.take().filter(|_| self.method_changed).map(Text::into_owned),
+            path: self.path.take().filter(|_| self.path_changed).map(Text::into_owned),
+            query: self
+                .query_changed
+                .then(|| self.query.take().flatten().unwrap_or_default().into_owned()),
             fields: self.fields.take_edits(),
             attributes,
             response_fields: self.response_fields,

@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::rc::Rc;
 
+use crate::arrived::Values;
 use crate::attributes::{AttributeError, Attributes};
 use crate::declared::Declared;
 use crate::fields::{Fields, ResponseSide};
@@ -32,14 +33,14 @@ impl ResponseHead {
 
     /// The head in a hook that none arrives with: all is fetched when it is asked for.
     pub(crate) fn remote(declared: Rc<Declared>) -> Self {
-        Self::behind(declared, Vec::new())
+        Self::behind(declared, Values::default())
     }
 
-    fn behind(declared: Rc<Declared>, fields: Vec<Option<Vec<u8>>>) -> Self {
+    fn behind(declared: Rc<Declared>, fields: Values) -> Self {
         Self {
             status: OnceCell::new(),
             fields: Fields::new(Rc::clone(&declared), fields),
-            attributes: Attributes::new(declared, Vec::new()),
+            attributes: Attributes::new(declared, Values::default()),
             status_changed: false,
             fields_changed: false,
             body: None,

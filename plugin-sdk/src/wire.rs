@@ -3,6 +3,8 @@
 //! Owns the shapes only: the generated bindings use the first five as they are, the others are
 //! moved field by field. No rule about their content lives here.
 
+use crate::arrived::{Text, Values};
+
 /// A header field line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
@@ -77,15 +79,15 @@ pub struct Response {
 #[derive(Debug, Default)]
 pub struct RequestHead {
     /// The method, if it was declared.
-    pub method: Option<String>,
+    pub method: Option<Text>,
     /// The path, if it was declared.
-    pub path: Option<String>,
+    pub path: Option<Text>,
     /// The query without its `?`, if it was declared and is there.
-    pub query: Option<String>,
+    pub query: Option<Text>,
     /// The declared fields, by position.
-    pub fields: Vec<Option<Vec<u8>>>,
-    /// The declared attributes, by position.
-    pub attributes: Vec<Option<String>>,
+    pub fields: Values,
+    /// The declared attributes, by position. They are UTF-8.
+    pub attributes: Values,
 }
 
 /// What `on-response` is called with.
@@ -94,7 +96,7 @@ pub struct ResponseHead {
     /// The status code.
     pub status: u16,
     /// The declared fields, by position.
-    pub fields: Vec<Option<Vec<u8>>>,
+    pub fields: Values,
 }
 
 /// A changed request.

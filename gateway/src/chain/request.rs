@@ -221,7 +221,7 @@ fn see_head_now(
 ) -> Result<Called<(RequestOutcome,)>, Failure> {
     let view = View::of(heads, &pool.plugin().interest);
     let (fields, attributes) = (view.fields(), view.attributes());
-    ready.call::<OnRequest>(heads.clone(), (view.head(&fields, &attributes),))
+    ready.call::<OnRequest>(heads.clone(), (view.head(&fields, &attributes).into(),))
 }
 
 async fn see_head_later(
@@ -231,7 +231,7 @@ async fn see_head_later(
 ) -> Result<Called<(RequestOutcome,)>, Failure> {
     let view = View::of(heads, &pool.plugin().interest);
     let (fields, attributes) = (view.fields(), view.attributes());
-    pool.call::<OnRequest>(flow, heads.clone(), (view.head(&fields, &attributes),)).await
+    pool.call::<OnRequest>(flow, heads.clone(), (view.head(&fields, &attributes).into(),)).await
 }
 
 async fn see_body(run: &Rc<Run>, index: usize, body: &mut Body) -> Result<(), Stop> {

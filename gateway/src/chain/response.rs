@@ -216,7 +216,7 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
             let fields = joined.values(&response.headers, names);
             let head =
                 ResponseHead { status: response.status.as_u16(), fields: values::Values(&fields) };
-            ready.call::<OnResponse>(heads.clone(), (head, &context))
+            ready.call::<OnResponse>(heads.clone(), (head.into(), (&*context).into()))
         }
         // Boxed, as for the request.
         None => {
@@ -263,7 +263,7 @@ async fn see_head_later(
     let joined = Joined::of(&response.headers, names);
     let fields = joined.values(&response.headers, names);
     let head = ResponseHead { status: response.status.as_u16(), fields: values::Values(&fields) };
-    pool.call::<OnResponse>(flow, heads.clone(), (head, context)).await
+    pool.call::<OnResponse>(flow, heads.clone(), (head.into(), context.into())).await
 }
 
 async fn see_body(

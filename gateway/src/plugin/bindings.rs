@@ -152,8 +152,8 @@ pub(crate) struct RequestHead<'a> {
     pub(crate) attributes: Values<'a, &'a str>,
 }
 
-/// `hooks.request-change`
-#[derive(ComponentType, Lift, Debug, Clone)]
+/// `hooks.request-change`, which `changes.rs` reads.
+#[derive(ComponentType, Debug, Clone)]
 #[component(record)]
 pub(crate) struct RequestChange {
     pub(crate) method: Option<String>,
@@ -171,6 +171,27 @@ pub(crate) struct RequestChange {
     pub(crate) context: Option<Vec<u8>>,
     #[component(name = "reuse-for")]
     pub(crate) reuse_for: Option<u64>,
+}
+
+/// The same as it is derived, where texts are not UTF-8.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+pub(super) struct RequestChangeByParts {
+    pub(super) method: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) query: Option<String>,
+    pub(super) fields: Edits,
+    pub(super) attributes: Attributes,
+    #[component(name = "response-fields")]
+    pub(super) response_fields: Edits,
+    pub(super) upstream: Option<String>,
+    #[component(name = "request-body")]
+    pub(super) request_body: Option<BodyMode>,
+    #[component(name = "response-body")]
+    pub(super) response_body: Option<BodyMode>,
+    pub(super) context: Option<Vec<u8>>,
+    #[component(name = "reuse-for")]
+    pub(super) reuse_for: Option<u64>,
 }
 
 impl RequestChange {
@@ -223,7 +244,7 @@ pub(crate) enum RequestBodyOutcome {
 }
 
 /// `hooks.response-head`
-#[derive(ComponentType, Lower)]
+#[derive(ComponentType, Lower, Clone, Copy)]
 #[component(record)]
 pub(crate) struct ResponseHead<'a> {
     pub(crate) status: u16,

@@ -19,6 +19,8 @@ use crate::heads::{check_attribute_name, check_attribute_value};
 
 mod lift;
 
+pub(super) use lift::Guest;
+
 /// Bytes of one value.
 const MAX_VALUE: usize = 64 << 10;
 

@@ -16,6 +16,7 @@ use super::bindings::{
 };
 use super::engine;
 use super::host::{Asked, HostState};
+use super::in_place::{InPlace, MemoryBlock};
 use super::load::Plugin;
 use super::outbound::Caller;
 use super::reset::Saved;
@@ -44,6 +45,9 @@ pub(crate) trait Hook {
     fn body(_params: &Self::Params<'_>) -> usize {
         0
     }
+
+    /// Has what fits laid down in the block that the guest keeps for it.
+    fn place(_params: &mut Self::Params<'_>, _block: MemoryBlock) {}
 }
 
 /// The exported functions by name.
@@ -60,7 +64,7 @@ pub(crate) const HOOK_NAMES: [&str; 9] = [
 ];
 
 macro_rules! hooks {
-    ($($index:literal $name:ident($params:ty) -> $results:ty $(, $body:expr)?;)*) => {$(
+    ($($index:literal $name:ident($params:ty) -> $results:ty $(, $body:expr $(, $place:expr)?)?;)*) => {$(
         pub(crate) struct $name;
         impl Hook for $name {
             type Params<'a> = $params;
@@ -69,7 +73,11 @@ macro_rules! hooks {
             $(fn body(params: &Self::Params<'_>) -> usize {
                 let bytes: fn(&Self::Params<'_>) -> usize = $body;
                 bytes(params)
-            })?
+            }
+            $(fn place(params: &mut Self::Params<'_>, mut block: MemoryBlock) {
+                let place: fn(&mut Self::Params<'_>, &mut MemoryBlock) = $place;
+                place(params, &mut block);
+            })?)?
         }
     )*};
 }
@@ -77,10 +85,13 @@ macro_rules! hooks {
 hooks! {
     0 Describe(()) -> (Description,);
     1 Configure((&'a str,)) -> (Result<Interest, Vec<ConfigError>>,);
-    2 OnRequest((RequestHead<'a>,)) -> (RequestOutcome,);
+    2 OnRequest((InPlace<RequestHead<'a>>,)) -> (RequestOutcome,), |_| 0, |it, block| it.0.place(block);
     3 OnRequestBody((&'a [u8], &'a [u8])) -> (RequestBodyOutcome,), |it| it.0.len();
     4 OnRequestChunk((BodyChunk<'a>, &'a [u8])) -> (ChunkOutcome,), |it| it.0.data.len();
-    5 OnResponse((ResponseHead<'a>, &'a [u8])) -> (ResponseOutcome,);
+    5 OnResponse((InPlace<ResponseHead<'a>>, InPlace<&'a [u8]>)) -> (ResponseOutcome,), |_| 0, |it, block| {
+        it.0.place(block);
+        it.1.place(block);
+    };
     6 OnResponseBody((&'a [u8], &'a [u8])) -> (ResponseBodyOutcome,), |it| it.0.len();
     7 OnResponseChunk((BodyChunk<'a>, &'a [u8])) -> (ChunkOutcome,), |it| it.0.data.len();
     8 OnComplete((Summary<'a>, &'a [u8])) -> ();
@@ -93,6 +104,8 @@ pub(crate) struct Instance {
     store: Store<HostState>,
     made: component::Instance,
     hooks: [Func; HOOK_NAMES.len()],
+    /// Where its hooks take arguments over.
+    block: Option<MemoryBlock>,
     waits: bool,
     ticks: u64,
     uses: u32,
@@ -144,7 +157,12 @@ impl Instance {
             hooks.push(hook.ok_or_else(|| Failure::breach("a hook is not exported"))?);
         }
         let hooks = hooks.try_into().map_err(|_| Failure::breach("a hook is not exported"))?;
+        let block = match block(plugin, &mut store, &instance).await {
+            Ok(block) => block,
+            Err(error) => return Err(not_made(&mut store, plugin.configure, &error)),
+        };
         Ok(Self {
+            block,
             saved: None,
             store,
             made: instance,
@@ -227,9 +245,10 @@ impl Instance {
         &mut self,
         plugin: &Plugin,
         heads: Arc<ExchangeView>,
-        params: H::Params<'_>,
+        mut params: H::Params<'_>,
         turn: &mut Turn,
     ) -> Result<Called<H::Results>, Failure> {
+        self.place::<H>(&mut params);
         self.begin(self.ticks, Some(heads), H::body(&params), H::INDEX);
         let hook = typed::<H>(self.hooks[H::INDEX]);
         if !self.waits && !turn.is_sliced() {
@@ -252,8 +271,9 @@ impl Instance {
         &mut self,
         plugin: &Plugin,
         heads: Arc<ExchangeView>,
-        params: H::Params<'_>,
+        mut params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
+        self.place::<H>(&mut params);
         self.begin(self.ticks, Some(heads), H::body(&params), H::INDEX);
         let result = typed::<H>(self.hooks[H::INDEX]).call(&mut self.store, params);
         self.end(plugin, result)
@@ -264,8 +284,9 @@ impl Instance {
         plugin: &Plugin,
         ticks: u64,
         heads: Option<Arc<ExchangeView>>,
-        params: H::Params<'_>,
+        mut params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
+        self.place::<H>(&mut params);
         self.begin(ticks, heads, H::body(&params), H::INDEX);
         let hook = typed::<H>(self.hooks[H::INDEX]);
         let result = if self.waits {
@@ -275,6 +296,12 @@ impl Instance {
             hook.call(&mut self.store, params)
         };
         self.end(plugin, result)
+    }
+
+    fn place<H: Hook>(&self, params: &mut H::Params<'_>) {
+        if let Some(block) = self.block {
+            H::place(params, block);
+        }
     }
 
     /// `body` is how many bytes of body the guest is given: it may hand back twice as many, and as much of the body of
@@ -350,6 +377,25 @@ fn explain(data: &mut HostState, deadline: Duration, error: &wasmtime::Error) ->
         return Failure::Deadline(deadline, why.unwrap_or_default().into());
     }
     Failure::Trap(trap_text(data.take_failure_report(), data.last_error(), error).into())
+}
+
+/// Asks the guest for the block that it keeps for arguments, if it has one.
+async fn block(
+    plugin: &Plugin,
+    store: &mut Store<HostState>,
+    instance: &component::Instance,
+) -> wasmtime::Result<Option<MemoryBlock>> {
+    let block = plugin.block.and_then(|export| instance.get_func(&mut *store, export));
+    let Some(block) = block.and_then(|block| block.typed::<(), (MemoryBlock,)>(&*store).ok())
+    else {
+        return Ok(None);
+    };
+    let (block,) = if plugin.waits {
+        block.call_async(&mut *store, ()).await?
+    } else {
+        block.call(&mut *store, ())?
+    };
+    Ok(block.checked())
 }
 
 /// Why no instance was made.

@@ -32,6 +32,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use super::bindings::{Description, HOOKS, VERSION};
 use super::engine::{self, Backtraces};
 use super::host::{self, HostState, INTERFACES, Identity};
+use super::in_place::{ARGUMENTS, BLOCK};
 use super::instance::{HOOK_NAMES, Instance};
 use super::prepare::Preparer;
 use super::reset;
@@ -101,6 +102,8 @@ pub(crate) struct Plugin {
     pub(super) identity: Arc<Identity>,
     pub(super) pre: InstancePre<HostState>,
     pub(super) exports: Vec<ComponentExportIndex>,
+    /// The function that says where its arguments may be laid down.
+    pub(super) block: Option<ComponentExportIndex>,
     /// Where its instances are made for workers.
     pub(super) preparer: Preparer,
 }
@@ -546,6 +549,7 @@ impl Loader {
             identity: Arc::new(identity),
             pre: linked.pre,
             exports,
+            block: block(component),
             preparer: self.preparer.clone(),
         };
         let instance = wait(Instance::new(&plugin)).map_err(|failure| failed(&failure))?;
@@ -743,6 +747,15 @@ fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError
             .ok_or_else(|| refused(format!("its `{HOOKS}{VERSION}` has no `{name}`"), None))
     };
     HOOK_NAMES.iter().map(find).collect()
+}
+
+/// The function in which it says where its arguments may be laid down, if it does.
+fn block(component: &Component) -> Option<ComponentExportIndex> {
+    let ty = component.component_type();
+    let mut names = ty.exports(component.engine()).map(|(name, _)| name);
+    let ours = names.find(|name| name.strip_prefix(ARGUMENTS).is_some_and(version::is_served))?;
+    let arguments = component.get_export_index(None, ours)?;
+    component.get_export_index(Some(&arguments), BLOCK)
 }
 
 /// Runs a future to its end on this thread: loading is control work and may take its time.

@@ -572,13 +572,16 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         let state = self.state.borrow();
         let fields = &state.request.fields;
         wire::RequestHead {
-            method: self.interest.method.then(|| state.request.method.clone()),
-            path: self.interest.path.then(|| state.request.path.clone()),
-            query: state.request.query.clone().filter(|_| self.interest.query),
-            fields: self.interest.request_fields.iter().map(|name| joined(fields, name)).collect(),
+            method: self.interest.method.then(|| state.request.method.clone().into()),
+            path: self.interest.path.then(|| state.request.path.clone().into()),
+            query: state.request.query.clone().filter(|_| self.interest.query).map(Into::into),
+            fields: {
+                let names = self.interest.request_fields.iter();
+                names.map(|name| joined(fields, name)).collect::<Vec<_>>().into()
+            },
             attributes: {
                 let names = self.interest.attributes.iter();
-                names.map(|name| state.attributes.get(name).cloned()).collect()
+                names.map(|name| state.attributes.get(name).cloned()).collect::<Vec<_>>().into()
             },
         }
     }
@@ -589,7 +592,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         let names = self.interest.response_fields.iter();
         wire::ResponseHead {
             status: response.status,
-            fields: names.map(|name| joined(&response.fields, name)).collect(),
+            fields: names.map(|name| joined(&response.fields, name)).collect::<Vec<_>>().into(),
         }
     }
 

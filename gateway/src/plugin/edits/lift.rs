@@ -61,15 +61,25 @@ macro_rules! lifted_list {
                 ty: InterfaceType,
                 bytes: &[u8],
             ) -> Result<Self> {
-                if !matches!(cx.options().string_encoding, StringEncoding::Utf8) {
-                    let list = <Vec<$element> as Lift>::linear_lift_from_memory(cx, ty, bytes)?;
-                    let read: Result<_, Failure> = list.iter().map($slow).collect();
-                    return Ok(Self(read.map_err(Box::new)));
+                if let Some(mut guest) = Guest::of(cx) {
+                    return Self::read(&mut guest, bytes);
                 }
-                let list = elements(cx, bytes, $size)?;
+                let list = <Vec<$element> as Lift>::linear_lift_from_memory(cx, ty, bytes)?;
+                let read: Result<_, Failure> = list.iter().map($slow).collect();
+                Ok(Self(read.map_err(Box::new)))
+            }
+        }
+
+        impl $list {
+            /// Reads the list of this pointer and length.
+            pub(in crate::plugin) fn read(guest: &mut Guest<'_, '_>, pair: &[u8]) -> Result<Self> {
+                let list = guest.elements(pair, $size)?;
+                if list.is_empty() {
+                    return Ok(Self(Ok(Vec::new())));
+                }
                 let mut read = Vec::with_capacity(list.len() / $size);
                 for element in list.chunks_exact($size) {
-                    match $read(cx, element)? {
+                    match $read(guest, element)? {
                         Ok(element) => read.push(element),
                         Err(breach) => return Ok(Self(Err(breach.into()))),
                     }
@@ -85,8 +95,8 @@ lifted_list!(Attributes, bindings::Attribute, ATTRIBUTE, read_attribute, |it| {
     attribute(&it.name, &it.value)
 });
 
-fn read_edit(cx: &mut LiftContext<'_>, bytes: &[u8]) -> Result<Result<Edit, Failure>> {
-    let name = block(cx, &bytes[4..])?;
+fn read_edit(guest: &mut Guest<'_, '_>, bytes: &[u8]) -> Result<Result<Edit, Failure>> {
+    let name = guest.block(&bytes[4..12])?;
     let case = bytes[0];
     let name = match field_name(name) {
         Ok(name) => name,
@@ -95,7 +105,7 @@ fn read_edit(cx: &mut LiftContext<'_>, bytes: &[u8]) -> Result<Result<Edit, Fail
     if case == 2 {
         return Ok(Ok(Edit::Remove(name)));
     }
-    let value = match field_value(&name, block(cx, &bytes[12..])?) {
+    let value = match field_value(&name, guest.block(&bytes[12..20])?) {
         Ok(value) => value,
         Err(breach) => return Ok(Err(breach)),
     };
@@ -106,41 +116,65 @@ fn read_edit(cx: &mut LiftContext<'_>, bytes: &[u8]) -> Result<Result<Edit, Fail
     }
 }
 
-fn read_attribute(cx: &mut LiftContext<'_>, bytes: &[u8]) -> Result<Result<Attribute, Failure>> {
-    let name = std::str::from_utf8(block(cx, bytes)?)?;
-    let value = std::str::from_utf8(block(cx, &bytes[8..])?)?;
+fn read_attribute(guest: &mut Guest<'_, '_>, bytes: &[u8]) -> Result<Result<Attribute, Failure>> {
+    let name = guest.text(&bytes[..8])?;
+    let value = guest.text(&bytes[8..16])?;
     Ok(attribute(name, value))
 }
 
-/// The bytes of a list, by its pointer and length.
-fn elements<'a>(cx: &mut LiftContext<'a>, pair: &[u8], size: usize) -> Result<&'a [u8]> {
-    let (pointer, length) = pointer_and_length(pair);
-    if !pointer.is_multiple_of(ALIGNMENT) {
-        bail!("list pointer is not aligned");
+/// A guest whose texts are in UTF-8, and its memory, which is looked up once.
+pub(in crate::plugin) struct Guest<'a, 'b> {
+    context: &'b mut LiftContext<'a>,
+    memory: &'a [u8],
+}
+
+impl<'a, 'b> Guest<'a, 'b> {
+    /// `None` where its texts are in another encoding.
+    pub(in crate::plugin) fn of(context: &'b mut LiftContext<'a>) -> Option<Self> {
+        let is_utf8 = matches!(context.options().string_encoding, StringEncoding::Utf8);
+        let memory = context.memory();
+        is_utf8.then_some(Self { context, memory })
     }
-    match length.checked_mul(size) {
-        Some(bytes) => memory(cx, pointer, bytes),
-        None => bail!("list pointer/length out of bounds of memory"),
+
+    /// The bytes of a list, by its pointer and length.
+    fn elements(&mut self, pair: &[u8], size: usize) -> Result<&'a [u8]> {
+        let (pointer, length) = pointer_and_length(pair)?;
+        if !pointer.is_multiple_of(ALIGNMENT) {
+            bail!("list pointer is not aligned");
+        }
+        match length.checked_mul(size) {
+            Some(bytes) => self.bytes(pointer, bytes),
+            None => bail!("list pointer/length out of bounds of memory"),
+        }
+    }
+
+    /// The bytes of a string or of a `list<u8>`, by its pointer and length.
+    pub(in crate::plugin) fn block(&mut self, pair: &[u8]) -> Result<&'a [u8]> {
+        let (pointer, length) = pointer_and_length(pair)?;
+        self.bytes(pointer, length)
+    }
+
+    /// A string, by its pointer and length.
+    pub(in crate::plugin) fn text(&mut self, pair: &[u8]) -> Result<&'a str> {
+        Ok(std::str::from_utf8(self.block(pair)?)?)
+    }
+
+    /// What is read costs fuel, so that a guest cannot hand over the same bytes a million times.
+    fn bytes(&mut self, pointer: usize, length: usize) -> Result<&'a [u8]> {
+        self.context.consume_fuel(length)?;
+        let end = pointer.checked_add(length);
+        match end.and_then(|end| self.memory.get(pointer..end)) {
+            Some(bytes) => Ok(bytes),
+            None => bail!("pointer/length out of bounds of memory"),
+        }
     }
 }
 
-/// The bytes of a string or of a `list<u8>`, by its pointer and length.
-fn block<'a>(cx: &mut LiftContext<'a>, pair: &[u8]) -> Result<&'a [u8]> {
-    let (pointer, length) = pointer_and_length(pair);
-    memory(cx, pointer, length)
-}
-
-fn pointer_and_length(pair: &[u8]) -> (usize, usize) {
-    let word = |at: usize| u32::from_le_bytes([pair[at], pair[at + 1], pair[at + 2], pair[at + 3]]);
-    (word(0) as usize, word(4) as usize)
-}
-
-/// What is read costs fuel, so that a guest cannot hand over the same bytes a million times.
-fn memory<'a>(cx: &mut LiftContext<'a>, pointer: usize, length: usize) -> Result<&'a [u8]> {
-    cx.consume_fuel(length)?;
-    let end = pointer.checked_add(length);
-    match end.and_then(|end| cx.memory().get(pointer..end)) {
-        Some(bytes) => Ok(bytes),
-        None => bail!("pointer/length out of bounds of memory"),
-    }
+#[inline]
+fn pointer_and_length(pair: &[u8]) -> Result<(usize, usize)> {
+    let Ok(&[a, b, c, d, e, f, g, h]) = <&[u8; 8]>::try_from(pair) else {
+        bail!("no pointer and length")
+    };
+    let (pointer, length) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+    Ok((pointer as usize, length as usize))
 }
