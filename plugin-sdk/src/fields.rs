@@ -68,7 +68,7 @@ impl<S: Side> Fields<S> {
     }
 
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        std::str::from_utf8(self.value(name)?).ok()
+        text(self.value(name)?)
     }
 
     /// The lines of a field, in order.
@@ -168,6 +168,16 @@ impl<S: Side> Fields<S> {
             Lines { lines, joined }
         })
     }
+}
+
+/// As `str::from_utf8`, quicker for what nearly all values are.
+#[expect(unsafe_code, reason = "checked a line before")]
+fn text(value: &[u8]) -> Option<&str> {
+    if value.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        return Some(unsafe { std::str::from_utf8_unchecked(value) });
+    }
+    std::str::from_utf8(value).ok()
 }
 
 fn join(lines: &[&[u8]]) -> Vec<u8> {
