@@ -7,12 +7,14 @@ mod admin;
 mod cache;
 mod check;
 mod compile;
+mod completions;
 mod dev;
 mod explain;
 mod keys;
 mod limits;
 mod live;
 mod log;
+mod man;
 mod models;
 mod operator;
 mod plugin;
@@ -21,6 +23,7 @@ mod reload;
 mod requests;
 mod schema;
 mod serve;
+mod service_manager;
 mod upstreams;
 mod usage;
 mod watch;
@@ -118,6 +121,15 @@ enum Command {
     /// Create, build and inspect plugins.
     #[command(subcommand)]
     Plugin(plugin::Command),
+    /// Print a script that completes commands, options and files on Tab.
+    ///
+    /// For one shell: `source <(gateway completions bash)`. Packages install it for all.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page (`man -l <(gateway man)`), or write those of all commands.
+    Man(man::Pages),
     #[command(hide = true)]
     Compile(compile::Compile),
 }
@@ -144,6 +156,8 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Requests(question) => requests::requests(&question, format),
         Command::Usage(question) => usage::usage(&question, format),
         Command::Plugin(command) => plugin::run(&command, format),
+        Command::Completions { shell } => completions::completions(shell),
+        Command::Man(pages) => man::man(&pages),
         Command::Compile(compile) => compile::compile(compile),
     };
     match done {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::operator::{Asked, Operations};
 use super::prepare::{Prepared, prepare};
 use super::watch::Watch;
-use super::{LogFormat, Refused, report};
+use super::{LogFormat, Refused, report, service_manager};
 
 /// Serves a file.
 pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
@@ -108,10 +108,13 @@ async fn control(
     format: LogFormat,
 ) -> Result<(), Refused> {
     let handle = gateway.handle();
+    let routes = gateway.config().routes.len();
     let mut end = signal(SignalKind::terminate()).map_err(|error| say("SIGTERM", &error))?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(|error| say("SIGINT", &error))?;
     let mut quit = signal(SignalKind::quit()).map_err(|error| say("SIGQUIT", &error))?;
     let shutdown = async {
+        // The gateway begins to wait for its end when all workers have begun.
+        service_manager::ready(routes);
         tokio::select! {
             _ = end.recv() => {}
             _ = interrupt.recv() => {}
@@ -119,6 +122,7 @@ async fn control(
             () = reloads(&handle, file, watch, wishes, format) => {}
         }
         tracing::info!("shutting down: open exchanges may finish");
+        service_manager::stopping();
         let handle = handle.clone();
         // Heard while the gateway drains, and dropped with the runtime.
         drop(tokio::spawn(async move {
@@ -178,6 +182,7 @@ async fn reloads(
             Ok(outcome) => outcome,
             Err(error) => {
                 tracing::error!("the configuration in force stays: internal error: {error}");
+                service_manager::stayed("internal error");
                 continue;
             }
         };
@@ -209,6 +214,7 @@ const REFUSED: &str = "the new one is refused";
 
 /// Puts the file in force, or says why not.
 fn reload(handle: &Handle, file: &Path, format: LogFormat) -> ReloadOutcome {
+    service_manager::reloading();
     match prepare(file) {
         Ok(prepared) => {
             let files = prepared.files.clone();
@@ -216,9 +222,13 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> ReloadOutcome {
             let (refused, findings) = take(handle, prepared);
             report(&findings, format);
             match &refused {
-                None => tracing::info!(routes, "the new configuration is in force"),
+                None => {
+                    tracing::info!(routes, "the new configuration is in force");
+                    service_manager::ready(routes);
+                }
                 Some(why) => {
                     tracing::error!("the configuration in force stays: {why}");
+                    service_manager::stayed(why);
                     renew(handle);
                 }
             }
@@ -229,6 +239,7 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> ReloadOutcome {
             let findings = refusal.everything(false);
             report(&findings, format);
             tracing::error!("the configuration in force stays: {REFUSED}");
+            service_manager::stayed(REFUSED);
             handle.refused();
             renew(handle);
             ReloadOutcome::new(Some(REFUSED.to_owned()), &findings, files)

@@ -6,10 +6,12 @@
 
 mod access_log;
 mod admin_api;
+mod command_line;
 mod documents;
 mod monitoring;
 mod recorder;
 mod renewal;
+mod service_manager;
 mod stores;
 mod traces;
 mod usage;

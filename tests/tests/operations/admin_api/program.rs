@@ -66,6 +66,12 @@ impl Program {
         Self { folder, admin, child, log }
     }
 
+    /// Sends it a signal, such as `-HUP`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    }
+
     pub(crate) fn file(&self) -> PathBuf {
         self.folder.path().join("gateway.toml")
     }
