@@ -422,9 +422,10 @@ impl Failure {
 /// No names, addresses or causes: those are the operator's.
 fn upstream_detail(error: &UpstreamError) -> &'static str {
     match error {
-        UpstreamError::Connect { cause: ConnectError::Timeout(_), .. } => {
-            "The gateway could not connect to the upstream in time."
-        }
+        UpstreamError::Connect {
+            cause: ConnectError::Timeout(_) | ConnectError::AttemptTimeout(_),
+            ..
+        } => "The gateway could not connect to the upstream in time.",
         UpstreamError::Connect { .. } => "The gateway could not connect to the upstream.",
         UpstreamError::FirstByteTimeout { .. } | UpstreamError::AttemptTimeout { .. } => {
             "The upstream did not answer in time."

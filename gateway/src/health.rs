@@ -183,6 +183,17 @@ impl UpstreamHealth {
         self.targets[index].gate.is_open()
     }
 
+    /// Whether a request that cannot be sent again may be a target's: it takes requests, and none failed there lately
+    /// since the last that succeeded; or neither a check nor another request has shown yet whether it is back.
+    #[inline]
+    pub(crate) fn may_take_once(&self, index: usize) -> bool {
+        let target = &self.targets[index];
+        match target.gate.is_open() {
+            true => !target.is_doubtful(),
+            false => target.gate.is_overdue(),
+        }
+    }
+
     /// How much of its weight a target has: less while it is new or has just come back.
     #[inline]
     pub(crate) fn share(&self, index: usize) -> u32 {
@@ -288,7 +299,7 @@ impl UpstreamHealth {
     fn may_eject(&self, index: usize, reason: Reason) -> bool {
         let others = self.targets.iter().enumerate().filter(|(other, _)| *other != index);
         let open = others.filter(|(_, target)| target.gate.is_open()).count();
-        if reason == Reason::Connect {
+        if reason == Reason::Connect || self.targets[index].fails_checks() {
             return open > 0;
         }
         // The target itself is among those that are not open: one may always be.

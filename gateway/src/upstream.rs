@@ -28,6 +28,7 @@ mod pool;
 mod progress;
 mod queue;
 mod retry;
+mod silence;
 mod target;
 mod tls;
 mod tries;
@@ -58,6 +59,7 @@ pub(crate) use self::lingering::keep;
 pub(crate) use self::payload::Payload;
 pub use self::progress::Resume;
 pub(crate) use self::retry::{Policy, Repeat};
+use self::silence::Silence;
 use self::target::{Ready, Target};
 use self::tls::Tls;
 pub(crate) use self::tries::{Seen, Shown, Tries};
@@ -175,6 +177,8 @@ pub struct Upstream {
     balance: Balance,
     /// Which targets take requests, where there is a choice.
     health: Option<Arc<UpstreamHealth>>,
+    /// Which of them are silent; none where there is no choice.
+    silence: Box<[Silence]>,
     /// How much all workers ask of it.
     load: Arc<UpstreamLoad>,
     /// Which requests it has at a time, if that is bounded.
@@ -273,10 +277,14 @@ impl Upstream {
         });
         // Where there is no randomness, all workers start alike: uneven for a moment, not wrong.
         let skip = getrandom::u32().unwrap_or(0) % MOST_SKIPPED;
+        let balance = Balance::new(upstream, skip);
+        let count = if balance.is_free() { upstream.targets.len() } else { 0 };
+        let now = timers.now();
         Ok(Self {
             targets: targets.collect::<Result<_, _>>()?,
-            balance: Balance::new(upstream, skip),
+            balance,
             health: None,
+            silence: (0..count).map(|_| Silence::new(now)).collect(),
             load: Health::default().load_of(upstream),
             places: None,
             config: upstream.clone(),
@@ -400,7 +408,7 @@ impl Upstream {
     {
         let wants = Wants::of(request);
         tried.key = along.key;
-        let mut index = self.choose(tried).expect("an upstream has a target");
+        let mut index = self.choose(tried, wants).expect("an upstream has a target");
         if wants.http1 && self.targets[index].has_no_upgrade() {
             let target = Arc::clone(&self.targets[index].authority);
             return Err(UpstreamError::NoUpgrade { target });
@@ -416,11 +424,15 @@ impl Upstream {
             let info = AnswerInfo { target: index, authority, reused, refused, connect };
             let mut open = self.balance.begin(index);
             let began = self.health.as_deref().and_then(UpstreamHealth::begins);
+            let waits = self.silence.get(index).map(|silence| silence.begin(self.timers.now()));
             match exchange::exchange(target, (channel, reused), request, host, along, self.bound())
                 .await
             {
                 Ok((response, mut lease)) => {
                     tries.answered(self.timers.now());
+                    if let Some(waits) = waits {
+                        waits.is_answered(self.timers.now());
+                    }
                     if let Some(health) = &self.health {
                         health.answered(index, response.status(), began);
                     }
@@ -456,12 +468,24 @@ impl Upstream {
     }
 
     /// The next target that takes requests and was not tried. Where none does, any that was not tried, but
-    /// no drained one, unless all are.
-    fn choose(&self, tried: &Tried) -> Option<usize> {
+    /// no drained one, unless all are. A request that cannot be sent again goes to one that shows signs of life.
+    fn choose(&self, tried: &Tried, wants: Wants) -> Option<usize> {
         let untried = |index: usize| !tried.contains(index);
         let Some(health) = self.health.as_deref().filter(|health| !health.is_ignored()) else {
             return self.balance.choose(tried.key, None, untried);
         };
+        if wants.once && !self.silence.is_empty() {
+            let now = self.timers.now();
+            let answers = |index: usize| {
+                let is_silent = self.silence[index].is_silent(now);
+                !is_silent && untried(index) && health.may_take_once(index)
+            };
+            while let Some(index) = self.balance.choose(tried.key, Some(health), answers) {
+                if health.takes(index) {
+                    return Some(index);
+                }
+            }
+        }
         let may = |index: usize| untried(index) && health.may_take(index);
         while let Some(index) = self.balance.choose(tried.key, Some(health), may) {
             if health.takes(index) {
@@ -536,7 +560,7 @@ impl Upstream {
                     tries.failed("full", self.timers.now());
                     let first = *full.get_or_insert(*index);
                     tried.push(*index);
-                    match self.choose(tried) {
+                    match self.choose(tried, wants) {
                         Some(next) => *index = next,
                         None => {
                             *index = first;
@@ -549,7 +573,7 @@ impl Upstream {
                     if let Some(health) = &self.health {
                         health.failed(*index, Reason::Connect);
                     }
-                    match (self.after_refusal(*index, tried, cause), full) {
+                    match (self.after_refusal(*index, tried, cause, wants), full) {
                         (Ok(next), _) => *index = next,
                         (Err(_), Some(first)) => {
                             *index = first;
@@ -583,10 +607,11 @@ impl Upstream {
         index: usize,
         tried: &mut Tried,
         cause: ConnectError,
+        wants: Wants,
     ) -> Result<usize, UpstreamError> {
         tried.push(index);
         let target = &self.targets[index].authority;
-        match self.choose(tried) {
+        match self.choose(tried, wants) {
             Some(next) => {
                 tracing::debug!(%target, %cause, "cannot connect; trying the next target");
                 Ok(next)

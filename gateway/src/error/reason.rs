@@ -164,7 +164,10 @@ fn of_no_place(source: &NoPlace) -> Reason {
 
 fn of_upstream(error: &UpstreamError) -> Reason {
     match error {
-        UpstreamError::Connect { cause: ConnectError::Timeout(_), .. } => Reason::ConnectTimeout,
+        UpstreamError::Connect {
+            cause: ConnectError::Timeout(_) | ConnectError::AttemptTimeout(_),
+            ..
+        } => Reason::ConnectTimeout,
         UpstreamError::Connect { .. } => Reason::Connect,
         UpstreamError::NoConnection { source, .. } => of_no_place(source),
         UpstreamError::FirstByteTimeout { .. } => Reason::FirstByteTimeout,

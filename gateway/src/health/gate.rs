@@ -12,6 +12,9 @@ use super::{nanoseconds, now};
 #[derive(Debug, Default)]
 pub(super) struct Gate(AtomicU64);
 
+/// How long a check, or a request that can be sent again, has for it.
+const OVERDUE: Duration = Duration::from_secs(1);
+
 const OPEN: u64 = 0;
 const SHUT: u64 = u64::MAX;
 
@@ -26,6 +29,13 @@ impl Gate {
     #[cold]
     fn is_due(&self) -> bool {
         now() >= self.0.load(Relaxed)
+    }
+
+    /// Whether it was time a while ago, and nobody has seen whether it is back.
+    #[cold]
+    pub(super) fn is_overdue(&self) -> bool {
+        let until = self.0.load(Relaxed);
+        now().checked_sub(nanoseconds(OVERDUE)).is_some_and(|then| then >= until)
     }
 
     /// Whether a target that [may](Self::may_take) have the request takes it. One that is to be seen takes a

@@ -13,6 +13,9 @@ use super::outliers::Tally;
 use super::{lock, now};
 use crate::config::{ConnectionBound, Ejection, HealthCheck};
 
+/// For how long a request that failed is held against a target, in nanoseconds.
+const DOUBTED: u64 = 1_000_000_000;
+
 /// Why a target was ejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reason {
@@ -99,6 +102,8 @@ pub(crate) struct TargetHealth {
     pub(super) gate: Gate,
     /// Requests that failed one after the other.
     failures: AtomicU32,
+    /// When the last of them did, since the process began.
+    failed_at: AtomicU64,
     /// When it began to take requests, since the process began; 0 once that no longer matters.
     began: AtomicU64,
     /// By the place in [`Reason::ALL`].
@@ -143,6 +148,7 @@ impl TargetHealth {
             tls,
             gate: Gate::default(),
             failures: AtomicU32::new(0),
+            failed_at: AtomicU64::new(0),
             began: AtomicU64::new(0),
             ejections: Default::default(),
             rest: Mutex::default(),
@@ -227,7 +233,24 @@ impl TargetHealth {
 
     /// A request failed; how many have now, one after the other.
     pub(super) fn failed(&self) -> u32 {
+        self.failed_at.store(now(), Relaxed);
         self.failures.fetch_add(1, Relaxed).saturating_add(1)
+    }
+
+    /// Whether a request failed within the last second, and none has succeeded since.
+    #[inline]
+    pub(super) fn is_doubtful(&self) -> bool {
+        self.failures.load(Relaxed) > 0 && self.has_failed_lately()
+    }
+
+    #[cold]
+    fn has_failed_lately(&self) -> bool {
+        now().saturating_sub(self.failed_at.load(Relaxed)) < DOUBTED
+    }
+
+    /// Whether the last health check failed.
+    pub(super) fn fails_checks(&self) -> bool {
+        lock(&self.rest).failed > 0
     }
 
     /// Takes it out for a while: longer each time, unless it was well for long.

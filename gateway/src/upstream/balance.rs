@@ -116,6 +116,12 @@ impl Balance {
         balance
     }
 
+    /// Whether any target that is there may be chosen: there are several, no key decides, and none has priority.
+    pub(super) fn is_free(&self) -> bool {
+        let is_hashed = matches!(self.kind, Kind::Hash(_));
+        self.targets.borrow().len() > 1 && self.levels.is_none() && !is_hashed
+    }
+
     /// The next target that may be chosen; `None` if none may. `key`: what the request is hashed by. Without
     /// `health` all are taken for healthy.
     pub(super) fn choose(

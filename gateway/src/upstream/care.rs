@@ -12,13 +12,17 @@ pub(super) struct Wants {
     pub(super) http1: bool,
     /// It cannot be sent again once a byte of it has arrived: it wants a connection that is not about to close.
     pub(super) care: bool,
+    /// Its method forbids that: it wants a target that shows signs of life.
+    pub(super) once: bool,
 }
 
 impl Wants {
     pub(super) fn of<B: Body>(request: &Request<B>) -> Self {
+        let once = !request.method().is_idempotent();
         Self {
             http1: request.headers().contains_key(header::UPGRADE),
-            care: !(request.method().is_idempotent() && request.body().is_end_stream()),
+            care: once || !request.body().is_end_stream(),
+            once,
         }
     }
 }

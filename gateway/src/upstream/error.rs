@@ -162,7 +162,10 @@ impl UpstreamError {
     #[must_use]
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Connect { cause: ConnectError::Timeout(_), .. }
+            Self::Connect {
+                cause: ConnectError::Timeout(_) | ConnectError::AttemptTimeout(_),
+                ..
+            }
             | Self::FirstByteTimeout { .. }
             | Self::AttemptTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::RequestBody { .. } => StatusCode::BAD_REQUEST,
@@ -268,6 +271,9 @@ pub enum ConnectError {
     /// TCP and TLS took longer than they may.
     #[error("no connection within {0:?} (`connect`)")]
     Timeout(Duration),
+    /// An attempt took longer than the route gives it, and there was no connection yet.
+    #[error("no connection within {0:?} (`retries.attempt_timeout`)")]
+    AttemptTimeout(Duration),
 }
 
 impl ConnectError {

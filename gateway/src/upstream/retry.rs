@@ -16,7 +16,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body;
 
 use super::balance::Tried;
-use super::error::{Cause, UpstreamError};
+use super::error::{Cause, ConnectError, UpstreamError};
 use super::exchange::Along;
 use super::progress::Resume;
 use super::tries::{self, Tries};
@@ -153,12 +153,19 @@ impl Upstream {
             }
         }
         let index = tries.target().unwrap_or_default();
-        tries.failed("attempt-timeout", self.timers.now());
-        if let Some(health) = &self.health {
-            health.failed(index, Reason::NoResponse);
-        }
         let target = Arc::clone(&self.targets[index].authority);
-        Err(UpstreamError::AttemptTimeout { target, timeout })
+        // Without a connection nothing was sent, whatever was closed before.
+        let (error, reason) = if tries.waits_for_connection() {
+            let cause = ConnectError::AttemptTimeout(timeout);
+            (UpstreamError::Connect { target, cause }, Reason::Connect)
+        } else {
+            (UpstreamError::AttemptTimeout { target, timeout }, Reason::NoResponse)
+        };
+        tries.failed(tries::no_response(&error), self.timers.now());
+        if let Some(health) = &self.health {
+            health.failed(index, reason);
+        }
+        Err(error)
     }
 
     /// Sends it, and to another target besides if there is no response for a while. The first response counts;

@@ -58,6 +58,11 @@ impl Tries {
         self.upstream.set(index);
     }
 
+    /// Whether the try under way has no connection yet.
+    pub(super) fn waits_for_connection(&self) -> bool {
+        self.last.get().is_some_and(|last| last.connected.is_none() && last.end.is_none())
+    }
+
     /// What was answered is not passed on, and others follow.
     pub(crate) fn go_on(&self) {
         if let Some(last) = self.last.take() {
@@ -206,7 +211,7 @@ pub(super) fn no_connection(cause: &ConnectError) -> &'static str {
         ConnectError::Unreachable(_) => "unreachable",
         ConnectError::Tls(_) => "no-tls",
         ConnectError::NoHttp2 | ConnectError::Handshake(_) => "no-http2",
-        ConnectError::Timeout(_) => "connect-timeout",
+        ConnectError::Timeout(_) | ConnectError::AttemptTimeout(_) => "connect-timeout",
     }
 }
 

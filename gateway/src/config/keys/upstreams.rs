@@ -204,7 +204,8 @@ pub(in crate::config) static EJECTION: Keys = Keys {
         Key::new(
             "max_share",
             Kind::Ratio,
-            "How many of the targets at most, if they can be connected to; always one, never the last.",
+            "How many of the targets at most, if they can be connected to and their checks pass; always one, \
+             never the last.",
         )
         .default("0.5"),
         Key::new(

@@ -1,6 +1,6 @@
 //! Requests at an even rate, whatever becomes of those before them, and what came of each.
 
-use std::fmt;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -11,8 +11,6 @@ use tokio::task::JoinSet;
 
 /// Of so many requests one is a `POST`.
 const POSTS: u64 = 5;
-/// Clients, each with a connection of its own.
-const CLIENTS: u32 = 100;
 /// How long a client waits.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -31,8 +29,12 @@ pub(super) struct Outcome {
     pub(super) posts: Counts,
     /// How the first `GET` failed that did.
     pub(super) why: String,
-    /// Milliseconds of `GET`s, from when they were to be sent.
-    latencies: Vec<u32>,
+    /// The `POST`s that failed.
+    pub(super) lost: Vec<u64>,
+    /// How many `POST`s failed in each way.
+    ways: BTreeMap<String, usize>,
+    /// Of `GET`s: when they were to be sent, and how long it took from then.
+    latencies: Vec<(Duration, Duration)>,
 }
 
 impl Outcome {
@@ -44,42 +46,63 @@ impl Outcome {
         if self.why.is_empty() {
             self.why = other.why;
         }
+        self.lost.extend(other.lost);
+        for (way, count) in other.ways {
+            *self.ways.entry(way).or_default() += count;
+        }
         self.latencies.extend(other.latencies);
     }
-}
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sorted = self.latencies.clone();
-        sorted.sort_unstable();
+    /// In a line, with the latencies of those that were to be sent at such times.
+    pub(super) fn shown(&self, counts: impl Fn(Duration) -> bool) -> String {
+        let latencies = self.latencies.iter().filter(|(at, _)| counts(*at));
+        let mut sorted: Vec<_> = latencies.map(|(_, taken)| taken.as_secs_f64() * 1e3).collect();
+        sorted.sort_unstable_by(f64::total_cmp);
         let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
-        let Self { gets, posts, why, .. } = self;
-        write!(f, "GET {} of {} failed", gets.failed, gets.all)?;
-        write!(f, ", POST {} of {}", posts.failed, posts.all)?;
-        write!(f, ", p50 {} ms, p99 {} ms, p999 {} ms", at(0.5), at(0.99), at(0.999))?;
-        if why.is_empty() { Ok(()) } else { write!(f, " (first: {why})") }
+        let Self { gets, posts, why, ways, .. } = self;
+        format!(
+            "GET {} of {} failed ({why}), POST {} of {} ({ways:?}), p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms of {}",
+            gets.failed,
+            gets.all,
+            posts.failed,
+            posts.all,
+            at(0.5),
+            at(0.99),
+            at(0.999),
+            sorted.len()
+        )
     }
 }
 
-pub(super) async fn run(address: SocketAddr, rate: u32, time: Duration) -> Outcome {
-    let clients = CLIENTS.min(rate);
-    let between = Duration::from_secs(1) * clients / rate;
-    let begin = Instant::now();
-    let mut all = JoinSet::new();
-    for client in 0..clients {
-        let first = begin + between * client / clients;
-        all.spawn(client_for(address, first, between, begin + time));
+/// So many requests a second for so long.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Load {
+    pub(super) rate: u32,
+    pub(super) time: Duration,
+}
+
+impl Load {
+    /// Each client has a connection of its own and sends so seldom that one slow answer delays no other request.
+    pub(super) async fn run(self, address: SocketAddr, begin: Instant) -> Outcome {
+        let Self { rate, time } = self;
+        let clients = (rate / 2).max(100).min(rate);
+        let between = Duration::from_secs(1) * clients / rate;
+        let mut all = JoinSet::new();
+        for client in 0..clients {
+            let first = begin + between * client / clients;
+            all.spawn(client_for(address, (begin, first), between, begin + time));
+        }
+        let mut outcome = Outcome::default();
+        while let Some(one) = all.join_next().await {
+            outcome.add(one.unwrap());
+        }
+        outcome
     }
-    let mut outcome = Outcome::default();
-    while let Some(one) = all.join_next().await {
-        outcome.add(one.unwrap());
-    }
-    outcome
 }
 
 async fn client_for(
     address: SocketAddr,
-    first: Instant,
+    (begin, first): (Instant, Instant),
     between: Duration,
     until: Instant,
 ) -> Outcome {
@@ -93,13 +116,15 @@ async fn client_for(
         let counts = if is_post { &mut outcome.posts } else { &mut outcome.gets };
         counts.all += 1;
         if !is_post {
-            let taken = due.elapsed().as_millis();
-            outcome.latencies.push(u32::try_from(taken).unwrap_or(u32::MAX));
+            outcome.latencies.push((due - begin, due.elapsed()));
         }
         if let Err(why) = result {
             counts.failed += 1;
             connection = None;
-            if outcome.why.is_empty() && !is_post {
+            if is_post {
+                outcome.lost.push(id);
+                *outcome.ways.entry(why).or_default() += 1;
+            } else if outcome.why.is_empty() {
                 outcome.why = why;
             }
         }

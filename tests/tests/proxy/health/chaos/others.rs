@@ -1,4 +1,4 @@
-//! HAProxy and Envoy, as near to the settings of the gateway as theirs come.
+//! Programs: the gateway, and HAProxy and Envoy as near to its settings as theirs come.
 
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -19,25 +19,36 @@ impl Drop for Other {
     }
 }
 
-pub(super) async fn start(proxy: &str, targets: &[SocketAddr]) -> Other {
+pub(super) async fn start(proxy: &str, program: Option<String>, targets: &[SocketAddr]) -> Other {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let program = std::env::var("CHAOS_PROGRAM").unwrap_or_else(|_| proxy.to_owned());
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join(if proxy == "envoy" { "envoy.yaml" } else { "haproxy.cfg" });
-    let text = if proxy == "envoy" { envoy(address, targets) } else { haproxy(address, targets) };
+    let (name, text) = match proxy {
+        "envoy" => ("envoy.yaml", envoy(address, targets)),
+        "haproxy" => ("haproxy.cfg", haproxy(address, targets)),
+        _ => ("gateway.toml", gateway(address, targets)),
+    };
+    let file = folder.path().join(name);
     std::fs::write(&file, text).unwrap();
-    let mut command = Command::new(program);
+    let mut command = Command::new(program.unwrap_or_else(|| proxy.to_owned()));
     match proxy {
         "envoy" => {
             command.arg("-c").arg(&file).args(["--concurrency", "2", "--log-level", "error"])
         }
-        _ => command.arg("-f").arg(&file).arg("-db"),
+        "haproxy" => command.arg("-f").arg(&file).arg("-db"),
+        _ => command.arg("run").arg(&file),
     };
     let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
     gateway_tests::until(|| TcpStream::connect(address).is_ok()).await;
     // Until its first checks have passed.
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     Other { address, child, _folder: folder }
+}
+
+fn gateway(address: SocketAddr, targets: &[SocketAddr]) -> String {
+    let settings = super::settings(targets);
+    format!(
+        "[gateway]\nworkers = 2\n[[listeners]]\nname = \"http\"\naddress = \"{address}\"\n{settings}"
+    )
 }
 
 fn haproxy(address: SocketAddr, targets: &[SocketAddr]) -> String {
@@ -78,7 +89,10 @@ fn envoy(address: SocketAddr, targets: &[SocketAddr]) -> String {
              host_selection_retry_max_attempts: 10 }}"
         )
     };
-    let (safe, post) = (policy("5xx,reset,connect-failure"), policy("connect-failure"));
+    let (safe, post) = (
+        policy("5xx,reset,connect-failure"),
+        policy("connect-failure,refused-stream,reset-before-request"),
+    );
     format!(
         "static_resources:
   listeners:

@@ -61,7 +61,21 @@ pub(super) fn processed_twice(targets: &[Target]) -> usize {
     posts.values().filter(|times| **times > 1).count()
 }
 
+/// How many of these `POST`s no target has received.
+pub(super) fn never_received(targets: &[Target], ids: &[u64]) -> usize {
+    let posts = targets[0].posts.lock().unwrap();
+    ids.iter().filter(|id| !posts.contains_key(id)).count()
+}
+
 impl Target {
+    /// Waits until the fault is there: nobody can connect.
+    pub(super) async fn is(&self, fault: Fault) {
+        assert_eq!(fault, Fault::BlackHole);
+        let (address, patience) = (self.address, Duration::from_millis(50));
+        gateway_tests::until(|| std::net::TcpStream::connect_timeout(&address, patience).is_err())
+            .await;
+    }
+
     pub(super) fn becomes(&self, fault: Fault) {
         self.fault.send_if_modified(|now| std::mem::replace(now, fault) != fault);
     }
