@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 from .peers import gateway
-from .scenarios import hops
+from .scenarios import hits, hops
 from .stage import KEY, Problem
 
 # Under valgrind a hook is fifty times slower, and no deadline should see that.
@@ -30,6 +30,7 @@ def rows():
         "chain": (gateway.CHAIN, "/chain/x"),
         "chain, counted": (gateway.CHAIN + COUNTED, "/chain/x"),
         "called": (gateway.CALLED, "/called/x?n={}"),
+        "hit": (hits.GATEWAY, "/hit/1k"),
         "1 hop": (hops.body(1), "/plain/x"),
         "5 hops": (hops.body(5), "/plain/x"),
     }

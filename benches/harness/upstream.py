@@ -18,6 +18,11 @@ SERVER = """
       add_header X-Seen-From "$http_x_from";
       return 200 "{payload}";
     }}
+    location = /hit/1k {{
+      default_type text/plain;
+      add_header Cache-Control max-age=3600;
+      return 200 "{payload}";
+    }}
     location = /connections {{ stub_status; }}
   }}
 """
