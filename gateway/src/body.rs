@@ -222,8 +222,23 @@ impl Body {
     }
 }
 
+impl Body {
+    /// What is left of a response that nobody takes, if somebody wants it read.
+    fn give_rest(&mut self) {
+        let Watch::Response(monitor) = &mut self.watch else { return };
+        if http_body::Body::is_end_stream(&self.source) {
+            return;
+        }
+        let Some((observer, origin)) = monitor.rest() else { return };
+        let source = std::mem::replace(&mut self.source, Source::Empty);
+        let watch = origin.map_or(Watch::Nobody, Watch::Upstream);
+        observer.read_rest(Self { source, watch });
+    }
+}
+
 impl Drop for Body {
     fn drop(&mut self) {
+        self.give_rest();
         let is_response = matches!(self.watch, Watch::Response(_) | Watch::Upstream(_));
         if is_response
             && let Source::Http2(body) = &self.source

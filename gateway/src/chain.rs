@@ -10,6 +10,7 @@ mod attempts;
 mod buffer;
 mod cache;
 mod complete;
+mod drain;
 mod edit;
 mod filter;
 mod held;
@@ -31,6 +32,7 @@ use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::attempts::Again;
 pub(crate) use self::complete::{End, Endings, wants_complete};
+pub(crate) use self::drain::Wanted as WantedDrain;
 pub(crate) use self::filter::Side;
 pub(crate) use self::request::{NoRoom, Stop, on_request};
 pub(crate) use self::response::{ResponseFailed, on_response};
@@ -40,7 +42,7 @@ use crate::heads::{ExchangeView, RequestHead};
 use crate::plugin::bindings::BodyMode;
 pub(crate) use crate::plugin::bindings::Ending;
 use crate::plugin::edits::Edit;
-use crate::plugin::{Failure, InBackground, Plugin, Pool};
+use crate::plugin::{Drain, Failure, InBackground, Plugin, Pool};
 use crate::recorder::Timeline;
 use crate::share::{Flow, Share};
 use crate::state::slots::Held;
@@ -57,6 +59,8 @@ pub(crate) struct Chain {
     keeps_request: bool,
     /// Whether a plugin may ask for another attempt.
     may_attempt: bool,
+    /// Whether a plugin may have a response read to its end without its client.
+    may_drain: bool,
     /// Whether a plugin may keep and serve responses.
     uses_cache: bool,
 }
@@ -85,8 +89,14 @@ impl Chain {
             plugin.reads_request && later
         });
         let may_attempt = pools.iter().any(|pool| pool.plugin().may_attempt);
+        let may_drain = pools.iter().any(|pool| pool.plugin().may_drain);
         let uses_cache = pools.iter().any(|pool| pool.plugin().uses_cache);
-        Self { pools, flows, keeps_request, may_attempt, uses_cache }
+        Self { pools, flows, keeps_request, may_attempt, may_drain, uses_cache }
+    }
+
+    /// Whether a plugin may have a response read to its end without its client.
+    pub(crate) fn may_drain(&self) -> bool {
+        self.may_drain
     }
 
     /// Whether there is nothing to run.
@@ -123,6 +133,8 @@ pub(crate) struct Run {
     usage: OfExchange,
     /// The slots that it holds.
     slots: RefCell<Vec<Held>>,
+    /// How far plugins want the response read without its client, each by its index.
+    drains: RefCell<Vec<(usize, Drain)>>,
     /// What is to be sent in the background, and for which plugin.
     background: RefCell<Option<(usize, Box<InBackground>)>>,
 }
@@ -198,6 +210,7 @@ impl Run {
             has_trailers: Default::default(),
             usage: OfExchange::default(),
             slots: RefCell::default(),
+            drains: RefCell::default(),
             background: RefCell::default(),
         })
     }

@@ -6,6 +6,7 @@
 //! header map.
 
 mod application;
+mod drain;
 mod end;
 mod observe;
 mod recorded;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 pub(crate) use self::application::Application;
+pub(crate) use self::drain::{Drains, drain};
 pub(crate) use self::end::AtEnd;
 pub(crate) use self::worker::WorkerState;
 use crate::access_log::Kept;
@@ -131,6 +133,8 @@ pub(crate) struct Exchange {
     pub(crate) span: Option<Box<Span>>,
     /// It has no client: nobody learns of its end.
     is_background: bool,
+    /// Its client has left, and its response is read for its plugins alone.
+    is_abandoned: Cell<bool>,
 }
 
 /// The initial values of an exchange.
@@ -206,6 +210,7 @@ impl Exchange {
             recording,
             span,
             is_background: false,
+            is_abandoned: Cell::new(false),
         })
     }
 
@@ -259,6 +264,7 @@ impl Exchange {
             recording: None,
             span: None,
             is_background: true,
+            is_abandoned: Cell::new(false),
         });
         if let Some(client) = self.forwarded_client() {
             exchange.is_forwarded_for(client.clone());

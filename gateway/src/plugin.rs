@@ -37,7 +37,9 @@ use std::sync::Arc;
 
 pub(crate) use change_cache::ReuseKey;
 pub(crate) use guest_output::{FailureReport, OutputBuffer, OutputLine};
-pub(crate) use host::{Asked, Hold, InBackground, MemoryLimit, OfCache, OfHeld, Served};
+pub(crate) use host::{
+    Asked, Drain, Hold, InBackground, MemoryLimit, OfCache, OfHeld, Served, Settled,
+};
 pub(crate) use interest::Interest;
 pub use load::{
     Compilation, INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Requirement,

@@ -140,6 +140,10 @@ async fn run(
         let acted = pin!(action::act(exchange, &matched, action, request));
         return within_time(exchange, acted).await;
     }
+    if chain.may_drain() {
+        let mut through = pin!(plugins::run_on(exchange, found, target, request));
+        return within_time(exchange, through.as_mut()).await;
+    }
     // Boxed, so that requests without plugins do not carry its state around.
     let mut through = Box::pin(plugins::run(exchange, chain, &found, &target, request));
     within_time(exchange, through.as_mut()).await

@@ -63,7 +63,7 @@
 //!
 //! # What a plugin may do
 //!
-//! [`attributes`], [`clock`], [`digest`], [`exchange`], [`held_response`], [`log`] and [`random`] are always there.
+//! [`attributes`], [`clock`], [`digest`], [`drain`], [`exchange`], [`held_response`], [`log`] and [`random`] are always there.
 //! [`attempts`], [`cache`], [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`], [`slots`] and [`usage`] must be granted in
 //! the gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`],
 //! each set of [`keys`] and each upstream of [`http_client`]. A component imports only what its code calls.
@@ -108,6 +108,7 @@ mod declared;
 pub mod digest;
 mod dispatch;
 pub mod documents;
+pub mod drain;
 pub mod duration;
 pub mod exchange;
 #[cfg(target_family = "wasm")]

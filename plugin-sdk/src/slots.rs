@@ -2,7 +2,7 @@
 //! Granted as `slots`. Keys belong to the configured plugin: another does not see them.
 //!
 //! A slot is held until its exchange ends, in whatever way: the gateway gives it back, and a plugin cannot
-//! forget to.
+//! forget to. It can give it back before.
 //!
 //! ```
 //! use gateway_plugin_sdk::prelude::*;
@@ -41,7 +41,8 @@
 //! # Where
 //!
 //! `on_request` and `on_request_body` can take slots. What they took counts if they let the exchange go on,
-//! and is given back at once if they answer.
+//! and is given back at once if they answer. The hooks that can ask for another [attempt](crate::attempts) can
+//! take one that is free, and [give one back](give_back), so that an exchange is counted where it is sent to.
 //!
 //! Several slots of one exchange are held from when each was had, also while another is waited for: take them
 //! in the same order everywhere.
@@ -112,8 +113,8 @@ pub enum SlotsError {
     /// The hook asked for 16 slots already.
     #[error("a hook asks for at most 16 slots")]
     TooMany,
-    /// Only `on_request` and `on_request_body` can take slots.
-    #[error("this hook cannot take slots")]
+    /// This hook cannot take slots, or cannot wait for one.
+    #[error("this hook cannot take slots, or cannot wait for one")]
     NotHere,
 }
 
@@ -133,6 +134,15 @@ pub fn take(key: &str, limit: u32) -> Result<Taken, SlotsError> {
 /// If the call is not valid. Nothing is taken then.
 pub fn queue(wait: &Wait<'_>, late: Response) -> Result<Queued, SlotsError> {
     host::queue_for_slot(wait, late.into_wire())
+}
+
+/// Gives a slot back before the exchange ends: one that this hook took or waits for at once, else one that the exchange
+/// holds, when the hook has returned and the exchange goes on. Nothing happens where it holds none.
+///
+/// # Errors
+/// If the call is not valid, or the hook cannot take slots.
+pub fn give_back(key: &str) -> Result<(), SlotsError> {
+    host::give_slot_back(key)
 }
 
 /// How the slots under a key are used.

@@ -1,10 +1,12 @@
 //! Who learns what passes through the two bodies of an exchange.
 
 use std::fmt;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http::HeaderMap;
 
+use super::Body;
 use crate::conn::Downstream;
 use crate::error::Failure;
 use crate::timer::Timers;
@@ -54,6 +56,12 @@ pub(crate) trait Observer: fmt::Debug {
 
     /// The response body was dropped.
     fn download_gone(&self);
+
+    /// Whether what the client does not take of the response body is to be read.
+    fn wants_rest(&self) -> bool;
+
+    /// The client takes no more: this is what it does not take.
+    fn read_rest(self: Rc<Self>, rest: Body);
 
     /// Ready when the time for the whole exchange is over.
     fn poll_time_limit(&self, context: &mut Context<'_>) -> Poll<()>;

@@ -113,6 +113,14 @@ impl ResponseBodyMonitor {
         this
     }
 
+    /// Who wants to have read what is left, if anybody does, and what watches the upstream.
+    pub(super) fn rest(&mut self) -> Option<(Rc<dyn Observer>, Option<UpstreamBodyMonitor>)> {
+        if self.held.is_some() || !self.observer.wants_rest() {
+            return None;
+        }
+        Some((Rc::clone(&self.observer), self.origin.take()))
+    }
+
     /// The client has all of it, if not its end.
     pub(super) fn is_whole(&self) {
         self.observer.download_ended();

@@ -348,8 +348,10 @@ impl Stage {
         if !is_held || matches!(outcome, ChunkOutcome::Abort(_)) {
             return Ok(());
         }
-        let of_held = asked.response.take().unwrap_or_default();
-        if let Some(decided) = held::decide(&self.run, self.index, *of_held, asked)? {
+        let (of_held, settled) = (asked.response.take().unwrap_or_default(), asked.settled());
+        let decided = held::decide(&self.run, self.index, *of_held, asked)?;
+        self.run.settle(self.index, settled);
+        if let Some(decided) = decided {
             self.put(decided);
         }
         Ok(())

@@ -226,10 +226,11 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
     };
     returned(&mut watched);
     drop(heads);
-    let (mut again, mut hold, mut cached) = (None, None, None);
+    let (mut again, mut hold, mut cached, mut settled) = (None, None, None, None);
     let outcome = called.and_then(|called| {
         let ((outcome,), mut left) = split(called);
         let mut asked = left.slots.take();
+        settled = asked.as_mut().and_then(|asked| asked.settled());
         cached = asked.as_mut().and_then(|asked| asked.cache.take());
         hold = asked.as_ref().and_then(|asked| asked.response.as_ref()?.hold);
         if !matches!(outcome, ResponseOutcome::Respond(_)) {
@@ -245,7 +246,9 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
     run.note(index, watched, &outcome);
     let (again, hold) = if outcome.is_ok() { (again, hold) } else { (None, None) };
     let cached = cached.filter(|_| outcome.is_ok() && again.is_none());
+    let settled = settled.filter(|_| outcome.is_ok());
     finish(run, index, "on-response", outcome)?;
+    run.settle(index, settled);
     if let Some(cached) = cached {
         finish(run, index, "on-response", cache::of_response(run, index, cached))?;
     }
@@ -339,10 +342,11 @@ async fn see_whole_body(
     returned(&mut watched);
     let (before, mut next) = (bytes.len(), bytes);
     let mut is_new = false;
-    let (mut again, mut cached) = (None, None);
+    let (mut again, mut cached, mut settled) = (None, None, None);
     let outcome = called.and_then(|called| {
         let ((outcome,), mut left) = split(called);
         let mut asked = left.slots.take();
+        settled = asked.as_mut().and_then(|asked| asked.settled());
         cached = asked.as_mut().and_then(|asked| asked.cache.take());
         if !matches!(outcome, ResponseBodyOutcome::Respond(_)) {
             again = attempts::asked(run, index, asked)?;
@@ -373,7 +377,9 @@ async fn see_whole_body(
     run.note_body(index, watched, body, &outcome);
     let again = again.filter(|_| outcome.is_ok());
     let cached = cached.filter(|_| outcome.is_ok() && again.is_none());
+    let settled = settled.filter(|_| outcome.is_ok());
     finish(run, index, "on-response-body", outcome)?;
+    run.settle(index, settled);
     if let Some(cached) = cached {
         finish(run, index, "on-response-body", cache::of_response(run, index, cached))?;
     }

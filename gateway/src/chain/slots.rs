@@ -1,13 +1,13 @@
 //! The slots of an exchange: those that its plugins took, and the wait for one.
 //!
 //! Owns that an exchange waits behind the hook that asked, before the next plugin sees it, and that all slots
-//! are given back when it ends.
+//! are given back when it ends, at the latest.
 
 use std::time::Instant;
 
 use super::request::{Stop, finish};
 use super::{Run, edit};
-use crate::plugin::Asked;
+use crate::plugin::{Asked, Settled};
 use crate::recorder::{Decision, Hook, How, Timing};
 use crate::state::slots::Held;
 
@@ -15,6 +15,21 @@ impl Run {
     /// The exchange has ended: others have its slots, whoever still holds the run.
     pub(crate) fn give_back_slots(&self) {
         drop(self.slots.take());
+    }
+
+    /// What a hook took, gave back, or asked for besides, if anything: it let the exchange go on.
+    pub(super) fn settle(&self, index: usize, settled: Option<Settled>) {
+        let Some(Settled { held, given_back, drain }) = settled else { return };
+        self.holds(held);
+        for key in given_back {
+            let plugin = self.pool(index).plugin();
+            let own = self.slots.borrow().iter().position(|held| plugin.has_slot(held, &key));
+            // Dropped when the list is free again: others have it at once.
+            let _given_back = own.map(|own| self.slots.borrow_mut().swap_remove(own));
+        }
+        if let Some(drain) = drain {
+            self.drains_for(index, drain);
+        }
     }
 
     fn holds(&self, slots: impl IntoIterator<Item = Held>) {
@@ -27,9 +42,9 @@ pub(super) async fn wait(
     run: &Run,
     index: usize,
     hook: &'static str,
-    asked: Box<Asked>,
+    mut asked: Box<Asked>,
 ) -> Result<(), Stop> {
-    run.holds(asked.held);
+    run.settle(index, asked.settled());
     for (waiting, late) in asked.waiting {
         let began = waiting.since();
         run.timeline.waits_in(index, Hook::Slot);

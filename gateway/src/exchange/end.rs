@@ -45,7 +45,8 @@ impl Exchange {
 
     /// Why the gateway ended it, if nothing else did.
     fn cut(&self) -> Option<Failure> {
-        if !self.client_left() {
+        // One that is read without its client was left before.
+        if !self.client_left() || self.is_abandoned() {
             return None;
         }
         let of_stream = self.stream.as_ref().filter(|stream| stream.is_cut());

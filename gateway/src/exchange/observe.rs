@@ -1,12 +1,13 @@
 //! What an exchange learns from its two bodies, and from a tunnel.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, Version};
 
 use super::Exchange;
-use crate::body::{Observer, TrailerForm};
+use crate::body::{Body, Observer, TrailerForm};
 use crate::chain::Side;
 use crate::conn::{Downstream, TunnelObserver};
 use crate::error::{Cut, Failure};
@@ -105,6 +106,14 @@ impl Observer for Exchange {
 
     fn download_gone(&self) {
         self.connection.response_gone();
+    }
+
+    fn wants_rest(&self) -> bool {
+        Exchange::wants_rest(self)
+    }
+
+    fn read_rest(self: Rc<Self>, rest: Body) {
+        super::drain(&self, std::future::ready(Some(rest)));
     }
 
     fn poll_time_limit(&self, context: &mut Context<'_>) -> Poll<()> {

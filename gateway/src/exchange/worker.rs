@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::AtEnd;
+use super::{AtEnd, Drains};
 use crate::config::ListenerId;
 use crate::conn::{ListenerKey, RequestIds};
 use crate::snapshot::Snapshot;
@@ -15,6 +15,8 @@ pub(crate) struct WorkerState {
     pub(crate) index: usize,
     pub(crate) timers: Timers,
     pub(crate) ids: RequestIds,
+    /// What is read for clients that have left.
+    pub(crate) drains: Drains,
     /// In this order.
     pub(super) at_end: Box<[Box<dyn AtEnd>]>,
     snapshot: RefCell<Rc<Snapshot>>,
@@ -34,6 +36,7 @@ impl WorkerState {
             index,
             timers,
             ids: RequestIds::new(),
+            drains: Drains::default(),
             at_end,
             snapshot,
             retired: RefCell::default(),

@@ -543,6 +543,17 @@ pub(crate) enum HeldResponseError {
     Invalid,
 }
 
+/// `drain.drain-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum DrainError {
+    #[component(name = "invalid")]
+    Invalid,
+    #[component(name = "not-here")]
+    NotHere,
+}
+
 /// `held-response.head-change`
 #[derive(ComponentType, Lift, Debug)]
 #[component(record)]

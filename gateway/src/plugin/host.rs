@@ -9,6 +9,7 @@ mod cache;
 mod clock;
 mod digest;
 mod documents;
+mod drain;
 mod exchange;
 mod functions;
 mod held_response;
@@ -249,11 +250,12 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 20] = [
+pub(super) const INTERFACES: [Interface; 21] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("attempts", Some(Grant::Attempts), attempts::link),
     Interface::new("held-response", None, held_response::link),
+    Interface::new("drain", None, drain::link),
     Interface::new("cache", Some(Grant::Cache), cache::link),
     Interface::new("log", None, log::link),
     Interface::new("clock", None, clock::link),
@@ -334,8 +336,9 @@ impl Waiting {
 }
 
 pub(crate) use cache::{InBackground, OfCache, Served};
+pub(crate) use drain::Drain;
 pub(crate) use held_response::{Hold, OfHeld};
-pub(crate) use slots::Asked;
+pub(crate) use slots::{Asked, Settled};
 pub(super) use wasi::link as link_wasi;
 
 /// What every host function is given first.

@@ -43,9 +43,9 @@ use crate::config::{self, Doubts, Grant, Isolation, OnError};
 use crate::documents::{Document, Documents};
 use crate::memory_quota::{QuotaExceeded, Reservation, Reserved};
 use crate::share::Clock;
-use crate::state::State;
 use crate::state::key_sets::{KeySet, KeySets};
-use crate::telemetry::metrics::Metrics;
+use crate::state::{State, slots};
+use crate::telemetry::metrics::{DrainCounts, Metrics};
 use crate::usage::Usage;
 use compiled::Compiled;
 use compiler_process::Aside;
@@ -79,6 +79,8 @@ pub(crate) struct Plugin {
     pub(crate) may_attempt: bool,
     /// Whether it may hold a response back, and see another in its place.
     pub(crate) may_hold: bool,
+    /// Whether it may have a response read to its end without its client.
+    pub(crate) may_drain: bool,
     /// Whether it may keep and serve responses.
     pub(crate) uses_cache: bool,
     pub(super) isolation: Isolation,
@@ -143,6 +145,16 @@ impl Plugin {
     /// It answered a request by itself.
     pub(crate) fn answered(&self, status: u16) {
         self.identity.metrics.answered(status);
+    }
+
+    /// Whether a slot is one of its own under this key.
+    pub(crate) fn has_slot(&self, held: &slots::Held, key: &str) -> bool {
+        held.is_of(&self.identity.stores.slots, key)
+    }
+
+    /// What is counted of the responses that were read for it without their clients.
+    pub(crate) fn drains(&self) -> Arc<DrainCounts> {
+        self.identity.metrics.drains()
     }
 
     /// Counts a hook that failed.
@@ -483,6 +495,7 @@ impl Loader {
             reads_request: false,
             may_attempt: false,
             may_hold: false,
+            may_drain: false,
             uses_cache: false,
         };
         let Ok((plugin, _)) = self.prepare_linked(config, component, linked) else {
@@ -533,6 +546,7 @@ impl Loader {
             reads_request: linked.reads_request,
             may_attempt: linked.may_attempt,
             may_hold: linked.may_hold,
+            may_drain: linked.may_drain,
             uses_cache: linked.uses_cache,
             isolation: config.isolation,
             deadline: config.deadline,
@@ -575,6 +589,7 @@ impl Loader {
         let mut linker = Linker::new(&self.engine);
         let (mut waits, mut reads_request) = (false, false);
         let (mut may_attempt, mut may_hold, mut uses_cache) = (false, false, false);
+        let mut may_drain = false;
         for (name, wanted) in component.component_type().imports(&self.engine) {
             match import(name) {
                 Import::Host(index) => {
@@ -583,6 +598,7 @@ impl Loader {
                     interface.link(&mut linker, name, waiting, may_wait)?;
                     may_attempt |= interface.name == "attempts";
                     may_hold |= interface.name == "held-response";
+                    may_drain |= interface.name == "drain";
                     uses_cache |= interface.name == "cache";
                     waits |= may_wait && waiting.is_some();
                     reads_request |=
@@ -597,7 +613,7 @@ impl Loader {
             }
         }
         let pre = linker.instantiate_pre(component)?;
-        Ok(Linked { pre, waits, reads_request, may_attempt, may_hold, uses_cache })
+        Ok(Linked { pre, waits, reads_request, may_attempt, may_hold, may_drain, uses_cache })
     }
 
     fn configure(
@@ -642,6 +658,7 @@ struct Linked {
     reads_request: bool,
     may_attempt: bool,
     may_hold: bool,
+    may_drain: bool,
     uses_cache: bool,
 }
 

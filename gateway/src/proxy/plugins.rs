@@ -3,6 +3,7 @@
 //! Owns what the plugins are shown of the exchange, and what their outcome means for it. Must not
 //! call a plugin; the chain does.
 
+mod abandoned;
 mod attempts;
 mod background;
 
@@ -15,6 +16,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, StatusCode, Version};
 use http_body::Body as _;
 
+pub(in crate::proxy) use self::abandoned::run_on;
 use self::attempts::Sent;
 use crate::body::{self, Body};
 use crate::chain::{self, Chain, ResponseFailed, Run, Side, Stop};
@@ -77,6 +79,10 @@ async fn pass(
         let fail = |failed| refuse(exchange, response_failure(failed));
         let again = chain::on_response(run, &mut response, fail).await;
         let (Some(again), Some(sent)) = (again, &mut sent) else { break };
+        if exchange.is_abandoned() {
+            // Nobody waits for what another attempt would bring.
+            return refuse(exchange, Failure::ClientLeft(None));
+        }
         // Boxed, so that others do not carry its state around.
         let acted = Box::pin(attempts::send_again(exchange, run, found, target, sent, *again));
         response = acted.await.unwrap_or_else(|failure| refuse(exchange, failure));

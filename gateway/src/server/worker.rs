@@ -145,6 +145,7 @@ async fn serve<A: Application>(
     }
     tracing::debug!(worker = init.index, "worker started");
     run_commands(application, &worker, init.index, init.commands).await;
+    worker.state.drains.close();
     // What is still there is cut off, and not left by its client.
     worker.all().iter().for_each(|it| it.drain.cut());
     let _those_that_wait = tokio::time::timeout(LAST_REPORTS, endings.reported()).await;
@@ -236,7 +237,7 @@ async fn run_commands<A: Application>(
     }
 }
 
-/// Lets open exchanges finish, for no longer than the last command allows.
+/// Lets open exchanges finish, those whose clients have left too, for no longer than the last command allows.
 async fn drain(
     worker: &Rc<Worker>,
     grace: Duration,
@@ -248,6 +249,7 @@ async fn drain(
         for listener in &all {
             listener.drain.emptied().await;
         }
+        worker.state.drains.ended().await;
     });
     let mut until = tokio::time::Instant::now() + grace;
     loop {

@@ -254,6 +254,18 @@ impl Line {
     }
 }
 
+impl Held {
+    /// Whether it is one of these.
+    pub(crate) fn is_of(&self, slots: &Arc<Slots>, key: &str) -> bool {
+        self.is_under(key) && Arc::ptr_eq(&self.slots, slots)
+    }
+
+    /// Whether this is its key.
+    pub(crate) fn is_under(&self, key: &str) -> bool {
+        &*self.key == key
+    }
+}
+
 impl Drop for Held {
     fn drop(&mut self) {
         self.slots.give_back(&self.key);
@@ -261,6 +273,11 @@ impl Drop for Held {
 }
 
 impl Waiting {
+    /// Whether this is the key that it waits for.
+    pub(crate) fn is_under(&self, key: &str) -> bool {
+        &*self.key == key
+    }
+
     /// When it began to wait.
     pub(crate) fn since(&self) -> Instant {
         self.since

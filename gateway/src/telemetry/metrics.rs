@@ -8,6 +8,7 @@ mod access_logs;
 mod caches;
 mod component;
 mod documents;
+mod drains;
 mod glance;
 mod hooks;
 mod key_sets;
@@ -45,6 +46,7 @@ pub(crate) use access_logs::AccessLogCounts;
 pub(crate) use caches::{CacheCounts, CacheResult};
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use documents::DocumentCounts;
+pub(crate) use drains::{DrainCounts, DrainResult};
 pub(crate) use glance::{HookGlance, PluginGlance};
 pub(crate) use hooks::BOUNDS as HOOK_BOUNDS;
 pub(crate) use key_sets::{KeyResult, KeySetCounts};
@@ -133,6 +135,8 @@ pub(crate) struct PluginMetrics {
     turns: Arc<TurnMetrics>,
     /// Of its slots, once it has asked for one.
     slots: OnceLock<Arc<SlotCounts>>,
+    /// Of responses that were read without their clients, once one was.
+    drains: OnceLock<Arc<DrainCounts>>,
 }
 
 /// How a hook fails.
@@ -472,6 +476,7 @@ impl PluginMetrics {
             limited: Default::default(),
             turns: Arc::default(),
             slots: OnceLock::new(),
+            drains: OnceLock::new(),
         }
     }
 
@@ -541,6 +546,11 @@ impl PluginMetrics {
     /// What its hooks computed, and waited for that.
     pub(crate) fn turns(&self) -> &Arc<TurnMetrics> {
         &self.turns
+    }
+
+    /// What is counted of responses that were read without their clients.
+    pub(crate) fn drains(&self) -> Arc<DrainCounts> {
+        Arc::clone(self.drains.get_or_init(Arc::default))
     }
 
     /// What is counted of its slots.

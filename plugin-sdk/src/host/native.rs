@@ -296,6 +296,17 @@ pub(crate) fn cache_purge_tag(tag: &str) -> u32 {
     reached().cache().purge(|_, tags| tags.iter().any(|other| other == tag))
 }
 
+pub(crate) fn give_slot_back(key: &str) -> Result<(), SlotsError> {
+    reached().give_slot_back(key)
+}
+
+pub(crate) fn drain_response(
+    bytes: u64,
+    time: std::time::Duration,
+) -> Result<(), crate::drain::DrainError> {
+    reached().drain_response(bytes, time)
+}
+
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {
     reached().slots().look(key)
 }

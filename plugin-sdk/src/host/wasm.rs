@@ -11,6 +11,7 @@ use crate::cache::{
     Serve, Store,
 };
 use crate::documents::{Document, Refreshed};
+use crate::drain::DrainError;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
@@ -308,6 +309,18 @@ fn cache_error(error: imports::cache::CacheError) -> CacheError {
         Error::Gone => CacheError::Gone,
         Error::TooLarge => CacheError::TooLarge,
     }
+}
+
+pub(crate) fn give_slot_back(key: &str) -> Result<(), SlotsError> {
+    imports::slots::give_back(key).map_err(slots_error)
+}
+
+pub(crate) fn drain_response(bytes: u64, time: Duration) -> Result<(), DrainError> {
+    use imports::drain::DrainError as Error;
+    imports::drain::response(bytes, nanoseconds(time)).map_err(|error| match error {
+        Error::Invalid => DrainError::Invalid,
+        Error::NotHere => DrainError::NotHere,
+    })
 }
 
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {

@@ -85,6 +85,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 response: None,
                 attributes: attributes.into_iter().collect(),
                 may_take_slots: true,
+                may_queue: true,
                 ..ExchangeState::default()
             }),
             context: Vec::new(),
@@ -108,6 +109,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         exchange.request_hooks(chunks);
         exchange.state.get_mut().cache.stage = Stage::Elsewhere;
         exchange.state.get_mut().may_take_slots = false;
+        exchange.state.get_mut().may_queue = false;
         exchange.request.head = exchange.state.borrow().request.clone();
         exchange
     }
@@ -163,6 +165,11 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     /// while a response is held back.
     pub fn released_after(&self) -> Option<usize> {
         self.released_after
+    }
+
+    /// How many bytes of the response are read though its client has left, and for how long, if the plugin wants that.
+    pub fn drained(&self) -> Option<(u64, Duration)> {
+        self.state.borrow().drain
     }
 
     /// The request that the plugin had sent in the background, if it did.
@@ -382,6 +389,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     fn hold_slots(&mut self) {
         let state = self.state.get_mut();
         let (taken, late) = (std::mem::take(&mut state.slots), state.late.take());
+        let given_back = std::mem::take(&mut state.given_back);
         let mut taken_now = HeldSlots::none(self.host);
         taken_now.hold(taken);
         if self.outcome != Outcome::Next {
@@ -391,6 +399,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             Some(late) => self.respond(late),
             None => self.slots.take_over(taken_now),
         }
+        given_back.iter().for_each(|key| self.slots.give_one_back(key));
     }
 
     fn response_hooks(&mut self, response: ResponseBuilder) {
@@ -407,6 +416,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             let head = self.response_head();
             let context = self.context.clone();
             self.state.get_mut().may_hold = true;
+            self.state.get_mut().may_take_slots = true;
             self.state.get_mut().cache.stage = Stage::Response;
             match self.call(|configured| configured.on_response(head, &context)) {
                 Decision::Next => {}
@@ -414,6 +424,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 Decision::Respond(response) => self.respond(response),
             }
             self.state.get_mut().may_hold = false;
+            self.state.get_mut().may_take_slots = false;
+            self.hold_slots();
             self.state.get_mut().cache.stage = Stage::ResponseChunk;
             self.serve_cached();
         }
@@ -460,6 +472,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             let is_last = index + 1 == count;
             kept.extend(self.chunk(chunk, is_last, Configured::on_response_chunk));
             let held = self.state.get_mut().held.take().unwrap_or_default();
+            self.hold_slots();
             if let Outcome::Abort(_) = self.outcome {
                 return kept;
             }
@@ -508,17 +521,21 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         let context = self.context.clone();
         let former = body.clone();
         self.state.get_mut().cache.stage = Stage::Response;
+        self.state.get_mut().may_take_slots = true;
         let decided = self.call(|configured| configured.on_response_body(body, &context));
+        self.state.get_mut().may_take_slots = false;
         self.serve_cached();
+        let mut body = former;
         match decided {
             Decision::Next => {}
             Decision::Change(change) => {
                 self.change_response(change.head);
-                return change.body.unwrap_or(former);
+                body = change.body.unwrap_or(body);
             }
             Decision::Respond(response) => self.respond(response),
         }
-        former
+        self.hold_slots();
+        body
     }
 
     /// Sends a body chunk by chunk; what comes out, up to where it was cut off.

@@ -9,6 +9,7 @@ use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::{self, AttributeError};
 use crate::cache::{CacheError, Collapsed, Entry, Freshening};
 use crate::documents::Refreshed;
+use crate::drain::DrainError;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
 use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdict};
@@ -65,8 +66,14 @@ pub(crate) struct ExchangeState {
     pub(crate) usage: Vec<String>,
     /// Whether the hook that runs may take slots.
     pub(crate) may_take_slots: bool,
+    /// Whether it may wait for one.
+    pub(crate) may_queue: bool,
     /// The keys of the slots that it took.
     pub(crate) slots: Vec<String>,
+    /// The keys of those that the exchange gives back.
+    pub(crate) given_back: Vec<String>,
+    /// How far the response is read without its client.
+    pub(crate) drain: Option<(u64, Duration)>,
     /// The answer of a wait whose time is over.
     pub(crate) late: Option<wire::Response>,
     /// How often the request was sent, while another attempt may be asked for.
@@ -313,7 +320,8 @@ impl TestHost {
     pub(crate) fn take_slot(&self, key: &str, limit: u32) -> Result<Taken, SlotsError> {
         let is_valid = key.len() <= 1024 && limit > 0;
         let mut exchange = self.exchange.borrow_mut();
-        slots::check(exchange.may_take_slots, exchange.slots.len(), is_valid)?;
+        let may_take = exchange.may_take_slots || exchange.held.is_some();
+        slots::check(may_take, exchange.slots.len(), is_valid)?;
         let (is_taken, now) = self.slots().take(key, limit);
         if is_taken {
             exchange.slots.push(key.to_owned());
@@ -322,13 +330,40 @@ impl TestHost {
         Ok(Taken::No(now))
     }
 
+    pub(crate) fn give_slot_back(&self, key: &str) -> Result<(), SlotsError> {
+        let mut exchange = self.exchange.borrow_mut();
+        let may_take = exchange.may_take_slots || exchange.held.is_some();
+        slots::check(may_take, exchange.slots.len(), key.len() <= 1024)?;
+        match exchange.slots.iter().position(|held| held == key) {
+            Some(own) => {
+                exchange.slots.swap_remove(own);
+                self.slots().give_back(key);
+            }
+            None => exchange.given_back.push(key.to_owned()),
+        }
+        Ok(())
+    }
+
+    pub(crate) fn drain_response(&self, bytes: u64, time: Duration) -> Result<(), DrainError> {
+        let mut exchange = self.exchange.borrow_mut();
+        if !exchange.may_take_slots && exchange.held.is_none() {
+            return Err(DrainError::NotHere);
+        }
+        if bytes > 1 << 30 || time > Duration::from_mins(10) {
+            return Err(DrainError::Invalid);
+        }
+        exchange.drain = Some((bytes, time)).filter(|_| bytes > 0 && !time.is_zero());
+        Ok(())
+    }
+
     pub(crate) fn queue_for_slot(
         &self,
         wait: &Wait<'_>,
         late: wire::Response,
     ) -> Result<Queued, SlotsError> {
         let mut exchange = self.exchange.borrow_mut();
-        slots::check(exchange.may_take_slots, exchange.slots.len(), slots::is_valid(wait))?;
+        let is_here = exchange.may_take_slots && exchange.may_queue;
+        slots::check(is_here, exchange.slots.len(), slots::is_valid(wait))?;
         let (is_taken, now) = self.slots().take(wait.key, wait.limit);
         if is_taken {
             exchange.slots.push(wait.key.to_owned());

@@ -29,7 +29,7 @@ impl Slots {
         Occupancy { in_use: self.0.get(key).copied().unwrap_or_default(), waiting: 0 }
     }
 
-    fn give_back(&mut self, key: &str) {
+    pub(crate) fn give_back(&mut self, key: &str) {
         if let Some(held) = self.0.get_mut(key) {
             *held -= 1;
         }
@@ -48,6 +48,14 @@ impl HeldSlots {
     /// Holds what another one holds.
     pub(crate) fn take_over(&mut self, mut other: Self) {
         self.keys.append(&mut other.keys);
+    }
+
+    /// Gives one back, if it is held.
+    pub(crate) fn give_one_back(&mut self, key: &str) {
+        if let Some(own) = self.keys.iter().position(|held| held == key) {
+            self.keys.swap_remove(own);
+            self.host.slots().give_back(key);
+        }
     }
 
     pub(crate) fn give_back(&mut self) {

@@ -166,9 +166,9 @@ impl Plugin for Mcp {
                 Reading::Problem
             }
             "text/event-stream" => Reading::Events(Box::default()),
-            "application/json" if call.filters => Reading::List,
+            "application/json" if call.lists => Reading::List,
             "application/json" => Reading::Json(Scanner::default()),
-            _ if call.filters && response.status() == 200 => {
+            _ if call.lists && response.status() == 200 => {
                 log::warn!("a list of the media type `{kind}` cannot be filtered");
                 return Outcome::respond(refusal::unreadable(call.id.as_deref()));
             }
@@ -220,6 +220,9 @@ impl Plugin for Mcp {
             Reading::Nothing | Reading::List | Reading::Problem => return ChunkOutcome::Next,
             Reading::Json(scanner) => {
                 scanner.read(chunk.data());
+                if call.filters && scanner.has_list() {
+                    return ChunkOutcome::Abort("a list that nobody asked for here".to_owned());
+                }
                 if chunk.is_last() {
                     call.said = scanner.said();
                 }

@@ -72,7 +72,7 @@ impl Mcp {
             let of = if filters { self.rules.of(&Who::is_asking()) } else { Vec::new() };
             let affinity = request.attribute(session::AFFINITY).map(str::to_owned);
             let method = message.to_owned();
-            let call = Call { method, of, filters, affinity, ..Call::default() };
+            let call = Call { method, of, lists: filters, filters, affinity, ..Call::default() };
             progress.0 = Some(Box::new(call));
         }
         Ok(())
@@ -148,7 +148,9 @@ impl Mcp {
             name: self.meter.name(name_of(first, is_batch)),
             id: first.kept_id.clone().filter(|_| !is_batch),
             of,
-            filters: lists && self.filters(),
+            lists: lists && self.filters(),
+            // Clients take an answer by its id, whatever they asked for by the request that brings it.
+            filters: self.filters(),
             is_timed: is_call && first.method != "subscriptions/listen",
             ..Call::default()
         };

@@ -17,7 +17,9 @@ pub(crate) struct Call {
     pub(crate) id: Option<String>,
     /// The rules that are for who asks.
     pub(crate) of: Vec<u16>,
-    /// Whether its answer may have lists that are filtered.
+    /// Whether it asks for lists that are filtered.
+    pub(crate) lists: bool,
+    /// Whether what answers it may have such a list, asked for or not.
     pub(crate) filters: bool,
     /// Whether the duration says something: of a stream that stays open it does not.
     pub(crate) is_timed: bool,

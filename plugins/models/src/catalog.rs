@@ -8,7 +8,9 @@ use std::time::Duration;
 use gateway_plugin_sdk::prelude::{ConfigError, HeaderName};
 use gateway_plugin_sdk::{attempts, duration};
 
-use crate::config::{ConcurrencySpec, Config, DeploymentSpec, ModelSpec, Provider, ShareSpec};
+use crate::config::{
+    ConcurrencySpec, Config, DeploymentSpec, DrainSpec, ModelSpec, Provider, ShareSpec,
+};
 use crate::cost::Price;
 use crate::credential::Credential;
 
@@ -64,6 +66,14 @@ pub(crate) struct Deployment {
     pub(crate) concurrency: Option<Concurrency>,
     pub(crate) requests_per_minute: Option<u64>,
     pub(crate) tokens_per_minute: Option<u64>,
+    pub(crate) drain: Drain,
+}
+
+/// What is read of a response when its client has left: nothing by default.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Drain {
+    pub(crate) bytes: u64,
+    pub(crate) time: Duration,
 }
 
 /// How many requests a deployment serves at a time.
@@ -137,9 +147,15 @@ impl Catalog {
         let mut errors = Vec::new();
         let names: Vec<String> = config.deployments.keys().cloned().collect();
         let asked = config.models.len();
+        let drain = config.drain.as_ref().map(Drain::new).transpose();
+        let drain = drain.unwrap_or_else(|(key, message)| {
+            errors.push(ConfigError::at(format!("/drain/{key}"), message));
+            None
+        });
+        let drain = drain.unwrap_or_default();
         let mut deployments = Vec::with_capacity(names.len());
         for (name, spec) in std::mem::take(&mut config.deployments) {
-            match Deployment::new(&name, spec, config.prices.is_some()) {
+            match Deployment::new(&name, spec, config.prices.is_some(), drain) {
                 Ok(deployment) => deployments.push(deployment),
                 Err(found) => errors.push(found),
             }
@@ -198,7 +214,12 @@ impl Catalog {
 }
 
 impl Deployment {
-    fn new(name: &str, spec: DeploymentSpec, has_prices: bool) -> Result<Self, ConfigError> {
+    fn new(
+        name: &str,
+        spec: DeploymentSpec,
+        has_prices: bool,
+        drain: Drain,
+    ) -> Result<Self, ConfigError> {
         let at = |key: &str| format!("/deployments/{}/{key}", escaped(name));
         let mut errors = Vec::new();
         let credential = Credential::new(&spec, &at, &mut errors);
@@ -256,9 +277,15 @@ impl Deployment {
                 }
             },
         };
+        let drain = spec.drain.as_ref().map_or(Ok(drain), Drain::new);
+        let drain = drain.unwrap_or_else(|(key, message)| {
+            errors.push(ConfigError::at(at(&format!("drain/{key}")), message));
+            Drain::default()
+        });
         ConfigError::collect(errors)?;
         Ok(Self {
             name: name.to_owned(),
+            drain,
             upstream: spec.upstream,
             provider: spec.provider,
             price_name: spec.price_name.or_else(|| spec.model.clone()),
@@ -278,6 +305,20 @@ impl Deployment {
             requests_per_minute: spec.limits.and_then(|limits| limits.requests_per_minute),
             tokens_per_minute: spec.limits.and_then(|limits| limits.tokens_per_minute),
         })
+    }
+}
+
+impl Drain {
+    fn new(spec: &DrainSpec) -> Result<Self, (&'static str, String)> {
+        let time = duration::parse(&spec.time).map_err(|why| ("time", why.to_string()))?;
+        if time > Duration::from_secs(600) {
+            return Err(("time", "a response is read for at most `10m`".to_owned()));
+        }
+        if !(1..=1 << 30).contains(&spec.bytes) {
+            let message = "1 to 1073741824 bytes; `time = \"0s\"` reads nothing".to_owned();
+            return Err(("bytes", message));
+        }
+        Ok(Self { bytes: spec.bytes, time })
     }
 }
 

@@ -72,11 +72,8 @@ impl Wanted<'_> {
                 continue;
             }
             let Some(reserved) = self.reserve(index, &mut full) else { continue };
-            if takes_slot(deployment) {
+            if self.enters(deployment, reserved.as_ref()) {
                 return Chosen::Deployment(index, reserved);
-            }
-            if let Some(reserved) = reserved {
-                reserved.settle(self.catalog, 0);
             }
             busy.push(index);
         }
@@ -107,7 +104,7 @@ impl Wanted<'_> {
         Chosen::None(full)
     }
 
-    /// The deployment for another attempt. Slots cannot be taken any more: one that has none free is passed over.
+    /// The deployment for another attempt, which does not wait: one that has no slot free is passed over.
     pub(crate) fn next(&self) -> Chosen {
         let mut full = Full::default();
         for index in self.order() {
@@ -116,11 +113,22 @@ impl Wanted<'_> {
                 full.busy = true;
                 continue;
             }
-            if let Some(reserved) = self.reserve(index, &mut full) {
+            let Some(reserved) = self.reserve(index, &mut full) else { continue };
+            if self.enters(deployment, reserved.as_ref()) {
                 return Chosen::Deployment(index, reserved);
             }
+            full.busy = true;
         }
         Chosen::None(full)
+    }
+
+    /// Takes a slot, where the deployment has some. If none is free, its limits have back what was taken from them.
+    fn enters(&self, deployment: &Deployment, reserved: Option<&Reserved>) -> bool {
+        let has_slot = takes_slot(deployment);
+        if let (false, Some(reserved)) = (has_slot, reserved) {
+            reserved.settle(self.catalog, 0);
+        }
+        has_slot
     }
 
     /// The deployments in the order in which they are asked. Those that cool down come last: better one that may have
@@ -265,6 +273,16 @@ fn takes_slot(deployment: &Deployment) -> bool {
             log::warn!("deployment {}: {error}", deployment.name);
             true
         }
+    }
+}
+
+/// Gives the slot at a deployment back that is not asked, or not any more.
+pub(crate) fn leave(deployment: &Deployment) {
+    if deployment.concurrency.is_none() {
+        return;
+    }
+    if let Err(error) = slots::give_back(&key("slots", deployment)) {
+        log::warn!("deployment {} has its slot back late: {error}", deployment.name);
     }
 }
 

@@ -59,6 +59,11 @@ pub struct Config {
     #[serde(default)]
     pub response_headers: bool,
 
+    /// What is read of a response when its client has left, of all deployments that do not say it themselves. Default
+    /// nothing: the deployment is hung up on at once, and what had come is charged by an estimate.
+    #[serde(default)]
+    pub drain: Option<DrainSpec>,
+
     /// The names of the metrics.
     #[serde(default)]
     pub metric_names: MetricNames,
@@ -160,6 +165,26 @@ pub struct DeploymentSpec {
     /// refuse it.
     #[serde(default)]
     pub limits: Option<LimitsSpec>,
+
+    /// What is read of its response when the client has left, so that the usage at the end is known. Default `drain`
+    /// of the plugin.
+    #[serde(default)]
+    pub drain: Option<DrainSpec>,
+}
+
+/// What is read of a response when its client has left.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainSpec {
+    /// For how long, at most `"10m"`; `"0s"` is not at all. Default `"30s"`.
+    #[serde(default = "default_drain_time")]
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub time: String,
+
+    /// How many bytes of what the client would have been sent, 1 to 1 GiB. Default 1 MiB.
+    #[serde(default = "default_drain_bytes")]
+    #[schemars(range(min = 1, max = 1_073_741_824))]
+    pub bytes: u64,
 }
 
 /// Which API a deployment has.
@@ -309,6 +334,14 @@ fn default_fail_over() -> Vec<FailOver> {
 
 fn default_metric_consumers() -> u32 {
     20
+}
+
+fn default_drain_time() -> String {
+    "30s".to_owned()
+}
+
+fn default_drain_bytes() -> u64 {
+    1 << 20
 }
 
 fn default_wait() -> String {

@@ -74,17 +74,18 @@ impl Credential {
                 errors.push(ConfigError::at(at(key), message));
             }
         }
-        let label = |text: &Option<String>| text.as_deref().is_some_and(is_label);
-        if (is_aws || is_vertex) && !label(&spec.region) {
-            let message = match is_aws {
-                true => "`bedrock` needs the region, as in `\"eu-central-1\"`",
-                false => "Vertex AI needs the location, as in `\"europe-west4\"` or `\"global\"`",
+        if is_aws || is_vertex {
+            let (what, examples) = match is_aws {
+                true => ("the region of `bedrock`", "`region = \"eu-central-1\"`"),
+                false => {
+                    ("the location of Vertex AI", "`region = \"europe-west4\"` or `\"global\"`")
+                }
             };
-            errors.push(ConfigError::at(at("region"), message));
+            check_label(spec.region.as_deref(), what, examples, at("region"), errors);
         }
-        if is_vertex && !label(&spec.project) {
-            let message = "Vertex AI needs the id of the project, as in `\"my-project\"`";
-            errors.push(ConfigError::at(at("project"), message));
+        if is_vertex {
+            let (what, example) = ("the id of the project", "`project = \"my-project\"`");
+            check_label(spec.project.as_deref(), what, example, at("project"), errors);
         }
         if spec.provider == Provider::VertexAnthropic && spec.secret.is_some() {
             let message = "no key is taken there: name a `service_account`";
@@ -126,6 +127,13 @@ impl Aws {
         let access_key_id = read("access_key_id", &aws.access_key_id);
         let secret_access_key = read("secret_access_key", &aws.secret_access_key);
         let session_token = aws.session_token.as_deref().map(|name| read("session_token", name));
+        if let Some(id) = &access_key_id
+            && let Err(why) = check_key_id(id, session_token.is_some())
+        {
+            let message =
+                format!("the secret `{}` is no id of an access key: {why}", aws.access_key_id);
+            errors.push(ConfigError::at(at("aws/access_key_id"), message));
+        }
         let region = spec.region.clone().unwrap_or_default();
         let usual = || format!("bedrock-runtime.{region}.amazonaws.com");
         Some(Self {
@@ -153,6 +161,22 @@ impl Aws {
     }
 }
 
+/// Whether this can be the id of an access key of AWS. What it is instead is not told.
+fn check_key_id(id: &str, has_token: bool) -> Result<(), &'static str> {
+    if id.is_empty() || id.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("it is empty, or has white space in it or at its end");
+    }
+    if id.contains(['/', '+', '=']) {
+        return Err("it has characters that only secret keys have; are the two exchanged?");
+    }
+    if id.starts_with("ASIA") && !has_token {
+        return Err(
+            "it begins with `ASIA`, as those of temporary credentials do: name `session_token` too",
+        );
+    }
+    Ok(())
+}
+
 /// The secret of this name.
 fn granted(name: &str, at: &str, errors: &mut Vec<ConfigError>) -> Option<String> {
     let secret = secrets::get(name);
@@ -163,6 +187,28 @@ fn granted(name: &str, at: &str, errors: &mut Vec<ConfigError>) -> Option<String
         errors.push(ConfigError::at(at, message));
     }
     secret
+}
+
+/// What stands in the name of a host or in a path is there, and can stand there.
+fn check_label(
+    text: Option<&str>,
+    what: &str,
+    example: &str,
+    at: String,
+    errors: &mut Vec<ConfigError>,
+) {
+    let message = match text {
+        Some(text) if is_label(text) => return,
+        Some("") | None => format!("{what} is missing: write {example}"),
+        Some(text) => {
+            let other = text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-');
+            let other = other.map(|c| format!(", and no {c:?}")).unwrap_or_default();
+            format!(
+                "`{text}` cannot be {what}: it has letters, digits and `-`{other}, as in {example}"
+            )
+        }
+    };
+    errors.push(ConfigError::at(at, message));
 }
 
 /// Whether a text can stand in the name of a host.

@@ -199,6 +199,7 @@ impl Models {
                 Ok(()) => {
                     log::info!("deployment {} failed ({class}); {name} is asked", failed.name);
                     meter::failed(model, failed, class, Some(name));
+                    choose::leave(failed);
                     call.sent = Some(reading::nanoseconds());
                     return true;
                 }
@@ -208,6 +209,7 @@ impl Models {
                         failed.name
                     );
                     self.release(call);
+                    choose::leave(&self.catalog.deployments[next]);
                     call.able &= !(1 << next);
                 }
             }

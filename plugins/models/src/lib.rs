@@ -36,8 +36,8 @@ use gateway_plugin_sdk::{attempts, held_response, log};
 
 use catalog::{Catalog, Model};
 pub use config::{
-    AwsSpec, ConcurrencySpec, Config, DeploymentSpec, FailOver, LimitsSpec, MetricNames, ModelSpec,
-    Provider, ServiceAccountSpec, ShareSpec,
+    AwsSpec, ConcurrencySpec, Config, DeploymentSpec, DrainSpec, FailOver, LimitsSpec, MetricNames,
+    ModelSpec, Provider, ServiceAccountSpec, ShareSpec,
 };
 use cost::Prices;
 use fail_over::FailOvers;

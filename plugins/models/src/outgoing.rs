@@ -7,9 +7,9 @@ use gateway_model_protocols::request::{self, Fault, Request as Read, form};
 use gateway_model_protocols::usage::Usage;
 use gateway_model_protocols::{Action, Call as Asked, Protocol};
 use gateway_plugin_sdk::prelude::{Body, Request, Response};
-use gateway_plugin_sdk::{attempts, exchange, log};
+use gateway_plugin_sdk::{attempts, drain, exchange, log};
 
-use crate::catalog::{Affinity, Deployment, MOST_NAME, Model};
+use crate::catalog::{Affinity, Deployment, Drain, MOST_NAME, Model};
 use crate::choose::{self, Chosen, Full, Wanted};
 use crate::prepare::{Prepared, Sent, Unprepared, sentence};
 use crate::reading::nanoseconds;
@@ -99,10 +99,14 @@ impl Models {
                     prepared.address.apply(request);
                     request.set_upstream(&deployment.upstream);
                     self.describe(request, &call, model, deployment, output);
+                    if !deployment.drain.time.is_zero() {
+                        drain_of(deployment);
+                    }
                     return Ok(call);
                 }
                 Err(why) => {
                     self.release(&mut call);
+                    choose::leave(deployment);
                     call.able &= !(1 << call.deployment);
                     if let Unprepared::NoToken(why) = &why {
                         log::error!("deployment {}: {why}", deployment.name);
@@ -181,6 +185,10 @@ impl Models {
         address.forget(&self.catalog.deployments[before]);
         let attempt = address.attempt(&deployment.upstream).body(changed.unwrap_or(body));
         attempts::again(&attempt).map_err(|error| error.to_string())?;
+        let former = &self.catalog.deployments[before];
+        if !(deployment.drain.time.is_zero() && former.drain.time.is_zero()) {
+            drain_of(deployment);
+        }
         meter::set(meter::DEPLOYMENT, &deployment.name);
         Ok(())
     }
@@ -232,6 +240,14 @@ impl Models {
         if let Some(cost) = self.prices.of(deployment, &estimate) {
             set(meter::COST_ESTIMATE, &cost.to_string());
         }
+    }
+}
+
+/// Has a response of this deployment read to its end if its client leaves, or not any more.
+fn drain_of(deployment: &Deployment) {
+    let Drain { bytes, time } = deployment.drain;
+    if let Err(error) = drain::response(bytes, time) {
+        log::warn!("a response of {} is not drained: {error}", deployment.name);
     }
 }
 

@@ -9,6 +9,7 @@ mod caches;
 mod capabilities;
 mod compiling;
 mod components;
+mod draining;
 mod held;
 mod hooks;
 mod interface;

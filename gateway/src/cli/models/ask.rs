@@ -83,7 +83,7 @@ pub(super) async fn ask(
     let read = reading.read(response.into_body()).await;
     connection.abort();
     read?;
-    reading.answered(status)
+    reading.answered(status, embeds)
 }
 
 struct Reading {
@@ -110,7 +110,7 @@ impl Reading {
     }
 
     /// What the answer says.
-    fn answered(self, status: StatusCode) -> Result<Answered, String> {
+    fn answered(self, status: StatusCode, embeds: bool) -> Result<Answered, String> {
         let seconds = self.began.elapsed().as_secs_f64();
         if status != StatusCode::OK {
             let answer: Value = serde_json::from_slice(&self.bytes).unwrap_or_default();
@@ -125,9 +125,9 @@ impl Reading {
         let usage = whole.iter().chain(&events).rev().map(|it| &it["usage"]);
         let usage = usage.into_iter().find(|usage| usage.is_object());
         let number = |name: &str| usage.and_then(|usage| usage[name].as_u64());
-        let is_answer = whole.is_some() || events.iter().any(|event| event["choices"].is_array());
-        if !is_answer {
-            return Err("what it answers is no answer of a model".to_owned());
+        let list = if embeds { "data" } else { "choices" };
+        if !whole.iter().chain(&events).any(|it| it[list].is_array()) {
+            return Err(no_answer(list, whole.as_ref().or(events.first())));
         }
         Ok(Answered {
             seconds,
@@ -154,6 +154,23 @@ fn has_content(event: &Value) -> bool {
     choices.into_iter().any(|choice| names.iter().any(|name| delta(choice, name)))
 }
 
+/// Why what came is no answer of the API, and what to look at.
+fn no_answer(list: &str, came: Option<&Value>) -> String {
+    let has = match came {
+        Some(Value::Object(members)) if !members.is_empty() => {
+            let names = members.keys().take(3).map(|name| format!("`{name}`"));
+            format!("but {}", names.collect::<Vec<_>>().join(", "))
+        }
+        Some(Value::Object(_)) => "and is empty".to_owned(),
+        Some(_) => "and is no object".to_owned(),
+        None => "and is no JSON".to_owned(),
+    };
+    format!(
+        "the answer is none of its API: it has no list `{list}`, {has}; see whether `provider`, `path` and the \
+         upstream are those of the model"
+    )
+}
+
 /// What an error says, in any of the forms in which it may come.
 fn message(answer: &Value) -> Option<&str> {
     let error = &answer["error"];
@@ -173,16 +190,26 @@ mod tests {
         let stream = "data: {\"choices\":[{\"delta\":{\"content\":\"ok\"}}]}\n\n\
                       data: {\"choices\":[],\"usage\":{\"prompt_tokens\":9,\"completion_tokens\":1}}\n\n\
                       data: [DONE]\n\n";
-        let answered = reading(stream).answered(StatusCode::OK).unwrap();
+        let answered = reading(stream).answered(StatusCode::OK, false).unwrap();
         assert_eq!((answered.input_tokens, answered.output_tokens), (Some(9), Some(1)));
         assert!(events(stream.as_bytes()).any(|event| has_content(&event)));
         let broken = "data: {\"error\":{\"message\":\"out of memory\"}}\n\n";
-        assert_eq!(reading(broken).answered(StatusCode::OK).unwrap_err(), "out of memory");
+        assert_eq!(reading(broken).answered(StatusCode::OK, false).unwrap_err(), "out of memory");
         let refused = "{\"error\":{\"message\":\"no such model\"}}";
-        let refused = reading(refused).answered(StatusCode::NOT_FOUND).unwrap_err();
+        let refused = reading(refused).answered(StatusCode::NOT_FOUND, false).unwrap_err();
         assert_eq!(refused, "404: no such model");
-        assert!(reading("<html>").answered(StatusCode::OK).is_err());
         let whole = "{\"data\":[],\"usage\":{\"prompt_tokens\":2}}";
-        assert_eq!(reading(whole).answered(StatusCode::OK).unwrap().input_tokens, Some(2));
+        assert_eq!(reading(whole).answered(StatusCode::OK, true).unwrap().input_tokens, Some(2));
+        for (came, words) in [
+            ("{\"text\":\"hi\"}", "no list `choices`, but `text`; see whether `provider`"),
+            ("data: {\"text\":\"hi\"}\n\n", "but `text`"),
+            ("{}", "and is empty"),
+            ("\"hi\"", "and is no object"),
+            ("<html>", "and is no JSON"),
+            (whole, "no list `choices`, but `data`, `usage`"),
+        ] {
+            let error = reading(came).answered(StatusCode::OK, false).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
     }
 }

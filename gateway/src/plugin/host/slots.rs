@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use super::functions::Functions;
-use super::{Context, HostState, OfCache, OfHeld};
+use super::{Context, Drain, HostState, OfCache, OfHeld};
 use crate::plugin::bindings::{
     Attempt, Field, Occupancy, Queued, Response, SlotAnswer, SlotWait, SlotsError, Taken,
 };
-use crate::plugin::instance::{Hook, OnRequest, OnRequestBody};
+use crate::plugin::instance::{Hook, OnRequest, OnRequestBody, OnResponse, OnResponseBody};
 use crate::state::slots::{self, Held, Waiting};
 
 /// Slots that one hook asks for, at most.
@@ -19,12 +19,19 @@ const MAX_KEY: usize = 1 << 10;
 const MAX_SHARE: usize = 256;
 const MAX_QUEUE: u32 = 10_000;
 /// The hooks behind which an exchange can wait.
-const TAKES_SLOTS: [usize; 2] = [OnRequest::INDEX, OnRequestBody::INDEX];
+const WAITS: [usize; 2] = [OnRequest::INDEX, OnRequestBody::INDEX];
+/// The hooks that can take slots, besides that for chunks while the response is held back.
+const TAKES: [usize; 4] =
+    [OnRequest::INDEX, OnRequestBody::INDEX, OnResponse::INDEX, OnResponseBody::INDEX];
 
 /// What a hook asked for, that happens when it has returned.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) held: Vec<Held>,
+    /// The keys of those that the exchange gives back.
+    given_back: Vec<String>,
+    /// How far the response is read without its client.
+    pub(super) drain: Option<Drain>,
     /// With the answers for those whose time is over.
     pub(crate) waiting: Vec<(Waiting, Response)>,
     /// Another attempt.
@@ -35,6 +42,26 @@ pub(crate) struct Asked {
     pub(crate) cache: Option<Box<OfCache>>,
 }
 
+/// What is settled for the exchange by the hook that asked.
+#[derive(Debug)]
+pub(crate) struct Settled {
+    pub(crate) held: Vec<Held>,
+    pub(crate) given_back: Vec<String>,
+    pub(crate) drain: Option<Drain>,
+}
+
+impl Asked {
+    /// What is settled, if anything is.
+    pub(crate) fn settled(&mut self) -> Option<Settled> {
+        if self.held.is_empty() && self.given_back.is_empty() && self.drain.is_none() {
+            return None;
+        }
+        let (held, given_back) =
+            (std::mem::take(&mut self.held), std::mem::take(&mut self.given_back));
+        Some(Settled { held, given_back, drain: self.drain.take() })
+    }
+}
+
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("take", |mut store: Context<'_>, (key, limit): (String, u32)| {
         Ok((store.data_mut().take_slot(&key, limit),))
@@ -42,25 +69,46 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("queue", |mut store: Context<'_>, (wait, late): (SlotWait, SlotAnswer)| {
         Ok((store.data_mut().queue_for_slot(&wait, late),))
     })?;
+    linker.func_wrap("give-back", |mut store: Context<'_>, (key,): (String,)| {
+        Ok((store.data_mut().give_slot_back(key),))
+    })?;
     linker.func_wrap("look", |store: Context<'_>, (key,): (String,)| {
         Ok((occupancy(store.data().identity.stores.slots.look(&key)),))
     })
 }
 
 impl HostState {
-    fn may_ask(&self, is_valid: bool) -> Result<(), SlotsError> {
-        if !TAKES_SLOTS.contains(&self.hook) {
+    fn may_ask(&self, is_here: bool, is_valid: bool) -> Result<(), SlotsError> {
+        if !is_here {
             return Err(SlotsError::NotHere);
         }
         if !is_valid {
             return Err(SlotsError::Invalid);
         }
-        let asked = self.slots.as_ref().map_or(0, |it| it.held.len() + it.waiting.len());
+        let asked = |it: &Asked| it.held.len() + it.waiting.len() + it.given_back.len();
+        let asked = self.slots.as_deref().map_or(0, asked);
         if asked < MAX_SLOTS { Ok(()) } else { Err(SlotsError::TooMany) }
     }
 
+    fn may_take(&self) -> bool {
+        TAKES.contains(&self.hook) || self.is_held()
+    }
+
+    fn give_slot_back(&mut self, key: String) -> Result<(), SlotsError> {
+        self.may_ask(self.may_take(), key.len() <= MAX_KEY)?;
+        let asked = self.slots.get_or_insert_default();
+        if let Some(own) = asked.held.iter().position(|held| held.is_under(&key)) {
+            asked.held.swap_remove(own);
+        } else if let Some(own) = asked.waiting.iter().position(|(it, _)| it.is_under(&key)) {
+            asked.waiting.remove(own);
+        } else {
+            asked.given_back.push(key);
+        }
+        Ok(())
+    }
+
     fn take_slot(&mut self, key: &str, limit: u32) -> Result<Taken, SlotsError> {
-        self.may_ask(key.len() <= MAX_KEY && limit > 0)?;
+        self.may_ask(self.may_take(), key.len() <= MAX_KEY && limit > 0)?;
         let (held, now) = self.identity.stores.slots.take(key, limit);
         let Some(held) = held else { return Ok(Taken::No(occupancy(now))) };
         self.slots.get_or_insert_default().held.push(held);
@@ -68,7 +116,7 @@ impl HostState {
     }
 
     fn queue_for_slot(&mut self, wait: &SlotWait, late: SlotAnswer) -> Result<Queued, SlotsError> {
-        self.may_ask(is_valid(wait))?;
+        self.may_ask(WAITS.contains(&self.hook), is_valid(wait))?;
         let (queued, now) = self.identity.stores.slots.queue(slots::Wait {
             key: &wait.key,
             limit: wait.limit,

@@ -13,7 +13,7 @@ use super::{
     CALLS, Counter, DECISIONS, FAILURES, Kind, Metrics, PluginMetrics, Series, TurnMetrics,
     component, hooks, process, routes, targets,
 };
-use super::{caches, slots, stores};
+use super::{caches, drains, slots, stores};
 use crate::telemetry::traffic::Exemplar;
 
 /// `content-type` of the page.
@@ -271,6 +271,7 @@ fn write_plugins(page: &mut String, plugins: &[Arc<PluginMetrics>]) {
         }
     }
     slots::write(page, plugins);
+    drains::write(page, plugins);
     let (name, help) = ("gateway_plugin_held_body_bytes", "Bytes of bodies that are held for it.");
     each(page, name, Kind::Gauge, help, &|plugin| {
         i128::try_from(plugin.held()).unwrap_or(i128::MAX)

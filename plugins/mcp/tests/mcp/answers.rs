@@ -1,6 +1,6 @@
 //! Answers of the server on their way to the client.
 
-use gateway_plugin_sdk::testing;
+use gateway_plugin_sdk::testing::{self, Outcome};
 use serde_json::{Value, json};
 
 use crate::support::{config, json_answer, new, old, plugin, stream};
@@ -33,6 +33,26 @@ fn lists_are_filtered_as_calls_are() {
     assert_eq!(exchange.request().header("last-event-id"), Some("0"));
     let answer = exchange.response(stream(&[&event]));
     assert!(answer.text().contains("files_read") && !answer.text().contains("wipe"));
+}
+
+#[test]
+fn a_list_in_what_answers_another_request_is_filtered_too() {
+    let plugin = plugin(config());
+    let call = || plugin.request(old("tools/call", json!({ "name": "add" })));
+    // Clients take an answer by its id, so that this may be the one to a list that they wait for.
+    let event = |names: &[&str]| format!("data: {}\n\n", tools(names));
+    let progress = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\"}\n\n";
+    let result =
+        "data: {\"id\":7,\"result\":{\"content\":[{\"type\":\"text\",\"text\":\"tools\"}]}}\n\n";
+    let answer =
+        call().response(stream(&[progress, &event(&["wipe", "add"]), result])).text().to_owned();
+    assert_eq!(answer, [progress, &event(&["add"]), result].concat());
+    let mut exchange = call();
+    exchange.response(json_answer(&tools(&["wipe"])));
+    assert!(matches!(exchange.outcome(), Outcome::Abort(_)), "{:?}", exchange.outcome());
+    let mut exchange = call();
+    let result: Value = json!({ "id": 7, "result": { "content": [] } });
+    assert_eq!(exchange.response(json_answer(&result)).text(), result.to_string());
 }
 
 #[test]

@@ -25,8 +25,14 @@ fn config() -> Value {
 }
 
 fn prepared() -> testing::Preparation<Models> {
-    let secrets =
-        [("id", "AKIDEXAMPLE"), ("key", "secret"), ("token", "session"), ("bearer", "bk-1")];
+    let secrets = [
+        ("id", "AKIDEXAMPLE"),
+        ("key", "secret"),
+        ("token", "session"),
+        ("bearer", "bk-1"),
+        ("swapped", "wJalrXU/K7+E"),
+        ("temporary", "ASIAEXAMPLE"),
+    ];
     secrets.into_iter().fold(Harness::prepare(), |it, (name, value)| it.secret(name, value))
 }
 
@@ -178,8 +184,8 @@ fn bedrock_s_own_clients_pass_byte_for_byte() {
 #[test]
 fn what_is_missing_is_said_at_its_place() {
     for (key, value, pointer, words) in [
-        ("region", Value::Null, "/deployments/claude/region", "needs the region"),
-        ("region", json!("a.b"), "/deployments/claude/region", "needs the region"),
+        ("region", Value::Null, "/deployments/claude/region", "write `region = \"eu-central-1\"`"),
+        ("region", json!("a.b"), "/deployments/claude/region", "and no '.'"),
         ("host", json!("https://x"), "/deployments/claude/host", "`host:port`"),
         ("secret", json!("bearer"), "/deployments/claude/aws", "beside `secret`"),
         ("provider", json!("openai"), "/deployments/claude/aws", "only the provider `bedrock`"),
@@ -188,6 +194,18 @@ fn what_is_missing_is_said_at_its_place() {
             json!({ "access_key_id": "x", "secret_access_key": "key" }),
             "/deployments/claude/aws/access_key_id",
             "secret `x`",
+        ),
+        (
+            "aws",
+            json!({ "access_key_id": "swapped", "secret_access_key": "key" }),
+            "/deployments/claude/aws/access_key_id",
+            "are the two exchanged?",
+        ),
+        (
+            "aws",
+            json!({ "access_key_id": "temporary", "secret_access_key": "key" }),
+            "/deployments/claude/aws/access_key_id",
+            "name `session_token` too",
         ),
     ] {
         let mut config = config();

@@ -76,6 +76,37 @@ fn requests_over_a_deployment_s_places_spill_over() {
 }
 
 #[test]
+fn a_request_that_another_deployment_answers_has_its_place_there() {
+    let mut config = config();
+    config["cool_down"] = json!("0s");
+    for name in ["gpu", "hosted"] {
+        config["deployments"][name]["concurrency"] = json!({ "limit": 1 });
+    }
+    config["deployments"]["hosted"]["drain"] = json!({ "time": "5s", "bytes": 1000 });
+    let harness = configured(config);
+    let mut first = harness.request(hello("fast"));
+    assert_eq!(
+        (first.attribute("model.deployment").as_deref(), first.drained()),
+        (Some("gpu"), None)
+    );
+    first.try_response(answer(json!({ "error": { "message": "no" } })).status(503));
+    assert_eq!(first.attempt().and_then(|attempt| attempt.to()), Some("openai"));
+    assert_eq!(first.drained(), Some((1000, Duration::from_secs(5))));
+    let second = harness.request(hello("fast"));
+    assert_eq!(second.attribute("model.deployment").as_deref(), Some("gpu"));
+    // Both are taken, each once.
+    assert_eq!(harness.request(hello("fast")).answer().unwrap().status(), 503);
+    drop(first);
+    let third = harness.request(hello("fast"));
+    assert_eq!(third.attribute("model.deployment").as_deref(), Some("hosted"));
+    drop((second, third));
+    assert_eq!(
+        harness.request(hello("fast")).attribute("model.deployment").as_deref(),
+        Some("gpu")
+    );
+}
+
+#[test]
 fn without_another_deployment_requests_wait_or_are_refused() {
     let mut config = config();
     config["deployments"]["hosted"]["concurrency"] = json!({ "limit": 1 });

@@ -56,6 +56,13 @@ fn each_fault_has_its_place_and_says_what_to_write() {
             "1h",
         ),
         (
+            "/deployments/gpu/drain",
+            json!({ "time": "1h" }),
+            "/deployments/gpu/drain/time",
+            "at most `10m`",
+        ),
+        ("/drain", json!({ "bytes": 0 }), "/drain/bytes", "`time = \"0s\"` reads nothing"),
+        (
             "/models/mini/deployments",
             json!([{ "name": "hostd" }]),
             "/models/mini/deployments/0/name",

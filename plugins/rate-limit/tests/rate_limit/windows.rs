@@ -187,6 +187,49 @@ fn an_attribute_settles_the_estimate_at_the_end_whatever_the_end_is() {
 }
 
 #[test]
+fn after_a_quiet_window_the_whole_quota_is_there_again_whatever_became_of_the_calls() {
+    for algorithm in ["bucket", "fixed", "sliding"] {
+        let harness = limiter(json!({
+            "limit": 100_000, "window": "1m", "algorithm": algorithm,
+            "cost": { "attribute": "estimate" }, "settle": { "attribute": "total" },
+        }));
+        let call = |total: Option<&str>| {
+            let request = testing::request().attribute("estimate", "1000");
+            match total {
+                Some(total) => request.attribute("total", total),
+                None => request,
+            }
+        };
+        for _ in 0..3 {
+            // As many as fit at once; a third is left by its client, some of those before any usage is known.
+            let mut under_way = Vec::new();
+            let mut admitted = 0;
+            for number in 0..1000 {
+                let told = [Some("990"), Some("1010"), None];
+                let exchange = harness.request(call(told[number % 3]));
+                if exchange.answer().is_none() {
+                    admitted += 1;
+                    under_way.push(exchange);
+                }
+            }
+            assert_eq!(admitted, 100, "{algorithm}");
+            for (number, exchange) in under_way.iter_mut().enumerate() {
+                match number % 3 {
+                    0 => exchange.complete_as(Ending::ClientLeft),
+                    _ => {
+                        exchange.response(testing::response());
+                        exchange.complete()
+                    }
+                };
+            }
+            drop(under_way);
+            // Two windows, since one that slides weighs the one before.
+            harness.advance(Duration::from_secs(if algorithm == "sliding" { 120 } else { 60 }));
+        }
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_window_a_plan_or_a_settlement_is_said_where_it_stands() {
     for (change, pointer, words) in [
         (

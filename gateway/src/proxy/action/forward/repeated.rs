@@ -45,6 +45,7 @@ pub(super) async fn send(
         headers: head.headers,
         body: has_body.then(|| Replay::new(body, retries.body, quota)),
         is_told: &is_told,
+        exchange,
     };
     let request = kept.request();
     let (tries, until) = (exchange.tries(), exchange.ends_at());
@@ -62,6 +63,7 @@ struct KeptRequest<'a> {
     body: Option<Replay>,
     /// The client has received an interim response.
     is_told: &'a Cell<bool>,
+    exchange: &'a Exchange,
 }
 
 impl KeptRequest<'_> {
@@ -78,7 +80,8 @@ impl KeptRequest<'_> {
 
 impl Repeat<Body> for KeptRequest<'_> {
     fn can_repeat(&self) -> bool {
-        !self.is_told.get() && self.body.as_ref().is_none_or(Replay::is_whole)
+        let has_client = !self.exchange.is_abandoned();
+        has_client && !self.is_told.get() && self.body.as_ref().is_none_or(Replay::is_whole)
     }
 
     fn again(&mut self) -> Option<Request<Body>> {
