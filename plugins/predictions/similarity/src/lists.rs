@@ -31,7 +31,7 @@ pub(crate) const DENIALS: &[(&str, &str)] = &[
         "not no n't nt cannot cant can't dont don't doesnt doesn't isnt isn't wont won't nobody nothing nowhere none neither nor nicht kein keine keinen keinem nichts niemand pas aucun aucune rien non nada ningun ninguna ninguno não nao niet geen niets",
     ),
     ("never", "never nie niemals jamais nunca jamás mai nooit"),
-    ("without", "without lacking missing ohne sans sin senza sem zonder less-than"),
+    ("without", "without lacking missing ohne sans sin senza sem zonder"),
     ("except", "except excluding besides unless but außer sauf excepto tranne"),
     ("only", "only solely merely nur seulement solo solamente soltanto"),
     (
