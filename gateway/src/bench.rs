@@ -149,6 +149,7 @@ fn heads(table: &Table) -> ExchangeView {
             request_id: HeaderValue::from_static("0190b1c2-0000-7000-8000-000000000000"),
             scheme: "https",
             host: "api.example.com".into(),
+            authority: Some(HeaderValue::from_static("api.example.com")),
             has_body: false,
             has_upgrade: false,
             waited: Duration::ZERO,

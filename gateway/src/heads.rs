@@ -89,6 +89,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) scheme: &'static str,
     /// The host without port, in lower case.
     pub(crate) host: Box<str>,
+    /// Host and port as the client asked for them, as far as the gateway or a trusted proxy knows.
+    pub(crate) authority: Option<HeaderValue>,
     /// Whether the request came with a body, which may turn out to be empty.
     pub(crate) has_body: bool,
     /// It asks for another protocol on its connection, for `request.has-upgrade`.
@@ -243,6 +245,10 @@ impl ExchangeFacts {
             "request.id" => self.request_id(),
             "request.scheme" => self.scheme,
             "request.host" => &self.host,
+            "request.authority" => {
+                let text = self.authority.as_ref()?.to_str().ok()?;
+                return Some(Cow::Owned(authority::normal(text, self.scheme)));
+            }
             "request.waited-ms" if self.waited.is_zero() => "0",
             "request.waited-ms" => {
                 return Some(Cow::Owned(format!("{:.3}", self.waited.as_secs_f64() * 1e3)));

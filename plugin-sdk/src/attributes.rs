@@ -2,7 +2,7 @@
 //! logs and keys.
 //!
 //! The gateway sets, and plugins cannot: `client.address`, `client.port`, `request.id`,
-//! `request.scheme`, `request.host`, `request.waited-ms` (milliseconds that it
+//! `request.scheme`, `request.host`, `request.authority`, `request.waited-ms` (milliseconds that it
 //! waited for slots of its plugins so far), `request.has-body` (`true` or `false`: whether it came with a body,
 //! which may turn out to be empty), `request.has-upgrade` (`true` or `false`: whether it asks for another protocol on its
 //! connection, whose bytes pass no plugin), `listener.name`, `route.name`, `route.pattern`, `upstream.name`, and

@@ -223,7 +223,7 @@ fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failu
         *response.body_mut() = Body::full(body);
     }
     edit::fields(response.headers_mut(), edits)?;
-    if response.status() == StatusCode::NOT_MODIFIED {
+    if matches!(response.status(), StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT) {
         response.headers_mut().remove(CONTENT_LENGTH);
         *response.body_mut() = Body::empty();
     }

@@ -12,7 +12,8 @@ mod template;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use toml::de::DeValue;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use super::keys::PLUGIN;
@@ -23,6 +24,9 @@ use super::{
     Plugin, PluginId, Route, Segment, Span, ValuePattern, access_log, mirror, plugin, retries,
 };
 use crate::path::{PathError, normalise};
+
+/// The first-party plugin that a route's `cache` stands for.
+const CACHE: &str = "cache";
 
 /// What routes refer to by name.
 pub(super) struct Scope<'s> {
@@ -47,8 +51,9 @@ pub(super) fn read(
     let listeners = listeners(table, scope);
     let paths = path::list(table);
     let matcher = matcher::read(table, &paths);
-    let (plugins, plugin_spans): (Vec<_>, Vec<_>) =
-        plugins(table, scope, name.as_ref(), all_plugins).into_iter().unzip();
+    let mut plugins = plugins(table, scope, name.as_ref(), all_plugins);
+    plugins.extend(cache(table, scope, name.as_ref(), &plugins, all_plugins));
+    let (plugins, plugin_spans): (Vec<_>, Vec<_>) = plugins.into_iter().unzip();
     let action = action::read(table, scope, &paths, name.as_ref());
     let rewrite = action::rewrite(table, &paths);
     let body_size = table.table("limits").size("body_size");
@@ -138,6 +143,42 @@ fn plugins<'a>(
         }
     };
     items.filter_map(read).collect()
+}
+
+/// `cache`, as the plugin for which it stands: behind those that decide who may ask.
+fn cache<'a>(
+    table: &Table<'_, 'a>,
+    scope: &Scope<'_>,
+    route: Option<&Text>,
+    others: &[(PluginId, Span)],
+    all: &mut Vec<plugin::Read>,
+) -> Option<(PluginId, Span)> {
+    let settings = table.value("cache")?;
+    let reading = table.reading;
+    if !matches!(settings.get_ref(), DeValue::Table(_)) {
+        reading.report(reading.wrong_type(settings, "`cache`", "a table"));
+        return None;
+    }
+    let is_cache = |id: &PluginId| {
+        let known = all.get(id.0).and_then(Option::as_ref);
+        known.is_some_and(|(plugin, _)| plugin.component_text == CACHE)
+    };
+    if let Some((_, span)) = others.iter().find(|(id, _)| is_cache(id)) {
+        let error = Diagnostic::error(settings.span(), "the route has two caches");
+        let error = error.label("this stands for the plugin `cache`");
+        reading.report(error.related(span.clone(), "which is here already"));
+        return None;
+    }
+    let place = |value| Spanned::new(settings.span(), value);
+    let mut entries = DeTable::new();
+    let key = |name: &'static str| Spanned::new(settings.span(), name.into());
+    entries.insert(key("component"), place(DeValue::String(CACHE.into())));
+    entries.insert(key("config"), settings.clone());
+    let written = Table::of(reading, &entries, settings.span(), &PLUGIN);
+    let route = route.map_or("?", |name| &name.value);
+    let read = plugin::read(&format!("{route}.cache"), &written, &scope.plugin);
+    all.push(read.map(|(plugin, doubts)| (Plugin { is_inline: true, ..plugin }, doubts)));
+    Some((PluginId(all.len() - 1), settings.span()))
 }
 
 fn named_plugin(reading: &Reading<'_>, scope: &Scope<'_>, name: &Text) -> Option<usize> {

@@ -54,6 +54,15 @@ fn fits(byte: u8) -> bool {
     FITS[usize::from(byte)]
 }
 
+/// In lower case, and without a port that is the scheme's own (RFC 3986 section 6.2).
+pub(crate) fn normal(authority: &str, scheme: &str) -> String {
+    let mut text = authority.to_ascii_lowercase();
+    let own = if scheme == "https" { ":443" } else { ":80" };
+    let kept = text.strip_suffix(own).or_else(|| text.strip_suffix(':')).map(str::len);
+    text.truncate(kept.unwrap_or(text.len()));
+    text
+}
+
 /// The port that an authority names, if it names one.
 pub(crate) fn port(authority: &str) -> Option<u16> {
     split(authority)?.1.parse().ok().filter(|port| *port > 0)

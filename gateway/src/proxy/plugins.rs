@@ -238,6 +238,10 @@ fn heads(
         request_id: exchange.id.clone(),
         scheme: if exchange.is_https() { "https" } else { "http" },
         host,
+        authority: exchange
+            .forwarded_client()
+            .and_then(|client| client.host.clone())
+            .or_else(|| target.field().cloned()),
         has_body: !request_body.is_end_stream(),
         has_upgrade,
         waited: Duration::ZERO,

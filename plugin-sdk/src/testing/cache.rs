@@ -121,7 +121,7 @@ impl OfExchange {
         method: &str,
     ) -> Result<(), CacheError> {
         self.may(&[Stage::Response])?;
-        let has_none = head.status < 200 || matches!(head.status, 204 | 205 | 206 | 304);
+        let has_none = head.status < 200 || matches!(head.status, 205 | 206 | 304);
         let is_long = |text: &str| text.len() > 8 << 10;
         let is_too_long = store.key.len() > 8 << 10
             || store.variant.len() > 8 << 10

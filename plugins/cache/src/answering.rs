@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use gateway_cache_policy::freshen::{Freshened, freshen};
+use gateway_cache_policy::freshness::is_explicit;
 use gateway_cache_policy::select::{invalidates, is_error, may_stand_in};
 use gateway_cache_policy::status::{Forward, Report};
-use gateway_cache_policy::store::Storing;
+use gateway_cache_policy::store::{Rules, Storing};
 use gateway_cache_policy::variation::Variation;
 use gateway_cache_policy::{Fields, Millis, NotStored, store};
 use gateway_plugin_sdk::cache::{self, Entry, Freshening, Freshness, Serve, Store};
@@ -32,7 +33,14 @@ impl Cache {
                     cache::purge_tag(&tag);
                 }
             }
-            return self.report(response, &asked, Report::default());
+            let report = if says_itself(&asked, status, &fields, &self.settings.rules, now) {
+                let mut got = asked.clone();
+                "GET".clone_into(&mut got.method);
+                self.store(response, &got, status, &fields, now)
+            } else {
+                Report::default()
+            };
+            return self.report(response, &asked, report);
         }
         let kept =
             cache::kept().and_then(|entry| Some((Kept::from_bytes(&entry.metadata)?, entry)));
@@ -242,6 +250,14 @@ impl Cache {
         let report = Report { forward, ..report };
         response.add_header("cache-status", report.write(name));
     }
+}
+
+/// Whether a response to `POST` is what a `GET` of the same URL would get, for as long as it says (RFC 9110 section 9.3.3).
+fn says_itself(asked: &Asked, status: u16, fields: &Fields, rules: &Rules, now: Millis) -> bool {
+    asked.method == "POST"
+        && status == 200
+        && tags::is_of(&asked.url, fields)
+        && is_explicit(fields, &rules.targets, now)
 }
 
 /// Changes what is stored as a confirmation has it.

@@ -65,12 +65,12 @@ impl Settings {
             let place = format!("/status_ttl/{code}");
             let lifetime = seconds(&place, ttl);
             match code.parse::<u16>() {
-                Ok(status @ (200..=203 | 300..=303 | 305..=599)) => {
+                Ok(status @ (200..=204 | 300..=303 | 305..=599)) => {
                     status_ttl.push((status, lifetime));
                 }
                 _ => no_status.push(ConfigError::at(
                     place,
-                    "a status code is 200 to 599, without 204, 205, 206 and 304, which are not stored",
+                    "a status code is 200 to 599, without 205, 206 and 304, which are not stored",
                 )),
             }
         }
@@ -108,6 +108,12 @@ impl Settings {
             && default > most
         {
             errors.push(ConfigError::at("/default_ttl", "it is longer than `max_ttl`"));
+        }
+        for (code, lifetime) in &rules.status_ttl {
+            if rules.max_ttl.is_some_and(|most| *lifetime > most) {
+                let place = format!("/status_ttl/{code}");
+                errors.push(ConfigError::at(place, "it is longer than `max_ttl`"));
+            }
         }
         ConfigError::collect(errors)?;
         let query = Variation { parameters, order: !config.key.query_any_order };

@@ -58,6 +58,12 @@ pub(crate) fn invalidated(asked: &Asked, response: &Fields, counts: &Variation) 
     tags
 }
 
+/// Whether a response says that it is what is at the URL that was asked for.
+pub(crate) fn is_of(url: &str, response: &Fields) -> bool {
+    let said = response.text("content-location");
+    said.and_then(|text| same_origin(url, text.trim())).is_some_and(|said| said == url)
+}
+
 fn groups(asked: &Asked, response: &Fields, name: &str) -> Vec<String> {
     let names = response.value(name).and_then(|value| structured::strings(&value));
     let origin = origin(&asked.url);

@@ -341,11 +341,57 @@ fn requests_that_are_more_than_their_key_pass() {
 }
 
 #[test]
+fn a_response_without_content_is_stored() {
+    let harness = harness(json!({}));
+    let none = || testing::response().status(204).header(AGED.0, AGED.1).header("x-number", "1");
+    assert!(!send(&harness, get("/a"), none()).0);
+    let (is_cached, again) = send(&harness, get("/a"), answer(&[AGED], "two"));
+    assert!(is_cached);
+    assert_eq!((again.status(), again.header("x-number")), (204, Some("1")));
+}
+
+#[test]
+fn a_response_to_post_answers_get_where_it_says_what_it_is() {
+    let post = |body: &str| get("/a").method("POST").body(body);
+    let said = ("content-location", "/a");
+    let cases = [
+        (vec![AGED, said], true),
+        (vec![AGED, ("content-location", "https://a.example/a")], true),
+        (vec![("expires", "Thu, 01 Dec 2095 16:00:00 GMT"), said], true),
+        (vec![AGED], false),
+        (vec![AGED, ("content-location", "/b")], false),
+        (vec![AGED, ("content-location", "https://b.example/a")], false),
+        // It has to say it itself.
+        (vec![said], false),
+        (vec![("last-modified", "Thu, 01 Dec 1994 16:00:00 GMT"), said], false),
+        (vec![("cache-control", "private, max-age=60"), said], false),
+        (vec![AGED, said, ("set-cookie", "a=b")], false),
+    ];
+    for (fields, is_stored) in cases {
+        let harness = harness(json!({ "default_ttl": "1m" }));
+        assert!(!send(&harness, post("change"), answer(&fields, "changed")).0);
+        let (is_cached, _) = send(&harness, get("/a"), answer(&[AGED], "got"));
+        assert_eq!(is_cached, is_stored, "{fields:?}");
+        // It answers no `POST`, and another one takes its place.
+        assert!(!send(&harness, post("again"), answer(&fields, "again")).0);
+        let (is_cached, got) = send(&harness, get("/a"), answer(&[AGED], "got"));
+        assert_eq!((is_cached, got.text()), (is_stored, if is_stored { "again" } else { "got" }));
+    }
+    let harness = harness(json!({}));
+    let failed = answer(&[AGED, said], "no").status(409);
+    send(&harness, post("change"), failed);
+    let told = post("change").header("authorization", "Bearer x");
+    send(&harness, told, answer(&[AGED, said], "mine"));
+    assert!(!send(&harness, get("/a"), answer(&[AGED], "got")).0);
+}
+
+#[test]
 fn points_at_each_fault() {
     let cases = [
         (json!({ "default_ttl": "2h", "max_ttl": "1h" }), "/default_ttl"),
+        (json!({ "status_ttl": { "404": "2h" }, "max_ttl": "1h" }), "/status_ttl/404"),
         (json!({ "status_ttl": { "206": "1s" } }), "/status_ttl/206"),
-        (json!({ "status_ttl": { "204": "1s" } }), "/status_ttl/204"),
+        (json!({ "status_ttl": { "205": "1s" } }), "/status_ttl/205"),
         (json!({ "status_ttl": { "404": "soon" } }), "/status_ttl/404"),
         (json!({ "key": { "query_only": [], "query_ignore": [] } }), "/key/query_ignore"),
         (json!({ "key": { "attributes": [""] } }), "/key/attributes/0"),

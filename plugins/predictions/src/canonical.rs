@@ -31,9 +31,14 @@ pub(crate) enum Fault {
 
 /// The form of a body, as far as it counts.
 pub(crate) fn form(body: &[u8], choice: &Choice) -> Result<String, Fault> {
+    form_without(body, choice, "")
+}
+
+/// The form of a body in which something else may stand at one place, a JSON Pointer.
+pub(crate) fn form_without(body: &[u8], choice: &Choice, hole: &str) -> Result<String, Fault> {
     let root = Raw::parse(body).map_err(|_| Fault::Json)?;
     let mut writer = Writer::new();
-    write(&mut writer, root, &mut String::new(), choice)?;
+    write(&mut writer, root, &mut String::new(), (choice, hole))?;
     Ok(writer.out)
 }
 
@@ -64,10 +69,14 @@ fn write(
     writer: &mut Writer,
     value: Raw<'_>,
     place: &mut String,
-    choice: &Choice,
+    what: (&Choice, &str),
 ) -> Result<(), Fault> {
+    let (choice, hole) = what;
     let above = place.len();
-    if value.is_object() {
+    if !hole.is_empty() && place.as_str() == hole {
+        // No JSON has this as a value.
+        writer.raw("?");
+    } else if value.is_object() {
         let mut members = BTreeMap::new();
         for (key, value) in value.members() {
             let name = text(key)?;
@@ -81,10 +90,10 @@ fn write(
             place.push_str(&name.replace('~', "~0").replace('/', "~1"));
             if choice.counts(place) {
                 writer.key(&name);
-                write(writer, value, place, choice)?;
+                write(writer, value, place, what)?;
             } else {
                 // It does not count, and must be readable all the same.
-                write(&mut Writer::new(), value, place, choice)?;
+                write(&mut Writer::new(), value, place, what)?;
             }
             place.truncate(above);
         }
@@ -95,7 +104,7 @@ fn write(
             place.push('/');
             place.push_str(&index.to_string());
             if choice.counts(place) {
-                write(writer, element, place, choice)?;
+                write(writer, element, place, what)?;
             }
             place.truncate(above);
         }
@@ -234,6 +243,9 @@ mod tests {
         assert_eq!(but(&["/a/b", "/d~1e"]), r#"{"a":{"c":[1e0,2e0]}}"#);
         assert_eq!(only(&["/a/c/1"]), r#"{"a":{"c":[2e0]}}"#);
         assert_eq!(only(&["/a"]), r#"{"a":{"b":1e0,"c":[1e0,2e0]}}"#);
+        let all = Choice::AllBut(Vec::new());
+        let holed = form_without(br#"{"a":{"b":1,"c":["?",2]}}"#, &all, "/a/c/0").unwrap();
+        assert_eq!(holed, r#"{"a":{"b":1e0,"c":[?,2e0]}}"#);
         assert!(is_pointer("/a~1b") && !is_pointer("a") && !is_pointer("") && !is_pointer("/a~2"));
     }
 }

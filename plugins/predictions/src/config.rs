@@ -9,6 +9,7 @@ use gateway_plugin_sdk::prelude::{ConfigError, HeaderName, JsonSchema};
 use serde::Deserialize;
 
 use crate::canonical::{Choice, is_pointer};
+use crate::semantic::{Semantic, SemanticSpec};
 
 /// The longest that a request waits for another.
 const MOST_WAIT: Duration = Duration::from_secs(3600);
@@ -99,6 +100,10 @@ pub struct Config {
     #[serde(default = "default_waiters")]
     #[schemars(range(max = 10_000))]
     pub collapse_waiters: u32,
+
+    /// Give the answer to a question that is alike, and not the same. Default not at all.
+    #[serde(default)]
+    pub semantic: Option<SemanticSpec>,
 }
 
 /// For whom a prediction is.
@@ -132,6 +137,7 @@ pub(crate) struct Settings {
     pub(crate) choice: Choice,
     pub(crate) ttl: Duration,
     pub(crate) collapse_wait: Duration,
+    pub(crate) semantic: Option<Semantic>,
 }
 
 impl Settings {
@@ -164,6 +170,14 @@ impl Settings {
                 }
             }
         }
+        let semantic = config.semantic.take().map(Semantic::new).transpose();
+        let semantic = match semantic {
+            Ok(semantic) => semantic,
+            Err(error) => {
+                errors.push(error);
+                None
+            }
+        };
         ConfigError::collect(errors)?;
         let choice = match (config.only.take(), config.ignore.take()) {
             (Some(only), _) => Choice::Only(only),
@@ -173,7 +187,7 @@ impl Settings {
                 Choice::AllBut(names.map(str::to_owned).to_vec())
             }
         };
-        Ok(Self { config, choice, ttl, collapse_wait })
+        Ok(Self { config, choice, ttl, collapse_wait, semantic })
     }
 }
 

@@ -47,10 +47,19 @@ pub(crate) fn result(result: &str) {
     metrics::counter_with("prediction_cache_requests", &[("result", result)]).increment();
 }
 
-/// Says what an answer counts that is given again.
-pub(crate) fn given(request: &mut Request, kept: &Kept, model: Option<&str>, count: Count) {
-    result("hit");
+/// Says what an answer counts that is given again, and how alike the question was if it was another one.
+pub(crate) fn given(
+    request: &mut Request,
+    kept: &Kept,
+    model: Option<&str>,
+    count: Count,
+    similarity: Option<&str>,
+) {
+    result(if similarity.is_some() { "similar" } else { "hit" });
     set(request, "model.cached", "true");
+    if let Some(similarity) = similarity {
+        set(request, "model.similarity", similarity);
+    }
     for (name, value) in [("model.name", model), ("model.deployment", kept.deployment.as_deref())] {
         if let Some(value) = value {
             set(request, name, value);

@@ -2,14 +2,17 @@
 //!
 //! `question` says whether the answer to a request may be kept, and under which key: a digest of the request in its
 //! `canonical` form and of all else that the answer depends on. `answer` judges what came: errors, answers that were cut
-//! off or filtered, and broken streams are not kept. `counting` says what an answer counts that was kept. Bodies stay in
-//! the gateway. An instance remembers nothing about requests.
+//! off or filtered, and broken streams are not kept. `counting` says what an answer counts that was kept. `semantic` finds
+//! questions that are alike, by the text at its `place`. Bodies stay in the gateway. An instance remembers nothing about
+//! requests.
 
 mod answer;
 mod canonical;
 mod config;
 mod counting;
+mod place;
 mod question;
+mod semantic;
 
 use gateway_cache_policy::RequestDirectives;
 use gateway_cache_policy::status::{Forward, Report};
@@ -23,7 +26,9 @@ use answer::Reading;
 use config::Settings;
 pub use config::{Config, Count, SharedWith};
 use counting::Kept;
-use question::{CREDENTIALS, Question};
+use question::{CREDENTIALS, Question, SIMILARITY};
+pub use semantic::{EmbeddingApi, SemanticMode, SemanticSpec};
+use semantic::{Found, Remembered};
 
 /// The longest request without `Content-Length` that is read, in bytes.
 const MAX_UNTOLD: u64 = 32 << 20;
@@ -32,10 +37,11 @@ const MAX_UNTOLD: u64 = 32 << 20;
 const MAX_COLLECTED: usize = 512 << 10;
 
 /// Fields of an answer that are about one request, and not kept.
-const OF_ONE_REQUEST: [&str; 8] = [
+const OF_ONE_REQUEST: [&str; 9] = [
     "age",
     "cache-status",
     "openai-processing-ms",
+    "prediction-similarity",
     "request-id",
     "retry-after",
     "set-cookie",
@@ -76,6 +82,10 @@ struct Asked {
     why: Forward,
     collapsed: bool,
     reads: Reads,
+    /// What is remembered of the question, for those that are alike.
+    remembered: Option<Remembered>,
+    /// What is said of one that is alike.
+    similar: Option<String>,
 }
 
 /// How the answer is read.
@@ -126,7 +136,11 @@ impl Plugin for Predictions {
         for name in &self.settings.config.headers {
             interest = interest.header(name);
         }
-        interest
+        if self.settings.semantic.is_some() {
+            interest.header(SIMILARITY)
+        } else {
+            interest.never_waits()
+        }
     }
 
     fn on_request(&self, request: &mut Request, progress: &mut Progress) -> Outcome {
@@ -168,7 +182,19 @@ impl Plugin for Predictions {
         let refreshes = self.directives(request).no_cache;
         let kept = cache::lookup(&question.key).into_iter().find(|entry| self.is_kept(entry));
         if let Some(entry) = kept.filter(|_| !refreshes) {
-            self.give(request, &question, &entry, false);
+            self.give(request, &question, &entry, (false, None));
+            return Outcome::Next;
+        }
+        let semantic = self.settings.semantic.as_ref().filter(|_| !refreshes);
+        let alike = semantic.and_then(|semantic| {
+            let alike = question.alike(request, body.bytes(), &self.settings, semantic)?;
+            Some((semantic, alike))
+        });
+        if let Some((semantic, alike)) = &alike
+            && let Some((entry, score)) =
+                semantic.again(alike, &question.key, |entry| self.is_kept(entry))
+        {
+            self.give(request, &question, &entry, (false, Some(score)));
             return Outcome::Next;
         }
         let mut collapsed = false;
@@ -177,11 +203,21 @@ impl Plugin for Predictions {
             match cache::collapse(&question.key, self.settings.collapse_wait, waiters) {
                 Ok(Collapsed::Waits) => return Outcome::Next,
                 Ok(Collapsed::Joins(entry)) => {
-                    self.give(request, &question, &entry, true);
+                    self.give(request, &question, &entry, (true, None));
                     return Outcome::Next;
                 }
                 Ok(Collapsed::Alone) => collapsed = true,
                 Ok(Collapsed::Leads) | Err(_) => {}
+            }
+        }
+        let (mut remembered, mut similar) = (None, None);
+        if let Some((semantic, alike)) = alike {
+            match semantic.find(alike, &question.key, |entry| self.is_kept(entry)) {
+                Found::Answer(entry, score) => {
+                    self.give(request, &question, &entry, (false, Some(score)));
+                    return Outcome::Next;
+                }
+                Found::Nothing(question, said) => (remembered, similar) = (question, said),
             }
         }
         counting::result("miss");
@@ -194,6 +230,8 @@ impl Plugin for Predictions {
             why: if refreshes { Forward::Request } else { Forward::UriMiss },
             collapsed,
             reads: Reads::Nothing,
+            remembered,
+            similar,
         }));
         Outcome::Next
     }
@@ -216,6 +254,9 @@ impl Plugin for Predictions {
                     ..Report::default()
                 };
                 response.add_header("cache-status", report.write(&self.settings.config.name));
+                if let Some(similar) = asked.similar.take() {
+                    response.set_header(SIMILARITY, similar);
+                }
                 if matches!(asked.reads, Reads::Nothing) {
                     progress.0 = State::Nothing;
                 }
@@ -232,7 +273,10 @@ impl Plugin for Predictions {
     ) -> Outcome {
         let State::Asks(asked) = std::mem::take(&mut progress.0) else { return Outcome::Next };
         if let Ok(usage) = asked.judge(body.bytes()) {
-            let _too_large = cache::store(&self.storing(&asked, response, usage));
+            let is_stored = cache::store(&self.storing(&asked, response, usage)).is_ok();
+            if is_stored {
+                self.remember(&asked);
+            }
         }
         Outcome::Next
     }
@@ -244,6 +288,7 @@ impl Plugin for Predictions {
             Ok(None) => {}
             Ok(Some(usage)) => {
                 let _discarded = cache::set_metadata(&Kept::now(usage).to_bytes());
+                self.remember(asked);
                 progress.0 = State::Nothing;
             }
             Err(_) => {
@@ -280,17 +325,36 @@ impl Predictions {
         entry.resident < self.settings.ttl
     }
 
-    /// Gives an answer that was kept, or that comes for another request.
-    fn give(&self, request: &mut Request, question: &Question, entry: &Entry, collapsed: bool) {
+    /// Gives an answer that was kept, or that comes for another request, or that was made for a question that is alike.
+    fn give(
+        &self,
+        request: &mut Request,
+        question: &Question,
+        entry: &Entry,
+        (collapsed, score): (bool, Option<f64>),
+    ) {
         let kept = Kept::from_bytes(&entry.metadata).unwrap_or_default();
-        counting::given(request, &kept, question.model.as_deref(), self.settings.config.count);
+        let (model, count) = (question.model.as_deref(), self.settings.config.count);
+        let similarity = score.map(semantic::given);
+        counting::given(request, &kept, model, count, similarity.as_deref());
         let left = self.settings.ttl.saturating_sub(entry.resident).as_secs();
         let ttl = Some(i64::try_from(left).unwrap_or(i64::MAX));
-        let report = Report { hit: true, ttl, collapsed, ..Report::default() };
-        let serve = Serve::new(entry.id)
+        let detail = score.map(|_| "similar");
+        let report = Report { hit: true, ttl, collapsed, detail, ..Report::default() };
+        let mut serve = Serve::new(entry.id)
             .set_header("age", entry.resident.as_secs().to_string())
             .set_header("cache-status", report.write(&self.settings.config.name));
+        if let Some(similarity) = similarity {
+            serve = serve.set_header(SIMILARITY, similarity);
+        }
         let _gone = cache::serve(&serve);
+    }
+
+    /// Remembers the question of an answer that is kept, for those that are alike.
+    fn remember(&self, asked: &Asked) {
+        if let (Some(semantic), Some(question)) = (&self.settings.semantic, &asked.remembered) {
+            semantic.remember(question, &asked.key, self.settings.ttl);
+        }
     }
 
     /// Decides how the answer is read. Why it is not kept, if that is clear already.

@@ -7,7 +7,12 @@ use gateway_plugin_sdk::digest;
 use gateway_plugin_sdk::prelude::Request;
 
 use crate::canonical::{self, Fault};
-use crate::config::{Settings, SharedWith};
+use crate::config::{Config, Settings, SharedWith};
+use crate::place;
+use crate::semantic::{Alike, Semantic};
+
+/// The field by which a request asks for more than the threshold, and by which a response says how alike its question was.
+pub(crate) const SIMILARITY: &str = "prediction-similarity";
 
 /// Fields in which clients send credentials, and those that say for which organisation they do.
 pub(crate) const CREDENTIALS: [&str; 12] = [
@@ -103,32 +108,7 @@ impl Question {
             }
         }
         let tenant = tenant(request, config.shared_with);
-        // Each part with its length, so that no two questions are one text.
-        let mut parts = Vec::with_capacity(form.len() + 512);
-        let mut part = |bytes: &[u8]| {
-            parts.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-            parts.extend_from_slice(bytes);
-        };
-        part(tenant.as_bytes());
-        part(config.generation.as_bytes());
-        let attribute = |name: &str| request.attribute(name).unwrap_or_default();
-        let (scheme, field) = (attribute("request.scheme"), request.header("host"));
-        part(authority::of(scheme, field, attribute("request.host")).as_bytes());
-        part(authority::normal(scheme, field.unwrap_or_default()).as_bytes());
-        // Another route may have another upstream, with other models behind the same names.
-        part(attribute("route.name").as_bytes());
-        part(attribute("listener.name").as_bytes());
-        part(request.path().as_bytes());
-        part(query(request).as_bytes());
-        for name in &config.headers {
-            part(&[u8::from(request.header_bytes(name).is_some())]);
-            part(request.header_bytes(name).unwrap_or_default());
-        }
-        for name in &config.attributes {
-            part(&[u8::from(request.attribute(name).is_some())]);
-            part(request.attribute(name).unwrap_or_default().as_bytes());
-        }
-        part(form.as_bytes());
+        let parts = parts(request, &tenant, &form, config);
         Ok(Self {
             key: digest::sha256(&parts).to_vec(),
             tenant,
@@ -138,6 +118,61 @@ impl Question {
             answers,
         })
     }
+
+    /// What is compared if not all of it has to be the same: the text of the last message, and all else as it is.
+    pub(crate) fn alike(
+        &self,
+        request: &Request,
+        body: &[u8],
+        settings: &Settings,
+        semantic: &Semantic,
+    ) -> Option<Alike> {
+        let protocol = self.protocol.filter(|_| self.action == Action::Generate)?;
+        let threshold = semantic.threshold(request.header(SIMILARITY))?;
+        let place = place::last_text(protocol, Raw::parse(body).ok()?)?;
+        if !semantic.takes(&place.text) {
+            return None;
+        }
+        let form = canonical::form_without(body, &settings.choice, &place.pointer).ok()?;
+        let group = digest::sha256(&parts(request, &self.tenant, &form, &settings.config));
+        // The text does not count at all.
+        if group[..] == self.key[..] {
+            return None;
+        }
+        let tenant = semantic.place_of(&self.tenant);
+        Some(Alike { group, tenant, text: place.text.into_owned(), threshold })
+    }
+}
+
+/// All that a prediction depends on, with the form of the body: each part with its length, so that no two questions are one
+/// text.
+fn parts(request: &Request, tenant: &str, form: &str, config: &Config) -> Vec<u8> {
+    let mut parts = Vec::with_capacity(form.len() + 512);
+    let mut part = |bytes: &[u8]| {
+        parts.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        parts.extend_from_slice(bytes);
+    };
+    part(tenant.as_bytes());
+    part(config.generation.as_bytes());
+    let attribute = |name: &str| request.attribute(name).unwrap_or_default();
+    let (scheme, field) = (attribute("request.scheme"), request.header("host"));
+    part(authority::of(scheme, field, attribute("request.host")).as_bytes());
+    part(authority::normal(scheme, field.unwrap_or_default()).as_bytes());
+    // Another route may have another upstream, with other models behind the same names.
+    part(attribute("route.name").as_bytes());
+    part(attribute("listener.name").as_bytes());
+    part(request.path().as_bytes());
+    part(query(request).as_bytes());
+    for name in &config.headers {
+        part(&[u8::from(request.header_bytes(name).is_some())]);
+        part(request.header_bytes(name).unwrap_or_default());
+    }
+    for name in &config.attributes {
+        part(&[u8::from(request.attribute(name).is_some())]);
+        part(request.attribute(name).unwrap_or_default().as_bytes());
+    }
+    part(form.as_bytes());
+    parts
 }
 
 /// The query, without a key in it.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use super::example::file::Example;
+use gateway::config::{self, Known, Source};
+use gateway::{BindError, Gateway, SpanTarget};
 use gateway_tests::client::request;
 use gateway_tests::upstream::full;
 use gateway_tests::{Answer, Http1, Running, Setup, Upstream, within};
@@ -175,4 +177,83 @@ async fn requests_for_the_same_become_one() {
         assert_eq!(text.unwrap(), "one");
     }
     assert_eq!(site.requests().len(), 1);
+}
+
+fn short(route: &str) -> String {
+    format!(
+        "[upstreams.site]\ntargets = [\"http://${{env:SITE}}\"]\n\
+         [[routes]]\nname = \"site\"\npaths = [\"/{{*rest}}\"]\nupstream = \"site\"\n{route}\n"
+    )
+}
+
+#[tokio::test]
+async fn a_route_has_a_cache_by_one_key() {
+    let site = numbered(&[AGED]).await;
+    let route = "cache = { name = \"edge\", key = { attributes = [\"request.authority\"] } }";
+    let setup = Setup::toml(&short(route), &[("SITE", &site.address)]);
+    let trusted = "127.0.0.0/8".parse().unwrap();
+    let gateway = setup.listen(|listener| listener.trusted_proxies = vec![trusted]).start();
+    let said = |host: &'static str| [("x-forwarded-for", "192.0.2.1"), ("x-forwarded-host", host)];
+    assert_eq!(ask(&gateway, "GET", "/a", &said("one.example")).await.text(), "answer 1");
+    let again = ask(&gateway, "GET", "/a", &said("One.example:80")).await;
+    assert_eq!(again.text(), "answer 1");
+    assert!(again.header("cache-status").unwrap().starts_with("edge; hit"));
+    // Behind the proxy all have one `Host`; the attribute is what the client asked for.
+    assert_eq!(ask(&gateway, "GET", "/a", &said("two.example")).await.text(), "answer 2");
+    assert_eq!(ask(&gateway, "GET", "/a", &said("one.example:81")).await.text(), "answer 3");
+    assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "answer 4");
+}
+
+#[tokio::test]
+async fn the_short_form_of_a_cache_is_checked_as_the_long_one() {
+    let site = numbered(&[AGED]).await;
+    let names = gateway::first_party::names();
+    for (route, said) in [
+        ("cache = true", "`cache` must be a table, but this is a boolean"),
+        ("plugins = [{ component = \"cache\" }]\ncache = {}", "the route has two caches"),
+    ] {
+        let text = gateway_tests::setup::written(&short(route));
+        let source = Source::new("test.toml", &text);
+        let environment = |_: &str| Some(site.address.to_string().into());
+        let error = config::read(source, &environment, &Known { built_in: &names });
+        let error = error.err().unwrap().render(false);
+        assert!(error.contains(said), "{route}: {error}");
+        let line = text.lines().position(|line| line.starts_with("cache =")).unwrap() + 1;
+        assert!(error.contains(&format!("test.toml:{line}:9")), "{route}: {error}");
+    }
+    let route = "cache = { default_ttl = \"2h\", max_ttl = \"1h\" }";
+    let setup = Setup::toml(&short(route), &[("SITE", &site.address)]);
+    let refused = Gateway::bind(setup.config).err().unwrap();
+    let [BindError::Plugin { name, place, message, .. }] = &*refused.errors else {
+        panic!("{refused:?}")
+    };
+    assert_eq!((&**name, place), ("site.cache", &SpanTarget::Config("/default_ttl".to_owned())));
+    assert!(message.contains("it is longer than `max_ttl`"), "{message}");
+}
+
+#[tokio::test]
+async fn what_has_no_content_and_what_a_post_says_of_itself_is_stored() {
+    let site = Upstream::http1(|request| async move {
+        let response = Response::builder().header(AGED.0, AGED.1);
+        match (request.method().as_str(), request.uri().path()) {
+            (_, "/none") => response.status(204).body(full("")).unwrap(),
+            ("POST", path) => {
+                response.header("content-location", path).body(full("posted")).unwrap()
+            }
+            _ => response.body(full("got")).unwrap(),
+        }
+    })
+    .await;
+    let gateway = gateway("", &site);
+    for is_hit in [false, true, true] {
+        let none = ask(&gateway, "GET", "/none", &[]).await;
+        assert_eq!((none.status(), none.text(), none.header("content-length")), (204, "", None));
+        let status = none.header("cache-status").unwrap();
+        assert_eq!(status.starts_with("gateway; hit"), is_hit, "{status}");
+    }
+    let posted = ask(&gateway, "POST", "/a", &[]).await;
+    assert_eq!(posted.header("cache-status"), Some("gateway; fwd=method; ttl=60; stored"));
+    assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "posted");
+    assert_eq!(ask(&gateway, "POST", "/a", &[]).await.text(), "posted");
+    assert_eq!(site.requests().len(), 3);
 }

@@ -17,4 +17,5 @@ mod model_providers;
 mod model_serving;
 mod other_languages;
 mod predictions;
+mod predictions_alike;
 mod readme;

@@ -42,6 +42,12 @@ pub(in crate::config) static ROUTE: Keys = Keys {
             "Plugins in the order of the request: names, or tables as under `[plugins.NAME]`.",
         )
         .example("[\"NAME\"]"),
+        Key::new(
+            "cache",
+            Kind::Free,
+            "Settings of the plugin `cache`, which is behind the others then: short for a table in `plugins`.",
+        )
+        .example("{}"),
         Key::new("upstream", Kind::Text, "Name of the upstream that answers.").example("\"NAME\""),
         Key::new(
             "split",

@@ -338,12 +338,8 @@ impl HostState {
             || partition.len() > MAX_PARTITION
             || tags.len() > MAX_TAGS
             || tags.iter().any(|tag| tag.len() > MAX_KEY);
-        const NONE: [StatusCode; 4] = [
-            StatusCode::NO_CONTENT,
-            StatusCode::RESET_CONTENT,
-            StatusCode::PARTIAL_CONTENT,
-            StatusCode::NOT_MODIFIED,
-        ];
+        const NONE: [StatusCode; 3] =
+            [StatusCode::RESET_CONTENT, StatusCode::PARTIAL_CONTENT, StatusCode::NOT_MODIFIED];
         let has_none = response.status.is_informational() || NONE.contains(&response.status);
         if is_too_long || ttl == 0 || has_none || heads.request.method == Method::HEAD {
             return Err(CacheError::Invalid);

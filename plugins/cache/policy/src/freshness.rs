@@ -52,6 +52,12 @@ pub fn lifetime(
     }
 }
 
+/// Whether a response says itself how long it is fresh.
+pub fn is_explicit(fields: &Fields, targets: &[String], now: Millis) -> bool {
+    let directives = ResponseDirectives::of(fields, targets);
+    matches!(lifetime(200, fields, &directives, None, now), Lifetime::Explicit(seconds) if seconds > 0)
+}
+
 /// When the response was made, in seconds: its `Date`, or now.
 pub fn generated(fields: &Fields, now: Millis) -> u64 {
     let said = fields.text("date").and_then(|text| date::parse(&text, now));

@@ -188,7 +188,7 @@ pub fn store(
     if request.directives.no_store {
         return Err(NotStored::Request);
     }
-    if !(200..600).contains(&status) || matches!(status, 206 | 304) {
+    if !(200..600).contains(&status) || matches!(status, 205 | 206 | 304) {
         return Err(NotStored::Status);
     }
     let directives = ResponseDirectives::of(response, &rules.targets);
