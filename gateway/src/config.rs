@@ -533,6 +533,21 @@ pub struct Capacity {
     pub queue: usize,
     /// `queue_time`: for how long. Default 1 s.
     pub queue_time: Duration,
+    /// `adaptive`: how the bound follows from how long responses take, up to `requests`.
+    pub adaptive: Option<Adaptive>,
+}
+
+/// `adaptive` of a capacity: the bound follows from how long responses take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Adaptive {
+    /// `min`: the bound is never lower. Default 4.
+    pub min: usize,
+    /// `latency`: how long responses may take, in percent of what they take when there are few requests. Default 150.
+    pub latency: u32,
+    /// `interval`: how often the bound is set. Default 500 ms.
+    pub interval: Duration,
+    /// `remeasure`: how often only `min` requests are let through, to measure. Default 1 min.
+    pub remeasure: Duration,
 }
 
 /// `connections` of an upstream: how many each of its targets has at a time, on all workers together.

@@ -6,6 +6,7 @@
 //! many requests an upstream has at a time ([`Places`]), and how many attempts it is sent beside them
 //! ([`UpstreamLoad`]). Must not choose a target, nor know what a request is.
 
+mod adaptive;
 mod capacity;
 mod connections;
 mod gate;

@@ -442,9 +442,10 @@ impl Upstream {
                     lease.counts(open);
                     return Ok(Answered { response, lease, info });
                 }
-                Err(Failed::Unanswered(error)) if reused && resends < MOST_RESENDS => {
+                Err(Failed::Unanswered(error)) if resends < MOST_RESENDS => {
                     tries.failed(tries::no_response(&error), self.timers.now());
-                    resends += 1;
+                    // Who closes fresh connections gets one more.
+                    resends = if reused { resends + 1 } else { MOST_RESENDS };
                 }
                 Err(Failed::Unprocessed(unprocessed)) => {
                     let (error, avoid) = *unprocessed;

@@ -106,6 +106,12 @@ fn show(admin: &Admin, upstream: &Upstream) -> Value {
             "requests": it.requests,
             "queue": it.queue,
             "queue_time_seconds": it.queue_time.as_secs_f64(),
+            "adaptive": it.adaptive.as_ref().map(|it| json!({
+                "min": it.min,
+                "latency": it.latency,
+                "interval_seconds": it.interval.as_secs_f64(),
+                "remeasure_seconds": it.remeasure.as_secs_f64(),
+            })),
         })),
         "connections": upstream.connections.as_ref().map(|it| json!({
             "max": it.max,
@@ -135,7 +141,14 @@ fn show_load(admin: &Admin, upstream: &Upstream) -> Value {
     let places = load.and_then(|load| load.known_places()).map(|places| {
         let (open, waiting) = places.counts();
         let shed = named(&NoPlace::WORDS, &places.shed());
-        json!({ "open": open, "waiting": waiting, "shed_total": shed })
+        let (limit, least) = places.limit();
+        json!({
+            "limit": limit,
+            "least_latency_seconds": least.map(|least| least.as_secs_f64()),
+            "open": open,
+            "waiting": waiting,
+            "shed_total": shed,
+        })
     });
     json!({
         "retry_budget_spent": load.is_some_and(|load| load.is_spent()),

@@ -19,8 +19,8 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    AddedFields, Capacity, ConnectionBound, HostPolicy, Span, Target, Upstream, UpstreamId,
-    UpstreamIdentity, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
+    Adaptive, AddedFields, Capacity, ConnectionBound, HostPolicy, Span, Target, Upstream,
+    UpstreamId, UpstreamIdentity, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
     certificates, listener, retries,
 };
 
@@ -217,7 +217,27 @@ fn capacity(table: &Table<'_, '_>) -> Option<Capacity> {
     let given = table.given_table("capacity")?;
     let (queue, queue_time) = queue(&given)?;
     let requests = given.integer("requests")? as usize;
-    Some(Capacity { requests, queue, queue_time })
+    let adaptive = adaptive(&given, requests);
+    Some(Capacity { requests, queue, queue_time, adaptive })
+}
+
+fn adaptive(capacity: &Table<'_, '_>, requests: usize) -> Option<Adaptive> {
+    let given = capacity.given_table("adaptive")?;
+    let min = given.integer("min")? as usize;
+    if min > requests {
+        let place = given.key_span("min").or_else(|| capacity.key_span("requests"));
+        let error = format!("`min` is {min}, which is over `requests` ({requests})");
+        let error = Diagnostic::error(place.unwrap_or_else(|| given.span.clone()), error);
+        capacity
+            .reading
+            .report(error.help("`requests` is the upper bound, and `min` the lower one"));
+    }
+    Some(Adaptive {
+        min,
+        latency: given.integer("latency")? as u32,
+        interval: given.duration("interval")?,
+        remeasure: given.duration("remeasure")?,
+    })
 }
 
 fn connections(table: &Table<'_, '_>) -> Option<ConnectionBound> {

@@ -17,6 +17,8 @@ use crate::config::ConnectionBound;
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     open: AtomicUsize,
+    /// Of them, those that wait for a request.
+    idle: AtomicUsize,
     max: AtomicUsize,
     waiting: AtomicUsize,
     queue: AtomicUsize,
@@ -59,11 +61,13 @@ impl Connections {
         self.waiting.load(Relaxed)
     }
 
-    /// A request waits from now on, unless as many do as may.
+    /// A request waits from now on, unless as many do as may. One for which a worker gives up an idle connection does not
+    /// count: it waits for that alone.
     pub(crate) fn wait(&self) -> Result<Waits<'_>, NoPlace> {
         let waits = Waits(self);
         let queue = self.queue.load(Relaxed);
-        if self.waiting.fetch_add(1, Relaxed) >= queue {
+        let most = queue.saturating_add(self.idle.load(Relaxed));
+        if self.waiting.fetch_add(1, Relaxed) >= most {
             self.shed[0].fetch_add(1, Relaxed);
             return Err(NoPlace::NoConnection { max: self.max.load(Relaxed), queue });
         }
@@ -95,6 +99,16 @@ impl Connections {
     /// How many requests got none, by the place in [`NoPlace::WORDS`].
     pub(crate) fn shed(&self) -> [u64; NoPlace::WORDS.len()] {
         self.shed.each_ref().map(|count| count.load(Relaxed))
+    }
+}
+
+impl Permit {
+    /// Whether the connection waits for a request from now on.
+    pub(crate) fn is_idle(&self, is_idle: bool) {
+        match is_idle {
+            true => self.0.idle.fetch_add(1, Relaxed),
+            false => self.0.idle.fetch_sub(1, Relaxed),
+        };
     }
 }
 
@@ -134,6 +148,10 @@ mod tests {
         let refused = all.wait().map(drop).unwrap_err();
         assert_eq!(refused, NoPlace::NoConnection { max: 2, queue: 1 });
         assert_eq!((all.counts(), all.shed()), ((2, 1), [1, 0]));
+        one.is_idle(true);
+        drop(all.wait().unwrap());
+        one.is_idle(false);
+        assert!(all.wait().is_err());
         drop(one);
         let third = all.take().unwrap();
         drop((first, other, third));

@@ -77,7 +77,7 @@ impl UpstreamLoad {
     /// Its places, if the configuration bounds them.
     pub(crate) fn places(&self, upstream: &Upstream) -> Option<Arc<Places>> {
         let capacity = upstream.capacity?;
-        let places = self.places.get_or_init(|| Places::new(capacity));
+        let places = self.places.get_or_init(|| Places::new(&self.upstream, capacity));
         places.set(capacity);
         Some(Arc::clone(places))
     }

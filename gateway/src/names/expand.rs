@@ -32,14 +32,30 @@ impl Names {
         }
         let mut config = config.clone();
         for upstream in config.upstreams.iter_mut().filter(|it| !it.written.is_empty()) {
-            upstream.targets = self.targets(upstream);
+            let (targets, left_out) = self.found(upstream);
+            if left_out > 0 && targets != upstream.targets {
+                tracing::warn!(
+                    upstream = upstream.name,
+                    targets = targets.len(),
+                    left_out,
+                    "its names stand for more targets than an upstream has at most: the others get \
+                     no requests"
+                );
+            }
+            upstream.targets = targets;
         }
         Some(config)
     }
 
     /// The targets of one upstream, as far as they are known.
     pub(crate) fn targets(&self, upstream: &Upstream) -> Vec<Target> {
+        self.found(upstream).0
+    }
+
+    /// The same, and how many more there are than an upstream may have.
+    fn found(&self, upstream: &Upstream) -> (Vec<Target>, usize) {
         let mut all: Vec<Target> = Vec::new();
+        let mut left_out = 0;
         for written in &upstream.written {
             let answer = self.of(upstream, written).and_then(|name| name.answer());
             let found = match answer {
@@ -52,12 +68,14 @@ impl Names {
             for target in found {
                 let is_same =
                     |it: &Target| it.tls == target.tls && it.authority == target.authority;
-                if all.len() < MOST && !all.iter().any(is_same) {
-                    all.push(target);
+                match all.len() < MOST {
+                    true if all.iter().any(is_same) => {}
+                    true => all.push(target),
+                    false => left_out += usize::from(!all.iter().any(is_same)),
                 }
             }
         }
-        all
+        (all, left_out)
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct TcpInfo {
     /// Since the peer's kernel last confirmed anything. The end of its stream confirms too, and where nothing was
     /// sent since, that is how long ago it came.
     pub(crate) since_confirmed: Duration,
+    /// Since data last came from the peer.
+    pub(crate) since_received: Duration,
     /// How long a segment and its confirmation take.
     pub(crate) round_trip: Duration,
 }
@@ -20,6 +22,7 @@ pub(crate) struct TcpInfo {
 /// Bytes of the kernel's `struct tcp_info` up to the last of its members that is read, and where they are. New members
 /// are only ever added behind it.
 const LENGTH: usize = 128;
+const LAST_DATA_RECEIVED: usize = 52;
 const LAST_ACK_RECEIVED: usize = 56;
 const ROUND_TRIP: usize = 68;
 const BYTES_ACKED: usize = 120;
@@ -47,6 +50,7 @@ impl TcpInfo {
         Some(Self {
             confirmed: bytes[BYTES_ACKED..].first_chunk().map_or(0, |it| u64::from_ne_bytes(*it)),
             since_confirmed: Duration::from_millis(number(LAST_ACK_RECEIVED).into()),
+            since_received: Duration::from_millis(number(LAST_DATA_RECEIVED).into()),
             round_trip: Duration::from_micros(number(ROUND_TRIP).into()),
         })
     }

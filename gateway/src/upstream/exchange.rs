@@ -167,12 +167,10 @@ where
     let mut unanswered = Unanswered { target, since: bound.timers.now(), is_over: false };
     let watch = progress::watch(request.body(), bound.timers);
     let progress = watch.as_deref();
-    if reused {
-        if !request.method().is_idempotent() {
-            connection.notes_where_it_begins();
-        }
-        progress.inspect(|progress| progress.keep());
+    if !reused || !request.method().is_idempotent() {
+        connection.notes_where_it_begins();
     }
+    progress.inspect(|progress| progress.keep());
     let sent =
         wait(pin!(http1::send(&connection, request, along, watch.as_ref())), progress, bound).await;
     let Some(http1::Sent { result, was_heard, is_foreign, has_ended }) = sent else {
@@ -191,10 +189,10 @@ where
             if is_foreign && connection.is_doubtful() {
                 target.heard_unasked();
             }
-            // What is new to a fresh connection is not sent again.
             let may_repeat = match () {
-                () if !reused || (was_heard && !is_foreign) => false,
-                () if request.method().is_idempotent() => true,
+                () if was_heard && !(is_foreign && reused) => false,
+                () if reused && request.method().is_idempotent() => true,
+                // A target that gives up fresh connections soon may do so while the request is on its way.
                 () => has_ended && !was_heard && connection.was_closed_before_it_began(),
             };
             let put_back = |watch: &Watch<B>| watch.put_back(request.body_mut());

@@ -30,20 +30,21 @@ pub(super) struct Counted {
     gauge: Arc<PoolGauge>,
     is_idle: Cell<bool>,
     /// Where the connections of the target are bounded.
-    _permit: Option<Permit>,
+    permit: Option<Permit>,
 }
 
 impl Counted {
     /// It opens, for a request.
     pub(super) fn new(gauge: &Arc<PoolGauge>, permit: Option<Permit>) -> Self {
         change(&gauge.open, 1);
-        Self { gauge: Arc::clone(gauge), is_idle: Cell::new(false), _permit: permit }
+        Self { gauge: Arc::clone(gauge), is_idle: Cell::new(false), permit }
     }
 
     /// Whether it waits for a request from now on.
     pub(super) fn is_idle(&self, is_idle: bool) {
         if self.is_idle.replace(is_idle) != is_idle {
             change(&self.gauge.idle, if is_idle { 1 } else { -1 });
+            self.permit.as_ref().inspect(|permit| permit.is_idle(is_idle));
         }
     }
 }

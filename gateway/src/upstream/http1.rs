@@ -164,6 +164,13 @@ impl Http1Connection {
         news.is_none()
     }
 
+    /// For how long it is idle by the kernel's word: the response may have been there for a while when this worker got to
+    /// read it.
+    pub(super) fn idle_for(&self) -> Duration {
+        let state = self.state();
+        state.io.socket().info().map_or(Duration::ZERO, |info| info.since_received)
+    }
+
     /// Whether its request is still being sent, behind its response.
     pub(super) fn is_sending(&self) -> bool {
         let state = self.state();

@@ -95,7 +95,13 @@ impl Http1Pool {
                 self.idle.push(Idle { connection, since });
                 return self.take_safe(now);
             } else if idle < BRIEF || connection.is_still_ready() {
-                return Some(connection);
+                // A worker that was held up thinks too little of it.
+                if idle < self.idle_time.safe() / 4
+                    || connection.idle_for() <= self.idle_time.safe()
+                {
+                    return Some(connection);
+                }
+                connection.close();
             } else {
                 self.learns_from(&connection, since);
                 connection.close();

@@ -105,6 +105,11 @@ async fn a_worker_gives_an_idle_connection_up_for_a_request_of_another() {
     }
     assert_eq!(most.load(SeqCst), 1);
     assert!(server.connections() > 1, "more than one worker had requests");
+    // It waits for that alone, and needs no place in a queue.
+    let gateway = start("alone", &[&server], "connections = { max = 1, queue = 0 }", 4);
+    for _ in 0..40 {
+        assert_eq!(Http1::get(gateway.address, "/").await.status(), 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

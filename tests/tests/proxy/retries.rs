@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use bytes::Bytes;
-use gateway_tests::client::{Answer, request};
+use gateway_tests::client::{Answer, get, request};
 use gateway_tests::upstream::full;
 use gateway_tests::{Http1, Raw, Running, Setup, Upstream, log};
 use http::Response;
@@ -28,14 +28,17 @@ fn start(name: &str, targets: &[&Upstream], retries: &str, more: &str) -> Runnin
 
 /// The first example of a chapter of the documentation, with other addresses.
 fn example(chapter: &str, at: &[(&str, &Upstream)]) -> Setup {
+    Setup::toml(&example_text(chapter, at), &[]).workers(1)
+}
+
+fn example_text(chapter: &str, at: &[(&str, &Upstream)]) -> String {
     let docs = include_str!("../../../docs/upstreams.md");
-    let behind = docs.split_once(&format!("\n## {chapter}\n")).unwrap().1;
+    let behind = docs.split_once(&format!("# {chapter}\n")).unwrap().1;
     let toml = behind.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
-    let text = at.iter().fold(toml.to_owned(), |text, (address, upstream)| {
+    at.iter().fold(toml.to_owned(), |text, (address, upstream)| {
         assert!(text.contains(address));
         text.replace(address, &upstream.address.to_string())
-    });
-    Setup::toml(&text, &[]).workers(1)
+    })
 }
 
 /// Answers each request with this status, after it has read the request, and counts.
@@ -429,6 +432,72 @@ async fn the_example_of_a_capacity_turns_requests_away_that_waited_for_too_long(
 }
 
 /// Answers with a status and its name, and tells what it was sent.
+/// Works on so many requests at a time, 10 ms on each; more share its time. Notes the most that were there at a time.
+async fn sharing(at_a_time: &Arc<AtomicUsize>, most: &Arc<AtomicUsize>) -> Upstream {
+    let (at_a_time, most) = (Arc::clone(at_a_time), Arc::clone(most));
+    let open = Arc::new(AtomicUsize::new(0));
+    Upstream::http1(move |_| {
+        let (at_a_time, most, open) =
+            (Arc::clone(&at_a_time), Arc::clone(&most), Arc::clone(&open));
+        async move {
+            let count = open.fetch_add(1, SeqCst) + 1;
+            most.fetch_max(count, SeqCst);
+            let load = count as f64 / at_a_time.load(SeqCst) as f64;
+            tokio::time::sleep(std::time::Duration::from_millis(10).mul_f64(load.max(1.0))).await;
+            open.fetch_sub(1, SeqCst);
+            Response::new(full("found"))
+        }
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upstream_has_as_many_requests_as_it_answers_quickly_and_more_when_it_can() {
+    let (at_a_time, most) = (Arc::new(AtomicUsize::new(8)), Arc::default());
+    let search = sharing(&at_a_time, &most).await;
+    let text = example_text("By latency", &[("10.0.0.1:9000", &search)]);
+    let text = format!("[admin]\naddress = \"127.0.0.1:0\"\n{text}");
+    let gateway = Setup::toml(&text, &[]).workers(2).start();
+    let address = gateway.address;
+    let limit = async || {
+        let line = metric(&gateway, "gateway_upstream_requests_limit{upstream=\"search\"}").await;
+        line.parse::<usize>().unwrap()
+    };
+    let until = async |is_reached: fn(usize) -> bool| {
+        gateway_tests::within(async {
+            while !is_reached(limit().await) {
+                tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+    };
+    let clients: Vec<_> = (0..100)
+        .map(|_| {
+            tokio::spawn(async move {
+                let mut client = Http1::connect(address).await;
+                loop {
+                    assert_eq!(client.send(get("/search/1")).await.status(), 200);
+                }
+            })
+        })
+        .collect();
+    // Four requests are answered in 10 ms each, which shows what is possible; eight and more are let through then.
+    until(|limit| limit >= 8).await;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    most.store(0, SeqCst);
+    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    let settled = most.load(SeqCst);
+    assert!((8..=40).contains(&settled), "{settled} at a time, of 100 that want to be");
+    at_a_time.store(1_000, SeqCst);
+    until(|limit| limit >= 60).await;
+    assert!(clients.iter().all(|client| !client.is_finished()), "no request failed");
+    clients.iter().for_each(tokio::task::JoinHandle::abort);
+    let is_told = |line: &log::Line| {
+        line.message.contains("another number of requests") && line.field("upstream") == "search"
+    };
+    assert!(!log::lines(is_told).is_empty());
+}
+
 async fn provider(name: &'static str, status: u16, says: &'static str) -> Upstream {
     Upstream::http1(move |request| async move {
         let (head, body) = request.into_parts();

@@ -157,6 +157,40 @@ pub(in crate::config) static CAPACITY: Keys = Keys {
         )
         .default("100"),
         timeout("queue_time", "How long one waits at most; then it is answered 503.").default("1s"),
+        Key::new(
+            "adaptive",
+            Kind::Table(&ADAPTIVE),
+            "The bound follows from how long responses take, up to `requests`. Default: it is `requests`.",
+        )
+        .example("{ latency = 200 }"),
+    ],
+};
+
+pub(in crate::config) static ADAPTIVE: Keys = Keys {
+    id: "adaptive",
+    title: "`adaptive` of a capacity",
+    about: "How many requests an upstream has at a time, by how long its responses take.",
+    keys: &[
+        Key::new(
+            "min",
+            Kind::Integer { min: 1, max: 1_000_000 },
+            "The bound is never lower.",
+        )
+        .default("4"),
+        Key::new(
+            "latency",
+            Kind::Integer { min: 100, max: 1000 },
+            "How long responses may take until their heads, in percent of what they take when there \
+             are few requests. If they take longer, the bound becomes lower.",
+        )
+        .default("150"),
+        Key::new("interval", TTL, "How often the bound is set.").default("500ms"),
+        Key::new(
+            "remeasure",
+            Kind::Duration { min: "1s", max: super::DAY },
+            "How often only `min` requests are let through at a time, to measure how long those take.",
+        )
+        .default("1m"),
     ],
 };
 

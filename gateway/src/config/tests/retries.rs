@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::Method;
 
 use super::*;
-use crate::config::{Capacity, ConnectionBound, RetryBudget, RetryOn};
+use crate::config::{Adaptive, Capacity, ConnectionBound, RetryBudget, RetryOn};
 
 fn with(keys: &str) -> String {
     in_route(&format!("{FORWARD}\n{keys}"))
@@ -101,7 +101,21 @@ fn reads_how_many_requests_an_upstream_has_at_a_time() {
     let queue_time = Duration::from_secs(1);
     assert_eq!(
         read("capacity.requests = 5"),
-        Some(Capacity { requests: 5, queue: 100, queue_time })
+        Some(Capacity { requests: 5, queue: 100, queue_time, adaptive: None })
+    );
+    let policy = Adaptive {
+        min: 2,
+        latency: 150,
+        interval: Duration::from_millis(500),
+        remeasure: Duration::from_secs(60),
+    };
+    let adaptive = read("capacity = { requests = 5, adaptive = { min = 2 } }").unwrap().adaptive;
+    assert_eq!(adaptive, Some(policy));
+    refuses(
+        &with("capacity = { requests = 3, adaptive = {} }"),
+        "`min` is 4, which is over `requests` (3)",
+        "requests",
+        "`requests` is the upper bound, and `min` the lower one",
     );
     refuses(
         &with("capacity = { queue = 5 }"),

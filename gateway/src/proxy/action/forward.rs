@@ -57,7 +57,7 @@ pub(in crate::proxy) async fn forward(
     exchange.forwards_to(id);
     let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
     let along = Along { added: Some(&added), interim: Some(&tell), key };
-    let place = match upstream.has_places() {
+    let mut place = match upstream.has_places() {
         false => None,
         // Boxed, so that others do not carry its state around.
         true => Box::pin(upstream.place()).await.map_err(|source| {
@@ -89,6 +89,9 @@ pub(in crate::proxy) async fn forward(
         copy.send(exchange, mirror, counts, status);
     }
     let mut answer = answer?;
+    if let Some(place) = &mut place {
+        place.is_answered(answer.response.status());
+    }
     answer.lease.holds(place);
     exchange.is_answered_upstream();
     exchange.answered_by(Answerer::Upstream(id));

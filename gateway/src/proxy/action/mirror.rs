@@ -113,12 +113,15 @@ async fn ask(
     request: &mut Request<Body>,
     host: &HostPolicy,
 ) -> Result<(Answered, Duration), Mirrored> {
-    let place = match upstream.has_places() {
+    let mut place = match upstream.has_places() {
         false => None,
         true => upstream.place().await.map_err(|_| Mirrored::Skipped)?,
     };
     let began = Instant::now();
     let mut answered = upstream.send(request, host).await.map_err(|_| Mirrored::Failed)?;
+    if let Some(place) = &mut place {
+        place.is_answered(answered.response.status());
+    }
     answered.lease.holds(place);
     Ok((answered, began.elapsed()))
 }

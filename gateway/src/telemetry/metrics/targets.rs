@@ -87,6 +87,11 @@ pub(super) fn write_loads(page: &mut String, health: &Health) {
             line(page, name, &[("upstream", *upstream), ("state", state)], count);
         }
     }
+    let name = "gateway_upstream_requests_limit";
+    head(page, name, Kind::Gauge, "Requests that the upstream may have, where they are bounded.");
+    for (upstream, places) in &places {
+        line(page, name, &[("upstream", *upstream)], places.limit().0);
+    }
     let name = "gateway_upstream_requests_shed_total";
     head(page, name, Kind::Counter, "Requests that got no place at the upstream, by why.");
     for (upstream, places) in &places {

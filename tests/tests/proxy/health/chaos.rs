@@ -23,14 +23,20 @@ const CONNECT: Duration = Duration::from_millis(300);
 /// For how long an ejection holds at first, and how long after faults begin the long run does not count latencies.
 const EJECTION: Duration = Duration::from_secs(1);
 
+/// Whether targets are chosen by how many requests are open there, and not by turns.
+fn by_load() -> bool {
+    std::env::var_os("CHAOS_BY_LOAD").is_some()
+}
+
 /// The configuration of a gateway in front of the targets.
 fn settings(targets: &[SocketAddr]) -> String {
     let list = targets.iter().map(|address| format!("\"http://{address}\""));
     let list = list.collect::<Vec<_>>().join(", ");
     let (connect, attempt) = (CONNECT.as_millis(), ATTEMPT.as_millis());
     let ejection = EJECTION.as_secs();
+    let balance = if by_load() { "least_requests" } else { "round_robin" };
     format!(
-        "[upstreams.chaos]\ntargets = [{list}]\n\
+        "[upstreams.chaos]\ntargets = [{list}]\nbalance = \"{balance}\"\n\
          timeouts = {{ connect = \"{connect}ms\", first_byte = \"{attempt}ms\" }}\n\
          ejection = {{ consecutive_failures = 2, time = \"{ejection}s\", max_time = \"5s\", max_share = 1 }}\n\
          health = {{ path = \"/\", interval = \"500ms\", timeout = \"500ms\", unhealthy = 2, healthy = 1 }}\n\
@@ -142,7 +148,8 @@ async fn few_requests_that_cannot_be_sent_again_go_to_a_target_that_has_fallen_s
 }
 
 /// `CHAOS_SECONDS` and `CHAOS_RATE` say for how long and how much, `CHAOS_PROXY` (`gateway`, `haproxy` or `envoy`, with
-/// the program in `CHAOS_PROGRAM`) through what. Without a program the gateway is that of the test.
+/// the program in `CHAOS_PROGRAM`) through what. Without a program the gateway is that of the test. `CHAOS_BY_LOAD` has
+/// targets chosen by open requests.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "it takes minutes, and the machine for itself"]
 async fn chaos_for_long() {

@@ -53,13 +53,14 @@ fn gateway(address: SocketAddr, targets: &[SocketAddr]) -> String {
 
 fn haproxy(address: SocketAddr, targets: &[SocketAddr]) -> String {
     let (connect, attempt) = (CONNECT.as_millis(), ATTEMPT.as_millis());
+    let balance = if super::by_load() { "leastconn" } else { "roundrobin" };
     let mut text = format!(
         "global\n  nbthread 2\ndefaults\n  mode http\n  timeout connect {connect}ms\n  timeout client 60s\n  \
          timeout server {attempt}ms\n  timeout check 500ms\n  retries 3\n  option redispatch 1\n  \
          retry-on all-retryable-errors\n  option httpchk GET /\n  default-server check inter 500ms \
          fall 2 rise 1 observe layer7 error-limit 2 on-error mark-down\nfrontend in\n  bind {address}\n  \
          http-request disable-l7-retry if METH_POST\n  default_backend targets\nbackend targets\n  \
-         balance roundrobin\n"
+         balance {balance}\n"
     );
     for (index, target) in targets.iter().enumerate() {
         let _infallible = writeln!(text, "  server t{index} {target}");
@@ -80,6 +81,7 @@ fn envoy(address: SocketAddr, targets: &[SocketAddr]) -> String {
         .map(|target| format!("        - endpoint: {{ address: {} }}\n", socket(*target)))
         .collect();
     let listener = socket(address);
+    let balance = if super::by_load() { "LEAST_REQUEST" } else { "ROUND_ROBIN" };
     let (connect, attempt) = (CONNECT.as_secs_f64(), ATTEMPT.as_secs_f64());
     let policy = |on: &str| {
         format!(
@@ -119,6 +121,7 @@ fn envoy(address: SocketAddr, targets: &[SocketAddr]) -> String {
   - name: targets
     type: STATIC
     connect_timeout: {connect}s
+    lb_policy: {balance}
     common_lb_config: {{ healthy_panic_threshold: {{ value: 0 }} }}
     circuit_breakers: {{ thresholds: [{{ max_connections: 100000, max_pending_requests: 100000, max_requests: 100000, max_retries: 100000 }}] }}
     outlier_detection: {{ consecutive_5xx: 2, consecutive_gateway_failure: 2, enforcing_consecutive_gateway_failure: 100, interval: 0.5s, base_ejection_time: 1s, max_ejection_time: 5s, max_ejection_percent: 100 }}
