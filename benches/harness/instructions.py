@@ -10,7 +10,7 @@ import shutil
 import subprocess
 
 from .peers import gateway
-from .scenarios import hits, hops
+from .scenarios import hops
 from .stage import KEY, Problem
 
 # Under valgrind a hook is fifty times slower, and no deadline should see that.
@@ -18,6 +18,24 @@ PATIENT = '\\1\nlimits = { deadline = "10s" }'
 WARM = 100
 # With somebody who can ask for metrics, requests are counted and hooks are timed.
 COUNTED = '\n[admin]\naddress = "127.0.0.1:0"\n'
+# An answer that is stored, and given again without the upstream.
+CACHED = gateway.PLAIN.replace('upstream =', 'plugins = ["cache"]\nupstream =') + """
+[plugins.cache]
+component = "cache"
+[plugins.cache.config]
+default_ttl = "1h"
+"""
+# As many routes as a large file has, beside the one that is asked for.
+ROUTES = gateway.PLAIN + "".join(
+    f"""
+[[routes]]
+name = "other{number}"
+hosts = ["host{number % 50}.example", "*.wild{number % 20}.example"]
+paths = ["/service{number}/{{id}}", "/plain/{number}/{{*rest}}"]
+upstream = "service"
+"""
+    for number in range(1000)
+)
 # For what has to be another with each request.
 NUMBERS = itertools.count()
 
@@ -30,7 +48,8 @@ def rows():
         "chain": (gateway.CHAIN, "/chain/x"),
         "chain, counted": (gateway.CHAIN + COUNTED, "/chain/x"),
         "called": (gateway.CALLED, "/called/x?n={}"),
-        "hit": (hits.GATEWAY, "/hit/1k"),
+        "cache hit": (CACHED, "/plain/x"),
+        "1,000 routes": (ROUTES, "/plain/x"),
         "1 hop": (hops.body(1), "/plain/x"),
         "5 hops": (hops.body(5), "/plain/x"),
     }
