@@ -18,6 +18,7 @@ mod man;
 mod models;
 mod operator;
 mod plugin;
+mod precompile;
 mod prepare;
 mod reload;
 mod requests;
@@ -130,6 +131,12 @@ enum Command {
     },
     /// Print the manual page (`man -l <(gateway man)`), or write those of all commands.
     Man(man::Pages),
+    /// Compile the first-party plugins into a folder, so that a first start need not.
+    ///
+    /// For packages. The gateway looks for the folder at ../lib/gateway as seen from the folder of the program,
+    /// then at lib. Files that others than the owner of the program or root may write are not used. What does
+    /// not fit the processor (x86-64-v3) is compiled at the start.
+    Precompile(precompile::Precompile),
     #[command(hide = true)]
     Compile(compile::Compile),
 }
@@ -157,6 +164,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Usage(question) => usage::usage(&question, format),
         Command::Plugin(command) => plugin::run(&command, format),
         Command::Completions { shell } => completions::completions(shell),
+        Command::Precompile(asked) => precompile::precompile(&asked),
         Command::Man(pages) => man::man(&pages),
         Command::Compile(compile) => compile::compile(compile),
     };

@@ -76,6 +76,6 @@ pub use gateway::{
 };
 pub use plugin::{
     Compilation, INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Requirement, Size,
-    compile, compile_time, compile_with, inspect, open, requirements, schema,
+    compile, compile_time, compile_with, inspect, open, precompile, requirements, schema,
 };
 pub use server::give_back_memory_with;

@@ -43,7 +43,8 @@ pub(crate) use host::{
 pub(crate) use interest::Interest;
 pub use load::{
     Compilation, INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Requirement,
-    SpanTarget, compile, compile_time, compile_with, inspect, open, requirements, schema,
+    SpanTarget, compile, compile_time, compile_with, inspect, open, precompile, requirements,
+    schema,
 };
 pub(crate) use load::{LoadError, Loader, Plugin, full_text, wait};
 pub(crate) use pool::{Pool, Ready};

@@ -87,6 +87,28 @@ pub(super) fn compiler(
     Engine::new(&config)
 }
 
+/// An engine that compiles as [`engine`] does, for any machine whose processor has these features, and runs
+/// nothing.
+///
+/// # Errors
+///
+/// When a feature is unknown.
+pub(super) fn portable(features: &[&str]) -> wasmtime::Result<Engine> {
+    let mut config = config(None, MIN_INSTANCES, Backtraces::Names);
+    // To name the target is what keeps features of this machine out.
+    config.target(&format!("{}-unknown-linux-gnu", std::env::consts::ARCH))?;
+    for feature in features {
+        enable(&mut config, feature);
+    }
+    Engine::new(&config)
+}
+
+#[expect(unsafe_code, reason = "a flag may change what guests can do")]
+fn enable(config: &mut Config, feature: &str) {
+    // SAFETY: an instruction set is none of those flags; a machine without it refuses the code.
+    unsafe { config.cranelift_flag_enable(feature) };
+}
+
 pub(super) fn config(cache: Option<Cache>, instances: u32, backtraces: Backtraces) -> Config {
     let mut config = Config::new();
     // Each of these was measured: concurrency support alone triples the cost of a call.

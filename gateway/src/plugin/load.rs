@@ -12,6 +12,7 @@ mod describe;
 mod document;
 mod inspect;
 mod kind;
+mod precompiled;
 mod refusal;
 mod repair;
 mod requirements;
@@ -60,6 +61,7 @@ pub use inspect::{
     INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, open,
     requirements,
 };
+pub use precompiled::precompile;
 pub(crate) use refusal::LoadError;
 pub use refusal::SpanTarget;
 pub use requirements::Requirement;

@@ -9,6 +9,7 @@ mod admin_api;
 mod command_line;
 mod documents;
 mod monitoring;
+mod precompiled;
 mod recorder;
 mod renewal;
 mod service_manager;

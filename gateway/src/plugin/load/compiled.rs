@@ -17,6 +17,7 @@ use wasmtime::component::Component;
 
 use super::compiler_process::Aside;
 use super::kind::check_kind;
+use super::precompiled;
 use super::refusal::{LoadError, refused};
 use super::resettable::resettable;
 use crate::config;
@@ -87,6 +88,11 @@ impl Compiled {
         let bytes = self.built_in.iter().find(|(known, _)| *known == name);
         let (_, bytes) = bytes
             .ok_or_else(|| refused(format!("there is no first-party plugin `{name}`"), None))?;
+        // Of what most configurations use.
+        if !resettable && let Some(component) = precompiled::find(engine, name, bytes) {
+            self.known().built_in.insert(key, component.clone());
+            return Ok(component);
+        }
         let bytes = if resettable { made_resettable(name, bytes) } else { Cow::Borrowed(*bytes) };
         let component = Component::new(engine, &*bytes)
             .map_err(|error| refused(format!("`{name}` does not compile: {error:#}"), None))?;
