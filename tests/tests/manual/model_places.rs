@@ -189,10 +189,13 @@ async fn a_request_that_another_deployment_answers_has_its_place_there_alone() {
         let address = gateway.address;
         tokio::spawn(async move { post(address, asked("both", false)).await })
     };
-    let waiting = [ask(), ask()];
     // Each was at the first one, which has one place, and is at the second one now.
-    until(|| second.requests().len() == 2).await;
-    assert_eq!(first.requests().len(), 2);
+    let mut waiting = Vec::new();
+    for requests in 1..=2 {
+        waiting.push(ask());
+        until(|| second.requests().len() == requests).await;
+        assert_eq!(first.requests().len(), requests);
+    }
     becomes(&gateway, "gateway_plugin_slots", "held", 2).await;
     // The second one has two places.
     let third = within(ask()).await.unwrap();
