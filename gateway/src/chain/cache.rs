@@ -21,7 +21,7 @@ use crate::body::Body;
 use crate::heads::ExchangeView;
 use crate::plugin::instance::Called;
 use crate::plugin::{Asked, Failure, InBackground, OfCache, Served};
-use crate::state::cache::{Cache, Cached, Lead, Waited, Waiting, now};
+use crate::state::cache::{Cache, Cached, Content, Lead, Waited, Waiting, now};
 use crate::telemetry::metrics::CacheResult;
 
 /// What a plugin has of the cache in an exchange.
@@ -210,17 +210,22 @@ fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failu
         }
         *response.body_mut() = body::of(reader);
     } else {
-        let body = entry.body.clone();
         let heads = run.heads.borrow();
         let request = &heads.request;
         let is_partial = response.status() == StatusCode::OK && request.method == Method::GET;
         let selected = match is_partial {
-            true => range::select(&request.headers, response.headers(), body.len() as u64),
+            true => range::select(&request.headers, response.headers(), entry.body.length()),
             false => Selected::Whole,
         };
-        let body = selected.apply(&mut response, body);
-        edit::set_length(response.headers_mut(), body.len());
-        *response.body_mut() = Body::full(body);
+        let part = selected.apply(&mut response, entry.body.length());
+        let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+        edit::set_length(response.headers_mut(), length);
+        *response.body_mut() = match &entry.body {
+            Content::Memory(body) if length == body.len() => Body::full(body.clone()),
+            Content::Memory(body) => Body::full(body.slice(part.start as usize..part.end as usize)),
+            Content::Disk(_) if part.is_empty() => Body::empty(),
+            Content::Disk(body) => body::from_disk(body.read(part)),
+        };
     }
     edit::fields(response.headers_mut(), edits)?;
     if response.status() == StatusCode::NOT_MODIFIED {

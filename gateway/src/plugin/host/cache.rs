@@ -141,7 +141,7 @@ fn shown(entry: &Entry) -> CacheEntry {
         metadata: entry.metadata().to_vec(),
         status: entry.status,
         resident: entry.resident(),
-        size: entry.is_whole.then_some(entry.body.len() as u64),
+        size: entry.is_whole.then_some(entry.body.length()),
     }
 }
 
