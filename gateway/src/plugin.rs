@@ -35,7 +35,7 @@ use std::sync::Arc;
 
 pub(crate) use change_cache::ReuseKey;
 pub(crate) use guest_output::{FailureReport, OutputBuffer, OutputLine};
-pub(crate) use host::{Asked, Hold, InBackground, MemoryLimit, OfCache, OfHeld, Served};
+pub(crate) use host::{Asked, Hold, InBackground, KnownHit, MemoryLimit, OfCache, OfHeld, Served};
 pub(crate) use interest::Interest;
 pub use load::{
     Compilation, INTERFACE_VERSION, Inspection, Omission, PluginImport, Refusal, Requirement,

@@ -171,6 +171,17 @@ pub(super) fn of_request(
     answer(run, *serve)
 }
 
+/// What a request hook asked for before, once more.
+pub(super) fn again(
+    run: &Run,
+    cache: &Cache,
+    served: Served,
+) -> Result<Option<Box<Response<Body>>>, Failure> {
+    cache.counts.answered(served.result);
+    run.change(|heads| heads.facts.cache = Some(served.result.name()));
+    answer(run, served)
+}
+
 /// What a response hook asked for: what is passed on instead, if there is anything.
 #[expect(clippy::boxed_local, reason = "it stays where the call has left it")]
 pub(super) fn of_response(
@@ -199,10 +210,10 @@ pub(super) fn of_response(
 
 /// A stored response as an answer; `None` if it cannot be joined any more.
 fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failure> {
-    let Served { entry, fill, status, edits, .. } = serve;
+    let Served { entry, fill, status, headers, edits, .. } = serve;
     let mut response = Box::new(Response::new(Body::empty()));
     *response.status_mut() = edit::status(status.unwrap_or(entry.status))?;
-    *response.headers_mut() = entry.headers();
+    *response.headers_mut() = headers.unwrap_or_else(|| entry.headers());
     if let Some(fill) = fill {
         let Some(reader) = fill.read() else { return Ok(None) };
         if let Some(length) = reader.left() {

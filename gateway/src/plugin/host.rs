@@ -333,7 +333,7 @@ impl Waiting {
     }
 }
 
-pub(crate) use cache::{InBackground, OfCache, Served};
+pub(crate) use cache::{InBackground, KnownHit, OfCache, Served};
 pub(crate) use held_response::{Hold, OfHeld};
 pub(crate) use slots::Asked;
 pub(super) use wasi::link as link_wasi;

@@ -8,6 +8,7 @@ mod entry;
 mod fill;
 mod flight;
 mod index;
+mod seen;
 mod tier;
 
 use std::collections::{HashMap, HashSet};
@@ -28,6 +29,7 @@ pub(crate) use self::entry::{Content, Entry, Freshened, Wanted};
 pub(crate) use self::fill::{Fill, Polled, Reader, STALLED};
 pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};
 use self::index::Index;
+pub(crate) use self::seen::Seen;
 use crate::config::Cache as Settings;
 use crate::telemetry::metrics::{CacheCounts, Metrics};
 

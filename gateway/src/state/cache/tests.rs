@@ -178,6 +178,35 @@ fn a_key_has_so_many_variants_and_the_oldest_gives_way() {
     assert_eq!((it.cache.objects(), it.cache.counts.others()[1].1), (MAX_VARIANTS, 36));
 }
 
+#[test]
+fn what_was_found_is_known_again_until_it_is_another() {
+    let it = Fixture::new(|_| {});
+    let find = |key: u128| {
+        let mut found = Vec::new();
+        it.cache.lookup(key, |entry| found.push(Arc::clone(entry)));
+        let seen = it.cache.seen(key, &found);
+        (found, seen)
+    };
+    let key = it.space.key(b"k");
+    let (nothing, none) = find(key);
+    assert!(nothing.is_empty() && none.is_none());
+    it.put("k", "a", &["x"], "one");
+    let (found, seen) = find(key);
+    let (first, seen) = (found[0].id, seen.expect("it is there"));
+    assert_eq!(it.cache.again(&seen, first).map(|entry| entry.id), Some(first));
+    assert!(it.cache.again(&seen, first + 1).is_none());
+    assert!(it.cache.seen(key, &[]).is_none(), "more is there than what was found");
+    // Another variant may be the better one now.
+    it.put("k", "b", &[], "two");
+    assert!(it.cache.again(&seen, first).is_none());
+    let (found, seen) = find(key);
+    let seen = seen.expect("both are there");
+    assert!(found.iter().all(|entry| it.cache.again(&seen, entry.id).is_some()));
+    drop(found);
+    assert_eq!(it.cache.purge_tags("x"), 1);
+    assert!(it.cache.again(&seen, first).is_none());
+}
+
 fn poll(reader: &mut Reader) -> Option<String> {
     match reader.poll(&Context::from_waker(Waker::noop())) {
         Poll::Pending => None,
