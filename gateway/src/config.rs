@@ -1076,6 +1076,19 @@ pub struct Cache {
     pub partition: Option<u64>,
     /// `abandoned`: whether a response is stored that nobody waits for any more. Default `stop`.
     pub finishes: bool,
+    /// `folder`: where large bodies are kept. Default: in memory.
+    pub folder: Option<CacheFolder>,
+}
+
+/// `folder` of a cache, and what goes there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheFolder {
+    /// `folder`, resolved against the configuration's.
+    pub path: PathBuf,
+    /// `disk_size`: bytes of all bodies in it. Default 1 GiB.
+    pub size: u64,
+    /// `disk_from`: bytes of the smallest body that goes there. Default 64 KiB.
+    pub from: u64,
 }
 
 /// `[stores.NAME]`: where the state of plugins is kept.

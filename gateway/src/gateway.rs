@@ -332,13 +332,17 @@ struct Loaded {
     errors: Vec<BindError>,
 }
 
-/// Opens the stores of a configuration, before what uses them is loaded.
+/// Opens the stores and caches of a configuration, before what uses them is loaded.
 fn open_stores(loader: &Loader, config: &Config) -> Vec<BindError> {
     let unopened = loader.open_stores(config).into_iter().map(|(store, message)| {
         let name = config.stores[store].name.clone();
         BindError::Store { store, name, message }
     });
-    unopened.collect()
+    let caches = loader.open_caches(config).into_iter().map(|(cache, message)| {
+        let name = config.caches[cache].name.clone();
+        BindError::Cache { cache, name, message }
+    });
+    unopened.chain(caches).collect()
 }
 
 /// Opens the access logs of a configuration.

@@ -228,6 +228,16 @@ impl State {
         opened.filter_map(|(index, opened)| Some((index, opened.err()?.to_string()))).collect()
     }
 
+    /// Opens the caches of a configuration that have a folder, and says which cannot be.
+    pub(crate) fn open_caches(&self, config: &config::Config) -> Vec<(usize, String)> {
+        let is_used = |cache: &config::Cache| {
+            config.plugins.iter().any(|plugin| plugin.cache.name == cache.name)
+        };
+        let caches = config.caches.iter().enumerate().filter(|(_, cache)| is_used(cache));
+        let opened = caches.map(|(index, cache)| (index, self.caches.prepare(cache)));
+        opened.filter_map(|(index, opened)| Some((index, opened.err()?.to_string()))).collect()
+    }
+
     /// These stores are configured, and no others.
     pub(crate) fn keep_stores(&self, stores: &[Arc<config::Store>]) {
         self.named.keep(stores, &self.metrics);

@@ -68,6 +68,11 @@ impl Socket {
 }
 
 impl Socket {
+    /// It is closed with a reset: what the peer has got is not all.
+    pub(crate) fn resets(&self) {
+        let _broken_already = self.0.stream.set_zero_linger();
+    }
+
     /// Whether nothing has come since the last read that emptied it, as far as the runtime knows:
     /// the kernel is not asked.
     pub(crate) fn is_quiet(&self) -> bool {

@@ -12,6 +12,7 @@ use super::call::{Answer, Call, Refusal, Reply};
 use super::page::Page;
 use crate::config::{self, Config};
 use crate::state::cache::Cache;
+use crate::telemetry::metrics::CacheCounts;
 
 /// What a purge is of: one of them.
 const SCOPES: [&str; 5] = ["key", "tag", "url", "partition", "all"];
@@ -26,7 +27,7 @@ pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
     let settings = settings(&in_force.config);
     let show = |settings: &Arc<config::Cache>| {
         let cache = open.iter().find(|cache| cache.settings.name == settings.name);
-        show(&in_force.config, settings, cache)
+        show(&in_force.config, settings, cache, |plugin| admin.0.limits.caches.is_user(plugin))
     };
     Ok(Reply::json(page.of("caches", settings.iter(), show)))
 }
@@ -62,6 +63,8 @@ pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
             "partition" => cache.purge_partition(&value),
             _ => cache.purge_all(),
         };
+        // Removed for good, also if the gateway is killed now.
+        cache.settle();
         cache.counts.purged(purged as u64);
         purged
     });
@@ -80,19 +83,28 @@ fn settings(config: &Config) -> Vec<Arc<config::Cache>> {
     all
 }
 
-fn show(config: &Config, settings: &config::Cache, cache: Option<&Arc<Cache>>) -> Value {
+fn show(
+    config: &Config,
+    settings: &config::Cache,
+    cache: Option<&Arc<Cache>>,
+    uses: impl Fn(&str) -> bool,
+) -> Value {
     let plugins = config.plugins.iter().filter(|plugin| plugin.cache.name == settings.name);
-    let users: Vec<_> = plugins.map(|plugin| plugin.name.as_str()).collect();
+    let users: Vec<_> = plugins.map(|plugin| &*plugin.name).filter(|it| uses(it)).collect();
+    let disk = cache.map_or([0, 0], |cache| cache.counts.on_disk());
     let mut shown = json!({
         "name": settings.name,
         "memory": settings.memory,
         "max_object": settings.max_object,
         "partition": settings.partition,
+        "disk_size": settings.folder.as_ref().map(|folder| folder.size),
         "plugins": users,
         "objects": cache.map_or(0, |cache| cache.objects()),
         "bytes": cache.map_or(0, |cache| cache.bytes()),
         "partitions": cache.map_or(0, |cache| cache.owners()),
         "arriving": cache.map_or(0, |cache| cache.arriving()),
+        "disk_objects": disk[0],
+        "disk_bytes": disk[1],
         "requests_total": Map::new(),
     });
     if let Some(cache) = cache {
@@ -102,10 +114,8 @@ fn show(config: &Config, settings: &config::Cache, cache: Option<&Arc<Cache>>) -
             shown[name] = count.into();
         }
     } else {
-        for name in
-            ["stored_total", "evicted_total", "purged_total", "collapsed_total", "background_total"]
-        {
-            shown[name] = 0.into();
+        for (name, count) in CacheCounts::none() {
+            shown[name] = count.into();
         }
     }
     shown

@@ -21,7 +21,7 @@ use crate::body::Body;
 use crate::heads::ExchangeView;
 use crate::plugin::instance::Called;
 use crate::plugin::{Asked, Failure, InBackground, OfCache, Served};
-use crate::state::cache::{Cache, Cached, Lead, Waited, Waiting, now};
+use crate::state::cache::{Cache, Cached, Content, Lead, Waited, Waiting, now};
 use crate::telemetry::metrics::CacheResult;
 
 /// What a plugin has of the cache in an exchange.
@@ -171,6 +171,17 @@ pub(super) fn of_request(
     answer(run, *serve)
 }
 
+/// What a request hook asked for before, once more.
+pub(super) fn again(
+    run: &Run,
+    cache: &Cache,
+    served: Served,
+) -> Result<Option<Box<Response<Body>>>, Failure> {
+    cache.counts.answered(served.result);
+    run.change(|heads| heads.facts.cache = Some(served.result.name()));
+    answer(run, served)
+}
+
 /// What a response hook asked for: what is passed on instead, if there is anything.
 #[expect(clippy::boxed_local, reason = "it stays where the call has left it")]
 pub(super) fn of_response(
@@ -199,10 +210,10 @@ pub(super) fn of_response(
 
 /// A stored response as an answer; `None` if it cannot be joined any more.
 fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failure> {
-    let Served { entry, fill, status, edits, .. } = serve;
+    let Served { entry, fill, status, headers, edits, .. } = serve;
     let mut response = Box::new(Response::new(Body::empty()));
     *response.status_mut() = edit::status(status.unwrap_or(entry.status))?;
-    *response.headers_mut() = entry.headers();
+    *response.headers_mut() = headers.unwrap_or_else(|| entry.headers());
     if let Some(fill) = fill {
         let Some(reader) = fill.read() else { return Ok(None) };
         if let Some(length) = reader.left() {
@@ -210,17 +221,22 @@ fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failu
         }
         *response.body_mut() = body::of(reader);
     } else {
-        let body = entry.body.clone();
         let heads = run.heads.borrow();
         let request = &heads.request;
         let is_partial = response.status() == StatusCode::OK && request.method == Method::GET;
         let selected = match is_partial {
-            true => range::select(&request.headers, response.headers(), body.len() as u64),
+            true => range::select(&request.headers, response.headers(), entry.body.length()),
             false => Selected::Whole,
         };
-        let body = selected.apply(&mut response, body);
-        edit::set_length(response.headers_mut(), body.len());
-        *response.body_mut() = Body::full(body);
+        let part = selected.apply(&mut response, entry.body.length());
+        let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
+        edit::set_length(response.headers_mut(), length);
+        *response.body_mut() = match &entry.body {
+            Content::Memory(body) if length == body.len() => Body::full(body.clone()),
+            Content::Memory(body) => Body::full(body.slice(part.start as usize..part.end as usize)),
+            Content::Disk(_) if part.is_empty() => Body::empty(),
+            Content::Disk(body) => body::from_disk(body.read(part)),
+        };
     }
     edit::fields(response.headers_mut(), edits)?;
     if matches!(response.status(), StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT) {

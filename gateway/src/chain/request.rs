@@ -23,7 +23,7 @@ use crate::plugin::bindings::{
     self, BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
 };
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
-use crate::plugin::{Failure, Interest, Pool, Ready, ReuseKey, values};
+use crate::plugin::{Failure, Interest, KnownHit, Pool, Ready, ReuseKey, values};
 use crate::recorder::{Changes, Hook, How};
 use crate::share::Flow;
 
@@ -125,12 +125,12 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     // A trace shows what the hook does, so that it is called.
     if pool.may_reuse() && run.recording.is_none() {
         let heads = run.heads();
-        if let Some(change) = arrived(pool, &heads).and_then(|arrived| pool.reuse(&arrived)) {
-            drop(heads);
-            let applied = apply(run, index, change, Left::default());
-            let noted = applied.as_ref().copied();
-            run.span_without(index, Hook::OnRequest, How::Reused, noted);
-            return finish(run, index, "on-request", applied.map(|()| None));
+        let known = arrived(pool, &heads).and_then(|arrived| pool.reuse(&arrived));
+        drop(heads);
+        if let Some(known) = known
+            && let Some(outcome) = again(run, index, known)
+        {
+            return finish(run, index, "on-request", outcome);
         }
     }
     let mut watched = run.watch(index, "on-request");
@@ -185,10 +185,32 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     }
 }
 
+/// Makes a change again, and gives the answer that came with it; `None` if that is not there any more.
+fn again(
+    run: &Run,
+    index: usize,
+    (change, hit): (RequestChange, Option<Rc<KnownHit>>),
+) -> Option<Result<Option<Box<Response<Body>>>, Failure>> {
+    let served = match &hit {
+        None => None,
+        Some(hit) => Some(hit.again()?),
+    };
+    run.pool(index).reused();
+    let applied = match served.is_some() && change.is_nothing() {
+        true => Ok(()),
+        false => apply(run, index, change, Left::default()),
+    };
+    run.span_without(index, Hook::OnRequest, How::Reused, applied.as_ref().copied());
+    Some(applied.and_then(|()| match (hit, served) {
+        (Some(hit), Some(served)) => cache::again(run, &hit.cache, served),
+        _ => Ok(None),
+    }))
+}
+
 /// A change that can be made again.
 struct Kept {
     arrived: ReuseKey,
-    change: RequestChange,
+    change: (RequestChange, Option<Rc<KnownHit>>),
     time: Duration,
 }
 
@@ -204,8 +226,11 @@ fn to_keep(
     if called.impure || !pool.keeps() {
         return None;
     }
+    let asked = called.slots.as_ref().and_then(|asked| asked.cache.as_ref());
+    // Who looked into a cache and did not answer from it may find something the next time.
+    let hit = asked.map(|asked| asked.known().map(Rc::new).ok_or(())).transpose().ok()?;
     let (arrived, change) = (arrived(pool, heads)?, RequestChange::clone(&change.0));
-    Some(Box::new(Kept { arrived, change, time }))
+    Some(Box::new(Kept { arrived, change: (change, hit), time }))
 }
 
 fn arrived(pool: &Pool, heads: &ExchangeView) -> Option<ReuseKey> {

@@ -166,6 +166,11 @@ fn diagnostic(
             Diagnostic::error(span, format!("the store `{name}` cannot be opened: {message}"))
                 .note("paths are relative to the configuration file")
         }
+        BindError::Cache { cache, .. } => {
+            let span = config.caches[*cache].span.clone();
+            Diagnostic::error(span, error.to_string())
+                .note("paths are relative to the configuration file")
+        }
         BindError::Usage(_) => {
             let span = config.usage.as_ref().map_or(0..0, |usage| usage.store_span.clone());
             Diagnostic::error(span, error.to_string())

@@ -1,14 +1,14 @@
 //! `[caches.NAME]`, and which one a plugin uses.
 //!
-//! Owns the bounds of caches. Must not know what is kept in them.
+//! Owns the bounds of caches and their folders. Must not know what is kept in them.
 
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::Cache;
 use super::diagnostic::Diagnostic;
 use super::names::Names;
 use super::reader::{Table, Text};
+use super::{Cache, CacheFolder};
 
 /// The cache of plugins that name none.
 const DEFAULT: &str = "default";
@@ -28,7 +28,9 @@ impl Caches {
         let places = tables.iter().map(|(name, _)| name.span.clone()).collect();
         let names = tables.iter().map(|(name, _)| Some(name.clone())).collect();
         let names = Names::new(root.reading, "cache", names);
-        let caches = tables.iter().map(|(name, table)| read(name, table).map(Arc::new)).collect();
+        let caches: Vec<_> =
+            tables.iter().map(|(name, table)| read(name, table).map(Arc::new)).collect();
+        refuse_shared_folders(&tables, &caches);
         Self { names, places, caches }
     }
 
@@ -70,6 +72,7 @@ impl Default for Cache {
             max_object: 8 << 20,
             partition: None,
             finishes: false,
+            folder: None,
         }
     }
 }
@@ -79,7 +82,7 @@ impl Cache {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let bounds = |it: &Self| (it.memory, it.max_object, it.partition, it.finishes);
-        self.name == other.name && bounds(self) == bounds(other)
+        self.name == other.name && bounds(self) == bounds(other) && self.folder == other.folder
     }
 }
 
@@ -88,6 +91,7 @@ fn read(name: &Text, table: &Table<'_, '_>) -> Option<Cache> {
     let max_object = table.size("max_object");
     let partition = table.value("partition").map(|_| table.size("partition"));
     let finishes = table.choice("abandoned") == "finish";
+    let folder = folder(table, max_object);
     let (memory, max_object) = (memory?, max_object?);
     if max_object > memory {
         let at = table.value("max_object").or(table.value("memory")).map(|value| value.span());
@@ -108,5 +112,64 @@ fn read(name: &Text, table: &Table<'_, '_>) -> Option<Cache> {
         max_object,
         partition,
         finishes,
+        folder: folder?,
     })
+}
+
+/// `folder` and what goes there; `None` if something is wrong with it.
+fn folder(table: &Table<'_, '_>, max_object: Option<u64>) -> Option<Option<CacheFolder>> {
+    let (size, from) = (table.size("disk_size"), table.size("disk_from"));
+    let Some(text) = table.word("folder") else {
+        if table.value("folder").is_some() {
+            return None;
+        }
+        let useless = ["disk_size", "disk_from"].map(|key| Some((key, table.value(key)?)));
+        let Some((key, value)) = useless.into_iter().flatten().next() else { return Some(None) };
+        let error = Diagnostic::error(value.span(), format!("`{key}` is for a folder"));
+        let error = error.label("there is no `folder`");
+        table.reading.report(error.help("add `folder = \"...\"`, or leave it out"));
+        return None;
+    };
+    let path = table.reading.source.folder().join(&text.value);
+    if !path.is_dir() {
+        let (error, help) = match path.exists() {
+            true => ("is not a folder", "name a folder that is for this cache alone"),
+            false => ("is not there", "make the folder first"),
+        };
+        let error = Diagnostic::error(text.span.clone(), format!("`{}` {error}", text.shown));
+        table.reading.report(error.help(help));
+        return None;
+    }
+    let (size, from, max_object) = (size?, from?, max_object?);
+    let refuse = |key: &str, why: &str, help: &str| {
+        let at = table.value(key).map_or_else(|| text.span.clone(), |value| value.span());
+        table.reading.report(Diagnostic::error(at, why).help(help));
+        None
+    };
+    if from > max_object {
+        let why = "no body would go to the folder: `disk_from` is more than `max_object`";
+        return refuse("disk_from", why, "lower `disk_from`, or raise `max_object`");
+    }
+    if max_object > size {
+        let why = "an object may be larger than all that is kept on disk";
+        return refuse("disk_size", why, "raise `disk_size`, or lower `max_object`");
+    }
+    Some(Some(CacheFolder { path, size, from }))
+}
+
+/// A folder is of one cache.
+fn refuse_shared_folders(tables: &[(Text, Table<'_, '_>)], caches: &[Option<Arc<Cache>>]) {
+    let path = |cache: &Option<Arc<Cache>>| {
+        let path = &cache.as_ref()?.folder.as_ref()?.path;
+        Some(path.canonicalize().unwrap_or_else(|_| path.clone()))
+    };
+    let paths: Vec<_> = caches.iter().map(path).collect();
+    for (index, (_, table)) in tables.iter().enumerate() {
+        let is_taken = |other: &usize| paths[index].is_some() && paths[*other] == paths[index];
+        let Some(first) = (0..index).find(is_taken) else { continue };
+        let Some(value) = table.value("folder") else { continue };
+        let error = format!("the cache `{}` has this folder", tables[first].0.value);
+        let error = Diagnostic::error(value.span(), error);
+        table.reading.report(error.help("give each cache a folder of its own"));
+    }
 }

@@ -92,6 +92,16 @@ pub enum BindError {
         /// What is wrong.
         message: String,
     },
+    /// The folder of a cache of `[caches.NAME]` cannot be used.
+    #[error("the folder of the cache `{name}` cannot be used: {message}")]
+    Cache {
+        /// Its place in `Config::caches`.
+        cache: usize,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+    },
     /// The store of `[usage]` cannot be had.
     #[error("usage cannot be recorded: {0}")]
     Usage(String),

@@ -200,6 +200,14 @@ impl RequestChange {
         self.fields.count() + self.response_fields.count() + self.attributes.count()
     }
 
+    /// Whether it changes nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        let has_text = self.method.is_some() || self.path.is_some() || self.query.is_some();
+        let has_more =
+            self.upstream.is_some() || self.request_body.is_some() || self.response_body.is_some();
+        !has_text && !has_more && self.parts() == 0 && self.bytes() == 0
+    }
+
     /// Bytes of all that it writes.
     pub(crate) fn bytes(&self) -> usize {
         let texts = [&self.method, &self.path, &self.query, &self.upstream];

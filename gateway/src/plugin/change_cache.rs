@@ -1,4 +1,4 @@
-//! Changes that a plugin lets the gateway make again without calling it.
+//! Changes that a plugin lets the gateway make again without calling it, and answers from a cache.
 //!
 //! Owns what counts as the same request: all that would arrive with the call, byte by byte. A new
 //! change replaces the old one in its slot, so that neither many keys nor long keys can fill the memory.
@@ -9,11 +9,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use smallvec::SmallVec;
 
+use super::KnownHit;
 use super::bindings::{RequestChange, RequestHead};
 use super::values::{Value, Values};
 
@@ -72,6 +74,7 @@ struct CacheEntry {
     arrived: Box<[u8]>,
     until: Instant,
     change: RequestChange,
+    hit: Option<Rc<KnownHit>>,
 }
 
 /// Bytes that a place takes, and what a part of a change takes besides its bytes.
@@ -80,7 +83,9 @@ const PART: usize = 64;
 
 impl CacheEntry {
     fn bytes(&self) -> usize {
-        size_of::<Self>() + self.arrived.len() + self.change.bytes() + PART * self.change.parts()
+        let hit = self.hit.as_ref().map_or(0, |hit| hit.bytes());
+        let change = self.change.bytes() + PART * self.change.parts();
+        size_of::<Self>() + self.arrived.len() + change + hit
     }
 }
 
@@ -96,24 +101,33 @@ impl ChangeCache {
         self.places.borrow().is_empty()
     }
 
-    /// The change for a request with which this arrives.
-    pub(crate) fn change(&self, ReuseKey(arrived): &ReuseKey) -> Option<RequestChange> {
+    /// The change for a request with which this arrives, and the answer if there is one.
+    pub(crate) fn change(
+        &self,
+        ReuseKey(arrived): &ReuseKey,
+    ) -> Option<(RequestChange, Option<Rc<KnownHit>>)> {
         let hash = self.secret.hash_one(&arrived[..]);
         let places = self.places.borrow();
         let known = places.get(place(hash))?.as_ref()?;
         let is_same =
             known.hash == hash && verify_slices_are_equal(&known.arrived, arrived).is_ok();
-        (is_same && Instant::now() < known.until).then(|| known.change.clone())
+        let is_it = is_same && Instant::now() < known.until;
+        is_it.then(|| (known.change.clone(), known.hit.clone()))
     }
 
     /// Keeps a change for as long as the plugin allows, unless it is too long.
-    pub(crate) fn keep(&self, ReuseKey(arrived): &ReuseKey, change: RequestChange, time: Duration) {
-        if change.bytes() > MAX_CHANGE {
+    pub(crate) fn keep(
+        &self,
+        ReuseKey(arrived): &ReuseKey,
+        (change, hit): (RequestChange, Option<Rc<KnownHit>>),
+        time: Duration,
+    ) {
+        if change.bytes() + hit.as_ref().map_or(0, |hit| hit.bytes()) > MAX_CHANGE {
             return;
         }
         let hash = self.secret.hash_one(&arrived[..]);
         let (arrived, until) = (arrived[..].into(), Instant::now() + time.min(MAX_TIME));
-        let known = Box::new(CacheEntry { hash, arrived, until, change });
+        let known = Box::new(CacheEntry { hash, arrived, until, change, hit });
         let more = known.bytes();
         if more + SLOTS * SLOT > self.limit {
             return;
@@ -187,7 +201,7 @@ mod tests {
     }
 
     fn known(reuse: &ChangeCache, head: &RequestHead<'_>) -> Option<String> {
-        reuse.change(&ReuseKey::of(head).expect("short"))?.path
+        reuse.change(&ReuseKey::of(head).expect("short"))?.0.path
     }
 
     #[test]
@@ -197,7 +211,7 @@ mod tests {
         let arrived = head(None, &fields);
         assert!(reuse.is_empty() && known(&reuse, &arrived).is_none());
         let time = Duration::from_secs(60);
-        reuse.keep(&ReuseKey::of(&arrived).expect("short"), change("/a"), time);
+        reuse.keep(&ReuseKey::of(&arrived).expect("short"), (change("/a"), None), time);
         assert_eq!(known(&reuse, &arrived).as_deref(), Some("/a"));
         let others: [[Option<&[u8]>; 2]; 5] = [
             [Some(b"a"), Some(b"bc")],
@@ -217,9 +231,9 @@ mod tests {
         let reuse = ChangeCache::new(1 << 30);
         let arrived = head(Some("/"), &[]);
         let key = ReuseKey::of(&arrived).expect("short");
-        reuse.keep(&key, change("/a"), Duration::ZERO);
+        reuse.keep(&key, (change("/a"), None), Duration::ZERO);
         assert_eq!(known(&reuse, &arrived), None);
-        reuse.keep(&key, change("/b"), Duration::MAX);
+        reuse.keep(&key, (change("/b"), None), Duration::MAX);
         assert_eq!(known(&reuse, &arrived).as_deref(), Some("/b"));
     }
 
@@ -230,7 +244,7 @@ mod tests {
             let path = format!("/{number}");
             let arrived = head(Some(&path), &[]);
             let key = ReuseKey::of(&arrived).expect("short");
-            reuse.keep(&key, change(&path), Duration::from_secs(60));
+            reuse.keep(&key, (change(&path), None), Duration::from_secs(60));
             assert_eq!(known(&reuse, &arrived).as_ref(), Some(&path));
         }
         assert_eq!(reuse.places.borrow().len(), SLOTS);
@@ -243,7 +257,7 @@ mod tests {
             let path = format!("/{number}");
             let arrived = head(Some(&path), &[]);
             let key = ReuseKey::of(&arrived).expect("short");
-            reuse.keep(&key, change(&"a".repeat(1000)), Duration::from_secs(60));
+            reuse.keep(&key, (change(&"a".repeat(1000)), None), Duration::from_secs(60));
             assert!(known(&reuse, &arrived).is_some());
             assert!(reuse.bytes.get() <= 64 << 10, "{}", reuse.bytes.get());
         }
@@ -258,9 +272,9 @@ mod tests {
         let arrived = head(Some("/"), &[]);
         let key = ReuseKey::of(&arrived).expect("short");
         let (longest, time) = ("a".repeat(MAX_CHANGE), Duration::from_secs(60));
-        reuse.keep(&key, change(&format!("{longest}a")), time);
+        reuse.keep(&key, (change(&format!("{longest}a")), None), time);
         assert!(reuse.is_empty());
-        reuse.keep(&key, change(&longest), time);
+        reuse.keep(&key, (change(&longest), None), time);
         assert!(!reuse.is_empty());
     }
 

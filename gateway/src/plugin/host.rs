@@ -335,7 +335,7 @@ impl Waiting {
     }
 }
 
-pub(crate) use cache::{InBackground, OfCache, Served};
+pub(crate) use cache::{InBackground, KnownHit, OfCache, Served};
 pub(crate) use drain::Drain;
 pub(crate) use held_response::{Hold, OfHeld};
 pub(crate) use slots::{Asked, Settled};

@@ -424,9 +424,15 @@ impl Loader {
         self.state.open(config)
     }
 
-    /// Writes what is to be written of stores.
+    /// Opens the caches of a configuration that have a folder, and says which cannot be.
+    pub(crate) fn open_caches(&self, config: &config::Config) -> Vec<(usize, String)> {
+        self.state.open_caches(config)
+    }
+
+    /// Writes what is to be written of stores and caches.
     pub(crate) fn finish_stores(&self) {
         self.state.named.finish();
+        self.state.caches.finish();
     }
 
     fn compile(&self, config: &config::Plugin) -> Result<Component, LoadError> {
@@ -527,6 +533,7 @@ impl Loader {
     ) -> Result<(Plugin, Instance), LoadError> {
         let exports = exports(component)?;
         let name: Arc<str> = config.name.as_str().into();
+        self.state.caches.has_user(&name, linked.uses_cache);
         let identity = Identity {
             name: name.clone(),
             ticks: engine::ticks(config.deadline),

@@ -18,7 +18,7 @@ use super::instance::{Called, Hook, Instance};
 use super::outbound::Caller;
 use super::prepare::{Came, Mailbox, Order, configured};
 use super::trap::{limits_for, mebibytes};
-use super::{Failure, Plugin};
+use super::{Failure, KnownHit, Plugin};
 use crate::config::Isolation;
 use crate::heads::ExchangeView;
 use crate::memory_quota::LocalQuota;
@@ -125,13 +125,19 @@ impl Pool {
     }
 
     /// A change that the plugin made where the same arrived, and allowed to be made again.
-    pub(crate) fn reuse(&self, arrived: &ReuseKey) -> Option<RequestChange> {
+    pub(crate) fn reuse(
+        &self,
+        arrived: &ReuseKey,
+    ) -> Option<(RequestChange, Option<Rc<KnownHit>>)> {
         if self.versions() != self.reuse_of.get() {
             return None;
         }
-        let change = self.reuse.change(arrived)?;
+        self.reuse.change(arrived)
+    }
+
+    /// A change was made again.
+    pub(crate) fn reused(&self) {
         self.plugin.identity.metrics.reused();
-        Some(change)
     }
 
     /// Whether changes are kept to be made again. Where each request is to have an instance of its
@@ -150,7 +156,7 @@ impl Pool {
     pub(crate) fn keep(
         &self,
         arrived: &ReuseKey,
-        change: RequestChange,
+        change: (RequestChange, Option<Rc<KnownHit>>),
         time: Duration,
         versions: u64,
     ) {

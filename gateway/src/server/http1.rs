@@ -3,12 +3,13 @@
 //! Owns how hyper is set up for them, what follows when one ends (a 408 for a head that did not
 //! come, a tunnel after 101, a lingering close), and idle connections between requests (parked).
 
+use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -67,7 +68,9 @@ async fn serve_busy<A: Application>(
 ) -> Option<(Transport, Bytes)> {
     let io = MonitoredIo::new(transport, &replay, Rc::clone(&connection));
     drop(replay);
+    let is_old = Cell::new(false);
     let service = service_fn(|request: Request<Incoming>| {
+        is_old.set(request.version() == Version::HTTP_10);
         connection.request_begins(request.body());
         let worker = Rc::clone(&connection.worker.state);
         application.handle(worker, connection.clone(), request.map(FromClient::Http1))
@@ -77,6 +80,15 @@ async fn serve_busy<A: Application>(
     let end = drive::drive(Pin::new(&mut driven), &connection, parks.then_some(PARK_AFTER)).await;
     let parts = driven.into_parts();
     let mut transport = parts.io.into_inner().into_transport();
+    // The end of such a connection may be that of a body: a client must not take half of one for all of it.
+    let is_half = match &end {
+        End::Done(result) => result.as_ref().is_err_and(hyper::Error::is_user),
+        End::Stalled => true,
+        End::HeadTimeout | End::Idle | End::Hidden => false,
+    };
+    if is_half && is_old.get() {
+        transport.resets();
+    }
     match end {
         End::Done(result) => {
             if let Some(tunnel) = connection.take_tunnel().filter(|_| result.is_ok()) {

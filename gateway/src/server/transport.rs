@@ -47,6 +47,11 @@ impl Transport {
         Broken(Box::pin(self.socket().broken()))
     }
 
+    /// It is closed with a reset, if it is closed.
+    pub(super) fn resets(&self) {
+        self.socket().resets();
+    }
+
     /// Waits until there is something to read, or a part of it: TLS may need more.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.socket().readable().await

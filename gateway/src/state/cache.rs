@@ -3,12 +3,15 @@
 //! Owns what is stored under which key, its bounds in bytes, and how it is purged. Which responses may be stored,
 //! and who may be served them, is for plugins to say. Must not know HTTP semantics beyond heads and bodies.
 
+mod disk;
 mod entry;
 mod fill;
 mod flight;
 mod index;
+mod seen;
+mod tier;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hasher as _;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -20,10 +23,13 @@ use quick_cache::sync::Cache as Map;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
-pub(crate) use self::entry::{Entry, Freshened, Wanted};
+use self::disk::Disk;
+pub(crate) use self::disk::{DiskReader, OpenError, StoredBody};
+pub(crate) use self::entry::{Content, Entry, Freshened, Wanted};
 pub(crate) use self::fill::{Fill, Polled, Reader, STALLED};
 pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};
 use self::index::Index;
+pub(crate) use self::seen::Seen;
 use crate::config::Cache as Settings;
 use crate::telemetry::metrics::{CacheCounts, Metrics};
 
@@ -37,23 +43,29 @@ const MAX_SHARDS: u64 = 64;
 /// What an object takes at least, for the memory of what was evicted: it is as long as the list of what is kept.
 const LEAST_SIZE: u64 = 1 << 10;
 
-/// Nanoseconds since the process asked for the first time.
+/// The time when the process asked for it first: late enough that what was stored before has a time too.
+const BEGAN_AT: u64 = 1 << 61;
+
+/// Nanoseconds of a clock that is not set.
 pub(crate) fn now() -> u64 {
     static BEGAN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
     let began = BEGAN.get_or_init(Instant::now);
-    u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    BEGAN_AT + u64::try_from(began.elapsed().as_nanos()).unwrap_or(BEGAN_AT)
 }
 
 /// The caches that are in use.
 #[derive(Debug)]
 pub(crate) struct Caches {
     open: Mutex<HashMap<Box<str>, Arc<Cache>>>,
+    /// Plugins that can use one.
+    users: Mutex<HashSet<Arc<str>>>,
     metrics: Arc<Metrics>,
 }
 
 impl Caches {
     pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
-        Self { open: Mutex::default(), metrics: Arc::clone(metrics) }
+        let (open, users) = (Mutex::default(), Mutex::default());
+        Self { open, users, metrics: Arc::clone(metrics) }
     }
 
     /// The cache with these settings: the one that is there, or a new and empty one.
@@ -64,15 +76,72 @@ impl Caches {
         {
             return Arc::clone(cache);
         }
-        let cache = Arc::new(Cache::new(settings, self.metrics.of_cache(&settings.name)));
+        // One cache at a time has a folder: what is in it comes along.
+        open.values().filter(|cache| cache.shares_folder(settings)).for_each(|cache| cache.close());
+        let counts = || self.metrics.of_cache(&settings.name);
+        let cache = Cache::open(settings, counts()).unwrap_or_else(|error| {
+            let name = &settings.name;
+            tracing::error!(cache = name, "the cache `{name}` has no folder: {error}");
+            Arc::new(Cache::new(settings, counts(), None))
+        });
         open.insert(settings.name.as_str().into(), Arc::clone(&cache));
         cache
+    }
+
+    /// The cache with these settings, if there is one.
+    fn existing(&self, settings: &Settings) -> Option<Arc<Cache>> {
+        let open = self.open();
+        open.get(&*settings.name).filter(|cache| cache.settings.is_same(settings)).cloned()
+    }
+
+    /// Opens a cache that has a folder, before it is used.
+    ///
+    /// # Errors
+    /// If its folder cannot be used.
+    pub(super) fn prepare(&self, settings: &Arc<Settings>) -> Result<(), OpenError> {
+        let mut open = self.open();
+        let is_open = open.values().any(|cache| cache.shares_folder(settings));
+        if settings.folder.is_none() || is_open {
+            return Ok(());
+        }
+        let cache = Cache::open(settings, self.metrics.of_cache(&settings.name))?;
+        open.insert(settings.name.as_str().into(), cache);
+        Ok(())
+    }
+
+    /// A plugin can use its cache, or cannot.
+    pub(crate) fn has_user(&self, plugin: &Arc<str>, uses: bool) {
+        let mut users = lock(&self.users);
+        if uses {
+            users.insert(Arc::clone(plugin))
+        } else {
+            users.remove(plugin)
+        };
+    }
+
+    /// Whether a plugin that is loaded can use its cache.
+    pub(crate) fn is_user(&self, plugin: &str) -> bool {
+        lock(&self.users).contains(plugin)
+    }
+
+    /// Lets all folders go.
+    pub(crate) fn finish(&self) {
+        self.all().iter().for_each(|cache| cache.close());
     }
 
     /// These are configured, and no others.
     pub(super) fn keep(&self, settings: &[Arc<Settings>]) {
         let is_kept = |name: &str| settings.iter().any(|it| it.name == name);
-        self.open().retain(|name, _| is_kept(name));
+        let gone: Vec<_> = {
+            let mut open = self.open();
+            let gone = open.iter().filter(|(name, _)| !is_kept(name));
+            let gone = gone.map(|(_, cache)| Arc::clone(cache)).collect();
+            open.retain(|name, _| is_kept(name));
+            gone
+        };
+        gone.iter().for_each(|cache| cache.close());
+        // Here, and not on the worker that asks first.
+        settings.iter().filter(|it| it.folder.is_some()).for_each(|it| drop(self.of(it)));
         self.metrics.keep_caches(&is_kept);
     }
 
@@ -98,6 +167,8 @@ pub(crate) struct Cache {
     map: Map<u128, Group, Weigh, RandomState, Evicted>,
     hasher: SipHasher13,
     index: Arc<Index>,
+    /// Where large bodies are, if it has a folder.
+    disk: Option<Disk>,
     flights: DashMap<u128, Arc<Flight>, RandomState>,
     /// What arrives at the moment.
     arriving: DashMap<u64, Weak<Fill>, RandomState>,
@@ -157,22 +228,23 @@ impl Weighter<u128, Group> for Weigh {
     }
 }
 
-/// Counts what was evicted, and drops it outside of the shard's lock.
+/// Hands over what is evicted or replaced, which is dropped outside of the shard's lock.
 #[derive(Debug, Clone)]
-struct Evicted(Arc<CacheCounts>);
+struct Evicted;
 
 impl Lifecycle<u128, Group> for Evicted {
-    type RequestState = Vec<Group>;
+    type RequestState = Vec<(u128, Group)>;
 
-    fn on_evict(&self, state: &mut Vec<Group>, _: u128, group: Group) {
-        self.0.evicted(group.entries().len() as u64);
-        state.push(group);
+    fn on_evict(&self, state: &mut Vec<(u128, Group)>, key: u128, group: Group) {
+        state.push((key, group));
     }
 }
 
 /// The entries of one owner, who may have so many bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Partition {
+    /// With the plugin before it.
+    name: Box<str>,
     bytes: AtomicU64,
     objects: AtomicU64,
     /// In the order in which they were stored; some may be gone.
@@ -180,7 +252,7 @@ pub(crate) struct Partition {
 }
 
 impl Cache {
-    fn new(settings: &Arc<Settings>, counts: Arc<CacheCounts>) -> Self {
+    fn new(settings: &Arc<Settings>, counts: Arc<CacheCounts>, disk: Option<Disk>) -> Self {
         let memory = settings.memory;
         let shards = memory / settings.max_object.saturating_mul(LARGEST_IN_SHARD).max(1);
         let shards = shards.clamp(1, MAX_SHARDS);
@@ -193,20 +265,20 @@ impl Cache {
             .ghost_allocation(1.0)
             .build();
         let map = match options {
-            Ok(options) => {
-                let evicted = Evicted(Arc::clone(&counts));
-                Map::with_options(options, Weigh, RandomState::default(), evicted)
-            }
+            Ok(options) => Map::with_options(options, Weigh, RandomState::default(), Evicted),
             // All that it needs is given.
-            Err(_) => {
-                Map::with(32, memory, Weigh, RandomState::default(), Evicted(Arc::clone(&counts)))
-            }
+            Err(_) => Map::with(32, memory, Weigh, RandomState::default(), Evicted),
         };
-        let secret = || getrandom::u64().unwrap_or(0x6361_6368_6573);
+        let random = || getrandom::u64().unwrap_or(0x6361_6368_6573);
+        let [one, other] = match &disk {
+            Some(disk) => disk.secret(),
+            None => [random(), random()],
+        };
         Self {
             map,
-            hasher: SipHasher13::new_with_keys(secret(), secret()),
+            hasher: SipHasher13::new_with_keys(one, other),
             index: Arc::new(Index::new(&counts)),
+            disk,
             flights: DashMap::default(),
             arriving: DashMap::default(),
             arriving_bytes: AtomicUsize::new(0),
@@ -230,6 +302,9 @@ impl Cache {
         hasher.write(plugin.as_bytes());
         let space = Space { plugin: plugin.into(), hasher };
         spaces.push(space.clone());
+        if let Some(disk) = &self.disk {
+            disk.has_space(&space.plugin);
+        }
         space
     }
 
@@ -253,7 +328,10 @@ impl Cache {
             each(entry);
         }
         if is_over {
-            self.map.remove_if(&key, |it| it.entries().iter().all(|entry| entry.until <= now));
+            let is_over = |it: &Group| it.entries().iter().all(|entry| entry.until <= now);
+            if let Some((_, group)) = self.map.remove_if(&key, is_over) {
+                self.leave_disk(group.entries(), None);
+            }
         }
     }
 
@@ -267,20 +345,43 @@ impl Cache {
         let now = now();
         let partition = entry.partition.clone();
         let id = entry.id;
+        let entry = Arc::new(entry.counted(&self.index));
         {
             let _changes = self.lock_for(key);
-            let entry = Arc::new(entry.counted(&self.index));
             let before = self.map.peek(&key);
             let others = before.iter().flat_map(Group::entries);
             let others = others.filter(|it| it.until > now && it.variant() != entry.variant());
-            let all: Vec<_> =
-                std::iter::once(&entry).chain(others).take(MAX_VARIANTS).cloned().collect();
+            let mut all: Vec<_> = std::iter::once(&entry).chain(others).cloned().collect();
+            if all.len() > MAX_VARIANTS {
+                self.counts.evicted((all.len() - MAX_VARIANTS) as u64);
+                all.truncate(MAX_VARIANTS);
+            }
             if let Some(group) = Group::of(all) {
-                self.map.insert(key, group);
+                self.place(key, group);
             }
         }
         if let Some(partition) = partition {
             self.bound_partition(&partition, key, id);
+        }
+        self.to_disk(&entry);
+    }
+
+    /// Puts a group under its key, which is locked, and counts what gives way to it.
+    fn place(&self, key: u128, group: Group) {
+        let (mut out, entries) = (Vec::new(), group.entries().len() as u64);
+        self.map.insert_with_lifecycle(key, group, &mut out);
+        let stays = self.map.peek(&key);
+        for (place, group) in &out {
+            if *place != key {
+                self.counts.evicted(group.entries().len() as u64);
+                self.leave_disk(group.entries(), None);
+            } else {
+                self.leave_disk(group.entries(), stays.as_ref());
+            }
+        }
+        // More than its shard takes.
+        if stays.is_none() {
+            self.counts.evicted(entries);
         }
     }
 
@@ -300,7 +401,7 @@ impl Cache {
                 && let Some((key, id)) = order.pop_front()
             {
                 let Some(entry) = self.find(key, id) else { continue };
-                bytes = bytes.saturating_sub(entry.size());
+                bytes = bytes.saturating_sub(entry.owned());
                 gone.push((key, id));
             }
         }
@@ -330,8 +431,11 @@ impl Cache {
             return 0;
         }
         match Group::of(stay) {
-            Some(group) => self.map.insert(key, group),
-            None => drop(self.map.remove(&key)),
+            Some(group) => self.place(key, group),
+            None => {
+                self.map.remove(&key);
+                self.leave_disk(&gone, None);
+            }
         }
         gone.len()
     }
@@ -349,10 +453,14 @@ impl Cache {
         let others = group.entries().iter().filter(|it| it.id != old.id);
         let all = std::iter::once(&new).chain(others).cloned().collect();
         if let Some(group) = Group::of(all) {
-            self.map.insert(key, group);
+            self.place(key, group);
         }
         if let Some(partition) = &new.partition {
             lock(&partition.order).push_back((key, new.id));
+        }
+        match (&new.body, &self.disk) {
+            (Content::Disk(_), Some(disk)) => disk.freshened(&new),
+            _ => self.to_disk(&new),
         }
         new
     }
@@ -363,14 +471,19 @@ impl Cache {
         if name.is_empty() {
             return None;
         }
-        let name = format!("{}\0{name}", space.plugin);
+        Some(self.partition_named(format!("{}\0{name}", space.plugin)))
+    }
+
+    fn partition_named(&self, name: String) -> Arc<Partition> {
         if let Some(known) = self.partitions.get(name.as_str()) {
-            return Some(Arc::clone(&known));
+            return Arc::clone(&known);
         }
         if self.partitions.len() >= 10_000 {
             self.partitions.retain(|_, it| it.objects.load(Relaxed) > 0);
         }
-        Some(self.partitions.entry(name.into()).or_default().clone())
+        let name = Box::<str>::from(name);
+        let new = || Arc::new(Partition { name: name.clone(), ..Partition::default() });
+        self.partitions.entry(name.clone()).or_insert_with(new).clone()
     }
 
     /// Removes the entries under a key of this plugin.
@@ -387,8 +500,12 @@ impl Cache {
 
     fn purge_hashed(&self, tag: u64) -> usize {
         self.discard(|fill| fill.head.tags.contains(&tag));
-        let found = self.index.tagged(tag);
-        found.into_iter().map(|(key, id)| self.take_out(key, |entry| entry.id == id)).sum()
+        let mut keys: Vec<_> = self.index.tagged(tag).into_iter().map(|(key, _)| key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        // By the tag, since an entry that is freshened meanwhile has another number.
+        let has_it = |entry: &Entry| entry.tags.contains(&tag);
+        keys.into_iter().map(|key| self.take_out(key, has_it)).sum()
     }
 
     /// Removes what all plugins have under a key.
@@ -410,7 +527,9 @@ impl Cache {
     pub(crate) fn purge_all(&self) -> usize {
         self.discard(|_| true);
         let objects = self.objects();
-        self.map.clear();
+        for (_, group) in self.map.drain() {
+            self.leave_disk(group.entries(), None);
+        }
         objects
     }
 
@@ -499,7 +618,15 @@ pub(crate) struct OfPlugin {
 impl OfPlugin {
     pub(super) fn new(caches: &Arc<Caches>, settings: &Arc<Settings>, plugin: &str) -> Self {
         let (caches, settings) = (Arc::clone(caches), Arc::clone(settings));
-        Self { caches, settings, plugin: plugin.into(), made: std::sync::OnceLock::new() }
+        let made = std::sync::OnceLock::new();
+        // So that one of before is not made again, for which the folder would be taken from the one of now.
+        if settings.folder.is_some()
+            && let Some(cache) = caches.existing(&settings)
+        {
+            let space = cache.space(plugin);
+            let _new = made.set((cache, space));
+        }
+        Self { caches, settings, plugin: plugin.into(), made }
     }
 
     /// The cache, and the plugin's keys in it.

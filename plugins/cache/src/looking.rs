@@ -1,5 +1,7 @@
 //! A request: whether and how it is answered from what is stored.
 
+use std::time::Duration;
+
 use gateway_cache_policy::conditional::{FOR_THE_ORIGIN, is_not_modified};
 use gateway_cache_policy::status::{Forward, Report};
 use gateway_cache_policy::{Decision, Millis, Stored, select};
@@ -54,6 +56,9 @@ impl Cache {
             }
             Decision::Fresh(at) => {
                 self.serve(&asked, found.at(at), Freshness::Fresh);
+                // Until one of them is a second older, all of this comes out the same.
+                let next = found.stored.iter().map(|stored| stored.until_older(now)).min();
+                request.reuse_for(Duration::from_millis(next.unwrap_or_default()));
                 Outcome::Next
             }
             Decision::Stale(at) => {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http_body::{Body as _, Frame, SizeHint};
 
 use crate::body::{Body, BodyError};
-use crate::state::cache::{Fill, Polled, Reader, STALLED};
+use crate::state::cache::{DiskReader, Fill, Polled, Reader, STALLED};
 
 /// What a reader gets.
 pub(super) fn of(reader: Reader) -> Body {
@@ -43,6 +43,37 @@ impl http_body::Body for Shared {
 
     fn size_hint(&self) -> SizeHint {
         self.0.left().map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// A body that is on disk.
+pub(super) fn from_disk(reader: DiskReader) -> Body {
+    Body::filtered(Box::pin(FromDisk(reader)))
+}
+
+struct FromDisk(DiskReader);
+
+impl http_body::Body for FromDisk {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let read = ready!(self.get_mut().0.poll(context));
+        Poll::Ready(read.map(|read| match read {
+            Ok(data) => Ok(Frame::data(data)),
+            Err(error) => Err(BodyError::Broken(error.to_string().into())),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.left() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.left())
     }
 }
 

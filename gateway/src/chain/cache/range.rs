@@ -6,7 +6,6 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{
     CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE,
     LAST_MODIFIED, RANGE,
@@ -84,28 +83,26 @@ fn part(start: u64, end: u64) -> Selected {
 }
 
 impl Selected {
-    /// Makes the head that of the part, and returns the part.
-    pub(super) fn apply(self, response: &mut Response<Body>, body: Bytes) -> Bytes {
-        let length = body.len();
-        let (status, range, body) = match self {
-            Self::Whole => return body,
+    /// Makes the head that of the part of a body of this length, and returns the part.
+    pub(super) fn apply(self, response: &mut Response<Body>, length: u64) -> Range<u64> {
+        let (status, range, part) = match self {
+            Self::Whole => return 0..length,
             Self::Part(Range { start, end }) => {
                 let range = format!("bytes {start}-{}/{length}", end - 1);
-                let part = body.slice(start as usize..end as usize);
-                (StatusCode::PARTIAL_CONTENT, range, part)
+                (StatusCode::PARTIAL_CONTENT, range, start..end)
             }
             Self::Nothing => {
                 for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
                     response.headers_mut().remove(name);
                 }
-                (StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{length}"), Bytes::new())
+                (StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{length}"), 0..0)
             }
         };
         *response.status_mut() = status;
         if let Ok(range) = HeaderValue::try_from(range) {
             response.headers_mut().insert(CONTENT_RANGE, range);
         }
-        body
+        part
     }
 }
 

@@ -9,7 +9,7 @@ const LARGEST: u64 = 1 << 40;
 pub(in crate::config) static CACHE: Keys = Keys {
     id: "cache",
     title: "a cache",
-    about: "Responses that plugins keep and serve again, in memory, shared by all workers.",
+    about: "Responses that plugins keep and serve again, in memory and in a folder, shared by all workers.",
     keys: &[
         Key::new(
             "memory",
@@ -36,5 +36,24 @@ pub(in crate::config) static CACHE: Keys = Keys {
             "What becomes of a response that is being stored when nobody waits for it any more.",
         )
         .default("stop"),
+        Key::new(
+            "folder",
+            Kind::Text,
+            "A folder for large bodies, relative to the configuration file. What is in it outlives the gateway. Default: \
+             all bodies are in memory.",
+        )
+        .example("\"/var/cache/gateway\""),
+        Key::new(
+            "disk_size",
+            Kind::Size { min: 64 << 10, max: 1 << 50 },
+            "Bytes of all bodies in `folder`.",
+        )
+        .default("1GiB"),
+        Key::new(
+            "disk_from",
+            Kind::Size { min: 1, max: 1 << 30 },
+            "Bytes of the smallest body that goes to `folder`.",
+        )
+        .default("64KiB"),
     ],
 };

@@ -58,3 +58,62 @@ fn refuses_bounds_that_contradict_and_caches_that_are_not_there() {
         "did you mean `memory`?",
     );
 }
+
+#[test]
+fn takes_a_folder_and_what_goes_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().display();
+    let text = with(&format!("folder = {:?}", path.to_string()), "cache = \"pages\"");
+    let config = check(&text).unwrap_or_else(|found| panic!("{found}")).config;
+    let found = config.plugins[0].cache.folder.clone().expect("it has one");
+    assert_eq!((&*found.path, found.size, found.from), (folder.path(), 1 << 30, 64 << 10));
+}
+
+#[test]
+fn refuses_folders_that_cannot_be_and_bounds_without_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().display().to_string();
+    std::fs::write(folder.path().join("file"), "").expect("a file");
+    let used = "cache = \"pages\"";
+    let at = |more: &str| format!("folder = {path:?}\n{more}");
+    let nothing = format!("{path}/nothing");
+    for (cache, error, label, help) in [
+        (
+            at("disk_size = \"1MiB\""),
+            "an object may be larger than all that is kept on disk",
+            "\"1MiB\"",
+            "raise `disk_size`, or lower `max_object`",
+        ),
+        (
+            at("disk_from = \"9MiB\""),
+            "no body would go to the folder: `disk_from` is more than `max_object`",
+            "\"9MiB\"",
+            "lower `disk_from`, or raise `max_object`",
+        ),
+        (
+            "disk_size = \"1GiB\"".to_owned(),
+            "`disk_size` is for a folder",
+            "\"1GiB\"",
+            "add `folder = \"...\"`, or leave it out",
+        ),
+        (
+            format!("folder = {nothing:?}"),
+            &*format!("`{nothing}` is not there"),
+            &*format!("{nothing:?}"),
+            "make the folder first",
+        ),
+        (
+            format!("folder = \"{path}/file\""),
+            &*format!("`{path}/file` is not a folder"),
+            &*format!("\"{path}/file\""),
+            "name a folder that is for this cache alone",
+        ),
+    ] {
+        refuses(&with(&cache, used), error, label, help);
+    }
+    let text = with(&at(""), used);
+    let text = text
+        .replace("[plugins.keys]", &format!("[caches.other]\nfolder = {path:?}\n[plugins.keys]"));
+    let Err(found) = check(&text) else { panic!("two caches have one folder") };
+    assert!(found.to_string().contains("the cache `pages` has this folder"), "{found}");
+}

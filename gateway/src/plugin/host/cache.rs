@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use smallvec::SmallVec;
 
 use super::functions::Functions;
 use super::{Context, HostState};
@@ -18,7 +19,7 @@ use crate::plugin::instance::{
     Hook, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk,
 };
 use crate::state::cache::{
-    Cache, Cached, Collapse, Entry, Fill, Freshened, Lead, Space, Waiting, Wanted, now,
+    Cache, Cached, Collapse, Entry, Fill, Freshened, Lead, Seen, Space, Waiting, Wanted, now,
 };
 use crate::telemetry::metrics::CacheResult;
 
@@ -29,6 +30,8 @@ const MAX_TAGS: usize = 64;
 const MAX_WAITERS: u32 = 10_000;
 /// Fields of a head that is stored or served.
 const MAX_FIELDS: usize = 1_000;
+/// What a field takes in a map, beside its bytes.
+const FIELD: usize = 96;
 /// Entries that one hook is given.
 const MAX_GIVEN: usize = 1_000;
 const REQUEST: [usize; 2] = [OnRequest::INDEX, OnRequestBody::INDEX];
@@ -40,6 +43,8 @@ const BODY: [usize; 2] = [OnResponseBody::INDEX, OnResponseChunk::INDEX];
 pub(crate) struct OfCache {
     given: Vec<Arc<Entry>>,
     joined: Option<Arc<Fill>>,
+    /// Under which keys it looked.
+    looked: SmallVec<[u128; 1]>,
     /// Where it looked.
     pub(crate) asked: Option<Arc<Cache>>,
     pub(crate) serve: Option<Box<Served>>,
@@ -58,8 +63,70 @@ pub(crate) struct Served {
     /// Where the body comes from, if it still arrives.
     pub(crate) fill: Option<Arc<Fill>>,
     pub(crate) status: Option<u16>,
+    /// The head of the entry, if somebody has made it already.
+    pub(crate) headers: Option<HeaderMap>,
     pub(crate) edits: Vec<Edit>,
     pub(crate) result: CacheResult,
+}
+
+/// An answer that can be given again, for as long as there is the same under its key.
+#[derive(Debug)]
+pub(crate) struct KnownHit {
+    pub(crate) cache: Arc<Cache>,
+    seen: Seen,
+    entry: u64,
+    status: Option<u16>,
+    /// This worker's own copy.
+    headers: HeaderMap,
+    edits: Box<[Edit]>,
+}
+
+impl KnownHit {
+    /// The answer, if there is still the same.
+    pub(crate) fn again(&self) -> Option<Served> {
+        let entry = self.cache.again(&self.seen, self.entry)?;
+        let (status, result) = (self.status, CacheResult::Hit);
+        let (headers, edits) = (Some(self.headers.clone()), self.edits.to_vec());
+        Some(Served { entry, fill: None, status, headers, edits, result })
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let edits = self.edits.iter().map(|edit| size_of::<Edit>() + edit.bytes());
+        let fields = self.headers.iter();
+        let fields = fields.map(|(name, value)| FIELD + name.as_str().len() + value.len());
+        size_of::<Self>() + edits.sum::<usize>() + fields.sum::<usize>()
+    }
+}
+
+impl OfCache {
+    /// What it asked for as an answer that can be given again: a fresh one of what it found at once, and nothing else.
+    pub(crate) fn known(&self) -> Option<KnownHit> {
+        let serve = self.serve.as_ref()?;
+        let is_more = self.joined.is_some()
+            || self.keep.is_some()
+            || self.waits.is_some()
+            || self.lead.is_some()
+            || self.background.is_some()
+            || self.store.is_some();
+        let ([key], false) = (&self.looked[..], is_more) else { return None };
+        if serve.result != CacheResult::Hit {
+            return None;
+        }
+        let cache = self.asked.as_ref()?;
+        let seen = cache.seen(*key, &self.given)?;
+        let edits = serve.edits.iter().map(Edit::unshared).collect();
+        let (entry, status) = (serve.entry.id, serve.status);
+        let own = |(name, value): (&[u8], &[u8])| {
+            let name = HeaderName::from_lowercase(name).ok()?;
+            Some((name, HeaderValue::from_bytes(value).ok()?))
+        };
+        let mut headers = HeaderMap::with_capacity(serve.entry.fields().count() + 4);
+        for (name, value) in serve.entry.fields().filter_map(own) {
+            headers.append(name, value);
+        }
+        Some(KnownHit { cache: Arc::clone(cache), seen, entry, status, headers, edits })
+    }
 }
 
 /// A request to send without a client.
@@ -75,7 +142,8 @@ pub(crate) struct InBackground {
 type Outcome<T> = Result<T, CacheError>;
 
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
-    linker.func_wrap("lookup", |mut store: Context<'_>, (key,): (Vec<u8>,)| {
+    // What a hook found with these two is looked at before its answer is given again.
+    linker.same_each_time("lookup", |mut store: Context<'_>, (key,): (Vec<u8>,)| {
         Ok((store.data_mut().cache_lookup(&key),))
     })?;
     linker.func_wrap("fields", |store: Context<'_>, (entry,): (u64,)| {
@@ -84,7 +152,7 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("field", |store: Context<'_>, (entry, name): (u64, String)| {
         Ok((store.data().cache_field(entry, &name),))
     })?;
-    linker.func_wrap("serve", |mut store: Context<'_>, (answer,): (CacheAnswer,)| {
+    linker.same_each_time("serve", |mut store: Context<'_>, (answer,): (CacheAnswer,)| {
         Ok((store.data_mut().cache_serve(answer),))
     })?;
     linker.func_wrap("keep", |mut store: Context<'_>, (entry,): (u64,)| {
@@ -141,7 +209,7 @@ fn shown(entry: &Entry) -> CacheEntry {
         metadata: entry.metadata().to_vec(),
         status: entry.status,
         resident: entry.resident(),
-        size: entry.is_whole.then_some(entry.body.len() as u64),
+        size: entry.is_whole.then_some(entry.body.length()),
     }
 }
 
@@ -207,6 +275,7 @@ impl HostState {
         let (cache, space) = self.place();
         let key = space.key(key);
         let asked = self.of_cache();
+        asked.looked.push(key);
         let before = asked.given.len();
         cache.lookup(key, |entry| asked.given.push(Arc::clone(entry)));
         asked.given.truncate(MAX_GIVEN);
@@ -258,7 +327,7 @@ impl HostState {
         let cache = self.place().0;
         let asked = self.of_cache();
         asked.asked = Some(cache);
-        asked.serve = Some(Box::new(Served { entry, fill, status, edits, result }));
+        asked.serve = Some(Box::new(Served { entry, fill, status, headers: None, edits, result }));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! One stored response.
 //!
 //! Owns how it lies in memory: the head, what tells variants apart and what the plugin noted in one piece, the body
-//! in another. Both are handed out without a copy.
+//! in another, or in a file. Both are handed out without a copy.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -9,8 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::disk::{Record, StoredBody};
 use super::index::Index;
 use super::{Cache, Partition, Space, now};
+use crate::state::limits::wall;
 
 /// What an entry takes beside its bytes: itself, its place in the map, and what allocations add.
 const BESIDE: u64 = 160 + size_of::<Entry>() as u64;
@@ -26,7 +28,7 @@ pub(crate) struct Entry {
     /// Whether the body is all there.
     pub(crate) is_whole: bool,
     block: Block,
-    pub(crate) body: Bytes,
+    pub(crate) body: Content,
     /// When it was stored or freshened, by [`now`].
     stored: u64,
     /// Until when it may be found.
@@ -35,6 +37,36 @@ pub(crate) struct Entry {
     pub(super) partition: Option<Arc<Partition>>,
     /// Where it is counted, if it is stored.
     index: Option<Arc<Index>>,
+}
+
+/// Where a body is.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    Memory(Bytes),
+    Disk(Arc<StoredBody>),
+}
+
+impl Content {
+    /// Bytes of the body.
+    pub(crate) fn length(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Disk(body) => body.length(),
+        }
+    }
+
+    /// Bytes that it takes in memory.
+    fn weight(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Disk(body) => body.weight(),
+        }
+    }
+
+    /// Whether it is in this file.
+    pub(super) fn is_in(&self, body: &Arc<StoredBody>) -> bool {
+        matches!(self, Self::Disk(known) if Arc::ptr_eq(known, body))
+    }
 }
 
 /// Head, variant and metadata in one piece.
@@ -136,7 +168,7 @@ impl Entry {
             status: wanted.status,
             is_whole: false,
             block: Block::new(wanted.headers, wanted.variant, wanted.metadata),
-            body: Bytes::new(),
+            body: Content::Memory(Bytes::new()),
             stored: now,
             until: now.saturating_add(wanted.ttl),
             tags: tags.into(),
@@ -157,7 +189,7 @@ impl Entry {
             status: self.status,
             is_whole: true,
             block,
-            body,
+            body: Content::Memory(body),
             stored: self.stored,
             until: self.until,
             tags: self.tags.clone(),
@@ -189,17 +221,110 @@ impl Entry {
     pub(super) fn counted(mut self, index: &Arc<Index>) -> Self {
         index.add(&self.tags, (self.key, self.id), self.size());
         if let Some(partition) = &self.partition {
-            partition.bytes.fetch_add(self.size(), Relaxed);
+            partition.bytes.fetch_add(self.owned(), Relaxed);
             partition.objects.fetch_add(1, Relaxed);
         }
         self.index = Some(Arc::clone(index));
         self
     }
 
-    /// Bytes that it counts.
+    /// Bytes that it takes in memory.
     pub(super) fn size(&self) -> u64 {
-        let bytes = self.block.bytes.len() + self.body.len();
-        BESIDE + bytes as u64 + TAG * self.tags.len() as u64
+        let head = BESIDE + self.block.bytes.len() as u64 + TAG * self.tags.len() as u64;
+        head + self.body.weight()
+    }
+
+    /// Bytes that it counts for its owner, wherever they are.
+    pub(super) fn owned(&self) -> u64 {
+        match &self.body {
+            Content::Memory(_) => self.size(),
+            Content::Disk(body) => self.size() + body.length(),
+        }
+    }
+
+    /// The body, if it is in memory.
+    pub(super) fn bytes(&self) -> Option<&Bytes> {
+        match &self.body {
+            Content::Memory(bytes) => Some(bytes),
+            Content::Disk(_) => None,
+        }
+    }
+
+    pub(super) fn key(&self) -> u128 {
+        self.key
+    }
+
+    /// Whether it may still be found.
+    pub(super) fn is_current(&self) -> bool {
+        self.until > now()
+    }
+
+    /// The same, with its body in a file.
+    pub(super) fn on_disk(&self, body: &Arc<StoredBody>, id: u64) -> Self {
+        Self {
+            id,
+            key: self.key,
+            status: self.status,
+            is_whole: self.is_whole,
+            block: self.block.clone(),
+            body: Content::Disk(Arc::clone(body)),
+            stored: self.stored,
+            until: self.until,
+            tags: self.tags.clone(),
+            partition: self.partition.clone(),
+            index: None,
+        }
+    }
+
+    /// What is written of it beside its body, if that is in a file.
+    pub(super) fn record(&self) -> Option<Record> {
+        match &self.body {
+            Content::Memory(_) => None,
+            Content::Disk(body) => Some(self.record_with(body)),
+        }
+    }
+
+    /// What is written of it beside its body, which is in this file.
+    pub(super) fn record_with(&self, body: &Arc<StoredBody>) -> Record {
+        let (now, wall) = (now(), wall());
+        Record {
+            id: body.id(),
+            key: self.key,
+            status: self.status,
+            block: self.block.bytes.clone(),
+            lengths: [self.block.head, self.block.variant],
+            tags: self.tags.clone(),
+            owner: self.partition.as_ref().map(|it| it.name.to_string()).unwrap_or_default(),
+            stored: wall.saturating_sub(now.saturating_sub(self.stored)),
+            until: wall.saturating_add(self.until.saturating_sub(now)),
+            length: body.length(),
+            checksums: body.checksums().into(),
+        }
+    }
+
+    /// What was written.
+    pub(super) fn restored(
+        cache: &Cache,
+        record: Record,
+        body: &Arc<StoredBody>,
+        partition: Option<Arc<Partition>>,
+    ) -> Self {
+        let (now, wall) = (now(), wall());
+        let [head, variant] = record.lengths;
+        Self {
+            id: cache.next_id(),
+            key: record.key,
+            status: record.status,
+            is_whole: true,
+            block: Block { bytes: record.block, head, variant },
+            body: Content::Disk(Arc::clone(body)),
+            // A clock that was set back makes nothing younger than new.
+            stored: now.saturating_sub(wall.saturating_sub(record.stored)),
+            until: now.saturating_add(record.until.saturating_sub(wall)),
+            tags: record.tags,
+            partition,
+            index: None,
+        }
     }
 
     pub(crate) fn variant(&self) -> &[u8] {
@@ -231,7 +356,7 @@ impl Drop for Entry {
         let Some(index) = &self.index else { return };
         index.remove(&self.tags, (self.key, self.id), self.size());
         if let Some(partition) = &self.partition {
-            partition.bytes.fetch_sub(self.size(), Relaxed);
+            partition.bytes.fetch_sub(self.owned(), Relaxed);
             partition.objects.fetch_sub(1, Relaxed);
         }
     }

@@ -53,7 +53,8 @@ impl Fixture {
     fn bodies(&self, key: &str) -> Vec<String> {
         let mut found = Vec::new();
         self.cache.lookup(self.space.key(key.as_bytes()), |entry| {
-            found.push(String::from_utf8_lossy(&entry.body).into_owned());
+            let bytes = entry.bytes().expect("it is in memory");
+            found.push(String::from_utf8_lossy(bytes).into_owned());
         });
         found
     }
@@ -144,6 +145,66 @@ fn all_of_it_is_bounded() {
     // What was evicted is not in the index either.
     let objects = it.cache.objects();
     assert_eq!(it.cache.purge_tags("all"), objects);
+}
+
+#[test]
+fn what_is_replaced_is_not_counted_as_evicted() {
+    let it = Fixture::new(|settings| (settings.memory, settings.max_object) = (1 << 20, 64 << 10));
+    let evicted = || it.cache.counts.others()[1];
+    for _ in 0..3 {
+        it.put("k", "", &[], "x");
+    }
+    let mut found = Vec::new();
+    it.cache.lookup(it.space.key(b"k"), |entry| found.push(Arc::clone(entry)));
+    let headers = HeaderMap::new();
+    it.cache.freshen(&found[0], Freshened { headers, metadata: None, ttl: TTL });
+    drop(found);
+    assert_eq!(evicted(), ("evicted_total", 0));
+    for index in 0..2_000 {
+        it.put(&format!("k{index}"), "", &[], &"x".repeat(1 << 10));
+    }
+    let gone = 2_001 - it.cache.objects() as u64;
+    assert_eq!(evicted(), ("evicted_total", gone));
+}
+
+#[test]
+fn a_key_has_so_many_variants_and_the_oldest_gives_way() {
+    let it = Fixture::new(|_| {});
+    for index in 0..100 {
+        it.put("k", &format!("v{index}"), &[], &index.to_string());
+    }
+    let bodies = it.bodies("k");
+    assert_eq!((bodies.len(), &*bodies[0], &*bodies[63]), (MAX_VARIANTS, "99", "36"));
+    assert_eq!((it.cache.objects(), it.cache.counts.others()[1].1), (MAX_VARIANTS, 36));
+}
+
+#[test]
+fn what_was_found_is_known_again_until_it_is_another() {
+    let it = Fixture::new(|_| {});
+    let find = |key: u128| {
+        let mut found = Vec::new();
+        it.cache.lookup(key, |entry| found.push(Arc::clone(entry)));
+        let seen = it.cache.seen(key, &found);
+        (found, seen)
+    };
+    let key = it.space.key(b"k");
+    let (nothing, none) = find(key);
+    assert!(nothing.is_empty() && none.is_none());
+    it.put("k", "a", &["x"], "one");
+    let (found, seen) = find(key);
+    let (first, seen) = (found[0].id, seen.expect("it is there"));
+    assert_eq!(it.cache.again(&seen, first).map(|entry| entry.id), Some(first));
+    assert!(it.cache.again(&seen, first + 1).is_none());
+    assert!(it.cache.seen(key, &[]).is_none(), "more is there than what was found");
+    // Another variant may be the better one now.
+    it.put("k", "b", &[], "two");
+    assert!(it.cache.again(&seen, first).is_none());
+    let (found, seen) = find(key);
+    let seen = seen.expect("both are there");
+    assert!(found.iter().all(|entry| it.cache.again(&seen, entry.id).is_some()));
+    drop(found);
+    assert_eq!(it.cache.purge_tags("x"), 1);
+    assert!(it.cache.again(&seen, first).is_none());
 }
 
 fn poll(reader: &mut Reader) -> Option<String> {

@@ -51,6 +51,14 @@ pub(crate) struct CacheCounts {
     background: Counter,
     bytes: AtomicU64,
     objects: AtomicU64,
+    /// Bodies that were written to the folder.
+    disk_stored: Counter,
+    /// Those that stay in memory since the folder did not take them.
+    disk_refused: Counter,
+    /// Those that could not be read as they were written.
+    disk_damaged: Counter,
+    disk_bytes: AtomicU64,
+    disk_objects: AtomicU64,
 }
 
 impl CacheCounts {
@@ -65,6 +73,11 @@ impl CacheCounts {
             background: Counter::default(),
             bytes: AtomicU64::new(0),
             objects: AtomicU64::new(0),
+            disk_stored: Counter::default(),
+            disk_refused: Counter::default(),
+            disk_damaged: Counter::default(),
+            disk_bytes: AtomicU64::new(0),
+            disk_objects: AtomicU64::new(0),
         }
     }
 
@@ -114,19 +127,59 @@ impl CacheCounts {
         self.bytes.fetch_sub(bytes, Relaxed);
     }
 
+    /// A body was written to the folder.
+    pub(crate) fn disk_stored(&self) {
+        self.disk_stored.add(1);
+    }
+
+    /// A body was not written to the folder, which had no room for it or is broken.
+    pub(crate) fn disk_refused(&self) {
+        self.disk_refused.add(1);
+    }
+
+    /// A body was not as it was written.
+    pub(crate) fn disk_damaged(&self) {
+        self.disk_damaged.add(1);
+    }
+
+    /// A body of so many bytes is in the folder from now on.
+    pub(crate) fn disk_added(&self, bytes: u64) {
+        self.disk_objects.fetch_add(1, Relaxed);
+        self.disk_bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// A body of so many bytes is not in the folder any more.
+    pub(crate) fn disk_removed(&self, bytes: u64) {
+        self.disk_objects.fetch_sub(1, Relaxed);
+        self.disk_bytes.fetch_sub(bytes, Relaxed);
+    }
+
+    /// How many bodies are in the folder, and how many bytes they have.
+    pub(crate) fn on_disk(&self) -> [u64; 2] {
+        [self.disk_objects.load(Relaxed), self.disk_bytes.load(Relaxed)]
+    }
+
     /// How requests were answered, with the words for it.
     pub(crate) fn results(&self) -> impl Iterator<Item = (&'static str, u64)> {
         RESULTS.iter().zip(&self.results).map(|(result, count)| (*result, count.sum()))
     }
 
+    /// The same numbers of a cache that nobody has asked.
+    pub(crate) fn none() -> [(&'static str, u64); 8] {
+        Self::new("").others()
+    }
+
     /// Other numbers by name.
-    pub(crate) fn others(&self) -> [(&'static str, u64); 5] {
+    pub(crate) fn others(&self) -> [(&'static str, u64); 8] {
         [
             ("stored_total", self.stored.sum()),
             ("evicted_total", self.evicted.sum()),
             ("purged_total", self.purged.sum()),
             ("collapsed_total", self.collapsed.sum()),
             ("background_total", self.background.sum()),
+            ("disk_stored_total", self.disk_stored.sum()),
+            ("disk_refused_total", self.disk_refused.sum()),
+            ("disk_damaged_total", self.disk_damaged.sum()),
         ]
     }
 }
@@ -143,7 +196,7 @@ pub(super) fn write(page: &mut String, caches: &[Arc<CacheCounts>]) {
             line(page, name, &[("cache", &cache.name), ("result", result)], count);
         }
     }
-    let counters: [Shown<Counter>; 5] = [
+    let counters: [Shown<Counter>; 8] = [
         ("gateway_cache_stored_total", "Responses that were stored.", |it| &it.stored),
         ("gateway_cache_evicted_total", "Entries that gave way to others.", |it| &it.evicted),
         ("gateway_cache_purged_total", "Entries that were purged.", |it| &it.purged),
@@ -157,6 +210,19 @@ pub(super) fn write(page: &mut String, caches: &[Arc<CacheCounts>]) {
             "Requests that were sent in the background to renew an entry.",
             |it| &it.background,
         ),
+        ("gateway_cache_disk_stored_total", "Bodies that were moved from memory to disk.", |it| {
+            &it.disk_stored
+        }),
+        (
+            "gateway_cache_disk_refused_total",
+            "Bodies that stayed in memory since the disk did not take them.",
+            |it| &it.disk_refused,
+        ),
+        (
+            "gateway_cache_disk_damaged_total",
+            "Bodies on disk that were not as they were written, and were removed.",
+            |it| &it.disk_damaged,
+        ),
     ];
     for (name, help, counter) in counters {
         head(page, name, Kind::Counter, help);
@@ -164,9 +230,11 @@ pub(super) fn write(page: &mut String, caches: &[Arc<CacheCounts>]) {
             line(page, name, &[("cache", &cache.name)], counter(cache).sum());
         }
     }
-    let gauges: [Shown<AtomicU64>; 2] = [
+    let gauges: [Shown<AtomicU64>; 4] = [
         ("gateway_cache_objects", "Entries that are kept.", |it| &it.objects),
-        ("gateway_cache_bytes", "Bytes of entries that are kept.", |it| &it.bytes),
+        ("gateway_cache_bytes", "Bytes of memory of entries that are kept.", |it| &it.bytes),
+        ("gateway_cache_disk_objects", "Bodies on disk.", |it| &it.disk_objects),
+        ("gateway_cache_disk_bytes", "Bytes of bodies on disk.", |it| &it.disk_bytes),
     ];
     for (name, help, gauge) in gauges {
         head(page, name, Kind::Gauge, help);

@@ -142,6 +142,11 @@ impl Stored {
         (self.initial_age + now.saturating_sub(self.came)) / 1000
     }
 
+    /// In how many milliseconds it is a second older, from 1 to 1,000. All that depends on the time depends on that.
+    pub fn until_older(&self, now: Millis) -> u64 {
+        1000 - (self.initial_age + now.saturating_sub(self.came)) % 1000
+    }
+
     /// For how many seconds it is still fresh; negative if it is not.
     pub fn ttl(&self, now: Millis) -> i64 {
         let signed = |seconds: u64| i64::try_from(seconds).unwrap_or(i64::MAX);

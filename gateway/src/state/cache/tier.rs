@@ -1,0 +1,125 @@
+//! A cache and its folder.
+//!
+//! Owns which bodies are moved to disk, and that a file is removed as soon as nobody finds its entry any more. What is
+//! in the folder has its head in memory: a lookup reads no disk.
+
+use std::sync::Arc;
+
+use super::disk::Disk;
+use super::{Cache, Content, Entry, Group, OpenError, Settings, StoredBody, lock};
+use crate::telemetry::metrics::CacheCounts;
+
+impl Cache {
+    /// One with these settings: what is in its folder can be found.
+    pub(super) fn open(
+        settings: &Arc<Settings>,
+        counts: Arc<CacheCounts>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let Some(folder) = &settings.folder else {
+            return Ok(Arc::new(Self::new(settings, counts, None)));
+        };
+        let (disk, found) = Disk::open(&settings.name, folder, Arc::clone(&counts))?;
+        let cache = Arc::new(Self::new(settings, counts, Some(disk)));
+        cache.last.store(found.last, std::sync::atomic::Ordering::Relaxed);
+        found.spaces.iter().for_each(|plugin| drop(cache.space(plugin)));
+        for (mut record, body) in found.records {
+            let owner = std::mem::take(&mut record.owner);
+            let is_owned = settings.partition.is_some() && !owner.is_empty();
+            let partition = is_owned.then(|| cache.partition_named(owner));
+            cache.put(Entry::restored(&cache, record, &body, partition));
+        }
+        if let Some(disk) = &cache.disk {
+            disk.begin(&cache, folder.size);
+        }
+        Ok(cache)
+    }
+
+    /// Whether it has the folder of these settings.
+    pub(super) fn shares_folder(&self, settings: &Settings) -> bool {
+        let folder = settings.folder.as_ref().map(|folder| &*folder.path);
+        folder.is_some() && self.disk.as_ref().map(Disk::path) == folder
+    }
+
+    /// Lets its folder go. What is in it can be read, and nothing is written to it any more.
+    pub(super) fn close(&self) {
+        self.disk.iter().for_each(Disk::close);
+    }
+
+    /// Waits until what was purged is removed from disk, too.
+    pub(crate) fn settle(&self) {
+        self.disk.iter().for_each(Disk::flush);
+    }
+
+    /// Moves the body of an entry to disk, if it is large enough.
+    pub(super) fn to_disk(&self, entry: &Arc<Entry>) {
+        let (Some(disk), Some(folder)) = (&self.disk, &self.settings.folder) else { return };
+        if entry.bytes().is_some_and(|bytes| bytes.len() as u64 >= folder.from) {
+            disk.write(entry);
+        }
+    }
+
+    /// Whether this entry is to be found.
+    pub(super) fn holds(&self, entry: &Entry) -> bool {
+        self.find(entry.key, entry.id).is_some_and(|entry| entry.is_current())
+    }
+
+    /// The body of an entry is in this file from now on. `false` if the entry is gone.
+    pub(super) fn moved(&self, entry: &Entry, body: &Arc<StoredBody>) -> bool {
+        let key = entry.key;
+        let _changes = self.lock_for(key);
+        let Some(group) = self.map.peek(&key) else { return false };
+        let Some(at) = group.entries().iter().position(|it| it.id == entry.id) else {
+            return false;
+        };
+        let new = Arc::new(entry.on_disk(body, self.next_id()).counted(&self.index));
+        let mut all = group.entries().to_vec();
+        all[at] = Arc::clone(&new);
+        let Some(group) = Group::of(all) else { return false };
+        // As often asked for as before.
+        if self.map.replace(key, group, true).is_err() {
+            return false;
+        }
+        if let Some(partition) = &new.partition {
+            lock(&partition.order).push_back((key, new.id));
+        }
+        true
+    }
+
+    /// Takes the entries out whose body is in this file.
+    pub(super) fn take_out_body(&self, body: &Arc<StoredBody>) -> usize {
+        self.take_out(body.key(), |entry| entry.body.is_in(body))
+    }
+
+    /// Whether somebody can still be served this body.
+    pub(super) fn finds_body(&self, body: &Arc<StoredBody>) -> bool {
+        let Some(group) = self.map.peek(&body.key()) else { return false };
+        group.entries().iter().any(|entry| entry.body.is_in(body) && entry.is_current())
+    }
+
+    /// All bodies that can be found on disk.
+    pub(super) fn bodies_on_disk(&self) -> Vec<Arc<StoredBody>> {
+        let groups = self.map.iter();
+        let bodies = groups.flat_map(|(_, group)| {
+            let bodies = group.entries().iter().filter_map(|entry| match &entry.body {
+                Content::Disk(body) => Some(Arc::clone(body)),
+                Content::Memory(_) => None,
+            });
+            bodies.collect::<Vec<_>>()
+        });
+        bodies.collect()
+    }
+
+    /// These entries are gone: so are their files, but for those of the entries that stay.
+    pub(super) fn leave_disk(&self, gone: &[Arc<Entry>], stay: Option<&Group>) {
+        if self.disk.is_none() {
+            return;
+        }
+        for entry in gone {
+            let Content::Disk(body) = &entry.body else { continue };
+            let stays = stay.into_iter().flat_map(Group::entries);
+            if !stays.into_iter().any(|it| it.body.is_in(body)) {
+                body.remove();
+            }
+        }
+    }
+}
