@@ -299,7 +299,7 @@ fn property(random: &mut Unstructured<'_>) -> Result<()> {
     for _ in 0..random.int_in_range(2..=12)? {
         let [id, group, key] =
             [random.choose(&NAMES)?, random.choose(&NAMES)?, random.choose(&NAMES)?];
-        let mut body = chat(*random.choose(&["x", "y", "z"])?);
+        let mut body = chat(random.choose(&["x", "y", "z"])?);
         body["model"] = json!(random.choose(&["m", "n"])?);
         body["messages"][0]["content"] = json!(random.choose(&["s", "t"])?);
         let mut request =
