@@ -30,6 +30,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::attempts::Again;
+pub(crate) use self::buffer::Pieces;
 pub(crate) use self::complete::{End, Endings, wants_complete};
 pub(crate) use self::filter::Side;
 pub(crate) use self::request::{NoRoom, Stop, on_request};
