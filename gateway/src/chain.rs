@@ -31,6 +31,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::attempts::Again;
+pub(crate) use self::buffer::Pieces;
 pub(crate) use self::complete::{End, Endings, wants_complete};
 pub(crate) use self::drain::Wanted as WantedDrain;
 pub(crate) use self::filter::Side;

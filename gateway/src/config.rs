@@ -501,6 +501,9 @@ pub struct Upstream {
     pub limits: UpstreamLimits,
     /// `added_fields`
     pub added_fields: AddedFields,
+    /// `buffer_request_bodies`: up to so many bytes of a request body without a length are read before it is sent, with
+    /// its length. Default none.
+    pub buffer_request_bodies: Option<u64>,
     /// `balance`
     pub balance: Balance,
     /// `hash_by`: what `"consistent_hash"` goes by. Default the client's address.

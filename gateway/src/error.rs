@@ -92,9 +92,26 @@ pub enum Failure {
         /// Which bound is reached.
         bound: String,
     },
+    /// 503: there is no room for a body whose length the upstream must be told.
+    #[error(
+        "no room for a body of which the upstream {upstream} is told the length: bodies that are held may take {bound} \
+         bytes (`buffered_bodies` of `[gateway]`)"
+    )]
+    NoRoomToSend {
+        /// Its name in the configuration.
+        upstream: Arc<str>,
+        /// Bytes.
+        bound: usize,
+    },
     /// The gateway ended the exchange before the client had taken all of the answer.
     #[error("{0}")]
     Cut(Cut),
+    /// 411: the upstream must be told the length of the body, and this much was read without its end.
+    #[error("a request body of more than {limit} bytes needs a content-length here")]
+    LengthRequired {
+        /// `buffer_request_bodies` of the upstream, in bytes.
+        limit: u64,
+    },
     /// 413
     #[error("the request body is larger than {limit} bytes")]
     BodyTooLarge {
@@ -264,9 +281,11 @@ impl Failure {
             | Self::UploadStalled
             | Self::UploadTooSlow { .. }
             | Self::UploadTooLong { .. } => StatusCode::REQUEST_TIMEOUT,
-            Self::NoRoom { .. } | Self::UpstreamFull { .. } | Self::Cut(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::NoRoom { .. }
+            | Self::NoRoomToSend { .. }
+            | Self::UpstreamFull { .. }
+            | Self::Cut(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::LengthRequired { .. } => StatusCode::LENGTH_REQUIRED,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -296,6 +315,7 @@ impl Failure {
             | Self::UploadTooSlow { .. }
             | Self::UploadTooLong { .. }
             | Self::BodyTooLarge { .. }
+            | Self::LengthRequired { .. }
             | Self::TargetTooLong
             | Self::VersionRefused
             | Self::HeadTooLarge
@@ -303,7 +323,9 @@ impl Failure {
             | Self::TransferCoding
             | Self::DeadlineOver
             | Self::ClientLeft(_) => ErrorSource::Client,
-            Self::Internal(_) | Self::NoRoom { .. } | Self::Cut(_) => ErrorSource::Gateway,
+            Self::Internal(_) | Self::NoRoom { .. } | Self::NoRoomToSend { .. } | Self::Cut(_) => {
+                ErrorSource::Gateway
+            }
             Self::PluginFailed { .. } | Self::PluginBusy { .. } => ErrorSource::Plugin,
             Self::Upstream(UpstreamError::RequestBody { .. }) => ErrorSource::Client,
             Self::Upstream(_)
@@ -328,7 +350,7 @@ impl Failure {
                     "The upstream's answer is longer than {limit} bytes, the most that is read as a whole."
                 )
             }
-            Self::NoRoom { .. } => {
+            Self::NoRoom { .. } | Self::NoRoomToSend { .. } => {
                 "There is no room for the body at the moment: it would have to be held in memory."
                     .to_owned()
             }
@@ -350,6 +372,7 @@ impl Failure {
     pub fn is_overload(&self) -> bool {
         match self {
             Self::NoRoom { .. }
+            | Self::NoRoomToSend { .. }
             | Self::PluginBusy { .. }
             | Self::UpstreamFull { .. }
             | Self::Upstream(UpstreamError::NoConnection { .. }) => true,
@@ -372,6 +395,7 @@ impl Failure {
             | Self::UploadTooSlow { .. }
             | Self::UploadTooLong { .. }
             | Self::BodyTooLarge { .. }
+            | Self::LengthRequired { .. }
             | Self::TargetTooLong
             | Self::VersionRefused
             | Self::HeadTooLarge
@@ -384,6 +408,7 @@ impl Failure {
             | Self::Internal(_)
             | Self::PluginFailed { .. }
             | Self::NoRoom { .. }
+            | Self::NoRoomToSend { .. }
             | Self::PluginBusy { .. }
             | Self::Upstream(_)
             | Self::UpstreamFull { .. }

@@ -148,6 +148,11 @@ impl Reservation {
         Self { plugin: Arc::clone(plugin), process: Arc::clone(process), held: 0 }
     }
 
+    /// The same, of a body that is held for no plugin.
+    pub(crate) fn of_process(process: &Arc<MemoryQuota>) -> Self {
+        Self::new(&Arc::new(MemoryQuota::new(usize::MAX)), process)
+    }
+
     /// Whether a body of so many bytes would find room at the moment. None is kept for it.
     pub(crate) fn check(&self, bytes: u64) -> Result<(), QuotaExceeded> {
         if !self.plugin.has_room(bytes) {

@@ -129,7 +129,8 @@ async fn run(
     }
     let has_body = !http_body::Body::is_end_stream(body);
     *hop = hop_by_hop::strip(exchange, head, &checked, has_body);
-    if hop.takes_trailers {
+    // Who speaks gRPC takes them, said or not: its status is one.
+    if hop.takes_trailers || exchange.caller().is_grpc() {
         exchange.will_take_trailers();
     }
     let chain = exchange.snapshot.chain(found.index);

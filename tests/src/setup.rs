@@ -161,6 +161,7 @@ impl Setup {
             max_age: Duration::ZERO,
             limits: UpstreamLimits::default(),
             added_fields: AddedFields::default(),
+            buffer_request_bodies: None,
             balance: Balance::default(),
             hash_by: gateway::config::StickyKey::default(),
             slow_start: std::time::Duration::ZERO,

@@ -68,7 +68,7 @@ async fn read(
 
 /// The pieces of a body. Most bodies that anybody holds come in one, which is then not copied. One
 /// that others follow is: it may be a small part of what was read from a connection.
-pub(super) struct Pieces {
+pub(crate) struct Pieces {
     only: Bytes,
     all: Vec<u8>,
     /// How many bytes there will be, if that is known.
@@ -77,15 +77,15 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    pub(super) fn new(reservation: Reservation, announced: Option<u64>) -> Self {
+    pub(crate) fn new(reservation: Reservation, announced: Option<u64>) -> Self {
         Self { only: Bytes::new(), all: Vec::new(), announced, reservation }
     }
 
-    pub(super) fn length(&self) -> usize {
+    pub(crate) fn length(&self) -> usize {
         self.only.len() + self.all.len()
     }
 
-    pub(super) fn push(&mut self, data: Bytes, is_last: bool) -> Result<(), QuotaExceeded> {
+    pub(crate) fn push(&mut self, data: Bytes, is_last: bool) -> Result<(), QuotaExceeded> {
         if is_last && self.length() == 0 {
             self.reservation.grow(data.len())?;
             self.only = data;
@@ -103,7 +103,7 @@ impl Pieces {
         Ok(())
     }
 
-    pub(super) fn join(self) -> Bytes {
+    pub(crate) fn join(self) -> Bytes {
         let Self { only, all, reservation, .. } = self;
         match (only.is_empty(), all.is_empty()) {
             (true, true) => only,

@@ -59,6 +59,7 @@ pub(super) fn read(name: &Text, table: &Table<'_, '_>) -> Option<Upstream> {
         max_age: keep_alive.duration("max_age").unwrap_or_default(),
         limits: limits(&table.table("limits")),
         added_fields: added_fields(table),
+        buffer_request_bodies: table.size("buffer_request_bodies"),
         balance,
         hash_by: balance::hash_by(table, balance),
         slow_start: balance::slow_start(table, balance),

@@ -86,9 +86,10 @@ impl Observer for Exchange {
         self.client_is_next(true);
         self.filter_trailers(Side::Response, trailers);
         match self.version {
+            _ if !self.takes_trailers.get() => TrailerForm::Omitted,
             version if version >= Version::HTTP_2 => TrailerForm::Frame,
+            Version::HTTP_11 => TrailerForm::Lines,
             // HTTP/1.0 has no chunks to put them behind.
-            Version::HTTP_11 if self.takes_trailers.get() => TrailerForm::Lines,
             _ => TrailerForm::Omitted,
         }
     }

@@ -21,8 +21,8 @@ impl Downstream for ClientConnection {
         test(self.inbound.borrow().cut.raw_head())
     }
 
-    /// It ends where the request has not end and nobody reads the rest, and where the
-    /// client has sent its last request.
+    /// It ends where the request has not ended and nobody reads the rest, or the upstream may stop at any time, since it
+    /// has refused the request already; and where the client has sent its last request.
     fn conclude(&self, status: StatusCode, headers: &mut HeaderMap) {
         self.is_answered.set(true);
         let is_ordinary = !self.has_body.get() && !self.at_eof.get() && !self.refused.get();
@@ -32,8 +32,9 @@ impl Downstream for ClientConnection {
         let inbound = self.inbound.borrow();
         let rest_is_here = || inbound.cut.would_end(inbound.ahead.as_slice(), self.max_head());
         let is_left = self.leftover.borrow().is_some();
+        let goes_on = || self.has_body.get() && !status.is_success() && !inbound.cut.is_over();
         let is_last = self.refused.get()
-            || (is_left && !rest_is_here())
+            || ((is_left || goes_on()) && !rest_is_here())
             || (self.at_eof.get() && inbound.cut.is_over() && inbound.ahead.is_empty());
         if is_last && status != StatusCode::SWITCHING_PROTOCOLS {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

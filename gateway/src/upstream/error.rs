@@ -212,6 +212,18 @@ impl UpstreamError {
         }
     }
 
+    /// The connection ended before a byte of a response, and the request had this head.
+    pub(super) fn behind(self, head: LongHead) -> Self {
+        let with = |cause: Cause| Cause::from(EndedBehind { cause, head });
+        match self {
+            Self::ClosedBeforeResponse { target, cause } => {
+                Self::ClosedBeforeResponse { target, cause: with(cause) }
+            }
+            Self::Reset { target, cause } => Self::Reset { target, cause: with(cause) },
+            other => other,
+        }
+    }
+
     /// Sorts what a connection reports for a request that was sent over HTTP/2.
     pub(super) fn from_http2(target: Arc<str>, error: h2::Error) -> Self {
         if error.is_io() {
@@ -223,6 +235,38 @@ impl UpstreamError {
             Self::Protocol { target, reason, cause: Some(error.into()) }
         }
     }
+}
+
+/// The head of a request that some servers find too long. Not all of them say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the head of the request has {fields} fields and {bytes} bytes, which may be more than the target takes"
+)]
+pub(super) struct LongHead {
+    fields: usize,
+    bytes: usize,
+}
+
+impl LongHead {
+    /// Common bounds are 100 fields and 8 KiB, and there are smaller ones.
+    const FIELDS: usize = 60;
+    const BYTES: usize = 4 << 10;
+
+    /// The head as it was written, if it is one.
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
+        let lines = memchr::memchr_iter(b'\n', head).count();
+        // The first line is the request's, and the last is empty.
+        let this = Self { fields: lines.saturating_sub(2), bytes: head.len() };
+        (this.fields >= Self::FIELDS || this.bytes >= Self::BYTES).then_some(this)
+    }
+}
+
+/// Why a connection ended, and what may be the reason.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}; {head}")]
+struct EndedBehind {
+    cause: Cause,
+    head: LongHead,
 }
 
 /// Which of the upstream's `limits` a response head is over.

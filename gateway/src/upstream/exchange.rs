@@ -18,7 +18,7 @@ use http_body::Body;
 
 use super::added::Added;
 use super::balance::Open;
-use super::error::{Cause, UpstreamError};
+use super::error::{Cause, LongHead, UpstreamError};
 use super::http1::Http1Connection;
 use super::http2::{self, Stream};
 use super::payload::Payload;
@@ -185,7 +185,11 @@ where
                 let error = UpstreamError::RequestBody { target: authority, cause: cause.into() };
                 return Err(Failed::Ended(error));
             }
-            let error = UpstreamError::from_http1(authority, error);
+            let mut error = UpstreamError::from_http1(authority, error);
+            // The fields are there until a response is.
+            if !was_heard && let Some(head) = LongHead::of(&http1::head_of(request, along.added)) {
+                error = error.behind(head);
+            }
             if is_foreign && connection.is_doubtful() {
                 target.heard_unasked();
             }

@@ -28,7 +28,7 @@ use tokio::task::AbortHandle;
 pub(super) use self::io::Io;
 use self::io::News;
 pub(crate) use self::response::ResponseBody;
-pub(super) use self::send::{Sent, send};
+pub(super) use self::send::{Sent, head_of, send};
 pub(crate) use self::switched::Switched;
 use super::connect::Ends;
 use super::error::Excess;

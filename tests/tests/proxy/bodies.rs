@@ -114,7 +114,7 @@ upstream = "orders"
 "#;
         Setup::toml(text, &[("ORDERS", &upstream.address)]).start()
     };
-    let request = Request::post("http://a.example/");
+    let request = Request::post("http://a.example/").header("te", "trailers");
     let request = request.body(frames([chunk("ping"), trailers("x-checksum", "1")])).unwrap();
     let answer = Http2::connect(gateway.address).await.send(request).await;
     assert_eq!(
@@ -243,7 +243,7 @@ plugins = ["count"]
 upstream = "orders"
 "#;
     let gateway = Setup::toml(text, &[("ORDERS", &upstream.address)]).start();
-    let request = Request::post("http://a.example/");
+    let request = Request::post("http://a.example/").header("te", "trailers");
     let request = request.body(frames([chunk("ping"), trailers("x-checksum", "1")])).unwrap();
     let answer = Http2::connect(gateway.address).await.send(request).await;
     assert_eq!(answer.text(), "ping[request 4 bytes][response 21 bytes]");
@@ -541,7 +541,12 @@ upstream = "orders"
     for name in ["content-digest", "x-upper-request", "x-sum"] {
         late.insert(name, "1".parse().unwrap());
     }
-    let fields = [("content-digest", "sha-256=:AA==:"), ("content-md5", "AA=="), ("x-a", "1")];
+    let fields = [
+        ("content-digest", "sha-256=:AA==:"),
+        ("content-md5", "AA=="),
+        ("te", "trailers"),
+        ("x-a", "1"),
+    ];
     let mut request = request2("POST", "/", &fields, "");
     *request.body_mut() = frames([chunk("ping"), Frame::trailers(late)]);
     let answer = Http2::connect(gateway.address).await.send(request).await;

@@ -370,9 +370,76 @@ async fn trailers_that_were_not_announced_come_to_who_takes_them() {
     let response = Raw::ask(kept.gateway.address, GET).await;
     assert_eq!(response.body, "ok");
     assert!(!response.head.contains("x-sum"), "{response:?}");
-    let answer = Http2::connect(kept.gateway.address).await.send(client::get2("/")).await;
-    let trailers = answer.trailers.unwrap();
-    assert_eq!((trailers.len(), &trailers["x-sum"]), (2, &"7".parse().unwrap()));
+}
+
+/// Tells the trailers of a request in its body, and has one behind it.
+async fn tells_trailers(request: http::Request<hyper::body::Incoming>) -> Response<BoxBody> {
+    let body = request.into_body().collect().await.unwrap();
+    let told = body.trailers().and_then(|it| it.get("x-up")).map_or("none", |_| "x-up");
+    let told = format!("{told} {}", body.trailers().is_some_and(|it| it.contains_key("host")));
+    let late = HeaderMap::from_iter([
+        ("x-down".parse().unwrap(), "1".parse().unwrap()),
+        ("set-cookie".parse().unwrap(), "1".parse().unwrap()),
+    ]);
+    let frames = [Ok(Frame::data(told.into())), Ok(Frame::trailers(late))];
+    let body = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
+    Response::builder().header("trailer", "x-down").body(body).unwrap()
+}
+
+/// By one rule, whichever version each side speaks: those of a request go on, and those of a response go to who says
+/// that it takes them.
+#[tokio::test]
+async fn trailers_go_by_one_rule_over_both_protocols() {
+    for upstream_speaks_http2 in [false, true] {
+        let upstream = match upstream_speaks_http2 {
+            true => Upstream::http2(tells_trailers).await,
+            false => Upstream::http1(tells_trailers).await,
+        };
+        let protocol = match upstream_speaks_http2 {
+            true => UpstreamProtocol::Http2,
+            false => UpstreamProtocol::Http1,
+        };
+        let gateway = Setup::proxy(upstream.address).tune(|it| it.protocol = protocol).start();
+        for client_speaks_http2 in [false, true] {
+            for takes in [false, true] {
+                let fields: &[_] = if takes { &[("te", "trailers")] } else { &[] };
+                let (text, trailers) = match client_speaks_http2 {
+                    false => trailers_over_http1(&gateway, takes).await,
+                    true => trailers_over_http2(&gateway, fields).await,
+                };
+                let case = format!("{client_speaks_http2} {upstream_speaks_http2} {takes}");
+                assert_eq!(text, "x-up false", "{case}");
+                let expected: &[&str] = if takes { &["x-down"] } else { &[] };
+                assert_eq!(trailers, expected, "{case}");
+            }
+        }
+    }
+}
+
+async fn trailers_over_http1(gateway: &Running, takes: bool) -> (String, Vec<String>) {
+    let te = if takes { "te: trailers\r\nconnection: te\r\n" } else { "" };
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: a\r\n{te}transfer-encoding: chunked\r\n\r\n\
+         2\r\nhi\r\n0\r\nx-up: 1\r\nhost: b\r\n\r\n"
+    );
+    let response = Raw::ask(gateway.address, &request).await;
+    let trailers = response.head.lines().filter_map(|line| line.strip_prefix("trailer-"));
+    let names = trailers.filter_map(|line| line.split(':').next());
+    (response.body.clone(), names.map(str::to_owned).collect())
+}
+
+async fn trailers_over_http2(gateway: &Running, fields: &[(&str, &str)]) -> (String, Vec<String>) {
+    let late = HeaderMap::from_iter([
+        ("x-up".parse().unwrap(), "1".parse().unwrap()),
+        ("host".parse().unwrap(), "b".parse().unwrap()),
+    ]);
+    let frames = [Ok(Frame::data("hi".into())), Ok(Frame::trailers(late))];
+    let mut request = client::request2("POST", "/", fields, "");
+    *request.body_mut() = StreamBody::new(futures_util::stream::iter(frames)).boxed_unsync();
+    let answer = Http2::connect(gateway.address).await.send(request).await;
+    let names = answer.trailers.iter().flat_map(HeaderMap::keys);
+    let names = names.map(|name| name.as_str().to_owned()).collect();
+    (answer.text().to_owned(), names)
 }
 
 #[tokio::test]

@@ -45,6 +45,12 @@ pub(in crate::config) static UPSTREAM: Keys = Keys {
         )
         .example("[\"x-forwarded\", \"x-request-id\"]"),
         Key::new(
+            "buffer_request_bodies",
+            Kind::Size { min: 1, max: 1 << 30 },
+            "Request bodies without a length are read up to so many bytes, and then sent with their length; longer \
+             ones are answered 411. Default: they are sent as they come.",
+        ),
+        Key::new(
             "balance",
             Kind::Choice(&["round_robin", "least_requests", "peak_ewma", "consistent_hash"]),
             "How a target is chosen: each in its turn; of two at random the one with fewer open \

@@ -3,6 +3,7 @@
 //! Owns the wait for the response head: it ends with the response, or with a failure of the
 //! request's own body. The bodies stream on after it.
 
+mod buffered;
 mod grpc_web;
 mod repeated;
 
@@ -44,6 +45,13 @@ pub(in crate::proxy) async fn forward(
         false => None,
         true => grpc_web::translate(exchange, &mut head, &mut body, &mut hop),
     };
+    if let Some(limit) = settings.buffer_request_bodies
+        && hop.upgrade.is_none()
+        && buffered::is_needed(&body)
+    {
+        // Boxed, so that others do not carry its state around.
+        body = Box::pin(buffered::read(exchange, id, &mut head.headers, body, limit)).await?;
+    }
     let fields = settings.added_fields;
     let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);
     let host = rewrite::apply(exchange, matched, &mut head, upstream.host_policy())?;
@@ -157,10 +165,15 @@ fn ended_by_plugin(error: &UpstreamError) -> Option<Failure> {
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
         if let Some(BodyError::Plugin(plugin)) = error.downcast_ref() {
-            let source = "it failed at the request body, or cut it off".into();
-            return Some(Failure::PluginFailed { plugin: plugin.to_string(), source });
+            return Some(cut_off_by(plugin));
         }
         cause = error.source();
     }
     None
+}
+
+/// The failure of a plugin that cut a request's body off.
+fn cut_off_by(plugin: &str) -> Failure {
+    let source = "it failed at the request body, or cut it off".into();
+    Failure::PluginFailed { plugin: plugin.to_owned(), source }
 }

@@ -5,8 +5,10 @@
 
 use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
@@ -14,13 +16,14 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
 
+use super::super::added::Added;
 use super::super::exchange::{Along, Interim, MAX_INTERIMS};
 use super::super::payload::Payload;
-use super::super::progress::Watch;
+use super::super::progress::{Progress, Watch};
 use super::parse::{self, Framing, Head};
 use super::response::{Begun, ResponseBody};
 use super::upload::{Failed, Upload};
-use super::{ConnectionState, Error, Http1Connection, Switched};
+use super::{ConnectionState, Error, Http1Connection, Switched, encode};
 
 /// What became of a request.
 pub(in super::super) struct Sent {
@@ -97,6 +100,13 @@ where
         respond(connection, head, std::mem::take(request.headers_mut()))
     });
     Sent { result, was_heard, is_foreign, has_ended }
+}
+
+/// The head of a request as it is written, but for the length of its body.
+pub(in super::super) fn head_of<B>(request: &Request<B>, added: Option<&dyn Added>) -> Vec<u8> {
+    let mut head = Vec::new();
+    encode::head(&mut head, request, added, encode::Framing::None);
+    head
 }
 
 struct Wait<'a> {
@@ -198,6 +208,16 @@ fn respond(
     Ok(response)
 }
 
+/// For how long a target may take nothing of a request that it has answered to the end. It has no need of the
+/// rest then, and who sends it may wait for the end before anything else.
+const TAKES_WITHIN: Duration = Duration::from_secs(5);
+
+/// How long the target has yet to take something; zero is that it is done with the request.
+fn time_left<E>(connection: &Http1Connection, progress: &Progress<E>) -> Duration {
+    let waited = progress.waited_for_target().filter(|_| !connection.state().is_reading);
+    TAKES_WITHIN.saturating_sub(waited.unwrap_or_default())
+}
+
 /// Sends what is left of the request in its own task.
 fn carry_on<B>(
     connection: &Rc<Http1Connection>,
@@ -209,9 +229,21 @@ fn carry_on<B>(
 {
     let mine = Rc::clone(connection);
     let task = tokio::task::spawn_local(async move {
+        let mut deadline = watch.as_ref().map(|watch| watch.after(TAKES_WITHIN));
         let sent = poll_fn(|context| {
             mine.state().moves = true;
-            upload.poll(&mine, &mut body, watch.as_ref(), context)
+            let polled = upload.poll(&mine, &mut body, watch.as_ref(), context);
+            let (Some(deadline), Some(watch)) = (&mut deadline, &watch) else {
+                return polled;
+            };
+            while polled.is_pending() && Pin::new(&mut *deadline).poll(context).is_ready() {
+                let left = time_left(&mine, watch);
+                if left.is_zero() {
+                    return Poll::Ready(Err(Failed::Io(ErrorKind::TimedOut.into())));
+                }
+                deadline.reset(left);
+            }
+            polled
         })
         .await;
         mine.upload_ended(&sent);

@@ -189,6 +189,37 @@ fn a_connection_that_ends_within_the_head_is_a_bad_gateway() {
 }
 
 #[test]
+fn a_target_that_closes_behind_a_long_head_has_that_told() {
+    run(async {
+        for (fields, is_told) in [(10, false), (101, true)] {
+            let server = Server::raw("", true).await;
+            let host = server.address.to_string();
+            let mut request = get("/");
+            request.headers_mut().insert("host", host.parse().unwrap());
+            for number in 1..fields {
+                let name = format!("x-{number}").parse::<http::HeaderName>().unwrap();
+                request.headers_mut().insert(name, "1".parse().unwrap());
+            }
+            let error = send(&upstream_at(server.address), request).await.err().unwrap();
+            let told = error.source().unwrap().to_string();
+            let bytes = head_bytes(fields, &host);
+            let expected = format!(
+                "; the head of the request has {fields} fields and {bytes} bytes, which may be more than the \
+                 target takes"
+            );
+            assert_eq!(told.ends_with(&expected), is_told, "{told} {expected}");
+            assert!(told.starts_with("the connection was closed before"), "{told}");
+        }
+    });
+}
+
+/// Of a head with these fields, `Host` among them.
+fn head_bytes(fields: usize, host: &str) -> usize {
+    let others: usize = (1..fields).map(|number| format!("x-{number}: 1\r\n").len()).sum();
+    format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n").len() + others
+}
+
+#[test]
 fn a_connection_that_is_reset_is_a_bad_gateway() {
     run(async {
         let server = Server::start(|mut stream, _| async move {

@@ -73,6 +73,7 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
         max_age: Duration::ZERO,
         limits: config::UpstreamLimits::default(),
         added_fields: config::AddedFields::default(),
+        buffer_request_bodies: None,
         balance: config::Balance::default(),
         hash_by: config::StickyKey::default(),
         slow_start: Duration::ZERO,
