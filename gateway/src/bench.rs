@@ -166,6 +166,7 @@ fn heads(table: &Table) -> ExchangeView {
             calls: None,
             attempts: None,
             cache: None,
+            amounts: None,
             held_by: None,
         },
     }

@@ -107,6 +107,7 @@ pub mod digest;
 mod dispatch;
 pub mod documents;
 pub mod duration;
+pub mod events;
 pub mod exchange;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -139,6 +140,7 @@ mod response_head;
 pub mod secrets;
 pub mod signature;
 pub mod slots;
+pub mod source;
 mod summary;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;

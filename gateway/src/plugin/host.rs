@@ -9,6 +9,7 @@ mod cache;
 mod clock;
 mod digest;
 mod documents;
+mod events;
 mod exchange;
 mod functions;
 mod held_response;
@@ -36,6 +37,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use crate::config::{self, Grant, Secret, UpstreamId};
 use crate::documents::Document;
+use crate::events::Sink;
 use crate::heads::ExchangeView;
 use crate::plugin::budget::Budget;
 use crate::plugin::trap::MemoryRefused;
@@ -109,6 +111,8 @@ pub(crate) struct Identity {
     pub(crate) secrets: Vec<Secret>,
     /// The documents that it was granted.
     pub(crate) documents: Vec<(String, Arc<Document>)>,
+    /// The sinks of events that it was granted.
+    pub(crate) events: Vec<Arc<Sink>>,
     /// The sets of API keys that it was granted.
     pub(crate) keys: Vec<(String, Arc<KeySet>)>,
     /// The upstreams that it was granted.
@@ -249,7 +253,7 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 20] = [
+pub(super) const INTERFACES: [Interface; 21] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("attempts", Some(Grant::Attempts), attempts::link),
@@ -295,6 +299,7 @@ pub(super) const INTERFACES: [Interface; 20] = [
         ..Interface::new("password", Some(Grant::Password), password::link)
     },
     Interface::new("usage", Some(Grant::Usage), usage::link),
+    Interface::new("events", Some(Grant::Events), events::link),
 ];
 
 impl Interface {

@@ -7,6 +7,7 @@
 mod access_log;
 mod admin_api;
 mod documents;
+mod events;
 mod monitoring;
 mod recorder;
 mod renewal;
