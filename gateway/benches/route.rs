@@ -198,6 +198,7 @@ fn table(shape: Shape, routes: usize) -> Table {
         caches: vec![],
         stores: vec![],
         documents: Vec::new(),
+        events: Vec::new(),
         keys: Vec::new(),
         components: vec![],
         plugins: vec![],

@@ -2,10 +2,10 @@
 
 import { h } from "./dom.js";
 
-const GO = { o: "#/", r: "#/routes", q: "#/requests", u: "#/upstreams", p: "#/plugins", m: "#/models", s: "#/usage", c: "#/configuration" };
+const GO = { o: "#/", r: "#/routes", q: "#/requests", u: "#/upstreams", p: "#/plugins", m: "#/models", e: "#/experiments", s: "#/usage", c: "#/configuration" };
 const LIST = [
   ["g then o", "Overview"], ["g then r", "Routes"], ["g then q", "Requests"], ["g then u", "Upstreams"],
-  ["g then p", "Plugins"], ["g then m", "Models"], ["g then s", "Usage"], ["g then c", "Configuration"],
+  ["g then p", "Plugins"], ["g then m", "Models"], ["g then e", "Experiments"], ["g then s", "Usage"], ["g then c", "Configuration"],
   ["/", "To the filter of the page"], ["j, k", "Next and previous row with a link"], ["Enter", "Open it"],
   ["t", "Theme: system, light, dark"], ["Esc", "Close a dialog"], ["?", "This list"],
 ];

@@ -7,6 +7,7 @@ import { failure, h, icon } from "./dom.js";
 import * as keyboard from "./keyboard.js";
 import * as live from "./live.js";
 import * as models from "./models.js";
+import * as experiments from "./experiments.js";
 import * as configuration from "./configuration.js";
 import * as overview from "./overview.js";
 import * as plugins from "./plugins.js";
@@ -24,6 +25,7 @@ const PAGES = [
   ["upstreams", "Upstreams", upstreams, "M4 4h12v5H4zM4 11h12v5H4zM7 6.5h.01M7 13.5h.01"],
   ["plugins", "Plugins", plugins, "M8 3v4M12 3v4M5 7h10v3a5 5 0 01-10 0zM10 15v3"],
   ["models", "Models", models, "M10 3l6 3.500v7L10 17l-6-3.500v-7zM10 10l6-3.500M10 10v7M10 10L4 6.500"],
+  ["experiments", "Experiments", experiments, "M8 3v5l-4.500 8h13L12 8V3M7 3h6M6.500 12h7"],
   ["usage", "Usage", usage, "M4 16V9M8.700 16V4M13.300 16v-5M17 16V7"],
   ["configuration", "Config", configuration, "M3 6h8M15 6h2M3 14h2M9 14h8M13 4v4M7 12v4"],
 ];

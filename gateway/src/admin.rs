@@ -14,6 +14,7 @@ mod chain;
 mod configuration;
 mod dashboard;
 mod documents;
+mod experiments;
 mod explain;
 mod health;
 mod in_force;

@@ -167,6 +167,7 @@ fn heads(table: &Table) -> ExchangeView {
             calls: None,
             attempts: None,
             cache: None,
+            amounts: None,
             held_by: None,
         },
     }

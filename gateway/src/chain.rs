@@ -127,7 +127,8 @@ pub(crate) struct Run {
     timeline: Timeline,
     /// The fields that plugins wrote or removed, where trailers may follow that must not bring them.
     written: [RefCell<Vec<HeaderName>>; 2],
-    /// The plugins without which the exchange continues, since too many of their calls wait.
+    /// The plugins without which the exchange continues: since too many of their calls wait, or their `only_if` is of other
+    /// requests.
     left_out: RefCell<Vec<usize>>,
     has_trailers: [Cell<bool>; 2],
     /// What plugins add to its usage.

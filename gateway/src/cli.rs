@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod completions;
 mod dev;
+mod experiments;
 mod explain;
 mod keys;
 mod limits;
@@ -102,6 +103,9 @@ enum Command {
     /// List the models of a gateway, and test whether their deployments answer.
     #[command(subcommand)]
     Models(models::Command),
+    /// Report experiments: who has which variant, and what becomes of it; of a file, or of a running gateway with its
+    /// numbers (`--admin`).
+    Experiments(experiments::Question),
     /// Add, list, change, rotate and revoke the API keys of a running gateway.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -157,6 +161,7 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
         Command::Cache(command) => cache::run(&command),
         Command::Upstreams(question) => upstreams::upstreams(&question),
         Command::Models(command) => models::run(&command, format),
+        Command::Experiments(question) => experiments::experiments(&question, format),
         Command::Keys(command) => keys::run(&command),
         Command::Admin(command) => admin::run(&command),
         Command::Schema { file } => schema::schema(file.as_deref(), format),

@@ -15,6 +15,7 @@ mod certificates;
 mod component;
 mod diagnostic;
 mod document;
+mod events;
 mod fault;
 mod fill;
 mod foreign;
@@ -116,6 +117,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// `[documents.NAME]`, in the order of the file.
     pub documents: Vec<Arc<Document>>,
+    /// `[events.NAME]`, in the order of the file.
+    pub events: Vec<Arc<EventSink>>,
     /// `[keys.NAME]`, in the order of the file.
     pub keys: Vec<Arc<KeySet>>,
     /// `[caches.NAME]`, in the order of the file.
@@ -897,6 +900,47 @@ pub struct Document {
     pub size: usize,
 }
 
+/// `[events.NAME]`: where events of plugins are sent.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EventSink {
+    /// The table's name.
+    pub name: String,
+    /// `upstream`, whole: a sink belongs to no worker.
+    pub upstream: Upstream,
+    /// `path`
+    pub path: http::uri::PathAndQuery,
+    /// `headers`
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// `format`. Default a JSON array.
+    pub format: EventFormat,
+    /// `batch`: events of a request, at most. Default 500.
+    pub batch: usize,
+    /// `batch_size`: bytes of a request, about. Default 512 KiB.
+    pub batch_size: usize,
+    /// `interval`: how long an event waits for others. Default 1 s.
+    pub interval: Duration,
+    /// `queue`: bytes that wait, at most. Default 4 MiB.
+    pub queue: usize,
+    /// `timeout` of a request. Default 10 s.
+    pub timeout: Duration,
+}
+
+/// How a batch of events is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventFormat {
+    /// `"json"`: an array.
+    Json,
+    /// `"ndjson"`: a line for each.
+    Ndjson,
+}
+
+impl std::fmt::Debug for EventSink {
+    /// Without the header fields, which may hold secrets that were filled in.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EventSink").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
 /// Where a document comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DocumentSource {
@@ -1040,10 +1084,14 @@ pub struct Plugin {
     pub grants: Option<Vec<Grant>>,
     /// Where the value of `grants` is in the file, if it has any.
     pub grants_span: Option<Span>,
+    /// `only_if`: attributes that a request must have, with these values, to pass the plugin.
+    pub only_if: Vec<(String, String)>,
     /// `secrets`: those that it may read; `None` where the file has none.
     pub secrets: Option<Vec<Secret>>,
     /// `documents`: those that it may read; `None` where the file has none.
     pub documents: Option<Vec<Arc<Document>>>,
+    /// `events`: sinks that it may emit events to; `None` where the file has none.
+    pub events: Option<Vec<Arc<EventSink>>>,
     /// `keys`: sets of API keys that it may look keys up in; `None` where the file has none.
     pub keys: Option<Vec<Arc<KeySet>>>,
     /// `upstreams`: those that it may send requests to, with their names; `None` where the file
@@ -1322,6 +1370,8 @@ pub enum Grant {
     Cache,
     /// Documents: by `documents`, which names them.
     Documents,
+    /// Sinks of events: by `events`, which names them.
+    Events,
     /// Requests to upstreams: by `upstreams`, which names them.
     HttpClient,
     /// API keys: by `keys`, which names sets of them.

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use crate::config;
 use crate::telemetry::metrics::Metrics;
 
-pub(crate) use document::{Document, Refreshed};
+pub(crate) use document::{Content, Document, Refreshed};
 
 /// How long the first fetches of new documents may hold up a configuration that has them.
 const FIRST: Duration = Duration::from_secs(10);

@@ -266,6 +266,9 @@ impl Gateway {
         // Those that no plugin reads are shown too.
         documents.keep(&self.shared.config);
         documents.begin();
+        let events = Arc::clone(self.handle.0.loader.events());
+        events.keep(&self.shared.config);
+        events.begin();
         // What the first requests ask for is there.
         documents.first().await;
         let key_sets = Arc::clone(self.handle.0.loader.key_sets());
@@ -300,6 +303,7 @@ impl Gateway {
         names.finish();
         let _panicked = follower.join();
         documents.finish();
+        events.finish();
         // Before their stores are closed.
         key_sets.finish();
         self.handle.0.loader.finish_stores();

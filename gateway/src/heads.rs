@@ -117,6 +117,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) attempts: Option<Attempts>,
     /// How a cache answered, for `request.cache`.
     pub(crate) cache: Option<&'static str>,
+    /// In `on-complete`: what was added to its usage so far, by the numbers of names.
+    pub(crate) amounts: Option<Arc<[(u8, i64)]>>,
     /// The plugin that holds the response back, while one does.
     pub(crate) held_by: Option<Arc<str>>,
 }

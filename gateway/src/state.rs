@@ -31,6 +31,7 @@ use self::redis::key_values::SharedValues;
 use self::redis::limits::SharedLimits;
 use crate::config;
 use crate::documents::Documents;
+use crate::events::Events;
 use crate::memory_quota::MemoryQuota;
 use crate::telemetry::metrics::{Metrics, PluginMetrics};
 use crate::usage::Usage;
@@ -49,6 +50,8 @@ pub(crate) struct State {
     pub(crate) usage: Arc<Usage>,
     /// What is kept current for plugins.
     pub(crate) documents: Arc<Documents>,
+    /// Where their events are collected.
+    pub(crate) events: Arc<Events>,
     /// `[caches.NAME]`, as far as they are used.
     pub(crate) caches: Arc<cache::Caches>,
     /// API keys that are managed at run time.
@@ -61,10 +64,11 @@ impl Default for State {
         let bodies = Arc::new(MemoryQuota::new(config::BUFFERED_BODIES));
         metrics.holds(&bodies);
         let documents = Arc::new(Documents::new(&metrics));
+        let events = Arc::new(Events::new(&metrics));
         let (usage, named) = (Arc::default(), Arc::default());
         let key_sets = Arc::new(KeySets::new(&named, &metrics));
         let caches = Arc::new(cache::Caches::new(&metrics));
-        Self { stores, named, metrics, bodies, usage, documents, caches, key_sets }
+        Self { stores, named, metrics, bodies, usage, documents, events, caches, key_sets }
     }
 }
 

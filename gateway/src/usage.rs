@@ -130,6 +130,11 @@ impl Usage {
         self.counters.number(name, may_be_new)
     }
 
+    /// The name that a number stands for.
+    pub(crate) fn counter_name(&self, number: CounterId) -> Option<Arc<str>> {
+        self.counters.name(number)
+    }
+
     /// There was no room for names that a plugin adds under.
     pub(crate) fn amounts_dropped(&self, plugin: &str, names: usize) {
         if names > 0 && self.counts.amounts_dropped(names) {

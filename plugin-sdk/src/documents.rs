@@ -96,6 +96,17 @@ pub fn get(name: &str) -> Option<Document> {
     host::document(name)
 }
 
+/// Says that this version was read and nothing is wrong with it: the gateway keeps it for [`accepted`].
+pub fn accept(name: &str, version: u64) {
+    host::accept_document(name, version);
+}
+
+/// The last version that an instance of this configured plugin has [accepted](accept), whatever the document says by now. For
+/// an instance that begins while the document is wrong, after a reload too.
+pub fn accepted(name: &str) -> Option<Document> {
+    host::accepted_document(name)
+}
+
 /// Has a document fetched now, and waits for that for so long, 10 s at most. All that ask meanwhile
 /// share one fetch, and after one that brought nothing new there is none for a while: so a plugin may
 /// ask because of what a client sent.

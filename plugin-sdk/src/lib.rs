@@ -110,6 +110,7 @@ mod dispatch;
 pub mod documents;
 pub mod drain;
 pub mod duration;
+pub mod events;
 pub mod exchange;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
@@ -142,6 +143,7 @@ mod response_head;
 pub mod secrets;
 pub mod signature;
 pub mod slots;
+pub mod source;
 mod summary;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;

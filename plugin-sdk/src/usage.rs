@@ -62,3 +62,10 @@ use crate::host;
 pub fn add(name: &str, amount: i64) {
     host::usage_add(name, amount);
 }
+
+/// In `on_complete`: what was added to this exchange so far, by name, by all plugins that were called before. Those are the
+/// ones behind this one, and the other hooks of those before it. Empty in any other hook, and without `[usage]`.
+#[must_use]
+pub fn added() -> Vec<(String, i64)> {
+    host::usage_added()
+}

@@ -136,11 +136,24 @@ component = "transform"
 limits = { deadline = "1s" }
 config.response.headers.set.x-served-for = "\${consumer.id}"
 
+[plugins.trials]
+component = "experiments"
+limits = { deadline = "1s" }
+[plugins.trials.config]
+unit = ["header:x-unit"]
+holdout = { share = 10 }
+exposures = { usage = false }
+[[plugins.trials.config.experiments]]
+name = "checkout"
+header = "x-checkout"
+variants = [{ name = "old", weight = 1 }, { name = "new", weight = 1 }]
+guardrail = { control = "old", errors = 50 }
+
 [[routes]]
 name = "orders"
 paths = ["/orders", "/orders/{*id}"]
 methods = ["GET", "POST"]
-plugins = ["keys", "shape"]
+plugins = ["keys", "trials", "shape"]
 upstream = "orders"
 
 [[routes]]
@@ -227,7 +240,7 @@ export function load(port) {
     }
   };
   const runs = [
-    every(9, (count) => once(`/orders/${count % 500}`, { key: keys[count % 3 === 2 ? 1 : 0] })),
+    every(9, (count) => once(`/orders/${count % 500}`, { key: keys[count % 3 === 2 ? 1 : 0], headers: { "x-unit": `unit-${count % 700}` } })),
     every(60, (count) => once("/orders", { method: "POST", key: keys[0], body: JSON.stringify({ count }) })),
     every(40, (count) => once(`/search?q=item-${count % 40}`, { key: keys[count % 5 === 0 ? 2 : 1] })),
     every(900, () => once("/orders/7")),

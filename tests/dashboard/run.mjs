@@ -104,6 +104,10 @@ const PAGES = [
     const overs = await page.evaluate(() => [...document.querySelectorAll("main tbody tr")].find((row) => /^chat/.test(row.innerText)).innerText);
     assert.match(overs, /gpu, gpt/);
   }],
+  ["#/experiments", "experiments", async (page) => {
+    for (const wanted of [/checkout[\s\S]*running[\s\S]*as planned, p = 0\.\d+/, /50 % more errors than old/, /10% of the units of trials/]) await says(page, wanted);
+    for (const wanted of [/old[\s\S]*control[\s\S]*50%[\s\S]*%\s\([\d.<]+% to \d/, /new[\s\S]*\d\sms \(/, /held out[\s\S]*\d/]) await lists(page, wanted);
+  }],
   ["#/usage", "usage", async (page) => {
     for (const wanted of [/acme/, /zenith/, /orbit/]) await says(page, wanted);
     const [saved] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download CSV" }).click()]);
@@ -204,7 +208,7 @@ test("the keyboard alone", async ({ context, gateway }) => {
   assert.equal(await page.evaluate(() => document.activeElement.id), "skip");
   await page.keyboard.press("Enter");
   assert.equal(await page.evaluate(() => document.activeElement.id), "main");
-  for (const [keys, hash] of [["gr", "#/routes"], ["gq", "#/requests"], ["gu", "#/upstreams"], ["gp", "#/plugins"], ["gm", "#/models"], ["gs", "#/usage"], ["gc", "#/configuration"], ["go", "#/"]]) {
+  for (const [keys, hash] of [["gr", "#/routes"], ["gq", "#/requests"], ["gu", "#/upstreams"], ["gp", "#/plugins"], ["gm", "#/models"], ["ge", "#/experiments"], ["gs", "#/usage"], ["gc", "#/configuration"], ["go", "#/"]]) {
     for (const key of keys) await page.keyboard.press(key);
     await page.waitForFunction((it) => document.getElementById("main").dataset.shown === it, hash, PATIENCE);
     assert.equal(await page.evaluate(() => document.activeElement.id), "title", "a new page has the focus at its title");

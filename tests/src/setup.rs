@@ -63,7 +63,7 @@ impl Setup {
             buffered_bodies: config::BUFFERED_BODIES,
         };
         let (upstreams, components, plugins, routes) = (vec![], vec![], vec![], vec![]);
-        let documents = vec![];
+        let (documents, events) = (vec![], vec![]);
         let listeners = vec![listener("public")];
         let source = Arc::new(config::Source::new("test.toml", ""));
         let config = Config {
@@ -77,6 +77,7 @@ impl Setup {
             listeners,
             upstreams,
             documents,
+            events,
             keys: vec![],
             caches: vec![],
             stores: vec![],

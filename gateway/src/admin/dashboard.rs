@@ -61,6 +61,7 @@ static FILES: &[File] = files![
     SCRIPT "upstreams.js",
     SCRIPT "plugins.js",
     SCRIPT "models.js",
+    SCRIPT "experiments.js",
     SCRIPT "usage.js",
     SCRIPT "configuration.js",
     CSS "uPlot.min.css",

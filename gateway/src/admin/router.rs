@@ -11,9 +11,9 @@ use percent_encoding::percent_decode_str;
 
 use super::call::{Answer, Call, Refusal};
 use super::{
-    Admin, caches, certificates, chain, configuration, dashboard, documents, explain, health, keys,
-    limits, listeners, log_level, metrics, models, openapi, plugins, recorded, reload, requests,
-    routes, stores, traffic, upstreams, usage,
+    Admin, caches, certificates, chain, configuration, dashboard, documents, experiments, explain,
+    health, keys, limits, listeners, log_level, metrics, models, openapi, plugins, recorded,
+    reload, requests, routes, stores, traffic, upstreams, usage,
 };
 
 /// How long an answer may take, with reading the request's body.
@@ -94,6 +94,8 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/plugins", "The plugins and what they cost", Some("Plugins"), Apart(plugins::list)),
     get("/plugins/{name}", "One plugin and what it costs", Some("Plugin"), Apart(plugins::one)),
     get("/plugins/{name}/metrics", "What a plugin recorded, and its slots", Some("Recorded"), Now(recorded::of_plugin)),
+    get("/experiments", "The experiments of plugins and what is known of their variants", Some("Experiments"), Apart(experiments::list)),
+    get("/experiments/{name}", "One experiment", Some("Experiment"), Apart(experiments::one)),
     get("/models", "The models of plugins and how their deployments stand", Some("Models"), Now(models::list)),
     get("/documents", "The documents and how they stand", Some("DocumentStates"), Apart(documents::list)),
     get("/stores", "The stores and how they stand", Some("StoreStates"), Apart(stores::list)),

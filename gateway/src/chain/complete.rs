@@ -166,6 +166,9 @@ async fn on_complete(Ended { run, end }: &Ended) {
     };
     for (index, pool) in interested(run).rev() {
         let context = run.context(index);
+        if let Some(amounts) = run.usage.so_far() {
+            run.change(|heads| heads.facts.amounts = Some(amounts));
+        }
         let mut watched = run.watch(index, "on-complete");
         let flow = run.flow(index);
         let called = pool.call::<OnComplete>(flow, run.heads(), (summary, &context)).await;

@@ -57,6 +57,10 @@ pub(crate) struct NoRoom {
 /// answers, the part of it that has arrived; the head is in the run.
 pub(crate) async fn on_request(run: &Rc<Run>, body: &mut Body) -> Result<(), Stop> {
     for index in run.first.get()..run.chain.pools.len() {
+        if !is_concerned(run, index) {
+            run.left_out.borrow_mut().push(index);
+            continue;
+        }
         // Before anything is asked of the plugin, whatever hooks it has: those that are let in are
         // seen by it to their end.
         if run.flow(index).is_full() {
@@ -73,6 +77,16 @@ pub(crate) async fn on_request(run: &Rc<Run>, body: &mut Body) -> Result<(), Sto
         run.respondents.set(index + 1);
     }
     Ok(())
+}
+
+/// Whether the request has the attributes that `only_if` of the plugin wants.
+fn is_concerned(run: &Run, index: usize) -> bool {
+    let wanted = &run.pool(index).plugin().only_if;
+    // Most have none.
+    wanted.is_empty() || {
+        let heads = run.heads.borrow();
+        wanted.iter().all(|(name, value)| heads.attribute(name).as_deref() == Some(value.as_str()))
+    }
 }
 
 /// Whether a plugin is shown the body: there is nothing to see in a message without one.

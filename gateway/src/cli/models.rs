@@ -61,7 +61,7 @@ pub(super) fn run(command: &Command, format: LogFormat) -> Result<(), Refused> {
 }
 
 /// Rows in columns as wide as their longest cells; the last one is as wide as it wants. Columns of numbers stand right.
-fn columns(rows: &[Vec<String>], numbers: &[usize]) -> String {
+pub(super) fn columns(rows: &[Vec<String>], numbers: &[usize]) -> String {
     let count = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let widths: Vec<_> = (0..count).map(|column| width(column).unwrap_or_default()).collect();

@@ -26,7 +26,7 @@ pub(super) struct Known<'k> {
 }
 
 impl Known<'_> {
-    fn find(&self, table: &Table<'_, '_>, name: &Text) -> Option<Upstream> {
+    pub(super) fn find(&self, table: &Table<'_, '_>, name: &Text) -> Option<Upstream> {
         let found = self.names.find(table.reading, name, "an `[upstreams.NAME]` table")?;
         self.upstreams[found].clone()
     }
@@ -100,7 +100,7 @@ fn refuse_beside_file(table: &Table<'_, '_>) {
     for key in REMOTE {
         let Some(value) = table.value(key) else { continue };
         let error = Diagnostic::error(value.span(), format!("`{key}` is for a remote document"));
-        let error = error.label("this one is a file, which is looked at once a second");
+        let error = error.label("this one is a file, which is looked at twice a second");
         table.reading.report(error.help("leave it out"));
     }
 }
@@ -191,7 +191,7 @@ fn follow(table: &Table<'_, '_>, known: Known<'_>, own: &Upstream) -> Option<Fol
     Some(Follow { pointer, upstream, issuer: table.word("issuer").map(|text| text.value) })
 }
 
-fn path_of(text: &str) -> Result<PathAndQuery, Fault> {
+pub(super) fn path_of(text: &str) -> Result<PathAndQuery, Fault> {
     let fault = |what: &str| Fault::new(0..text.len(), what.to_owned());
     if text.contains("://") {
         let fault = fault("this is a URL: its host belongs into the upstream");

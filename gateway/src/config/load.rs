@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::cache::Caches;
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::document::{self, Documents};
+use super::events::EventSinks;
 use super::key_set::KeySets;
 use super::keys::ROOT;
 use super::names::Names;
@@ -20,10 +21,10 @@ use super::secrets::Secrets;
 use super::store::Stores;
 use super::syntax::Doubtful;
 use super::{
-    Admin, Cache, Config, Document, Doubts, HttpComponent, KeySet, Listener, NamedAccessLog,
-    Plugin, Process, Recorder, Route, Source, Span, Store, Traces, Upstream, Usage, access_log,
-    admin, certificate_use, component, foreign, listener, plugin, process, recorder, route, syntax,
-    traces, upstream, usage,
+    Admin, Cache, Config, Document, Doubts, EventSink, HttpComponent, KeySet, Listener,
+    NamedAccessLog, Plugin, Process, Recorder, Route, Source, Span, Store, Traces, Upstream, Usage,
+    access_log, admin, certificate_use, component, foreign, listener, plugin, process, recorder,
+    route, syntax, traces, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -167,6 +168,7 @@ struct Parts {
     listeners: Vec<Option<Listener>>,
     upstreams: Vec<Option<Upstream>>,
     documents: Vec<Option<Arc<Document>>>,
+    events: Vec<Option<Arc<EventSink>>>,
     keys: Vec<Option<Arc<KeySet>>>,
     stores: Vec<Arc<Store>>,
     has_all_stores: bool,
@@ -183,6 +185,7 @@ impl Parts {
             && self.listeners.iter().all(Option::is_some)
             && self.upstreams.iter().all(Option::is_some)
             && self.documents.iter().all(Option::is_some)
+            && self.events.iter().all(Option::is_some)
             && self.keys.iter().all(Option::is_some)
             && self.has_all_stores
             && self.has_all_caches
@@ -204,6 +207,7 @@ impl Parts {
             listeners: self.listeners.into_iter().flatten().collect(),
             upstreams: self.upstreams.into_iter().flatten().collect(),
             documents: self.documents.into_iter().flatten().collect(),
+            events: self.events.into_iter().flatten().collect(),
             keys: self.keys.into_iter().flatten().collect(),
             stores: self.stores,
             caches: self.caches,
@@ -274,6 +278,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let secrets = Secrets::read(root);
     let documents =
         Documents::read(root, document::Known { names: &upstream_names, upstreams: &upstreams });
+    let events =
+        EventSinks::read(root, document::Known { names: &upstream_names, upstreams: &upstreams });
     let stores = Stores::read(root);
     let caches = Caches::read(root);
     let keys = KeySets::read(root, &stores);
@@ -282,6 +288,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         upstreams: &upstream_names,
         secrets: &secrets,
         documents: &documents,
+        events: &events,
         keys: &keys,
         stores: &stores,
         caches: &caches,
@@ -326,6 +333,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     log_names.warn_of_unused(reading, "listener, route or `[gateway]`", log_place);
     secrets.warn_of_unused(reading);
     documents.warn_of_unused(root);
+    events.warn_of_unused(root);
     keys.warn_of_unused(root);
     stores.warn_of_unused(root);
     caches.warn_of_unused(root);
@@ -345,6 +353,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         listeners,
         upstreams,
         documents: documents.read,
+        events: events.read,
         keys: keys.read,
         stores: stores.all(),
         has_all_stores: stores.is_whole(),

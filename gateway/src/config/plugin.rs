@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::cache::Caches;
 use super::diagnostic::Diagnostic;
 use super::document::Documents;
+use super::events::EventSinks;
 use super::key_set::KeySets;
 use super::names::Names;
 use super::reader::{Reading, Table, Text};
@@ -27,6 +28,7 @@ pub(super) struct Scope<'s> {
     pub(super) upstreams: &'s Names,
     pub(super) secrets: &'s Secrets,
     pub(super) documents: &'s Documents,
+    pub(super) events: &'s EventSinks,
     pub(super) keys: &'s KeySets,
     pub(super) stores: &'s Stores,
     pub(super) caches: &'s Caches,
@@ -82,17 +84,21 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
     let grants = grants(table);
     let secrets = secrets(table, scope);
     let documents = scope.documents.granted(table);
+    let events = scope.events.granted(table);
     let keys = scope.keys.granted(table);
     let upstreams = upstream::granted(table, "upstreams", scope.upstreams);
     let forward_to = upstream::granted(table, "forward_to", scope.upstreams).unwrap_or_default();
+    let only_if = table.text_map("only_if").into_iter();
+    let only_if = only_if.map(|(name, value)| (name.value, value.value)).collect();
     let listed = |key| table.list(key).unwrap_or_default().len();
     let lacks_secret = secrets.as_ref().is_some_and(|found| found.len() != listed("secrets"));
     let lacks_document = documents.as_ref().is_some_and(|found| found.len() != listed("documents"));
+    let lacks_sink = events.as_ref().is_some_and(|found| found.len() != listed("events"));
     let lacks_upstream = upstreams.as_ref().is_some_and(|it| it.len() != listed("upstreams"));
     let lacks_keys = keys.as_ref().is_some_and(|found| found.len() != listed("keys"));
     let doubts = Doubts {
         table: table.has_unknown_keys() || table.reading.errors() - before > in_settings,
-        surroundings: lacks_secret || lacks_document || lacks_keys || lacks_upstream,
+        surroundings: lacks_secret || lacks_document || lacks_sink || lacks_keys || lacks_upstream,
         values: settings.doubtful,
     };
     let plugin = Plugin {
@@ -121,9 +127,11 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         on_key_value_error,
         bounds,
         grants,
+        only_if,
         grants_span: table.value("grants").map(|value| value.span()),
         secrets,
         documents,
+        events,
         keys,
         upstreams,
         forward_to,

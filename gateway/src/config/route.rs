@@ -3,7 +3,7 @@
 //! Owns what a route matches, lists and does, and the refusal of two routes that say the same.
 //! Which of several matching routes wins is decided where requests are routed.
 
-mod action;
+pub(super) mod action;
 mod host;
 pub(super) mod matcher;
 pub(super) mod path;

@@ -13,8 +13,9 @@ use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::names::Names;
 use super::reader::{Table, Text};
+use super::route::action;
 use super::route::path::Paths;
-use super::{Span, UpstreamId, suggest};
+use super::{Rewrite, Span, UpstreamId, suggest};
 
 /// Attributes that the gateway sets, and that a request may stick by.
 const OWN: [&str; 7] = [
@@ -65,6 +66,8 @@ pub struct Variant {
     pub upstream: UpstreamId,
     /// `weight`: its part of the sum of all weights. Default 1.
     pub weight: u32,
+    /// `rewrite`, in place of the route's; `None` where it has none.
+    pub rewrite: Option<Rewrite>,
     /// Hash of the name.
     pub hash: u64,
 }
@@ -97,7 +100,7 @@ pub(super) fn read(
     route: Option<&Text>,
     (paths, has_plugins): (&Paths, bool),
 ) -> Option<Split> {
-    let variants = variants(table, upstreams);
+    let variants = variants(table, upstreams, paths);
     let by = table.list("by").unwrap_or_default();
     let by = by.iter().filter_map(|item| table.reading.text(item, "an element of `by`"));
     let by = by.filter_map(|text| {
@@ -124,7 +127,7 @@ pub(super) fn read(
     Some(Split { variants: variants?, by, salt })
 }
 
-fn variants(table: &Table<'_, '_>, upstreams: &Names) -> Option<Vec<Variant>> {
+fn variants(table: &Table<'_, '_>, upstreams: &Names, paths: &Paths) -> Option<Vec<Variant>> {
     let tables = table.tables("variants");
     let mut seen: HashMap<String, Span> = HashMap::new();
     let mut variants = Vec::with_capacity(tables.len());
@@ -134,6 +137,7 @@ fn variants(table: &Table<'_, '_>, upstreams: &Names) -> Option<Vec<Variant>> {
             upstreams.find(table.reading, &name, "a `[upstreams.NAME]` table with `targets`")
         });
         let weight = given.integer("weight").unwrap_or(1);
+        let rewrite = given.value("rewrite").map(|_| action::rewrite(given, paths));
         if let Some(name) = &name
             && let Some(first) = seen.insert(name.value.clone(), name.span.clone())
         {
@@ -144,7 +148,7 @@ fn variants(table: &Table<'_, '_>, upstreams: &Names) -> Option<Vec<Variant>> {
         if let (Some(name), Some(upstream)) = (name, upstream) {
             let (hash, weight) = (stable_hash(0, name.value.as_bytes()), weight as u32);
             let upstream = UpstreamId(upstream);
-            variants.push(Variant { name: name.value, upstream, weight, hash });
+            variants.push(Variant { name: name.value, upstream, weight, rewrite, hash });
         }
     }
     if variants.len() < tables.len() || variants.is_empty() {

@@ -36,6 +36,8 @@ pub(crate) struct Document {
 #[derive(Debug, Default)]
 struct State {
     content: Option<Content>,
+    /// What plugins have found right, by their names.
+    accepted: Vec<(Box<str>, Content)>,
     /// When it was last known to be what its source has.
     confirmed: Option<Instant>,
     /// When its content came.
@@ -118,6 +120,7 @@ impl Document {
         if let Some(content) = content.filter(|it| it.bytes.len() <= self.definition.size) {
             let mut state = self.state();
             state.content = Some(content.clone());
+            state.accepted.clone_from(&from.accepted);
             (state.confirmed, state.changed) = (from.confirmed, from.changed);
             self.version.store(content.version, Ordering::Release);
         }
@@ -131,6 +134,25 @@ impl Document {
     /// The version of the current content; 0 while there is none.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    /// A plugin has found this version right.
+    pub(crate) fn accept(&self, plugin: &str, version: u64) {
+        let state = &mut *self.state();
+        let Some(content) = state.content.as_ref().filter(|it| it.version == version) else {
+            return;
+        };
+        match state.accepted.iter_mut().find(|(name, _)| **name == *plugin) {
+            Some((_, accepted)) => accepted.clone_from(content),
+            None => state.accepted.push((plugin.into(), content.clone())),
+        }
+    }
+
+    /// What a plugin has found right last.
+    pub(crate) fn accepted(&self, plugin: &str) -> Option<Content> {
+        let state = self.state();
+        let found = state.accepted.iter().find(|(name, _)| **name == *plugin);
+        found.map(|(_, content)| content.clone())
     }
 
     /// The current content.

@@ -20,7 +20,7 @@ use crate::tcp::run_flusher;
 use crate::timer::Timers;
 
 /// How often a file is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Looks after the documents that come, until nobody sends any more.
 pub(super) fn run(mut documents: mpsc::UnboundedReceiver<Arc<Document>>, names: &Arc<Names>) {

@@ -780,6 +780,21 @@ pub(crate) enum Refreshed {
     NotGranted,
 }
 
+/// `events.emit-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum EmitError {
+    #[component(name = "not-granted")]
+    NotGranted,
+    #[component(name = "not-here")]
+    NotHere,
+    #[component(name = "invalid")]
+    Invalid,
+    #[component(name = "full")]
+    Full,
+}
+
 /// `keys.key`
 #[derive(ComponentType, Lower, Debug)]
 #[component(record)]

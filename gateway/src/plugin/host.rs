@@ -10,6 +10,7 @@ mod clock;
 mod digest;
 mod documents;
 mod drain;
+mod events;
 mod exchange;
 mod functions;
 mod held_response;
@@ -37,6 +38,7 @@ use wasmtime::{ResourceLimiter, StoreContextMut};
 
 use crate::config::{self, Grant, Secret, UpstreamId};
 use crate::documents::Document;
+use crate::events::Sink;
 use crate::heads::ExchangeView;
 use crate::plugin::budget::Budget;
 use crate::plugin::trap::MemoryRefused;
@@ -110,6 +112,8 @@ pub(crate) struct Identity {
     pub(crate) secrets: Vec<Secret>,
     /// The documents that it was granted.
     pub(crate) documents: Vec<(String, Arc<Document>)>,
+    /// The sinks of events that it was granted.
+    pub(crate) events: Vec<Arc<Sink>>,
     /// The sets of API keys that it was granted.
     pub(crate) keys: Vec<(String, Arc<KeySet>)>,
     /// The upstreams that it was granted.
@@ -297,6 +301,7 @@ pub(super) const INTERFACES: [Interface; 21] = [
         ..Interface::new("password", Some(Grant::Password), password::link)
     },
     Interface::new("usage", Some(Grant::Usage), usage::link),
+    Interface::new("events", Some(Grant::Events), events::link),
 ];
 
 impl Interface {

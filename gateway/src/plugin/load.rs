@@ -42,6 +42,7 @@ use super::trap::{limits_for, mebibytes};
 use super::{Failure, Interest};
 use crate::config::{self, Doubts, Grant, Isolation, OnError};
 use crate::documents::{Document, Documents};
+use crate::events::{Events, Sink};
 use crate::memory_quota::{QuotaExceeded, Reservation, Reserved};
 use crate::share::Clock;
 use crate::state::key_sets::{KeySet, KeySets};
@@ -85,6 +86,8 @@ pub(crate) struct Plugin {
     pub(crate) may_drain: bool,
     /// Whether it may keep and serve responses.
     pub(crate) uses_cache: bool,
+    /// Attributes that a request must have, with these values, to pass it.
+    pub(crate) only_if: Box<[(String, String)]>,
     pub(super) isolation: Isolation,
     pub(super) deadline: Duration,
     /// What `configure` may take.
@@ -396,6 +399,15 @@ impl Loader {
         granted.map(|it| (it.name.clone(), self.state.documents.of(it))).collect()
     }
 
+    /// Where events of plugins are collected, for as long as the process lives.
+    pub(crate) fn events(&self) -> &Arc<Events> {
+        &self.state.events
+    }
+
+    fn sinks_of(&self, config: &config::Plugin) -> Vec<Arc<Sink>> {
+        config.events.iter().flatten().map(|it| self.state.events.of(it)).collect()
+    }
+
     /// Sets of API keys, for as long as the process lives.
     pub(crate) fn key_sets(&self) -> &Arc<KeySets> {
         &self.state.key_sets
@@ -412,6 +424,7 @@ impl Loader {
         self.compiled.keep_only(&config.plugins);
         self.state.keep(&config.plugins);
         self.state.documents.keep(config);
+        self.state.events.keep(config);
         self.state.key_sets.keep(config);
         self.state.keep_stores(&config.stores);
         let components = config.components.iter().map(|component| &*component.name);
@@ -448,13 +461,14 @@ impl Loader {
     ) -> Result<(), Vec<LoadError>> {
         let mut errors = Vec::new();
         let mut missing = Vec::new();
-        for (name, _) in component.component_type().imports(&self.engine) {
+        for (name, wanted) in component.component_type().imports(&self.engine) {
             match import(name) {
                 Import::Wasi => {}
                 Import::Host(index) => {
                     let grant = INTERFACES[index].grant;
                     if let Some(grant) = grant
                         && !is_granted(config, grant)
+                        && !(grant == Grant::Attempts && asks_alone(&wanted.ty, &self.engine))
                     {
                         missing.push(grant);
                     }
@@ -544,6 +558,7 @@ impl Loader {
             metrics: self.state.metrics.of(&name),
             secrets: config.secrets.clone().unwrap_or_default(),
             documents: self.documents_of(config),
+            events: self.sinks_of(config),
             keys: self.keys_of(config),
             upstreams: config.upstreams.clone().unwrap_or_default(),
             forward_to: config.forward_to.iter().map(|(name, _)| name.clone()).collect(),
@@ -557,6 +572,7 @@ impl Loader {
             may_hold: linked.may_hold,
             may_drain: linked.may_drain,
             uses_cache: linked.uses_cache,
+            only_if: config.only_if.clone().into(),
             isolation: config.isolation,
             deadline: config.deadline,
             configure: config.configure,
@@ -605,7 +621,8 @@ impl Loader {
                     let interface = &INTERFACES[index];
                     let waiting = interface.waiting(config);
                     interface.link(&mut linker, name, waiting, may_wait)?;
-                    may_attempt |= interface.name == "attempts";
+                    may_attempt |=
+                        interface.name == "attempts" && !asks_alone(&wanted.ty, &self.engine);
                     may_hold |= interface.name == "held-response";
                     may_drain |= interface.name == "drain";
                     uses_cache |= interface.name == "cache";
@@ -696,6 +713,15 @@ fn import(name: &str) -> Import {
     INTERFACES.iter().position(|known| known.name == ours).map_or(Import::Unknown, Import::Host)
 }
 
+/// Whether a component that imports `attempts` asks where it may forward requests, and nothing else: that needs no grant.
+fn asks_alone(wanted: &ComponentItem, engine: &Engine) -> bool {
+    let ComponentItem::ComponentInstance(wanted) = wanted else { return false };
+    // Types belong to functions that are not there.
+    let is_function = |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
+    let mut functions = wanted.exports(engine).filter(|(_, item)| is_function(&item.ty));
+    functions.all(|(name, _)| name == "may-forward")
+}
+
 fn asks_for_request(wanted: &ComponentItem, engine: &Engine) -> bool {
     let ComponentItem::ComponentInstance(wanted) = wanted else { return true };
     wanted.exports(engine).any(|(name, _)| name.starts_with("request-"))
@@ -706,6 +732,7 @@ fn asks_for_request(wanted: &ComponentItem, engine: &Engine) -> bool {
 fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
     let is_listed = match grant {
         Grant::Documents => config.documents.as_ref().map(|_| true),
+        Grant::Events => config.events.as_ref().map(|_| true),
         Grant::Keys => config.keys.as_ref().map(|_| true),
         Grant::Secrets => config.secrets.as_ref().map(|_| true),
         Grant::HttpClient => config.upstreams.as_ref().map(|_| true),
@@ -718,6 +745,7 @@ fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
 pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
     match grant {
         Grant::Documents => Some("documents"),
+        Grant::Events => Some("events"),
         Grant::Keys => Some("keys"),
         Grant::Secrets => Some("secrets"),
         Grant::HttpClient => Some("upstreams"),

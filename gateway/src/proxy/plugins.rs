@@ -255,6 +255,7 @@ fn heads(
         calls: exchange.calls(),
         attempts: None,
         cache: None,
+        amounts: None,
         held_by: None,
     };
     let attributes = Vec::new();

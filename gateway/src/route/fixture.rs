@@ -126,6 +126,7 @@ pub(super) fn config(routes: Vec<Route>) -> Config {
         listeners: vec![listener("first"), listener("second")],
         upstreams: vec![],
         documents: vec![],
+        events: vec![],
         keys: vec![],
         caches: vec![],
         stores: vec![],

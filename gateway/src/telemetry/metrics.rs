@@ -9,6 +9,7 @@ mod caches;
 mod component;
 mod documents;
 mod drains;
+mod events;
 mod glance;
 mod hooks;
 mod key_sets;
@@ -47,6 +48,7 @@ pub(crate) use caches::{CacheCounts, CacheResult};
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use documents::DocumentCounts;
 pub(crate) use drains::{DrainCounts, DrainResult};
+pub(crate) use events::{Dropped, EventCounts};
 pub(crate) use glance::{HookGlance, PluginGlance};
 pub(crate) use hooks::BOUNDS as HOOK_BOUNDS;
 pub(crate) use key_sets::{KeyResult, KeySetCounts};
@@ -102,6 +104,7 @@ pub(crate) struct Metrics {
     spans: OnceLock<Arc<SpanCounts>>,
     access_logs: access_logs::AccessLogs,
     documents: documents::Documents,
+    events: events::Sinks,
     key_sets: key_sets::KeySets,
     stores: DashMap<Box<str>, Arc<StoreCounts>, RandomState>,
     caches: DashMap<Box<str>, Arc<CacheCounts>, RandomState>,
@@ -207,6 +210,7 @@ impl Default for Metrics {
             spans: OnceLock::new(),
             access_logs: access_logs::AccessLogs::default(),
             documents: documents::Documents::default(),
+            events: events::Sinks::default(),
             key_sets: key_sets::KeySets::default(),
             stores: DashMap::default(),
             caches: DashMap::default(),
@@ -364,6 +368,16 @@ impl Metrics {
     /// Those of the document of this name.
     pub(crate) fn of_document(&self, name: &str) -> Arc<DocumentCounts> {
         self.documents.of(name)
+    }
+
+    /// The numbers of a sink of events.
+    pub(crate) fn of_events(&self, name: &str) -> Arc<EventCounts> {
+        self.events.of(name)
+    }
+
+    /// Forgets the sinks that are not configured any more.
+    pub(crate) fn keep_events(&self, names: &[&str]) {
+        self.events.keep(names);
     }
 
     /// Forgets the documents that are not configured any more.

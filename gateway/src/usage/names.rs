@@ -100,6 +100,12 @@ impl Counters {
         number.and_then(|number| u8::try_from(number).ok())
     }
 
+    /// The name of a number.
+    pub(super) fn name(&self, number: CounterId) -> Option<Arc<str>> {
+        let names = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        names.get(usize::from(number)).cloned()
+    }
+
     /// All names, by their numbers.
     pub(super) fn all(&self) -> Vec<Arc<str>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()

@@ -4,6 +4,7 @@ use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::AttributeError;
 use crate::cache::{Background, CacheError, Collapsed, Entry, Freshening, Serve, Store};
 use crate::documents::{Document, Refreshed};
+use crate::events::EmitError;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
@@ -171,6 +172,18 @@ pub(crate) fn usage_add(name: &str, amount: i64) {
     reached().add_usage(name, amount);
 }
 
+pub(crate) fn usage_added() -> Vec<(String, i64)> {
+    reached().usage_added()
+}
+
+pub(crate) fn is_sink_granted(sink: &str) -> bool {
+    current().sinks().contains_key(sink)
+}
+
+pub(crate) fn emit(sink: &str, event: &[u8]) -> Result<(), EmitError> {
+    reached().emit(sink, event)
+}
+
 pub(crate) fn take_slot(key: &str, limit: u32) -> Result<Taken, SlotsError> {
     reached().take_slot(key, limit)
 }
@@ -328,6 +341,14 @@ pub(crate) fn document_version(name: &str) -> Option<u64> {
 
 pub(crate) fn document(name: &str) -> Option<Document> {
     current().documents().get(name)
+}
+
+pub(crate) fn accept_document(name: &str, version: u64) {
+    current().documents().accept(name, version);
+}
+
+pub(crate) fn accepted_document(name: &str) -> Option<Document> {
+    current().documents().accepted(name)
 }
 
 pub(crate) fn refresh_document(name: &str, _wait: u64) -> Refreshed {

@@ -12,6 +12,7 @@ use crate::cache::{
 };
 use crate::documents::{Document, Refreshed};
 use crate::drain::DrainError;
+use crate::events::EmitError;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
 use crate::key_value::KeyValueError;
@@ -32,7 +33,8 @@ pub(crate) use imports::cache::{
 };
 pub(crate) use imports::clock::{monotonic, now};
 pub(crate) use imports::digest::sha256;
-pub(crate) use imports::documents::version as document_version;
+pub(crate) use imports::documents::{accept as accept_document, version as document_version};
+pub(crate) use imports::events::is_granted as is_sink_granted;
 pub(crate) use imports::exchange::{
     keep_context, request_field, request_fields, request_method, request_path, request_query,
     response_field, response_fields, response_status,
@@ -47,7 +49,7 @@ pub(crate) use imports::metrics::{
 };
 pub(crate) use imports::random::{bytes as random_bytes, number as random_number};
 pub(crate) use imports::secrets::{get as secret, sign};
-pub(crate) use imports::usage::add as usage_add;
+pub(crate) use imports::usage::{add as usage_add, added as usage_added};
 
 pub(crate) use imports::attributes::get as attribute;
 
@@ -136,6 +138,16 @@ pub(crate) fn queue_for_slot(
         Wire::Waits(now) => Ok(Queued::Waits(occupancy(now))),
         Wire::Full(now) => Ok(Queued::Full(occupancy(now))),
     }
+}
+
+pub(crate) fn emit(sink: &str, event: &[u8]) -> Result<(), EmitError> {
+    use imports::events::EmitError as Error;
+    imports::events::emit(sink, event).map_err(|error| match error {
+        Error::NotGranted => EmitError::NotGranted,
+        Error::NotHere => EmitError::NotHere,
+        Error::Invalid => EmitError::Invalid,
+        Error::Full => EmitError::Full,
+    })
 }
 
 pub(crate) fn may_forward(upstream: &str) -> bool {
@@ -446,6 +458,12 @@ pub(crate) fn verify_password(hash: &str, password: &str) -> Result<bool, Passwo
 
 pub(crate) fn document(name: &str) -> Option<Document> {
     let imports::documents::Document { version, content, age } = imports::documents::get(name)?;
+    Some(Document { version, content, age: Duration::from_nanos(age) })
+}
+
+pub(crate) fn accepted_document(name: &str) -> Option<Document> {
+    let imports::documents::Document { version, content, age } =
+        imports::documents::accepted(name)?;
     Some(Document { version, content, age: Duration::from_nanos(age) })
 }
 

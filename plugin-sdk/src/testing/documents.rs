@@ -16,6 +16,8 @@ pub(crate) struct Documents(RefCell<BTreeMap<String, State>>);
 struct State {
     version: u64,
     content: Option<Vec<u8>>,
+    /// What the plugin has found right last.
+    accepted: Option<Document>,
     /// What a fetch finds.
     source: Option<Source>,
     refreshes: usize,
@@ -52,6 +54,18 @@ impl Documents {
         let state = documents.get(name)?;
         let content = state.content.clone()?;
         Some(Document { version: state.version, content, age: std::time::Duration::ZERO })
+    }
+
+    pub(crate) fn accept(&self, name: &str, version: u64) {
+        if let Some(document) = self.get(name).filter(|document| document.version == version)
+            && let Some(state) = self.0.borrow_mut().get_mut(name)
+        {
+            state.accepted = Some(document);
+        }
+    }
+
+    pub(crate) fn accepted(&self, name: &str) -> Option<Document> {
+        self.0.borrow().get(name)?.accepted.clone()
     }
 
     pub(crate) fn refresh(&self, name: &str) -> Refreshed {

@@ -141,6 +141,11 @@ impl<P: Plugin> Harness<P> {
         self.host.usage(name)
     }
 
+    /// What the plugin emitted to a sink of events, in order.
+    pub fn events(&self, sink: &str) -> Vec<String> {
+        self.host.sinks().get(sink).cloned().unwrap_or_default()
+    }
+
     /// What the plugin set a gauge to, if there is one.
     pub fn gauge(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         self.host.metrics().gauged(name, labels)
@@ -230,6 +235,12 @@ impl<P: Plugin> Preparation<P> {
         source: impl Fn() -> Option<Vec<u8>> + 'static,
     ) -> Self {
         self.host.documents().serve(name.as_ref(), source);
+        self
+    }
+
+    /// Grants a sink of events.
+    pub fn sink(self, name: impl Into<String>) -> Self {
+        self.host.sinks().insert(name.into(), Vec::new());
         self
     }
 

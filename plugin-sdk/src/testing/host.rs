@@ -10,6 +10,7 @@ use crate::attributes::{self, AttributeError};
 use crate::cache::{CacheError, Collapsed, Entry, Freshening};
 use crate::documents::Refreshed;
 use crate::drain::DrainError;
+use crate::events::EmitError;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
 use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdict};
@@ -62,8 +63,8 @@ pub(crate) struct ExchangeState {
     pub(crate) attributes: BTreeMap<String, String>,
     /// The context that the hook keeps for every decision.
     pub(crate) kept_context: Option<Vec<u8>>,
-    /// The names under which it added to usage.
-    pub(crate) usage: Vec<String>,
+    /// What it added to usage, by name.
+    pub(crate) usage: Vec<(String, i64)>,
     /// Whether the hook that runs may take slots.
     pub(crate) may_take_slots: bool,
     /// Whether it may wait for one.
@@ -122,6 +123,8 @@ pub(crate) struct TestHost {
     cache: RefCell<Cache>,
     secrets: RefCell<BTreeMap<String, String>>,
     documents: Documents,
+    /// What was emitted, by sink.
+    sinks: RefCell<BTreeMap<String, Vec<String>>>,
     keys: Keys,
     calls: Calls,
     /// What the plugin promised.
@@ -186,6 +189,7 @@ impl TestHost {
             cache: RefCell::default(),
             secrets: RefCell::default(),
             documents: Documents::default(),
+            sinks: RefCell::default(),
             keys: Keys::default(),
             calls: Calls::new(),
             never_waits: Cell::new(false),
@@ -311,6 +315,27 @@ impl TestHost {
     pub(crate) fn add_usage(&self, name: &str, amount: i64) {
         let names = &mut self.exchange.borrow_mut().usage;
         self.usage.borrow_mut().add(name, amount, names);
+    }
+
+    pub(crate) fn usage_added(&self) -> Vec<(String, i64)> {
+        self.exchange.borrow().usage.clone()
+    }
+
+    /// The sinks that were granted, each with what was emitted.
+    pub(crate) fn sinks(&self) -> RefMut<'_, BTreeMap<String, Vec<String>>> {
+        self.sinks.borrow_mut()
+    }
+
+    pub(crate) fn emit(&self, sink: &str, event: &[u8]) -> Result<(), EmitError> {
+        let mut sinks = self.sinks();
+        let sink = sinks.get_mut(sink).ok_or(EmitError::NotGranted)?;
+        let text = std::str::from_utf8(event).map_err(|_| EmitError::Invalid)?;
+        let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        if !is_json || text.len() > 64 << 10 {
+            return Err(EmitError::Invalid);
+        }
+        sink.push(text.to_owned());
+        Ok(())
     }
 
     pub(crate) fn usage(&self, name: &str) -> i64 {

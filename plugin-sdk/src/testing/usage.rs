@@ -32,21 +32,24 @@ pub(crate) struct Usage {
 
 impl Usage {
     /// Adds for an exchange that has these names so far.
-    pub(crate) fn add(&mut self, name: &str, amount: i64, names: &mut Vec<String>) {
+    pub(crate) fn add(&mut self, name: &str, amount: i64, names: &mut Vec<(String, i64)>) {
         let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         let is_name = (1..=MAX_NAME).contains(&name.len())
             && name.starts_with(|first: char| first.is_ascii_lowercase())
             && name.bytes().all(inner);
         assert!(is_name, "`{name}` is not the name of a number of usage");
         assert!(!OWN.contains(&name), "`{name}` is a column of the gateway's own");
-        let is_known = names.iter().any(|known| known == name);
+        let is_known = names.iter().any(|(known, _)| known == name);
         let has_room = self.sums.contains_key(name) || self.sums.len() < MAX_OF_GATEWAY;
         if !has_room || (!is_known && names.len() >= MAX_OF_EXCHANGE) {
             // Dropped, as in the gateway.
             return;
         }
         if !is_known {
-            names.push(name.to_owned());
+            names.push((name.to_owned(), 0));
+        }
+        for (_, own) in names.iter_mut().filter(|(known, _)| known == name) {
+            *own = own.saturating_add(amount).clamp(-MAX_AMOUNT, MAX_AMOUNT);
         }
         let sum = self.sums.entry(name.to_owned()).or_default();
         *sum = sum.saturating_add(amount).clamp(-MAX_AMOUNT, MAX_AMOUNT);

@@ -171,6 +171,13 @@ pub struct ExposuresSpec {
     #[serde(default)]
     pub log: bool,
 
+    /// A sink of `[events.NAME]`, which gets an event for each; the plugin needs it under `events`. Default: none.
+    pub sink: Option<String>,
+
+    /// Whether these events have the name of the unit, beside the number that stands for it. Default `false`.
+    #[serde(default)]
+    pub unit_names: bool,
+
     /// Add 1 to the usage counter `exposed_EXPERIMENT_VARIANT`. Default `false`.
     #[serde(default)]
     pub usage: bool,

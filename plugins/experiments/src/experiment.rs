@@ -5,7 +5,7 @@ use std::time::Duration;
 use gateway_cel::{Condition, Evaluator, Reads};
 use gateway_experiments::{Salt, Schedule, Variants};
 use gateway_plugin_sdk::prelude::{ConfigError, Request};
-use gateway_plugin_sdk::{attributes, duration, log};
+use gateway_plugin_sdk::{attempts, attributes, duration, log};
 
 use crate::config::{ExperimentSpec, VariantSpec};
 use crate::guardrail::Guardrail;
@@ -176,7 +176,9 @@ pub(crate) fn is_name(name: &str) -> bool {
 
 fn wrong_variants(spec: &ExperimentSpec) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
-    for (index, VariantSpec { name, headers, attributes, .. }) in spec.variants.iter().enumerate() {
+    for (index, VariantSpec { name, upstream, headers, attributes, .. }) in
+        spec.variants.iter().enumerate()
+    {
         let at = format!("/variants/{index}");
         if !is_name(name) {
             wrong.push((
@@ -185,6 +187,14 @@ fn wrong_variants(spec: &ExperimentSpec) -> Vec<(String, String)> {
             ));
         } else if spec.variants[..index].iter().any(|other| other.name == *name) {
             wrong.push((format!("{at}/name"), "another variant has this name".to_owned()));
+        }
+        if let Some(upstream) = upstream
+            && !attempts::may_forward(upstream)
+        {
+            wrong.push((
+                format!("{at}/upstream"),
+                format!("the upstream is not in `forward_to` of the plugin: {upstream:?}"),
+            ));
         }
         for (name, value) in headers {
             if !value.bytes().all(|byte| byte >= b' ' && byte != 0x7f) {

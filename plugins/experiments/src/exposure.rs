@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_experiments::{Salt, sample_ratio};
 use gateway_plugin_sdk::prelude::ConfigError;
-use gateway_plugin_sdk::{duration, key_value, log, metrics, usage};
+use gateway_plugin_sdk::{duration, events, key_value, log, metrics, usage};
 
 use crate::config::ExposuresSpec;
 use crate::experiment::Experiment;
@@ -17,13 +17,22 @@ const MOST_REMEMBERED: usize = 10_000;
 /// How often the counts are compared with the weights: after so many exposures of a variant.
 const COMPARED_EACH: i64 = 16;
 
+/// What the names of usage counters of exposures begin with.
+pub(crate) const USAGE_PREFIX: &str = "exposed_";
+
 /// How exposures are noted.
 pub(crate) struct Exposures {
     window: Duration,
     logs: bool,
     uses: bool,
+    /// A sink of events.
+    sink: Option<String>,
+    /// Whether events have the units themselves.
+    names_units: bool,
     /// What was noted in which window; it may be forgotten.
     remembered: RefCell<(u64, HashSet<u64>)>,
+    /// The experiments of which this instance has shown how many units there are.
+    shown: RefCell<HashSet<String>>,
 }
 
 impl Exposures {
@@ -34,7 +43,19 @@ impl Exposures {
         if !range.contains(&window) {
             return Err(ConfigError::at("/exposures/window", "a window is from `1s` to `90d`"));
         }
-        Ok(Self { window, logs: spec.log, uses: spec.usage, remembered: RefCell::default() })
+        if let Some(sink) = spec.sink.as_ref().filter(|sink| !events::is_granted(sink)) {
+            let message = format!("needs `events = [\"{sink}\"]` beside `component`");
+            return Err(ConfigError::at("/exposures/sink", message));
+        }
+        Ok(Self {
+            window,
+            logs: spec.log,
+            uses: spec.usage,
+            sink: spec.sink.clone(),
+            names_units: spec.unit_names,
+            remembered: RefCell::default(),
+            shown: RefCell::default(),
+        })
     }
 
     /// Notes that a unit has a variant.
@@ -68,13 +89,37 @@ impl Exposures {
                 Salt::new("unit").key(unit.as_bytes())
             );
         }
+        if let Some(sink) = &self.sink {
+            self.emit(sink, (name, variant_name), unit, now);
+        }
         if self.uses {
             usage::add(&usage_name(name, variant_name), 1);
         }
-        let counted = key_value::increment(&count_key(experiment, variant), 1, None);
-        if counted.is_ok_and(|count| count % COMPARED_EACH == 0) {
-            compare(experiment);
+        let Ok(count) = key_value::increment(&count_key(experiment, variant), 1, None) else {
+            return;
+        };
+        // Of another version nothing of the one before is left.
+        let is_first = self.shown.borrow_mut().insert(name.clone()) || count == 1;
+        if is_first || count % COMPARED_EACH == 0 {
+            compare(experiment, now);
+        } else {
+            show(experiment, variant, u64::try_from(count).unwrap_or_default());
         }
+    }
+
+    /// What there is no room for is counted by the gateway.
+    fn emit(&self, sink: &str, (name, variant): (&str, &str), unit: &str, now: Duration) {
+        // Names are plain; that of a unit and the id of a request may be any text.
+        let event = serde_json::json!({
+            "event": "exposure",
+            "id": format!("{:016x}", Salt::new("event").key(format!("{name}:{variant}:{}:{unit}", now.as_nanos()).as_bytes())),
+            "time": now.as_secs_f64(),
+            "experiment": name,
+            "variant": variant,
+            "unit": format!("{:016x}", Salt::new("unit").key(unit.as_bytes())),
+            "unit_name": self.names_units.then_some(unit),
+        });
+        let _counted = events::emit(sink, event.to_string());
     }
 
     fn is_remembered(&self, window: u64, key: u64) -> bool {
@@ -91,23 +136,35 @@ fn count_key(experiment: &Experiment, variant: usize) -> String {
     format!("c:{name}:{:x}:{}", experiment.version, experiment.spec.variants[variant].name)
 }
 
-/// Compares what was assigned with the plan.
-fn compare(experiment: &Experiment) {
+/// Shows how many units have each variant, and compares that with the plan.
+fn compare(experiment: &Experiment, now: Duration) {
     let count = |variant| {
         let kept = key_value::get(&count_key(experiment, variant)).unwrap_or_default();
         std::str::from_utf8(&kept).ok().and_then(|text| text.parse().ok()).unwrap_or(0_u64)
     };
     let counts: Vec<u64> = (0..experiment.spec.variants.len()).map(count).collect();
+    counts.iter().enumerate().for_each(|(variant, count)| show(experiment, variant, *count));
+    // Units of a variant that was taken out have others: that is no fault of the assignment.
+    let is_whole =
+        experiment.guardrail.as_ref().is_none_or(|it| it.out(experiment, now).is_empty());
     let weights: Vec<f64> = experiment.variants.weights().collect();
-    if let Some(probability) = sample_ratio(&counts, &weights) {
+    if let Some(probability) = sample_ratio(&counts, &weights).filter(|_| is_whole) {
         let labels = [("experiment", experiment.spec.name.as_str())];
         metrics::gauge_with("experiment_sample_ratio_p_value", &labels).set(probability);
     }
 }
 
+fn show(experiment: &Experiment, variant: usize, count: u64) {
+    let labels = [
+        ("experiment", experiment.spec.name.as_str()),
+        ("variant", experiment.spec.variants[variant].name.as_str()),
+    ];
+    metrics::gauge_with("experiment_units", &labels).set(count as f64);
+}
+
 /// The usage counter of a variant.
 pub(crate) fn usage_name(experiment: &str, variant: &str) -> String {
-    let mut name: String = format!("exposed_{experiment}_{variant}")
+    let mut name: String = format!("{USAGE_PREFIX}{experiment}_{variant}")
         .chars()
         .map(
             |letter| if letter.is_ascii_alphanumeric() { letter.to_ascii_lowercase() } else { '_' },

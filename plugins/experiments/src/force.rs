@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use gateway_plugin_sdk::prelude::{ConfigError, HeaderName, Interest, Request};
 use gateway_plugin_sdk::signature::{Algorithm, VerifyingKey};
+use gateway_plugin_sdk::source::cookie;
 use gateway_plugin_sdk::{log, secrets};
 
 use crate::config::ForceSpec;
-use crate::source::cookie;
 
 /// The most that one request forces.
 const MOST: usize = 20;

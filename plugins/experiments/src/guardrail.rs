@@ -79,8 +79,25 @@ impl Guardrail {
                         && key_value::get(&place(experiment, *variant, "out")).is_some()
                 };
                 let variants: Vec<_> = (0..experiment.spec.variants.len()).filter(is_out).collect();
+                // Another gateway, or another version of the experiment, may have said something else.
+                if out.as_ref().is_none_or(|(_, before)| *before != variants) {
+                    self.show(experiment, &variants);
+                }
                 *out = Some((now, variants.clone()));
                 variants
+            }
+        }
+    }
+
+    fn show(&self, experiment: &Experiment, out: &[usize]) {
+        for (index, variant) in experiment.spec.variants.iter().enumerate() {
+            if index != self.control {
+                let labels = [
+                    ("experiment", experiment.spec.name.as_str()),
+                    ("variant", variant.name.as_str()),
+                ];
+                let is_out = if out.contains(&index) { 1.0 } else { 0.0 };
+                metrics::gauge_with("experiment_variant_out", &labels).set(is_out);
             }
         }
     }

@@ -1,8 +1,8 @@
 //! Experiments: a unit, such as a user, has the same variant of an experiment each time, on each gateway.
 //!
-//! `config` is what is written in the file, `experiment` says who takes part and what a variant changes, `source` whose
-//! request it is, `force` what testers force, `exposure` notes who was exposed, and `guardrail`
-//! takes a variant out that does worse than the control. How units are assigned is
+//! `config` is what is written in the file, `experiment` says who takes part and what a variant changes,
+//! `force` what testers force, `exposure` notes who was exposed, `outcome` counts what became of requests, and
+//! `guardrail` takes a variant out that does worse than the control. How units are assigned is
 //! `gateway-experiments`, how audiences are told is `gateway-cel`.
 
 mod config;
@@ -10,14 +10,15 @@ mod experiment;
 mod exposure;
 mod force;
 mod guardrail;
-mod source;
+mod outcome;
 
 use std::time::Duration;
 
 use gateway_cel::{Evaluator, Reads};
 use gateway_experiments::Salt;
+use gateway_plugin_sdk::clock;
 use gateway_plugin_sdk::prelude::*;
-use gateway_plugin_sdk::{clock, metrics};
+use gateway_plugin_sdk::source::Source;
 use serde::{Deserialize, Serialize};
 
 pub use config::{
@@ -27,7 +28,6 @@ pub use config::{
 use experiment::Experiment;
 use exposure::Exposures;
 use force::Force;
-use source::Source;
 
 /// The attribute of units that take part in nothing.
 const HOLDOUT: &str = "experiment-holdout";
@@ -49,9 +49,14 @@ pub struct Experiments {
     counts: bool,
 }
 
-/// What a request has of experiments, by their places in the configuration.
+/// What a request has of experiments.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Assigned(Vec<(u16, u16)>);
+pub struct Assigned {
+    /// Experiments and variants, by their places in the configuration.
+    variants: Vec<(u16, u16)>,
+    /// Whether it is one of those that take part in nothing; `None` without a holdout or a unit.
+    is_held_out: Option<bool>,
+}
 
 impl Plugin for Experiments {
     type Config = Config;
@@ -121,6 +126,7 @@ impl Plugin for Experiments {
             // A short text under a name that is not reserved always has room, or the exchange has none for any.
             let _full = request.set_attribute(HOLDOUT, "true");
         }
+        assigned.is_held_out = self.holdout.and(unit.as_ref()).map(|_| is_held_out);
         for (index, (experiment, chosen)) in self.experiments.iter().zip(&chosen).enumerate() {
             experiment.apply(request, chosen.map(|(variant, _)| variant));
             let Some((variant, is_assigned)) = *chosen else { continue };
@@ -128,7 +134,7 @@ impl Plugin for Experiments {
                 continue;
             }
             // There are at most 100 experiments with 20 variants.
-            assigned.0.push((index as u16, variant as u16));
+            assigned.variants.push((index as u16, variant as u16));
             if let (Some(exposures), Some(unit)) = (&self.exposures, &unit) {
                 exposures.note(experiment, variant, unit, now);
             }
@@ -138,23 +144,23 @@ impl Plugin for Experiments {
     }
 
     fn on_complete(&self, summary: &Summary, assigned: &Assigned) {
-        for (experiment, variant) in &assigned.0 {
+        if let Some(is_held_out) = assigned.is_held_out.filter(|_| self.counts) {
+            outcome::of_holdout(is_held_out, summary);
+        }
+        let used = match self.counts && !assigned.variants.is_empty() {
+            true => outcome::used(),
+            false => Vec::new(),
+        };
+        for (experiment, variant) in &assigned.variants {
             let Some(experiment) = self.experiments.get(usize::from(*experiment)) else { continue };
             let index = usize::from(*variant);
             let Some(variant) = experiment.spec.variants.get(index) else { continue };
             if let Some(guardrail) = &experiment.guardrail {
                 guardrail.note(experiment, index, summary);
             }
-            if !self.counts {
-                continue;
+            if self.counts {
+                outcome::of_variant(&experiment.spec.name, &variant.name, summary, &used);
             }
-            let (name, variant) = (experiment.spec.name.as_str(), variant.name.as_str());
-            let class = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
-            let status = class.get(usize::from(summary.status / 100)).copied().unwrap_or("none");
-            let labels = [("experiment", name), ("variant", variant), ("status", status)];
-            metrics::counter_with("experiment_requests_total", &labels).increment();
-            metrics::histogram_with("experiment_request_duration_seconds", &labels[..2], &[])
-                .observe(summary.duration.as_secs_f64());
         }
     }
 }

@@ -201,6 +201,16 @@ fn each_unit_is_noted_once_in_a_window_and_what_becomes_of_it_is_counted() {
         &[("experiment", "page-2"), ("variant", "new")],
     );
     assert_eq!(durations.len() as u64, 2 * new);
+    let squares = harness.observations(
+        "experiment_request_duration_squared_seconds",
+        &[("experiment", "page-2"), ("variant", "new")],
+    );
+    assert_eq!(squares.len(), durations.len());
+    assert!(squares.iter().zip(&durations).all(|(square, one)| (square - one * one).abs() < 1e-9));
+    let units = |variant: &str| {
+        harness.gauge("experiment_units", &[("experiment", "page-2"), ("variant", variant)])
+    };
+    assert_eq!((units("control"), units("new")), (Some(control as f64), Some(new as f64)));
     harness.set_time(Duration::from_secs(1_900_000_000));
     harness.advance(Duration::from_secs(3600));
     harness.request(by(1));
@@ -294,4 +304,35 @@ fn a_variant_that_fails_is_taken_out_and_its_units_have_the_others() {
         let wrong = json!({ "experiments": [with(two("e"), &json!({ "guardrail": rail }))] });
         assert_eq!(Harness::<Experiments>::new(wrong).err().unwrap().issues()[0].pointer, pointer);
     }
+}
+
+#[test]
+fn exposures_are_events_of_a_sink_that_was_granted() {
+    let config = json!({ "exposures": { "sink": "warehouse" }, "experiments": [two("page")] });
+    let error = Harness::<Experiments>::new(config.clone()).err().unwrap();
+    assert_eq!(error.issues()[0].pointer, "/exposures/sink");
+    let harness =
+        Harness::<Experiments>::prepare().sink("warehouse").configure(config.clone()).unwrap();
+    for _ in 0..2 {
+        for user in 0..20 {
+            harness.request(by(user));
+        }
+    }
+    let events: Vec<Value> =
+        harness.events("warehouse").iter().map(|it| serde_json::from_str(it).unwrap()).collect();
+    assert_eq!(events.len(), 20, "each unit once");
+    let ids: std::collections::BTreeSet<_> =
+        events.iter().map(|it| it["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 20);
+    assert_eq!(
+        (&events[0]["event"], &events[0]["experiment"]),
+        (&json!("exposure"), &json!("page"))
+    );
+    assert!(events.iter().all(|it| it["unit_name"].is_null()), "units are not named");
+    let named = with(config["exposures"].clone(), &json!({ "unit_names": true }));
+    let config = with(config, &json!({ "exposures": named }));
+    let harness = Harness::<Experiments>::prepare().sink("warehouse").configure(config).unwrap();
+    harness.request(by(7));
+    let event: Value = serde_json::from_str(&harness.events("warehouse")[0]).unwrap();
+    assert_eq!(event["unit_name"], "user-7");
 }

@@ -1,10 +1,10 @@
 //! Who flags are evaluated for.
 
 use gateway_plugin_sdk::prelude::{ConfigError, Interest, Request};
+use gateway_plugin_sdk::source::Source;
 use serde_json::{Map, Value};
 
 use crate::config::Config;
-use crate::source::Source;
 
 const TARGETING_KEY: &str = "targetingKey";
 
@@ -87,17 +87,25 @@ impl Contexts {
 
     fn put(&self, request: &Request, context: &mut Map<String, Value>) {
         for (name, source) in &self.members {
-            if let Some(value) = source.value(request) {
+            if let Some(value) = value(source, request) {
                 context.insert(name.clone(), value);
             }
         }
     }
 
     fn put_key(&self, request: &Request, context: &mut Map<String, Value>) {
-        let key = self.keys.iter().find_map(|source| source.value(request));
+        let key = self.keys.iter().find_map(|source| value(source, request));
         if let Some(key) = key {
             let text = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
             context.insert(TARGETING_KEY.to_owned(), text.into());
         }
     }
+}
+
+/// What is there. Of a claim that is no text, the JSON.
+fn value(source: &Source, request: &Request) -> Option<Value> {
+    let text = source.value(request)?;
+    let json = || serde_json::from_str::<Value>(text).ok().filter(|value| !value.is_string());
+    let of_claim = matches!(source, Source::Claim(_)).then(json).flatten();
+    Some(of_claim.unwrap_or_else(|| Value::String(text.to_owned())))
 }

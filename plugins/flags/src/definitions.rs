@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use gateway_flags::{Fault, Flags, Loading};
+use gateway_plugin_sdk::documents::Document;
 use gateway_plugin_sdk::prelude::ConfigError;
 use gateway_plugin_sdk::{documents, log};
 
@@ -25,8 +26,12 @@ struct State {
     /// The version of the document that was looked at last.
     version: u64,
     current: Option<Rc<Flags>>,
-    /// That version, as far as it is read.
-    loading: Option<Loading>,
+    /// The version of which it is.
+    current_version: u64,
+    /// A version, as far as it is read.
+    loading: Option<(u64, Loading)>,
+    /// The version that another instance has accepted and this one has tried.
+    tried: u64,
 }
 
 impl Definitions {
@@ -37,6 +42,8 @@ impl Definitions {
             return Err(ConfigError::new(message));
         }
         let made = Self { document: document.to_owned(), is_strict, state: RefCell::default() };
+        made.read(usize::MAX);
+        // What is there may be wrong: then the one before.
         made.read(usize::MAX);
         Ok(made)
     }
@@ -59,20 +66,21 @@ impl Definitions {
             && let Some(document) = documents::get(&self.document)
         {
             state.version = document.version;
-            let text = String::from_utf8(document.content).map_err(|error| error.to_string());
-            let loading = text.and_then(|text| Loading::new(text).map_err(|faults| told(&faults)));
-            state.loading = loading.map_err(|why| self.refuse(&why)).ok();
+            self.begin(&mut state, document);
         }
-        let Some(mut loading) = state.loading.take() else { return };
+        let Some((version, mut loading)) = state.loading.take() else { return };
         if !loading.advance(count) {
-            state.loading = Some(loading);
+            state.loading = Some((version, loading));
             return;
         }
         match loading.finish() {
-            Ok((_, faults)) if self.is_strict && !faults.is_empty() => self.refuse(&told(&faults)),
-            Err(faults) => self.refuse(&told(&faults)),
+            Ok((_, faults)) if self.is_strict && !faults.is_empty() => {
+                self.refuse(&mut state, &told(&faults));
+            }
+            Err(faults) => self.refuse(&mut state, &told(&faults)),
             Ok((flags, faults)) => {
-                state.current = Some(Rc::new(flags));
+                (state.current, state.current_version) = (Some(Rc::new(flags)), version);
+                documents::accept(&self.document, version);
                 if !faults.is_empty() {
                     let (name, faults) = (&self.document, told(&faults));
                     log::warn!(
@@ -83,9 +91,25 @@ impl Definitions {
         }
     }
 
-    /// What is in force stays.
-    fn refuse(&self, why: &str) {
+    fn begin(&self, state: &mut State, document: Document) {
+        let text = String::from_utf8(document.content).map_err(|error| error.to_string());
+        match text.and_then(|text| Loading::new(text).map_err(|faults| told(&faults))) {
+            Ok(loading) => state.loading = Some((document.version, loading)),
+            Err(why) => self.refuse(state, &why),
+        }
+    }
+
+    /// What is in force stays. Where another instance has read a later version without a fault, that is read: an instance
+    /// that begins while the document is wrong has none, and all shall have the same.
+    fn refuse(&self, state: &mut State, why: &str) {
         log::warn!("the document {:?} cannot be read: {why}", self.document);
+        state.loading = None;
+        let accepted = documents::accepted(&self.document);
+        let later = accepted.filter(|it| it.version > state.current_version.max(state.tried));
+        if let Some(document) = later {
+            state.tried = document.version;
+            self.begin(state, document);
+        }
     }
 }
 

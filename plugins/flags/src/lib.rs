@@ -1,7 +1,7 @@
 //! Feature flags in flagd's format: what a flag is for a request goes to the upstream, and applications ask for flags by
 //! OFREP, the OpenFeature Remote Evaluation Protocol.
 //!
-//! `config` is what is written in the file, `definitions` keeps the document, `source` and `context` say who is evaluated
+//! `config` is what is written in the file, `definitions` keeps the document, `context` says who is evaluated
 //! for, `setting` writes what a flag is into a request, and `ofrep` answers applications. How flags are evaluated is
 //! `gateway-flags`. The plugin stores nothing.
 
@@ -10,7 +10,6 @@ mod context;
 mod definitions;
 mod ofrep;
 mod setting;
-mod source;
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use gateway_flags::Evaluation;
 use gateway_plugin_sdk::prelude::{ConfigError, HeaderName, Request};
-use gateway_plugin_sdk::{attributes, log};
+use gateway_plugin_sdk::{attempts, attributes, log};
 use serde_json::Value;
 
 use crate::config::{SetSpec, Take};
@@ -37,6 +37,14 @@ pub(crate) fn all(specs: &[SetSpec], errors: &mut Vec<ConfigError>) -> Vec<Setti
             let message =
                 "an attribute has from 1 to 128 bytes, and is not one that the gateway sets";
             errors.push(ConfigError::at(format!("{at}/attribute"), message));
+        }
+        for (value, upstream) in &spec.upstreams {
+            if !attempts::may_forward(upstream) {
+                let message =
+                    format!("the upstream is not in `forward_to` of the plugin: {upstream:?}");
+                let key = value.replace('~', "~0").replace('/', "~1");
+                errors.push(ConfigError::at(format!("{at}/upstreams/{key}"), message));
+            }
         }
         if spec.default.as_ref().is_some_and(|text| !is_field(text)) {
             errors.push(ConfigError::at(

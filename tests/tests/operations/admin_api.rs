@@ -4,6 +4,7 @@ mod changes;
 mod dashboard;
 mod document;
 mod endpoints;
+mod experiments;
 mod models;
 pub(crate) mod program;
 mod schemathesis;

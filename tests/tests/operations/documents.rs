@@ -7,5 +7,6 @@ mod issuer;
 mod configuration;
 mod keeping;
 mod keys;
+mod last_good;
 mod recipes;
 mod support;

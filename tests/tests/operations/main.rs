@@ -8,6 +8,7 @@ mod access_log;
 mod admin_api;
 mod command_line;
 mod documents;
+mod events;
 mod monitoring;
 mod precompiled;
 mod recorder;

@@ -12,7 +12,7 @@ pub(in crate::config) static DOCUMENT: Keys = Keys {
         Key::new(
             "file",
             Kind::Text,
-            "The file, relative to the configuration file. It is looked at once a second. A document \
+            "The file, relative to the configuration file. It is looked at twice a second. A document \
              has either `file` or `upstream` with `path`.",
         )
         .example("\"denied.txt\""),

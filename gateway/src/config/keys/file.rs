@@ -3,8 +3,8 @@
 //! Owns no behaviour. A key is here only if something in the gateway obeys it.
 
 use super::{
-    ACCESS_LOG, ADMIN, CACHE, COMPONENT, DAY, DOCUMENT, KEY_SET, Key, Keys, Kind, LISTENER, PLUGIN,
-    RECORDER, ROUTE, STORE, TRACES, UPSTREAM, USAGE,
+    ACCESS_LOG, ADMIN, CACHE, COMPONENT, DAY, DOCUMENT, EVENT_SINK, KEY_SET, Key, Keys, Kind,
+    LISTENER, PLUGIN, RECORDER, ROUTE, STORE, TRACES, UPSTREAM, USAGE,
 };
 
 pub(in crate::config) static ROOT: Keys = Keys {
@@ -61,6 +61,12 @@ pub(in crate::config) static ROOT: Keys = Keys {
             "Files and remote texts that plugins read, by name.",
         )
         .example("[documents.NAME]"),
+        Key::new(
+            "events",
+            Kind::NamedTables(&EVENT_SINK),
+            "Where events of plugins are sent, by name.",
+        )
+        .example("[events.NAME]"),
         Key::new(
             "caches",
             Kind::NamedTables(&CACHE),

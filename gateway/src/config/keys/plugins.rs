@@ -25,6 +25,13 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
         )
         .default("closed"),
         Key::new(
+            "only_if",
+            Kind::TextMap,
+            "Attributes that a request must have, with these values, to pass the plugin: each of them, when \
+             its turn comes. Default: every request passes it.",
+        )
+        .example("{ \"experiment.NAME\" = \"VARIANT\" }"),
+        Key::new(
             "isolation",
             Kind::Choice(&["pooled", "fresh"]),
             "Whether an instance serves one hook after another, or each hook gets a new one.",
@@ -84,6 +91,12 @@ pub(in crate::config) static PLUGIN: Keys = Keys {
             "documents",
             Kind::List(&Kind::Text),
             "Documents of `[documents.NAME]` that it may read. Default: none.",
+        )
+        .example("[\"NAME\"]"),
+        Key::new(
+            "events",
+            Kind::List(&Kind::Text),
+            "Sinks of `[events.NAME]` that it may emit events to. Default: none.",
         )
         .example("[\"NAME\"]"),
         Key::new(

@@ -177,6 +177,11 @@ pub(in crate::config) static VARIANT: Keys = Keys {
             "Its part of the sum of all weights; 0 for none.",
         )
         .default("1"),
+        Key::new(
+            "rewrite",
+            Kind::Table(&REWRITE),
+            "How its upstream sees the request. Default: as the route's `rewrite` says.",
+        ),
     ],
 };
 

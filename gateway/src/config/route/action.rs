@@ -216,7 +216,7 @@ fn checked_template(
 }
 
 /// Reads `rewrite`, or its absence.
-pub(super) fn rewrite(table: &Table<'_, '_>, paths: &Paths) -> Rewrite {
+pub(in crate::config) fn rewrite(table: &Table<'_, '_>, paths: &Paths) -> Rewrite {
     let Some(given) = table.given_table("rewrite") else {
         return Rewrite::default();
     };

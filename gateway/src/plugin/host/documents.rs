@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::functions::Functions;
 use super::{Context, HostState};
-use crate::documents::{self, Document};
+use crate::documents::{self, Content, Document};
 use crate::plugin::bindings::{DocumentOut, Refreshed};
 
 /// How long a hook may wait for a fetch.
@@ -51,12 +51,29 @@ fn link_reading(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     })?;
     linker.same_each_time("get", |store: Context<'_>, (name,): (String,)| {
         let content = store.data().document(&name).and_then(|document| document.content());
-        Ok((content.map(|content| DocumentOut {
-            version: content.version,
-            content: content.bytes.to_vec(),
-            age: u64::try_from(content.age.as_nanos()).unwrap_or(u64::MAX),
-        }),))
+        Ok((content.map(|content| out(&content)),))
+    })?;
+    linker.func_wrap("accept", |store: Context<'_>, (name, version): (String, u64)| {
+        let host = store.data();
+        if let Some(document) = host.document(&name) {
+            document.accept(&host.identity.name, version);
+        }
+        Ok(())
+    })?;
+    linker.func_wrap("accepted", |store: Context<'_>, (name,): (String,)| {
+        let host = store.data();
+        let document = host.document(&name);
+        let accepted = document.and_then(|document| document.accepted(&host.identity.name));
+        Ok((accepted.map(|content| out(&content)),))
     })
+}
+
+fn out(content: &Content) -> DocumentOut {
+    DocumentOut {
+        version: content.version,
+        content: content.bytes.to_vec(),
+        age: u64::try_from(content.age.as_nanos()).unwrap_or(u64::MAX),
+    }
 }
 
 fn outcome(refreshed: documents::Refreshed) -> Refreshed {

@@ -115,6 +115,7 @@ fn every_function_is_known_whose_result_is_the_same_each_time() {
         "digest.sha256",
         "documents.get",
         "documents.version",
+        "events.is-granted",
         "http-client.is-granted",
         "keys.find",
         "limiter.check-time-zone",

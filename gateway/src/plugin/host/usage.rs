@@ -7,10 +7,21 @@ use crate::usage::check_name;
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("add", |mut store: Context<'_>, (name, amount): (String, i64)| {
         store.data_mut().add_usage(&name, amount)
-    })
+    })?;
+    linker.func_wrap("added", |store: Context<'_>, (): ()| Ok((store.data().added_usage(),)))
 }
 
 impl HostState {
+    /// What was added to the exchange so far, where it has ended.
+    fn added_usage(&self) -> Vec<(String, i64)> {
+        let amounts = self.heads.as_ref().and_then(|heads| heads.facts.amounts.as_deref());
+        let usage = &self.identity.state.usage;
+        let named = |(number, amount): &(u8, i64)| {
+            usage.counter_name(*number).map(|name| (name.to_string(), *amount))
+        };
+        amounts.into_iter().flatten().filter_map(named).collect()
+    }
+
     fn add_usage(&mut self, name: &str, amount: i64) -> wasmtime::Result<()> {
         if self.heads.is_none() {
             wasmtime::bail!("it broke the contract: it added to usage outside of an exchange");

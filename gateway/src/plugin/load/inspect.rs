@@ -206,6 +206,7 @@ pub(super) fn grant_everything(plugin: &mut config::Plugin) {
     plugin.grants = Some(INTERFACES.iter().filter_map(|interface| interface.grant).collect());
     plugin.secrets.get_or_insert_default();
     plugin.documents.get_or_insert_default();
+    plugin.events.get_or_insert_default();
     plugin.keys.get_or_insert_default();
     plugin.upstreams.get_or_insert_default();
     plugin.deadline = plugin.deadline.max(Duration::from_secs(1));
@@ -244,8 +245,10 @@ fn everything_granted(component: &config::Component) -> config::Plugin {
         bounds: config::PluginBounds::default(),
         grants: Some(grants),
         grants_span: None,
+        only_if: Vec::new(),
         secrets: Some(Vec::new()),
         documents: Some(Vec::new()),
+        events: Some(Vec::new()),
         keys: Some(Vec::new()),
         upstreams: Some(Vec::new()),
         forward_to: Vec::new(),

@@ -33,6 +33,7 @@ pub(super) fn unused_grants(config: &config::Plugin, component: &Component) -> O
     let by_key = [
         by_key(Grant::Secrets, config.secrets.as_ref().is_some_and(|it| !it.is_empty())),
         by_key(Grant::Documents, config.documents.as_ref().is_some_and(|it| !it.is_empty())),
+        by_key(Grant::Events, config.events.as_ref().is_some_and(|it| !it.is_empty())),
         by_key(Grant::Keys, config.keys.as_ref().is_some_and(|it| !it.is_empty())),
         by_key(Grant::HttpClient, config.upstreams.as_ref().is_some_and(|it| !it.is_empty())),
     ];

@@ -78,7 +78,7 @@ pub(in crate::proxy) async fn forward(
     let copy = copy.filter(|_| hop.upgrade.is_none() && exchange.is_first_sent());
     let copy = copy.and_then(|mirror| {
         let own = exchange.snapshot.upstream(mirror.upstream).host_policy();
-        let own = if matched.found.route.rewrite.host.is_some() { host } else { own };
+        let own = if rewrite::of(exchange, matched).host.is_some() { host } else { own };
         mirror::keep(exchange, mirror, &mut request, own, &added).map(|copy| (copy, mirror))
     });
     exchange.is_sent();

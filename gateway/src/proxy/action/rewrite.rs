@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Uri};
 
-use crate::config::{HostPolicy, Rewrite};
+use crate::config::{Action, HostPolicy, Rewrite};
 use crate::error::{Failure, Malformed};
 use crate::exchange::Exchange;
 use crate::proxy::action::Matched;
@@ -26,7 +26,7 @@ pub(in crate::proxy) fn apply<'a>(
     head: &mut Parts,
     policy: &'a HostPolicy,
 ) -> Result<&'a HostPolicy, Failure> {
-    let rewrite = &matched.found.route.rewrite;
+    let rewrite = of(exchange, matched);
     let chosen = matched.chosen_path.map(Cow::Borrowed);
     let path = chosen.or_else(|| rewritten_path(exchange, matched, head).map(Cow::Owned));
     if let Some(path) = path {
@@ -43,9 +43,21 @@ pub(in crate::proxy) fn apply<'a>(
     }
 }
 
+/// What rewrites a request: that of its variant, if that has one, or of its route.
+pub(super) fn of<'a>(exchange: &Exchange, matched: &Matched<'a>) -> &'a Rewrite {
+    let route = matched.found.route;
+    if let Action::Split(split) = &route.action
+        && let Some(variant) = exchange.variant()
+        && let Some(rewrite) = split.variants.get(variant).and_then(|it| it.rewrite.as_ref())
+    {
+        return rewrite;
+    }
+    &route.rewrite
+}
+
 /// The new path; `None` if the one in the head will do.
 fn rewritten_path(exchange: &Exchange, matched: &Matched<'_>, head: &Parts) -> Option<String> {
-    let rewrite = &matched.found.route.rewrite;
+    let rewrite = of(exchange, matched);
     let path = matched.target.path(&head.uri);
     if let Some(template) = &rewrite.path {
         return Some(template::fill(template, exchange, matched, head));

@@ -164,6 +164,7 @@ mod tests {
             name: (*name).to_owned(),
             upstream: UpstreamId(0),
             weight: *weight,
+            rewrite: None,
             hash: stable_hash(0, name.as_bytes()),
         };
         weights.iter().map(variant).collect()

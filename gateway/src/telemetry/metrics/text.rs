@@ -113,6 +113,7 @@ impl Metrics {
         }
         self.access_logs.write(page);
         self.documents.write(page);
+        self.events.write(page);
         self.key_sets.write(page);
         let mut stores: Vec<_> = self.stores.iter().map(|known| Arc::clone(&known)).collect();
         stores.sort_by(|one, other| one.name().cmp(other.name()));

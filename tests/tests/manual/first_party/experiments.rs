@@ -37,13 +37,14 @@ async fn a_unit_has_the_same_variants_on_each_gateway_and_after_a_restart() {
         let example = example.at(9001, upstreams[0].address).at(9002, upstreams[1].address);
         example.on_a_free_port().start()
     };
-    let (one, other) = (start(), start());
+    let (one, other, third) = (start(), start(), start());
     let mut seen = BTreeMap::<String, usize>::new();
     let mut had = Vec::new();
     for user in 0..120 {
         let user = format!("user-{user}");
         let answer = ask(&one, &user).await;
         assert_eq!(ask(&other, &user).await, answer);
+        assert_eq!(ask(&third, &user).await, answer);
         *seen.entry(answer.clone()).or_default() += 1;
         had.push((user, answer));
     }
@@ -67,8 +68,8 @@ async fn a_unit_has_the_same_variants_on_each_gateway_and_after_a_restart() {
     let events = log::lines(|line| {
         line.message.contains("\"event\":\"exposure\"") && line.message.contains("\"version\"")
     });
-    assert_eq!(events.len(), 2 * (seen["v2 next -"] + seen["v1 control -"]), "of both gateways");
-    drop((one, other));
+    assert_eq!(events.len(), 3 * (seen["v2 next -"] + seen["v1 control -"]), "of each gateway");
+    drop((one, other, third));
     let again = start();
     for (user, answer) in had.iter().take(20) {
         assert_eq!(ask(&again, user).await, *answer);
@@ -101,4 +102,36 @@ async fn a_version_that_fails_goes_back_to_nobody() {
     for user in 0..60 {
         assert_ne!(ask(&gateway, &format!("other-{user}")).await.split(' ').next(), Some("v2"));
     }
+}
+
+#[tokio::test]
+async fn a_variant_changes_settings_of_plugins_and_the_path() {
+    let service = Upstream::http1(|request: http::Request<_>| async move {
+        let api = request.headers().get("x-api").map_or("-", |it| it.to_str().unwrap());
+        Response::new(full(format!("{} {api}", request.uri().path())))
+    })
+    .await;
+    let example = Example::read("variant-settings.toml").at(9001, service.address);
+    let gateway = example.on_a_free_port().start();
+    let asked = async |user: &str, path: &str| {
+        let fields = [("x-user", user)];
+        let mut client = Http1::connect(gateway.address).await;
+        let answer = client.send(request("GET", path, &fields, "")).await;
+        (answer.status().as_u16(), answer.text().to_owned())
+    };
+    for (user, limit, shown) in [("ada", 2, "/items/7 -"), ("bob", 5, "/next/items/7 next")] {
+        for _ in 0..limit {
+            assert_eq!(asked(user, "/items/7").await, (200, shown.to_owned()), "{user}");
+        }
+        assert_eq!(asked(user, "/items/7").await.0, 429, "{user}");
+    }
+    let mut seen = BTreeMap::<String, usize>::new();
+    for user in 0..40 {
+        let (status, path) = asked(&format!("user-{user}"), "/orders/3").await;
+        assert_eq!((status, &path), (200, &asked(&format!("user-{user}"), "/orders/3").await.1));
+        *seen.entry(path).or_default() += 1;
+    }
+    let paths: Vec<&str> = seen.keys().map(String::as_str).collect();
+    assert_eq!(paths, ["/v1/orders/3 -", "/v2/orders/3 -"], "{seen:?}");
+    assert!(seen.values().all(|count| *count > 8), "{seen:?}");
 }

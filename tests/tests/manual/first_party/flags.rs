@@ -122,7 +122,8 @@ async fn a_changed_file_is_in_force_at_once_and_a_wrong_one_changes_nothing() {
     ));
     let began = Instant::now();
     while ask().await == "v1 false" {
-        assert!(began.elapsed() < Duration::from_secs(3), "it is not in force");
+        // It is looked at twice a second; the rest is for a busy machine.
+        assert!(began.elapsed() < Duration::from_millis(1500), "it is not in force");
     }
     println!("in force after {:?}", began.elapsed());
     shop.write(&text.replace("\"$ref\": \"is_paying\"", "\"$ref\": \"is_payin\""));

@@ -1,21 +1,37 @@
-//! Where a value of a request comes from.
+//! Where a text of a request comes from, by a name in a configuration: an attribute such as `consumer.id`, `claim:NAME`,
+//! `header:NAME` or `cookie:NAME`. The notation is that of `split.by` of routes.
 //!
-//! The notation is that of `split.by` of routes: an attribute, `claim:NAME`, `header:NAME` or `cookie:NAME`.
+//! ```
+//! use gateway_plugin_sdk::prelude::*;
+//! use gateway_plugin_sdk::source::Source;
+//!
+//! assert!(Source::parse("claim:plan").is_ok());
+//! assert!(Source::parse("heder:x").unwrap_err().starts_with("there is no \"heder\""));
+//! ```
 
-use gateway_plugin_sdk::prelude::{HeaderName, Interest, Request};
+use crate::header_name::HeaderName;
+use crate::interest::Interest;
+use crate::request::Request;
 
 /// A place in a request.
-#[derive(Debug)]
-pub(crate) enum Source {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// An attribute.
     Attribute(String),
+    /// A claim of a token: the attribute of this name, which begins with `consumer.claim.`.
     Claim(String),
+    /// A field, its lines joined by commas.
     Header(HeaderName),
+    /// A cookie.
     Cookie(String),
 }
 
 impl Source {
-    /// Reads the notation. The error is a sentence.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the notation.
+    ///
+    /// # Errors
+    /// What is wrong with it: a sentence for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
         match text.split_once(':') {
             None if text.is_empty() => Err("it is empty".to_owned()),
             None => Ok(Self::Attribute(text.to_owned())),
@@ -31,7 +47,9 @@ impl Source {
         }
     }
 
-    pub(crate) fn declare(&self, interest: Interest) -> Interest {
+    /// An interest in what it reads.
+    #[must_use]
+    pub fn declare(&self, interest: Interest) -> Interest {
         match self {
             Self::Attribute(name) | Self::Claim(name) => interest.attribute(name),
             Self::Header(name) => interest.header(name),
@@ -40,7 +58,8 @@ impl Source {
     }
 
     /// What is there, if it is not empty.
-    pub(crate) fn value<'a>(&self, request: &'a Request) -> Option<&'a str> {
+    #[must_use]
+    pub fn value<'a>(&self, request: &'a Request) -> Option<&'a str> {
         let text = match self {
             Self::Attribute(name) | Self::Claim(name) => request.attribute(name),
             Self::Header(name) => request.header(name),
@@ -49,15 +68,18 @@ impl Source {
         text.filter(|text| !text.is_empty())
     }
 
-    /// Whether it is another one for almost every request.
-    pub(crate) fn is_rarely_alike(&self) -> bool {
+    /// Whether it is another one for almost every request, so that changes by it are not worth keeping for reuse.
+    #[must_use]
+    pub fn is_rarely_alike(&self) -> bool {
         matches!(self, Self::Attribute(name) if name.starts_with("capture.") || matches!(name.as_str(), "request.id" | "client.port"))
     }
 }
 
-pub(crate) fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
+/// The first cookie of this name. The interest needs the field `cookie`.
+#[must_use]
+pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     let all = request.header("cookie")?;
     // Several lines are joined by commas.
-    let pairs = all.split([';', ',']).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(|(known, _)| *known == name).map(|(_, value)| value.trim_matches('"')).next()
+    let mut pairs = all.split([';', ',']).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(known, _)| *known == name).map(|(_, value)| value.trim_matches('"'))
 }

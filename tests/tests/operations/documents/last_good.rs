@@ -1,0 +1,87 @@
+//! A document that a plugin cannot read: the last one that it could is in force, over a reload too.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use gateway_tests::client::request;
+use gateway_tests::{Http1, Running, Setup, log};
+
+const TEXT: &str = r#"
+[documents.flags]
+file = "${env:FLAGS}"
+
+[plugins.flags]
+component = "flags"
+documents = ["flags"]
+limits = { deadline = "1s" }
+config.set = [{ flag = "stage", header = "x-stage", default = "none" }]
+
+[plugins.shows]
+component = "transform"
+limits = { deadline = "1s" }
+config.response.headers.set = { x-stage = "${request.header.x-stage}" }
+
+[[routes]]
+name = "r"
+paths = ["/"]
+plugins = ["flags", "shows"]
+respond = { body = "ok" }
+"#;
+
+fn write(file: &Path, variant: &str) {
+    let text = format!(
+        "{{ \"flags\": {{ \"stage\": {{\n \"state\": \"ENABLED\",\n \"variants\": {{ \"one\": \"one\", \"two\": \"two\" }},\n \
+         \"defaultVariant\": {variant} }} }} }}"
+    );
+    let new = file.with_extension("new");
+    std::fs::write(&new, text).unwrap();
+    std::fs::rename(&new, file).unwrap();
+}
+
+async fn stage(gateway: &Running) -> String {
+    let answer = Http1::connect(gateway.address).await.send(request("GET", "/", &[], "")).await;
+    assert_eq!(answer.status(), 200);
+    answer.header("x-stage").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_wrong_document_changes_nothing_over_a_reload_either() {
+    log::listen();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("last-good.json");
+    write(&file, "\"one\"");
+    let shown = file.to_str().unwrap().to_owned();
+    let setup = |more: &str| Setup::toml(&format!("{TEXT}{more}"), &[("FLAGS", &shown)]).workers(1);
+    let gateway = setup("").start();
+    assert_eq!(stage(&gateway).await, "one");
+    write(&file, "\"two\"");
+    let began = Instant::now();
+    while stage(&gateway).await == "one" {
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    write(&file, "\"three\"");
+    let told = |line: &log::Line| {
+        line.message.contains("cannot be read") && line.message.contains("line 4")
+    };
+    let began = Instant::now();
+    while log::lines(told).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(10), "nothing is told");
+        assert_eq!(stage(&gateway).await, "two");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // All plugins are made anew.
+    let (handle, next) = (
+        gateway.handle.clone(),
+        setup("[upstreams.other]\ntargets = [\"http://127.0.0.1:1\"]\n").config,
+    );
+    tokio::task::spawn_blocking(move || handle.reload(next).map(drop).unwrap()).await.unwrap();
+    for _ in 0..20 {
+        assert_eq!(stage(&gateway).await, "two", "what was in force stays");
+    }
+    write(&file, "\"one\"");
+    let began = Instant::now();
+    while stage(&gateway).await == "two" {
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    assert_eq!(stage(&gateway).await, "one");
+}
