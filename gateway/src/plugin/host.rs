@@ -254,7 +254,7 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 21] = [
+pub(super) const INTERFACES: [Interface; 22] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("attempts", Some(Grant::Attempts), attempts::link),
