@@ -17,7 +17,7 @@ const MOST: usize = 100;
 const LEAST_GRADIENT: f64 = 0.5;
 
 /// A measurement with few requests ends after this time, with the responses that have come.
-const LONGEST: Duration = Duration::from_secs(5);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// See the module.
 #[derive(Debug)]
@@ -97,6 +97,28 @@ impl Limit {
         }
     }
 
+    /// A request waits. Where long responses have all of the few places, no measurement comes to an end by itself: what was
+    /// known before goes on to count.
+    pub(super) fn waits(&mut self, now: Instant) {
+        let is_late = now.saturating_duration_since(self.since) >= LONGEST;
+        if !self.is_measuring || !is_late {
+            return;
+        }
+        if !self.taken.is_empty() {
+            self.moves_on(now);
+        } else if self.least.is_some() {
+            self.has_measured(now);
+            (self.since, self.peak) = (now, 0);
+        }
+    }
+
+    fn has_measured(&mut self, now: Instant) {
+        self.is_measuring = false;
+        // Gateways that were started together do not measure together.
+        let random = getrandom::u32().unwrap_or(0) % 1024;
+        self.measures_at = now + self.policy.remeasure - self.policy.remeasure / 10 * random / 1024;
+    }
+
     fn moves_on(&mut self, now: Instant) {
         let age = now.saturating_duration_since(self.since);
         let is_over = match self.is_measuring {
@@ -109,11 +131,7 @@ impl Limit {
         let median = median(&mut self.taken);
         if self.is_measuring {
             self.least = Some(median);
-            self.is_measuring = false;
-            // Gateways that were started together do not measure together.
-            let random = getrandom::u32().unwrap_or(0) % 1024;
-            self.measures_at =
-                now + self.policy.remeasure - self.policy.remeasure / 10 * random / 1024;
+            self.has_measured(now);
         } else {
             self.follows(median);
             self.is_measuring = now >= self.measures_at;
@@ -200,6 +218,25 @@ mod tests {
         // Now and then it measures again.
         let again = served(&mut limit, &mut clock, 100, 60);
         assert!(again.contains(&4) && limit.requests() > 100, "{again:?}");
+    }
+
+    #[test]
+    fn long_responses_do_not_keep_a_measurement_from_its_end() {
+        let mut clock = Instant::now();
+        let mut limit = Limit::new(policy(), 30, clock);
+        limit.waits(clock + LONGEST);
+        assert_eq!(limit.requests(), 4, "nothing is known yet");
+        served(&mut limit, &mut clock, 1_000, 5);
+        assert_eq!(limit.requests(), 30);
+        while limit.requests() > 4 {
+            let (began, taken) = (clock, Duration::from_millis(10));
+            clock += taken;
+            (0..30).for_each(|_| limit.answered(began, taken, 30, clock));
+        }
+        limit.waits(clock);
+        assert_eq!(limit.requests(), 4);
+        limit.waits(clock + LONGEST);
+        assert_eq!(limit.requests(), 30);
     }
 
     #[test]

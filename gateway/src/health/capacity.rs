@@ -160,6 +160,17 @@ impl Places {
         }
     }
 
+    /// A request has begun to wait.
+    fn observe_wait(&self) {
+        let mut bound = lock(&self.bound);
+        let Some(limit) = &mut bound.limit else { return };
+        limit.waits(Instant::now());
+        let requests = limit.requests();
+        if requests != bound.requests {
+            self.resize(&mut bound, requests);
+        }
+    }
+
     /// Not each step: the limit never rests.
     fn tell(&self, bound: &mut Bound, requests: usize, least: Option<Duration>) {
         let is_measuring = bound.limit.as_ref().is_some_and(Limit::is_measuring);
@@ -200,6 +211,9 @@ impl Places {
             self.shed[0].fetch_add(1, Relaxed);
             let requests = lock(&self.bound).requests;
             return Err(NoPlace::Full { requests, queue });
+        }
+        if self.is_adaptive.load(Relaxed) {
+            self.observe_wait();
         }
         // It is never closed.
         let permit = Arc::clone(&self.free).acquire_owned().await.ok();
