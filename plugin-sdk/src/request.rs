@@ -250,6 +250,9 @@ impl Request {
     /// set an attribute with [`attributes`](crate::attributes), or called any module of this crate
     /// other than `clock`, `digest`, `secrets` and `signature`, is called the next time too. What
     /// depends on the time must allow no more than it holds for.
+    ///
+    /// A hook may have called [`cache::lookup`](crate::cache::lookup) once, and have answered with a fresh
+    /// entry of what it found. That is answered again, for as long as the same is stored under the key.
     pub fn reuse_for(&mut self, time: Duration) {
         self.reuse_for = Some(nanoseconds(time));
     }
