@@ -33,3 +33,4 @@ mod streaming;
 mod streams;
 mod targets;
 mod tls;
+mod websocket;
