@@ -127,6 +127,7 @@ impl Body {
         let source = match body {
             FromClient::Http1(incoming) if incoming.is_end_stream() => Source::Empty,
             FromClient::Http1(incoming) => Source::Client(ClientBody::new(incoming, connection)),
+            FromClient::Connect(_) => Source::Empty,
             FromClient::Http2(received, _) if received.is_end_stream() => Source::Empty,
             FromClient::Http2(received, slot) => Source::Stream(StreamBody::new(received, slot)),
         };

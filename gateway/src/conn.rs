@@ -141,6 +141,12 @@ pub(crate) trait Stream: fmt::Debug {
 
     /// The request body broke a rule: the client has its response, and is not waited for.
     fn give_up_body(&self);
+
+    /// Whether the request is one for a tunnel (RFC 8441) to which nobody has agreed.
+    fn waits_for_tunnel(&self) -> bool;
+
+    /// Makes the stream a tunnel behind the current response.
+    fn switch_to(&self, tunnel: Tunnel);
 }
 
 /// The upstream's side of a connection that changed its protocol.

@@ -136,8 +136,11 @@ pub enum Failure {
     #[error("the request head is too large")]
     HeadTooLarge,
     /// 501: `CONNECT`.
-    #[error("CONNECT is not served")]
+    #[error("CONNECT is served for WebSocket over HTTP/2 alone (RFC 8441)")]
     ConnectRefused,
+    /// 501: a WebSocket was asked for over HTTP/2, where this ordinary response would agree to it.
+    #[error("a WebSocket was asked for, and the answer is an ordinary response ({0})")]
+    NotSwitched(StatusCode),
     /// 501: a transfer coding other than `chunked` (RFC 9112 section 6.1).
     #[error("unknown transfer coding")]
     TransferCoding,
@@ -289,7 +292,9 @@ impl Failure {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Self::ConnectRefused | Self::TransferCoding => StatusCode::NOT_IMPLEMENTED,
+            Self::ConnectRefused | Self::TransferCoding | Self::NotSwitched(_) => {
+                StatusCode::NOT_IMPLEMENTED
+            }
             Self::VersionRefused => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Internal(_) | Self::PluginFailed { .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::PluginBusy { .. } => StatusCode::SERVICE_UNAVAILABLE,
@@ -329,6 +334,7 @@ impl Failure {
             Self::PluginFailed { .. } | Self::PluginBusy { .. } => ErrorSource::Plugin,
             Self::Upstream(UpstreamError::RequestBody { .. }) => ErrorSource::Client,
             Self::Upstream(_)
+            | Self::NotSwitched(_)
             | Self::UpstreamFull { .. }
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
@@ -358,6 +364,7 @@ impl Failure {
                 "A plugin on this route has more requests than it can serve at the moment."
                     .to_owned()
             }
+            Self::NotSwitched(_) => "There is no WebSocket at this resource.".to_owned(),
             Self::UpstreamFull { .. } | Self::Upstream(UpstreamError::NoConnection { .. }) => {
                 "The upstream has more requests than it can serve at the moment.".to_owned()
             }
@@ -411,6 +418,7 @@ impl Failure {
             | Self::NoRoomToSend { .. }
             | Self::PluginBusy { .. }
             | Self::Upstream(_)
+            | Self::NotSwitched(_)
             | Self::UpstreamFull { .. }
             | Self::Component { .. }
             | Self::UpstreamBroken(_)
@@ -466,7 +474,7 @@ fn upstream_detail(error: &UpstreamError) -> &'static str {
             "The upstream has more requests than it can serve at the moment."
         }
         UpstreamError::NoUpgrade { .. } => {
-            "The upstream speaks HTTP/2, over which the connection cannot change its protocol."
+            "The upstream speaks HTTP/2, and does not say that it takes this protocol over it."
         }
         UpstreamError::RequestBody { .. } => "The request body broke off.",
         UpstreamError::Protocol { .. } => "The upstream broke the protocol.",

@@ -1,13 +1,15 @@
 //! HTTP/2 as both of the gateway's sides speak it, on the framing of the `h2` crate (RFC 9113).
 //!
-//! Owns how a body comes off a stream and how one goes onto it. Knows of neither clients nor
+//! Owns how a body comes off a stream and how one goes onto it, and a stream that is a tunnel. Knows of neither clients nor
 //! upstreams: whose streams they are is the business of [`crate::server`] and [`crate::upstream`].
 
+mod duplex;
 mod pipe;
 mod received;
 
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 
+pub(crate) use self::duplex::Duplex;
 pub(crate) use self::pipe::{Cut, Pipe};
 pub(crate) use self::received::Received;
 

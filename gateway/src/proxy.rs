@@ -64,7 +64,7 @@ async fn handle(
     let (head, body) = request.into_parts();
     let stream = match &body {
         FromClient::Http1(_) => None,
-        FromClient::Http2(_, stream) => Some(Rc::clone(stream)),
+        FromClient::Http2(_, stream) | FromClient::Connect(stream) => Some(Rc::clone(stream)),
     };
     let body = Body::from_client(body, &connection);
     let exchange = begin(worker, connection, stream, &head);
@@ -72,6 +72,9 @@ async fn handle(
     let request = Box::new(PreparedRequest { head, body, hop: Hop::default() });
     let ran = run(&exchange, request).await;
     let mut response = ran.unwrap_or_else(|failure| refuse(&exchange, failure));
+    if is_no_tunnel(&exchange, &response) {
+        response = refuse(&exchange, Failure::NotSwitched(response.status()));
+    }
     // The log and the plugins get this one: to a client of gRPC each refusal is a 200.
     let status = response.status();
     if respond::is_refusal(&response) {
@@ -88,6 +91,11 @@ async fn handle(
     exchange.keep_response(response.headers());
     exchange.answered(status);
     Ok(response)
+}
+
+/// Whether a client over HTTP/2 that asks for a tunnel would take this response for one.
+fn is_no_tunnel(exchange: &Exchange, response: &Response<Body>) -> bool {
+    response.status().is_success() && exchange.stream().is_some_and(Stream::waits_for_tunnel)
 }
 
 /// The straight line.

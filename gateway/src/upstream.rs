@@ -29,6 +29,7 @@ mod progress;
 mod queue;
 mod retry;
 mod silence;
+mod switched;
 mod target;
 mod tls;
 mod tries;
@@ -53,13 +54,14 @@ pub(crate) use self::exchange::Along;
 pub use self::exchange::Lease;
 use self::exchange::{Failed, ResponseDeadline};
 pub(crate) use self::gauge::PoolGauge;
-pub(crate) use self::http1::{ResponseBody, Switched};
+pub(crate) use self::http1::ResponseBody;
 pub(crate) use self::http2::Http2Body;
 pub(crate) use self::lingering::keep;
 pub(crate) use self::payload::Payload;
 pub use self::progress::Resume;
 pub(crate) use self::retry::{Policy, Repeat};
 use self::silence::Silence;
+pub(crate) use self::switched::Switched;
 use self::target::{Ready, Target};
 use self::tls::Tls;
 pub(crate) use self::tries::{Seen, Shown, Tries};
@@ -370,7 +372,7 @@ impl Upstream {
     /// partially consumed; do not reuse it.
     ///
     /// The request comes with its final fields, without hop-by-hop ones (except `Upgrade` and its
-    /// `Connection`, which make it go over HTTP/1.1). Its version and the form of its target are
+    /// `Connection`, which make it go over HTTP/1.1, or for a WebSocket as extended CONNECT over HTTP/2). Its version and the form of its target are
     /// put right here, and so is its `Host`, by `host`: [`HostPolicy::Target`] names the target
     /// that it really goes to. A route that rewrites `Host` passes [`HostPolicy::Preserve`].
     ///
@@ -409,7 +411,7 @@ impl Upstream {
         let wants = Wants::of(request);
         tried.key = along.key;
         let mut index = self.choose(tried, wants).expect("an upstream has a target");
-        if wants.http1 && self.targets[index].has_no_upgrade() {
+        if wants.http1 && !wants.tunnel && self.targets[index].has_no_upgrade() {
             let target = Arc::clone(&self.targets[index].authority);
             return Err(UpstreamError::NoUpgrade { target });
         }
@@ -555,8 +557,14 @@ impl Upstream {
                 return Ok(ready);
             }
             // Boxed, since it is rare and its state is large.
-            match Box::pin(target.connected(wants.http1)).await {
+            match Box::pin(target.connected(wants)).await {
                 Ok(ready) => return Ok(ready),
+                Err(ConnectError::NoTunnel) => {
+                    let target = Arc::clone(&target.authority);
+                    let error = UpstreamError::NoUpgrade { target };
+                    tries.failed(tries::no_response(&error), self.timers.now());
+                    return Err(error);
+                }
                 Err(ConnectError::Full) => {
                     tries.failed("full", self.timers.now());
                     let first = *full.get_or_insert(*index);

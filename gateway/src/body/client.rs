@@ -20,6 +20,8 @@ pub(crate) enum FromClient {
     Http1(Incoming),
     /// With its stream.
     Http2(Received, Rc<dyn Stream>),
+    /// None: the stream is to be a tunnel.
+    Connect(Rc<dyn Stream>),
 }
 
 /// Over HTTP/1.

@@ -61,6 +61,11 @@ impl UpstreamBodyMonitor {
         self.lease = None;
     }
 
+    /// Whether the gateway ended its connection, on which a PING was not answered.
+    fn is_silent(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_silent)
+    }
+
     /// Watches a body that something else is behind.
     pub(super) fn observe(
         &mut self,
@@ -205,7 +210,8 @@ impl ResponseBodyMonitor {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                self.observer.download_failed(broken(&error));
+                let is_silent = self.origin.as_ref().is_some_and(UpstreamBodyMonitor::is_silent);
+                self.observer.download_failed(if is_silent { silent() } else { broken(&error) });
                 self.held = Some(Held::Failure(error));
                 context.waker().wake_by_ref();
                 Poll::Pending
@@ -236,6 +242,12 @@ impl Drop for ResponseBodyMonitor {
     fn drop(&mut self) {
         self.observer.download_gone();
     }
+}
+
+/// The target did not answer a PING in the middle of its response.
+fn silent() -> Failure {
+    let cause = "the target did not answer a PING in time (`keep_alive.ping_timeout`)";
+    Failure::UpstreamBroken(cause.into())
 }
 
 /// Whose fault it is that a response body broke off.

@@ -152,6 +152,7 @@ impl Failure {
             Self::Component { source, .. } => of_component(source),
             Self::UpstreamBroken(_) => Reason::BrokenResponse,
             Self::UpstreamStalled(_) => Reason::UpstreamIdleTimeout,
+            Self::NotSwitched(_) => Reason::NoUpgrade,
             Self::RequestTimeout => Reason::RequestTimeout,
             Self::DeadlineOver => Reason::DeadlineTimeout,
         }

@@ -32,6 +32,8 @@ pub(super) enum End<E> {
     HeadTimeout,
     /// The client did not take what was written, or did not close.
     Stalled,
+    /// The client did not send the rest of a request that nobody wants.
+    Leftover,
     /// Nothing is asked for some time; the next request may still come.
     Idle,
     /// The reader of the request body learns of its end only when hyper is gone.
@@ -85,7 +87,7 @@ pub(super) async fn drive<C: Drive>(
                 Wait::Body | Wait::Nothing => return Poll::Ready(End::Stalled),
                 Wait::Leftover => {
                     connection.forget_leftover();
-                    return Poll::Ready(End::Stalled);
+                    return Poll::Ready(End::Leftover);
                 }
                 Wait::Request if saying_farewell => return Poll::Ready(End::Stalled),
                 Wait::Request if park_after.is_some() && !finishing => {

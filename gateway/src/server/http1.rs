@@ -93,13 +93,18 @@ async fn serve_busy<A: Application>(
         End::Done(result) => {
             if let Some(tunnel) = connection.take_tunnel().filter(|_| result.is_ok()) {
                 let early = early(parts.read_buf, &connection);
-                tunnel::run(tunnel, transport, early, &connection).await;
+                let broken = std::future::pending();
+                tunnel::run(tunnel, transport, early, broken, &connection).await;
             } else if connection.should_linger() {
                 lingering_close(&mut transport, &connection.worker.state.timers).await;
             }
         }
         End::HeadTimeout => refuse_late(&mut transport, &connection).await,
-        End::Stalled => {}
+        // The client may not have read its response yet.
+        End::Leftover if connection.should_linger() => {
+            lingering_close(&mut transport, &connection.worker.state.timers).await;
+        }
+        End::Stalled | End::Leftover => {}
         End::Idle => {
             connection.parks();
             return Some((transport, parts.read_buf));

@@ -4,6 +4,7 @@
 //! cause before it is ended; and its loop, which gives each request a task. The framing is that of the
 //! `h2` crate.
 
+mod connect;
 mod date;
 mod task;
 
@@ -64,7 +65,8 @@ fn builder(connection: &ClientConnection) -> Builder {
         .max_send_buffer_size(SEND_BUFFER)
         .max_header_list_size(u32::try_from(limits.header_size).unwrap_or(u32::MAX))
         .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(Some(ERROR_RESETS));
+        .max_local_error_reset_streams(Some(ERROR_RESETS))
+        .enable_connect_protocol();
     builder
 }
 
@@ -84,7 +86,14 @@ enum ServeState {
 impl<A: Application> Served<A> {
     /// Gives a request to its own task.
     fn accept(&self, request: Request<RecvStream>, reply: SendResponse<Bytes>) {
-        let (head, stream) = request.into_parts();
+        let (mut head, stream) = request.into_parts();
+        if connect::translate(&mut head) {
+            let slot = self.connection.open_stream(reply, false, false);
+            slot.asks_for_tunnel(stream);
+            let request = Request::from_parts(head, FromClient::Connect(slot.clone()));
+            tokio::task::spawn_local(task::run(self.application, slot, request));
+            return;
+        }
         let body = Received::new(stream, &head.headers);
         let has_body = !body.is_end_stream();
         let expects = has_body && expects_continue(&head.headers);

@@ -1,8 +1,8 @@
 //! The rest of a request body that is not read any more.
 //!
-//! Owns how much of it is read: over HTTP/1.1 so that its connection can be used again, and over HTTP/2
-//! so that a client that sends before it reads receives its response. Reading more would cost more than
-//! a new connection.
+//! Owns how much of it is read: over HTTP/1.1 so that its connection can be used again, where reading more
+//! would cost more than a new connection; and over HTTP/2, or behind the last response over HTTP/1.1, so that
+//! a client that sends before it reads receives its response.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,11 +11,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Body;
 
-/// Bytes that are read, at most.
+/// Bytes that are read for the sake of a connection, at most.
 const BYTES: u64 = 1 << 20;
 
-/// How long a client has to send it, once its response is written.
+/// Bytes that are read for the sake of the response, at most: many clients read only when they have sent
+/// all, and take a reset for the answer.
+pub(super) const MOST_BYTES: u64 = 64 << 20;
+
+/// How long a client may send nothing of it, once its response is written; over HTTP/1.1, and for the sake of a
+/// connection, how long it may take.
 pub(super) const TIME: Duration = Duration::from_secs(5);
+
+/// How long a client may take to send what is read for the sake of the response.
+pub(super) const MOST_TIME: Duration = Duration::from_secs(30);
 
 /// See the module.
 #[derive(Debug)]
@@ -35,6 +43,16 @@ pub(super) enum Progress {
 impl<B: Body<Data = Bytes> + Unpin> Leftover<B> {
     pub(super) fn new(body: B) -> Self {
         Self { body, room: BYTES }
+    }
+
+    /// One that is read for the sake of the response.
+    pub(super) fn of_stream(body: B) -> Self {
+        Self { body, room: MOST_BYTES }
+    }
+
+    /// How many more bytes are read.
+    pub(super) fn room(&self) -> u64 {
+        self.room
     }
 
     /// Whether more is announced than is read.

@@ -3,37 +3,41 @@
 //! Owns the wait for a client that is still sending: closing a socket with unread bytes makes the
 //! kernel send a reset, and the client can lose the response.
 
-use std::time::Duration;
-
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::Transport;
+use super::leftover::{MOST_BYTES, MOST_TIME, TIME};
 use crate::timer::Timers;
 
-/// How long a client has to notice.
-const TIME: Duration = Duration::from_secs(5);
-
-/// How much it may send until then: many clients read only when they have sent all, and take a reset for
-/// the answer.
-const BYTES: usize = 64 << 20;
-
-/// Ends the writing side, then reads and forgets until the client closes too.
+/// Ends the writing side, then reads and forgets until the client closes too, sends nothing for some time, or
+/// has sent too much or for too long.
 pub(super) async fn lingering_close(transport: &mut Transport, timers: &Timers) {
     let until_closed = async {
-        if transport.shutdown().await.is_err() {
+        let mut silence = timers.after(TIME);
+        let is_shut = tokio::select! {
+            shut = transport.shutdown() => shut.is_ok(),
+            () = &mut silence => false,
+        };
+        if !is_shut {
             return;
         }
         let mut scrap = vec![0; 64 << 10];
         let mut total = 0;
-        while total < BYTES {
-            match transport.read(&mut scrap).await {
-                Ok(read) if read > 0 => total += read,
-                _ => return,
+        while total < MOST_BYTES {
+            let read = tokio::select! {
+                biased;
+                read = transport.read(&mut scrap) => read.unwrap_or(0),
+                () = &mut silence => 0,
+            };
+            if read == 0 {
+                return;
             }
+            total += read as u64;
+            silence.reset(TIME);
         }
     };
     tokio::select! {
         () = until_closed => {}
-        () = timers.after(TIME) => {}
+        () = timers.after(MOST_TIME) => {}
     }
 }

@@ -1,19 +1,20 @@
 //! What is known of one HTTP/2 stream of a client.
 //!
 //! Owns what its task, the bodies of its exchange and the path exchange: interim responses, whose
-//! move is next, and what becomes of the body of the request. Must not wait: its task does.
+//! move is next, what becomes of the body of the request, and the tunnel that it may turn into. Must not wait: its task does.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, Response, StatusCode};
 
 use super::connection::ClientConnection;
 use super::leftover::{Leftover, Progress};
-use crate::conn::Stream;
+use crate::conn::{Stream, Tunnel};
 use crate::http2::Received;
 
 /// Interim responses to one request that may wait for a client to read.
@@ -39,6 +40,17 @@ pub(crate) struct StreamSlot {
     waker: RefCell<Option<Waker>>,
     /// The client took nothing for the idle time.
     is_cut: Cell<bool>,
+    /// The request is one for a tunnel. Boxed, since few are.
+    connect: RefCell<Option<Box<Connect>>>,
+}
+
+/// A stream that is to be a tunnel.
+#[derive(Debug)]
+struct Connect {
+    /// What the client sends.
+    received: RecvStream,
+    /// Where it goes, when that is agreed.
+    tunnel: Option<Tunnel>,
 }
 
 /// The body of the request.
@@ -99,7 +111,7 @@ impl Stream for StreamSlot {
         let mut upload = self.upload.borrow_mut();
         // It may be that nobody cares any more, or that nothing is on its way.
         if matches!(*upload, Upload::Held) && !self.expects.get() {
-            *upload = Upload::Left(Leftover::new(body));
+            *upload = Upload::Left(Leftover::of_stream(body));
         } else {
             *upload = Upload::Over;
         }
@@ -110,6 +122,16 @@ impl Stream for StreamSlot {
     fn give_up_body(&self) {
         self.upload.replace(Upload::Over);
         self.wake();
+    }
+
+    fn waits_for_tunnel(&self) -> bool {
+        self.connect.borrow().as_ref().is_some_and(|connect| connect.tunnel.is_none())
+    }
+
+    fn switch_to(&self, tunnel: Tunnel) {
+        if let Some(connect) = &mut *self.connect.borrow_mut() {
+            connect.tunnel = Some(tunnel);
+        }
     }
 }
 
@@ -131,7 +153,20 @@ impl StreamSlot {
             uploaded: Cell::new(0),
             waker: RefCell::new(None),
             is_cut: Cell::new(false),
+            connect: RefCell::new(None),
         }
+    }
+
+    /// The request is one for a tunnel, and this is what its client sends.
+    pub(super) fn asks_for_tunnel(&self, received: RecvStream) {
+        self.connect.replace(Some(Box::new(Connect { received, tunnel: None })));
+    }
+
+    /// The tunnel that was agreed to, with what the client sends.
+    pub(super) fn take_tunnel(&self) -> Option<(RecvStream, Tunnel)> {
+        let connect = self.connect.borrow_mut().take_if(|connect| connect.tunnel.is_some())?;
+        let Connect { received, tunnel } = *connect;
+        Some((received, tunnel?))
     }
 
     /// The client takes nothing: the gateway gives the stream up.
@@ -167,9 +202,12 @@ impl StreamSlot {
         true
     }
 
-    /// Whether the rest of the request body is not needed.
-    pub(super) fn has_leftover(&self) -> bool {
-        matches!(*self.upload.borrow(), Upload::Left(_))
+    /// How much more is read of a request body that is not needed, if it is one.
+    pub(super) fn leftover(&self) -> Option<u64> {
+        match &*self.upload.borrow() {
+            Upload::Left(leftover) => Some(leftover.room()),
+            Upload::Over | Upload::Held => None,
+        }
     }
 
     /// Ends when the client resets the stream, or the connection ends, before there is a response.
@@ -192,6 +230,7 @@ impl StreamSlot {
         self.reply.take();
         self.upload.replace(Upload::Over);
         self.waker.take();
+        self.connect.take();
         self.connection.stream_closed();
     }
 

@@ -1,4 +1,5 @@
-//! Bytes both ways after 101 Switching Protocols (RFC 9110 section 7.8).
+//! Bytes both ways after 101 Switching Protocols (RFC 9110 section 7.8), or on a stream of HTTP/2 after an
+//! extended CONNECT (RFC 8441).
 //!
 //! Owns the copying and its idle timeout. Knows nothing of the protocol that is spoken.
 
@@ -9,9 +10,8 @@ use std::rc::Rc;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::Transport;
 use super::connection::ClientConnection;
-use crate::conn::{Tunnel, TunnelObserver};
+use crate::conn::{Downstream as _, Tunnel, TunnelObserver};
 use crate::error::Cut;
 
 /// Bytes read at once.
@@ -19,11 +19,13 @@ const CHUNK: usize = 16 << 10;
 
 /// Copies until both sides are done, one breaks, or neither says a byte for the idle time.
 ///
-/// `early` is what the client sent behind its request; now it is the new protocol's.
+/// `early` is what the client sent behind its request; now it is the new protocol's. `broken` ends when the
+/// client's side breaks while nobody reads or writes there.
 pub(super) async fn run(
     tunnel: Tunnel,
-    client: Transport,
+    client: impl AsyncRead + AsyncWrite,
     early: Bytes,
+    broken: impl Future<Output = ()>,
     connection: &ClientConnection,
 ) {
     let (mut from_client, mut to_client) = tokio::io::split(client);
@@ -43,14 +45,21 @@ pub(super) async fn run(
     });
     let mut cutting = Cutting { exchange, connection, is_over: false };
     tokio::select! {
-        _both_done_or_one_broke = async { tokio::try_join!(up, down) } => {
-            exchange.tunnel_ended();
-        }
+        _both_done_or_one_broke = async { tokio::try_join!(up, down) } => ended(exchange, connection),
+        () = broken => ended(exchange, connection),
         () = idle(connection, &moves) => {
             exchange.tunnel_cut_off(Cut::Silent(connection.timeouts().idle));
         }
     }
     cutting.is_over = true;
+}
+
+/// The gateway may have ended the connection of the client, over HTTP/2 with each stream on it.
+fn ended(exchange: &Rc<dyn TunnelObserver>, connection: &ClientConnection) {
+    match connection.cut() {
+        Some(cut) => exchange.tunnel_cut_off(cut),
+        None => exchange.tunnel_ended(),
+    }
 }
 
 /// A tunnel may go on for as long as the listener or the gateway lets open exchanges finish. Where it is

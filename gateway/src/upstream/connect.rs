@@ -35,6 +35,9 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// TCP keep-alive probes without an answer until a connection counts as broken.
 const PROBES: u32 = 3;
 
+/// How long a target over HTTP/2 may take to say what it allows, until it is taken to allow what is usual.
+const SETTINGS_WITHIN: Duration = Duration::from_secs(1);
+
 /// Where and how to connect.
 pub(super) struct Endpoint {
     pub(super) host: Arc<str>,
@@ -181,8 +184,18 @@ impl Endpoint {
             counted: Counted::new(&self.gauge, permit),
             ends: Ends { at: self.ends(), is_gone },
         };
-        let begun = http2::Connection::begin(io, settings).await;
-        begun.map(Connected::Http2).map_err(|error| ConnectError::Handshake(Arc::new(error)))
+        let failed = |error| ConnectError::Handshake(Arc::new(error));
+        let connection = http2::Connection::begin(io, settings).await.map_err(failed)?;
+        // The requests that wait for it go out together: more than the target allows would be refused.
+        tokio::select! {
+            biased;
+            () = connection.settled() => {}
+            () = self.timers.after(SETTINGS_WITHIN) => {}
+        }
+        match connection.failure() {
+            Some(error) => Err(failed(error)),
+            None => Ok(Connected::Http2(connection)),
+        }
     }
 
     /// What `h2` lets through of a response head. Above the limit, so that we can say which it is;

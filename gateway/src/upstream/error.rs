@@ -91,10 +91,11 @@ pub enum UpstreamError {
         /// Which limit it is over.
         excess: Excess,
     },
-    /// The upstream speaks HTTP/2 in clear, which has no change of protocol (RFC 9113 section 8.6).
+    /// The upstream speaks HTTP/2 in clear, which has no change of protocol (RFC 9113 section 8.6), and the
+    /// target does not announce what there is for WebSocket in its place (RFC 8441), or it is another protocol.
     #[error(
-        "{target} cannot be asked for another protocol, such as WebSocket: the upstream's \
-         `protocol` is \"http2\", in clear"
+        "{target} cannot be asked for this protocol: the upstream's `protocol` is \"http2\", in clear, over \
+         which there is only WebSocket, where the target announces it (SETTINGS_ENABLE_CONNECT_PROTOCOL)"
     )]
     NoUpgrade {
         /// The target, as `host:port`.
@@ -309,6 +310,9 @@ pub enum ConnectError {
     /// The HTTP/2 connection could not be begun.
     #[error("HTTP/2: {0}")]
     Handshake(#[source] Arc<h2::Error>),
+    /// It speaks HTTP/2 alone and does not announce extended CONNECT.
+    #[error("it does not take extended CONNECT (RFC 8441)")]
+    NoTunnel,
     /// The target has as many connections as it may have.
     #[error("it has as many connections as it may have (`connections.max`)")]
     Full,

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::EXPECT;
+use http::header::{EXPECT, UPGRADE};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 
@@ -105,6 +105,11 @@ impl Lease {
     /// The request has a place among those of the upstream.
     pub(crate) fn holds(&mut self, place: Option<Place>) {
         self.place = place;
+    }
+
+    /// Whether the connection was ended because the target did not answer a PING.
+    pub(crate) fn is_silent(&self) -> bool {
+        matches!(&self.channel, Some(Channel::Http2(stream)) if stream.is_silent())
     }
 
     /// The target fell silent in the middle of the response.
@@ -252,6 +257,9 @@ where
 {
     let fits = head::for_http2(request, &target.name, host);
     fits.map_err(|reason| Failed::Ended(unfit(target, reason)))?;
+    if request.headers().contains_key(UPGRADE) {
+        return over_tunnel(target, stream, request, along, bound).await;
+    }
     let watch = progress::watch(request.body(), bound.timers);
     let expects = watch.is_some() && request.headers().contains_key(EXPECT);
     let way = http2::Way {
@@ -278,6 +286,38 @@ where
         response.map(Payload::Http2),
         Lease { target: Rc::clone(target), channel, open: None, place: None },
     ))
+}
+
+/// A WebSocket over HTTP/2. Boxed, so that others do not carry its state around.
+fn over_tunnel<'a, B>(
+    target: &'a Rc<Target>,
+    stream: Stream,
+    request: &'a Request<B>,
+    along: Along<'a>,
+    bound: ResponseDeadline<'a>,
+) -> Pin<Box<dyn Future<Output = Result<(Response<Payload>, Lease), Failed>> + 'a>>
+where
+    B: Body<Data = Bytes> + Unpin + 'static,
+    B::Error: Into<Cause>,
+{
+    Box::pin(async move {
+        let nothing: Option<&Progress<B::Error>> = None;
+        let sent = http2::connect(&stream, request, along.interim, target.limits());
+        let response = match wait(pin!(sent), nothing, bound).await {
+            Some(Ok(response)) => response,
+            Some(Err(error)) => return Err(failure(target, &stream, error, nothing)),
+            None => {
+                stream.retire();
+                return Err(Failed::Ended(timeout(target, bound)));
+            }
+        };
+        head::check_size(response.headers(), target.limits()).map_err(|excess| {
+            let target = Arc::clone(&target.authority);
+            Failed::Ended(UpstreamError::ResponseTooLarge { target, excess })
+        })?;
+        let channel = Some(Channel::Http2(stream));
+        Ok((response, Lease { target: Rc::clone(target), channel, open: None, place: None }))
+    })
 }
 
 fn timeout(target: &Target, bound: ResponseDeadline<'_>) -> UpstreamError {
@@ -353,6 +393,7 @@ fn failure<E: Into<Cause>>(
             let error = UpstreamError::from_http2(authority, error);
             Failed::Unprocessed(Box::new((error, connection())))
         }
+        http2::Error::NoTunnel => Failed::Ended(UpstreamError::NoUpgrade { target: authority }),
         http2::Error::Malformed(reason) => Failed::Ended(UpstreamError::MalformedResponse {
             target: authority,
             reason: Cow::Borrowed(reason),

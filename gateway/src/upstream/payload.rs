@@ -9,8 +9,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::Cause;
-use super::http1::{ResponseBody, Switched};
+use super::http1::ResponseBody;
 use super::http2::Http2Body;
+use super::switched::Switched;
 
 /// See the module.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(crate) enum Payload {
     Buffered(Bytes),
     Http1(ResponseBody),
     Http2(Http2Body),
-    /// There is none: the connection has changed its protocol.
+    /// There is none: the connection, or the stream, has changed its protocol.
     Switched(Switched),
 }
 

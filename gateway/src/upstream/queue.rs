@@ -64,6 +64,7 @@ pub(super) async fn wait(
     let refused =
         |source| UpstreamError::NoConnection { target: Arc::clone(&target.authority), source };
     let failed = |cause| UpstreamError::Connect { target: Arc::clone(&target.authority), cause };
+    let no_upgrade = || UpstreamError::NoUpgrade { target: Arc::clone(&target.authority) };
     let Some(bound) = target.bound() else { return Err(failed(ConnectError::Full)) };
     let queue = &target.queue;
     queue.waiting.set(queue.waiting.get() + 1);
@@ -74,8 +75,9 @@ pub(super) async fn wait(
             if let Some(ready) = target.pooled(wants) {
                 return Ok(ready);
             }
-            match target.connected(wants.http1).await {
+            match target.connected(wants).await {
                 Err(ConnectError::Full) => {}
+                Err(ConnectError::NoTunnel) => return Err(no_upgrade()),
                 other => return other.map_err(failed),
             }
             tokio::select! {

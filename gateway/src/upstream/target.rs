@@ -120,6 +120,10 @@ impl Target {
 
     /// A connection from the pool.
     pub(super) fn pooled(&self, wants: Wants) -> Option<Ready> {
+        if wants.tunnel && self.known_protocol.get() == KnownProtocol::Http2 {
+            // Which connection will do shows when what its target announces is known.
+            return None;
+        }
         let shared = !wants.http1 && self.known_protocol.get() != KnownProtocol::Http1;
         if shared && let Some(stream) = self.http2.borrow_mut().take(None) {
             let reused = stream.reused;
@@ -165,7 +169,7 @@ impl Target {
         self.http1.borrow_mut().heard_unasked();
     }
 
-    /// Whether no connection to it can change its protocol.
+    /// Whether no connection to it can change its protocol, but a stream for a WebSocket perhaps.
     pub(super) fn has_no_upgrade(&self) -> bool {
         self.endpoint.has_no_http1()
     }
@@ -212,8 +216,8 @@ impl Target {
 
 impl Target {
     /// A connection that has not served before, or a place on one that is shared.
-    pub(super) async fn connected(self: &Rc<Self>, http1: bool) -> Result<Ready, ConnectError> {
-        self.connected_anew(http1, None).await
+    pub(super) async fn connected(self: &Rc<Self>, wants: Wants) -> Result<Ready, ConnectError> {
+        self.connected_anew(wants, None).await
     }
 
     /// The same after a request was not processed: on another HTTP/2 connection than this.
@@ -226,12 +230,12 @@ impl Target {
             let reused = stream.reused;
             return Ok(Ready { channel: Channel::Http2(stream), reused, connect: None });
         }
-        self.connected_anew(false, Some(avoid)).await
+        self.connected_anew(Wants::default(), Some(avoid)).await
     }
 
     async fn connected_anew(
         self: &Rc<Self>,
-        http1: bool,
+        wants: Wants,
         avoid: Option<&Rc<http2::Connection>>,
     ) -> Result<Ready, ConnectError> {
         let began = self.timers.refresh();
@@ -239,9 +243,17 @@ impl Target {
             let connect = Some(self.timers.refresh().saturating_duration_since(began));
             Ready { channel, reused, connect }
         };
+        if wants.tunnel && self.known_protocol.get() == KnownProtocol::Http2 {
+            // Boxed, so that others do not carry its state around.
+            match Box::pin(self.tunnel()).await? {
+                Some((channel, reused)) => return Ok(timed(channel, reused)),
+                None if self.has_no_upgrade() => return Err(ConnectError::NoTunnel),
+                None => {}
+            }
+        }
         loop {
-            if http1 || self.known_protocol.get() == KnownProtocol::Http1 {
-                let connection = self.connect_http1(http1).await?;
+            if wants.http1 || self.known_protocol.get() == KnownProtocol::Http1 {
+                let connection = self.connect_http1(wants.http1).await?;
                 return Ok(timed(Channel::Http1(connection), false));
             }
             let shared_connect = self.join_attempt();
@@ -253,6 +265,28 @@ impl Target {
             if let Some(stream) = stream {
                 let reused = stream.reused;
                 return Ok(timed(Channel::Http2(stream), reused));
+            }
+        }
+    }
+
+    /// A place on an HTTP/2 connection on which a stream can be a tunnel, and whether that has served before;
+    /// `None` where the target does not say that it takes them.
+    async fn tunnel(self: &Rc<Self>) -> Result<Option<(Channel, bool)>, ConnectError> {
+        loop {
+            let stream = self.http2.borrow_mut().take(None);
+            if let Some(stream) = stream {
+                let takes = tokio::select! {
+                    biased;
+                    takes = stream.connection().takes_tunnels() => takes,
+                    () = self.timers.after(self.connect_timeout) => false,
+                };
+                let reused = stream.reused;
+                return Ok(takes.then_some((Channel::Http2(stream), reused)));
+            }
+            let shared_connect = self.join_attempt();
+            shared_connect.wait().await?;
+            if let Some(connection) = shared_connect.connection.take() {
+                return Ok(Some((Channel::Http1(connection), false)));
             }
         }
     }

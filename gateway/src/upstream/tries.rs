@@ -210,6 +210,7 @@ pub(super) fn no_connection(cause: &ConnectError) -> &'static str {
         ConnectError::Refused(_) => "refused",
         ConnectError::Unreachable(_) => "unreachable",
         ConnectError::Tls(_) => "no-tls",
+        ConnectError::NoTunnel => "no-upgrade",
         ConnectError::NoHttp2 | ConnectError::Handshake(_) => "no-http2",
         ConnectError::Timeout(_) | ConnectError::AttemptTimeout(_) => "connect-timeout",
     }

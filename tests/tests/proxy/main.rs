@@ -34,3 +34,4 @@ mod streams;
 mod targets;
 mod tls;
 mod uploads;
+mod websocket;

@@ -304,19 +304,19 @@ async fn an_early_refusal_reaches_a_client_that_sends_before_it_reads() {
         (Setup::new().route(route("/up")).start(), 200),
         (Setup::new().start(), 404),
     ];
-    for (gateway, expected) in gateways {
-        let (sent, status, _) = uploads_first(&gateway, 900_000).await;
+    for (gateway, expected) in &gateways {
+        let (sent, status, _) = uploads_first(gateway, 8 << 20).await;
         assert!(sent, "all of it is taken");
-        assert_eq!(status, expected);
-
-        // More than that is not worth it; but the connection continues.
-        let (sent, status, mut after) = uploads_first(&gateway, 8 << 20).await;
-        assert!(!sent, "it is not read to its end");
-        assert_eq!(status, expected);
-        assert_eq!(streams::reset(&mut after.body).await, Some(Reason::NO_ERROR));
-        let (mut answer, _) = after.client.open("GET", "/up", &[], false);
-        assert_eq!(streams::heads(&mut answer).await.unwrap().response.status(), expected);
+        assert_eq!(status, *expected);
     }
+    // More than that is not worth it; but the connection continues.
+    let (gateway, expected) = &gateways[2];
+    let (sent, status, mut after) = uploads_first(gateway, 66 << 20).await;
+    assert!(!sent, "it is not read to its end");
+    assert_eq!(status, *expected);
+    assert_eq!(streams::reset(&mut after.body).await, Some(Reason::NO_ERROR));
+    let (mut answer, _) = after.client.open("GET", "/up", &[], false);
+    assert_eq!(streams::heads(&mut answer).await.unwrap().response.status(), *expected);
 }
 
 #[tokio::test]
@@ -475,6 +475,55 @@ async fn a_stream_above_the_last_one_of_a_goaway_is_sent_again() {
     let gateway = Setup::proxy(upstream.address).over_http2().start();
     let answer = Http1::get(gateway.address, "/").await;
     assert_eq!((answer.status(), answer.text()), (200, "second"));
+}
+
+#[tokio::test]
+async fn requests_that_come_together_keep_to_what_a_new_connection_allows() {
+    let upstream = Upstream::script(|stream| async move {
+        let mut builder = h2::server::Builder::new();
+        builder.max_concurrent_streams(2);
+        let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
+        while let Some(Ok((_, mut reply))) = connection.accept().await {
+            tokio::spawn(async move {
+                sleep(milliseconds(20)).await;
+                streams::answer(&mut reply, 200, "ok");
+            });
+        }
+    })
+    .await;
+    let gateway = Setup::proxy(upstream.address).over_http2().start();
+    let mut client = Streams::connect(gateway.address).await;
+    // Beyond two, the target refuses what comes.
+    let mut answers: Vec<_> = (0..20).map(|_| client.open("POST", "/", &[], false).0).collect();
+    for answer in &mut answers {
+        assert_eq!(streams::heads(answer).await.unwrap().response.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn says_that_a_target_fell_silent_in_the_middle_of_a_response() {
+    let upstream = Upstream::script(|stream| async move {
+        let Ok(mut connection) = h2::server::handshake(stream).await else { return };
+        let Some(Ok((_, mut reply))) = connection.accept().await else { return };
+        let mut body = reply.send_response(Response::new(()), false).unwrap();
+        body.send_data(Bytes::from_static(b"begun"), false).unwrap();
+        // Sends that, and reads nothing from then on.
+        let _none = tokio::time::timeout(milliseconds(50), connection.accept()).await;
+        sleep(gateway_tests::PATIENCE).await;
+    })
+    .await;
+    gateway_tests::log::listen();
+    let gateway = Setup::proxy(upstream.address)
+        .over_http2()
+        .tune(|it| (it.ping, it.ping_timeout) = (milliseconds(100), milliseconds(100)))
+        .start();
+    let mut client = Streams::connect(gateway.address).await;
+    let heads = client.get("/").await;
+    let id = heads.response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    assert!(streams::read(&mut heads.response.into_body()).await.is_err());
+    gateway_tests::until(|| !gateway_tests::log::of_request(&id).is_empty()).await;
+    let said = gateway_tests::log::of_request(&id)[0].field("cause").to_owned();
+    assert!(said.contains("did not answer a PING"), "{said}");
 }
 
 #[tokio::test]

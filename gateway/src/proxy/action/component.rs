@@ -36,6 +36,7 @@ pub(in crate::proxy) async fn answer(
     let component = exchange.snapshot.component(id);
     // `wasi:http` has no upgrades.
     hop.upgrade = None;
+    hop.websocket_key = None;
     let fields = AddedFields::default();
     let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);
     added.insert(&mut head.headers);

@@ -104,7 +104,7 @@ pub(in crate::proxy) async fn forward(
     exchange.is_answered_upstream();
     exchange.answered_by(Answerer::Upstream(id));
     if answer.response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return upgrade::accept(exchange, hop.upgrade, answer.response, answer.lease);
+        return upgrade::accept(exchange, hop, answer.response, answer.lease);
     }
     let idle = settings.timeouts.idle;
     let (mut head, body) = answer.response.into_parts();

@@ -7,7 +7,8 @@ use std::cell::Cell;
 
 use bytes::Bytes;
 use http::header::{
-    COOKIE, EXPECT, FORWARDED, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE, VIA,
+    COOKIE, EXPECT, FORWARDED, HeaderMap, HeaderName, SEC_WEBSOCKET_KEY, TE, TRANSFER_ENCODING,
+    UPGRADE, VIA,
 };
 use http::request::Parts;
 use http::{HeaderValue, Version};
@@ -34,6 +35,8 @@ const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection")
 pub(in crate::proxy) struct Hop {
     /// The upgrade that the client asks for.
     pub(in crate::proxy) upgrade: Option<HeaderValue>,
+    /// What the server is to answer a request for a WebSocket with is made of it.
+    pub(in crate::proxy) websocket_key: Option<HeaderValue>,
     pub(in crate::proxy) takes_trailers: bool,
     /// The client waits for a word before it sends its body.
     pub(in crate::proxy) expects: bool,
@@ -51,7 +54,9 @@ pub(in crate::proxy) fn strip(
     let takes_trailers = checked.te && accepts_trailers(&head.headers);
     let upgrade = upgrade::asked(head, checked, has_body);
     let has_request_id = checked.request_id;
-    let hop = Hop { upgrade, takes_trailers, expects: checked.expect, has_request_id };
+    let websocket_key = upgrade.as_ref().and_then(|_| head.headers.get(SEC_WEBSOCKET_KEY).cloned());
+    let hop =
+        Hop { upgrade, websocket_key, takes_trailers, expects: checked.expect, has_request_id };
     let headers = &mut head.headers;
     strip_hop_by_hop(headers, checked);
     if checked.forwarded || checked.x_forwarded {
@@ -81,6 +86,10 @@ pub(in crate::proxy) fn announce<'a>(
     }
     if let Some(protocol) = &hop.upgrade {
         upgrade::ask(headers, protocol);
+        // Plugins saw it, and the client knows the answer to this one alone.
+        if let Some(key) = &hop.websocket_key {
+            headers.insert(SEC_WEBSOCKET_KEY, key.clone());
+        }
     }
     if let Some(span) = &exchange.span {
         span.announce(headers);
@@ -184,7 +193,8 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the version has upgrades at all.
+/// Whether the version has upgrades at all. Over HTTP/2 the fields are there only where its server has put
+/// them, for an extended CONNECT; a client cannot send them (RFC 9113 section 8.2.2).
 pub(in crate::proxy) fn has_upgrades(version: Version) -> bool {
-    version == Version::HTTP_11
+    version >= Version::HTTP_11
 }

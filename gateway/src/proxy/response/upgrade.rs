@@ -1,11 +1,17 @@
-//! Changes of protocol (RFC 9110 section 7.8), such as WebSocket.
+//! Changes of protocol (RFC 9110 section 7.8), such as WebSocket, which over HTTP/2 is one of a stream
+//! (RFC 8441).
 //!
 //! Owns the rule that nothing is a tunnel before the upstream has said 101 to what the client
-//! asked for. Until then every byte is HTTP.
+//! asked for; until then every byte is HTTP. Owns what shows that a server means WebSocket, where only
+//! one of the sides has it: HTTP/2 has none.
 
 use std::rc::Rc;
 
-use http::header::{CONNECTION, HeaderMap, UPGRADE};
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::header::{CONNECTION, HeaderMap, SEC_WEBSOCKET_ACCEPT, UPGRADE};
 use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode, Version};
 
@@ -14,10 +20,10 @@ use crate::conn::Tunnel;
 use crate::error::Failure;
 use crate::exchange::Exchange;
 use crate::proxy::request::checks::Checked;
-use crate::proxy::request::hop_by_hop::has_upgrades;
-use crate::upstream::{Lease, Payload};
+use crate::proxy::request::hop_by_hop::{Hop, has_upgrades};
+use crate::upstream::{Lease, Payload, Switched};
 
-/// The protocol that the client asks for: only over HTTP/1.1, only if `Connection` says so too,
+/// The protocol that the client asks for: only if `Connection` says so too,
 /// and only without a body, which would have to end before the new protocol begins.
 pub(in crate::proxy) fn asked(
     head: &Parts,
@@ -55,12 +61,12 @@ pub(in crate::proxy) fn ask(headers: &mut HeaderMap, protocol: &HeaderValue) {
 /// When nobody asked for what the upstream switched to.
 pub(in crate::proxy) fn accept(
     exchange: &Rc<Exchange>,
-    asked: Option<HeaderValue>,
+    hop: Hop,
     response: Response<Payload>,
     lease: Lease,
 ) -> Result<Response<Body>, Failure> {
     let agreed = response.headers().get(UPGRADE).cloned();
-    let (Some(asked), Some(agreed)) = (asked, agreed) else {
+    let (Some(asked), Some(agreed)) = (hop.upgrade, agreed) else {
         return Err(Failure::UpstreamBroken("101 that nobody asked for".into()));
     };
     if !asked
@@ -74,12 +80,47 @@ pub(in crate::proxy) fn accept(
     let Payload::Switched(upstream) = payload else {
         return Err(Failure::UpstreamBroken("101 over HTTP/2, which has none".into()));
     };
+    let is_stream = exchange.stream().is_some();
+    let is_tunnel = matches!(upstream, Switched::Http2(_));
+    let accept = hop.websocket_key.as_ref().filter(|_| is_stream != is_tunnel).map(accept_of);
+    if is_stream && accept.as_ref() != head.headers.get(SEC_WEBSOCKET_ACCEPT) && !is_tunnel {
+        let cause = "101 with a Sec-WebSocket-Accept that does not answer the key";
+        return Err(Failure::UpstreamBroken(cause.into()));
+    }
     let tunnel = Tunnel { upstream, exchange: exchange.clone(), lease };
-    exchange.connection.switch_to(tunnel);
+    match exchange.stream() {
+        Some(stream) => stream.switch_to(tunnel),
+        None => exchange.connection.switch_to(tunnel),
+    }
     crate::proxy::response::hop_by_hop::prepare(exchange, &mut head.headers, head.version);
     ask(&mut head.headers, &agreed);
+    if is_stream {
+        head.headers.remove(SEC_WEBSOCKET_ACCEPT);
+    } else if let Some(accept) = accept {
+        head.headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+    }
     head.version = Version::HTTP_11;
     let mut head = Response::from_parts(head, Body::empty());
     *head.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     Ok(head)
+}
+
+/// What a server answers a key with (RFC 6455 section 4.2.2).
+fn accept_of(key: &HeaderValue) -> HeaderValue {
+    let mut context = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    context.update(key.as_bytes().trim_ascii());
+    context.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let text = Bytes::from(STANDARD.encode(context.finish()));
+    HeaderValue::from_maybe_shared(text).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_the_key_of_the_standard() {
+        let key = HeaderValue::from_static("dGhlIHNhbXBsZSBub25jZQ==");
+        assert_eq!(accept_of(&key), "s3pPLMBiTxaQ9kYg2hIg7VUQlYI=".as_bytes());
+    }
 }

@@ -10,7 +10,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
@@ -20,7 +20,7 @@ use http_body::Body as _;
 
 use super::super::leftover;
 use super::super::stream::StreamSlot;
-use super::date;
+use super::{connect, date};
 use crate::body::{Body, BodyError, FromClient};
 use crate::exchange::Application;
 use crate::heads;
@@ -36,8 +36,13 @@ pub(super) async fn run<A: Application>(
     let open = OpenStream(slot);
     let slot = &*open.0;
     let Some(response) = answer(application, &open.0, request).await else { return };
+    if let Some((received, tunnel)) = slot.take_tunnel() {
+        // Boxed, so that others do not carry its state around.
+        Box::pin(connect::run(&open.0, response, received, tunnel)).await;
+        return;
+    }
     let Some(out) = begin(slot, response) else { return };
-    let mut rest = ResponseWrite { slot, out, waits: None, deadline: None };
+    let mut rest = ResponseWrite { slot, out, waits: None, deadline: None, leaves: None };
     poll_fn(|context| rest.poll(context)).await;
 }
 
@@ -99,6 +104,8 @@ struct ResponseWrite<'a> {
     waits: Option<Wait>,
     /// Made when the client is first waited for.
     deadline: Option<Deadline>,
+    /// Until when what nobody wants may take.
+    leaves: Option<Instant>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "nearly every response is sent by it")]
@@ -115,8 +122,8 @@ enum Wait {
     Reader(u64),
     /// To send its body to somebody who reads it, behind a response that is complete.
     Sender(u64),
-    /// To send what nobody wants.
-    Leftover,
+    /// To send what nobody wants, of which so much more is read.
+    Leftover(u64),
 }
 
 impl ResponseWrite<'_> {
@@ -163,9 +170,9 @@ impl ResponseWrite<'_> {
         {
             return Poll::Ready(());
         }
-        let wait = match self.slot.has_leftover() {
-            true => Wait::Leftover,
-            false => Wait::Sender(self.slot.uploaded()),
+        let wait = match self.slot.leftover() {
+            Some(room) => Wait::Leftover(room),
+            None => Wait::Sender(self.slot.uploaded()),
         };
         let late = self.poll_deadline(wait, context);
         if let (Poll::Ready(()), Wait::Sender(_), Out::Sent(stream)) = (late, wait, &mut self.out) {
@@ -176,13 +183,16 @@ impl ResponseWrite<'_> {
 
     fn poll_deadline(&mut self, wait: Wait, context: &mut Context<'_>) -> Poll<()> {
         let connection = &self.slot.connection;
-        let deadline = self
-            .deadline
-            .get_or_insert_with(|| connection.worker.state.timers.after(Duration::ZERO));
+        let timers = &connection.worker.state.timers;
+        let deadline = self.deadline.get_or_insert_with(|| timers.after(Duration::ZERO));
         if self.waits.replace(wait) != Some(wait) {
             deadline.reset(match wait {
                 Wait::Reader(_) | Wait::Sender(_) => connection.timeouts().idle,
-                Wait::Leftover => leftover::TIME,
+                Wait::Leftover(_) => {
+                    let now = timers.now();
+                    let end = *self.leaves.get_or_insert_with(|| now + leftover::MOST_TIME);
+                    leftover::TIME.min(end.saturating_duration_since(now))
+                }
             });
         }
         Pin::new(deadline).poll(context)

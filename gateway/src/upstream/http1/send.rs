@@ -190,7 +190,7 @@ fn respond(
     }
     let payload = if head.framing == Framing::Switch {
         state.is_reusable = false;
-        Payload::Switched(Switched::new(connection))
+        Payload::Switched(super::super::switched::Switched::Http1(Switched::new(connection)))
     } else {
         let begun = ResponseBody::begin(connection, &mut state, head.framing);
         match begun.map_err(|error| Error::Body(Box::new(error)))? {

@@ -15,6 +15,7 @@ use h2::client::{self, ResponseFuture, SendRequest};
 use h2::{Ping, PingPong, SendStream};
 use http::Request;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 
 use super::super::connect::Ends;
 use super::super::gauge::Counted;
@@ -71,6 +72,37 @@ struct Pulse {
     /// It has not answered a PING.
     is_silent: Cell<bool>,
     timers: Timers,
+    /// What came of its first frame, which says what it allows.
+    first_frame: Cell<FirstFrame>,
+    /// That frame is here, or never comes.
+    settled: Notify,
+}
+
+/// The SETTINGS with which a peer begins (RFC 9113 section 3.4).
+#[derive(Debug, Clone, Copy)]
+enum FirstFrame {
+    /// So many bytes have come, and its length as far as they tell it.
+    Comes(usize, usize),
+    /// It is here, or the connection has ended before.
+    Over,
+}
+
+impl FirstFrame {
+    const HEADER: usize = 9;
+    const LENGTH: usize = 3;
+
+    fn and(self, bytes: &[u8]) -> Self {
+        let Self::Comes(before, mut length) = self else { return self };
+        let of_length = bytes.iter().take(Self::LENGTH.saturating_sub(before));
+        for byte in of_length {
+            length = length << 8 | usize::from(*byte);
+        }
+        let here = before + bytes.len();
+        match here >= Self::HEADER + length {
+            true => Self::Over,
+            false => Self::Comes(here, length),
+        }
+    }
 }
 
 impl Connection {
@@ -88,6 +120,8 @@ impl Connection {
             heard: Cell::new(now),
             is_silent: Cell::new(false),
             timers: timers.clone(),
+            first_frame: Cell::new(FirstFrame::Comes(0, 0)),
+            settled: Notify::new(),
         });
         let (sender, mut connection) = client::Builder::new()
             .enable_push(false)
@@ -115,6 +149,8 @@ impl Connection {
                     tracing::debug!(?timeout, "an upstream did not answer a PING");
                 }
             }
+            watched.first_frame.set(FirstFrame::Over);
+            watched.settled.notify_waiters();
         });
         Ok(Rc::new(Self {
             sender: RefCell::new(sender),
@@ -130,11 +166,31 @@ impl Connection {
     }
 
     pub(in super::super) fn is_usable(&self) -> bool {
+        let is_too_old = self.ends.has_come(self.timers.now());
+        !self.is_retired.get() && !is_too_old && self.failure().is_none()
+    }
+
+    /// Ends when the peer's first frame is here, which says what it allows, or the connection has ended.
+    pub(in super::super) async fn settled(&self) {
+        while matches!(self.pulse.first_frame.get(), FirstFrame::Comes(..)) {
+            self.pulse.settled.notified().await;
+        }
+    }
+
+    /// Whether the peer takes extended CONNECT (RFC 8441 section 3). Waits for its first frame, which says so.
+    pub(in super::super) async fn takes_tunnels(&self) -> bool {
+        self.settled().await;
+        self.sender.borrow().is_extended_connect_protocol_enabled()
+    }
+
+    /// Why it takes no request, if its peer has ended it.
+    pub(in super::super) fn failure(&self) -> Option<h2::Error> {
         // It waits for nothing: a stream for which there is no room yet waits by itself.
         let mut context = Context::from_waker(Waker::noop());
-        let polled = self.sender.borrow_mut().poll_ready(&mut context);
-        let is_too_old = self.ends.has_come(self.timers.now());
-        !self.is_retired.get() && !is_too_old && !matches!(polled, Poll::Ready(Err(_)))
+        match self.sender.borrow_mut().poll_ready(&mut context) {
+            Poll::Ready(Err(error)) => Some(error),
+            Poll::Ready(Ok(())) | Poll::Pending => None,
+        }
     }
 
     /// A peer that allows no stream, for now, still gets one: it waits inside.
@@ -279,9 +335,15 @@ impl<T: AsyncRead + Unpin> AsyncRead for Heard<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buffer.filled().len();
         let read = Pin::new(&mut this.io).poll_read(context, buffer);
         if read.is_ready() {
             this.pulse.heard.set(this.pulse.timers.now());
+            if let first @ FirstFrame::Comes(..) = this.pulse.first_frame.get() {
+                this.pulse.first_frame.set(first.and(&buffer.filled()[before..]));
+                // Whoever waits runs when the frame has been read.
+                this.pulse.settled.notify_waiters();
+            }
         }
         read
     }

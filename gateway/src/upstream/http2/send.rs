@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use h2::Reason;
 use h2::client::ResponseFuture;
+use h2::{Reason, RecvStream, SendStream};
 use http::header::{CONNECTION, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -38,6 +38,8 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub(in super::super) enum Error {
     /// The connection takes no request any more: nothing was sent.
     Unsent(h2::Error),
+    /// The target does not take extended CONNECT: nothing was sent.
+    NoTunnel,
     /// The target has not processed the request (RFC 9113 section 8.7), and all of it is there.
     Unprocessed(h2::Error),
     Ended(h2::Error),
@@ -64,11 +66,7 @@ where
     B: Body<Data = Bytes> + Default + Resume + Unpin + 'static,
 {
     let is_whole = request.body().is_end_stream();
-    let sent = stream.send(head_of(request), is_whole);
-    let (answer, sending) = sent.map_err(|error| match error.is_go_away() || error.is_io() {
-        true => Error::Unsent(error),
-        false => Error::Ended(error),
-    })?;
+    let (answer, sending) = begin(stream, head_of(request), is_whole)?;
     let mut exchange = Http2Exchange { answer, upload: None, upload_ended: is_whole, interims: 0 };
     if !is_whole {
         let body = std::mem::take(request.body_mut());
@@ -100,13 +98,39 @@ where
     Ok(Response::from_parts(head, Http2Body::new(body, remainder)))
 }
 
+/// Opens the stream of a request.
+pub(super) fn begin(
+    stream: &Stream,
+    head: Request<()>,
+    is_whole: bool,
+) -> Result<(ResponseFuture, SendStream<Bytes>), Error> {
+    stream.send(head, is_whole).map_err(|error| match error.is_go_away() || error.is_io() {
+        true => Error::Unsent(error),
+        false => Error::Ended(error),
+    })
+}
+
+/// The response to a request of which nothing is to be sent.
+pub(super) async fn response<B: Body<Data = Bytes> + Unpin>(
+    answer: ResponseFuture,
+    interim: Interim<'_>,
+    limits: UpstreamLimits,
+) -> Result<Response<RecvStream>, Error> {
+    let mut exchange = Http2Exchange::<B> { answer, upload: None, upload_ended: true, interims: 0 };
+    let polled = poll_fn(|context| exchange.poll(context, interim, limits)).await;
+    polled.map_err(|error| match error {
+        Error::Ended(error) if was_not_processed(&error) => Error::Unprocessed(error),
+        error => error,
+    })
+}
+
 /// A stream that was refused, or is above the last one of a GOAWAY.
 pub(in super::super) fn was_not_processed(error: &h2::Error) -> bool {
     error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM))
 }
 
 /// A copy of the head, without what HTTP/2 has no place for, with the length of the body.
-fn head_of<B: Body>(request: &Request<B>) -> Request<()> {
+pub(super) fn head_of<B: Body>(request: &Request<B>) -> Request<()> {
     let mut head = Request::new(());
     *head.method_mut() = request.method().clone();
     *head.uri_mut() = request.uri().clone();
@@ -156,7 +180,7 @@ impl<B: Body<Data = Bytes> + Unpin> Http2Exchange<B> {
         context: &mut Context<'_>,
         interim: Interim<'_>,
         limits: UpstreamLimits,
-    ) -> Poll<Result<Response<h2::RecvStream>, Error>> {
+    ) -> Poll<Result<Response<RecvStream>, Error>> {
         loop {
             if let Some(upload) = &mut self.upload
                 && !self.upload_ended
