@@ -84,7 +84,7 @@ async fn serve_busy<A: Application>(
     let is_half = match &end {
         End::Done(result) => result.as_ref().is_err_and(hyper::Error::is_user),
         End::Stalled => true,
-        End::HeadTimeout | End::Idle | End::Hidden => false,
+        End::Leftover | End::HeadTimeout | End::Idle | End::Hidden => false,
     };
     if is_half && is_old.get() {
         transport.resets();
