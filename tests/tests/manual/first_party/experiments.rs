@@ -117,7 +117,7 @@ async fn a_variant_changes_settings_of_plugins_and_the_path() {
         let fields = [("x-user", user)];
         let mut client = Http1::connect(gateway.address).await;
         let answer = client.send(request("GET", path, &fields, "")).await;
-        (answer.status().as_u16(), answer.text().to_owned())
+        (answer.status(), answer.text().to_owned())
     };
     for (user, limit, shown) in [("ada", 2, "/items/7 -"), ("bob", 5, "/next/items/7 next")] {
         for _ in 0..limit {
