@@ -6,6 +6,7 @@
 
 mod access_log;
 mod admin_api;
+mod cache_disk;
 mod documents;
 mod monitoring;
 mod recorder;
