@@ -7,6 +7,7 @@
 mod access_log;
 mod admin_api;
 mod command_line;
+mod cache_disk;
 mod documents;
 mod events;
 mod monitoring;

@@ -5,7 +5,7 @@ mod admin;
 mod consumers;
 mod faults;
 mod file;
-mod gateways;
+pub(crate) mod gateways;
 mod keys;
 mod keys_shared;
 mod lease;

@@ -15,6 +15,7 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Incoming;
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
 /// A service: what it sends depends on the path, and each response has another number.
@@ -61,7 +62,7 @@ async fn answer(request: Request<Incoming>, (gate, sent): State) -> Response<Box
         }
         "/large" => return response.body(full(vec![b'x'; 70 << 10])).unwrap(),
         "/stream" | "/wait-stream" => "first wait second end",
-        "/breaks" => "first wait break",
+        "/breaks" | "/wait-head-breaks" => "first wait break",
         "/watched" => "first discard",
         "/seen" => "first second",
         "/streams-large" => "big big first wait end",
@@ -158,6 +159,10 @@ async fn a_stored_response_is_an_answer_of_the_plugin() {
     assert_eq!(origin.sent(), 3);
     let shown = caches(&gateway).await;
     assert_eq!((&shown["name"], &shown["objects"]), (&"pages".into(), &3.into()), "{shown}");
+    assert_eq!(
+        (&shown["plugins"], &shown["evicted_total"]),
+        (&serde_json::json!(["keep"]), &0.into())
+    );
     assert_eq!(
         (&shown["requests_total"]["hit"], &shown["requests_total"]["miss"]),
         (&4.into(), &3.into())
@@ -459,4 +464,144 @@ async fn what_is_kept_is_purged_by_key_tag_owner_and_all() {
     let path = "/caches/nothing/purge?all=true";
     let asked = gateway_tests::client::to(admin, request("POST", path, &[], ""));
     assert_eq!(Http1::connect(admin).await.send(asked).await.status(), 404);
+}
+
+/// The ways of clients to learn that a body is not whole.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_looks_whole_to_no_client_of_any_version() {
+    let origin = Origin::start().await;
+    let gateway = start(&origin, 60_000, "");
+    let mut first = Raw::connect(gateway.address).await;
+    first.send("GET /breaks HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    first.read_until("first").await;
+    // Where there are no chunks, the connection ends with the body.
+    let mut old = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    old.write_all(b"GET /breaks HTTP/1.0\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut read = Vec::new();
+    while !read.windows(6).any(|it| it == b"first ") {
+        assert!(within(old.read_buf(&mut read)).await.unwrap() > 0);
+    }
+    let (answered, head) = tokio::sync::oneshot::channel();
+    let mut client = Http2::connect(gateway.address).await;
+    let http2 = tokio::spawn(async move {
+        let response = client.0.send_request(request2("GET", "/breaks", &[], "")).await.unwrap();
+        answered.send(response.status()).unwrap();
+        response.into_body().collect().await
+    });
+    assert_eq!(within(head).await.unwrap(), 200);
+    assert_eq!(origin.sent(), 1);
+    origin.opens();
+    assert!(!first.rest().await.ends_with("0\r\n\r\n"));
+    let end = loop {
+        match within(old.read_buf(&mut read)).await {
+            Ok(0) => break None,
+            Ok(_) => {}
+            Err(error) => break Some(error.kind()),
+        }
+    };
+    assert_eq!(end, Some(std::io::ErrorKind::ConnectionReset), "it is no end");
+    assert!(within(http2).await.unwrap().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_who_ask_at_the_same_time_learn_that_the_upstream_broke_off() {
+    let origin = Origin::start().await;
+    let gateway = start(&origin, 60_000, "");
+    let address = gateway.address;
+    let mut clients = Vec::new();
+    for _ in 0..10 {
+        clients.push(Http2::connect(address).await);
+    }
+    let heads = Arc::new(AtomicUsize::new(0));
+    let asks: Vec<_> = (0..1_000)
+        .map(|index| {
+            let (mut client, heads) = (clients[index % 10].clone(), Arc::clone(&heads));
+            tokio::spawn(async move {
+                let asked = request2("GET", "/wait-head-breaks", &[], "");
+                let response = client.0.send_request(asked).await.unwrap();
+                heads.fetch_add(1, SeqCst);
+                response.into_body().collect().await.map(|body| body.to_bytes())
+            })
+        })
+        .collect();
+    while caches(&gateway).await["collapsed_total"] != 999 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    origin.opens();
+    // Who has nothing yet when it breaks off asks the upstream.
+    until(|| heads.load(SeqCst) == 1_000).await;
+    origin.opens();
+    for asked in asks {
+        let body = within(asked).await.unwrap();
+        assert!(body.is_err(), "{body:?}");
+    }
+    assert_eq!(origin.sent(), 1);
+    assert_eq!(caches(&gateway).await["objects"], 0);
+}
+
+/// What the plugin `cache` has found out for a request is known for the next one, and no longer than it is right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hit_is_given_again_without_a_call_for_as_long_as_it_is_stored() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&sent);
+    let upstream = Upstream::http1(move |request| {
+        let number = count.fetch_add(1, SeqCst) + 1;
+        let language = request.headers().get("accept-language");
+        let language = language.map_or("none", |it| it.to_str().unwrap()).to_owned();
+        let response = Response::builder().header("cache-control", "max-age=60");
+        let response = response.header("etag", "\"a\"");
+        let response = match request.uri().path() {
+            "/by-language" => response.header("vary", "accept-language"),
+            _ => response,
+        };
+        async move { response.body(full(format!("{number} {language}"))).unwrap() }
+    })
+    .await;
+    let text = format!(
+        "[admin]\naddress = \"127.0.0.1:0\"\n[upstreams.origin]\ntargets = [\"http://{}\"]\n[caches.pages]\n\
+         [plugins.cache]\ncomponent = \"cache\"\ncache = \"pages\"\nlimits = {{ deadline = \"5s\" }}\n\
+         [[routes]]\nname = \"all\"\npaths = [\"/{{*rest}}\"]\nplugins = [\"cache\"]\nupstream = \"origin\"\n",
+        upstream.address
+    );
+    let gateway = Setup::toml(&text, &[]).workers(1).start();
+    let reused = async || {
+        let page = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
+        let name = "gateway_plugin_changes_reused_total{plugin=\"cache\"} ";
+        let line = page.text().lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
+        line.parse::<u64>().unwrap()
+    };
+    let (german, french) = (("accept-language", "de"), ("accept-language", "fr"));
+    for _ in 0..10 {
+        assert_eq!(ask(&gateway, "/a", &[]).await.text(), "1 none");
+        let same = ask(&gateway, "/a", &[("if-none-match", "\"a\"")]).await;
+        assert_eq!((same.status(), same.text()), (304, ""));
+        let part = ask(&gateway, "/a", &[("range", "bytes=0-1")]).await;
+        assert_eq!((part.status(), part.text()), (206, "1 "));
+        let answer = ask(&gateway, "/a", &[]).await;
+        let status = answer.header("cache-status").unwrap();
+        assert!(status.starts_with("gateway; hit; ttl="), "{status}");
+    }
+    assert_eq!(sent.load(SeqCst), 1);
+    // A second passes now and then.
+    let again = reused().await;
+    assert!(again >= 10, "{again}");
+    assert_eq!(caches(&gateway).await["requests_total"]["hit"], 39);
+    let age = async || {
+        let answer = ask(&gateway, "/a", &[]).await;
+        answer.header("age").unwrap().parse::<u64>().unwrap()
+    };
+    let before = age().await;
+    tokio::time::sleep(Duration::from_millis(1_050)).await;
+    assert!(age().await > before);
+    let gone = serde_json::json!({ "cache": "pages", "purged": 1 });
+    assert_eq!(purge(&gateway, "all=true").await, (200, gone));
+    assert_eq!(ask(&gateway, "/a", &[]).await.text(), "2 none");
+    // What another field selects, which the gateway does not know of, is for the plugin to say.
+    for (fields, text) in [(german, "3 de"), (french, "4 fr"), (german, "3 de"), (french, "4 fr")] {
+        assert_eq!(ask(&gateway, "/by-language", &[fields]).await.text(), text);
+    }
+    let admin = gateway.admin.unwrap();
+    let page = Http1::admin(admin, "/caches").await;
+    let page: Value = serde_json::from_str(page.text()).unwrap();
+    assert_eq!(page["caches"][0]["plugins"], serde_json::json!(["cache"]));
 }

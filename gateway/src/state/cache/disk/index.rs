@@ -120,13 +120,12 @@ impl Index {
     }
 
     fn open_at(path: &Path) -> Result<(Connection, Opened), Failure> {
-        // Heads are for nobody else.
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        // One that is there is left alone: to close it would give up the lock of who has it in this process.
-        if let Err(error) = file
-            && error.kind() != ErrorKind::AlreadyExists
-        {
-            return Err(Failure::Final(OpenError(error.to_string())));
+        // Heads are for nobody else. Closed before it has a lock, which would be given up with that; for the same reason
+        // one that is there is left alone.
+        match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(file) => drop(file),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Failure::Final(OpenError(error.to_string()))),
         }
         let mut connection = Connection::open(path)?;
         // Short: a gateway that ended a moment ago may still have it.

@@ -152,14 +152,14 @@ fn what_is_purged_is_gone_after_a_restart_too() {
     let cache = caches.of(&Arc::new(settings));
     assert_eq!((cache.purge_tags("x"), cache.purge_tags("url:http://a/")), (2, 1));
     cache.settle();
-    assert_eq!(files(&folder), [PathBuf::new(); 0]);
+    assert!(files(&folder).is_empty());
     caches.finish();
     let it = Fixture::new(&folder);
     assert_eq!((it.cache.objects(), it.cache.counts.on_disk()), (0, [0, 0]));
     it.put("e", &[]);
     assert_eq!(it.cache.purge_all(), 1);
     it.cache.settle();
-    assert_eq!(files(&folder), [PathBuf::new(); 0]);
+    assert!(files(&folder).is_empty());
 }
 
 #[test]
