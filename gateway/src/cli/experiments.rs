@@ -352,7 +352,7 @@ mod tests {
             "version: ramping, 12.50 % of 50 % of the audience, since 2026-03-01T08:00:00Z\n",
             "  guard rail against old: 1 % more errors\n",
             "  1000 units: SAMPLE RATIO MISMATCH, p = 1.00e-5: do not read the result\n",
-            "500 (50 %)  1000      5 % (4.50 % to 5.80 %)     +4.00 points (+2.00 to +6.00) *  12.0 ms (11.0 ms to 13.0 ms)",
+            "500 (50 %)  1000      5 % (4.50 % to 5.80 %)  +4.00 points (+2.00 to +6.00) *  12.0 ms (11.0 ms to 13.0 ms)",
             "50.0 ms  OUT\n",
             "50.0 ms  control\n",
             "  tokens  new       5000  5.000 (4.000 to 6.000)\n",

@@ -6,8 +6,8 @@
 
 mod access_log;
 mod admin_api;
-mod command_line;
 mod cache_disk;
+mod command_line;
 mod documents;
 mod events;
 mod monitoring;

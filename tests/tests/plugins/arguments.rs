@@ -42,7 +42,7 @@ async fn plugins_see_the_same_of_heads_that_fit_their_block_and_of_others() {
         let answer: client::Answer =
             client.send(request("PUT", &format!("/a%20b/{length}?{query}"), &head, "")).await;
         assert_eq!(answer.status(), 200, "{length}");
-        let seen = upstream.request().headers;
+        let seen = upstream.requests().pop().expect("it came").headers;
         let expected = format!("PUT /a%20b/{length} {query} {value} none 127.0.0.1");
         assert_eq!(seen.get("x-seen").unwrap(), expected.as_str(), "{length}");
         let expected = format!("{value} none {query}");

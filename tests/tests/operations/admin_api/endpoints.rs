@@ -385,7 +385,8 @@ async fn how_routes_and_upstreams_are_set_is_shown() {
     );
     let upstream = |name: &str| format!("/upstreams/{name}");
     let carts = asked(&gateway, "/upstreams/{name}", &upstream("carts"), 200).await;
-    let capacity = json!({ "requests": 4, "queue": 2, "queue_time_seconds": 1.0 });
+    let capacity =
+        json!({ "requests": 4, "queue": 2, "queue_time_seconds": 1.0, "adaptive": null });
     assert_eq!((&carts["hash_by"], &carts["capacity"]), (&json!("header:x-user"), &capacity));
     assert_eq!(carts["retry_budget"], json!({ "share": 0.5, "min_per_second": 3 }));
     let shadow = asked(&gateway, "/upstreams/{name}", &upstream("shadow"), 200).await;

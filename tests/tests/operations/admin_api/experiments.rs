@@ -203,7 +203,7 @@ async fn what_becomes_of_each_variant_is_told_with_how_sure_it_is() {
     let (output, table) = command(folder.path(), &["later"]).await;
     assert!(output.status.success(), "{output:?}");
     assert!(table.contains("later: planned, from 2500-01-01T00:00:00Z\n"), "{table}");
-    assert!(table.contains("  b        75 %"), "{table}");
+    assert!(table.contains("  b           75 %"), "{table}");
     // A variant's upstream that the plugin may not forward to is refused in its place.
     let wrong = text.replace("forward_to = [\"new\"]", "forward_to = [\"old\"]");
     std::fs::write(folder.path().join("gateway.toml"), format!("{head}{wrong}")).unwrap();
