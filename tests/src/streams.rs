@@ -32,7 +32,10 @@ impl Streams {
     /// # Panics
     /// If nobody listens.
     pub async fn connect(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect(address).await.expect("somebody listens")).await
+        let stream = TcpStream::connect(address).await.expect("somebody listens");
+        // A client that waits for its window waits for acknowledgements besides.
+        stream.set_nodelay(true).expect("TCP");
+        Self::over(stream).await
     }
 
     /// Speaks over a stream.
