@@ -119,6 +119,9 @@ impl Sink {
     }
 }
 
+/// The thread that sends, and what it is told of sinks by.
+type Sender = (mpsc::UnboundedSender<Arc<Sink>>, JoinHandle<()>);
+
 /// The sinks of the process.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -126,7 +129,7 @@ pub(crate) struct Events {
     /// Those that no configuration has any more, as far as they may still have something to send.
     leaving: Mutex<Vec<Arc<Sink>>>,
     /// The thread that sends, once it runs.
-    thread: Mutex<Option<(mpsc::UnboundedSender<Arc<Sink>>, JoinHandle<()>)>>,
+    thread: Mutex<Option<Sender>>,
     metrics: Arc<Metrics>,
 }
 

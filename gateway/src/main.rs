@@ -2,6 +2,7 @@
 
 mod allocator;
 mod cli;
+mod small_pages;
 
 use std::process::ExitCode;
 

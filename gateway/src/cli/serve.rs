@@ -34,7 +34,7 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
             return Err(Refused);
         }
     };
-    crate::allocator::serves();
+    crate::small_pages::serves();
     prepared.warned(gateway.warnings());
     report(&prepared.findings, format);
     for (name, address) in gateway.local_addresses() {

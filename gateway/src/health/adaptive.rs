@@ -252,7 +252,6 @@ mod tests {
             limit.requests()
         };
         assert_eq!(alone(&mut limit, 10), 4);
-        let mut clock = clock;
         served(&mut limit, &mut clock, 1_000, 5);
         assert_eq!(limit.requests(), 30);
         limit.set(policy(), 10);

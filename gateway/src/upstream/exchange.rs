@@ -288,6 +288,9 @@ where
     ))
 }
 
+/// What becomes of a request that was sent.
+type Sending<'a> = Pin<Box<dyn Future<Output = Result<(Response<Payload>, Lease), Failed>> + 'a>>;
+
 /// A WebSocket over HTTP/2. Boxed, so that others do not carry its state around.
 fn over_tunnel<'a, B>(
     target: &'a Rc<Target>,
@@ -295,7 +298,7 @@ fn over_tunnel<'a, B>(
     request: &'a Request<B>,
     along: Along<'a>,
     bound: ResponseDeadline<'a>,
-) -> Pin<Box<dyn Future<Output = Result<(Response<Payload>, Lease), Failed>> + 'a>>
+) -> Sending<'a>
 where
     B: Body<Data = Bytes> + Unpin + 'static,
     B::Error: Into<Cause>,

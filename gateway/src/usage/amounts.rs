@@ -93,12 +93,11 @@ impl OfExchange {
 
     /// What was added so far, by the numbers of names.
     pub(crate) fn so_far(&self) -> Option<Arc<[(CounterId, i64)]>> {
-        let amounts = match &*self.0.borrow() {
+        match &*self.0.borrow() {
             Stage::Open(amounts) | Stage::Recorded { names: amounts, .. } => {
                 amounts.as_ref().map(|amounts| amounts.0.as_slice().into())
             }
-        };
-        amounts
+        }
     }
 
     /// The exchange ended, and is recorded with what was added. `goes_on`: more may be added.
