@@ -107,7 +107,7 @@ pub(crate) struct ExchangeFacts {
     pub(crate) captures: Captures,
     /// The path that was matched, before any plugin changed it.
     pub(crate) matched: PathAndQuery,
-    /// The upstream, once it is chosen.
+    /// The upstream, once it is chosen: by a plugin that the request passed, or by the route.
     pub(crate) upstream: Option<Arc<str>>,
     /// The index of the route's variant, once it is chosen.
     pub(crate) variant: Option<usize>,
@@ -261,6 +261,7 @@ impl ExchangeFacts {
             "listener.name" => &self.listener,
             "route.name" => &self.route.name,
             "route.pattern" => &self.route.patterns.get(self.pattern)?.0,
+            "route.splits" => ["false", "true"][usize::from(!self.route.variants.is_empty())],
             "route.variant" => self.route.variants.get(self.variant?)?,
             "upstream.name" => self.upstream.as_deref()?,
             _ => {

@@ -124,6 +124,8 @@ impl Run {
             place.set(index + 1);
         }
         run.lowest.set(index);
+        // Those before have chosen for this request too.
+        run.upstream.replace(self.upstream.borrow().clone());
         run.plugin_states.borrow_mut()[index].context = context;
         run.of_cache(index, |it| {
             it.lead = Some(lead);

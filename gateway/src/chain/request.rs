@@ -435,6 +435,8 @@ fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(
     fields.iter().for_each(|edit| run.writes(Side::Request, edit.name()));
     run.change(|heads| edit::request(&mut heads.request, target, fields));
     if let Some(upstream) = change.upstream {
+        // For `upstream.name`: what is kept for one upstream is not for another.
+        run.change(|heads| heads.facts.upstream = Some(upstream.as_str().into()));
         run.upstream.replace(Some(upstream));
     }
     run.put(index, context, left, attributes);

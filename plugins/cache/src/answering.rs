@@ -178,6 +178,9 @@ impl Cache {
         fields: &Fields,
         now: Millis,
     ) -> Report {
+        if asked.splits {
+            return Report { detail: Some("variant"), ..Report::default() };
+        }
         if asked.why == Forward::Bypass {
             return Report::default();
         }

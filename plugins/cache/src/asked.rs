@@ -49,6 +49,10 @@ pub(crate) struct Asked {
     pub(crate) directives: RequestDirectives,
     /// The conditions of the client, which are answered here.
     pub(crate) conditions: Vec<(String, Vec<u8>)>,
+    /// Whether it may ask for something else than what is stored.
+    may_revalidate: bool,
+    /// Whether its route splits, and nothing is known of the variant that answers.
+    pub(crate) splits: bool,
     /// When it was sent.
     pub(crate) at: Millis,
     pub(crate) why: Forward,
@@ -103,7 +107,8 @@ impl Asked {
         let mut directives =
             RequestDirectives::of(request.header("cache-control"), request.header("pragma"));
         let group = request.attribute("consumer.group");
-        if !is_listed(settings.may_revalidate.as_ref(), Some(&consumer), group) {
+        let may_revalidate = is_listed(settings.may_revalidate.as_ref(), Some(&consumer), group);
+        if !may_revalidate {
             (directives.no_cache, directives.max_age, directives.min_fresh) = (false, None, None);
         }
         let query = settings.query.key(query.unwrap_or_default());
@@ -117,6 +122,12 @@ impl Asked {
         let parts = &mut key;
         // Another route may have another upstream, and what one was answered is not for the other.
         let _ = write!(parts, "\n{:?} {:?}", text("route.name"), text("listener.name"));
+        let chosen = request.attribute("upstream.name").filter(|name| !name.is_empty());
+        if let Some(upstream) = chosen {
+            let _ = write!(parts, "\nupstream {upstream:?}");
+        }
+        // What was stored under other settings may be more than these allow.
+        let _ = write!(parts, "\nrules {:x}", settings.digest);
         let field = request.header("host").map(|field| authority::normal(scheme, field));
         if let Some(field) = field.filter(|field| *field != authority) {
             let _ = write!(parts, "\nhost {field:?}");
@@ -144,6 +155,8 @@ impl Asked {
             has_credentials,
             directives,
             conditions: conditions.collect(),
+            may_revalidate,
+            splits: chosen.is_none() && text("route.splits") == "true",
             at: now(),
             why: Forward::UriMiss,
             collapsed: false,
@@ -177,7 +190,10 @@ impl Asked {
                 fields.push(name, value);
             }
         }
-        self.request(fields)
+        let mut request = self.request(fields);
+        // It is answered from what is stored, and what answers it otherwise is not stored.
+        request.directives.no_store &= self.may_revalidate;
+        request
     }
 
     /// The request for the rules, in the hooks of its response. `vary` are the fields that this one is selected by.

@@ -81,8 +81,8 @@ pub struct Config {
     #[serde(default)]
     pub set_cookie: SetCookieSpec,
 
-    /// Who may have a stored response revalidated by `Cache-Control: no-cache`, `max-age`, `min-fresh` or `Pragma`:
-    /// values of the attributes `consumer.id` and `consumer.group`. `[]` is nobody. Default everybody.
+    /// Who may have a stored response revalidated by `Cache-Control: no-cache`, `max-age`, `min-fresh`, `no-store` or
+    /// `Pragma`: values of the attributes `consumer.id` and `consumer.group`. `[]` is nobody. Default everybody.
     #[serde(default)]
     pub may_revalidate: Option<Vec<String>>,
 

@@ -54,6 +54,8 @@ impl Plugin for Cache {
             "request.host",
             "request.has-body",
             "route.name",
+            "route.splits",
+            "upstream.name",
             "listener.name",
             "consumer.id",
             "consumer.group",

@@ -39,7 +39,8 @@ impl Cache {
         mut asked: Asked,
         progress: &mut Progress,
     ) -> Outcome {
-        if self.goes_past(request) {
+        // The variant is chosen behind the plugins: what one answers is not for those who have another.
+        if asked.splits || self.goes_past(request) {
             return forward(request, asked, Forward::Bypass, progress);
         }
         let now = asked.at;

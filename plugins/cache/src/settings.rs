@@ -22,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) key_attributes: Vec<String>,
     pub(crate) rules: Rules,
     pub(crate) credentials: Credentials,
+    /// Of what decides which responses are stored, for whom and for how long.
+    pub(crate) digest: u64,
     pub(crate) may_revalidate: Option<Vec<String>>,
     pub(crate) bypass_header: Option<HeaderName>,
     pub(crate) may_bypass: Option<Vec<String>>,
@@ -122,6 +124,7 @@ impl Settings {
             query,
             key_headers: config.key.headers,
             key_attributes: config.key.attributes,
+            digest: digest(&format!("{rules:?} {:?}", config.credentials)),
             rules,
             credentials: config.credentials,
             may_revalidate: config.may_revalidate,
@@ -132,6 +135,13 @@ impl Settings {
             collapse_waiters: config.collapse_waiters,
         })
     }
+}
+
+/// FNV-1a: the same in each process, since stored responses can outlive one. Nobody has a use for two settings of one digest.
+fn digest(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 /// Whether somebody is on a list of consumers and groups.

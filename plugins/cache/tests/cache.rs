@@ -103,6 +103,27 @@ fn another_port_route_or_listener_has_its_own_responses() {
 }
 
 #[test]
+fn what_one_upstream_answers_is_not_for_another() {
+    let harness = harness(json!({}));
+    let by = |upstream: &str| get("/a").attribute("upstream.name", upstream);
+    assert_eq!(text(&harness, get("/a"), "route"), "route");
+    assert_eq!(text(&harness, by("v2"), "v2"), "v2");
+    assert_eq!(text(&harness, by("v3"), "v3"), "v3");
+    assert_eq!(text(&harness, by("v2"), "x"), "v2");
+    assert_eq!(text(&harness, get("/a"), "x"), "route");
+    // A variant that is chosen behind the plugins is not known.
+    let split = || get("/b").attribute("route.splits", "true");
+    for body in ["one", "two"] {
+        let (_, sent) = send(&harness, split(), answer(&[AGED], body));
+        let said = Some("gateway; fwd=bypass; detail=variant");
+        assert_eq!((sent.text(), sent.header("cache-status")), (body, said));
+    }
+    let chosen = || split().attribute("upstream.name", "v2");
+    assert_eq!(text(&harness, chosen(), "v2"), "v2");
+    assert_eq!(text(&harness, chosen(), "x"), "v2");
+}
+
+#[test]
 fn a_change_is_of_the_port_that_it_was_sent_to_and_of_what_counts_of_its_query() {
     let harness = harness(json!({ "key": { "query_ignore": ["utm_x"] } }));
     let at = |host: &str, path: &str| get(path).header("host", host);
@@ -262,6 +283,8 @@ fn who_may_goes_past_the_cache_and_has_it_revalidated() {
     let by = |group: &str| get("/a").attribute("consumer.group", group);
     assert_eq!(text(&harness, get("/a"), "one"), "one");
     assert_eq!(text(&harness, by("dev").header("cache-control", "no-cache"), "two"), "one");
+    assert_eq!(text(&harness, by("dev").header("cache-control", "no-store"), "two"), "one");
+    assert_eq!(text(&harness, by("ops").header("cache-control", "no-store"), "own"), "own");
     assert_eq!(text(&harness, by("dev").header("x-past", "1"), "two"), "one");
     assert_eq!(text(&harness, by("ops").header("x-past", "1"), "past"), "past");
     assert_eq!(text(&harness, get("/a"), "two"), "one");
@@ -272,6 +295,9 @@ fn who_may_goes_past_the_cache_and_has_it_revalidated() {
     );
     assert_eq!(refreshed.header("cache-status"), Some("gateway; fwd=request; ttl=60; stored"));
     assert_eq!(text(&harness, get("/a"), "two"), "new");
+    let unstored = get("/c").header("cache-control", "no-store");
+    assert_eq!(text(&harness, unstored, "own"), "own");
+    assert_eq!(text(&harness, get("/c"), "for all"), "for all");
     let only = get("/b").header("cache-control", "only-if-cached");
     let (_, refused) = send(&harness, only, answer(&[], "x"));
     assert_eq!(

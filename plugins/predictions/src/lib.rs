@@ -123,6 +123,8 @@ impl Plugin for Predictions {
             .attribute("request.host")
             .attribute("request.has-body")
             .attribute("route.name")
+            .attribute("route.splits")
+            .attribute("upstream.name")
             .attribute("listener.name")
             .attribute("consumer.id")
             .attribute("consumer.group")
@@ -149,6 +151,11 @@ impl Plugin for Predictions {
             && question::call(request.path(), &self.settings).is_some();
         if !is_call {
             return Outcome::Next;
+        }
+        let chosen = request.attribute("upstream.name").unwrap_or_default();
+        let splits = chosen.is_empty() && request.attribute("route.splits") == Some("true");
+        if splits && !self.settings.config.across_variants {
+            return self.passes("variant", progress);
         }
         let asks = self.directives(request);
         if asks.no_store {

@@ -161,6 +161,8 @@ fn parts(request: &Request, tenant: &str, form: &str, config: &Config) -> Vec<u8
     // Another route may have another upstream, with other models behind the same names.
     part(attribute("route.name").as_bytes());
     part(attribute("listener.name").as_bytes());
+    // So may a plugin before have chosen one.
+    part(attribute("upstream.name").as_bytes());
     part(request.path().as_bytes());
     part(query(request).as_bytes());
     for name in &config.headers {

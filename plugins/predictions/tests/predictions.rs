@@ -206,6 +206,11 @@ fn what_is_no_good_answer_is_not_kept() {
         .body(r#"{"error":{"message":"x"}}"#);
     assert!(!is_kept(&harness, fresh(), error));
     assert!(!is_kept(&harness, fresh().attribute("route.variant", "b"), completion("x")));
+    assert!(!is_kept(&harness, fresh().attribute("route.splits", "true"), completion("x")));
+    let (chosen, question) = (completion("x"), fresh().attribute("route.splits", "true"));
+    let by = |name: &str| question.clone().attribute("upstream.name", name);
+    assert!(is_kept(&harness, by("a"), chosen.clone()));
+    assert!(!send(&harness, by("b"), chosen).0, "another upstream has other answers");
     let across = self::harness(json!({ "across_variants": true }));
     assert!(is_kept(&across, fresh().attribute("route.variant", "b"), completion("x")));
 }

@@ -42,6 +42,10 @@ async fn numbered(fields: &'static [(&'static str, &'static str)]) -> Upstream {
 }
 
 fn gateway(config: &str, upstream: &Upstream) -> Running {
+    setup(config, upstream).start()
+}
+
+fn setup(config: &str, upstream: &Upstream) -> Setup {
     let text = format!(
         r#"
 [upstreams.site]
@@ -57,7 +61,7 @@ plugins = ["cache"]
 upstream = "site"
 "#
     );
-    Setup::toml(&text, &[("SITE", &upstream.address)]).start()
+    Setup::toml(&text, &[("SITE", &upstream.address)])
 }
 
 #[tokio::test]
@@ -256,4 +260,99 @@ async fn what_has_no_content_and_what_a_post_says_of_itself_is_stored() {
     assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "posted");
     assert_eq!(ask(&gateway, "POST", "/a", &[]).await.text(), "posted");
     assert_eq!(site.requests().len(), 3);
+}
+
+/// Two upstreams, and what is behind the plugin `cache` in front of them.
+async fn of_two(text: &str) -> (Running, [Upstream; 2]) {
+    let upstreams = [named("one").await, named("two").await];
+    let text = format!(
+        "[upstreams.one]\ntargets = [\"http://${{env:ONE}}\"]\n\
+         [upstreams.two]\ntargets = [\"http://${{env:TWO}}\"]\n\
+         [plugins.cache]\ncomponent = \"cache\"\n{text}"
+    );
+    let places = [("ONE", &upstreams[0].address), ("TWO", &upstreams[1].address)];
+    (Setup::toml(&text, &places).start(), upstreams)
+}
+
+async fn named(name: &'static str) -> Upstream {
+    Upstream::http1(move |_| async move {
+        Response::builder().header(AGED.0, AGED.1).body(full(name)).unwrap()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn each_variant_of_an_experiment_has_its_own_responses() {
+    let text = r#"
+[plugins.experiments]
+component = "experiments"
+forward_to = ["two"]
+[plugins.experiments.config]
+unit = ["header:x-unit"]
+[[plugins.experiments.config.experiments]]
+name = "version"
+variants = [{ name = "control", weight = 50 }, { name = "next", weight = 50, upstream = "two" }]
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = ["experiments", "cache"]
+upstream = "one"
+"#;
+    let (gateway, upstreams) = of_two(text).await;
+    let mut seen = [0, 0];
+    // Twice: the second time they are hits.
+    for number in (0..40).chain(0..40) {
+        let unit = number.to_string();
+        let apart = ask(&gateway, "GET", &format!("/apart/{number}"), &[("x-unit", &unit)]).await;
+        let answer = ask(&gateway, "GET", "/a", &[("x-unit", &unit)]).await;
+        assert_eq!(answer.text(), apart.text(), "unit {unit}");
+        seen[usize::from(answer.text() == "two")] += 1;
+    }
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
+    for upstream in &upstreams {
+        let asked = upstream.requests();
+        assert_eq!(asked.iter().filter(|it| it.uri.path() == "/a").count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_route_that_splits_keeps_nothing() {
+    let text = r#"
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = ["cache"]
+split = { by = ["header:x-unit"], variants = [{ name = "a", upstream = "one", weight = 1 }, { name = "b", upstream = "two", weight = 1 }] }
+"#;
+    let (gateway, upstreams) = of_two(text).await;
+    for number in 0..20 {
+        let unit = number.to_string();
+        let answer = ask(&gateway, "GET", "/a", &[("x-unit", &unit)]).await;
+        assert_eq!(answer.header("cache-status"), Some("gateway; fwd=bypass; detail=variant"));
+    }
+    let asked = upstreams.map(|upstream| upstream.requests().len());
+    assert!(asked[0] > 0 && asked[1] > 0 && asked[0] + asked[1] == 20, "{asked:?}");
+}
+
+#[tokio::test]
+async fn what_was_stored_under_other_settings_is_not_given() {
+    let by = [("authorization", "Basic YTpi")];
+    const COOKIE: &[(&str, &str)] = &[AGED, ("set-cookie", "a=b")];
+    for (loose, tight, fields) in [
+        ("credentials = \"shared\"", "credentials = \"standard\"", &[AGED] as &[_]),
+        ("set_cookie = \"keep\"", "set_cookie = \"refuse\"", COOKIE),
+        ("max_ttl = \"1h\"", "max_ttl = \"1s\"", &[AGED]),
+    ] {
+        let site = numbered(fields).await;
+        let gateway = gateway(loose, &site);
+        for _ in 0..2 {
+            assert_eq!(ask(&gateway, "GET", "/a", &by).await.text(), "answer 1", "{loose}");
+        }
+        for (config, said) in [(tight, "answer 2"), (loose, "answer 1")] {
+            let (handle, config) = (gateway.handle.clone(), setup(config, &site).config);
+            tokio::task::spawn_blocking(move || handle.reload(config).unwrap()).await.unwrap();
+            let answer = ask(&gateway, "GET", "/a", &by).await;
+            assert_eq!(answer.text(), said, "{tight}");
+        }
+    }
 }

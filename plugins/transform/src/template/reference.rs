@@ -98,7 +98,7 @@ impl References {
 }
 
 /// The attributes that the gateway sets, besides the captures.
-const GATEWAY_ATTRIBUTES: [&str; 10] = [
+const GATEWAY_ATTRIBUTES: [&str; 11] = [
     "client.address",
     "client.port",
     "listener.name",
@@ -107,6 +107,7 @@ const GATEWAY_ATTRIBUTES: [&str; 10] = [
     "request.scheme",
     "route.name",
     "route.pattern",
+    "route.splits",
     "route.variant",
     "upstream.name",
 ];
