@@ -79,6 +79,9 @@ pub enum BodyError {
     /// The connection it came over broke, or its framing did.
     #[error("the body broke off")]
     Broken(#[source] Cause),
+    /// The gateway has stored it, and cannot read it again.
+    #[error("the stored body cannot be read")]
+    Stored(#[source] Cause),
     /// It is larger than the limit.
     #[error("the body is larger than {0} bytes")]
     TooLarge(u64),

@@ -197,6 +197,7 @@ impl Gateway {
             Bound::default().plan(config, config.process.workers.max(1), &mut errors);
             administer::plan(config, None, &mut errors);
         }
+        errors.extend(try_folders(config));
         errors.extend(Shared::check(config).err().map(BindError::from));
         errors.extend(administer::check(config).err().map(BindError::from));
         BindErrors { errors, warnings }
@@ -347,6 +348,19 @@ fn open_stores(loader: &Loader, config: &Config) -> Vec<BindError> {
         BindError::Cache { cache, name, message }
     });
     unopened.chain(caches).collect()
+}
+
+/// Says which folders of caches that a plugin uses cannot be written.
+fn try_folders(config: &Config) -> impl Iterator<Item = BindError> {
+    let caches =
+        config.caches.iter().enumerate().filter(|(_, cache)| {
+            config.plugins.iter().any(|plugin| plugin.cache.name == cache.name)
+        });
+    caches.filter_map(|(index, cache)| {
+        let error = crate::state::cache::try_folder(&cache.folder.as_ref()?.path).err()?;
+        let (name, message) = (cache.name.clone(), error.to_string());
+        Some(BindError::Cache { cache: index, name, message })
+    })
 }
 
 /// Opens the access logs of a configuration.

@@ -260,6 +260,7 @@ pub(crate) fn broken(error: &BodyError) -> Failure {
         BodyError::Component { component, cause } => {
             Failure::Component { component: component.clone(), source: cause.clone() }
         }
+        BodyError::Stored(_) => Failure::Internal("a stored response could not be read to its end"),
         BodyError::OutOfTime => Failure::RequestTimeout,
         BodyError::Stalled => Failure::UpstreamStalled(error_cause(error)),
         BodyError::Broken(_) | BodyError::TooLarge(_) | BodyError::Late(..) => {

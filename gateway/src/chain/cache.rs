@@ -59,6 +59,49 @@ pub(super) async fn wait(run: &Run, index: usize, (waiting, until): Wait) {
     run.of_cache(index, |it| it.change(|shown| shown.waited = Some(Waited { flight, until })));
 }
 
+/// How often a hook is called again because what it found is damaged.
+const CALLS: usize = 8;
+
+/// Reads what would be sent first of a body on disk, before the head is sent. Whether it is damaged: it is not stored any
+/// more then, so that the hook is called again. `calls`: how often it was.
+pub(super) async fn is_damaged<R>(
+    run: &Run,
+    called: &mut Result<Called<R>, Failure>,
+    calls: &mut usize,
+) -> bool {
+    let Some(serve) = on_disk(called) else { return false };
+    let Content::Disk(body) = &serve.entry.body else { return false };
+    let body = Arc::clone(body);
+    let start = {
+        let request = &run.heads.borrow().request;
+        let is_read = request.method != Method::HEAD && serve.status.is_none_or(|it| it != 304);
+        let is_partial = request.method == Method::GET && serve.entry.status == 200;
+        if !is_read || body.length() == 0 {
+            return false;
+        }
+        let select = || range::select(&request.headers, &serve.entry.headers(), body.length());
+        match is_partial.then(select) {
+            Some(Selected::Nothing) => return false,
+            Some(Selected::Part(part)) => part.start,
+            Some(Selected::Whole) | None => 0,
+        }
+    };
+    serve.first = body.first(start).await;
+    *calls += 1;
+    serve.first.is_none() && *calls < CALLS
+}
+
+/// Whether a hook would answer with what is on disk.
+pub(super) fn is_on_disk<R>(called: &mut Result<Called<R>, Failure>) -> bool {
+    on_disk(called).is_some()
+}
+
+/// What a hook would answer with, if that is on disk.
+fn on_disk<R>(called: &mut Result<Called<R>, Failure>) -> Option<&mut Served> {
+    let serve = called.as_mut().ok()?.slots.as_mut()?.cache.as_mut()?.serve.as_mut()?;
+    matches!(serve.entry.body, Content::Disk(_)).then_some(&mut **serve)
+}
+
 impl Run {
     /// The heads, to hand to a hook of this plugin: with what it has of the cache.
     pub(super) fn heads_of(&self, index: usize) -> Arc<ExchangeView> {
@@ -212,7 +255,7 @@ pub(super) fn of_response(
 
 /// A stored response as an answer; `None` if it cannot be joined any more.
 fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failure> {
-    let Served { entry, fill, status, headers, edits, .. } = serve;
+    let Served { entry, fill, status, headers, edits, first, .. } = serve;
     let mut response = Box::new(Response::new(Body::empty()));
     *response.status_mut() = edit::status(status.unwrap_or(entry.status))?;
     *response.headers_mut() = headers.unwrap_or_else(|| entry.headers());
@@ -237,7 +280,7 @@ fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failu
             Content::Memory(body) if length == body.len() => Body::full(body.clone()),
             Content::Memory(body) => Body::full(body.slice(part.start as usize..part.end as usize)),
             Content::Disk(_) if part.is_empty() => Body::empty(),
-            Content::Disk(body) => body::from_disk(body.read(part)),
+            Content::Disk(body) => body::from_disk(body.read(part, first)),
         };
     }
     edit::fields(response.headers_mut(), edits)?;

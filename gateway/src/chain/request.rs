@@ -150,6 +150,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let mut watched = run.watch(index, "on-request");
     let versions = pool.versions();
     let flow = run.flow(index);
+    let mut calls = 0;
     let (called, heads) = loop {
         let heads = run.heads_of(index);
         let mut called = match pool.ready(flow) {
@@ -161,6 +162,11 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
             }
         };
         match cache::wait_of(&mut called) {
+            None if cache::is_on_disk(&mut called) => {
+                if !Box::pin(cache::is_damaged(run, &mut called, &mut calls)).await {
+                    break (called, heads);
+                }
+            }
             None => break (called, heads),
             Some(wait) => {
                 drop((called, heads));
@@ -319,10 +325,16 @@ async fn see_whole_body(
     if pool.may_wait(flow) {
         run.timeline.waits_in(index, Hook::OnRequestBody);
     }
+    let mut calls = 0;
     let called = loop {
         let heads = run.heads_of(index);
         let mut called = pool.call::<OnRequestBody>(flow, heads, (&bytes, &context)).await;
         match cache::wait_of(&mut called) {
+            None if cache::is_on_disk(&mut called) => {
+                if !Box::pin(cache::is_damaged(run, &mut called, &mut calls)).await {
+                    break called;
+                }
+            }
             None => break called,
             Some(wait) => {
                 drop(called);

@@ -170,6 +170,7 @@ fn diagnostic(
             let span = config.caches[*cache].span.clone();
             Diagnostic::error(span, error.to_string())
                 .note("paths are relative to the configuration file")
+                .help("name a folder that the gateway may write, and that no other gateway uses")
         }
         BindError::Usage(_) => {
             let span = config.usage.as_ref().map_or(0..0, |usage| usage.store_span.clone());

@@ -24,7 +24,7 @@ use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
 use self::disk::Disk;
-pub(crate) use self::disk::{DiskReader, OpenError, StoredBody};
+pub(crate) use self::disk::{DiskReader, OpenError, Piece, StoredBody, try_folder};
 pub(crate) use self::entry::{Content, Entry, Freshened, Wanted};
 pub(crate) use self::fill::{Fill, Polled, Reader, STALLED};
 pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};

@@ -179,12 +179,12 @@ async fn whole(address: SocketAddr, path: &str) -> Option<Vec<u8>> {
     (all.len() - end == length).then(|| all.split_off(end))
 }
 
-/// What `run` says, which ends at once.
-fn refused(folder: &Path, text: &str) -> String {
+/// What `run` or `check` says, which ends at once.
+fn refused(verb: &str, folder: &Path, text: &str) -> String {
     let head = "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\n";
     std::fs::write(folder.join("other.toml"), format!("{head}{text}")).unwrap();
     let mut command = Command::new(binary());
-    let output = command.current_dir(folder).args(["run", "other.toml"]).output().unwrap();
+    let output = command.current_dir(folder).args([verb, "other.toml"]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     said
@@ -196,13 +196,49 @@ async fn a_folder_is_of_one_gateway_that_can_write_it() {
     let folder = folder();
     let in_use = text(&upstream, "folder = \"pages\"");
     let _gateway = Gateway::run(folder.path(), &in_use);
-    let said = refused(folder.path(), &in_use);
+    let said = refused("run", folder.path(), &in_use);
     let expected = "the folder of the cache `pages` cannot be used: another process uses it";
     assert!(said.contains(expected) && said.contains("[caches.pages]"), "{said}");
     // Nobody can make files there, root neither.
-    let said = refused(folder.path(), &text(&upstream, "folder = \"/proc\""));
-    assert!(
-        said.contains("the folder of the cache `pages` cannot be used: /proc/bodies"),
-        "{said}"
-    );
+    for verb in ["run", "check"] {
+        let said = refused(verb, folder.path(), &text(&upstream, "folder = \"/proc\""));
+        let expected = "the folder of the cache `pages` cannot be used: /proc";
+        assert!(said.contains(expected) && said.contains("name a folder that"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_damaged_is_asked_for_again() {
+    let (upstream, asked) = origin().await;
+    let folder = folder();
+    let text = text(&upstream, "folder = \"pages\"\ndisk_from = 1");
+    let gateway = Gateway::run(folder.path(), &text);
+    let get = async |path: &str| Http1::get(gateway.address, path).await;
+    let paths = ["/o/1", "/o/2", "/o/3"];
+    for path in paths {
+        get(path).await;
+    }
+    gateway.until("gateway_cache_disk_stored_total", |count| count == 3.0).await;
+    let shelves = std::fs::read_dir(folder.path().join("pages/bodies")).unwrap();
+    let files = shelves.flat_map(|shelf| std::fs::read_dir(shelf.unwrap().path()).unwrap());
+    for (index, file) in files.enumerate() {
+        let path = file.unwrap().path();
+        match index {
+            0 => std::fs::remove_file(path).unwrap(),
+            1 => std::fs::write(path, "short").unwrap(),
+            _ => {
+                let mut bytes = std::fs::read(&path).unwrap();
+                bytes[7] ^= 1;
+                std::fs::write(path, bytes).unwrap();
+            }
+        }
+    }
+    for path in paths {
+        let answer = get(path).await;
+        assert_eq!((answer.status(), answer.body == body(path)), (200, true), "{path}");
+        let said = answer.header("cache-status").unwrap();
+        assert!(said.contains("fwd=uri-miss"), "{said}");
+    }
+    assert_eq!(asked.load(Relaxed), 6);
+    assert_eq!(shown(&gateway).await["disk_damaged_total"], 3);
 }

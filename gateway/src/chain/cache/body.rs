@@ -64,7 +64,7 @@ impl http_body::Body for FromDisk {
         let read = ready!(self.get_mut().0.poll(context));
         Poll::Ready(read.map(|read| match read {
             Ok(data) => Ok(Frame::data(data)),
-            Err(error) => Err(BodyError::Broken(error.to_string().into())),
+            Err(error) => Err(BodyError::Stored(error.to_string().into())),
         }))
     }
 

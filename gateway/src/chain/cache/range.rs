@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use http::header::{
-    CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, IF_RANGE,
-    LAST_MODIFIED, RANGE,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG,
+    EXPIRES, IF_RANGE, LAST_MODIFIED, RANGE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
@@ -92,7 +92,16 @@ impl Selected {
                 (StatusCode::PARTIAL_CONTENT, range, start..end)
             }
             Self::Nothing => {
-                for name in [CONTENT_TYPE, CONTENT_ENCODING, CONTENT_LANGUAGE] {
+                // What is said of the whole is not said of this answer, which others would keep by it.
+                for name in [
+                    CACHE_CONTROL,
+                    CONTENT_TYPE,
+                    CONTENT_ENCODING,
+                    CONTENT_LANGUAGE,
+                    ETAG,
+                    EXPIRES,
+                    LAST_MODIFIED,
+                ] {
                     response.headers_mut().remove(name);
                 }
                 (StatusCode::RANGE_NOT_SATISFIABLE, format!("bytes */{length}"), 0..0)

@@ -19,7 +19,8 @@ use crate::plugin::instance::{
     Hook, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk,
 };
 use crate::state::cache::{
-    Cache, Cached, Collapse, Entry, Fill, Freshened, Lead, Seen, Space, Waiting, Wanted, now,
+    Cache, Cached, Collapse, Content, Entry, Fill, Freshened, Lead, Piece, Seen, Space, Waiting,
+    Wanted, now,
 };
 use crate::telemetry::metrics::CacheResult;
 
@@ -67,6 +68,8 @@ pub(crate) struct Served {
     pub(crate) headers: Option<HeaderMap>,
     pub(crate) edits: Vec<Edit>,
     pub(crate) result: CacheResult,
+    /// What is sent first of a body on disk, once it is known to be whole.
+    pub(crate) first: Option<Piece>,
 }
 
 /// An answer that can be given again, for as long as there is the same under its key.
@@ -85,9 +88,13 @@ impl KnownHit {
     /// The answer, if there is still the same.
     pub(crate) fn again(&self) -> Option<Served> {
         let entry = self.cache.again(&self.seen, self.entry)?;
+        // It may have been moved there; the plugin is asked, so that what is damaged is none.
+        if matches!(entry.body, Content::Disk(_)) {
+            return None;
+        }
         let (status, result) = (self.status, CacheResult::Hit);
         let (headers, edits) = (Some(self.headers.clone()), self.edits.to_vec());
-        Some(Served { entry, fill: None, status, headers, edits, result })
+        Some(Served { entry, fill: None, status, headers, edits, result, first: None })
     }
 
     /// Bytes that it takes.
@@ -110,7 +117,7 @@ impl OfCache {
             || self.background.is_some()
             || self.store.is_some();
         let ([key], false) = (&self.looked[..], is_more) else { return None };
-        if serve.result != CacheResult::Hit {
+        if serve.result != CacheResult::Hit || matches!(serve.entry.body, Content::Disk(_)) {
             return None;
         }
         let cache = self.asked.as_ref()?;
@@ -327,7 +334,8 @@ impl HostState {
         let cache = self.place().0;
         let asked = self.of_cache();
         asked.asked = Some(cache);
-        asked.serve = Some(Box::new(Served { entry, fill, status, headers: None, edits, result }));
+        let served = Served { entry, fill, status, headers: None, edits, result, first: None };
+        asked.serve = Some(Box::new(served));
         Ok(())
     }
 

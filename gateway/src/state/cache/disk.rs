@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub(crate) use self::body::{DiskReader, StoredBody};
+pub(crate) use self::body::{DiskReader, Piece, StoredBody};
 use self::index::Index;
 pub(super) use self::record::Record;
 use self::writer::Writer;
@@ -36,6 +36,22 @@ pub(crate) struct OpenError(String);
 impl std::fmt::Display for OpenError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Whether files can be made in a folder, and its index be written. Leaves nothing there, and does not open the index: to
+/// close that would give up the lock of a gateway in this process.
+pub(crate) fn try_folder(folder: &Path) -> Result<(), OpenError> {
+    let bodies = folder.join("bodies");
+    let within = if bodies.is_dir() { &*bodies } else { folder };
+    let file = within.join(format!(".check-{}", std::process::id()));
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).open(&file);
+    drop(made.map_err(|error| OpenError(format!("{}: {error}", within.display())))?);
+    let _gone = std::fs::remove_file(&file);
+    let index = folder.join("index.db");
+    match rustix::fs::access(&index, rustix::fs::Access::WRITE_OK) {
+        Err(error) if index.exists() => Err(OpenError(format!("{}: {error}", index.display()))),
+        _ => Ok(()),
     }
 }
 

@@ -119,10 +119,28 @@ impl StoredBody {
         let _gone_already = std::fs::remove_file(path);
     }
 
-    /// Some of it, to be polled on a worker.
-    pub(crate) fn read(self: &Arc<Self>, part: Range<u64>) -> DiskReader {
+    /// Some of it, to be polled on a worker. `first`: its first piece, if that was read before.
+    pub(crate) fn read(self: &Arc<Self>, part: Range<u64>, first: Option<Piece>) -> DiskReader {
         self.is_read.store(true, Relaxed);
-        DiskReader { body: Arc::clone(self), part, file: None, reading: None }
+        let first = first.filter(|first| first.number == number_of(part.start));
+        DiskReader { body: Arc::clone(self), part, file: None, reading: None, first }
+    }
+
+    /// The piece with this byte, before anything is sent of it; `None` if it is damaged, and removed.
+    pub(crate) async fn first(self: &Arc<Self>, byte: u64) -> Option<Piece> {
+        let body = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || body.load(None, number_of(byte)));
+        read.await.ok()?.ok()
+    }
+
+    /// Reads a piece.
+    fn load(self: &Arc<Self>, file: Option<Arc<File>>, number: usize) -> io::Result<Piece> {
+        let read = || {
+            let file = file.map_or_else(|| self.file(), Ok)?;
+            let bytes = self.piece(&file, number)?;
+            Ok(Piece { number, file, bytes })
+        };
+        read().inspect_err(|error| self.is_damaged(error))
     }
 
     fn file(&self) -> io::Result<Arc<File>> {
@@ -164,7 +182,18 @@ impl StoredBody {
     }
 }
 
-type Piece = io::Result<(Arc<File>, Bytes)>;
+/// What is read at once.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    number: usize,
+    file: Arc<File>,
+    bytes: Bytes,
+}
+
+/// The piece that this byte is in.
+fn number_of(byte: u64) -> usize {
+    (byte / PIECE as u64) as usize
+}
 
 /// Reads a part of a body.
 #[derive(Debug)]
@@ -172,7 +201,9 @@ pub(crate) struct DiskReader {
     body: Arc<StoredBody>,
     part: Range<u64>,
     file: Option<Arc<File>>,
-    reading: Option<JoinHandle<Piece>>,
+    reading: Option<JoinHandle<io::Result<Piece>>>,
+    /// Read before.
+    first: Option<Piece>,
 }
 
 impl DiskReader {
@@ -184,22 +215,19 @@ impl DiskReader {
         if self.part.is_empty() {
             return Poll::Ready(None);
         }
-        let piece = (self.part.start / PIECE as u64) as usize;
-        let reading = self.reading.get_or_insert_with(|| {
-            let (body, file) = (Arc::clone(&self.body), self.file.take());
-            tokio::task::spawn_blocking(move || {
-                let read = || {
-                    let file = file.map_or_else(|| body.file(), Ok)?;
-                    let bytes = body.piece(&file, piece)?;
-                    Ok((file, bytes))
-                };
-                read().inspect_err(|error| body.is_damaged(error))
-            })
-        });
-        let read = ready!(Pin::new(reading).poll(context));
-        self.reading = None;
-        let read = read.unwrap_or_else(|error| Err(io::Error::other(error)));
-        Poll::Ready(Some(read.map(|(file, bytes)| {
+        let read = if let Some(first) = self.first.take() {
+            Ok(first)
+        } else {
+            let number = number_of(self.part.start);
+            let reading = self.reading.get_or_insert_with(|| {
+                let (body, file) = (Arc::clone(&self.body), self.file.take());
+                tokio::task::spawn_blocking(move || body.load(file, number))
+            });
+            let read = ready!(Pin::new(reading).poll(context));
+            self.reading = None;
+            read.unwrap_or_else(|error| Err(io::Error::other(error)))
+        };
+        Poll::Ready(Some(read.map(|Piece { file, bytes, .. }| {
             self.file = Some(file);
             let from = (self.part.start % PIECE as u64) as usize;
             let left = usize::try_from(self.part.end - self.part.start).unwrap_or(usize::MAX);

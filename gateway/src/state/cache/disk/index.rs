@@ -112,6 +112,13 @@ impl Index {
         })?;
         let removed = tidy(&bodies, &mut opened.records);
         let mut removed = removed.map_err(|error| OpenError(error.to_string()))?;
+        if !opened.damaged.is_empty() {
+            tracing::warn!(
+                "{} rows of the index of a cache are damaged, and are removed: {}",
+                opened.damaged.len(),
+                path.display()
+            );
+        }
         removed.append(&mut opened.damaged);
         let changes = Changes { removed, ..Changes::default() };
         let mut index = Self(index);

@@ -77,7 +77,7 @@ impl Fixture {
 
     fn is_served(&self, key: &str) -> bool {
         let body = self.on_disk(key);
-        read(body.read(0..body.length())).is_ok_and(|it| it == body_of(key))
+        read(body.read(0..body.length(), None)).is_ok_and(|it| it == body_of(key))
     }
 }
 
@@ -115,8 +115,11 @@ fn a_large_body_is_a_file_that_is_found_again() {
     assert!(it.find("small").unwrap().bytes().is_some());
     assert!(it.is_served("large"));
     let stored = it.on_disk("large");
-    assert_eq!(read(stored.read(65_530..131_080)).unwrap(), body_of("large")[65_530..131_080]);
-    assert_eq!(read(stored.read(7..8)).unwrap(), body_of("large")[7..8]);
+    assert_eq!(
+        read(stored.read(65_530..131_080, None)).unwrap(),
+        body_of("large")[65_530..131_080]
+    );
+    assert_eq!(read(stored.read(7..8, None)).unwrap(), body_of("large")[7..8]);
     assert_eq!(it.cache.counts.on_disk(), [1, LARGE as u64]);
     assert!(it.cache.bytes() < 10_000, "its body is not in memory");
     let before = it.find("large").unwrap().resident();
@@ -168,7 +171,7 @@ fn who_reads_it_when_it_is_purged_reads_it_to_its_end() {
     let it = Fixture::new(&folder);
     it.put("a", &[]);
     let stored = it.on_disk("a");
-    let reader = stored.read(0..stored.length());
+    let reader = stored.read(0..stored.length(), None);
     assert_eq!(it.cache.purge_all(), 1);
     it.cache.settle();
     assert!(files(&folder).is_empty());
@@ -240,8 +243,8 @@ fn a_damaged_file_is_never_served() {
     fs::write(&file, bytes).unwrap();
     let stored = it.on_disk("flipped");
     // What is before it is as it was.
-    assert_eq!(read(stored.read(0..65_536)).unwrap(), body_of("flipped")[..65_536]);
-    let error = read(stored.read(0..stored.length())).unwrap_err();
+    assert_eq!(read(stored.read(0..65_536, None)).unwrap(), body_of("flipped")[..65_536]);
+    let error = read(stored.read(0..stored.length(), None)).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
     assert!(it.find("flipped").is_none());
     it.cache.settle();
@@ -251,7 +254,7 @@ fn a_damaged_file_is_never_served() {
     let file = files(&folder).pop().unwrap();
     fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(150_000).unwrap();
     let stored = it.on_disk("cut");
-    assert!(read(stored.read(140_000..160_000)).is_err() && it.find("cut").is_none());
+    assert!(read(stored.read(140_000..160_000, None)).is_err() && it.find("cut").is_none());
     it.put("cut", &[]);
     it.put("whole", &[]);
     let file = it.cache.disk.as_ref().unwrap().shared.file(it.on_disk("cut").id());
