@@ -11,6 +11,7 @@ mod fuzz;
 mod health;
 mod loading;
 mod mutual_tls;
+mod only_if;
 mod recorder;
 mod refusals;
 mod rendering;
