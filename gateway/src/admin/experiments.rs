@@ -278,9 +278,9 @@ mod tests {
 
     #[test]
     fn a_mean_time_is_not_below_zero() {
-        let seconds = Moments { count: 3, sum: 0.52, squares: 0.26 };
+        let seconds = Moments { count: 5, sum: 0.52, squares: 0.26 };
         let results = Results {
-            requests: 3,
+            requests: 5,
             errors: 0,
             seconds,
             buckets: (Vec::new(), Vec::new()),

@@ -6,6 +6,7 @@ mod access_logs;
 mod advice;
 mod caches;
 mod dns;
+mod events;
 mod files;
 mod fuzz;
 mod health;

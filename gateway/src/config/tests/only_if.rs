@@ -85,7 +85,7 @@ fn refuses_conditions_that_no_request_can_meet() {
         (
             "{ experiment.v = \"on\" }",
             "`experiment` must be a string, but this is a table",
-            "experiment.v",
+            "experiment",
             "a name with dots stands in quotes: `\"a.b\" = \"...\"`",
         ),
     ] {
