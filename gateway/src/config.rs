@@ -25,6 +25,7 @@ mod listener;
 mod load;
 mod mirror;
 mod names;
+mod only_if;
 mod plugin;
 mod process;
 mod reader;
@@ -1085,7 +1086,7 @@ pub struct Plugin {
     /// Where the value of `grants` is in the file, if it has any.
     pub grants_span: Option<Span>,
     /// `only_if`: attributes that a request must have, with these values, to pass the plugin.
-    pub only_if: Vec<(String, String)>,
+    pub only_if: Vec<Condition>,
     /// `secrets`: those that it may read; `None` where the file has none.
     pub secrets: Option<Vec<Secret>>,
     /// `documents`: those that it may read; `None` where the file has none.
@@ -1099,6 +1100,19 @@ pub struct Plugin {
     pub upstreams: Option<Vec<(String, UpstreamId)>>,
     /// `forward_to`: those that it may forward a request to instead of the route's. Default none.
     pub forward_to: Vec<(String, UpstreamId)>,
+}
+
+/// An element of `only_if`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// The attribute.
+    pub attribute: String,
+    /// The value that it must have. Not empty.
+    pub value: String,
+    /// Where the attribute is named in the file.
+    pub name_span: Span,
+    /// Where the value is in the file.
+    pub value_span: Span,
 }
 
 /// `[keys.NAME]`: API keys that are managed while the gateway runs.

@@ -128,8 +128,9 @@ impl Results {
             control.and_then(|it| gateway_experiments::rate_difference(rate(self), rate(it)));
         let seconds =
             control.and_then(|it| gateway_experiments::mean_difference(self.seconds, it.seconds));
+        let mean = gateway_experiments::mean(self.seconds);
         let mut duration = Map::from_iter([
-            ("mean".to_owned(), interval(gateway_experiments::mean(self.seconds))),
+            ("mean".to_owned(), interval(mean.map(not_below_zero))),
             ("difference".to_owned(), interval(seconds)),
         ]);
         let (bounds, counts) = &self.buckets;
@@ -162,6 +163,11 @@ impl Results {
             "usage": usage.collect::<Map<_, _>>(),
         })
     }
+}
+
+/// The interval of a time, which is never negative: few values that differ much make it wide.
+fn not_below_zero(of: Interval) -> Interval {
+    Interval { low: of.low.max(0.0), ..of }
 }
 
 fn interval(of: Option<Interval>) -> Value {
@@ -268,7 +274,24 @@ impl Series {
 
 #[cfg(test)]
 mod tests {
-    use super::quantile;
+    use super::*;
+
+    #[test]
+    fn a_mean_time_is_not_below_zero() {
+        let seconds = Moments { count: 5, sum: 0.52, squares: 0.26 };
+        let results = Results {
+            requests: 5,
+            errors: 0,
+            seconds,
+            buckets: (Vec::new(), Vec::new()),
+            usage: Vec::new(),
+        };
+        assert!(gateway_experiments::mean(seconds).unwrap().low < 0.0, "few that differ much");
+        let shown = results.show(None);
+        let mean = &shown["duration_seconds"]["mean"];
+        assert_eq!(mean["low"], 0.0, "{mean}");
+        assert!(mean["high"].as_f64().unwrap() > 0.1733, "{mean}");
+    }
 
     #[test]
     fn quantiles_lie_within_their_bucket() {

@@ -21,7 +21,7 @@ pub(super) struct Question {
     /// Only the experiment of this name.
     name: Option<String>,
     /// The configuration. Not with `--admin`.
-    #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
+    #[arg(long, value_name = "FILE", default_value = "gateway.toml", conflicts_with = "admin")]
     config: PathBuf,
     /// The plugin, where several have an experiment of this name.
     #[arg(long, value_name = "NAME", requires = "name")]

@@ -17,7 +17,7 @@ use super::{LogFormat, Refused, print, report};
 #[derive(Debug, Args)]
 pub(super) struct Question {
     /// The configuration. Not with `--admin`.
-    #[arg(default_value = "gateway.toml")]
+    #[arg(default_value = "gateway.toml", conflicts_with = "admin")]
     file: PathBuf,
     /// The request's URL, such as `https://api.example.com/orders/7`.
     #[arg(long, value_parser = explain::url)]

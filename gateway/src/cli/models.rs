@@ -29,7 +29,7 @@ pub(super) enum Command {
 #[derive(Debug, Args)]
 pub(super) struct List {
     /// The configuration. Not with `--admin`.
-    #[arg(long, value_name = "FILE", default_value = "gateway.toml")]
+    #[arg(long, value_name = "FILE", default_value = "gateway.toml", conflicts_with = "admin")]
     config: PathBuf,
     /// Print JSON: with `--admin` that of the admin API.
     #[arg(long)]

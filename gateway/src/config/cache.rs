@@ -3,6 +3,7 @@
 //! Owns the bounds of caches and their folders. Must not know what is kept in them.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
@@ -28,9 +29,13 @@ impl Caches {
         let places = tables.iter().map(|(name, _)| name.span.clone()).collect();
         let names = tables.iter().map(|(name, _)| Some(name.clone())).collect();
         let names = Names::new(root.reading, "cache", names);
-        let caches: Vec<_> =
-            tables.iter().map(|(name, table)| read(name, table).map(Arc::new)).collect();
-        refuse_shared_folders(&tables, &caches);
+        let read = tables.iter().map(|(name, table)| {
+            let folder = table.word("folder");
+            let path = folder.as_ref().map(|text| root.reading.source.folder().join(&text.value));
+            (path, read(name, table, folder).map(Arc::new))
+        });
+        let (paths, caches): (Vec<_>, Vec<_>) = read.unzip();
+        refuse_shared_folders(&tables, &paths);
         Self { names, places, caches }
     }
 
@@ -86,12 +91,12 @@ impl Cache {
     }
 }
 
-fn read(name: &Text, table: &Table<'_, '_>) -> Option<Cache> {
+fn read(name: &Text, table: &Table<'_, '_>, folder: Option<Text>) -> Option<Cache> {
     let memory = table.size("memory");
     let max_object = table.size("max_object");
     let partition = table.value("partition").map(|_| table.size("partition"));
     let finishes = table.choice("abandoned") == "finish";
-    let folder = folder(table, max_object);
+    let folder = self::folder(table, folder, max_object);
     let (memory, max_object) = (memory?, max_object?);
     if max_object > memory {
         let at = table.value("max_object").or(table.value("memory")).map(|value| value.span());
@@ -117,9 +122,13 @@ fn read(name: &Text, table: &Table<'_, '_>) -> Option<Cache> {
 }
 
 /// `folder` and what goes there; `None` if something is wrong with it.
-fn folder(table: &Table<'_, '_>, max_object: Option<u64>) -> Option<Option<CacheFolder>> {
+fn folder(
+    table: &Table<'_, '_>,
+    text: Option<Text>,
+    max_object: Option<u64>,
+) -> Option<Option<CacheFolder>> {
     let (size, from) = (table.size("disk_size"), table.size("disk_from"));
-    let Some(text) = table.word("folder") else {
+    let Some(text) = text else {
         if table.value("folder").is_some() {
             return None;
         }
@@ -157,13 +166,11 @@ fn folder(table: &Table<'_, '_>, max_object: Option<u64>) -> Option<Option<Cache
     Some(Some(CacheFolder { path, size, from }))
 }
 
-/// A folder is of one cache.
-fn refuse_shared_folders(tables: &[(Text, Table<'_, '_>)], caches: &[Option<Arc<Cache>>]) {
-    let path = |cache: &Option<Arc<Cache>>| {
-        let path = &cache.as_ref()?.folder.as_ref()?.path;
-        Some(path.canonicalize().unwrap_or_else(|_| path.clone()))
-    };
-    let paths: Vec<_> = caches.iter().map(path).collect();
+/// A folder is of one cache, whatever else is wrong with it.
+fn refuse_shared_folders(tables: &[(Text, Table<'_, '_>)], paths: &[Option<PathBuf>]) {
+    // One that is not there is told already.
+    let path = |path: &Option<PathBuf>| path.as_ref()?.canonicalize().ok();
+    let paths: Vec<_> = paths.iter().map(path).collect();
     for (index, (_, table)) in tables.iter().enumerate() {
         let is_taken = |other: &usize| paths[index].is_some() && paths[*other] == paths[index];
         let Some(first) = (0..index).find(is_taken) else { continue };

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
@@ -145,7 +146,9 @@ fn remote(table: &Table<'_, '_>, known: Known<'_>) -> Option<RemoteDocument> {
         let error = error.label("`path` is required");
         table.reading.report_absence(error.help("add `path = \"/.well-known/jwks.json\"`"));
     }
-    let path = table.word("path").and_then(|text| table.reading.parsed(&text, "a path", path_of));
+    let path = table.word("path").and_then(|text| {
+        table.reading.parsed(&text, "a path", |text| path_of(text, "/.well-known/jwks.json"))
+    });
     let headers = traces::headers(table);
     let follow = table.given_table("follow");
     let refresh = table.duration("refresh").unwrap_or_default();
@@ -191,11 +194,12 @@ fn follow(table: &Table<'_, '_>, known: Known<'_>, own: &Upstream) -> Option<Fol
     Some(Follow { pointer, upstream, issuer: table.word("issuer").map(|text| text.value) })
 }
 
-pub(super) fn path_of(text: &str) -> Result<PathAndQuery, Fault> {
+/// A path with a query or without, as a request has it.
+pub(super) fn path_of(text: &str, example: &str) -> Result<PathAndQuery, Fault> {
     let fault = |what: &str| Fault::new(0..text.len(), what.to_owned());
     if text.contains("://") {
         let fault = fault("this is a URL: its host belongs into the upstream");
-        return Err(fault.help("write the path alone, such as `/.well-known/jwks.json`"));
+        return Err(fault.help(format!("write the path alone, such as `{example}`")));
     }
     if !text.starts_with('/') {
         return Err(fault("a path begins with `/`").help(format!("write `/{text}`")));
@@ -203,5 +207,13 @@ pub(super) fn path_of(text: &str) -> Result<PathAndQuery, Fault> {
     if text.contains('#') {
         return Err(fault("a fragment is sent to no server").help("leave out `#` and what follows"));
     }
-    text.parse().map_err(|_| fault("this is not a path").help("percent-encode what is no ASCII"))
+    let wrong = |it: &(usize, char)| !it.1.is_ascii_graphic() || matches!(it.1, '<' | '>' | '`');
+    if let Some((at, wrong)) = text.char_indices().find(wrong) {
+        let escaped =
+            utf8_percent_encode(wrong.encode_utf8(&mut [0; 4]), NON_ALPHANUMERIC).to_string();
+        let what = format!("`{}` is not allowed in a path", wrong.escape_debug());
+        return Err(Fault::new(at..at + wrong.len_utf8(), what).help(format!("write `{escaped}`")));
+    }
+    text.parse()
+        .map_err(|_| fault("this is not a path").help("percent-encode what a path may not have"))
 }

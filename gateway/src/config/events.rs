@@ -48,7 +48,9 @@ impl EventSinks {
 
 fn read(name: &Text, table: &Table<'_, '_>, known: Known<'_>) -> Option<EventSink> {
     let upstream = table.word("upstream").and_then(|name| known.find(table, &name));
-    let path = table.word("path").and_then(|text| table.reading.parsed(&text, "a path", path_of));
+    let path = table
+        .word("path")
+        .and_then(|text| table.reading.parsed(&text, "a path", |text| path_of(text, "/v1/events")));
     let headers = traces::headers(table);
     let format = match table.choice("format") {
         "ndjson" => EventFormat::Ndjson,

@@ -17,8 +17,8 @@ use super::reader::{Reading, Table, Text};
 use super::secrets::Secrets;
 use super::store::Stores;
 use super::{
-    Component, Doubts, Grant, Isolation, Known, OnError, Plugin, PluginBounds, Secret, suggest,
-    upstream,
+    Component, Doubts, Grant, Isolation, Known, OnError, Plugin, PluginBounds, Secret, only_if,
+    suggest, upstream,
 };
 
 /// What plugins refer to by name.
@@ -88,8 +88,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
     let keys = scope.keys.granted(table);
     let upstreams = upstream::granted(table, "upstreams", scope.upstreams);
     let forward_to = upstream::granted(table, "forward_to", scope.upstreams).unwrap_or_default();
-    let only_if = table.text_map("only_if").into_iter();
-    let only_if = only_if.map(|(name, value)| (name.value, value.value)).collect();
+    let only_if = only_if::read(table);
     let listed = |key| table.list(key).unwrap_or_default().len();
     let lacks_secret = secrets.as_ref().is_some_and(|found| found.len() != listed("secrets"));
     let lacks_document = documents.as_ref().is_some_and(|found| found.len() != listed("documents"));

@@ -27,6 +27,8 @@ use crate::path::{PathError, normalise};
 
 /// The first-party plugin that a route's `cache` stands for.
 const CACHE: &str = "cache";
+/// Keys of plugins that are wanted of it too, and that it has only where it is written as a plugin.
+const OF_THE_PLUGIN: [&str; 5] = ["cache", "config", "limits", "on_error", "only_if"];
 
 /// What routes refer to by name.
 pub(super) struct Scope<'s> {
@@ -157,6 +159,21 @@ fn cache<'a>(
     let reading = table.reading;
     if !matches!(settings.get_ref(), DeValue::Table(_)) {
         reading.report(reading.wrong_type(settings, "`cache`", "a table"));
+        return None;
+    }
+    if let DeValue::Table(entries) = settings.get_ref()
+        && let Some((key, value)) =
+            entries.iter().find(|(key, _)| OF_THE_PLUGIN.contains(&&**key.get_ref()))
+    {
+        let name = key.get_ref();
+        let error = format!("`{name}` is a key of the plugin, and these are its settings");
+        let written = match value.get_ref() {
+            DeValue::String(text) => format!("\"{text}\""),
+            _ => "...".to_owned(),
+        };
+        reading.report(Diagnostic::error(key.span(), error).help(format!(
+            "write the plugin in place of this: `plugins = [{{ component = \"cache\", {name} = {written}, config = {{ ... }} }}]`"
+        )));
         return None;
     }
     let is_cache = |id: &PluginId| {

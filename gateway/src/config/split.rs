@@ -28,8 +28,8 @@ const OWN: [&str; 7] = [
     "route.pattern",
 ];
 /// What is known of the certificate that a client showed.
-const CERTIFICATE: &str = "client.certificate.";
-const OF_CERTIFICATE: [&str; 10] = [
+pub(super) const CERTIFICATE: &str = "client.certificate.";
+pub(super) const OF_CERTIFICATE: [&str; 10] = [
     "common-name",
     "dns",
     "email",

@@ -3,13 +3,16 @@
 //! Owns where spans go and which. Must not reach the collector: one that is away is no fault of the
 //! configuration.
 
+use http::header::HOST;
 use http::{HeaderName, HeaderValue, Uri};
 
 use super::certificates;
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::reader::{Table, Text};
+use super::route::action::OWN_FIELDS;
 use super::route::matcher::header_name;
+use super::upstream::target;
 use super::{Collector, CollectorProtocol, Incoming, Traces};
 
 /// The path of spans in OTLP over HTTP.
@@ -95,12 +98,23 @@ fn endpoint_of(text: &str, protocol: CollectorProtocol) -> Result<String, Fault>
 /// `headers`, whose values may be secrets.
 pub(super) fn headers(table: &Table<'_, '_>) -> Vec<(HeaderName, HeaderValue)> {
     let read = |(name, value): (Text, Text)| {
+        let place = name.span.clone();
         let name = header_name(table.reading, &name)?;
+        if OWN_FIELDS.contains(&name.as_str()) {
+            let error = Diagnostic::error(place, format!("the gateway sets `{name}` itself"));
+            table.reading.report(error.help("leave it out"));
+            return None;
+        }
         let Ok(mut parsed) = HeaderValue::from_str(&value.value) else {
             let error = format!("the value of `{name}` has a character that no header may have");
             table.reading.report(Diagnostic::error(value.span, error));
             return None;
         };
+        if name == HOST && target::host_and_port(&value.value).is_err() {
+            let error = Diagnostic::error(value.span, "this is no host, with a port or without");
+            table.reading.report(error.help("write it like `host = \"events.example.com\"`"));
+            return None;
+        }
         parsed.set_sensitive(true);
         Some((name, parsed))
     };

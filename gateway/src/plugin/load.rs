@@ -572,7 +572,11 @@ impl Loader {
             may_hold: linked.may_hold,
             may_drain: linked.may_drain,
             uses_cache: linked.uses_cache,
-            only_if: config.only_if.clone().into(),
+            only_if: config
+                .only_if
+                .iter()
+                .map(|it| (it.attribute.clone(), it.value.clone()))
+                .collect(),
             isolation: config.isolation,
             deadline: config.deadline,
             configure: config.configure,

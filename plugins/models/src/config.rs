@@ -217,7 +217,7 @@ pub enum Provider {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConcurrencySpec {
-    /// So many.
+    /// So many at a time. The others wait, or go elsewhere.
     #[schemars(range(min = 1))]
     pub limit: u32,
 
@@ -236,7 +236,7 @@ pub struct ConcurrencySpec {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
-    /// So many requests.
+    /// So many requests within a minute.
     #[serde(default)]
     #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
     pub requests_per_minute: Option<u64>,

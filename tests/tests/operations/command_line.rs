@@ -112,3 +112,19 @@ fn packages_have_pages_that_man_shows_without_a_warning() {
     }
     assert!(pages > commands().len(), "{pages}");
 }
+
+#[test]
+fn a_file_and_a_running_gateway_are_not_asked_together() {
+    for command in [
+        &["experiments", "--config", "a.toml"][..],
+        &["models", "list", "--config", "a.toml"],
+        &["explain", "a.toml", "--url", "/"],
+    ] {
+        let mut gateway = Command::new(binary());
+        let output = gateway.args(command).args(["--admin", "http://127.0.0.1:1"]).output();
+        let output = output.unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(told.contains("cannot be used with '--admin"), "{told}");
+    }
+}

@@ -20,7 +20,7 @@ use crate::config::{
 };
 
 /// Header fields that the gateway sets itself (RFC 9110 section 7.6.1 and framing).
-const OWN_FIELDS: [&str; 8] = [
+pub(in crate::config) const OWN_FIELDS: [&str; 8] = [
     "connection",
     "content-length",
     "keep-alive",
@@ -209,8 +209,19 @@ fn checked_template(
             }
             None => error,
         };
-        let names = captures.iter().chain(given).copied();
-        table.reading.report(error.did_you_mean(suggest::closest(name, names)));
+        let names: Vec<_> = captures.iter().chain(given).copied().collect();
+        let is_captured = captures.contains(&&**name) || paths.may_capture(name);
+        let error = match suggest::closest(name, names.iter().copied()) {
+            Some(meant) if meant != name.as_str() => error.did_you_mean(Some(meant)),
+            _ if is_captured || names.is_empty() => {
+                error.help(format!("let each of `paths` have `{{{name}}}`, or leave it out here"))
+            }
+            _ => {
+                let names: Vec<_> = names.iter().map(|name| format!("`{{{name}}}`")).collect();
+                error.help(format!("there are {}", names.join(", ")))
+            }
+        };
+        table.reading.report(error);
     }
     complete.then(|| template::assemble(parts))
 }
@@ -238,9 +249,14 @@ pub(in crate::config) fn rewrite(table: &Table<'_, '_>, paths: &Paths) -> Rewrit
     let add_prefix = prefix("add_prefix");
     let path = path_template(&given, paths);
     let host = given.word("host").and_then(|text| {
-        given
-            .reading
-            .parsed(&text, "a host", |host| target::host_and_port(host).map(|_| host.to_owned()))
+        given.reading.parsed(&text, "a host", |host| match host.split_once("://") {
+            Some((_, rest)) => {
+                let fault = Fault::new(0..host.len(), "this is a URL, and a host is meant");
+                let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+                Err(fault.help(format!("write `{}`", &rest[..end])))
+            }
+            None => target::host_and_port(host).map(|_| host.to_owned()),
+        })
     });
     Rewrite {
         strip_prefix: strip_prefix.map(|(prefix, _)| prefix),

@@ -104,7 +104,12 @@ pub(in crate::config) fn header_name(reading: &Reading<'_>, name: &Text) -> Opti
     let parsed = HeaderName::from_bytes(name.value.as_bytes());
     if parsed.is_err() {
         let error = format!("`{}` is not a name of a header", name.shown.escape_debug());
-        reading.report(Diagnostic::error(name.span.clone(), error));
+        let error = Diagnostic::error(name.span.clone(), error);
+        let help = match name.value.strip_suffix(':') {
+            Some(bare) if !name.is_secret() => format!("write it without the colon: `{bare}`"),
+            _ => "a name is made of letters, digits and `-`, such as `x-user`".to_owned(),
+        };
+        reading.report(error.help(help));
     }
     parsed.ok()
 }

@@ -117,3 +117,16 @@ fn refuses_folders_that_cannot_be_and_bounds_without_one() {
     let Err(found) = check(&text) else { panic!("two caches have one folder") };
     assert!(found.to_string().contains("the cache `pages` has this folder"), "{found}");
 }
+
+#[test]
+fn reports_a_shared_folder_beside_other_errors_of_the_cache() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().display().to_string();
+    let text = with(
+        &format!("folder = {path:?}\n[caches.other]\nfolder = {path:?}\nmemory = \"1MiB\""),
+        "cache = \"pages\"",
+    );
+    let told: Vec<_> = findings(&text).into_iter().map(|(_, message, ..)| message).collect();
+    assert!(told.contains(&"the cache `pages` has this folder".to_owned()), "{told:?}");
+    assert!(told.contains(&"an object may be larger than all that is kept".to_owned()), "{told:?}");
+}

@@ -65,7 +65,7 @@ fn refuses_patterns_at_the_place_where_they_go_wrong() {
         &in_route(&format!("{FORWARD}\nheaders = {{ \"x y\" = \"1\" }}")),
         "`x y` is not a name of a header",
         "\"x y\"",
-        "",
+        "a name is made of letters, digits and `-`, such as `x-user`",
     );
     refuses(
         &in_route(&format!("{FORWARD}\nheaders = {{ host = \"a\" }}")),
@@ -206,7 +206,12 @@ fn refuses_templates_that_have_no_value() {
         "{idd}",
         "did you mean `id`?",
     );
-    refuses(&redirect("\"/{id}\", \"/\"", "to = \"/{id}\""), "`{id}` has no value", "{id}", "");
+    refuses(
+        &redirect("\"/{id}\", \"/\"", "to = \"/{id}\""),
+        "`{id}` has no value",
+        "{id}",
+        "let each of `paths` have `{id}`, or leave it out here",
+    );
     refuses(
         &redirect("\"/\"", "to = \"example.com\""),
         "a redirect goes to a URL or a path",
@@ -223,7 +228,7 @@ fn refuses_templates_that_have_no_value() {
         &in_route(&format!("{FORWARD}\nrewrite.path = \"/{{path}}\"")),
         "`{path}` has no value",
         "{path}",
-        "",
+        "there are `{rest}`",
     );
     refuses(
         &in_route(&format!("{FORWARD}\nrewrite = {{ path = \"/x\", add_prefix = \"/y\" }}")),
@@ -253,4 +258,37 @@ fn refuses_two_routes_that_match_the_same() {
     let apart = text.replace("name = \"first\"", "name = \"first\"\nlisteners = [\"m\"]");
     let apart = format!("[[listeners]]\nname = \"m\"\naddress = \"127.0.0.1:0\"\n{apart}");
     assert_eq!(findings(&apart), []);
+}
+
+#[test]
+fn says_what_to_write_in_place_of_what_is_no_host() {
+    let rewrite = |host: &str| in_route(&format!("{FORWARD}\nrewrite.host = \"{host}\""));
+    refuses(
+        &rewrite("http://inner:81/x"),
+        "this is a URL, and a host is meant",
+        "http://inner:81/x",
+        "write `inner:81`",
+    );
+    refuses(
+        &rewrite("in ner"),
+        "` ` is not allowed in a host",
+        " ",
+        "a host is made of letters, digits, `-` and `.`",
+    );
+    refuses(
+        &in_route("paths = [\"/\"]\nredirect.to = \"/{id}\""),
+        "`{id}` has no value",
+        "{id}",
+        "there are `{host}`, `{authority}`, `{path}`, `{query}`",
+    );
+}
+
+#[test]
+fn a_cache_of_a_route_has_the_settings_of_the_plugin_alone() {
+    refuses(
+        &in_route(&format!("{FORWARD}\ncache = {{ cache = \"pages\" }}")),
+        "`cache` is a key of the plugin, and these are its settings",
+        "cache",
+        "write the plugin in place of this: `plugins = [{ component = \"cache\", cache = \"pages\", config = { ... } }]`",
+    );
 }

@@ -148,8 +148,9 @@ fn path(table: &Table<'_, '_>) -> Option<PathAndQuery> {
         if !text.starts_with('/') {
             return Err(fault("a path begins with `/`").help(format!("write `/{text}`")));
         }
-        text.parse()
-            .map_err(|_| fault("this is not a path").help("percent-encode what is no ASCII"))
+        text.parse().map_err(|_| {
+            fault("this is not a path").help("percent-encode spaces, and what is no ASCII")
+        })
     })
 }
 

@@ -121,7 +121,7 @@ pub(in crate::config) fn host_name(name: &str) -> Result<(), Fault> {
         let place = at..at + c.len_utf8();
         let fault = Fault::new(place, format!("`{}` is not allowed in a host", c.escape_debug()));
         return Err(if c.is_ascii() {
-            fault
+            fault.help("a host is made of letters, digits, `-` and `.`")
         } else {
             fault.help("write an international name in its ASCII form, which begins with `xn--`")
         });

@@ -329,6 +329,33 @@ fn shows_a_text_that_fits_where_one_does_not() {
 }
 
 #[test]
+fn says_what_a_duration_lacks() {
+    let pattern = r"^([0-9]+(\.[0-9]+)?(d|h|ms?|s))+$";
+    let named = format!("^(hour|{})$", pattern.trim_matches(['^', '$']));
+    let schema = object(json!({
+        "bare": { "type": "string", "pattern": pattern },
+        "filled": { "type": "string", "pattern": pattern },
+        "named": { "type": "string", "pattern": named },
+        "spaced": { "type": "string", "pattern": pattern },
+        "word": { "type": "string", "pattern": pattern },
+    }));
+    let config =
+        json!({ "bare": "10", "filled": "10", "named": "1.5", "spaced": "10 s", "word": "soon" });
+    assert_eq!(
+        tell(&faults_of(&schema, &config, &["/filled"])),
+        [
+            "/bare: `bare` is no duration | such as `1d` | give it a unit: `10s` or `10ms`",
+            "/filled: `filled` is no duration | such as `1d`",
+            &format!(
+                "/named: `named` does not match `{named}` | such as `hour` | give it a unit: `1.5s` or `1.5ms`"
+            ),
+            "/spaced: `spaced` is no duration | such as `1d` | leave out the spaces",
+            "/word: `word` is no duration | such as `1d`",
+        ]
+    );
+}
+
+#[test]
 fn shows_nothing_of_what_was_filled_in() {
     let schema = object(json!({
         "mode": { "enum": ["hunter1", "x"] },

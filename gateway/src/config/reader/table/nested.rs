@@ -137,7 +137,20 @@ impl<'r, 'a> Table<'r, 'a> {
         entries.sort_by_key(|(key, _)| key.span().start);
         let read = |(key, value): (&Spanned<DeString<'_>>, &Value<'_>)| {
             let name = Text::new(self.reading.source, key.get_ref(), key.span());
-            (name, self.reading.text(value, &format!("`{}`", key.get_ref())))
+            let what = format!("`{}`", key.get_ref());
+            let help = match value.get_ref() {
+                DeValue::String(_) => return (name, self.reading.text(value, &what)),
+                DeValue::Table(_) => {
+                    "a name with dots stands in quotes: `\"a.b\" = \"...\"`".into()
+                }
+                DeValue::Array(_) => "write one text".to_owned(),
+                _ => {
+                    let written = self.reading.source.text().get(value.span());
+                    format!("write `\"{}\"`", written.unwrap_or_default())
+                }
+            };
+            self.reading.report(self.reading.wrong_type(value, &what, "a string").help(help));
+            (name, None)
         };
         entries.into_iter().map(read).collect()
     }

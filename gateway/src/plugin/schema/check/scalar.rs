@@ -74,17 +74,38 @@ impl<'s> Walk<'s, '_> {
         if self.matches(pattern, text)? {
             return Ok(());
         }
-        let message = format!("{} does not match `{}`", self.name(), quote(pattern));
+        let is_duration = self.is_duration(pattern)?;
+        let message = match is_duration && !self.matches(pattern, "hour")? {
+            true => format!("{} is no duration", self.name()),
+            false => format!("{} does not match `{}`", self.name(), quote(pattern)),
+        };
         let about = messages::about(keywords);
         let without: String = text.chars().filter(|it| !it.is_whitespace()).collect();
         let has_spaces = without.len() < text.len() && self.matches(pattern, &without)?;
-        let help = has_spaces.then(|| "leave out the spaces".to_owned());
+        let is_number = (1..=15).contains(&text.len())
+            && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+            && !self.is_filled();
+        let help = match (has_spaces, is_duration && is_number) {
+            (true, _) => Some("leave out the spaces".to_owned()),
+            (false, true) => Some(format!("give it a unit: `{text}s` or `{text}ms`")),
+            (false, false) => None,
+        };
         let fault = Fault::new(self.pointer(), message).note(about).help(help);
         let example = self.example(keywords, pattern)?;
         self.tell(match example {
             Some(example) => fault.label(format!("such as `{}`", quote(&example))),
             None => fault,
         })
+    }
+
+    /// Whether a pattern is that of durations: numbers with units of time.
+    fn is_duration(&mut self, pattern: &'s str) -> Result<bool, Exhausted> {
+        for text in ["1s", "1ms", "1h"] {
+            if !self.matches(pattern, text)? {
+                return Ok(false);
+            }
+        }
+        Ok(!self.matches(pattern, "1")? && !self.matches(pattern, "1x")?)
     }
 
     /// A text that fits: one of the schema's own, or one that is made.
