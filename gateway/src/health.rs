@@ -56,6 +56,7 @@ impl Health {
             })
         });
         let targets: Box<[_]> = targets.collect();
+        targets.iter().for_each(|target| target.is_alone(upstream.targets.len() == 1));
         let weights = upstream.targets.iter().map(|target| target.weight).collect();
         let priorities: Box<[u8]> = upstream.targets.iter().map(|it| it.priority).collect();
         let is_one = priorities.iter().all(|priority| *priority == priorities[0]);

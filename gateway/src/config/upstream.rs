@@ -233,12 +233,15 @@ fn adaptive(capacity: &Table<'_, '_>, requests: usize) -> Option<Adaptive> {
             .reading
             .report(error.help("`requests` is the upper bound, and `min` the lower one"));
     }
-    Some(Adaptive {
-        min,
-        latency: given.integer("latency")? as u32,
-        interval: given.duration("interval")?,
-        remeasure: given.duration("remeasure")?,
-    })
+    let (interval, remeasure) = (given.duration("interval")?, given.duration("remeasure")?);
+    if remeasure < interval
+        && let Some(place) = given.key_span("remeasure").or_else(|| given.key_span("interval"))
+    {
+        let warning = "`remeasure` is shorter than `interval`: it is measured after every interval, and no sooner";
+        let warning = Diagnostic::warning(place, warning);
+        given.reading.report(warning.help("raise `remeasure`, or lower `interval`"));
+    }
+    Some(Adaptive { min, latency: given.integer("latency")? as u32, interval, remeasure })
 }
 
 fn connections(table: &Table<'_, '_>) -> Option<ConnectionBound> {

@@ -3,7 +3,7 @@
 //! Owns why a target takes no requests, when it takes some again, and the one line in the log for each
 //! change. What is rare is behind a lock; requests that succeed at a healthy target read two numbers.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -99,6 +99,8 @@ pub(crate) struct TargetHealth {
     upstream: Box<str>,
     target: Box<str>,
     tls: bool,
+    /// It is the only one of its upstream.
+    is_alone: AtomicBool,
     pub(super) gate: Gate,
     /// Requests that failed one after the other.
     failures: AtomicU32,
@@ -146,6 +148,7 @@ impl TargetHealth {
             upstream: upstream.into(),
             target: target.into(),
             tls,
+            is_alone: AtomicBool::new(false),
             gate: Gate::default(),
             failures: AtomicU32::new(0),
             failed_at: AtomicU64::new(0),
@@ -160,6 +163,21 @@ impl TargetHealth {
 
     pub(super) fn is_of(&self, upstream: &str, target: &str, tls: bool) -> bool {
         *self.upstream == *upstream && *self.target == *target && self.tls == tls
+    }
+
+    /// What it means for requests that its health checks fail.
+    pub(super) fn down_words(&self) -> &'static str {
+        match self.is_alone.load(Relaxed) {
+            true => {
+                "the target's health checks fail: it gets the requests all the same, as its upstream has no other"
+            }
+            false => "the target takes no requests: its health checks fail",
+        }
+    }
+
+    /// Whether its upstream has no other, in the configuration in force.
+    pub(super) fn is_alone(&self, is_alone: bool) {
+        self.is_alone.store(is_alone, Relaxed);
     }
 
     /// Its connections, with this bound.
@@ -330,12 +348,7 @@ impl TargetHealth {
         match (was_down, rest.is_down) {
             (false, true) => {
                 let why = rest.check_error.as_deref().unwrap_or_default();
-                tracing::warn!(
-                    upstream,
-                    target,
-                    why,
-                    "the target takes no requests: its health checks fail"
-                );
+                tracing::warn!(upstream, target, why, "{}", self.down_words());
             }
             (true, false) => {
                 tracing::info!(upstream, target, "the target's health checks pass again");

@@ -64,6 +64,17 @@ fn a_target_is_ejected_after_failures_in_a_row_and_a_single_request_brings_it_ba
 }
 
 #[test]
+fn the_log_does_not_say_of_the_only_target_that_it_takes_no_requests() {
+    let known = Health::default();
+    let words = |targets| known.of(&configured(targets, brief(1))).targets[0].down_words();
+    let of_many = "the target takes no requests: its health checks fail";
+    assert_eq!(words(2), of_many);
+    let alone = words(1);
+    assert!(alone.contains("gets the requests all the same"), "{alone}");
+    assert_eq!(words(2), of_many, "after a reload it has others");
+}
+
+#[test]
 fn a_request_that_fails_where_it_was_to_be_seen_ejects_for_longer() {
     let health = health(2, brief(1));
     health.failed(0, Reason::Connect);

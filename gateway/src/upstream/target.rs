@@ -215,9 +215,16 @@ impl Target {
 }
 
 impl Target {
-    /// A connection that has not served before, or a place on one that is shared.
+    /// A connection that has not served before, or a place on one that is shared. Where there are as many as there may
+    /// be, an idle one of this worker makes room: it was not taken since it will not do for this request, and would
+    /// keep it waiting for nothing.
     pub(super) async fn connected(self: &Rc<Self>, wants: Wants) -> Result<Ready, ConnectError> {
-        self.connected_anew(wants, None).await
+        loop {
+            match self.connected_anew(wants, None).await {
+                Err(ConnectError::Full) if self.gives_one_up() => {}
+                other => return other,
+            }
+        }
     }
 
     /// The same after a request was not processed: on another HTTP/2 connection than this.

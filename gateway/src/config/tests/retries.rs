@@ -112,6 +112,17 @@ fn reads_how_many_requests_an_upstream_has_at_a_time() {
     let adaptive = read("capacity = { requests = 5, adaptive = { min = 2 } }").unwrap().adaptive;
     assert_eq!(adaptive, Some(policy));
     refuses(
+        &with("capacity = { requests = 5, adaptive = true }"),
+        "`adaptive` of a capacity must be a table, but this is a boolean",
+        "true",
+        "write `adaptive = { latency = 200 }`",
+    );
+    warns(
+        &with("capacity = { requests = 5, adaptive = { interval = \"5m\", remeasure = \"1s\" } }"),
+        "`remeasure` is shorter than `interval`: it is measured after every interval, and no sooner",
+        "remeasure",
+    );
+    refuses(
         &with("capacity = { requests = 3, adaptive = {} }"),
         "`min` is 4, which is over `requests` (3)",
         "requests",
@@ -138,6 +149,12 @@ fn reads_how_many_connections_a_target_has_at_a_time() {
     let queue_time = Duration::from_secs(1);
     let bound = ConnectionBound { max: 5, queue: 100, queue_time };
     assert_eq!(read("connections.max = 5"), Some(bound));
+    refuses(
+        &with("connections = 5"),
+        "`connections` of an upstream must be a table, but this is an integer",
+        "5",
+        "write `connections = { max = 100 }`",
+    );
     refuses(
         &with("connections = { queue = 5 }"),
         "`connections` of an upstream has no `max`",

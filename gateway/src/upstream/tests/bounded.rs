@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::support::{Server, answer, config, get, ms, names, run, send, target};
+use http::Method;
+
+use super::support::{Server, answer, config, empty, get, ms, names, request, run, send, target};
 use crate::config::{ConnectionBound, Upstream as Config, UpstreamId};
 use crate::health::{Health, NoPlace};
 use crate::timer::Timers;
@@ -86,6 +88,25 @@ fn who_waits_for_too_long_is_refused_and_waits_no_more() {
         };
         while_one_is_held(upstream, late).await;
         assert_eq!(answer(upstream, get("/")).await.status, 200);
+    });
+}
+
+#[test]
+fn an_idle_connection_that_will_not_do_makes_room_for_one_that_will() {
+    run(async {
+        let server = Server::http1().await;
+        let config = bounded(&server, 1, 1, ms(100));
+        let health = Health::default();
+        let upstreams = worker(&config, &health);
+        let upstream = upstreams.upstream(UpstreamId(0));
+        for round in 1..=5 {
+            assert_eq!(answer(upstream, get("/")).await.status, 200);
+            // A request that cannot be sent again takes none that was idle for so long, as far as is known.
+            tokio::time::sleep(ms(60 * round)).await;
+            assert_eq!(answer(upstream, request(Method::POST, "/", empty())).await.status, 200);
+        }
+        assert!(server.accepted() > 1, "{}", server.accepted());
+        assert_eq!(health.all()[0].known_connections().unwrap().shed(), [0, 0]);
     });
 }
 

@@ -51,10 +51,16 @@ impl<'r, 'a> Table<'r, 'a> {
 
     /// The table of a key that the file has.
     pub(in crate::config) fn given_table(&self, name: &str) -> Option<Self> {
-        let Kind::Table(keys) = self.keys.key(name).kind else {
-            unreachable!("`{name}` is no table")
-        };
-        Self::open(self.reading, self.value(name)?, keys)
+        let key = self.keys.key(name);
+        let Kind::Table(keys) = key.kind else { unreachable!("`{name}` is no table") };
+        let value = self.value(name)?;
+        let example = key.example.filter(|example| example.starts_with('{'));
+        if let Some(example) = example.filter(|_| !matches!(value.get_ref(), DeValue::Table(_))) {
+            let error = self.reading.wrong_type(value, keys.title, "a table");
+            self.reading.report(error.help(format!("write `{name} = {example}`")));
+            return None;
+        }
+        Self::open(self.reading, value, keys)
     }
 
     /// `[[name]]`: the tables of an array.
