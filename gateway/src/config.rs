@@ -888,6 +888,8 @@ pub struct UpstreamTimeouts {
     pub first_byte: Duration,
     /// `idle`: between two bytes of the response. Default 5 min.
     pub idle: Duration,
+    /// `request_body`: how long a request body that is read first may take to come whole. Default 5 min.
+    pub request_body: Duration,
 }
 
 /// `[documents.NAME]`: a file or a remote text that plugins read.

@@ -78,10 +78,10 @@ pub enum Failure {
         /// Bytes a second.
         least: u64,
     },
-    /// 408: a plugin waits for the whole request body, and it did not come in time.
+    /// 408: the whole request body is waited for, and it did not come in time.
     #[error("the request body was not complete within {limit:?}")]
     UploadTooLong {
-        /// `limits.buffer_time` of the plugin.
+        /// `limits.buffer_time` of the plugin that waits, or `timeouts.request_body` of the upstream.
         limit: std::time::Duration,
     },
     /// 503: there is no room for a body that a plugin asked for.

@@ -4,10 +4,12 @@
 //! comes after everything was decided by the head, plugins included: it must not bring what they
 //! would have looked at, or what they write. Must not read bodies.
 
-use http::{HeaderMap, HeaderName};
+use http::header::TRAILER;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Fields that frame or route a message, belong to one connection, authenticate, ask for or control a
-/// response, say where a request comes from, or describe the body (RFC 9110 section 6.5.1).
+/// response, say where a request comes from or to which trace it belongs, or describe the body (RFC 9110
+/// section 6.5.1). Also those that no standard has, but many services go by.
 const NEVER: &[&str] = &[
     "accept",
     "accept-charset",
@@ -17,21 +19,32 @@ const NEVER: &[&str] = &[
     "age",
     "allow",
     "alt-svc",
+    "api-key",
+    "apikey",
     "authorization",
+    "b3",
+    "baggage",
     "cache-control",
+    "cf-connecting-ip",
     "clear-site-data",
     "connection",
     "cookie",
     "date",
+    "dpop",
     "expect",
     "expires",
+    "fastly-client-ip",
     "forwarded",
     "from",
+    "gateway-debug",
+    "grpc-timeout",
     "host",
+    "idempotency-key",
     "keep-alive",
     "last-modified",
     "location",
     "max-forwards",
+    "ocp-apim-subscription-key",
     "origin",
     "pragma",
     "priority",
@@ -42,16 +55,34 @@ const NEVER: &[&str] = &[
     "set-cookie",
     "strict-transport-security",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
+    "true-client-ip",
     "upgrade",
     "user-agent",
     "vary",
     "via",
     "warning",
     "www-authenticate",
+    "x-access-token",
+    "x-amz-security-token",
+    "x-amzn-trace-id",
+    "x-api-key",
+    "x-client-ip",
+    "x-cloud-trace-context",
+    "x-cluster-client-ip",
+    "x-correlation-id",
+    "x-csrf-token",
+    "x-goog-api-key",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
     "x-real-ip",
     "x-request-id",
+    "x-rewrite-url",
+    "x-xsrf-token",
 ];
 
 /// Families of such fields.
@@ -63,6 +94,9 @@ const NEVER_BEGINS: &[&str] = &[
     "if-",
     "proxy-",
     "sec-",
+    "x-accel-",
+    "x-auth-",
+    "x-b3-",
     "x-forwarded-",
     "x-original-",
 ];
@@ -90,10 +124,29 @@ pub(crate) fn filter(trailers: &mut HeaderMap, written: &[HeaderName]) {
     }
 }
 
+/// Takes out of `Trailer` the names of what never comes behind a body, so that nobody waits for it.
+pub(crate) fn filter_announced(headers: &mut HeaderMap) {
+    let members = || {
+        let values = headers.get_all(TRAILER).iter();
+        values
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+            .map(<[u8]>::trim_ascii)
+    };
+    let may = |name: &&[u8]| HeaderName::from_bytes(name).is_ok_and(|name| may_trail(&name));
+    if members().all(|name| may(&name)) {
+        return;
+    }
+    let left = members().filter(may).collect::<Vec<_>>().join(&b", "[..]);
+    headers.remove(TRAILER);
+    if !left.is_empty()
+        && let Ok(left) = HeaderValue::from_bytes(&left)
+    {
+        headers.insert(TRAILER, left);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -125,6 +178,11 @@ mod tests {
             "x-request-id",
             "sec-fetch-site",
             "x_consumer",
+            "x-api-key",
+            "x-auth-token",
+            "x-http-method-override",
+            "traceparent",
+            "true-client-ip",
         ] {
             assert!(!may_trail(&HeaderName::from_static(name)), "{name}");
         }
@@ -137,6 +195,7 @@ mod tests {
             "repr-digest",
             "etag",
             "x-checksum",
+            "x-amz-checksum-crc32c",
             "authentication-info",
         ] {
             assert!(may_trail(&HeaderName::from_static(name)), "{name}");
@@ -153,5 +212,25 @@ mod tests {
         filter(&mut trailers, &[HeaderName::from_static("x-consumer")]);
         assert_eq!(trailers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-sum"]);
         assert_eq!(trailers.len(), 2);
+    }
+
+    #[test]
+    fn what_never_comes_is_not_announced() {
+        for (given, left) in [
+            (&["x-sum"][..], Some("x-sum")),
+            (&["X-Sum , grpc-status"], Some("X-Sum , grpc-status")),
+            (&["x-sum, Cookie,x-end"], Some("x-sum, x-end")),
+            (&["host", "x-sum"], Some("x-sum")),
+            (&["x-api-key"], None),
+            (&["a b"], None),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in given {
+                headers.append(TRAILER, HeaderValue::from_static(value));
+            }
+            filter_announced(&mut headers);
+            let found = headers.get_all(TRAILER).iter().next();
+            assert_eq!(found.map(|it| it.to_str().unwrap_or_default()), left, "{given:?}");
+        }
     }
 }

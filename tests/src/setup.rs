@@ -154,6 +154,7 @@ impl Setup {
                 connect: Duration::from_secs(5),
                 first_byte: Duration::from_secs(60),
                 idle: Duration::from_secs(300),
+                request_body: Duration::from_secs(300),
             },
             idle_connections: 64,
             idle_timeout: Duration::from_secs(60),

@@ -18,7 +18,8 @@ pub(super) struct Precompile {
 pub(super) fn precompile(asked: &Precompile) -> Result<(), Refused> {
     match gateway::precompile(&asked.folder, &asked.plugins) {
         Ok(count) => {
-            print(&format!("{count} plugins are compiled in {}\n", asked.folder.display()));
+            let what = if count == 1 { "1 plugin is" } else { &*format!("{count} plugins are") };
+            print(&format!("{what} compiled in {}\n", asked.folder.display()));
             Ok(())
         }
         Err(why) => {

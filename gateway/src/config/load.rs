@@ -249,7 +249,8 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let access_logs: Vec<_> =
         access_logs.iter().map(|(name, table)| access_log::read(name, table)).collect();
     access_log::refuse_shared_files(reading, &access_logs);
-    let process = process::read(&root.table("gateway"), &log_names);
+    let process_table = root.table("gateway");
+    let process = process::read(&process_table, &log_names);
     let (names, listeners): (Vec<_>, Vec<_>) =
         root.tables("listeners").iter().map(|table| listener::read(table, &log_names)).unzip();
     let listener_names = Names::new(reading, "listener", names);
@@ -272,8 +273,15 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let names = upstreams.iter().map(|(name, _)| Some(name.clone())).collect();
     let upstream_names = Names::new(reading, "upstream", names);
     let upstream_spans: Vec<Span> = upstreams.iter().map(|(name, _)| name.span.clone()).collect();
-    let upstreams: Vec<_> =
-        upstreams.iter().map(|(name, table)| upstream::read(name, table)).collect();
+    let read = |(name, table): &(_, Table<'_, '_>)| {
+        let read = upstream::read(name, table);
+        if let Some(read) = &read {
+            let room = process.buffered_bodies;
+            upstream::refuse_bodies_without_room(table, read, &process_table, room);
+        }
+        read
+    };
+    let upstreams: Vec<_> = upstreams.iter().map(read).collect();
 
     let secrets = Secrets::read(root);
     let documents =

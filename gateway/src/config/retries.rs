@@ -76,12 +76,15 @@ const IDEMPOTENT: [Method; 6] =
 /// Reads `retries` of a route, which may do something else than to forward.
 pub(super) fn retries(route: &Table<'_, '_>, may_forward: bool) -> Option<Retries> {
     let table = route.given_table("retries")?;
+    let errors = table.reading.errors();
     let on = table.choices("on");
     let has = |word| on.as_ref().is_none_or(|on| on.contains(&word));
     let on_failures =
         RetryOn { connect: has("connect"), reset: has("reset"), timeout: has("timeout") };
     let statuses = health::statuses(&table).unwrap_or_else(|| STATUSES.to_vec());
-    let is_nothing = on.as_ref().is_some_and(Vec::is_empty) && statuses.is_empty();
+    // What was refused may be what was meant: nothing follows from its absence.
+    let is_refused = table.reading.errors() > errors;
+    let is_nothing = !is_refused && on.as_ref().is_some_and(Vec::is_empty) && statuses.is_empty();
     let chosen = match table.value("methods") {
         Some(value) if value.get_ref().as_array().is_some_and(|items| items.is_empty()) => {
             Vec::new()
@@ -106,7 +109,7 @@ pub(super) fn retries(route: &Table<'_, '_>, may_forward: bool) -> Option<Retrie
         let warning = "`retries` has no effect: the route forwards to no upstream";
         route.reading.report_absence(Diagnostic::warning(place, warning));
     }
-    if attempt_timeout.is_some() && !on_failures.timeout {
+    if attempt_timeout.is_some() && !on_failures.timeout && !is_refused {
         let warning = "an attempt that takes as long is ended, and no other follows";
         report("attempt_timeout", warning, "add \"timeout\" to `on`");
     }

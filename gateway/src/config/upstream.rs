@@ -204,7 +204,30 @@ fn timeouts(table: &Table<'_, '_>) -> UpstreamTimeouts {
         connect: table.duration("connect").unwrap_or_default(),
         first_byte: table.duration("first_byte").unwrap_or_default(),
         idle: table.duration("idle").unwrap_or_default(),
+        request_body: table.duration("request_body").unwrap_or_default(),
     }
+}
+
+/// Refuses a bound of bodies that are read first which is over the room for all bodies: one body alone could not have it.
+pub(super) fn refuse_bodies_without_room(
+    table: &Table<'_, '_>,
+    upstream: &Upstream,
+    process: &Table<'_, '_>,
+    room: usize,
+) {
+    if upstream.buffer_request_bodies.is_none_or(|limit| limit <= room as u64) || room == 0 {
+        return;
+    }
+    let place = table.value("buffer_request_bodies").map(Value::span);
+    let error = format!(
+        "a body may be larger than the {room} bytes that all bodies have together (`buffered_bodies` of `[gateway]`)"
+    );
+    let mut error = Diagnostic::error(place.unwrap_or_else(|| table.span.clone()), error)
+        .help("raise `buffered_bodies` of `[gateway]`, or lower `buffer_request_bodies`");
+    if let Some(span) = process.key_span("buffered_bodies") {
+        error = error.related(span, "which is set here");
+    }
+    table.reading.report(error);
 }
 
 fn limits(table: &Table<'_, '_>) -> UpstreamLimits {

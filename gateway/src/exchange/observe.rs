@@ -86,11 +86,9 @@ impl Observer for Exchange {
         self.client_is_next(true);
         self.filter_trailers(Side::Response, trailers);
         match self.version {
-            _ if !self.takes_trailers.get() => TrailerForm::Omitted,
+            _ if !self.passes_trailers() => TrailerForm::Omitted,
             version if version >= Version::HTTP_2 => TrailerForm::Frame,
-            Version::HTTP_11 => TrailerForm::Lines,
-            // HTTP/1.0 has no chunks to put them behind.
-            _ => TrailerForm::Omitted,
+            _ => TrailerForm::Lines,
         }
     }
 
@@ -126,6 +124,11 @@ impl Observer for Exchange {
 }
 
 impl Exchange {
+    /// Whether trailers of the response go on to the client. HTTP/1.0 has no chunks to put them behind.
+    pub(crate) fn passes_trailers(&self) -> bool {
+        self.takes_trailers.get() && self.version >= Version::HTTP_11
+    }
+
     /// Removes trailers that must not be passed on.
     fn filter_trailers(&self, side: Side, trailers: &mut HeaderMap) {
         match self.run.get() {

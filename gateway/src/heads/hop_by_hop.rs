@@ -1,19 +1,21 @@
 //! Fields that end at this hop (RFC 9110 section 7.6.1).
 
 use http::header::{
-    CONNECTION, Entry, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, Entry, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// One look over the fields, since most responses have none of them but `Connection`.
-pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
+/// One look over the fields, since most responses have none of them but `Connection`. Says whether one is `Trailer`.
+pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> bool {
     let mut nominates = false;
+    let mut announces = false;
     let mut others = false;
     for name in headers.keys() {
         match *name {
             CONNECTION => nominates = true,
+            TRAILER => announces = true,
             TRANSFER_ENCODING | UPGRADE | TE => others = true,
             ref name => {
                 others |= matches!(name.as_str(), "keep-alive" | "proxy-connection");
@@ -28,6 +30,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
+    announces
 }
 
 /// Removes `Connection` and each field that it names.

@@ -42,6 +42,7 @@ impl Installed {
         let mut command = self.gateway();
         let output = command.arg("precompile").arg(&folder).arg(PLUGIN).output().unwrap();
         assert!(output.status.success(), "{output:?}");
+        assert!(output.stdout.starts_with(b"1 plugin is compiled in "), "{output:?}");
         files(&folder)
     }
 
@@ -123,8 +124,18 @@ async fn a_first_start_compiles_nothing_that_stands_beside_the_program() {
     // What others may have written is not executed.
     fs::set_permissions(file, Permissions::from_mode(0o666)).unwrap();
     let log = installed.serve("second").await;
-    assert!(log.contains("is not used"), "{log}");
+    assert!(log.contains("is not used") && log.contains("chmod go-w"), "{log}");
     assert_eq!(compiled(&installed.path("second")), 1);
+    fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();
+
+    // Nor what stands in a folder that others may write to; that is said once.
+    let folder = file.parent().unwrap();
+    fs::set_permissions(folder, Permissions::from_mode(0o777)).unwrap();
+    let log = installed.serve("third").await;
+    assert_eq!(log.matches("are not used").count(), 1, "{log}");
+    assert!(log.contains("lib/gateway") && log.contains("chmod go-w"), "{log}");
+    assert_eq!(compiled(&installed.path("third")), 1);
+    fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
 
     // Nor is what this gateway cannot read.
     fs::set_permissions(file, Permissions::from_mode(0o644)).unwrap();

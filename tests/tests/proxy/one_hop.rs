@@ -372,6 +372,35 @@ async fn trailers_that_were_not_announced_come_to_who_takes_them() {
     assert!(!response.head.contains("x-sum"), "{response:?}");
 }
 
+/// Nobody waits for what ends here, and what decides about a request is not found behind it.
+#[tokio::test]
+async fn trailers_that_end_here_are_not_announced() {
+    let answer = CHUNKED.replacen("\r\n\r\n", "\r\ntrailer: x-sum, set-cookie\r\n\r\n", 1);
+    let answer = answer + "x-sum: 7\r\nset-cookie: a=1\r\n\r\n";
+    let ask = "GET / HTTP/1.1\r\nhost: a\r\nte: trailers\r\nconnection: te\r\n\r\n";
+    let (kept, mut raw) = asked(answer, ask).await;
+    let read = raw.read_until("ok\r\n0\r\n").await;
+    assert!(read.contains("trailer: x-sum\r\n"), "{read}");
+    assert_eq!(raw.read_until("\r\n\r\n").await, "x-sum: 7\r\n\r\n");
+    let response = Raw::ask(kept.gateway.address, GET).await;
+    assert_eq!((response.header("trailer"), &*response.body), (None, "ok"), "{response:?}");
+
+    let upstream = Upstream::http1(|request| async {
+        let announced = request.headers().get("trailer").cloned();
+        let announced = announced.map_or("-".to_owned(), |it| it.to_str().unwrap().to_owned());
+        let body = request.into_body().collect().await.unwrap();
+        let came = body.trailers().cloned().unwrap_or_default();
+        let came: Vec<_> = came.keys().map(|name| name.as_str().to_owned()).collect();
+        Response::new(full(format!("{announced}; {}", came.join(" "))))
+    })
+    .await;
+    let gateway = Setup::proxy(upstream.address).start();
+    let request = "POST / HTTP/1.1\r\nhost: a\r\ntrailer: x-api-key, x-up,traceparent\r\n\
+        transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-up: 1\r\nx-api-key: k\r\n\
+        x-http-method-override: DELETE\r\ntraceparent: 00-1-1-00\r\n\r\n";
+    assert_eq!(Raw::ask(gateway.address, request).await.body, "x-up; x-up");
+}
+
 /// Tells the trailers of a request in its body, and has one behind it.
 async fn tells_trailers(request: http::Request<hyper::body::Incoming>) -> Response<BoxBody> {
     let body = request.into_body().collect().await.unwrap();

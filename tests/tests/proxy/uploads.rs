@@ -97,10 +97,12 @@ async fn tells_lengths() -> Upstream {
     Upstream::http1(|request| async move {
         let length = request.headers().get("content-length").cloned();
         let coding = request.headers().contains_key("transfer-encoding");
+        let announced = request.headers().get("trailer").cloned();
         let body = request.into_body().collect().await.unwrap();
         let late = body.trailers().is_some();
         let length = length.as_ref().map_or("none", |length| length.to_str().unwrap());
         let text = String::from_utf8(body.to_bytes().to_vec()).unwrap();
+        assert!(announced.is_none() || late, "{announced:?}");
         Response::new(full(format!("{length} {coding} {late} {text}")))
     })
     .await
@@ -162,7 +164,7 @@ upstream = "orders"
     }
     // Trailers have no place behind a length.
     let chunks = "3\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n";
-    let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n";
+    let head = "POST / HTTP/1.1\r\nhost: a\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\n";
     let answer = Raw::ask(gateway.address, format!("{head}\r\n{chunks}")).await;
     assert_eq!(answer.body, "3 false false abc");
     // Nobody else is there to ask for the body.
@@ -178,4 +180,82 @@ upstream = "orders"
     raw.reset();
     sleep(Duration::from_millis(100)).await;
     assert_eq!(upstream.requests().len(), before);
+}
+
+/// A gateway whose bodies have 64 KiB together, and the text of a chunked upload to it.
+fn with_little_room(upstream: &Upstream, keys: &str) -> (Running, impl Fn(usize) -> String) {
+    let text = format!(
+        r#"
+[gateway]
+buffered_bodies = "64KiB"
+[upstreams.orders]
+targets = ["http://${{env:ORDERS}}"]
+buffer_request_bodies = "64KiB"
+{keys}
+[[routes]]
+name = "all"
+paths = ["/{{*rest}}"]
+upstream = "orders"
+"#
+    );
+    let gateway = Setup::toml(&text, &[("ORDERS", &upstream.address)]).start();
+    let begin = |bytes: usize| {
+        let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
+        format!("{head}{bytes:x}\r\n{}\r\n", "x".repeat(bytes))
+    };
+    (gateway, begin)
+}
+
+#[tokio::test]
+async fn a_body_that_is_read_first_holds_its_room_for_a_bounded_time() {
+    let upstream = tells_lengths().await;
+    let time = "timeouts = { request_body = \"500ms\" }";
+    let (gateway, begin) = with_little_room(&upstream, time);
+    let mut slow = Raw::connect(gateway.address).await;
+    slow.send(begin(40_000)).await;
+    let began = Instant::now();
+    sleep(Duration::from_millis(200)).await;
+    // Meanwhile there is no room for another.
+    let answer = Raw::ask(gateway.address, begin(40_000) + "0\r\n\r\n").await;
+    assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")));
+    // That some of it comes now and then is not enough.
+    for _ in 0..2 {
+        slow.send("1\r\ny\r\n").await;
+        sleep(Duration::from_millis(100)).await;
+    }
+    let answer = slow.response().await;
+    assert_eq!(answer.status, 408, "{}", answer.body);
+    assert!(
+        answer.body.contains("The request body was not complete within 500ms."),
+        "{}",
+        answer.body
+    );
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
+    let answer = Raw::ask(gateway.address, begin(40_000) + "0\r\n\r\n").await;
+    assert!(answer.body.starts_with("40000 false false xx"), "{}", answer.body);
+}
+
+#[tokio::test]
+async fn a_body_has_all_of_the_room_and_a_longer_one_needs_its_length() {
+    let upstream = tells_lengths().await;
+    let (gateway, begin) = with_little_room(&upstream, "");
+    // In pieces, so that its memory grows.
+    let more = |bytes: usize| format!("{bytes:x}\r\n{}\r\n", "x".repeat(bytes));
+    let whole = begin(30_000) + &more(25_000) + &more(10_536);
+    let answer = Raw::ask(gateway.address, format!("{whole}0\r\n\r\n")).await;
+    assert!(answer.body.starts_with("65536 false false xx"), "{}", &answer.body[..60]);
+    let answer = Raw::ask(gateway.address, format!("{whole}1\r\ny\r\n0\r\n\r\n")).await;
+    assert_eq!(answer.status, 411);
+    // The room of a running gateway may be smaller than what the file was checked with.
+    let mut setup = Setup::proxy(upstream.address);
+    setup.config.process.buffered_bodies = 64 << 10;
+    setup.config.upstreams[0].buffer_request_bodies = Some(1 << 20);
+    let gateway = setup.start();
+    let answer = Raw::ask(gateway.address, format!("{whole}1\r\ny\r\n0\r\n\r\n")).await;
+    assert_eq!(answer.status, 411);
+    assert!(
+        answer.body.contains("more than 65536 bytes needs a content-length"),
+        "{}",
+        answer.body
+    );
 }

@@ -418,6 +418,11 @@ pub(in crate::config) static UPSTREAM_TIMEOUTS: Keys = Keys {
         timeout("first_byte", "From the last byte of the request to the response head.")
             .default("60s"),
         timeout("idle", "Between two bytes of the response.").default("5m"),
+        timeout(
+            "request_body",
+            "For a request body that is read first (`buffer_request_bodies`), until it is whole.",
+        )
+        .default("5m"),
     ],
 };
 

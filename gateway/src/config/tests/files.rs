@@ -71,7 +71,7 @@ targets = ["http://10.0.0.1:9000", { url = "https://B.example", weight = 3 }]
 protocol = "http2"
 host = "target"
 tls = { server_name = "inner.example" }
-timeouts = { connect = "1s", first_byte = "2s", idle = "3s" }
+timeouts = { connect = "1s", first_byte = "2s", idle = "3s", request_body = "4s" }
 keep_alive = { connections = 5, idle = "1m", ping = "2m", ping_timeout = "3s", max_age = "1h" }
 limits = { header_count = 7, header_size = "9KiB" }
 added_fields = ["forwarded", "x-request-id"]
@@ -180,6 +180,7 @@ fn takes_every_default() {
     assert!(upstream.tls.ca.is_none() && upstream.tls.server_name.is_none());
     assert_eq!(upstream.timeouts.connect, Duration::from_secs(5));
     assert_eq!(upstream.timeouts.first_byte, Duration::from_secs(60));
+    assert_eq!(upstream.timeouts.request_body, Duration::from_secs(300));
     assert_eq!(upstream.timeouts.idle, Duration::from_secs(300));
     assert_eq!((upstream.idle_connections, upstream.idle_timeout.as_secs()), (64, 60));
     assert_eq!((upstream.ping.as_secs(), upstream.ping_timeout.as_secs()), (30, 10));
@@ -236,6 +237,7 @@ fn takes_everything_that_is_set_for_upstreams_in_the_order_of_the_file() {
     assert_eq!(zeta.tls.server_name.as_deref(), Some("inner.example"));
     assert_eq!(zeta.timeouts.connect.as_secs(), 1);
     assert_eq!((zeta.timeouts.first_byte.as_secs(), zeta.timeouts.idle.as_secs()), (2, 3));
+    assert_eq!(zeta.timeouts.request_body.as_secs(), 4);
     assert_eq!((zeta.idle_connections, zeta.idle_timeout.as_secs()), (5, 60));
     assert_eq!((zeta.ping.as_secs(), zeta.ping_timeout.as_secs()), (120, 3));
     assert_eq!(zeta.max_age.as_secs(), 3_600);

@@ -56,6 +56,20 @@ fn refuses_retries_that_never_happen_or_cannot_be() {
         "\"conect\"",
         "did you mean `connect`?",
     );
+    refuses(
+        &with(
+            "retries = { attempts = 2, on = [\"conect\"], statuses = [], attempt_timeout = \"1s\" }",
+        ),
+        "`conect` is no value of `on`",
+        "\"conect\"",
+        "did you mean `connect`?",
+    );
+    refuses(
+        &with("retries = { attempts = 2, on = [], statuses = [200] }"),
+        "this is no status that can be here",
+        "200",
+        "",
+    );
     refuses(&with("retries.statuses = [200]"), "this is no status that can be here", "200", "");
     refuses(
         &with("retries.methods = [\"post\"]"),
@@ -166,4 +180,21 @@ fn reads_how_many_connections_a_target_has_at_a_time() {
         "`queue_time` has no effect: `queue` is 0, and no request waits",
         "queue_time",
     );
+}
+
+#[test]
+fn refuses_bodies_that_are_read_first_and_can_have_no_room() {
+    let with = |room: &str, limit: &str| {
+        file(room, &format!("{TARGETS}\nbuffer_request_bodies = \"{limit}\""), "", FORWARD)
+    };
+    let error = |room: u64| {
+        format!(
+            "a body may be larger than the {room} bytes that all bodies have together (`buffered_bodies` of `[gateway]`)"
+        )
+    };
+    let help = "raise `buffered_bodies` of `[gateway]`, or lower `buffer_request_bodies`";
+    let small = "[gateway]\nbuffered_bodies = \"64KiB\"";
+    refuses(&with(small, "65KiB"), &error(64 << 10), "\"65KiB\"", help);
+    refuses(&with("", "257MiB"), &error(256 << 20), "\"257MiB\"", help);
+    assert_eq!(findings(&with(small, "64KiB")), []);
 }

@@ -75,10 +75,11 @@ pub(super) fn find(engine: &Engine, name: &str, bytes: &[u8]) -> Option<Componen
     let path = folder()?.join(file(name, bytes));
     match std::fs::metadata(&path) {
         Ok(metadata) if is_trusted(&metadata) => {}
-        Ok(_) => {
+        Ok(metadata) => {
             tracing::warn!(
-                "{} is not used, since others than the owner of the program may write to it",
-                path.display()
+                "{} is not used, since others than the owner of the program may write to it: {}",
+                path.display(),
+                advice(&metadata)
             );
             return None;
         }
@@ -121,9 +122,41 @@ fn folder() -> Option<&'static Path> {
         let program = std::env::current_exe().ok()?;
         let beside = program.parent()?;
         let mut places = PLACES.iter().map(|place| beside.join(place));
-        places.find(|place| std::fs::metadata(place).is_ok_and(|it| it.is_dir() && is_trusted(&it)))
+        places.find(|place| is_usable(place))
     };
     FOLDER.get_or_init(find).as_deref()
+}
+
+/// Whether compiled plugins may come from here. Says why not, once, since each start then compiles what is there already.
+fn is_usable(place: &Path) -> bool {
+    let Ok(metadata) = std::fs::metadata(place) else { return false };
+    if !metadata.is_dir() {
+        return false;
+    }
+    let is_trusted = is_trusted(&metadata);
+    // Another folder may have this name.
+    if !is_trusted && holds_code(place) {
+        tracing::warn!(
+            "the compiled plugins in {} are not used, since others than the owner of the program may write to it: {}",
+            place.display(),
+            advice(&metadata)
+        );
+    }
+    is_trusted
+}
+
+fn holds_code(folder: &Path) -> bool {
+    let is_code =
+        |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|it| it == "cwasm");
+    std::fs::read_dir(folder).is_ok_and(|entries| entries.flatten().any(is_code))
+}
+
+/// What makes it trusted.
+fn advice(metadata: &Metadata) -> &'static str {
+    match metadata.mode() & OTHERS_WRITE {
+        0 => "give it to root or to the owner of the program (`chown`)",
+        _ => "take the right from them (`chmod go-w`), if nobody else wrote there",
+    }
 }
 
 /// Whether only those can have written it who can write the program too: its owner, or root.

@@ -17,11 +17,11 @@ use crate::component::{Call, Instances};
 use crate::config::{AccessLog, AddedFields, ComponentId, HostPolicy};
 use crate::error::Failure;
 use crate::exchange::{Answerer, Exchange};
-use crate::heads;
 use crate::proxy::action::Matched;
 use crate::proxy::action::rewrite;
 use crate::proxy::request::PreparedRequest;
 use crate::proxy::request::hop_by_hop as request_fields;
+use crate::proxy::response::hop_by_hop as response_fields;
 use crate::share::Flow;
 use crate::upstream::Added as _;
 
@@ -58,7 +58,7 @@ pub(in crate::proxy) async fn answer(
     exchange.is_answered_upstream();
     exchange.answered_by(Answerer::Component(id));
     exchange.is_of_type(response.headers().get(CONTENT_TYPE));
-    heads::strip_hop_by_hop(response.headers_mut());
+    response_fields::strip(exchange, response.headers_mut());
     Ok(response)
 }
 

@@ -50,7 +50,8 @@ pub(in crate::proxy) async fn forward(
         && buffered::is_needed(&body)
     {
         // Boxed, so that others do not carry its state around.
-        body = Box::pin(buffered::read(exchange, id, &mut head.headers, body, limit)).await?;
+        let time = settings.timeouts.request_body;
+        body = Box::pin(buffered::read(exchange, id, &mut head.headers, body, limit, time)).await?;
     }
     let fields = settings.added_fields;
     let added = request_fields::announce(exchange, &mut head.headers, matched, &hop, fields);

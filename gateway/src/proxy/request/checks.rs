@@ -4,7 +4,7 @@
 //! for each field that is not there. Must not change the head.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, TE,
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, TE, TRAILER,
     TRANSFER_ENCODING, UPGRADE,
 };
 use http::request::Parts;
@@ -22,6 +22,7 @@ pub(in crate::proxy) struct Checked {
     pub(in crate::proxy) content_length: Option<u64>,
     pub(in crate::proxy) connection: bool,
     pub(in crate::proxy) te: bool,
+    pub(in crate::proxy) trailer: bool,
     pub(in crate::proxy) transfer_encoding: bool,
     pub(in crate::proxy) upgrade: bool,
     pub(in crate::proxy) expect: bool,
@@ -54,6 +55,7 @@ pub(in crate::proxy) fn take(exchange: &Exchange, head: &Parts) -> Result<Checke
             CONTENT_LENGTH => checked.content_length = number(value),
             CONNECTION => checked.connection = true,
             TE => checked.te = true,
+            TRAILER => checked.trailer = true,
             TRANSFER_ENCODING => checked.transfer_encoding = true,
             UPGRADE => checked.upgrade = true,
             EXPECT => checked.expect = true,

@@ -25,6 +25,7 @@ use crate::proxy::request::checks::Checked;
 use crate::proxy::request::id::X_REQUEST_ID;
 use crate::proxy::request::target::Target;
 use crate::proxy::response::upgrade;
+use crate::trailers;
 use crate::upstream::{Added, write_line};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -65,6 +66,9 @@ pub(in crate::proxy) fn strip(
     // There is nothing to expect without a body, and HTTP/1.0 has no 100 (RFC 9110 section 10.1.1).
     if checked.expect && (!has_body || head.version < Version::HTTP_11) {
         headers.remove(EXPECT);
+    }
+    if checked.trailer {
+        trailers::filter_announced(headers);
     }
     if checked.cookies > 1 {
         join_cookies(headers);

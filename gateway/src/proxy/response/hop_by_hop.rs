@@ -2,7 +2,7 @@
 //!
 //! Owns what ends at this hop (RFC 9110 section 7.6.1), `Via`, and the request id.
 
-use http::header::{HeaderMap, VIA};
+use http::header::{HeaderMap, TRAILER, VIA};
 use http::response::Parts;
 use http::{Response, Version};
 use hyper::ext::ReasonPhrase;
@@ -13,6 +13,7 @@ use crate::exchange::Exchange;
 use crate::heads::strip_hop_by_hop;
 use crate::proxy::request::checks::has_outer_space;
 use crate::proxy::request::id::X_REQUEST_ID;
+use crate::trailers;
 
 /// Nothing malformed is passed on (RFC 9113 section 8.1.1). The parser of HTTP/1.1 has left white
 /// space out of values already.
@@ -26,8 +27,20 @@ pub(in crate::proxy) fn refuse_malformed(head: &Parts) -> Result<(), Failure> {
 
 /// Makes the upstream's fields the gateway's. `version` is the one that it answered in.
 pub(in crate::proxy) fn prepare(exchange: &Exchange, headers: &mut HeaderMap, version: Version) {
-    strip_hop_by_hop(headers);
+    strip(exchange, headers);
     headers.append(VIA, exchange.snapshot.via(version).clone());
+}
+
+/// Takes away what ends at this hop.
+pub(in crate::proxy) fn strip(exchange: &Exchange, headers: &mut HeaderMap) {
+    if !strip_hop_by_hop(headers) {
+        return;
+    }
+    // Trailers that end here are not announced.
+    match exchange.passes_trailers() {
+        true => trailers::filter_announced(headers),
+        false => drop(headers.remove(TRAILER)),
+    }
 }
 
 /// A status without a usual reason phrase is sent with an empty one, which HTTP/1.1 allows (RFC 9112

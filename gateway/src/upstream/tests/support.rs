@@ -65,6 +65,7 @@ pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {
             connect: Duration::from_secs(20),
             first_byte: Duration::from_secs(20),
             idle: Duration::from_secs(20),
+            request_body: Duration::from_secs(20),
         },
         idle_connections: 64,
         idle_timeout: Duration::from_secs(20),

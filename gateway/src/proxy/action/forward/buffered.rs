@@ -1,13 +1,15 @@
 //! A request body that is read whole before the request is sent, so that its length can be said.
 //!
-//! Owns the bound on it, and that its memory is counted. Its trailers are let go: behind a length HTTP/1.1 has no place
-//! for them. Must not send.
+//! Owns the bounds on its size and its time, and that its memory is counted. Its trailers are let go: behind a length
+//! HTTP/1.1 has no place for them. Must not send.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, TRAILER};
 use http::{HeaderMap, HeaderValue};
 use http_body::Body as _;
 
@@ -26,15 +28,34 @@ pub(super) fn is_needed(body: &Body) -> bool {
 /// Reads it, and gives its length to the head.
 ///
 /// # Errors
-/// When it is longer than `limit`, there is no room for it, or it breaks off.
+/// When it is longer than `limit`, there is no room for it, it is not whole in `time`, or it breaks off.
 pub(super) async fn read(
     exchange: &Exchange,
     id: UpstreamId,
     headers: &mut HeaderMap,
+    body: Body,
+    limit: u64,
+    time: Duration,
+) -> Result<Body, Failure> {
+    // What waits for the whole of it is no stream that may be silent, and its bytes keep others from their room.
+    let whole = tokio::time::timeout(time, collect(exchange, id, body, limit)).await;
+    let whole = whole.unwrap_or(Err(Failure::UploadTooLong { limit: time }))?;
+    headers.remove(TRAILER);
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
+    Ok(Body::full(whole))
+}
+
+async fn collect(
+    exchange: &Exchange,
+    id: UpstreamId,
     mut body: Body,
     limit: u64,
-) -> Result<Body, Failure> {
-    let mut pieces = Pieces::new(Reservation::of_process(&exchange.snapshot.shared.bodies), None);
+) -> Result<Bytes, Failure> {
+    let room = &exchange.snapshot.shared.bodies;
+    // What all bodies have together is too little for a longer one, also when there is no other.
+    let limit = limit.min(room.limit() as u64);
+    // Its memory never grows beyond what it may need.
+    let mut pieces = Pieces::new(Reservation::of_process(room), Some(limit));
     while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         let frame = frame.map_err(|error| broken(exchange, error))?;
         let Ok(data) = frame.into_data() else {
@@ -52,9 +73,7 @@ pub(super) async fn read(
             }
         })?;
     }
-    let whole = pieces.join();
-    headers.insert(CONTENT_LENGTH, HeaderValue::from(whole.len()));
-    Ok(Body::full(whole))
+    Ok(pieces.join())
 }
 
 fn broken(exchange: &Exchange, error: BodyError) -> Failure {
