@@ -186,8 +186,6 @@ upstream = "orders"
 fn with_little_room(upstream: &Upstream, keys: &str) -> (Running, impl Fn(usize) -> String) {
     let text = format!(
         r#"
-[gateway]
-buffered_bodies = "64KiB"
 [upstreams.orders]
 targets = ["http://${{env:ORDERS}}"]
 buffer_request_bodies = "64KiB"
@@ -198,7 +196,9 @@ paths = ["/{{*rest}}"]
 upstream = "orders"
 "#
     );
-    let gateway = Setup::toml(&text, &[("ORDERS", &upstream.address)]).start();
+    let mut setup = Setup::toml(&text, &[("ORDERS", &upstream.address)]);
+    setup.config.process.buffered_bodies = 64 << 10;
+    let gateway = setup.start();
     let begin = |bytes: usize| {
         let head = "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n";
         format!("{head}{bytes:x}\r\n{}\r\n", "x".repeat(bytes))
