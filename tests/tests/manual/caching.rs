@@ -270,8 +270,9 @@ async fn of_two(text: &str) -> (Running, [Upstream; 2]) {
          [upstreams.two]\ntargets = [\"http://${{env:TWO}}\"]\n\
          [plugins.cache]\ncomponent = \"cache\"\n{text}"
     );
-    let places = [("ONE", &upstreams[0].address), ("TWO", &upstreams[1].address)];
-    (Setup::toml(&text, &places).start(), upstreams)
+    let setup =
+        Setup::toml(&text, &[("ONE", &upstreams[0].address), ("TWO", &upstreams[1].address)]);
+    (setup.start(), upstreams)
 }
 
 async fn named(name: &'static str) -> Upstream {
