@@ -337,22 +337,22 @@ split = { by = ["header:x-unit"], variants = [{ name = "a", upstream = "one", we
 
 #[tokio::test]
 async fn what_was_stored_under_other_settings_is_not_given() {
-    let by = [("authorization", "Basic YTpi")];
+    const BY: &[(&str, &str)] = &[("authorization", "Basic YTpi")];
     const COOKIE: &[(&str, &str)] = &[AGED, ("set-cookie", "a=b")];
-    for (loose, tight, fields) in [
-        ("credentials = \"shared\"", "credentials = \"standard\"", &[AGED] as &[_]),
-        ("set_cookie = \"keep\"", "set_cookie = \"refuse\"", COOKIE),
-        ("max_ttl = \"1h\"", "max_ttl = \"1s\"", &[AGED]),
+    for (loose, tight, by, fields) in [
+        ("credentials = \"shared\"", "credentials = \"standard\"", BY, &[AGED] as &[_]),
+        ("set_cookie = \"keep\"", "set_cookie = \"refuse\"", &[], COOKIE),
+        ("max_ttl = \"1h\"", "max_ttl = \"1s\"", &[], &[AGED]),
     ] {
         let site = numbered(fields).await;
         let gateway = gateway(loose, &site);
         for _ in 0..2 {
-            assert_eq!(ask(&gateway, "GET", "/a", &by).await.text(), "answer 1", "{loose}");
+            assert_eq!(ask(&gateway, "GET", "/a", by).await.text(), "answer 1", "{loose}");
         }
         for (config, said) in [(tight, "answer 2"), (loose, "answer 1")] {
             let (handle, config) = (gateway.handle.clone(), setup(config, &site).config);
             tokio::task::spawn_blocking(move || handle.reload(config).unwrap()).await.unwrap();
-            let answer = ask(&gateway, "GET", "/a", &by).await;
+            let answer = ask(&gateway, "GET", "/a", by).await;
             assert_eq!(answer.text(), said, "{tight}");
         }
     }
