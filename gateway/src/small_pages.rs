@@ -14,7 +14,7 @@ const ALLOW_THP: mi::mi_option_t = 43;
 const USUAL_DELAY: libc::c_long = 1000;
 
 /// Called before anything allocates: mimalloc reads the first of its options once. With huge pages it takes memory from the
-/// system, and gives it back, by 2 MiB: a gateway with three plugins had 94 MiB at its peak and kept them; now 47.
+/// system, and gives it back, by 2 MiB: a gateway with three plugins had 92 MiB at its peak and kept them; now 46.
 #[cfg(target_os = "linux")]
 #[used]
 #[unsafe(link_section = ".init_array.00100")]
