@@ -276,7 +276,8 @@ async fn see_head_later(
 ) -> Result<Called<(RequestOutcome,)>, Failure> {
     let view = View::of(heads, &pool.plugin().interest);
     let (fields, attributes) = (view.fields(), view.attributes());
-    pool.call::<OnRequest>(flow, heads.clone(), (view.head(&fields, &attributes).into(),)).await
+    let params = (view.head(&fields, &attributes).into(),);
+    pool.call_managed::<OnRequest>(flow, heads.clone(), params).await
 }
 
 async fn see_body(run: &Rc<Run>, index: usize, body: &mut Body) -> Result<(), Stop> {

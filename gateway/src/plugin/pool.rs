@@ -215,11 +215,21 @@ impl Pool {
         if let Some(ready) = self.ready(flow) {
             return ready.call::<H>(heads, params);
         }
+        // Boxed, so that what may wait does not make every other exchange's state large.
+        Box::pin(self.call_managed::<H>(flow, heads, params)).await
+    }
+
+    /// As [`call`](Self::call), where [`ready`](Self::ready) has found none. To be in a box of the caller's.
+    pub(crate) async fn call_managed<H: Hook>(
+        &self,
+        flow: &Rc<Flow>,
+        heads: Arc<ExchangeView>,
+        params: H::Params<'_>,
+    ) -> Result<Called<H::Results>, Failure> {
         let metrics = &self.plugin.identity.metrics;
         let began = metrics.hook_begins();
-        // Boxed, so that what may wait does not make every other exchange's state large.
         let mut waits = Waits { since: began, ..Waits::default() };
-        let called = Box::pin(self.call_later::<H>(flow, heads, params, &mut waits)).await;
+        let called = self.call_later::<H>(flow, heads, params, &mut waits).await;
         let timed = metrics.hook_ended(H::INDEX, began);
         let timing =
             timed.map(|(began, took)| Timing::new(began, took, waits.for_turn, waits.for_instance));
@@ -245,7 +255,8 @@ impl Pool {
             Some(lease) => lease,
             None => {
                 turn.give_up();
-                let taken = self.checkout().await;
+                // Boxed, since it is large and seldom needed.
+                let taken = Box::pin(self.checkout()).await;
                 waits.for_instance = waits.lap();
                 let lease = taken?;
                 // All that waited for an instance would have the worker one after the other.

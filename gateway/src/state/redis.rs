@@ -15,6 +15,7 @@ mod quotas;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -49,8 +50,27 @@ const INCREMENT: usize = 2;
 #[derive(Clone, Copy)]
 enum Question<'a> {
     /// A script on these keys and arguments.
-    Script(usize, &'a [String], &'a [String]),
+    Script(usize, &'a [String], &'a [Argument<'a>]),
     Command(&'a Cmd),
+}
+
+/// An argument of a script. Numbers are written where they go over, without a text of their own.
+#[derive(Debug, Clone)]
+enum Argument<'a> {
+    Text(Cow<'a, str>),
+    Number(u64),
+}
+
+impl<'a> From<&'a str> for Argument<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<u64> for Argument<'_> {
+    fn from(number: u64) -> Self {
+        Self::Number(number)
+    }
 }
 
 /// A store.
@@ -143,7 +163,7 @@ impl Redis {
         &self,
         script: usize,
         keys: &[String],
-        arguments: &[String],
+        arguments: &[Argument<'_>],
     ) -> Result<Value, Unavailable> {
         let (link, made, answered) = self.put(Question::Script(script, keys, arguments)).await?;
         match answered {
@@ -317,9 +337,25 @@ impl Drop for Redis {
     }
 }
 
-fn evaluate(command: &str, script: &str, keys: &[String], arguments: &[String]) -> Cmd {
-    let mut evaluate = redis::cmd(command);
-    evaluate.arg(script).arg(keys.len()).arg(keys).arg(arguments);
+fn evaluate(command: &str, script: &str, keys: &[String], arguments: &[Argument<'_>]) -> Cmd {
+    /// Room for the command, and the digits of most numbers.
+    const WORDS: usize = 16;
+    const DIGITS: usize = 12;
+    let texts = script.len() + keys.iter().map(String::len).sum::<usize>();
+    let mut evaluate = Cmd::with_capacity(
+        3 + keys.len() + arguments.len(),
+        WORDS + texts + DIGITS * arguments.len(),
+    );
+    evaluate.arg(command).arg(script).arg(keys.len());
+    for key in keys {
+        evaluate.arg(key);
+    }
+    for argument in arguments {
+        match argument {
+            Argument::Text(text) => evaluate.arg(&**text),
+            Argument::Number(number) => evaluate.arg(*number),
+        };
+    }
     evaluate
 }
 

@@ -9,12 +9,14 @@ use std::borrow::Cow;
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
+use crate::charset::{self, Charset, Declared};
 use crate::coding::{self, Coding, DecodeError};
 use crate::config::{EncodedPolicy, Policy};
 use crate::events::{EventRules, EventTooLarge, Splitter};
 use crate::form::{self, Repeated};
 use crate::json::edit::{self, Edit};
 use crate::media_type::Pattern;
+use crate::memory;
 use crate::text::Replacer;
 use crate::values::Values;
 use crate::xml;
@@ -29,6 +31,8 @@ pub(crate) struct BodyRules {
     pub(crate) event_types: Vec<Pattern>,
     pub(crate) text: Option<Replacer>,
     pub(crate) text_types: Vec<Pattern>,
+    /// Whether text that is not UTF-8 is decoded for them, by what its `content-type` says.
+    pub(crate) decodes_text: bool,
     /// Bytes of a body that is read whole, at most; decoded, if it has a coding.
     pub(crate) limit: u64,
     pub(crate) on_invalid_json: Policy,
@@ -64,6 +68,16 @@ pub(crate) struct BodyState {
     codings: Vec<Coding>,
     /// Whether they are put on again.
     recodes: bool,
+    /// Its charset, if that matters.
+    charset: Option<CharsetOfBody>,
+}
+
+/// What a head says about a charset.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct CharsetOfBody {
+    name: String,
+    /// The `content-type` that it has as UTF-8.
+    content_type: String,
 }
 
 /// What one set of rules does with a body.
@@ -96,6 +110,8 @@ pub(crate) enum Start {
     Pass,
     /// It is encoded, and that is refused: with the codings that would not be.
     Refuse(&'static str),
+    /// It has a charset that is not known.
+    RefuseCharset,
     /// It is read this way.
     Read(BodyMode, BodyState),
 }
@@ -122,13 +138,29 @@ impl BodyRules {
         matches!(self.on_encoded_body, EncodedPolicy::Decode | EncodedPolicy::Recode)
     }
 
+    /// Whether a body may have to be read whole that these rules do not read whole otherwise.
+    pub(crate) fn may_read_whole(&self) -> bool {
+        self.decodes() || self.decodes_text
+    }
+
+    /// Whether what is in a body depends on its charset. JSON is UTF-8 (RFC 8259).
+    fn needs_charset(&self, part: &Part) -> bool {
+        let is_json = self.convert.as_ref().is_none_or(|convert| convert.from == Format::Json);
+        if part.json { !is_json } else { part.text && self.decodes_text }
+    }
+
     /// Edits JSON, or what becomes JSON for that.
-    fn edit(&self, body: &[u8], values: &Values) -> Result<Option<Vec<u8>>, String> {
+    fn edit(
+        &self,
+        body: &[u8],
+        charset: Option<Charset>,
+        values: &Values,
+    ) -> Result<Option<Vec<u8>>, String> {
         let Some(convert) = &self.convert else {
             let edited = edit::apply_all(&self.json, body, values, "");
             return edited.map(|edited| edited.map(String::into_bytes)).map_err(not_json);
         };
-        self.converted(convert, body, values)
+        self.converted(convert, body, charset, values)
             .map(Some)
             .map_err(|reason| format!("the body cannot be converted: {reason}"))
     }
@@ -137,12 +169,16 @@ impl BodyRules {
         &self,
         Convert { from, to, repeated, xml }: &Convert,
         body: &[u8],
+        charset: Option<Charset>,
         values: &Values,
     ) -> Result<Vec<u8>, String> {
         let json = match from {
             Format::Json => Cow::Borrowed(body),
-            Format::Form => Cow::Owned(form::to_json(body, *repeated)?.into_bytes()),
-            Format::Xml => Cow::Owned(xml::to_json(body, xml)?.into_bytes()),
+            Format::Form => {
+                let charset = charset.unwrap_or(encoding_rs::UTF_8);
+                Cow::Owned(form::to_json(body, *repeated, charset)?.into_bytes())
+            }
+            Format::Xml => Cow::Owned(xml::to_json(body, xml, charset)?.into_bytes()),
         };
         let edited = edit::apply_all(&self.json, &json, values, "")?.map(String::into_bytes);
         let json = edited.map_or(json, Cow::Owned);
@@ -224,8 +260,19 @@ impl BodyState {
         }
         let mut state = Self { recodes: true, ..Self::default() };
         let coding = body.content_encoding.map(str::trim).filter(|field| coding::is_coded(field));
+        let declared = charset::declared(body.content_type);
         let mut limit = u64::MAX;
         for (rules, mut part) in parts {
+            if let Declared::Unknown(name) = declared
+                && rules.needs_charset(&part)
+            {
+                if rules.on_invalid_json == Policy::Reject {
+                    log::warn!("a body is refused, since its charset `{name}` is not known");
+                    return Start::RefuseCharset;
+                }
+                log::debug!("the body is left as it is: its charset `{name}` is not known");
+                continue;
+            }
             if let Some(field) = coding {
                 match rules.take_off(field, is_stream) {
                     Ok(Some(codings)) => {
@@ -237,7 +284,19 @@ impl BodyState {
                 }
                 state.recodes &= rules.on_encoded_body == EncodedPolicy::Recode;
             }
-            if part.json || coding.is_some() {
+            let mut is_whole = part.json || coding.is_some();
+            if let Declared::Known(known) = declared
+                && !is_stream
+                && rules.needs_charset(&part)
+            {
+                // That of UTF-8 goes on as it comes, but may tell how XML is written.
+                is_whole |= known != encoding_rs::UTF_8;
+                state.charset = Some(CharsetOfBody {
+                    name: known.name().to_owned(),
+                    content_type: charset::as_utf8(body.content_type.unwrap_or_default()),
+                });
+            }
+            if is_whole {
                 limit = limit.min(rules.limit);
             }
             part.values = values.carry(&rules.references);
@@ -257,7 +316,7 @@ impl BodyState {
         &self,
         rules: impl Fn(usize) -> Option<&'r BodyRules>,
         body: &mut Body,
-    ) -> Result<Option<&'static str>, Refusal> {
+    ) -> Result<Option<Cow<'_, str>>, Refusal> {
         if body.bytes().is_empty() {
             return Ok(None);
         }
@@ -271,9 +330,16 @@ impl BodyState {
         }
         let mut is_changed = self.loses_codings();
         let mut media_type = None;
+        let mut charset = self.charset.as_ref().and_then(|it| charset::of_name(&it.name));
         for (part, rules) in parts {
-            if let Some(changed) = part.change_whole(rules, &bytes)? {
-                media_type = rules.new_media_type().filter(|_| part.json).or(media_type);
+            let before = charset;
+            if let Some(changed) = part.change_whole(rules, &bytes, &mut charset)? {
+                let new = rules.new_media_type().filter(|_| part.json).map(Cow::Borrowed);
+                // Not all that was put in is in the charset that it had.
+                let is_now_utf8 = before.is_some() && charset.is_none();
+                let as_utf8 = self.charset.as_ref().filter(|_| is_now_utf8);
+                let as_utf8 = as_utf8.map(|it| Cow::Borrowed(it.content_type.as_str()));
+                media_type = new.or(as_utf8).or(media_type);
                 bytes = Cow::Owned(changed);
                 is_changed = true;
             }
@@ -306,15 +372,24 @@ impl BodyState {
 }
 
 impl Part {
-    fn change_whole(&self, rules: &BodyRules, body: &[u8]) -> Result<Option<Vec<u8>>, Refusal> {
+    /// `charset` is that of the body, and `None` once that is UTF-8.
+    fn change_whole(
+        &self,
+        rules: &BodyRules,
+        body: &[u8],
+        charset: &mut Option<Charset>,
+    ) -> Result<Option<Vec<u8>>, Refusal> {
         if edit::without_bom(body).iter().all(u8::is_ascii_whitespace) {
             return Ok(None);
         }
         let values = Values::carried(&rules.references, &self.values);
         let mut changed = None;
         if self.json {
-            match rules.edit(body, &values) {
-                Ok(edited) => changed = edited,
+            match rules.edit(body, *charset, &values) {
+                Ok(edited) => {
+                    changed = edited;
+                    *charset = None;
+                }
                 Err(reason) if rules.on_invalid_json == Policy::Reject => {
                     return Err(Refusal::Unreadable(reason));
                 }
@@ -322,6 +397,10 @@ impl Part {
             }
         }
         if let Some(replacer) = rules.text.as_ref().filter(|_| self.text) {
+            let is_other = |known: &Charset| *known != encoding_rs::UTF_8;
+            if let Some(known) = charset.filter(is_other).filter(|_| rules.needs_charset(self)) {
+                return replace_decoded(rules, replacer, body, known, &values, charset);
+            }
             let body = changed.as_deref().unwrap_or(body);
             changed = replacer.push(&mut Vec::new(), body, true, &values).or(changed);
         }
@@ -346,4 +425,36 @@ impl Part {
         }
         Ok(changed)
     }
+}
+
+/// Replaces text in a body of another charset. `charset` becomes `None` if it has to go on as UTF-8.
+fn replace_decoded(
+    rules: &BodyRules,
+    replacer: &Replacer,
+    body: &[u8],
+    known: Charset,
+    values: &Values,
+    charset: &mut Option<Charset>,
+) -> Result<Option<Vec<u8>>, Refusal> {
+    // The text, what it becomes, and that in bytes.
+    let has_room = memory::has_room(body.len().saturating_mul(3 * 2));
+    let decoded = if has_room { charset::decode(body, known) } else { None };
+    let Some(decoded) = decoded else {
+        let reason = match has_room {
+            true => format!("the body is not {}, as it says", known.name()),
+            false => "the plugin's memory (`limits.memory`) has no room for the text".to_owned(),
+        };
+        if rules.on_invalid_json == Policy::Reject {
+            return Err(Refusal::Unreadable(reason));
+        }
+        log::debug!("the body is left as it is: {reason}");
+        return Ok(None);
+    };
+    let replaced = replacer.push(&mut Vec::new(), decoded.text.as_bytes(), true, values);
+    let Some(replaced) = replaced else { return Ok(None) };
+    let encoded = str::from_utf8(&replaced).ok().and_then(|text| decoded.encode(text));
+    Ok(Some(encoded.unwrap_or_else(|| {
+        *charset = None;
+        replaced
+    })))
 }

@@ -58,6 +58,9 @@ pub(crate) struct RequestSpec {
     /// The media types of bodies that `text` changes. Default `["text/*", "application/json",
     /// "+json", "application/xml", "+xml", "application/javascript"]`.
     pub(crate) text_types: Option<Vec<String>>,
+    /// What `text` looks at in a body whose `content-type` names another charset than UTF-8. Default `"bytes"`.
+    /// `"decode"`: its characters; such a body is buffered.
+    pub(crate) text_charset: TextCharset,
     /// The largest body that is read whole, in bytes or as `"512KiB"`, decoded if it has a coding; a
     /// larger one is refused with 413. Default 1 MiB.
     pub(crate) body_limit: Size,
@@ -90,6 +93,9 @@ pub(crate) struct ResponseSpec {
     pub(crate) json_types: Option<Vec<String>>,
     /// The media types of bodies that `text` changes. Default as for requests.
     pub(crate) text_types: Option<Vec<String>>,
+    /// What `text` looks at in a body whose `content-type` names another charset than UTF-8. Default `"bytes"`.
+    /// `"decode"`: its characters; such a body is buffered.
+    pub(crate) text_charset: TextCharset,
     /// The largest body that is read whole, in bytes or as `"512KiB"`, decoded if it has a coding; a
     /// larger one fails the exchange, or, decoded, is answered 502. Default 1 MiB.
     pub(crate) body_limit: Size,
@@ -370,6 +376,17 @@ pub(crate) struct TextSpec {
     pub(crate) find: String,
     /// What to put in its place. May hold `${...}`.
     pub(crate) replace: String,
+}
+
+/// What texts are compared with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum TextCharset {
+    /// Bytes, whatever the charset is.
+    #[default]
+    Bytes,
+    /// Characters, by the charset that the body says.
+    Decode,
 }
 
 /// What happens to a message that cannot be changed.

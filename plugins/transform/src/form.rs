@@ -5,6 +5,9 @@
 
 use std::fmt::Write as _;
 
+use encoding_rs::{UTF_16BE, UTF_16LE};
+
+use crate::charset::Charset;
 use crate::encode;
 use crate::json::document::{members, quoted};
 use crate::memory::Parts;
@@ -25,15 +28,18 @@ pub(crate) enum Repeated {
 }
 
 /// An object with a string for each name, in the order in which names come first.
-pub(crate) fn to_json(form: &[u8], repeated: Repeated) -> Result<String, String> {
-    let form = std::str::from_utf8(form).map_err(|_| "the form is not UTF-8".to_owned())?;
+pub(crate) fn to_json(form: &[u8], repeated: Repeated, charset: Charset) -> Result<String, String> {
+    if [UTF_16LE, UTF_16BE].contains(&charset) {
+        return Err("a form cannot be UTF-16".to_owned());
+    }
     let mut names: Vec<(String, Vec<String>)> = Vec::new();
     let mut places = std::collections::BTreeMap::new();
     let mut parts = Parts::of(PART);
-    for pair in form.trim_ascii().split('&').filter(|pair| !pair.is_empty()) {
+    for pair in form.trim_ascii().split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         parts.add()?;
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let (name, value) = (decoded(name)?, decoded(value)?);
+        let middle = pair.iter().position(|byte| *byte == b'=');
+        let (name, value) = middle.map_or((pair, &b""[..]), |at| (&pair[..at], &pair[at + 1..]));
+        let (name, value) = (decoded(name, charset)?, decoded(value, charset)?);
         let place = *places.entry(name.clone()).or_insert(names.len());
         match names.get_mut(place) {
             Some((_, values)) => values.push(value),
@@ -98,16 +104,19 @@ fn elements(value: &serde_json::value::RawValue) -> Option<Vec<&serde_json::valu
 }
 
 /// A name or a value in plain text.
-fn decoded(text: &str) -> Result<String, String> {
-    let spaced = text.replace('+', " ");
-    percent_encoding::percent_decode_str(&spaced)
-        .decode_utf8()
+fn decoded(text: &[u8], charset: Charset) -> Result<String, String> {
+    let spaced: Vec<_> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    let bytes: Vec<_> = percent_encoding::percent_decode(&spaced).collect();
+    charset
+        .decode_without_bom_handling_and_without_replacement(&bytes)
         .map(std::borrow::Cow::into_owned)
-        .map_err(|_| "the form is not UTF-8".to_owned())
+        .ok_or_else(|| format!("the form is not {}", charset.name()))
 }
 
 #[cfg(test)]
 mod tests {
+    use encoding_rs::{SHIFT_JIS, UTF_8, WINDOWS_1252};
+
     use super::*;
 
     #[test]
@@ -119,13 +128,25 @@ mod tests {
             (Repeated::Last, r#""c+d""#),
         ] {
             assert_eq!(
-                to_json(form, repeated).unwrap(),
+                to_json(form, repeated, UTF_8).unwrap(),
                 format!(r#"{{"z":"1","tag":{tag},"x":"\"é\n","empty":"","bare":"","":"n"}}"#)
             );
         }
-        assert_eq!(to_json(b"", Repeated::List).unwrap(), "{}");
-        assert!(to_json(b"a=%FF", Repeated::List).is_err());
-        assert!(to_json(b"a=\xFF", Repeated::List).is_err());
+        assert_eq!(to_json(b"", Repeated::List, UTF_8).unwrap(), "{}");
+        assert!(to_json(b"a=%FF", Repeated::List, UTF_8).is_err());
+        assert!(to_json(b"a=\xFF", Repeated::List, UTF_8).is_err());
+    }
+
+    #[test]
+    fn a_form_of_another_charset_is_read() {
+        for (charset, form, json) in [
+            (WINDOWS_1252, &b"n=caf%E9+cr\xe8me&%80=1"[..], r#"{"n":"café crème","€":"1"}"#),
+            (SHIFT_JIS, b"k=%83J%83t%83F", r#"{"k":"カフェ"}"#),
+        ] {
+            assert_eq!(to_json(form, Repeated::List, charset).unwrap(), json);
+        }
+        assert!(to_json(b"a=%83", Repeated::List, SHIFT_JIS).is_err());
+        assert!(to_json(b"a\0=\0b\0", Repeated::List, UTF_16LE).is_err());
     }
 
     #[test]
@@ -157,7 +178,7 @@ mod tests {
             let json = serde_json::to_string(&object).unwrap();
             let form = from_json(json.as_bytes()).unwrap();
             assert!(form.is_ascii(), "{form}");
-            let back = to_json(form.as_bytes(), Repeated::List).unwrap();
+            let back = to_json(form.as_bytes(), Repeated::List, UTF_8).unwrap();
             assert_eq!(
                 serde_json::from_str::<serde_json::Value>(&back).unwrap(),
                 serde_json::Value::from(object)

@@ -7,6 +7,7 @@
 //! and a hook without rules is not asked for.
 
 mod body;
+mod charset;
 mod coding;
 mod config;
 mod encode;
@@ -97,7 +98,7 @@ impl Plugin for Transform {
         match state.change_whole(|_| self.rules.request.body.as_ref(), body) {
             Ok(media_type) => {
                 if let Some(media_type) = media_type {
-                    request.set_header("content-type", media_type);
+                    request.set_header("content-type", media_type.as_bytes());
                 }
                 Outcome::Next
             }
@@ -129,7 +130,7 @@ impl Plugin for Transform {
         match state.change_whole(|set| self.rules.response.body(set), body) {
             Ok(media_type) => {
                 if let Some(media_type) = media_type {
-                    response.set_header("content-type", media_type);
+                    response.set_header("content-type", media_type.as_bytes());
                 }
                 Outcome::Next
             }
@@ -174,7 +175,7 @@ impl Transform {
         let rules = &self.rules.request;
         if let Some(body) = &rules.body {
             interest = interest.header("content-type").header("content-encoding");
-            if body.decodes() {
+            if body.may_read_whole() {
                 interest = interest.request_body(BodyMode::Buffered(body.limit));
             }
         }
@@ -208,7 +209,7 @@ impl Transform {
             }
         }
         // How much may be handed back is known by the interest: a decoded body is larger.
-        let decoding = sets.bodies().filter(|body| body.decodes());
+        let decoding = sets.bodies().filter(|body| body.may_read_whole());
         if let Some(limit) = decoding.map(|body| body.limit).max() {
             interest = interest.response_body(BodyMode::Buffered(limit));
         }

@@ -1,7 +1,7 @@
 //! Which bodies a rule is for, by their `content-type`.
 //!
-//! Owns patterns of media types (RFC 9110 section 8.3.1). Parameters, such as `charset`, do not
-//! matter.
+//! Owns patterns of media types (RFC 9110 section 8.3.1). Parameters do not matter to them; `charset` is
+//! `charset`'s.
 
 /// A pattern of media types, in lower case.
 #[derive(Debug, PartialEq, Eq)]

@@ -102,7 +102,7 @@ impl RequestRules {
         };
         match BodyState::start([(0, rules)], described, values) {
             // The interest of rules that decode asks for bodies.
-            Start::Pass if rules.decodes() => request.want_request_body(BodyMode::None),
+            Start::Pass if rules.may_read_whole() => request.want_request_body(BodyMode::None),
             Start::Pass => {}
             Start::Refuse(accepted) => {
                 return Err(Response::problem(
@@ -111,6 +111,10 @@ impl RequestRules {
                     "a body with this content-encoding is not taken here",
                 )
                 .header("accept-encoding", accepted));
+            }
+            Start::RefuseCharset => {
+                let detail = "a body with this charset is not taken here";
+                return Err(Response::problem(415, "Unsupported Media Type", detail));
             }
             Start::Read(mode, started) => {
                 request.want_request_body(mode);

@@ -133,12 +133,15 @@ impl ResponseSets {
         let sets = sets.filter_map(|(index, set)| Some((index, set.body.as_ref()?)));
         match BodyState::start(sets, described, values) {
             // The interest of rules that decode asks for bodies.
-            Start::Pass if self.bodies().any(BodyRules::decodes) => {
+            Start::Pass if self.bodies().any(BodyRules::may_read_whole) => {
                 response.want_body(BodyMode::None);
             }
             Start::Pass => {}
             Start::Refuse(_) => {
                 return Err(bad_gateway("the upstream's answer has a content-encoding"));
+            }
+            Start::RefuseCharset => {
+                return Err(bad_gateway("the upstream's answer has a charset that is not known"));
             }
             Start::Read(mode, started) => {
                 response.want_body(mode);

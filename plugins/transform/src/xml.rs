@@ -12,6 +12,7 @@ use quick_xml::XmlVersion::Implicit1_0;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 
+use crate::charset::{self, Charset};
 use crate::json::document::quoted;
 use crate::memory::{self, Parts};
 
@@ -46,9 +47,16 @@ struct Open {
 }
 
 /// An object with the root element as its only member.
-pub(crate) fn to_json(document: &[u8], options: &Options) -> Result<String, String> {
-    let document = std::str::from_utf8(document).map_err(|_| "the document is not UTF-8")?;
-    let document = document.strip_prefix('\u{feff}').unwrap_or(document);
+pub(crate) fn to_json(
+    document: &[u8],
+    options: &Options,
+    declared: Option<Charset>,
+) -> Result<String, String> {
+    // A text of another charset takes memory of its own, of up to three bytes for each of its own.
+    if !memory::has_room(document.len().saturating_mul(3)) {
+        return Err("the plugin's memory (`limits.memory`) has no room for the document".to_owned());
+    }
+    let document = &*charset::decode_xml(document, declared)?;
     if let Some(other) = document.chars().find(|c| !is_xml(*c)) {
         return Err(format!("U+{:04X} cannot be in an XML document", u32::from(other)));
     }
@@ -115,14 +123,7 @@ fn take(
                 .push(resolve_predefined_entity(&name).ok_or_else(|| unknown(&name))?, depth)?,
         },
         Event::DocType(_) => return Err("a document type is not read".to_owned()),
-        Event::Decl(declaration) => {
-            if let Some(Ok(encoding)) = declaration.encoding()
-                && !["utf-8", "us-ascii"].contains(&encoding.to_ascii_lowercase().as_str())
-            {
-                return Err(format!("the encoding `{encoding}` is not read, only UTF-8"));
-            }
-        }
-        Event::Empty(_) | Event::Comment(_) | Event::PI(_) | Event::Eof => {}
+        Event::Decl(_) | Event::Empty(_) | Event::Comment(_) | Event::PI(_) | Event::Eof => {}
     }
     Ok(())
 }
@@ -215,7 +216,7 @@ mod tests {
     use super::*;
 
     fn json(xml: &str) -> Result<String, String> {
-        to_json(xml.as_bytes(), &Options::default())
+        to_json(xml.as_bytes(), &Options::default(), None)
     }
 
     #[test]
@@ -255,7 +256,7 @@ mod tests {
             ("<a>12345678901234567890.123</a>", r#"{"a":12345678901234567890.123}"#),
             ("<a>1 2</a>", r#"{"a":"1 2"}"#),
         ] {
-            assert_eq!(to_json(xml.as_bytes(), &options).as_deref(), Ok(expected), "{xml}");
+            assert_eq!(to_json(xml.as_bytes(), &options, None).as_deref(), Ok(expected), "{xml}");
         }
     }
 
@@ -282,14 +283,14 @@ mod tests {
             ("<!DOCTYPE a><a/>", "a document type is not read"),
             ("<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>", "a document type is not read"),
             ("<!DOCTYPE a SYSTEM 'file:///etc/passwd'><a/>", "a document type is not read"),
-            ("<?xml version='1.0' encoding='latin1'?><a/>", "the encoding `latin1`"),
+            ("<?xml version='1.0' encoding='klingon'?><a/>", "the encoding `klingon`"),
             (&deep, "more than 64 deep"),
             (&wide, "more than 256 attributes"),
         ] {
             let refused = json(xml).expect_err(xml);
             assert!(refused.contains(reason), "{xml}: {refused}");
         }
-        assert!(to_json(b"<a>\xff</a>", &Options::default()).is_err());
+        assert!(to_json(b"<a>\xff</a>", &Options::default(), None).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Bodies of requests and responses, through the hooks.
 
+#[path = "bodies/charsets.rs"]
+mod charsets;
 #[path = "bodies/codings.rs"]
 mod codings;
 #[path = "bodies/sets.rs"]

@@ -14,7 +14,7 @@ use redis::{
     RedisConnectionInfo, RedisResult, TlsCertificates, TlsMode, Value,
 };
 
-use super::{SCRIPTS, TAKE, evaluate};
+use super::{Argument, SCRIPTS, TAKE, evaluate};
 use crate::config::{RedisStore, Topology};
 
 /// To be connected, with TLS and the password.
@@ -54,7 +54,7 @@ pub(super) async fn connect(
         }
         let sha = &shas[TAKE];
         let key = format!("{}:{{probe}}", settings.prefix);
-        let arguments = ["", "1000", "1000000000", "1", "0", "0", "0"].map(str::to_owned);
+        let arguments = ["", "1000", "1000000000", "1", "0", "0", "0"].map(Argument::from);
         match connection
             .ask(&evaluate("EVALSHA", sha, std::slice::from_ref(&key), &arguments))
             .await

@@ -127,7 +127,8 @@ impl SharedValues {
             return Ok(Err(error));
         }
         let time = milliseconds(ttl).map(|time| time.to_string()).unwrap_or_default();
-        let (keys, arguments) = ([self.key(key)], [by.to_string(), time]);
+        let by_text = by.to_string();
+        let (keys, arguments) = ([self.key(key)], [by_text.as_str().into(), time.as_str().into()]);
         let question = Question::Script(INCREMENT, &keys, &arguments);
         match (self.store.request(question).await, &self.local) {
             (Ok(Ok(Value::BulkString(sum))), _) => {

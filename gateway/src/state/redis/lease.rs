@@ -2,7 +2,7 @@
 //!
 //! Owns how many are left of each key, and for how long: permits that nobody used within [`LIFE`] go back with
 //! the next question about their key. A permit is taken from the bucket before it is used, so that no more are
-//! handed out than the store gave. When half of a lease is used it is time for the next one, so that requests for
+//! handed out than the store gave. When a quarter of a lease is used it is time for the next one, so that requests for
 //! a busy key seldom wait for it. Also owns refusals, which hold for a moment too, so that a key without permits
 //! does not ask the store with each request.
 
@@ -102,7 +102,7 @@ impl Lease {
     /// Takes what [`has`](Self::has) said is there. Returns whether the next lease is to be asked for now.
     fn take(&mut self, cost: u64) -> bool {
         self.left -= cost;
-        let is_low = self.left <= self.whole / 2 && cost > 0;
+        let is_low = self.left <= self.whole - self.whole / 4 && cost > 0;
         is_low && !std::mem::replace(&mut self.is_renewed, true)
     }
 }

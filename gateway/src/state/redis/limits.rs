@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use redis::Value;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::lease::{Leases, Part};
 use super::names::Names;
-use super::{Redis, TAKE, Unavailable};
+use super::{Argument, Redis, TAKE, Unavailable};
 use crate::config::{LimiterUse, OnStoreError};
 use crate::state::limits::quotas::Quotas;
 use crate::state::limits::{Charge, Rule, Verdict};
@@ -182,14 +182,14 @@ impl SharedLimits {
         if charges.is_empty() {
             return Ok(Answer { verdicts: Verdicts::new(), used: Vec::new(), ahead: Vec::new() });
         }
-        let keys: Vec<_> = charges.iter().map(|charge| self.key("", charge.key)).collect();
-        let asked: Vec<_> = charges.iter().map(Asked::of).collect();
-        let mut arguments = Vec::with_capacity(1 + 6 * charges.len());
-        arguments.push(time.to_owned());
+        let key = |charge: &Charge<'_>| self.key("", charge.key);
+        let keys: SmallVec<[_; 1]> = charges.iter().map(key).collect();
+        let asked: SmallVec<[_; 1]> = charges.iter().map(Asked::of).collect();
+        let mut arguments: SmallVec<[Argument<'_>; 7]> = smallvec![time.into()];
         for (index, Asked { rule, step }) in asked.iter().enumerate() {
             let part = parts.get(index).copied().unwrap_or_default();
             let numbers = [rule.cost, rule.depth, *step, part.returned, part.permit, part.ahead];
-            arguments.extend(numbers.map(|number| number.to_string()));
+            arguments.extend(numbers.map(Argument::from));
         }
         let value = self.store.run(TAKE, &keys, &arguments).await?;
         Answer::read(&value, &asked).ok_or(Unavailable)

@@ -3,6 +3,8 @@
 //! Owns their form: `PREFIX:{PLUGIN}:KIND=KEY`, and a hash in the place of a long key. In braces: all keys of a plugin
 //! are in one slot of a cluster, since a check is atomic.
 
+use aws_lc_rs::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
+
 use crate::config::RedisStore;
 
 /// Bytes of a key that goes over as it is; of a longer one its hash does.
@@ -21,20 +23,21 @@ impl Names {
 
     /// A key of some kind; of buckets that is the empty text.
     pub(super) fn key(&self, kind: &str, key: &str) -> String {
-        let Self(prefix) = self;
+        let prefix = &*self.0;
         if key.len() <= MAX_PLAIN_KEY {
-            return format!("{prefix}{kind}={key}");
+            let mut text = String::with_capacity(prefix.len() + kind.len() + 1 + key.len());
+            text.extend([prefix, kind, "=", key]);
+            return text;
         }
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
-        let mut text = String::with_capacity(prefix.len() + kind.len() + 1 + 64);
-        text.extend([&**prefix, kind, "#"]);
+        let digest = digest(&SHA256, key.as_bytes());
         // With each check: formatting took several times as long as the digest itself.
-        const DIGITS: [char; 16] =
-            ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-        for byte in digest.as_ref() {
-            text.push(DIGITS[usize::from(byte >> 4)]);
-            text.push(DIGITS[usize::from(byte & 15)]);
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let mut digits = [0; 2 * SHA256_OUTPUT_LEN];
+        for (byte, two) in digest.as_ref().iter().zip(digits.as_chunks_mut().0) {
+            *two = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
         }
+        let mut text = String::with_capacity(prefix.len() + kind.len() + 1 + digits.len());
+        text.extend([prefix, kind, "#", str::from_utf8(&digits).unwrap_or_default()]);
         text
     }
 }

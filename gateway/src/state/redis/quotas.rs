@@ -7,7 +7,7 @@
 use redis::Value;
 
 use super::limits::{Asked, SharedLimits};
-use super::{QUOTAS, Unavailable};
+use super::{Argument, QUOTAS, Unavailable};
 use crate::config::OnStoreError;
 use crate::state::limits::quotas::sliding::Pair;
 use crate::state::limits::quotas::{
@@ -131,8 +131,8 @@ impl SharedLimits {
         }
         let keys: Vec<_> = quotas.iter().map(|quota| self.quota_key(quota)).collect();
         let mut arguments = Vec::with_capacity(2 + 7 * quotas.len());
-        arguments.push(time.to_owned());
-        arguments.push(mode.name().to_owned());
+        arguments.push(time.into());
+        arguments.push(mode.name().into());
         for (index, quota) in quotas.iter().enumerate() {
             push(&mut arguments, mode, quota, settlements.get(index), wall);
         }
@@ -171,7 +171,7 @@ impl Mode {
 
 /// The seven arguments of a quota.
 fn push(
-    arguments: &mut Vec<String>,
+    arguments: &mut Vec<Argument<'_>>,
     mode: Mode,
     quota: &Quota<'_>,
     settlement: Option<&Settlement<'_>>,
@@ -201,10 +201,12 @@ fn push(
         }
         (Window::Bucket { .. }, None) => return,
     };
-    let sign = if settlement.is_some_and(|it| it.by < 0) { "-" } else { "" };
-    arguments.push(kind.to_owned());
-    arguments.push(format!("{sign}{cost}"));
-    arguments.extend(numbers.map(|number| number.to_string()));
+    arguments.push(kind.into());
+    arguments.push(match settlement {
+        Some(settlement) if settlement.by < 0 => Argument::Text(format!("-{cost}").into()),
+        _ => cost.into(),
+    });
+    arguments.extend(numbers.map(Argument::from));
 }
 
 /// What the store said of a quota, which is the `place`th.

@@ -4,7 +4,8 @@ use super::Check;
 use crate::body::{BodyRules, Convert, Format};
 use crate::config::{
     AcceptEncoding, ConvertSpec, EncodedPolicy, EventSpec, FormatName, JsonSpec, Policy,
-    PrefixesName, RepeatedName, RequestSpec, ResponseSpec, TargetName, TextSpec, ValueType,
+    PrefixesName, RepeatedName, RequestSpec, ResponseSpec, TargetName, TextCharset, TextSpec,
+    ValueType,
 };
 use crate::encode;
 use crate::events::{EventRule, EventRules};
@@ -45,6 +46,7 @@ struct BodySpec<'c> {
     json_types: Option<&'c [String]>,
     convert: Option<&'c ConvertSpec>,
     text_types: Option<&'c [String]>,
+    text_charset: TextCharset,
     limit: Size,
     on_invalid_json: Policy,
     on_encoded_body: EncodedPolicy,
@@ -62,6 +64,7 @@ impl Check {
             json_types: spec.json_types.as_deref(),
             convert: spec.convert.as_ref(),
             text_types: spec.text_types.as_deref(),
+            text_charset: spec.text_charset,
             limit: spec.body_limit,
             on_invalid_json: spec.on_invalid_json,
             on_encoded_body: spec.on_encoded_body,
@@ -79,6 +82,7 @@ impl Check {
             json_types: spec.json_types.as_deref(),
             convert: spec.convert.as_ref(),
             text_types: spec.text_types.as_deref(),
+            text_charset: spec.text_charset,
             limit: spec.body_limit,
             on_invalid_json: spec.on_invalid_json,
             on_encoded_body: spec.on_encoded_body,
@@ -119,6 +123,10 @@ impl Check {
         if !has_whole && spec.text.is_empty() && spec.events.is_empty() {
             return None;
         }
+        if spec.text_charset == TextCharset::Decode && spec.text.is_empty() {
+            let message = "there is no `text` that it would be for";
+            self.problem(format!("{pointer}/text_charset"), message);
+        }
         let json = self.edits(&format!("{pointer}/json"), spec.json);
         let text = self.replacer(&format!("{pointer}/text"), spec.text);
         Some(BodyRules {
@@ -130,6 +138,7 @@ impl Check {
             event_types,
             text,
             text_types,
+            decodes_text: spec.text_charset == TextCharset::Decode,
             limit: spec.limit.0,
             on_invalid_json: spec.on_invalid_json,
             on_encoded_body: spec.on_encoded_body,

