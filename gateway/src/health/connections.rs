@@ -3,9 +3,14 @@
 //! Owns the bound, which all workers share, and who is woken when there is room. A connection belongs to its worker: so
 //! whoever waits asks the others to close one that is idle ([`wanted`](Connections::wanted)). Opens and closes none
 //! itself; the deadline of those who wait is the caller's.
+//!
+//! Who waits says so before it looks for room, and who closes one makes room before it looks whether anybody waits. Both
+//! do so with `SeqCst`, so that at least one of them sees the other: with less, a processor may do either the other way
+//! round, and a request would wait beside a free place until its time is over.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -51,7 +56,7 @@ impl Connections {
     /// One more, if there is room.
     pub(crate) fn take(self: &Arc<Self>) -> Option<Permit> {
         let more = |open| (open < self.max.load(Relaxed)).then_some(open + 1);
-        self.open.fetch_update(Relaxed, Relaxed, more).ok()?;
+        self.open.fetch_update(SeqCst, SeqCst, more).ok()?;
         Some(Permit(Arc::clone(self)))
     }
 
@@ -67,7 +72,7 @@ impl Connections {
         let waits = Waits(self);
         let queue = self.queue.load(Relaxed);
         let most = queue.saturating_add(self.idle.load(Relaxed));
-        if self.waiting.fetch_add(1, Relaxed) >= most {
+        if self.waiting.fetch_add(1, SeqCst) >= most {
             self.shed[0].fetch_add(1, Relaxed);
             return Err(NoPlace::NoConnection { max: self.max.load(Relaxed), queue });
         }
@@ -114,8 +119,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.open.fetch_sub(1, Relaxed);
-        if self.0.waiting() > 0 {
+        self.0.open.fetch_sub(1, SeqCst);
+        if self.0.waiting.load(SeqCst) > 0 {
             self.0.freed.notify_one();
         }
     }

@@ -72,6 +72,8 @@ pub(super) async fn wait(
     let _all = bound.wait().map_err(refused)?;
     let served = async {
         loop {
+            // Before it looks: a bound that a reload raises meanwhile wakes only those who listen.
+            let freed = bound.freed();
             if let Some(ready) = target.pooled(wants) {
                 return Ok(ready);
             }
@@ -82,7 +84,7 @@ pub(super) async fn wait(
             }
             tokio::select! {
                 () = queue.freed.notified() => {}
-                () = bound.freed() => {}
+                () = freed => {}
             }
         }
     };
