@@ -12,6 +12,7 @@ pub(crate) mod limits;
 mod link;
 mod names;
 mod quotas;
+pub(crate) mod responses;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, RedisError, Value};
+use redis::{Cmd, RedisError, ToRedisArgs, Value};
 
 use self::link::{Link, Made};
 use crate::config::RedisStore;
@@ -50,7 +51,25 @@ const INCREMENT: usize = 2;
 enum Question<'a> {
     /// A script on these keys and arguments.
     Script(usize, &'a [String], &'a [String]),
+    /// One that few stores need.
+    Own(&'a OwnScript, &'a [String], &'a [&'a [u8]]),
     Command(&'a Cmd),
+}
+
+/// A script that is not loaded beforehand: the server hears its text when it does not know it.
+#[derive(Debug)]
+struct OwnScript {
+    text: &'static str,
+    sha: String,
+}
+
+impl OwnScript {
+    fn new(text: &'static str) -> Self {
+        let algorithm = &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY;
+        let digest = aws_lc_rs::digest::digest(algorithm, text.as_bytes());
+        let sha = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { text, sha }
+    }
 }
 
 /// A store.
@@ -199,14 +218,28 @@ impl Redis {
         let left = self.settings.timeout.saturating_sub(began.elapsed());
         let asked = async {
             let connection = &mut made.connection;
-            let (script, keys, arguments) = match question {
+            let command = match question {
                 Question::Command(command) => return connection.ask(command).await,
-                Question::Script(script, keys, arguments) => (script, keys, arguments),
+                Question::Script(script, keys, arguments) => {
+                    evaluate("EVALSHA", &made.shas[script], keys, arguments)
+                }
+                Question::Own(script, keys, arguments) => {
+                    evaluate("EVALSHA", &script.sha, keys, arguments)
+                }
             };
-            match connection.ask(&evaluate("EVALSHA", &made.shas[script], keys, arguments)).await {
+            match connection.ask(&command).await {
                 // Nothing of the check was done. The store began anew, or forgot its scripts.
                 Err(error) if error.code() == Some("NOSCRIPT") => {
-                    connection.ask(&evaluate("EVAL", SCRIPTS[script], keys, arguments)).await
+                    let command = match question {
+                        Question::Command(_) => return Err(error),
+                        Question::Script(script, keys, arguments) => {
+                            evaluate("EVAL", SCRIPTS[script], keys, arguments)
+                        }
+                        Question::Own(script, keys, arguments) => {
+                            evaluate("EVAL", script.text, keys, arguments)
+                        }
+                    };
+                    connection.ask(&command).await
                 }
                 answered => answered,
             }
@@ -317,7 +350,7 @@ impl Drop for Redis {
     }
 }
 
-fn evaluate(command: &str, script: &str, keys: &[String], arguments: &[String]) -> Cmd {
+fn evaluate<A: ToRedisArgs>(command: &str, script: &str, keys: &[String], arguments: &[A]) -> Cmd {
     let mut evaluate = redis::cmd(command);
     evaluate.arg(script).arg(keys.len()).arg(keys).arg(arguments);
     evaluate
