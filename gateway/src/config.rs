@@ -70,7 +70,7 @@ pub use settings::{
     HostPolicy, HttpComponent, Incoming, Isolation, KeySet, LimiterUse, Listener, ListenerLimits,
     ListenerTimeouts, ListenerTls, OnError, OnStoreError, Origin, Outliers, PathPattern, Plugin,
     PluginBounds, PostgresStore, Process, Recorder, Redirect, RedisStore, RemoteDocument, Resolver,
-    Rewrite, Route, RouteMatcher, Secret, Segment, Store, StoreKind, Target, Template,
+    Rewrite, Route, RouteMatcher, SecondLevel, Secret, Segment, Store, StoreKind, Target, Template,
     TemplatePart, TlsVersion, Topology, Traces, Upstream, UpstreamIdentity, UpstreamLimits,
     UpstreamProtocol, UpstreamTimeouts, UpstreamTls, Usage, UsageStore, ValuePattern,
 };

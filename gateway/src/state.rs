@@ -65,9 +65,9 @@ impl Default for State {
         metrics.holds(&bodies);
         let documents = Arc::new(Documents::new(&metrics));
         let events = Arc::new(Events::new(&metrics));
-        let (usage, named) = (Arc::default(), Arc::default());
+        let (usage, named) = (Arc::default(), Arc::<Named>::default());
         let key_sets = Arc::new(KeySets::new(&named, &metrics));
-        let caches = Arc::new(cache::Caches::new(&metrics));
+        let caches = Arc::new(cache::Caches::new(&metrics, &named));
         Self { stores, named, metrics, bodies, usage, documents, events, caches, key_sets }
     }
 }
@@ -275,6 +275,12 @@ impl State {
         drop(gone);
         let caches: Vec<_> = plugins.iter().map(|plugin| Arc::clone(&plugin.cache)).collect();
         self.caches.keep(&caches);
+        // A purge is for all who may have stored something, on another gateway.
+        for plugin in plugins {
+            if plugin.cache.second_level.is_some() && self.caches.is_user(&plugin.name) {
+                drop(self.caches.of(&plugin.cache).space(&identity(plugin)));
+            }
+        }
         self.metrics.keep(&plugins.iter().map(|plugin| &*plugin.name).collect());
     }
 

@@ -55,7 +55,7 @@ pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
     let entry = Entry::of(admin, call, "cache-purge", what)?;
     let open = admin.0.limits.caches.all();
     let cache = open.iter().find(|cache| cache.settings.name == name);
-    let purged = cache.map_or(0, |cache| {
+    let (purged, is_shared) = cache.map_or((0, None), |cache| {
         let purged = match scope {
             "key" => cache.purge_keys(&value),
             "tag" => cache.purge_tags(&value),
@@ -64,12 +64,17 @@ pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
             _ => cache.purge_all(),
         };
         // Removed for good, also if the gateway is killed now.
-        cache.settle();
+        let is_everywhere = cache.settle();
         cache.counts.purged(purged as u64);
-        purged
+        (purged, cache.has_second().then_some(is_everywhere))
     });
-    entry.done(if purged > 0 { "purged" } else { "nothing" });
-    Ok(Reply::json(json!({ "cache": name, "purged": purged })))
+    entry.done(match (purged, is_shared) {
+        (1.., _) | (_, Some(true)) => "purged",
+        (0, Some(false)) => "later",
+        (0, None) => "nothing",
+    });
+    let second_level = is_shared.map(|is_done| if is_done { "purged" } else { "later" });
+    Ok(Reply::json(json!({ "cache": name, "purged": purged, "second_level": second_level })))
 }
 
 /// The caches of a configuration: those of the file, and the default one if a plugin may use it.
@@ -98,6 +103,7 @@ fn show(
         "max_object": settings.max_object,
         "partition": settings.partition,
         "disk_size": settings.folder.as_ref().map(|folder| folder.size),
+        "second_level": settings.second_level.as_ref().map(|it| &*it.store.name),
         "plugins": users,
         "objects": cache.map_or(0, |cache| cache.objects()),
         "bytes": cache.map_or(0, |cache| cache.bytes()),
@@ -106,10 +112,14 @@ fn show(
         "disk_objects": disk[0],
         "disk_bytes": disk[1],
         "requests_total": Map::new(),
+        "second_level_requests_total": Map::new(),
     });
     if let Some(cache) = cache {
         let results = cache.counts.results().map(|(name, count)| (name.to_owned(), count.into()));
         shown["requests_total"] = Value::Object(results.collect());
+        let results = cache.counts.second_results();
+        let results = results.map(|(name, count)| (name.to_owned(), count.into()));
+        shown["second_level_requests_total"] = Value::Object(results.collect());
         for (name, count) in cache.counts.others() {
             shown[name] = count.into();
         }

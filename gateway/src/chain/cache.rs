@@ -14,6 +14,7 @@ use std::time::Duration;
 use http::header::CONTENT_LENGTH;
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
+use smallvec::SmallVec;
 
 use self::range::Selected;
 use super::{Run, edit};
@@ -89,6 +90,21 @@ pub(super) async fn is_damaged<R>(
     serve.first = body.first(start).await;
     *calls += 1;
     serve.first.is_none() && *calls < CALLS
+}
+
+/// What a hook has looked for, and has no answer from: another gateway may have stored it. Once for each hook, which is
+/// noted in `has_asked`.
+pub(super) fn beyond<R>(
+    called: &mut Result<Called<R>, Failure>,
+    has_asked: &mut bool,
+) -> Option<(Arc<Cache>, SmallVec<[u128; 1]>)> {
+    let asked = called.as_ref().ok()?.slots.as_ref()?.cache.as_ref()?;
+    let cache = asked.asked.as_ref().filter(|cache| cache.has_second())?;
+    if *has_asked || asked.serve.is_some() || asked.looked().is_empty() {
+        return None;
+    }
+    *has_asked = true;
+    Some((Arc::clone(cache), asked.looked().into()))
 }
 
 /// Whether a hook would answer with what is on disk.

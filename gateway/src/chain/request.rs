@@ -150,7 +150,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let mut watched = run.watch(index, "on-request");
     let versions = pool.versions();
     let flow = run.flow(index);
-    let mut calls = 0;
+    let (mut calls, mut has_asked) = (0, false);
     let (called, heads) = loop {
         let heads = run.heads_of(index);
         let mut called = match pool.ready(flow) {
@@ -167,7 +167,15 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
                     break (called, heads);
                 }
             }
-            None => break (called, heads),
+            None => {
+                let Some((cache, keys)) = cache::beyond(&mut called, &mut has_asked) else {
+                    break (called, heads);
+                };
+                // What it leads stays its own: others wait for it meanwhile.
+                if !Box::pin(cache.ask_second(&keys)).await {
+                    break (called, heads);
+                }
+            }
             Some(wait) => {
                 drop((called, heads));
                 Box::pin(cache::wait(run, index, wait)).await;
@@ -326,7 +334,7 @@ async fn see_whole_body(
     if pool.may_wait(flow) {
         run.timeline.waits_in(index, Hook::OnRequestBody);
     }
-    let mut calls = 0;
+    let (mut calls, mut has_asked) = (0, false);
     let called = loop {
         let heads = run.heads_of(index);
         let mut called = pool.call::<OnRequestBody>(flow, heads, (&bytes, &context)).await;
@@ -336,7 +344,14 @@ async fn see_whole_body(
                     break called;
                 }
             }
-            None => break called,
+            None => {
+                let Some((cache, keys)) = cache::beyond(&mut called, &mut has_asked) else {
+                    break called;
+                };
+                if !Box::pin(cache.ask_second(&keys)).await {
+                    break called;
+                }
+            }
             Some(wait) => {
                 drop(called);
                 Box::pin(cache::wait(run, index, wait)).await;

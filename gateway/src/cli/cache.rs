@@ -79,13 +79,21 @@ pub(super) fn run(command: &Command) -> Result<(), Refused> {
             let path = format!("/caches/{}/purge?{query}", encoded(&purge.cache));
             let answer = ask(&purge.remote, Method::POST, &path)?;
             let purged = answer["purged"].as_u64().unwrap_or_default();
+            let second = answer["second_level"].as_str();
             if purge.json {
                 print(&format!("{answer:#}\n"));
-            } else if purged > 0 {
+            } else if purged > 0 || second.is_some() {
                 let entries = if purged == 1 { "entry was" } else { "entries were" };
-                print(&format!("{purged} {entries} removed\n"));
+                let beyond =
+                    if second.is_some() { ", and what other gateways have of it" } else { "" };
+                print(&format!("{purged} {entries} removed{beyond}\n"));
             }
-            if purged == 0 {
+            if second == Some("later") {
+                let why = "the store of the second level does not answer: other gateways hear of it when it does";
+                tracing::error!("{why}");
+                return Err(Refused);
+            }
+            if purged == 0 && second.is_none() {
                 tracing::error!("nothing was removed: the cache holds nothing of that");
                 return Err(Refused);
             }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use super::diagnostic::Diagnostic;
 use super::names::Names;
 use super::reader::{Table, Text};
-use super::{Cache, CacheFolder};
+use super::store::Stores;
+use super::{Cache, CacheFolder, SecondLevel, StoreKind};
 
 /// The cache of plugins that name none.
 const DEFAULT: &str = "default";
@@ -24,7 +25,7 @@ pub(super) struct Caches {
 
 impl Caches {
     /// Reads every `[caches.NAME]`.
-    pub(super) fn read(root: &Table<'_, '_>) -> Self {
+    pub(super) fn read(root: &Table<'_, '_>, stores: &Stores) -> Self {
         let tables = root.named_tables("caches");
         let places = tables.iter().map(|(name, _)| name.span.clone()).collect();
         let names = tables.iter().map(|(name, _)| Some(name.clone())).collect();
@@ -32,7 +33,7 @@ impl Caches {
         let read = tables.iter().map(|(name, table)| {
             let folder = table.word("folder");
             let path = folder.as_ref().map(|text| root.reading.source.folder().join(&text.value));
-            (path, read(name, table, folder).map(Arc::new))
+            (path, read(name, table, folder, stores).map(Arc::new))
         });
         let (paths, caches): (Vec<_>, Vec<_>) = read.unzip();
         refuse_shared_folders(&tables, &paths);
@@ -78,6 +79,7 @@ impl Default for Cache {
             partition: None,
             finishes: false,
             folder: None,
+            second_level: None,
         }
     }
 }
@@ -87,15 +89,29 @@ impl Cache {
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         let bounds = |it: &Self| (it.memory, it.max_object, it.partition, it.finishes);
-        self.name == other.name && bounds(self) == bounds(other) && self.folder == other.folder
+        let second = |it: &Self| {
+            let second = it.second_level.as_ref()?;
+            let StoreKind::Redis(store) = &second.store.kind else { return None };
+            Some((second.store.name.clone(), store.clone(), second.max_object, second.ttl))
+        };
+        self.name == other.name
+            && bounds(self) == bounds(other)
+            && self.folder == other.folder
+            && second(self) == second(other)
     }
 }
 
-fn read(name: &Text, table: &Table<'_, '_>, folder: Option<Text>) -> Option<Cache> {
+fn read(
+    name: &Text,
+    table: &Table<'_, '_>,
+    folder: Option<Text>,
+    stores: &Stores,
+) -> Option<Cache> {
     let memory = table.size("memory");
     let max_object = table.size("max_object");
     let partition = table.value("partition").map(|_| table.size("partition"));
     let finishes = table.choice("abandoned") == "finish";
+    let second_level = second_level(table, max_object, stores);
     let folder = self::folder(table, folder, max_object);
     let (memory, max_object) = (memory?, max_object?);
     if max_object > memory {
@@ -118,6 +134,7 @@ fn read(name: &Text, table: &Table<'_, '_>, folder: Option<Text>) -> Option<Cach
         partition,
         finishes,
         folder: folder?,
+        second_level: second_level?,
     })
 }
 
@@ -164,6 +181,60 @@ fn folder(
         return refuse("disk_size", why, "raise `disk_size`, or lower `max_object`");
     }
     Some(Some(CacheFolder { path, size, from }))
+}
+
+/// `second_level` and what goes there; `None` if something is wrong with it.
+fn second_level(
+    table: &Table<'_, '_>,
+    max_object: Option<u64>,
+    stores: &Stores,
+) -> Option<Option<SecondLevel>> {
+    let (size, ttl) = (table.size("second_level_max_object"), table.duration("second_level_ttl"));
+    let Some(value) = table.value("second_level") else {
+        let useless = ["second_level_max_object", "second_level_ttl"];
+        let useless = useless.map(|key| Some((key, table.value(key)?)));
+        let Some((key, value)) = useless.into_iter().flatten().next() else { return Some(None) };
+        let error = Diagnostic::error(value.span(), format!("`{key}` is for a second level"));
+        let error = error.label("there is no `second_level`");
+        let help = "add `second_level = \"...\"` with the name of a Redis store, or leave it out";
+        table.reading.report(error.help(help));
+        return None;
+    };
+    let name = table.word("second_level")?;
+    let store = stores.find(table, &name)?;
+    let kind = match &store.kind {
+        StoreKind::Redis(_) => None,
+        StoreKind::Memory => Some("is in the memory of this gateway"),
+        StoreKind::File { .. } => Some("is a file of this gateway"),
+    };
+    if let Some(kind) = kind {
+        let error = Diagnostic::error(name.span, "a second level is shared by gateways");
+        let error = error.label(format!("the store `{}` {kind}", store.name));
+        let shared = stores.all().into_iter().find(|it| it.redis().is_some());
+        table.reading.report(error.help(match shared {
+            Some(shared) => format!("name a store with `redis`, such as `{}`", shared.name),
+            None => "name a store with `redis = \"redis://...\"`".to_owned(),
+        }));
+        return None;
+    }
+    if let Some(folder) = table.value("folder") {
+        let error = "a cache has a folder or a second level, not both";
+        let error = Diagnostic::error(value.span(), error);
+        let error = error.related(folder.span(), "it has a folder");
+        let help = "leave one of them out: what others purge while this gateway is down would still be in its folder";
+        table.reading.report(error.help(help));
+        return None;
+    }
+    let (size, ttl, max_object) = (size?, ttl?, max_object?);
+    if let Some(value) = table.value("second_level_max_object").filter(|_| size > max_object) {
+        let error = "no body is that large: it is more than `max_object`";
+        let error = Diagnostic::error(value.span(), error);
+        let label = format!("`max_object` is {max_object} bytes");
+        let help = "lower `second_level_max_object`, or raise `max_object`";
+        table.reading.report(error.label(label).help(help));
+        return None;
+    }
+    Some(Some(SecondLevel { store, max_object: size, ttl }))
 }
 
 /// A folder is of one cache, whatever else is wrong with it.

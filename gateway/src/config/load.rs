@@ -289,7 +289,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let events =
         EventSinks::read(root, document::Known { names: &upstream_names, upstreams: &upstreams });
     let stores = Stores::read(root);
-    let caches = Caches::read(root);
+    let caches = Caches::read(root, &stores);
     let keys = KeySets::read(root, &stores);
     let plugin_scope = plugin::Scope {
         known,

@@ -30,7 +30,9 @@ pub use route::{
     Action, ErrorForm, FixedResponse, HostPattern, PathPattern, Redirect, Rewrite, Route,
     RouteMatcher, Segment, Template, TemplatePart, ValuePattern,
 };
-pub use store::{Cache, CacheFolder, OnStoreError, RedisStore, Store, StoreKind, Topology};
+pub use store::{
+    Cache, CacheFolder, OnStoreError, RedisStore, SecondLevel, Store, StoreKind, Topology,
+};
 pub use target::{Dns, Origin, Resolver, Target, UpstreamIdentity, UpstreamProtocol, UpstreamTls};
 pub use upstream::{
     Adaptive, AddedFields, Balance, Capacity, ConnectionBound, HostPolicy, Upstream,

@@ -65,6 +65,9 @@ impl Pool {
         if let Some(shared) = &plugin.identity.stores.shared_values {
             shared.connect_here();
         }
+        if plugin.uses_cache {
+            plugin.identity.cache.connect_here();
+        }
         let unshared = |edits: &[Edit]| edits.iter().map(Edit::unshared).collect();
         Self {
             every_request: unshared(&plugin.interest.every_request),

@@ -8,12 +8,14 @@ mod entry;
 mod fill;
 mod flight;
 mod index;
+mod second;
 mod seen;
 mod tier;
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hasher as _;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::{AtomicU64, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -29,7 +31,10 @@ pub(crate) use self::entry::{Content, Entry, Freshened, Wanted};
 pub(crate) use self::fill::{Fill, Polled, Reader, STALLED};
 pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};
 use self::index::Index;
+use self::second::Second;
 pub(crate) use self::seen::Seen;
+use super::named::Named;
+use super::redis::responses::Purged;
 use crate::config::Cache as Settings;
 use crate::telemetry::metrics::{CacheCounts, Metrics};
 
@@ -60,12 +65,21 @@ pub(crate) struct Caches {
     /// Plugins that can use one.
     users: Mutex<HashSet<Arc<str>>>,
     metrics: Arc<Metrics>,
+    /// Where second levels are.
+    stores: Arc<Named>,
 }
 
 impl Caches {
-    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(metrics: &Arc<Metrics>, stores: &Arc<Named>) -> Self {
         let (open, users) = (Mutex::default(), Mutex::default());
-        Self { open, users, metrics: Arc::clone(metrics) }
+        Self { open, users, metrics: Arc::clone(metrics), stores: Arc::clone(stores) }
+    }
+
+    /// The second level of a cache with these settings.
+    fn second(&self, settings: &Settings, counts: &Arc<CacheCounts>) -> Option<Arc<Second>> {
+        let used = settings.second_level.as_ref()?;
+        let store = self.stores.redis(Some(&used.store))?;
+        Some(Second::new(&settings.name, used, &store, counts))
     }
 
     /// The cache with these settings: the one that is there, or a new and empty one.
@@ -78,11 +92,13 @@ impl Caches {
         }
         // One cache at a time has a folder: what is in it comes along.
         open.values().filter(|cache| cache.shares_folder(settings)).for_each(|cache| cache.close());
-        let counts = || self.metrics.of_cache(&settings.name);
-        let cache = Cache::open(settings, counts()).unwrap_or_else(|error| {
+        let counts = self.metrics.of_cache(&settings.name);
+        let second = self.second(settings, &counts);
+        let opened = Cache::open(settings, Arc::clone(&counts), second);
+        let cache = opened.unwrap_or_else(|error| {
             let name = &settings.name;
             tracing::error!(cache = name, "the cache `{name}` has no folder: {error}");
-            Arc::new(Cache::new(settings, counts(), None))
+            Arc::new(Cache::new(settings, counts, None, None))
         });
         open.insert(settings.name.as_str().into(), Arc::clone(&cache));
         cache
@@ -104,7 +120,7 @@ impl Caches {
         if settings.folder.is_none() || is_open {
             return Ok(());
         }
-        let cache = Cache::open(settings, self.metrics.of_cache(&settings.name))?;
+        let cache = Cache::open(settings, self.metrics.of_cache(&settings.name), None)?;
         open.insert(settings.name.as_str().into(), cache);
         Ok(())
     }
@@ -169,6 +185,10 @@ pub(crate) struct Cache {
     index: Arc<Index>,
     /// Where large bodies are, if it has a folder.
     disk: Option<Disk>,
+    /// What other gateways store too, if that is shared.
+    second: Option<Arc<Second>>,
+    /// How often something was purged.
+    purges: AtomicU64,
     flights: DashMap<u128, Arc<Flight>, RandomState>,
     /// What arrives at the moment.
     arriving: DashMap<u64, Weak<Fill>, RandomState>,
@@ -193,6 +213,8 @@ impl std::fmt::Debug for Cache {
 pub(crate) struct Space {
     pub(crate) plugin: Arc<str>,
     hasher: SipHasher13,
+    /// Its keys and tags are the same on other gateways.
+    is_shared: bool,
 }
 
 /// The entries under one key, the last one that was stored first.
@@ -252,7 +274,12 @@ pub(crate) struct Partition {
 }
 
 impl Cache {
-    fn new(settings: &Arc<Settings>, counts: Arc<CacheCounts>, disk: Option<Disk>) -> Self {
+    fn new(
+        settings: &Arc<Settings>,
+        counts: Arc<CacheCounts>,
+        disk: Option<Disk>,
+        second: Option<Arc<Second>>,
+    ) -> Self {
         let memory = settings.memory;
         let shards = memory / settings.max_object.saturating_mul(LARGEST_IN_SHARD).max(1);
         let shards = shards.clamp(1, MAX_SHARDS);
@@ -279,6 +306,8 @@ impl Cache {
             hasher: SipHasher13::new_with_keys(one, other),
             index: Arc::new(Index::new(&counts)),
             disk,
+            second,
+            purges: AtomicU64::new(0),
             flights: DashMap::default(),
             arriving: DashMap::default(),
             arriving_bytes: AtomicUsize::new(0),
@@ -300,7 +329,8 @@ impl Cache {
         let mut hasher = self.hasher;
         hasher.write_usize(plugin.len());
         hasher.write(plugin.as_bytes());
-        let space = Space { plugin: plugin.into(), hasher };
+        let is_shared = self.second.is_some();
+        let space = Space { plugin: plugin.into(), hasher, is_shared };
         spaces.push(space.clone());
         if let Some(disk) = &self.disk {
             disk.has_space(&space.plugin);
@@ -340,7 +370,7 @@ impl Cache {
     }
 
     /// Puts an entry in place of the one of its variant.
-    fn put(&self, entry: Entry) {
+    fn put(&self, entry: Entry) -> Arc<Entry> {
         let key = entry.key;
         let now = now();
         let partition = entry.partition.clone();
@@ -364,6 +394,15 @@ impl Cache {
             self.bound_partition(&partition, key, id);
         }
         self.to_disk(&entry);
+        entry
+    }
+
+    /// Puts an entry there, and where other gateways find it.
+    fn store(&self, entry: Entry) {
+        let entry = self.put(entry);
+        if let Some(second) = &self.second {
+            second.write(&entry);
+        }
     }
 
     /// Puts a group under its key, which is locked, and counts what gives way to it.
@@ -442,7 +481,7 @@ impl Cache {
 
     /// Changes an entry: the new one takes its place, if it is still there.
     pub(crate) fn freshen(&self, old: &Arc<Entry>, freshened: Freshened) -> Arc<Entry> {
-        let new = old.freshened(freshened, self.next_id());
+        let new = old.freshened(freshened, self.next_id(), self.generation());
         let key = old.key;
         let _changes = self.lock_for(key);
         let group = self.map.peek(&key);
@@ -461,6 +500,9 @@ impl Cache {
         match (&new.body, &self.disk) {
             (Content::Disk(_), Some(disk)) => disk.freshened(&new),
             _ => self.to_disk(&new),
+        }
+        if let Some(second) = &self.second {
+            second.write(&new);
         }
         new
     }
@@ -489,6 +531,13 @@ impl Cache {
     /// Removes the entries under a key of this plugin.
     pub(crate) fn purge_key(&self, space: &Space, key: &[u8]) -> usize {
         let key = space.key(key);
+        self.tell(Some(Purged::Key(key)));
+        self.drop_key(key)
+    }
+
+    /// Removes the entries under a key, here.
+    fn drop_key(&self, key: u128) -> usize {
+        self.purges.fetch_add(1, Release);
         self.discard(|fill| fill.head.key == key);
         self.take_out(key, |_| true)
     }
@@ -499,6 +548,13 @@ impl Cache {
     }
 
     fn purge_hashed(&self, tag: u64) -> usize {
+        self.tell(Some(Purged::Tag(tag)));
+        self.drop_tag(tag)
+    }
+
+    /// Removes what has a tag, here.
+    fn drop_tag(&self, tag: u64) -> usize {
+        self.purges.fetch_add(1, Release);
         self.discard(|fill| fill.head.tags.contains(&tag));
         let mut keys: Vec<_> = self.index.tagged(tag).into_iter().map(|(key, _)| key).collect();
         keys.sort_unstable();
@@ -525,6 +581,25 @@ impl Cache {
 
     /// Removes everything.
     pub(crate) fn purge_all(&self) -> usize {
+        self.tell(None);
+        self.drop_all()
+    }
+
+    /// What is purged here is for other gateways too.
+    fn tell(&self, purged: Option<Purged>) {
+        if let Some(second) = &self.second {
+            second.purge(purged);
+        }
+    }
+
+    /// Of what is stored now, for the second level.
+    fn generation(&self) -> u64 {
+        self.second.as_ref().map_or(0, |second| second.generation())
+    }
+
+    /// Removes everything, here.
+    fn drop_all(&self) -> usize {
+        self.purges.fetch_add(1, Release);
         self.discard(|_| true);
         let objects = self.objects();
         for (_, group) in self.map.drain() {
@@ -578,11 +653,24 @@ impl Space {
     }
 
     fn hash(&self, kind: u8, text: &[u8]) -> u128 {
+        if self.is_shared {
+            let length = (self.plugin.len() as u64).to_be_bytes();
+            return digest(&[&length, self.plugin.as_bytes(), &[kind], text]);
+        }
         let mut hasher = self.hasher;
         hasher.write(&[kind]);
         hasher.write(text);
         hasher.finish128().as_u128()
     }
+}
+
+/// What gateways share has no secret: the beginning of a SHA-256 of these texts, one behind the other.
+fn digest(texts: &[&[u8]]) -> u128 {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    texts.iter().for_each(|text| context.update(text));
+    let digest = context.finish();
+    let first = digest.as_ref().first_chunk();
+    first.map_or(0, |first| u128::from_be_bytes(*first))
 }
 
 /// What a plugin has of the cache in an exchange, for its hooks.
@@ -638,6 +726,13 @@ impl OfPlugin {
         };
         let (cache, space) = self.made.get_or_init(make);
         (Arc::clone(cache), space.clone())
+    }
+
+    /// Connects the worker of this thread to its second level, if it has one.
+    pub(crate) fn connect_here(&self) {
+        if self.settings.second_level.is_some() {
+            self.get().0.connect_here();
+        }
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod limits;
 mod link;
 mod names;
 mod quotas;
+pub(crate) mod responses;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, RedisError, Value};
+use redis::{Cmd, RedisError, RedisWrite, ToRedisArgs, Value};
 
 use self::link::{Link, Made};
 use crate::config::RedisStore;
@@ -51,6 +52,8 @@ const INCREMENT: usize = 2;
 enum Question<'a> {
     /// A script on these keys and arguments.
     Script(usize, &'a [String], &'a [Argument<'a>]),
+    /// One that few stores need.
+    Own(&'a OwnScript, &'a [String], &'a [&'a [u8]]),
     Command(&'a Cmd),
 }
 
@@ -59,6 +62,15 @@ enum Question<'a> {
 enum Argument<'a> {
     Text(Cow<'a, str>),
     Number(u64),
+}
+
+impl ToRedisArgs for Argument<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        match self {
+            Self::Text(text) => text.as_ref().write_redis_args(out),
+            Self::Number(number) => number.write_redis_args(out),
+        }
+    }
 }
 
 impl<'a> From<&'a str> for Argument<'a> {
@@ -70,6 +82,22 @@ impl<'a> From<&'a str> for Argument<'a> {
 impl From<u64> for Argument<'_> {
     fn from(number: u64) -> Self {
         Self::Number(number)
+    }
+}
+
+/// A script that is not loaded beforehand: the server hears its text when it does not know it.
+#[derive(Debug)]
+struct OwnScript {
+    text: &'static str,
+    sha: String,
+}
+
+impl OwnScript {
+    fn new(text: &'static str) -> Self {
+        let algorithm = &aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY;
+        let digest = aws_lc_rs::digest::digest(algorithm, text.as_bytes());
+        let sha = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { text, sha }
     }
 }
 
@@ -219,14 +247,28 @@ impl Redis {
         let left = self.settings.timeout.saturating_sub(began.elapsed());
         let asked = async {
             let connection = &mut made.connection;
-            let (script, keys, arguments) = match question {
+            let command = match question {
                 Question::Command(command) => return connection.ask(command).await,
-                Question::Script(script, keys, arguments) => (script, keys, arguments),
+                Question::Script(script, keys, arguments) => {
+                    evaluate("EVALSHA", &made.shas[script], keys, arguments)
+                }
+                Question::Own(script, keys, arguments) => {
+                    evaluate("EVALSHA", &script.sha, keys, arguments)
+                }
             };
-            match connection.ask(&evaluate("EVALSHA", &made.shas[script], keys, arguments)).await {
+            match connection.ask(&command).await {
                 // Nothing of the check was done. The store began anew, or forgot its scripts.
                 Err(error) if error.code() == Some("NOSCRIPT") => {
-                    connection.ask(&evaluate("EVAL", SCRIPTS[script], keys, arguments)).await
+                    let command = match question {
+                        Question::Command(_) => return Err(error),
+                        Question::Script(script, keys, arguments) => {
+                            evaluate("EVAL", SCRIPTS[script], keys, arguments)
+                        }
+                        Question::Own(script, keys, arguments) => {
+                            evaluate("EVAL", script.text, keys, arguments)
+                        }
+                    };
+                    connection.ask(&command).await
                 }
                 answered => answered,
             }
@@ -337,7 +379,7 @@ impl Drop for Redis {
     }
 }
 
-fn evaluate(command: &str, script: &str, keys: &[String], arguments: &[Argument<'_>]) -> Cmd {
+fn evaluate<A: ToRedisArgs>(command: &str, script: &str, keys: &[String], arguments: &[A]) -> Cmd {
     /// Room for the command, and the digits of most numbers.
     const WORDS: usize = 16;
     const DIGITS: usize = 12;
@@ -351,10 +393,7 @@ fn evaluate(command: &str, script: &str, keys: &[String], arguments: &[Argument<
         evaluate.arg(key);
     }
     for argument in arguments {
-        match argument {
-            Argument::Text(text) => evaluate.arg(&**text),
-            Argument::Number(number) => evaluate.arg(*number),
-        };
+        evaluate.arg(argument);
     }
     evaluate
 }

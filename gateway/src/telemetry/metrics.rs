@@ -44,7 +44,7 @@ use crate::memory_quota::MemoryQuota;
 use crate::names::Names;
 
 pub(crate) use access_logs::AccessLogCounts;
-pub(crate) use caches::{CacheCounts, CacheResult};
+pub(crate) use caches::{CacheCounts, CacheResult, SecondResult};
 pub(crate) use component::{ComponentFailure, ComponentMetrics};
 pub(crate) use documents::DocumentCounts;
 pub(crate) use drains::{DrainCounts, DrainResult};

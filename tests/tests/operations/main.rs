@@ -7,6 +7,7 @@
 mod access_log;
 mod admin_api;
 mod cache_disk;
+mod cache_shared;
 mod command_line;
 mod documents;
 mod events;

@@ -10,7 +10,7 @@ mod keys;
 mod keys_shared;
 mod lease;
 mod quotas;
-mod server;
+pub(crate) mod server;
 mod shared;
 mod streams;
 mod topologies;

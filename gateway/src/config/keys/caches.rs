@@ -55,5 +55,23 @@ pub(in crate::config) static CACHE: Keys = Keys {
             "Bytes of the smallest body that goes to `folder`.",
         )
         .default("64KiB"),
+        Key::new(
+            "second_level",
+            Kind::Text,
+            "A `[stores.NAME]` with `redis`, where responses are kept for all gateways that name it. Default: none.",
+        )
+        .example("\"shared\""),
+        Key::new(
+            "second_level_max_object",
+            Kind::Size { min: 1, max: 64 << 20 },
+            "Bytes of the largest body that is written to `second_level`.",
+        )
+        .default("1MiB"),
+        Key::new(
+            "second_level_ttl",
+            Kind::Duration { min: "1s", max: "30d" },
+            "How long a response is kept in `second_level`, at most.",
+        )
+        .default("1d"),
     ],
 };

@@ -1,6 +1,7 @@
 //! `[stores.NAME]` and `[caches.NAME]`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Span;
@@ -22,6 +23,19 @@ pub struct Cache {
     pub finishes: bool,
     /// `folder`: where large bodies are kept. Default: in memory.
     pub folder: Option<CacheFolder>,
+    /// `second_level`: where responses are kept that other gateways find too. Default: nowhere.
+    pub second_level: Option<SecondLevel>,
+}
+
+/// `second_level` of a cache, and what goes there.
+#[derive(Debug, Clone)]
+pub struct SecondLevel {
+    /// `second_level`: a Redis store.
+    pub store: Arc<Store>,
+    /// `second_level_max_object`: bytes of the largest body. Default 1 MiB.
+    pub max_object: u64,
+    /// `second_level_ttl`: how long something is kept there at most. Default a day.
+    pub ttl: Duration,
 }
 
 /// `folder` of a cache, and what goes there.

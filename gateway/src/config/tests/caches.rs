@@ -130,3 +130,67 @@ fn reports_a_shared_folder_beside_other_errors_of_the_cache() {
     assert!(told.contains(&"the cache `pages` has this folder".to_owned()), "{told:?}");
     assert!(told.contains(&"an object may be larger than all that is kept".to_owned()), "{told:?}");
 }
+
+#[test]
+fn takes_a_second_level_that_is_shared() {
+    let text = with("second_level = \"shared\"\nsecond_level_ttl = \"1h\"", "cache = \"pages\"")
+        + "\n[stores.shared]\nredis = \"redis://127.0.0.1\"\n";
+    let loaded = check(&text).unwrap_or_else(|found| panic!("{found}"));
+    let second = loaded.config.plugins[0].cache.second_level.clone().expect("it has one");
+    let time = std::time::Duration::from_secs(3_600);
+    assert_eq!((&*second.store.name, second.max_object, second.ttl), ("shared", 1 << 20, time));
+    assert_eq!(findings(&text), [], "the store is used");
+}
+
+#[test]
+fn refuses_second_levels_that_are_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().display().to_string();
+    let stores = "\n[stores.kept]\nfile = \"kept.db\"\n[stores.here]\n\
+                  [stores.shared]\nredis = \"redis://127.0.0.1\"\n";
+    let second = "second_level = \"shared\"";
+    for (cache, error, label, help) in [
+        (
+            "second_level = \"kept\"".to_owned(),
+            "a second level is shared by gateways",
+            "\"kept\"",
+            "name a store with `redis`, such as `shared`",
+        ),
+        (
+            "second_level = \"here\"".to_owned(),
+            "a second level is shared by gateways",
+            "\"here\"",
+            "name a store with `redis`, such as `shared`",
+        ),
+        (
+            "second_level = \"share\"".to_owned(),
+            "there is no store `share`",
+            "\"share\"",
+            "did you mean `shared`?",
+        ),
+        (
+            "second_level_ttl = \"1h\"".to_owned(),
+            "`second_level_ttl` is for a second level",
+            "\"1h\"",
+            "add `second_level = \"...\"` with the name of a Redis store, or leave it out",
+        ),
+        (
+            format!("{second}\nmax_object = \"1MiB\"\nsecond_level_max_object = \"2MiB\""),
+            "no body is that large: it is more than `max_object`",
+            "\"2MiB\"",
+            "lower `second_level_max_object`, or raise `max_object`",
+        ),
+        (
+            format!("{second}\nfolder = {path:?}"),
+            "a cache has a folder or a second level, not both",
+            "\"shared\"",
+            "leave one of them out: what others purge while this gateway is down would still be in its folder",
+        ),
+    ] {
+        let text = with(&cache, "cache = \"pages\"") + stores;
+        // Of stores that nobody uses there are warnings.
+        let found = findings(&text).into_iter().find(|it| it.0 == Severity::Error);
+        let expected = (Severity::Error, error.to_owned(), label.to_owned(), help.to_owned());
+        assert_eq!(found, Some(expected), "{text}");
+    }
+}

@@ -107,6 +107,11 @@ impl KnownHit {
 }
 
 impl OfCache {
+    /// Under which keys it looked.
+    pub(crate) fn looked(&self) -> &[u128] {
+        &self.looked
+    }
+
     /// What it asked for as an answer that can be given again: a fresh one of what it found at once, and nothing else.
     pub(crate) fn known(&self) -> Option<KnownHit> {
         let serve = self.serve.as_ref()?;

@@ -30,11 +30,13 @@ pub(crate) struct Entry {
     block: Block,
     pub(crate) body: Content,
     /// When it was stored or freshened, by [`now`].
-    stored: u64,
+    pub(super) stored: u64,
     /// Until when it may be found.
     pub(super) until: u64,
     pub(super) tags: Box<[u64]>,
     pub(super) partition: Option<Arc<Partition>>,
+    /// Of what the second level had then; 0 if there is none.
+    pub(super) generation: u64,
     /// Where it is counted, if it is stored.
     index: Option<Arc<Index>>,
 }
@@ -98,7 +100,39 @@ pub(crate) struct Freshened {
     pub(crate) ttl: u64,
 }
 
+/// What came from the second level. Times are nanoseconds.
+#[derive(Debug)]
+pub(super) struct Restored {
+    pub(super) key: u128,
+    pub(super) status: u16,
+    pub(super) block: Bytes,
+    /// Of the head and of the variant.
+    pub(super) lengths: [u32; 2],
+    pub(super) body: Bytes,
+    pub(super) resident: u64,
+    pub(super) left: u64,
+    pub(super) tags: Box<[u64]>,
+    pub(super) generation: u64,
+    pub(super) partition: Option<Arc<Partition>>,
+}
+
 impl Block {
+    /// Whether it can be read: [`new`](Self::new) has not written it.
+    fn is_sound(&self) -> bool {
+        let (length, head) = (self.bytes.len() as u64, self.head as usize);
+        if head < 2 || u64::from(self.head) + u64::from(self.variant) > length {
+            return false;
+        }
+        let mut at = 2;
+        while at < head {
+            let Some(lengths) = self.bytes[..head].get(at..at + 6) else { return false };
+            let name = usize::from(u16::from_le_bytes([lengths[0], lengths[1]]));
+            let value = u32::from_le_bytes([lengths[2], lengths[3], lengths[4], lengths[5]]);
+            at += 6 + name + value as usize;
+        }
+        at == head
+    }
+
     pub(crate) fn new(headers: &HeaderMap, variant: &[u8], metadata: &[u8]) -> Self {
         let fields = headers.iter().map(|(name, value)| 6 + name.as_str().len() + value.len());
         let head = 2 + fields.sum::<usize>();
@@ -173,6 +207,7 @@ impl Entry {
             until: now.saturating_add(wanted.ttl),
             tags: tags.into(),
             partition: cache.partition(space, wanted.partition),
+            generation: cache.generation(),
             index: None,
         }
     }
@@ -194,11 +229,12 @@ impl Entry {
             until: self.until,
             tags: self.tags.clone(),
             partition: self.partition.clone(),
+            generation: self.generation,
             index: None,
         }
     }
 
-    pub(super) fn freshened(&self, freshened: Freshened, id: u64) -> Self {
+    pub(super) fn freshened(&self, freshened: Freshened, id: u64, generation: u64) -> Self {
         let Freshened { headers, metadata, ttl } = freshened;
         let metadata = metadata.as_deref().unwrap_or_else(|| self.metadata());
         let now = now();
@@ -213,6 +249,7 @@ impl Entry {
             until: now.saturating_add(ttl),
             tags: self.tags.clone(),
             partition: self.partition.clone(),
+            generation,
             index: None,
         }
     }
@@ -272,6 +309,7 @@ impl Entry {
             until: self.until,
             tags: self.tags.clone(),
             partition: self.partition.clone(),
+            generation: self.generation,
             index: None,
         }
     }
@@ -323,8 +361,46 @@ impl Entry {
             until: now.saturating_add(record.until.saturating_sub(wall)),
             tags: record.tags,
             partition,
+            generation: 0,
             index: None,
         }
+    }
+
+    /// What came from the second level, if its parts fit together.
+    pub(super) fn of_second(cache: &Cache, restored: Restored) -> Option<Self> {
+        let Restored { key, status, block, lengths, body, resident, left, .. } = restored;
+        let [head, variant] = lengths;
+        let block = Block { bytes: block, head, variant };
+        let now = now();
+        block.is_sound().then(|| Self {
+            id: cache.next_id(),
+            key,
+            status,
+            is_whole: true,
+            block,
+            body: Content::Memory(body),
+            stored: now.saturating_sub(resident),
+            until: now.saturating_add(left),
+            tags: restored.tags,
+            partition: restored.partition,
+            generation: restored.generation,
+            index: None,
+        })
+    }
+
+    /// Head, variant and metadata.
+    pub(super) fn block_bytes(&self) -> &[u8] {
+        &self.block.bytes
+    }
+
+    /// How long the first two are.
+    pub(super) fn block_lengths(&self) -> [u32; 2] {
+        [self.block.head, self.block.variant]
+    }
+
+    /// Whose it is, with the plugin before it.
+    pub(super) fn owner(&self) -> &str {
+        self.partition.as_ref().map_or("", |partition| &partition.name)
     }
 
     pub(crate) fn variant(&self) -> &[u8] {

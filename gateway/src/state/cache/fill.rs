@@ -111,7 +111,7 @@ impl Fill {
 
     fn put(&self, body: Bytes, metadata: Option<&[u8]>) {
         self.cache.counts.stored();
-        self.cache.put(self.head.with_body(body, metadata));
+        self.cache.store(self.head.with_body(body, metadata));
     }
 
     /// It is not stored. Who asks from now on is not served it: those who read it already are.

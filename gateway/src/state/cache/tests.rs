@@ -21,7 +21,7 @@ impl Fixture {
         let mut settings = Settings::default();
         change(&mut settings);
         let metrics = Arc::default();
-        let cache = Caches::new(&metrics).of(&Arc::new(settings));
+        let cache = Caches::new(&metrics, &Arc::default()).of(&Arc::new(settings));
         let space = cache.space("a");
         Self { cache, space }
     }

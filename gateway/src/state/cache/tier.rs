@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::disk::Disk;
+use super::second::Second;
 use super::{Cache, Content, Entry, Group, OpenError, Settings, StoredBody, lock};
 use crate::telemetry::metrics::CacheCounts;
 
@@ -14,12 +15,13 @@ impl Cache {
     pub(super) fn open(
         settings: &Arc<Settings>,
         counts: Arc<CacheCounts>,
+        second: Option<Arc<Second>>,
     ) -> Result<Arc<Self>, OpenError> {
         let Some(folder) = &settings.folder else {
-            return Ok(Arc::new(Self::new(settings, counts, None)));
+            return Ok(Arc::new(Self::new(settings, counts, None, second)));
         };
         let (disk, found) = Disk::open(&settings.name, folder, Arc::clone(&counts))?;
-        let cache = Arc::new(Self::new(settings, counts, Some(disk)));
+        let cache = Arc::new(Self::new(settings, counts, Some(disk), second));
         cache.last.store(found.last, std::sync::atomic::Ordering::Relaxed);
         found.spaces.iter().for_each(|plugin| drop(cache.space(plugin)));
         for (mut record, body) in found.records {
@@ -45,9 +47,10 @@ impl Cache {
         self.disk.iter().for_each(Disk::close);
     }
 
-    /// Waits until what was purged is removed from disk, too.
-    pub(crate) fn settle(&self) {
+    /// Waits until what was purged is removed from disk, too, and can be found by no other gateway. Whether that is so.
+    pub(crate) fn settle(&self) -> bool {
         self.disk.iter().for_each(Disk::flush);
+        self.second.as_ref().is_none_or(|second| second.settle())
     }
 
     /// Moves the body of an entry to disk, if it is large enough.

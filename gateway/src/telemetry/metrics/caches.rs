@@ -36,6 +36,20 @@ impl CacheResult {
     }
 }
 
+/// What came of asking the second level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecondResult {
+    Hit,
+    Miss,
+    /// It did not answer in time, or was not asked.
+    Away,
+    /// What was there is nothing that this gateway can read.
+    Damaged,
+}
+
+/// The words for it.
+const SECOND_RESULTS: [&str; 4] = ["hit", "miss", "away", "damaged"];
+
 /// The numbers of one cache.
 #[derive(Debug)]
 pub(crate) struct CacheCounts {
@@ -59,6 +73,12 @@ pub(crate) struct CacheCounts {
     disk_damaged: Counter,
     disk_bytes: AtomicU64,
     disk_objects: AtomicU64,
+    /// By the place in [`SECOND_RESULTS`].
+    second_results: [Counter; SECOND_RESULTS.len()],
+    /// Responses that were written to the second level.
+    second_stored: Counter,
+    /// Those that were not, since it did not take them or too many waited.
+    second_dropped: Counter,
 }
 
 impl CacheCounts {
@@ -78,6 +98,9 @@ impl CacheCounts {
             disk_damaged: Counter::default(),
             disk_bytes: AtomicU64::new(0),
             disk_objects: AtomicU64::new(0),
+            second_results: Default::default(),
+            second_stored: Counter::default(),
+            second_dropped: Counter::default(),
         }
     }
 
@@ -154,6 +177,26 @@ impl CacheCounts {
         self.disk_bytes.fetch_sub(bytes, Relaxed);
     }
 
+    /// The second level was asked.
+    pub(crate) fn second_asked(&self, result: SecondResult) {
+        self.second_results[result as usize].add(1);
+    }
+
+    /// A response was written to the second level.
+    pub(crate) fn second_stored(&self) {
+        self.second_stored.add(1);
+    }
+
+    /// One was not.
+    pub(crate) fn second_dropped(&self) {
+        self.second_dropped.add(1);
+    }
+
+    /// What came of asking the second level, with the words for it.
+    pub(crate) fn second_results(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        SECOND_RESULTS.iter().zip(&self.second_results).map(|(result, it)| (*result, it.sum()))
+    }
+
     /// How many bodies are in the folder, and how many bytes they have.
     pub(crate) fn on_disk(&self) -> [u64; 2] {
         [self.disk_objects.load(Relaxed), self.disk_bytes.load(Relaxed)]
@@ -165,12 +208,12 @@ impl CacheCounts {
     }
 
     /// The same numbers of a cache that nobody has asked.
-    pub(crate) fn none() -> [(&'static str, u64); 8] {
+    pub(crate) fn none() -> [(&'static str, u64); 10] {
         Self::new("").others()
     }
 
     /// Other numbers by name.
-    pub(crate) fn others(&self) -> [(&'static str, u64); 8] {
+    pub(crate) fn others(&self) -> [(&'static str, u64); 10] {
         [
             ("stored_total", self.stored.sum()),
             ("evicted_total", self.evicted.sum()),
@@ -180,6 +223,8 @@ impl CacheCounts {
             ("disk_stored_total", self.disk_stored.sum()),
             ("disk_refused_total", self.disk_refused.sum()),
             ("disk_damaged_total", self.disk_damaged.sum()),
+            ("second_level_stored_total", self.second_stored.sum()),
+            ("second_level_dropped_total", self.second_dropped.sum()),
         ]
     }
 }
@@ -196,7 +241,14 @@ pub(super) fn write(page: &mut String, caches: &[Arc<CacheCounts>]) {
             line(page, name, &[("cache", &cache.name), ("result", result)], count);
         }
     }
-    let counters: [Shown<Counter>; 8] = [
+    let name = "gateway_cache_second_level_requests_total";
+    head(page, name, Kind::Counter, "Questions to the second level, by what came of them.");
+    for cache in caches {
+        for (result, count) in cache.second_results() {
+            line(page, name, &[("cache", &cache.name), ("result", result)], count);
+        }
+    }
+    let counters: [Shown<Counter>; 10] = [
         ("gateway_cache_stored_total", "Responses that were stored.", |it| &it.stored),
         ("gateway_cache_evicted_total", "Entries that gave way to others.", |it| &it.evicted),
         ("gateway_cache_purged_total", "Entries that were purged.", |it| &it.purged),
@@ -222,6 +274,16 @@ pub(super) fn write(page: &mut String, caches: &[Arc<CacheCounts>]) {
             "gateway_cache_disk_damaged_total",
             "Bodies on disk that were not as they were written, and were removed.",
             |it| &it.disk_damaged,
+        ),
+        (
+            "gateway_cache_second_level_stored_total",
+            "Responses that were written to the second level.",
+            |it| &it.second_stored,
+        ),
+        (
+            "gateway_cache_second_level_dropped_total",
+            "Responses that were not: too many waited, or it did not take them.",
+            |it| &it.second_dropped,
         ),
     ];
     for (name, help, counter) in counters {

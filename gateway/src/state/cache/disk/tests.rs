@@ -32,7 +32,8 @@ impl Fixture {
             ..Settings::default()
         };
         change(&mut settings);
-        let (caches, settings) = (Caches::new(&Arc::default()), Arc::new(settings));
+        let (caches, settings) =
+            (Caches::new(&Arc::default(), &Arc::default()), Arc::new(settings));
         caches.prepare(&settings).expect("the folder can be used");
         let cache = caches.of(&settings);
         let space = cache.space("a");
@@ -151,7 +152,7 @@ fn what_is_purged_is_gone_after_a_restart_too() {
         folder: Some(CacheFolder { path: folder.path().to_owned(), size: 1 << 20, from: 1 }),
         ..Settings::default()
     };
-    let caches = Caches::new(&Arc::default());
+    let caches = Caches::new(&Arc::default(), &Arc::default());
     let cache = caches.of(&Arc::new(settings));
     assert_eq!((cache.purge_tags("x"), cache.purge_tags("url:http://a/")), (2, 1));
     cache.settle();
@@ -325,7 +326,7 @@ fn a_folder_has_one_cache_and_comes_along_when_its_bounds_change() {
     let folder = tempfile::tempdir().unwrap();
     let it = Fixture::new(&folder);
     it.put("a", &[]);
-    let other = Caches::new(&Arc::default());
+    let other = Caches::new(&Arc::default(), &Arc::default());
     let error = other.prepare(&it.cache.settings).unwrap_err();
     assert_eq!(error.to_string(), "another process uses it");
     let changed = Settings { memory: 128 << 20, ..Settings::clone(&it.cache.settings) };
