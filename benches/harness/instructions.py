@@ -25,6 +25,17 @@ component = "cache"
 [plugins.cache.config]
 default_ttl = "1h"
 """
+# One experiment for each API key: a header and an attribute, and what becomes of the request is counted.
+EXPERIMENT = gateway.PLAIN.replace('upstream =', 'plugins = ["experiments"]\nupstream =') + """
+[plugins.experiments]
+component = "experiments"
+[plugins.experiments.config]
+unit = ["header:x-api-key"]
+[[plugins.experiments.config.experiments]]
+name = "version"
+header = "x-variant"
+variants = [{ name = "control", weight = 50 }, { name = "next", weight = 50 }]
+"""
 # As many routes as a large file has, beside the one that is asked for.
 ROUTES = gateway.PLAIN + "".join(
     f"""
@@ -51,6 +62,7 @@ def rows():
         "chain, counted": (gateway.CHAIN + COUNTED, "/chain/x"),
         "called": (gateway.CALLED, "/called/x?n={}"),
         "cache hit": (CACHED, "/plain/x"),
+        "experiment": (EXPERIMENT, "/plain/x"),
         "1,000 routes": (ROUTES, "/plain/x"),
         "1 hop": (hops.body(1), "/plain/x"),
         "5 hops": (hops.body(5), "/plain/x"),

@@ -14,6 +14,7 @@ mod chain;
 mod configuration;
 mod dashboard;
 mod documents;
+mod events;
 mod experiments;
 mod explain;
 mod health;

@@ -32,7 +32,7 @@ use http::{HeaderMap, HeaderName};
 
 pub(crate) use self::attempts::Again;
 pub(crate) use self::buffer::Pieces;
-pub(crate) use self::complete::{End, Endings, wants_complete};
+pub(crate) use self::complete::{End, Endings, record_alike, wants_complete};
 pub(crate) use self::drain::Wanted as WantedDrain;
 pub(crate) use self::filter::Side;
 pub(crate) use self::request::{NoRoom, Stop, on_request};
@@ -303,6 +303,10 @@ impl Run {
     fn context(&self, index: usize) -> Vec<u8> {
         // Most plugins carry nothing, and an empty vector costs nothing to copy.
         self.plugin_states.borrow()[index].context.clone()
+    }
+
+    fn with_context<T>(&self, index: usize, look: impl FnOnce(&[u8]) -> T) -> T {
+        look(&self.plugin_states.borrow()[index].context)
     }
 
     fn request_body(&self, index: usize) -> BodyMode {

@@ -54,6 +54,8 @@ pub(crate) struct Sink {
     is_closed: AtomicBool,
     /// Whether the log has said that there is no room.
     is_full: AtomicBool,
+    /// Whether the receiver did not take the last batch.
+    is_away: AtomicBool,
 }
 
 impl Sink {
@@ -69,12 +71,23 @@ impl Sink {
             is_over: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
             is_full: AtomicBool::new(false),
+            is_away: AtomicBool::new(false),
         }
     }
 
     /// Its name in the configuration.
     pub(crate) fn name(&self) -> &str {
         &self.definition.name
+    }
+
+    /// What is counted about it.
+    pub(crate) fn counts(&self) -> &EventCounts {
+        &self.counts
+    }
+
+    /// Whether the receiver did not take the last batch that it was sent.
+    pub(crate) fn is_away(&self) -> bool {
+        self.is_away.load(Relaxed)
     }
 
     /// Takes an event, if there is room for it.

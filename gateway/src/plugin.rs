@@ -17,6 +17,7 @@ mod budget;
 mod change_cache;
 mod changes;
 pub(crate) mod edits;
+pub(crate) mod ends;
 mod engine;
 mod guest_output;
 mod host;

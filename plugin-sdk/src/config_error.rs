@@ -23,6 +23,8 @@ pub struct ConfigIssue {
     pub pointer: String,
     /// What is wrong, in a sentence.
     pub message: String,
+    /// What can be done about it, shown as `help:`.
+    pub help: Option<String>,
 }
 
 impl ConfigError {
@@ -33,7 +35,24 @@ impl ConfigError {
 
     /// A fault at a place: a JSON Pointer (RFC 6901), such as `/keys/0/digest`.
     pub fn at(pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { issues: vec![ConfigIssue { pointer: pointer.into(), message: message.into() }] }
+        let (pointer, message) = (pointer.into(), message.into());
+        Self { issues: vec![ConfigIssue { pointer, message, help: None }] }
+    }
+
+    /// Says what can be done about it: about the last of these faults.
+    ///
+    /// ```
+    /// use gateway_plugin_sdk::ConfigError;
+    ///
+    /// let error = ConfigError::at("/share", "a share is from 0 to 100 percent").help("write `share = 5` for 5 %");
+    /// assert_eq!(error.issues()[0].help.as_deref(), Some("write `share = 5` for 5 %"));
+    /// ```
+    #[must_use]
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        if let Some(issue) = self.issues.last_mut() {
+            issue.help = Some(help.into());
+        }
+        self
     }
 
     /// These faults and those of another error.

@@ -43,7 +43,10 @@ impl<P: Plugin> Instance<P> {
             let issues = error.issues().iter().cloned();
             let issue = |issue: crate::ConfigIssue| border::ConfigError {
                 pointer: issue.pointer,
-                message: issue.message,
+                message: match issue.help {
+                    Some(help) => format!("{}\nhelp: {help}", issue.message),
+                    None => issue.message,
+                },
             };
             issues.map(issue).collect::<Vec<_>>()
         })?;

@@ -70,6 +70,73 @@ pub struct Gauge(u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Histogram(u32);
 
+/// What is recorded of the end of an exchange.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct End<'a> {
+    /// Counters that have 1 more.
+    pub counters: &'a [Counter],
+    /// Histograms of the duration, in seconds.
+    pub durations: &'a [Histogram],
+    /// Histograms of its square, of which the sum tells how sure a mean is.
+    pub squares: &'a [Histogram],
+}
+
+/// In `on_complete`: records the end of this exchange, and says that this is all the hook does for exchanges that end alike.
+///
+/// Those have the same context, the same status and the same [`Ending`](crate::Ending), and nothing was added to
+/// [`usage`](crate::usage). The gateway may then record others without calling the hook, which costs next to nothing. It does
+/// so where the hook called nothing else of the gateway but [`usage::added`](crate::usage::added): ask for each metric once,
+/// and keep it. Do not call it in a hook whose work depends on more, such as the bytes of the [`Summary`](crate::Summary).
+///
+/// ```
+/// use gateway_plugin_sdk::metrics::{self, Counter, End, Histogram};
+/// use gateway_plugin_sdk::prelude::*;
+/// use gateway_plugin_sdk::testing::{self, Harness};
+///
+/// struct Count {
+///     requests: Counter,
+///     duration: Histogram,
+/// }
+///
+/// impl Plugin for Count {
+///     type Config = NoConfig;
+///     type Context = ();
+///
+///     fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+///         let duration = metrics::histogram("duration_seconds", &[]);
+///         Ok(Self { requests: metrics::counter("requests"), duration })
+///     }
+///
+///     fn interest(&self) -> Interest {
+///         Interest::on_request().and_on_complete()
+///     }
+///
+///     fn on_request(&self, _: &mut Request, _: &mut ()) -> Outcome {
+///         Outcome::Next
+///     }
+///
+///     fn on_complete(&self, _: &Summary, _: &()) {
+///         let (counters, durations) = (&[self.requests], &[self.duration]);
+///         metrics::record_end(&End { counters, durations, squares: &[] });
+///     }
+/// }
+///
+/// let harness = Harness::<Count>::new(NoConfig {}).unwrap();
+/// let mut exchange = harness.request(testing::request());
+/// exchange.response(testing::response());
+/// let summary = exchange.complete();
+/// assert_eq!(harness.counter("requests", &[]), 1);
+/// assert_eq!(harness.observations("duration_seconds", &[]), [summary.duration.as_secs_f64()]);
+/// ```
+///
+/// # Panics
+/// In any other hook.
+pub fn record_end(end: &End<'_>) {
+    let counters: Vec<_> = end.counters.iter().map(|counter| counter.0).collect();
+    let of = |histograms: &[Histogram]| histograms.iter().map(|it| it.0).collect::<Vec<_>>();
+    host::metrics_record_end(&counters, &of(end.durations), &of(end.squares));
+}
+
 /// The counter of this name. `_total` is added to a name that does not end so.
 ///
 /// # Panics

@@ -11,9 +11,9 @@ use percent_encoding::percent_decode_str;
 
 use super::call::{Answer, Call, Refusal};
 use super::{
-    Admin, caches, certificates, chain, configuration, dashboard, documents, experiments, explain,
-    health, keys, limits, listeners, log_level, metrics, models, openapi, plugins, recorded,
-    reload, requests, routes, stores, traffic, upstreams, usage,
+    Admin, caches, certificates, chain, configuration, dashboard, documents, events, experiments,
+    explain, health, keys, limits, listeners, log_level, metrics, models, openapi, plugins,
+    recorded, reload, requests, routes, stores, traffic, upstreams, usage,
 };
 
 /// How long an answer may take, with reading the request's body.
@@ -99,6 +99,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/models", "The models of plugins and how their deployments stand", Some("Models"), Now(models::list)),
     get("/documents", "The documents and how they stand", Some("DocumentStates"), Apart(documents::list)),
     get("/stores", "The stores and how they stand", Some("StoreStates"), Apart(stores::list)),
+    get("/events", "The sinks of events and how they stand", Some("EventSinks"), Apart(events::list)),
     get("/caches", "The caches and how they stand", Some("Caches"), Apart(caches::list)),
     post("/caches/{name}/purge", "Remove stored responses", Some("CachePurge"), Apart(caches::purge)),
     get("/limits", "The limits of a consumer", Some("Limits"), Waits(limits::look)),

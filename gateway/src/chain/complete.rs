@@ -10,12 +10,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use http::StatusCode;
+use smallvec::SmallVec;
 use tokio::sync::Notify;
 
 use super::Run;
 use super::record::returned;
 use crate::plugin::Pool;
 use crate::plugin::bindings::{Ending, Summary};
+use crate::plugin::ends::{Key, RecordedEnd};
 use crate::plugin::instance::OnComplete;
 
 /// How an exchange ended. Times are in nanoseconds.
@@ -35,6 +37,18 @@ pub(crate) struct End {
     pub(crate) request_bytes: u64,
     /// Bytes of body that the client was sent.
     pub(crate) response_bytes: u64,
+}
+
+impl End {
+    /// A client that left early was not answered at all, which must not look like a 200.
+    fn status(&self) -> u16 {
+        self.status.map_or(0, |status| status.as_u16())
+    }
+
+    /// What exchanges that end alike have in common, for a plugin with this context.
+    fn key(&self, context: &[u8]) -> Option<Key> {
+        Key::new(context, self.status(), self.ending)
+    }
 }
 
 /// A run that ended, and how.
@@ -152,12 +166,34 @@ fn interested(run: &Run) -> impl DoubleEndedIterator<Item = (usize, &Rc<Pool>)> 
     entered.filter(|(index, pool)| pool.plugin().interest.complete && !run.is_left_out(*index))
 }
 
+/// Records the end if that needs no call of any plugin; `false` if nothing was done. A trace shows each call, and so has all
+/// of them made.
+pub(crate) fn record_alike(run: &Run, end: &End) -> bool {
+    if run.recording.is_some() {
+        return false;
+    }
+    let mut all = SmallVec::<[_; 4]>::new();
+    for (index, pool) in interested(run) {
+        let Some(recorded) = recorded_alike(run, end, index, pool) else { return false };
+        all.push(recorded);
+    }
+    all.iter().for_each(|recorded| recorded.record(end.duration));
+    true
+}
+
+/// What a plugin has recorded of exchanges that end as this one does.
+fn recorded_alike(run: &Run, end: &End, index: usize, pool: &Pool) -> Option<Rc<RecordedEnd>> {
+    if pool.ends().is_empty() || run.usage.has_any() {
+        return None;
+    }
+    pool.ends().get(&run.with_context(index, |context| end.key(context))?)
+}
+
 /// Calls the plugins, last to first.
 async fn on_complete(Ended { run, end }: &Ended) {
     let summary = Summary {
         ending: end.ending,
-        // A client that left early was not answered at all, which must not look like a 200.
-        status: end.status.map_or(0, |status| status.as_u16()),
+        status: end.status(),
         upstream: end.upstream.as_deref(),
         duration: end.duration,
         time_to_head: end.time_to_head,
@@ -165,6 +201,12 @@ async fn on_complete(Ended { run, end }: &Ended) {
         response_bytes: end.response_bytes,
     };
     for (index, pool) in interested(run).rev() {
+        if run.recording.is_none()
+            && let Some(recorded) = recorded_alike(run, end, index, pool)
+        {
+            recorded.record(end.duration);
+            continue;
+        }
         let context = run.context(index);
         if let Some(amounts) = run.usage.so_far() {
             run.change(|heads| heads.facts.amounts = Some(amounts));
@@ -174,7 +216,17 @@ async fn on_complete(Ended { run, end }: &Ended) {
         let called = pool.call::<OnComplete>(flow, run.heads(), (summary, &context)).await;
         returned(&mut watched);
         run.note_end(index, watched, None, called.as_ref().map(|_| ()));
-        if let Err(failure) = called.map(|called| run.add_usage(index, called.usage)) {
+        let called = called.map(|called| {
+            if let Some(recorded) = called.ends {
+                recorded.record(end.duration);
+                let is_alike = !called.impure && called.usage.is_none() && !run.usage.has_any();
+                if let Some(key) = end.key(&context).filter(|_| is_alike && pool.keeps()) {
+                    pool.ends().keep(key, recorded);
+                }
+            }
+            run.add_usage(index, called.usage);
+        });
+        if let Err(failure) = called {
             pool.plugin().failed(&failure);
             // Nobody waits for an answer any more, so that `on_error` has nothing to decide.
             if let Some(failure) = pool.plugin().record("on-complete", &failure) {

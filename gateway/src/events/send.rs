@@ -77,10 +77,9 @@ enum Failed {
 impl Task {
     async fn run(mut self, mut queue: Queue) {
         let mut next = None;
-        let mut is_away = false;
         loop {
             let Some(events) = self.collect(&mut queue, &mut next).await else { break };
-            if !self.deliver(&events, &mut is_away).await {
+            if !self.deliver(&events).await {
                 self.sink.took(&events);
                 self.sink.counts.dropped(Dropped::Ended, events.len());
                 break;
@@ -146,7 +145,7 @@ impl Task {
     }
 
     /// Sends a batch until it is taken or refused. `false` if the sink ended before.
-    async fn deliver(&mut self, events: &[Box<[u8]>], is_away: &mut bool) -> bool {
+    async fn deliver(&mut self, events: &[Box<[u8]>]) -> bool {
         let sink = Arc::clone(&self.sink);
         let content = batch::content(events, sink.definition.format);
         let mut wait = FIRST_WAIT;
@@ -175,7 +174,7 @@ impl Task {
                 None => return false,
                 Some(Ok(())) => {
                     sink.counts.delivered(events.len());
-                    if std::mem::take(is_away) {
+                    if sink.is_away.swap(false, Relaxed) {
                         let dropped = sink.counts.all_dropped();
                         tracing::info!(sink = sink.name(), dropped, "events are taken again");
                     }
@@ -183,7 +182,7 @@ impl Task {
                 }
                 Some(Err(Failed::Refused(status))) => {
                     sink.counts.dropped(Dropped::Refused, events.len());
-                    if !std::mem::replace(is_away, true) {
+                    if !sink.is_away.swap(true, Relaxed) {
                         tracing::warn!(
                             sink = sink.name(),
                             "the receiver refuses events with {}: they are dropped and counted in \
@@ -195,7 +194,7 @@ impl Task {
                 }
                 Some(Err(Failed::Away(why, asked))) => {
                     sink.counts.failed();
-                    if !std::mem::replace(is_away, true) {
+                    if !sink.is_away.swap(true, Relaxed) {
                         tracing::warn!(
                             sink = sink.name(),
                             "events are not taken, and wait: {why}. They are sent again until they are"

@@ -41,6 +41,7 @@ use crate::documents::Document;
 use crate::events::Sink;
 use crate::heads::ExchangeView;
 use crate::plugin::budget::Budget;
+use crate::plugin::ends::RecordedEnd;
 use crate::plugin::trap::MemoryRefused;
 use crate::share::Clock;
 use crate::state::cache::OfPlugin;
@@ -59,6 +60,8 @@ pub(crate) struct HostState {
     pub(crate) context: Option<Vec<u8>>,
     /// What the hook has added to the usage of the exchange so far.
     pub(crate) usage: Option<Box<Amounts>>,
+    /// What the hook has had recorded of the end of the exchange so far.
+    pub(crate) ends: Option<Box<RecordedEnd>>,
     /// The slots that the hook has asked for so far.
     pub(crate) slots: Option<Box<Asked>>,
     /// Which hook runs, or ran last, by its place among the exports.
@@ -138,6 +141,7 @@ impl HostState {
             attributes: Vec::new(),
             context: None,
             usage: None,
+            ends: None,
             slots: None,
             hook: 0,
             impure: Cell::new(false),

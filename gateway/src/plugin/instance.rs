@@ -14,6 +14,7 @@ use super::bindings::{
     BodyChunk, ChunkOutcome, ConfigError, Description, Interest, RequestBodyOutcome, RequestHead,
     RequestOutcome, ResponseBodyOutcome, ResponseHead, ResponseOutcome, Summary,
 };
+use super::ends::RecordedEnd;
 use super::engine;
 use super::host::{Asked, HostState};
 use super::in_place::{InPlace, MemoryBlock};
@@ -121,6 +122,8 @@ pub(crate) struct Called<R> {
     pub(crate) context: Option<Vec<u8>>,
     /// What it added to the usage of the exchange.
     pub(crate) usage: Option<Box<Amounts>>,
+    /// What it had recorded of the end of the exchange.
+    pub(crate) ends: Option<Box<RecordedEnd>>,
     /// The slots that it asked for.
     pub(crate) slots: Option<Box<Asked>>,
     /// Whether anything but its arguments can have decided.
@@ -335,9 +338,9 @@ impl Instance {
         data.heads = None;
         let attributes = std::mem::take(&mut data.attributes);
         let (context, usage) = (data.context.take(), data.usage.take());
-        let slots = data.slots.take();
+        let (ends, slots) = (data.ends.take(), data.slots.take());
         let impure = data.impure.get() || data.is_seeded.get();
-        results.map(|results| Called { results, attributes, context, usage, slots, impure })
+        results.map(|results| Called { results, attributes, context, usage, ends, slots, impure })
     }
 
     /// Whether the instance is worn: it served very many hooks, or its memory, which never

@@ -653,12 +653,14 @@ impl Loader {
     ) -> Result<Interest, Vec<LoadError>> {
         let answer = wait(instance.configure(plugin)).map_err(|failure| vec![failed(&failure)])?;
         let interest = answer.map_err(|errors| {
-            let error = |error: super::bindings::ConfigError| LoadError {
-                place: SpanTarget::Config(error.pointer),
-                message: plugin.identity.without_secrets(&error.message).into_owned(),
-                label: None,
-                note: None,
-                help: None,
+            let error = |error: super::bindings::ConfigError| {
+                let text = plugin.identity.without_secrets(&error.message).into_owned();
+                let (message, help) = match text.rsplit_once("\nhelp: ") {
+                    Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
+                    None => (text, None),
+                };
+                let place = SpanTarget::Config(error.pointer);
+                LoadError { place, message, label: None, note: None, help }
             };
             errors.into_iter().map(error).collect::<Vec<_>>()
         })?;

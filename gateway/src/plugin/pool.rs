@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::bindings::{BodyMode, RequestChange};
 use super::change_cache::{ChangeCache, ReuseKey};
 use super::edits::Edit;
+use super::ends::Ends;
 use super::instance::{Called, Hook, Instance};
 use super::outbound::Caller;
 use super::prepare::{Came, Mailbox, Order, configured};
@@ -46,6 +47,8 @@ pub(crate) struct Pool {
     /// Until when calls are in slices, in ticks; 0 while they are not.
     slow_until: Cell<u64>,
     reuse: ChangeCache,
+    /// What is recorded of exchanges that end alike.
+    ends: Ends,
     /// Which documents and keys what is in `reuse` is from.
     reuse_of: Cell<u64>,
     /// Of the last call, until the next one; `None` where calls are not timed.
@@ -74,6 +77,7 @@ impl Pool {
             every_response: unshared(&plugin.interest.every_response),
             reuse: ChangeCache::new(plugin.bounds.reuse),
             reuse_of: Cell::new(0),
+            ends: Ends::default(),
             kept: LocalQuota::new(&plugin.identity.stores.kept),
             is_managed: Cell::new(plugin.waits),
             slow_until: Cell::new(0),
@@ -170,6 +174,11 @@ impl Pool {
             self.reuse.forget();
         }
         self.reuse.keep(arrived, change, time);
+    }
+
+    /// What it has recorded of exchanges that end alike.
+    pub(crate) fn ends(&self) -> &Ends {
+        &self.ends
     }
 
     /// An instance that is there, of a plugin that never waits and whose calls are quick, where none

@@ -88,7 +88,9 @@ impl AtEnd for OnComplete {
         };
         // The run lives on until its plugins have heard of the end.
         run.give_back_slots();
-        self.0.push(Rc::clone(run), end);
+        if !chain::record_alike(run, &end) {
+            self.0.push(Rc::clone(run), end);
+        }
     }
 }
 

@@ -91,6 +91,13 @@ impl OfExchange {
         count - amounts.len()
     }
 
+    /// Whether anything was added so far.
+    pub(crate) fn has_any(&self) -> bool {
+        match &*self.0.borrow() {
+            Stage::Open(amounts) | Stage::Recorded { names: amounts, .. } => amounts.is_some(),
+        }
+    }
+
     /// What was added so far, by the numbers of names.
     pub(crate) fn so_far(&self) -> Option<Arc<[(CounterId, i64)]>> {
         match &*self.0.borrow() {

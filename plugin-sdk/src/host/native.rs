@@ -168,6 +168,10 @@ pub(crate) fn metrics_observe(series: u32, value: f64) {
     reached().metrics().observe(series, value);
 }
 
+pub(crate) fn metrics_record_end(counters: &[u32], durations: &[u32], squares: &[u32]) {
+    current().record_end(counters, durations, squares);
+}
+
 pub(crate) fn usage_add(name: &str, amount: i64) {
     reached().add_usage(name, amount);
 }

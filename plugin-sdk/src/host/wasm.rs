@@ -45,7 +45,8 @@ pub(crate) use imports::key_value::{delete as delete_value, get as value, was_an
 pub(crate) use imports::limiter::check_time_zone;
 pub(crate) use imports::metrics::{
     add as metrics_add, counter as metrics_counter, gauge as metrics_gauge,
-    histogram as metrics_histogram, observe as metrics_observe, set as metrics_set,
+    histogram as metrics_histogram, observe as metrics_observe, record_end as metrics_record_end,
+    set as metrics_set,
 };
 pub(crate) use imports::random::{bytes as random_bytes, number as random_number};
 pub(crate) use imports::secrets::{get as secret, sign};

@@ -250,7 +250,10 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         self.slots.give_back();
         if self.interest.complete {
             let context = self.context.clone();
-            self.call_without_waiting(|configured| configured.on_complete(&summary, &context));
+            let host = Rc::clone(&self.host);
+            host.end(summary.duration, || {
+                self.call_without_waiting(|configured| configured.on_complete(&summary, &context));
+            });
         }
         summary
     }

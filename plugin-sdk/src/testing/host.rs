@@ -118,6 +118,8 @@ pub(crate) struct TestHost {
     limiter_unavailable: Cell<bool>,
     passwords_busy: Cell<bool>,
     metrics: RefCell<Metrics>,
+    /// How long the exchange took whose end a hook is told.
+    ended: Cell<Option<Duration>>,
     usage: RefCell<Usage>,
     slots: RefCell<Slots>,
     cache: RefCell<Cache>,
@@ -184,6 +186,7 @@ impl TestHost {
             limiter_unavailable: Cell::new(false),
             passwords_busy: Cell::new(false),
             metrics: RefCell::default(),
+            ended: Cell::new(None),
             usage: RefCell::default(),
             slots: RefCell::default(),
             cache: RefCell::default(),
@@ -310,6 +313,23 @@ impl TestHost {
 
     pub(crate) fn metrics(&self) -> RefMut<'_, Metrics> {
         self.metrics.borrow_mut()
+    }
+
+    /// Calls `on_complete` of an exchange that took so long.
+    pub(crate) fn end(&self, duration: Duration, on_complete: impl FnOnce()) {
+        self.ended.set(Some(duration));
+        on_complete();
+        self.ended.set(None);
+    }
+
+    pub(crate) fn record_end(&self, counters: &[u32], durations: &[u32], squares: &[u32]) {
+        let Some(duration) = self.ended.get() else {
+            panic!("the end of an exchange is recorded in `on_complete` only");
+        };
+        let (mut metrics, seconds) = (self.metrics(), duration.as_secs_f64());
+        counters.iter().for_each(|series| metrics.add(*series, 1));
+        durations.iter().for_each(|series| metrics.observe(*series, seconds));
+        squares.iter().for_each(|series| metrics.observe(*series, seconds * seconds));
     }
 
     pub(crate) fn add_usage(&self, name: &str, amount: i64) {

@@ -37,15 +37,17 @@ pub(crate) struct Exposures {
 
 impl Exposures {
     pub(crate) fn new(spec: &ExposuresSpec) -> Result<Self, ConfigError> {
-        let window = duration::parse(&spec.window)
-            .map_err(|why| ConfigError::at("/exposures/window", why))?;
+        let window = duration::parse(&spec.window).map_err(|why| {
+            ConfigError::at("/exposures/window", why).help("write a duration such as `\"1d\"`")
+        })?;
         let range = Duration::from_secs(1)..=Duration::from_secs(90 * 86_400);
         if !range.contains(&window) {
-            return Err(ConfigError::at("/exposures/window", "a window is from `1s` to `90d`"));
+            let error = ConfigError::at("/exposures/window", "a window is from `1s` to `90d`");
+            return Err(error.help("write `window = \"1d\"` to note each unit once a day"));
         }
         if let Some(sink) = spec.sink.as_ref().filter(|sink| !events::is_granted(sink)) {
-            let message = format!("needs `events = [\"{sink}\"]` beside `component`");
-            return Err(ConfigError::at("/exposures/sink", message));
+            let error = ConfigError::at("/exposures/sink", "the plugin is not granted the sink");
+            return Err(error.help(format!("write `events = [{sink:?}]` beside `component`")));
         }
         Ok(Self {
             window,

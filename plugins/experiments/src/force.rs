@@ -24,17 +24,19 @@ pub(crate) struct Force {
 impl Force {
     pub(crate) fn new(spec: ForceSpec) -> Result<Self, ConfigError> {
         if spec.header.is_none() && spec.cookie.is_none() {
-            return Err(ConfigError::at("/force", "it needs a `header` or a `cookie`"));
+            let error = ConfigError::at("/force", "nothing can have the signed text");
+            return Err(error.help("add `header = \"x-variant\"` or `cookie = \"variant\"`"));
         }
         let Some(secret) = secrets::get(&spec.secret) else {
             let name = &spec.secret;
-            let message = format!(
-                "the plugin is not granted the secret: it needs `secrets = [\"{name}\"]` beside `component`"
-            );
-            return Err(ConfigError::at("/force/secret", message));
+            let error = ConfigError::at("/force/secret", "the plugin is not granted the secret");
+            return Err(error.help(format!("write `secrets = [{name:?}]` beside `component`")));
         };
-        let key = VerifyingKey::from_secret(Algorithm::Hs256, secret.as_bytes())
-            .map_err(|error| ConfigError::at("/force/secret", error.to_string()))?;
+        let key =
+            VerifyingKey::from_secret(Algorithm::Hs256, secret.as_bytes()).map_err(|error| {
+                let help = "make one of at least 32 bytes: `openssl rand -hex 32`";
+                ConfigError::at("/force/secret", error.to_string()).help(help)
+            })?;
         Ok(Self { key, header: spec.header, cookie: spec.cookie })
     }
 

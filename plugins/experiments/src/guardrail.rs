@@ -7,6 +7,7 @@ use gateway_experiments::{Proportion, is_over};
 use gateway_plugin_sdk::prelude::Summary;
 use gateway_plugin_sdk::{Ending, duration, key_value, log, metrics};
 
+use crate::check::one_of;
 use crate::config::{ExperimentSpec, GuardrailSpec};
 use crate::experiment::Experiment;
 
@@ -38,29 +39,45 @@ struct Counts {
     slow: u64,
 }
 
+/// A key, what is wrong with it, and what can be done about it.
+type Wrong = (&'static str, String, String);
+
+fn wrong(key: &'static str, message: &str, help: &str) -> Wrong {
+    (key, message.to_owned(), help.to_owned())
+}
+
 impl Guardrail {
-    pub(crate) fn new(
-        rail: &GuardrailSpec,
-        spec: &ExperimentSpec,
-    ) -> Result<Self, (&'static str, String)> {
+    pub(crate) fn new(rail: &GuardrailSpec, spec: &ExperimentSpec) -> Result<Self, Wrong> {
         let Some(control) = spec.variants.iter().position(|variant| variant.name == rail.control)
         else {
-            return Err(("/control", format!("there is no variant {:?}", rail.control)));
+            let message = format!("there is no variant {:?}", rail.control);
+            return Err(("/control", message, one_of(spec)));
         };
         let slow = match (rail.slow, &rail.slower_than) {
             (Some(bound), Some(time)) => {
-                let time = duration::parse(time).map_err(|why| ("/slower_than", why.to_owned()))?;
+                let time = duration::parse(time).map_err(|why| {
+                    wrong("/slower_than", why, "write a duration such as `\"2s\"` or `\"500ms\"`")
+                })?;
                 Some((bound / 100.0, time))
             }
             (None, None) => None,
-            _ => return Err(("", "`slow` and `slower_than` go together".to_owned())),
+            (Some(_), None) => {
+                let help = "add `slower_than = \"2s\"`: what counts as slow";
+                return Err(wrong("/slow", "`slow` and `slower_than` go together", help));
+            }
+            (None, Some(_)) => {
+                let help = "add `slow = 5`, for 5 percent more than of the control";
+                return Err(wrong("/slower_than", "`slow` and `slower_than` go together", help));
+            }
         };
         if rail.errors.is_none() && slow.is_none() {
-            return Err(("", "it needs a bound: `errors`, or `slow` and `slower_than`".to_owned()));
+            let help = "add `errors = 1`, for 1 percent more than of the control, or `slow` and `slower_than`";
+            return Err(wrong("", "it has no bound", help));
         }
-        for bound in [rail.errors, rail.slow].into_iter().flatten() {
-            if !(0.0..=100.0).contains(&bound) {
-                return Err(("", "a bound is from 0 to 100 percent".to_owned()));
+        for (key, bound) in [("/errors", rail.errors), ("/slow", rail.slow)] {
+            if bound.is_some_and(|bound| !(0.0..=100.0).contains(&bound)) {
+                let help = "write 1 for 1 percent more than of the control";
+                return Err(wrong(key, "a bound is from 0 to 100 percent", help));
             }
         }
         let counted = RefCell::new(vec![Counts::default(); spec.variants.len()]);

@@ -1,10 +1,11 @@
 //! Experiments: a unit, such as a user, has the same variant of an experiment each time, on each gateway.
 //!
-//! `config` is what is written in the file, `experiment` says who takes part and what a variant changes,
+//! `config` is what is written in the file, `check` says what is wrong with it, `experiment` says who takes part and what a variant changes,
 //! `force` what testers force, `exposure` notes who was exposed, `outcome` counts what became of requests, and
 //! `guardrail` takes a variant out that does worse than the control. How units are assigned is
 //! `gateway-experiments`, how audiences are told is `gateway-cel`.
 
+mod check;
 mod config;
 mod experiment;
 mod exposure;
@@ -28,6 +29,7 @@ pub use config::{
 use experiment::Experiment;
 use exposure::Exposures;
 use force::Force;
+use outcome::{OfHoldout, Recorded};
 
 /// The attribute of units that take part in nothing.
 const HOLDOUT: &str = "experiment-holdout";
@@ -47,6 +49,8 @@ pub struct Experiments {
     experiments: Vec<Experiment>,
     reads: Reads,
     counts: bool,
+    /// What became of those who are not held out, and of those who are.
+    of_holdout: [OfHoldout; 2],
 }
 
 /// What a request has of experiments.
@@ -68,7 +72,10 @@ impl Plugin for Experiments {
         for (index, text) in config.unit.iter().enumerate() {
             match Source::parse(text) {
                 Ok(source) => units.push(source),
-                Err(message) => errors.push(ConfigError::at(format!("/unit/{index}"), message)),
+                Err(message) => {
+                    let help = "write `consumer.id`, `claim:NAME`, `header:NAME` or `cookie:NAME`";
+                    errors.push(ConfigError::at(format!("/unit/{index}"), message).help(help));
+                }
             }
         }
         let mut kept = |error| errors.push(error);
@@ -79,10 +86,15 @@ impl Plugin for Experiments {
         let exposures = exposures.and_then(Result::ok);
         let holdout = config.holdout.as_ref();
         if holdout.is_some_and(|spec| !(0.0..=100.0).contains(&spec.share)) {
-            errors.push(ConfigError::at("/holdout/share", "a share is from 0 to 100 percent"));
+            let error = ConfigError::at("/holdout/share", "a share is from 0 to 100 percent");
+            errors.push(error.help("write `share = 5` for 5 percent of all units"));
         }
         if !(1..=100).contains(&config.experiments.len()) {
-            errors.push(ConfigError::at("/experiments", "there are from 1 to 100 experiments"));
+            let error = ConfigError::at("/experiments", "there are from 1 to 100 experiments");
+            errors
+                .push(error.help(
+                    "add one with a `name` and `variants`, or share them out to two plugins",
+                ));
         }
         let (mut experiments, mut reads) = (Vec::new(), Reads::default());
         for (index, spec) in config.experiments.into_iter().enumerate() {
@@ -92,7 +104,8 @@ impl Plugin for Experiments {
         ConfigError::collect(errors)?;
         let holdout =
             holdout.map(|spec| (Salt::new(&format!("holdout:{}", spec.salt)), spec.share / 100.0));
-        Ok(Self { units, holdout, force, exposures, experiments, reads, counts: config.metrics })
+        let (counts, of_holdout) = (config.metrics, Default::default());
+        Ok(Self { units, holdout, force, exposures, experiments, reads, counts, of_holdout })
     }
 
     fn interest(&self) -> Interest {
@@ -144,9 +157,11 @@ impl Plugin for Experiments {
     }
 
     fn on_complete(&self, summary: &Summary, assigned: &Assigned) {
+        let mut recorded = Recorded::default();
         if let Some(is_held_out) = assigned.is_held_out.filter(|_| self.counts) {
-            outcome::of_holdout(is_held_out, summary);
+            self.of_holdout[usize::from(is_held_out)].count(is_held_out, summary, &mut recorded);
         }
+        let mut is_judged = false;
         let used = match self.counts && !assigned.variants.is_empty() {
             true => outcome::used(),
             false => Vec::new(),
@@ -157,10 +172,16 @@ impl Plugin for Experiments {
             let Some(variant) = experiment.spec.variants.get(index) else { continue };
             if let Some(guardrail) = &experiment.guardrail {
                 guardrail.note(experiment, index, summary);
+                is_judged = true;
             }
             if self.counts {
-                outcome::of_variant(&experiment.spec.name, &variant.name, summary, &used);
+                let name = &experiment.spec.name;
+                let outcome = &experiment.outcomes[index];
+                outcome.count(name, &variant.name, summary, &used, &mut recorded);
             }
+        }
+        if self.counts {
+            recorded.record(summary, is_judged);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use experiments::Experiments;
+use gateway_plugin_sdk::ConfigError;
 use gateway_plugin_sdk::testing::{Harness, RequestBuilder, request, response};
 use serde_json::{Value, json};
 
@@ -248,8 +249,11 @@ fn a_configuration_that_is_wrong_is_refused_with_all_that_is_wrong() {
             "/experiments/3/share"
         ]
     );
-    let message = &error.issues()[6].message;
-    assert_eq!(message, "\"ada\": there is no variant \"nwe\"; there are control, new");
+    let issue = &error.issues()[6];
+    assert_eq!(issue.message, "\"ada\": there is no variant \"nwe\"");
+    assert_eq!(issue.help.as_deref(), Some("write one of `control`, `new`"));
+    assert_eq!(error.issues()[4].message, "the weights sum to 0: nobody would have a variant");
+    each_says_what_to_do(&error);
     let overlap = json!({ "experiments": [
         with(two("one"), &json!({ "layer": "l", "range": [0, 50] })),
         with(two("two"), &json!({ "layer": "l", "range": [40, 60] })),
@@ -264,6 +268,96 @@ fn a_configuration_that_is_wrong_is_refused_with_all_that_is_wrong() {
         ("/experiments/1/range", "it overlaps with `one`, which has 0 to 50 of the layer")
     );
     assert_eq!((told[1].0, told[2].0), ("/experiments/2/from", "/experiments/3/to"));
+    let help = error.issues()[0].help.as_deref();
+    assert_eq!(help, Some("50 to 100 is free: write `range = [50, 100]`"));
+    each_says_what_to_do(&error);
+}
+
+fn each_says_what_to_do(error: &ConfigError) {
+    for issue in error.issues() {
+        assert!(issue.help.as_ref().is_some_and(|help| !help.is_empty()), "{issue:?}");
+    }
+}
+
+/// One fault each: where it is told, and what of the help has to be there.
+#[test]
+fn each_refusal_says_what_to_write_instead() {
+    let one = |more: Value| json!({ "experiments": [with(two("one"), &more)] });
+    let weights = |weights: [f64; 2]| {
+        let [a, b] = weights.map(|weight| json!(weight));
+        one(json!({ "variants": [{ "name": "a", "weight": a }, { "name": "b", "weight": b }] }))
+    };
+    let variant = |more: Value| {
+        let first = with(json!({ "name": "a", "weight": 1 }), &more);
+        one(json!({ "variants": [first] }))
+    };
+    let beside = |more: Value| with(one(json!({})), &more);
+    let cases = [
+        (json!({ "experiments": [] }), "/experiments", "add one"),
+        (weights([0.0, 0.0]), "/experiments/0/variants", "weight = 50"),
+        (weights([1.0, -1.0]), "/experiments/0/variants/1/weight", "weight = 0"),
+        (one(json!({ "variants": [] })), "/experiments/0/variants", "variants = ["),
+        (one(json!({ "name": "new checkout" })), "/experiments/0/name", "`new-checkout`"),
+        (variant(json!({ "name": "" })), "/experiments/0/variants/0/name", "such as"),
+        (
+            variant(json!({ "headers": { "x": "a\nb" } })),
+            "/experiments/0/variants/0/headers/x",
+            "one line",
+        ),
+        (
+            variant(json!({ "attributes": { "route.name": "x" } })),
+            "/experiments/0/variants/0/attributes",
+            "of your own",
+        ),
+        (one(json!({ "layer": "l" })), "/experiments/0/layer", "range = [0, 50]"),
+        (one(json!({ "range": [0, 50] })), "/experiments/0/range", "layer = "),
+        (one(json!({ "layer": "l", "range": [50, 50] })), "/experiments/0/range", "range = [0"),
+        (one(json!({ "from": "tomorrow" })), "/experiments/0/from", "RFC 3339"),
+        (one(json!({ "ramp": "1d" })), "/experiments/0/ramp", "from = "),
+        (
+            one(json!({ "from": "2026-03-01T08:00:00Z", "ramp": "1" })),
+            "/experiments/0/ramp",
+            "\"7d\"",
+        ),
+        (one(json!({ "audience": "consumer.id ==" })), "/experiments/0/audience", "CEL"),
+        (
+            one(json!({ "guardrail": { "control": "old", "errors": 1 } })),
+            "/experiments/0/guardrail/control",
+            "`control`, `new`",
+        ),
+        (
+            one(json!({ "guardrail": { "control": "control" } })),
+            "/experiments/0/guardrail",
+            "errors = 1",
+        ),
+        (
+            one(json!({ "guardrail": { "control": "control", "slow": 5 } })),
+            "/experiments/0/guardrail/slow",
+            "slower_than",
+        ),
+        (
+            one(json!({ "guardrail": { "control": "control", "errors": 101 } })),
+            "/experiments/0/guardrail/errors",
+            "1 percent",
+        ),
+        (beside(json!({ "unit": ["header:"] })), "/unit/0", "header:NAME"),
+        (beside(json!({ "holdout": { "share": -1 } })), "/holdout/share", "share = 5"),
+        (beside(json!({ "exposures": { "window": "91d" } })), "/exposures/window", "1d"),
+        (beside(json!({ "exposures": { "sink": "e" } })), "/exposures/sink", "events = [\"e\"]"),
+        (beside(json!({ "force": { "secret": "s" } })), "/force", "cookie = "),
+        (
+            beside(json!({ "force": { "secret": "s", "header": "x" } })),
+            "/force/secret",
+            "secrets = [\"s\"]",
+        ),
+    ];
+    for (config, pointer, help) in cases {
+        let error = Harness::<Experiments>::new(config).err().expect(pointer);
+        let issue = &error.issues()[0];
+        assert_eq!(issue.pointer, pointer, "{error}");
+        let told = issue.help.as_deref().unwrap_or_default();
+        assert!(told.contains(help), "{pointer}: {told}");
+    }
 }
 
 #[test]
@@ -299,7 +393,7 @@ fn a_variant_that_fails_is_taken_out_and_its_units_have_the_others() {
     for (rail, pointer) in [
         (json!({ "control": "c", "errors": 1 }), "/experiments/0/guardrail/control"),
         (json!({ "control": "control" }), "/experiments/0/guardrail"),
-        (json!({ "control": "control", "slow": 5 }), "/experiments/0/guardrail"),
+        (json!({ "control": "control", "slow": 5 }), "/experiments/0/guardrail/slow"),
     ] {
         let wrong = json!({ "experiments": [with(two("e"), &json!({ "guardrail": rail }))] });
         assert_eq!(Harness::<Experiments>::new(wrong).err().unwrap().issues()[0].pointer, pointer);

@@ -20,7 +20,9 @@ pub(crate) struct Contexts {
 impl Contexts {
     pub(crate) fn new(config: &Config, errors: &mut Vec<ConfigError>) -> Self {
         let mut read = |text: &str, at: String| {
-            Source::parse(text).map_err(|message| errors.push(ConfigError::at(at, message))).ok()
+            let help = "write `consumer.id`, `claim:NAME`, `header:NAME` or `cookie:NAME`";
+            let wrong = |message| errors.push(ConfigError::at(at, message).help(help));
+            Source::parse(text).map_err(wrong).ok()
         };
         let keys = match &config.targeting_key {
             Some(keys) => keys.clone(),
@@ -40,9 +42,15 @@ impl Contexts {
         for name in
             config.context.keys().filter(|name| *name == TARGETING_KEY || name.starts_with('$'))
         {
-            let message =
-                format!("{name:?} has its own meaning; the key is set by `targeting_key`");
-            errors.push(ConfigError::at(format!("/context/{name}"), message));
+            let help = match name == TARGETING_KEY {
+                true => "the key is set by `targeting_key = [\"consumer.id\"]`",
+                false => "choose a name that does not begin with `$`",
+            };
+            let error = ConfigError::at(
+                format!("/context/{name}"),
+                format!("{name:?} has its own meaning"),
+            );
+            errors.push(error.help(help));
         }
         Self { keys, says_key: config.targeting_key.is_some(), members }
     }

@@ -38,8 +38,11 @@ impl Definitions {
     /// From the document of this name. What is there is read at once: there is more time for that than in a request.
     pub(crate) fn new(document: &str, is_strict: bool) -> Result<Self, ConfigError> {
         if documents::version(document).is_none() {
-            let message = format!("needs `documents = [\"{document}\"]` beside `component`");
-            return Err(ConfigError::new(message));
+            let help = format!(
+                "write `documents = [{document:?}]` beside `component`, and where it is under `[documents]`"
+            );
+            let message = "the plugin is not granted the document";
+            return Err(ConfigError::at("/document", message).help(help));
         }
         let made = Self { document: document.to_owned(), is_strict, state: RefCell::default() };
         made.read(usize::MAX);

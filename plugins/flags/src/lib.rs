@@ -43,14 +43,13 @@ impl Plugin for FlagsPlugin {
 
     fn configure(config: Config) -> Result<Self, ConfigError> {
         let mut errors = Vec::new();
-        let definitions = Definitions::new(&config.document, config.strict).map_err(|error| {
-            errors.push(ConfigError::at("/document", error.issues()[0].message.clone()))
-        });
+        let definitions =
+            Definitions::new(&config.document, config.strict).map_err(|error| errors.push(error));
         let contexts = Contexts::new(&config, &mut errors);
         let settings = setting::all(&config.set, &mut errors);
         if config.set.is_empty() && !config.ofrep {
-            let message = "the plugin would do nothing: it needs `set`, or `ofrep = true`";
-            errors.push(ConfigError::new(message));
+            let help = "add `set = [{ flag = \"NAME\", header = \"x-flag\" }]`, or `ofrep = true` to serve flags to applications";
+            errors.push(ConfigError::new("the plugin would do nothing").help(help));
         }
         ConfigError::collect(errors)?;
         let Ok(definitions) = definitions else {

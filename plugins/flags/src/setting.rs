@@ -28,29 +28,31 @@ pub(crate) fn all(specs: &[SetSpec], errors: &mut Vec<ConfigError>) -> Vec<Setti
     for (index, spec) in specs.iter().enumerate() {
         let at = format!("/set/{index}");
         if spec.header.is_none() && spec.attribute.is_none() && spec.upstreams.is_empty() {
-            let message = "nothing is set: it needs `header`, `attribute` or `upstreams`";
-            errors.push(ConfigError::at(at.clone(), message));
+            let help = "add `header = \"x-flag\"`, `attribute = \"flag.NAME\"` or `upstreams = { VARIANT = \"NAME\" }`";
+            errors.push(ConfigError::at(at.clone(), "nothing is set").help(help));
         }
         if let Some(name) = &spec.attribute
             && (name.is_empty() || name.len() > 128 || attributes::is_reserved(name))
         {
             let message =
                 "an attribute has from 1 to 128 bytes, and is not one that the gateway sets";
-            errors.push(ConfigError::at(format!("{at}/attribute"), message));
+            let help = "choose a name of your own, such as `flag.checkout`";
+            errors.push(ConfigError::at(format!("{at}/attribute"), message).help(help));
         }
         for (value, upstream) in &spec.upstreams {
             if !attempts::may_forward(upstream) {
                 let message =
                     format!("the upstream is not in `forward_to` of the plugin: {upstream:?}");
                 let key = value.replace('~', "~0").replace('/', "~1");
-                errors.push(ConfigError::at(format!("{at}/upstreams/{key}"), message));
+                let help = format!("add it beside `component`: `forward_to = [{upstream:?}]`");
+                let error = ConfigError::at(format!("{at}/upstreams/{key}"), message);
+                errors.push(error.help(help));
             }
         }
         if spec.default.as_ref().is_some_and(|text| !is_field(text)) {
-            errors.push(ConfigError::at(
-                format!("{at}/default"),
-                "this cannot be the value of a field",
-            ));
+            let help = "write it in one line, of 8 KiB at most, without control characters";
+            let message = "this cannot be the value of a field";
+            errors.push(ConfigError::at(format!("{at}/default"), message).help(help));
         }
     }
     let setting = |spec: &SetSpec| Setting {

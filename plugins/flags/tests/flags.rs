@@ -239,6 +239,9 @@ fn a_configuration_that_is_wrong_is_refused_with_all_that_is_wrong() {
             "/set/2/default"
         ]
     );
+    for issue in error.issues() {
+        assert!(issue.help.as_ref().is_some_and(|help| !help.is_empty()), "{issue:?}");
+    }
     assert!(
         Harness::<FlagsPlugin>::prepare().document("flags", "{}").configure(json!({})).is_err()
     );

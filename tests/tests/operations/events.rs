@@ -10,7 +10,7 @@ use gateway_tests::upstream::full;
 use gateway_tests::{Http1, Running, Setup, Upstream, log, until, within};
 use http::Response;
 use http_body_util::BodyExt as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const TEXT: &str = r#"
 [admin]
@@ -136,6 +136,14 @@ async fn metric(gateway: &Running, line: &str) -> u64 {
     found.unwrap_or_else(|| panic!("{line} is not in {}", page.text()))
 }
 
+/// The one sink, as the admin API shows it.
+async fn shown(gateway: &Running) -> Value {
+    let page = Http1::admin(gateway.admin.unwrap(), "/events").await;
+    let page: Value = serde_json::from_str(&page.text()).unwrap();
+    assert_eq!(page["total"], 1, "{page}");
+    page["events"][0].clone()
+}
+
 /// Until so many requests with events have failed.
 async fn failures(gateway: &Running, count: u64) {
     let line = "gateway_event_requests_failed_total{sink=\"exposures\"}";
@@ -161,6 +169,12 @@ async fn each_event_arrives_through_failures_and_no_request_waits() {
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert!(receiver.batches().is_empty());
     assert!(metric(&gateway, "gateway_events_queued_bytes{sink=\"exposures\"}").await > 10_000);
+    let sink = shown(&gateway).await;
+    assert_eq!((&sink["name"], &sink["upstream"]), (&"exposures".into(), &"receiver".into()));
+    assert_eq!((&sink["plugins"], &sink["away"]), (&json!(["trials"]), &true.into()));
+    assert_eq!(sink["delivered_total"], 0);
+    assert!(sink["failed_requests_total"].as_u64() >= Some(2), "{sink}");
+    assert!((10_000..1 << 20).contains(&sink["queued_bytes"].as_u64().unwrap()), "{sink}");
     receiver.becomes(Mode::Takes);
     until(|| receiver.has(100)).await;
     let batches = receiver.batches();
@@ -187,6 +201,10 @@ async fn each_event_arrives_through_failures_and_no_request_waits() {
     })
     .await;
     assert_eq!(metric(&gateway, "gateway_events_queued_bytes{sink=\"exposures\"}").await, 0);
+    let sink = shown(&gateway).await;
+    let none = json!({ "full": 0, "refused": 0, "ended": 0 });
+    assert_eq!((&sink["away"], &sink["queued_bytes"]), (&false.into(), &0.into()));
+    assert_eq!((&sink["delivered_total"], &sink["dropped_total"]), (&100.into(), &none));
     for reason in ["full", "refused", "ended"] {
         let line =
             format!("gateway_events_dropped_total{{sink=\"exposures\",reason=\"{reason}\"}}");
@@ -221,6 +239,9 @@ async fn what_waits_is_bounded_and_what_is_refused_is_dropped() {
         }
     })
     .await;
+    let sink = shown(&gateway).await;
+    let why = json!({ "full": dropped, "refused": 3, "ended": 0 });
+    assert_eq!((&sink["dropped_total"], &sink["queue_bytes_max"]), (&why, &4096.into()));
     receiver.becomes(Mode::Takes);
     ask(&gateway, 300..301).await;
     until(|| receiver.has(left + 1)).await;

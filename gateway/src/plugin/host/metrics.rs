@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::functions::Functions;
 use super::{Context, HostState};
+use crate::plugin::ends::Of;
+use crate::plugin::instance::{Hook as _, OnComplete};
 use crate::telemetry::metrics::{Counter, Histogram, Key, Kind, NoSeries, Series};
 use foldhash::fast::RandomState;
 
@@ -67,6 +69,14 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
         }
         Ok(())
     })?;
+    type Ends = (Vec<u32>, Vec<u32>, Vec<u32>);
+    // What it does is done for each exchange that ends alike, with a call or without.
+    linker.same_each_time(
+        "record-end",
+        |mut store: Context<'_>, (counters, durations, squares): Ends| {
+            store.data_mut().record_end(&counters, &durations, &squares)
+        },
+    )?;
     linker.func_wrap("observe", |store: Context<'_>, (series, value): (u32, f64)| {
         match store.data().recorded(series, "histogram")? {
             Some(Series::Histogram(histogram)) if !value.is_nan() => histogram.observe(value),
@@ -101,6 +111,38 @@ impl HostState {
             Err(NoSeries::Dropped) => Ok(DROPPED),
             Err(NoSeries::Breach(why)) => wasmtime::bail!("it broke the contract: {why}"),
         }
+    }
+
+    /// Notes what is to be recorded of the exchange when the hook has returned.
+    fn record_end(
+        &mut self,
+        counters: &[u32],
+        durations: &[u32],
+        squares: &[u32],
+    ) -> wasmtime::Result<()> {
+        if self.hook != OnComplete::INDEX {
+            wasmtime::bail!("it broke the contract: it recorded the end of an exchange before it");
+        }
+        let mut ends = self.ends.take().unwrap_or_default();
+        let kinds = [
+            (counters, Kind::Counter, "counter", Of::Count),
+            (durations, Kind::Histogram, "histogram", Of::Duration),
+            (squares, Kind::Histogram, "histogram", Of::Square),
+        ];
+        for (places, kind, name, of) in kinds {
+            for place in places {
+                match self.recorder.list.get(*place as usize) {
+                    Some(series) if series.kind() == kind => ends.add(Arc::clone(series), of),
+                    None if *place == DROPPED => {
+                        self.identity.metrics.dropped();
+                        ends.has_dropped();
+                    }
+                    _ => return Err(no_series(*place, name)),
+                }
+            }
+        }
+        self.ends = Some(ends);
+        Ok(())
     }
 
     /// A series by its place; `None` for one that there was no room for, which is counted.

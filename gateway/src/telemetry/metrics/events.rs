@@ -48,6 +48,26 @@ impl EventCounts {
         self.dropped.iter().map(|count| count.load(Relaxed)).sum()
     }
 
+    /// Bytes that wait.
+    pub(crate) fn queued(&self) -> usize {
+        self.queued.load(Relaxed)
+    }
+
+    /// How many the receiver has taken.
+    pub(crate) fn all_delivered(&self) -> u64 {
+        self.delivered.load(Relaxed)
+    }
+
+    /// How many will not arrive, by why.
+    pub(crate) fn dropped_by_reason(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        REASONS.into_iter().zip(self.dropped.iter().map(|count| count.load(Relaxed)))
+    }
+
+    /// Requests that failed.
+    pub(crate) fn all_failed(&self) -> u64 {
+        self.failed.load(Relaxed)
+    }
+
     /// A request failed, and is made again.
     pub(crate) fn failed(&self) {
         self.failed.fetch_add(1, Relaxed);
