@@ -250,7 +250,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         self.slots.give_back();
         if self.interest.complete {
             let context = self.context.clone();
-            let host = Rc::clone(&self.host);
+            let host = Rc::clone(self.host);
             host.end(summary.duration, || {
                 self.call_without_waiting(|configured| configured.on_complete(&summary, &context));
             });

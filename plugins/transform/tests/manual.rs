@@ -22,7 +22,7 @@ fn examples() -> Vec<Value> {
 
 #[test]
 fn every_example_is_a_valid_configuration() {
-    assert_eq!(examples().len(), 9);
+    assert_eq!(examples().len(), 10);
     for example in examples() {
         if let Err(error) = Harness::<Transform>::new(&example) {
             panic!("{example}: {error}");

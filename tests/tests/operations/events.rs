@@ -139,7 +139,7 @@ async fn metric(gateway: &Running, line: &str) -> u64 {
 /// The one sink, as the admin API shows it.
 async fn shown(gateway: &Running) -> Value {
     let page = Http1::admin(gateway.admin.unwrap(), "/events").await;
-    let page: Value = serde_json::from_str(&page.text()).unwrap();
+    let page: Value = serde_json::from_str(page.text()).unwrap();
     assert_eq!(page["total"], 1, "{page}");
     page["events"][0].clone()
 }
