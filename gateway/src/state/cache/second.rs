@@ -63,13 +63,56 @@ pub(super) struct Second {
 /// Purges that the server does not know of yet.
 #[derive(Debug, Default)]
 struct Waiting {
-    is_all: bool,
+    /// How many of them are of everything; those before them are in it.
+    all: u64,
     some: Vec<Purged>,
+}
+
+/// What is sent of them at once.
+#[derive(Debug)]
+enum Sent {
+    /// One of everything stands for so many.
+    All(u64),
+    Some(Vec<Purged>),
 }
 
 impl Waiting {
     fn is_empty(&self) -> bool {
-        !self.is_all && self.some.is_empty()
+        self.all == 0 && self.some.is_empty()
+    }
+
+    /// One more.
+    fn add(&mut self, purged: Option<Purged>) {
+        match purged {
+            Some(purged) if self.all == 0 && self.some.len() < MAX_WAITING => {
+                self.some.push(purged)
+            }
+            // Also while another one of everything is under way: the server may have done that already.
+            _ => {
+                self.all += 1;
+                self.some.clear();
+            }
+        }
+    }
+
+    /// What is to be sent next.
+    fn next(&self) -> Option<Sent> {
+        match self.all {
+            0 if self.some.is_empty() => None,
+            0 => Some(Sent::Some(self.some[..self.some.len().min(AT_ONCE)].to_vec())),
+            all => Some(Sent::All(all)),
+        }
+    }
+
+    /// The server knows of these.
+    fn is_told(&mut self, sent: &Sent) {
+        match sent {
+            Sent::All(all) => self.all -= all,
+            // If they are not there any more, one of everything waits in their place.
+            Sent::Some(some) => {
+                self.some.drain(..some.len().min(self.some.len()));
+            }
+        }
     }
 }
 
@@ -119,15 +162,7 @@ impl Second {
     /// What is stored from now on is of another generation than this.
     pub(super) fn purge(&self, purged: Option<Purged>) {
         let mut waiting = lock(&self.waiting);
-        match purged {
-            Some(purged) if !waiting.is_all && waiting.some.len() < MAX_WAITING => {
-                waiting.some.push(purged);
-            }
-            _ => {
-                waiting.is_all = true;
-                waiting.some.clear();
-            }
-        }
+        waiting.add(purged);
         self.is_behind.store(true, Release);
         drop(waiting);
         self.wake.notify_one();
@@ -175,27 +210,18 @@ impl Second {
     /// Sends the purges that wait; whether the server knows of all.
     async fn tell(&self) -> bool {
         loop {
-            let (is_all, some) = {
-                let waiting = lock(&self.waiting);
-                let most = waiting.some.len().min(AT_ONCE);
-                (waiting.is_all, waiting.some[..most].to_vec())
+            let Some(sent) = lock(&self.waiting).next() else { return true };
+            let purged = match &sent {
+                Sent::All(_) => self.responses.purge(None).await,
+                Sent::Some(some) => self.responses.purge(Some(some)).await,
             };
-            if !is_all && some.is_empty() {
-                return true;
-            }
-            let purged = self.responses.purge((!is_all).then_some(&some[..])).await;
             let Ok([before, now]) = purged else { return false };
             // Nobody else has purged anything since.
             if before == self.generation() {
                 self.generation.store(now, Release);
             }
             let mut waiting = lock(&self.waiting);
-            if is_all {
-                waiting.is_all = false;
-            } else {
-                let sent = some.len().min(waiting.some.len());
-                waiting.some.drain(..sent);
-            }
+            waiting.is_told(&sent);
             if waiting.is_empty() {
                 self.is_behind.store(false, Release);
                 self.is_sent.notify_all();
@@ -298,5 +324,33 @@ impl Cache {
             return false;
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_purge_that_comes_while_another_is_sent_is_sent_too() {
+        let mut waiting = Waiting::default();
+        waiting.add(None);
+        let sent = waiting.next().expect("it waits");
+        waiting.add(Some(Purged::Tag(1)));
+        waiting.is_told(&sent);
+        assert!(matches!(waiting.next(), Some(Sent::All(1))), "{waiting:?}");
+        waiting.is_told(&Sent::All(1));
+        assert!(waiting.is_empty() && waiting.next().is_none());
+    }
+
+    #[test]
+    fn those_that_are_too_many_become_one_of_everything() {
+        let mut waiting = Waiting::default();
+        (0..MAX_WAITING as u64).for_each(|tag| waiting.add(Some(Purged::Tag(tag))));
+        let sent = waiting.next().expect("they wait");
+        assert!(matches!(&sent, Sent::Some(some) if some.len() == AT_ONCE), "{sent:?}");
+        waiting.add(Some(Purged::Key(1)));
+        waiting.is_told(&sent);
+        assert!(waiting.some.is_empty() && matches!(waiting.next(), Some(Sent::All(1))));
     }
 }
