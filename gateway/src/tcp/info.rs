@@ -13,6 +13,8 @@ pub(crate) struct TcpInfo {
     /// Since the peer's kernel last confirmed anything. The end of its stream confirms too, and where nothing was
     /// sent since, that is how long ago it came.
     pub(crate) since_confirmed: Duration,
+    /// Since data was last sent.
+    pub(crate) since_sent: Duration,
     /// Since data last came from the peer.
     pub(crate) since_received: Duration,
     /// How long a segment and its confirmation take.
@@ -22,6 +24,7 @@ pub(crate) struct TcpInfo {
 /// Bytes of the kernel's `struct tcp_info` up to the last of its members that is read, and where they are. New members
 /// are only ever added behind it.
 const LENGTH: usize = 128;
+const LAST_DATA_SENT: usize = 44;
 const LAST_DATA_RECEIVED: usize = 52;
 const LAST_ACK_RECEIVED: usize = 56;
 const ROUND_TRIP: usize = 68;
@@ -50,6 +53,7 @@ impl TcpInfo {
         Some(Self {
             confirmed: bytes[BYTES_ACKED..].first_chunk().map_or(0, |it| u64::from_ne_bytes(*it)),
             since_confirmed: Duration::from_millis(number(LAST_ACK_RECEIVED).into()),
+            since_sent: Duration::from_millis(number(LAST_DATA_SENT).into()),
             since_received: Duration::from_millis(number(LAST_DATA_RECEIVED).into()),
             round_trip: Duration::from_micros(number(ROUND_TRIP).into()),
         })

@@ -225,6 +225,20 @@ impl UpstreamError {
         }
     }
 
+    /// What came instead of a response belongs to an earlier one on the same connection.
+    pub(super) fn of_earlier_response(self) -> Self {
+        match self {
+            Self::MalformedResponse { target, reason, cause } => {
+                let reason = format!(
+                    "{reason}, so that it belongs to an earlier response on the same connection; the request may \
+                     have been processed"
+                );
+                Self::MalformedResponse { target, reason: Cow::Owned(reason), cause }
+            }
+            other => other,
+        }
+    }
+
     /// Sorts what a connection reports for a request that was sent over HTTP/2.
     pub(super) fn from_http2(target: Arc<str>, error: h2::Error) -> Self {
         if error.is_io() {

@@ -172,7 +172,7 @@ where
     let mut unanswered = Unanswered { target, since: bound.timers.now(), is_over: false };
     let watch = progress::watch(request.body(), bound.timers);
     let progress = watch.as_deref();
-    if !reused || !request.method().is_idempotent() {
+    if !reused || !request.method().is_idempotent() || connection.is_doubtful() {
         connection.notes_where_it_begins();
     }
     progress.inspect(|progress| progress.keep());
@@ -195,15 +195,22 @@ where
             if !was_heard && let Some(head) = LongHead::of(&http1::head_of(request, along.added)) {
                 error = error.behind(head);
             }
-            if is_foreign && connection.is_doubtful() {
-                target.heard_unasked();
+            let is_stray = is_foreign && reused;
+            if reused && (is_foreign || !was_heard) {
+                target.learns_from(&connection, is_foreign);
             }
             let may_repeat = match () {
-                () if was_heard && !(is_foreign && reused) => false,
+                () if was_heard && !is_stray => false,
                 () if reused && request.method().is_idempotent() => true,
                 // A target that gives up fresh connections soon may do so while the request is on its way.
-                () => has_ended && !was_heard && connection.was_closed_before_it_began(),
+                () => {
+                    let has_ended = has_ended || is_stray && connection.ends_here();
+                    has_ended && connection.was_closed_before_it_began()
+                }
             };
+            if is_stray {
+                error = error.of_earlier_response();
+            }
             let put_back = |watch: &Watch<B>| watch.put_back(request.body_mut());
             return Err(if may_repeat && watch.as_ref().is_none_or(put_back) {
                 Failed::Unanswered(error)

@@ -39,6 +39,9 @@ use crate::timer::TICK;
 /// Bytes of the trailers of a response, at most.
 const MAX_TRAILER_BYTES: usize = 64 * 1024;
 
+/// Who closes an idle connection over a request does so within this. One that takes longer has begun to serve it, mostly.
+const MOST_DELAY: Duration = Duration::from_secs(1);
+
 /// A connection to a target. Its pool, its exchange and the body of its response share it.
 #[derive(Debug)]
 pub(super) struct Http1Connection {
@@ -64,6 +67,8 @@ struct ConnectionState {
     is_reusable: bool,
     /// The last response has no body by its kind, and some servers send one anyway.
     is_doubtful: bool,
+    /// So had one before it.
+    was_doubtful: bool,
     /// Something came that nobody asked for.
     has_spoken: bool,
     /// The target has ended it while it was idle.
@@ -125,6 +130,7 @@ impl Http1Connection {
             moves: false,
             is_reusable: true,
             is_doubtful: false,
+            was_doubtful: false,
             has_spoken: false,
             has_ended: false,
             begins_at: 0,
@@ -160,6 +166,7 @@ impl Http1Connection {
         let mut state = self.state();
         let news = state.io.news();
         state.has_ended |= news == Some(News::End);
+        state.has_spoken |= news == Some(News::Bytes);
         state.is_reusable &= news.is_none();
         news.is_none()
     }
@@ -185,7 +192,15 @@ impl Http1Connection {
         Instant::now().saturating_duration_since(since).checked_sub(ago)
     }
 
-    /// A request begins that may not be sent twice.
+    /// For how long it was idle when the request was written that has failed on it, by the kernel's word; `None` where
+    /// that was too long ago for the target to have closed it as an idle one.
+    pub(super) fn was_idle_for(&self) -> Option<Duration> {
+        let info = self.state().io.socket().info()?;
+        let idle = info.since_received.checked_sub(info.since_sent)?;
+        (info.since_sent < MOST_DELAY).then_some(idle)
+    }
+
+    /// A request begins of which it may be asked later whether it has arrived.
     pub(super) fn notes_where_it_begins(&self) {
         let mut state = self.state();
         state.begins_at = state.io.socket().written();
@@ -195,6 +210,11 @@ impl Http1Connection {
     pub(super) fn was_closed_before_it_began(&self) -> bool {
         let state = self.state();
         state.io.socket().is_unconfirmed(state.begins_at)
+    }
+
+    /// Whether the target has ended the connection behind what was read of it, by the kernel's word.
+    pub(super) fn ends_here(&self) -> bool {
+        self.state().io.news() == Some(News::End)
     }
 
     /// Whether something may come that is no part of the next response: the last one had no body by
@@ -215,10 +235,12 @@ impl Http1Connection {
         at_rest && state.is_reusable && state.input.is_empty()
     }
 
-    /// Whether something came that nobody asked for, as far as [`is_ready`](Self::is_ready) found.
+    /// Whether something came that nobody asked for, as far as [`is_ready`](Self::is_ready) found, on a connection that had a
+    /// response without a body by its kind. What a target says of an idle connection that it closes is no body.
     pub(super) fn has_spoken(&self) -> bool {
         let state = self.state();
-        state.has_spoken || !state.input.is_empty()
+        let came = state.has_spoken || !state.input.is_empty() && !parse::is_timeout(&state.input);
+        came && (state.is_doubtful || state.was_doubtful)
     }
 
     /// Whether its request was sent on since the last call.
@@ -262,6 +284,12 @@ impl Http1Connection {
 }
 
 impl ConnectionState {
+    /// Whether what was read came before a byte of the request had reached the target's system, so that it is part of an
+    /// earlier response: an answer confirms the request. Asked only behind a response that had no body by its kind.
+    fn is_unasked(&self) -> bool {
+        self.is_doubtful && self.io.socket().is_unconfirmed(self.begins_at)
+    }
+
     fn is_open(&mut self) -> bool {
         if self.io.is_quiet() {
             let news = if self.is_doubtful { self.io.news() } else { None };

@@ -1,7 +1,7 @@
 //! For how long a connection without a request cannot be about to close.
 //!
 //! Owns what one worker knows of that for a target, which is two times: the longest for which a connection was seen
-//! open, and the shortest after which one was closed. Asks no kernel and closes nothing.
+//! open, and the shortest after which one was closed; and what the target says. Asks no kernel and closes nothing.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::timer::TICK;
 /// Known of every target. A close sooner than this has another reason: a number of requests is over, or the target leaves.
 const LEAST: Duration = TICK.saturating_mul(2);
 
-/// Seconds are precise enough, however long the time is.
+/// What a target says is precise to a second at best.
 const MOST_MARGIN: Duration = Duration::from_secs(1);
 
 /// So many connections that are open for longer than the shortest time, without another close after it, show that such a close had
@@ -22,12 +22,19 @@ const CONTRARY: u32 = 32;
 pub(super) struct IdleTime {
     seen: Duration,
     closed: Option<Duration>,
+    /// For how long the target says that they are open.
+    said: Option<Duration>,
     /// Connections that were seen open for longer, since the last close that was as early.
     contrary: u32,
 }
 
 impl IdleTime {
-    /// A connection that was idle for so long is open, or the target says that it will be.
+    /// The target says that it keeps them for so long.
+    pub(super) fn is_said(&mut self, time: Duration) {
+        self.said = Some(time);
+    }
+
+    /// A connection that was idle for so long is open.
     pub(super) fn is_open(&mut self, after: Duration) {
         self.seen = self.seen.max(after);
         if self.closed.is_some_and(|closed| after > closed + closed / 4) {
@@ -52,10 +59,16 @@ impl IdleTime {
         }
     }
 
-    /// For how long. Clocks here tick, and the target's may be early by a little.
+    /// For how long. Half of what is known: many servers look at their connections at intervals, such as once in a second
+    /// for a time of one second, so that one is closed at any age from its time to the double of it. What a target says
+    /// needs no such margin; but clocks here tick, and the target's may be early by a little.
     pub(super) fn safe(&self) -> Duration {
-        let known = self.closed.map_or(self.seen, |closed| closed.min(self.seen));
-        known.saturating_sub((known / 8).clamp(LEAST, MOST_MARGIN)).max(LEAST)
+        let seen = self.closed.map_or(self.seen, |closed| closed.min(self.seen)) / 2;
+        let said = self.said.filter(|said| self.closed.is_none_or(|closed| closed > *said));
+        let said = said.map_or(Duration::ZERO, |said| {
+            said.saturating_sub((said / 8).clamp(LEAST, MOST_MARGIN))
+        });
+        seen.max(said).max(LEAST)
     }
 }
 
@@ -72,16 +85,28 @@ mod tests {
         let mut time = IdleTime::default();
         assert_eq!(time.safe(), LEAST);
         time.is_open(ms(50));
-        assert_eq!(time.safe(), ms(30));
+        assert_eq!(time.safe(), ms(25));
         time.is_open(ms(8_000));
         time.is_open(ms(100));
-        assert_eq!(time.safe(), ms(7_000));
+        assert_eq!(time.safe(), ms(4_000));
         time.was_closed(ms(9_000));
         time.was_closed(ms(3));
-        assert_eq!(time.safe(), ms(7_000), "that is later, or has another reason");
+        assert_eq!(time.safe(), ms(4_000), "that is later, or has another reason");
         time.was_closed(ms(4_000));
         time.was_closed(ms(6_000));
+        assert_eq!(time.safe(), ms(2_000));
+    }
+
+    #[test]
+    fn what_the_target_says_is_believed_until_it_closes_sooner() {
+        let mut time = IdleTime::default();
+        time.is_said(ms(4_000));
         assert_eq!(time.safe(), ms(3_500));
+        time.was_closed(ms(5_000));
+        assert_eq!(time.safe(), ms(3_500));
+        time.is_open(ms(3_000));
+        time.was_closed(ms(1_000));
+        assert_eq!(time.safe(), ms(500));
     }
 
     #[test]
@@ -95,8 +120,8 @@ mod tests {
         for _ in 1..CONTRARY {
             time.is_open(ms(1_600));
         }
-        assert_eq!(time.safe(), ms(700));
+        assert_eq!(time.safe(), ms(400));
         time.is_open(ms(1_600));
-        assert_eq!(time.safe(), ms(1_400));
+        assert_eq!(time.safe(), ms(800));
     }
 }

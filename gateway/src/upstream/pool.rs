@@ -23,6 +23,8 @@ pub(super) struct Http1Pool {
     resting: Vec<Idle>,
     /// The target has sent a body with such a response.
     sends_unasked: bool,
+    /// It has sent more with some response than that has.
+    sends_more: bool,
     target: Arc<str>,
     capacity: usize,
     /// How long a connection is kept: as configured, or a little less than the target says that it does.
@@ -41,6 +43,12 @@ struct Idle {
 /// all the same (RFC 9112 section 6.3 has none), mostly within a few milliseconds, and it would be
 /// the beginning of the next response.
 const REST: Duration = Duration::from_millis(100);
+
+/// How long where few rest, which costs few more connections.
+const LONG_REST: Duration = Duration::from_secs(1);
+
+/// So many are few.
+const FEW: usize = 4;
 
 /// For how long a connection is taken as it is: asking the kernel would find nothing that the runtime does not know.
 const BRIEF: Duration = Duration::from_millis(1);
@@ -64,6 +72,7 @@ impl Http1Pool {
             finishing,
             resting,
             sends_unasked: false,
+            sends_more: false,
             target,
             capacity,
             timeout,
@@ -94,7 +103,7 @@ impl Http1Pool {
             } else if idle > self.idle_time.safe() {
                 self.idle.push(Idle { connection, since });
                 return self.take_safe(now);
-            } else if idle < BRIEF || connection.is_still_ready() {
+            } else if idle < BRIEF && !self.sends_more || connection.is_still_ready() {
                 // A worker that was held up thinks too little of it.
                 if idle < self.idle_time.safe() / 4
                     || connection.idle_for() <= self.idle_time.safe()
@@ -137,6 +146,22 @@ impl Http1Pool {
         if let Some(after) = connection.was_closed_after(since) {
             self.idle_time.was_closed(after);
         }
+        if connection.has_spoken() {
+            self.heard_unasked();
+        }
+    }
+
+    /// The connection has failed a request without a response, or with what `is_foreign` to it.
+    #[cold]
+    pub(super) fn learns_from_failure(&mut self, connection: &Http1Connection, is_foreign: bool) {
+        if is_foreign {
+            self.sends_more = true;
+            if connection.is_doubtful() {
+                self.heard_unasked();
+            }
+        } else if let Some(after) = connection.was_idle_for() {
+            self.idle_time.was_closed(after);
+        }
     }
 
     /// One that has rested, and on which nothing came.
@@ -165,14 +190,15 @@ impl Http1Pool {
 
     /// How many of those that rest have done so for long enough.
     fn rested(&self, now: Instant) -> usize {
-        self.resting.partition_point(|idle| now.saturating_duration_since(idle.since) >= REST)
+        let rest = if self.resting.len() > FEW { REST } else { LONG_REST };
+        self.resting.partition_point(|idle| now.saturating_duration_since(idle.since) >= rest)
     }
 
     /// Keeps the connection for the next request, unless it cannot serve one or there are enough.
     pub(super) fn put(&mut self, connection: Rc<Http1Connection>, now: Instant) {
         if let Some(said) = connection.idle() {
             self.timeout = self.configured.min(sooner(said));
-            self.idle_time.is_open(self.timeout);
+            self.idle_time.is_said(self.timeout);
         }
         let list = match () {
             // Its request would be cut off.
@@ -187,7 +213,12 @@ impl Http1Pool {
                 connection.waits(true);
                 &mut self.idle
             }
-            () => return connection.close(),
+            () => {
+                if connection.has_spoken() {
+                    self.heard_unasked();
+                }
+                return connection.close();
+            }
         };
         list.push(Idle { connection, since: now });
     }
@@ -209,7 +240,8 @@ impl Http1Pool {
 
     /// Something came behind a response that has no body: what comes behind the next such response
     /// may come at any time.
-    pub(super) fn heard_unasked(&mut self) {
+    fn heard_unasked(&mut self) {
+        self.sends_more = true;
         self.resting.drain(..).for_each(|idle| idle.connection.close());
         if !std::mem::replace(&mut self.sends_unasked, true) {
             tracing::warn!(
@@ -244,6 +276,7 @@ impl Http1Pool {
     pub(super) fn sweep(&mut self, now: Instant) {
         let (timeout, capacity) = (self.timeout, self.capacity);
         let mut idle_time = std::mem::take(&mut self.idle_time);
+        let mut has_spoken = false;
         self.idle.retain_mut(|idle| {
             let age = now.saturating_duration_since(idle.since);
             let is_old = age >= timeout || idle.connection.is_too_old(now);
@@ -254,10 +287,14 @@ impl Http1Pool {
             if let Some(after) = idle.connection.was_closed_after(idle.since) {
                 idle_time.was_closed(after);
             }
+            has_spoken |= idle.connection.has_spoken();
             idle.connection.close();
             false
         });
         self.idle_time = idle_time;
+        if has_spoken {
+            self.heard_unasked();
+        }
         self.finishing.retain_mut(|idle| {
             // A request that is still sent may take its time, as long as it moves.
             if idle.connection.take_progress() {
@@ -278,7 +315,7 @@ impl Http1Pool {
                 self.idle.insert(at, Idle { connection, since });
                 continue;
             }
-            if connection.is_doubtful() && connection.has_spoken() {
+            if connection.has_spoken() {
                 self.heard_unasked();
             }
             connection.close();

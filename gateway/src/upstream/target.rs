@@ -164,9 +164,10 @@ impl Target {
         self.http1.borrow_mut().close_older(then);
     }
 
-    /// Something came behind a response that has no body.
-    pub(super) fn heard_unasked(&self) {
-        self.http1.borrow_mut().heard_unasked();
+    /// A connection that had served before has failed a request without a response, or with what `is_foreign` to it.
+    #[cold]
+    pub(super) fn learns_from(&self, connection: &Http1Connection, is_foreign: bool) {
+        self.http1.borrow_mut().learns_from_failure(connection, is_foreign);
     }
 
     /// Whether no connection to it can change its protocol, but a stream for a WebSocket perhaps.

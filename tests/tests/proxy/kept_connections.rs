@@ -81,3 +81,93 @@ async fn no_request_fails_at_a_target_that_closes_connections_without_a_word() {
     let failed: Vec<_> = all.iter().filter(|(_, status)| *status != 200).collect();
     assert!(failed.is_empty() && all.len() > 300, "{failed:?} of {}", all.len());
 }
+
+/// What a target sends behind the head of a response to `HEAD`, and how much later.
+fn stray(number: usize) -> (&'static [u8], Duration) {
+    let bodies: [&[u8]; 3] = [
+        b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        b"a body that begins like none",
+        b"1f\r\nHTTP/1.1 200 OK\r\n",
+    ];
+    let delays = [0, 0, 1, 3, 10, 40, 90, 300];
+    (
+        bodies[number % bodies.len()],
+        Duration::from_millis(delays[number / bodies.len() % delays.len()]),
+    )
+}
+
+/// Sends a body with its responses to `HEAD`, the one that the first segment of the path says.
+async fn careless() -> Upstream {
+    Upstream::script(|mut stream| async move {
+        loop {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                if !matches!(stream.read_buf(&mut head).await, Ok(1..)) {
+                    return;
+                }
+            }
+            let head = String::from_utf8(head).unwrap();
+            let [method, path] = [0, 1].map(|at| head.split(' ').nth(at).unwrap());
+            let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", path.len());
+            let answer = if method == "HEAD" { text } else { text + path };
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+            if method == "HEAD" {
+                let (stray, delay) = stray(path.split('/').nth(1).unwrap().parse().unwrap());
+                tokio::time::sleep(delay).await;
+                if stream.write_all(stray).await.is_err() {
+                    return;
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// So many pairs of `HEAD` and `GET` from each of two clients, two pairs through each upstream: a worker knows of a target what
+/// it sends as soon as it has done so once, and here none does.
+async fn pairs(pairs: usize) {
+    let upstreams = pairs / 2;
+    use std::fmt::Write as _;
+    let target = careless().await;
+    let mut text = String::new();
+    for number in 0..upstreams {
+        write!(
+            text,
+            "[upstreams.u{number}]\ntargets = [\"http://{}\"]\n[[routes]]\nname = \"r{number}\"\n\
+             paths = [\"/{number}/{{*rest}}\"]\nupstream = \"u{number}\"\n",
+            target.address
+        )
+        .unwrap();
+    }
+    let gateway = Setup::toml(&text, &[]).workers(2).start();
+    let clients = (0..2).map(|client| {
+        let address = gateway.address;
+        tokio::spawn(async move {
+            let mut connection = Http1::connect(address).await;
+            for pair in 0..pairs {
+                let path = format!("/{}/{client}/{pair}", pair / 2);
+                for method in ["HEAD", "GET"] {
+                    let answer = connection.send(request(method, &path, &[], "")).await;
+                    let body = if method == "HEAD" { "" } else { &path };
+                    assert_eq!((answer.status(), answer.text()), (200, body), "{method} {path}");
+                }
+            }
+        })
+    });
+    for client in clients.collect::<Vec<_>>() {
+        client.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_body_behind_a_response_to_head_is_in_another_whenever_it_comes() {
+    pairs(400).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "its configuration has 2,500 upstreams"]
+async fn no_body_behind_ten_thousand_responses_to_head_is_in_another() {
+    pairs(5_000).await;
+}

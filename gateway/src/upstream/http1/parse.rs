@@ -57,6 +57,12 @@ pub(super) fn is_foreign(input: &[u8]) -> bool {
     input[..length] != BEGINNING[..length] && !matches!(input, [b'\r' | b'\n', ..])
 }
 
+/// Whether a target says, before it closes a connection, that it has waited for a request for too long (RFC 9110 section
+/// 15.5.9).
+pub(super) fn is_timeout(input: &[u8]) -> bool {
+    input.starts_with(b"HTTP/1.") && input.get(8..12) == Some(b" 408")
+}
+
 /// Takes a head from the front of the input, when all of it is there. Its fields go into `headers`,
 /// which is empty before, and perhaps has room for some.
 pub(super) fn head(

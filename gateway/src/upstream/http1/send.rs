@@ -30,8 +30,8 @@ pub(in super::super) struct Sent {
     pub(in super::super) result: Result<Response<Payload>, Error>,
     /// Whether any byte of a response came.
     pub(in super::super) was_heard: bool,
-    /// What came is none from its first byte on: on a connection that has served before, it was sent
-    /// with the response before.
+    /// What came is none from its first byte on, or came before the request had arrived: on a connection that has served
+    /// before, it was sent with the response before.
     pub(in super::super) is_foreign: bool,
     /// Whether the target has ended the connection, in place of a response.
     pub(in super::super) has_ended: bool,
@@ -150,6 +150,11 @@ impl Wait<'_> {
                     self.is_foreign = true;
                     return Poll::Ready(Err(Error::Malformed("it does not begin with `HTTP/`")));
                 }
+                if self.interims == 0 && state.is_unasked() {
+                    self.is_foreign = true;
+                    let why = "it came before the request had arrived";
+                    return Poll::Ready(Err(Error::Malformed(why)));
+                }
                 let is_for_head = request.method() == Method::HEAD;
                 let fields = request.headers_mut();
                 fields.clear();
@@ -182,6 +187,7 @@ fn respond(
 ) -> Result<Response<Payload>, Error> {
     let mut state = connection.state();
     state.is_reusable &= head.keeps_alive && head.framing != Framing::UntilClose;
+    state.was_doubtful |= state.is_doubtful;
     state.is_doubtful = head.is_bodiless;
     state.idle = head.idle.or(state.idle);
     if head.is_bodiless && fields.contains_key(TRANSFER_ENCODING) {

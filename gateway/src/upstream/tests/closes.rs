@@ -166,6 +166,42 @@ fn a_request_that_cannot_be_sent_again_gets_no_connection_that_may_be_about_to_c
     });
 }
 
+/// Resets a connection on which this is asked for, without reading it.
+async fn server_that_resets() -> Server {
+    Server::start(|mut stream, _| async move {
+        let mut first = [0; 11];
+        while stream.peek(&mut first).await.is_ok_and(|length| length > 0) {
+            if &first == b"POST /reset" {
+                return;
+            }
+            read_head(&mut stream).await;
+            tokio::time::sleep(ms(20)).await;
+            stream.write_all(OK).await.unwrap();
+        }
+    })
+    .await
+}
+
+#[test]
+fn a_request_that_is_lost_teaches_for_how_long_connections_are_kept() {
+    run(async {
+        let server = server_that_resets().await;
+        let upstream = upstream_at(server.address);
+        tokio::join!(answer(&upstream, get("/")), answer(&upstream, get("/")));
+        assert_eq!(server.accepted(), 2);
+        tokio::time::sleep(ms(600)).await;
+        answer(&upstream, get("/")).await;
+        tokio::time::sleep(ms(150)).await;
+        // The other one has been idle for 800 ms, so that this seems to be safe.
+        let lost = send(&upstream, request(Method::POST, "/reset", empty())).await.err().unwrap();
+        assert!(matches!(lost, UpstreamError::Reset { .. }), "{lost}");
+        assert_eq!(server.accepted(), 2);
+        assert!(answer(&upstream, get("/")).await.reused);
+        tokio::time::sleep(ms(150)).await;
+        assert!(!answer(&upstream, request(Method::POST, "/", empty())).await.reused);
+    });
+}
+
 #[test]
 fn what_a_target_says_of_its_idle_time_is_believed() {
     run(async {
