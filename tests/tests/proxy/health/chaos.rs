@@ -141,9 +141,12 @@ async fn few_requests_that_cannot_be_sent_again_go_to_a_target_that_has_fallen_s
     let load = |time| Load { rate: 400, time: Duration::from_millis(time) };
     assert_eq!(load(200).run(gateway.address, Instant::now()).await.posts.failed, 0);
     targets[2].becomes(Fault::Paused);
-    let outcome = load(1_000).run(gateway.address, Instant::now()).await;
-    // 80 a second, of which by turns 27 would go there. Those of the first 50 ms have gone by the time that it is known.
-    assert!((1..=10).contains(&outcome.posts.failed), "{outcome:?}");
+    // Until it is known some go there; how many depends on how busy the machine is.
+    let before = load(300).run(gateway.address, Instant::now()).await;
+    assert!(before.posts.failed >= 1, "{before:?}");
+    // 80 a second, of which by turns a third would go there.
+    let after = load(1_000).run(gateway.address, Instant::now()).await;
+    assert!(after.posts.all > 40 && after.posts.failed * 10 <= after.posts.all, "{after:?}");
     targets[2].becomes(Fault::None);
 }
 
