@@ -168,6 +168,7 @@ fn heads(table: &Table) -> ExchangeView {
             attempts: None,
             cache: None,
             amounts: None,
+            counted: None,
             held_by: None,
         },
     }

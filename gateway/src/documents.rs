@@ -12,22 +12,27 @@ mod file;
 mod freshness;
 mod gate;
 mod refresh;
+mod report;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use crate::config;
+use crate::config::{self, Diagnostics};
 use crate::telemetry::metrics::Metrics;
 
 pub(crate) use document::{Content, Document, Refreshed};
+pub(crate) use report::Fault;
 
 /// How long the first fetches of new documents may hold up a configuration that has them.
 const FIRST: Duration = Duration::from_secs(10);
 /// How often it is looked whether they have ended.
 const LOOK: Duration = Duration::from_millis(5);
+/// Faults of one document that are told outside of the log.
+const MAX_TOLD: usize = 100;
 
 /// The documents of the process.
 #[derive(Debug)]
@@ -35,28 +40,45 @@ pub(crate) struct Documents {
     known: Mutex<Vec<Arc<Document>>>,
     /// The thread that looks after them, once it runs.
     thread: Mutex<Option<mpsc::UnboundedSender<Arc<Document>>>>,
+    /// Whether the log tells nothing of new ones.
+    is_silent: AtomicBool,
     metrics: Arc<Metrics>,
 }
 
 impl Documents {
     /// None yet, and nobody looks after any.
     pub(crate) fn new(metrics: &Arc<Metrics>) -> Self {
-        Self { known: Mutex::default(), thread: Mutex::default(), metrics: Arc::clone(metrics) }
+        let (known, thread) = (Mutex::default(), Mutex::default());
+        Self { known, thread, is_silent: AtomicBool::default(), metrics: Arc::clone(metrics) }
     }
 
-    /// The document of a definition: the one that is there, or a new one.
+    /// They are there to be checked: what plugins find wrong in them is asked for with [`told`](Self::told), and not logged.
+    pub(crate) fn are_checked(&self) {
+        self.is_silent.store(true, Ordering::Relaxed);
+    }
+
+    /// What plugins have found wrong in documents, in the order of their names.
+    pub(crate) fn told(&self) -> Vec<Diagnostics> {
+        let all = self.all();
+        all.iter().map(|it| it.told()).filter(|findings| !findings.is_empty()).collect()
+    }
+
+    /// The document of a definition: the one that is there, or a new one. A new file is read at once.
     pub(crate) fn of(&self, definition: &Arc<config::Document>) -> Arc<Document> {
         let mut known = lock(&self.known);
         if let Some(same) = known.iter().find(|it| it.definition() == &**definition) {
             return Arc::clone(same);
         }
         let counts = self.metrics.of_document(&definition.name);
-        let new = Document::new(Arc::clone(definition), counts);
+        let is_logged = !self.is_silent.load(Ordering::Relaxed);
+        let new = Document::new(Arc::clone(definition), is_logged, counts);
         // How often it is fetched may change while its source is away.
         let same_place = known.iter().rev().find(|it| it.is_of_the_place_of(&new));
         same_place.inspect(|same| new.begin_with(same));
         let new = Arc::new(new);
         known.push(Arc::clone(&new));
+        drop(known);
+        new.read_at_once();
         if let Some(thread) = &*lock(&self.thread) {
             let _ended = thread.send(Arc::clone(&new));
         }

@@ -130,7 +130,7 @@ impl Gateway {
         let logs = Registry::default();
         let opened = open_logs(&logs, &config, metrics, &mut errors);
         if !errors.is_empty() {
-            return Err(BindErrors { errors, warnings });
+            return Err(BindErrors { errors, warnings, documents: Vec::new() });
         }
         let (traffic, usage) = (&metrics.traffic, loader.usage());
         let tickets = Tickets::default();
@@ -181,8 +181,8 @@ impl Gateway {
         Ok(Self { shared, sockets, addresses, admin, warnings, handle, commands })
     }
 
-    /// Finds out all that would keep a configuration from being served, without serving it; with
-    /// `addresses`, also whether they can be had now, which they cannot where it is served already.
+    /// Finds out all that would keep a configuration from being served, without serving it, and what plugins find wrong in files of
+    /// documents; with `addresses`, also whether they can be had now, which they cannot where it is served already.
     ///
     /// `doubts` has an element for each plugin of what [`config::Remains`](crate::config::Remains)
     /// has of a file that is refused, and none for a whole configuration.
@@ -192,6 +192,7 @@ impl Gateway {
             Ok(loader) => loader,
             Err(errors) => return errors,
         };
+        loader.documents().are_checked();
         let Loaded { warnings, mut errors, .. } = prepare(&loader, config, doubts, false);
         if addresses {
             Bound::default().plan(config, config.process.workers.max(1), &mut errors);
@@ -200,7 +201,7 @@ impl Gateway {
         errors.extend(try_folders(config));
         errors.extend(Shared::check(config).err().map(BindError::from));
         errors.extend(administer::check(config).err().map(BindError::from));
-        BindErrors { errors, warnings }
+        BindErrors { errors, warnings, documents: loader.documents().told() }
     }
 
     /// The address of each listener, by its name; with the port that the system chose for 0.
@@ -636,7 +637,11 @@ impl Handle {
         }
         let logs = open_logs(&self.0.logs, config, metrics, &mut errors);
         if !errors.is_empty() {
-            return Err(ReloadError::Refused(BindErrors { errors, warnings }));
+            return Err(ReloadError::Refused(BindErrors {
+                errors,
+                warnings,
+                documents: Vec::new(),
+            }));
         }
         let (traffic, usage) = (&self.0.loader.metrics().traffic, self.0.loader.usage());
         let tickets = &self.0.tickets;

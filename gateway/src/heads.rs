@@ -119,9 +119,14 @@ pub(crate) struct ExchangeFacts {
     pub(crate) cache: Option<&'static str>,
     /// In `on-complete`: what was added to its usage so far, by the numbers of names.
     pub(crate) amounts: Option<Arc<[(u8, i64)]>>,
+    /// What the plugin that is called at the end hears of exchanges that ended before: contexts, statuses, and how many.
+    pub(crate) counted: Option<Counted>,
     /// The plugin that holds the response back, while one does.
     pub(crate) held_by: Option<Arc<str>>,
 }
+
+/// Exchanges that ended alike: with which context and status, and how many.
+pub(crate) type Counted = Arc<[(Box<[u8]>, u16, u32)]>;
 
 /// How often a request was sent, and whether it can be sent again.
 #[derive(Debug, Clone, Copy)]

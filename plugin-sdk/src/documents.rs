@@ -52,11 +52,12 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::limiter::nanoseconds;
-use crate::{ConfigError, host, log};
+use crate::{ConfigError, host};
 
 /// A document.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,65 @@ pub struct Document {
     pub content: Vec<u8>,
     /// How long ago it was last known to be what its source has.
     pub age: Duration,
+}
+
+/// Something wrong in a document.
+///
+/// ```
+/// use gateway_plugin_sdk::documents::Fault;
+///
+/// let fault = Fault::at(7..12, "there is no variant \"onn\"").help("did you mean \"on\"?");
+/// assert_eq!(fault.place, Some(7..12));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The bytes of the content that are wrong, of which the gateway shows the line if the document is a file. `None`: the document as
+    /// a whole, or a place that nobody shall be shown, such as one with a key.
+    pub place: Option<Range<usize>>,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What can be done about it, shown as `help:`.
+    pub help: Option<String>,
+}
+
+impl Fault {
+    /// A fault of the document as a whole.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { place: None, message: message.into(), help: None }
+    }
+
+    /// A fault of these bytes of the content.
+    pub fn at(place: Range<usize>, message: impl Into<String>) -> Self {
+        Self { place: Some(place), ..Self::new(message) }
+    }
+
+    /// Says what can be done about it.
+    #[must_use]
+    pub fn help(self, help: impl Into<String>) -> Self {
+        Self { help: Some(help.into()), ..self }
+    }
+}
+
+/// All that is wrong in a document: what a [`Parsed`] is refused with. A text is one fault of the whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Faults(Vec<Fault>);
+
+impl From<Vec<Fault>> for Faults {
+    fn from(faults: Vec<Fault>) -> Self {
+        Self(faults)
+    }
+}
+
+impl From<Fault> for Faults {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+}
+
+impl From<String> for Faults {
+    fn from(message: String) -> Self {
+        Fault::new(message).into()
+    }
 }
 
 /// What came of asking for a refresh.
@@ -107,6 +167,17 @@ pub fn accepted(name: &str) -> Option<Document> {
     host::accepted_document(name)
 }
 
+/// Says what is wrong in this version, and that it is refused: what was made of an earlier one stays in force. Each instance may say so; the
+/// gateway tells it once, in the log, and `gateway check` tells what was said of a file in `configure`.
+pub fn refuse(name: &str, version: u64, faults: &[Fault]) {
+    host::report_document(name, version, true, faults);
+}
+
+/// As [`refuse`], of a version that is taken all the same.
+pub fn doubt(name: &str, version: u64, faults: &[Fault]) {
+    host::report_document(name, version, false, faults);
+}
+
 /// Has a document fetched now, and waits for that for so long, 10 s at most. All that ask meanwhile
 /// share one fetch, and after one that brought nothing new there is none for a while: so a plugin may
 /// ask because of what a client sent.
@@ -114,47 +185,75 @@ pub fn refresh(name: &str, wait: Duration) -> Refreshed {
     host::refresh_document(name, nanoseconds(wait))
 }
 
-type Parse<T> = Box<dyn Fn(&[u8]) -> Result<T, String>>;
+type Parse<T> = Box<dyn Fn(&[u8]) -> Result<T, Faults>>;
 
 /// What an instance made of a document, kept for as long as the document is the same.
 pub struct Parsed<T> {
     name: String,
     parse: Parse<T>,
-    kept: RefCell<(u64, Option<Rc<T>>)>,
+    kept: RefCell<Kept<T>>,
+}
+
+struct Kept<T> {
+    /// The version that was looked at last.
+    version: u64,
+    /// What is in force, and the version of which it was made.
+    current: Option<(u64, Rc<T>)>,
 }
 
 impl<T> Parsed<T> {
-    /// A document of this name. One that `parse` refuses is noted in the log, and what was made of
-    /// the one before stays in force.
+    /// A document of this name. What is there is read at once: there is more time for that than in a hook. One that `parse`
+    /// refuses is [noted](refuse), and what was made of the one before stays in force; an instance that begins meanwhile
+    /// takes that too.
     ///
     /// # Errors
     /// If the plugin was not granted it.
-    pub fn new(
+    pub fn new<E: Into<Faults>>(
         name: impl Into<String>,
-        parse: impl Fn(&[u8]) -> Result<T, String> + 'static,
+        parse: impl Fn(&[u8]) -> Result<T, E> + 'static,
     ) -> Result<Self, ConfigError> {
         let name = name.into();
         if version(&name).is_none() {
             let message = format!("needs `documents = [\"{name}\"]` beside `component`");
             return Err(ConfigError::new(message));
         }
-        Ok(Self { name, parse: Box::new(parse), kept: RefCell::new((0, None)) })
+        let parse = Box::new(move |content: &[u8]| parse(content).map_err(Into::into));
+        let parsed = Self { name, parse, kept: RefCell::new(Kept { version: 0, current: None }) };
+        let _nothing_yet = parsed.get();
+        Ok(parsed)
     }
 
     /// What was made of the newest document that could be read; `None` before there is one.
     pub fn get(&self) -> Option<Rc<T>> {
-        let current = self.version();
+        let version = self.version();
         let mut kept = self.kept.borrow_mut();
-        if current != kept.0
+        if version != kept.version
             && let Some(document) = get(&self.name)
         {
-            kept.0 = document.version;
+            kept.version = document.version;
             match (self.parse)(&document.content) {
-                Ok(parsed) => kept.1 = Some(Rc::new(parsed)),
-                Err(why) => log::warn!("the document {:?} cannot be read: {why}", self.name),
+                Ok(parsed) => {
+                    kept.current = Some((document.version, Rc::new(parsed)));
+                    accept(&self.name, document.version);
+                }
+                Err(Faults(faults)) => {
+                    refuse(&self.name, document.version, &faults);
+                    self.take_accepted(&mut kept);
+                }
             }
         }
-        kept.1.clone()
+        kept.current.as_ref().map(|(_, parsed)| Rc::clone(parsed))
+    }
+
+    /// What another instance has read without a fault, if that is later than what is in force.
+    fn take_accepted(&self, kept: &mut Kept<T>) {
+        let in_force = kept.current.as_ref().map_or(0, |(version, _)| *version);
+        let later = accepted(&self.name).filter(|document| document.version > in_force);
+        if let Some(document) = later
+            && let Ok(parsed) = (self.parse)(&document.content)
+        {
+            kept.current = Some((document.version, Rc::new(parsed)));
+        }
     }
 
     /// The version of the document, 0 while there is none.

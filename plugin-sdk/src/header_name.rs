@@ -48,7 +48,32 @@ impl HeaderName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether the field frames the message or belongs to one connection: the gateway writes it, and a plugin that does breaks
+    /// the contract.
+    ///
+    /// ```
+    /// use gateway_plugin_sdk::HeaderName;
+    ///
+    /// assert!(HeaderName::from_static("content-length").is_of_connection());
+    /// assert!(!HeaderName::from_static("content-type").is_of_connection());
+    /// ```
+    #[must_use]
+    pub fn is_of_connection(&self) -> bool {
+        OF_CONNECTION.contains(&self.as_str())
+    }
 }
+
+const OF_CONNECTION: [&str; 8] = [
+    "connection",
+    "content-length",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 pub(crate) const fn is_token(name: &[u8]) -> bool {
     let mut index = 0;

@@ -56,7 +56,11 @@
 //! metric with values for its labels. What is recorded for more is dropped, and the gateway's log
 //! says so once. So do not make a label of what a client can choose.
 
-use crate::host;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::{context, host};
 
 /// A number that only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,8 +88,8 @@ pub struct End<'a> {
 /// In `on_complete`: records the end of this exchange, and says that this is all the hook does for exchanges that end alike.
 ///
 /// Those have the same context, the same status and the same [`Ending`](crate::Ending), and nothing was added to
-/// [`usage`](crate::usage). The gateway may then record others without calling the hook, which costs next to nothing. It does
-/// so where the hook called nothing else of the gateway but [`usage::added`](crate::usage::added): ask for each metric once,
+/// [`usage`](crate::usage), but for what [`record_amount`] records. The gateway may then record others without calling the hook, which costs next to nothing. It does
+/// so where the hook called nothing else of the gateway but [`usage::added`](crate::usage::added) and [`counted`]: ask for each metric once,
 /// and keep it. Do not call it in a hook whose work depends on more, such as the bytes of the [`Summary`](crate::Summary).
 ///
 /// ```
@@ -135,6 +139,52 @@ pub fn record_end(end: &End<'_>) {
     let counters: Vec<_> = end.counters.iter().map(|counter| counter.0).collect();
     let of = |histograms: &[Histogram]| histograms.iter().map(|it| it.0).collect::<Vec<_>>();
     host::metrics_record_end(&counters, &of(end.durations), &of(end.squares));
+}
+
+/// In `on_complete`, beside [`record_end`]: counts what was added to [`usage`](crate::usage) under this name, and the square of it, in
+/// histograms. Exchanges then end alike where something was added under the same names, however much.
+///
+/// # Panics
+/// In any other hook.
+pub fn record_amount(name: &str, amounts: Histogram, squares: Histogram) {
+    host::metrics_record_amount(name, amounts.0, squares.0);
+}
+
+/// Exchanges that ended alike and were recorded without a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alike<C> {
+    /// The context with which they ended.
+    pub context: C,
+    /// The status of their responses, 0 without one.
+    pub status: u16,
+    /// How many.
+    pub count: u32,
+}
+
+/// In `on_complete`, beside [`record_end`]: has those that end alike counted, for a hook that has to [hear](counted) of each, though
+/// later. It is called again after so many of whatever kind, and with the first that ends more than a second after the last call. Only
+/// those that ended [`Complete`](crate::Ending::Complete), and whose heads took no longer than this, end alike then.
+///
+/// # Panics
+/// In any other hook.
+pub fn count_alike(most: u32, time_to_head: Duration) {
+    let nanoseconds = u64::try_from(time_to_head.as_nanos()).unwrap_or(u64::MAX);
+    host::metrics_count_alike(most, nanoseconds);
+}
+
+/// In `on_complete`: the exchanges that were [counted](count_alike) since the hook was called last. Each is told once. Native tests call the
+/// hook for each exchange, and have none.
+///
+/// # Panics
+/// If contexts are not of this type.
+#[must_use]
+pub fn counted<C: DeserializeOwned + Default>() -> Vec<Alike<C>> {
+    let counted = host::metrics_counted().into_iter();
+    let read = |(bytes, status, count): (Vec<u8>, u16, u32)| {
+        let context = context::decode(&bytes);
+        Alike { context, status, count }
+    };
+    counted.map(read).collect()
 }
 
 /// The counter of this name. `_total` is added to a name that does not end so.

@@ -19,6 +19,7 @@ use crate::plugin::Pool;
 use crate::plugin::bindings::{Ending, Summary};
 use crate::plugin::ends::{Key, RecordedEnd};
 use crate::plugin::instance::OnComplete;
+use crate::usage::OfExchange;
 
 /// How an exchange ended. Times are in nanoseconds.
 #[derive(Debug)]
@@ -46,8 +47,8 @@ impl End {
     }
 
     /// What exchanges that end alike have in common, for a plugin with this context.
-    fn key(&self, context: &[u8]) -> Option<Key> {
-        Key::new(context, self.status(), self.ending)
+    fn key(&self, context: &[u8], usage: &OfExchange) -> Option<Key> {
+        Key::new(context, self.status(), self.ending, usage.names())
     }
 }
 
@@ -175,18 +176,19 @@ pub(crate) fn record_alike(run: &Run, end: &End) -> bool {
     let mut all = SmallVec::<[_; 4]>::new();
     for (index, pool) in interested(run) {
         let Some(recorded) = recorded_alike(run, end, index, pool) else { return false };
-        all.push(recorded);
+        all.push((pool, recorded));
     }
-    all.iter().for_each(|recorded| recorded.record(end.duration));
+    all.iter().for_each(|(pool, recorded)| pool.ends().record(recorded, end.duration, &run.usage));
     true
 }
 
 /// What a plugin has recorded of exchanges that end as this one does.
 fn recorded_alike(run: &Run, end: &End, index: usize, pool: &Pool) -> Option<Rc<RecordedEnd>> {
-    if pool.ends().is_empty() || run.usage.has_any() {
+    if pool.ends().is_empty() {
         return None;
     }
-    pool.ends().get(&run.with_context(index, |context| end.key(context))?)
+    let key = run.with_context(index, |context| end.key(context, &run.usage))?;
+    pool.ends().get(&key, end.time_to_head)
 }
 
 /// Calls the plugins, last to first.
@@ -204,24 +206,35 @@ async fn on_complete(Ended { run, end }: &Ended) {
         if run.recording.is_none()
             && let Some(recorded) = recorded_alike(run, end, index, pool)
         {
-            recorded.record(end.duration);
+            pool.ends().record(&recorded, end.duration, &run.usage);
             continue;
         }
         let context = run.context(index);
         if let Some(amounts) = run.usage.so_far() {
             run.change(|heads| heads.facts.amounts = Some(amounts));
         }
+        let counted = pool.ends().called();
+        let tells = !counted.is_empty();
+        if tells {
+            let counted = counted.into_iter().map(|it| (it.context, it.status, it.count)).collect();
+            run.change(|heads| heads.facts.counted = Some(counted));
+        }
         let mut watched = run.watch(index, "on-complete");
         let flow = run.flow(index);
         let called = pool.call::<OnComplete>(flow, run.heads(), (summary, &context)).await;
         returned(&mut watched);
+        if tells {
+            // It is nothing for other plugins.
+            run.change(|heads| heads.facts.counted = None);
+        }
         run.note_end(index, watched, None, called.as_ref().map(|_| ()));
         let called = called.map(|called| {
             if let Some(recorded) = called.ends {
-                recorded.record(end.duration);
-                let is_alike = !called.impure && called.usage.is_none() && !run.usage.has_any();
-                if let Some(key) = end.key(&context).filter(|_| is_alike && pool.keeps()) {
-                    pool.ends().keep(key, recorded);
+                recorded.record(end.duration, &run.usage);
+                let is_alike = !called.impure && called.usage.is_none();
+                let key = end.key(&context, &run.usage);
+                if let Some(key) = key.filter(|_| is_alike && pool.keeps()) {
+                    pool.ends().keep(key, end.time_to_head, recorded);
                 }
             }
             run.add_usage(index, called.usage);

@@ -1,8 +1,9 @@
-//! `gateway check`: everything that `run` would refuse, at once.
+//! `gateway check`: everything that `run` would refuse, and that plugins would refuse of files of documents, at once.
 
 use std::path::Path;
 
 use gateway::Gateway;
+use gateway::config::Diagnostics;
 
 use super::prepare::prepare;
 use super::{LogFormat, Refused, print, report};
@@ -12,15 +13,23 @@ use super::{LogFormat, Refused, print, report};
 pub(super) fn check(file: &Path, addresses: bool, format: LogFormat) -> Result<(), Refused> {
     let mut prepared = match prepare(file) {
         Ok(prepared) => prepared,
-        Err(refusal) => return refuse(&refusal.everything(addresses), format),
+        Err(refusal) => {
+            let (findings, documents) = refusal.everything(addresses);
+            return refuse(&findings, &documents, format);
+        }
     };
-    let found = Gateway::check(&prepared.config, &[], addresses);
+    let mut found = Gateway::check(&prepared.config, &[], addresses);
+    let documents = std::mem::take(&mut found.documents);
     if !found.is_empty() {
-        return refuse(&prepared.refused(&found), format);
+        return refuse(&prepared.refused(&found), &documents, format);
     }
     prepared.warned(&found.warnings);
-    report(&prepared.findings, format);
-    let (config, warnings) = (&prepared.config, prepared.findings.iter().count());
+    if documents.iter().any(Diagnostics::has_errors) {
+        return refuse(&prepared.findings, &documents, format);
+    }
+    let all = || [&prepared.findings].into_iter().chain(&documents);
+    all().for_each(|findings| report(findings, format));
+    let (config, warnings) = (&prepared.config, all().map(|it| it.iter().count()).sum::<usize>());
     let count = |number: usize, one: &str| match number {
         1 => format!("1 {one}"),
         _ => format!("{number} {one}s"),
@@ -36,7 +45,12 @@ pub(super) fn check(file: &Path, addresses: bool, format: LogFormat) -> Result<(
     Ok(())
 }
 
-fn refuse(diagnostics: &gateway::config::Diagnostics, format: LogFormat) -> Result<(), Refused> {
-    report(diagnostics, format);
+fn refuse(
+    findings: &Diagnostics,
+    documents: &[Diagnostics],
+    format: LogFormat,
+) -> Result<(), Refused> {
+    report(findings, format);
+    documents.iter().for_each(|findings| report(findings, format));
     Err(Refused)
 }

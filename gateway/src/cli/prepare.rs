@@ -41,13 +41,15 @@ impl Refusal {
     }
 
     /// What is wrong with the text, and what later stages refuse of the parts that could be read; with
-    /// `addresses`, those that cannot be had too.
-    pub(super) fn everything(self, addresses: bool) -> Diagnostics {
+    /// `addresses`, those that cannot be had too. And what plugins find wrong in files of documents.
+    pub(super) fn everything(self, addresses: bool) -> (Diagnostics, Vec<Diagnostics>) {
         let Remains { findings, source, parts, doubts, .. } = *self.0;
-        let Some(config) = parts else { return findings };
-        let refused = Gateway::check(&config, &doubts, addresses);
+        let Some(config) = parts else { return (findings, Vec::new()) };
+        let mut refused = Gateway::check(&config, &doubts, addresses);
+        let documents = std::mem::take(&mut refused.documents);
         let (config, files) = (Arc::new(config), Vec::new());
-        Prepared { config, findings, files, source, own: Vec::new() }.refused(&refused)
+        let prepared = Prepared { config, findings, files, source, own: Vec::new() };
+        (prepared.refused(&refused), documents)
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
     // Loading plugins takes a while, and such a signal would end the process meanwhile.
     let (hangup, others) = heard_from_the_start(&runtime)?;
     let mut prepared = prepare(file).map_err(|refusal| {
-        report(&refusal.everything(true), format);
+        report(&refusal.everything(true).0, format);
         Refused
     })?;
     let watch = Watch::new(prepared.files.clone());
@@ -236,7 +236,7 @@ fn reload(handle: &Handle, file: &Path, format: LogFormat) -> ReloadOutcome {
         }
         Err(refusal) => {
             let files = refusal.files();
-            let findings = refusal.everything(false);
+            let findings = refusal.everything(false).0;
             report(&findings, format);
             tracing::error!("the configuration in force stays: {REFUSED}");
             service_manager::stayed(REFUSED);
@@ -278,7 +278,7 @@ fn try_out(handle: &Handle, file: &Path) -> ReloadOutcome {
             prepared.warned(&found.warnings);
             ReloadOutcome::new(None, &prepared.findings, Vec::new())
         }
-        Err(refusal) => ReloadOutcome::new(refused, &refusal.everything(false), Vec::new()),
+        Err(refusal) => ReloadOutcome::new(refused, &refusal.everything(false).0, Vec::new()),
     }
 }
 

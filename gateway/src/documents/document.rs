@@ -12,7 +12,9 @@ use tokio::sync::{Notify, watch};
 
 use super::error::FetchError;
 use super::gate::{Asked, Gate};
-use crate::config::{self, DocumentSource};
+use super::report::{Fault, Report, told};
+use super::{MAX_TOLD, file};
+use crate::config::{self, Diagnostics, DocumentSource};
 use crate::telemetry::metrics::DocumentCounts;
 
 /// A document.
@@ -30,6 +32,8 @@ pub(crate) struct Document {
     /// Whether somebody looks after it.
     is_attended: AtomicBool,
     is_over: AtomicBool,
+    /// Whether the log tells what becomes of it.
+    is_logged: bool,
     pub(super) counts: Arc<DocumentCounts>,
 }
 
@@ -38,6 +42,8 @@ struct State {
     content: Option<Content>,
     /// What plugins have found right, by their names.
     accepted: Vec<(Box<str>, Content)>,
+    /// What plugins have found wrong: of each the last.
+    reports: Vec<Report>,
     /// When it was last known to be what its source has.
     confirmed: Option<Instant>,
     /// When its content came.
@@ -84,7 +90,11 @@ pub(crate) struct Shown {
 }
 
 impl Document {
-    pub(super) fn new(definition: Arc<config::Document>, counts: Arc<DocumentCounts>) -> Self {
+    pub(super) fn new(
+        definition: Arc<config::Document>,
+        is_logged: bool,
+        counts: Arc<DocumentCounts>,
+    ) -> Self {
         Self {
             definition,
             version: AtomicU64::new(0),
@@ -94,6 +104,7 @@ impl Document {
             wake: Notify::new(),
             is_attended: AtomicBool::new(false),
             is_over: AtomicBool::new(false),
+            is_logged,
             counts,
         }
     }
@@ -121,6 +132,7 @@ impl Document {
             let mut state = self.state();
             state.content = Some(content.clone());
             state.accepted.clone_from(&from.accepted);
+            state.reports.clone_from(&from.reports);
             (state.confirmed, state.changed) = (from.confirmed, from.changed);
             self.version.store(content.version, Ordering::Release);
         }
@@ -142,6 +154,7 @@ impl Document {
         let Some(content) = state.content.as_ref().filter(|it| it.version == version) else {
             return;
         };
+        state.reports.retain(|report| *report.plugin != *plugin || report.version >= version);
         match state.accepted.iter_mut().find(|(name, _)| **name == *plugin) {
             Some((_, accepted)) => accepted.clone_from(content),
             None => state.accepted.push((plugin.into(), content.clone())),
@@ -153,6 +166,47 @@ impl Document {
         let state = self.state();
         let found = state.accepted.iter().find(|(name, _)| **name == *plugin);
         found.map(|(_, content)| content.clone())
+    }
+
+    /// A plugin has found faults in this version. Each of its instances does; they are told once.
+    pub(crate) fn report(&self, plugin: &str, version: u64, is_refused: bool, faults: Vec<Fault>) {
+        let mut state = self.state();
+        let accepted = state.accepted.iter().find(|(name, _)| **name == *plugin);
+        let known = state.content.iter().chain(accepted.map(|(_, content)| content));
+        let content = known.into_iter().find(|content| content.version == version);
+        let Some(bytes) = content.map(|content| content.bytes.clone()) else { return };
+        let report =
+            Report { plugin: plugin.into(), version, is_refused, faults: faults.into(), bytes };
+        let is_known = |known: &Report| known.version > version || known.is_same(&report);
+        if state.reports.iter().any(|known| *known.plugin == *plugin && is_known(known)) {
+            return;
+        }
+        state.reports.retain(|known| *known.plugin != *plugin);
+        let before = state.reports.iter().find(|known| known.is_same(&report));
+        let before = before.map(|known| known.plugin.clone());
+        state.reports.push(report.clone());
+        drop(state);
+        if self.is_logged {
+            report.log(&self.definition, before.as_deref());
+        }
+    }
+
+    /// What plugins have found wrong in the current content.
+    pub(crate) fn told(&self) -> Diagnostics {
+        let version = self.version();
+        let reports = self.state().reports.clone();
+        let current: Vec<_> = reports.into_iter().filter(|it| it.version == version).collect();
+        told(&self.definition, &current, MAX_TOLD)
+    }
+
+    /// Reads a file before anybody looks after it, so that plugins which are loaded now find it.
+    pub(super) fn read_at_once(&self) {
+        let DocumentSource::File(path) = &self.definition.source else { return };
+        self.begins();
+        match file::read(path, self.definition.size, None) {
+            Ok((bytes, _)) => _ = self.has(bytes),
+            Err(error) => self.lacks(&error),
+        }
     }
 
     /// The current content.
@@ -257,6 +311,7 @@ impl Document {
         let failed_before = state.failure.take().is_some();
         drop(state);
         match (is_new, self.version()) {
+            _ if !self.is_logged => {}
             (true, 1) => tracing::info!(document = self.name(), "the document is there"),
             (true, version) => {
                 tracing::info!(document = self.name(), version, "the document changed")
@@ -275,7 +330,7 @@ impl Document {
         let failure = error.to_string();
         let is_first = self.state().failure.replace(failure.clone()).is_none();
         self.counts.failed();
-        if is_first {
+        if is_first && self.is_logged {
             let (document, kept) = (self.name(), self.version());
             let what = if kept > 0 { "the last one is kept" } else { "there is none yet" };
             tracing::warn!(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::config::{AccessLogId, ComponentId, ListenerId, PluginId};
+use crate::config::{AccessLogId, ComponentId, Diagnostics, ListenerId, PluginId};
 use crate::plugin::SpanTarget;
 use crate::upstream::SetupError;
 
@@ -123,6 +123,9 @@ pub struct BindErrors {
     pub errors: Vec<BindError>,
     /// What [`Gateway::warnings`](super::Gateway::warnings) would have said.
     pub warnings: Vec<PluginWarning>,
+    /// What plugins find wrong in files of documents, of each its own. They are read while a gateway runs, and keep none from
+    /// being started: only [`Gateway::check`](super::Gateway::check) tells it here.
+    pub documents: Vec<Diagnostics>,
 }
 
 impl Deref for BindErrors {
@@ -135,7 +138,7 @@ impl Deref for BindErrors {
 
 impl From<BindError> for BindErrors {
     fn from(error: BindError) -> Self {
-        Self { errors: vec![error], warnings: Vec::new() }
+        Self { errors: vec![error], ..Self::default() }
     }
 }
 

@@ -761,6 +761,24 @@ pub(crate) struct DocumentOut {
     pub(crate) age: u64,
 }
 
+/// `metrics.alike`
+#[derive(ComponentType, Lower, Debug)]
+#[component(record)]
+pub(crate) struct AlikeOut {
+    pub(crate) context: Vec<u8>,
+    pub(crate) status: u16,
+    pub(crate) count: u32,
+}
+
+/// `documents.fault`
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct DocumentFault {
+    pub(crate) place: Option<(u64, u64)>,
+    pub(crate) message: String,
+    pub(crate) help: Option<String>,
+}
+
 /// `documents.refreshed`
 #[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]

@@ -256,6 +256,7 @@ fn heads(
         attempts: None,
         cache: None,
         amounts: None,
+        counted: None,
         held_by: None,
     };
     let attributes = Vec::new();

@@ -91,10 +91,23 @@ impl OfExchange {
         count - amounts.len()
     }
 
-    /// Whether anything was added so far.
-    pub(crate) fn has_any(&self) -> bool {
+    /// The names so far, one bit for each.
+    pub(crate) fn names(&self) -> u64 {
         match &*self.0.borrow() {
-            Stage::Open(amounts) | Stage::Recorded { names: amounts, .. } => amounts.is_some(),
+            Stage::Open(amounts) | Stage::Recorded { names: amounts, .. } => {
+                let numbers = amounts.iter().flat_map(|amounts| &amounts.0);
+                numbers.fold(0, |names, (number, _)| names | 1_u64.wrapping_shl(u32::from(*number)))
+            }
+        }
+    }
+
+    /// What was added so far under a name.
+    pub(crate) fn amount(&self, name: CounterId) -> Option<i64> {
+        match &*self.0.borrow() {
+            Stage::Open(amounts) | Stage::Recorded { names: amounts, .. } => {
+                let mut amounts = amounts.iter().flat_map(|amounts| &amounts.0);
+                amounts.find(|(number, _)| *number == name).map(|(_, amount)| *amount)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::AttributeError;
 use crate::cache::{Background, CacheError, Collapsed, Entry, Freshening, Serve, Store};
-use crate::documents::{Document, Refreshed};
+use crate::documents::{Document, Fault, Refreshed};
 use crate::events::EmitError;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
@@ -170,6 +170,19 @@ pub(crate) fn metrics_observe(series: u32, value: f64) {
 
 pub(crate) fn metrics_record_end(counters: &[u32], durations: &[u32], squares: &[u32]) {
     current().record_end(counters, durations, squares);
+}
+
+pub(crate) fn metrics_record_amount(name: &str, amounts: u32, squares: u32) {
+    current().record_amount(name, amounts, squares);
+}
+
+/// Each exchange of a test has its call.
+pub(crate) fn metrics_count_alike(_most: u32, _time_to_head: u64) {
+    current().judges_end();
+}
+
+pub(crate) fn metrics_counted() -> Vec<(Vec<u8>, u16, u32)> {
+    Vec::new()
 }
 
 pub(crate) fn usage_add(name: &str, amount: i64) {
@@ -353,6 +366,11 @@ pub(crate) fn accept_document(name: &str, version: u64) {
 
 pub(crate) fn accepted_document(name: &str) -> Option<Document> {
     current().documents().accepted(name)
+}
+
+pub(crate) fn report_document(name: &str, version: u64, is_refused: bool, faults: &[Fault]) {
+    let text = current().documents().report(name, version, is_refused, faults);
+    text.inspect(|text| reached().log_write(Level::Warn, text));
 }
 
 pub(crate) fn refresh_document(name: &str, _wait: u64) -> Refreshed {

@@ -10,7 +10,7 @@ use crate::cache::{
     Background, CacheError, Collapsed, Entry, Freshening, Freshness, HeadChange as CacheChange,
     Serve, Store,
 };
-use crate::documents::{Document, Refreshed};
+use crate::documents::{Document, Fault, Refreshed};
 use crate::drain::DrainError;
 use crate::events::EmitError;
 use crate::held_response::{HeadChange, HeldResponseError};
@@ -44,9 +44,9 @@ pub(crate) use imports::http_client::is_granted as is_upstream_granted;
 pub(crate) use imports::key_value::{delete as delete_value, get as value, was_answered};
 pub(crate) use imports::limiter::check_time_zone;
 pub(crate) use imports::metrics::{
-    add as metrics_add, counter as metrics_counter, gauge as metrics_gauge,
-    histogram as metrics_histogram, observe as metrics_observe, record_end as metrics_record_end,
-    set as metrics_set,
+    add as metrics_add, count_alike as metrics_count_alike, counter as metrics_counter,
+    gauge as metrics_gauge, histogram as metrics_histogram, observe as metrics_observe,
+    record_amount as metrics_record_amount, record_end as metrics_record_end, set as metrics_set,
 };
 pub(crate) use imports::random::{bytes as random_bytes, number as random_number};
 pub(crate) use imports::secrets::{get as secret, sign};
@@ -466,6 +466,24 @@ pub(crate) fn accepted_document(name: &str) -> Option<Document> {
     let imports::documents::Document { version, content, age } =
         imports::documents::accepted(name)?;
     Some(Document { version, content, age: Duration::from_nanos(age) })
+}
+
+pub(crate) fn metrics_counted() -> Vec<(Vec<u8>, u16, u32)> {
+    let counted = imports::metrics::counted().into_iter();
+    counted.map(|it| (it.context, it.status, it.count)).collect()
+}
+
+pub(crate) fn report_document(name: &str, version: u64, is_refused: bool, faults: &[Fault]) {
+    use imports::documents::Fault as Wire;
+    let faults: Vec<Wire<'_>> = faults
+        .iter()
+        .map(|Fault { place, message, help }| Wire {
+            place: place.as_ref().map(|place| (place.start as u64, place.end as u64)),
+            message,
+            help: help.as_deref(),
+        })
+        .collect();
+    imports::documents::report(name, version, is_refused, &faults);
 }
 
 pub(crate) fn refresh_document(name: &str, wait: u64) -> Refreshed {

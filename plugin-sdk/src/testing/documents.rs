@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::documents::{Document, Refreshed};
+use crate::documents::{Document, Fault, Refreshed};
 
 type Source = Rc<dyn Fn() -> Option<Vec<u8>>>;
 
@@ -18,6 +18,9 @@ struct State {
     content: Option<Vec<u8>>,
     /// What the plugin has found right last.
     accepted: Option<Document>,
+    /// What the plugin has found wrong last, and in which version.
+    faults: Vec<Fault>,
+    reported: u64,
     /// What a fetch finds.
     source: Option<Source>,
     refreshes: usize,
@@ -64,6 +67,34 @@ impl Documents {
         }
     }
 
+    /// Notes what is wrong in a version. Returns what the log says of it: nothing where that was said.
+    pub(crate) fn report(
+        &self,
+        name: &str,
+        version: u64,
+        is_refused: bool,
+        faults: &[Fault],
+    ) -> Option<String> {
+        let mut documents = self.0.borrow_mut();
+        let state = documents.get_mut(name)?;
+        if state.reported == version && state.faults == faults {
+            return None;
+        }
+        (state.reported, state.faults) = (version, faults.to_vec());
+        let outcome = match is_refused {
+            true => "cannot be read",
+            false => "is taken, although something in it is wrong",
+        };
+        let content = state.content.as_deref().unwrap_or_default();
+        let told: Vec<String> = faults.iter().map(|fault| told(fault, content)).collect();
+        Some(format!("the document {name:?} {outcome}: {}", told.join("; ")))
+    }
+
+    /// What the plugin has found wrong last.
+    pub(crate) fn faults(&self, name: &str) -> Vec<Fault> {
+        self.0.borrow().get(name).map(|state| state.faults.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn accepted(&self, name: &str) -> Option<Document> {
         self.0.borrow().get(name)?.accepted.clone()
     }
@@ -89,4 +120,16 @@ impl Documents {
     pub(crate) fn refreshes(&self, name: &str) -> usize {
         self.0.borrow().get(name).map_or(0, |state| state.refreshes)
     }
+}
+
+/// A fault in one line, with the place as people count.
+fn told(fault: &Fault, content: &[u8]) -> String {
+    let place = fault.place.as_ref().map(|place| {
+        let before = String::from_utf8_lossy(&content[..place.start.min(content.len())]);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        format!("line {line}, column {column}: ")
+    });
+    let help = fault.help.as_ref().map(|help| format!("; {help}"));
+    format!("{}{}{}", place.unwrap_or_default(), fault.message, help.unwrap_or_default())
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::cache::{Collapsed, Freshness};
 use crate::dispatch::Configured;
+use crate::documents::Fault;
 use crate::http_client::HttpError;
 use crate::keys::Key;
 use crate::limiter::nanoseconds;
@@ -179,6 +180,11 @@ impl<P: Plugin> Harness<P> {
     /// Gives a document another content, as a fetch in the background would.
     pub fn set_document(&self, name: &str, content: impl Into<Vec<u8>>) {
         self.host.documents().set(name, content.into());
+    }
+
+    /// What the plugin has found wrong in a document, in the version that it looked at last of those that were wrong.
+    pub fn document_faults(&self, name: &str) -> Vec<Fault> {
+        self.host.documents().faults(name)
     }
 
     /// How often the plugin asked for a document to be fetched. The gateway fetches it less often: it

@@ -322,10 +322,26 @@ impl TestHost {
         self.ended.set(None);
     }
 
+    /// How long the exchange took that ends.
+    pub(crate) fn judges_end(&self) -> Duration {
+        match self.ended.get() {
+            Some(duration) => duration,
+            None => panic!("the end of an exchange is recorded in `on_complete` only"),
+        }
+    }
+
+    pub(crate) fn record_amount(&self, name: &str, amounts: u32, squares: u32) {
+        self.judges_end();
+        let added = self.usage_added().into_iter().find(|(known, _)| known == name);
+        let mut metrics = self.metrics();
+        if let Some((_, amount)) = added {
+            metrics.observe(amounts, amount as f64);
+            metrics.observe(squares, amount as f64 * amount as f64);
+        }
+    }
+
     pub(crate) fn record_end(&self, counters: &[u32], durations: &[u32], squares: &[u32]) {
-        let Some(duration) = self.ended.get() else {
-            panic!("the end of an exchange is recorded in `on_complete` only");
-        };
+        let duration = self.judges_end();
         let (mut metrics, seconds) = (self.metrics(), duration.as_secs_f64());
         counters.iter().for_each(|series| metrics.add(*series, 1));
         durations.iter().for_each(|series| metrics.observe(*series, seconds));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateway_cel::{Condition, Reads};
 use gateway_experiments::{Salt, Schedule};
-use gateway_plugin_sdk::prelude::ConfigError;
+use gateway_plugin_sdk::prelude::{ConfigError, HeaderName};
 use gateway_plugin_sdk::{attempts, attributes, duration};
 
 use crate::config::{ExperimentSpec, VariantSpec};
@@ -123,6 +123,7 @@ fn one_variant(at: &str, variant: &VariantSpec, others: &[VariantSpec], faults: 
         faults.add(&format!("{at}/upstream"), message, help);
     }
     for (name, value) in headers {
+        field(&format!("{at}/headers/{name}"), name, faults);
         if !value.bytes().all(|byte| byte >= b' ' && byte != 0x7f) {
             let help = "write it in one line, without tabs and other control characters";
             let message = "this cannot be the value of a field";
@@ -135,6 +136,14 @@ fn one_variant(at: &str, variant: &VariantSpec, others: &[VariantSpec], faults: 
             let help = "choose a name of your own, of 1 to 128 bytes, such as `feature.checkout`";
             faults.add(&format!("{at}/attributes"), message, help);
         }
+    }
+}
+
+/// A field that is set.
+pub(crate) fn field(at: &str, name: &HeaderName, faults: &mut Faults<'_>) {
+    if name.is_of_connection() {
+        let message = format!("the field `{name}` is the gateway's to write");
+        faults.add(at, message, "choose a name of your own, such as `x-variant`");
     }
 }
 

@@ -48,6 +48,7 @@ impl Experiment {
         errors: &mut Vec<ConfigError>,
     ) -> Option<Self> {
         let mut faults = Faults::at(format!("/experiments/{index}"), errors);
+        spec.header.iter().for_each(|name| check::field("/header", name, &mut faults));
         check::name_and_share(&spec, before, &mut faults);
         check::variants(&spec, &mut faults);
         let layer = check::layer(&spec, before, &mut faults);
@@ -125,14 +126,17 @@ impl Experiment {
         }
     }
 
-    /// Sets what a variant says; what a client says of any of them does not count.
-    pub(crate) fn apply(&self, request: &mut Request, chosen: Option<usize>) {
-        let chosen = chosen.map(|index| &self.spec.variants[index]);
+    /// Removes what a client says of any of its fields. Before anything is set: experiments of a layer may have fields in common.
+    pub(crate) fn clear(&self, request: &mut Request) {
         let headers = self.spec.variants.iter().flat_map(|variant| variant.headers.keys());
         for header in self.spec.header.iter().chain(headers) {
             request.remove_header(header);
         }
-        let Some(variant) = chosen else { return };
+    }
+
+    /// Sets what a variant says.
+    pub(crate) fn apply(&self, request: &mut Request, chosen: usize) {
+        let variant = &self.spec.variants[chosen];
         if let Some(header) = &self.spec.header {
             request.set_header(header, variant.name.as_str());
         }

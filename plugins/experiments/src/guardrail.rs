@@ -119,19 +119,42 @@ impl Guardrail {
         }
     }
 
+    /// How long the head of a response may take that is not slow.
+    pub(crate) fn slow(&self) -> Duration {
+        self.slow.map_or(Duration::MAX, |(_, time)| time)
+    }
+
     /// Counts what became of a request, and judges now and then.
     pub(crate) fn note(&self, experiment: &Experiment, variant: usize, summary: &Summary) {
         // A client that leaves says nothing of the variant.
         if summary.ending == Ending::ClientLeft {
             return;
         }
-        let mut counted = self.counted.borrow_mut();
-        let Some(counts) = counted.get_mut(variant) else { return };
         let has_failed = summary.status >= 500 || summary.ending != Ending::Complete;
         let is_slow = self.slow.is_some_and(|(_, time)| summary.time_to_head > time);
-        counts.all += 1;
-        counts.errors += u64::from(has_failed);
-        counts.slow += u64::from(is_slow);
+        let (errors, slow) = (u64::from(has_failed), u64::from(is_slow));
+        self.count(experiment, variant, Counts { all: 1, errors, slow });
+    }
+
+    /// As [`note`](Self::note), of requests that were complete and not slow.
+    pub(crate) fn note_alike(
+        &self,
+        experiment: &Experiment,
+        variant: usize,
+        status: u16,
+        count: u32,
+    ) {
+        let all = u64::from(count);
+        let errors = if status >= 500 { all } else { 0 };
+        self.count(experiment, variant, Counts { all, errors, slow: 0 });
+    }
+
+    fn count(&self, experiment: &Experiment, variant: usize, more: Counts) {
+        let mut counted = self.counted.borrow_mut();
+        let Some(counts) = counted.get_mut(variant) else { return };
+        counts.all += more.all;
+        counts.errors += more.errors;
+        counts.slow += more.slow;
         if counts.all < BATCH {
             return;
         }

@@ -18,6 +18,7 @@ use std::time::Duration;
 use gateway_cel::{Evaluator, Reads};
 use gateway_experiments::Salt;
 use gateway_plugin_sdk::clock;
+use gateway_plugin_sdk::metrics::{self, Alike};
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::source::Source;
 use serde::{Deserialize, Serialize};
@@ -140,9 +141,10 @@ impl Plugin for Experiments {
             let _full = request.set_attribute(HOLDOUT, "true");
         }
         assigned.is_held_out = self.holdout.and(unit.as_ref()).map(|_| is_held_out);
+        self.experiments.iter().for_each(|experiment| experiment.clear(request));
         for (index, (experiment, chosen)) in self.experiments.iter().zip(&chosen).enumerate() {
-            experiment.apply(request, chosen.map(|(variant, _)| variant));
             let Some((variant, is_assigned)) = *chosen else { continue };
+            experiment.apply(request, variant);
             if !is_assigned {
                 continue;
             }
@@ -161,7 +163,10 @@ impl Plugin for Experiments {
         if let Some(is_held_out) = assigned.is_held_out.filter(|_| self.counts) {
             self.of_holdout[usize::from(is_held_out)].count(is_held_out, summary, &mut recorded);
         }
-        let mut is_judged = false;
+        let (mut is_judged, mut slow) = (false, Duration::MAX);
+        if self.has_guardrail() {
+            metrics::counted().iter().for_each(|alike| self.hears_of(alike));
+        }
         let used = match self.counts && !assigned.variants.is_empty() {
             true => outcome::used(),
             false => Vec::new(),
@@ -172,7 +177,7 @@ impl Plugin for Experiments {
             let Some(variant) = experiment.spec.variants.get(index) else { continue };
             if let Some(guardrail) = &experiment.guardrail {
                 guardrail.note(experiment, index, summary);
-                is_judged = true;
+                (is_judged, slow) = (true, slow.min(guardrail.slow()));
             }
             if self.counts {
                 let name = &experiment.spec.name;
@@ -180,8 +185,8 @@ impl Plugin for Experiments {
                 outcome.count(name, &variant.name, summary, &used, &mut recorded);
             }
         }
-        if self.counts {
-            recorded.record(summary, is_judged);
+        if self.counts || is_judged {
+            recorded.record(is_judged, slow);
         }
     }
 }
@@ -212,6 +217,18 @@ impl Experiments {
             experiment.assigned(unit.as_bytes(), now, &mut evaluator).map(|variant| (variant, true))
         };
         self.experiments.iter().map(chosen).collect()
+    }
+
+    /// Guardrails hear of requests that were recorded without a call.
+    fn hears_of(&self, alike: &Alike<Assigned>) {
+        for (experiment, variant) in &alike.context.variants {
+            let experiment = self.experiments.get(usize::from(*experiment));
+            if let Some((experiment, guardrail)) =
+                experiment.and_then(|it| Some((it, it.guardrail.as_ref()?)))
+            {
+                guardrail.note_alike(experiment, usize::from(*variant), alike.status, alike.count);
+            }
+        }
     }
 
     fn has_guardrail(&self) -> bool {

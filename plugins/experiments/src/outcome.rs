@@ -5,6 +5,8 @@
 
 use std::cell::{Cell, RefCell};
 
+use std::time::Duration;
+
 use gateway_plugin_sdk::metrics::{self, Counter, End, Histogram};
 use gateway_plugin_sdk::prelude::Summary;
 use gateway_plugin_sdk::usage;
@@ -16,6 +18,9 @@ const ONE_BUCKET: [f64; 1] = [1.0];
 
 /// Amounts of usage: tokens, documents, billionths of a dollar.
 const AMOUNTS: [f64; 12] = [0.0, 1.0, 10.0, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10];
+
+/// How many requests a guardrail hears of later, at most.
+const HEARD_LATER: u32 = 64;
 
 /// The values of the label `status`.
 const CLASSES: [&str; 6] = ["none", "1xx", "2xx", "3xx", "4xx", "5xx"];
@@ -51,6 +56,8 @@ pub(crate) struct Recorded {
     counters: Vec<Counter>,
     durations: Vec<Histogram>,
     squares: Vec<Histogram>,
+    /// Names of usage, each with what counts its amounts.
+    amounts: Vec<(String, WithSquares)>,
 }
 
 impl Recorded {
@@ -60,32 +67,23 @@ impl Recorded {
         self.squares.push(durations.squares);
     }
 
-    /// Records it. If a guardrail looks at each request, others are not like this one.
-    pub(crate) fn record(&self, summary: &Summary, is_judged: bool) {
-        let Self { counters, durations, squares } = self;
-        if !is_judged {
-            metrics::record_end(&End { counters, durations, squares });
-            return;
+    /// Records it. Guardrails hear of each request, of others later; where `slow` is, one whose head took longer is not like this.
+    pub(crate) fn record(&self, is_judged: bool, slow: Duration) {
+        let Self { counters, durations, squares, amounts } = self;
+        metrics::record_end(&End { counters, durations, squares });
+        for (name, WithSquares { values, squares }) in amounts {
+            metrics::record_amount(name, *values, *squares);
         }
-        let seconds = summary.duration.as_secs_f64();
-        counters.iter().for_each(|counter| counter.increment());
-        durations.iter().for_each(|histogram| histogram.observe(seconds));
-        squares.iter().for_each(|histogram| histogram.observe(seconds * seconds));
+        if is_judged {
+            metrics::count_alike(HEARD_LATER, slow);
+        }
     }
 }
 
-impl WithSquares {
-    fn observe(self, value: f64) {
-        self.values.observe(value);
-        self.squares.observe(value * value);
-    }
-}
-
-/// What plugins behind have added to the usage of the exchange, but for what tells of exposures.
-pub(crate) fn used() -> Vec<(String, i64)> {
-    let mut used = usage::added();
-    used.retain(|(name, _)| !name.starts_with(USAGE_PREFIX));
-    used
+/// The names under which plugins behind have added to the usage of the exchange, but for those that tell of exposures.
+pub(crate) fn used() -> Vec<String> {
+    let names = usage::added().into_iter().map(|(name, _)| name);
+    names.filter(|name| !name.starts_with(USAGE_PREFIX)).collect()
 }
 
 impl OfVariant {
@@ -95,7 +93,7 @@ impl OfVariant {
         experiment: &str,
         variant: &str,
         summary: &Summary,
-        used: &[(String, i64)],
+        used: &[String],
         recorded: &mut Recorded,
     ) {
         let labels = [("experiment", experiment), ("variant", variant)];
@@ -112,9 +110,8 @@ impl OfVariant {
             ),
         });
         recorded.add(requests, durations);
-        for (counter, amount) in used {
-            // Within 2^53, so that it is exact.
-            self.usage(labels, counter).observe(*amount as f64);
+        for counter in used {
+            recorded.amounts.push((counter.clone(), self.usage(labels, counter)));
         }
     }
 

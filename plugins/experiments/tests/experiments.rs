@@ -91,6 +91,23 @@ fn experiments_of_a_layer_exclude_each_other_and_a_holdout_has_none() {
 }
 
 #[test]
+fn experiments_of_a_layer_have_fields_in_common() {
+    let of = |name: &str, range: [u8; 2]| {
+        with(two(name), &json!({ "layer": "page", "range": range, "header": "x-page" }))
+    };
+    let harness = harness(json!({ "experiments": [of("one", [0, 50]), of("two", [50, 100])] }));
+    let user = |user: usize| {
+        let exchange = harness.request(by(user).header("x-page", "mine"));
+        let own = ["one", "two"].map(|name| exchange.attribute(&format!("experiment.{name}")));
+        (exchange.request().header("x-page").map(str::to_owned), own)
+    };
+    for (header, own) in (0..50).map(user) {
+        assert_eq!(own.iter().flatten().count(), 1);
+        assert_eq!(header.as_deref(), own.into_iter().flatten().next().as_deref());
+    }
+}
+
+#[test]
 fn an_audience_takes_part_while_the_schedule_says_so() {
     let audience = "consumer.claims.plan == 'pro' && client.address in cidr('10.0.0.0/8') && request.headers['x-app'].startsWith('2.')";
     let experiment = with(
@@ -299,6 +316,12 @@ fn each_refusal_says_what_to_write_instead() {
         (one(json!({ "variants": [] })), "/experiments/0/variants", "variants = ["),
         (one(json!({ "name": "new checkout" })), "/experiments/0/name", "`new-checkout`"),
         (variant(json!({ "name": "" })), "/experiments/0/variants/0/name", "such as"),
+        (one(json!({ "header": "Content-Length" })), "/experiments/0/header", "`x-variant`"),
+        (
+            variant(json!({ "headers": { "te": "x" } })),
+            "/experiments/0/variants/0/headers/te",
+            "name of your own",
+        ),
         (
             variant(json!({ "headers": { "x": "a\nb" } })),
             "/experiments/0/variants/0/headers/x",

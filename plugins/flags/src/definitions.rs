@@ -4,12 +4,9 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use gateway_flags::{Fault, Flags, Loading};
+use gateway_plugin_sdk::documents;
 use gateway_plugin_sdk::documents::Document;
 use gateway_plugin_sdk::prelude::ConfigError;
-use gateway_plugin_sdk::{documents, log};
-
-/// The most faults that the log has of one document.
-const MOST_TOLD: usize = 10;
 
 /// How many flags one request reads of a document that changed, so that none takes long.
 const PART: usize = 100;
@@ -78,34 +75,35 @@ impl Definitions {
         }
         match loading.finish() {
             Ok((_, faults)) if self.is_strict && !faults.is_empty() => {
-                self.refuse(&mut state, &told(&faults));
+                self.refuse(&mut state, version, &told(faults));
             }
-            Err(faults) => self.refuse(&mut state, &told(&faults)),
+            Err(faults) => self.refuse(&mut state, version, &told(faults)),
             Ok((flags, faults)) => {
                 (state.current, state.current_version) = (Some(Rc::new(flags)), version);
                 documents::accept(&self.document, version);
                 if !faults.is_empty() {
-                    let (name, faults) = (&self.document, told(&faults));
-                    log::warn!(
-                        "flags of the document {name:?} have a targeting that is wrong: {faults}"
-                    );
+                    documents::doubt(&self.document, version, &told(faults));
                 }
             }
         }
     }
 
     fn begin(&self, state: &mut State, document: Document) {
-        let text = String::from_utf8(document.content).map_err(|error| error.to_string());
-        match text.and_then(|text| Loading::new(text).map_err(|faults| told(&faults))) {
+        let text = String::from_utf8(document.content).map_err(|error| {
+            let at = error.utf8_error().valid_up_to();
+            let fault = documents::Fault::at(at..at, "this is not UTF-8");
+            vec![fault.help("save the file as UTF-8")]
+        });
+        match text.and_then(|text| Loading::new(text).map_err(told)) {
             Ok(loading) => state.loading = Some((document.version, loading)),
-            Err(why) => self.refuse(state, &why),
+            Err(faults) => self.refuse(state, document.version, &faults),
         }
     }
 
     /// What is in force stays. Where another instance has read a later version without a fault, that is read: an instance
     /// that begins while the document is wrong has none, and all shall have the same.
-    fn refuse(&self, state: &mut State, why: &str) {
-        log::warn!("the document {:?} cannot be read: {why}", self.document);
+    fn refuse(&self, state: &mut State, version: u64, faults: &[documents::Fault]) {
+        documents::refuse(&self.document, version, faults);
         state.loading = None;
         let accepted = documents::accepted(&self.document);
         let later = accepted.filter(|it| it.version > state.current_version.max(state.tried));
@@ -116,10 +114,10 @@ impl Definitions {
     }
 }
 
-fn told(faults: &[Fault]) -> String {
-    let mut lines: Vec<String> = faults.iter().take(MOST_TOLD).map(Fault::to_string).collect();
-    if faults.len() > MOST_TOLD {
-        lines.push(format!("and {} more", faults.len() - MOST_TOLD));
-    }
-    lines.join("; ")
+fn told(faults: Vec<Fault>) -> Vec<documents::Fault> {
+    let told = faults.into_iter().map(|Fault { path, place, message, help, .. }| {
+        let message = if path.is_empty() { message } else { format!("{path}: {message}") };
+        documents::Fault { place: Some(place), message, help }
+    });
+    told.collect()
 }

@@ -31,6 +31,11 @@ pub(crate) fn all(specs: &[SetSpec], errors: &mut Vec<ConfigError>) -> Vec<Setti
             let help = "add `header = \"x-flag\"`, `attribute = \"flag.NAME\"` or `upstreams = { VARIANT = \"NAME\" }`";
             errors.push(ConfigError::at(at.clone(), "nothing is set").help(help));
         }
+        if let Some(name) = spec.header.as_ref().filter(|name| name.is_of_connection()) {
+            let message = format!("the field `{name}` is the gateway's to write");
+            let help = "choose a name of your own, such as `x-checkout`";
+            errors.push(ConfigError::at(format!("{at}/header"), message).help(help));
+        }
         if let Some(name) = &spec.attribute
             && (name.is_empty() || name.len() > 128 || attributes::is_reserved(name))
         {

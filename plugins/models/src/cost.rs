@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use gateway_model_protocols::json::Raw;
 use gateway_model_protocols::price::{Row, of_own, own_names, public_rows};
 use gateway_model_protocols::usage::Usage;
-use gateway_plugin_sdk::documents::Parsed;
+use gateway_plugin_sdk::documents::{Fault, Parsed};
 use gateway_plugin_sdk::prelude::ConfigError;
 
 use serde_json::{Map, Value};
@@ -24,12 +24,7 @@ impl Price {
         let json = serde_json::to_vec(spec).map_err(|error| (String::new(), error.to_string()))?;
         of_own(&json).map(Self).map_err(|fault| {
             let key = fault.path.rsplit('.').next().unwrap_or_default();
-            let nearest = own_names().min_by_key(|name| distance(name, key));
-            let message = match nearest.filter(|name| {
-                !own_names().any(|known| known == key)
-                    && key != "tokens"
-                    && distance(name, key) <= 3
-            }) {
+            let message = match meant(key) {
                 Some(name) => format!("`{key}` {}; did you mean `{name}`?", fault.reason),
                 None => format!("`{key}` {}, as in `\"0.15\"`", fault.reason),
             };
@@ -60,23 +55,52 @@ impl Prices {
     }
 }
 
+/// The price that somebody may have meant by a key that there is not.
+fn meant(key: &str) -> Option<&'static str> {
+    let nearest = own_names().min_by_key(|name| distance(name, key))?;
+    let is_known = own_names().any(|known| known == key) || key == "tokens";
+    (!is_known && distance(nearest, key) <= 3).then_some(nearest)
+}
+
 /// A table of prices by model: the public one, whose prices are dollars for a token, or an own one with dollars for a
 /// million.
-fn table(document: &[u8]) -> Result<HashMap<String, Row>, String> {
-    let root = Raw::parse(document).map_err(|fault| fault.to_string())?;
+fn table(document: &[u8]) -> Result<HashMap<String, Row>, Vec<Fault>> {
+    let root = Raw::parse(document)
+        .map_err(|fault| vec![Fault::at(fault.at..fault.at, "it stops being JSON here")])?;
     if !root.is_object() {
-        return Err("it is no JSON object with models as its keys".to_owned());
+        let fault = "a table of prices is a JSON object with models as its keys";
+        return Err(vec![Fault::at(root.range_in(document), fault)]);
     }
     let is_own = |row: Raw<'_>| row.some("input").is_some();
     if !root.members().any(|(_, row)| is_own(row)) {
-        let rows = public_rows(document).map_err(|fault| fault.to_string())?;
+        let rows = public_rows(document).map_err(|fault| vec![Fault::new(fault.to_string())])?;
         let named = rows.map(|row| (row.name.into_owned(), row.row));
         return Ok(named.collect());
     }
-    let rows = root.members().map(|(name, row)| {
+    let (mut rows, mut faults) = (HashMap::new(), Vec::new());
+    for (name, row) in root.members() {
         let name = name.str().unwrap_or_default().into_owned();
-        let row = of_own(row.text().as_bytes()).map_err(|fault| format!("{name}: {fault}"))?;
-        Ok((name, row))
-    });
-    rows.collect()
+        match of_own(row.text().as_bytes()) {
+            Ok(price) => _ = rows.insert(name, price),
+            Err(fault) => {
+                let place = at(row, &fault.path).range_in(document);
+                let key = fault.path.rsplit('.').next().unwrap_or_default();
+                let message = match key {
+                    "" => format!("the price of {name:?} {}", fault.reason),
+                    key => format!("`{key}` of {name:?} {}", fault.reason),
+                };
+                let help = meant(key).map(|name| format!("did you mean `{name}`?"));
+                faults.push(Fault { place: Some(place), message, help });
+            }
+        }
+    }
+    if faults.is_empty() { Ok(rows) } else { Err(faults) }
+}
+
+/// The value at a path with dots, as far as there is one.
+fn at<'a>(row: Raw<'a>, path: &str) -> Raw<'a> {
+    path.split('.').fold(row, |inner, step| {
+        let element = step.parse().ok().and_then(|index| inner.elements().nth(index));
+        inner.get(step).or(element).unwrap_or(inner)
+    })
 }

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use gateway_plugin_sdk::documents::{self, Parsed};
+use gateway_plugin_sdk::documents::{self, Fault, Parsed};
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::ConfigError;
 use serde_json::Value;
@@ -72,7 +72,8 @@ fn by_openapi(openapi: &OpenApi, how: (bool, UnknownKeywords)) -> Result<Source,
     match (&openapi.text, &openapi.document) {
         (Some(text), None) => {
             let at = "/openapi/text";
-            let document = parsed(text.as_bytes()).map_err(|error| ConfigError::at(at, error))?;
+            let document =
+                parsed(text.as_bytes()).map_err(|wrong| ConfigError::at(at, wrong.to_string()))?;
             let plan =
                 openapi::read(&document, &base, how).map_err(|faults| told(at, faults, false))?;
             doubt(&plan.schemas, "the OpenAPI document");
@@ -83,10 +84,18 @@ fn by_openapi(openapi: &OpenApi, how: (bool, UnknownKeywords)) -> Result<Source,
                 let message = format!("needs `documents = [\"{name}\"]` beside `component`");
                 return Err(ConfigError::at("/openapi/document", message));
             }
-            let parse = move |content: &[u8]| {
-                let document = parsed(content)?;
-                let plan = openapi::read(&document, &base, how)
-                    .map_err(|faults| told("", faults, false).to_string())?;
+            let parse = move |content: &[u8]| -> Result<Plan, Vec<Fault>> {
+                let document = parsed(content).map_err(|wrong| {
+                    let message = format!("the {} is wrong: {}", wrong.kind, wrong.message);
+                    vec![Fault::at(wrong.at..wrong.at, message)]
+                })?;
+                let plan = openapi::read(&document, &base, how).map_err(|faults| {
+                    let told = told("", faults, false);
+                    told.issues()
+                        .iter()
+                        .map(|issue| Fault::new(&*issue.message))
+                        .collect::<Vec<_>>()
+                })?;
                 doubt(&plan.schemas, "the OpenAPI document");
                 Ok(plan)
             };
@@ -135,7 +144,8 @@ fn by_schemas(config: &Config) -> Result<Plan, ConfigError> {
 fn read(schema: &Value, at: &str, config: &Config) -> Result<(Schemas, Option<Id>), ConfigError> {
     let is_text = schema.is_string();
     let text = schema.as_str().map_or_else(|| schema.to_string(), str::to_owned);
-    let document = parsed(text.as_bytes()).map_err(|error| ConfigError::at(at, error))?;
+    let document =
+        parsed(text.as_bytes()).map_err(|wrong| ConfigError::at(at, wrong.to_string()))?;
     let dialect = Dialect {
         is_openapi_3_0: false,
         formats: config.formats,
@@ -148,22 +158,44 @@ fn read(schema: &Value, at: &str, config: &Config) -> Result<(Schemas, Option<Id
     Ok((schemas, Some(id)))
 }
 
+/// Why a text cannot be read.
+struct Wrong {
+    kind: &'static str,
+    /// The byte at which reading ended.
+    at: usize,
+    line: usize,
+    column: usize,
+    message: String,
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { kind, line, column, message, .. } = self;
+        write!(f, "the {kind} is wrong at line {line}, column {column}: {message}")
+    }
+}
+
 /// Reads a text: JSON, if it begins as an object of JSON does, and YAML otherwise.
-fn parsed(text: &[u8]) -> Result<Json, String> {
-    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
+fn parsed(whole: &[u8]) -> Result<Json, Wrong> {
+    let text = whole.strip_prefix("\u{feff}".as_bytes()).unwrap_or(whole);
+    let mark = whole.len() - text.len();
     let is_json = text.trim_ascii_start().first() == Some(&b'{');
-    let wrong = |kind, line, column, message: &str| {
-        format!("the {kind} is wrong at line {line}, column {column}: {message}")
-    };
     if !is_json && let Ok(text) = str::from_utf8(text) {
-        return yaml::parse(text).map_err(|it| wrong("YAML", it.line, it.column, &it.message));
+        return yaml::parse(text).map_err(|it| {
+            let lines = text.split_inclusive('\n').take(it.line.saturating_sub(1));
+            let begin: usize = lines.map(str::len).sum();
+            let letters = text[begin..].chars().take(it.column.saturating_sub(1));
+            let at = mark + begin + letters.map(char::len_utf8).sum::<usize>();
+            Wrong { kind: "YAML", at, line: it.line, column: it.column, message: it.message }
+        });
     }
     Json::parse(text).map_err(|error| {
         let before = &text[..error.at.min(text.len())];
         let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-        wrong("JSON", line, column, error.message)
+        let at = mark + before.len();
+        Wrong { kind: "JSON", at, line, column, message: error.message.to_owned() }
     })
 }
 

@@ -10,3 +10,4 @@ mod keys;
 mod last_good;
 mod recipes;
 mod support;
+mod wrong_files;

@@ -120,7 +120,7 @@ impl DevLoop {
             let mut prepared = match prepare(&file, builder.stand_ins()) {
                 Ok(prepared) => prepared,
                 Err(refusal) => {
-                    report(&refusal.everything(false), format);
+                    report(&refusal.everything(false).0, format);
                     return (builder, StartResult::Waits);
                 }
             };
@@ -207,7 +207,7 @@ impl DevLoop {
                     }
                 }
                 Err(refusal) => {
-                    report(&refusal.everything(false), format);
+                    report(&refusal.everything(false).0, format);
                     terminal.say("the configuration in force stays");
                 }
             }

@@ -9,11 +9,18 @@ use std::time::Duration;
 
 use super::functions::Functions;
 use super::{Context, HostState};
-use crate::documents::{self, Content, Document};
-use crate::plugin::bindings::{DocumentOut, Refreshed};
+use crate::documents::{self, Content, Document, Fault};
+use crate::plugin::bindings::{DocumentFault, DocumentOut, Refreshed};
 
 /// How long a hook may wait for a fetch.
 const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// Faults of one document that are kept, and bytes of the words of each.
+const MAX_FAULTS: usize = 100;
+const MAX_WORDS: usize = 2 << 10;
+
+/// The arguments of `report`.
+type Reported = (String, u64, bool, Vec<DocumentFault>);
 
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     link_reading(linker)?;
@@ -60,6 +67,16 @@ fn link_reading(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
         }
         Ok(())
     })?;
+    let report = |store: Context<'_>, (name, version, is_refused, faults): Reported| {
+        let host = store.data();
+        if let Some(document) = host.document(&name) {
+            let known = |fault| host.fault(fault);
+            let faults = faults.into_iter().take(MAX_FAULTS).map(known).collect();
+            document.report(&host.identity.name, version, is_refused, faults);
+        }
+        Ok(())
+    };
+    linker.func_wrap("report", report)?;
     linker.func_wrap("accepted", |store: Context<'_>, (name,): (String,)| {
         let host = store.data();
         let document = host.document(&name);
@@ -87,6 +104,20 @@ fn outcome(refreshed: documents::Refreshed) -> Refreshed {
 }
 
 impl HostState {
+    /// What the plugin says may repeat its secrets.
+    fn fault(&self, told: DocumentFault) -> Fault {
+        let words = |text: &str| {
+            let text = self.identity.without_secrets(text);
+            text[..text.floor_char_boundary(MAX_WORDS)].to_owned()
+        };
+        let offset = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        Fault {
+            place: told.place.map(|(start, end)| offset(start)..offset(end)),
+            message: words(&told.message),
+            help: told.help.as_deref().map(words),
+        }
+    }
+
     fn document(&self, name: &str) -> Option<&Arc<Document>> {
         self.identity.documents.iter().find(|(known, _)| known == name).map(|(_, it)| it)
     }

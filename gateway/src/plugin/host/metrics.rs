@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::functions::Functions;
 use super::{Context, HostState};
-use crate::plugin::ends::Of;
+use crate::plugin::bindings::AlikeOut;
+use crate::plugin::ends::{Counting, Of, RecordedEnd};
 use crate::plugin::instance::{Hook as _, OnComplete};
 use crate::telemetry::metrics::{Counter, Histogram, Key, Kind, NoSeries, Series};
 use foldhash::fast::RandomState;
@@ -77,6 +78,23 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
             store.data_mut().record_end(&counters, &durations, &squares)
         },
     )?;
+    type Amount = (String, u32, u32);
+    linker.same_each_time(
+        "record-amount",
+        |mut store: Context<'_>, (name, amounts, squares): Amount| {
+            store.data_mut().record_amount(&name, amounts, squares)
+        },
+    )?;
+    linker.same_each_time(
+        "count-alike",
+        |mut store: Context<'_>, (most, time_to_head): (u32, u64)| {
+            let ends = store.data_mut().recorded_end()?;
+            ends.is_counted(Counting { most, time_to_head });
+            Ok(())
+        },
+    )?;
+    // What is told once is told in calls alone, and the exchanges that need none have nothing to tell.
+    linker.same_each_time("counted", |store: Context<'_>, (): ()| Ok((store.data().counted(),)))?;
     linker.func_wrap("observe", |store: Context<'_>, (series, value): (u32, f64)| {
         match store.data().recorded(series, "histogram")? {
             Some(Series::Histogram(histogram)) if !value.is_nan() => histogram.observe(value),
@@ -120,9 +138,7 @@ impl HostState {
         durations: &[u32],
         squares: &[u32],
     ) -> wasmtime::Result<()> {
-        if self.hook != OnComplete::INDEX {
-            wasmtime::bail!("it broke the contract: it recorded the end of an exchange before it");
-        }
+        self.recorded_end()?;
         let mut ends = self.ends.take().unwrap_or_default();
         let kinds = [
             (counters, Kind::Counter, "counter", Of::Count),
@@ -143,6 +159,48 @@ impl HostState {
         }
         self.ends = Some(ends);
         Ok(())
+    }
+
+    /// What is recorded of the end, in the hook in which it may be.
+    fn recorded_end(&mut self) -> wasmtime::Result<&mut RecordedEnd> {
+        if self.hook != OnComplete::INDEX {
+            wasmtime::bail!("it broke the contract: it recorded the end of an exchange before it");
+        }
+        Ok(self.ends.get_or_insert_default())
+    }
+
+    /// Notes what is to be recorded of the usage of the exchange when the hook has returned.
+    fn record_amount(&mut self, name: &str, amounts: u32, squares: u32) -> wasmtime::Result<()> {
+        self.recorded_end()?;
+        let mut ends = self.ends.take().unwrap_or_default();
+        // Nothing was added under a name that there is not.
+        let known = self.identity.state.usage.counter(name, false);
+        for (place, is_square) in [(amounts, false), (squares, true)] {
+            let of = |name| if is_square { Of::SquareOfAmount(name) } else { Of::Amount(name) };
+            match self.recorder.list.get(place as usize) {
+                Some(series) if series.kind() == Kind::Histogram => {
+                    known.inspect(|name| ends.add(Arc::clone(series), of(*name)));
+                }
+                None if place == DROPPED => {
+                    self.identity.metrics.dropped();
+                    ends.has_dropped();
+                }
+                _ => return Err(no_series(place, "histogram")),
+            }
+        }
+        self.ends = Some(ends);
+        Ok(())
+    }
+
+    /// What the hook hears of exchanges that ended before.
+    fn counted(&self) -> Vec<AlikeOut> {
+        let counted = self.heads.as_ref().and_then(|heads| heads.facts.counted.as_deref());
+        let out = |(context, status, count): &(Box<[u8]>, u16, u32)| AlikeOut {
+            context: context.to_vec(),
+            status: *status,
+            count: *count,
+        };
+        counted.into_iter().flatten().map(out).collect()
     }
 
     /// A series by its place; `None` for one that there was no room for, which is counted.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
@@ -35,8 +36,23 @@ pub struct Fault {
     pub column: usize,
     /// Where, as a path such as `flags.color.targeting`; empty for the whole.
     pub path: String,
+    /// The bytes of the text: the value that is wrong, or nothing at the place where reading ended.
+    pub place: Range<usize>,
     /// What is wrong.
     pub message: String,
+    /// What can be done about it.
+    pub help: Option<String>,
+}
+
+impl Fault {
+    fn new(text: &str, place: Range<usize>, path: String, message: &str) -> Self {
+        let (line, column) = place::position(text, place.start);
+        let (message, help) = match message.split_once(near::HELP) {
+            Some((message, help)) => (message, Some(help.to_owned())),
+            None => (message, None),
+        };
+        Self { line, column, path, place, message: message.to_owned(), help }
+    }
 }
 
 impl fmt::Display for Fault {
@@ -45,7 +61,8 @@ impl fmt::Display for Fault {
         if !self.path.is_empty() {
             write!(formatter, "{}: ", self.path)?;
         }
-        formatter.write_str(&self.message)
+        formatter.write_str(&self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(formatter, "; {help}"))
     }
 }
 
@@ -135,8 +152,8 @@ impl Loading {
         let root: Value = serde_json::from_str(&text).map_err(|error| {
             let message = error.to_string();
             let message = message.rsplit_once(" at line").map_or(&*message, |(message, _)| message);
-            let (line, column, message) = (error.line(), error.column(), message.to_owned());
-            vec![Fault { line, column, path: String::new(), message }]
+            let at = place::offset(&text, error.line(), error.column());
+            vec![Fault::new(&text, at..at, String::new(), message)]
         })?;
         let mut loading = Self { text, root, flags: Flags::default(), done: 0, faults: Vec::new() };
         let mut reader = Reader { compiler: Compiler::new(None) };
@@ -177,11 +194,11 @@ impl Loading {
         // Each is told once, however many flags share the expression.
         let distinct: BTreeSet<_> = self.faults.into_iter().collect();
         let placed = distinct.into_iter().map(|(path, message)| {
-            let (line, column) = place::of(&self.text, &path);
-            Fault { line, column, path: path.join("."), message }
+            let place = place::of(&self.text, &path);
+            Fault::new(&self.text, place, path.join("."), &message)
         });
         let mut faults: Vec<Fault> = placed.collect();
-        faults.sort_by_key(|fault| (fault.line, fault.column));
+        faults.sort_by_key(|fault| fault.place.start);
         if is_usable { Ok((self.flags, faults)) } else { Err(faults) }
     }
 }
@@ -208,7 +225,7 @@ impl Reader<'_> {
             Some(Value::Object(_)) => {}
             Some(_) => self.fault(&["flags"], "these are flags by key: an object"),
             None => {
-                let hint = near::hint("flags", members.keys().map(String::as_str));
+                let hint = near::help("flags", members.keys().map(String::as_str));
                 self.fault(&[], format!("there is no \"flags\"{hint}"));
             }
         }
@@ -271,6 +288,7 @@ impl Reader<'_> {
             Some(Value::Object(rule)) if rule.is_empty() => None,
             Some(rule @ Value::Object(_)) => {
                 let path = ["flags", key, "targeting"].map(str::to_owned);
+                self.chosen(rule, &variants, &mut path.to_vec());
                 let logic = self.compiler.compile(rule, path.to_vec());
                 Some(logic.map_or(Targeting::Broken, Targeting::Logic))
             }
@@ -303,7 +321,7 @@ impl Reader<'_> {
             Some(Value::String(name)) if name.is_empty() => None,
             Some(Value::String(name)) => {
                 if !variants.contains_key(name) {
-                    let hint = near::hint(name, variants.keys().map(String::as_str));
+                    let hint = near::help(name, variants.keys().map(String::as_str));
                     self.fault(&at, format!("there is no variant {name:?}{hint}"));
                 }
                 Some(name.clone())
@@ -315,13 +333,53 @@ impl Reader<'_> {
         }
     }
 
+    /// Variants that a targeting names, as far as they are written where its result is, and that there are not.
+    fn chosen(&mut self, rule: &Value, variants: &Map<String, Value>, path: &mut Vec<String>) {
+        if let Value::String(name) = rule {
+            if !name.is_empty() && !variants.contains_key(name) {
+                let hint = near::help(name, variants.keys().map(String::as_str));
+                let message = format!("there is no variant {name:?}{hint}");
+                self.compiler.faults.push((path.clone(), message));
+            }
+            return;
+        }
+        let Some((operator, Value::Array(items))) =
+            rule.as_object().filter(|members| members.len() == 1).and_then(|it| it.iter().next())
+        else {
+            return;
+        };
+        path.push(operator.clone());
+        for (index, item) in items.iter().enumerate() {
+            path.push(index.to_string());
+            match (operator.as_str(), item) {
+                // Conditions and results take turns; without a condition the last is what is left.
+                ("if", _) if index % 2 == 1 || index + 1 == items.len() => {
+                    self.chosen(item, variants, path);
+                }
+                ("fractional", Value::Array(bucket)) => {
+                    if let Some(name @ Value::String(_)) = bucket.first() {
+                        path.push("0".to_owned());
+                        self.chosen(name, variants, path);
+                        path.pop();
+                    }
+                }
+                _ => {}
+            }
+            path.pop();
+        }
+        path.pop();
+    }
+
     /// A member that is almost one that a flag can have, and does not have.
     fn misspelt(&mut self, members: &Map<String, Value>, at: &[&str]) {
         for name in members.keys().filter(|name| !KEYS.contains(&name.as_str())) {
             let missing = KEYS.iter().filter(|key| !members.contains_key(**key));
             if let Some(key) = missing.into_iter().find(|key| near::distance(name, key) <= 2) {
                 let path = [at, &[name]].concat();
-                self.fault(&path, format!("a flag has no {name:?}; did you mean {key:?}?"));
+                self.fault(
+                    &path,
+                    format!("a flag has no {name:?}{}did you mean {key:?}?", near::HELP),
+                );
             }
         }
     }

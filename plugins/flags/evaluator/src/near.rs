@@ -11,6 +11,15 @@ pub(crate) fn hint<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) 
     }
 }
 
+/// What can be done about a name that there is not, behind what is wrong: empty, or a line that begins with `help: `.
+pub(crate) fn help<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let hint = hint(written, known);
+    hint.strip_prefix("; ").map_or_else(String::new, |hint| format!("{HELP}{hint}"))
+}
+
+/// What is between what is wrong and what can be done about it.
+pub(crate) const HELP: &str = "\nhelp: ";
+
 /// The number of edits of single characters between two names.
 pub(crate) fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();

@@ -2,9 +2,11 @@
 //!
 //! It is asked only when something is wrong, so it reads the text again. The text is known to be JSON.
 
-/// Line and column, in characters, counted from one, of the value at a path. Of a member that is there twice, the last
-/// one, which is the one that counts. Where a part of the path is missing, the value that should have it.
-pub(crate) fn of(text: &str, path: &[String]) -> (usize, usize) {
+use std::ops::Range;
+
+/// The bytes of the value at a path. Of a member that is there twice, the last one, which is the one that counts. Where a
+/// part of the path is missing, the value that should have it.
+pub(crate) fn of(text: &str, path: &[String]) -> Range<usize> {
     let mut at = skip_space(text.as_bytes(), 0);
     for step in path {
         match member(text, at, step) {
@@ -12,9 +14,20 @@ pub(crate) fn of(text: &str, path: &[String]) -> (usize, usize) {
             None => break,
         }
     }
-    let before = text.get(..at).unwrap_or(text);
+    at..skip_value(text.as_bytes(), at)
+}
+
+/// Line and column, in characters, counted from one, of a byte.
+pub(crate) fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = &text[..text.floor_char_boundary(at)];
     let line = before.matches('\n').count() + 1;
     (line, before.rsplit('\n').next().unwrap_or_default().chars().count() + 1)
+}
+
+/// The byte that `serde_json` means by a line and a column, which counts bytes.
+pub(crate) fn offset(text: &str, line: usize, column: usize) -> usize {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    (before + column).saturating_sub(1).min(text.len())
 }
 
 /// Where the value of a member, or of an element, begins.
@@ -83,19 +96,35 @@ fn skip_value(bytes: &[u8], mut at: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::of;
+    use super::{of, offset, position};
 
     #[test]
     fn a_value_is_found_by_its_path() {
         let text = "{\n  \"a\": [1, {\"x\\\"}\": \"]\", \"b\": true}],\n  \"ü\": {\"c\": null}, \"a\": [0,\n 7]\n}";
-        let at =
-            |path: &[&str]| of(text, &path.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>());
+        let at = |path: &[&str]| {
+            position(
+                text,
+                of(text, &path.iter().map(|it| (*it).to_owned()).collect::<Vec<_>>()).start,
+            )
+        };
         assert_eq!(at(&[]), (1, 1));
         assert_eq!(at(&["a"]), (3, 26), "the last of two counts");
         assert_eq!(at(&["a", "1"]), (4, 2));
         assert_eq!(at(&["ü", "c"]), (3, 14));
         assert_eq!(at(&["ü", "missing"]), (3, 8));
         let once = text.replace("\"a\": [0,\n 7]", "\"d\": 1");
-        assert_eq!(of(&once, &["a".into(), "1".into(), "b".into()]), (2, 31));
+        let place = of(&once, &["a".into(), "1".into(), "b".into()]);
+        assert_eq!((position(&once, place.start), &once[place]), ((2, 31), "true"));
+    }
+
+    #[test]
+    fn what_is_no_json_ends_at_a_byte() {
+        let at = |text: &str| {
+            let error = serde_json::from_str::<serde_json::Value>(text).unwrap_err();
+            position(text, offset(text, error.line(), error.column()))
+        };
+        assert_eq!(at("{\n  \"ü\": ü }"), (2, 8));
+        assert_eq!(at("{ \"a\": 1"), (1, 9), "the last byte of one that is cut");
+        assert_eq!(at(""), (1, 1));
     }
 }

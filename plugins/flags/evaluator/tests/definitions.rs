@@ -11,7 +11,7 @@ fn faults(text: &str) -> Vec<String> {
 
 /// A flag with this targeting.
 fn targeted(targeting: &Value) -> String {
-    json!({ "flags": { "f": { "state": "ENABLED", "variants": { "on": 1 }, "targeting": targeting } } }).to_string()
+    json!({ "flags": { "f": { "state": "ENABLED", "variants": { "on": 1, "off": 0 }, "targeting": targeting } } }).to_string()
 }
 
 fn context(value: Value) -> Map<String, Value> {
@@ -73,6 +73,14 @@ fn what_can_never_have_a_value_is_refused() {
         (json!({ "and": true }), "takes its arguments as a list"),
         (json!({ "==": [1, 1], "!=": [1, 1] }), "one operator, and this has 2"),
         (json!({ "map": [{ "var": "x" }, { "var": "../y" }] }), "outside of an iteration"),
+        (
+            json!({ "if": [{ "var": "off" }, "on", { "var": "no" }, "of", "off"] }),
+            "targeting.if.3: there is no variant \"of\"; did you mean \"off\"?",
+        ),
+        (
+            json!({ "if": [true, { "fractional": [{ "var": "x" }, ["on", 1], ["or", 1]] }, "off"] }),
+            "targeting.if.1.fractional.2.0: there is no variant \"or\"; did you mean \"on\"?",
+        ),
     ] {
         let found = faults(&targeted(&targeting));
         assert!(found.len() == 1 && found[0].contains(why), "{targeting}: {found:?}");

@@ -128,9 +128,9 @@ async fn a_changed_file_is_in_force_at_once_and_a_wrong_one_changes_nothing() {
     println!("in force after {:?}", began.elapsed());
     shop.write(&text.replace("\"$ref\": \"is_paying\"", "\"$ref\": \"is_payin\""));
     let told = |line: &log::Line| {
-        line.message.contains(
-            "line 12, column 29: flags.new-checkout.targeting.if.0: there is no \"is_payin\"",
-        )
+        let fault =
+            "flags.new-checkout.targeting.if.0: there is no \"is_payin\" among \"$evaluators\"\n";
+        line.message.contains(fault) && line.message.contains(":12:29\n")
     };
     // It is read by the first request that comes then.
     let began = Instant::now();

@@ -61,7 +61,8 @@ async fn a_wrong_document_changes_nothing_over_a_reload_either() {
     }
     write(&file, "\"three\"");
     let told = |line: &log::Line| {
-        line.message.contains("cannot be read") && line.message.contains("line 4")
+        let text = &line.message;
+        text.contains("cannot be read") && text.contains("last-good.json:4:20\n")
     };
     let began = Instant::now();
     while log::lines(told).is_empty() {
@@ -69,6 +70,9 @@ async fn a_wrong_document_changes_nothing_over_a_reload_either() {
         assert_eq!(stage(&gateway).await, "two");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    let told = log::lines(told);
+    let text = "4 |  \"defaultVariant\": \"three\" } } }\n  |                    ^^^^^^^";
+    assert!(told.len() == 1 && told[0].message.contains(text), "{told:?}");
     // All plugins are made anew.
     let (handle, next) = (
         gateway.handle.clone(),

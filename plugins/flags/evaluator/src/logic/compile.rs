@@ -105,7 +105,7 @@ impl<'a> Compiler<'a> {
         }
         let Some((_, operator, least, most)) = OPERATORS.iter().find(|(known, ..)| known == name)
         else {
-            let hint = near::hint(name, OPERATORS.iter().map(|(known, ..)| *known));
+            let hint = near::help(name, OPERATORS.iter().map(|(known, ..)| *known));
             return self.fault(reading, format!("there is no operator {name:?}{hint}"));
         };
         reading.path.push(name.clone());
@@ -212,7 +212,7 @@ impl<'a> Compiler<'a> {
         };
         let Some(value) = known.and_then(|known| known.get(name)) else {
             let names = known.into_iter().flatten().map(|(name, _)| name.as_str());
-            let hint = near::hint(name, names);
+            let hint = near::help(name, names);
             return self
                 .fault(reading, format!("there is no {name:?} among \"$evaluators\"{hint}"));
         };

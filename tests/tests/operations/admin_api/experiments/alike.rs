@@ -30,6 +30,7 @@ holdout = { share = 20 }
 [[plugins.trials.config.experiments]]
 name = "version"
 header = "x-variant"
+guardrail = { control = "old", errors = 90 }
 variants = [{ name = "old", weight = 1 }, { name = "new", weight = 1 }]
 
 [plugins.uses]
@@ -125,6 +126,6 @@ async fn requests_that_end_alike_are_counted_without_a_call_and_none_is_missed()
             && line.contains("hook=\"on-complete\"")
     });
     let calls = calls.and_then(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).unwrap();
-    // The 100 with usage, and for each worker the first of each kind.
-    assert!((100..300).contains(&calls), "{calls} calls of 600");
+    // The first of each kind on each worker, with usage and without.
+    assert!((10..90).contains(&calls), "{calls} calls of 600");
 }
