@@ -36,6 +36,12 @@ name = "version"
 header = "x-variant"
 variants = [{ name = "control", weight = 50 }, { name = "next", weight = 50 }]
 """
+# Two variants, drawn anew for each request, or by a field.
+SPLIT = gateway.PLAIN.replace('upstream = "service"\n', "") + """
+[routes.split]
+variants = [{ name = "stable", upstream = "service", weight = 95 }, { name = "canary", upstream = "service", weight = 5 }]
+"""
+STICKY = SPLIT + 'by = ["header:x-api-key"]\n'
 # As many routes as a large file has, beside the one that is asked for.
 ROUTES = gateway.PLAIN + "".join(
     f"""
@@ -63,6 +69,8 @@ def rows():
         "called": (gateway.CALLED, "/called/x?n={}"),
         "cache hit": (CACHED, "/plain/x"),
         "experiment": (EXPERIMENT, "/plain/x"),
+        "split": (SPLIT, "/plain/x"),
+        "split by a field": (STICKY, "/plain/x"),
         "1,000 routes": (ROUTES, "/plain/x"),
         "1 hop": (hops.body(1), "/plain/x"),
         "5 hops": (hops.body(5), "/plain/x"),

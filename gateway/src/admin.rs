@@ -44,7 +44,7 @@ mod upstreams;
 mod usage;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
@@ -84,8 +84,8 @@ pub(crate) struct State {
     pub(crate) current: Arc<Current>,
     /// Whether the gateway takes no new connections.
     pub(crate) is_draining: Arc<AtomicBool>,
-    /// How many workers there are.
-    pub(crate) workers: usize,
+    /// How many workers accept connections.
+    pub(crate) workers: Arc<AtomicUsize>,
     /// Who makes changes; nobody where the gateway is a part of another program.
     pub(crate) operator: Option<Arc<dyn Operator>>,
     pub(crate) places: Places,

@@ -6,18 +6,16 @@
 mod administer;
 mod errors;
 mod listeners;
+mod workers;
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::access_log::{Logs, OpenError, Registry};
 use crate::admin::{Current, InForce, Operator};
@@ -27,9 +25,8 @@ use crate::config::{Action, ComponentId, Config, Doubts, PluginId};
 use crate::first_party::FIRST_PARTY;
 pub use crate::plugin::SpanTarget;
 use crate::plugin::{LoadError, Loader, Plugin};
-use crate::proxy::Proxy;
 use crate::recorder::{Recorder, Rules};
-use crate::server::worker::{self, Command, Sockets, WorkerInit};
+use crate::server::worker::{Command, OpenSocket};
 use crate::snapshot::Shared;
 use crate::spans::Spans;
 use crate::state::State;
@@ -40,24 +37,26 @@ use crate::{upstream, usage};
 
 pub use errors::{BindError, BindErrors, PluginWarning, ReloadError, RunError};
 use listeners::Bound;
+use workers::{Ends, Given, Workers};
 
 /// How long workers may take to prepare a configuration. A hook may hold a worker up for as long as
 /// the longest deadline.
 const WORKER_ANSWERS: Duration = Duration::from_secs(90);
-/// How often a wait for workers looks whether the gateway ends meanwhile.
-const LOOK: Duration = Duration::from_millis(100);
+/// Names that change within this time are one change.
+const TOGETHER: Duration = Duration::from_millis(100);
 
 /// A gateway whose addresses are bound and whose workers are not started.
 #[derive(Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
     /// For each worker, those of all listeners.
-    sockets: Vec<Sockets>,
+    sockets: Vec<Vec<OpenSocket>>,
     addresses: BTreeMap<String, SocketAddr>,
     admin: administer::Plan,
     warnings: Vec<PluginWarning>,
     handle: Handle,
     commands: Vec<mpsc::UnboundedReceiver<Command>>,
+    ends: Ends,
 }
 
 /// Steers a running gateway from any thread.
@@ -66,8 +65,7 @@ pub struct Handle(Arc<Control>);
 
 #[derive(Debug)]
 struct Control {
-    workers: Vec<mpsc::UnboundedSender<Command>>,
-    is_draining: Arc<AtomicBool>,
+    workers: Workers,
     loader: Loader,
     logs: Registry,
     /// Held by a reload from its beginning to its end.
@@ -152,17 +150,18 @@ impl Gateway {
         shared.listeners = plan.listeners(&config, metrics);
         metrics.keep_listeners(shared.listeners.iter().map(|(_, slots)| Arc::clone(slots)));
         let addresses = plan.addresses();
+        let numbers: Vec<_> = (0..workers).collect();
+        let dealt = bound.deal(&plan, &[], &numbers);
+        let mut dealt = dealt.map_err(|error| BindError::Sockets(error.to_string()))?;
+        let sockets: Vec<_> =
+            numbers.iter().map(|it| dealt.remove(it).unwrap_or_default().opens).collect();
         bound.begin(&mut plan);
-        let sockets = plan.sockets;
-        let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
-        let is_draining = Arc::default();
+        let (workers, commands, ends) = Workers::new(workers);
         let in_force = InForce::new(config, addresses.clone()).map_err(BindError::from)?;
         let (reloading, current) = (Mutex::default(), Arc::new(Current::new(in_force)));
-        let workers = senders;
         let checks = Checks::new(&metrics.health, &metrics.names);
         let control = Control {
             workers,
-            is_draining,
             loader,
             logs,
             reloading,
@@ -178,7 +177,7 @@ impl Gateway {
         };
         let handle = Handle(Arc::new(control));
         let shared = Arc::new(shared);
-        Ok(Self { shared, sockets, addresses, admin, warnings, handle, commands })
+        Ok(Self { shared, sockets, addresses, admin, warnings, handle, commands, ends })
     }
 
     /// Finds out all that would keep a configuration from being served, without serving it, and what plugins find wrong in files of
@@ -251,7 +250,7 @@ impl Gateway {
     ///
     /// # Errors
     /// [`RunError`], as soon as one worker fails; the others are drained first.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
+    pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
         self.handle.administer(self.admin);
         let usage = Arc::clone(self.handle.0.loader.usage());
         usage.apply(&self.shared.config);
@@ -278,28 +277,20 @@ impl Gateway {
         key_sets.keep(&self.shared.config);
         key_sets.begin();
         key_sets.first().await;
-        let mut threads = Vec::new();
-        let mut ends = Vec::new();
+        let workers = &self.handle.0.workers;
+        let metrics = Arc::clone(self.handle.0.loader.metrics());
+        let given = Given { shared: self.shared, metrics, usage: Arc::clone(&usage) };
         for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
         {
-            let shared = Arc::clone(&self.shared);
-            let (usage, metrics) = (Arc::clone(&usage), Arc::clone(self.handle.0.loader.metrics()));
-            let init = WorkerInit { index, shared, sockets, commands, metrics, usage };
-            let (ended, end) = oneshot::channel::<()>();
-            let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-                let _ended = ended;
-                worker::run(init, Proxy)
-            });
-            threads.push(thread.map_err(|source| RunError::Worker { index, source })?);
-            ends.push(end);
+            workers.start_first(index, &given, sockets, commands)?;
         }
-        drop(self.shared);
-        wait(&mut ends, shutdown).await;
+        drop(given);
+        let mut ended = until_over(workers, &mut self.ends, shutdown).await;
         self.handle.shutdown();
-        for end in ends.into_iter().filter(|end| !end.is_terminated()) {
-            let _dropped_when_the_thread_ends = end.await;
+        while !workers.are_gone() {
+            let Some(end) = self.ends.recv().await else { break };
+            ended = ended.and(workers.ended(end).map_or(Ok(()), |(_, ended)| ended));
         }
-        let joined = join(threads);
         self.handle.administer(administer::Plan::Ends);
         usage.finish();
         self.handle.0.checks.finish();
@@ -312,7 +303,7 @@ impl Gateway {
         self.handle.0.loader.finish_stores();
         self.handle.0.spans.finish();
         self.handle.0.logs.finish();
-        joined
+        ended
     }
 }
 
@@ -449,30 +440,24 @@ fn load_components(loader: &Loader, config: &Config, all: &mut Loaded) {
     }
 }
 
-/// Ends with the shutdown, or when any worker has ended.
-async fn wait(ends: &mut [oneshot::Receiver<()>], shutdown: impl Future<Output = ()>) {
+/// Ends with the shutdown, or when a worker has ended that was not to leave.
+async fn until_over(
+    workers: &Workers,
+    ends: &mut Ends,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
     let mut shutdown = std::pin::pin!(shutdown);
-    std::future::poll_fn(|context| {
-        let mut is_over = shutdown.as_mut().poll(context).is_ready();
-        for end in ends.iter_mut().filter(|end| !end.is_terminated()) {
-            is_over |= std::pin::Pin::new(end).poll(context).is_ready();
-        }
-        if is_over { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
-}
-
-fn join(threads: Vec<thread::JoinHandle<io::Result<()>>>) -> Result<(), RunError> {
-    let mut result = Ok(());
-    for (index, thread) in threads.into_iter().enumerate() {
-        let ended = match thread.join() {
-            Ok(Ok(())) => continue,
-            Ok(Err(source)) => Err(RunError::Worker { index, source }),
-            Err(_) => Err(RunError::Panicked { index }),
+    loop {
+        let end = tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            end = ends.recv() => end,
         };
-        result = result.and(ended);
+        match end.and_then(|end| workers.ended(end)) {
+            Some((_, Err(failed))) => return Err(failed),
+            Some((false, Ok(()))) => return Ok(()),
+            Some((true, Ok(()))) | None => {}
+        }
     }
-    result
 }
 
 impl Handle {
@@ -543,8 +528,7 @@ impl Handle {
             if !self.take_names() || changes.recv().is_err() {
                 return;
             }
-            // Names that change together are one change.
-            thread::sleep(LOOK);
+            thread::sleep(TOGETHER);
             changes.try_iter().for_each(drop);
         }
     }
@@ -597,7 +581,7 @@ impl Handle {
     #[must_use]
     pub fn takes(&self, config: &Config) -> Vec<BindError> {
         let mut errors = Vec::new();
-        self.0.bound.plan(config, self.0.workers.len(), &mut errors);
+        self.0.bound.plan(config, config.process.workers.max(1), &mut errors);
         let admin = self.0.admin.lock().unwrap_or_else(PoisonError::into_inner);
         administer::plan(config, admin.as_ref(), &mut errors);
         errors
@@ -630,7 +614,8 @@ impl Handle {
             prepare(&self.0.loader, config, &[], true);
         errors.extend(unopened);
         let metrics = self.0.loader.metrics();
-        let mut plan = self.0.bound.plan(config, self.0.workers.len(), &mut errors);
+        let workers = config.process.workers.max(1);
+        let mut plan = self.0.bound.plan(config, workers, &mut errors);
         let serving = self.0.admin.lock().unwrap_or_else(PoisonError::into_inner);
         let admin = administer::plan(config, serving.as_ref(), &mut errors);
         drop(serving);
@@ -662,15 +647,19 @@ impl Handle {
         shared.bodies = metrics.held_bodies();
         shared.listeners = plan.listeners(config, metrics);
         let slots: Vec<_> = shared.listeners.iter().map(|(_, slots)| Arc::clone(slots)).collect();
-        let sockets = std::mem::take(&mut plan.sockets);
         self.0.loader.documents().wait_for_first();
         self.0.loader.key_sets().wait_for_first();
-        self.0.put_in_force(&Arc::new(shared), sockets, WORKER_ANSWERS)?;
+        let metrics = Arc::clone(metrics);
+        let given = Given { shared: Arc::new(shared), metrics, usage: Arc::clone(usage) };
+        let (bound, metrics) = (&self.0.bound, self.0.loader.metrics());
+        self.0.workers.put_in_force(&given, bound, &mut plan, workers, WORKER_ANSWERS)?;
         metrics.keep_listeners(slots.into_iter());
         self.0.bound.apply(plan);
         if config.process.workers != current.process.workers {
-            tracing::warn!(
-                "`gateway.workers` is another now, and counts from the next start of the process on"
+            tracing::info!(
+                workers,
+                before = current.process.workers,
+                "there are as many workers as `gateway.workers` says now"
             );
         }
         self.0.spans.apply(prepared, self.0.loader.metrics());
@@ -682,19 +671,17 @@ impl Handle {
 
     /// Takes no new connection, and lets open exchanges finish within `shutdown_grace`.
     pub fn shutdown(&self) {
-        self.0.is_draining.store(true, Ordering::Relaxed);
-        let grace = self.grace();
-        for worker in &self.0.workers {
-            let _ended_already = worker.send(Command::Drain(grace));
-        }
+        self.drain(self.grace());
     }
 
     /// Ends what [`shutdown`](Self::shutdown) lets finish.
     pub fn end_now(&self) {
-        self.0.is_draining.store(true, Ordering::Relaxed);
-        for worker in &self.0.workers {
-            let _ended_already = worker.send(Command::Drain(Duration::ZERO));
-        }
+        self.drain(Duration::ZERO);
+    }
+
+    fn drain(&self, grace: Duration) {
+        self.0.bound.close();
+        self.0.workers.drain(grace);
     }
 
     fn grace(&self) -> Duration {
@@ -703,177 +690,5 @@ impl Handle {
 
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.0.current.get().config)
-    }
-}
-
-impl Control {
-    /// Has every worker prepare a configuration, and then, if all of them can, take it. A worker
-    /// may refuse what was checked before: files and the system's certificates change.
-    fn put_in_force(
-        &self,
-        shared: &Arc<Shared>,
-        mut sockets: Vec<Sockets>,
-        timeout: Duration,
-    ) -> Result<(), ReloadError> {
-        let prepare = |index: usize, answer| {
-            let own = sockets.get_mut(index).map(std::mem::take).unwrap_or_default();
-            Command::Prepare(Arc::clone(shared), own, answer)
-        };
-        let prepared = self.ask(prepare, timeout);
-        let refused = prepared.and_then(|answers| {
-            let refused = answers.into_iter().find_map(|(index, it)| Some((index, it.err()?)));
-            refused.map_or(Ok(()), |(index, source)| Err(ReloadError::Worker { index, source }))
-        });
-        if let Err(refused) = refused {
-            for worker in &self.workers {
-                let _ended = worker.send(Command::Discard);
-            }
-            return Err(refused);
-        }
-        match self.ask(|_, answer| Command::Commit(answer), timeout) {
-            // It has the command, and takes the configuration before it does anything else.
-            Err(ReloadError::Silent(_)) => {
-                tracing::warn!("a worker is busy, and takes the new configuration later");
-                Ok(())
-            }
-            taken => taken.map(drop),
-        }
-    }
-
-    /// Sends a command to all workers and gathers their answers.
-    fn ask<T>(
-        &self,
-        mut command: impl FnMut(usize, worker::Answer<T>) -> Command,
-        timeout: Duration,
-    ) -> Result<Vec<(usize, T)>, ReloadError> {
-        let (answer, answers) = std::sync::mpsc::channel();
-        for (index, worker) in self.workers.iter().enumerate() {
-            worker.send(command(index, answer.clone())).map_err(|_| ReloadError::Ended)?;
-        }
-        drop(answer);
-        let until = Instant::now() + timeout;
-        let mut all = Vec::with_capacity(self.workers.len());
-        while all.len() < self.workers.len() {
-            // A worker that drains answers nothing any more.
-            if self.is_draining.load(Ordering::Relaxed) {
-                return Err(ReloadError::Ended);
-            }
-            match answers.recv_timeout(LOOK) {
-                Ok(answer) => all.push(answer),
-                Err(RecvTimeoutError::Disconnected) => return Err(ReloadError::Ended),
-                Err(RecvTimeoutError::Timeout) if Instant::now() < until => {}
-                Err(RecvTimeoutError::Timeout) => return Err(ReloadError::Silent(timeout)),
-            }
-        }
-        Ok(all)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::telemetry::traffic::Traffic;
-    use crate::upstream::SetupError;
-
-    const BRIEF: Duration = Duration::from_millis(200);
-
-    type Commands = mpsc::UnboundedReceiver<Command>;
-
-    fn control(workers: usize) -> (Control, Vec<Commands>, Arc<Shared>) {
-        let text = "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\n\
-                    [[routes]]\nname = \"r\"\npaths = [\"/\"]\nrespond = { status = 200 }\n";
-        let source = crate::config::Source::new("test.toml", text);
-        let known = crate::config::Known { built_in: &[] };
-        let loaded = crate::config::read(source, &|_| None, &known);
-        let config =
-            Arc::new(loaded.unwrap_or_else(|errors| panic!("{}", errors.render(false))).config);
-        let (state, traffic) = (State::default(), Traffic::default());
-        let (usage, tickets) = (&state.usage, Tickets::default());
-        let shared = Shared::new(config.clone(), Vec::new(), Vec::new(), &traffic, usage, &tickets);
-        let shared = shared.expect("no TLS");
-        let loader = Loader::new(None, state, &[]).expect("an engine");
-        let (senders, commands) = (0..workers).map(|_| mpsc::unbounded_channel()).unzip();
-        let control = Control {
-            workers: senders,
-            is_draining: Arc::default(),
-            loader,
-            logs: Registry::default(),
-            reloading: Mutex::default(),
-            current: Arc::new(Current::new(InForce::new(config, BTreeMap::new()).expect("no TLS"))),
-            tracer: None,
-            spans: Spans::default(),
-            recorder: Arc::new(Recorder::new(workers)),
-            checks: Checks::new(&Arc::default(), &Arc::default()),
-            tickets,
-            bound: Bound::default(),
-            admin: Mutex::default(),
-            operator: Mutex::default(),
-        };
-        (control, commands, Arc::new(shared))
-    }
-
-    /// Serves commands as a worker does, and returns what it was asked for.
-    fn worker(
-        index: usize,
-        mut commands: Commands,
-        can: bool,
-    ) -> thread::JoinHandle<Vec<&'static str>> {
-        thread::spawn(move || {
-            let mut asked = Vec::new();
-            while let Some(command) = commands.blocking_recv() {
-                match command {
-                    Command::Prepare(_, _, answer) => {
-                        asked.push("prepare");
-                        let refused = SetupError::NoSystemRoots("no such file".to_owned());
-                        let _given_up =
-                            answer.send((index, if can { Ok(()) } else { Err(refused) }));
-                    }
-                    Command::Commit(answer) => {
-                        asked.push("commit");
-                        let _given_up = answer.send((index, ()));
-                    }
-                    Command::Discard => asked.push("discard"),
-                    Command::Drain(_) => asked.push("drain"),
-                }
-            }
-            asked
-        })
-    }
-
-    #[test]
-    fn a_configuration_is_taken_by_all_workers_or_by_none() {
-        for can in [[true, true, true], [true, false, true]] {
-            let (control, commands, shared) = control(3);
-            let workers = commands.into_iter().zip(can).enumerate();
-            let workers: Vec<_> =
-                workers.map(|(index, (it, can))| worker(index, it, can)).collect();
-            let taken = control.put_in_force(&shared, Vec::new(), WORKER_ANSWERS);
-            drop(control);
-            let then = if can[1] { "commit" } else { "discard" };
-            for worker in workers {
-                assert_eq!(worker.join().expect("it lives"), ["prepare", then]);
-            }
-            match taken {
-                Ok(()) => assert!(can[1]),
-                Err(ReloadError::Worker { index, .. }) => assert_eq!((index, can[1]), (1, false)),
-                Err(other) => panic!("{other}"),
-            }
-        }
-    }
-
-    #[test]
-    fn a_worker_that_does_not_answer_or_is_gone_leaves_the_others_as_they_are() {
-        let (control, mut commands, shared) = control(2);
-        let silent = commands.pop().expect("there are two");
-        let other = worker(0, commands.pop().expect("there are two"), true);
-        let taken = control.put_in_force(&shared, Vec::new(), BRIEF);
-        assert!(matches!(taken, Err(ReloadError::Silent(BRIEF))), "{taken:?}");
-        drop(silent);
-        let taken = control.put_in_force(&shared, Vec::new(), WORKER_ANSWERS);
-        assert!(matches!(taken, Err(ReloadError::Ended)), "{taken:?}");
-        control.is_draining.store(true, Ordering::Relaxed);
-        drop(control);
-        let asked = other.join().expect("it lives");
-        assert!(!asked.contains(&"commit") && asked.contains(&"discard"), "{asked:?}");
     }
 }

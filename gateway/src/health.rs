@@ -32,6 +32,8 @@ pub(crate) use self::target::{Reason, Shown, State, TargetHealth};
 #[derive(Debug, Default)]
 pub(crate) struct Health {
     targets: Mutex<Vec<Arc<TargetHealth>>>,
+    /// Of each upstream, by name: targets know by it which others there are.
+    upstreams: Mutex<Vec<(Box<str>, Arc<UpstreamHealth>)>>,
     loads: Mutex<Vec<Arc<UpstreamLoad>>>,
 }
 
@@ -56,17 +58,21 @@ impl Health {
             })
         });
         let targets: Box<[_]> = targets.collect();
-        targets.iter().for_each(|target| target.is_alone(upstream.targets.len() == 1));
         let weights = upstream.targets.iter().map(|target| target.weight).collect();
         let priorities: Box<[u8]> = upstream.targets.iter().map(|it| it.priority).collect();
         let is_one = priorities.iter().all(|priority| *priority == priorities[0]);
-        Arc::new(UpstreamHealth {
+        let all = Arc::new(UpstreamHealth {
             targets,
             weights,
             priorities: if is_one { Box::default() } else { priorities },
             slow_start: nanoseconds(upstream.slow_start),
             ejection: upstream.ejection.clone(),
-        })
+        });
+        all.targets.iter().for_each(|target| target.is_among(&all));
+        let mut upstreams = lock(&self.upstreams);
+        upstreams.retain(|(name, _)| **name != *upstream.name);
+        upstreams.push((upstream.name.as_str().into(), Arc::clone(&all)));
+        all
     }
 
     /// The connections of the targets of an upstream, in its order, where they are bounded.
@@ -100,6 +106,7 @@ impl Health {
         for upstream in upstreams {
             self.of(upstream);
         }
+        lock(&self.upstreams).retain(|(name, _)| upstreams.iter().any(|it| *it.name == **name));
         lock(&self.loads).retain(|known| upstreams.iter().any(|it| it.name == known.upstream()));
         lock(&self.targets).retain(|known| {
             let of = upstreams.iter().find(|upstream| {
@@ -177,6 +184,17 @@ impl UpstreamHealth {
     #[inline]
     pub(crate) fn is_ignored(&self) -> bool {
         self.ejection.panic_threshold > 0 && self.is_below(self.ejection.panic_threshold)
+    }
+
+    /// Why targets that are taken out get requests all the same, if they do.
+    #[cold]
+    fn why_all_the_same(&self) -> Option<&'static str> {
+        if self.targets.len() == 1 {
+            return Some("as its upstream has no other");
+        }
+        let is_any_open = self.targets.iter().any(|target| target.gate.is_open());
+        let too_few = self.is_ignored() || !is_any_open;
+        too_few.then_some("as too few targets of its upstream take any")
     }
 
     /// Whether a target takes requests.

@@ -4,4 +4,5 @@
 
 pub(crate) mod log_line;
 pub(crate) mod metrics;
+pub(crate) mod per_worker;
 pub(crate) mod traffic;

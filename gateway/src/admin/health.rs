@@ -2,6 +2,8 @@
 //!
 //! Owns what probes are told. All of it is known without asking a worker.
 
+use std::sync::atomic::Ordering;
+
 use http::StatusCode;
 use serde_json::json;
 
@@ -32,7 +34,8 @@ pub(super) fn readyz(admin: &Admin, call: &Call) -> Answer {
             "detail": "the process ends: it takes no new connections",
         }));
     }
-    let (running, all) = (admin.0.metrics.running_workers(), admin.0.workers);
+    let all = admin.0.workers.load(Ordering::Relaxed);
+    let running = admin.0.metrics.running_workers();
     if running < all {
         reasons.push(json!({
             "reason": "starting",

@@ -179,9 +179,10 @@ fn diagnostic(
             Diagnostic::error(span, error.to_string())
                 .note("paths are relative to the configuration file")
         }
-        BindError::Engine(_) | BindError::Upstream(_) | BindError::Tls(_) => {
-            Diagnostic::file_error(error.to_string())
-        }
+        BindError::Engine(_)
+        | BindError::Upstream(_)
+        | BindError::Tls(_)
+        | BindError::Sockets(_) => Diagnostic::file_error(error.to_string()),
     }
 }
 

@@ -105,6 +105,9 @@ pub enum BindError {
     /// The store of `[usage]` cannot be had.
     #[error("usage cannot be recorded: {0}")]
     Usage(String),
+    /// The sockets of listeners cannot be given to the workers.
+    #[error("workers cannot have the sockets of listeners: {0}")]
+    Sockets(String),
     /// The plugin engine cannot start on this machine.
     #[error("the plugin engine cannot start: {0}")]
     Engine(String),
@@ -169,6 +172,9 @@ pub enum ReloadError {
         /// What it said.
         source: SetupError,
     },
+    /// The system gives no thread or no descriptor for another worker. No worker has taken the configuration then.
+    #[error("the system refuses what another number of workers needs: {0}")]
+    System(#[source] io::Error),
     /// A worker did not answer. No worker has taken the configuration then.
     #[error("a worker did not answer within {} s", .0.as_secs())]
     Silent(Duration),

@@ -3,14 +3,14 @@
 //! Owns why a target takes no requests, when it takes some again, and the one line in the log for each
 //! change. What is rare is behind a lock; requests that succeed at a healthy target read two numbers.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use super::connections::Connections;
 use super::gate::Gate;
 use super::outliers::Tally;
-use super::{lock, now};
+use super::{UpstreamHealth, lock, now};
 use crate::config::{ConnectionBound, Ejection, HealthCheck};
 
 /// For how long a request that failed is held against a target, in nanoseconds.
@@ -99,8 +99,8 @@ pub(crate) struct TargetHealth {
     upstream: Box<str>,
     target: Box<str>,
     tls: bool,
-    /// It is the only one of its upstream.
-    is_alone: AtomicBool,
+    /// The others of its upstream, in the configuration in force.
+    among: Mutex<Weak<UpstreamHealth>>,
     pub(super) gate: Gate,
     /// Requests that failed one after the other.
     failures: AtomicU32,
@@ -148,7 +148,7 @@ impl TargetHealth {
             upstream: upstream.into(),
             target: target.into(),
             tls,
-            is_alone: AtomicBool::new(false),
+            among: Mutex::default(),
             gate: Gate::default(),
             failures: AtomicU32::new(0),
             failed_at: AtomicU64::new(0),
@@ -166,18 +166,37 @@ impl TargetHealth {
     }
 
     /// What it means for requests that its health checks fail.
-    pub(super) fn down_words(&self) -> &'static str {
-        match self.is_alone.load(Relaxed) {
-            true => {
-                "the target's health checks fail: it gets the requests all the same, as its upstream has no other"
+    pub(super) fn down_words(&self) -> String {
+        match self.why_all_the_same() {
+            Some(why) => {
+                format!("the target's health checks fail: it gets requests all the same, {why}")
             }
-            false => "the target takes no requests: its health checks fail",
+            None => "the target takes no requests: its health checks fail".to_owned(),
         }
     }
 
-    /// Whether its upstream has no other, in the configuration in force.
-    pub(super) fn is_alone(&self, is_alone: bool) {
-        self.is_alone.store(is_alone, Relaxed);
+    /// What it means for requests that it is ejected.
+    pub(super) fn ejected_words(&self, reason: Reason) -> String {
+        let cause = match reason.is_of_many() {
+            true => "it does worse than the others",
+            false => "too many failed in a row",
+        };
+        match self.why_all_the_same() {
+            Some(why) => {
+                format!("the target is ejected, and gets requests all the same, {why}: {cause}")
+            }
+            None => format!("the target takes no requests for a while: {cause}"),
+        }
+    }
+
+    /// Why it gets requests though it is taken out, if it does.
+    fn why_all_the_same(&self) -> Option<&'static str> {
+        lock(&self.among).upgrade().and_then(|all| all.why_all_the_same())
+    }
+
+    /// Its upstream has these, in the configuration in force.
+    pub(super) fn is_among(&self, all: &Arc<UpstreamHealth>) {
+        *lock(&self.among) = Arc::downgrade(all);
     }
 
     /// Its connections, with this bound.
@@ -297,7 +316,11 @@ impl TargetHealth {
                 target = &*self.target,
                 reason = reason.word(),
                 seconds = time.as_secs_f64(),
-                "the target is not back, and takes no requests for longer"
+                "the target is not back, and {}",
+                self.why_all_the_same().map_or_else(
+                    || "takes no requests for longer".to_owned(),
+                    |why| format!("gets requests all the same, {why}")
+                )
             );
         }
         if before.is_none() {
@@ -307,11 +330,8 @@ impl TargetHealth {
                 reason = reason.word(),
                 failures,
                 seconds = time.as_secs_f64(),
-                "the target takes no requests for a while: {}",
-                match reason.is_of_many() {
-                    true => "it does worse than the others",
-                    false => "too many failed in a row",
-                }
+                "{}",
+                self.ejected_words(reason)
             );
         }
     }

@@ -64,14 +64,29 @@ fn a_target_is_ejected_after_failures_in_a_row_and_a_single_request_brings_it_ba
 }
 
 #[test]
-fn the_log_does_not_say_of_the_only_target_that_it_takes_no_requests() {
+fn the_log_does_not_say_of_a_target_that_it_takes_no_requests_where_it_does() {
     let known = Health::default();
     let words = |targets| known.of(&configured(targets, brief(1))).targets[0].down_words();
     let of_many = "the target takes no requests: its health checks fail";
     assert_eq!(words(2), of_many);
     let alone = words(1);
-    assert!(alone.contains("gets the requests all the same"), "{alone}");
+    assert!(alone.contains("gets requests all the same, as its upstream has no other"), "{alone}");
     assert_eq!(words(2), of_many, "after a reload it has others");
+    known.keep(&[configured(2, brief(1))]);
+    assert_eq!(words(2), of_many, "and when nobody uses it yet");
+    // Below the threshold all get requests, and where none takes any.
+    let health = health(3, Ejection { panic_threshold: 500, ..brief(1) });
+    let said = |index: usize| health.targets[index].ejected_words(Reason::Connect);
+    health.failed(0, Reason::Connect);
+    assert_eq!(said(0), "the target takes no requests for a while: too many failed in a row");
+    health.failed(1, Reason::Connect);
+    let few = "gets requests all the same, as too few targets of its upstream take any";
+    assert!(said(1).contains(few), "{}", said(1));
+    let health = self::health(2, brief(1));
+    health.failed(0, Reason::Connect);
+    assert!(!health.targets[0].down_words().contains(few));
+    health.targets[1].drain(true);
+    assert!(health.targets[0].down_words().contains(few));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Filter, Kept, Record};
+use crate::telemetry::per_worker::PerWorker;
 
 /// See the module.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(crate) struct Recorder {
     /// Of the last record, of all workers.
     last: AtomicU64,
     /// One for each worker.
-    workers: Box<[Mutex<Rings>]>,
+    workers: PerWorker<Mutex<Rings>>,
 }
 
 /// By kind, so that many of one displace none of another.
@@ -44,14 +45,12 @@ impl Rings {
 
 impl Recorder {
     pub(crate) fn new(workers: usize) -> Self {
-        let workers = (0..workers.max(1)).map(|_| Mutex::default()).collect();
-        Self { last: AtomicU64::new(0), workers }
+        Self { last: AtomicU64::new(0), workers: PerWorker::new(workers) }
     }
 
     /// Keeps a record of this worker, among at most `size` of its kind.
     pub(crate) fn keep(&self, worker: usize, size: usize, mut record: Record) {
-        let Some(rings) = self.workers.get(worker) else { return };
-        let mut rings = rings.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rings = self.workers.of(worker).lock().unwrap_or_else(PoisonError::into_inner);
         // Under the lock: who has read a number, and waited for each ring, has all up to it.
         record.sequence = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         let ring = rings.of(record.kept);
@@ -67,7 +66,7 @@ impl Recorder {
     pub(crate) fn list(&self, filter: &Filter) -> (Vec<Arc<Record>>, u64) {
         let last = self.last.load(Ordering::Relaxed);
         let mut found = Vec::new();
-        for rings in &self.workers {
+        for rings in self.workers.iter() {
             let rings = rings.lock().unwrap_or_else(PoisonError::into_inner);
             let fits = |record: &&Arc<Record>| record.sequence <= last && filter.fits(record);
             found.extend(rings.all().filter(fits).cloned());

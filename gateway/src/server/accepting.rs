@@ -3,12 +3,14 @@
 //! Owns what is taken from it, and that what the kernel already agreed to is served once the listener
 //! ends.
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
 
 use super::drain::Drain;
 use super::worker::{Worker, connect};
@@ -23,16 +25,44 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 pub(super) struct Accepting {
     pub(super) key: ListenerKey,
     pub(super) drain: Rc<Drain>,
+    /// Those from which this worker accepts, by their number.
+    sockets: RefCell<Vec<(usize, AbortHandle)>>,
 }
 
 impl Accepting {
     pub(super) fn new(key: ListenerKey) -> Self {
-        Self { key, drain: Rc::default() }
+        Self { key, drain: Rc::default(), sockets: RefCell::default() }
+    }
+
+    /// Accepts from one more socket.
+    pub(super) fn open<A: Application>(
+        self: &Rc<Self>,
+        application: A,
+        worker: &Rc<Worker>,
+        number: usize,
+        socket: std::net::TcpListener,
+    ) -> io::Result<()> {
+        let listener = TcpListener::from_std(socket)?;
+        let accepts = accept(application, Rc::clone(worker), listener, Rc::clone(self));
+        let task = tokio::task::spawn_local(accepts).abort_handle();
+        self.sockets.borrow_mut().push((number, task));
+        Ok(())
+    }
+
+    /// Accepts from a socket no more. It stays open, for another worker: nothing is lost that waits in its queue.
+    pub(super) fn close(&self, number: usize) {
+        self.sockets.borrow_mut().retain(|(known, task)| {
+            if *known == number {
+                // It is never stopped between what it accepts and the task of that.
+                task.abort();
+            }
+            *known != number
+        });
     }
 }
 
 /// Accepts until the listener ends.
-pub(super) async fn accept<A: Application>(
+async fn accept<A: Application>(
     application: A,
     worker: Rc<Worker>,
     listener: TcpListener,

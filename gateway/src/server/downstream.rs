@@ -22,10 +22,12 @@ impl Downstream for ClientConnection {
     }
 
     /// It ends where the request has not ended and nobody reads the rest, or the upstream may stop at any time, since it
-    /// has refused the request already; and where the client has sent its last request.
+    /// has refused the request already; where the client has sent its last request; and where its worker leaves.
     fn conclude(&self, status: StatusCode, headers: &mut HeaderMap) {
         self.is_answered.set(true);
-        let is_ordinary = !self.has_body.get() && !self.at_eof.get() && !self.refused.get();
+        let leaves = self.drain.is_leaving();
+        let is_ordinary =
+            !self.has_body.get() && !self.at_eof.get() && !self.refused.get() && !leaves;
         if is_ordinary || self.is_http2() {
             return;
         }
@@ -34,6 +36,7 @@ impl Downstream for ClientConnection {
         let is_left = self.leftover.borrow().is_some();
         let goes_on = || self.has_body.get() && !status.is_success() && !inbound.cut.is_over();
         let is_last = self.refused.get()
+            || leaves
             || ((is_left || goes_on()) && !rest_is_here())
             || (self.at_eof.get() && inbound.cut.is_over() && inbound.ahead.is_empty());
         if is_last && status != StatusCode::SWITCHING_PROTOCOLS {

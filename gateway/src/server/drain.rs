@@ -1,6 +1,8 @@
 //! The end of the connections of a listener on one worker.
 //!
-//! Owns the notice to finish, and which connections are open.
+//! Owns the notice to finish, and which connections are open. There are two: with the first, of a worker that
+//! leaves, each connection ends behind its next response; with the second, of a listener or a process that ends, idle
+//! ones end at once too.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,7 +16,9 @@ use tokio::task::AbortHandle;
 #[derive(Debug, Default)]
 pub(crate) struct Drain {
     draining: Cell<bool>,
+    leaving: Cell<bool>,
     cut: Cell<bool>,
+    /// Either has begun.
     start: Notify,
     /// By number. Without a handle until its task is known.
     open: RefCell<HashMap<u64, Option<AbortHandle>, foldhash::fast::RandomState>>,
@@ -34,6 +38,18 @@ impl Drain {
         self.draining.get()
     }
 
+    /// Its worker leaves, or does not any more: a response is the last of its connection.
+    pub(crate) fn leave(&self, leaves: bool) {
+        if leaves != self.leaving.replace(leaves) && leaves {
+            self.start.notify_waiters();
+        }
+    }
+
+    /// Whether its worker leaves.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.leaving.get()
+    }
+
     /// Those that are left are ended, by whoever owns their tasks.
     pub(crate) fn cut(&self) {
         self.cut.set(true);
@@ -51,8 +67,15 @@ impl Drain {
         self.cut.get()
     }
 
-    /// Ends when it starts. To be polled once before [`is_draining`](Self::is_draining) is asked.
-    pub(crate) fn started(&self) -> Notified<'_> {
+    /// Ends when it starts.
+    pub(crate) async fn started(&self) {
+        while !self.is_draining() {
+            self.start.notified().await;
+        }
+    }
+
+    /// Ends when it starts, or when the worker begins to leave. To be polled once before either is asked.
+    pub(crate) fn changed(&self) -> Notified<'_> {
         self.start.notified()
     }
 

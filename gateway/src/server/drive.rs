@@ -47,15 +47,21 @@ pub(super) async fn drive<C: Drive>(
     park_after: Option<Duration>,
 ) -> End<C::Error> {
     let drain = &connection.drain;
-    let mut started = pin!(drain.started());
+    let mut changed = pin!(drain.changed());
     let mut deadline = connection.worker.state.timers.after(Duration::ZERO);
     let mut current = (Wait::Nothing, 0);
     let mut finishing = false;
     let mut saying_farewell = false;
     poll_fn(|context| {
-        if !finishing && (started.as_mut().poll(context).is_ready() || drain.is_draining()) {
-            finishing = true;
-            driven.as_mut().graceful_shutdown();
+        if !finishing {
+            while changed.as_mut().poll(context).is_ready() {
+                changed.set(drain.changed());
+            }
+            // One over HTTP/1.1 that leaves ends behind a response that says so.
+            finishing = drain.is_draining() || (drain.is_leaving() && connection.is_http2());
+            if finishing {
+                driven.as_mut().graceful_shutdown();
+            }
         }
         loop {
             if let Poll::Ready(result) = driven.as_mut().poll(context) {

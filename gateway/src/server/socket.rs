@@ -1,12 +1,13 @@
 //! Listening sockets.
 //!
 //! Owns `SO_REUSEPORT`: each worker has its own accept queue, and the kernel spreads the
-//! connections over them.
+//! connections over them. None is closed while its listener is configured: the kernel would reset what
+//! waits in its queue.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 /// Connections that wait to be accepted, for each socket.
 const BACKLOG: i32 = 1_024;
@@ -36,6 +37,23 @@ pub(crate) fn bind(
     Ok(sockets)
 }
 
+/// One more socket on an address that this process listens on. It takes no connections before
+/// [`begin`] is called for it.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn add(address: SocketAddr, takes_ipv4: bool) -> io::Result<TcpListener> {
+    Ok(join(address, takes_ipv4)?.into())
+}
+
+/// The system gives it connections from now on.
+///
+/// # Errors
+/// Those of the system.
+pub(crate) fn begin(added: &TcpListener) -> io::Result<()> {
+    SockRef::from(added).listen(BACKLOG)
+}
+
 /// Fails if the address is taken: with `SO_REUSEPORT` alone two gateways would share it in
 /// silence.
 fn claim(address: SocketAddr, takes_ipv4: bool) -> io::Result<()> {
@@ -46,12 +64,17 @@ fn claim(address: SocketAddr, takes_ipv4: bool) -> io::Result<()> {
 }
 
 fn listen(address: SocketAddr, takes_ipv4: bool) -> io::Result<TcpListener> {
+    let socket = join(address, takes_ipv4)?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn join(address: SocketAddr, takes_ipv4: bool) -> io::Result<Socket> {
     let socket = open(address, takes_ipv4)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn open(address: SocketAddr, takes_ipv4: bool) -> io::Result<Socket> {

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::accepting::{Accepting, accept};
+use super::accepting::Accepting;
 use super::connection::ClientConnection;
 use super::drain::Drain;
 use super::memory::{Memory, keep_giving_back};
@@ -45,19 +45,47 @@ const LAST_REPORTS: Duration = Duration::from_secs(1);
 /// The commands of the control thread to a worker.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Build all that this configuration needs, and answer whether it can be put in force. The sockets are
-    /// those of listeners that are new in it.
-    Prepare(Arc<Shared>, Sockets, Answer<Result<(), SetupError>>),
+    /// Build all that this configuration needs, and answer whether it can be put in force. Until that is known, a
+    /// worker that leaves does not end.
+    Prepare(Arc<Shared>, Answer<Result<(), SetupError>>),
     /// Put what was prepared in force: new requests see it. Cannot fail.
-    Commit(Answer<()>),
+    Commit(Part, Answer<()>),
     /// Forget what was prepared: another worker cannot take it.
     Discard,
     /// Finish, within this time; a second one may make it less.
     Drain(Duration),
 }
 
-/// One for each listener that is to be opened.
-pub(crate) type Sockets = Vec<(ListenerKey, StdListener)>;
+/// Which of the sockets of a listener: each worker has one of its own, or more where there were more workers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SocketKey {
+    pub(crate) listener: ListenerKey,
+    pub(crate) number: usize,
+}
+
+/// A socket that a worker accepts from.
+pub(crate) type OpenSocket = (SocketKey, StdListener);
+
+/// What changes for one worker with a configuration, besides what is in it.
+#[derive(Debug, Default)]
+pub(crate) struct Part {
+    /// It accepts from these too.
+    pub(crate) opens: Vec<OpenSocket>,
+    /// It accepts from these no more, and another worker does. Those of a listener that is gone are none of them.
+    pub(crate) closes: Vec<SocketKey>,
+    /// It accepts nothing more, and ends with its last connection.
+    pub(crate) leaves: bool,
+}
+
+/// How a worker begins.
+#[derive(Debug)]
+pub(crate) enum Begins {
+    /// It accepts from these at once.
+    With(Vec<OpenSocket>),
+    /// It says whether it can take its configuration, and accepts from what comes with
+    /// [`Commit`](Command::Commit).
+    Told(Answer<Result<(), SetupError>>),
+}
 
 /// Where a worker answers, with its index.
 pub(crate) type Answer<T> = std::sync::mpsc::Sender<(usize, T)>;
@@ -67,8 +95,7 @@ pub(crate) type Answer<T> = std::sync::mpsc::Sender<(usize, T)>;
 pub(crate) struct WorkerInit {
     pub(crate) index: usize,
     pub(crate) shared: Arc<Shared>,
-    /// Of all listeners of the configuration.
-    pub(crate) sockets: Sockets,
+    pub(crate) begins: Begins,
     pub(crate) commands: mpsc::UnboundedReceiver<Command>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) usage: Arc<Usage>,
@@ -92,7 +119,14 @@ pub(crate) struct Worker {
 /// # Errors
 /// When the system gives no runtime or refuses a socket.
 pub(crate) fn run(init: WorkerInit, application: impl Application) -> io::Result<()> {
-    init.metrics.is_worker(init.index);
+    let (index, metrics) = (init.index, Arc::clone(&init.metrics));
+    metrics.is_worker(index);
+    let ran = run_here(init, application);
+    metrics.worker_ended(index);
+    ran
+}
+
+fn run_here(init: WorkerInit, application: impl Application) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (tasks, endings) = (LocalSet::new(), Endings::default());
     let usage = Cells::new(&init.usage);
@@ -121,9 +155,20 @@ async fn serve<A: Application>(
     tokio::task::spawn_local(run_flusher());
     let (timers, share) = (Timers::new(), Rc::new(Share::default()));
     tokio::task::spawn_local(Rc::clone(&share).run());
-    let snapshot = Snapshot::new(&init.shared, &timers, &share, None).map_err(io::Error::other)?;
+    let (snapshot, begins) = (Snapshot::new(&init.shared, &timers, &share, None), init.begins);
     // The first configuration ends with its last request, as all others do, and not with the worker.
     drop(init.shared);
+    let (snapshot, sockets) = match (snapshot, begins) {
+        (snapshot, Begins::With(sockets)) => (snapshot.map_err(io::Error::other)?, sockets),
+        (Ok(snapshot), Begins::Told(answer)) => {
+            let _given_up = answer.send((init.index, Ok(())));
+            (snapshot, Vec::new())
+        }
+        (Err(refused), Begins::Told(answer)) => {
+            let _given_up = answer.send((init.index, Err(refused)));
+            return Ok(());
+        }
+    };
     tokio::task::spawn_local(endings.clone().report());
     tokio::task::spawn_local(Rc::clone(&usage).keep_handing_over());
     let worker = Rc::new(Worker {
@@ -140,7 +185,7 @@ async fn serve<A: Application>(
     });
     let memory = keep_giving_back(Rc::clone(&worker.memory), worker.state.timers.clone());
     tokio::task::spawn_local(memory);
-    for (key, socket) in init.sockets {
+    for (key, socket) in sockets {
         worker.open(application, key, socket)?;
     }
     tracing::debug!(worker = init.index, "worker started");
@@ -153,37 +198,53 @@ async fn serve<A: Application>(
 }
 
 impl Worker {
-    /// Begins to accept the connections of a listener.
+    /// Begins to accept the connections of a listener from one of its sockets.
     fn open<A: Application>(
         self: &Rc<Self>,
         application: A,
-        key: ListenerKey,
+        key: SocketKey,
         socket: StdListener,
     ) -> io::Result<()> {
-        let listener = TcpListener::from_std(socket)?;
-        let accepting = Rc::new(Accepting::new(key));
-        self.listeners.borrow_mut().push(Rc::clone(&accepting));
-        tokio::task::spawn_local(accept(application, Rc::clone(self), listener, accepting));
-        Ok(())
+        let accepting = self.listener(key.listener).unwrap_or_else(|| {
+            let accepting = Rc::new(Accepting::new(key.listener));
+            self.listeners.borrow_mut().push(Rc::clone(&accepting));
+            accepting
+        });
+        accepting.open(application, self, key.number, socket)
     }
 
-    /// Puts a configuration in force: its new listeners open, and those that it does not have finish.
-    fn put_in_force<A: Application>(
-        self: &Rc<Self>,
-        application: A,
-        next: Snapshot,
-        sockets: Sockets,
-    ) {
+    fn listener(&self, key: ListenerKey) -> Option<Rc<Accepting>> {
+        self.listeners.borrow().iter().find(|it| it.key == key).cloned()
+    }
+
+    /// Its part of a configuration that is in force: which sockets it accepts from, and whether it leaves.
+    fn takes<A: Application>(self: &Rc<Self>, application: A, part: Part) {
+        self.all().iter().for_each(|it| it.drain.leave(part.leaves));
+        for key in part.closes {
+            self.listener(key.listener).inspect(|it| it.close(key.number));
+        }
+        for (key, socket) in part.opens {
+            if let Err(error) = self.open(application, key, socket) {
+                tracing::error!(%error, "a listener cannot be served by a worker");
+            }
+        }
+    }
+
+    /// Ends when there is neither a connection nor anything that is read for a client that has left.
+    async fn emptied(&self) {
+        for listener in &self.all() {
+            listener.drain.emptied().await;
+        }
+        self.state.drains.ended().await;
+    }
+
+    /// Puts a configuration in force: listeners that it does not have finish.
+    fn put_in_force(self: &Rc<Self>, next: Snapshot) {
         let grace = next.config.process.shutdown_grace;
         let is_gone = |it: &mut Rc<Accepting>| next.listener_of(it.key).is_none();
         let gone: Vec<_> = self.listeners.borrow_mut().extract_if(.., is_gone).collect();
         gone.iter().for_each(|it| self.state.retire(it.key));
         self.state.put_in_force(next);
-        for (key, socket) in sockets {
-            if let Err(error) = self.open(application, key, socket) {
-                tracing::error!(%error, "a listener cannot be served by a worker");
-            }
-        }
         for accepting in gone {
             self.leaving.borrow_mut().push(Rc::clone(&accepting));
             tokio::task::spawn_local(Rc::clone(self).leave(accepting, grace));
@@ -216,19 +277,27 @@ async fn run_commands<A: Application>(
     index: usize,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
-    let mut prepared = None;
-    while let Some(command) = commands.recv().await {
+    let (mut prepared, mut leaves) = (None, false);
+    loop {
+        let command = tokio::select! {
+            biased;
+            command = commands.recv() => command,
+            () = worker.emptied(), if leaves && prepared.is_none() => None,
+        };
+        let Some(command) = command else { return };
         match command {
-            Command::Prepare(shared, sockets, answer) => {
+            Command::Prepare(shared, answer) => {
                 let (before, timers) = (worker.state.snapshot(), &worker.state.timers);
                 let next = Snapshot::new(&shared, timers, &worker.share, Some(&before));
-                let outcome = next.map(|next| prepared = Some((next, sockets)));
+                let outcome = next.map(|next| prepared = Some(next));
                 let _given_up = answer.send((index, outcome));
             }
-            Command::Commit(answer) => {
-                if let Some((next, sockets)) = prepared.take() {
-                    worker.put_in_force(application, next, sockets);
+            Command::Commit(part, answer) => {
+                if let Some(next) = prepared.take() {
+                    worker.put_in_force(next);
                 }
+                leaves = part.leaves;
+                worker.takes(application, part);
                 let _given_up = answer.send((index, ()));
             }
             Command::Discard => prepared = None,

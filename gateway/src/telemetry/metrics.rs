@@ -285,7 +285,14 @@ impl Metrics {
         workers[index] = rustix::thread::gettid().as_raw_nonzero().get();
     }
 
-    /// How many workers have begun.
+    /// This thread, the worker of this index, ends.
+    pub(crate) fn worker_ended(&self, index: usize) {
+        let mut workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = rustix::thread::gettid().as_raw_nonzero().get();
+        workers.iter_mut().skip(index).take(1).filter(|it| **it == own).for_each(|it| *it = 0);
+    }
+
+    /// How many workers run: those that leave too.
     pub(crate) fn running_workers(&self) -> usize {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner);
         workers.iter().filter(|thread| **thread != 0).count()

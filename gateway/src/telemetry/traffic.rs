@@ -27,6 +27,7 @@ pub(super) use self::groups::OTHER;
 use self::groups::{GroupCells, Groups, Pairs};
 pub(crate) use self::mirrors::{MirrorTraffic, Mirrored};
 pub(crate) use self::targets::{RESULTS, TargetTraffic, Tried};
+use super::per_worker::PerWorker;
 use crate::error::Reason;
 pub(crate) use glance::{
     DURATION_BOUNDS, OVERHEAD_BOUNDS, RouteGlance, STATUS_CLASSES, TargetGlance,
@@ -136,7 +137,7 @@ impl Traffic {
     fn new_route(&self, name: &str, variant: &str, workers: usize) -> Arc<RouteTraffic> {
         let (groups, pairs) = (OnceLock::new(), self.pairs.clone());
         let (name, variant) = (name.into(), variant.into());
-        Arc::new(RouteTraffic { name, variant, cells: slots(workers), groups, pairs })
+        Arc::new(RouteTraffic { name, variant, cells: PerWorker::new(workers), groups, pairs })
     }
 
     /// Those of copies of the requests of a route, for an upstream.
@@ -166,7 +167,7 @@ impl Traffic {
         let names = (upstream.into(), target.into());
         let new = || {
             let (upstream, target) = (upstream.into(), target.into());
-            let (cells, pools) = (slots(workers), Mutex::default());
+            let (cells, pools) = (PerWorker::new(workers), Mutex::default());
             Arc::new(TargetTraffic { upstream, target, cells, pools })
         };
         self.targets.entry(names).or_insert_with(new).clone()
@@ -297,7 +298,7 @@ pub(crate) struct RouteTraffic {
     pub(super) name: Box<str>,
     /// Empty for the whole route.
     pub(super) variant: Box<str>,
-    cells: Box<[OnceLock<Box<Cells>>]>,
+    cells: PerWorker<Cells>,
     /// Once a consumer has one.
     groups: OnceLock<Box<Groups>>,
     pairs: Pairs,
@@ -387,15 +388,6 @@ impl<const N: usize> Buckets<N> {
     }
 }
 
-fn slots<T>(workers: usize) -> Box<[OnceLock<T>]> {
-    (0..workers).map(|_| OnceLock::new()).collect()
-}
-
-/// The cells of a worker, made when it first needs them.
-fn own<T: Default>(cells: &[OnceLock<Box<T>>], worker: usize) -> Option<&T> {
-    Some(cells.get(worker)?.get_or_init(Box::default))
-}
-
 /// Nobody else writes to the cell: a load and a store are enough, without a locked instruction.
 fn add(cell: &AtomicU64, amount: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(amount), Relaxed);
@@ -430,14 +422,12 @@ pub(super) struct Totals {
 impl RouteTraffic {
     /// A request is served by the route, on the worker of this index.
     pub(crate) fn begin(&self, worker: usize) {
-        if let Some(own) = own(&self.cells, worker) {
-            add(&own.began, 1);
-        }
+        add(&self.cells.of(worker).began, 1);
     }
 
     /// A request that [began](Self::begin) on this worker has ended.
     pub(crate) fn end(&self, worker: usize, sample: &Sample<'_>) {
-        let Some(own) = own(&self.cells, worker) else { return };
+        let own = self.cells.of(worker);
         add(&own.ended, 1);
         let known = sample.status.map(|status| (status, STATUSES.binary_search(&status)));
         match known {
@@ -471,7 +461,7 @@ impl RouteTraffic {
 
     /// A request that ends was made by a consumer of this group.
     pub(crate) fn end_of_group(&self, worker: usize, group: &str, status: Option<u16>) {
-        let Some(own) = own(&self.cells, worker) else { return };
+        let own = self.cells.of(worker);
         let groups = self.groups.get_or_init(|| Box::new(Groups::new(&self.pairs)));
         let class = status.map_or(0, |status| usize::from(status / 100).min(5));
         own.groups.get_or_init(Box::default).count(groups.place(group), class);
@@ -497,14 +487,13 @@ impl RouteTraffic {
     /// The requests that stand for the others of their bucket, the youngest of all workers.
     pub(super) fn exemplars(&self) -> ShownExemplars {
         let mut shown = ShownExemplars::default();
-        let cells = self.cells.iter().filter_map(OnceLock::get);
-        cells.filter_map(|cells| cells.exemplars.get()).for_each(|own| own.add_to(&mut shown));
+        let exemplars = self.cells.iter().filter_map(|cells| cells.exemplars.get());
+        exemplars.for_each(|own| own.add_to(&mut shown));
         shown
     }
 
     fn totals(&self) -> Option<Totals> {
-        let made: Vec<&Cells> =
-            self.cells.iter().filter_map(|cell| cell.get().map(|it| &**it)).collect();
+        let made: Vec<&Cells> = self.cells.iter().collect();
         if made.is_empty() {
             return None;
         }
@@ -604,8 +593,9 @@ mod tests {
         assert_eq!(totals.duration.counts.iter().sum::<u64>(), 5);
         assert_eq!(totals.duration.counts.last(), Some(&1), "over the last bound");
         assert_eq!(totals.downloaded.sum, 1_500);
-        // A worker that is not there counts nothing, and breaks nothing.
+        // One that a reload added counts as the others do.
         route.begin(7);
+        assert_eq!(traffic.routes()[0].1.in_flight, 2);
         traffic.keep(&HashSet::new(), &HashSet::new(), &HashSet::new());
         assert!(traffic.routes().is_empty());
     }

@@ -14,6 +14,8 @@ use http::Response;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
+use super::workers::{Kept, KeptTwo};
+
 #[tokio::test]
 async fn names_the_listener_whose_address_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -279,7 +281,7 @@ async fn the_admin_api_moves_with_a_reload() {
 
 /// A service that sends an event every few milliseconds, each with its number, echoes what comes over a
 /// connection that was upgraded, and answers all else.
-async fn streaming() -> std::net::SocketAddr {
+pub(super) async fn streaming() -> std::net::SocketAddr {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -331,22 +333,23 @@ fn resident() -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// 30 reloads, or 200 with `GATEWAY_TEST_LONG=1`, of which each opens or ends a listener.
+/// 30 reloads, or 200 with `GATEWAY_TEST_LONG=1`, of which each opens or ends a listener, and has another number of
+/// workers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reloads_under_load_lose_nothing() {
     let upstream = streaming().await;
     let is_long = std::env::var_os("GATEWAY_TEST_LONG").is_some();
     let reloads = if is_long { 200 } else { 30 };
-    let setup = |extra: bool| {
-        let mut setup = Setup::proxy(upstream).workers(2);
-        if extra {
+    let setup = |number: usize| {
+        let mut setup = Setup::proxy(upstream).workers([2, 4, 1, 3][number % 4]);
+        if number % 2 == 1 {
             // In front, so that places change too.
             setup.config.listeners.insert(0, listener("extra"));
             setup.config.routes[0].listeners = vec![ListenerId(0), ListenerId(1)];
         }
         setup
     };
-    let gateway = setup(false).start();
+    let gateway = setup(0).start();
     let address = gateway.address;
     let over = Arc::new(AtomicBool::new(false));
     let mut sockets = Vec::new();
@@ -368,12 +371,12 @@ async fn reloads_under_load_lose_nothing() {
             let over = Arc::clone(&over);
             tokio::spawn(async move {
                 let mut count = 0_u64;
-                let mut kept = Http1::connect(address).await;
-                let mut two = Http2::connect(address).await;
+                let mut kept = Kept::new(address);
+                let mut two = KeptTwo::connect(address).await;
                 while !over.load(Ordering::Relaxed) {
                     match number {
-                        0 | 1 => assert_eq!(kept.send(client::get("/")).await.status(), 200),
-                        2 => assert_eq!(two.send(client::get2("/")).await.status(), 200),
+                        0 | 1 => assert_eq!(kept.get("/").await.status(), 200),
+                        2 => assert_eq!(two.get("/").await, 200),
                         _ => assert_eq!(Http1::get(address, "/").await.status(), 200),
                     }
                     count += 1;
@@ -383,10 +386,10 @@ async fn reloads_under_load_lose_nothing() {
         })
         .collect();
     let mut memory = 0;
-    for number in 0..reloads {
-        let (handle, next) = (gateway.handle.clone(), setup(number % 2 == 0).config);
+    for number in 1..=reloads {
+        let (handle, next) = (gateway.handle.clone(), setup(number).config);
         tokio::task::spawn_blocking(move || handle.reload(next)).await.unwrap().unwrap();
-        if number % 2 == 0 {
+        if number % 2 == 1 {
             let extra = gateway.handle.local_addresses()["extra"];
             assert_eq!(Http1::get(extra, "/").await.status(), 200);
         }

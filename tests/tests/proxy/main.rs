@@ -35,3 +35,4 @@ mod targets;
 mod tls;
 mod uploads;
 mod websocket;
+mod workers;

@@ -67,6 +67,8 @@ pub(super) fn write_workers(page: &mut String, workers: &[i32]) {
 
 /// Seconds that a thread of this process computed.
 pub(super) fn computed(thread: i32) -> Option<f64> {
+    // 0 is that of a worker that has ended.
+    let thread = Some(thread).filter(|thread| *thread != 0)?;
     let text = fs::read_to_string(format!("/proc/self/task/{thread}/schedstat")).ok()?;
     let nanos: u64 = text.split(' ').next()?.parse().ok()?;
     #[expect(clippy::cast_precision_loss, reason = "the format has floating-point numbers")]

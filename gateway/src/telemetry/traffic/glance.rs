@@ -5,7 +5,6 @@
 
 use std::ops::AddAssign;
 use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::{BYTES, Buckets, CLASSES, Cells, FAULTS, OVERHEAD, RouteTraffic, SECONDS, STATUSES};
@@ -109,7 +108,7 @@ impl Traffic {
     /// Every target that was tried, with its upstream and its own name.
     pub(crate) fn each_target(&self, mut see: impl FnMut(&str, &str, TargetGlance)) {
         for known in &self.targets {
-            if known.cells.iter().any(|cells| cells.get().is_some()) {
+            if known.cells.iter().next().is_some() {
                 see(&known.upstream, &known.target, known.glance());
             }
         }
@@ -124,7 +123,7 @@ impl RouteTraffic {
 
     /// How many requests began and ended; none before the first.
     pub(crate) fn progress(&self) -> Option<(u64, u64)> {
-        let mut made = self.cells.iter().filter_map(OnceLock::get).peekable();
+        let mut made = self.cells.iter().peekable();
         made.peek()?;
         let (mut began, mut ended) = (0, 0);
         for cells in made {
@@ -138,7 +137,7 @@ impl RouteTraffic {
     /// All cells, summed up.
     pub(crate) fn glance(&self) -> RouteGlance {
         let mut sum = RouteGlance::default();
-        for cells in self.cells.iter().filter_map(OnceLock::get) {
+        for cells in self.cells.iter() {
             sum.take(cells);
         }
         sum

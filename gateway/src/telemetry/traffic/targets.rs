@@ -4,9 +4,10 @@
 
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use super::{add, own};
+use super::add;
+use crate::telemetry::per_worker::PerWorker;
 use crate::upstream::PoolGauge;
 
 /// What became of requests at one target.
@@ -14,7 +15,7 @@ use crate::upstream::PoolGauge;
 pub(crate) struct TargetTraffic {
     pub(in crate::telemetry) upstream: Box<str>,
     pub(in crate::telemetry) target: Box<str>,
-    pub(super) cells: Box<[OnceLock<Box<TargetCells>>]>,
+    pub(super) cells: PerWorker<TargetCells>,
     /// Of workers.
     pub(super) pools: Mutex<Vec<Weak<PoolGauge>>>,
 }
@@ -65,7 +66,7 @@ pub(crate) struct Tried {
 impl TargetTraffic {
     /// A try has ended on this worker.
     pub(crate) fn tried(&self, worker: usize, tried: Tried) {
-        let Some(own) = own(&self.cells, worker) else { return };
+        let own = self.cells.of(worker);
         let is_status = tried.result.starts_with("status-");
         let result = if is_status { "status" } else { tried.result };
         // What has no word of its own is a request without an answer.
@@ -89,7 +90,7 @@ impl TargetTraffic {
     /// By the place in [`RESULTS`], and how many connections were opened.
     pub(in crate::telemetry) fn totals(&self) -> ([u64; RESULTS.len()], u64) {
         let (mut results, mut opened) = ([0; RESULTS.len()], 0);
-        for cells in self.cells.iter().filter_map(OnceLock::get) {
+        for cells in self.cells.iter() {
             for (sum, cell) in results.iter_mut().zip(&cells.results) {
                 *sum += cell.load(Relaxed);
             }
@@ -100,8 +101,7 @@ impl TargetTraffic {
 
     /// Tries that followed another one.
     pub(in crate::telemetry) fn retries(&self) -> u64 {
-        let made = self.cells.iter().filter_map(OnceLock::get);
-        made.map(|cells| cells.retries.load(Relaxed)).sum()
+        self.cells.iter().map(|cells| cells.retries.load(Relaxed)).sum()
     }
 
     /// Connections that are in use, and those that wait for a request.

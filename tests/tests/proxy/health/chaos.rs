@@ -5,6 +5,7 @@
 
 mod load;
 mod others;
+mod shadow;
 mod targets;
 
 use std::net::SocketAddr;

@@ -53,12 +53,22 @@ impl Outcome {
         self.latencies.extend(other.latencies);
     }
 
-    /// In a line, with the latencies of those that were to be sent at such times.
-    pub(super) fn shown(&self, counts: impl Fn(Duration) -> bool) -> String {
+    /// Of `GET`s, within how many milliseconds this share was answered.
+    pub(super) fn quantile(&self, share: f64) -> f64 {
+        at(share, &self.sorted(|_| true))
+    }
+
+    fn sorted(&self, counts: impl Fn(Duration) -> bool) -> Vec<f64> {
         let latencies = self.latencies.iter().filter(|(at, _)| counts(*at));
         let mut sorted: Vec<_> = latencies.map(|(_, taken)| taken.as_secs_f64() * 1e3).collect();
         sorted.sort_unstable_by(f64::total_cmp);
-        let at = |share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
+        sorted
+    }
+
+    /// In a line, with the latencies of those that were to be sent at such times.
+    pub(super) fn shown(&self, counts: impl Fn(Duration) -> bool) -> String {
+        let sorted = self.sorted(counts);
+        let at = |share: f64| at(share, &sorted);
         let Self { gets, posts, why, ways, .. } = self;
         format!(
             "GET {} of {} failed ({why}), POST {} of {} ({ways:?}), p50 {:.1} ms, p99 {:.1} ms, p99.9 {:.1} ms of {}",
@@ -72,6 +82,10 @@ impl Outcome {
             sorted.len()
         )
     }
+}
+
+fn at(share: f64, sorted: &[f64]) -> f64 {
+    sorted[((sorted.len() - 1) as f64 * share) as usize]
 }
 
 /// So many requests a second for so long.

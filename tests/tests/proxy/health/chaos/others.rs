@@ -20,13 +20,32 @@ impl Drop for Other {
 }
 
 pub(super) async fn start(proxy: &str, program: Option<String>, targets: &[SocketAddr]) -> Other {
-    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let folder = tempfile::tempdir().unwrap();
+    let address = free();
     let (name, text) = match proxy {
         "envoy" => ("envoy.yaml", envoy(address, targets)),
         "haproxy" => ("haproxy.cfg", haproxy(address, targets)),
         _ => ("gateway.toml", gateway(address, targets)),
     };
+    run(proxy, program, address, (name, text)).await
+}
+
+/// This program of a gateway, with what is configured for its address.
+pub(super) async fn gateway_of(program: String, text: impl FnOnce(SocketAddr) -> String) -> Other {
+    let address = free();
+    run("gateway", Some(program), address, ("gateway.toml", text(address))).await
+}
+
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+async fn run(
+    proxy: &str,
+    program: Option<String>,
+    address: SocketAddr,
+    (name, text): (&str, String),
+) -> Other {
+    let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(name);
     std::fs::write(&file, text).unwrap();
     let mut command = Command::new(program.unwrap_or_else(|| proxy.to_owned()));
