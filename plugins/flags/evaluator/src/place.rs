@@ -124,7 +124,8 @@ mod tests {
             position(text, offset(text, error.line(), error.column()))
         };
         assert_eq!(at("{\n  \"ü\": ü }"), (2, 8));
-        assert_eq!(at("{ \"a\": 1"), (1, 9), "the last byte of one that is cut");
+        // Behind a number it depends on whether another crate asks serde_json for numbers as they are written.
+        assert_eq!(at("{ \"a\": true"), (1, 11), "the last byte of one that is cut");
         assert_eq!(at(""), (1, 1));
     }
 }
