@@ -17,6 +17,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -75,11 +76,13 @@ impl Health {
         all
     }
 
-    /// The connections of the targets of an upstream, in its order, where they are bounded.
-    pub(crate) fn connections_of(&self, upstream: &Upstream) -> Option<Vec<Arc<Connections>>> {
-        upstream.connections?;
-        let of = self.of(upstream);
-        Some(of.targets.iter().map(|target| target.connections(upstream.connections)).collect())
+    /// What each target of an upstream needs of it, in the order of the configuration.
+    pub(crate) fn known_of(&self, upstream: &Upstream) -> Vec<Known> {
+        let known = |target: &Arc<TargetHealth>| Known {
+            connections: upstream.connections.map(|bound| target.connections(Some(bound))),
+            sends_unasked: Arc::clone(&target.sends_unasked),
+        };
+        self.of(upstream).targets.iter().map(known).collect()
     }
 
     /// What is asked of an upstream, by all workers.
@@ -140,6 +143,15 @@ impl Health {
         all.sort_by(|one, other| one.names().cmp(&other.names()));
         all
     }
+}
+
+/// What the connections of a target need of what is known of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Known {
+    /// How many there may be, if that is bounded.
+    pub(crate) connections: Option<Arc<Connections>>,
+    /// It has sent a body with a response that has none by its kind.
+    pub(crate) sends_unasked: Arc<AtomicBool>,
 }
 
 /// The health of the targets of one upstream, in the order of its configuration.

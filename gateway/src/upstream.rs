@@ -27,6 +27,7 @@ mod peers;
 mod pool;
 mod progress;
 mod queue;
+mod resting;
 mod retry;
 mod silence;
 mod switched;
@@ -66,9 +67,7 @@ use self::target::{Ready, Target};
 use self::tls::Tls;
 pub(crate) use self::tries::{Seen, Shown, Tries};
 use crate::config::{self, HostPolicy, UpstreamId};
-use crate::health::{
-    Connections, Health, NoPlace, Place, Places, Reason, UpstreamHealth, UpstreamLoad,
-};
+use crate::health::{Health, Known, NoPlace, Place, Places, Reason, UpstreamHealth, UpstreamLoad};
 use crate::names::Names;
 use crate::timer::Timers;
 
@@ -227,8 +226,8 @@ impl Upstream {
         timers: &Timers,
     ) -> Result<Rc<Self>, SetupError> {
         let similar = similar.map(|similar| &**similar);
-        let connections = health.connections_of(config);
-        let mut upstream = Self::succeeding(config, similar, connections, names, timers)?;
+        let known = health.known_of(config);
+        let mut upstream = Self::succeeding(config, similar, &known, names, timers)?;
         upstream.load = health.load_of(config);
         upstream.places = upstream.load.places(config);
         upstream.health = (config.targets.len() > 1).then(|| health.of(config));
@@ -250,14 +249,14 @@ impl Upstream {
         names: &Names,
         timers: &Timers,
     ) -> Result<Self, SetupError> {
-        Self::succeeding(upstream, None, None, names, timers)
+        Self::succeeding(upstream, None, &[], names, timers)
     }
 
     /// The same, with the targets of another one that it has too.
     fn succeeding(
         upstream: &config::Upstream,
         similar: Option<&Self>,
-        connections: Option<Vec<Arc<Connections>>>,
+        known: &[Known],
         names: &Names,
         timers: &Timers,
     ) -> Result<Self, SetupError> {
@@ -268,8 +267,8 @@ impl Upstream {
                 return Ok(Rc::clone(same));
             }
             let name = names.of(upstream, target);
-            let bound = connections.as_ref().map(|all| Arc::clone(&all[index]));
-            let target = Target::new(upstream, target, tls.as_ref(), name, bound, timers)?;
+            let known = known.get(index).cloned().unwrap_or_default();
+            let target = Target::new(upstream, target, tls.as_ref(), name, known, timers)?;
             let target = Rc::new(target);
             if let Some(bound) = target.bound() {
                 let gives_up = queue::give_up_idle(Rc::downgrade(&target), Arc::clone(bound));

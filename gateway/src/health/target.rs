@@ -116,6 +116,8 @@ pub(crate) struct TargetHealth {
     pub(super) round: AtomicU64,
     /// Once they are bounded.
     connections: OnceLock<Arc<Connections>>,
+    /// It has sent a body with a response that has none by its kind.
+    pub(super) sends_unasked: Arc<AtomicBool>,
 }
 
 /// What only changes need.
@@ -158,6 +160,7 @@ impl TargetHealth {
             tally: Tally::default(),
             round: AtomicU64::new(0),
             connections: OnceLock::new(),
+            sends_unasked: Arc::default(),
         }
     }
 
@@ -395,6 +398,7 @@ impl TargetHealth {
         if !is_drained {
             (rest.ejected, rest.times) = (None, 0);
             self.failures.store(0, Relaxed);
+            self.sends_unasked.store(false, Relaxed);
         }
         self.apply(&rest);
         let (upstream, target) = (&*self.upstream, &*self.target);

@@ -69,6 +69,8 @@ struct ConnectionState {
     is_doubtful: bool,
     /// So had one before it.
     was_doubtful: bool,
+    /// The head of the last one says that there is a body, or may be.
+    has_promised: bool,
     /// Something came that nobody asked for.
     has_spoken: bool,
     /// The target has ended it while it was idle.
@@ -131,6 +133,7 @@ impl Http1Connection {
             is_reusable: true,
             is_doubtful: false,
             was_doubtful: false,
+            has_promised: false,
             has_spoken: false,
             has_ended: false,
             begins_at: 0,
@@ -221,6 +224,11 @@ impl Http1Connection {
     /// its kind.
     pub(super) fn is_doubtful(&self) -> bool {
         self.state().is_doubtful
+    }
+
+    /// Whether the head of such a response promises a body, or answers `HEAD` without saying that there is none.
+    pub(super) fn has_promised(&self) -> bool {
+        self.state().has_promised
     }
 
     /// How long the target keeps it idle, in seconds, where it has said so.

@@ -6,11 +6,14 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use super::http1::Http1Connection;
 use super::http2::{self, Stream};
 use super::idle_time::IdleTime;
+use super::resting::Resting;
 use crate::timer::TICK;
 
 /// HTTP/1.1 connections without a request.
@@ -19,10 +22,10 @@ pub(super) struct Http1Pool {
     idle: Vec<Idle>,
     /// Those whose last request is still being sent, though its response is read. They serve no other.
     finishing: Vec<Idle>,
-    /// Those whose last response had no body by its kind, by `since`, the youngest last.
-    resting: Vec<Idle>,
-    /// The target has sent a body with such a response.
-    sends_unasked: bool,
+    /// Those whose last response had no body by its kind, without and with a head that promises one.
+    resting: [Resting; 2],
+    /// The target has sent a body with such a response. All workers know it.
+    sends_unasked: Arc<AtomicBool>,
     /// It has sent more with some response than that has.
     sends_more: bool,
     target: Arc<str>,
@@ -34,44 +37,36 @@ pub(super) struct Http1Pool {
     idle_time: IdleTime,
 }
 
-struct Idle {
+pub(super) struct Idle {
     connection: Rc<Http1Connection>,
-    since: Instant,
+    pub(super) since: Instant,
 }
-
-/// How long a connection rests behind a response to `HEAD`, a 204 or a 304. Some servers send a body
-/// all the same (RFC 9112 section 6.3 has none), mostly within a few milliseconds, and it would be
-/// the beginning of the next response.
-const REST: Duration = Duration::from_millis(100);
-
-/// How long where few rest, which costs few more connections.
-const LONG_REST: Duration = Duration::from_secs(1);
-
-/// So many are few.
-const FEW: usize = 4;
 
 /// For how long a connection is taken as it is: asking the kernel would find nothing that the runtime does not know.
 const BRIEF: Duration = Duration::from_millis(1);
 
-/// Connections that rest, at most.
-const MOST_RESTING: usize = 1024;
-
 /// A side that closes a connection says so to its peer.
 impl Drop for Http1Pool {
     fn drop(&mut self) {
-        let all = self.idle.drain(..).chain(self.resting.drain(..));
+        let resting = self.resting.iter_mut().flat_map(|resting| resting.all.drain(..));
+        let all = self.idle.drain(..).chain(resting);
         all.for_each(|idle| idle.connection.close());
     }
 }
 
 impl Http1Pool {
-    pub(super) fn new(target: Arc<str>, capacity: usize, timeout: Duration) -> Self {
-        let (idle, finishing, resting) = (Vec::new(), Vec::new(), Vec::new());
+    /// `sends_unasked` is what all workers know of the target.
+    pub(super) fn new(
+        target: Arc<str>,
+        capacity: usize,
+        timeout: Duration,
+        sends_unasked: Arc<AtomicBool>,
+    ) -> Self {
         Self {
-            idle,
-            finishing,
-            resting,
-            sends_unasked: false,
+            idle: Vec::new(),
+            finishing: Vec::new(),
+            resting: Resting::lists(capacity),
+            sends_unasked,
             sends_more: false,
             target,
             capacity,
@@ -116,7 +111,10 @@ impl Http1Pool {
                 connection.close();
             }
         }
-        if self.resting.is_empty() { None } else { self.take_idle(now, care) }
+        if self.resting.iter().all(|resting| resting.all.is_empty()) {
+            return None;
+        }
+        self.take_rested(now, care)
     }
 
     /// The youngest, if it is safe by what the oldest one that is open shows.
@@ -166,32 +164,56 @@ impl Http1Pool {
 
     /// One that has rested, and on which nothing came.
     #[cold]
-    fn take_idle(&mut self, now: Instant, care: bool) -> Option<Rc<Http1Connection>> {
+    fn take_rested(&mut self, now: Instant, care: bool) -> Option<Rc<Http1Connection>> {
+        if self.sends_unasked.load(Relaxed) {
+            self.give_up_resting();
+            return None;
+        }
+        self.listen();
         let safe = if care { self.idle_time.safe() } else { Duration::MAX };
-        let mut rested = self.rested(now);
-        while rested > 0 {
-            rested -= 1;
-            if now.saturating_duration_since(self.resting[rested].since) > safe {
-                return None;
-            }
-            let Idle { connection, .. } = self.resting.remove(rested);
-            if connection.is_ready() {
-                return Some(connection);
-            }
-            let spoke = connection.has_spoken();
-            connection.close();
-            if spoke {
-                self.heard_unasked();
-                return None;
+        for list in 0..self.resting.len() {
+            let mut rested = self.resting[list].rested(now);
+            while rested > 0 {
+                rested -= 1;
+                let age = now.saturating_duration_since(self.resting[list].all[rested].since);
+                if age > safe {
+                    break;
+                }
+                let Idle { connection, .. } = self.resting[list].all.remove(rested);
+                if age < self.timeout && connection.is_ready() {
+                    return Some(connection);
+                }
+                let spoke = connection.has_spoken();
+                connection.close();
+                if spoke {
+                    self.heard_unasked();
+                    return None;
+                }
             }
         }
         None
     }
 
-    /// How many of those that rest have done so for long enough.
-    fn rested(&self, now: Instant) -> usize {
-        let rest = if self.resting.len() > FEW { REST } else { LONG_REST };
-        self.resting.partition_point(|idle| now.saturating_duration_since(idle.since) >= rest)
+    /// Whether something came on those that do not serve for now. Of many, the last one and the one that is next are asked.
+    fn listen(&mut self) {
+        let [_, promised] = &mut self.resting;
+        let mut has_spoken = false;
+        for index in [promised.all.len().wrapping_sub(1), 0] {
+            let Some(idle) = promised.all.get(index) else { continue };
+            if !idle.connection.is_ready() {
+                let Idle { connection, .. } = promised.all.remove(index);
+                has_spoken |= connection.has_spoken();
+                connection.close();
+            }
+        }
+        if has_spoken {
+            self.heard_unasked();
+        }
+    }
+
+    fn give_up_resting(&mut self) {
+        let all = self.resting.iter_mut().flat_map(|resting| resting.all.drain(..));
+        all.for_each(|idle| idle.connection.close());
     }
 
     /// Keeps the connection for the next request, unless it cannot serve one or there are enough.
@@ -228,11 +250,15 @@ impl Http1Pool {
         if connection.has_spoken() {
             self.heard_unasked();
         }
-        let may_rest = connection.can_rest() && !self.sends_unasked && self.capacity > 0;
-        match may_rest && self.resting.len() < MOST_RESTING {
+        if connection.has_promised() {
+            self.listen();
+        }
+        let resting = &mut self.resting[usize::from(connection.has_promised())];
+        let may_rest = connection.can_rest() && !self.sends_unasked.load(Relaxed);
+        match may_rest && self.capacity > 0 && resting.has_room() {
             true => {
                 connection.waits(true);
-                self.resting.push(Idle { connection, since: now });
+                resting.all.push(Idle { connection, since: now });
             }
             false => connection.close(),
         }
@@ -242,8 +268,8 @@ impl Http1Pool {
     /// may come at any time.
     fn heard_unasked(&mut self) {
         self.sends_more = true;
-        self.resting.drain(..).for_each(|idle| idle.connection.close());
-        if !std::mem::replace(&mut self.sends_unasked, true) {
+        self.give_up_resting();
+        if !self.sends_unasked.swap(true, Relaxed) {
             tracing::warn!(
                 target = &*self.target,
                 "the target sends a body with responses that have none (to HEAD, 204 or 304): its \
@@ -254,19 +280,17 @@ impl Http1Pool {
 
     /// Closes the one that was idle for the longest time; `false` if none is.
     pub(super) fn give_one_up(&mut self) -> bool {
-        let list = if self.idle.is_empty() { &mut self.resting } else { &mut self.idle };
-        match list.is_empty() {
-            true => false,
-            false => {
-                list.remove(0).connection.close();
-                true
-            }
-        }
+        let resting = self.resting.iter_mut().map(|resting| &mut resting.all);
+        let mut lists = std::iter::once(&mut self.idle).chain(resting);
+        let Some(list) = lists.find(|list| !list.is_empty()) else { return false };
+        list.remove(0).connection.close();
+        true
     }
 
     /// Gives up what was idle at `then` already.
     pub(super) fn close_older(&mut self, then: Instant) {
-        for list in [&mut self.idle, &mut self.resting] {
+        let [plain, promised] = &mut self.resting;
+        for list in [&mut self.idle, &mut plain.all, &mut promised.all] {
             let young = list.partition_point(|idle| idle.since <= then);
             list.drain(..young).for_each(|idle| idle.connection.close());
         }
@@ -307,23 +331,44 @@ impl Http1Pool {
             }
             stays
         });
-        let rested = self.rested(now);
-        for Idle { connection, since } in self.resting.drain(..rested).collect::<Vec<_>>() {
-            if connection.is_ready() && self.idle.len() < capacity {
-                let at = self.idle.partition_point(|idle| idle.since <= since);
-                connection.waits(true);
-                self.idle.insert(at, Idle { connection, since });
-                continue;
+        self.sweep_resting(now);
+    }
+
+    fn sweep_resting(&mut self, now: Instant) {
+        let mut has_spoken = false;
+        for resting in &mut self.resting {
+            let rested = resting.rested(now);
+            for Idle { connection, since } in resting.all.drain(..rested) {
+                if connection.is_ready() && self.idle.len() < self.capacity {
+                    let at = self.idle.partition_point(|idle| idle.since <= since);
+                    connection.waits(true);
+                    self.idle.insert(at, Idle { connection, since });
+                    continue;
+                }
+                has_spoken |= connection.has_spoken();
+                connection.close();
             }
-            if connection.has_spoken() {
-                self.heard_unasked();
-            }
-            connection.close();
+            // Others may have to rest for as long as there are connections without a request.
+            resting.all.retain(|idle| {
+                let is_old = now.saturating_duration_since(idle.since) >= self.timeout;
+                let stays = idle.connection.is_ready() && !is_old;
+                if !stays {
+                    has_spoken |= idle.connection.has_spoken();
+                    idle.connection.close();
+                }
+                stays
+            });
+        }
+        if has_spoken {
+            self.heard_unasked();
+        } else if self.sends_unasked.load(Relaxed) {
+            self.give_up_resting();
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.idle.len() + self.finishing.len() + self.resting.len()
+        let resting: usize = self.resting.iter().map(|resting| resting.all.len()).sum();
+        self.idle.len() + self.finishing.len() + resting
     }
 }
 

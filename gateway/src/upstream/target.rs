@@ -23,7 +23,7 @@ use super::pool::{Http1Pool, Http2Pool};
 use super::queue::Queue;
 use super::tls::{self, Tls};
 use crate::config::{self, UpstreamLimits, UpstreamProtocol};
-use crate::health::Connections;
+use crate::health::{Connections, Known};
 use crate::names::Name as DnsName;
 use crate::timer::Timers;
 
@@ -73,7 +73,7 @@ impl Target {
         target: &config::Target,
         tls: Option<&Tls>,
         dns_name: Option<Arc<DnsName>>,
-        bound: Option<Arc<Connections>>,
+        known: Known,
         timers: &Timers,
     ) -> Result<Self, SetupError> {
         let server = match (target.tls, tls) {
@@ -99,11 +99,11 @@ impl Target {
             limits: upstream.limits,
             timers: timers.clone(),
             gauge: Arc::default(),
-            bound,
+            bound: known.connections,
         };
         let authority = Arc::from(&*target.authority);
         let (most, timeout) = (upstream.idle_connections, upstream.idle_timeout);
-        let http1 = Http1Pool::new(Arc::clone(&authority), most, timeout);
+        let http1 = Http1Pool::new(Arc::clone(&authority), most, timeout, known.sends_unasked);
         Ok(Self {
             name: name(upstream, target)?,
             authority,

@@ -82,6 +82,9 @@ async fn no_request_fails_at_a_target_that_closes_connections_without_a_word() {
     assert!(failed.is_empty() && all.len() > 300, "{failed:?} of {}", all.len());
 }
 
+/// Later than any connection rests that is not told apart, in milliseconds.
+const LATE: u64 = 1_300;
+
 /// What a target sends behind the head of a response to `HEAD`, and how much later.
 fn stray(number: usize) -> (&'static [u8], Duration) {
     let bodies: [&[u8]; 3] = [
@@ -89,7 +92,7 @@ fn stray(number: usize) -> (&'static [u8], Duration) {
         b"a body that begins like none",
         b"1f\r\nHTTP/1.1 200 OK\r\n",
     ];
-    let delays = [0, 0, 1, 3, 10, 40, 90, 300];
+    let delays = [0, 0, 1, 3, 10, 40, 90, 300, LATE];
     (
         bodies[number % bodies.len()],
         Duration::from_millis(delays[number / bodies.len() % delays.len()]),
@@ -164,6 +167,32 @@ async fn pairs(pairs: usize) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_body_behind_a_response_to_head_is_in_another_whenever_it_comes() {
     pairs(400).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_body_behind_a_response_to_head_is_in_no_other_however_late_it_comes() {
+    let target = careless().await;
+    let gateway = Setup::proxy(target.address).workers(1).start();
+    // The first segment names a whole response, that late.
+    assert_eq!(stray(24), (stray(0).0, Duration::from_millis(LATE)));
+    let ask = |method: &'static str, number: usize| {
+        let address = gateway.address;
+        tokio::spawn(async move {
+            let path = format!("/24/{number}");
+            let mut client = Http1::connect(address).await;
+            let answer = client.send(request(method, &path, &[], "")).await;
+            let body = if method == "HEAD" { "" } else { &path };
+            assert_eq!((answer.status(), answer.text()), (200, body), "{method} {path}");
+        })
+    };
+    for pause in [LATE - 100, 0] {
+        // Both while they rest and shortly before the bodies come.
+        let all = (0..6).map(|number| ask(if pause > 0 { "HEAD" } else { "GET" }, number));
+        for asked in all.collect::<Vec<_>>() {
+            asked.await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

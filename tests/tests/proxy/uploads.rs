@@ -67,10 +67,27 @@ async fn stops_reading() -> Upstream {
     .await
 }
 
+/// The same over HTTP/2: its window stays closed, and the stream open.
+async fn stops_reading_over_http2() -> Upstream {
+    Upstream::script(|stream| {
+        streams::serve(stream, |request, mut reply| async move {
+            streams::answer(&mut reply, 401, "no");
+            sleep(gateway_tests::PATIENCE).await;
+            drop(request);
+        })
+    })
+    .await
+}
+
 #[tokio::test]
 async fn an_upload_is_given_up_that_an_upstream_has_answered_and_takes_nothing_more_of() {
-    let upstream = stops_reading().await;
-    let gateway = Setup::proxy(upstream.address).start();
+    let (http1, http2) = (stops_reading().await, stops_reading_over_http2().await);
+    let gateways =
+        [Setup::proxy(http1.address).start(), Setup::proxy(http2.address).over_http2().start()];
+    tokio::join!(is_given_up(&gateways[0]), is_given_up(&gateways[1]));
+}
+
+async fn is_given_up(gateway: &Running) {
     let began = Instant::now();
     let over_http1 = async {
         let mut raw = Raw::connect(gateway.address).await;

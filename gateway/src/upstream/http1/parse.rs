@@ -28,6 +28,9 @@ pub(super) struct Head {
     pub(super) keeps_alive: bool,
     /// It has no body by its kind, no matter what its fields say (RFC 9112 section 6.3).
     pub(super) is_bodiless: bool,
+    /// What is known of that body, should the target send it: the head gives it a length, or the request was `HEAD` and the
+    /// head does not say that it is empty.
+    pub(super) promises_body: bool,
     /// How long the target keeps a connection without a request, in seconds, if it says so.
     pub(super) idle: Option<u32>,
 }
@@ -149,8 +152,18 @@ fn parse<'i>(
         _ if status.is_informational() || is_bodiless => Framing::Length(0),
         _ => framing,
     };
+    let promises_body = is_bodiless && found.length.map_or(is_for_head, |length| length > 0);
     let idle = found.idle;
-    Ok(Some(Head { status, version, reason, framing, keeps_alive, is_bodiless, idle }))
+    Ok(Some(Head {
+        status,
+        version,
+        reason,
+        framing,
+        keeps_alive,
+        is_bodiless,
+        promises_body,
+        idle,
+    }))
 }
 
 /// A value as a part of the head that it is in: nothing is copied.

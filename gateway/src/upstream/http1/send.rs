@@ -189,6 +189,7 @@ fn respond(
     state.is_reusable &= head.keeps_alive && head.framing != Framing::UntilClose;
     state.was_doubtful |= state.is_doubtful;
     state.is_doubtful = head.is_bodiless;
+    state.has_promised = head.promises_body;
     state.idle = head.idle.or(state.idle);
     if head.is_bodiless && fields.contains_key(TRANSFER_ENCODING) {
         // Should there be a body anyway, it has no end that can be waited for.

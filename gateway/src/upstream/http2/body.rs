@@ -53,10 +53,10 @@ impl Body for Http2Body {
 
 impl Drop for Http2Body {
     fn drop(&mut self) {
-        if let Some(remainder) = &self.remainder
-            && !self.received.is_end_stream()
-        {
-            remainder.cancel();
+        match &self.remainder {
+            Some(remainder) if self.received.is_end_stream() => remainder.is_answered(),
+            Some(remainder) => remainder.cancel(),
+            None => {}
         }
     }
 }

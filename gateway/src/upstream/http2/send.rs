@@ -30,8 +30,12 @@ use crate::timer::{Deadline, TICK};
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// How long a target that has answered may take nothing of the rest of a request.
+/// How long a target that answers may take nothing of the rest of a request.
 const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long one whose response has ended may. It has no need of the rest then, and who sends it may wait for the end
+/// before anything else.
+const TAKES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -232,6 +236,8 @@ impl<B: Body<Data = Bytes> + Unpin> Http2Exchange<B> {
 #[derive(Default)]
 pub(super) struct Remainder {
     is_over: Cell<bool>,
+    /// The response has ended.
+    is_answered: Cell<bool>,
     is_cancelled: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// Whose place it keeps when the response has ended.
@@ -252,7 +258,7 @@ impl Remainder {
         let this = Rc::new(Self::default());
         let (mine, watch) = (Rc::clone(&this), watch.cloned());
         tokio::task::spawn_local(async move {
-            let mut late = watch.as_ref().map(|progress| progress.after(TIMEOUT));
+            let mut late = watch.as_ref().map(|progress| progress.after(TAKES_WITHIN));
             poll_fn(|context| {
                 if mine.poll(&mut upload, context).is_ready() {
                     return Poll::Ready(());
@@ -262,11 +268,13 @@ impl Remainder {
                 };
                 while Pin::new(&mut *late).poll(context).is_ready() {
                     let waited = progress.waited_for_target().unwrap_or_default();
-                    if waited >= TIMEOUT {
+                    if waited >= mine.takes_within() {
                         upload.reset(Reason::CANCEL);
                         return Poll::Ready(());
                     }
-                    late.reset(TIMEOUT - waited + TICK);
+                    // The response may end at any time.
+                    let left = mine.takes_within() - waited;
+                    late.reset(left.min(TAKES_WITHIN) + TICK);
                 }
                 Poll::Pending
             })
@@ -296,6 +304,16 @@ impl Remainder {
             upload.reset(Reason::CANCEL);
         }
         Poll::Ready(())
+    }
+
+    /// For how long the target may take nothing.
+    fn takes_within(&self) -> Duration {
+        if self.is_answered.get() { TAKES_WITHIN } else { TIMEOUT }
+    }
+
+    /// The response has ended.
+    pub(super) fn is_answered(&self) {
+        self.is_answered.set(true);
     }
 
     /// Nobody reads the response any more.

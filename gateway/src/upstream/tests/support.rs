@@ -25,6 +25,7 @@ use tokio::time::Sleep;
 
 use super::super::{Answered, Resume, Upstream, UpstreamError};
 use crate::config::{self, HostPolicy, UpstreamProtocol, UpstreamTimeouts, UpstreamTls};
+use crate::health::Health;
 use crate::names::Names;
 use crate::timer::Timers;
 
@@ -96,6 +97,11 @@ pub(super) fn names() -> &'static Names {
 
 pub(super) fn upstream(config: &config::Upstream) -> Upstream {
     Upstream::new(config, names(), &Timers::new()).unwrap()
+}
+
+/// As a worker has it, beside others that know the same of its targets.
+pub(super) fn upstream_of_worker(config: &config::Upstream, known: &Health) -> Rc<Upstream> {
+    Upstream::begin(config, None, known, names(), &Timers::new()).unwrap()
 }
 
 pub(super) fn upstream_at(address: SocketAddr) -> Upstream {

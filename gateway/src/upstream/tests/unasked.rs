@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use super::support::{
     Server, SlowBody, TestBody, answer, config, empty, get, ms, read_head, request, run, send,
-    target, upstream, upstream_at,
+    target, upstream, upstream_at, upstream_of_worker,
 };
 use crate::upstream::{Upstream, UpstreamError};
 
@@ -36,9 +36,12 @@ fn bodiless(head: &str) -> Option<&'static [u8]> {
         head if head.starts_with("HEAD /chunks ") => {
             b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
         }
+        head if head.starts_with("HEAD /bare ") => b"HTTP/1.1 200 OK\r\n\r\n",
+        head if head.starts_with("HEAD /empty ") => b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
         head if head.starts_with("HEAD ") => b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
         head if head.starts_with("GET /204 ") => b"HTTP/1.1 204 No Content\r\n\r\n",
-        head if head.starts_with("GET /304 ") => {
+        head if head.starts_with("GET /304 ") => b"HTTP/1.1 304 Not Modified\r\n\r\n",
+        head if head.starts_with("GET /304/length ") => {
             b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n"
         }
         _ => return None,
@@ -77,7 +80,9 @@ fn the_body_of_a_response_that_has_none_is_no_part_of_the_next_one() {
             for later in [0, 1, 10, 50] {
                 let server = server(stray, ms(later)).await;
                 let upstream = upstream_at(server.address);
-                for bodiless in [head("/"), head("/chunks"), get("/204"), get("/304")] {
+                let bodiless = ["/204", "/304", "/304/length"].map(get);
+                let heads = ["/", "/bare", "/empty", "/chunks"].map(head);
+                for bodiless in heads.into_iter().chain(bodiless) {
                     let path = bodiless.uri().path().to_owned();
                     answer(&upstream, bodiless).await;
                     for pause in [0, 1, 20] {
@@ -107,7 +112,70 @@ fn a_connection_rests_behind_such_a_response_and_serves_again() {
             }
             assert_eq!(server.accepted(), 2);
         };
-        tokio::join!(one(head("/")), one(get("/204")), one(get("/304")));
+        tokio::join!(one(head("/empty")), one(get("/204")), one(get("/304")));
+    });
+}
+
+#[test]
+fn a_connection_on_which_a_body_was_promised_serves_once_enough_others_rest() {
+    run(async {
+        let one = async |path: &'static str, method: Method| {
+            let server = server("", ms(0)).await;
+            let upstream = upstream_at(server.address);
+            let promise = || request(method.clone(), path, empty());
+            for _ in 0..16 {
+                assert!(!answer(&upstream, promise()).await.reused);
+            }
+            tokio::time::sleep(RESTED).await;
+            assert!(!answer(&upstream, get("/")).await.reused);
+            assert!(answer(&upstream, promise()).await.reused);
+            for _ in 0..3 {
+                assert!(answer(&upstream, get("/")).await.reused);
+            }
+            assert_eq!((server.accepted(), upstream.pool_size()), (17, 17));
+        };
+        let heads = async { tokio::join!(one("/", Method::HEAD), one("/bare", Method::HEAD)) };
+        tokio::join!(heads, one("/304/length", Method::GET));
+    });
+}
+
+#[test]
+fn a_body_that_was_promised_is_no_part_of_the_next_response_however_late_it_comes() {
+    run(async {
+        let one = async |heads: usize, later: u64| {
+            let server = server(EVIL, ms(later)).await;
+            let upstream = upstream_at(server.address);
+            for _ in 0..heads {
+                answer(&upstream, head("/")).await;
+            }
+            tokio::time::sleep(ms(later - 50)).await;
+            let next = answer(&upstream, get("/")).await;
+            assert_eq!((&*next.text, next.reused), ("ok", false), "{heads} {later}");
+        };
+        tokio::join!(one(1, 1_200), one(6, 300), one(6, 1_200));
+    });
+}
+
+#[test]
+fn all_workers_know_that_a_target_sends_such_bodies() {
+    run(async {
+        let server = server("stray", ms(5)).await;
+        let known = crate::health::Health::default();
+        let worker = || upstream_of_worker(&config(vec![target(server.address)]), &known);
+        let (first, second) = (worker(), worker());
+        answer(&second, head("/")).await;
+        assert_eq!(second.pool_size(), 1);
+        answer(&first, head("/")).await;
+        tokio::time::sleep(ms(20)).await;
+        answer(&first, get("/")).await;
+        answer(&second, get("/")).await;
+        assert_eq!(second.pool_size(), 1, "what rested is closed");
+        assert!(answer(&second, head("/")).await.reused);
+        assert_eq!(second.pool_size(), 0);
+        // Until somebody says that it has been mended.
+        known.target("test", &server.address.to_string(), false).unwrap().drain(false);
+        answer(&second, head("/")).await;
+        assert_eq!(second.pool_size(), 1);
     });
 }
 
@@ -155,7 +223,7 @@ async fn says_behind_both(stray: &'static str) -> (Server, Upstream) {
     })
     .await;
     let upstream = upstream_at(server.address);
-    answer(&upstream, head("/")).await;
+    answer(&upstream, head("/empty")).await;
     tokio::time::sleep(RESTED).await;
     assert!(answer(&upstream, get("/")).await.reused);
     tokio::time::sleep(ms(60)).await;
