@@ -47,6 +47,7 @@ mod gateway;
 mod heads;
 mod health;
 mod http2;
+mod memory_file;
 mod memory_quota;
 pub mod models;
 mod names;

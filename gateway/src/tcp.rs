@@ -5,9 +5,11 @@
 //! one system call a socket. A peer that sleeps is then woken once for many messages: waking it
 //! for each was a tenth of the cost of a proxied request. Nothing waits for longer than the tasks
 //! that are ready already take, large writes do not wait at all, and where no flusher runs, none
-//! does. Must not know what the bytes mean.
+//! does. Bytes that are in the [file of large bodies](crate::memory_file) are not copied. Must not
+//! know what the bytes mean.
 
 mod flush;
+mod from_file;
 mod info;
 
 use std::io::{self, ErrorKind, IoSlice};
@@ -278,7 +280,7 @@ impl AsyncWrite for Socket {
         ready!(inner.poll_send_waiting(&mut out, context))?;
         loop {
             ready!(inner.stream.poll_write_ready(context))?;
-            match inner.stream.try_write_vectored(slices) {
+            match inner.write(slices) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Ok(length) => {
                     out.taken += length as u64;

@@ -1,5 +1,5 @@
-"""Hits of a cache: the gateway's plugin `cache`, nginx's `proxy_cache` and Varnish, with one object of 1 KiB and one
-of 64 KiB that are fresh all the time. Varnish is left out where it is not installed."""
+"""Hits of a cache: the gateway's plugin `cache`, nginx's `proxy_cache` and Varnish, with objects of 1 KiB, 64 KiB
+and 1 MiB that are fresh all the time. Varnish is left out where it is not installed."""
 
 import time
 import urllib.request
@@ -9,7 +9,7 @@ from ..peers import gateway, nginx, varnish
 from ..stage import LOAD_CORE, Problem
 from .proxying import warm
 
-SIZES = {"1k": 1 << 10, "64k": 64 << 10}
+SIZES = {"1k": 1 << 10, "64k": 64 << 10, "1m": 1 << 20}
 
 ORIGIN = """
   server {{

@@ -1,5 +1,6 @@
 //! Sockets against real ones of the other side, with and without a flusher.
 
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -7,6 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::*;
+use crate::memory_file;
 
 fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -199,5 +201,80 @@ fn what_arrived_before_the_peer_closed_is_known() {
         assert!(!near.is_unconfirmed(begins));
         let ago = near.info().unwrap().since_confirmed;
         assert!(ago < Duration::from_millis(40), "the end confirms: {ago:?}");
+    });
+}
+
+/// One in the file of large bodies, whose bytes tell where they are.
+fn kept(length: usize) -> bytes::Bytes {
+    let text: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+    let body = memory_file::keep(length, [&text[..]]).expect("the system has such files");
+    assert!(memory_file::place_of(&body).is_some() && memory_file::place_of(&text).is_none());
+    body
+}
+
+#[test]
+fn what_is_in_the_file_arrives_between_what_was_written_before_and_behind_it() {
+    run(async {
+        start_flusher().await;
+        let (mut near, mut far) = pair().await;
+        let large = vec![b'y'; 100_000];
+        // More than the kernel takes at once, and not whole pages.
+        let body = kept(3_000_001).slice(100..);
+        let expected = [b"small", b"head\n", &large[..], &body, b"\ntail", &body[9..]].concat();
+        let reader = spawn_local(async move {
+            let mut all = Vec::new();
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            far.read_to_end(&mut all).await.unwrap();
+            all
+        });
+        near.write_all(b"small").await.unwrap();
+        let mut rest = [&b"head\n"[..], &large, &body, b"\ntail", &body[9..]].map(IoSlice::new);
+        let mut rest = &mut rest[..];
+        while !rest.is_empty() {
+            let written = near.write_vectored(rest).await.unwrap();
+            IoSlice::advance_slices(&mut rest, written);
+        }
+        assert_eq!(near.written(), expected.len() as u64);
+        near.shutdown().await.unwrap();
+        assert!(reader.await.unwrap() == expected);
+    });
+}
+
+#[test]
+fn where_the_system_does_not_send_from_a_file_it_is_copied() {
+    run(async {
+        let (near, mut far) = pair().await;
+        near.0.stream.writable().await.unwrap();
+        let (body, mut refused) = ([b'x'; 20_000], None);
+        let slices = [&b"head"[..], &body].map(IoSlice::new);
+        // A folder is no file to send from.
+        let folder = std::fs::File::open("/").unwrap();
+        let refuse = |error: &io::Error| refused = error.raw_os_error();
+        let written = near.0.send_from(folder.as_fd(), 0, &slices, 1, refuse).unwrap();
+        assert_eq!((written, refused.is_some()), (20_004, true));
+        let mut all = vec![0; written];
+        far.read_exact(&mut all).await.unwrap();
+        assert_eq!(all, [b"head", &body[..]].concat());
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_of_the_file_gets_all_of_it_when_it_reads_again() {
+    run(async {
+        let (mut near, mut far) = pair().await;
+        let body = kept(200_000);
+        let mut written = 0;
+        while let Ok(result) =
+            tokio::time::timeout(Duration::from_millis(50), near.write_all(&body)).await
+        {
+            result.unwrap();
+            written += body.len();
+        }
+        let all = near.written() as usize;
+        assert!(all > written && all < written + body.len(), "{all}, {written}");
+        drop(near);
+        let (expected, mut read) = (body.repeat(written / body.len() + 1), Vec::new());
+        far.read_to_end(&mut read).await.unwrap();
+        assert!(read == expected[..all]);
     });
 }

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use super::example::file::Example;
 use gateway::config::{self, Known, Source};
 use gateway::{BindError, Gateway, SpanTarget};
-use gateway_tests::client::request;
+use gateway_tests::client::{request, request2};
 use gateway_tests::upstream::full;
-use gateway_tests::{Answer, Http1, Running, Setup, Upstream, within};
+use gateway_tests::{Answer, Http1, Http2, Raw, Running, Setup, Upstream, within};
 use http::Response;
 use tokio::task::JoinSet;
 
@@ -109,6 +109,37 @@ async fn conditions_ranges_and_heads_are_answered_from_what_is_stored() {
     // A change makes it invalid.
     assert_eq!(ask(&gateway, "DELETE", "/a", &[]).await.status(), 200);
     assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "answer 4");
+}
+
+/// Large bodies are sent from where they are stored, without a copy.
+#[tokio::test]
+async fn a_large_body_that_gives_way_stays_as_it_was_for_who_still_reads_it() {
+    const LENGTH: usize = 64 << 10;
+    let site = Upstream::http1(|request| async move {
+        let letter = request.uri().path()[1..2].to_owned();
+        let body = full(letter.repeat(LENGTH));
+        Response::builder().header("cache-control", "max-age=60").body(body).unwrap()
+    })
+    .await;
+    let gateway = gateway("", &site);
+    for _ in 0..2 {
+        assert_eq!(ask(&gateway, "GET", "/a", &[]).await.body, "a".repeat(LENGTH));
+    }
+    let part = ask(&gateway, "GET", "/a", &[("range", "bytes=100-60000")]).await;
+    assert_eq!((part.status(), part.text()), (206, &*"a".repeat(59_901)));
+    let mut client = Http2::connect(gateway.address).await;
+    let answer = within(client.send(request2("GET", "/a", &[], ""))).await;
+    assert_eq!(answer.body, "a".repeat(LENGTH));
+    assert_eq!(site.requests().len(), 1);
+    // It has the whole answer in its queue when others get the place.
+    let mut late = Raw::connect(gateway.address).await;
+    late.send("GET /a HTTP/1.1\r\nhost: a.example\r\nconnection: close\r\n\r\n").await;
+    late.read_until("\r\n\r\n").await;
+    assert_eq!(ask(&gateway, "DELETE", "/a", &[]).await.status(), 200);
+    for path in ["/b", "/c", "/d", "/b"] {
+        assert_eq!(ask(&gateway, "GET", path, &[]).await.body, path[1..].repeat(LENGTH));
+    }
+    assert!(late.rest().await == "a".repeat(LENGTH));
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::disk::{Record, StoredBody};
 use super::index::Index;
 use super::{Cache, Partition, Space, now};
+use crate::memory_file;
 use crate::state::limits::wall;
 
 /// What an entry takes beside its bytes: itself, its place in the map, and what allocations add.
@@ -60,7 +61,7 @@ impl Content {
     /// Bytes that it takes in memory.
     fn weight(&self) -> u64 {
         match self {
-            Self::Memory(bytes) => bytes.len() as u64,
+            Self::Memory(bytes) => memory_file::taken_by(bytes),
             Self::Disk(body) => body.weight(),
         }
     }

@@ -115,7 +115,8 @@ impl Fill {
     pub(crate) fn is_whole(&self, body: &Bytes, lead: Option<Lead>) {
         let stream = std::mem::take(&mut *lock(&self.stream));
         if !stream.is_discarded && body.len() as u64 <= self.cache.settings.max_object {
-            self.put(Bytes::from(body.to_vec()), stream.metadata.as_deref());
+            let body = self.cache.lay_down(body.len(), [&body[..]]);
+            self.put(body, stream.metadata.as_deref());
         }
         if let Some(lead) = lead {
             lead.settle();
@@ -216,9 +217,7 @@ impl Fill {
             let is_stored = end.is_ok() && !stream.is_discarded && stream.end.is_none();
             stream.end.get_or_insert(end);
             let body = is_stored.then(|| {
-                let mut body = Vec::with_capacity(stream.held);
-                stream.pieces.iter().for_each(|piece| body.extend_from_slice(piece));
-                Bytes::from(body)
+                self.cache.lay_down(stream.held, stream.pieces.iter().map(|piece| &piece[..]))
             });
             stream.wake();
             (body, stream.metadata.take())

@@ -16,6 +16,24 @@ const SHARDS: usize = 64;
 /// The key and the number of an entry.
 pub(super) type Place = (u128, u64);
 
+/// The same in less room: there is one for each URL that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Packed {
+    key: [u64; 2],
+    id: u64,
+}
+
+impl Packed {
+    fn of((key, id): Place) -> Self {
+        Self { key: [(key >> 64) as u64, key as u64], id }
+    }
+
+    fn place(self) -> Place {
+        let [high, low] = self.key.map(u128::from);
+        (high << 64 | low, self.id)
+    }
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Index {
@@ -27,8 +45,8 @@ pub(super) struct Index {
 /// Most tags are of one entry: its URL.
 #[derive(Debug)]
 enum Places {
-    One(Place),
-    Many(HashSet<Place, RandomState>),
+    One(Packed),
+    Many(Box<HashSet<Packed, RandomState>>),
 }
 
 impl Index {
@@ -40,6 +58,7 @@ impl Index {
     pub(super) fn add(&self, tags: &[u64], place: Place, size: u64) {
         self.objects.fetch_add(1, Relaxed);
         self.counts.added(size);
+        let place = Packed::of(place);
         for tag in tags {
             let mut tags = self.shard(*tag);
             match tags.get_mut(tag) {
@@ -47,7 +66,7 @@ impl Index {
                 Some(Places::Many(places)) => drop(places.insert(place)),
                 Some(one) => {
                     let Places::One(first) = *one else { continue };
-                    *one = Places::Many([first, place].into_iter().collect());
+                    *one = Places::Many(Box::new([first, place].into_iter().collect()));
                 }
             }
         }
@@ -56,6 +75,7 @@ impl Index {
     pub(super) fn remove(&self, tags: &[u64], place: Place, size: u64) {
         self.objects.fetch_sub(1, Relaxed);
         self.counts.removed(size);
+        let place = Packed::of(place);
         for tag in tags {
             let mut tags = self.shard(*tag);
             let is_empty = match tags.get_mut(tag) {
@@ -76,8 +96,8 @@ impl Index {
     pub(super) fn tagged(&self, tag: u64) -> Vec<Place> {
         match self.shard(tag).get(&tag) {
             None => Vec::new(),
-            Some(Places::One(one)) => vec![*one],
-            Some(Places::Many(places)) => places.iter().copied().collect(),
+            Some(Places::One(one)) => vec![one.place()],
+            Some(Places::Many(places)) => places.iter().map(|it| it.place()).collect(),
         }
     }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::*;
+use crate::memory_file;
 
 const TTL: u64 = 1_000_000_000_000;
 
@@ -377,6 +378,29 @@ fn one_leads_and_who_waits_learns_what_became_of_it() {
     fill.end(Ok(()));
     assert!(matches!(ask(None), Collapse::Leads(_)));
     drop(waiting);
+}
+
+#[test]
+fn a_large_body_lies_where_it_is_sent_from_and_counts_with_all_of_its_pages() {
+    let it = Fixture::new(|_| {});
+    let large = "x".repeat(20_000);
+    it.put("large", "", &[], &large);
+    let bytes = it.cache.bytes();
+    it.put("small", "", &[], "x");
+    let beside = it.cache.bytes() - bytes - 1;
+    assert!((20_480 + beside).abs_diff(bytes) < 16, "{bytes} and {beside}");
+    it.cache.lookup(it.space.key(b"large"), |entry| {
+        let body = entry.bytes().expect("it is in memory");
+        assert!(memory_file::place_of(body).is_some() && *body == large);
+    });
+    // As it arrives.
+    let fill = Fill::new(&it.cache, it.head("pieces", "", &[], "", TTL));
+    fill.begins(None, None);
+    large.as_bytes().chunks(3_000).for_each(|piece| fill.push(Bytes::copy_from_slice(piece)));
+    fill.end(Ok(()));
+    assert_eq!(it.bodies("pieces"), [large]);
+    assert_eq!(it.cache.purge_all(), 3);
+    assert_eq!(it.cache.bytes(), 0);
 }
 
 /// What an object takes, for figures: `cargo test --release --workspace --lib million -- --ignored --nocapture`.

@@ -1,13 +1,16 @@
 //! A cache and its folder.
 //!
-//! Owns which bodies are moved to disk, and that a file is removed as soon as nobody finds its entry any more. What is
+//! Owns where bodies lie: which are kept where the kernel sends them from, which are moved to disk, and that a file is removed as soon as nobody finds its entry any more. What is
 //! in the folder has its head in memory: a lookup reads no disk.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::disk::Disk;
 use super::second::Second;
 use super::{Cache, Content, Entry, Group, OpenError, Settings, StoredBody, lock};
+use crate::memory_file;
 use crate::telemetry::metrics::CacheCounts;
 
 impl Cache {
@@ -51,6 +54,22 @@ impl Cache {
     pub(crate) fn settle(&self) -> bool {
         self.disk.iter().for_each(Disk::flush);
         self.second.as_ref().is_none_or(|second| second.settle())
+    }
+
+    /// A body that is to be stored, in one piece. What goes to disk at once is not worth pages of its own.
+    pub(super) fn lay_down<'a>(
+        &self,
+        length: usize,
+        pieces: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+    ) -> Bytes {
+        let pieces = pieces.into_iter();
+        let goes = self.settings.folder.as_ref().is_some_and(|it| length as u64 >= it.from);
+        let kept = if goes { None } else { memory_file::keep(length, pieces.clone()) };
+        kept.unwrap_or_else(|| {
+            let mut body = Vec::with_capacity(length);
+            pieces.for_each(|piece| body.extend_from_slice(piece));
+            body.into()
+        })
     }
 
     /// Moves the body of an entry to disk, if it is large enough.

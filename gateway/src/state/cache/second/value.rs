@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::super::entry::Restored;
 use super::super::{Cache, Entry, digest, now};
 use super::Second;
+use crate::memory_file;
 
 /// With a number that changes when the form does. The scripts of the store know what follows: see `holds.lua`.
 const MAGIC: &[u8; 4] = b"GWC1";
@@ -86,14 +87,18 @@ pub(super) fn entry(
     let owner = std::str::from_utf8(reading.take(owner as usize)?).ok()?.to_owned();
     let place = value.len() - reading.0.len();
     reading.take(block as usize)?;
-    let body = value.slice_ref(reading.0);
     let block = value.slice(place..place + block as usize);
     let time = second.time();
     let left = until.saturating_sub(time);
     let is_wanted = keys.contains(&key) && (200..600).contains(&status) && left > 0;
-    if !is_wanted || body.len() as u64 > cache.settings.max_object {
+    if !is_wanted || reading.0.len() as u64 > cache.settings.max_object {
         return None;
     }
+    let (block, body) = match memory_file::keep(reading.0.len(), [reading.0]) {
+        // The value goes.
+        Some(body) => (Bytes::copy_from_slice(&block), body),
+        None => (block, value.slice_ref(reading.0)),
+    };
     let is_owned = cache.settings.partition.is_some() && !owner.is_empty();
     let partition = is_owned.then(|| cache.partition_named(owner));
     let restored = Restored {
