@@ -1,7 +1,7 @@
 //! Who was exposed to which variant: each unit once in a window, counted and compared with the weights.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gateway_experiments::{Salt, sample_ratio};
@@ -29,10 +29,11 @@ pub(crate) struct Exposures {
     sink: Option<String>,
     /// Whether events have the units themselves.
     names_units: bool,
-    /// What was noted in which window; it may be forgotten.
-    remembered: RefCell<(u64, HashSet<u64>)>,
+    /// What was noted in which window; it may be forgotten. No hash set, whose seeds would make the gateway take each call for
+    /// one that nothing can be made of again.
+    remembered: RefCell<(u64, BTreeSet<u64>)>,
     /// The experiments of which this instance has shown how many units there are.
-    shown: RefCell<HashSet<String>>,
+    shown: RefCell<BTreeSet<String>>,
 }
 
 impl Exposures {
@@ -127,7 +128,7 @@ impl Exposures {
     fn is_remembered(&self, window: u64, key: u64) -> bool {
         let mut remembered = self.remembered.borrow_mut();
         if remembered.0 != window || remembered.1.len() >= MOST_REMEMBERED {
-            *remembered = (window, HashSet::new());
+            *remembered = (window, BTreeSet::new());
         }
         !remembered.1.insert(key)
     }

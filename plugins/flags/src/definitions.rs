@@ -8,6 +8,9 @@ use gateway_plugin_sdk::documents;
 use gateway_plugin_sdk::documents::Document;
 use gateway_plugin_sdk::prelude::ConfigError;
 
+/// What some editors write in front. Spaces are put in its place, so that all else keeps its own.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// How many flags one request reads of a document that changed, so that none takes long.
 const PART: usize = 100;
 
@@ -89,7 +92,11 @@ impl Definitions {
     }
 
     fn begin(&self, state: &mut State, document: Document) {
-        let text = String::from_utf8(document.content).map_err(|error| {
+        let mut content = document.content;
+        if content.starts_with(BYTE_ORDER_MARK) {
+            content.iter_mut().take(BYTE_ORDER_MARK.len()).for_each(|byte| *byte = b' ');
+        }
+        let text = String::from_utf8(content).map_err(|error| {
             let at = error.utf8_error().valid_up_to();
             let fault = documents::Fault::at(at..at, "this is not UTF-8");
             vec![fault.help("save the file as UTF-8")]

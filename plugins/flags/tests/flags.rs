@@ -98,6 +98,14 @@ fn a_wrong_document_changes_nothing_and_the_log_says_where_it_is_wrong() {
     let line = "the document \"flags\" cannot be read: line 6, column 41: flags.checkout.targeting.if.0: there is no \
                 \"is_payin\" among \"$evaluators\"; did you mean \"is_paying\"?";
     assert!(harness.log().iter().any(|it| it.message == line), "{:?}", harness.log());
+    // Behind what some editors write in front.
+    harness.set_document(
+        "flags",
+        format!("\u{feff}{}", DEFINITIONS.replace("\"old\": 1", "\"old\": 5")),
+    );
+    assert_eq!(value().as_deref(), Some("5"));
+    harness.set_document("flags", DEFINITIONS.replace("\"old\": 1", "\"old\": 3"));
+    assert_eq!(value().as_deref(), Some("3"));
     harness.set_document("flags", "{ \"flags\": {},\n }");
     assert_eq!(value().as_deref(), Some("3"));
     assert!(harness.log().iter().any(|it| it.message.contains("line 2, column 2: trailing comma")));

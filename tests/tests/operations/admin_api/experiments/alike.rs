@@ -26,6 +26,7 @@ limits = { deadline = "10s" }
 [plugins.trials.config]
 unit = ["header:x-unit"]
 holdout = { share = 20 }
+exposures = {}
 
 [[plugins.trials.config.experiments]]
 name = "version"
