@@ -303,7 +303,7 @@ fn experiments(plugin: &Plugin) -> Vec<(String, Vec<String>)> {
 }
 
 /// Whether a plugin may set an attribute in a request, as far as is known.
-fn may_set(plugin: &Plugin, attribute: &str) -> bool {
+pub(super) fn may_set(plugin: &Plugin, attribute: &str) -> bool {
     let component = &*plugin.component_text;
     if matches!(plugin.component, Component::File(_)) {
         return !attribute.starts_with(CAPTURE);
@@ -323,7 +323,7 @@ fn attributes(component: &str) -> &'static [&'static str] {
         "a2a" => A2A,
         "auth" | "http-signature" | "oidc" => CONSUMER,
         "authorize" => &["authorize.decision", "authorize.rule"],
-        EXPERIMENTS => &["experiment-holdout"],
+        EXPERIMENTS => &["experiment-holdout", "experiment-variants"],
         "guardrails" => GUARDRAILS,
         "ip" => &["ip.matched"],
         "mcp" => MCP,

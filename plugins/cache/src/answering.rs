@@ -42,8 +42,7 @@ impl Cache {
             };
             return self.report(response, &asked, report);
         }
-        let kept =
-            cache::kept().and_then(|entry| Some((Kept::from_bytes(&entry.metadata)?, entry)));
+        let kept = cache::kept().and_then(|entry| Some((Kept::of(&entry, now)?, entry)));
         if let Some((kept, entry)) = kept {
             if status == 304 && asked.validates {
                 return self.confirmed(response, &asked, (kept, entry), &fields, now);
@@ -101,7 +100,7 @@ impl Cache {
             if !cache::is_background() {
                 let _gone = cache::serve(&serve.freshness(Freshness::Stale));
             }
-            cache::purge_key(&asked.key);
+            asked.forget(&kept);
             return;
         };
         let report = Report {
@@ -150,9 +149,7 @@ impl Cache {
                 freshened(entry, &kept, &fresh);
             }
             Some(_) => {}
-            None => {
-                cache::purge_key(&asked.key);
-            }
+            None => asked.forget(kept),
         }
     }
 
@@ -192,8 +189,13 @@ impl Cache {
         let rules = &self.settings.rules;
         match store(&request, status, fields, rules, asked.at, now) {
             Ok(storing) => {
+                let (names, counts) = (&self.settings.tag_fields, &self.settings.query);
+                let Some(tags) = tags::of(asked, fields, names, counts) else {
+                    self.useless.add(&asked.key, now);
+                    return Report { detail: Some("too-many-tags"), ..Report::default() };
+                };
                 let ttl = Some(storing.stored.ttl(now));
-                let is_stored = self.put(asked, fields, storing);
+                let is_stored = self.put(asked, fields, storing, tags);
                 if is_stored {
                     self.useless.remove(&asked.key);
                 }
@@ -217,7 +219,7 @@ impl Cache {
         }
     }
 
-    fn put(&self, asked: &Asked, fields: &Fields, storing: Storing) -> bool {
+    fn put(&self, asked: &Asked, fields: &Fields, storing: Storing, tags: Vec<String>) -> bool {
         let search = Variation::of(fields)
             .filter(|_| !asked.query.is_empty())
             .filter(|_| cache::lookup(&asked.path_key()).len() < MOST_SEARCHES)
@@ -236,7 +238,7 @@ impl Cache {
             .variant(variant)
             .metadata(kept.to_bytes())
             .partition(asked.consumer.chars().take(64).collect::<String>());
-        for tag in tags::of(asked, fields, &self.settings.tag_fields, &self.settings.query) {
+        for tag in tags {
             store = store.tag(tag);
         }
         for name in storing.without {

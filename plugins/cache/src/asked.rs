@@ -6,6 +6,7 @@ use gateway_cache_policy::authority;
 use gateway_cache_policy::conditional::ANSWERED;
 use gateway_cache_policy::status::Forward;
 use gateway_cache_policy::{Fields, Millis, Request, RequestDirectives, Stored};
+use gateway_plugin_sdk::cache::{self, Entry};
 use gateway_plugin_sdk::exchange::RequestView;
 use gateway_plugin_sdk::{clock, prelude};
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,9 @@ pub(crate) const READ: [&str; 10] = [
     "pragma",
     "range",
 ];
+
+/// The variants that the experiments of plugins before have chosen: they may change the request, and so its response.
+pub(crate) const VARIANTS: &str = "experiment-variants";
 
 /// A request in the hooks of its exchange; none if the cache has nothing to do with it.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -76,8 +80,13 @@ impl Kept {
         postcard::to_allocvec(self).unwrap_or_default()
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        postcard::from_bytes(bytes).ok()
+    /// What is remembered of an entry. It is no younger than the time for which it lay here, by a clock that is not set: a
+    /// time of day that was set back makes nothing fresh again.
+    pub(crate) fn of(entry: &Entry, now: Millis) -> Option<Self> {
+        let mut kept: Self = postcard::from_bytes(&entry.metadata).ok()?;
+        let resident = u64::try_from(entry.resident.as_millis()).unwrap_or(u64::MAX);
+        kept.stored.came = kept.stored.came.min(now.saturating_sub(resident));
+        Some(kept)
     }
 }
 
@@ -111,10 +120,12 @@ impl Asked {
         if !may_revalidate {
             (directives.no_cache, directives.max_age, directives.min_fresh) = (false, None, None);
         }
+        // A query that is empty is another URL than none, unless it is said what counts.
+        let mark = if query.is_some() || !settings.query.is_exact() { "?" } else { "" };
         let query = settings.query.key(query.unwrap_or_default());
         let mut key =
             String::with_capacity(scheme.len() + authority.len() + path.len() + query.len() + 96);
-        for part in [scheme, "://", &authority, path, "?", &query] {
+        for part in [scheme, "://", &authority, path, mark, &query] {
             key.push_str(part);
         }
         // Each part in a form that has an end, so that no two requests have one key.
@@ -125,6 +136,10 @@ impl Asked {
         let chosen = request.attribute("upstream.name").filter(|name| !name.is_empty());
         if let Some(upstream) = chosen {
             let _ = write!(parts, "\nupstream {upstream:?}");
+        }
+        let variants = request.attribute(VARIANTS).filter(|text| !text.is_empty());
+        if let Some(variants) = variants {
+            let _ = write!(parts, "\nvariants {variants:?}");
         }
         // What was stored under other settings may be more than these allow.
         let _ = write!(parts, "\nrules {:x}", settings.digest);
@@ -168,6 +183,12 @@ impl Asked {
     pub(crate) fn path_key(&self) -> Vec<u8> {
         let query = self.parts_from - self.query.len();
         [&self.key[..query], &self.key[self.parts_from..], b"\n*"].concat()
+    }
+
+    /// Removes what is under the key under which a response lies.
+    pub(crate) fn forget(&self, kept: &Kept) {
+        let key = if kept.search.is_some() { self.path_key() } else { self.key.clone() };
+        cache::purge_key(&key);
     }
 
     /// Keeps what was asked for, for the hooks of the response.

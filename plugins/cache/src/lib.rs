@@ -17,7 +17,7 @@ mod useless;
 use gateway_plugin_sdk::prelude::*;
 
 pub use asked::Progress;
-use asked::{Asked, READ};
+use asked::{Asked, READ, VARIANTS};
 pub use config::{Config, Credentials, KeySpec, SetCookieSpec};
 use settings::Settings;
 use useless::Useless;
@@ -59,6 +59,7 @@ impl Plugin for Cache {
             "listener.name",
             "consumer.id",
             "consumer.group",
+            VARIANTS,
         ] {
             interest = interest.attribute(name);
         }

@@ -123,13 +123,13 @@ impl Cache {
     /// What is stored: for the query as it is, or for all whose other parameters do not count (`No-Vary-Search`).
     fn find(&self, asked: &Asked, request: &Request) -> Found {
         let mut found = Found { entries: Vec::new(), stored: Vec::new(), said: Vec::new() };
-        found.add(cache::lookup(&asked.key), |_| true);
+        found.add(cache::lookup(&asked.key), asked.at, |_| true);
         let query = request.query().unwrap_or_default();
         if found.entries.is_empty() && !query.is_empty() {
             let is_for = |kept: &Kept| {
                 kept.search.as_ref().is_some_and(|(search, key)| search.key(&asked.query) == *key)
             };
-            found.add(cache::lookup(&asked.path_key()), is_for);
+            found.add(cache::lookup(&asked.path_key()), asked.at, is_for);
         }
         found
     }
@@ -196,10 +196,10 @@ impl Cache {
         match cache::collapse(&asked.key, settings.collapse_wait, settings.collapse_waiters) {
             Ok(Collapsed::Waits) => true,
             Ok(Collapsed::Joins(entry)) => {
-                let Some(kept) = Kept::from_bytes(&entry.metadata) else { return false };
+                let now = now();
+                let Some(kept) = Kept::of(&entry, now) else { return false };
                 let stored = [kept.stored];
                 asked.collapsed = true;
-                let now = now();
                 if select(&asked.arrived(request, &stored), &stored, now) != Decision::Fresh(0) {
                     return false;
                 }
@@ -213,9 +213,9 @@ impl Cache {
 }
 
 impl Found {
-    fn add(&mut self, entries: Vec<Entry>, is_for: impl Fn(&Kept) -> bool) {
+    fn add(&mut self, entries: Vec<Entry>, now: Millis, is_for: impl Fn(&Kept) -> bool) {
         for entry in entries {
-            if let Some(kept) = Kept::from_bytes(&entry.metadata).filter(&is_for) {
+            if let Some(kept) = Kept::of(&entry, now).filter(&is_for) {
                 self.entries.push(entry);
                 self.stored.push(kept.stored);
                 self.said.push(kept.said);

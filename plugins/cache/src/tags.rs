@@ -8,6 +8,8 @@ use crate::asked::Asked;
 
 /// The most tags that a stored response has.
 const MOST: usize = 64;
+/// The longest one, in bytes.
+const LONGEST: usize = 8 << 10;
 
 /// The tag of all responses for a URL, whatever else tells them apart.
 pub(crate) fn of_url(url: &str) -> String {
@@ -26,13 +28,14 @@ fn of_urls(url: &str, counts: &Variation) -> Vec<String> {
     tags
 }
 
-/// The tags of a response: its URL, what it says, and its groups (RFC 9875).
+/// The tags of a response: its URL, what it says, and its groups (RFC 9875). `None` if these are more than are kept: who
+/// purges by one of them would not find it.
 pub(crate) fn of(
     asked: &Asked,
     response: &Fields,
     names: &[HeaderName],
     counts: &Variation,
-) -> Vec<String> {
+) -> Option<Vec<String>> {
     let mut tags = of_urls(&asked.url, counts);
     tags.extend(groups(asked, response, "cache-groups"));
     for name in names {
@@ -40,10 +43,10 @@ pub(crate) fn of(
         let said = text.split([' ', '\t', ',']).filter(|tag| !tag.is_empty());
         tags.extend(said.map(str::to_owned));
     }
-    tags.retain(|tag| tag.len() <= 8 << 10);
+    tags.sort_unstable();
     tags.dedup();
-    tags.truncate(MOST);
-    tags
+    let are_few = tags.len() <= MOST && tags.iter().all(|tag| tag.len() <= LONGEST);
+    are_few.then_some(tags)
 }
 
 /// The tags of what a response to an unsafe request makes invalid: its URL, those that it names, and groups

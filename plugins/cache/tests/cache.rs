@@ -87,6 +87,58 @@ fn the_key_has_what_counts_and_nothing_else() {
 }
 
 #[test]
+fn all_of_a_query_counts_unless_it_is_said_what_does() {
+    let queries = ["/a", "/a?", "/a?x=1&y=2", "/a?x=1&&y=2", "/a?x=1&y=2&", "/a?%78=1&y=2"];
+    let exact = harness(json!({}));
+    for body in [1, 2] {
+        for path in queries {
+            assert_eq!(text(&exact, get(path), &format!("{path} {body}")), format!("{path} 1"));
+        }
+    }
+    let some = harness(json!({ "key": { "query_ignore": ["z"] } }));
+    assert_eq!(text(&some, get("/a"), "none"), "none");
+    assert_eq!(text(&some, get("/a?z=1"), "other"), "none");
+}
+
+#[test]
+fn a_response_has_all_its_tags_or_is_not_stored() {
+    let harness = harness(json!({}));
+    let tags = |count: usize| (0..count).map(|tag| format!("t{tag} ")).collect::<String>();
+    // One is that of the URL.
+    for (path, count, is_stored) in [("/few", 63, true), ("/many", 64, false)] {
+        let keys = tags(count).repeat(2);
+        let head = [AGED, ("surrogate-key", &*keys)];
+        let (_, sent) = send(&harness, get(path), answer(&head, "one"));
+        let said = sent.header("cache-status").unwrap().to_owned();
+        assert_eq!(said.ends_with("detail=too-many-tags"), !is_stored, "{said}");
+        assert_eq!(send(&harness, get(path), answer(&head, "two")).0, is_stored, "{path}");
+    }
+    let long = "t".repeat((8 << 10) + 1);
+    let head = [AGED, ("surrogate-key", &*long)];
+    send(&harness, get("/long"), answer(&head, "one"));
+    assert!(!send(&harness, get("/long"), answer(&head, "two")).0);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_nothing_fresh_again() {
+    let harness = harness(json!({}));
+    let wall = |seconds: u64| harness.set_time(Duration::from_secs(1_790_000_000 + seconds));
+    send(&harness, get("/a"), answer(&[AGED, ("etag", "\"1\"")], "one"));
+    harness.advance(Duration::from_secs(59));
+    harness.set_time(Duration::from_secs(1_790_000_000 - 3600));
+    let (is_cached, answered) = send(&harness, get("/a"), answer(&[], "two"));
+    assert_eq!((is_cached, answered.header("age")), (true, Some("59")));
+    harness.advance(Duration::from_secs(1));
+    let exchange = harness.request(get("/a"));
+    assert!(exchange.answer().is_none(), "its time is over, whatever the clock says");
+    assert_eq!(exchange.request().header("if-none-match"), Some("\"1\""));
+    // One that goes on makes it older, and does not keep it from growing older when it is set right.
+    send(&harness, get("/b"), answer(&[AGED], "one"));
+    wall(7200);
+    assert!(harness.request(get("/b")).answer().is_none());
+}
+
+#[test]
 fn another_port_route_or_listener_has_its_own_responses() {
     let harness = harness(json!({}));
     let at = |host: &str| get("/a").header("host", host);
@@ -110,6 +162,10 @@ fn what_one_upstream_answers_is_not_for_another() {
     assert_eq!(text(&harness, by("v2"), "v2"), "v2");
     assert_eq!(text(&harness, by("v3"), "v3"), "v3");
     assert_eq!(text(&harness, by("v2"), "x"), "v2");
+    let has = |variants: &str| get("/a").attribute("experiment-variants", variants);
+    assert_eq!(text(&harness, has("checkout:new "), "new"), "new");
+    assert_eq!(text(&harness, has("checkout:control "), "control"), "control");
+    assert_eq!(text(&harness, has("checkout:new "), "x"), "new");
     assert_eq!(text(&harness, get("/a"), "x"), "route");
     // A variant that is chosen behind the plugins is not known.
     let split = || get("/b").attribute("route.splits", "true");
@@ -196,6 +252,14 @@ fn a_confirmation_of_something_else_updates_nothing() {
     let (_, told) = send(&harness, get("/a"), other);
     assert_eq!((told.status(), told.text(), told.header("x-part")), (200, "one", Some("old")));
     let exchange = harness.request(get("/a"));
+    assert_eq!(exchange.request().header("if-none-match"), None);
+    // Where what is stored is for more than one query, too.
+    let all = ("no-vary-search", "params=(\"session\")");
+    send(&harness, get("/b?session=1"), answer(&[AGED, ("etag", "\"1\""), all], "one"));
+    harness.advance(Duration::from_secs(100));
+    let other = answer(&[("etag", "\"2\"")], "").status(304);
+    assert_eq!(send(&harness, get("/b?session=2"), other).1.text(), "one");
+    let exchange = harness.request(get("/b?session=3"));
     assert_eq!(exchange.request().header("if-none-match"), None);
 }
 

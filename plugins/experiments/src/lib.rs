@@ -17,9 +17,9 @@ use std::time::Duration;
 
 use gateway_cel::{Evaluator, Reads};
 use gateway_experiments::Salt;
-use gateway_plugin_sdk::clock;
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::source::Source;
+use gateway_plugin_sdk::{clock, digest, log};
 use serde::{Deserialize, Serialize};
 
 pub use config::{
@@ -33,6 +33,10 @@ use outcome::{OfHoldout, Recorded};
 
 /// The attribute of units that take part in nothing.
 const HOLDOUT: &str = "experiment-holdout";
+/// All variants that a request has: what keeps or joins responses tells them apart by it.
+const VARIANTS: &str = "experiment-variants";
+/// The longest list of variants that is written as it is, in bytes; a longer one becomes a digest.
+const MAX_VARIANTS: usize = 1024;
 
 /// For how long the gateway may decide the same without a call.
 const REUSE: Duration = Duration::from_secs(60);
@@ -122,6 +126,7 @@ impl Plugin for Experiments {
         }
         interest = headers.iter().fold(interest, Interest::header);
         interest = attributes.iter().fold(interest, Interest::attribute);
+        interest = interest.attribute(VARIANTS);
         interest = self.units.iter().fold(interest, |interest, unit| unit.declare(interest));
         interest = self.force.iter().fold(interest, |interest, force| force.interest(interest));
         if self.counts || self.has_guardrail() { interest.and_on_complete() } else { interest }
@@ -140,6 +145,7 @@ impl Plugin for Experiments {
             let _full = request.set_attribute(HOLDOUT, "true");
         }
         assigned.is_held_out = self.holdout.and(unit.as_ref()).map(|_| is_held_out);
+        self.name_variants(request, &chosen);
         for (index, (experiment, chosen)) in self.experiments.iter().zip(&chosen).enumerate() {
             experiment.apply(request, chosen.map(|(variant, _)| variant));
             let Some((variant, is_assigned)) = *chosen else { continue };
@@ -187,6 +193,30 @@ impl Plugin for Experiments {
 }
 
 impl Experiments {
+    /// Says in one attribute which variants a request has, behind those that another plugin of this kind has said.
+    fn name_variants(&self, request: &mut Request, chosen: &[Option<(usize, bool)>]) {
+        let mut text = request.attribute(VARIANTS).unwrap_or_default().to_owned();
+        let before = text.len();
+        for (experiment, chosen) in self.experiments.iter().zip(chosen) {
+            let variant = chosen.and_then(|(index, _)| experiment.spec.variants.get(index));
+            let Some(variant) = variant else { continue };
+            for part in [experiment.spec.name.as_str(), ":", variant.name.as_str(), " "] {
+                text.push_str(part);
+            }
+        }
+        if text.len() == before {
+            return;
+        }
+        if text.len() > MAX_VARIANTS {
+            let digest = digest::sha256(text.as_bytes());
+            text = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+            text.push(' ');
+        }
+        if request.set_attribute(VARIANTS, text.as_str()).is_err() {
+            log::warn!("no room for the attribute {VARIANTS}");
+        }
+    }
+
     /// The variant of each experiment, and whether the rules assigned it: what is forced or overridden tells nothing.
     fn chosen(
         &self,

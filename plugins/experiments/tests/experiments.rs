@@ -91,6 +91,42 @@ fn experiments_of_a_layer_exclude_each_other_and_a_holdout_has_none() {
 }
 
 #[test]
+fn one_attribute_has_all_variants() {
+    let named = |text: &str, harness: &Harness<Experiments>, request: RequestBuilder| {
+        let exchange = harness.request(request);
+        assert_eq!(
+            exchange.attribute("experiment-variants"),
+            Some(text.to_owned()).filter(|it| !it.is_empty())
+        );
+    };
+    let overrides = json!({ "overrides": { "u": "new" } });
+    let off = with(two("off"), &json!({ "enabled": false }));
+    let few = harness(
+        json!({ "unit": ["header:x-u"], "experiments": [with(two("one"), &overrides), off, with(two("two"), &overrides)] }),
+    );
+    let user = || request().header("x-u", "u");
+    named("one:new two:new ", &few, user());
+    named("before:a one:new two:new ", &few, user().attribute("experiment-variants", "before:a "));
+    named("", &few, request());
+    // Many become a text of one length, which is another one for other variants.
+    let long = |variant: &str| {
+        let all: Vec<_> = (0..100)
+            .map(|it| {
+                with(
+                    two(&format!("an-experiment-with-a-name-{it}")),
+                    &json!({ "overrides": { "u": variant } }),
+                )
+            })
+            .collect();
+        let many = harness(json!({ "unit": ["header:x-u"], "experiments": all }));
+        let exchange = many.request(user());
+        exchange.attribute("experiment-variants").unwrap().to_owned()
+    };
+    assert_eq!((long("control").len(), long("new").len()), (65, 65));
+    assert_ne!(long("control"), long("new"));
+}
+
+#[test]
 fn an_audience_takes_part_while_the_schedule_says_so() {
     let audience = "consumer.claims.plan == 'pro' && client.address in cidr('10.0.0.0/8') && request.headers['x-app'].startsWith('2.')";
     let experiment = with(

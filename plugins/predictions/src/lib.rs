@@ -26,7 +26,7 @@ use answer::Reading;
 use config::Settings;
 pub use config::{Config, Count, SharedWith};
 use counting::Kept;
-use question::{CREDENTIALS, Question, SIMILARITY};
+use question::{CREDENTIALS, Question, SIMILARITY, VARIANTS};
 pub use semantic::{EmbeddingApi, SemanticMode, SemanticSpec};
 use semantic::{Found, Remembered};
 
@@ -125,6 +125,7 @@ impl Plugin for Predictions {
             .attribute("route.name")
             .attribute("route.splits")
             .attribute("upstream.name")
+            .attribute(VARIANTS)
             .attribute("listener.name")
             .attribute("consumer.id")
             .attribute("consumer.group")

@@ -30,6 +30,9 @@ pub(crate) const CREDENTIALS: [&str; 12] = [
     "x-amz-security-token",
 ];
 
+/// The variants that the experiments of plugins before have chosen.
+pub(crate) const VARIANTS: &str = "experiment-variants";
+
 /// Members that make a request one of a series, so that the answer is more than an answer.
 const OF_A_SERIES: [&str; 3] = ["previous_response_id", "conversation", "background"];
 
@@ -163,6 +166,8 @@ fn parts(request: &Request, tenant: &str, form: &str, config: &Config) -> Vec<u8
     part(attribute("listener.name").as_bytes());
     // So may a plugin before have chosen one.
     part(attribute("upstream.name").as_bytes());
+    // So may an experiment have changed the request.
+    part(attribute(VARIANTS).as_bytes());
     part(request.path().as_bytes());
     part(query(request).as_bytes());
     for name in &config.headers {
@@ -206,6 +211,7 @@ fn tenant(request: &Request, shared: SharedWith) -> String {
     let pairs = request.query().unwrap_or_default().split('&');
     for pair in pairs.filter(|pair| pair.starts_with("key=")) {
         given.extend_from_slice(pair.as_bytes());
+        given.push(b'&');
     }
     if given.iter().all(|byte| *byte == b'\n') {
         return "nobody".to_owned();

@@ -320,6 +320,28 @@ fn another_port_route_or_listener_has_its_own_answers() {
 }
 
 #[test]
+fn each_variant_of_an_experiment_has_its_own_answers() {
+    let harness = Harness::<Predictions>::new(json!({ "only_deterministic": false })).unwrap();
+    let of =
+        |variants: &str| ask(CHAT, r#"{"model":"m"}"#).attribute("experiment-variants", variants);
+    for variants in ["prompt:short ", "prompt:long ", "prompt:short tone:dry "] {
+        assert!(!send(&harness, of(variants), completion(variants)).0, "{variants}");
+        assert!(send(&harness, of(variants), completion("x")).0, "{variants}");
+    }
+}
+
+#[test]
+fn keys_in_a_query_are_not_one_text() {
+    let harness = Harness::<Predictions>::new(json!({ "only_deterministic": false })).unwrap();
+    let with =
+        |query: &str| ask(CHAT, r#"{"model":"m"}"#).attribute("consumer.id", "").query(query);
+    for query in ["key=a&key=b", "key=akey=b", "key=b&key=a", "key=a", "key="] {
+        assert!(!send(&harness, with(query), completion(query)).0, "{query}");
+        assert!(send(&harness, with(query), completion("x")).0, "{query}");
+    }
+}
+
+#[test]
 fn each_credential_and_organisation_parts_clients() {
     let harness = Harness::<Predictions>::new(json!({ "only_deterministic": false })).unwrap();
     let by = |name: &str, value: &str| {

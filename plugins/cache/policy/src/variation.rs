@@ -56,9 +56,17 @@ impl Variation {
         (is_plain && read != Self::default()).then_some(read)
     }
 
+    /// Whether all of a query counts, byte by byte.
+    pub fn is_exact(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The part of a query that counts. Parameters keep their spelling; where their order does not count they are
     /// sorted by name, and those of one name keep theirs.
     pub fn key(&self, query: &str) -> String {
+        if self.is_exact() {
+            return query.to_owned();
+        }
         let mut kept: Vec<(String, &str)> = query
             .split('&')
             .filter(|pair| !pair.is_empty())
@@ -123,6 +131,7 @@ mod tests {
         assert_eq!(key("params", "a=1"), "");
         assert_eq!(key("key-order", "b=1&a=2&b=0"), "a=2&b=1&b=0");
         assert_eq!(key("", "b=1&a=2"), "b=1&a=2");
+        assert_eq!(key("", "b=1&&a=2&"), "b=1&&a=2&");
     }
 
     #[test]

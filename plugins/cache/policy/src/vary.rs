@@ -6,10 +6,16 @@
 
 use std::fmt::Write as _;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::fields::{Fields, members};
 
 /// More names than that are taken for `*`.
 const MOST_NAMES: usize = 16;
+
+/// The longest value that is kept as it is, in bytes. Of a longer one a digest is: clients choose how long it is, and who
+/// looks under the key reads those of all variants.
+const LONGEST: usize = 128;
 
 /// What `Vary` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,7 +50,15 @@ pub fn normal(name: &str, value: Option<&[u8]>) -> Option<Vec<u8>> {
         "accept" => weighted(text, false),
         _ => None,
     });
-    Some(known.map_or_else(|| value.trim_ascii().to_vec(), String::into_bytes))
+    let normal = known.map_or_else(|| value.trim_ascii().to_vec(), String::into_bytes);
+    Some(if normal.len() <= LONGEST { normal } else { digest(&normal) })
+}
+
+/// What no field has as its value: it begins with a zero.
+fn digest(value: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0];
+    bytes.extend_from_slice(&Sha256::digest(value));
+    bytes
 }
 
 /// Members with weights, from the heaviest to the lightest; of the same weight by name. `None` if it is not such a
@@ -119,6 +133,15 @@ mod tests {
     fn what_is_no_list_is_compared_as_it_is() {
         assert!(!same("accept-encoding", "gzip;q=2, br", "br, gzip;q=2"));
         assert!(same("accept-encoding", "gzip;q=x", "gzip;q=x"));
+    }
+
+    #[test]
+    fn a_long_value_takes_no_more_room_and_is_told_apart() {
+        let long = |last: &str| format!("{}{last}", "a".repeat(9000));
+        assert!(same("cookie", &long("1"), &long("1")) && !same("cookie", &long("1"), &long("2")));
+        assert_eq!(normal("cookie", Some(long("1").as_bytes())).unwrap().len(), 33);
+        let kept = "a".repeat(LONGEST);
+        assert_eq!(normal("cookie", Some(kept.as_bytes())).unwrap(), kept.as_bytes());
     }
 
     #[test]
