@@ -8,6 +8,7 @@
 mod access_log;
 mod admin;
 mod cache;
+mod cache_use;
 mod certificate_use;
 mod certificates;
 mod component;

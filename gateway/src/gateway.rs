@@ -182,7 +182,8 @@ impl Gateway {
     }
 
     /// Finds out all that would keep a configuration from being served, without serving it; with
-    /// `addresses`, also whether they can be had now, which they cannot where it is served already.
+    /// `addresses`, also whether they and the folders of caches can be had now, which they cannot where it is served
+    /// already. A process that serves does not ask for that: its own folders are not taken from it.
     ///
     /// `doubts` has an element for each plugin of what [`config::Remains`](crate::config::Remains)
     /// has of a file that is refused, and none for a whole configuration.
@@ -197,7 +198,7 @@ impl Gateway {
             Bound::default().plan(config, config.process.workers.max(1), &mut errors);
             administer::plan(config, None, &mut errors);
         }
-        errors.extend(try_folders(config));
+        errors.extend(try_folders(config, addresses));
         errors.extend(Shared::check(config).err().map(BindError::from));
         errors.extend(administer::check(config).err().map(BindError::from));
         BindErrors { errors, warnings }
@@ -350,14 +351,15 @@ fn open_stores(loader: &Loader, config: &Config) -> Vec<BindError> {
     unopened.chain(caches).collect()
 }
 
-/// Says which folders of caches that a plugin uses cannot be written.
-fn try_folders(config: &Config) -> impl Iterator<Item = BindError> {
+/// Says which folders of caches that a plugin uses cannot be written, and if that is asked for, which another process has.
+fn try_folders(config: &Config, are_wanted: bool) -> impl Iterator<Item = BindError> {
     let caches =
         config.caches.iter().enumerate().filter(|(_, cache)| {
             config.plugins.iter().any(|plugin| plugin.cache.name == cache.name)
         });
-    caches.filter_map(|(index, cache)| {
-        let error = crate::state::cache::try_folder(&cache.folder.as_ref()?.path).err()?;
+    caches.filter_map(move |(index, cache)| {
+        let error =
+            crate::state::cache::try_folder(&cache.folder.as_ref()?.path, are_wanted).err()?;
         let (name, message) = (cache.name.clone(), error.to_string());
         Some(BindError::Cache { cache: index, name, message })
     })

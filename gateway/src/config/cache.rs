@@ -126,6 +126,15 @@ fn read(
         None => None,
         Some(partition) => Some(partition?),
     };
+    if let (Some(partition), Some(value)) = (partition, table.value("partition"))
+        && partition < max_object
+    {
+        let warning = "an owner has no room for the largest object";
+        let warning = Diagnostic::warning(value.span(), warning);
+        let label = format!("`max_object` is {max_object} bytes");
+        let help = "raise `partition`, or lower `max_object`";
+        table.reading.report(warning.label(label).help(help));
+    }
     Some(Cache {
         name: name.value.clone(),
         span: name.span.clone(),

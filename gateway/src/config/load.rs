@@ -23,8 +23,8 @@ use super::syntax::Doubtful;
 use super::{
     Admin, Cache, Config, Document, Doubts, EventSink, HttpComponent, KeySet, Listener,
     NamedAccessLog, Plugin, Process, Recorder, Route, Source, Span, Store, Traces, Upstream, Usage,
-    access_log, admin, certificate_use, component, foreign, listener, only_if, plugin, process,
-    recorder, route, syntax, traces, upstream, usage,
+    access_log, admin, cache_use, certificate_use, component, foreign, listener, only_if, plugin,
+    process, recorder, route, syntax, traces, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -349,6 +349,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
         usage::warn_of_plugins_without(root, &plugins);
     }
     only_if::warn(reading, &plugins, &routes, &listeners);
+    cache_use::warn(reading, &plugins, &routes);
     certificate_use::warn_of_nobody_asked(reading, &listeners, &plugins, &routes);
 
     let components = scope.all_components.into_inner();

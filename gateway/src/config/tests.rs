@@ -4,6 +4,7 @@
 
 mod access_logs;
 mod advice;
+mod cache_use;
 mod caches;
 mod dns;
 mod events;

@@ -82,7 +82,7 @@ targets = ["http://[::1]"]
 [caches.pages]
 memory = "5MiB"
 max_object = "2MiB"
-partition = "1MiB"
+partition = "2MiB"
 abandoned = "finish"
 
 [stores.kept]
@@ -267,7 +267,7 @@ fn takes_everything_that_is_set_for_plugins() {
     assert_eq!(keys.bounds, bounds);
     let cache = &keys.cache;
     assert_eq!((&*cache.name, cache.memory, cache.max_object), ("pages", 5 << 20, 2 << 20));
-    assert_eq!((cache.partition, cache.finishes), (Some(1 << 20), true));
+    assert_eq!((cache.partition, cache.finishes), (Some(2 << 20), true));
     assert_eq!(config.process.buffered_bodies, 7 << 20);
     let all = [
         Grant::KeyValue,

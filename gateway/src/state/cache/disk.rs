@@ -16,6 +16,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Flock, FlockType};
+
 pub(crate) use self::body::{DiskReader, Piece, StoredBody};
 use self::index::Index;
 pub(super) use self::record::Record;
@@ -39,9 +41,10 @@ impl std::fmt::Display for OpenError {
     }
 }
 
-/// Whether files can be made in a folder, and its index be written. Leaves nothing there, and does not open the index: to
-/// close that would give up the lock of a gateway in this process.
-pub(crate) fn try_folder(folder: &Path) -> Result<(), OpenError> {
+/// Whether files can be made in a folder, and its index be written; if it is wanted, also that no other process has it.
+/// Leaves nothing there. Where it is not wanted the index is not opened: to close that would give up the lock of a gateway
+/// in this process.
+pub(crate) fn try_folder(folder: &Path, is_wanted: bool) -> Result<(), OpenError> {
     let bodies = folder.join("bodies");
     let within = if bodies.is_dir() { &*bodies } else { folder };
     let file = within.join(format!(".check-{}", std::process::id()));
@@ -50,9 +53,17 @@ pub(crate) fn try_folder(folder: &Path) -> Result<(), OpenError> {
     let _gone = std::fs::remove_file(&file);
     let index = folder.join("index.db");
     match rustix::fs::access(&index, rustix::fs::Access::WRITE_OK) {
-        Err(error) if index.exists() => Err(OpenError(format!("{}: {error}", index.display()))),
-        _ => Ok(()),
+        Err(error) if index.exists() => {
+            return Err(OpenError(format!("{}: {error}", index.display())));
+        }
+        _ => {}
     }
+    let file = is_wanted.then(|| std::fs::File::open(&index).ok()).flatten();
+    let write = Flock::from(FlockType::WriteLock);
+    let other = file.and_then(|file| rustix::process::fcntl_getlk(file, &write).ok().flatten());
+    let Some(other) = other else { return Ok(()) };
+    let number = other.pid.map(|pid| format!(" ({})", pid.as_raw_nonzero())).unwrap_or_default();
+    Err(OpenError(format!("another process{number} uses it")))
 }
 
 /// See the module.
