@@ -188,7 +188,9 @@ impl Run {
         run.plugin_states.borrow_mut()[index].context = context;
         run.of_cache(index, |it| {
             it.lead = Some(lead);
-            it.change(|shown| (shown.kept, shown.is_background) = (entry, true));
+            it.change(|shown| {
+                (shown.kept, shown.is_background, shown.asked) = (entry, true, now());
+            });
         });
         Ok(run)
     }
@@ -201,7 +203,10 @@ impl Run {
                 serve.result
             }
             None => {
-                self.of_cache(index, |it| it.missed = Some(Arc::clone(cache)));
+                self.of_cache(index, |it| {
+                    it.missed = Some(Arc::clone(cache));
+                    it.change(|shown| shown.asked = now());
+                });
                 CacheResult::Miss
             }
         };

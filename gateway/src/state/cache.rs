@@ -8,6 +8,7 @@ mod entry;
 mod fill;
 mod flight;
 mod index;
+mod recent;
 mod second;
 mod seen;
 mod tier;
@@ -31,6 +32,7 @@ pub(crate) use self::entry::{Content, Entry, Freshened, Wanted};
 pub(crate) use self::fill::{Fill, Polled, Reader, STALLED};
 pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};
 use self::index::Index;
+use self::recent::{Purge, Recent};
 use self::second::Second;
 pub(crate) use self::seen::Seen;
 use super::named::Named;
@@ -189,6 +191,8 @@ pub(crate) struct Cache {
     second: Option<Arc<Second>>,
     /// How often something was purged.
     purges: AtomicU64,
+    /// What was purged lately.
+    recent: Recent,
     flights: DashMap<u128, Arc<Flight>, RandomState>,
     /// What arrives at the moment.
     arriving: DashMap<u64, Weak<Fill>, RandomState>,
@@ -308,6 +312,7 @@ impl Cache {
             disk,
             second,
             purges: AtomicU64::new(0),
+            recent: Recent::default(),
             flights: DashMap::default(),
             arriving: DashMap::default(),
             arriving_bytes: AtomicUsize::new(0),
@@ -397,12 +402,23 @@ impl Cache {
         entry
     }
 
-    /// Puts an entry there, and where other gateways find it.
-    fn store(&self, entry: Entry) {
+    /// Puts an entry there, and where other gateways find it, unless it may be what was purged since it was asked for.
+    fn store(&self, entry: Entry, asked: u64) {
         let entry = self.put(entry);
+        // Behind it: who purges from now on finds it there.
+        if self.is_purged(&entry, asked) {
+            self.take_out(entry.key, |it| it.id == entry.id);
+            return;
+        }
         if let Some(second) = &self.second {
             second.write(&entry);
         }
+    }
+
+    /// Whether a response was purged after it was asked for.
+    fn is_purged(&self, entry: &Entry, asked: u64) -> bool {
+        let tags = entry.tags.iter().map(|tag| Purge::Tag(*tag));
+        self.recent.has(asked, tags.chain([Purge::Key(entry.key)]))
     }
 
     /// Puts a group under its key, which is locked, and counts what gives way to it.
@@ -538,6 +554,7 @@ impl Cache {
     /// Removes the entries under a key, here.
     fn drop_key(&self, key: u128) -> usize {
         self.purges.fetch_add(1, Release);
+        self.recent.add(Some(Purge::Key(key)));
         self.discard(|fill| fill.head.key == key);
         self.take_out(key, |_| true)
     }
@@ -555,6 +572,7 @@ impl Cache {
     /// Removes what has a tag, here.
     fn drop_tag(&self, tag: u64) -> usize {
         self.purges.fetch_add(1, Release);
+        self.recent.add(Some(Purge::Tag(tag)));
         self.discard(|fill| fill.head.tags.contains(&tag));
         let mut keys: Vec<_> = self.index.tagged(tag).into_iter().map(|(key, _)| key).collect();
         keys.sort_unstable();
@@ -600,6 +618,7 @@ impl Cache {
     /// Removes everything, here.
     fn drop_all(&self) -> usize {
         self.purges.fetch_add(1, Release);
+        self.recent.add(None);
         self.discard(|_| true);
         let objects = self.objects();
         for (_, group) in self.map.drain() {
@@ -684,6 +703,8 @@ pub(crate) struct Cached {
     pub(crate) fill: Option<Arc<Fill>>,
     /// Whether the request is sent without a client.
     pub(crate) is_background: bool,
+    /// When it was sent on, by [`now`]; 0 if the plugin has looked for nothing.
+    pub(crate) asked: u64,
 }
 
 /// A wait for the response of another.

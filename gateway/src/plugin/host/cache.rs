@@ -55,6 +55,8 @@ pub(crate) struct OfCache {
     pub(crate) lead: Option<Lead>,
     pub(crate) background: Option<Box<InBackground>>,
     pub(crate) store: Option<Arc<Fill>>,
+    /// When it purged something, behind that.
+    purged: u64,
 }
 
 /// An entry to answer with.
@@ -207,11 +209,11 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
             Ok((store.data_mut().cache_freshen(entry, freshening),))
         },
     )?;
-    linker.func_wrap("purge-key", |store: Context<'_>, (key,): (Vec<u8>,)| {
-        Ok((store.data().cache_purge(|cache, space| cache.purge_key(space, &key)),))
+    linker.func_wrap("purge-key", |mut store: Context<'_>, (key,): (Vec<u8>,)| {
+        Ok((store.data_mut().cache_purge(|cache, space| cache.purge_key(space, &key)),))
     })?;
-    linker.func_wrap("purge-tag", |store: Context<'_>, (tag,): (String,)| {
-        Ok((store.data().cache_purge(|cache, space| cache.purge_tag(space, &tag)),))
+    linker.func_wrap("purge-tag", |mut store: Context<'_>, (tag,): (String,)| {
+        Ok((store.data_mut().cache_purge(|cache, space| cache.purge_tag(space, &tag)),))
     })
 }
 
@@ -445,7 +447,11 @@ impl HostState {
             partition: &partition,
             ttl,
         };
-        let fill = Fill::new(&cache, Entry::head(&cache, &space, &wanted));
+        // What this exchange purges itself is not what it stores.
+        let asked = self.cached().map(|cached| cached.asked).filter(|asked| *asked > 0);
+        let purged = self.cache_asked().map_or(0, |asked| asked.purged);
+        let asked = asked.unwrap_or_else(now).max(purged);
+        let fill = Fill::asked_for(&cache, Entry::head(&cache, &space, &wanted), asked);
         self.of_cache().store = Some(fill);
         Ok(())
     }
@@ -475,10 +481,13 @@ impl HostState {
         Ok(shown)
     }
 
-    fn cache_purge(&self, purge: impl FnOnce(&Cache, &Space) -> usize) -> u32 {
+    fn cache_purge(&mut self, purge: impl FnOnce(&Cache, &Space) -> usize) -> u32 {
         let (cache, space) = self.place();
         let purged = purge(&cache, &space);
         cache.counts.purged(purged as u64);
+        if self.heads.is_some() {
+            self.of_cache().purged = now() + 1;
+        }
         u32::try_from(purged).unwrap_or(u32::MAX)
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Fill {
     cache: Arc<Cache>,
     stream: Mutex<Stream>,
     lead: Mutex<Option<Lead>>,
+    /// When it was asked for: what was purged since is not stored.
+    asked: u64,
 }
 
 #[derive(Debug, Default)]
@@ -78,13 +80,20 @@ pub(crate) enum Polled {
 }
 
 impl Fill {
-    /// Of a response with this head.
-    pub(crate) fn new(cache: &Arc<Cache>, head: Entry) -> Arc<Self> {
+    /// Of a response with this head, that nobody has waited for.
+    #[cfg(test)]
+    pub(super) fn new(cache: &Arc<Cache>, head: Entry) -> Arc<Self> {
+        Self::asked_for(cache, head, super::now())
+    }
+
+    /// Of a response with this head, to a request that was sent at this time.
+    pub(crate) fn asked_for(cache: &Arc<Cache>, head: Entry, asked: u64) -> Arc<Self> {
         Arc::new(Self {
             head: Arc::new(head),
             cache: Arc::clone(cache),
             stream: Mutex::default(),
             lead: Mutex::default(),
+            asked,
         })
     }
 
@@ -95,6 +104,10 @@ impl Fill {
         if let Some(lead) = lead {
             lead.arrives(self);
             *lock(&self.lead) = Some(lead);
+        }
+        // Behind the first line: who purges from now on finds it there.
+        if self.cache.is_purged(&self.head, self.asked) {
+            self.discard();
         }
     }
 
@@ -111,7 +124,7 @@ impl Fill {
 
     fn put(&self, body: Bytes, metadata: Option<&[u8]>) {
         self.cache.counts.stored();
-        self.cache.store(self.head.with_body(body, metadata));
+        self.cache.store(self.head.with_body(body, metadata), self.asked);
     }
 
     /// It is not stored. Who asks from now on is not served it: those who read it already are.

@@ -311,6 +311,30 @@ fn who_reads_nothing_keeps_nobody_waiting() {
 }
 
 #[test]
+fn what_was_purged_since_it_was_asked_for_is_not_stored_or_joined() {
+    let it = Fixture::new(|_| {});
+    let asked = now();
+    for purge in [
+        (|it: &Fixture| it.cache.purge_tag(&it.space, "x")) as fn(&Fixture) -> usize,
+        |it| it.cache.purge_key(&it.space, b"k"),
+        |it| it.cache.purge_all(),
+    ] {
+        purge(&it);
+        let whole = Fill::asked_for(&it.cache, it.head("k", "", &["x"], "", TTL), asked);
+        whole.is_whole(&Bytes::from_static(b"old"), None);
+        let fill = Fill::asked_for(&it.cache, it.head("k", "", &["x"], "", TTL), asked);
+        fill.begins(None, None);
+        assert!(!fill.can_be_joined());
+        fill.push(Bytes::from_static(b"old"));
+        fill.end(Ok(()));
+        assert!(it.bodies("k").is_empty());
+        assert_eq!((it.cache.objects(), it.cache.bytes()), (0, 0));
+        it.put("k", "", &["x"], "new");
+        assert_eq!(it.bodies("k"), ["new"]);
+    }
+}
+
+#[test]
 fn what_is_purged_is_not_joined_any_more() {
     let it = Fixture::new(|_| {});
     let fill = Fill::new(&it.cache, it.head("k", "", &["x"], "", TTL));
