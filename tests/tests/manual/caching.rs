@@ -183,6 +183,36 @@ async fn requests_for_the_same_become_one() {
     assert_eq!(site.requests().len(), 1);
 }
 
+#[tokio::test]
+async fn what_was_asked_for_before_a_change_is_not_kept_behind_it() {
+    let version = Arc::new(AtomicUsize::new(0));
+    let site = Upstream::http1(move |request| {
+        let is_change = request.method() == "POST";
+        let number = version.fetch_add(usize::from(is_change), Ordering::Relaxed);
+        async move {
+            if !is_change {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+            }
+            Response::builder()
+                .header(AGED.0, AGED.1)
+                .body(full(format!("version {number}")))
+                .unwrap()
+        }
+    })
+    .await;
+    let gateway = gateway("", &site);
+    let early = ask(&gateway, "GET", "/a", &[]);
+    let change = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ask(&gateway, "POST", "/a", &[]).await
+    };
+    let (early, changed) = tokio::join!(early, change);
+    assert_eq!((early.text(), changed.status()), ("version 0", 200));
+    assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "version 1");
+    let again = ask(&gateway, "GET", "/a", &[]).await;
+    assert_eq!(again.header("cache-status"), Some("gateway; hit; ttl=60"));
+}
+
 fn short(route: &str) -> String {
     format!(
         "[upstreams.site]\ntargets = [\"http://${{env:SITE}}\"]\n\
@@ -313,6 +343,61 @@ upstream = "one"
     for upstream in &upstreams {
         let asked = upstream.requests();
         assert_eq!(asked.iter().filter(|it| it.uri.path() == "/a").count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_variant_that_only_changes_the_request_has_its_own_responses_and_predictions() {
+    let site =
+        Upstream::http1(|request| {
+            let variant =
+                request.headers().get("x-checkout").map(|it| it.to_str().unwrap().to_owned());
+            let choice = format!(
+                r#"{{"variant":"{}","choices":[{{"finish_reason":"stop"}}]}}"#,
+                variant.unwrap()
+            );
+            let response = Response::builder().header(AGED.0, AGED.1);
+            async move {
+                response.header("content-type", "application/json").body(full(choice)).unwrap()
+            }
+        })
+        .await;
+    let text = r#"
+[upstreams.site]
+targets = ["http://${env:SITE}"]
+[plugins.experiments]
+component = "experiments"
+[plugins.experiments.config]
+unit = ["header:x-unit"]
+[[plugins.experiments.config.experiments]]
+name = "checkout"
+header = "x-checkout"
+variants = [{ name = "control", weight = 50 }, { name = "next", weight = 50 }]
+[plugins.predictions]
+component = "predictions"
+limits = { memory = "64MiB", deadline = "1s" }
+[plugins.cache]
+component = "cache"
+[[routes]]
+name = "all"
+paths = ["/{*rest}"]
+plugins = ["experiments", "predictions", "cache"]
+upstream = "site"
+"#;
+    let gateway = Setup::toml(text, &[("SITE", &site.address)]).start();
+    let question = r#"{"model":"m","temperature":0,"messages":[]}"#;
+    for number in (0..20).chain(0..20) {
+        let unit = number.to_string();
+        let fields = [("x-unit", &*unit), ("content-type", "application/json")];
+        let apart = ask(&gateway, "GET", &format!("/apart/{number}"), &fields).await;
+        assert_eq!(ask(&gateway, "GET", "/a", &fields).await.text(), apart.text(), "unit {unit}");
+        let asked = request("POST", "/v1/chat/completions", &fields, question);
+        let answer = within(Http1::connect(gateway.address).await.send(asked)).await;
+        assert_eq!(answer.text(), apart.text(), "unit {unit}");
+    }
+    for path in ["/a", "/v1/chat/completions"] {
+        let asked = site.requests();
+        assert_eq!(asked.iter().filter(|it| it.uri.path() == path).count(), 2, "{path}");
     }
 }
 
