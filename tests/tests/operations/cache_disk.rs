@@ -179,12 +179,13 @@ async fn whole(address: SocketAddr, path: &str) -> Option<Vec<u8>> {
     (all.len() - end == length).then(|| all.split_off(end))
 }
 
-/// What `run` or `check` says, which ends at once.
+/// What `run`, `check` or `check --bind` says, which ends at once.
 fn refused(verb: &str, folder: &Path, text: &str) -> String {
     let head = "[[listeners]]\nname = \"l\"\naddress = \"127.0.0.1:0\"\n";
     std::fs::write(folder.join("other.toml"), format!("{head}{text}")).unwrap();
     let mut command = Command::new(binary());
-    let output = command.current_dir(folder).args([verb, "other.toml"]).output().unwrap();
+    let words = verb.split(' ').chain(["other.toml"]);
+    let output = command.current_dir(folder).args(words).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     said
@@ -195,10 +196,20 @@ async fn a_folder_is_of_one_gateway_that_can_write_it() {
     let (upstream, _) = origin().await;
     let folder = folder();
     let in_use = text(&upstream, "folder = \"pages\"");
-    let _gateway = Gateway::run(folder.path(), &in_use);
+    let gateway = Gateway::run(folder.path(), &in_use);
     let said = refused("run", folder.path(), &in_use);
     let expected = "the folder of the cache `pages` cannot be used: another process uses it";
     assert!(said.contains(expected) && said.contains("[caches.pages]"), "{said}");
+    // To look at it takes nothing from who has it.
+    for _ in 0..2 {
+        let said = refused("check --bind", folder.path(), &in_use);
+        let number = gateway.process();
+        let expected = format!("cannot be used: another process ({number}) uses it");
+        assert!(said.contains(&expected) && said.contains("[caches.pages]"), "{said}");
+    }
+    let fine =
+        Command::new(binary()).current_dir(folder.path()).args(["check", "other.toml"]).status();
+    assert!(fine.unwrap().success(), "the gateway that has it is to take the file");
     // Nobody can make files there, root neither.
     for verb in ["run", "check"] {
         let said = refused(verb, folder.path(), &text(&upstream, "folder = \"/proc\""));

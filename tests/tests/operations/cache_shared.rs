@@ -1,5 +1,7 @@
 //! A second level of caches: gateways find what one of them has stored in a server, and a purge holds on all of them.
 
+mod tenants;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
