@@ -205,11 +205,11 @@ impl Pool {
         self.slow_until.get() != 0
     }
 
-    /// A call took as many milliseconds. If it was not quick, those that follow are in slices: for so
-    /// long that calls which are not, since nobody knows them to be slow, have the worker for no more
-    /// than a small part of the time.
+    /// A call took as long. If it was not quick, those that follow are in slices: for so long that calls which are
+    /// not, since nobody knows them to be slow, have the worker for no more than a small part of the time.
     #[cold]
-    fn took(&self, flow: &Flow, milliseconds: u64) {
+    fn took(&self, flow: &Flow, time: Duration) {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         if milliseconds > 0 {
             let until = flow.now().saturating_add(milliseconds.saturating_mul(SLOW_FOR));
             self.slow_until.set(self.slow_until.get().max(until));
@@ -286,7 +286,7 @@ impl Pool {
         turn.in_slices(self.is_slow(flow));
         let called = lease.instance().call_in_turn::<H>(&self.plugin, heads, params, &mut turn);
         let called = called.await;
-        self.took(flow, turn.computed().as_millis().try_into().unwrap_or(u64::MAX));
+        self.took(flow, turn.computed());
         let called = called?;
         lease.give_back();
         Ok(called)
@@ -481,15 +481,15 @@ impl Ready<'_> {
         let Self { ref mut lease, flow } = self;
         let pool = lease.pool;
         let metrics = &pool.plugin.identity.metrics;
-        let (began, time) = (flow.now(), metrics.hook_begins());
+        let (began, time) = (flow.begins(), metrics.hook_begins());
         let called = lease.instance().call_now::<H>(&pool.plugin, heads, params);
-        let ticks = flow.called(began);
+        let beyond = flow.called(began);
         let timed = metrics.hook_ended(H::INDEX, time);
         pool.timing.set(
             timed.map(|(began, took)| Timing::new(began, took, Duration::ZERO, Duration::ZERO)),
         );
-        if ticks > 1 {
-            pool.took(flow, ticks - 1);
+        if !beyond.is_zero() {
+            pool.took(flow, beyond);
         }
         let called = called?;
         self.lease.give_back();
