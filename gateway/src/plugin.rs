@@ -88,6 +88,9 @@ pub(crate) enum Failure {
     /// No instance was made ready in time.
     #[error("no instance of it was ready in time: its `configure` takes long for so many requests")]
     NotReady,
+    /// It has to be called where it can wait.
+    #[error("it has to wait")]
+    HasToWait,
     /// As many calls as `limits.queue` allows wait for their turn already.
     #[error(
         "{0} of its calls wait for their turn already (`limits.queue`): it needs more of the \
@@ -109,7 +112,9 @@ impl Failure {
             Self::Breach(_) => FailureKind::Breach,
             Self::Kept(_) => FailureKind::Kept,
             Self::Instantiate(_) => FailureKind::Instantiate,
-            Self::Exhausted(_) | Self::NotReady | Self::NoPlace(_) => FailureKind::Exhausted,
+            Self::Exhausted(_) | Self::NotReady | Self::NoPlace(_) | Self::HasToWait => {
+                FailureKind::Exhausted
+            }
             Self::Busy(_) => FailureKind::Busy,
         }
     }

@@ -71,6 +71,9 @@ pub(crate) struct Share {
     left: Cell<u64>,
     /// The tag of the flow that had the last turn.
     reached: Cell<u64>,
+    /// The time that the thread has had, as it was read at the first call of a tick, and the tick after that.
+    thread_time: Cell<Duration>,
+    read_before: Cell<u64>,
     /// The flows of which calls wait, in the order in which they began to.
     waiting: RefCell<Vec<Rc<Flow>>>,
     /// Those of which the log says that they are slowed.
@@ -175,6 +178,14 @@ impl Share {
         }
     }
 
+    #[cold]
+    fn read_thread_time(&self, now: u64) -> Duration {
+        let time = thread_time();
+        self.thread_time.set(time);
+        self.read_before.set(now + 1);
+        time
+    }
+
     fn wake(&self) {
         if let Some(task) = self.task.take() {
             task.wake();
@@ -219,11 +230,21 @@ impl Flow {
         })
     }
 
-    /// The count of ticks, to be read before a call and given to [`computed`](Self::computed) after
-    /// it.
+    /// The count of ticks.
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         self.clock.now()
+    }
+
+    /// A call begins that is not measured. Returns the count of ticks, to be given to [`called`](Self::called)
+    /// after it.
+    #[inline]
+    pub(crate) fn begins(&self) -> u64 {
+        let now = self.clock.now();
+        if self.share.read_before.get() != now + 1 {
+            self.share.read_thread_time(now);
+        }
+        now
     }
 
     /// Whether a call must wait for its turn.
@@ -253,14 +274,28 @@ impl Flow {
                 || !self.queue.borrow().is_empty())
     }
 
-    /// A call has ended that was not measured. Returns for how many ticks it was there.
+    /// A call has ended that was not measured. Returns for how long it computed beyond the tick in which it began,
+    /// and that may have been nearly over.
     #[inline]
-    pub(crate) fn called(&self, began: u64) -> u64 {
-        let ticks = self.clock.now().saturating_sub(began);
-        if ticks != 0 {
-            self.computed(TICK * u32::try_from(ticks).unwrap_or(u32::MAX));
+    pub(crate) fn called(&self, began: u64) -> Duration {
+        let now = self.clock.now();
+        match now.saturating_sub(began) {
+            0 => Duration::ZERO,
+            ticks => self.called_beyond(ticks - 1, now),
         }
-        ticks
+    }
+
+    /// The count goes on while the thread waits for a processor, and that is not computing: where it would be long,
+    /// it is no more than the thread has had since the tick of its beginning.
+    #[cold]
+    fn called_beyond(&self, ticks: u64, now: u64) -> Duration {
+        let mut beyond = TICK * u32::try_from(ticks).unwrap_or(u32::MAX);
+        if ticks > 0 {
+            let before = self.share.thread_time.get();
+            beyond = beyond.min(self.share.read_thread_time(now).saturating_sub(before));
+        }
+        self.computed(TICK + beyond);
+        beyond
     }
 
     /// A call has computed, to its end or for a turn.

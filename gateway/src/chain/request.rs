@@ -153,8 +153,15 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     let (mut calls, mut has_asked) = (0, false);
     let (called, heads) = loop {
         let heads = run.heads_of(index);
-        let mut called = match pool.ready(flow) {
-            Some(ready) => see_head_now(ready, pool, &heads),
+        let at_once = match pool.ready(flow).or_else(|| pool.ready_at_once(flow)) {
+            Some(ready) => match see_head_now(ready, pool, &heads) {
+                Err(Failure::HasToWait) => None,
+                called => Some(called),
+            },
+            None => None,
+        };
+        let mut called = match at_once {
+            Some(called) => called,
             // Boxed, so that what may wait does not make every other exchange's state large.
             None => {
                 run.timeline.waits_in(index, Hook::OnRequest);

@@ -68,6 +68,8 @@ pub(crate) struct HostState {
     pub(crate) hook: usize,
     /// Whether the hook asked or told anything but what depends on its arguments alone.
     pub(crate) impure: Cell<bool>,
+    /// The same, before it asked the limiter last.
+    was_impure: Cell<bool>,
     /// How often the guest was given a handle or released one.
     pub(super) handles: Cell<u32>,
     /// Whether the guest was told a random number or the time, which no two instances have the same.
@@ -145,6 +147,7 @@ impl HostState {
             slots: None,
             hook: 0,
             impure: Cell::new(false),
+            was_impure: Cell::new(false),
             handles: Cell::new(0),
             is_unique: Cell::new(false),
             is_seeded: Cell::new(false),
@@ -164,6 +167,11 @@ impl HostState {
     /// same arguments of the hook. See [`functions`].
     fn reaches_out(&self) {
         self.impure.set(true);
+    }
+
+    /// As [`reaches_out`](Self::reaches_out), where it matters whether it is the first time.
+    fn reaches_limiter(&self) {
+        self.was_impure.set(self.impure.replace(true));
     }
 
     /// To be said wherever a guest is given a handle, or releases one.
@@ -251,6 +259,8 @@ pub(super) struct Waiting {
     link: Link,
     /// What is linked instead for a plugin that promised never to call it.
     link_refusing: Link,
+    /// What is linked instead where calls are answered at once or end the hook, if many can be.
+    link_at_once: Option<Link>,
     /// Whether it is for this plugin that calls may wait.
     applies: fn(&config::Plugin) -> bool,
 }
@@ -273,6 +283,7 @@ pub(super) const INTERFACES: [Interface; 22] = [
         waiting: Some(Waiting {
             link: limiter::link_shared,
             link_refusing: limiter::link_refusing,
+            link_at_once: Some(limiter::link_at_once),
             applies: |plugin| plugin.limiter_use.redis().is_some(),
         }),
         ..Interface::new("limiter", Some(Grant::Limiter), limiter::link)
@@ -282,6 +293,7 @@ pub(super) const INTERFACES: [Interface; 22] = [
         waiting: Some(Waiting {
             link: key_value::link_shared,
             link_refusing: key_value::link_refusing,
+            link_at_once: None,
             applies: |plugin| {
                 plugin.key_value_store.as_ref().is_some_and(|it| it.redis().is_some())
             },
@@ -320,18 +332,22 @@ impl Interface {
     }
 
     /// Puts the interface into a plugin's linker, under the name by which it is imported: with the
-    /// version that the plugin was built for. Calls that wait only if it may wait.
+    /// version that the plugin was built for.
     pub(super) fn link(
         &self,
         linker: &mut Linker<HostState>,
         name: &str,
         waiting: Option<Waiting>,
-        may_wait: bool,
+        calls: Calls,
     ) -> wasmtime::Result<()> {
-        let link = match waiting {
-            Some(waiting) if may_wait => waiting.link,
-            Some(waiting) => waiting.link_refusing,
-            None => self.link,
+        let link = match (waiting, calls) {
+            (None, _) => self.link,
+            (Some(waiting), Calls::Wait) => waiting.link,
+            (Some(waiting), Calls::AreRefused) => waiting.link_refusing,
+            (Some(waiting), Calls::AreDoneAtOnce) => match waiting.link_at_once {
+                Some(link) => link,
+                None => wasmtime::bail!("calls of `{}` always wait", self.name),
+            },
         };
         link(&mut functions::Functions::new(&mut linker.instance(name)?))
     }
@@ -340,9 +356,22 @@ impl Interface {
 impl Waiting {
     /// Calls may wait whoever makes them.
     const fn always(link: Link, link_refusing: Link) -> Self {
-        Self { link, link_refusing, applies: |_| true }
+        Self { link, link_refusing, link_at_once: None, applies: |_| true }
     }
 }
+
+/// What becomes of calls that may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Calls {
+    Wait,
+    AreRefused,
+    AreDoneAtOnce,
+}
+
+/// A call would have to wait where it cannot. Nothing was done, so that the hook can be called again where it can.
+#[derive(Debug, thiserror::Error)]
+#[error("it has to wait")]
+pub(super) struct HasToWait;
 
 pub(crate) use cache::{InBackground, KnownHit, OfCache, Served};
 pub(crate) use drain::Drain;

@@ -16,7 +16,7 @@ use super::bindings::{
 };
 use super::ends::RecordedEnd;
 use super::engine;
-use super::host::{Asked, HostState};
+use super::host::{Asked, HasToWait, HostState};
 use super::in_place::{InPlace, MemoryBlock};
 use super::load::Plugin;
 use super::outbound::Caller;
@@ -360,6 +360,9 @@ impl Instance {
 /// as its own lines.
 #[cold]
 fn explain(data: &mut HostState, deadline: Duration, error: &wasmtime::Error) -> Failure {
+    if error.is::<HasToWait>() {
+        return Failure::HasToWait;
+    }
     if let Some(refused) = data.memory.take_refusal() {
         let said = data.take_failure_report().map(|failure_report| format!(": {failure_report}"));
         return Failure::Memory(refused, said.unwrap_or_default().into());

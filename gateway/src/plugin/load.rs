@@ -32,7 +32,7 @@ use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 
 use super::bindings::{Description, HOOKS, VERSION};
 use super::engine::{self, Backtraces};
-use super::host::{self, HostState, INTERFACES, Identity};
+use super::host::{self, Calls, HostState, INTERFACES, Identity};
 use super::in_place::{ARGUMENTS, BLOCK};
 use super::instance::{HOOK_NAMES, Instance};
 use super::prepare::Preparer;
@@ -101,6 +101,8 @@ pub(crate) struct Plugin {
     /// Whether the log has said that its instances serve few hooks.
     pub(super) retirement_logged: AtomicBool,
     pub(super) waits: bool,
+    /// The same plugin without hooks that wait, if most of its calls need not.
+    pub(super) at_once: Option<Arc<Plugin>>,
     /// Whether its instances can be put back into the state in which they were configured, and are.
     pub(super) resets: bool,
     /// Whether its component comes with the binary.
@@ -119,6 +121,25 @@ impl Plugin {
     /// The upstreams that it may forward requests to.
     pub(crate) fn forward_to(&self) -> &[String] {
         &self.identity.forward_to
+    }
+
+    /// The same plugin, linked so that no hook waits.
+    fn at_once(&self, pre: InstancePre<HostState>) -> Self {
+        Self {
+            name: Arc::clone(&self.name),
+            interest: self.interest.clone(),
+            only_if: self.only_if.clone(),
+            bounds: self.bounds.clone(),
+            retirement_logged: AtomicBool::new(false),
+            waits: false,
+            at_once: None,
+            config: self.config.clone(),
+            identity: Arc::clone(&self.identity),
+            pre,
+            exports: self.exports.clone(),
+            preparer: self.preparer.clone(),
+            ..*self
+        }
     }
 
     /// As much of a body as is held for it: what it asks for, and no more than an instance can take.
@@ -330,9 +351,13 @@ impl Loader {
         plugin.interest = self.configure(&plugin, &mut instance)?;
         warnings.extend(worn_at_once(&plugin, &instance));
         if plugin.waits && plugin.interest.never_waits {
-            let linked = self.link(config, &component, false);
+            let linked = self.link(config, &component, Calls::AreRefused);
             plugin.pre = linked.map_err(|error| vec![refused(format!("{error:#}"), None)])?.pre;
             plugin.waits = false;
+        }
+        if plugin.waits && plugin.isolation == Isolation::Pooled && config.limiter_use.lease > 0 {
+            let linked = self.link(config, &component, Calls::AreDoneAtOnce);
+            plugin.at_once = linked.ok().map(|linked| Arc::new(plugin.at_once(linked.pre)));
         }
         plugin.resets = plugin.isolation == Isolation::Fresh
             && !plugin.waits
@@ -534,7 +559,7 @@ impl Loader {
         component: &Component,
     ) -> Result<(Plugin, Instance), LoadError> {
         let linked = self
-            .link(config, component, true)
+            .link(config, component, Calls::Wait)
             .map_err(|error| refused(format!("{error:#}"), None))?;
         self.prepare_linked(config, component, linked)
     }
@@ -586,6 +611,7 @@ impl Loader {
             queue: config.queue,
             retirement_logged: AtomicBool::new(false),
             waits: linked.waits,
+            at_once: None,
             resets: false,
             is_first_party: matches!(config.component, config::Component::BuiltIn(_)),
             config: config.config.clone(),
@@ -608,12 +634,12 @@ impl Loader {
         Ok((plugin, instance))
     }
 
-    /// Links what the component imports; functions that wait only if it may wait.
+    /// Links what the component imports.
     fn link(
         &self,
         config: &config::Plugin,
         component: &Component,
-        may_wait: bool,
+        calls: Calls,
     ) -> wasmtime::Result<Linked> {
         let mut linker = Linker::new(&self.engine);
         let (mut waits, mut reads_request) = (false, false);
@@ -624,13 +650,13 @@ impl Loader {
                 Import::Host(index) => {
                     let interface = &INTERFACES[index];
                     let waiting = interface.waiting(config);
-                    interface.link(&mut linker, name, waiting, may_wait)?;
+                    interface.link(&mut linker, name, waiting, calls)?;
                     may_attempt |=
                         interface.name == "attempts" && !asks_alone(&wanted.ty, &self.engine);
                     may_hold |= interface.name == "held-response";
                     may_drain |= interface.name == "drain";
                     uses_cache |= interface.name == "cache";
-                    waits |= may_wait && waiting.is_some();
+                    waits |= calls == Calls::Wait && waiting.is_some();
                     reads_request |=
                         interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
                 }

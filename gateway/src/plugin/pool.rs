@@ -29,6 +29,8 @@ use crate::share::{Flow, Kind, Owner, Share, Turn};
 /// A pool of instances.
 pub(crate) struct Pool {
     plugin: Arc<Plugin>,
+    /// Instances whose hooks are called without a stack of their own, since most of them need not wait.
+    at_once: Option<Box<AtOnce>>,
     /// Where its instances send requests to upstreams.
     caller: Option<Caller>,
     #[expect(clippy::vec_box, reason = "an instance is large, and moves in and out for each hook")]
@@ -81,6 +83,7 @@ impl Pool {
             kept: LocalQuota::new(&plugin.identity.stores.kept),
             is_managed: Cell::new(plugin.waits),
             slow_until: Cell::new(0),
+            at_once: plugin.at_once.as_ref().map(|it| Box::new(AtOnce::new(it, &caller))),
             plugin,
             caller,
             idle: RefCell::default(),
@@ -187,7 +190,18 @@ impl Pool {
         if self.is_managed.get() || flow.must_wait() {
             return None;
         }
-        self.take_idle().map(|lease| Ready { lease, flow })
+        self.take_idle().map(|lease| Ready { lease, flow, of: self })
+    }
+
+    /// An instance of a plugin that may wait, where the next call will probably need not. If it has to after all it
+    /// ends with [`Failure::HasToWait`], and is to be done again by [`call_managed`](Self::call_managed).
+    pub(crate) fn ready_at_once<'a>(&'a self, flow: &'a Flow) -> Option<Ready<'a>> {
+        let at_once = self.at_once.as_ref()?;
+        if !at_once.is_tried() || self.slow_until.get() != 0 || flow.must_wait() {
+            return None;
+        }
+        let lease = at_once.pool.take_or_order()?;
+        Some(Ready { lease, flow, of: self })
     }
 
     /// Whether a call would not be done at once.
@@ -205,11 +219,11 @@ impl Pool {
         self.slow_until.get() != 0
     }
 
-    /// A call took as many milliseconds. If it was not quick, those that follow are in slices: for so
-    /// long that calls which are not, since nobody knows them to be slow, have the worker for no more
-    /// than a small part of the time.
+    /// A call took as long. If it was not quick, those that follow are in slices: for so long that calls which are
+    /// not, since nobody knows them to be slow, have the worker for no more than a small part of the time.
     #[cold]
-    fn took(&self, flow: &Flow, milliseconds: u64) {
+    fn took(&self, flow: &Flow, time: Duration) {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         if milliseconds > 0 {
             let until = flow.now().saturating_add(milliseconds.saturating_mul(SLOW_FOR));
             self.slow_until.set(self.slow_until.get().max(until));
@@ -286,7 +300,7 @@ impl Pool {
         turn.in_slices(self.is_slow(flow));
         let called = lease.instance().call_in_turn::<H>(&self.plugin, heads, params, &mut turn);
         let called = called.await;
-        self.took(flow, turn.computed().as_millis().try_into().unwrap_or(u64::MAX));
+        self.took(flow, turn.computed());
         let called = called?;
         lease.give_back();
         Ok(called)
@@ -339,6 +353,24 @@ impl Pool {
             let mailbox = Arc::clone(&self.mailbox);
             self.plugin.preparer.order(&self.plugin, Order { mailbox, is_spare });
         }
+    }
+
+    /// An instance if there is one. If not the next call finds one.
+    fn take_or_order(&self) -> Option<Lease<'_>> {
+        if let Some(lease) = self.take_idle() {
+            return Some(lease);
+        }
+        match self.take_new() {
+            Some(Ok(lease)) => return Some(lease),
+            Some(Err(failure)) => {
+                tracing::warn!(plugin = &*self.plugin.name, "no instance is ready: {failure}");
+            }
+            None => {}
+        }
+        if self.live.get() == 0 {
+            self.order(true);
+        }
+        None
     }
 
     /// Whether to make an instance ready although no hook asks for it yet.
@@ -469,6 +501,8 @@ const SLOW_FOR: u64 = 500;
 pub(crate) struct Ready<'a> {
     lease: Lease<'a>,
     flow: &'a Flow,
+    /// The pool that was asked for it.
+    of: &'a Pool,
 }
 
 impl Ready<'_> {
@@ -478,18 +512,24 @@ impl Ready<'_> {
         heads: Arc<ExchangeView>,
         params: H::Params<'_>,
     ) -> Result<Called<H::Results>, Failure> {
-        let Self { ref mut lease, flow } = self;
-        let pool = lease.pool;
+        let Self { ref mut lease, flow, of: pool } = self;
         let metrics = &pool.plugin.identity.metrics;
-        let (began, time) = (flow.now(), metrics.hook_begins());
+        let (began, time) = (flow.begins(), metrics.hook_begins());
         let called = lease.instance().call_now::<H>(&pool.plugin, heads, params);
-        let ticks = flow.called(began);
+        let beyond = flow.called(began);
+        if let Some(at_once) = &pool.at_once {
+            let has_to_wait = matches!(called, Err(Failure::HasToWait));
+            at_once.called(has_to_wait);
+            if has_to_wait {
+                return called;
+            }
+        }
         let timed = metrics.hook_ended(H::INDEX, time);
         pool.timing.set(
             timed.map(|(began, took)| Timing::new(began, took, Duration::ZERO, Duration::ZERO)),
         );
-        if ticks > 1 {
-            pool.took(flow, ticks - 1);
+        if !beyond.is_zero() {
+            pool.took(flow, beyond);
         }
         let called = called?;
         self.lease.give_back();
@@ -499,6 +539,57 @@ impl Ready<'_> {
     /// Gives the instance back as it is.
     pub(crate) fn put_back(self) {
         self.lease.give_back();
+    }
+}
+
+/// The instances of a plugin whose hooks are tried without waiting, and whether they are.
+///
+/// A hook that has to wait costs its instance. So after one no other is tried for a while, which is the longer the
+/// more often that happens.
+struct AtOnce {
+    pool: Pool,
+    /// Calls for which none is tried, and how many they are the next time.
+    rest: Cell<u32>,
+    next_rest: Cell<u32>,
+    /// Calls since then that did not have to wait.
+    done: Cell<u32>,
+}
+
+impl AtOnce {
+    const SHORTEST_REST: u32 = 100;
+    const LONGEST_REST: u32 = 100_000;
+
+    fn new(plugin: &Arc<Plugin>, caller: &Option<Caller>) -> Self {
+        Self {
+            pool: Pool::new(Arc::clone(plugin), caller.clone()),
+            rest: Cell::new(0),
+            next_rest: Cell::new(Self::SHORTEST_REST),
+            done: Cell::new(0),
+        }
+    }
+
+    fn is_tried(&self) -> bool {
+        let shared = &self.pool.plugin.identity.stores.shared_limits;
+        if !shared.as_ref().is_some_and(|shared| shared.answers_at_once()) {
+            return false;
+        }
+        let rest = self.rest.get();
+        self.rest.set(rest.saturating_sub(1));
+        rest == 0
+    }
+
+    fn called(&self, had_to_wait: bool) {
+        let next = self.next_rest.get();
+        if had_to_wait {
+            self.rest.set(next);
+            self.next_rest.set(next.saturating_mul(2).min(Self::LONGEST_REST));
+            self.done.set(0);
+        } else if next > Self::SHORTEST_REST {
+            self.done.set(self.done.get() + 1);
+            if self.done.get() >= next {
+                self.next_rest.set(Self::SHORTEST_REST);
+            }
+        }
     }
 }
 

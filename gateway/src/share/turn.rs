@@ -10,7 +10,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
 
-use super::clock::TICK;
 use super::slices::{Slices, thread_time};
 use super::{Flow, OF_ALL};
 
@@ -143,11 +142,9 @@ impl Turn {
     pub(crate) fn take<T>(&mut self, work: impl FnOnce() -> T) -> T {
         // Reading the thread's time is a call to the system, and only who was made to wait pays it.
         if !self.is_sliced && !self.is_given {
-            let began = self.flow.now();
+            let began = self.flow.begins();
             let result = work();
-            let ticks = self.flow.called(began);
-            // The first one may have been nearly over.
-            self.computed += TICK * u32::try_from(ticks.saturating_sub(1)).unwrap_or(u32::MAX);
+            self.computed += self.flow.called(began);
             return result;
         }
         let began = thread_time();

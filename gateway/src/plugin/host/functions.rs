@@ -31,6 +31,11 @@ impl<'a, 'b> Functions<'a, 'b> {
         Functions::marking(self.linker, HostState::keeps_what_it_got)
     }
 
+    /// Functions of the limiter that may be answered at once or not.
+    pub(super) fn of_limiter(&mut self) -> Functions<'_, 'b> {
+        Functions::marking(self.linker, HostState::reaches_limiter)
+    }
+
     fn marking(linker: &'a mut LinkerInstance<'b, HostState>, mark: fn(&HostState)) -> Self {
         Self {
             linker,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::functions::Functions;
-use super::{Context, HostState};
+use super::{Context, HasToWait, HostState};
 use crate::plugin::bindings::{
     CalendarUnit, Charge, LimiterError, Quota, Reservation, Settlement, SlidingQuota, Verdict,
     Window,
@@ -41,6 +41,11 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
 
 /// Buckets in a store that several gateways share, for whose answer the hook waits.
 pub(super) fn link_shared(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    link_shared_calls(&mut linker.of_limiter())?;
+    link_time_zones(linker)
+}
+
+fn link_shared_calls(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap_async("take", |mut store: Context<'_>, (charges,): (Vec<Charge>,)| {
         // Nearly every check with a lease: it has no need of a future that can wait.
         if let Some(answer) = store.data().take_at_once(&charges) {
@@ -78,14 +83,43 @@ pub(super) fn link_shared(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()
                 let Some(settlements) = to_settlements(&settlements) else {
                     return Ok((Err(LimiterError::Invalid),));
                 };
+                store.data().note_order();
                 store.data_mut().budget.pause();
                 let settled = shared.settle(&settlements).await;
                 resume(&mut store);
                 Ok((settled.map_err(|Unavailable| LimiterError::Unavailable),))
             })
         },
-    )?;
+    )
+}
+
+/// The same store, where permits were taken ahead of the hook: what they do not answer ends it.
+pub(super) fn link_at_once(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    link_calls_at_once(&mut linker.of_limiter())?;
     link_time_zones(linker)
+}
+
+fn link_calls_at_once(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
+    linker.func_wrap("take", |store: Context<'_>, (charges,): (Vec<Charge>,)| {
+        let state = store.data();
+        if let Some(answer) = state.take_at_once(&charges) {
+            return Ok((answer,));
+        }
+        state.must_be_called_again()?;
+        Ok((state.take_without_store(&charges),))
+    })?;
+    linker.func_wrap("reserve", |store: Context<'_>, (_,): (Vec<Quota>,)| {
+        store.data().must_be_called_again()?;
+        Ok((Reserved::Err(LimiterError::Unavailable),))
+    })?;
+    linker.func_wrap("reserve-sliding", |store: Context<'_>, (_,): (Vec<SlidingQuota>,)| {
+        store.data().must_be_called_again()?;
+        Ok((Reserved::Err(LimiterError::Unavailable),))
+    })?;
+    linker.func_wrap("settle", |store: Context<'_>, (_,): (Vec<Settlement>,)| {
+        store.data().must_be_called_again()?;
+        Ok((Settled::Err(LimiterError::Unavailable),))
+    })
 }
 
 async fn reserve_shared(
@@ -95,6 +129,7 @@ async fn reserve_shared(
     let shared = store.data().identity.stores.shared_limits.clone();
     let shared = shared.ok_or(LimiterError::Unavailable)?;
     let quotas = quotas.ok_or(LimiterError::Invalid)?;
+    store.data().note_order();
     store.data_mut().budget.pause();
     let reserved = shared.reserve(&quotas).await;
     store.data().note_shared(quotas.iter().copied());
@@ -161,10 +196,37 @@ impl HostState {
         if !are_valid(charges) {
             return Some(Err(LimiterError::Invalid));
         }
+        self.note_order();
         let charges: SmallVec<[_; 1]> = charges.iter().map(to_state).collect();
         let verdicts = shared.take_leased(&charges)?;
         self.note_shared(charges.iter().map(quotas::Quota::of));
         Some(Ok(verdicts.into_iter().map(from_state).collect()))
+    }
+
+    /// Notes whether the hook had asked or told anything before, so that it cannot be called again.
+    fn note_order(&self) {
+        if self.was_impure.get()
+            && let Some(shared) = &self.identity.stores.shared_limits
+        {
+            shared.is_not_asked_first();
+        }
+    }
+
+    /// Ends the hook, if all that it did so far can be done again. If it cannot, the store is as good as away for
+    /// this call: plugins that ask or tell something before they ask the limiter are called where they can wait, and
+    /// only one that did not do so before comes here.
+    fn must_be_called_again(&self) -> Result<(), HasToWait> {
+        if self.was_impure.get() { Ok(()) } else { Err(HasToWait) }
+    }
+
+    #[cold]
+    fn take_without_store(&self, charges: &[Charge]) -> Result<Vec<Verdict>, LimiterError> {
+        let shared = &self.identity.stores.shared_limits;
+        let shared = shared.as_ref().ok_or(LimiterError::Unavailable)?;
+        let charges: SmallVec<[_; 1]> = charges.iter().map(to_state).collect();
+        let verdicts = shared.take_without_store(&charges);
+        let verdicts = verdicts.map_err(|Unavailable| LimiterError::Unavailable)?;
+        Ok(verdicts.into_iter().map(from_state).collect())
     }
 
     fn reserve(&self, quotas: Option<Vec<quotas::Quota<'_>>>) -> Reserved {

@@ -8,6 +8,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,8 @@ const TURNS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Leases {
     permits: u64,
+    /// Whether the last look found enough, and some is left there.
+    has_some: AtomicBool,
     by_key: Mutex<ByKey>,
     turns: Box<[Arc<tokio::sync::Mutex<()>>]>,
     hasher: RandomState,
@@ -111,6 +114,7 @@ impl Leases {
     pub(super) fn new(permits: u64) -> Self {
         Self {
             permits,
+            has_some: AtomicBool::new(false),
             by_key: Mutex::default(),
             turns: (0..TURNS).map(|_| Arc::default()).collect(),
             hasher: RandomState::default(),
@@ -120,6 +124,17 @@ impl Leases {
     /// Whose turn it is to ask for a key.
     pub(super) fn turn(&self, key: &str) -> &tokio::sync::Mutex<()> {
         &self.turns[self.hasher.hash_one(key) as usize % TURNS]
+    }
+
+    /// Whether the next look will probably find enough: most keys are busy ones, or none are.
+    pub(super) fn has_some(&self) -> bool {
+        self.has_some.load(Relaxed)
+    }
+
+    fn will_have(&self, some: bool) {
+        if self.has_some.load(Relaxed) != some {
+            self.has_some.store(some, Relaxed);
+        }
     }
 
     fn by_key(&self) -> MutexGuard<'_, ByKey> {
@@ -132,12 +147,18 @@ impl Leases {
         let (by_key, now) = (&mut by_key.map, Instant::now());
         // Nearly every check is of one bucket, which is looked up once.
         if let ([charge], [Asked { rule, .. }]) = (charges, asked) {
-            let lease = by_key.get_mut(charge.key)?;
-            let (allowed, is_low) = match lease.refuses(now) && rule.cost > 0 {
-                true => (false, false),
-                false if !lease.has(rule.cost, now) => return None,
-                false => (true, lease.take(rule.cost)),
+            let Some(lease) = by_key.get_mut(charge.key) else {
+                self.will_have(false);
+                return None;
             };
+            let refuses = lease.refuses(now) && rule.cost > 0;
+            if !refuses && !lease.has(rule.cost, now) {
+                self.will_have(false);
+                return None;
+            }
+            let is_low = !refuses && lease.take(rule.cost);
+            self.will_have(refuses || lease.left >= rule.cost);
+            let allowed = !refuses;
             let verdicts = smallvec![rule.verdict(allowed, lease.used(now), 0)];
             return Some(Taken { verdicts, is_low });
         }
@@ -149,7 +170,9 @@ impl Leases {
         let is_twice = |(index, it): (usize, &Charge<'_>)| {
             charges[..index].iter().any(|other| other.key == it.key)
         };
-        if !all || charges.iter().enumerate().any(is_twice) {
+        let found = all && !charges.iter().enumerate().any(is_twice);
+        self.will_have(found);
+        if !found {
             return None;
         }
         let mut taken = Taken { verdicts: Verdicts::with_capacity(charges.len()), is_low: false };
@@ -203,6 +226,7 @@ impl Leases {
             };
             let given = answer.ahead[index];
             lease.left += given.saturating_mul(parts[index].permit);
+            self.will_have(lease.left > 0);
             (lease.used, lease.at) = (answer.used[index], now);
             // Where the bucket is nearly empty, the request that finds no permit asks.
             lease.is_renewed &= given < parts[index].ahead;
@@ -226,6 +250,7 @@ impl Leases {
         for (index, charge) in charges.iter().enumerate() {
             let (verdict, used) = (answer.verdicts[index], answer.used[index]);
             let left = answer.ahead[index].saturating_mul(parts[index].permit);
+            self.will_have(left > 0);
             let wait = verdict.retry_after.map_or(REFUSAL, Duration::from_nanos).min(REFUSAL);
             // Only of one permit it is known that nothing less is admitted.
             let is_refused = !verdict.allowed && asked[index].rule.cost <= parts[index].permit;

@@ -5,6 +5,7 @@
 //! point number holds, so that exactly as much is admitted as the limit says.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use redis::Value;
 use smallvec::{SmallVec, smallvec};
@@ -29,6 +30,8 @@ pub(crate) struct SharedLimits {
     names: Names,
     pub(super) on_error: OnStoreError,
     leases: Option<Leases>,
+    /// Whether hooks ask or tell something before they ask here.
+    is_asked_late: AtomicBool,
     /// Gateways that share the store.
     pub(super) instances: u64,
     /// For checks that the store does not answer.
@@ -64,6 +67,7 @@ impl SharedLimits {
             names: Names::of(settings, plugin),
             on_error: used.on_store_error,
             leases: (used.lease > 0).then(|| Leases::new(used.lease)),
+            is_asked_late: AtomicBool::new(false),
             instances: settings.instances,
             local: local.clone(),
             store: Arc::clone(store),
@@ -73,6 +77,18 @@ impl SharedLimits {
     /// Connects the worker of this thread.
     pub(crate) fn connect_here(&self) {
         self.store.connect_here();
+    }
+
+    /// A hook had asked or told something before.
+    pub(crate) fn is_not_asked_first(&self) {
+        if !self.is_asked_late.load(Relaxed) {
+            self.is_asked_late.store(true, Relaxed);
+        }
+    }
+
+    /// Whether the next hook will probably find what it asks for here, and could be called again if it does not.
+    pub(crate) fn answers_at_once(&self) -> bool {
+        self.leases.as_ref().is_some_and(Leases::has_some) && !self.is_asked_late.load(Relaxed)
     }
 
     /// As [`take`](Self::take), where permits are here that were taken ahead.
@@ -120,17 +136,30 @@ impl SharedLimits {
             Some(leases) => self.lease(leases, charges).await,
             None => self.ask(charges, &[], "").await.map(|answer| answer.verdicts),
         };
-        match (answered, self.on_error) {
-            (Ok(verdicts), _) => {
+        match answered {
+            Ok(verdicts) => {
                 self.local.buckets.decided(verdicts.iter().all(|verdict| verdict.allowed));
                 Ok(verdicts)
             }
-            (Err(Unavailable), OnStoreError::Closed) => Err(Unavailable),
-            (Err(Unavailable), OnStoreError::Open) => {
+            Err(Unavailable) => self.take_without_store(charges),
+        }
+    }
+
+    /// What becomes of a check without an answer.
+    ///
+    /// # Errors
+    /// When the plugin is to hear of it.
+    pub(crate) fn take_without_store(
+        &self,
+        charges: &[Charge<'_>],
+    ) -> Result<Verdicts, Unavailable> {
+        match self.on_error {
+            OnStoreError::Closed => Err(Unavailable),
+            OnStoreError::Open => {
                 let passed = |charge: &Charge<'_>| Rule::of(charge).verdict(true, 0, 0);
                 Ok(charges.iter().map(passed).collect())
             }
-            (Err(Unavailable), OnStoreError::Local) => Ok(self.take_share(charges).into()),
+            OnStoreError::Local => Ok(self.take_share(charges).into()),
         }
     }
 
