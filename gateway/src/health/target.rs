@@ -3,7 +3,7 @@
 //! Owns why a target takes no requests, when it takes some again, and the one line in the log for each
 //! change. What is rare is behind a lock; requests that succeed at a healthy target read two numbers.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
 

@@ -298,7 +298,7 @@ impl Http1Pool {
 
     /// Gives up what is closed or too old.
     pub(super) fn sweep(&mut self, now: Instant) {
-        let (timeout, capacity) = (self.timeout, self.capacity);
+        let timeout = self.timeout;
         let mut idle_time = std::mem::take(&mut self.idle_time);
         let mut has_spoken = false;
         self.idle.retain_mut(|idle| {
