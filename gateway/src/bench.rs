@@ -169,6 +169,7 @@ fn heads(table: &Table) -> ExchangeView {
             cache: None,
             amounts: None,
             held_by: None,
+            passed: 0,
         },
     }
 }

@@ -121,6 +121,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) amounts: Option<Arc<[(u8, i64)]>>,
     /// The plugin that holds the response back, while one does.
     pub(crate) held_by: Option<Arc<str>>,
+    /// For the plugin that is called: what has passed it without a call, in bytes of the string that it counts.
+    pub(crate) passed: u64,
 }
 
 /// How often a request was sent, and whether it can be sent again.

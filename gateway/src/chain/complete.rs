@@ -211,6 +211,7 @@ async fn on_complete(Ended { run, end }: &Ended) {
         if let Some(amounts) = run.usage.so_far() {
             run.change(|heads| heads.facts.amounts = Some(amounts));
         }
+        run.note_passed(index);
         let mut watched = run.watch(index, "on-complete");
         let flow = run.flow(index);
         let called = pool.call::<OnComplete>(flow, run.heads(), (summary, &context)).await;

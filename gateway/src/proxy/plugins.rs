@@ -257,6 +257,7 @@ fn heads(
         cache: None,
         amounts: None,
         held_by: None,
+        passed: 0,
     };
     let attributes = Vec::new();
     Ok(Arc::new(ExchangeView {
