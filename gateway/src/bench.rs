@@ -170,6 +170,7 @@ fn heads(table: &Table) -> ExchangeView {
             amounts: None,
             counted: None,
             held_by: None,
+            passed: 0,
         },
     }
 }

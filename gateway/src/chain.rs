@@ -160,6 +160,8 @@ struct PluginState {
     received: Option<Bytes>,
     /// What it has of the cache.
     cached: Option<Box<cache::OfPlugin>>,
+    /// What has passed it without a call, in bytes of the string that it counts.
+    passed: u64,
 }
 
 impl PluginState {
@@ -195,6 +197,7 @@ impl Run {
             kept: keep::Kept::default(),
             received: None,
             cached: None,
+            passed: 0,
         };
         Rc::new(Self {
             chain: chain.clone(),

@@ -123,6 +123,8 @@ pub(crate) struct ExchangeFacts {
     pub(crate) counted: Option<Counted>,
     /// The plugin that holds the response back, while one does.
     pub(crate) held_by: Option<Arc<str>>,
+    /// For the plugin that is called: what has passed it without a call, in bytes of the string that it counts.
+    pub(crate) passed: u64,
 }
 
 /// Exchanges that ended alike: with which context and status, and how many.

@@ -39,7 +39,8 @@ use std::sync::Arc;
 pub(crate) use change_cache::ReuseKey;
 pub(crate) use guest_output::{FailureReport, OutputBuffer, OutputLine};
 pub(crate) use host::{
-    Asked, Drain, Hold, InBackground, KnownHit, MemoryLimit, OfCache, OfHeld, Served, Settled,
+    Alike, Asked, Drain, Hold, InBackground, KnownHit, MemoryLimit, OfCache, OfHeld, Served,
+    Settled,
 };
 pub(crate) use interest::Interest;
 pub use load::{

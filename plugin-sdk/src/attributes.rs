@@ -53,6 +53,15 @@ pub fn set(name: &str, value: &str) -> Result<(), AttributeError> {
     host::set_attribute(name, value)
 }
 
+/// Sets several attributes of the current exchange, names and values, in one call of the gateway, which costs about as much
+/// as setting one. The first that cannot be set ends it: those before it are set.
+///
+/// # Errors
+/// If a name is reserved, or something is too large.
+pub fn set_all(attributes: &[(&str, &str)]) -> Result<(), AttributeError> {
+    host::set_attributes(attributes)
+}
+
 /// Whether only the gateway sets attributes of this name: for `configure` of a plugin whose configuration names some.
 pub fn is_reserved(name: &str) -> bool {
     RESERVED.iter().any(|prefix| begins_with(name, prefix))

@@ -63,7 +63,7 @@
 //!
 //! # What a plugin may do
 //!
-//! [`attributes`], [`clock`], [`digest`], [`drain`], [`exchange`], [`held_response`], [`log`] and [`random`] are always there.
+//! [`attributes`], [`chunks`], [`clock`], [`digest`], [`drain`], [`exchange`], [`held_response`], [`log`] and [`random`] are always there.
 //! [`attempts`], [`cache`], [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`], [`slots`] and [`usage`] must be granted in
 //! the gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`],
 //! each set of [`keys`] and each upstream of [`http_client`]. A component imports only what its code calls.
@@ -100,6 +100,7 @@ pub mod attributes;
 pub mod bindings;
 mod body;
 pub mod cache;
+pub mod chunks;
 pub mod clock;
 mod config_error;
 mod configure;

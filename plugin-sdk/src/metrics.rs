@@ -187,6 +187,49 @@ pub fn counted<C: DeserializeOwned + Default>() -> Vec<Alike<C>> {
     counted.map(read).collect()
 }
 
+/// Adds to counters, and counts values in histograms, in one call of the gateway: for hooks that record several.
+///
+/// ```
+/// use gateway_plugin_sdk::metrics::{self, Counter, Histogram};
+/// use gateway_plugin_sdk::prelude::*;
+/// use gateway_plugin_sdk::testing::{self, Harness};
+///
+/// struct Count {
+///     requests: Counter,
+///     length: Histogram,
+/// }
+///
+/// impl Plugin for Count {
+///     type Config = NoConfig;
+///     type Context = ();
+///
+///     fn configure(_: NoConfig) -> Result<Self, ConfigError> {
+///         let length = metrics::histogram("path_bytes", &[16.0, 64.0, 256.0]);
+///         Ok(Self { requests: metrics::counter("requests"), length })
+///     }
+///
+///     fn interest(&self) -> Interest {
+///         Interest::on_request().path()
+///     }
+///
+///     fn on_request(&self, request: &mut Request, _: &mut ()) -> Outcome {
+///         let length = request.path().len() as f64;
+///         metrics::record_all(&[(self.requests, 1)], &[(self.length, length)]);
+///         Outcome::Next
+///     }
+/// }
+///
+/// let harness = Harness::<Count>::new(NoConfig {}).unwrap();
+/// harness.request(testing::request().path("/orders"));
+/// assert_eq!(harness.counter("requests", &[]), 1);
+/// assert_eq!(harness.observations("path_bytes", &[]), [7.0]);
+/// ```
+pub fn record_all(amounts: &[(Counter, u64)], values: &[(Histogram, f64)]) {
+    let amounts: Vec<_> = amounts.iter().map(|(counter, amount)| (counter.0, *amount)).collect();
+    let values: Vec<_> = values.iter().map(|(histogram, value)| (histogram.0, *value)).collect();
+    host::metrics_record(&amounts, &values);
+}
+
 /// The counter of this name. `_total` is added to a name that does not end so.
 ///
 /// # Panics

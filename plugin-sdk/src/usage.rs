@@ -63,6 +63,14 @@ pub fn add(name: &str, amount: i64) {
     host::usage_add(name, amount);
 }
 
+/// Adds to several numbers, names and amounts, in one call of the gateway.
+///
+/// # Panics
+/// If a name breaks the rules.
+pub fn add_all(amounts: &[(&str, i64)]) {
+    host::usage_add_all(amounts);
+}
+
 /// In `on_complete`: what was added to this exchange so far, by name, by all plugins that were called before. Those are the
 /// ones behind this one, and the other hooks of those before it. Empty in any other hook, and without `[usage]`.
 #[must_use]

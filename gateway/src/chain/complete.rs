@@ -213,6 +213,7 @@ async fn on_complete(Ended { run, end }: &Ended) {
         if let Some(amounts) = run.usage.so_far() {
             run.change(|heads| heads.facts.amounts = Some(amounts));
         }
+        run.note_passed(index);
         let counted = pool.ends().called();
         let tells = !counted.is_empty();
         if tells {

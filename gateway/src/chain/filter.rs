@@ -21,7 +21,7 @@ use super::record::{Watched, returned};
 use crate::body::{Body, BodyError};
 use crate::plugin::bindings::{BodyChunk, ChunkOutcome};
 use crate::plugin::instance::{Called, OnRequestChunk, OnResponseChunk};
-use crate::plugin::{Asked, Failure};
+use crate::plugin::{Alike, Asked, Failure};
 use crate::recorder::Hook;
 
 /// Which body of the exchange.
@@ -49,6 +49,14 @@ struct Stage {
     side: Side,
     /// What the hook decides of a response that it holds back, while it does.
     held: RefCell<Option<Box<Decisions>>>,
+    /// Chunks that pass without a call, if there are any.
+    alike: RefCell<Option<Passing>>,
+}
+
+/// Chunks that pass until the next call, and how much has passed since the last one.
+struct Passing {
+    alike: Box<Alike>,
+    bytes: u64,
 }
 
 /// What is passed on in a chunk's place.
@@ -147,7 +155,8 @@ impl Filter {
         inner: Body,
         held: Option<Box<Decisions>>,
     ) -> Self {
-        let stage = Stage { run: run.clone(), index, side, held: RefCell::new(held) };
+        let (held, alike) = (RefCell::new(held), RefCell::default());
+        let stage = Stage { run: run.clone(), index, side, held, alike };
         Self { plugin: Rc::new(stage), inner, state: FilterState::Reading }
     }
 
@@ -188,11 +197,26 @@ impl Filter {
     }
 }
 
+impl Run {
+    /// Has the plugin that is called next see how much has passed it.
+    pub(super) fn note_passed(&self, index: usize) {
+        let passed = self.plugin_states.borrow()[index].passed;
+        if self.heads.borrow().facts.passed != passed {
+            self.change(|heads| heads.facts.passed = passed);
+        }
+    }
+}
+
 impl Stage {
     /// Gives a chunk to the hook. A hook that does not wait, and has an instance, has its outcome at
     /// once.
     fn see(self: Rc<Self>, data: Bytes, next: Next) -> FilterState {
         let last = !matches!(next, Next::More);
+        // The last one is never among them.
+        if !last && self.passes(&data) {
+            return FilterState::Seen(Ok(data), next);
+        }
+        self.run.note_passed(self.index);
         let Some(ready) = self.run.pool(self.index).ready(self.run.flow(self.index)) else {
             return FilterState::Waiting(
                 Box::pin(async move { self.call_later(data, last).await }),
@@ -212,6 +236,23 @@ impl Stage {
         };
         returned(&mut watched);
         FilterState::Seen(self.finish(called, data, watched), next)
+    }
+
+    /// Whether a chunk is one that needs no call. A trace shows each call, and so has all of them made.
+    fn passes(&self, data: &[u8]) -> bool {
+        let mut alike = self.alike.borrow_mut();
+        let Some(passing) = alike.as_mut() else { return false };
+        let may_pass = self.held.borrow().is_none() && self.run.recording.is_none();
+        let bytes = passing.alike.count(data).filter(|_| may_pass);
+        let bytes = bytes.filter(|bytes| passing.bytes + bytes <= passing.alike.bytes);
+        let Some(bytes) = bytes else {
+            // The hook is called, and says anew what passes.
+            *alike = None;
+            return false;
+        };
+        passing.bytes += bytes;
+        self.run.plugin_states.borrow_mut()[self.index].passed += bytes;
+        true
     }
 
     fn name(&self) -> Arc<str> {
@@ -344,6 +385,9 @@ impl Stage {
     /// What the hook wants of the response that it holds back.
     #[cold]
     fn decide(&self, mut asked: Box<Asked>, outcome: &ChunkOutcome) -> Result<(), Failure> {
+        if let Some(alike) = asked.alike.take() {
+            *self.alike.borrow_mut() = Some(Passing { alike, bytes: 0 });
+        }
         let is_held = self.held.borrow().is_some();
         if !is_held || matches!(outcome, ChunkOutcome::Abort(_)) {
             return Ok(());

@@ -37,7 +37,8 @@ pub(super) enum Stop {
     Failed(PluginFailed),
     /// The upstream broke off while a plugin waited for the whole body.
     Broken(BodyError),
-    /// The upstream broke off while the plugin held the response back, of which nothing was passed on.
+    /// The upstream broke off while the plugin held the response back, or waited for the whole of it and may have the request
+    /// sent again: nothing was passed on.
     Lost(BodyError),
     /// There is no room for the whole body that a plugin asked for.
     NoRoom(NoRoom),
@@ -306,6 +307,10 @@ async fn see_buffered(run: &Run, index: usize, body: Body, wanted: u64) -> Resul
     let name = || plugin.name.clone();
     match buffer::read_all(plugin, body, wanted).await {
         Ok((bytes, trailers)) => see_whole_body(run, index, bytes, trailers).await,
+        // The plugin has it answered from elsewhere, perhaps: nothing was passed on.
+        Err(BufferError::Broken(error)) if run.pool(index).plugin().may_attempt => {
+            Err(Stop::Lost(error))
+        }
         Err(BufferError::Broken(error)) => Err(Stop::Broken(error)),
         Err(BufferError::Late(time)) => Err(Stop::Broken(BodyError::Late(name(), time))),
         Err(BufferError::Full(full)) => Err(Stop::NoRoom(NoRoom { plugin: name(), full })),

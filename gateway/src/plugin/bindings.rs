@@ -562,6 +562,17 @@ pub(crate) enum DrainError {
     NotHere,
 }
 
+/// `chunks.chunks-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum ChunksError {
+    #[component(name = "not-here")]
+    NotHere,
+    #[component(name = "invalid")]
+    Invalid,
+}
+
 /// `held-response.head-change`
 #[derive(ComponentType, Lift, Debug)]
 #[component(record)]

@@ -6,6 +6,7 @@
 mod attempts;
 mod attributes;
 mod cache;
+mod chunks;
 mod clock;
 mod digest;
 mod documents;
@@ -268,12 +269,13 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 22] = [
+pub(super) const INTERFACES: [Interface; 23] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("attempts", Some(Grant::Attempts), attempts::link),
     Interface::new("held-response", None, held_response::link),
     Interface::new("drain", None, drain::link),
+    Interface::new("chunks", None, chunks::link),
     Interface::new("cache", Some(Grant::Cache), cache::link),
     Interface::new("log", None, log::link),
     Interface::new("clock", None, clock::link),
@@ -374,6 +376,7 @@ pub(super) enum Calls {
 pub(super) struct HasToWait;
 
 pub(crate) use cache::{InBackground, KnownHit, OfCache, Served};
+pub(crate) use chunks::Alike;
 pub(crate) use drain::Drain;
 pub(crate) use held_response::{Hold, OfHeld};
 pub(crate) use slots::{Asked, Settled};

@@ -258,6 +258,7 @@ fn heads(
         amounts: None,
         counted: None,
         held_by: None,
+        passed: 0,
     };
     let attributes = Vec::new();
     Ok(Arc::new(ExchangeView {

@@ -64,6 +64,24 @@ pub(crate) fn set_attribute(name: &str, value: &str) -> Result<(), AttributeErro
     reached().set_attribute(name, value)
 }
 
+pub(crate) fn set_attributes(attributes: &[(&str, &str)]) -> Result<(), AttributeError> {
+    attributes.iter().try_for_each(|(name, value)| set_attribute(name, value))
+}
+
+/// Natively each chunk comes with a call.
+pub(crate) fn pass_alike(
+    pieces: &[&[u8]],
+    counted: u32,
+    bytes: u32,
+) -> Result<(), crate::chunks::ChunksError> {
+    reached().check_alike(pieces, counted, bytes)
+}
+
+pub(crate) fn passed() -> u64 {
+    reached();
+    0
+}
+
 pub(crate) fn log_enabled(level: Level) -> bool {
     reached().log_enabled(level)
 }
@@ -168,6 +186,11 @@ pub(crate) fn metrics_observe(series: u32, value: f64) {
     reached().metrics().observe(series, value);
 }
 
+pub(crate) fn metrics_record(amounts: &[(u32, u64)], values: &[(u32, f64)]) {
+    amounts.iter().for_each(|(series, amount)| metrics_add(*series, *amount));
+    values.iter().for_each(|(series, value)| metrics_observe(*series, *value));
+}
+
 pub(crate) fn metrics_record_end(counters: &[u32], durations: &[u32], squares: &[u32]) {
     current().record_end(counters, durations, squares);
 }
@@ -187,6 +210,10 @@ pub(crate) fn metrics_counted() -> Vec<(Vec<u8>, u16, u32)> {
 
 pub(crate) fn usage_add(name: &str, amount: i64) {
     reached().add_usage(name, amount);
+}
+
+pub(crate) fn usage_add_all(amounts: &[(&str, i64)]) {
+    amounts.iter().for_each(|(name, amount)| usage_add(name, *amount));
 }
 
 pub(crate) fn usage_added() -> Vec<(String, i64)> {

@@ -10,6 +10,7 @@ use crate::cache::{
     Background, CacheError, Collapsed, Entry, Freshening, Freshness, HeadChange as CacheChange,
     Serve, Store,
 };
+use crate::chunks::ChunksError;
 use crate::documents::{Document, Fault, Refreshed};
 use crate::drain::DrainError;
 use crate::events::EmitError;
@@ -46,19 +47,38 @@ pub(crate) use imports::limiter::check_time_zone;
 pub(crate) use imports::metrics::{
     add as metrics_add, count_alike as metrics_count_alike, counter as metrics_counter,
     gauge as metrics_gauge, histogram as metrics_histogram, observe as metrics_observe,
+    record_all as metrics_record,
     record_amount as metrics_record_amount, record_end as metrics_record_end, set as metrics_set,
 };
 pub(crate) use imports::random::{bytes as random_bytes, number as random_number};
 pub(crate) use imports::secrets::{get as secret, sign};
-pub(crate) use imports::usage::{add as usage_add, added as usage_added};
+pub(crate) use imports::usage::{add as usage_add, add_all as usage_add_all, added as usage_added};
 
 pub(crate) use imports::attributes::get as attribute;
 
 pub(crate) fn set_attribute(name: &str, value: &str) -> Result<(), AttributeError> {
+    imports::attributes::set(name, value).map_err(attribute_error)
+}
+
+pub(crate) fn set_attributes(attributes: &[(&str, &str)]) -> Result<(), AttributeError> {
+    imports::attributes::set_all(attributes).map_err(attribute_error)
+}
+
+fn attribute_error(error: imports::attributes::AttributeError) -> AttributeError {
     use imports::attributes::AttributeError as Error;
-    imports::attributes::set(name, value).map_err(|error| match error {
+    match error {
         Error::Reserved => AttributeError::Reserved,
         Error::TooLarge => AttributeError::TooLarge,
+    }
+}
+
+pub(crate) use imports::chunks::passed;
+
+pub(crate) fn pass_alike(pieces: &[&[u8]], counted: u32, bytes: u32) -> Result<(), ChunksError> {
+    use imports::chunks::ChunksError as Error;
+    imports::chunks::pass_alike(pieces, counted, bytes).map_err(|error| match error {
+        Error::NotHere => ChunksError::NotHere,
+        Error::Invalid => ChunksError::Invalid,
     })
 }
 

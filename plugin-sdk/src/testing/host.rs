@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::attempts::{Attempt, AttemptsError};
 use crate::attributes::{self, AttributeError};
 use crate::cache::{CacheError, Collapsed, Entry, Freshening};
+use crate::chunks::ChunksError;
 use crate::documents::Refreshed;
 use crate::drain::DrainError;
 use crate::events::EmitError;
@@ -403,6 +404,22 @@ impl TestHost {
             None => exchange.given_back.push(key.to_owned()),
         }
         Ok(())
+    }
+
+    pub(crate) fn check_alike(
+        &self,
+        pieces: &[&[u8]],
+        counted: u32,
+        bytes: u32,
+    ) -> Result<(), ChunksError> {
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        let is_right = (2..=8).contains(&pieces.len())
+            && length <= 4 << 10
+            && !pieces[0].is_empty()
+            && pieces[1..].iter().all(|piece| piece.first() == Some(&b'"'))
+            && (counted as usize) < pieces.len() - 1
+            && bytes <= 1 << 20;
+        is_right.then_some(()).ok_or(ChunksError::Invalid)
     }
 
     pub(crate) fn drain_response(&self, bytes: u64, time: Duration) -> Result<(), DrainError> {

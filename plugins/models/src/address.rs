@@ -5,15 +5,14 @@
 use gateway_model_protocols::{self as protocols, Action};
 use gateway_plugin_sdk::attempts::Attempt;
 use gateway_plugin_sdk::clock;
-use gateway_plugin_sdk::prelude::Request;
+use gateway_plugin_sdk::prelude::{Interest, Request};
 
 use crate::catalog::Deployment;
 use crate::config::Provider;
 use crate::credential::Credential;
 
-/// Fields that are the client's own credentials, or would have the provider answer in a form that cannot be read. None
-/// of them reaches a provider.
-const REMOVED: [&str; 14] = [
+/// Fields that are the client's own credentials. None of them reaches a provider.
+const REMOVED: [&str; 13] = [
     "authorization",
     "x-api-key",
     "api-key",
@@ -27,8 +26,10 @@ const REMOVED: [&str; 14] = [
     "x-auth-token",
     "openai-organization",
     "openai-project",
-    "accept-encoding",
 ];
+
+/// What all requests have: answers are to be read.
+const ENCODING: (&str, &str) = ("accept-encoding", "identity");
 
 /// The version of Anthropic's API, where the client names none.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
@@ -120,7 +121,6 @@ impl Address {
         if deployment.provider == Provider::Anthropic && !asked.has_version {
             set("anthropic-version", ANTHROPIC_VERSION.to_owned());
         }
-        set("accept-encoding", "identity".to_owned());
         for (name, value) in &deployment.headers {
             set(name, value.clone());
         }
@@ -154,13 +154,18 @@ impl Address {
         self.fields.push((name.to_owned(), value.as_bytes().to_vec()));
     }
 
-    /// Sends a request there.
-    pub(crate) fn apply(self, request: &mut Request) {
-        for name in REMOVED {
+    /// Sends a request there, which [`prepare_every`] has prepared but for the fields that are late.
+    pub(crate) fn apply(self, request: &mut Request, is_late: impl Fn(&str) -> bool) {
+        for name in REMOVED.into_iter().filter(|name| is_late(name)) {
             request.remove_header(name);
         }
+        if is_late(ENCODING.0) {
+            request.set_header(ENCODING.0, ENCODING.1);
+        }
         request.set_path(self.path);
-        request.set_query(self.query);
+        if !self.query.is_empty() || request.query().is_some() {
+            request.set_query(self.query);
+        }
         for (name, value) in self.fields {
             request.set_header(name, value);
         }
@@ -175,11 +180,23 @@ impl Address {
         for name in self.forgotten {
             attempt = attempt.remove_header(name);
         }
+        attempt = attempt.set_header(ENCODING.0, ENCODING.1);
         for (name, value) in self.fields {
             attempt = attempt.set_header(name, value);
         }
         attempt
     }
+}
+
+/// What is done to the fields of every request, which the gateway then does without being asked each time. Those that are
+/// late are still read after that.
+pub(crate) fn prepare_every(interest: Interest, is_late: impl Fn(&str) -> bool) -> Interest {
+    let removed = REMOVED.into_iter().filter(|name| !is_late(name));
+    let interest = removed.fold(interest, Interest::always_remove_header);
+    if is_late(ENCODING.0) {
+        return interest;
+    }
+    interest.always_set_header(ENCODING.0, ENCODING.1)
 }
 
 /// Azure's path: with dates by deployment, but for responses, which have the deployment in the body. Without dates as

@@ -6,29 +6,31 @@
 use std::time::Duration;
 
 use gateway_model_protocols::error;
-use gateway_model_protocols::framing::{Framing, Reader};
+use gateway_model_protocols::framing::Framing;
+use gateway_model_protocols::saved::Held;
 use gateway_model_protocols::translate::{self, Options, Translator};
 use gateway_model_protocols::usage;
 use gateway_model_protocols::{Action, Protocol};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, ResponseHead};
 use gateway_plugin_sdk::{attributes, clock, held_response, log};
-use serde_bytes::ByteBuf;
 
-use crate::state::{Call, MAX_EVENT, Reading};
-use crate::{Models, refusal};
+use crate::state::{Call, Reading, TAIL};
+use crate::{Models, reading, refusal};
 
 /// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
 const HELD_BYTES: u32 = 64 << 10;
 const HELD_TIME: Duration = Duration::from_secs(10);
 
 /// Fields of responses that are about the gateway's account.
-const KEPT_BACK: [&str; 3] = ["set-cookie", "openai-organization", "openai-project"];
+pub(crate) const KEPT_BACK: [&str; 3] = ["set-cookie", "openai-organization", "openai-project"];
 
 impl Models {
     /// The head of a response that goes to the client.
     pub(crate) fn begin(&self, response: &mut ResponseHead, call: &mut Call) {
         for name in KEPT_BACK {
-            response.remove_header(name);
+            if response.header_bytes(name).is_some() {
+                response.remove_header(name);
+            }
         }
         if self.response_headers {
             let name = &self.catalog.deployments[call.deployment].name;
@@ -50,7 +52,11 @@ impl Models {
         }
         call.reading = match framing {
             Some(framing) => Reading::events(framing, spoken),
-            None if is_json => Reading::Tail(ByteBuf::new(), true),
+            None if is_json && call.action() != Action::Other && is_short(response) => {
+                call.reading = Reading::Short;
+                return response.want_body(BodyMode::Buffered(TAIL as u64));
+            }
+            None if is_json => Reading::Tail(Held::default(), true),
             None => {
                 // What cannot be read is charged as it was estimated.
                 call.set_usage(call.estimated());
@@ -60,7 +66,7 @@ impl Models {
         response.want_body(BodyMode::Chunks);
         // The beginning of a whole answer says whether it is an error.
         if framing.is_some() || call.action() != Action::Other {
-            hold();
+            hold(call);
         }
     }
 
@@ -74,7 +80,7 @@ impl Models {
         let options = self.options(call);
         let translator = framing.and_then(|framing| {
             let translator = Translator::new(call.spoken(), call.protocol(), &options)?;
-            Some(Reading::translated(&Reader::new(framing, MAX_EVENT), &translator))
+            Some(Reading::translated(framing, translator))
         });
         let Some(reading) = translator else {
             call.reading = Reading::Whole;
@@ -92,7 +98,21 @@ impl Models {
             },
         );
         response.want_body(BodyMode::Chunks);
-        hold();
+        hold(call);
+    }
+
+    /// A whole short answer of the client's API.
+    pub(crate) fn whole(&self, body: &Body, call: &mut Call) -> Outcome {
+        let read = reading::whole(call, body.bytes());
+        let Some(failure) = read.failure else {
+            self.tell(call);
+            return Outcome::Next;
+        };
+        self.note(call, &failure);
+        match self.failed_unsaid(call, &failure) {
+            Some(answer) => Outcome::respond(answer),
+            None => Outcome::Next,
+        }
     }
 
     /// A whole response of another API.
@@ -154,8 +174,15 @@ pub(crate) fn is_foreign(response: &ResponseHead, call: &Call) -> bool {
 
 /// Holds a stream back until it has content: what fails before that can still be answered with a status, or by another
 /// deployment.
-fn hold() {
-    if let Err(error) = held_response::hold(HELD_BYTES, HELD_TIME) {
-        log::warn!("a stream is not held back until it has content: {error}");
+fn hold(call: &mut Call) {
+    match held_response::hold(HELD_BYTES, HELD_TIME) {
+        Ok(()) => call.is_held = true,
+        Err(error) => log::warn!("a stream is not held back until it has content: {error}"),
     }
+}
+
+/// Whether a body is known to be short: it is then read whole, which takes less than to read and to hold back its pieces.
+fn is_short(response: &ResponseHead) -> bool {
+    let length = response.header("content-length").and_then(|length| length.parse().ok());
+    length.is_some_and(|length: usize| length <= TAIL)
 }

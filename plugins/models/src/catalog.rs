@@ -43,6 +43,8 @@ pub(crate) struct Catalog {
     pub(crate) models: Vec<Model>,
     /// Names and aliases.
     by_name: HashMap<String, usize>,
+    /// Fields by which requests stay together.
+    affinity_fields: Vec<String>,
 }
 
 /// A model of a provider, at an upstream.
@@ -189,13 +191,23 @@ impl Catalog {
             let first = own.next();
             model.is_mixed = own.any(|other| Some(other) != first);
         }
-        Ok(Self { deployments, models, by_name })
+        let by_field = |model: &Model| match &model.affinity {
+            Some(Affinity::Header(name)) => Some(name.clone()),
+            _ => None,
+        };
+        let affinity_fields = models.iter().filter_map(by_field).collect();
+        Ok(Self { deployments, models, by_name, affinity_fields })
     }
 
     /// Whether tokens are fetched for a deployment.
     pub(crate) fn has_accounts(&self) -> bool {
         let is_one = |it: &Deployment| matches!(it.credential, Credential::Account(_));
         self.deployments.iter().any(is_one)
+    }
+
+    /// Whether a model has requests stay together by a field of this name.
+    pub(crate) fn has_affinity_by(&self, field: &str) -> bool {
+        self.affinity_fields.iter().any(|name| name == field)
     }
 
     /// The model that a client asks for.

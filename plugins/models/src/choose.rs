@@ -6,16 +6,16 @@
 
 use std::time::Duration;
 
+use gateway_model_protocols::saved;
 use gateway_plugin_sdk::limiter::{self, Quota, Settlement, Window};
 use gateway_plugin_sdk::prelude::Response;
 use gateway_plugin_sdk::slots::{self, Queued, Taken, Wait};
 use gateway_plugin_sdk::{key_value, log, random};
-use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Catalog, Deployment, Model};
 
 /// Tokens and requests that were taken from a deployment's limits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Reserved {
     deployment: usize,
     /// What the estimate was taken from.
@@ -23,6 +23,7 @@ pub(crate) struct Reserved {
     /// The estimate, in tokens.
     tokens: u64,
 }
+saved!(struct Reserved { deployment, taken, tokens });
 
 /// What is known of a request when it is sent.
 #[derive(Debug, Clone, Copy)]
@@ -134,15 +135,18 @@ impl Wanted<'_> {
     /// The deployments in the order in which they are asked. Those that cool down come last: better one that may have
     /// recovered than none.
     fn order(&self) -> Vec<usize> {
-        let seed = self.affinity.unwrap_or_else(random::number);
-        let alone = self.model.shares.len() == 1;
         let able = |index: &usize| self.able & (1 << *index) != 0;
+        if let [only] = self.model.shares.as_slice() {
+            let is_it = only.weight > 0 && able(&only.deployment);
+            return is_it.then_some(only.deployment).into_iter().collect();
+        }
+        let seed = self.affinity.unwrap_or_else(random::number);
         let shares = self.model.shares.iter();
         let mut order: Vec<(bool, u8, f64, usize)> = shares
             .filter(|share| share.weight > 0 && able(&share.deployment))
             .map(|share| {
                 let deployment = &self.catalog.deployments[share.deployment];
-                let cools = !alone && is_cooling(deployment);
+                let cools = is_cooling(deployment);
                 let score = match self.preferred == Some(share.deployment) && !is_busy(deployment) {
                     true => f64::INFINITY,
                     false => score(seed, &deployment.name, share.weight),
@@ -159,6 +163,9 @@ impl Wanted<'_> {
     /// Takes the request from the deployment's limits. `None` if one has no room.
     fn reserve(&self, index: usize, full: &mut Full) -> Option<Option<Reserved>> {
         let deployment = &self.catalog.deployments[index];
+        if deployment.requests_per_minute.or(deployment.tokens_per_minute).is_none() {
+            return Some(None);
+        }
         let (requests, tokens) = (key("requests", deployment), key("tokens", deployment));
         let mut quotas = Vec::new();
         if let Some(limit) = deployment.requests_per_minute {
@@ -167,9 +174,6 @@ impl Wanted<'_> {
         if let Some(limit) = deployment.tokens_per_minute {
             // A request that is larger than the limit is sent when the bucket is full.
             quotas.push(per_minute(&tokens, limit, self.tokens.clamp(1, limit)));
-        }
-        if quotas.is_empty() {
-            return Some(None);
         }
         let reservations = match limiter::reserve(&quotas) {
             Ok(reservations) => reservations,

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use gateway_plugin_sdk::{attributes, key_value};
+use gateway_plugin_sdk::key_value;
 
 /// The label of all consumers that have none of their own.
 const OTHERS: &str = "other";
@@ -47,15 +47,9 @@ impl Consumers {
         Self { most, known: RefCell::default() }
     }
 
-    /// The consumer of the current exchange.
-    pub(crate) fn current(&self) -> Consumer {
-        if self.most == 0 {
-            return NOBODY;
-        }
-        match attributes::value("consumer.id") {
-            Some(name) if !name.is_empty() => self.of(name),
-            _ => NOBODY,
-        }
+    /// The consumer of this name; an empty one is nobody's.
+    pub(crate) fn of(&self, name: &str) -> Consumer {
+        if self.most == 0 || name.is_empty() { NOBODY } else { self.named(name) }
     }
 
     /// The value of its label, if it has one.
@@ -67,11 +61,12 @@ impl Consumers {
         }
     }
 
-    fn of(&self, name: String) -> Consumer {
+    fn named(&self, name: &str) -> Consumer {
         let known = &mut *self.known.borrow_mut();
-        if let Some(number) = known.numbers.get(&name) {
+        if let Some(number) = known.numbers.get(name) {
             return *number;
         }
+        let name = name.to_owned();
         if self.has_label(&name) {
             let number = Consumer(u32::try_from(known.names.len()).unwrap_or(0) + FIRST);
             known.names.push(name.clone());

@@ -29,6 +29,7 @@ mod series;
 mod service_account;
 mod state;
 
+use gateway_model_protocols::error::Failure;
 use gateway_model_protocols::usage::Usage;
 use gateway_model_protocols::{self as protocols, Protocol};
 use gateway_plugin_sdk::prelude::*;
@@ -42,7 +43,7 @@ pub use config::{
 use cost::Prices;
 use fail_over::FailOvers;
 pub use state::Progress;
-use state::Reading;
+use state::{Asked, Reading, Step, Who};
 
 /// The plugin, configured.
 pub struct Models {
@@ -86,18 +87,24 @@ impl Plugin for Models {
         let interest = Interest::on_request()
             .method()
             .path()
+            .query()
             .header("anthropic-version")
             .header("x-goog-api-client")
             .attribute("request.has-body")
+            .attribute("consumer.id")
+            .attribute("consumer.group")
             .and_on_response()
             .response_header("content-type")
+            .response_header("content-length")
             .response_header("retry-after")
             .and_on_complete();
+        let interest = answering::KEPT_BACK.into_iter().fold(interest, Interest::response_header);
+        let interest = address::prepare_every(interest, |name| self.catalog.has_affinity_by(name));
         // Only tokens are waited for.
         if self.catalog.has_accounts() { interest } else { interest.never_waits() }
     }
 
-    fn on_request(&self, request: &mut Request, _: &mut Progress) -> Outcome {
+    fn on_request(&self, request: &mut Request, progress: &mut Progress) -> Outcome {
         if matches!(request.method(), "GET" | "HEAD") {
             return self.list(request);
         }
@@ -111,6 +118,12 @@ impl Plugin for Models {
             return Outcome::respond(refusal::invalid(call.protocol, message, None));
         }
         request.want_request_body(BodyMode::Buffered(self.max_body));
+        progress.0 = Step::Asked(Asked {
+            path: request.path().to_owned(),
+            query: request.query().map(str::to_owned),
+            has_version: request.header("anthropic-version").is_some(),
+            who: Who::of(request),
+        });
         Outcome::Next
     }
 
@@ -120,9 +133,10 @@ impl Plugin for Models {
         body: &mut Body,
         progress: &mut Progress,
     ) -> Outcome {
-        match self.send(request, body) {
+        let Step::Asked(asked) = std::mem::take(&mut progress.0) else { return Outcome::Next };
+        match self.send(request, asked, body) {
             Ok(call) => {
-                progress.0 = Some(Box::new(call));
+                progress.0 = Step::Call(Box::new(call));
                 Outcome::Next
             }
             Err(refused) => Outcome::Respond(refused),
@@ -130,12 +144,12 @@ impl Plugin for Models {
     }
 
     fn on_response(&self, response: &mut ResponseHead, progress: &mut Progress) -> Outcome {
-        let Some(call) = &mut progress.0 else { return Outcome::Next };
+        let Some(call) = progress.call_mut() else { return Outcome::Next };
         if attempts::sent() == 0 {
             // Somebody behind this plugin answered: no deployment was asked.
             self.release(call);
             self.used_nothing(call);
-            progress.0 = None;
+            progress.0 = Step::Nothing;
             return Outcome::Next;
         }
         let status = response.status();
@@ -153,27 +167,33 @@ impl Plugin for Models {
         body: &mut Body,
         progress: &mut Progress,
     ) -> Outcome {
-        let Some(call) = &mut progress.0 else { return Outcome::Next };
+        let Some(call) = progress.call_mut() else { return Outcome::Next };
         match std::mem::take(&mut call.reading) {
             Reading::Whole => self.translate(body, call),
+            Reading::Short => self.whole(body, call),
             _ => self.failed_with(response, body, call),
         }
     }
 
     fn on_response_chunk(&self, chunk: &mut Chunk, progress: &mut Progress) -> ChunkOutcome {
-        let Some(call) = &mut progress.0 else { return ChunkOutcome::Next };
+        let Some(call) = progress.call_mut() else { return ChunkOutcome::Next };
         let read = reading::chunk(call, chunk);
         if let Some(failure) = &read.failure {
-            let name = &self.catalog.deployments[call.deployment].name;
-            let (class, message) = (failure.class.name(), &failure.message);
-            log::warn!("the answer of deployment {name} failed ({class}): {message}");
+            self.note(call, failure);
         }
-        if held_response::is_held() {
-            match &read.failure {
-                Some(failure) if read.is_early => self.failed_early(call, failure),
-                _ if read.has_begun => held_response::release(),
-                _ => {}
+        // The gateway may have let it go by itself.
+        match &read.failure {
+            Some(failure) if read.is_early => {
+                if std::mem::take(&mut call.is_held) && held_response::is_held() {
+                    self.failed_early(call, failure);
+                }
             }
+            _ if read.has_begun => {
+                if std::mem::take(&mut call.is_held) && !chunk.is_last() {
+                    held_response::release();
+                }
+            }
+            _ => {}
         }
         if read.usage {
             self.tell(call);
@@ -182,10 +202,13 @@ impl Plugin for Models {
     }
 
     fn on_complete(&self, summary: &Summary, progress: &Progress) {
-        let Some(call) = &progress.0 else { return };
+        let Some(call) = progress.call() else { return };
         let (model, deployment) =
             (&self.catalog.models[call.model], &self.catalog.deployments[call.deployment]);
-        let usage = call.usage();
+        let mut usage = call.usage();
+        if let Some(usage) = usage.as_mut().filter(|usage| usage.estimated) {
+            usage.output = usage.output.saturating_add(reading::passed_since(call));
+        }
         if let Some(reserved) = &call.reserved {
             let used = usage.as_ref().map(|usage| usage.total());
             // What was answered without a usage keeps its estimate; what was not answered used nothing.
@@ -203,6 +226,13 @@ impl Plugin for Models {
 }
 
 impl Models {
+    /// Notes that an answer failed.
+    fn note(&self, call: &state::Call, failure: &Failure) {
+        let name = &self.catalog.deployments[call.deployment].name;
+        let (class, message) = (failure.class.name(), &failure.message);
+        log::warn!("the answer of deployment {name} failed ({class}): {message}");
+    }
+
     /// Says how far the usage of a call has come.
     fn tell(&self, call: &state::Call) {
         if let Some(usage) = call.usage() {
@@ -244,12 +274,6 @@ impl Models {
     }
 }
 
-/// Whose request it is.
-pub(crate) struct Who {
-    id: String,
-    group: String,
-}
-
 impl Who {
     pub(crate) fn of(request: &Request) -> Self {
         let text = |name: &str| request.attribute(name).unwrap_or_default().to_owned();
@@ -261,10 +285,6 @@ impl Who {
             let is = |name: &String| !name.is_empty() && (*name == self.id || *name == self.group);
             allowed.iter().any(is)
         })
-    }
-
-    pub(crate) fn id(&self) -> &str {
-        &self.id
     }
 }
 

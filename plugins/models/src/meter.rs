@@ -5,12 +5,12 @@
 
 use gateway_model_protocols::usage::Usage;
 use gateway_plugin_sdk::{Ending, Summary};
-use gateway_plugin_sdk::{attributes, log, metrics, usage as rows};
+use gateway_plugin_sdk::{attributes, log, metrics};
 
 use crate::api::operation;
 use crate::catalog::{Deployment, Model};
 use crate::config::MetricNames;
-use crate::series::{self, Series};
+use crate::series::{self, Record, Series};
 use crate::state::Call;
 
 /// Names of attributes.
@@ -30,9 +30,12 @@ const MODEL_LABEL: &str = "gen_ai_request_model";
 
 /// Says how far the usage of a call has come.
 pub(crate) fn tell(usage: &Usage, cost: Option<u64>) {
-    let numbers = [(INPUT, usage.input), (OUTPUT, usage.output), (TOTAL, usage.total())];
-    for (name, number) in numbers.into_iter().chain(cost.map(|cost| (COST, cost))) {
-        set(name, &number.to_string());
+    let numbers = [usage.input, usage.output, usage.total(), cost.unwrap_or_default()];
+    let [input, output, total, dollars] = numbers.map(|number| number.to_string());
+    let all = [(INPUT, &*input), (OUTPUT, &output), (TOTAL, &total), (COST, &dollars)];
+    let known = if cost.is_some() { &all[..] } else { &all[..3] };
+    if let Err(error) = attributes::set_all(known) {
+        log::warn!("the attributes of a usage cannot be set: {error}");
     }
 }
 
@@ -61,7 +64,7 @@ impl Ended<'_> {
     pub(crate) fn count(&self, summary: &Summary, names: MetricNames, series: &Series) {
         let operation = operation(self.call.protocol(), self.call.action());
         let key = (self.call.model, self.call.deployment, operation);
-        let row = series.of(key, || {
+        let row = series.of(key, &self.call.consumer, || {
             vec![
                 (MODEL_LABEL, self.model.name.clone()),
                 ("deployment", self.deployment.name.clone()),
@@ -69,44 +72,46 @@ impl Ended<'_> {
                 ("gen_ai_operation_name", operation.to_owned()),
             ]
         });
-        row.add(outcome(summary), 1);
+        let mut record = Record::of(&row);
+        record.add(outcome(summary), 1);
         let began = self.call.began;
         let waited = self.waited();
         // Another attempt noted when it was sent; the first was when its turn had come.
         let sent = self.call.sent.unwrap_or_else(|| began.saturating_add(waited.unwrap_or(0)));
         let since = |from: u64, to: u64| seconds(to.saturating_sub(from));
         let (whole, own) = (since(began, self.now), since(sent, self.now));
-        row.observe(series::REQUEST_DURATION, whole);
+        record.observe(series::REQUEST_DURATION, whole);
         if let Some(waited) = waited {
-            row.observe(series::QUEUE_DURATION, seconds(waited));
+            record.observe(series::QUEUE_DURATION, seconds(waited));
         }
         if names != MetricNames::Old {
-            row.observe(series::INFERENCE_DURATION, own);
+            record.observe(series::INFERENCE_DURATION, own);
         }
         if names != MetricNames::New {
-            row.observe(series::OPERATION_DURATION, own);
+            record.observe(series::OPERATION_DURATION, own);
         }
         if let Some(first) = self.call.first {
-            row.observe(series::FIRST_TOKEN, since(began, first));
+            record.observe(series::FIRST_TOKEN, since(began, first));
             if names != MetricNames::Old {
-                row.observe(series::INFERENCE_FIRST_CHUNK, since(sent, first));
+                record.observe(series::INFERENCE_FIRST_CHUNK, since(sent, first));
             }
             if names != MetricNames::New {
-                row.observe(series::OPERATION_FIRST_CHUNK, since(sent, first));
+                record.observe(series::OPERATION_FIRST_CHUNK, since(sent, first));
             }
             let more = self.usage.map_or(0, |usage| usage.output.saturating_sub(1));
             if more > 0 && self.call.is_complete {
                 #[expect(clippy::cast_precision_loss, reason = "tokens of a response are few")]
                 let each = since(first, self.now) / more as f64;
-                row.observe(series::EACH_TOKEN, each);
+                record.observe(series::EACH_TOKEN, each);
             }
         }
         if let Some(usage) = &self.usage {
-            self.count_usage(usage, names, &row);
+            self.count_usage(usage, names, &mut record);
         }
+        record.finish();
     }
 
-    fn count_usage(&self, usage: &Usage, names: MetricNames, row: &series::Row) {
+    fn count_usage(&self, usage: &Usage, names: MetricNames, record: &mut Record<'_>) {
         let kinds = [
             ("input_tokens", series::INPUT, usage.input),
             ("output_tokens", series::OUTPUT, usage.output),
@@ -115,9 +120,9 @@ impl Ended<'_> {
             ("reasoning_tokens", series::REASONING, usage.reasoning),
         ];
         for (name, counter, amount) in kinds.into_iter().filter(|(.., amount)| *amount > 0) {
-            rows::add(name, i64::try_from(amount).unwrap_or(i64::MAX));
+            record.row(name, amount);
             if names != MetricNames::Old {
-                row.add(counter, amount);
+                record.add(counter, amount);
             }
         }
         let audio = [
@@ -126,23 +131,23 @@ impl Ended<'_> {
             ("audio_seconds", usage.audio_seconds),
         ];
         for (name, amount) in audio.into_iter().filter(|(_, amount)| *amount > 0) {
-            rows::add(name, i64::try_from(amount).unwrap_or(i64::MAX));
+            record.row(name, amount);
         }
         if usage.estimated {
-            rows::add("estimated_calls", 1);
+            record.row("estimated_calls", 1);
         }
         if let Some(cost) = self.cost.filter(|cost| *cost > 0) {
-            rows::add("cost_usd_nanos", i64::try_from(cost).unwrap_or(i64::MAX));
-            row.add(series::COST, cost);
+            record.row("cost_usd_nanos", cost);
+            record.add(series::COST, cost);
         }
         if usage.audio_seconds > 0 {
-            row.add(series::AUDIO_SECONDS, usage.audio_seconds);
+            record.add(series::AUDIO_SECONDS, usage.audio_seconds);
         }
         if names != MetricNames::New {
             #[expect(clippy::cast_precision_loss, reason = "tokens of a call are few")]
             let tokens = [usage.input as f64, usage.output as f64];
-            row.observe(series::INPUT_USAGE, tokens[0]);
-            row.observe(series::OUTPUT_USAGE, tokens[1]);
+            record.observe(series::INPUT_USAGE, tokens[0]);
+            record.observe(series::OUTPUT_USAGE, tokens[1]);
         }
     }
 

@@ -13,8 +13,8 @@ use crate::catalog::{Affinity, Deployment, Drain, MOST_NAME, Model};
 use crate::choose::{self, Chosen, Full, Wanted};
 use crate::prepare::{Prepared, Sent, Unprepared, sentence};
 use crate::reading::nanoseconds;
-use crate::state::Call;
-use crate::{Models, Who, api, meter, refusal};
+use crate::state::{Asked as Head, Call, Who};
+use crate::{Models, api, meter, refusal};
 
 /// Output tokens of a request that names no bound, for estimates.
 const USUAL_OUTPUT: u64 = 1024;
@@ -27,9 +27,10 @@ impl Models {
     pub(crate) fn send(
         &self,
         request: &mut Request,
+        head: Head,
         body: &mut Body,
     ) -> Result<Call, Box<Response>> {
-        let path = request.path().to_owned();
+        let Head { path, query, has_version, who } = head;
         let Some(asked) = Asked::of_path(&path) else {
             return Err(Box::new(refusal::no_endpoint(request.method(), &path)));
         };
@@ -42,7 +43,6 @@ impl Models {
             let message = "The request names no model.";
             return Err(Box::new(refusal::invalid(protocol, message, Some("model"))));
         };
-        let who = Who::of(request);
         let (index, model) = self.model(name, &who).map_err(|nearest| {
             meter::refused(None, "unknown_model");
             Box::new(refusal::no_model(protocol, name, nearest))
@@ -72,31 +72,32 @@ impl Models {
         call.hides_usage = read.stream && !read.include_usage && adds_usage(protocol);
         call.affinity = affinity(request, model, read.session.as_deref());
         let prefix = match model.affinity {
-            Some(Affinity::Prompt) => read.prefix.as_slice(),
-            _ => &[],
+            Some(Affinity::Prompt) if kind.is_none() => request::prefix(body.bytes()),
+            _ => Vec::new(),
         };
-        let preferred = choose::remembered(&self.catalog, model, prefix);
-        let query = request.query().map(str::to_owned);
+        let preferred = choose::remembered(&self.catalog, model, &prefix);
         call.query.clone_from(&query);
+        call.consumer.clone_from(&who.id);
         let is_array =
             protocol == Protocol::Gemini && read.stream && !wants_events(query.as_deref());
         call.array = is_array.then_some(false);
-        let has_version = request.header("anthropic-version").is_some();
         let (query, form) = (query.as_deref(), kind.as_deref());
-        let sent = Sent { asked: &asked, path: &path, query, name, has_version, form };
+        let (asked, path, read) = (&asked, &*path, &read);
+        let sent = Sent { asked, path, query, read, name, has_version, form };
         loop {
-            self.choose(&mut call, model, preferred, who.id(), name)?;
+            self.choose(&mut call, model, preferred, &who.id, name)?;
             let deployment = &self.catalog.deployments[call.deployment];
             match sent.prepare(deployment, model, &mut call, body.bytes()) {
                 Ok(prepared) => {
-                    choose::remember(deployment, model, prefix);
+                    choose::remember(deployment, model, &prefix);
                     if let Some(changed) = prepared.body {
                         body.set(changed);
                     }
                     if deployment.credential.has_host() {
                         call.host = request.header("host").map(str::to_owned);
                     }
-                    prepared.address.apply(request);
+                    let late = |name: &str| self.catalog.has_affinity_by(name);
+                    prepared.address.apply(request, late);
                     request.set_upstream(&deployment.upstream);
                     self.describe(request, &call, model, deployment, output);
                     if !deployment.drain.time.is_zero() {
@@ -169,7 +170,8 @@ impl Models {
         let query = call.query.clone();
         let has_version = exchange::request().header("anthropic-version").is_some();
         let (query, form) = (query.as_deref(), kind.as_deref());
-        let sent = Sent { asked: &asked, path: &path, query, name, has_version, form };
+        let (asked, path, read) = (&asked, &*path, &read);
+        let sent = Sent { asked, path, query, read, name, has_version, form };
         let prepared = sent.prepare(deployment, model, call, &body);
         let Prepared { mut address, body: changed } = prepared.map_err(|why| {
             if matches!(why, Unprepared::NoToken(_)) {

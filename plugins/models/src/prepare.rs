@@ -3,7 +3,7 @@
 //! Owns which bytes of the body change: only those that must, where client and deployment speak the same API; and what
 //! is made of it where they do not. Must not choose the deployment.
 
-use gateway_model_protocols::request::{Edits, form};
+use gateway_model_protocols::request::{Edits, Request as Read, form};
 use gateway_model_protocols::translate::{self, Target};
 use gateway_model_protocols::{Action, Call as Asked, Protocol};
 use gateway_plugin_sdk::log;
@@ -20,6 +20,8 @@ pub(crate) struct Sent<'a> {
     pub(crate) asked: &'a Asked<'a>,
     pub(crate) path: &'a str,
     pub(crate) query: Option<&'a str>,
+    /// What its body says.
+    pub(crate) read: &'a Read,
     /// The name of the model.
     pub(crate) name: &'a str,
     pub(crate) has_version: bool,
@@ -90,7 +92,7 @@ impl Sent<'_> {
             let changed = match self.form {
                 Some(kind) if own != named => form::with_field(body, kind, "model", own),
                 Some(_) => None,
-                None => edited(own, deployment, model, call, body, named),
+                None => edited(own, deployment, model, call, (body, self.read), named),
             };
             let sent = changed.as_deref().unwrap_or(body);
             address.sign(deployment, sent).map_err(Unprepared::NoToken)?;
@@ -133,10 +135,10 @@ fn edited(
     deployment: &Deployment,
     model: &Model,
     call: &Call,
-    body: &[u8],
+    (body, read): (&[u8], &Read),
     name: &str,
 ) -> Option<Vec<u8>> {
-    let mut edits = Edits::of_read(call.protocol(), body)?;
+    let mut edits = Edits::of_read(call.protocol(), body, read);
     let provider = deployment.provider;
     // These have it in the path.
     let is_in_path = matches!(call.protocol(), Protocol::Gemini | Protocol::BedrockConverse)

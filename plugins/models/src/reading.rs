@@ -5,14 +5,14 @@
 
 use gateway_model_protocols::error::{self, Class, Failure, Refusal};
 use gateway_model_protocols::framing::{Event, Fault, Reader};
+use gateway_model_protocols::saved::Held;
 use gateway_model_protocols::translate::Translator;
 use gateway_model_protocols::usage::{self, Stream};
 use gateway_model_protocols::{Action, Protocol};
 use gateway_plugin_sdk::prelude::Chunk;
-use gateway_plugin_sdk::{clock, log};
-use serde_bytes::ByteBuf;
+use gateway_plugin_sdk::{chunks, clock, log};
 
-use crate::state::{Call, Reading, TAIL, readers, translators};
+use crate::state::{Call, Reading, TAIL};
 
 /// What a chunk brought.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -56,33 +56,39 @@ fn failed(message: &str) -> Failure {
     }
 }
 
+/// How often the gateway is told in vain which events need no call: some streams have no two that are alike.
+const MOST_TOLD: u8 = 8;
+
 /// How often an estimate is told while a text comes: once for so many bytes.
 const EACH: u64 = 1024;
 
 /// Reads a chunk, and changes it if need be.
 pub(crate) fn chunk(call: &mut Call, chunk: &mut Chunk) -> Read {
     match std::mem::take(&mut call.reading) {
-        Reading::Nothing | Reading::Failure | Reading::Whole => Read::default(),
-        Reading::Translated(kept) => match translators(&kept) {
-            Some((reader, translator)) => translated(call, (reader, translator), chunk),
-            None => Read::default(),
-        },
+        Reading::Nothing | Reading::Failure | Reading::Whole | Reading::Short => Read::default(),
+        Reading::Translated(read) => translated(call, read, chunk),
         Reading::Tail(tail, is_first) => json(call, tail, is_first, chunk),
-        Reading::Events(kept) => match readers(&kept) {
-            Some((reader, stream)) => events(call, (reader, stream), chunk),
-            None => Read::default(),
-        },
+        Reading::Events(read) => events(call, read, chunk),
     }
 }
 
-fn events(call: &mut Call, (mut reader, mut stream): (Reader, Stream), chunk: &mut Chunk) -> Read {
+fn events(call: &mut Call, mut kept: Box<(Reader, Stream)>, chunk: &mut Chunk) -> Read {
+    let (reader, stream) = &mut *kept;
     let hides = call.hides_usage;
     let (had_content, had_failed) = (stream.has_content(), stream.failure().is_some());
     let before = stream.text_bytes() / EACH;
+    let passed = count_passed(call);
+    stream.add_text(passed);
     let held_before = if hides { reader.held().to_vec() } else { Vec::new() };
     let (mut out, mut drops, mut read) = (Vec::new(), false, Read::default());
+    // What passes is alike to an event that came alone, since one that is not whole is never passed.
+    let may_tell = !chunk.is_last() && call.told_alike < MOST_TOLD && reader.held().is_empty();
+    let (length, mut told) = (chunk.data().len(), false);
     let mut each = |event: Event<'_>| {
         let seen = stream.event(&event);
+        if may_tell && event.raw.len() == length {
+            told = tell_alike(stream, &event, seen);
+        }
         read.usage |= seen.usage;
         if hides && seen.extra_usage {
             drops = true;
@@ -94,35 +100,57 @@ fn events(call: &mut Call, (mut reader, mut stream): (Reader, Stream), chunk: &m
     if fault.is_none() && chunk.is_last() {
         reader.finish(&mut each);
     }
+    call.told_alike += u8::from(told);
     if !had_content && stream.has_content() {
         call.first = Some(nanoseconds());
         read.usage = true;
     }
     read.usage |= stream.text_bytes() / EACH != before;
-    read.see(&stream, had_failed);
-    read.breaks(&stream, chunk.is_last() && !stream.is_complete());
+    read.see(stream, had_failed);
+    read.breaks(stream, chunk.is_last() && !stream.is_complete());
     let holds = !reader.held().is_empty();
     if hides && fault.is_none() && (drops || !held_before.is_empty() || holds) {
         chunk.replace(out);
-    }
-    if let Some(fault) = fault {
-        give_up(held_before, chunk, fault);
-    } else if !chunk.is_last() {
-        call.reading = Reading::of(&reader, &stream);
     }
     call.is_complete = stream.is_complete();
     if read.usage || chunk.is_last() {
         call.set_usage(stream.usage_or_estimate(call.input));
         read.usage = true;
     }
+    if let Some(fault) = fault {
+        give_up(held_before, chunk, fault);
+    } else if !chunk.is_last() {
+        call.reading = Reading::Events(kept);
+    }
     read
 }
 
-fn translated(
-    call: &mut Call,
-    (mut reader, mut translator): (Reader, Translator),
-    chunk: &mut Chunk,
-) -> Read {
+/// The bytes of text that have passed without a call since the last one.
+fn count_passed(call: &mut Call) -> u64 {
+    if call.told_alike == 0 {
+        return 0;
+    }
+    let before = std::mem::replace(&mut call.passed, chunks::passed());
+    if call.passed > before {
+        call.told_alike = 1;
+    }
+    call.passed.saturating_sub(before)
+}
+
+/// Lets events pass without a call that are as this one but for their texts, if it has nothing but text.
+fn tell_alike(stream: &Stream, event: &Event<'_>, seen: usage::Seen) -> bool {
+    let Some((pieces, text)) = stream.pieces(event, seen) else { return false };
+    // Where it is refused, each comes with a call.
+    chunks::pass_alike(&pieces, text, EACH as u32).is_ok()
+}
+
+/// What has passed since the last call, where the usage is an estimate: by how much the output is larger.
+pub(crate) fn passed_since(call: &Call) -> u64 {
+    if call.told_alike == 0 { 0 } else { chunks::passed().saturating_sub(call.passed).div_ceil(4) }
+}
+
+fn translated(call: &mut Call, mut kept: Box<(Reader, Translator)>, chunk: &mut Chunk) -> Read {
+    let (reader, translator) = &mut *kept;
     let stream = translator.usage();
     let (had_content, had_failed) = (stream.has_content(), stream.failure().is_some());
     let before = translator.usage().text_bytes() / EACH;
@@ -165,7 +193,7 @@ fn translated(
     chunk.replace(out);
     if !chunk.is_last() {
         // What follows an end or an error is read to its end, and not passed on.
-        call.reading = Reading::translated(&reader, &translator);
+        call.reading = Reading::Translated(kept);
     }
     read
 }
@@ -195,30 +223,44 @@ fn give_up(mut held: Vec<u8>, chunk: &mut Chunk, fault: Fault) {
 
 /// Keeps the end of a body, where APIs have their usage, and reads it with the last chunk. One that begins as an error
 /// is held back until it is whole.
-fn json(call: &mut Call, mut tail: ByteBuf, is_first: bool, chunk: &mut Chunk) -> Read {
-    tail.extend_from_slice(chunk.data());
-    let may_say_nothing = is_first && says_nothing(call, &tail, chunk.is_last());
-    let may_fail = is_first && (may_say_nothing || error::begins_as_error(&tail) != Some(false));
-    if !chunk.is_last() {
-        let cut = tail.len().saturating_sub(TAIL);
-        tail.drain(..cut);
-        call.reading = Reading::Tail(tail, is_first && cut == 0);
-        return Read { has_begun: !may_fail, ..Read::default() };
+fn json(call: &mut Call, Held(mut tail): Held, is_first: bool, chunk: &mut Chunk) -> Read {
+    if chunk.is_last() && tail.is_empty() {
+        return whole(call, chunk.data());
     }
-    let failure = match may_fail {
-        true if may_say_nothing => Some(failed("The provider's answer has nothing in it.")),
-        true => error::of_answer(&tail),
-        false => None,
+    tail.extend_from_slice(chunk.data());
+    if chunk.is_last() {
+        return if is_first {
+            whole(call, &tail)
+        } else {
+            end(call, of_tail(call.protocol(), &tail))
+        };
+    }
+    let may_fail = is_first
+        && (says_nothing(call, &tail, false) || error::begins_as_error(&tail) != Some(false));
+    let cut = tail.len().saturating_sub(TAIL);
+    tail.drain(..cut);
+    call.reading = Reading::Tail(Held(tail), is_first && cut == 0);
+    Read { has_begun: !may_fail, ..Read::default() }
+}
+
+/// Reads a whole JSON body, which may be an error.
+pub(crate) fn whole(call: &mut Call, body: &[u8]) -> Read {
+    let failure = if says_nothing(call, body, true) {
+        Some(failed("The provider's answer has nothing in it."))
+    } else if error::begins_as_error(body) != Some(false) {
+        error::of_answer(body)
+    } else {
+        None
     };
     if let Some(failure) = failure {
         call.set_usage(usage::Usage::default());
         return Read { usage: true, failure: Some(failure), is_early: true, has_begun: false };
     }
+    end(call, usage::of_body(call.protocol(), body))
+}
+
+fn end(call: &mut Call, found: Option<usage::Usage>) -> Read {
     call.is_complete = true;
-    let found = match is_first {
-        true => usage::of_body(call.protocol(), &tail),
-        false => of_tail(call.protocol(), &tail),
-    };
     // Without a usage it is charged as it was estimated.
     call.set_usage(found.unwrap_or_else(|| call.estimated()));
     Read { usage: true, has_begun: true, ..Read::default() }

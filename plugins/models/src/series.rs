@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use gateway_plugin_sdk::metrics::{self, Counter, Histogram};
+use gateway_plugin_sdk::usage;
 
 use crate::consumers::{Consumer, Consumers};
 
@@ -123,9 +124,9 @@ impl Series {
         Self { consumers: Consumers::new(consumers), rows: RefCell::default() }
     }
 
-    /// The row of the call whose exchange is the current one.
-    pub(crate) fn of(&self, key: Key, labels: impl FnOnce() -> Labels) -> Rc<Row> {
-        let consumer = self.consumers.current();
+    /// The row of a call of this consumer.
+    pub(crate) fn of(&self, key: Key, consumer: &str, labels: impl FnOnce() -> Labels) -> Rc<Row> {
+        let consumer = self.consumers.of(consumer);
         let (model, deployment, operation) = key;
         // There are at most 1,024 models and 64 deployments, and operations differ in length or in the first letter.
         let operation = (operation.len() as u64) << 8 | u64::from(operation.as_bytes()[0]);
@@ -152,30 +153,66 @@ impl Series {
 }
 
 impl Row {
-    /// Adds to one of [`COUNTERS`].
-    pub(crate) fn add(&self, place: usize, amount: u64) {
-        let counter = self.counters[place].get().unwrap_or_else(|| {
+    /// One of [`COUNTERS`].
+    fn counter(&self, place: usize) -> Counter {
+        self.counters[place].get().unwrap_or_else(|| {
             let (name, extra) = COUNTERS[place];
             let counter = metrics::counter_with(name, &self.labels(extra));
             self.counters[place].set(Some(counter));
             counter
-        });
-        counter.add(amount);
+        })
     }
 
-    /// Counts a value in one of [`HISTOGRAMS`].
-    pub(crate) fn observe(&self, place: usize, value: f64) {
-        let histogram = self.histograms[place].get().unwrap_or_else(|| {
+    /// One of [`HISTOGRAMS`].
+    fn histogram(&self, place: usize) -> Histogram {
+        self.histograms[place].get().unwrap_or_else(|| {
             let (name, extra, bounds) = HISTOGRAMS[place];
             let histogram = metrics::histogram_with(name, &self.labels(extra), bounds);
             self.histograms[place].set(Some(histogram));
             histogram
-        });
-        histogram.observe(value);
+        })
     }
 
     fn labels(&self, extra: Extra) -> Vec<(&str, &str)> {
         let own = self.labels.iter().map(|(name, value)| (*name, value.as_str()));
         own.chain(extra).collect()
+    }
+}
+
+/// What is recorded of a call, handed over in one piece.
+#[derive(Debug)]
+pub(crate) struct Record<'a> {
+    row: &'a Row,
+    amounts: Vec<(Counter, u64)>,
+    values: Vec<(Histogram, f64)>,
+    usage: Vec<(&'static str, i64)>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn of(row: &'a Row) -> Self {
+        let (amounts, values) = (Vec::with_capacity(8), Vec::with_capacity(8));
+        Self { row, amounts, values, usage: Vec::with_capacity(8) }
+    }
+
+    /// Adds to one of [`COUNTERS`].
+    pub(crate) fn add(&mut self, place: usize, amount: u64) {
+        self.amounts.push((self.row.counter(place), amount));
+    }
+
+    /// Counts a value in one of [`HISTOGRAMS`].
+    pub(crate) fn observe(&mut self, place: usize, value: f64) {
+        self.values.push((self.row.histogram(place), value));
+    }
+
+    /// Adds to a number of the usage of the exchange.
+    pub(crate) fn row(&mut self, name: &'static str, amount: u64) {
+        self.usage.push((name, i64::try_from(amount).unwrap_or(i64::MAX)));
+    }
+
+    pub(crate) fn finish(self) {
+        metrics::record_all(&self.amounts, &self.values);
+        if !self.usage.is_empty() {
+            usage::add_all(&self.usage);
+        }
     }
 }

@@ -2,13 +2,16 @@
 //!
 //! Owns the form in which it crosses them: small, since a stream's hooks each read it.
 
+use std::fmt;
+
 use gateway_model_protocols::framing::{Framing, Reader};
-use gateway_model_protocols::saved::Saved as _;
+use gateway_model_protocols::saved;
+use gateway_model_protocols::saved::{Held, Saved};
 use gateway_model_protocols::translate::Translator;
 use gateway_model_protocols::usage::{Stream, Usage};
 use gateway_model_protocols::{Action, Protocol};
-use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::choose::Reserved;
 
@@ -19,15 +22,48 @@ pub(crate) const MAX_EVENT: usize = 512 << 10;
 /// More tokens than a call can have used.
 const MOST_TOKENS: u64 = 1_000_000_000;
 
+/// What most calls take as bytes.
+const SAVED: usize = 240;
+
 /// The end of a JSON body that is kept for its usage, in bytes.
 pub(crate) const TAIL: usize = 16 << 10;
 
-/// A call, if the request is one.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Progress(pub(crate) Option<Box<Call>>);
+/// How far an exchange has come.
+#[derive(Debug, Default)]
+pub struct Progress(pub(crate) Step);
+
+#[derive(Debug, Default)]
+pub(crate) enum Step {
+    /// It is no call, or not any more.
+    #[default]
+    Nothing,
+    /// A request whose body is waited for.
+    Asked(Asked),
+    /// A call.
+    Call(Box<Call>),
+}
+
+/// The head of a request, as it arrived.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) path: String,
+    pub(crate) query: Option<String>,
+    /// Whether the client says which version of Anthropic's API it speaks.
+    pub(crate) has_version: bool,
+    pub(crate) who: Who,
+}
+saved!(struct Asked { path, query, has_version, who });
+
+/// Whose request it is.
+#[derive(Debug, Default)]
+pub(crate) struct Who {
+    pub(crate) id: String,
+    pub(crate) group: String,
+}
+saved!(struct Who { id, group });
 
 /// A call of a model.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(crate) struct Call {
     protocol: u8,
     /// What the deployment speaks that is asked.
@@ -49,6 +85,8 @@ pub(crate) struct Call {
     pub(crate) path: String,
     /// Its query, likewise.
     pub(crate) query: Option<String>,
+    /// The consumer; empty for nobody.
+    pub(crate) consumer: String,
     /// Times of the monotonic clock, in nanoseconds.
     pub(crate) began: u64,
     /// When it was sent to the deployment, if that was not the first.
@@ -61,29 +99,143 @@ pub(crate) struct Call {
     pub(crate) tokens: u64,
     pub(crate) reserved: Option<Reserved>,
     pub(crate) reading: Reading,
+    /// Whether the response is held back, as far as this plugin knows.
+    pub(crate) is_held: bool,
+    /// How often the gateway was told which events pass without a call, since any has passed.
+    pub(crate) told_alike: u8,
+    /// Bytes of text that have passed without a call, as far as they were counted.
+    pub(crate) passed: u64,
     /// Whether a deployment answered.
     pub(crate) is_answered: bool,
     /// Whether the response came whole.
     pub(crate) is_complete: bool,
-    usage: Option<ByteBuf>,
+    usage: Option<Usage>,
 }
+saved!(struct Call {
+    protocol, spoken, action, model, deployment, able, affinity, hides_usage, streams, array, host, path, query, consumer,
+    began, sent, first, input, tokens, reserved, reading, is_held, told_alike, passed, is_answered, is_complete, usage,
+});
 
 /// How the response is read.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Default)]
 pub(crate) enum Reading {
     /// Not at all, or not any more.
     #[default]
     Nothing,
     /// Event by event.
-    Events(ByteBuf),
+    Events(Box<(Reader, Stream)>),
     /// Event by event, each translated.
-    Translated(ByteBuf),
+    Translated(Box<(Reader, Translator)>),
     /// A whole body that is translated.
     Whole,
+    /// A whole JSON body, which is short.
+    Short,
     /// The end of a JSON body. Whether it is its beginning too.
-    Tail(ByteBuf, bool),
+    Tail(Held, bool),
     /// An error whose body decides what follows.
     Failure,
+}
+
+impl Saved for Reading {
+    fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Nothing => out.push(0),
+            Self::Events(read) => {
+                out.push(1);
+                read.save(out);
+            }
+            Self::Translated(read) => {
+                out.push(2);
+                read.save(out);
+            }
+            Self::Whole => out.push(3),
+            Self::Short => out.push(4),
+            Self::Tail(tail, is_first) => {
+                out.push(5);
+                tail.save(out);
+                is_first.save(out);
+            }
+            Self::Failure => out.push(6),
+        }
+    }
+
+    fn load(bytes: &mut &[u8]) -> Option<Self> {
+        Some(match u8::load(bytes)? {
+            0 => Self::Nothing,
+            1 => Self::Events(Saved::load(bytes)?),
+            2 => Self::Translated(Saved::load(bytes)?),
+            3 => Self::Whole,
+            4 => Self::Short,
+            5 => Self::Tail(Saved::load(bytes)?, Saved::load(bytes)?),
+            6 => Self::Failure,
+            _ => return None,
+        })
+    }
+}
+
+impl Saved for Step {
+    fn save(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Nothing => out.push(0),
+            Self::Asked(asked) => {
+                out.push(1);
+                asked.save(out);
+            }
+            Self::Call(call) => {
+                out.push(2);
+                call.save(out);
+            }
+        }
+    }
+
+    fn load(bytes: &mut &[u8]) -> Option<Self> {
+        Some(match u8::load(bytes)? {
+            0 => Self::Nothing,
+            1 => Self::Asked(Saved::load(bytes)?),
+            2 => Self::Call(Saved::load(bytes)?),
+            _ => return None,
+        })
+    }
+}
+
+/// As bytes that are written by hand: member by member it would be several times the work, for each hook.
+impl Serialize for Progress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut bytes = Vec::with_capacity(SAVED);
+        self.0.save(&mut bytes);
+        serializer.serialize_bytes(&bytes)
+    }
+}
+
+impl<'de> Deserialize<'de> for Progress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+
+        impl Visitor<'_> for Bytes {
+            type Value = Progress;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("what was kept of a call")
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Progress, E> {
+                let step = Step::from_bytes(bytes).map(Progress);
+                step.ok_or_else(|| E::invalid_length(bytes.len(), &self))
+            }
+        }
+
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+impl Progress {
+    pub(crate) fn call(&self) -> Option<&Call> {
+        if let Step::Call(call) = &self.0 { Some(call) } else { None }
+    }
+
+    pub(crate) fn call_mut(&mut self) -> Option<&mut Call> {
+        if let Step::Call(call) = &mut self.0 { Some(call) } else { None }
+    }
 }
 
 impl Call {
@@ -102,6 +254,7 @@ impl Call {
             host: None,
             path: String::new(),
             query: None,
+            consumer: String::new(),
             began: 0,
             sent: None,
             first: None,
@@ -109,6 +262,9 @@ impl Call {
             tokens: 0,
             reserved: None,
             reading: Reading::Nothing,
+            is_held: false,
+            told_alike: 0,
+            passed: 0,
             is_answered: false,
             is_complete: false,
             usage: None,
@@ -138,7 +294,7 @@ impl Call {
 
     /// The usage as far as it is known.
     pub(crate) fn usage(&self) -> Option<Usage> {
-        self.usage.as_ref().and_then(|bytes| Usage::from_bytes(bytes))
+        self.usage
     }
 
     /// The usage where none can be read.
@@ -149,39 +305,20 @@ impl Call {
     pub(crate) fn set_usage(&mut self, usage: Usage) {
         // Nobody's quota ends by a number that no model has.
         let usage = if usage.total() > MOST_TOKENS { self.estimated() } else { usage };
-        self.usage = Some(ByteBuf::from(usage.to_bytes()));
+        self.usage = Some(usage);
     }
 }
 
 impl Reading {
     /// At the start of a stream.
     pub(crate) fn events(framing: Framing, protocol: Protocol) -> Self {
-        Self::of(&Reader::new(framing, MAX_EVENT), &Stream::new(protocol))
+        Self::Events(Box::new((Reader::new(framing, MAX_EVENT), Stream::new(protocol))))
     }
 
-    pub(crate) fn translated(reader: &Reader, translator: &Translator) -> Self {
-        let mut bytes = Vec::with_capacity(256 + reader.held().len());
-        reader.save(&mut bytes);
-        translator.save(&mut bytes);
-        Self::Translated(bytes.into())
+    /// At the start of a stream that is translated.
+    pub(crate) fn translated(framing: Framing, translator: Translator) -> Self {
+        Self::Translated(Box::new((Reader::new(framing, MAX_EVENT), translator)))
     }
-
-    pub(crate) fn of(reader: &Reader, stream: &Stream) -> Self {
-        let mut bytes = Vec::with_capacity(96 + reader.held().len());
-        reader.save(&mut bytes);
-        stream.save(&mut bytes);
-        Self::Events(bytes.into())
-    }
-}
-
-/// The readers of a translated stream, as [`Reading::translated`] kept them.
-pub(crate) fn translators(mut bytes: &[u8]) -> Option<(Reader, Translator)> {
-    Some((Reader::load(&mut bytes)?, Translator::load(&mut bytes)?))
-}
-
-/// The readers of a stream, as [`Reading::of`] kept them.
-pub(crate) fn readers(mut bytes: &[u8]) -> Option<(Reader, Stream)> {
-    Some((Reader::load(&mut bytes)?, Stream::load(&mut bytes)?))
 }
 
 const ACTIONS: [Action; 5] =

@@ -306,6 +306,43 @@ async fn a_piece_of_a_request_goes_through_a_chunk_plugin_before_the_next_one_is
 }
 
 #[tokio::test]
+async fn events_that_are_alike_pass_without_a_call_for_each() {
+    let other = "data: {\"other\":1}\n\n";
+    let events = ["one", "two", "three", "", "four", "five"].map(|text| match text {
+        "" => Bytes::from(other),
+        text => Bytes::from(format!("data: {{\"t\":\"{text}\"}}\n\n")),
+    });
+    let whole = events.concat();
+    let upstream = Upstream::http1(move |_| {
+        let events = events.clone();
+        let events = stream::unfold(0, move |index| {
+            let event = events.get(index).cloned();
+            async move {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Some((Ok(Frame::data(event?)), index + 1))
+            }
+        });
+        async { Response::new(StreamBody::new(events).boxed_unsync()) }
+    })
+    .await;
+    // Calls for the first, the other, the one behind it and the end; and for the third, where fewer bytes pass.
+    let each = "data: {\"t\":\"\"}\n\n".len();
+    for (bytes, calls, seen, passed) in
+        [(1000, 4, 2 * each + 7 + other.len(), 12), (4, 5, 3 * each + 12 + other.len(), 7)]
+    {
+        let alike = r#"{ before = "data: {\"t\":\"", after = "\"}\n\n", bytes = BYTES }"#;
+        let alike = alike.replace("BYTES", &bytes.to_string());
+        let config = format!("config = {{ trailer = false, alike = {alike} }}");
+        let gateway = through("chunk-count", &config, &upstream);
+        let answer = Http1::get(gateway.address, "/").await;
+        assert_eq!(answer.text().as_bytes(), whole);
+        for told in [format!("chunks: 0 0 {calls} {seen}"), format!("passed: {passed}")] {
+            until(|| log::said(answer.id()).contains(&told)).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_slow_reader_slows_the_upstream_down_through_a_chunk_plugin() {
     const TOTAL: usize = 256 << 20;
     let sent = Arc::new(AtomicUsize::new(0));

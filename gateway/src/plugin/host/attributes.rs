@@ -11,6 +11,12 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap("set", |mut store: Context<'_>, (name, value): (String, String)| {
         Ok((store.data_mut().set_attribute(name, value),))
+    })?;
+    type Named = Vec<(String, String)>;
+    linker.func_wrap("set-all", |mut store: Context<'_>, (attributes,): (Named,)| {
+        let state = store.data_mut();
+        let mut each = attributes.into_iter().map(|(name, value)| state.set_attribute(name, value));
+        Ok((each.try_for_each(|set| set),))
     })
 }
 

@@ -51,14 +51,13 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
         Ok((store.data_mut().series(&key, new)?,))
     })?;
     linker.func_wrap("add", |store: Context<'_>, (series, amount): (u32, u64)| {
-        match store.data().recorded(series, "counter")? {
-            Some(Series::Counter(counter)) => counter.add(amount),
-            Some(Series::Gauge(_) | Series::Histogram(_)) => {
-                return Err(no_series(series, "counter"));
-            }
-            None => {}
-        }
-        Ok(())
+        store.data().add(series, amount)
+    })?;
+    type Recorded = (Vec<(u32, u64)>, Vec<(u32, f64)>);
+    linker.func_wrap("record-all", |store: Context<'_>, (amounts, values): Recorded| {
+        let state = store.data();
+        amounts.into_iter().try_for_each(|(series, amount)| state.add(series, amount))?;
+        values.into_iter().try_for_each(|(series, value)| state.observe(series, value))
     })?;
     linker.func_wrap("set", |store: Context<'_>, (series, value): (u32, f64)| {
         match store.data().recorded(series, "gauge")? {
@@ -96,14 +95,7 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     // What is told once is told in calls alone, and the exchanges that need none have nothing to tell.
     linker.same_each_time("counted", |store: Context<'_>, (): ()| Ok((store.data().counted(),)))?;
     linker.func_wrap("observe", |store: Context<'_>, (series, value): (u32, f64)| {
-        match store.data().recorded(series, "histogram")? {
-            Some(Series::Histogram(histogram)) if !value.is_nan() => histogram.observe(value),
-            Some(Series::Counter(_) | Series::Gauge(_)) => {
-                return Err(no_series(series, "histogram"));
-            }
-            Some(Series::Histogram(_)) | None => {}
-        }
-        Ok(())
+        store.data().observe(series, value)
     })
 }
 
@@ -129,6 +121,28 @@ impl HostState {
             Err(NoSeries::Dropped) => Ok(DROPPED),
             Err(NoSeries::Breach(why)) => wasmtime::bail!("it broke the contract: {why}"),
         }
+    }
+
+    fn add(&self, series: u32, amount: u64) -> wasmtime::Result<()> {
+        match self.recorded(series, "counter")? {
+            Some(Series::Counter(counter)) => counter.add(amount),
+            Some(Series::Gauge(_) | Series::Histogram(_)) => {
+                return Err(no_series(series, "counter"));
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn observe(&self, series: u32, value: f64) -> wasmtime::Result<()> {
+        match self.recorded(series, "histogram")? {
+            Some(Series::Histogram(histogram)) if !value.is_nan() => histogram.observe(value),
+            Some(Series::Counter(_) | Series::Gauge(_)) => {
+                return Err(no_series(series, "histogram"));
+            }
+            Some(Series::Histogram(_)) | None => {}
+        }
+        Ok(())
     }
 
     /// Notes what is to be recorded of the exchange when the hook has returned.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::functions::Functions;
-use super::{Context, Drain, HostState, OfCache, OfHeld};
+use super::{Alike, Context, Drain, HostState, OfCache, OfHeld};
 use crate::plugin::bindings::{
     Attempt, Field, Occupancy, Queued, Response, SlotAnswer, SlotWait, SlotsError, Taken,
 };
@@ -36,6 +36,8 @@ pub(crate) struct Asked {
     pub(crate) waiting: Vec<(Waiting, Response)>,
     /// Another attempt.
     pub(crate) attempt: Option<Box<Attempt>>,
+    /// What the chunks look like that pass without a call from now on.
+    pub(crate) alike: Option<Box<Alike>>,
     /// What becomes of a response that is held back.
     pub(crate) response: Option<Box<OfHeld>>,
     /// What it has to do with the cache.

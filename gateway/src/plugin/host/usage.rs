@@ -8,6 +8,11 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("add", |mut store: Context<'_>, (name, amount): (String, i64)| {
         store.data_mut().add_usage(&name, amount)
     })?;
+    type Amounts = Vec<(String, i64)>;
+    linker.func_wrap("add-all", |mut store: Context<'_>, (amounts,): (Amounts,)| {
+        let state = store.data_mut();
+        amounts.into_iter().try_for_each(|(name, amount)| state.add_usage(&name, amount))
+    })?;
     // Nothing, wherever it is asked for what is done again: not at the end, or at the end where nothing was added.
     linker.same_each_time("added", |store: Context<'_>, (): ()| Ok((store.data().added_usage(),)))
 }

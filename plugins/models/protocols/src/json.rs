@@ -11,7 +11,7 @@ mod write;
 pub use read::{Elements, Fault, Members, Raw};
 pub use write::Writer;
 
-pub(crate) use grammar::{scan, space};
+pub(crate) use grammar::{DEPTH, line_end, scan, space, string, text, value};
 
 #[cfg(test)]
 mod tests;

@@ -26,27 +26,43 @@ pub trait Saved: Sized {
 }
 
 impl Saved for u64 {
+    #[inline]
     fn save(&self, out: &mut Vec<u8>) {
-        let mut rest = *self;
-        while rest >= 0x80 {
-            out.push(rest as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
+        // Nearly all are small.
+        if *self < 0x80 { out.push(*self as u8) } else { save_large(*self, out) }
     }
 
+    #[inline]
     fn load(bytes: &mut &[u8]) -> Option<Self> {
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let (byte, rest) = bytes.split_first()?;
-            *bytes = rest;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(value);
+        match bytes.split_first()? {
+            (byte, rest) if *byte < 0x80 => {
+                *bytes = rest;
+                Some(u64::from(*byte))
             }
+            _ => load_large(bytes),
         }
-        None
     }
+}
+
+fn save_large(mut rest: u64, out: &mut Vec<u8>) {
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+fn load_large(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let (byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(value);
+        }
+    }
+    None
 }
 
 macro_rules! through_u64 {
@@ -99,7 +115,7 @@ impl Saved for String {
 
 /// Bytes that are copied as a whole.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Held(pub(crate) Vec<u8>);
+pub struct Held(pub Vec<u8>);
 
 impl Saved for Held {
     fn save(&self, out: &mut Vec<u8>) {
@@ -112,6 +128,16 @@ impl Saved for Held {
         let (text, rest) = bytes.split_at_checked(length)?;
         *bytes = rest;
         Some(Self(text.to_vec()))
+    }
+}
+
+impl<T: Saved> Saved for Box<T> {
+    fn save(&self, out: &mut Vec<u8>) {
+        T::save(self, out);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Option<Self> {
+        T::load(bytes).map(Self::new)
     }
 }
 
@@ -143,6 +169,7 @@ impl<A: Saved, B: Saved> Saved for (A, B) {
 }
 
 /// Implements [`Saved`] for a struct of saved fields, or for an enum without fields.
+#[macro_export]
 macro_rules! saved {
     (struct $name:ident { $($field:ident),* $(,)? }) => {
         impl $crate::saved::Saved for $name {

@@ -3,6 +3,7 @@
 //! Totals include what is part of them: cached input is input, reasoning is output. Providers
 //! that count otherwise are converted here, so that nobody else has to know.
 
+mod last;
 mod read;
 mod scan;
 mod stream;
@@ -11,7 +12,7 @@ pub use stream::{Seen, Stream};
 
 use crate::json::Raw;
 use crate::protocol::Protocol;
-use crate::saved::saved;
+use crate::saved::{Saved, saved};
 
 /// The class of service that a provider says it used, by which prices differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -88,10 +89,31 @@ pub struct Usage {
     /// Whether it is an estimate, as the provider gave none.
     pub estimated: bool,
 }
-saved!(struct Usage {
-    input, output, cached_input, cache_write, cache_write_1h, reasoning, audio_input, audio_output,
-    image_input, image_output, tool_input, rejected_prediction, searches, audio_seconds, tier, estimated,
-});
+
+/// Most numbers of a usage are zero: those that are not, behind a number whose bits say which they are.
+impl Saved for Usage {
+    fn save(&self, out: &mut Vec<u8>) {
+        let numbers = self.numbers();
+        let bit = |at: usize| u64::from(numbers[at] != 0) << at;
+        (0..numbers.len()).map(bit).sum::<u64>().save(out);
+        numbers.iter().filter(|number| **number != 0).for_each(|number| number.save(out));
+        self.tier.save(out);
+        self.estimated.save(out);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Option<Self> {
+        let there = u64::load(bytes)?;
+        let mut numbers = [0; 14];
+        for (at, number) in numbers.iter_mut().enumerate() {
+            if there & 1 << at != 0 {
+                *number = u64::load(bytes)?;
+            }
+        }
+        let usage =
+            Self { tier: Tier::load(bytes)?, estimated: bool::load(bytes)?, ..Self::default() };
+        Some(usage.with_numbers(numbers))
+    }
+}
 
 impl Usage {
     /// Input and output.
@@ -107,6 +129,61 @@ impl Usage {
             .saturating_sub(self.cache_write_1h)
     }
 
+    fn numbers(&self) -> [u64; 14] {
+        [
+            self.input,
+            self.output,
+            self.cached_input,
+            self.cache_write,
+            self.cache_write_1h,
+            self.reasoning,
+            self.audio_input,
+            self.audio_output,
+            self.image_input,
+            self.image_output,
+            self.tool_input,
+            self.rejected_prediction,
+            self.searches,
+            self.audio_seconds,
+        ]
+    }
+
+    fn with_numbers(self, numbers: [u64; 14]) -> Self {
+        let [
+            input,
+            output,
+            cached_input,
+            cache_write,
+            cache_write_1h,
+            reasoning,
+            audio_input,
+            audio_output,
+            image_input,
+            image_output,
+            tool_input,
+            rejected_prediction,
+            searches,
+            audio_seconds,
+        ] = numbers;
+        Self {
+            input,
+            output,
+            cached_input,
+            cache_write,
+            cache_write_1h,
+            reasoning,
+            audio_input,
+            audio_output,
+            image_input,
+            image_output,
+            tool_input,
+            rejected_prediction,
+            searches,
+            audio_seconds,
+            ..self
+        }
+    }
+
     /// An estimate where a provider gave no usage.
     pub fn estimate(input: u64, output: u64) -> Self {
         Self { input, output, estimated: true, ..Self::default() }
@@ -116,7 +193,28 @@ impl Usage {
 /// The usage in a whole response. `None` if it has none; a usage of zero is a usage. What is not JSON has the usage
 /// that lies before the fault.
 pub fn of_body(protocol: Protocol, body: &[u8]) -> Option<Usage> {
+    if let Some(usage) = at_end(protocol, body) {
+        return Some(usage);
+    }
     of_json(protocol, Raw::unchecked(body)?)
+}
+
+/// The same, without reading what stands before it, where that changes nothing.
+fn at_end(protocol: Protocol, body: &[u8]) -> Option<Usage> {
+    match protocol {
+        Protocol::Anthropic => {
+            let (usage, ..) = last::member(body, "usage")?;
+            read::Parts::default().with_anthropic(usage).usage()
+        }
+        Protocol::Gemini => read::gemini(last::member(body, "usageMetadata")?.0),
+        Protocol::BedrockConverse | Protocol::Ollama => None,
+        _ => {
+            let (usage, before, behind) = last::member(body, "usage")?;
+            let is_tiered = |bytes| last::may_have(bytes, "service_tier");
+            let is_plain = !is_tiered(&body[..before]) && !is_tiered(&body[behind..]);
+            is_plain.then(|| read::openai(usage, None))?
+        }
+    }
 }
 
 /// The same of a body that is parsed already.

@@ -4,10 +4,11 @@
 //! bytes]` appended and that of a response `[response N bytes]`, where N is what came before any
 //! change. With `replace = { from = "A", to = "B" }` each A within one chunk becomes B. With
 //! `stop = "TEXT"` a body is cut off with the chunk that holds it, and a request whose field `x-stop`
-//! has it is answered 403, as if it had had one chunk of 403 bytes. On completion it logs `chunks: REQUEST_CHUNKS REQUEST_BYTES RESPONSE_CHUNKS RESPONSE_BYTES` at
+//! has it is answered 403, as if it had had one chunk of 403 bytes. With `alike = { before = "A", after = "B", bytes = N }` chunks
+//! of responses that are A, a text and B pass without a call behind the first. On completion it logs `chunks: REQUEST_CHUNKS REQUEST_BYTES RESPONSE_CHUNKS RESPONSE_BYTES` at
 //! `info`.
 
-use gateway_plugin_sdk::log;
+use gateway_plugin_sdk::{chunks, log};
 use gateway_plugin_sdk::prelude::*;
 
 /// The plugin, configured.
@@ -26,6 +27,18 @@ pub struct Config {
     /// What ends an exchange.
     #[serde(default)]
     stop: Option<String>,
+    /// Chunks of responses that pass without a call, once there was one of them.
+    #[serde(default)]
+    alike: Option<Alike>,
+}
+
+/// What is before and behind a text, and how much of that passes.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Alike {
+    before: String,
+    after: String,
+    bytes: u32,
 }
 
 /// What is replaced by what.
@@ -86,6 +99,13 @@ impl Plugin for ChunkCount {
     }
 
     fn on_response_chunk(&self, chunk: &mut Chunk, sums: &mut Sums) -> ChunkOutcome {
+        if let Some(Alike { before, after, bytes }) = &self.0.alike
+            && chunk.data().starts_with(before.as_bytes())
+            && chunk.data().ends_with(after.as_bytes())
+            && chunks::pass_alike(&[before.as_bytes(), after.as_bytes()], 0, *bytes).is_err()
+        {
+            return ChunkOutcome::Abort("these are no pieces".to_owned());
+        }
         self.pass(chunk, &mut sums.response, "response")
     }
 
@@ -97,6 +117,9 @@ impl Plugin for ChunkCount {
             response.chunks,
             response.bytes
         );
+        if self.0.alike.is_some() {
+            log::info!("passed: {}", chunks::passed());
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl Plugin for Uses {
             usage::add(&format!("{}{number}", base.as_deref().unwrap_or("flood_")), amount);
         }
         if let Some(name) = base.filter(|_| flood == 0) {
-            usage::add(&name, amount);
+            usage::add_all(&[("tokens", 0), (&name, amount)]);
         }
         assert!(request.header("x-panic").is_none(), "as asked");
         Outcome::Next

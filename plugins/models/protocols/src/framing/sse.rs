@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{Event, bare};
+use crate::json::line_end;
 use crate::saved::saved;
 
 const BOM: &[u8] = b"\xEF\xBB\xBF";
@@ -24,8 +25,12 @@ impl Ends {
     /// that LF comes with a later chunk it is the first byte of what follows.
     pub(super) fn find(&mut self, chunk: &[u8]) -> Option<usize> {
         let mut at = 0;
-        while let Some(step) = memchr::memchr2(b'\n', b'\r', &chunk[at..]) {
-            let end = at + step;
+        loop {
+            let end = line_end(chunk, at);
+            if end == chunk.len() {
+                break;
+            }
+            let step = end - at;
             let is_second = step == 0 && self.after_cr && chunk[end] == b'\n';
             let is_blank = step == 0 && !self.filled;
             self.after_cr = chunk[end] == b'\r';
@@ -57,7 +62,7 @@ pub(super) fn parse(raw: &[u8], is_first: bool) -> Event<'_> {
     }
     let mut event = bare(raw);
     while !rest.is_empty() {
-        let end = memchr::memchr2(b'\n', b'\r', rest).unwrap_or(rest.len());
+        let end = line_end(rest, 0);
         let line = &rest[..end];
         rest = rest.get(end + 1..).unwrap_or_default();
         if let Some(value) = field(line, b"data") {

@@ -1,7 +1,16 @@
 //! The grammar: where values, strings and numbers end, and what escapes mean.
 
 /// How deep values may lie in each other.
-pub(super) const DEPTH: u8 = 128;
+pub(crate) const DEPTH: u8 = 128;
+
+/// What the bytes of a string are, besides ASCII as it is meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bytes {
+    /// How many belong to other characters.
+    pub(crate) other: u32,
+    /// Whether there are escapes.
+    pub(crate) has_escapes: bool,
+}
 
 /// Where the next item of a well-formed object or array begins.
 pub(super) fn next_item(bytes: &[u8], at: usize) -> Option<usize> {
@@ -22,7 +31,7 @@ pub(crate) fn space(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// The end of the value that begins at `at`, or where it is at fault.
-pub(super) fn value(bytes: &[u8], at: usize, depth: u8) -> Result<usize, usize> {
+pub(crate) fn value(bytes: &[u8], at: usize, depth: u8) -> Result<usize, usize> {
     let depth = depth.checked_sub(1).ok_or(at)?;
     let word = |text: &[u8]| match bytes[at..].starts_with(text) {
         true => Ok(at + text.len()),
@@ -91,43 +100,87 @@ fn number(bytes: &[u8], mut at: usize) -> Result<usize, usize> {
 
 /// The end of the string whose quote is at `at`, or where it is at fault.
 pub(crate) fn string(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    closing::<false>(bytes, at, &mut Bytes::default())
+}
+
+/// The same, and what its bytes are.
+pub(crate) fn text(bytes: &[u8], at: usize) -> Result<(usize, Bytes), usize> {
+    let mut seen = Bytes::default();
+    closing::<true>(bytes, at, &mut seen).map(|end| (end, seen))
+}
+
+#[inline(always)]
+fn closing<const COUNTS: bool>(bytes: &[u8], at: usize, seen: &mut Bytes) -> Result<usize, usize> {
     if bytes.get(at) != Some(&b'"') {
         return Err(at);
     }
     let mut at = at + 1;
     loop {
-        at = plain(bytes, at);
+        at = plain::<COUNTS>(bytes, at, &mut seen.other);
         match bytes.get(at) {
             Some(b'"') => return Ok(at + 1),
-            Some(b'\\') => match bytes.get(at + 1) {
-                Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
-                Some(b'u') => {
-                    let digits = bytes.get(at + 2..at + 6).ok_or(at)?;
-                    if !digits.iter().all(u8::is_ascii_hexdigit) {
-                        return Err(at);
-                    }
-                    at += 6;
-                }
-                _ => return Err(at),
-            },
+            Some(b'\\') => {
+                seen.has_escapes = true;
+                at = escape(bytes, at)?;
+            }
             _ => return Err(at),
         }
     }
 }
 
-const ONES: u64 = 0x0101_0101_0101_0101;
+/// The end of the escape at `at`, or where it is at fault.
+fn escape(bytes: &[u8], at: usize) -> Result<usize, usize> {
+    match bytes.get(at + 1) {
+        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
+        Some(b'u') => {
+            let digits = bytes.get(at + 2..at + 6).ok_or(at)?;
+            if digits.iter().all(u8::is_ascii_hexdigit) { Ok(at + 6) } else { Err(at) }
+        }
+        _ => Err(at),
+    }
+}
 
-/// The offset of the next quote, backslash or control character, eight bytes a step.
-fn plain(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(word) = bytes.get(at..at + 8) {
-        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = ONES * 0x80;
+
+/// The offset of the first end of a line from `at` on, or of the end: eight bytes a step, where a search that is made for
+/// machines with vectors takes four.
+pub(crate) fn line_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*word);
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let hit = (zero(word ^ (ONES * 0x0a)) | zero(word ^ (ONES * 0x0d))) & HIGH;
+        if hit != 0 {
+            return at + hit.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    while bytes.get(at).is_some_and(|byte| !matches!(byte, b'\n' | b'\r')) {
+        at += 1;
+    }
+    at
+}
+
+/// The offset of the next quote, backslash or control character, eight bytes a step. Counts the bytes before it that are
+/// not ASCII.
+#[inline(always)]
+fn plain<const COUNTS: bool>(bytes: &[u8], mut at: usize, other: &mut u32) -> usize {
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk()) {
+        let word = u64::from_le_bytes(*word);
         let zero = |word: u64| word.wrapping_sub(ONES) & !word;
         let control = word.wrapping_sub(ONES * 0x20) & !word;
         let quote = zero(word ^ (ONES * 0x22));
         let slash = zero(word ^ (ONES * 0x5c));
-        let hit = (control | quote | slash) & (ONES * 0x80);
+        let hit = (control | quote | slash) & HIGH;
         if hit != 0 {
-            return at + hit.trailing_zeros() as usize / 8;
+            let before = hit.trailing_zeros() & !7;
+            if COUNTS {
+                *other += (word & HIGH & !(u64::MAX << before)).count_ones();
+            }
+            return at + before as usize / 8;
+        }
+        if COUNTS {
+            *other += (word & HIGH).count_ones();
         }
         at += 8;
     }
@@ -135,6 +188,7 @@ fn plain(bytes: &[u8], mut at: usize) -> usize {
         if *byte < 0x20 || *byte == b'"' || *byte == b'\\' {
             break;
         }
+        *other += u32::from(COUNTS && !byte.is_ascii());
         at += 1;
     }
     at
@@ -175,14 +229,20 @@ pub(super) fn unescape(text: &str) -> String {
 /// name as written and its value from the first byte on. For a string value also its length.
 pub(crate) fn scan<'a>(text: &'a [u8], mut each: impl FnMut(&'a [u8], &'a [u8], Option<usize>)) {
     let mut at = 0;
-    while let Some(quote) = memchr::memchr(b'"', &text[at..]) {
-        let start = at + quote;
-        let Ok(end) = string(text, start) else { return };
-        at = end;
-        if text.get(space(text, end)) != Some(&b':') {
+    // Between strings there are few bytes: a search by words would be slower.
+    while let Some(byte) = text.get(at) {
+        if *byte != b'"' {
+            at += 1;
             continue;
         }
-        let first = space(text, space(text, end) + 1);
+        let start = at;
+        let Ok(end) = string(text, start) else { return };
+        at = end;
+        let colon = space(text, end);
+        if text.get(colon) != Some(&b':') {
+            continue;
+        }
+        let first = space(text, colon + 1);
         let length = match text.get(first) {
             Some(b'"') => {
                 let Ok(after) = string(text, first) else { return };

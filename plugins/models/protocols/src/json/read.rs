@@ -43,6 +43,11 @@ impl<'a> Raw<'a> {
         std::str::from_utf8(text).ok().map(|text| Self(text.trim_ascii()))
     }
 
+    /// The value that is the whole of `text`, which was checked.
+    pub(crate) fn of_value(text: &'a str) -> Self {
+        Self(text)
+    }
+
     /// The members of these names, found in one pass; of several of one name the last.
     pub fn fields<const N: usize>(self, names: [&str; N]) -> [Option<Raw<'a>>; N] {
         let mut found = [None; N];
@@ -117,10 +122,14 @@ impl<'a> Raw<'a> {
 
     /// The text that a string stands for. Half of a surrogate pair becomes U+FFFD.
     pub fn str(self) -> Option<Cow<'a, str>> {
-        let inner = self.escaped()?;
-        match inner.contains('\\') {
-            false => Some(Cow::Borrowed(inner)),
-            true => Some(Cow::Owned(unescape(inner))),
+        self.escaped().map(Self::of_name)
+    }
+
+    /// The name that is written so between its quotes.
+    pub(crate) fn of_name(escaped: &str) -> Cow<'_, str> {
+        match escaped.contains('\\') {
+            false => Cow::Borrowed(escaped),
+            true => Cow::Owned(unescape(escaped)),
         }
     }
 

@@ -1,8 +1,10 @@
 //! Changes of a request's body: only the members in question change, byte for byte the rest is
 //! what the caller wrote.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
+use super::read::Request;
 use crate::json::{Fault, Raw, Writer};
 use crate::protocol::Protocol;
 
@@ -11,7 +13,10 @@ use crate::protocol::Protocol;
 pub struct Edits<'a> {
     protocol: Protocol,
     body: &'a [u8],
-    root: Raw<'a>,
+    /// The body's object, looked for where it is needed.
+    root: OnceCell<Raw<'a>>,
+    /// Where the model is, if that is known.
+    model_at: Option<Range<usize>>,
     changes: Vec<(Range<usize>, String)>,
     /// Whether ids of calls have nine letters and digits.
     pub(super) short_ids: bool,
@@ -24,14 +29,16 @@ impl<'a> Edits<'a> {
         if !root.is_object() {
             return Err(Fault { at: 0 });
         }
-        Ok(Self { protocol, body, root, changes: Vec::new(), short_ids: false })
+        let root = OnceCell::from(root);
+        Ok(Self { protocol, body, root, model_at: None, changes: Vec::new(), short_ids: false })
     }
 
-    /// No changes of `body`, which was read as a request ([`request::read`](crate::request::read)) and found to be
-    /// one. What is not is changed at the wrong place.
-    pub fn of_read(protocol: Protocol, body: &'a [u8]) -> Option<Self> {
-        let root = Raw::unchecked(body).filter(|root| root.is_object())?;
-        Some(Self { protocol, body, root, changes: Vec::new(), short_ids: false })
+    /// No changes of `body`, which was read as this request ([`request::read`](crate::request::read)). Another is changed
+    /// at the wrong place.
+    pub fn of_read(protocol: Protocol, body: &'a [u8], request: &Request) -> Self {
+        let model_at = request.model_at.clone();
+        let root = OnceCell::new();
+        Self { protocol, body, root, model_at, changes: Vec::new(), short_ids: false }
     }
 
     /// Whether nothing changes.
@@ -43,7 +50,10 @@ impl<'a> Edits<'a> {
     pub fn model(&mut self, name: &str) {
         let mut json = Writer::new();
         json.str(name);
-        self.set(&["model"], &json.out);
+        match self.model_at.clone() {
+            Some(place) => self.changes.push((place, json.out)),
+            None => self.set(&["model"], &json.out),
+        }
     }
 
     /// Lets the output have `most` tokens at most: a larger bound is lowered, and where there is
@@ -66,7 +76,7 @@ impl<'a> Edits<'a> {
         };
         let mut is_set = false;
         for path in paths {
-            let value = path.iter().try_fold(self.root, |value, name| value.some(name));
+            let value = path.iter().try_fold(self.root(), |value, name| value.some(name));
             let Some(value) = value else { continue };
             is_set = true;
             let number = value.u64().or_else(|| value.escaped()?.parse().ok());
@@ -78,8 +88,8 @@ impl<'a> Edits<'a> {
             return;
         }
         let snake = self.protocol == Protocol::Gemini
-            && self.root.some("generationConfig").is_none()
-            && self.root.some("generation_config").is_some();
+            && self.root().some("generationConfig").is_none()
+            && self.root().some("generation_config").is_some();
         let path = if snake { paths[2] } else { paths[0] };
         match name.filter(|_| self.protocol == Protocol::OpenAiChat) {
             Some(name) => self.set(&[name], &most.to_string()),
@@ -90,7 +100,7 @@ impl<'a> Edits<'a> {
     /// Asks for the usage as an event of the stream, in protocols that do not give it unasked.
     pub fn include_usage(&mut self) {
         if matches!(self.protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions) {
-            let options = self.root.some("stream_options");
+            let options = self.root().some("stream_options");
             let asked = options.and_then(|options| options.get("include_usage"));
             if asked.and_then(Raw::bool) != Some(true) {
                 self.set(&["stream_options", "include_usage"], "true");
@@ -101,7 +111,7 @@ impl<'a> Edits<'a> {
     /// Gives the member at `path` the value `json`, and adds it and the objects around it where
     /// they are missing.
     pub fn set(&mut self, path: &[&str], json: &str) {
-        let mut object = self.root;
+        let mut object = self.root();
         for (depth, name) in path.iter().enumerate() {
             let rest = &path[depth + 1..];
             let values: Vec<_> =
@@ -138,19 +148,19 @@ impl<'a> Edits<'a> {
 
     /// Gives the member of one name another. Where there is one of that name too, it is left out.
     pub fn rename(&mut self, name: &str, other: &str) {
-        if self.root.get(other).is_some() {
+        if self.root().get(other).is_some() {
             return self.remove(name);
         }
         let mut json = Writer::new();
         json.str(other);
-        for (key, _) in self.root.members().filter(|(key, _)| key.is(name)) {
+        for (key, _) in self.root().members().filter(|(key, _)| key.is(name)) {
             self.changes.push((key.range_in(self.body), json.out.clone()));
         }
     }
 
     /// Takes the members of that name out of the body's object.
     pub fn remove(&mut self, name: &str) {
-        self.remove_from(self.root, name);
+        self.remove_from(self.root(), name);
     }
 
     /// Takes the members of that name out of an object of the body.
@@ -196,7 +206,7 @@ impl<'a> Edits<'a> {
     }
 
     pub(super) fn root(&self) -> Raw<'a> {
-        self.root
+        *self.root.get_or_init(|| Raw::unchecked(self.body).unwrap_or(Raw::of_value("{}")))
     }
 
     pub(super) fn protocol(&self) -> Protocol {

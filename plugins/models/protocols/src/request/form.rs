@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use memchr::memmem;
 
+use super::count::Count;
 use super::read::{Fault, Request};
-use super::text::Texts;
 use crate::protocol::Call;
 
 /// The most parts of a form.
@@ -57,7 +57,7 @@ pub fn read(call: &Call<'_>, body: &[u8], content_type: &str) -> Result<Request,
         None => 1,
         Some(text) => text.trim().parse().map_err(|_| Fault::WrongType("n", "a whole number"))?,
     };
-    let mut texts = Texts::new();
+    let mut texts = Count::new("");
     for part in &parts {
         let value = &body[part.value.clone()];
         if !part.is_file {

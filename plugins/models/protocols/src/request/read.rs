@@ -1,7 +1,11 @@
 //! Reading a request once, without a tree.
 
-use super::text::{Size, Texts};
-use crate::json::{self, Raw};
+use std::ops::Range;
+
+use super::count::{self, Count};
+use super::prefix::Texts;
+use super::text::Size;
+use crate::json::{self, Raw, space};
 use crate::protocol::{Call, Protocol};
 
 /// What policy needs of a request.
@@ -28,9 +32,8 @@ pub struct Request {
     pub service_tier: Option<String>,
     /// How large the input is.
     pub size: Size,
-    /// Chained hashes of the beginning of the input, one for each whole KiB of text: requests
-    /// whose first n hashes agree begin with the same n KiB.
-    pub prefix: Vec<u64>,
+    /// Where the value of the member `model` lies in the body, if it has one.
+    pub model_at: Option<Range<usize>>,
 }
 
 impl Request {
@@ -84,6 +87,11 @@ macro_rules! members {
             $($member,)+
         }
 
+        impl Member {
+            /// In the order of their names.
+            const ALL: [Self; NAMES.len()] = [$(Self::$member),+];
+        }
+
         /// Their names.
         const NAMES: [&str; [$($name),+].len()] = [$($name),+];
     };
@@ -129,25 +137,96 @@ members! {
     Template = "template",
 }
 
+/// The longest of them.
+const LONGEST: usize = 21;
+
+/// The places in [`NAMES`] of those of each length, one behind the other, and where those of a length begin.
+const BY_LENGTH: ([u8; NAMES.len()], [u8; LONGEST + 2]) = {
+    let (mut places, mut starts, mut count, mut length) =
+        ([0; NAMES.len()], [0; LONGEST + 2], 0, 0);
+    while length <= LONGEST {
+        starts[length] = count as u8;
+        let mut at = 0;
+        while at < NAMES.len() {
+            if NAMES[at].len() == length {
+                places[count] = at as u8;
+                count += 1;
+            }
+            at += 1;
+        }
+        length += 1;
+    }
+    starts[length] = count as u8;
+    assert!(count == NAMES.len());
+    (places, starts)
+};
+
+impl Member {
+    /// The place of a name in [`NAMES`], if it is one of them but for the case of its letters.
+    fn place(name: &str) -> Option<usize> {
+        let (places, starts) = &BY_LENGTH;
+        let ends = starts.get(name.len()..)?.first_chunk::<2>()?;
+        let alike = &places[usize::from(ends[0])..usize::from(ends[1])];
+        let alike = alike.iter().map(|place| usize::from(*place));
+        alike.into_iter().find(|place| NAMES[*place].eq_ignore_ascii_case(name))
+    }
+}
+
 /// The members of one object, each of [`NAMES`] once.
 struct Body<'a>([Option<Raw<'a>>; NAMES.len()]);
 
 impl<'a> Body<'a> {
-    fn of(root: Raw<'a>) -> Result<Self, Fault> {
+    /// The members of the object that is the whole of a text, and how large their texts are.
+    fn read(text: &'a str) -> Result<(Self, Size), Fault> {
+        let bytes = text.as_bytes();
+        let start = space(bytes, 0);
+        if bytes.get(start) != Some(&b'{') {
+            let is_json = Raw::parse(bytes).map_err(Fault::Json);
+            return Err(is_json.err().unwrap_or(Fault::NotAnObject));
+        }
+        let (mut found, mut count, mut fault) = ([None; NAMES.len()], Count::new(text), None);
+        let end = count::members(text, start, json::DEPTH, |name, at, depth| {
+            let decoded = Raw::of_name(name);
+            let Some(place) = Member::place(&decoded) else { return count.skip(at, depth) };
+            let end = match Member::ALL[place] {
+                _ if bytes.get(at) == Some(&b'n') => count.skip(at, depth),
+                Member::Tools | Member::Functions | Member::ToolConfig | Member::ResponseFormat => {
+                    count.texts(at, depth, true)
+                }
+                Member::System
+                | Member::Instructions
+                | Member::SystemInstruction
+                | Member::SystemInstructionSnake
+                | Member::Template => count.texts(at, depth, false),
+                Member::Messages | Member::Contents => count.messages(at, depth),
+                Member::Input | Member::Prompt | Member::Suffix => count.input(at, depth),
+                Member::Images => count.images(at, depth),
+                _ => count.skip(at, depth),
+            }?;
+            // Servers in Go take a name in any case, and the last of all.
+            if NAMES[place] != decoded {
+                fault.get_or_insert(Fault::Case(NAMES[place]));
+            } else if found[place].replace(count.raw(at, end)).is_some() {
+                fault.get_or_insert(Fault::Twice(NAMES[place]));
+            }
+            Ok(end)
+        });
+        let end = space(bytes, end.map_err(|at| Fault::Json(json::Fault { at }))?);
+        if end != bytes.len() {
+            return Err(Fault::Json(json::Fault { at: end }));
+        }
+        fault.map_or(Ok((Self(found), count.size)), Err)
+    }
+
+    /// The members of an object that was read.
+    fn of(root: Raw<'a>) -> Self {
         let mut found = [None; NAMES.len()];
         for (key, value) in root.members() {
-            let Some(name) = key.str() else { continue };
-            // Servers in Go take a name in any case, and the last of all.
-            let is_alike = |known: &&str| known.eq_ignore_ascii_case(&name);
-            let Some(at) = NAMES.iter().position(is_alike) else { continue };
-            if NAMES[at] != name {
-                return Err(Fault::Case(NAMES[at]));
-            }
-            if found[at].replace(value).is_some() {
-                return Err(Fault::Twice(NAMES[at]));
+            if let Some(place) = Member::place(&key.str().unwrap_or_default()) {
+                found[place] = Some(value);
             }
         }
-        Ok(Self(found))
+        Self(found)
     }
 
     fn get(&self, member: Member) -> Option<Raw<'a>> {
@@ -203,11 +282,9 @@ fn either<'a>(
 
 /// Reads a request. `call` is what its path said.
 pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
-    let root = Raw::parse(body).map_err(Fault::Json)?;
-    if !root.is_object() {
-        return Err(Fault::NotAnObject);
-    }
-    let body = Body::of(root)?;
+    let text = std::str::from_utf8(body)
+        .map_err(|error| Fault::Json(json::Fault { at: error.valid_up_to() }))?;
+    let (body, size) = Body::read(text)?;
     let model = match &call.model {
         Some(model) => Some(model.clone().into_owned()),
         None => body.text(Member::Model)?,
@@ -218,9 +295,8 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
             truth(body.get(Member::Stream), "stream")?.unwrap_or(call.protocol == Protocol::Ollama)
         }
     };
-    let mut texts = Texts::new();
-    read_texts(&body, &mut texts);
-    let mut request = Request { model, stream, n: 1, ..Request::default() };
+    let mut request = Request { model, stream, n: 1, size, ..Request::default() };
+    request.model_at = body.get(Member::Model).map(|value| value.range_in(text.as_bytes()));
     request.max_output = match call.protocol {
         Protocol::Gemini => {
             let config =
@@ -283,13 +359,15 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
         Some(value.str().or_else(|| value.text_of("id"))?.into_owned())
     });
     request.service_tier = body.text(Member::ServiceTier)?;
-    request.size = texts.size;
-    request.prefix = texts.prefix;
     Ok(request)
 }
 
-/// Tools and instructions come first, as in what a model gets.
-fn read_texts(body: &Body<'_>, texts: &mut Texts) {
+/// Chained hashes of the beginning of the input of a request that was read, one for each whole KiB of text: requests
+/// whose first n hashes agree begin with the same n KiB. Tools and instructions come first, as in what a model gets.
+pub fn prefix(body: &[u8]) -> Vec<u64> {
+    let mut texts = Texts::new();
+    let Some(root) = Raw::unchecked(body) else { return Vec::new() };
+    let body = Body::of(root);
     for name in [Member::Tools, Member::Functions, Member::ToolConfig, Member::ResponseFormat] {
         if let Some(value) = body.get(name) {
             texts.mark(b't');
@@ -312,12 +390,10 @@ fn read_texts(body: &Body<'_>, texts: &mut Texts) {
         for message in body.get(name).into_iter().flat_map(Raw::elements) {
             let role = message.get("role").and_then(Raw::escaped);
             texts.mark(role.and_then(|role| role.bytes().next()).unwrap_or(b'm'));
-            texts.size.messages += 1;
             texts.walk(message, false);
         }
         // Gemini takes one content for a list of one.
         if let Some(one) = body.get(name).filter(|value| value.is_object() || value.is_string()) {
-            texts.size.messages += 1;
             texts.walk(one, false);
         }
     }
@@ -327,7 +403,5 @@ fn read_texts(body: &Body<'_>, texts: &mut Texts) {
             texts.input(value);
         }
     }
-    if let Some(images) = body.get(Member::Images).filter(|value| value.is_array()) {
-        texts.size.images += images.elements().count() as u64;
-    }
+    texts.prefix
 }

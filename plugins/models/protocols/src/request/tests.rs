@@ -1,6 +1,6 @@
 //! Requests are read as a provider reads them, and edits leave the rest alone.
 
-use super::{Edits, Fault, Request, read};
+use super::{Edits, Fault, Request, Size, read};
 use crate::protocol::{Call, Protocol};
 
 fn request(path: &str, body: &str) -> Request {
@@ -100,12 +100,46 @@ fn texts_are_measured_without_their_escapes() {
 }
 
 #[test]
+fn what_is_text_is_counted_wherever_its_type_stands() {
+    let size = |message: &str| {
+        let body = format!(r#"{{"messages":[{message}],"model":"m"}}"#);
+        let read = request("/v1/messages", &body);
+        assert_eq!(&body[read.model_at.expect("it has a model")], r#""m""#);
+        let Size { ascii, other, tokens, messages, images, audio, documents } = read.size;
+        assert_eq!((tokens, messages), (0, 1));
+        (ascii, other, images, audio, documents)
+    };
+    let none = (0, 0, 0, 0, 0);
+    assert_eq!(size(r#"{"role":"user","id":"abc","content":""}"#), none);
+    assert_eq!(size(r#""abc""#), (3, 0, 0, 0, 0));
+    assert_eq!(size(r#"{"content":["abc", 12, true, {"x":"d"}]}"#), (10, 0, 0, 0, 0));
+    let image = r#"{"source":{"data":"AAAA"},"type":"image"}"#;
+    assert_eq!(size(image), (0, 0, 1, 0, 0));
+    let document = r#"{"source":{"data":"AAAA"},"type":"document"}"#;
+    assert_eq!(size(document), (0, 0, 0, 0, 15));
+    let text = r#"{"source":{"type":"text","data":"AAAA"},"type":"document"}"#;
+    assert_eq!(size(text), (4, 0, 0, 0, 0));
+    assert_eq!(size(r#"{"source":{"data":"AAAA"}}"#), (4, 0, 0, 0, 0));
+    assert_eq!(size(r#"{"source":"AAAA","images":["x","y"]}"#), (4, 0, 2, 0, 0));
+    assert_eq!(size(r#"{"images":"AAAA","input_audio":"BB"}"#), (4, 0, 0, 4, 0));
+    assert_eq!(size(r#"{"file":"AAAA","document":{"a":"b"}}"#), (4, 0, 0, 0, 9));
+    assert_eq!(size(r#"{"file_data":"AAAA"}"#), (0, 0, 0, 0, 6));
+    assert_eq!(size(r#"{"fileData":{"mimeType":"image/png"}}"#), (0, 0, 1, 0, 0));
+    assert_eq!(size("{\"a\":\"\u{e9}bcdefghijklmnop\u{e9}\"}"), (15, 4, 0, 0, 0));
+    assert_eq!(size(r#"{"a":"a long text with \u4e2d an escape"}"#), (27, 3, 0, 0, 0));
+
+    let tools = r#"{"tools":[{"type":"function","function":{"name":"ab"}}],"model":"m"}"#;
+    // Names too: all but the brackets and quotes.
+    assert_eq!(request("/v1/messages", tools).size.ascii, 4 + 8 + 8 + 4 + 2);
+}
+
+#[test]
 fn requests_that_begin_alike_have_the_same_first_hashes() {
     let prefix = |texts: &[String]| {
         let messages: Vec<_> =
             texts.iter().map(|t| format!(r#"{{"role":"user","content":"{t}"}}"#)).collect();
         let body = format!(r#"{{"messages":[{}],"model":"m"}}"#, messages.join(","));
-        request("/v1/chat/completions", &body).prefix
+        super::prefix(body.as_bytes())
     };
     let long = "x".repeat(3000);
     let one = prefix(std::slice::from_ref(&long));

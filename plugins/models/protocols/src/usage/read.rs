@@ -2,7 +2,7 @@
 
 use super::{Tier, Usage};
 use crate::json::Raw;
-use crate::saved::saved;
+use crate::saved::Saved;
 
 /// The usage of an object of OpenAI's with a member `usage`.
 pub(super) fn openai_in(body: Raw<'_>) -> Option<Usage> {
@@ -89,9 +89,39 @@ pub(super) struct Parts {
     searches: Option<u64>,
     tier: Option<Tier>,
 }
-saved!(struct Parts {
-    input, output, cache_read, cache_write, cache_write_1h, thinking, searches, tier,
-});
+
+/// As [`Usage`], with a bit for each number that was said, zero too.
+impl Saved for Parts {
+    fn save(&self, out: &mut Vec<u8>) {
+        let numbers = self.numbers();
+        let bit = |at: usize| u64::from(numbers[at].is_some()) << at;
+        (0..numbers.len()).map(bit).sum::<u64>().save(out);
+        numbers.iter().flatten().for_each(|number| number.save(out));
+        self.tier.save(out);
+    }
+
+    fn load(bytes: &mut &[u8]) -> Option<Self> {
+        let there = u64::load(bytes)?;
+        let mut numbers = [None; 7];
+        for (at, number) in numbers.iter_mut().enumerate() {
+            if there & 1 << at != 0 {
+                *number = Some(u64::load(bytes)?);
+            }
+        }
+        let [input, output, cache_read, cache_write, cache_write_1h, thinking, searches] = numbers;
+        let tier = Saved::load(bytes)?;
+        Some(Self {
+            input,
+            output,
+            cache_read,
+            cache_write,
+            cache_write_1h,
+            thinking,
+            searches,
+            tier,
+        })
+    }
+}
 
 fn replace(field: &mut Option<u64>, from: Raw<'_>, name: &str) {
     if let Some(value) = from.u64_of(name) {
@@ -100,6 +130,18 @@ fn replace(field: &mut Option<u64>, from: Raw<'_>, name: &str) {
 }
 
 impl Parts {
+    fn numbers(&self) -> [Option<u64>; 7] {
+        [
+            self.input,
+            self.output,
+            self.cache_read,
+            self.cache_write,
+            self.cache_write_1h,
+            self.thinking,
+            self.searches,
+        ]
+    }
+
     pub(super) fn with_anthropic(mut self, usage: Raw<'_>) -> Self {
         replace(&mut self.input, usage, "input_tokens");
         replace(&mut self.output, usage, "output_tokens");

@@ -98,6 +98,21 @@ impl Stream {
         seen
     }
 
+    /// What events look like that are as this one but for their texts, which need not be read: the pieces between the strings
+    /// that differ, and which of these is the text, whose bytes [`Stream::add_text`] counts. `None` if there are no such.
+    pub fn pieces<'e>(&self, event: &Event<'e>, seen: Seen) -> Option<(Vec<&'e [u8]>, u32)> {
+        let is_plain = !(seen.usage || seen.extra_usage || seen.terminal || seen.error);
+        if !(seen.content && is_plain && event.is_whole) {
+            return None;
+        }
+        scan::pieces(self.protocol, event.raw)
+    }
+
+    /// Counts text that was not read.
+    pub fn add_text(&mut self, bytes: u64) {
+        self.text_bytes = self.text_bytes.saturating_add(bytes);
+    }
+
     /// Reads an event that has nothing of interest but a usage, as each does that some servers
     /// send: one pass over its members.
     fn read_usage(&mut self, data: &[u8], seen: &mut Seen) {

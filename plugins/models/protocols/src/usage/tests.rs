@@ -323,6 +323,89 @@ fn whole_responses() {
 }
 
 #[test]
+fn a_usage_that_is_looked_for_from_the_end_is_the_one_of_the_whole() {
+    let used = r#""usage":{"prompt_tokens":3,"completion_tokens":4}"#;
+    for body in [
+        format!(r#" {{"id":"c","choices":[],{used}}} "#),
+        format!(r#"{{{used} , "system_fingerprint":"a, \"usage"}}"#),
+        format!(r#"{{"choices":[{{"message":{{"content":"say \"usage\":{{\"usage"}}}}],{used}}}"#),
+        format!(r#"{{"choices":[{{"message":{{"content":"say ,\"usage"}}}}]}}"#),
+        format!(r#"{{"nested":{{{used}}}}}"#),
+        format!(r#"{{"nested":{{{used},"more":1}}}}"#),
+        format!(r#"{{"list":[{{{used}}}]}}"#),
+        format!(r#"{{{used},"timings":{{"usage":{{"prompt_tokens":9}}}}}}"#),
+        format!(r#"{{{used},"usage":null}}"#),
+        format!(r#"{{"usage":{{"prompt_tokens":9}},{used}}}"#),
+        format!(r#"{{"service_tier":"priority",{used},"logging":1}}"#),
+        format!(r#"{{{used},"service_tier":"flex"}}"#),
+        format!(r#"{{"text":"a_b service_tiers","x_y":1,{used},"service":"tier"}}"#),
+        format!(r#"[{{{used}}}]"#),
+    ] {
+        let whole = crate::json::Raw::parse(body.as_bytes()).expect("JSON");
+        for protocol in [Protocol::OpenAiChat, Protocol::Anthropic] {
+            let expected = super::of_json(protocol, whole);
+            assert_eq!(of_body(protocol, body.as_bytes()), expected, "{body}");
+        }
+        let gemini = body.replace("\"usage\":", "\"usageMetadata\":");
+        let gemini = gemini.replace("prompt_tokens", "promptTokenCount");
+        let whole = crate::json::Raw::parse(gemini.as_bytes()).expect("JSON");
+        let expected = super::of_json(Protocol::Gemini, whole);
+        assert_eq!(of_body(Protocol::Gemini, gemini.as_bytes()), expected, "{gemini}");
+    }
+}
+
+#[test]
+fn events_that_differ_in_their_texts_have_the_same_pieces() {
+    let pieces = |protocol: Protocol, raw: &str| {
+        let (mut stream, mut found) = (Stream::new(protocol), None);
+        let mut reader = Reader::new(protocol.framing(), 1000);
+        let each = |event: crate::framing::Event<'_>| {
+            let seen = stream.event(&event);
+            found = stream.pieces(&event, seen).map(|(pieces, text)| {
+                let text = text as usize;
+                (
+                    pieces
+                        .iter()
+                        .map(|piece| String::from_utf8_lossy(piece).into_owned())
+                        .collect::<Vec<_>>(),
+                    text,
+                )
+            });
+        };
+        reader.read(raw.as_bytes(), each).expect("an event");
+        found
+    };
+    let chat = |delta: &str, rest: &str| {
+        let event = format!(
+            r#"data: {{"id":"c","choices":[{{"index":0,"delta":{{{delta}}},"finish_reason":null}}]{rest}}}"#
+        );
+        pieces(Protocol::OpenAiChat, &(event + "\n\n"))
+    };
+    let (found, text) =
+        chat(r#""content":"a \"b""#, r#","obfuscation":"xyz""#).expect("it is plain");
+    assert_eq!(found[0], r#"data: {"id":"c","choices":[{"index":0,"delta":{"content":""#);
+    assert_eq!(found[1..], [r#""},"finish_reason":null}],"obfuscation":""#, "\"}\n\n"]);
+    assert_eq!(text, 0);
+    assert_eq!(chat(r#""content":"longer""#, r#","obfuscation":"""#), Some((found, 0)));
+    let (_, text) =
+        chat(r#""role":"assistant","content":"","reasoning":"x""#, "").expect("it is plain");
+    assert_eq!(text, 0);
+    // An end, a usage, two texts, none: each such event is to be read.
+    assert_eq!(chat(r#""content":"a""#, r#","usage":{"prompt_tokens":1}"#), None);
+    assert_eq!(chat(r#""content":"a","reasoning":"b""#, ""), None);
+    assert_eq!(chat(r#""content":"""#, ""), None);
+    assert_eq!(chat(r#""content":"a""#, r#","error":{"message":"m"}"#), None);
+    let claude = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\n";
+    let (found, _) = pieces(Protocol::Anthropic, claude).expect("it is plain");
+    assert_eq!(found.concat(), claude.replace("\"a\"", "\"\""));
+    let ollama = r#"{"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant","content":"a"},"done":false}"#;
+    let (found, text) = pieces(Protocol::Ollama, &(ollama.to_owned() + "\n")).expect("it is plain");
+    assert_eq!((found.len(), text), (3, 1));
+    let gemini = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]}}],\"usageMetadata\":{\"promptTokenCount\":1}}\n\n";
+    assert_eq!(pieces(Protocol::Gemini, gemini), None);
+}
+
+#[test]
 fn what_is_no_json_in_a_stream_does_no_harm() {
     let read =
         read(Protocol::OpenAiChat, Framing::Sse, &[b"data: {\"usage\":{\n\ndata: \n\n: x\n\n"]);
