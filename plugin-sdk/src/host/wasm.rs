@@ -47,8 +47,8 @@ pub(crate) use imports::limiter::check_time_zone;
 pub(crate) use imports::metrics::{
     add as metrics_add, count_alike as metrics_count_alike, counter as metrics_counter,
     gauge as metrics_gauge, histogram as metrics_histogram, observe as metrics_observe,
-    record_all as metrics_record,
-    record_amount as metrics_record_amount, record_end as metrics_record_end, set as metrics_set,
+    record_all as metrics_record, record_amount as metrics_record_amount,
+    record_end as metrics_record_end, set as metrics_set,
 };
 pub(crate) use imports::random::{bytes as random_bytes, number as random_number};
 pub(crate) use imports::secrets::{get as secret, sign};
