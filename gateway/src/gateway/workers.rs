@@ -56,8 +56,8 @@ pub(super) struct Given {
     pub(super) usage: Arc<Usage>,
 }
 
-/// Whom a command goes to.
-type Receivers = Vec<(usize, mpsc::UnboundedSender<Command>)>;
+/// A worker that a command goes to, by its index.
+type Commanded = (usize, mpsc::UnboundedSender<Command>);
 
 /// The serial numbers of workers that have ended.
 pub(super) type Ends = mpsc::UnboundedReceiver<u64>;
@@ -177,7 +177,7 @@ impl Workers {
         wanted: usize,
         timeout: Duration,
     ) -> Result<(), ReloadError> {
-        let (mut serving, mut leaving) = (Receivers::new(), Receivers::new());
+        let (mut serving, mut leaving) = (Vec::<Commanded>::new(), Vec::<Commanded>::new());
         for it in &*self.all() {
             let of = if it.leaves { &mut leaving } else { &mut serving };
             of.push((it.index, it.commands.clone()));
@@ -225,8 +225,8 @@ impl Workers {
     /// Has workers prepare a configuration. Those that can: all that serve, and those that have not ended meanwhile.
     fn prepare(
         &self,
-        known: &Receivers,
-        serving: &Receivers,
+        known: &[Commanded],
+        serving: &[Commanded],
         shared: &Arc<Shared>,
         timeout: Duration,
     ) -> Result<Vec<usize>, ReloadError> {
@@ -285,7 +285,7 @@ impl Workers {
     /// Sends a command to workers and gathers their answers. One that has ended has none.
     fn ask<T>(
         &self,
-        workers: &Receivers,
+        workers: &[Commanded],
         mut command: impl FnMut(usize, Answer<T>) -> Command,
         timeout: Duration,
     ) -> Result<Vec<(usize, T)>, ReloadError> {

@@ -164,3 +164,38 @@ async fn a_request_that_is_sent_again_has_one_copy() {
     assert_eq!(copy.headers["authorization"], "own", "and not what is meant for the second");
     assert_eq!((shadow.requests().len(), count(&gateway, "different").await), (1, 0));
 }
+
+/// 40 responses of which each is read up to 1 MiB: all but 64 KiB of each at 32 MiB a second.
+#[tokio::test]
+async fn long_responses_of_a_shadow_are_read_slowly() {
+    let real = Upstream::http1(|_| async { Response::new(full("real")) }).await;
+    let long = Bytes::from("x".repeat(2 << 20));
+    let shadow = Upstream::http1(move |_| {
+        let long = long.clone();
+        async move { Response::new(full(long)) }
+    })
+    .await;
+    let gateway = start(&real, shadow.address, "timeout = \"20s\"");
+    let began = std::time::Instant::now();
+    let mut client = Http1::connect(gateway.address).await;
+    for _ in 0..40 {
+        assert_eq!(client.send(get("/")).await.status(), 200);
+    }
+    until_count(&gateway, "same", 40).await;
+    within(async {
+        loop {
+            let page = Http1::admin(gateway.admin.unwrap(), "/metrics").await;
+            let mut open = page.text().lines().filter(|line| {
+                line.starts_with("gateway_upstream_connections{upstream=\"shadow\"")
+                    && line.contains("state=\"in_use\"")
+            });
+            if open.next().is_some_and(|line| line.ends_with(" 0")) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    let taken = began.elapsed();
+    assert!(taken >= std::time::Duration::from_millis(1_100), "{taken:?}");
+}

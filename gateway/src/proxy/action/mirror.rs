@@ -2,8 +2,10 @@
 //!
 //! Owns what is kept of a request for its copy, and the sending of it. It is sent when the request has its
 //! response, and only with a body that is whole by then: so it cannot hold the request up, and what becomes of
-//! it can be compared. Must not change anything of the request.
+//! it can be compared. Owns too how fast long responses to copies are read, so that a flood of them does not take the
+//! worker's time from requests. Must not change anything of the request.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
@@ -23,6 +25,12 @@ use crate::upstream::{Added, Answered, Upstream};
 
 /// Bytes of the response to a copy that are read; the connection of a longer one is closed.
 const MOST: usize = 1 << 20;
+
+/// Of each response so much is read as it comes.
+const AT_ONCE: usize = 64 << 10;
+
+/// Of what is longer, each worker reads so many bytes a second, of all copies together: some three percent of its time.
+const PER_SECOND: u64 = 32 << 20;
 
 /// A request of which a copy may be sent.
 pub(super) struct Copy {
@@ -133,7 +141,41 @@ async fn drain(answered: Answered) {
     while length < MOST {
         let frame = poll_fn(|context| http_body::Body::poll_frame(body.as_mut(), context)).await;
         let Some(Ok(frame)) = frame else { break };
-        length += frame.data_ref().map_or(0, bytes::Bytes::len);
+        let bytes = frame.data_ref().map_or(0, bytes::Bytes::len);
+        length += bytes;
+        if length > AT_ONCE {
+            tokio::time::sleep_until(turn(bytes, Instant::now()).into()).await;
+        }
     }
     drop(answered.lease);
+}
+
+/// So many bytes of a long response were read by this worker: when it is time for more.
+fn turn(bytes: usize, now: Instant) -> Instant {
+    thread_local! {
+        static NEXT: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let time = Duration::from_nanos(bytes as u64 * 1_000_000_000 / PER_SECOND);
+    let next = NEXT.get().map_or(now, |next| next.max(now)) + time;
+    NEXT.set(Some(next));
+    next
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_long_responses_of_a_worker_are_read_at_one_pace() {
+        let now = Instant::now();
+        let first = turn(16 << 20, now);
+        assert_eq!(first - now, Duration::from_millis(500));
+        assert_eq!(
+            turn(16 << 20, now) - now,
+            Duration::from_secs(1),
+            "another one waits behind it"
+        );
+        let later = now + Duration::from_secs(60);
+        assert_eq!(turn(32 << 20, later) - later, Duration::from_secs(1), "nothing is saved up");
+    }
 }
