@@ -24,7 +24,7 @@ use crate::config::Isolation;
 use crate::heads::ExchangeView;
 use crate::memory_quota::LocalQuota;
 use crate::recorder::Timing;
-use crate::share::{Flow, Kind, Owner, Share, Turn};
+use crate::share::{Flow, Kind, Owner, Share, Turn, thread_time};
 
 /// A pool of instances.
 pub(crate) struct Pool {
@@ -48,6 +48,8 @@ pub(crate) struct Pool {
     is_managed: Cell<bool>,
     /// Until when calls are in slices, in ticks; 0 while they are not.
     slow_until: Cell<u64>,
+    /// Until when calls are measured, since one was perhaps slow; 0 while they are not.
+    watched_until: Cell<u64>,
     reuse: ChangeCache,
     /// What is recorded of exchanges that end alike.
     ends: Ends,
@@ -83,6 +85,7 @@ impl Pool {
             kept: LocalQuota::new(&plugin.identity.stores.kept),
             is_managed: Cell::new(plugin.waits),
             slow_until: Cell::new(0),
+            watched_until: Cell::new(0),
             at_once: plugin.at_once.as_ref().map(|it| Box::new(AtOnce::new(it, &caller))),
             plugin,
             caller,
@@ -220,14 +223,33 @@ impl Pool {
     }
 
     /// A call took as long. If it was not quick, those that follow are in slices: for so long that calls which are
-    /// not, since nobody knows them to be slow, have the worker for no more than a small part of the time.
+    /// not, since nobody knows them to be slow, have the worker for no more than a small part of the time. Where it
+    /// was not measured, and others of its tick may have taken most of that, those that follow are measured first.
     #[cold]
-    fn took(&self, flow: &Flow, time: Duration) {
+    fn took(&self, flow: &Flow, time: Duration, is_measured: bool) {
         let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        if milliseconds > 0 {
-            let until = flow.now().saturating_add(milliseconds.saturating_mul(SLOW_FOR));
+        if milliseconds == 0 {
+            return;
+        }
+        let until = flow.now().saturating_add(milliseconds.saturating_mul(SLOW_FOR));
+        if is_measured || time >= CERTAIN {
             self.slow_until.set(self.slow_until.get().max(until));
             self.is_managed.set(true);
+        } else {
+            self.watched_until.set(self.watched_until.get().max(until));
+        }
+    }
+
+    /// The thread's time before a call, where it is measured.
+    #[inline]
+    fn watch(&self, flow: &Flow) -> Option<Duration> {
+        match self.watched_until.get() {
+            0 => None,
+            until if flow.now() >= until => {
+                self.watched_until.set(0);
+                None
+            }
+            _ => Some(thread_time()),
         }
     }
 
@@ -298,9 +320,10 @@ impl Pool {
         };
         // Those before it may have been found to be slow while it waited.
         turn.in_slices(self.is_slow(flow));
+        turn.measures(self.watch(flow).is_some());
         let called = lease.instance().call_in_turn::<H>(&self.plugin, heads, params, &mut turn);
         let called = called.await;
-        self.took(flow, turn.computed());
+        self.took(flow, turn.computed(), turn.is_measured());
         let called = called?;
         lease.give_back();
         Ok(called)
@@ -494,6 +517,9 @@ impl Drop for Pool {
     }
 }
 
+/// What others of its tick can hardly have taken of a call that was not measured.
+const CERTAIN: Duration = Duration::from_millis(4);
+
 /// For how many times as long as a slow call took calls are in slices.
 const SLOW_FOR: u64 = 500;
 
@@ -514,9 +540,13 @@ impl Ready<'_> {
     ) -> Result<Called<H::Results>, Failure> {
         let Self { ref mut lease, flow, of: pool } = self;
         let metrics = &pool.plugin.identity.metrics;
+        let watched = pool.watch(flow);
         let (began, time) = (flow.begins(), metrics.hook_begins());
         let called = lease.instance().call_now::<H>(&pool.plugin, heads, params);
-        let beyond = flow.called(began);
+        let mut took = flow.called(began);
+        if let Some(before) = watched {
+            took = thread_time().saturating_sub(before);
+        }
         if let Some(at_once) = &pool.at_once {
             let has_to_wait = matches!(called, Err(Failure::HasToWait));
             at_once.called(has_to_wait);
@@ -528,8 +558,8 @@ impl Ready<'_> {
         pool.timing.set(
             timed.map(|(began, took)| Timing::new(began, took, Duration::ZERO, Duration::ZERO)),
         );
-        if !beyond.is_zero() {
-            pool.took(flow, beyond);
+        if !took.is_zero() {
+            pool.took(flow, took, watched.is_some());
         }
         let called = called?;
         self.lease.give_back();

@@ -145,6 +145,27 @@ fn others_run_between_two_slices() {
 }
 
 #[test]
+fn a_call_that_waits_for_a_processor_has_not_computed() {
+    run(async {
+        let clock = Clock::start(|_| true);
+        let name = &"quick".into();
+        let metrics = &Arc::clone(Metrics::default().of(name).turns());
+        let owner = Owner { kind: Kind::Plugin, name, clock: &clock, metrics, queue: 1 };
+        let flow = Flow::new(&open(), &owner, "route");
+        clock.is_needed();
+        let call = |work: fn()| {
+            let began = flow.begins();
+            work();
+            flow.called(began)
+        };
+        // As if the thread had to wait.
+        assert!(call(|| std::thread::sleep(20 * MS)) < MS);
+        // The ticks of a busy machine come late.
+        assert!(call(|| spin(20 * MS)) > MS);
+    });
+}
+
+#[test]
 fn a_flow_is_full_until_those_that_wait_are_done_or_gone() {
     run(async {
         let (share, ends) = (open(), Ends::default());

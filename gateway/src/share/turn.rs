@@ -38,6 +38,8 @@ pub(crate) struct Turn {
     ticket: Option<Rc<Ticket>>,
     /// Whether it computes in slices.
     is_sliced: bool,
+    /// Whether it is measured all the same.
+    is_watched: bool,
     /// Whether it had a turn before: it continues before others of its flow begin, for a while.
     has_begun: bool,
     /// Whether it has a turn that it has not used yet.
@@ -54,6 +56,7 @@ impl Turn {
             flow: Rc::clone(flow),
             ticket: None,
             is_sliced,
+            is_watched: false,
             has_begun: false,
             has_turn: true,
             is_given: false,
@@ -85,6 +88,16 @@ impl Turn {
     /// Says whether it computes in slices, before it begins.
     pub(crate) fn in_slices(&mut self, is_sliced: bool) {
         self.is_sliced = is_sliced;
+    }
+
+    /// Says whether it is measured although it is not in slices.
+    pub(crate) fn measures(&mut self, is_watched: bool) {
+        self.is_watched = is_watched;
+    }
+
+    /// Whether the thread's time was read for all that it computed.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.is_sliced || self.is_watched
     }
 
     /// Whether it has more to compute, and waits for a turn.
@@ -141,7 +154,7 @@ impl Turn {
     /// Computes something that does not wait.
     pub(crate) fn take<T>(&mut self, work: impl FnOnce() -> T) -> T {
         // Reading the thread's time is a call to the system, and only who was made to wait pays it.
-        if !self.is_sliced && !self.is_given {
+        if !self.is_measured() && !self.is_given {
             let began = self.flow.begins();
             let result = work();
             self.computed += self.flow.called(began);
