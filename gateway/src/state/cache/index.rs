@@ -44,6 +44,10 @@ pub(super) struct Index {
 
 /// Most tags are of one entry: its URL.
 #[derive(Debug)]
+#[expect(
+    clippy::box_collection,
+    reason = "where there is one entry, which is nearly everywhere, it would take the room of a set"
+)]
 enum Places {
     One(Packed),
     Many(Box<HashSet<Packed, RandomState>>),
