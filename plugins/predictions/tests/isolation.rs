@@ -25,6 +25,7 @@ fn property(random: &mut Unstructured<'_>) -> Result<()> {
             [random.choose(&NAMES)?, random.choose(&NAMES)?, random.choose(&NAMES)?];
         let path = *random.choose(&["/v1/chat/completions", "/v1/messages", "/infer"])?;
         let query = *random.choose(&["", "a=1", "key=1", "key=2"])?;
+        let variants = *random.choose(&["", "e:a ", "e:b "])?;
         let text = *random.choose(&TEXTS)?;
         let field = *random.choose(&["authorization", "x-api-key"])?;
         let spaces = *random.choose(&["", " "])?;
@@ -36,6 +37,7 @@ fn property(random: &mut Unstructured<'_>) -> Result<()> {
             .attribute("request.has-body", "true")
             .attribute("consumer.id", *id)
             .attribute("consumer.group", *group)
+            .attribute("experiment-variants", variants)
             .body(body);
         if !query.is_empty() {
             request = request.query(query);
@@ -52,7 +54,8 @@ fn property(random: &mut Unstructured<'_>) -> Result<()> {
             }
             _ => format!("key:{field}:{key}:{}", query.strip_prefix("key=").unwrap_or_default()),
         };
-        let own = json!([who, path, query.strip_prefix("key=").map_or(query, |_| ""), text]);
+        let own =
+            json!([who, path, variants, query.strip_prefix("key=").map_or(query, |_| ""), text]);
         let mut exchange = harness.request(request);
         if let Some(answer) = exchange.answer() {
             let given: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
