@@ -4,6 +4,8 @@
 
 #[path = "cli/log.rs"]
 mod log;
+#[path = "cli/manuals.rs"]
+mod manuals;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
