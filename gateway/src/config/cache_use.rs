@@ -183,7 +183,9 @@ fn warn_of_nobody(reading: &Reading<'_>, cache: &Plugin, config: &Json) {
 
 fn warn_of_contradictions(reading: &Reading<'_>, cache: &Plugin, config: &Json) {
     for (key, other, value) in USELESS {
-        let is_so = !config[other].is_null() && config[other].to_string() == value;
+        // As it is written in TOML and in JSON.
+        let written = config[other].to_string();
+        let is_so = !config[other].is_null() && written == value;
         let span = cache.config_keys.get(&format!("/{key}")).filter(|_| is_so);
         let Some(span) = span else { continue };
         let warning = format!("`{key}` counts for nothing beside `{other} = {value}`");

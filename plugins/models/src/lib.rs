@@ -181,19 +181,16 @@ impl Plugin for Models {
         if let Some(failure) = &read.failure {
             self.note(call, failure);
         }
-        // The gateway may have let it go by itself.
-        match &read.failure {
-            Some(failure) if read.is_early => {
-                if std::mem::take(&mut call.is_held) && held_response::is_held() {
-                    self.failed_early(call, failure);
-                }
+        if let Some(failure) = read.failure.as_ref().filter(|_| read.is_early) {
+            // The gateway may have let it go by itself.
+            if std::mem::take(&mut call.is_held) && held_response::is_held() {
+                self.failed_early(call, failure);
             }
-            _ if read.has_begun => {
-                if std::mem::take(&mut call.is_held) && !chunk.is_last() {
-                    held_response::release();
-                }
+        } else if read.has_begun {
+            let was_held = std::mem::take(&mut call.is_held);
+            if was_held && !chunk.is_last() {
+                held_response::release();
             }
-            _ => {}
         }
         if read.usage {
             self.tell(call);

@@ -18,7 +18,7 @@ pub(super) fn member<'a>(body: &'a [u8], name: &str) -> Option<(Raw<'a>, usize, 
     let mut to = body.len();
     while let Some(found) = memchr::memrchr(RARE.0, &body[..to]) {
         to = found;
-        let Some(quote) = found.checked_sub(RARE.1 + 1) else { return None };
+        let quote = found.checked_sub(RARE.1 + 1)?;
         if let Some(start) = value_of(body, quote, name.as_bytes()) {
             let end = json::value(body, start, json::DEPTH).ok()?;
             // What is left must be members of the outermost object: then this one is, too.

@@ -329,7 +329,7 @@ fn a_usage_that_is_looked_for_from_the_end_is_the_one_of_the_whole() {
         format!(r#" {{"id":"c","choices":[],{used}}} "#),
         format!(r#"{{{used} , "system_fingerprint":"a, \"usage"}}"#),
         format!(r#"{{"choices":[{{"message":{{"content":"say \"usage\":{{\"usage"}}}}],{used}}}"#),
-        format!(r#"{{"choices":[{{"message":{{"content":"say ,\"usage"}}}}]}}"#),
+        r#"{"choices":[{"message":{"content":"say ,\"usage"}}]}"#.to_owned(),
         format!(r#"{{"nested":{{{used}}}}}"#),
         format!(r#"{{"nested":{{{used},"more":1}}}}"#),
         format!(r#"{{"list":[{{{used}}}]}}"#),
