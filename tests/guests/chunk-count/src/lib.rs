@@ -8,8 +8,8 @@
 //! of responses that are A, a text and B pass without a call behind the first. On completion it logs `chunks: REQUEST_CHUNKS REQUEST_BYTES RESPONSE_CHUNKS RESPONSE_BYTES` at
 //! `info`.
 
-use gateway_plugin_sdk::{chunks, log};
 use gateway_plugin_sdk::prelude::*;
+use gateway_plugin_sdk::{chunks, log};
 
 /// The plugin, configured.
 pub struct ChunkCount(Config);

@@ -32,7 +32,10 @@ impl Plugin for Records {
     fn on_request(&self, request: &mut Request, _: &mut ()) -> Outcome {
         let bytes = request.path().len() as f64;
         self.last.set(bytes);
-        metrics::record_all(&[(self.requests, 1)], &[(self.length, bytes), (self.length, f64::NAN)]);
+        metrics::record_all(
+            &[(self.requests, 1)],
+            &[(self.length, bytes), (self.length, f64::NAN)],
+        );
         metrics::counter_with("by_path", &[("path", request.path())]).add(2);
         let flood = request.header("x-flood").and_then(|count| count.parse::<u32>().ok());
         for number in 0..flood.unwrap_or(0) {
