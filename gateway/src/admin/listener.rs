@@ -41,6 +41,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const MAX_HEAD: usize = 32 << 10;
 /// Bytes of the body of a request.
 const MAX_BODY: usize = 64 << 10;
+/// For how long a question waits for those before it. A page of the dashboard asks several at a time.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Admin {
     /// Serves until the other end of `stop` is dropped.
@@ -192,7 +194,8 @@ impl Admin {
             Handler::Now(handler) => handler(self, &call),
             Handler::Waits(handler) => handler(self, &call).await,
             Handler::Apart(handler) => {
-                let Ok(place) = Arc::clone(&self.0.places.apart).try_acquire_owned() else {
+                let place = Arc::clone(&self.0.places.apart).acquire_owned();
+                let Ok(Ok(place)) = tokio::time::timeout(PATIENCE, place).await else {
                     let why = "as many questions as may be are being answered";
                     return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, why));
                 };

@@ -17,6 +17,8 @@ use crate::usage::{Query, QueryError};
 
 /// How long the store may take: less than the connection may.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long a question waits for those before it; with the former less than the connection may take.
+const WAIT: Duration = Duration::from_secs(1);
 
 pub(super) fn usage<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
     Box::pin(async {
@@ -33,7 +35,8 @@ async fn answer(admin: &Admin, query: &str) -> Result<String, (StatusCode, Strin
     let settings = admin.0.usage.settings().ok_or_else(|| {
         (StatusCode::NOT_FOUND, "no usage is recorded: there is no `[usage]`".to_owned())
     })?;
-    let Ok(place) = Arc::clone(&admin.0.places.questions).try_acquire_owned() else {
+    let place = Arc::clone(&admin.0.places.questions).acquire_owned();
+    let Ok(Ok(place)) = tokio::time::timeout(WAIT, place).await else {
         let why = "as many questions as may be are being answered".to_owned();
         return Err((StatusCode::SERVICE_UNAVAILABLE, why));
     };
