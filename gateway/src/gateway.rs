@@ -9,6 +9,7 @@ mod listeners;
 mod workers;
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -280,11 +281,14 @@ impl Gateway {
         let workers = &self.handle.0.workers;
         let metrics = Arc::clone(self.handle.0.loader.metrics());
         let given = Given { shared: self.shared, metrics, usage: Arc::clone(&usage) };
+        let (beginning, mut begun) = tokio::sync::mpsc::channel(1);
         for (index, (sockets, commands)) in self.sockets.into_iter().zip(self.commands).enumerate()
         {
-            workers.start_first(index, &given, sockets, commands)?;
+            workers.start_first(index, &given, sockets, commands, beginning.clone())?;
         }
-        drop(given);
+        drop((given, beginning));
+        // Whoever waits for the end may say first that connections are accepted.
+        let _all_have_begun: Option<Infallible> = begun.recv().await;
         let mut ended = until_over(workers, &mut self.ends, shutdown).await;
         self.handle.shutdown();
         while !workers.are_gone() {

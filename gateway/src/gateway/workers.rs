@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::listeners::{Bound, Plan};
 use super::{ReloadError, RunError};
 use crate::proxy::Proxy;
-use crate::server::worker::{self, Answer, Begins, Command, OpenSocket, WorkerInit};
+use crate::server::worker::{self, Answer, Beginning, Begins, Command, OpenSocket, WorkerInit};
 use crate::snapshot::Shared;
 use crate::telemetry::metrics::Metrics;
 use crate::upstream::SetupError;
@@ -107,9 +107,11 @@ impl Workers {
         given: &Given,
         sockets: Vec<OpenSocket>,
         commands: mpsc::UnboundedReceiver<Command>,
+        beginning: Beginning,
     ) -> Result<(), RunError> {
+        let begins = Begins::With(sockets, beginning);
         let serial = index as u64;
-        let thread = self.spawn(serial, index, given, Begins::With(sockets), commands);
+        let thread = self.spawn(serial, index, given, begins, commands);
         let thread = thread.map_err(|source| RunError::Worker { index, source })?;
         let mut all = self.all();
         if let Some(own) = all.iter_mut().find(|it| it.serial == serial) {

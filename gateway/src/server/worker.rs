@@ -4,6 +4,7 @@
 //! thread come over a channel; nothing else crosses.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::pin::pin;
@@ -80,12 +81,15 @@ pub(crate) struct Part {
 /// How a worker begins.
 #[derive(Debug)]
 pub(crate) enum Begins {
-    /// It accepts from these at once.
-    With(Vec<OpenSocket>),
+    /// It accepts from these at once, and drops its part of the channel when it does.
+    With(Vec<OpenSocket>, Beginning),
     /// It says whether it can take its configuration, and accepts from what comes with
     /// [`Commit`](Command::Commit).
     Told(Answer<Result<(), SetupError>>),
 }
+
+/// Held by workers that do not accept connections yet. Nothing is sent.
+pub(crate) type Beginning = mpsc::Sender<Infallible>;
 
 /// Where a worker answers, with its index.
 pub(crate) type Answer<T> = std::sync::mpsc::Sender<(usize, T)>;
@@ -158,11 +162,13 @@ async fn serve<A: Application>(
     let (snapshot, begins) = (Snapshot::new(&init.shared, &timers, &share, None), init.begins);
     // The first configuration ends with its last request, as all others do, and not with the worker.
     drop(init.shared);
-    let (snapshot, sockets) = match (snapshot, begins) {
-        (snapshot, Begins::With(sockets)) => (snapshot.map_err(io::Error::other)?, sockets),
+    let (snapshot, sockets, beginning) = match (snapshot, begins) {
+        (snapshot, Begins::With(sockets, beginning)) => {
+            (snapshot.map_err(io::Error::other)?, sockets, Some(beginning))
+        }
         (Ok(snapshot), Begins::Told(answer)) => {
             let _given_up = answer.send((init.index, Ok(())));
-            (snapshot, Vec::new())
+            (snapshot, Vec::new(), None)
         }
         (Err(refused), Begins::Told(answer)) => {
             let _given_up = answer.send((init.index, Err(refused)));
@@ -188,6 +194,7 @@ async fn serve<A: Application>(
     for (key, socket) in sockets {
         worker.open(application, key, socket)?;
     }
+    drop(beginning);
     tracing::debug!(worker = init.index, "worker started");
     run_commands(application, &worker, init.index, init.commands).await;
     worker.state.drains.close();
