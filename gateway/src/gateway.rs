@@ -252,7 +252,6 @@ impl Gateway {
     /// # Errors
     /// [`RunError`], as soon as one worker fails; the others are drained first.
     pub async fn run(mut self, shutdown: impl Future<Output = ()>) -> Result<(), RunError> {
-        self.handle.administer(self.admin);
         let usage = Arc::clone(self.handle.0.loader.usage());
         usage.apply(&self.shared.config);
         if usage.is_recording() {
@@ -272,6 +271,8 @@ impl Gateway {
         let events = Arc::clone(self.handle.0.loader.events());
         events.keep(&self.shared.config);
         events.begin();
+        // It is told of targets and of documents: now they are known.
+        self.handle.administer(self.admin);
         // What the first requests ask for is there.
         documents.first().await;
         let key_sets = Arc::clone(self.handle.0.loader.key_sets());
