@@ -5,6 +5,7 @@
 
 mod binary;
 pub mod client;
+mod closed_port;
 pub mod frames;
 pub mod guests;
 pub mod log;
@@ -18,6 +19,7 @@ use std::time::Duration;
 
 pub use binary::binary;
 pub use client::{Answer, Http1, Http2};
+pub use closed_port::ClosedPort;
 pub use raw::Raw;
 pub use setup::{Running, Setup, forward, listener, route};
 pub use upstream::Upstream;

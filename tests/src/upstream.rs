@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// A body of any kind.
 pub type BoxBody = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -138,9 +138,12 @@ impl Upstream {
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
         let task = tokio::spawn(async move {
+            // They end with this.
+            let mut open = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(script(stream));
+                open.spawn(script(stream));
+                while open.try_join_next().is_some() {}
             }
         });
         Self { address, connections, requests: Arc::default(), task }

@@ -10,7 +10,7 @@ use gateway::config::{self, Known, Source};
 use gateway::{BindError, Gateway, SpanTarget};
 use gateway_tests::client::{request, request2};
 use gateway_tests::upstream::full;
-use gateway_tests::{Answer, Http1, Http2, Raw, Running, Setup, Upstream, within};
+use gateway_tests::{Answer, Http1, Http2, Raw, Running, Setup, Upstream, until, within};
 use http::Response;
 use tokio::task::JoinSet;
 
@@ -222,7 +222,7 @@ async fn what_was_asked_for_before_a_change_is_not_kept_behind_it() {
         let number = version.fetch_add(usize::from(is_change), Ordering::Relaxed);
         async move {
             if !is_change {
-                tokio::time::sleep(Duration::from_millis(300)).await;
+                tokio::time::sleep(Duration::from_millis(500)).await;
             }
             Response::builder()
                 .header(AGED.0, AGED.1)
@@ -234,7 +234,7 @@ async fn what_was_asked_for_before_a_change_is_not_kept_behind_it() {
     let gateway = gateway("", &site);
     let early = ask(&gateway, "GET", "/a", &[]);
     let change = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        until(|| !site.requests().is_empty()).await;
         ask(&gateway, "POST", "/a", &[]).await
     };
     let (early, changed) = tokio::join!(early, change);

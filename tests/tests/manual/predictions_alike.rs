@@ -140,8 +140,8 @@ async fn a_model_of_embeddings_that_is_gone_or_hangs_keeps_nobody_waiting() {
         Response::new(full(""))
     })
     .await;
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    for address in [hangs.address, gone] {
+    let gone = gateway_tests::ClosedPort::new();
+    for address in [hangs.address, gone.address] {
         let gateway = gateway(&model, address, "serve");
         let began = Instant::now();
         for text in [PLAIN, OTHER, ELSE] {

@@ -46,9 +46,11 @@ upstream = "orders"
 async fn service() -> Upstream {
     Upstream::http1(|request| async move {
         let pieces = |pause| {
+            // Those without a pause fill what the system keeps for a client that takes nothing.
+            let piece: &[u8] = if pause == 0 { &[b'x'; 64 << 10] } else { &[b'x'; 1 << 10] };
             let pieces = stream::unfold((), move |()| async move {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
-                Some((Ok(Frame::data(Bytes::from_static(&[b'x'; 1 << 10]))), ()))
+                Some((Ok(Frame::data(Bytes::from_static(piece))), ()))
             });
             StreamBody::new(pieces).boxed_unsync()
         };

@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use gateway_tests::{Http1, Http2, Raw, Setup, Upstream, client, log, until, within};
-use tokio::net::TcpListener;
+use gateway_tests::{ClosedPort, Http1, Http2, Raw, Setup, Upstream, client, log, until, within};
 
 /// What the client gets when the upstream says this to a request, and closes.
 async fn said(bytes: &'static str) -> gateway_tests::Answer {
@@ -21,12 +20,12 @@ async fn said(bytes: &'static str) -> gateway_tests::Answer {
 
 #[tokio::test]
 async fn answers_502_when_nobody_listens() {
-    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let gateway = Setup::proxy(free).start();
+    let free = ClosedPort::new();
+    let gateway = Setup::proxy(free.address).start();
     let response = Raw::ask(gateway.address, "GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!(response.status, 502);
     let detail = response.problem()["detail"].to_string();
-    assert!(!detail.contains(&free.port().to_string()), "{detail}");
+    assert!(!detail.contains(&free.address.port().to_string()), "{detail}");
 }
 
 #[tokio::test]
@@ -88,7 +87,7 @@ async fn line_of(id: &str) -> gateway_tests::log::Line {
 
 #[tokio::test]
 async fn the_log_names_each_target_that_was_tried_and_the_one_that_was_slow() {
-    let dead = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let dead = ClosedPort::new();
     let live = Upstream::script(|stream| async move {
         Raw::from(stream).rest().await;
     })

@@ -242,9 +242,9 @@ async fn a_deadline_that_is_over_is_not_the_upstreams_fault() {
 
 #[tokio::test]
 async fn what_the_gateway_answers_itself_is_a_failure_to_the_client() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = gateway_tests::ClosedPort::new();
     let gateway = Setup::new()
-        .upstream(nobody)
+        .upstream(nobody.address)
         .over_http2()
         .route(gateway_tests::forward("/test.Echo/Say", 0))
         .start();

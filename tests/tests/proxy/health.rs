@@ -36,8 +36,8 @@ async fn echo() -> (Upstream, String) {
 
 /// Where nobody listens.
 fn nowhere() -> String {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    free.local_addr().unwrap().to_string()
+    // To the end of the program.
+    Box::leak(Box::new(gateway_tests::ClosedPort::new())).to_string()
 }
 
 /// Statuses of so many requests one after the other, each over a connection of its own, so that workers

@@ -119,7 +119,9 @@ async fn every_response_is_changed_whoever_made_it() {
     let answer = ask(&gateway, "/every/a", &[("x-answer", "tagger")]).await;
     assert_eq!(answer.body, "answered by tagger");
     assert_eq!(lines(&answer.head.headers, "x-every"), ["always"]);
+    let address = upstream.address;
     drop(upstream);
+    let _closed = gateway_tests::ClosedPort::at(address).await;
     let answer = ask(&gateway, "/every/a", &[]).await;
     assert_eq!(answer.status(), 502);
     assert_eq!(lines(&answer.head.headers, "x-every"), ["always"]);

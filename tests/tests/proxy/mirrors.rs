@@ -117,8 +117,8 @@ async fn a_shadow_that_hangs_or_is_away_is_nothing_to_the_requests() {
     .await;
     assert!(count(&gateway, "timeout").await >= 5);
     until(|| hanging.connections() <= 5).await;
-    let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gateway = start(&real, nowhere, "");
+    let nowhere = gateway_tests::ClosedPort::new();
+    let gateway = start(&real, nowhere.address, "");
     assert_eq!(Http1::get(gateway.address, "/").await.status(), 200);
     until_count(&gateway, "failed", 1).await;
 }

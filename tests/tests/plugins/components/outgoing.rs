@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use gateway_tests::client::request;
 use gateway_tests::setup::Running;
 use gateway_tests::upstream::full;
-use gateway_tests::{Http1, Raw, Setup, Upstream, log, until, within};
+use gateway_tests::{ClosedPort, Http1, Raw, Setup, Upstream, log, until, within};
 use http::Response;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, StreamBody};
@@ -157,6 +157,6 @@ async fn its_requests_are_bounded_and_what_goes_wrong_is_logged() {
 
     let address = upstream.address;
     drop(upstream);
-    until(|| std::net::TcpStream::connect(address).is_err()).await;
+    let _closed = ClosedPort::at(address).await;
     assert_eq!(ask(&gateway, "/asks/1").await.text(), "0 ErrorCode::ConnectionRefused");
 }
