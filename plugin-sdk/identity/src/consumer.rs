@@ -185,6 +185,9 @@ impl Policy {
             let at = root.key("claims_to_attributes").index(index);
             policy.add_claim(claim, &at, problems);
         }
+        if let Some(claim) = &policy.group_claim {
+            check_claim(claim, &root.key("group_claim"), problems);
+        }
         for (name, attribute) in settings.headers {
             let at = root.key("headers").key(name);
             policy.add_field(name, attribute, taken, &at, problems);
@@ -192,6 +195,7 @@ impl Policy {
         let at = root.key("require");
         check_scopes(&policy.require.scopes, &at.key("scopes"), problems);
         for (claim, values) in &policy.require.claims {
+            check_claim(claim, &at.key("claims").key(claim), problems);
             if values.is_empty() {
                 problems
                     .add(&at.key("claims").key(claim), "no value is allowed: name at least one");
@@ -209,6 +213,7 @@ impl Policy {
         if attribute.len() == CLAIM_PREFIX.len() || attribute.len() > MAX_ATTRIBUTE_NAME {
             problems.add(at, "is no claim's name of 1 to 113 bytes");
         }
+        check_claim(claim, at, problems);
         self.claims.push(ClaimAttribute { claim: claim.to_owned(), attribute: attribute.into() });
         self.claims.len() - 1
     }
@@ -369,6 +374,15 @@ fn attribute_name(claim: &str) -> String {
     match claim.strip_prefix('/') {
         Some(path) => format!("{CLAIM_PREFIX}{}", path.replace('/', ".")),
         None => format!("{CLAIM_PREFIX}{claim}"),
+    }
+}
+
+/// Checks how a claim is named: by itself, or by a JSON Pointer.
+pub fn check_claim(name: &str, at: &Pointer, problems: &mut Problems) {
+    let is_escape = |rest: &str| rest.starts_with(['0', '1']);
+    if name.starts_with('/') && !name.split('~').skip(1).all(is_escape) {
+        problems
+            .add(at, "is no JSON Pointer: `~` stands only in `~0` (for `~`) and `~1` (for `/`)");
     }
 }
 

@@ -92,6 +92,9 @@ impl Places {
             if *field == *AUTHORIZATION.as_str() {
                 let message = "takes a scheme: use `bearer = true` for `Authorization: Bearer`";
                 problems.add(&at.key("header"), message);
+            } else if *field == *COOKIE.as_str() {
+                let message = "holds all cookies of a client, and none of them would be the key";
+                problems.add(&at.key("header"), message);
             } else {
                 self.add(Location::Field(field.clone()), kinds);
             }

@@ -9,7 +9,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use gateway_plugin_identity::consumer::{Admission, Admitted, Consumer, MAX_ATTRIBUTE, Policy};
+use gateway_plugin_identity::consumer::{
+    Admission, Admitted, Consumer, MAX_ATTRIBUTE, Policy, check_claim,
+};
 use gateway_plugin_identity::jwt::{self, Header, MAX_TOKEN, NotAdmitted, Times, Token};
 use gateway_plugin_identity::problems::{Pointer, Problems};
 use gateway_plugin_identity::{json, time};
@@ -86,6 +88,14 @@ impl Jwt {
         }
         if config.consumer_claim.is_empty() {
             problems.add(&at.key("consumer_claim"), "must not be empty");
+        }
+        check_claim(&config.consumer_claim, &at.key("consumer_claim"), problems);
+        for (key, claims) in
+            [("scope_claims", &config.scope_claims), ("required_claims", &config.required_claims)]
+        {
+            for (index, claim) in claims.iter().enumerate() {
+                check_claim(claim, &at.key(key).index(index), problems);
+            }
         }
         if config.cache > MAX_CACHE {
             problems.add(&at.key("cache"), format!("is more than {MAX_CACHE}"));

@@ -54,9 +54,11 @@ pub(crate) struct RequestSpec {
     pub(crate) text: Vec<TextSpec>,
     /// The media types of bodies that `json` changes: `type/subtype`, `type/*`, `+suffix` or
     /// `*/*`. Default `["application/json", "+json"]`, or the types of forms or of XML if they are converted.
+    #[schemars(length(min = 1))]
     pub(crate) json_types: Option<Vec<String>>,
     /// The media types of bodies that `text` changes. Default `["text/*", "application/json",
     /// "+json", "application/xml", "+xml", "application/javascript"]`.
+    #[schemars(length(min = 1))]
     pub(crate) text_types: Option<Vec<String>>,
     /// What `text` looks at in a body whose `content-type` names another charset than UTF-8. Default `"bytes"`.
     /// `"decode"`: its characters; such a body is buffered.
@@ -68,7 +70,7 @@ pub(crate) struct RequestSpec {
     pub(crate) on_invalid_json: Policy,
     /// What happens to a body with a `content-encoding`. Default `"reject"`: 415. `"pass"` sends it
     /// on unchanged, past the rules. `"decode"` changes it and sends it without the coding,
-    /// `"recode"` with the same coding again; both know `gzip` and `deflate`.
+    /// `"recode"` with the same coding again if that is `gzip` or `deflate`. Both read `br` and `zstd`, too.
     pub(crate) on_encoded_body: EncodedPolicy,
 }
 
@@ -90,8 +92,10 @@ pub(crate) struct ResponseSpec {
     /// Texts to replace in the body, all at once, while it streams.
     pub(crate) text: Vec<TextSpec>,
     /// The media types of bodies that `json` changes. Default as for requests.
+    #[schemars(length(min = 1))]
     pub(crate) json_types: Option<Vec<String>>,
     /// The media types of bodies that `text` changes. Default as for requests.
+    #[schemars(length(min = 1))]
     pub(crate) text_types: Option<Vec<String>>,
     /// What `text` looks at in a body whose `content-type` names another charset than UTF-8. Default `"bytes"`.
     /// `"decode"`: its characters; such a body is buffered.
@@ -103,7 +107,7 @@ pub(crate) struct ResponseSpec {
     pub(crate) on_invalid_json: Policy,
     /// What happens to a body with a `content-encoding`. Default `"reject"`: 502. `"pass"` sends it
     /// on unchanged, past the rules. `"decode"` changes it and sends it without the coding,
-    /// `"recode"` with the same coding again; both know `gzip` and `deflate`.
+    /// `"recode"` with the same coding again if that is `gzip` or `deflate`. Both read `br` and `zstd`, too.
     pub(crate) on_encoded_body: EncodedPolicy,
     /// What the upstream is asked for as `accept-encoding`. Default `"identity"`: a body without
     /// coding. `"client"`: what the client takes, as far as it can be decoded.
@@ -111,6 +115,7 @@ pub(crate) struct ResponseSpec {
     /// Changes to server-sent events, one by one, while they stream.
     pub(crate) events: Vec<EventSpec>,
     /// The media types of bodies that `events` changes. Default `["text/event-stream"]`.
+    #[schemars(length(min = 1))]
     pub(crate) event_types: Option<Vec<String>>,
     /// The largest event, at most `"512KiB"`; a larger one breaks the body off. Default 256 KiB.
     pub(crate) event_limit: Option<Size>,

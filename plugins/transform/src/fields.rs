@@ -145,6 +145,11 @@ impl FieldWrite {
                 );
                 continue;
             }
+            // The gateway would fail the exchange.
+            if self.name.as_str() == "host" && !encode::is_authority(&value) {
+                log::warn!("`host` is left as it is: its new value is not a host");
+                continue;
+            }
             let value = value.trim_matches([' ', '\t']).as_bytes();
             if replaces {
                 head.set(&self.name, value);

@@ -417,3 +417,60 @@ fn rejects_unknown_settings_wrong_types_and_a_configuration_without_rules() {
         assert!(found.starts_with(pointer), "{config}: {found}");
     }
 }
+
+#[test]
+fn rejects_settings_that_would_do_nothing() {
+    let edits = json!([{ "op": "remove", "pointer": "/a" }]);
+    for (side, setting, value) in [
+        ("request", "json_types", json!(["+json"])),
+        ("request", "text_types", json!(["text/*"])),
+        ("request", "text_charset", json!("decode")),
+        ("request", "on_invalid_json", json!("pass")),
+        ("request", "on_encoded_body", json!("decode")),
+        ("response", "event_types", json!(["text/x"])),
+        ("response", "event_limit", json!(1024)),
+        ("response", "on_encoded_body", json!("pass")),
+    ] {
+        let mut config = json!({ "request": { "method": "PUT" }, "response": { "status": 200 } });
+        config[side][setting] = value;
+        let error = Harness::<Transform>::new(&config).err().expect(setting);
+        let issue = &error.issues()[0];
+        assert_eq!(issue.pointer, format!("/{side}/{setting}"));
+        assert!(issue.message.contains("that it would be for"), "{issue:?}");
+    }
+    for (side, setting, config) in [
+        ("request", "json_types", json!({ "json": edits, "json_types": [] })),
+        (
+            "request",
+            "text_types",
+            json!({ "text": [{ "find": "a", "replace": "b" }], "text_types": [] }),
+        ),
+        ("response", "event_types", json!({ "events": [{ "drop": true }], "event_types": [] })),
+        ("response", "accept_encoding", json!({ "status": 200, "accept_encoding": "client" })),
+    ] {
+        let error = Harness::<Transform>::new(json!({ side: config })).err().expect(setting);
+        assert_eq!(error.issues()[0].pointer, format!("/{side}/{setting}"));
+    }
+}
+
+#[test]
+fn a_request_keeps_one_valid_host() {
+    for headers in [
+        json!({ "set": { "host": "a b" } }),
+        json!({ "set": { "Host": "" } }),
+        json!({ "set": { "host": ["a", "b"] } }),
+        json!({ "add": { "host": "a" } }),
+        json!({ "remove": ["Host"] }),
+        json!({ "rename": { "host": "x-host" } }),
+    ] {
+        let config = json!({ "request": { "headers": headers } });
+        let error = Harness::<Transform>::new(&config).err().expect("is refused");
+        assert!(error.issues()[0].pointer.starts_with("/request/headers"), "{headers}");
+    }
+    let set = json!({ "set": { "host": "${request.header.x-host}" } });
+    let harness = harness(json!({ "request": { "headers": set } }));
+    for (given, sent) in [("b.example:81", "b.example:81"), ("b/c", "a.example")] {
+        let request = testing::request().header("host", "a.example").header("x-host", given);
+        assert_eq!(harness.request(request).request().header("host"), Some(sent), "{given}");
+    }
+}

@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use super::config::IntrospectionConfig;
 use gateway_plugin_identity::consumer::{
-    Admission, Consumer, MAX_ATTRIBUTE, Policy, is_name, is_scope,
+    Admission, Consumer, MAX_ATTRIBUTE, Policy, check_claim, is_name, is_scope,
 };
 use gateway_plugin_identity::json;
 use gateway_plugin_identity::problems::{Pointer, Problems};
@@ -41,6 +41,10 @@ impl Expectations {
     pub(super) fn new(config: &IntrospectionConfig, at: &Pointer, problems: &mut Problems) -> Self {
         if config.consumer_claim.is_empty() {
             problems.add(&at.key("consumer_claim"), "must not be empty");
+        }
+        check_claim(&config.consumer_claim, &at.key("consumer_claim"), problems);
+        for (index, claim) in config.scope_claims.iter().enumerate() {
+            check_claim(claim, &at.key("scope_claims").index(index), problems);
         }
         if config.consumer_prefix.chars().any(char::is_control) {
             problems.add(&at.key("consumer_prefix"), "holds a control character");

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use gateway_plugin_identity::consumer::check_claim;
 use gateway_plugin_identity::jwt::{KeySources, Keys};
 use gateway_plugin_identity::problems::{Pointer, Problems};
 
@@ -55,6 +56,9 @@ impl Issuer {
         if config.audience_claim.as_deref().is_some_and(|claim| matches!(claim, "" | "aud")) {
             let message = "is no claim besides `aud`, such as `client_id`";
             problems.add(&at.key("audience_claim"), message);
+        }
+        if let Some(claim) = &config.audience_claim {
+            check_claim(claim, &at.key("audience_claim"), problems);
         }
         if config.consumer_prefix.chars().any(char::is_control) {
             problems.add(&at.key("consumer_prefix"), "holds a control character");

@@ -455,3 +455,40 @@ fn names_the_least_that_a_secret_needs() {
     assert!(found.contains("HS256") && found.contains("32"), "{found}");
     assert!(!found.contains("HS512"), "{found}");
 }
+
+#[test]
+fn points_at_pointers_that_are_none_and_at_cookies_for_keys() {
+    let tokens = json!({
+        "issuers": [{
+            "issuer": "i", "audiences": ["a"], "algorithms": ["HS256"], "audience_claim": "/a~",
+            "keys": [{ "algorithm": "HS256", "secret": "0".repeat(32) }],
+        }],
+        "consumer_claim": "/a~2", "scope_claims": ["scope", "/~x"], "required_claims": ["/~"],
+    });
+    let asked = json!({
+        "upstream": "login", "path": "/introspect", "client_id": "gateway", "client_secret": "s",
+        "consumer_claim": "/~2", "scope_claims": ["/b~3"],
+    });
+    let config = json!({
+        "claims_to_attributes": ["/a~1b/~0", "a~2", "/a~2"],
+        "group_claim": "/~", "require": { "claims": { "/~9": ["x"] } },
+        "api_key": { "header": ["x-key", "cookie"], "keys": [{ "id": "a", "digest": digest("0") }] },
+        "jwt": tokens,
+        "introspection": asked,
+    });
+    assert_eq!(
+        faults(config),
+        [
+            "/api_key/header",
+            "/claims_to_attributes/2",
+            "/group_claim",
+            "/introspection/consumer_claim",
+            "/introspection/scope_claims/0",
+            "/jwt/consumer_claim",
+            "/jwt/issuers/0/audience_claim",
+            "/jwt/required_claims/0",
+            "/jwt/scope_claims/1",
+            "/require/claims/~1~09",
+        ]
+    );
+}

@@ -91,7 +91,9 @@ impl Check {
             event_limit: spec.event_limit,
         });
         if spec.accept_encoding == AcceptEncoding::Client {
-            let problem = if spec.on_encoded_body == EncodedPolicy::Reject {
+            let problem = if rules.is_none() {
+                "no body is changed here, so that upstreams are asked for what clients ask for anyway"
+            } else if spec.on_encoded_body == EncodedPolicy::Reject {
                 "the upstream would be asked for codings that are refused: set `on_encoded_body = \
                  \"decode\"`, too"
             } else if !spec.events.is_empty() && spec.on_encoded_body != EncodedPolicy::Pass {
@@ -120,12 +122,35 @@ impl Check {
         let event_types = self.types(&event_types, spec.event_types, &EVENT_TYPES);
         let events = self.events(spec);
         let has_whole = !spec.json.is_empty() || spec.convert.is_some();
-        if !has_whole && spec.text.is_empty() && spec.events.is_empty() {
-            return None;
+        let decodes_text = spec.text_charset == TextCharset::Decode;
+        let has_none = !has_whole && spec.text.is_empty() && spec.events.is_empty();
+        // What would do nothing is a rule that somebody believes in.
+        for (setting, is_set, is_idle, rule) in [
+            ("json_types", spec.json_types.is_some(), !has_whole, "`json`"),
+            ("text_types", spec.text_types.is_some(), spec.text.is_empty(), "`text`"),
+            ("text_charset", decodes_text, spec.text.is_empty(), "`text`"),
+            ("event_types", spec.event_types.is_some(), spec.events.is_empty(), "`events`"),
+            ("event_limit", spec.event_limit.is_some(), spec.events.is_empty(), "`events`"),
+            (
+                "on_encoded_body",
+                spec.on_encoded_body != EncodedPolicy::Reject,
+                has_none,
+                "rule for bodies",
+            ),
+            (
+                "on_invalid_json",
+                spec.on_invalid_json != Policy::Reject,
+                !has_whole && !decodes_text,
+                "`json`",
+            ),
+        ] {
+            if is_set && is_idle {
+                let message = format!("there is no {rule} that it would be for");
+                self.problem(format!("{pointer}/{setting}"), message);
+            }
         }
-        if spec.text_charset == TextCharset::Decode && spec.text.is_empty() {
-            let message = "there is no `text` that it would be for";
-            self.problem(format!("{pointer}/text_charset"), message);
+        if has_none {
+            return None;
         }
         let json = self.edits(&format!("{pointer}/json"), spec.json);
         let text = self.replacer(&format!("{pointer}/text"), spec.text);
@@ -138,7 +163,7 @@ impl Check {
             event_types,
             text,
             text_types,
-            decodes_text: spec.text_charset == TextCharset::Decode,
+            decodes_text,
             limit: spec.limit.0,
             on_invalid_json: spec.on_invalid_json,
             on_encoded_body: spec.on_encoded_body,
@@ -249,6 +274,9 @@ impl Check {
     }
 
     fn types(&mut self, pointer: &str, types: Option<&[String]>, default: &[&str]) -> Vec<Pattern> {
+        if types.is_some_and(<[String]>::is_empty) {
+            self.problem(pointer, "the list is empty: these rules are for no body");
+        }
         let types: Vec<&str> =
             types.map_or(default.to_vec(), |types| types.iter().map(String::as_str).collect());
         let mut patterns = Vec::new();

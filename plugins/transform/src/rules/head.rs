@@ -50,7 +50,7 @@ impl Check {
             host,
             path: spec.path.as_ref().and_then(|path| self.path("/request/path", path)),
             query: self.query(&spec.query),
-            fields: self.fields("/request/headers", &spec.headers),
+            fields: self.request_fields(&spec.headers),
             body: self.request_body(spec),
             asks: Asks::Nothing,
         }
@@ -125,6 +125,28 @@ impl Check {
         edits
     }
 
+    /// Those of a request, which has exactly one `host` after them: the gateway fails any other.
+    fn request_fields(&mut self, spec: &HeadersSpec) -> FieldEdits {
+        let at = "/request/headers";
+        let edits = self.fields(at, spec);
+        let is_host = |name: &HeaderName| name.as_str() == "host";
+        let written: Vec<_> = edits.write.iter().filter(|write| is_host(&write.name)).collect();
+        let taken = edits.remove.iter().chain(edits.rename.iter().map(|(from, _)| from));
+        let is_taken = taken.into_iter().any(is_host);
+        let is_given = !written.is_empty() || edits.rename.iter().any(|(_, to)| is_host(to));
+        if written.iter().any(|write| write.kind == WriteKind::Add || write.values.len() > 1) {
+            self.problem(at, "a request has one `host`: use `set`, with one value");
+        } else if written
+            .iter()
+            .any(|write| write.values.iter().any(|it| it.constant() == Some("")))
+        {
+            self.problem(at, "the `host` is empty");
+        } else if is_taken && !is_given {
+            self.problem(at, "a request has a `host`: `set` another in place of it");
+        }
+        edits
+    }
+
     fn fields(&mut self, pointer: &str, spec: &HeadersSpec) -> FieldEdits {
         let mut edits = FieldEdits::default();
         for (index, name) in spec.remove.iter().enumerate() {
@@ -157,8 +179,13 @@ impl Check {
     ) {
         for (name, values) in map {
             let pointer = format!("{pointer}/{}", token(name));
-            let message = "a header value has no line breaks and no control characters";
-            let values = self.values(&pointer, values, encode::is_field_value, message);
+            let values = if name.eq_ignore_ascii_case("host") {
+                let message = "a host is a name or an address, with or without a port";
+                self.values(&pointer, values, encode::is_authority, message)
+            } else {
+                let message = "a header value has no line breaks and no control characters";
+                self.values(&pointer, values, encode::is_field_value, message)
+            };
             let Some(name) = self.field_name(&pointer, name) else {
                 continue;
             };

@@ -159,7 +159,7 @@ fn unknown(name: &str) -> String {
         "response" => "`status`, `header.NAME`",
         "client" => "`address`, `port`",
         "listener" | "upstream" => "`name`",
-        "route" => "`name`, `pattern`",
+        "route" => "`name`, `pattern`, `splits`, `variant`",
         _ => {
             return format!(
                 "`${{{name}}}` is not known: names begin with `request.`, `response.`, \
@@ -168,5 +168,9 @@ fn unknown(name: &str) -> String {
             );
         }
     };
-    format!("`${{{name}}}` is not known: after `{namespace}.` comes one of {names}")
+    let other = match namespace {
+        "request" | "response" => String::new(),
+        _ => format!("; any other attribute is `${{attribute.{name}}}`"),
+    };
+    format!("`${{{name}}}` is not known: after `{namespace}.` comes one of {names}{other}")
 }
