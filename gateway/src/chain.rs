@@ -275,11 +275,6 @@ impl Run {
         });
     }
 
-    /// The value of an attribute, the gateway's or a plugin's.
-    pub(crate) fn attribute(&self, name: &str) -> Option<Box<str>> {
-        self.heads.borrow().attribute(name).map(Into::into)
-    }
-
     /// The heads, to hand to a hook.
     fn heads(&self) -> Arc<ExchangeView> {
         self.heads.borrow().clone()

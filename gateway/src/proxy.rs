@@ -160,7 +160,9 @@ async fn run(
 
 /// The variant of a request that goes through no plugins.
 fn split(exchange: &Exchange, matched: &Matched<'_>, head: &Parts) -> Option<Action> {
-    let attribute = |name: &str| action::split::own_attribute(exchange, matched, head, name);
+    let attribute = |name: &str, look: &mut dyn FnMut(&str)| {
+        action::split::own_attribute(exchange, matched, head, name, look);
+    };
     action::split::settle(exchange, &matched.found.route.action, &head.headers, attribute)
 }
 

@@ -4,7 +4,6 @@
 //! the request path's.
 
 use std::collections::HashMap;
-use std::hash::Hasher as _;
 
 use http::HeaderName;
 use siphasher::sip::SipHasher13;
@@ -88,9 +87,7 @@ pub enum StickyKey {
 
 /// A hash that is the same in every gateway and version.
 pub(crate) fn stable_hash(seed: u64, bytes: &[u8]) -> u64 {
-    let mut hasher = SipHasher13::new_with_keys(seed, 0x7370_6c69_7400_0001);
-    hasher.write(bytes);
-    hasher.finish()
+    SipHasher13::new_with_keys(seed, 0x7370_6c69_7400_0001).hash(bytes)
 }
 
 /// Reads a split.

@@ -18,6 +18,7 @@ use http_body::Body as _;
 
 pub(in crate::proxy) use self::abandoned::run_on;
 use self::attempts::Sent;
+use crate::access_log::Attributes as _;
 use crate::body::{self, Body};
 use crate::chain::{self, Chain, ResponseFailed, Run, Side, Stop};
 use crate::config::Action;
@@ -149,7 +150,7 @@ async fn forth(
     let path = changed.target.path();
     let chosen_path = (path != target.path(&request.head.uri)).then_some(path);
     let matched = Matched { found, target, chosen_path };
-    let attribute = |name: &str| run.attribute(name);
+    let attribute = |name: &str, look: &mut dyn FnMut(&str)| run.look(name, look);
     let chosen = chosen_upstream(exchange, run)
         .or_else(|| split::settle(exchange, &found.route.action, &request.head.headers, attribute));
     let action = chosen.as_ref().unwrap_or(&found.route.action);

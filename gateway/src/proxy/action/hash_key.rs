@@ -17,13 +17,9 @@ pub(super) fn of(
     head: &Parts,
 ) -> Option<u64> {
     let by = upstream.hash_by()?;
-    let attribute = |name: &str| {
-        let Some(run) = exchange.run() else {
-            return split::own_attribute(exchange, matched, head, name);
-        };
-        let mut found = None;
-        run.look(name, &mut |value| found = Some(value.into()));
-        found
+    let attribute = |name: &str, look: &mut dyn FnMut(&str)| match exchange.run() {
+        Some(run) => run.look(name, look),
+        None => split::own_attribute(exchange, matched, head, name, look),
     };
     split::hashed(by, 0, exchange, &head.headers, &attribute)
 }

@@ -10,26 +10,34 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use http::HeaderMap;
 use http::header::COOKIE;
 use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memchr;
 use percent_encoding::percent_decode_str;
 
 use super::Matched;
 use crate::config::{Action, StickyKey, Variant, stable_hash};
 use crate::exchange::Exchange;
 
-/// The action of a route for a request: that of its variant, where it splits.
+/// Up to so many fields, comparing the name with each costs less than hashing it, which goes byte by byte.
+const FEW_FIELDS: usize = 12;
+/// By how much the logarithm to the base 2 of a number from 1 to 2 is above the number less 1, at most.
+const LOG_ERROR: f64 = 0.0861;
+
+/// The action of a route for a request: that of its variant, where it splits. `attribute` shows the value of the
+/// attribute with a name, if there is one.
+#[inline]
 pub(in crate::proxy) fn settle(
     exchange: &Exchange,
     action: &Action,
     headers: &HeaderMap,
-    attribute: impl Fn(&str) -> Option<Box<str>>,
+    attribute: impl Fn(&str, &mut dyn FnMut(&str)),
 ) -> Option<Action> {
     let Action::Split(split) = action else { return None };
     let key =
         split.by.iter().find_map(|key| hashed(key, split.salt, exchange, headers, &attribute));
-    let variant = best(&split.variants, key.unwrap_or_else(random));
+    let variant = key.map_or_else(|| drawn(&split.variants), |key| best(&split.variants, key));
     exchange.goes_to_variant(variant);
     Some(Action::Forward(split.variants[variant].upstream))
 }
@@ -40,27 +48,49 @@ pub(super) fn hashed(
     salt: u64,
     exchange: &Exchange,
     headers: &HeaderMap,
-    attribute: &impl Fn(&str) -> Option<Box<str>>,
+    attribute: &impl Fn(&str, &mut dyn FnMut(&str)),
 ) -> Option<u64> {
+    let hash = |value: &[u8]| (!value.is_empty()).then(|| stable_hash(salt, value));
     match key {
         StickyKey::ClientAddress => Some(of_address(salt, exchange.client())),
         StickyKey::Attribute(name) => {
-            let value = attribute(name).filter(|value| !value.is_empty())?;
-            Some(stable_hash(salt, value.as_bytes()))
+            let mut hashed = None;
+            attribute(name, &mut |value| hashed = hash(value.as_bytes()));
+            hashed
         }
-        StickyKey::Header(name) => {
-            let value = headers.get(name).filter(|value| !value.is_empty())?;
-            Some(stable_hash(salt, value.as_bytes()))
-        }
-        StickyKey::Cookie(name) => {
-            let value = cookie(headers, name).filter(|value| !value.is_empty())?;
-            Some(stable_hash(salt, value))
-        }
+        StickyKey::Header(name) => hash(field(headers, name)?.as_bytes()),
+        StickyKey::Cookie(name) => hash(cookie(headers, name)?),
     }
+}
+
+/// The first value of a field.
+fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
+    if headers.len() > FEW_FIELDS {
+        return headers.get(name);
+    }
+    headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// The variant with the best score.
 fn best(variants: &[Variant], key: u64) -> usize {
+    // Logarithms take long, and bounds of them are enough nearly always.
+    let (mut best, mut low, mut high, mut low_of_others) = (0, f64::INFINITY, 0.0, f64::INFINITY);
+    for (index, variant) in variants.iter().enumerate().filter(|(_, it)| it.weight > 0) {
+        let weight = f64::from(variant.weight);
+        let above = -log2_at_least(unit(mixed(key ^ variant.hash)));
+        let below = (above - LOG_ERROR) / weight;
+        if below < low {
+            low_of_others = low;
+            (best, low, high) = (index, below, above / weight);
+        } else {
+            low_of_others = low_of_others.min(below);
+        }
+    }
+    if high < low_of_others { best } else { exactly_best(variants, key) }
+}
+
+#[cold]
+fn exactly_best(variants: &[Variant], key: u64) -> usize {
     let (mut best, mut least) = (0, f64::INFINITY);
     for (index, variant) in variants.iter().enumerate() {
         // Exponentially distributed with the weight as its rate: the smallest of all is that of a variant
@@ -71,6 +101,28 @@ fn best(variants: &[Variant], key: u64) -> usize {
         }
     }
     best
+}
+
+/// A variant by its weight alone.
+fn drawn(variants: &[Variant]) -> usize {
+    let sum: u64 = variants.iter().map(|variant| u64::from(variant.weight)).sum();
+    // The high half of the product is below the sum, and even.
+    let mut place = ((u128::from(random()) * u128::from(sum)) >> 64) as u64;
+    for (index, variant) in variants.iter().enumerate() {
+        let weight = u64::from(variant.weight);
+        if place < weight {
+            return index;
+        }
+        place -= weight;
+    }
+    0
+}
+
+/// A number that the logarithm to the base 2 is not below, and at most [`LOG_ERROR`] above. The exponent of a
+/// float, and its fraction behind it, are a logarithm with straight lines between the powers of two.
+#[expect(clippy::cast_precision_loss, reason = "the error is far below what is left of the bound")]
+fn log2_at_least(number: f64) -> f64 {
+    number.to_bits().cast_signed() as f64 * (1.0 / (1_u64 << 52) as f64) - 1023.0
 }
 
 /// Evenly distributed between 0 and 1, neither of them included.
@@ -110,13 +162,17 @@ fn of_address(salt: u64, address: IpAddr) -> u64 {
 
 /// The value of the first cookie of this name.
 fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    let pairs = headers
-        .get_all(COOKIE)
-        .into_iter()
-        .flat_map(|field| field.as_bytes().split(|byte| *byte == b';'));
-    pairs.map(<[u8]>::trim_ascii).find_map(|pair| {
-        let value = pair.strip_prefix(name.as_bytes())?;
-        value.strip_prefix(b"=")
+    headers.get_all(COOKIE).into_iter().find_map(|field| {
+        let mut rest = field.as_bytes();
+        while !rest.is_empty() {
+            let end = memchr(b';', rest).unwrap_or(rest.len());
+            let value = rest[..end].trim_ascii_start().strip_prefix(name.as_bytes());
+            if let Some(value) = value.and_then(|value| value.strip_prefix(b"=")) {
+                return Some(value.trim_ascii_end());
+            }
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+        None
     })
 }
 
@@ -126,12 +182,24 @@ pub(in crate::proxy) fn own_attribute(
     matched: &Matched<'_>,
     head: &Parts,
     name: &str,
-) -> Option<Box<str>> {
+    look: &mut dyn FnMut(&str),
+) {
+    if let Some(value) = own(exchange, matched, head, name) {
+        look(&value);
+    }
+}
+
+fn own<'a>(
+    exchange: &'a Exchange,
+    matched: &'a Matched<'_>,
+    head: &'a Parts,
+    name: &str,
+) -> Option<Cow<'a, str>> {
     let Matched { found, target, .. } = matched;
     let (pattern, captures) =
         exchange.snapshot.route_names(found.index).patterns.get(found.pattern)?;
     let facts = exchange.facts();
-    let value: Cow<'_, str> = match name {
+    Some(match name {
         "client.port" => facts.peer.port().to_string().into(),
         "listener.name" => (&*facts.listener.name).into(),
         "request.host" => target.host().to_ascii_lowercase().into(),
@@ -139,10 +207,7 @@ pub(in crate::proxy) fn own_attribute(
         "request.scheme" => if exchange.is_https() { "https" } else { "http" }.into(),
         "route.pattern" => (&**pattern).into(),
         _ => match name.strip_prefix("client.certificate.") {
-            Some(part) => {
-                let certificate = facts.client_tls.get()?.certificate.as_ref()?;
-                return certificate.attribute(part).map(Into::into);
-            }
+            Some(part) => facts.client_tls.get()?.certificate.as_ref()?.attribute(part)?,
             None => {
                 let name = name.strip_prefix("capture.")?;
                 let index = captures.iter().position(|known| **known == *name)?;
@@ -150,8 +215,7 @@ pub(in crate::proxy) fn own_attribute(
                 percent_decode_str(value).decode_utf8_lossy()
             }
         },
-    };
-    Some(value.into())
+    })
 }
 
 #[cfg(test)]
@@ -189,8 +253,13 @@ mod tests {
         assert_eq!(counts[3], 0);
         let mut drawn = [0_u64; 2];
         let even = self::variants(&[("a", 1), ("b", 1)]);
-        (0..KEYS).for_each(|_| drawn[best(&even, random())] += 1);
+        (0..KEYS).for_each(|_| drawn[super::drawn(&even)] += 1);
         assert!((drawn[0] as f64 / KEYS as f64 - 0.5).abs() < 0.002, "{drawn:?}");
+        let mut drawn = [0_u64; 4];
+        (0..KEYS).for_each(|_| drawn[super::drawn(&variants)] += 1);
+        for (count, share) in drawn.iter().zip([0.9, 0.09, 0.01, 0.0]) {
+            assert!((*count as f64 / KEYS as f64 - share).abs() < 0.002, "{drawn:?}");
+        }
     }
 
     #[test]
@@ -237,6 +306,52 @@ mod tests {
     }
 
     #[test]
+    fn bounds_choose_what_logarithms_would() {
+        let mut by_bounds = 0;
+        for weights in [&[1, 1][..], &[95, 5], &[1, 0, 3], &[1_000_000, 1], &[5, 4, 3, 2, 1], &[7]]
+        {
+            let names = ["a", "b", "c", "d", "e"];
+            let variants =
+                variants(&names.into_iter().zip(weights.iter().copied()).collect::<Vec<_>>());
+            for key in keys(9, 20_000) {
+                assert_eq!(
+                    best(&variants, key),
+                    exactly_best(&variants, key),
+                    "{weights:?}, {key}"
+                );
+            }
+        }
+        for hash in
+            (0..10_000).map(mixed).chain([0, 1 << 11, u64::MAX, 1 << 63, u64::MAX - (1 << 11)])
+        {
+            let number = unit(hash);
+            let above = number.log2() - log2_at_least(number);
+            assert!((-1e-12..LOG_ERROR).contains(&above), "{number}: {above}");
+            by_bounds += u32::from(above > 0.0);
+        }
+        assert!(by_bounds > 9_000, "{by_bounds}");
+    }
+
+    #[test]
+    fn a_field_is_found_among_few_and_among_many() {
+        let name = HeaderName::from_static("x-user");
+        for others in [0, 5, 11, 12, 60] {
+            let mut headers = HeaderMap::new();
+            assert_eq!(field(&headers, &name), None);
+            for number in 0..others {
+                headers.append(
+                    HeaderName::try_from(format!("x-us{number}")).unwrap(),
+                    HeaderValue::from_static("other"),
+                );
+            }
+            assert_eq!(field(&headers, &name), None);
+            headers.append("x-user", HeaderValue::from_static("first"));
+            headers.append("x-user", HeaderValue::from_static("second"));
+            assert_eq!(field(&headers, &name).unwrap(), "first");
+        }
+    }
+
+    #[test]
     fn a_choice_stays_the_same_over_versions() {
         let variants = variants(&[("stable", 1), ("canary", 1)]);
         let chosen: String = keys(stable_hash(0, b"chat"), 32)
@@ -253,6 +368,8 @@ mod tests {
         assert_eq!(cookie(&headers, "sid"), Some(&b"2"[..]));
         assert_eq!(cookie(&headers, "tail"), Some(&b"a=b"[..]));
         assert_eq!(cookie(&headers, "si"), None);
+        headers.append(COOKIE, ";; last = no; last=4 ;".parse().unwrap());
+        assert_eq!(cookie(&headers, "last"), Some(&b"4"[..]));
     }
 
     #[test]
