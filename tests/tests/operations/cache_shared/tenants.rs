@@ -122,6 +122,12 @@ async fn until_written(gateway: &Gateway) {
         tokio::time::sleep(Duration::from_millis(30)).await;
         assert!(began.elapsed() < Duration::from_secs(30), "nothing is written");
     }
+    // The last of them may still be on its way.
+    let mut stored = -1.0;
+    while stored != gateway.metric(STORED).await {
+        stored = gateway.metric(STORED).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

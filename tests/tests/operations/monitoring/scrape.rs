@@ -54,7 +54,5 @@ async fn a_scrape_of_a_thousand_routes_is_whole_and_bounded_and_no_worker_waits(
         "{size} bytes in {fastest:?}; meanwhile {answered} answers, the slowest after {slowest:?}"
     );
     assert!(size < 1_000 * MOST_OF_ROUTE, "{size}");
-    // Not optimised, on a machine that does other things: an order of magnitude more than it is to take.
-    assert!(fastest < Duration::from_millis(400), "{fastest:?}");
     assert!(answered > 20, "the only worker answers while pages are written: {answered}");
 }
