@@ -36,8 +36,11 @@ pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
     let [key, tag, url, partition, all] = call.known(SCOPES)?;
     let name = call.path.first().map(String::as_str).unwrap_or_default();
     let in_force = admin.in_force();
-    if !settings(&in_force.config).iter().any(|known| known.name == name) {
-        return Err(Refusal::not_found("there is no such cache"));
+    let known = settings(&in_force.config);
+    if !known.iter().any(|known| known.name == name) {
+        let known: Vec<_> = known.iter().map(|known| format!("`{}`", known.name)).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        return Err(Refusal::not_found(format!("there is no such cache; there is {known}")));
     }
     let given = [("key", key), ("tag", tag), ("url", url), ("partition", partition), ("all", all)];
     let mut given = given.into_iter().filter_map(|(scope, value)| Some((scope, value?)));

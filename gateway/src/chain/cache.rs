@@ -22,7 +22,7 @@ use crate::body::Body;
 use crate::heads::ExchangeView;
 use crate::plugin::instance::Called;
 use crate::plugin::{Asked, Failure, InBackground, OfCache, Served};
-use crate::state::cache::{Cache, Cached, Content, Lead, Waited, Waiting, now};
+use crate::state::cache::{Cache, Cached, Lead, Waited, Waiting, now};
 use crate::telemetry::metrics::CacheResult;
 
 /// What a plugin has of the cache in an exchange.
@@ -71,8 +71,7 @@ pub(super) async fn is_damaged<R>(
     calls: &mut usize,
 ) -> bool {
     let Some(serve) = on_disk(called) else { return false };
-    let Content::Disk(body) = &serve.entry.body else { return false };
-    let body = Arc::clone(body);
+    let Some(body) = serve.entry.on_disk().cloned() else { return false };
     let start = {
         let request = &run.heads.borrow().request;
         let is_read = request.method != Method::HEAD && serve.status.is_none_or(|it| it != 304);
@@ -80,7 +79,7 @@ pub(super) async fn is_damaged<R>(
         if !is_read || body.length() == 0 {
             return false;
         }
-        let select = || range::select(&request.headers, &serve.entry.headers(), body.length());
+        let select = || range::select(&request.headers, &serve.headers, body.length());
         match is_partial.then(select) {
             Some(Selected::Nothing) => return false,
             Some(Selected::Part(part)) => part.start,
@@ -115,7 +114,7 @@ pub(super) fn is_on_disk<R>(called: &mut Result<Called<R>, Failure>) -> bool {
 /// What a hook would answer with, if that is on disk.
 fn on_disk<R>(called: &mut Result<Called<R>, Failure>) -> Option<&mut Served> {
     let serve = called.as_mut().ok()?.slots.as_mut()?.cache.as_mut()?.serve.as_mut()?;
-    matches!(serve.entry.body, Content::Disk(_)).then_some(&mut **serve)
+    serve.entry.on_disk().is_some().then_some(&mut **serve)
 }
 
 impl Run {
@@ -279,7 +278,7 @@ fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failu
     let Served { entry, fill, status, headers, edits, first, .. } = serve;
     let mut response = Box::new(Response::new(Body::empty()));
     *response.status_mut() = edit::status(status.unwrap_or(entry.status))?;
-    *response.headers_mut() = headers.unwrap_or_else(|| entry.headers());
+    *response.headers_mut() = headers;
     if let Some(fill) = fill {
         let Some(reader) = fill.read() else { return Ok(None) };
         if let Some(length) = reader.left() {
@@ -291,17 +290,16 @@ fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failu
         let request = &heads.request;
         let is_partial = response.status() == StatusCode::OK && request.method == Method::GET;
         let selected = match is_partial {
-            true => range::select(&request.headers, response.headers(), entry.body.length()),
+            true => range::select(&request.headers, response.headers(), entry.length()),
             false => Selected::Whole,
         };
-        let part = selected.apply(&mut response, entry.body.length());
+        let part = selected.apply(&mut response, entry.length());
         let length = usize::try_from(part.end - part.start).unwrap_or(usize::MAX);
         edit::set_length(response.headers_mut(), length);
-        *response.body_mut() = match &entry.body {
-            Content::Memory(body) if length == body.len() => Body::full(body.clone()),
-            Content::Memory(body) => Body::full(body.slice(part.start as usize..part.end as usize)),
-            Content::Disk(_) if part.is_empty() => Body::empty(),
-            Content::Disk(body) => body::from_disk(body.read(part, first)),
+        *response.body_mut() = match entry.on_disk() {
+            Some(_) if part.is_empty() => Body::empty(),
+            Some(body) => body::from_disk(body.read(part, first)),
+            None => Body::full(entry.part(part.start as usize..part.end as usize)),
         };
     }
     edit::fields(response.headers_mut(), edits)?;

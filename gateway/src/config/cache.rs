@@ -135,6 +135,16 @@ fn read(
         let help = "raise `partition`, or lower `max_object`";
         table.reading.report(warning.label(label).help(help));
     }
+    let disk = folder.iter().flatten().map(|folder| folder.size).sum::<u64>();
+    let all = memory.saturating_add(disk);
+    if let (Some(partition), Some(value)) = (partition, table.value("partition"))
+        && partition > all
+    {
+        let warning = "an owner may have more than all that is kept, so that none is bounded";
+        let label = format!("all of it is {all} bytes");
+        let warning = Diagnostic::warning(value.span(), warning).label(label);
+        table.reading.report(warning.help("lower `partition`, or raise `memory`"));
+    }
     Some(Cache {
         name: name.value.clone(),
         span: name.span.clone(),

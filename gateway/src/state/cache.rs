@@ -3,14 +3,20 @@
 //! Owns what is stored under which key, its bounds in bytes, and how it is purged. Which responses may be stored,
 //! and who may be served them, is for plugins to say. Must not know HTTP semantics beyond heads and bodies.
 
+mod block;
+mod content;
 mod disk;
 mod entry;
 mod fill;
 mod flight;
+mod head;
 mod index;
+mod owner;
+mod packed;
 mod recent;
 mod second;
 mod seen;
+mod texts;
 mod tier;
 
 use std::collections::{HashMap, HashSet};
@@ -26,15 +32,19 @@ use quick_cache::sync::Cache as Map;
 use quick_cache::{Lifecycle, OptionsBuilder, Weighter};
 use siphasher::sip128::{Hasher128 as _, SipHasher13};
 
+pub(crate) use self::block::Block;
+use self::content::Content;
 use self::disk::Disk;
 pub(crate) use self::disk::{DiskReader, OpenError, Piece, StoredBody, try_folder};
-pub(crate) use self::entry::{Content, Entry, Freshened, Wanted};
+pub(crate) use self::entry::{Entry, Freshened, Wanted};
 pub(crate) use self::fill::{Fill, Polled, Reader, STALLED};
 pub(crate) use self::flight::{Collapse, Flight, Lead, Waiting};
 use self::index::Index;
+use self::owner::{Home, Partition};
 use self::recent::{Purge, Recent};
 use self::second::Second;
 pub(crate) use self::seen::Seen;
+use self::texts::Texts;
 use super::named::Named;
 use super::redis::responses::Purged;
 use crate::config::Cache as Settings;
@@ -175,6 +185,11 @@ impl Caches {
     }
 }
 
+/// Where what is under a key is in the map.
+fn spot(key: u128) -> u64 {
+    key as u64
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -182,9 +197,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// One cache.
 pub(crate) struct Cache {
     pub(crate) settings: Arc<Settings>,
-    map: Map<u128, Group, Weigh, RandomState, Evicted>,
+    /// By half of a key, since what is here a million times is as small as it can be: each entry knows the whole of it.
+    map: Map<u64, Group, Weigh, RandomState, Evicted>,
     hasher: SipHasher13,
-    index: Arc<Index>,
+    home: Arc<Home>,
+    /// Has what no owner is bounded for.
+    nobody: Arc<Partition>,
     /// Where large bodies are, if it has a folder.
     disk: Option<Disk>,
     /// What other gateways store too, if that is shared.
@@ -248,8 +266,8 @@ impl Group {
 #[derive(Debug, Clone, Copy)]
 struct Weigh;
 
-impl Weighter<u128, Group> for Weigh {
-    fn weight(&self, _: &u128, group: &Group) -> u64 {
+impl Weighter<u64, Group> for Weigh {
+    fn weight(&self, _: &u64, group: &Group) -> u64 {
         group.entries().iter().map(|entry| entry.size()).sum()
     }
 }
@@ -258,23 +276,12 @@ impl Weighter<u128, Group> for Weigh {
 #[derive(Debug, Clone)]
 struct Evicted;
 
-impl Lifecycle<u128, Group> for Evicted {
-    type RequestState = Vec<(u128, Group)>;
+impl Lifecycle<u64, Group> for Evicted {
+    type RequestState = Vec<(u64, Group)>;
 
-    fn on_evict(&self, state: &mut Vec<(u128, Group)>, key: u128, group: Group) {
+    fn on_evict(&self, state: &mut Vec<(u64, Group)>, key: u64, group: Group) {
         state.push((key, group));
     }
-}
-
-/// The entries of one owner, who may have so many bytes.
-#[derive(Debug, Default)]
-pub(crate) struct Partition {
-    /// With the plugin before it.
-    name: Box<str>,
-    bytes: AtomicU64,
-    objects: AtomicU64,
-    /// In the order in which they were stored; some may be gone.
-    order: Mutex<std::collections::VecDeque<(u128, u64)>>,
 }
 
 impl Cache {
@@ -300,6 +307,7 @@ impl Cache {
             // All that it needs is given.
             Err(_) => Map::with(32, memory, Weigh, RandomState::default(), Evicted),
         };
+        let home = Arc::new(Home { index: Index::new(&counts), texts: Texts::new() });
         let random = || getrandom::u64().unwrap_or(0x6361_6368_6573);
         let [one, other] = match &disk {
             Some(disk) => disk.secret(),
@@ -308,7 +316,8 @@ impl Cache {
         Self {
             map,
             hasher: SipHasher13::new_with_keys(one, other),
-            index: Arc::new(Index::new(&counts)),
+            nobody: Partition::new(Box::default(), &home),
+            home,
             disk,
             second,
             purges: AtomicU64::new(0),
@@ -355,49 +364,51 @@ impl Cache {
 
     /// The entries under a key that are not over.
     pub(crate) fn lookup(&self, key: u128, mut each: impl FnMut(&Arc<Entry>)) {
-        let Some(group) = self.map.get(&key) else { return };
+        let spot = spot(key);
+        let Some(group) = self.map.get(&spot) else { return };
         let now = now();
         let mut is_over = true;
         for entry in group.entries().iter().filter(|entry| entry.until > now) {
             is_over = false;
-            each(entry);
+            // Another key may have the same half.
+            if entry.key() == key {
+                each(entry);
+            }
         }
         if is_over {
             let is_over = |it: &Group| it.entries().iter().all(|entry| entry.until <= now);
-            if let Some((_, group)) = self.map.remove_if(&key, is_over) {
+            if let Some((_, group)) = self.map.remove_if(&spot, is_over) {
                 self.leave_disk(group.entries(), None);
             }
         }
     }
 
-    fn lock_for(&self, key: u128) -> MutexGuard<'_, ()> {
-        lock(&self.locks[(key % LOCKS as u128) as usize])
+    fn lock_for(&self, spot: u64) -> MutexGuard<'_, ()> {
+        lock(&self.locks[(spot % LOCKS as u64) as usize])
     }
 
     /// Puts an entry in place of the one of its variant.
     fn put(&self, entry: Entry) -> Arc<Entry> {
-        let key = entry.key;
+        let spot = entry.spot();
         let now = now();
-        let partition = entry.partition.clone();
-        let id = entry.id;
-        let entry = Arc::new(entry.counted(&self.index));
+        let entry = Arc::new(entry.counted());
         {
-            let _changes = self.lock_for(key);
-            let before = self.map.peek(&key);
+            let _changes = self.lock_for(spot);
+            let before = self.map.peek(&spot);
             let others = before.iter().flat_map(Group::entries);
-            let others = others.filter(|it| it.until > now && it.variant() != entry.variant());
+            // One of another key with the same half gives way.
+            let others = others.filter(|it| it.until > now && it.key() == entry.key());
+            let others = others.filter(|it| it.block().variant() != entry.block().variant());
             let mut all: Vec<_> = std::iter::once(&entry).chain(others).cloned().collect();
             if all.len() > MAX_VARIANTS {
                 self.counts.evicted((all.len() - MAX_VARIANTS) as u64);
                 all.truncate(MAX_VARIANTS);
             }
             if let Some(group) = Group::of(all) {
-                self.place(key, group);
+                self.place(spot, group);
             }
         }
-        if let Some(partition) = partition {
-            self.bound_partition(&partition, key, id);
-        }
+        self.bound_partition(&entry);
         self.to_disk(&entry);
         entry
     }
@@ -407,7 +418,7 @@ impl Cache {
         let entry = self.put(entry);
         // Behind it: who purges from now on finds it there.
         if self.is_purged(&entry, asked) {
-            self.take_out(entry.key, |it| it.id == entry.id);
+            self.take_out(entry.spot(), |it| it.id == entry.id);
             return;
         }
         if let Some(second) = &self.second {
@@ -417,17 +428,17 @@ impl Cache {
 
     /// Whether a response was purged after it was asked for.
     fn is_purged(&self, entry: &Entry, asked: u64) -> bool {
-        let tags = entry.tags.iter().map(|tag| Purge::Tag(*tag));
-        self.recent.has(asked, tags.chain([Purge::Key(entry.key)]))
+        let tags = entry.tags().map(Purge::Tag);
+        self.recent.has(asked, tags.chain([Purge::Key(entry.key())]))
     }
 
-    /// Puts a group under its key, which is locked, and counts what gives way to it.
-    fn place(&self, key: u128, group: Group) {
+    /// Puts a group into its place, which is locked, and counts what gives way to it.
+    fn place(&self, spot: u64, group: Group) {
         let (mut out, entries) = (Vec::new(), group.entries().len() as u64);
-        self.map.insert_with_lifecycle(key, group, &mut out);
-        let stays = self.map.peek(&key);
+        self.map.insert_with_lifecycle(spot, group, &mut out);
+        let stays = self.map.peek(&spot);
         for (place, group) in &out {
-            if *place != key {
+            if *place != spot {
                 self.counts.evicted(group.entries().len() as u64);
                 self.leave_disk(group.entries(), None);
             } else {
@@ -440,55 +451,58 @@ impl Cache {
         }
     }
 
-    /// The oldest entries of an owner who has too much give way.
-    fn bound_partition(&self, partition: &Partition, key: u128, id: u64) {
-        let Some(limit) = self.settings.partition else { return };
+    /// The oldest entries of an owner who has too much with this one give way.
+    fn bound_partition(&self, entry: &Entry) {
+        let (owner, Some(limit)) = (entry.owner(), self.settings.partition) else { return };
+        if !owner.is_bounded() {
+            return;
+        }
         let mut gone = Vec::new();
         {
-            let mut order = lock(&partition.order);
-            order.push_back((key, id));
-            let live = partition.objects.load(Relaxed) as usize;
+            let mut order = lock(&owner.order);
+            order.push_back((entry.spot(), entry.id));
+            let live = owner.objects.load(Relaxed) as usize;
             if order.len() > 2 * live + 64 {
-                order.retain(|(key, id)| self.has(*key, *id));
+                order.retain(|(spot, id)| self.has(*spot, *id));
             }
-            let mut bytes = partition.bytes.load(Relaxed);
+            let mut bytes = owner.bytes.load(Relaxed);
             while bytes > limit
-                && let Some((key, id)) = order.pop_front()
+                && let Some((spot, id)) = order.pop_front()
             {
-                let Some(entry) = self.find(key, id) else { continue };
+                let Some(entry) = self.find(spot, id) else { continue };
                 bytes = bytes.saturating_sub(entry.owned());
-                gone.push((key, id));
+                gone.push((spot, id));
             }
         }
-        for (key, id) in gone {
-            if self.take_out(key, |entry| entry.id == id) > 0 {
+        for (spot, id) in gone {
+            if self.take_out(spot, |entry| entry.id == id) > 0 {
                 self.counts.evicted(1);
             }
         }
     }
 
-    fn has(&self, key: u128, id: u64) -> bool {
-        self.find(key, id).is_some()
+    fn has(&self, spot: u64, id: u64) -> bool {
+        self.find(spot, id).is_some()
     }
 
-    fn find(&self, key: u128, id: u64) -> Option<Arc<Entry>> {
-        let group = self.map.peek(&key)?;
+    fn find(&self, spot: u64, id: u64) -> Option<Arc<Entry>> {
+        let group = self.map.peek(&spot)?;
         group.entries().iter().find(|entry| entry.id == id).cloned()
     }
 
-    /// Takes entries out from under a key, and says how many.
-    fn take_out(&self, key: u128, is_it: impl Fn(&Entry) -> bool) -> usize {
-        let _changes = self.lock_for(key);
-        let Some(group) = self.map.peek(&key) else { return 0 };
+    /// Takes entries out of a place, and says how many.
+    fn take_out(&self, spot: u64, is_it: impl Fn(&Entry) -> bool) -> usize {
+        let _changes = self.lock_for(spot);
+        let Some(group) = self.map.peek(&spot) else { return 0 };
         let (gone, stay): (Vec<_>, Vec<_>) =
             group.entries().iter().cloned().partition(|entry| is_it(entry));
         if gone.is_empty() {
             return 0;
         }
         match Group::of(stay) {
-            Some(group) => self.place(key, group),
+            Some(group) => self.place(spot, group),
             None => {
-                self.map.remove(&key);
+                self.map.remove(&spot);
                 self.leave_disk(&gone, None);
             }
         }
@@ -498,23 +512,23 @@ impl Cache {
     /// Changes an entry: the new one takes its place, if it is still there.
     pub(crate) fn freshen(&self, old: &Arc<Entry>, freshened: Freshened) -> Arc<Entry> {
         let new = old.freshened(freshened, self.next_id(), self.generation());
-        let key = old.key;
-        let _changes = self.lock_for(key);
-        let group = self.map.peek(&key);
+        let spot = old.spot();
+        let _changes = self.lock_for(spot);
+        let group = self.map.peek(&spot);
         let Some(group) = group.filter(|it| it.entries().iter().any(|it| it.id == old.id)) else {
             return Arc::new(new);
         };
-        let new = Arc::new(new.counted(&self.index));
+        let new = Arc::new(new.counted());
         let others = group.entries().iter().filter(|it| it.id != old.id);
         let all = std::iter::once(&new).chain(others).cloned().collect();
         if let Some(group) = Group::of(all) {
-            self.place(key, group);
+            self.place(spot, group);
         }
-        if let Some(partition) = &new.partition {
-            lock(&partition.order).push_back((key, new.id));
+        if new.owner().is_bounded() {
+            lock(&new.owner().order).push_back((spot, new.id));
         }
-        match (&new.body, &self.disk) {
-            (Content::Disk(_), Some(disk)) => disk.freshened(&new),
+        match (new.on_disk(), &self.disk) {
+            (Some(_), Some(disk)) => disk.freshened(&new),
             _ => self.to_disk(&new),
         }
         if let Some(second) = &self.second {
@@ -524,15 +538,18 @@ impl Cache {
     }
 
     /// The owner of this name, if there is a bound for each.
-    fn partition(&self, space: &Space, name: &str) -> Option<Arc<Partition>> {
-        self.settings.partition?;
-        if name.is_empty() {
-            return None;
+    fn partition(&self, space: &Space, name: &str) -> Arc<Partition> {
+        match name.is_empty() || self.settings.partition.is_none() {
+            true => Arc::clone(&self.nobody),
+            false => self.partition_named(format!("{}\0{name}", space.plugin)),
         }
-        Some(self.partition_named(format!("{}\0{name}", space.plugin)))
     }
 
+    /// The owner of this name, which is as [`partition`](Self::partition) has made it.
     fn partition_named(&self, name: String) -> Arc<Partition> {
+        if name.is_empty() || self.settings.partition.is_none() {
+            return Arc::clone(&self.nobody);
+        }
         if let Some(known) = self.partitions.get(name.as_str()) {
             return Arc::clone(&known);
         }
@@ -540,7 +557,7 @@ impl Cache {
             self.partitions.retain(|_, it| it.objects.load(Relaxed) > 0);
         }
         let name = Box::<str>::from(name);
-        let new = || Arc::new(Partition { name: name.clone(), ..Partition::default() });
+        let new = || Partition::new(name.clone(), &self.home);
         self.partitions.entry(name.clone()).or_insert_with(new).clone()
     }
 
@@ -555,8 +572,8 @@ impl Cache {
     fn drop_key(&self, key: u128) -> usize {
         self.purges.fetch_add(1, Release);
         self.recent.add(Some(Purge::Key(key)));
-        self.discard(|fill| fill.head.key == key);
-        self.take_out(key, |_| true)
+        self.discard(|fill| fill.head.key() == key);
+        self.take_out(spot(key), |entry| entry.key() == key)
     }
 
     /// Removes the entries of this plugin that have a tag.
@@ -573,13 +590,10 @@ impl Cache {
     fn drop_tag(&self, tag: u64) -> usize {
         self.purges.fetch_add(1, Release);
         self.recent.add(Some(Purge::Tag(tag)));
-        self.discard(|fill| fill.head.tags.contains(&tag));
-        let mut keys: Vec<_> = self.index.tagged(tag).into_iter().map(|(key, _)| key).collect();
-        keys.sort_unstable();
-        keys.dedup();
+        self.discard(|fill| fill.head.has_tag(tag));
+        let spots = self.home.index.tagged(tag);
         // By the tag, since an entry that is freshened meanwhile has another number.
-        let has_it = |entry: &Entry| entry.tags.contains(&tag);
-        keys.into_iter().map(|key| self.take_out(key, has_it)).sum()
+        spots.into_iter().map(|spot| self.take_out(spot, |entry| entry.has_tag(tag))).sum()
     }
 
     /// Removes what all plugins have under a key.
@@ -620,8 +634,9 @@ impl Cache {
         self.purges.fetch_add(1, Release);
         self.recent.add(None);
         self.discard(|_| true);
-        let objects = self.objects();
+        let mut objects = 0;
         for (_, group) in self.map.drain() {
+            objects += group.entries().len();
             self.leave_disk(group.entries(), None);
         }
         objects
@@ -636,7 +651,7 @@ impl Cache {
 
     /// How many entries there are.
     pub(crate) fn objects(&self) -> usize {
-        self.index.objects()
+        self.home.index.objects()
     }
 
     /// Bytes that count for the bound.

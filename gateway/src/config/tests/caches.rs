@@ -60,6 +60,23 @@ fn refuses_bounds_that_contradict_and_caches_that_are_not_there() {
 }
 
 #[test]
+fn warns_of_a_bound_for_owners_that_bounds_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let used = "cache = \"pages\"";
+    let bounds = "memory = \"64MiB\"\npartition = \"65MiB\"";
+    let expected = (
+        Severity::Warning,
+        "an owner may have more than all that is kept, so that none is bounded".to_owned(),
+        "\"65MiB\"".to_owned(),
+        "lower `partition`, or raise `memory`".to_owned(),
+    );
+    assert_eq!(findings(&with(bounds, used)), [expected]);
+    // What is on disk is of owners too.
+    let text = format!("{bounds}\nfolder = {:?}", folder.path().display().to_string());
+    assert_eq!(findings(&with(&text, used)), []);
+}
+
+#[test]
 fn takes_a_folder_and_what_goes_there() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().display();

@@ -19,7 +19,7 @@ use crate::plugin::instance::{
     Hook, OnRequest, OnRequestBody, OnResponse, OnResponseBody, OnResponseChunk,
 };
 use crate::state::cache::{
-    Cache, Cached, Collapse, Content, Entry, Fill, Freshened, Lead, Piece, Seen, Space, Waiting,
+    Block, Cache, Cached, Collapse, Entry, Fill, Freshened, Lead, Piece, Seen, Space, Waiting,
     Wanted, now,
 };
 use crate::telemetry::metrics::CacheResult;
@@ -42,7 +42,8 @@ const BODY: [usize; 2] = [OnResponseBody::INDEX, OnResponseChunk::INDEX];
 /// What a hook was given, and what it asked for.
 #[derive(Debug, Default)]
 pub(crate) struct OfCache {
-    given: Vec<Arc<Entry>>,
+    /// With what it noted of each, and its fields.
+    given: Vec<(Arc<Entry>, Block)>,
     joined: Option<Arc<Fill>>,
     /// Under which keys it looked.
     looked: SmallVec<[u128; 1]>,
@@ -66,8 +67,8 @@ pub(crate) struct Served {
     /// Where the body comes from, if it still arrives.
     pub(crate) fill: Option<Arc<Fill>>,
     pub(crate) status: Option<u16>,
-    /// The head of the entry, if somebody has made it already.
-    pub(crate) headers: Option<HeaderMap>,
+    /// The head of the entry.
+    pub(crate) headers: HeaderMap,
     pub(crate) edits: Vec<Edit>,
     pub(crate) result: CacheResult,
     /// What is sent first of a body on disk, once it is known to be whole.
@@ -91,11 +92,11 @@ impl KnownHit {
     pub(crate) fn again(&self) -> Option<Served> {
         let entry = self.cache.again(&self.seen, self.entry)?;
         // It may have been moved there; the plugin is asked, so that what is damaged is none.
-        if matches!(entry.body, Content::Disk(_)) {
+        if entry.on_disk().is_some() {
             return None;
         }
         let (status, result) = (self.status, CacheResult::Hit);
-        let (headers, edits) = (Some(self.headers.clone()), self.edits.to_vec());
+        let (headers, edits) = (self.headers.clone(), self.edits.to_vec());
         Some(Served { entry, fill: None, status, headers, edits, result, first: None })
     }
 
@@ -124,20 +125,17 @@ impl OfCache {
             || self.background.is_some()
             || self.store.is_some();
         let ([key], false) = (&self.looked[..], is_more) else { return None };
-        if serve.result != CacheResult::Hit || matches!(serve.entry.body, Content::Disk(_)) {
+        if serve.result != CacheResult::Hit || serve.entry.on_disk().is_some() {
             return None;
         }
         let cache = self.asked.as_ref()?;
-        let seen = cache.seen(*key, &self.given)?;
+        let seen = cache.seen(*key, self.given.iter().map(|(entry, _)| entry.id))?;
         let edits = serve.edits.iter().map(Edit::unshared).collect();
         let (entry, status) = (serve.entry.id, serve.status);
-        let own = |(name, value): (&[u8], &[u8])| {
-            let name = HeaderName::from_lowercase(name).ok()?;
-            Some((name, HeaderValue::from_bytes(value).ok()?))
-        };
-        let mut headers = HeaderMap::with_capacity(serve.entry.fields().count() + 4);
-        for (name, value) in serve.entry.fields().filter_map(own) {
-            headers.append(name, value);
+        let mut headers = HeaderMap::with_capacity(serve.headers.len() + 4);
+        for (name, value) in &serve.headers {
+            let name = HeaderName::from_lowercase(name.as_str().as_bytes()).ok()?;
+            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
         }
         Some(KnownHit { cache: Arc::clone(cache), seen, entry, status, headers, edits })
     }
@@ -174,7 +172,7 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap("kept", |store: Context<'_>, (): ()| {
         let kept = store.data().cache_kept();
-        Ok((kept.map(|entry| shown(&entry)),))
+        Ok((kept.map(|entry| shown(&entry, &entry.block())),))
     })?;
     linker.func_wrap(
         "collapse",
@@ -217,13 +215,13 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     })
 }
 
-fn shown(entry: &Entry) -> CacheEntry {
+fn shown(entry: &Entry, block: &Block) -> CacheEntry {
     CacheEntry {
         id: entry.id,
-        metadata: entry.metadata().to_vec(),
+        metadata: block.metadata().to_vec(),
         status: entry.status,
         resident: entry.resident(),
-        size: entry.is_whole.then_some(entry.body.length()),
+        size: entry.is_whole.then_some(entry.length()),
     }
 }
 
@@ -291,38 +289,46 @@ impl HostState {
         let asked = self.of_cache();
         asked.looked.push(key);
         let before = asked.given.len();
-        cache.lookup(key, |entry| asked.given.push(Arc::clone(entry)));
-        asked.given.truncate(MAX_GIVEN);
+        cache.lookup(key, |entry| {
+            if asked.given.len() < MAX_GIVEN {
+                asked.given.push((Arc::clone(entry), entry.block()));
+            }
+        });
         asked.asked = Some(cache);
-        asked.given.iter().skip(before).map(|entry| shown(entry)).collect()
+        asked.given.iter().skip(before).map(|(entry, block)| shown(entry, block)).collect()
     }
 
-    fn cache_given(&self, id: u64) -> Outcome<Arc<Entry>> {
+    fn cache_given(&self, id: u64) -> Outcome<(Arc<Entry>, Block)> {
         let asked = self.cache_asked();
-        let given = asked.and_then(|asked| asked.given.iter().find(|entry| entry.id == id));
+        let given = asked.and_then(|asked| asked.given.iter().find(|(entry, _)| entry.id == id));
+        if let Some(given) = given {
+            return Ok(given.clone());
+        }
         let joined = || asked?.joined.as_ref().map(|fill| &fill.head).filter(|it| it.id == id);
         let kept = || self.cached()?.kept.as_ref().filter(|entry| entry.id == id);
-        given.or_else(joined).or_else(kept).cloned().ok_or(CacheError::Gone)
+        let entry = joined().or_else(kept).cloned().ok_or(CacheError::Gone)?;
+        let block = entry.block();
+        Ok((entry, block))
     }
 
     fn cache_fields(&self, id: u64) -> Outcome<Vec<(String, Vec<u8>)>> {
-        let entry = self.cache_given(id)?;
+        let (_, block) = self.cache_given(id)?;
         let text = |(name, value): (&[u8], &[u8])| {
             (String::from_utf8_lossy(name).into_owned(), value.to_vec())
         };
-        Ok(entry.fields().map(text).collect())
+        Ok(block.fields().map(text).collect())
     }
 
     fn cache_field(&self, id: u64, name: &str) -> Vec<Vec<u8>> {
-        let Ok(entry) = self.cache_given(id) else { return Vec::new() };
+        let Ok((_, block)) = self.cache_given(id) else { return Vec::new() };
         let is_it = |(known, _): &(&[u8], &[u8])| known.eq_ignore_ascii_case(name.as_bytes());
-        entry.fields().filter(is_it).map(|(_, value)| value.to_vec()).collect()
+        block.fields().filter(is_it).map(|(_, value)| value.to_vec()).collect()
     }
 
     fn cache_serve(&mut self, answer: CacheAnswer) -> Outcome<()> {
         self.is_in(REQUEST).or_else(|_| self.is_in(RESPONSE))?;
         let CacheAnswer { entry, status, change, freshness } = answer;
-        let entry = self.cache_given(entry)?;
+        let (entry, block) = self.cache_given(entry)?;
         if status.is_some_and(|status| !(200..600).contains(&status)) {
             return Err(CacheError::Invalid);
         }
@@ -341,13 +347,14 @@ impl HostState {
         let cache = self.place().0;
         let asked = self.of_cache();
         asked.asked = Some(cache);
-        let served = Served { entry, fill, status, headers: None, edits, result, first: None };
+        let headers = block.headers();
+        let served = Served { entry, fill, status, headers, edits, result, first: None };
         asked.serve = Some(Box::new(served));
         Ok(())
     }
 
     fn cache_keep(&mut self, id: u64) -> Outcome<()> {
-        let entry = self.cache_given(id)?;
+        let (entry, _) = self.cache_given(id)?;
         self.of_cache().keep = Some(entry);
         Ok(())
     }
@@ -381,7 +388,7 @@ impl HostState {
                 CacheCollapsed::Waits
             }
             Collapse::Joins(fill) => {
-                let entry = shown(&fill.head);
+                let entry = shown(&fill.head, &fill.head.block());
                 asked.joined = Some(fill);
                 CacheCollapsed::Joins(entry)
             }
@@ -400,7 +407,7 @@ impl HostState {
             return Err(CacheError::Invalid);
         }
         let CacheBackground { change, context, entry } = background;
-        let entry = entry.map(|id| self.cache_given(id)).transpose()?;
+        let entry = entry.map(|id| self.cache_given(id).map(|(entry, _)| entry)).transpose()?;
         let edits = edits(change)?;
         let (cache, space) = self.place();
         let Collapse::Leads(lead) = cache.collapse(space.key(key), 0, None, true) else {
@@ -464,7 +471,7 @@ impl HostState {
 
     fn cache_freshen(&mut self, id: u64, freshening: CacheFreshening) -> Outcome<CacheEntry> {
         let CacheFreshening { metadata, change, ttl } = freshening;
-        let entry = self.cache_given(id)?;
+        let (entry, block) = self.cache_given(id)?;
         if !entry.is_whole {
             return Err(CacheError::Gone);
         }
@@ -472,12 +479,13 @@ impl HostState {
         if ttl == 0 || is_too_long {
             return Err(CacheError::Invalid);
         }
-        let mut headers = entry.headers();
+        let mut headers = block.headers();
         apply(&mut headers, edits(change)?)?;
         let (cache, _) = self.place();
         let new = cache.freshen(&entry, Freshened { headers, metadata, ttl });
-        let shown = shown(&new);
-        self.of_cache().given.push(new);
+        let block = new.block();
+        let shown = shown(&new, &block);
+        self.of_cache().given.push((new, block));
         Ok(shown)
     }
 

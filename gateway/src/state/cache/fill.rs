@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::HeaderMap;
 
-use super::{Cache, Entry, Lead, lock};
+use super::{Cache, Content, Entry, Lead, lock};
 
 /// Bytes ahead of the slowest reader of a body that is not stored.
 const AHEAD: usize = 256 << 10;
@@ -123,7 +123,7 @@ impl Fill {
         }
     }
 
-    fn put(&self, body: Bytes, metadata: Option<&[u8]>) {
+    fn put(&self, body: Content, metadata: Option<&[u8]>) {
         self.cache.counts.stored();
         self.cache.store(self.head.with_body(body, metadata), self.asked);
     }

@@ -2,9 +2,9 @@
 //!
 //! Owns that an entry is in it for as long as it lives. Must not hold a lock while the map is asked.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use foldhash::fast::RandomState;
 
@@ -13,44 +13,21 @@ use crate::telemetry::metrics::CacheCounts;
 
 const SHARDS: usize = 64;
 
-/// The key and the number of an entry.
-pub(super) type Place = (u128, u64);
-
-/// The same in less room: there is one for each URL that is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Packed {
-    key: [u64; 2],
-    id: u64,
-}
-
-impl Packed {
-    fn of((key, id): Place) -> Self {
-        Self { key: [(key >> 64) as u64, key as u64], id }
-    }
-
-    fn place(self) -> Place {
-        let [high, low] = self.key.map(u128::from);
-        (high << 64 | low, self.id)
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Index {
-    tags: Box<[Mutex<HashMap<u64, Places, RandomState>>]>,
+    tags: Box<[Mutex<Tags>]>,
     objects: AtomicUsize,
     counts: Arc<CacheCounts>,
 }
 
-/// Most tags are of one entry: its URL.
-#[derive(Debug)]
-#[expect(
-    clippy::box_collection,
-    reason = "where there is one entry, which is nearly everywhere, it would take the room of a set"
-)]
-enum Places {
-    One(Packed),
-    Many(Box<HashSet<Packed, RandomState>>),
+/// In which places of the map there are entries with a tag. Most tags are of one entry, its URL, so that these have a table of their own:
+/// it is the one that grows with what is stored.
+#[derive(Debug, Default)]
+struct Tags {
+    of_one: HashMap<u64, u64, RandomState>,
+    /// And how many, since a place has several variants, and an entry that is freshened is there twice for a moment.
+    of_many: HashMap<u64, HashMap<u64, u32, RandomState>, RandomState>,
 }
 
 impl Index {
@@ -59,49 +36,24 @@ impl Index {
         Self { tags, objects: AtomicUsize::new(0), counts: Arc::clone(counts) }
     }
 
-    pub(super) fn add(&self, tags: &[u64], place: Place, size: u64) {
+    pub(super) fn add(&self, tags: impl Iterator<Item = u64>, spot: u64, size: u64) {
         self.objects.fetch_add(1, Relaxed);
         self.counts.added(size);
-        let place = Packed::of(place);
-        for tag in tags {
-            let mut tags = self.shard(*tag);
-            match tags.get_mut(tag) {
-                None => drop(tags.insert(*tag, Places::One(place))),
-                Some(Places::Many(places)) => drop(places.insert(place)),
-                Some(one) => {
-                    let Places::One(first) = *one else { continue };
-                    *one = Places::Many(Box::new([first, place].into_iter().collect()));
-                }
-            }
-        }
+        tags.for_each(|tag| self.shard(tag).add(tag, spot));
     }
 
-    pub(super) fn remove(&self, tags: &[u64], place: Place, size: u64) {
+    pub(super) fn remove(&self, tags: impl Iterator<Item = u64>, spot: u64, size: u64) {
         self.objects.fetch_sub(1, Relaxed);
         self.counts.removed(size);
-        let place = Packed::of(place);
-        for tag in tags {
-            let mut tags = self.shard(*tag);
-            let is_empty = match tags.get_mut(tag) {
-                None => false,
-                Some(Places::One(one)) => *one == place,
-                Some(Places::Many(places)) => {
-                    places.remove(&place);
-                    places.is_empty()
-                }
-            };
-            if is_empty {
-                tags.remove(tag);
-            }
-        }
+        tags.for_each(|tag| self.shard(tag).remove(tag, spot));
     }
 
-    /// The entries that have a tag.
-    pub(super) fn tagged(&self, tag: u64) -> Vec<Place> {
-        match self.shard(tag).get(&tag) {
-            None => Vec::new(),
-            Some(Places::One(one)) => vec![one.place()],
-            Some(Places::Many(places)) => places.iter().map(|it| it.place()).collect(),
+    /// In which places of the map there are entries that have a tag.
+    pub(super) fn tagged(&self, tag: u64) -> Vec<u64> {
+        let tags = self.shard(tag);
+        match tags.of_many.get(&tag) {
+            Some(spots) => spots.keys().copied().collect(),
+            None => tags.of_one.get(&tag).copied().into_iter().collect(),
         }
     }
 
@@ -109,7 +61,75 @@ impl Index {
         self.objects.load(Relaxed)
     }
 
-    fn shard(&self, tag: u64) -> std::sync::MutexGuard<'_, HashMap<u64, Places, RandomState>> {
+    fn shard(&self, tag: u64) -> MutexGuard<'_, Tags> {
         lock(&self.tags[(tag % SHARDS as u64) as usize])
+    }
+}
+
+impl Tags {
+    fn add(&mut self, tag: u64, spot: u64) {
+        if let Some(spots) = self.of_many.get_mut(&tag) {
+            *spots.entry(spot).or_default() += 1;
+        } else if let Some(first) = self.of_one.remove(&tag) {
+            let spots = self.of_many.entry(tag).or_default();
+            for spot in [first, spot] {
+                *spots.entry(spot).or_default() += 1;
+            }
+        } else {
+            self.of_one.insert(tag, spot);
+        }
+    }
+
+    fn remove(&mut self, tag: u64, spot: u64) {
+        let Some(spots) = self.of_many.get_mut(&tag) else {
+            if self.of_one.get(&tag) == Some(&spot) {
+                self.of_one.remove(&tag);
+            }
+            return;
+        };
+        if let Some(count) = spots.get_mut(&spot) {
+            *count -= 1;
+            if *count == 0 {
+                spots.remove(&spot);
+            }
+        }
+        if spots.len() > 1 {
+            return;
+        }
+        let last = spots.iter().next().map(|(spot, count)| (*spot, *count));
+        if last.is_none_or(|(_, count)| count == 1) {
+            self.of_many.remove(&tag);
+            self.of_one.extend(last.map(|(spot, _)| (tag, spot)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_has_the_places_of_its_entries_and_no_more_room_than_these_need() {
+        let mut tags = Tags::default();
+        let places = |tags: &Tags| {
+            let many = tags.of_many.get(&1).map(|spots| spots.len());
+            (tags.of_one.get(&1).copied(), many)
+        };
+        tags.add(1, 7);
+        assert_eq!(places(&tags), (Some(7), None));
+        // Freshened, and another one.
+        tags.add(1, 7);
+        assert_eq!(places(&tags), (None, Some(1)));
+        tags.add(1, 8);
+        assert_eq!(places(&tags), (None, Some(2)));
+        tags.remove(1, 7);
+        assert_eq!(places(&tags), (None, Some(2)));
+        tags.remove(1, 7);
+        assert_eq!(places(&tags), (Some(8), None));
+        tags.remove(1, 9);
+        assert_eq!(places(&tags), (Some(8), None));
+        tags.remove(1, 8);
+        assert_eq!(places(&tags), (None, None));
+        assert!(tags.of_one.is_empty() && tags.of_many.is_empty());
     }
 }

@@ -311,16 +311,19 @@ impl Cache {
     /// Puts an entry here that came from the second level, unless there is a newer one, or one that may be it was purged
     /// meanwhile.
     fn promote(&self, entry: Entry, purges: u64) -> bool {
-        let (key, id) = (entry.key(), entry.id);
-        let is_older =
-            |known: &Arc<Entry>| known.variant() == entry.variant() && known.stored >= entry.stored;
-        let group = self.map.peek(&key);
+        let (spot, id) = (entry.spot(), entry.id);
+        let is_older = |known: &Arc<Entry>| {
+            known.stored >= entry.stored
+                && known.key() == entry.key()
+                && known.block().variant() == entry.block().variant()
+        };
+        let group = self.map.peek(&spot);
         if group.is_some_and(|group| group.entries().iter().any(is_older)) {
             return false;
         }
         self.put(entry);
         if self.purges.load(Acquire) != purges {
-            self.take_out(key, |entry| entry.id == id);
+            self.take_out(spot, |entry| entry.id == id);
             return false;
         }
         true

@@ -4,12 +4,12 @@
 
 use std::sync::{Arc, Weak};
 
-use super::{Cache, Entry, Group};
+use super::{Cache, Entry, Group, spot};
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    key: u128,
+    spot: u64,
     group: WeakGroup,
 }
 
@@ -40,17 +40,17 @@ impl WeakGroup {
 }
 
 impl Cache {
-    /// What is under a key, if it is these entries and no others.
-    pub(crate) fn seen(&self, key: u128, given: &[Arc<Entry>]) -> Option<Seen> {
-        let group = self.map.peek(&key)?;
-        let ids = |entries: &[Arc<Entry>]| entries.iter().map(|entry| entry.id).collect::<Vec<_>>();
-        let is_it = ids(group.entries()) == ids(given);
-        is_it.then(|| Seen { key, group: WeakGroup::of(&group) })
+    /// What is under a key, if it is the entries of these numbers and no others.
+    pub(crate) fn seen(&self, key: u128, given: impl Iterator<Item = u64>) -> Option<Seen> {
+        let spot = spot(key);
+        let group = self.map.peek(&spot)?;
+        let is_it = group.entries().iter().map(|entry| entry.id).eq(given);
+        is_it.then(|| Seen { spot, group: WeakGroup::of(&group) })
     }
 
     /// The entry of this number, if there is still the same under its key.
     pub(crate) fn again(&self, seen: &Seen, id: u64) -> Option<Arc<Entry>> {
-        let group = self.map.get(&seen.key)?;
+        let group = self.map.get(&seen.spot)?;
         if !seen.group.is(&group) {
             return None;
         }

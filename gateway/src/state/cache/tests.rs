@@ -5,7 +5,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::*;
 use crate::memory_file;
@@ -77,10 +78,11 @@ fn finds_what_was_stored_under_a_key_the_last_one_first() {
     it.cache.lookup(it.cache.space("b").key(b"k"), |_| seen += 1);
     assert_eq!(seen, 0);
     it.cache.lookup(it.space.key(b"k"), |entry| {
-        assert_eq!(entry.metadata(), b"noted");
-        assert_eq!(entry.headers()["content-type"], "text/plain");
-        assert_eq!(entry.headers().get_all("set-thing").iter().count(), 2);
-        assert_eq!(entry.fields().count(), 3);
+        let block = entry.block();
+        assert_eq!(block.metadata(), b"noted");
+        assert_eq!(block.headers()["content-type"], "text/plain");
+        assert_eq!(block.headers().get_all("set-thing").iter().count(), 2);
+        assert_eq!(block.fields().count(), 3);
     });
 }
 
@@ -185,7 +187,7 @@ fn what_was_found_is_known_again_until_it_is_another() {
     let find = |key: u128| {
         let mut found = Vec::new();
         it.cache.lookup(key, |entry| found.push(Arc::clone(entry)));
-        let seen = it.cache.seen(key, &found);
+        let seen = it.cache.seen(key, found.iter().map(|entry| entry.id));
         (found, seen)
     };
     let key = it.space.key(b"k");
@@ -196,7 +198,7 @@ fn what_was_found_is_known_again_until_it_is_another() {
     let (first, seen) = (found[0].id, seen.expect("it is there"));
     assert_eq!(it.cache.again(&seen, first).map(|entry| entry.id), Some(first));
     assert!(it.cache.again(&seen, first + 1).is_none());
-    assert!(it.cache.seen(key, &[]).is_none(), "more is there than what was found");
+    assert!(it.cache.seen(key, [].into_iter()).is_none(), "more is there than what was found");
     // Another variant may be the better one now.
     it.put("k", "b", &[], "two");
     assert!(it.cache.again(&seen, first).is_none());
@@ -235,7 +237,7 @@ fn who_is_served_it_as_it_arrives_has_all_of_it_and_others_find_it_at_its_end() 
     fill.set_metadata(b"later".to_vec());
     fill.end(Ok(()));
     assert_eq!(it.bodies("k"), ["onetwo"]);
-    it.cache.lookup(it.space.key(b"k"), |entry| assert_eq!(entry.metadata(), b"later"));
+    it.cache.lookup(it.space.key(b"k"), |entry| assert_eq!(entry.block().metadata(), b"later"));
     for expected in ["one", "two", "end"] {
         assert_eq!(poll(&mut two).as_deref(), Some(expected));
     }
@@ -387,11 +389,12 @@ fn a_large_body_lies_where_it_is_sent_from_and_counts_with_all_of_its_pages() {
     it.put("large", "", &[], &large);
     let bytes = it.cache.bytes();
     it.put("small", "", &[], "x");
-    let beside = it.cache.bytes() - bytes - 1;
-    assert!((20_480 + beside).abs_diff(bytes) < 16, "{bytes} and {beside}");
+    // Its own block is one of 16 bytes; who says where the large one is takes 32 more.
+    let beside = it.cache.bytes() - bytes - 16;
+    assert!((20_480 + beside).abs_diff(bytes) <= 48, "{bytes} and {beside}");
     it.cache.lookup(it.space.key(b"large"), |entry| {
         let body = entry.bytes().expect("it is in memory");
-        assert!(memory_file::place_of(body).is_some() && *body == large);
+        assert!(memory_file::place_of(body).is_some() && body == large.as_bytes());
     });
     // As it arrives.
     let fill = Fill::new(&it.cache, it.head("pieces", "", &[], "", TTL));
@@ -403,11 +406,56 @@ fn a_large_body_lies_where_it_is_sent_from_and_counts_with_all_of_its_pages() {
     assert_eq!(it.cache.bytes(), 0);
 }
 
-/// What an object takes, for figures: `cargo test --release --workspace --lib million -- --ignored --nocapture`.
 #[test]
-#[ignore = "it takes two gigabytes"]
-fn a_million_objects_of_1_kib() {
-    let it = Fixture::new(|settings| settings.memory = 4 << 30);
+fn one_key_is_not_another_with_the_same_half() {
+    let it = Fixture::new(|settings| settings.partition = Some(1 << 20));
+    let key = it.space.key(b"k");
+    let other = key ^ 1 << 127;
+    it.put("k", "", &["x"], "one");
+    let found = |key: u128| {
+        let mut found = 0;
+        it.cache.lookup(key, |_| found += 1);
+        found
+    };
+    assert_eq!((found(key), found(other)), (1, 0));
+    let headers = HeaderMap::new();
+    let (key_is, variant, metadata) = (other, b"v".as_slice(), b"".as_slice());
+    let tags = ["y".to_owned()];
+    let wanted = Wanted {
+        key: key_is,
+        status: 200,
+        headers: &headers,
+        variant,
+        metadata,
+        tags: &tags,
+        partition: "",
+        ttl: TTL,
+    };
+    let fill = Fill::new(&it.cache, Entry::head(&it.cache, &it.space, &wanted));
+    fill.is_whole(&Bytes::from_static(b"two"), None);
+    drop(fill);
+    assert_eq!((found(key), found(other), it.cache.objects()), (0, 1, 1));
+    assert_eq!((it.cache.drop_key(key), it.cache.purge_tags("x")), (0, 0));
+    assert_eq!(it.cache.purge_tags("y"), 1);
+}
+
+#[test]
+fn a_body_is_there_for_as_long_as_it_is_read() {
+    let it = Fixture::new(|_| {});
+    it.put("k", "", &[], "a body");
+    let mut body = Bytes::new();
+    it.cache.lookup(it.space.key(b"k"), |entry| body = Arc::clone(entry).part(2..6));
+    assert_eq!(it.cache.purge_all(), 1);
+    assert_eq!(body, "body");
+    assert_eq!(it.cache.purge_all(), 0, "who reads it does not keep it stored");
+    drop(body);
+    assert_eq!(it.cache.objects(), 0);
+}
+
+/// What an object takes, for figures, each in a process of its own:
+/// `cargo test --workspace --lib common_head -- --ignored --nocapture`, and `short_head`.
+fn takes(headers: impl Fn(usize) -> HeaderMap, metadata: impl Fn(&HeaderMap) -> Vec<u8>) -> u64 {
+    let it = Fixture::new(|settings| settings.memory = 3 << 29);
     let resident = || {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
         let pages = pages.split(' ').nth(1).and_then(|it| it.parse::<u64>().ok());
@@ -415,10 +463,68 @@ fn a_million_objects_of_1_kib() {
     };
     let before = resident();
     for index in 0..1_000_000 {
-        it.put(&format!("GET http://a.example/objects/{index}"), "", &[], &"x".repeat(1 << 10));
+        let headers = headers(index);
+        let wanted = Wanted {
+            key: it.space.key(format!("GET http://a.example/objects/{index}").as_bytes()),
+            status: 200,
+            headers: &headers,
+            variant: b"",
+            metadata: &metadata(&headers),
+            tags: &[format!("url:http://a.example/objects/{index}")],
+            partition: "",
+            ttl: TTL,
+        };
+        let fill = Fill::new(&it.cache, Entry::head(&it.cache, &it.space, &wanted));
+        fill.is_whole(&Bytes::from(vec![b'x'; 1 << 10]), None);
     }
     let each = (resident() - before) / 1_000_000;
-    println!("{each} bytes each; {} counted", it.cache.bytes() / 1_000_000);
+    let counted = it.cache.bytes() / 1_000_000;
+    println!("{each} bytes each; {counted} counted");
     assert_eq!(it.cache.objects(), 1_000_000);
+    // The allocator of tests is another one than the gateway's, and takes a little more.
+    assert!(counted.abs_diff(each) * 10 < each, "{counted} are counted, and {each} taken");
+    each
+}
+
+#[test]
+#[ignore = "it takes two gigabytes"]
+fn a_million_objects_of_1_kib_with_a_short_head() {
+    let short = |_| HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/plain"))]);
+    let each = takes(short, |_| b"noted".to_vec());
+    assert!(each <= 1_434, "{each}");
+}
+
+#[test]
+#[ignore = "it takes two gigabytes"]
+fn a_million_objects_of_1_kib_with_a_common_head() {
+    let common = |index: usize| {
+        let random = |salt: u64| (index as u64 ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("server", "nginx/1.24.0 (Ubuntu)".to_owned()),
+            ("date", format!("Mon, 30 Nov 2026 12:{:02}:{:02} GMT", index % 60, index / 60 % 60)),
+            ("content-type", "text/html; charset=utf-8".to_owned()),
+            ("cache-control", "public, max-age=3600".to_owned()),
+            ("etag", format!("\"{:08x}-400\"", random(1) as u32)),
+            (
+                "last-modified",
+                format!(
+                    "Sun, 0{} Nov 2026 1{}:41:2{} GMT",
+                    1 + random(2) % 9,
+                    random(3) % 10,
+                    random(4) % 10
+                ),
+            ),
+            ("x-request-id", format!("{:016x}{:016x}", random(5), random(6))),
+            ("vary", "Accept-Encoding".to_owned()),
+        ] {
+            headers.insert(HeaderName::from_static(name), value.parse().expect("a value"));
+        }
+        headers
+    };
+    // As long as what the plugin `cache` notes, which has the `ETag` too.
+    let each = takes(common, |headers| {
+        [&[7; 22], headers["etag"].as_bytes(), b"\x01\x0faccept-encoding\x01\x04gzip"].concat()
+    });
     assert!(each <= 1_434, "{each}");
 }

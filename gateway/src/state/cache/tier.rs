@@ -5,11 +5,9 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::disk::Disk;
 use super::second::Second;
-use super::{Cache, Content, Entry, Group, OpenError, Settings, StoredBody, lock};
+use super::{Cache, Content, Entry, Group, OpenError, Settings, StoredBody, lock, spot};
 use crate::memory_file;
 use crate::telemetry::metrics::CacheCounts;
 
@@ -28,10 +26,10 @@ impl Cache {
         cache.last.store(found.last, std::sync::atomic::Ordering::Relaxed);
         found.spaces.iter().for_each(|plugin| drop(cache.space(plugin)));
         for (mut record, body) in found.records {
-            let owner = std::mem::take(&mut record.owner);
-            let is_owned = settings.partition.is_some() && !owner.is_empty();
-            let partition = is_owned.then(|| cache.partition_named(owner));
-            cache.put(Entry::restored(&cache, record, &body, partition));
+            let owner = cache.partition_named(std::mem::take(&mut record.owner));
+            if let Some(entry) = Entry::restored(&cache, record, &body, owner) {
+                cache.put(entry);
+            }
         }
         if let Some(disk) = &cache.disk {
             disk.begin(&cache, folder.size);
@@ -61,15 +59,18 @@ impl Cache {
         &self,
         length: usize,
         pieces: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
-    ) -> Bytes {
+    ) -> Content {
         let pieces = pieces.into_iter();
         let goes = self.settings.folder.as_ref().is_some_and(|it| length as u64 >= it.from);
         let kept = if goes { None } else { memory_file::keep(length, pieces.clone()) };
-        kept.unwrap_or_else(|| {
-            let mut body = Vec::with_capacity(length);
-            pieces.for_each(|piece| body.extend_from_slice(piece));
-            body.into()
-        })
+        kept.map_or_else(
+            || {
+                let mut body = Vec::with_capacity(length);
+                pieces.for_each(|piece| body.extend_from_slice(piece));
+                Content::memory(body)
+            },
+            Content::kept,
+        )
     }
 
     /// Moves the body of an entry to disk, if it is large enough.
@@ -82,50 +83,47 @@ impl Cache {
 
     /// Whether this entry is to be found.
     pub(super) fn holds(&self, entry: &Entry) -> bool {
-        self.find(entry.key, entry.id).is_some_and(|entry| entry.is_current())
+        self.find(entry.spot(), entry.id).is_some_and(|entry| entry.is_current())
     }
 
     /// The body of an entry is in this file from now on. `false` if the entry is gone.
     pub(super) fn moved(&self, entry: &Entry, body: &Arc<StoredBody>) -> bool {
-        let key = entry.key;
-        let _changes = self.lock_for(key);
-        let Some(group) = self.map.peek(&key) else { return false };
+        let spot = entry.spot();
+        let _changes = self.lock_for(spot);
+        let Some(group) = self.map.peek(&spot) else { return false };
         let Some(at) = group.entries().iter().position(|it| it.id == entry.id) else {
             return false;
         };
-        let new = Arc::new(entry.on_disk(body, self.next_id()).counted(&self.index));
+        let new = Arc::new(entry.moved(body, self.next_id()).counted());
         let mut all = group.entries().to_vec();
         all[at] = Arc::clone(&new);
         let Some(group) = Group::of(all) else { return false };
         // As often asked for as before.
-        if self.map.replace(key, group, true).is_err() {
+        if self.map.replace(spot, group, true).is_err() {
             return false;
         }
-        if let Some(partition) = &new.partition {
-            lock(&partition.order).push_back((key, new.id));
+        if new.owner().is_bounded() {
+            lock(&new.owner().order).push_back((spot, new.id));
         }
         true
     }
 
     /// Takes the entries out whose body is in this file.
     pub(super) fn take_out_body(&self, body: &Arc<StoredBody>) -> usize {
-        self.take_out(body.key(), |entry| entry.body.is_in(body))
+        self.take_out(spot(body.key()), |entry| is_in(entry, body))
     }
 
     /// Whether somebody can still be served this body.
     pub(super) fn finds_body(&self, body: &Arc<StoredBody>) -> bool {
-        let Some(group) = self.map.peek(&body.key()) else { return false };
-        group.entries().iter().any(|entry| entry.body.is_in(body) && entry.is_current())
+        let Some(group) = self.map.peek(&spot(body.key())) else { return false };
+        group.entries().iter().any(|entry| is_in(entry, body) && entry.is_current())
     }
 
     /// All bodies that can be found on disk.
     pub(super) fn bodies_on_disk(&self) -> Vec<Arc<StoredBody>> {
         let groups = self.map.iter();
         let bodies = groups.flat_map(|(_, group)| {
-            let bodies = group.entries().iter().filter_map(|entry| match &entry.body {
-                Content::Disk(body) => Some(Arc::clone(body)),
-                Content::Memory(_) => None,
-            });
+            let bodies = group.entries().iter().filter_map(|entry| entry.on_disk().cloned());
             bodies.collect::<Vec<_>>()
         });
         bodies.collect()
@@ -137,11 +135,16 @@ impl Cache {
             return;
         }
         for entry in gone {
-            let Content::Disk(body) = &entry.body else { continue };
+            let Some(body) = entry.on_disk() else { continue };
             let stays = stay.into_iter().flat_map(Group::entries);
-            if !stays.into_iter().any(|it| it.body.is_in(body)) {
+            if !stays.into_iter().any(|it| is_in(it, body)) {
                 body.remove();
             }
         }
     }
+}
+
+/// Whether the body of an entry is in this file.
+fn is_in(entry: &Entry, body: &Arc<StoredBody>) -> bool {
+    entry.on_disk().is_some_and(|known| Arc::ptr_eq(known, body))
 }

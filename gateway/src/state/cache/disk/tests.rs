@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tempfile::TempDir;
 
-use super::super::{Caches, Content, Fill, Settings, Space, Wanted};
+use super::super::{Caches, Fill, Settings, Space, Wanted};
 use super::*;
 
 const TTL: u64 = 1_000_000_000_000;
@@ -70,10 +70,8 @@ impl Fixture {
     }
 
     fn on_disk(&self, key: &str) -> Arc<StoredBody> {
-        match &self.find(key).expect("it is stored").body {
-            Content::Disk(body) => Arc::clone(body),
-            Content::Memory(_) => panic!("it is in memory"),
-        }
+        let entry = self.find(key).expect("it is stored");
+        entry.on_disk().cloned().expect("it is on disk")
     }
 
     fn is_served(&self, key: &str) -> bool {
@@ -130,8 +128,9 @@ fn a_large_body_is_a_file_that_is_found_again() {
     assert!(it.find("small").is_none() && it.is_served("large"));
     let entry = it.find("large").unwrap();
     assert!(entry.resident() > before && entry.resident() < TTL);
-    assert_eq!((entry.variant(), entry.metadata()), (&b"v"[..], &b"noted"[..]));
-    assert_eq!(entry.headers()["content-type"], "text/plain");
+    let block = entry.block();
+    assert_eq!((block.variant(), block.metadata()), (&b"v"[..], &b"noted"[..]));
+    assert_eq!(block.headers()["content-type"], "text/plain");
     assert_eq!(it.cache.counts.on_disk(), [1, LARGE as u64]);
 }
 
@@ -184,7 +183,7 @@ fn a_freshened_entry_keeps_its_file_and_its_new_head() {
     let folder = tempfile::tempdir().unwrap();
     let it = Fixture::new(&folder);
     it.put("a", &["x"]);
-    let mut headers = it.find("a").unwrap().headers();
+    let mut headers = it.find("a").unwrap().block().headers();
     headers.insert("x-renewed", "1".parse().unwrap());
     let freshened = super::super::Freshened { headers, metadata: Some(b"new".to_vec()), ttl: TTL };
     it.cache.freshen(&it.find("a").unwrap(), freshened);
@@ -193,9 +192,9 @@ fn a_freshened_entry_keeps_its_file_and_its_new_head() {
     drop(it);
     let it = Fixture::new(&folder);
     assert!(it.is_served("a"));
-    let entry = it.find("a").unwrap();
+    let block = it.find("a").unwrap().block();
     assert_eq!(
-        (&entry.headers()["x-renewed"], entry.metadata()),
+        (&block.headers()["x-renewed"], block.metadata()),
         (&"1".parse().unwrap(), &b"new"[..])
     );
     assert_eq!(it.cache.purge_tags("x"), 1);

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use super::super::entry::Restored;
 use super::super::{Cache, Entry, digest, now};
 use super::Second;
-use crate::memory_file;
 
 /// With a number that changes when the form does. The scripts of the store know what follows: see `holds.lua`.
 const MAGIC: &[u8; 4] = b"GWC1";
@@ -28,14 +27,15 @@ pub(super) fn of(entry: &Entry, second: &Second) -> Option<Sent> {
         return None;
     }
     let time = second.time();
-    let [head, variant] = entry.block_lengths();
-    let (block, owner) = (entry.block_bytes(), entry.owner());
+    let block = entry.block();
+    let ([head, variant], owner) = (block.lengths(), &*entry.owner().name);
     let mut value = Vec::with_capacity(
-        22 + 9 * entry.tags.len() + 4 + 46 + owner.len() + block.len() + body.len(),
+        22 + 9 * entry.tags().len() + 4 + 46 + owner.len() + block.bytes().len() + body.len(),
     );
     value.extend_from_slice(MAGIC);
-    value.extend_from_slice(format!("{:016}{:02}", entry.generation, entry.tags.len()).as_bytes());
-    for tag in &entry.tags {
+    value
+        .extend_from_slice(format!("{:016}{:02}", entry.generation, entry.tags().len()).as_bytes());
+    for tag in entry.tags() {
         value.push(b't');
         value.extend_from_slice(&tag.to_be_bytes());
     }
@@ -45,14 +45,14 @@ pub(super) fn of(entry: &Entry, second: &Second) -> Option<Sent> {
     value.extend_from_slice(&time.saturating_sub(entry.resident()).to_be_bytes());
     value.extend_from_slice(&time.saturating_add(left).to_be_bytes());
     value.extend_from_slice(&entry.status.to_be_bytes());
-    let lengths = [owner.len() as u32, block.len() as u32, head, variant];
+    let lengths = [owner.len() as u32, block.bytes().len() as u32, head, variant];
     lengths.iter().for_each(|length| value.extend_from_slice(&length.to_be_bytes()));
     value.extend_from_slice(owner.as_bytes());
-    value.extend_from_slice(block);
+    value.extend_from_slice(block.bytes());
     value.extend_from_slice(body);
     let sum = sum(&value, checksum);
     value[checksum..checksum + 4].copy_from_slice(&sum.to_be_bytes());
-    let variant = digest(&[entry.variant()]).to_be_bytes();
+    let variant = digest(&[block.variant()]).to_be_bytes();
     Some(Sent { variant, value, milliseconds: left.div_ceil(1_000_000) })
 }
 
@@ -94,13 +94,7 @@ pub(super) fn entry(
     if !is_wanted || reading.0.len() as u64 > cache.settings.max_object {
         return None;
     }
-    let (block, body) = match memory_file::keep(reading.0.len(), [reading.0]) {
-        // The value goes.
-        Some(body) => (Bytes::copy_from_slice(&block), body),
-        None => (block, value.slice_ref(reading.0)),
-    };
-    let is_owned = cache.settings.partition.is_some() && !owner.is_empty();
-    let partition = is_owned.then(|| cache.partition_named(owner));
+    let body = cache.lay_down(reading.0.len(), [reading.0]);
     let restored = Restored {
         key,
         status,
@@ -111,7 +105,7 @@ pub(super) fn entry(
         left,
         tags: tags.into(),
         generation,
-        partition,
+        owner: cache.partition_named(owner),
     };
     Entry::of_second(cache, restored)
 }
