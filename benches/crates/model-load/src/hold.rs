@@ -12,6 +12,8 @@ use crate::{Arguments, now, quantile, request};
 const MARK: &[u8] = b"\"content\":\" ";
 /// How long the streams run before anything is counted, once all are open.
 const SETTLES: Duration = Duration::from_secs(2);
+/// The time between two streams that are opened.
+const EACH: Duration = Duration::from_millis(1);
 
 pub(crate) fn hold(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -20,10 +22,12 @@ pub(crate) fn hold(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut events = Vec::with_capacity(1024);
     let (mut lags, mut count, mut open) = (Vec::new(), 0_u64, 0_usize);
     let mut begins: Option<Instant> = None;
-    let patience = Instant::now() + Duration::from_secs(60);
+    let (begun, patience) = (Instant::now(), Instant::now() + Duration::from_secs(60));
     loop {
         // Not all at once: nobody's clients come in one millisecond.
-        for _ in 0..8.min(arguments.connections - connections.len()) {
+        while connections.len() < arguments.connections
+            && begun.elapsed() > EACH * u32::try_from(connections.len())?
+        {
             let mut connection = Connection::to(arguments.address)?;
             connection.send(&asked)?;
             let token = EventData::new_u64(connections.len() as u64);
