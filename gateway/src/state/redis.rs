@@ -1,7 +1,7 @@
 //! Redis and Valkey, as a store that several gateways share.
 //!
-//! Owns one connection for each worker, over which its checks are pipelined, and when it is given up: after an
-//! error of the connection, an answer that no retry mends, or several checks without an answer in time (a
+//! Owns the connections of each worker, one for checks and one for all else, and when they are given up: after an
+//! error of one, an answer that no retry mends, or several checks without an answer in time (a
 //! circuit breaker). Until it is made anew, and has been seen to serve, no check waits for the store. Must not
 //! know what is counted.
 
@@ -11,8 +11,11 @@ pub(crate) mod lease;
 pub(crate) mod limits;
 mod link;
 mod names;
+mod pipe;
 mod quotas;
+mod reply;
 pub(crate) mod responses;
+mod scripts;
 #[cfg(test)]
 mod tests;
 
@@ -186,26 +189,6 @@ impl Redis {
         LINKS.with_borrow(|links| links.get(&self.number).and_then(Weak::upgrade))
     }
 
-    /// Runs a script on these keys and arguments, once.
-    async fn run(
-        &self,
-        script: usize,
-        keys: &[String],
-        arguments: &[Argument<'_>],
-    ) -> Result<Value, Unavailable> {
-        let (link, made, answered) = self.put(Question::Script(script, keys, arguments)).await?;
-        match answered {
-            Ok(value) => {
-                link.answered();
-                Ok(value)
-            }
-            Err(error) => {
-                link.failed(&made, is_final(&error), &error.to_string());
-                Err(Unavailable)
-            }
-        }
-    }
-
     /// Asks what the server may refuse: a refusal is an answer too, unless it says that the server is of no use.
     async fn request(
         &self,
@@ -228,52 +211,13 @@ impl Redis {
     async fn put(
         &self,
         question: Question<'_>,
-    ) -> Result<(Arc<Link>, Made, Result<Value, RedisError>), Unavailable> {
+    ) -> Result<(Arc<Link>, Arc<Made>, Result<Value, RedisError>), Unavailable> {
         let Some(link) = self.link() else { return Err(Unavailable) };
         let waiting = link.waits();
         let began = Instant::now();
-        let mut made = match link.made() {
-            Some(made) => made,
-            // At the very beginning: the connection is being made.
-            None if link.is_new() => {
-                let up = tokio::time::timeout(self.settings.timeout, link.up.notified()).await;
-                match up.ok().and_then(|()| link.made()) {
-                    Some(made) => made,
-                    None => return Err(self.refused(StoreResult::Away)),
-                }
-            }
-            None => return Err(self.refused(StoreResult::Away)),
-        };
+        let made = self.made(&link, began).await?;
         let left = self.settings.timeout.saturating_sub(began.elapsed());
-        let asked = async {
-            let connection = &mut made.connection;
-            let command = match question {
-                Question::Command(command) => return connection.ask(command).await,
-                Question::Script(script, keys, arguments) => {
-                    evaluate("EVALSHA", &made.shas[script], keys, arguments)
-                }
-                Question::Own(script, keys, arguments) => {
-                    evaluate("EVALSHA", &script.sha, keys, arguments)
-                }
-            };
-            match connection.ask(&command).await {
-                // Nothing of the check was done. The store began anew, or forgot its scripts.
-                Err(error) if error.code() == Some("NOSCRIPT") => {
-                    let command = match question {
-                        Question::Command(_) => return Err(error),
-                        Question::Script(script, keys, arguments) => {
-                            evaluate("EVAL", SCRIPTS[script], keys, arguments)
-                        }
-                        Question::Own(script, keys, arguments) => {
-                            evaluate("EVAL", script.text, keys, arguments)
-                        }
-                    };
-                    connection.ask(&command).await
-                }
-                answered => answered,
-            }
-        };
-        let answered = tokio::time::timeout(left, asked).await;
+        let answered = tokio::time::timeout(left, made.question(question)).await;
         let took = began.elapsed();
         drop(waiting);
         match answered {
@@ -288,6 +232,20 @@ impl Redis {
                 self.counts.called(StoreResult::Timeout, took);
                 Err(Unavailable)
             }
+        }
+    }
+
+    /// The connection, which may be on its way at the very beginning.
+    async fn made(&self, link: &Link, began: Instant) -> Result<Arc<Made>, Unavailable> {
+        match link.made() {
+            Some(made) => Ok(made),
+            None if link.is_new() => {
+                let left = self.settings.timeout.saturating_sub(began.elapsed());
+                let up = tokio::time::timeout(left, link.up.notified()).await;
+                let made = up.ok().and_then(|()| link.made());
+                made.ok_or_else(|| self.refused(StoreResult::Away))
+            }
+            None => Err(self.refused(StoreResult::Away)),
         }
     }
 
@@ -306,12 +264,12 @@ impl Redis {
         if link.made().is_none() && link.is_new() {
             let _in_time = tokio::time::timeout(patience, link.up.notified()).await;
         }
-        let Some(mut made) = link.made() else {
+        let Some(made) = link.made() else {
             self.counts.called(StoreResult::Away, Duration::ZERO);
             let failure = self.numbers().failure;
             return Err(not(failure.as_deref().unwrap_or("there is no connection")));
         };
-        let answered = tokio::time::timeout(patience, made.connection.ask(command)).await;
+        let answered = tokio::time::timeout(patience, made.connection.clone().ask(command)).await;
         let took = began.elapsed();
         match answered {
             Ok(Ok(value)) => {
@@ -408,20 +366,12 @@ fn is_refusal(error: &RedisError) -> bool {
     matches!(error.code(), Some("OOM" | "ERR" | "WRONGTYPE"))
 }
 
+/// With what a server says that it takes no writes, or none from here.
+const FINAL: [&str; 7] =
+    ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOAUTH", "NOPERM", "WRONGPASS"];
+
 /// Whether the connection is of no more use: it is broken, or the server behind it is not the one that takes
 /// writes.
 fn is_final(error: &redis::RedisError) -> bool {
-    error.is_unrecoverable_error()
-        || matches!(
-            error.code(),
-            Some(
-                "READONLY"
-                    | "LOADING"
-                    | "MASTERDOWN"
-                    | "CLUSTERDOWN"
-                    | "NOAUTH"
-                    | "NOPERM"
-                    | "WRONGPASS"
-            )
-        )
+    error.is_unrecoverable_error() || error.code().is_some_and(|code| FINAL.contains(&code))
 }

@@ -14,8 +14,16 @@ use redis::{
     RedisConnectionInfo, RedisResult, TlsCertificates, TlsMode, Value,
 };
 
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
+
+use super::pipe::{self, Failed, Pipe};
 use super::{Argument, SCRIPTS, TAKE, evaluate};
 use crate::config::{RedisStore, Topology};
+use crate::tls;
 
 /// To be connected, with TLS and the password.
 pub(super) const CONNECT: Duration = Duration::from_secs(2);
@@ -37,11 +45,17 @@ impl Connection {
     }
 }
 
+/// Connections that have been seen to serve.
+pub(super) struct Connected {
+    pub(super) connection: Connection,
+    pub(super) pipe: Option<Pipe>,
+    /// The names of the scripts.
+    pub(super) shas: [String; SCRIPTS.len()],
+}
+
 /// Connects, loads the scripts and has one run once: only what takes writes in time is a store.
-pub(super) async fn connect(
-    settings: &RedisStore,
-) -> RedisResult<(Connection, [String; SCRIPTS.len()])> {
-    let mut connection = match tokio::time::timeout(CONNECT, open(settings)).await {
+pub(super) async fn connect(settings: &RedisStore) -> RedisResult<Connected> {
+    let (mut connection, pipe) = match tokio::time::timeout(CONNECT, open(settings)).await {
         Ok(opened) => opened?,
         Err(_) => return Err(late("it cannot be connected to", CONNECT)),
     };
@@ -65,12 +79,15 @@ pub(super) async fn connect(
             }
             answered => drop(answered?),
         }
+        if let Some(pipe) = &pipe {
+            ping(pipe).await?;
+        }
         Ok(shas)
     };
     // Some round trips, each of which has to be as quick as a check.
     let patience = settings.timeout * 4;
     match tokio::time::timeout(patience, probe).await {
-        Ok(probed) => probed.map(|shas| (connection, shas)),
+        Ok(probed) => probed.map(|shas| Connected { connection, pipe, shas }),
         Err(_) => Err(late("it does not answer", patience)),
     }
 }
@@ -80,7 +97,61 @@ fn late(what: &str, time: Duration) -> redis::RedisError {
     std::io::Error::new(std::io::ErrorKind::TimedOut, text).into()
 }
 
-async fn open(settings: &RedisStore) -> RedisResult<Connection> {
+/// Asks whether the server answers.
+pub(super) async fn ping(pipe: &Pipe) -> RedisResult<()> {
+    say(pipe, &[b"PING"]).await
+}
+
+async fn say(pipe: &Pipe, words: &[&[u8]]) -> RedisResult<()> {
+    let answered = pipe.ask(Instant::now(), |out| pipe::command(out, words)).await;
+    let why = match answered {
+        Ok(_) => return Ok(()),
+        Err(Failed::Refused(why)) => why,
+        Err(Failed::Broken(why)) => why.as_ref().to_owned(),
+        Err(Failed::Late) => "it does not answer in time".to_owned(),
+    };
+    Err(std::io::Error::other(why).into())
+}
+
+/// A connection for checks to this server.
+async fn open_pipe(settings: &RedisStore, address: &ConnectionAddr) -> RedisResult<Option<Pipe>> {
+    let (ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }) = address
+    else {
+        return Ok(None);
+    };
+    let stream = TcpStream::connect((host.as_str(), *port)).await?;
+    stream.set_nodelay(true)?;
+    let pipe = match settings.tls {
+        false => serve(stream, settings.timeout),
+        true => {
+            let config =
+                tls::client_config(settings.ca.as_deref()).map_err(std::io::Error::other)?;
+            let name = ServerName::try_from(host.clone()).map_err(std::io::Error::other)?;
+            serve(TlsConnector::from(config).connect(name, stream).await?, settings.timeout)
+        }
+    };
+    if let Some(password) = &settings.password {
+        match &settings.username {
+            Some(name) => say(&pipe, &[b"AUTH", name.as_bytes(), password.as_bytes()]).await?,
+            None => say(&pipe, &[b"AUTH", password.as_bytes()]).await?,
+        }
+    }
+    if settings.database != 0 {
+        say(&pipe, &[b"SELECT", settings.database.to_string().as_bytes()]).await?;
+    }
+    Ok(Some(pipe))
+}
+
+fn serve<S>(stream: S, timeout: Duration) -> Pipe
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (pipe, driver) = Pipe::new(stream, timeout);
+    tokio::spawn(driver);
+    pipe
+}
+
+async fn open(settings: &RedisStore) -> RedisResult<(Connection, Option<Pipe>)> {
     match &settings.topology {
         Topology::Single => {
             let address = addresses(settings).next();
@@ -90,13 +161,11 @@ async fn open(settings: &RedisStore) -> RedisResult<Connection> {
                 true => Client::build_with_tls(information, certificates(settings))?,
                 false => Client::open(information)?,
             };
-            let connected = client.get_multiplexed_async_connection_with_config(&untimed()).await?;
-            Ok(Connection::Server(connected))
+            open_server(settings, &client).await
         }
         Topology::Sentinel { master } => {
-            let connected =
-                sentinels(settings, master)?.get_async_connection_with_config(&untimed()).await?;
-            Ok(Connection::Server(connected))
+            let client = sentinels(settings, master)?.async_get_client().await?;
+            open_server(settings, &client).await
         }
         Topology::Cluster => {
             let mut builder = ClusterClient::builder(addresses(settings))
@@ -115,9 +184,18 @@ async fn open(settings: &RedisStore) -> RedisResult<Connection> {
                 builder = builder.password(password);
             }
             let connected = builder.build()?.get_async_connection().await?;
-            Ok(Connection::Cluster(Box::new(connected)))
+            Ok((Connection::Cluster(Box::new(connected)), None))
         }
     }
+}
+
+async fn open_server(
+    settings: &RedisStore,
+    client: &Client,
+) -> RedisResult<(Connection, Option<Pipe>)> {
+    let connected = client.get_multiplexed_async_connection_with_config(&untimed()).await?;
+    let pipe = open_pipe(settings, client.get_connection_info().addr()).await?;
+    Ok((Connection::Server(connected), pipe))
 }
 
 /// The gateway has its own time for each check.

@@ -7,7 +7,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use redis::Value;
 use smallvec::{SmallVec, smallvec};
 
 use super::lease::{Leases, Part};
@@ -220,8 +219,8 @@ impl SharedLimits {
             let numbers = [rule.cost, rule.depth, *step, part.returned, part.permit, part.ahead];
             arguments.extend(numbers.map(Argument::from));
         }
-        let value = self.store.run(TAKE, &keys, &arguments).await?;
-        Answer::read(&value, &asked).ok_or(Unavailable)
+        let numbers = self.store.run(TAKE, &keys, &arguments).await?;
+        Answer::read(&numbers, &asked).ok_or(Unavailable)
     }
 
     /// The key of a bucket in the server, and with a `kind` that of something else.
@@ -240,12 +239,8 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    fn read(value: &Value, asked: &[Asked]) -> Option<Self> {
-        let Value::Array(numbers) = value else { return None };
-        let number = |index: usize| match numbers.get(index)? {
-            Value::Int(number) => u64::try_from(*number).ok(),
-            _ => None,
-        };
+    fn read(numbers: &[i64], asked: &[Asked]) -> Option<Self> {
+        let number = |index: usize| u64::try_from(*numbers.get(index)?).ok();
         let refused = usize::try_from(number(0)?).ok()?;
         let mut answer = Self { verdicts: Verdicts::new(), used: Vec::new(), ahead: Vec::new() };
         for (index, Asked { rule, .. }) in asked.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! One worker's connection to a store.
+//! One worker's connections to a store.
 //!
 //! Owns its life: made, lost, made anew after a pause that grows and differs between workers and gateways, so
 //! that a store that comes back is not met by all of them at once.
@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use redis::{RedisResult, Value};
 use tokio::sync::Notify;
 
-use super::connect::{Connection, connect};
-use super::{Redis, SCRIPTS, is_final, silent};
+use super::connect::{Connected, Connection, connect, ping};
+use super::pipe::Pipe;
+use super::{Question, Redis, SCRIPTS, evaluate, is_final, silent};
 
 /// Checks in a row without an answer after which none waits any more.
 const FAILURES: u32 = 5;
@@ -25,7 +27,7 @@ const GOOD: Duration = Duration::from_secs(10);
 /// See the module.
 #[derive(Default)]
 pub(super) struct Link {
-    made: Mutex<Option<Made>>,
+    made: Mutex<Option<Arc<Made>>>,
     /// How often it was made.
     generation: AtomicU32,
     /// Whether it was ever made, or could not be.
@@ -41,13 +43,55 @@ pub(super) struct Link {
     lost: Notify,
 }
 
-/// A connection that can be used.
-#[derive(Clone)]
+/// Connections that can be used.
 pub(super) struct Made {
     pub(super) connection: Connection,
+    /// That for checks; none towards a cluster, whose nodes the other one knows.
+    pub(super) pipe: Option<Pipe>,
     /// The names of the scripts.
-    pub(super) shas: Arc<[String; SCRIPTS.len()]>,
+    pub(super) shas: [String; SCRIPTS.len()],
     generation: u32,
+}
+
+impl Made {
+    /// Asks by the connection that is not for checks.
+    pub(super) async fn question(&self, question: Question<'_>) -> RedisResult<Value> {
+        let mut connection = self.connection.clone();
+        let command = match question {
+            Question::Command(command) => return connection.ask(command).await,
+            Question::Script(script, keys, arguments) => {
+                evaluate("EVALSHA", &self.shas[script], keys, arguments)
+            }
+            Question::Own(script, keys, arguments) => {
+                evaluate("EVALSHA", &script.sha, keys, arguments)
+            }
+        };
+        match connection.ask(&command).await {
+            // Nothing of the check was done. The store began anew, or forgot its scripts.
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                let command = match question {
+                    Question::Command(_) => return Err(error),
+                    Question::Script(script, keys, arguments) => {
+                        evaluate("EVAL", SCRIPTS[script], keys, arguments)
+                    }
+                    Question::Own(script, keys, arguments) => {
+                        evaluate("EVAL", script.text, keys, arguments)
+                    }
+                };
+                connection.ask(&command).await
+            }
+            answered => answered,
+        }
+    }
+
+    /// Whether the server answers by both.
+    async fn look(&self) -> RedisResult<()> {
+        self.connection.clone().ask(&redis::cmd("PING")).await?;
+        match &self.pipe {
+            Some(pipe) => ping(pipe).await,
+            None => Ok(()),
+        }
+    }
 }
 
 /// A question under way.
@@ -71,7 +115,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Link {
     /// The connection, if it can be used.
-    pub(super) fn made(&self) -> Option<Made> {
+    pub(super) fn made(&self) -> Option<Arc<Made>> {
         lock(&self.made).clone()
     }
 
@@ -120,10 +164,9 @@ impl Link {
     /// none.
     async fn until_lost(&self, patience: Duration) {
         while tokio::time::timeout(LOOK, self.lost.notified()).await.is_err() {
-            let Some(mut made) = self.made() else { continue };
-            let ping = redis::cmd("PING");
-            match tokio::time::timeout(patience, made.connection.ask(&ping)).await {
-                Ok(Ok(_)) => {}
+            let Some(made) = self.made() else { continue };
+            match tokio::time::timeout(patience, made.look()).await {
+                Ok(Ok(())) => {}
                 Ok(Err(error)) => self.failed(&made, is_final(&error), &error.to_string()),
                 Err(_) => self.failed(&made, false, &silent(patience)),
             }
@@ -136,10 +179,10 @@ impl Link {
         self.lost.notify_one();
     }
 
-    fn put(&self, connection: Connection, shas: [String; SCRIPTS.len()]) {
+    fn put(&self, Connected { connection, pipe, shas }: Connected) {
         self.failures.store(0, Relaxed);
         let generation = self.generation.fetch_add(1, Relaxed) + 1;
-        *lock(&self.made) = Some(Made { connection, shas: Arc::new(shas), generation });
+        *lock(&self.made) = Some(Arc::new(Made { connection, pipe, shas, generation }));
         self.is_known.store(true, Relaxed);
         self.up.notify_waiters();
     }
@@ -150,8 +193,8 @@ pub(super) async fn serve(link: Arc<Link>, store: Weak<Redis>) {
     let (mut pause, mut is_down) = (PAUSE, false);
     while let Some(settings) = store.upgrade().map(|store| store.settings.clone()) {
         let why = match connect(&settings).await {
-            Ok((connection, shas)) => {
-                link.put(connection, shas);
+            Ok(connected) => {
+                link.put(connected);
                 match store.upgrade() {
                     Some(store) if std::mem::take(&mut is_down) => store.is_up(),
                     Some(store) => store.is_made(),

@@ -4,8 +4,6 @@
 //! clock of the store: of a window of the calendar it is told where the one of this gateway's clock begins and
 //! ends, and where the next ends. No permits are taken ahead.
 
-use redis::Value;
-
 use super::limits::{Asked, SharedLimits};
 use super::{Argument, QUOTAS, Unavailable};
 use crate::config::OnStoreError;
@@ -136,17 +134,11 @@ impl SharedLimits {
         for (index, quota) in quotas.iter().enumerate() {
             push(&mut arguments, mode, quota, settlements.get(index), wall);
         }
-        let Value::Array(values) = self.store.run(QUOTAS, &keys, &arguments).await? else {
-            return Err(Unavailable);
-        };
+        let values = self.store.run(QUOTAS, &keys, &arguments).await?;
         if values.len() != 1 + ANSWER * quotas.len() {
             return Err(Unavailable);
         }
-        let number = |value: &Value| match value {
-            Value::Int(number) => Ok(u64::try_from(*number).unwrap_or(0)),
-            _ => Err(Unavailable),
-        };
-        values.iter().map(number).collect()
+        Ok(values.iter().map(|number| u64::try_from(*number).unwrap_or(0)).collect())
     }
 
     /// The key of a quota in the server. A bucket's is that which checks of buckets alone have.

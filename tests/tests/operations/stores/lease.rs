@@ -1,5 +1,9 @@
 //! Permits that gateways take ahead.
 
+use std::collections::BTreeMap;
+
+use gateway_tests::Http1;
+use gateway_tests::client::request;
 use tempfile::tempdir;
 
 use super::gateways::{Gateway, flood, limit};
@@ -32,5 +36,34 @@ async fn a_lease_asks_the_store_once_in_fifty_requests_and_admits_no_more_than_t
         let admitted = 1200 + counts.get(&200).copied().unwrap_or(0);
         // What other gateways hold ahead is refused too early: a lease and three quarters.
         assert!((2000 - 3 * 88..=2000).contains(&admitted), "{kind:?}: {admitted}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hook_that_finds_no_permit_here_is_called_again_where_it_can_wait() {
+    for kind in KINDS {
+        let Some(server) = Server::start(kind, &[]).await else { continue };
+        let folder = tempdir().unwrap();
+        let url = server.url();
+        let mut text = format!("[stores.shared]\nredis = \"{url}\"\ntimeout = \"10s\"\n");
+        let leased = "{ store = \"shared\", on_store_error = \"closed\", lease = 50 }";
+        let policies = "{ name = \"day\", limit = 400, window = \"1d\", key = [\"header:x-key\"] }";
+        text += &limit("day", leased, policies);
+        let gateway = Gateway::run_up(folder.path(), &text).await;
+        let mut client = Http1::connect(gateway.address).await;
+        let mut admitted = BTreeMap::new();
+        // A busy key, whose permits are here, and keys between that were never seen.
+        for index in 0..600 {
+            let key = if index % 20 == 19 { format!("new{index}") } else { "busy".to_owned() };
+            let answer = client.send(request("GET", "/day", &[("x-key", &key)], "")).await;
+            *admitted.entry((key.starts_with("new"), answer.status())).or_insert(0) += 1;
+        }
+        // Each was charged once: of 570 of one key as many are admitted as the limit says.
+        let expected = [((false, 200), 400), ((false, 429), 170), ((true, 200), 30)];
+        assert_eq!(admitted, BTreeMap::from(expected), "{kind:?}");
+        let failed = gateway.metric("gateway_plugin_failures_total").await;
+        assert!(failed == 0.0, "{kind:?}: {failed}");
+        let leased = gateway.metric("gateway_store_leased_total").await;
+        assert!(leased > 400.0, "{kind:?}: {leased}");
     }
 }

@@ -1,0 +1,150 @@
+//! Scripts whose answers are numbers: what is asked for requests that are limited.
+//!
+//! Owns by which connection they are asked and what it means that one has no answer. Must not know what they count.
+
+use std::time::{Duration, Instant};
+
+use redis::{RedisError, Value};
+
+use super::link::Made;
+use super::pipe::{self, Failed, Numbers, Pipe};
+use super::{
+    Argument, FINAL, Question, Redis, SCRIPTS, StoreResult, Unavailable, is_final, silent,
+};
+
+/// Why there is no answer.
+struct Failure {
+    result: StoreResult,
+    /// Whether the connection is of no more use.
+    is_final: bool,
+    why: String,
+}
+
+impl Redis {
+    /// Runs a script on these keys and arguments, once and for as long as a request waits.
+    pub(super) async fn run(
+        &self,
+        script: usize,
+        keys: &[String],
+        arguments: &[Argument<'_>],
+    ) -> Result<Numbers, Unavailable> {
+        let Some(link) = self.link() else { return Err(Unavailable) };
+        let waiting = link.waits();
+        let began = Instant::now();
+        let made = self.made(&link, began).await?;
+        let answered = match &made.pipe {
+            Some(pipe) => {
+                let answered = by_pipe(pipe, &made, began, script, keys, arguments).await;
+                answered.map_err(|failed| failure(failed, self.settings.timeout))
+            }
+            None => self.by_library(&made, began, Question::Script(script, keys, arguments)).await,
+        };
+        let took = began.elapsed();
+        drop(waiting);
+        match answered {
+            Ok(numbers) => {
+                link.answered();
+                self.counts.called(StoreResult::Answered, took);
+                Ok(numbers)
+            }
+            Err(Failure { result, is_final, why }) => {
+                link.failed(&made, is_final, &why);
+                self.counts.called(result, took);
+                Err(Unavailable)
+            }
+        }
+    }
+
+    /// Where the node that has the keys is to be found first.
+    async fn by_library(
+        &self,
+        made: &Made,
+        began: Instant,
+        question: Question<'_>,
+    ) -> Result<Numbers, Failure> {
+        let timeout = self.settings.timeout;
+        let left = timeout.saturating_sub(began.elapsed());
+        match tokio::time::timeout(left, made.question(question)).await {
+            Ok(Ok(Value::Array(values))) => Ok(values.iter().map(number).collect()),
+            Ok(Ok(_)) => Ok(Numbers::new()),
+            Ok(Err(error)) => Err(Failure::from(&error)),
+            Err(_) => Err(failure(Failed::Late, timeout)),
+        }
+    }
+}
+
+fn number(value: &Value) -> i64 {
+    match value {
+        Value::Int(number) => *number,
+        // No script says that.
+        _ => -1,
+    }
+}
+
+async fn by_pipe(
+    pipe: &Pipe,
+    made: &Made,
+    began: Instant,
+    script: usize,
+    keys: &[String],
+    arguments: &[Argument<'_>],
+) -> Result<Numbers, Failed> {
+    match ask(pipe, began, ["EVALSHA", &made.shas[script]], keys, arguments).await {
+        // Nothing of the check was done. The store began anew, or forgot its scripts.
+        Err(Failed::Refused(words)) if code(&words) == "NOSCRIPT" => {
+            ask(pipe, began, ["EVAL", SCRIPTS[script]], keys, arguments).await
+        }
+        answered => answered,
+    }
+}
+
+async fn ask(
+    pipe: &Pipe,
+    began: Instant,
+    words: [&str; 2],
+    keys: &[String],
+    arguments: &[Argument<'_>],
+) -> Result<Numbers, Failed> {
+    pipe.ask(began.into(), |out| evaluate(out, words, keys, arguments)).await
+}
+
+fn evaluate(out: &mut Vec<u8>, words: [&str; 2], keys: &[String], arguments: &[Argument<'_>]) {
+    pipe::begin(out, 3 + keys.len() + arguments.len());
+    words.iter().for_each(|word| pipe::text(out, word.as_bytes()));
+    pipe::number(out, keys.len() as u64);
+    for key in keys {
+        pipe::text(out, key.as_bytes());
+    }
+    for argument in arguments {
+        match argument {
+            Argument::Text(text) => pipe::text(out, text.as_bytes()),
+            Argument::Number(number) => pipe::number(out, *number),
+        }
+    }
+}
+
+/// What an error of a server begins with.
+fn code(words: &str) -> &str {
+    words.split_once(' ').map_or(words, |(code, _)| code)
+}
+
+fn failure(failed: Failed, timeout: Duration) -> Failure {
+    match failed {
+        Failed::Refused(why) => {
+            Failure { result: StoreResult::Error, is_final: FINAL.contains(&code(&why)), why }
+        }
+        Failed::Broken(why) => {
+            Failure { result: StoreResult::Error, is_final: true, why: why.as_ref().to_owned() }
+        }
+        Failed::Late => {
+            Failure { result: StoreResult::Timeout, is_final: false, why: silent(timeout) }
+        }
+    }
+}
+
+impl From<&RedisError> for Failure {
+    fn from(error: &RedisError) -> Self {
+        let (is_final, why) = (is_final(error), error.to_string());
+        Self { result: StoreResult::Error, is_final, why }
+    }
+}
