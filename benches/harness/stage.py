@@ -26,6 +26,8 @@ VENV = BENCHES / "target" / "venv"
 
 KEY = "quickstart-key"
 PROXY_CORE, LOAD_CORE, BOTH_CORES = {0}, {1}, {0, 1}
+# Seconds that a process may take until it listens.
+patience = 60
 
 
 class Problem(Exception):
@@ -116,8 +118,8 @@ class Stage:
         process.end()
         self.processes.remove(process)
 
-    def wait_for(self, process, port, seconds=60):
-        limit = time.monotonic() + seconds
+    def wait_for(self, process, port):
+        limit = time.monotonic() + patience
         while time.monotonic() < limit:
             if process.popen.poll() is not None:
                 raise Problem(f"{process.name} ended at once: {process.last_words()}")
