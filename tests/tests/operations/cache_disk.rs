@@ -72,13 +72,6 @@ async fn shown(gateway: &Gateway) -> Value {
     page["caches"][0].clone()
 }
 
-async fn purge(gateway: &Gateway, query: &str) -> Value {
-    let path = format!("/caches/pages/purge?{query}");
-    let asked = gateway_tests::client::to(gateway.admin, request("POST", &path, &[], ""));
-    let answer = Http1::connect(gateway.admin).await.send(asked).await;
-    serde_json::from_slice::<Value>(&answer.body).unwrap()["purged"].clone()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kill_under_load_damages_nothing() {
     let (upstream, asked) = origin().await;
@@ -156,12 +149,29 @@ async fn what_was_stored_is_served_after_a_restart_until_it_is_purged() {
     let head = client.send(request("HEAD", "/o/1", &[], "")).await;
     assert_eq!(head.header("content-length").unwrap(), body("/o/1").len().to_string());
     assert_eq!(asked.load(Relaxed), 2);
-    assert_eq!(purge(&gateway, "tag=pages").await, 2);
+    // By the command, which says where there was nothing.
+    let (code, said) = purge_command(&gateway, ["pages", "--tag", "nothing"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("nothing was removed: the cache holds nothing of that"), "{said}");
+    let (code, said) = purge_command(&gateway, ["nothing", "--tag", "pages"]);
+    assert!(code == Some(1) && said.contains("no such cache; there is `pages`"), "{said}");
+    let (code, said) = purge_command(&gateway, ["pages", "--tag", "pages"]);
+    assert_eq!((code, &*said), (Some(0), "2 entries were removed\n"));
     assert_eq!(files(folder.path()).len(), 0, "the answer says that they are gone");
     gateway.kill();
     let gateway = Gateway::run(folder.path(), &text);
     assert_eq!(Http1::get(gateway.address, "/o/1").await.body, body("/o/1"));
     assert_eq!(asked.load(Relaxed), 3);
+}
+
+/// What `gateway cache purge` ends with, and says.
+fn purge_command(gateway: &Gateway, what: [&str; 3]) -> (Option<i32>, String) {
+    let admin = format!("http://{}", gateway.admin);
+    let mut command = Command::new(binary());
+    let command = command.args(["cache", "purge"]).args(what).args(["--admin", &admin]);
+    let output = command.output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&said).into_owned())
 }
 
 /// The body of an answer that came whole, as its own head says.
