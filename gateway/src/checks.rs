@@ -5,6 +5,7 @@
 //! What a check finds goes to [`crate::health`], which decides what becomes of the target.
 
 mod ask;
+mod once;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,7 @@ use std::thread;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::LocalSet;
 
+pub use self::once::{Unreached, try_targets};
 use crate::config::{HealthCheck, Upstream};
 use crate::health::{Health, TargetHealth};
 use crate::names::Names;

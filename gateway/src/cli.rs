@@ -79,11 +79,15 @@ enum Command {
     /// Report everything that `run` would refuse, at once, and warnings.
     ///
     /// Addresses are not tried, since a running gateway already uses them: `gateway check && kill -HUP
-    /// PID` reloads only a valid file.
+    /// PID` reloads only a valid file. Targets are not tried either.
     Check {
         /// Try the addresses too, as for the first start on a machine.
         #[arg(long)]
         bind: bool,
+        /// Try the targets of upstreams too: names, connections and health checks. What cannot be reached is
+        /// a warning.
+        #[arg(long)]
+        connect: bool,
         /// The configuration.
         #[arg(default_value = "gateway.toml")]
         file: PathBuf,
@@ -154,7 +158,9 @@ pub(crate) fn run(arguments: Arguments) -> ExitCode {
     let done = match arguments.command {
         Command::Run { file } => serve::serve(&file, format),
         Command::Dev(dev) => dev::dev(&dev, format),
-        Command::Check { bind, file } => check::check(&file, bind, format),
+        Command::Check { bind, connect, file } => {
+            check::check(&file, check::Also { addresses: bind, targets: connect }, format)
+        }
         Command::Explain(question) => explain::explain(&question, format),
         Command::Reload(question) => reload::reload(&question),
         Command::Limits(question) => limits::limits(&question),

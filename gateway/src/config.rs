@@ -69,15 +69,16 @@ pub use settings::{
     ConnectionBound, Dns, Document, DocumentSource, Doubts, Ejection, ErrorForm, EventFormat,
     EventSink, FixedResponse, Follow, ForwardedFamily, Grant, HalfClose, HealthCheck, HostPattern,
     HostPolicy, HttpComponent, Incoming, Isolation, KeySet, LimiterUse, Listener, ListenerLimits,
-    ListenerTimeouts, ListenerTls, OnError, OnStoreError, Origin, Outliers, PathPattern, Plugin,
-    PluginBounds, PostgresStore, Process, Recorder, Redirect, RedisStore, RemoteDocument, Resolver,
-    Rewrite, Route, RouteMatcher, SecondLevel, Secret, Segment, Store, StoreKind, Target, Template,
-    TemplatePart, TlsVersion, Topology, Traces, Upstream, UpstreamIdentity, UpstreamLimits,
-    UpstreamProtocol, UpstreamTimeouts, UpstreamTls, Usage, UsageStore, ValuePattern,
+    ListenerTimeouts, ListenerTls, OnError, OnStoreError, Origin, Outliers, PathPattern, Place,
+    Plugin, PluginBounds, PostgresStore, Process, Recorder, Redirect, RedisStore, RemoteDocument,
+    Resolver, Rewrite, Route, RouteMatcher, SecondLevel, Secret, Segment, Store, StoreKind, Target,
+    Template, TemplatePart, TlsVersion, Topology, Traces, Upstream, UpstreamIdentity,
+    UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls, Usage, UsageStore,
+    ValuePattern,
 };
 pub use source::{Position, Positions, Source};
 pub(crate) use split::stable_hash;
-pub use split::{Split, StickyKey, Variant};
+pub use split::{Chance, Split, StickyKey, Variant};
 pub(crate) use suggest::closest;
 pub(crate) use units::duration;
 pub(crate) use written::{Change, Written, names_secret};

@@ -73,6 +73,7 @@ pub mod upstream;
 pub mod usage;
 
 pub use admin::{Busy, Operator, Reloaded};
+pub use checks::{Unreached, try_targets};
 pub use error::ComponentError;
 pub use gateway::{
     BindError, BindErrors, Gateway, Handle, PluginWarning, ReloadError, RunError, SpanTarget,

@@ -36,6 +36,8 @@ pub(crate) struct Names {
     /// The thread that asks, once there is a name.
     thread: Mutex<Option<mpsc::UnboundedSender<Arc<Name>>>>,
     changes: Arc<Changes>,
+    /// The log has nothing of them: whoever asks says it all.
+    is_quiet: bool,
 }
 
 /// Who is told that targets are others now.
@@ -51,6 +53,12 @@ impl Changes {
 }
 
 impl Names {
+    /// Those of nobody but who asks.
+    pub(crate) fn quiet() -> Self {
+        let (known, thread, changes) = (Mutex::default(), Mutex::default(), Arc::default());
+        Self { known, thread, changes, is_quiet: true }
+    }
+
     /// The name of a target, which is looked up from now on; `None` where the target has an address.
     pub(crate) fn of(&self, upstream: &Upstream, target: &Target) -> Option<Arc<Name>> {
         if target.address().is_some() {
@@ -60,7 +68,8 @@ impl Names {
         if let Some(same) = known.iter().find(|it| it.is_of(upstream, target)) {
             return Some(Arc::clone(same));
         }
-        let new = Arc::new(Name::new(upstream, target, Arc::clone(&self.changes)));
+        let new = Name::new(upstream, target, Arc::clone(&self.changes));
+        let new = Arc::new(if self.is_quiet { new.quiet() } else { new });
         known.push(Arc::clone(&new));
         self.look_after(&new);
         Some(new)

@@ -28,7 +28,6 @@ use self::request::{
 };
 use crate::body::{Body, FromClient, Observer as _};
 use crate::chain::Endings;
-use crate::config::Action;
 use crate::conn::{Downstream, Stream};
 use crate::error::Failure;
 use crate::exchange::{Application, AtEnd, Exchange, ExchangeInit, WorkerState};
@@ -144,9 +143,8 @@ async fn run(
     let chain = exchange.snapshot.chain(found.index);
     if chain.is_empty() {
         let matched = Matched { found: &found, target: &target, chosen_path: None };
-        let variant = split(exchange, &matched, head);
-        let action = variant.as_ref().unwrap_or(&found.route.action);
-        let acted = pin!(action::act(exchange, &matched, action, request));
+        split(exchange, &matched, head);
+        let acted = pin!(action::act(exchange, &matched, &found.route.action, request));
         return within_time(exchange, acted).await;
     }
     if chain.may_drain() {
@@ -158,12 +156,12 @@ async fn run(
     within_time(exchange, through.as_mut()).await
 }
 
-/// The variant of a request that goes through no plugins.
-fn split(exchange: &Exchange, matched: &Matched<'_>, head: &Parts) -> Option<Action> {
+/// Chooses the variant of a request that goes through no plugins.
+fn split(exchange: &Exchange, matched: &Matched<'_>, head: &Parts) {
     let attribute = |name: &str, look: &mut dyn FnMut(&str)| {
         action::split::own_attribute(exchange, matched, head, name, look);
     };
-    action::split::settle(exchange, &matched.found.route.action, &head.headers, attribute)
+    action::split::settle(exchange, &matched.found.route.action, &head.headers, attribute);
 }
 
 fn begin(

@@ -144,6 +144,7 @@ impl Setup {
                 weight: 1,
                 priority: 0,
                 origin: Origin::Url,
+                place: gateway::config::Place::default(),
             }],
             written: Vec::new(),
             dns: gateway::config::Dns::default(),

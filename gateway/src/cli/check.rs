@@ -8,9 +8,17 @@ use gateway::config::Diagnostics;
 use super::prepare::prepare;
 use super::{LogFormat, Refused, print, report};
 
-/// Checks a file. Addresses are those of a gateway that runs already, as a rule, and tried only if that
-/// is asked for; they are given back.
-pub(super) fn check(file: &Path, addresses: bool, format: LogFormat) -> Result<(), Refused> {
+/// What is tried besides, if that is asked for.
+pub(super) struct Also {
+    /// Addresses of listeners: those of a gateway that runs already, as a rule. They are given back.
+    pub(super) addresses: bool,
+    /// Targets of upstreams, which may not be reached from everywhere.
+    pub(super) targets: bool,
+}
+
+/// Checks a file.
+pub(super) fn check(file: &Path, also: Also, format: LogFormat) -> Result<(), Refused> {
+    let Also { addresses, targets } = also;
     let mut prepared = match prepare(file) {
         Ok(prepared) => prepared,
         Err(refusal) => {
@@ -24,6 +32,9 @@ pub(super) fn check(file: &Path, addresses: bool, format: LogFormat) -> Result<(
         return refuse(&prepared.refused(&found), &documents, format);
     }
     prepared.warned(&found.warnings);
+    if targets {
+        prepared.tried(&gateway::try_targets(&prepared.config));
+    }
     if documents.iter().any(Diagnostics::has_errors) {
         return refuse(&prepared.findings, &documents, format);
     }

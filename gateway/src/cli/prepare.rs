@@ -12,7 +12,9 @@ use gateway::config::{
     self, Config, Diagnostic, Diagnostics, Known, Plugin, Remains, Source, Span,
 };
 use gateway::route::{self, Scope, Shadow};
-use gateway::{BindError, BindErrors, Gateway, Handle, PluginWarning, SpanTarget, first_party};
+use gateway::{
+    BindError, BindErrors, Gateway, Handle, PluginWarning, SpanTarget, Unreached, first_party,
+};
 
 /// A configuration whose text is fine.
 pub(super) struct Prepared {
@@ -87,6 +89,15 @@ impl Prepared {
             let message = format!("plugin `{name}`: {}", self.source.redact(message));
             let warning = Diagnostic::warning(span, message);
             self.findings.push(note.iter().fold(warning, |warning, note| warning.note(note)));
+        }
+    }
+
+    /// Adds targets that cannot be reached.
+    pub(super) fn tried(&mut self, unreached: &[Unreached]) {
+        for Unreached { place, message } in unreached {
+            // A URL may hold what was filled in.
+            let message = self.source.redact(message);
+            self.findings.push(Diagnostic::warning(place.clone(), message));
         }
     }
 

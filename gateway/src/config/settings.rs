@@ -33,7 +33,9 @@ pub use route::{
 pub use store::{
     Cache, CacheFolder, OnStoreError, RedisStore, SecondLevel, Store, StoreKind, Topology,
 };
-pub use target::{Dns, Origin, Resolver, Target, UpstreamIdentity, UpstreamProtocol, UpstreamTls};
+pub use target::{
+    Dns, Origin, Place, Resolver, Target, UpstreamIdentity, UpstreamProtocol, UpstreamTls,
+};
 pub use upstream::{
     Adaptive, AddedFields, Balance, Capacity, ConnectionBound, HostPolicy, Upstream,
     UpstreamLimits, UpstreamTimeouts,

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use http::HeaderName;
-use siphasher::sip::SipHasher13;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
@@ -46,10 +46,12 @@ const RESERVED: [&str; 5] = ["client.", "request.", "listener.", "route.", "upst
 const CLAIM: &str = "consumer.claim.";
 
 /// `split = { variants, by, salt }`
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Split {
     /// `variants`, in the order of the file; at least one has a weight.
     pub variants: Vec<Variant>,
+    /// Those with a weight, as the choice for a request needs them.
+    pub chances: Box<[Chance]>,
     /// `by`: what a request sticks to a variant by. The first that it has; by chance where it has none.
     pub by: Vec<StickyKey>,
     /// Hash of `salt`. Default: that of the route's name.
@@ -67,8 +69,29 @@ pub struct Variant {
     pub weight: u32,
     /// `rewrite`, in place of the route's; `None` where it has none.
     pub rewrite: Option<Rewrite>,
-    /// Hash of the name.
+}
+
+/// The chance of a variant that has a weight.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Chance {
+    /// Its place in [`Split::variants`].
+    pub variant: usize,
+    /// Its weight.
+    pub weight: f64,
+    /// Hash of its name.
     pub hash: u64,
+}
+
+impl Chance {
+    /// Those of these variants that have one.
+    pub(crate) fn of(variants: &[Variant]) -> Box<[Self]> {
+        let weighted = variants.iter().enumerate().filter(|(_, it)| it.weight > 0);
+        let chance = |(variant, it): (usize, &Variant)| {
+            let (weight, hash) = (f64::from(it.weight), stable_hash(0, it.name.as_bytes()));
+            Self { variant, weight, hash }
+        };
+        weighted.map(chance).collect()
+    }
 }
 
 /// An element of `by`.
@@ -87,7 +110,7 @@ pub enum StickyKey {
 
 /// A hash that is the same in every gateway and version.
 pub(crate) fn stable_hash(seed: u64, bytes: &[u8]) -> u64 {
-    SipHasher13::new_with_keys(seed, 0x7370_6c69_7400_0001).hash(bytes)
+    xxh3_64_with_seed(bytes, seed)
 }
 
 /// Reads a split.
@@ -121,7 +144,8 @@ pub(super) fn read(
     let salt = table.text("salt").map(|text| text.value);
     let salt = salt.as_deref().or(route.map(|name| &*name.value)).unwrap_or_default();
     let salt = stable_hash(0, salt.as_bytes());
-    Some(Split { variants: variants?, by, salt })
+    let variants = variants?;
+    Some(Split { chances: Chance::of(&variants), variants, by, salt })
 }
 
 fn variants(table: &Table<'_, '_>, upstreams: &Names, paths: &Paths) -> Option<Vec<Variant>> {
@@ -143,9 +167,8 @@ fn variants(table: &Table<'_, '_>, upstreams: &Names, paths: &Paths) -> Option<V
             table.reading.report(error);
         }
         if let (Some(name), Some(upstream)) = (name, upstream) {
-            let (hash, weight) = (stable_hash(0, name.value.as_bytes()), weight as u32);
-            let upstream = UpstreamId(upstream);
-            variants.push(Variant { name: name.value, upstream, weight, rewrite, hash });
+            let (upstream, weight) = (UpstreamId(upstream), weight as u32);
+            variants.push(Variant { name: name.value, upstream, weight, rewrite });
         }
     }
     if variants.len() < tables.len() || variants.is_empty() {

@@ -19,7 +19,7 @@ use super::keys::TARGET;
 use super::names::Names;
 use super::reader::{Reading, Table, Text, Value};
 use super::{
-    Adaptive, AddedFields, Capacity, ConnectionBound, HostPolicy, Span, Target, Upstream,
+    Adaptive, AddedFields, Capacity, ConnectionBound, HostPolicy, Place, Span, Target, Upstream,
     UpstreamId, UpstreamIdentity, UpstreamLimits, UpstreamProtocol, UpstreamTimeouts, UpstreamTls,
     certificates, listener, retries,
 };
@@ -124,6 +124,7 @@ fn target<'a>(reading: &Reading<'a>, item: &Value<'a>) -> Option<(Target, Span)>
     };
     target.weight = weight.unwrap_or(1) as u32;
     target.priority = priority.unwrap_or_default() as u8;
+    target.place = Place(url.span.clone());
     Some((target, url.span))
 }
 

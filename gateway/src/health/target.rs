@@ -360,6 +360,17 @@ impl TargetHealth {
                 }
             }
             Err(why) => {
+                // Said at once: that it was never there may be a mistake in the file.
+                if rest.checks == [0, 0] && check.unhealthy > 1 {
+                    let (upstream, target) = (&*self.upstream, &*self.target);
+                    tracing::warn!(
+                        upstream,
+                        target,
+                        why = why.as_str(),
+                        unhealthy = check.unhealthy,
+                        "the first health check of the target failed: it is taken out when so many fail in a row"
+                    );
+                }
                 (rest.passed, rest.failed) = (0, rest.failed.saturating_add(1));
                 rest.checks[1] += 1;
                 rest.is_down |= rest.failed >= check.unhealthy;

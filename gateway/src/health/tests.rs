@@ -26,6 +26,7 @@ fn configured(targets: usize, ejection: Ejection) -> Upstream {
         weight: 1,
         priority: 0,
         origin: crate::config::Origin::Url,
+        place: crate::config::Place::default(),
     });
     Upstream { ejection, ..upstream(targets.collect()) }
 }

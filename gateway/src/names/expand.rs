@@ -112,6 +112,7 @@ fn by(written: &Target, services: &Arc<[Service]>) -> Vec<Target> {
             priority: written.priority.saturating_add(u8::try_from(rank).unwrap_or(u8::MAX)),
             origin: Origin::Service { of: written.server_name().to_owned() },
             tls: written.tls,
+            place: written.place.clone(),
         }
     };
     services.iter().map(target).collect()

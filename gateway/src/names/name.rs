@@ -35,6 +35,8 @@ pub(crate) struct Name {
     /// To ask now, or to see whether it is over.
     wake: Notify,
     is_over: AtomicBool,
+    /// The log has nothing of it.
+    is_quiet: bool,
 }
 
 #[derive(Debug, Default)]
@@ -95,7 +97,12 @@ impl Name {
             tried: Notify::new(),
             wake: Notify::new(),
             is_over: AtomicBool::new(false),
+            is_quiet: false,
         }
+    }
+
+    pub(super) fn quiet(self) -> Self {
+        Self { is_quiet: true, ..self }
     }
 
     pub(super) fn is_of(&self, upstream: &Upstream, target: &Target) -> bool {
@@ -232,6 +239,7 @@ impl Name {
         self.notes_missing(state, before.as_ref());
         let has_changed = !same(&before_texts, &now);
         match before {
+            _ if self.is_quiet => {}
             _ if had_error && !has_changed => {
                 tracing::info!(upstream, name, "the name can be looked up again");
             }
@@ -272,7 +280,7 @@ impl Name {
     fn is_not_found(&self, state: &mut State, reason: String) {
         let (upstream, name, cause) = (&*self.upstream, &*self.host, &reason);
         state.counts[1] += 1;
-        if state.error.is_none() {
+        if state.error.is_none() && !self.is_quiet {
             match state.answer {
                 Some(_) => {
                     tracing::warn!(

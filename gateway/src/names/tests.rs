@@ -3,7 +3,7 @@
 use super::look_up::{Failed, Found};
 use super::name::{Answer, Service};
 use super::*;
-use crate::config::{Dns, Origin};
+use crate::config::{Dns, Origin, Place};
 use crate::upstream::tests::support;
 
 fn upstream(url_or_srv: Target, dns: Dns) -> Upstream {
@@ -20,6 +20,7 @@ fn target(host: &str) -> Target {
         weight: 2,
         priority: 1,
         origin: Origin::Url,
+        place: Place::default(),
     }
 }
 

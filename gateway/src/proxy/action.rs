@@ -39,15 +39,18 @@ pub(super) async fn act(
     action: &Action,
     request: Box<PreparedRequest>,
 ) -> Result<Response<Body>, Failure> {
-    match action {
-        Action::Respond(fixed) => Ok(respond::fixed(exchange, fixed)),
+    let upstream = match action {
+        Action::Forward(upstream) => *upstream,
         // Settled before: a request has one variant.
-        Action::Split(_) => Err(Failure::Internal("a split was not settled")),
-        Action::Redirect(to) => redirect::redirect(exchange, matched, to, &request.head),
-        Action::Forward(upstream) => forward::forward(exchange, matched, *upstream, request).await,
+        Action::Split(split) => split::settled(exchange, split)?,
+        Action::Respond(fixed) => return Ok(respond::fixed(exchange, fixed)),
+        Action::Redirect(to) => {
+            return redirect::redirect(exchange, matched, to, &request.head);
+        }
         // Boxed, so that routes without one do not carry its state around.
         Action::Component(component) => {
-            Box::pin(component::answer(exchange, matched, *component, request)).await
+            return Box::pin(component::answer(exchange, matched, *component, request)).await;
         }
-    }
+    };
+    forward::forward(exchange, matched, upstream, request).await
 }

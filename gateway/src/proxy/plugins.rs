@@ -151,20 +151,24 @@ async fn forth(
     let chosen_path = (path != target.path(&request.head.uri)).then_some(path);
     let matched = Matched { found, target, chosen_path };
     let attribute = |name: &str, look: &mut dyn FnMut(&str)| run.look(name, look);
-    let chosen = chosen_upstream(exchange, run)
-        .or_else(|| split::settle(exchange, &found.route.action, &request.head.headers, attribute));
+    let chosen = chosen_upstream(exchange, run);
+    if chosen.is_none() {
+        split::settle(exchange, &found.route.action, &request.head.headers, attribute);
+    }
     let action = chosen.as_ref().unwrap_or(&found.route.action);
     if run.may_attempt() {
         *sent = attempts::keep(exchange, &matched, action, &mut request);
     }
     match action {
-        Action::Forward(upstream) => {
-            run.forwarded_to(exchange.snapshot.upstream_name(*upstream), exchange.variant());
+        Action::Forward(_) | Action::Split(_) => {
+            if let Some(upstream) = split::upstream_of(exchange, action) {
+                run.forwarded_to(exchange.snapshot.upstream_name(upstream), exchange.variant());
+            }
         }
         Action::Component(component) => {
             run.forwarded_to(exchange.snapshot.component(*component).name(), None);
         }
-        Action::Split(_) | Action::Respond(_) | Action::Redirect(_) => {}
+        Action::Respond(_) | Action::Redirect(_) => {}
     }
     act(exchange, &matched, action, request).await
 }

@@ -265,6 +265,7 @@ mod tests {
             weight: 1,
             priority: 0,
             origin: crate::config::Origin::Url,
+            place: crate::config::Place::default(),
         };
         let mut upstreams = [config(vec![target("a:1"), target("b:2")])];
         let shown = |now| tries.shown(now, &upstreams).to_string();

@@ -59,6 +59,7 @@ fn bash_completes_commands_options_values_and_files() {
     assert_eq!(offered("gateway che"), set(&["check"]));
     assert_eq!(offered("gateway keys ro"), set(&["rotate"]));
     assert_eq!(offered("gateway check --b"), set(&["--bind"]));
+    assert_eq!(offered("gateway check --c"), set(&["--connect"]));
     assert_eq!(offered("gateway --log-format "), set(&["json", "text"]));
     assert_eq!(offered("gateway run READ"), set(&[]), "files are left to bash, which knows them");
     assert_eq!(offered("gateway man --output examp"), set(&["examples"]));

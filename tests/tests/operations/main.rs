@@ -17,5 +17,6 @@ mod recorder;
 mod renewal;
 mod service_manager;
 mod stores;
+mod targets_tried;
 mod traces;
 mod usage;

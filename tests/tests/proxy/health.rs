@@ -228,6 +228,23 @@ async fn health_checks_take_a_target_out_before_a_request_fails_and_let_it_in_ag
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_fails_from_the_start_is_told_at_once_and_once() {
+    let ((_one, first), (_two, second)) = (echo().await, echo().await);
+    let gone = nowhere();
+    // The second check is far off, and so is what three in a row lead to.
+    let more = "health = { kind = \"tcp\", interval = \"1h\" }";
+    let gateway = start("never-there", [gone.clone(), first, second], more, 2);
+    let told = || log::lines(|it| it.field("upstream") == "never-there");
+    until(|| !told().is_empty()).await;
+    let lines = told();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].message.starts_with("the first health check of the target failed"));
+    assert_eq!(lines[0].field("target"), gone);
+    assert!(lines[0].field("why").starts_with("cannot connect"), "{}", lines[0].field("why"));
+    assert_eq!(shown(&gateway, "never-there", &gone).await["state"], "up");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_enough_where_the_check_is_by_tcp() {
     let ((_one, first), (_two, second)) = (echo().await, echo().await);
     let gone = nowhere();

@@ -143,6 +143,29 @@ async fn a_ratio_copies_a_share() {
 }
 
 #[tokio::test]
+async fn the_example_of_the_documentation_copies_some() {
+    let docs = include_str!("../../../docs/splits.md");
+    let (_, text) = docs.split_once("# Mirrors\n").unwrap();
+    let text = text.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let (real, shadow) = (Upstream::echo().await, Upstream::echo().await);
+    let text = format!(
+        "{text}[upstreams.v1]\ntargets = [\"http://{}\"]\n[upstreams.v2]\ntargets = [\"http://{}\"]\n",
+        real.address, shadow.address
+    );
+    let gateway = Setup::toml(&text, &[]).start();
+    let mut client = Http1::connect(gateway.address).await;
+    let mut sent = 0;
+    // A tenth is copied: that none of so many is happens once in 10^18 times.
+    while shadow.requests().is_empty() && sent < 400 {
+        assert_eq!(client.send(get("/chat")).await.status(), 200);
+        sent += 1;
+    }
+    until(|| !shadow.requests().is_empty()).await;
+    assert_eq!(shadow.request().uri.path(), "/chat");
+    assert_eq!(real.requests().len(), sent);
+}
+
+#[tokio::test]
 async fn a_request_that_is_sent_again_has_one_copy() {
     let status = |status: u16| {
         Upstream::http1(move |_| async move {

@@ -650,3 +650,21 @@ async fn a_request_that_is_slow_is_sent_to_another_target_besides_and_the_slower
     );
     assert!(metric(&gateway, &line).await.parse::<usize>().unwrap() >= hedged);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_of_hedging_answers_though_a_target_is_silent() {
+    let silent = Upstream::script(|stream| async move {
+        let _stays_open = stream;
+        std::future::pending().await
+    })
+    .await;
+    let well = Upstream::echo().await;
+    let at = [("10.0.0.1:9000", &silent), ("10.0.0.2:9000", &well)];
+    let gateway = example("Hedging", &at).start();
+    let mut client = Http1::connect(gateway.address).await;
+    for _ in 0..4 {
+        assert_eq!(client.send(request("GET", "/search/x", &[], "")).await.status(), 200);
+    }
+    assert!(silent.connections() >= 1, "it had its turn");
+    assert_eq!(well.requests().len(), 4);
+}

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::TlsVersion;
+use crate::config::{Span, TlsVersion};
 
 /// One server of an upstream: a URL, or `{ url, weight }`. The URL has no path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +23,21 @@ pub struct Target {
     pub priority: u8,
     /// Where it comes from.
     pub origin: Origin,
+    /// Where the file has it.
+    pub place: Place,
 }
+
+/// Where something stands in the file, which is no part of what it is: each is equal to each other.
+#[derive(Debug, Clone, Default)]
+pub struct Place(pub Span);
+
+impl PartialEq for Place {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
 
 /// Where a target comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -5,7 +5,7 @@
 use std::net::Ipv6Addr;
 
 use crate::config::fault::Fault;
-use crate::config::{Origin, Target};
+use crate::config::{Origin, Place, Target};
 
 /// Parses `http://host:port` or `https://host:port`; the weight is 1, the priority 0.
 pub(in crate::config) fn parse(url: &str) -> Result<Target, Fault> {
@@ -27,8 +27,8 @@ pub(in crate::config) fn parse(url: &str) -> Result<Target, Fault> {
         Some(port) if port != default_port => format!("{in_brackets}:{port}"),
         _ => in_brackets,
     };
-    let (port, origin) = (port.unwrap_or(default_port), Origin::Url);
-    Ok(Target { tls, host, port, authority, weight: 1, priority: 0, origin })
+    let (port, origin, place) = (port.unwrap_or(default_port), Origin::Url, Place::default());
+    Ok(Target { tls, host, port, authority, weight: 1, priority: 0, origin, place })
 }
 
 /// Parses `http://name` or `https://name`, where the name is one of SRV records.

@@ -17,7 +17,8 @@ use memchr::memchr;
 use percent_encoding::percent_decode_str;
 
 use super::Matched;
-use crate::config::{Action, StickyKey, Variant, stable_hash};
+use crate::config::{Action, Chance, Split, StickyKey, UpstreamId, stable_hash};
+use crate::error::Failure;
 use crate::exchange::Exchange;
 
 /// Up to so many fields, comparing the name with each costs less than hashing it, which goes byte by byte.
@@ -25,21 +26,34 @@ const FEW_FIELDS: usize = 12;
 /// By how much the logarithm to the base 2 of a number from 1 to 2 is above the number less 1, at most.
 const LOG_ERROR: f64 = 0.0861;
 
-/// The action of a route for a request: that of its variant, where it splits. `attribute` shows the value of the
-/// attribute with a name, if there is one.
-#[inline]
+/// Chooses the variant of a request, where its route splits. `attribute` shows the value of the attribute with a name, if
+/// there is one.
 pub(in crate::proxy) fn settle(
     exchange: &Exchange,
     action: &Action,
     headers: &HeaderMap,
     attribute: impl Fn(&str, &mut dyn FnMut(&str)),
-) -> Option<Action> {
-    let Action::Split(split) = action else { return None };
+) {
+    let Action::Split(split) = action else { return };
     let key =
         split.by.iter().find_map(|key| hashed(key, split.salt, exchange, headers, &attribute));
-    let variant = key.map_or_else(|| drawn(&split.variants), |key| best(&split.variants, key));
+    let variant = key.map_or_else(|| drawn(&split.chances), |key| best(&split.chances, key));
     exchange.goes_to_variant(variant);
-    Some(Action::Forward(split.variants[variant].upstream))
+}
+
+/// The upstream of the variant that was chosen.
+pub(super) fn settled(exchange: &Exchange, split: &Split) -> Result<UpstreamId, Failure> {
+    let variant = exchange.variant().and_then(|variant| split.variants.get(variant));
+    variant.map(|it| it.upstream).ok_or(Failure::Internal("a split was not settled"))
+}
+
+/// The upstream that an action forwards to, if it does.
+pub(in crate::proxy) fn upstream_of(exchange: &Exchange, action: &Action) -> Option<UpstreamId> {
+    match action {
+        Action::Forward(upstream) => Some(*upstream),
+        Action::Split(split) => settled(exchange, split).ok(),
+        Action::Component(_) | Action::Respond(_) | Action::Redirect(_) => None,
+    }
 }
 
 /// The hash of what a request has for a key; `None` if it has nothing there.
@@ -72,50 +86,48 @@ fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValu
 }
 
 /// The variant with the best score.
-fn best(variants: &[Variant], key: u64) -> usize {
+fn best(chances: &[Chance], key: u64) -> usize {
     // Logarithms take long, and bounds of them are enough nearly always.
     let (mut best, mut low, mut high, mut low_of_others) = (0, f64::INFINITY, 0.0, f64::INFINITY);
-    for (index, variant) in variants.iter().enumerate().filter(|(_, it)| it.weight > 0) {
-        let weight = f64::from(variant.weight);
-        let above = -log2_at_least(unit(mixed(key ^ variant.hash)));
-        let below = (above - LOG_ERROR) / weight;
+    for chance in chances {
+        let above = -log2_at_least(unit(mixed(key ^ chance.hash)));
+        let below = (above - LOG_ERROR) / chance.weight;
         if below < low {
             low_of_others = low;
-            (best, low, high) = (index, below, above / weight);
+            (best, low, high) = (chance.variant, below, above / chance.weight);
         } else {
             low_of_others = low_of_others.min(below);
         }
     }
-    if high < low_of_others { best } else { exactly_best(variants, key) }
+    if high < low_of_others { best } else { exactly_best(chances, key) }
 }
 
 #[cold]
-fn exactly_best(variants: &[Variant], key: u64) -> usize {
+fn exactly_best(chances: &[Chance], key: u64) -> usize {
     let (mut best, mut least) = (0, f64::INFINITY);
-    for (index, variant) in variants.iter().enumerate() {
+    for chance in chances {
         // Exponentially distributed with the weight as its rate: the smallest of all is that of a variant
         // with the probability that its weight has of the sum.
-        let score = -unit(mixed(key ^ variant.hash)).ln() / f64::from(variant.weight);
+        let score = -unit(mixed(key ^ chance.hash)).ln() / chance.weight;
         if score < least {
-            (best, least) = (index, score);
+            (best, least) = (chance.variant, score);
         }
     }
     best
 }
 
 /// A variant by its weight alone.
-fn drawn(variants: &[Variant]) -> usize {
-    let sum: u64 = variants.iter().map(|variant| u64::from(variant.weight)).sum();
-    // The high half of the product is below the sum, and even.
-    let mut place = ((u128::from(random()) * u128::from(sum)) >> 64) as u64;
-    for (index, variant) in variants.iter().enumerate() {
-        let weight = u64::from(variant.weight);
-        if place < weight {
-            return index;
+fn drawn(chances: &[Chance]) -> usize {
+    let sum: f64 = chances.iter().map(|chance| chance.weight).sum();
+    let mut place = unit(random()) * sum;
+    for chance in chances {
+        if place < chance.weight {
+            return chance.variant;
         }
-        place -= weight;
+        place -= chance.weight;
     }
-    0
+    // Rounded up to the sum.
+    chances.last().map_or(0, |chance| chance.variant)
 }
 
 /// A number that the logarithm to the base 2 is not below, and at most [`LOG_ERROR`] above. The exponent of a
@@ -128,7 +140,8 @@ fn log2_at_least(number: f64) -> f64 {
 /// Evenly distributed between 0 and 1, neither of them included.
 #[expect(clippy::cast_precision_loss, reason = "53 bits are exact")]
 fn unit(hash: u64) -> f64 {
-    ((hash >> 11) as f64 + 0.5) * (1.0 / (1_u64 << 53) as f64)
+    // A number with a sign is converted by one instruction.
+    ((hash >> 11).cast_signed() as f64 + 0.5) * (1.0 / (1_u64 << 53) as f64)
 }
 
 /// Each bit of the result depends on each bit of the number (the finaliser of SplitMix64, Steele et al. 2014).
@@ -221,17 +234,18 @@ fn own<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::UpstreamId;
+    use crate::config::Variant;
 
-    fn variants(weights: &[(&str, u32)]) -> Vec<Variant> {
+    fn variants(weights: &[(&str, u32)]) -> (Vec<Variant>, Box<[Chance]>) {
         let variant = |(name, weight): &(&str, u32)| Variant {
             name: (*name).to_owned(),
             upstream: UpstreamId(0),
             weight: *weight,
             rewrite: None,
-            hash: stable_hash(0, name.as_bytes()),
         };
-        weights.iter().map(variant).collect()
+        let variants: Vec<_> = weights.iter().map(variant).collect();
+        let chances = Chance::of(&variants);
+        (variants, chances)
     }
 
     fn keys(salt: u64, count: u64) -> impl Iterator<Item = u64> {
@@ -242,9 +256,10 @@ mod tests {
     #[expect(clippy::cast_precision_loss, reason = "they are counts")]
     fn each_variant_gets_its_weight() {
         const KEYS: u64 = 1_000_000;
-        let variants = variants(&[("stable", 90), ("canary", 9), ("new", 1), ("off", 0)]);
+        let (variants, chances) =
+            variants(&[("stable", 90), ("canary", 9), ("new", 1), ("off", 0)]);
         let mut counts = [0_u64; 4];
-        keys(1, KEYS).for_each(|key| counts[best(&variants, key)] += 1);
+        keys(1, KEYS).for_each(|key| counts[best(&chances, key)] += 1);
         for (count, variant) in counts.iter().zip(&variants) {
             let share = *count as f64 / KEYS as f64;
             let wanted = f64::from(variant.weight) / 100.0;
@@ -252,11 +267,11 @@ mod tests {
         }
         assert_eq!(counts[3], 0);
         let mut drawn = [0_u64; 2];
-        let even = self::variants(&[("a", 1), ("b", 1)]);
+        let (_, even) = self::variants(&[("a", 1), ("b", 1)]);
         (0..KEYS).for_each(|_| drawn[super::drawn(&even)] += 1);
         assert!((drawn[0] as f64 / KEYS as f64 - 0.5).abs() < 0.002, "{drawn:?}");
         let mut drawn = [0_u64; 4];
-        (0..KEYS).for_each(|_| drawn[super::drawn(&variants)] += 1);
+        (0..KEYS).for_each(|_| drawn[super::drawn(&chances)] += 1);
         for (count, share) in drawn.iter().zip([0.9, 0.09, 0.01, 0.0]) {
             assert!((*count as f64 / KEYS as f64 - share).abs() < 0.002, "{drawn:?}");
         }
@@ -266,12 +281,13 @@ mod tests {
     #[expect(clippy::cast_precision_loss, reason = "they are counts")]
     fn only_the_share_that_must_move_moves() {
         const KEYS: u64 = 100_000;
-        let before = variants(&[("a", 50), ("b", 30), ("c", 20)]);
+        let (before, chances_before) = variants(&[("a", 50), ("b", 30), ("c", 20)]);
         // c grows from 20 to 40 of 120: from 0.2 to a third.
-        let after = variants(&[("c", 40), ("a", 50), ("b", 30)]);
+        let (after, chances_after) = variants(&[("c", 40), ("a", 50), ("b", 30)]);
         let mut moved = 0_u64;
         for key in keys(7, KEYS) {
-            let (old, new) = (&before[best(&before, key)].name, &after[best(&after, key)].name);
+            let (old, new) = (best(&chances_before, key), best(&chances_after, key));
+            let (old, new) = (&before[old].name, &after[new].name);
             if old != new {
                 moved += 1;
                 assert_eq!(new, "c", "{old} to {new}: its own weight is what it was");
@@ -285,7 +301,7 @@ mod tests {
     #[expect(clippy::cast_precision_loss, reason = "they are counts")]
     fn splits_with_other_salts_are_independent() {
         const KEYS: u64 = 100_000;
-        let halves = variants(&[("a", 1), ("b", 1)]);
+        let (_, halves) = variants(&[("a", 1), ("b", 1)]);
         let mut both = [[0_u64; 2]; 2];
         for (one, other) in keys(1, KEYS).zip(keys(2, KEYS)) {
             both[best(&halves, one)][best(&halves, other)] += 1;
@@ -311,14 +327,10 @@ mod tests {
         for weights in [&[1, 1][..], &[95, 5], &[1, 0, 3], &[1_000_000, 1], &[5, 4, 3, 2, 1], &[7]]
         {
             let names = ["a", "b", "c", "d", "e"];
-            let variants =
+            let (_, chances) =
                 variants(&names.into_iter().zip(weights.iter().copied()).collect::<Vec<_>>());
             for key in keys(9, 20_000) {
-                assert_eq!(
-                    best(&variants, key),
-                    exactly_best(&variants, key),
-                    "{weights:?}, {key}"
-                );
+                assert_eq!(best(&chances, key), exactly_best(&chances, key), "{weights:?}, {key}");
             }
         }
         for hash in
@@ -353,11 +365,11 @@ mod tests {
 
     #[test]
     fn a_choice_stays_the_same_over_versions() {
-        let variants = variants(&[("stable", 1), ("canary", 1)]);
+        let (_, chances) = variants(&[("stable", 1), ("canary", 1)]);
         let chosen: String = keys(stable_hash(0, b"chat"), 32)
-            .map(|key| if best(&variants, key) == 0 { 's' } else { 'c' })
+            .map(|key| if best(&chances, key) == 0 { 's' } else { 'c' })
             .collect();
-        assert_eq!(chosen, "scscscccscccscsscssscssscscccscs");
+        assert_eq!(chosen, "csssscsccscscsscscscccsssscsscss");
     }
 
     #[test]

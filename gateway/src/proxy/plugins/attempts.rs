@@ -14,7 +14,7 @@ use crate::config::{Action, RETRY_BODY, UpstreamId};
 use crate::error::Failure;
 use crate::exchange::Exchange;
 use crate::heads::Attempts;
-use crate::proxy::action::{Matched, act, rewrite};
+use crate::proxy::action::{Matched, act, rewrite, split};
 use crate::proxy::request::hop_by_hop::Hop;
 use crate::proxy::request::target::Target;
 use crate::proxy::request::{FoundRoute, PreparedRequest};
@@ -44,7 +44,7 @@ pub(super) fn keep(
     action: &Action,
     request: &mut PreparedRequest,
 ) -> Option<Box<Sent>> {
-    let Action::Forward(upstream) = action else { return None };
+    let upstream = split::upstream_of(exchange, action)?;
     if request.hop.upgrade.is_some() {
         return None;
     }
@@ -61,7 +61,7 @@ pub(super) fn keep(
         hop: request.hop.clone(),
         body,
         chosen_path: matched.chosen_path.map(str::to_owned),
-        upstream: *upstream,
+        upstream,
         count: 1,
     }))
 }

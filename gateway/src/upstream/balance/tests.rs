@@ -18,6 +18,7 @@ fn upstream(weights: &[u32], kind: config::Balance) -> config::Upstream {
         weight: *weight,
         priority: 0,
         origin: config::Origin::Url,
+        place: config::Place::default(),
     };
     let targets = weights.iter().enumerate().map(target).collect();
     config::Upstream { balance: kind, ..support::config(targets) }

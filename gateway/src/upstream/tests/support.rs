@@ -50,7 +50,8 @@ pub(super) fn target(address: SocketAddr) -> config::Target {
 pub(super) fn named_target(host: &str, port: u16) -> config::Target {
     let authority = format!("{host}:{port}");
     let (host, origin) = (host.to_owned(), config::Origin::Url);
-    config::Target { tls: false, host, port, authority, weight: 1, priority: 0, origin }
+    let place = config::Place::default();
+    config::Target { tls: false, host, port, authority, weight: 1, priority: 0, origin, place }
 }
 
 pub(crate) fn config(targets: Vec<config::Target>) -> config::Upstream {

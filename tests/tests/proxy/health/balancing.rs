@@ -1,6 +1,6 @@
 //! Keys, priorities and latencies, through a running gateway as `docs/upstreams.md` shows them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use gateway_tests::client::request;
 use gateway_tests::{Http1, Running, Setup, Upstream};
@@ -100,6 +100,21 @@ async fn a_consumer_keeps_its_target_and_who_is_none_has_turns() {
         seen.insert(asked(&gateway, ("x-other", "1")).await);
     }
     assert_eq!(seen.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_example_answers_each_request_where_a_target_is_away() {
+    let ((_one, first), (_two, second)) = (named().await, named().await);
+    let text = recipe("ejection = { consecutive_failures = 3")
+        .replace("10.0.0.1:9000", &nowhere())
+        .replace("10.0.0.2:9000", &first)
+        .replace("10.0.0.3:9000", &second);
+    let gateway = start(&text, "", 2);
+    let mut by = BTreeSet::new();
+    for _ in 0..30 {
+        by.insert(asked(&gateway, ("x-user", "1")).await);
+    }
+    assert_eq!(by, [first, second].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

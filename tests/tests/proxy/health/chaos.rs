@@ -165,13 +165,11 @@ async fn chaos_for_long() {
     let targets = targets::start(4).await;
     let proxy = std::env::var("CHAOS_PROXY").unwrap_or_else(|_| "gateway".to_owned());
     let program = std::env::var("CHAOS_PROGRAM").ok();
-    let (own, other);
+    let (mut own, mut other) = (None, None);
     let address = if proxy == "gateway" && program.is_none() {
-        own = gateway(&targets, 2);
-        own.address
+        own.insert(gateway(&targets, 2)).address
     } else {
-        other = others::start(&proxy, program, &addresses(&targets)).await;
-        other.address
+        other.insert(others::start(&proxy, program, &addresses(&targets)).await).address
     };
     let well = Load { rate, time: Duration::from_secs(10) }.run(address, Instant::now()).await;
     println!("{proxy}: without faults {}", well.shown(|_| true));
@@ -183,4 +181,10 @@ async fn chaos_for_long() {
     let is_late = |at: Duration| at.as_nanos() % step.as_nanos() >= EJECTION.as_nanos();
     println!("{proxy}: outside of the first second of faults {}", outcome.shown(is_late));
     println!("{proxy}: POST twice {twice}, lost without any target having had them {unsent}");
+    if let (Some(other), "gateway") = (&other, &*proxy) {
+        println!(
+            "{proxy}: how the last attempts ended of those that were lost {:?}",
+            other.ends_of_lost()
+        );
+    }
 }

@@ -1,5 +1,6 @@
 //! Programs: the gateway, and HAProxy and Envoy as near to its settings as theirs come.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -9,8 +10,28 @@ use super::{ATTEMPT, CONNECT};
 pub(super) struct Other {
     pub(super) address: SocketAddr,
     child: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
+
+impl Other {
+    /// How the last attempts ended of `POST`s that failed, and how often, as a gateway's log has it.
+    pub(super) fn ends_of_lost(&self) -> BTreeMap<String, usize> {
+        let log = std::fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default();
+        let mut ends = BTreeMap::new();
+        let failed = log.lines().filter(|it| it.contains("exchange failed"));
+        for line in failed.filter(|it| it.contains("method=\"POST\"")) {
+            let attempts =
+                line.split_once("attempts=\"").and_then(|(_, rest)| rest.split_once('"'));
+            let last = attempts.and_then(|(attempts, _)| attempts.rsplit(", ").next());
+            let end = last.and_then(|last| last.split(' ').nth(1)).unwrap_or("no attempt");
+            *ends.entry(end.to_owned()).or_default() += 1;
+        }
+        ends
+    }
+}
+
+/// What the program says.
+const LOG: &str = "log";
 
 impl Drop for Other {
     fn drop(&mut self) {
@@ -56,11 +77,12 @@ async fn run(
         "haproxy" => command.arg("-f").arg(&file).arg("-db"),
         _ => command.arg("run").arg(&file),
     };
-    let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
+    let log = std::fs::File::create(folder.path().join(LOG)).unwrap();
+    let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
     gateway_tests::until(|| TcpStream::connect(address).is_ok()).await;
     // Until its first checks have passed.
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-    Other { address, child, _folder: folder }
+    Other { address, child, folder }
 }
 
 fn gateway(address: SocketAddr, targets: &[SocketAddr]) -> String {
