@@ -347,11 +347,11 @@ fn transform_and_its_schema_agree() {
             json!([{ "when": { "status": [404, "404", "4xx", "500-503"] }, "status": 200 }]),
         ),
         ("/response/events", json!([{ "types": ["a"], "drop": true }, { "rename": "b" }])),
-        ("/response/event_limit", json!("512KiB")),
+        ("/response", json!({ "events": [{ "drop": true }], "event_limit": "512KiB" })),
         ("/request/convert", json!({ "from": "form", "repeated": "last" })),
         ("/response/convert", json!({ "from": "xml", "lists": ["a"], "numbers": true })),
         ("/response/convert", json!({ "from": "xml", "to": "form", "prefixes": "drop" })),
-        ("/response/event_types", json!(["text/x"])),
+        ("/response", json!({ "events": [{ "drop": true }], "event_types": ["text/x"] })),
         ("/response/when", json!({ "status": [200] })),
     ];
     let refused = [
