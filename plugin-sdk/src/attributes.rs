@@ -18,7 +18,7 @@ use crate::declared::Declared;
 use crate::host;
 use crate::memo::Memo;
 use crate::names::same;
-use crate::wire::Attribute;
+use crate::wire::NewAttribute;
 
 /// Names that only the gateway sets begin with one of these.
 const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];
@@ -64,7 +64,12 @@ pub fn set_all(attributes: &[(&str, &str)]) -> Result<(), AttributeError> {
 
 /// Whether only the gateway sets attributes of this name: for `configure` of a plugin whose configuration names some.
 pub fn is_reserved(name: &str) -> bool {
-    RESERVED.iter().any(|prefix| begins_with(name, prefix))
+    // Two letters tell nearly all other names from those.
+    let may_be = matches!(
+        name.as_bytes(),
+        [b'c', b'a' | b'l', ..] | [b'r', b'e' | b'o', ..] | [b'l', b'i', ..] | [b'u', b'p', ..]
+    );
+    may_be && RESERVED.iter().any(|prefix| begins_with(name, prefix))
 }
 
 /// Whether the gateway takes an attribute, as far as that is known without it.
@@ -91,7 +96,7 @@ pub(crate) struct Attributes {
     values: Values,
     fetched: Memo<Option<String>>,
     /// What goes to the gateway with the outcome of the hook.
-    set: Vec<Attribute>,
+    set: Vec<NewAttribute>,
 }
 
 impl Attributes {
@@ -118,15 +123,29 @@ impl Attributes {
     /// Sets an attribute with the outcome of the hook.
     pub(crate) fn set_later(&mut self, name: &str, value: &str) -> Result<(), AttributeError> {
         check(name, value)?;
+        self.push(name.into(), value.into())
+    }
+
+    /// The same with texts that others have too.
+    pub(crate) fn share_later(
+        &mut self,
+        name: &Rc<str>,
+        value: &Rc<str>,
+    ) -> Result<(), AttributeError> {
+        check(name, value)?;
+        self.push(Rc::clone(name), Rc::clone(value))
+    }
+
+    fn push(&mut self, name: Rc<str>, value: Rc<str>) -> Result<(), AttributeError> {
         if self.set.len() >= MAX_COUNT {
             return Err(AttributeError::TooLarge);
         }
-        self.set.push(Attribute { name: name.to_owned(), value: value.to_owned() });
+        self.set.push(NewAttribute { name, value });
         Ok(())
     }
 
     /// What was to be set with the outcome.
-    pub(crate) fn take_set(&mut self) -> Vec<Attribute> {
+    pub(crate) fn take_set(&mut self) -> Vec<NewAttribute> {
         std::mem::take(&mut self.set)
     }
 

@@ -181,7 +181,7 @@ fn request_out(change: wire::RequestChange) -> border::RequestChange {
         path: change.path,
         query: change.query,
         fields: change.fields,
-        attributes: change.attributes,
+        attributes: change.attributes.into_iter().map(attribute_out).collect(),
         response_fields: change.response_fields,
         upstream: change.upstream,
         request_body: change.request_body,
@@ -189,6 +189,10 @@ fn request_out(change: wire::RequestChange) -> border::RequestChange {
         context: change.context,
         reuse_for: change.reuse_for,
     }
+}
+
+fn attribute_out(attribute: wire::NewAttribute) -> wire::Attribute {
+    wire::Attribute { name: (*attribute.name).into(), value: (*attribute.value).into() }
 }
 
 fn response_out(change: wire::ResponseChange) -> border::ResponseChange {

@@ -14,7 +14,7 @@ use std::slice;
 
 use crate::arrived::{Record, Text, Values};
 use crate::wire::{
-    Attribute, BodyMode, Decision, Field, FieldEdit, RequestChange, RequestHead, Response,
+    BodyMode, Decision, Field, FieldEdit, NewAttribute, RequestChange, RequestHead, Response,
     ResponseChange, ResponseHead,
 };
 
@@ -183,13 +183,14 @@ impl Pair for Field {
     }
 }
 
-impl Pair for Attribute {
+impl Pair for NewAttribute {
     fn name_and_value(&self) -> (&str, &[u8]) {
         (&self.name, self.value.as_bytes())
     }
 }
 
 /// Keeps an outcome and says where it is laid out.
+#[inline(always)]
 fn keep(outcome: Outcome) -> *mut u8 {
     KEPT.with_borrow_mut(|kept| {
         kept.outcome = outcome;
@@ -230,6 +231,7 @@ unsafe fn owned<T>(address: *mut u8, length: usize) -> Vec<T> {
 
 /// # Safety
 /// As [`owned`], if the case says that there is one, or it lies in the block and stays there.
+#[inline(always)]
 unsafe fn optional_text(case: i32, address: *mut u8, length: usize) -> Option<Text> {
     // SAFETY: the caller's promise, and strings are UTF-8 by the canonical ABI.
     (case == 1).then(|| unsafe {
@@ -246,6 +248,7 @@ unsafe fn optional_text(case: i32, address: *mut u8, length: usize) -> Option<Te
 ///
 /// # Safety
 /// As [`optional_text`], for the list and for each element: all of them lie in the block, or none.
+#[inline(always)]
 unsafe fn values(address: *mut u8, length: usize) -> Values {
     if is_in_place(address) {
         // SAFETY: the caller's promise.
@@ -253,6 +256,16 @@ unsafe fn values(address: *mut u8, length: usize) -> Values {
             Values::in_place(slice::from_raw_parts(address.cast_const().cast(), length))
         };
     }
+    // SAFETY: the caller's promise.
+    unsafe { handed_over(address, length) }
+}
+
+/// The same where the gateway had blocks made.
+///
+/// # Safety
+/// As [`values`].
+#[cold]
+unsafe fn handed_over(address: *mut u8, length: usize) -> Values {
     // SAFETY: the caller's promise.
     let records: Vec<Record> = unsafe { owned(address, length) };
     let element = |[case, address, length]: Record| {

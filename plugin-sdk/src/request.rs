@@ -41,6 +41,7 @@ pub struct Request {
 
 impl Request {
     /// The request as it arrives with `on-request`.
+    #[inline]
     pub(crate) fn arrived(declared: Rc<Declared>, head: wire::RequestHead) -> Self {
         Self {
             method: head.method.map_or_else(OnceCell::new, OnceCell::from),
@@ -56,6 +57,7 @@ impl Request {
         Self::behind(declared, Values::default(), Values::default())
     }
 
+    #[inline]
     fn behind(declared: Rc<Declared>, fields: Values, attributes: Values) -> Self {
         Self {
             method: OnceCell::new(),
@@ -142,6 +144,19 @@ impl Request {
         value: impl AsRef<str>,
     ) -> Result<(), AttributeError> {
         self.attributes.set_later(name.as_ref(), value.as_ref())
+    }
+
+    /// The same with texts that the plugin keeps and sets for many requests: they are not copied. For what is made once for
+    /// each consumer, for example.
+    ///
+    /// # Errors
+    /// As [`set_attribute`](Self::set_attribute).
+    pub fn share_attribute(
+        &mut self,
+        name: &Rc<str>,
+        value: &Rc<str>,
+    ) -> Result<(), AttributeError> {
+        self.attributes.share_later(name, value)
     }
 
     /// Changes the method.

@@ -3,6 +3,8 @@
 //! Owns the shapes only: the generated bindings use the first five as they are, the others are
 //! moved field by field. No rule about their content lives here.
 
+use std::rc::Rc;
+
 use crate::arrived::{Text, Values};
 
 /// A header field line.
@@ -28,6 +30,15 @@ pub struct Attribute {
     pub name: String,
     /// The value.
     pub value: String,
+}
+
+/// An attribute that a hook sets. What it is made of may be the plugin's, which sets the same for many exchanges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewAttribute {
+    /// The name.
+    pub name: Rc<str>,
+    /// The value.
+    pub value: Rc<str>,
 }
 
 /// How a plugin wants a body.
@@ -111,7 +122,7 @@ pub struct RequestChange {
     /// Changes to the fields.
     pub fields: Vec<FieldEdit>,
     /// Attributes to set.
-    pub attributes: Vec<Attribute>,
+    pub attributes: Vec<NewAttribute>,
     /// Changes to the fields of the response.
     pub response_fields: Vec<FieldEdit>,
     /// Another upstream.

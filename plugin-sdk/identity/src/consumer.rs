@@ -79,7 +79,7 @@ pub struct Consumer<'a> {
 /// What follows for a request; made once for each consumer in the configuration.
 #[derive(Debug)]
 pub struct Admission {
-    attributes: Vec<(Rc<str>, String)>,
+    attributes: Vec<(Rc<str>, Rc<str>)>,
     /// One value for each of the policy's fields; `None` removes the field.
     fields: Vec<Option<String>>,
     /// Whether the consumer has all that is required.
@@ -293,17 +293,17 @@ impl Policy {
         };
         let fields = self.fields.iter().map(field).collect();
         let mut attributes = vec![
-            (Rc::clone(&self.id), consumer.id.to_owned()),
-            (Rc::clone(&self.method), consumer.method.to_owned()),
-            (Rc::clone(&self.key_id), consumer.key_id.to_owned()),
-            (Rc::clone(&self.scopes), scopes),
+            (Rc::clone(&self.id), consumer.id.into()),
+            (Rc::clone(&self.method), consumer.method.into()),
+            (Rc::clone(&self.key_id), consumer.key_id.into()),
+            (Rc::clone(&self.scopes), scopes.into()),
         ];
         // One without a group has an empty one: a plugin before this may have set another.
-        attributes.extend(self.group.as_ref().map(|name| (Rc::clone(name), group)));
+        attributes.extend(self.group.as_ref().map(|name| (Rc::clone(name), group.into())));
         let named = self.claims.iter().zip(claims);
-        attributes.extend(
-            named.filter_map(|(known, text)| text.map(|text| (Rc::clone(&known.attribute), text))),
-        );
+        attributes.extend(named.filter_map(|(known, text)| {
+            text.map(|text| (Rc::clone(&known.attribute), text.into()))
+        }));
         Admission { attributes, fields, sufficient: self.suffices(consumer) }
     }
 
@@ -343,7 +343,7 @@ impl Policy {
             };
         }
         let mut attributes = admission.attributes.iter();
-        attributes.all(|(name, value)| request.set_attribute(name, value).is_ok())
+        attributes.all(|(name, value)| request.share_attribute(name, value).is_ok())
     }
 
     /// The attributes that [`Policy::suffices_as_told`] reads.

@@ -2,7 +2,7 @@
 
 use crate::attributes;
 use crate::header_name::is_token;
-use crate::wire::{Attribute, Field, FieldEdit, RequestChange, Response, ResponseChange};
+use crate::wire::{Field, FieldEdit, NewAttribute, RequestChange, Response, ResponseChange};
 
 /// A breach of contract: the gateway would throw the instance away and answer as `on_error` says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,8 +68,8 @@ pub(crate) fn judge_request(change: &RequestChange) -> Result<(), Breach> {
     if change.upstream.as_ref().is_some_and(String::is_empty) {
         return Err(Breach::InvalidUpstream);
     }
-    for Attribute { name, value } in &change.attributes {
-        attributes::check(name, value).map_err(|_| Breach::InvalidAttribute(name.clone()))?;
+    for NewAttribute { name, value } in &change.attributes {
+        attributes::check(name, value).map_err(|_| Breach::InvalidAttribute((**name).into()))?;
     }
     judge_edits(&change.fields)?;
     judge_host(&change.fields)?;

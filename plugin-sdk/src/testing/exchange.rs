@@ -19,7 +19,7 @@ use crate::testing::host::{self, ExchangeState, HeldState, LogLine, ResponseStat
 use crate::testing::message::{Answer, RequestBuilder, ResponseBuilder, SentRequest};
 use crate::testing::slots::HeldSlots;
 use crate::wire::{
-    self, Attribute, BodyMode, ChunkDecision, Decision, FieldEdit, RequestChange, ResponseChange,
+    self, BodyMode, ChunkDecision, Decision, FieldEdit, NewAttribute, RequestChange, ResponseChange,
 };
 use crate::{Ending, Interest, Plugin, Summary};
 
@@ -622,8 +622,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             return;
         }
         let state = self.state.get_mut();
-        for Attribute { name, value } in change.attributes {
-            state.attributes.insert(name, value);
+        for NewAttribute { name, value } in change.attributes {
+            state.attributes.insert((*name).into(), (*value).into());
         }
         self.response_edits.extend(change.response_fields);
         let request = &mut state.request;

@@ -77,7 +77,9 @@ impl RequestRules {
         if let Some(path) = path {
             request.set_path(path);
         }
-        if let Some(query) = self.query.apply(request.query(), values) {
+        if !self.query.is_empty()
+            && let Some(query) = self.query.apply(request.query(), values)
+        {
             request.set_query(query);
         }
         self.apply_method(request, values);

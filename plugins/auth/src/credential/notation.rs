@@ -31,11 +31,24 @@ pub(super) fn parameter<'r>(
     request: &'r Request,
     name: &str,
 ) -> Result<Option<Cow<'r, [u8]>>, Refusal> {
+    // Nearly no query has it, which shows before anything is decoded.
+    if !request.query().is_some_and(|query| may_have(query.as_bytes(), name.as_bytes())) {
+        return Ok(None);
+    }
     let mut values = request.query_pairs().filter(|(key, _)| key == name).map(|(_, value)| value);
     match (values.next(), values.next()) {
         (value, None) => Ok(value.map(into_bytes)),
         (_, Some(_)) => Err(Refusal::Several),
     }
+}
+
+/// Whether a query has a parameter of this name, or one whose name is escaped.
+fn may_have(query: &[u8], name: &[u8]) -> bool {
+    query.split(|byte| *byte == b'&').any(|pair| {
+        let end = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+        let key = &pair[..end];
+        key == name || key.iter().any(|byte| matches!(byte, b'%' | b'+'))
+    })
 }
 
 fn into_bytes(text: Cow<'_, str>) -> Cow<'_, [u8]> {
