@@ -34,6 +34,7 @@ pub(crate) use self::line::Log;
 pub(crate) use self::process::write;
 pub(crate) use self::registry::{OpenError, Registry};
 use crate::config::{AccessLog, AccessLogId};
+use crate::heads::detach_value;
 use crate::upstream::Shown;
 
 /// What is known of an exchange at its end.
@@ -106,6 +107,13 @@ pub(crate) struct Kept {
 
 /// A few have room without their own allocation.
 type Fields = SmallVec<[(u16, HeaderValue); 4]>;
+
+impl Kept {
+    /// Copies what it has of the request.
+    pub(crate) fn detach(&mut self) {
+        self.request.iter_mut().for_each(|(_, value)| detach_value(value));
+    }
+}
 
 impl Logs {
     /// The log that this names, if it names one.

@@ -196,6 +196,11 @@ impl Body {
         Self::filtered(buffered::resumed(read, rest))
     }
 
+    /// Whether it goes on for nobody knows how long.
+    pub(crate) fn is_open_ended(&self) -> bool {
+        !http_body::Body::is_end_stream(&self.source) && self.source.size_hint().exact().is_none()
+    }
+
     /// Whether reading it does more than reading it: plugins see what passes.
     pub(crate) fn is_filtered(&self) -> bool {
         matches!(self.source, Source::Filtered(_))

@@ -285,6 +285,11 @@ impl Run {
         edit(Arc::make_mut(&mut self.heads.borrow_mut()))
     }
 
+    /// Lets go of the buffer that the request was read into.
+    pub(crate) fn detach(&self) {
+        self.change(ExchangeView::detach);
+    }
+
     fn pool(&self, index: usize) -> &Rc<Pool> {
         &self.chain.pools[index]
     }

@@ -6,13 +6,14 @@
 //! header map.
 
 mod application;
+mod detach;
 mod drain;
 mod end;
 mod observe;
 mod recorded;
 mod worker;
 
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -69,7 +70,7 @@ pub(crate) struct Exchange {
     pub(crate) id: HeaderValue,
     pub(crate) method: Method,
     /// As the client sent it.
-    pub(crate) uri: Uri,
+    uri: RefCell<Uri>,
     pub(crate) version: Version,
     began: Instant,
     /// The client as trusted proxies describe it.
@@ -168,7 +169,7 @@ impl Exchange {
             listener,
             id: init.id,
             method: init.method.clone(),
-            uri: init.uri.clone(),
+            uri: RefCell::new(init.uri.clone()),
             version: init.version,
             began,
             worker,
@@ -275,6 +276,11 @@ impl Exchange {
     /// Whether it has no client.
     pub(crate) fn is_background(&self) -> bool {
         self.is_background
+    }
+
+    /// What the client asked for, as it was sent.
+    pub(crate) fn uri(&self) -> Ref<'_, Uri> {
+        self.uri.borrow()
     }
 
     /// The request id as text.

@@ -5,6 +5,7 @@
 
 pub(crate) mod authority;
 mod calls;
+mod detached;
 mod hop_by_hop;
 pub(crate) mod query;
 mod rules;
@@ -20,6 +21,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub(crate) use self::calls::{Calls, MadeCall};
+pub(crate) use self::detached::{detach_uri, detach_value};
 pub(crate) use self::hop_by_hop::{strip_hop_by_hop, strip_nominated};
 pub(crate) use self::rules::{check_host_value, normal_path};
 use crate::route::Captures;

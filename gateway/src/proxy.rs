@@ -80,6 +80,9 @@ async fn handle(
         // Boxed, so that other requests do not carry its state around.
         Box::pin(refusal::finish(&exchange, &mut response)).await;
     }
+    if response.body().is_open_ended() {
+        exchange.detach();
+    }
     response.body_mut().monitor_response(exchange.clone());
     response::hop_by_hop::name(&exchange, &mut response);
     if exchange.is_debug() {

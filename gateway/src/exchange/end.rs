@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use http::Uri;
+
 use super::{Exchange, ExchangeOutcome};
 use crate::access_log::{Attributes, Record, RequestLine};
 use crate::error::{Cut, Failure};
@@ -17,8 +19,8 @@ pub(crate) trait AtEnd: fmt::Debug {
 }
 
 impl Exchange {
-    /// What the log needs of it.
-    pub(crate) fn record(&self) -> Record<'_> {
+    /// What the log needs of it; `uri` is its own.
+    pub(crate) fn record<'a>(&'a self, uri: &'a Uri) -> Record<'a> {
         Record {
             id: self.id(),
             trace: self.span.as_ref().map(|span| span.trace),
@@ -26,7 +28,7 @@ impl Exchange {
             listener: &self.facts().listener.name,
             request: Some(RequestLine {
                 method: &self.method,
-                uri: &self.uri,
+                uri,
                 version: self.version,
                 is_https: self.is_https(),
             }),

@@ -127,7 +127,8 @@ impl AtEnd for Log {
         let attempts = target.map(|_| tries.shown(exchange.timers().now(), upstreams));
         let target = target.map(|target| &*target.authority).or(component.as_deref());
         let way = Way { target, attempts: attempts.as_ref() };
-        let record = exchange.record();
+        let uri = exchange.uri();
+        let record = exchange.record(&uri);
         if let Some(named) = named {
             let kept = exchange.kept();
             let none = Kept::default();

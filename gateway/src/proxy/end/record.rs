@@ -133,8 +133,9 @@ fn version(version: Version) -> &'static str {
 
 /// The target without what must not be kept of it.
 fn target(exchange: &Exchange) -> String {
-    let path = exchange.uri.path();
-    match exchange.uri.query() {
+    let uri = exchange.uri();
+    let path = uri.path();
+    match uri.query() {
         Some(query) => format!("{path}?{}", recorder::redacted(query)),
         None => path.to_owned(),
     }

@@ -39,7 +39,7 @@ impl AtEnd for Spans {
             pattern: pattern.map(Into::into),
             consumer: exchange.run().and_then(|run| run.consumer()).map(Into::into),
             method: exchange.method.clone(),
-            path: exchange.uri.path().into(),
+            path: exchange.uri().path().into(),
             is_https: exchange.is_https(),
             version: exchange.version,
             client: exchange.client(),
