@@ -240,6 +240,37 @@ async fn no_secret_is_in_a_line_over_either_version() {
     }
 }
 
+/// Once a response streams, the buffer that its request was read into is gone.
+#[tokio::test]
+async fn the_line_of_a_stream_says_what_was_asked_over_either_version() {
+    let folder = tempdir().unwrap();
+    let file = folder.path().join("log");
+    let upstream = Upstream::script(|stream| async move {
+        let mut raw = Raw::from(stream);
+        raw.read_until("\r\n\r\n").await;
+        raw.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        raw.send("2\r\nok\r\n0\r\n\r\n").await;
+    })
+    .await;
+    let text = format!(
+        "access_log = \"x\"\n[access_logs.x]\nfile = {file:?}\n\
+         format = '{{uri}} {{request.header.referer}} {{attribute.consumer.id}}'\n\
+         [upstreams.service]\ntargets = [\"http://{}\"]\n\
+         [plugins.uses]\ncomponent = \"./uses.wasm\"\ngrants = [\"usage\"]\n\
+         [[routes]]\nname = \"r\"\npaths = [\"/{{*rest}}\"]\nplugins = [\"uses\"]\nupstream = \"service\"\n",
+        upstream.address
+    );
+    let gateway = Setup::toml(&text, &[]).start();
+    let (path, fields) = ("/a%20b?c=d", [("referer", "http://r.example/"), ("x-consumer", "me")]);
+    let one = Http1::connect(gateway.address).await.send(request("GET", path, &fields, "")).await;
+    let two = Http2::connect(gateway.address).await.send(request2("GET", path, &fields, "")).await;
+    assert_eq!((one.text(), two.text()), ("ok", "ok"));
+    for line in until_lines(&file, 2).await {
+        assert_eq!(line, "/a%20b?c=d http://r.example/ me");
+    }
+}
+
 #[tokio::test]
 async fn a_configuration_of_before_logs_as_before() {
     let mut setup = Setup::toml(super::support::ROUTE, &[]);
