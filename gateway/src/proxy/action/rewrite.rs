@@ -28,7 +28,7 @@ pub(in crate::proxy) fn apply<'a>(
 ) -> Result<&'a HostPolicy, Failure> {
     let rewrite = of(exchange, matched);
     let chosen = matched.chosen_path.map(Cow::Borrowed);
-    let path = chosen.or_else(|| rewritten_path(exchange, matched, head).map(Cow::Owned));
+    let path = chosen.or_else(|| rewritten_path(rewrite, exchange, matched, head).map(Cow::Owned));
     if let Some(path) = path {
         head.uri = with_path(&head.uri, &path)?;
     }
@@ -56,8 +56,12 @@ pub(super) fn of<'a>(exchange: &Exchange, matched: &Matched<'a>) -> &'a Rewrite 
 }
 
 /// The new path; `None` if the one in the head will do.
-fn rewritten_path(exchange: &Exchange, matched: &Matched<'_>, head: &Parts) -> Option<String> {
-    let rewrite = of(exchange, matched);
+fn rewritten_path(
+    rewrite: &Rewrite,
+    exchange: &Exchange,
+    matched: &Matched<'_>,
+    head: &Parts,
+) -> Option<String> {
     let path = matched.target.path(&head.uri);
     if let Some(template) = &rewrite.path {
         return Some(template::fill(template, exchange, matched, head));

@@ -44,7 +44,8 @@ pub(in crate::proxy) fn settle(
 /// The upstream of the variant that was chosen.
 pub(super) fn settled(exchange: &Exchange, split: &Split) -> Result<UpstreamId, Failure> {
     let variant = exchange.variant().and_then(|variant| split.variants.get(variant));
-    variant.map(|it| it.upstream).ok_or(Failure::Internal("a split was not settled"))
+    // Not made where it is not needed: it would have to be dropped.
+    variant.map(|it| it.upstream).ok_or_else(|| Failure::Internal("a split was not settled"))
 }
 
 /// The upstream that an action forwards to, if it does.
