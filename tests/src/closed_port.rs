@@ -22,7 +22,7 @@ impl ClosedPort {
     /// Where the system has no port.
     #[expect(clippy::new_without_default, reason = "it takes a port from the system")]
     pub fn new() -> Self {
-        Self::bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap()
+        Self::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port")
     }
 
     /// That of somebody who has ended, as soon as his socket is closed.
@@ -36,7 +36,7 @@ impl ClosedPort {
             closed.is_some()
         })
         .await;
-        closed.unwrap()
+        closed.expect("it is closed in time")
     }
 
     fn bind(address: SocketAddr) -> std::io::Result<Self> {

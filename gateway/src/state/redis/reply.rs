@@ -61,8 +61,11 @@ fn after<'a>(line: &[u8], rest: &'a [u8]) -> Result<Option<&'a [u8]>, Text> {
     })
 }
 
-/// A line: its kind, the rest of it, and what follows.
-fn line(bytes: &[u8]) -> Result<Option<(u8, &[u8], &[u8])>, Text> {
+/// Its kind, the rest of it, and what follows.
+type Line<'a> = (u8, &'a [u8], &'a [u8]);
+
+/// The first line, if all of it is there.
+fn line(bytes: &[u8]) -> Result<Option<Line<'_>>, Text> {
     /// Longer than any error.
     const LONGEST: usize = 4 << 10;
     let Some(end) = memchr::memchr(b'\r', bytes) else {
