@@ -11,6 +11,7 @@ import contextlib
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -59,9 +60,18 @@ paths = ["/closed"]
 plugins = ["keys"]
 upstream = "ws"
 
+[upstreams.silent]
+targets = ["http://127.0.0.1:{silent}"]
+
 [[routes]]
 name = "small"
 paths = ["/small"]
+limits = {{ body_size = "1KiB" }}
+upstream = "silent"
+
+[[routes]]
+name = "answered"
+paths = ["/answered"]
 limits = {{ body_size = "1KiB" }}
 upstream = "ws"
 """
@@ -86,7 +96,8 @@ def free_port(taken=set()):
 
 @contextlib.contextmanager
 def running(port, *command):
-    process = subprocess.Popen([str(word) for word in command])
+    # A group of its own: `node` may be a script that starts the program.
+    process = subprocess.Popen([str(word) for word in command], start_new_session=True)
     try:
         deadline = time.monotonic() + 120
         while True:
@@ -99,11 +110,12 @@ def running(port, *command):
                 time.sleep(0.1)
         yield
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait(20)
 
 
-def pieces():
+def pieces(after=0):
+    time.sleep(after)
     for _ in range(UPLOAD // 100_000):
         yield b"x" * 100_000
 
@@ -129,6 +141,12 @@ def refusals(clear, encrypted, folder):
                         answer = client.post(address + path, content=content)
                         assert answer.status_code == status and answer.json()["status"] == status, (address, path, http2)
                         assert answer.http_version == ("HTTP/2" if http2 else "HTTP/1.1")
+        # The server answers the head; what is too large comes behind that.
+        for http2 in [False, True]:
+            with httpx.Client(http1=not http2, http2=http2, verify=False, trust_env=False, timeout=30) as client:
+                for _ in range(3):
+                    answer = client.post(address + "/answered", content=pieces(after=0.3))
+                    assert (answer.status_code, answer.text) == (426, "Upgrade Required"), (address, http2)
 
 
 def slowly(clear):
@@ -242,6 +260,9 @@ def main():
         ports = {name: free_port() for name in ["clear", "encrypted", *(server.replace("-", "_") for server in SERVERS)]}
         stack.enter_context(running(ports["ws"], "node", script, "-", "-", "serve", ports["ws"]))
         stack.enter_context(running(ports["websockets"], sys.executable, HERE / "echo.py", ports["websockets"]))
+        # Takes connections, and never answers.
+        silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        ports["silent"] = silent.getsockname()[1]
         config = folder / "gateway.toml"
         routes = "".join(ROUTE.format(name=name) for name in SERVERS)
         config.write_text(CONFIG.format(folder=folder, **ports) + routes)

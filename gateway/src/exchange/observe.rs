@@ -55,7 +55,9 @@ impl Observer for Exchange {
     }
 
     fn upload_failed(&self, failure: Failure) {
+        // A client that sends more than it may does send, and reads its response behind that.
         if self.is_answered()
+            && !matches!(failure, Failure::BodyTooLarge { .. })
             && let Some(stream) = &self.stream
         {
             stream.give_up_body();

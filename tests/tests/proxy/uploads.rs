@@ -109,6 +109,40 @@ async fn is_given_up(gateway: &Running) {
     assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
 }
 
+/// Answers by the head alone, and reads on.
+async fn answers_and_reads_on() -> Upstream {
+    Upstream::script(|stream| async move {
+        let mut raw = Raw::from(stream);
+        raw.read_until("\r\n\r\n").await;
+        raw.send(REFUSED).await;
+        raw.rest().await;
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_answer_arrives_whose_upload_passes_its_limit_afterwards() {
+    let upstream = answers_and_reads_on().await;
+    let gateway =
+        Setup::proxy(upstream.address).listen(|it| it.limits.body_size = Some(100_000)).start();
+    let mut raw = Raw::connect(gateway.address).await;
+    raw.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    // The gateway has the answer when it announces that the connection ends.
+    assert_eq!(raw.head().await.header("connection"), Some("close"));
+    let piece = format!("{:x}\r\n{}\r\n", 80_000, "x".repeat(80_000));
+    for _ in 0..100 {
+        raw.send(&piece).await;
+    }
+    assert_eq!(raw.rest().await, "no");
+
+    let mut client = Streams::connect(gateway.address).await;
+    let (mut answer, mut body) = client.open("POST", "/", &[], true);
+    let heads = streams::heads(&mut answer).await.unwrap();
+    assert_eq!(heads.response.status(), 401);
+    assert!(streams::send(&mut body, vec![b'x'; 8_000_000].into()).await, "all of it is taken");
+    assert_eq!(streams::read(&mut heads.response.into_body()).await.unwrap().0, b"no");
+}
+
 /// Says which length it was given, and what came.
 async fn tells_lengths() -> Upstream {
     Upstream::http1(|request| async move {
