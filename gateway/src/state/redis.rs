@@ -21,7 +21,6 @@ mod tests;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -34,7 +33,7 @@ use crate::telemetry::metrics::{StoreCounts, StoreNumbers, StoreResult};
 
 thread_local! {
     /// The connections of this thread, by the number of their store.
-    static LINKS: RefCell<HashMap<u64, Weak<Link>>> = RefCell::default();
+    static LINKS: RefCell<Vec<(u64, Weak<Link>)>> = const { RefCell::new(Vec::new()) };
 }
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
@@ -178,15 +177,18 @@ impl Redis {
         }
         let link = Arc::new(Link::default());
         LINKS.with_borrow_mut(|links| {
-            links.retain(|_, link| link.strong_count() > 0);
-            links.insert(self.number, Arc::downgrade(&link));
+            links.retain(|(_, link)| link.strong_count() > 0);
+            links.push((self.number, Arc::downgrade(&link)));
         });
         self.links.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&link));
         tokio::spawn(link::serve(link, Arc::downgrade(self)));
     }
 
     fn link(&self) -> Option<Arc<Link>> {
-        LINKS.with_borrow(|links| links.get(&self.number).and_then(Weak::upgrade))
+        LINKS.with_borrow(|links| {
+            // A configuration has few stores.
+            links.iter().find(|(number, _)| *number == self.number)?.1.upgrade()
+        })
     }
 
     /// Asks what the server may refuse: a refusal is an answer too, unless it says that the server is of no use.

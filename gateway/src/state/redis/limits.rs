@@ -132,7 +132,8 @@ impl SharedLimits {
         charges: &[Charge<'_>],
     ) -> Result<Verdicts, Unavailable> {
         let answered = match &self.leases {
-            Some(leases) => self.lease(leases, charges).await,
+            // What a hook without leases holds while it waits should be small.
+            Some(leases) => Box::pin(self.lease(leases, charges)).await,
             None => self.ask(charges, &[], "").await.map(|answer| answer.verdicts),
         };
         match answered {

@@ -141,19 +141,24 @@ impl Pipe {
         (Self(Arc::new(Handle(queue))), driver)
     }
 
-    /// Asks by what `write` appends: one command.
-    pub(super) async fn ask(&self, since: Instant, write: impl FnOnce(&mut Vec<u8>)) -> Answer {
+    /// Asks by what `write` appends: one command. It is written before the future is: a hook that waits holds little.
+    pub(super) fn ask(
+        &self,
+        since: Instant,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> impl Future<Output = Answer> {
         let (answer, answered) = oneshot::channel();
-        {
-            let mut queue = lock(&self.0.0);
-            if let Some(why) = &queue.broken {
-                return Err(Failed::Broken(Arc::clone(why)));
+        let mut queue = lock(&self.0.0);
+        match &queue.broken {
+            Some(why) => drop(answer.send(Err(Failed::Broken(Arc::clone(why))))),
+            None => {
+                write(&mut queue.out);
+                queue.waiting.push_back(Waiting { answer: Some(answer), since });
+                queue.wake();
             }
-            write(&mut queue.out);
-            queue.waiting.push_back(Waiting { answer: Some(answer), since });
-            queue.wake();
         }
-        answered.await.unwrap_or_else(|_| Err(Failed::Broken("its worker ends".into())))
+        drop(queue);
+        async { answered.await.unwrap_or_else(|_| Err(Failed::Broken("its worker ends".into()))) }
     }
 }
 
@@ -177,15 +182,43 @@ pub(super) fn text(out: &mut Vec<u8>, word: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a number as a word.
+/// Appends a number as a word: with one copy, since a check has seven.
 pub(super) fn number(out: &mut Vec<u8>, number: u64) {
-    text(out, itoa::Buffer::new().format(number).as_bytes());
+    const DIGITS: usize = 20;
+    let mut word = [0; 5 + DIGITS + 2];
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(number).as_bytes();
+    let (tens, ones) = (digits.len() / 10, digits.len() % 10);
+    let start = if tens == 0 {
+        word[..4].copy_from_slice(&[b'$', digit(ones), b'\r', b'\n']);
+        4
+    } else {
+        word[..5].copy_from_slice(&[b'$', digit(tens), digit(ones), b'\r', b'\n']);
+        5
+    };
+    let end = start + digits.len();
+    word[start..end].copy_from_slice(digits);
+    word[end..end + 2].copy_from_slice(b"\r\n");
+    out.extend_from_slice(&word[..end + 2]);
+}
+
+/// A digit of a number below ten.
+fn digit(number: usize) -> u8 {
+    b"0123456789"[number % 10]
 }
 
 fn header(out: &mut Vec<u8>, kind: u8, number: usize) {
-    out.push(kind);
-    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
-    out.extend_from_slice(b"\r\n");
+    match number {
+        0..10 => out.extend_from_slice(&[kind, digit(number), b'\r', b'\n']),
+        10..100 => {
+            out.extend_from_slice(&[kind, digit(number / 10), digit(number), b'\r', b'\n']);
+        }
+        _ => {
+            out.push(kind);
+            out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
 }
 
 /// Serves a connection until it breaks, or nobody has it any more.

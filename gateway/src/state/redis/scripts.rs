@@ -31,13 +31,20 @@ impl Redis {
         let Some(link) = self.link() else { return Err(Unavailable) };
         let waiting = link.waits();
         let began = Instant::now();
-        let made = self.made(&link, began).await?;
+        let made = match link.made() {
+            Some(made) => made,
+            None => Box::pin(self.made(&link, began)).await?,
+        };
+        // What few checks need is elsewhere: a hook that waits should hold little.
         let answered = match &made.pipe {
             Some(pipe) => {
                 let answered = by_pipe(pipe, &made, began, script, keys, arguments).await;
                 answered.map_err(|failed| failure(failed, self.settings.timeout))
             }
-            None => self.by_library(&made, began, Question::Script(script, keys, arguments)).await,
+            None => {
+                let question = Question::Script(script, keys, arguments);
+                Box::pin(self.by_library(&made, began, question)).await
+            }
         };
         let took = began.elapsed();
         drop(waiting);
@@ -89,26 +96,21 @@ async fn by_pipe(
     keys: &[String],
     arguments: &[Argument<'_>],
 ) -> Result<Numbers, Failed> {
-    match ask(pipe, began, ["EVALSHA", &made.shas[script]], keys, arguments).await {
+    let ask = |words| pipe.ask(began.into(), move |out| evaluate(out, words, keys, arguments));
+    match ask(["EVALSHA", &made.shas[script]]).await {
         // Nothing of the check was done. The store began anew, or forgot its scripts.
         Err(Failed::Refused(words)) if code(&words) == "NOSCRIPT" => {
-            ask(pipe, began, ["EVAL", SCRIPTS[script]], keys, arguments).await
+            ask(["EVAL", SCRIPTS[script]]).await
         }
         answered => answered,
     }
 }
 
-async fn ask(
-    pipe: &Pipe,
-    began: Instant,
-    words: [&str; 2],
-    keys: &[String],
-    arguments: &[Argument<'_>],
-) -> Result<Numbers, Failed> {
-    pipe.ask(began.into(), |out| evaluate(out, words, keys, arguments)).await
-}
-
 fn evaluate(out: &mut Vec<u8>, words: [&str; 2], keys: &[String], arguments: &[Argument<'_>]) {
+    /// Room for a number as a word, and for what is before and behind a text.
+    const WORD: usize = 28;
+    let texts = words.iter().map(|word| word.len()).chain(keys.iter().map(String::len));
+    out.reserve(texts.sum::<usize>() + WORD * (4 + keys.len() + arguments.len()));
     pipe::begin(out, 3 + keys.len() + arguments.len());
     words.iter().for_each(|word| pipe::text(out, word.as_bytes()));
     pipe::number(out, keys.len() as u64);

@@ -102,3 +102,35 @@ async fn a_silent_store_costs_a_bounded_wait_and_stalls_no_other_route() {
         assert_eq!(gateway.statuses("/closed", 5).await, [200, 200, 200, 200, 429]);
     }
 }
+
+#[tokio::test]
+async fn a_connection_for_checks_that_is_cut_is_made_anew() {
+    for kind in KINDS {
+        let Some(server) = Server::start(kind, &[]).await else { continue };
+        let folder = tempdir().unwrap();
+        let patient = text(&server).replace("instances = 2", "instances = 2\ntimeout = \"1s\"");
+        let gateway = Gateway::run_up(folder.path(), &patient).await;
+        let began = Instant::now();
+        // What is asked last by each connection: once a second whether the server is there, but for the one of a check.
+        let of_checks = loop {
+            assert!(began.elapsed() < Duration::from_secs(20), "{}", server.ask("CLIENT LIST"));
+            assert_eq!(gateway.statuses("/open", 1).await.len(), 1);
+            let clients = server.ask("CLIENT LIST");
+            let lines = clients.lines().filter(|line| line.contains("cmd=evalsha"));
+            let ids: Vec<_> =
+                lines.filter_map(|it| it.strip_prefix("id=")?.split(' ').next()).collect();
+            if let [id] = ids[..] {
+                break id.to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        };
+        assert!(server.ask(&format!("CLIENT KILL ID {of_checks}")).starts_with(":1"), "{kind:?}");
+        let began = Instant::now();
+        while gateway.said("answers again") == 0 {
+            assert!(began.elapsed() < Duration::from_secs(20), "{kind:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(gateway.said("cannot be had"), 1);
+        assert_eq!(gateway.statuses("/closed", 5).await, [200, 200, 200, 200, 429], "{kind:?}");
+    }
+}
