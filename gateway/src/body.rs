@@ -29,10 +29,12 @@ pub(crate) use self::collect::{CollectError, collect};
 pub(crate) use self::observer::{Observer, TrailerFilter, TrailerForm};
 pub(crate) use self::replay::Replay;
 pub(crate) use self::request_monitor::RequestBodyMonitor;
-pub(crate) use self::response_monitor::{ResponseBodyMonitor, UpstreamBodyMonitor, broken};
+pub(crate) use self::response_monitor::broken;
+use self::response_monitor::{ResponseBodyMonitor, UpstreamBodyMonitor};
 use crate::conn::Downstream;
 use crate::error::ComponentError;
-use crate::upstream::{self, Cause, Http2Body, Payload, ResponseBody};
+use crate::timer::Timers;
+use crate::upstream::{self, Cause, Http2Body, Lease, Payload, ResponseBody};
 
 /// The body of a request or a response.
 pub struct Body {
@@ -63,13 +65,15 @@ enum Source {
 pub(crate) type Filtered = Pin<Box<dyn http_body::Body<Data = Bytes, Error = BodyError>>>;
 
 /// Who monitors the body.
+///
+/// What is large is boxed: bodies are moved many times, and most are whole or empty from the start.
 enum Watch {
     Nobody,
-    Request(RequestBodyMonitor),
+    Request(Box<RequestBodyMonitor>),
     /// A request's plugins, for its trailers.
     Trailers(Rc<dyn TrailerFilter>),
     /// The upstream alone: something is between it and the client.
-    Upstream(UpstreamBodyMonitor),
+    Upstream(Box<UpstreamBodyMonitor>),
     Response(ResponseBodyMonitor),
 }
 
@@ -150,7 +154,7 @@ impl Body {
 
     /// Watches a request body on its way to the upstream.
     pub(crate) fn monitor_request(&mut self, upload: RequestBodyMonitor) {
-        self.watch = Watch::Request(upload);
+        self.watch = Watch::Request(Box::new(upload));
     }
 
     /// Whether trailers may follow on it. Those of HTTP/2 may be behind any body.
@@ -211,12 +215,13 @@ impl Body {
         Self { source: Source::Filtered(filtered), watch: Watch::Nobody }
     }
 
-    /// Watches the upstream's silence, and returns its connection at the end.
-    pub(crate) fn monitor_upstream(&mut self, mut origin: UpstreamBodyMonitor) {
-        if !http_body::Body::is_end_stream(&self.source) {
-            self.watch = Watch::Upstream(origin);
+    /// Watches the upstream's silence, which may last for `idle`, and returns its connection at the end.
+    pub(crate) fn monitor_upstream(&mut self, lease: Lease, timers: &Timers, idle: Duration) {
+        if http_body::Body::is_end_stream(&self.source) {
+            drop(lease);
         } else {
-            origin.release();
+            let origin = UpstreamBodyMonitor::new(lease, timers.clone(), idle);
+            self.watch = Watch::Upstream(Box::new(origin));
         }
     }
 
@@ -292,7 +297,7 @@ impl http_body::Body for Body {
         if let Watch::Response(download) = &mut this.watch
             && let Some(held) = download.take_held()
         {
-            return download.let_go(held, context);
+            return download.let_go(*held, context);
         }
         let polled = Pin::new(&mut this.source).poll_frame(context);
         match &mut this.watch {

@@ -6,6 +6,7 @@
 pub(crate) mod authority;
 mod calls;
 mod detached;
+mod fact;
 mod hop_by_hop;
 pub(crate) mod query;
 mod rules;
@@ -22,6 +23,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 pub(crate) use self::calls::{Calls, MadeCall};
 pub(crate) use self::detached::{detach_uri, detach_value};
+pub(crate) use self::fact::AttributeName;
 pub(crate) use self::hop_by_hop::{strip_hop_by_hop, strip_nominated};
 pub(crate) use self::rules::{check_host_value, normal_path};
 use crate::route::Captures;
@@ -216,15 +218,6 @@ pub(crate) fn check_attribute_value(value: &str) -> Result<(), AttributeRefused>
 }
 
 impl ExchangeView {
-    /// The value of an attribute, the gateway's or a plugin's.
-    pub(crate) fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
-        if is_reserved(name) {
-            return self.facts.attribute(name);
-        }
-        let own = self.attributes.iter().find(|known| known.name == name);
-        own.map(|known| Cow::Borrowed(known.value.as_str()))
-    }
-
     /// Sets an attribute that is not reserved, in place of its former value. Returns whose that was,
     /// and how many bytes it had.
     pub(crate) fn set_attribute(
@@ -247,48 +240,5 @@ impl ExchangeFacts {
     /// The request id as text; it is made of visible ASCII.
     pub(crate) fn request_id(&self) -> &str {
         self.request_id.to_str().unwrap_or_default()
-    }
-
-    fn attribute(&self, name: &str) -> Option<Cow<'_, str>> {
-        let text: &str = match name {
-            "client.address" => return Some(Cow::Owned(self.client.to_string())),
-            "client.port" => return Some(Cow::Owned(self.client_port.to_string())),
-            "request.id" => self.request_id(),
-            "request.scheme" => self.scheme,
-            "request.host" => &self.host,
-            "request.authority" => {
-                let text = self.authority.as_ref()?.to_str().ok()?;
-                return Some(Cow::Owned(authority::normal(text, self.scheme)));
-            }
-            "request.waited-ms" if self.waited.is_zero() => "0",
-            "request.waited-ms" => {
-                return Some(Cow::Owned(format!("{:.3}", self.waited.as_secs_f64() * 1e3)));
-            }
-            "request.cache" => self.cache?,
-            "request.has-body" => ["false", "true"][usize::from(self.has_body)],
-            "request.has-upgrade" => ["false", "true"][usize::from(self.has_upgrade)],
-            "listener.name" => &self.listener,
-            "route.name" => &self.route.name,
-            "route.pattern" => &self.route.patterns.get(self.pattern)?.0,
-            "route.splits" => ["false", "true"][usize::from(!self.route.variants.is_empty())],
-            "route.variant" => self.route.variants.get(self.variant?)?,
-            "upstream.name" => self.upstream.as_deref()?,
-            _ => {
-                return match name.strip_prefix("client.certificate.") {
-                    Some(part) => self.certificate.as_ref()?.attribute(part),
-                    None => self.capture(name.strip_prefix("capture.")?),
-                };
-            }
-        };
-        Some(Cow::Borrowed(text))
-    }
-
-    /// What a parameter of the path means, percent-decoded: keys and fields want the text,
-    /// not its notation.
-    fn capture(&self, name: &str) -> Option<Cow<'_, str>> {
-        let (_, names) = self.route.patterns.get(self.pattern)?;
-        let index = names.iter().position(|known| **known == *name)?;
-        let value = self.captures.value(index, self.matched.path())?;
-        Some(percent_encoding::percent_decode_str(value).decode_utf8_lossy())
     }
 }

@@ -14,7 +14,7 @@ use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, Request, Response};
 use tokio::sync::mpsc;
 
-use crate::body::{Body, UpstreamBodyMonitor};
+use crate::body::Body;
 use crate::component::{self, OutgoingCall};
 use crate::config::{self, HostPolicy, UpstreamId};
 use crate::memory_quota::{Reservation, Reserved};
@@ -68,7 +68,7 @@ async fn stream(upstream: Rc<Upstream>, call: OutgoingCall, timers: Timers, idle
         let exchange = upstream.send(&mut request, &HostPolicy::Target).await?;
         let (mut head, mut body) = exchange.response.map(Body::answered).into_parts();
         remove_hop_by_hop(&mut head.headers);
-        body.monitor_upstream(UpstreamBodyMonitor::new(exchange.lease, timers.clone(), idle));
+        body.monitor_upstream(exchange.lease, &timers, idle);
         Ok(Response::from_parts(head, body))
     };
     let bounded = async {

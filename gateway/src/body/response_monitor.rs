@@ -25,10 +25,13 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
 pub(crate) struct ResponseBodyMonitor {
     observer: Rc<dyn Observer>,
     /// Where it comes from; `None` for what the gateway makes itself.
-    origin: Option<UpstreamBodyMonitor>,
+    origin: Origin,
     /// What is held back until the next look at it.
-    held: Option<Held>,
+    held: Option<Box<Held>>,
 }
+
+/// What watches the upstream, until the last byte has come.
+type Origin = Option<Box<UpstreamBodyMonitor>>;
 
 /// What the connection is given only when it has sent everything before.
 pub(super) enum Held {
@@ -106,11 +109,7 @@ impl UpstreamBodyMonitor {
 }
 
 impl ResponseBodyMonitor {
-    pub(super) fn new(
-        observer: Rc<dyn Observer>,
-        origin: Option<UpstreamBodyMonitor>,
-        ended: bool,
-    ) -> Self {
+    pub(super) fn new(observer: Rc<dyn Observer>, origin: Origin, ended: bool) -> Self {
         let mut this = Self { observer, origin, held: None };
         if ended {
             this.complete();
@@ -119,7 +118,7 @@ impl ResponseBodyMonitor {
     }
 
     /// Who wants to have read what is left, if anybody does, and what watches the upstream.
-    pub(super) fn rest(&mut self) -> Option<(Rc<dyn Observer>, Option<UpstreamBodyMonitor>)> {
+    pub(super) fn rest(&mut self) -> Option<(Rc<dyn Observer>, Origin)> {
         if self.held.is_some() || !self.observer.wants_rest() {
             return None;
         }
@@ -136,7 +135,7 @@ impl ResponseBodyMonitor {
         self.origin = None;
     }
 
-    pub(super) fn take_held(&mut self) -> Option<Held> {
+    pub(super) fn take_held(&mut self) -> Option<Box<Held>> {
         self.held.take()
     }
 
@@ -147,7 +146,7 @@ impl ResponseBodyMonitor {
             Held::Failure(error) => Poll::Ready(Some(Err(error))),
             Held::Trailers(lines, flushed) if self.observer.downstream().flushes() == flushed => {
                 self.observer.downstream().wake_when_flushed(context.waker());
-                self.held = Some(Held::Trailers(lines, flushed));
+                self.held = Some(Box::new(Held::Trailers(lines, flushed)));
                 Poll::Pending
             }
             Held::Trailers(lines, _) => {
@@ -210,9 +209,9 @@ impl ResponseBodyMonitor {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(error))) => {
-                let is_silent = self.origin.as_ref().is_some_and(UpstreamBodyMonitor::is_silent);
+                let is_silent = self.origin.as_ref().is_some_and(|origin| origin.is_silent());
                 self.observer.download_failed(if is_silent { silent() } else { broken(&error) });
-                self.held = Some(Held::Failure(error));
+                self.held = Some(Box::new(Held::Failure(error)));
                 context.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, RANGE};
 use http::{Method, Response, StatusCode};
 use http_body::Body as _;
 use smallvec::SmallVec;
@@ -20,9 +20,10 @@ use self::range::Selected;
 use super::{Run, edit};
 use crate::body::Body;
 use crate::heads::ExchangeView;
+use crate::plugin::edits::Edit;
 use crate::plugin::instance::Called;
-use crate::plugin::{Asked, Failure, InBackground, OfCache, Served};
-use crate::state::cache::{Cache, Cached, Lead, Waited, Waiting, now};
+use crate::plugin::{Asked, Failure, InBackground, KnownHit, OfCache, Served};
+use crate::state::cache::{Cache, Cached, Entry, Lead, Waited, Waiting, now};
 use crate::telemetry::metrics::CacheResult;
 
 /// What a plugin has of the cache in an exchange.
@@ -236,15 +237,46 @@ pub(super) fn of_request(
     answer(run, *serve)
 }
 
+/// What a request hook asked for, if it can be given again without a call.
+pub(super) fn known(asked: &OfCache) -> Option<KnownHit> {
+    asked.known(|serve| {
+        let head = Response::from_parts(whole(serve).ok()?.into_parts().0, ());
+        Some(head)
+    })
+}
+
 /// What a request hook asked for before, once more.
 pub(super) fn again(
     run: &Run,
-    cache: &Cache,
-    served: Served,
+    hit: &KnownHit,
+    entry: Arc<Entry>,
 ) -> Result<Option<Box<Response<Body>>>, Failure> {
-    cache.counts.answered(served.result);
-    run.change(|heads| heads.facts.cache = Some(served.result.name()));
-    answer(run, served)
+    let result = CacheResult::Hit;
+    hit.cache.counts.answered(result);
+    run.change(|heads| heads.facts.cache = Some(result.name()));
+    if run.heads.borrow().request.headers.contains_key(RANGE) {
+        return answer(run, hit.served(entry));
+    }
+    let mut response = Box::new(Response::new(Body::empty()));
+    *response.status_mut() = hit.whole().status();
+    response.headers_mut().clone_from(hit.whole().headers());
+    if !has_no_body(response.status()) {
+        let length = entry.length();
+        *response.body_mut() = Body::full(entry.part(0..length as usize));
+    }
+    Ok(Some(response))
+}
+
+/// A stored response in memory as the whole of an answer.
+fn whole(serve: &Served) -> Result<Response<Body>, Failure> {
+    let Served { entry, status, headers, edits, .. } = serve;
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = edit::status(status.unwrap_or(entry.status))?;
+    response.headers_mut().clone_from(headers);
+    let length = usize::try_from(entry.length()).unwrap_or(usize::MAX);
+    edit::set_length(response.headers_mut(), length);
+    finish(&mut response, edits.clone())?;
+    Ok(response)
 }
 
 /// What a response hook asked for: what is passed on instead, if there is anything.
@@ -302,12 +334,22 @@ fn answer(run: &Run, serve: Served) -> Result<Option<Box<Response<Body>>>, Failu
             None => Body::full(entry.part(part.start as usize..part.end as usize)),
         };
     }
+    finish(&mut response, edits)?;
+    Ok(Some(response))
+}
+
+/// Makes the plugin's edits, and leaves out what the status has no place for.
+fn finish(response: &mut Response<Body>, edits: Vec<Edit>) -> Result<(), Failure> {
     edit::fields(response.headers_mut(), edits)?;
-    if matches!(response.status(), StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT) {
+    if has_no_body(response.status()) {
         response.headers_mut().remove(CONTENT_LENGTH);
         *response.body_mut() = Body::empty();
     }
-    Ok(Some(response))
+    Ok(())
+}
+
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_MODIFIED | StatusCode::NO_CONTENT)
 }
 
 /// Stores the response if the plugin wants it: its body is then read through what all share.

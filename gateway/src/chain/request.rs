@@ -139,7 +139,7 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     // A trace shows what the hook does, so that it is called.
     if pool.may_reuse() && run.recording.is_none() {
         let heads = run.heads();
-        let known = arrived(pool, &heads).and_then(|arrived| pool.reuse(&arrived));
+        let known = pool.reuse(|key| arrived(key, &pool.plugin().interest, &heads));
         drop(heads);
         if let Some(known) = known
             && let Some(outcome) = again(run, index, known)
@@ -228,7 +228,7 @@ fn again(
 ) -> Option<Result<Option<Box<Response<Body>>>, Failure>> {
     let served = match &hit {
         None => None,
-        Some(hit) => Some(hit.again()?),
+        Some(hit) => Some(hit.entry()?),
     };
     run.pool(index).reused();
     let applied = match served.is_some() && change.is_nothing() {
@@ -237,7 +237,7 @@ fn again(
     };
     run.span_without(index, Hook::OnRequest, How::Reused, applied.as_ref().copied());
     Some(applied.and_then(|()| match (hit, served) {
-        (Some(hit), Some(served)) => cache::again(run, &hit.cache, served),
+        (Some(hit), Some(entry)) => cache::again(run, &hit, entry),
         _ => Ok(None),
     }))
 }
@@ -263,15 +263,24 @@ fn to_keep(
     }
     let asked = called.slots.as_ref().and_then(|asked| asked.cache.as_ref());
     // Who looked into a cache and did not answer from it may find something the next time.
-    let hit = asked.map(|asked| asked.known().map(Rc::new).ok_or(())).transpose().ok()?;
-    let (arrived, change) = (arrived(pool, heads)?, RequestChange::clone(&change.0));
-    Some(Box::new(Kept { arrived, change: (change, hit), time }))
+    let hit = asked.map(|asked| cache::known(asked).map(Rc::new).ok_or(())).transpose().ok()?;
+    let arrived = ReuseKey::of(|key| arrived(key, &pool.plugin().interest, heads))?;
+    Some(Box::new(Kept { arrived, change: (RequestChange::clone(&change.0), hit), time }))
 }
 
-fn arrived(pool: &Pool, heads: &ExchangeView) -> Option<ReuseKey> {
-    let view = View::of(heads, &pool.plugin().interest);
-    let (fields, attributes) = (view.fields(), view.attributes());
-    ReuseKey::of(&view.head(&fields, &attributes))
+/// Writes what would arrive with a call.
+fn arrived(key: &mut ReuseKey, interest: &Interest, heads: &ExchangeView) {
+    let request = &heads.request;
+    key.push(interest.method.then(|| request.method.as_str().as_bytes()));
+    key.push(interest.path.then(|| request.target.path().as_bytes()));
+    key.push(request.target.query().filter(|_| interest.query).map(str::as_bytes));
+    let joined = Joined::of(&request.headers, &interest.request_fields);
+    for (index, name) in interest.request_fields.iter().enumerate() {
+        key.push(joined.value(&request.headers, index, name));
+    }
+    for name in &interest.attributes {
+        key.push(heads.declared(name).as_deref().map(str::as_bytes));
+    }
 }
 
 fn see_head_now(
@@ -508,7 +517,7 @@ struct View<'a> {
 impl<'a> View<'a> {
     fn of(heads: &'a ExchangeView, interest: &'a Interest) -> Self {
         let joined = Joined::of(&heads.request.headers, &interest.request_fields);
-        let texts = interest.attributes.iter().map(|name| heads.attribute(name)).collect();
+        let texts = interest.attributes.iter().map(|name| heads.declared(name)).collect();
         Self { heads, interest, joined, texts }
     }
 
@@ -565,12 +574,19 @@ impl Joined {
 
     /// The values of these fields, joined where there are several lines.
     pub(super) fn values<'a>(&'a self, headers: &'a HeaderMap, names: &[HeaderName]) -> Values<'a> {
-        let value = |(index, name): (usize, &HeaderName)| {
-            if let Some(Some(joined)) = self.0.get(index) {
-                return Some(joined.as_slice());
-            }
-            headers.get(name).map(http::HeaderValue::as_bytes)
-        };
-        names.iter().enumerate().map(value).collect()
+        names.iter().enumerate().map(|(index, name)| self.value(headers, index, name)).collect()
+    }
+
+    /// The value of one of them.
+    fn value<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        index: usize,
+        name: &HeaderName,
+    ) -> Option<&'a [u8]> {
+        if let Some(Some(joined)) = self.0.get(index) {
+            return Some(joined.as_slice());
+        }
+        headers.get(name).map(http::HeaderValue::as_bytes)
     }
 }

@@ -8,53 +8,58 @@
 //! compared in constant time.
 
 use std::cell::{Cell, RefCell};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher as _, RandomState};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::constant_time::verify_slices_are_equal;
-use smallvec::SmallVec;
-
 use super::KnownHit;
-use super::bindings::{RequestChange, RequestHead};
-use super::values::{Value, Values};
+use super::bindings::RequestChange;
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 
 /// Places, of eight bytes each; a power of two.
 const SLOTS: usize = 4096;
-/// Bytes of what arrives with a call, and of what a change writes.
+/// Bytes of what arrives with a call, of what a change writes, and of the answer that comes with it.
 const MAX_KEY: usize = 4 << 10;
 const MAX_CHANGE: usize = 4 << 10;
+const MAX_HIT: usize = 8 << 10;
 /// For how long a change is made again at most, even if the plugin allows more.
 const MAX_TIME: Duration = Duration::from_hours(1);
 
 /// The key of a reusable change: the full input of an `on-request` call, in a canonical form.
-pub(crate) struct ReuseKey(SmallVec<[u8; 104]>);
+///
+/// Each call of one plugin has the same number of values. So a length before each is enough for no two inputs to have one
+/// form.
+#[derive(Debug, Default)]
+pub(crate) struct ReuseKey {
+    bytes: Vec<u8>,
+    is_too_long: bool,
+}
+
+/// In place of a length.
+const ABSENT: [u8; 2] = [u8::MAX; 2];
 
 impl ReuseKey {
-    /// `None` for what is too long to be kept.
-    pub(crate) fn of(head: &RequestHead<'_>) -> Option<Self> {
-        let mut arrived = Self(SmallVec::new());
-        for text in [head.method, head.path, head.query] {
-            arrived.push(text.map(str::as_bytes));
-        }
-        arrived.extend(head.fields);
-        arrived.extend(head.attributes);
-        (arrived.0.len() <= MAX_KEY).then_some(arrived)
+    /// The key that this writes; `None` for what is too long to be kept.
+    pub(crate) fn of(write: impl FnOnce(&mut Self)) -> Option<Self> {
+        let mut key = Self::default();
+        write(&mut key);
+        (!key.is_too_long).then_some(key)
     }
 
-    fn extend<T: Value>(&mut self, Values(values): Values<'_, T>) {
-        values.iter().for_each(|value| self.push(value.as_ref().map(Value::bytes)));
-    }
-
-    /// A length goes before each value, so that no two heads have one form.
-    fn push(&mut self, value: Option<&[u8]>) {
+    /// Adds the next value, in the order in which a call has them.
+    #[inline]
+    pub(crate) fn push(&mut self, value: Option<&[u8]>) {
         let Some(value) = value else {
-            self.0.extend_from_slice(&u64::MAX.to_le_bytes());
+            self.bytes.extend_from_slice(&ABSENT);
             return;
         };
-        self.0.extend_from_slice(&(value.len() as u64).to_le_bytes());
-        // What is longer than can be kept is not copied whole.
-        self.0.extend_from_slice(&value[..value.len().min(MAX_KEY + 1)]);
+        // What is longer than can be kept is not copied.
+        if self.bytes.len() + value.len() > MAX_KEY {
+            self.is_too_long = true;
+            return;
+        }
+        self.bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
+        self.bytes.extend_from_slice(value);
     }
 }
 
@@ -63,6 +68,8 @@ impl ReuseKey {
 pub(crate) struct ChangeCache {
     secret: RandomState,
     places: RefCell<Vec<Option<Box<CacheEntry>>>>,
+    /// The key that was last looked for, whose room the next one takes.
+    last: RefCell<ReuseKey>,
     /// What all that is kept takes, and may take.
     bytes: Cell<usize>,
     limit: usize,
@@ -93,7 +100,7 @@ impl ChangeCache {
     /// Nothing is kept yet; all of it may take so many bytes.
     pub(crate) fn new(limit: usize) -> Self {
         let (secret, places) = (RandomState::default(), RefCell::default());
-        Self { secret, places, bytes: Cell::new(0), limit }
+        Self { secret, places, last: RefCell::default(), bytes: Cell::new(0), limit }
     }
 
     /// Whether nothing was ever kept: most plugins allow it for no change.
@@ -101,12 +108,20 @@ impl ChangeCache {
         self.places.borrow().is_empty()
     }
 
-    /// The change for a request with which this arrives, and the answer if there is one.
+    /// The change for a request whose key this writes, and the answer if there is one.
     pub(crate) fn change(
         &self,
-        ReuseKey(arrived): &ReuseKey,
+        write: impl FnOnce(&mut ReuseKey),
     ) -> Option<(RequestChange, Option<Rc<KnownHit>>)> {
-        let hash = self.secret.hash_one(&arrived[..]);
+        let mut key = self.last.borrow_mut();
+        key.bytes.clear();
+        key.is_too_long = false;
+        write(&mut key);
+        if key.is_too_long { None } else { self.find(&key.bytes) }
+    }
+
+    fn find(&self, arrived: &[u8]) -> Option<(RequestChange, Option<Rc<KnownHit>>)> {
+        let hash = self.hash(arrived);
         let places = self.places.borrow();
         let known = places.get(place(hash))?.as_ref()?;
         let is_same =
@@ -118,14 +133,14 @@ impl ChangeCache {
     /// Keeps a change for as long as the plugin allows, unless it is too long.
     pub(crate) fn keep(
         &self,
-        ReuseKey(arrived): &ReuseKey,
+        ReuseKey { bytes: arrived, .. }: &ReuseKey,
         (change, hit): (RequestChange, Option<Rc<KnownHit>>),
         time: Duration,
     ) {
-        if change.bytes() + hit.as_ref().map_or(0, |hit| hit.bytes()) > MAX_CHANGE {
+        if change.bytes() > MAX_CHANGE || hit.as_ref().is_some_and(|hit| hit.bytes() > MAX_HIT) {
             return;
         }
-        let hash = self.secret.hash_one(&arrived[..]);
+        let hash = self.hash(arrived);
         let (arrived, until) = (arrived[..].into(), Instant::now() + time.min(MAX_TIME));
         let known = Box::new(CacheEntry { hash, arrived, until, change, hit });
         let more = known.bytes();
@@ -143,6 +158,12 @@ impl ChangeCache {
         }
         self.bytes.set(self.bytes.get() + more);
         places[place(hash)] = Some(known);
+    }
+
+    fn hash(&self, arrived: &[u8]) -> u64 {
+        let mut hasher = self.secret.build_hasher();
+        hasher.write(arrived);
+        hasher.finish()
     }
 
     /// Lets go of everything.
@@ -179,9 +200,15 @@ mod tests {
     use super::*;
     use crate::plugin::edits::{Attributes, Edits};
 
-    fn head<'a>(path: Option<&'a str>, fields: &'a [Option<&'a [u8]>]) -> RequestHead<'a> {
-        let attributes = Values(&[]);
-        RequestHead { method: None, path, query: None, fields: Values(fields), attributes }
+    /// What arrives, as a call has it.
+    fn head<'a>(
+        path: Option<&'a str>,
+        fields: &'a [Option<&'a [u8]>],
+    ) -> impl Fn(&mut ReuseKey) + 'a {
+        move |key| {
+            key.push(path.map(str::as_bytes));
+            fields.iter().for_each(|field| key.push(*field));
+        }
     }
 
     fn change(path: &str) -> RequestChange {
@@ -200,8 +227,8 @@ mod tests {
         }
     }
 
-    fn known(reuse: &ChangeCache, head: &RequestHead<'_>) -> Option<String> {
-        reuse.change(&ReuseKey::of(head).expect("short"))?.0.path
+    fn known(reuse: &ChangeCache, head: &impl Fn(&mut ReuseKey)) -> Option<String> {
+        reuse.change(head)?.0.path
     }
 
     #[test]
@@ -281,7 +308,7 @@ mod tests {
     #[test]
     fn what_is_too_long_is_not_kept() {
         let long = "a".repeat(MAX_KEY);
-        assert!(ReuseKey::of(&head(Some(&long), &[])).is_none());
-        assert!(ReuseKey::of(&head(Some(&long[..MAX_KEY - 24]), &[])).is_some());
+        assert!(ReuseKey::of(head(Some(&format!("{long}a")), &[])).is_none());
+        assert!(ReuseKey::of(head(Some(&long), &[])).is_some());
     }
 }

@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::bindings::{self, BodyMode, HookSet, RequestParts};
 use super::edits::{Edit, Edits};
+use crate::heads::AttributeName;
 
 /// Names that a plugin may declare, at most of each kind.
 const MAX_NAMES: usize = 64;
@@ -32,7 +33,7 @@ pub(crate) struct Interest {
     /// Fields that go with `on-response`.
     pub(crate) response_fields: Box<[HeaderName]>,
     /// Attributes that go with `on-request`.
-    pub(crate) attributes: Box<[String]>,
+    pub(crate) attributes: Box<[AttributeName]>,
     /// How it wants request bodies unless a hook says otherwise.
     pub(crate) request_body: BodyMode,
     /// How it wants response bodies unless a hook says otherwise.
@@ -80,7 +81,7 @@ impl TryFrom<bindings::Interest> for Interest {
             query: raw.request_parts.contains(RequestParts::QUERY),
             request_fields: names(&raw.request_fields)?,
             response_fields: names(&raw.response_fields)?,
-            attributes: raw.attributes.into(),
+            attributes: raw.attributes.into_iter().map(AttributeName::new).collect(),
             request_body: raw.request_body,
             response_body: raw.response_body,
             every_request: edits(raw.every_request, "request")?,

@@ -140,7 +140,7 @@ impl Pool {
     /// A change that the plugin made where the same arrived, and allowed to be made again.
     pub(crate) fn reuse(
         &self,
-        arrived: &ReuseKey,
+        arrived: impl FnOnce(&mut ReuseKey),
     ) -> Option<(RequestChange, Option<Rc<KnownHit>>)> {
         if self.versions() != self.reuse_of.get() {
             return None;

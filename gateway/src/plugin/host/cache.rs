@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use smallvec::SmallVec;
 
 use super::functions::Functions;
@@ -82,28 +82,37 @@ pub(crate) struct KnownHit {
     seen: Seen,
     entry: u64,
     status: Option<u16>,
-    /// This worker's own copy.
+    /// This worker's own copies: what was stored, what is changed of it, and the head of both together, which nearly every
+    /// answer has.
     headers: HeaderMap,
     edits: Box<[Edit]>,
+    whole: Response<()>,
 }
 
 impl KnownHit {
-    /// The answer, if there is still the same.
-    pub(crate) fn again(&self) -> Option<Served> {
+    /// What to answer with, if it is still there.
+    pub(crate) fn entry(&self) -> Option<Arc<Entry>> {
         let entry = self.cache.again(&self.seen, self.entry)?;
         // It may have been moved there; the plugin is asked, so that what is damaged is none.
-        if entry.on_disk().is_some() {
-            return None;
-        }
+        entry.on_disk().is_none().then_some(entry)
+    }
+
+    /// The head of an answer with all of it.
+    pub(crate) fn whole(&self) -> &Response<()> {
+        &self.whole
+    }
+
+    /// What the plugin asked for, of which a part may be wanted.
+    pub(crate) fn served(&self, entry: Arc<Entry>) -> Served {
         let (status, result) = (self.status, CacheResult::Hit);
         let (headers, edits) = (self.headers.clone(), self.edits.to_vec());
-        Some(Served { entry, fill: None, status, headers, edits, result, first: None })
+        Served { entry, fill: None, status, headers, edits, result, first: None }
     }
 
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
         let edits = self.edits.iter().map(|edit| size_of::<Edit>() + edit.bytes());
-        let fields = self.headers.iter();
+        let fields = self.headers.iter().chain(self.whole.headers());
         let fields = fields.map(|(name, value)| FIELD + name.as_str().len() + value.len());
         size_of::<Self>() + edits.sum::<usize>() + fields.sum::<usize>()
     }
@@ -116,7 +125,11 @@ impl OfCache {
     }
 
     /// What it asked for as an answer that can be given again: a fresh one of what it found at once, and nothing else.
-    pub(crate) fn known(&self) -> Option<KnownHit> {
+    /// `whole` makes the head of an answer with all of it.
+    pub(crate) fn known(
+        &self,
+        whole: impl FnOnce(&Served) -> Option<Response<()>>,
+    ) -> Option<KnownHit> {
         let serve = self.serve.as_ref()?;
         let is_more = self.joined.is_some()
             || self.keep.is_some()
@@ -132,13 +145,21 @@ impl OfCache {
         let seen = cache.seen(*key, self.given.iter().map(|(entry, _)| entry.id))?;
         let edits = serve.edits.iter().map(Edit::unshared).collect();
         let (entry, status) = (serve.entry.id, serve.status);
-        let mut headers = HeaderMap::with_capacity(serve.headers.len() + 4);
-        for (name, value) in &serve.headers {
-            let name = HeaderName::from_lowercase(name.as_str().as_bytes()).ok()?;
-            headers.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
-        }
-        Some(KnownHit { cache: Arc::clone(cache), seen, entry, status, headers, edits })
+        let headers = unshared(&serve.headers)?;
+        let mut whole = whole(serve)?;
+        *whole.headers_mut() = unshared(whole.headers())?;
+        Some(KnownHit { cache: Arc::clone(cache), seen, entry, status, headers, edits, whole })
     }
+}
+
+/// A copy whose texts nobody shares: counting who does would be seen by all workers.
+fn unshared(headers: &HeaderMap) -> Option<HeaderMap> {
+    let mut copy = HeaderMap::with_capacity(headers.len() + 4);
+    for (name, value) in headers {
+        let name = HeaderName::from_lowercase(name.as_str().as_bytes()).ok()?;
+        copy.append(name, HeaderValue::from_bytes(value.as_bytes()).ok()?);
+    }
+    Some(copy)
 }
 
 /// A request to send without a client.

@@ -38,7 +38,7 @@ pub(super) fn list(interest: &Interest) -> Vec<Requirement> {
         let parts = parts.iter().filter(|(_, is_wanted)| *is_wanted);
         let mut with: Vec<_> = parts.map(|(name, _)| (*name).to_owned()).collect();
         with.extend(interest.request_fields.iter().map(|name| format!("field {name}")));
-        with.extend(interest.attributes.iter().map(|name| format!("attribute {name}")));
+        with.extend(interest.attributes.iter().map(|name| format!("attribute {}", name.as_str())));
         requirements.push(Requirement { hook: "on-request", with });
     }
     requirements.extend(body(interest.request_body, "on-request-body", "on-request-chunk"));
@@ -76,6 +76,7 @@ fn body(mode: BodyMode, whole: &'static str, piece: &'static str) -> Option<Requ
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heads::AttributeName;
 
     #[test]
     fn names_each_hook_that_is_wanted_and_what_arrives_with_it() {
@@ -83,7 +84,7 @@ mod tests {
             request: true,
             path: true,
             request_fields: [http::HeaderName::from_static("x-name")].into(),
-            attributes: ["client.address".to_owned()].into(),
+            attributes: [AttributeName::new("client.address".to_owned())].into(),
             request_body: BodyMode::Buffered(64),
             response_body: BodyMode::Chunks,
             complete: true,

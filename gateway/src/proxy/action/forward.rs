@@ -16,7 +16,7 @@ use std::task::Poll;
 use http::header::{CONNECTION, CONTENT_TYPE, EXPECT};
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 
-use crate::body::{Body, BodyError, UpstreamBodyMonitor};
+use crate::body::{Body, BodyError};
 use crate::config::{HostPolicy, UpstreamId};
 use crate::error::Failure;
 use crate::exchange::{Answerer, Exchange};
@@ -119,7 +119,7 @@ pub(in crate::proxy) async fn forward(
         head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let mut body = Body::answered(body);
-    body.monitor_upstream(UpstreamBodyMonitor::new(answer.lease, exchange.timers().clone(), idle));
+    body.monitor_upstream(answer.lease, exchange.timers(), idle);
     if let Some(web) = web {
         body = web.translate(&mut head, body);
     }

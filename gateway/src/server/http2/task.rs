@@ -108,7 +108,6 @@ struct ResponseWrite<'a> {
     leaves: Option<Instant>,
 }
 
-#[expect(clippy::large_enum_variant, reason = "nearly every response is sent by it")]
 enum Out {
     Sending(Pipe<Body>),
     Sent(SendStream<Bytes>),
