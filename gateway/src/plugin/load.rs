@@ -10,8 +10,11 @@ mod compiler_process;
 mod conform;
 mod describe;
 mod document;
+mod grants;
+mod imports;
 mod inspect;
 mod kind;
+mod loaded;
 mod precompiled;
 mod refusal;
 mod repair;
@@ -23,200 +26,48 @@ mod version;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
 
-use bytes::Bytes;
 use wasmtime::Engine;
-use wasmtime::component::types::ComponentItem;
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use wasmtime::component::{Component, Linker};
 
-use super::bindings::{Description, HOOKS, VERSION};
+use super::Interest;
+use super::bindings::{Description, VERSION};
 use super::engine::{self, Backtraces};
-use super::host::{self, Calls, HostState, INTERFACES, Identity};
-use super::in_place::{ARGUMENTS, BLOCK};
-use super::instance::{HOOK_NAMES, Instance};
+use super::host::{Calls, Identity};
+use super::instance::Instance;
 use super::prepare::Preparer;
 use super::reset;
 use super::schema::Variant;
 use super::trap::{limits_for, mebibytes};
-use super::{Failure, Interest};
-use crate::config::{self, Doubts, Grant, Isolation, OnError};
+use crate::config::{self, Doubts, Isolation};
 use crate::documents::{Document, Documents};
 use crate::events::{Events, Sink};
-use crate::memory_quota::{QuotaExceeded, Reservation, Reserved};
 use crate::share::Clock;
+use crate::state::State;
 use crate::state::key_sets::{KeySet, KeySets};
-use crate::state::{State, slots};
-use crate::telemetry::metrics::{DrainCounts, Metrics};
+use crate::telemetry::metrics::Metrics;
 use crate::usage::Usage;
 use compiled::Compiled;
 use compiler_process::Aside;
 use conform::conform;
 use describe::describe;
-use kind::not_ours;
+use grants::check_imports;
+use imports::{Linked, block, exports, link};
 use refusal::{failed, refused};
 
 pub use compiler_process::{Compilation, compile, compile_with};
 pub use document::{Omission, schema};
+pub(super) use grants::key_of;
 pub use inspect::{
     INTERFACE_VERSION, Import as PluginImport, Inspection, Refusal, compile_time, inspect, open,
     requirements,
 };
+pub(crate) use loaded::{Plugin, full_text};
 pub use precompiled::precompile;
 pub(crate) use refusal::LoadError;
 pub use refusal::SpanTarget;
 pub use requirements::Requirement;
 pub(super) use resettable::{LOAD, MEMORY, SAVE};
-
-/// A plugin that is loaded, checked and accepted its configuration; shared by all workers.
-pub(crate) struct Plugin {
-    /// The name under which it is configured.
-    pub(crate) name: Arc<str>,
-    /// What it wants to see.
-    pub(crate) interest: Interest,
-    /// What happens to a request when it fails.
-    pub(crate) on_error: OnError,
-    /// Whether it may ask for the request's head in a later hook.
-    pub(crate) reads_request: bool,
-    /// Whether it may ask for another attempt, so that requests must be kept.
-    pub(crate) may_attempt: bool,
-    /// Whether it may hold a response back, and see another in its place.
-    pub(crate) may_hold: bool,
-    /// Whether it may have a response read to its end without its client.
-    pub(crate) may_drain: bool,
-    /// Whether it may keep and serve responses.
-    pub(crate) uses_cache: bool,
-    /// Attributes that a request must have, with these values, to pass it.
-    pub(crate) only_if: Box<[(String, String)]>,
-    pub(super) isolation: Isolation,
-    pub(super) deadline: Duration,
-    /// What `configure` may take.
-    pub(super) configure: Duration,
-    pub(super) memory: usize,
-    pub(super) instances: usize,
-    /// How much it may leave in the gateway.
-    pub(crate) bounds: config::PluginBounds,
-    /// Calls that may wait for their turn, on a worker and for a route.
-    pub(super) queue: usize,
-    /// Whether the log has said that its instances serve few hooks.
-    pub(super) retirement_logged: AtomicBool,
-    pub(super) waits: bool,
-    /// The same plugin without hooks that wait, if most of its calls need not.
-    pub(super) at_once: Option<Arc<Plugin>>,
-    /// Whether its instances can be put back into the state in which they were configured, and are.
-    pub(super) resets: bool,
-    /// Whether its component comes with the binary.
-    pub(super) is_first_party: bool,
-    pub(super) config: String,
-    pub(super) identity: Arc<Identity>,
-    pub(super) pre: InstancePre<HostState>,
-    pub(super) exports: Vec<ComponentExportIndex>,
-    /// The function that says where its arguments may be laid down.
-    pub(super) block: Option<ComponentExportIndex>,
-    /// Where its instances are made for workers.
-    pub(super) preparer: Preparer,
-}
-
-impl Plugin {
-    /// The upstreams that it may forward requests to.
-    pub(crate) fn forward_to(&self) -> &[String] {
-        &self.identity.forward_to
-    }
-
-    /// The same plugin, linked so that no hook waits.
-    fn at_once(&self, pre: InstancePre<HostState>) -> Self {
-        Self {
-            name: Arc::clone(&self.name),
-            interest: self.interest.clone(),
-            only_if: self.only_if.clone(),
-            bounds: self.bounds.clone(),
-            retirement_logged: AtomicBool::new(false),
-            waits: false,
-            at_once: None,
-            config: self.config.clone(),
-            identity: Arc::clone(&self.identity),
-            pre,
-            exports: self.exports.clone(),
-            preparer: self.preparer.clone(),
-            ..*self
-        }
-    }
-
-    /// As much of a body as is held for it: what it asks for, and no more than an instance can take.
-    pub(crate) fn largest_buffer(&self, wanted: u64) -> u64 {
-        wanted.min(self.memory as u64)
-    }
-
-    /// Counts a body that is to be held for it.
-    pub(crate) fn reservation(&self) -> Reservation {
-        Reservation::new(&self.identity.stores.bodies, &self.identity.state.bodies)
-    }
-
-    /// What it made instead of a body. It is counted until it is on its way, if it is more than
-    /// what any message takes.
-    pub(crate) fn counted(&self, bytes: Vec<u8>) -> Result<Bytes, Failure> {
-        if bytes.len() <= UNCOUNTED {
-            return Ok(bytes.into());
-        }
-        let mut reservation = self.reservation();
-        reservation.grow(bytes.len()).map_err(|full| Failure::Kept(full_text(full).into()))?;
-        Ok(Reserved::bytes(bytes, reservation))
-    }
-
-    /// A failure of a hook in words for the log, if there may be a line of it now.
-    pub(crate) fn record(&self, hook: &str, failure: &dyn std::fmt::Display) -> Option<String> {
-        self.identity.stores.volume.record(hook, &failure.to_string())
-    }
-
-    /// It answered a request by itself.
-    pub(crate) fn answered(&self, status: u16) {
-        self.identity.metrics.answered(status);
-    }
-
-    /// Whether a slot is one of its own under this key.
-    pub(crate) fn has_slot(&self, held: &slots::Held, key: &str) -> bool {
-        held.is_of(&self.identity.stores.slots, key)
-    }
-
-    /// What is counted of the responses that were read for it without their clients.
-    pub(crate) fn drains(&self) -> Arc<DrainCounts> {
-        self.identity.metrics.drains()
-    }
-
-    /// Counts a hook that failed.
-    pub(crate) fn failed(&self, failure: &Failure) {
-        self.identity.metrics.failed(failure.kind());
-    }
-
-    /// There was no room for as many names under which it adds to usage.
-    pub(crate) fn usage_dropped(&self, names: usize) {
-        self.identity.state.usage.amounts_dropped(&self.name, names);
-    }
-}
-
-/// Bytes of an answer or of a chunk that are not counted: fewer than its connection takes.
-const UNCOUNTED: usize = 4 << 10;
-
-/// Which bound bodies have come to.
-pub(crate) fn full_text(full: QuotaExceeded) -> String {
-    match full {
-        QuotaExceeded::Plugin(limit) => format!(
-            "the bodies that are held for it take all of its {limit} bytes ({}, `limits.buffered`)",
-            mebibytes(limit)
-        ),
-        QuotaExceeded::Process(limit) => format!(
-            "the bodies that are held for plugins take all of {limit} bytes ({}, \
-             `buffered_bodies` of `[gateway]`)",
-            mebibytes(limit)
-        ),
-    }
-}
-
-impl std::fmt::Debug for Plugin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plugin").field("name", &self.name).finish_non_exhaustive()
-    }
-}
 
 /// Loads plugins. One for the process: it holds the engine, and what it compiled before.
 pub(crate) struct Loader {
@@ -322,7 +173,7 @@ impl Loader {
         warnings: &mut Vec<LoadError>,
     ) -> Result<Plugin, Vec<LoadError>> {
         let component = self.compile(config).map_err(|error| vec![error])?;
-        if let Err(mut errors) = self.check_imports(config, &component) {
+        if let Err(mut errors) = check_imports(&self.engine, config, &component) {
             errors.extend(self.faults_of_ungranted(config, &component, warnings));
             return Err(errors);
         }
@@ -351,12 +202,12 @@ impl Loader {
         plugin.interest = self.configure(&plugin, &mut instance)?;
         warnings.extend(worn_at_once(&plugin, &instance));
         if plugin.waits && plugin.interest.never_waits {
-            let linked = self.link(config, &component, Calls::AreRefused);
+            let linked = link(&self.engine, config, &component, Calls::AreRefused);
             plugin.pre = linked.map_err(|error| vec![refused(format!("{error:#}"), None)])?.pre;
             plugin.waits = false;
         }
         if plugin.waits && plugin.isolation == Isolation::Pooled && config.limiter_use.lease > 0 {
-            let linked = self.link(config, &component, Calls::AreDoneAtOnce);
+            let linked = link(&self.engine, config, &component, Calls::AreDoneAtOnce);
             plugin.at_once = linked.ok().map(|linked| Arc::new(plugin.at_once(linked.pre)));
         }
         plugin.resets = plugin.isolation == Isolation::Fresh
@@ -478,51 +329,6 @@ impl Loader {
         self.compiled.component(&self.engine, &config.component, resettable)
     }
 
-    /// Refuses imports that are not known, not of this version, or not granted.
-    fn check_imports(
-        &self,
-        config: &config::Plugin,
-        component: &Component,
-    ) -> Result<(), Vec<LoadError>> {
-        let mut errors = Vec::new();
-        let mut missing = Vec::new();
-        for (name, wanted) in component.component_type().imports(&self.engine) {
-            match import(name) {
-                Import::Wasi => {}
-                Import::Host(index) => {
-                    let grant = INTERFACES[index].grant;
-                    if let Some(grant) = grant
-                        && !is_granted(config, grant)
-                        && !(grant == Grant::Attempts && asks_alone(&wanted.ty, &self.engine))
-                    {
-                        missing.push(grant);
-                    }
-                }
-                Import::OtherVersion(version) => errors.push(refused(
-                    format!(
-                        "it imports `{name}`, and this gateway serves gateway:plugin {}, not \
-                         {version}",
-                        version::served()
-                    ),
-                    Some(
-                        "build it against this gateway's `wit/`: `gateway plugin wit` writes it"
-                            .into(),
-                    ),
-                )),
-                Import::Unknown => {
-                    errors.push(refused(
-                        format!("it imports `{name}`, which this gateway does not offer"),
-                        None,
-                    ));
-                }
-            }
-        }
-        if !missing.is_empty() {
-            errors.push(ungranted(config, &missing));
-        }
-        if errors.is_empty() { Ok(()) } else { Err(errors) }
-    }
-
     /// What its schema has against the configuration of a plugin that imports what it was not granted.
     /// Only the schema is asked for, and every import refuses.
     fn faults_of_ungranted(
@@ -558,8 +364,7 @@ impl Loader {
         config: &config::Plugin,
         component: &Component,
     ) -> Result<(Plugin, Instance), LoadError> {
-        let linked = self
-            .link(config, component, Calls::Wait)
+        let linked = link(&self.engine, config, component, Calls::Wait)
             .map_err(|error| refused(format!("{error:#}"), None))?;
         self.prepare_linked(config, component, linked)
     }
@@ -634,44 +439,6 @@ impl Loader {
         Ok((plugin, instance))
     }
 
-    /// Links what the component imports.
-    fn link(
-        &self,
-        config: &config::Plugin,
-        component: &Component,
-        calls: Calls,
-    ) -> wasmtime::Result<Linked> {
-        let mut linker = Linker::new(&self.engine);
-        let (mut waits, mut reads_request) = (false, false);
-        let (mut may_attempt, mut may_hold, mut uses_cache) = (false, false, false);
-        let mut may_drain = false;
-        for (name, wanted) in component.component_type().imports(&self.engine) {
-            match import(name) {
-                Import::Host(index) => {
-                    let interface = &INTERFACES[index];
-                    let waiting = interface.waiting(config);
-                    interface.link(&mut linker, name, waiting, calls)?;
-                    may_attempt |=
-                        interface.name == "attempts" && !asks_alone(&wanted.ty, &self.engine);
-                    may_hold |= interface.name == "held-response";
-                    may_drain |= interface.name == "drain";
-                    uses_cache |= interface.name == "cache";
-                    waits |= calls == Calls::Wait && waiting.is_some();
-                    reads_request |=
-                        interface.name == "exchange" && asks_for_request(&wanted.ty, &self.engine);
-                }
-                Import::Wasi => {
-                    if let ComponentItem::ComponentInstance(wanted) = &wanted.ty {
-                        host::link_wasi(&mut linker, name, wanted, &self.engine)?;
-                    }
-                }
-                Import::OtherVersion(_) | Import::Unknown => {}
-            }
-        }
-        let pre = linker.instantiate_pre(component)?;
-        Ok(Linked { pre, waits, reads_request, may_attempt, may_hold, may_drain, uses_cache })
-    }
-
     fn configure(
         &self,
         plugin: &Plugin,
@@ -708,140 +475,6 @@ fn worn_at_once(plugin: &Plugin, instance: &Instance) -> Option<LoadError> {
     );
     let note = format!("write `{}` to have instances used again", limits_for(memory));
     Some(LoadError { note: Some(note.into()), ..refused(message, None) })
-}
-
-struct Linked {
-    pre: InstancePre<HostState>,
-    waits: bool,
-    reads_request: bool,
-    may_attempt: bool,
-    may_hold: bool,
-    may_drain: bool,
-    uses_cache: bool,
-}
-
-/// What a component imports under a name.
-enum Import {
-    /// One of [`INTERFACES`].
-    Host(usize),
-    Wasi,
-    OtherVersion(String),
-    Unknown,
-}
-
-fn import(name: &str) -> Import {
-    let (interface, version) = name.split_once('@').unwrap_or((name, ""));
-    if interface.starts_with("wasi:") && version.starts_with("0.2.") {
-        return Import::Wasi;
-    }
-    let Some(ours) = interface.strip_prefix("gateway:plugin/") else { return Import::Unknown };
-    if !version::is_served(version) {
-        return Import::OtherVersion(version.to_owned());
-    }
-    // `types` holds no functions: a component that uses it needs nothing from the host.
-    if ours == "types" {
-        return Import::Wasi;
-    }
-    INTERFACES.iter().position(|known| known.name == ours).map_or(Import::Unknown, Import::Host)
-}
-
-/// Whether a component that imports `attempts` asks where it may forward requests, and nothing else: that needs no grant.
-fn asks_alone(wanted: &ComponentItem, engine: &Engine) -> bool {
-    let ComponentItem::ComponentInstance(wanted) = wanted else { return false };
-    // Types belong to functions that are not there.
-    let is_function = |item: &ComponentItem| matches!(item, ComponentItem::ComponentFunc(_));
-    let mut functions = wanted.exports(engine).filter(|(_, item)| is_function(&item.ty));
-    functions.all(|(name, _)| name == "may-forward")
-}
-
-fn asks_for_request(wanted: &ComponentItem, engine: &Engine) -> bool {
-    let ComponentItem::ComponentInstance(wanted) = wanted else { return true };
-    wanted.exports(engine).any(|(name, _)| name.starts_with("request-"))
-}
-
-/// A first-party component comes with the binary: it is granted what it imports, unless the
-/// configuration lists its grants.
-fn is_granted(config: &config::Plugin, grant: Grant) -> bool {
-    let is_listed = match grant {
-        Grant::Documents => config.documents.as_ref().map(|_| true),
-        Grant::Events => config.events.as_ref().map(|_| true),
-        Grant::Keys => config.keys.as_ref().map(|_| true),
-        Grant::Secrets => config.secrets.as_ref().map(|_| true),
-        Grant::HttpClient => config.upstreams.as_ref().map(|_| true),
-        _ => config.grants.as_ref().map(|grants| grants.contains(&grant)),
-    };
-    is_listed.unwrap_or(matches!(config.component, config::Component::BuiltIn(_)))
-}
-
-/// The key that grants an interface by naming what may be reached through it.
-pub(super) fn key_of(grant: Grant) -> Option<&'static str> {
-    match grant {
-        Grant::Documents => Some("documents"),
-        Grant::Events => Some("events"),
-        Grant::Keys => Some("keys"),
-        Grant::Secrets => Some("secrets"),
-        Grant::HttpClient => Some("upstreams"),
-        Grant::Attempts
-        | Grant::Cache
-        | Grant::KeyValue
-        | Grant::Limiter
-        | Grant::Metrics
-        | Grant::Password
-        | Grant::Signature
-        | Grant::Slots
-        | Grant::Usage => None,
-    }
-}
-
-fn ungranted(config: &config::Plugin, missing: &[Grant]) -> LoadError {
-    let names = |grants: &[Grant]| {
-        let quoted: Vec<_> =
-            grants.iter().map(|grant| format!("\"{}\"", grant_name(*grant))).collect();
-        quoted.join(", ")
-    };
-    let by_name = missing.iter().copied().filter(|grant| key_of(*grant).is_none());
-    let mut all = config.grants.clone().unwrap_or_default();
-    let before = all.len();
-    all.extend(by_name);
-    let mut lines = Vec::new();
-    if all.len() > before {
-        lines.push(format!("`grants = [{}]`", names(&all)));
-    }
-    let keys = missing.iter().filter_map(|grant| key_of(*grant));
-    lines.extend(keys.map(|key| format!("`{key} = [\"NAME\"]`, with the {key} that it may use,")));
-    let lines = lines.join(" and ");
-    refused(
-        format!("it imports what it was not granted: {}", names(missing)),
-        Some(format!("to grant it, write {lines} beside `component`")),
-    )
-}
-
-fn grant_name(grant: Grant) -> &'static str {
-    let known = INTERFACES.iter().find(|interface| interface.grant == Some(grant));
-    known.map_or("", |interface| interface.name)
-}
-
-fn exports(component: &Component) -> Result<Vec<ComponentExportIndex>, LoadError> {
-    let ty = component.component_type();
-    let mut names = ty.exports(component.engine()).map(|(name, _)| name);
-    let ours = names.find(|name| name.strip_prefix(HOOKS).is_some_and(version::is_served));
-    let hooks = ours.and_then(|name| component.get_export_index(None, name));
-    let hooks = hooks.ok_or_else(|| not_ours(component))?;
-    let find = |name: &&str| {
-        component
-            .get_export_index(Some(&hooks), name)
-            .ok_or_else(|| refused(format!("its `{HOOKS}{VERSION}` has no `{name}`"), None))
-    };
-    HOOK_NAMES.iter().map(find).collect()
-}
-
-/// The function in which it says where its arguments may be laid down, if it does.
-fn block(component: &Component) -> Option<ComponentExportIndex> {
-    let ty = component.component_type();
-    let mut names = ty.exports(component.engine()).map(|(name, _)| name);
-    let ours = names.find(|name| name.strip_prefix(ARGUMENTS).is_some_and(version::is_served))?;
-    let arguments = component.get_export_index(None, ours)?;
-    component.get_export_index(Some(&arguments), BLOCK)
 }
 
 /// Runs a future to its end on this thread: loading is control work and may take its time.

@@ -15,9 +15,10 @@ use wasmtime::{Config, Engine};
 use super::compiled::component_bytes;
 use super::conform::conform;
 use super::describe::describe;
+use super::imports::{Import as Kind, import};
 use super::refusal::{LoadError, SpanTarget, failed, refused};
 use super::requirements::{self, Requirement};
-use super::{Import as Kind, Loader, Plugin, import, key_of, wait};
+use super::{Loader, Plugin, key_of, wait};
 use crate::config::{self, Grant, Isolation, OnError};
 use crate::first_party::FIRST_PARTY;
 use crate::plugin::Failure;
@@ -181,7 +182,7 @@ impl Opened {
         })?;
         let config = everything_granted(component);
         let component = loader.compile(&config).map_err(|error| vec![error])?;
-        loader.check_imports(&config, &component)?;
+        super::check_imports(&loader.engine, &config, &component)?;
         Ok(Self { loader, config, bytes, component })
     }
 

@@ -7,8 +7,10 @@ use std::collections::HashSet;
 
 use wasmtime::component::Component;
 
+use super::grants::grant_name;
+use super::imports::{Import, import};
+use super::key_of;
 use super::refusal::{LoadError, refused};
-use super::{Import, grant_name, import, key_of};
 use crate::config::{self, Grant};
 use crate::plugin::host::INTERFACES;
 
