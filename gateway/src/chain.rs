@@ -18,9 +18,11 @@ mod keep;
 mod record;
 mod request;
 mod response;
+mod reuse;
 mod slots;
 mod timeline;
 mod usage;
+mod view;
 
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;

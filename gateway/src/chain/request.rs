@@ -1,29 +1,27 @@
 //! The way forward: each plugin sees the head of the request, then its body if it asked for it.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, HeaderName, Response};
 use http_body::Body as _;
-use smallvec::SmallVec;
 
 use super::buffer::{self, BufferError};
 use super::filter::{self, Side};
 use super::keep::{self, Left, split};
 use super::record::returned;
+use super::reuse::{again, to_keep};
+use super::view::{View, arrived};
 use super::{PluginFailed, Run, cache, edit, slots};
 use crate::body::Body;
 use crate::heads::ExchangeView;
 use crate::memory_quota::QuotaExceeded;
-use crate::plugin::bindings::{
-    self, BodyMode, RequestBodyOutcome, RequestChange, RequestHead, RequestOutcome,
-};
+use crate::plugin::bindings::{self, BodyMode, RequestBodyOutcome, RequestChange, RequestOutcome};
 use crate::plugin::instance::{Called, OnRequest, OnRequestBody};
-use crate::plugin::{Failure, Interest, KnownHit, Pool, Ready, ReuseKey, values};
+use crate::plugin::{Failure, Pool, Ready};
 use crate::recorder::{Changes, Hook, How};
 use crate::share::Flow;
 
@@ -220,69 +218,6 @@ async fn see_head(run: &Run, index: usize) -> Result<(), Stop> {
     }
 }
 
-/// Makes a change again, and gives the answer that came with it; `None` if that is not there any more.
-fn again(
-    run: &Run,
-    index: usize,
-    (change, hit): (RequestChange, Option<Rc<KnownHit>>),
-) -> Option<Result<Option<Box<Response<Body>>>, Failure>> {
-    let served = match &hit {
-        None => None,
-        Some(hit) => Some(hit.entry()?),
-    };
-    run.pool(index).reused();
-    let applied = match served.is_some() && change.is_nothing() {
-        true => Ok(()),
-        false => apply(run, index, change, Left::default()),
-    };
-    run.span_without(index, Hook::OnRequest, How::Reused, applied.as_ref().copied());
-    Some(applied.and_then(|()| match (hit, served) {
-        (Some(hit), Some(entry)) => cache::again(run, &hit, entry),
-        _ => Ok(None),
-    }))
-}
-
-/// A change that can be made again.
-struct Kept {
-    arrived: ReuseKey,
-    change: (RequestChange, Option<Rc<KnownHit>>),
-    time: Duration,
-}
-
-/// What is to be kept of a call: a change that the plugin allows to be made again, and that nothing
-/// can have decided but what arrived with the call.
-fn to_keep(
-    pool: &Pool,
-    heads: &ExchangeView,
-    called: &Called<(RequestOutcome,)>,
-) -> Option<Box<Kept>> {
-    let RequestOutcome::Change(change) = &called.results.0 else { return None };
-    let time = change.0.reuse_for.map(Duration::from_nanos)?;
-    if called.impure || !pool.keeps() {
-        return None;
-    }
-    let asked = called.slots.as_ref().and_then(|asked| asked.cache.as_ref());
-    // Who looked into a cache and did not answer from it may find something the next time.
-    let hit = asked.map(|asked| cache::known(asked).map(Rc::new).ok_or(())).transpose().ok()?;
-    let arrived = ReuseKey::of(|key| arrived(key, &pool.plugin().interest, heads))?;
-    Some(Box::new(Kept { arrived, change: (RequestChange::clone(&change.0), hit), time }))
-}
-
-/// Writes what would arrive with a call.
-fn arrived(key: &mut ReuseKey, interest: &Interest, heads: &ExchangeView) {
-    let request = &heads.request;
-    key.push(interest.method.then(|| request.method.as_str().as_bytes()));
-    key.push(interest.path.then(|| request.target.path().as_bytes()));
-    key.push(request.target.query().filter(|_| interest.query).map(str::as_bytes));
-    let joined = Joined::of(&request.headers, &interest.request_fields);
-    for (index, name) in interest.request_fields.iter().enumerate() {
-        key.push(joined.value(&request.headers, index, name));
-    }
-    for name in &interest.attributes {
-        key.push(heads.declared(name).as_deref().map(str::as_bytes));
-    }
-}
-
 fn see_head_now(
     ready: Ready<'_>,
     pool: &Pool,
@@ -446,7 +381,12 @@ fn answered(
 }
 
 /// Makes a change, or nothing of it.
-fn apply(run: &Run, index: usize, change: RequestChange, left: Left) -> Result<(), Failure> {
+pub(super) fn apply(
+    run: &Run,
+    index: usize,
+    change: RequestChange,
+    left: Left,
+) -> Result<(), Failure> {
     let (has_method, has_target) =
         (change.method.is_some(), change.path.is_some() || change.query.is_some());
     let RequestChange { method, path, query, fields, attributes, context, .. } = change;
@@ -500,93 +440,4 @@ pub(super) fn check_choice(run: &Run, index: usize, upstream: &str) -> Result<()
     Err(Failure::breach(format!(
         "it chose the upstream `{upstream}`, which its `forward_to` does not list"
     )))
-}
-
-/// As many values as most plugins declare at most. More are put on the heap; room for more would be
-/// moved with every call.
-const FEW: usize = 4;
-
-/// What a plugin declared, as the head of a request has it.
-struct View<'a> {
-    heads: &'a ExchangeView,
-    interest: &'a Interest,
-    joined: Joined,
-    texts: SmallVec<[Option<Cow<'a, str>>; FEW]>,
-}
-
-impl<'a> View<'a> {
-    fn of(heads: &'a ExchangeView, interest: &'a Interest) -> Self {
-        let joined = Joined::of(&heads.request.headers, &interest.request_fields);
-        let texts = interest.attributes.iter().map(|name| heads.declared(name)).collect();
-        Self { heads, interest, joined, texts }
-    }
-
-    fn fields(&self) -> Values<'_> {
-        self.joined.values(&self.heads.request.headers, &self.interest.request_fields)
-    }
-
-    fn attributes(&self) -> SmallVec<[Option<&str>; FEW]> {
-        self.texts.iter().map(Option::as_deref).collect()
-    }
-
-    fn head<'b>(
-        &'b self,
-        fields: &'b [Option<&'b [u8]>],
-        attributes: &'b [Option<&'b str>],
-    ) -> RequestHead<'b> {
-        let (request, interest) = (&self.heads.request, self.interest);
-        RequestHead {
-            method: interest.method.then(|| request.method.as_str()),
-            path: interest.path.then(|| request.target.path()),
-            query: request.target.query().filter(|_| interest.query),
-            fields: values::Values(fields),
-            attributes: values::Values(attributes),
-        }
-    }
-}
-
-/// The values of declared fields, by position.
-type Values<'a> = SmallVec<[Option<&'a [u8]>; FEW]>;
-
-/// Values of fields that are in several lines, joined as RFC 9110 section 5.3 has it. Nearly
-/// always empty.
-pub(super) struct Joined(SmallVec<[Option<Vec<u8>>; 0]>);
-
-impl Joined {
-    pub(super) fn of(headers: &HeaderMap, names: &[HeaderName]) -> Self {
-        let mut joined = SmallVec::new();
-        if headers.len() == headers.keys_len() {
-            return Self(joined);
-        }
-        for (index, name) in names.iter().enumerate() {
-            let mut lines = headers.get_all(name).iter();
-            let (Some(first), Some(second)) = (lines.next(), lines.next()) else { continue };
-            let mut value = first.as_bytes().to_vec();
-            for line in std::iter::once(second).chain(lines) {
-                value.extend_from_slice(b", ");
-                value.extend_from_slice(line.as_bytes());
-            }
-            joined.resize_with(names.len(), || None);
-            joined[index] = Some(value);
-        }
-        Self(joined)
-    }
-
-    /// The values of these fields, joined where there are several lines.
-    pub(super) fn values<'a>(&'a self, headers: &'a HeaderMap, names: &[HeaderName]) -> Values<'a> {
-        names.iter().enumerate().map(|(index, name)| self.value(headers, index, name)).collect()
-    }
-
-    /// The value of one of them.
-    fn value<'a>(
-        &'a self,
-        headers: &'a HeaderMap,
-        index: usize,
-        name: &HeaderName,
-    ) -> Option<&'a [u8]> {
-        if let Some(Some(joined)) = self.0.get(index) {
-            return Some(joined.as_slice());
-        }
-        headers.get(name).map(http::HeaderValue::as_bytes)
-    }
 }

@@ -1,0 +1,116 @@
+//! What a plugin declared, as an exchange has it.
+//!
+//! Owns the values that go with a call, by position, and the key under which its outcome may be kept. Must not call a plugin.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName};
+use smallvec::SmallVec;
+
+use crate::heads::ExchangeView;
+use crate::plugin::bindings::RequestHead;
+use crate::plugin::{Interest, ReuseKey, values};
+
+/// Writes what would arrive with a call.
+pub(super) fn arrived(key: &mut ReuseKey, interest: &Interest, heads: &ExchangeView) {
+    let request = &heads.request;
+    key.push(interest.method.then(|| request.method.as_str().as_bytes()));
+    key.push(interest.path.then(|| request.target.path().as_bytes()));
+    key.push(request.target.query().filter(|_| interest.query).map(str::as_bytes));
+    let joined = Joined::of(&request.headers, &interest.request_fields);
+    for (index, name) in interest.request_fields.iter().enumerate() {
+        key.push(joined.value(&request.headers, index, name));
+    }
+    for name in &interest.attributes {
+        key.push(heads.declared(name).as_deref().map(str::as_bytes));
+    }
+}
+
+/// As many values as most plugins declare at most. More are put on the heap; room for more would be
+/// moved with every call.
+const FEW: usize = 4;
+
+/// What a plugin declared, as the head of a request has it.
+pub(super) struct View<'a> {
+    heads: &'a ExchangeView,
+    interest: &'a Interest,
+    joined: Joined,
+    texts: SmallVec<[Option<Cow<'a, str>>; FEW]>,
+}
+
+impl<'a> View<'a> {
+    pub(super) fn of(heads: &'a ExchangeView, interest: &'a Interest) -> Self {
+        let joined = Joined::of(&heads.request.headers, &interest.request_fields);
+        let texts = interest.attributes.iter().map(|name| heads.declared(name)).collect();
+        Self { heads, interest, joined, texts }
+    }
+
+    pub(super) fn fields(&self) -> Values<'_> {
+        self.joined.values(&self.heads.request.headers, &self.interest.request_fields)
+    }
+
+    pub(super) fn attributes(&self) -> SmallVec<[Option<&str>; FEW]> {
+        self.texts.iter().map(Option::as_deref).collect()
+    }
+
+    pub(super) fn head<'b>(
+        &'b self,
+        fields: &'b [Option<&'b [u8]>],
+        attributes: &'b [Option<&'b str>],
+    ) -> RequestHead<'b> {
+        let (request, interest) = (&self.heads.request, self.interest);
+        RequestHead {
+            method: interest.method.then(|| request.method.as_str()),
+            path: interest.path.then(|| request.target.path()),
+            query: request.target.query().filter(|_| interest.query),
+            fields: values::Values(fields),
+            attributes: values::Values(attributes),
+        }
+    }
+}
+
+/// The values of declared fields, by position.
+type Values<'a> = SmallVec<[Option<&'a [u8]>; FEW]>;
+
+/// Values of fields that are in several lines, joined as RFC 9110 section 5.3 has it. Nearly
+/// always empty.
+pub(super) struct Joined(SmallVec<[Option<Vec<u8>>; 0]>);
+
+impl Joined {
+    pub(super) fn of(headers: &HeaderMap, names: &[HeaderName]) -> Self {
+        let mut joined = SmallVec::new();
+        if headers.len() == headers.keys_len() {
+            return Self(joined);
+        }
+        for (index, name) in names.iter().enumerate() {
+            let mut lines = headers.get_all(name).iter();
+            let (Some(first), Some(second)) = (lines.next(), lines.next()) else { continue };
+            let mut value = first.as_bytes().to_vec();
+            for line in std::iter::once(second).chain(lines) {
+                value.extend_from_slice(b", ");
+                value.extend_from_slice(line.as_bytes());
+            }
+            joined.resize_with(names.len(), || None);
+            joined[index] = Some(value);
+        }
+        Self(joined)
+    }
+
+    /// The values of these fields, joined where there are several lines.
+    pub(super) fn values<'a>(&'a self, headers: &'a HeaderMap, names: &[HeaderName]) -> Values<'a> {
+        names.iter().enumerate().map(|(index, name)| self.value(headers, index, name)).collect()
+    }
+
+    /// The value of one of them.
+    fn value<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        index: usize,
+        name: &HeaderName,
+    ) -> Option<&'a [u8]> {
+        if let Some(Some(joined)) = self.0.get(index) {
+            return Some(joined.as_slice());
+        }
+        headers.get(name).map(http::HeaderValue::as_bytes)
+    }
+}
