@@ -1,16 +1,19 @@
-//! API keys: digests in the configuration, and finding the one of a presented key there or in a set that is
-//! managed while the gateway runs.
+//! API keys: digests in the configuration, and finding the one of a presented key there, in a document, or in a set
+//! that is managed while the gateway runs.
 //!
-//! The time of a look-up must reveal nothing about the digests. So the keys are sorted by
-//! a secret hash of their digests, which no client can compute, and the digest that is found
-//! there is compared in constant time.
+//! Owns where keys are looked for, and in which order. How they are found is in `table`, and what a document
+//! says in `document`.
+
+mod document;
+mod table;
 
 use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::time::Duration;
 
+use gateway_plugin_sdk::documents::Parsed;
 use gateway_plugin_sdk::keys::{self, Key, KeyError, KeySet};
-use gateway_plugin_sdk::{clock, digest, random};
+use gateway_plugin_sdk::{clock, digest};
 use serde_json::{Map, Value};
 
 use crate::config::{ApiKeyConfig, ApiKeySpec};
@@ -20,13 +23,17 @@ use gateway_plugin_identity::consumer::{
 use gateway_plugin_identity::problems::{Pointer, Problems};
 use gateway_plugin_identity::time;
 
-/// The configured keys.
+use document::Served;
+use table::{Table, Tagger};
+
+/// All keys.
 #[derive(Debug)]
 pub(crate) struct ApiKeys {
-    tagger: Tagger,
-    /// Sorted by tag.
-    keys: Vec<ApiKey>,
-    /// Where other keys are.
+    tagger: Rc<Tagger>,
+    configured: Table<ApiKey>,
+    /// Those that somebody serves.
+    document: Option<Parsed<Table<Served>>>,
+    /// The name of the set that has the others.
     set: Option<String>,
 }
 
@@ -41,8 +48,6 @@ pub(crate) enum NoKey {
 
 #[derive(Debug)]
 struct ApiKey {
-    tag: u32,
-    digest: [u8; 32],
     /// Since 1970.
     expires: Option<Duration>,
     admission: Rc<Admission>,
@@ -58,47 +63,57 @@ impl ApiKeys {
         {
             problems.add(&at.key("set"), error.to_string());
         }
+        let tagger = Rc::new(Tagger::new());
+        let document = config.document.as_deref();
+        let named = document.is_some() || set.is_some();
+        let document =
+            document.and_then(|name| document::of(name, &tagger, &at.key("document"), problems));
         let at = at.key("keys");
-        if config.keys.is_empty() && set.is_none() {
-            problems.add(&at, "no key is named and no `set`, so none could be admitted");
+        if config.keys.is_empty() && !named {
+            problems
+                .add(&at, "no key is named, no `document` and no `set`, so none could be admitted");
         }
         let (mut ids, mut digests) = (BTreeSet::new(), BTreeSet::new());
-        let tagger = Tagger::new();
         let mut keys = Vec::with_capacity(config.keys.len());
         for (index, spec) in config.keys.iter().enumerate() {
             let at = at.index(index);
             if !ids.insert(spec.id.as_str()) {
                 problems.add(&at.key("id"), "is the id of another key");
             }
-            let Some(key) = ApiKey::new(spec, &tagger, policy, &at, problems) else {
-                continue;
-            };
-            if !digests.insert(key.digest) {
+            let Some((digest, expires)) = check(spec, &at, problems) else { continue };
+            if !digests.insert(digest) {
                 problems.add(&at.key("digest"), "is the digest of another key");
             }
-            keys.push(key);
+            keys.push((digest, ApiKey { expires, admission: Rc::new(admission(spec, policy)) }));
         }
-        keys.sort_unstable_by_key(|key| key.tag);
-        Self { tagger, keys, set }
+        Self { configured: Table::new(keys, &tagger), tagger, document, set }
     }
 
     /// What follows from a presented key.
     pub(crate) fn verify(&self, presented: &[u8], policy: &Policy) -> Result<Admitted, NoKey> {
         let digest = digest::sha256(presented);
-        match (self.find(&digest), &self.set) {
-            (Some(key), _) => admitted(&key.admission, key.expires),
-            (None, Some(set)) => find_in(set, &digest, policy),
-            (None, None) => Err(NoKey::Refused(UNKNOWN)),
+        let tag = self.tagger.tag(&digest);
+        if let Some(key) = self.configured.find(tag, &digest) {
+            return admitted(&key.admission, key.expires);
         }
-    }
-
-    /// The key of the configuration that has a digest.
-    fn find(&self, digest: &[u8; 32]) -> Option<&ApiKey> {
-        let tag = self.tagger.tag(digest);
-        let first = self.keys.partition_point(|key| key.tag < tag);
-        let candidates = self.keys[first..].iter().take_while(|key| key.tag == tag);
-        let mut candidates = candidates.filter(|key| equal(&key.digest, digest));
-        candidates.next()
+        let served = self.document.as_ref().map(Parsed::get);
+        if let Some(Some(served)) = &served
+            && let Some(key) = served.find(tag, &digest)
+        {
+            // Made anew each time: the gateway makes it again without a call, until the document changes.
+            return admitted(&Rc::new(admission(&key.spec, policy)), key.expires);
+        }
+        let found = match &self.set {
+            Some(set) => find_in(set, &digest, policy),
+            None => Err(NoKey::Refused(UNKNOWN)),
+        };
+        match (found, served) {
+            // Nobody can say whether it has the key.
+            (Err(NoKey::Refused(UNKNOWN)), Some(None)) => {
+                Err(NoKey::Unavailable("the document of API keys was never had"))
+            }
+            (found, _) => found,
+        }
     }
 }
 
@@ -143,82 +158,51 @@ fn claims(key: &Key) -> Map<String, Value> {
     key.claims.iter().filter_map(read).collect()
 }
 
-impl ApiKey {
-    fn new(
-        spec: &ApiKeySpec,
-        tagger: &Tagger,
-        policy: &Policy,
-        at: &Pointer,
-        problems: &mut Problems,
-    ) -> Option<Self> {
-        let consumer = spec.consumer.as_deref().unwrap_or(&spec.id);
-        for (key, name) in [("id", spec.id.as_str()), ("consumer", consumer)] {
-            if !is_name(name) {
-                problems.add(&at.key(key), "is no name of 1 to 1024 bytes on one line");
-            }
+/// Checks a key. What comes of it is its digest, and when it ends.
+fn check(
+    spec: &ApiKeySpec,
+    at: &Pointer,
+    problems: &mut Problems,
+) -> Option<([u8; 32], Option<Duration>)> {
+    let consumer = spec.consumer.as_deref().unwrap_or(&spec.id);
+    for (key, name) in [("id", spec.id.as_str()), ("consumer", consumer)] {
+        if !is_name(name) {
+            problems.add(&at.key(key), "is no name of 1 to 1024 bytes on one line");
         }
-        if spec.group.as_deref().is_some_and(|group| !is_name(group)) {
-            problems.add(&at.key("group"), "is no name on one line");
-        }
-        check_scopes(&spec.scopes, &at.key("scopes"), problems);
-        let expires = spec.expires.as_deref().map(|text| {
-            let seconds = time::date(text).and_then(|seconds| u64::try_from(seconds).ok());
-            seconds.map(Duration::from_secs).unwrap_or_else(|| {
-                let message = "is neither a date such as `2027-01-31` nor a date-time such as \
-                               `2027-01-31T12:00:00Z`";
-                problems.add(&at.key("expires"), message);
-                Duration::ZERO
-            })
-        });
-        let Some(digest) = parse_digest(&spec.digest) else {
-            let message = "is not `sha256:` with the 64 hexadecimal digits of the key's SHA-256 \
-                           digest";
-            problems.add(&at.key("digest"), message);
-            return None;
-        };
-        let scopes: Vec<&str> = spec.scopes.iter().map(String::as_str).collect();
-        let admission = Rc::new(policy.admit(&Consumer {
-            id: consumer,
-            method: "api-key",
-            key_id: &spec.id,
-            scopes: &scopes,
-            claims: &spec.claims,
-            group: spec.group.as_deref(),
-        }));
-        Some(Self { tag: tagger.tag(&digest), digest, expires, admission })
     }
-}
-
-/// A secret hash: multiplications by random numbers (a universal family, after Dietzfelbinger), which a processor does
-/// at once: by numbers of twice as many bits they are a function of many instructions in WebAssembly. Tags of 32 bits
-/// that two keys share are looked through.
-#[derive(Debug)]
-struct Tagger([u64; 8]);
-
-impl Tagger {
-    fn new() -> Self {
-        Self(std::array::from_fn(|_| random::number()))
+    if spec.group.as_deref().is_some_and(|group| !is_name(group)) {
+        problems.add(&at.key("group"), "is no name on one line");
     }
-
-    fn tag(&self, digest: &[u8; 32]) -> u32 {
-        let (words, _) = digest.as_chunks::<4>();
-        let products = words
-            .iter()
-            .zip(&self.0)
-            .map(|(word, factor)| u64::from(u32::from_le_bytes(*word)).wrapping_mul(*factor));
-        (products.fold(0, u64::wrapping_add) >> 32) as u32
-    }
-}
-
-/// Whether two digests are equal, in a time that does not depend on them.
-fn equal(left: &[u8; 32], right: &[u8; 32]) -> bool {
-    let (left, right) = (left.as_chunks::<8>().0, right.as_chunks::<8>().0);
-    let words = left.iter().zip(right);
-    let difference = words.fold(0, |all, (left, right)| {
-        all | (u64::from_le_bytes(*left) ^ u64::from_le_bytes(*right))
+    check_scopes(&spec.scopes, &at.key("scopes"), problems);
+    let expires = spec.expires.as_deref().map(|text| {
+        let seconds = time::date(text).and_then(|seconds| u64::try_from(seconds).ok());
+        seconds.map(Duration::from_secs).unwrap_or_else(|| {
+            let message = "is neither a date such as `2027-01-31` nor a date-time such as \
+                           `2027-01-31T12:00:00Z`";
+            problems.add(&at.key("expires"), message);
+            Duration::ZERO
+        })
     });
-    // Keeps the compiler from leaving the loop at the first difference.
-    std::hint::black_box(difference) == 0
+    let Some(digest) = parse_digest(&spec.digest) else {
+        let message = "is not `sha256:` with the 64 hexadecimal digits of the key's SHA-256 \
+                       digest";
+        problems.add(&at.key("digest"), message);
+        return None;
+    };
+    Some((digest, expires))
+}
+
+/// Who has a key.
+fn admission(spec: &ApiKeySpec, policy: &Policy) -> Admission {
+    let scopes: Vec<&str> = spec.scopes.iter().map(String::as_str).collect();
+    policy.admit(&Consumer {
+        id: spec.consumer.as_deref().unwrap_or(&spec.id),
+        method: "api-key",
+        key_id: &spec.id,
+        scopes: &scopes,
+        claims: &spec.claims,
+        group: spec.group.as_deref(),
+    })
 }
 
 fn parse_digest(text: &str) -> Option<[u8; 32]> {

@@ -89,10 +89,11 @@ impl Config {
     pub(crate) fn names_groups(&self) -> bool {
         let keys = self.api_key.iter().flat_map(|methods| &methods.keys);
         let users = self.basic.iter().flat_map(|methods| &methods.users);
-        let has_set = self.api_key.as_ref().is_some_and(|methods| methods.set.is_some());
+        let others = self.api_key.as_ref();
+        let has_others = others.is_some_and(|it| it.set.is_some() || it.document.is_some());
         let clients = self.client_certificate.iter().flat_map(|it| &it.clients);
         self.group_claim.is_some()
-            || has_set
+            || has_others
             || clients.map(|client| &client.group).any(Option::is_some)
             || keys.map(|key| &key.group).chain(users.map(|user| &user.group)).any(Option::is_some)
     }
@@ -117,13 +118,19 @@ pub struct ApiKeyConfig {
     #[serde(default)]
     pub bearer: Option<bool>,
 
+    /// The name of a document that lists keys, one JSON object a line with the members of `keys`. The plugin must be
+    /// granted it: `documents = ["NAME"]` beside `component`. Default none.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub document: Option<String>,
+
     /// The set of keys that are managed while the gateway runs: a `[keys.NAME]` table, which `keys` beside
     /// `component` grants. Default none.
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub set: Option<String>,
 
-    /// The keys that stand here; at least one. Default none, if there is a `set`.
+    /// The keys that stand here; at least one. Default none, if there is a `document` or a `set`.
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub keys: Vec<ApiKeySpec>,

@@ -19,6 +19,21 @@ pub struct Config {
     #[serde(default)]
     pub deny: Vec<String>,
 
+    /// The names of documents with further networks that are let in, one a line. The plugin must be granted them:
+    /// `documents = ["NAME"]` beside `component`. With any, addresses that no network holds are refused. Default none.
+    #[serde(default)]
+    pub allow_documents: Vec<String>,
+
+    /// The names of documents with further networks that are refused, such as a public list of networks that are known
+    /// for abuse. Default none.
+    #[serde(default)]
+    pub deny_documents: Vec<String>,
+
+    /// What becomes of requests while a document was never had: `closed` answers them 503, `open` does as if it
+    /// were empty. Default `closed`.
+    #[serde(default)]
+    pub on_unavailable: OnUnavailable,
+
     /// The status of a refusal, 400 to 499: 404 hides that there is something. Default 403.
     #[serde(default = "default_status")]
     #[schemars(range(min = 400, max = 499))]
@@ -27,6 +42,17 @@ pub struct Config {
     /// Log what would be refused, and refuse nothing. Default `false`.
     #[serde(default)]
     pub dry_run: bool,
+}
+
+/// What becomes of a request while nobody knows what a document says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnUnavailable {
+    /// The document counts as empty.
+    Open,
+    /// It is answered 503.
+    #[default]
+    Closed,
 }
 
 fn default_status() -> u16 {

@@ -1,10 +1,11 @@
 //! Lets requests in, or refuses them, by the address of their client.
 //!
-//! `config` is what is written in the file, and `networks` finds the most specific network that holds an
-//! address. Who the client is, behind trusted proxies, is decided by the gateway: the plugin reads the
+//! `config` is what is written in the file, `networks` finds the most specific network that holds an
+//! address, and `lists` has those of documents. Who the client is, behind trusted proxies, is decided by the gateway: the plugin reads the
 //! attribute `client.address`.
 
 mod config;
+mod lists;
 mod networks;
 
 use std::time::Duration;
@@ -12,7 +13,8 @@ use std::time::Duration;
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
 
-pub use config::Config;
+pub use config::{Config, OnUnavailable};
+use lists::Lists;
 use networks::{Found, Networks};
 
 /// The address of the client, as the gateway knows it.
@@ -28,6 +30,8 @@ const REUSE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Ip {
     networks: Networks,
+    lists: Lists,
+    on_unavailable: OnUnavailable,
     /// What becomes of an address that no network holds.
     is_open: bool,
     status: u16,
@@ -40,18 +44,24 @@ impl Plugin for Ip {
 
     fn configure(config: Config) -> Result<Self, ConfigError> {
         let mut errors = Vec::new();
-        if config.allow.is_empty() && config.deny.is_empty() {
-            errors.push(ConfigError::new("`allow` or `deny` has at least one network"));
+        let is_open = config.allow.is_empty() && config.allow_documents.is_empty();
+        if is_open && config.deny.is_empty() && config.deny_documents.is_empty() {
+            errors.push(ConfigError::new(
+                "`allow` or `deny` has at least one network, or a document is named",
+            ));
         }
         if !(400..=499).contains(&config.status) {
             errors.push(ConfigError::at("/status", "a refusal has a status from 400 to 499"));
         }
         let (networks, found) = Networks::new(&config.allow, &config.deny);
         errors.extend(found);
+        let lists = Lists::new(&config.allow_documents, &config.deny_documents, &mut errors);
         ConfigError::collect(errors)?;
         Ok(Self {
             networks,
-            is_open: config.allow.is_empty(),
+            lists,
+            on_unavailable: config.on_unavailable,
+            is_open,
             status: config.status,
             dry_run: config.dry_run,
         })
@@ -63,7 +73,16 @@ impl Plugin for Ip {
 
     fn on_request(&self, request: &mut Request, (): &mut ()) -> Outcome {
         let address = request.attribute(ADDRESS).unwrap_or_default();
-        let found = self.networks.find(address);
+        let mut found = self.networks.find(address);
+        if !self.lists.are_none() {
+            let is_whole = self.lists.add_to(&mut found, address);
+            if !is_whole && self.on_unavailable == OnUnavailable::Closed && !self.dry_run {
+                log::warn!(
+                    "a document of networks was never had: nobody knows whether {address} is let in"
+                );
+                return Outcome::respond(unavailable());
+            }
+        }
         let (allows, network) = match &found {
             Found::Network { allows, network } => (*allows, Some(network.to_string())),
             Found::None => (self.is_open, None),
@@ -96,6 +115,12 @@ fn refusal(status: u16) -> Response {
         404 => Response::not_found("There is nothing here."),
         other => Response::problem(other, "Refused", detail),
     }
+}
+
+/// Nothing was decided.
+fn unavailable() -> Response {
+    let detail = "Who may ask cannot be checked at the moment.";
+    Response::service_unavailable(detail).header("retry-after", "1")
 }
 
 register_plugin!(Ip);

@@ -48,11 +48,16 @@ impl Networks {
                 }
             }
         }
+        (Self::of(known), errors)
+    }
+
+    /// Networks, and what becomes of their addresses.
+    pub(crate) fn of(known: BTreeMap<IpNet, bool>) -> Self {
         let mut by_length: BTreeMap<u8, Vec<(IpNet, bool)>> = BTreeMap::new();
         for (network, allows) in known {
             by_length.entry(network.prefix_len()).or_default().push((network, allows));
         }
-        (Self { lengths: by_length.into_iter().rev().collect() }, errors)
+        Self { lengths: by_length.into_iter().rev().collect() }
     }
 
     /// Finds the network that decides about an address.
@@ -74,7 +79,8 @@ impl Networks {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+/// Reads a network, or an address alone.
+pub(crate) fn network(text: &str) -> Result<IpNet, String> {
     let network = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address.to_canonical()),
         Err(_) => text.parse::<IpNet>().map_err(|_| {

@@ -66,6 +66,11 @@ fn points_at_each_fault() {
         ),
         (json!({ "allow": ["::1"], "status": 500 }), vec!["/status"]),
         (json!({ "allows": ["::1"] }), vec!["/allows"]),
+        (
+            json!({ "allow_documents": ["c"], "deny_documents": ["b", "c"] }),
+            vec!["/deny_documents/0", "/allow_documents/0"],
+        ),
+        (json!({ "deny": ["::1"], "on_unavailable": "never" }), vec!["/on_unavailable"]),
     ];
     for (config, places) in cases {
         assert_eq!(refused_at(config.clone()), places, "{config}");
@@ -77,9 +82,77 @@ fn points_at_each_fault() {
 }
 
 fn refused_at(config: Value) -> Vec<String> {
-    match Harness::<Ip>::new(config) {
+    match Harness::<Ip>::prepare().document("c", "").document("drop", "").configure(config) {
         Ok(_) => Vec::new(),
         Err(error) => error.issues().iter().map(|issue| issue.pointer.clone()).collect(),
+    }
+}
+
+fn status_by(harness: &Harness<Ip>, address: &str) -> (Option<u16>, Option<String>) {
+    let exchange = harness.request(request().attribute("client.address", address));
+    (exchange.answer().map(|answer| answer.status()), exchange.attribute("ip.matched"))
+}
+
+#[test]
+fn lists_in_documents_decide_like_those_of_the_configuration() {
+    let drop = "\u{feff}; a list\r\n192.0.2.0/24 ; SBL1\r\n\r\n2001:db8:bad::/48\n# more\n198.51.100.7 # one\n";
+    let config = json!({
+        "deny": ["203.0.113.0/24"], "allow": ["192.0.2.77"], "allow_documents": ["offices"],
+        "deny_documents": ["drop"],
+    });
+    let prepared = Harness::<Ip>::prepare().document("drop", drop);
+    let harness = prepared.document("offices", "0.0.0.0/0\n192.0.2.0/24\n::/0").configure(config);
+    let harness = harness.unwrap();
+    for (address, status, network) in [
+        ("192.0.2.1", Some(403), "192.0.2.0/24"),
+        ("192.0.2.77", None, "192.0.2.77/32"),
+        ("203.0.113.1", Some(403), "203.0.113.0/24"),
+        ("198.51.100.7", Some(403), "198.51.100.7/32"),
+        ("198.51.100.8", None, "0.0.0.0/0"),
+        ("2001:db8:bad::1", Some(403), "2001:db8:bad::/48"),
+        ("2001:db8::1", None, "::/0"),
+    ] {
+        assert_eq!(status_by(&harness, address), (status, Some(network.to_owned())), "{address}");
+    }
+    harness.set_document("drop", "198.51.100.0/24");
+    harness.set_document("offices", "");
+    assert_eq!(status(&harness, "198.51.100.8"), Some(403));
+    assert_eq!(status(&harness, "192.0.2.77"), None);
+    // `allow` has some, whatever the document says.
+    assert_eq!(status(&harness, "192.0.2.78"), Some(403));
+}
+
+#[test]
+fn a_wrong_list_changes_nothing_and_its_lines_are_told() {
+    let config = json!({ "deny_documents": ["drop"] });
+    let prepared = Harness::<Ip>::prepare().document("drop", "192.0.2.0/24");
+    let harness = prepared.configure(config).unwrap();
+    let wrong = "198.51.100.0/24 ; fine\n  10.0.0.1/8 ; SBL2\n<html>\n";
+    harness.set_document("drop", wrong);
+    assert_eq!(status(&harness, "192.0.2.1"), Some(403));
+    assert_eq!(status(&harness, "198.51.100.1"), None);
+    let faults = harness.document_faults("drop");
+    let told: Vec<_> = faults.iter().map(|it| &wrong[it.place.clone().unwrap()]).collect();
+    assert_eq!(told, ["10.0.0.1/8", "<html>"]);
+    assert!(faults[0].message.contains("the network is 10.0.0.0/8"), "{faults:?}");
+    harness.set_document("drop", [0xff; 4]);
+    assert_eq!(status(&harness, "192.0.2.1"), Some(403));
+    harness.set_document("drop", "<p>\n".repeat(1000));
+    assert_eq!(status(&harness, "192.0.2.1"), Some(403));
+    assert_eq!(harness.document_faults("drop").len(), 20);
+}
+
+#[test]
+fn while_a_list_was_never_had_nobody_knows_or_it_is_empty() {
+    for (choice, expected) in [("closed", Some(503)), ("open", None)] {
+        let config = json!({ "deny_documents": ["drop"], "on_unavailable": choice });
+        let prepared = Harness::<Ip>::prepare().document_from("drop", || None);
+        let harness = prepared.configure(config).unwrap();
+        let exchange = harness.request(request().attribute("client.address", "192.0.2.1"));
+        assert_eq!(exchange.answer().map(|answer| answer.status()), expected);
+        harness.set_document("drop", "192.0.2.0/24");
+        assert_eq!(status(&harness, "192.0.2.1"), Some(403));
+        assert_eq!(status(&harness, "198.51.100.1"), None);
     }
 }
 

@@ -31,6 +31,11 @@ pub struct Config {
     #[schemars(length(min = 1, max = 8))]
     pub concurrency: Vec<ConcurrencySpec>,
 
+    /// Requests that no limit of this plugin is for: attributes, written as in a `key`, each with values of which one is enough.
+    /// Those of `client.address` are networks and addresses. Default none.
+    #[serde(default)]
+    pub exempt: BTreeMap<String, Vec<String>>,
+
     /// Which response fields tell the client about its limits.
     #[serde(default)]
     pub headers: Headers,

@@ -1,7 +1,7 @@
 //! Limits how often clients may ask.
 //!
 //! A request is charged to all policies at once: each names a bucket (`key`), what it costs
-//! (`cost`), whose plan has how much (`policy`) and how that comes back (`rate`), and `claims` gathers
+//! (`cost`), who is counted at all (`exempt`), whose plan has how much (`policy`) and how that comes back (`rate`), and `claims` gathers
 //! them. If one has no room, none is charged and the request is answered 429 (`refusal`). Responses
 //! tell what is left (`fields`). Where the response tells what a request did cost, an estimate is
 //! charged and put right then (`settle`). Before all that, `concurrency` takes a slot of each limit on
@@ -14,6 +14,7 @@ mod claims;
 mod concurrency;
 mod config;
 mod cost;
+mod exempt;
 mod fields;
 mod key;
 mod policy;
@@ -34,6 +35,7 @@ pub use config::{
     Algorithm, ConcurrencySpec, Config, CostSpec, Headers, LimitSpec, Missing, OnUnavailable,
     PlanSpec, PolicySpec, PrioritySpec, SettleSpec, ToldCost, Unlimited,
 };
+use exempt::Exempt;
 use key::Facts;
 use policy::Policy;
 pub use settle::Reserved;
@@ -54,11 +56,15 @@ const SILENCE: u64 = 10;
 /// The attribute that names the violated policies, for the log and later hooks.
 const VIOLATED: &str = "rate-limit.violated";
 
+/// The attribute that names by what a request was exempt.
+const EXEMPT: &str = "rate-limit.exempt";
+
 /// The plugin, configured.
 #[derive(Debug)]
 pub struct RateLimit {
     policies: Vec<Policy>,
     concurrency: Vec<Concurrency>,
+    exempt: Exempt,
     /// The value of `RateLimit-Policy`, if it is the same for all requests.
     policy_field: Option<String>,
     headers: Headers,
@@ -92,9 +98,11 @@ impl Plugin for RateLimit {
                 Err(found) => errors.extend(found),
             }
         }
+        let exempt = Exempt::new(config.exempt, &mut errors);
         ConfigError::collect(errors)?;
         let mut plugin = Self {
             concurrency,
+            exempt,
             policy_field: fields::policies(&policies),
             policies,
             headers: config.headers,
@@ -115,6 +123,7 @@ impl Plugin for RateLimit {
         let interest =
             policies.fold(Interest::on_request(), |interest, policy| policy.declare(interest));
         let interest = self.concurrency.iter().fold(interest, |it, limit| limit.declare(it));
+        let interest = self.exempt.declare(interest);
         let settles = self.policies.iter().filter_map(|policy| policy.settle.as_ref());
         settles.fold(interest, |interest, settle| match settle {
             Settle::Header(name) => interest.and_on_response().response_header(name),
@@ -126,6 +135,12 @@ impl Plugin for RateLimit {
     }
 
     fn on_request(&self, request: &mut Request, reserved: &mut Reserved) -> Outcome {
+        if let Some(by) = self.exempt.of(request) {
+            if request.set_attribute(EXEMPT, by).is_err() {
+                log::warn!("no room for the attribute {EXEMPT}");
+            }
+            return Outcome::Next;
+        }
         let content = match self.reads_bodies {
             true => Content::of_head(request, self.max_body),
             false => Some(Content::None),

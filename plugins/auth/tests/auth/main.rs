@@ -8,12 +8,14 @@ mod certificates;
 mod configuration;
 mod consumers;
 mod documents;
+mod hashes;
 mod introspection;
 mod issuer;
 mod issuers;
 mod jwt;
 mod jwt_attacks;
 mod manual;
+mod served_keys;
 mod sets;
 mod tools;
 

@@ -104,5 +104,5 @@ fn a_set_must_be_granted_and_something_must_admit() {
     let said = refused(json!({ "api_key": { "set": "partners" } }));
     assert!(said.contains("needs `keys = [\"partners\"]` beside `component`"), "{said}");
     let said = refused(json!({ "api_key": {} }));
-    assert!(said.contains("no key is named and no `set`"), "{said}");
+    assert!(said.contains("no key is named, no `document` and no `set`"), "{said}");
 }

@@ -118,6 +118,7 @@ fn publishes_a_schema_that_names_every_key_and_default() {
     let whole = [
         "concurrency",
         "dry_run",
+        "exempt",
         "headers",
         "ipv6_prefix",
         "max_body",

@@ -4,6 +4,7 @@ mod bodies;
 mod concurrency;
 mod configuration;
 mod costs;
+mod exempt;
 mod fields;
 mod keys;
 mod limits;

@@ -130,6 +130,18 @@ fn others_have_the_limit_of_the_policy_and_a_claim_may_be_the_plan() {
     assert_eq!([of("x"), of("x"), of("pro"), of("pro"), of("y")], [200, 429, 200, 200, 429]);
 }
 
+#[test]
+fn single_consumers_may_have_limits_of_their_own() {
+    let plans = json!({ "acme": { "limit": 3 }, "internal": { "limit": "unlimited" } });
+    let harness = by_plan(json!({ "limit": 1, "plans": plans, "plan": "consumer.id" }));
+    let of = |consumer: &str| {
+        let request = testing::request().attribute("consumer.id", consumer);
+        ask(&harness, request).status()
+    };
+    assert_eq!([of("acme"), of("acme"), of("acme"), of("acme")], [200, 200, 200, 429]);
+    assert_eq!([of("other"), of("other"), of("internal"), of("internal")], [200, 429, 200, 200]);
+}
+
 fn settled(settle: Value) -> Harness<RateLimit> {
     limiter(json!({ "limit": 100, "window": "month", "cost": 10, "settle": settle }))
 }

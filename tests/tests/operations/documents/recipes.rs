@@ -33,7 +33,7 @@ fn whole(recipe: &str, component: &str) -> String {
 
 #[test]
 fn each_recipe_is_a_configuration_that_would_be_served() {
-    check("auth", include_str!("../../../../plugins/auth/README.md"), 5);
+    check("auth", include_str!("../../../../plugins/auth/README.md"), 7);
     check("http-signature", include_str!("../../../../plugins/http-signature/README.md"), 5);
 }
 
@@ -53,6 +53,7 @@ fn check(component: &str, readme: &str, count: usize) {
     fs::write(folder.join("jwks.json"), json!({ "keys": [key] }).to_string()).unwrap();
     fs::write(folder.join("billing.pem"), Signer::new("EdDSA").pem()).unwrap();
     fs::write(folder.join("acme.pem"), Signer::new("EdDSA").pem()).unwrap();
+    fs::write(folder.join("partners.jsonl"), "").unwrap();
     let hash = "$2y$12$EXRkfkdmXn2gzds2SSitu.MW9.gAVqa9eLS1//RYtYCmB1eLHg.9q";
     for recipe in recipes {
         let text = whole(recipe, component);
