@@ -121,10 +121,10 @@ impl Provider {
         match self {
             Self::Openai | Self::Anthropic | Self::Mistral => "/v1",
             Self::Vertex | Self::VertexAnthropic => "/v1",
-            Self::Cohere => "/compatibility/v1",
+            Self::CohereOpenai => "/compatibility/v1",
             Self::Azure => "/openai",
             Self::Gemini => "/v1beta",
-            Self::Ollama | Self::Bedrock => "",
+            Self::Ollama | Self::Bedrock | Self::Cohere => "",
         }
     }
 
@@ -139,7 +139,7 @@ impl Provider {
             Self::Bedrock => "aws.bedrock",
             Self::Vertex | Self::VertexAnthropic => "gcp.vertex_ai",
             Self::Mistral => "mistral_ai",
-            Self::Cohere => "cohere",
+            Self::Cohere | Self::CohereOpenai => "cohere",
         }
     }
 }

@@ -209,8 +209,10 @@ pub enum Provider {
     VertexAnthropic,
     /// Mistral: OpenAI's API without some of its members.
     Mistral,
-    /// Cohere, by the API that it has for clients of OpenAI.
+    /// Cohere: version 2 of its own API.
     Cohere,
+    /// Cohere, by the API that it has for clients of OpenAI.
+    CohereOpenai,
 }
 
 /// How many requests a deployment serves at a time.

@@ -14,7 +14,7 @@ use crate::choose::{self, Chosen, Full, Wanted};
 use crate::prepare::{Prepared, Sent, Unprepared, sentence};
 use crate::reading::nanoseconds;
 use crate::state::{Asked as Head, Call, Who};
-use crate::{Models, api, meter, refusal};
+use crate::{Models, meter, refusal};
 
 /// Output tokens of a request that names no bound, for estimates.
 const USUAL_OUTPUT: u64 = 1024;
@@ -210,7 +210,7 @@ impl Models {
         let shares = model.shares.iter().filter(|share| share.weight > 0);
         let able = shares.filter(|share| {
             let provider = self.catalog.deployments[share.deployment].provider;
-            provider.speaks(protocol, action) || api::is_translated(protocol, action)
+            provider.speaks(protocol, action) || provider.translates(protocol, action)
         });
         able.fold(0, |bits, share| bits | (1 << share.deployment))
     }

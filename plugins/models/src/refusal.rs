@@ -122,10 +122,11 @@ pub(crate) fn is_no_use(protocol: Protocol, wait: Duration) -> bool {
     obeys && wait > Duration::from_secs(60)
 }
 
-/// The status of a provider's error for a client of this API: 529 is Anthropic's alone.
+/// The status of a provider's error for a client of this API: 529 is Anthropic's alone, and 498 Cohere's.
 pub(crate) fn status(protocol: Protocol, failure: &Failure) -> u16 {
     match failure.status {
         529 if protocol != Protocol::Anthropic => 503,
+        498 if protocol != Protocol::Cohere => 400,
         status => status,
     }
 }

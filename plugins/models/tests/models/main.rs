@@ -4,6 +4,7 @@
 
 mod bedrock;
 mod choosing;
+mod cohere;
 mod configuration;
 mod dialects;
 mod fail_over;
