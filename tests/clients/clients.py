@@ -5,10 +5,12 @@ import os
 
 import anthropic
 import boto3
+import cohere
 import ollama
 import openai
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from cohere.core.api_error import ApiError
 from google import genai
 from google.genai import errors, types
 
@@ -365,4 +367,67 @@ class Converse(Client):
     models = None
 
 
-ALL = [Chat, Responses, Messages, Gemini, Ollama, Converse]
+class Cohere(Client):
+    name = "`cohere`"
+    raises = (ApiError,)
+    providers = ["cohere"]
+
+    def __init__(self, address):
+        self.client = cohere.ClientV2(api_key=KEY, base_url=address, timeout=60)
+
+    def message_of(self, error):
+        return error.body["message"]
+
+    def request(self, model, told, tools):
+        messages = []
+        for kind, it in told:
+            if kind == "user":
+                messages.append({"role": "user", "content": it})
+            elif kind == "calls":
+                messages.append({"role": "assistant", "tool_calls": it})
+            else:
+                messages += [{"role": "tool", "tool_call_id": id, "content": text} for id, _, text in it]
+        request = {"model": model, "messages": messages, "max_tokens": MOST, "request_options": {"max_retries": 0}}
+        if tools:
+            request["tools"] = [{"type": "function", "function": {"name": name, "parameters": it}} for name, it in TOOLS.items()]
+        return request
+
+    def answer(self, text, usage, calls, reason):
+        billed = (int(usage.billed_units.input_tokens), int(usage.billed_units.output_tokens))
+        got = [(it["id"], it["function"]["name"], json.loads(it["function"]["arguments"])) for it in calls]
+        # In the words of most APIs.
+        return text, billed, got, {"COMPLETE": "stop", "TOOL_CALL": "tool_calls"}.get(reason, reason), calls
+
+    def whole(self, model, told, tools=False):
+        got = self.client.chat(**self.request(model, told, tools))
+        text = "".join(it.text for it in got.message.content or [])
+        calls = [it.model_dump(exclude_none=True) for it in got.message.tool_calls or []]
+        return self.answer(text, got.usage, calls, got.finish_reason)
+
+    def stream(self, model, told, tools=False):
+        text, calls, end = "", [], None
+        for event in self.client.chat_stream(**self.request(model, told, tools)):
+            if event.type == "content-delta":
+                text += event.delta.message.content.text
+            elif event.type == "tool-call-start":
+                calls.append(event.delta.message.tool_calls.model_dump(exclude_none=True))
+            elif event.type == "tool-call-delta":
+                calls[-1]["function"]["arguments"] += event.delta.message.tool_calls.function.arguments
+            elif event.type == "message-end":
+                end = event.delta
+        # It raises nothing of this: its user reads the event.
+        if end.finish_reason == "ERROR":
+            raise Failed("message-end", end.error)
+        return self.answer(text, end.usage, calls, end.finish_reason)
+
+    def leave(self, model, told):
+        stream = self.client.chat_stream(**self.request(model, told, False))
+        text = next(it.delta.message.content.text for it in stream if it.type == "content-delta")
+        stream.close()
+        return text
+
+    # Its list of models is another version of the API.
+    models = None
+
+
+ALL = [Chat, Responses, Messages, Gemini, Ollama, Converse, Cohere]

@@ -1,3 +1,3 @@
 """Whose APIs the models of the tests have."""
 
-PROVIDERS = ["openai", "anthropic", "gemini", "ollama", "bedrock"]
+PROVIDERS = ["openai", "anthropic", "gemini", "ollama", "bedrock", "cohere"]

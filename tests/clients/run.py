@@ -1,4 +1,4 @@
-"""The official clients of OpenAI, Anthropic, Google, Ollama and AWS through the gateway, to a provider of each API.
+"""The official clients of OpenAI, Anthropic, Google, Ollama, AWS and Cohere through the gateway, to a provider of each API.
 
     pip install --requirement tests/clients/requirements.txt
     python tests/clients/run.py
@@ -169,6 +169,18 @@ def files(address):
     equal("the sound", spoken.content[1::2], b"good day")
 
 
+def embeddings(address):
+    """Cohere's embeddings for OpenAI's client, which asks for bytes unless it is told otherwise, and for Cohere's own."""
+    client = clients.openai_client(address)
+    for encoding in ({}, {"encoding_format": "float"}):
+        got = client.embeddings.create(model="cohere", input=["good day", "hi"], **encoding)
+        equal("the embeddings", [it.embedding for it in got.data], [[8.0, 1.0], [2.0, 1.0]])
+        equal("the tokens", got.usage.total_tokens, 3)
+    own = clients.Cohere(address).client
+    got = own.embed(model="cohere", texts=["good day"], input_type="search_query", embedding_types=["float"])
+    equal("Cohere's own", got.embeddings.float_, [[8.0, 1.0]])
+
+
 def table(rows):
     head = [f"| {' | '.join(rows[0])} |", "|---" * len(rows[0]) + "|"]
     return "\n".join([*head, *(f"| {' | '.join(row.values())} |" for row in rows), ""])
@@ -179,6 +191,7 @@ def main():
     with Gateway(BINARY, COMPONENT) as gateway:
         works, errors, wrong = tables(gateway)
         files(gateway.address)
+        embeddings(gateway.address)
         logged = gateway.logged()
     print(f"{works}\n{errors}")
     page = (ROOT / "docs/models.md").read_text()

@@ -42,8 +42,10 @@ pub(crate) fn of_stream(
             });
             write_named_sse(out, "response.incomplete", &w.out);
         }
-        // The API has no word for it.
-        Protocol::Ollama => out.extend_from_slice(&error::event(protocol, &refusal(message))),
+        // These APIs have no word for it.
+        Protocol::Ollama | Protocol::Cohere => {
+            out.extend_from_slice(&error::event(protocol, &refusal(message)));
+        }
         _ => {
             let object = match protocol {
                 Protocol::OpenAiCompletions => "text_completion",
@@ -124,7 +126,8 @@ pub fn of_body(protocol: Protocol, stopped: &[u8], message: &str) -> Option<Stri
         Protocol::OpenAiEmbeddings
         | Protocol::OpenAiOther
         | Protocol::Ollama
-        | Protocol::BedrockConverse => return None,
+        | Protocol::BedrockConverse
+        | Protocol::Cohere => return None,
     }
     w.close('}');
     Some(w.out)

@@ -134,6 +134,7 @@ pub(crate) fn of_event(protocol: Protocol, root: Raw<'_>, data: &[u8]) -> (Vec<P
         Protocol::OpenAiResponses => responses(&mut walk, root),
         Protocol::Gemini => gemini(&mut walk, root),
         Protocol::Ollama => ollama(&mut walk, root),
+        Protocol::Cohere => cohere(&mut walk, root),
         _ => chat(&mut walk, root),
     };
     (walk.places, ends)
@@ -271,6 +272,29 @@ fn anthropic(walk: &mut Walk<'_>, root: Raw<'_>) -> Ends {
                 ) => Ends::All,
                 _ => Ends::None,
             }
+        }
+    }
+}
+
+fn cohere(walk: &mut Walk<'_>, root: Raw<'_>) -> Ends {
+    let [kind, delta, index] = root.fields(["type", "delta", "index"]);
+    match (kind.and_then(Raw::escaped), delta) {
+        (Some("content-delta" | "tool-plan-delta" | "tool-call-delta"), Some(delta)) => {
+            walk.pieces(delta, "delta", index.and_then(Raw::u64).unwrap_or(0));
+            Ends::None
+        }
+        (Some("citation-start" | "citation-end" | "debug"), _) => {
+            walk.rest(root, &[]);
+            Ends::None
+        }
+        (_, Some(delta)) => {
+            walk.rest(root, &["delta"]);
+            walk.rest(delta, &["usage"]);
+            Ends::All
+        }
+        _ => {
+            walk.rest(root, &[]);
+            Ends::All
         }
     }
 }

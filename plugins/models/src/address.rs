@@ -72,7 +72,8 @@ impl Address {
             | Provider::Anthropic
             | Provider::Ollama
             | Provider::Mistral
-            | Provider::Cohere => [&deployment.path, asked.endpoint].concat(),
+            | Provider::Cohere
+            | Provider::CohereOpenai => [&deployment.path, asked.endpoint].concat(),
             Provider::Azure => azure(deployment, &asked, &mut query),
             Provider::Gemini => {
                 let verb = asked.endpoint.split_once(':').map_or("", |(_, verb)| verb);
@@ -110,6 +111,7 @@ impl Address {
                 | Provider::Bedrock
                 | Provider::Mistral
                 | Provider::Cohere
+                | Provider::CohereOpenai
                 | Provider::VertexAnthropic => {
                     set("authorization", ["Bearer ", key].concat());
                 }

@@ -29,6 +29,7 @@ pub(crate) fn endpoint<'a>(call: &Call<'_>, path: &'a str) -> &'a str {
         Protocol::Gemini => tail(&["/models/"]),
         Protocol::Ollama => tail(&["/api/"]),
         Protocol::BedrockConverse => tail(&["/model/"]),
+        Protocol::Cohere => tail(&["/v2/"]),
     }
 }
 
@@ -41,23 +42,34 @@ impl Provider {
             Self::Gemini => protocol == Protocol::Gemini,
             Self::Vertex => protocol == Protocol::Gemini && action != Action::Embed,
             Self::VertexAnthropic => protocol == Protocol::Anthropic,
-            Self::Mistral | Self::Cohere => matches!(
+            Self::Mistral | Self::CohereOpenai => matches!(
                 protocol,
                 Protocol::OpenAiChat | Protocol::OpenAiEmbeddings | Protocol::OpenAiOther
             ),
             Self::Ollama => protocol == Protocol::Ollama,
             Self::Bedrock => protocol == Protocol::BedrockConverse,
+            Self::Cohere => protocol == Protocol::Cohere,
         }
     }
 
     /// The API into which requests of others are translated.
     pub(crate) fn own(self) -> Protocol {
         match self {
-            Self::Openai | Self::Azure | Self::Mistral | Self::Cohere => Protocol::OpenAiChat,
+            Self::Openai | Self::Azure | Self::Mistral | Self::CohereOpenai => Protocol::OpenAiChat,
             Self::Anthropic | Self::VertexAnthropic => Protocol::Anthropic,
             Self::Gemini | Self::Vertex => Protocol::Gemini,
             Self::Ollama => Protocol::Ollama,
             Self::Bedrock => Protocol::BedrockConverse,
+            Self::Cohere => Protocol::Cohere,
+        }
+    }
+
+    /// Whether requests of an API that it does not have can be translated for it.
+    pub(crate) fn translates(self, protocol: Protocol, action: Action) -> bool {
+        match action {
+            Action::Generate => is_translated(protocol),
+            Action::Embed => self == Self::Cohere && protocol == Protocol::OpenAiEmbeddings,
+            Action::CountTokens | Action::Models | Action::Other => false,
         }
     }
 }
@@ -66,27 +78,32 @@ impl Provider {
 pub(crate) fn is_known(call: &Call<'_>) -> bool {
     match call.action {
         Action::Generate | Action::CountTokens | Action::Embed => true,
-        Action::Other => call.protocol.is_openai(),
+        Action::Other => call.protocol.is_openai() || call.protocol == Protocol::Cohere,
         Action::Models => false,
     }
 }
 
-/// Whether requests of an API can be translated for providers that have another one.
-pub(crate) fn is_translated(protocol: Protocol, action: Action) -> bool {
-    let is_known = matches!(
+/// Whether requests for an answer can be translated for providers that have another API.
+fn is_translated(protocol: Protocol) -> bool {
+    matches!(
         protocol,
         Protocol::OpenAiChat
             | Protocol::OpenAiResponses
             | Protocol::Anthropic
             | Protocol::Gemini
             | Protocol::Ollama
-    );
-    is_known && action == Action::Generate
+    )
 }
 
 /// The endpoint for a translated request, and its query.
-pub(crate) fn endpoint_of(spoken: Protocol, streams: bool) -> (&'static str, Option<&'static str>) {
+pub(crate) fn endpoint_of(
+    spoken: Protocol,
+    action: Action,
+    streams: bool,
+) -> (&'static str, Option<&'static str>) {
     match spoken {
+        Protocol::Cohere if action == Action::Embed => ("/v2/embed", None),
+        Protocol::Cohere => ("/v2/chat", None),
         Protocol::Anthropic => ("/messages", None),
         Protocol::Gemini if streams => ("/models/:streamGenerateContent", Some("alt=sse")),
         Protocol::Gemini => ("/models/:generateContent", None),
@@ -105,6 +122,7 @@ pub(crate) fn operation(protocol: Protocol, action: Action) -> &'static str {
         (Action::Generate, Protocol::Gemini) => "generate_content",
         (Action::Generate, _) => "chat",
         (Action::CountTokens, _) => "count_tokens",
+        (Action::Other, Protocol::Cohere) => "rerank",
         (Action::Models | Action::Other, _) => "other",
     }
 }

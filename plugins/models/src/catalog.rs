@@ -45,6 +45,8 @@ pub(crate) struct Catalog {
     by_name: HashMap<String, usize>,
     /// Fields by which requests stay together.
     affinity_fields: Vec<String>,
+    /// The attribute with the regions of a request.
+    pub(crate) region_attribute: Option<String>,
 }
 
 /// A model of a provider, at an upstream.
@@ -121,10 +123,10 @@ impl Provider {
         match self {
             Self::Openai | Self::Anthropic | Self::Mistral => "/v1",
             Self::Vertex | Self::VertexAnthropic => "/v1",
-            Self::Cohere => "/compatibility/v1",
+            Self::CohereOpenai => "/compatibility/v1",
             Self::Azure => "/openai",
             Self::Gemini => "/v1beta",
-            Self::Ollama | Self::Bedrock => "",
+            Self::Ollama | Self::Bedrock | Self::Cohere => "",
         }
     }
 
@@ -139,7 +141,7 @@ impl Provider {
             Self::Bedrock => "aws.bedrock",
             Self::Vertex | Self::VertexAnthropic => "gcp.vertex_ai",
             Self::Mistral => "mistral_ai",
-            Self::Cohere => "cohere",
+            Self::Cohere | Self::CohereOpenai => "cohere",
         }
     }
 }
@@ -181,6 +183,10 @@ impl Catalog {
         if names.is_empty() {
             errors.push(ConfigError::at("/deployments", "there is at least one deployment"));
         }
+        if config.region_attribute.as_deref() == Some("") {
+            let message = "the name of an attribute, such as `\"consumer.claim.regions\"`";
+            errors.push(ConfigError::at("/region_attribute", message));
+        }
         if models.is_empty() && errors.is_empty() {
             errors.push(ConfigError::at("/models", "there is at least one model"));
         }
@@ -196,7 +202,8 @@ impl Catalog {
             _ => None,
         };
         let affinity_fields = models.iter().filter_map(by_field).collect();
-        Ok(Self { deployments, models, by_name, affinity_fields })
+        let region_attribute = config.region_attribute.take();
+        Ok(Self { deployments, models, by_name, affinity_fields, region_attribute })
     }
 
     /// Whether tokens are fetched for a deployment.
@@ -317,6 +324,20 @@ impl Deployment {
             requests_per_minute: spec.limits.and_then(|limits| limits.requests_per_minute),
             tokens_per_minute: spec.limits.and_then(|limits| limits.tokens_per_minute),
         })
+    }
+}
+
+impl Deployment {
+    /// Whether it is in one of these regions: names, or beginnings of names with `*` behind them. What stands between
+    /// them may be anything else, so that a list in JSON is one too.
+    pub(crate) fn is_in(&self, regions: &str) -> bool {
+        let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '*');
+        let mut names = regions.split(|c| !is_name(c)).filter(|name| !name.is_empty());
+        !self.region.is_empty()
+            && names.any(|name| match name.strip_suffix('*') {
+                Some(beginning) => self.region.starts_with(beginning),
+                None => self.region == name,
+            })
     }
 }
 

@@ -55,7 +55,13 @@ pub struct Config {
     #[serde(default = "default_fail_over")]
     pub fail_over: Vec<FailOver>,
 
-    /// Write into responses which deployment answered: `x-model-deployment`. Default `false`.
+    /// The attribute that says in which regions requests may be served, for example `"consumer.claim.regions"`: values
+    /// of `region` of deployments, with `*` at the end for all that begin so. Deployments without a `region` get none of
+    /// these requests. Without the attribute a request may go anywhere.
+    #[serde(default)]
+    pub region_attribute: Option<String>,
+
+    /// Write into responses which deployment answered (`x-model-deployment`), and into whole ones what they used. Default `false`.
     #[serde(default)]
     pub response_headers: bool,
 
@@ -118,7 +124,8 @@ pub struct DeploymentSpec {
     #[serde(default)]
     pub aws: Option<AwsSpec>,
 
-    /// The region of Bedrock or the location of Vertex AI, such as `"eu-central-1"`, `"europe-west4"` or `"global"`.
+    /// Where it is, for `region_attribute`. Of Bedrock it is the region that signatures are for, and of Vertex AI the
+    /// location, such as `"eu-central-1"`, `"europe-west4"` or `"global"`.
     #[serde(default)]
     pub region: Option<String>,
 
@@ -209,8 +216,10 @@ pub enum Provider {
     VertexAnthropic,
     /// Mistral: OpenAI's API without some of its members.
     Mistral,
-    /// Cohere, by the API that it has for clients of OpenAI.
+    /// Cohere: version 2 of its own API.
     Cohere,
+    /// Cohere, by the API that it has for clients of OpenAI.
+    CohereOpenai,
 }
 
 /// How many requests a deployment serves at a time.

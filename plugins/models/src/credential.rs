@@ -62,13 +62,11 @@ impl Credential {
         let is_vertex = matches!(spec.provider, Provider::Vertex | Provider::VertexAnthropic);
         let of_aws = "only the provider `bedrock` has it";
         let of_vertex = "only the providers `vertex` and `vertex-anthropic` have it";
-        let of_both = "only the providers `bedrock`, `vertex` and `vertex-anthropic` have it";
         for (key, is_set, is_known, message) in [
             ("aws", spec.aws.is_some(), is_aws, of_aws),
             ("host", spec.host.is_some(), is_aws, of_aws),
             ("project", spec.project.is_some(), is_vertex, of_vertex),
             ("service_account", spec.service_account.is_some(), is_vertex, of_vertex),
-            ("region", spec.region.is_some(), is_aws || is_vertex, of_both),
         ] {
             if is_set && !is_known {
                 errors.push(ConfigError::at(at(key), message));
@@ -82,6 +80,9 @@ impl Credential {
                 }
             };
             check_label(spec.region.as_deref(), what, examples, at("region"), errors);
+        } else if spec.region.is_some() {
+            let example = "`region = \"eu-central-1\"`";
+            check_label(spec.region.as_deref(), "a region", example, at("region"), errors);
         }
         if is_vertex {
             let (what, example) = ("the id of the project", "`project = \"my-project\"`");

@@ -18,7 +18,7 @@ impl Provider {
 
     /// The member with the bound of the output that a chat completion has here, where it is not OpenAI's newer one.
     pub(crate) fn max_output_name(self) -> Option<&'static str> {
-        matches!(self, Self::Mistral | Self::Cohere).then_some("max_tokens")
+        matches!(self, Self::Mistral | Self::CohereOpenai).then_some("max_tokens")
     }
 
     /// Whether ids of calls must have nine letters and digits, whoever made them.
@@ -36,7 +36,7 @@ impl Provider {
 
     /// Whether [`Self::edit`] changes requests.
     pub(crate) fn has_dialect(self) -> bool {
-        matches!(self, Self::Mistral | Self::Cohere | Self::VertexAnthropic)
+        matches!(self, Self::Mistral | Self::CohereOpenai | Self::VertexAnthropic)
     }
 
     /// Changes a request of the API that the provider speaks.
@@ -47,7 +47,7 @@ impl Provider {
                 edits.rename("max_completion_tokens", "max_tokens");
                 edits.rename("seed", "random_seed");
             }
-            (Self::Cohere, Protocol::OpenAiChat) => {
+            (Self::CohereOpenai, Protocol::OpenAiChat) => {
                 edits.rename("max_completion_tokens", "max_tokens");
             }
             (Self::VertexAnthropic, _) => {

@@ -5,7 +5,7 @@
 //! expects. When it fails, `fail_over` asks the next. The response passes as it is, or translated: `answering` says how
 //! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it, for
 //! `series` by model, deployment and consumer (`consumers`). What is refused
-//! is refused in the form of the client's API (`refusal`). What a call keeps between its hooks is `state`; an instance
+//! is refused in the form of the client's API (`refusal`); `counting` answers what asks for a count alone. What a call keeps between its hooks is `state`; an instance
 //! of the plugin remembers nothing about requests.
 
 mod address;
@@ -16,6 +16,7 @@ mod choose;
 mod config;
 mod consumers;
 mod cost;
+mod counting;
 mod credential;
 mod dialect;
 mod fail_over;
@@ -99,6 +100,10 @@ impl Plugin for Models {
             .response_header("retry-after")
             .and_on_complete();
         let interest = answering::KEPT_BACK.into_iter().fold(interest, Interest::response_header);
+        let interest = match &self.catalog.region_attribute {
+            Some(name) => interest.attribute(name.as_str()),
+            None => interest,
+        };
         let interest = address::prepare_every(interest, |name| self.catalog.has_affinity_by(name));
         // Only tokens are waited for.
         if self.catalog.has_accounts() { interest } else { interest.never_waits() }
@@ -168,11 +173,19 @@ impl Plugin for Models {
         progress: &mut Progress,
     ) -> Outcome {
         let Some(call) = progress.call_mut() else { return Outcome::Next };
-        match std::mem::take(&mut call.reading) {
+        let outcome = match std::mem::take(&mut call.reading) {
             Reading::Whole => self.translate(body, call),
             Reading::Short => self.whole(body, call),
-            _ => self.failed_with(response, body, call),
+            _ => return self.failed_with(response, body, call),
+        };
+        if self.response_headers
+            && matches!(outcome, Outcome::Next)
+            && let Some(usage) = call.usage()
+        {
+            let cost = self.prices.of(&self.catalog.deployments[call.deployment], &usage);
+            counting::write_usage(response, &usage, cost);
         }
+        outcome
     }
 
     fn on_response_chunk(&self, chunk: &mut Chunk, progress: &mut Progress) -> ChunkOutcome {

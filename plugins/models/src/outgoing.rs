@@ -14,7 +14,7 @@ use crate::choose::{self, Chosen, Full, Wanted};
 use crate::prepare::{Prepared, Sent, Unprepared, sentence};
 use crate::reading::nanoseconds;
 use crate::state::{Asked as Head, Call, Who};
-use crate::{Models, api, meter, refusal};
+use crate::{Models, counting, meter, refusal};
 
 /// Output tokens of a request that names no bound, for estimates.
 const USUAL_OUTPUT: u64 = 1024;
@@ -23,7 +23,7 @@ const USUAL_OUTPUT: u64 = 1024;
 const SESSIONS: [&str; 2] = ["x-session-id", "x-claude-code-session-id"];
 
 impl Models {
-    /// Turns a request into one to a deployment that has room, or says why there is none.
+    /// Turns a request into one to a deployment that has room. `Err` is the answer where none is asked: most often why.
     pub(crate) fn send(
         &self,
         request: &mut Request,
@@ -55,9 +55,23 @@ impl Models {
         let mut call = Call::new(protocol, asked.action);
         call.model = index;
         call.able = self.able(model, protocol, asked.action);
+        if call.able == 0
+            && let Some(count) = counting::estimate(&asked, &read, body.bytes())
+        {
+            return Err(Box::new(count));
+        }
         if call.able == 0 {
             let message = format!("The model `{name}` is not offered by this API.");
             return Err(Box::new(refusal::invalid(protocol, &message, Some("model"))));
+        }
+        if let Some(attribute) = &self.catalog.region_attribute
+            && let Some(regions) = request.attribute(attribute)
+        {
+            call.able = self.within(call.able, regions);
+            if call.able == 0 {
+                meter::refused(Some(model), "region");
+                return Err(Box::new(refusal::elsewhere(protocol, name)));
+            }
         }
         call.streams = read.stream;
         call.path.clone_from(&path);
@@ -210,9 +224,16 @@ impl Models {
         let shares = model.shares.iter().filter(|share| share.weight > 0);
         let able = shares.filter(|share| {
             let provider = self.catalog.deployments[share.deployment].provider;
-            provider.speaks(protocol, action) || api::is_translated(protocol, action)
+            provider.speaks(protocol, action) || provider.translates(protocol, action)
         });
         able.fold(0, |bits, share| bits | (1 << share.deployment))
+    }
+
+    /// Those of these deployments, as bits, that are in one of the regions.
+    fn within(&self, able: u64, regions: &str) -> u64 {
+        let each = self.catalog.deployments.iter().enumerate();
+        let others = each.filter(|(_, deployment)| !deployment.is_in(regions));
+        others.fold(able, |bits, (index, _)| bits & !(1 << index))
     }
 
     /// What plugins behind this one, logs and the recorder know of the call.

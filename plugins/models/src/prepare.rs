@@ -111,12 +111,13 @@ impl Sent<'_> {
             log::debug!("deployment {} is not told of {ignored}", deployment.name);
         }
         call.set_spoken(spoken);
-        let (endpoint, query) = api::endpoint_of(spoken, translated.stream);
+        let (endpoint, query) = api::endpoint_of(spoken, call.action(), translated.stream);
         let mut body = translated.body.into_bytes();
-        if (model.max_output_tokens.is_some() || provider.has_dialect())
+        let most = model.max_output_tokens.filter(|_| call.action() == Action::Generate);
+        if (most.is_some() || provider.has_dialect())
             && let Ok(mut edits) = Edits::new(spoken, &body)
         {
-            if let Some(most) = model.max_output_tokens {
+            if let Some(most) = most {
                 edits.max_output(most, provider.max_output_name());
             }
             provider.edit(&mut edits, spoken, call.action());

@@ -75,6 +75,14 @@ pub(crate) fn too_long(protocol: Protocol, input: u64, most: u64) -> Response {
     Refused { status: 400, class, code: "", message, param: None }.response(protocol)
 }
 
+/// 403: it may not be served where the model is.
+pub(crate) fn elsewhere(protocol: Protocol, model: &str) -> Response {
+    let message = format!("The model `{model}` is not served in the regions that you may use.");
+    let (class, message) = (Class::Auth, message.as_str());
+    Refused { status: 403, class, code: "region_not_allowed", message, param: None }
+        .response(protocol)
+}
+
 /// 429: the limits of all deployments are used up.
 pub(crate) fn limited(protocol: Protocol, model: &str, wait: Option<Duration>) -> Response {
     let message = format!("The model `{model}` has no room within its limits at the moment.");
@@ -122,10 +130,11 @@ pub(crate) fn is_no_use(protocol: Protocol, wait: Duration) -> bool {
     obeys && wait > Duration::from_secs(60)
 }
 
-/// The status of a provider's error for a client of this API: 529 is Anthropic's alone.
+/// The status of a provider's error for a client of this API: 529 is Anthropic's alone, and 498 Cohere's.
 pub(crate) fn status(protocol: Protocol, failure: &Failure) -> u16 {
     match failure.status {
         529 if protocol != Protocol::Anthropic => 503,
+        498 if protocol != Protocol::Cohere => 400,
         status => status,
     }
 }

@@ -48,9 +48,10 @@ fn finish(protocol: Protocol, root: Raw<'_>) -> Result<(), Bad> {
         _ => vec![root],
     };
     let member = match protocol {
-        Protocol::OpenAiChat | Protocol::OpenAiCompletions | Protocol::OpenAiOther => {
-            "finish_reason"
-        }
+        Protocol::OpenAiChat
+        | Protocol::OpenAiCompletions
+        | Protocol::OpenAiOther
+        | Protocol::Cohere => "finish_reason",
         Protocol::Anthropic => "stop_reason",
         Protocol::BedrockConverse => "stopReason",
         Protocol::Ollama => "done_reason",
@@ -84,6 +85,7 @@ fn is_good(protocol: Protocol, word: &str) -> bool {
         }
         Protocol::Gemini => word == "STOP",
         Protocol::Ollama => word == "stop",
+        Protocol::Cohere => matches!(word, "COMPLETE" | "STOP_SEQUENCE" | "TOOL_CALL"),
         Protocol::OpenAiResponses => word == "completed",
         _ => matches!(word, "stop" | "tool_calls" | "function_call"),
     }
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn only_answers_that_are_complete_are_good() {
-        use Protocol::{Anthropic, Gemini, Ollama, OpenAiChat, OpenAiResponses};
+        use Protocol::{Anthropic, Cohere, Gemini, Ollama, OpenAiChat, OpenAiResponses};
         let judged = |protocol, body: &str| {
             judge(Some(protocol), Action::Generate, body.as_bytes()).map(|_| ())
         };
@@ -178,6 +180,7 @@ mod tests {
             (Gemini, r#"{"candidates":[{"finishReason":"STOP"}]}"#),
             (Gemini, r#"[{"candidates":[{}]},{"candidates":[{"finishReason":"STOP"}]}]"#),
             (Ollama, r#"{"done":true,"done_reason":"stop"}"#),
+            (Cohere, r#"{"id":"1","finish_reason":"COMPLETE","message":{"content":[]}}"#),
         ] {
             assert_eq!(judged(protocol, body), Ok(()), "{body}");
         }
@@ -195,6 +198,7 @@ mod tests {
             (Gemini, r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#),
             (Gemini, r#"{"candidates":[{"finishReason":"MAX_TOKENS"}]}"#),
             (Ollama, r#"{"done":true,"done_reason":"length"}"#),
+            (Cohere, r#"{"id":"1","finish_reason":"MAX_TOKENS"}"#),
         ] {
             assert_eq!(judged(protocol, body), Err(Bad::Finish), "{body}");
         }

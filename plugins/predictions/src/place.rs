@@ -16,9 +16,10 @@ pub(crate) struct Place<'a> {
 /// The last message, if a user wrote it. None if it has an image, the result of a tool, or more than one text.
 pub(crate) fn last_text(protocol: Protocol, root: Raw<'_>) -> Option<Place<'_>> {
     match protocol {
-        Protocol::OpenAiChat | Protocol::Anthropic | Protocol::BedrockConverse => {
-            of_messages(root, "messages", "content")
-        }
+        Protocol::OpenAiChat
+        | Protocol::Anthropic
+        | Protocol::BedrockConverse
+        | Protocol::Cohere => of_messages(root, "messages", "content"),
         Protocol::Gemini => of_messages(root, "contents", "parts"),
         Protocol::Ollama if root.some("messages").is_some() => {
             of_messages(root, "messages", "content")

@@ -1,4 +1,4 @@
-//! Speaks the APIs of OpenAI, Anthropic, Gemini, Ollama and Bedrock, as a `wasi:http` component. There is no model behind it: it
+//! Speaks the APIs of OpenAI, Anthropic, Gemini, Ollama, Bedrock and Cohere, as a `wasi:http` component. There is no model behind it: it
 //! repeats what it was told, and says so. For examples and tests of what stands in front of a model.
 //!
 //! Where a prompt begins with `call `, each tool that the request offers is called, and the rest of the prompt is the
@@ -12,6 +12,7 @@
 
 mod anthropic;
 mod bedrock;
+mod cohere;
 mod files;
 mod gemini;
 mod ollama;
@@ -59,6 +60,10 @@ fn answer(path: &str, body: &Value) -> Answer {
         openai::chat(body)
     } else if path.ends_with("/responses") {
         responses::create(body)
+    } else if path.ends_with("/v2/chat") {
+        cohere::chat(body)
+    } else if path.ends_with("/v2/embed") {
+        cohere::embed(body)
     } else if path.ends_with("/api/chat") {
         ollama::chat(body)
     } else if path.ends_with("/audio/speech") {

@@ -274,3 +274,56 @@ fn a_piece_that_looks_like_a_file_is_a_text() {
     let stream = chat(&[&format!("data:;base64,{} x", "A1b2".repeat(16))]) + CHAT_END;
     assert!(!passed(Protocol::OpenAiChat, Framing::Sse, &stream).contains("A1b2"));
 }
+
+#[test]
+fn cohere_s_texts_plans_and_arguments_are_read_and_ended_in_its_words() {
+    let event =
+        |kind: &str, rest: &str| format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{rest}}}\n\n");
+    let content = |text: &str| {
+        let message = format!(
+            "\"index\":0,\"delta\":{{\"message\":{{\"content\":{{\"text\":\"{text}\"}}}}}}"
+        );
+        event("content-delta", &message)
+    };
+    let plan = |text: &str| {
+        event("tool-plan-delta", &format!("\"delta\":{{\"message\":{{\"tool_plan\":\"{text}\"}}}}"))
+    };
+    let call = |text: &str| {
+        event(
+            "tool-call-delta",
+            &format!(
+                "\"index\":0,\"delta\":{{\"message\":{{\"tool_calls\":{{\"function\":{{\"arguments\":\"{text}\"}}}}}}}}"
+            ),
+        )
+    };
+    let end = event("message-end", "\"delta\":{\"finish_reason\":\"COMPLETE\"}");
+    // A citation in the middle of a text does not end it.
+    let citation = event(
+        "citation-start",
+        "\"index\":0,\"delta\":{\"message\":{\"citations\":{\"text\":\"x\"}}}",
+    );
+    let stream = [
+        content("a 1"),
+        citation.clone(),
+        content("2"),
+        plan("3"),
+        plan("4"),
+        call("5"),
+        call("6"),
+        end.clone(),
+    ];
+    let wanted = [
+        content("a [\\\"n]"),
+        citation,
+        content(""),
+        plan("[\\\"n]"),
+        plan(""),
+        call("[\\\\\\\"n]"),
+        call(""),
+        end,
+    ];
+    assert_eq!(passed(Protocol::Cohere, Framing::Sse, &stream.concat()), wanted.concat());
+    let out = passed(Protocol::Cohere, Framing::Sse, &(content("fine ") + &content("STOP")));
+    let ended = "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"finish_reason\":\"ERROR\",\"error\":\"Enough.\"}}\n\n";
+    assert_eq!(out, content("fine ") + ended);
+}

@@ -26,6 +26,8 @@ pub enum Protocol {
     Ollama,
     /// `POST /model/M/converse` and `/converse-stream`.
     BedrockConverse,
+    /// `POST /v2/chat`, `/v2/embed` and `/v2/rerank`.
+    Cohere,
 }
 saved!(
     enum Protocol {
@@ -38,12 +40,13 @@ saved!(
         Gemini,
         Ollama,
         BedrockConverse,
+        Cohere,
     }
 );
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
@@ -53,6 +56,7 @@ impl Protocol {
         Self::Gemini,
         Self::Ollama,
         Self::BedrockConverse,
+        Self::Cohere,
     ];
 
     /// A short name for settings and metrics.
@@ -67,6 +71,7 @@ impl Protocol {
             Self::Gemini => "gemini",
             Self::Ollama => "ollama",
             Self::BedrockConverse => "bedrock-converse",
+            Self::Cohere => "cohere",
         }
     }
 
@@ -172,6 +177,12 @@ impl<'a> Call<'a> {
             call(Protocol::Ollama, Action::Embed)
         } else if ends("/api/tags") {
             call(Protocol::Ollama, Action::Models)
+        } else if ends("/v2/chat") {
+            call(Protocol::Cohere, Action::Generate)
+        } else if ends("/v2/embed") {
+            call(Protocol::Cohere, Action::Embed)
+        } else if ends("/v2/rerank") {
+            call(Protocol::Cohere, Action::Other)
         } else if ends("/models") || behind(path, "/models/").is_some() {
             call(Protocol::OpenAiOther, Action::Models)
         } else if path.contains("/images/") || path.contains("/audio/") || ends("/moderations") {
@@ -295,6 +306,9 @@ mod tests {
                 Some(true),
             ),
             ("/api/chat", Protocol::Ollama, Generate, None, None),
+            ("/v2/chat", Protocol::Cohere, Generate, None, None),
+            ("/team/v2/embed", Protocol::Cohere, Action::Embed, None, None),
+            ("/v2/rerank", Protocol::Cohere, Action::Other, None, None),
             ("/v1/models", Protocol::OpenAiOther, Models, None, None),
             ("/v1beta/models/gemini-3-pro", Protocol::OpenAiOther, Models, None, None),
         ] {

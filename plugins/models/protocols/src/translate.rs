@@ -7,6 +7,7 @@
 
 mod answer;
 mod client;
+mod embed;
 mod finish;
 
 mod inbound;
@@ -21,8 +22,9 @@ pub use stream::Translator;
 
 use crate::error::{Class, Failure};
 use crate::json::Raw;
-use crate::protocol::{Call, Protocol};
+use crate::protocol::{Action, Call, Protocol};
 use crate::usage;
+use provider::Fault;
 
 /// The provider that a request is translated for.
 #[derive(Clone, Copy, Debug)]
@@ -72,6 +74,7 @@ impl<'t> Target<'t> {
             (Protocol::BedrockConverse, true) => format!("/model/{model}/converse-stream"),
             (Protocol::BedrockConverse, false) => format!("/model/{model}/converse"),
             (Protocol::Ollama, _) => "/api/chat".to_owned(),
+            (Protocol::Cohere, _) => "/v2/chat".to_owned(),
             (Protocol::OpenAiResponses, _) => "/v1/responses".to_owned(),
             (Protocol::OpenAiCompletions, _) => "/v1/completions".to_owned(),
             (Protocol::OpenAiEmbeddings, _) => "/v1/embeddings".to_owned(),
@@ -98,6 +101,12 @@ pub fn request(call: &Call<'_>, body: &[u8], target: &Target<'_>) -> Result<Tran
     let root = Raw::parse(body).map_err(|fault| Refused::new("", format!("is {fault}")))?;
     if !root.is_object() {
         return Err(Refused::new("", "is not a JSON object"));
+    }
+    if call.action == Action::Embed {
+        return match embed::is_known(call.protocol, target.protocol) {
+            true => embed::request(root, target),
+            false => Err(Refused::new("", "is for a provider's API that it is not translated to")),
+        };
     }
     let mut request = inbound::read(call, root)?;
     let body = outbound::write(&mut request, target)?;
@@ -137,6 +146,11 @@ pub fn response(
         message,
         retry_after_ms: None,
     };
+    if embed::is_known(to, from) {
+        let json =
+            Raw::parse(body).map_err(|it| fault(format!("The provider's answer is {it}.")))?;
+        return embed::response(json, options).map_err(fault);
+    }
     let provider = provider::Provider::new(from, &options.id);
     let mut provider =
         provider.ok_or_else(|| fault("Answers of this API cannot be translated.".to_owned()))?;

@@ -207,7 +207,7 @@ fn at_end(protocol: Protocol, body: &[u8]) -> Option<Usage> {
             read::Parts::default().with_anthropic(usage).usage()
         }
         Protocol::Gemini => read::gemini(last::member(body, "usageMetadata")?.0),
-        Protocol::BedrockConverse | Protocol::Ollama => None,
+        Protocol::BedrockConverse | Protocol::Ollama | Protocol::Cohere => None,
         _ => {
             let (usage, before, behind) = last::member(body, "usage")?;
             let is_tiered = |bytes| last::may_have(bytes, "service_tier");
@@ -229,6 +229,7 @@ pub fn of_json(protocol: Protocol, body: Raw<'_>) -> Option<Usage> {
         }
         Protocol::Gemini => read::gemini(body.some("usageMetadata")?),
         Protocol::Ollama => read::ollama(body),
+        Protocol::Cohere => read::cohere(body.some("usage").or_else(|| body.some("meta"))?),
         _ => read::openai_in(body),
     }
 }

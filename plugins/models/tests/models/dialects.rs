@@ -103,8 +103,8 @@ fn mistral_gets_ids_of_calls_that_others_made_in_its_form() {
 }
 
 #[test]
-fn cohere_is_asked_by_the_api_that_it_has_for_openai_s_clients() {
-    let harness = plugin(json!({ "provider": "cohere" }));
+fn cohere_openai_is_asked_by_the_api_that_it_has_for_openai_s_clients() {
+    let harness = plugin(json!({ "provider": "cohere-openai" }));
     let ask = json!({ "model": "m", "max_completion_tokens": 10, "messages": [] });
     let exchange = harness.request(post("/v1/chat/completions", ask));
     assert_eq!(exchange.request().path(), "/compatibility/v1/chat/completions");

@@ -4,12 +4,15 @@
 
 mod bedrock;
 mod choosing;
+mod cohere;
 mod configuration;
+mod counting;
 mod dialects;
 mod fail_over;
 mod faults;
 mod files;
 mod passing;
+mod regions;
 mod support;
 mod translating;
 mod usage;

@@ -133,6 +133,8 @@ impl Class {
             401 | 403 => Self::Auth,
             404 | 410 => Self::NotFound,
             413 => Self::ContextTooLong,
+            // Cohere's, of a text that it blocks.
+            498 => Self::ContentFiltered,
             408 | 424 => Self::Server,
             400..500 => Self::Invalid,
             _ => Self::Server,

@@ -64,9 +64,31 @@ pub fn of_stream(protocol: Protocol, event: &Event<'_>, json: Raw<'_>) -> Option
         let error = json.some("response").and_then(|response| response.some("error"));
         return Some(of_json(error.unwrap_or(json), None, ""));
     }
+    if protocol == Protocol::Cohere
+        && let Some(failure) = of_end(json.some("delta").unwrap_or(json))
+    {
+        return Some(failure);
+    }
     let wrapped = if json.is_array() { json.elements().next() } else { None };
     let has_error = wrapped.unwrap_or(json).some("error").is_some();
     (name == "error" || is("error") || has_error).then(|| of_json(json, None, ""))
+}
+
+/// The error that is the reason for which an answer of Cohere's ended, in its last event or as a whole.
+pub(crate) fn of_end(end: Raw<'_>) -> Option<Failure> {
+    let word = end.text_of("finish_reason").unwrap_or_default();
+    let error = end.text_of("error").filter(|text| !text.is_empty());
+    let (status, usual) = match &*word {
+        "TIMEOUT" => (504, "The provider took too long to generate."),
+        "ERROR" => (502, "The provider failed to generate."),
+        _ if error.is_some() => (502, ""),
+        _ => return None,
+    };
+    let message = error.unwrap_or(usual.into());
+    let class = Class::of(&[], Some(status), &message);
+    let mut failure = of_text_with(Some(status), "", message.as_bytes());
+    failure.class = class;
+    Some(failure)
 }
 
 /// The error that a response with the status of a success is all the same; `None` if it is an answer.

@@ -59,7 +59,7 @@ pub fn body(protocol: Protocol, refusal: &Refusal<'_>) -> String {
         Protocol::Ollama => {
             w.key("error").str(refusal.message);
         }
-        Protocol::BedrockConverse => {
+        Protocol::BedrockConverse | Protocol::Cohere => {
             w.key("message").str(refusal.message);
         }
         _ => openai(w, refusal),
@@ -84,6 +84,15 @@ pub(crate) fn numbered_event(protocol: Protocol, refusal: &Refusal<'_>, number: 
         Protocol::BedrockConverse => {
             let name = stream_exception(refusal.class);
             event_stream::write_exception(&mut out, name, &body(protocol, refusal));
+        }
+        Protocol::Cohere => {
+            let mut writer = Writer::new();
+            writer.object(|w| {
+                w.key("type").str("message-end").key("delta").object(|w| {
+                    w.key("finish_reason").str("ERROR").key("error").str(refusal.message);
+                });
+            });
+            write_named_sse(&mut out, "message-end", &writer.out);
         }
         Protocol::OpenAiResponses => {
             // The API's own event has the members at the top; the official client raises an

@@ -12,7 +12,7 @@ fn none(_: &str) -> Option<&'static str> {
 
 #[test]
 fn errors_of_responses_have_their_class() {
-    use Protocol::{Anthropic, BedrockConverse, Gemini, Ollama, OpenAiChat};
+    use Protocol::{Anthropic, BedrockConverse, Cohere, Gemini, Ollama, OpenAiChat};
     for (protocol, status, json, class, kind) in [
         (
             OpenAiChat,
@@ -115,6 +115,16 @@ fn errors_of_responses_have_their_class() {
         ),
         (Ollama, 404, r#"{"error":"model 'x' not found"}"#, Class::NotFound, ""),
         (
+            Cohere,
+            400,
+            r#"{"id":"x","message":"too many tokens: total number of tokens in the prompt cannot exceed 4081"}"#,
+            Class::ContextTooLong,
+            "",
+        ),
+        (Cohere, 429, r#"{"message":"You are using a Trial key"}"#, Class::RateLimited, ""),
+        (Cohere, 498, r#"{"message":"blocked"}"#, Class::ContentFiltered, ""),
+        (Cohere, 401, r#"{"message":"invalid api token"}"#, Class::Auth, ""),
+        (
             BedrockConverse,
             400,
             r#"{"message":"Input is too long for requested model."}"#,
@@ -160,7 +170,8 @@ fn a_refusal_in_a_stream_is_read_as_an_error_of_its_class() {
             let failure = stream.failure().expect("an error");
             assert_eq!(failure.message, refusal.message);
             assert!(stream.failed_before_content() && !stream.is_complete());
-            if protocol != Protocol::Ollama {
+            // These have no word for it.
+            if !matches!(protocol, Protocol::Ollama | Protocol::Cohere) {
                 assert_eq!(failure.class, class, "{protocol:?}");
             }
             let whole =

@@ -72,7 +72,9 @@ impl<'a> Edits<'a> {
             Protocol::Ollama => &[&["options", "num_predict"]],
             Protocol::BedrockConverse => &[&["inferenceConfig", "maxTokens"]],
             Protocol::OpenAiEmbeddings | Protocol::OpenAiOther => return,
-            Protocol::OpenAiCompletions | Protocol::Anthropic => &[&["max_tokens"]],
+            Protocol::OpenAiCompletions | Protocol::Anthropic | Protocol::Cohere => {
+                &[&["max_tokens"]]
+            }
         };
         let mut is_set = false;
         for path in paths {

@@ -135,6 +135,10 @@ members! {
     Images = "images",
     ResponseFormat = "response_format",
     Template = "template",
+    Texts = "texts",
+    Inputs = "inputs",
+    Query = "query",
+    Documents = "documents",
 }
 
 /// The longest of them.
@@ -200,6 +204,9 @@ impl<'a> Body<'a> {
                 | Member::Template => count.texts(at, depth, false),
                 Member::Messages | Member::Contents => count.messages(at, depth),
                 Member::Input | Member::Prompt | Member::Suffix => count.input(at, depth),
+                Member::Texts | Member::Inputs | Member::Query | Member::Documents => {
+                    count.texts(at, depth, false)
+                }
                 Member::Images => count.images(at, depth),
                 _ => count.skip(at, depth),
             }?;

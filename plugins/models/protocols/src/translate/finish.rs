@@ -47,10 +47,10 @@ impl Finish {
     /// What a provider's word means.
     pub(super) fn of(word: &str) -> Self {
         let reason = match word {
-            "stop" | "STOP" | "end_turn" | "completed" => Reason::Stop,
-            "stop_sequence" => Reason::StopSequence,
+            "stop" | "STOP" | "end_turn" | "completed" | "COMPLETE" => Reason::Stop,
+            "stop_sequence" | "STOP_SEQUENCE" => Reason::StopSequence,
             "length" | "max_tokens" | "MAX_TOKENS" | "max_output_tokens" => Reason::Length,
-            "tool_calls" | "function_call" | "tool_use" => Reason::Tools,
+            "tool_calls" | "function_call" | "tool_use" | "TOOL_CALL" => Reason::Tools,
             "content_filter"
             | "content_filtered"
             | "guardrail_intervened"

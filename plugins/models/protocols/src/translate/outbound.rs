@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod bedrock;
+mod cohere;
 mod gemini;
 mod ollama;
 mod openai;
@@ -20,6 +21,7 @@ pub(super) fn write(request: &mut Request<'_>, target: &Target<'_>) -> Result<St
         Protocol::Anthropic => anthropic::write(request, target),
         Protocol::Gemini => gemini::write(request, target),
         Protocol::BedrockConverse => bedrock::write(request, target),
+        Protocol::Cohere => cohere::write(request, target),
         Protocol::Ollama => ollama::write(request, target),
         Protocol::OpenAiResponses => responses::write(request, target),
         _ => Err(Refused::new("", "is for a provider's API that nothing is translated to")),
@@ -47,12 +49,19 @@ fn report(request: &mut Request<'_>, to: Protocol) {
             Part::Thinking { .. } | Part::Redacted(_) if to == Protocol::Gemini => {
                 lost.push("thinking");
             }
+            Part::Thinking { signature, .. } if to == Protocol::Cohere && is_signed(signature) => {
+                lost.push("thinking");
+            }
+            Part::Redacted(_) if to == Protocol::Cohere => {
+                lost.push("thinking");
+            }
             Part::Redacted(_) if to == Protocol::Ollama => lost.push("thinking"),
             Part::CachePoint if to != Protocol::BedrockConverse => lost.push("cache_control"),
             _ => {}
         }
     }
     let has_strict = matches!(to, Protocol::OpenAiChat | Protocol::OpenAiResponses);
+    let has_strict = has_strict || (to == Protocol::Cohere && cohere::is_strict(request));
     if !has_strict && request.tools.iter().any(|tool| tool.strict == Some(true)) {
         lost.push("tools: strict");
     }
@@ -75,6 +84,11 @@ fn misses_thinking(request: &Request<'_>) -> bool {
 /// Whether thinking is Claude's own.
 fn proves(signature: &Option<Text<'_>>) -> bool {
     signature.as_deref().is_some_and(crate::ids::is_claude)
+}
+
+/// Whether thinking is a provider's that signs it.
+fn is_signed(signature: &Option<Text<'_>>) -> bool {
+    signature.as_deref().is_some_and(|literal| literal != "\"\"")
 }
 
 /// Writes what the request has of the sampling, by the provider's names; what has none is

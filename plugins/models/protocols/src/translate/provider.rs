@@ -2,6 +2,7 @@
 
 mod anthropic;
 mod bedrock;
+mod cohere;
 mod gemini;
 mod ollama;
 mod openai;
@@ -40,6 +41,7 @@ impl Provider {
             Protocol::Gemini,
             Protocol::Ollama,
             Protocol::BedrockConverse,
+            Protocol::Cohere,
         ];
         let (seed, id) = (seed.to_owned(), String::new());
         let new = Self { protocol, seed, is_started: false, calls: 0, index: None, id };
@@ -58,6 +60,7 @@ impl Provider {
             Protocol::Gemini => self.gemini(json, sink),
             Protocol::Ollama => self.ollama(json, sink),
             Protocol::BedrockConverse => self.bedrock_event(name, json, sink),
+            Protocol::Cohere => self.cohere_event(json, sink),
             Protocol::OpenAiResponses => self.responses_event(json, sink),
             _ => self.openai(json, "delta", sink),
         }
@@ -70,6 +73,7 @@ impl Provider {
             Protocol::Gemini => self.gemini(json, sink),
             Protocol::Ollama => self.ollama(json, sink),
             Protocol::BedrockConverse => self.bedrock_whole(json, sink),
+            Protocol::Cohere => self.cohere_whole(json, sink),
             Protocol::OpenAiResponses => self.responses_whole(json, sink),
             _ => self.openai(json, "message", sink),
         }

@@ -53,7 +53,10 @@ impl Translator {
             }
             // Bedrock has the usage behind the end, as OpenAI's protocols do; others are over.
             let is_last = match self.usage.protocol() {
-                Protocol::Anthropic | Protocol::Ollama | Protocol::OpenAiResponses => seen.terminal,
+                Protocol::Anthropic
+                | Protocol::Ollama
+                | Protocol::OpenAiResponses
+                | Protocol::Cohere => seen.terminal,
                 Protocol::BedrockConverse => event.name == b"metadata",
                 _ => false,
             };

@@ -1,5 +1,6 @@
 //! Every provider's answers for every client, and requests the other way.
 
+mod cohere;
 mod mutations;
 mod requests;
 mod streams;
@@ -17,13 +18,14 @@ const CLIENTS: [Protocol; 5] = [
     Protocol::Ollama,
     Protocol::OpenAiResponses,
 ];
-const PROVIDERS: [Protocol; 6] = [
+const PROVIDERS: [Protocol; 7] = [
     Protocol::OpenAiChat,
     Protocol::OpenAiResponses,
     Protocol::Anthropic,
     Protocol::Gemini,
     Protocol::Ollama,
     Protocol::BedrockConverse,
+    Protocol::Cohere,
 ];
 
 fn options() -> Options {
@@ -201,6 +203,56 @@ fn stream_of(provider: Protocol) -> Vec<u8> {
                 out.extend_from_slice(line.as_bytes());
                 out.push(b'\n');
             }
+        }
+        Protocol::Cohere => {
+            for (name, data) in [
+                (
+                    "message-start",
+                    r#"{"id":"29f1","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}"#,
+                ),
+                (
+                    "content-start",
+                    r#"{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"thinking","thinking":""}}}}"#,
+                ),
+                (
+                    "content-delta",
+                    r#"{"type":"content-delta","index":0,"delta":{"message":{"content":{"thinking":"hm\n"}}}}"#,
+                ),
+                ("content-end", r#"{"type":"content-end","index":0}"#),
+                (
+                    "tool-plan-delta",
+                    r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"Let \"me\" "}}}"#,
+                ),
+                (
+                    "tool-plan-delta",
+                    r#"{"type":"tool-plan-delta","delta":{"message":{"tool_plan":"see \u00e9"}}}"#,
+                ),
+                (
+                    "tool-call-start",
+                    r#"{"type":"tool-call-start","index":0,"delta":{"message":{"tool_calls":{"id":"weather_1","type":"function","function":{"name":"weather","arguments":""}}}}}"#,
+                ),
+                (
+                    "tool-call-delta",
+                    r#"{"type":"tool-call-delta","index":0,"delta":{"message":{"tool_calls":{"function":{"arguments":"{\"city\":"}}}}}"#,
+                ),
+                (
+                    "tool-call-delta",
+                    r#"{"type":"tool-call-delta","index":0,"delta":{"message":{"tool_calls":{"function":{"arguments":"\"Oslo\"}"}}}}}"#,
+                ),
+                ("tool-call-end", r#"{"type":"tool-call-end","index":0}"#),
+                (
+                    "tool-call-start",
+                    r#"{"type":"tool-call-start","index":1,"delta":{"message":{"tool_calls":{"id":"time_1","type":"function","function":{"name":"time","arguments":"{}"}}}}}"#,
+                ),
+                ("tool-call-end", r#"{"type":"tool-call-end","index":1}"#),
+                (
+                    "message-end",
+                    r#"{"type":"message-end","delta":{"finish_reason":"TOOL_CALL","usage":{"billed_units":{"input_tokens":15,"output_tokens":20},"tokens":{"input_tokens":1500,"output_tokens":25},"cached_tokens":5}}}"#,
+                ),
+            ] {
+                sse(name, data);
+            }
+            sse("", "[DONE]");
         }
         Protocol::BedrockConverse => {
             for (name, data) in [

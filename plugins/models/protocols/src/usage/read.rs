@@ -21,7 +21,7 @@ pub(super) fn openai(usage: Raw<'_>, tier: Option<Raw<'_>>) -> Option<Usage> {
             "completion_tokens" | "output_tokens" => output = value.u64().or(output),
             "total_tokens" => total = value.u64(),
             // Of a transcription, in place of tokens; with a fraction, perhaps.
-            "seconds" => found.audio_seconds = whole_seconds(value),
+            "seconds" => found.audio_seconds = whole_number(value),
             // DeepSeek has the hits of its cache outside of the details.
             "prompt_cache_hit_tokens" => hits = value.u64(),
             "prompt_tokens_details" | "input_tokens_details" | "input_token_details" => {
@@ -69,8 +69,8 @@ pub(super) fn openai(usage: Raw<'_>, tier: Option<Raw<'_>>) -> Option<Usage> {
     Some(found)
 }
 
-/// A number of seconds, rounded up.
-fn whole_seconds(value: Raw<'_>) -> u64 {
+/// A number, rounded up.
+fn whole_number(value: Raw<'_>) -> u64 {
     let (whole, fraction) = value.text().split_once('.').unwrap_or((value.text(), ""));
     let whole: u64 = whole.parse().unwrap_or(0);
     whole.saturating_add(u64::from(fraction.bytes().any(|digit| digit != b'0')))
@@ -265,4 +265,28 @@ pub(super) fn ollama(body: Raw<'_>) -> Option<Usage> {
         return None;
     }
     Some(Usage { input: input.unwrap_or(0), output: output.unwrap_or(0), ..Usage::default() })
+}
+
+/// The `usage` of an answer of Cohere's, or the `meta` of embeddings. What is billed counts; all tokens are more, by those of
+/// Cohere's own prompt. Numbers may be written with a fraction.
+pub(super) fn cohere(usage: Raw<'_>) -> Option<Usage> {
+    let number = |object: Option<Raw<'_>>, name| object?.some(name).map(whole_number);
+    let (billed, tokens) = (usage.some("billed_units"), usage.some("tokens"));
+    let either = |name| number(billed, name).or_else(|| number(tokens, name));
+    let (input, output) = (either("input_tokens"), either("output_tokens"));
+    let images = number(billed, "image_tokens");
+    let searches = number(billed, "search_units");
+    input.or(output).or(images).or(searches)?;
+    let images = images.unwrap_or(0);
+    // Of embeddings the texts and the images are told apart, and no more.
+    let input =
+        input.unwrap_or_else(|| number(billed, "text_tokens").unwrap_or(0).saturating_add(images));
+    Some(Usage {
+        input,
+        output: output.unwrap_or(0),
+        cached_input: number(Some(usage), "cached_tokens").unwrap_or(0).min(input),
+        image_input: images.min(input),
+        searches: searches.unwrap_or(0),
+        ..Usage::default()
+    })
 }

@@ -97,6 +97,7 @@ const OPENAI: Names = Names::new(
 const RESPONSES: Names = Names::new(&["delta"], &[], &[]);
 const ANTHROPIC: Names = Names::new(&["text", "thinking", "partial_json"], &[], &[]);
 const BEDROCK: Names = Names::new(&["text", "input"], &[], &[]);
+const COHERE: Names = Names::new(&["text", "thinking", "tool_plan", "arguments"], &[], &[]);
 const GEMINI: Names = Names::new(
     &["text", "functionCall", "inlineData"],
     &["finishReason", "error", "promptFeedback"],
@@ -116,6 +117,7 @@ pub(super) fn look(protocol: Protocol, event: &Event<'_>, data: &[u8]) -> Found 
         Protocol::BedrockConverse => bedrock(event.name, data),
         Protocol::OpenAiResponses => responses(event.name, data),
         Protocol::Gemini => scan(data, &GEMINI),
+        Protocol::Cohere => cohere(event.name, data),
         Protocol::Ollama => scan(data, &OLLAMA),
         _ => scan(data, &OPENAI),
     }
@@ -154,6 +156,7 @@ pub(super) fn pieces(protocol: Protocol, raw: &[u8]) -> Option<(Vec<&[u8]>, u32)
         Protocol::OpenAiChat | Protocol::OpenAiCompletions => &OPENAI,
         Protocol::Anthropic => &ANTHROPIC,
         Protocol::Ollama => &OLLAMA,
+        Protocol::Cohere => &COHERE,
         _ => return None,
     };
     let (mut pieces, mut start, mut text, mut texts) = (Vec::with_capacity(4), 0, 0, 0);
@@ -195,6 +198,18 @@ fn bedrock(name: &[u8], data: &[u8]) -> Found {
             Found { content: tool, ..Found::default() }
         }
         b"contentBlockStop" | b"messageStart" => Found::default(),
+        _ => Found::SPECIAL,
+    }
+}
+
+fn cohere(name: &[u8], data: &[u8]) -> Found {
+    match kind(name, data) {
+        b"content-start" | b"content-delta" | b"tool-plan-delta" | b"tool-call-delta" => {
+            scan(data, &COHERE)
+        }
+        b"tool-call-start" => Found { content: true, ..scan(data, &COHERE) },
+        b"message-start" | b"content-end" | b"tool-call-end" | b"citation-start"
+        | b"citation-end" | b"debug" => Found::default(),
         _ => Found::SPECIAL,
     }
 }

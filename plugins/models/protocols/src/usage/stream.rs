@@ -173,6 +173,13 @@ impl Stream {
                 }
                 seen.terminal = json.get("done").and_then(Raw::bool) == Some(true);
             }
+            Protocol::Cohere => {
+                let delta = json.some("delta").unwrap_or(json);
+                if let Some(usage) = delta.some("usage").and_then(read::cohere) {
+                    seen.usage = true;
+                    self.usage = Some(usage);
+                }
+            }
             Protocol::OpenAiResponses => {
                 if let Some(response) = json.some("response") {
                     self.take_openai(response, seen);
@@ -299,6 +306,7 @@ pub(super) fn finish(protocol: Protocol, json: Raw<'_>) -> Option<String> {
         Protocol::Gemini => first("candidates", "finishReason")
             .or_else(|| json.some("promptFeedback")?.text_of("blockReason")),
         Protocol::Ollama => json.text_of("done_reason"),
+        Protocol::Cohere => json.some("delta").unwrap_or(json).text_of("finish_reason"),
         Protocol::OpenAiResponses => {
             let response = json.some("response").unwrap_or(json);
             let reason = response.some("incomplete_details").and_then(|why| why.text_of("reason"));

@@ -302,6 +302,47 @@ fn bedrock_whose_usage_comes_after_the_stop() {
 }
 
 #[test]
+fn cohere_whose_usage_is_in_the_event_that_ends_it() {
+    let stream = sse(&[
+        r#"message-start|{"id":"1","type":"message-start","delta":{"message":{"role":"assistant","content":[],"tool_plan":"","tool_calls":[],"citations":[]}}}"#,
+        r#"content-start|{"type":"content-start","index":0,"delta":{"message":{"content":{"type":"text","text":""}}}}"#,
+        r#"content-delta|{"type":"content-delta","index":0,"delta":{"message":{"content":{"text":"Hi"}}}}"#,
+        r#"content-end|{"type":"content-end","index":0}"#,
+        r#"message-end|{"type":"message-end","delta":{"finish_reason":"COMPLETE","usage":{"billed_units":{"input_tokens":9,"output_tokens":2},"tokens":{"input_tokens":517,"output_tokens":4},"cached_tokens":448}}}"#,
+        "[DONE]",
+    ]);
+    let usage = Usage { input: 9, output: 2, cached_input: 9, ..Usage::default() };
+    check(Protocol::Cohere, &stream, "message-end", usage, "COMPLETE");
+    // Only tokens, with fractions.
+    let only = r#"{"usage":{"tokens":{"input_tokens":5.0,"output_tokens":1.5}}}"#;
+    let only = of_body(Protocol::Cohere, only.as_bytes());
+    assert_eq!(only, Some(Usage { input: 5, output: 2, ..Usage::default() }));
+    for (end, class, status) in [
+        (r#"{"finish_reason":"ERROR","error":"out of memory"}"#, Class::Server, 502),
+        (r#"{"finish_reason":"TIMEOUT"}"#, Class::Server, 504),
+        (r#"{"error":"out of memory"}"#, Class::Server, 502),
+    ] {
+        let end = format!(r#"message-end|{{"type":"message-end","delta":{end}}}"#);
+        let read = read(Protocol::Cohere, Framing::Sse, &[&sse(&[&end])]);
+        let failure = read.failure().expect("an error");
+        assert_eq!((failure.class, failure.status), (class, status), "{end}");
+        assert!(read.failed_before_content() && !read.is_complete());
+    }
+}
+
+#[test]
+fn cohere_s_embeddings_and_rankings_say_what_is_billed() {
+    let of = |json: &str| of_body(Protocol::Cohere, json.as_bytes());
+    let texts = r#"{"id":"1","embeddings":{"float":[[0.1]]},"meta":{"api_version":{"version":"2"},"billed_units":{"input_tokens":8}}}"#;
+    assert_eq!(of(texts), Some(Usage { input: 8, ..Usage::default() }));
+    let images = r#"{"meta":{"billed_units":{"images":1,"image_tokens":1000,"text_tokens":3}}}"#;
+    assert_eq!(of(images), Some(Usage { input: 1003, image_input: 1000, ..Usage::default() }));
+    let ranked = r#"{"results":[],"meta":{"billed_units":{"search_units":1}}}"#;
+    assert_eq!(of(ranked), Some(Usage { searches: 1, ..Usage::default() }));
+    assert_eq!(of(r#"{"meta":{"warnings":[]}}"#), None);
+}
+
+#[test]
 fn whole_responses() {
     let of = |protocol, json: &str| of_body(protocol, json.as_bytes());
     let plain = |input, output| Some(Usage { input, output, ..Usage::default() });

@@ -118,6 +118,7 @@ fn a_stream_that_is_cut_off_is_an_error_and_never_an_end() {
             Protocol::Anthropic => "message_stop",
             Protocol::Gemini => "finishReason",
             Protocol::Ollama => "done_reason",
+            Protocol::Cohere => "finish_reason",
             Protocol::BedrockConverse => "stopReason",
             Protocol::OpenAiResponses => "response.completed",
             _ => "finish_reason\":\"tool_calls",

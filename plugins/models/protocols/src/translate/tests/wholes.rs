@@ -9,7 +9,7 @@ use crate::translate::provider::Provider;
 use crate::translate::{Translator, response};
 use crate::usage::{self, Stream};
 
-pub(super) const WHOLES: [(Protocol, &str); 6] = [
+pub(super) const WHOLES: [(Protocol, &str); 7] = [
     (
         Protocol::OpenAiChat,
         r#"{"id":"c1","object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Hi \u00e9","reasoning_content":"hm","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\": 1.50}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":15,"completion_tokens":20,"total_tokens":35}}"#,
@@ -33,6 +33,10 @@ pub(super) const WHOLES: [(Protocol, &str); 6] = [
     (
         Protocol::BedrockConverse,
         r#"{"output":{"message":{"role":"assistant","content":[{"reasoningContent":{"reasoningText":{"text":"hm","signature":"c2ln"}}},{"text":"Hi \u00e9"},{"toolUse":{"toolUseId":"t","name":"f","input":{"x": 1.50}}}]}},"stopReason":"tool_use","usage":{"inputTokens":15,"outputTokens":20,"totalTokens":35}}"#,
+    ),
+    (
+        Protocol::Cohere,
+        r#"{"id":"c1","message":{"role":"assistant","content":[{"type":"thinking","thinking":"hm"}],"tool_plan":"Hi \u00e9","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{\"x\": 1.50}"}}]},"finish_reason":"TOOL_CALL","usage":{"billed_units":{"input_tokens":15.0,"output_tokens":20},"tokens":{"input_tokens":1500,"output_tokens":25}}}"#,
     ),
 ];
 
