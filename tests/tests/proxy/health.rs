@@ -261,15 +261,15 @@ async fn a_connection_is_enough_where_the_check_is_by_tcp() {
     .await;
 }
 
-/// A server of `grpc.health.v1`, which says this of the service `orders`.
-async fn grpc(status: Arc<AtomicUsize>) -> Upstream {
+/// A server of `grpc.health.v1`, which says this of a service.
+pub(super) async fn grpc(service: &'static str, status: Arc<AtomicUsize>) -> Upstream {
     Upstream::http2(move |request| {
         let status = Arc::clone(&status);
         async move {
             let path = request.uri().path().to_owned();
             let asked = request.into_body().collect().await.unwrap().to_bytes();
-            let knows =
-                path == "/grpc.health.v1.Health/Check" && asked.ends_with(b"\x0a\x06orders");
+            let name = [&[0x0a, service.len() as u8], service.as_bytes()].concat();
+            let knows = path == "/grpc.health.v1.Health/Check" && asked.ends_with(&name);
             let said = status.load(SeqCst) as u8;
             let mut trailers = HeaderMap::new();
             let code = if knows { "0" } else { "5" };
@@ -286,7 +286,7 @@ async fn grpc(status: Arc<AtomicUsize>) -> Upstream {
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_of_grpc_are_asked_in_their_own_protocol() {
     let status = Arc::new(AtomicUsize::new(1));
-    let server = grpc(Arc::clone(&status)).await;
+    let server = grpc("orders", Arc::clone(&status)).await;
     let target = server.address.to_string();
     let ((_one, first), (_two, second)) = (echo().await, echo().await);
     let more = "health = { kind = \"grpc\", service = \"orders\", interval = \"100ms\", unhealthy = 1, healthy = 1 }";

@@ -9,6 +9,7 @@ mod boundaries;
 mod client_certificates;
 mod clients;
 mod connections;
+mod examples;
 mod faults;
 mod forwarded;
 mod fuzz;

@@ -354,3 +354,42 @@ async fn the_example_takes_targets_from_srv_records_and_from_addresses() {
     };
     assert_eq!((priority("a."), priority("b.")), (1.into(), 0.into()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_example_says_how_long_answers_hold() {
+    let echo = Upstream::echo().await;
+    let port = echo.address.port();
+    let docs = include_str!("../../../docs/upstreams.md");
+    let example = docs.split_once("\n### How long an answer holds\n").unwrap().1;
+    let example = example.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    for (record, holds) in [("3600", 60.0), ("0", 5.0), ("20", 20.0)] {
+        let record = format!("--host-record=search.internal,127.0.0.1,{record}");
+        let Some(dns) = NameServer::start(&[&record]).await else { return };
+        let text = example.replace("10.0.0.10:53", &dns.address());
+        let text = text.replace(":9000", &format!(":{port}")).replace(":9025", &format!(":{port}"));
+        let text = format!("[admin]\naddress = \"127.0.0.1:0\"\n{text}");
+        let gateway = Setup::toml(&text, &[]).workers(1).start();
+        for path in ["/search/1", "/mail/1"] {
+            assert_eq!(Http1::get(gateway.address, path).await.status(), 200);
+        }
+        let name = &shown(&gateway, "search").await["names"][0];
+        assert_eq!(name["ttl_seconds"], holds, "{name}");
+        let name = &shown(&gateway, "mail").await["names"][0];
+        assert_eq!((&name["resolver"], &name["ttl_seconds"]), (&"system".into(), &10.0.into()));
+    }
+    // A name that is not there is asked for again after `negative_ttl`, without a request.
+    let Some(dns) = NameServer::start(&[]).await else { return };
+    let text = example.replace("10.0.0.10:53", &dns.address());
+    let mut setup = Setup::toml(&format!("[admin]\naddress = \"127.0.0.1:0\"\n{text}"), &[]);
+    let own = &mut setup.config.upstreams[0].dns;
+    assert_eq!(own.negative_ttl, std::time::Duration::from_secs(2));
+    own.negative_ttl = std::time::Duration::from_millis(200);
+    let gateway = setup.workers(1).start();
+    within(async {
+        while shown(&gateway, "search").await["names"][0]["look_ups"]["failed"].as_u64() < Some(3) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    assert_eq!(shown(&gateway, "search").await["names"][0]["error"], "there is no such name");
+}

@@ -44,7 +44,8 @@ async fn a_target_whose_requests_fail_more_often_than_those_of_the_others_is_eje
     let keys = keys.lines().find(|line| line.starts_with("ejection")).unwrap();
     assert!(keys.contains("interval = \"5s\""), "{keys}");
     let keys = keys.replace("{ outliers", "{ time = \"1h\", max_time = \"1h\", outliers");
-    let keys = keys.replace("interval = \"5s\"", "interval = \"200ms\", min_requests = 20");
+    let keys = keys
+        .replace("interval = \"5s\", min_requests = 50", "interval = \"200ms\", min_requests = 20");
     let target = flaky.address.to_string();
     let gateway = start("flaky", [target.clone(), first.clone(), second.clone()], &keys, 1);
     assert_eq!(ejected(&gateway, "flaky", &target).await, "success_rate");
