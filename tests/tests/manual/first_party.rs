@@ -201,6 +201,53 @@ keys = [{}]
     assert_eq!(bearer(none).await.status(), 401);
 }
 
+#[tokio::test]
+async fn a_key_and_a_token_are_both_needed_where_both_stand_in_the_chain() {
+    let upstream = Upstream::echo().await;
+    let signer = Signer::new("ES256");
+    let text = format!(
+        r#"
+[plugins.key]
+component = "auth"
+[plugins.key.config]
+headers = {{ x-app = "consumer.id" }}
+[plugins.key.config.api_key]
+header = "x-api-key"
+keys = [{{ id = "app", digest = "{}" }}]
+[plugins.token]
+component = "auth"
+[plugins.token.config]
+headers = {{ x-consumer-id = "consumer.id" }}
+[[plugins.token.config.jwt.issuers]]
+issuer = "https://issuer.example"
+audiences = ["api"]
+algorithms = ["ES256"]
+keys = [{{ algorithm = "ES256", pem = "${{env:PEM}}" }}]
+{}"#,
+        digest_of("secret"),
+        route_through("\"key\", \"token\"")
+    );
+    let gateway =
+        Setup::toml(&text, &[("ORDERS", &upstream.address), ("PEM", &signer.pem())]).start();
+    let bearer = format!("Bearer {}", signer.token(&claims(&json!({}))));
+    let (key, token) = (("x-api-key", "secret"), ("authorization", &*bearer));
+    // What was decided before is decided again.
+    for _ in 0..3 {
+        assert_eq!(ask(&gateway, &[key, token]).await.status(), 200);
+        for lacking in [&[key][..], &[token], &[], &[("x-api-key", "other"), token]] {
+            assert_eq!(ask(&gateway, lacking).await.status(), 401, "{lacking:?}");
+        }
+    }
+    let requests = upstream.requests();
+    assert_eq!(requests.len(), 3);
+    for request in requests {
+        let sent = ["x-app", "x-consumer-id"].map(|name| &request.headers[name]);
+        assert_eq!(sent, ["app", "ada"], "each names its own");
+        assert!(!request.headers.contains_key("x-api-key"));
+        assert!(!request.headers.contains_key("authorization"));
+    }
+}
+
 fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{name}:{password}")))
 }

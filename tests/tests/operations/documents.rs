@@ -8,6 +8,7 @@ mod configuration;
 mod keeping;
 mod keys;
 mod last_good;
+mod lists;
 mod recipes;
 mod support;
 mod wrong_files;

@@ -2,6 +2,7 @@
 //! Redis and a real Valkey, if the machine has them; without one these tests say so and pass.
 
 mod admin;
+mod clocks;
 mod consumers;
 mod faults;
 mod file;

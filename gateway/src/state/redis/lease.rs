@@ -3,8 +3,8 @@
 //! Owns how many are left of each key, and for how long: permits that nobody used within [`LIFE`] go back with
 //! the next question about their key. A permit is taken from the bucket before it is used, so that no more are
 //! handed out than the store gave. When a quarter of a lease is used it is time for the next one, so that requests for
-//! a busy key seldom wait for it. Also owns refusals, which hold for a moment too, so that a key without permits
-//! does not ask the store with each request.
+//! a busy key seldom wait for it; of a key whose requests waited all the same, a lease more is held. Also owns refusals,
+//! which hold for a moment too, so that a key without permits does not ask the store with each request.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher as _;
@@ -62,6 +62,8 @@ struct Lease {
     whole: u64,
     /// Whether the next one is asked for, or was not to be had when it was.
     is_renewed: bool,
+    /// Whether requests had to wait although it was asked for: the store answers later than they come.
+    is_short: bool,
 }
 
 /// What was taken from what is here.
@@ -98,6 +100,18 @@ impl Lease {
         self.refused_until.is_some_and(|until| now < until)
     }
 
+    /// What may be left when the next lease is asked for. With that, no more than this and a whole lease is ever held.
+    fn reserve(&self) -> u64 {
+        let quarters = if self.is_short { 7 } else { 3 };
+        self.whole.saturating_mul(quarters) / 4
+    }
+
+    /// A request finds less than it costs.
+    fn note_miss(&mut self, cost: u64, now: Instant) {
+        let is_current = now.saturating_duration_since(self.at) < LIFE;
+        self.is_short |= self.is_renewed && is_current && self.left < cost;
+    }
+
     fn is_over(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) >= LIFE && !self.refuses(now)
     }
@@ -105,7 +119,7 @@ impl Lease {
     /// Takes what [`has`](Self::has) said is there. Returns whether the next lease is to be asked for now.
     fn take(&mut self, cost: u64) -> bool {
         self.left -= cost;
-        let is_low = self.left <= self.whole - self.whole / 4 && cost > 0;
+        let is_low = self.left <= self.reserve() && cost > 0;
         is_low && !std::mem::replace(&mut self.is_renewed, true)
     }
 }
@@ -153,6 +167,7 @@ impl Leases {
             };
             let refuses = lease.refuses(now) && rule.cost > 0;
             if !refuses && !lease.has(rule.cost, now) {
+                lease.note_miss(rule.cost, now);
                 self.will_have(false);
                 return None;
             }
@@ -173,6 +188,11 @@ impl Leases {
         let found = all && !charges.iter().enumerate().any(is_twice);
         self.will_have(found);
         if !found {
+            for (charge, asked) in charges.iter().zip(asked) {
+                if let Some(lease) = by_key.get_mut(charge.key) {
+                    lease.note_miss(asked.rule.cost, now);
+                }
+            }
             return None;
         }
         let mut taken = Taken { verdicts: Verdicts::with_capacity(charges.len()), is_low: false };
@@ -209,7 +229,10 @@ impl Leases {
         let part = |(charge, Asked { rule, step }): (&Charge<'_>, &Asked)| {
             let permit = (rule.token / step * step).max(1);
             let lease = by_key.map.get(charge.key).filter(|lease| lease.is_renewed);
-            let ahead = lease.map_or(0, |lease| lease.whole / permit);
+            // Up to what may be held: more than a lease, if more was used since it was time to ask.
+            let ahead = lease.map_or(0, |lease| {
+                (lease.reserve() + lease.whole).saturating_sub(lease.left) / permit
+            });
             Part { returned: 0, permit, ahead }
         };
         charges.iter().zip(asked).map(part).collect()
@@ -261,6 +284,7 @@ impl Leases {
                 refused_until: is_refused.then(|| now + wait),
                 whole: parts[index].ahead.saturating_mul(parts[index].permit),
                 is_renewed: false,
+                is_short: false,
             };
             if map.len() < MAX_KEYS || map.contains_key(charge.key) {
                 map.insert(charge.key.into(), lease);
@@ -268,3 +292,6 @@ impl Leases {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,11 @@ pub(crate) fn limit(name: &str, limiter: &str, policies: &str) -> String {
 impl Gateway {
     /// Writes a configuration into a folder and runs it there.
     pub(crate) fn run(folder: &Path, text: &str) -> Self {
+        Self::run_with(folder, text, &[])
+    }
+
+    /// As [`run`](Self::run), with more in its environment.
+    pub(crate) fn run_with(folder: &Path, text: &str, environment: &[(&str, &str)]) -> Self {
         // Compiled components of all tests are kept in one place.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
         let head = HEAD.replace("workers = 2", &format!("workers = 2\ncache_dir = {cache:?}"));
@@ -58,6 +63,7 @@ impl Gateway {
         let mut child = Command::new(binary())
             .current_dir(folder)
             .env("PASSWORD", "secret")
+            .envs(environment.iter().copied())
             .args(["run", "--log-format", "json"])
             .stderr(Stdio::piped())
             .spawn()

@@ -34,8 +34,8 @@ async fn a_lease_asks_the_store_once_in_fifty_requests_and_admits_no_more_than_t
         assert!((12.0..=60.0).contains(&calls), "{kind:?}: {calls}");
         let counts = flood(&all, "/day", 60, 40).await;
         let admitted = 1200 + counts.get(&200).copied().unwrap_or(0);
-        // What other gateways hold ahead is refused too early: a lease and three quarters.
-        assert!((2000 - 3 * 88..=2000).contains(&admitted), "{kind:?}: {admitted}");
+        // What other gateways hold ahead is refused too early: two leases and three quarters, if requests waited.
+        assert!((2000 - 3 * 138..=2000).contains(&admitted), "{kind:?}: {admitted}");
     }
 }
 

@@ -29,6 +29,7 @@ pub(crate) struct Server {
     folder: TempDir,
     pub(crate) port: u16,
     options: Vec<String>,
+    environment: Vec<(String, String)>,
     child: Child,
 }
 
@@ -74,12 +75,29 @@ impl Server {
         Self::start_with(kind, free_port(), &[], options).await
     }
 
+    /// As [`start`](Self::start), with more in its environment.
+    pub(crate) async fn start_in(kind: Kind, environment: &[(&str, &str)]) -> Option<Self> {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = environment.iter().map(owned).collect();
+        Self::start_whole(kind, free_port(), &[], &[], environment).await
+    }
+
     /// As [`start`](Self::start), with files in its folder.
     pub(crate) async fn start_with(
         kind: Kind,
         port: u16,
         files: &[(&str, &str)],
         options: &[&str],
+    ) -> Option<Self> {
+        Self::start_whole(kind, port, files, options, Vec::new()).await
+    }
+
+    async fn start_whole(
+        kind: Kind,
+        port: u16,
+        files: &[(&str, &str)],
+        options: &[&str],
+        environment: Vec<(String, String)>,
     ) -> Option<Self> {
         let Some(program) = program(kind) else {
             eprintln!("{kind:?} is not installed: not tested");
@@ -90,8 +108,8 @@ impl Server {
             std::fs::write(folder.path().join(name), text).unwrap();
         }
         let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
-        let child = spawn(&program, folder.path(), port, &options);
-        let server = Self { program, folder, port, options, child };
+        let child = spawn(&program, folder.path(), port, &options, &environment);
+        let server = Self { program, folder, port, options, environment, child };
         server.ready().await;
         Some(server)
     }
@@ -131,7 +149,8 @@ impl Server {
 
     /// Starts it again, on the same port and with nothing in it.
     pub(crate) async fn start_again(&mut self) {
-        self.child = spawn(&self.program, self.folder.path(), self.port, &self.options);
+        self.child =
+            spawn(&self.program, self.folder.path(), self.port, &self.options, &self.environment);
         self.ready().await;
     }
 }
@@ -145,9 +164,15 @@ pub(crate) fn ask(port: u16, command: &str) -> String {
     answer
 }
 
-fn spawn(program: &Path, folder: &Path, port: u16, options: &[String]) -> Child {
+fn spawn(
+    program: &Path,
+    folder: &Path,
+    port: u16,
+    options: &[String],
+    environment: &[(String, String)],
+) -> Child {
     let mut command = Command::new(program);
-    command.current_dir(folder);
+    command.current_dir(folder).envs(environment.iter().cloned());
     if folder.join("sentinel.conf").exists() {
         command.args(["sentinel.conf", "--sentinel"]);
     } else {
