@@ -109,8 +109,8 @@ pub(crate) fn embed(body: &Value) -> Answer {
 /// The length and one as the bytes of two numbers, in base64 (RFC 4648 section 4).
 fn base64(length: usize) -> String {
     let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    #[expect(clippy::cast_precision_loss, reason = "texts are short")]
-    let bytes = [(length as f32).to_le_bytes(), 1_f32.to_le_bytes()].concat();
+    let length = f32::from(u16::try_from(length).unwrap_or(u16::MAX));
+    let bytes = [length.to_le_bytes(), 1_f32.to_le_bytes()].concat();
     let mut text = String::new();
     for three in bytes.chunks(3) {
         let part = |at: usize| u32::from(three.get(at).copied().unwrap_or_default());
