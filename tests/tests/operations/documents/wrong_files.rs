@@ -19,6 +19,20 @@ file = "flags.json"
 file = "prices.json"
 [documents.api]
 file = "api.yaml"
+[documents.partners]
+file = "partners.jsonl"
+[documents.drop]
+file = "drop.txt"
+
+[plugins.keys]
+component = "auth"
+documents = ["partners"]
+config.api_key.document = "partners"
+
+[plugins.drop]
+component = "ip"
+documents = ["drop"]
+config.deny_documents = ["drop"]
 
 [plugins.flags]
 component = "flags"
@@ -47,7 +61,7 @@ config.openapi.document = "api"
 [[routes]]
 name = "r"
 paths = ["/{*rest}"]
-plugins = ["flags", "ofrep", "validate", "models"]
+plugins = ["flags", "ofrep", "validate", "models", "keys", "drop"]
 respond = { body = "ok" }
 "#;
 
@@ -78,6 +92,8 @@ fn a_check_tells_all_that_is_wrong_in_files_of_documents_with_their_lines() {
         "{ \"small\": { \"input\": \"0.1\", \"ouput\": \"0.2\" },\n  \"big\": { \"input\": \"much\" } }",
     );
     write("api.yaml", "openapi: 3.1.0\npaths:\n  /a: [1\n");
+    write("partners.jsonl", "\n{ \"id\": \"one\", \"digets\": \"sha256:00\" }\n");
+    write("drop.txt", "# all\n10.0.0.0/8\n10.0.0/8\n");
     let (said, code) = check(folder.path(), &[]);
     assert_eq!(code, Some(1), "{said}");
     for part in [
@@ -93,6 +109,10 @@ fn a_check_tells_all_that_is_wrong_in_files_of_documents_with_their_lines() {
         "prices.json: 2 errors\n",
         "plugin `validate`: the YAML is wrong",
         " --> api.yaml:3:10\n",
+        "plugin `keys`: line 2: unknown field `digets`, expected",
+        "partners.jsonl: 1 error\n",
+        "plugin `drop`: `10.0.0/8` is no address or network",
+        " --> drop.txt:3:1\n",
     ] {
         assert!(said.contains(part), "no {part} in {said}");
     }
@@ -116,6 +136,8 @@ fn a_check_tells_all_that_is_wrong_in_files_of_documents_with_their_lines() {
     write("flags.json", &FLAGS.replace("onw", "one").replace("iff", "if"));
     write("prices.json", "{ \"small\": { \"input\": \"0.1\" } }");
     write("api.yaml", "openapi: 3.1.0\npaths: {}\n");
+    write("partners.jsonl", "");
+    write("drop.txt", "10.0.0.0/8 # all\n");
     let (said, code) = check(folder.path(), &[]);
     assert!(code == Some(0) && said.contains("is fine"), "{said}");
     // What plugins take all the same is a warning.
@@ -128,5 +150,5 @@ fn a_check_tells_all_that_is_wrong_in_files_of_documents_with_their_lines() {
     );
     let (said, code) = check(folder.path(), &[]);
     assert!(code == Some(0) && said.contains("warning: plugins `flags`, `ofrep`:"), "{said}");
-    assert!(said.contains("4 plugins, 1 warning"), "{said}");
+    assert!(said.contains("6 plugins, 1 warning"), "{said}");
 }
