@@ -57,10 +57,26 @@ upstream = "service"
 """
     for number in range(1000)
 )
-# A difference, and no row of its own.
-HOP = "one more hop"
+# Differences, and no rows of their own: what one more plugin costs.
+HOP, EDIT = "one more hop", "one more edit"
+MORE = {HOP: ("1 hop", "5 hops"), EDIT: ("1 edit", "5 edits")}
 # For what has to be another with each request.
 NUMBERS = itertools.count()
+
+
+def edits(count):
+    """A chain of so many `transform`, each of which is called: as a hop it reads one field and sets one, and nothing has to be
+    built for it."""
+    plugins = "".join(
+        f"""
+[plugins.edit{number}]
+component = "transform"
+config.request.headers.set = {{ x-edit-{number} = "${{request.header.x-none|gateway}}" }}
+"""
+        for number in range(count)
+    )
+    names = ", ".join(f'"edit{number}"' for number in range(count))
+    return gateway.PLAIN.replace("upstream =", f"plugins = [{names}]\nupstream =") + plugins
 
 
 def rows():
@@ -76,32 +92,37 @@ def rows():
         "split": (SPLIT, "/plain/x"),
         "split by a field": (STICKY, "/plain/x"),
         "1,000 routes": (ROUTES, "/plain/x"),
-        "1 hop": (hops.body(1), "/plain/x"),
-        "5 hops": (hops.body(5), "/plain/x"),
+        "1 edit": (edits(1), "/plain/x"),
+        "5 edits": (edits(5), "/plain/x"),
+        # Only where it is asked for: it has to be built.
+        "1 hop": (lambda: hops.body(1), "/plain/x"),
+        "5 hops": (lambda: hops.body(5), "/plain/x"),
     }
 
 
 def count(scene, upstream, binary, requests, names=None):
-    """Instructions a request, by row, and what one more hop costs; of some rows alone, if they are named. Two figures each: of
+    """Instructions a request, by row, and what one more plugin costs; of some rows alone, if they are named. Two figures each: of
     the process, and of the task of the connection alone, which is the same to a tenth of a percent each time."""
     if not shutil.which("valgrind"):
         raise Problem("not on the PATH: valgrind; apt-get install valgrind")
     names = set(rows()) if names is None else names
-    if HOP in names:
-        names = names | {"1 hop", "5 hops"}
+    for difference, pair in MORE.items():
+        names = names.union(pair) if difference in names else names
     counted = {name: one(scene, upstream, binary, name, *row, requests) for name, row in rows().items() if name in names}
-    add_hop(counted)
+    add_differences(counted)
     return counted
 
 
-def add_hop(counted):
-    """What one more hop costs, where both rows that show it are there."""
-    if {"1 hop", "5 hops"} <= counted.keys():
-        counted[HOP] = tuple((more - less) / 4 for more, less in zip(counted["5 hops"], counted["1 hop"]))
+def add_differences(counted):
+    """What one more plugin costs, where both rows that show it are there."""
+    for difference, (one, five) in MORE.items():
+        if {one, five} <= counted.keys():
+            counted[difference] = tuple((more - less) / 4 for more, less in zip(counted[five], counted[one]))
 
 
 def one(scene, upstream, binary, name, body, path, requests):
     port = scene.port()
+    body = body() if callable(body) else body
     body = re.sub(r'^(component = ".*")$', PATIENT, body, flags=re.MULTILINE)
     config = gateway.write(scene, name.replace(" ", "-"), port, upstream.port, body)
     gateway.prepare(pathlib.Path(binary).resolve(), config)

@@ -41,6 +41,19 @@ def processor():
     return found.group(1) if found else platform.machine()
 
 
+def kind():
+    """What the same program takes other instructions by: the C library and others choose code by the processor, of which
+    valgrind lets them see no more than this."""
+    found = re.search(r"^flags\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    flags = found.group(1).split() if found else []
+    level = next((level for level in ("avx2", "avx", "sse4_2") if level in flags), "no sse4_2")
+    return {
+        "processor": f"{platform.machine()} with {level}",
+        "libc": os.confstr("CS_GNU_LIBC_VERSION"),
+        "valgrind": first_line(["valgrind", "--version"]),
+    }
+
+
 def stolen():
     """When, how much time of all cores others on the host took until now, and all there was."""
     fields = [int(field) for field in pathlib.Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]

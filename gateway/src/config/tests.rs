@@ -8,6 +8,7 @@ mod cache_use;
 mod caches;
 mod dns;
 mod events;
+mod examples;
 mod files;
 mod fuzz;
 mod health;
