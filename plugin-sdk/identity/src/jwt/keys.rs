@@ -17,6 +17,9 @@ use super::key::{self, Key, KeySpec};
 use super::token::Jws;
 use crate::problems::{Pointer, Problems};
 
+/// How often an issuer is asked for the key of one token: what comes first may have been under way when the key was published.
+const QUESTIONS: usize = 2;
+
 /// The keys of an issuer as the configuration names them: at least one of `keys`, `jwks` and `document`.
 #[derive(Debug, Clone, Copy)]
 pub struct KeySources<'c> {
@@ -116,29 +119,39 @@ impl Keys {
         token: &Jws<'_>,
         reason: &'static str,
     ) -> Result<Option<String>, NotAdmitted> {
-        let refreshed = document.refresh(self.wait);
-        // It may have changed by itself, whatever came of asking.
-        let newer = document.get();
-        let is_newer = match (&newer, former) {
-            (Some(newer), Some(former)) => !Rc::ptr_eq(newer, former),
-            (newer, former) => newer.is_some() != former.is_some(),
-        };
-        if let Some(newer) = newer.as_ref().filter(|_| is_newer) {
-            let found = find(&self.configured, newer, algorithm, token);
-            return found.map(|key| key.kid.clone()).map_err(|none| none.reason().into());
+        let mut former = former.map(Rc::clone);
+        for _ in 0..QUESTIONS {
+            let refreshed = document.refresh(self.wait);
+            // It may have changed by itself, whatever came of asking.
+            let newer = document.get();
+            let is_newer = match (&newer, &former) {
+                (Some(newer), Some(former)) => !Rc::ptr_eq(newer, former),
+                (newer, former) => newer.is_some() != former.is_some(),
+            };
+            let Some(newer) = newer.filter(|_| is_newer) else {
+                return Err(Self::without_newer(refreshed, former.is_some(), reason));
+            };
+            match find(&self.configured, &newer, algorithm, token) {
+                Ok(key) => return Ok(key.kid.clone()),
+                Err(NoKey::Wrong(reason)) => return Err(reason.into()),
+                Err(NoKey::Unknown(_)) => former = Some(newer),
+            }
         }
+        Err(reason.into())
+    }
+
+    /// Why there is no newer set with a key for a token.
+    fn without_newer(refreshed: Refreshed, has_any: bool, reason: &'static str) -> NotAdmitted {
         match refreshed {
             // Nobody can say whether the issuer has such a key.
             Refreshed::Failed | Refreshed::Pending => {
-                Err(NotAdmitted::NoKeys("the keys of the token's issuer cannot be had"))
+                NotAdmitted::NoKeys("the keys of the token's issuer cannot be had")
             }
-            _ if newer.is_none() => {
-                Err(NotAdmitted::NoKeys("the keys of the token's issuer were never had"))
-            }
+            _ if !has_any => NotAdmitted::NoKeys("the keys of the token's issuer were never had"),
             Refreshed::Changed
             | Refreshed::Unchanged
             | Refreshed::TooSoon
-            | Refreshed::NotGranted => Err(reason.into()),
+            | Refreshed::NotGranted => reason.into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Keys that an issuer serves: rotation, outages, sets as they are found, and who asks for them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use auth::Auth;
@@ -76,6 +76,25 @@ fn a_key_that_is_not_known_is_fetched_and_one_that_is_gone_verifies_nothing() {
     plugin.set_document("keys", set(&[("2", &two)]));
     assert_refused(&plugin.request(bearing(&token(&one, "1"))), 401, &[INVALID]);
     assert_admitted(&plugin.request(bearing(&token(&two, "2"))), "ada");
+}
+
+/// The fetch that a request with a new key joins may have begun before that key was published.
+#[test]
+fn a_newer_set_that_has_not_the_key_either_is_asked_for_once_more() {
+    let [one, two, three] = [(); 3].map(|()| Signer::new("ES256"));
+    let sets =
+        [set(&[("1", &one)]), set(&[("1", &one), ("2", &two)]), set(&[("2", &two), ("3", &three)])];
+    let fetches = Rc::new(Cell::new(0));
+    let count = Rc::clone(&fetches);
+    let fetch = move || {
+        let next = count.replace(count.get() + 1);
+        Some(sets[next.min(sets.len() - 1)].clone().into())
+    };
+    let plugin = Harness::<Auth>::prepare().document_from("keys", fetch);
+    let plugin = plugin.configure(config()).unwrap();
+    assert_admitted(&plugin.request(bearing(&token(&one, "1"))), "ada");
+    assert_admitted(&plugin.request(bearing(&token(&three, "3"))), "ada");
+    assert_eq!(fetches.get(), 3);
 }
 
 #[test]
