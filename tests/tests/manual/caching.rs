@@ -241,7 +241,8 @@ async fn what_was_asked_for_before_a_change_is_not_kept_behind_it() {
     assert_eq!((early.text(), changed.status()), ("version 0", 200));
     assert_eq!(ask(&gateway, "GET", "/a", &[]).await.text(), "version 1");
     let again = ask(&gateway, "GET", "/a", &[]).await;
-    assert_eq!(again.header("cache-status"), Some("gateway; hit; ttl=60"));
+    let status = again.header("cache-status").unwrap();
+    assert!(status.starts_with("gateway; hit; ttl="), "{status}");
 }
 
 fn short(route: &str) -> String {
