@@ -17,6 +17,8 @@ use crate::config::ApiKeySpec;
 
 /// More would not be read within the time that a hook has when the document changes.
 pub(super) const MAX_KEYS: usize = 1000;
+/// Faults that are told: of a text that is no list of keys each line is wrong.
+const MAX_FAULTS: usize = 20;
 /// As in the configuration, where the schema says so.
 const MAX_GROUP: usize = 64;
 
@@ -52,6 +54,9 @@ fn read(content: &[u8], tagger: &Tagger) -> Result<Table<Served>, Vec<Fault>> {
     // Without its place, of which the line would be shown: a key may stand where its digest belongs.
     let fault = |number: usize, message: String| Fault::new(format!("line {number}: {message}"));
     for (number, line) in lines(content) {
+        if faults.len() >= MAX_FAULTS {
+            break;
+        }
         if keys.len() == MAX_KEYS {
             let message = format!("there are more than {MAX_KEYS} keys");
             let help = "keep so many in a set: `[keys.NAME]`, and `gateway keys import`";
@@ -76,6 +81,16 @@ fn read(content: &[u8], tagger: &Tagger) -> Result<Table<Served>, Vec<Fault>> {
     if faults.is_empty() { Ok(Table::new(keys, tagger)) } else { Err(faults) }
 }
 
+/// What serde says of a member, without its value: it may be a secret in the wrong place.
+fn without_values(said: &str) -> String {
+    match said.split_once(", expected ") {
+        Some((what, expected)) if what.starts_with("invalid ") => {
+            format!("the value of a member is not {expected}")
+        }
+        _ => said.to_owned(),
+    }
+}
+
 /// The number of each line that is not empty, and what it says.
 fn lines(content: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
@@ -92,7 +107,7 @@ fn key(line: &[u8]) -> Result<([u8; 32], Served), Vec<String>> {
     // It is for people.
     members.remove("note");
     let spec = serde_json::from_value::<ApiKeySpec>(members.into());
-    let spec = spec.map_err(|error| wrong(error.to_string()))?;
+    let spec = spec.map_err(|error| wrong(without_values(&error.to_string())))?;
     let mut problems = Problems::default();
     let checked = check(&spec, &Pointer::default(), &mut problems);
     if spec.group.as_ref().is_some_and(|group| group.chars().count() > MAX_GROUP) {

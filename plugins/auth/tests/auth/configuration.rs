@@ -24,6 +24,9 @@ fn message(config: Value) -> String {
     }
 }
 
+/// `printf %s "$UNSET" | sha256sum`
+const OF_NOTHING: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 fn digest(digit: &str) -> String {
     format!("sha256:{}", digit.repeat(64))
 }
@@ -54,10 +57,12 @@ fn points_at_every_faulty_key_at_once() {
         { "id": "h", "digest": digest("4"), "scopes": ["ok", "two words", ""] },
         { "id": "i", "digest": digest("5"), "expires": "tomorrow" },
         { "id": "j", "digest": format!("sha512:{}", "0".repeat(128)) },
+        { "id": "k", "digest": OF_NOTHING },
     ] } });
     let keys = [
         "1/id",
         "10/digest",
+        "11/digest",
         "2/digest",
         "3/digest",
         "4/digest",

@@ -136,6 +136,27 @@ fn a_wrong_document_changes_nothing_and_all_of_it_is_told() {
 }
 
 #[test]
+fn of_a_text_that_is_no_list_of_keys_a_few_lines_are_told_and_no_value() {
+    let plugin = with(line("one", "first", &json!({})));
+    plugin.set_document("partners", "{\"id\":\n".repeat(100_000));
+    assert_admitted(&ask(&plugin, "first"), "one");
+    assert_eq!(plugin.document_faults("partners").len(), 20);
+    plugin.set_document("partners", r#"{ "id": "one", "digest": 7734882277348822 }"#);
+    assert_admitted(&ask(&plugin, "first"), "one");
+    let faults = plugin.document_faults("partners");
+    assert_eq!(faults[0].message, "line 1: the value of a member is not a string");
+}
+
+#[test]
+fn an_empty_field_is_no_key_whatever_digests_there_are() {
+    let plugin = with(line("one", "first", &json!({})));
+    plugin.set_document("partners", line("two", "", &json!({})));
+    assert_admitted(&ask(&plugin, "first"), "one");
+    assert!(plugin.document_faults("partners")[0].message.contains("of an empty text"));
+    assert_refused(&ask(&plugin, ""), 401, &[IN_FIELD]);
+}
+
+#[test]
 fn while_the_document_was_never_had_no_key_is_wrong() {
     let fixed = json!([{ "id": "fixed", "digest": digest_of("fixed") }]);
     let mut config = config();
