@@ -6,8 +6,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
 
 use smallvec::{SmallVec, smallvec};
+use tokio::time::timeout;
 
 use super::lease::{Leases, Part};
 use super::names::Names;
@@ -187,7 +189,14 @@ impl SharedLimits {
         let asked: Vec<_> = charges.iter().map(Asked::of).collect();
         // One at a time asks for a key: the others find what it brings.
         let Some(first) = charges.first() else { return Ok(Verdicts::new()) };
-        let _turn = leases.turn(first.key).lock().await;
+        let (began, most) = (Instant::now(), self.store.settings.timeout);
+        let (_turn, has_waited) = match leases.turn(first.key).try_lock() {
+            Ok(turn) => (turn, false),
+            Err(_) => {
+                let turn = timeout(most, leases.turn(first.key).lock()).await;
+                (turn.map_err(|_| Unavailable)?, true)
+            }
+        };
         if let Some(taken) = leases.take(charges, &asked) {
             self.store.leased();
             if taken.is_low {
@@ -196,7 +205,15 @@ impl SharedLimits {
             return Ok(taken.verdicts);
         }
         let parts = leases.parts(charges, &asked);
-        let answer = self.ask(charges, &parts, "").await?;
+        let answer = match has_waited {
+            false => self.ask(charges, &parts, "").await?,
+            // Those before it have taken a part of the time that it may wait.
+            true => {
+                let left = most.saturating_sub(began.elapsed());
+                let asked = timeout(left, self.ask(charges, &parts, "")).await;
+                asked.map_err(|_| Unavailable)??
+            }
+        };
         leases.put(charges, &asked, &parts, &answer);
         Ok(answer.verdicts)
     }

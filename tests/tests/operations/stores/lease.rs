@@ -1,6 +1,7 @@
 //! Permits that gateways take ahead.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use gateway_tests::Http1;
 use gateway_tests::client::request;
@@ -65,5 +66,27 @@ async fn a_hook_that_finds_no_permit_here_is_called_again_where_it_can_wait() {
         assert!(failed == 0.0, "{kind:?}: {failed}");
         let leased = gateway.metric("gateway_store_leased_total").await;
         assert!(leased > 400.0, "{kind:?}: {leased}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_for_the_question_of_another_waits_no_longer_than_for_the_store() {
+    for kind in KINDS {
+        let Some(server) = Server::start(kind, &[]).await else { continue };
+        let folder = tempdir().unwrap();
+        let url = server.url();
+        let mut text = format!("[stores.shared]\nredis = \"{url}\"\ntimeout = \"800ms\"\n");
+        let leased = "{ store = \"shared\", on_store_error = \"open\", lease = 50 }";
+        text +=
+            &limit("day", leased, "{ name = \"day\", limit = 2000, window = \"1d\", key = [] }");
+        let gateway = Gateway::run_up(folder.path(), &text).await;
+        server.pause();
+        let asked = (0..6).map(|_| gateway.ask("/day", &[]));
+        for (status, took) in futures_util::future::join_all(asked).await {
+            assert_eq!(status, 200, "{kind:?}");
+            // One after the other would take up to five times as long.
+            assert!(took < Duration::from_millis(1600), "{kind:?}: {took:?}");
+        }
+        server.go_on();
     }
 }
