@@ -136,6 +136,11 @@ impl Pool {
         self.timing.get()
     }
 
+    /// What it has recorded of exchanges that end alike.
+    pub(crate) fn ends(&self) -> &Ends {
+        &self.ends
+    }
+
     /// An instance that is there, of a plugin that never waits and whose calls are quick, where none
     /// has to wait for its turn: nearly every call.
     pub(crate) fn ready<'a>(&'a self, flow: &'a Flow) -> Option<Ready<'a>> {

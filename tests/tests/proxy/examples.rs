@@ -8,8 +8,7 @@ mod times;
 
 use std::time::Duration;
 
-use gateway_tests::{Http1, Running, Setup, Upstream, within};
-use serde_json::Value;
+use gateway_tests::{Http1, Running, Setup, Upstream};
 
 /// The first block of a chapter.
 fn block(document: &'static str, chapter: &str) -> &'static str {
@@ -33,24 +32,6 @@ fn at(upstream: &Upstream) -> String {
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
-}
-
-/// What the admin API says of the health of a target.
-async fn health(gateway: &Running, upstream: &str, target: &str) -> Value {
-    let path = format!("/upstreams/{upstream}");
-    let answer = Http1::admin(gateway.admin.unwrap(), &path).await;
-    let shown: Value = serde_json::from_slice(&answer.body).unwrap();
-    let mut targets = shown["targets"].as_array().unwrap().iter();
-    targets.find(|it| it["target"] == target).unwrap()["health"].clone()
-}
-
-async fn becomes(gateway: &Running, upstream: &str, target: &str, state: &str) {
-    within(async {
-        while health(gateway, upstream, target).await["state"] != state {
-            tokio::time::sleep(ms(10)).await;
-        }
-    })
-    .await;
 }
 
 /// How many requests of a route failed for this reason.

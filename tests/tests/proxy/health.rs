@@ -51,7 +51,7 @@ async fn statuses(gateway: &Running, count: usize) -> Vec<u16> {
 }
 
 /// What the admin API says of a target.
-async fn shown(gateway: &Running, upstream: &str, target: &str) -> Value {
+pub(crate) async fn shown(gateway: &Running, upstream: &str, target: &str) -> Value {
     let path = format!("/upstreams/{upstream}");
     let answer = Http1::admin(gateway.admin.unwrap(), &path).await;
     let shown: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -59,7 +59,7 @@ async fn shown(gateway: &Running, upstream: &str, target: &str) -> Value {
     targets.find(|it| it["target"] == target).unwrap()["health"].clone()
 }
 
-async fn becomes(gateway: &Running, upstream: &str, target: &str, state: &str) {
+pub(crate) async fn becomes(gateway: &Running, upstream: &str, target: &str, state: &str) {
     within(async {
         while shown(gateway, upstream, target).await["state"] != state {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;

@@ -431,7 +431,6 @@ async fn the_example_of_a_capacity_turns_requests_away_that_waited_for_too_long(
     assert_eq!(ask().await.unwrap().status(), 200);
 }
 
-/// Answers with a status and its name, and tells what it was sent.
 /// Works on so many requests at a time, 40 ms on each; more share its time. Notes the most that were there at a time.
 async fn sharing(at_a_time: &Arc<AtomicUsize>, most: &Arc<AtomicUsize>) -> Upstream {
     let (at_a_time, most) = (Arc::clone(at_a_time), Arc::clone(most));
@@ -507,6 +506,7 @@ async fn an_upstream_has_as_many_requests_as_it_answers_quickly_and_more_when_it
     assert!(!log::lines(is_told).is_empty());
 }
 
+/// Answers with a status and its name, and tells what it was sent.
 async fn provider(name: &'static str, status: u16, says: &'static str) -> Upstream {
     Upstream::http1(move |request| async move {
         let (head, body) = request.into_parts();

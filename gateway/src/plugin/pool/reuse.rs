@@ -10,7 +10,6 @@ use crate::config::Isolation;
 use crate::plugin::KnownHit;
 use crate::plugin::bindings::RequestChange;
 use crate::plugin::change_cache::ReuseKey;
-use crate::plugin::ends::Ends;
 
 impl Pool {
     /// Whether there may be changes to make again.
@@ -61,10 +60,5 @@ impl Pool {
             self.reuse.forget();
         }
         self.reuse.keep(arrived, change, time);
-    }
-
-    /// What it has recorded of exchanges that end alike.
-    pub(crate) fn ends(&self) -> &Ends {
-        &self.ends
     }
 }

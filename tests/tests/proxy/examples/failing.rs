@@ -11,7 +11,8 @@ use http::Response;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::super::health::grpc;
-use super::{at, becomes, example, failed, health, ms};
+use super::{at, example, failed, ms};
+use crate::health::{becomes, shown as health};
 
 async fn answering(status: u16) -> Upstream {
     Upstream::http1(
