@@ -1,4 +1,4 @@
-//! Makes what the binary embeds: the first-party plugins as components, and the sources of the
+//! Makes what the binary embeds: the first-party plugins as components, packed, and the sources of the
 //! SDK and of `wit/`, which `gateway plugin` writes.
 //!
 //! Each folder under `plugins/` is a crate. They are built with their own cargo, into a
@@ -6,6 +6,8 @@
 
 #[path = "build/guests.rs"]
 mod guests;
+#[path = "build/packed.rs"]
+mod packed;
 #[path = "build/sources.rs"]
 mod sources;
 
@@ -25,7 +27,9 @@ fn main() {
     guests::require_target(TARGET, "the first-party plugins");
     let folder = build(&root, &names);
     let out = PathBuf::from(variable("OUT_DIR"));
-    fs::write(out.join("first_party.rs"), table(&names, &folder)).expect("OUT_DIR is writable");
+    let is_optimized = variable("PROFILE") == "release";
+    let table = packed::table(&names, &folder, &out, is_optimized);
+    fs::write(out.join("first_party.rs"), table).expect("OUT_DIR is writable");
     sources::write(&root, &out);
 }
 
@@ -60,13 +64,4 @@ fn build(root: &Path, names: &[String]) -> PathBuf {
     let status = cargo.status().expect("cargo can be started");
     assert!(status.success(), "the first-party plugins do not build; the reason is above");
     target.join(TARGET).join(PROFILE)
-}
-
-/// A Rust expression: the name and the bytes of each component.
-fn table(names: &[String], folder: &Path) -> String {
-    let rows = names.iter().map(|name| {
-        let path = folder.join(format!("{}.wasm", name.replace('-', "_")));
-        format!("    ({name:?}, include_bytes!({path:?}).as_slice()),\n")
-    });
-    format!("&[\n{}]\n", rows.collect::<String>())
 }

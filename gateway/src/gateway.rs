@@ -23,7 +23,7 @@ use crate::admin::{Current, InForce, Operator};
 use crate::checks::Checks;
 use crate::component::{self, Component, Refusal};
 use crate::config::{Action, ComponentId, Config, Doubts, PluginId};
-use crate::first_party::FIRST_PARTY;
+use crate::first_party::{FIRST_PARTY, FirstParty};
 pub use crate::plugin::SpanTarget;
 use crate::plugin::{LoadError, Loader, Plugin};
 use crate::recorder::{Recorder, Rules};
@@ -312,8 +312,7 @@ impl Gateway {
     }
 }
 
-type NewLoader =
-    fn(Option<&Path>, State, &'static [(&'static str, &'static [u8])]) -> Result<Loader, String>;
+type NewLoader = fn(Option<&Path>, State, &'static [FirstParty]) -> Result<Loader, String>;
 
 fn loader(config: &Config, new: NewLoader) -> Result<Loader, BindErrors> {
     let state = State::default();

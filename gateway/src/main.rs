@@ -2,6 +2,7 @@
 
 mod allocator;
 mod cli;
+mod program_pages;
 mod small_pages;
 
 use std::process::ExitCode;

@@ -27,6 +27,8 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
         Refused
     })?;
     let watch = Watch::new(prepared.files.clone());
+    // Before plugins are loaded, which takes other parts.
+    crate::program_pages::forget();
     let gateway = match Gateway::bind(prepared.config.clone()) {
         Ok(gateway) => gateway,
         Err(errors) => {
@@ -35,6 +37,7 @@ pub(super) fn serve(file: &Path, format: LogFormat) -> Result<(), Refused> {
         }
     };
     crate::small_pages::serves();
+    crate::program_pages::forget();
     prepared.warned(gateway.warnings());
     report(&prepared.findings, format);
     for (name, address) in gateway.local_addresses() {
@@ -115,6 +118,7 @@ async fn control(
     let shutdown = async {
         // The gateway begins to wait for its end when all workers have begun.
         service_manager::ready(routes);
+        crate::program_pages::forget_soon();
         tokio::select! {
             _ = end.recv() => {}
             _ = interrupt.recv() => {}
@@ -288,6 +292,7 @@ fn take(handle: &Handle, mut prepared: Prepared) -> (Option<String>, Diagnostics
     match handle.reload(prepared.config.clone()) {
         Ok(warnings) => {
             prepared.warned(&warnings);
+            crate::program_pages::forget_soon();
             (None, prepared.findings)
         }
         Err(ReloadError::Refused(errors)) => (Some(REFUSED.to_owned()), prepared.refused(&errors)),

@@ -13,6 +13,7 @@ mod document;
 mod grants;
 mod imports;
 mod inspect;
+mod kept;
 mod kind;
 mod loaded;
 mod precompiled;
@@ -43,6 +44,7 @@ use crate::config::{self, Doubts, Isolation};
 use crate::documents::{Document, Documents};
 use crate::events::{Events, Sink};
 use crate::share::Clock;
+use crate::first_party::FirstParty;
 use crate::state::State;
 use crate::state::key_sets::{KeySet, KeySets};
 use crate::telemetry::metrics::Metrics;
@@ -54,6 +56,7 @@ use describe::describe;
 use grants::check_imports;
 use imports::{Linked, block, exports, link};
 use refusal::{failed, refused};
+use kept::Kept;
 
 pub use compiler_process::{Compilation, compile, compile_with};
 pub use document::{Omission, schema};
@@ -93,7 +96,7 @@ impl Loader {
     pub(crate) fn new(
         cache: Option<&Path>,
         state: State,
-        built_in: &'static [(&'static str, &'static [u8])],
+        built_in: &'static [FirstParty],
     ) -> Result<Self, String> {
         Self::over(cache, Backtraces::Names, state, built_in)
     }
@@ -107,7 +110,7 @@ impl Loader {
     pub(crate) fn with_lines(
         cache: Option<&Path>,
         state: State,
-        built_in: &'static [(&'static str, &'static [u8])],
+        built_in: &'static [FirstParty],
     ) -> Result<Self, String> {
         Self::over(cache, Backtraces::Lines, state, built_in)
     }
@@ -116,11 +119,12 @@ impl Loader {
         cache: Option<&Path>,
         backtraces: Backtraces,
         state: State,
-        built_in: &'static [(&'static str, &'static [u8])],
+        built_in: &'static [FirstParty],
     ) -> Result<Self, String> {
         let engine = engine::engine(cache, backtraces);
         let (engine, clock, cache) = engine.map_err(|error| format!("{error:#}"))?;
-        let compiled = Compiled::new(built_in, Aside::new(cache, backtraces));
+        let kept = Kept::new(cache.as_deref(), backtraces);
+        let compiled = Compiled::new(built_in, kept, Aside::new(cache, backtraces));
         Ok(Self { engine, clock, state, compiled, preparer: Preparer::new() })
     }
 

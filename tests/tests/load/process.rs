@@ -95,8 +95,13 @@ impl Process {
     }
 
     /// The memory that is resident, in bytes.
-    pub(crate) fn memory(&self) -> u64 {
+    pub(crate) fn resident(&self) -> u64 {
         self.status("VmRSS:")
+    }
+
+    /// The same without pages of the program and of other files, which come and go.
+    pub(crate) fn memory(&self) -> u64 {
+        self.status("RssAnon:") + self.status("RssShmem:")
     }
 
     /// Resets the peak to what is resident (proc_pid_clear_refs(5)).

@@ -2,8 +2,8 @@
 //!
 //! Owns which of them a reload finds again: those whose bytes did not change. A component takes
 //! the memory of its machine code, so that those of which no configuration in force speaks are
-//! forgotten. What was compiled in the past, by this process or another, is in the engine's cache
-//! on disk. Also owns the sizes beyond which nothing is compiled. Must not judge what a component is
+//! forgotten. What was compiled in the past, by this process or another, is on disk: in the engine's
+//! cache, or where `kept` has it. Also owns the sizes beyond which nothing is compiled. Must not judge what a component is
 //! good for.
 
 use std::borrow::Cow;
@@ -16,17 +16,20 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::compiler_process::Aside;
+use super::kept::Kept;
 use super::kind::check_kind;
 use super::precompiled;
 use super::refusal::{LoadError, refused};
 use super::resettable::resettable;
 use crate::config;
+use crate::first_party::FirstParty;
 use crate::plugin::adapt::adapted;
 use crate::plugin::sections;
 
 /// The components of one process.
 pub(super) struct Compiled {
-    built_in: &'static [(&'static str, &'static [u8])],
+    built_in: &'static [FirstParty],
+    kept: Kept,
     known: Mutex<Known>,
     aside: Aside,
 }
@@ -41,8 +44,8 @@ struct Known {
 
 impl Compiled {
     /// None yet, of these and of files.
-    pub(super) fn new(built_in: &'static [(&'static str, &'static [u8])], aside: Aside) -> Self {
-        Self { built_in, known: Mutex::default(), aside }
+    pub(super) fn new(built_in: &'static [FirstParty], kept: Kept, aside: Aside) -> Self {
+        Self { built_in, kept, known: Mutex::default(), aside }
     }
 
     /// Sets what compiling may take from now on; `beside`: while this process serves.
@@ -85,16 +88,20 @@ impl Compiled {
         if let Some(component) = self.known().built_in.get(&key) {
             return Ok(component.clone());
         }
-        let bytes = self.built_in.iter().find(|(known, _)| *known == name);
-        let (_, bytes) = bytes
+        let plugin = self.built_in.iter().find(|known| known.name == name);
+        let plugin = plugin
             .ok_or_else(|| refused(format!("there is no first-party plugin `{name}`"), None))?;
         // Of what most configurations use.
-        if !resettable && let Some(component) = precompiled::find(engine, name, bytes) {
+        if !resettable && let Some(component) = precompiled::find(engine, plugin) {
             self.known().built_in.insert(key, component.clone());
             return Ok(component);
         }
-        let bytes = if resettable { made_resettable(name, bytes) } else { Cow::Borrowed(*bytes) };
-        let component = Component::new(engine, &*bytes)
+        let bytes = || {
+            let component = plugin.component();
+            if resettable { made_resettable(name, &component).into_owned() } else { component }
+        };
+        let component = self.kept.component(engine, plugin, resettable, bytes);
+        let component = component
             .map_err(|error| refused(format!("`{name}` does not compile: {error:#}"), None))?;
         self.known().built_in.insert(key, component.clone());
         Ok(component)
@@ -235,8 +242,10 @@ mod tests {
     fn a_file_is_compiled_again_when_its_bytes_change_and_only_then() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a.wasm");
-        let (engine, compiled) =
-            (Engine::default(), Compiled::new(&[], Aside::new(None, Backtraces::Names)));
+        let backtraces = Backtraces::Names;
+        let kept = Kept::new(None, backtraces);
+        let compiled = Compiled::new(&[], kept, Aside::new(None, backtraces));
+        let engine = Engine::default();
         let write = |version: u8| {
             let mut bytes = EMPTY_FUNCTION.to_vec();
             // A section without meaning.

@@ -20,7 +20,7 @@ use super::refusal::{LoadError, SpanTarget, failed, refused};
 use super::requirements::{self, Requirement};
 use super::{Loader, Plugin, key_of, wait};
 use crate::config::{self, Grant, Isolation, OnError};
-use crate::first_party::FIRST_PARTY;
+use crate::first_party::{self, FIRST_PARTY, FirstParty};
 use crate::plugin::Failure;
 use crate::plugin::bindings::VERSION;
 use crate::plugin::host::INTERFACES;
@@ -194,8 +194,7 @@ impl Opened {
 fn bytes(component: &config::Component) -> Result<Vec<u8>, LoadError> {
     match component {
         config::Component::BuiltIn(name) => {
-            let known = FIRST_PARTY.iter().find(|(known, _)| known == name);
-            let bytes = known.map(|(_, bytes)| bytes.to_vec());
+            let bytes = first_party::find(name).map(FirstParty::component);
             bytes.ok_or_else(|| refused(format!("there is no first-party plugin `{name}`"), None))
         }
         config::Component::File(path) => component_bytes(path),

@@ -12,11 +12,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use crate::first_party::FIRST_PARTY;
+use crate::first_party::{self, FIRST_PARTY, FirstParty};
 use crate::plugin::engine;
 
 /// What the processor has to have: x86-64-v3, as servers have had it since 2013; of others what all have.
@@ -50,7 +49,7 @@ const OTHERS_WRITE: u32 = 0o022;
 /// # Errors
 /// When there is none of a name, or the folder cannot be written to.
 pub fn precompile(folder: &Path, names: &[String]) -> Result<usize, String> {
-    let unknown = |name: &&String| !FIRST_PARTY.iter().any(|(known, _)| known == *name);
+    let unknown = |name: &&String| first_party::find(name).is_none();
     if let Some(name) = names.iter().find(unknown) {
         return Err(format!("there is no first-party plugin `{name}`"));
     }
@@ -60,19 +59,19 @@ pub fn precompile(folder: &Path, names: &[String]) -> Result<usize, String> {
     std::fs::create_dir_all(folder).map_err(unwritable)?;
     let wanted = FIRST_PARTY
         .iter()
-        .filter(|(name, _)| names.is_empty() || names.iter().any(|wanted| wanted == name));
+        .filter(|it| names.is_empty() || names.iter().any(|wanted| wanted == it.name));
     let mut count = 0;
-    for (name, bytes) in wanted {
-        let code = engine.precompile_component(bytes).map_err(failed)?;
-        std::fs::write(folder.join(file(name, bytes)), code).map_err(unwritable)?;
+    for plugin in wanted {
+        let code = engine.precompile_component(&plugin.component()).map_err(failed)?;
+        std::fs::write(folder.join(file(plugin)), code).map_err(unwritable)?;
         count += 1;
     }
     Ok(count)
 }
 
 /// The component, if it is there and fits this machine and engine.
-pub(super) fn find(engine: &Engine, name: &str, bytes: &[u8]) -> Option<Component> {
-    let path = folder()?.join(file(name, bytes));
+pub(super) fn find(engine: &Engine, plugin: &FirstParty) -> Option<Component> {
+    let path = folder()?.join(file(plugin));
     match std::fs::metadata(&path) {
         Ok(metadata) if is_trusted(&metadata) => {}
         Ok(metadata) => {
@@ -106,10 +105,9 @@ fn mapped(engine: &Engine, path: &Path) -> wasmtime::Result<Component> {
 }
 
 /// Named by what it is made of, so that no other version of the gateway takes it.
-fn file(name: &str, bytes: &[u8]) -> String {
-    let sum = digest(&SHA256, bytes);
-    let mut file = format!("{name}-");
-    for byte in &sum.as_ref()[..16] {
+fn file(plugin: &FirstParty) -> String {
+    let mut file = format!("{}-", plugin.name);
+    for byte in &plugin.sum[..16] {
         let _always_fits = write!(file, "{byte:02x}");
     }
     file + ".cwasm"

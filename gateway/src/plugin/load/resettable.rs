@@ -532,8 +532,9 @@ mod tests {
         let mut config = Config::new();
         config.concurrency_support(false);
         let engine = Engine::new(&config).expect("an engine");
-        for (name, bytes) in FIRST_PARTY {
-            let made = resettable(bytes).unwrap_or_else(|why| panic!("{name}: {why}"));
+        for plugin in FIRST_PARTY {
+            let (name, bytes) = (plugin.name, plugin.component());
+            let made = resettable(&bytes).unwrap_or_else(|why| panic!("{name}: {why}"));
             let component = Component::new(&engine, made).expect("it is valid");
             for export in [SAVE, LOAD, MEMORY] {
                 assert!(component.get_export_index(None, export).is_some(), "{name} {export}");
