@@ -6,6 +6,7 @@
 mod buffered;
 mod client;
 mod collect;
+mod keep_alive;
 mod observer;
 mod replay;
 mod request_monitor;
@@ -26,6 +27,7 @@ use thiserror::Error;
 pub(crate) use self::client::FromClient;
 use self::client::{ClientBody, StreamBody};
 pub(crate) use self::collect::{CollectError, collect};
+pub(crate) use self::keep_alive::KeepAlive;
 pub(crate) use self::observer::{Observer, TrailerFilter, TrailerForm};
 pub(crate) use self::replay::Replay;
 pub(crate) use self::request_monitor::RequestBodyMonitor;
@@ -225,14 +227,20 @@ impl Body {
         }
     }
 
-    /// Watches a response body on its way to the client; the observer also learns when it is dropped.
-    pub(crate) fn monitor_response(&mut self, observer: Rc<dyn Observer>) {
+    /// Watches a response body on its way to the client; the observer also learns when it is dropped. The client may be sent
+    /// something while it is silent.
+    pub(crate) fn monitor_response(
+        &mut self,
+        observer: Rc<dyn Observer>,
+        keep_alive: Option<Box<KeepAlive>>,
+    ) {
         let ended = http_body::Body::is_end_stream(&self.source);
         let origin = match std::mem::replace(&mut self.watch, Watch::Nobody) {
             Watch::Upstream(origin) => Some(origin),
             Watch::Nobody | Watch::Request(_) | Watch::Trailers(_) | Watch::Response(_) => None,
         };
-        self.watch = Watch::Response(ResponseBodyMonitor::new(observer, origin, ended));
+        let monitor = ResponseBodyMonitor::new(observer, origin, keep_alive, ended);
+        self.watch = Watch::Response(monitor);
     }
 }
 

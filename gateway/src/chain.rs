@@ -15,6 +15,7 @@ mod edit;
 mod filter;
 mod held;
 mod keep;
+mod keep_alive;
 mod record;
 mod request;
 mod response;
@@ -39,7 +40,7 @@ pub(crate) use self::drain::Wanted as WantedDrain;
 pub(crate) use self::filter::Side;
 pub(crate) use self::request::{NoRoom, Stop, on_request};
 pub(crate) use self::response::{ResponseFailed, on_response};
-use crate::body::TrailerFilter;
+use crate::body::{KeepAlive, TrailerFilter};
 use crate::config::{OnError, PluginId};
 use crate::heads::{ExchangeView, RequestHead};
 use crate::plugin::bindings::BodyMode;
@@ -139,6 +140,8 @@ pub(crate) struct Run {
     slots: RefCell<Vec<Held>>,
     /// How far plugins want the response read without its client, each by its index.
     drains: RefCell<Vec<(usize, Drain)>>,
+    /// What the client is sent while the response is silent.
+    keep_alive: RefCell<Option<Box<KeepAlive>>>,
     /// What is to be sent in the background, and for which plugin.
     background: RefCell<Option<(usize, Box<InBackground>)>>,
 }
@@ -218,6 +221,7 @@ impl Run {
             usage: OfExchange::default(),
             slots: RefCell::default(),
             drains: RefCell::default(),
+            keep_alive: RefCell::default(),
             background: RefCell::default(),
         })
     }

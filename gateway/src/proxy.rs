@@ -83,7 +83,8 @@ async fn handle(
     if response.body().is_open_ended() {
         exchange.detach();
     }
-    response.body_mut().monitor_response(exchange.clone());
+    let keep_alive = exchange.run().and_then(|run| run.take_keep_alive(&response));
+    response.body_mut().monitor_response(exchange.clone(), keep_alive);
     response::hop_by_hop::name(&exchange, &mut response);
     if exchange.is_debug() {
         response::server_timing::report(&exchange, response.headers_mut());

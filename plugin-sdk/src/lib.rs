@@ -63,7 +63,8 @@
 //!
 //! # What a plugin may do
 //!
-//! [`attributes`], [`chunks`], [`clock`], [`digest`], [`drain`], [`exchange`], [`held_response`], [`log`] and [`random`] are always there.
+//! [`attributes`], [`chunks`], [`clock`], [`digest`], [`drain`], [`exchange`], [`held_response`], [`keep_alive`],
+//! [`log`] and [`random`] are always there.
 //! [`attempts`], [`cache`], [`key_value`], [`limiter`], [`metrics`], [`password`], [`signature`], [`slots`] and [`usage`] must be granted in
 //! the gateway's configuration, and so must each secret of [`secrets`], each document of [`documents`],
 //! each set of [`keys`] and each upstream of [`http_client`]. A component imports only what its code calls.
@@ -125,6 +126,7 @@ pub mod held_response;
 mod host;
 pub mod http_client;
 mod interest;
+pub mod keep_alive;
 pub mod key_value;
 pub mod keys;
 pub mod limiter;

@@ -50,7 +50,8 @@
 //! # In native tests
 //!
 //! An exchange holds its slots until it is completed or dropped. Nothing else happens while a hook runs, so
-//! that the time of one who waits is over at once: its exchange is answered with what was given for that.
+//! that the time of one who waits is over at once: its exchange is answered with what was given for that. Slots
+//! are held for as long as the clock of the harness goes on.
 
 use std::time::Duration;
 
@@ -148,4 +149,11 @@ pub fn give_back(key: &str) -> Result<(), SlotsError> {
 /// How the slots under a key are used.
 pub fn look(key: &str) -> Occupancy {
     host::look_at_slots(key)
+}
+
+/// How long one who came now would wait for a slot under a key, behind all others: reckoned from how long slots were held
+/// that were given back lately, and from who waits. `None` where no slot was given back yet. It is what a refusal can say
+/// in `retry-after`.
+pub fn expected_wait(key: &str) -> Option<Duration> {
+    host::expected_wait(key).map(Duration::from_nanos)
 }

@@ -20,7 +20,7 @@ SETTINGS = {
         "-v1:0",
     )
 }
-FAULTS = ["busy", "broken", "overloaded", "breaks"]
+FAULTS = ["busy", "broken", "overloaded", "breaks", "slow"]
 # Upstreams at which nobody takes a connection, and at which nobody answers.
 UPSTREAMS = ["away", "silent"]
 

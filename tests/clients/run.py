@@ -7,11 +7,13 @@ Prints what works as the tables in docs/models.md, and fails where those say any
 name the program and the component where they are not those of `cargo build` and of a release.
 """
 
+import json
 import os
 import pathlib
 import sys
 import time
 import traceback
+import urllib.request
 
 import clients
 from clients import PROVIDERS, Failed
@@ -170,15 +172,54 @@ def files(address):
 
 
 def embeddings(address):
-    """Cohere's embeddings for OpenAI's client, which asks for bytes unless it is told otherwise, and for Cohere's own."""
-    client = clients.openai_client(address)
-    for encoding in ({}, {"encoding_format": "float"}):
-        got = client.embeddings.create(model="cohere", input=["good day", "hi"], **encoding)
-        equal("the embeddings", [it.embedding for it in got.data], [[8.0, 1.0], [2.0, 1.0]])
-        equal("the tokens", got.usage.total_tokens, 3)
+    """Embeddings of each API for OpenAI's client, which asks for bytes unless it is told otherwise; for Ollama's, and Google's and Cohere's own."""
+    client, texts, wanted = clients.openai_client(address), ["good day", "hi"], [[8.0, 1.0], [2.0, 1.0]]
+    for model in ("cohere", "gemini", "ollama"):
+        for more in ({}, {"encoding_format": "float"}):
+            got = client.embeddings.create(model=model, input=texts, **more)
+            equal(f"the embeddings of {model}", [it.embedding for it in got.data], wanted)
+            equal(f"the tokens of {model}", got.usage.total_tokens, 3)
+    one = client.embeddings.create(model="gemini", input="good day", dimensions=2, extra_body={"input_type": "search_query"})
+    equal("one text", [it.embedding for it in one.data], wanted[:1])
+    own = clients.Ollama(address).client
+    for model in ("cohere", "gemini", "ollama"):
+        got = own.embed(model=model, input=texts)
+        equal(f"what Ollama's client has of {model}", ([list(it) for it in got.embeddings], got.prompt_eval_count), (wanted, 3))
+    equal("OpenAI's", len(own.embed(model="openai", input=texts).embeddings), 2)
+    google = clients.Gemini(address).client
+    got = google.models.embed_content(model="gemini", contents="good day")
+    equal("Google's own", [it.values for it in got.embeddings], wanted[:1])
     own = clients.Cohere(address).client
     got = own.embed(model="cohere", texts=["good day"], input_type="search_query", embedding_types=["float"])
-    equal("Cohere's own", got.embeddings.float_, [[8.0, 1.0]])
+    equal("Cohere's own", got.embeddings.float_, wanted[:1])
+
+
+def keeps_alive(address):
+    """A stream that is silent for longer than `keep_alive`: what is sent meanwhile, and that each client reads over it."""
+    for kind in clients.ALL:
+        client = kind(address)
+        model = "openai" if "openai" in client.providers else client.providers[0]
+        answers(client.stream, f"{model}-slow")
+    messages = [{"role": "user", "content": "good day"}]
+    streamed = {"model": "openai-slow", "stream": True, "max_tokens": 50, "messages": messages}
+    ping = 'event: ping\ndata: {"type": "ping"}\n\n'
+    for path, body, sent in [
+        ("/v1/chat/completions", streamed, ": keep-alive\n\n"),
+        ("/v1/responses", {"model": "openai-slow", "stream": True, "input": "good day"}, ": keep-alive\n\n"),
+        ("/v1/messages", streamed, ping),
+        ("/v1/models/openai-slow:streamGenerateContent?alt=sse", {"contents": [{"role": "user", "parts": [{"text": "good day"}]}]}, None),
+        ("/api/chat", {"model": "openai-slow", "messages": messages}, None),
+    ]:
+        fields = {"authorization": "Bearer team-a-key", "content-type": "application/json"}
+        asked = urllib.request.Request(address + path, json.dumps(body).encode(), fields)
+        with urllib.request.urlopen(asked, timeout=30) as response:
+            text = response.read().decode()
+        if sent:
+            assert sent in text, f"{path}: {text}"
+        else:
+            assert "alive" not in text and "ping" not in text, f"{path}: {text}"
+        for event in text.split("\n\n"):
+            assert event.count("data: ") <= 1, f"{path}: an event was torn: {event!r}"
 
 
 def table(rows):
@@ -192,6 +233,7 @@ def main():
         works, errors, wrong = tables(gateway)
         files(gateway.address)
         embeddings(gateway.address)
+        keeps_alive(gateway.address)
         logged = gateway.logged()
     print(f"{works}\n{errors}")
     page = (ROOT / "docs/models.md").read_text()

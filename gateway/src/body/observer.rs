@@ -42,6 +42,9 @@ pub(crate) trait Observer: fmt::Debug {
     /// A piece of the response body goes to the client.
     fn download_data(&self, bytes: usize);
 
+    /// What the client is sent while nothing comes goes to it.
+    fn kept_alive(&self, bytes: usize);
+
     /// The upstream is waited for.
     fn download_waits(&self);
 

@@ -1,7 +1,7 @@
 //! A response body on its way to the client.
 //!
 //! Owns the count of its bytes, the idle timeout of the upstream, the return of its connection to the
-//! pool, the time limit of the whole exchange if there is one, and the
+//! pool, the time limit of the whole exchange if there is one, what is sent while it is silent, and the
 //! notice of how the body ended. A body that broke off stays an error all the way to the client:
 //! a part must never look like the whole.
 
@@ -14,7 +14,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::{BodyError, Observer, TrailerForm};
+use super::keep_alive::Silence;
+use super::{BodyError, KeepAlive, Observer, TrailerForm};
 use crate::error::Failure;
 use crate::timer::{Deadline, Timers};
 use crate::upstream::{Lease, write_fields};
@@ -28,6 +29,8 @@ pub(crate) struct ResponseBodyMonitor {
     origin: Origin,
     /// What is held back until the next look at it.
     held: Option<Box<Held>>,
+    /// What is sent while it is silent, if anything is.
+    silence: Option<Box<Silence>>,
 }
 
 /// What watches the upstream, until the last byte has come.
@@ -109,8 +112,14 @@ impl UpstreamBodyMonitor {
 }
 
 impl ResponseBodyMonitor {
-    pub(super) fn new(observer: Rc<dyn Observer>, origin: Origin, ended: bool) -> Self {
-        let mut this = Self { observer, origin, held: None };
+    pub(super) fn new(
+        observer: Rc<dyn Observer>,
+        origin: Origin,
+        keep_alive: Option<Box<KeepAlive>>,
+        ended: bool,
+    ) -> Self {
+        let silence = keep_alive.map(|wanted| Box::new(Silence::of(wanted)));
+        let mut this = Self { observer, origin, held: None, silence };
         if ended {
             this.complete();
         }
@@ -199,6 +208,9 @@ impl ResponseBodyMonitor {
                     }
                 };
                 self.observer.download_data(data.len());
+                if let Some(silence) = &mut self.silence {
+                    silence.sent(&data);
+                }
                 if is_last {
                     self.complete();
                 }
@@ -230,10 +242,20 @@ impl ResponseBodyMonitor {
             return Poll::Ready(Some(Err(BodyError::Stalled)));
         }
         if self.observer.poll_time_limit(context).is_pending() {
-            return Poll::Pending;
+            return self.silent(context);
         }
         self.observer.download_failed(Failure::RequestTimeout);
         Poll::Ready(Some(Err(BodyError::OutOfTime)))
+    }
+}
+
+impl ResponseBodyMonitor {
+    /// What is sent while nothing comes, if it is time for it.
+    fn silent(&mut self, context: &mut Context<'_>) -> Polled {
+        let Some(silence) = &mut self.silence else { return Poll::Pending };
+        let text = std::task::ready!(silence.poll(self.observer.timers(), context));
+        self.observer.kept_alive(text.len());
+        Poll::Ready(Some(Ok(Frame::data(text))))
     }
 }
 

@@ -65,6 +65,7 @@ pub(crate) async fn on_response(
             continue;
         }
         if let Err(failed) = write_known(run, index, response) {
+            run.keeps_nothing_alive();
             *response = fail(ResponseFailed::Plugin(failed));
             continue;
         }
@@ -76,7 +77,11 @@ pub(crate) async fn on_response(
             continue;
         }
         // Boxed, so that exchanges without hooks for responses do not carry its state around.
-        *response = match Box::pin(step(run, index, std::mem::take(response))).await {
+        let stepped = Box::pin(step(run, index, std::mem::take(response))).await;
+        if stepped.is_err() {
+            run.keeps_nothing_alive();
+        }
+        *response = match stepped {
             Ok(response) => response,
             Err(Stop::Replaced(response)) => *response,
             Err(Stop::Failed(failed)) => fail(ResponseFailed::Plugin(failed)),
@@ -229,11 +234,13 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
     returned(&mut watched);
     drop(heads);
     let (mut again, mut hold, mut cached, mut settled) = (None, None, None, None);
+    let mut keep_alive = None;
     let outcome = called.and_then(|called| {
         let ((outcome,), mut left) = split(called);
         let mut asked = left.slots.take();
         settled = asked.as_mut().and_then(|asked| asked.settled());
         cached = asked.as_mut().and_then(|asked| asked.cache.take());
+        keep_alive = asked.as_mut().and_then(|asked| asked.keep_alive.take());
         hold = asked.as_ref().and_then(|asked| asked.response.as_ref()?.hold);
         if !matches!(outcome, ResponseOutcome::Respond(_)) {
             again = attempts::asked(run, index, asked)?;
@@ -249,8 +256,12 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
     let (again, hold) = if outcome.is_ok() { (again, hold) } else { (None, None) };
     let cached = cached.filter(|_| outcome.is_ok() && again.is_none());
     let settled = settled.filter(|_| outcome.is_ok());
+    let keep_alive = keep_alive.filter(|_| outcome.is_ok());
     finish(run, index, "on-response", outcome)?;
     run.settle(index, settled);
+    if let Some(keep_alive) = keep_alive {
+        run.keeps_alive(keep_alive);
+    }
     if let Some(cached) = cached {
         finish(run, index, "on-response", cache::of_response(run, index, cached))?;
     }

@@ -80,6 +80,11 @@ impl Observer for Exchange {
         self.count_download(bytes);
     }
 
+    fn kept_alive(&self, bytes: usize) {
+        self.client_is_next(true);
+        self.count_download(bytes);
+    }
+
     fn download_waits(&self) {
         self.client_is_next(false);
     }

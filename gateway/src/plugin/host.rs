@@ -16,6 +16,7 @@ mod exchange;
 mod functions;
 mod held_response;
 mod http_client;
+mod keep_alive;
 mod key_value;
 mod keys;
 mod limiter;
@@ -269,13 +270,14 @@ pub(super) struct Waiting {
 type Link = fn(&mut functions::Functions<'_, '_>) -> wasmtime::Result<()>;
 
 /// All host interfaces.
-pub(super) const INTERFACES: [Interface; 23] = [
+pub(super) const INTERFACES: [Interface; 24] = [
     Interface::new("exchange", None, exchange::link),
     Interface::new("attributes", None, attributes::link),
     Interface::new("attempts", Some(Grant::Attempts), attempts::link),
     Interface::new("held-response", None, held_response::link),
     Interface::new("drain", None, drain::link),
     Interface::new("chunks", None, chunks::link),
+    Interface::new("keep-alive", None, keep_alive::link),
     Interface::new("cache", Some(Grant::Cache), cache::link),
     Interface::new("log", None, log::link),
     Interface::new("clock", None, clock::link),

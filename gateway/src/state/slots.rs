@@ -2,13 +2,15 @@
 //!
 //! Owns who holds a slot and who waits for one. A slot is a value, [`Held`]: dropped, it is given to the next
 //! one who waits, so that none is lost however its exchange ends. One who waits is a value too, [`Waiting`]:
-//! dropped, it waits no more, and gives back what it was given meanwhile. A key is known for as long as a slot
-//! of it is held, so that there are never more of them than exchanges. Must not know what a key means.
+//! dropped, it waits no more, and gives back what it was given meanwhile. How long slots of a key are held is
+//! remembered, so that one who is refused can be told when to come again. A key is known for as long as a slot of it is
+//! held, and up to [`REMEMBERED`] of them longer. Must not know what a key means.
 
 #[cfg(test)]
 mod tests;
 mod turns;
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -18,10 +20,18 @@ use tokio::sync::oneshot;
 use self::turns::{Place, Turns};
 use crate::telemetry::metrics::{PluginMetrics, SlotCounts, SlotResult};
 
+/// Keys that are known though none of their slots is held: for most plugins all.
+const REMEMBERED: usize = 1024;
+
+/// The weight of one more time that a slot was held is the inverse of this.
+const MEMORY: u64 = 8;
+
 /// The slots of one plugin.
 #[derive(Debug)]
 pub(crate) struct Slots {
     lines: DashMap<Arc<str>, Line>,
+    /// How many lines there are.
+    known: AtomicUsize,
     metrics: Arc<PluginMetrics>,
     counts: OnceLock<Arc<SlotCounts>>,
 }
@@ -33,6 +43,8 @@ struct Line {
     held: u32,
     /// How many there are, as the last one said who asked.
     limit: u32,
+    /// How long slots were held lately, in nanoseconds; 0 while none was given back.
+    time: u64,
     turns: Turns<oneshot::Sender<Held>>,
 }
 
@@ -72,6 +84,7 @@ pub(crate) enum Queued {
 pub(crate) struct Held {
     slots: Arc<Slots>,
     key: Arc<str>,
+    since: Instant,
 }
 
 /// A place among those who wait; given up when dropped.
@@ -90,7 +103,7 @@ pub(crate) struct Waiting {
 impl Slots {
     /// The slots of the plugin with these metrics: none is held.
     pub(crate) fn new(metrics: Arc<PluginMetrics>) -> Self {
-        Self { lines: DashMap::new(), metrics, counts: OnceLock::new() }
+        Self { lines: DashMap::new(), known: AtomicUsize::new(0), metrics, counts: OnceLock::new() }
     }
 
     /// Takes a slot, if one is free and nobody waits for it.
@@ -143,9 +156,15 @@ impl Slots {
         self.lines.get(key).map(|line| line.occupancy()).unwrap_or_default()
     }
 
+    /// How long one who came now would wait for a slot under a key, behind all others, if slots are held on as they were
+    /// lately. `None` where that is not known.
+    pub(crate) fn expected_wait(&self, key: &str) -> Option<Duration> {
+        self.lines.get(key)?.expected_wait()
+    }
+
     /// All keys of which slots are held or waited for: each with how many there are, and how they are used.
     pub(crate) fn all(&self) -> Vec<(Arc<str>, u32, Occupancy)> {
-        let lines = self.lines.iter();
+        let lines = self.lines.iter().filter(|line| !line.is_idle());
         let mut all: Vec<_> =
             lines.map(|line| (Arc::clone(line.key()), line.limit, line.occupancy())).collect();
         all.sort_by(|one, other| one.0.cmp(&other.0));
@@ -162,7 +181,10 @@ impl Slots {
     ) -> (Vec<(oneshot::Sender<Held>, Held)>, T) {
         let mut entry = match self.lines.get_mut(key) {
             Some(entry) => entry,
-            None => self.lines.entry(key.into()).or_default(),
+            None => self.lines.entry(key.into()).or_insert_with(|| {
+                self.known.fetch_add(1, Relaxed);
+                Line::default()
+            }),
         };
         let (key, line) = entry.pair_mut();
         line.limit = limit;
@@ -181,7 +203,7 @@ impl Slots {
     /// A slot that was counted already.
     fn held(self: &Arc<Self>, key: &Arc<str>) -> Held {
         self.counts().holds(1);
-        Held { slots: Arc::clone(self), key: Arc::clone(key) }
+        Held { slots: Arc::clone(self), key: Arc::clone(key), since: Instant::now() }
     }
 
     /// Those whose turn it is, with their slots.
@@ -207,11 +229,12 @@ impl Slots {
         }
     }
 
-    /// A slot is free.
-    fn give_back(self: &Arc<Self>, key: &Arc<str>) {
+    /// A slot is free, which was held for so long.
+    fn give_back(self: &Arc<Self>, key: &Arc<str>, time: Duration) {
         self.counts().holds(-1);
         let Some(mut line) = self.lines.get_mut(key) else { return };
         line.held = line.held.saturating_sub(1);
+        line.learn(time);
         let given = self.next(&mut line, key);
         let is_idle = line.is_idle();
         drop(line);
@@ -227,8 +250,13 @@ impl Slots {
         line.turns.remove(place)
     }
 
+    /// Forgets a key, if more are known than are remembered.
     fn forget(&self, key: &Arc<str>) {
-        self.lines.remove_if(key, |_, line| line.is_idle());
+        if self.known.load(Relaxed) > REMEMBERED
+            && self.lines.remove_if(key, |_, line| line.is_idle()).is_some()
+        {
+            self.known.fetch_sub(1, Relaxed);
+        }
     }
 
     fn counts(&self) -> &SlotCounts {
@@ -252,6 +280,26 @@ impl Line {
         let waiting = u32::try_from(self.turns.len()).unwrap_or(u32::MAX);
         Occupancy { held: self.held, waiting }
     }
+
+    /// One more was given back. What was long ago counts less and less.
+    fn learn(&mut self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1);
+        self.time = match self.time {
+            0 => time,
+            mean => mean - mean / MEMORY + (time / MEMORY).max(1),
+        };
+    }
+
+    /// As many slots as there are become free in the time for which one is held.
+    fn expected_wait(&self) -> Option<Duration> {
+        if self.held < self.limit && self.turns.len() == 0 {
+            return Some(Duration::ZERO);
+        }
+        let before = self.turns.len() as u64 + 1;
+        let nanos = (self.time > 0).then(|| u128::from(self.time) * u128::from(before))?;
+        let nanos = nanos / u128::from(self.limit.max(1));
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
+    }
 }
 
 impl Held {
@@ -268,7 +316,7 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.slots.give_back(&self.key);
+        self.slots.give_back(&self.key, self.since.elapsed());
     }
 }
 

@@ -364,8 +364,20 @@ pub(crate) fn drain_response(
     reached().drain_response(bytes, time)
 }
 
+pub(crate) fn keep_alive(
+    text: &[u8],
+    every: std::time::Duration,
+    ends: &[&[u8]],
+) -> Result<(), crate::keep_alive::KeepAliveError> {
+    reached().keep_alive(text, every, ends)
+}
+
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {
     reached().slots().look(key)
+}
+
+pub(crate) fn expected_wait(key: &str) -> Option<u64> {
+    reached().slots().expected_wait(key)
 }
 
 pub(crate) fn secret(name: &str) -> Option<String> {

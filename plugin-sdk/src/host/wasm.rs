@@ -16,6 +16,7 @@ use crate::drain::DrainError;
 use crate::events::EmitError;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
+use crate::keep_alive::KeepAliveError;
 use crate::key_value::KeyValueError;
 use crate::keys::{Key, KeyError};
 use crate::limiter::{
@@ -356,9 +357,23 @@ pub(crate) fn drain_response(bytes: u64, time: Duration) -> Result<(), DrainErro
     })
 }
 
+pub(crate) fn keep_alive(
+    text: &[u8],
+    every: Duration,
+    ends: &[&[u8]],
+) -> Result<(), KeepAliveError> {
+    use imports::keep_alive::KeepAliveError as Error;
+    imports::keep_alive::send(text, nanoseconds(every), ends).map_err(|error| match error {
+        Error::Invalid => KeepAliveError::Invalid,
+        Error::NotHere => KeepAliveError::NotHere,
+    })
+}
+
 pub(crate) fn look_at_slots(key: &str) -> Occupancy {
     occupancy(imports::slots::look(key))
 }
+
+pub(crate) use imports::slots::expected_wait;
 
 fn occupancy(now: imports::slots::Occupancy) -> Occupancy {
     Occupancy { in_use: now.in_use, waiting: now.waiting }

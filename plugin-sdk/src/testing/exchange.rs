@@ -167,6 +167,11 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         self.released_after
     }
 
+    /// What the client is sent while the last response is silent, and after how long, if the plugin wants that.
+    pub fn kept_alive(&self) -> Option<(Vec<u8>, Duration)> {
+        self.state.borrow().keep_alive.clone()
+    }
+
     /// How many bytes of the response are read though its client has left, and for how long, if the plugin wants that.
     pub fn drained(&self) -> Option<(u64, Duration)> {
         self.state.borrow().drain
@@ -415,6 +420,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         state.response = Some(head);
         state.sent = self.sent;
         state.hold = None;
+        state.keep_alive = None;
         if self.interest.response {
             let head = self.response_head();
             let context = self.context.clone();

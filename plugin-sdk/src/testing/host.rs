@@ -14,6 +14,7 @@ use crate::drain::DrainError;
 use crate::events::EmitError;
 use crate::held_response::{HeadChange, HeldResponseError};
 use crate::http_client::{HttpError, Request, Response};
+use crate::keep_alive::KeepAliveError;
 use crate::limiter::{Charge, LimiterError, Quota, Reservation, Settlement, Verdict};
 use crate::log::Level;
 use crate::password::PasswordError;
@@ -76,6 +77,8 @@ pub(crate) struct ExchangeState {
     pub(crate) given_back: Vec<String>,
     /// How far the response is read without its client.
     pub(crate) drain: Option<(u64, Duration)>,
+    /// What the client is sent while the response is silent.
+    pub(crate) keep_alive: Option<(Vec<u8>, Duration)>,
     /// The answer of a wait whose time is over.
     pub(crate) late: Option<wire::Response>,
     /// How often the request was sent, while another attempt may be asked for.
@@ -384,7 +387,7 @@ impl TestHost {
         let mut exchange = self.exchange.borrow_mut();
         let may_take = exchange.may_take_slots || exchange.held.is_some();
         slots::check(may_take, exchange.slots.len(), is_valid)?;
-        let (is_taken, now) = self.slots().take(key, limit);
+        let (is_taken, now) = self.slots().take(key, limit, self.monotonic());
         if is_taken {
             exchange.slots.push(key.to_owned());
             return Ok(Taken::Yes(now));
@@ -399,7 +402,7 @@ impl TestHost {
         match exchange.slots.iter().position(|held| held == key) {
             Some(own) => {
                 exchange.slots.swap_remove(own);
-                self.slots().give_back(key);
+                self.slots().give_back(key, self.monotonic());
             }
             None => exchange.given_back.push(key.to_owned()),
         }
@@ -422,6 +425,27 @@ impl TestHost {
         is_right.then_some(()).ok_or(ChunksError::Invalid)
     }
 
+    pub(crate) fn keep_alive(
+        &self,
+        text: &[u8],
+        every: Duration,
+        ends: &[&[u8]],
+    ) -> Result<(), KeepAliveError> {
+        let mut exchange = self.exchange.borrow_mut();
+        if !exchange.may_hold {
+            return Err(KeepAliveError::NotHere);
+        }
+        let is_right = (1..=1 << 10).contains(&text.len())
+            && (Duration::from_millis(100)..=Duration::from_hours(1)).contains(&every)
+            && (1..=8).contains(&ends.len())
+            && ends.iter().all(|end| (1..=16).contains(&end.len()));
+        if !is_right {
+            return Err(KeepAliveError::Invalid);
+        }
+        exchange.keep_alive = Some((text.to_vec(), every));
+        Ok(())
+    }
+
     pub(crate) fn drain_response(&self, bytes: u64, time: Duration) -> Result<(), DrainError> {
         let mut exchange = self.exchange.borrow_mut();
         if !exchange.may_take_slots && exchange.held.is_none() {
@@ -442,7 +466,7 @@ impl TestHost {
         let mut exchange = self.exchange.borrow_mut();
         let is_here = exchange.may_take_slots && exchange.may_queue;
         slots::check(is_here, exchange.slots.len(), slots::is_valid(wait))?;
-        let (is_taken, now) = self.slots().take(wait.key, wait.limit);
+        let (is_taken, now) = self.slots().take(wait.key, wait.limit, self.monotonic());
         if is_taken {
             exchange.slots.push(wait.key.to_owned());
             return Ok(Queued::Taken(now));

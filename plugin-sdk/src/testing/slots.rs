@@ -6,9 +6,25 @@ use std::rc::Rc;
 use crate::slots::{Occupancy, SlotsError, Wait};
 use crate::testing::host::TestHost;
 
-/// How many are held, by key.
+/// Those of each key.
 #[derive(Default)]
-pub(crate) struct Slots(BTreeMap<String, u32>);
+pub(crate) struct Slots(BTreeMap<String, Line>);
+
+/// The slots under a key.
+#[derive(Default)]
+struct Line {
+    /// Since when each is held that is.
+    held: Vec<u64>,
+    limit: u32,
+    /// For how long the last one was held that was given back.
+    time: Option<u64>,
+}
+
+impl Line {
+    fn occupancy(&self) -> Occupancy {
+        Occupancy { in_use: u32::try_from(self.held.len()).unwrap_or(u32::MAX), waiting: 0 }
+    }
+}
 
 /// What one exchange holds; given back when it is dropped.
 pub(crate) struct HeldSlots {
@@ -17,21 +33,32 @@ pub(crate) struct HeldSlots {
 }
 
 impl Slots {
-    /// Takes a slot, if one is free.
-    pub(crate) fn take(&mut self, key: &str, limit: u32) -> (bool, Occupancy) {
-        let held = self.0.entry(key.to_owned()).or_default();
-        let is_free = *held < limit;
-        *held += u32::from(is_free);
-        (is_free, Occupancy { in_use: *held, waiting: 0 })
+    /// Takes a slot at this time, if one is free.
+    pub(crate) fn take(&mut self, key: &str, limit: u32, now: u64) -> (bool, Occupancy) {
+        let line = self.0.entry(key.to_owned()).or_default();
+        line.limit = limit;
+        let is_free = line.held.len() < limit as usize;
+        if is_free {
+            line.held.push(now);
+        }
+        (is_free, line.occupancy())
     }
 
     pub(crate) fn look(&self, key: &str) -> Occupancy {
-        Occupancy { in_use: self.0.get(key).copied().unwrap_or_default(), waiting: 0 }
+        self.0.get(key).map(Line::occupancy).unwrap_or_default()
     }
 
-    pub(crate) fn give_back(&mut self, key: &str) {
-        if let Some(held) = self.0.get_mut(key) {
-            *held -= 1;
+    pub(crate) fn expected_wait(&self, key: &str) -> Option<u64> {
+        let line = self.0.get(key)?;
+        match line.held.len() < line.limit as usize {
+            true => Some(0),
+            false => Some(line.time? / u64::from(line.limit.max(1))),
+        }
+    }
+
+    pub(crate) fn give_back(&mut self, key: &str, now: u64) {
+        if let Some(line) = self.0.get_mut(key).filter(|line| !line.held.is_empty()) {
+            line.time = Some(now.saturating_sub(line.held.remove(0)));
         }
     }
 }
@@ -54,13 +81,13 @@ impl HeldSlots {
     pub(crate) fn give_one_back(&mut self, key: &str) {
         if let Some(own) = self.keys.iter().position(|held| held == key) {
             self.keys.swap_remove(own);
-            self.host.slots().give_back(key);
+            self.host.slots().give_back(key, self.host.monotonic());
         }
     }
 
     pub(crate) fn give_back(&mut self) {
         for key in self.keys.drain(..) {
-            self.host.slots().give_back(&key);
+            self.host.slots().give_back(&key, self.host.monotonic());
         }
     }
 }

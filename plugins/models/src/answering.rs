@@ -15,7 +15,7 @@ use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, ResponseHead};
 use gateway_plugin_sdk::{attributes, clock, held_response, log};
 
 use crate::state::{Call, Reading, TAIL};
-use crate::{Models, reading, refusal};
+use crate::{Models, reading, refusal, silence};
 
 /// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
 const HELD_BYTES: u32 = 64 << 10;
@@ -64,6 +64,9 @@ impl Models {
             }
         };
         response.want_body(BodyMode::Chunks);
+        if framing == Some(Framing::Sse) {
+            self.keep_alive(call);
+        }
         // The beginning of a whole answer says whether it is an error.
         if framing.is_some() || call.action() != Action::Other {
             hold(call);
@@ -98,7 +101,17 @@ impl Models {
             },
         );
         response.want_body(BodyMode::Chunks);
+        if call.array.is_none() && call.protocol().framing() == Framing::Sse {
+            self.keep_alive(call);
+        }
         hold(call);
+    }
+
+    /// The stream is one of events for its client.
+    fn keep_alive(&self, call: &Call) {
+        if let Some(every) = self.keep_alive {
+            silence::keep_alive(call.protocol(), every);
+        }
     }
 
     /// A whole short answer of the client's API.
@@ -124,13 +137,20 @@ impl Models {
                 None => Outcome::Next,
             };
         }
-        if let Some(usage) = usage::of_body(spoken, body.bytes()) {
-            call.set_usage(usage);
-            self.tell(call);
-        }
-        match translate::response(spoken, protocol, body.bytes(), &self.options(call)) {
+        let options = self.options(call);
+        let translated = match call.action() {
+            Action::Embed => {
+                translate::embeddings(spoken, protocol, body.bytes(), &options, call.as_bytes)
+            }
+            _ => translate::response(spoken, protocol, body.bytes(), &options),
+        };
+        match translated {
             Ok(translated) => {
                 call.is_complete = true;
+                // Without a usage it is charged as it was estimated.
+                let found = usage::of_body(spoken, body.bytes());
+                call.set_usage(found.unwrap_or_else(|| call.estimated()));
+                self.tell(call);
                 body.set(translated);
                 Outcome::Next
             }

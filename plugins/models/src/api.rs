@@ -53,8 +53,13 @@ impl Provider {
     }
 
     /// The API into which requests of others are translated.
-    pub(crate) fn own(self) -> Protocol {
+    pub(crate) fn own(self, action: Action) -> Protocol {
         match self {
+            Self::Openai | Self::Azure | Self::Mistral | Self::CohereOpenai
+                if action == Action::Embed =>
+            {
+                Protocol::OpenAiEmbeddings
+            }
             Self::Openai | Self::Azure | Self::Mistral | Self::CohereOpenai => Protocol::OpenAiChat,
             Self::Anthropic | Self::VertexAnthropic => Protocol::Anthropic,
             Self::Gemini | Self::Vertex => Protocol::Gemini,
@@ -68,7 +73,13 @@ impl Provider {
     pub(crate) fn translates(self, protocol: Protocol, action: Action) -> bool {
         match action {
             Action::Generate => is_translated(protocol),
-            Action::Embed => self == Self::Cohere && protocol == Protocol::OpenAiEmbeddings,
+            Action::Embed => {
+                let has_none = matches!(
+                    self,
+                    Self::Anthropic | Self::VertexAnthropic | Self::Vertex | Self::Bedrock
+                );
+                !has_none && matches!(protocol, Protocol::OpenAiEmbeddings | Protocol::Ollama)
+            }
             Action::CountTokens | Action::Models | Action::Other => false,
         }
     }
@@ -103,6 +114,9 @@ pub(crate) fn endpoint_of(
 ) -> (&'static str, Option<&'static str>) {
     match spoken {
         Protocol::Cohere if action == Action::Embed => ("/v2/embed", None),
+        Protocol::Gemini if action == Action::Embed => ("/models/:batchEmbedContents", None),
+        Protocol::Ollama if action == Action::Embed => ("/api/embed", None),
+        Protocol::OpenAiEmbeddings => ("/embeddings", None),
         Protocol::Cohere => ("/v2/chat", None),
         Protocol::Anthropic => ("/messages", None),
         Protocol::Gemini if streams => ("/models/:streamGenerateContent", Some("alt=sse")),

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use gateway_model_protocols::Action;
 use gateway_plugin_sdk::prelude::{ConfigError, HeaderName};
 use gateway_plugin_sdk::{attempts, duration};
 
@@ -192,8 +193,10 @@ impl Catalog {
         }
         ConfigError::collect(errors)?;
         for model in &mut models {
-            let mut own =
-                model.shares.iter().map(|share| deployments[share.deployment].provider.own());
+            let mut own = model
+                .shares
+                .iter()
+                .map(|share| deployments[share.deployment].provider.own(Action::Generate));
             let first = own.next();
             model.is_mixed = own.any(|other| Some(other) != first);
         }

@@ -56,14 +56,38 @@ pub(crate) enum Chosen {
 pub(crate) struct Full {
     /// As many requests as may be are under way, and wait.
     pub(crate) busy: bool,
+    /// When a place is expected to be free, where that is known.
+    pub(crate) place: Option<Duration>,
     /// When a limit has room again.
     pub(crate) retry_after: Option<Duration>,
 }
 
+impl Full {
+    /// This deployment has no place.
+    fn has_no_place(&mut self, deployment: &Deployment) {
+        self.busy = true;
+        self.place = soonest(self.place, place(deployment));
+    }
+
+    /// When it is worth to ask again, as far as it is known: for the deployment that has room first.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        soonest(self.place, self.retry_after)
+    }
+}
+
+fn soonest(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    [one, other].into_iter().flatten().min()
+}
+
+/// When a place at a deployment is expected for one who asks now.
+fn place(deployment: &Deployment) -> Option<Duration> {
+    slots::expected_wait(&key("slots", deployment))
+}
+
 impl Wanted<'_> {
     /// The deployment for a request's first time. It may have to wait for its turn, behind the hook; `late` is the
-    /// answer if that takes too long.
-    pub(crate) fn first(&self, late: impl Fn(&Deployment) -> Response) -> Chosen {
+    /// answer if that takes too long, by what one who comes now would have to wait.
+    pub(crate) fn first(&self, late: impl Fn(Option<Duration>) -> Response) -> Chosen {
         let (mut full, mut busy) = (Full::default(), Vec::new());
         for index in self.order() {
             let deployment = &self.catalog.deployments[index];
@@ -82,7 +106,7 @@ impl Wanted<'_> {
             let deployment = &self.catalog.deployments[index];
             let Some(slots) = deployment.concurrency.as_ref().filter(|slots| slots.queue > 0)
             else {
-                full.busy = true;
+                full.has_no_place(deployment);
                 continue;
             };
             let wait = Wait {
@@ -93,12 +117,12 @@ impl Wanted<'_> {
                 priority: 0,
                 share: self.consumer,
             };
-            match slots::queue(&wait, late(deployment)) {
+            match slots::queue(&wait, late(place(deployment))) {
                 Ok(Queued::Taken(_) | Queued::Waits(_)) => match self.reserve(index, &mut full) {
                     Some(reserved) => return Chosen::Deployment(index, reserved),
                     None => return Chosen::None(full),
                 },
-                Ok(Queued::Full(_)) => full.busy = true,
+                Ok(Queued::Full(_)) => full.has_no_place(deployment),
                 Err(error) => log::warn!("deployment {}: {error}", deployment.name),
             }
         }
@@ -184,7 +208,7 @@ impl Wanted<'_> {
         };
         let refused = reservations.iter().filter(|it| !it.allowed);
         if let Some(wait) = refused.filter_map(|it| it.retry_after).max() {
-            full.retry_after = Some(full.retry_after.map_or(wait, |known| known.min(wait)));
+            full.retry_after = soonest(full.retry_after, Some(wait));
             return None;
         }
         let tokens = deployment.tokens_per_minute.and_then(|limit| {

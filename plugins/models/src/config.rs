@@ -70,6 +70,13 @@ pub struct Config {
     #[serde(default)]
     pub drain: Option<DrainSpec>,
 
+    /// Keeps streams that are silent alive: so long after the last event a client is sent a comment, or what else its API
+    /// has for that, `"1s"` to `"1h"`. Clients of OpenAI, Anthropic and Cohere take one; those of other APIs are sent none.
+    /// Default none.
+    #[serde(default)]
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub keep_alive: Option<String>,
+
     /// The names of the metrics.
     #[serde(default)]
     pub metric_names: MetricNames,

@@ -5,7 +5,7 @@
 //! expects. When it fails, `fail_over` asks the next. The response passes as it is, or translated: `answering` says how
 //! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it, for
 //! `series` by model, deployment and consumer (`consumers`). What is refused
-//! is refused in the form of the client's API (`refusal`); `counting` answers what asks for a count alone. What a call keeps between its hooks is `state`; an instance
+//! is refused in the form of the client's API (`refusal`); `silence` keeps streams alive; `counting` answers what asks for a count alone. What a call keeps between its hooks is `state`; an instance
 //! of the plugin remembers nothing about requests.
 
 mod address;
@@ -28,7 +28,10 @@ mod reading;
 mod refusal;
 mod series;
 mod service_account;
+mod silence;
 mod state;
+
+use std::time::Duration;
 
 use gateway_model_protocols::error::Failure;
 use gateway_model_protocols::usage::Usage;
@@ -54,6 +57,7 @@ pub struct Models {
     max_body: u64,
     max_answer: u64,
     response_headers: bool,
+    keep_alive: Option<Duration>,
     metric_names: MetricNames,
     series: series::Series,
 }
@@ -68,8 +72,11 @@ impl Plugin for Models {
         let catalog = Catalog::new(&mut config).map_err(&mut kept).ok();
         let prices = Prices::new(config.prices.as_deref()).map_err(&mut kept).ok();
         let fail_overs = FailOvers::new(&config).map_err(&mut kept).ok();
+        let keep_alive = silence::parse(config.keep_alive.as_deref()).map_err(&mut kept).ok();
         ConfigError::collect(errors)?;
-        let (Some(catalog), Some(prices), Some(fail_overs)) = (catalog, prices, fail_overs) else {
+        let (Some(catalog), Some(prices), Some(fail_overs), Some(keep_alive)) =
+            (catalog, prices, fail_overs, keep_alive)
+        else {
             return Err(ConfigError::new("the configuration cannot be read"));
         };
         Ok(Self {
@@ -79,6 +86,7 @@ impl Plugin for Models {
             max_body: config.max_body,
             max_answer: config.max_answer,
             response_headers: config.response_headers,
+            keep_alive,
             metric_names: config.metric_names,
             series: series::Series::new(config.metric_consumers),
         })

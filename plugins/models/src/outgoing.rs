@@ -154,19 +154,19 @@ impl Models {
             tokens: call.tokens,
             consumer,
         };
-        match wanted.first(|_| refusal::busy(protocol, name)) {
+        match wanted.first(|place| refusal::busy(protocol, name, place)) {
             Chosen::Deployment(deployment, reserved) => {
                 call.deployment = deployment;
                 call.reserved = reserved;
                 Ok(())
             }
-            Chosen::None(Full { busy: true, retry_after: None }) => {
+            Chosen::None(full @ Full { busy: true, retry_after: None, .. }) => {
                 meter::refused(Some(model), "busy");
-                Err(Box::new(refusal::busy(protocol, name)))
+                Err(Box::new(refusal::busy(protocol, name, full.wait())))
             }
             Chosen::None(full) => {
                 meter::refused(Some(model), "rate_limited");
-                Err(Box::new(refusal::limited(protocol, name, full.retry_after)))
+                Err(Box::new(refusal::limited(protocol, name, full.wait())))
             }
         }
     }

@@ -98,7 +98,7 @@ impl Sent<'_> {
             address.sign(deployment, sent).map_err(Unprepared::NoToken)?;
             return Ok(Prepared { address, body: changed });
         }
-        let spoken = provider.own();
+        let spoken = provider.own(call.action());
         let mut target = Target::new(spoken, own);
         provider.heed(&mut target);
         if let Some(most) = model.max_output_tokens {
@@ -111,6 +111,7 @@ impl Sent<'_> {
             log::debug!("deployment {} is not told of {ignored}", deployment.name);
         }
         call.set_spoken(spoken);
+        call.as_bytes = translated.as_bytes;
         let (endpoint, query) = api::endpoint_of(spoken, call.action(), translated.stream);
         let mut body = translated.body.into_bytes();
         let most = model.max_output_tokens.filter(|_| call.action() == Action::Generate);
@@ -146,6 +147,9 @@ fn edited(
         || (provider == Provider::VertexAnthropic && call.action() == Action::Generate);
     if own != name && !is_in_path {
         edits.model(own);
+    }
+    if call.protocol() == Protocol::Gemini && call.action() == Action::Embed {
+        edits.model_of_embeddings(own);
     }
     if let Some(most) = model.max_output_tokens
         && call.action() == Action::Generate

@@ -89,17 +89,22 @@ pub(crate) fn limited(protocol: Protocol, model: &str, wait: Option<Duration>) -
     let (class, message) = (Class::RateLimited, message.as_str());
     let response =
         Refused { status: 429, class, code: "", message, param: None }.response(protocol);
+    after(response, wait)
+}
+
+/// When to ask again: after a second, where nobody knows it. Where it is long the gateway adds that clients had better not.
+fn after(response: Response, wait: Option<Duration>) -> Response {
     let seconds = wait.map_or(1, |wait| wait.as_millis().div_ceil(1000).max(1));
     response.header("retry-after", seconds.to_string())
 }
 
-/// 503: as many requests as may be are under way, and wait.
-pub(crate) fn busy(protocol: Protocol, model: &str) -> Response {
+/// 503: as many requests as may be are under way, and wait. A place is expected after this time.
+pub(crate) fn busy(protocol: Protocol, model: &str, wait: Option<Duration>) -> Response {
     let message = format!("All places for requests to the model `{model}` are taken.");
     let (class, message) = (Class::Overloaded, message.as_str());
     let response =
         Refused { status: 503, class, code: "", message, param: None }.response(protocol);
-    response.header("retry-after", "1")
+    after(response, wait)
 }
 
 /// 502: what came of the provider is the gateway's affair, not the client's.

@@ -109,11 +109,14 @@ pub(crate) struct Call {
     pub(crate) is_answered: bool,
     /// Whether the response came whole.
     pub(crate) is_complete: bool,
+    /// Whether embeddings of another API are to be bytes.
+    pub(crate) as_bytes: bool,
     usage: Option<Usage>,
 }
 saved!(struct Call {
     protocol, spoken, action, model, deployment, able, affinity, hides_usage, streams, array, host, path, query, consumer,
-    began, sent, first, input, tokens, reserved, reading, is_held, told_alike, passed, is_answered, is_complete, usage,
+    began, sent, first, input, tokens, reserved, reading, is_held, told_alike, passed, is_answered, is_complete,
+    as_bytes, usage,
 });
 
 /// How the response is read.
@@ -267,6 +270,7 @@ impl Call {
             passed: 0,
             is_answered: false,
             is_complete: false,
+            as_bytes: false,
             usage: None,
         }
     }

@@ -153,20 +153,21 @@ impl Concurrency {
             priority: self.priority.as_ref().map_or(0, |it| it.of(facts.request)),
             share: &share,
         };
-        let late = refusal::no_slot(self.status, &self.name, "None was free in time.");
+        let expected = slots::expected_wait(key);
+        let late = refusal::no_slot(self.status, &self.name, "None was free in time.", expected);
         match slots::queue(&wait, late) {
             Ok(Queued::Taken(_) | Queued::Waits(_)) => Admission::Admitted,
-            Ok(Queued::Full(_)) => self.refused(),
+            Ok(Queued::Full(_)) => self.refused(expected),
             Err(error) => self.fails(&error),
         }
     }
 
-    fn refused(&self) -> Admission {
+    fn refused(&self, wait: Option<Duration>) -> Admission {
         let why = match self.queue {
             0 => "All are in use.",
             _ => "All are in use, and as many requests wait as may.",
         };
-        Admission::Refused(refusal::no_slot(self.status, &self.name, why))
+        Admission::Refused(refusal::no_slot(self.status, &self.name, why, wait))
     }
 
     fn fails(&self, error: &slots::SlotsError) -> Admission {

@@ -40,13 +40,14 @@ pub(crate) fn quota_exceeded(charges: &Charges<'_>) -> Response {
     }
 }
 
-/// 429 or 503: no slot is free, and the request does not wait any longer.
-pub(crate) fn no_slot(status: u16, policy: &str, why: &str) -> Response {
+/// 429 or 503: no slot is free, and the request does not wait any longer. One who came now would have a slot after `wait`.
+pub(crate) fn no_slot(status: u16, policy: &str, why: &str, wait: Option<Duration>) -> Response {
+    // Before any was given back nobody knows when one is.
+    let seconds = wait.map_or(1, |wait| wait.as_millis().div_ceil(1000).max(1));
     let title = if status == 503 { "Service Unavailable" } else { "Too Many Requests" };
     Response::problem(status, title, format!("There is no slot under {policy}. {why}"))
         .extension("violated-policies", &[policy])
-        // Nobody knows when another one ends.
-        .header("retry-after", "1")
+        .header("retry-after", seconds.to_string())
 }
 
 /// 503: the limiter is out of reach, and the configuration says not to go on without.

@@ -14,6 +14,7 @@ mod held;
 mod hooks;
 mod interface;
 mod interleavings;
+mod keep_alive;
 mod kept;
 mod loading;
 mod preparing;

@@ -25,7 +25,7 @@ pub(crate) fn answer(path: &str, form: &[u8]) -> Answer {
 pub(crate) fn speech(body: &Value) -> Answer {
     let words = body["input"].as_str().unwrap_or_default();
     let sound = words.bytes().flat_map(|byte| [0xff, byte]).collect();
-    Answer { status: 200, fields: Vec::new(), reply: Reply::Sound(sound) }
+    Answer::of(Reply::Sound(sound))
 }
 
 /// The value of a field of a form.

@@ -1,4 +1,4 @@
-//! Gemini's API: `generateContent` and `streamGenerateContent?alt=sse`.
+//! Gemini's API: `generateContent`, `streamGenerateContent?alt=sse`, `embedContent` and `batchEmbedContents`.
 
 use serde_json::{Value, json};
 
@@ -8,6 +8,7 @@ pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
     let streams = match verb {
         "generateContent" => false,
         "streamGenerateContent" => true,
+        "embedContent" | "batchEmbedContents" => return embed(model, body),
         _ => return Answer::error(404, error(404, "NOT_FOUND", "There is no such method.")),
     };
     let overloaded = || error(503, "UNAVAILABLE", "The model is overloaded.");
@@ -65,6 +66,28 @@ pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
         event(&piece(json!([part]), is_last.then_some(reason), index + 1))
     });
     Answer::events(mood.stream(events.collect(), || event(&overloaded())))
+}
+
+/// Two numbers for each text: its length, and one. As with Gemini, what the path says and the body must be one model.
+fn embed(model: &str, body: &Value) -> Answer {
+    let requests = body["requests"].as_array().cloned().unwrap_or_else(|| vec![body.clone()]);
+    let is_other = |request: &Value| {
+        request.get("model").is_some_and(|named| *named != format!("models/{model}"))
+    };
+    if requests.iter().any(is_other) || requests.iter().any(|it| it["content"].is_null()) {
+        return Answer::error(
+            400,
+            error(400, "INVALID_ARGUMENT", "The model or content is wrong."),
+        );
+    }
+    let all: Vec<String> = requests.iter().map(|it| texts(&it["content"]["parts"])).collect();
+    let tokens: usize = all.iter().map(|text| text.split_whitespace().count()).sum();
+    let vectors: Vec<Value> = all.iter().map(|it| json!({ "values": [it.len(), 1] })).collect();
+    let usage = json!({ "promptTokenCount": tokens });
+    Answer::json(match body.get("requests") {
+        Some(_) => json!({ "embeddings": vectors, "usageMetadata": usage }),
+        None => json!({ "embedding": vectors[0], "usageMetadata": usage }),
+    })
 }
 
 /// The texts of parts, and what functions gave.

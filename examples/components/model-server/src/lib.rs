@@ -5,7 +5,8 @@
 //! value of each argument that the tool requires.
 //!
 //! A model whose name begins with `busy` answers 429, one with `broken` 503, one with `overloaded` answers 200 and then,
-//! in a stream, an error in place of content, and one with `breaks` an error in the middle of it.
+//! in a stream, an error in place of content, and one with `breaks` an error in the middle of it. One with `slow` is silent for
+//! two seconds there.
 
 // Nowhere else is there a `wasi:http` to answer.
 #![cfg(target_family = "wasm")]
@@ -21,6 +22,7 @@ mod reply;
 mod responses;
 
 use std::io::{Read as _, Write as _};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use wasip2::http::types::{
@@ -44,7 +46,11 @@ impl wasip2::exports::http::incoming_handler::Guest for ModelServer {
                 None => unknown(),
             },
             Method::Post => match read(&request) {
-                Some(body) => answer(path, &body),
+                Some(body) => {
+                    let model = body["model"].as_str().unwrap_or_default();
+                    let pauses = model.starts_with("slow") || path.contains("/slow");
+                    Answer { pauses, ..answer(path, &body) }
+                }
                 None => {
                     Answer::error(400, json!({ "error": { "message": "The body is not JSON." } }))
                 }
@@ -66,6 +72,8 @@ fn answer(path: &str, body: &Value) -> Answer {
         cohere::embed(body)
     } else if path.ends_with("/api/chat") {
         ollama::chat(body)
+    } else if path.ends_with("/api/embed") {
+        ollama::embed(body)
     } else if path.ends_with("/audio/speech") {
         files::speech(body)
     } else if path.ends_with("/embeddings") {
@@ -129,13 +137,24 @@ fn send(out: ResponseOutparam, answer: &Answer) {
         stream.write_all(event)?;
         std::io::Write::flush(&mut stream)
     };
+    let pause = |index: usize, all: usize| {
+        if answer.pauses && index == all / 2 {
+            std::thread::sleep(Duration::from_secs(2));
+        }
+    };
     let _client_left = match &answer.reply {
         Reply::Json(json) => write(json.to_string().as_bytes()),
         Reply::Events(events) | Reply::Lines(events) => {
-            events.iter().try_for_each(|event| write(event.as_bytes()))
+            events.iter().enumerate().try_for_each(|(index, event)| {
+                pause(index, events.len());
+                write(event.as_bytes())
+            })
         }
         Reply::Sound(sound) => write(sound),
-        Reply::Frames(frames) => frames.iter().try_for_each(|frame| write(frame)),
+        Reply::Frames(frames) => frames.iter().enumerate().try_for_each(|(index, frame)| {
+            pause(index, frames.len());
+            write(frame)
+        }),
     };
     drop(stream);
     let _client_left = OutgoingBody::finish(body, None);

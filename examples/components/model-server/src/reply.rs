@@ -9,6 +9,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) fields: Vec<(&'static str, String)>,
     pub(crate) reply: Reply,
+    /// It is silent in the middle of a stream.
+    pub(crate) pauses: bool,
 }
 
 /// A body.
@@ -56,20 +58,24 @@ pub(crate) enum Mood {
 }
 
 impl Answer {
+    pub(crate) fn of(reply: Reply) -> Self {
+        Self { status: 200, fields: Vec::new(), reply, pauses: false }
+    }
+
     pub(crate) fn json(json: Value) -> Self {
-        Self { status: 200, fields: Vec::new(), reply: Reply::Json(json) }
+        Self::of(Reply::Json(json))
     }
 
     pub(crate) fn events(events: Vec<String>) -> Self {
-        Self { status: 200, fields: Vec::new(), reply: Reply::Events(events) }
+        Self::of(Reply::Events(events))
     }
 
     pub(crate) fn lines(lines: Vec<String>) -> Self {
-        Self { status: 200, fields: Vec::new(), reply: Reply::Lines(lines) }
+        Self::of(Reply::Lines(lines))
     }
 
     pub(crate) fn frames(frames: Vec<Vec<u8>>) -> Self {
-        Self { status: 200, fields: Vec::new(), reply: Reply::Frames(frames) }
+        Self::of(Reply::Frames(frames))
     }
 
     pub(crate) fn error(status: u16, json: Value) -> Self {

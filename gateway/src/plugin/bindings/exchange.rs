@@ -1,4 +1,5 @@
-//! What a plugin may do to an exchange beside its outcome: `attempts`, `attributes`, `chunks`, `drain`, `held-response` and `slots`.
+//! What a plugin may do to an exchange beside its outcome: `attempts`, `attributes`, `chunks`, `drain`, `held-response`,
+//! `keep-alive` and `slots`.
 
 use wasmtime::component::{ComponentType, Lift, Lower};
 
@@ -57,6 +58,17 @@ pub(crate) enum HeldResponseError {
 #[component(enum)]
 #[repr(u8)]
 pub(crate) enum DrainError {
+    #[component(name = "invalid")]
+    Invalid,
+    #[component(name = "not-here")]
+    NotHere,
+}
+
+/// `keep-alive.keep-alive-error`
+#[derive(ComponentType, Lower, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+pub(crate) enum KeepAliveError {
     #[component(name = "invalid")]
     Invalid,
     #[component(name = "not-here")]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::functions::Functions;
 use super::{Alike, Context, Drain, HostState, OfCache, OfHeld};
+use crate::body::KeepAlive;
 use crate::plugin::bindings::{
     Attempt, Field, Occupancy, Queued, Response, SlotAnswer, SlotWait, SlotsError, Taken,
 };
@@ -38,6 +39,8 @@ pub(crate) struct Asked {
     pub(crate) attempt: Option<Box<Attempt>>,
     /// What the chunks look like that pass without a call from now on.
     pub(crate) alike: Option<Box<Alike>>,
+    /// What the client is sent while the response is silent.
+    pub(crate) keep_alive: Option<Box<KeepAlive>>,
     /// What becomes of a response that is held back.
     pub(crate) response: Option<Box<OfHeld>>,
     /// What it has to do with the cache.
@@ -76,6 +79,10 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap("look", |store: Context<'_>, (key,): (String,)| {
         Ok((occupancy(store.data().identity.stores.slots.look(&key)),))
+    })?;
+    linker.func_wrap("expected-wait", |store: Context<'_>, (key,): (String,)| {
+        let wait = store.data().identity.stores.slots.expected_wait(&key);
+        Ok((wait.map(|wait| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),))
     })
 }
 

@@ -22,7 +22,7 @@ fn waiting(queued: (Queued, Occupancy)) -> Waiting {
 }
 
 #[test]
-fn as_many_are_held_as_there_are_and_a_key_that_nobody_holds_is_forgotten() {
+fn as_many_are_held_as_there_are() {
     let slots = slots();
     let (one, _) = slots.take("k", 2);
     let (two, now) = slots.take("k", 2);
@@ -34,7 +34,56 @@ fn as_many_are_held_as_there_are_and_a_key_that_nobody_holds_is_forgotten() {
     assert!(slots.take("k", 2).0.is_some());
     drop(two);
     assert_eq!(slots.look("k"), Occupancy::default());
-    assert_eq!(slots.lines.len(), 0);
+    assert_eq!(slots.all(), []);
+}
+
+#[test]
+fn a_bounded_number_of_keys_is_known_that_nobody_holds() {
+    let slots = slots();
+    let (held, _) = slots.take("held", 1);
+    for key in 0..2 * REMEMBERED {
+        drop(slots.take(&key.to_string(), 1));
+    }
+    assert_eq!(slots.lines.len(), REMEMBERED);
+    assert_eq!(slots.known.load(Relaxed), REMEMBERED);
+    assert_eq!(slots.all().len(), 1, "no more than are held are shown");
+    drop(held);
+    assert_eq!(slots.all(), []);
+}
+
+/// As many slots as there are become free in the time for which one is held.
+#[test]
+fn the_wait_that_is_expected_goes_by_how_long_slots_were_held_and_who_waits() {
+    let mut line = Line { held: 1, limit: 2, ..Line::default() };
+    assert_eq!(line.expected_wait(), Some(Duration::ZERO), "one is free");
+    line.held = 2;
+    assert_eq!(line.expected_wait(), None, "none was given back");
+    line.learn(Duration::from_secs(8));
+    assert_eq!(line.expected_wait(), Some(Duration::from_secs(4)));
+    for share in ["a", "b"] {
+        line.turns.push(0, share, oneshot::channel().0);
+    }
+    assert_eq!(line.expected_wait(), Some(Duration::from_secs(12)), "behind two others");
+    for _ in 0..100 {
+        line.learn(Duration::from_secs(80));
+    }
+    let wait = line.expected_wait().expect("known").as_secs_f64();
+    assert!((wait - 120.0).abs() < 1.0, "what was long ago is forgotten: {wait}");
+    line.learn(Duration::MAX);
+    assert!(line.expected_wait().is_some(), "and no time is too long");
+}
+
+#[tokio::test]
+async fn how_long_slots_are_held_is_known_when_all_are_again() {
+    let slots = slots();
+    let (first, _) = slots.take("k", 1);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(slots.expected_wait("k"), None);
+    drop(first);
+    let (_second, _) = slots.take("k", 1);
+    let wait = slots.expected_wait("k").expect("known");
+    assert!(wait >= Duration::from_millis(20), "{wait:?}");
+    assert_eq!(slots.expected_wait("other"), None);
 }
 
 #[tokio::test]
@@ -49,7 +98,7 @@ async fn a_slot_goes_to_the_next_and_nobody_passes_by() {
     assert_eq!(slots.look("k"), Occupancy { held: 1, waiting: 1 });
     drop(second);
     drop(third.held().await.expect("in time"));
-    assert_eq!(slots.lines.len(), 0);
+    assert_eq!(slots.all(), []);
 }
 
 #[tokio::test]
@@ -65,7 +114,7 @@ async fn who_leaves_gives_back_what_it_was_given_and_its_place() {
     // It has the slot, and never looks.
     drop(given);
     drop(last.held().await.expect("in time"));
-    assert_eq!(slots.lines.len(), 0);
+    assert_eq!(slots.all(), []);
 }
 
 #[tokio::test(start_paused = true)]
@@ -147,5 +196,5 @@ fn none_is_lost_and_none_is_given_twice() {
         }
     });
     assert_eq!(slots.look("k"), Occupancy::default());
-    assert_eq!(slots.lines.len(), 0);
+    assert_eq!(slots.all(), []);
 }

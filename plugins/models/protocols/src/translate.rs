@@ -24,7 +24,6 @@ use crate::error::{Class, Failure};
 use crate::json::Raw;
 use crate::protocol::{Action, Call, Protocol};
 use crate::usage;
-use provider::Fault;
 
 /// The provider that a request is translated for.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +91,8 @@ pub struct Translated {
     pub stream: bool,
     /// Whether the client wants the usage as an event of the stream.
     pub include_usage: bool,
+    /// For embeddings: whether the client wants vectors as the bytes of their numbers, in base64.
+    pub as_bytes: bool,
     /// What the client asked for and the provider has no place for.
     pub ignored: Vec<String>,
 }
@@ -104,14 +105,14 @@ pub fn request(call: &Call<'_>, body: &[u8], target: &Target<'_>) -> Result<Tran
     }
     if call.action == Action::Embed {
         return match embed::is_known(call.protocol, target.protocol) {
-            true => embed::request(root, target),
+            true => embed::request(call.protocol, root, target),
             false => Err(Refused::new("", "is for a provider's API that it is not translated to")),
         };
     }
     let mut request = inbound::read(call, root)?;
     let body = outbound::write(&mut request, target)?;
     let (stream, include_usage) = (request.stream, request.include_usage);
-    Ok(Translated { body, stream, include_usage, ignored: request.ignored })
+    Ok(Translated { body, stream, include_usage, as_bytes: false, ignored: request.ignored })
 }
 
 /// What an answer for a client says that the provider's does not.
@@ -126,7 +127,7 @@ pub struct Options {
     /// Whether a client of chat completions wants the usage as an event of the stream.
     pub include_usage: bool,
     /// The input tokens that a client of Anthropic's is told at the start; the real ones follow at
-    /// the end. 0 says nothing.
+    /// the end. 0 says nothing. With embeddings those of a provider that says none.
     pub input_estimate: u64,
 }
 
@@ -138,19 +139,6 @@ pub fn response(
     body: &[u8],
     options: &Options,
 ) -> Result<String, Failure> {
-    let fault = |message: String| Failure {
-        class: Class::Server,
-        status: 502,
-        kind: String::new(),
-        code: String::new(),
-        message,
-        retry_after_ms: None,
-    };
-    if embed::is_known(to, from) {
-        let json =
-            Raw::parse(body).map_err(|it| fault(format!("The provider's answer is {it}.")))?;
-        return embed::response(json, options).map_err(fault);
-    }
     let provider = provider::Provider::new(from, &options.id);
     let mut provider =
         provider.ok_or_else(|| fault("Answers of this API cannot be translated.".to_owned()))?;
@@ -161,6 +149,32 @@ pub fn response(
         return Err(fault("The provider's answer has no end.".to_owned()));
     }
     client::whole(to, &answer, options, usage::of_json(from, json)).map_err(fault)
+}
+
+/// Translates a whole answer with embeddings, likewise. `as_bytes` is what [`Translated::as_bytes`] was.
+pub fn embeddings(
+    from: Protocol,
+    to: Protocol,
+    body: &[u8],
+    options: &Options,
+    as_bytes: bool,
+) -> Result<String, Failure> {
+    if !embed::is_known(to, from) {
+        return Err(fault("Embeddings of this API cannot be translated.".to_owned()));
+    }
+    let json = Raw::parse(body).map_err(|it| fault(format!("The provider's answer is {it}.")))?;
+    embed::response((from, to), json, options, as_bytes).map_err(fault)
+}
+
+fn fault(message: String) -> Failure {
+    Failure {
+        class: Class::Server,
+        status: 502,
+        kind: String::new(),
+        code: String::new(),
+        message,
+        retry_after_ms: None,
+    }
 }
 
 #[cfg(test)]

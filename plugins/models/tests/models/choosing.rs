@@ -114,12 +114,40 @@ fn without_another_deployment_requests_wait_or_are_refused() {
     let _held = harness.request(hello("mini"));
     let refused = harness.request(hello("mini"));
     let refused = refused.answer().unwrap();
-    assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("1")));
+    assert_eq!(
+        (refused.status(), refused.header("retry-after")),
+        (503, Some("1")),
+        "nobody knows yet"
+    );
     config["deployments"]["hosted"]["concurrency"]["queue"] = json!(5);
     let harness = configured(config);
     let _held = harness.request(hello("mini"));
     // Nothing else happens in the harness, so that the time of one who waits is over at once.
     assert_eq!(harness.request(hello("mini")).answer().unwrap().status(), 503);
+}
+
+/// By the deployment that is expected to have a place first.
+#[test]
+fn where_no_place_is_free_the_answer_says_when_one_is_expected() {
+    let mut config = config();
+    config["deployments"]["hosted"]["concurrency"] = json!({ "limit": 1 });
+    config["deployments"]["gpu"]["concurrency"] = json!({ "limit": 2 });
+    let harness = configured(config);
+    let held = |model: &str, seconds| {
+        let exchange = harness.request(hello(model));
+        assert!(exchange.answer().is_none());
+        harness.advance(Duration::from_secs(seconds));
+        drop(exchange);
+    };
+    held("mini", 90);
+    let _hosted = harness.request(hello("mini"));
+    let refused = harness.request(hello("mini"));
+    assert_eq!(refused.answer().unwrap().header("retry-after"), Some("90"));
+    held("fast", 41);
+    let (_one, _two) = (harness.request(hello("fast")), harness.request(hello("fast")));
+    let refused = harness.request(hello("fast"));
+    let refused = refused.answer().unwrap();
+    assert_eq!((refused.status(), refused.header("retry-after")), (503, Some("21")), "two places");
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn each_fault_has_its_place_and_says_what_to_write() {
             "/deployments/gpu/headers/x-a",
             "one line",
         ),
+        ("/keep_alive", json!("100ms"), "/keep_alive", "every `1s` to every `1h`"),
         ("/cool_down", json!("2h"), "/cool_down", "1h"),
         ("/attempts", json!(9), "/attempts", "1 to 8"),
         ("/prices", json!("table"), "/prices", "documents = [\"table\"]"),

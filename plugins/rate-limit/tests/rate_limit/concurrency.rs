@@ -34,6 +34,19 @@ fn as_many_are_under_way_as_may() {
 }
 
 #[test]
+fn a_refusal_says_when_a_slot_is_expected() {
+    let harness = configured(json!({
+        "concurrency": [{ "name": "gpu", "limit": 1, "key": [] }]
+    }));
+    let first = harness.request(testing::request());
+    harness.advance(std::time::Duration::from_millis(6_500));
+    drop(first);
+    let _second = harness.request(testing::request());
+    let third = harness.request(testing::request());
+    assert_eq!(third.answer().expect("refused").header("retry-after"), Some("7"));
+}
+
+#[test]
 fn each_consumer_has_its_own_and_who_is_none_may_be_left_out() {
     let harness = configured(json!({
         "concurrency": [{ "name": "each", "limit": 1, "key": ["consumer.id"], "missing": "skip" }]

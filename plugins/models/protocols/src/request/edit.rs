@@ -56,6 +56,20 @@ impl<'a> Edits<'a> {
         }
     }
 
+    /// Gemini's requests for embeddings name the model in the body too, and the provider refuses another than that of the
+    /// path. Those that name one name this.
+    pub fn model_of_embeddings(&mut self, name: &str) {
+        let mut json = Writer::new();
+        json.str(&["models/", name].concat());
+        let root = self.root();
+        let requests = root.some("requests").into_iter().flat_map(Raw::elements);
+        for request in std::iter::once(root).chain(requests) {
+            for (_, value) in request.members().filter(|(key, _)| key.is("model")) {
+                self.replace(value, json.out.clone());
+            }
+        }
+    }
+
     /// Lets the output have `most` tokens at most: a larger bound is lowered, and where there is
     /// none one is set. `name` is the member to set then for servers that know only one of those
     /// of chat completions: `max_tokens` or `max_completion_tokens`.

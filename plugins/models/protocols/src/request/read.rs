@@ -6,7 +6,7 @@ use super::count::{self, Count};
 use super::prefix::Texts;
 use super::text::Size;
 use crate::json::{self, Raw, space};
-use crate::protocol::{Call, Protocol};
+use crate::protocol::{Action, Call, Protocol};
 
 /// What policy needs of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -299,7 +299,8 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
     let stream = match call.stream {
         Some(stream) => stream,
         None => {
-            truth(body.get(Member::Stream), "stream")?.unwrap_or(call.protocol == Protocol::Ollama)
+            let usual = call.protocol == Protocol::Ollama && call.action == Action::Generate;
+            truth(body.get(Member::Stream), "stream")?.unwrap_or(usual)
         }
     };
     let mut request = Request { model, stream, n: 1, size, ..Request::default() };

@@ -1,6 +1,7 @@
 //! Every provider's answers for every client, and requests the other way.
 
 mod cohere;
+mod embeddings;
 mod mutations;
 mod requests;
 mod streams;

@@ -1,4 +1,4 @@
-//! What Cohere wants otherwise: its names, plans for calls, and embeddings.
+//! What Cohere wants otherwise: its names, and plans for calls.
 
 use super::options;
 use super::requests::{CHAT, CLAUDE};
@@ -108,45 +108,4 @@ fn an_answer_that_failed_is_none() {
     assert!(of("COMPLETE").is_ok());
     assert!(of("ERROR").is_err_and(|it| it.message == "The provider failed to generate."));
     assert!(of("TIMEOUT").is_err_and(|it| it.message.contains("too long")));
-}
-
-#[test]
-fn embeddings_for_cohere() {
-    let path = "/v1/embeddings";
-    let got = to(
-        path,
-        r#"{"model":"x","input":"a \u00e9","encoding_format":"base64","dimensions":256,"user":"u"}"#,
-    );
-    let got = got.expect("a translation");
-    assert_eq!(
-        got.body,
-        r#"{"model":"command","texts":["a \u00e9"],"input_type":"search_document","embedding_types":["base64"],"output_dimension":256,"truncate":"NONE"}"#
-    );
-    assert_eq!(got.ignored, ["user"]);
-    let got = to(path, r#"{"model":"x","input":["a","b"],"input_type":"search_query"}"#);
-    assert_eq!(
-        got.expect("a translation").body,
-        r#"{"model":"command","texts":["a","b"],"input_type":"search_query","embedding_types":["float"],"truncate":"NONE"}"#
-    );
-    for (body, name) in [
-        (r#"{"input":[1,2]}"#, "`input` has something else"),
-        (r#"{"input":[[1]]}"#, "`input` has something else"),
-        (r#"{"model":"x"}"#, "`input` is missing"),
-        (r#"{"input":"a","brand_new":1}"#, "`brand_new`"),
-        (r#"{"input":"a","encoding_format":"hex"}"#, "`encoding_format`"),
-    ] {
-        let refused = to(path, body).expect_err("a refusal").to_string();
-        assert!(refused.starts_with(name), "{refused}");
-    }
-    let of = |body: &str| {
-        response(Protocol::Cohere, Protocol::OpenAiEmbeddings, body.as_bytes(), &options())
-    };
-    let floats = r#"{"id":"e","embeddings":{"float":[[0.1,-2e-3],[1,2]]},"texts":["a","b"],"meta":{"billed_units":{"input_tokens":4}},"response_type":"embeddings_by_type"}"#;
-    assert_eq!(
-        of(floats).expect("an answer"),
-        r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-2e-3]},{"object":"embedding","index":1,"embedding":[1,2]}],"model":"alias","usage":{"prompt_tokens":4,"total_tokens":4}}"#
-    );
-    let base64 = r#"{"embeddings":{"base64":["AACAPw=="]}}"#;
-    assert!(of(base64).expect("an answer").contains(r#""embedding":"AACAPw==""#));
-    assert!(of(r#"{"embeddings":{"int8":[[1]]}}"#).is_err_and(|it| it.status == 502));
 }
