@@ -25,6 +25,7 @@ mod load;
 mod mirror;
 mod names;
 mod only_if;
+mod owners;
 mod plugin;
 mod process;
 mod reader;
@@ -33,12 +34,13 @@ mod renew;
 mod retries;
 mod route;
 mod schema;
+mod secret_names;
 mod secrets;
 mod settings;
 mod source;
 mod split;
 mod store;
-mod suggest;
+pub(crate) mod suggest;
 mod syntax;
 #[cfg(test)]
 mod tests;
@@ -58,11 +60,13 @@ pub use access_log::{
 pub use admin::TokenDigest;
 pub(crate) use certificates::{CertificateEnd, CertificateFacts, VERIFIED, is_for, names};
 pub use diagnostic::{Diagnostic, Diagnostics, Severity};
+pub(crate) use document::Unreadable;
 pub use load::{Known, Loaded, Remains, load, load_with, read, read_all};
 pub use mirror::Mirror;
 pub use retries::{RETRY_BODY, Retries, RetryBudget, RetryOn};
 pub(crate) use schema::no_such_key;
 pub use schema::schema;
+pub(crate) use secret_names::names_secret;
 pub use settings::{
     Action, Adaptive, AddedFields, Admin, BUFFERED_BODIES, Balance, Cache, CacheFolder, Capacity,
     CheckKind, ClientCertificates, Collector, CollectorProtocol, Component, Condition,
@@ -81,7 +85,7 @@ pub(crate) use split::stable_hash;
 pub use split::{Chance, Split, StickyKey, Variant};
 pub(crate) use suggest::closest;
 pub(crate) use units::duration;
-pub(crate) use written::{Change, Written, names_secret};
+pub(crate) use written::{Change, Written};
 
 pub use crate::path::{PathParameters, PathRules};
 

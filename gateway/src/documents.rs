@@ -85,6 +85,15 @@ impl Documents {
         new
     }
 
+    /// Whether there is what a document says, whatever has become of its source.
+    pub(crate) fn has(&self, definition: &config::Document) -> bool {
+        let is_it = |known: &Arc<Document>| {
+            let of = known.definition();
+            of.name == definition.name && of.source == definition.source && known.version() > 0
+        };
+        lock(&self.known).iter().any(is_it)
+    }
+
     /// Begins to look after them, on a thread that ends with [`finish`](Self::finish).
     pub(crate) fn begin(&self) {
         let (sender, receiver) = mpsc::unbounded_channel();

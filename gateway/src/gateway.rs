@@ -22,7 +22,7 @@ use crate::access_log::{Logs, OpenError, Registry};
 use crate::admin::{Current, InForce, Operator};
 use crate::checks::Checks;
 use crate::component::{self, Component, Refusal};
-use crate::config::{Action, ComponentId, Config, Doubts, PluginId};
+use crate::config::{Action, ComponentId, Config, Doubts, PluginId, Unreadable};
 use crate::first_party::{FIRST_PARTY, FirstParty};
 pub use crate::plugin::SpanTarget;
 use crate::plugin::{LoadError, Loader, Plugin};
@@ -385,7 +385,18 @@ fn prepare(loader: &Loader, config: &Config, doubts: &[Doubts], serving: bool) -
     loaded.errors.extend(upstream::check(&config.upstreams).into_iter().map(BindError::Upstream));
     let usage = config.usage.as_ref().map(usage::check);
     loaded.errors.extend(usage.and_then(Result::err).map(BindError::Usage));
+    loaded.errors.extend(unreadable_documents(loader, config));
     loaded
+}
+
+/// The documents whose files cannot be read, unless this process has what they said: their loss is a warning of the log, and
+/// no reason to refuse what else has changed.
+fn unreadable_documents(loader: &Loader, config: &Config) -> impl Iterator<Item = BindError> {
+    let unknown = config.documents.iter().enumerate().filter(|(_, it)| !loader.documents().has(it));
+    unknown.filter_map(|(document, it)| {
+        let Unreadable { message, note, help } = it.unreadable()?;
+        Some(BindError::Document { document, name: it.name.clone(), message, note, help })
+    })
 }
 
 /// Loads all plugins on its own thread: loading runs guests, and the caller's thread may be
@@ -589,6 +600,14 @@ impl Handle {
         let admin = self.0.admin.lock().unwrap_or_else(PoisonError::into_inner);
         administer::plan(config, admin.as_ref(), &mut errors);
         errors
+    }
+
+    /// Whether this gateway would take a configuration in spite of what [`Gateway::check`] has against it: the file of a
+    /// document is gone, and the gateway has what it said.
+    #[must_use]
+    pub fn does_without(&self, config: &Config, error: &BindError) -> bool {
+        let BindError::Document { document, .. } = error else { return false };
+        config.documents.get(*document).is_some_and(|it| self.0.loader.documents().has(it))
     }
 
     /// The address of each listener, by its name; with the port that the system chose for 0.

@@ -26,7 +26,7 @@ const LAYERS: [&[&str]; 18] = [
     &["health", "http2", "names", "timer", "tls", "trailers"],
     &["config"],
     &["path", "tcp"],
-    &["allocator", "memory_file", "program_pages", "small_pages"],
+    &["allocator", "held_files", "json", "memory_file", "program_pages", "small_pages"],
 ];
 
 /// The binary's own, on top of the library.

@@ -129,6 +129,64 @@ impl From<String> for Faults {
     }
 }
 
+/// Gathers what is wrong in a document: the first faults, and of the others their number. A document may have as many faults
+/// as lines, and the memory of an instance has no room for them.
+///
+/// ```
+/// use gateway_plugin_sdk::documents::{Fault, FirstFaults};
+///
+/// let mut faults = FirstFaults::new(2);
+/// for line in 0..10 {
+///     faults.push(|| Fault::at(line..line, "this is wrong"));
+/// }
+/// let told: Vec<_> = faults.finish().into_iter().map(|fault| fault.message).collect();
+/// assert_eq!(told, ["this is wrong", "this is wrong", "and 8 more, from here on"]);
+/// ```
+#[derive(Debug)]
+pub struct FirstFaults {
+    kept: Vec<Fault>,
+    most: usize,
+    /// Where the first begins that is not kept, and how many they are.
+    others: Option<(Option<Range<usize>>, usize)>,
+}
+
+/// Bytes of the words of one fault.
+const MAX_WORDS: usize = 500;
+
+impl FirstFaults {
+    /// Gathers so many.
+    pub fn new(most: usize) -> Self {
+        Self { kept: Vec::new(), most, others: None }
+    }
+
+    /// Takes a fault. It is made only if it is kept, or the first that is not.
+    pub fn push(&mut self, fault: impl FnOnce() -> Fault) {
+        if let Some((_, count)) = &mut self.others {
+            *count += 1;
+        } else if self.kept.len() < self.most {
+            let mut fault = fault();
+            fault.message.truncate(fault.message.floor_char_boundary(MAX_WORDS));
+            self.kept.push(fault);
+        } else {
+            self.others = Some((fault().place, 1));
+        }
+    }
+
+    /// Whether nothing is wrong.
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty() && self.others.is_none()
+    }
+
+    /// The first, and one that says how many more there are.
+    pub fn finish(mut self) -> Vec<Fault> {
+        if let Some((place, count)) = self.others {
+            let from = if place.is_some() { ", from here on" } else { "" };
+            self.kept.push(Fault { place, ..Fault::new(format!("and {count} more{from}")) });
+        }
+        self.kept
+    }
+}
+
 /// What came of asking for a refresh.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refreshed {

@@ -38,9 +38,7 @@ pub(super) fn purge(admin: &Admin, call: &Call) -> Answer {
     let in_force = admin.in_force();
     let known = settings(&in_force.config);
     if !known.iter().any(|known| known.name == name) {
-        let known: Vec<_> = known.iter().map(|known| format!("`{}`", known.name)).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(Refusal::not_found(format!("there is no such cache; there is {known}")));
+        return Err(Refusal::no_such("cache", name, known.iter().map(|known| &*known.name)));
     }
     let given = [("key", key), ("tag", tag), ("url", url), ("partition", partition), ("all", all)];
     let mut given = given.into_iter().filter_map(|(scope, value)| Some((scope, value?)));

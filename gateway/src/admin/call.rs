@@ -20,7 +20,10 @@ use serde_json::{Value, json};
 use super::dashboard::{File, POLICY};
 use super::live::Events;
 use crate::body::Body;
+use crate::config::suggest;
 
+/// So many names of what there is are said.
+const SHOWN: usize = 8;
 const JSON: &str = "application/json";
 const PROBLEM: &str = "application/problem+json";
 const OPENER: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
@@ -183,6 +186,28 @@ impl Refusal {
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// 404 for a name that nothing has, with what was meant, or with those that there are.
+    pub(super) fn no_such<'a>(
+        what: &str,
+        given: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let mut known: Vec<_> = known.into_iter().collect();
+        // Targets of one authority may stand there more than once.
+        known.sort_unstable();
+        known.dedup();
+        let more = match (suggest::closest(given, known.iter().copied()), known.len()) {
+            (Some(meant), _) => format!("did you mean `{meant}`?"),
+            (None, 0) => "there is none".to_owned(),
+            (None, 1) => format!("there is `{}`", known[0]),
+            (None, all) if all > SHOWN => {
+                format!("there are `{}` and {} more", known[..SHOWN].join("`, `"), all - SHOWN)
+            }
+            (None, _) => format!("there are `{}`", known.join("`, `")),
+        };
+        Self::not_found(format!("there is no such {what}; {more}"))
     }
 
     /// 405, with the methods that there are.

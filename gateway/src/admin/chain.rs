@@ -30,7 +30,8 @@ pub(super) fn one(admin: &Admin, call: &Call) -> Answer {
     let in_force = admin.in_force();
     let config = &in_force.config;
     let found = config.routes.iter().find(|route| route.name == name);
-    let route = found.ok_or_else(|| Refusal::not_found("there is no such route"))?;
+    let names = config.routes.iter().map(|route| &*route.name);
+    let route = found.ok_or_else(|| Refusal::no_such("route", name, names))?;
     let (all, _) = admin.0.recorder.list(&Filter::of_route(name, RECORDS));
     let sampled = all.iter().filter(|record| matches!(record.kept, Kept::Sampled));
     let is_enough = sampled.clone().count() >= ENOUGH;

@@ -25,21 +25,23 @@ pub(super) fn list(admin: &Admin, call: &Call) -> Answer {
 pub(super) fn one(admin: &Admin, call: &Call) -> Answer {
     let [wanted] = call.known(["plugin"])?;
     let name = call.path.first().map_or("", String::as_str);
-    let mut found = Vec::new();
+    let (mut found, mut names) = (Vec::new(), Vec::new());
     for mut plugin in all(admin) {
         let owner = plugin["plugin"].clone();
         if wanted.as_ref().is_some_and(|wanted| owner != wanted.as_str()) {
             continue;
         }
         let experiments = plugin["experiments"].as_array_mut().map(std::mem::take);
-        let named = experiments.into_iter().flatten().filter(|it| it["name"] == name);
+        let experiments: Vec<_> = experiments.into_iter().flatten().collect();
+        names.extend(experiments.iter().filter_map(|it| Some(it["name"].as_str()?.to_owned())));
+        let named = experiments.into_iter().filter(|it| it["name"] == name);
         found.extend(named.map(|mut experiment| {
             experiment["plugin"] = owner.clone();
             experiment
         }));
     }
     match found.len() {
-        0 => Err(Refusal::not_found("there is no such experiment")),
+        0 => Err(Refusal::no_such("experiment", name, names.iter().map(String::as_str))),
         1 => Ok(Reply::json(found.remove(0))),
         _ => {
             let plugins: Vec<_> = found.iter().filter_map(|it| it["plugin"].as_str()).collect();

@@ -7,6 +7,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::call::Refusal;
+use crate::json;
 use crate::state::key_sets::record::{Digest, Record, now};
 
 /// Characters of an identifier, a consumer, a group, a scope, a claim's name and a note, at most.
@@ -117,9 +118,10 @@ impl Members {
         if body.trim_ascii().is_empty() && may_be_empty {
             return Ok(Self { members: Map::new(), faults });
         }
-        match serde_json::from_slice(body) {
+        match json::read(body) {
             Ok(Value::Object(members)) => Ok(Self { members, faults }),
             Ok(_) => Err(Refusal::bad("the body is a JSON object")),
+            Err(error) if error.is_data() => Err(Refusal::bad(format!("in the body {error}"))),
             Err(error) => Err(Refusal::bad(format!("the body is no JSON: {error}"))),
         }
     }
@@ -368,7 +370,7 @@ mod tests {
         );
         let long = json!({ "claims": { "a": "b".repeat(CLAIM_BYTES) } });
         assert_eq!(faults(&long, false), ["/claims"]);
-        for wrong in ["", "[]", "1", "{"] {
+        for wrong in ["", "[]", "1", "{", "{\"consumer\":\"a\",\"consumer\":\"b\"}"] {
             assert!(Members::read(wrong.as_bytes(), false).is_err(), "{wrong}");
         }
         assert!(Members::read(b"", true).is_ok());

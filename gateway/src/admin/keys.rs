@@ -168,8 +168,10 @@ pub(super) fn revoke<'a>(admin: &'a Admin, call: &'a Call) -> Waiting<'a> {
 
 fn set_of(admin: &Admin, call: &Call) -> Result<Arc<KeySet>, Refusal> {
     let name = call.path.first().map_or("", String::as_str);
-    let found = admin.0.key_sets.find(&admin.in_force().config, name);
-    found.ok_or_else(|| Refusal::not_found("there is no such set of keys: `[keys.NAME]` makes one"))
+    let in_force = admin.in_force();
+    let found = admin.0.key_sets.find(&in_force.config, name);
+    let known = in_force.config.keys.iter().map(|set| &*set.name);
+    found.ok_or_else(|| Refusal::no_such("set of keys: `[keys.NAME]` makes one", name, known))
 }
 
 /// One of which it is known what is in it.

@@ -87,7 +87,7 @@ fn asked(admin: &Admin, question: &Question) -> Result<Vec<(String, ConsumerLimi
     if let Some(name) = &question.plugin
         && !plugins.iter().any(|plugin| plugin.name == *name)
     {
-        return Err(Refusal::not_found("there is no such plugin"));
+        return Err(Refusal::no_such("plugin", name, plugins.iter().map(|plugin| &*plugin.name)));
     }
     let is_asked = |name: &str| question.plugin.as_deref().is_none_or(|asked| asked == name);
     let plugins = plugins.iter().filter(|plugin| is_asked(&plugin.name));

@@ -27,7 +27,8 @@ pub(super) fn one(admin: &Admin, call: &Call) -> Answer {
     let in_force = admin.in_force();
     let config = &in_force.config;
     let found = config.plugins.iter().enumerate().find(|(_, plugin)| plugin.name == name);
-    let (index, plugin) = found.ok_or_else(|| Refusal::not_found("there is no such plugin"))?;
+    let names = config.plugins.iter().map(|plugin| &*plugin.name);
+    let (index, plugin) = found.ok_or_else(|| Refusal::no_such("plugin", name, names))?;
     let named = (PluginId(index), plugin);
     Ok(Reply::json(show(admin, config, &config.source.positions(), named)))
 }

@@ -24,7 +24,8 @@ pub(super) fn of_plugin(admin: &Admin, call: &Call) -> Answer {
 
 fn plugin<'a>(config: &'a Config, name: &str) -> Result<&'a Plugin, Refusal> {
     let found = config.plugins.iter().find(|plugin| plugin.name == name);
-    found.ok_or_else(|| Refusal::not_found("there is no such plugin"))
+    let names = config.plugins.iter().map(|plugin| &*plugin.name);
+    found.ok_or_else(|| Refusal::no_such("plugin", name, names))
 }
 
 /// The keys of which slots are held or waited for.

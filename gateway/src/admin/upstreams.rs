@@ -8,7 +8,7 @@ use super::Admin;
 use super::audit::Entry;
 use super::call::{Answer, Call, Refusal, Reply};
 use super::page::Page;
-use crate::config::{Balance, HostPolicy, StickyKey, Target, Upstream, UpstreamProtocol};
+use crate::config::{Balance, Config, HostPolicy, StickyKey, Target, Upstream, UpstreamProtocol};
 use crate::health::{NoPlace, NoRetry, Reason, Shown, TargetHealth};
 use crate::names::Shown as Name;
 use crate::telemetry::traffic::TargetSummary;
@@ -26,8 +26,12 @@ pub(super) fn one(admin: &Admin, call: &Call) -> Answer {
     let name = call.path.first().map_or("", String::as_str);
     let in_force = admin.in_force();
     let found = in_force.config.upstreams.iter().find(|upstream| upstream.name == name);
-    let upstream = found.ok_or_else(|| Refusal::not_found("there is no such upstream"))?;
+    let upstream = found.ok_or_else(|| no_such_upstream(&in_force.config, name))?;
     Ok(Reply::json(show(admin, upstream)))
+}
+
+fn no_such_upstream(config: &Config, name: &str) -> Refusal {
+    Refusal::no_such("upstream", name, config.upstreams.iter().map(|upstream| &*upstream.name))
 }
 
 pub(super) fn drain(admin: &Admin, call: &Call) -> Answer {
@@ -46,13 +50,14 @@ fn by_hand(admin: &Admin, call: &Call, is_drained: bool) -> Answer {
     let name = call.path.first().map_or("", String::as_str);
     let in_force = admin.in_force();
     let found = in_force.config.upstreams.iter().find(|upstream| upstream.name == name);
-    let upstream = found.ok_or_else(|| Refusal::not_found("there is no such upstream"))?;
+    let upstream = found.ok_or_else(|| no_such_upstream(&in_force.config, name))?;
     let targets = upstream.targets.iter().filter(|known| known.authority == target);
     let health = &admin.0.metrics.health;
     let targets = targets.filter_map(|it| health.target(name, &it.authority, it.tls));
     let targets: Vec<_> = targets.collect();
     if targets.is_empty() {
-        return Err(Refusal::not_found("the upstream has no such target"));
+        let known = upstream.targets.iter().map(|target| &*target.authority);
+        return Err(Refusal::no_such("target", &target, known));
     }
     let what = json!({ "upstream": name, "target": target });
     let operation = if is_drained { "target-drain" } else { "target-enable" };

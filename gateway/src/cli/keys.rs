@@ -284,12 +284,8 @@ fn import(import: &Import) -> Result<(), Refused> {
             continue;
         }
         let number = index + 1;
-        let outcome = match serde_json::from_str(&line) {
-            Ok(Value::Object(body)) if !body.contains_key("digest") => {
-                tracing::error!("there is no `digest`: an import makes no secrets");
-                Err(Refused)
-            }
-            Ok(Value::Object(body)) => match import.place.told(Method::POST, &[], Some(body)) {
+        let outcome = match key_of(&line, index == 0) {
+            Ok(body) => match import.place.told(Method::POST, &[], Some(body)) {
                 Ok(_) => Ok(()),
                 Err(said) => {
                     let Refused = refused_with(&said);
@@ -305,8 +301,8 @@ fn import(import: &Import) -> Result<(), Refused> {
                     Err(Refused)
                 }
             },
-            _ => {
-                tracing::error!("this is no JSON object");
+            Err(wrong) => {
+                wrong.iter().for_each(|wrong| tracing::error!("{wrong}"));
                 Err(Refused)
             }
         };
@@ -323,6 +319,46 @@ fn import(import: &Import) -> Result<(), Refused> {
         false => format!("{added} added, {refused} refused\n"),
     });
     if refused > 0 { Err(Refused) } else { Ok(()) }
+}
+
+/// What a line says, as the admin API takes it: with a consumer, and the end as a number. As a document of keys has it. Or all
+/// that is wrong with it that the admin API would not be asked about.
+fn key_of(line: &str, is_first: bool) -> Result<Map<String, Value>, Vec<String>> {
+    let line = if is_first { line.trim_start_matches('\u{feff}') } else { line };
+    let mut body = match gateway::json::read(line.as_bytes()) {
+        Ok(Value::Object(body)) => body,
+        Ok(_) => return Err(vec!["this is no JSON object".to_owned()]),
+        // Of its line and column the former is always 1.
+        Err(error) if error.is_data() => {
+            let said = error.to_string();
+            let said = said.split(" at line ").next().unwrap_or_default();
+            return Err(vec![format!("column {}: {said}", error.column())]);
+        }
+        Err(error) => {
+            return Err(vec![format!("column {}: it stops being JSON here", error.column())]);
+        }
+    };
+    let mut wrong = Vec::new();
+    if !body.contains_key("digest") {
+        wrong.push("there is no `digest`: an import makes no secrets".to_owned());
+    }
+    let id = body.get("id").cloned();
+    if !body.contains_key("consumer")
+        && let Some(id) = id
+    {
+        body.insert("consumer".to_owned(), id);
+    }
+    if let Some(Value::String(text)) = body.get("expires") {
+        match when::date(text) {
+            Some(at) => _ = body.insert("expires".to_owned(), json!(at)),
+            None => wrong.push(
+                "`/expires` is neither a date such as `2027-01-31`, nor a date-time such as `2027-01-31T12:00:00Z`, \
+                 nor a number of seconds since 1970"
+                    .to_owned(),
+            ),
+        }
+    }
+    if wrong.is_empty() { Ok(body) } else { Err(wrong) }
 }
 
 impl Facts {

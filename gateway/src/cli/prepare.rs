@@ -185,6 +185,12 @@ fn diagnostic(
                 .note("paths are relative to the configuration file")
                 .help("name a folder that the gateway may write, and that no other gateway uses")
         }
+        BindError::Document { document, message, note, help, .. } => {
+            let span = config.documents[*document].span.clone();
+            let error = Diagnostic::error(span, message);
+            let error = note.iter().fold(error, |error, note| error.note(*note));
+            help.iter().fold(error, |error, help| error.help(help))
+        }
         BindError::Usage(_) => {
             let span = config.usage.as_ref().map_or(0..0, |usage| usage.store_span.clone());
             Diagnostic::error(span, error.to_string())

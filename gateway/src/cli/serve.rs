@@ -275,6 +275,7 @@ fn try_out(handle: &Handle, file: &Path) -> ReloadOutcome {
         Ok(mut prepared) => {
             prepared.is_taken_by(handle);
             let mut found = Gateway::check(&prepared.config, &[], false);
+            found.errors.retain(|error| !handle.does_without(&prepared.config, error));
             found.errors.extend(handle.takes(&prepared.config));
             if !found.is_empty() {
                 return ReloadOutcome::new(refused, &prepared.refused(&found), Vec::new());
@@ -291,8 +292,8 @@ fn take(handle: &Handle, mut prepared: Prepared) -> (Option<String>, Diagnostics
     prepared.is_taken_by(handle);
     match handle.reload(prepared.config.clone()) {
         Ok(warnings) => {
-            prepared.warned(&warnings);
             crate::program_pages::forget_soon();
+            prepared.warned(&warnings);
             (None, prepared.findings)
         }
         Err(ReloadError::Refused(errors)) => (Some(REFUSED.to_owned()), prepared.refused(&errors)),

@@ -15,6 +15,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::Diagnostic;
 use super::names::Names;
+use super::owners::Place;
 use super::reader::{Reading, Table, Text};
 use super::{Span, suggest};
 
@@ -234,10 +235,10 @@ pub(super) fn named(table: &Table<'_, '_>, names: &Names) -> Option<AccessLog> {
 
 /// Two logs that write to one file are an error: each would rotate it under the other.
 pub(super) fn refuse_shared_files(reading: &Reading<'_>, logs: &[Option<NamedAccessLog>]) {
-    let mut known: HashMap<&PathBuf, &NamedAccessLog> = HashMap::new();
+    let mut known: HashMap<Place, &NamedAccessLog> = HashMap::new();
     for log in logs.iter().flatten() {
         let LogDestination::File(file) = &log.destination else { continue };
-        if let Some(earlier) = known.insert(&file.path, log) {
+        if let Some(earlier) = known.insert(Place::of(&file.path), log) {
             let error = format!(
                 "the access logs `{}` and `{}` write to the same file",
                 reading.shown(&earlier.name),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::diagnostic::Diagnostic;
 use super::names::Names;
+use super::owners::{Kind, Owned};
 use super::reader::{Table, Text};
 use super::store::Stores;
 use super::{Cache, CacheFolder, SecondLevel, StoreKind};
@@ -21,6 +22,8 @@ pub(super) struct Caches {
     /// Where each is named.
     places: Vec<Range<usize>>,
     caches: Vec<Option<Arc<Cache>>>,
+    /// The folders that they have, and what is in those.
+    pub(super) folders: Vec<Owned>,
 }
 
 impl Caches {
@@ -37,7 +40,19 @@ impl Caches {
         });
         let (paths, caches): (Vec<_>, Vec<_>) = read.unzip();
         refuse_shared_folders(&tables, &paths);
-        Self { names, places, caches }
+        let folders = tables.iter().zip(&paths).flat_map(|((name, table), path)| {
+            let (path, span) = (path.clone()?, table.value("folder")?.span());
+            let owner = format!("the cache `{}`", name.value);
+            let index = path.join("index.db");
+            Some([path, index].map(|path| Owned {
+                kind: Kind::Cache,
+                owner: owner.clone(),
+                path,
+                span: span.clone(),
+            }))
+        });
+        let folders = folders.flatten().collect();
+        Self { names, places, caches, folders }
     }
 
     /// Whether all could be read.

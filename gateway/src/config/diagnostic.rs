@@ -3,6 +3,7 @@
 //! Owns the shape of one finding and of all of them together. Rendering is in the module below; it
 //! must not know which checks exist.
 
+mod mask;
 mod render;
 
 use std::sync::Arc;
@@ -113,12 +114,19 @@ impl Diagnostic {
 pub struct Diagnostics {
     source: Arc<Source>,
     list: Vec<Diagnostic>,
+    /// Errors and warnings that there are besides.
+    untold: [usize; 2],
 }
 
 impl Diagnostics {
     /// No findings yet.
     pub fn new(source: Arc<Source>) -> Self {
-        Self { source, list: Vec::new() }
+        Self { source, list: Vec::new(), untold: [0; 2] }
+    }
+
+    /// Counts a finding that nobody is shown: there are too many.
+    pub(crate) fn leave_out(&mut self, severity: Severity) {
+        self.untold[severity as usize] += 1;
     }
 
     /// Adds a finding, behind those that are before it in the file.
@@ -145,7 +153,8 @@ impl Diagnostics {
 
     /// Whether one of them is an error.
     pub fn has_errors(&self) -> bool {
-        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+        self.untold[Severity::Error as usize] > 0
+            || self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
     }
 }
 

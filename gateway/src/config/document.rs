@@ -1,9 +1,8 @@
 //! `[documents.NAME]`.
 //!
 //! Owns where a document comes from and how often. Must not fetch anything: a server that is away is
-//! no fault of the configuration.
+//! no fault of the configuration, and neither is a file that is gone while a gateway has what it said.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -12,6 +11,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::names::Names;
+use super::owners::{Kind, Owned};
 use super::reader::{Table, Text};
 use super::{Document, DocumentSource, Follow, RemoteDocument, Span, Upstream, traces, units};
 
@@ -38,6 +38,8 @@ pub(super) struct Documents {
     names: Names,
     spans: Vec<Span>,
     pub(super) read: Vec<Option<Arc<Document>>>,
+    /// The files that they are.
+    pub(super) files: Vec<Owned>,
 }
 
 impl Documents {
@@ -46,9 +48,17 @@ impl Documents {
         let tables = root.named_tables("documents");
         let spans = tables.iter().map(|(name, _)| name.span.clone()).collect();
         let read = tables.iter().map(|(name, table)| read(name, table, known).map(Arc::new));
-        let read = read.collect();
+        let read: Vec<Option<Arc<Document>>> = read.collect();
+        let files = tables.iter().zip(&read).filter_map(|((_, table), document)| {
+            let document = document.as_ref()?;
+            let DocumentSource::File(path) = &document.source else { return None };
+            let owner = format!("the document `{}`", document.name);
+            let span = table.value("file")?.span();
+            Some(Owned { kind: Kind::Document, owner, path: path.clone(), span })
+        });
+        let files = files.collect();
         let names = tables.into_iter().map(|(name, _)| Some(name)).collect();
-        Self { names: Names::new(root.reading, "document", names), spans, read }
+        Self { names: Names::new(root.reading, "document", names), spans, read, files }
     }
 
     /// Those that a plugin lists; `None` where the file has no such key.
@@ -70,10 +80,13 @@ impl Documents {
 
 fn read(name: &Text, table: &Table<'_, '_>, known: Known<'_>) -> Option<Document> {
     let size = table.size("size").unwrap_or_default();
+    let (mut span, mut shown) = (name.span.clone(), String::new());
     let source = match (table.value("file"), table.value("upstream")) {
         (Some(_), None) => {
             refuse_beside_file(table);
-            DocumentSource::File(file(table, size)?)
+            let text = table.word("file")?;
+            (span, shown) = (text.span, text.shown);
+            DocumentSource::File(table.reading.source.folder().join(&text.value))
         }
         (None, Some(_)) => DocumentSource::Remote(Box::new(remote(table, known)?)),
         (Some(file), Some(_)) => {
@@ -93,7 +106,7 @@ fn read(name: &Text, table: &Table<'_, '_>, known: Known<'_>) -> Option<Document
             return None;
         }
     };
-    Some(Document { name: name.value.clone(), source, size: size as usize })
+    Some(Document { name: name.value.clone(), source, size: size as usize, span, shown })
 }
 
 /// What says how something is fetched says nothing about a file.
@@ -106,37 +119,39 @@ fn refuse_beside_file(table: &Table<'_, '_>) {
     }
 }
 
-/// A file that is there and not too long. It is not part of the configuration: its changes are no
-/// reason to read that again.
-fn file(table: &Table<'_, '_>, size: u64) -> Option<PathBuf> {
-    let text = table.word("file")?;
-    let path = table.reading.source.folder().join(&text.value);
-    let error = match std::fs::metadata(&path) {
-        Ok(found) if !found.is_file() => {
-            Diagnostic::error(text.span, format!("`{}` is not a file", text.shown))
-        }
-        Ok(found) if found.len() > size => {
-            let error = format!(
-                "the file `{}` has {} bytes, and the document may have {}",
-                text.shown,
-                found.len(),
-                units::show_size(size)
-            );
-            let error = Diagnostic::error(text.span, error);
-            error.help(format!("write `size = {}` or more", found.len()))
-        }
-        Ok(_) => return Some(path),
-        Err(source) if source.kind() == std::io::ErrorKind::NotFound => {
-            let error = format!("the file `{}` does not exist", text.shown);
-            Diagnostic::error(text.span, error).note("paths are relative to the configuration file")
-        }
-        Err(source) => {
-            let error = format!("the file `{}` cannot be read: {source}", text.shown);
-            Diagnostic::error(text.span, error)
-        }
-    };
-    table.reading.report(error);
-    None
+/// Why a file cannot be a document now, in words.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) message: String,
+    pub(crate) note: Option<&'static str>,
+    pub(crate) help: Option<String>,
+}
+
+impl Document {
+    /// Why its file cannot be had, if it is one. The file is not part of the configuration: its changes are no reason to read
+    /// that again, and a process that has what it said goes on with that.
+    pub(crate) fn unreadable(&self) -> Option<Unreadable> {
+        let DocumentSource::File(path) = &self.source else { return None };
+        let (shown, size) = (&self.shown, self.size as u64);
+        let because = |message: String| Unreadable { message, note: None, help: None };
+        Some(match std::fs::metadata(path) {
+            Ok(found) if !found.is_file() => because(format!("`{shown}` is not a file")),
+            Ok(found) if found.len() > size => Unreadable {
+                help: Some(format!("write `size = {}` or more", found.len())),
+                ..because(format!(
+                    "the file `{shown}` has {} bytes, and the document may have {}",
+                    found.len(),
+                    units::show_size(size)
+                ))
+            },
+            Ok(_) => return None,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Unreadable {
+                note: Some("paths are relative to the configuration file"),
+                ..because(format!("the file `{shown}` does not exist"))
+            },
+            Err(error) => because(format!("the file `{shown}` cannot be read: {error}")),
+        })
+    }
 }
 
 fn remote(table: &Table<'_, '_>, known: Known<'_>) -> Option<RemoteDocument> {

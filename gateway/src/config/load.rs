@@ -15,6 +15,7 @@ use super::events::EventSinks;
 use super::key_set::KeySets;
 use super::keys::ROOT;
 use super::names::Names;
+use super::owners::{Kind, Owned};
 use super::reader::{Reading, Table};
 use super::route::Scope;
 use super::secrets::Secrets;
@@ -22,9 +23,9 @@ use super::store::Stores;
 use super::syntax::Doubtful;
 use super::{
     Admin, Cache, Config, Document, Doubts, EventSink, HttpComponent, KeySet, Listener,
-    NamedAccessLog, Plugin, Process, Recorder, Route, Source, Span, Store, Traces, Upstream, Usage,
-    access_log, admin, cache_use, certificate_use, component, foreign, listener, only_if, plugin,
-    process, recorder, route, syntax, traces, upstream, usage,
+    LogDestination, NamedAccessLog, Plugin, Process, Recorder, Route, Source, Span, Store, Traces,
+    Upstream, Usage, UsageStore, access_log, admin, cache_use, certificate_use, component, foreign,
+    listener, only_if, owners, plugin, process, recorder, route, syntax, traces, upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -291,6 +292,29 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     let stores = Stores::read(root);
     let caches = Caches::read(root, &stores);
     let keys = KeySets::read(root, &stores);
+    let mut owned =
+        [stores.files.clone(), caches.folders.clone(), documents.files.clone()].concat();
+    owned.extend(access_logs.iter().flatten().filter_map(|log| {
+        let LogDestination::File(file) = &log.destination else { return None };
+        let (owner, path) = (format!("the access log `{}`", log.name), file.path.clone());
+        Some(Owned { kind: Kind::AccessLog, owner, path, span: log.destination_span.clone() })
+    }));
+    owned.extend(usage.iter().filter_map(|usage| {
+        let UsageStore::Sqlite { path, .. } = &usage.store else { return None };
+        let (owner, path) = ("`[usage]`".to_owned(), path.clone());
+        Some(Owned { kind: Kind::Usage, owner, path, span: usage.store_span.clone() })
+    }));
+    owned.extend(admin.iter().zip(&admin_table).filter_map(|(admin, table)| {
+        let (path, span) = (admin.audit.clone()?, table.value("audit")?.span());
+        Some(Owned { kind: Kind::Audit, owner: "`audit` of `[admin]`".to_owned(), path, span })
+    }));
+    owned.extend(process.cache_dir.clone().zip(process_table.value("cache_dir")).map(
+        |(path, value)| {
+            let (owner, span) = ("`cache_dir` of `[gateway]`".to_owned(), value.span());
+            Owned { kind: Kind::Compiled, owner, path, span }
+        },
+    ));
+    owners::refuse_shared(reading, owned);
     let plugin_scope = plugin::Scope {
         known,
         upstreams: &upstream_names,

@@ -6,6 +6,7 @@
 mod settings;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::cache::Caches;
 use super::diagnostic::Diagnostic;
@@ -17,8 +18,8 @@ use super::reader::{Reading, Table, Text};
 use super::secrets::Secrets;
 use super::store::Stores;
 use super::{
-    Component, Doubts, Grant, Isolation, Known, OnError, Plugin, PluginBounds, Secret, only_if,
-    suggest, upstream,
+    Component, Document, Doubts, Grant, Isolation, Known, OnError, Plugin, PluginBounds, Secret,
+    only_if, suggest, units, upstream,
 };
 
 /// What plugins refer to by name.
@@ -84,6 +85,7 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
     let grants = grants(table);
     let secrets = secrets(table, scope);
     let documents = scope.documents.granted(table);
+    warn_of_long_documents(table, documents.as_deref().unwrap_or_default(), memory);
     let events = scope.events.granted(table);
     let keys = scope.keys.granted(table);
     let upstreams = upstream::granted(table, "upstreams", scope.upstreams);
@@ -136,6 +138,26 @@ pub(super) fn read(name: &str, table: &Table<'_, '_>, scope: &Scope<'_>) -> Read
         forward_to,
     };
     Some((plugin, doubts))
+}
+
+/// Warns of documents that an instance hardly has room for: it holds the text, and what it makes of it.
+fn warn_of_long_documents(table: &Table<'_, '_>, documents: &[Arc<Document>], memory: usize) {
+    for document in documents.iter().filter(|it| it.size.saturating_mul(2) > memory) {
+        let (name, size) = (&document.name, document.size as u64);
+        let warning =
+            format!("the document `{name}` may be too long for an instance of the plugin");
+        let span = table.value("documents").map(|value| value.span()).unwrap_or_default();
+        let label = format!(
+            "it may have {}, and `limits.memory` is {}",
+            units::show_size(size),
+            units::show_size(memory as u64)
+        );
+        let help = format!(
+            "write `limits.memory = \"{}MiB\"`, or lower its `size`",
+            (size * 3).div_ceil(1 << 20)
+        );
+        table.reading.report(Diagnostic::warning(span, warning).label(label).help(help));
+    }
 }
 
 fn component_of(reading: &Reading<'_>, text: &Text, known: &Known<'_>) -> Option<Component> {

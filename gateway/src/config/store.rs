@@ -16,8 +16,10 @@ use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::keys::{KEY_VALUE_USE, LIMITER_USE};
 use super::names::Names;
+use super::owners::{Kind, Owned, Place};
 use super::reader::{Table, Text};
 use super::{LimiterUse, OnStoreError, RedisStore, Store, StoreKind, Topology, suggest};
+use crate::held_files;
 
 /// Keys that mean something for a Redis store alone.
 const OF_REDIS: [&str; 8] =
@@ -35,6 +37,8 @@ pub(super) struct Stores {
     /// Where each is named.
     places: Vec<Range<usize>>,
     stores: Vec<Option<Arc<Store>>>,
+    /// The files that they have.
+    pub(super) files: Vec<Owned>,
 }
 
 impl Stores {
@@ -46,8 +50,16 @@ impl Stores {
         let names = Names::new(root.reading, "store", names);
         let stores: Vec<_> =
             tables.iter().map(|(name, table)| read(name, table).map(Arc::new)).collect();
-        refuse_shared_files(root, &stores);
-        Self { names, places, stores }
+        let files = tables.iter().zip(&stores).filter_map(|((_, table), store)| {
+            let store = store.as_ref()?;
+            let StoreKind::File { path } = &store.kind else { return None };
+            let (owner, span) =
+                (format!("the store `{}`", store.name), table.value("file")?.span());
+            Some(Owned { kind: Kind::Store, owner, path: path.clone(), span })
+        });
+        let files: Vec<_> = files.collect();
+        refuse_shared_files(root, &files);
+        Self { names, places, stores, files }
     }
 
     /// Whether all could be read.
@@ -188,6 +200,10 @@ fn path(table: &Table<'_, '_>, text: &Text) -> Option<PathBuf> {
 /// Whether there is a file that does not begin as one of SQLite's does.
 fn is_something_else(path: &Path) -> bool {
     let mut head = [0; SQLITE.len()];
+    // Of a store that this gateway has open it is known, and a glance would give up its lock.
+    if std::fs::metadata(path).is_ok_and(|found| held_files::is_held(&found)) {
+        return false;
+    }
     let Ok(mut file) = File::open(path) else { return false };
     match file.read(&mut head) {
         // A new database is empty.
@@ -379,22 +395,23 @@ fn parse(text: &str, port: u16) -> Result<Url, Fault> {
 }
 
 /// Two stores in one file would write over each other.
-fn refuse_shared_files(root: &Table<'_, '_>, stores: &[Option<Arc<Store>>]) {
-    let files = stores.iter().flatten().filter_map(|store| match &store.kind {
-        StoreKind::File { path } => Some((path, store)),
-        StoreKind::Memory | StoreKind::Redis(_) => None,
-    });
-    let mut seen: Vec<(&PathBuf, &Arc<Store>)> = Vec::new();
-    for (path, store) in files {
-        match seen.iter().find(|(known, _)| *known == path) {
+fn refuse_shared_files(root: &Table<'_, '_>, files: &[Owned]) {
+    let mut seen: Vec<(Place, &Owned)> = Vec::new();
+    for file in files {
+        let place = Place::of(&file.path);
+        match seen.iter().find(|(known, _)| *known == place) {
             Some((_, first)) => {
+                let name = |it: &Owned| it.owner.trim_start_matches("the store ").to_owned();
                 let error =
-                    format!("the stores `{}` and `{}` are in one file", first.name, store.name);
-                let error = Diagnostic::error(store.span.clone(), error);
+                    format!("the stores {} and {} are in one file", name(first), name(file));
+                let error = Diagnostic::error(file.span.clone(), error);
                 let error = error.related(first.span.clone(), "the first");
-                root.reading.report(error.help("name one of them in both places"));
+                root.reading.report(error.help(format!(
+                    "give each a file of its own, or have plugins name {} in both places",
+                    name(first)
+                )));
             }
-            None => seen.push((path, store)),
+            None => seen.push((place, file)),
         }
     }
 }

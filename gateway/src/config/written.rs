@@ -1,11 +1,14 @@
 //! A configuration as it is written, for those who may see it but not its secrets.
 //!
 //! Owns the masks. Placeholders stay as they are, since what they mean is not in the text; what else may
-//! be a secret is written over: settings of plugins, environments of components, digests and passwords.
+//! be a secret is written over: settings of plugins, environments of components, digests and passwords, fields that the
+//! gateway sends, and whatever stands behind a key that there is not.
 
 use serde_json::{Map, Value};
 
 use super::Source;
+use super::keys::{Kind, ROOT};
+use super::secret_names::{in_path, in_urls, is_secret_field, is_secret_key, names_secret};
 
 /// Instead of what must not be seen.
 const MASKED: &str = "[masked]";
@@ -76,7 +79,7 @@ fn mask(value: &mut Value, path: &mut Vec<String>) {
             if is_secret(path) {
                 hide(text);
             } else {
-                hide_user(text);
+                hide_parts(text, path);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| mask(item, path)),
@@ -107,16 +110,41 @@ fn is_secret(path: &[String]) -> bool {
         ["routes", "headers" | "query", name] | ["routes", "respond", "headers", name] => {
             names_secret(name)
         }
-        _ => false,
+        ["documents" | "events", _, "headers", name] | ["traces", "headers", name] => {
+            is_secret_field(name)
+        }
+        // Somebody meant another key, and perhaps one of a secret.
+        path if !is_known(path) => true,
+        [.., name] => is_secret_key(name),
+        [] => false,
     }
 }
 
-/// Whether a field or a parameter of this name holds a secret, as a rule.
-pub(crate) fn names_secret(name: &str) -> bool {
-    const WORDS: [&str; 8] =
-        ["authorization", "cookie", "credential", "key", "passw", "secret", "signature", "token"];
-    let name = name.to_ascii_lowercase();
-    WORDS.iter().any(|word| name.contains(word))
+/// Whether a configuration can have such a key. Below one that it cannot have nothing is known.
+fn is_known(path: &[&str]) -> bool {
+    fn leads(kind: &Kind, path: &[&str]) -> bool {
+        let Some((first, rest)) = path.split_first() else { return true };
+        match kind {
+            Kind::Table(keys)
+            | Kind::Tables(keys)
+            | Kind::TableOrTables(keys)
+            | Kind::TextOrTable(keys) => {
+                keys.keys.iter().any(|key| key.name == *first && leads(&key.kind, rest))
+            }
+            Kind::NamedTables(keys) => leads(&Kind::Table(keys), rest),
+            Kind::List(kind) => leads(kind, path),
+            Kind::Free => true,
+            Kind::TextMap => rest.is_empty(),
+            Kind::Text
+            | Kind::Choice(_)
+            | Kind::Integer { .. }
+            | Kind::Ratio
+            | Kind::Integers(_)
+            | Kind::Duration { .. }
+            | Kind::Size { .. } => false,
+        }
+    }
+    leads(&Kind::Table(&ROOT), path)
 }
 
 /// A placeholder alone says where the secret is and not what it is.
@@ -130,15 +158,18 @@ fn hide(text: &mut String) {
     }
 }
 
-/// Hides a user and a password in a URL, and what is behind its `?`.
-fn hide_user(text: &mut String) {
-    let Some(begin) = text.find("://").map(|at| at + 3) else { return };
-    let end = text[begin..].find(['/', '?', '#']).map_or(text.len(), |at| begin + at);
-    if let Some(at) = text[begin..end].rfind('@') {
-        text.replace_range(begin..begin + at, MASKED);
-        if let Some(query) = text.find('?') {
-            text.replace_range(query + 1.., MASKED);
-        }
+/// Hides users and passwords in URLs, and what is behind the `?` of one that has them; of the path of something remote
+/// also what may be a token.
+fn hide_parts(text: &mut String, path: &[String]) {
+    let is_remote = matches!(path, [table, _, key] if table != "routes" && key == "path");
+    let tokens = if is_remote { in_path(text) } else { Vec::new() };
+    let users = in_urls(text);
+    let has_user = !users.is_empty();
+    for place in users.into_iter().chain(tokens).rev() {
+        text.replace_range(place, MASKED);
+    }
+    if has_user && let Some(query) = text.find('?') {
+        text.replace_range(query + 1.., MASKED);
     }
 }
 
@@ -260,10 +291,18 @@ mod tests {
         password = "${file:pw}"
         [secrets]
         a = "x-${env:A}"
+        [stores.s]
+        redis = "redis://ada:hün/t@er2@h:1/0"
+        passwort = "secret"
+        [documents.d]
+        upstream = "u"
+        path = "/keys/0123456789abcdef?token=secret"
+        headers = { x-anything = "secret", accept = "text/html" }
         [components.c]
         environment = { A = "secret", B = "${env:B}" }
         [plugins.p]
         component = "auth"
+        confg = { list = ["secret"] }
         config = { list = ["secret", { k = "${file:k}" }], pin = 1234, on = true }
         [[routes]]
         name = "r"
@@ -281,8 +320,13 @@ mod tests {
                 "admin": { "address": "127.0.0.1:9901", "token": "[masked]" },
                 "usage": { "store": "postgres://[masked]@db/x?[masked]", "password": "${file:pw}" },
                 "secrets": { "a": "[masked]" },
+                "stores": { "s": { "redis": "redis://[masked]@h:1/0", "passwort": "[masked]" } },
+                "documents": { "d": {
+                    "upstream": "u", "path": "/keys/[masked]?token=[masked]",
+                    "headers": { "x-anything": "[masked]", "accept": "text/html" },
+                } },
                 "components": { "c": { "environment": { "A": "[masked]", "B": "${env:B}" } } },
-                "plugins": { "p": { "component": "auth", "config": {
+                "plugins": { "p": { "component": "auth", "confg": { "list": ["[masked]"] }, "config": {
                     "list": ["[masked]", { "k": "${file:k}" }], "pin": "[masked]", "on": true,
                 } } },
                 "routes": [{
@@ -311,19 +355,22 @@ mod tests {
             paths,
             [
                 "/components/c/environment/A",
+                "/documents/d/headers/x-anything",
+                "/plugins/p/confg/list",
                 "/plugins/p/config/list",
                 "/routes/r/headers/x-api-key",
                 "/routes/r/plugins",
                 "/routes/r/respond/body",
                 "/routes/r/respond/headers/set-cookie",
                 "/routes/s~1t",
+                "/stores/s/passwort",
             ]
         );
         let body = json!({
             "path": "/routes/r/respond/body", "kind": "changed", "in_force": "plain", "on_disk": "new",
         });
-        assert_eq!(shown[4], body);
-        assert_eq!((&shown[6]["kind"], &shown[6]["in_force"]), (&json!("added"), &Value::Null));
+        assert_eq!(shown[6], body);
+        assert_eq!((&shown[8]["kind"], &shown[8]["in_force"]), (&json!("added"), &Value::Null));
         assert!(written(&one).changes(&written(&one)).is_empty());
     }
 

@@ -172,6 +172,7 @@ impl Document {
     pub(crate) fn report(&self, plugin: &str, version: u64, is_refused: bool, faults: Vec<Fault>) {
         let mut state = self.state();
         let accepted = state.accepted.iter().find(|(name, _)| **name == *plugin);
+        let has_earlier = accepted.is_some();
         let known = state.content.iter().chain(accepted.map(|(_, content)| content));
         let content = known.into_iter().find(|content| content.version == version);
         let Some(bytes) = content.map(|content| content.bytes.clone()) else { return };
@@ -187,7 +188,7 @@ impl Document {
         state.reports.push(report.clone());
         drop(state);
         if self.is_logged {
-            report.log(&self.definition, before.as_deref());
+            report.log(&self.definition, before.as_deref(), has_earlier);
         }
     }
 
@@ -298,6 +299,10 @@ impl Document {
         let mut state = self.state();
         let is_same = |content: &Content| bytes.as_ref().is_none_or(|new| content.bytes == *new);
         let is_new = !state.content.as_ref().is_some_and(is_same);
+        let is_blank = |bytes: &Bytes| bytes.trim_ascii().is_empty();
+        let before = state.content.as_ref().filter(|it| !is_blank(&it.bytes));
+        let before = before.map(|content| content.bytes.len());
+        let is_emptied = before.filter(|_| bytes.as_ref().is_some_and(is_blank));
         if let (true, Some(bytes)) = (is_new, bytes) {
             let version = self.version() + 1;
             self.counts.has(version, bytes.len());
@@ -312,6 +317,13 @@ impl Document {
         drop(state);
         match (is_new, self.version()) {
             _ if !self.is_logged => {}
+            // Perhaps somebody wanted that. A list that was cut off on its way looks no different.
+            (true, version) if is_emptied.is_some() => tracing::warn!(
+                document = self.name(),
+                version,
+                "the document changed, and is empty: before it had {} bytes",
+                is_emptied.unwrap_or_default()
+            ),
             (true, 1) => tracing::info!(document = self.name(), "the document is there"),
             (true, version) => {
                 tracing::info!(document = self.name(), version, "the document changed")

@@ -44,12 +44,19 @@ impl Report {
             == (other.version, other.is_refused, &other.faults)
     }
 
-    /// Writes it to the log. `before`: a plugin that has said the same.
-    pub(super) fn log(&self, definition: &config::Document, before: Option<&str>) {
+    /// Writes it to the log. `before`: a plugin that has said the same. `has_earlier`: whether the plugin has found an earlier
+    /// version right.
+    pub(super) fn log(
+        &self,
+        definition: &config::Document,
+        before: Option<&str>,
+        has_earlier: bool,
+    ) {
         let (plugin, version, name) = (&*self.plugin, self.version, &*definition.name);
-        let outcome = match self.is_refused {
-            true => "cannot be read, and the last one without a fault stays in force",
-            false => "is taken, although something in it is wrong",
+        let outcome = match (self.is_refused, has_earlier) {
+            (true, true) => "cannot be read, and the last one without a fault stays in force",
+            (true, false) => "cannot be read, and there is none without a fault yet",
+            (false, _) => "is taken, although something in it is wrong",
         };
         if let Some(before) = before {
             let told = "for the reasons that are told of plugin";
@@ -76,8 +83,9 @@ pub(super) fn told(definition: &config::Document, reports: &[Report], most: usiz
             }
         }
     }
-    let more = distinct.len().saturating_sub(most);
-    distinct.truncate(most);
+    distinct.sort_by_key(|(fault, ..)| fault.place.as_ref().map(|place| place.start));
+    let severity = |is_refused| if is_refused { Severity::Error } else { Severity::Warning };
+    let untold = distinct.split_off(most.min(distinct.len()));
     let source = Arc::new(Source::new(place(definition), &String::from_utf8_lossy(&bytes)));
     // The text of a source does not have it.
     let mark = if bytes.starts_with("\u{feff}".as_bytes()) { '\u{feff}'.len_utf8() } else { 0 };
@@ -102,13 +110,10 @@ pub(super) fn told(definition: &config::Document, reports: &[Report], most: usiz
             }
             None => Diagnostic::file_error(format!("{who}: {what}")),
         };
-        let severity = if is_refused { Severity::Error } else { Severity::Warning };
-        let finding = Diagnostic { severity, ..finding };
+        let finding = Diagnostic { severity: severity(is_refused), ..finding };
         findings.push(fault.help.iter().fold(finding, |finding, help| finding.help(help)));
     }
-    if more > 0 {
-        findings.push(Diagnostic::file_error(format!("and {more} more")));
-    }
+    untold.into_iter().for_each(|(_, is_refused, _)| findings.leave_out(severity(is_refused)));
     findings
 }
 
@@ -139,7 +144,13 @@ mod tests {
 
     fn file() -> config::Document {
         let source = DocumentSource::File("flags.json".into());
-        config::Document { name: "flags".into(), source, size: 1 << 20 }
+        config::Document {
+            name: "flags".into(),
+            source,
+            size: 1 << 20,
+            span: 0..0,
+            shown: "flags.json".into(),
+        }
     }
 
     #[test]
@@ -151,6 +162,19 @@ mod tests {
             "error: plugins `flags`, `ofrep`: there is no variant \"onn\"\n --> flags.json:2:8\n  |\n2 |   \"ü\": \"onn\"\n  |        ^^^^^\n  \
              |\n  = help: did you mean \"on\"?\n\nflags.json: 1 error"
         );
+    }
+
+    #[test]
+    fn the_first_in_the_document_are_told_and_the_others_counted_behind_them() {
+        let text = "\"onn\"\n".repeat(5);
+        let mut report = report("flags", &text, "\"onn\"", true);
+        let at =
+            |line: usize| Fault { place: Some(line * 6..line * 6 + 5), ..report.faults[0].clone() };
+        report.faults = [4, 2, 0, 3, 1].map(at).into();
+        let told = told(&file(), &[report], 2).to_string();
+        let lines: Vec<_> = told.lines().filter(|line| line.contains("flags.json")).collect();
+        assert_eq!(lines, [" --> flags.json:1:1", " --> flags.json:2:1", "flags.json: 5 errors"]);
+        assert!(told.ends_with("\n\nand 3 more\n\nflags.json: 5 errors"), "{told}");
     }
 
     #[test]

@@ -102,6 +102,20 @@ pub enum BindError {
         /// What is wrong.
         message: String,
     },
+    /// The file of a document cannot be read, and nothing is known of what it says.
+    #[error("document `{name}`: {message}")]
+    Document {
+        /// Its place in `Config::documents`.
+        document: usize,
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        message: String,
+        /// A fact that helps to understand.
+        note: Option<&'static str>,
+        /// What would fix it.
+        help: Option<String>,
+    },
     /// The store of `[usage]` cannot be had.
     #[error("usage cannot be recorded: {0}")]
     Usage(String),

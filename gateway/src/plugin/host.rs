@@ -84,6 +84,8 @@ pub(crate) struct HostState {
     pub(crate) keys: usize,
     /// Whether the store did not answer the last call about keys and values.
     pub(super) is_unanswered: bool,
+    /// The documents that it has asked for, by their places among those that it was granted: the first 64.
+    pub(super) asked_documents: Cell<u64>,
     /// Host resources that the guest holds.
     pub(crate) table: ResourceTable,
     /// The memory that it may have, and what it asked for.
@@ -156,6 +158,7 @@ impl HostState {
             identity,
             keys: 0,
             is_unanswered: false,
+            asked_documents: Cell::new(0),
             table: ResourceTable::new(),
             memory: MemoryLimit::new(memory),
             output: log::Output::default(),

@@ -350,6 +350,11 @@ impl Instance {
         self.uses >= MAX_USES || self.store.data().memory.peak > memory / 4 * 3
     }
 
+    /// The names of documents that it was granted and has not asked for.
+    pub(super) fn unasked_documents(&self) -> Vec<&str> {
+        self.store.data().unasked_documents()
+    }
+
     /// How many hooks it served, and the largest size of its memory.
     pub(super) fn wear(&self) -> (u32, usize) {
         (self.uses, self.store.data().memory.peak)

@@ -16,6 +16,7 @@ mod inspect;
 mod kept;
 mod kind;
 mod loaded;
+mod meant;
 mod precompiled;
 mod refusal;
 mod repair;
@@ -43,8 +44,8 @@ use super::trap::{limits_for, mebibytes};
 use crate::config::{self, Doubts, Isolation};
 use crate::documents::{Document, Documents};
 use crate::events::{Events, Sink};
-use crate::share::Clock;
 use crate::first_party::FirstParty;
+use crate::share::Clock;
 use crate::state::State;
 use crate::state::key_sets::{KeySet, KeySets};
 use crate::telemetry::metrics::Metrics;
@@ -55,8 +56,8 @@ use conform::conform;
 use describe::describe;
 use grants::check_imports;
 use imports::{Linked, block, exports, link};
-use refusal::{failed, refused};
 use kept::Kept;
+use refusal::{failed, refused};
 
 pub use compiler_process::{Compilation, compile, compile_with};
 pub use document::{Omission, schema};
@@ -150,7 +151,10 @@ impl Loader {
     ) -> Result<Plugin, Vec<LoadError>> {
         let Some(doubts) = doubts else {
             let loaded = self.load_whole(config, true, warnings);
-            return loaded.map_err(refusal::few);
+            return loaded.map_err(|mut errors| {
+                meant::advise(&mut errors, config);
+                refusal::few(errors)
+            });
         };
         let mut lenient = config.clone();
         if doubts.table {
@@ -165,6 +169,7 @@ impl Loader {
         }
         loaded.map_err(|mut errors| {
             errors.retain(|error| repair::is_certain(error, doubts));
+            meant::advise(&mut errors, config);
             refusal::few(errors)
         })
     }
@@ -205,6 +210,10 @@ impl Loader {
         }
         plugin.interest = self.configure(&plugin, &mut instance)?;
         warnings.extend(worn_at_once(&plugin, &instance));
+        if let config::Component::BuiltIn(_) = config.component {
+            // Others may ask for them in a hook.
+            warnings.extend(unused::unused_documents(&instance));
+        }
         if plugin.waits && plugin.interest.never_waits {
             let linked = link(&self.engine, config, &component, Calls::AreRefused);
             plugin.pre = linked.map_err(|error| vec![refused(format!("{error:#}"), None)])?.pre;

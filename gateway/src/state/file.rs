@@ -2,12 +2,13 @@
 //!
 //! Owns the thread that alone has the file. It writes what changed every [`EVERY`], so that a crash loses no more
 //! than that, and for a last time when the gateway ends. Requests never wait for it: a disk that is slow or full
-//! costs durability, and is a warning and a metric.
+//! costs durability, and is a warning and a metric. So is a file that somebody takes away (`watch`).
 
 mod database;
 mod keys;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use self::database::Database;
 pub(crate) use self::database::OpenError;
+use self::watch::Lost;
 use super::key_value;
 use super::key_value::Entry;
 use super::limits::{Limits, Written};
@@ -70,10 +72,12 @@ enum Message {
     Keep(Box<str>, Part),
     /// Writes what is there of a plugin, and forgets it.
     Leave(Box<str>, Part, SyncSender<()>),
-    /// For who waits until it is done.
-    Run(Box<dyn FnOnce(&mut Database) + Send>),
+    /// For who waits until it is done, or hears why it cannot be.
+    Run(Run),
     Stop,
 }
+
+type Run = Box<dyn FnOnce(Result<&mut Database, String>) + Send>;
 
 impl File {
     /// Opens a file, or makes it.
@@ -142,11 +146,13 @@ impl File {
         run: impl FnOnce(&mut Database) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, String> {
         let (sender, done) = tokio::sync::oneshot::channel();
-        let run = Box::new(move |database: &mut Database| drop(sender.send(run(database))));
+        let run: Run = Box::new(move |database| {
+            let done = database.and_then(|it| run(it).map_err(|error| error.to_string()));
+            drop(sender.send(done));
+        });
         // Dropped at once where nobody takes it: it holds the other end of what is waited for.
         drop(self.sender.send(Message::Run(run)));
-        let done = done.await.map_err(|_| "the store is closed".to_owned())?;
-        done.map_err(|error| error.to_string())
+        done.await.map_err(|_| "the store is closed".to_owned())?
     }
 
     /// Writes what is there, and closes the file.
@@ -192,7 +198,14 @@ impl Writer {
                     });
                     let _gone = answer.send(loaded.unwrap_or_default());
                 }
-                Ok(Message::Run(run)) => run(&mut self.database),
+                Ok(Message::Run(run)) => {
+                    let has_file = self.has_its_file();
+                    if let Err(why) = &has_file {
+                        self.failed(why);
+                    }
+                    run(has_file.map(|()| &mut self.database));
+                    self.database.is_done_with();
+                }
                 Ok(Message::Keep(plugin, part)) => drop(self.parts.insert(plugin, part)),
                 Ok(Message::Leave(plugin, part, answer)) => {
                     self.write();
@@ -208,11 +221,12 @@ impl Writer {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     self.write();
-                    if swept.elapsed() >= SWEEP {
+                    if self.is_up && swept.elapsed() >= SWEEP {
                         swept = Instant::now();
                         if let Err(error) = self.database.sweep() {
                             self.failed(&error.to_string());
                         }
+                        self.database.is_done_with();
                     }
                     next = Instant::now() + EVERY;
                 }
@@ -220,15 +234,51 @@ impl Writer {
         }
     }
 
+    /// Whether there is the file to write to, or one was made in the place of it.
+    fn has_its_file(&mut self) -> Result<(), String> {
+        let Err(lost) = self.database.look() else { return Ok(()) };
+        match lost {
+            Lost::Gone => {
+                self.database
+                    .write_anew()
+                    .map_err(|error| format!("{lost}, and there is no other: {error}"))?;
+                self.counts.called(StoreResult::Error, Duration::ZERO);
+                tracing::warn!(
+                    store = &*self.name,
+                    "the file of the store `{}` was deleted or moved away: all that it has is in a new file {}",
+                    self.name,
+                    self.database.path().display()
+                );
+                Ok(())
+            }
+            Lost::Overwritten => {
+                self.database.let_go();
+                Err(lost.to_string())
+            }
+            Lost::Another => {
+                if self.is_up {
+                    self.database.empty_log();
+                }
+                Err(lost.to_string())
+            }
+            Lost::Unknown(_) => Err(lost.to_string()),
+        }
+    }
+
     /// Writes what changed, in one transaction.
     fn write(&mut self) {
+        if let Err(why) = self.has_its_file() {
+            return self.failed(&why);
+        }
         let changes: Vec<_> =
             self.parts.iter().filter_map(|(plugin, part)| changes(plugin, part)).collect();
         if changes.is_empty() && self.is_up {
             return;
         }
         let began = Instant::now();
-        match self.database.write(&changes) {
+        let written = self.database.write(&changes);
+        self.database.is_done_with();
+        match written {
             Ok(()) => {
                 self.counts.called(StoreResult::Answered, began.elapsed());
                 if !std::mem::replace(&mut self.is_up, true) {

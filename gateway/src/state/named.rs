@@ -103,9 +103,15 @@ impl Named {
     }
 }
 
+/// Whether both paths lead to one file, however they are written.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    one == other || real(one).is_some_and(|it| Some(it) == real(other))
+}
+
 fn file(open: &[Open], path: &Path) -> Option<Arc<File>> {
     open.iter().find_map(|open| match &open.place {
-        Place::File(file) if file.path() == path => Some(Arc::clone(file)),
+        Place::File(file) if is_same_file(file.path(), path) => Some(Arc::clone(file)),
         Place::File(_) | Place::Redis(_) => None,
     })
 }

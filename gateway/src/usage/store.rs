@@ -6,6 +6,7 @@
 mod postgres;
 mod sqlite;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ pub(crate) enum StoreError {
     /// PostgreSQL says so.
     #[error("PostgreSQL: {}", postgres::words(.0))]
     Postgres(#[from] tokio_postgres::Error),
+    /// The file is not where it was.
+    #[error("{} was removed", .0.display())]
+    Removed(PathBuf),
     /// Anything else, in words.
     #[error("{0}")]
     Other(String),

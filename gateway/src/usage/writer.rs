@@ -190,8 +190,11 @@ impl Writer {
             None => Store::open(settings)?,
         };
         let mut written = store.write(batch);
-        if written.is_err() && had_store {
+        if let (Err(error), true) = (&written, had_store) {
             // A connection at rest may have been closed, and a file moved away.
+            if let StoreError::Removed(_) = error {
+                tracing::warn!("{error} with the usage in it: a new file is begun in its place");
+            }
             store = Store::open(settings)?;
             written = store.write(batch);
         }

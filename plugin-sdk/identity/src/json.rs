@@ -7,14 +7,23 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Reads an object without duplicate members, at any depth.
 pub fn object(text: &[u8]) -> Option<Map<String, Value>> {
-    match serde_json::from_slice(text) {
-        Ok(Unambiguous(Value::Object(members))) => Some(members),
-        Ok(_) | Err(_) => None,
-    }
+    read(text).ok()?
+}
+
+/// As [`object`]; `None` for another value.
+///
+/// # Errors
+/// Where it stops being JSON, or has a member twice.
+pub fn read(text: &[u8]) -> Result<Option<Map<String, Value>>, serde_json::Error> {
+    Ok(match serde_json::from_slice(text)? {
+        Unambiguous(Value::Object(members)) => Some(members),
+        Unambiguous(_) => None,
+    })
 }
 
 /// The part of a document that a claim's name points to: a member of the outermost object, or
@@ -88,8 +97,12 @@ impl<'de> Visitor<'de> for UnambiguousVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
         let mut object = Map::new();
         while let Some((name, Unambiguous(value))) = members.next_entry::<String, _>()? {
-            if object.insert(name, value).is_some() {
-                return Err(de::Error::custom("a member is named twice"));
+            match object.entry(name) {
+                Entry::Vacant(new) => _ = new.insert(value),
+                Entry::Occupied(known) => {
+                    let name: String = known.key().chars().take(64).collect();
+                    return Err(de::Error::custom(format!("the member `{name}` is named twice")));
+                }
             }
         }
         Ok(Value::Object(object))

@@ -2,9 +2,10 @@
 //! that is managed while the gateway runs.
 //!
 //! Owns where keys are looked for, and in which order. How they are found is in `table`, and what a document
-//! says in `document`.
+//! says in `document` and `line`.
 
 mod document;
+mod line;
 mod table;
 
 use std::collections::BTreeSet;
@@ -23,7 +24,7 @@ use gateway_plugin_identity::consumer::{
 use gateway_plugin_identity::problems::{Pointer, Problems};
 use gateway_plugin_identity::time;
 
-use document::Served;
+use line::Served;
 use table::{Table, Tagger};
 
 /// All keys.
@@ -123,6 +124,9 @@ impl ApiKeys {
 
 const UNKNOWN: &str = "the API key is not known";
 const EXPIRED: &str = "the API key has expired";
+const NO_DIGEST: &str =
+    "is not `sha256:` with the 64 hexadecimal digits of the key's SHA-256 digest";
+const EMPTY: &str = "is the digest of an empty text: what should have been the key was not set";
 
 /// Who has a key that ends at a time since 1970.
 fn admitted(admission: &Rc<Admission>, expires: Option<Duration>) -> Result<Admitted, NoKey> {
@@ -188,14 +192,11 @@ fn check(
         })
     });
     let Some(digest) = parse_digest(&spec.digest) else {
-        let message = "is not `sha256:` with the 64 hexadecimal digits of the key's SHA-256 \
-                       digest";
-        problems.add(&at.key("digest"), message);
+        problems.add(&at.key("digest"), NO_DIGEST);
         return None;
     };
     if digest == digest::sha256(b"") {
-        let message = "is the digest of an empty text: what should have been the key was not set";
-        problems.add(&at.key("digest"), message);
+        problems.add(&at.key("digest"), EMPTY);
         return None;
     }
     Some((digest, expires))

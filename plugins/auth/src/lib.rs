@@ -117,9 +117,7 @@ impl Plugin for Auth {
             Refusal::Missing | Refusal::Certificate(NO_CERTIFICATE) => {
                 log::debug!("refused: {refusal}")
             }
-            Refusal::Busy | Refusal::NoKeys(_) | Refusal::NoConsumer => {
-                log::warn!("refused: {refusal}")
-            }
+            Refusal::Busy | Refusal::NoConsumer => log::warn!("refused: {refusal}"),
             Refusal::Failed(_) => log::error!("refused: {refusal}"),
             _ => log::info!("refused: {refusal}"),
         }

@@ -30,9 +30,9 @@ pub struct Config {
     pub deny_documents: Vec<String>,
 
     /// What becomes of requests while a document was never had: `closed` answers them 503, `open` does as if it
-    /// were empty. Default `closed`.
+    /// were empty. For a plugin with documents alone. Default `closed`.
     #[serde(default)]
-    pub on_unavailable: OnUnavailable,
+    pub on_unavailable: Option<OnUnavailable>,
 
     /// The status of a refusal, 400 to 499: 404 hides that there is something. Default 403.
     #[serde(default = "default_status")]

@@ -55,12 +55,20 @@ impl Plugin for Ip {
         }
         let (networks, found) = Networks::new(&config.allow, &config.deny);
         errors.extend(found);
+        let no_documents = config.allow_documents.is_empty() && config.deny_documents.is_empty();
+        if config.on_unavailable.is_some() && no_documents {
+            let error = ConfigError::at(
+                "/on_unavailable",
+                "says what becomes of requests without a document, and none is named",
+            );
+            errors.push(error.help("leave it out, or name `deny_documents` or `allow_documents`"));
+        }
         let lists = Lists::new(&config.allow_documents, &config.deny_documents, &mut errors);
         ConfigError::collect(errors)?;
         Ok(Self {
             networks,
             lists,
-            on_unavailable: config.on_unavailable,
+            on_unavailable: config.on_unavailable.unwrap_or_default(),
             is_open,
             status: config.status,
             dry_run: config.dry_run,
@@ -77,7 +85,8 @@ impl Plugin for Ip {
         if !self.lists.are_none() {
             let is_whole = self.lists.add_to(&mut found, address);
             if !is_whole && self.on_unavailable == OnUnavailable::Closed && !self.dry_run {
-                log::warn!(
+                // That it cannot be had is a warning of the gateway's, once; this is a line for each request.
+                log::info!(
                     "a document of networks was never had: nobody knows whether {address} is let in"
                 );
                 return Outcome::respond(unavailable());

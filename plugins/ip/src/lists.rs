@@ -3,13 +3,12 @@
 //! Owns how such a list is written and what is wrong in one, and which of several lists decides. One wrong line refuses
 //! the whole list, so that the one before stays in force.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use gateway_plugin_sdk::documents::{Fault, Parsed};
+use gateway_plugin_sdk::documents::{Fault, FirstFaults, Parsed};
 use gateway_plugin_sdk::prelude::ConfigError;
 
-use crate::networks::{Found, Networks, network};
+use crate::networks::{Builder, EXAMPLES, Found, Networks, Wrong, network};
 
 /// Behind these is what a line says to people.
 const COMMENTS: [char; 2] = ['#', ';'];
@@ -81,17 +80,20 @@ impl Found {
 fn read(content: &[u8], allows: bool) -> Result<Networks, Vec<Fault>> {
     let text = std::str::from_utf8(content)
         .map_err(|_| vec![Fault::new("it is no text, but a list has one network a line")])?;
-    let (mut known, mut faults) = (BTreeMap::new(), Vec::new());
+    let (mut known, mut faults) = (Builder::default(), FirstFaults::new(MAX_FAULTS));
     for (place, entry) in entries(text) {
         match network(entry) {
-            Ok(network) => {
-                known.insert(network, allows);
-            }
-            Err(message) if faults.len() < MAX_FAULTS => faults.push(Fault::at(place, message)),
-            Err(_) => break,
+            Ok(network) => known.add(network, allows),
+            // Without the text, which the line has: a list of something else may have secrets.
+            Err(wrong) => faults.push(|| match wrong {
+                Wrong::NoNetwork => {
+                    Fault::at(place, format!("this is no address or network; {EXAMPLES}"))
+                }
+                Wrong::BeyondPrefix(_) => Fault::at(place, wrong.words(entry)),
+            }),
         }
     }
-    if faults.is_empty() { Ok(Networks::of(known)) } else { Err(faults) }
+    if faults.is_empty() { Ok(known.finish()) } else { Err(faults.finish()) }
 }
 
 /// What each line says, and where.

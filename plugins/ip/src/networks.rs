@@ -15,6 +15,54 @@ pub(crate) struct Networks {
     lengths: Vec<(u8, Vec<(IpNet, bool)>)>,
 }
 
+/// Networks that are gathered in any order. A list may have a million, and an instance little memory: each takes its own
+/// bytes alone.
+#[derive(Debug, Default)]
+pub(crate) struct Builder(BTreeMap<u8, Vec<(IpNet, bool)>>);
+
+impl Builder {
+    /// A network, and what becomes of its addresses.
+    pub(crate) fn add(&mut self, network: IpNet, allows: bool) {
+        self.0.entry(network.prefix_len()).or_default().push((network, allows));
+    }
+
+    pub(crate) fn finish(self) -> Networks {
+        let sorted = |(length, mut networks): (u8, Vec<_>)| {
+            networks.sort_unstable();
+            networks.dedup();
+            (length, networks)
+        };
+        Networks { lengths: self.0.into_iter().rev().map(sorted).collect() }
+    }
+}
+
+/// Why a text is no network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// It is neither that nor an address.
+    NoNetwork,
+    /// It has bits beyond its prefix; without them it is this.
+    BeyondPrefix(IpNet),
+}
+
+/// How networks are written.
+pub(crate) const EXAMPLES: &str = "write it like 192.0.2.0/24 or 2001:db8::/32";
+/// No network is written with more letters.
+const LONGEST: usize = 64;
+
+impl Wrong {
+    /// What is wrong with this text.
+    pub(crate) fn words(self, text: &str) -> String {
+        let shown = &text[..text.floor_char_boundary(LONGEST)];
+        match self {
+            Self::NoNetwork => format!("`{shown}` is no address or network; {EXAMPLES}"),
+            Self::BeyondPrefix(network) => {
+                format!("{shown} has bits beyond its prefix; the network is {network}")
+            }
+        }
+    }
+}
+
 /// What is known of an address.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -44,20 +92,13 @@ impl Networks {
                         }
                         _ => {}
                     },
-                    Err(message) => errors.push(ConfigError::at(pointer, message)),
+                    Err(wrong) => errors.push(ConfigError::at(pointer, wrong.words(text))),
                 }
             }
         }
-        (Self::of(known), errors)
-    }
-
-    /// Networks, and what becomes of their addresses.
-    pub(crate) fn of(known: BTreeMap<IpNet, bool>) -> Self {
-        let mut by_length: BTreeMap<u8, Vec<(IpNet, bool)>> = BTreeMap::new();
-        for (network, allows) in known {
-            by_length.entry(network.prefix_len()).or_default().push((network, allows));
-        }
-        Self { lengths: by_length.into_iter().rev().collect() }
+        let mut networks = Builder::default();
+        known.into_iter().for_each(|(network, allows)| networks.add(network, allows));
+        (networks.finish(), errors)
     }
 
     /// Finds the network that decides about an address.
@@ -80,19 +121,18 @@ impl Networks {
 }
 
 /// Reads a network, or an address alone.
-pub(crate) fn network(text: &str) -> Result<IpNet, String> {
+pub(crate) fn network(text: &str) -> Result<IpNet, Wrong> {
+    if text.len() > LONGEST {
+        return Err(Wrong::NoNetwork);
+    }
     let network = match text.parse::<IpAddr>() {
         Ok(address) => IpNet::from(address.to_canonical()),
-        Err(_) => text.parse::<IpNet>().map_err(|_| {
-            format!(
-                "`{text}` is no address or network; write it like 192.0.2.0/24 or 2001:db8::/32"
-            )
-        })?,
+        Err(_) => text.parse::<IpNet>().map_err(|_| Wrong::NoNetwork)?,
     };
     let network = canonical(network);
     let trunc = network.trunc();
     if network != trunc {
-        return Err(format!("{text} has bits beyond its prefix; the network is {trunc}"));
+        return Err(Wrong::BeyondPrefix(trunc));
     }
     Ok(network)
 }

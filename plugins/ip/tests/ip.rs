@@ -71,6 +71,7 @@ fn points_at_each_fault() {
             vec!["/deny_documents/0", "/allow_documents/0"],
         ),
         (json!({ "deny": ["::1"], "on_unavailable": "never" }), vec!["/on_unavailable"]),
+        (json!({ "deny": ["::1"], "on_unavailable": "open" }), vec!["/on_unavailable"]),
     ];
     for (config, places) in cases {
         assert_eq!(refused_at(config.clone()), places, "{config}");
@@ -139,7 +140,13 @@ fn a_wrong_list_changes_nothing_and_its_lines_are_told() {
     assert_eq!(status(&harness, "192.0.2.1"), Some(403));
     harness.set_document("drop", "<p>\n".repeat(1000));
     assert_eq!(status(&harness, "192.0.2.1"), Some(403));
-    assert_eq!(harness.document_faults("drop").len(), 20);
+    let faults = harness.document_faults("drop");
+    assert_eq!(faults.len(), 21);
+    assert_eq!(faults[20].message, "and 980 more, from here on");
+    assert_eq!(faults[20].place, Some(20 * 4..20 * 4 + 3));
+    // A line of megabytes is no reason to hold it twice.
+    harness.set_document("drop", "x".repeat(4 << 20));
+    assert!(harness.document_faults("drop")[0].message.len() < 200);
 }
 
 #[test]

@@ -7,12 +7,15 @@ use std::collections::HashMap;
 use gateway_model_protocols::json::Raw;
 use gateway_model_protocols::price::{Row, of_own, own_names, public_rows};
 use gateway_model_protocols::usage::Usage;
-use gateway_plugin_sdk::documents::{Fault, Parsed};
+use gateway_plugin_sdk::documents::{Fault, FirstFaults, Parsed};
 use gateway_plugin_sdk::prelude::ConfigError;
 
 use serde_json::{Map, Value};
 
 use crate::catalog::{Deployment, distance};
+
+/// Faults of a table of prices that are told.
+const MAX_FAULTS: usize = 20;
 
 /// What a deployment's tokens cost.
 #[derive(Debug)]
@@ -77,12 +80,12 @@ fn table(document: &[u8]) -> Result<HashMap<String, Row>, Vec<Fault>> {
         let named = rows.map(|row| (row.name.into_owned(), row.row));
         return Ok(named.collect());
     }
-    let (mut rows, mut faults) = (HashMap::new(), Vec::new());
+    let (mut rows, mut faults) = (HashMap::new(), FirstFaults::new(MAX_FAULTS));
     for (name, row) in root.members() {
         let name = name.str().unwrap_or_default().into_owned();
         match of_own(row.text().as_bytes()) {
             Ok(price) => _ = rows.insert(name, price),
-            Err(fault) => {
+            Err(fault) => faults.push(|| {
                 let place = at(row, &fault.path).range_in(document);
                 let key = fault.path.rsplit('.').next().unwrap_or_default();
                 let message = match key {
@@ -90,11 +93,11 @@ fn table(document: &[u8]) -> Result<HashMap<String, Row>, Vec<Fault>> {
                     key => format!("`{key}` of {name:?} {}", fault.reason),
                 };
                 let help = meant(key).map(|name| format!("did you mean `{name}`?"));
-                faults.push(Fault { place: Some(place), message, help });
-            }
+                Fault { place: Some(place), message, help }
+            }),
         }
     }
-    if faults.is_empty() { Ok(rows) } else { Err(faults) }
+    if faults.is_empty() { Ok(rows) } else { Err(faults.finish()) }
 }
 
 /// The value at a path with dots, as far as there is one.

@@ -11,7 +11,7 @@ use gateway_plugin_identity::problems::{Pointer, Problems};
 use gateway_plugin_identity::time;
 use gateway_plugin_sdk::documents::{self, Parsed};
 use gateway_plugin_sdk::prelude::*;
-use gateway_plugin_sdk::secrets;
+use gateway_plugin_sdk::{http_client, secrets};
 
 use crate::Oidc;
 use crate::client::Client;
@@ -52,6 +52,15 @@ pub(crate) fn configured(mut config: Config) -> Result<Oidc, ConfigError> {
     ] {
         if value.is_empty() {
             problems.add(&root.key(key), "must not be empty");
+        }
+    }
+    let upstreams = [("upstream", Some(&config.upstream)), ("userinfo", config.userinfo.as_ref())];
+    for (key, name) in upstreams {
+        if let Some(name) = name.filter(|name| !name.is_empty() && !http_client::is_granted(name)) {
+            let message = format!(
+                "the upstream `{name}` is not granted: write `upstreams = [\"{name}\"]` beside `component`, with each that it asks"
+            );
+            problems.add(&root.key(key), message);
         }
     }
     let hour = Duration::from_secs(3_600);

@@ -190,7 +190,65 @@ fn push_digest(out: &mut String, value: &[u8]) {
     }
 }
 
+/// Where the gateway's own attributes are: no plugin can set others there.
+const RESERVED: [&str; 5] = ["client.", "listener.", "request.", "route.", "upstream."];
+
+/// The gateway's own, and those of who is known.
+const KNOWN: [&str; 21] = [
+    "client.address",
+    "client.port",
+    "request.id",
+    "request.scheme",
+    "request.host",
+    "request.authority",
+    "request.waited-ms",
+    "request.cache",
+    "request.has-body",
+    "request.has-upgrade",
+    "listener.name",
+    "route.name",
+    "route.pattern",
+    "route.splits",
+    "route.variant",
+    "upstream.name",
+    "consumer.id",
+    "consumer.method",
+    "consumer.key-id",
+    "consumer.scopes",
+    "consumer.group",
+];
+
+/// Says what was meant by an attribute that there is not, as far as that can be known.
+fn misspelled(name: &str) -> Option<String> {
+    let letters = |name: &str| name.to_ascii_lowercase().replace(['-', '_', '.'], "");
+    if KNOWN.contains(&name) || name.starts_with("client.certificate.") {
+        return None;
+    }
+    let same = KNOWN.into_iter().find(|known| letters(known) == letters(name));
+    let is_reserved = RESERVED.iter().any(|prefix| name.starts_with(prefix));
+    let close = || KNOWN.into_iter().map(|known| (distance(known, name), known)).min();
+    let meant = same.or_else(|| close().filter(|(far, _)| is_reserved && *far <= 3).map(|it| it.1));
+    meant.map(|meant| format!("there is no attribute `{name}`; did you mean `{meant}`?"))
+}
+
+/// Letters that have to be changed, added or left out to make one text of another.
+fn distance(one: &str, other: &str) -> usize {
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, letter) in one.bytes().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], index + 1);
+        for (at, found) in other.bytes().enumerate() {
+            let changed = before + usize::from(letter != found);
+            before = row[at + 1];
+            row[at + 1] = changed.min(before + 1).min(row[at] + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
 fn attribute(name: String) -> Result<Part, String> {
+    if let Some(wrong) = misspelled(&name) {
+        return Err(wrong);
+    }
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | '/');
     match name.len() {
         1..=128 if name.chars().all(fits) => Ok(Part::Attribute(name)),

@@ -22,11 +22,9 @@ mod rate;
 mod refusal;
 mod settle;
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use gateway_plugin_sdk::limiter::LimiterError;
+use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::*;
-use gateway_plugin_sdk::{clock, log};
 
 use body::{Content, Pointer};
 use claims::{Charges, Claims};
@@ -50,9 +48,6 @@ const MOST_CONCURRENCY: usize = 8;
 /// The longest body that is read, in bytes.
 const MOST_BODY: u64 = 64 << 20;
 
-/// How long an instance keeps silent about a limiter that is out of reach, in seconds.
-const SILENCE: u64 = 10;
-
 /// The attribute that names the violated policies, for the log and later hooks.
 const VIOLATED: &str = "rate-limit.violated";
 
@@ -74,8 +69,6 @@ pub struct RateLimit {
     /// Whether keys have values of bodies.
     reads_bodies: bool,
     dry_run: bool,
-    /// When the next warning about the limiter is due, in seconds of the monotonic clock.
-    next_warning: AtomicU64,
 }
 
 impl Plugin for RateLimit {
@@ -111,7 +104,6 @@ impl Plugin for RateLimit {
             max_body: config.max_body,
             reads_bodies: false,
             dry_run: config.dry_run,
-            next_warning: AtomicU64::new(0),
         };
         let reads_bodies = plugin.pointers().next().is_some();
         plugin.reads_bodies = reads_bodies;
@@ -312,10 +304,10 @@ impl RateLimit {
     }
 
     fn go_without(&self, error: LimiterError) -> Outcome {
-        let now = clock::monotonic().as_secs();
-        if now >= self.next_warning.load(Ordering::Relaxed) {
-            self.next_warning.store(now.saturating_add(SILENCE), Ordering::Relaxed);
-            log::warn!("the limiter counts nothing: {error}");
+        match error {
+            // The gateway says once that a store went: each instance, and so each request that waits, would say it again.
+            LimiterError::Unavailable => log::debug!("the limiter counts nothing: {error}"),
+            LimiterError::Invalid => log::warn!("the limiter counts nothing: {error}"),
         }
         match self.on_unavailable {
             OnUnavailable::Closed if !self.dry_run => Outcome::respond(refusal::unavailable()),

@@ -3,7 +3,7 @@
 //! Owns where that is told, and what is kept of a request until then. What is not told leaves the estimate as it is:
 //! also where the client left, the upstream failed, or somebody else answered.
 
-use gateway_plugin_sdk::limiter::{self, Settlement};
+use gateway_plugin_sdk::limiter::{self, LimiterError, Settlement};
 use gateway_plugin_sdk::log;
 use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, HeaderName, ResponseHead, Summary};
 use serde::{Deserialize, Serialize};
@@ -122,8 +122,13 @@ impl Reserved {
         if settlements.is_empty() {
             return;
         }
-        if let Err(error) = limiter::settle(&settlements) {
-            log::warn!("estimates stay as they are: {error}");
+        match limiter::settle(&settlements) {
+            Ok(()) => {}
+            // The gateway says once that a store went.
+            Err(error @ LimiterError::Unavailable) => {
+                log::debug!("estimates stay as they are: {error}");
+            }
+            Err(error @ LimiterError::Invalid) => log::warn!("estimates stay as they are: {error}"),
         }
     }
 }

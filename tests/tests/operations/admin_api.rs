@@ -10,4 +10,5 @@ pub(crate) mod program;
 mod schemathesis;
 mod secrets;
 mod traffic;
+mod upstreams;
 mod who;

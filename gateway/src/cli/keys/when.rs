@@ -30,9 +30,39 @@ pub(super) fn moment(text: &str) -> Result<u64, String> {
     Ok(now.saturating_add(from_now))
 }
 
+/// A date (its first second, UTC), or a date-time with a zone (RFC 3339): seconds since 1970.
+pub(super) fn date(text: &str) -> Option<u64> {
+    let at = match text.len() {
+        10 => text
+            .parse::<jiff::civil::Date>()
+            .ok()?
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp(),
+        _ => text.parse::<jiff::Timestamp>().ok()?,
+    };
+    u64::try_from(at.as_second()).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_those_of_documents() {
+        let seconds = [
+            ("2027-01-31", Some(1_801_353_600)),
+            ("2027-01-31T12:00:00Z", Some(1_801_396_800)),
+            ("2027-01-31T13:00:00+01:00", Some(1_801_396_800)),
+            ("2027-01-31T12:00", None),
+            ("2027-02-30", None),
+            ("1969-12-31", None),
+            ("soon", None),
+        ];
+        for (text, at) in seconds {
+            assert_eq!(date(text), at, "{text}");
+        }
+    }
 
     #[test]
     fn times_are_dates_or_from_now() {

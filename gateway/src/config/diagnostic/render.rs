@@ -1,15 +1,16 @@
 //! Findings as text with the lines of the file, and as JSON.
 //!
-//! Owns the look of messages, and that no user or password of a URL is in them: the log has them too. Whether colours
-//! are wanted is the caller's to know.
+//! Owns the look of messages, and that no secret that is written in the file is in them: the log has them too. What may
+//! be one is told by `mask`. Whether colours are wanted is the caller's to know.
 
 use std::borrow::Cow;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Origin, Renderer, Snippet};
 use serde_json::{Value, json};
 
-use super::{Diagnostic, Diagnostics, Severity};
+use super::{Diagnostic, Diagnostics, Severity, mask};
 use crate::config::Source;
+use crate::config::secret_names::in_urls;
 
 impl Diagnostics {
     /// Everything as text: message, place, the line with a caret, notes and advice, one after
@@ -23,18 +24,22 @@ impl Diagnostics {
         let mut text = String::new();
         for diagnostic in self {
             let diagnostic = without_users(diagnostic);
-            let lines = masked(&lines);
             text.push_str(&renderer.render(&[group(&self.source, &lines, &diagnostic)]));
             text.push_str("\n\n");
+        }
+        let more = self.untold.iter().sum::<usize>();
+        if more > 0 {
+            text.push_str(&format!("and {more} more\n\n"));
         }
         text.push_str(&self.summary());
         text
     }
 
-    /// The lines of the file with a `*` for each byte of the secrets that are written in it.
+    /// The lines of the file with a `*` for each byte of what may be a secret: all other bytes keep their places.
     fn without_secrets(&self) -> String {
         let mut bytes = self.source.text().as_bytes().to_vec();
-        for place in self.iter().filter_map(|finding| finding.hidden.clone()) {
+        let told = self.iter().filter_map(|finding| finding.hidden.clone());
+        for place in mask::hidden(self.source.text()).into_iter().chain(told) {
             let hidden = bytes.get_mut(place).unwrap_or_default();
             hidden.iter_mut().filter(|byte| !byte.is_ascii_whitespace()).for_each(|it| *it = b'*');
         }
@@ -44,11 +49,11 @@ impl Diagnostics {
     /// One line that counts: `gateway.toml: 2 errors, 1 warning`.
     pub fn summary(&self) -> String {
         let count = |severity, one: &str| {
-            let number = self.iter().filter(|finding| finding.severity == severity).count();
-            match number {
+            let told = self.iter().filter(|finding| finding.severity == severity).count();
+            match told + self.untold[severity as usize] {
                 0 => None,
                 1 => Some(format!("1 {one}")),
-                _ => Some(format!("{number} {one}s")),
+                number => Some(format!("{number} {one}s")),
             }
         };
         let counts = [count(Severity::Error, "error"), count(Severity::Warning, "warning")];
@@ -75,16 +80,9 @@ fn without_users(diagnostic: &Diagnostic) -> Diagnostic {
     diagnostic
 }
 
-/// A text with a `*` for each byte of what stands before an `@` in a URL: all other bytes keep their places. Also
-/// what is no user: a password that is not encoded may have any letter in it.
+/// A text with a `*` for each byte of what stands before an `@` in a URL.
 fn masked(text: &str) -> Cow<'_, str> {
-    let mut hidden = Vec::new();
-    for (at, scheme) in text.match_indices("://") {
-        let start = at + scheme.len();
-        let ends = |letter: char| letter.is_whitespace() || matches!(letter, '"' | '\'' | '`');
-        let end = text[start..].find(ends).map_or(text.len(), |length| start + length);
-        hidden.extend(text[start..end].rfind('@').map(|length| start..start + length));
-    }
+    let hidden = in_urls(text);
     if hidden.is_empty() {
         return Cow::Borrowed(text);
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 
-use crate::config::Upstream;
+use crate::config::{Span, Upstream};
 
 /// `[documents.NAME]`: a file or a remote text that plugins read.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Document {
     /// The table's name.
     pub name: String,
@@ -16,7 +16,20 @@ pub struct Document {
     pub source: DocumentSource,
     /// `size`: bytes that it may have. Default 1 MiB.
     pub size: usize,
+    /// Where its `file` stands, or its name.
+    pub span: Span,
+    /// Its `file` as messages may show it.
+    pub shown: String,
 }
+
+impl PartialEq for Document {
+    /// Wherever they stand in a file, they are the same document.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.name, &self.source, self.size) == (&other.name, &other.source, other.size)
+    }
+}
+
+impl Eq for Document {}
 
 /// `[events.NAME]`: where events of plugins are sent.
 #[derive(Clone, PartialEq, Eq)]
@@ -62,7 +75,7 @@ impl std::fmt::Debug for EventSink {
 /// Where a document comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum DocumentSource {
-    /// `file`, resolved against the configuration's folder; it exists.
+    /// `file`, resolved against the configuration's folder.
     File(PathBuf),
     /// `upstream` and `path`
     Remote(Box<RemoteDocument>),

@@ -114,6 +114,18 @@ fn refuses_two_stores_in_one_file_and_warns_of_one_that_nobody_uses() {
     let two = with("file = \"a.db\"\n[stores.other]\nfile = \"a.db\"", "limiter = \"kept\"");
     let found = check(&two).unwrap_err().to_string();
     assert!(found.contains("the stores `kept` and `other` are in one file"), "{found}");
+    // However it is written, and with the place of both.
+    for spelling in ["./a.db", "src/../a.db", "src/config/../../a.db"] {
+        let two = with(
+            &format!("file = \"a.db\"\n[stores.other]\nfile = {spelling:?}"),
+            "limiter = \"kept\"",
+        );
+        let found = check(&two).unwrap_err().to_string();
+        let caret = format!("file = {spelling:?}\n");
+        for words in ["are in one file", &*caret, "^^^", "give each a file of its own"] {
+            assert!(found.contains(words), "{words}: {found}");
+        }
+    }
     let loaded = check(&with("", "")).unwrap();
     assert!(loaded.warnings.to_string().contains("no plugin uses the store `kept`"));
 }
@@ -150,4 +162,44 @@ fn looks_where_a_file_is_to_be() {
     }
     std::fs::write(&path, "SQLite format 3\0").unwrap();
     plugin(&format!("file = {:?}", path.display().to_string()), "limiter = \"kept\"");
+}
+
+#[test]
+fn refuses_a_file_or_folder_that_two_different_things_would_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let store = |file: &str| {
+        format!(
+            "[stores.kept]\nfile = {file:?}\n[plugins.keys]\ncomponent = \"lock\"\nlimiter = \"kept\"\n"
+        )
+    };
+    let (db, index) = (path("a.db"), path("index.db"));
+    std::fs::write(path("list"), "").unwrap();
+    for (tables, words) in [
+        (
+            format!("{}[usage]\nstore = {:?}\n", store(&db), path("./a.db")),
+            "the store `kept` and `[usage]` have the same file or folder",
+        ),
+        (
+            format!("{}[access_logs.log]\nfile = {db:?}\n", store(&db)),
+            "the store `kept` and the access log `log` have the same",
+        ),
+        (
+            format!("{}[caches.c]\nfolder = {:?}\n", store(&index), path("")),
+            "the store `kept` and the cache `c` have the same",
+        ),
+        (
+            format!("[usage]\nstore = {0:?}\n[documents.d]\nfile = {0:?}\n", path("list")),
+            "`[usage]` and the document `d` have the same",
+        ),
+        (
+            format!("[gateway]\ncache_dir = {0:?}\n[caches.c]\nfolder = {0:?}\n", path("")),
+            "`cache_dir` of `[gateway]` and the cache `c` have the same",
+        ),
+    ] {
+        let text = file("", TARGETS, &tables, FORWARD);
+        let found = check(&text).unwrap_err().to_string();
+        assert!(found.contains(words), "{tables}\n{found}");
+        assert!(found.contains("give each its own"), "{found}");
+    }
 }

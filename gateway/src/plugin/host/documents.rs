@@ -119,6 +119,17 @@ impl HostState {
     }
 
     fn document(&self, name: &str) -> Option<&Arc<Document>> {
-        self.identity.documents.iter().find(|(known, _)| known == name).map(|(_, it)| it)
+        let index = self.identity.documents.iter().position(|(known, _)| known == name)?;
+        let asked = 1_u64.checked_shl(u32::try_from(index).unwrap_or(u32::MAX)).unwrap_or(0);
+        self.asked_documents.set(self.asked_documents.get() | asked);
+        Some(&self.identity.documents[index].1)
+    }
+
+    /// The names of documents that it was granted and has not asked for, of the first 64.
+    pub(in crate::plugin) fn unasked_documents(&self) -> Vec<&str> {
+        let asked = self.asked_documents.get();
+        let granted = self.identity.documents.iter().take(64).enumerate();
+        let unasked = granted.filter(|(index, _)| asked >> index & 1 == 0);
+        unasked.map(|(_, (name, _))| name.as_str()).collect()
     }
 }

@@ -30,7 +30,10 @@ impl Changes {
     /// What a plugin has against the rest, at its place in the whole; `None` where it may follow from
     /// what was changed.
     pub(super) fn place(&self, error: LoadError) -> Option<LoadError> {
-        let pointer = self.original(pointer(&error.place)?);
+        let place = pointer(&error.place)?;
+        // A key that is missed may be the one that was misspelled beside it.
+        let misses = !self.before.contains_key(place) && self.lacks_beside(place);
+        let pointer = self.original(place);
         let added = self.added.iter().flat_map(|(table, keys)| {
             keys.keys().map(move |key| format!("{table}/{}", escaped(key)))
         });
@@ -40,7 +43,14 @@ impl Changes {
             SpanTarget::ConfigKey(_) => SpanTarget::ConfigKey(pointer),
             _ => SpanTarget::Config(pointer),
         };
-        (!follows).then_some(LoadError { place, ..error })
+        (!follows && !misses).then_some(LoadError { place, ..error })
+    }
+
+    /// Whether a key was taken out of the table in which this one would be.
+    fn lacks_beside(&self, pointer: &str) -> bool {
+        let Some((table, _)) = pointer.rsplit_once('/') else { return false };
+        let table = self.original(table);
+        self.removed.iter().any(|it| it.rsplit_once('/').is_some_and(|(around, _)| around == table))
     }
 
     fn original(&self, pointer: &str) -> String {
@@ -271,6 +281,20 @@ mod tests {
             ("/list/0/of/1", false),
         ] {
             assert_eq!(changes.place(error(pointer)).is_some(), is_told, "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_key_that_is_missed_beside_one_that_was_taken_out_follows_from_that() {
+        let whole = serde_json::json!({ "a": { "documnet": "x", "b": 1 }, "c": {} });
+        let removed = ["/a/documnet"].map(str::to_owned).into();
+        let mut changes = Changes { removed, ..Changes::default() };
+        changes.rest(&whole, "", "");
+        for (pointer, is_told) in [("/a/keys", false), ("/a/b", true), ("/c/keys", true)] {
+            let place = SpanTarget::Config(pointer.to_owned());
+            let error =
+                LoadError { place, message: String::new(), label: None, note: None, help: None };
+            assert_eq!(changes.place(error).is_some(), is_told, "{pointer}");
         }
     }
 

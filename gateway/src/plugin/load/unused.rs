@@ -13,7 +13,9 @@ use super::key_of;
 use super::refusal::{LoadError, refused};
 use crate::config::{self, Grant};
 use crate::plugin::host::INTERFACES;
+use crate::plugin::instance::Instance;
 
+const WORDS_OF_DOCUMENTS: &str = "nothing in its `config` is about";
 const WORDS: &str = "it is granted what it does not import";
 
 /// Whether it is such a warning.
@@ -51,5 +53,19 @@ pub(super) fn unused_grants(config: &config::Plugin, component: &Component) -> O
     keys.dedup();
     let message = format!("{WORDS}: {}", names.join(", "));
     let note = format!("take it out of {}", keys.join(" and "));
+    Some(LoadError { note: Some(note.into()), ..refused(message, None) })
+}
+
+/// Warns of documents that a configured plugin did not ask for.
+pub(super) fn unused_documents(instance: &Instance) -> Option<LoadError> {
+    let unused = instance.unasked_documents();
+    if unused.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = unused.iter().map(|name| format!("`{name}`")).collect();
+    let (documents, names) =
+        (if unused.len() == 1 { "document" } else { "documents" }, names.join(", "));
+    let message = format!("{WORDS_OF_DOCUMENTS} the {documents} {names}");
+    let note = "name it in `config`, or take it out of `documents`";
     Some(LoadError { note: Some(note.into()), ..refused(message, None) })
 }

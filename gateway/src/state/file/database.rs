@@ -1,14 +1,18 @@
 //! The SQLite file behind a store.
 //!
-//! Owns its tables and its bound. One process has the file at a time.
+//! Owns its tables and its bound. One process has the file at a time. What becomes of it when somebody takes the file
+//! away is in `watch`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
+use super::watch::Mark;
 use super::{Change, Loaded};
+use crate::held_files::{self, Held};
 use crate::state::limits::{Key, Written, wall};
 
 /// "Gwst": that the file is a store.
@@ -45,13 +49,28 @@ impl From<rusqlite::Error> for OpenError {
 /// See the module.
 pub(in crate::state) struct Database {
     pub(super) connection: Connection,
-    path: PathBuf,
+    pub(super) path: PathBuf,
+    /// Where the path led when it was opened, past links: SQLite's own files are beside that.
+    pub(super) real: PathBuf,
     secret: [u64; 2],
+    /// The same file, to look at. Closed after the connection, whose locks end with it.
+    pub(super) file: File,
+    pub(super) held: Held,
+    /// How the file looked when this process was last done with it.
+    pub(super) mark: Mark,
 }
 
 impl Database {
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
+        if std::fs::metadata(path).is_ok_and(|found| held_files::is_held(&found)) {
+            return Err(OpenError("this gateway has it open already".to_owned()));
+        }
         let mut connection = Connection::open(path)?;
+        let unread = |error: std::io::Error| OpenError(error.to_string());
+        let file = File::open(path).map_err(unread)?;
+        let found = file.metadata().map_err(unread)?;
+        let held = held_files::hold(&found)
+            .ok_or_else(|| OpenError("this gateway has it open already".to_owned()))?;
         // Short: a gateway that ended a moment ago may still have it.
         connection.busy_timeout(Duration::from_secs(2))?;
         connection
@@ -88,7 +107,9 @@ impl Database {
         transaction.execute_batch(super::keys::SCHEMA)?;
         let secret = secret(&transaction)?;
         transaction.commit()?;
-        Ok(Self { connection, path: path.to_owned(), secret })
+        let mark = Mark::of(&file).map_err(unread)?;
+        let real = path.canonicalize().map_err(unread)?;
+        Ok(Self { connection, path: path.to_owned(), real, secret, file, held, mark })
     }
 
     pub(super) fn path(&self) -> &Path {

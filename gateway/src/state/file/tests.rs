@@ -99,3 +99,43 @@ fn a_file_that_is_closed_keeps_nobody_waiting() {
     });
     done.recv_timeout(std::time::Duration::from_secs(30)).expect("both came back");
 }
+
+#[test]
+fn a_new_file_in_the_place_of_one_that_is_gone_has_keys_and_what_nobody_uses_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("link.db");
+    // As where the file is elsewhere, and a link leads there.
+    std::os::unix::fs::symlink("state.db", &path).expect("a link");
+    let mut database = Database::open(&path).expect("it is new");
+    let buckets = vec![(Key([1, 2]), wall() + DAY)];
+    let change = Change {
+        plugin: "configured no more".into(),
+        buckets: Written { buckets: buckets.clone(), floor: 0 },
+        entries: Vec::new(),
+        are_all: false,
+    };
+    database.write(&[change]).expect("it is written");
+    database.put_key("partners", "one", Some("{}")).expect("it is written");
+    database.is_done_with();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o640);
+    std::fs::set_permissions(&path, mode).expect("it is ours");
+    assert!(database.look().is_ok());
+    std::fs::remove_file(folder.path().join("state.db")).expect("it is there");
+    assert!(matches!(database.look(), Err(Lost::Gone)));
+    database.write_anew().expect("it is made");
+    assert!(database.look().is_ok());
+    assert!(path.is_symlink(), "it is where the link leads");
+    let found = std::fs::metadata(&path).expect("it is there");
+    assert_eq!(std::os::unix::fs::MetadataExt::mode(&found) & 0o777, 0o640);
+    let secret = database.secret();
+    drop(database);
+    let names = std::fs::read_dir(folder.path()).expect("a folder");
+    assert_eq!(names.count(), 2, "nothing is left beside it");
+    let database = Database::open(&path).expect("it is whole");
+    assert_eq!(database.secret(), secret);
+    assert_eq!(database.load("configured no more").expect("it is read").buckets.buckets, buckets);
+    assert_eq!(database.keys("partners").expect("they are read").len(), 1);
+    let again = Database::open(&folder.path().join("state.db"));
+    let why = again.err().expect("it is open").to_string();
+    assert_eq!(why, "this gateway has it open already");
+}

@@ -90,7 +90,7 @@ impl Sqlite {
     pub(super) fn write(&mut self, rows: &Rows) -> Result<(), StoreError> {
         let now = fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino()));
         if now.ok() != Some(self.file) {
-            return Err(StoreError::Other(format!("{} was removed", self.path.display())));
+            return Err(StoreError::Removed(self.path.clone()));
         }
         let mut written = self.try_to_write(rows);
         while let Err(error) = &written

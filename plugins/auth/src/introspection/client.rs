@@ -72,8 +72,14 @@ impl fmt::Debug for Client {
 impl Client {
     /// Checks the settings.
     pub(super) fn new(config: &IntrospectionConfig, at: &Pointer, problems: &mut Problems) -> Self {
-        if config.upstream.is_empty() {
+        let upstream = &config.upstream;
+        if upstream.is_empty() {
             problems.add(&at.key("upstream"), "must not be empty");
+        } else if !http_client::is_granted(upstream) {
+            let message = format!(
+                "the upstream `{upstream}` is not granted: write `upstreams = [\"{upstream}\"]` beside `component`"
+            );
+            problems.add(&at.key("upstream"), message);
         }
         let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'#';
         if !config.path.starts_with('/') || !config.path.bytes().all(is_plain) {

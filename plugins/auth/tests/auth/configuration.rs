@@ -489,6 +489,8 @@ fn points_at_pointers_that_are_none_and_at_cookies_for_keys() {
             "/group_claim",
             "/introspection/consumer_claim",
             "/introspection/scope_claims/0",
+            // Nothing is granted here.
+            "/introspection/upstream",
             "/jwt/consumer_claim",
             "/jwt/issuers/0/audience_claim",
             "/jwt/required_claims/0",

@@ -311,6 +311,7 @@ fn reports_every_setting_that_is_wrong() {
         (json!({ "client_secret": null }), "needs the client's secret"),
         (json!({ "client_secret": null, "secret": "other" }), "secrets = [\"other\"]"),
         (json!({ "client_secret": "" }), "is empty"),
+        (json!({ "upstream": "idd" }), "write `upstreams = [\"idd\"]` beside `component`"),
     ] {
         let error = try_plugin(&endpoint, &config(changes)).map(drop).unwrap_err().to_string();
         assert!(error.contains(message), "{error}");

@@ -102,17 +102,34 @@ fn a_wrong_document_changes_nothing_and_all_of_it_is_told() {
                 &json!({ "consumer": "a\nb", "expires": "soon", "group": "g".repeat(65) }),
             ),
             vec![
-                "`consumer` is no name",
+                "`consumer` is no text of 1 to 256",
                 "`expires` is neither",
-                "`group` has more than 64",
-                "`id` is no name",
+                "`group` is no text of 1 to 64",
+                "`id` is no identifier",
             ],
         ),
         (right.replace("sha256", "md5"), vec!["`digest` is not `sha256:`"]),
-        (line("one", "first", &json!({ "scope": [] })), vec!["unknown field `scope`"]),
+        (
+            line("one", "first", &json!({ "scope": [] })),
+            vec!["there is no member `scope`; did you mean `scopes`?"],
+        ),
         (
             format!("{right}{{\"id\": \"b\"}}\nnothing\n"),
-            vec!["missing field `digest`", "no JSON object"],
+            vec!["there is no `digest`", "line 3: column 2: it stops being JSON"],
+        ),
+        // As where keys are imported: of two members of a name nobody knows which is meant.
+        (right.replace("{", r#"{"id": "a", "#), vec!["the member `id` is named twice"]),
+        (line("one", "first", &json!({ "note": ["a"] })), vec!["`note` is no text"]),
+        // Together, whatever else is wrong with a line.
+        (
+            right.clone() + &line("one", "first", &json!({ "expires": true })) + "{}",
+            vec![
+                "line 2: `id` is that of the key in line 1",
+                "line 2: `digest` is that of the key in line 1",
+                "line 2: `expires` is neither",
+                "line 3: there is no `id`",
+                "line 3: there is no `digest`",
+            ],
         ),
         (
             (0..=1000).map(|it| line(&it.to_string(), &it.to_string(), &json!({}))).collect(),
@@ -140,11 +157,16 @@ fn of_a_text_that_is_no_list_of_keys_a_few_lines_are_told_and_no_value() {
     let plugin = with(line("one", "first", &json!({})));
     plugin.set_document("partners", "{\"id\":\n".repeat(100_000));
     assert_admitted(&ask(&plugin, "first"), "one");
-    assert_eq!(plugin.document_faults("partners").len(), 20);
+    let told = plugin.document_faults("partners");
+    let told: Vec<_> = told.iter().map(|fault| &*fault.message).skip(19).collect();
+    let end = ["line 20: column 6: it stops being JSON here", "and 980 more"];
+    assert_eq!(told[..2], end);
+    assert_eq!(told[2..], ["line 1001: there are more than 1000 keys"]);
     plugin.set_document("partners", r#"{ "id": "one", "digest": 7734882277348822 }"#);
     assert_admitted(&ask(&plugin, "first"), "one");
     let faults = plugin.document_faults("partners");
-    assert_eq!(faults[0].message, "line 1: the value of a member is not a string");
+    assert!(faults[0].message.starts_with("line 1: `digest` is not `sha256:`"), "{faults:?}");
+    assert!(!faults[0].message.contains("7348"), "{faults:?}");
 }
 
 #[test]

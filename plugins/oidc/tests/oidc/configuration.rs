@@ -24,6 +24,8 @@ fn points_at_each_fault() {
         (json!({ "issuer": "" }), "/issuer"),
         (json!({ "client_id": "" }), "/client_id"),
         (json!({ "upstream": "" }), "/upstream"),
+        (json!({ "upstream": "logn" }), "/upstream"),
+        (json!({ "userinfo": "nope" }), "/userinfo"),
         (json!({ "discovery": "none" }), "/discovery"),
         (json!({ "discovery": "keys" }), "/discovery"),
         (json!({ "document": "none" }), "/document"),

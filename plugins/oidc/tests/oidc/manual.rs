@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gateway_plugin_sdk::http_client::HttpError;
 use gateway_plugin_sdk::testing::Harness;
 use oidc::Oidc;
 use serde_json::Value;
@@ -36,6 +37,7 @@ fn every_example_of_the_readme_is_accepted() {
             }
             for upstream in list("upstreams") {
                 assert!(parsed["upstreams"].get(&upstream).is_some(), "{name}: {upstream}");
+                prepared = prepared.upstream(upstream, |_| Err(HttpError::Connect));
             }
             let plugin = prepared.configure(&plugin["config"]);
             plugin

@@ -90,3 +90,27 @@ fn points_at_each_fault() {
         assert_eq!(found, places, "{error}");
     }
 }
+
+#[test]
+fn says_what_was_meant_by_an_attribute_that_there_is_not() {
+    let message = |name: &str| {
+        let config = json!({ "policies": [ten_a_minute(json!({}))], "exempt": { name: ["::1"] } });
+        let error = Harness::<RateLimit>::new(config).err()?;
+        Some(error.issues()[0].message.clone())
+    };
+    for (name, meant) in [
+        ("client.adress", "client.address"),
+        ("client.ip-address", "client.address"),
+        ("client_address", "client.address"),
+        ("route.nmae", "route.name"),
+        ("consumer_id", "consumer.id"),
+        ("consumer.key_id", "consumer.key-id"),
+    ] {
+        let expected = format!("there is no attribute `{name}`; did you mean `{meant}`?");
+        assert_eq!(message(name), Some(expected));
+    }
+    // Plugins set others.
+    for name in ["consumer.claim.plan", "consumer.idp", "plan", "clients.address2"] {
+        assert_eq!(message(name), None, "{name}");
+    }
+}

@@ -176,7 +176,7 @@ async fn routes_listeners_and_upstreams() {
     assert_eq!(asked(&gateway, template, "/routes/moved", 200).await["traffic"], Value::Null);
     assert_eq!(
         asked(&gateway, template, "/routes/none", 404).await["detail"],
-        "there is no such route"
+        "there is no such route; there are `api/v1`, `fixed`, `moved`"
     );
     for wrong in ["limit=0", "limit=1001", "limit=x", "offset=-1", "limit=1&limit=2", "more=1"] {
         asked(&gateway, "/routes", &format!("/routes?{wrong}"), 400).await;

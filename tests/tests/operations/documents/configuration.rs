@@ -28,11 +28,6 @@ fn each_wrong_option_is_explained_in_its_place() {
         ("", vec!["there is no document `keys`", "add a `[documents.keys]` table"]),
         ("[documents.keys]", vec!["comes from nowhere", "`file = \"PATH\"`"]),
         (
-            "[documents.keys]\nfile = \"no-such-file\"",
-            vec!["does not exist", "relative to the conf"],
-        ),
-        ("[documents.keys]\nfile = \".\"", vec!["is not a file"]),
-        (
             "[documents.keys]\nupstream = \"isuer\"\npath = \"/jwks\"",
             vec!["there is no upstream `isuer`", "did you mean `issuer`"],
         ),

@@ -89,3 +89,43 @@ async fn a_wrong_document_changes_nothing_over_a_reload_either() {
     }
     assert_eq!(stage(&gateway).await, "one");
 }
+
+#[tokio::test]
+async fn a_file_that_is_gone_keeps_no_other_change_from_being_put_in_force() {
+    log::listen();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("goes.json");
+    write(&file, "\"one\"");
+    let shown = file.to_str().unwrap().to_owned();
+    let setup = |more: &str| Setup::toml(&format!("{TEXT}{more}"), &[("FLAGS", &shown)]).workers(1);
+    let gateway = setup("").start();
+    assert_eq!(stage(&gateway).await, "one");
+    std::fs::remove_file(&file).unwrap();
+    let more = "[[routes]]\nname = \"new\"\npaths = [\"/new\"]\nrespond = { body = \"new\" }\n";
+    let (handle, next) = (gateway.handle.clone(), setup(more).config);
+    tokio::task::spawn_blocking(move || handle.reload(next).map(drop).unwrap()).await.unwrap();
+    assert_eq!(Http1::get(gateway.address, "/new").await.text(), "new");
+    assert_eq!(stage(&gateway).await, "one", "the last one is kept");
+    // Another file is another document, and nobody knows what it says.
+    let other = folder.path().join("none.json").to_str().unwrap().to_owned();
+    let next = Setup::toml(TEXT, &[("FLAGS", &other)]).workers(1).config;
+    let handle = gateway.handle.clone();
+    let refused = tokio::task::spawn_blocking(move || handle.reload(next).map(drop)).await.unwrap();
+    assert!(format!("{:?}", refused.unwrap_err()).contains("does not exist"));
+    assert_eq!(stage(&gateway).await, "one");
+    write(&file, "\"two\"");
+    let began = Instant::now();
+    while stage(&gateway).await == "one" {
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+    // Nothing but space, as what is left of a list that was cut off.
+    let new = file.with_extension("new");
+    std::fs::write(&new, "\n").unwrap();
+    std::fs::rename(&new, &file).unwrap();
+    let told = |line: &log::Line| line.message.contains("and is empty: before it had");
+    let began = Instant::now();
+    while log::lines(told).is_empty() {
+        assert!(began.elapsed() < Duration::from_secs(10), "nothing is told");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -93,8 +93,9 @@ async fn a_silent_store_costs_a_bounded_wait_and_stalls_no_other_route() {
             assert_eq!(status, 200);
         }
         gateway.until("gateway_store_up", |up| up == 0.0).await;
+        assert_eq!(gateway.ask("/open", &[]).await.0, 200);
         gateway
-            .until("gateway_store_calls_total{store=\"shared\",result=\"away\"}", |_| true)
+            .until("gateway_store_calls_total{store=\"shared\",result=\"away\"}", |away| away > 0.0)
             .await;
         assert!(began.elapsed() < Duration::from_secs(8));
         server.go_on();
@@ -132,5 +133,25 @@ async fn a_connection_for_checks_that_is_cut_is_made_anew() {
         }
         assert_eq!(gateway.said("cannot be had"), 1);
         assert_eq!(gateway.statuses("/closed", 5).await, [200, 200, 200, 200, 429], "{kind:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_is_one_line_of_the_log_however_many_requests_wait() {
+    for kind in KINDS {
+        let Some(server) = Server::start(kind, &[]).await else { continue };
+        let folder = tempdir().unwrap();
+        let patient = text(&server).replace("instances = 2", "instances = 2\ntimeout = \"500ms\"");
+        let gateway = Gateway::run_up(folder.path(), &patient).await;
+        server.pause();
+        let waiting = (0..64).map(|_| gateway.ask("/closed", &[]));
+        for (status, _) in futures_util::future::join_all(waiting).await {
+            assert_eq!(status, 503, "{kind:?}");
+        }
+        gateway.until("gateway_store_up", |up| up == 0.0).await;
+        assert_eq!(gateway.statuses("/closed", 3).await, [503; 3]);
+        let lines = gateway.lines_with("level", "WARN").len();
+        assert_eq!((lines, gateway.said("cannot be had")), (1, 1), "{kind:?}");
+        server.go_on();
     }
 }

@@ -1,5 +1,6 @@
 //! A store in a file.
 
+use std::path::Path;
 use std::time::Duration;
 
 use gateway_tests::Http1;
@@ -130,4 +131,125 @@ async fn keys_and_values_survive_a_stop_and_keep_their_time() {
     gateway.stop();
     let gateway = Gateway::run(folder.path(), &text);
     assert_eq!(count(&gateway).await, 3);
+}
+
+fn remove(folder: &Path, suffixes: &[&str]) {
+    for suffix in suffixes {
+        let _none = std::fs::remove_file(folder.join(format!("state.db{suffix}")));
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_deleted_is_made_anew_with_all_that_it_had() {
+    for suffixes in [&[""][..], &["", "-wal", "-shm"]] {
+        let folder = tempdir().unwrap();
+        let gateway = Gateway::run(folder.path(), &text());
+        assert_eq!(admitted(&gateway, "a", 7).await, 7);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        remove(folder.path(), suffixes);
+        let errors = "gateway_store_calls_total{store=\"kept\",result=\"error\"}";
+        gateway.until(errors, |count| count == 1.0).await;
+        assert_eq!(gateway.metric("gateway_store_up").await, 1.0);
+        assert_eq!(gateway.said("was deleted or moved away: all that it has is in a new file"), 1);
+        assert_eq!(admitted(&gateway, "b", 10).await, 10);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(gateway.said("was deleted or moved away"), 1, "it is told once");
+        // Nothing of the old file gets into the new one, nor takes anything of it away.
+        gateway.kill();
+        let gateway = Gateway::run(folder.path(), &text());
+        assert_eq!(admitted(&gateway, "a", 7).await, 3, "{suffixes:?}");
+        assert_eq!(admitted(&gateway, "b", 7).await, 0, "{suffixes:?}");
+        gateway.stop();
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_moved_away_is_whole_and_so_is_the_new_one() {
+    let folder = tempdir().unwrap();
+    let gateway = Gateway::run(folder.path(), &text());
+    assert_eq!(admitted(&gateway, "a", 7).await, 7);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    std::fs::rename(folder.path().join("state.db"), folder.path().join("old.db")).unwrap();
+    let errors = "gateway_store_calls_total{store=\"kept\",result=\"error\"}";
+    gateway.until(errors, |count| count == 1.0).await;
+    assert_eq!(admitted(&gateway, "a", 1).await, 1);
+    gateway.stop();
+    for (file, left) in [("old.db", 3), ("state.db", 2)] {
+        let gateway = Gateway::run(folder.path(), &text().replace("state.db", file));
+        assert_eq!(admitted(&gateway, "a", 7).await, left, "{file}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_in_the_place_of_another_is_told_and_never_written_over() {
+    let folder = tempdir().unwrap();
+    let gateway = Gateway::run(folder.path(), &text());
+    assert_eq!(admitted(&gateway, "a", 7).await, 7);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (ours, other) = (folder.path().join("state.db"), folder.path().join("other"));
+    std::fs::write(&other, "of some use to somebody").unwrap();
+    std::fs::rename(&other, &ours).unwrap();
+    gateway.until("gateway_store_up", |up| up == 0.0).await;
+    assert_eq!(admitted(&gateway, "b", 10).await, 10, "limits go on");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(gateway.said("another file has taken its place"), 1);
+    assert_eq!(std::fs::read_to_string(&ours).unwrap(), "of some use to somebody");
+    std::fs::rename(&ours, &other).unwrap();
+    gateway.until("gateway_store_up", |up| up == 1.0).await;
+    gateway.stop();
+    let gateway = Gateway::run(folder.path(), &text());
+    assert_eq!(admitted(&gateway, "a", 7).await, 3);
+    assert_eq!(admitted(&gateway, "b", 7).await, 0);
+}
+
+/// As one that is restored from a copy, into the file that is there or in its place.
+#[tokio::test]
+async fn a_file_that_somebody_writes_over_is_told_and_left_to_them() {
+    for (is_in_place, words) in [
+        (true, "somebody else has written to the file"),
+        (false, "another file has taken its place"),
+    ] {
+        let folder = tempdir().unwrap();
+        let (ours, saved) = (folder.path().join("state.db"), folder.path().join("saved.db"));
+        let gateway = Gateway::run(folder.path(), &text());
+        assert_eq!(admitted(&gateway, "a", 7).await, 7);
+        gateway.stop();
+        std::fs::copy(&ours, &saved).unwrap();
+        let gateway = Gateway::run(folder.path(), &text());
+        assert_eq!(admitted(&gateway, "a", 7).await, 3);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        if is_in_place {
+            std::fs::write(&ours, "").unwrap();
+        } else {
+            std::fs::rename(&saved, &ours).unwrap();
+        }
+        gateway.until("gateway_store_up", |up| up == 0.0).await;
+        assert_eq!(gateway.said(words), 1);
+        if is_in_place {
+            std::fs::copy(&saved, &ours).unwrap();
+        }
+        gateway.stop();
+        let gateway = Gateway::run(folder.path(), &text());
+        assert_eq!(
+            admitted(&gateway, "a", 7).await,
+            3,
+            "what was restored, and nothing else: {words}"
+        );
+    }
+}
+
+/// A glance at the file would give up the lock.
+#[tokio::test]
+async fn a_reload_leaves_the_file_to_this_gateway_alone() {
+    let folder = tempdir().unwrap();
+    let gateway = Gateway::run(folder.path(), &text());
+    let file = folder.path().join("gateway.toml");
+    let respelled = std::fs::read_to_string(&file).unwrap().replace("state.db", "./state.db");
+    std::fs::write(&file, respelled).unwrap();
+    gateway.until("gateway_config_reloads_total{result=\"in_force\"}", |count| count > 0.5).await;
+    assert_eq!(admitted(&gateway, "a", 7).await, 7);
+    let mut command = std::process::Command::new(gateway_tests::binary());
+    let output = command.current_dir(folder.path()).arg("run").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("another process has it open"), "{said}");
 }

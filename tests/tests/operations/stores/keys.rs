@@ -359,6 +359,28 @@ async fn keys_are_imported_by_their_digests_and_listed_by_page_and_consumer() {
     let listed = done(&gateway, &["list", "partners", "--consumer", "five", "--json"]);
     let listed: Value = serde_json::from_str(&listed).unwrap();
     assert_eq!(listed["total"], 5);
+
+    // As a document of keys is judged.
+    let dated = json!({ "id": "dated", "digest": digest("dated"), "expires": "2096-10-02" });
+    let twice = dated.to_string().replace("{", "{\"id\": \"first\", ");
+    let wrong = json!({ "id": "w", "digest": digest("w"), "expires": "soon", "note": ["a"] });
+    std::fs::write(&file, format!("\u{feff}{dated}\n{twice}\n{wrong}\n{{\"id\"\n")).unwrap();
+    let output = run(&gateway, &["import", "partners", file.to_str().unwrap()]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "1 added, 3 refused\n");
+    let said = String::from_utf8(output.stderr).unwrap();
+    for words in [
+        "the member `id` is named twice",
+        "`/expires` is neither a date",
+        "column 5: it stops being JSON here",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let (_, key) = admin(&gateway, "GET", "/keys/partners/dated", "").await;
+    assert_eq!((&key["consumer"], &key["expires"]), (&json!("dated"), &json!(3_999_974_400_u64)));
+    let body = r#"{"consumer": "a", "consumer": "b"}"#;
+    let (status, refused) = admin(&gateway, "POST", "/keys/partners", body).await;
+    assert_eq!(status, 400);
+    assert!(refused["detail"].as_str().unwrap().contains("`consumer` is named twice"), "{refused}");
 }
 
 #[test]

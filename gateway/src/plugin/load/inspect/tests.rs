@@ -15,7 +15,10 @@ struct Judges {
 
 impl Judges {
     fn of(name: &'static str) -> Self {
-        let opened = Opened::new(&config::Component::BuiltIn(name.to_owned())).expect("it opens");
+        let mut opened =
+            Opened::new(&config::Component::BuiltIn(name.to_owned())).expect("it opens");
+        // What a schema cannot know is there: an upstream of this name.
+        opened.config.upstreams = Some(vec![("u".to_owned(), config::UpstreamId(0))]);
         let (plugin, _) = opened.prepare().expect("it can be prepared");
         let description = wait(describe(&plugin)).expect("it describes itself");
         let schema = Schema::read(&description.config_schema).expect("there is one");
