@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use crate::heads::ExchangeView;
@@ -18,9 +18,7 @@ pub(super) fn arrived(key: &mut ReuseKey, interest: &Interest, heads: &ExchangeV
     key.push(interest.path.then(|| request.target.path().as_bytes()));
     key.push(request.target.query().filter(|_| interest.query).map(str::as_bytes));
     let joined = Joined::of(&request.headers, &interest.request_fields);
-    for (index, name) in interest.request_fields.iter().enumerate() {
-        key.push(joined.value(&request.headers, index, name));
-    }
+    joined.each(&request.headers, &interest.request_fields, |value| key.push(value));
     for name in &interest.attributes {
         key.push(heads.declared(name).as_deref().map(str::as_bytes));
     }
@@ -29,6 +27,9 @@ pub(super) fn arrived(key: &mut ReuseKey, interest: &Interest, heads: &ExchangeV
 /// As many values as most plugins declare at most. More are put on the heap; room for more would be
 /// moved with every call.
 const FEW: usize = 4;
+
+/// Up to so many fields are compared one by one.
+const FEW_FIELDS: usize = 8;
 
 /// What a plugin declared, as the head of a request has it.
 pub(super) struct View<'a> {
@@ -98,19 +99,31 @@ impl Joined {
 
     /// The values of these fields, joined where there are several lines.
     pub(super) fn values<'a>(&'a self, headers: &'a HeaderMap, names: &[HeaderName]) -> Values<'a> {
-        names.iter().enumerate().map(|(index, name)| self.value(headers, index, name)).collect()
+        let mut values = Values::with_capacity(names.len());
+        self.each(headers, names, |value| values.push(value));
+        values
     }
 
-    /// The value of one of them.
-    fn value<'a>(
+    /// Hands over the value of each of them.
+    #[inline]
+    fn each<'a>(
         &'a self,
         headers: &'a HeaderMap,
-        index: usize,
-        name: &HeaderName,
-    ) -> Option<&'a [u8]> {
-        if let Some(Some(joined)) = self.0.get(index) {
-            return Some(joined.as_slice());
+        names: &[HeaderName],
+        mut see: impl FnMut(Option<&'a [u8]>),
+    ) {
+        if !self.0.is_empty() || headers.len() > FEW_FIELDS || names.len() < 2 {
+            for (index, name) in names.iter().enumerate() {
+                let joined = self.0.get(index).and_then(Option::as_deref);
+                see(joined.or_else(|| headers.get(name).map(HeaderValue::as_bytes)));
+            }
+            return;
         }
-        headers.get(name).map(http::HeaderValue::as_bytes)
+        // Nearly always there are few, and to compare a name with each of them takes less than to hash it.
+        let known: SmallVec<[_; FEW_FIELDS]> = headers.iter().collect();
+        for name in names {
+            let value = known.iter().find(|(known, _)| *known == name);
+            see(value.map(|(_, value)| value.as_bytes()));
+        }
     }
 }

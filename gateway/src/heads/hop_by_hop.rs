@@ -17,9 +17,7 @@ pub(crate) fn strip_hop_by_hop(headers: &mut HeaderMap) -> bool {
             CONNECTION => nominates = true,
             TRAILER => announces = true,
             TRANSFER_ENCODING | UPGRADE | TE => others = true,
-            ref name => {
-                others |= matches!(name.as_str(), "keep-alive" | "proxy-connection");
-            }
+            ref name => others |= *name == KEEP_ALIVE || *name == PROXY_CONNECTION,
         }
     }
     if nominates {

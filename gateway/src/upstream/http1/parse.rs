@@ -14,6 +14,8 @@ use super::super::head::check_framing;
 use super::Error;
 use crate::config::UpstreamLimits;
 
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+
 /// Fields for which there is room on the stack. Heads with more are rare, and their room is allocated.
 const USUAL_FIELDS: usize = 100;
 
@@ -197,6 +199,8 @@ impl Found {
                 self.length = length;
             }
             TRANSFER_ENCODING => self.is_unusual = true,
+            // As most say it.
+            CONNECTION if value.as_bytes() == b"keep-alive" => self.says_keep_alive = true,
             CONNECTION => {
                 for member in value.as_bytes().split(|byte| *byte == b',') {
                     let member = member.trim_ascii();
@@ -204,7 +208,7 @@ impl Found {
                     self.says_keep_alive |= member.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            ref other if other.as_str() == "keep-alive" => self.idle = idle(value.as_bytes()),
+            ref other if *other == KEEP_ALIVE => self.idle = idle(value.as_bytes()),
             _ => {}
         }
     }
