@@ -119,11 +119,51 @@ impl Joined {
             }
             return;
         }
-        // Nearly always there are few, and to compare a name with each of them takes less than to hash it.
+        // Nearly always there are few, and most of what a plugin declares is not there: lengths tell so already.
         let known: SmallVec<[_; FEW_FIELDS]> = headers.iter().collect();
+        let bit = |name: &HeaderName| 1_u64 << (name.as_str().len() % 64);
+        let lengths = known.iter().fold(0, |lengths, (name, _)| lengths | bit(name));
         for name in names {
-            let value = known.iter().find(|(known, _)| *known == name);
+            let value = match lengths & bit(name) {
+                0 => None,
+                _ => known.iter().find(|(known, _)| *known == name),
+            };
             see(value.map(|(_, value)| value.as_bytes()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_of_few_fields_are_those_of_many() {
+        let names: Vec<_> =
+            ["accept", "x-user", "x-uses", "x-none", "host"].map(HeaderName::from_static).into();
+        for others in [0, FEW_FIELDS] {
+            let mut headers = HeaderMap::new();
+            for (name, value) in
+                [("host", "h"), ("x-uses", "2"), ("x-user", "1"), ("accept", "a"), ("x-more", "m")]
+            {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            // Two lines of what is not declared do not join anything.
+            headers.append("x-more", HeaderValue::from_static("n"));
+            for number in 0..others {
+                let name = HeaderName::try_from(format!("x-oth{number}")).expect("a name");
+                headers.append(name, HeaderValue::from_static("other"));
+            }
+            let values = |headers: &HeaderMap| {
+                let joined = Joined::of(headers, &names);
+                let values = joined.values(headers, &names);
+                let text =
+                    |it: &Option<&[u8]>| it.map(|it| String::from_utf8_lossy(it).into_owned());
+                values.iter().map(|it| text(it).unwrap_or_else(|| "-".into())).collect::<Vec<_>>()
+            };
+            assert_eq!(values(&headers), ["a", "1", "2", "-", "h"], "{others}");
+            headers.append("accept", HeaderValue::from_static("b"));
+            assert_eq!(values(&headers), ["a, b", "1", "2", "-", "h"], "{others}");
         }
     }
 }

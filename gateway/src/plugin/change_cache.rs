@@ -35,8 +35,9 @@ pub(crate) struct ReuseKey {
     is_too_long: bool,
 }
 
-/// In place of a length.
-const ABSENT: [u8; 2] = [u8::MAX; 2];
+/// In place of a length, which is one byte where that is enough, and two behind [`LONG`] where it is not.
+const ABSENT: u8 = u8::MAX;
+const LONG: u8 = ABSENT - 1;
 
 impl ReuseKey {
     /// The key that this writes; `None` for what is too long to be kept.
@@ -50,7 +51,7 @@ impl ReuseKey {
     #[inline]
     pub(crate) fn push(&mut self, value: Option<&[u8]>) {
         let Some(value) = value else {
-            self.bytes.extend_from_slice(&ABSENT);
+            self.bytes.push(ABSENT);
             return;
         };
         // What is longer than can be kept is not copied.
@@ -58,7 +59,13 @@ impl ReuseKey {
             self.is_too_long = true;
             return;
         }
-        self.bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
+        match u8::try_from(value.len()) {
+            Ok(short) if short < LONG => self.bytes.push(short),
+            _ => {
+                self.bytes.push(LONG);
+                self.bytes.extend_from_slice(&(value.len() as u16).to_le_bytes());
+            }
+        }
         self.bytes.extend_from_slice(value);
     }
 }
@@ -251,6 +258,19 @@ mod tests {
             assert_eq!(known(&reuse, &head(None, other)), None, "{other:?}");
         }
         assert_eq!(known(&reuse, &head(Some("/"), &fields)), None);
+    }
+
+    #[test]
+    fn each_length_has_a_form_of_its_own() {
+        let long = [b'a'; 512];
+        let mut seen = std::collections::HashSet::new();
+        let lengths = [0, 1, 252, 253, 254, 255, 256, 257, 509, 510, 511, 512];
+        for first in lengths.map(|it| Some(&long[..it])).into_iter().chain([None]) {
+            for second in lengths.map(|it| Some(&long[..it])).into_iter().chain([None]) {
+                let key = ReuseKey::of(head(None, &[first, second])).expect("short");
+                assert!(seen.insert(key.bytes), "{first:?} {second:?}");
+            }
+        }
     }
 
     #[test]

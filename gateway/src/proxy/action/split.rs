@@ -79,7 +79,7 @@ pub(super) fn hashed(
 }
 
 /// The first value of a field.
-#[inline]
+#[inline(always)]
 fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
     if headers.len() > FEW_FIELDS {
         return headers.get(name);
