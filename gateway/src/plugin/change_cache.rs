@@ -47,13 +47,16 @@ impl ReuseKey {
         (!key.is_too_long).then_some(key)
     }
 
-    /// Adds the next value, in the order in which a call has them.
+    /// Adds the next value, in the order in which a call has them. Most are absent.
     #[inline]
     pub(crate) fn push(&mut self, value: Option<&[u8]>) {
-        let Some(value) = value else {
-            self.bytes.push(ABSENT);
-            return;
-        };
+        match value {
+            None => self.bytes.push(ABSENT),
+            Some(value) => self.add(value),
+        }
+    }
+
+    fn add(&mut self, value: &[u8]) {
         // What is longer than can be kept is not copied.
         if self.bytes.len() + value.len() > MAX_KEY {
             self.is_too_long = true;

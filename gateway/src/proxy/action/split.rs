@@ -79,7 +79,6 @@ pub(super) fn hashed(
 }
 
 /// The first value of a field.
-#[inline(always)]
 fn field<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h HeaderValue> {
     if headers.len() > FEW_FIELDS {
         return headers.get(name);
