@@ -85,7 +85,10 @@ impl<'a> Edits<'a> {
             ],
             Protocol::Ollama => &[&["options", "num_predict"]],
             Protocol::BedrockConverse => &[&["inferenceConfig", "maxTokens"]],
-            Protocol::OpenAiEmbeddings | Protocol::OpenAiOther => return,
+            Protocol::OpenAiEmbeddings
+            | Protocol::OpenAiOther
+            | Protocol::VertexEmbeddings
+            | Protocol::BedrockInvoke => return,
             Protocol::OpenAiCompletions | Protocol::Anthropic | Protocol::Cohere => {
                 &[&["max_tokens"]]
             }

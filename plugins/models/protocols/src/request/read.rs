@@ -139,6 +139,8 @@ members! {
     Inputs = "inputs",
     Query = "query",
     Documents = "documents",
+    Content = "content",
+    Requests = "requests",
 }
 
 /// The longest of them.
@@ -204,9 +206,12 @@ impl<'a> Body<'a> {
                 | Member::Template => count.texts(at, depth, false),
                 Member::Messages | Member::Contents => count.messages(at, depth),
                 Member::Input | Member::Prompt | Member::Suffix => count.input(at, depth),
-                Member::Texts | Member::Inputs | Member::Query | Member::Documents => {
-                    count.texts(at, depth, false)
-                }
+                Member::Texts
+                | Member::Inputs
+                | Member::Query
+                | Member::Documents
+                | Member::Content => count.texts(at, depth, false),
+                Member::Requests => count.requests(at, depth),
                 Member::Images => count.images(at, depth),
                 _ => count.skip(at, depth),
             }?;

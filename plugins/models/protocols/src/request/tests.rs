@@ -58,6 +58,14 @@ fn what_policy_needs_of_each_protocol() {
 
     let tokens = request("/v1/embeddings", r#"{"model":"e","input":[[1,2,3],[4]]}"#);
     assert_eq!(tokens.size.estimate(), 4);
+    // What else requests for embeddings say is no text.
+    let one = r#"{"model":"models/e","taskType":"RETRIEVAL_QUERY","content":{"parts":[{"text":"abcdefg"}]}}"#;
+    let read = request("/v1beta/models/e:embedContent", one);
+    assert_eq!((read.model.as_deref(), read.size.estimate()), (Some("e"), 2));
+    let titled = r#"{"title":"abcdefg","content":{"parts":[{"text":"abcdefg"}]}}"#;
+    let several = format!(r#"{{"requests":[{one},{titled}]}}"#);
+    let read = request("/v1beta/models/e:batchEmbedContents", &several);
+    assert_eq!((read.size.text_bytes(), read.size.estimate()), (21, 6));
 }
 
 #[test]
