@@ -17,6 +17,8 @@ pub struct Edits<'a> {
     root: OnceCell<Raw<'a>>,
     /// Where the model is, if that is known.
     model_at: Option<Range<usize>>,
+    /// Whether there is no `stream_options`, if that is known.
+    lacks_options: bool,
     changes: Vec<(Range<usize>, String)>,
     /// Whether ids of calls have nine letters and digits.
     pub(super) short_ids: bool,
@@ -29,16 +31,17 @@ impl<'a> Edits<'a> {
         if !root.is_object() {
             return Err(Fault { at: 0 });
         }
-        let root = OnceCell::from(root);
-        Ok(Self { protocol, body, root, model_at: None, changes: Vec::new(), short_ids: false })
+        let (root, changes) = (OnceCell::from(root), Vec::new());
+        let (model_at, lacks_options, short_ids) = (None, false, false);
+        Ok(Self { protocol, body, root, model_at, lacks_options, changes, short_ids })
     }
 
     /// No changes of `body`, which was read as this request ([`request::read`](crate::request::read)). Another is changed
     /// at the wrong place.
     pub fn of_read(protocol: Protocol, body: &'a [u8], request: &Request) -> Self {
-        let model_at = request.model_at.clone();
-        let root = OnceCell::new();
-        Self { protocol, body, root, model_at, changes: Vec::new(), short_ids: false }
+        let (model_at, lacks_options) = (request.model_at.clone(), !request.has_stream_options);
+        let (root, changes, short_ids) = (OnceCell::new(), Vec::new(), false);
+        Self { protocol, body, root, model_at, lacks_options, changes, short_ids }
     }
 
     /// Whether nothing changes.
@@ -119,6 +122,11 @@ impl<'a> Edits<'a> {
     /// Asks for the usage as an event of the stream, in protocols that do not give it unasked.
     pub fn include_usage(&mut self) {
         if matches!(self.protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions) {
+            if self.lacks_options {
+                // Without looking for it: a body may be long.
+                let end = self.body.trim_ascii_end().len().saturating_sub(1);
+                return self.insert(end, "stream_options", "{\"include_usage\":true}");
+            }
             let options = self.root().some("stream_options");
             let asked = options.and_then(|options| options.get("include_usage"));
             if asked.and_then(Raw::bool) != Some(true) {
@@ -146,17 +154,20 @@ impl<'a> Edits<'a> {
                 }
                 None => {
                     let end = object.range_in(self.body).end - 1;
-                    let at = end..end;
-                    let is_first = object.members().next().is_none()
-                        && self.changes.iter().all(|(range, _)| *range != at);
-                    let mut text = Writer::new();
-                    text.key(name).raw(&nested(rest, json));
-                    self.changes
-                        .push((at, format!("{}{}", if is_first { "" } else { "," }, text.out)));
-                    return;
+                    return self.insert(end, name, &nested(rest, json));
                 }
             }
         }
+    }
+
+    /// Adds a member to the object whose last bracket is here.
+    fn insert(&mut self, end: usize, name: &str, json: &str) {
+        let at = end..end;
+        let is_empty = self.body[..end].trim_ascii_end().last() == Some(&b'{');
+        let is_first = is_empty && self.changes.iter().all(|(range, _)| *range != at);
+        let mut text = Writer::new();
+        text.key(name).raw(json);
+        self.changes.push((at, format!("{}{}", if is_first { "" } else { "," }, text.out)));
     }
 
     /// Has [`Edits::mend_history`] give calls of tools ids of nine letters and digits, as Mistral wants them. One that is such

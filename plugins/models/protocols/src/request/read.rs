@@ -34,6 +34,8 @@ pub struct Request {
     pub size: Size,
     /// Where the value of the member `model` lies in the body, if it has one.
     pub model_at: Option<Range<usize>>,
+    /// Whether it has a member `stream_options`, `null` too.
+    pub has_stream_options: bool,
 }
 
 impl Request {
@@ -309,6 +311,7 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
         }
     };
     let mut request = Request { model, stream, n: 1, size, ..Request::default() };
+    request.has_stream_options = body.0[Member::StreamOptions as usize].is_some();
     request.model_at = body.get(Member::Model).map(|value| value.range_in(text.as_bytes()));
     request.max_output = match call.protocol {
         Protocol::Gemini => {

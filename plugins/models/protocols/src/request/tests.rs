@@ -186,6 +186,29 @@ fn edits_change_what_they_name_and_nothing_else() {
     assert_eq!(same, r#"{"max_tokens":50,"stream_options":{"include_usage":true}}"#);
 }
 
+/// A request that was read is changed as one that is looked through.
+#[test]
+fn the_usage_is_asked_for_wherever_the_options_are() {
+    let call = Call::of_path("/v1/chat/completions").expect("a path");
+    for (body, expected) in [
+        ("{ }\n", "{ \"stream_options\":{\"include_usage\":true}}\n"),
+        ("{\"a\":{} } ", "{\"a\":{} ,\"stream_options\":{\"include_usage\":true}} "),
+        ("{\"stream_options\":null}", "{\"stream_options\":{\"include_usage\":true}}"),
+        ("{\"stream_options\":{}}", "{\"stream_options\":{\"include_usage\":true}}"),
+        (
+            "{\"stream_options\":{\"b\":[{}]},\"c\":1}",
+            "{\"stream_options\":{\"b\":[{}],\"include_usage\":true},\"c\":1}",
+        ),
+    ] {
+        let whole = edited(call.protocol, body, |edits| edits.include_usage());
+        let read = read(&call, body.as_bytes()).expect("a request");
+        let mut edits = Edits::of_read(call.protocol, body.as_bytes(), &read);
+        edits.include_usage();
+        let of_read = String::from_utf8(edits.apply()).expect("text");
+        assert_eq!((whole.as_str(), of_read.as_str()), (expected, expected));
+    }
+}
+
 #[test]
 fn bounds_are_set_where_each_protocol_has_them() {
     let bound = |protocol, body| edited(protocol, body, |edits| edits.max_output(9, None));
