@@ -152,7 +152,7 @@ fn what_no_provider_takes_is_refused_by_its_name() {
 }
 
 /// Answers with the vectors `[0.5,-2e-3]` and `[1,2]`, and four tokens.
-const ANSWERS: [(Protocol, &str); 8] = [
+pub(super) const ANSWERS: [(Protocol, &str); 8] = [
     (
         Protocol::Cohere,
         r#"{"id":"e","embeddings":{"float":[[0.5,-2e-3],[1,2]]},"meta":{"billed_units":{"input_tokens":4}},"response_type":"embeddings_by_type"}"#,
