@@ -194,8 +194,9 @@ def embeddings(address):
 
     def by_google(model, texts, client=google_s, **more):
         more = {"output_dimensionality": more["dimensions"]} if more else {}
-        got = client.models.embed_content(model=model, contents=texts, config=more)
-        # The client for Vertex AI has no usage of one text, and that of Gemini's has none of models that say none.
+        # Of some names the client makes one content of several texts, which is one embedding.
+        contents = [clients.types.Content(parts=[clients.types.Part(text=text)]) for text in texts]
+        got = client.models.embed_content(model=model, contents=contents, config=more)
         return [it.values for it in got.embeddings], got.usage_metadata and got.usage_metadata.prompt_token_count
 
     def by_cohere(model, texts, **more):
