@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use super::read::Request;
+use super::read::{Present, Request};
 use crate::json::{Fault, Raw, Writer};
 use crate::protocol::Protocol;
 
@@ -17,8 +17,8 @@ pub struct Edits<'a> {
     root: OnceCell<Raw<'a>>,
     /// Where the model is, if that is known.
     model_at: Option<Range<usize>>,
-    /// Whether there is no `stream_options`, if that is known.
-    lacks_options: bool,
+    /// Which members there are, if that is known: a body may be long, and is not looked through for what it lacks.
+    present: Option<Present>,
     changes: Vec<(Range<usize>, String)>,
     /// Whether ids of calls have nine letters and digits.
     pub(super) short_ids: bool,
@@ -32,16 +32,16 @@ impl<'a> Edits<'a> {
             return Err(Fault { at: 0 });
         }
         let (root, changes) = (OnceCell::from(root), Vec::new());
-        let (model_at, lacks_options, short_ids) = (None, false, false);
-        Ok(Self { protocol, body, root, model_at, lacks_options, changes, short_ids })
+        let (model_at, present, short_ids) = (None, None, false);
+        Ok(Self { protocol, body, root, model_at, present, changes, short_ids })
     }
 
     /// No changes of `body`, which was read as this request ([`request::read`](crate::request::read)). Another is changed
     /// at the wrong place.
     pub fn of_read(protocol: Protocol, body: &'a [u8], request: &Request) -> Self {
-        let (model_at, lacks_options) = (request.model_at.clone(), !request.has_stream_options);
+        let (model_at, present) = (request.model_at.clone(), request.present);
         let (root, changes, short_ids) = (OnceCell::new(), Vec::new(), false);
-        Self { protocol, body, root, model_at, lacks_options, changes, short_ids }
+        Self { protocol, body, root, model_at, present, changes, short_ids }
     }
 
     /// Whether nothing changes.
@@ -98,7 +98,8 @@ impl<'a> Edits<'a> {
         };
         let mut is_set = false;
         for path in paths {
-            let value = path.iter().try_fold(self.root(), |value, name| value.some(name));
+            let value = self.some(path[0]);
+            let value = path[1..].iter().fold(value, |value, name| value?.some(name));
             let Some(value) = value else { continue };
             is_set = true;
             let number = value.u64().or_else(|| value.escaped()?.parse().ok());
@@ -110,8 +111,8 @@ impl<'a> Edits<'a> {
             return;
         }
         let snake = self.protocol == Protocol::Gemini
-            && self.root().some("generationConfig").is_none()
-            && self.root().some("generation_config").is_some();
+            && self.some("generationConfig").is_none()
+            && self.some("generation_config").is_some();
         let path = if snake { paths[2] } else { paths[0] };
         match name.filter(|_| self.protocol == Protocol::OpenAiChat) {
             Some(name) => self.set(&[name], &most.to_string()),
@@ -122,12 +123,7 @@ impl<'a> Edits<'a> {
     /// Asks for the usage as an event of the stream, in protocols that do not give it unasked.
     pub fn include_usage(&mut self) {
         if matches!(self.protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions) {
-            if self.lacks_options {
-                // Without looking for it: a body may be long.
-                let end = self.body.trim_ascii_end().len().saturating_sub(1);
-                return self.insert(end, "stream_options", "{\"include_usage\":true}");
-            }
-            let options = self.root().some("stream_options");
+            let options = self.some("stream_options");
             let asked = options.and_then(|options| options.get("include_usage"));
             if asked.and_then(Raw::bool) != Some(true) {
                 self.set(&["stream_options", "include_usage"], "true");
@@ -138,6 +134,10 @@ impl<'a> Edits<'a> {
     /// Gives the member at `path` the value `json`, and adds it and the objects around it where
     /// they are missing.
     pub fn set(&mut self, path: &[&str], json: &str) {
+        if self.lacks(path[0]) {
+            let end = self.body.trim_ascii_end().len().saturating_sub(1);
+            return self.insert(end, path[0], &nested(&path[1..], json));
+        }
         let mut object = self.root();
         for (depth, name) in path.iter().enumerate() {
             let rest = &path[depth + 1..];
@@ -178,6 +178,9 @@ impl<'a> Edits<'a> {
 
     /// Gives the member of one name another. Where there is one of that name too, it is left out.
     pub fn rename(&mut self, name: &str, other: &str) {
+        if self.lacks(name) {
+            return;
+        }
         if self.root().get(other).is_some() {
             return self.remove(name);
         }
@@ -190,7 +193,9 @@ impl<'a> Edits<'a> {
 
     /// Takes the members of that name out of the body's object.
     pub fn remove(&mut self, name: &str) {
-        self.remove_from(self.root(), name);
+        if !self.lacks(name) {
+            self.remove_from(self.root(), name);
+        }
     }
 
     /// Takes the members of that name out of an object of the body.
@@ -233,6 +238,15 @@ impl<'a> Edits<'a> {
             };
             self.changes.push((range, String::new()));
         }
+    }
+
+    fn lacks(&self, name: &str) -> bool {
+        self.present.is_some_and(|present| present.lacks(name))
+    }
+
+    /// The member of that name unless it is `null`.
+    fn some(&self, name: &str) -> Option<Raw<'a>> {
+        if self.lacks(name) { None } else { self.root().some(name) }
     }
 
     pub(super) fn root(&self) -> Raw<'a> {

@@ -34,8 +34,8 @@ pub struct Request {
     pub size: Size,
     /// Where the value of the member `model` lies in the body, if it has one.
     pub model_at: Option<Range<usize>>,
-    /// Whether it has a member `stream_options`, `null` too.
-    pub has_stream_options: bool,
+    /// Which members the body has, if it is JSON that was read.
+    pub present: Option<Present>,
 }
 
 impl Request {
@@ -145,6 +145,18 @@ members! {
     Requests = "requests",
 }
 
+/// Which of the members that matter a body has, `null` too. Who changes it need not look for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Present(u64);
+
+impl Present {
+    /// Whether it is known that there is no member of this name.
+    pub(super) fn lacks(self, name: &str) -> bool {
+        let place = Member::place(name).filter(|place| NAMES[*place] == name);
+        place.is_some_and(|place| self.0 & 1 << place == 0)
+    }
+}
+
 /// The longest of them.
 const LONGEST: usize = 21;
 
@@ -243,6 +255,12 @@ impl<'a> Body<'a> {
         Self(found)
     }
 
+    fn present(&self) -> Present {
+        const { assert!(NAMES.len() <= 64) };
+        let bits = self.0.iter().enumerate().map(|(at, found)| u64::from(found.is_some()) << at);
+        Present(bits.sum())
+    }
+
     fn get(&self, member: Member) -> Option<Raw<'a>> {
         self.0[member as usize].filter(|value| !value.is_null())
     }
@@ -311,7 +329,7 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
         }
     };
     let mut request = Request { model, stream, n: 1, size, ..Request::default() };
-    request.has_stream_options = body.0[Member::StreamOptions as usize].is_some();
+    request.present = Some(body.present());
     request.model_at = body.get(Member::Model).map(|value| value.range_in(text.as_bytes()));
     request.max_output = match call.protocol {
         Protocol::Gemini => {

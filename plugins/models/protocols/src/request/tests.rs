@@ -186,6 +186,13 @@ fn edits_change_what_they_name_and_nothing_else() {
     assert_eq!(same, r#"{"max_tokens":50,"stream_options":{"include_usage":true}}"#);
 }
 
+fn of_read(call: &Call<'_>, body: &str, change: impl FnOnce(&mut Edits<'_>)) -> String {
+    let read = read(call, body.as_bytes()).expect("a request");
+    let mut edits = Edits::of_read(call.protocol, body.as_bytes(), &read);
+    change(&mut edits);
+    String::from_utf8(edits.apply()).expect("text")
+}
+
 /// A request that was read is changed as one that is looked through.
 #[test]
 fn the_usage_is_asked_for_wherever_the_options_are() {
@@ -201,11 +208,26 @@ fn the_usage_is_asked_for_wherever_the_options_are() {
         ),
     ] {
         let whole = edited(call.protocol, body, |edits| edits.include_usage());
-        let read = read(&call, body.as_bytes()).expect("a request");
-        let mut edits = Edits::of_read(call.protocol, body.as_bytes(), &read);
-        edits.include_usage();
-        let of_read = String::from_utf8(edits.apply()).expect("text");
-        assert_eq!((whole.as_str(), of_read.as_str()), (expected, expected));
+        assert_eq!(
+            (whole.as_str(), of_read(&call, body, |edits| edits.include_usage()).as_str()),
+            (expected, expected)
+        );
+    }
+    for (body, expected) in [
+        ("{ }", "{ \"seed\":1,\"max_tokens\":9}"),
+        ("{\"max_completion_tokens\":12,\"stream_options\":{}}", "{\"max_tokens\":12,\"seed\":1}"),
+        ("{\"stream_options\":1,\"max_tokens\":10}", "{\"max_tokens\":9,\"seed\":1}"),
+    ] {
+        let change = |edits: &mut Edits<'_>| {
+            edits.remove("stream_options");
+            edits.rename("max_completion_tokens", "max_tokens");
+            edits.set(&["seed"], "1");
+            if !body.contains("12") {
+                edits.max_output(9, Some("max_tokens"));
+            }
+        };
+        let whole = edited(call.protocol, body, change);
+        assert_eq!((whole.as_str(), of_read(&call, body, change).as_str()), (expected, expected));
     }
 }
 

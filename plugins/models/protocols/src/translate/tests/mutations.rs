@@ -67,14 +67,21 @@ fn requests() {
                     assert!(Raw::parse(got.body.as_bytes()).is_ok(), "{body}\n{}", got.body);
                 }
             }
-            _ = read(&call, body.as_bytes());
-            if let Ok(mut edits) = Edits::new(call.protocol, body.as_bytes()) {
+            let edited = |mut edits: Edits<'_>| {
                 edits.model("m");
                 edits.max_output(5, None);
                 edits.include_usage();
                 edits.mend_history();
-                let edited = edits.apply();
-                assert!(Raw::parse(&edited).is_ok(), "{body}");
+                edits.apply()
+            };
+            let whole = Edits::new(call.protocol, body.as_bytes()).map(edited);
+            if let Ok(whole) = &whole {
+                assert!(Raw::parse(whole).is_ok(), "{body}");
+            }
+            // What was read is changed as what is looked through.
+            if let Ok(read) = read(&call, body.as_bytes()) {
+                let of_read = edited(Edits::of_read(call.protocol, body.as_bytes(), &read));
+                assert!(whole.is_ok_and(|whole| whole == of_read), "{body}");
             }
         });
     }
