@@ -39,9 +39,25 @@ def free_port():
             return port
 
 
+# Models for embeddings of providers that have an API of their own for them: by name, the
+# provider, its model, and what else it needs.
+VERTEX = 'project = "my-project"\nregion = "europe-west4"\n'
+EMBEDDINGS = {
+    "vertex": ("vertex", "text-embedding-005", VERTEX),
+    "vertex-gemini": ("vertex", "gemini-embedding-2", VERTEX),
+    "bedrock-cohere": ("bedrock", "cohere.embed-v4:0", SETTINGS["bedrock"][0]),
+    "bedrock-titan": ("bedrock", "amazon.titan-embed-text-v2:0", SETTINGS["bedrock"][0]),
+}
+
+
 def deployments():
     """Every provider's deployments and models, as TOML."""
     text = ""
+    for name, (provider, model, settings) in EMBEDDINGS.items():
+        upstream = "signed" if provider == "bedrock" else "providers"
+        text += f'\n[plugins.models.config.deployments.{name}]\nupstream = "{upstream}"\n'
+        text += f'provider = "{provider}"\nmodel = "{model}"\n{settings}'
+        text += f'[plugins.models.config.models.{name}]\ndeployments = [{{ name = "{name}" }}]\n'
     for provider in PROVIDERS:
         for fault in ["", *(f"-{fault}" for fault in [*FAULTS, *UPSTREAMS])]:
             name, (settings, version) = provider + fault, SETTINGS.get(provider, ("", ""))

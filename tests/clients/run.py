@@ -17,7 +17,7 @@ import urllib.request
 
 import clients
 from clients import PROVIDERS, Failed
-from gateway import Gateway
+from gateway import EMBEDDINGS, Gateway
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("GATEWAY", ROOT / "target/debug/gateway")
@@ -171,27 +171,73 @@ def files(address):
     equal("the sound", spoken.content[1::2], b"good day")
 
 
+EMBEDDED = ["openai", "cohere", "gemini", "ollama", *EMBEDDINGS]
+TEXTS, VECTORS = ["good day", "hi"], [[8.0, 1.0], [2.0, 1.0]]
+
+
 def embeddings(address):
-    """Embeddings of each API for OpenAI's client, which asks for bytes unless it is told otherwise; for Ollama's, and Google's and Cohere's own."""
-    client, texts, wanted = clients.openai_client(address), ["good day", "hi"], [[8.0, 1.0], [2.0, 1.0]]
-    for model in ("cohere", "gemini", "ollama"):
-        for more in ({}, {"encoding_format": "float"}):
-            got = client.embeddings.create(model=model, input=texts, **more)
-            equal(f"the embeddings of {model}", [it.embedding for it in got.data], wanted)
-            equal(f"the tokens of {model}", got.usage.total_tokens, 3)
-    one = client.embeddings.create(model="gemini", input="good day", dimensions=2, extra_body={"input_type": "search_query"})
-    equal("one text", [it.embedding for it in one.data], wanted[:1])
-    own = clients.Ollama(address).client
-    for model in ("cohere", "gemini", "ollama"):
-        got = own.embed(model=model, input=texts)
-        equal(f"what Ollama's client has of {model}", ([list(it) for it in got.embeddings], got.prompt_eval_count), (wanted, 3))
-    equal("OpenAI's", len(own.embed(model="openai", input=texts).embeddings), 2)
-    google = clients.Gemini(address).client
-    got = google.models.embed_content(model="gemini", contents="good day")
-    equal("Google's own", [it.values for it in got.embeddings], wanted[:1])
-    own = clients.Cohere(address).client
-    got = own.embed(model="cohere", texts=["good day"], input_type="search_query", embedding_types=["float"])
-    equal("Cohere's own", got.embeddings.float_, wanted[:1])
+    """Embeddings of each API for each client that has any: which clients have those of which models, as a table."""
+    openai_s, ollama_s = clients.openai_client(address), clients.Ollama(address).client
+    google_s, cohere_s = clients.Gemini(address).client, clients.Cohere(address).client
+    options = clients.types.HttpOptions(base_url=address, timeout=60_000)
+    vertex_s = clients.genai.Client(vertexai=True, api_key=clients.KEY, http_options=options)
+
+    def by_openai(model, texts, **more):
+        # Bytes, unless it is told otherwise.
+        for form in ({}, {"encoding_format": "float"}):
+            got = openai_s.embeddings.create(model=model, input=texts, **form, **more)
+        return [it.embedding for it in got.data], got.usage.total_tokens
+
+    def by_ollama(model, texts, **more):
+        got = ollama_s.embed(model=model, input=texts, **more)
+        return [list(it) for it in got.embeddings], got.prompt_eval_count
+
+    def by_google(model, texts, client=google_s, **more):
+        more = {"output_dimensionality": more["dimensions"]} if more else {}
+        # Of some names the client makes one content of several texts, which is one embedding.
+        contents = [clients.types.Content(parts=[clients.types.Part(text=text)]) for text in texts]
+        got = client.models.embed_content(model=model, contents=contents, config=more)
+        return [it.values for it in got.embeddings], got.usage_metadata and got.usage_metadata.prompt_token_count
+
+    def by_cohere(model, texts, **more):
+        more = {"output_dimension": more["dimensions"]} if more else {}
+        asked = {"model": model, "texts": texts, "input_type": "search_query", **more}
+        got = cohere_s.embed(**asked, embedding_types=["float"])
+        if model != "cohere":
+            both = cohere_s.embed(**asked, embedding_types=["base64", "float"])
+            equal(f"both forms of {model}", (len(both.embeddings.base64), both.embeddings.float_), (len(texts), got.embeddings.float_))
+        return got.embeddings.float_, int(got.meta.billed_units.input_tokens)
+
+    by = {"`openai`": by_openai, "`google-genai`": by_google, "`ollama`": by_ollama, "`cohere`": by_cohere}
+    rows, wrong = [], []
+    for client, ask in by.items():
+        well = []
+        for model in EMBEDDED:
+            takes = TEXTS[:1] if model == "bedrock-titan" else TEXTS
+            try:
+                for texts in (TEXTS[:1], takes):
+                    for more in ({}, {"dimensions": 2}):
+                        vectors, tokens = ask(model, texts, **more)
+                        # The stand-in for OpenAI's has other numbers.
+                        wanted = VECTORS[: len(texts)]
+                        equal("the vectors", len(vectors) if model == "openai" else vectors, len(texts) if model == "openai" else wanted)
+                        equal("the tokens", tokens, sum(len(it.split()) for it in texts))
+                well.append(model)
+            except Exception as error:
+                wrong.append(f"embeddings, {client}, {model}: {error or type(error).__name__}")
+        rows.append({"client": client, "embeddings of": "all" if well == EMBEDDED else ", ".join(well)})
+    for model in ("gemini", "vertex", "vertex-gemini"):
+        extra = {"input_type": "search_query"}
+        openai_s.embeddings.create(model=model, input=TEXTS[0], extra_body=extra)
+    # A client for Vertex AI has settings at another place.
+    vectors, _ = by_google("vertex-gemini", TEXTS[:1], client=vertex_s, dimensions=2)
+    equal("the vectors for a client of Vertex AI", vectors, VECTORS[:1])
+    try:
+        openai_s.embeddings.create(model="bedrock-titan", input=TEXTS)
+        wrong.append("bedrock-titan takes several texts")
+    except clients.openai.BadRequestError as refused:
+        assert "takes one for each request" in refused.message, refused.message
+    return table(rows), wrong
 
 
 def keeps_alive(address):
@@ -232,12 +278,13 @@ def main():
     with Gateway(BINARY, COMPONENT) as gateway:
         works, errors, wrong = tables(gateway)
         files(gateway.address)
-        embeddings(gateway.address)
+        embedded, missing = embeddings(gateway.address)
+        wrong += missing
         keeps_alive(gateway.address)
         logged = gateway.logged()
-    print(f"{works}\n{errors}")
+    print(f"{works}\n{errors}\n{embedded}")
     page = (ROOT / "docs/models.md").read_text()
-    for it in (works, errors):
+    for it in (works, errors, embedded):
         if it not in page:
             wrong.append("docs/models.md has another table than:\n" + it)
     print(f"{time.monotonic() - began:.1f} s")

@@ -45,7 +45,7 @@ class Handler(BaseHTTPRequestHandler):
         server.request("POST", self.path, body, {"content-type": "application/json"})
         answer = server.getresponse()
         self.send_response(answer.status)
-        for name in ("content-type", "x-amzn-errortype"):
+        for name in ("content-type", "x-amzn-errortype", "x-amzn-bedrock-input-token-count"):
             if answer.headers[name]:
                 self.send_header(name, answer.headers[name])
         self.send_header("transfer-encoding", "chunked")

@@ -127,7 +127,9 @@ pub fn of_body(protocol: Protocol, stopped: &[u8], message: &str) -> Option<Stri
         | Protocol::OpenAiOther
         | Protocol::Ollama
         | Protocol::BedrockConverse
-        | Protocol::Cohere => return None,
+        | Protocol::Cohere
+        | Protocol::VertexEmbeddings
+        | Protocol::BedrockInvoke => return None,
     }
     w.close('}');
     Some(w.out)

@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use gateway_model_protocols::error;
+use gateway_model_protocols::error::{self, Class};
 use gateway_model_protocols::framing::Framing;
 use gateway_model_protocols::saved::Held;
 use gateway_model_protocols::translate::{self, Options, Translator};
-use gateway_model_protocols::usage;
+use gateway_model_protocols::usage::{self, Usage};
 use gateway_model_protocols::{Action, Protocol};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, ResponseHead};
 use gateway_plugin_sdk::{attributes, clock, held_response, log};
@@ -20,6 +20,9 @@ use crate::{Models, reading, refusal, silence};
 /// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
 const HELD_BYTES: u32 = 64 << 10;
 const HELD_TIME: Duration = Duration::from_secs(10);
+
+/// The field in which Bedrock counts the tokens of a request.
+pub(crate) const INPUT_TOKENS: &str = "x-amzn-bedrock-input-token-count";
 
 /// Fields of responses that are about the gateway's account.
 pub(crate) const KEPT_BACK: [&str; 3] = ["set-cookie", "openai-organization", "openai-project"];
@@ -87,6 +90,7 @@ impl Models {
         });
         let Some(reading) = translator else {
             call.reading = Reading::Whole;
+            call.told(of_fields(response));
             response.set_header("content-type", "application/json");
             response.want_body(BodyMode::Buffered(self.max_answer));
             return;
@@ -137,10 +141,11 @@ impl Models {
                 None => Outcome::Next,
             };
         }
-        let options = self.options(call);
+        let mut options = self.options(call);
         let translated = match call.action() {
             Action::Embed => {
-                translate::embeddings(spoken, protocol, body.bytes(), &options, call.as_bytes)
+                options.input_estimate = call.usage().map_or(call.input, |told| told.input);
+                translate::embeddings(spoken, protocol, body.bytes(), &options, call.form)
             }
             _ => translate::response(spoken, protocol, body.bytes(), &options),
         };
@@ -148,11 +153,17 @@ impl Models {
             Ok(translated) => {
                 call.is_complete = true;
                 // Without a usage it is charged as it was estimated.
-                let found = usage::of_body(spoken, body.bytes());
+                let found = usage::of_body(spoken, body.bytes()).or_else(|| call.usage());
                 call.set_usage(found.unwrap_or_else(|| call.estimated()));
                 self.tell(call);
                 body.set(translated);
                 Outcome::Next
+            }
+            Err(failure) if failure.class == Class::ContextTooLong => {
+                match self.failed_unsaid(call, &failure) {
+                    Some(answer) => Outcome::respond(answer),
+                    None => Outcome::Next,
+                }
             }
             Err(failure) => {
                 if self.again(call, failure.class, None) {
@@ -199,6 +210,12 @@ fn hold(call: &mut Call) {
         Ok(()) => call.is_held = true,
         Err(error) => log::warn!("a stream is not held back until it has content: {error}"),
     }
+}
+
+/// The usage that Bedrock says beside an answer: of some models it is nowhere else.
+fn of_fields(response: &ResponseHead) -> Option<Usage> {
+    let input = response.header(INPUT_TOKENS)?.trim().parse().ok()?;
+    Some(Usage { input, ..Usage::default() })
 }
 
 /// Whether a body is known to be short: it is then read whole, which takes less than to read and to hold back its pieces.

@@ -2,6 +2,7 @@
 //!
 //! Owns what of a path is the API's own. What stands before it is the route's, and does not matter here.
 
+use gateway_model_protocols::translate::Translated;
 use gateway_model_protocols::{Action, Call, Protocol};
 
 use crate::config::Provider;
@@ -30,6 +31,8 @@ pub(crate) fn endpoint<'a>(call: &Call<'_>, path: &'a str) -> &'a str {
         Protocol::Ollama => tail(&["/api/"]),
         Protocol::BedrockConverse => tail(&["/model/"]),
         Protocol::Cohere => tail(&["/v2/"]),
+        // No client speaks them.
+        Protocol::VertexEmbeddings | Protocol::BedrockInvoke => path,
     }
 }
 
@@ -62,8 +65,10 @@ impl Provider {
             }
             Self::Openai | Self::Azure | Self::Mistral | Self::CohereOpenai => Protocol::OpenAiChat,
             Self::Anthropic | Self::VertexAnthropic => Protocol::Anthropic,
+            Self::Vertex if action == Action::Embed => Protocol::VertexEmbeddings,
             Self::Gemini | Self::Vertex => Protocol::Gemini,
             Self::Ollama => Protocol::Ollama,
+            Self::Bedrock if action == Action::Embed => Protocol::BedrockInvoke,
             Self::Bedrock => Protocol::BedrockConverse,
             Self::Cohere => Protocol::Cohere,
         }
@@ -73,13 +78,7 @@ impl Provider {
     pub(crate) fn translates(self, protocol: Protocol, action: Action) -> bool {
         match action {
             Action::Generate => is_translated(protocol),
-            Action::Embed => {
-                let has_none = matches!(
-                    self,
-                    Self::Anthropic | Self::VertexAnthropic | Self::Vertex | Self::Bedrock
-                );
-                !has_none && matches!(protocol, Protocol::OpenAiEmbeddings | Protocol::Ollama)
-            }
+            Action::Embed => !matches!(self, Self::Anthropic | Self::VertexAnthropic),
             Action::CountTokens | Action::Models | Action::Other => false,
         }
     }
@@ -110,9 +109,14 @@ fn is_translated(protocol: Protocol) -> bool {
 pub(crate) fn endpoint_of(
     spoken: Protocol,
     action: Action,
-    streams: bool,
+    translated: &Translated,
 ) -> (&'static str, Option<&'static str>) {
+    if let Some(endpoint) = translated.endpoint {
+        return (endpoint, None);
+    }
+    let streams = translated.stream;
     match spoken {
+        Protocol::BedrockInvoke => ("/invoke", None),
         Protocol::Cohere if action == Action::Embed => ("/v2/embed", None),
         Protocol::Gemini if action == Action::Embed => ("/models/:batchEmbedContents", None),
         Protocol::Ollama if action == Action::Embed => ("/api/embed", None),

@@ -209,6 +209,11 @@ impl Catalog {
         Ok(Self { deployments, models, by_name, affinity_fields, region_attribute })
     }
 
+    /// Whether a deployment is of this provider.
+    pub(crate) fn has_provider(&self, provider: Provider) -> bool {
+        self.deployments.iter().any(|it| it.provider == provider)
+    }
+
     /// Whether tokens are fetched for a deployment.
     pub(crate) fn has_accounts(&self) -> bool {
         let is_one = |it: &Deployment| matches!(it.credential, Credential::Account(_));

@@ -215,9 +215,9 @@ pub enum Provider {
     Gemini,
     /// Ollama's own API.
     Ollama,
-    /// Bedrock of AWS: Converse.
+    /// Bedrock of AWS: Converse, and InvokeModel for embeddings.
     Bedrock,
-    /// Gemini on Vertex AI.
+    /// Gemini, and models for embeddings, on Vertex AI.
     Vertex,
     /// Models of Anthropic on Vertex AI.
     VertexAnthropic,

@@ -47,6 +47,9 @@ impl Provider {
                 edits.rename("max_completion_tokens", "max_tokens");
                 edits.rename("seed", "random_seed");
             }
+            (Self::Mistral, Protocol::OpenAiEmbeddings) => {
+                edits.rename("dimensions", "output_dimension");
+            }
             (Self::CohereOpenai, Protocol::OpenAiChat) => {
                 edits.rename("max_completion_tokens", "max_tokens");
             }

@@ -112,6 +112,10 @@ impl Plugin for Models {
             Some(name) => interest.attribute(name.as_str()),
             None => interest,
         };
+        let interest = match self.catalog.has_provider(Provider::Bedrock) {
+            true => interest.response_header(answering::INPUT_TOKENS),
+            false => interest,
+        };
         let interest = address::prepare_every(interest, |name| self.catalog.has_affinity_by(name));
         // Only tokens are waited for.
         if self.catalog.has_accounts() { interest } else { interest.never_waits() }

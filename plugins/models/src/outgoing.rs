@@ -74,7 +74,6 @@ impl Models {
             }
         }
         call.streams = read.stream;
-        call.path.clone_from(&path);
         call.began = nanoseconds();
         call.input = input;
         let usual = model.max_output_tokens.unwrap_or(USUAL_OUTPUT);
@@ -90,14 +89,18 @@ impl Models {
             _ => Vec::new(),
         };
         let preferred = choose::remembered(&self.catalog, model, &prefix);
-        call.query.clone_from(&query);
-        call.consumer.clone_from(&who.id);
         let is_array =
             protocol == Protocol::Gemini && read.stream && !wants_events(query.as_deref());
         call.array = is_array.then_some(false);
-        let (query, form) = (query.as_deref(), kind.as_deref());
-        let (asked, path, read) = (&asked, &*path, &read);
-        let sent = Sent { asked, path, query, read, name, has_version, form };
+        let sent = Sent {
+            asked: &asked,
+            path: &path,
+            query: query.as_deref(),
+            read: &read,
+            name,
+            has_version,
+            form: kind.as_deref(),
+        };
         loop {
             self.choose(&mut call, model, preferred, &who.id, name)?;
             let deployment = &self.catalog.deployments[call.deployment];
@@ -117,6 +120,7 @@ impl Models {
                     if !deployment.drain.time.is_zero() {
                         drain_of(deployment);
                     }
+                    (call.path, call.query, call.consumer) = (path, query, who.id);
                     return Ok(call);
                 }
                 Err(why) => {

@@ -111,8 +111,8 @@ impl Sent<'_> {
             log::debug!("deployment {} is not told of {ignored}", deployment.name);
         }
         call.set_spoken(spoken);
-        call.as_bytes = translated.as_bytes;
-        let (endpoint, query) = api::endpoint_of(spoken, call.action(), translated.stream);
+        call.form = translated.form;
+        let (endpoint, query) = api::endpoint_of(spoken, call.action(), &translated);
         let mut body = translated.body.into_bytes();
         let most = model.max_output_tokens.filter(|_| call.action() == Action::Generate);
         if (most.is_some() || provider.has_dialect())

@@ -287,9 +287,20 @@ fn of_tail(protocol: Protocol, tail: &[u8]) -> Option<usage::Usage> {
         let body = format!("{{\"done\":true,{members}}}");
         return usage::of_body(protocol, body.as_bytes()).filter(|_| !members.is_empty());
     }
-    let name: &[u8] =
-        if protocol == Protocol::Gemini { b"\"usageMetadata\"" } else { b"\"usage\"" };
-    let at = tail.windows(name.len()).rposition(|window| window == name)?;
+    let names: &[&[u8]] = match protocol {
+        Protocol::Gemini => &[b"\"usageMetadata\""],
+        // Embeddings have it in another member.
+        Protocol::Cohere => &[b"\"usage\"", b"\"meta\""],
+        _ => &[b"\"usage\""],
+    };
+    // A text may be the same word.
+    let is_member = |at: usize| tail[at..].trim_ascii_start().first() == Some(&b':');
+    let last = |name: &&[u8]| {
+        let mut places = tail.windows(name.len()).enumerate().rev();
+        let found = places.find(|(at, window)| window == name && is_member(at + name.len()));
+        found.map(|(at, _)| at)
+    };
+    let at = names.iter().filter_map(last).max()?;
     let rest = &tail[at..];
     let open = rest.iter().position(|byte| *byte == b'{')?;
     let (mut depth, mut is_text, mut skips) = (0_u32, false, false);

@@ -41,6 +41,10 @@ fn text(protocol: Protocol) -> Option<&'static [u8]> {
         // As Anthropic's own.
         Protocol::Anthropic => Some(b"event: ping\ndata: {\"type\": \"ping\"}\n\n"),
         // Google's client for Python raises an error at a comment, lines and frames have none.
-        Protocol::Gemini | Protocol::Ollama | Protocol::BedrockConverse => None,
+        Protocol::Gemini
+        | Protocol::Ollama
+        | Protocol::BedrockConverse
+        | Protocol::VertexEmbeddings
+        | Protocol::BedrockInvoke => None,
     }
 }

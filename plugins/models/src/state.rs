@@ -7,7 +7,7 @@ use std::fmt;
 use gateway_model_protocols::framing::{Framing, Reader};
 use gateway_model_protocols::saved;
 use gateway_model_protocols::saved::{Held, Saved};
-use gateway_model_protocols::translate::Translator;
+use gateway_model_protocols::translate::{Form, Translator};
 use gateway_model_protocols::usage::{Stream, Usage};
 use gateway_model_protocols::{Action, Protocol};
 use serde::de::{self, Visitor};
@@ -109,14 +109,14 @@ pub(crate) struct Call {
     pub(crate) is_answered: bool,
     /// Whether the response came whole.
     pub(crate) is_complete: bool,
-    /// Whether embeddings of another API are to be bytes.
-    pub(crate) as_bytes: bool,
+    /// The form of embeddings of another API.
+    pub(crate) form: Form,
     usage: Option<Usage>,
 }
 saved!(struct Call {
     protocol, spoken, action, model, deployment, able, affinity, hides_usage, streams, array, host, path, query, consumer,
     began, sent, first, input, tokens, reserved, reading, is_held, told_alike, passed, is_answered, is_complete,
-    as_bytes, usage,
+    form, usage,
 });
 
 /// How the response is read.
@@ -270,7 +270,7 @@ impl Call {
             passed: 0,
             is_answered: false,
             is_complete: false,
-            as_bytes: false,
+            form: Form::default(),
             usage: None,
         }
     }
@@ -299,6 +299,11 @@ impl Call {
     /// The usage as far as it is known.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// What the head of a response says of its usage; that of an answer that came before does not count any more.
+    pub(crate) fn told(&mut self, usage: Option<Usage>) {
+        self.usage = usage;
     }
 
     /// The usage where none can be read.

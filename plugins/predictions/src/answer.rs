@@ -57,7 +57,9 @@ fn finish(protocol: Protocol, root: Raw<'_>) -> Result<(), Bad> {
         Protocol::Ollama => "done_reason",
         Protocol::OpenAiResponses => "status",
         Protocol::Gemini => return gemini(&parts),
-        Protocol::OpenAiEmbeddings => return Ok(()),
+        Protocol::OpenAiEmbeddings | Protocol::VertexEmbeddings | Protocol::BedrockInvoke => {
+            return Ok(());
+        }
     };
     let is_good = |part: &Raw<'_>| {
         let refuses = part.some("message").is_some_and(|message| message.some("refusal").is_some());

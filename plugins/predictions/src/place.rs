@@ -29,7 +29,11 @@ pub(crate) fn last_text(protocol: Protocol, root: Raw<'_>) -> Option<Place<'_>> 
         Protocol::OpenAiResponses => {
             of_string(root, "input").or_else(|| of_messages(root, "input", "content"))
         }
-        Protocol::Ollama | Protocol::OpenAiEmbeddings | Protocol::OpenAiOther => None,
+        Protocol::Ollama
+        | Protocol::OpenAiEmbeddings
+        | Protocol::OpenAiOther
+        | Protocol::VertexEmbeddings
+        | Protocol::BedrockInvoke => None,
     }
 }
 

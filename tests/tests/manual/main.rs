@@ -12,6 +12,7 @@ mod first_party;
 mod grpc_web;
 mod guarding;
 mod mcp_serving;
+mod model_embeddings;
 mod model_places;
 mod model_providers;
 mod model_serving;

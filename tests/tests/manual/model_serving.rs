@@ -13,10 +13,10 @@ use http::Response;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-struct Folder(std::path::PathBuf);
+pub(crate) struct Folder(pub(crate) std::path::PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let unique = format!("models-{name}-{}", std::process::id());
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(unique);
         std::fs::create_dir_all(&path).unwrap();
@@ -36,7 +36,7 @@ fn example(folder: &Folder) -> Running {
     example.at(8081, free_address()).on_a_free_port().start()
 }
 
-async fn post(address: SocketAddr, path: &str, key: &str, body: &Value) -> Answer {
+pub(crate) async fn post(address: SocketAddr, path: &str, key: &str, body: &Value) -> Answer {
     let authorization = format!("Bearer {key}");
     let fields = [("authorization", &*authorization), ("content-type", "application/json")];
     let request = request("POST", path, &fields, body.to_string());
@@ -48,7 +48,7 @@ fn chat(model: &str, stream: bool) -> Value {
     json!({ "model": model, "stream": stream, "messages": [message] })
 }
 
-fn json_of(answer: &Answer) -> Value {
+pub(crate) fn json_of(answer: &Answer) -> Value {
     serde_json::from_slice(&answer.body).unwrap_or_else(|_| panic!("{}", answer.text()))
 }
 

@@ -1,18 +1,56 @@
-//! Bedrock's API: Converse, and its stream of binary frames.
+//! Bedrock's API: Converse, and its stream of binary frames; embeddings of two models by InvokeModel.
 
 use serde_json::{Value, json};
 
-use crate::reply::{Answer, Mood, Said, each, texts};
+use crate::reply::{Answer, Mood, Reply, Said, each, texts};
 
 /// The model and the verb of a path, if it is one of Converse.
 pub(crate) fn called(path: &str) -> Option<(String, &str)> {
     let (before, verb) = path.rsplit_once('/')?;
     let (_, model) = before.rsplit_once("/model/")?;
-    let is_known = matches!(verb, "converse" | "converse-stream");
+    let is_known = matches!(verb, "converse" | "converse-stream" | "invoke");
     is_known.then(|| (model.replace("%3A", ":"), verb))
 }
 
-pub(crate) fn converse(model: &str, verb: &str, body: &Value) -> Answer {
+/// Two numbers for each text: its length, and one. Titan's models take one text, and no member that they do not know; of
+/// Cohere's the count of tokens is beside the answer alone.
+fn invoke(model: &str, body: &Value) -> Answer {
+    let refused = |message: &str| {
+        let answer = Answer::error(400, json!({ "message": message }));
+        answer.with("x-amzn-errortype", "ValidationException")
+    };
+    let known = ["inputText", "dimensions", "normalize"];
+    if model.contains("titan-embed") {
+        let names = body.as_object().into_iter().flat_map(|members| members.keys());
+        return match body["inputText"].as_str() {
+            Some(_) if names.into_iter().any(|name| !known.contains(&name.as_str())) => {
+                refused("extraneous key is not permitted")
+            }
+            Some(text) => Answer::json(json!({
+                "embedding": [text.len(), 1], "embeddingsByType": { "float": [text.len(), 1] },
+                "inputTextTokenCount": text.split_whitespace().count(),
+            })),
+            None => refused("required key [inputText] not found"),
+        };
+    }
+    if !model.contains("cohere.embed") || body.get("model").is_some() {
+        return refused("The provided model identifier or body is invalid.");
+    }
+    let mut answer = crate::cohere::embed(body);
+    let Reply::Json(json) = &mut answer.reply else { return answer };
+    let meta = json.as_object_mut().and_then(|members| members.remove("meta"));
+    let tokens = meta.map(|meta| meta["billed_units"]["input_tokens"].to_string());
+    match tokens {
+        Some(tokens) => answer.with("x-amzn-bedrock-input-token-count", &tokens),
+        None => answer,
+    }
+}
+
+pub(crate) fn answer(model: &str, verb: &str, body: &Value) -> Answer {
+    if verb == "invoke" { invoke(model, body) } else { converse(model, verb, body) }
+}
+
+fn converse(model: &str, verb: &str, body: &Value) -> Answer {
     let mood = Mood::of(model);
     let refused = match mood {
         Mood::Busy => Some((429, "ThrottlingException", "Too many requests for this model.")),

@@ -1,4 +1,5 @@
-//! Gemini's API: `generateContent`, `streamGenerateContent?alt=sse`, `embedContent` and `batchEmbedContents`.
+//! Gemini's API: `generateContent`, `streamGenerateContent?alt=sse`, `embedContent` and `batchEmbedContents`; `predict` of
+//! Vertex AI.
 
 use serde_json::{Value, json};
 
@@ -9,6 +10,7 @@ pub(crate) fn generate(model: &str, verb: &str, body: &Value) -> Answer {
         "generateContent" => false,
         "streamGenerateContent" => true,
         "embedContent" | "batchEmbedContents" => return embed(model, body),
+        "predict" => return predict(body),
         _ => return Answer::error(404, error(404, "NOT_FOUND", "There is no such method.")),
     };
     let overloaded = || error(503, "UNAVAILABLE", "The model is overloaded.");
@@ -88,6 +90,24 @@ fn embed(model: &str, body: &Value) -> Answer {
         Some(_) => json!({ "embeddings": vectors, "usageMetadata": usage }),
         None => json!({ "embedding": vectors[0], "usageMetadata": usage }),
     })
+}
+
+/// Embeddings of Vertex AI: the same numbers.
+fn predict(body: &Value) -> Answer {
+    let all: Vec<&str> = each(&body["instances"]).filter_map(|it| it["content"].as_str()).collect();
+    if all.is_empty() {
+        let json = error(400, "INVALID_ARGUMENT", "The instances are wrong.");
+        return Answer::error(400, json);
+    }
+    let predictions = all.iter().map(|text| {
+        let tokens = text.split_whitespace().count();
+        let statistics = json!({ "truncated": false, "token_count": tokens });
+        json!({ "embeddings": { "values": [text.len(), 1], "statistics": statistics } })
+    });
+    let predictions: Vec<Value> = predictions.collect();
+    let characters: usize = all.iter().map(|text| text.len()).sum();
+    let metadata = json!({ "billableCharacterCount": characters });
+    Answer::json(json!({ "predictions": predictions, "metadata": metadata }))
 }
 
 /// The texts of parts, and what functions gave.

@@ -81,7 +81,7 @@ fn answer(path: &str, body: &Value) -> Answer {
     } else if path.ends_with("/messages") {
         anthropic::messages(body)
     } else if let Some((model, verb)) = bedrock::called(path) {
-        bedrock::converse(&model, verb, body)
+        bedrock::answer(&model, verb, body)
     } else if let Some((model, verb)) = path.rsplit('/').next().and_then(|end| end.split_once(':'))
     {
         gemini::generate(model, verb, body)

@@ -28,6 +28,11 @@ pub enum Protocol {
     BedrockConverse,
     /// `POST /v2/chat`, `/v2/embed` and `/v2/rerank`.
     Cohere,
+    /// Embeddings of Vertex AI: `POST .../models/M:predict`, `:embedContent` and `:batchEmbedContents`. No client speaks it
+    /// here.
+    VertexEmbeddings,
+    /// `POST /model/M/invoke` for embeddings, whose form each model has for itself. No client speaks it here.
+    BedrockInvoke,
 }
 saved!(
     enum Protocol {
@@ -41,12 +46,14 @@ saved!(
         Ollama,
         BedrockConverse,
         Cohere,
+        VertexEmbeddings,
+        BedrockInvoke,
     }
 );
 
 impl Protocol {
     /// Every protocol.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::OpenAiChat,
         Self::OpenAiCompletions,
         Self::OpenAiResponses,
@@ -57,6 +64,8 @@ impl Protocol {
         Self::Ollama,
         Self::BedrockConverse,
         Self::Cohere,
+        Self::VertexEmbeddings,
+        Self::BedrockInvoke,
     ];
 
     /// A short name for settings and metrics.
@@ -72,6 +81,8 @@ impl Protocol {
             Self::Ollama => "ollama",
             Self::BedrockConverse => "bedrock-converse",
             Self::Cohere => "cohere",
+            Self::VertexEmbeddings => "vertex-embeddings",
+            Self::BedrockInvoke => "bedrock-invoke",
         }
     }
 

@@ -10,7 +10,7 @@ mod text;
 
 pub use edit::Edits;
 pub use prefix::CHUNK;
-pub use read::{Fault, Request, prefix, read};
+pub use read::{Fault, Present, Request, prefix, read};
 pub use text::{IMAGE_TOKENS, Size};
 
 #[cfg(test)]

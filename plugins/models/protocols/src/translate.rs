@@ -17,6 +17,7 @@ mod provider;
 mod schema;
 mod stream;
 
+pub use embed::Form;
 pub use ir::Refused;
 pub use stream::Translator;
 
@@ -77,6 +78,10 @@ impl<'t> Target<'t> {
             (Protocol::OpenAiResponses, _) => "/v1/responses".to_owned(),
             (Protocol::OpenAiCompletions, _) => "/v1/completions".to_owned(),
             (Protocol::OpenAiEmbeddings, _) => "/v1/embeddings".to_owned(),
+            (Protocol::VertexEmbeddings, _) => {
+                format!("/v1/publishers/google/models/{model}:predict")
+            }
+            (Protocol::BedrockInvoke, _) => format!("/model/{model}/invoke"),
             (Protocol::OpenAiChat | Protocol::OpenAiOther, _) => "/v1/chat/completions".to_owned(),
         }
     }
@@ -91,8 +96,10 @@ pub struct Translated {
     pub stream: bool,
     /// Whether the client wants the usage as an event of the stream.
     pub include_usage: bool,
-    /// For embeddings: whether the client wants vectors as the bytes of their numbers, in base64.
-    pub as_bytes: bool,
+    /// For embeddings: the form in which the client wants vectors.
+    pub form: Form,
+    /// For embeddings of Vertex AI: which of its endpoints takes them.
+    pub endpoint: Option<&'static str>,
     /// What the client asked for and the provider has no place for.
     pub ignored: Vec<String>,
 }
@@ -112,7 +119,8 @@ pub fn request(call: &Call<'_>, body: &[u8], target: &Target<'_>) -> Result<Tran
     let mut request = inbound::read(call, root)?;
     let body = outbound::write(&mut request, target)?;
     let (stream, include_usage) = (request.stream, request.include_usage);
-    Ok(Translated { body, stream, include_usage, as_bytes: false, ignored: request.ignored })
+    let (form, endpoint, ignored) = (Form::default(), None, request.ignored);
+    Ok(Translated { body, stream, include_usage, form, endpoint, ignored })
 }
 
 /// What an answer for a client says that the provider's does not.
@@ -151,19 +159,19 @@ pub fn response(
     client::whole(to, &answer, options, usage::of_json(from, json)).map_err(fault)
 }
 
-/// Translates a whole answer with embeddings, likewise. `as_bytes` is what [`Translated::as_bytes`] was.
+/// Translates a whole answer with embeddings, likewise. `form` is what [`Translated::form`] was.
 pub fn embeddings(
     from: Protocol,
     to: Protocol,
     body: &[u8],
     options: &Options,
-    as_bytes: bool,
+    form: Form,
 ) -> Result<String, Failure> {
     if !embed::is_known(to, from) {
         return Err(fault("Embeddings of this API cannot be translated.".to_owned()));
     }
     let json = Raw::parse(body).map_err(|it| fault(format!("The provider's answer is {it}.")))?;
-    embed::response((from, to), json, options, as_bytes).map_err(fault)
+    embed::response((from, to), json, options, form)
 }
 
 fn fault(message: String) -> Failure {

@@ -207,7 +207,11 @@ fn at_end(protocol: Protocol, body: &[u8]) -> Option<Usage> {
             read::Parts::default().with_anthropic(usage).usage()
         }
         Protocol::Gemini => read::gemini(last::member(body, "usageMetadata")?.0),
-        Protocol::BedrockConverse | Protocol::Ollama | Protocol::Cohere => None,
+        Protocol::BedrockConverse
+        | Protocol::Ollama
+        | Protocol::Cohere
+        | Protocol::VertexEmbeddings
+        | Protocol::BedrockInvoke => None,
         _ => {
             let (usage, before, behind) = last::member(body, "usage")?;
             let is_tiered = |bytes| last::may_have(bytes, "service_tier");
@@ -230,6 +234,8 @@ pub fn of_json(protocol: Protocol, body: Raw<'_>) -> Option<Usage> {
         Protocol::Gemini => read::gemini(body.some("usageMetadata")?),
         Protocol::Ollama => read::ollama(body),
         Protocol::Cohere => read::cohere(body.some("usage").or_else(|| body.some("meta"))?),
+        Protocol::VertexEmbeddings => read::vertex(body),
+        Protocol::BedrockInvoke => read::invoked(body),
         _ => read::openai_in(body),
     }
 }

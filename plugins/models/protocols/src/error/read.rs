@@ -42,7 +42,8 @@ pub fn of_response<'h>(
         Some(json) => of_json(json, Some(status), header("x-amzn-errortype").unwrap_or("")),
         None => of_text_with(Some(status), "", body),
     };
-    if protocol == Protocol::BedrockConverse && failure.kind.is_empty() {
+    let is_aws = matches!(protocol, Protocol::BedrockConverse | Protocol::BedrockInvoke);
+    if is_aws && failure.kind.is_empty() {
         let kind = header("x-amzn-errortype").unwrap_or("");
         failure.kind = kind.split(':').next().unwrap_or("").to_owned();
     }

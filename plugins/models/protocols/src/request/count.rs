@@ -70,6 +70,22 @@ impl<'a> Count<'a> {
         })
     }
 
+    /// Requests for embeddings, as Gemini takes several: what else they say is no text.
+    pub(super) fn requests(&mut self, at: usize, depth: u8) -> End {
+        if self.first(at) != b'[' {
+            return self.skip(at, depth);
+        }
+        self.list(at, depth, |it, at, depth| {
+            if it.first(at) != b'{' {
+                return it.skip(at, depth);
+            }
+            members(it.text, at, depth, |name, at, depth| match name {
+                "content" | "title" => it.texts(at, depth, false),
+                _ => it.skip(at, depth),
+            })
+        })
+    }
+
     /// Images, if it is a list.
     pub(super) fn images(&mut self, at: usize, depth: u8) -> End {
         if self.first(at) != b'[' {

@@ -4,7 +4,7 @@
 use std::cell::OnceCell;
 use std::ops::Range;
 
-use super::read::Request;
+use super::read::{Present, Request};
 use crate::json::{Fault, Raw, Writer};
 use crate::protocol::Protocol;
 
@@ -17,6 +17,8 @@ pub struct Edits<'a> {
     root: OnceCell<Raw<'a>>,
     /// Where the model is, if that is known.
     model_at: Option<Range<usize>>,
+    /// Which members there are, if that is known: a body may be long, and is not looked through for what it lacks.
+    present: Option<Present>,
     changes: Vec<(Range<usize>, String)>,
     /// Whether ids of calls have nine letters and digits.
     pub(super) short_ids: bool,
@@ -29,16 +31,17 @@ impl<'a> Edits<'a> {
         if !root.is_object() {
             return Err(Fault { at: 0 });
         }
-        let root = OnceCell::from(root);
-        Ok(Self { protocol, body, root, model_at: None, changes: Vec::new(), short_ids: false })
+        let (root, changes) = (OnceCell::from(root), Vec::new());
+        let (model_at, present, short_ids) = (None, None, false);
+        Ok(Self { protocol, body, root, model_at, present, changes, short_ids })
     }
 
     /// No changes of `body`, which was read as this request ([`request::read`](crate::request::read)). Another is changed
     /// at the wrong place.
     pub fn of_read(protocol: Protocol, body: &'a [u8], request: &Request) -> Self {
-        let model_at = request.model_at.clone();
-        let root = OnceCell::new();
-        Self { protocol, body, root, model_at, changes: Vec::new(), short_ids: false }
+        let (model_at, present) = (request.model_at.clone(), request.present);
+        let (root, changes, short_ids) = (OnceCell::new(), Vec::new(), false);
+        Self { protocol, body, root, model_at, present, changes, short_ids }
     }
 
     /// Whether nothing changes.
@@ -85,14 +88,18 @@ impl<'a> Edits<'a> {
             ],
             Protocol::Ollama => &[&["options", "num_predict"]],
             Protocol::BedrockConverse => &[&["inferenceConfig", "maxTokens"]],
-            Protocol::OpenAiEmbeddings | Protocol::OpenAiOther => return,
+            Protocol::OpenAiEmbeddings
+            | Protocol::OpenAiOther
+            | Protocol::VertexEmbeddings
+            | Protocol::BedrockInvoke => return,
             Protocol::OpenAiCompletions | Protocol::Anthropic | Protocol::Cohere => {
                 &[&["max_tokens"]]
             }
         };
         let mut is_set = false;
         for path in paths {
-            let value = path.iter().try_fold(self.root(), |value, name| value.some(name));
+            let value = self.some(path[0]);
+            let value = path[1..].iter().fold(value, |value, name| value?.some(name));
             let Some(value) = value else { continue };
             is_set = true;
             let number = value.u64().or_else(|| value.escaped()?.parse().ok());
@@ -104,8 +111,8 @@ impl<'a> Edits<'a> {
             return;
         }
         let snake = self.protocol == Protocol::Gemini
-            && self.root().some("generationConfig").is_none()
-            && self.root().some("generation_config").is_some();
+            && self.some("generationConfig").is_none()
+            && self.some("generation_config").is_some();
         let path = if snake { paths[2] } else { paths[0] };
         match name.filter(|_| self.protocol == Protocol::OpenAiChat) {
             Some(name) => self.set(&[name], &most.to_string()),
@@ -116,7 +123,7 @@ impl<'a> Edits<'a> {
     /// Asks for the usage as an event of the stream, in protocols that do not give it unasked.
     pub fn include_usage(&mut self) {
         if matches!(self.protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions) {
-            let options = self.root().some("stream_options");
+            let options = self.some("stream_options");
             let asked = options.and_then(|options| options.get("include_usage"));
             if asked.and_then(Raw::bool) != Some(true) {
                 self.set(&["stream_options", "include_usage"], "true");
@@ -127,6 +134,10 @@ impl<'a> Edits<'a> {
     /// Gives the member at `path` the value `json`, and adds it and the objects around it where
     /// they are missing.
     pub fn set(&mut self, path: &[&str], json: &str) {
+        if self.lacks(path[0]) {
+            let end = self.body.trim_ascii_end().len().saturating_sub(1);
+            return self.insert(end, path[0], &nested(&path[1..], json));
+        }
         let mut object = self.root();
         for (depth, name) in path.iter().enumerate() {
             let rest = &path[depth + 1..];
@@ -143,17 +154,20 @@ impl<'a> Edits<'a> {
                 }
                 None => {
                     let end = object.range_in(self.body).end - 1;
-                    let at = end..end;
-                    let is_first = object.members().next().is_none()
-                        && self.changes.iter().all(|(range, _)| *range != at);
-                    let mut text = Writer::new();
-                    text.key(name).raw(&nested(rest, json));
-                    self.changes
-                        .push((at, format!("{}{}", if is_first { "" } else { "," }, text.out)));
-                    return;
+                    return self.insert(end, name, &nested(rest, json));
                 }
             }
         }
+    }
+
+    /// Adds a member to the object whose last bracket is here.
+    fn insert(&mut self, end: usize, name: &str, json: &str) {
+        let at = end..end;
+        let is_empty = self.body[..end].trim_ascii_end().last() == Some(&b'{');
+        let is_first = is_empty && self.changes.iter().all(|(range, _)| *range != at);
+        let mut text = Writer::new();
+        text.key(name).raw(json);
+        self.changes.push((at, format!("{}{}", if is_first { "" } else { "," }, text.out)));
     }
 
     /// Has [`Edits::mend_history`] give calls of tools ids of nine letters and digits, as Mistral wants them. One that is such
@@ -164,6 +178,9 @@ impl<'a> Edits<'a> {
 
     /// Gives the member of one name another. Where there is one of that name too, it is left out.
     pub fn rename(&mut self, name: &str, other: &str) {
+        if self.lacks(name) {
+            return;
+        }
         if self.root().get(other).is_some() {
             return self.remove(name);
         }
@@ -176,7 +193,9 @@ impl<'a> Edits<'a> {
 
     /// Takes the members of that name out of the body's object.
     pub fn remove(&mut self, name: &str) {
-        self.remove_from(self.root(), name);
+        if !self.lacks(name) {
+            self.remove_from(self.root(), name);
+        }
     }
 
     /// Takes the members of that name out of an object of the body.
@@ -219,6 +238,15 @@ impl<'a> Edits<'a> {
             };
             self.changes.push((range, String::new()));
         }
+    }
+
+    fn lacks(&self, name: &str) -> bool {
+        self.present.is_some_and(|present| present.lacks(name))
+    }
+
+    /// The member of that name unless it is `null`.
+    fn some(&self, name: &str) -> Option<Raw<'a>> {
+        if self.lacks(name) { None } else { self.root().some(name) }
     }
 
     pub(super) fn root(&self) -> Raw<'a> {

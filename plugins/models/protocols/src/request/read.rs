@@ -34,6 +34,8 @@ pub struct Request {
     pub size: Size,
     /// Where the value of the member `model` lies in the body, if it has one.
     pub model_at: Option<Range<usize>>,
+    /// Which members the body has, if it is JSON that was read.
+    pub present: Option<Present>,
 }
 
 impl Request {
@@ -139,6 +141,20 @@ members! {
     Inputs = "inputs",
     Query = "query",
     Documents = "documents",
+    Content = "content",
+    Requests = "requests",
+}
+
+/// Which of the members that matter a body has, `null` too. Who changes it need not look for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Present(u64);
+
+impl Present {
+    /// Whether it is known that there is no member of this name.
+    pub(super) fn lacks(self, name: &str) -> bool {
+        let place = Member::place(name).filter(|place| NAMES[*place] == name);
+        place.is_some_and(|place| self.0 & 1 << place == 0)
+    }
 }
 
 /// The longest of them.
@@ -204,9 +220,12 @@ impl<'a> Body<'a> {
                 | Member::Template => count.texts(at, depth, false),
                 Member::Messages | Member::Contents => count.messages(at, depth),
                 Member::Input | Member::Prompt | Member::Suffix => count.input(at, depth),
-                Member::Texts | Member::Inputs | Member::Query | Member::Documents => {
-                    count.texts(at, depth, false)
-                }
+                Member::Texts
+                | Member::Inputs
+                | Member::Query
+                | Member::Documents
+                | Member::Content => count.texts(at, depth, false),
+                Member::Requests => count.requests(at, depth),
                 Member::Images => count.images(at, depth),
                 _ => count.skip(at, depth),
             }?;
@@ -234,6 +253,12 @@ impl<'a> Body<'a> {
             }
         }
         Self(found)
+    }
+
+    fn present(&self) -> Present {
+        const { assert!(NAMES.len() <= 64) };
+        let bits = self.0.iter().enumerate().map(|(at, found)| u64::from(found.is_some()) << at);
+        Present(bits.sum())
     }
 
     fn get(&self, member: Member) -> Option<Raw<'a>> {
@@ -304,6 +329,7 @@ pub fn read(call: &Call<'_>, body: &[u8]) -> Result<Request, Fault> {
         }
     };
     let mut request = Request { model, stream, n: 1, size, ..Request::default() };
+    request.present = Some(body.present());
     request.model_at = body.get(Member::Model).map(|value| value.range_in(text.as_bytes()));
     request.max_output = match call.protocol {
         Protocol::Gemini => {

@@ -58,6 +58,14 @@ fn what_policy_needs_of_each_protocol() {
 
     let tokens = request("/v1/embeddings", r#"{"model":"e","input":[[1,2,3],[4]]}"#);
     assert_eq!(tokens.size.estimate(), 4);
+    // What else requests for embeddings say is no text.
+    let one = r#"{"model":"models/e","taskType":"RETRIEVAL_QUERY","content":{"parts":[{"text":"abcdefg"}]}}"#;
+    let read = request("/v1beta/models/e:embedContent", one);
+    assert_eq!((read.model.as_deref(), read.size.estimate()), (Some("e"), 2));
+    let titled = r#"{"title":"abcdefg","content":{"parts":[{"text":"abcdefg"}]}}"#;
+    let several = format!(r#"{{"requests":[{one},{titled}]}}"#);
+    let read = request("/v1beta/models/e:batchEmbedContents", &several);
+    assert_eq!((read.size.text_bytes(), read.size.estimate()), (21, 6));
 }
 
 #[test]
@@ -176,6 +184,51 @@ fn edits_change_what_they_name_and_nothing_else() {
             assert!(edits.is_empty());
         });
     assert_eq!(same, r#"{"max_tokens":50,"stream_options":{"include_usage":true}}"#);
+}
+
+fn of_read(call: &Call<'_>, body: &str, change: impl FnOnce(&mut Edits<'_>)) -> String {
+    let read = read(call, body.as_bytes()).expect("a request");
+    let mut edits = Edits::of_read(call.protocol, body.as_bytes(), &read);
+    change(&mut edits);
+    String::from_utf8(edits.apply()).expect("text")
+}
+
+/// A request that was read is changed as one that is looked through.
+#[test]
+fn the_usage_is_asked_for_wherever_the_options_are() {
+    let call = Call::of_path("/v1/chat/completions").expect("a path");
+    for (body, expected) in [
+        ("{ }\n", "{ \"stream_options\":{\"include_usage\":true}}\n"),
+        ("{\"a\":{} } ", "{\"a\":{} ,\"stream_options\":{\"include_usage\":true}} "),
+        ("{\"stream_options\":null}", "{\"stream_options\":{\"include_usage\":true}}"),
+        ("{\"stream_options\":{}}", "{\"stream_options\":{\"include_usage\":true}}"),
+        (
+            "{\"stream_options\":{\"b\":[{}]},\"c\":1}",
+            "{\"stream_options\":{\"b\":[{}],\"include_usage\":true},\"c\":1}",
+        ),
+    ] {
+        let whole = edited(call.protocol, body, |edits| edits.include_usage());
+        assert_eq!(
+            (whole.as_str(), of_read(&call, body, |edits| edits.include_usage()).as_str()),
+            (expected, expected)
+        );
+    }
+    for (body, expected) in [
+        ("{ }", "{ \"seed\":1,\"max_tokens\":9}"),
+        ("{\"max_completion_tokens\":12,\"stream_options\":{}}", "{\"max_tokens\":12,\"seed\":1}"),
+        ("{\"stream_options\":1,\"max_tokens\":10}", "{\"max_tokens\":9,\"seed\":1}"),
+    ] {
+        let change = |edits: &mut Edits<'_>| {
+            edits.remove("stream_options");
+            edits.rename("max_completion_tokens", "max_tokens");
+            edits.set(&["seed"], "1");
+            if !body.contains("12") {
+                edits.max_output(9, Some("max_tokens"));
+            }
+        };
+        let whole = edited(call.protocol, body, change);
+        assert_eq!((whole.as_str(), of_read(&call, body, change).as_str()), (expected, expected));
+    }
 }
 
 #[test]

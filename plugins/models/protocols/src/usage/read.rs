@@ -290,3 +290,23 @@ pub(super) fn cohere(usage: Raw<'_>) -> Option<Usage> {
         ..Usage::default()
     })
 }
+
+/// Embeddings of Vertex AI say it as Gemini does, or of each text.
+pub(super) fn vertex(body: Raw<'_>) -> Option<Usage> {
+    if let Some(usage) = body.some("usageMetadata") {
+        return gemini(usage);
+    }
+    let predictions = body.some("predictions")?.elements();
+    let counts = predictions
+        .map(|it| it.some("embeddings")?.some("statistics")?.some("token_count"))
+        .map(|count| count.map(whole_number));
+    let input = counts.sum::<Option<u64>>()?;
+    Some(Usage { input, ..Usage::default() })
+}
+
+/// Embeddings of Amazon's models on Bedrock. Those of Cohere say nothing there.
+pub(super) fn invoked(body: Raw<'_>) -> Option<Usage> {
+    let [titan, nova] = body.fields(["inputTextTokenCount", "inputTokenCount"]);
+    let input = titan.or(nova).map(whole_number)?;
+    Some(Usage { input, ..Usage::default() })
+}

@@ -352,6 +352,14 @@ fn whole_responses() {
     assert_eq!(of(Protocol::OpenAiChat, r#"{"choices":[],"usage":null}"#), None);
     let embeddings = r#"{"data":[],"usage":{"prompt_tokens":8,"total_tokens":8}}"#;
     assert_eq!(of(Protocol::OpenAiEmbeddings, embeddings), plain(8, 0));
+    let predicted = r#"{"predictions":[{"embeddings":{"values":[1],"statistics":{"token_count":3.0}}},{"embeddings":{"values":[1],"statistics":{"token_count":5}}}]}"#;
+    assert_eq!(of(Protocol::VertexEmbeddings, predicted), plain(8, 0));
+    let content = r#"{"embedding":{"values":[1]},"usageMetadata":{"promptTokenCount":8}}"#;
+    assert_eq!(of(Protocol::VertexEmbeddings, content), plain(8, 0));
+    assert_eq!(of(Protocol::VertexEmbeddings, r#"{"predictions":[{"embeddings":{}}]}"#), None);
+    let titan = r#"{"embedding":[1],"inputTextTokenCount":8}"#;
+    assert_eq!(of(Protocol::BedrockInvoke, titan), plain(8, 0));
+    assert_eq!(of(Protocol::BedrockInvoke, r#"{"embeddings":{"float":[[1]]}}"#), None);
     let images = r#"{"usage":{"input_tokens":5,"output_tokens":9,"input_tokens_details":{"text_tokens":3,"image_tokens":2}}}"#;
     let with_images = Usage { input: 5, output: 9, image_input: 2, ..Usage::default() };
     assert_eq!(of(Protocol::OpenAiOther, images), Some(with_images));

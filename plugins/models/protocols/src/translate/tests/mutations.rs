@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::embeddings::ANSWERS;
 use super::requests::{CHAT, CLAUDE, GEMINI, OLLAMA, RESPONSES};
 use super::wholes::WHOLES;
 use super::{CLIENTS, PROVIDERS, options, stream_of};
@@ -11,7 +12,7 @@ use crate::framing::{Framing, Reader};
 use crate::json::Raw;
 use crate::protocol::{Call, Protocol};
 use crate::request::{Edits, read};
-use crate::translate::{Target, Translator, request, response};
+use crate::translate::{Form, Target, Translator, embeddings, request, response};
 use crate::usage;
 
 const VALUES: [&str; 12] = [
@@ -66,15 +67,69 @@ fn requests() {
                     assert!(Raw::parse(got.body.as_bytes()).is_ok(), "{body}\n{}", got.body);
                 }
             }
-            _ = read(&call, body.as_bytes());
-            if let Ok(mut edits) = Edits::new(call.protocol, body.as_bytes()) {
+            let edited = |mut edits: Edits<'_>| {
                 edits.model("m");
                 edits.max_output(5, None);
                 edits.include_usage();
                 edits.mend_history();
-                let edited = edits.apply();
-                assert!(Raw::parse(&edited).is_ok(), "{body}");
+                edits.apply()
+            };
+            let whole = Edits::new(call.protocol, body.as_bytes()).map(edited);
+            if let Ok(whole) = &whole {
+                assert!(Raw::parse(whole).is_ok(), "{body}");
             }
+            // What was read is changed as what is looked through.
+            if let Ok(read) = read(&call, body.as_bytes()) {
+                let of_read = edited(Edits::of_read(call.protocol, body.as_bytes(), &read));
+                assert!(whole.is_ok_and(|whole| whole == of_read), "{body}");
+            }
+        });
+    }
+}
+
+#[test]
+fn requests_for_embeddings_and_their_answers() {
+    const PART: &str = r#"{"content":{"parts":[{"text":"a"}]},"taskType":"CLUSTERING","title":"t","outputDimensionality":2,"embedContentConfig":{"autoTruncate":true}}"#;
+    let several = format!("{{\"requests\":[{PART},{PART}]}}");
+    for (path, body) in [
+        (
+            "/v1/embeddings",
+            r#"{"model":"m","input":["a","b"],"dimensions":2,"input_type":"clustering","encoding_format":"base64","user":"u"}"#,
+        ),
+        ("/api/embed", r#"{"model":"m","input":"a","dimensions":2,"truncate":true,"options":{}}"#),
+        ("/models/m:embedContent", PART),
+        ("/models/m:batchEmbedContents", &several),
+        (
+            "/v2/embed",
+            r#"{"texts":["a"],"input_type":"clustering","output_dimension":2,"embedding_types":["float"],"truncate":"END"}"#,
+        ),
+        ("/v2/embed", r#"{"inputs":[{"content":[{"type":"text","text":"a"}]}]}"#),
+    ] {
+        let call = Call::of_path(path).expect("a path");
+        mutated(body, |body| {
+            let models = ["gemini-embedding-2", "cohere.embed", "amazon.titan-embed-text-v2:0"];
+            for (protocol, model) in
+                ANSWERS.iter().flat_map(|(it, _)| models.iter().map(move |model| (*it, *model)))
+            {
+                if let Ok(got) = request(&call, body.as_bytes(), &Target::new(protocol, model)) {
+                    assert!(Raw::parse(got.body.as_bytes()).is_ok(), "{body}\n{}", got.body);
+                }
+            }
+            _ = read(&call, body.as_bytes());
+        });
+    }
+    let clients =
+        [Protocol::OpenAiEmbeddings, Protocol::Ollama, Protocol::Gemini, Protocol::Cohere];
+    for (from, body) in ANSWERS {
+        mutated(body, |body| {
+            for (to, form) in clients.into_iter().flat_map(|to| {
+                [Form::Numbers, Form::Bytes, Form::Both, Form::One].map(|form| (to, form))
+            }) {
+                if let Ok(got) = embeddings(from, to, body.as_bytes(), &options(), form) {
+                    assert!(Raw::parse(got.as_bytes()).is_ok(), "{body}\n{got}");
+                }
+            }
+            _ = usage::of_body(from, body.as_bytes());
         });
     }
 }
