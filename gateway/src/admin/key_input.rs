@@ -157,13 +157,18 @@ impl Members {
     /// The digest of a secret that somebody else made.
     pub(super) fn digest(&mut self) -> Option<Digest> {
         let value = self.take("digest")?;
-        let digest = value.as_str().and_then(Digest::parse);
-        if digest.is_none() {
-            let what =
-                "is not `sha256:` with the 64 hexadecimal digits of the secret's SHA-256 digest";
-            self.fault("/digest", what);
+        match value.as_str().and_then(Digest::parse) {
+            None => self.fault(
+                "/digest",
+                "is not `sha256:` with the 64 hexadecimal digits of the secret's SHA-256 digest",
+            ),
+            Some(digest) if digest == Digest::of(b"") => self.fault(
+                "/digest",
+                "is the digest of an empty text: what should have been the secret was not set",
+            ),
+            digest => return digest,
         }
-        digest
+        None
     }
 
     /// For how many seconds a replaced secret is accepted.

@@ -38,6 +38,8 @@ pub(crate) struct Users {
     /// Makes the digests of remembered passwords useless elsewhere.
     salt: Vec<u8>,
     remembered: Cache<(Duration, Rc<Admission>)>,
+    /// Digest of all hashes, which nobody else knows.
+    secret: [u8; 32],
 }
 
 #[derive(Debug)]
@@ -96,7 +98,8 @@ impl Users {
             problems.add(&listed, "no user is named, so none could be admitted");
         }
         let capacity = if remember.is_zero() { 0 } else { REMEMBERED };
-        Self { users, remember, salt: random::bytes(32), remembered: Cache::new(capacity) }
+        let secret = secret(&users);
+        Self { users, remember, salt: random::bytes(32), remembered: Cache::new(capacity), secret }
     }
 
     /// What follows from a credential: base64 of name, colon and password.
@@ -132,8 +135,7 @@ impl Users {
 
     fn verify_anew(&self, name: &str, password: &str) -> Result<&Rc<Admission>, Refusal> {
         let user = self.users.iter().find(|user| user.name == name);
-        // An unknown name takes as long as a known one, so that time reveals no names.
-        let Some(hash) = user.or(self.users.first()).map(|user| &user.hash) else {
+        let Some(hash) = user.or_else(|| self.stand_in(name)).map(|user| &user.hash) else {
             return Err(Refusal::Failed("there is no user"));
         };
         match (password::verify(&hash.text, &hash.prepared(password)), user) {
@@ -148,6 +150,27 @@ impl Users {
             }
         }
     }
+}
+
+impl Users {
+    /// Whose hash is verified for a name that nobody has, so that time reveals no names. Hashes may cost differently: each
+    /// name has one of them, always the same, in every gateway, and nobody can tell beforehand which.
+    fn stand_in(&self, name: &str) -> Option<&User> {
+        let digest = digest::sha256(&[&self.secret, name.as_bytes()].concat());
+        let number =
+            digest.iter().take(8).fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+        let place = number.checked_rem(self.users.len() as u64)?;
+        self.users.get(usize::try_from(place).ok()?)
+    }
+}
+
+fn secret(users: &[User]) -> [u8; 32] {
+    let mut texts = String::new();
+    for user in users {
+        texts.push_str(&user.hash.text);
+        texts.push('\n');
+    }
+    digest::sha256(texts.as_bytes())
 }
 
 impl User {
@@ -246,4 +269,47 @@ fn htpasswd(text: &str, at: &Pointer, problems: &mut Problems) -> Vec<Line> {
         problems.add(at, "no user is named, so none could be admitted");
     }
     users
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use gateway_plugin_identity::consumer::Settings;
+
+    use super::*;
+
+    fn users(password: &str) -> Users {
+        let hash = |cost| bcrypt::hash_with_salt(password, cost, [7; 16]).expect("a hash");
+        let users: Vec<_> = (4..8)
+            .map(|cost| serde_json::json!({ "name": format!("u{cost}"), "hash": hash(cost).to_string() }))
+            .collect();
+        let config = serde_json::from_value(serde_json::json!({ "users": users }));
+        let mut problems = Problems::default();
+        let headers = BTreeMap::new();
+        let settings = Settings {
+            headers: &headers,
+            claims_to_attributes: &[],
+            group_claim: None,
+            require: None,
+            names_groups: false,
+        };
+        let policy = Policy::new(settings, &[], &mut problems);
+        Users::new(&config.expect("a configuration"), &policy, &mut problems)
+    }
+
+    #[test]
+    fn each_unknown_name_has_one_hash_of_all_there_are() {
+        let names: Vec<_> = (0..400).map(|number| format!("nobody-{number}")).collect();
+        let stand_ins = |users: &Users| -> Vec<String> {
+            names.iter().map(|name| users.stand_in(name).expect("one").name.clone()).collect()
+        };
+        let (one, another) = (stand_ins(&users("a")), stand_ins(&users("a")));
+        assert_eq!(one, another, "every gateway takes the same");
+        for cost in 4..8 {
+            let count = one.iter().filter(|name| **name == format!("u{cost}")).count();
+            assert!((60..140).contains(&count), "{cost}: {count}");
+        }
+        assert_ne!(one, stand_ins(&users("b")), "only who knows the hashes can tell which");
+    }
 }

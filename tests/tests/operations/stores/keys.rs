@@ -277,6 +277,9 @@ async fn a_reload_keeps_a_set_and_another_name_is_another_set() {
     assert_eq!(admin(&gateway, "GET", "/keys/partners", "").await.1["total"], 2);
 }
 
+/// What comes of a secret that was not set.
+const OF_NOTHING: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
 #[tokio::test]
 async fn wrong_questions_are_answered_with_all_that_is_wrong() {
     let folder = tempdir().unwrap();
@@ -295,6 +298,13 @@ async fn wrong_questions_are_answered_with_all_that_is_wrong() {
         ("POST", "/keys/partners", "[]", 400),
         ("POST", "/keys/partners", "{\"consumer\": \"a\", \"id\": \"taken\"}", 409),
         ("POST", "/keys/partners", &json!({ "consumer": "a", "digest": digest }).to_string(), 409),
+        (
+            "POST",
+            "/keys/partners",
+            &json!({ "consumer": "a", "digest": OF_NOTHING }).to_string(),
+            400,
+        ),
+        ("POST", "/keys/partners/taken/rotate", &json!({ "digest": OF_NOTHING }).to_string(), 400),
         ("PATCH", "/keys/partners/none", "{}", 404),
         ("PATCH", "/keys/partners/taken", "{\"consumer\": null}", 400),
         ("POST", "/keys/partners/none/rotate", "", 404),
