@@ -6,6 +6,7 @@ mod clocks;
 mod consumers;
 mod faults;
 mod file;
+mod flood;
 pub(crate) mod gateways;
 mod keys;
 mod keys_shared;
