@@ -10,6 +10,7 @@ mod flood;
 pub(crate) mod gateways;
 mod keys;
 mod keys_shared;
+mod killed;
 mod lease;
 mod outstanding;
 mod quotas;
