@@ -14,6 +14,7 @@ mod killed;
 mod lease;
 mod outstanding;
 mod quotas;
+mod recipes;
 mod relay;
 pub(crate) mod server;
 mod shared;
