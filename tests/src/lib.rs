@@ -9,6 +9,7 @@ mod closed_port;
 pub mod frames;
 pub mod guests;
 pub mod log;
+pub mod optional;
 pub mod raw;
 pub mod setup;
 pub mod streams;

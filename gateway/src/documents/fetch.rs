@@ -7,7 +7,8 @@ use std::pin::pin;
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HOST, IF_NONE_MATCH, USER_AGENT,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, ETAG, HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH,
+    LAST_MODIFIED, USER_AGENT,
 };
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Request, StatusCode};
@@ -32,7 +33,20 @@ pub(super) struct Source {
     /// Of upstreams whose names stand for several.
     targets: Vec<(String, Vec<Target>)>,
     /// Of the last response that had the document, with where it came from.
-    etag: Option<(PathAndQuery, HeaderValue)>,
+    known: Option<(PathAndQuery, Validators)>,
+}
+
+/// By what a source knows which version it sent. A server that has both goes by the first.
+struct Validators {
+    etag: Option<HeaderValue>,
+    modified: Option<HeaderValue>,
+}
+
+impl Validators {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let [etag, modified] = [ETAG, LAST_MODIFIED].map(|name| headers.get(name).cloned());
+        (etag.is_some() || modified.is_some()).then_some(Self { etag, modified })
+    }
 }
 
 /// What a response says.
@@ -62,7 +76,7 @@ impl Source {
         let followed =
             remote.follow.as_ref().map(|follow| upstream(&follow.upstream)).transpose()?;
         let (upstream, remote) = (upstream(&remote.upstream)?, remote.clone());
-        Ok(Self { remote, limit, upstream, followed, targets, etag: None })
+        Ok(Self { remote, limit, upstream, followed, targets, known: None })
     }
 
     /// Whether the names of its upstreams stand for other targets by now.
@@ -92,10 +106,10 @@ impl Source {
             }
             _ => (&self.upstream, self.remote.path.clone()),
         };
-        let known = self.etag.as_ref().filter(|(of, _)| *of == path).map(|(_, etag)| etag);
+        let known = self.known.as_ref().filter(|(of, _)| *of == path).map(|(_, known)| known);
         let fetched = self.get(upstream, &path, known).await?;
         if fetched.bytes.is_some() {
-            self.etag = fetched.headers.get(ETAG).map(|etag| (path, etag.clone()));
+            self.known = Validators::of(&fetched.headers).map(|known| (path, known));
         }
         Ok(fetched)
     }
@@ -104,7 +118,7 @@ impl Source {
         &self,
         upstream: &Upstreams,
         path: &PathAndQuery,
-        etag: Option<&HeaderValue>,
+        known: Option<&Validators>,
     ) -> Result<Fetched, FetchError> {
         let mut request = Request::new(Body::empty());
         *request.uri_mut() = path.clone().into();
@@ -113,8 +127,9 @@ impl Source {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, AGENT);
         headers.extend(self.remote.headers.iter().cloned());
-        if let Some(etag) = etag {
-            headers.insert(IF_NONE_MATCH, etag.clone());
+        if let Some(Validators { etag, modified }) = known {
+            headers.extend(etag.clone().map(|etag| (IF_NONE_MATCH, etag)));
+            headers.extend(modified.clone().map(|modified| (IF_MODIFIED_SINCE, modified)));
         }
         let names_host = request.headers().contains_key(HOST);
         let host = if names_host { HostPolicy::Preserve } else { HostPolicy::Target };
@@ -124,7 +139,7 @@ impl Source {
         // The connection has served this one when the body has come.
         let _lease = exchange.lease;
         match head.status {
-            StatusCode::NOT_MODIFIED if etag.is_some() => {
+            StatusCode::NOT_MODIFIED if known.is_some() => {
                 return Ok(Fetched { bytes: None, headers: head.headers });
             }
             StatusCode::OK => {}

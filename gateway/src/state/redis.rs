@@ -21,7 +21,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::cell::RefCell;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -38,16 +38,21 @@ thread_local! {
 
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
-/// The scripts: that which charges buckets, that which knows windows too, and that which adds to a number.
-const SCRIPTS: [&str; 3] = [
-    include_str!("redis/take.lua"),
-    include_str!("redis/quotas.lua"),
+/// The scripts: that which charges buckets, that which knows windows too, and that which adds to a number. Then the first
+/// two for a server that is full, which may write all the same: they change what there is, and add nothing.
+const SCRIPTS: [&str; 5] = [
+    concat!("local full = false\n", include_str!("redis/take.lua")),
+    concat!("local full = false\n", include_str!("redis/quotas.lua")),
     include_str!("redis/increment.lua"),
+    concat!("#!lua flags=allow-oom\nlocal full = true\n", include_str!("redis/take.lua")),
+    concat!("#!lua flags=allow-oom\nlocal full = true\n", include_str!("redis/quotas.lua")),
 ];
 /// Which script.
 const TAKE: usize = 0;
 const QUOTAS: usize = 1;
 const INCREMENT: usize = 2;
+/// So much further is that for a server that is full.
+const WHEN_FULL: usize = 3;
 
 /// What is asked for a request.
 #[derive(Clone, Copy)]
@@ -112,6 +117,10 @@ pub(crate) struct Redis {
     links: Mutex<Vec<Arc<Link>>>,
     /// Connections that are down now.
     down: AtomicUsize,
+    /// Whether the server was seen to take nothing new, and when last, in milliseconds since it was made.
+    is_full: AtomicBool,
+    was_full: AtomicU64,
+    began: Instant,
     counts: Arc<StoreCounts>,
 }
 
@@ -144,6 +153,9 @@ impl Redis {
             settings: settings.clone(),
             links: Mutex::default(),
             down: AtomicUsize::new(0),
+            is_full: AtomicBool::new(false),
+            was_full: AtomicU64::new(0),
+            began: Instant::now(),
             counts,
         })
     }
@@ -307,6 +319,33 @@ impl Redis {
         self.counts.leased();
     }
 
+    /// A check was counted as ever. A server at its bound takes one now and then, which is told to nobody.
+    fn has_room(&self) {
+        let for_long = || self.lived().saturating_sub(self.was_full.load(Relaxed)) >= ROOM;
+        if self.is_full.load(Relaxed) && for_long() && self.is_full.swap(false, Relaxed) {
+            tracing::info!(store = &*self.name, "the store `{}` has room again", self.name);
+        }
+    }
+
+    /// The server refused what is new.
+    #[cold]
+    fn has_no_room(&self) {
+        self.was_full.store(self.lived(), Relaxed);
+        if !self.is_full.swap(true, Relaxed) {
+            tracing::warn!(
+                store = &*self.name,
+                "the store `{}` is full: limits that it has go on, and for others `on_store_error` says what becomes of \
+                 requests; give the server a higher `maxmemory`, or limits keys that clients cannot choose",
+                self.name
+            );
+        }
+    }
+
+    /// Milliseconds since it was made.
+    fn lived(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// A connection of a worker came about for the first time.
     fn is_made(&self) {
         if self.down.load(Relaxed) == 0 {
@@ -365,8 +404,14 @@ fn silent(time: Duration) -> String {
 /// Whether the server did not do what it was asked for, and would do something else: it is full, or there is
 /// something else under the key.
 fn is_refusal(error: &RedisError) -> bool {
-    matches!(error.code(), Some("OOM" | "ERR" | "WRONGTYPE"))
+    matches!(error.code(), Some(FULL | "ERR" | "WRONGTYPE"))
 }
+
+/// Milliseconds without a refusal after which a server has room again.
+const ROOM: u64 = 2_000;
+
+/// With what a server says that it has no room for anything new.
+const FULL: &str = "OOM";
 
 /// With what a server says that it takes no writes, or none from here.
 const FINAL: [&str; 7] =

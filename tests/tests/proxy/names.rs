@@ -4,6 +4,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
+use gateway_tests::optional::missing;
 use gateway_tests::upstream::full;
 use gateway_tests::{Http1, Running, Setup, Upstream, log, until, within};
 use http::Response;
@@ -24,7 +25,7 @@ impl NameServer {
     async fn start(records: &[&str]) -> Option<Self> {
         let port = free_port();
         let Some(child) = spawn(port, records) else {
-            eprintln!("dnsmasq is not installed: not tested");
+            missing("dnsmasq");
             return None;
         };
         let server = Self { port, child };

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 use super::pipe::{self, Failed, Pipe};
-use super::{Argument, SCRIPTS, TAKE, evaluate};
+use super::{Argument, FULL, SCRIPTS, TAKE, WHEN_FULL, evaluate};
 use crate::config::{RedisStore, Topology};
 use crate::tls;
 
@@ -61,10 +61,15 @@ pub(super) async fn connect(settings: &RedisStore) -> RedisResult<Connected> {
     };
     let probe = async {
         let mut shas = [const { String::new() }; SCRIPTS.len()];
-        for (sha, script) in shas.iter_mut().zip(SCRIPTS) {
+        for (index, (sha, script)) in shas.iter_mut().zip(SCRIPTS).enumerate() {
+            let is_for_full = index >= WHEN_FULL;
             let mut load = redis::cmd("SCRIPT");
             load.arg("LOAD").arg(script);
-            *sha = redis::from_redis_value(connection.ask(&load).await?)?;
+            match connection.ask(&load).await {
+                // One that knows no flags of scripts has no answer when it is full.
+                Err(error) if is_for_full && error.code() == Some("ERR") => {}
+                loaded => *sha = redis::from_redis_value(loaded?)?,
+            }
         }
         let sha = &shas[TAKE];
         let key = format!("{}:{{probe}}", settings.prefix);
@@ -77,6 +82,8 @@ pub(super) async fn connect(settings: &RedisStore) -> RedisResult<Connected> {
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 connection.ask(&evaluate("EVAL", SCRIPTS[TAKE], &[key], &arguments)).await?;
             }
+            // What it has it can change.
+            Err(error) if error.code() == Some(FULL) => {}
             answered => drop(answered?),
         }
         if let Some(pipe) = &pipe {

@@ -4,6 +4,9 @@
 -- microseconds since 1970. One that slides is 24: tokens that are used in it, tokens that were used in the one
 -- before, and when it ends. Which window it is, is decided by the clock of this server.
 --
+-- `full` is put before it: a server without room for what is new. Then the answer is -1 where there is room for all
+-- and one is not there: nothing is charged or settled.
+--
 -- KEYS: one for each quota, all in one slot.
 -- ARGV[1]: the time in microseconds, for tests; the server's own if it is empty.
 -- ARGV[2]: `take`, `settle` or `reset`.
@@ -149,6 +152,12 @@ else
     if slides(i) then
       prior[KEYS[i]] = 0
     end
+  end
+end
+
+for i = 1, #KEYS do
+  if full and refused == 0 and mode ~= 'reset' and not held[i] then
+    return { -1 }
   end
 end
 

@@ -9,7 +9,8 @@ use redis::{RedisError, Value};
 use super::link::Made;
 use super::pipe::{self, Failed, Numbers, Pipe};
 use super::{
-    Argument, FINAL, Question, Redis, SCRIPTS, StoreResult, Unavailable, is_final, silent,
+    Argument, FINAL, FULL, QUOTAS, Question, Redis, SCRIPTS, StoreResult, TAKE, Unavailable,
+    WHEN_FULL, is_final, silent,
 };
 
 /// Why there is no answer.
@@ -17,6 +18,8 @@ struct Failure {
     result: StoreResult,
     /// Whether the connection is of no more use.
     is_final: bool,
+    /// Whether the server has no room: it answers all the same.
+    is_full: bool,
     why: String,
 }
 
@@ -46,6 +49,16 @@ impl Redis {
                 Box::pin(self.by_library(&made, began, question)).await
             }
         };
+        let answered = match answered {
+            Ok(numbers) => {
+                self.has_room();
+                Ok(numbers)
+            }
+            Err(failure) if failure.is_full && matches!(script, TAKE | QUOTAS) => {
+                Box::pin(self.when_full(&made, began, script, keys, arguments)).await
+            }
+            failed => failed,
+        };
         let took = began.elapsed();
         drop(waiting);
         match answered {
@@ -54,11 +67,45 @@ impl Redis {
                 self.counts.called(StoreResult::Answered, took);
                 Ok(numbers)
             }
-            Err(Failure { result, is_final, why }) => {
-                link.failed(&made, is_final, &why);
+            Err(Failure { result, is_final, is_full, why }) => {
+                match is_full {
+                    // Of what it has it answers.
+                    true => link.answered(),
+                    false => link.failed(&made, is_final, &why),
+                }
                 self.counts.called(result, took);
                 Err(Unavailable)
             }
+        }
+    }
+
+    /// Asks a server that is full about what it has: nobody's count begins anew because others made keys until
+    /// there was no more room.
+    async fn when_full(
+        &self,
+        made: &Made,
+        began: Instant,
+        script: usize,
+        keys: &[String],
+        arguments: &[Argument<'_>],
+    ) -> Result<Numbers, Failure> {
+        self.has_no_room();
+        let script = script + WHEN_FULL;
+        let answered = match &made.pipe {
+            Some(pipe) => {
+                let answered = by_pipe(pipe, made, began, script, keys, arguments).await;
+                answered.map_err(|failed| failure(failed, self.settings.timeout))
+            }
+            None => self.by_library(made, began, Question::Script(script, keys, arguments)).await,
+        };
+        match answered {
+            Ok(numbers) if numbers.first() == Some(&-1) => Err(Failure {
+                result: StoreResult::Error,
+                is_final: false,
+                is_full: true,
+                why: "it is full".to_owned(),
+            }),
+            answered => answered,
         }
     }
 
@@ -133,13 +180,17 @@ fn code(words: &str) -> &str {
 fn failure(failed: Failed, timeout: Duration) -> Failure {
     match failed {
         Failed::Refused(why) => {
-            Failure { result: StoreResult::Error, is_final: FINAL.contains(&code(&why)), why }
+            let code = code(&why);
+            let (is_final, is_full) = (FINAL.contains(&code), code == FULL);
+            Failure { result: StoreResult::Error, is_final, is_full, why }
         }
         Failed::Broken(why) => {
-            Failure { result: StoreResult::Error, is_final: true, why: why.as_ref().to_owned() }
+            let why = why.as_ref().to_owned();
+            Failure { result: StoreResult::Error, is_final: true, is_full: false, why }
         }
         Failed::Late => {
-            Failure { result: StoreResult::Timeout, is_final: false, why: silent(timeout) }
+            let why = silent(timeout);
+            Failure { result: StoreResult::Timeout, is_final: false, is_full: false, why }
         }
     }
 }
@@ -147,6 +198,6 @@ fn failure(failed: Failed, timeout: Duration) -> Failure {
 impl From<&RedisError> for Failure {
     fn from(error: &RedisError) -> Self {
         let (is_final, why) = (is_final(error), error.to_string());
-        Self { result: StoreResult::Error, is_final, why }
+        Self { result: StoreResult::Error, is_final, is_full: error.code() == Some(FULL), why }
     }
 }

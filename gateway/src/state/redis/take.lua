@@ -3,6 +3,9 @@
 -- A bucket is 16 bytes: how much is used, in nanoseconds, and when that was so, in microseconds since 1970.
 -- A bucket that is full is one that is not there.
 --
+-- `full` is put before it: a server without room for what is new. Then the answer is -1 where there is room for all
+-- charges and a bucket is not there: nothing is charged.
+--
 -- KEYS: one for each charge, all in one slot.
 -- ARGV[1]: the time in microseconds, for tests; the server's own if it is empty.
 -- Then six for each charge, in nanoseconds: what it takes, what the bucket holds, the step in which amounts of
@@ -50,6 +53,12 @@ for i = 1, #KEYS do
   end
   used[key] = level + tonumber(ARGV[argument])
   answer[2 * i], answer[2 * i + 1] = used[key], 0
+end
+
+for i = 1, #KEYS do
+  if full and refused == 0 and not held[i] then
+    return { -1 }
+  end
 end
 
 if refused > 0 then

@@ -1,5 +1,6 @@
 //! The script against the limits in memory: the same charges at the same times have the same verdicts.
 
+use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -28,7 +29,12 @@ fn server() -> Option<Server> {
     let mut command = Command::new("redis-server");
     command.args(["--save", "", "--port", &port.to_string()]);
     let Ok(child) = command.stdout(Stdio::null()).spawn() else {
-        eprintln!("Redis is not installed: not tested");
+        // As other tests do, whose harness is made of this crate.
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "Redis is not installed, and CI must test with it"
+        );
+        let _unseen = writeln!(std::io::stderr(), "NOT TESTED: this machine has no Redis");
         return None;
     };
     let server = Server(child, port);

@@ -55,6 +55,47 @@ async fn is_fetched_again_when_it_is_not_fresh_any_more_and_not_sent_again_when_
     until_version(&gateway, 2).await;
 }
 
+/// A source that knows versions by the time of their change, and says by a date how long they are fresh.
+#[tokio::test]
+async fn is_asked_for_by_the_date_of_its_change_where_there_is_no_tag() {
+    let issuer = Issuer::new("{\"keys\":[]}").await;
+    let date = "Sun, 22 Nov 2026 12:50:33 GMT".to_owned();
+    let end = "Sun, 22 Nov 2026 12:50:34 GMT".to_owned();
+    issuer.change(|served| {
+        served.headers =
+            vec![("last-modified", date.clone()), ("date", date.clone()), ("expires", end)];
+    });
+    let document = format!("{REMOTE}\nrefresh = \"1h\"\nmin_refresh = \"1s\"");
+    let gateway = gateway(&issuer, &document, 1).start();
+    until(|| issuer.count() >= 3).await;
+    let asked = issuer.upstream.requests();
+    assert!(!asked[0].headers.contains_key("if-modified-since"));
+    for asked in &asked[1..] {
+        assert_eq!(asked.headers["if-modified-since"], date);
+        assert!(!asked.headers.contains_key("if-none-match"));
+    }
+    assert_eq!(state(&gateway).await["version"], 1);
+    let same = "gateway_document_fetches_total{document=\"keys\",result=\"unchanged\"}";
+    assert!(metric(&gateway, same).await >= Some(1.0));
+    issuer.change(|served| {
+        served.headers[0].1 = "Sun, 22 Nov 2026 13:00:00 GMT".to_owned();
+        served.body = "{\"keys\": []}".to_owned();
+    });
+    until_version(&gateway, 2).await;
+    // By both, once the source has both.
+    issuer.change(|served| {
+        served.headers[0].1 = "Sun, 22 Nov 2026 13:10:00 GMT".to_owned();
+        served.headers.push(("etag", "\"a\"".to_owned()));
+        served.body = "{\"keys\":  []}".to_owned();
+    });
+    until_version(&gateway, 3).await;
+    let asked = issuer.count();
+    until(|| issuer.count() > asked).await;
+    let last = issuer.upstream.requests().pop().unwrap().headers;
+    assert_eq!(last["if-none-match"], "\"a\"");
+    assert_eq!(last["if-modified-since"], "Sun, 22 Nov 2026 13:10:00 GMT");
+}
+
 #[tokio::test]
 async fn stays_in_force_while_its_source_fails() {
     let key = Signer::new("ES256");

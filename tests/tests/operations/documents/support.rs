@@ -40,9 +40,15 @@ impl Issuer {
             let served = current.lock().unwrap().clone();
             async move {
                 tokio::time::sleep(served.delay).await;
-                let etag = served.headers.iter().find(|(name, _)| *name == "etag");
-                let known = request.headers().get("if-none-match");
-                let is_same = etag.zip(known).is_some_and(|((_, etag), known)| known == etag);
+                let is_known = |field: &str, condition: &str| {
+                    let served = served.headers.iter().find(|(name, _)| *name == field);
+                    let known = request.headers().get(condition);
+                    served.zip(known).map(|((_, served), known)| known == served)
+                };
+                // As RFC 9110 has it: the date does not count where there is a tag.
+                let is_same = is_known("etag", "if-none-match")
+                    .or_else(|| is_known("last-modified", "if-modified-since"))
+                    .unwrap_or(false);
                 let status = if is_same { 304 } else { served.status };
                 let mut answer = Response::builder().status(status);
                 for (name, value) in served.headers {

@@ -56,9 +56,19 @@ impl Gateway {
 
     /// As [`run`](Self::run), with more in its environment.
     pub(crate) fn run_with(folder: &Path, text: &str, environment: &[(&str, &str)]) -> Self {
+        Self::run_whole(folder, text, environment, 2)
+    }
+
+    /// As [`run`](Self::run), with so many workers.
+    pub(crate) fn run_on(folder: &Path, text: &str, workers: usize) -> Self {
+        Self::run_whole(folder, text, &[], workers)
+    }
+
+    fn run_whole(folder: &Path, text: &str, environment: &[(&str, &str)], workers: usize) -> Self {
         // Compiled components of all tests are kept in one place.
         let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
-        let head = HEAD.replace("workers = 2", &format!("workers = 2\ncache_dir = {cache:?}"));
+        let more = format!("workers = {workers}\ncache_dir = {cache:?}");
+        let head = HEAD.replace("workers = 2", &more);
         std::fs::write(folder.join("gateway.toml"), format!("{head}{text}")).unwrap();
         let mut child = Command::new(binary())
             .current_dir(folder)
@@ -105,6 +115,15 @@ impl Gateway {
         gateway
     }
 
+    /// Does nothing from here on: what clients send waits in its sockets.
+    pub(crate) fn pause(&self) {
+        signal(self.child.id(), "-STOP");
+    }
+
+    pub(crate) fn go_on(&self) {
+        signal(self.child.id(), "-CONT");
+    }
+
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -112,6 +131,11 @@ impl Gateway {
 
     pub(crate) fn stop(mut self) {
         signal(self.child.id(), "-TERM");
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// It was told to stop, and does.
+    pub(crate) fn stopped(mut self) {
         assert!(self.child.wait().unwrap().success());
     }
 

@@ -108,7 +108,7 @@ async fn admin(gateway: &Gateway, method: Method, target: &str) -> Value {
     serde_json::from_slice(&answer.body).unwrap()
 }
 
-fn keys(consumers: &[(&str, &str)]) -> String {
+pub(crate) fn keys(consumers: &[(&str, &str)]) -> String {
     let keys = consumers.iter().map(|(name, group)| {
         let digest = digest(&SHA256, format!("key-of-{name}").as_bytes());
         let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -254,9 +254,9 @@ async fn a_thousand_calls_over_three_gateways_spend_a_quota_and_no_more() {
     }
 }
 
-/// The blocks of a section of the plugin's README.
-fn recipe(section: &str) -> String {
-    let readme = include_str!("../../../../plugins/rate-limit/README.md");
+/// The first block of a section of the plugin's README.
+pub(crate) fn recipe(section: &str) -> String {
+    let readme = concat!("\n", include_str!("../../../../plugins/rate-limit/README.md"));
     let (_, section) = readme.split_once(&format!("\n{section}\n")).unwrap();
     let (_, block) = section.split_once("```toml\n").unwrap();
     block.split_once("```").unwrap().0.to_owned()

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use gateway_tests::optional::missing;
 use gateway_tests::until;
 use tempfile::TempDir;
 
@@ -18,6 +19,18 @@ pub(crate) enum Kind {
     Valkey,
     /// Of the release before.
     Valkey8,
+}
+
+impl Kind {
+    /// By which [`missing`] knows it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "Redis",
+            Self::NewRedis => "newer Redis",
+            Self::Valkey => "Valkey",
+            Self::Valkey8 => "Valkey 8",
+        }
+    }
 }
 
 pub(crate) const KINDS: [Kind; 2] = [Kind::Redis, Kind::Valkey];
@@ -100,7 +113,7 @@ impl Server {
         environment: Vec<(String, String)>,
     ) -> Option<Self> {
         let Some(program) = program(kind) else {
-            eprintln!("{kind:?} is not installed: not tested");
+            missing(kind.name());
             return None;
         };
         let folder = tempfile::tempdir().unwrap();

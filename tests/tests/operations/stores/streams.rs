@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::gateways::Gateway;
-use super::server::{Kind, Server};
+use super::server::{KINDS, Server};
 use super::shared::store;
 
 const LIMIT: u64 = 100_000;
@@ -236,16 +236,18 @@ async fn a_thousand_streams_never_pass_a_quota_in_memory_and_leave_nothing_taken
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_streams_over_three_gateways_never_pass_a_quota_in_redis() {
-    let Some(redis) = Server::start(Kind::Redis, &[]).await else { return };
-    let (gate, open) = watch::channel(false);
-    let server = model_server(open).await;
-    let folder = tempdir().unwrap();
-    let limiter = "limiter = { store = \"shared\", on_store_error = \"closed\" }";
-    let text = store(&redis, "") + &configuration(server.address, limiter);
-    let mut gateways = Vec::new();
-    for _ in 0..3 {
-        gateways.push(Gateway::run_up(folder.path(), &text).await);
+async fn a_thousand_streams_over_three_gateways_never_pass_a_quota_in_a_server() {
+    for kind in KINDS {
+        let Some(server) = Server::start(kind, &[]).await else { continue };
+        let (gate, open) = watch::channel(false);
+        let models = model_server(open).await;
+        let folder = tempdir().unwrap();
+        let limiter = "limiter = { store = \"shared\", on_store_error = \"closed\" }";
+        let text = store(&server, "") + &configuration(models.address, limiter);
+        let mut gateways = Vec::new();
+        for _ in 0..3 {
+            gateways.push(Gateway::run_up(folder.path(), &text).await);
+        }
+        a_thousand_streams(&gateways, &gate).await;
     }
-    a_thousand_streams(&gateways, &gate).await;
 }

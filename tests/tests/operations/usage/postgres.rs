@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use gateway_tests::optional::missing;
 use gateway_tests::{Setup, until};
 use tempfile::TempDir;
 
@@ -56,7 +57,7 @@ impl Server {
     /// The same with settings, which may need files in its folder.
     async fn start_with(settings: impl FnOnce(&Path) -> Vec<String>) -> Option<Self> {
         let Some(programs) = programs() else {
-            eprintln!("PostgreSQL is not installed: not tested");
+            missing("PostgreSQL");
             return None;
         };
         let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use gateway_tests::optional::missing;
 use gateway_tests::{Http1, binary};
 use tempfile::tempdir;
 
@@ -118,7 +119,7 @@ fn run_on_a_small_disk(folder: &Path) -> Option<(Process, SocketAddr)> {
     let mount = "mount -t tmpfs -o size=256k none disk";
     let may = Command::new("unshare").current_dir(folder).args(["-m", "sh", "-c", mount]).status();
     if !may.is_ok_and(|status| status.success()) {
-        eprintln!("no mount namespace can be made: not tested");
+        missing("mount namespace");
         return None;
     }
     let run = format!("{mount} && exec {} run --log-format json", binary().display());
