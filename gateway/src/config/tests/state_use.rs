@@ -94,7 +94,7 @@ fn warns_of_attributes_that_nothing_sets() {
         assert_eq!(warnings(&limit("", policy), "/x/{order}", "[\"a\", \"l\"]"), [expected]);
     }
     let known = "limit = 9, key = [\"consumer.id\", \"claim:team\", \"header:x\", \"json:/a\", \
-                 \"capture.order\", \"route.name\", \"client.certificate.subject\"]";
+                 \"capture.order\", \"route.name\"]";
     assert_eq!(warnings(&limit("", known), "/x/{order}", "[\"a\", \"l\"]"), []);
     let found = warnings(&limit("", "limit = 9, key = [\"consumer.id\"]"), "/x", "[\"l\"]");
     assert!(found[0].0.contains("sets the attribute `consumer.id`"), "{found:?}");
