@@ -33,9 +33,10 @@ function show(root, it) {
 function events(it) {
   const found = it.hooks.map((hook) => ({
     at: hook.at_ns, took: hook.took_ns, kind: hook.decision === "next" ? "plugin" : "decided", name: hook.plugin, what: hook.hook,
-    note: [hook.calls > 1 ? `${hook.calls} calls` : null, hook.how === "called" ? null : hook.how, hook.decision === "next" ? null : `${hook.decision}${hook.status ? ` ${hook.status}` : ""}${hook.failure ? ` (${hook.failure})` : ""}`,
+    note: [hook.calls > 1 ? `${hook.calls} calls` : null, hook.how === "called" ? null : hook.how, hook.decision === "next" ? null : `${hook.decision}${hook.status ? ` ${hook.status}` : ""}${hook.failure ? ` (${hook.failure})` : ""}${hook.reason ? `: ${hook.reason}` : ""}`,
       hook.queue_ns ? `${f.nanos(hook.queue_ns)} waiting for its turn` : null, hook.instance_ns ? `${f.nanos(hook.instance_ns)} for an instance` : null, hook.changes.length ? `changes ${hook.changes.join(", ")}` : null].filter(Boolean).join(", "),
   }));
+  for (const line of it.log ?? []) found.push({ at: line.at_ns, took: 0, kind: line.level === "warn" || line.level === "error" ? "decided" : "plugin", name: line.plugin, what: `wrote (${line.level})`, note: line.text });
   if (it.running) found.push({ at: it.running.at_ns, took: it.duration_ns - it.running.at_ns, kind: "decided", name: it.running.plugin, what: it.running.hook, note: "had not returned" });
   const up = it.upstream;
   if (up) {

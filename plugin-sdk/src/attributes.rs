@@ -7,7 +7,8 @@
 //! which may turn out to be empty), `request.has-upgrade` (`true` or `false`: whether it asks for another protocol on its
 //! connection, whose bytes pass no plugin), `listener.name`, `route.name`, `route.pattern`, `upstream.name`, and
 //! `capture.NAME` for each capture of the route's path pattern. By
-//! convention authentication sets `consumer.id`, and `consumer.` with further names.
+//! convention authentication sets `consumer.id`, and `consumer.` with further names, and who refuses a request says why in
+//! [`refusal.reason`](REASON).
 //!
 //! The views have methods for attributes; these functions serve hooks without such a view.
 
@@ -19,6 +20,10 @@ use crate::host;
 use crate::memo::Memo;
 use crate::names::same;
 use crate::wire::NewAttribute;
+
+/// By convention, in which a plugin says why it refuses: to those who run the gateway, and never to the client.
+/// [`Response::because`](crate::Response::because) sets it.
+pub const REASON: &str = "refusal.reason";
 
 /// Names that only the gateway sets begin with one of these.
 const RESERVED: [&str; 6] = ["client.", "request.", "listener.", "route.", "upstream.", "capture."];

@@ -12,7 +12,8 @@ use crate::wire::{
     BodyChange, BodyMode, ChunkDecision, Decision, RequestChange, RequestHead, ResponseChange,
 };
 use crate::{
-    Body, Chunk, ConfigError, Interest, Request, ResponseHead, Summary, configure, context, host,
+    Body, Chunk, ConfigError, Interest, Request, Response, ResponseHead, Summary, configure,
+    context, host,
 };
 
 /// A plugin, configured.
@@ -57,7 +58,7 @@ impl<P: Plugin> Configured<P> {
             Outcome::Respond(response) => {
                 request.set_attributes_now();
                 self.keep_now(&context, &[]);
-                Decision::Respond(response.into_wire())
+                Decision::Respond(told(*response))
             }
         }
     }
@@ -78,7 +79,7 @@ impl<P: Plugin> Configured<P> {
             Outcome::Respond(response) => {
                 request.set_attributes_now();
                 self.keep_now(&context, before);
-                Decision::Respond(response.into_wire())
+                Decision::Respond(told(*response))
             }
         }
     }
@@ -108,7 +109,7 @@ impl<P: Plugin> Configured<P> {
                 .map_or(Decision::Next, Decision::Change),
             Outcome::Respond(response) => {
                 self.keep_now(&context, before);
-                Decision::Respond(response.into_wire())
+                Decision::Respond(told(*response))
             }
         }
     }
@@ -128,7 +129,7 @@ impl<P: Plugin> Configured<P> {
             }
             Outcome::Respond(response) => {
                 self.keep_now(&context, before);
-                Decision::Respond(response.into_wire())
+                Decision::Respond(told(*response))
             }
         }
     }
@@ -180,6 +181,12 @@ impl<P: Plugin> Configured<P> {
     fn encode(&self, context: &P::Context, before: &[u8]) -> Option<Vec<u8>> {
         context::encode(context, if before.is_empty() { &self.default_context } else { before })
     }
+}
+
+/// As it crosses the border, and the gateway is told why.
+fn told(response: Response) -> crate::wire::Response {
+    response.tell_reason();
+    response.into_wire()
 }
 
 fn decide<H: Default>(body: Option<Vec<u8>>, head: Option<H>) -> Decision<BodyChange<H>> {

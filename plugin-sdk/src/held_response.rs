@@ -151,5 +151,6 @@ pub fn change_head(change: &HeadChange) -> Result<(), HeldResponseError> {
 /// # Errors
 /// If no response is held back.
 pub fn respond(response: Response) -> Result<(), HeldResponseError> {
+    response.tell_reason();
     host::respond_instead(response.into_wire())
 }

@@ -175,8 +175,9 @@ pub fn reserve(quotas: &[Quota<'_>]) -> Result<Vec<Reservation>, LimiterError> {
 }
 
 /// Takes more, or gives back, once it is known what a charge should have been; up to 16. Each is done
-/// by itself. A window that is over, and of those that slide the one before the last, stays as it is. More than is left takes what is left; a bucket may
-/// go below empty by its burst.
+/// by itself. A window that is over, and of those that slide the one before the last, stays as it is. More than is left is
+/// owed: what others give back pays that first. A window owes up to its limit until it ends; a bucket goes below empty by up
+/// to its burst.
 ///
 /// # Errors
 /// If a quota is not valid, or the store cannot answer: what was taken stays taken then.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::attributes::REASON;
 use crate::problem::{self, Problem};
 use crate::wire::{self, Field};
 
@@ -23,12 +24,13 @@ pub struct Response {
     fields: Vec<Field>,
     body: Vec<u8>,
     problem: Option<Box<Problem>>,
+    reason: Option<Box<str>>,
 }
 
 impl Response {
     /// An answer without fields and body. The status code is 200 to 599.
     pub fn new(status: u16) -> Self {
-        Self { status, fields: Vec::new(), body: Vec::new(), problem: None }
+        Self { status, fields: Vec::new(), body: Vec::new(), problem: None, reason: None }
     }
 
     /// A problem (RFC 9457): `application/problem+json` with `type`, `title`, `status`, `detail`,
@@ -128,6 +130,20 @@ impl Response {
         self
     }
 
+    /// Why the request is refused, for those who run the gateway: the flight recorder shows it, and access logs can, as
+    /// the attribute [`REASON`](crate::attributes::REASON). The client never sees it. Of a problem it is the `detail`
+    /// where nothing else is said. Kept is what fits into 512 bytes, of answers with a status of 400 or higher.
+    ///
+    /// ```
+    /// use gateway_plugin_sdk::Response;
+    ///
+    /// Response::forbidden("This is not allowed.").because("rule `no-exports` denies it");
+    /// ```
+    pub fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into().into());
+        self
+    }
+
     /// The status code.
     pub fn status(&self) -> u16 {
         self.status
@@ -136,6 +152,16 @@ impl Response {
     /// The first line of a field, if it is UTF-8.
     pub fn header_value(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?.text()
+    }
+
+    /// Tells the gateway why, where this refuses. It is no matter of the request's if that cannot be told.
+    pub(crate) fn tell_reason(&self) {
+        let reason = self.reason.as_deref();
+        let reason = reason.or_else(|| self.problem.as_ref().map(|problem| &*problem.detail));
+        if let Some(reason) = reason.filter(|reason| self.status >= 400 && !reason.is_empty()) {
+            let reason = &reason[..reason.floor_char_boundary(512)];
+            let _told = crate::host::set_attribute(REASON, reason);
+        }
     }
 
     /// As it crosses the border.

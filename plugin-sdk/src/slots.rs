@@ -134,7 +134,13 @@ pub fn take(key: &str, limit: u32) -> Result<Taken, SlotsError> {
 /// # Errors
 /// If the call is not valid. Nothing is taken then.
 pub fn queue(wait: &Wait<'_>, late: Response) -> Result<Queued, SlotsError> {
-    host::queue_for_slot(wait, late.into_wire())
+    let reason = late.clone();
+    let queued = host::queue_for_slot(wait, late.into_wire())?;
+    if let Queued::Waits(_) = queued {
+        // The gateway forgets it where there is a slot in time.
+        reason.tell_reason();
+    }
+    Ok(queued)
 }
 
 /// Gives a slot back before the exchange ends: one that this hook took or waits for at once, else one that the exchange

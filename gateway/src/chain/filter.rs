@@ -323,7 +323,7 @@ impl Stage {
             }
             ChunkOutcome::Abort(why) => {
                 self.put(Decided::Failed);
-                self.run.span_cut(self.index, self.span_hook());
+                self.run.span_cut(self.index, self.span_hook(), &why);
                 self.run.note_cut(self.index, watched, &why);
                 // The body ends either way.
                 let _if_there_is_room = self.run.keep(self.index, left);

@@ -53,6 +53,7 @@ pub(super) async fn wait(
         let answer = match held {
             Some(held) => {
                 run.holds([held]);
+                run.forgets_reason(index);
                 Ok(None)
             }
             None => edit::response(run.pool(index).plugin(), late).map(Some),
@@ -75,8 +76,11 @@ fn waited(
     }
     let decision = match answer {
         Ok(None) => Decision::Next,
-        Ok(Some(status)) => Decision::Answered(status.as_u16()),
-        Err(failure) => run.failed_decision(index, failure),
+        Ok(Some(status)) => {
+            run.explains(index, Hook::Slot, status.as_u16(), None);
+            Decision::Answered(status.as_u16())
+        }
+        Err(failure) => run.failed(index, Hook::Slot, failure),
     };
     let none = std::time::Duration::ZERO;
     let timing = Timing::new(began, began.elapsed(), none, none);

@@ -154,7 +154,15 @@ fn diagnostic(
             let plugin = &config.plugins[plugin.0];
             // A refusal is the plugin's own text and may repeat a secret that was filled in.
             let message = format!("plugin `{}`: {}", plugin.name, source.redact(message));
-            let diagnostic = Diagnostic::error(span(plugin, place), message);
+            let whole = span(plugin, place);
+            // Where the message names a line of a text, the caret goes there.
+            let inside = config::place_in_text(source.text(), &whole, &message);
+            let filled = config::filled_from(source.text(), &whole);
+            let diagnostic = Diagnostic::error(inside.unwrap_or(whole), message);
+            let diagnostic = match filled {
+                Some(file) => diagnostic.note(format!("the text is that of `{file}`")),
+                None => diagnostic,
+            };
             let redacted = |words: &Option<String>| words.as_ref().map(|it| source.redact(it));
             let diagnostic =
                 redacted(label).into_iter().fold(diagnostic, |it, label| it.label(label));

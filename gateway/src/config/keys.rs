@@ -49,6 +49,9 @@ pub(super) const ACTIONS: [&str; 5] = ["upstream", "split", "component", "respon
 /// The statuses of a redirect (RFC 9110 section 15.4).
 pub(super) const REDIRECTS: [u64; 5] = [301, 302, 303, 307, 308];
 
+/// Tables that are named where one of their keys stands in the wrong one, at most.
+const FEW: usize = 3;
+
 /// The longest duration that a timeout can have.
 const DAY: &str = "1d";
 
@@ -137,6 +140,23 @@ impl Keys {
         }
     }
 
+    /// Where else in the file a key of this name stands, if only few tables have one.
+    pub(super) fn places_of(&self, name: &str) -> Vec<String> {
+        let has = |keys: &Keys| keys.id != self.id && keys.names().any(|known| known == name);
+        // A table that stands in several places is named once.
+        let mut all: Vec<(String, &Keys)> = Vec::new();
+        for (place, keys) in tables().into_iter().filter(|(place, _)| !place.is_empty()) {
+            if has(keys) && all.iter().all(|(_, known)| known.id != keys.id) {
+                all.push((place, keys));
+            }
+        }
+        if all.len() <= FEW {
+            all.into_iter().map(|(place, _)| place).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
     /// The key whose table has a key of this name, for users who put it one level too high.
     pub(super) fn table_with(&self, name: &str) -> Option<&'static str> {
         let has = |key: &&Key| match key.kind {
@@ -145,6 +165,41 @@ impl Keys {
         };
         self.keys.iter().find(has).map(|key| key.name)
     }
+}
+
+/// Every table that can be reached from the root, with where it stands.
+fn tables() -> Vec<(String, &'static Keys)> {
+    fn below(kind: &'static Kind) -> Option<(&'static Keys, &'static str)> {
+        match kind {
+            Kind::Table(keys)
+            | Kind::Tables(keys)
+            | Kind::TableOrTables(keys)
+            | Kind::TextOrTable(keys) => Some((keys, "")),
+            Kind::NamedTables(keys) => Some((keys, ".NAME")),
+            Kind::List(kind) => below(kind),
+            Kind::Text
+            | Kind::Choice(_)
+            | Kind::Integer { .. }
+            | Kind::Ratio
+            | Kind::Integers(_)
+            | Kind::Duration { .. }
+            | Kind::Size { .. }
+            | Kind::TextMap
+            | Kind::Free => None,
+        }
+    }
+    let mut found = vec![(String::new(), &ROOT)];
+    let mut next = 0;
+    while let Some((place, keys)) = found.get(next).cloned() {
+        for key in keys.keys {
+            if let Some((keys, name)) = below(&key.kind) {
+                let dot = if place.is_empty() { "" } else { "." };
+                found.push((format!("{place}{dot}{}{name}", key.name), keys));
+            }
+        }
+        next += 1;
+    }
+    found
 }
 
 impl Key {
@@ -178,39 +233,13 @@ mod tests {
     use super::*;
     use crate::config::units;
 
-    /// Every table that can be reached from the root.
-    fn tables() -> Vec<&'static Keys> {
-        fn below(kind: &'static Kind) -> Option<&'static Keys> {
-            match kind {
-                Kind::Table(keys)
-                | Kind::Tables(keys)
-                | Kind::NamedTables(keys)
-                | Kind::TableOrTables(keys)
-                | Kind::TextOrTable(keys) => Some(keys),
-                Kind::List(kind) => below(kind),
-                Kind::Text
-                | Kind::Choice(_)
-                | Kind::Integer { .. }
-                | Kind::Ratio
-                | Kind::Integers(_)
-                | Kind::Duration { .. }
-                | Kind::Size { .. }
-                | Kind::TextMap
-                | Kind::Free => None,
-            }
-        }
-        let mut found = vec![&ROOT];
-        let mut next = 0;
-        while let Some(keys) = found.get(next).copied() {
-            found.extend(keys.keys.iter().filter_map(|key| below(&key.kind)));
-            next += 1;
-        }
-        found
+    fn tables() -> impl Iterator<Item = &'static Keys> {
+        super::tables().into_iter().map(|(_, keys)| keys)
     }
 
     #[test]
     fn declares_defaults_that_are_in_their_own_range() {
-        for key in tables().iter().flat_map(|keys| keys.keys) {
+        for key in tables().flat_map(|keys| keys.keys) {
             let Some(default) = key.default else { continue };
             match key.kind {
                 Kind::Integer { min, max } => {
@@ -256,5 +285,8 @@ mod tests {
     fn tells_where_a_misplaced_key_belongs() {
         assert_eq!(LISTENER.table_with("body_size"), Some("limits"));
         assert_eq!(LISTENER.table_with("nothing"), None);
+        let places = STORE.places_of("on_store_error");
+        assert_eq!(places, ["plugins.NAME.limiter", "plugins.NAME.key_value"]);
+        assert_eq!(STORE.places_of("lease"), ["plugins.NAME.limiter"]);
     }
 }

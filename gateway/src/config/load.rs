@@ -25,7 +25,8 @@ use super::{
     Admin, Cache, Config, Document, Doubts, EventSink, HttpComponent, KeySet, Listener,
     LogDestination, NamedAccessLog, Plugin, Process, Recorder, Route, Source, Span, Store, Traces,
     Upstream, Usage, UsageStore, access_log, admin, cache_use, certificate_use, component, foreign,
-    listener, only_if, owners, plugin, process, recorder, route, syntax, traces, upstream, usage,
+    listener, only_if, owners, plugin, process, recorder, route, state_use, syntax, traces,
+    upstream, usage,
 };
 
 /// What the caller knows and the file refers to.
@@ -374,6 +375,7 @@ fn parts(root: &Table<'_, '_>, known: &Known<'_>) -> Parts {
     }
     only_if::warn(reading, &plugins, &routes, &listeners);
     cache_use::warn(reading, &plugins, &routes);
+    state_use::warn(reading, &plugins, &routes);
     certificate_use::warn_of_nobody_asked(reading, &listeners, &plugins, &routes);
 
     let components = scope.all_components.into_inner();

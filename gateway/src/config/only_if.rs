@@ -10,9 +10,7 @@ use super::diagnostic::Diagnostic;
 use super::fault::Fault;
 use super::reader::{Reading, Table};
 use super::split::{CERTIFICATE, OF_CERTIFICATE};
-use super::{
-    Component, Condition, Listener, PathPattern, Plugin, PluginId, Route, Segment, plugin, suggest,
-};
+use super::{Component, Condition, Listener, Plugin, PluginId, Route, Segment, plugin, suggest};
 
 /// Attributes that the gateway knows when a plugin's turn with a request comes.
 const OWN: [&str; 13] = [
@@ -271,16 +269,42 @@ impl Context<'_> {
 
     fn captures(&self, attribute: &str) -> bool {
         let Some(wanted) = attribute.strip_prefix(CAPTURE) else { return false };
-        let has = |path: &PathPattern| {
-            path.segments.iter().any(|segment| match segment {
-                Segment::Literal(_) => false,
-                Segment::Verb(name, _) | Segment::Param(name) | Segment::Rest(name) => {
-                    name == wanted
-                }
-            })
-        };
-        self.route.matcher.paths.iter().any(has)
+        captures_of(self.route).any(|name| name == wanted)
     }
+}
+
+/// Whether no request of the route has the attribute behind these plugins, as far as is known; and what was meant.
+pub(super) fn is_unset(route: &Route, before: &[&Plugin], attribute: &str) -> Option<Meant> {
+    let is_own = OWN.contains(&attribute) || attribute.starts_with(CERTIFICATE);
+    let is_upstream = attribute == "upstream.name";
+    if is_own
+        || is_upstream
+        || captures_of(route).any(|name| attribute == format!("{CAPTURE}{name}"))
+    {
+        return None;
+    }
+    if before.iter().any(|plugin| may_set(plugin, attribute)) {
+        return None;
+    }
+    let captures = captures_of(route).map(|name| format!("{CAPTURE}{name}"));
+    let set = before.iter().flat_map(|it| attributes(&it.component_text)).chain(&OWN);
+    let set = set.chain(CONSUMER.iter()).map(|name| (*name).to_owned());
+    let named = before.iter().flat_map(|it| experiments(it));
+    let named = named.map(|(name, _)| format!("{EXPERIMENT}{name}"));
+    let known: Vec<String> = captures.chain(set).chain(named).collect();
+    Some(suggest::closest(attribute, known.iter().map(String::as_str)).map(str::to_owned))
+}
+
+/// The attribute that was meant, if one is near.
+pub(super) type Meant = Option<String>;
+
+/// The names of what the path patterns of a route capture.
+fn captures_of(route: &Route) -> impl Iterator<Item = &str> {
+    let segments = route.matcher.paths.iter().flat_map(|path| &path.segments);
+    segments.filter_map(|segment| match segment {
+        Segment::Literal(_) => None,
+        Segment::Verb(name, _) | Segment::Param(name) | Segment::Rest(name) => Some(&**name),
+    })
 }
 
 /// Whether the attribute, of this plugin, is that of an experiment by its name.

@@ -27,6 +27,46 @@ pub(crate) fn closest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// The value of a list that was meant: one that is near, one that the text has as a word, one that differs by a digit of a
+/// long number, or the only one whose description has the word.
+pub(crate) fn closest_value<'a>(
+    text: &str,
+    values: impl Iterator<Item = &'a str> + Clone,
+    described: &[(&'a str, &str)],
+) -> Option<&'a str> {
+    let lower = text.to_lowercase();
+    let words = |text: &str| -> Vec<String> {
+        let parts = text.split(|c: char| !c.is_alphanumeric());
+        parts.filter(|part| part.len() > 2).map(str::to_lowercase).collect()
+    };
+    let of_text = words(&lower);
+    let named = || only(values.clone().filter(|value| of_text.contains(&value.to_lowercase())));
+    let digit =
+        || only(values.clone().filter(|value| is_one_digit_off(&lower, &value.to_lowercase())));
+    let told = || {
+        let has = |about: &str| words(about).contains(&lower);
+        only(described.iter().filter(|(_, about)| has(about)).map(|(value, _)| *value))
+    };
+    closest(text, values.clone()).or_else(named).or_else(digit).or_else(told)
+}
+
+fn only<'a>(mut all: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let first = all.next();
+    first.filter(|_| all.next().is_none())
+}
+
+/// Whether one digit of a number of three digits or more is another: `RS255` for `RS256`. Shorter numbers are typed on
+/// purpose.
+fn is_one_digit_off(text: &str, value: &str) -> bool {
+    let pairs = text.bytes().zip(value.bytes()).enumerate();
+    let others: Vec<_> = pairs.filter(|(_, (one, other))| one != other).collect();
+    let [(at, (one, other))] = others[..] else { return false };
+    let before = text.bytes().take(at).rev().take_while(u8::is_ascii_digit).count();
+    let from = text.bytes().skip(at).take_while(u8::is_ascii_digit).count();
+    let are_digits = one.is_ascii_digit() && other.is_ascii_digit();
+    text.len() == value.len() && are_digits && before + from >= 3
+}
+
 /// Whether one can be typed for the other: the first letter is nearly always right, digits are typed
 /// on purpose, and a short word has no room for two slips.
 fn is_slip(word: &str, candidate: &str) -> bool {
@@ -61,7 +101,24 @@ fn is_slip(word: &str, candidate: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::closest;
+    use super::{closest, closest_value};
+
+    #[test]
+    fn finds_the_value_that_is_meant_by_another_word() {
+        let value = |text, values: &[&'static str], described: &[(&'static str, &str)]| {
+            closest_value(text, values.iter().copied(), described)
+        };
+        let algorithms = ["ES256", "RS256", "RS384"];
+        assert_eq!(value("RS255", &algorithms, &[]), Some("RS256"));
+        assert_eq!(value("RS512", &algorithms, &[]), None);
+        assert_eq!(value("api-3", &["api-1"], &[]), None);
+        let windows = ["bucket", "fixed", "sliding"];
+        assert_eq!(value("sliding_window", &windows, &[]), Some("sliding"));
+        assert_eq!(value("fixed or sliding", &windows, &[]), None);
+        let described = [("bucket", "A token bucket (or leaky bucket)"), ("fixed", "All at once")];
+        assert_eq!(value("leaky", &windows, &described), Some("bucket"));
+        assert_eq!(value("random", &windows, &described), None);
+    }
 
     #[test]
     fn finds_slips_of_the_finger_and_abbreviations() {

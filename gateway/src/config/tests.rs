@@ -22,6 +22,7 @@ mod retries;
 mod routes;
 mod secrets;
 mod split;
+mod state_use;
 mod stores;
 mod traces;
 mod usage;

@@ -34,6 +34,7 @@ mod wasi;
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use wasmtime::component::{Linker, ResourceTable};
 use wasmtime::{ResourceLimiter, StoreContextMut};
@@ -127,6 +128,8 @@ pub(crate) struct Identity {
     pub(crate) keys: Vec<(String, Arc<KeySet>)>,
     /// The upstreams that it was granted.
     pub(crate) upstreams: Vec<(String, UpstreamId)>,
+    /// Which of them gave no answer the last time, in the same order.
+    pub(crate) are_failing: Box<[AtomicBool]>,
     /// The upstreams that it may forward to.
     pub(crate) forward_to: Box<[String]>,
 }

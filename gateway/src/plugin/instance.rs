@@ -23,6 +23,7 @@ use super::outbound::Caller;
 use super::reset::Saved;
 use super::trap::{self, Meanwhile, is_deadline, is_full, meanwhile, trap_text};
 use crate::heads::ExchangeView;
+use crate::recorder::Written;
 use crate::share::Turn;
 use crate::usage::Amounts;
 
@@ -353,6 +354,11 @@ impl Instance {
     /// The names of documents that it was granted and has not asked for.
     pub(super) fn unasked_documents(&self) -> Vec<&str> {
         self.store.data().unasked_documents()
+    }
+
+    /// The last lines that the hook wrote to the log.
+    pub(super) fn take_written(&mut self) -> Option<Box<Written>> {
+        self.store.data_mut().take_written()
     }
 
     /// How many hooks it served, and the largest size of its memory.

@@ -22,6 +22,7 @@ mod refusal;
 mod repair;
 mod requirements;
 mod resettable;
+mod subject;
 mod unused;
 mod version;
 
@@ -404,6 +405,7 @@ impl Loader {
             events: self.sinks_of(config),
             keys: self.keys_of(config),
             upstreams: config.upstreams.clone().unwrap_or_default(),
+            are_failing: config.upstreams.iter().flatten().map(|_| AtomicBool::default()).collect(),
             forward_to: config.forward_to.iter().map(|(name, _)| name.clone()).collect(),
         };
         let plugin = Plugin {
@@ -465,6 +467,7 @@ impl Loader {
                     Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
                     None => (text, None),
                 };
+                let message = subject::named(&error.pointer, message);
                 let place = SpanTarget::Config(error.pointer);
                 LoadError { place, message, label: None, note: None, help }
             };

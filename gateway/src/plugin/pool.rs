@@ -27,7 +27,7 @@ use super::prepare::Mailbox;
 use super::{Failure, Plugin};
 use crate::heads::ExchangeView;
 use crate::memory_quota::LocalQuota;
-use crate::recorder::Timing;
+use crate::recorder::{Timing, Written};
 use crate::share::{Flow, Kind, Owner, Share, Turn};
 
 /// A pool of instances.
@@ -61,6 +61,8 @@ pub(crate) struct Pool {
     reuse_of: Cell<u64>,
     /// Of the last call, until the next one; `None` where calls are not timed.
     timing: Cell<Option<Timing>>,
+    /// What the last call wrote to the log.
+    written: Cell<Option<Box<Written>>>,
     /// What it keeps with exchanges of this worker.
     kept: LocalQuota,
     every_request: Box<[Edit]>,
@@ -99,6 +101,7 @@ impl Pool {
             discarded: Cell::new(0),
             made: Cell::new(0),
             timing: Cell::new(None),
+            written: Cell::new(None),
             mailbox: Arc::default(),
         }
     }
@@ -134,6 +137,11 @@ impl Pool {
     /// How long the last call took, for who asks as soon as it has returned.
     pub(crate) fn timing(&self) -> Option<Timing> {
         self.timing.get()
+    }
+
+    /// The last lines that the last call wrote to the log, for who asks as soon as it has returned.
+    pub(crate) fn take_written(&self) -> Option<Box<Written>> {
+        self.written.take()
     }
 
     /// What it has recorded of exchanges that end alike.
@@ -236,6 +244,7 @@ impl Pool {
         turn.measures(self.watch(flow).is_some());
         let called = lease.instance().call_in_turn::<H>(&self.plugin, heads, params, &mut turn);
         let called = called.await;
+        self.written.set(lease.instance().take_written());
         self.took(flow, turn.computed(), turn.is_measured());
         let called = called?;
         lease.give_back();

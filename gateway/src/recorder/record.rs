@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
+use super::notes::LineRecord;
 use super::sentence::sentence;
 use super::timeline::Manner;
 use super::{Decision, Kept, Span, others};
@@ -58,6 +59,10 @@ pub(crate) struct Record {
     pub(crate) hooks: Vec<HookRecord>,
     /// Hooks that there was no room for.
     pub(crate) hooks_omitted: u32,
+    /// The last lines that hooks wrote to the log.
+    pub(crate) log: Vec<LineRecord>,
+    /// Lines before them.
+    pub(crate) log_omitted: u32,
     /// The hook that had not returned when the exchange ended.
     pub(crate) running: Option<Running>,
     pub(crate) upstream: Option<UpstreamRecord>,
@@ -111,6 +116,8 @@ pub(crate) struct HookRecord {
     pub(crate) status: Option<u16>,
     /// How it failed, in the words of the metrics.
     pub(crate) failure: Option<&'static str>,
+    /// Why it refused, as it says itself, or how it failed.
+    pub(crate) reason: Option<String>,
     pub(crate) changes: Vec<String>,
 }
 
@@ -150,7 +157,7 @@ pub(crate) struct Attempt {
 
 impl HookRecord {
     /// Of a span, with the name of its plugin.
-    pub(crate) fn of(span: &Span, plugin: &str) -> Self {
+    pub(crate) fn of(span: &Span, plugin: &str, reason: Option<String>) -> Self {
         let (decision, status, failure) = match span.decision {
             Decision::Next => ("next", None, None),
             Decision::Answered(status) => ("answered", Some(status), None),
@@ -177,6 +184,7 @@ impl HookRecord {
             decision,
             status,
             failure,
+            reason,
             changes: changes(span),
         }
     }

@@ -30,8 +30,10 @@ pub(crate) fn sentence(record: &Record) -> String {
             "waited" => "while it waited for a slot".to_owned(),
             _ => format!("in {}", hook.hook),
         };
+        let reason = hook.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
         return format!("{verb} by the plugin `{}` {place} with {status}", hook.plugin)
-            + &most(record);
+            + &most(record)
+            + &reason;
     }
     let by = match record.answered_by.as_deref().and_then(|by| by.split_once(' ')) {
         Some((kind, name)) => format!("the {kind} `{name}`"),

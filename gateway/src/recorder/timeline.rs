@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
+use super::notes::{Line, Notes, Written};
 use crate::telemetry::metrics::FailureKind;
 
 /// Spans of an exchange at most. The others are counted.
@@ -172,6 +173,8 @@ pub(crate) struct Timeline {
     omitted: Cell<u32>,
     waiting: Cell<Option<Begun>>,
     changes: Cell<Changes>,
+    /// Most plugins say nothing.
+    notes: RefCell<Option<Box<Notes>>>,
 }
 
 impl Timeline {
@@ -250,6 +253,33 @@ impl Timeline {
         } else {
             self.omitted.set(self.omitted.get().saturating_add(1));
         }
+    }
+
+    /// A hook wrote these lines to the log.
+    #[cold]
+    pub(crate) fn wrote(&self, plugin: usize, hook: Hook, written: Written) {
+        self.notes.borrow_mut().get_or_insert_default().wrote(index(plugin), hook, written);
+    }
+
+    /// Why a hook refused, or failed.
+    #[cold]
+    pub(crate) fn reason(&self, plugin: usize, hook: Hook, reason: &str) {
+        self.notes.borrow_mut().get_or_insert_default().reason(index(plugin), hook, reason);
+    }
+
+    /// Why a hook refused, or failed, if it is known.
+    pub(crate) fn reason_of(&self, span: &Span) -> Option<String> {
+        let notes = self.notes.borrow();
+        notes.as_ref()?.reason_of(span.plugin, span.hook).map(str::to_owned)
+    }
+
+    /// The last lines that hooks wrote, with their plugins, and how many more there were.
+    pub(crate) fn each_line(&self, mut each: impl FnMut(u16, Hook, &Line)) -> u32 {
+        let notes = self.notes.borrow();
+        let Some(notes) = &*notes else { return 0 };
+        let (lines, omitted) = notes.lines();
+        lines.iter().for_each(|(plugin, hook, line)| each(*plugin, *hook, line));
+        omitted
     }
 
     /// What was kept, first to last.

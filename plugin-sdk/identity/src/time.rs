@@ -23,7 +23,7 @@ pub fn at_most(text: &str, most: Duration, at: &Pointer, problems: &mut Problems
     match duration(text) {
         Ok(time) if time <= most => time,
         Ok(_) => {
-            problems.add(at, format!("is longer than {} s", most.as_secs()));
+            problems.add(at, format!("is longer than {}, which is the most", shown(most)));
             most
         }
         Err(message) => {
@@ -31,6 +31,19 @@ pub fn at_most(text: &str, most: Duration, at: &Pointer, problems: &mut Problems
             most
         }
     }
+}
+
+/// `1h30m`: a duration as it is written, of whole seconds.
+pub fn shown(time: Duration) -> String {
+    let mut rest = time.as_secs();
+    let mut text = String::new();
+    for (unit, length) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
+        if rest >= length {
+            text.push_str(&format!("{}{unit}", rest / length));
+            rest %= length;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// `2027-01-31` or `2027-01-31T12:00:00+01:00` (RFC 3339 section 5.6), in seconds since 1970.
@@ -156,6 +169,9 @@ mod tests {
         assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
         assert_eq!(duration("1500ms"), Ok(Duration::from_millis(1_500)));
+        assert_eq!(shown(Duration::from_secs(86_400)), "1d");
+        assert_eq!(shown(Duration::from_secs(5_430)), "1h30m30s");
+        assert_eq!(shown(Duration::ZERO), "0s");
         for text in ["", "60", "s", "1h1h", "60 s", "-1s", "1y", "99999999999999999999s"] {
             assert!(duration(text).is_err(), "{text}");
         }

@@ -160,5 +160,6 @@ pub fn refuse(protocol: Option<Protocol>, status: u16, code: &str, message: &str
     let request_id = id.as_deref();
     let body =
         error::body(protocol, &Refusal { status, class, code, message, param: None, request_id });
-    Response::new(status).header("content-type", "application/json").body(body)
+    let response = Response::new(status).header("content-type", "application/json");
+    response.because(message).body(body)
 }

@@ -50,7 +50,8 @@ impl Windows {
             };
             let before = self.before(quota, (*begin, *end), times.1);
             let used = after.entry(place(quota, *end)).or_default();
-            let fits = used.saturating_add(before).saturating_add(quota.cost) <= quota.limit;
+            let counted = (*used).min(quota.limit);
+            let fits = counted.saturating_add(before).saturating_add(quota.cost) <= quota.limit;
             if fits {
                 *used += quota.cost;
             }
@@ -103,7 +104,7 @@ impl Windows {
     /// What counts of the window before one that slides.
     fn before(&self, quota: &Quota<'_>, (begin, end): (u64, u64), now: u64) -> u64 {
         let used = self.0.get(&place(quota, begin)).filter(|_| slides(quota));
-        share(used.copied().unwrap_or(0), end - now, end - begin)
+        share(used.copied().unwrap_or(0).min(quota.limit), end - now, end - begin)
     }
 
     fn of_sliding(
@@ -114,7 +115,10 @@ impl Windows {
         now: u64,
     ) -> Reservation {
         let (length, left) = (end - begin, end - now);
-        let of = |end| self.0.get(&place(quota, end)).copied().unwrap_or(0);
+        let of = |end| {
+            let used = self.0.get(&place(quota, end)).copied().unwrap_or(0);
+            used.min(quota.limit)
+        };
         let (used, last) = (of(end), of(begin));
         let room = quota.limit.checked_sub(quota.cost);
         // By when so much of an amount is left that it fits.
@@ -162,7 +166,9 @@ impl Windows {
             };
             if end > wall || (slides(quota) && end + (next - begin) > wall) {
                 let used = self.0.entry(place(quota, end)).or_default();
-                *used = used.saturating_add_signed(*by).min(quota.limit);
+                // Beyond the limit it is owed, up to as much again.
+                let most = quota.limit.saturating_mul(2);
+                *used = used.saturating_add_signed(*by).min(most);
             }
         }
         Ok(())

@@ -332,6 +332,7 @@ fn refuse(
     let instance = attributes::value("request.id");
     let body = envelope::error(id, code, message, instance.as_deref());
     let response = Response::new(status).header("content-type", "application/json").body(body);
+    let response = response.because(message);
     Box::new(match allow {
         Some(allow) => response.header("allow", allow),
         None => response,

@@ -79,11 +79,13 @@ impl ApiKeys {
         for (index, spec) in config.keys.iter().enumerate() {
             let at = at.index(index);
             if !ids.insert(spec.id.as_str()) {
-                problems.add(&at.key("id"), "is the id of another key");
+                problems
+                    .add(&at.key("id"), "is the id of another key: give each key an id of its own");
             }
             let Some((digest, expires)) = check(spec, &at, problems) else { continue };
             if !digests.insert(digest) {
-                problems.add(&at.key("digest"), "is the digest of another key");
+                problems
+                    .add(&at.key("digest"), "is the digest of another key: leave one of them out");
             }
             keys.push((digest, ApiKey { expires, admission: Rc::new(admission(spec, policy)) }));
         }

@@ -56,7 +56,7 @@ impl Users {
         let remember = match time::duration(&config.remember) {
             Ok(remember) if remember <= MAX_REMEMBER => remember,
             Ok(_) => {
-                problems.add(&at.key("remember"), "is longer than an hour");
+                problems.add(&at.key("remember"), "is longer than 1h, which is the most");
                 Duration::ZERO
             }
             Err(message) => {

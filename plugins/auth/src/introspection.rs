@@ -8,6 +8,7 @@ mod answer;
 mod client;
 mod config;
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use gateway_plugin_sdk::{clock, digest, log};
 use serde_json::Value;
 
 use self::answer::{Answer, Expectations};
-use self::client::Client;
+use self::client::{Client, Failure};
 pub use self::config::{ClientAuthentication, IntrospectionConfig};
 use crate::cache::Cache;
 use crate::config::JwtConfig;
@@ -50,6 +51,8 @@ pub(crate) struct Introspection {
     local_issuers: Vec<String>,
     active: Remembered<Rc<Active>>,
     refused: Remembered<&'static str>,
+    /// Whether it was said that the endpoint's answers are of no use.
+    has_warned: Cell<bool>,
 }
 
 /// What is known of a token that is active: all but whether it still is.
@@ -95,6 +98,7 @@ impl Introspection {
             local_issuers: issuers.map(|issuer| issuer.issuer.clone()).collect(),
             active: Remembered::new(active, capacity),
             refused: Remembered::new(refused, capacity),
+            has_warned: Cell::new(false),
         }
     }
 
@@ -126,15 +130,24 @@ impl Introspection {
             return Err(NotActive::Refused(reason));
         }
         let body = self.client.ask(token).map_err(|failure| {
-            log::warn!("a token cannot be introspected: {failure}");
+            match failure {
+                // The gateway says once that there is none.
+                Failure::Http(_) | Failure::Status(500..) => {
+                    log::debug!("a token cannot be introspected: {failure}");
+                }
+                Failure::Status(_) | Failure::Unsigned(_) => self.trouble(&failure.to_string()),
+            }
             NotActive::Unavailable("the introspection endpoint gives no usable answer")
         })?;
         // The wait may have been long.
         let now = clock::now();
         let answer = self.expectations.read(&body, policy).map_err(|reason| {
-            log::warn!("a token cannot be introspected: {reason}");
+            self.trouble(reason);
             NotActive::Unavailable("the introspection endpoint gives no usable answer")
         })?;
+        if self.has_warned.replace(false) {
+            log::info!("tokens can be introspected again");
+        }
         match answer {
             Answer::Active { expires, not_before, admission } => {
                 if not_before.is_some_and(|begins| now < begins) {
@@ -149,6 +162,17 @@ impl Introspection {
                 self.refused.remember(digest, now, reason);
                 Err(NotActive::Refused(reason))
             }
+        }
+    }
+}
+
+impl Introspection {
+    /// Says once that the endpoint's answers are of no use: each request would say it again.
+    fn trouble(&self, why: &str) {
+        if self.has_warned.replace(true) {
+            log::debug!("a token cannot be introspected: {why}");
+        } else {
+            log::warn!("a token cannot be introspected: {why}");
         }
     }
 }

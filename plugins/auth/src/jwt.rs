@@ -75,7 +75,7 @@ impl Jwt {
         let skew = match time::duration(&config.skew) {
             Ok(skew) if skew <= MAX_SKEW => skew,
             Ok(_) => {
-                problems.add(&at.key("skew"), "is longer than 10 minutes");
+                problems.add(&at.key("skew"), "is longer than 10m, which is the most");
                 MAX_SKEW
             }
             Err(message) => {
@@ -103,7 +103,7 @@ impl Jwt {
         let wait = match time::duration(&config.key_wait) {
             Ok(wait) if wait <= MAX_WAIT => wait,
             Ok(_) => {
-                problems.add(&at.key("key_wait"), "is longer than 10 seconds");
+                problems.add(&at.key("key_wait"), "is longer than 10s, which is the most");
                 MAX_WAIT
             }
             Err(message) => {

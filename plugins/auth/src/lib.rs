@@ -121,7 +121,8 @@ impl Plugin for Auth {
             Refusal::Failed(_) => log::error!("refused: {refusal}"),
             _ => log::info!("refused: {refusal}"),
         }
-        Outcome::respond(self.challenges.answer(refusal))
+        let why = refusal.to_string();
+        Outcome::respond(self.challenges.answer(refusal).because(why))
     }
 }
 

@@ -90,7 +90,7 @@ impl Plugin for Authorize {
             let verb = if self.dry_run { "would refuse" } else { "refuses" };
             log::info!("{verb} the request: {}", told(rule));
             if !self.dry_run {
-                return Outcome::respond(self.refuse(refusal));
+                return Outcome::respond(self.refuse(refusal).because(told(rule)));
             }
         }
         if was_certain && self.is_reusable() {

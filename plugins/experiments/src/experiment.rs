@@ -56,8 +56,10 @@ impl Experiment {
         let audience = check::audience(&spec, reads, &mut faults);
         let guardrail = spec.guardrail.as_ref().and_then(|rail| {
             Guardrail::new(rail, &spec)
-                .map_err(|(key, message, help)| {
-                    faults.add(&format!("/guardrail{key}"), message, help);
+                .map_err(|wrong| {
+                    for (key, message, help) in wrong {
+                        faults.add(&format!("/guardrail{key}"), message, help);
+                    }
                 })
                 .ok()
         });

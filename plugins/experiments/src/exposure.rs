@@ -38,18 +38,26 @@ pub(crate) struct Exposures {
 
 impl Exposures {
     pub(crate) fn new(spec: &ExposuresSpec) -> Result<Self, ConfigError> {
-        let window = duration::parse(&spec.window).map_err(|why| {
-            ConfigError::at("/exposures/window", why).help("write a duration such as `\"1d\"`")
-        })?;
+        let mut errors = Vec::new();
         let range = Duration::from_secs(1)..=Duration::from_secs(90 * 86_400);
-        if !range.contains(&window) {
-            let error = ConfigError::at("/exposures/window", "a window is from `1s` to `90d`");
-            return Err(error.help("write `window = \"1d\"` to note each unit once a day"));
-        }
+        let window = match duration::parse(&spec.window) {
+            Ok(window) if range.contains(&window) => window,
+            Ok(window) => {
+                let error = ConfigError::at("/exposures/window", "a window is from `1s` to `90d`");
+                errors.push(error.help("write `window = \"1d\"` to note each unit once a day"));
+                window
+            }
+            Err(why) => {
+                let error = ConfigError::at("/exposures/window", why);
+                errors.push(error.help("write a duration such as `\"1d\"`"));
+                Duration::ZERO
+            }
+        };
         if let Some(sink) = spec.sink.as_ref().filter(|sink| !events::is_granted(sink)) {
             let error = ConfigError::at("/exposures/sink", "the plugin is not granted the sink");
-            return Err(error.help(format!("write `events = [{sink:?}]` beside `component`")));
+            errors.push(error.help(format!("write `events = [{sink:?}]` beside `component`")));
         }
+        ConfigError::collect(errors)?;
         Ok(Self {
             window,
             logs: spec.log,

@@ -21,23 +21,29 @@ pub(crate) struct Force {
     cookie: Option<String>,
 }
 
+fn key(name: &str) -> Result<VerifyingKey, ConfigError> {
+    let Some(secret) = secrets::get(name) else {
+        let error = ConfigError::at("/force/secret", "the plugin is not granted the secret");
+        return Err(error.help(format!("write `secrets = [{name:?}]` beside `component`")));
+    };
+    VerifyingKey::from_secret(Algorithm::Hs256, secret.as_bytes()).map_err(|error| {
+        let help = "make one of at least 32 bytes: `openssl rand -hex 32`";
+        ConfigError::at("/force/secret", error.to_string()).help(help)
+    })
+}
+
 impl Force {
     pub(crate) fn new(spec: ForceSpec) -> Result<Self, ConfigError> {
-        if spec.header.is_none() && spec.cookie.is_none() {
+        let nowhere = spec.header.is_none() && spec.cookie.is_none();
+        let nowhere = nowhere.then(|| {
             let error = ConfigError::at("/force", "nothing can have the signed text");
-            return Err(error.help("add `header = \"x-variant\"` or `cookie = \"variant\"`"));
+            error.help("add `header = \"x-variant\"` or `cookie = \"variant\"`")
+        });
+        match (nowhere, key(&spec.secret)) {
+            (None, Ok(key)) => Ok(Self { key, header: spec.header, cookie: spec.cookie }),
+            (Some(error), Err(other)) => Err(error.join(other)),
+            (Some(error), Ok(_)) | (None, Err(error)) => Err(error),
         }
-        let Some(secret) = secrets::get(&spec.secret) else {
-            let name = &spec.secret;
-            let error = ConfigError::at("/force/secret", "the plugin is not granted the secret");
-            return Err(error.help(format!("write `secrets = [{name:?}]` beside `component`")));
-        };
-        let key =
-            VerifyingKey::from_secret(Algorithm::Hs256, secret.as_bytes()).map_err(|error| {
-                let help = "make one of at least 32 bytes: `openssl rand -hex 32`";
-                ConfigError::at("/force/secret", error.to_string()).help(help)
-            })?;
-        Ok(Self { key, header: spec.header, cookie: spec.cookie })
     }
 
     pub(crate) fn interest(&self, interest: Interest) -> Interest {

@@ -47,39 +47,45 @@ fn wrong(key: &'static str, message: &str, help: &str) -> Wrong {
 }
 
 impl Guardrail {
-    pub(crate) fn new(rail: &GuardrailSpec, spec: &ExperimentSpec) -> Result<Self, Wrong> {
-        let Some(control) = spec.variants.iter().position(|variant| variant.name == rail.control)
-        else {
+    pub(crate) fn new(rail: &GuardrailSpec, spec: &ExperimentSpec) -> Result<Self, Vec<Wrong>> {
+        let mut found = Vec::new();
+        let control = spec.variants.iter().position(|variant| variant.name == rail.control);
+        if control.is_none() {
             let message = format!("there is no variant {:?}", rail.control);
-            return Err(("/control", message, one_of(spec)));
-        };
+            found.push(("/control", message, one_of(spec)));
+        }
         let slow = match (rail.slow, &rail.slower_than) {
-            (Some(bound), Some(time)) => {
-                let time = duration::parse(time).map_err(|why| {
-                    wrong("/slower_than", why, "write a duration such as `\"2s\"` or `\"500ms\"`")
-                })?;
-                Some((bound / 100.0, time))
-            }
+            (Some(bound), Some(time)) => match duration::parse(time) {
+                Ok(time) => Some((bound / 100.0, time)),
+                Err(why) => {
+                    let help = "write a duration such as `\"2s\"` or `\"500ms\"`";
+                    found.push(wrong("/slower_than", why, help));
+                    None
+                }
+            },
             (None, None) => None,
             (Some(_), None) => {
                 let help = "add `slower_than = \"2s\"`: what counts as slow";
-                return Err(wrong("/slow", "`slow` and `slower_than` go together", help));
+                found.push(wrong("/slow", "`slow` and `slower_than` go together", help));
+                None
             }
             (None, Some(_)) => {
                 let help = "add `slow = 5`, for 5 percent more than of the control";
-                return Err(wrong("/slower_than", "`slow` and `slower_than` go together", help));
+                found.push(wrong("/slower_than", "`slow` and `slower_than` go together", help));
+                None
             }
         };
-        if rail.errors.is_none() && slow.is_none() {
+        if rail.errors.is_none() && rail.slow.is_none() && rail.slower_than.is_none() {
             let help = "add `errors = 1`, for 1 percent more than of the control, or `slow` and `slower_than`";
-            return Err(wrong("", "it has no bound", help));
+            found.push(wrong("", "it has no bound", help));
         }
         for (key, bound) in [("/errors", rail.errors), ("/slow", rail.slow)] {
             if bound.is_some_and(|bound| !(0.0..=100.0).contains(&bound)) {
                 let help = "write 1 for 1 percent more than of the control";
-                return Err(wrong(key, "a bound is from 0 to 100 percent", help));
+                found.push(wrong(key, "a bound is from 0 to 100 percent", help));
             }
         }
+        let (Some(control), true) = (control, found.is_empty()) else { return Err(found) };
         let counted = RefCell::new(vec![Counts::default(); spec.variants.len()]);
         let errors = rail.errors.map(|bound| bound / 100.0);
         Ok(Self { control, errors, slow, counted, out: RefCell::default() })

@@ -153,7 +153,7 @@ impl Refused {
         if let Asked::One(key) = asked {
             told["key"] = key.as_str().into();
         }
-        json_response(self.status, &told)
+        json_response(self.status, &told).because(self.details)
     }
 }
 

@@ -124,14 +124,18 @@ impl Plugin for ForwardAuth {
                 self.go_without(&format!("it answered {}", answer.status()))
             }
             Ok(answer) if self.passes(&answer) => self.pass(request, &answer),
-            Ok(answer) => Outcome::respond(refusal(answer)),
+            Ok(answer) => {
+                let why = format!("{} answered {}", self.question.upstream, answer.status());
+                Outcome::respond(refusal(answer).because(why))
+            }
             // That is a fault of the configuration, which lets nobody pass.
             Err(error @ (HttpError::NotGranted | HttpError::Invalid(_))) => {
                 log::error!(
                     "{} cannot be asked: {error}; it is granted by `upstreams` beside `component`",
                     self.question.upstream
                 );
-                Outcome::respond(unavailable())
+                let why = format!("{} cannot be asked: {error}", self.question.upstream);
+                Outcome::respond(unavailable().because(why))
             }
             Err(error) => self.go_without(&error.to_string()),
         }
@@ -165,7 +169,8 @@ impl ForwardAuth {
             };
             if let Err(error) = request.set_attribute(attribute, value) {
                 log::warn!("the attribute {attribute} cannot be set: {error}");
-                return Outcome::respond(unavailable());
+                let why = format!("the attribute {attribute} cannot be set: {error}");
+                return Outcome::respond(unavailable().because(why));
             }
         }
         Outcome::Next
@@ -173,14 +178,16 @@ impl ForwardAuth {
 
     fn go_without(&self, why: &str) -> Outcome {
         let upstream = &self.question.upstream;
+        // The gateway says once that it cannot be asked, and once that it can again.
         match self.on_unavailable {
             OnUnavailable::Open => {
-                log::warn!("a request passes, since {upstream} cannot be asked: {why}");
+                log::debug!("a request passes, since {upstream} cannot be asked: {why}");
                 Outcome::Next
             }
             OnUnavailable::Closed => {
-                log::warn!("a request is refused, since {upstream} cannot be asked: {why}");
-                Outcome::respond(unavailable())
+                log::debug!("a request is refused, since {upstream} cannot be asked: {why}");
+                let why = format!("{upstream} cannot be asked: {why}");
+                Outcome::respond(unavailable().because(why))
             }
         }
     }

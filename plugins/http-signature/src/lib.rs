@@ -108,7 +108,10 @@ impl Plugin for HttpSignature {
                 let challenge = format!("HMAC realm={realm}, header={header}");
                 Some((Method::Hmac(hmac), Challenge { challenge, accept: None }))
             }
-            (Some(_), Some(_)) => {
+            (Some(message), Some(hmac)) => {
+                // What is wrong with either is told too: it is not known which of them stays.
+                Messages::new(message, max_age, skew, &mut problems);
+                Hmac::new(hmac, max_age, skew, &mut problems);
                 problems.add(&root.key("hmac"), "stands beside `message`: leave one of them out");
                 None
             }
@@ -245,7 +248,7 @@ impl HttpSignature {
             Refusal::NoRoom | Refusal::NoStore => log::warn!("refused: {refusal}"),
             Refusal::Failed(_) => log::error!("refused: {refusal}"),
         }
-        Outcome::respond(self.challenge.answer(refusal, has_body))
+        Outcome::respond(self.challenge.answer(refusal, has_body).because(refusal.to_string()))
     }
 }
 

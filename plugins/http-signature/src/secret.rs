@@ -25,17 +25,22 @@ pub(crate) fn key(
         })?,
     };
     if text.trim_start().starts_with("-----BEGIN") {
-        return Err("is a PEM document, which is no secret".to_owned());
+        return Err(
+            "is a PEM document, which is no secret: keys in PEM are for `message`".to_owned()
+        );
     }
     let mut bytes = match encoding {
         SecretEncoding::Text => text.into_bytes(),
         SecretEncoding::Base64 => {
             let text = text.strip_prefix("whsec_").unwrap_or(&text);
-            STANDARD.decode(text).map_err(|_| "is not base64".to_owned())?
+            STANDARD.decode(text).map_err(|_| "is not base64: write `secret_encoding = \"text\"` if its bytes are the secret themselves".to_owned())?
         }
     };
     if bytes.len() < SHORTEST {
-        return Err(format!("has {} bytes, and needs {SHORTEST}", bytes.len()));
+        return Err(format!(
+            "has {} bytes, and needs {SHORTEST}: make one with `openssl rand -base64 32`",
+            bytes.len()
+        ));
     }
     // HMAC fills a key up with zeros to the length of a block (RFC 2104 section 2), which is longer than this: the
     // gateway asks for as many bytes as the digest has, and the key stays the same.

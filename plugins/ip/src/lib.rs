@@ -85,11 +85,12 @@ impl Plugin for Ip {
         if !self.lists.are_none() {
             let is_whole = self.lists.add_to(&mut found, address);
             if !is_whole && self.on_unavailable == OnUnavailable::Closed && !self.dry_run {
-                // That it cannot be had is a warning of the gateway's, once; this is a line for each request.
-                log::info!(
+                let why = format!(
                     "a document of networks was never had: nobody knows whether {address} is let in"
                 );
-                return Outcome::respond(unavailable());
+                // That it cannot be had is a warning of the gateway's, once; this is a line for each request.
+                log::debug!("{why}");
+                return Outcome::respond(unavailable().because(why));
             }
         }
         let (allows, network) = match &found {
@@ -98,10 +99,11 @@ impl Plugin for Ip {
             // Not an address at all: nobody can have meant to allow it.
             Found::NotAnAddress => (false, None),
         };
-        if !allows {
-            let by = network.as_deref().unwrap_or("no network of `allow`");
+        let by = network.as_deref().unwrap_or("no network of `allow`");
+        let why = (!allows).then(|| format!("{address}: {by}"));
+        if let Some(why) = &why {
             let verb = if self.dry_run { "would refuse" } else { "refuses" };
-            log::info!("{verb} {address}: {by}");
+            log::info!("{verb} {why}");
         }
         if let Some(network) = &network
             && request.set_attribute(MATCHED, network).is_err()
@@ -112,7 +114,7 @@ impl Plugin for Ip {
             request.reuse_for(REUSE);
             return Outcome::Next;
         }
-        Outcome::respond(refusal(self.status))
+        Outcome::respond(refusal(self.status).because(why.unwrap_or_default()))
     }
 }
 

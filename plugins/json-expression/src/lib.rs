@@ -134,6 +134,7 @@ impl Plugin for JsonExpression {
                         "a request is refused, its body does not fit the expression: {reason}"
                     );
                     Response::bad_request("the body does not have the form that is needed here")
+                        .because(reason)
                 }
                 Refusal::Encoded(DecodeError::Broken(reason)) => Response::bad_request(format!(
                     "the body is not what its content-encoding says: {reason}"
@@ -214,7 +215,9 @@ impl Plugin for JsonExpression {
                     }
                 };
                 log::warn!("the upstream's answer {detail}: {reason}");
-                Outcome::respond(bad_gateway(&format!("the upstream's answer {detail}")))
+                let why = format!("the upstream's answer {detail}: {reason}");
+                let answer = bad_gateway(&format!("the upstream's answer {detail}"));
+                Outcome::respond(answer.because(why))
             }
         }
     }

@@ -25,7 +25,8 @@ fn error(id: Option<&str>, code: i32, message: &str) -> String {
 /// An error with the status of HTTP that belongs to it.
 pub(crate) fn one(status: u16, id: Option<&str>, code: i32, message: &str) -> Response {
     let body = error(id, code, message);
-    Response::new(status).header("content-type", "application/json").body(body)
+    let response = Response::new(status).header("content-type", "application/json").body(body);
+    response.because(message)
 }
 
 /// 400: the body is no message.
@@ -93,7 +94,8 @@ pub(crate) fn forbidden(
         messages.iter().enumerate().filter(|(index, it)| it.id.is_some() || *index == at);
     let body = requests.map(of).collect::<Vec<_>>().join(",");
     let body = if is_batch { format!("[{body}]") } else { body };
-    let mut response = Response::new(403).header("content-type", "application/json").body(body);
+    let response = Response::new(403).header("content-type", "application/json").body(body);
+    let mut response = response.because(message);
     if let Verdict::Lacks(scopes) = verdict {
         let mut challenge =
             format!(r#"Bearer error="insufficient_scope", scope="{}""#, scopes.join(" "));

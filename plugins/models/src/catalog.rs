@@ -153,8 +153,9 @@ impl Catalog {
         let names: Vec<String> = config.deployments.keys().cloned().collect();
         let asked = config.models.len();
         let drain = config.drain.as_ref().map(Drain::new).transpose();
-        let drain = drain.unwrap_or_else(|(key, message)| {
-            errors.push(ConfigError::at(format!("/drain/{key}"), message));
+        let drain = drain.unwrap_or_else(|wrong| {
+            let error = |(key, message)| ConfigError::at(format!("/drain/{key}"), message);
+            errors.extend(wrong.into_iter().map(error));
             None
         });
         let drain = drain.unwrap_or_default();
@@ -298,15 +299,18 @@ impl Deployment {
             None => None,
             Some(spec) => match Concurrency::new(&spec) {
                 Ok(concurrency) => Some(concurrency),
-                Err((key, message)) => {
-                    errors.push(ConfigError::at(at(&format!("concurrency/{key}")), message));
+                Err(wrong) => {
+                    let at = |key| at(&format!("concurrency/{key}"));
+                    let error = |(key, message)| ConfigError::at(at(key), message);
+                    errors.extend(wrong.into_iter().map(error));
                     None
                 }
             },
         };
         let drain = spec.drain.as_ref().map_or(Ok(drain), Drain::new);
-        let drain = drain.unwrap_or_else(|(key, message)| {
-            errors.push(ConfigError::at(at(&format!("drain/{key}")), message));
+        let drain = drain.unwrap_or_else(|wrong| {
+            let error = |(key, message)| ConfigError::at(at(&format!("drain/{key}")), message);
+            errors.extend(wrong.into_iter().map(error));
             Drain::default()
         });
         ConfigError::collect(errors)?;
@@ -349,36 +353,49 @@ impl Deployment {
     }
 }
 
+/// What is wrong with the keys of a table.
+type Wrong = Vec<(&'static str, String)>;
+
+fn duration_of(key: &'static str, text: &str, wrong: &mut Wrong) -> Duration {
+    duration::parse(text).unwrap_or_else(|why| {
+        wrong.push((key, why.to_string()));
+        Duration::ZERO
+    })
+}
+
 impl Drain {
-    fn new(spec: &DrainSpec) -> Result<Self, (&'static str, String)> {
-        let time = duration::parse(&spec.time).map_err(|why| ("time", why.to_string()))?;
+    fn new(spec: &DrainSpec) -> Result<Self, Wrong> {
+        let mut wrong = Vec::new();
+        let time = duration_of("time", &spec.time, &mut wrong);
         if time > Duration::from_secs(600) {
-            return Err(("time", "a response is read for at most `10m`".to_owned()));
+            wrong.push(("time", "a response is read for at most `10m`".to_owned()));
         }
         if !(1..=1 << 30).contains(&spec.bytes) {
             let message = "1 to 1073741824 bytes; `time = \"0s\"` reads nothing".to_owned();
-            return Err(("bytes", message));
+            wrong.push(("bytes", message));
         }
-        Ok(Self { bytes: spec.bytes, time })
+        if wrong.is_empty() { Ok(Self { bytes: spec.bytes, time }) } else { Err(wrong) }
     }
 }
 
 impl Concurrency {
-    fn new(spec: &ConcurrencySpec) -> Result<Self, (&'static str, String)> {
-        let wait = duration::parse(&spec.wait).map_err(|why| ("wait", why.to_string()))?;
-        if wait.is_zero() || wait > Duration::from_secs(3600) {
-            return Err((
+    fn new(spec: &ConcurrencySpec) -> Result<Self, Wrong> {
+        let mut wrong = Vec::new();
+        let wait = duration_of("wait", &spec.wait, &mut wrong);
+        if (wait.is_zero() && wrong.is_empty()) || wait > Duration::from_secs(3600) {
+            wrong.push((
                 "wait",
                 "a request waits for more than nothing and at most `1h`".to_owned(),
             ));
         }
         if spec.limit == 0 {
-            return Err(("limit", "at least one request at a time".to_owned()));
+            wrong.push(("limit", "at least one request at a time".to_owned()));
         }
         if spec.queue > 10_000 {
-            return Err(("queue", "at most 10,000 requests wait".to_owned()));
+            wrong.push(("queue", "at most 10,000 requests wait".to_owned()));
         }
-        Ok(Self { limit: spec.limit, queue: spec.queue, wait })
+        let found = Self { limit: spec.limit, queue: spec.queue, wait };
+        if wrong.is_empty() { Ok(found) } else { Err(wrong) }
     }
 }
 

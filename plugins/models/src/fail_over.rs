@@ -32,14 +32,18 @@ pub(crate) struct FailOvers {
 
 impl FailOvers {
     pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let cool_down = duration::parse(&config.cool_down)
-            .map_err(|why| ConfigError::at("/cool_down", why.to_string()))?;
+        let mut errors = Vec::new();
+        let cool_down = duration::parse(&config.cool_down).unwrap_or_else(|why| {
+            errors.push(ConfigError::at("/cool_down", why.to_string()));
+            Duration::ZERO
+        });
         if cool_down > Duration::from_secs(3600) {
-            return Err(ConfigError::at("/cool_down", "a deployment cools down for at most `1h`"));
+            errors.push(ConfigError::at("/cool_down", "a deployment cools down for at most `1h`"));
         }
         if !(1..=8).contains(&config.attempts) {
-            return Err(ConfigError::at("/attempts", "a request is sent 1 to 8 times"));
+            errors.push(ConfigError::at("/attempts", "a request is sent 1 to 8 times"));
         }
+        ConfigError::collect(errors)?;
         let classes = config.fail_over.iter().map(|it| match it {
             FailOver::RateLimited => Class::RateLimited,
             FailOver::Overloaded => Class::Overloaded,

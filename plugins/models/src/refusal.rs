@@ -34,6 +34,7 @@ impl Refused<'_> {
             request_id: id.as_deref(),
         };
         let response = Response::new(self.status).header("content-type", "application/json");
+        let response = response.because(self.message);
         typed(response, protocol, self.class).body(error::body(protocol, &refusal))
     }
 }
@@ -119,6 +120,7 @@ pub(crate) fn of_failure(
     wait: Option<Duration>,
 ) -> Response {
     let response = Response::new(status(protocol, failure));
+    let response = response.because(failure.message.as_str());
     let mut response = response.header("content-type", "application/json");
     if let Some(wait) = wait {
         response = response.header("retry-after", wait.as_millis().div_ceil(1000).to_string());

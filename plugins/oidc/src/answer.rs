@@ -18,6 +18,7 @@ pub(crate) fn page(
     }
     let (path, text) = (escaped(link.0), link.1);
     html(status, title, &format!("<p>{detail}</p>\n<p><a href=\"{path}\">{text}</a></p>"))
+        .because(detail)
 }
 
 /// A page with a button that posts to a path.

@@ -108,7 +108,7 @@ impl Plugin for Oidc {
                 Outcome::respond(if is_navigation(request) {
                     self.begin(request, &jar)
                 } else {
-                    self.unauthorized()
+                    self.unauthorized().because(why.unwrap_or("there is no session"))
                 })
             }
             Found::Unavailable(why) => Outcome::respond(self.unavailable(request, &why)),
@@ -155,7 +155,8 @@ impl Oidc {
             log::info!("refused: the consumer lacks a required scope or claim");
             let detail = "Your account does not allow this.";
             let link = (&*self.logout.path, "Log out");
-            let answer = page(request, 403, "Forbidden", detail, link);
+            let answer = page(request, 403, "Forbidden", detail, link)
+                .because("the consumer lacks a required scope or claim");
             return Outcome::respond(with_cookies(answer, cookies));
         }
         jar.strip(request);

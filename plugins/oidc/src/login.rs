@@ -311,7 +311,12 @@ impl Oidc {
                 (500, "Internal Server Error", "The login cannot be completed.")
             }
         };
-        page(request, status, title, detail, (back, AGAIN))
+        let why = match failed {
+            Failed::NotOurs(why) | Failed::Here(why) => why.to_string(),
+            Failed::Denied(code) => format!("the provider says `{code}`"),
+            Failed::Unusable(why) | Failed::Unavailable(why) => why.to_string(),
+        };
+        page(request, status, title, detail, (back, AGAIN)).because(why)
     }
 
     /// The answer while the provider, or the store of what was ended, cannot be asked.
@@ -319,7 +324,8 @@ impl Oidc {
         log::warn!("nobody can say who it is at the moment: {why}");
         let detail = "The login service cannot be reached at the moment.";
         let link = (&*self.home, "Try again");
-        page(request, 503, "Service Unavailable", detail, link).header("retry-after", "5")
+        let answer = page(request, 503, "Service Unavailable", detail, link);
+        answer.header("retry-after", "5").because(why)
     }
 }
 

@@ -134,12 +134,13 @@ impl Oidc {
             Ok(()) => Response::new(200),
             Err(Some(NotAdmitted::Refused(why))) => {
                 log::warn!("a logout token is refused: {why}");
-                Response::bad_request(NOT_ACCEPTED)
+                Response::bad_request(NOT_ACCEPTED).because(why)
             }
             Err(Some(NotAdmitted::NoKeys(why))) => {
                 log::warn!("a logout token cannot be checked: {why}");
                 Response::service_unavailable("The logout token cannot be checked at the moment.")
                     .header("retry-after", "5")
+                    .because(why)
             }
             Err(None) => Response::service_unavailable("The logout cannot be kept at the moment.")
                 .header("retry-after", "5"),

@@ -66,9 +66,11 @@ pub(crate) fn configured(mut config: Config) -> Result<Oidc, ConfigError> {
     let hour = Duration::from_secs(3_600);
     let mut time = |at: &Pointer, text: &str, least: Duration, most: Duration| {
         match time::duration(text) {
-            Ok(time) if time < least => problems.add(at, format!("is shorter than {least:?}")),
+            Ok(time) if time < least => problems
+                .add(at, format!("is shorter than {}, which is the least", time::shown(least))),
             Ok(time) if time > most => {
-                problems.add(at, format!("is longer than {} s", most.as_secs()));
+                problems
+                    .add(at, format!("is longer than {}, which is the most", time::shown(most)));
             }
             Ok(time) => return time,
             Err(message) => problems.add(at, message),

@@ -46,6 +46,9 @@ struct Charged<'a> {
     rate: &'a Rate,
     /// Where its key stands.
     key: Range<usize>,
+    /// What the request says that it costs.
+    estimate: u64,
+    /// What is taken for it.
     cost: u64,
 }
 
@@ -60,9 +63,12 @@ impl<'a> Claims<'a> {
         for (index, policy) in policies.iter().enumerate() {
             let start = claims.keys.len();
             match policy.claim(facts, &mut claims.keys) {
-                Claim::Charge(rate, cost) => {
+                Claim::Charge(rate, estimate) => {
                     let key = start..claims.keys.len();
-                    claims.charged.push(Charged { index, policy, rate, key, cost });
+                    // No more than would ever fit.
+                    let learned = policy.learned.as_ref();
+                    let cost = learned.map_or(estimate, |it| it.of(estimate).min(rate.burst));
+                    claims.charged.push(Charged { index, policy, rate, key, estimate, cost });
                     continue;
                 }
                 Claim::Refuse(lack) => claims.lacking.push(lack),
@@ -108,6 +114,7 @@ impl<'a> Claims<'a> {
                 reserved.push(Kept {
                     policy: charged.index,
                     key: self.keys[charged.key.clone()].to_owned(),
+                    estimate: charged.estimate,
                     cost: charged.cost,
                     taken: reservation.taken,
                 });

@@ -172,7 +172,8 @@ impl Concurrency {
 
     fn fails(&self, error: &slots::SlotsError) -> Admission {
         log::warn!("no slot under {} can be asked for: {error}", self.name);
-        Admission::Refused(refusal::unavailable())
+        let why = format!("no slot under {} can be asked for: {error}", self.name);
+        Admission::Refused(refusal::unavailable().because(why))
     }
 }
 

@@ -223,7 +223,8 @@ pub enum Unlimited {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// Evenly, token by token: with 10 in `"1m"`, one each six seconds. The default.
+    /// Evenly, token by token (a token bucket, which others call a leaky bucket or GCRA): with 10 in `"1m"`, one each six
+    /// seconds. The default.
     #[default]
     Bucket,
     /// All at once at the end of each window: windows of `"1m"` end with each minute.
@@ -268,6 +269,15 @@ pub struct SettleSpec {
     #[serde(default)]
     #[schemars(range(min = 1, max = 67_108_864))]
     pub max_body: Option<u64>,
+
+    /// Take more than `cost` where requests turn out to cost more on average: as many times as much, up to 16 times.
+    /// Default `true`.
+    #[serde(default = "yes")]
+    pub learn: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// What a request costs.

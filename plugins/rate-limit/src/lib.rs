@@ -4,7 +4,7 @@
 //! (`cost`), who is counted at all (`exempt`), whose plan has how much (`policy`) and how that comes back (`rate`), and `claims` gathers
 //! them. If one has no room, none is charged and the request is answered 429 (`refusal`). Responses
 //! tell what is left (`fields`). Where the response tells what a request did cost, an estimate is
-//! charged and put right then (`settle`). Before all that, `concurrency` takes a slot of each limit on
+//! charged and put right then (`settle`), and the next ones are charged by what was learned from it (`learned`). Before all that, `concurrency` takes a slot of each limit on
 //! requests at the same time. Buckets and slots are the gateway's: an instance of the plugin remembers
 //! nothing about requests.
 
@@ -17,6 +17,7 @@ mod cost;
 mod exempt;
 mod fields;
 mod key;
+mod learned;
 mod policy;
 mod rate;
 mod refusal;
@@ -310,7 +311,9 @@ impl RateLimit {
             LimiterError::Invalid => log::warn!("the limiter counts nothing: {error}"),
         }
         match self.on_unavailable {
-            OnUnavailable::Closed if !self.dry_run => Outcome::respond(refusal::unavailable()),
+            OnUnavailable::Closed if !self.dry_run => {
+                Outcome::respond(refusal::unavailable().because(error.to_string()))
+            }
             OnUnavailable::Closed | OnUnavailable::Open => Outcome::Next,
         }
     }

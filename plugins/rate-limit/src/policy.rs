@@ -9,6 +9,7 @@ use crate::body::Pointer;
 use crate::config::{LimitSpec, Missing, PlanSpec, PolicySpec};
 use crate::cost::Cost;
 use crate::key::{self, Facts, Part};
+use crate::learned::Learned;
 use crate::rate::{Rate, Span};
 use crate::settle::Settle;
 
@@ -23,6 +24,8 @@ pub(crate) struct Policy {
     other: Limit,
     plans: Option<Plans>,
     pub(crate) settle: Option<Settle>,
+    /// How far estimates are short of costs, where that is taken into account.
+    pub(crate) learned: Option<Learned>,
     cost: Cost,
     key: Vec<Part>,
     missing: Missing,
@@ -79,24 +82,27 @@ impl Policy {
         let mut errors = Vec::new();
         let at = |key: &str| format!("{pointer}/{key}");
         keep(&mut errors, name(&spec.name, &at("name")));
-        let span = keep_all(&mut errors, Span::new(&spec, at));
+        let span = Span::new(&spec, at, &mut errors);
         let key = parts(&spec.key, &at("key"), &mut errors);
         // What stands beside a window that cannot be read is checked all the same.
         let span = span.unwrap_or(Span::Bucket(std::time::Duration::from_secs(86_400)));
         let listed = spec.plans.take();
         let other = keep_all(&mut errors, other(&spec, &span, listed.is_some(), pointer));
         let plans = keep_all(&mut errors, plans(&spec, &span, listed, pointer));
+        let learned = spec.settle.as_ref().filter(|it| it.learn).map(|_| Learned::default());
         let settle = spec.settle.take().map(|settle| Settle::new(settle, &at("settle")));
         let settle = settle.and_then(|settle| keep(&mut errors, settle));
-        let (Some(other), Some(plans), true) = (other, plans, errors.is_empty()) else {
+        let limits = plans.iter().flatten().flat_map(|plans| &plans.limits);
+        let limits = limits.map(|(_, limit)| limit).chain(&other);
+        let bursts = limits.filter_map(Limit::burst);
+        let bursts = (bursts.clone().min().unwrap_or(u64::MAX), bursts.max().unwrap_or(u64::MAX));
+        let cost = keep(&mut errors, Cost::new(spec.cost, bursts, &at("cost")));
+        let (Some(other), Some(plans), Some(cost), true) = (other, plans, cost, errors.is_empty())
+        else {
             return Err(errors);
         };
-        let limits = plans.iter().flat_map(|plans| &plans.limits).map(|(_, limit)| limit);
-        let bursts = limits.chain([&other]).filter_map(Limit::burst);
-        let bursts = (bursts.clone().min().unwrap_or(u64::MAX), bursts.max().unwrap_or(u64::MAX));
-        let cost = Cost::new(spec.cost, bursts, &at("cost")).map_err(|error| vec![error])?;
         let PolicySpec { name, missing, .. } = spec;
-        Ok(Self { name, other, plans, settle, cost, key, missing })
+        Ok(Self { name, other, plans, settle, learned, cost, key, missing })
     }
 
     /// Asks for all that the policy reads to arrive with the request.

@@ -49,16 +49,17 @@ pub(crate) struct Rate {
 }
 
 impl Span {
-    /// Checks the window of a policy; `at` makes the places of its keys.
+    /// Checks the window of a policy; `at` makes the places of its keys. A window that is known is given whatever else is
+    /// wrong, so that what stands beside it can be checked.
     pub(crate) fn new(
         spec: &PolicySpec,
         at: impl Fn(&str) -> String,
-    ) -> Result<Self, Vec<ConfigError>> {
-        let mut errors = Vec::new();
+        errors: &mut Vec<ConfigError>,
+    ) -> Option<Self> {
         let unit = UNITS.iter().find(|(name, ..)| *name == spec.window);
         let mut refuse =
             |key: &str, message: String| errors.push(ConfigError::at(at(key), message));
-        let span = match (unit, duration::parse(&spec.window)) {
+        match (unit, duration::parse(&spec.window)) {
             (Some((name, unit, _)), _) => {
                 if spec.algorithm.is_some() {
                     let message = format!("a window of the calendar (`{name}`) has no algorithm");
@@ -102,8 +103,7 @@ impl Span {
                     Algorithm::Sliding => Self::Sliding(length),
                 })
             }
-        };
-        span.filter(|_| errors.is_empty()).ok_or(errors)
+        }
     }
 
     /// The nanoseconds of the shortest window.

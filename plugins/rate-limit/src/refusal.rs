@@ -75,8 +75,10 @@ pub(crate) fn lacks(lack: Lack<'_>, content: &Content) -> Response {
         }
         Lack::Part(Part::Client | Part::Attribute(_)) => {
             Response::forbidden("The request cannot be counted, since it is nobody's.")
+                .because(format!("the request lacks {}", lack.name()))
         }
-        Lack::Plan(_) => Response::forbidden("The request has no plan that is served here."),
+        Lack::Plan(_) => Response::forbidden("The request has no plan that is served here.")
+            .because(format!("the request lacks {}", lack.name())),
     }
 }
 

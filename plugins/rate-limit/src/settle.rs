@@ -32,7 +32,9 @@ pub(crate) struct Kept {
     /// Which policy.
     pub(crate) policy: usize,
     pub(crate) key: String,
-    /// The estimate.
+    /// What the request said.
+    pub(crate) estimate: u64,
+    /// What was taken for it.
     pub(crate) cost: u64,
     pub(crate) taken: u64,
 }
@@ -135,15 +137,19 @@ impl Reserved {
 
 impl Kept {
     fn again(&self) -> Self {
-        let Self { policy, key, cost, taken } = self;
-        Self { policy: *policy, key: key.clone(), cost: *cost, taken: *taken }
+        let Self { policy, key, estimate, cost, taken } = self;
+        Self { policy: *policy, key: key.clone(), estimate: *estimate, cost: *cost, taken: *taken }
     }
 }
 
 fn settlement<'a>(policies: &'a [Policy], kept: &'a Kept, cost: u64) -> Option<Settlement<'a>> {
     let by = i128::from(cost) - i128::from(kept.cost);
     let by = i64::try_from(by).unwrap_or(i64::MAX);
-    let rate = policies.get(kept.policy)?.rate_of(&kept.key)?;
+    let policy = policies.get(kept.policy)?;
+    if let Some(learned) = &policy.learned {
+        learned.note(kept.estimate, cost);
+    }
+    let rate = policy.rate_of(&kept.key)?;
     (by != 0).then(|| Settlement { quota: rate.quota(&kept.key, 0), taken: kept.taken, by })
 }
 

@@ -158,27 +158,26 @@ impl ResponseSets {
 
 /// The answer instead of a response whose body is refused.
 pub(crate) fn refusal(refusal: &Refusal) -> Response {
-    match refusal {
+    let (why, detail) = match refusal {
         Refusal::Unreadable(reason) => {
-            log::warn!("the upstream's answer is refused: {reason}");
-            bad_gateway("the upstream's answer is not in the format that it says")
+            (reason.to_string(), "the upstream's answer is not in the format that it says")
         }
-        Refusal::Encoded(DecodeError::Broken(reason)) => {
-            log::warn!("the upstream's answer is refused, it cannot be decoded: {reason}");
-            bad_gateway("the upstream's answer is not what its content-encoding says")
-        }
-        Refusal::Encoded(DecodeError::TooLarge(limit)) => {
-            log::warn!(
-                "the upstream's answer is refused: decoded, it is larger than {limit} bytes \
-                 (`body_limit`)"
-            );
-            bad_gateway("the upstream's answer is too large")
-        }
-        Refusal::Encoded(DecodeError::NoRoom(window)) => {
-            log::warn!("the upstream's answer is refused: {}", coding::no_room(*window));
-            bad_gateway("the upstream's answer takes more memory than there is to decode it")
-        }
-    }
+        Refusal::Encoded(DecodeError::Broken(reason)) => (
+            format!("it cannot be decoded: {reason}"),
+            "the upstream's answer is not what its content-encoding says",
+        ),
+        Refusal::Encoded(DecodeError::TooLarge(limit)) => (
+            format!("decoded, it is larger than {limit} bytes (`body_limit`)"),
+            "the upstream's answer is too large",
+        ),
+        Refusal::Encoded(DecodeError::NoRoom(window)) => (
+            coding::no_room(*window),
+            "the upstream's answer takes more memory than there is to decode it",
+        ),
+    };
+    let why = format!("the upstream's answer is refused: {why}");
+    log::warn!("{why}");
+    bad_gateway(detail).because(why)
 }
 
 fn bad_gateway(detail: &str) -> Response {

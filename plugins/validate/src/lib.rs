@@ -297,7 +297,7 @@ impl Validate {
         match self.request_mode {
             Mode::Enforce => {
                 log::info!("refuses the request: {}", verdict.told());
-                Outcome::respond(verdict.refuse())
+                Outcome::respond(verdict.refuse().because(verdict.told()))
             }
             Mode::Report => {
                 log::warn!("the request is not as it has to be: {}", verdict.told());
@@ -313,7 +313,7 @@ impl Validate {
         match self.response_mode {
             Mode::Enforce => {
                 let detail = "The answer of the service is not as it has to be.";
-                Outcome::respond(Response::problem(502, "Bad Gateway", detail))
+                Outcome::respond(Response::problem(502, "Bad Gateway", detail).because(why))
             }
             Mode::Report | Mode::Off => Outcome::Next,
         }

@@ -12,6 +12,8 @@ mod command_line;
 mod documents;
 mod events;
 mod monitoring;
+mod outages;
+mod plugin_settings;
 mod precompiled;
 mod recorder;
 mod renewal;

@@ -4,4 +4,5 @@ mod debug;
 mod explained;
 mod program;
 mod questions;
+mod reasons;
 mod support;

@@ -115,6 +115,11 @@ fn waterfall(record: &Value, out: &mut String) {
     for hook in record["hooks"].as_array().into_iter().flatten() {
         events.push((number(&hook["at_ns"]), number(&hook["took_ns"]), of_hook(hook)));
     }
+    for line in record["log"].as_array().into_iter().flatten() {
+        let (plugin, level) = (text(&line["plugin"]), text(&line["level"]));
+        let label = format!("  {plugin} wrote ({level}): {}", text(&line["text"]));
+        events.push((number(&line["at_ns"]), 0, label));
+    }
     if let Some(running) = record["running"].as_object() {
         let (at, plugin) = (number(&running["at_ns"]), text(&running["plugin"]));
         let label = format!("{plugin} {}: had not returned", text(&running["hook"]));
@@ -142,6 +147,10 @@ fn waterfall(record: &Value, out: &mut String) {
     let omitted = number(&record["hooks_omitted"]);
     if omitted > 0 {
         add(out, "", &format!("and {omitted} hooks that had no room in the record"));
+    }
+    let before = number(&record["log_omitted"]);
+    if before > 0 {
+        add(out, "", &format!("and {before} lines of plugins that had no room in the record"));
     }
     row(out, (total, 0, total), text(&record["outcome"]).as_str());
 }
@@ -187,6 +196,9 @@ fn of_hook(hook: &Value) -> String {
         _ => "next".to_owned(),
     };
     let _written = write!(label, ": {decision}");
+    if let Some(reason) = hook["reason"].as_str() {
+        let _written = write!(label, " ({})", reason.lines().next().unwrap_or_default());
+    }
     let changes = words(&hook["changes"]);
     if !changes.is_empty() {
         let _written = write!(label, ", changed {changes}");

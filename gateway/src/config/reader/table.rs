@@ -90,13 +90,18 @@ impl<'r, 'a> Table<'r, 'a> {
         error
     }
 
-    /// The tables beside this one that have such a key.
+    /// The tables beside this one that have such a key, or else those elsewhere.
     fn place_of(&self, name: &str) -> Option<String> {
         let beside: [&Keys; 3] = [&LISTENER, &ROUTE, &UPSTREAM];
         let is_one = beside.iter().any(|keys| keys.id == self.keys.id);
         let has = |keys: &&&Keys| is_one && keys.names().any(|known| known == name);
         let titles: Vec<_> = beside.iter().filter(has).map(|keys| keys.title).collect();
-        (!titles.is_empty()).then(|| titles.join(" or "))
+        if !titles.is_empty() {
+            return Some(titles.join(" or "));
+        }
+        let places = self.keys.places_of(name);
+        let places: Vec<_> = places.iter().map(|place| format!("`{place}`")).collect();
+        (!places.is_empty()).then(|| places.join(" or "))
     }
 
     /// The value of a key; a missing required one is an error.

@@ -3,6 +3,7 @@
 //! Owns the rules on what a plugin may send, to whom, and how often. Sending is the worker's.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use super::functions::Functions;
@@ -209,6 +210,32 @@ impl HostState {
         Some(Traced { calls, span, plugin, method, path, began: Instant::now() })
     }
 
+    /// Says once that the upstream gives the plugin no answer: each request would say it again.
+    fn fails(&self, upstream: &str, why: &str) {
+        let was_failing = self.is_failing(upstream).is_some_and(|it| it.swap(true, Relaxed));
+        if was_failing {
+            tracing::debug!(plugin = %self.identity.name, request_id = self.request_id(),
+                upstream, fault = "upstream", "the plugin's request has no response: {why}");
+        } else if self.may_tell() {
+            tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(),
+                upstream, fault = "upstream", "the plugin's request has no response: {why}");
+        }
+    }
+
+    /// Says that it is over.
+    #[inline]
+    fn answers(&self, upstream: &str) {
+        let Some(is_failing) = self.is_failing(upstream) else { return };
+        if is_failing.load(Relaxed) && is_failing.swap(false, Relaxed) && self.may_tell() {
+            tracing::info!(plugin = %self.identity.name, upstream, "the plugin's requests are answered again");
+        }
+    }
+
+    fn is_failing(&self, upstream: &str) -> Option<&AtomicBool> {
+        let index = self.identity.upstreams.iter().position(|(name, _)| name == upstream)?;
+        self.identity.are_failing.get(index)
+    }
+
     /// Whether there may be a line about what the plugin sends.
     fn may_tell(&self) -> bool {
         self.identity.stores.volume.admits(Speaker::Gateway, 256)
@@ -216,18 +243,18 @@ impl HostState {
 
     /// The answer as the plugin is told; what went wrong behind the gateway is for the log.
     fn read(&self, upstream: &str, answered: Answered) -> Result<HttpResponse, HttpError> {
-        let response = answered.map_err(|error| {
-            if self.may_tell() {
-                tracing::warn!(plugin = %self.identity.name, request_id = self.request_id(),
-                    upstream, fault = "upstream",
-                    "the plugin's request has no response: {error}");
+        match &answered {
+            Err(error) => self.fails(upstream, &error.to_string()),
+            Ok(response) if response.status().is_server_error() => {
+                self.fails(upstream, &format!("it answered {}", response.status().as_u16()));
             }
-            match error {
-                Unanswered::Connect(_) => HttpError::Connect,
-                Unanswered::Timeout(_) => HttpError::Timeout,
-                Unanswered::TooLarge(_) => HttpError::TooLarge,
-                Unanswered::Protocol(_) | Unanswered::NoRoom(_) => HttpError::Protocol,
-            }
+            Ok(_) => self.answers(upstream),
+        }
+        let response = answered.map_err(|error| match error {
+            Unanswered::Connect(_) => HttpError::Connect,
+            Unanswered::Timeout(_) => HttpError::Timeout,
+            Unanswered::TooLarge(_) => HttpError::TooLarge,
+            Unanswered::Protocol(_) | Unanswered::NoRoom(_) => HttpError::Protocol,
         })?;
         let (head, body) = response.into_parts();
         let field = |(name, value): (&HeaderName, &http::HeaderValue)| {

@@ -5,6 +5,7 @@ use super::functions::Functions;
 use super::{Context, HostState};
 use crate::plugin::bindings::Level;
 use crate::plugin::guest_output::{FailureReport, OutputBuffer, OutputLine, says_why};
+use crate::recorder::Written;
 use crate::state::volume::Speaker;
 use crate::telemetry::log_line::{MAX_LINE, cut, printable};
 use tracing::Level as TracingLevel;
@@ -28,6 +29,8 @@ pub(crate) struct Output {
     held: OutputBuffer,
     /// Whether the line on standard error that is not finished is the first of a write.
     begins: bool,
+    /// The last lines of the hook that runs, for the flight recorder.
+    written: Option<Box<Written>>,
 }
 
 /// A standard stream.
@@ -50,6 +53,12 @@ impl HostState {
     pub(crate) fn begin_output(&mut self) {
         self.output.lines = 0;
         self.output.last_error = None;
+        self.output.written = None;
+    }
+
+    /// The last lines of the hook that has returned.
+    pub(crate) fn take_written(&mut self) -> Option<Box<Written>> {
+        self.output.written.take()
     }
 
     /// After a hook: an unfinished line is finished, and what was dropped is counted.
@@ -113,7 +122,12 @@ impl HostState {
         if self.output.lines > MAX_LINES {
             return;
         }
-        if !is_enabled(level) || !self.identity.stores.volume.admits(Speaker::Plugin, text.len()) {
+        if !is_enabled(level) {
+            return;
+        }
+        // Also where the log has no room for it.
+        self.output.written.get_or_insert_default().push(word(level), text);
+        if !self.identity.stores.volume.admits(Speaker::Plugin, text.len()) {
             return;
         }
         let (plugin, request_id) = (&*self.identity.name, self.request_id());
@@ -190,6 +204,16 @@ fn is_python_warning(line: &str) -> bool {
     let line = place.rsplit_once(':').map_or("", |(_, line)| line);
     let is_line = !line.is_empty() && line.bytes().all(|byte| byte.is_ascii_digit());
     is_line && kind.ends_with("Warning") && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
+fn word(level: Level) -> &'static str {
+    match level {
+        Level::Trace => "trace",
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "warn",
+        Level::Error => "error",
+    }
 }
 
 fn is_enabled(level: Level) -> bool {

@@ -17,6 +17,7 @@ use crate::plugin::prepare::Preparer;
 use crate::plugin::trap::mebibytes;
 use crate::plugin::{Failure, Interest};
 use crate::state::slots;
+use crate::telemetry::log_line::{cut, printable};
 use crate::telemetry::metrics::DrainCounts;
 
 /// A plugin that is loaded, checked and accepted its configuration; shared by all workers.
@@ -117,6 +118,11 @@ impl Plugin {
     /// A failure of a hook in words for the log, if there may be a line of it now.
     pub(crate) fn record(&self, hook: &str, failure: &dyn std::fmt::Display) -> Option<String> {
         self.identity.stores.volume.record(hook, &failure.to_string())
+    }
+
+    /// What it says, as those who run the gateway may see it: without secrets, and on one line.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        printable(&self.identity.without_secrets(cut(text))).into_owned()
     }
 
     /// It answered a request by itself.

@@ -35,6 +35,7 @@ impl Ready<'_> {
         let watched = pool.watch(flow);
         let (began, time) = (flow.begins(), metrics.hook_begins());
         let called = lease.instance().call_now::<H>(&pool.plugin, heads, params);
+        pool.written.set(lease.instance().take_written());
         let mut took = flow.called(began);
         if let Some(before) = watched {
             took = thread_time().saturating_sub(before);

@@ -71,6 +71,18 @@ pub(super) fn choices<'s>(root: &'s Value, schema: &'s Value) -> Option<Vec<&'s 
     Some(choices)
 }
 
+/// The values of a schema that are listed one by one, each with its description.
+pub(super) fn described<'s>(root: &'s Value, schema: &'s Value) -> Vec<(&'s Value, &'s str)> {
+    let (mut described, mut left) = (Vec::new(), BREADTH);
+    collect(root, schema, DEPTH, &mut left, &mut |schema| {
+        let value = keyword(root, schema, "const");
+        let about = keyword(root, schema, "description").and_then(Value::as_str);
+        described.extend(value.zip(about));
+        Some(())
+    });
+    described
+}
+
 /// Whether a schema admits nothing but `null`.
 pub(super) fn is_null(root: &Value, schema: &Value) -> bool {
     keyword(root, schema, "type").is_some_and(|it| it == "null")

@@ -61,7 +61,7 @@ fn tells_everything_that_is_wrong_at_once() {
             "/mode: `fats` is no value of `mode` | its values are `fast`, `slow` \
              | did you mean `fast`?",
             "/name: `name` is too short: 2 characters | at least 3 characters",
-            "/name: `name` does not match `^[a-z]+$` | such as `zzz` | A name",
+            "/name: `name` is not written as it has to be | such as `zzz` | A name. As a pattern: `^[a-z]+$`",
             "key /colour: unknown key `colour` in `config` \
              | its keys are `limit`, `list`, `mode`, `must`, `name`",
             "key /nam: unknown key `nam` in `config` | did you mean `name`?",
@@ -347,9 +347,9 @@ fn says_what_a_duration_lacks() {
             "/bare: `bare` is no duration | such as `1d` | give it a unit: `10s` or `10ms`",
             "/filled: `filled` is no duration | such as `1d`",
             &format!(
-                "/named: `named` does not match `{named}` | such as `hour` | give it a unit: `1.5s` or `1.5ms`"
+                "/named: `named` is neither a duration nor a name that is known here | such as `hour` | give it a unit: `1.5s` or `1.5ms`"
             ),
-            "/spaced: `spaced` is no duration | such as `1d` | leave out the spaces",
+            "/spaced: `spaced` is no duration | such as `1d` | write `10s`",
             "/word: `word` is no duration | such as `1d`",
         ]
     );

@@ -77,7 +77,9 @@ impl<'s, 'c> Walk<'s, 'c> {
             misses.iter().map(|miss| peek::choices(root, miss.schema)).collect();
         if let Some(choices) = choices {
             let choices: Vec<_> = choices.into_iter().flatten().collect();
-            return self.no_choice(&choices, value);
+            let described = misses.iter().flat_map(|miss| peek::described(root, miss.schema));
+            let described: Vec<_> = described.collect();
+            return self.no_choice(&choices, value, &described);
         }
         let admits = |miss: &Miss<'s>| {
             peek::types(root, miss.schema)
@@ -112,7 +114,7 @@ impl<'s, 'c> Walk<'s, 'c> {
             let is_meant = |miss: &Miss<'s>| choices(miss).is_some_and(|all| all.contains(&given));
             if !misses.iter().any(is_meant) {
                 let names: Vec<_> = misses.iter().filter_map(choices).flatten().collect();
-                return self.at(Step::Key(key), |walk| walk.no_choice(&names, given));
+                return self.at(Step::Key(key), |walk| walk.no_choice(&names, given, &[]));
             }
             misses.retain(is_meant);
             return self.tell_best(misses);

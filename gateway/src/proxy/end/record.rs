@@ -58,6 +58,7 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
     let duration = exchange.elapsed();
     let run = exchange.run();
     let (hooks, hooks_omitted) = run.map(|run| run.hooks()).unwrap_or_default();
+    let (log, log_omitted) = run.map(|run| run.written(began)).unwrap_or_default();
     let of_heads = hooks.iter().filter(|hook| !hook.hook.ends_with("-chunk"));
     let last_hook = of_heads.map(|hook| hook.at_ns + hook.took_ns).max().unwrap_or_default();
     // The coarse clock does not see hooks that ran since the upstream answered.
@@ -100,6 +101,8 @@ fn record(exchange: &Exchange, failure: Option<&Failure>, kept: Kept) -> Record 
         response_bytes: exchange.downloaded(),
         hooks,
         hooks_omitted,
+        log,
+        log_omitted,
         running: run.and_then(|run| run.running(began)),
         upstream: upstream(exchange, since),
         config: Arc::downgrade(&exchange.snapshot.config),

@@ -291,6 +291,9 @@ impl Quotas {
         let step = self.step(&bucket.look(), self.times(), 1);
         let before = step.before.zip(step.span);
         let before = before.map(|(key, span)| step.table.reset(key, span.end));
+        if step.span.is_some() {
+            step.table.reset(step.key.owed(), step.moment.base);
+        }
         step.table.reset(step.key, step.moment.base) | before.unwrap_or(false)
     }
 
@@ -395,18 +398,27 @@ impl Step<'_> {
 
     /// Takes the cost besides, or gives it back.
     fn change(&self, is_returned: bool) {
-        let Self { table, key, moment, .. } = self;
+        let Self { table, key, moment, rule, .. } = self;
+        let cost = if is_returned { rule.cost - self.pay(rule.cost) } else { rule.cost };
         let change = |word: &AtomicU64| {
+            let changed = |tat| self.changed(tat, cost, is_returned);
             // It declines where there is nothing to do.
-            let _ = word.fetch_update(Relaxed, Relaxed, |tat| self.changed(tat, is_returned));
+            let before = word.fetch_update(Relaxed, Relaxed, changed).ok()?;
+            Some(before.saturating_sub(moment.base).saturating_add(cost))
         };
-        if table.buckets.held(*key, change).is_none() && !is_returned {
-            table.put(*key, *moment, change);
+        let after = match table.buckets.held(*key, change) {
+            Some(after) => after,
+            None if is_returned => None,
+            None => table.put(*key, *moment, change),
+        };
+        let excess = after.map_or(0, |after| after.saturating_sub(rule.depth));
+        if self.span.is_some() && !is_returned && excess > 0 {
+            self.owe(excess);
         }
     }
 
-    fn changed(&self, tat: u64, is_returned: bool) -> Option<u64> {
-        let Rule { cost, depth, .. } = self.rule;
+    fn changed(&self, tat: u64, cost: u64, is_returned: bool) -> Option<u64> {
+        let depth = self.rule.depth;
         let base = self.moment.base;
         let used = tat.saturating_sub(base);
         let most = match self.span {
@@ -419,6 +431,45 @@ impl Step<'_> {
             true => (used > 0).then(|| base + used.saturating_sub(cost)),
             false => (cost > 0).then(|| base + used.saturating_add(cost).min(most)),
         }
+    }
+
+    /// A window is used up by more than it had: that is owed, up to as much again, until it ends. Otherwise what others
+    /// give back could be taken though it was used.
+    #[cold]
+    fn owe(&self, excess: u64) {
+        let (base, depth) = (self.moment.base, self.rule.depth);
+        let key = self.key.owed();
+        let more = |word: &AtomicU64| {
+            let more = |owed: u64| {
+                let owed = owed.saturating_sub(base);
+                (owed <= depth).then(|| base + owed.saturating_add(excess).min(depth))
+            };
+            let _ = word.fetch_update(Relaxed, Relaxed, more);
+        };
+        self.table.put(key, self.moment, more);
+        self.table.changed(key);
+    }
+
+    /// Pays what is owed with what is given back. Returns how much of it that takes.
+    fn pay(&self, cost: u64) -> u64 {
+        if self.span.is_none() {
+            return 0;
+        }
+        let (base, depth) = (self.moment.base, self.rule.depth);
+        let key = self.key.owed();
+        let less = |word: &AtomicU64| {
+            let less = |owed: u64| {
+                let owed = owed.saturating_sub(base);
+                (1..=depth).contains(&owed).then(|| base + owed.saturating_sub(cost))
+            };
+            let before = word.fetch_update(Relaxed, Relaxed, less).unwrap_or(base);
+            before.saturating_sub(base).min(cost)
+        };
+        let paid = self.table.buckets.held(key, less).unwrap_or(0);
+        if paid > 0 {
+            self.table.changed(key);
+        }
+        paid
     }
 }
 

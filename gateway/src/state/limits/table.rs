@@ -41,6 +41,12 @@ impl Key {
         let Self([one, other]) = self;
         Self([one, other ^ (1 + (number & 1))])
     }
+
+    /// Another key in the same shard, of what is owed beyond what this one holds.
+    pub(super) fn owed(self) -> Self {
+        let Self([one, other]) = self;
+        Self([one, other ^ 4])
+    }
 }
 
 #[derive(Default)]

@@ -1,7 +1,7 @@
 -- Charges all quotas if each has room, and none otherwise; or settles each; or makes all whole.
 --
--- A bucket is that of the other script. A window is 16 bytes: tokens that are used, and when the window ends, in
--- microseconds since 1970. One that slides is 24: tokens that are used in it, tokens that were used in the one
+-- A bucket is that of the other script. A window is 16 bytes: tokens that are used, of which those beyond the limit are
+-- owed, up to the limit again, and when the window ends, in microseconds since 1970. One that slides is 24: tokens that are used in it, tokens that were used in the one
 -- before, and when it ends. Which window it is, is decided by the clock of this server.
 --
 -- `full` is put before it: a server without room for what is new. Then the answer is -1 where there is room for all
@@ -72,6 +72,8 @@ end
 
 local held = redis.call('MGET', unpack(KEYS))
 local before, used, at, prior = {}, {}, {}, {}
+-- What is owed of a window, and of the one before.
+local owed, owed_prior = {}, {}
 for i = 1, #KEYS do
   local key = KEYS[i]
   if not at[key] then
@@ -98,13 +100,17 @@ for i = 1, #KEYS do
       elseif seen < ending then
         past, level, seen = 0, 0, ending
       end
-      prior[key] = past
+      local limit = number(i, 2)
+      owed[key], owed_prior[key] = math.max(level - limit, 0), math.max(past - limit, 0)
+      level, prior[key] = math.min(level, limit), math.min(past, limit)
     else
       -- The clock of this server may have been set back: a later window is the one that counts.
       local ending = window_end(i)
       if seen < ending then
         level, seen = 0, ending
       end
+      owed[key] = math.max(level - number(i, 2), 0)
+      level = math.min(level, number(i, 2))
     end
     before[key], used[key], at[key] = level, level, seen
   end
@@ -134,18 +140,23 @@ if mode == 'take' then
   end
 elseif mode == 'settle' then
   for i = 1, #KEYS do
-    local key = KEYS[i]
-    if is_bucket(i) or at[key] == number(i, 6) then
-      local most = math.max(number(i, 2), used[key])
+    local key, limit = KEYS[i], number(i, 2)
+    local function split(all)
+      all = math.max(math.min(all + number(i, 1), 2 * limit), 0)
+      return math.min(all, limit), math.max(all - limit, 0)
+    end
+    if is_bucket(i) then
+      local most = math.max(limit, used[key])
       used[key] = math.max(math.min(used[key] + number(i, 1), most), 0)
+    elseif at[key] == number(i, 6) then
+      used[key], owed[key] = split(used[key] + owed[key])
     elseif slides(i) and at[key] - number(i, 3) == number(i, 6) then
-      local most = math.max(number(i, 2), prior[key])
-      prior[key] = math.max(math.min(prior[key] + number(i, 1), most), 0)
+      prior[key], owed_prior[key] = split(prior[key] + owed_prior[key])
     end
   end
 else
   for key in pairs(used) do
-    used[key] = 0
+    used[key], owed[key], owed_prior[key] = 0, 0, 0
   end
   for i = 1, #KEYS do
     was[KEYS[i]] = prior[KEYS[i]]
@@ -176,7 +187,8 @@ for i = 1, #KEYS do
   local key = KEYS[i]
   local level = used[key]
   if level then
-    local past = slides(i) and prior[key] or 0
+    level = level + (owed[key] or 0)
+    local past = slides(i) and prior[key] + owed_prior[key] or 0
     if level > 0 or past > 0 then
       local lives = (at[key] - now) / 1000
       if is_bucket(i) then

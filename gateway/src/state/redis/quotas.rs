@@ -173,13 +173,15 @@ fn push(
     let (kind, cost, numbers) = match (quota.window, quota.as_charge()) {
         (Window::Calendar(unit, zone), _) => {
             let Span { begin, end, next } = unit.span(zone, wall);
-            let cost = quota.cost.min(quota.limit.saturating_add(1));
-            ("c", cost, [quota.limit, begin / 1_000, end / 1_000, next / 1_000, taken])
+            (
+                "c",
+                cost_of_window(mode, quota),
+                [quota.limit, begin / 1_000, end / 1_000, next / 1_000, taken],
+            )
         }
         (Window::Fixed(length) | Window::Sliding(length), _) => {
-            let cost = quota.cost.min(quota.limit.saturating_add(1));
             let kind = if matches!(quota.window, Window::Fixed(_)) { "f" } else { "s" };
-            (kind, cost, [quota.limit, length / 1_000, 0, 0, taken])
+            (kind, cost_of_window(mode, quota), [quota.limit, length / 1_000, 0, 0, taken])
         }
         (Window::Bucket { .. }, Some(charge)) => {
             let Asked { rule, step } = Asked::of(&charge);
@@ -199,6 +201,14 @@ fn push(
         _ => cost.into(),
     });
     arguments.extend(numbers.map(Argument::from));
+}
+
+/// What a window takes. More than it has is refused, whatever it is; what is settled may be owed.
+fn cost_of_window(mode: Mode, quota: &Quota<'_>) -> u64 {
+    match mode {
+        Mode::Settle => quota.cost.min(quota.limit.saturating_mul(2)),
+        Mode::Take | Mode::Reset => quota.cost.min(quota.limit.saturating_add(1)),
+    }
 }
 
 /// What the store said of a quota, which is the `place`th.

@@ -54,7 +54,7 @@ impl Key {
         problems: &mut Problems,
     ) -> Option<Self> {
         let Ok(algorithm) = spec.algorithm.parse::<Algorithm>() else {
-            problems.add(&at.key("algorithm"), unknown_algorithm());
+            problems.add(&at.key("algorithm"), unknown_algorithm(&spec.algorithm));
             return None;
         };
         if !allowed.contains(&algorithm) {
@@ -346,7 +346,20 @@ fn text<'j>(jwk: &'j Map<String, Value>, name: &str) -> Option<&'j str> {
 }
 
 /// The message about a name that no algorithm has.
-pub(super) fn unknown_algorithm() -> String {
-    let names = Algorithm::ALL.map(Algorithm::name).join(", ");
-    format!("is not the name of an algorithm: {names}, Ed25519")
+pub(super) fn unknown_algorithm(text: &str) -> String {
+    let mut names = Algorithm::ALL.map(Algorithm::name).to_vec();
+    names.push("Ed25519");
+    let near = |name: &&&str| is_near(text, name);
+    let meant = match names.iter().filter(near).collect::<Vec<_>>()[..] {
+        [only] => format!("; did you mean `{only}`?"),
+        _ => String::new(),
+    };
+    format!("is not the name of an algorithm, of which there are {}{meant}", names.join(", "))
+}
+
+/// Whether a name is the text in another case, or differs from it in one letter or digit.
+fn is_near(text: &str, name: &str) -> bool {
+    let pairs = text.chars().zip(name.chars());
+    let others = pairs.filter(|(one, other)| !one.eq_ignore_ascii_case(other)).count();
+    text.chars().count() == name.chars().count() && others <= 1
 }

@@ -228,7 +228,7 @@ fn algorithms(names: &[String], at: &Pointer, problems: &mut Problems) -> Vec<Al
                 }
             }
             Ok(algorithm) => algorithms.push(algorithm),
-            Err(_) => problems.add(&at.index(index), key::unknown_algorithm()),
+            Err(_) => problems.add(&at.index(index), key::unknown_algorithm(name)),
         }
     }
     algorithms

@@ -184,7 +184,7 @@ fn a_document_that_was_not_granted_or_is_of_no_use_is_an_error_in_its_place() {
     slow["jwt"]["key_wait"] = "1m".into();
     let prepared = Harness::<Auth>::prepare().document("keys", "{}");
     let refused = prepared.configure(slow).err().unwrap().to_string();
-    assert!(refused.contains("longer than 10 seconds"), "{refused}");
+    assert!(refused.contains("longer than 10s"), "{refused}");
     let mut none = config();
     none["jwt"]["issuers"][0].as_object_mut().unwrap().remove("document");
     let refused = Harness::<Auth>::new(none).err().unwrap().to_string();

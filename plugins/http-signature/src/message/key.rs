@@ -67,7 +67,7 @@ pub(super) fn all(specs: &[KeySpec], at: &Pointer, problems: &mut Problems) -> V
             problems.add(&at.key("id"), "is no name of 1 to 1024 bytes on one line");
         }
         if !ids.insert(&spec.id) {
-            problems.add(&at.key("id"), "is the id of another key");
+            problems.add(&at.key("id"), "is the id of another key: give each key an id of its own");
         }
         let owner = Owner {
             id: spec.consumer.as_deref().unwrap_or(&spec.id),

@@ -42,6 +42,14 @@ component = "./tagger.wasm"
 config = { name = "tag" }
 [plugins.panics]
 component = "./panics.wasm"
+[plugins.floods]
+component = "./floods-log.wasm"
+[plugins.limit]
+component = "rate-limit"
+config.policies = [{ name = "per-day", limit = 1, window = "1d", key = [] }]
+[plugins.narrow]
+component = "rate-limit"
+config.concurrency = [{ name = "one", limit = 1, key = [], queue = 5, wait = "20ms" }]
 
 [[routes]]
 name = "keyed"
@@ -57,6 +65,21 @@ upstream = "service"
 name = "panicking"
 paths = ["/panicking"]
 plugins = ["panics"]
+upstream = "service"
+[[routes]]
+name = "flooded"
+paths = ["/flooded"]
+plugins = ["floods"]
+upstream = "service"
+[[routes]]
+name = "limited"
+paths = ["/limited"]
+plugins = ["limit"]
+upstream = "service"
+[[routes]]
+name = "narrow"
+paths = ["/narrow/{*rest}"]
+plugins = ["narrow"]
 upstream = "service"
 [[routes]]
 name = "api"

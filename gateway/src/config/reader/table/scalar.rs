@@ -57,7 +57,7 @@ impl<'a> Table<'_, 'a> {
             let error = format!("`{}` is no value of `{name}`", text.shown);
             let error = Diagnostic::error(text.span, error)
                 .note(format!("its values are {}", known.join(", ")))
-                .did_you_mean(suggest::closest(&text.shown, choices.iter().copied()));
+                .did_you_mean(suggest::closest_value(&text.shown, choices.iter().copied(), &[]));
             self.reading.report(error);
         }
         found

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::scalar::same;
 use super::{Done, Exhausted, Keywords, Walk};
-use crate::config::closest;
+use crate::config::closest_value;
 use crate::plugin::schema::messages::{Fault, kind, list, one_of, shown, type_name};
 use crate::plugin::schema::peek;
 
@@ -69,15 +69,16 @@ impl<'s> Walk<'s, '_> {
         if choices.iter().any(|choice| same(choice, value)) {
             return Ok(true);
         }
-        self.no_choice(&choices, value)?;
+        self.no_choice(&choices, value, &[])?;
         Ok(false)
     }
 
-    /// Says which values were wanted.
+    /// Says which values were wanted; some are described in words.
     pub(in crate::plugin::schema) fn no_choice(
         &mut self,
         choices: &[&Value],
         value: &Value,
+        described: &[(&Value, &str)],
     ) -> Done {
         let choices: Vec<_> = choices.iter().filter(|choice| !choice.is_null()).collect();
         self.spend(choices.len())?;
@@ -92,9 +93,11 @@ impl<'s> Walk<'s, '_> {
             [only] => fault.note(Some(format!("its only value is `{only}`"))),
             names => fault.note(list(names).map(|names| format!("its values are {names}"))),
         };
+        let described: Vec<_> =
+            described.iter().filter_map(|(value, about)| Some((value.as_str()?, *about))).collect();
         let suggestion = match value.as_str() {
             Some(text) if !self.is_filled() => {
-                closest(text, choices.iter().filter_map(|choice| choice.as_str()))
+                closest_value(text, choices.iter().filter_map(|choice| choice.as_str()), &described)
             }
             _ => None,
         };

@@ -75,20 +75,34 @@ impl<'s> Walk<'s, '_> {
             return Ok(());
         }
         let is_duration = self.is_duration(pattern)?;
-        let message = match is_duration && !self.matches(pattern, "hour")? {
-            true => format!("{} is no duration", self.name()),
-            false => format!("{} does not match `{}`", self.name(), quote(pattern)),
+        let is_named = is_duration && self.matches(pattern, "hour")?;
+        let (about, name, quoted) = (messages::about(keywords), self.name(), quote(pattern));
+        let (message, about) = match (is_duration, is_named, about) {
+            (true, false, about) => (format!("{name} is no duration"), about),
+            (true, true, about) => {
+                (format!("{name} is neither a duration nor a name that is known here"), about)
+            }
+            // In words where there are some: the pattern is for who can read it.
+            (false, _, Some(about)) => (
+                format!("{name} is not written as it has to be"),
+                Some(format!("{about}. As a pattern: `{quoted}`")),
+            ),
+            (false, _, None) => (format!("{name} does not match `{quoted}`"), None),
         };
-        let about = messages::about(keywords);
         let without: String = text.chars().filter(|it| !it.is_whitespace()).collect();
         let has_spaces = without.len() < text.len() && self.matches(pattern, &without)?;
         let is_number = (1..=15).contains(&text.len())
             && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
             && !self.is_filled();
-        let help = match (has_spaces, is_duration && is_number) {
-            (true, _) => Some("leave out the spaces".to_owned()),
-            (false, true) => Some(format!("give it a unit: `{text}s` or `{text}ms`")),
-            (false, false) => None,
+        let said = match is_duration && !self.is_filled() {
+            true => self.said_in_words(pattern, text)?,
+            false => None,
+        };
+        let help = match (said, has_spaces, is_duration && is_number) {
+            (Some(written), ..) => Some(format!("write `{written}`")),
+            (None, true, _) => Some("leave out the spaces".to_owned()),
+            (None, false, true) => Some(format!("give it a unit: `{text}s` or `{text}ms`")),
+            (None, false, false) => None,
         };
         let fault = Fault::new(self.pointer(), message).note(about).help(help);
         let example = self.example(keywords, pattern)?;
@@ -96,6 +110,16 @@ impl<'s> Walk<'s, '_> {
             Some(example) => fault.label(format!("such as `{}`", quote(&example))),
             None => fault,
         })
+    }
+
+    /// A duration that is written in words, as it has to be written.
+    fn said_in_words(&mut self, pattern: &'s str, text: &str) -> Result<Option<String>, Exhausted> {
+        for written in spoken(text) {
+            if self.matches(pattern, &written)? {
+                return Ok(Some(written));
+            }
+        }
+        Ok(None)
     }
 
     /// Whether a pattern is that of durations: numbers with units of time.
@@ -173,6 +197,41 @@ impl<'s> Walk<'s, '_> {
         };
         self.tell(Fault::new(self.pointer(), message).label(label))
     }
+}
+
+/// What may be meant by words such as `10 seconds`, `1 month` or `daily`, best first.
+fn spoken(text: &str) -> Vec<String> {
+    const UNITS: [(&str, &[&str]); 8] = [
+        ("ms", &["ms", "msec", "msecs", "millis", "millisecond", "milliseconds"]),
+        ("s", &["s", "sec", "secs", "second", "seconds"]),
+        ("m", &["m", "min", "mins", "minute", "minutes", "minutely"]),
+        ("h", &["h", "hr", "hrs", "hour", "hours", "hourly"]),
+        ("d", &["d", "day", "days", "daily"]),
+        ("week", &["w", "week", "weeks", "weekly"]),
+        ("month", &["mo", "month", "months", "monthly"]),
+        ("year", &["y", "yr", "year", "years", "yearly", "annually"]),
+    ];
+    let text = text.trim().to_lowercase();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, word) = (&text[..digits], text[digits..].trim());
+    let found = UNITS.iter().find(|(_, words)| words.contains(&word));
+    let Some((unit, _)) = found else { return Vec::new() };
+    let number = if number.is_empty() { "1" } else { number };
+    let mut all = vec![format!("{number}{unit}")];
+    if let (Ok(number @ ..10_000), "week") = (number.parse::<u32>(), *unit) {
+        all.push(format!("{}d", number * 7));
+    }
+    if number == "1" {
+        let name = match *unit {
+            "d" => "day",
+            "h" => "hour",
+            unit => unit,
+        };
+        // Where it is a name, it is what the words say.
+        let place = if matches!(*unit, "week" | "month" | "year") { 0 } else { all.len() };
+        all.insert(place, name.to_owned());
+    }
+    all
 }
 
 /// Whether two values are the same in JSON, where 1 is 1.0.

@@ -81,6 +81,10 @@ fn an_estimate_is_put_right_in_its_window_alone() {
     settle(reserved.taken, 100, NOW);
     assert_eq!(left(NOW), 0, "what is left is taken");
     assert!(!one(&quotas, month("a", 1), NOW).verdict.allowed);
+    settle(reserved.taken, -10, NOW);
+    assert_eq!(left(NOW), 0, "what is owed is paid first: up to the limit once more");
+    settle(reserved.taken, -3, NOW);
+    assert_eq!(left(NOW), 3);
     settle(reserved.taken, -100, NOW);
     assert_eq!(left(NOW), 10, "no more goes back than there is");
     let later = NOW + 5 * DAY;
@@ -185,9 +189,9 @@ fn windows_agree_with_a_count() {
             let quota = Quota { key: &key, limit, window, cost };
             let got = one(&quotas, quota, now);
             let count = used.entry((number, end)).or_default();
-            let fits = *count + cost <= limit;
+            let fits = (*count).min(limit) + cost <= limit;
             *count += if fits { cost } else { 0 };
-            let expected = (fits, limit - *count, end - now, end);
+            let expected = (fits, limit.saturating_sub(*count), end - now, end);
             let Reservation { verdict, taken, .. } = got;
             let seen = (verdict.allowed, verdict.remaining, verdict.reset, taken);
             assert_eq!(seen, expected, "seed {seed} step {step}: {quota:?}");
@@ -204,7 +208,7 @@ fn windows_agree_with_a_count() {
                 quotas.settle_at(&[Settlement { quota, taken: end, by }], times(now), 1);
                 if end > now {
                     let count = used.entry((number, end)).or_default();
-                    *count = count.saturating_add_signed(by).min(limit);
+                    *count = count.saturating_add_signed(by).min(2 * limit);
                 }
             }
         }

@@ -47,6 +47,8 @@ fn an_estimate_is_put_right_while_its_window_counts() {
     assert_eq!(left(later), 7);
     settle(&quotas, taken, 100, later);
     assert_eq!(left(later), 5);
+    settle(&quotas, taken, -10, later);
+    assert_eq!(left(later), 5, "what is owed is paid first");
     settle(&quotas, taken, -9, later);
     assert_eq!(left(later), 9);
     let over = BEGIN + 2 * MINUTE;
@@ -113,10 +115,10 @@ fn windows_that_slide_agree_with_two_counts_and_keep_what_is_promised() {
             let quota = Quota { key: &key, limit, window: Window::Sliding(length), cost };
             let got = one(&quotas, quota, now);
             let before = used.get(&(number, end - length)).copied().unwrap_or(0);
-            let before = u128::from(before) * u128::from(end - now);
+            let before = u128::from(before.min(limit)) * u128::from(end - now);
             let before = before.div_ceil(u128::from(length)) as u64;
             let count = used.entry((number, end)).or_default();
-            let fits = *count + before + cost <= limit;
+            let fits = (*count).min(limit) + before + cost <= limit;
             *count += if fits { cost } else { 0 };
             let left = limit.saturating_sub(*count + before);
             let seen = (got.verdict.allowed, got.verdict.remaining, got.taken);
@@ -140,7 +142,7 @@ fn windows_that_slide_agree_with_two_counts_and_keep_what_is_promised() {
                 quotas.settle_at(&[Settlement { quota, taken, by }], times(now), 1);
                 if end + length > now {
                     let count = used.entry((number, end)).or_default();
-                    *count = count.saturating_add_signed(by).min(limit);
+                    *count = count.saturating_add_signed(by).min(2 * limit);
                 }
             }
         }
