@@ -39,8 +39,7 @@ async fn an_outage_is_one_line_and_its_end_another() {
             let status = if is_well.load(SeqCst) { 200 } else { 500 };
             async move {
                 let answer = r#"{"active":true,"sub":"acme","client_id":"c"}"#;
-                let answer = Response::builder().status(status).body(full(answer)).unwrap();
-                answer
+                Response::builder().status(status).body(full(answer)).unwrap()
             }
         }
     })

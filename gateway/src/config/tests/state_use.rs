@@ -13,7 +13,7 @@ fn warnings(tables: &str, path: &str, plugins: &str) -> Vec<(String, String, Str
     let route = format!("paths = [\"{path}\"]\nupstream = \"u\"\nplugins = {plugins}");
     let text =
         file("", TARGETS, &format!("{STORE}[plugins.a]\ncomponent = \"auth\"\n{tables}"), &route);
-    let found = match read(Source::new("gateway.toml", &*text), &environment, &KNOWN) {
+    let found = match read(Source::new("gateway.toml", &text), &environment, &KNOWN) {
         Ok(loaded) => loaded.warnings,
         Err(diagnostics) => panic!("{diagnostics}"),
     };

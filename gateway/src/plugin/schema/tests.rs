@@ -346,9 +346,7 @@ fn says_what_a_duration_lacks() {
         [
             "/bare: `bare` is no duration | such as `1d` | give it a unit: `10s` or `10ms`",
             "/filled: `filled` is no duration | such as `1d`",
-            &format!(
-                "/named: `named` is neither a duration nor a name that is known here | such as `hour` | give it a unit: `1.5s` or `1.5ms`"
-            ),
+            "/named: `named` is neither a duration nor a name that is known here | such as `hour` | give it a unit: `1.5s` or `1.5ms`",
             "/spaced: `spaced` is no duration | such as `1d` | write `10s`",
             "/word: `word` is no duration | such as `1d`",
         ]

@@ -20,7 +20,7 @@ const REQUESTS: usize = 6_400;
 
 fn policies() -> String {
     let policy = |index: usize| {
-        let window = if index % 2 == 0 { "" } else { ", algorithm = \"fixed\"" };
+        let window = if index.is_multiple_of(2) { "" } else { ", algorithm = \"fixed\"" };
         format!(
             "{{ name = \"p{index}\", limit = 2, window = \"366d\", key = [\"header:x-who\"]{window} }}"
         )
