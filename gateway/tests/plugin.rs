@@ -267,7 +267,7 @@ fn inspect_says_what_is_wrong_with_a_configuration() {
     };
     let policy = r#"{ "name": "a", "limit": 1, "window": "soon", "key": ["header:X-Key"] }"#;
     let said = refused(&inspect(&format!(r#"{{ "policies": [{policy}] }}"#)));
-    assert!(said.starts_with("error: `policies[0].window` does not match "), "{said}");
+    assert!(said.starts_with("error: `policies[0].window` is neither a duration "), "{said}");
     let said = inspect("[]");
     assert_eq!(said.status.code(), Some(2), "a usage error");
     assert!(text(&said.stderr).contains("a configuration is a JSON object"));

@@ -36,14 +36,25 @@ const EXPERIMENTS: &str = "experiments";
 const CLAIM: &str = "consumer.claim.";
 const CONSUMER: &[&str] =
     &["consumer.group", "consumer.id", "consumer.key-id", "consumer.method", "consumer.scopes"];
-const A2A: &[&str] = &["a2a.context", "a2a.method", "a2a.operation", "a2a.task", "a2a.version"];
+// Some of these are there only when the response is.
+const A2A: &[&str] = &[
+    "a2a.context",
+    "a2a.error",
+    "a2a.method",
+    "a2a.operation",
+    "a2a.outcome",
+    "a2a.task",
+    "a2a.version",
+];
 const MCP: &[&str] = &[
     "mcp.affinity",
     "mcp.calls",
     "mcp.client",
+    "mcp.error",
     "mcp.message",
     "mcp.method",
     "mcp.name",
+    "mcp.outcome",
     "mcp.prompt",
     "mcp.resource",
     "mcp.session",
@@ -51,10 +62,21 @@ const MCP: &[&str] = &[
     "mcp.version",
 ];
 const MODEL: &[&str] = &[
+    "model.cost",
     "model.cost.estimate",
     "model.deployment",
     "model.name",
     "model.tokens.estimate",
+    "model.tokens.input",
+    "model.tokens.output",
+    "model.tokens.total",
+];
+const PREDICTIONS: &[&str] = &[
+    "model.cached",
+    "model.cost",
+    "model.deployment",
+    "model.name",
+    "model.similarity",
     "model.tokens.input",
     "model.tokens.output",
     "model.tokens.total",
@@ -352,6 +374,7 @@ fn attributes(component: &str) -> &'static [&'static str] {
         "ip" => &["ip.matched"],
         "mcp" => MCP,
         "models" => MODEL,
+        "predictions" => PREDICTIONS,
         "rate-limit" => &["rate-limit.violated"],
         _ => &[],
     }
