@@ -238,7 +238,7 @@ fn no_secret_in_a_wrong_place_is_shown() {
         (plugin(drop, auth, "api_key = { document = \"keys\" }"), "`digest` is not `sha256:`"),
         (
             plugin(drop, auth, "api_key = { keys = [{ id = \"a\", digest = \"hunter2\" }] }"),
-            "digest` does not match",
+            "digest` is not written as it has to be",
         ),
         (plugin(drop, auth, "basic = { users = [{ name = \"a\", hash = \"hunter2\" }] }"), "basic"),
         (plugin(drop, auth, "basic = { htpasswd = \"a:hunter2\" }"), "basic"),
