@@ -210,6 +210,9 @@ impl Plugin for Models {
             // The gateway may have let it go by itself.
             if std::mem::take(&mut call.is_held) && held_response::is_held() {
                 self.failed_early(call, failure);
+            } else if read.is_cut {
+                self.tell(call);
+                return ChunkOutcome::Abort(failure.message.clone());
             }
         } else if read.has_begun {
             let was_held = std::mem::take(&mut call.is_held);

@@ -23,6 +23,8 @@ pub(crate) struct Read {
     pub(crate) failure: Option<Failure>,
     /// It failed before it had content.
     pub(crate) is_early: bool,
+    /// It is over, and its answer is not: what came must not look whole.
+    pub(crate) is_cut: bool,
     /// It has content, or is at its end.
     pub(crate) has_begun: bool,
 }
@@ -39,9 +41,22 @@ impl Read {
     fn breaks(&mut self, stream: &Stream, is_broken: bool) {
         let is_empty = !stream.has_content() && stream.usage().is_none();
         if is_broken && is_empty && self.failure.is_none() {
-            self.failure = Some(failed("The provider's stream ended before its answer did."));
-            self.is_early = true;
+            self.ends_early();
         }
+    }
+
+    /// A stream that passes as it is, and ends without the end that its API has: as long as nothing of it was passed on
+    /// it is no answer, and then it is cut off.
+    fn cut(&mut self) {
+        self.is_cut = true;
+        if self.failure.is_none() {
+            self.ends_early();
+        }
+    }
+
+    fn ends_early(&mut self) {
+        self.failure = Some(failed("The provider's stream ended before its answer did."));
+        self.is_early = true;
     }
 }
 
@@ -108,6 +123,10 @@ fn events(call: &mut Call, mut kept: Box<(Reader, Stream)>, chunk: &mut Chunk) -
     read.usage |= stream.text_bytes() / EACH != before;
     read.see(stream, had_failed);
     read.breaks(stream, chunk.is_last() && !stream.is_complete());
+    // What could not be read to its end passes.
+    if chunk.is_last() && fault.is_none() && has_end(call) && !stream.has_ended() {
+        read.cut();
+    }
     let holds = !reader.held().is_empty();
     if hides && fault.is_none() && (drops || !held_before.is_empty() || holds) {
         chunk.replace(out);
@@ -123,6 +142,22 @@ fn events(call: &mut Call, mut kept: Box<(Reader, Stream)>, chunk: &mut Chunk) -
         call.reading = Reading::Events(kept);
     }
     read
+}
+
+/// Whether each stream of these calls says that its answer is over. Of others, such as images or completions of text, that
+/// is not known of every server.
+fn has_end(call: &Call) -> bool {
+    let is_known = matches!(
+        call.protocol(),
+        Protocol::OpenAiChat
+            | Protocol::OpenAiResponses
+            | Protocol::Anthropic
+            | Protocol::Gemini
+            | Protocol::Ollama
+            | Protocol::BedrockConverse
+            | Protocol::Cohere
+    );
+    is_known && call.action() == Action::Generate
 }
 
 /// The bytes of text that have passed without a call since the last one.
@@ -254,7 +289,7 @@ pub(crate) fn whole(call: &mut Call, body: &[u8]) -> Read {
     };
     if let Some(failure) = failure {
         call.set_usage(usage::Usage::default());
-        return Read { usage: true, failure: Some(failure), is_early: true, has_begun: false };
+        return Read { usage: true, failure: Some(failure), is_early: true, ..Read::default() };
     }
     end(call, usage::of_body(call.protocol(), body))
 }

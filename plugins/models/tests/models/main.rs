@@ -9,6 +9,7 @@ mod configuration;
 mod counting;
 mod dialects;
 mod embeddings;
+mod ends;
 mod fail_over;
 mod faults;
 mod files;

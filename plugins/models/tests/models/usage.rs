@@ -58,7 +58,9 @@ fn a_client_that_leaves_is_charged_what_has_come() {
         harness.request(chat(json!({ "model": "mini", "stream": true, "messages": [] })));
     let event =
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"0123456789abcdef\"}}]}\n\n";
-    exchange.response(stream(&[event]));
+    // No usage has come yet.
+    let end = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    exchange.response(stream(&[event, end]));
     exchange.complete_as(Ending::ClientLeft);
     assert_eq!(harness.usage("output_tokens"), 4);
     assert_eq!(harness.usage("estimated_calls"), 1);

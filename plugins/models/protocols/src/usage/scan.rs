@@ -22,7 +22,7 @@ impl Found {
 struct Names {
     /// One with a string counts its bytes as text.
     content: &'static [&'static str],
-    /// One that is not `null` makes the event worth reading.
+    /// One that is neither `null` nor `false` makes the event worth reading.
     special: &'static [&'static str],
     /// The same, of a usage.
     usage: &'static [&'static str],
@@ -105,7 +105,7 @@ const GEMINI: Names = Names::new(
 );
 const OLLAMA: Names = Names::new(
     &["content", "thinking", "tool_calls", "response"],
-    &["done_reason", "error", "prompt_eval_count", "eval_count"],
+    &["done", "done_reason", "error", "prompt_eval_count", "eval_count"],
     &[],
 );
 
@@ -139,7 +139,9 @@ fn scan(data: &[u8], names: &Names) -> Found {
                 _ => false,
             };
         }
-        Some(Kind::Special) => found.is_special |= !value.starts_with(b"null"),
+        Some(Kind::Special) => {
+            found.is_special |= !value.starts_with(b"null") && !value.starts_with(b"false");
+        }
         Some(Kind::Usage) => found.parse |= !value.starts_with(b"null"),
     });
     found.parse |= found.is_special;
@@ -224,11 +226,23 @@ fn responses(name: &[u8], data: &[u8]) -> Found {
             let call = memchr::memmem::find(data, b"_call\"").is_some();
             Found { content: call, ..Found::default() }
         }
-        b"response.completed" | b"response.incomplete" | b"response.failed" | b"error" => {
-            Found::SPECIAL
-        }
+        b"error" => Found::SPECIAL,
+        kind if ENDS.contains(&kind) => Found::SPECIAL,
+        // Of an event without a name the type may stand behind a response, which has types too.
+        _ if name.is_empty() && ENDS.iter().any(|end| has_text(data, end)) => Found::SPECIAL,
         _ => Found::default(),
     }
+}
+
+/// The last events of a response.
+const ENDS: [&[u8]; 4] =
+    [b"response.completed", b"response.incomplete", b"response.failed", b"response.cancelled"];
+
+/// Whether there is a string that is this text.
+fn has_text(data: &[u8], text: &[u8]) -> bool {
+    let quoted =
+        |at: usize| data[..at].last() == Some(&b'"') && data.get(at + text.len()) == Some(&b'"');
+    memchr::memmem::find_iter(data, text).any(quoted)
 }
 
 /// The type of an event: its name, or if it has none the first member `type`.

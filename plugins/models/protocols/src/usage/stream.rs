@@ -38,6 +38,8 @@ pub struct Stream {
     has_content: bool,
     text_bytes: u64,
     is_over: bool,
+    /// `[DONE]` came.
+    is_done: bool,
     /// How many answers were asked for, and how many came to their end.
     answers: u64,
     ended: u64,
@@ -45,7 +47,7 @@ pub struct Stream {
     failed_first: bool,
 }
 saved!(struct Stream {
-    protocol, parts, usage, tier, finish, has_content, text_bytes, is_over, answers, ended,
+    protocol, parts, usage, tier, finish, has_content, text_bytes, is_over, is_done, answers, ended,
     failure, failed_first,
 });
 
@@ -61,6 +63,7 @@ impl Stream {
             has_content: false,
             text_bytes: 0,
             is_over: false,
+            is_done: false,
             answers: 1,
             ended: 0,
             failure: None,
@@ -78,6 +81,7 @@ impl Stream {
         let Some(data) = event.data.as_deref() else { return Seen::default() };
         let data = data.trim_ascii();
         if data == b"[DONE]" {
+            self.is_done = true;
             return Seen { terminal: true, ..Seen::default() };
         }
         let found = scan::look(self.protocol, event, data);
@@ -179,6 +183,8 @@ impl Stream {
                     seen.usage = true;
                     self.usage = Some(usage);
                 }
+                seen.terminal = json.get("type").is_some_and(|kind| kind.is("message-end"))
+                    || event.name == b"message-end";
             }
             Protocol::OpenAiResponses => {
                 if let Some(response) = json.some("response") {
@@ -269,6 +275,12 @@ impl Stream {
             matches!(self.protocol, Protocol::OpenAiChat | Protocol::OpenAiCompletions);
         let have_reasons = self.finish.is_some() && self.ended >= self.answers;
         self.is_over && self.failure.is_none() && (!needs_reason || have_reasons)
+    }
+
+    /// Whether the provider said that its answer is over, in any of the ways that servers have: less than to be
+    /// [complete](Self::is_complete). A stream that ends without that was cut off.
+    pub fn has_ended(&self) -> bool {
+        self.is_over || self.is_done || self.failure.is_some()
     }
 
     /// The error that came in the stream.
