@@ -242,13 +242,13 @@ impl Writer {
                 self.database
                     .write_anew()
                     .map_err(|error| format!("{lost}, and there is no other: {error}"))?;
-                self.counts.called(StoreResult::Error, Duration::ZERO);
                 tracing::warn!(
                     store = &*self.name,
                     "the file of the store `{}` was deleted or moved away: all that it has is in a new file {}",
                     self.name,
                     self.database.path().display()
                 );
+                self.counts.called(StoreResult::Error, Duration::ZERO);
                 Ok(())
             }
             Lost::Overwritten => {
@@ -282,12 +282,12 @@ impl Writer {
             Ok(()) => {
                 self.counts.called(StoreResult::Answered, began.elapsed());
                 if !std::mem::replace(&mut self.is_up, true) {
-                    self.counts.is_up();
                     tracing::info!(
                         store = &*self.name,
                         "the store `{}` is written again",
                         self.name
                     );
+                    self.counts.is_up();
                 }
             }
             Err(error) => {
@@ -304,13 +304,14 @@ impl Writer {
 
     fn failed(&mut self, why: &str) {
         if std::mem::replace(&mut self.is_up, false) {
-            self.counts.is_down(why);
             tracing::warn!(
                 store = &*self.name,
                 "the store `{}` cannot be written, and is lost if the gateway ends now: {}: {why}",
                 self.name,
                 self.database.path().display()
             );
+            // Who sees the metric finds the reason in the log.
+            self.counts.is_down(why);
         }
     }
 }

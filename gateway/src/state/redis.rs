@@ -356,16 +356,17 @@ impl Redis {
     /// A connection of a worker came about again.
     fn is_up(&self) {
         if self.down.fetch_sub(1, Relaxed) == 1 {
-            self.counts.is_up();
+            // Who sees the metric finds the reason in the log.
             tracing::info!(store = &*self.name, "the store `{}` answers again", self.name);
+            self.counts.is_up();
         }
     }
 
     /// One was lost, or could not be made.
     fn is_down(&self, why: &str) {
         if self.down.fetch_add(1, Relaxed) == 0 {
-            self.counts.is_down(why);
             tracing::warn!(store = &*self.name, "the store `{}` cannot be had: {why}", self.name);
+            self.counts.is_down(why);
         }
     }
 }

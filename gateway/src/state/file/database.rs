@@ -93,8 +93,7 @@ impl Database {
         if mode != "wal" {
             return Err(OpenError("its folder cannot have a write-ahead log".to_owned()));
         }
-        connection
-            .execute_batch("PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216;")?;
+        connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;")?;
         // Takes the lock, which is kept from here on.
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if tables == 0 {

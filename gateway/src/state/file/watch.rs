@@ -15,6 +15,8 @@ use super::database::{Database, OpenError};
 
 /// The header of an SQLite file, which any other content changes.
 const HEADER: usize = 100;
+/// Bytes of the log past which it is written to the file.
+const MAX_LOG: u64 = 4 << 20;
 /// The files beside an SQLite file.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
@@ -79,11 +81,16 @@ impl Database {
         }
     }
 
-    /// This process is done with the file for now.
+    /// This process has written what there was. That went to the log; a long one is written to the file here and nowhere
+    /// else: whatever else changes the file is not of this process.
     pub(super) fn is_done_with(&mut self) {
-        // A file that cannot be read is found out by the next look.
-        if let Ok(mark) = Mark::of(&self.file) {
-            self.mark = mark;
+        let log = fs::metadata(beside(&self.real, "-wal"));
+        if log.is_ok_and(|log| log.len() > MAX_LOG) && self.look().is_ok() {
+            self.empty_log();
+            // A file that cannot be read is found out by the next look.
+            if let Ok(mark) = Mark::of(&self.file) {
+                self.mark = mark;
+            }
         }
     }
 

@@ -243,14 +243,11 @@ impl KeySet {
     /// It was tried to have what the store has, and there was this in the way, or nothing. Says so where that is
     /// new.
     pub(super) fn tried(&self, why: Option<&str>) {
-        match why {
-            None => self.counts.has(self.len()),
-            Some(_) => self.counts.is_down(),
-        }
+        let is_down = why.is_some();
         let why = why.map(str::to_owned);
-        let before = std::mem::replace(&mut *lock(&self.failure), why.clone());
+        let before = lock(&self.failure).clone();
         let (keys, store) = (self.name(), self.store());
-        match (before, why) {
+        match (before, &why) {
             (None, Some(why)) if self.generation() == 0 => {
                 tracing::warn!(
                     keys,
@@ -267,6 +264,13 @@ impl KeySet {
             }
             (Some(_), None) => tracing::info!(keys, store, "the keys `{keys}` can be had again"),
             (None, None) | (Some(_), Some(_)) => {}
+        }
+        // Who sees the metric, or asks, finds the reason in the log.
+        *lock(&self.failure) = why;
+        if is_down {
+            self.counts.is_down();
+        } else {
+            self.counts.has(self.len());
         }
         self.was_tried.store(true, Ordering::Release);
     }

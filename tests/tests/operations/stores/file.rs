@@ -150,7 +150,7 @@ async fn a_file_that_is_deleted_is_made_anew_with_all_that_it_had() {
         let errors = "gateway_store_calls_total{store=\"kept\",result=\"error\"}";
         gateway.until(errors, |count| count == 1.0).await;
         assert_eq!(gateway.metric("gateway_store_up").await, 1.0);
-        assert_eq!(gateway.said("was deleted or moved away: all that it has is in a new file"), 1);
+        gateway.says("was deleted or moved away: all that it has is in a new file", 1).await;
         assert_eq!(admitted(&gateway, "b", 10).await, 10);
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(gateway.said("was deleted or moved away"), 1, "it is told once");
@@ -192,7 +192,7 @@ async fn a_file_in_the_place_of_another_is_told_and_never_written_over() {
     gateway.until("gateway_store_up", |up| up == 0.0).await;
     assert_eq!(admitted(&gateway, "b", 10).await, 10, "limits go on");
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(gateway.said("another file has taken its place"), 1);
+    gateway.says("another file has taken its place", 1).await;
     assert_eq!(std::fs::read_to_string(&ours).unwrap(), "of some use to somebody");
     std::fs::rename(&ours, &other).unwrap();
     gateway.until("gateway_store_up", |up| up == 1.0).await;
@@ -224,7 +224,7 @@ async fn a_file_that_somebody_writes_over_is_told_and_left_to_them() {
             std::fs::rename(&saved, &ours).unwrap();
         }
         gateway.until("gateway_store_up", |up| up == 0.0).await;
-        assert_eq!(gateway.said(words), 1);
+        gateway.says(words, 1).await;
         if is_in_place {
             std::fs::copy(&saved, &ours).unwrap();
         }

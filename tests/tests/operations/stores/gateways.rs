@@ -13,7 +13,7 @@ use gateway_tests::{Http1, binary};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::server::signal;
+use super::server::{pause, signal};
 
 const HEAD: &str = r#"
 [gateway]
@@ -117,7 +117,7 @@ impl Gateway {
 
     /// Does nothing from here on: what clients send waits in its sockets.
     pub(crate) fn pause(&self) {
-        signal(self.child.id(), "-STOP");
+        pause(self.child.id());
     }
 
     pub(crate) fn go_on(&self) {
@@ -176,6 +176,17 @@ impl Gateway {
     /// The lines of the log with these words.
     pub(crate) fn said(&self, words: &str) -> usize {
         self.log().iter().filter(|line| line.contains(words)).count()
+    }
+
+    /// It says these words, in so many lines and in no more: its log is read beside it, and may come later than what it
+    /// answers.
+    pub(crate) async fn says(&self, words: &str, lines: usize) {
+        let began = Instant::now();
+        while self.said(words) < lines {
+            assert!(began.elapsed() < Duration::from_secs(30), "{words}: {:#?}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(self.said(words), lines, "{words}: {:#?}", self.log());
     }
 
     /// The status of one request, and how long it took.

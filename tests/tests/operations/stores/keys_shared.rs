@@ -153,7 +153,7 @@ async fn while_the_store_is_away_keys_stay_in_force_and_cannot_be_changed() {
         let (_, sets) = admin(&gateway, "GET", "/keys", "").await;
         assert!(sets["sets"][0]["failure"].is_string(), "{sets}");
         assert_eq!(statuses(&gateway, "/any", &secret).await, [200]);
-        assert_eq!(gateway.said("stay in force"), 1, "one line");
+        gateway.says("stay in force", 1).await;
 
         server.go_on();
         let began = Instant::now();
@@ -163,7 +163,7 @@ async fn while_the_store_is_away_keys_stay_in_force_and_cannot_be_changed() {
         }
         done(&gateway, &["revoke", "partners", "one"]);
         assert_eq!(statuses(&gateway, "/any", &secret).await, [401]);
-        assert_eq!(gateway.said("the keys `partners` can be had again"), 1);
+        gateway.says("the keys `partners` can be had again", 1).await;
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateway_tests::optional::missing;
 use gateway_tests::until;
@@ -82,6 +82,24 @@ pub(crate) fn signal(process: u32, name: &str) {
     assert!(sent.unwrap().success());
 }
 
+/// Stops a process until it is told to go on. One of its threads is told at first, and the others run until that one had
+/// a processor.
+pub(crate) fn pause(process: u32) {
+    signal(process, "-STOP");
+    let threads = format!("/proc/{process}/task");
+    let is_stopped = |thread: std::io::Result<std::fs::DirEntry>| {
+        // One that has ended meanwhile has none.
+        let stat = std::fs::read_to_string(thread.unwrap().path().join("stat")).unwrap_or_default();
+        // The name before the state may have brackets.
+        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+    };
+    let began = Instant::now();
+    while !std::fs::read_dir(&threads).unwrap().all(is_stopped) {
+        assert!(began.elapsed() < Duration::from_secs(30), "it runs on");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 impl Server {
     /// `None` where it is not installed.
     pub(crate) async fn start(kind: Kind, options: &[&str]) -> Option<Self> {
@@ -148,7 +166,7 @@ impl Server {
     }
 
     pub(crate) fn pause(&self) {
-        signal(self.child.id(), "-STOP");
+        pause(self.child.id());
     }
 
     pub(crate) fn go_on(&self) {

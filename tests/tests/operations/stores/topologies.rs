@@ -245,5 +245,5 @@ async fn a_server_over_tls_with_a_user_serves_who_has_the_password() {
     let gateway = Gateway::run(folder.path(), &text);
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(gateway.statuses("/day", 1).await, [503]);
-    assert_eq!(gateway.said("cannot be had"), 1);
+    gateway.says("cannot be had", 1).await;
 }
