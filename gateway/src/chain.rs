@@ -28,7 +28,7 @@ mod view;
 use std::cell::{Cell, Ref, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName};
@@ -140,6 +140,8 @@ pub(crate) struct Run {
     slots: RefCell<Vec<Held>>,
     /// How far plugins want the response read without its client, each by its index.
     drains: RefCell<Vec<(usize, Drain)>>,
+    /// How long the head of a response is waited for, where a plugin bounds that.
+    first_byte: Cell<Option<Duration>>,
     /// What the client is sent while the response is silent.
     keep_alive: RefCell<Option<Box<KeepAlive>>>,
     /// What is to be sent in the background, and for which plugin.
@@ -221,6 +223,7 @@ impl Run {
             usage: OfExchange::default(),
             slots: RefCell::default(),
             drains: RefCell::default(),
+            first_byte: Cell::default(),
             keep_alive: RefCell::default(),
             background: RefCell::default(),
         })
@@ -266,6 +269,11 @@ impl Run {
     /// The upstream that a plugin chose, if one did.
     pub(crate) fn chosen_upstream(&self) -> Ref<'_, Option<String>> {
         self.upstream.borrow()
+    }
+
+    /// How long the head of a response is waited for, where a plugin bounds that.
+    pub(crate) fn first_byte(&self) -> Option<Duration> {
+        self.first_byte.get()
     }
 
     /// Whether one of its plugins may ask for another attempt.

@@ -426,8 +426,15 @@ impl Upstream {
             let mut open = self.balance.begin(index);
             let began = self.health.as_deref().and_then(UpstreamHealth::begins);
             let waits = self.silence.get(index).map(|silence| silence.begin(self.timers.now()));
-            match exchange::exchange(target, (channel, reused), request, host, along, self.bound())
-                .await
+            match exchange::exchange(
+                target,
+                (channel, reused),
+                request,
+                host,
+                along,
+                self.bound(along),
+            )
+            .await
             {
                 Ok((response, mut lease)) => {
                     tries.answered(self.timers.now());
@@ -531,8 +538,8 @@ impl Upstream {
             failed(UpstreamError::Connect { target: Arc::clone(&target.authority), cause })
         })?;
         tries.connected(connect, self.timers.now());
-        let sent =
-            exchange::exchange(target, (channel, reused), request, host, along, self.bound()).await;
+        let bound = self.bound(along);
+        let sent = exchange::exchange(target, (channel, reused), request, host, along, bound).await;
         let (response, mut lease) = sent.map_err(|error| failed(error.into_error()))?;
         lease.counts(self.balance.begin(info.target));
         tries.answered(self.timers.now());
@@ -628,7 +635,9 @@ impl Upstream {
         }
     }
 
-    fn bound(&self) -> ResponseDeadline<'_> {
-        ResponseDeadline { timers: &self.timers, first_byte: self.first_byte }
+    fn bound(&self, along: Along<'_>) -> ResponseDeadline<'_> {
+        let own = self.first_byte;
+        let first_byte = along.first_byte.map_or(own, |bound| bound.min(own));
+        ResponseDeadline { timers: &self.timers, first_byte }
     }
 }

@@ -74,8 +74,8 @@ pub enum AttemptsError {
     /// The body was too large to be kept, and the attempt has none of its own.
     #[error("the request's body was not kept")]
     BodyGone,
-    /// A wait of more than a minute.
-    #[error("an attempt waits for at most a minute")]
+    /// A wait of more than a minute, or a bound of more than ten.
+    #[error("an attempt waits for at most a minute, and its response for at most ten")]
     Invalid,
 }
 
@@ -175,4 +175,15 @@ pub fn received_body() -> Option<Vec<u8>> {
 /// If there is none. The response passes on then.
 pub fn again(attempt: &Attempt) -> Result<(), AttemptsError> {
     host::ask_for_attempt(attempt)
+}
+
+/// Bounds the wait for the head of the response, from when the upstream has the request, at most ten minutes: as `timeouts.first_byte`
+/// of an upstream does, which holds too. In `on_request`, `on_request_body`, and the hooks that can ask for another attempt;
+/// it counts for each attempt from then on. A later call is in place of the one before, and zero is no bound. Where the time is over,
+/// the gateway answers 504, which `on_response` sees.
+///
+/// # Errors
+/// In another hook, or for a longer time.
+pub fn first_byte(time: Duration) -> Result<(), AttemptsError> {
+    host::bound_first_byte(time)
 }

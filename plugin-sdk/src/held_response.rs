@@ -62,7 +62,8 @@
 //!
 //! What `on_response_chunk` lets pass is kept in the gateway until a call decides, with the hook's return:
 //! [`release`], [`respond`], or [`attempts::again`](crate::attempts::again). If nothing does, the response is let
-//! go with the last chunk, at the latest when the bounds of [`hold`] are reached. Plugins before this one see its head
+//! go with the last chunk, at the latest when the bounds of [`hold`] are reached; with [`call_when_late`] the hook decides when its
+//! time is over. Plugins before this one see its head
 //! then. If the body breaks off meanwhile, there was no response: the gateway's answer is in its place, and
 //! `on_response` sees that.
 
@@ -125,6 +126,15 @@ impl HeadChange {
 /// If it is not held: in another hook, or with bounds that are none.
 pub fn hold(bytes: u32, time: Duration) -> Result<(), HeldResponseError> {
     host::hold_response(bytes, time)
+}
+
+/// In `on_response`, for a response that is held back: when the time of [`hold`] is over it is not let go at once, but `on_response_chunk` is
+/// called with a chunk that is empty and not the last, and decides. If it decides nothing the response is let go then.
+///
+/// # Errors
+/// In another hook.
+pub fn call_when_late() -> Result<(), HeldResponseError> {
+    host::call_when_late()
 }
 
 /// Whether the response is held back, in `on_response_chunk`. It is `false` too once it was let go.

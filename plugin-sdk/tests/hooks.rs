@@ -652,3 +652,42 @@ fn a_response_is_held_back_until_a_chunk_or_a_bound_decides() {
         testing::Outcome::Abort("so".into())
     );
 }
+
+#[test]
+fn a_silent_response_is_let_go_or_the_hook_decides() {
+    let harness = Scripted {
+        request: |_, _| {
+            assert_eq!(held_response::call_when_late(), Err(HeldResponseError::NotHere));
+            attempts::first_byte(Duration::from_secs(5)).unwrap();
+            assert!(attempts::first_byte(Duration::from_secs(601)).is_err());
+            Outcome::Next
+        },
+        response: |_, context| {
+            context.clear();
+            held_response::hold(100, Duration::from_secs(7)).unwrap();
+            held_response::call_when_late().unwrap();
+            Outcome::Next
+        },
+        chunk: |chunk, context| {
+            let is_late = chunk.data().is_empty() && !chunk.is_last();
+            context.push_str(if is_late { "late " } else { "data " });
+            if is_late && attempts::sent() == 1 {
+                attempts::again(&Attempt::new()).unwrap();
+                attempts::first_byte(Duration::ZERO).unwrap();
+            }
+            if chunk.is_last() {
+                chunk.replace(context.as_bytes());
+            }
+            ChunkOutcome::Next
+        },
+        ..Scripted::new(Interest::on_request().and_on_response())
+    }
+    .harness();
+    let mut exchange = harness.request(testing::request());
+    assert_eq!(exchange.first_byte(), Some(Duration::from_secs(5)));
+    exchange.try_response(streams(&["a"]).falls_silent());
+    assert!(exchange.attempt().is_some() && exchange.answer().is_none());
+    assert_eq!(exchange.first_byte(), None);
+    // Without a decision it is let go, and ends.
+    assert_eq!(exchange.response(streams(&[]).falls_silent()).text(), "late data ");
+}

@@ -116,6 +116,11 @@ impl http_body::Body for Filter {
                         Ok(frame) => this.split(frame),
                         Err(error) => return Poll::Ready(Some(Err(error))),
                     };
+                    // A hook is shown no empty chunk but the last, and one that it asked for.
+                    if data.is_empty() && matches!(next, Next::More) {
+                        this.state = FilterState::Reading;
+                        continue;
+                    }
                     this.state = this.plugin.clone().see(data, next);
                 }
                 FilterState::Waiting(mut hook, next) => {
@@ -162,6 +167,13 @@ impl Filter {
 
     pub(super) fn into_body(self) -> Body {
         Body::filtered(Box::pin(self))
+    }
+
+    /// Calls the hook while nothing has come, with a chunk that is empty. It runs if it is not running.
+    pub(super) fn call_late(&mut self) {
+        if let FilterState::Reading = self.state {
+            self.state = self.plugin.clone().see(Bytes::new(), Next::More);
+        }
     }
 
     /// Whether the hook has begun and waits for something.

@@ -64,12 +64,18 @@ struct Held {
 impl Held {
     async fn read(mut self, run: &Run, index: usize, bounds: Hold) -> Result<Body, Stop> {
         let mut late = pin!(tokio::time::sleep(bounds.time));
+        let (mut calls_late, mut is_late) = (bounds.calls_late, false);
         loop {
             let filter = &mut self.filter;
             let polled = poll_fn(|context| {
                 // A hook that has begun is waited for: it has a deadline of its own.
-                if !filter.is_in_hook() && late.as_mut().poll(context).is_ready() {
-                    return Poll::Ready(None);
+                if !is_late && !filter.is_in_hook() && late.as_mut().poll(context).is_ready() {
+                    if !std::mem::take(&mut calls_late) {
+                        return Poll::Ready(None);
+                    }
+                    // What it decides then is the last that it can.
+                    filter.call_late();
+                    is_late = true;
                 }
                 Pin::new(&mut *filter).poll_frame(context).map(Some)
             });
@@ -104,7 +110,7 @@ impl Held {
                 let rest = Body::resumed(data, self.filter.into_body());
                 return Ok(Body::resumed(self.pieces.join(), rest));
             }
-            if decided.is_some() || self.pieces.length() >= bounds.bytes {
+            if decided.is_some() || is_late || self.pieces.length() >= bounds.bytes {
                 return Ok(self.let_go());
             }
         }
@@ -128,7 +134,7 @@ pub(super) fn decide(
     of_held: OfHeld,
     asked: Box<Asked>,
 ) -> Result<Option<Decided>, Failure> {
-    let OfHeld { release, change, answer, hold: _ } = of_held;
+    let OfHeld { release, change, answer, hold: _, calls_late: _ } = of_held;
     if let Some(change) = change {
         change_head(run, change)?;
     }

@@ -241,7 +241,7 @@ async fn see_head(run: &Run, index: usize) -> Result<Option<Hold>, Stop> {
         settled = asked.as_mut().and_then(|asked| asked.settled());
         cached = asked.as_mut().and_then(|asked| asked.cache.take());
         keep_alive = asked.as_mut().and_then(|asked| asked.keep_alive.take());
-        hold = asked.as_ref().and_then(|asked| asked.response.as_ref()?.hold);
+        hold = asked.as_ref().and_then(|asked| asked.response.as_ref()?.hold());
         if !matches!(outcome, ResponseOutcome::Respond(_)) {
             again = attempts::asked(run, index, asked)?;
         }

@@ -19,7 +19,7 @@ impl Run {
 
     /// What a hook took, gave back, or asked for besides, if anything: it let the exchange go on.
     pub(super) fn settle(&self, index: usize, settled: Option<Settled>) {
-        let Some(Settled { held, given_back, drain }) = settled else { return };
+        let Some(Settled { held, given_back, drain, first_byte }) = settled else { return };
         self.holds(held);
         for key in given_back {
             let plugin = self.pool(index).plugin();
@@ -29,6 +29,9 @@ impl Run {
         }
         if let Some(drain) = drain {
             self.drains_for(index, drain);
+        }
+        if let Some(bound) = first_byte {
+            self.first_byte.set(Some(bound).filter(|bound| !bound.is_zero()));
         }
     }
 

@@ -52,6 +52,8 @@ pub(crate) struct Along<'a> {
     pub(crate) interim: Interim<'a>,
     /// What it is hashed by.
     pub(crate) key: Option<u64>,
+    /// How long the head of the response is waited for, if less than the upstream's bound.
+    pub(crate) first_byte: Option<Duration>,
 }
 
 /// Receives the interim responses that come before the final one (RFC 9110 section 15.2).

@@ -252,6 +252,14 @@ pub(crate) fn ask_for_attempt(attempt: &Attempt) -> Result<(), AttemptsError> {
     reached().ask_for_attempt(attempt)
 }
 
+pub(crate) fn bound_first_byte(time: std::time::Duration) -> Result<(), AttemptsError> {
+    reached().bound_first_byte(time)
+}
+
+pub(crate) fn call_when_late() -> Result<(), HeldResponseError> {
+    reached().call_when_late()
+}
+
 pub(crate) fn hold_response(
     bytes: u32,
     time: std::time::Duration,

@@ -185,7 +185,6 @@ pub(crate) fn attempts_sent() -> u32 {
 }
 
 pub(crate) fn ask_for_attempt(attempt: &Attempt) -> Result<(), AttemptsError> {
-    use imports::attempts::AttemptsError as Error;
     let remove: Vec<_> = attempt.remove.iter().map(String::as_str).collect();
     let set: Vec<_> =
         attempt.set.iter().map(|(name, value)| (name.as_str(), value.as_slice())).collect();
@@ -198,16 +197,29 @@ pub(crate) fn ask_for_attempt(attempt: &Attempt) -> Result<(), AttemptsError> {
         body: attempt.body.as_deref(),
         wait: nanoseconds(attempt.wait),
     };
-    imports::attempts::again(asked).map_err(|error| match error {
+    imports::attempts::again(asked).map_err(attempts_error)
+}
+
+pub(crate) fn bound_first_byte(time: Duration) -> Result<(), AttemptsError> {
+    imports::attempts::first_byte(nanoseconds(time)).map_err(attempts_error)
+}
+
+fn attempts_error(error: imports::attempts::AttemptsError) -> AttemptsError {
+    use imports::attempts::AttemptsError as Error;
+    match error {
         Error::NotHere => AttemptsError::NotHere,
         Error::TooMany => AttemptsError::TooMany,
         Error::BodyGone => AttemptsError::BodyGone,
         Error::Invalid => AttemptsError::Invalid,
-    })
+    }
 }
 
 pub(crate) fn hold_response(bytes: u32, time: Duration) -> Result<(), HeldResponseError> {
     imports::held_response::hold(bytes, nanoseconds(time)).map_err(held_response_error)
+}
+
+pub(crate) fn call_when_late() -> Result<(), HeldResponseError> {
+    imports::held_response::call_when_late().map_err(held_response_error)
 }
 
 pub(crate) fn change_held_head(change: &HeadChange) -> Result<(), HeldResponseError> {

@@ -121,7 +121,7 @@ impl Calls {
         let limit = request.response_limit.unwrap_or(LIMIT).min(MAX_LIMIT);
         let call = Call(request);
         self.sent.borrow_mut().push(call.clone());
-        let ResponseBuilder { head, chunks } = answer(&call)?;
+        let ResponseBuilder { head, chunks, .. } = answer(&call)?;
         let body = chunks.concat();
         if body.len() as u64 > limit {
             return Err(HttpError::TooLarge);

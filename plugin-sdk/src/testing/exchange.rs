@@ -162,7 +162,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
 
     /// How many chunks of the last response the plugin saw until it let it go, or its body ended, or the bound on
     /// the bytes was reached; `None` if it did not hold the response back, or did not let it go. No time passes here
-    /// while a response is held back.
+    /// while a response is held back, but where it [falls silent](ResponseBuilder::falls_silent).
     pub fn released_after(&self) -> Option<usize> {
         self.released_after
     }
@@ -170,6 +170,11 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     /// What the client is sent while the last response is silent, and after how long, if the plugin wants that.
     pub fn kept_alive(&self) -> Option<(Vec<u8>, Duration)> {
         self.state.borrow().keep_alive.clone()
+    }
+
+    /// How long the head of the response is waited for, if the plugin bounds that.
+    pub fn first_byte(&self) -> Option<Duration> {
+        self.state.borrow().first_byte
     }
 
     /// How many bytes of the response are read though its client has left, and for how long, if the plugin wants that.
@@ -411,7 +416,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     }
 
     fn response_hooks(&mut self, response: ResponseBuilder) {
-        let ResponseBuilder { mut head, chunks } = response;
+        let ResponseBuilder { mut head, chunks, is_silent } = response;
         apply(&mut head.fields, &self.response_edits);
         self.sent += 1;
         self.attempt = None;
@@ -420,6 +425,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         state.response = Some(head);
         state.sent = self.sent;
         state.hold = None;
+        state.calls_late = false;
         state.keep_alive = None;
         if self.interest.response {
             let head = self.response_head();
@@ -443,6 +449,9 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         }
         let hold = self.state.get_mut().hold;
         let body = match self.response_body {
+            _ if hold.is_some() && is_silent => {
+                self.silent_response(chunks, hold.unwrap_or_default() as usize)
+            }
             _ if is_empty(&chunks) => Vec::new(),
             _ if hold.is_some() => self.held_response(chunks, hold.unwrap_or_default() as usize),
             BodyMode::None => chunks.concat(),
@@ -477,32 +486,69 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         let count = chunks.len();
         let mut chunks = chunks.into_iter().enumerate();
         for (index, chunk) in chunks.by_ref() {
-            self.state.get_mut().held = Some(HeldState::default());
             let is_last = index + 1 == count;
-            kept.extend(self.chunk(chunk, is_last, Configured::on_response_chunk));
-            let held = self.state.get_mut().held.take().unwrap_or_default();
-            self.hold_slots();
-            if let Outcome::Abort(_) = self.outcome {
-                return kept;
-            }
-            self.change_held_head(held.change);
-            if let Some(answer) = held.answer {
-                self.state.get_mut().attempt = None;
-                self.respond(answer);
-                return kept;
-            }
-            if self.outcome != Outcome::Next || self.is_sent_again() {
-                return kept;
-            }
-            if held.release || is_last || kept.len() >= bound {
-                self.released_after = Some(index + 1);
-                break;
+            match self.held_chunk(chunk, is_last, &mut kept) {
+                None => return kept,
+                Some(released) if released || is_last || kept.len() >= bound => {
+                    self.released_after = Some(index + 1);
+                    break;
+                }
+                Some(_) => {}
             }
         }
         self.state.get_mut().sent = 0;
         let rest: Vec<_> = chunks.map(|(_, chunk)| chunk).collect();
         kept.extend(self.stream(rest, Configured::on_response_chunk));
         kept
+    }
+
+    /// The same of a body behind whose chunks nothing comes until the time is over for which the response is held back. Then it ends.
+    fn silent_response(&mut self, chunks: Vec<Vec<u8>>, bound: usize) -> Vec<u8> {
+        let (mut kept, mut is_held) = (Vec::new(), true);
+        for (index, chunk) in chunks.into_iter().filter(|chunk| !chunk.is_empty()).enumerate() {
+            if !is_held {
+                kept.extend(self.chunk(chunk, false, Configured::on_response_chunk));
+                continue;
+            }
+            let Some(released) = self.held_chunk(chunk, false, &mut kept) else { return kept };
+            if released || kept.len() >= bound {
+                self.released_after = Some(index + 1);
+                self.state.get_mut().sent = 0;
+                is_held = false;
+            }
+        }
+        if is_held {
+            let time = self.state.get_mut().hold_time;
+            self.host.advance(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
+            let calls_late = self.state.get_mut().calls_late;
+            if calls_late && self.held_chunk(Vec::new(), false, &mut kept).is_none() {
+                return kept;
+            }
+        }
+        self.state.get_mut().sent = 0;
+        kept.extend(self.chunk(Vec::new(), true, Configured::on_response_chunk));
+        kept
+    }
+
+    /// Sends a chunk while the response is held back. Whether it is let go; `None` if there is nothing to let go any more.
+    fn held_chunk(&mut self, chunk: Vec<u8>, is_last: bool, kept: &mut Vec<u8>) -> Option<bool> {
+        self.state.get_mut().held = Some(HeldState::default());
+        kept.extend(self.chunk(chunk, is_last, Configured::on_response_chunk));
+        let held = self.state.get_mut().held.take().unwrap_or_default();
+        self.hold_slots();
+        if let Outcome::Abort(_) = self.outcome {
+            return None;
+        }
+        self.change_held_head(held.change);
+        if let Some(answer) = held.answer {
+            self.state.get_mut().attempt = None;
+            self.respond(answer);
+            return None;
+        }
+        if self.outcome != Outcome::Next || self.is_sent_again() {
+            return None;
+        }
+        Some(held.release)
     }
 
     fn change_held_head(&mut self, change: Option<HeadChange>) {

@@ -91,6 +91,11 @@ pub(crate) struct ExchangeState {
     pub(crate) may_hold: bool,
     /// For how many bytes it is held back.
     pub(crate) hold: Option<u32>,
+    /// For how long, and whether the plugin decides when that is over.
+    pub(crate) hold_time: Duration,
+    pub(crate) calls_late: bool,
+    /// How long the head of a response is waited for, where that is bounded.
+    pub(crate) first_byte: Option<Duration>,
     /// What the hook that runs decides of a response that is held back.
     pub(crate) held: Option<HeldState>,
     /// What it has to do with the cache.
@@ -515,6 +520,29 @@ impl TestHost {
             return Err(HeldResponseError::Invalid);
         }
         exchange.hold = Some(bytes);
+        exchange.hold_time = time;
+        Ok(())
+    }
+
+    pub(crate) fn call_when_late(&self) -> Result<(), HeldResponseError> {
+        let mut exchange = self.exchange.borrow_mut();
+        if !exchange.may_hold {
+            return Err(HeldResponseError::NotHere);
+        }
+        exchange.calls_late = true;
+        Ok(())
+    }
+
+    pub(crate) fn bound_first_byte(&self, time: Duration) -> Result<(), AttemptsError> {
+        let mut exchange = self.exchange.borrow_mut();
+        // Where slots can be taken, an attempt can be bounded.
+        if !exchange.may_take_slots && exchange.held.is_none() {
+            return Err(AttemptsError::NotHere);
+        }
+        if time > Duration::from_mins(10) {
+            return Err(AttemptsError::Invalid);
+        }
+        exchange.first_byte = Some(time).filter(|time| !time.is_zero());
         Ok(())
     }
 

@@ -90,11 +90,13 @@ impl RequestBuilder {
 pub struct ResponseBuilder {
     pub(crate) head: ResponseState,
     pub(crate) chunks: Vec<Vec<u8>>,
+    pub(crate) is_silent: bool,
 }
 
 /// A response of the upstream: 200.
 pub fn response() -> ResponseBuilder {
-    ResponseBuilder { head: ResponseState { status: 200, fields: Vec::new() }, chunks: Vec::new() }
+    let head = ResponseState { status: 200, fields: Vec::new() };
+    ResponseBuilder { head, chunks: Vec::new(), is_silent: false }
 }
 
 impl ResponseBuilder {
@@ -120,6 +122,12 @@ impl ResponseBuilder {
     /// The body, in these chunks.
     pub fn chunks<C: Into<Vec<u8>>>(mut self, chunks: impl IntoIterator<Item = C>) -> Self {
         self.chunks = chunks.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Nothing more comes behind these chunks for as long as the plugin holds the response back; then it ends.
+    pub fn falls_silent(mut self) -> Self {
+        self.is_silent = true;
         self
     }
 }

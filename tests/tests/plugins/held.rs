@@ -277,3 +277,47 @@ async fn a_response_that_finds_no_room_is_let_go() {
     assert_eq!(said.len(), 1);
     holds_nothing(&gateway).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_decides_of_a_response_that_is_silent_for_too_long() {
+    for (is_http2, name) in [(false, "late-1"), (true, "late-2")] {
+        // One has a head and nothing else, one has pings.
+        let silent = Provider::new("one", is_http2, "wait error").await;
+        let pings = Provider::new("two", is_http2, "ping ping wait error").await;
+        let well = Provider::new("three", is_http2, "message wait more").await;
+        let config = "config = { upstreams = UPSTREAMS, bytes = 1000, time_ms = 80, late = true }";
+        let gateway = start(name, &[&silent, &pings, &well], is_http2, config);
+        well.opens();
+        let answer = ask(&gateway, is_http2).await;
+        assert_eq!((answer.status(), answer.header("x-sent")), (200, Some("3")));
+        assert_eq!(answer.text(), "event: message\n\nevent: more\n\n");
+        assert_eq!(log::said(answer.id()).iter().filter(|it| *it == "silent").count(), 2);
+        // Where nobody is left the plugin answers.
+        let gateway = start(name, &[&silent, &pings], is_http2, config);
+        let answer = ask(&gateway, is_http2).await;
+        assert_eq!((answer.status(), answer.header("x-upstream")), (504, None));
+        assert_eq!(answer.problem()["detail"], "It says nothing.");
+        holds_nothing(&gateway).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_does_not_come_in_the_time_of_a_plugin_is_not_waited_for() {
+    for (is_http2, name) in [(false, "heads-1"), (true, "heads-2")] {
+        let hangs = |_| std::future::pending();
+        let hangs = match is_http2 {
+            true => Upstream::http2(hangs).await,
+            false => Upstream::http1(hangs).await,
+        };
+        let hangs = Provider { upstream: hangs, gate: Arc::new(Semaphore::new(0)) };
+        let well = Provider::new("two", is_http2, "message").await;
+        let config =
+            "config = { upstreams = UPSTREAMS, bytes = 1000, time_ms = 60000, first_byte_ms = 80 }";
+        let gateway = start(name, &[&hangs, &well], is_http2, config);
+        let answer = ask(&gateway, is_http2).await;
+        assert_eq!((answer.status(), answer.header("x-sent")), (200, Some("2")));
+        let gateway = start(name, &[&hangs, &hangs], is_http2, config);
+        let answer = ask(&gateway, is_http2).await;
+        assert_eq!((answer.status(), answer.header("x-sent")), (504, Some("2")));
+    }
+}

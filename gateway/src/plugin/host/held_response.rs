@@ -19,6 +19,8 @@ const MAX_TIME: u64 = 600_000_000_000;
 pub(crate) struct OfHeld {
     /// It is to be held back.
     pub(crate) hold: Option<Hold>,
+    /// The hook is called when its time is over.
+    pub(crate) calls_late: bool,
     /// It is to be let go.
     pub(crate) release: bool,
     /// What is changed in its head.
@@ -32,6 +34,15 @@ pub(crate) struct OfHeld {
 pub(crate) struct Hold {
     pub(crate) bytes: usize,
     pub(crate) time: Duration,
+    /// Whether the plugin decides when the time is over.
+    pub(crate) calls_late: bool,
+}
+
+impl OfHeld {
+    /// For how long it is to be held back, if it is.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        self.hold.map(|hold| Hold { calls_late: self.calls_late, ..hold })
+    }
 }
 
 type Called = Result<(), HeldResponseError>;
@@ -39,6 +50,9 @@ type Called = Result<(), HeldResponseError>;
 pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     linker.func_wrap("hold", |mut store: Context<'_>, (bytes, time): (u32, u64)| {
         Ok((store.data_mut().hold_response(bytes, time),))
+    })?;
+    linker.func_wrap("call-when-late", |mut store: Context<'_>, (): ()| {
+        Ok((store.data_mut().call_when_late(),))
     })?;
     linker.func_wrap("is-held", |store: Context<'_>, (): ()| Ok((store.data().is_held(),)))?;
     linker.func_wrap("release", |mut store: Context<'_>, (): ()| {
@@ -64,8 +78,17 @@ impl HostState {
         if !(1..=MAX_BYTES).contains(&bytes) || !(1..=MAX_TIME).contains(&time) {
             return Err(HeldResponseError::Invalid);
         }
-        let hold = Hold { bytes: bytes as usize, time: Duration::from_nanos(time) };
+        let time = Duration::from_nanos(time);
+        let hold = Hold { bytes: bytes as usize, time, calls_late: false };
         self.asked().hold = Some(hold);
+        Ok(())
+    }
+
+    fn call_when_late(&mut self) -> Called {
+        if self.hook != OnResponse::INDEX {
+            return Err(HeldResponseError::NotHere);
+        }
+        self.asked().calls_late = true;
         Ok(())
     }
 

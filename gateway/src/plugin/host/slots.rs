@@ -33,6 +33,8 @@ pub(crate) struct Asked {
     given_back: Vec<String>,
     /// How far the response is read without its client.
     pub(super) drain: Option<Drain>,
+    /// How long the head of a response is waited for; not bounded where it is zero.
+    pub(super) first_byte: Option<Duration>,
     /// With the answers for those whose time is over.
     pub(crate) waiting: Vec<(Waiting, Response)>,
     /// Another attempt.
@@ -53,17 +55,20 @@ pub(crate) struct Settled {
     pub(crate) held: Vec<Held>,
     pub(crate) given_back: Vec<String>,
     pub(crate) drain: Option<Drain>,
+    pub(crate) first_byte: Option<Duration>,
 }
 
 impl Asked {
     /// What is settled, if anything is.
     pub(crate) fn settled(&mut self) -> Option<Settled> {
-        if self.held.is_empty() && self.given_back.is_empty() && self.drain.is_none() {
+        let bounds = self.drain.is_some() || self.first_byte.is_some();
+        if self.held.is_empty() && self.given_back.is_empty() && !bounds {
             return None;
         }
         let (held, given_back) =
             (std::mem::take(&mut self.held), std::mem::take(&mut self.given_back));
-        Some(Settled { held, given_back, drain: self.drain.take() })
+        let (drain, first_byte) = (self.drain.take(), self.first_byte.take());
+        Some(Settled { held, given_back, drain, first_byte })
     }
 }
 

@@ -65,7 +65,8 @@ pub(in crate::proxy) async fn forward(
     let mut request = Request::from_parts(head, body);
     exchange.forwards_to(id);
     let tell = |status, fields| interim::pass_on(exchange, status, fields, expects);
-    let along = Along { added: Some(&added), interim: Some(&tell), key };
+    let first_byte = exchange.run().and_then(|run| run.first_byte());
+    let along = Along { added: Some(&added), interim: Some(&tell), key, first_byte };
     let mut place = match upstream.has_places() {
         false => None,
         // Boxed, so that others do not carry its state around.

@@ -61,7 +61,8 @@ impl Upstream {
         let (mut reader, mut writer) = (BufReader::new(stream), BufWriter::new(stream));
         while let Some(message) = http1::read_request(&mut reader)? {
             let (method, target) = message.request.clone().unwrap_or_default();
-            let ResponseBuilder { head, chunks } = match self.answer(&method, &target, message) {
+            let ResponseBuilder { head, chunks, .. } = match self.answer(&method, &target, message)
+            {
                 Some(Ok(response)) => response,
                 // With a byte: otherwise the gateway would try once more.
                 Some(Err(error)) => return write!(writer, "no HTTP: {error}\r\n\r\n"),

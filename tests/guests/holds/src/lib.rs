@@ -2,6 +2,7 @@
 //! a word in it that decides: `error` (the request goes to the next one of `upstreams`, and to the client 529 if there
 //! is none), `refuse` (the head becomes that of a 503), `message` (let go), `cut` (the body is cut off), `fall` (it
 //! panics), `loud` (the chunk in capitals, and held on). A response of 500 or more goes to the next upstream too. It
+//! with `late`, when nothing has decided in that time, the next upstream is asked too, or the client is answered 504. It
 //! writes `x-sent` into each response, `x-seen` when it sees the request, and logs what it may not do any more.
 
 use std::time::Duration;
@@ -25,6 +26,12 @@ pub struct Config {
     bytes: u32,
     /// For how long.
     time_ms: u64,
+    /// Whether it decides when that is over.
+    #[serde(default)]
+    late: bool,
+    /// How long the head of a response is waited for.
+    #[serde(default)]
+    first_byte_ms: u64,
 }
 
 /// The chunks of all responses so far.
@@ -45,6 +52,10 @@ impl Plugin for Holds {
 
     fn on_request(&self, request: &mut Request, _: &mut Seen) -> Outcome {
         request.set_response_header("x-seen", "yes");
+        if self.0.first_byte_ms > 0 {
+            let bounded = attempts::first_byte(Duration::from_millis(self.0.first_byte_ms));
+            bounded.expect("the bound is one");
+        }
         if held_response::hold(1, Duration::from_secs(1)).is_ok() {
             return Outcome::respond(Response::bad_request("There is no response yet."));
         }
@@ -60,6 +71,9 @@ impl Plugin for Holds {
             if let Err(error) = held_response::hold(bytes, Duration::from_millis(time_ms)) {
                 log::info!("not held: {error}");
             }
+            if self.0.late {
+                held_response::call_when_late().expect("it is held back");
+            }
         }
         Outcome::Next
     }
@@ -74,7 +88,13 @@ impl Plugin for Holds {
             }
             return ChunkOutcome::Next;
         }
-        if text.contains("error") {
+        if text.is_empty() && !chunk.is_last() {
+            log::info!("silent");
+            if !self.ask_next() {
+                let answer = Response::problem(504, "Gateway Timeout", "It says nothing.");
+                let _held = held_response::respond(answer);
+            }
+        } else if text.contains("error") {
             if !self.ask_next() {
                 let answer = Response::problem(529, "Overloaded", "All are overloaded.");
                 let _held = held_response::respond(answer.header("retry-after", "7"));

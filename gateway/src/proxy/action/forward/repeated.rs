@@ -34,7 +34,7 @@ pub(super) async fn send(
             interim(status, fields);
         }
     };
-    let along = Along { added: None, interim: Some(&tell), key: along.key };
+    let along = Along { added: None, interim: Some(&tell), ..along };
     let has_body = !http_body::Body::is_end_stream(request.body());
     let (head, body) = request.into_parts();
     let quota = &exchange.snapshot.shared.bodies;
