@@ -65,11 +65,16 @@ const MODEL: &[&str] = &[
     "model.cost",
     "model.cost.estimate",
     "model.deployment",
+    "model.error",
     "model.name",
+    "model.tokens.cache-write",
+    "model.tokens.cached",
     "model.tokens.estimate",
     "model.tokens.input",
     "model.tokens.output",
+    "model.tokens.reasoning",
     "model.tokens.total",
+    "model.tool-calls",
 ];
 const PREDICTIONS: &[&str] = &[
     "model.cached",

@@ -14,12 +14,16 @@ use gateway_model_protocols::{Action, Protocol};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, Outcome, ResponseHead};
 use gateway_plugin_sdk::{attributes, clock, held_response, log};
 
+use crate::outcome::{ErrorType, Failed};
 use crate::state::{Call, Reading, TAIL};
 use crate::{Models, reading, refusal, silence};
 
 /// How much of a stream is held back until it has content, and for how long: some say for a minute that they think.
 const HELD_BYTES: u32 = 64 << 10;
 const HELD_TIME: Duration = Duration::from_secs(10);
+
+/// What is left at least of `first_token` behind the head.
+const SHORTEST: Duration = Duration::from_millis(100);
 
 /// The field in which Bedrock counts the tokens of a request.
 pub(crate) const INPUT_TOKENS: &str = "x-amzn-bedrock-input-token-count";
@@ -41,9 +45,15 @@ impl Models {
         }
         let spoken = call.spoken();
         let kind = response.header("content-type").unwrap_or_default();
-        let is_json = kind.split(';').next().unwrap_or_default().trim().ends_with("json");
+        let media = kind.split(';').next().unwrap_or_default().trim();
+        let is_json =
+            media.ends_with("json") || (media.is_empty() && call.action() != Action::Other);
         let framing = match Framing::of_content_type(kind) {
             Some(framing) => Some(framing),
+            // Who does not say what it is has its bytes judged.
+            None if kind.trim().is_empty() && call.streams && call.action() != Action::Other => {
+                Some(spoken.framing())
+            }
             // Without `alt=sse` it is one array that grows.
             None if is_json && call.streams && spoken == Protocol::Gemini => {
                 Some(Framing::JsonArray)
@@ -54,7 +64,7 @@ impl Models {
             return self.begin_translated(response, call, framing);
         }
         call.reading = match framing {
-            Some(framing) => Reading::events(framing, spoken),
+            Some(framing) => Reading::events(framing, spoken, self.max_answer),
             None if is_json && call.action() != Action::Other && is_short(response) => {
                 call.reading = Reading::Short;
                 return response.want_body(BodyMode::Buffered(TAIL as u64));
@@ -72,7 +82,7 @@ impl Models {
         }
         // The beginning of a whole answer says whether it is an error.
         if framing.is_some() || call.action() != Action::Other {
-            hold(call);
+            self.hold(call, framing.is_some());
         }
     }
 
@@ -108,7 +118,7 @@ impl Models {
         if call.array.is_none() && call.protocol().framing() == Framing::Sse {
             self.keep_alive(call);
         }
-        hold(call);
+        self.hold(call, true);
     }
 
     /// The stream is one of events for its client.
@@ -121,12 +131,13 @@ impl Models {
     /// A whole short answer of the client's API.
     pub(crate) fn whole(&self, body: &Body, call: &mut Call) -> Outcome {
         let read = reading::whole(call, body.bytes());
-        let Some(failure) = read.failure else {
+        let Some((failure, error)) = read.failure else {
             self.tell(call);
+            self.tell_end(call);
             return Outcome::Next;
         };
-        self.note(call, &failure);
-        match self.failed_unsaid(call, &failure) {
+        self.note(call, &failure, error);
+        match self.failed_unsaid(call, &failure, error) {
             Some(answer) => Outcome::respond(answer),
             None => Outcome::Next,
         }
@@ -136,7 +147,8 @@ impl Models {
     pub(crate) fn translate(&self, body: &mut Body, call: &mut Call) -> Outcome {
         let (spoken, protocol) = (call.spoken(), call.protocol());
         if let Some(failure) = error::of_answer(body.bytes()) {
-            return match self.failed_unsaid(call, &failure) {
+            self.note(call, &failure, failure.class.into());
+            return match self.failed_unsaid(call, &failure, failure.class.into()) {
                 Some(answer) => Outcome::respond(answer),
                 None => Outcome::Next,
             };
@@ -155,18 +167,23 @@ impl Models {
                 // Without a usage it is charged as it was estimated.
                 let found = usage::of_body(spoken, body.bytes()).or_else(|| call.usage());
                 call.set_usage(found.unwrap_or_else(|| call.estimated()));
+                if call.action() == Action::Generate {
+                    call.tool_calls = usage::tool_calls_of_body(spoken, body.bytes());
+                }
                 self.tell(call);
+                self.tell_end(call);
                 body.set(translated);
                 Outcome::Next
             }
             Err(failure) if failure.class == Class::ContextTooLong => {
-                match self.failed_unsaid(call, &failure) {
+                match self.failed_unsaid(call, &failure, failure.class.into()) {
                     Some(answer) => Outcome::respond(answer),
                     None => Outcome::Next,
                 }
             }
             Err(failure) => {
-                if self.again(call, failure.class, None) {
+                let error = ErrorType::Garbled;
+                if self.again(call, &Failed { class: failure.class, error, wait: None }) {
                     return Outcome::Next;
                 }
                 self.used_nothing(call);
@@ -177,6 +194,22 @@ impl Models {
                 );
                 Outcome::respond(refusal::provider_failed(protocol, &failure.message))
             }
+        }
+    }
+
+    /// Holds a response back until it has content: what fails before that can still be answered with a status, or by another
+    /// deployment. A stream is held back for as long as its first content may take, where that is bounded.
+    fn hold(&self, call: &mut Call, is_stream: bool) {
+        let is_bounded =
+            is_stream && !self.catalog.deployments[call.deployment].first_token.is_zero();
+        let time = if is_bounded { self.left(call).max(SHORTEST) } else { HELD_TIME };
+        let held = held_response::hold(HELD_BYTES, time).and_then(|()| match is_bounded {
+            true => held_response::call_when_late(),
+            false => Ok(()),
+        });
+        match held {
+            Ok(()) => call.is_held = true,
+            Err(error) => log::warn!("a stream is not held back until it has content: {error}"),
         }
     }
 
@@ -200,15 +233,10 @@ pub(crate) fn is_foreign(response: &ResponseHead, call: &Call) -> bool {
     let is_known =
         media.is_empty() || media.ends_with("json") || Framing::of_content_type(kind).is_some();
     let is_empty = response.header("content-length") == Some("0");
-    call.action() != Action::Other && (!is_known || is_empty)
-}
-
-/// Holds a stream back until it has content: what fails before that can still be answered with a status, or by another
-/// deployment.
-fn hold(call: &mut Call) {
-    match held_response::hold(HELD_BYTES, HELD_TIME) {
-        Ok(()) => call.is_held = true,
-        Err(error) => log::warn!("a stream is not held back until it has content: {error}"),
+    match call.action() {
+        // Speech and subtitles have types of their own, and none of them is a page.
+        Action::Other => media.eq_ignore_ascii_case("text/html"),
+        _ => !is_known || is_empty,
     }
 }
 

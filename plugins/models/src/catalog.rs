@@ -72,6 +72,8 @@ pub(crate) struct Deployment {
     pub(crate) requests_per_minute: Option<u64>,
     pub(crate) tokens_per_minute: Option<u64>,
     pub(crate) drain: Drain,
+    /// How long a stream may be without content; zero is no bound.
+    pub(crate) first_token: Duration,
 }
 
 /// What is read of a response when its client has left: nothing by default.
@@ -158,10 +160,20 @@ impl Catalog {
             errors.extend(wrong.into_iter().map(error));
             None
         });
-        let drain = drain.unwrap_or_default();
+        let usual = Usual {
+            has_prices: config.prices.is_some(),
+            drain: drain.unwrap_or_default(),
+            first_token: match config.first_token.as_deref() {
+                None => Duration::ZERO,
+                Some(text) => first_token(text, false).unwrap_or_else(|message| {
+                    errors.push(ConfigError::at("/first_token", message));
+                    Duration::ZERO
+                }),
+            },
+        };
         let mut deployments = Vec::with_capacity(names.len());
         for (name, spec) in std::mem::take(&mut config.deployments) {
-            match Deployment::new(&name, spec, config.prices.is_some(), drain) {
+            match Deployment::new(&name, spec, &usual) {
                 Ok(deployment) => deployments.push(deployment),
                 Err(found) => errors.push(found),
             }
@@ -242,12 +254,7 @@ impl Catalog {
 }
 
 impl Deployment {
-    fn new(
-        name: &str,
-        spec: DeploymentSpec,
-        has_prices: bool,
-        drain: Drain,
-    ) -> Result<Self, ConfigError> {
+    fn new(name: &str, spec: DeploymentSpec, usual: &Usual) -> Result<Self, ConfigError> {
         let at = |key: &str| format!("/deployments/{}/{key}", escaped(name));
         let mut errors = Vec::new();
         let credential = Credential::new(&spec, &at, &mut errors);
@@ -289,7 +296,7 @@ impl Deployment {
                 }
             },
         };
-        if spec.price_name.is_some() && !has_prices {
+        if spec.price_name.is_some() && !usual.has_prices {
             errors.push(ConfigError::at(
                 at("price_name"),
                 "it is a name in `prices`, which is not set",
@@ -307,7 +314,14 @@ impl Deployment {
                 }
             },
         };
-        let drain = spec.drain.as_ref().map_or(Ok(drain), Drain::new);
+        let first_token = match spec.first_token.as_deref() {
+            None => usual.first_token,
+            Some(text) => first_token(text, true).unwrap_or_else(|message| {
+                errors.push(ConfigError::at(at("first_token"), message));
+                Duration::ZERO
+            }),
+        };
+        let drain = spec.drain.as_ref().map_or(Ok(usual.drain), Drain::new);
         let drain = drain.unwrap_or_else(|wrong| {
             let error = |(key, message)| ConfigError::at(at(&format!("drain/{key}")), message);
             errors.extend(wrong.into_iter().map(error));
@@ -317,6 +331,7 @@ impl Deployment {
         Ok(Self {
             name: name.to_owned(),
             drain,
+            first_token,
             upstream: spec.upstream,
             provider: spec.provider,
             price_name: spec.price_name.or_else(|| spec.model.clone()),
@@ -350,6 +365,26 @@ impl Deployment {
                 Some(beginning) => self.region.starts_with(beginning),
                 None => self.region == name,
             })
+    }
+}
+
+/// What deployments have that do not say it themselves.
+struct Usual {
+    has_prices: bool,
+    drain: Drain,
+    first_token: Duration,
+}
+
+/// How long a stream may be without content.
+fn first_token(text: &str, may_be_none: bool) -> Result<Duration, String> {
+    let time = duration::parse(text).map_err(str::to_owned)?;
+    let is_one = (Duration::from_secs(1)..=Duration::from_secs(600)).contains(&time);
+    match is_one || (may_be_none && time.is_zero()) {
+        true => Ok(time),
+        false if may_be_none => {
+            Err("a stream has `1s` to `10m` for its first content; `0s` is no bound".to_owned())
+        }
+        false => Err("a stream has `1s` to `10m` for its first content".to_owned()),
     }
 }
 

@@ -77,6 +77,12 @@ pub struct Config {
     #[schemars(regex(pattern = duration::PATTERN))]
     pub keep_alive: Option<String>,
 
+    /// How long a stream may be without content from when its request was sent, `"1s"` to `"10m"`: then the next deployment is asked,
+    /// or the client is answered 504. Of all deployments that do not say it themselves. Default no bound but those of the upstream.
+    #[serde(default)]
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub first_token: Option<String>,
+
     /// The names of the metrics.
     #[serde(default)]
     pub metric_names: MetricNames,
@@ -184,6 +190,12 @@ pub struct DeploymentSpec {
     /// of the plugin.
     #[serde(default)]
     pub drain: Option<DrainSpec>,
+
+    /// How long its streams may be without content from when a request was sent, `"1s"` to `"10m"`; `"0s"` is no bound. Default
+    /// `first_token` of the plugin.
+    #[serde(default)]
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub first_token: Option<String>,
 }
 
 /// What is read of a response when its client has left.

@@ -10,9 +10,11 @@ use gateway_model_protocols::error::{self, Class, Failure};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, Outcome, Response, ResponseHead};
 use gateway_plugin_sdk::{attempts, clock, duration, held_response, log};
 
+use crate::catalog::Deployment;
 use crate::choose::{self, Chosen, Wanted};
 use crate::config::{Config, FailOver};
 use crate::credential::Credential;
+use crate::outcome::{self, ErrorType, Failed};
 use crate::state::{Call, Reading};
 use crate::{Models, meter, reading, refusal};
 
@@ -21,6 +23,9 @@ const MAX_ERROR: u64 = 1 << 20;
 
 /// The longest time for which a deployment is passed over.
 const MAX_COOL_DOWN: Duration = Duration::from_secs(600);
+
+/// By how much the gateway's coarse clock may be ahead.
+const CLOCK: Duration = Duration::from_millis(100);
 
 /// When another deployment is asked.
 #[derive(Debug)]
@@ -63,12 +68,22 @@ impl Models {
         // A redirection, or no content, is no answer of a model.
         let status = response.status();
         let class = if status < 400 { Class::Server } else { Class::of_status(status) };
-        if class.is_worth_another() && self.again(call, class, retry_after(response)) {
+        let error = match status {
+            ..400 => ErrorType::Garbled,
+            _ if is_gateways(response) => self.unanswered(status, call),
+            _ => class.into(),
+        };
+        let failed = Failed { class, error, wait: retry_after(response) };
+        if class.is_worth_another() && self.again(call, &failed) {
             return Outcome::Next;
         }
         self.used_nothing(call);
         if status < 400 {
-            log::warn!("a deployment answered {status}, which is no answer");
+            let name = &self.catalog.deployments[call.deployment].name;
+            let kind = response.header("content-type").unwrap_or("none");
+            log::warn!(
+                "deployment {name} answered {status} with the content type {kind:?}, which is no answer of its API"
+            );
             let message = "The provider's answer is none of its API.";
             return Outcome::respond(refusal::provider_failed(call.protocol(), message));
         }
@@ -92,14 +107,17 @@ impl Models {
         };
         // For some statuses another was asked for with the head, if there was one.
         let was_asked = Class::of_status(response.status()).is_worth_another();
-        if !was_asked && self.again(call, failure.class, told(&failure)) {
+        let is_problem = is_gateways(response);
+        if !was_asked && self.again(call, &Failed::of(&failure)) {
             return Outcome::Next;
+        }
+        if was_asked && !is_problem {
+            // The body says it better than the status.
+            meter::fails(call, failure.class.into());
         }
         if let Some(refused) = self.refused_credentials(call, &failure) {
             return Outcome::respond(refused);
         }
-        let is_problem =
-            response.header("content-type").is_some_and(|kind| kind.contains("problem"));
         let wait = self.wait(&failure);
         let status = refusal::status(protocol, &failure);
         if status != response.status() {
@@ -129,18 +147,58 @@ impl Models {
         told(failure).or(own)
     }
 
+    /// Why the gateway answers in a deployment's place.
+    fn unanswered(&self, status: u16, call: &Call) -> ErrorType {
+        let first_token = self.catalog.deployments[call.deployment].first_token;
+        match status {
+            // It had a head, and broke off while it was held back or waited for.
+            _ if !matches!(call.reading, Reading::Nothing) => ErrorType::Cut,
+            504 if call.streams && !first_token.is_zero() && self.left(call).is_zero() => {
+                ErrorType::FirstToken
+            }
+            504 => ErrorType::Timeout,
+            502 => ErrorType::Unreachable,
+            503 => ErrorType::Overloaded,
+            _ => ErrorType::Gateway,
+        }
+    }
+
+    /// How much of `first_token` is left, as far as the coarse clock of the gateway can tell.
+    pub(crate) fn left(&self, call: &Call) -> Duration {
+        let deployment = &self.catalog.deployments[call.deployment];
+        let waited = || meter::waited(deployment).unwrap_or(0);
+        let sent = call.sent.unwrap_or_else(|| call.began.saturating_add(waited()));
+        let since = Duration::from_nanos(reading::nanoseconds().saturating_sub(sent));
+        let left = deployment.first_token.saturating_sub(since);
+        if left < CLOCK { Duration::ZERO } else { left }
+    }
+
+    /// A stream is without content for too long, and nothing of it was passed on.
+    pub(crate) fn late(&self, call: &mut Call) {
+        let time = self.catalog.deployments[call.deployment].first_token;
+        let message = format!("The provider sent no content within {} s.", time.as_secs_f64());
+        let failure = outcome::failure(504, &message);
+        self.note(call, &failure, ErrorType::FirstToken);
+        self.failed_early(call, &failure, ErrorType::FirstToken);
+    }
+
     /// A stream that failed before it had content, of which nothing was passed on: another deployment is asked, or the
     /// client is answered what the provider would have said with a status.
-    pub(crate) fn failed_early(&self, call: &mut Call, failure: &Failure) {
-        let Some(answer) = self.failed_unsaid(call, failure) else { return };
+    pub(crate) fn failed_early(&self, call: &mut Call, failure: &Failure, error: ErrorType) {
+        let Some(answer) = self.failed_unsaid(call, failure, error) else { return };
         if let Err(error) = held_response::respond(answer) {
             log::warn!("an error in a stream has no status: {error}");
         }
     }
 
     /// A failure that the status did not say. The client's answer, unless another deployment is asked.
-    pub(crate) fn failed_unsaid(&self, call: &mut Call, failure: &Failure) -> Option<Response> {
-        if self.again(call, failure.class, told(failure)) {
+    pub(crate) fn failed_unsaid(
+        &self,
+        call: &mut Call,
+        failure: &Failure,
+        error: ErrorType,
+    ) -> Option<Response> {
+        if self.again(call, &Failed { error, ..Failed::of(failure) }) {
             return None;
         }
         self.used_nothing(call);
@@ -165,23 +223,40 @@ impl Models {
         Some(refusal::provider_failed(call.protocol(), message))
     }
 
-    /// Has the next deployment asked, if there is one. The one before cools down, for as long as it said.
-    pub(crate) fn again(&self, call: &mut Call, class: Class, told: Option<Duration>) -> bool {
-        let failed = &self.catalog.deployments[call.deployment];
-        if matches!(class, Class::RateLimited | Class::Overloaded | Class::Server | Class::Auth) {
-            let time = told.map_or(self.fail_overs.cool_down, |told| told.min(MAX_COOL_DOWN));
-            if !time.is_zero() {
-                choose::cool_down(failed, time);
-                meter::cools_down(failed, (clock::now() + time).as_secs_f64());
-            }
+    /// A call failed when some of its response was passed on: nobody else is asked.
+    pub(crate) fn failed_late(&self, call: &mut Call, failed: &Failed) {
+        let deployment = &self.catalog.deployments[call.deployment];
+        self.cool_down(deployment, failed);
+        meter::failed(&self.catalog.models[call.model], deployment, failed.error.name(), None);
+        meter::fails(call, failed.error);
+    }
+
+    /// A deployment that failed is passed over, for as long as it said.
+    pub(crate) fn cool_down(&self, deployment: &Deployment, failed: &Failed) {
+        let is_its = matches!(
+            failed.class,
+            Class::RateLimited | Class::Overloaded | Class::Server | Class::Auth
+        );
+        let usual = self.fail_overs.cool_down;
+        let time = failed.wait.map_or(usual, |told| told.min(MAX_COOL_DOWN));
+        if is_its && !time.is_zero() {
+            choose::cool_down(deployment, time);
+            meter::cools_down(deployment, (clock::now() + time).as_secs_f64());
         }
-        let is_able =
-            self.fail_overs.classes.contains(&class) && attempts::sent() < self.fail_overs.attempts;
-        let (before, spoken, class) = (call.deployment, call.spoken(), class.name());
+    }
+
+    /// Has the next deployment asked, if there is one. The one before cools down, for as long as it said.
+    pub(crate) fn again(&self, call: &mut Call, why: &Failed) -> bool {
+        let failed = &self.catalog.deployments[call.deployment];
+        self.cool_down(failed, why);
+        let is_able = self.fail_overs.classes.contains(&why.class)
+            && attempts::sent() < self.fail_overs.attempts;
+        let (before, spoken, class) = (call.deployment, call.spoken(), why.error.name());
         call.able &= !(1 << before);
         let model = &self.catalog.models[call.model];
         if !is_able {
             meter::failed(model, failed, class, None);
+            meter::fails(call, why.error);
             return false;
         }
         self.release(call);
@@ -205,6 +280,7 @@ impl Models {
                     meter::failed(model, failed, class, Some(name));
                     choose::leave(failed);
                     call.sent = Some(reading::nanoseconds());
+                    call.begins_anew();
                     return true;
                 }
                 Err(why) => {
@@ -219,6 +295,7 @@ impl Models {
             }
         }
         meter::failed(model, failed, class, None);
+        meter::fails(call, why.error);
         call.deployment = before;
         call.set_spoken(spoken);
         false
@@ -230,6 +307,11 @@ impl Models {
             reserved.settle(&self.catalog, 0);
         }
     }
+}
+
+/// Whether the gateway answers in the provider's place.
+fn is_gateways(response: &ResponseHead) -> bool {
+    response.header("content-type").is_some_and(|kind| kind.contains("problem"))
 }
 
 /// How long a provider said that it wants to be left alone.

@@ -3,7 +3,7 @@
 //! A request names a model (`api` says whose API it speaks). `outgoing` checks it, the `catalog` has the model's
 //! deployments, and `choose` picks one that has room; `prepare` and `address` turn the request into what that deployment
 //! expects. When it fails, `fail_over` asks the next. The response passes as it is, or translated: `answering` says how
-//! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it, for
+//! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it, `outcome` has the words for how it failed, for
 //! `series` by model, deployment and consumer (`consumers`). What is refused
 //! is refused in the form of the client's API (`refusal`); `silence` keeps streams alive; `counting` answers what asks for a count alone. What a call keeps between its hooks is `state`; an instance
 //! of the plugin remembers nothing about requests.
@@ -22,6 +22,7 @@ mod dialect;
 mod fail_over;
 mod listing;
 mod meter;
+mod outcome;
 mod outgoing;
 mod prepare;
 mod reading;
@@ -46,8 +47,12 @@ pub use config::{
 };
 use cost::Prices;
 use fail_over::FailOvers;
+use outcome::{ErrorType, Failed};
 pub use state::Progress;
 use state::{Asked, Reading, Step, Who};
+
+/// Why a stream is cut off that goes on where it has failed.
+const BEHIND_ERROR: &str = "The provider's stream goes on behind its error.";
 
 /// The plugin, configured.
 pub struct Models {
@@ -202,26 +207,37 @@ impl Plugin for Models {
 
     fn on_response_chunk(&self, chunk: &mut Chunk, progress: &mut Progress) -> ChunkOutcome {
         let Some(call) = progress.call_mut() else { return ChunkOutcome::Next };
-        let read = reading::chunk(call, chunk);
-        if let Some(failure) = &read.failure {
-            self.note(call, failure);
-        }
-        if let Some(failure) = read.failure.as_ref().filter(|_| read.is_early) {
-            // The gateway may have let it go by itself.
-            if std::mem::take(&mut call.is_held) && held_response::is_held() {
-                self.failed_early(call, failure);
-            } else if read.is_cut {
-                self.tell(call);
-                return ChunkOutcome::Abort(failure.message.clone());
+        if chunk.data().is_empty() && !chunk.is_last() {
+            if std::mem::take(&mut call.is_held) {
+                self.late(call);
             }
-        } else if read.has_begun {
-            let was_held = std::mem::take(&mut call.is_held);
-            if was_held && !chunk.is_last() {
+            return ChunkOutcome::Next;
+        }
+        let read = reading::chunk(call, chunk);
+        if read.failure.is_some() || read.has_begun {
+            // The gateway may have let it go by itself.
+            let is_held = std::mem::take(&mut call.is_held) && held_response::is_held();
+            if let Some((failure, error)) = &read.failure {
+                self.note(call, failure, *error);
+                if is_held && read.is_early {
+                    self.failed_early(call, failure, *error);
+                    return ChunkOutcome::Next;
+                }
+                self.failed_late(call, &Failed { error: *error, ..Failed::of(failure) });
+            }
+            if is_held && !chunk.is_last() {
                 held_response::release();
             }
         }
         if read.usage {
             self.tell(call);
+        }
+        if chunk.is_last() {
+            self.tell_end(call);
+        }
+        if read.is_cut {
+            let why = read.failure.map(|(failure, _)| failure.message);
+            return ChunkOutcome::Abort(why.unwrap_or_else(|| BEHIND_ERROR.to_owned()));
         }
         ChunkOutcome::Next
     }
@@ -242,7 +258,12 @@ impl Plugin for Models {
         }
         let cost = usage.as_ref().and_then(|usage| self.prices.of(deployment, usage));
         let now = reading::nanoseconds();
-        meter::Ended { call, model, deployment, usage, cost, now }.count(
+        let error = outcome::of_call(call, summary);
+        if call.error.is_none() && error == Some(ErrorType::Cut) {
+            // It broke off, which no hook for its body saw.
+            self.cool_down(deployment, &Failed::server(ErrorType::Cut));
+        }
+        meter::Ended { call, model, deployment, error, usage, cost, now }.count(
             summary,
             self.metric_names,
             &self.series,
@@ -252,10 +273,10 @@ impl Plugin for Models {
 
 impl Models {
     /// Notes that an answer failed.
-    fn note(&self, call: &state::Call, failure: &Failure) {
+    fn note(&self, call: &state::Call, failure: &Failure, error: ErrorType) {
         let name = &self.catalog.deployments[call.deployment].name;
-        let (class, message) = (failure.class.name(), &failure.message);
-        log::warn!("the answer of deployment {name} failed ({class}): {message}");
+        let (error, message) = (error.name(), &failure.message);
+        log::warn!("the answer of deployment {name} failed ({error}): {message}");
     }
 
     /// Says how far the usage of a call has come.
@@ -263,6 +284,13 @@ impl Models {
         if let Some(usage) = call.usage() {
             let cost = self.prices.of(&self.catalog.deployments[call.deployment], &usage);
             meter::tell(&usage, cost);
+        }
+    }
+
+    /// Says what is known of a call when its response has ended.
+    fn tell_end(&self, call: &state::Call) {
+        if let Some(usage) = call.usage() {
+            meter::tell_end(call, &usage);
         }
     }
 

@@ -10,6 +10,7 @@ use gateway_plugin_sdk::{attributes, log, metrics};
 use crate::api::operation;
 use crate::catalog::{Deployment, Model};
 use crate::config::MetricNames;
+use crate::outcome::{self, ErrorType};
 use crate::series::{self, Record, Series};
 use crate::state::Call;
 
@@ -22,6 +23,10 @@ const INPUT: &str = "model.tokens.input";
 const OUTPUT: &str = "model.tokens.output";
 pub(crate) const TOTAL: &str = "model.tokens.total";
 pub(crate) const COST: &str = "model.cost";
+const CACHED: &str = "model.tokens.cached";
+const CACHE_WRITE: &str = "model.tokens.cache-write";
+const REASONING: &str = "model.tokens.reasoning";
+const TOOL_CALLS: &str = "model.tool-calls";
 /// Milliseconds that the exchange waited for places; the gateway's.
 const WAITED: &str = "request.waited-ms";
 
@@ -39,6 +44,18 @@ pub(crate) fn tell(usage: &Usage, cost: Option<u64>) {
     }
 }
 
+/// Says what is known only when a response is whole.
+pub(crate) fn tell_end(call: &Call, usage: &Usage) {
+    let writes = usage.cache_write + usage.cache_write_1h;
+    let numbers = [usage.cached_input, writes, usage.reasoning, call.tool_calls];
+    let [cached, writes, reasoning, calls] = numbers.map(|number| number.to_string());
+    let all =
+        [(CACHED, &*cached), (CACHE_WRITE, &writes), (REASONING, &reasoning), (TOOL_CALLS, &calls)];
+    if let Err(error) = attributes::set_all(&all) {
+        log::warn!("the attributes of a usage cannot be set: {error}");
+    }
+}
+
 /// Sets an attribute at once.
 pub(crate) fn set(name: &str, value: &str) {
     if let Err(error) = attributes::set(name, value) {
@@ -46,11 +63,32 @@ pub(crate) fn set(name: &str, value: &str) {
     }
 }
 
+/// A call failed, for good.
+pub(crate) fn fails(call: &mut Call, error: ErrorType) {
+    call.error = Some(error);
+    set(outcome::ATTRIBUTE, error.name());
+}
+
+/// How long the exchange waited for a place at a deployment that may have some wait, in nanoseconds.
+pub(crate) fn waited(deployment: &Deployment) -> Option<u64> {
+    deployment.concurrency.as_ref().filter(|places| places.queue > 0)?;
+    let milliseconds: f64 = attributes::value(WAITED)?.parse().ok()?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the gateway's number, which is a time and less than an hour"
+    )]
+    let nanoseconds = (milliseconds * 1e6) as u64;
+    Some(nanoseconds)
+}
+
 /// A call that is over.
 pub(crate) struct Ended<'a> {
     pub(crate) call: &'a Call,
     pub(crate) model: &'a Model,
     pub(crate) deployment: &'a Deployment,
+    /// Why it failed, if it did.
+    pub(crate) error: Option<ErrorType>,
     /// The usage, an estimate perhaps; `None` where the call was not answered.
     pub(crate) usage: Option<Usage>,
     /// In billionths of a US dollar.
@@ -64,31 +102,38 @@ impl Ended<'_> {
     pub(crate) fn count(&self, summary: &Summary, names: MetricNames, series: &Series) {
         let operation = operation(self.call.protocol(), self.call.action());
         let key = (self.call.model, self.call.deployment, operation);
-        let row = series.of(key, &self.call.consumer, || {
+        let labels = || {
             vec![
                 (MODEL_LABEL, self.model.name.clone()),
                 ("deployment", self.deployment.name.clone()),
                 ("gen_ai_provider_name", self.deployment.provider.name().to_owned()),
                 ("gen_ai_operation_name", operation.to_owned()),
             ]
+        };
+        let row = series.of(key, None, &self.call.consumer, labels);
+        // How it ended, and how long it took, is counted apart for each kind of error.
+        let error = self.error.map(|error| {
+            series.of(key, Some(error), &self.call.consumer, || {
+                [labels(), vec![("error_type", error.name().to_owned())]].concat()
+            })
         });
-        let mut record = Record::of(&row);
-        record.add(outcome(summary), 1);
+        let mut record = Record::of(&row, error.as_deref().unwrap_or(&row));
+        record.end(self.ended(summary), 1);
         let began = self.call.began;
-        let waited = self.waited();
+        let waited = waited(self.deployment);
         // Another attempt noted when it was sent; the first was when its turn had come.
         let sent = self.call.sent.unwrap_or_else(|| began.saturating_add(waited.unwrap_or(0)));
         let since = |from: u64, to: u64| seconds(to.saturating_sub(from));
         let (whole, own) = (since(began, self.now), since(sent, self.now));
-        record.observe(series::REQUEST_DURATION, whole);
+        record.observe_end(series::REQUEST_DURATION, whole);
         if let Some(waited) = waited {
             record.observe(series::QUEUE_DURATION, seconds(waited));
         }
         if names != MetricNames::Old {
-            record.observe(series::INFERENCE_DURATION, own);
+            record.observe_end(series::INFERENCE_DURATION, own);
         }
         if names != MetricNames::New {
-            record.observe(series::OPERATION_DURATION, own);
+            record.observe_end(series::OPERATION_DURATION, own);
         }
         if let Some(first) = self.call.first {
             record.observe(series::FIRST_TOKEN, since(began, first));
@@ -109,6 +154,19 @@ impl Ended<'_> {
             self.count_usage(usage, names, &mut record);
         }
         record.finish();
+    }
+
+    /// Which of the counters of requests it is.
+    fn ended(&self, summary: &Summary) -> usize {
+        match summary.ending {
+            Ending::Complete if summary.status >= 400 => series::REFUSED,
+            // The status was sent before it failed.
+            _ if self.call.error.is_some() => series::UPSTREAM_FAILED,
+            Ending::Complete => series::OK,
+            Ending::ClientLeft => series::CLIENT_LEFT,
+            Ending::UpstreamFailed => series::UPSTREAM_FAILED,
+            Ending::PluginFailed | Ending::GatewayFailed => series::GATEWAY_FAILED,
+        }
     }
 
     fn count_usage(&self, usage: &Usage, names: MetricNames, record: &mut Record<'_>) {
@@ -150,19 +208,6 @@ impl Ended<'_> {
             record.observe(series::OUTPUT_USAGE, tokens[1]);
         }
     }
-
-    /// How long the call waited for a place at its deployment, in nanoseconds, where it may have to.
-    fn waited(&self) -> Option<u64> {
-        self.deployment.concurrency.as_ref().filter(|places| places.queue > 0)?;
-        let milliseconds: f64 = attributes::value(WAITED)?.parse().ok()?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "the gateway's number, which is a time and less than an hour"
-        )]
-        let nanoseconds = (milliseconds * 1e6) as u64;
-        Some(nanoseconds)
-    }
 }
 
 /// An attempt at a deployment failed. `next` is the deployment that is asked instead, if there is one.
@@ -187,16 +232,6 @@ pub(crate) fn refused(model: Option<&Model>, reason: &str) {
     let model = model.map_or("", |model| &model.name);
     let labels = [(MODEL_LABEL, model), ("reason", reason)];
     metrics::counter_with("gen_ai_refused_requests", &labels).increment();
-}
-
-fn outcome(summary: &Summary) -> usize {
-    match summary.ending {
-        Ending::Complete if summary.status < 400 => series::OK,
-        Ending::Complete => series::REFUSED,
-        Ending::ClientLeft => series::CLIENT_LEFT,
-        Ending::UpstreamFailed => series::UPSTREAM_FAILED,
-        Ending::PluginFailed | Ending::GatewayFailed => series::GATEWAY_FAILED,
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a duration of an exchange is short")]

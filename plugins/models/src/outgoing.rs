@@ -120,6 +120,9 @@ impl Models {
                     if !deployment.drain.time.is_zero() {
                         drain_of(deployment);
                     }
+                    if call.streams && !deployment.first_token.is_zero() {
+                        bound_head(deployment);
+                    }
                     (call.path, call.query, call.consumer) = (path, query, who.id);
                     return Ok(call);
                 }
@@ -209,6 +212,9 @@ impl Models {
         if !(deployment.drain.time.is_zero() && former.drain.time.is_zero()) {
             drain_of(deployment);
         }
+        if call.streams && !(deployment.first_token.is_zero() && former.first_token.is_zero()) {
+            bound_head(deployment);
+        }
         meter::set(meter::DEPLOYMENT, &deployment.name);
         Ok(())
     }
@@ -275,6 +281,13 @@ fn drain_of(deployment: &Deployment) {
     let Drain { bytes, time } = deployment.drain;
     if let Err(error) = drain::response(bytes, time) {
         log::warn!("a response of {} is not drained: {error}", deployment.name);
+    }
+}
+
+/// Bounds the wait for the head of a stream of this deployment, or does not any more. What is left is for its first content.
+fn bound_head(deployment: &Deployment) {
+    if let Err(error) = attempts::first_byte(deployment.first_token) {
+        log::warn!("a response of {} is waited for without a bound: {error}", deployment.name);
     }
 }
 

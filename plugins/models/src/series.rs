@@ -11,6 +11,7 @@ use gateway_plugin_sdk::metrics::{self, Counter, Histogram};
 use gateway_plugin_sdk::usage;
 
 use crate::consumers::{Consumer, Consumers};
+use crate::outcome::ErrorType;
 
 /// Places in [`COUNTERS`]: requests by how they ended, costs, and tokens.
 pub(crate) const OK: usize = 0;
@@ -124,13 +125,21 @@ impl Series {
         Self { consumers: Consumers::new(consumers), rows: RefCell::default() }
     }
 
-    /// The row of a call of this consumer.
-    pub(crate) fn of(&self, key: Key, consumer: &str, labels: impl FnOnce() -> Labels) -> Rc<Row> {
+    /// The row of calls of this consumer, or of those that failed so.
+    pub(crate) fn of(
+        &self,
+        key: Key,
+        error: Option<ErrorType>,
+        consumer: &str,
+        labels: impl FnOnce() -> Labels,
+    ) -> Rc<Row> {
         let consumer = self.consumers.of(consumer);
         let (model, deployment, operation) = key;
         // There are at most 1,024 models and 64 deployments, and operations differ in length or in the first letter.
         let operation = (operation.len() as u64) << 8 | u64::from(operation.as_bytes()[0]);
-        let key = ((model as u64) << 32 | (deployment as u64) << 16 | operation, consumer);
+        let error = error.map_or(0, |error| error as u64 + 1);
+        let key =
+            (error << 48 | (model as u64) << 32 | (deployment as u64) << 16 | operation, consumer);
         let rows = &mut *self.rows.borrow_mut();
         if let Some(known) = rows.get(&key) {
             return Rc::clone(known);
@@ -183,15 +192,27 @@ impl Row {
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
     row: &'a Row,
+    /// That of its end.
+    end: &'a Row,
     amounts: Vec<(Counter, u64)>,
     values: Vec<(Histogram, f64)>,
     usage: Vec<(&'static str, i64)>,
 }
 
 impl<'a> Record<'a> {
-    pub(crate) fn of(row: &'a Row) -> Self {
+    pub(crate) fn of(row: &'a Row, end: &'a Row) -> Self {
         let (amounts, values) = (Vec::with_capacity(8), Vec::with_capacity(8));
-        Self { row, amounts, values, usage: Vec::with_capacity(8) }
+        Self { row, end, amounts, values, usage: Vec::with_capacity(8) }
+    }
+
+    /// Adds to one of [`COUNTERS`] of ends.
+    pub(crate) fn end(&mut self, place: usize, amount: u64) {
+        self.amounts.push((self.end.counter(place), amount));
+    }
+
+    /// Counts a value in one of [`HISTOGRAMS`] of ends.
+    pub(crate) fn observe_end(&mut self, place: usize, value: f64) {
+        self.values.push((self.end.histogram(place), value));
     }
 
     /// Adds to one of [`COUNTERS`].

@@ -14,6 +14,7 @@ use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::choose::Reserved;
+use crate::outcome::ErrorType;
 
 /// The largest event of a stream that is read, in bytes. What is not whole of one is kept with the exchange, which has
 /// 1 MiB for all that a plugin keeps.
@@ -105,6 +106,10 @@ pub(crate) struct Call {
     pub(crate) told_alike: u8,
     /// Bytes of text that have passed without a call, as far as they were counted.
     pub(crate) passed: u64,
+    /// Why it failed, as far as it is known.
+    pub(crate) error: Option<ErrorType>,
+    /// Calls of tools in the response.
+    pub(crate) tool_calls: u64,
     /// Whether a deployment answered.
     pub(crate) is_answered: bool,
     /// Whether the response came whole.
@@ -115,7 +120,7 @@ pub(crate) struct Call {
 }
 saved!(struct Call {
     protocol, spoken, action, model, deployment, able, affinity, hides_usage, streams, array, host, path, query, consumer,
-    began, sent, first, input, tokens, reserved, reading, is_held, told_alike, passed, is_answered, is_complete,
+    began, sent, first, input, tokens, reserved, reading, is_held, told_alike, passed, error, tool_calls, is_answered, is_complete,
     form, usage,
 });
 
@@ -137,6 +142,8 @@ pub(crate) enum Reading {
     Tail(Held, bool),
     /// An error whose body decides what follows.
     Failure,
+    /// A stream whose client was told an error. Nothing more of it is passed on, and so many bytes were not.
+    Over(u64),
 }
 
 impl Saved for Reading {
@@ -159,6 +166,10 @@ impl Saved for Reading {
                 is_first.save(out);
             }
             Self::Failure => out.push(6),
+            Self::Over(bytes) => {
+                out.push(7);
+                bytes.save(out);
+            }
         }
     }
 
@@ -171,6 +182,7 @@ impl Saved for Reading {
             4 => Self::Short,
             5 => Self::Tail(Saved::load(bytes)?, Saved::load(bytes)?),
             6 => Self::Failure,
+            7 => Self::Over(Saved::load(bytes)?),
             _ => return None,
         })
     }
@@ -268,6 +280,8 @@ impl Call {
             is_held: false,
             told_alike: 0,
             passed: 0,
+            error: None,
+            tool_calls: 0,
             is_answered: false,
             is_complete: false,
             form: Form::default(),
@@ -296,6 +310,13 @@ impl Call {
         ACTIONS[usize::from(self.action)]
     }
 
+    /// It is to be sent once more: nothing of what came is known any more.
+    pub(crate) fn begins_anew(&mut self) {
+        self.reading = Reading::Nothing;
+        (self.is_held, self.is_answered, self.is_complete) = (false, false, false);
+        (self.first, self.error, self.tool_calls) = (None, None, 0);
+    }
+
     /// The usage as far as it is known.
     pub(crate) fn usage(&self) -> Option<Usage> {
         self.usage
@@ -320,8 +341,9 @@ impl Call {
 
 impl Reading {
     /// At the start of a stream.
-    pub(crate) fn events(framing: Framing, protocol: Protocol) -> Self {
-        Self::Events(Box::new((Reader::new(framing, MAX_EVENT), Stream::new(protocol))))
+    pub(crate) fn events(framing: Framing, protocol: Protocol, most: u64) -> Self {
+        let reader = Reader::new(framing, MAX_EVENT).passing(most);
+        Self::Events(Box::new((reader, Stream::new(protocol))))
     }
 
     /// At the start of a stream that is translated.

@@ -70,6 +70,8 @@ pub struct Event<'a> {
 pub enum Fault {
     /// An event is larger than the limit.
     TooLarge,
+    /// An event has no end: it is larger than what is passed over unread.
+    Endless,
     /// It is not in the framing that it should be in.
     Malformed,
     /// A checksum of an AWS event stream does not match.
@@ -80,6 +82,7 @@ impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::TooLarge => "an event of the stream is larger than the limit",
+            Self::Endless => "an event of the stream does not end",
             Self::Malformed => "the stream is not framed as its content type says",
             Self::Checksum => "a checksum of the event stream does not match",
         })
@@ -93,19 +96,41 @@ impl std::error::Error for Fault {}
 pub struct Reader {
     framing: Framing,
     limit: usize,
+    /// How large an event may be that is passed over unread; zero: none is.
+    most: u64,
+    /// How much of such an event was given.
+    passed: u64,
     held: Held,
     /// Whether the first event is over: only before it may there be a byte order mark.
     begun: bool,
     sse: sse::Ends,
     items: items::Ends,
 }
-saved!(struct Reader { framing, limit, held, begun, sse, items });
+saved!(struct Reader { framing, limit, most, passed, held, begun, sse, items });
 
 impl Reader {
     /// A reader at the start of a stream, none of whose events may be larger than `limit` bytes.
     pub fn new(framing: Framing, limit: usize) -> Self {
         let (sse, items) = (sse::Ends::default(), items::Ends::default());
-        Self { framing, limit, held: Held::default(), begun: false, sse, items }
+        let held = Held::default();
+        Self { framing, limit, most: 0, passed: 0, held, begun: false, sse, items }
+    }
+
+    /// Passes events over unread that are larger than the limit, and at most so large: they are given in pieces, as bytes that are
+    /// no event. Those of an AWS event stream are not, whose checksums could not be seen.
+    pub fn passing(mut self, most: u64) -> Self {
+        self.most = if self.framing == Framing::EventStream { 0 } else { most };
+        self
+    }
+
+    /// Whether nothing is left of the last event: what is read next begins another.
+    pub fn is_between(&self) -> bool {
+        self.held.0.is_empty() && self.passed == 0
+    }
+
+    /// How the stream marks its events.
+    pub fn framing(&self) -> Framing {
+        self.framing
     }
 
     /// The bytes that were not given yet, as their event is not complete.
@@ -119,18 +144,18 @@ impl Reader {
         let mut rest = chunk;
         while !rest.is_empty() {
             let Some(end) = self.end(rest)? else {
-                if self.held.0.len() + rest.len() > self.limit {
-                    return Err(Fault::TooLarge);
+                if self.is_large(rest) {
+                    return self.pass_over(rest, &mut each);
                 }
                 self.held.0.extend_from_slice(rest);
                 return Ok(());
             };
             let (last, behind) = rest.split_at(end);
             rest = behind;
-            if self.held.0.len() + last.len() > self.limit {
-                return Err(Fault::TooLarge);
-            }
-            if self.held.0.is_empty() {
+            if self.is_large(last) {
+                self.pass_over(last, &mut each)?;
+                self.passed = 0;
+            } else if self.held.0.is_empty() {
                 each(self.event(last, true)?);
             } else {
                 let mut whole = std::mem::take(&mut self.held.0);
@@ -140,6 +165,31 @@ impl Reader {
                 self.held.0 = whole;
             }
             self.begun = true;
+        }
+        Ok(())
+    }
+
+    /// Whether what is held and this are part of an event that is not read.
+    fn is_large(&self, more: &[u8]) -> bool {
+        self.passed > 0 || self.held.0.len() + more.len() > self.limit
+    }
+
+    /// Gives a piece of an event that is too large to be read.
+    fn pass_over(&mut self, more: &[u8], each: &mut impl FnMut(Event<'_>)) -> Result<(), Fault> {
+        if self.most == 0 {
+            return Err(Fault::TooLarge);
+        }
+        let length = self.held.0.len() + more.len();
+        self.passed = self.passed.saturating_add(length as u64);
+        if self.passed > self.most {
+            return Err(Fault::Endless);
+        }
+        if self.held.0.is_empty() {
+            each(bare(more));
+        } else {
+            let mut piece = std::mem::take(&mut self.held.0);
+            piece.extend_from_slice(more);
+            each(bare(&piece));
         }
         Ok(())
     }

@@ -3,11 +3,13 @@
 //! Totals include what is part of them: cached input is input, reasoning is output. Providers
 //! that count otherwise are converted here, so that nobody else has to know.
 
+mod calls;
 mod last;
 mod read;
 mod scan;
 mod stream;
 
+pub use calls::of_body as tool_calls_of_body;
 pub use stream::{Seen, Stream};
 
 use crate::json::Raw;

@@ -1,6 +1,8 @@
 //! Streams that pass as they are, and end without the end that their API has: they must not look whole.
 
-use gateway_model_protocols::framing::event_stream;
+use gateway_model_protocols::Call;
+use gateway_model_protocols::framing::{Framing, Reader, event_stream};
+use gateway_model_protocols::usage::Stream;
 use gateway_plugin_sdk::testing::{self, Harness, Outcome, RequestBuilder, ResponseBuilder};
 use models::Models;
 use serde_json::{Value, json};
@@ -196,26 +198,103 @@ fn apis() -> Vec<Api> {
 }
 
 #[test]
-fn what_ends_without_its_end_is_cut_off() {
+fn what_ends_without_its_end_has_an_error_of_its_api_or_is_cut_off() {
     for api in apis() {
         let harness = api.plugin();
         let head = api.head.concat();
-        for (pieces, passed) in [
-            (vec![&*head, &*api.text, &*api.text], [&*head, &*api.text].concat()),
-            // A piece of an event is no end either.
-            (vec![&*api.text, &api.ends[0][..api.ends[0].len() / 2]], api.text.clone()),
+        for (pieces, passed, is_between) in [
+            (vec![&*head, &*api.text, &*api.text], [&*head, &*api.text, &*api.text].concat(), true),
+            // A piece of an event is no end either, and nothing can be said behind it.
+            (vec![&*api.text, &api.ends[0][..api.ends[0].len() / 2]], api.text.clone(), false),
         ] {
             let mut exchange = harness.request(api.ask());
             let outcome = exchange.try_response(api.answer(&pieces));
-            assert!(matches!(outcome, Outcome::Abort(_)), "{}: {outcome:?}", api.path);
+            let is_cut = matches!(outcome, Outcome::Abort(_));
+            assert_eq!(is_cut, !is_between, "{}: {outcome:?}", api.path);
             let answer = exchange.answer().unwrap();
-            assert_eq!((answer.status(), answer.body()), (200, &*passed), "{}", api.path);
+            assert_eq!(answer.status(), 200, "{}", api.path);
+            let error = answer.body().strip_prefix(&*passed).unwrap();
+            assert_eq!(says_error(&api, error), is_between, "{}", api.path);
             assert!(exchange.attempt().is_none(), "{}", api.path);
             // What has come is charged.
             let total = exchange.attribute("model.tokens.total").unwrap();
             assert_ne!(total, "0", "{}", api.path);
+            assert_eq!(exchange.attribute("model.error").as_deref(), Some("cut"), "{}", api.path);
         }
     }
+}
+
+/// Whether these bytes are an error of the API, as a reader of its streams sees it.
+fn says_error(api: &Api, bytes: &[u8]) -> bool {
+    let mut reader = Reader::new(Framing::of_content_type(api.kind).unwrap(), 1 << 20);
+    let protocol = Call::of_path(api.path).unwrap().protocol;
+    let mut stream = Stream::new(protocol);
+    reader.read(bytes, |event| _ = stream.event(&event)).unwrap();
+    assert!(reader.held().is_empty(), "{}: {}", api.path, String::from_utf8_lossy(bytes));
+    stream.failure().is_some_and(|failure| failure.message.contains("provider"))
+}
+
+#[test]
+fn what_an_api_does_not_have_is_an_error_and_what_follows_is_not_passed_on() {
+    for api in apis() {
+        let garbage: Vec<u8> = match api.kind {
+            "application/vnd.amazon.eventstream" => {
+                let mut frame = frame("contentBlockDelta", json!({}));
+                let last = frame.len() - 1;
+                frame[last] ^= 1;
+                frame
+            }
+            "application/x-ndjson" => b"<html>Bad Gateway</html>\n".to_vec(),
+            _ => b"data: <html>Bad Gateway</html>\n\n".to_vec(),
+        };
+        let harness = api.plugin();
+        // As long as nothing was passed on the next one is asked.
+        let mut exchange = harness.request(api.ask());
+        exchange.try_response(api.answer(&[&api.head.concat(), &garbage, &api.text]));
+        assert_eq!(exchange.attempt().and_then(|it| it.to()), Some("two"), "{}", api.path);
+        // In a piece of its own, and behind an event in one.
+        for pieces in [
+            vec![&*api.text, &*garbage, &*api.text, &*api.ends[0]],
+            vec![&*api.text, &*[&*api.text, &*garbage].concat(), &*api.ends[0]],
+        ] {
+            let mut exchange = harness.request(api.ask());
+            let answer = exchange.response(api.answer(&pieces));
+            let passed = if pieces.len() == 4 { api.text.clone() } else { api.text.repeat(2) };
+            let error = answer.body().strip_prefix(&*passed).unwrap().to_vec();
+            assert!(says_error(&api, &error), "{}", api.path);
+            assert_eq!(
+                exchange.attribute("model.error").as_deref(),
+                Some("garbled"),
+                "{}",
+                api.path
+            );
+        }
+        // One whose beginning was passed on cannot be taken back, and one that goes on is not read for ever.
+        let mut exchange = harness.request(api.ask());
+        let (one, two) = garbage.split_at(7);
+        let outcome = exchange.try_response(api.answer(&[&api.text, one, two, &api.text]));
+        assert!(matches!(outcome, Outcome::Abort(_)), "{}: {outcome:?}", api.path);
+        let mut exchange = harness.request(api.ask());
+        let long = api.text.repeat(2_000);
+        let pieces = [&*api.text, &*garbage, &*long, &*long];
+        let outcome = exchange.try_response(api.answer(&pieces));
+        assert!(matches!(outcome, Outcome::Abort(_)), "{}: {outcome:?}", api.path);
+    }
+}
+
+#[test]
+fn an_event_without_end_is_cut_off() {
+    let [chat, _] = openai();
+    let harness = chat.plugin();
+    let piece = vec![b'x'; 1 << 20];
+    let mut pieces = vec![&*chat.text, b"data: "];
+    pieces.extend(std::iter::repeat_n(&*piece, 18));
+    let mut exchange = harness.request(chat.ask());
+    let outcome = exchange.try_response(chat.answer(&pieces));
+    assert!(matches!(outcome, Outcome::Abort(_)), "{outcome:?}");
+    let length = exchange.answer().unwrap().body().len();
+    assert!((15 << 20..17 << 20).contains(&length), "{length}");
+    assert_eq!(exchange.attribute("model.error").as_deref(), Some("garbled"));
 }
 
 #[test]

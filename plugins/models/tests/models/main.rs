@@ -13,6 +13,7 @@ mod ends;
 mod fail_over;
 mod faults;
 mod files;
+mod outcomes;
 mod passing;
 mod regions;
 mod silence;

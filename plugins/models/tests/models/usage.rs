@@ -74,7 +74,7 @@ fn a_call_that_somebody_behind_refused_is_none() {
     let mut exchange = harness.request(hello("mini"));
     exchange.response(testing::response().status(500));
     exchange.complete();
-    let refused = [&LABELS[..], &[("outcome", "refused")]].concat();
+    let refused = [&LABELS[..], &[("error_type", "server"), ("outcome", "refused")]].concat();
     assert_eq!(harness.counter("gen_ai_requests", &refused), 1);
     assert_eq!(harness.usage("input_tokens"), 0);
     // What was reserved is given back.

@@ -17,8 +17,9 @@ pub struct Translator {
     provider: Provider,
     client: Client,
     is_over: bool,
+    is_broken: bool,
 }
-saved!(struct Translator { usage, provider, client, is_over });
+saved!(struct Translator { usage, provider, client, is_over, is_broken });
 
 impl Translator {
     /// A stream of a provider that speaks `from`, for a client that speaks `to`. `None` if there
@@ -29,6 +30,7 @@ impl Translator {
             provider: Provider::new(from, &options.id)?,
             client: Client::new(to, options)?,
             is_over: false,
+            is_broken: false,
         })
     }
 
@@ -116,6 +118,7 @@ impl Translator {
 
     fn broken(&mut self, message: &str) {
         if !std::mem::replace(&mut self.is_over, true) {
+            self.is_broken = true;
             self.client.broken(message);
         }
     }
@@ -123,6 +126,11 @@ impl Translator {
     /// The usage of the stream, and what else is known of it.
     pub fn usage(&self) -> &Stream {
         &self.usage
+    }
+
+    /// Whether the stream cannot be translated on, though no error came in it: the client was told so.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// Whether the client has got an end or an error, so that nothing more is written.

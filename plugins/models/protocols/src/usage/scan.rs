@@ -12,10 +12,12 @@ pub(super) struct Found {
     pub(super) parse: bool,
     /// Something else than a usage makes it worth reading: an end or an error.
     pub(super) is_special: bool,
+    /// How often a member has calls of tools.
+    pub(super) calls: u64,
 }
 
 impl Found {
-    const SPECIAL: Self = Self { text: 0, content: false, parse: true, is_special: true };
+    const SPECIAL: Self = Self { text: 0, content: false, parse: true, is_special: true, calls: 0 };
 }
 
 /// Names of members that tell what an event is.
@@ -132,11 +134,16 @@ fn scan(data: &[u8], names: &Names) -> Found {
             let first = value.first().copied().unwrap_or(b'n');
             let second = || value.get(json::space(value, 1)).copied().unwrap_or(b']');
             found.text += length.unwrap_or(0) as u64;
+            let has_calls = match first {
+                b'[' => name == b"tool_calls" && second() == b'{',
+                b'{' => name == b"functionCall",
+                _ => false,
+            };
+            found.calls += u64::from(has_calls);
             found.content |= match first {
                 b'"' => length != Some(0),
-                b'[' => name == b"tool_calls" && second() == b'{',
-                b'{' => name == b"functionCall" || name == b"inlineData",
-                _ => false,
+                b'{' => has_calls || name == b"inlineData",
+                _ => has_calls,
             };
         }
         Some(Kind::Special) => {

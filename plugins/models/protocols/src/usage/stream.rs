@@ -4,7 +4,7 @@
 //! a parse; only an event that has a usage, an end or an error is read as a whole.
 
 use super::read::{self, Parts};
-use super::{Tier, Usage, scan};
+use super::{Tier, Usage, calls, scan};
 use crate::error::{self, Failure};
 use crate::framing::Event;
 use crate::json::Raw;
@@ -25,6 +25,8 @@ pub struct Seen {
     pub terminal: bool,
     /// It is an error.
     pub error: bool,
+    /// It is nothing that the API has: its data is not JSON.
+    pub garbled: bool,
 }
 
 /// Reads the events of one stream.
@@ -37,6 +39,8 @@ pub struct Stream {
     finish: Option<String>,
     has_content: bool,
     text_bytes: u64,
+    /// Calls of tools that began.
+    calls: u64,
     is_over: bool,
     /// `[DONE]` came.
     is_done: bool,
@@ -47,7 +51,7 @@ pub struct Stream {
     failed_first: bool,
 }
 saved!(struct Stream {
-    protocol, parts, usage, tier, finish, has_content, text_bytes, is_over, is_done, answers, ended,
+    protocol, parts, usage, tier, finish, has_content, text_bytes, calls, is_over, is_done, answers, ended,
     failure, failed_first,
 });
 
@@ -62,6 +66,7 @@ impl Stream {
             finish: None,
             has_content: false,
             text_bytes: 0,
+            calls: 0,
             is_over: false,
             is_done: false,
             answers: 1,
@@ -84,8 +89,16 @@ impl Stream {
             self.is_done = true;
             return Seen { terminal: true, ..Seen::default() };
         }
+        if data.is_empty() {
+            return Seen::default();
+        }
         let found = scan::look(self.protocol, event, data);
         let mut seen = Seen { content: found.content, ..Seen::default() };
+        if !looks_whole(data) && !(event.is_exception || event.name == b"error") {
+            // What came of an event whose end did not is no fault of its form.
+            return Seen { garbled: event.is_whole, ..Seen::default() };
+        }
+        self.calls += calls::in_event(self.protocol, &found, event.name, data);
         if found.parse && !found.is_special {
             self.read_usage(data, &mut seen);
         } else if found.parse
@@ -95,6 +108,10 @@ impl Stream {
         } else if event.is_exception || event.name == b"error" {
             seen.error = true;
             self.fail(error::of_text(self.protocol, event.name, data));
+        } else if event.is_whole {
+            // Behind content how it begins and ends is enough.
+            let is_read = found.parse || !(found.content || self.has_content);
+            seen.garbled = found.parse || (is_read && Raw::parse(data).is_err());
         }
         self.text_bytes = self.text_bytes.saturating_add(found.text);
         self.has_content |= seen.content;
@@ -263,6 +280,11 @@ impl Stream {
         self.has_content
     }
 
+    /// How many tools the answer calls, as far as it came.
+    pub fn tool_calls(&self) -> u64 {
+        self.calls
+    }
+
     /// The bytes of text, reasoning and arguments that came.
     pub fn text_bytes(&self) -> u64 {
         self.text_bytes
@@ -296,6 +318,12 @@ impl Stream {
 
 fn is_empty(list: Raw<'_>) -> bool {
     list.is_array() && list.elements().next().is_none()
+}
+
+/// Whether the data begins and ends as JSON of an event does. Texts inside are not read here: most events are looked at, and
+/// not parsed.
+fn looks_whole(data: &[u8]) -> bool {
+    matches!((data.first(), data.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')))
 }
 
 /// Images and audio have typed events, with their usage in the last.
