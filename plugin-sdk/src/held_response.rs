@@ -137,6 +137,15 @@ pub fn call_when_late() -> Result<(), HeldResponseError> {
     host::call_when_late()
 }
 
+/// In `on_response`, for a response that is held back: where its body breaks off once it was let go, `on_response_chunk` is called with a
+/// chunk that is empty and not the last. What it passes on in its place ends the body; if that is nothing the body is cut off.
+///
+/// # Errors
+/// In another hook.
+pub fn call_when_broken() -> Result<(), HeldResponseError> {
+    host::call_when_broken()
+}
+
 /// Whether the response is held back, in `on_response_chunk`. It is `false` too once it was let go.
 pub fn is_held() -> bool {
     host::is_response_held()

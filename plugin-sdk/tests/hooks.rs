@@ -666,6 +666,7 @@ fn a_silent_response_is_let_go_or_the_hook_decides() {
             context.clear();
             held_response::hold(100, Duration::from_secs(7)).unwrap();
             held_response::call_when_late().unwrap();
+            held_response::call_when_broken().unwrap();
             Outcome::Next
         },
         chunk: |chunk, context| {
@@ -688,6 +689,13 @@ fn a_silent_response_is_let_go_or_the_hook_decides() {
     exchange.try_response(streams(&["a"]).falls_silent());
     assert!(exchange.attempt().is_some() && exchange.answer().is_none());
     assert_eq!(exchange.first_byte(), None);
+    // Where it breaks off the hook may end it.
+    let mut exchange = harness.request(testing::request());
+    let whole = "b".repeat(100);
+    assert_eq!(exchange.response(streams(&[&whole]).breaks_off()).text(), whole);
+    assert!(exchange.is_broken());
+    let mut exchange = harness.request(testing::request());
+    exchange.try_response(streams(&["a"]).falls_silent());
     // Without a decision it is let go, and ends.
     assert_eq!(exchange.response(streams(&[]).falls_silent()).text(), "late data ");
 }

@@ -41,6 +41,8 @@ pub(super) struct Filter {
     plugin: Rc<Stage>,
     inner: Body,
     state: FilterState,
+    /// Whether the hook is called where the body breaks off, once it is passed on.
+    pub(super) calls_broken: bool,
 }
 
 struct Stage {
@@ -80,6 +82,8 @@ enum Next {
     More,
     Trailers(HeaderMap),
     Nothing,
+    /// It broke off, and the hook may end it.
+    Broken(BodyError),
 }
 
 impl From<Next> for FilterState {
@@ -87,7 +91,7 @@ impl From<Next> for FilterState {
         match next {
             Next::More => Self::Reading,
             Next::Trailers(trailers) => Self::Trailers(trailers),
-            Next::Nothing => Self::Ended,
+            Next::Nothing | Next::Broken(_) => Self::Ended,
         }
     }
 }
@@ -114,6 +118,7 @@ impl http_body::Body for Filter {
                     };
                     let (data, next) = match frame.transpose() {
                         Ok(frame) => this.split(frame),
+                        Err(error) if this.takes_break() => (Bytes::new(), Next::Broken(error)),
                         Err(error) => return Poll::Ready(Some(Err(error))),
                     };
                     // A hook is shown no empty chunk but the last, and one that it asked for.
@@ -131,6 +136,13 @@ impl http_body::Body for Filter {
                     this.state = FilterState::Seen(passed, next);
                 }
                 FilterState::Seen(Err(error), _) => return Poll::Ready(Some(Err(error))),
+                FilterState::Seen(Ok(data), Next::Broken(error)) => {
+                    if data.is_empty() {
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    this.plugin.ended(&error);
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
                 FilterState::Seen(Ok(data), next) => {
                     this.state = next.into();
                     // Who holds a response back looks at each decision.
@@ -162,7 +174,8 @@ impl Filter {
     ) -> Self {
         let (held, alike) = (RefCell::new(held), RefCell::default());
         let stage = Stage { run: run.clone(), index, side, held, alike };
-        Self { plugin: Rc::new(stage), inner, state: FilterState::Reading }
+        let state = FilterState::Reading;
+        Self { plugin: Rc::new(stage), inner, state, calls_broken: false }
     }
 
     pub(super) fn into_body(self) -> Body {
@@ -179,6 +192,11 @@ impl Filter {
     /// Whether the hook has begun and waits for something.
     pub(super) fn is_in_hook(&self) -> bool {
         matches!(self.state, FilterState::Waiting(..))
+    }
+
+    /// Whether the hook is called for a body that has broken off now.
+    fn takes_break(&mut self) -> bool {
+        !self.is_held() && std::mem::take(&mut self.calls_broken)
     }
 
     fn is_held(&self) -> bool {
@@ -223,9 +241,9 @@ impl Stage {
     /// Gives a chunk to the hook. A hook that does not wait, and has an instance, has its outcome at
     /// once.
     fn see(self: Rc<Self>, data: Bytes, next: Next) -> FilterState {
-        let last = !matches!(next, Next::More);
+        let last = !matches!(next, Next::More | Next::Broken(_));
         // The last one is never among them.
-        if !last && self.passes(&data) {
+        if matches!(next, Next::More) && self.passes(&data) {
             return FilterState::Seen(Ok(data), next);
         }
         self.run.note_passed(self.index);
@@ -265,6 +283,15 @@ impl Stage {
         passing.bytes += bytes;
         self.run.plugin_states.borrow_mut()[self.index].passed += bytes;
         true
+    }
+
+    /// The hook has ended a body that broke off: the exchange does not fail, and so the log has it from here.
+    #[cold]
+    fn ended(&self, error: &BodyError) {
+        let heads = self.run.heads();
+        let (plugin, request_id) = (self.name(), heads.facts.request_id());
+        tracing::warn!(%plugin, request_id, fault = "upstream",
+            "the response broke off, and the plugin has told the client so: {error}");
     }
 
     fn name(&self) -> Arc<str> {

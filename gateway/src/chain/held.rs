@@ -48,7 +48,8 @@ pub(super) async fn hold(
     let plugin = run.pool(index).plugin();
     run.change(|heads| heads.facts.held_by = Some(plugin.name.clone()));
     let decisions = Some(Box::default());
-    let filter = Filter::new(run, index, Side::Response, body, decisions);
+    let mut filter = Filter::new(run, index, Side::Response, body, decisions);
+    filter.calls_broken = bounds.calls_broken;
     let held = Held { filter, pieces: Pieces::new(plugin.reservation(), None) };
     let read = held.read(run, index, bounds).await;
     run.change(|heads| heads.facts.held_by = None);
@@ -134,7 +135,7 @@ pub(super) fn decide(
     of_held: OfHeld,
     asked: Box<Asked>,
 ) -> Result<Option<Decided>, Failure> {
-    let OfHeld { release, change, answer, hold: _, calls_late: _ } = of_held;
+    let OfHeld { release, change, answer, hold: _, calls_late: _, calls_broken: _ } = of_held;
     if let Some(change) = change {
         change_head(run, change)?;
     }

@@ -260,6 +260,10 @@ pub(crate) fn call_when_late() -> Result<(), HeldResponseError> {
     reached().call_when_late()
 }
 
+pub(crate) fn call_when_broken() -> Result<(), HeldResponseError> {
+    reached().call_when_broken()
+}
+
 pub(crate) fn hold_response(
     bytes: u32,
     time: std::time::Duration,

@@ -222,6 +222,10 @@ pub(crate) fn call_when_late() -> Result<(), HeldResponseError> {
     imports::held_response::call_when_late().map_err(held_response_error)
 }
 
+pub(crate) fn call_when_broken() -> Result<(), HeldResponseError> {
+    imports::held_response::call_when_broken().map_err(held_response_error)
+}
+
 pub(crate) fn change_held_head(change: &HeadChange) -> Result<(), HeldResponseError> {
     let remove: Vec<_> = change.remove.iter().map(String::as_str).collect();
     let set: Vec<_> =

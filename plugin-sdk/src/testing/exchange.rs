@@ -64,6 +64,8 @@ pub struct Exchange<'a, P: Plugin> {
     released_after: Option<usize>,
     background: Option<Background>,
     is_from_cache: bool,
+    /// Whether the last response was cut off where its body broke off.
+    is_broken: bool,
 }
 
 impl<'a, P: Plugin> Exchange<'a, P> {
@@ -103,6 +105,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             released_after: None,
             background: None,
             is_from_cache: false,
+            is_broken: false,
         };
         apply(&mut exchange.state.get_mut().request.fields, &interest.every_request);
         exchange.state.get_mut().cache.stage = Stage::Request;
@@ -170,6 +173,11 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     /// What the client is sent while the last response is silent, and after how long, if the plugin wants that.
     pub fn kept_alive(&self) -> Option<(Vec<u8>, Duration)> {
         self.state.borrow().keep_alive.clone()
+    }
+
+    /// Whether the client sees that the last response [broke off](ResponseBuilder::breaks_off): the plugin has not ended it.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 
     /// How long the head of the response is waited for, if the plugin bounds that.
@@ -395,6 +403,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
             released_after: None,
             background: None,
             is_from_cache: false,
+            is_broken: false,
         }
     }
 
@@ -416,7 +425,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     }
 
     fn response_hooks(&mut self, response: ResponseBuilder) {
-        let ResponseBuilder { mut head, chunks, is_silent } = response;
+        let ResponseBuilder { mut head, chunks, is_silent, is_broken } = response;
         apply(&mut head.fields, &self.response_edits);
         self.sent += 1;
         self.attempt = None;
@@ -426,6 +435,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         state.sent = self.sent;
         state.hold = None;
         state.calls_late = false;
+        state.calls_broken = false;
+        self.is_broken = false;
         state.keep_alive = None;
         if self.interest.response {
             let head = self.response_head();
@@ -449,8 +460,8 @@ impl<'a, P: Plugin> Exchange<'a, P> {
         }
         let hold = self.state.get_mut().hold;
         let body = match self.response_body {
-            _ if hold.is_some() && is_silent => {
-                self.silent_response(chunks, hold.unwrap_or_default() as usize)
+            _ if hold.is_some() && (is_silent || is_broken) => {
+                self.silent_response(chunks, hold.unwrap_or_default() as usize, is_broken)
             }
             _ if is_empty(&chunks) => Vec::new(),
             _ if hold.is_some() => self.held_response(chunks, hold.unwrap_or_default() as usize),
@@ -503,7 +514,7 @@ impl<'a, P: Plugin> Exchange<'a, P> {
     }
 
     /// The same of a body behind whose chunks nothing comes until the time is over for which the response is held back. Then it ends.
-    fn silent_response(&mut self, chunks: Vec<Vec<u8>>, bound: usize) -> Vec<u8> {
+    fn silent_response(&mut self, chunks: Vec<Vec<u8>>, bound: usize, is_broken: bool) -> Vec<u8> {
         let (mut kept, mut is_held) = (Vec::new(), true);
         for (index, chunk) in chunks.into_iter().filter(|chunk| !chunk.is_empty()).enumerate() {
             if !is_held {
@@ -516,6 +527,15 @@ impl<'a, P: Plugin> Exchange<'a, P> {
                 self.state.get_mut().sent = 0;
                 is_held = false;
             }
+        }
+        if is_broken {
+            let end = match self.state.get_mut().calls_broken && !is_held {
+                true => self.chunk(Vec::new(), false, Configured::on_response_chunk),
+                false => Vec::new(),
+            };
+            self.is_broken = end.is_empty();
+            kept.extend(end);
+            return kept;
         }
         if is_held {
             let time = self.state.get_mut().hold_time;

@@ -94,6 +94,8 @@ pub(crate) struct ExchangeState {
     /// For how long, and whether the plugin decides when that is over.
     pub(crate) hold_time: Duration,
     pub(crate) calls_late: bool,
+    /// Whether it may end a body that breaks off.
+    pub(crate) calls_broken: bool,
     /// How long the head of a response is waited for, where that is bounded.
     pub(crate) first_byte: Option<Duration>,
     /// What the hook that runs decides of a response that is held back.
@@ -530,6 +532,15 @@ impl TestHost {
             return Err(HeldResponseError::NotHere);
         }
         exchange.calls_late = true;
+        Ok(())
+    }
+
+    pub(crate) fn call_when_broken(&self) -> Result<(), HeldResponseError> {
+        let mut exchange = self.exchange.borrow_mut();
+        if !exchange.may_hold {
+            return Err(HeldResponseError::NotHere);
+        }
+        exchange.calls_broken = true;
         Ok(())
     }
 

@@ -91,12 +91,13 @@ pub struct ResponseBuilder {
     pub(crate) head: ResponseState,
     pub(crate) chunks: Vec<Vec<u8>>,
     pub(crate) is_silent: bool,
+    pub(crate) is_broken: bool,
 }
 
 /// A response of the upstream: 200.
 pub fn response() -> ResponseBuilder {
     let head = ResponseState { status: 200, fields: Vec::new() };
-    ResponseBuilder { head, chunks: Vec::new(), is_silent: false }
+    ResponseBuilder { head, chunks: Vec::new(), is_silent: false, is_broken: false }
 }
 
 impl ResponseBuilder {
@@ -128,6 +129,12 @@ impl ResponseBuilder {
     /// Nothing more comes behind these chunks for as long as the plugin holds the response back; then it ends.
     pub fn falls_silent(mut self) -> Self {
         self.is_silent = true;
+        self
+    }
+
+    /// It breaks off behind these chunks, with which the plugin has let it go.
+    pub fn breaks_off(mut self) -> Self {
+        self.is_broken = true;
         self
     }
 }

@@ -321,3 +321,30 @@ async fn a_head_that_does_not_come_in_the_time_of_a_plugin_is_not_waited_for() {
         assert_eq!((answer.status(), answer.header("x-sent")), (504, Some("2")));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plugin_may_end_a_body_that_breaks_off_behind_what_was_passed_on() {
+    for (is_http2, name) in [(false, "ends-1"), (true, "ends-2")] {
+        let provider = Provider::new("one", is_http2, "message more wait break").await;
+        let config =
+            "config = { upstreams = UPSTREAMS, bytes = 1000, time_ms = 60000, late = true }";
+        // With the bound it passes nothing on, and the body is cut off.
+        let silent = config.replace("late = true", "late = true, first_byte_ms = 60000");
+        for (config, says) in [(config, true), (&*silent, false)] {
+            let gateway = start(name, &[&provider], is_http2, config);
+            let mut raw = Raw::connect(gateway.address).await;
+            raw.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+            let head = raw.read_until("event: more\n\n").await;
+            provider.opens();
+            let rest = raw.rest().await;
+            assert_eq!(rest.contains("event: broken\n\n"), says, "{rest}");
+            assert_eq!(rest.ends_with("0\r\n\r\n"), says, "{rest}");
+            let id = head.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
+            let told =
+                |line: &log::Line| line.message.contains("the plugin has told the client so");
+            let count = log::of_request(id).iter().filter(|line| told(line)).count();
+            assert_eq!(count, usize::from(says));
+            holds_nothing(&gateway).await;
+        }
+    }
+}

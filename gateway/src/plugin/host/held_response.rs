@@ -21,6 +21,8 @@ pub(crate) struct OfHeld {
     pub(crate) hold: Option<Hold>,
     /// The hook is called when its time is over.
     pub(crate) calls_late: bool,
+    /// The hook is called where the body breaks off behind what was passed on.
+    pub(crate) calls_broken: bool,
     /// It is to be let go.
     pub(crate) release: bool,
     /// What is changed in its head.
@@ -36,12 +38,15 @@ pub(crate) struct Hold {
     pub(crate) time: Duration,
     /// Whether the plugin decides when the time is over.
     pub(crate) calls_late: bool,
+    /// Whether it may end a body that breaks off.
+    pub(crate) calls_broken: bool,
 }
 
 impl OfHeld {
     /// For how long it is to be held back, if it is.
     pub(crate) fn hold(&self) -> Option<Hold> {
-        self.hold.map(|hold| Hold { calls_late: self.calls_late, ..hold })
+        let Self { calls_late, calls_broken, .. } = *self;
+        self.hold.map(|hold| Hold { calls_late, calls_broken, ..hold })
     }
 }
 
@@ -53,6 +58,9 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap("call-when-late", |mut store: Context<'_>, (): ()| {
         Ok((store.data_mut().call_when_late(),))
+    })?;
+    linker.func_wrap("call-when-broken", |mut store: Context<'_>, (): ()| {
+        Ok((store.data_mut().call_when_broken(),))
     })?;
     linker.func_wrap("is-held", |store: Context<'_>, (): ()| Ok((store.data().is_held(),)))?;
     linker.func_wrap("release", |mut store: Context<'_>, (): ()| {
@@ -79,7 +87,7 @@ impl HostState {
             return Err(HeldResponseError::Invalid);
         }
         let time = Duration::from_nanos(time);
-        let hold = Hold { bytes: bytes as usize, time, calls_late: false };
+        let hold = Hold { bytes: bytes as usize, time, calls_late: false, calls_broken: false };
         self.asked().hold = Some(hold);
         Ok(())
     }
@@ -89,6 +97,14 @@ impl HostState {
             return Err(HeldResponseError::NotHere);
         }
         self.asked().calls_late = true;
+        Ok(())
+    }
+
+    fn call_when_broken(&mut self) -> Called {
+        if self.hook != OnResponse::INDEX {
+            return Err(HeldResponseError::NotHere);
+        }
+        self.asked().calls_broken = true;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 //! a word in it that decides: `error` (the request goes to the next one of `upstreams`, and to the client 529 if there
 //! is none), `refuse` (the head becomes that of a 503), `message` (let go), `cut` (the body is cut off), `fall` (it
 //! panics), `loud` (the chunk in capitals, and held on). A response of 500 or more goes to the next upstream too. It
-//! with `late`, when nothing has decided in that time, the next upstream is asked too, or the client is answered 504. It
+//! with `late` a body that breaks off ends with an event, unless there is `first_byte_ms`, and when nothing has decided in that time, the next upstream is asked too, or the client is answered 504. It
 //! writes `x-sent` into each response, `x-seen` when it sees the request, and logs what it may not do any more.
 
 use std::time::Duration;
@@ -73,6 +73,7 @@ impl Plugin for Holds {
             }
             if self.0.late {
                 held_response::call_when_late().expect("it is held back");
+                held_response::call_when_broken().expect("it is held back");
             }
         }
         Outcome::Next
@@ -82,6 +83,9 @@ impl Plugin for Holds {
         seen.0 += 1;
         let text = String::from_utf8_lossy(chunk.data()).into_owned();
         if !held_response::is_held() {
+            if text.is_empty() && !chunk.is_last() && self.0.first_byte_ms == 0 {
+                chunk.replace("event: broken\n\n");
+            }
             if text.contains("late") {
                 let answered = held_response::respond(Response::new(500)).is_ok();
                 log::info!("late: {} {}", answered, attempts::again(&Attempt::new()).is_ok());
