@@ -168,7 +168,7 @@ impl Models {
                 let found = usage::of_body(spoken, body.bytes()).or_else(|| call.usage());
                 call.set_usage(found.unwrap_or_else(|| call.estimated()));
                 if call.action() == Action::Generate {
-                    call.tool_calls = usage::tool_calls_of_body(spoken, body.bytes());
+                    call.tool_calls = Some(usage::tool_calls_of_body(spoken, body.bytes()));
                 }
                 self.tell(call);
                 self.tell_end(call);
@@ -205,6 +205,10 @@ impl Models {
         let time = if is_bounded { self.left(call).max(SHORTEST) } else { HELD_TIME };
         let held = held_response::hold(HELD_BYTES, time).and_then(|()| match is_bounded {
             true => held_response::call_when_late(),
+            false => Ok(()),
+        });
+        let held = held.and_then(|()| match is_stream {
+            true => held_response::call_when_broken(),
             false => Ok(()),
         });
         match held {

@@ -208,8 +208,18 @@ impl Plugin for Models {
     fn on_response_chunk(&self, chunk: &mut Chunk, progress: &mut Progress) -> ChunkOutcome {
         let Some(call) = progress.call_mut() else { return ChunkOutcome::Next };
         if chunk.data().is_empty() && !chunk.is_last() {
-            if std::mem::take(&mut call.is_held) {
+            if std::mem::take(&mut call.is_held) && held_response::is_held() {
                 self.late(call);
+                return ChunkOutcome::Next;
+            }
+            let read = reading::broken(call, chunk);
+            if let Some((failure, error)) = &read.failure {
+                self.note(call, failure, *error);
+                self.failed_late(call, &Failed::server(*error));
+            }
+            if read.usage {
+                self.tell(call);
+                self.tell_end(call);
             }
             return ChunkOutcome::Next;
         }
@@ -223,7 +233,9 @@ impl Plugin for Models {
                     self.failed_early(call, failure, *error);
                     return ChunkOutcome::Next;
                 }
-                self.failed_late(call, &Failed { error: *error, ..Failed::of(failure) });
+                if call.error.is_none() {
+                    self.failed_late(call, &Failed { error: *error, ..Failed::of(failure) });
+                }
             }
             if is_held && !chunk.is_last() {
                 held_response::release();

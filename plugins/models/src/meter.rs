@@ -47,11 +47,13 @@ pub(crate) fn tell(usage: &Usage, cost: Option<u64>) {
 /// Says what is known only when a response is whole.
 pub(crate) fn tell_end(call: &Call, usage: &Usage) {
     let writes = usage.cache_write + usage.cache_write_1h;
-    let numbers = [usage.cached_input, writes, usage.reasoning, call.tool_calls];
-    let [cached, writes, reasoning, calls] = numbers.map(|number| number.to_string());
+    let calls = call.tool_calls;
+    let numbers = [usage.cached_input, writes, usage.reasoning, calls.unwrap_or_default()];
+    let [cached, writes, reasoning, tools] = numbers.map(|number| number.to_string());
     let all =
-        [(CACHED, &*cached), (CACHE_WRITE, &writes), (REASONING, &reasoning), (TOOL_CALLS, &calls)];
-    if let Err(error) = attributes::set_all(&all) {
+        [(CACHED, &*cached), (CACHE_WRITE, &writes), (REASONING, &reasoning), (TOOL_CALLS, &tools)];
+    let known = if calls.is_some() { &all[..] } else { &all[..3] };
+    if let Err(error) = attributes::set_all(known) {
         log::warn!("the attributes of a usage cannot be set: {error}");
     }
 }

@@ -3,18 +3,19 @@
 //! Owns what is read of it, and the one thing that is taken out: the usage that the client did not ask for. All other
 //! bytes pass as they are. Must not count: `meter` does.
 
+mod whole;
+
 use gateway_model_protocols::error::{self, Failure, Refusal};
 use gateway_model_protocols::framing::{Event, Fault, Framing, Reader};
-use gateway_model_protocols::json::Raw;
-use gateway_model_protocols::saved::Held;
 use gateway_model_protocols::translate::Translator;
 use gateway_model_protocols::usage::{self, Stream};
 use gateway_model_protocols::{Action, Protocol};
 use gateway_plugin_sdk::prelude::Chunk;
 use gateway_plugin_sdk::{chunks, clock, log};
 
+pub(crate) use self::whole::whole;
 use crate::outcome::{ErrorType, failure};
-use crate::state::{Call, Reading, TAIL};
+use crate::state::{Call, Reading};
 
 /// What a chunk brought.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -70,10 +71,44 @@ pub(crate) fn chunk(call: &mut Call, chunk: &mut Chunk) -> Read {
     match std::mem::take(&mut call.reading) {
         Reading::Nothing | Reading::Failure | Reading::Whole | Reading::Short => Read::default(),
         Reading::Translated(read) => translated(call, read, chunk),
-        Reading::Tail(tail, is_first) => json(call, tail, is_first, chunk),
+        Reading::Tail(tail, is_first) => whole::piece(call, tail, is_first, chunk),
         Reading::Events(read) => events(call, read, chunk),
         Reading::Over(bytes) => over(call, bytes, chunk),
     }
+}
+
+/// A stream has broken off behind what was passed on of it. An event says so to its client, if there is a place for one.
+pub(crate) fn broken(call: &mut Call, chunk: &mut Chunk) -> Read {
+    let mut read = Read { usage: true, ..Read::default() };
+    match std::mem::take(&mut call.reading) {
+        Reading::Events(mut kept) => {
+            let (reader, stream) = &mut *kept;
+            let passed = count_passed(call);
+            stream.add_text(passed);
+            call.set_usage(stream.usage_or_estimate(call.input));
+            if stream.has_ended() {
+                return read;
+            }
+            let whole = (call.hides_usage || reader.is_between()).then(Vec::new);
+            tell_error(call, reader.framing(), whole, ErrorType::Cut, chunk);
+        }
+        Reading::Translated(mut kept) => {
+            let translator = &mut kept.1;
+            call.set_usage(translator.usage().usage_or_estimate(call.input));
+            if translator.is_over() {
+                return read;
+            }
+            let mut out = Vec::new();
+            translator.fail(&Refusal::of(&failure(502, message(ErrorType::Cut))), &mut out);
+            if let Some(has_element) = &mut call.array {
+                out = elements(&out, has_element, true);
+            }
+            chunk.replace(out);
+        }
+        _ => return Read::default(),
+    }
+    read.fails(ErrorType::Cut, false);
+    read
 }
 
 /// Reads what goes on behind an error to its end, if that is near.
@@ -134,37 +169,30 @@ fn events(call: &mut Call, mut kept: Box<(Reader, Stream)>, chunk: &mut Chunk) -
     if hides && fault.is_none() && !is_garbled && (drops || held_before > 0 || holds) {
         chunk.replace(std::mem::take(&mut out));
     }
+    let framing = reader.framing();
     let mut is_over = false;
     if fault.is_some() || is_garbled {
         read.fails(ErrorType::Garbled, !stream.has_content());
         // Of an event that is no such its beginning was passed on, perhaps.
-        let whole = if hides {
-            Some(out)
-        } else {
-            good.checked_sub(held_before).map(|good| chunk.data()[..good].to_vec())
+        let whole = match good.checked_sub(held_before) {
+            _ if fault == Some(Fault::Endless) => None,
+            _ if hides => Some(out),
+            good => good.map(|good| chunk.data()[..good].to_vec()),
         };
-        let told = whole
-            .filter(|_| fault != Some(Fault::Endless))
-            .and_then(|whole| tell_error(call, reader, whole, ErrorType::Garbled));
-        read.is_cut = told.is_none();
-        is_over = told.is_some();
-        chunk.replace(told.unwrap_or_default());
+        is_over = tell_error(call, framing, whole, ErrorType::Garbled, chunk);
+        read.is_cut = !is_over;
     } else if chunk.is_last() && has_end(call) && !stream.has_ended() {
         // As long as nothing of it was passed on it is no answer.
         read.fails(ErrorType::Cut, true);
-        let whole = Some(chunk.data().to_vec()).filter(|_| is_between);
-        match whole.and_then(|whole| tell_error(call, reader, whole, ErrorType::Cut)) {
-            Some(told) => chunk.replace(told),
-            None => read.is_cut = true,
-        }
-    } else if chunk.is_last() && !stream.is_complete() {
-        let is_empty = !stream.has_content() && stream.usage().is_none();
-        if is_empty {
-            read.fails(ErrorType::Cut, true);
-        }
+        let whole = is_between.then(|| chunk.data().to_vec());
+        read.is_cut = !tell_error(call, framing, whole, ErrorType::Cut, chunk);
+    } else if chunk.is_last()
+        && !(stream.is_complete() || stream.has_content() || stream.usage().is_some())
+    {
+        read.fails(ErrorType::Cut, true);
     }
     call.is_complete = stream.is_complete();
-    call.tool_calls = stream.tool_calls();
+    call.tool_calls = generates(call).then(|| stream.tool_calls());
     if read.usage || chunk.is_last() || read.failure.is_some() {
         call.set_usage(stream.usage_or_estimate(call.input));
         read.usage = true;
@@ -177,17 +205,20 @@ fn events(call: &mut Call, mut kept: Box<(Reader, Stream)>, chunk: &mut Chunk) -
     read
 }
 
-/// What is passed on of a stream that fails between two of its events, with the event that says so to its client; `None` where its
-/// framing has none.
-fn tell_error(call: &Call, reader: &Reader, mut whole: Vec<u8>, why: ErrorType) -> Option<Vec<u8>> {
-    if reader.framing() == Framing::JsonArray {
-        return None;
-    }
-    whole.extend_from_slice(&error::event(
-        call.protocol(),
-        &Refusal::of(&failure(502, message(why))),
-    ));
-    Some(whole)
+/// Puts an event that says so to the client behind what is passed on of a stream that failed, if that is whole events. `false` where
+/// there is no place for one.
+fn tell_error(
+    call: &Call,
+    framing: Framing,
+    whole: Option<Vec<u8>>,
+    why: ErrorType,
+    chunk: &mut Chunk,
+) -> bool {
+    let Some(mut out) = whole.filter(|_| framing != Framing::JsonArray) else { return false };
+    let failure = failure(502, message(why));
+    out.extend_from_slice(&error::event(call.protocol(), &Refusal::of(&failure)));
+    chunk.replace(out);
+    true
 }
 
 /// Whether each stream of these calls says that its answer is over. Of others, such as images or completions of text, that
@@ -203,7 +234,12 @@ fn has_end(call: &Call) -> bool {
             | Protocol::BedrockConverse
             | Protocol::Cohere
     );
-    is_known && call.action() == Action::Generate
+    is_known && generates(call)
+}
+
+/// Whether it is a call for an answer, which may call tools.
+fn generates(call: &Call) -> bool {
+    call.action() == Action::Generate
 }
 
 /// The bytes of text that have passed without a call since the last one.
@@ -264,7 +300,7 @@ fn translated(call: &mut Call, mut kept: Box<(Reader, Translator)>, chunk: &mut 
     }
     read.usage |= stream.text_bytes() / EACH != before || chunk.is_last() || read.failure.is_some();
     call.is_complete = stream.is_complete() && !translator.is_broken();
-    call.tool_calls = stream.tool_calls();
+    call.tool_calls = generates(call).then(|| stream.tool_calls());
     if read.usage {
         call.set_usage(stream.usage_or_estimate(call.input));
     }
@@ -294,161 +330,6 @@ fn elements(events: &[u8], has_element: &mut bool, is_last: bool) -> Vec<u8> {
         out.extend_from_slice(if *has_element { b"]" } else { b"[]" });
     }
     out
-}
-
-/// Keeps the end of a body, where APIs have their usage, and reads it with the last chunk. One that begins as an error
-/// is held back until it is whole.
-fn json(call: &mut Call, Held(mut tail): Held, is_first: bool, chunk: &mut Chunk) -> Read {
-    if chunk.is_last() && tail.is_empty() {
-        return whole(call, chunk.data());
-    }
-    tail.extend_from_slice(chunk.data());
-    if chunk.is_last() {
-        return if is_first { whole(call, &tail) } else { tail_end(call, &tail) };
-    }
-    if is_first && is_api(call) && begins_as_json(&tail) == Some(false) {
-        return no_answer(call);
-    }
-    let may_fail = is_first
-        && (begins_as_json(&tail).is_none()
-            || says_nothing(call, &tail, false)
-            || error::begins_as_error(&tail) != Some(false));
-    let cut = tail.len().saturating_sub(TAIL);
-    tail.drain(..cut);
-    call.reading = Reading::Tail(Held(tail), is_first && cut == 0);
-    Read { has_begun: !may_fail, ..Read::default() }
-}
-
-/// Reads a whole JSON body, which may be an error.
-pub(crate) fn whole(call: &mut Call, body: &[u8]) -> Read {
-    let found = usage::of_body(call.protocol(), body);
-    // One that says its usage at its end has been read from there.
-    let is_json = begins_as_json(body) == Some(true)
-        && ends_as_json(body)
-        && (found.is_some() || Raw::parse(body).is_ok());
-    if is_api(call) && !is_json {
-        return no_answer(call);
-    }
-    let failure = if says_nothing(call, body, true) {
-        Some((failure(502, "The provider's answer has nothing in it."), ErrorType::Garbled))
-    } else if error::begins_as_error(body) != Some(false) {
-        error::of_answer(body).map(|failure| (failure.clone(), failure.class.into()))
-    } else {
-        None
-    };
-    if failure.is_some() {
-        call.set_usage(usage::Usage::default());
-        return Read { usage: true, failure, is_early: true, ..Read::default() };
-    }
-    if call.action() == Action::Generate {
-        call.tool_calls = usage::tool_calls_of_body(call.protocol(), body);
-    }
-    end(call, found)
-}
-
-/// What came is not JSON: a page, or a body that was cut off.
-fn no_answer(call: &mut Call) -> Read {
-    call.set_usage(usage::Usage::default());
-    let failure = (failure(502, message(ErrorType::Garbled)), ErrorType::Garbled);
-    Read { usage: true, failure: Some(failure), is_early: true, ..Read::default() }
-}
-
-/// The end of a body whose beginning was passed on.
-fn tail_end(call: &mut Call, tail: &[u8]) -> Read {
-    let read = end(call, of_tail(call.protocol(), tail));
-    if !is_api(call) || ends_as_json(tail) {
-        return read;
-    }
-    call.is_complete = false;
-    let failure = (failure(502, "The provider's answer was cut off."), ErrorType::Cut);
-    Read { failure: Some(failure), is_cut: true, ..read }
-}
-
-/// Whether each answer is known to be JSON.
-fn is_api(call: &Call) -> bool {
-    call.action() != Action::Other
-}
-
-/// Whether a body begins as JSON of an API does; `None` as long as nothing has come.
-fn begins_as_json(body: &[u8]) -> Option<bool> {
-    body.trim_ascii_start().first().map(|first| matches!(first, b'{' | b'['))
-}
-
-fn ends_as_json(body: &[u8]) -> bool {
-    body.trim_ascii_end().last().is_some_and(|last| matches!(last, b'}' | b']'))
-}
-
-fn end(call: &mut Call, found: Option<usage::Usage>) -> Read {
-    call.is_complete = true;
-    // Without a usage it is charged as it was estimated.
-    call.set_usage(found.unwrap_or_else(|| call.estimated()));
-    Read { usage: true, has_begun: true, ..Read::default() }
-}
-
-/// Whether a chat completion has neither a text nor a usage; of one that is not whole, whether it may be so.
-fn says_nothing(call: &Call, body: &[u8], is_whole: bool) -> bool {
-    const NOTHING: [&[u8]; 3] = [b"null", b"{}", b"{\"choices\":[]}"];
-    let is_chat = call.protocol() == Protocol::OpenAiChat && call.action() == Action::Generate;
-    if !is_chat || body.len() > 64 {
-        return false;
-    }
-    let mut plain = body.to_vec();
-    plain.retain(|byte| !byte.is_ascii_whitespace());
-    NOTHING.iter().any(|it| *it == plain || (!is_whole && it.starts_with(&plain)))
-}
-
-/// The usage in the end of a body.
-fn of_tail(protocol: Protocol, tail: &[u8]) -> Option<usage::Usage> {
-    if protocol == Protocol::Ollama {
-        let of = |name: &str| number(tail, name).map(|number| format!("\"{name}\":{number}"));
-        let members = [of("prompt_eval_count"), of("eval_count")];
-        let members = members.into_iter().flatten().collect::<Vec<_>>().join(",");
-        let body = format!("{{\"done\":true,{members}}}");
-        return usage::of_body(protocol, body.as_bytes()).filter(|_| !members.is_empty());
-    }
-    let names: &[&[u8]] = match protocol {
-        Protocol::Gemini => &[b"\"usageMetadata\""],
-        // Embeddings have it in another member.
-        Protocol::Cohere => &[b"\"usage\"", b"\"meta\""],
-        _ => &[b"\"usage\""],
-    };
-    // A text may be the same word.
-    let is_member = |at: usize| tail[at..].trim_ascii_start().first() == Some(&b':');
-    let last = |name: &&[u8]| {
-        let mut places = tail.windows(name.len()).enumerate().rev();
-        let found = places.find(|(at, window)| window == name && is_member(at + name.len()));
-        found.map(|(at, _)| at)
-    };
-    let at = names.iter().filter_map(last).max()?;
-    let rest = &tail[at..];
-    let open = rest.iter().position(|byte| *byte == b'{')?;
-    let (mut depth, mut is_text, mut skips) = (0_u32, false, false);
-    for (index, byte) in rest.iter().enumerate().skip(open) {
-        match byte {
-            _ if skips => skips = false,
-            b'\\' if is_text => skips = true,
-            b'"' => is_text = !is_text,
-            b'{' if !is_text => depth += 1,
-            b'}' if !is_text => {
-                depth -= 1;
-                if depth == 0 {
-                    let object = [b"{", &rest[..=index], b"}"].concat();
-                    return usage::of_body(protocol, &object);
-                }
-            }
-            _ => {}
-        }
-    }
-    None
-}
-
-/// The whole number that is the value of the last member of this name.
-fn number(tail: &[u8], name: &str) -> Option<u64> {
-    let name = format!("\"{name}\"");
-    let at = tail.windows(name.len()).rposition(|window| window == name.as_bytes())?;
-    let rest = tail[at + name.len()..].trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
-    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
 }
 
 pub(crate) fn nanoseconds() -> u64 {

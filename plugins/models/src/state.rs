@@ -108,8 +108,8 @@ pub(crate) struct Call {
     pub(crate) passed: u64,
     /// Why it failed, as far as it is known.
     pub(crate) error: Option<ErrorType>,
-    /// Calls of tools in the response.
-    pub(crate) tool_calls: u64,
+    /// Calls of tools in the response, as far as they are known.
+    pub(crate) tool_calls: Option<u64>,
     /// Whether a deployment answered.
     pub(crate) is_answered: bool,
     /// Whether the response came whole.
@@ -281,7 +281,7 @@ impl Call {
             told_alike: 0,
             passed: 0,
             error: None,
-            tool_calls: 0,
+            tool_calls: None,
             is_answered: false,
             is_complete: false,
             form: Form::default(),
@@ -314,7 +314,7 @@ impl Call {
     pub(crate) fn begins_anew(&mut self) {
         self.reading = Reading::Nothing;
         (self.is_held, self.is_answered, self.is_complete) = (false, false, false);
-        (self.first, self.error, self.tool_calls) = (None, None, 0);
+        (self.first, self.error, self.tool_calls) = (None, None, None);
     }
 
     /// The usage as far as it is known.

@@ -342,3 +342,38 @@ fn where_no_end_is_known_nothing_is_cut_off() {
     let answer = exchange.response(chat.answer(&[&piece, &piece]));
     assert_eq!(answer.body(), [&*piece, &*piece].concat());
 }
+
+#[test]
+fn a_stream_whose_connection_breaks_off_has_an_error_of_its_api() {
+    for api in apis() {
+        let harness = api.plugin();
+        for (pieces, is_between) in [
+            (vec![&*api.text, &*api.text], true),
+            (vec![&*api.text, &api.text[..api.text.len() / 2]], false),
+        ] {
+            let mut exchange = harness.request(api.ask());
+            let answer = exchange.response(api.answer(&pieces).breaks_off());
+            let error = answer.body().strip_prefix(&*pieces.concat()).unwrap().to_vec();
+            assert_eq!(says_error(&api, &error), is_between, "{}", api.path);
+            assert_eq!(exchange.is_broken(), !is_between, "{}", api.path);
+            assert_eq!(exchange.attribute("model.error").as_deref(), Some("cut"), "{}", api.path);
+        }
+        // Behind its end nothing is missing.
+        let mut exchange = harness.request(api.ask());
+        exchange.response(api.answer(&[&api.text, &api.ends[0]]).breaks_off());
+        assert!(exchange.is_broken(), "{}", api.path);
+        assert_eq!(exchange.attribute("model.error"), None, "{}", api.path);
+    }
+}
+
+#[test]
+fn what_is_held_back_for_its_usage_is_no_event_that_a_client_has_begun_to_read() {
+    let [mut chat, _] = openai();
+    chat.body.as_object_mut().unwrap().remove("stream_options");
+    let harness = chat.plugin();
+    let half = &chat.text[..chat.text.len() / 2];
+    let mut exchange = harness.request(chat.ask());
+    let answer = exchange.response(chat.answer(&[&chat.text, half]).breaks_off());
+    let error = answer.body().strip_prefix(&*chat.text).unwrap().to_vec();
+    assert!(says_error(&chat, &error));
+}

@@ -178,7 +178,7 @@ async fn calls_are_seen_by_model_deployment_and_consumer() {
         let line = format!("{} 3\n", line(name, "chat", "team-a", more));
         assert!(page.contains(&line), "{line}{page}");
     }
-    let failed = "plugin_gen_ai_failed_attempts_total{plugin=\"ai\",deployment=\"hosted\",error_type=\"server\",\
+    let failed = "plugin_gen_ai_failed_attempts_total{plugin=\"ai\",deployment=\"hosted\",error_type=\"unreachable\",\
                   gen_ai_request_model=\"steady\",next=\"gpu\"} 1\n";
     assert!(page.contains(failed), "{page}");
     let unknown = "{plugin=\"ai\",gen_ai_request_model=\"\",reason=\"unknown_model\"} 1\n";

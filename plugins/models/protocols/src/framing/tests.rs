@@ -132,3 +132,54 @@ fn an_event_without_end_is_not_held_without_end() {
     let read = Reader::new(Framing::EventStream, 100).read(&frame[..12], |_| {});
     assert_eq!(read, Err(Fault::TooLarge));
 }
+
+#[test]
+fn an_event_that_is_too_large_passes_in_pieces_and_what_follows_is_read() {
+    let large = "x".repeat(500);
+    let streams = [
+        (Framing::Sse, format!("data: 1\n\ndata: {large}\n\ndata: 2\n\n"), ["1", "2"]),
+        (Framing::Ndjson, format!("1\n\"{large}\"\n2\n"), ["1", "2"]),
+        (
+            Framing::JsonArray,
+            format!("[{{}},{{\"a\":\"{large}\"}},{{\"b\":1}}]"),
+            ["{}", "{\"b\":1}"],
+        ),
+    ];
+    for (framing, stream, expected) in streams {
+        for size in [1, 7, 64, 1_000] {
+            let mut reader = Reader::new(framing, 100).passing(1_000);
+            let (mut seen, mut raw) = (Vec::new(), Vec::new());
+            for chunk in stream.as_bytes().chunks(size) {
+                let take = |event: Event<'_>| {
+                    raw.extend_from_slice(event.raw);
+                    seen.extend(event.data.map(|it| String::from_utf8_lossy(&it).into_owned()));
+                };
+                reader.read(chunk, take).expect("a stream in its framing");
+                reader = Reader::from_bytes(&reader.to_bytes()).expect("what was saved");
+            }
+            assert!(reader.held().len() <= 100);
+            reader.finish(|event| raw.extend_from_slice(event.raw));
+            assert_eq!(
+                (seen, raw),
+                (expected.map(str::to_owned).to_vec(), stream.clone().into_bytes())
+            );
+        }
+    }
+}
+
+#[test]
+fn an_event_without_end_is_a_fault() {
+    let mut reader = Reader::new(Framing::Sse, 100).passing(1_000);
+    let mut passed = 0;
+    let fault = loop {
+        match reader.read(&[b'x'; 60], |event| passed += event.raw.len()) {
+            Ok(()) => assert!(passed <= 1_000),
+            Err(fault) => break fault,
+        }
+    };
+    assert_eq!(fault, Fault::Endless);
+    // Those of an AWS event stream say how long they are.
+    let mut reader = Reader::new(Framing::EventStream, 100).passing(1_000);
+    let large = [0, 0, 1, 244, 0, 0, 0, 0, 0, 0, 0, 0];
+    assert!(reader.read(&large, |_| {}).is_err());
+}

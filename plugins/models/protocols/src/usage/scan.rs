@@ -1,5 +1,6 @@
 //! Looking at an event without a parse: most are pieces of text, which names of members tell.
 
+use crate::error::begins_as_error;
 use crate::framing::Event;
 use crate::json;
 use crate::protocol::Protocol;
@@ -237,6 +238,8 @@ fn responses(name: &[u8], data: &[u8]) -> Found {
         kind if ENDS.contains(&kind) => Found::SPECIAL,
         // Of an event without a name the type may stand behind a response, which has types too.
         _ if name.is_empty() && ENDS.iter().any(|end| has_text(data, end)) => Found::SPECIAL,
+        // Servers that have chat completions too write an error as it is there.
+        _ if name.is_empty() && begins_as_error(data) == Some(true) => Found::SPECIAL,
         _ => Found::default(),
     }
 }

@@ -94,7 +94,7 @@ impl Stream {
         }
         let found = scan::look(self.protocol, event, data);
         let mut seen = Seen { content: found.content, ..Seen::default() };
-        if !looks_whole(data) && !(event.is_exception || event.name == b"error") {
+        if !(looks_whole(data) || event.is_exception || event.name == b"error") {
             // What came of an event whose end did not is no fault of its form.
             return Seen { garbled: event.is_whole, ..Seen::default() };
         }

@@ -461,3 +461,120 @@ fn what_is_no_json_in_a_stream_does_no_harm() {
     assert_eq!(read.usage(), None);
     assert!(!read.is_complete());
 }
+
+#[test]
+fn calls_of_tools_are_counted_when_they_begin() {
+    let sse =
+        |events: &[&str]| events.iter().map(|it| format!("data: {it}\n\n")).collect::<String>();
+    let piece = |call: &str| {
+        format!("{{\"choices\":[{{\"index\":0,\"delta\":{{\"tool_calls\":[{call}]}}}}]}}")
+    };
+    let one = piece("{\"index\":0,\"id\":\"a\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}");
+    let more = piece("{\"index\":0,\"function\":{\"arguments\":\"{}\"}}");
+    let chat = sse(&[&one, &more, &more, &one, &more]);
+    let start = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f","input":{}}}"#;
+    let own = start.replace("\"tool_use\"", "\"server_tool_use\"");
+    let delta = r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{\"tool_use\":1}"}}"#;
+    let anthropic = sse(&[start, delta, &own, start]);
+    let item = |kind: &str| {
+        format!(r#"{{"type":"response.output_item.added","item":{{"type":"{kind}"}}}}"#)
+    };
+    let arguments = r#"{"type":"response.function_call_arguments.delta","delta":"{}"}"#;
+    let responses = sse(&[
+        &item("function_call"),
+        arguments,
+        &item("web_search_call"),
+        &item("custom_tool_call"),
+    ]);
+    let call = r#"{"functionCall":{"name":"f","args":{}}}"#;
+    let gemini =
+        sse(&[&format!(r#"{{"candidates":[{{"content":{{"parts":[{call},{call}]}}}}]}}"#)]);
+    let call = r#"{"function":{"name":"f","arguments":{}}}"#;
+    let ollama = format!(
+        "{{\"message\":{{\"content\":\"\",\"tool_calls\":[{call},{call}]}},\"done\":false}}\n"
+    );
+    let start = r#"{"type":"tool-call-start","delta":{"message":{"tool_calls":{"id":"a","function":{"name":"f","arguments":"{"}}}}}"#;
+    let delta = r#"{"type":"tool-call-delta","delta":{"message":{"tool_calls":{"function":{"arguments":"}"}}}}}"#;
+    let cohere = sse(&[start, delta, start]);
+    let mut bedrock = Vec::new();
+    for _ in 0..2 {
+        let start = r#"{"contentBlockIndex":0,"start":{"toolUse":{"toolUseId":"t","name":"f"}}}"#;
+        event_stream::write_event(&mut bedrock, "contentBlockStart", start);
+        let delta = r#"{"contentBlockIndex":0,"delta":{"toolUse":{"input":"{}"}}}"#;
+        event_stream::write_event(&mut bedrock, "contentBlockDelta", delta);
+    }
+    for (protocol, stream) in [
+        (Protocol::OpenAiChat, chat.as_bytes()),
+        (Protocol::Anthropic, anthropic.as_bytes()),
+        (Protocol::OpenAiResponses, responses.as_bytes()),
+        (Protocol::Gemini, gemini.as_bytes()),
+        (Protocol::Ollama, ollama.as_bytes()),
+        (Protocol::Cohere, cohere.as_bytes()),
+        (Protocol::BedrockConverse, &bedrock),
+    ] {
+        for size in [1, 10, stream.len()] {
+            let chunks: Vec<_> = stream.chunks(size).collect();
+            let read = read(protocol, protocol.framing(), &chunks);
+            assert_eq!(read.tool_calls(), 2, "{protocol:?} {size}");
+        }
+    }
+}
+
+#[test]
+fn calls_of_tools_are_counted_in_whole_answers() {
+    let call = r#"{"id":"a","function":{"name":"f","arguments":"{}"}}"#;
+    for (protocol, body) in [
+        (Protocol::OpenAiChat, format!(r#"{{"choices":[{{"message":{{"tool_calls":[{call},{call}]}}}}]}}"#)),
+        (
+            Protocol::Anthropic,
+            r#"{"content":[{"type":"text","text":"\"tool_use\""},{"type":"tool_use"},{"type":"tool_use"}]}"#.to_owned(),
+        ),
+        (
+            Protocol::OpenAiResponses,
+            r#"{"output":[{"type":"function_call"},{"type":"web_search_call"},{"type":"shell_call"}]}"#.to_owned(),
+        ),
+        (
+            Protocol::Gemini,
+            r#"{"candidates":[{"content":{"parts":[{"functionCall":{}},{"text":"a"},{"functionCall":{}}]}}]}"#.to_owned(),
+        ),
+        (Protocol::Ollama, format!(r#"{{"message":{{"tool_calls":[{call},{call}]}}}}"#)),
+        (Protocol::Cohere, format!(r#"{{"message":{{"tool_calls":[{call},{call}]}}}}"#)),
+        (
+            Protocol::BedrockConverse,
+            r#"{"output":{"message":{"content":[{"toolUse":{}},{"text":"a"},{"toolUse":{}}]}}}"#.to_owned(),
+        ),
+    ] {
+        assert_eq!(super::tool_calls_of_body(protocol, body.as_bytes()), 2, "{protocol:?}");
+        assert_eq!(super::tool_calls_of_body(protocol, b"{\"a\":1}"), 0, "{protocol:?}");
+    }
+}
+
+#[test]
+fn what_is_no_json_is_nothing_that_an_api_has() {
+    for (framing, garbage) in [
+        (Framing::Sse, "data: <html>\n\n"),
+        (Framing::Sse, "data: {\"choices\":[\n\n"),
+        (Framing::Sse, "data: {]}\n\n"),
+        (Framing::Ndjson, "Bad Gateway\n"),
+    ] {
+        let mut stream = Stream::new(Protocol::OpenAiChat);
+        let (mut reader, mut garbled) = (Reader::new(framing, 1_000), false);
+        reader.read(garbage.as_bytes(), |event| garbled |= stream.event(&event).garbled).unwrap();
+        assert!(garbled, "{garbage}");
+    }
+    // Comments, nothing, and what servers say besides are none.
+    for fine in [": wait\n\n", "data:\n\n", "event: ping\n\n", "data: [DONE]\n\n", "data: {}\n\n"] {
+        let mut stream = Stream::new(Protocol::OpenAiChat);
+        let (mut reader, mut garbled) = (Reader::new(Framing::Sse, 1_000), false);
+        reader.read(fine.as_bytes(), |event| garbled |= stream.event(&event).garbled).unwrap();
+        assert!(!garbled, "{fine}");
+    }
+}
+
+#[test]
+fn an_error_in_the_form_of_chat_completions_is_one_of_responses_too() {
+    let stream = b"data: {\"error\":{\"message\":\"full\",\"code\":\"overloaded\"}}\n\n";
+    let read = read(Protocol::OpenAiResponses, Framing::Sse, &[stream]);
+    assert_eq!(read.failure().map(|failure| failure.class), Some(Class::Overloaded));
+    assert!(read.failed_before_content());
+}
