@@ -172,7 +172,8 @@ fn events(call: &mut Call, mut kept: Box<(Reader, Stream)>, chunk: &mut Chunk) -
     let framing = reader.framing();
     let mut is_over = false;
     if fault.is_some() || is_garbled {
-        read.fails(ErrorType::Garbled, !stream.has_content());
+        // As long as nothing of it was passed on it is no answer, whatever stands before.
+        read.fails(ErrorType::Garbled, true);
         // Of an event that is no such its beginning was passed on, perhaps.
         let whole = match good.checked_sub(held_before) {
             _ if fault == Some(Fault::Endless) => None,
@@ -182,7 +183,6 @@ fn events(call: &mut Call, mut kept: Box<(Reader, Stream)>, chunk: &mut Chunk) -
         is_over = tell_error(call, framing, whole, ErrorType::Garbled, chunk);
         read.is_cut = !is_over;
     } else if chunk.is_last() && has_end(call) && !stream.has_ended() {
-        // As long as nothing of it was passed on it is no answer.
         read.fails(ErrorType::Cut, true);
         let whole = is_between.then(|| chunk.data().to_vec());
         read.is_cut = !tell_error(call, framing, whole, ErrorType::Cut, chunk);
@@ -293,10 +293,10 @@ fn translated(call: &mut Call, mut kept: Box<(Reader, Translator)>, chunk: &mut 
     }
     read.see(stream, had_failed);
     if is_garbled {
-        read.fails(ErrorType::Garbled, !stream.has_content());
+        read.fails(ErrorType::Garbled, true);
     } else if translator.is_broken() && !was_broken {
         let why = if stream.has_ended() { ErrorType::Garbled } else { ErrorType::Cut };
-        read.fails(why, !stream.has_content());
+        read.fails(why, true);
     }
     read.usage |= stream.text_bytes() / EACH != before || chunk.is_last() || read.failure.is_some();
     call.is_complete = stream.is_complete() && !translator.is_broken();

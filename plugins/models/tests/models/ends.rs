@@ -249,9 +249,14 @@ fn what_an_api_does_not_have_is_an_error_and_what_follows_is_not_passed_on() {
         };
         let harness = api.plugin();
         // As long as nothing was passed on the next one is asked.
-        let mut exchange = harness.request(api.ask());
-        exchange.try_response(api.answer(&[&api.head.concat(), &garbage, &api.text]));
-        assert_eq!(exchange.attempt().and_then(|it| it.to()), Some("two"), "{}", api.path);
+        for first in
+            [api.head.concat(), [api.head.concat(), api.text.clone(), garbage.clone()].concat()]
+        {
+            let harness = api.plugin();
+            let mut exchange = harness.request(api.ask());
+            exchange.try_response(api.answer(&[&first, &garbage, &api.text]));
+            assert_eq!(exchange.attempt().and_then(|it| it.to()), Some("two"), "{}", api.path);
+        }
         // In a piece of its own, and behind an event in one.
         for pieces in [
             vec![&*api.text, &*garbage, &*api.text, &*api.ends[0]],
