@@ -65,6 +65,7 @@ const MODEL: &[&str] = &[
     "model.cost",
     "model.cost.estimate",
     "model.deployment",
+    "model.group",
     "model.name",
     "model.tokens.estimate",
     "model.tokens.input",

@@ -16,6 +16,7 @@ use crate::state::Call;
 /// Names of attributes.
 pub(crate) const MODEL: &str = "model.name";
 pub(crate) const DEPLOYMENT: &str = "model.deployment";
+pub(crate) const GROUP: &str = "model.group";
 pub(crate) const ESTIMATE: &str = "model.tokens.estimate";
 pub(crate) const COST_ESTIMATE: &str = "model.cost.estimate";
 const INPUT: &str = "model.tokens.input";
@@ -51,6 +52,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) call: &'a Call,
     pub(crate) model: &'a Model,
     pub(crate) deployment: &'a Deployment,
+    /// The group by which the consumer has the model.
+    pub(crate) group: Option<&'a str>,
     /// The usage, an estimate perhaps; `None` where the call was not answered.
     pub(crate) usage: Option<Usage>,
     /// In billionths of a US dollar.
@@ -63,14 +66,16 @@ impl Ended<'_> {
     /// Counts it.
     pub(crate) fn count(&self, summary: &Summary, names: MetricNames, series: &Series) {
         let operation = operation(self.call.protocol(), self.call.action());
-        let key = (self.call.model, self.call.deployment, operation);
+        let key = (self.call.model, self.call.deployment, self.call.group, operation);
         let row = series.of(key, &self.call.consumer, || {
-            vec![
+            let group = self.group.map(|group| ("model_group", group.to_owned()));
+            let labels = [
                 (MODEL_LABEL, self.model.name.clone()),
                 ("deployment", self.deployment.name.clone()),
                 ("gen_ai_provider_name", self.deployment.provider.name().to_owned()),
                 ("gen_ai_operation_name", operation.to_owned()),
-            ]
+            ];
+            labels.into_iter().chain(group).collect()
         });
         let mut record = Record::of(&row);
         record.add(outcome(summary), 1);
