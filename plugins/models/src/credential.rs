@@ -151,7 +151,15 @@ impl Aws {
     }
 
     /// The fields that sign a request to this path.
-    pub(crate) fn sign(&self, path: &str, body: &[u8], now: u64) -> Vec<(&'static str, String)> {
+    ///
+    /// # Errors
+    /// Why it cannot be signed.
+    pub(crate) fn sign(
+        &self,
+        path: &str,
+        body: &[u8],
+        now: u64,
+    ) -> Result<Vec<(&'static str, String)>, String> {
         let credentials = sigv4::Credentials {
             access_key_id: &self.access_key_id,
             secret_access_key: &self.secret_access_key,
