@@ -21,6 +21,9 @@ const MOST_ATTRIBUTES: usize = 8;
 /// The attribute whose value is several, with spaces between them (RFC 6749 section 3.3).
 const SCOPES: &str = "consumer.scopes";
 
+/// The name of the model that an alias is of.
+type AliasOf<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// The groups, and what says who somebody is.
 #[derive(Debug)]
 pub(crate) struct Groups {
@@ -41,7 +44,7 @@ impl Groups {
     pub(crate) fn new(
         config: &mut Config,
         models: &[&str],
-        alias_of: &dyn Fn(&str) -> Option<String>,
+        alias_of: AliasOf<'_>,
         errors: &mut Vec<ConfigError>,
     ) -> (Self, Vec<Vec<usize>>) {
         check_attributes(config, errors);
@@ -203,7 +206,7 @@ fn add_members(
     group: &str,
     index: usize,
     entries: &[String],
-    (models, alias_of): (&[&str], &dyn Fn(&str) -> Option<String>),
+    (models, alias_of): (&[&str], AliasOf<'_>),
     members: &mut [Vec<(usize, usize)>],
     errors: &mut Vec<ConfigError>,
 ) {

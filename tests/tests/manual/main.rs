@@ -13,6 +13,7 @@ mod grpc_web;
 mod guarding;
 mod mcp_serving;
 mod model_embeddings;
+mod model_groups;
 mod model_guide;
 mod model_places;
 mod model_providers;

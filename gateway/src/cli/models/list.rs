@@ -67,11 +67,16 @@ fn models_of(plugin: &Value, is_live: bool) -> Vec<Vec<String>> {
         let shares = model["deployments"].as_array().into_iter().flatten();
         for (index, share) in shares.enumerate() {
             let first = |text: String| if index == 0 { text } else { String::new() };
-            let everybody = model["consumers"].is_null();
+            let of_model = &model["consumers"];
+            let allowed = match (of_model.is_null(), names(&model["groups"]).is_empty()) {
+                (false, _) => names(of_model),
+                (true, true) => "all".to_owned(),
+                (true, false) => "of groups".to_owned(),
+            };
             let mut row = vec![
                 first(text(&model["name"])),
                 first(names(&model["aliases"])),
-                first(if everybody { "all".to_owned() } else { names(&model["consumers"]) }),
+                first(allowed),
                 text(&share["name"]),
                 share["weight"].to_string(),
                 share["priority"].to_string(),
@@ -241,7 +246,7 @@ gpu         openai    gpu       llama                   8, queue 2
         let mut answer = answer();
         answer["plugins"][0]["models"][0]["groups"] = json!(["small", "all"]);
         let shown = table(&answer, false);
-        let first = "chat   gpt      all  gpu              1         0  small, all\n";
+        let first = "chat   gpt      of groups  gpu              1         0  small, all\n";
         assert!(shown.contains(first), "{shown}");
     }
 
