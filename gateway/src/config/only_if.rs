@@ -66,6 +66,7 @@ const MODEL: &[&str] = &[
     "model.cost.estimate",
     "model.deployment",
     "model.error",
+    "model.group",
     "model.name",
     "model.tokens.cache-write",
     "model.tokens.cached",

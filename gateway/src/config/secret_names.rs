@@ -55,6 +55,10 @@ pub(super) fn is_secret_key(name: &str) -> bool {
     let mut words = name.rsplit(|letter: char| !letter.is_ascii_alphanumeric());
     let last = words.next().unwrap_or_default();
     let last = last.strip_suffix('s').filter(|it| it.len() > 3).unwrap_or(last);
+    // How many a request may have, and no token.
+    if last == "token" && name.starts_with("max") {
+        return false;
+    }
     if WORDS.contains(&last) || last == "key" && words.next().is_some_and(|it| KEYS.contains(&it)) {
         return true;
     }
@@ -168,6 +172,8 @@ mod tests {
             "paths",
             "component",
             "token_endpoint",
+            "max_output_tokens",
+            "max-tokens",
             "key_wait",
             "header",
             "algorithms",

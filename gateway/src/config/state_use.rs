@@ -1,7 +1,7 @@
 //! First-party plugins that count requests or note them, and the state that they do it in.
 //!
-//! Owns the warnings of limits that nobody has as they are written: by attributes that nothing sets, and of settings of a
-//! store that do not do what they seem to. What a plugin refuses by itself is its own. Must not count anything.
+//! Owns the warnings of limits, and of models, that nobody has as they are written: by attributes that nothing sets, and of
+//! settings of a store that do not do what they seem to. What a plugin refuses by itself is its own. Must not count anything.
 
 use serde_json::Value as Json;
 
@@ -11,6 +11,7 @@ use super::reader::Reading;
 use super::{Component, OnStoreError, Plugin, PluginId, Route, Span, plugin};
 
 const RATE_LIMIT: &str = "rate-limit";
+const MODELS: &str = "models";
 /// A lease is at most this part of what a bucket holds.
 const LARGEST_LEASE: u64 = 10;
 
@@ -22,11 +23,18 @@ pub(super) fn warn(reading: &Reading<'_>, plugins: &[plugin::Read], routes: &[Op
             continue;
         }
         warn_of_memories_apart(reading, plugin);
-        if plugin.component_text != RATE_LIMIT || !doubts.values.is_empty() {
+        if !doubts.values.is_empty() {
             continue;
         }
         let config: Json = serde_json::from_str(&plugin.config).unwrap_or_default();
-        warn_of_leases(reading, plugin, &config);
+        let read_here = match &*plugin.component_text {
+            RATE_LIMIT => {
+                warn_of_leases(reading, plugin, &config);
+                reads(&config)
+            }
+            MODELS => reads_of_models(&config),
+            _ => continue,
+        };
         let routes: Vec<_> = routes
             .iter()
             .flatten()
@@ -38,7 +46,7 @@ pub(super) fn warn(reading: &Reading<'_>, plugins: &[plugin::Read], routes: &[Op
                 Some(On { route, all, place })
             })
             .collect();
-        for read in reads(&config) {
+        for read in read_here {
             warn_of_unset(reading, plugin, &routes, &read);
         }
     }
@@ -95,6 +103,43 @@ fn reads(config: &Json) -> Vec<Reads> {
         add(&Json::String(name.clone()), pointer, true, false);
     }
     found.iter_mut().for_each(|it| it.is_key = it.pointer.starts_with("/exempt/"));
+    found
+}
+
+/// What a configuration of `models` reads.
+fn reads_of_models(config: &Json) -> Vec<Reads> {
+    let mut found = Vec::new();
+    let mut add = |attribute: &str, pointer: String, is_key: bool| {
+        let attribute = attribute.to_owned();
+        found.push(Reads { attribute, pointer, is_key, is_skipped: true, is_late: false });
+    };
+    for key in ["model_attribute", "region_attribute"] {
+        if let Some(name) = config[key].as_str() {
+            add(name, format!("/{key}"), false);
+        }
+    }
+    let named = config["consumer_attributes"].as_array();
+    for (index, name) in named.into_iter().flatten().enumerate() {
+        add(name.as_str().unwrap_or_default(), format!("/consumer_attributes/{index}"), false);
+    }
+    let escaped = |name: &str| name.replace('~', "~0").replace('/', "~1");
+    for (table, member) in ["groups", "models"].into_iter().flat_map(|table| {
+        config[table].as_object().into_iter().flatten().map(move |member| (table, member))
+    }) {
+        let (name, member) = member;
+        let at = format!("/{table}/{}", escaped(name));
+        // Who sets the one sets the other.
+        if named.is_none() && member["consumers"].is_array() {
+            add("consumer.id", format!("{at}/consumers"), false);
+        }
+        for (attribute, _) in member["attributes"].as_object().into_iter().flatten() {
+            add(attribute, format!("{at}/attributes/{}", escaped(attribute)), true);
+        }
+        let affinity = member["affinity"].as_str().and_then(|it| it.strip_prefix("attribute:"));
+        if let Some(attribute) = affinity {
+            add(attribute, format!("{at}/affinity"), false);
+        }
+    }
     found
 }
 

@@ -139,7 +139,7 @@ impl Address {
                 self.fields.push((name.to_owned(), value.into_bytes()));
             };
             set("host", aws.host.clone());
-            for (name, value) in aws.sign(&self.path, body, clock::now().as_secs()) {
+            for (name, value) in aws.sign(&self.path, body, clock::now().as_secs())? {
                 set(name, value);
             }
         }

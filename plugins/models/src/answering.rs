@@ -123,7 +123,7 @@ impl Models {
 
     /// The stream is one of events for its client.
     fn keep_alive(&self, call: &Call) {
-        if let Some(every) = self.keep_alive {
+        if let Some(every) = self.catalog.models[call.model].keep_alive {
             silence::keep_alive(call.protocol(), every);
         }
     }

@@ -4,6 +4,8 @@
 //! `catalog` turns what is written here into what is checked, or says what is wrong.
 
 mod credentials;
+mod defaults;
+mod groups;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +14,8 @@ use gateway_plugin_sdk::prelude::{HeaderName, JsonSchema};
 use serde::Deserialize;
 
 pub use credentials::{AwsSpec, ServiceAccountSpec};
+pub use defaults::{DefaultsSpec, Moved};
+pub use groups::GroupSpec;
 
 /// Serves many AI models behind one API.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -24,6 +28,27 @@ pub struct Config {
     /// The models that clients may ask for, by name. 1 to 1,024.
     #[schemars(length(min = 1, max = 1024))]
     pub models: BTreeMap<String, ModelSpec>,
+
+    /// What holds for all models and deployments that do not say otherwise.
+    #[serde(default)]
+    pub defaults: DefaultsSpec,
+
+    /// Groups of models, by name: who may use them, and what quotas and reports are about. At most 64. A model that is in
+    /// groups is there for consumers whom one of them lets in; a model that is in none, for everybody.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub groups: BTreeMap<String, GroupSpec>,
+
+    /// The attributes that say who a consumer is, 1 to 8: `consumers` of models and groups are values of these. The
+    /// first one is whom metrics count, and who has turns in queues. Default `["consumer.id", "consumer.group"]`.
+    #[serde(default = "default_consumer_attributes")]
+    #[schemars(length(min = 1, max = 8))]
+    pub consumer_attributes: Vec<String>,
+
+    /// The attribute that selects a model: a request that has it is one for the model or alias that it names, whatever the
+    /// request says. Default none.
+    #[serde(default)]
+    pub model_attribute: Option<String>,
 
     /// The name of a document with prices: the public JSON table of prices per token, whose keys are names of
     /// models, or an own one in the form of `price`. A deployment with a `price` does not need it.
@@ -40,21 +65,6 @@ pub struct Config {
     #[schemars(range(min = 1024, max = 268_435_456))]
     pub max_answer: u64,
 
-    /// How often one request is sent, at most, to deployments of its model: 1 to 8. Default 3.
-    #[serde(default = "default_attempts")]
-    #[schemars(range(min = 1, max = 8))]
-    pub attempts: u32,
-
-    /// How long a deployment is passed over after it failed, where the provider does not say it: at most `"1h"`.
-    /// Default `"5s"`.
-    #[serde(default = "default_cool_down")]
-    #[schemars(regex(pattern = duration::PATTERN))]
-    pub cool_down: String,
-
-    /// For which failures of a deployment another one is asked. Default `["rate-limited", "overloaded", "server"]`.
-    #[serde(default = "default_fail_over")]
-    pub fail_over: Vec<FailOver>,
-
     /// The attribute that says in which regions requests may be served, for example `"consumer.claim.regions"`: values
     /// of `region` of deployments, with `*` at the end for all that begin so. Deployments without a `region` get none of
     /// these requests. Without the attribute a request may go anywhere.
@@ -65,24 +75,6 @@ pub struct Config {
     #[serde(default)]
     pub response_headers: bool,
 
-    /// What is read of a response when its client has left, of all deployments that do not say it themselves. Default
-    /// nothing: the deployment is hung up on at once, and what had come is charged by an estimate.
-    #[serde(default)]
-    pub drain: Option<DrainSpec>,
-
-    /// Keeps streams that are silent alive: so long after the last event a client is sent a comment, or what else its API
-    /// has for that, `"1s"` to `"1h"`. Clients of OpenAI, Anthropic and Cohere take one; those of other APIs are sent none.
-    /// Default none.
-    #[serde(default)]
-    #[schemars(regex(pattern = duration::PATTERN))]
-    pub keep_alive: Option<String>,
-
-    /// How long a stream may be without content from when its request was sent, `"1s"` to `"10m"`: then the next deployment is asked,
-    /// or the client is answered 504. Of all deployments that do not say it themselves. Default no bound but those of the upstream.
-    #[serde(default)]
-    #[schemars(regex(pattern = duration::PATTERN))]
-    pub first_token: Option<String>,
-
     /// The names of the metrics.
     #[serde(default)]
     pub metric_names: MetricNames,
@@ -92,6 +84,26 @@ pub struct Config {
     #[serde(default = "default_metric_consumers")]
     #[schemars(range(max = 1000))]
     pub metric_consumers: u32,
+
+    /// Is `attempts` of `defaults`.
+    #[serde(default)]
+    pub attempts: Option<Moved>,
+
+    /// Is `cool_down` of `defaults`.
+    #[serde(default)]
+    pub cool_down: Option<Moved>,
+
+    /// Is `drain` of `defaults`.
+    #[serde(default)]
+    pub drain: Option<Moved>,
+
+    /// Is `fail_over` of `defaults`.
+    #[serde(default)]
+    pub fail_over: Option<Moved>,
+
+    /// Is `keep_alive` of `defaults`.
+    #[serde(default)]
+    pub keep_alive: Option<Moved>,
 }
 
 /// A failure for which another deployment is asked.
@@ -187,15 +199,21 @@ pub struct DeploymentSpec {
     pub limits: Option<LimitsSpec>,
 
     /// What is read of its response when the client has left, so that the usage at the end is known. Default `drain`
-    /// of the plugin.
+    /// of `defaults`.
     #[serde(default)]
     pub drain: Option<DrainSpec>,
 
     /// How long its streams may be without content from when a request was sent, `"1s"` to `"10m"`; `"0s"` is no bound. Default
-    /// `first_token` of the plugin.
+    /// `first_token` of `defaults`.
     #[serde(default)]
     #[schemars(regex(pattern = duration::PATTERN))]
     pub first_token: Option<String>,
+
+    /// How long it is passed over after it failed, where the provider does not say it: at most `"1h"`. Default `cool_down`
+    /// of `defaults`.
+    #[serde(default)]
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub cool_down: Option<String>,
 }
 
 /// What is read of a response when its client has left.
@@ -287,8 +305,8 @@ pub struct ModelSpec {
     #[serde(default)]
     pub aliases: Vec<String>,
 
-    /// Who may use it: values of the attribute `consumer.group`, or names of consumers as `consumer.id`. Default
-    /// everybody.
+    /// Who may use it, of those whom its groups let in: values of the attributes that `consumer_attributes` names. `[]` is
+    /// nobody. Default everybody.
     #[serde(default)]
     pub consumers: Option<Vec<String>>,
 
@@ -308,6 +326,22 @@ pub struct ModelSpec {
     /// by itself.
     #[serde(default)]
     pub affinity: Option<String>,
+
+    /// How often one request is sent, at most, to its deployments: 1 to 8. Default `attempts` of `defaults`.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 8))]
+    pub attempts: Option<u32>,
+
+    /// For which failures of a deployment another one is asked; `[]` is for none. Default `fail_over` of `defaults`.
+    #[serde(default)]
+    pub fail_over: Option<Vec<FailOver>>,
+
+    /// Keeps streams that are silent alive: so long after the last event a client is sent a comment, or what else its API
+    /// has for that, `"1s"` to `"1h"`; `"0s"` is never. Clients of OpenAI, Anthropic and Cohere take one; those of other
+    /// APIs are sent none. Default `keep_alive` of `defaults`.
+    #[serde(default)]
+    #[schemars(regex(pattern = duration::PATTERN))]
+    pub keep_alive: Option<String>,
 }
 
 /// A deployment's part in a model.
@@ -348,16 +382,8 @@ fn default_max_answer() -> u64 {
     16 << 20
 }
 
-fn default_attempts() -> u32 {
-    3
-}
-
-fn default_cool_down() -> String {
-    "5s".to_owned()
-}
-
-fn default_fail_over() -> Vec<FailOver> {
-    vec![FailOver::RateLimited, FailOver::Overloaded, FailOver::Server]
+fn default_consumer_attributes() -> Vec<String> {
+    vec!["consumer.id".to_owned(), "consumer.group".to_owned()]
 }
 
 fn default_metric_consumers() -> u32 {

@@ -22,8 +22,24 @@ const MAX_FAULTS: usize = 20;
 pub(crate) struct Price(Row);
 
 impl Price {
+    /// That of the table `price`, if nothing is wrong with it.
+    pub(crate) fn at(
+        spec: &Map<String, Value>,
+        at: &dyn Fn(&str) -> String,
+        errors: &mut Vec<ConfigError>,
+    ) -> Option<Self> {
+        let found = Self::new(spec).map_err(|(key, message)| {
+            let at = match key.is_empty() {
+                true => at("price"),
+                false => at(&format!("price/{}", key.replace('.', "/"))),
+            };
+            errors.push(ConfigError::at(at, message));
+        });
+        found.ok()
+    }
+
     /// The price, or which key is wrong, with dots between keys, and why.
-    pub(crate) fn new(spec: &Map<String, Value>) -> Result<Self, (String, String)> {
+    fn new(spec: &Map<String, Value>) -> Result<Self, (String, String)> {
         let json = serde_json::to_vec(spec).map_err(|error| (String::new(), error.to_string()))?;
         of_own(&json).map(Self).map_err(|fault| {
             let key = fault.path.rsplit('.').next().unwrap_or_default();
@@ -37,14 +53,19 @@ impl Price {
 }
 
 /// Where prices come from.
-pub(crate) struct Prices(Option<Parsed<HashMap<String, Row>>>);
+pub(crate) struct Prices {
+    table: Option<Parsed<HashMap<String, Row>>>,
+    /// Of deployments that have none and are not in the table.
+    usual: Option<Price>,
+}
 
 impl Prices {
-    pub(crate) fn new(document: Option<&str>) -> Result<Self, ConfigError> {
-        let Some(name) = document else { return Ok(Self(None)) };
-        let parsed = Parsed::new(name, table)
-            .map_err(|error| ConfigError::at("/prices", error.issues()[0].message.clone()))?;
-        Ok(Self(Some(parsed)))
+    pub(crate) fn new(document: Option<&str>, usual: Option<Price>) -> Result<Self, ConfigError> {
+        let parse = |name| {
+            Parsed::new(name, table)
+                .map_err(|error| ConfigError::at("/prices", error.issues()[0].message.clone()))
+        };
+        Ok(Self { table: document.map(parse).transpose()?, usual })
     }
 
     /// What this usage costs at a deployment, in billionths of a US dollar. `None` where no price is known.
@@ -52,8 +73,12 @@ impl Prices {
         if let Some(Price(row)) = &deployment.price {
             return Some(row.cost(usage).nanodollars());
         }
-        let table = self.0.as_ref()?.get()?;
-        let row = table.get(deployment.price_name.as_deref()?)?;
+        let table = self.table.as_ref().and_then(Parsed::get);
+        let name = deployment.price_name.as_deref();
+        if let Some(row) = table.as_ref().zip(name).and_then(|(table, name)| table.get(name)) {
+            return Some(row.cost(usage).nanodollars());
+        }
+        let Price(row) = self.usual.as_ref()?;
         Some(row.cost(usage).nanodollars())
     }
 }

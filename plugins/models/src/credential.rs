@@ -60,8 +60,8 @@ impl Credential {
     ) -> Self {
         let is_aws = spec.provider == Provider::Bedrock;
         let is_vertex = matches!(spec.provider, Provider::Vertex | Provider::VertexAnthropic);
-        let of_aws = "only the provider `bedrock` has it";
-        let of_vertex = "only the providers `vertex` and `vertex-anthropic` have it";
+        let of_aws = "is for the provider `bedrock` alone";
+        let of_vertex = "is for the providers `vertex` and `vertex-anthropic` alone";
         for (key, is_set, is_known, message) in [
             ("aws", spec.aws.is_some(), is_aws, of_aws),
             ("host", spec.host.is_some(), is_aws, of_aws),
@@ -69,7 +69,7 @@ impl Credential {
             ("service_account", spec.service_account.is_some(), is_vertex, of_vertex),
         ] {
             if is_set && !is_known {
-                errors.push(ConfigError::at(at(key), message));
+                errors.push(ConfigError::at(at(key), message).help("take it out"));
             }
         }
         if is_aws || is_vertex {
@@ -89,19 +89,21 @@ impl Credential {
             check_label(spec.project.as_deref(), what, example, at("project"), errors);
         }
         if spec.provider == Provider::VertexAnthropic && spec.secret.is_some() {
-            let message = "no key is taken there: name a `service_account`";
-            errors.push(ConfigError::at(at("secret"), message));
+            let error = ConfigError::at(at("secret"), "is not taken by `vertex-anthropic`");
+            errors.push(error.help("name a `service_account` in its place"));
         }
         if let Some(host) = &spec.host
-            && !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.:".contains(&byte))
+            && !is_host(host)
         {
-            let message = "the host, as requests to the upstream carry it: `host` or `host:port`";
-            errors.push(ConfigError::at(at("host"), message));
+            let error = ConfigError::at(at("host"), format!("is `{host}`, which is no host"));
+            let help = "write `host` or `host:port`, as requests to the upstream carry it";
+            errors.push(error.help(help));
         }
         let others =
             [("aws", spec.aws.is_some()), ("service_account", spec.service_account.is_some())];
         for (key, _) in others.iter().filter(|(_, is_set)| *is_set && spec.secret.is_some()) {
-            errors.push(ConfigError::at(at(key), "stands beside `secret`: name one of them"));
+            let error = ConfigError::at(at(key), "stands beside `secret`");
+            errors.push(error.help("name one of them"));
         }
         if let Some(name) = &spec.secret {
             return granted(name, &at("secret"), errors).map_or(Self::None, Self::Key);
@@ -131,8 +133,10 @@ impl Aws {
         if let Some(id) = &access_key_id
             && let Err(why) = check_key_id(id, session_token.is_some())
         {
-            let message =
-                format!("the secret `{}` is no id of an access key: {why}", aws.access_key_id);
+            let message = format!(
+                "names the secret `{}`, which is no id of an access key: {why}",
+                aws.access_key_id
+            );
             errors.push(ConfigError::at(at("aws/access_key_id"), message));
         }
         let region = spec.region.clone().unwrap_or_default();
@@ -147,7 +151,15 @@ impl Aws {
     }
 
     /// The fields that sign a request to this path.
-    pub(crate) fn sign(&self, path: &str, body: &[u8], now: u64) -> Vec<(&'static str, String)> {
+    ///
+    /// # Errors
+    /// Why it cannot be signed.
+    pub(crate) fn sign(
+        &self,
+        path: &str,
+        body: &[u8],
+        now: u64,
+    ) -> Result<Vec<(&'static str, String)>, String> {
         let credentials = sigv4::Credentials {
             access_key_id: &self.access_key_id,
             secret_access_key: &self.secret_access_key,
@@ -183,7 +195,7 @@ fn granted(name: &str, at: &str, errors: &mut Vec<ConfigError>) -> Option<String
     let secret = secrets::get(name);
     if secret.is_none() {
         let message = format!(
-            "the plugin is not granted the secret `{name}`: it needs `secrets = [\"{name}\"]` beside `component`"
+            "names the secret `{name}`, which the plugin is not granted: it needs `secrets = [\"{name}\"]` beside `component`"
         );
         errors.push(ConfigError::at(at, message));
     }
@@ -200,16 +212,25 @@ fn check_label(
 ) {
     let message = match text {
         Some(text) if is_label(text) => return,
-        Some("") | None => format!("{what} is missing: write {example}"),
+        Some("") | None => format!("must be there: {what}, as in {example}"),
         Some(text) => {
             let other = text.chars().find(|c| !c.is_ascii_alphanumeric() && *c != '-');
             let other = other.map(|c| format!(", and no {c:?}")).unwrap_or_default();
             format!(
-                "`{text}` cannot be {what}: it has letters, digits and `-`{other}, as in {example}"
+                "is `{text}`, and cannot be {what}: it has letters, digits and `-`{other}, as in {example}"
             )
         }
     };
     errors.push(ConfigError::at(at, message));
+}
+
+/// Whether this can be the `Host` of a request.
+fn is_host(text: &str) -> bool {
+    let (name, port) = text.split_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
+    !name.is_empty()
+        && name.bytes().all(is_name)
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 /// Whether a text can stand in the name of a host.

@@ -8,11 +8,11 @@ use std::time::Duration;
 use gateway_model_protocols::Protocol;
 use gateway_model_protocols::error::{self, Class, Failure};
 use gateway_plugin_sdk::prelude::{Body, BodyMode, ConfigError, Outcome, Response, ResponseHead};
-use gateway_plugin_sdk::{attempts, clock, duration, held_response, log};
+use gateway_plugin_sdk::{attempts, clock, held_response, log};
 
 use crate::catalog::Deployment;
 use crate::choose::{self, Chosen, Wanted};
-use crate::config::{Config, FailOver};
+use crate::config::FailOver;
 use crate::credential::Credential;
 use crate::outcome::{self, ErrorType, Failed};
 use crate::state::{Call, Reading};
@@ -27,29 +27,34 @@ const MAX_COOL_DOWN: Duration = Duration::from_secs(600);
 /// By how much the gateway's coarse clock may be ahead.
 const CLOCK: Duration = Duration::from_millis(100);
 
-/// When another deployment is asked.
-#[derive(Debug)]
+/// When another deployment of a model is asked.
+#[derive(Debug, Clone)]
 pub(crate) struct FailOvers {
     classes: Vec<Class>,
     attempts: u32,
-    cool_down: Duration,
+}
+
+impl Default for FailOvers {
+    fn default() -> Self {
+        let classes = vec![Class::RateLimited, Class::Overloaded, Class::Server];
+        Self { classes, attempts: 3 }
+    }
 }
 
 impl FailOvers {
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
-        let mut errors = Vec::new();
-        let cool_down = duration::parse(&config.cool_down).unwrap_or_else(|why| {
-            errors.push(ConfigError::at("/cool_down", why.to_string()));
-            Duration::ZERO
-        });
-        if cool_down > Duration::from_secs(3600) {
-            errors.push(ConfigError::at("/cool_down", "a deployment cools down for at most `1h`"));
+    /// What is written, and else what holds without it.
+    pub(crate) fn at(
+        attempts: Option<u32>,
+        classes: Option<&[FailOver]>,
+        before: &Self,
+        at: &dyn Fn(&str) -> String,
+        errors: &mut Vec<ConfigError>,
+    ) -> Self {
+        if attempts.is_some_and(|attempts| !(1..=8).contains(&attempts)) {
+            let error = ConfigError::at(at("attempts"), "must be 1 to 8");
+            errors.push(error.help("`attempts = 1` is no second one"));
         }
-        if !(1..=8).contains(&config.attempts) {
-            errors.push(ConfigError::at("/attempts", "a request is sent 1 to 8 times"));
-        }
-        ConfigError::collect(errors)?;
-        let classes = config.fail_over.iter().map(|it| match it {
+        let class = |it: &FailOver| match it {
             FailOver::RateLimited => Class::RateLimited,
             FailOver::Overloaded => Class::Overloaded,
             FailOver::Server => Class::Server,
@@ -57,8 +62,12 @@ impl FailOvers {
             FailOver::ContentFiltered => Class::ContentFiltered,
             FailOver::NotFound => Class::NotFound,
             FailOver::Auth => Class::Auth,
-        });
-        Ok(Self { classes: classes.collect(), attempts: config.attempts, cool_down })
+        };
+        let classes = classes.map(|classes| classes.iter().map(class).collect());
+        Self {
+            classes: classes.unwrap_or_else(|| before.classes.clone()),
+            attempts: attempts.unwrap_or(before.attempts),
+        }
     }
 }
 
@@ -118,7 +127,7 @@ impl Models {
         if let Some(refused) = self.refused_credentials(call, &failure) {
             return Outcome::respond(refused);
         }
-        let wait = self.wait(&failure);
+        let wait = self.wait(call, &failure);
         let status = refusal::status(protocol, &failure);
         if status != response.status() {
             response.set_status(status);
@@ -141,9 +150,10 @@ impl Models {
     }
 
     /// How long a client does well to wait: as the provider says, or until the deployment is asked first again.
-    fn wait(&self, failure: &Failure) -> Option<Duration> {
+    fn wait(&self, call: &Call, failure: &Failure) -> Option<Duration> {
         let is_wait = matches!(failure.class, Class::RateLimited | Class::Overloaded);
-        let own = Some(self.fail_overs.cool_down).filter(|own| is_wait && !own.is_zero());
+        let own = self.catalog.deployments[call.deployment].cool_down;
+        let own = Some(own).filter(|own| is_wait && !own.is_zero());
         told(failure).or(own)
     }
 
@@ -203,7 +213,7 @@ impl Models {
         }
         self.used_nothing(call);
         let refused = self.refused_credentials(call, failure);
-        let wait = self.wait(failure);
+        let wait = self.wait(call, failure);
         Some(refused.unwrap_or_else(|| refusal::of_failure(call.protocol(), failure, wait)))
     }
 
@@ -226,34 +236,20 @@ impl Models {
     /// A call failed when some of its response was passed on: nobody else is asked.
     pub(crate) fn failed_late(&self, call: &mut Call, failed: &Failed) {
         let deployment = &self.catalog.deployments[call.deployment];
-        self.cool_down(deployment, failed);
+        cool_down(deployment, failed);
         meter::failed(&self.catalog.models[call.model], deployment, failed.error.name(), None);
         meter::fails(call, failed.error);
-    }
-
-    /// A deployment that failed is passed over, for as long as it said.
-    pub(crate) fn cool_down(&self, deployment: &Deployment, failed: &Failed) {
-        let is_its = matches!(
-            failed.class,
-            Class::RateLimited | Class::Overloaded | Class::Server | Class::Auth
-        );
-        let usual = self.fail_overs.cool_down;
-        let time = failed.wait.map_or(usual, |told| told.min(MAX_COOL_DOWN));
-        if is_its && !time.is_zero() {
-            choose::cool_down(deployment, time);
-            meter::cools_down(deployment, (clock::now() + time).as_secs_f64());
-        }
     }
 
     /// Has the next deployment asked, if there is one. The one before cools down, for as long as it said.
     pub(crate) fn again(&self, call: &mut Call, why: &Failed) -> bool {
         let failed = &self.catalog.deployments[call.deployment];
-        self.cool_down(failed, why);
-        let is_able = self.fail_overs.classes.contains(&why.class)
-            && attempts::sent() < self.fail_overs.attempts;
+        cool_down(failed, why);
+        let model = &self.catalog.models[call.model];
+        let FailOvers { classes, attempts } = &model.fail_overs;
+        let is_able = classes.contains(&why.class) && attempts::sent() < *attempts;
         let (before, spoken, class) = (call.deployment, call.spoken(), why.error.name());
         call.able &= !(1 << before);
-        let model = &self.catalog.models[call.model];
         if !is_able {
             meter::failed(model, failed, class, None);
             meter::fails(call, why.error);
@@ -312,6 +308,19 @@ impl Models {
 /// Whether the gateway answers in the provider's place.
 fn is_gateways(response: &ResponseHead) -> bool {
     response.header("content-type").is_some_and(|kind| kind.contains("problem"))
+}
+
+/// A deployment that failed is passed over, for as long as it said.
+pub(crate) fn cool_down(deployment: &Deployment, failed: &Failed) {
+    let is_its = matches!(
+        failed.class,
+        Class::RateLimited | Class::Overloaded | Class::Server | Class::Auth
+    );
+    let time = failed.wait.map_or(deployment.cool_down, |told| told.min(MAX_COOL_DOWN));
+    if is_its && !time.is_zero() {
+        choose::cool_down(deployment, time);
+        meter::cools_down(deployment, (clock::now() + time).as_secs_f64());
+    }
 }
 
 /// How long a provider said that it wants to be left alone.

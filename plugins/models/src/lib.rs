@@ -4,7 +4,8 @@
 //! deployments, and `choose` picks one that has room; `prepare` and `address` turn the request into what that deployment
 //! expects. When it fails, `fail_over` asks the next. The response passes as it is, or translated: `answering` says how
 //! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it, `outcome` has the words for how it failed, for
-//! `series` by model, deployment and consumer (`consumers`). What is refused
+//! `series` by model, deployment, group and consumer (`consumers`). `groups` says who may use which model, `defaults` what holds
+//! for models and deployments that do not say otherwise. What is refused
 //! is refused in the form of the client's API (`refusal`); `silence` keeps streams alive; `counting` answers what asks for a count alone. What a call keeps between its hooks is `state`; an instance
 //! of the plugin remembers nothing about requests.
 
@@ -18,8 +19,10 @@ mod consumers;
 mod cost;
 mod counting;
 mod credential;
+mod defaults;
 mod dialect;
 mod fail_over;
+mod groups;
 mod listing;
 mod meter;
 mod outcome;
@@ -32,24 +35,21 @@ mod service_account;
 mod silence;
 mod state;
 
-use std::time::Duration;
-
 use gateway_model_protocols::error::Failure;
 use gateway_model_protocols::usage::Usage;
 use gateway_model_protocols::{self as protocols, Protocol};
 use gateway_plugin_sdk::prelude::*;
 use gateway_plugin_sdk::{attempts, held_response, log};
 
-use catalog::{Catalog, Model};
+use catalog::Catalog;
 pub use config::{
-    AwsSpec, ConcurrencySpec, Config, DeploymentSpec, DrainSpec, FailOver, LimitsSpec, MetricNames,
-    ModelSpec, Provider, ServiceAccountSpec, ShareSpec,
+    AwsSpec, ConcurrencySpec, Config, DefaultsSpec, DeploymentSpec, DrainSpec, FailOver, GroupSpec,
+    LimitsSpec, MetricNames, ModelSpec, Moved, Provider, ServiceAccountSpec, ShareSpec,
 };
 use cost::Prices;
-use fail_over::FailOvers;
 use outcome::{ErrorType, Failed};
 pub use state::Progress;
-use state::{Asked, Reading, Step, Who};
+use state::{Asked, Reading, Step};
 
 /// Why a stream is cut off that goes on where it has failed.
 const BEHIND_ERROR: &str = "The provider's stream goes on behind its error.";
@@ -58,11 +58,9 @@ const BEHIND_ERROR: &str = "The provider's stream goes on behind its error.";
 pub struct Models {
     catalog: Catalog,
     prices: Prices,
-    fail_overs: FailOvers,
     max_body: u64,
     max_answer: u64,
     response_headers: bool,
-    keep_alive: Option<Duration>,
     metric_names: MetricNames,
     series: series::Series,
 }
@@ -75,23 +73,21 @@ impl Plugin for Models {
         let mut errors = Vec::new();
         let mut kept = |error| errors.push(error);
         let catalog = Catalog::new(&mut config).map_err(&mut kept).ok();
-        let prices = Prices::new(config.prices.as_deref()).map_err(&mut kept).ok();
-        let fail_overs = FailOvers::new(&config).map_err(&mut kept).ok();
-        let keep_alive = silence::parse(config.keep_alive.as_deref()).map_err(&mut kept).ok();
+        let mut of_price = Vec::new();
+        let usual = defaults::price(&config, &mut of_price);
+        of_price.into_iter().for_each(&mut kept);
+        let prices = Prices::new(config.prices.as_deref(), usual).map_err(&mut kept).ok();
+        check_numbers(&config).into_iter().for_each(&mut kept);
         ConfigError::collect(errors)?;
-        let (Some(catalog), Some(prices), Some(fail_overs), Some(keep_alive)) =
-            (catalog, prices, fail_overs, keep_alive)
-        else {
+        let (Some(catalog), Some(prices)) = (catalog, prices) else {
             return Err(ConfigError::new("the configuration cannot be read"));
         };
         Ok(Self {
             catalog,
             prices,
-            fail_overs,
             max_body: config.max_body,
             max_answer: config.max_answer,
             response_headers: config.response_headers,
-            keep_alive,
             metric_names: config.metric_names,
             series: series::Series::new(config.metric_consumers),
         })
@@ -105,18 +101,16 @@ impl Plugin for Models {
             .header("anthropic-version")
             .header("x-goog-api-client")
             .attribute("request.has-body")
-            .attribute("consumer.id")
-            .attribute("consumer.group")
             .and_on_response()
             .response_header("content-type")
             .response_header("content-length")
             .response_header("retry-after")
             .and_on_complete();
         let interest = answering::KEPT_BACK.into_iter().fold(interest, Interest::response_header);
-        let interest = match &self.catalog.region_attribute {
-            Some(name) => interest.attribute(name.as_str()),
-            None => interest,
-        };
+        let interest = self.catalog.groups.declare(interest);
+        let others = [&self.catalog.region_attribute, &self.catalog.model_attribute];
+        let others = others.into_iter().flatten();
+        let interest = others.fold(interest, |it, name| it.attribute(name.as_str()));
         let interest = match self.catalog.has_provider(Provider::Bedrock) {
             true => interest.response_header(answering::INPUT_TOKENS),
             false => interest,
@@ -144,7 +138,7 @@ impl Plugin for Models {
             path: request.path().to_owned(),
             query: request.query().map(str::to_owned),
             has_version: request.header("anthropic-version").is_some(),
-            who: Who::of(request),
+            who: self.catalog.who(request),
         });
         Outcome::Next
     }
@@ -273,9 +267,10 @@ impl Plugin for Models {
         let error = outcome::of_call(call, summary);
         if call.error.is_none() && error == Some(ErrorType::Cut) {
             // It broke off, which no hook for its body saw.
-            self.cool_down(deployment, &Failed::server(ErrorType::Cut));
+            fail_over::cool_down(deployment, &Failed::server(ErrorType::Cut));
         }
-        meter::Ended { call, model, deployment, error, usage, cost, now }.count(
+        let group = call.group.map(|group| self.catalog.groups.name(group));
+        meter::Ended { call, model, deployment, group, error, usage, cost, now }.count(
             summary,
             self.metric_names,
             &self.series,
@@ -314,7 +309,7 @@ impl Models {
 
     /// The list of models, or one of them.
     fn list(&self, request: &Request) -> Outcome {
-        let (path, who) = (request.path(), Who::of(request));
+        let (path, who) = (request.path(), self.catalog.who(request));
         let protocol = if path.ends_with("/api/tags") {
             Protocol::Ollama
         } else if request.header("anthropic-version").is_some() {
@@ -325,7 +320,8 @@ impl Models {
             Protocol::OpenAiOther
         };
         if path.ends_with("/models") || protocol == Protocol::Ollama {
-            let list = listing::list(&self.catalog, protocol, |model| who.may_use(model));
+            let list =
+                listing::list(&self.catalog, protocol, |model| self.catalog.may_use(model, &who));
             return Outcome::respond(list);
         }
         let Some((_, name)) = path.rsplit_once("/models/") else {
@@ -334,23 +330,19 @@ impl Models {
         let name = protocols::decode(name);
         Outcome::respond(match self.model(&name, &who) {
             Ok((_, model)) => listing::one(model, protocol),
-            Err(nearest) => refusal::no_model(protocol, &name, nearest),
+            Err(none) => none.answer(protocol, &name),
         })
     }
 }
 
-impl Who {
-    pub(crate) fn of(request: &Request) -> Self {
-        let text = |name: &str| request.attribute(name).unwrap_or_default().to_owned();
-        Self { id: text("consumer.id"), group: text("consumer.group") }
-    }
-
-    pub(crate) fn may_use(&self, model: &Model) -> bool {
-        model.consumers.as_ref().is_none_or(|allowed| {
-            let is = |name: &String| !name.is_empty() && (*name == self.id || *name == self.group);
-            allowed.iter().any(is)
-        })
-    }
+/// Numbers of the whole plugin that a schema bounds, for who is not asked by it.
+fn check_numbers(config: &Config) -> Vec<ConfigError> {
+    let bodies = [("/max_body", config.max_body), ("/max_answer", config.max_answer)];
+    let wrong = bodies.into_iter().filter(|(_, bytes)| !(1024..=256 << 20).contains(bytes));
+    let wrong = wrong.map(|(at, _)| ConfigError::at(at, "must be 1024 to 268435456"));
+    let consumers = (config.metric_consumers > 1000)
+        .then(|| ConfigError::at("/metric_consumers", "must be at most 1000"));
+    wrong.chain(consumers).collect()
 }
 
 register_plugin!(Models);

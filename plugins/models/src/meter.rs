@@ -17,6 +17,7 @@ use crate::state::Call;
 /// Names of attributes.
 pub(crate) const MODEL: &str = "model.name";
 pub(crate) const DEPLOYMENT: &str = "model.deployment";
+pub(crate) const GROUP: &str = "model.group";
 pub(crate) const ESTIMATE: &str = "model.tokens.estimate";
 pub(crate) const COST_ESTIMATE: &str = "model.cost.estimate";
 const INPUT: &str = "model.tokens.input";
@@ -91,6 +92,8 @@ pub(crate) struct Ended<'a> {
     pub(crate) deployment: &'a Deployment,
     /// Why it failed, if it did.
     pub(crate) error: Option<ErrorType>,
+    /// The group by which the consumer has the model.
+    pub(crate) group: Option<&'a str>,
     /// The usage, an estimate perhaps; `None` where the call was not answered.
     pub(crate) usage: Option<Usage>,
     /// In billionths of a US dollar.
@@ -103,14 +106,16 @@ impl Ended<'_> {
     /// Counts it.
     pub(crate) fn count(&self, summary: &Summary, names: MetricNames, series: &Series) {
         let operation = operation(self.call.protocol(), self.call.action());
-        let key = (self.call.model, self.call.deployment, operation);
+        let key = (self.call.model, self.call.deployment, self.call.group, operation);
         let labels = || {
-            vec![
+            let group = self.group.map(|group| ("model_group", group.to_owned()));
+            let labels = [
                 (MODEL_LABEL, self.model.name.clone()),
                 ("deployment", self.deployment.name.clone()),
                 ("gen_ai_provider_name", self.deployment.provider.name().to_owned()),
                 ("gen_ai_operation_name", operation.to_owned()),
-            ]
+            ];
+            labels.into_iter().chain(group).collect::<Vec<_>>()
         };
         let row = series.of(key, None, &self.call.consumer, labels);
         // How it ended, and how long it took, is counted apart for each kind of error.

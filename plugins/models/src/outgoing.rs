@@ -39,13 +39,16 @@ impl Models {
         let read = read(&asked, body.bytes(), kind.as_deref()).map_err(|fault| {
             Box::new(refusal::invalid(protocol, &sentence(&fault.to_string()), None))
         })?;
-        let Some(name) = read.model.as_deref() else {
+        let selecting = self.catalog.model_attribute.as_deref();
+        let selected = selecting.and_then(|name| request.attribute(name));
+        let selected = selected.filter(|name| !name.is_empty()).map(str::to_owned);
+        let Some(name) = selected.as_deref().or(read.model.as_deref()) else {
             let message = "The request names no model.";
             return Err(Box::new(refusal::invalid(protocol, message, Some("model"))));
         };
-        let (index, model) = self.model(name, &who).map_err(|nearest| {
-            meter::refused(None, "unknown_model");
-            Box::new(refusal::no_model(protocol, name, nearest))
+        let (index, model) = self.model(name, &who).map_err(|none| {
+            none.count();
+            Box::new(none.answer(protocol, name))
         })?;
         let input = read.size.estimate();
         if let Some(most) = model.max_input_tokens.filter(|most| input > *most) {
@@ -54,6 +57,7 @@ impl Models {
         }
         let mut call = Call::new(protocol, asked.action);
         call.model = index;
+        call.group = self.catalog.group_of(model, &who);
         call.able = self.able(model, protocol, asked.action);
         if call.able == 0
             && let Some(count) = counting::estimate(&asked, &read, body.bytes())
@@ -124,6 +128,7 @@ impl Models {
                         bound_head(deployment);
                     }
                     (call.path, call.query, call.consumer) = (path, query, who.id);
+                    call.selected = selected;
                     return Ok(call);
                 }
                 Err(why) => {
@@ -185,7 +190,8 @@ impl Models {
         let asked = Asked::of_path(&path).ok_or("its path was not kept")?;
         let kind = form_kind(asked.protocol, || exchange::request().header("content-type"));
         let read = read(&asked, &body, kind.as_deref()).map_err(|fault| fault.to_string())?;
-        let name = read.model.as_deref().unwrap_or_default();
+        let selected = call.selected.clone();
+        let name = selected.as_deref().or(read.model.as_deref()).unwrap_or_default();
         let (model, deployment) =
             (&self.catalog.models[call.model], &self.catalog.deployments[call.deployment]);
         let query = call.query.clone();
@@ -219,14 +225,20 @@ impl Models {
         Ok(())
     }
 
-    /// The model of this name, if the consumer may use it; else one that it may have meant.
-    pub(crate) fn model(&self, name: &str, who: &Who) -> Result<(usize, &Model), Option<&str>> {
+    /// The model of this name, if it is there for who asks.
+    pub(crate) fn model(&self, name: &str, who: &Who) -> Result<(usize, &Model), NoModel<'_>> {
         if name.len() > MOST_NAME {
-            return Err(None);
+            return Err(NoModel::default());
         }
         let found = self.catalog.find(name).map(|index| (index, &self.catalog.models[index]));
-        let found = found.filter(|(_, model)| who.may_use(model));
-        found.ok_or_else(|| self.catalog.nearest(name, |model| who.may_use(model)))
+        match found {
+            Some((index, model)) if self.catalog.may_use(model, who) => Ok((index, model)),
+            hidden => {
+                let may_use = |model: &Model| self.catalog.may_use(model, who);
+                let hidden = hidden.map(|(_, model)| model);
+                Err(NoModel { nearest: self.catalog.nearest(name, may_use), hidden })
+            }
+        }
     }
 
     /// The deployments of a model that have this API, or one that it can be translated for.
@@ -261,6 +273,9 @@ impl Models {
             }
         };
         set(meter::MODEL, &model.name);
+        if let Some(group) = call.group {
+            set(meter::GROUP, self.catalog.groups.name(group));
+        }
         set(meter::DEPLOYMENT, &deployment.name);
         set(meter::ESTIMATE, &call.tokens.to_string());
         // What is used if the client leaves before there is a response.
@@ -272,6 +287,37 @@ impl Models {
         let estimate = Usage::estimate(call.input, output);
         if let Some(cost) = self.prices.of(deployment, &estimate) {
             set(meter::COST_ESTIMATE, &cost.to_string());
+        }
+    }
+}
+
+/// Why there is no model for who asks. Clients are told the same, whether it is hidden from them or from everybody.
+#[derive(Debug, Default)]
+pub(crate) struct NoModel<'a> {
+    /// One that they may have meant.
+    nearest: Option<&'a str>,
+    /// One that is there for others.
+    hidden: Option<&'a Model>,
+}
+
+impl NoModel<'_> {
+    /// Counts a request that is refused for this.
+    fn count(&self) {
+        let reason = if self.hidden.is_some() { "not_allowed" } else { "unknown_model" };
+        meter::refused(self.hidden, reason);
+    }
+
+    /// What the client is told; why, for who runs the gateway.
+    pub(crate) fn answer(&self, protocol: Protocol, name: &str) -> Response {
+        let answer = refusal::no_model(protocol, name, self.nearest);
+        match self.hidden {
+            Some(model) => {
+                let name = &model.name;
+                answer.because(format!(
+                    "the model `{name}` is not for this consumer: see `consumers` and `groups`"
+                ))
+            }
+            None => answer,
         }
     }
 }

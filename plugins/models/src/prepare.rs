@@ -88,7 +88,8 @@ impl Sent<'_> {
             let endpoint = api::endpoint(self.asked, self.path);
             let mut address = at(endpoint, self.query, call.streams);
             // The model that a path names is the one that counts: the body must not name another.
-            let named = if self.asked.model.is_some() { "" } else { self.name };
+            let written = self.read.model.as_deref().unwrap_or_default();
+            let named = if self.asked.model.is_some() { "" } else { written };
             let changed = match self.form {
                 Some(kind) if own != named => form::with_field(body, kind, "model", own),
                 Some(_) => None,

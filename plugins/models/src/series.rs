@@ -98,13 +98,13 @@ const TOKENS: [f64; 14] = [
 /// The most rows that an instance remembers.
 const MOST_ROWS: usize = 4096;
 
-/// Model, deployment, and the operation.
-pub(crate) type Key = (usize, usize, &'static str);
+/// Model, deployment, group, and the operation.
+pub(crate) type Key = (usize, usize, Option<usize>, &'static str);
 
 /// Names and values of labels.
 pub(crate) type Labels = Vec<(&'static str, String)>;
 
-/// All rows, by model, deployment, operation and consumer.
+/// All rows, by model, deployment, group, operation and consumer.
 #[derive(Debug)]
 pub(crate) struct Series {
     consumers: Consumers,
@@ -134,12 +134,17 @@ impl Series {
         labels: impl FnOnce() -> Labels,
     ) -> Rc<Row> {
         let consumer = self.consumers.of(consumer);
-        let (model, deployment, operation) = key;
-        // There are at most 1,024 models and 64 deployments, and operations differ in length or in the first letter.
+        let (model, deployment, group, operation) = key;
+        // There are at most 1,024 models, 64 deployments and 64 groups, and operations differ in length or in the first letter.
         let operation = (operation.len() as u64) << 8 | u64::from(operation.as_bytes()[0]);
+        let group = group.map_or(0, |group| group as u64 + 1);
         let error = error.map_or(0, |error| error as u64 + 1);
-        let key =
-            (error << 48 | (model as u64) << 32 | (deployment as u64) << 16 | operation, consumer);
+        let key = error << 56
+            | group << 48
+            | (model as u64) << 32
+            | (deployment as u64) << 16
+            | operation;
+        let key = (key, consumer);
         let rows = &mut *self.rows.borrow_mut();
         if let Some(known) = rows.get(&key) {
             return Rc::clone(known);

@@ -55,7 +55,7 @@ impl ServiceAccount {
     ) -> Self {
         if secrets::get(&spec.key).is_none() {
             let message = format!(
-                "the plugin is not granted the secret `{0}`: it needs `secrets = [\"{0}\"]` beside `component`",
+                "names the secret `{0}`, which the plugin is not granted: it needs `secrets = [\"{0}\"]` beside `component`",
                 spec.key
             );
             errors.push(ConfigError::at(at("key"), message));
@@ -64,7 +64,7 @@ impl ServiceAccount {
         }
         if !http_client::is_granted(&spec.upstream) {
             let message = format!(
-                "the plugin is not granted the upstream `{0}`: it needs `upstreams = [\"{0}\"]` beside `component`, with an \
+                "names the upstream `{0}`, which the plugin is not granted: it needs `upstreams = [\"{0}\"]` beside `component`, with an \
                  upstream of this name",
                 spec.upstream
             );

@@ -11,15 +11,20 @@ use gateway_plugin_sdk::{duration, keep_alive, log};
 /// What ends an event: an empty line.
 const ENDS: [&[u8]; 3] = [b"\n\n", b"\n\r\n", b"\r\r"];
 
-/// How long a stream may be silent.
-pub(crate) fn parse(text: Option<&str>) -> Result<Option<Duration>, ConfigError> {
-    let Some(text) = text else { return Ok(None) };
-    let refuse = |why: String| ConfigError::at("/keep_alive", why);
-    let every = duration::parse(text).map_err(|why| refuse(why.to_string()))?;
-    if !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&every) {
-        return Err(refuse("a stream is kept alive every `1s` to every `1h`".to_owned()));
+/// How long a stream may be silent; for `"0s"` as long as it likes.
+pub(crate) fn parse(text: &str, at: String, errors: &mut Vec<ConfigError>) -> Option<Duration> {
+    let every = match duration::parse(text) {
+        Ok(every) => Some(every).filter(|every| !every.is_zero()),
+        Err(why) => {
+            errors.push(ConfigError::at(at, why.to_string()));
+            return None;
+        }
+    };
+    if every.is_some_and(|it| !(Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&it)) {
+        let error = ConfigError::at(at, "must be `1s` to `1h`");
+        errors.push(error.help("write `\"15s\"`, or `\"0s\"` for never"));
     }
-    Ok(Some(every))
+    every
 }
 
 /// Has the client of a stream of events sent something while it is silent, if its API has anything for that.

@@ -58,10 +58,14 @@ saved!(struct Asked { path, query, has_version, who });
 /// Whose request it is.
 #[derive(Debug, Default)]
 pub(crate) struct Who {
+    /// Whom it is counted for; empty for nobody.
     pub(crate) id: String,
-    pub(crate) group: String,
+    /// All that says who it is.
+    pub(crate) values: Vec<String>,
+    /// The groups that let them in, as bits.
+    pub(crate) groups: u64,
 }
-saved!(struct Who { id, group });
+saved!(struct Who { id, values, groups });
 
 /// A call of a model.
 #[derive(Debug)]
@@ -88,6 +92,10 @@ pub(crate) struct Call {
     pub(crate) query: Option<String>,
     /// The consumer; empty for nobody.
     pub(crate) consumer: String,
+    /// The model that an attribute selected, in place of the one that the request names.
+    pub(crate) selected: Option<String>,
+    /// The group by which the consumer may use the model.
+    pub(crate) group: Option<usize>,
     /// Times of the monotonic clock, in nanoseconds.
     pub(crate) began: u64,
     /// When it was sent to the deployment, if that was not the first.
@@ -120,7 +128,7 @@ pub(crate) struct Call {
 }
 saved!(struct Call {
     protocol, spoken, action, model, deployment, able, affinity, hides_usage, streams, array, host, path, query, consumer,
-    began, sent, first, input, tokens, reserved, reading, is_held, told_alike, passed, error, tool_calls, is_answered, is_complete,
+    selected, group, began, sent, first, input, tokens, reserved, reading, is_held, told_alike, passed, error, tool_calls, is_answered, is_complete,
     form, usage,
 });
 
@@ -270,6 +278,8 @@ impl Call {
             path: String::new(),
             query: None,
             consumer: String::new(),
+            selected: None,
+            group: None,
             began: 0,
             sent: None,
             first: None,

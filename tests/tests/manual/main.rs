@@ -14,6 +14,8 @@ mod guarding;
 mod mcp_serving;
 mod model_embeddings;
 mod model_faults;
+mod model_groups;
+mod model_guide;
 mod model_places;
 mod model_providers;
 mod model_serving;

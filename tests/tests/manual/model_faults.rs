@@ -35,7 +35,7 @@ limits = { deadline = "10s", memory = "64MiB" }
 
 [plugins.models.config]
 max_answer = 1048576
-first_token = "1s"
+defaults.first_token = "1s"
 deployments.bad = { upstream = "bad", provider = "openai", model = "own" }
 deployments.good = { upstream = "good", provider = "openai", model = "other" }
 models.alone = { deployments = [{ name = "bad" }] }

@@ -30,7 +30,7 @@ targets = ["http://${env:SECOND}"]
 component = "models"
 forward_to = ["first", "second"]
 limits = { deadline = "1s", memory = "64MiB" }
-config.cool_down = "0s"
+config.defaults.cool_down = "0s"
 config.deployments.drained = { upstream = "first", provider = "openai", drain = { time = "10s" } }
 config.deployments.stopped = { upstream = "first", provider = "openai" }
 config.deployments.one = { upstream = "first", provider = "openai", concurrency = { limit = 1 } }

@@ -11,6 +11,7 @@ mod cache_shared;
 mod command_line;
 mod documents;
 mod events;
+mod model_settings;
 mod monitoring;
 mod outages;
 mod plugin_settings;

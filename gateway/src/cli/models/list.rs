@@ -53,24 +53,37 @@ fn table(answer: &Value, is_live: bool) -> String {
 }
 
 fn models_of(plugin: &Value, is_live: bool) -> Vec<Vec<String>> {
+    let models = plugin["models"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let has_groups = models.iter().any(|model| !names(&model["groups"]).is_empty());
     let mut head = vec!["model", "aliases", "for", "deployment", "weight", "priority"];
+    if has_groups {
+        head.push("groups");
+    }
     if is_live {
         head.push("requests");
     }
     let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
-    for model in plugin["models"].as_array().into_iter().flatten() {
+    for model in models {
         let shares = model["deployments"].as_array().into_iter().flatten();
         for (index, share) in shares.enumerate() {
             let first = |text: String| if index == 0 { text } else { String::new() };
-            let everybody = model["consumers"].is_null();
+            let of_model = &model["consumers"];
+            let allowed = match (of_model.is_null(), names(&model["groups"]).is_empty()) {
+                (false, _) => names(of_model),
+                (true, true) => "all".to_owned(),
+                (true, false) => "of groups".to_owned(),
+            };
             let mut row = vec![
                 first(text(&model["name"])),
                 first(names(&model["aliases"])),
-                first(if everybody { "all".to_owned() } else { names(&model["consumers"]) }),
+                first(allowed),
                 text(&share["name"]),
                 share["weight"].to_string(),
                 share["priority"].to_string(),
             ];
+            if has_groups {
+                row.push(first(names(&model["groups"])));
+            }
             if is_live {
                 row.push(first(requests(model)));
             }
@@ -226,6 +239,15 @@ gpt         openai    openai    gpt-4.1    $0.40/$1.60              9000 tokens/
 gpu         openai    gpu       llama                   8, queue 2
 ";
         assert_eq!(table(&answer(), false), expected);
+    }
+
+    #[test]
+    fn groups_are_shown_where_there_are_some() {
+        let mut answer = answer();
+        answer["plugins"][0]["models"][0]["groups"] = json!(["small", "all"]);
+        let shown = table(&answer, false);
+        let first = "chat   gpt      of groups  gpu              1         0  small, all\n";
+        assert!(shown.contains(first), "{shown}");
     }
 
     #[test]

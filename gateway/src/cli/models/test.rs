@@ -132,7 +132,17 @@ fn reduced(file: &Path, plugin: &str, deployments: &[&Deployment]) -> Result<Con
     let Some(Toml::Table(config)) = own.get_mut("config") else {
         return Err(format!("the plugin `{plugin}` has no `config`"));
     };
-    config.insert("attempts".to_owned(), Toml::Integer(1));
+    // Who may use what is not asked here.
+    for key in ["groups", "consumer_attributes", "model_attribute"] {
+        config.remove(key);
+    }
+    let defaults = config.entry("defaults").or_insert_with(|| Toml::Table(Table::new()));
+    if let Toml::Table(defaults) = defaults {
+        for key in ["limits", "concurrency"] {
+            defaults.remove(key);
+        }
+        defaults.insert("attempts".to_owned(), Toml::Integer(1));
+    }
     let table = |entries: Vec<(&str, Toml)>| {
         Toml::Table(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     };

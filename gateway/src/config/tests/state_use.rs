@@ -101,6 +101,35 @@ fn warns_of_attributes_that_nothing_sets() {
 }
 
 #[test]
+fn warns_of_models_for_whom_nothing_says_that_they_are_there() {
+    let models = |config: &str| format!("[plugins.m]\ncomponent = \"models\"\n{config}\n");
+    let route = "nothing on the route `r` sets the attribute";
+    for (config, attribute, under) in [
+        ("config.model_attribute = \"experiment.x\"", "experiment.x", "\"experiment.x\""),
+        ("config.region_attribute = \"tenant.regions\"", "tenant.regions", "\"tenant.regions\""),
+        ("config.consumer_attributes = [\"consumer.id\", \"team\"]", "team", "\"team\""),
+        ("config.groups.g.attributes = { plan = [\"pro\"] }", "plan", "plan"),
+        ("config.models.x.affinity = \"attribute:user\"", "user", "\"attribute:user\""),
+    ] {
+        let found = warnings(&models(config), "/x", "[\"a\", \"m\"]");
+        let [(message, place, _)] = &found[..] else { panic!("{config}: {found:?}") };
+        assert!(
+            message.starts_with(route) && message.contains(&format!("`{attribute}`")),
+            "{message}"
+        );
+        assert_eq!(place, under, "{config}");
+    }
+    // Who a consumer is, is known behind `auth` alone.
+    for table in ["groups", "models"] {
+        let allowed = models(&format!("config.{table}.g.consumers = [\"team-a\"]"));
+        assert_eq!(warnings(&allowed, "/x", "[\"a\", \"m\"]"), []);
+        let found = warnings(&allowed, "/x", "[\"m\", \"a\"]");
+        assert!(found[0].0.contains("`consumer.id`"), "{found:?}");
+        assert_eq!(found[0].1, "[\"team-a\"]");
+    }
+}
+
+#[test]
 fn warns_of_replay_protection_that_each_gateway_has_to_itself() {
     let plugin = |component: &str, uses: &str| {
         format!(

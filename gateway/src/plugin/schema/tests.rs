@@ -151,6 +151,29 @@ fn the_values_of_an_enum_are_one_list() {
 }
 
 #[test]
+fn a_value_of_another_type_is_told_how_to_write_it() {
+    let schema = object(json!({
+        "size": { "type": ["integer", "null"] },
+        "on": { "type": "boolean" },
+        "wait": { "type": ["string", "null"], "pattern": "^[0-9]+(ms|s|m|h|d)$" },
+        "name": { "type": ["string", "null"] },
+        "drain": { "type": "object", "properties": { "time": {}, "bytes": {} } },
+    }));
+    let config = json!({ "size": "32MiB", "on": "yes", "wait": 5, "name": 4, "drain": "30s" });
+    let told = told(schema, config);
+    for (key, help) in [
+        ("size", "write `33554432`"),
+        ("on", "write `true` or `false`"),
+        ("wait", "write it with its unit, as in `\"5s\"`"),
+        ("name", "write `\"4\"`"),
+        ("drain", "write a table, `{ ... }`, with `bytes` or `time`"),
+    ] {
+        let fault = told.iter().find(|it| it.starts_with(&format!("/{key}:")));
+        assert!(fault.is_some_and(|it| it.ends_with(help)), "{key}: {told:?}");
+    }
+}
+
+#[test]
 fn an_untagged_enum_is_told_by_type_and_then_by_what_is_inside() {
     let schema = object(json!({ "cost": { "anyOf": [
         { "type": "integer", "minimum": 1 },

@@ -1,15 +1,13 @@
-//! Signature Version 4 of AWS: the fields that a request to one of its services carries.
+//! Signature Version 4 of AWS: the fields that a request to one of its services carries, by AWS's own crate `aws-sigv4`.
 //!
-//! Owns the canonical form and the signature. The clock and the credentials are the caller's. Requests have no query here,
-//! and the fields that are signed are `host` and those that are made here: others may be changed on the way.
+//! Owns what of a request is signed: requests have no query here, and the fields that are signed are `host` and those that are
+//! made here, since others may be changed on the way. The clock and the credentials are the caller's.
 
-use std::fmt::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::{Digest as _, Sha256};
-
-use crate::date;
-use crate::protocol::encode;
+use aws_credential_types::Credentials as Identity;
+use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SigningSettings};
+use aws_sigv4::sign::v4::SigningParams;
 
 /// Whose request it is.
 #[derive(Clone, Copy)]
@@ -42,50 +40,40 @@ pub struct Request<'a> {
 }
 
 /// The fields that a signed request has besides `host`.
-pub fn sign(credentials: Credentials<'_>, request: Request<'_>) -> Vec<(&'static str, String)> {
-    let time: String = date::to_rfc3339(request.now).replace(['-', ':'], "");
-    let day = time.split('T').next().unwrap_or_default();
-    let scope = [day, request.region, request.service, "aws4_request"].join("/");
-    let mut fields = vec![("host", request.host.to_owned()), ("x-amz-date", time.clone())];
-    if let Some(token) = credentials.session_token {
-        fields.push(("x-amz-security-token", token.to_owned()));
-    }
-    let names = fields.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(";");
-    // Services but S3 encode each segment of the path once more.
-    let path = request.path.split('/').map(encode).collect::<Vec<_>>().join("/");
-    let mut canonical = format!("{}\n{path}\n\n", request.method);
-    for (name, value) in &fields {
-        canonical.push_str(&[name, ":", value.trim(), "\n"].concat());
-    }
-    canonical.push_str(&["\n", &names, "\n", &hex(&Sha256::digest(request.body))].concat());
-    let hash = hex(&Sha256::digest(canonical.as_bytes()));
-    let text = ["AWS4-HMAC-SHA256", &time, &scope, &hash].join("\n");
-    let mut key = ["AWS4", credentials.secret_access_key].concat().into_bytes();
-    for part in [day, request.region, request.service, "aws4_request"] {
-        key = mac(&key, part.as_bytes());
-    }
-    let authorization = format!(
-        "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
-        credentials.access_key_id,
-        hex(&mac(&key, text.as_bytes()))
-    );
-    fields.remove(0);
-    fields.push(("authorization", authorization));
-    fields
+///
+/// # Errors
+/// Why it cannot be signed: its host or path is none.
+pub fn sign(
+    credentials: Credentials<'_>,
+    request: Request<'_>,
+) -> Result<Vec<(&'static str, String)>, String> {
+    let token = credentials.session_token.map(str::to_owned);
+    let Credentials { access_key_id, secret_access_key, .. } = credentials;
+    let identity = Identity::new(access_key_id, secret_access_key, token, None, "gateway").into();
+    // As they are by default for services but S3: each segment of the path is encoded once more, and nothing is added for
+    // the body, which is signed all the same.
+    let params = SigningParams::builder()
+        .identity(&identity)
+        .region(request.region)
+        .name(request.service)
+        .time(UNIX_EPOCH + Duration::from_secs(request.now))
+        .settings(SigningSettings::default())
+        .build()
+        .map_err(|error| error.to_string())?;
+    let uri = ["https://", request.host, request.path].concat();
+    let fields = std::iter::once(("host", request.host));
+    let signable =
+        SignableRequest::new(request.method, uri, fields, SignableBody::Bytes(request.body));
+    let signed = signable.and_then(|signable| http_request::sign(signable, &params.into()));
+    let (instructions, _) = signed.map_err(|error| causes(&error))?.into_parts();
+    let (fields, _) = instructions.into_parts();
+    Ok(fields.into_iter().map(|field| (field.name(), field.value().to_owned())).collect())
 }
 
-fn mac(key: &[u8], text: &[u8]) -> Vec<u8> {
-    // A key of any length is one.
-    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
-    mac.update(text);
-    mac.finalize().into_bytes().to_vec()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        let _cannot_fail = write!(text, "{byte:02x}");
-        text
-    })
+/// An error with what it was caused by.
+fn causes(error: &dyn std::error::Error) -> String {
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -110,11 +98,13 @@ mod tests {
     const TOKEN: &str = "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuwthAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVXAkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA==";
 
     fn authorization(credentials: Credentials<'_>, request: Request<'_>) -> String {
-        let fields = sign(credentials, request);
-        assert_eq!(fields[0], ("x-amz-date", "20150830T123600Z".to_owned()));
-        let (name, value) = fields.into_iter().next_back().expect("fields");
-        assert_eq!(name, "authorization");
-        value
+        let fields = sign(credentials, request).expect("it is signed");
+        let field = |name: &str| fields.iter().find(|(known, _)| *known == name);
+        let value = |name: &str| field(name).map(|(_, value)| value.clone());
+        assert_eq!(value("x-amz-date").as_deref(), Some("20150830T123600Z"));
+        assert_eq!(value("x-amz-security-token").as_deref(), credentials.session_token);
+        assert_eq!(fields.len(), 2 + usize::from(credentials.session_token.is_some()));
+        value("authorization").expect("a signature")
     }
 
     #[test]
@@ -149,5 +139,12 @@ mod tests {
         let session = Credentials { session_token: Some("session"), ..EXAMPLE };
         let signature = "74048060be49ea0d29e6f55a2c321ab5ef950001a1817105109c3cf236aed8dd";
         assert!(authorization(session, request).ends_with(signature));
+    }
+
+    #[test]
+    fn what_cannot_be_signed_is_an_error() {
+        for host in ["", "a b", "[::1"] {
+            assert!(sign(EXAMPLE, Request { host, ..REQUEST }).is_err(), "{host:?}");
+        }
     }
 }

@@ -184,11 +184,16 @@ fn bedrock_s_own_clients_pass_byte_for_byte() {
 #[test]
 fn what_is_missing_is_said_at_its_place() {
     for (key, value, pointer, words) in [
-        ("region", Value::Null, "/deployments/claude/region", "write `region = \"eu-central-1\"`"),
+        ("region", Value::Null, "/deployments/claude/region", "as in `region = \"eu-central-1\"`"),
         ("region", json!("a.b"), "/deployments/claude/region", "and no '.'"),
         ("host", json!("https://x"), "/deployments/claude/host", "`host:port`"),
         ("secret", json!("bearer"), "/deployments/claude/aws", "beside `secret`"),
-        ("provider", json!("openai"), "/deployments/claude/aws", "only the provider `bedrock`"),
+        (
+            "provider",
+            json!("openai"),
+            "/deployments/claude/aws",
+            "is for the provider `bedrock` alone",
+        ),
         (
             "aws",
             json!({ "access_key_id": "x", "secret_access_key": "key" }),
@@ -211,8 +216,10 @@ fn what_is_missing_is_said_at_its_place() {
         let mut config = config();
         config["deployments"]["claude"][key] = value;
         let error = prepared().configure(config).err().expect("it is wrong");
-        let found =
-            error.issues().iter().any(|it| it.pointer == pointer && it.message.contains(words));
+        let says = |it: &gateway_plugin_sdk::ConfigIssue| {
+            format!("{} {:?}", it.message, it.help).contains(words)
+        };
+        let found = error.issues().iter().any(|it| it.pointer == pointer && says(it));
         assert!(found, "{error:?}");
     }
 }

@@ -78,7 +78,7 @@ fn requests_over_a_deployment_s_places_spill_over() {
 #[test]
 fn a_request_that_another_deployment_answers_has_its_place_there() {
     let mut config = config();
-    config["cool_down"] = json!("0s");
+    config["defaults"]["cool_down"] = json!("0s");
     for name in ["gpu", "hosted"] {
         config["deployments"][name]["concurrency"] = json!({ "limit": 1 });
     }

@@ -9,7 +9,11 @@ use super::support::config;
 fn issues(config: Value) -> Vec<(String, String)> {
     let prepared = Harness::<Models>::prepare().secret("openai", "a").secret("anthropic", "b");
     let error = prepared.configure(config).err().expect("it is refused");
-    error.issues().iter().map(|issue| (issue.pointer.clone(), issue.message.clone())).collect()
+    let told = |issue: &gateway_plugin_sdk::ConfigIssue| {
+        let help = issue.help.as_deref().unwrap_or_default();
+        (issue.pointer.clone(), format!("{}: {help}", issue.message))
+    };
+    error.issues().iter().map(told).collect()
 }
 
 fn with(pointer: &str, value: Value) -> Value {
@@ -29,8 +33,7 @@ fn each_fault_has_its_place_and_says_what_to_write() {
             "secrets = [\"opnai\"]",
         ),
         ("/deployments/gpu/path", json!("v1"), "/deployments/gpu/path", "begins with `/`"),
-        ("/first_token", json!("500ms"), "/first_token", "`1s` to `10m`"),
-        ("/first_token", json!("0s"), "/first_token", "`1s` to `10m`"),
+        ("/defaults/first_token", json!("500ms"), "/defaults/first_token", "`1s` to `10m`"),
         ("/deployments/gpu/first_token", json!("11m"), "/deployments/gpu/first_token", "`0s`"),
         ("/deployments/gpu/api_version", json!("1"), "/deployments/gpu/api_version", "azure"),
         (
@@ -64,7 +67,12 @@ fn each_fault_has_its_place_and_says_what_to_write() {
             "/deployments/gpu/drain/time",
             "at most `10m`",
         ),
-        ("/drain", json!({ "bytes": 0 }), "/drain/bytes", "`time = \"0s\"` reads nothing"),
+        (
+            "/defaults",
+            json!({ "drain": { "bytes": 0 } }),
+            "/defaults/drain/bytes",
+            "`time = \"0s\"` reads nothing",
+        ),
         (
             "/models/mini/deployments",
             json!([{ "name": "hostd" }]),
@@ -84,8 +92,13 @@ fn each_fault_has_its_place_and_says_what_to_write() {
             "above 0",
         ),
         ("/models/mini/aliases", json!(["fast"]), "/models/mini/aliases/0", "already"),
-        ("/models/mini/affinity", json!("cookie"), "/models/mini/affinity", "header:NAME"),
-        ("/models/mini/affinity", json!("header:a b"), "/models/mini/affinity", "header:NAME"),
+        (
+            "/models/mini/affinity",
+            json!("cookie"),
+            "/models/mini/affinity",
+            "is `cookie`, which keeps no",
+        ),
+        ("/models/mini/affinity", json!("header:a b"), "/models/mini/affinity", "is `header:a b`"),
         ("/models/mini/aliases", json!([""]), "/models/mini/aliases/0", "1 to 256"),
         ("/deployments/gpu/path", json!("/v1?x"), "/deployments/gpu/path", "letters"),
         (
@@ -94,9 +107,14 @@ fn each_fault_has_its_place_and_says_what_to_write() {
             "/deployments/gpu/headers/x-a",
             "one line",
         ),
-        ("/keep_alive", json!("100ms"), "/keep_alive", "every `1s` to every `1h`"),
-        ("/cool_down", json!("2h"), "/cool_down", "1h"),
-        ("/attempts", json!(9), "/attempts", "1 to 8"),
+        (
+            "/models/mini/keep_alive",
+            json!("100ms"),
+            "/models/mini/keep_alive",
+            "must be `1s` to `1h`",
+        ),
+        ("/deployments/gpu/cool_down", json!("2h"), "/deployments/gpu/cool_down", "1h"),
+        ("/models/mini/attempts", json!(9), "/models/mini/attempts", "1 to 8"),
         ("/prices", json!("table"), "/prices", "documents = [\"table\"]"),
     ];
     for (place, value, pointer, hint) in cases {
@@ -110,6 +128,6 @@ fn each_fault_has_its_place_and_says_what_to_write() {
 fn all_faults_are_told_at_once() {
     let mut config = with("/deployments/gpu/path", json!("v1"));
     config["models"]["mini"]["affinity"] = json!("cookie");
-    config["cool_down"] = json!("soon");
+    config["defaults"]["cool_down"] = json!("soon");
     assert_eq!(issues(config).len(), 3);
 }

@@ -71,7 +71,7 @@ fn a_wrong_request_is_wrong_everywhere() {
 #[test]
 fn too_long_a_context_goes_elsewhere_where_that_is_configured() {
     let mut config = config();
-    config["fail_over"] = json!(["context-too-long"]);
+    config["defaults"]["fail_over"] = json!(["context-too-long"]);
     let harness = configured(config);
     let mut exchange = harness.request(hello("fast"));
     let error = json!({ "error": {
@@ -117,7 +117,7 @@ fn a_failure_of_the_gateway_has_the_client_s_form() {
 #[test]
 fn a_request_is_sent_as_often_as_is_configured() {
     let mut config = config();
-    config["attempts"] = json!(1);
+    config["defaults"]["attempts"] = json!(1);
     let harness = configured(config);
     let mut exchange = harness.request(hello("fast"));
     assert_eq!(exchange.response(failed(503)).status(), 503);

@@ -26,7 +26,7 @@ fn plugin(provider: &str, attempts: u32) -> Harness<Models> {
         deployment["region"] = json!("eu-central-1");
     }
     configured(json!({
-        "attempts": attempts,
+        "defaults": { "attempts": attempts },
         "deployments": {
             "first": deployment,
             "next": { "upstream": "two", "provider": "openai", "model": "other" },

@@ -162,7 +162,7 @@ fn what_a_call_used_is_said_in_attributes_when_it_is_over() {
 /// With 5 s for the first content.
 fn bounded() -> Harness<Models> {
     let mut config = config();
-    config["first_token"] = json!("5s");
+    config["defaults"] = json!({ "first_token": "5s" });
     config["deployments"]["claude"]["first_token"] = json!("0s");
     configured(config)
 }

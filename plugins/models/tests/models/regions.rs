@@ -78,6 +78,6 @@ fn what_no_region_can_be_is_a_fault() {
         "models": { "m": { "deployments": [{ "name": "a" }] } },
     });
     let error = Harness::<Models>::prepare().configure(config).err().unwrap().to_string();
-    assert!(error.contains("`eu central` cannot be a region"), "{error}");
-    assert!(error.contains("the name of an attribute"), "{error}");
+    assert!(error.contains("is `eu central`, and cannot be a region"), "{error}");
+    assert!(error.contains("/region_attribute: is empty"), "{error}");
 }

@@ -11,7 +11,7 @@ const CHUNK: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a
 #[test]
 fn a_stream_is_kept_alive_in_the_way_of_its_client_s_api() {
     let mut config = config();
-    config["keep_alive"] = json!("15s");
+    config["defaults"]["keep_alive"] = json!("15s");
     let harness = configured(config);
     let contents = json!([{ "role": "user", "parts": [{ "text": "hi" }] }]);
     let messages = json!([{ "role": "user", "content": "hi" }]);

@@ -188,7 +188,7 @@ fn what_is_missing_is_said_at_its_place() {
         ("/service_account/upstream", json!("x"), "upstreams = [\"x\"]"),
         ("/service_account/key", json!("x"), "secrets = [\"x\"]"),
         ("/service_account/path", json!("token"), "no path"),
-        ("/provider", json!("gemini"), "`vertex-anthropic` have it"),
+        ("/provider", json!("gemini"), "`vertex-anthropic` alone"),
     ] {
         let mut config = config();
         let (parent, name) = pointer.rsplit_once('/').unwrap();

@@ -111,6 +111,13 @@ impl Example {
         config
     }
 
+    /// Writes it into a folder, for a gateway that reads it there.
+    pub(crate) fn write(&self, folder: &Path) -> PathBuf {
+        let file = folder.join(self.path.file_name().unwrap());
+        std::fs::write(&file, &self.text).unwrap();
+        file
+    }
+
     /// Runs it. Its first listener is `public`.
     pub(crate) fn start(&self) -> Running {
         serve(self.load())

@@ -44,7 +44,7 @@ limits = { memory = "128MiB", deadline = "1s" }
 [plugins.ai.config]
 metric_names = "both"
 metric_consumers = 1
-cool_down = "1m"
+defaults.cool_down = "1m"
 
 [plugins.ai.config.deployments.gpu]
 upstream = "own"

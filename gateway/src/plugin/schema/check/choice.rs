@@ -11,6 +11,22 @@ use crate::config::closest_value;
 use crate::plugin::schema::messages::{Fault, kind, list, one_of, shown, type_name};
 use crate::plugin::schema::peek;
 
+/// Keys of a table that are listed where something else is in its place.
+const FEW: usize = 8;
+
+/// The number that a text with a unit of bytes means, as in `32MiB`.
+fn bytes(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim() {
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
+}
+
 impl<'s> Walk<'s, '_> {
     pub(super) fn type_fits(
         &mut self,
@@ -25,32 +41,59 @@ impl<'s> Walk<'s, '_> {
         if wanted.iter().any(|name| peek::admits(name, value)) {
             return Ok(true);
         }
-        self.wrong_type(&wanted, value)?;
+        let is_duration = match keywords.get("pattern").and_then(Value::as_str) {
+            Some(pattern) if value.is_number() => self.is_duration(pattern)?,
+            _ => false,
+        };
+        let is_table = wanted.iter().all(|name| matches!(*name, "object" | "null"));
+        let keys = keywords.get("properties").and_then(Value::as_object).filter(|_| is_table);
+        let keys: Vec<_> = keys.into_iter().flatten().map(|(key, _)| format!("`{key}`")).collect();
+        let more = match value {
+            Value::Number(number) if is_duration => {
+                Some(format!("write it with its unit, as in `\"{number}s\"`"))
+            }
+            Value::String(_) | Value::Number(_) if (1..=FEW).contains(&keys.len()) => {
+                Some(format!("write a table, `{{ ... }}`, with {}", one_of(keys)))
+            }
+            _ => None,
+        };
+        self.wrong_type_with(&wanted, value, more)?;
         Ok(false)
     }
 
     /// Says which types were wanted and what is there.
     pub(in crate::plugin::schema) fn wrong_type(&mut self, wanted: &[&str], value: &Value) -> Done {
+        self.wrong_type_with(wanted, value, None)
+    }
+
+    /// As [`wrong_type`](Self::wrong_type); `help` goes before what the types alone say.
+    fn wrong_type_with(&mut self, wanted: &[&str], value: &Value, help: Option<String>) -> Done {
         let names: Vec<_> = wanted.iter().filter(|name| **name != "null").collect();
         let expected = one_of(names.iter().map(|name| type_name(name).to_owned()).collect());
         let found = kind(value);
         let message = format!("{} must be {expected}, but this is {found}", self.name());
         let text = value.as_str().filter(|_| !self.is_filled());
-        let help = match (text, value) {
+        let help = help.or_else(|| match (text, value) {
             (Some(text), _) if wanted.contains(&"integer") && text.parse::<i64>().is_ok() => {
                 Some(format!("write `{text}` without quotes"))
             }
             (Some(text @ ("true" | "false")), _) if wanted.contains(&"boolean") => {
                 Some(format!("write `{text}` without quotes"))
             }
-            (None, Value::Number(number)) if wanted == ["string"] => {
+            (Some(text), _) if names == [&"integer"] && bytes(text).is_some() => {
+                bytes(text).map(|bytes| format!("write `{bytes}`"))
+            }
+            (Some("yes" | "no" | "on" | "off"), _) if names == [&"boolean"] => {
+                Some("write `true` or `false`".to_owned())
+            }
+            (None, Value::Number(number)) if names == [&"string"] => {
                 Some(format!("write `\"{number}\"`"))
             }
             (_, Value::String(_) | Value::Number(_)) if names == [&"array"] => {
                 Some("put it into `[` and `]`".to_owned())
             }
             _ => None,
-        };
+        });
         let fault = Fault::new(self.pointer(), message).label(format!("expected {expected}"));
         self.tell(fault.help(help))
     }

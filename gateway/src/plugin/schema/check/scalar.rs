@@ -123,7 +123,7 @@ impl<'s> Walk<'s, '_> {
     }
 
     /// Whether a pattern is that of durations: numbers with units of time.
-    fn is_duration(&mut self, pattern: &'s str) -> Result<bool, Exhausted> {
+    pub(super) fn is_duration(&mut self, pattern: &'s str) -> Result<bool, Exhausted> {
         for text in ["1s", "1ms", "1h"] {
             if !self.matches(pattern, text)? {
                 return Ok(false);
