@@ -1,4 +1,5 @@
-//! Groups of models through a running gateway: who sees which, and a quota for each consumer and group.
+//! Groups of models through a running gateway: who sees which, and a quota for each consumer and group. And a model that an
+//! experiment chooses.
 
 use gateway_tests::client::request;
 use gateway_tests::{Http1, Running, Setup, Upstream};
@@ -111,4 +112,73 @@ async fn a_group_says_who_sees_a_model_and_is_a_key_of_quotas_and_a_label_of_met
                 .all(|label| line.contains(label))
     };
     assert!(metrics.text().lines().any(|line| is_it(&line)), "{}", metrics.text());
+}
+
+const EXPERIMENT: &str = r#"
+[upstreams.own]
+targets = ["http://${env:OWN}"]
+
+[plugins.trial]
+component = "experiments"
+[plugins.trial.config]
+unit = ["header:x-user"]
+[[plugins.trial.config.experiments]]
+name = "model"
+variants = [{ name = "small", weight = 1 }, { name = "large", weight = 1 }]
+overrides = { ada = "large", bob = "small" }
+
+[plugins.models]
+component = "models"
+grants = ["attempts", "key-value", "limiter", "metrics", "slots", "usage"]
+forward_to = ["own"]
+limits = { deadline = "1s", memory = "64MiB" }
+config.model_attribute = "experiment.model"
+config.deployments.own = { upstream = "own", provider = "openai" }
+config.models.chat = { deployments = [{ name = "own" }] }
+config.models.small = { deployments = [{ name = "own" }] }
+config.models.large = { deployments = [{ name = "own" }] }
+
+[usage]
+store = "${env:STORE}"
+
+[[routes]]
+name = "trial"
+paths = ["/trial/v1/{*rest}"]
+plugins = ["trial", "models"]
+upstream = "own"
+
+[[routes]]
+name = "plain"
+paths = ["/v1/{*rest}"]
+plugins = ["models"]
+upstream = "own"
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_experiment_chooses_the_model() {
+    let own = Upstream::http1(|request| async move {
+        use http_body_util::BodyExt as _;
+        let body = request.into_body().collect().await.unwrap().to_bytes();
+        let asked: Value = serde_json::from_slice(&body).unwrap();
+        let answer = json!({ "choices": [], "model": asked["model"] }).to_string();
+        http::Response::builder()
+            .header("content-type", "application/json")
+            .body(gateway_tests::upstream::full(answer))
+            .unwrap()
+    })
+    .await;
+    let folder = super::model_serving::Folder::new("experiment");
+    let store = folder.0.join("usage.db").display().to_string();
+    let gateway = Setup::toml(EXPERIMENT, &[("OWN", &own.address), ("STORE", &store)]).start();
+    for (path, user, model) in [
+        ("/trial/v1/chat/completions", "ada", "large"),
+        ("/trial/v1/chat/completions", "bob", "small"),
+        ("/v1/chat/completions", "ada", "chat"),
+    ] {
+        let fields = [("content-type", "application/json"), ("x-user", user)];
+        let body = json!({ "model": "chat", "messages": [] }).to_string();
+        let request = request("POST", path, &fields, body);
+        let answer = Http1::connect(gateway.address).await.send(request).await;
+        assert_eq!(json_of(&answer)["model"], model, "{path} {user}: {}", answer.text());
+    }
 }

@@ -124,7 +124,7 @@ const CASES: &[Case] = &[
     (DEFAULTS, "keep_alive = \"100ms\"", "\"100ms\"", &["`defaults.keep_alive` must be `1s` to `1h`", "write `\"15s\"`"]),
     (DEFAULTS, "drain = { time = \"1h\" }", "\"1h\"", &["`defaults.drain.time` must be at most `10m`"]),
     (DEFAULTS, "drain = { byte = 1 }", "byte", &["unknown key `byte`", "did you mean `bytes`?"]),
-    (DEFAULTS, "drain = \"30s\"", "\"30s\"", &["`defaults.drain` must be a table", "expected a table"]),
+    (DEFAULTS, "drain = \"30s\"", "\"30s\"", &["`defaults.drain` must be a table", "write a table, `{ ... }`, with `bytes` or `time`"]),
     (DEFAULTS, "limits = { requests_per_minute = 0 }", "0", &["requests_per_minute", "1"]),
     (DEFAULTS, "limits = { requests_per_hour = 5 }", "requests_per_hour", &["unknown key", "requests_per_minute"]),
     (DEFAULTS, "concurrency = { limit = 0 }", "0", &["concurrency.limit", "1"]),

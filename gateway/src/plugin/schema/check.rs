@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::messages::{self, Fault};
 use super::soundness::{escaped, target};
 use super::variants::Rule;
+pub(super) use choice::table_of;
 use scalar::same;
 
 /// A schema that is no boolean.

@@ -158,8 +158,13 @@ fn a_value_of_another_type_is_told_how_to_write_it() {
         "wait": { "type": ["string", "null"], "pattern": "^[0-9]+(ms|s|m|h|d)$" },
         "name": { "type": ["string", "null"] },
         "drain": { "type": "object", "properties": { "time": {}, "bytes": {} } },
+        "limits": { "anyOf": [
+            { "type": "object", "properties": { "tokens": {}, "requests": {} } }, { "type": "null" },
+        ] },
     }));
-    let config = json!({ "size": "32MiB", "on": "yes", "wait": 5, "name": 4, "drain": "30s" });
+    let config = json!({
+        "size": "32MiB", "on": "yes", "wait": 5, "name": 4, "drain": "30s", "limits": 5,
+    });
     let told = told(schema, config);
     for (key, help) in [
         ("size", "write `33554432`"),
@@ -167,6 +172,7 @@ fn a_value_of_another_type_is_told_how_to_write_it() {
         ("wait", "write it with its unit, as in `\"5s\"`"),
         ("name", "write `\"4\"`"),
         ("drain", "write a table, `{ ... }`, with `bytes` or `time`"),
+        ("limits", "write a table, `{ ... }`, with `requests` or `tokens`"),
     ] {
         let fault = told.iter().find(|it| it.starts_with(&format!("/{key}:")));
         assert!(fault.is_some_and(|it| it.ends_with(help)), "{key}: {told:?}");

@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::check::{Exhausted, Step, Walk};
+use super::check::{Exhausted, Step, Walk, table_of};
 use super::messages::Fault;
 use super::peek;
 
@@ -71,7 +71,11 @@ impl<'s, 'c> Walk<'s, 'c> {
             let mut wanted: Vec<_> = types.iter().flatten().copied().collect();
             wanted.sort_unstable_by_key(|name| TYPES.iter().position(|known| known == name));
             wanted.dedup();
-            return self.wrong_type(&wanted, value);
+            let help = match &misses[..] {
+                [one] => table_of(&wanted, peek::keyword(root, one.schema, "properties"), value),
+                _ => None,
+            };
+            return self.wrong_type_with(&wanted, value, help);
         }
         let choices: Option<Vec<_>> =
             misses.iter().map(|miss| peek::choices(root, miss.schema)).collect();

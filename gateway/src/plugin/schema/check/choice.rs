@@ -27,6 +27,22 @@ fn bytes(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
+/// How to write a table of these keys, where a text or a number is in its place.
+pub(in crate::plugin::schema) fn table_of(
+    wanted: &[&str],
+    keys: Option<&Value>,
+    value: &Value,
+) -> Option<String> {
+    let is_table = wanted.iter().all(|name| matches!(*name, "object" | "null"));
+    let keys = keys.and_then(Value::as_object)?;
+    let is_plain = value.is_string() || value.is_number();
+    if !is_table || !is_plain || !(1..=FEW).contains(&keys.len()) {
+        return None;
+    }
+    let keys = keys.keys().map(|key| format!("`{key}`")).collect();
+    Some(format!("write a table, `{{ ... }}`, with {}", one_of(keys)))
+}
+
 impl<'s> Walk<'s, '_> {
     pub(super) fn type_fits(
         &mut self,
@@ -45,29 +61,24 @@ impl<'s> Walk<'s, '_> {
             Some(pattern) if value.is_number() => self.is_duration(pattern)?,
             _ => false,
         };
-        let is_table = wanted.iter().all(|name| matches!(*name, "object" | "null"));
-        let keys = keywords.get("properties").and_then(Value::as_object).filter(|_| is_table);
-        let keys: Vec<_> = keys.into_iter().flatten().map(|(key, _)| format!("`{key}`")).collect();
         let more = match value {
             Value::Number(number) if is_duration => {
                 Some(format!("write it with its unit, as in `\"{number}s\"`"))
             }
-            Value::String(_) | Value::Number(_) if (1..=FEW).contains(&keys.len()) => {
-                Some(format!("write a table, `{{ ... }}`, with {}", one_of(keys)))
-            }
-            _ => None,
+            _ => table_of(&wanted, keywords.get("properties"), value),
         };
         self.wrong_type_with(&wanted, value, more)?;
         Ok(false)
     }
 
     /// Says which types were wanted and what is there.
-    pub(in crate::plugin::schema) fn wrong_type(&mut self, wanted: &[&str], value: &Value) -> Done {
-        self.wrong_type_with(wanted, value, None)
-    }
-
-    /// As [`wrong_type`](Self::wrong_type); `help` goes before what the types alone say.
-    fn wrong_type_with(&mut self, wanted: &[&str], value: &Value, help: Option<String>) -> Done {
+    /// `help` goes before what the types alone say.
+    pub(in crate::plugin::schema) fn wrong_type_with(
+        &mut self,
+        wanted: &[&str],
+        value: &Value,
+        help: Option<String>,
+    ) -> Done {
         let names: Vec<_> = wanted.iter().filter(|name| **name != "null").collect();
         let expected = one_of(names.iter().map(|name| type_name(name).to_owned()).collect());
         let found = kind(value);
