@@ -127,7 +127,7 @@ component = "rate-limit"
 grants = []
 [[plugins.limit.config.policies]]
 name = "burst"
-limit = 0
+limit = 1000000000000000
 window = "1m"
 
 [plugins.other]
@@ -196,7 +196,7 @@ address = "127.0.0.1:0"
 [plugins.schema]
 component = "rate-limit"
 headers = 3
-config = { policies = [{ name = "a", limit = 0, window = "1m" }] }
+config = { policies = [{ name = "a", limit = 1000000000000000, window = "1m" }] }
 
 [plugins.own]
 component = "transform"
@@ -287,7 +287,7 @@ fn an_upstream_that_only_plugins_choose_is_used_and_explained() {
 
 #[test]
 fn diagnostics_are_one_json_object_a_line_for_machines() {
-    let file = file(&FINE.replace("limit = 10", "limit = 0"));
+    let file = file(&FINE.replace("limit = 10", "limit = 1000000000000000"));
     let done = on_file("check", &file, &["--log-format", "json"]);
     assert_eq!(done.status.code(), Some(1));
     let said = text(&done.stderr);
@@ -536,7 +536,7 @@ fn run_serves_reloads_on_sighup_keeps_what_is_in_force_and_ends_on_sigterm() {
     let address = line["address"].as_str().unwrap().to_owned();
     assert!(get(&address, "/hello/ada").ends_with("\r\n\r\nhello"));
 
-    write(&file.path, &FINE.replace("limit = 10", "limit = 0"));
+    write(&file.path, &FINE.replace("limit = 10", "limit = 1000000000000000"));
     served.signal("HUP");
     served.says("plugin `limit`: ");
     served.says("the configuration in force stays");

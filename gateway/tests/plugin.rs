@@ -210,7 +210,7 @@ fn inspect_shows_first_party_plugins_by_name() {
         "  in a configuration: grants = [\"limiter\", \"slots\"]\n",
         "  describe, configure, on-request,\n",
         "  policies: list of table (1 to 16 entries), optional\n",
-        "      limit: integer (1 to 999999999999999) or \"unlimited\", optional\n",
+        "      limit: integer (0 to 999999999999999) or \"unlimited\", optional\n",
         "  dry_run: boolean, default false\n",
     ] {
         assert!(said.contains(line), "{line}:\n{said}");

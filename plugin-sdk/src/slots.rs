@@ -57,6 +57,7 @@ use std::time::Duration;
 
 use crate::Response;
 use crate::host;
+use crate::wire;
 
 /// How the slots under a key are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -87,10 +88,11 @@ pub struct Wait<'a> {
     pub queue: u32,
     /// How long this one may, at least 1 ns.
     pub time: Duration,
-    /// Who has the next slot: the exchange with the highest number. 0 for most.
+    /// Who has the next slot: the exchange with the highest number. 0 for most. The lower one of two priorities has one
+    /// turn for eight of the higher one, so that none waits for ever.
     pub priority: u8,
     /// Whose exchange it is, at most 256 bytes. Those of one priority have a slot in turns, one for each share
-    /// that waits; within a share the first who came is first. Empty: all are one share.
+    /// that waits (or [by weight](queue_by_weight)); within a share the first who came is first. Empty: all are one share.
     pub share: &'a str,
 }
 
@@ -134,8 +136,24 @@ pub fn take(key: &str, limit: u32) -> Result<Taken, SlotsError> {
 /// # Errors
 /// If the call is not valid. Nothing is taken then.
 pub fn queue(wait: &Wait<'_>, late: Response) -> Result<Queued, SlotsError> {
+    queued(late, |late| host::queue_for_slot(wait, late))
+}
+
+/// As [`queue`], with a weight for the share: how many turns it has for one of a share with the weight 1, at least 1. The
+/// weight that a share was given last is that of all its exchanges.
+///
+/// # Errors
+/// If the call is not valid. Nothing is taken then.
+pub fn queue_by_weight(wait: &Wait<'_>, weight: u16, late: Response) -> Result<Queued, SlotsError> {
+    queued(late, |late| host::queue_by_weight(wait, weight, late))
+}
+
+fn queued(
+    late: Response,
+    ask: impl FnOnce(wire::Response) -> Result<Queued, SlotsError>,
+) -> Result<Queued, SlotsError> {
     let reason = late.clone();
-    let queued = host::queue_for_slot(wait, late.into_wire())?;
+    let queued = ask(late.into_wire())?;
     if let Queued::Waits(_) = queued {
         // The gateway forgets it where there is a slot in time.
         reason.tell_reason();
@@ -162,4 +180,10 @@ pub fn look(key: &str) -> Occupancy {
 /// in `retry-after`.
 pub fn expected_wait(key: &str) -> Option<Duration> {
     host::expected_wait(key).map(Duration::from_nanos)
+}
+
+/// As [`expected_wait`], for one that would wait so, with this weight of its share: behind those whose turn is before its
+/// own, if nobody came after it. Longer than `wait.time` says beforehand that the wait would be in vain.
+pub fn expected_turn(wait: &Wait<'_>, weight: u16) -> Option<Duration> {
+    host::expected_turn(wait, weight).map(Duration::from_nanos)
 }

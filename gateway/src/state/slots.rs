@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use dashmap::DashMap;
 use tokio::sync::oneshot;
 
-use self::turns::{Place, Turns};
+use self::turns::{Place, Rank, Turns};
 use crate::telemetry::metrics::{PluginMetrics, SlotCounts, SlotResult};
 
 /// Keys that are known though none of their slots is held: for most plugins all.
@@ -67,8 +67,22 @@ pub(crate) struct Wait<'a> {
     pub(crate) queue: u32,
     /// How long this one may.
     pub(crate) time: Duration,
+    pub(crate) turn: Turn<'a>,
+}
+
+/// When it is the turn of one who waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn<'a> {
     pub(crate) priority: u8,
     pub(crate) share: &'a str,
+    /// How many turns its share has for one of others, at least 1.
+    pub(crate) weight: u16,
+}
+
+impl<'a> Turn<'a> {
+    fn rank(self) -> Rank<'a> {
+        Rank { priority: self.priority, share: self.share, weight: self.weight }
+    }
 }
 
 /// What came of it.
@@ -128,7 +142,7 @@ impl Slots {
                 Queued::Full
             } else {
                 let (give, given) = oneshot::channel();
-                let place = line.turns.push(wait.priority, wait.share, give);
+                let place = line.turns.push(wait.turn.rank(), give);
                 self.counts().waits(1);
                 Queued::Waits(Waiting {
                     slots: Arc::clone(self),
@@ -159,7 +173,14 @@ impl Slots {
     /// How long one who came now would wait for a slot under a key, behind all others, if slots are held on as they were
     /// lately. `None` where that is not known.
     pub(crate) fn expected_wait(&self, key: &str) -> Option<Duration> {
-        self.lines.get(key)?.expected_wait()
+        let line = self.lines.get(key)?;
+        line.expected_wait(line.turns.len() as u64)
+    }
+
+    /// The same of one with this turn, if nobody came after it.
+    pub(crate) fn expected_turn(&self, key: &str, turn: Turn<'_>) -> Option<Duration> {
+        let line = self.lines.get(key)?;
+        line.expected_wait(line.turns.before(turn.rank()))
     }
 
     /// All keys of which slots are held or waited for: each with how many there are, and how they are used.
@@ -290,13 +311,13 @@ impl Line {
         };
     }
 
-    /// As many slots as there are become free in the time for which one is held.
-    fn expected_wait(&self) -> Option<Duration> {
+    /// How long one waits whom so many are before: as many slots as there are become free in the time for which one is held.
+    fn expected_wait(&self, before: u64) -> Option<Duration> {
         if self.held < self.limit && self.turns.len() == 0 {
             return Some(Duration::ZERO);
         }
-        let before = self.turns.len() as u64 + 1;
-        let nanos = (self.time > 0).then(|| u128::from(self.time) * u128::from(before))?;
+        let turns = u128::from(before) + 1;
+        let nanos = (self.time > 0).then(|| u128::from(self.time) * turns)?;
         let nanos = nanos / u128::from(self.limit.max(1));
         Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }

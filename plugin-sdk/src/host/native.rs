@@ -233,7 +233,15 @@ pub(crate) fn take_slot(key: &str, limit: u32) -> Result<Taken, SlotsError> {
 }
 
 pub(crate) fn queue_for_slot(wait: &Wait<'_>, late: wire::Response) -> Result<Queued, SlotsError> {
-    reached().queue_for_slot(wait, late)
+    reached().queue_for_slot(wait, 1, late)
+}
+
+pub(crate) fn queue_by_weight(
+    wait: &Wait<'_>,
+    weight: u16,
+    late: wire::Response,
+) -> Result<Queued, SlotsError> {
+    reached().queue_for_slot(wait, weight, late)
 }
 
 pub(crate) fn may_forward(_: &str) -> bool {
@@ -390,6 +398,11 @@ pub(crate) fn look_at_slots(key: &str) -> Occupancy {
 
 pub(crate) fn expected_wait(key: &str) -> Option<u64> {
     reached().slots().expected_wait(key)
+}
+
+/// Nobody waits here, so that every turn is the next one.
+pub(crate) fn expected_turn(wait: &Wait<'_>, _: u16) -> Option<u64> {
+    expected_wait(wait.key)
 }
 
 pub(crate) fn secret(name: &str) -> Option<String> {

@@ -143,22 +143,45 @@ pub(crate) fn queue_for_slot(
     wait: &Wait<'_>,
     late: crate::wire::Response,
 ) -> Result<Queued, SlotsError> {
-    use imports::slots::Queued as Wire;
-    let asked = imports::slots::Wait {
+    let fields: Vec<_> =
+        late.fields.iter().map(|field| (field.name.as_str(), field.value.as_slice())).collect();
+    let late = imports::slots::Answer { status: late.status, fields: &fields, body: &late.body };
+    imports::slots::queue(slot_wait(wait), late).map(queued).map_err(slots_error)
+}
+
+pub(crate) fn queue_by_weight(
+    wait: &Wait<'_>,
+    weight: u16,
+    late: crate::wire::Response,
+) -> Result<Queued, SlotsError> {
+    let fields: Vec<_> =
+        late.fields.iter().map(|field| (field.name.as_str(), field.value.as_slice())).collect();
+    let late = imports::slots::Answer { status: late.status, fields: &fields, body: &late.body };
+    let asked = imports::slots::queue_by_weight(slot_wait(wait), weight, late);
+    asked.map(queued).map_err(slots_error)
+}
+
+pub(crate) fn expected_turn(wait: &Wait<'_>, weight: u16) -> Option<u64> {
+    imports::slots::expected_turn(wait.key, wait.priority, wait.share, weight)
+}
+
+fn slot_wait<'a>(wait: &Wait<'a>) -> imports::slots::Wait<'a> {
+    imports::slots::Wait {
         key: wait.key,
         limit: wait.limit,
         queue: wait.queue,
         time: nanoseconds(wait.time),
         priority: wait.priority,
         share: wait.share,
-    };
-    let fields: Vec<_> =
-        late.fields.iter().map(|field| (field.name.as_str(), field.value.as_slice())).collect();
-    let late = imports::slots::Answer { status: late.status, fields: &fields, body: &late.body };
-    match imports::slots::queue(asked, late).map_err(slots_error)? {
-        Wire::Taken(now) => Ok(Queued::Taken(occupancy(now))),
-        Wire::Waits(now) => Ok(Queued::Waits(occupancy(now))),
-        Wire::Full(now) => Ok(Queued::Full(occupancy(now))),
+    }
+}
+
+fn queued(queued: imports::slots::Queued) -> Queued {
+    use imports::slots::Queued as Wire;
+    match queued {
+        Wire::Taken(now) => Queued::Taken(occupancy(now)),
+        Wire::Waits(now) => Queued::Waits(occupancy(now)),
+        Wire::Full(now) => Queued::Full(occupancy(now)),
     }
 }
 

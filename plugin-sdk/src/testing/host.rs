@@ -468,11 +468,13 @@ impl TestHost {
     pub(crate) fn queue_for_slot(
         &self,
         wait: &Wait<'_>,
+        weight: u16,
         late: wire::Response,
     ) -> Result<Queued, SlotsError> {
         let mut exchange = self.exchange.borrow_mut();
         let is_here = exchange.may_take_slots && exchange.may_queue;
-        slots::check(is_here, exchange.slots.len(), slots::is_valid(wait))?;
+        let is_valid = slots::is_valid(wait) && weight > 0;
+        slots::check(is_here, exchange.slots.len(), is_valid)?;
         let (is_taken, now) = self.slots().take(wait.key, wait.limit, self.monotonic());
         if is_taken {
             exchange.slots.push(wait.key.to_owned());

@@ -13,6 +13,7 @@ use gateway_plugin_sdk::slots::{self, Queued, Taken, Wait};
 use gateway_plugin_sdk::{key_value, log, random};
 
 use crate::catalog::{Catalog, Deployment, Model};
+use crate::groups::Turn;
 
 /// Tokens and requests that were taken from a deployment's limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +41,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) tokens: u64,
     /// Whose it is, for turns in queues.
     pub(crate) consumer: &'a str,
+    pub(crate) turn: Turn,
 }
 
 /// What came of it.
@@ -56,6 +58,8 @@ pub(crate) enum Chosen {
 pub(crate) struct Full {
     /// As many requests as may be are under way, and wait.
     pub(crate) busy: bool,
+    /// One could wait, and its turn would come too late.
+    pub(crate) in_vain: bool,
     /// When a place is expected to be free, where that is known.
     pub(crate) place: Option<Duration>,
     /// When a limit has room again.
@@ -104,7 +108,8 @@ impl Wanted<'_> {
         }
         for index in busy {
             let deployment = &self.catalog.deployments[index];
-            let Some(slots) = deployment.concurrency.as_ref().filter(|slots| slots.queue > 0)
+            let Some(slots) =
+                deployment.concurrency.as_ref().filter(|it| it.queue > 0 && it.limit > 0)
             else {
                 full.has_no_place(deployment);
                 continue;
@@ -114,10 +119,16 @@ impl Wanted<'_> {
                 limit: slots.limit,
                 queue: slots.queue,
                 time: slots.wait,
-                priority: 0,
+                priority: self.turn.priority,
                 share: self.consumer,
             };
-            match slots::queue(&wait, late(place(deployment))) {
+            let expected = slots::expected_turn(&wait, self.turn.weight);
+            if !slots.wait_in_vain && expected.is_some_and(|expected| expected > slots.wait) {
+                (full.busy, full.in_vain) = (true, true);
+                full.place = soonest(full.place, expected);
+                continue;
+            }
+            match slots::queue_by_weight(&wait, self.turn.weight, late(expected)) {
                 Ok(Queued::Taken(_) | Queued::Waits(_)) => match self.reserve(index, &mut full) {
                     Some(reserved) => return Chosen::Deployment(index, reserved),
                     None => return Chosen::None(full),
@@ -187,6 +198,10 @@ impl Wanted<'_> {
     /// Takes the request from the deployment's limits. `None` if one has no room.
     fn reserve(&self, index: usize, full: &mut Full) -> Option<Option<Reserved>> {
         let deployment = &self.catalog.deployments[index];
+        if deployment.requests_per_minute == Some(0) || deployment.tokens_per_minute == Some(0) {
+            // It is sent nothing, today or ever.
+            return None;
+        }
         if deployment.requests_per_minute.or(deployment.tokens_per_minute).is_none() {
             return Some(None);
         }

@@ -263,8 +263,7 @@ pub enum Provider {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConcurrencySpec {
-    /// So many at a time. The others wait, or go elsewhere.
-    #[schemars(range(min = 1))]
+    /// So many at a time. The others wait, or go elsewhere. With 0 it is sent nothing.
     pub limit: u32,
 
     /// How many more may wait, at most 10,000. Only requests for which there is no other deployment do. Default 0.
@@ -276,20 +275,25 @@ pub struct ConcurrencySpec {
     #[serde(default = "default_wait")]
     #[schemars(regex(pattern = duration::PATTERN))]
     pub wait: String,
+
+    /// Whether a request waits though its turn is expected later than `wait` is over. Default `false`: it is refused at
+    /// once, or sent to a deployment further down.
+    #[serde(default)]
+    pub wait_in_vain: bool,
 }
 
-/// How much a deployment is sent within a minute.
+/// How much a deployment is sent within a minute; with 0 nothing.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
     /// So many requests within a minute.
     #[serde(default)]
-    #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
+    #[schemars(range(max = 999_999_999_999_999_u64))]
     pub requests_per_minute: Option<u64>,
 
     /// So many tokens, of requests and responses together: estimated before, and put right by the usage.
     #[serde(default)]
-    #[schemars(range(min = 1, max = 999_999_999_999_999_u64))]
+    #[schemars(range(max = 999_999_999_999_999_u64))]
     pub tokens_per_minute: Option<u64>,
 }
 

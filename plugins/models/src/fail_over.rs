@@ -14,6 +14,7 @@ use crate::catalog::Deployment;
 use crate::choose::{self, Chosen, Wanted};
 use crate::config::FailOver;
 use crate::credential::Credential;
+use crate::groups::Turn;
 use crate::outcome::{self, ErrorType, Failed};
 use crate::state::{Call, Reading};
 use crate::{Models, meter, reading, refusal};
@@ -265,6 +266,7 @@ impl Models {
                 preferred: None,
                 tokens: call.tokens,
                 consumer: "",
+                turn: Turn::default(),
             };
             let Chosen::Deployment(next, reserved) = wanted.next() else { break };
             call.deployment = next;

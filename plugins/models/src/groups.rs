@@ -18,6 +18,9 @@ const MOST_GROUPS: usize = 64;
 /// The most attributes that say who somebody is.
 const MOST_ATTRIBUTES: usize = 8;
 
+/// The most turns of a consumer for one of others.
+const HEAVIEST: u16 = 1000;
+
 /// The attribute whose value is several, with spaces between them (RFC 6749 section 3.3).
 const SCOPES: &str = "consumer.scopes";
 
@@ -36,6 +39,20 @@ struct Group {
     name: String,
     consumers: Option<Vec<String>>,
     attributes: Vec<(String, Vec<String>)>,
+    turn: Turn,
+}
+
+/// When it is the turn of requests that wait for a place.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    pub(crate) weight: u16,
+    pub(crate) priority: u8,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self { weight: 1, priority: 0 }
+    }
 }
 
 impl Groups {
@@ -59,8 +76,9 @@ impl Groups {
             check_group(&name, &spec, errors);
             let known = (models, alias_of);
             add_members(&name, index, &spec.models, known, &mut members, errors);
-            let GroupSpec { consumers, attributes, .. } = spec;
-            all.push(Group { name, consumers, attributes: attributes.into_iter().collect() });
+            let GroupSpec { consumers, attributes, queue_weight, queue_priority, .. } = spec;
+            let turn = Turn { weight: queue_weight.max(1), priority: queue_priority };
+            all.push(Group { name, consumers, attributes: attributes.into_iter().collect(), turn });
         }
         let in_order = members.into_iter().map(|mut of: Vec<(usize, usize)>| {
             of.sort_by_key(|(precision, group)| (std::cmp::Reverse(*precision), *group));
@@ -100,6 +118,11 @@ impl Groups {
         let groups = groups.filter(|(_, group)| lets_in(group));
         let groups = groups.fold(0, |bits, (index, _)| bits | 1 << index);
         Who { id, values, groups }
+    }
+
+    /// When it is the turn of requests by a group, or by none.
+    pub(crate) fn turn(&self, group: Option<usize>) -> Turn {
+        group.map(|group| self.all[group].turn).unwrap_or_default()
     }
 
     /// The name of a group.
@@ -167,6 +190,12 @@ fn check_group(name: &str, spec: &GroupSpec, errors: &mut Vec<ConfigError>) {
     if spec.models.is_empty() {
         let error = ConfigError::at(at("/models"), "is empty");
         errors.push(error.help("list names of `models`, or write `[\"*\"]` for all of them"));
+    }
+    if !(1..=HEAVIEST).contains(&spec.queue_weight) {
+        let error = ConfigError::at(at("/queue_weight"), format!("must be 1 to {HEAVIEST}"));
+        errors.push(error.help(
+            "without the key it is 1; who is to wait for all others has a lower `queue_priority`",
+        ));
     }
     let lists = spec.consumers.iter().map(|list| ("/consumers".to_owned(), list));
     let of_attributes = spec.attributes.iter();

@@ -165,6 +165,7 @@ impl Models {
             preferred,
             tokens: call.tokens,
             consumer,
+            turn: self.catalog.groups.turn(call.group),
         };
         match wanted.first(|place| refusal::busy(protocol, name, place)) {
             Chosen::Deployment(deployment, reserved) => {
@@ -173,8 +174,13 @@ impl Models {
                 Ok(())
             }
             Chosen::None(full @ Full { busy: true, retry_after: None, .. }) => {
-                meter::refused(Some(model), "busy");
-                Err(Box::new(refusal::busy(protocol, name, full.wait())))
+                let reason = if full.in_vain { "wait_too_long" } else { "busy" };
+                meter::refused(Some(model), reason);
+                let refused = refusal::busy(protocol, name, full.wait());
+                Err(Box::new(match full.in_vain {
+                    true => refused.because("its turn in the queue is expected too late"),
+                    false => refused,
+                }))
             }
             Chosen::None(full) => {
                 meter::refused(Some(model), "rate_limited");

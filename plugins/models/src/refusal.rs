@@ -90,7 +90,8 @@ pub(crate) fn limited(protocol: Protocol, model: &str, wait: Option<Duration>) -
     let (class, message) = (Class::RateLimited, message.as_str());
     let response =
         Refused { status: 429, class, code: "", message, param: None }.response(protocol);
-    after(response, wait)
+    // Nobody knows when a limit of 0 has room.
+    if wait.is_some() { after(response, wait) } else { response }
 }
 
 /// When to ask again: after a second, where nobody knows it. Where it is long the gateway adds that clients had better not.

@@ -10,7 +10,7 @@ use gateway_plugin_sdk::slots::{self, Queued, Taken, Wait};
 use gateway_plugin_sdk::{duration, log};
 
 use crate::body::Pointer;
-use crate::config::{ConcurrencySpec, Missing, PrioritySpec};
+use crate::config::{ConcurrencySpec, Missing, PrioritySpec, WeightSpec};
 use crate::key::{self, Facts, Part};
 use crate::policy::{Lack, keep, name, parts};
 use crate::refusal;
@@ -18,6 +18,7 @@ use crate::refusal;
 /// The most that the gateway takes.
 const LONGEST_QUEUE: u32 = 10_000;
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
+const HEAVIEST: u16 = 1000;
 
 /// A checked limit.
 #[derive(Debug)]
@@ -28,19 +29,22 @@ pub(crate) struct Concurrency {
     missing: Missing,
     queue: u32,
     wait: Duration,
-    priority: Option<Priority>,
+    priority: Option<Told>,
     share: Vec<Part>,
+    weight: Option<Told>,
+    wait_in_vain: bool,
     status: u16,
     /// What the keys of all its slots begin with.
     prefix: String,
 }
 
-/// Where the priority of a request stands.
+/// Where a number of a request stands: its priority, or its weight.
 #[derive(Debug)]
-struct Priority {
+struct Told {
     source: Source,
-    default: u8,
-    max: u8,
+    default: u16,
+    min: u16,
+    max: u16,
 }
 
 #[derive(Debug)]
@@ -69,20 +73,29 @@ impl Concurrency {
                 errors.push(ConfigError::at(at(key), message));
             }
         };
-        refuse(spec.limit == 0, "limit", "there is at least one slot".to_owned());
         let is_long = spec.queue > LONGEST_QUEUE;
         refuse(is_long, "queue", format!("at most {LONGEST_QUEUE} requests can wait"));
         let is_status = matches!(spec.status, 429 | 503);
         refuse(!is_status, "status", "a refusal has the status 429 or 503".to_owned());
-        let is_useless = spec.queue == 0 && (spec.priority.is_some() || !spec.share.is_empty());
+        let of_waiting = [
+            ("priority", spec.priority.is_some()),
+            ("share", !spec.share.is_empty()),
+            ("weight", spec.weight.is_some()),
+            ("wait_in_vain", spec.wait_in_vain),
+        ];
+        let useless = of_waiting.into_iter().find(|(_, is_set)| *is_set && spec.queue == 0);
         let message = "nobody waits: set `queue` to how many requests may".to_owned();
-        let where_ = if spec.priority.is_some() { "priority" } else { "share" };
-        refuse(is_useless, where_, message);
+        refuse(useless.is_some(), useless.map_or("queue", |(key, _)| key), message);
+        let message = "all are one share, and weights are for those of several: set `share` too";
+        let is_one = spec.weight.is_some() && spec.share.is_empty() && spec.queue > 0;
+        refuse(is_one, "weight", message.to_owned());
         let wait = keep(&mut errors, time(&spec.wait, &at("wait"))).unwrap_or(LONGEST_WAIT);
         let key = parts(&spec.key, &at("key"), &mut errors);
         let share = parts(&spec.share, &at("share"), &mut errors);
-        let priority = spec.priority.map(|it| Priority::new(it, &at("priority"))).transpose();
+        let priority = spec.priority.map(|it| Told::priority(it, &at("priority"))).transpose();
         let priority = keep(&mut errors, priority).flatten();
+        let weight = spec.weight.map(|it| Told::weight(it, &at("weight"))).transpose();
+        let weight = keep(&mut errors, weight).flatten();
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -91,19 +104,32 @@ impl Concurrency {
         prefix.push('/');
         key::push_text(&mut prefix, spec.key.join(" ").as_bytes());
         prefix.push('/');
-        let ConcurrencySpec { name, limit, missing, queue, status, .. } = spec;
-        Ok(Self { name, limit, key, missing, queue, wait, priority, share, status, prefix })
+        let ConcurrencySpec { name, limit, missing, queue, status, wait_in_vain, .. } = spec;
+        Ok(Self {
+            name,
+            limit,
+            key,
+            missing,
+            queue,
+            wait,
+            priority,
+            share,
+            weight,
+            wait_in_vain,
+            status,
+            prefix,
+        })
     }
 
     /// Asks for all that the limit reads to arrive with the request.
     pub(crate) fn declare(&self, interest: Interest) -> Interest {
         let parts = self.key.iter().chain(&self.share);
         let interest = parts.fold(interest, |interest, part| part.declare(interest));
-        match self.priority.as_ref().map(|priority| &priority.source) {
-            None => interest,
-            Some(Source::Header(name)) => interest.header(name),
-            Some(Source::Attribute(name)) => interest.attribute(name),
-        }
+        let told = self.priority.iter().chain(&self.weight);
+        told.fold(interest, |interest, told| match &told.source {
+            Source::Header(name) => interest.header(name),
+            Source::Attribute(name) => interest.attribute(name),
+        })
     }
 
     /// Where parts of the key and of the share stand in bodies.
@@ -126,6 +152,12 @@ impl Concurrency {
                     return Admission::Refused(refusal::lacks(Lack::Part(part), facts.content));
                 }
             }
+        }
+        if self.limit == 0 {
+            return match dry_run {
+                true => Admission::WouldRefuse,
+                false => Admission::Refused(refusal::none_allowed(self.status, &self.name)),
+            };
         }
         // A dry run counts, and lets all of them through.
         let limit = if dry_run { u32::MAX } else { self.limit };
@@ -150,12 +182,21 @@ impl Concurrency {
             limit: self.limit,
             queue: self.queue,
             time: self.wait,
-            priority: self.priority.as_ref().map_or(0, |it| it.of(facts.request)),
+            priority: self
+                .priority
+                .as_ref()
+                .map_or(0, |it| u8::try_from(it.of(facts.request)).unwrap_or(u8::MAX)),
             share: &share,
         };
-        let expected = slots::expected_wait(key);
+        let weight = self.weight.as_ref().map_or(1, |it| it.of(facts.request));
+        let expected = slots::expected_turn(&wait, weight);
+        if self.queue > 0 && !self.wait_in_vain && expected.is_some_and(|it| it > self.wait) {
+            let why = "None is expected to be free in time.";
+            let refused = refusal::no_slot(self.status, &self.name, why, expected);
+            return Admission::Refused(refused);
+        }
         let late = refusal::no_slot(self.status, &self.name, "None was free in time.", expected);
-        match slots::queue(&wait, late) {
+        match slots::queue_by_weight(&wait, weight, late) {
             Ok(Queued::Taken(_) | Queued::Waits(_)) => Admission::Admitted,
             Ok(Queued::Full(_)) => self.refused(expected),
             Err(error) => self.fails(&error),
@@ -187,30 +228,56 @@ fn time(text: &str, pointer: &str) -> Result<Duration, ConfigError> {
     }
 }
 
-impl Priority {
-    fn new(spec: PrioritySpec, pointer: &str) -> Result<Self, ConfigError> {
-        let source = match (spec.header, spec.attribute) {
-            (Some(header), None) => Source::Header(header),
-            (None, Some(attribute)) => Source::Attribute(attribute),
-            _ => {
-                let message = "a priority is told by either `header` or `attribute`";
-                return Err(ConfigError::at(pointer, message));
+impl Told {
+    fn priority(spec: PrioritySpec, pointer: &str) -> Result<Self, ConfigError> {
+        let source = source("priority", spec.header, spec.attribute, pointer)?;
+        Self { source, default: spec.default.into(), min: 0, max: spec.max.into() }.checked(pointer)
+    }
+
+    fn weight(spec: WeightSpec, pointer: &str) -> Result<Self, ConfigError> {
+        let source = source("weight", spec.header, spec.attribute, pointer)?;
+        for (key, weight) in [("default", spec.default), ("max", spec.max)] {
+            if !(1..=HEAVIEST).contains(&weight) {
+                let message = format!("{weight} is not between 1 and {HEAVIEST}");
+                return Err(ConfigError::at(format!("{pointer}/{key}"), message));
             }
-        };
-        if spec.default > spec.max {
-            let message = format!("{} is over `max`, {}", spec.default, spec.max);
+        }
+        Self { source, default: spec.default, min: 1, max: spec.max }.checked(pointer)
+    }
+
+    fn checked(self, pointer: &str) -> Result<Self, ConfigError> {
+        if self.default > self.max {
+            let message = format!("{} is over `max`, {}", self.default, self.max);
             return Err(ConfigError::at(format!("{pointer}/default"), message));
         }
-        Ok(Self { source, default: spec.default, max: spec.max })
+        Ok(self)
     }
 
     /// That of a request. What is no number counts as none.
-    fn of(&self, request: &Request) -> u8 {
+    fn of(&self, request: &Request) -> u16 {
         let told = match &self.source {
             Source::Header(name) => request.header(name),
             Source::Attribute(name) => request.attribute(name),
         };
         let told = told.and_then(|text| text.trim().parse::<u64>().ok());
-        told.map_or(self.default, |told| u8::try_from(told).unwrap_or(u8::MAX).min(self.max))
+        told.map_or(self.default, |told| {
+            u16::try_from(told).unwrap_or(u16::MAX).clamp(self.min, self.max)
+        })
+    }
+}
+
+fn source(
+    what: &str,
+    header: Option<HeaderName>,
+    attribute: Option<String>,
+    pointer: &str,
+) -> Result<Source, ConfigError> {
+    match (header, attribute) {
+        (Some(header), None) => Ok(Source::Header(header)),
+        (None, Some(attribute)) => Ok(Source::Attribute(attribute)),
+        _ => {
+            let message = format!("a {what} is told by either `header` or `attribute`");
+            Err(ConfigError::at(pointer, message))
+        }
     }
 }

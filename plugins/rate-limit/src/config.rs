@@ -137,8 +137,7 @@ pub struct ConcurrencySpec {
     #[schemars(regex(pattern = r"^[A-Za-z0-9._-]{1,64}$"))]
     pub name: String,
 
-    /// How many requests may be under way at once, for each key.
-    #[schemars(range(min = 1))]
+    /// How many requests may be under way at once, for each key. With 0 none is let through.
     pub limit: u32,
 
     /// What requests are told apart by, as with policies. Default `["client.address"]`.
@@ -161,8 +160,8 @@ pub struct ConcurrencySpec {
     #[schemars(regex(pattern = duration::PATTERN))]
     pub wait: String,
 
-    /// Which of those that wait has the next slot: the one with the highest number. Default all
-    /// have 0.
+    /// Which of those that wait has the next slot: the one with the highest number. The lower of two has one turn for
+    /// eight of the higher one, so that none waits for ever. Default all have 0.
     #[serde(default)]
     pub priority: Option<PrioritySpec>,
 
@@ -172,6 +171,15 @@ pub struct ConcurrencySpec {
     #[serde(default)]
     #[schemars(length(max = 8))]
     pub share: Vec<String>,
+
+    /// How many turns the share of a request has for one of a share with the weight 1. Default all have 1.
+    #[serde(default)]
+    pub weight: Option<WeightSpec>,
+
+    /// Whether a request waits though its turn is expected later than its `wait` is over. Default `false`: it is refused
+    /// at once.
+    #[serde(default)]
+    pub wait_in_vain: bool,
 
     /// The status of a refusal: 429 or 503. Default 429.
     #[serde(default = "default_status")]
@@ -201,12 +209,36 @@ pub struct PrioritySpec {
     pub max: u8,
 }
 
+/// Where the weight of a request's share stands: either `header` or `attribute` names that.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WeightSpec {
+    /// The request field, a whole number. Clients can write it as they like: use it only where something in front sets
+    /// or removes it.
+    #[serde(default)]
+    pub header: Option<HeaderName>,
+
+    /// The attribute, a whole number, as set by a plugin before this one.
+    #[serde(default)]
+    pub attribute: Option<String>,
+
+    /// The weight where none is told, or none that can be read: at least 1. Default 1.
+    #[serde(default = "default_weight")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub default: u16,
+
+    /// What a higher one is lowered to. Default 100.
+    #[serde(default = "default_max_weight")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub max: u16,
+}
+
 /// How much there is in a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
 #[schemars(untagged)]
 pub enum LimitSpec {
-    /// So much.
-    Number(#[schemars(range(min = 1, max = 999_999_999_999_999_u64))] u64),
+    /// So much; with 0 nothing is let through.
+    Number(#[schemars(range(max = 999_999_999_999_999_u64))] u64),
     /// The policy does not apply.
     Word(Unlimited),
 }
@@ -451,6 +483,14 @@ fn default_wait() -> String {
 
 fn default_status() -> u16 {
     429
+}
+
+fn default_weight() -> u16 {
+    1
+}
+
+fn default_max_weight() -> u16 {
+    100
 }
 
 fn default_max_priority() -> u8 {

@@ -82,9 +82,9 @@ pub(crate) fn admitted(charges: &Charges<'_>) -> String {
 /// tomorrow, and `Retry-After` must not be earlier than any `t` beside it (section 6).
 pub(crate) fn refused(charges: &Charges<'_>) -> String {
     let mut value = String::with_capacity(64);
-    for Charge { policy, verdict, .. } in charges.violated() {
+    for Charge { policy, rate, verdict, .. } in charges.violated() {
         open(&mut value, policy);
-        push(&mut value, ";r=", verdict.remaining);
+        push(&mut value, ";r=", verdict.remaining.min(rate.burst));
         if let Some(wait) = verdict.retry_after {
             push(&mut value, ";t=", seconds(wait));
         }
@@ -108,7 +108,7 @@ pub(crate) fn longest_wait(charges: &Charges<'_>) -> Option<Legacy> {
     let longest = charges.violated().max_by_key(|charge| wait(&charge.verdict));
     longest.map(|Charge { rate, verdict, .. }| Legacy {
         limit: rate.limit,
-        remaining: verdict.remaining,
+        remaining: verdict.remaining.min(rate.burst),
         reset: seconds(wait(verdict)),
     })
 }

@@ -130,8 +130,10 @@ impl Rate {
         let at = |key: &str, message: String| ConfigError::at(format!("{pointer}/{key}"), message);
         let amounts = [("limit", Some(limit)), ("burst", burst)].into_iter();
         let wrong = amounts.filter_map(|(key, amount)| {
-            let amount = amount.filter(|amount| !(1..=MOST).contains(amount))?;
-            Some(at(key, format!("{amount} is not between 1 and {MOST}")))
+            // A limit of 0 lets nothing through.
+            let least = u64::from(key == "burst");
+            let amount = amount.filter(|amount| !(least..=MOST).contains(amount))?;
+            Some(at(key, format!("{amount} is not between {least} and {MOST}")))
         });
         let mut errors: Vec<_> = wrong.collect();
         if !errors.is_empty() {
@@ -140,6 +142,10 @@ impl Rate {
         let mut refuse = |key: &str, message: String| errors.push(at(key, message));
         let tokens = u128::from(burst.unwrap_or(limit));
         match span {
+            _ if limit == 0 && burst.is_some() => {
+                refuse("burst", "a limit of 0 lets nothing through, and has no burst".to_owned());
+            }
+            _ if limit == 0 => {}
             // Rates that a clock of nanoseconds cannot tell.
             _ if u128::from(limit) > span.shortest() => {
                 refuse("limit", "the limit is over one for each nanosecond of the window".into());
@@ -167,7 +173,7 @@ impl Rate {
 
     /// A charge of its bucket; `None` if it has none.
     pub(crate) fn charge<'a>(&self, key: &'a str, cost: u64) -> Option<Charge<'a>> {
-        let Self { limit, burst, .. } = *self;
+        let (limit, burst, cost) = self.amounts(cost);
         match self.span {
             Span::Bucket(period) => Some(Charge { key, limit, period, burst, cost }),
             Span::Fixed(_) | Span::Sliding(_) | Span::Calendar(..) => None,
@@ -176,13 +182,23 @@ impl Rate {
 
     /// The quota of the same.
     pub(crate) fn quota<'a>(&'a self, key: &'a str, cost: u64) -> Quota<'a> {
+        let (limit, burst, cost) = self.amounts(cost);
         let window = match &self.span {
-            Span::Bucket(period) => Window::Bucket { period: *period, burst: self.burst },
+            Span::Bucket(period) => Window::Bucket { period: *period, burst },
             Span::Fixed(length) => Window::Fixed(*length),
             Span::Sliding(length) => Window::Sliding(*length),
             Span::Calendar(unit, _, zone) => Window::Calendar { unit: *unit, time_zone: zone },
         };
-        Quota { key, limit: self.limit, window, cost }
+        Quota { key, limit, window, cost }
+    }
+
+    /// Limit, burst and cost as the limiter is told them. It knows no limit of 0: what costs more than there ever is
+    /// is never admitted either.
+    fn amounts(&self, cost: u64) -> (u64, u64, u64) {
+        match self.limit {
+            0 => (1, 1, 2),
+            limit => (limit, self.burst, cost),
+        }
     }
 
     /// How long its window is, unless that differs from one to the next.

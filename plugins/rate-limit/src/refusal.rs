@@ -50,6 +50,13 @@ pub(crate) fn no_slot(status: u16, policy: &str, why: &str, wait: Option<Duratio
         .header("retry-after", seconds.to_string())
 }
 
+/// 429 or 503: the limit lets none through, today or ever.
+pub(crate) fn none_allowed(status: u16, policy: &str) -> Response {
+    let title = if status == 503 { "Service Unavailable" } else { "Too Many Requests" };
+    Response::problem(status, title, format!("The limit {policy} lets no request through."))
+        .extension("violated-policies", &[policy])
+}
+
 /// 503: the limiter is out of reach, and the configuration says not to go on without.
 pub(crate) fn unavailable() -> Response {
     Response::service_unavailable("The limits cannot be checked at the moment.")

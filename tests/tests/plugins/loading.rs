@@ -373,7 +373,7 @@ fn a_plugin_is_asked_about_what_stands_beside_a_fault() {
     };
     let found = told(
         "component = \"rate-limit\"\nconfig = { policies = [\
-         { name = \"a\", limit = 0, window = \"0s\" }, { name = \"a\", limit = 1, window = \"1s\" }] }",
+         { name = \"a\", limit = 1000000000000000, window = \"0s\" }, { name = \"a\", limit = 1, window = \"1s\" }] }",
     );
     let places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
     for place in ["/policies/0/limit", "/policies/0/window", "/policies/1/name"] {

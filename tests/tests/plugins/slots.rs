@@ -336,6 +336,44 @@ async fn who_waits_is_served_by_priority_and_then_in_turns() {
     assert_eq!(served, ["/first", "/urgent", "/greedy-1", "/modest", "/greedy-2", "/greedy-3"]);
 }
 
+/// A flood of one consumer, and urgent requests that never end, hold up neither a consumer of more weight nor the others.
+#[tokio::test]
+async fn who_waits_has_turns_by_weight_and_none_waits_for_ever() {
+    let gpu = Gpu::start().await;
+    let weighted = |text: String| {
+        text.replace("queue = 20", "queue = 60")
+            .replace("share =", "weight = { header = \"x-weight\" }\nshare =")
+    };
+    let gateway = setup(&gpu, weighted).start();
+    let mut asked = vec![ask(&gateway, "/first", &[])];
+    gpu.has(1).await;
+    let mut waits = 0;
+    let mut asks = async |path, fields: &'static [(&str, &str)], times| {
+        for _ in 0..times {
+            asked.push(ask(&gateway, path, fields));
+            waits += 1;
+            waiting(&gateway, waits).await;
+        }
+    };
+    asks("/free", &[("x-consumer", "free")], 12).await;
+    asks("/gold", &[("x-consumer", "gold"), ("x-weight", "3")], 9).await;
+    asks("/urgent", &[("x-consumer", "urgent"), ("x-priority", "5")], 18).await;
+    gpu.finish(40);
+    for one in asked {
+        assert_eq!(within(one).await.unwrap().status(), 200);
+    }
+    let served = gpu.upstream.requests();
+    let served: Vec<_> = served.iter().map(|request| request.uri.path().to_owned()).collect();
+    let before = |path: &str, until: usize| {
+        served[1..=until].iter().filter(|served| *served == path).count()
+    };
+    assert_eq!(before("/urgent", 8), 8, "{served:?}");
+    assert_eq!(before("/urgent", 20), 18, "two turns of twenty are others': {served:?}");
+    let rest: Vec<_> = served[1..].iter().filter(|path| *path != "/urgent").collect();
+    let gold = rest[..12].iter().filter(|path| **path == "/gold").count();
+    assert_eq!(gold, 9, "three for one: {served:?}");
+}
+
 #[tokio::test]
 async fn a_full_queue_and_an_old_place_are_refused_and_explained() {
     let gpu = Gpu::start().await;

@@ -77,8 +77,14 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
         Ok((store.data_mut().take_slot(&key, limit),))
     })?;
     linker.func_wrap("queue", |mut store: Context<'_>, (wait, late): (SlotWait, SlotAnswer)| {
-        Ok((store.data_mut().queue_for_slot(&wait, late),))
+        Ok((store.data_mut().queue_for_slot(&wait, 1, late),))
     })?;
+    linker.func_wrap(
+        "queue-by-weight",
+        |mut store: Context<'_>, (wait, weight, late): (SlotWait, u16, SlotAnswer)| {
+            Ok((store.data_mut().queue_for_slot(&wait, weight, late),))
+        },
+    )?;
     linker.func_wrap("give-back", |mut store: Context<'_>, (key,): (String,)| {
         Ok((store.data_mut().give_slot_back(key),))
     })?;
@@ -87,8 +93,19 @@ pub(super) fn link(linker: &mut Functions<'_, '_>) -> wasmtime::Result<()> {
     })?;
     linker.func_wrap("expected-wait", |store: Context<'_>, (key,): (String,)| {
         let wait = store.data().identity.stores.slots.expected_wait(&key);
-        Ok((wait.map(|wait| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX)),))
-    })
+        Ok((nanoseconds(wait),))
+    })?;
+    linker.func_wrap(
+        "expected-turn",
+        |store: Context<'_>, (key, priority, share, weight): (String, u8, String, u16)| {
+            let turn = slots::Turn { priority, share: &share, weight: weight.max(1) };
+            Ok((nanoseconds(store.data().identity.stores.slots.expected_turn(&key, turn)),))
+        },
+    )
+}
+
+fn nanoseconds(wait: Option<Duration>) -> Option<u64> {
+    wait.map(|wait| u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX))
 }
 
 impl HostState {
@@ -129,15 +146,19 @@ impl HostState {
         Ok(Taken::Yes(occupancy(now)))
     }
 
-    fn queue_for_slot(&mut self, wait: &SlotWait, late: SlotAnswer) -> Result<Queued, SlotsError> {
-        self.may_ask(WAITS.contains(&self.hook), is_valid(wait))?;
+    fn queue_for_slot(
+        &mut self,
+        wait: &SlotWait,
+        weight: u16,
+        late: SlotAnswer,
+    ) -> Result<Queued, SlotsError> {
+        self.may_ask(WAITS.contains(&self.hook), is_valid(wait) && weight > 0)?;
         let (queued, now) = self.identity.stores.slots.queue(slots::Wait {
             key: &wait.key,
             limit: wait.limit,
             queue: wait.queue,
             time: Duration::from_nanos(wait.time),
-            priority: wait.priority,
-            share: &wait.share,
+            turn: slots::Turn { priority: wait.priority, share: &wait.share, weight },
         });
         let now = occupancy(now);
         Ok(match queued {

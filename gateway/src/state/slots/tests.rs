@@ -11,7 +11,7 @@ fn slots() -> Arc<Slots> {
 
 fn wait<'a>(share: &'a str, priority: u8) -> Wait<'a> {
     let time = Duration::from_secs(60);
-    Wait { key: "k", limit: 1, queue: 8, time, priority, share }
+    Wait { key: "k", limit: 1, queue: 8, time, turn: Turn { priority, share, weight: 1 } }
 }
 
 fn waiting(queued: (Queued, Occupancy)) -> Waiting {
@@ -51,26 +51,51 @@ fn a_bounded_number_of_keys_is_known_that_nobody_holds() {
     assert_eq!(slots.all(), []);
 }
 
+fn waits(line: &Line) -> Option<Duration> {
+    line.expected_wait(line.turns.len() as u64)
+}
+
+/// Who has a higher weight or priority is told a shorter time.
+#[tokio::test]
+async fn the_wait_that_is_expected_goes_by_whose_turn_it_is() {
+    let slots = slots();
+    let (first, _) = slots.take("k", 1);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    drop(first);
+    let (_second, _) = slots.take("k", 1);
+    let many: Vec<_> = (0..6).map(|_| waiting(slots.queue(wait("many", 0)))).collect();
+    let turn = |share, priority, weight| {
+        slots.expected_turn("k", Turn { priority, share, weight }).expect("known")
+    };
+    let last = turn("many", 0, 1);
+    assert_eq!(last, slots.expected_wait("k").expect("known"));
+    let (other, urgent) = (turn("other", 0, 1), turn("many", 5, 1));
+    assert!(urgent < other && other < last, "{urgent:?} {other:?} {last:?}");
+    assert_eq!(last, urgent * 7, "behind six others");
+    drop(many);
+}
+
 /// As many slots as there are become free in the time for which one is held.
 #[test]
 fn the_wait_that_is_expected_goes_by_how_long_slots_were_held_and_who_waits() {
     let mut line = Line { held: 1, limit: 2, ..Line::default() };
-    assert_eq!(line.expected_wait(), Some(Duration::ZERO), "one is free");
+    assert_eq!(waits(&line), Some(Duration::ZERO), "one is free");
     line.held = 2;
-    assert_eq!(line.expected_wait(), None, "none was given back");
+    assert_eq!(waits(&line), None, "none was given back");
     line.learn(Duration::from_secs(8));
-    assert_eq!(line.expected_wait(), Some(Duration::from_secs(4)));
+    assert_eq!(waits(&line), Some(Duration::from_secs(4)));
     for share in ["a", "b"] {
-        line.turns.push(0, share, oneshot::channel().0);
+        let rank = Rank { priority: 0, share, weight: 1 };
+        line.turns.push(rank, oneshot::channel().0);
     }
-    assert_eq!(line.expected_wait(), Some(Duration::from_secs(12)), "behind two others");
+    assert_eq!(waits(&line), Some(Duration::from_secs(12)), "behind two others");
     for _ in 0..100 {
         line.learn(Duration::from_secs(80));
     }
-    let wait = line.expected_wait().expect("known").as_secs_f64();
+    let wait = waits(&line).expect("known").as_secs_f64();
     assert!((wait - 120.0).abs() < 1.0, "what was long ago is forgotten: {wait}");
     line.learn(Duration::MAX);
-    assert!(line.expected_wait().is_some(), "and no time is too long");
+    assert!(waits(&line).is_some(), "and no time is too long");
 }
 
 #[tokio::test]

@@ -67,6 +67,7 @@ pub(crate) struct Concurrency {
     pub(crate) limit: u32,
     pub(crate) queue: u32,
     pub(crate) wait: Duration,
+    pub(crate) wait_in_vain: bool,
 }
 
 impl Deployment {
@@ -180,12 +181,12 @@ impl Limits {
         for (key, limit) in
             [("requests_per_minute", requests_per_minute), ("tokens_per_minute", tokens_per_minute)]
         {
-            if limit.is_some_and(|limit| !(1..=MOST_WITHIN_A_MINUTE).contains(&limit)) {
+            if limit.is_some_and(|limit| limit > MOST_WITHIN_A_MINUTE) {
                 let error = ConfigError::at(
                     at(&format!("limits/{key}")),
-                    format!("must be 1 to {MOST_WITHIN_A_MINUTE}"),
+                    format!("must be 0 to {MOST_WITHIN_A_MINUTE}"),
                 );
-                errors.push(error.help("without the key there is none"));
+                errors.push(error.help("without the key there is none; 0 lets nothing through"));
             }
         }
         Some(Self { requests_per_minute, tokens_per_minute })
@@ -223,15 +224,11 @@ impl Concurrency {
             let error = ConfigError::at(at("wait"), message);
             errors.push(error.help("with `queue = 0`, which is the default, none waits"));
         }
-        if spec.limit == 0 {
-            let error = ConfigError::at(at("limit"), "must be at least 1");
-            let help = "without the table `concurrency` there is no bound; `weight = 0` takes a deployment out of a model";
-            errors.push(error.help(help));
-        }
         if spec.queue > 10_000 {
             errors.push(ConfigError::at(at("queue"), "must be at most 10000"));
         }
-        let found = Self { limit: spec.limit, queue: spec.queue, wait };
+        let found =
+            Self { limit: spec.limit, queue: spec.queue, wait, wait_in_vain: spec.wait_in_vain };
         (errors.len() == before).then_some(found)
     }
 }

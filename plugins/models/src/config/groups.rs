@@ -22,4 +22,18 @@ pub struct GroupSpec {
     /// `{ "consumer.claim.plan" = ["pro", "team"] }`. Of an attribute that is a list one value is enough.
     #[serde(default)]
     pub attributes: BTreeMap<String, Vec<String>>,
+
+    /// How many turns each of its consumers has in queues of deployments for one of a consumer with 1, at most 1,000. Default 1.
+    #[serde(default = "default_queue_weight")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub queue_weight: u16,
+
+    /// Whose requests have the next place in queues of deployments: those with the highest number. The lower of two has one
+    /// turn for eight of the higher one. Default 0.
+    #[serde(default)]
+    pub queue_priority: u8,
+}
+
+fn default_queue_weight() -> u16 {
+    1
 }

@@ -91,6 +91,44 @@ fn one_whose_time_is_over_is_told_so() {
     assert!(String::from_utf8_lossy(&body).contains("None was free in time."));
 }
 
+/// A slot is held for a minute here, and nobody waits that long.
+#[test]
+fn a_wait_that_would_be_in_vain_is_refused_at_once_unless_it_is_asked_for() {
+    let waits = |in_vain: bool| {
+        let harness = configured(json!({
+            "concurrency": [{ "name": "gpu", "limit": 1, "key": [], "queue": 5, "wait": "10s",
+                "wait_in_vain": in_vain }]
+        }));
+        let first = harness.request(testing::request());
+        harness.advance(std::time::Duration::from_secs(60));
+        drop(first);
+        let _second = harness.request(testing::request());
+        let third = harness.request(testing::request());
+        let answer = third.answer().expect("refused");
+        let body = String::from_utf8_lossy(answer.body()).into_owned();
+        (answer.header("retry-after").map(str::to_owned), body)
+    };
+    let (after, body) = waits(false);
+    assert_eq!(after.as_deref(), Some("60"));
+    assert!(body.contains("None is expected to be free in time."), "{body}");
+    let (_, body) = waits(true);
+    assert!(body.contains("None was free in time."), "{body}");
+}
+
+#[test]
+fn a_limit_of_0_lets_none_through() {
+    let harness = configured(json!({
+        "concurrency": [{ "name": "none", "limit": 0, "key": [], "queue": 5, "status": 503 }]
+    }));
+    let refused = harness.request(testing::request());
+    let answer = refused.answer().expect("refused");
+    assert_eq!((answer.status(), answer.header("retry-after")), (503, None));
+    let harness = configured(json!({
+        "dry_run": true, "concurrency": [{ "name": "none", "limit": 0, "key": [] }]
+    }));
+    assert!(harness.request(testing::request()).answer().is_none());
+}
+
 #[test]
 fn a_dry_run_refuses_nothing_and_says_what_it_would() {
     let harness = configured(json!({
@@ -110,11 +148,16 @@ fn all_that_is_wrong_is_said_at_its_place() {
         "policies": [{ "name": "gpu", "limit": 1, "window": "1s" }],
         "concurrency": [
             { "name": "gpu", "limit": 1 },
-            { "name": "b", "limit": 0, "queue": 20_000, "status": 500, "wait": "2h", "key": ["a b"] },
+            { "name": "b", "limit": 1, "queue": 20_000, "status": 500, "wait": "2h", "key": ["a b"] },
             { "name": "c", "limit": 1, "share": ["consumer.id"] },
             { "name": "d", "limit": 1, "queue": 1, "priority": { "default": 3 } },
             { "name": "e", "limit": 1, "queue": 1,
               "priority": { "header": "x-priority", "default": 3, "max": 2 } },
+            { "name": "f", "limit": 1, "weight": { "attribute": "w" } },
+            { "name": "g", "limit": 1, "queue": 1, "weight": { "attribute": "w" } },
+            { "name": "h", "limit": 1, "queue": 1, "share": ["consumer.id"],
+              "weight": { "attribute": "w", "default": 0 } },
+            { "name": "i", "limit": 1, "wait_in_vain": true },
         ]
     }));
     let places: Vec<_> = found.issues().iter().map(|issue| issue.pointer.as_str()).collect();
@@ -122,7 +165,6 @@ fn all_that_is_wrong_is_said_at_its_place() {
         places,
         [
             "/concurrency/0/name",
-            "/concurrency/1/limit",
             "/concurrency/1/queue",
             "/concurrency/1/status",
             "/concurrency/1/wait",
@@ -130,6 +172,10 @@ fn all_that_is_wrong_is_said_at_its_place() {
             "/concurrency/2/share",
             "/concurrency/3/priority",
             "/concurrency/4/priority/default",
+            "/concurrency/5/weight",
+            "/concurrency/6/weight",
+            "/concurrency/7/weight/default",
+            "/concurrency/8/wait_in_vain",
         ]
     );
     let neither = error(json!({}));

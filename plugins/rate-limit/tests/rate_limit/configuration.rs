@@ -37,7 +37,6 @@ fn points_at_each_fault_of_a_policy() {
         (json!({ "name": "a b" }), "/policies/0/name"),
         (json!({ "name": "" }), "/policies/0/name"),
         (json!({ "name": "\"" }), "/policies/0/name"),
-        (json!({ "limit": 0 }), "/policies/0/limit"),
         (json!({ "limit": 1_000_000_000_000_000_u64 }), "/policies/0/limit"),
         (json!({ "limit": 2_000_000, "window": "1ms" }), "/policies/0/limit"),
         (json!({ "window": "1 minute" }), "/policies/0/window"),
@@ -85,7 +84,7 @@ fn points_at_faults_beyond_a_single_policy() {
 fn reports_all_faults_at_once() {
     let refused = refused_at(json!({
         "policies": [
-            ten_a_minute(json!({ "limit": 0, "window": "soon" })),
+            ten_a_minute(json!({ "limit": 1_000_000_000_000_000_u64, "window": "soon" })),
             ten_a_minute(json!({ "key": ["x:y"] })),
         ],
         "ipv6_prefix": 0,

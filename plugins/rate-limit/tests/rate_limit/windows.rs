@@ -264,7 +264,12 @@ fn what_is_wrong_with_a_window_a_plan_or_a_settlement_is_said_where_it_stands() 
         ),
         (json!({ "limit": "unlimited" }), "/policies/0/limit", "leave the policy out"),
         (json!({ "plan": "consumer.group" }), "/policies/0/plan", "no `plans`"),
-        (json!({ "plans": { "a": { "limit": 0 } } }), "/policies/0/plans/a/limit", "not between"),
+        (
+            json!({ "plans": { "a": { "limit": 1_000_000_000_000_000_u64 } } }),
+            "/policies/0/plans/a/limit",
+            "not between",
+        ),
+        (json!({ "limit": 0, "burst": 5 }), "/policies/0/burst", "has no burst"),
         (json!({ "plans": { "a/b": { "limit": 1 } } }), "/policies/0/plans/a~1b", "neither"),
         (
             json!({ "plans": { "a": { "limit": 1 } }, "plan": "header:x" }),
@@ -279,5 +284,26 @@ fn what_is_wrong_with_a_window_a_plan_or_a_settlement_is_said_where_it_stands() 
         let refused = Harness::<RateLimit>::new(json!({ "policies": [policy] }));
         let errors = refused.map(|_| ()).expect_err("it is refused").to_string();
         assert!(errors.contains(pointer) && errors.contains(words), "{change}: {errors}");
+    }
+}
+
+/// Whatever the window, also with plans of which one has none, and a cost that is told.
+#[test]
+fn a_limit_of_0_lets_nothing_through() {
+    for change in [
+        json!({}),
+        json!({ "algorithm": "fixed" }),
+        json!({ "algorithm": "sliding" }),
+        json!({ "window": "month" }),
+        json!({ "cost": { "header": "x-cost" } }),
+    ] {
+        let mut policy = crate::support::ten_a_minute(change.clone());
+        policy["limit"] = json!(0);
+        let harness = crate::support::configured(json!({ "policies": [policy] }));
+        let refused = harness.request(gateway_plugin_sdk::testing::request().header("x-cost", "0"));
+        let answer = refused.answer().expect("refused");
+        assert_eq!((answer.status(), answer.header("retry-after")), (429, None), "{change}");
+        let told = answer.header("ratelimit").unwrap_or_default();
+        assert!(told.contains(";r=0"), "{change}: {told}");
     }
 }
