@@ -230,6 +230,7 @@ fn rate_limit_and_its_schema_agree() {
     let policy = |key: &str| format!("/policies/0/{key}");
     let taken = [
         ("burst", json!(1)),
+        ("limit", json!(0)),
         ("cost", json!(1)),
         ("cost", json!({ "header": "x-cost", "default": 1, "max": 10 })),
         ("cost", json!({ "attribute": "cost" })),
@@ -240,7 +241,9 @@ fn rate_limit_and_its_schema_agree() {
     .map(|(key, value)| (policy(key), value));
     let taken = taken.into_iter().chain([
         ("/concurrency/0/status".to_owned(), json!(503)),
+        ("/concurrency/0/limit".to_owned(), json!(0)),
         ("/concurrency/0/share".to_owned(), json!(["consumer.id"])),
+        ("/concurrency/0/wait_in_vain".to_owned(), json!(true)),
         ("/concurrency/0/priority".to_owned(), json!({ "header": "x", "max": 9 })),
     ]);
     let taken: Vec<_> = taken.collect();
@@ -273,7 +276,10 @@ fn rate_limit_and_its_schema_agree() {
         ("/policies", json!([])),
         ("/concurrency", json!([])),
         ("/concurrency/0/name", json!("a b")),
-        ("/concurrency/0/limit", json!(0)),
+        ("/concurrency/0/limit", json!(-1)),
+        ("/concurrency/0/weight", json!({ "header": "x", "default": 0 })),
+        ("/concurrency/0/weight", json!({ "header": "x", "max": 1001 })),
+        ("/concurrency/0/wait_in_vain", json!("yes")),
         ("/concurrency/0/queue", json!(10_001)),
         ("/concurrency/0/wait", json!("soon")),
         ("/concurrency/0/status", json!(500)),
