@@ -94,7 +94,8 @@ impl Policy {
         let settle = settle.and_then(|settle| keep(&mut errors, settle));
         let limits = plans.iter().flatten().flat_map(|plans| &plans.limits);
         let limits = limits.map(|(_, limit)| limit).chain(&other);
-        let bursts = limits.filter_map(Limit::burst);
+        // A limit of 0 has room for no cost.
+        let bursts = limits.filter_map(Limit::burst).filter(|burst| *burst > 0);
         let bursts = (bursts.clone().min().unwrap_or(u64::MAX), bursts.max().unwrap_or(u64::MAX));
         let cost = keep(&mut errors, Cost::new(spec.cost, bursts, &at("cost")));
         let (Some(other), Some(plans), Some(cost), true) = (other, plans, cost, errors.is_empty())

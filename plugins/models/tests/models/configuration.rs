@@ -33,8 +33,8 @@ fn each_fault_has_its_place_and_says_what_to_write() {
             "secrets = [\"opnai\"]",
         ),
         ("/deployments/gpu/path", json!("v1"), "/deployments/gpu/path", "begins with `/`"),
-        ("/defaults/first_token", json!("500ms"), "/defaults/first_token", "`1s` to `10m`"),
-        ("/deployments/gpu/first_token", json!("11m"), "/deployments/gpu/first_token", "`0s`"),
+        ("/defaults", json!({ "first_token": "500ms" }), "/defaults/first_token", "`1s` to `10m`"),
+        ("/deployments/gpu/first_token", json!("11m"), "/deployments/gpu/first_token", "\"0s\""),
         ("/deployments/gpu/api_version", json!("1"), "/deployments/gpu/api_version", "azure"),
         (
             "/deployments/gpu/price",

@@ -157,7 +157,6 @@ fn all_that_is_wrong_is_said_at_its_place() {
             { "name": "g", "limit": 1, "queue": 1, "weight": { "attribute": "w" } },
             { "name": "h", "limit": 1, "queue": 1, "share": ["consumer.id"],
               "weight": { "attribute": "w", "default": 0 } },
-            { "name": "i", "limit": 1, "wait_in_vain": true },
         ]
     }));
     let places: Vec<_> = found.issues().iter().map(|issue| issue.pointer.as_str()).collect();
@@ -175,9 +174,12 @@ fn all_that_is_wrong_is_said_at_its_place() {
             "/concurrency/5/weight",
             "/concurrency/6/weight",
             "/concurrency/7/weight/default",
-            "/concurrency/8/wait_in_vain",
         ]
     );
+    let in_vain = error(json!({
+        "concurrency": [{ "name": "i", "limit": 1, "wait_in_vain": true }]
+    }));
+    assert_eq!(in_vain.issues()[0].pointer, "/concurrency/0/wait_in_vain");
     let neither = error(json!({}));
     assert!(neither.issues()[0].message.contains("or one limit under `concurrency`"));
 }

@@ -129,7 +129,19 @@ fn publishes_a_schema_that_names_every_key_and_default() {
     let limit = &schema["$defs"]["ConcurrencySpec"];
     assert_eq!(
         keys(limit),
-        ["key", "limit", "missing", "name", "priority", "queue", "share", "status", "wait"]
+        [
+            "key",
+            "limit",
+            "missing",
+            "name",
+            "priority",
+            "queue",
+            "share",
+            "status",
+            "wait",
+            "wait_in_vain",
+            "weight"
+        ]
     );
     let all = [
         "algorithm",
