@@ -131,6 +131,10 @@ impl Catalog {
             errors.push(ConfigError::at("/models", "has no model"));
         }
         ConfigError::collect(errors)?;
+        for share in models.iter().filter(|it| it.affinity_load.is_some()).flat_map(|it| &it.shares)
+        {
+            deployments[share.deployment].is_counted = true;
+        }
         for (model, groups) in models.iter_mut().zip(members) {
             model.groups = groups;
             let mut own = model

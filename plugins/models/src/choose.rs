@@ -177,7 +177,7 @@ impl Wanted<'_> {
         }
         let seed = self.affinity.unwrap_or_else(random::number);
         let shares = self.model.shares.iter();
-        let mut order: Vec<(bool, u8, f64, usize)> = shares
+        let mut order: Vec<(bool, u8, bool, f64, usize)> = shares
             .filter(|share| share.weight > 0 && able(&share.deployment))
             .map(|share| {
                 let deployment = &self.catalog.deployments[share.deployment];
@@ -186,13 +186,45 @@ impl Wanted<'_> {
                     true => f64::INFINITY,
                     false => score(seed, &deployment.name, share.weight),
                 };
-                (cools, share.priority, score, share.deployment)
+                (cools, share.priority, false, score, share.deployment)
             })
             .collect();
+        self.pass_over_loaded(&mut order);
         order.sort_by(|one, other| {
-            (one.0, one.1).cmp(&(other.0, other.1)).then(other.2.total_cmp(&one.2))
+            (one.0, one.1, one.2).cmp(&(other.0, other.1, other.2)).then(other.3.total_cmp(&one.3))
         });
         order.into_iter().map(|(.., index)| index).collect()
+    }
+
+    /// Marks those that have more under way than `affinity_load` lets requests that stay together add to (consistent
+    /// hashing with bounded loads). One in each priority always has less.
+    fn pass_over_loaded(&self, order: &mut [(bool, u8, bool, f64, usize)]) {
+        let Some(load) = self.model.affinity_load else { return };
+        if self.affinity.is_none() && self.preferred.is_none() {
+            return;
+        }
+        let weight = |index: usize| {
+            let share = self.model.shares.iter().find(|share| share.deployment == index);
+            share.map_or(0.0, |share| f64::from(share.weight))
+        };
+        let under_way: Vec<f64> = order
+            .iter()
+            .map(|it| {
+                let key = key("slots", &self.catalog.deployments[it.4]);
+                f64::from(slots::look(&key).in_use)
+            })
+            .collect();
+        let all_of: Vec<(bool, u8, usize)> = order.iter().map(|it| (it.0, it.1, it.4)).collect();
+        for (at, it) in order.iter_mut().enumerate() {
+            let (mut all, mut weights) = (1.0, 0.0);
+            let beside =
+                all_of.iter().zip(&under_way).filter(|(one, _)| (one.0, one.1) == (it.0, it.1));
+            for (one, running) in beside {
+                all += running;
+                weights += weight(one.2);
+            }
+            it.2 = under_way[at] >= (load * all * weight(it.4) / weights).ceil();
+        }
     }
 
     /// Takes the request from the deployment's limits. `None` if one has no room.
@@ -308,8 +340,13 @@ fn is_busy(deployment: &Deployment) -> bool {
 
 /// Takes a slot, where the deployment has some.
 fn takes_slot(deployment: &Deployment) -> bool {
-    let Some(slots) = &deployment.concurrency else { return true };
-    match slots::take(&key("slots", deployment), slots.limit) {
+    let limit = match &deployment.concurrency {
+        Some(slots) => slots.limit,
+        // A slot that is always free counts its requests until they end.
+        None if deployment.is_counted => u32::MAX,
+        None => return true,
+    };
+    match slots::take(&key("slots", deployment), limit) {
         Ok(Taken::Yes(_)) => true,
         Ok(Taken::No(_)) => false,
         Err(error) => {
@@ -321,7 +358,7 @@ fn takes_slot(deployment: &Deployment) -> bool {
 
 /// Gives the slot at a deployment back that is not asked, or not any more.
 pub(crate) fn leave(deployment: &Deployment) {
-    if deployment.concurrency.is_none() {
+    if deployment.concurrency.is_none() && !deployment.is_counted {
         return;
     }
     if let Err(error) = slots::give_back(&key("slots", deployment)) {

@@ -331,6 +331,12 @@ pub struct ModelSpec {
     #[serde(default)]
     pub affinity: Option<String>,
 
+    /// How far `affinity` may load a deployment, as a factor of its part of the requests that are under way at the model's
+    /// deployments of one priority: one that has more is passed over while another has less. 1 to 100, for example `1.25`. Default no bound.
+    #[serde(default)]
+    #[schemars(range(min = 1.0, max = 100.0))]
+    pub affinity_load: Option<f64>,
+
     /// How often one request is sent, at most, to its deployments: 1 to 8. Default `attempts` of `defaults`.
     #[serde(default)]
     #[schemars(range(min = 1, max = 8))]

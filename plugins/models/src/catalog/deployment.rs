@@ -45,6 +45,8 @@ pub(crate) struct Deployment {
     pub(crate) price: Option<Price>,
     pub(crate) price_name: Option<String>,
     pub(crate) concurrency: Option<Concurrency>,
+    /// Its requests are counted, for `affinity_load` of a model.
+    pub(crate) is_counted: bool,
     pub(crate) requests_per_minute: Option<u64>,
     pub(crate) tokens_per_minute: Option<u64>,
     pub(crate) drain: Drain,
@@ -137,6 +139,7 @@ impl Deployment {
             headers: defaults.headers_with(headers),
             price,
             concurrency: concurrency.or(defaults.concurrency),
+            is_counted: false,
             requests_per_minute: limits.requests_per_minute,
             tokens_per_minute: limits.tokens_per_minute,
         })

@@ -28,6 +28,8 @@ pub(crate) struct Model {
     pub(crate) max_output_tokens: Option<u64>,
     pub(crate) max_input_tokens: Option<u64>,
     pub(crate) affinity: Option<Affinity>,
+    /// How far it may load a deployment, as a factor of its part of what is under way.
+    pub(crate) affinity_load: Option<f64>,
     pub(crate) fail_overs: FailOvers,
     /// How long its streams may be silent.
     pub(crate) keep_alive: Option<Duration>,
@@ -106,6 +108,16 @@ impl Model {
         }
         let affinity = spec.affinity.as_deref();
         let affinity = affinity.and_then(|it| Affinity::at(it, at("affinity"), &mut errors));
+        if let Some(load) = spec.affinity_load {
+            if !(1.0..=100.0).contains(&load) {
+                let error = ConfigError::at(at("affinity_load"), "must be 1 to 100");
+                errors.push(error.help("without the key there is no bound"));
+            } else if spec.affinity.is_none() && defaults.affinity.is_none() {
+                let message = "bounds `affinity`, and the model has none";
+                let error = ConfigError::at(at("affinity_load"), message);
+                errors.push(error.help("add `affinity`, or take the key out"));
+            }
+        }
         let before = &defaults.fail_overs;
         let fail_overs =
             FailOvers::at(spec.attempts, spec.fail_over.as_deref(), before, &at, &mut errors);
@@ -124,6 +136,7 @@ impl Model {
             max_output_tokens: spec.max_output_tokens.or(defaults.max_output_tokens),
             max_input_tokens: spec.max_input_tokens.or(defaults.max_input_tokens),
             affinity: affinity.or_else(|| defaults.affinity.clone()),
+            affinity_load: spec.affinity_load,
             fail_overs,
             keep_alive: keep_alive.unwrap_or(defaults.keep_alive),
             groups: Vec::new(),

@@ -40,6 +40,33 @@ fn what_belongs_together_stays_together() {
 }
 
 #[test]
+fn a_session_spills_over_where_its_deployment_has_more_than_its_part() {
+    let with = |load: Option<f64>| {
+        let mut both = json!({
+            "deployments": [{ "name": "gpu" }, { "name": "hosted" }], "affinity": "header:x-session-id",
+        });
+        if let Some(load) = load {
+            both["affinity_load"] = json!(load);
+        }
+        with_models(json!({ "both": both }))
+    };
+    let counted = |load| {
+        let harness = with(load);
+        let ask = || harness.request(hello("both").header("x-session-id", "one"));
+        let held: Vec<_> = (0..20).map(|_| ask()).collect();
+        let names = held.iter().map(|it| it.attribute("model.deployment").unwrap());
+        let names: Vec<_> = names.collect();
+        // All end: the session is at its deployment again.
+        drop(held);
+        assert_eq!(ask().attribute("model.deployment").as_ref(), names.first());
+        names.iter().filter(|name| **name == names[0]).count()
+    };
+    assert_eq!(counted(None), 20);
+    // Of 20, 1.5 times the half.
+    assert_eq!(counted(Some(1.5)), 15);
+}
+
+#[test]
 fn a_prompt_goes_where_its_beginning_went() {
     let harness = with_models(json!({
         "both": { "deployments": [{ "name": "gpu" }, { "name": "hosted" }], "affinity": "prompt" },
