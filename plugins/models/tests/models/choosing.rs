@@ -67,6 +67,28 @@ fn a_session_spills_over_where_its_deployment_has_more_than_its_part() {
 }
 
 #[test]
+fn a_request_that_another_deployment_answers_is_counted_there() {
+    let mut config = config();
+    config["defaults"]["cool_down"] = json!("0s");
+    config["models"]["both"] = json!({
+        "deployments": [{ "name": "gpu" }, { "name": "hosted" }],
+        "affinity": "header:x-session-id", "affinity_load": 1,
+    });
+    let harness = configured(config);
+    let ask = || harness.request(hello("both").header("x-session-id", "one"));
+    let mut first = ask();
+    let home = first.attribute("model.deployment");
+    first.try_response(answer(json!({ "error": { "message": "no" } })).status(503));
+    assert!(first.attempt().is_some());
+    // One is at the other deployment and none at this one, then one at each.
+    let second = ask();
+    assert_eq!(second.attribute("model.deployment"), home);
+    let third = ask();
+    assert_eq!(third.attribute("model.deployment"), home);
+    assert_ne!(ask().attribute("model.deployment"), home);
+}
+
+#[test]
 fn a_prompt_goes_where_its_beginning_went() {
     let harness = with_models(json!({
         "both": { "deployments": [{ "name": "gpu" }, { "name": "hosted" }], "affinity": "prompt" },

@@ -98,6 +98,13 @@ fn each_fault_has_its_place_and_says_what_to_write() {
             "/models/mini/affinity",
             "is `cookie`, which keeps no",
         ),
+        (
+            "/models/mini/affinity_load",
+            json!(0.5),
+            "/models/mini/affinity_load",
+            "must be 1 to 100",
+        ),
+        ("/models/mini/affinity_load", json!(1.25), "/models/mini/affinity_load", "has none"),
         ("/models/mini/affinity", json!("header:a b"), "/models/mini/affinity", "is `header:a b`"),
         ("/models/mini/aliases", json!([""]), "/models/mini/aliases/0", "1 to 256"),
         ("/deployments/gpu/path", json!("/v1?x"), "/deployments/gpu/path", "letters"),
