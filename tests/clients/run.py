@@ -240,6 +240,22 @@ def embeddings(address):
     return table(rows), wrong
 
 
+def refuses(address):
+    """A key that nobody has: what `auth` says, as clients read it whose API has a form of its own for it."""
+    known, clients.KEY = clients.KEY, "nobody-s-key"
+    try:
+        for kind, expected in ((clients.Converse, "`AccessDeniedException` 401"), (clients.Cohere, "`UnauthorizedError` 401")):
+            client = kind(address)
+            try:
+                client.guarded(client.whole, client.providers[0], [("user", "good day")])
+                raise AssertionError(f"{client.name} was let in")
+            except clients.Failed as failed:
+                equal(f"{client.name} with a wrong key", str(failed), expected)
+                assert "key" in failed.message.lower() or "credential" in failed.message.lower(), failed.message
+    finally:
+        clients.KEY = known
+
+
 def keeps_alive(address):
     """A stream that is silent for longer than `keep_alive`: what is sent meanwhile, and that each client reads over it."""
     for kind in clients.ALL:
@@ -281,6 +297,7 @@ def main():
         embedded, missing = embeddings(gateway.address)
         wrong += missing
         keeps_alive(gateway.address)
+        refuses(gateway.address)
         logged = gateway.logged()
     print(f"{works}\n{errors}\n{embedded}")
     page = (ROOT / "docs/models.md").read_text()

@@ -75,6 +75,8 @@ pub(super) fn read(
         "anthropic" => ErrorForm::Anthropic,
         "google" => ErrorForm::Google,
         "ollama" => ErrorForm::Ollama,
+        "cohere" => ErrorForm::Cohere,
+        "bedrock" => ErrorForm::Bedrock,
         "json-rpc" => ErrorForm::JsonRpc,
         _ => ErrorForm::Auto,
     };

@@ -95,6 +95,8 @@ fn may_be_call(exchange: &Exchange) -> bool {
         | ErrorForm::OpenAi
         | ErrorForm::Anthropic
         | ErrorForm::Google
-        | ErrorForm::Ollama => false,
+        | ErrorForm::Ollama
+        | ErrorForm::Cohere
+        | ErrorForm::Bedrock => false,
     }
 }

@@ -88,6 +88,14 @@ pub(crate) async fn finish(wanted: Form<'_>, response: &mut Response<Body>) {
                 }
                 ErrorForm::Google => Some(provider::google(&refusal).to_string()),
                 ErrorForm::Ollama => Some(provider::ollama(&refusal).to_string()),
+                ErrorForm::Cohere => Some(provider::cohere(&refusal).to_string()),
+                ErrorForm::Bedrock => {
+                    let kind = HeaderValue::from_static(provider::bedrock_type(refusal.status));
+                    response
+                        .headers_mut()
+                        .insert(HeaderName::from_static("x-amzn-errortype"), kind);
+                    Some(provider::bedrock(&refusal).to_string())
+                }
                 ErrorForm::Auto | ErrorForm::Problem | ErrorForm::JsonRpc => {
                     if !refusal.document.contains_key("message") {
                         with_message(response, text.as_deref(), &refusal.message);

@@ -2,6 +2,7 @@
 //!
 //! Owns the names that each provider has for a status. The status itself stays that of HTTP.
 
+use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::finish::Refused;
@@ -41,6 +42,28 @@ pub(super) fn anthropic(refusal: &Refused<'_>) -> Value {
 /// Ollama: `{"error": "..."}`.
 pub(super) fn ollama(refusal: &Refused<'_>) -> Value {
     json!({ "error": refusal.message })
+}
+
+/// Cohere: `{"id": "...", "message": "..."}`.
+pub(super) fn cohere(refusal: &Refused<'_>) -> Value {
+    json!({ "id": refusal.id, "message": refusal.message })
+}
+
+/// Amazon Bedrock: `{"message": "..."}`, beside [its type](bedrock_type).
+pub(super) fn bedrock(refusal: &Refused<'_>) -> Value {
+    json!({ "message": refusal.message })
+}
+
+/// The value of `x-amzn-errortype`, by which AWS's clients tell errors apart.
+pub(super) fn bedrock_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 | 403 => "AccessDeniedException",
+        404 => "ResourceNotFoundException",
+        429 => "ThrottlingException",
+        503 => "ServiceUnavailableException",
+        500.. => "InternalServerException",
+        _ => "ValidationException",
+    }
 }
 
 /// Google: `{"error": {"code": ..., "message": ..., "status": ...}}`, with `google.rpc.RetryInfo`

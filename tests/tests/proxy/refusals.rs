@@ -175,6 +175,34 @@ async fn ollama_s_clients_read_one_member() {
 }
 
 #[tokio::test]
+async fn clients_of_cohere_and_aws_read_a_message_and_aws_s_a_type() {
+    let silent = silent().await;
+    let gateway = setup("cohere", &silent.address);
+    for (method, path, body, status) in REFUSED {
+        for answer in both(&gateway, method, path, &[], body).await {
+            assert_eq!(answer.status(), status);
+            let json = json_of(&answer);
+            assert!(json["message"].as_str().unwrap().ends_with('.'), "{json}");
+            assert_eq!(json["id"], answer.id());
+        }
+    }
+    let gateway = setup("bedrock", &silent.address);
+    for (method, path, body, status) in REFUSED {
+        for answer in both(&gateway, method, path, &[], body).await {
+            assert_eq!(answer.status(), status);
+            let json = json_of(&answer);
+            assert!(json["message"].as_str().unwrap().ends_with('.'), "{json}");
+            let kind = match status {
+                401 => "AccessDeniedException",
+                504 => "InternalServerException",
+                _ => "ValidationException",
+            };
+            assert_eq!(answer.header("x-amzn-errortype"), Some(kind));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_refusal_of_head_has_the_fields_of_the_others_and_no_body() {
     let silent = silent().await;
     for (form, kind) in [("auto", "application/problem+json"), ("openai", "application/json")] {

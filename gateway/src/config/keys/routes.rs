@@ -100,6 +100,8 @@ pub(in crate::config) static ROUTE: Keys = Keys {
                 "anthropic",
                 "google",
                 "ollama",
+                "cohere",
+                "bedrock",
                 "json-rpc",
             ]),
             "The form of refusals, the gateway's and its plugins': `auto` goes by the request (gRPC, \

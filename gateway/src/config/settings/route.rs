@@ -63,6 +63,10 @@ pub enum ErrorForm {
     Google,
     /// `"ollama"`: an error of Ollama's API.
     Ollama,
+    /// `"cohere"`: an error of Cohere's API.
+    Cohere,
+    /// `"bedrock"`: an error of Amazon Bedrock's API.
+    Bedrock,
     /// `"json-rpc"`: an error of JSON-RPC 2.0.
     JsonRpc,
 }
