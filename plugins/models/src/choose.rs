@@ -231,7 +231,7 @@ impl Wanted<'_> {
     fn reserve(&self, index: usize, full: &mut Full) -> Option<Option<Reserved>> {
         let deployment = &self.catalog.deployments[index];
         if deployment.requests_per_minute == Some(0) || deployment.tokens_per_minute == Some(0) {
-            // It is sent nothing, today or ever.
+            // It is sent nothing, and nobody knows when that changes.
             return None;
         }
         if deployment.requests_per_minute.or(deployment.tokens_per_minute).is_none() {

@@ -3,11 +3,11 @@
 //! A request names a model (`api` says whose API it speaks). `outgoing` checks it, the `catalog` has the model's
 //! deployments, and `choose` picks one that has room; `prepare` and `address` turn the request into what that deployment
 //! expects. When it fails, `fail_over` asks the next. The response passes as it is, or translated: `answering` says how
-//! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it, `outcome` has the words for how it failed, for
-//! `series` by model, deployment, group and consumer (`consumers`). `groups` says who may use which model, `defaults` what holds
-//! for models and deployments that do not say otherwise. What is refused
-//! is refused in the form of the client's API (`refusal`); `silence` keeps streams alive; `counting` answers what asks for a count alone. What a call keeps between its hooks is `state`; an instance
-//! of the plugin remembers nothing about requests.
+//! its body is read, `reading` finds its usage, `cost` what it costs, and `meter` makes numbers of it, with the words of
+//! `outcome` for how it failed, for `series` by model, deployment, group and consumer (`consumers`). `groups` says who may
+//! use which model, `defaults` what holds for models and deployments that do not say otherwise. What is refused is refused
+//! in the form of the client's API (`refusal`); `silence` keeps streams alive; `counting` answers what asks for a count
+//! alone. What a call keeps between its hooks is `state`; an instance of the plugin remembers nothing about requests.
 
 mod address;
 mod answering;

@@ -78,14 +78,14 @@ impl From<Class> for ErrorType {
 impl ErrorType {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::RateLimited => "rate_limited",
-            Self::Overloaded => "overloaded",
-            Self::ContextTooLong => "context_too_long",
-            Self::ContentFiltered => "content_filtered",
-            Self::Invalid => "invalid",
-            Self::Auth => "auth",
-            Self::NotFound => "not_found",
-            Self::Server => "server",
+            Self::RateLimited => Class::RateLimited.name(),
+            Self::Overloaded => Class::Overloaded.name(),
+            Self::ContextTooLong => Class::ContextTooLong.name(),
+            Self::ContentFiltered => Class::ContentFiltered.name(),
+            Self::Invalid => Class::Invalid.name(),
+            Self::Auth => Class::Auth.name(),
+            Self::NotFound => Class::NotFound.name(),
+            Self::Server => Class::Server.name(),
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
             Self::FirstToken => "first_token",

@@ -50,7 +50,7 @@ pub(crate) fn no_slot(status: u16, policy: &str, why: &str, wait: Option<Duratio
         .header("retry-after", seconds.to_string())
 }
 
-/// 429 or 503: the limit lets none through, today or ever.
+/// 429 or 503: the limit is 0. Nobody knows when to ask again, so that nothing says it.
 pub(crate) fn none_allowed(status: u16, policy: &str) -> Response {
     let title = if status == 503 { "Service Unavailable" } else { "Too Many Requests" };
     Response::problem(status, title, format!("The limit {policy} lets no request through."))
